@@ -1,0 +1,151 @@
+"""Whether an alert proves its sender, in constant time; and taking the secret out of what is kept."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+
+SIGNATURE_AGE_MAX_S = 300
+"""How far a signature's timestamp may be from now. Source: Standard Webhooks specification, "Verifying timestamp"."""
+
+REMOVED = "[secret]"
+_SIGNATURES_MAX = 16
+_KEY_PREFIX = "whsec_"
+_SHORT_ESCAPES = {'"': '"', "\\": "\\", "/": "/", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What a request brought besides its body. None of it is ever shown."""
+
+    header_secret: str | None = field(default=None, repr=False)
+    path_secret: str | None = field(default=None, repr=False)
+    webhook_id: str | None = None
+    webhook_timestamp: str | None = None
+    webhook_signature: str | None = field(default=None, repr=False)
+
+
+def proves_sender(
+    secrets: tuple[str, ...], credentials: Credentials, body: bytes, body_secret: str | None, now: datetime
+) -> bool:
+    """Whether any one of the ways in which a secret can be known is used with one of `secrets`."""
+    given = [
+        spelling
+        for secret in (credentials.header_secret, credentials.path_secret, body_secret)
+        if secret
+        for spelling in _as_bytes(secret)
+    ]
+    proven = False
+    for secret in filter(None, secrets):
+        for candidate in given:
+            proven |= hmac.compare_digest(candidate, secret.encode())
+        proven |= _is_signed(secret, credentials, body, now)
+    return proven
+
+
+def secret_among_bytes(secrets: tuple[str, ...], body: bytes) -> bool:
+    """Whether an exact secret stands in a body that is too broken to parse.
+
+    Each place is compared in constant time and none ends the search. NULs do not count: a body in UTF-16 has one beside
+    each letter.
+    """
+    legible = memoryview(body.replace(b"\0", b""))
+    found = False
+    for secret in filter(None, secrets):
+        wanted = secret.encode()
+        for start in range(len(legible) - len(wanted) + 1):
+            found |= hmac.compare_digest(legible[start : start + len(wanted)], wanted)
+    return found
+
+
+def without_secrets(text: str, secrets: tuple[str, ...]) -> str:
+    """`text` with every secret taken out, in any case and however its letters are escaped for JSON or a URL."""
+    if not secrets or not _may_hold(text, secrets):
+        return text
+    pattern = _spellings(secrets)
+    return text if pattern is None else pattern.sub(REMOVED, text)
+
+
+def _is_signed(secret: str, credentials: Credentials, body: bytes, now: datetime) -> bool:
+    """Source: the Standard Webhooks specification: `v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`."""
+    identity, timestamp, signatures = (
+        credentials.webhook_id,
+        credentials.webhook_timestamp,
+        credentials.webhook_signature,
+    )
+    if not identity or not timestamp or not signatures or not _is_recent(timestamp, now):
+        return False
+    signed = f"{identity}.{timestamp}.".encode(errors="surrogatepass") + body
+    digest = hmac.new(_signing_key(secret), signed, hashlib.sha256).digest()
+    expected = b"v1," + base64.b64encode(digest)
+    proven = False
+    for signature in signatures.split(" ")[:_SIGNATURES_MAX]:
+        proven |= hmac.compare_digest(signature.encode(errors="surrogatepass"), expected)
+    return proven
+
+
+def _is_recent(timestamp: str, now: datetime) -> bool:
+    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
+        return False
+    return abs(int(now.timestamp()) - int(timestamp)) <= SIGNATURE_AGE_MAX_S
+
+
+@lru_cache(maxsize=64)
+def _signing_key(secret: str) -> bytes:
+    if secret.startswith(_KEY_PREFIX):
+        encoded = secret.removeprefix(_KEY_PREFIX)
+        try:
+            key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+        except (binascii.Error, ValueError):
+            key = b""
+        return key or secret.encode()
+    return secret.encode()
+
+
+def _as_bytes(secret: str) -> tuple[bytes, ...]:
+    """A WSGI server hands header bytes over as Latin-1 letters; a secret beyond ASCII must be found in them too."""
+    plain = secret.encode(errors="surrogatepass")
+    if secret.isascii():
+        return (plain,)
+    try:
+        return plain, secret.encode("latin-1")
+    except UnicodeEncodeError:
+        return (plain,)
+
+
+def _may_hold(text: str, secrets: tuple[str, ...]) -> bool:
+    """A quick look that spares the search in nearly every text."""
+    if "\\" in text or "%" in text or "+" in text or not text.isascii():
+        return True
+    lowered = text.lower()
+    return any(form.lower() in lowered for form in _forms(secrets))
+
+
+def _forms(secrets: tuple[str, ...]) -> list[str]:
+    keys = [secret.removeprefix(_KEY_PREFIX) for secret in secrets if secret.startswith(_KEY_PREFIX)]
+    return sorted({form for form in (*secrets, *keys) if form}, key=len, reverse=True)
+
+
+@lru_cache(maxsize=64)
+def _spellings(secrets: tuple[str, ...]) -> re.Pattern[str] | None:
+    forms = ["".join(map(_letter_spellings, form)) for form in _forms(secrets)]
+    return re.compile("|".join(forms), re.IGNORECASE) if forms else None
+
+
+def _letter_spellings(letter: str) -> str:
+    """One letter of a secret: plain, as JSON may escape it, or as a URL may."""
+    units = letter.encode("utf-16-be")
+    escaped = "".join(rf"\\{{1,3}}u{units[index : index + 2].hex()}" for index in range(0, len(units), 2))
+    percent = "".join(f"%{byte:02x}" for byte in letter.encode())
+    options = [re.escape(letter), escaped, percent]
+    if letter in _SHORT_ESCAPES:
+        options.append(rf"\\{{1,3}}{re.escape(_SHORT_ESCAPES[letter])}")
+    if letter == " ":
+        options.append(r"\+")
+    return f"(?:{'|'.join(options)})"

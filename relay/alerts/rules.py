@@ -1,0 +1,159 @@
+"""What the fields of an alert must be together, whatever instrument and position they meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from relay.alerts.draft import Draft
+from relay.domain.order import OrderType, TimeInForce
+from relay.domain.signal import Action, MarketSide, QtyUnit
+
+_ORDERLESS = frozenset({Action.CANCEL, Action.STOPS, Action.HEARTBEAT})
+_SIZED = frozenset({Action.BUY, Action.SELL, Action.LONG, Action.SHORT})
+_ORDER_FIELDS = [
+    *("qty", "qty_unit", "type", "price", "trigger_price", "trigger_by", "time_in_force", "reduce_only"),
+    *("slippage_pct", "valid_for_s", "leverage"),
+]
+_STOP_FIELDS = ["take_profits", "stop_loss", "trailing_stop", "trailing_start"]
+_RIGHT_SIDE = "`long`, `short` or `flat`, as `{{strategy.market_position}}` is"
+
+
+def check(draft: Draft) -> None:
+    """Apply every rule: problems, notes and ignored fields are left in `draft`."""
+    for rule in _RULES:
+        rule(draft)
+
+
+def need_action_and_ticker(draft: Draft) -> None:
+    """What no alert can be read without. Where one is there but wrong, that is said already."""
+    if draft.get("action") is None and "action" not in draft.problems:
+        draft.need("action", "say what to do, such as `buy`, `sell` or `close`")
+    _one_ticker(draft)
+    is_needed = draft.get("action") is not Action.HEARTBEAT and draft.get("ticker") is None
+    if is_needed and not draft.problems.keys() & {"ticker", "symbol"}:
+        draft.need("ticker", "name the instrument, such as `BTCUSDT.P` or `{{ticker}}`")
+
+
+def _one_ticker(draft: Draft) -> None:
+    symbol = draft.values.pop("symbol", None)
+    ticker = draft.get("ticker")
+    if symbol is None:
+        if "symbol" in draft.blanks and ticker is None:
+            draft.blanks.setdefault("ticker", draft.blanks["symbol"])
+        return
+    if ticker is None:
+        draft.values["ticker"] = symbol
+    elif ticker.upper() != symbol.upper():
+        draft.refuse("symbol", "differs from `ticker`, which means the same; send one of them")
+
+
+def _orderless(draft: Draft) -> None:
+    action = draft.values["action"]
+    if action not in _ORDERLESS:
+        return
+    draft.ignore(_ORDER_FIELDS, f"`{action}` places no order")
+    if action is not Action.STOPS:
+        draft.ignore(_STOP_FIELDS, f"`{action}` sets no stops")
+    elif not any(draft.get(name) for name in _STOP_FIELDS[:3]):
+        draft.need("stop_loss", "`stops` needs `take_profit`, `stop_loss` or `trailing_stop`")
+
+
+def _closing(draft: Draft) -> None:
+    action = draft.values["action"]
+    if action.is_close:
+        draft.ignore(_STOP_FIELDS, f"`{action}` only reduces the position, whose stops stay as they are")
+
+
+def _quantity(draft: Draft) -> None:
+    """Zero is refused where a size is meant; where the whole position goes anyway, it says nothing and is ignored.
+
+    An exit is not withheld for a zero that `{{strategy.order.contracts}}` may leave.
+    """
+    action = draft.values["action"]
+    goes_flat = draft.get("market_position") is MarketSide.FLAT
+    if draft.get("qty") == 0:
+        if action.is_close or (goes_flat and action not in (Action.LONG, Action.SHORT, Action.REVERSE)):
+            draft.ignore(["qty"], "it is zero, and the whole position is closed")
+        else:
+            draft.refuse("qty", "must be above 0; leave it out where no size is meant")
+    if "qty" in draft.blanks and action in _SIZED and not (goes_flat and action in (Action.BUY, Action.SELL)):
+        draft.need("qty", f"`{action}` needs a size; leave `qty` out altogether to use the strategy's default size")
+
+
+def _price(draft: Draft) -> None:
+    kind = draft.get("type") or OrderType.MARKET
+    if kind.has_limit and draft.get("price") is None:
+        draft.need("price", f"a `{kind}` order needs its limit price, above 0")
+    if kind.is_conditional and draft.get("trigger_price") is None:
+        draft.need("trigger_price", f"a `{kind}` order needs the price that triggers it, above 0")
+    if not kind.has_limit:
+        draft.ignore(["price"], f"a `{kind}` order has no limit price (`signal_price` is for slippage)")
+    else:
+        draft.ignore(["slippage_pct"], f"a `{kind}` order is bounded by its price")
+    if not kind.is_conditional and draft.get("trigger_price") is not None:
+        draft.refuse("trigger_price", f"needs `type` to be `stop_market` or `stop_limit`, not `{kind}`")
+    if kind is OrderType.MARKET:
+        draft.ignore(["valid_for_s"], "a `market` order does not rest")
+    if draft.get("time_in_force") is TimeInForce.POST_ONLY and not kind.has_limit:
+        draft.refuse("time_in_force", f"`PostOnly` needs `type` to be `limit` or `stop_limit`, not `{kind}`")
+
+
+def _stops(draft: Draft) -> None:
+    if draft.get("trailing_start") is not None and draft.get("trailing_stop") is None:
+        draft.need("trailing_stop", "`trailing_start` says where one begins")
+    if not draft.get("reduce_only"):
+        return
+    for name, spelled in zip(_STOP_FIELDS[:3], ("take_profit", "stop_loss", "trailing_stop"), strict=True):
+        if draft.get(name):
+            draft.refuse(spelled, "contradicts `reduce_only`: an order that only reduces carries no stops")
+
+
+def _risk(draft: Draft) -> None:
+    unit = draft.get("qty_unit")
+    if unit not in (QtyUnit.RISK_PCT, QtyUnit.RISK_QUOTE) or draft.get("qty") is None:
+        return
+    if draft.values["action"].is_close:
+        draft.ignore(["qty", "qty_unit"], f"`{unit}` sizes an entry; the whole position is closed")
+    elif draft.get("reduce_only"):
+        draft.refuse("qty_unit", f"`{unit}` sizes an entry; with `reduce_only` use `position_pct`")
+    elif draft.get("stop_loss") is None and not _is_the_strategys_exit(draft):
+        draft.need("stop_loss", f"a size in `{unit}` is what the stop loss would cost")
+
+
+def _is_the_strategys_exit(draft: Draft) -> bool:
+    """A fill after which the strategy is flat or still on the other side: it opened nothing, and needs no stop."""
+    action, side = draft.values["action"], draft.get("market_position")
+    if side is MarketSide.FLAT:
+        return action in (Action.BUY, Action.SELL, Action.TARGET)
+    return (action, side) in ((Action.SELL, MarketSide.LONG), (Action.BUY, MarketSide.SHORT))
+
+
+def _target(draft: Draft) -> None:
+    if draft.values["action"] is not Action.TARGET:
+        return
+    side, signed = draft.get("market_position"), draft.get("position_size")
+    if side is None:
+        if signed is None:
+            draft.need("market_position", f"`target` needs {_RIGHT_SIDE}, or `position_size` with its sign")
+        return
+    if signed is not None and _sign(signed) != side.sign:
+        draft.refuse("position_size", f"contradicts `market_position`, which is `{side}`")
+    size = draft.get("market_position_size")
+    if side is MarketSide.FLAT:
+        if size:
+            draft.refuse("market_position_size", "must be 0 where `market_position` is `flat`")
+        return
+    if size == 0:
+        draft.refuse("market_position_size", f"must be above 0 where `market_position` is `{side}`")
+    if size is None and signed is None and draft.get("qty") is None:
+        draft.need(
+            "market_position_size", f"`target` with `{side}` needs it, or `position_size`, or a `qty` of your own"
+        )
+
+
+def _sign(value: Decimal) -> int:
+    return (value > 0) - (value < 0)
+
+
+_RULES: tuple[Callable[[Draft], None], ...] = (_orderless, _closing, _quantity, _price, _stops, _risk, _target)

@@ -1,0 +1,75 @@
+"""The moments between two steps of the pipeline, named so that a test can kill the relay at each of them.
+
+With RELAY_KILL_AT in the environment, as `name` or `name:n` for the n-th time, the relay's processes are killed right
+there, as `kill -9` does it. It is for tests: without the variable nothing happens.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from enum import StrEnum
+from typing import Final
+
+KILL_AT: Final = "RELAY_KILL_AT"
+
+
+class Boundary(StrEnum):
+    """What has just been done; the next step has not begun."""
+
+    RECEIVED = "accept.received"
+    PARSED = "accept.parsed"
+    COMMITTED = "accept.committed"
+    """The alert is on disk; its lane has not got it."""
+    ANSWERED = "accept.answered"
+    """Its lane has it, and the answer is about to be sent."""
+    BEGUN = "execute.begun"
+    GATHERED = "execute.gathered"
+    PLANNED = "execute.planned"
+    """The plan is on disk, with the first order's attempt where it orders anything; nothing has been sent."""
+    SUBMITTED = "execute.submitted"
+    """A further attempt is on disk; it has not been sent."""
+    SENT = "execute.sent"
+    """The exchange has answered, or has not; nothing of that is on disk."""
+    OUTCOME_KEPT = "execute.outcome_kept"
+    LOOKED_UP = "execute.looked_up"
+    ABSENCE_KEPT = "execute.absence_kept"
+    """It is on disk that the order certainly never arrived."""
+    REPORT_KEPT = "execute.report_kept"
+    ORDER_ADDED = "execute.order_added"
+    """A fallback or a remainder is on disk."""
+    ORDER_DENIED = "execute.order_denied"
+    FINISHED = "execute.finished"
+    """What the signal came to is on disk; nobody was told."""
+    CANCEL_SENT = "clear.cancel_sent"
+    CANCEL_CONFIRMED = "clear.cancel_confirmed"
+
+
+class _Killer:
+    """Counts down to the moment."""
+
+    def __init__(self, asked: str) -> None:
+        name, _, times = asked.partition(":")
+        self._boundary = Boundary(name)
+        self._left = int(times or 1)
+        self._lock = threading.Lock()
+
+    def passed(self, boundary: Boundary) -> None:
+        if boundary is not self._boundary:
+            return
+        with self._lock:
+            self._left -= 1
+            if self._left == 0:
+                # The master and its worker are one group; a paper exchange is never in it.
+                os.killpg(0, signal.SIGKILL)
+
+
+_asked = os.environ.get(KILL_AT)
+_killer = _Killer(_asked) if _asked else None
+
+
+def passed(boundary: Boundary) -> None:
+    """Called between two steps of the pipeline."""
+    if _killer is not None:
+        _killer.passed(boundary)

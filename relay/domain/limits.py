@@ -1,0 +1,164 @@
+"""What may hold back an entry. Exits pass always; none of these rules ever sees one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal
+
+from relay.domain.account import Rules
+from relay.domain.instrument import Instrument
+from relay.domain.order import Reason
+from relay.domain.rounding import plain
+from relay.domain.signal import LevelKind, Signal
+
+LEGS_MAX = 50
+"""More orders than this for one signal are a mistake in its size, not a wish."""
+_WIDE = Context(prec=100)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """The part of an order that opens or adds. `resulting_size`: the position without sign after it, where known."""
+
+    qty: Decimal
+    order_max: Decimal
+    """The largest single order of its type."""
+    resulting_size: Decimal | None
+    price: Decimal | None
+    """What its notional is reckoned with: the limit or trigger price, else the exchange's."""
+    dearest_price: Decimal | None = None
+    """The highest price it may well fill at, by which the limits go; a sell fills at its limit price or above."""
+    market_price: Decimal | None = None
+
+
+def standing_refusal(
+    signal: Signal, rules: Rules, instrument: Instrument, *, now: datetime, halted: str | None
+) -> Reason | None:
+    """What holds back any entry of this signal, whatever its size: these are checked before anything is read."""
+    if halted is not None:
+        return halt_reason(halted)
+    if (reason := too_old(signal, rules, now)) is not None:
+        return reason
+    if rules.allowed_symbols is not None and instrument.symbol not in rules.allowed_symbols:
+        allowed = ", ".join(sorted(rules.allowed_symbols))
+        return Reason(code="SYMBOL_NOT_ALLOWED", message=f"{instrument.symbol} is not among the allowed: {allowed}")
+    if not instrument.is_trading:
+        return Reason(code="SYMBOL_NOT_TRADING", message=f"{instrument.symbol} is not open for trading at the exchange")
+    if signal.reduce_only:
+        return Reason(code="ENTRY_WITHHELD", message="the alert says reduce_only, so nothing is opened")
+    return _unsupported(signal, rules)
+
+
+def halt_reason(halted: str) -> Reason:
+    """`halted`: who halted and when."""
+    return Reason(code="HALTED", message=f"no new entries: {halted}; `python -m relay resume` allows them again")
+
+
+def too_old(signal: Signal, rules: Rules, now: datetime) -> Reason | None:
+    """Why an entry of this signal is not placed any more. That it was old on arrival already has a likely cause."""
+    age = now - signal.dated_at
+    if age <= timedelta(seconds=rules.signal_max_age_s):
+        return None
+    hint = ""
+    if signal.sent_at is not None and (signal.received_at - signal.sent_at).total_seconds() > rules.signal_max_age_s:
+        hint = "; it was that old when it arrived: `{{time}}` is the bar's time, put `{{timenow}}` into `time`"
+    return Reason(
+        code="TIME_TOO_OLD",
+        message=f"the entry is {age.total_seconds():.0f} s old, more than {rules.signal_max_age_s} s{hint}",
+    )
+
+
+def _unsupported(signal: Signal, rules: Rules) -> Reason | None:
+    """Asked for, understood, and not done by this version: said so instead of an order without it."""
+    profits = signal.take_profits
+    levels = [each.at for each in profits] + ([signal.stop_loss] if signal.stop_loss else [])
+    asked = {
+        "leverage": signal.leverage is not None,
+        "trailing_stop": signal.trailing_stop is not None or signal.trailing_start is not None,
+        "valid_for": signal.valid_for_s is not None,
+        "several take profits": len(profits) > 1,
+        "take profits with a `share` or `then`": any(t.share_pct != 100 or t.moves_stop_to_entry for t in profits),
+        "take_profit or stop_loss as a distance": any(level.kind is not LevelKind.PRICE for level in levels),
+        "DEFAULT_LEVERAGE": rules.default_leverage is not None,
+        "DEFAULT_STOP_LOSS": rules.default_stop_loss is not None and signal.stop_loss is None,
+        "DEFAULT_TAKE_PROFIT": rules.default_take_profit is not None and not profits,
+        "DAILY_LOSS_LIMIT": rules.daily_loss_limit is not None,
+    }
+    missing = [name for name, is_asked in asked.items() if is_asked]
+    if not missing:
+        return None
+    return Reason(code="NOT_SUPPORTED", message=f"this version does not do {' and '.join(missing)} yet")
+
+
+def sized_refusal(entry: Entry, rules: Rules, instrument: Instrument) -> Reason | None:
+    """What holds back an entry of this size. Minima come first: they are the exchange's own."""
+    if entry.qty < instrument.qty_min:
+        return Reason(
+            code="QTY_BELOW_MIN",
+            message=f"{plain(entry.qty)} {_unit(instrument)} is under the minimum of {plain(instrument.qty_min)}; "
+            "it is never rounded up",
+        )
+    if entry.qty > entry.order_max * LEGS_MAX:
+        return Reason(
+            code="QTY_ABOVE_MAX",
+            message=f"{plain(entry.qty)} {_unit(instrument)} would take more than {LEGS_MAX} orders "
+            f"of the exchange's maximum of {plain(entry.order_max)}; check the size and its unit",
+        )
+    worth = _worth(instrument, entry.qty, entry.price)
+    if worth is not None and worth < instrument.notional_min:
+        return Reason(
+            code="NOTIONAL_BELOW_MIN",
+            message=f"the entry is worth {_money(worth, ROUND_DOWN)} {instrument.quote_coin}, "
+            f"under the exchange's minimum of {plain(instrument.notional_min)}",
+        )
+    return _over_a_limit(entry, rules, instrument)
+
+
+def _worth(instrument: Instrument, qty: Decimal, price: Decimal | None) -> Decimal | None:
+    """None where it depends on a price that was not needed."""
+    if price is None and not instrument.is_inverse:
+        return None
+    return instrument.notional(qty, price or Decimal(0))
+
+
+def _over_a_limit(entry: Entry, rules: Rules, instrument: Instrument) -> Reason | None:
+    dearest = max(filter(None, (entry.price, entry.dearest_price)), default=None)
+    most = rules.max_order_notional
+    if most is not None:
+        worth = _worth(instrument, entry.qty, dearest)
+        assert worth is not None, "an order limit needs a price"
+        if worth > most:
+            return Reason(
+                code="LIMIT_ORDER_NOTIONAL",
+                message=f"the entry is worth {_money(worth, ROUND_UP)} {instrument.quote_coin}, "
+                f"over MAX_ORDER_NOTIONAL {plain(most)}",
+            )
+    return _over_position_limit(entry, rules, instrument, dearest)
+
+
+def _over_position_limit(entry: Entry, rules: Rules, instrument: Instrument, dearest: Decimal | None) -> Reason | None:
+    most = rules.max_position_notional
+    if most is None:
+        return None
+    assert entry.resulting_size is not None, "a position limit needs the position"
+    # What is open already is worth the market's price, so a far limit price must not make it look small.
+    dearer = max(filter(None, (dearest, entry.market_price)), default=None)
+    resulting = _worth(instrument, entry.resulting_size, dearer)
+    assert resulting is not None, "a position limit needs a price"
+    if resulting > most:
+        return Reason(
+            code="LIMIT_POSITION_NOTIONAL",
+            message=f"the position would be worth {_money(resulting, ROUND_UP)} {instrument.quote_coin}, "
+            f"over MAX_POSITION_NOTIONAL {plain(most)}",
+        )
+    return None
+
+
+def _unit(instrument: Instrument) -> str:
+    return "contracts" if instrument.is_inverse else instrument.base_coin
+
+
+def _money(amount: Decimal, rounding: str) -> str:
+    """Rounded away from the bound that it breaks, so that the sentence stays true."""
+    return plain(amount.quantize(Decimal("0.01"), rounding=rounding, context=_WIDE))

@@ -1,0 +1,156 @@
+"""An order: what is asked of the exchange, and how far it has come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from relay.domain.instrument import Category
+
+
+class Side(StrEnum):
+    BUY = "buy"
+    SELL = "sell"
+
+    @property
+    def sign(self) -> int:
+        return 1 if self is Side.BUY else -1
+
+    @property
+    def opposite(self) -> Side:
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+    @classmethod
+    def towards(cls, signed: Decimal) -> Side:
+        """The side that moves a position by `signed`, which is not zero."""
+        assert signed != 0, "no side moves a position by nothing"
+        return cls.BUY if signed > 0 else cls.SELL
+
+
+class OrderType(StrEnum):
+    MARKET = "market"
+    LIMIT = "limit"
+    STOP_MARKET = "stop_market"
+    STOP_LIMIT = "stop_limit"
+
+    @property
+    def has_limit(self) -> bool:
+        return self in (OrderType.LIMIT, OrderType.STOP_LIMIT)
+
+    @property
+    def is_conditional(self) -> bool:
+        return self in (OrderType.STOP_MARKET, OrderType.STOP_LIMIT)
+
+
+class TimeInForce(StrEnum):
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+    POST_ONLY = "PostOnly"
+
+
+class TriggerBy(StrEnum):
+    LAST = "last"
+    MARK = "mark"
+    INDEX = "index"
+
+
+class OrderStatus(StrEnum):
+    """`denied`: refused by the relay's rules. `rejected`: refused by the exchange.
+
+    An order whose outcome is unknown stays `submitted` until the exchange has told.
+    """
+
+    PLANNED = "planned"
+    SUBMITTED = "submitted"
+    ACCEPTED = "accepted"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+    DENIED = "denied"
+
+    @property
+    def is_ended(self) -> bool:
+        """Nothing more can happen to the order."""
+        return self in _ENDED
+
+
+_ENDED = frozenset(
+    {OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED, OrderStatus.DENIED}
+)
+
+
+class Purpose(StrEnum):
+    """What an order does to the position: bring it towards zero, open or add, or both at once."""
+
+    ENTRY = "entry"
+    EXIT = "exit"
+    FLIP = "flip"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedOrder:
+    """One order as it will be sent: quantities and prices are rounded already.
+
+    `exit_qty` is the part that brings the position towards zero, where it is known; the rest is the entry.
+    `fallback_qty`: if the exchange certainly refuses the order, this much is sent reduce-only in its stead.
+    """
+
+    leg: int
+    category: Category
+    symbol: str
+    side: Side
+    type: OrderType
+    qty: Decimal
+    purpose: Purpose
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    trigger_rises: bool | None = None
+    trigger_by: TriggerBy = TriggerBy.LAST
+    time_in_force: TimeInForce = TimeInForce.GTC
+    reduce_only: bool = False
+    closes_all: bool = False
+    """Sent with quantity zero: the exchange closes whatever is open, on the grid or not."""
+    take_profit: Decimal | None = None
+    stop_loss: Decimal | None = None
+    slippage_pct: Decimal | None = None
+    valid_for_s: int | None = None
+    exit_qty: Decimal | None = None
+    fallback_qty: Decimal | None = None
+    replaces_leg: int | None = None
+    """This order is the fallback, or the remainder, of that leg."""
+
+    @property
+    def rests(self) -> bool:
+        """Whether the exchange may keep the order open after it was accepted."""
+        if self.type.is_conditional:
+            return True
+        return self.type is OrderType.LIMIT and self.time_in_force in (TimeInForce.GTC, TimeInForce.POST_ONLY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why something is not as it was asked: a code of the form CATEGORY_CONDITION and a sentence for people."""
+
+    code: str
+    message: str
+
+
+def client_order_id(*, signal_id: str, account: str, leg: int, generation: int) -> str:
+    """The order's identity for good: a pure function, so that a repeated send can never become a second order.
+
+    At most 36 of letters, digits and `-`, as the exchange's `orderLinkId` allows. `signal_id` has 26 characters.
+    """
+    assert len(signal_id) == 26, f"a signal's id has 26 characters: {signal_id!r}"
+    assert 0 <= leg < 1000 and 0 <= generation < 100, f"leg {leg}, generation {generation}"
+    return f"{signal_id}-{_account_mark(account)}{leg:03d}{generation:02d}"
+
+
+def _account_mark(account: str) -> str:
+    mark = 0
+    for byte in account.encode():
+        mark = (mark * 131 + byte) % 32**4
+    return "".join("0123456789abcdefghjkmnpqrstvwxyz"[(mark >> shift) & 31] for shift in (15, 10, 5, 0))

@@ -1,0 +1,87 @@
+"""A plan: the orders a signal asks for, and the facts it was computed from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from relay.domain.instrument import Instrument
+from relay.domain.order import PlannedOrder, Reason
+from relay.domain.position import Position
+from relay.domain.rounding import plain
+
+
+class Need(StrEnum):
+    """A fact about the account or the market that must be read before a plan can be made."""
+
+    POSITION = "position"
+    PRICE = "price"
+    EQUITY = "equity"
+
+
+class PlanStatus(StrEnum):
+    """`planned`: there is something to send. `done`: there is nothing to do. Else: nothing may be sent."""
+
+    PLANNED = "planned"
+    DONE = "done"
+    DENIED = "denied"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carry:
+    """An exit too small to send, added to the position's next one. `size` is signed like the position it exits."""
+
+    size: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a plan is computed from. A fact that was not needed is None."""
+
+    instrument: Instrument
+    now: datetime
+    position: Position | None = None
+    price: Decimal | None = None
+    """The exchange's mark price, read for this plan."""
+    reference_price: Decimal | None = None
+    """The last price heard of, good enough to tell that a notional is far from a bound."""
+    equity: Decimal | None = None
+    carry: Carry | None = None
+    halted: str | None = None
+    """Who halted and when, or None."""
+
+    @property
+    def size(self) -> Decimal | None:
+        """The signed position, where it was read."""
+        return self.position.size if self.position else None
+
+    def as_inputs(self) -> dict[str, str]:
+        """For the journal and for people: what was read, as text."""
+        position = self.position
+        read = {
+            "position": plain(position.size) if position else None,
+            "position_avg_price": plain(position.avg_price) if position and position.avg_price else None,
+            "price": plain(self.price) if self.price is not None else None,
+            "equity": plain(self.equity) if self.equity is not None else None,
+            "carried": plain(self.carry.size) if self.carry else None,
+            "halted": self.halted,
+            "qty_step": plain(self.instrument.qty_step),
+            "tick_size": plain(self.instrument.tick_size),
+        }
+        return {name: value for name, value in read.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The orders, in the order in which they are sent. `reason` says why not, or why not all, was planned."""
+
+    status: PlanStatus
+    orders: tuple[PlannedOrder, ...] = ()
+    notes: tuple[str, ...] = ()
+    reason: Reason | None = None
+    carry: Carry | None = None
+    """What remains to be exited after this plan; None clears what was carried."""
+    inputs: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,213 @@
+"""The decision: which orders a signal asks for, given the facts. Pure, and the same for every engine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from decimal import ROUND_DOWN, Context, Decimal, localcontext
+
+from relay.domain.account import Rules
+from relay.domain.instrument import Instrument
+from relay.domain.intent import Move, Nothing, intent_of, only_exits
+from relay.domain.legs import orders_of, rounded
+from relay.domain.limits import Entry, sized_refusal, standing_refusal
+from relay.domain.order import Reason, Side
+from relay.domain.plan import Carry, Facts, Need, Plan, PlanStatus
+from relay.domain.rounding import floor_to, plain
+from relay.domain.signal import Action, QtyUnit, Signal
+from relay.domain.sizing import order_price, size_needs, size_of, sizes_of
+
+_ORDERS_NOTHING = (Action.CANCEL, Action.HEARTBEAT, Action.STOPS)
+_FAR_FROM_MIN = 2
+"""A notional of so many times the minimum at the last price heard of needs no fresh price to be sure."""
+_WIDE = Context(prec=100, rounding=ROUND_DOWN)
+"""Sums and products of an alert's longest numbers are exact in it."""
+
+
+def needs(
+    signal: Signal,
+    rules: Rules,
+    instrument: Instrument,
+    *,
+    now: datetime,
+    halted: str | None,
+    reference_price: Decimal | None,
+    carry: Carry | None = None,
+) -> frozenset[Need]:
+    """The facts that `plan` will want, given the same `now`, `halted`, `reference_price` and `carry`.
+
+    A plain buy of an amount in coins wants none, so it costs no reading. Whatever might hold back an entry wants the
+    position, because the exit part of the order goes out even so.
+    """
+    if signal.action in _ORDERS_NOTHING:
+        return frozenset()
+    wanted = size_needs(signal, rules, instrument)
+    has_limits = rules.max_order_notional is not None or rules.max_position_notional is not None
+    has_stops = bool(signal.take_profits) or signal.stop_loss is not None
+    if (
+        signal.action not in (Action.BUY, Action.SELL)
+        or signal.market_position is not None
+        or has_stops
+        or has_limits
+        or carry is not None
+        or standing_refusal(signal, rules, instrument, now=now, halted=halted) is not None
+    ):
+        wanted.add(Need.POSITION)
+    else:
+        wanted |= _near_a_bound(signal, rules, instrument, reference_price)
+    checks_price = has_limits and not instrument.is_inverse or has_stops and order_price(signal) is None
+    if signal.type.is_conditional or (checks_price and not only_exits(signal)):
+        wanted.add(Need.PRICE)
+    return frozenset(wanted)
+
+
+def _near_a_bound(signal: Signal, rules: Rules, instrument: Instrument, reference: Decimal | None) -> set[Need]:
+    """What a plain order needs because its size might be under the exchange's minima or over its maximum."""
+    size = size_of(signal, rules, is_inverse=instrument.is_inverse)
+    if isinstance(size, Reason):
+        return set()
+    if not size.unit.is_absolute or (instrument.is_inverse and size.unit is QtyUnit.BASE):
+        return {Need.POSITION}
+    most = instrument.largest_order(has_limit=signal.type.has_limit)
+    if floor_to(size.qty, instrument.qty_step) < instrument.qty_min or size.qty > most:
+        return {Need.POSITION}
+    price = order_price(signal) or reference
+    if instrument.is_inverse or (
+        price is not None and instrument.notional(size.qty, price) >= instrument.notional_min * _FAR_FROM_MIN
+    ):
+        return set()
+    return {Need.POSITION} if order_price(signal) is not None else {Need.POSITION, Need.PRICE}
+
+
+def plan(signal: Signal, rules: Rules, facts: Facts) -> Plan:
+    """What to send for `signal`. Facts named by `needs` must be there; that is the caller's contract."""
+    with localcontext(_WIDE):
+        return replace(_plan(signal, rules, facts), inputs=facts.as_inputs())
+
+
+def _plan(signal: Signal, rules: Rules, facts: Facts) -> Plan:
+    if signal.action is Action.STOPS:
+        return _denied(Reason(code="NOT_SUPPORTED", message="this version does not do `stops` yet"), facts.carry)
+    if signal.action in _ORDERS_NOTHING:
+        return Plan(status=PlanStatus.DONE, carry=facts.carry)
+    if facts.position is not None and facts.position.is_hedge:
+        return _denied(_hedge(facts.instrument), facts.carry)
+    carry = facts.carry if facts.carry and _is_same_side(facts.carry.size, facts.size) else None
+    intent = intent_of(signal, sizes_of(signal, rules, facts), facts.size)
+    if isinstance(intent, Reason):
+        return _denied(intent, carry)
+    if isinstance(intent, Nothing):
+        return Plan(status=PlanStatus.DONE, notes=(intent.note,), carry=carry)
+    return _plan_move(intent, signal, rules, facts, carry)
+
+
+def _plan_move(asked: Move, signal: Signal, rules: Rules, facts: Facts, carry: Carry | None) -> Plan:
+    move = rounded(asked, facts, carried=carry.size if carry else Decimal(0))
+    notes = (*asked.notes, *_pure_delta_note(signal, asked))
+    refused = asked.entry_refused
+    if asked.entry_qty > 0:
+        refused = _entry_refusal(move, signal, rules, facts)
+        if refused and asked.is_target and refused.code in ("QTY_BELOW_MIN", "NOTIONAL_BELOW_MIN"):
+            notes, refused = (*notes, f"already there to within the minimum: {refused.message}"), None
+            move = replace(move, entry_qty=Decimal(0))
+    if refused:
+        move = replace(move, entry_qty=Decimal(0))
+    if move.exit_qty == 0 and move.entry_qty == 0 and not move.closes_all:
+        return _nothing_left(asked, refused, notes, facts, carry)
+    if refused:
+        notes = (*notes, f"ENTRY_WITHHELD: {refused.message}")
+        refused = Reason(code="ENTRY_WITHHELD", message=f"only the exit was sent: {refused.message}")
+    orders = orders_of(move, signal, facts)
+    left = _still_carried(asked, move, carry)
+    return Plan(status=PlanStatus.PLANNED, orders=orders, notes=notes, reason=refused, carry=left)
+
+
+def _still_carried(asked: Move, move: Move, carry: Carry | None) -> Carry | None:
+    """Of what was carried, what this exit was rounded down by stays carried; the rest of it is sent."""
+    if carry is None or move.exit_qty == 0 or not move.position_known:
+        return carry
+    left = min(asked.exit_qty + abs(carry.size) - move.exit_qty, abs(carry.size))
+    return Carry(size=-move.side.sign * left) if left > 0 and not move.closes_all else None
+
+
+def _entry_refusal(move: Move, signal: Signal, rules: Rules, facts: Facts) -> Reason | None:
+    standing = standing_refusal(signal, rules, facts.instrument, now=facts.now, halted=facts.halted)
+    if standing is not None:
+        return standing
+    after = None if facts.size is None else abs(facts.size + move.side.sign * (move.exit_qty + move.entry_qty))
+    market_price = facts.price or facts.reference_price
+    entry = Entry(
+        qty=move.entry_qty,
+        resulting_size=after,
+        price=order_price(signal) or market_price,
+        dearest_price=_dearest(move.side, signal, market_price),
+        market_price=market_price,
+        order_max=facts.instrument.largest_order(has_limit=signal.type.has_limit),
+    )
+    return sized_refusal(entry, rules, facts.instrument) or _stop_refusal(move, signal, facts)
+
+
+def _dearest(side: Side, signal: Signal, market_price: Decimal | None) -> Decimal | None:
+    """A sell's limit price is only its worst: it fills at what the market pays, or pays once it is triggered."""
+    if side is Side.BUY or not signal.type.has_limit:
+        return None
+    return signal.trigger_price if signal.type.is_conditional else market_price
+
+
+def _stop_refusal(move: Move, signal: Signal, facts: Facts) -> Reason | None:
+    """A stop loss on the losing side of the price only, a take profit on the winning one."""
+    price = order_price(signal) or facts.price or facts.reference_price
+    if price is None:
+        return None
+    tick = facts.instrument.tick_size
+    for name, level, sign in (
+        ("stop_loss", signal.stop_loss, -move.side.sign),
+        ("take_profit", signal.take_profits[0].at if signal.take_profits else None, move.side.sign),
+    ):
+        # A level that rounds to zero would be sent as no level at all.
+        if level is not None and ((level.value - price) * sign <= 0 or level.value < tick):
+            where = "below" if sign < 0 else "above"
+            return Reason(
+                code="STOP_WRONG_SIDE",
+                message=f"{name} {plain(level.value)} must be {where} the price {plain(price)} of a {move.side.value}",
+            )
+    return None
+
+
+def _nothing_left(
+    asked: Move, refused: Reason | None, notes: tuple[str, ...], facts: Facts, carry: Carry | None
+) -> Plan:
+    """Rounding and rules left nothing to send: an exit is carried, an entry is denied, a target is near enough."""
+    if asked.exit_qty > 0 and not asked.is_target:
+        carried = (carry.size if carry else Decimal(0)) - asked.side.sign * asked.exit_qty
+        note = f"{plain(asked.exit_qty)} is less than the exchange takes; it is added to the next exit"
+        return Plan(status=PlanStatus.DONE, notes=(*notes, note), carry=Carry(size=carried), reason=refused)
+    if refused is None:
+        return Plan(status=PlanStatus.DONE, notes=notes or ("already there to within the minimum",), carry=carry)
+    status = PlanStatus.EXPIRED if refused.code == "TIME_TOO_OLD" else PlanStatus.DENIED
+    return Plan(status=status, notes=notes, reason=refused, carry=carry)
+
+
+def _pure_delta_note(signal: Signal, asked: Move) -> tuple[str, ...]:
+    if signal.action not in (Action.BUY, Action.SELL) or signal.market_position is not None or signal.reduce_only:
+        return ()
+    if asked.position_known and asked.exit_qty > 0 and asked.entry_qty > 0:
+        return ("a pure delta: without the strategy's position this order flips the one that is open",)
+    return ("a pure delta: it adds, reduces or flips, whatever is open",)
+
+
+def _is_same_side(carried: Decimal, position: Decimal | None) -> bool:
+    """What was carried belongs to a position; it is gone when that is. Unread, it stays."""
+    return position is None or carried * position > 0
+
+
+def _hedge(instrument: Instrument) -> Reason:
+    return Reason(
+        code="POSITION_MODE_HEDGE",
+        message=f"{instrument.symbol} is in hedge mode and the relay trades in one-way mode only: "
+        "close its positions and orders, then switch the position mode to one-way",
+    )
+
+
+def _denied(reason: Reason, carry: Carry | None) -> Plan:
+    return Plan(status=PlanStatus.DENIED, reason=reason, carry=carry)

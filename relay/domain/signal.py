@@ -1,0 +1,150 @@
+"""A signal: an alert that was accepted and validated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from relay.domain.instrument import Category
+from relay.domain.order import OrderType, Side, TimeInForce, TriggerBy
+
+
+class Action(StrEnum):
+    BUY = "buy"
+    SELL = "sell"
+    LONG = "long"
+    SHORT = "short"
+    CLOSE = "close"
+    CLOSE_LONG = "close_long"
+    CLOSE_SHORT = "close_short"
+    FLAT = "flat"
+    EXIT = "exit"
+    REVERSE = "reverse"
+    TARGET = "target"
+    CANCEL = "cancel"
+    STOPS = "stops"
+    HEARTBEAT = "heartbeat"
+
+    @property
+    def side(self) -> Side | None:
+        """The side an action names by itself."""
+        if self in (Action.BUY, Action.LONG):
+            return Side.BUY
+        return Side.SELL if self in (Action.SELL, Action.SHORT) else None
+
+    @property
+    def is_close(self) -> bool:
+        """Asks for an exit and nothing else."""
+        return self in (Action.CLOSE, Action.CLOSE_LONG, Action.CLOSE_SHORT, Action.FLAT, Action.EXIT)
+
+    @property
+    def clears_resting(self) -> bool:
+        """The relay's own resting orders of the symbol are cancelled before the position is read."""
+        return self.is_close or self in (Action.LONG, Action.SHORT, Action.REVERSE, Action.TARGET)
+
+
+class QtyUnit(StrEnum):
+    BASE = "base"
+    CONTRACTS = "contracts"
+    QUOTE = "quote"
+    EQUITY_PCT = "equity_pct"
+    MARGIN_PCT = "margin_pct"
+    POSITION_PCT = "position_pct"
+    RISK_PCT = "risk_pct"
+    RISK_QUOTE = "risk_quote"
+
+    @property
+    def is_absolute(self) -> bool:
+        """A size of the strategy's own kind, that can be compared with a position without a price."""
+        return self in (QtyUnit.BASE, QtyUnit.CONTRACTS)
+
+
+class MarketSide(StrEnum):
+    """The strategy's own position, as the sender knows it."""
+
+    LONG = "long"
+    SHORT = "short"
+    FLAT = "flat"
+
+    @property
+    def sign(self) -> int:
+        return {MarketSide.LONG: 1, MarketSide.SHORT: -1, MarketSide.FLAT: 0}[self]
+
+
+class LevelKind(StrEnum):
+    PRICE = "price"
+    DISTANCE = "distance"
+    PERCENT = "percent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """A take profit or stop loss: a price, or a distance from the entry.
+
+    `value` of a distance is signed: above zero towards profit, below towards loss, for shorts too. `sign_given` is
+    false for a bare percentage, which lies on its field's natural side.
+    """
+
+    kind: LevelKind
+    value: Decimal
+    sign_given: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeProfit:
+    """One rung of a ladder: `share_pct` percent of the position at `at`."""
+
+    at: Level
+    share_pct: Decimal = Decimal(100)
+    moves_stop_to_entry: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """What one alert asks for. `qty` and sizes carry no sign unless said so; prices are in the quote coin."""
+
+    id: str
+    strategy: str
+    action: Action
+    received_at: datetime
+    ticker: str | None = None
+    exchange: str | None = None
+    category: Category | None = None
+    symbol: str | None = None
+    """The resolved instrument; None until resolved, and for a heartbeat."""
+    sent_at: datetime | None = None
+    sender_id: str | None = None
+    order_id: str | None = None
+    qty: Decimal | None = None
+    qty_unit: QtyUnit | None = None
+    type: OrderType = OrderType.MARKET
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    trigger_by: TriggerBy = TriggerBy.LAST
+    time_in_force: TimeInForce = TimeInForce.GTC
+    reduce_only: bool = False
+    slippage_pct: Decimal | None = None
+    valid_for_s: int | None = None
+    take_profits: tuple[TakeProfit, ...] = ()
+    stop_loss: Level | None = None
+    trailing_stop: Level | None = None
+    trailing_start: Level | None = None
+    leverage: Decimal | None = None
+    market_position: MarketSide | None = None
+    market_position_size: Decimal | None = None
+    prev_market_position: MarketSide | None = None
+    prev_market_position_size: Decimal | None = None
+    position_size: Decimal | None = None
+    """Signed, as `{{strategy.position_size}}` is."""
+    signal_price: Decimal | None = None
+    accounts: tuple[str, ...] = ()
+    """Empty: the strategy's own accounts."""
+    comment: str | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def dated_at(self) -> datetime:
+        """What the signal's age is counted from. A sender whose clock is ahead gains no time by it."""
+        return min(self.sent_at, self.received_at) if self.sent_at else self.received_at

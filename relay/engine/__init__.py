@@ -1,0 +1,1 @@
+"""What makes accepted signals go on: one lane per account and instrument, in the order of acceptance."""

@@ -1,0 +1,158 @@
+"""The embedded engine: lanes in this process. The journal is their memory; they hold nothing that it has not."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from relay.engine.engine import Item, Lane
+
+log = logging.getLogger(__name__)
+
+_AGAIN_S = 1.0
+
+
+class Lanes:
+    """Lanes cost a thread only while one of their steps runs: a lane that waits is an entry in a heap of alarms."""
+
+    def __init__(self, *, threads: int = 64) -> None:
+        """`threads`: how many steps may run at once; threads start when they are first needed."""
+        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="lane")
+        self._alarms = Alarms()
+        self._lock = threading.Lock()
+        self._items: dict[Lane, deque[Item]] = {}
+        self._running = 0
+        self._closing = False
+        self._idle = threading.Condition(self._lock)
+
+    def submit(self, lane: Lane, item: Item) -> None:
+        with self._lock:
+            if self._closing:
+                return
+            waiting = self._items.get(lane)
+            if waiting is not None:
+                waiting.append(item)
+                return
+            self._items[lane] = deque((item,))
+            self._go(lane)
+
+    def depth(self) -> int:
+        with self._lock:
+            return sum(len(items) for items in self._items.values())
+
+    def close(self, timeout_s: float) -> bool:
+        with self._lock:
+            self._closing = True
+        self._alarms.close()
+        with self._idle:
+            ended = self._idle.wait_for(lambda: self._running == 0, timeout=timeout_s)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        return ended
+
+    def _go(self, lane: Lane) -> None:
+        """Run the lane's first item in the pool. The lock is held."""
+        if self._closing:
+            return
+        self._running += 1
+        self._pool.submit(self._run, lane)
+
+    def _run(self, lane: Lane) -> None:
+        try:
+            while (item := self._first(lane)) is not None:
+                delay = _step(item)
+                if delay is None:
+                    self._drop_first(lane)
+                elif delay > 0:
+                    self._alarms.set(delay, lambda: self._wake(lane))
+                    return
+        finally:
+            with self._idle:
+                self._running -= 1
+                self._idle.notify_all()
+
+    def _wake(self, lane: Lane) -> None:
+        with self._lock:
+            self._go(lane)
+
+    def _first(self, lane: Lane) -> Item | None:
+        """The lane's next item; a lane without one is gone, and leaves nothing behind."""
+        with self._lock:
+            if self._closing:
+                return None
+            items = self._items[lane]
+            if items:
+                return items[0]
+            del self._items[lane]
+            return None
+
+    def _drop_first(self, lane: Lane) -> None:
+        with self._lock:
+            self._items[lane].popleft()
+
+
+def _step(item: Item) -> float | None:
+    try:
+        return item.step()
+    except Exception as error:
+        log.exception("a step failed")
+        return _failed(item, error)
+
+
+def _failed(item: Item, error: Exception) -> float | None:
+    try:
+        return item.failed(error)
+    except Exception:
+        # Without this the lane would stand still, unseen, until the next start.
+        log.exception("a step failed, and what was to be done about that failed too")
+        return _AGAIN_S
+
+
+class Alarms:
+    """Calls functions later, in one thread of its own that starts with the first alarm."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def set(self, delay_s: float, call: Callable[[], None]) -> None:
+        """Call `call` after `delay_s` seconds; it must be quick."""
+        with self._changed:
+            if self._closed:
+                return
+            heapq.heappush(self._heap, (time.monotonic() + delay_s, next(self._order), call))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="alarms", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Forget all alarms and end the thread."""
+        with self._changed:
+            self._closed = True
+            self._heap.clear()
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while (call := self._next()) is not None:
+            call()
+
+    def _next(self) -> Callable[[], None] | None:
+        with self._changed:
+            while not self._closed:
+                if not self._heap:
+                    self._changed.wait()
+                    continue
+                left = self._heap[0][0] - time.monotonic()
+                if left <= 0:
+                    return heapq.heappop(self._heap)[2]
+                self._changed.wait(left)
+            return None

@@ -1,0 +1,109 @@
+"""The error tree. Each error's docstring is its message; what it was raised with says where and why."""
+
+from __future__ import annotations
+
+
+class RelayError(Exception):
+    """The relay cannot do that."""
+
+    def __str__(self) -> str:
+        said = super().__str__()
+        return said or (type(self).__doc__ or "").strip()
+
+
+class SettingsInvalid(RelayError):
+    """The settings are not usable."""
+
+    def __init__(self, problems: list[str]) -> None:
+        """`problems`: one line each: the variable, what is wrong, what it should be."""
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+class AlertError(RelayError):
+    """The alert cannot be taken."""
+
+    code = "ALERT_INVALID"
+    http_status = 422
+
+    def __init__(self, message: str, *, fields: dict[str, list[str]] | None = None) -> None:
+        """`fields`: for each field of the alert that is wrong, the problems it has."""
+        super().__init__(message)
+        self.message = message
+        self.fields = fields or {}
+
+
+class AlertMalformed(AlertError):
+    """The alert is not JSON and not key=value pairs."""
+
+    code = "ALERT_MALFORMED"
+    http_status = 400
+
+
+class AlertInvalid(AlertError):
+    """The alert was read, but says something that cannot be done."""
+
+
+class AlertIdReused(AlertError):
+    """An `id` must be new for each alert; `{{strategy.order.id}}` belongs in `order_id`."""
+
+    code = "ALERT_ID_REUSED"
+    http_status = 409
+
+
+class AuthFailed(AlertError):
+    """The alert does not prove its sender."""
+
+    code = "AUTH_FAILED"
+    http_status = 401
+
+
+class SourceNotAllowed(AlertError):
+    """Alerts are not taken from this address."""
+
+    code = "SOURCE_NOT_ALLOWED"
+    http_status = 403
+
+
+class StrategyUnknown(AlertError):
+    """There is no strategy of this name."""
+
+    code = "STRATEGY_UNKNOWN"
+    http_status = 404
+
+
+class BodyTooLarge(AlertError):
+    """An alert is at most 64 KiB."""
+
+    code = "BODY_TOO_LARGE"
+    http_status = 413
+
+
+class JournalUnavailable(RelayError):
+    """The journal cannot be written; nothing was accepted."""
+
+
+class JournalBusy(JournalUnavailable):
+    """Another relay holds this journal."""
+
+
+class SchemaOutdated(JournalUnavailable):
+    """The journal's schema is older than this relay; run `python -m relay migrate`."""
+
+
+class ExchangeUnreachable(RelayError):
+    """The exchange did not answer a question that changes nothing; asking again is safe."""
+
+
+class ExchangeAnswered(RelayError):
+    """The exchange answered a question with a refusal."""
+
+    def __init__(self, code: int, words: str) -> None:
+        """`code` and `words`: retCode and retMsg as the exchange gave them."""
+        super().__init__(f"the exchange answered {code}: {words}")
+        self.code = code
+        self.words = words
+
+
+class SignalNotRetryable(RelayError):
+    """This signal cannot be opened again: an order of it may have had an effect."""

@@ -1,0 +1,162 @@
+"""One request through the address, the limiter and the session, and what it came to.
+
+A request that changes something is sent exactly once and comes to an outcome; a question is asked again once where that
+may help, and raises when there is no answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from relay.domain.outcome import NotSent, Refusal, Rejected, Unknown
+from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.exchange.address import BAN_S, Address, Forbidden
+from relay.exchange.clock import ExchangeClock
+from relay.exchange.limiter import Limiter, Priority
+from relay.exchange.session import SERVER_TIME, Answer, Refused403
+from relay.exchange.transport import Cut, NoAnswer, NothingLeft
+from relay.exchange.wire.numbers import Row
+from relay.exchange.wire.refusals import ADDRESS_LIMIT, HTTP_FORBIDDEN, RATE_LIMIT, is_uncertain, refusal_of
+
+ASK_WAIT_S = 5.0
+"""How long a question waits for its turn in the limiter."""
+ASK_TIMES = 2
+PAGES_MAX = 100
+UNTOLD_403_S = 5.0
+
+_WORDS_403 = {
+    Forbidden.BANNED: "this address sent more than the exchange allows; nothing is sent for ten minutes",
+    Forbidden.REGION: "the exchange does not serve this address: run the relay in another region (not US, not China)",
+    Forbidden.UNTOLD: "the exchange refused this address without saying why",
+}
+
+_PASSING = frozenset({Refusal.RATE, Refusal.CLOCK})
+"""Refusals of the moment, a ban of the address among them: the same question may be answered later."""
+
+Ask = Callable[..., Answer]
+"""A method of pybit's session."""
+
+
+class Calls:
+    """How an account's requests go out. Thread-safe."""
+
+    def __init__(
+        self, *, clock: ExchangeClock, limiter: Limiter, address: Address, measure: Callable[[], object]
+    ) -> None:
+        """`measure`: measures the clock anew."""
+        self._clock = clock
+        self._measure = measure
+        self._limiter = limiter
+        self._address = address
+
+    def change(
+        self, ask: Ask, endpoint: str, params: dict[str, object], *, priority: Priority, wait_s: float
+    ) -> Answer | Rejected | Unknown | NotSent:
+        """Send once. An `Answer` has code 0; a refusal is certain; Unknown means that it may have taken effect."""
+        held = self._leave(endpoint, priority, wait_s)
+        if held is not None:
+            return held
+        arrived = True
+        try:
+            answer = ask(**params)
+        except NothingLeft as nothing:
+            arrived = False
+            return NotSent(why=str(nothing))
+        except NoAnswer as silence:
+            return Unknown(why=str(silence))
+        except Refused403 as refused:
+            return self._forbidden(str(refused))
+        finally:
+            self._limiter.done(endpoint, counted=arrived)
+        return self._judge(endpoint, answer)
+
+    def _leave(self, endpoint: str, priority: Priority, wait_s: float) -> NotSent | None:
+        """None: go, now."""
+        banned_for_s = self._address.banned_for_s
+        if banned_for_s > 0:
+            return NotSent(why=_WORDS_403[Forbidden.BANNED], retry_at_ms=self._clock.after_ms(banned_for_s))
+        leave = self._limiter.acquire(endpoint, priority=priority, timeout_s=wait_s)
+        if not leave.granted:
+            return NotSent(why="the exchange's rate limit is spent", retry_at_ms=leave.retry_at_ms)
+        self._address.note_sent()
+        return None
+
+    def _judge(self, endpoint: str, answer: Answer) -> Answer | Rejected | Unknown:
+        retry_at_ms = self._limiter.learn(endpoint, answer.headers, refused=answer.code == RATE_LIMIT)
+        if answer.code == ADDRESS_LIMIT:
+            return self._forbidden(f"access too frequent: {answer.words}")
+        self._address.note_served()
+        if answer.code == 0:
+            return answer
+        if is_uncertain(answer.code):
+            return Unknown(why=f"the exchange answered {answer.code}: {answer.words}")
+        return refusal_of(answer.code, answer.words, retry_at_ms=retry_at_ms)
+
+    def _forbidden(self, body: str) -> Rejected:
+        """A 403 is certain: it is said by what stands before the exchange, or in place of its answer."""
+        meaning = self._address.judge(body)
+        if meaning is Forbidden.REGION:
+            return refusal_of(HTTP_FORBIDDEN, _WORDS_403[meaning])
+        return Rejected(
+            code=HTTP_FORBIDDEN,
+            words=_WORDS_403[meaning],
+            refusal=Refusal.RATE,
+            retry_at_ms=self._clock.after_ms(BAN_S if meaning is Forbidden.BANNED else UNTOLD_403_S),
+        )
+
+    def ask(self, ask: Ask, endpoint: str, **params: object) -> Answer:
+        """Ask something that changes nothing. Raises ExchangeUnreachable or, once refused for good, ExchangeAnswered.
+
+        Asks once more after a cut connection, a spent rate limit, and a clock that was off.
+        """
+        for left in reversed(range(ASK_TIMES)):
+            came_to = self.change(_twice(ask), endpoint, params, priority=Priority.ENTRY, wait_s=ASK_WAIT_S)
+            if isinstance(came_to, Answer):
+                return came_to
+            if left == 0 or not self._is_worth_repeating(endpoint, came_to):
+                raise _as_error(came_to)
+        raise AssertionError("the last round returns or raises")
+
+    def _is_worth_repeating(self, endpoint: str, came_to: Rejected | Unknown | NotSent) -> bool:
+        if not isinstance(came_to, Rejected):
+            return False
+        # The time itself is asked unsigned: measuring for its sake would never end.
+        if came_to.refusal is Refusal.CLOCK and endpoint != SERVER_TIME:
+            self._measure()
+            return True
+        return came_to.code == RATE_LIMIT
+
+    def pages(self, ask: Ask, endpoint: str, **params: object) -> Iterator[Row]:
+        """All rows of a list, page by page. Raises as `ask` does."""
+        cursor: Any = None
+        for _ in range(PAGES_MAX):
+            result = self.ask(ask, endpoint, **params, cursor=cursor).result
+            rows = result.get("list") or ()
+            yield from rows
+            following = result.get("nextPageCursor")
+            # A short page is no proof of the last one: rows may be filtered out after paging.
+            if not rows or not following or following == cursor:
+                return
+            cursor = following
+        raise ExchangeUnreachable(f"{endpoint} did not come to an end after {PAGES_MAX} pages")
+
+
+def _twice(ask: Ask) -> Ask:
+    """For questions only: an idle connection may have died unseen."""
+
+    def asking(**params: object) -> Answer:
+        try:
+            return ask(**params)
+        except Cut:
+            return ask(**params)
+
+    return asking
+
+
+def _as_error(came_to: Rejected | Unknown | NotSent) -> ExchangeUnreachable | ExchangeAnswered:
+    if not isinstance(came_to, Rejected):
+        return ExchangeUnreachable(came_to.why)
+    refused = ExchangeAnswered(came_to.code, came_to.words)
+    # These pass. Taken for a last word on a question, they would end the exit that asked it.
+    return ExchangeUnreachable(str(refused)) if came_to.refusal in _PASSING else refused

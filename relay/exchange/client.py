@@ -1,0 +1,261 @@
+"""Bybit, as one account of the relay uses it. The only place, with `session`, that knows pybit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+from relay.domain.instrument import Category, Instrument
+from relay.domain.order import PlannedOrder
+from relay.domain.outcome import Accepted, NotSent, Outcome, Stamp, Unknown
+from relay.domain.position import Fill, OrderReport, Position
+from relay.domain.rounding import plain
+from relay.errors import ExchangeUnreachable
+from relay.exchange import wire
+from relay.exchange.address import Address
+from relay.exchange.calls import Ask, Calls
+from relay.exchange.clock import ExchangeClock
+from relay.exchange.limiter import Limiter, Priority
+from relay.exchange.session import SERVER_TIME, Answer, Session
+from relay.exchange.transport import Transport
+from relay.exchange.wire.numbers import Row
+
+CREATE = "/v5/order/create"
+CANCEL = "/v5/order/cancel"
+REALTIME = "/v5/order/realtime"
+HISTORY = "/v5/order/history"
+EXECUTIONS = "/v5/execution/list"
+POSITIONS = "/v5/position/list"
+LEVERAGE = "/v5/position/set-leverage"
+TICKERS = "/v5/market/tickers"
+INSTRUMENTS = "/v5/market/instruments-info"
+WALLET = "/v5/account/wallet-balance"
+
+LINEAR_SETTLE_COINS = ("USDT", "USDC")
+
+
+class Exchange:
+    """One account at one exchange host. Thread-safe.
+
+    What changes something comes to an `Outcome` and is sent at most once; what only asks raises `ExchangeUnreachable`
+    (no answer: asking again is safe) or `ExchangeAnswered` (a refusal).
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        api_key: str,
+        api_secret: str,
+        recv_window_ms: int = 5000,
+        referer: str | None = None,
+        connect_timeout_s: float = 1.5,
+        read_timeout_s: float = 3.0,
+        clock: ExchangeClock | None = None,
+        address: Address | None = None,
+    ) -> None:
+        """`url`: any host that speaks V5, `http` or `https`. `address`: shared by the accounts of one process.
+
+        Raises SettingsInvalid when the secret is a PEM that cannot sign.
+        """
+        self._recv_window_ms = recv_window_ms
+        self._clock = clock or ExchangeClock()
+        self._transport = Transport(url, connect_s=connect_timeout_s, read_s=read_timeout_s)
+        self._session = Session(
+            transport=self._transport,
+            endpoint=url,
+            api_key=api_key,
+            api_secret=api_secret,
+            recv_window_ms=recv_window_ms,
+            referer=referer,
+            clock=self._clock,
+        )
+        self._address = address or Address()
+        self._calls = Calls(
+            clock=self._clock, limiter=Limiter(self._clock), address=self._address, measure=self.measure_clock
+        )
+        self._kept_warm = 1
+
+    def __repr__(self) -> str:
+        return f"Exchange({self._session.endpoint})"
+
+    def stamp(self) -> Stamp:
+        """What the next request is to be signed with: taken, and written down, before it is sent."""
+        return Stamp(timestamp_ms=self._clock.now_ms(), recv_window_ms=self._recv_window_ms)
+
+    def now_ms(self) -> int:
+        """The exchange's clock, Unix milliseconds."""
+        return self._clock.now_ms()
+
+    def measure_clock(self) -> int:
+        """Measure the exchange's clock anew; by how many milliseconds it is ahead of the local one."""
+        return self._clock.measure(self._server_time_ms)
+
+    def _server_time_ms(self) -> int:
+        result = self._calls.ask(self._session.get_server_time, SERVER_TIME).result
+        return int(result["timeNano"]) // 1_000_000
+
+    def place(self, order: PlannedOrder, *, client_order_id: str, stamp: Stamp, is_exit: bool) -> Outcome:
+        """Send the order, once, signed with `stamp`. Accepted is an acknowledgement, not a fill.
+
+        Waits for the rate limit for at most half of the stamp's window, and sends nothing once that window has passed.
+        """
+        return self._change(
+            self._session.place_order, CREATE, wire.create_params(order, client_order_id), stamp, is_exit=is_exit
+        )
+
+    def cancel(self, *, category: Category, symbol: str, client_order_id: str, is_exit: bool = False) -> Outcome:
+        """Cancel one order. A `Rejected` of `GONE` means that it has ended or never was."""
+        params: dict[str, object] = {
+            "category": category.value,
+            "symbol": symbol,
+            "orderLinkId": client_order_id,
+        }
+        return self._change(self._session.cancel_order, CANCEL, params, self.stamp(), is_exit=is_exit)
+
+    def set_leverage(self, *, category: Category, symbol: str, leverage: Decimal) -> Outcome:
+        """Set the symbol's leverage, both sides alike. A `Rejected` of `UNCHANGED` means that it was so before."""
+        both = plain(leverage)
+        params: dict[str, object] = {
+            "category": category.value,
+            "symbol": symbol,
+            "buyLeverage": both,
+            "sellLeverage": both,
+        }
+        return self._change(self._session.set_leverage, LEVERAGE, params, self.stamp(), is_exit=False)
+
+    def _change(self, ask: Ask, endpoint: str, params: dict[str, object], stamp: Stamp, *, is_exit: bool) -> Outcome:
+        left_ms = stamp.timestamp_ms + stamp.recv_window_ms - self._clock.now_ms()
+        if left_ms <= 0:
+            return NotSent(why="the request waited until its stamp was worthless", retry_at_ms=self._clock.now_ms())
+        wait_s = max(0.0, left_ms - stamp.recv_window_ms / 2) / 1000
+        with self._session.stamped(stamp):
+            came_to = self._calls.change(
+                ask, endpoint, params, priority=Priority.EXIT if is_exit else Priority.ENTRY, wait_s=wait_s
+            )
+        if not isinstance(came_to, Answer):
+            return came_to
+        if endpoint == LEVERAGE:
+            return Accepted(venue_order_id="")
+        order_id = came_to.result.get("orderId")
+        if not isinstance(order_id, str) or not order_id:
+            return Unknown(why="the exchange acknowledged without an order id")
+        return Accepted(venue_order_id=order_id)
+
+    def look_up(self, *, category: Category, symbol: str, client_order_id: str) -> OrderReport | None:
+        """What became of the order: the open and lately closed ones first, then the history; None: not found.
+
+        The history lags behind and keeps what was cancelled without a fill for 24 hours only.
+        """
+        places: tuple[tuple[Ask, str], ...] = (
+            (self._session.get_open_orders, REALTIME),
+            (self._session.get_order_history, HISTORY),
+        )
+        for ask, endpoint in places:
+            rows = self._calls.ask(
+                ask, endpoint, category=category.value, symbol=symbol, orderLinkId=client_order_id
+            ).result.get("list")
+            for row in rows or ():
+                if row["orderLinkId"] == client_order_id:
+                    return wire.report_from(row)
+        return None
+
+    def fills(self, *, category: Category, symbol: str, client_order_id: str) -> tuple[Fill, ...]:
+        """The order's fills, oldest first."""
+        rows = self._calls.pages(
+            self._session.get_executions,
+            EXECUTIONS,
+            category=category.value,
+            symbol=symbol,
+            orderLinkId=client_order_id,
+            limit=100,
+        )
+        fills = (wire.fill_from(row) for row in rows if row["orderLinkId"] == client_order_id)
+        return tuple(sorted((fill for fill in fills if fill), key=lambda fill: (fill.at_ms, fill.exec_id)))
+
+    def position(self, *, category: Category, symbol: str) -> Position:
+        """The symbol's position; of size zero where none is open."""
+        rows = self._calls.ask(
+            self._session.get_positions, POSITIONS, category=category.value, symbol=symbol
+        ).result.get("list")
+        return wire.position_from(rows or (), category=category, symbol=symbol)
+
+    def positions(self) -> tuple[Position, ...]:
+        """All open positions: linear in USDT and in USDC, and inverse."""
+        found: list[Position] = []
+        for coin in LINEAR_SETTLE_COINS:
+            found += self._open_positions(Category.LINEAR, settleCoin=coin)
+        return (*found, *self._open_positions(Category.INVERSE))
+
+    def _open_positions(self, category: Category, **which: object) -> Iterable[Position]:
+        rows_of: dict[str, list[Row]] = {}
+        for row in self._calls.pages(
+            self._session.get_positions, POSITIONS, category=category.value, limit=200, **which
+        ):
+            rows_of.setdefault(row["symbol"], []).append(row)
+        found = (wire.position_from(rows, category=category, symbol=symbol) for symbol, rows in rows_of.items())
+        return [position for position in found if position.size != 0]
+
+    def open_orders(self, *, category: Category, symbol: str) -> tuple[wire.OpenOrder, ...]:
+        """All orders that rest at the symbol, whoever placed them, the position's stops included."""
+        rows = self._calls.pages(
+            self._session.get_open_orders, REALTIME, category=category.value, symbol=symbol, openOnly=0, limit=50
+        )
+        return tuple(wire.open_order_from(row) for row in rows)
+
+    def price(self, *, category: Category, symbol: str) -> Decimal:
+        """The symbol's mark price. Raises ExchangeUnreachable where the exchange names none."""
+        price = self._prices(category, symbol=symbol).get(symbol)
+        if price is None:
+            raise ExchangeUnreachable(f"the exchange names no mark price for {symbol}")
+        return price
+
+    def prices(self, category: Category) -> dict[str, Decimal]:
+        """Mark prices of all symbols of the category that have one."""
+        return self._prices(category)
+
+    def _prices(self, category: Category, **which: object) -> dict[str, Decimal]:
+        rows = self._calls.ask(self._session.get_tickers, TICKERS, category=category.value, **which).result
+        marks = {row["symbol"]: wire.mark_price_from(row) for row in rows.get("list") or ()}
+        return {symbol: mark for symbol, mark in marks.items() if mark is not None}
+
+    def equity(self, coin: str) -> Decimal:
+        """The coin's equity in the unified wallet, open PnL included, in that coin; zero where it was never held."""
+        return self._wallet(coin=coin).equity(coin)
+
+    def wallet(self) -> wire.Wallet:
+        """The unified wallet with all its coins. On unified accounts 1.0 inverse contracts have another one."""
+        return self._wallet()
+
+    def _wallet(self, **which: Any) -> wire.Wallet:
+        rows = self._calls.ask(self._session.get_wallet_balance, WALLET, accountType="UNIFIED", **which).result.get(
+            "list"
+        )
+        return wire.wallet_from(rows[0] if rows else {"coin": ()})
+
+    def instruments(self) -> tuple[Instrument, ...]:
+        """All perpetuals that the exchange lists."""
+        found: list[Instrument] = []
+        for category in Category:
+            rows = self._calls.pages(
+                self._session.get_instruments_info, INSTRUMENTS, category=category.value, limit=1000
+            )
+            listed = (wire.instrument_from(row, category=category) for row in rows)
+            found += [instrument for instrument in listed if instrument is not None]
+        return tuple(found)
+
+    def warm(self, connections: int) -> int:
+        """Open that many connections at once, so that the first orders find them; how many the exchange answered on."""
+        self._kept_warm = connections
+        return self.keep_warm()
+
+    def keep_warm(self) -> int:
+        """Use each connection that `warm` opened, so that none dies unseen; to be called every 20 s."""
+        if self._address.banned_for_s > 0:
+            return 0
+        return self._transport.exercise(self._session.server_time_request(), self._kept_warm)
+
+    def close(self) -> None:
+        """Close all connections. The exchange is not used afterwards."""
+        self._transport.close()

@@ -1,0 +1,30 @@
+"""Our words and Bybit's: pure, both ways. Outside this package (and the paper exchange) nobody spells Bybit's names."""
+
+from relay.exchange.wire.account import (
+    CoinBalance,
+    Wallet,
+    instrument_from,
+    mark_price_from,
+    position_from,
+    settle_coin_of,
+    wallet_from,
+)
+from relay.exchange.wire.orders import OpenOrder, create_params, fill_from, open_order_from, report_from
+from relay.exchange.wire.refusals import is_uncertain, refusal_of
+
+__all__ = [
+    "CoinBalance",
+    "OpenOrder",
+    "Wallet",
+    "create_params",
+    "fill_from",
+    "instrument_from",
+    "is_uncertain",
+    "mark_price_from",
+    "open_order_from",
+    "position_from",
+    "refusal_of",
+    "report_from",
+    "settle_coin_of",
+    "wallet_from",
+]

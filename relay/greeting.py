@@ -1,0 +1,96 @@
+"""What `serve` prints once the relay is ready: where it listens, its secrets or where they are, and a first order."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import threading
+import time
+from typing import Final
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+from relay import __version__
+from relay.local_secrets import kept_name, secrets_path
+from relay.settings import Environment, Settings
+
+_POLL_S: Final = 0.05
+_PATIENCE_S: Final = 10.0
+_MONEY: Final = {
+    Environment.PAPER: "paper: play money at a paper exchange",
+    Environment.DEMO: "demo: play money at the exchange's real prices",
+    Environment.TESTNET: "testnet: play money at the exchange's test prices",
+    Environment.MAINNET: "mainnet: REAL MONEY",
+}
+
+
+class Greeting:
+    """Waits for `/readyz` in a thread of its own, then prints."""
+
+    def __init__(self, given: Settings, settings: Settings, port: int) -> None:
+        """`given`: as configured; `settings`: with what was made up. `port`: where this relay listens on 127.0.0.1."""
+        self.settings = settings
+        self._given = given
+        self._url = f"http://127.0.0.1:{port}"
+
+    def start(self) -> None:
+        """Returns at once. Called in the process that serves."""
+        threading.Thread(target=self._wait, name="greeting", daemon=True).start()
+
+    def _wait(self) -> None:
+        patient_until = time.monotonic() + _PATIENCE_S
+        has_complained = False
+        while (missing := self._missing()) is not None:
+            if not has_complained and time.monotonic() > patient_until:
+                has_complained = True
+                sys.stderr.write(f"not ready yet: {missing}\n")
+            time.sleep(_POLL_S if not has_complained else 1)
+        sys.stdout.write("\n".join(self.lines()) + "\n")
+        sys.stdout.flush()
+
+    def _missing(self) -> str | None:
+        """What is not ready yet; None: nothing."""
+        try:
+            with urlopen(f"{self._url}/readyz", timeout=2):  # noqa: S310 - always this machine's own http
+                return None
+        except HTTPError as error:
+            with error:
+                return error.read(2000).decode("utf-8", "replace").strip() or str(error)
+        except (URLError, OSError) as error:
+            return str(error)
+
+    def lines(self) -> list[str]:
+        """The text, line by line. Of secrets only paper's webhook secret is in it."""
+        environment = self.settings.environment
+        lines = [
+            f"relay {__version__} listens on {self._url} ({_MONEY[environment]})",
+            f"  webhook         {self._url}/webhook",
+            f"  webhook secret  {self._webhook_secret()}",
+            f"  admin token     {self._place('ADMIN_TOKEN', is_given=self._given.admin_token is not None)}",
+        ]
+        if environment is Environment.PAPER:
+            lines += ["place a paper order:", f"  {self._curl()}"]
+        return lines
+
+    def _webhook_secret(self) -> str:
+        if self.settings.environment is Environment.PAPER:
+            return self.settings.webhook_secrets[0].reveal()
+        return self._place("WEBHOOK_SECRET", is_given=bool(self._given.webhook_secrets))
+
+    def _place(self, name: str, *, is_given: bool) -> str:
+        if is_given:
+            return f"as set in {name}"
+        return f"in {secrets_path(self.settings)}, as {kept_name(self.settings, name)}"
+
+    def _curl(self) -> str:
+        """Each run of it is another alert: its `id` holds the time, which the shell puts in."""
+        alert = {
+            "secret": self.settings.webhook_secrets[0].reveal(),
+            "ticker": "BTCUSDT.P",
+            "action": "buy",
+            "qty": "0.001",
+            "id": "try-",
+        }
+        before = json.dumps(alert).removesuffix('"}')
+        return f"curl -sS {self._url}/webhook -d {shlex.quote(before)}$(date +%s){shlex.quote(chr(34) + '}')}"

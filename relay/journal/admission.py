@@ -1,0 +1,190 @@
+"""Whether an alert is new: the rules of "The same alert", in the transaction that keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+
+from relay.domain.identity import Identity, IdentityKind
+from relay.domain.order import Reason
+from relay.domain.status import SignalStatus
+from relay.journal import following, tables
+from relay.journal.certainty import MAX_GENERATION, is_without_effect
+from relay.journal.coding import reason_columns
+from relay.journal.records import Admission, Duplicate, IdReused, New, NewSignal, Reopened
+
+ID_ALONE_WINDOW_MS = 10 * 60 * 1000
+_REOPENED_BY_RESEND = (SignalStatus.FAILED, SignalStatus.DENIED, SignalStatus.EXPIRED)
+_WITHDRAWN = Reason(
+    code="JOURNAL_UNAVAILABLE", message="opened again while the journal was stuck, answered 503 and withdrawn"
+)
+
+_identities, _signals, _assignments, _events = tables.identities, tables.signals, tables.assignments, tables.events
+_SAME_IDENTITY = (
+    (_identities.c.strategy == bindparam("of_strategy"))
+    & (_identities.c.kind == bindparam("of_kind"))
+    & (_identities.c.key == bindparam("of_key"))
+)
+_FIND = select(_identities.c.signal_id, _identities.c.digest, _identities.c.first_at).where(_SAME_IDENTITY)
+_REPLACE = update(_identities).where(_SAME_IDENTITY)
+_FORGET = delete(_identities).where(_SAME_IDENTITY)
+_STATUS = select(_signals.c.status, _signals.c.generation).where(_signals.c.id == bindparam("of_id"))
+_ADD_IDENTITY, _ADD_SIGNAL = insert(_identities), insert(_signals)
+_ADD_ASSIGNMENT, _ADD_EVENT = insert(_assignments), insert(_events)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitting:
+    """One alert on its way in: what is done in the transaction, and how it is taken back."""
+
+    new: NewSignal
+    now_ms: int
+    dedup_window_ms: int
+
+    def run(self, connection: Connection) -> Admission:
+        first = connection.execute(_FIND, self._identity()).first()
+        if first is None:
+            connection.execute(_ADD_IDENTITY, self._identity_row())
+        else:
+            verdict = self._judge(connection, first)
+            if verdict is not None:
+                return verdict
+            connection.execute(_REPLACE, self._identity_row() | self._identity())
+        _keep(connection, self.new, self.now_ms)
+        return New(signal_id=self.new.id)
+
+    def undo(self, connection: Connection, admission: Admission) -> None:
+        """As if it had never come, so that its resend is new."""
+        match admission:
+            case New(signal_id=signal_id):
+                connection.execute(_FORGET.where(_identities.c.signal_id == signal_id), self._identity())
+                remove_signal(connection, signal_id)
+            case Reopened(signal_id=signal_id, generation=generation):
+                undo_reopening(connection, signal_id, generation, self.now_ms)
+
+    def _identity(self) -> dict[str, object]:
+        identity: Identity = self.new.identity
+        return {"of_strategy": self.new.strategy, "of_kind": identity.kind, "of_key": identity.key}
+
+    def _identity_row(self) -> dict[str, object]:
+        return {
+            "strategy": self.new.strategy,
+            "kind": self.new.identity.kind,
+            "key": self.new.identity.key,
+            "signal_id": self.new.id,
+            "digest": self.new.digest,
+            "first_at": self.now_ms,
+        }
+
+    def _judge(self, connection: Connection, first: Row[*tuple[Any, ...]]) -> Admission | None:
+        """None: the identity is free again."""
+        same, age_ms = first.digest == self.new.digest, self.now_ms - first.first_at
+        match self.new.identity.kind:
+            case IdentityKind.ID_TIME:
+                is_duplicate, is_free = same, False
+            case IdentityKind.ID:
+                is_duplicate, is_free = same and age_ms <= ID_ALONE_WINDOW_MS, False
+            case IdentityKind.BODY:
+                is_duplicate = same and self.dedup_window_ms > 0 and age_ms <= self.dedup_window_ms
+                is_free = not is_duplicate
+        if is_duplicate:
+            return self._again(connection, first)
+        return None if is_free else IdReused(first_signal_id=first.signal_id)
+
+    def _again(self, connection: Connection, first: Row[*tuple[Any, ...]]) -> Admission:
+        signal_id = first.signal_id
+        known = connection.execute(_STATUS, {"of_id": signal_id}).first()
+        if known is None:
+            return Duplicate(signal_id=signal_id, status=SignalStatus.DONE, first_at_ms=first.first_at)
+        may_reopen = known.status in _REOPENED_BY_RESEND and known.generation < MAX_GENERATION
+        if may_reopen and is_without_effect(connection, signal_id):
+            return reopen(connection, signal_id, now_ms=self.now_ms, why="sent again")
+        add_event(connection, signal_id, "duplicate", None, self.now_ms)
+        return Duplicate(signal_id=signal_id, status=known.status, first_at_ms=first.first_at)
+
+
+def remove_signal(connection: Connection, signal_id: str) -> None:
+    """One that nobody was told of and nothing was done for."""
+    for table in (_events, _assignments):
+        connection.execute(delete(table).where(table.c.signal_id == signal_id))
+    connection.execute(delete(_signals).where(_signals.c.id == signal_id))
+
+
+def add_event(connection: Connection, signal_id: str, name: str, detail: object, now_ms: int) -> int:
+    """Returns the event's number, which grows with time."""
+    row = {"signal_id": signal_id, "at": now_ms, "name": name, "detail": detail}
+    key = connection.execute(_ADD_EVENT, row).inserted_primary_key
+    assert key is not None
+    number: int = key[0]
+    return number
+
+
+def _keep(connection: Connection, new: NewSignal, now_ms: int) -> None:
+    has_work = bool(new.accounts)
+    status = SignalStatus.ACCEPTED if has_work else SignalStatus.DONE
+    connection.execute(
+        _ADD_SIGNAL,
+        {
+            "id": new.id,
+            "strategy": new.strategy,
+            "action": new.action,
+            "ticker": new.ticker,
+            "category": new.category,
+            "symbol": new.symbol,
+            "status": status,
+            "generation": 0,
+            "notes": list(new.notes),
+            "received_at": now_ms,
+            "sent_at": new.sent_at_ms,
+            "finished_at": None if has_work else now_ms,
+            "alert": dict(new.alert),
+            "body_digest": new.digest,
+        },
+    )
+    place = add_event(connection, new.id, SignalStatus.ACCEPTED, None, now_ms)
+    for name, detail in new.events:
+        add_event(connection, new.id, name, detail, now_ms)
+    if has_work:
+        connection.execute(_ADD_ASSIGNMENT, [_assignment(new, account, place, now_ms) for account in new.accounts])
+    else:
+        add_event(connection, new.id, SignalStatus.DONE, None, now_ms)
+
+
+def _assignment(new: NewSignal, account: str, place: int, now_ms: int) -> dict[str, object]:
+    return {
+        "signal_id": new.id,
+        "account": account,
+        "seq": place,
+        "category": new.category,
+        "symbol": new.symbol,
+        "generation": 0,
+        "status": SignalStatus.ACCEPTED,
+        "opened_at": now_ms,
+    }
+
+
+def reopen(connection: Connection, signal_id: str, *, now_ms: int, why: str) -> Reopened:
+    """Opens the next generation, behind all that was accepted meanwhile; whether it may is the caller's affair."""
+    generation: int = connection.execute(_STATUS, {"of_id": signal_id}).one().generation + 1
+    place = add_event(connection, signal_id, "reopened", {"generation": generation, "why": why}, now_ms)
+    opened = {"status": SignalStatus.ACCEPTED, "generation": generation, **reason_columns(None)}
+    connection.execute(update(_signals).where(_signals.c.id == signal_id).values(**opened, finished_at=None))
+    connection.execute(
+        update(_assignments)
+        .where(_assignments.c.signal_id == signal_id)
+        .values(**opened, seq=place, opened_at=now_ms, owner=None, lease_until=None)
+    )
+    # Read here: once it is committed, a look that fails would leave the signal in no lane.
+    opened_again = following.assignments_of(connection, signal_id)
+    return Reopened(signal_id=signal_id, generation=generation, assignments=opened_again)
+
+
+def undo_reopening(connection: Connection, signal_id: str, generation: int, now_ms: int) -> None:
+    """The generation stays used up; the signal can be opened again."""
+    closed = {"status": SignalStatus.FAILED, **reason_columns(_WITHDRAWN)}
+    is_this = (_signals.c.id == signal_id) & (_signals.c.generation == generation)
+    if connection.execute(update(_signals).where(is_this).values(**closed, finished_at=now_ms)).rowcount:
+        connection.execute(update(_assignments).where(_assignments.c.signal_id == signal_id).values(**closed))
+        add_event(connection, signal_id, "withdrawn", {"generation": generation}, now_ms)

@@ -1,0 +1,51 @@
+"""What the relay believes each position to be: what the exchange last told, plus the relay's own fills since."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
+
+from relay.domain.instrument import Category
+from relay.domain.order import Side
+from relay.domain.position import Fill
+from relay.journal.tables import beliefs
+
+
+def add_fills(
+    connection: Connection, account: str, category: Category, symbol: str, side: Side, fills: Sequence[Fill]
+) -> None:
+    """Fills older than the last observation were part of it already."""
+    known = connection.execute(select(beliefs).where(_which(account, category, symbol))).first()
+    seen_until_ms = known.at if known else 0
+    moved = side.sign * sum((fill.qty for fill in fills if fill.at_ms > seen_until_ms), Decimal(0))
+    if known is None:
+        row = {"account": account, "category": category, "symbol": symbol, "size": moved, "at": 0}
+        connection.execute(insert(beliefs), row)
+    elif moved:
+        connection.execute(update(beliefs).where(_which(account, category, symbol)).values(size=known.size + moved))
+
+
+def observe(
+    connection: Connection, account: str, category: Category, symbol: str, size: Decimal, *, at_ms: int
+) -> Decimal | None:
+    """The exchange's own word, asked for at `at_ms` of its clock: what was believed, if that was something else."""
+    which = _which(account, category, symbol)
+    known = connection.execute(select(beliefs).where(which)).first()
+    if known is None:
+        row = {"account": account, "category": category, "symbol": symbol, "size": size, "at": at_ms}
+        connection.execute(insert(beliefs), row)
+        return None
+    connection.execute(update(beliefs).where(which).values(size=size, at=at_ms))
+    return None if known.size == size else known.size
+
+
+def believed(connection: Connection, account: str) -> dict[tuple[Category, str], Decimal]:
+    """Every instrument of which the relay has an opinion, flat ones included."""
+    rows = connection.execute(select(beliefs).where(beliefs.c.account == account))
+    return {(row.category, row.symbol): row.size for row in rows}
+
+
+def _which(account: str, category: Category, symbol: str) -> ColumnElement[bool]:
+    return and_(beliefs.c.account == account, beliefs.c.category == category, beliefs.c.symbol == symbol)

@@ -1,0 +1,170 @@
+"""Writing down how a signal is executed on its accounts, from taking it up to what it came to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Row, bindparam, delete, insert, select, update
+
+from relay.domain.instrument import Category
+from relay.domain.order import Reason
+from relay.domain.outcome import Stamp
+from relay.domain.plan import Carry, Plan, PlanStatus
+from relay.domain.status import SignalStatus
+from relay.journal import beliefs
+from relay.journal.coding import planned_to_json, reason_columns
+from relay.journal.reports import ReportWrites
+from relay.journal.summary import Ended, summary
+from relay.journal.tables import assignments, carries, plans, signals, switches
+
+_this_signal = signals.c.id == bindparam("of_signal")
+_this_assignment = (assignments.c.signal_id == bindparam("of_signal")) & (
+    assignments.c.account == bindparam("of_account")
+)
+_BEGIN = update(assignments).where(_this_assignment & (assignments.c.status == SignalStatus.ACCEPTED))
+_BEGIN_SIGNAL = update(signals).where(_this_signal & (signals.c.status == SignalStatus.ACCEPTED))
+_CHANGE = update(assignments).where(_this_assignment)
+_CHANGE_SIGNAL = update(signals).where(_this_signal)
+_SIGNAL = select(signals.c.status, signals.c.notes).where(_this_signal)
+_ASSIGNMENTS = (
+    select(assignments).where(assignments.c.signal_id == bindparam("of_signal")).order_by(assignments.c.account)
+)
+_ADD_PLAN = insert(plans)
+
+
+class Batch(ReportWrites):
+    """Everything the pipeline writes while it executes; see `Journal.write`."""
+
+    def begin(self, signal_id: str, account: str, *, now_ms: int) -> None:
+        """The signal's turn on this account has come. Once it has begun, or has finished, this changes nothing."""
+        executing = {"status": SignalStatus.EXECUTING, "of_signal": signal_id}
+        if self.connection.execute(_BEGIN, executing | {"of_account": account}).rowcount:
+            self.connection.execute(_BEGIN_SIGNAL, executing)
+            self.event(signal_id, SignalStatus.EXECUTING, {"account": account}, now_ms=now_ms)
+
+    def record_plan(
+        self,
+        *,
+        signal_id: str,
+        account: str,
+        generation: int,
+        plan: Plan,
+        first_attempt: tuple[str, Stamp] | None = None,
+        now_ms: int,
+    ) -> tuple[str, ...]:
+        """The plan and its orders, before anything is sent; written once for a generation. Returns the orders' ids.
+
+        `first_attempt`: the client order id that is about to be sent, and what it will be signed with. What the plan
+        carries replaces what was carried for the instrument, unless the plan is a refusal.
+        """
+        self.connection.execute(
+            _ADD_PLAN,
+            {
+                "signal_id": signal_id,
+                "account": account,
+                "generation": generation,
+                "inputs": dict(plan.inputs),
+                "orders": [planned_to_json(order) for order in plan.orders],
+                "notes": list(plan.notes),
+                **reason_columns(plan.reason),
+                "at": now_ms,
+            },
+        )
+        detail = {"account": account, "orders": len(plan.orders), "inputs": dict(plan.inputs)}
+        # Not named after the plan's own status: `done` and `denied` are what a signal comes to, once.
+        self.event(signal_id, PlanStatus.PLANNED, detail, now_ms=now_ms)
+        ids = self.add_orders(
+            signal_id=signal_id,
+            account=account,
+            generation=generation,
+            orders=plan.orders,
+            first_attempt=first_attempt,
+            now_ms=now_ms,
+        )
+        if plan.status in (PlanStatus.PLANNED, PlanStatus.DONE):
+            self._carry_for(signal_id, account, plan.carry)
+        return ids
+
+    def finish(
+        self,
+        signal_id: str,
+        account: str,
+        status: SignalStatus,
+        reason: Reason | None = None,
+        notes: Sequence[str] = (),
+        *,
+        now_ms: int,
+    ) -> SignalStatus:
+        """What the signal came to on this account. Returns what the signal as a whole is at now.
+
+        It is finished once all accounts are (`summary`). A finished account stays as it is, except that `attention` can
+        still be called for.
+        """
+        assert status.is_finished and status is not SignalStatus.REJECTED, f"{status} is not the end of an execution"
+        parts = {each.account: each for each in self.connection.execute(_ASSIGNMENTS, {"of_signal": signal_id})}
+        known: SignalStatus = parts[account].status
+        if known is status or (known.is_finished and status is not SignalStatus.ATTENTION):
+            return self._status_of(signal_id)
+        of_assignment = {"of_signal": signal_id, "of_account": account}
+        self.connection.execute(_CHANGE, {"status": status, **reason_columns(reason), **of_assignment})
+        detail = {"account": account, "reason": reason.code if reason else None}
+        self.event(signal_id, status, {k: v for k, v in detail.items() if v is not None}, now_ms=now_ms)
+        ended = [_ended(each) for each in parts.values() if each.account != account]
+        ended.append(Ended(account=account, status=status, reason=reason))
+        return self._finish_signal(signal_id, ended, notes, now_ms)
+
+    def resolve(self, signal_id: str, category: Category, symbol: str) -> None:
+        """Name the signal's instrument, on every account."""
+        lane = {"category": category, "symbol": symbol}
+        self.connection.execute(_CHANGE_SIGNAL, lane | {"of_signal": signal_id})
+        of_signal = assignments.c.signal_id == signal_id
+        self.connection.execute(update(assignments).where(of_signal).values(lane))
+
+    def add_notes(self, signal_id: str, notes: Sequence[str]) -> None:
+        """Each note is kept once."""
+        known = self.connection.execute(_SIGNAL, {"of_signal": signal_id}).one().notes
+        if new := [note for note in dict.fromkeys(notes) if note not in known]:
+            self.connection.execute(_CHANGE_SIGNAL, {"notes": [*known, *new], "of_signal": signal_id})
+
+    def observe(self, account: str, category: Category, symbol: str, size: Decimal, *, at_ms: int) -> Decimal | None:
+        """The exchange's word on a position, asked for at `at_ms` of its clock: what was believed, if it differs."""
+        return beliefs.observe(self.connection, account, category, symbol, size, at_ms=at_ms)
+
+    def set_switch(self, account: str, name: str, value: str, *, by: str, now_ms: int) -> None:
+        """A setting that survives restarts, such as `halt`. `account` empty: of every account."""
+        which = (switches.c.account == account) & (switches.c.name == name)
+        self.connection.execute(delete(switches).where(which))
+        row = {"account": account, "name": name, "value": value, "at": now_ms, "by": by}
+        self.connection.execute(insert(switches), row)
+
+    def _finish_signal(self, signal_id: str, ended: list[Ended], notes: Sequence[str], now_ms: int) -> SignalStatus:
+        if not all(each.status.is_finished for each in ended):
+            self.add_notes(signal_id, notes)
+            return self._status_of(signal_id)
+        came_to = summary(ended)
+        self.add_notes(signal_id, (*notes, *came_to.notes))
+        finished = {"status": came_to.status, **reason_columns(came_to.reason), "finished_at": now_ms}
+        self.connection.execute(_CHANGE_SIGNAL, finished | {"of_signal": signal_id})
+        return came_to.status
+
+    def _status_of(self, signal_id: str) -> SignalStatus:
+        status: SignalStatus = self.connection.execute(_SIGNAL, {"of_signal": signal_id}).one().status
+        return status
+
+    def _carry_for(self, signal_id: str, account: str, carry: Carry | None) -> None:
+        of_assignment = {"of_signal": signal_id, "of_account": account}
+        lane = self.connection.execute(select(assignments).where(_this_assignment), of_assignment).one()
+        which = (
+            (carries.c.account == account) & (carries.c.category == lane.category) & (carries.c.symbol == lane.symbol)
+        )
+        self.connection.execute(delete(carries).where(which))
+        if carry is not None and carry.size:
+            row = {"account": account, "category": lane.category, "symbol": lane.symbol, "size": carry.size}
+            self.connection.execute(insert(carries), row)
+
+
+def _ended(row: Row[Any]) -> Ended:
+    reason = Reason(code=row.reason_code, message=row.reason_message) if row.reason_code else None
+    return Ended(account=row.account, status=row.status, reason=reason)

@@ -1,0 +1,1 @@
+"""The steps from one schema to the next; a revision that was released is never changed."""

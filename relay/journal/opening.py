@@ -1,0 +1,124 @@
+"""Opening a journal by its URL."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from relay.errors import JournalUnavailable
+from relay.journal import schema
+from relay.journal.embedded import SqliteStore
+from relay.journal.journal import Journal
+from relay.journal.lock import FileLock
+from relay.journal.sqlite import JournalFile
+from relay.journal.trouble import as_unavailable
+
+
+def open_journal(url: str, *, lock: bool = True, wait_for_lock_s: float = 0) -> Journal:
+    """`url`: `sqlite:///relay.db` or `postgres…`. Close it when done.
+
+    SQLite: with `lock` this process becomes the one relay of the journal (JournalBusy if another is, after
+    `wait_for_lock_s`), makes the file if need be and migrates it. Without, it is opened for reading only and never
+    migrated. SchemaOutdated where the schema is older than the relay; JournalUnavailable says what else is wrong.
+    """
+    where = _parse(url)
+    if where.get_backend_name() != "sqlite":
+        return _open_postgres(where)
+    file = JournalFile(where)
+    if not lock:
+        file.require()
+        store = SqliteStore(file, None)
+        try:
+            with store.read() as connection:
+                schema.require_current(connection)
+        except JournalUnavailable:
+            store.close()
+            raise
+        return Journal(store)
+    held = FileLock(file.lock_path, wait_s=wait_for_lock_s)
+    try:
+        _prepare(file)
+        return Journal(SqliteStore(file, held))
+    except JournalUnavailable:
+        held.release()
+        raise
+
+
+def migrate(url: str) -> None:
+    """Bring the database to the current schema; safe to repeat. JournalBusy while a relay runs on an older one."""
+    where = _parse(url)
+    if where.get_backend_name() == "sqlite":
+        file = JournalFile(where)
+        if file.path.exists() and _is_current(file):
+            return
+        held = FileLock(file.lock_path)
+        try:
+            _prepare(file)
+        finally:
+            held.release()
+        return
+    from relay.journal.postgres import postgres_engine
+
+    with _engine(postgres_engine(where), "in Postgres") as engine:
+        schema.upgrade(engine)
+
+
+def _parse(url: str) -> URL:
+    """The URL is not repeated in the message: it may hold a password."""
+    try:
+        where = make_url(url)
+    except ArgumentError as error:
+        raise JournalUnavailable("DATABASE_URL is no URL of a database, such as sqlite:///relay.db") from error
+    backend = where.drivername.partition("+")[0]
+    if backend == "postgres":
+        where = where.set(drivername="postgresql")
+    elif backend not in ("sqlite", "postgresql"):
+        raise JournalUnavailable(f"the journal is kept in sqlite or postgresql, not in {backend}")
+    return where
+
+
+def _is_current(file: JournalFile) -> bool:
+    with _engine(file.reading_engine(), str(file.path)) as engine, engine.begin() as connection:
+        return schema.is_current(connection)
+
+
+def _prepare(file: JournalFile) -> None:
+    """With the lock held: a file there is, and of the current schema."""
+    file.create()
+    with _engine(file.writing_engine(), str(file.path)) as engine:
+        with engine.begin() as connection:
+            current = schema.is_current(connection)
+        if not current:
+            schema.upgrade(engine)
+
+
+def _open_postgres(where: URL) -> Journal:
+    from relay.journal.postgres import PostgresStore, postgres_engine
+
+    store = PostgresStore(postgres_engine(where))
+    try:
+        with store.read() as connection:
+            schema.require_current(connection)
+    except JournalUnavailable:
+        store.close()
+        raise
+    return Journal(store)
+
+
+@contextmanager
+def _engine(engine: Engine, where: str) -> Iterator[Engine]:
+    """Disposed of at the end; its errors in words."""
+    try:
+        yield engine
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        said = as_unavailable(error, where)
+        if said is None:
+            raise
+        raise said from error
+    finally:
+        engine.dispose()

@@ -1,0 +1,180 @@
+"""What goes into the journal and comes out of it, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from relay.domain.identity import Identity
+from relay.domain.instrument import Category
+from relay.domain.order import PlannedOrder, Reason
+from relay.domain.reconciliation import OrderState
+from relay.domain.signal import Action
+from relay.domain.status import SignalStatus
+
+
+class AttemptOutcome(StrEnum):
+    """What became of one send. Until it is known the column is empty, which counts as unknown."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+    NOT_SENT = "not_sent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewSignal:
+    """A validated alert to be accepted. The secret has been taken out of `alert`; `digest` is of the body as it came.
+
+    `accounts` empty: nothing is to be executed (a heartbeat), and the signal is `done` as soon as it is kept.
+    `events`: further ones to keep with it, as (name, detail).
+    """
+
+    id: str
+    strategy: str
+    action: Action
+    alert: Mapping[str, Any]
+    digest: str
+    identity: Identity
+    accounts: tuple[str, ...]
+    ticker: str | None = None
+    category: Category | None = None
+    symbol: str | None = None
+    sent_at_ms: int | None = None
+    notes: tuple[str, ...] = ()
+    events: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class New:
+    """Durable; to be executed."""
+
+    signal_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duplicate:
+    """The same alert again; nothing is to be executed. `first_at_ms`: when the first one came.
+
+    A signal that was pruned since counts as `done`: only finished ones are pruned.
+    """
+
+    signal_id: str
+    status: SignalStatus
+    first_at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reopened:
+    """The same alert again, and nothing of it ever had an effect: to be executed, with a new plan.
+
+    `assignments`: what is to be done, as it is in the transaction that opened it.
+    """
+
+    signal_id: str
+    generation: int
+    assignments: tuple[Assignment, ...] = field(default=(), compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdReused:
+    """The id was used by another alert; nothing was kept of this one."""
+
+    first_signal_id: str
+
+
+Admission = New | Duplicate | Reopened | IdReused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalRecord:
+    """A signal as it is kept. `category` and `symbol`: the resolved instrument, None for a heartbeat."""
+
+    id: str
+    seq: int
+    strategy: str | None
+    action: str | None
+    ticker: str | None
+    category: Category | None
+    symbol: str | None
+    status: SignalStatus
+    generation: int
+    notes: tuple[str, ...]
+    received_at_ms: int
+    sent_at_ms: int | None
+    alert: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRecord:
+    """An order as it is kept. `replaces`: the client order id of the one it is the fallback or the remainder of.
+
+    `state` has its attempts; of the look-ups it has only `absent_at_ms`. Its times are the relay's clock, Unix ms.
+    """
+
+    signal_id: str
+    account: str
+    generation: int
+    state: OrderState
+    replaces: str | None
+    created_at_ms: int
+    updated_at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRecord:
+    """A plan as it was computed: `inputs` and `orders` as JSON, `reason` where it denies."""
+
+    inputs: Mapping[str, Any]
+    orders: tuple[PlannedOrder, ...]
+    notes: tuple[str, ...]
+    reason: Reason | None
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """One signal to be executed on one account, with all that was done of its present generation.
+
+    `seq`: its place in the order of execution, later for what was reopened. `opened_at_ms`: when this generation was.
+    """
+
+    signal: SignalRecord
+    account: str
+    seq: int
+    generation: int
+    status: SignalStatus
+    opened_at_ms: int
+    plan: PlanRecord | None
+    orders: tuple[OrderRecord, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    """A setting that survives restarts, such as `halt`. `account` empty: of every account."""
+
+    account: str
+    name: str
+    value: str
+    at_ms: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedPosts:
+    """Posts that did not prove their sender: nothing else is kept of them."""
+
+    kind: str
+    source: str
+    count: int
+    last_at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalPage:
+    """`signals`: dictionaries of the contract's form. `next_cursor`: None on the last page."""
+
+    signals: list[dict[str, Any]]
+    next_cursor: str | None

@@ -1,0 +1,244 @@
+"""The tables. Times are Unix milliseconds, decimals and enums TEXT: the same on SQLite and on Postgres."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    literal_column,
+)
+
+from relay.domain.identity import IdentityKind
+from relay.domain.instrument import Category
+from relay.domain.order import OrderStatus, OrderType, Purpose, Side
+from relay.domain.outcome import Refusal
+from relay.domain.status import SignalStatus
+from relay.journal.columns import Enumerated, ExactDecimal, Json, UnixMs, Words, numbered
+from relay.journal.records import AttemptOutcome
+
+metadata = MetaData()
+
+
+def _one_of(column: Column[StrEnum], values: tuple[StrEnum, ...]) -> ColumnElement[bool]:
+    """With the values spelled out: a partial index serves only a query that repeats its very condition."""
+    return column.in_([literal_column(f"'{value.value}'", column.type) for value in values])
+
+
+schema_meta = Table(
+    "schema_meta",
+    metadata,
+    Column("revision", Text, primary_key=True),
+    Column("compatible_from", Text, nullable=False),
+)
+"""For each revision the oldest one whose relay can still run on it."""
+
+signals = Table(
+    "signals",
+    metadata,
+    Column("seq", numbered(), primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("strategy", Words),
+    Column("action", Words),
+    Column("ticker", Words),
+    Column("category", Enumerated(Category)),
+    Column("symbol", Words),
+    Column("status", Enumerated(SignalStatus), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("reason_code", Text),
+    Column("reason_message", Words),
+    Column("notes", Json, nullable=False),
+    Column("received_at", UnixMs, nullable=False),
+    Column("sent_at", UnixMs),
+    Column("finished_at", UnixMs),
+    Column("alert", Json, nullable=False),
+    Column("body_digest", Text, nullable=False),
+    Index("ix_signals_status", "status", "seq"),
+    Index("ix_signals_symbol", "symbol", "seq"),
+    Index("ix_signals_strategy", "strategy", "seq"),
+    sqlite_autoincrement=True,
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("strategy", Words, primary_key=True),
+    Column("kind", Enumerated(IdentityKind), primary_key=True),
+    Column("key", Words, primary_key=True),
+    # No foreign key: identities outlive the signals that are pruned.
+    Column("signal_id", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("first_at", UnixMs, nullable=False),
+)
+
+assignments = Table(
+    "assignments",
+    metadata,
+    Column("signal_id", Text, ForeignKey("signals.id"), primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("category", Enumerated(Category)),
+    Column("symbol", Words),
+    Column("generation", Integer, nullable=False),
+    Column("status", Enumerated(SignalStatus), nullable=False),
+    Column("opened_at", UnixMs, nullable=False),
+    Column("reason_code", Text),
+    Column("reason_message", Words),
+    Column("owner", Text),
+    Column("epoch", BigInteger),
+    Column("lease_until", UnixMs),
+)
+IS_UNFINISHED = _one_of(assignments.c.status, (SignalStatus.ACCEPTED, SignalStatus.EXECUTING))
+Index("ix_assignments_unfinished", assignments.c.seq, sqlite_where=IS_UNFINISHED, postgresql_where=IS_UNFINISHED)
+
+plans = Table(
+    "plans",
+    metadata,
+    Column("signal_id", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("generation", Integer, primary_key=True),
+    Column("inputs", Json, nullable=False),
+    Column("orders", Json, nullable=False),
+    Column("notes", Json, nullable=False),
+    Column("reason_code", Text),
+    Column("reason_message", Words),
+    Column("at", UnixMs, nullable=False),
+    ForeignKeyConstraint(["signal_id", "account"], ["assignments.signal_id", "assignments.account"]),
+)
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("client_order_id", Text, primary_key=True),
+    Column("signal_id", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("leg", Integer, nullable=False),
+    Column("category", Enumerated(Category), nullable=False),
+    Column("symbol", Text, nullable=False),
+    Column("side", Enumerated(Side), nullable=False),
+    Column("type", Enumerated(OrderType), nullable=False),
+    Column("qty", ExactDecimal, nullable=False),
+    Column("price", ExactDecimal),
+    Column("reduce_only", Boolean, nullable=False),
+    Column("purpose", Enumerated(Purpose), nullable=False),
+    Column("planned", Json, nullable=False),
+    Column("status", Enumerated(OrderStatus), nullable=False),
+    Column("reason_code", Text),
+    Column("reason_message", Words),
+    Column("venue_order_id", Text),
+    Column("filled_qty", ExactDecimal, nullable=False),
+    Column("avg_price", ExactDecimal),
+    Column("fee", ExactDecimal, nullable=False),
+    Column("rests", Boolean, nullable=False),
+    Column("replaces", Text),
+    Column("created_at", UnixMs, nullable=False),
+    Column("updated_at", UnixMs, nullable=False),
+    UniqueConstraint("signal_id", "account", "generation", "leg", name="uq_orders_leg"),
+    ForeignKeyConstraint(["signal_id", "account"], ["assignments.signal_id", "assignments.account"]),
+)
+OPEN_STATUSES = (OrderStatus.SUBMITTED, OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED)
+IS_OPEN = _one_of(orders.c.status, OPEN_STATUSES)
+Index(
+    "ix_orders_open",
+    orders.c.account,
+    orders.c.category,
+    orders.c.symbol,
+    sqlite_where=IS_OPEN,
+    postgresql_where=IS_OPEN,
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("client_order_id", Text, ForeignKey("orders.client_order_id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("timestamp_ms", UnixMs, nullable=False),
+    Column("recv_window_ms", Integer, nullable=False),
+    Column("outcome", Enumerated(AttemptOutcome)),
+    Column("code", Integer),
+    Column("words", Words),
+    Column("refusal", Enumerated(Refusal)),
+    Column("reason_code", Text),
+    Column("retry_at_ms", UnixMs),
+    Column("absent_at_ms", UnixMs),
+    Column("sent_at", UnixMs, nullable=False),
+    Column("answered_at", UnixMs),
+)
+
+fills = Table(
+    "fills",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("exec_id", Text, primary_key=True),
+    Column("client_order_id", Text, ForeignKey("orders.client_order_id"), nullable=False),
+    Column("qty", ExactDecimal, nullable=False),
+    Column("price", ExactDecimal, nullable=False),
+    Column("fee", ExactDecimal, nullable=False),
+    Column("fee_coin", Text, nullable=False),
+    Column("is_maker", Boolean, nullable=False),
+    Column("at", UnixMs, nullable=False),
+    Index("ix_fills_order", "client_order_id"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", numbered(), primary_key=True, autoincrement=True),
+    Column("signal_id", Text, ForeignKey("signals.id"), nullable=False),
+    Column("at", UnixMs, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("detail", Json),
+    Index("ix_events_signal", "signal_id"),
+    sqlite_autoincrement=True,
+)
+
+carries = Table(
+    "carries",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("category", Enumerated(Category), primary_key=True),
+    Column("symbol", Text, primary_key=True),
+    Column("size", ExactDecimal, nullable=False),
+)
+
+beliefs = Table(
+    "beliefs",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("category", Enumerated(Category), primary_key=True),
+    Column("symbol", Text, primary_key=True),
+    Column("size", ExactDecimal, nullable=False),
+    Column("at", UnixMs, nullable=False),
+)
+"""`at`: when the exchange was last asked for the position, on its own clock."""
+
+switches = Table(
+    "switches",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("at", UnixMs, nullable=False),
+    Column("by", Words, nullable=False),
+)
+
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("source", Words, primary_key=True),
+    Column("posts", BigInteger, nullable=False),
+    Column("last_at", UnixMs, nullable=False),
+)

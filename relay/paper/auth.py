@@ -1,0 +1,116 @@
+"""API keys and signatures as in guide.mdx: who may ask, and whether the request is fresh and unaltered.
+
+Keys come from `BYBIT_API_KEY` and `BYBIT_API_SECRET`, in the environment or in `.env`. Without them a built-in pair is
+accepted: key `paper`, secret `paper-exchange-not-a-secret`. A PEM as the secret means an RSA key, of which only the
+public part is used.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from Crypto.Hash import SHA256
+from Crypto.PublicKey import RSA
+from Crypto.Signature import pkcs1_15
+from dotenv import dotenv_values
+from werkzeug.datastructures import Headers
+
+from relay.paper.orders import Refusal
+
+BUILT_IN_KEY = "paper"
+BUILT_IN_SECRET = "paper-exchange-not-a-secret"  # noqa: S105 - documented on purpose: it guards play money
+DEFAULT_RECV_WINDOW_MS = 5000
+AHEAD_MS = 1000
+
+
+class KeysIncomplete(Exception):
+    """Of BYBIT_API_KEY and BYBIT_API_SECRET only one is set; set both or neither."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """The one key that is accepted. `source` is for people; the secret is in no repr."""
+
+    key: str
+    secret: str = field(repr=False)
+    source: str
+
+    @property
+    def is_rsa(self) -> bool:
+        return "-----BEGIN" in self.secret
+
+    @property
+    def public_pem(self) -> str:
+        """The RSA public key, or empty for an HMAC key."""
+        return RSA.import_key(self.secret).public_key().export_key().decode() if self.is_rsa else ""
+
+
+def load_credentials(environment: Mapping[str, str] = os.environ, env_file: Path = Path(".env")) -> Credentials:
+    """Real variables win over the file. Raises KeysIncomplete."""
+    found = {**(dotenv_values(env_file) if env_file.is_file() else {}), **environment}
+    key, secret = found.get("BYBIT_API_KEY") or "", found.get("BYBIT_API_SECRET") or ""
+    if bool(key) != bool(secret):
+        raise KeysIncomplete
+    if not key:
+        return Credentials(key=BUILT_IN_KEY, secret=BUILT_IN_SECRET, source="built in")
+    return Credentials(key=key, secret=secret.replace("\\n", "\n"), source="BYBIT_API_KEY")
+
+
+class Verifier:
+    """Checks one request after the other against the credentials."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self._public = RSA.import_key(credentials.secret).public_key() if credentials.is_rsa else None
+
+    def refuse(self, headers: Headers, payload: bytes, now_ms: int) -> Refusal | None:
+        """`payload`: the query string as sent, or the raw body. 10001, 10003, 10002 or 10004, tried in this order."""
+        key = headers.get("X-Bapi-Api-Key", "")
+        stamp = headers.get("X-Bapi-Timestamp", "")
+        signature = headers.get("X-Bapi-Sign", "")
+        window = headers.get("X-Bapi-Recv-Window", "")
+        if not (key and stamp and signature):
+            shown = "*" if signature else ""
+            return Refusal(
+                code=10001, message=f"empty value: apiTimestamp[{stamp}] apiKey[{key}] apiSignature[{shown}]"
+            )
+        if not hmac.compare_digest(key.encode(), self._credentials.key.encode()):
+            return Refusal(code=10003, message="API key is invalid.")
+        refusal = _refuse_time(stamp, window, now_ms)
+        if refusal:
+            return refusal
+        origin = f"{stamp}{key}{window}".encode() + payload
+        if self._is_signed(origin, signature):
+            return None
+        shown = origin.decode("utf-8", "replace")
+        return Refusal(code=10004, message=f"error sign! origin_string[{shown}]")
+
+    def _is_signed(self, origin: bytes, signature: str) -> bool:
+        if self._public is None:
+            wanted = hmac.new(self._credentials.secret.encode(), origin, hashlib.sha256).hexdigest()
+            return hmac.compare_digest(wanted.encode(), signature.encode())
+        try:
+            pkcs1_15.new(self._public).verify(SHA256.new(origin), base64.b64decode(signature))
+        except ValueError:
+            return False
+        return True
+
+
+def _refuse_time(stamp: str, window: str, now_ms: int) -> Refusal | None:
+    """guide.mdx: server_time - recv_window <= timestamp < server_time + 1000."""
+    if not stamp.isascii() or not stamp.isdigit() or (window and not (window.isascii() and window.isdigit())):
+        return Refusal(code=10001, message="The timestamp or recv_window is not a number")
+    sent, width = int(stamp), int(window or DEFAULT_RECV_WINDOW_MS)
+    if now_ms - width <= sent < now_ms + AHEAD_MS:
+        return None
+    return Refusal(
+        code=10002,
+        message="invalid request, please check your server timestamp or recv_window param. "
+        f"req_timestamp[{sent}],server_timestamp[{now_ms}],recv_window[{width}]",
+    )

@@ -1,0 +1,233 @@
+"""`/v5/order/…` and `/v5/execution/list`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from relay.paper import asks, checks, margin, paging, wire
+from relay.paper.asks import Unreadable
+from relay.paper.book import GONE_AMEND, Book
+from relay.paper.exchange import Exchange
+from relay.paper.orders import Order, Refusal, Status, StopKind
+
+Params = Mapping[str, Any]
+Answer = dict[str, Any] | Refusal
+UNFILLED = (Status.CANCELLED, Status.REJECTED, Status.DEACTIVATED)
+
+
+def _ids(order: Order) -> dict[str, str]:
+    return {"orderId": order.id, "orderLinkId": order.link_id}
+
+
+def create(exchange: Exchange, params: Params) -> Answer:
+    ask = asks.order(params)
+    if isinstance(ask, Refusal):
+        return ask
+    placed = exchange.act(lambda book, now_ms: book.place(ask, now_ms))
+    return placed if isinstance(placed, Refusal) else _ids(placed)
+
+
+def pre_check(exchange: Exchange, params: Params) -> Answer:
+    """Margin rates before and after, in hundredths of a percent (pre-check-order.mdx)."""
+    ask = asks.order(params)
+    if isinstance(ask, Refusal):
+        return ask
+
+    def look(book: Book, now_ms: int) -> Answer:
+        refusal = book.check(ask)
+        if refusal:
+            return refusal
+        if ask.trigger_price is not None:
+            return Refusal(code=10001, message="conditional order is not supported")
+        instrument = book.state.instruments[ask.symbol]
+        profits, held, _ = margin.coin_totals(book.state, instrument.settle_coin)
+        wallet = book.state.wallets.get(instrument.settle_coin)
+        equity = (wallet.balance if wallet else 0) + profits
+        price = ask.price or book.state.quotes[ask.symbol].taker_price(ask.side)
+        leverage = book.state.position(ask.symbol, ask.position_idx).leverage
+        more = 0 if ask.closes else instrument.value(ask.qty, price) / leverage
+        rates = [int(amount / equity * 10_000) if equity else 0 for amount in (held, held + more)]
+        return {
+            "orderId": book.state.new_id(),
+            "orderLinkId": ask.link_id,
+            "preImrE4": rates[0],
+            "preMmrE4": rates[0] // 2,
+            "postImrE4": rates[1],
+            "postMmrE4": rates[1] // 2,
+        }
+
+    return exchange.act(look)
+
+
+def amend(exchange: Exchange, params: Params) -> Answer:
+    named = _named(exchange, params)
+    if isinstance(named, Refusal):
+        return named
+
+    def change(book: Book, now_ms: int) -> Answer:
+        order = book.open_order(*named)
+        if order is None:
+            return GONE_AMEND
+        refusal = book.amend(
+            order,
+            qty=asks.number(params, "qty"),
+            price=asks.number(params, "price"),
+            trigger=asks.number(params, "triggerPrice"),
+            exits=asks.exits(params),
+            now_ms=now_ms,
+        )
+        return refusal or _ids(order)
+
+    return exchange.act(change)
+
+
+def cancel(exchange: Exchange, params: Params) -> Answer:
+    named = _named(exchange, params)
+    if isinstance(named, Refusal):
+        return named
+    gone = exchange.act(lambda book, now_ms: book.cancel(*named, now_ms))
+    return gone if isinstance(gone, Refusal) else _ids(gone)
+
+
+def _named(exchange: Exchange, params: Params) -> tuple[str, str, str, str] | Refusal:
+    """(category, symbol, order id, link id) of the order that is meant."""
+    order_id, link_id = str(params.get("orderId") or ""), str(params.get("orderLinkId") or "")
+    if not order_id and not link_id:
+        raise Unreadable("params error: orderId or orderLinkId is required")
+    category, symbol = str(params.get("category") or ""), str(params.get("symbol") or "")
+    instrument = checks.find_instrument(exchange.state, category, symbol)
+    return instrument if isinstance(instrument, Refusal) else (category, symbol, order_id, link_id)
+
+
+def cancel_all(exchange: Exchange, params: Params) -> Answer:
+    """cancel-all.mdx: without `orderFilter` everything goes, the position's stops too."""
+    covers = _coverage(exchange, params)
+    if covers is None:
+        raise Unreadable("params error: symbol, settleCoin or baseCoin is required")
+    wanted, only = params.get("orderFilter"), params.get("stopOrderType")
+
+    def chosen(order: Order) -> bool:
+        waiting = order.status is Status.UNTRIGGERED
+        fits = {
+            "Order": not waiting,
+            "StopOrder": waiting and (only != "Stop" or order.stop_kind is StopKind.STOP),
+            "OpenOrder": not order.closes,
+        }
+        return covers(order) and (not wanted or fits.get(str(wanted), False))
+
+    gone = exchange.act(lambda book, now_ms: book.cancel_all(chosen, now_ms))
+    return {"list": [_ids(order) for order in gone], "success": "1"}
+
+
+def _coverage(exchange: Exchange, params: Params) -> Callable[[Order], bool] | None:
+    """Which orders `symbol`, else `baseCoin`, else `settleCoin` speak of; None if none of them was given."""
+    category = asks.category(params)
+    symbol, base, settle = params.get("symbol"), params.get("baseCoin"), params.get("settleCoin")
+    known = exchange.instruments
+    if symbol:
+        return lambda order: order.category == category and order.symbol == symbol
+    if base:
+        return lambda order: order.category == category and known[order.symbol].base_coin == base
+    if settle:
+        return lambda order: order.category == category and known[order.symbol].settle_coin == settle
+    return None
+
+
+def realtime(exchange: Exchange, params: Params) -> Answer:
+    """open-order.mdx: open orders, or with `openOnly=1` the newest 500 closed ones; by id either."""
+    category = asks.category(params)
+    covers = _coverage(exchange, params)
+    if covers is None and category == "linear":
+        raise Unreadable("Missing some parameters that must be filled in, symbol or settleCoin or baseCoin")
+    order_id, link_id = str(params.get("orderId") or ""), str(params.get("orderLinkId") or "")
+    size, before = paging.limit(params, default=20, most=50), paging.after(params)
+    kind, closed = params.get("orderFilter"), asks.whole(params, "openOnly", 0) == 1
+
+    def wanted(order: Order) -> bool:
+        if order.category != category or (covers is not None and not covers(order)):
+            return False
+        conditional = order.stop_kind is not StopKind.NONE
+        return not kind or (kind == "StopOrder") is conditional
+
+    def look(book: Book, now_ms: int) -> Answer:
+        state = book.state
+        if order_id or link_id:
+            one = state.find(category, order_id, link_id)
+            found = [one] if one is not None else []
+        elif closed:
+            found = [order for order in state.recent[category].values() if wanted(order)]
+        else:
+            found = [order for orders in state.open_orders.values() for order in orders.values() if wanted(order)]
+        return _order_page(exchange, category, found, size, before)
+
+    return exchange.act(look)
+
+
+def _order_page(exchange: Exchange, category: str, found: list[Order], size: int, before: int | None) -> Answer:
+    found.sort(key=lambda order: (order.created_ms, order.seq), reverse=True)
+    rest = [order for order in found if before is None or order.seq < before]
+    shown = rest[:size]
+    return {
+        "list": [wire.order(order, exchange.instruments[order.symbol]) for order in shown],
+        "nextPageCursor": paging.cursor(shown[-1].seq) if shown else "",
+        "category": category,
+    }
+
+
+def history(exchange: Exchange, params: Params) -> Answer:
+    """order-list.mdx: closed orders; those that ended without a fill only for 24 hours."""
+    where = _where(exchange, params, id_column="id")
+    now_ms = exchange.now_ms()
+    where["is_open"] = 0
+    where["(has_fill = 1 OR updated_ms >= ?)"] = now_ms - paging.DAY_MS
+    where["updated_ms <= ?"] = now_ms - exchange.account.history_lag_ms
+    if "id" not in where and "link_id" not in where:
+        where["created_ms >= ?"], where["created_ms < ?"] = paging.span(params, now_ms)
+    found = exchange.store.orders(
+        where, before_seq=paging.after(params), limit=paging.limit(params, default=20, most=50)
+    )
+    status = params.get("orderStatus")
+    shown = [order for order in found if not status or order.status == status]
+    return {
+        "list": [wire.order(order, exchange.instruments[order.symbol]) for order in shown],
+        "nextPageCursor": paging.cursor(found[-1].seq) if found else "",
+        "category": where["category"],
+    }
+
+
+def executions(exchange: Exchange, params: Params) -> Answer:
+    where = _where(exchange, params, id_column="order_id")
+    if params.get("execType"):
+        where["kind"] = params["execType"]
+    if "order_id" not in where and "link_id" not in where:
+        where["at_ms >= ?"], where["at_ms < ?"] = paging.span(params, exchange.now_ms())
+    found = exchange.store.executions(
+        where, before_seq=paging.after(params), limit=paging.limit(params, default=50, most=100)
+    )
+    return {
+        "list": [row for _, row in found],
+        "nextPageCursor": paging.cursor(found[-1][0]) if found else "",
+        "category": where["category"],
+    }
+
+
+def _where(exchange: Exchange, params: Params, *, id_column: str) -> dict[str, object]:
+    """orderId > orderLinkId > symbol > baseCoin (execution.mdx): the first one given decides."""
+    where: dict[str, object] = {"category": asks.category(params)}
+    for name, column in (
+        ("orderId", id_column),
+        ("orderLinkId", "link_id"),
+        ("symbol", "symbol"),
+        ("baseCoin", "base_coin"),
+        ("settleCoin", "settle_coin"),
+    ):
+        if params.get(name):
+            where[column] = params[name]
+            break
+    symbol = where.get("symbol")
+    if symbol is not None:
+        found = checks.find_instrument(exchange.state, str(where["category"]), str(symbol))
+        if isinstance(found, Refusal):
+            raise Unreadable(found.message)
+    return where

@@ -1,0 +1,202 @@
+"""The exchange's SQLite file, held by one process at a time.
+
+Each action's changes are one transaction, committed before the action is answered.
+WAL with `synchronous=NORMAL`: a killed process loses nothing; only a power cut may lose the last moments.
+Orders and executions are also searched here: the state keeps no more than the open and the newest closed ones.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from relay.paper import records, wire
+from relay.paper.instruments import Instrument
+from relay.paper.orders import Execution, Order
+from relay.paper.state import Changes, State, Wallet
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS orders (
+    id TEXT PRIMARY KEY, category TEXT NOT NULL, symbol TEXT NOT NULL, base_coin TEXT NOT NULL,
+    settle_coin TEXT NOT NULL, link_id TEXT NOT NULL, is_open INTEGER NOT NULL, seq INTEGER NOT NULL,
+    created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL, has_fill INTEGER NOT NULL,
+    has_closed INTEGER NOT NULL, body TEXT NOT NULL);
+CREATE UNIQUE INDEX IF NOT EXISTS orders_link ON orders (link_id) WHERE link_id <> '';
+CREATE INDEX IF NOT EXISTS orders_seq ON orders (category, seq);
+CREATE INDEX IF NOT EXISTS orders_open ON orders (is_open) WHERE is_open = 1;
+CREATE TABLE IF NOT EXISTS executions (
+    id TEXT PRIMARY KEY, category TEXT NOT NULL, symbol TEXT NOT NULL, base_coin TEXT NOT NULL,
+    settle_coin TEXT NOT NULL, order_id TEXT NOT NULL, link_id TEXT NOT NULL, kind TEXT NOT NULL,
+    seq INTEGER NOT NULL, at_ms INTEGER NOT NULL, body TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS executions_order ON executions (order_id);
+CREATE INDEX IF NOT EXISTS executions_link ON executions (link_id);
+CREATE INDEX IF NOT EXISTS executions_seq ON executions (category, seq);
+CREATE TABLE IF NOT EXISTS positions (symbol TEXT NOT NULL, idx INTEGER NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (symbol, idx));
+CREATE TABLE IF NOT EXISTS wallets (coin TEXT PRIMARY KEY, balance TEXT NOT NULL, realised TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS quotes (symbol TEXT PRIMARY KEY, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, body TEXT NOT NULL);
+"""
+WIPE = """
+BEGIN;
+DELETE FROM orders; DELETE FROM executions; DELETE FROM positions;
+DELETE FROM wallets; DELETE FROM quotes; DELETE FROM settings;
+COMMIT;
+"""
+
+LOCK_WAIT_S = 2.0
+
+
+class Store:
+    """One file, one connection; calls may come from any thread. Raises sqlite3.Error if another process holds it."""
+
+    def __init__(self, path: Path | str) -> None:
+        self._lock = threading.Lock()
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=LOCK_WAIT_S)
+        self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    def wipe(self) -> None:
+        """Empties the file."""
+        with self._lock:
+            self._db.executescript(WIPE)
+
+    def write(self, changes: Changes, instruments: Mapping[str, Instrument]) -> None:
+        """One transaction; durable when this returns."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._write(changes, instruments)
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def _write(self, changes: Changes, instruments: Mapping[str, Instrument]) -> None:
+        put = self._db.executemany
+        put(
+            "INSERT OR REPLACE INTO orders VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            [_order_row(order, instruments[order.symbol]) for order in changes.orders.values()],
+        )
+        put(
+            "INSERT INTO executions VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+            [_execution_row(fill, instruments[fill.order.symbol]) for fill in changes.executions],
+        )
+        put(
+            "INSERT OR REPLACE INTO positions VALUES (?,?,?)",
+            [(found.symbol, found.idx, records.dump(found)) for found in changes.positions.values()],
+        )
+        put(
+            "INSERT OR REPLACE INTO wallets VALUES (?,?,?)",
+            [(found.coin, str(found.balance), str(found.realised)) for found in changes.wallets.values()],
+        )
+        put(
+            "INSERT OR REPLACE INTO quotes VALUES (?,?)",
+            [(symbol, records.dump(found)) for symbol, found in changes.quotes.items()],
+        )
+        put(
+            "INSERT OR REPLACE INTO settings VALUES (?,?)",
+            [(f"hedge:{symbol}", json.dumps(hedge)) for symbol, hedge in changes.modes.items()],
+        )
+
+    def restore(self, state: State) -> None:
+        """Brings a new state to where the file left off. Symbols no longer listed are left out."""
+        known = state.instruments
+        for symbol, body in self._all("SELECT symbol, body FROM quotes"):
+            if symbol in known:
+                state.quotes[symbol] = records.quote(body)
+        for symbol, idx, body in self._all("SELECT symbol, idx, body FROM positions"):
+            if symbol in known:
+                state.positions[(symbol, idx)] = records.position(body)
+        for coin, balance, realised in self._all("SELECT coin, balance, realised FROM wallets"):
+            state.wallets[coin] = Wallet(coin=coin, balance=Decimal(balance), realised=Decimal(realised))
+        for (body,) in self._all("SELECT body FROM orders WHERE is_open = 1 ORDER BY seq"):
+            order = records.order(body)
+            if order.symbol in known:
+                state.open_orders[order.symbol][order.id] = order
+        state.links.update(self._all("SELECT link_id, id FROM orders WHERE link_id <> ''"))
+        for name, body in self._all("SELECT name, body FROM settings WHERE name LIKE 'hedge:%'"):
+            (state.hedged.add if json.loads(body) else state.hedged.discard)(name.partition(":")[2])
+        tops = self._all("SELECT max(seq) FROM orders UNION ALL SELECT max(seq) FROM executions")
+        state.seq = max(top or 0 for (top,) in tops)
+
+    def setting(self, name: str) -> Any:
+        """A setting's value, or None."""
+        found = self._all("SELECT body FROM settings WHERE name = ?", (name,))
+        return json.loads(found[0][0]) if found else None
+
+    def set_setting(self, name: str, value: object) -> None:
+        with self._lock:
+            self._db.execute("INSERT OR REPLACE INTO settings VALUES (?,?)", (name, json.dumps(value)))
+
+    def orders(self, where: Mapping[str, object], *, before_seq: int | None, limit: int) -> list[Order]:
+        """Orders that match every column of `where`, newest first."""
+        rows = self._page("orders", where, before_seq, limit)
+        return [records.order(body) for _, body in rows]
+
+    def executions(
+        self, where: Mapping[str, object], *, before_seq: int | None, limit: int
+    ) -> list[tuple[int, dict[str, Any]]]:
+        """(seq, execution as V5 shows it), newest first."""
+        return [(seq, json.loads(body)) for seq, body in self._page("executions", where, before_seq, limit)]
+
+    def _page(
+        self, table: str, where: Mapping[str, object], before_seq: int | None, limit: int
+    ) -> list[tuple[int, str]]:
+        clauses = [column if "?" in column else f"{column} = ?" for column in where]
+        values = list(where.values())
+        if before_seq is not None:
+            clauses.append("seq < ?")
+            values.append(before_seq)
+        # Column names come from this package's own constants; every value is bound.
+        query = f"SELECT seq, body FROM {table} WHERE {' AND '.join(clauses)} ORDER BY seq DESC LIMIT ?"  # noqa: S608
+        return self._all(query, (*values, limit))
+
+    def _all(self, query: str, values: Sequence[object] = ()) -> list[Any]:
+        with self._lock:
+            return self._db.execute(query, values).fetchall()
+
+
+def _order_row(order: Order, instrument: Instrument) -> tuple[object, ...]:
+    return (
+        order.id,
+        order.category,
+        order.symbol,
+        instrument.base_coin,
+        instrument.settle_coin,
+        order.link_id,
+        order.is_open,
+        order.seq,
+        order.created_ms,
+        order.updated_ms,
+        bool(order.cum_qty),
+        bool(order.closed_qty),
+        records.dump(order),
+    )
+
+
+def _execution_row(fill: Execution, instrument: Instrument) -> tuple[object, ...]:
+    return (
+        fill.id,
+        fill.order.category,
+        fill.order.symbol,
+        instrument.base_coin,
+        instrument.settle_coin,
+        fill.order.id,
+        fill.order.link_id,
+        fill.kind,
+        fill.seq,
+        fill.at_ms,
+        json.dumps(wire.execution(fill, instrument), separators=(",", ":")),
+    )

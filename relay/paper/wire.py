@@ -1,0 +1,272 @@
+"""The state's entities in Bybit's field names and formats (open-order.mdx, execution.mdx, position.mdx …). Pure."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
+
+from relay.paper.instruments import Instrument
+from relay.paper.orders import ZERO, Execution, Order, StopKind
+from relay.paper.positions import CENT, Position
+from relay.paper.state import Quote
+
+Fields = dict[str, Any]
+MAINTENANCE_RATE = Decimal("0.005")
+
+
+def plain(number: Decimal) -> str:
+    """At most eight decimals, no trailing zeros, never an exponent."""
+    rounded = number.quantize(CENT, rounding=ROUND_HALF_EVEN) if number.as_tuple().exponent not in (0, -1) else number
+    text = format(rounded, "f")
+    return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
+
+
+def on_grid(number: Decimal, grid: Decimal) -> str:
+    """With as many decimals as the instrument's tick or step is written with."""
+    return format(number.quantize(grid, rounding=ROUND_HALF_EVEN), "f")
+
+
+def _price(number: Decimal | None, instrument: Instrument, empty: str = "") -> str:
+    return on_grid(number, instrument.tick_size) if number else empty
+
+
+def order(found: Order, instrument: Instrument) -> Fields:
+    """A row of `/v5/order/realtime` and `/v5/order/history`."""
+    return {
+        "orderId": found.id,
+        "orderLinkId": found.link_id,
+        "parentOrderLinkId": found.parent_link_id,
+        "blockTradeId": "",
+        "symbol": found.symbol,
+        "price": _price(found.price, instrument, on_grid(ZERO, instrument.tick_size)),
+        "qty": on_grid(found.qty, instrument.qty_step),
+        "side": found.side.value,
+        "isLeverage": "",
+        "positionIdx": found.position_idx,
+        "orderStatus": found.status.value,
+        "createType": found.create_type,
+        "cancelType": found.cancel_type,
+        "rejectReason": found.reject_reason,
+        "timeInForce": found.time_in_force.value,
+        "orderType": found.order_type.value,
+        "orderIv": "",
+        "marketUnit": "",
+        "lastPriceOnCreated": on_grid(found.last_price_on_created, instrument.tick_size),
+        "basePrice": "",
+        "reduceOnly": found.reduce_only,
+        "closeOnTrigger": found.close_on_trigger,
+        "placeType": "",
+        "smpType": "None",
+        "smpGroup": 0,
+        "smpOrderId": "",
+        "createdTime": str(found.created_ms),
+        "updatedTime": str(found.updated_ms),
+        **_order_fills(found, instrument),
+        **_order_levels(found, instrument),
+    }
+
+
+def _order_fills(found: Order, instrument: Instrument) -> Fields:
+    leaves = found.leaves if found.is_open else ZERO
+    at = found.price or found.trigger_price or found.last_price_on_created
+    filled = bool(found.cum_qty)
+    return {
+        "avgPrice": plain(_average(found.cum_qty, found.cum_value, instrument)) if filled else "",
+        "leavesQty": on_grid(leaves, instrument.qty_step),
+        "leavesValue": plain(instrument.value(leaves, at)),
+        "cumExecQty": on_grid(found.cum_qty, instrument.qty_step),
+        "cumExecValue": plain(found.cum_value),
+        "cumExecFee": plain(found.cum_fee),
+        "cumFeeDetail": {instrument.settle_coin: plain(found.cum_fee)} if filled else {},
+    }
+
+
+def _order_levels(found: Order, instrument: Instrument) -> Fields:
+    exits = found.exits
+    return {
+        "stopOrderType": found.stop_kind.value,
+        "triggerPrice": _price(found.trigger_price, instrument),
+        "triggerDirection": found.trigger_direction,
+        "triggerBy": found.trigger_by.value if found.stop_kind is not StopKind.NONE else "",
+        "takeProfit": _price(exits.take_profit, instrument),
+        "stopLoss": _price(exits.stop_loss, instrument),
+        "tpslMode": ("Partial" if exits.partial else "Full") if exits.take_profit or exits.stop_loss else "",
+        "tpLimitPrice": _price(exits.tp_limit_price, instrument),
+        "slLimitPrice": _price(exits.sl_limit_price, instrument),
+        "tpTriggerBy": exits.tp_trigger_by.value if exits.take_profit else "",
+        "slTriggerBy": exits.sl_trigger_by.value if exits.stop_loss else "",
+        "ocoTriggerBy": "",
+    }
+
+
+def _average(qty: Decimal, value: Decimal, instrument: Instrument) -> Decimal:
+    if not qty:
+        return ZERO
+    return qty / value if instrument.inverse else value / qty
+
+
+def execution(fill: Execution, instrument: Instrument) -> Fields:
+    """A row of `/v5/execution/list`."""
+    placed = fill.order
+    funding = fill.kind != "Trade"
+    return {
+        "symbol": placed.symbol,
+        "orderId": placed.id,
+        "orderLinkId": placed.link_id,
+        "side": placed.side.value,
+        "orderPrice": on_grid(placed.price or ZERO, instrument.tick_size),
+        "orderQty": on_grid(placed.qty, instrument.qty_step),
+        "leavesQty": on_grid(fill.leaves, instrument.qty_step),
+        "createType": placed.create_type,
+        "orderType": "UNKNOWN" if funding else placed.order_type.value,
+        "stopOrderType": placed.stop_kind.value or "UNKNOWN",
+        "execFee": plain(fill.fee),
+        "execFeeV2": "",
+        "execId": fill.id,
+        "execPrice": on_grid(fill.price, instrument.tick_size),
+        "execQty": on_grid(fill.qty, instrument.qty_step),
+        "execType": fill.kind,
+        "execValue": plain(fill.value),
+        "execTime": str(fill.at_ms),
+        "execPnl": plain(fill.pnl),
+        "feeCurrency": fill.fee_coin,
+        "isMaker": fill.is_maker,
+        "feeRate": plain(fill.fee_rate),
+        "tradeIv": "",
+        "markIv": "",
+        "markPrice": on_grid(fill.mark_price, instrument.tick_size),
+        "indexPrice": "",
+        "underlyingPrice": "",
+        "blockTradeId": "",
+        "closedSize": on_grid(fill.closed_qty, instrument.qty_step) if fill.closed_qty else "",
+        "seq": fill.seq,
+        "extraFees": "",
+    }
+
+
+def position(
+    held: Position, instrument: Instrument, quote: Quote, stops: dict[StopKind, Order], *, margin: Decimal, pnl: Decimal
+) -> Fields:
+    """A row of `/v5/position/list`. `margin` and `pnl`: initial margin and open profit in the settle coin."""
+    is_open = bool(held.size)
+    return {
+        "positionIdx": held.idx,
+        "riskId": 1,
+        "riskLimitValue": "2000000",
+        "symbol": held.symbol,
+        "side": ("Buy" if held.size > 0 else "Sell") if is_open else "",
+        "size": on_grid(abs(held.size), instrument.qty_step) if is_open else "0",
+        "avgPrice": plain(held.avg_price),
+        "tradeMode": 0,
+        "positionStatus": "Normal",
+        "autoAddMargin": 0,
+        "adlRankIndicator": 2 if is_open else 0,
+        "leverage": plain(held.leverage),
+        "breakEvenPrice": "",
+        "markPrice": on_grid(quote.mark, instrument.tick_size),
+        "liqPrice": "",
+        "bustPrice": "",
+        "unrealisedPnl": plain(pnl) if is_open else "",
+        "curRealisedPnl": plain(held.current_realised),
+        "cumRealisedPnl": plain(held.total_realised),
+        "seq": held.seq,
+        "isReduceOnly": False,
+        "mmrSysUpdatedTime": "",
+        "leverageSysUpdatedTime": "",
+        "createdTime": str(held.created_ms) if held.created_ms else "",
+        "updatedTime": str(held.updated_ms) if held.updated_ms else "",
+        "openTime": held.opened_ms,
+        **dict.fromkeys(("sessionAvgPrice", "delta", "gamma", "vega", "theta"), ""),
+        **_position_margin(held, instrument, margin),
+        **_position_stops(instrument, stops),
+    }
+
+
+def _position_margin(held: Position, instrument: Instrument, margin: Decimal) -> Fields:
+    value = instrument.value(abs(held.size), held.avg_price) if held.size else ZERO
+    maintenance = plain(value * MAINTENANCE_RATE)
+    return {
+        "positionValue": plain(value) if held.size else "",
+        "positionBalance": plain(margin),
+        "positionIM": plain(margin),
+        "positionIMByMp": plain(margin),
+        "positionMM": maintenance,
+        "positionMMByMp": maintenance,
+    }
+
+
+def _position_stops(instrument: Instrument, stops: dict[StopKind, Order]) -> Fields:
+    trailing = stops.get(StopKind.TRAILING_STOP)
+    profit, loss = stops.get(StopKind.TAKE_PROFIT), stops.get(StopKind.STOP_LOSS)
+    return {
+        "tpslMode": "Full",
+        "takeProfit": _price(profit.trigger_price if profit else None, instrument),
+        "stopLoss": _price(loss.trigger_price if loss else None, instrument),
+        "trailingStop": _price(trailing.trail_distance if trailing else None, instrument, "0"),
+    }
+
+
+def closed_pnl(found: Order, instrument: Instrument) -> Fields:
+    """A row of `/v5/position/closed-pnl`: what an order closed. `closedPnl` is net of both fees."""
+    step = instrument.qty_step
+    return {
+        "symbol": found.symbol,
+        "orderId": found.id,
+        "side": found.side.value,
+        "qty": on_grid(found.qty, step),
+        "orderPrice": on_grid(found.price or ZERO, instrument.tick_size),
+        "orderType": found.order_type.value,
+        "execType": "Trade",
+        "closedSize": on_grid(found.closed_qty, step),
+        "cumEntryValue": plain(found.closed_entry_value),
+        "avgEntryPrice": plain(_average(found.closed_qty, found.closed_entry_value, instrument)),
+        "cumExitValue": plain(found.closed_exit_value),
+        "avgExitPrice": plain(_average(found.closed_qty, found.closed_exit_value, instrument)),
+        "closedPnl": plain(found.closed_pnl),
+        "fillCount": str(found.fill_count),
+        "leverage": plain(found.leverage),
+        "openFee": plain(found.open_fee),
+        "closeFee": plain(found.close_fee),
+        "createdTime": str(found.created_ms),
+        "updatedTime": str(found.updated_ms),
+    }
+
+
+def ticker(instrument: Instrument, quote: Quote, next_funding_ms: int) -> Fields:
+    """A row of `/v5/market/tickers`. The paper market has no past: its day is flat and without volume."""
+    tick = instrument.tick_size
+    perpetual = instrument.contract_type.endswith("Perpetual")
+    last = on_grid(quote.last, tick)
+    depth = plain(quote.depth if quote.depth is not None else instrument.max_market_qty)
+    return {
+        "symbol": instrument.symbol,
+        "lastPrice": last,
+        "indexPrice": on_grid(quote.index, tick),
+        "markPrice": on_grid(quote.mark, tick),
+        "prevPrice24h": last,
+        "price24hPcnt": "0",
+        "highPrice24h": last,
+        "lowPrice24h": last,
+        "prevPrice1h": last,
+        "openInterest": "0",
+        "openInterestValue": "0",
+        "turnover24h": "0",
+        "volume24h": "0",
+        "fundingRate": plain(quote.funding_rate) if perpetual else "",
+        "nextFundingTime": str(next_funding_ms) if perpetual else "0",
+        "fundingIntervalHour": "8" if perpetual else "",
+        "fundingCap": "0.00375" if perpetual else "",
+        "predictedDeliveryPrice": "",
+        "basisRate": "",
+        "basisRateYear": "",
+        "basis": "",
+        "deliveryFeeRate": instrument.published["deliveryFeeRate"],
+        "deliveryTime": instrument.published["deliveryTime"],
+        "ask1Size": depth,
+        "bid1Price": on_grid(quote.bid, tick),
+        "ask1Price": on_grid(quote.ask, tick),
+        "bid1Size": depth,
+        "preOpenPrice": "",
+        "preQty": "",
+        "curPreListingPhase": "",
+    }

@@ -1,0 +1,206 @@
+"""Take an alert: prove its sender, read it, make it durable, hand it to its lanes; in this order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from relay.alerts.authenticate import Credentials, proves_sender, secret_among_bytes
+from relay.alerts.identity import digest, identity_key
+from relay.alerts.kept import Reading, kept_text, read
+from relay.alerts.signal import signal_from_kept
+from relay.boundary import Boundary, passed
+from relay.domain.instrument import Instrument
+from relay.domain.order import Reason
+from relay.domain.signal import Action, Signal
+from relay.domain.status import SignalStatus
+from relay.domain.symbol import SymbolUnknown
+from relay.errors import AlertError, AlertIdReused, AlertInvalid, AlertMalformed, AuthFailed, StrategyUnknown
+from relay.journal.ids import new_signal_id
+from relay.journal.journal import Journal
+from relay.journal.records import Admission, Duplicate, IdReused, New, NewSignal, Reopened
+from relay.pipeline.clock import Now, to_ms, utc_now
+from relay.pipeline.ports import MarketPort
+from relay.pipeline.run import Runner
+from relay.pipeline.strategy import Strategy
+
+_HOW_TO_PROVE = (
+    'put `"secret": "…"` with the webhook secret into the alert, or send it as `X-Webhook-Secret`, '
+    "or post to /webhook/<strategy>/<secret>"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What the sender is told: durable under this id, and whether it was before."""
+
+    signal_id: str
+    status: SignalStatus
+    is_duplicate: bool
+
+
+class Rejected(Exception):  # noqa: N818
+    """A bad alert from a proven sender: it was kept under `signal_id`, and `error` says what is wrong."""
+
+    def __init__(self, error: AlertError, signal_id: str) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.signal_id = signal_id
+
+
+class Intake:
+    """Thread-safe. What it returns from is on disk."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        market: MarketPort,
+        runner: Runner,
+        strategies: Mapping[str, Strategy],
+        now: Now = utc_now,
+    ) -> None:
+        self._journal = journal
+        self._market = market
+        self._runner = runner
+        self._strategies = strategies
+        self._now = now
+
+    def strategy(self, name: str) -> Strategy:
+        """Raises StrategyUnknown, which names those there are."""
+        found = self._strategies.get(name)
+        if found is None:
+            raise StrategyUnknown(f"there is no strategy {name[:60]!r}")
+        return found
+
+    def take(self, body: bytes, *, strategy: str, credentials: Credentials, named: str | None = None) -> Receipt:
+        """Accept the alert, in the format `named` if one is said.
+
+        Raises AuthFailed, StrategyUnknown, Rejected, JournalUnavailable.
+        """
+        now = self._now()
+        sender = self.strategy(strategy)
+        passed(Boundary.RECEIVED)
+        reading = self._prove(body, sender, credentials, now, named)
+        signal_id = new_signal_id(to_ms(now))
+        try:
+            signal = self.signal_of(reading, strategy=sender, signal_id=signal_id, now=now)
+        except AlertInvalid as error:
+            self._keep_rejected(signal_id, sender, reading.kept, reading.body_digest, error, now)
+            raise Rejected(error, signal_id) from None
+        passed(Boundary.PARSED)
+        return self._accept(signal, sender, reading, now)
+
+    def signal_of(self, reading: Reading, *, strategy: Strategy, signal_id: str, now: datetime) -> Signal:
+        """The signal with its instrument. Raises AlertInvalid."""
+        signal = signal_from_kept(reading.kept, id=signal_id, strategy=strategy.name, received_at=now)
+        unknown = [name for name in signal.accounts if name not in strategy.accounts]
+        if unknown:
+            known = ", ".join(strategy.accounts)
+            problem = f"{unknown[0][:60]!r} is none of this strategy's accounts: {known}"
+            raise AlertInvalid(f"account: {problem}", fields={"account": [problem]})
+        return self.resolved(signal)
+
+    def resolved(self, signal: Signal) -> Signal:
+        """The signal with its instrument; unchanged while none are loaded. Raises AlertInvalid for an unknown one."""
+        book = self._market.book
+        if signal.action is Action.HEARTBEAT or book is None or signal.ticker is None:
+            return signal
+        found = book.resolve(signal.ticker, signal.exchange)
+        if isinstance(found, SymbolUnknown):
+            raise AlertInvalid(f"ticker: {found.message}", fields={"ticker": [found.message]})
+        assert isinstance(found, Instrument)
+        return replace(signal, category=found.category, symbol=found.symbol)
+
+    def _prove(
+        self, body: bytes, sender: Strategy, credentials: Credentials, now: datetime, named: str | None
+    ) -> Reading:
+        proven = proves_sender(sender.secrets, credentials, body, None, now)
+        try:
+            reading = read(body, secrets=sender.secrets, named=named)
+        except AlertMalformed as error:
+            if not proven and not secret_among_bytes(sender.secrets, body):
+                raise AuthFailed(f"the alert does not prove its sender: {_HOW_TO_PROVE}") from None
+            signal_id = new_signal_id(to_ms(now))
+            kept: dict[str, object] = {"text": kept_text(body, sender.secrets)}
+            self._keep_rejected(signal_id, sender, kept, digest(body), error, now)
+            raise Rejected(error, signal_id) from None
+        if not proven and not proves_sender(sender.secrets, Credentials(), body, reading.secret, now):
+            what = "its `secret` is not the webhook secret" if reading.secret else "it carries no secret"
+            raise AuthFailed(f"the alert does not prove its sender, {what}: {_HOW_TO_PROVE}")
+        return reading
+
+    def _accept(self, signal: Signal, sender: Strategy, reading: Reading, now: datetime) -> Receipt:
+        accounts = () if signal.action is Action.HEARTBEAT else signal.accounts or sender.accounts
+        new = NewSignal(
+            id=signal.id,
+            strategy=signal.strategy,
+            action=signal.action,
+            alert=reading.kept,
+            digest=reading.body_digest,
+            identity=identity_key(signal, body_digest=reading.body_digest),
+            accounts=accounts,
+            ticker=signal.ticker,
+            category=signal.category,
+            symbol=signal.symbol,
+            sent_at_ms=to_ms(signal.sent_at) if signal.sent_at else None,
+            notes=signal.notes,
+        )
+        admission = self._journal.accept(
+            new,
+            now_ms=to_ms(now),
+            dedup_window_ms=sender.dedup_window_ms,
+            on_committed=lambda told: self._admitted(told, signal, accounts),
+        )
+        passed(Boundary.ANSWERED)
+        match admission:
+            case New(signal_id=signal_id):
+                status = SignalStatus.ACCEPTED if accounts else SignalStatus.DONE
+                return Receipt(signal_id=signal_id, status=status, is_duplicate=False)
+            case Reopened(signal_id=signal_id):
+                return Receipt(signal_id=signal_id, status=SignalStatus.ACCEPTED, is_duplicate=False)
+            case Duplicate(signal_id=signal_id, status=status):
+                return Receipt(signal_id=signal_id, status=status, is_duplicate=True)
+            case IdReused(first_signal_id=first):
+                reused = _reused(signal, first)
+                self._keep_rejected(signal.id, sender, reading.kept, reading.body_digest, reused, now)
+                raise Rejected(reused, signal.id)
+
+    def _admitted(self, admission: Admission, signal: Signal, accounts: tuple[str, ...]) -> None:
+        passed(Boundary.COMMITTED)
+        self._runner.admitted(admission, signal, accounts)
+
+    def _keep_rejected(
+        self,
+        signal_id: str,
+        sender: Strategy,
+        kept: Mapping[str, object],
+        body_digest: str,
+        error: AlertError,
+        now: datetime,
+    ) -> None:
+        self._journal.reject(
+            signal_id=signal_id,
+            strategy=sender.name,
+            alert=kept,
+            digest=body_digest,
+            reason=Reason(code=error.code, message=error.message),
+            fields=error.fields,
+            action=_text(kept.get("action")),
+            ticker=_text(kept.get("ticker") or kept.get("symbol")),
+            now_ms=to_ms(now),
+        )
+
+
+def _text(value: object) -> str | None:
+    """What a rejected alert says of itself, if it is at all legible."""
+    return value[:60] if isinstance(value, str) else None
+
+
+def _reused(signal: Signal, first: str) -> AlertIdReused:
+    problem = (
+        f"{signal.sender_id!r} was used before, by signal {first}: an `id` must be new for each alert; "
+        "`{{strategy.order.id}}` belongs in `order_id`"
+    )
+    return AlertIdReused(f"id: {problem}", fields={"id": [problem]})

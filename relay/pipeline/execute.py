@@ -1,0 +1,282 @@
+"""Execute one signal on one account, step by step: gather, plan, write down, send, follow. Each step can be the last
+before the process dies; what the journal has by then is enough to go on."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from relay.boundary import Boundary, passed
+from relay.domain.history import denied, looked_up, sent
+from relay.domain.limits import halt_reason, too_old
+from relay.domain.order import OrderStatus, Reason
+from relay.domain.outcome import Stamp
+from relay.domain.plan import Plan, PlanStatus
+from relay.domain.progress import AddOrder, Advance, DenyRest, Finish, progress
+from relay.domain.reconciliation import (
+    Drop,
+    GiveUp,
+    LookUp,
+    OrderState,
+    Send,
+    Settled,
+    Wait,
+    after_outcome,
+    next_step,
+)
+from relay.domain.signal import Signal
+from relay.domain.status import SignalStatus
+from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.journal.execution import Batch
+from relay.journal.journal import Journal
+from relay.pipeline.announce import Announcer
+from relay.pipeline.ask import report_of
+from relay.pipeline.clear import Clearing
+from relay.pipeline.clock import Now, to_ms, utc_now
+from relay.pipeline.compare import changed_outside
+from relay.pipeline.foreign import foreign_notes
+from relay.pipeline.gather import Gathered, Gatherer, NotGathered
+from relay.pipeline.work import Work
+
+_NOW = 0.0
+_WAIT_MAX_S = 1.0
+"""However long there is nothing to send, an entry grows too old meanwhile."""
+
+
+class Executor:
+    """The steps of any work; it holds nothing of its own between them."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        gatherer: Gatherer,
+        clearing: Clearing,
+        announcer: Announcer,
+        now: Now = utc_now,
+    ) -> None:
+        self._journal = journal
+        self._gatherer = gatherer
+        self._clearing = clearing
+        self._announcer = announcer
+        self._now = now
+
+    def step(self, work: Work) -> float | None:
+        """Do the next thing. None: this account's part of the signal is finished; else seconds until there is more."""
+        if not work.is_planned:
+            passed(Boundary.BEGUN)
+            return self._clear(work) if not self._clearing.is_clear(work) else self._plan(work)
+        match progress(tuple(work.orders.values())):
+            case Advance(order=order):
+                return self._advance(work, order)
+            case AddOrder() as added:
+                return self._add(work, added)
+            case DenyRest(reason=reason):
+                return self._deny_rest(work, reason)
+            case Finish() as finish:
+                self._finish(work, finish)
+                return None
+
+    def _clear(self, work: Work) -> float | None:
+        waits = self._clearing.step(work, now_ms=self._now_ms())
+        if isinstance(waits, Finish):
+            self._finish(work, waits)
+            return None
+        return waits
+
+    def _plan(self, work: Work) -> float | None:
+        now = self._now()
+        gathered = self._gatherer.gather(work, now)
+        if isinstance(gathered, NotGathered):
+            if gathered.finish is None:
+                return gathered.again_s
+            self._finish(work, gathered.finish)
+            return None
+        passed(Boundary.GATHERED)
+        plan = gathered.plan
+        work.plan_made(plan)
+        if plan.status is not PlanStatus.PLANNED:
+            # In one transaction: a plan without orders, found after a kill, would look like one that is done.
+            finish = self._with_notes(work, Finish(status=_STATUS_OF[plan.status], reason=plan.reason))
+            self._record(work, plan, None, finish)
+            self._tell(work.signal, work.account.name, finish)
+            return None
+        return self._send_first(work, gathered)
+
+    def _send_first(self, work: Work, gathered: Gathered) -> float:
+        """The plan and the attempt become durable together: one commit before the first order leaves."""
+        first = next(iter(work.orders.values()))
+        stamp = work.account.exchange.stamp()
+        self._record(work, gathered.plan, (first.client_order_id, stamp))
+        return self._place(work, sent(first, stamp), stamp)
+
+    def _record(
+        self, work: Work, plan: Plan, first_attempt: tuple[str, Stamp] | None, finish: Finish | None = None
+    ) -> None:
+        now_ms = self._now_ms()
+
+        def write(batch: Batch) -> None:
+            batch.begin(work.signal.id, work.account.name, now_ms=now_ms)
+            batch.record_plan(
+                signal_id=work.signal.id,
+                account=work.account.name,
+                generation=work.generation,
+                plan=plan,
+                first_attempt=first_attempt,
+                now_ms=now_ms,
+            )
+            batch.add_notes(work.signal.id, (*plan.notes, *self._surprise(batch, work)))
+            if finish is not None:
+                _end(batch, work.signal.id, work.account.name, finish, now_ms)
+
+        self._journal.write(write)
+        passed(Boundary.PLANNED)
+
+    def _surprise(self, batch: Batch, work: Work) -> tuple[str, ...]:
+        """A position that is not what it was believed to be; while orders rest, their fills may just not be known."""
+        seen = work.seen
+        if seen is None:
+            return ()
+        size = seen.position.size
+        before = batch.observe(
+            work.account.name, seen.position.category, seen.position.symbol, size, at_ms=seen.asked_at_ms
+        )
+        return () if before is None or seen.has_resting else (changed_outside(before, size),)
+
+    def _advance(self, work: Work, order: OrderState) -> float | None:
+        exchange = work.account.exchange
+        step = next_step(
+            order,
+            now_ms=exchange.now_ms(),
+            bounds=work.account.bounds,
+            held_back=self._held_back(work, order),
+            jitter=random.random(),
+        )
+        match step:
+            case Send(measure_clock=measure):
+                return self._send(work, order, measure_clock=measure)
+            case LookUp():
+                return self._look_up(work, order)
+            case Wait(until_ms=until_ms):
+                return min(max(0.001, (until_ms - exchange.now_ms()) / 1000), _WAIT_MAX_S)
+            case Drop(reason=reason):
+                return self._deny(work, order, reason)
+            case GiveUp(reason=reason):
+                self._finish(work, Finish(status=SignalStatus.ATTENTION, reason=reason))
+                return None
+            case Settled():
+                raise AssertionError("a settled order is not advanced")
+
+    def _held_back(self, work: Work, order: OrderState) -> Reason | None:
+        """Why a planned entry may not be sent (again): it has grown too old, or was halted meanwhile."""
+        if order.is_exit or order.venue_order_id is not None:
+            return None
+        halted = self._gatherer.halted(work.account.name)
+        return too_old(work.signal, work.account.rules, self._now()) or (halt_reason(halted) if halted else None)
+
+    def _send(self, work: Work, order: OrderState, *, measure_clock: bool) -> float:
+        exchange = work.account.exchange
+        if measure_clock:
+            try:
+                exchange.measure_clock()
+            except (ExchangeUnreachable, ExchangeAnswered):
+                return 1.0
+        stamp = exchange.stamp()
+        self._journal.record_attempt(order.client_order_id, stamp, now_ms=self._now_ms())
+        passed(Boundary.SUBMITTED)
+        return self._place(work, sent(order, stamp), stamp)
+
+    def _place(self, work: Work, order: OrderState, stamp: Stamp) -> float:
+        work.keep(order)
+        outcome = work.account.exchange.place(
+            order.planned, client_order_id=order.client_order_id, stamp=stamp, is_exit=order.is_exit
+        )
+        passed(Boundary.SENT)
+        assert order.last is not None
+        known = after_outcome(order, outcome)
+        self._journal.record_outcome(order.client_order_id, order.last.number, outcome, now_ms=self._now_ms())
+        passed(Boundary.OUTCOME_KEPT)
+        work.keep(known)
+        return _NOW
+
+    def _look_up(self, work: Work, order: OrderState) -> float:
+        exchange = work.account.exchange
+        begun_at_ms = exchange.now_ms()
+        try:
+            report, fills = report_of(exchange, order)
+        except (ExchangeUnreachable, ExchangeAnswered):
+            work.keep(replace(order, look_ups=order.look_ups + 1))
+            return _NOW
+        passed(Boundary.LOOKED_UP)
+        after = looked_up(order, report, begun_at_ms=begun_at_ms)
+        if report is not None:
+            self._journal.record_report(order.client_order_id, report, fills, now_ms=self._now_ms())
+            passed(Boundary.REPORT_KEPT)
+        elif order.last is not None and begun_at_ms > order.last.stamp.dead_at_ms:
+            self._journal.record_absence(order.client_order_id, order.last.number, begun_at_ms=begun_at_ms)
+            passed(Boundary.ABSENCE_KEPT)
+        work.keep(after)
+        return _NOW
+
+    def _add(self, work: Work, added: AddOrder) -> float:
+        state = work.states_of((added.planned,))[0]
+        now_ms = self._now_ms()
+
+        def write(batch: Batch) -> None:
+            batch.add_orders(
+                signal_id=work.signal.id,
+                account=work.account.name,
+                generation=work.generation,
+                orders=(added.planned,),
+                now_ms=now_ms,
+            )
+            batch.add_notes(work.signal.id, (added.note,))
+
+        self._journal.write(write)
+        passed(Boundary.ORDER_ADDED)
+        work.keep(state)
+        return _NOW
+
+    def _deny(self, work: Work, order: OrderState, reason: Reason) -> float:
+        self._journal.settle_order(order.client_order_id, OrderStatus.DENIED, reason, now_ms=self._now_ms())
+        passed(Boundary.ORDER_DENIED)
+        work.keep(denied(order, reason))
+        return _NOW
+
+    def _deny_rest(self, work: Work, reason: Reason) -> float:
+        for order in tuple(work.orders.values()):
+            if order.status is OrderStatus.PLANNED and not order.is_exit:
+                self._deny(work, order, reason)
+        return _NOW
+
+    def _finish(self, work: Work, finish: Finish) -> None:
+        self.end(work.signal, work.account.name, self._with_notes(work, finish))
+
+    def _with_notes(self, work: Work, finish: Finish) -> Finish:
+        if finish.status is SignalStatus.DONE:
+            finish = replace(finish, notes=(*finish.notes, *foreign_notes(work, self._journal)))
+        return finish if finish.reason else replace(finish, reason=work.plan_reason)
+
+    def end(self, signal: Signal, account: str, finish: Finish) -> None:
+        """Write down what one account's part of the signal came to, then tell."""
+        now_ms = self._now_ms()
+        self._journal.write(lambda batch: _end(batch, signal.id, account, finish, now_ms))
+        self._tell(signal, account, finish)
+
+    def _tell(self, signal: Signal, account: str, finish: Finish) -> None:
+        passed(Boundary.FINISHED)
+        self._announcer.finished(signal, account, finish)
+
+    def _now_ms(self) -> int:
+        return to_ms(self._now())
+
+
+_STATUS_OF = {
+    PlanStatus.DONE: SignalStatus.DONE,
+    PlanStatus.DENIED: SignalStatus.DENIED,
+    PlanStatus.EXPIRED: SignalStatus.EXPIRED,
+}
+
+
+def _end(batch: Batch, signal_id: str, account: str, finish: Finish, now_ms: int) -> None:
+    batch.finish(signal_id, account, finish.status, finish.reason, finish.notes, now_ms=now_ms)

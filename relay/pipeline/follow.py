@@ -1,0 +1,97 @@
+"""Follow the orders that rest at the exchange to their end, beside the lanes and never in their way."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+
+from relay.domain.history import reported
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
+from relay.journal.journal import Journal
+from relay.journal.records import OrderRecord
+from relay.pipeline.ask import report_of
+from relay.pipeline.clock import Now, to_ms, utc_now
+from relay.pipeline.ports import Account
+
+log = logging.getLogger(__name__)
+
+_EVERY_S = 2.0
+_PER_ROUND = 40
+_GIVEN_UP_MS = 60_000
+
+
+class Follower:
+    """One thread that asks for each resting order in turn. A lost report is only a late one."""
+
+    def __init__(
+        self, *, journal: Journal, accounts: Mapping[str, Account], every_s: float = _EVERY_S, now: Now = utc_now
+    ) -> None:
+        self._journal = journal
+        self._accounts = accounts
+        self._every_s = every_s
+        self._now = now
+        self._asked: dict[str, int] = {}
+        self._rounds = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
+
+    def start(self) -> None:
+        if not self._thread.is_alive():
+            self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(5)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._every_s):
+            try:
+                self.round()
+            except (JournalUnavailable, ExchangeUnreachable) as error:
+                log.warning("resting orders could not be followed just now: %s", error)
+            except Exception:
+                log.exception("resting orders could not be followed just now")
+
+    def round(self) -> int:
+        """Ask for those that were not asked for the longest; how many have changed.
+
+        Raises ExchangeUnreachable and JournalUnavailable, which end the round; whatever else goes wrong with an order
+        is that order's alone.
+        """
+        self._rounds += 1
+        resting = {each.state.client_order_id: each for each in self._journal.open_orders() if self._is_ours(each)}
+        self._asked = {each: self._asked.get(each, 0) for each in resting}
+        turn = sorted(resting, key=lambda each: self._asked[each])[:_PER_ROUND]
+        return sum(1 for each in turn if self._turn_of(resting[each]))
+
+    def _is_ours(self, record: OrderRecord) -> bool:
+        """What rests, and what a lane has given up: a report that comes late is still a report.
+
+        Given up is whatever is open and has been quiet for long, acknowledged or not.
+        """
+        return record.state.rests or to_ms(self._now()) - record.updated_at_ms > _GIVEN_UP_MS
+
+    def _turn_of(self, record: OrderRecord) -> bool:
+        self._asked[record.state.client_order_id] = self._rounds
+        try:
+            return self._ask(record)
+        except (JournalUnavailable, ExchangeUnreachable):
+            raise
+        except ExchangeAnswered as error:
+            log.warning("order %s could not be followed just now: %s", record.state.client_order_id, error)
+        except Exception:
+            log.exception("order %s could not be followed just now", record.state.client_order_id)
+        return False
+
+    def _ask(self, record: OrderRecord) -> bool:
+        account = self._accounts.get(record.account)
+        if account is None or self._stop.is_set():
+            return False
+        order = record.state
+        report, fills = report_of(account.exchange, order)
+        if report is None or reported(order, report) == order:
+            return False
+        self._journal.record_report(order.client_order_id, report, fills, now_ms=to_ms(self._now()))
+        return True

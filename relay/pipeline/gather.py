@@ -1,0 +1,128 @@
+"""Gather the facts that a plan needs, and only those: each is a round trip before the order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from relay.domain.instrument import Instrument
+from relay.domain.order import Reason
+from relay.domain.plan import Facts, Need, Plan
+from relay.domain.planning import needs, plan
+from relay.domain.position import Position
+from relay.domain.progress import Finish
+from relay.domain.status import SignalStatus
+from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.exchange.wire import refusal_of
+from relay.journal.journal import Journal
+from relay.pipeline.clock import to_ms
+from relay.pipeline.ports import MarketPort
+from relay.pipeline.work import Seen, Work
+
+HALT = "halt"
+_AGAIN_S = (0.1, 0.25, 0.5, 1.0, 2.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """A plan, from facts that were read just now."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotGathered:
+    """The facts could not be had: try again after `again_s`, or `finish` says how it ends."""
+
+    again_s: float = 0
+    finish: Finish | None = None
+
+
+class Gatherer:
+    """Reads for plans; it orders nothing."""
+
+    def __init__(self, *, journal: Journal, market: MarketPort) -> None:
+        self._journal = journal
+        self._market = market
+
+    def gather(self, work: Work, now: datetime, *, is_preview: bool = False) -> Gathered | NotGathered:
+        """The plan for the work's signal at `now`, from facts that were read after its turn had come.
+
+        A preview leaves the paper exchange's prices alone; otherwise they go by the signal's.
+        """
+        signal = work.signal
+        assert signal.category is not None and signal.symbol is not None, "an executed signal has its instrument"
+        instrument = self._market.instrument(signal.category, signal.symbol)
+        if instrument is None:
+            return NotGathered(finish=_gone(signal.symbol))
+        if signal.signal_price is not None and not is_preview:
+            self._market.hint(signal.category, signal.symbol, signal.signal_price)
+        try:
+            facts = self._facts(work, instrument, now)
+        except ExchangeUnreachable as error:
+            return _unreachable(work, error, now)
+        except ExchangeAnswered as error:
+            return NotGathered(finish=_refused(work, error))
+        return Gathered(plan=plan(signal, work.account.rules, facts))
+
+    def _facts(self, work: Work, instrument: Instrument, now: datetime) -> Facts:
+        account, signal = work.account, work.signal
+        halted = self.halted(account.name)
+        reference = self._market.last_price(instrument.category, instrument.symbol)
+        carry = self._journal.carry(account.name, instrument.category, instrument.symbol)
+        wanted = needs(
+            signal, account.rules, instrument, now=now, halted=halted, reference_price=reference, carry=carry
+        )
+        where: dict[str, Any] = {"category": instrument.category, "symbol": instrument.symbol}
+        exchange = account.exchange
+        return Facts(
+            instrument=instrument,
+            now=now,
+            position=self._position(work, instrument) if Need.POSITION in wanted else None,
+            price=exchange.price(**where) if Need.PRICE in wanted else None,
+            reference_price=reference,
+            equity=exchange.equity(instrument.settle_coin) if Need.EQUITY in wanted else None,
+            carry=carry,
+            halted=halted,
+        )
+
+    def _position(self, work: Work, instrument: Instrument) -> Position:
+        exchange, category, symbol = work.account.exchange, instrument.category, instrument.symbol
+        asked_at_ms = exchange.now_ms()
+        position = exchange.position(category=category, symbol=symbol)
+        rests = self._journal.resting_orders(work.account.name, category, symbol)
+        work.seen = Seen(position=position, asked_at_ms=asked_at_ms, has_resting=bool(rests))
+        return position
+
+    def halted(self, account: str) -> str | None:
+        """Who halted new entries and when, for people; None: nobody."""
+        switch = self._journal.switch(account, HALT)
+        if switch is None or switch.value != "on":
+            return None
+        return f"halted by {switch.by}"
+
+
+def _unreachable(work: Work, error: ExchangeUnreachable, now: datetime) -> NotGathered:
+    now_ms = to_ms(now)
+    if work.troubles == 0:
+        work.troubled_since_ms = now_ms
+    work.troubles += 1
+    if now_ms - work.troubled_since_ms <= work.account.bounds.max_seconds * 1000:
+        return NotGathered(again_s=_AGAIN_S[min(work.troubles, len(_AGAIN_S)) - 1])
+    return NotGathered(finish=_without_facts(work, Reason(code="EXCHANGE_UNREACHABLE", message=str(error))))
+
+
+def _refused(work: Work, error: ExchangeAnswered) -> Finish:
+    told = refusal_of(error.code, error.words)
+    return _without_facts(work, Reason(code=told.reason_code, message=f"{error.words} (Bybit's code {error.code})"))
+
+
+def _without_facts(work: Work, reason: Reason) -> Finish:
+    """Nothing was sent. Where the signal may have meant an exit, a position may stay open: a person must know."""
+    return Finish(status=SignalStatus.ATTENTION, reason=reason, notes=("nothing was sent",))
+
+
+def _gone(symbol: str) -> Finish:
+    message = f"the exchange does not list {symbol} any more"
+    return Finish(status=SignalStatus.DENIED, reason=Reason(code="SYMBOL_UNKNOWN", message=message))

@@ -1,0 +1,71 @@
+"""What the pipeline needs of the exchange and of the market, whoever provides it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from relay.domain.account import Rules
+from relay.domain.instrument import Category, Instrument
+from relay.domain.order import PlannedOrder
+from relay.domain.outcome import Outcome, Stamp
+from relay.domain.position import Fill, OrderReport, Position
+from relay.domain.reconciliation import Bounds
+from relay.domain.symbol import SymbolBook
+from relay.exchange.wire import OpenOrder
+
+
+class ExchangePort(Protocol):
+    """One account at the exchange. Questions raise ExchangeUnreachable or ExchangeAnswered; orders come to outcomes."""
+
+    def now_ms(self) -> int:
+        """The exchange's clock, as far as it is known here."""
+
+    def stamp(self) -> Stamp: ...
+
+    def measure_clock(self) -> int: ...
+
+    def place(self, order: PlannedOrder, *, client_order_id: str, stamp: Stamp, is_exit: bool) -> Outcome: ...
+
+    def cancel(self, *, category: Category, symbol: str, client_order_id: str, is_exit: bool = False) -> Outcome: ...
+
+    def look_up(self, *, category: Category, symbol: str, client_order_id: str) -> OrderReport | None: ...
+
+    def fills(self, *, category: Category, symbol: str, client_order_id: str) -> tuple[Fill, ...]: ...
+
+    def open_orders(self, *, category: Category, symbol: str) -> tuple[OpenOrder, ...]: ...
+
+    def position(self, *, category: Category, symbol: str) -> Position: ...
+
+    def positions(self) -> tuple[Position, ...]: ...
+
+    def price(self, *, category: Category, symbol: str) -> Decimal: ...
+
+    def equity(self, coin: str) -> Decimal: ...
+
+
+class MarketPort(Protocol):
+    """What is known of the market without asking."""
+
+    @property
+    def book(self) -> SymbolBook | None:
+        """The perpetuals there are; None until they are loaded."""
+
+    def instrument(self, category: Category, symbol: str) -> Instrument | None: ...
+
+    def last_price(self, category: Category, symbol: str) -> Decimal | None:
+        """The last price heard of, seconds old at most, or None."""
+
+    def hint(self, category: Category, symbol: str, price: Decimal) -> None:
+        """A price that an alert named: the paper exchange goes by it where it has no market to look at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One configured account: its name, its way to the exchange, and the rules of what is sent there."""
+
+    name: str
+    exchange: ExchangePort
+    rules: Rules
+    bounds: Bounds

@@ -1,0 +1,85 @@
+"""One signal on one account: what its lane holds in memory while it goes on. The journal has all of it too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from relay.domain.order import PlannedOrder, Reason, client_order_id
+from relay.domain.plan import Plan
+from relay.domain.position import Position
+from relay.domain.reconciliation import OrderState
+from relay.domain.signal import Signal
+from relay.journal.records import Assignment
+from relay.pipeline.ports import Account
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resting:
+    """A resting order that is being cancelled."""
+
+    order: OrderState
+    begun_at_ms: int | None = None
+    """When it was cancelled first, by the relay's clock; None: not yet."""
+    is_answered: bool = False
+    """The exchange has answered the last cancel; else it may never have had it."""
+    is_due: bool = True
+    """To be cancelled (again) next; else to be looked up."""
+    looks: int = 0
+    """Since the last cancel."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """The position as it was read for the plan. `asked_at_ms`: the exchange's clock, before the question left."""
+
+    position: Position
+    asked_at_ms: int
+    has_resting: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class Work:
+    """Confined to its lane: one thread at a time touches it."""
+
+    signal: Signal
+    account: Account
+    generation: int
+    is_planned: bool = False
+    plan_reason: Reason | None = None
+    """Why not all that was asked for was planned."""
+    orders: dict[str, OrderState] = field(default_factory=dict)
+    """By client order id, in the order in which they were planned."""
+    clearing: dict[str, Resting] | None = None
+    """The relay's own resting orders that are being cancelled first; None: not looked for yet."""
+    seen: Seen | None = None
+    troubles: int = 0
+    """How often in a row the exchange did not answer while the facts were gathered."""
+    troubled_since_ms: int = 0
+
+    def keep(self, order: OrderState) -> None:
+        self.orders[order.client_order_id] = order
+
+    def states_of(self, planned: tuple[PlannedOrder, ...]) -> tuple[OrderState, ...]:
+        """The plan's orders with their identities, which are a pure function of what they are for."""
+        return tuple(OrderState(client_order_id=self.id_of(each.leg), planned=each) for each in planned)
+
+    def id_of(self, leg: int) -> str:
+        return client_order_id(signal_id=self.signal.id, account=self.account.name, leg=leg, generation=self.generation)
+
+    def plan_made(self, plan: Plan) -> None:
+        self.is_planned, self.plan_reason = True, plan.reason
+        self.orders = {each.client_order_id: each for each in self.states_of(plan.orders)}
+
+
+def resumed(signal: Signal, account: Account, assignment: Assignment) -> Work:
+    """The work as the journal has it, after a restart or a step that failed."""
+    now_ms = account.exchange.now_ms()
+    states = [replace(record.state, taken_up_at_ms=now_ms) for record in assignment.orders]
+    return Work(
+        signal=signal,
+        account=account,
+        generation=assignment.generation,
+        is_planned=assignment.plan is not None,
+        plan_reason=assignment.plan.reason if assignment.plan else None,
+        orders={state.client_order_id: state for state in states},
+    )

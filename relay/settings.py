@@ -1,0 +1,264 @@
+"""What the relay is told by its environment: read in one place, checked at once, and frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from relay import settings_fields as fields
+from relay.domain.account import DefaultSize, Rules
+from relay.domain.signal import Level
+from relay.errors import SettingsInvalid
+from relay.settings_fields import Network, Secret
+from relay.settings_hosts import PAPER_KEY, Environment, mismatch, rest_url, stream_url
+from relay.settings_reader import Reader
+
+__all__ = ["Environment", "LogFormat", "LogLevel", "Secret", "Settings", "Worker", "listen_address", "load_settings"]
+
+DOTENV: Final = Path(".env")
+NAME: Final = "default"
+"""Of the one account and the one strategy of this version."""
+
+_KEY_PARTS: Final = {"BYBIT_API_KEY": "key", "BYBIT_API_SECRET": "secret"}
+
+NOT_YET_ENFORCED: Final = (
+    "ALLOW_WIDE_KEY",
+    "DAILY_LOSS_LIMIT",
+    "DEFAULT_LEVERAGE",
+    "DEFAULT_STOP_LOSS",
+    "DEFAULT_TAKE_PROFIT",
+    "KEEP_DAYS",
+    "MAX_LEVERAGE",
+    "NOTIFY_URLS",
+    "SENTRY_DSN",
+)
+"""Understood, but without effect in this version: who sets one of them relies on it, so the start is refused."""
+
+
+class LogFormat(StrEnum):
+    JSON = "json"
+    TEXT = "text"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Worker(StrEnum):
+    """Who executes orders: the web process itself, or processes of their own."""
+
+    INLINE = "inline"
+    PROCESS = "process"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All of the environment. Durations carry their unit in the name; money is in the quote coin; None: not set."""
+
+    environment: Environment
+    api_key: Secret | None
+    api_secret: Secret | None
+    bybit_url: str | None
+    """None: the paper exchange has not been given a port yet."""
+    bybit_stream_url: str | None
+    recv_window_ms: int
+    referer: str | None
+    webhook_secrets: tuple[Secret, ...]
+    webhook_sources: tuple[Network, ...]
+    """Empty: anybody may post."""
+    trusted_proxies: int
+    admin_token: Secret | None
+    database_url: str = field(repr=False)
+    """May carry a password."""
+    worker: Worker
+    signal_max_age_s: int
+    allowed_symbols: frozenset[str] | None
+    max_order_notional: Decimal | None
+    max_position_notional: Decimal | None
+    max_leverage: Decimal | None
+    daily_loss_limit: Decimal | None
+    allow_wide_key: bool
+    keep_days: int
+    default_size: DefaultSize | None
+    default_leverage: Decimal | None
+    default_stop_loss: Level | None
+    default_take_profit: Level | None
+    outcome_max_s: int
+    """How long an unknown outcome is looked up before a person must."""
+    outcome_max_attempts: int
+    paper_market: str | None
+    """Where the paper exchange takes its prices from; None: nowhere."""
+    paper_state: Path
+    log_level: LogLevel
+    log_format: LogFormat
+    port: int
+    warnings: tuple[str, ...]
+    """Variables that look misspelt, a line each."""
+
+    @property
+    def rules(self) -> Rules:
+        """The default strategy's limits and defaults."""
+        return Rules(
+            allowed_symbols=self.allowed_symbols,
+            max_order_notional=self.max_order_notional,
+            max_position_notional=self.max_position_notional,
+            max_leverage=self.max_leverage,
+            daily_loss_limit=self.daily_loss_limit,
+            signal_max_age_s=self.signal_max_age_s,
+            default_size=self.default_size,
+            default_leverage=self.default_leverage,
+            default_stop_loss=self.default_stop_loss,
+            default_take_profit=self.default_take_profit,
+        )
+
+    @property
+    def journal_path(self) -> Path | None:
+        """The SQLite file; None on Postgres."""
+        return _sqlite_path(self.database_url)
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """All that no log may show."""
+        single = (self.api_key, self.api_secret, self.admin_token)
+        return (*self.webhook_secrets, *(secret for secret in single if secret is not None))
+
+
+def load_settings(
+    environ: Mapping[str, str] | None = None, *, dotenv: Path | None = DOTENV, needs_webhook_secret: bool = False
+) -> Settings:
+    """The settings of `environ` (None: the process's) over those of the file `dotenv` (None: no file).
+
+    `needs_webhook_secret`: for whoever takes alerts. Raises `SettingsInvalid` with every problem there is.
+    """
+    reader = Reader(environ, dotenv)
+    values = _exchange(reader) | _intake(reader) | _limits(reader) | _running(reader)
+    problems = _missing(reader, values, needs_webhook_secret) + _unsupported(reader, values)
+    problems = reader.close() + problems
+    if problems:
+        raise SettingsInvalid(problems)
+    return Settings(**values, warnings=reader.misspelt())
+
+
+def listen_address(environ: Mapping[str, str] | None = None, *, dotenv: Path | None = DOTENV) -> str:
+    """`host:port` for the Procfile's `web`. Never raises: a port that is no number is `load_settings`' to report."""
+    reader = Reader(environ, dotenv)
+    port = reader.read("PORT", fields.whole(0, 65535), 8000)
+    # On Heroku the router is another machine; anywhere else a reverse proxy or a tunnel runs beside the relay.
+    host = "0.0.0.0" if reader.text("DYNO") else "127.0.0.1"  # noqa: S104
+    return f"{host}:{8000 if port is None else port}"
+
+
+def _exchange(reader: Reader) -> dict[str, Any]:
+    environment = reader.read("BYBIT_ENV", fields.choice_of(Environment), Environment.PAPER)
+    rest = reader.read("BYBIT_URL", fields.host_url("https", "http"), None)
+    stream = reader.read("BYBIT_STREAM_URL", fields.host_url("wss", "ws"), None)
+    is_paper_elsewhere = environment is Environment.PAPER and rest is not None
+    key, secret = map(Secret, PAPER_KEY) if is_paper_elsewhere else (None, None)
+    return {
+        "environment": environment,
+        "api_key": reader.read("BYBIT_API_KEY", fields.secret, key),
+        "api_secret": reader.read("BYBIT_API_SECRET", fields.secret, secret),
+        "bybit_url": rest_url(environment, rest),
+        "bybit_stream_url": stream_url(environment, stream, rest),
+        "recv_window_ms": reader.read("BYBIT_RECV_WINDOW", fields.whole(100, 60_000), 5000),
+        "referer": reader.read("BYBIT_REFERER", fields.plain_text, None),
+        "outcome_max_s": reader.read("OUTCOME_MAX_SECONDS", fields.whole(10, 86_400), 900),
+        "outcome_max_attempts": reader.read("OUTCOME_MAX_ATTEMPTS", fields.whole(1, 1000), 8),
+    }
+
+
+def _intake(reader: Reader) -> dict[str, Any]:
+    return {
+        "webhook_secrets": reader.read("WEBHOOK_SECRET", fields.webhook_secrets, ()),
+        "webhook_sources": reader.read("WEBHOOK_SOURCES", fields.networks, ()),
+        "trusted_proxies": reader.read("TRUSTED_PROXIES", fields.whole(0, 10), 0),
+        "admin_token": reader.read("ADMIN_TOKEN", fields.long_secret, None),
+    }
+
+
+def _limits(reader: Reader) -> dict[str, Any]:
+    return {
+        "signal_max_age_s": reader.read("SIGNAL_MAX_AGE", fields.whole(1, 86_400), 60),
+        "allowed_symbols": reader.read("ALLOWED_SYMBOLS", fields.symbols, None),
+        "max_order_notional": reader.read("MAX_ORDER_NOTIONAL", fields.money, None),
+        "max_position_notional": reader.read("MAX_POSITION_NOTIONAL", fields.money_or_none, None),
+        "max_leverage": reader.read("MAX_LEVERAGE", fields.leverage, None),
+        "daily_loss_limit": reader.read("DAILY_LOSS_LIMIT", fields.money, None),
+        "allow_wide_key": reader.read("ALLOW_WIDE_KEY", fields.flag, False),
+        "default_size": reader.read("DEFAULT_SIZE", fields.default_size, None),
+        "default_leverage": reader.read("DEFAULT_LEVERAGE", fields.leverage, None),
+        "default_stop_loss": reader.read("DEFAULT_STOP_LOSS", fields.default_level, None),
+        "default_take_profit": reader.read("DEFAULT_TAKE_PROFIT", fields.default_level, None),
+    }
+
+
+def _running(reader: Reader) -> dict[str, Any]:
+    default_url = "sqlite:///relay.db"
+    url = reader.read("DATABASE_URL", fields.database_url, default_url)
+    beside = (_sqlite_path(url or default_url) or Path("relay.db")).with_name("paper.db")
+    # A platform's log collector reads JSON better; a terminal's reader does not.
+    log_format = LogFormat.JSON if reader.text("DYNO") else LogFormat.TEXT
+    for name in ("WEB_CONCURRENCY", "RELAY_CONFIG", "NOTIFY_URLS", "SENTRY_DSN"):
+        reader.text(name)
+    return {
+        "database_url": url,
+        "worker": reader.read("RELAY_WORKER", fields.choice_of(Worker), Worker.INLINE),
+        "keep_days": reader.read("KEEP_DAYS", fields.whole(1, 36_500), 90),
+        "paper_market": reader.read("PAPER_MARKET", fields.host_url_or_off, "https://api.bybit.com"),
+        "paper_state": reader.read("PAPER_STATE", Path, beside),
+        "log_level": reader.read("LOG_LEVEL", fields.choice_of(LogLevel), LogLevel.INFO),
+        "log_format": reader.read("LOG_FORMAT", fields.choice_of(LogFormat), log_format),
+        "port": reader.read("PORT", fields.whole(0, 65_535), 8000),
+    }
+
+
+def _missing(reader: Reader, values: Mapping[str, Any], needs_webhook_secret: bool) -> list[str]:
+    """What has to be there in this environment and is not, or does not fit it."""
+    problems = []
+    environment: Environment | None = values["environment"]
+    given = [name for name in _KEY_PARTS if reader.text(name)]
+    if environment not in (None, Environment.PAPER) or len(given) == 1:
+        problems += [
+            f"{name}: it is missing; it should be the API {part} of the {environment} account, beside its other half"
+            for name, part in _KEY_PARTS.items()
+            if name not in given
+        ]
+    if environment is not None:
+        urls = {"BYBIT_URL": values["bybit_url"], "BYBIT_STREAM_URL": values["bybit_stream_url"]}
+        wrong = {name: mismatch(environment, url) for name, url in urls.items() if reader.text(name)}
+        problems += [f"{name}: {what}" for name, what in wrong.items() if what]
+    if environment is Environment.MAINNET and not reader.text("MAX_POSITION_NOTIONAL"):
+        problems.append(
+            "MAX_POSITION_NOTIONAL: it is missing, and mainnet is real money; it should be the most that a position "
+            "may be worth in its quote coin, or `none`"
+        )
+    if needs_webhook_secret and not reader.text("WEBHOOK_SECRET"):
+        least = fields.SECRET_CHARACTERS_MIN
+        problems.append(f"WEBHOOK_SECRET: it is missing; it should be a random word of at least {least} characters")
+    return problems
+
+
+def _unsupported(reader: Reader, values: Mapping[str, Any]) -> list[str]:
+    """What is set and would be without effect."""
+    problems = [
+        f"{name}: this version does not enforce it; remove it" for name in NOT_YET_ENFORCED if reader.text(name)
+    ]
+    if reader.text("RELAY_CONFIG"):
+        problems.append(f"RELAY_CONFIG: this version has one account and one strategy, named `{NAME}`; remove it")
+    if values["worker"] is Worker.PROCESS:
+        problems.append("RELAY_WORKER: this version executes orders in the web process only; it should be inline")
+    if str(values["database_url"]).startswith("postgresql"):
+        problems.append("DATABASE_URL: this version keeps its journal in SQLite only; it should be sqlite:///relay.db")
+    return problems
+
+
+def _sqlite_path(url: str) -> Path | None:
+    scheme, _, rest = url.partition(":///")
+    return Path(rest.partition("?")[0]) if scheme == "sqlite" else None

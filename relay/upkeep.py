@@ -1,0 +1,66 @@
+"""What must be done again and again so that the next alert finds everything warm."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.exchange.client import Exchange
+from relay.exchange.market import Market
+
+log = logging.getLogger(__name__)
+
+KEEP_WARM_S = 20.0
+CLOCK_S = 60.0
+PRICES_S = 60.0
+INSTRUMENTS_S = 900.0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Chore:
+    name: str
+    every_s: float
+    do: Callable[[], object]
+    due_at: float
+
+
+class Upkeep:
+    """One thread; a chore that fails is due again at its usual time, and what it would have renewed is kept."""
+
+    def __init__(self, *, market: Market, exchanges: Mapping[str, Exchange]) -> None:
+        first = next(iter(exchanges.values()))
+        now = time.monotonic()
+        chores: list[tuple[str, float, Callable[[], object]]] = [
+            ("prices", PRICES_S, lambda: market.load_prices(first)),
+            ("instruments", INSTRUMENTS_S, lambda: market.load_instruments(first)),
+        ]
+        for name, exchange in exchanges.items():
+            chores.append((f"connections of {name}", KEEP_WARM_S, exchange.keep_warm))
+            chores.append((f"clock of {name}", CLOCK_S, exchange.measure_clock))
+        self._chores = [_Chore(name=name, every_s=every, do=do, due_at=now + every) for name, every, do in chores]
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+
+    def start(self) -> None:
+        if not self._thread.is_alive():
+            self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def _run(self) -> None:
+        while True:
+            chore = min(self._chores, key=lambda each: each.due_at)
+            if self._stop.wait(max(0.0, chore.due_at - time.monotonic())):
+                return
+            chore.due_at = time.monotonic() + chore.every_s
+            try:
+                chore.do()
+            except (ExchangeUnreachable, ExchangeAnswered) as error:
+                log.warning("%s could not be renewed: %s", chore.name, error)
+            except Exception:
+                log.exception("%s could not be renewed", chore.name)

@@ -1,0 +1,37 @@
+"""The relay over HTTP: a Flask application around one `Relay`."""
+
+from __future__ import annotations
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from relay.settings import Settings, load_settings
+from relay.web import headers, problems, receipts
+from relay.web.account_api import account_api
+from relay.web.api import api
+from relay.web.health import health
+from relay.web.pages import pages
+from relay.web.runtime import EXTENSION
+from relay.web.webhook import webhook
+from relay.wiring import Relay, build
+
+
+def create_app(settings: Settings | None = None, *, relay: Relay | None = None) -> Flask:
+    """The application; its relay is `extensions["relay"]`, and is not started: whoever serves it does, after forking.
+
+    `settings` None: the environment's. Raises SettingsInvalid, and JournalUnavailable where the journal cannot be used.
+    """
+    if relay is None:
+        relay = build(settings or load_settings(needs_webhook_secret=True))
+    app = Flask(__name__, static_folder=None, template_folder=None)
+    # An address is answered as it is, never with a redirect: a redirect would show the secret in a path again.
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    app.extensions[EXTENSION] = relay
+    for init_app in (problems.init_app, headers.init_app, receipts.init_app):
+        init_app(app)
+    for blueprint in (webhook, api, account_api, health, pages):
+        app.register_blueprint(blueprint)
+    if proxies := relay.settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=0)  # type: ignore[method-assign]
+    return app

@@ -1,0 +1,91 @@
+"""`/api/signals` and `/api/plan`: what became of alerts, and what would become of one."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from relay.domain.status import SignalStatus
+from relay.errors import SignalNotRetryable
+from relay.pipeline.accept import Receipt
+from relay.settings import NAME
+from relay.web.answers import answer
+from relay.web.asked import Query
+from relay.web.bearer import require_admin
+from relay.web.body import whole_body
+from relay.web.forms import preview_form, refused_form
+from relay.web.problems import Problem, request_invalid
+from relay.web.receipts import awaited, tell
+from relay.web.runtime import current_parts, current_relay
+
+api = Blueprint("api", __name__, url_prefix="/api")
+api.before_request(require_admin)
+
+_SIGNALS_DEFAULT = 50
+
+
+@api.get("/signals")
+def list_signals() -> Response:
+    """The latest first, or what needs a person. The first page also counts the posts that were refused."""
+    query = Query()
+    cursor = query.text("cursor")
+    strategy, account = query.text("strategy"), query.text("account")
+    symbol, status = query.symbol("symbol"), query.choice("status", SignalStatus)
+    attention_first = query.flag("attention_first")
+    limit = query.limit("limit", _SIGNALS_DEFAULT)
+    query.close()
+    journal = current_parts().journal
+    try:
+        page = journal.signals(
+            strategy=strategy,
+            account=account,
+            symbol=symbol,
+            status=status,
+            limit=limit,
+            cursor=cursor,
+            attention_first=attention_first,
+        )
+    except ValueError as error:
+        raise request_invalid({"cursor": [str(error)]}) from None
+    body: dict[str, object] = {"signals": page.signals, "next_cursor": page.next_cursor}
+    if cursor is None:
+        body["refused"] = [refused_form(posts) for posts in journal.refused()]
+    return answer(body)
+
+
+@api.get("/signals/<signal_id>")
+def show_signal(signal_id: str) -> Response:
+    """With `Prefer: wait=SECONDS`: once it is finished, or as it is when the time is up."""
+    signal = awaited(signal_id) or current_parts().journal.signal(signal_id)
+    if signal is None:
+        raise _unknown(signal_id)
+    return answer(signal)
+
+
+@api.post("/signals/<signal_id>/retry")
+def retry_signal(signal_id: str) -> Response:
+    """Opens the signal again with a new plan; answers like the webhook."""
+    parts = current_parts()
+    if parts.journal.signal(signal_id) is None:
+        raise _unknown(signal_id)
+    try:
+        parts.controls.retry(signal_id)
+    except SignalNotRetryable as error:
+        raise Problem("SIGNAL_NOT_RETRYABLE", str(error), status=409) from None
+    return tell(Receipt(signal_id=signal_id, status=SignalStatus.ACCEPTED, is_duplicate=False))
+
+
+@api.post("/plan")
+def plan_alert() -> Response:
+    """What the alert in the body would do now. It needs no secret, and is not kept."""
+    query = Query()
+    strategy = query.text("strategy") or NAME
+    query.close()
+    relay = current_relay()
+    if relay.parts.market.book is None:
+        missing = "; ".join(relay.missing().values())
+        raise Problem("NOT_READY", f"the instruments are not loaded yet: {missing}", status=503)
+    return answer(preview_form(relay.parts.previewer.preview(whole_body(), strategy=strategy)))
+
+
+def _unknown(signal_id: str) -> Problem:
+    return Problem("SIGNAL_UNKNOWN", f"there is no signal {signal_id[:60]!r}", status=404)

@@ -1,0 +1,108 @@
+"""Two books compared: what the exchange has, and what the relay's journal says it has."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from tests.paper_server import PaperServer
+
+FINISHED = ("done", "denied", "failed", "expired", "attention")
+NEVER_THERE = ("planned", "denied", "rejected")
+"""An order that the journal shows like this must not be at the exchange; any other must be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One order, as either side knows it."""
+
+    client_order_id: str
+    symbol: str
+    side: str
+    filled_qty: Decimal
+    is_open: bool
+
+
+def at_exchange(server: PaperServer) -> list[Order]:
+    """Every order the exchange ever took: those that have ended in the order in which it took them, then the open."""
+    session = server.session()
+    ended = list(_pages(session.get_order_history))
+    still_open = list(_pages(session.get_open_orders, settleCoin="USDT"))
+    session.client.close()
+    return [_order(row) for row in (*reversed(ended), *reversed(still_open)) if row["orderLinkId"]]
+
+
+def _pages(ask: Any, **which: str) -> Iterator[dict[str, Any]]:
+    """The newest first."""
+    cursor = ""
+    while True:
+        result = ask(category="linear", limit=50, cursor=cursor, **which)["result"]
+        yield from result["list"]
+        cursor = result["nextPageCursor"]
+        if not cursor:
+            return
+
+
+def _order(row: dict[str, Any]) -> Order:
+    return Order(
+        client_order_id=row["orderLinkId"],
+        symbol=row["symbol"],
+        side=row["side"].lower(),
+        filled_qty=Decimal(row["cumExecQty"]),
+        is_open=row["orderStatus"] in ("New", "PartiallyFilled", "Untriggered"),
+    )
+
+
+def in_journal(signals: list[dict[str, Any]]) -> list[Order]:
+    """The orders that, by the journal, are or were at the exchange."""
+    return [
+        Order(
+            client_order_id=row["client_order_id"],
+            symbol=row["symbol"],
+            side=row["side"],
+            filled_qty=Decimal(row["filled_qty"]),
+            is_open=row["status"] in ("submitted", "accepted", "partially_filled"),
+        )
+        for signal in signals
+        for row in signal["orders"]
+        if row["status"] not in NEVER_THERE
+    ]
+
+
+def positions(server: PaperServer) -> dict[str, Decimal]:
+    """Open positions, signed."""
+    session = server.session()
+    rows = session.get_positions(category="linear", settleCoin="USDT", limit=200)["result"]["list"]
+    session.client.close()
+    sizes = {row["symbol"]: Decimal(row["size"]) * (1 if row["side"] == "Buy" else -1) for row in rows}
+    return {symbol: size for symbol, size in sizes.items() if size}
+
+
+def differences(taken: list[Order], signals: list[dict[str, Any]]) -> list[str]:
+    """What is not the same on both sides, in words; nothing, if all is well."""
+    kept = {order.client_order_id: order for order in in_journal(signals)}
+    found = {order.client_order_id: order for order in taken}
+    told = [f"{name} is {count} times at the exchange" for name, count in _repeated(taken)]
+    told += [f"{name} is in the journal and not at the exchange" for name in kept.keys() - found.keys()]
+    told += [f"{name} is at the exchange and not in the journal" for name in found.keys() - kept.keys()]
+    both = kept.keys() & found.keys()
+    told += [f"journal {kept[name]}, exchange {found[name]}" for name in both if kept[name] != found[name]]
+    return told
+
+
+def _repeated(taken: list[Order]) -> list[tuple[str, int]]:
+    return [each for each in Counter(order.client_order_id for order in taken).items() if each[1] > 1]
+
+
+def outcomes(signal: dict[str, Any]) -> list[list[str]]:
+    """What the signal came to, each time that it was opened: one thing each. A resend may open it again."""
+    found: list[list[str]] = []
+    for event in signal["events"]:
+        if event["name"] in ("accepted", "reopened"):
+            found.append([])
+        elif event["name"] in FINISHED:
+            found[-1].append(event["name"])
+    return found

@@ -1,0 +1,84 @@
+"""Exits that nothing may throw away: a close whose question is refused, a flatten over what it cannot see or name."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, cast
+
+import pytest
+
+from relay.domain.instrument import Instrument
+from relay.exchange.client import POSITIONS, Exchange
+from tests.paper_server import PaperServer
+from tests.relay_server import DEADLINE_S, RelayServer
+
+BUY = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.01"}
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        {"kind": "code", "retCode": 10006, "retMsg": "Too many visits."},
+        {"kind": "code", "retCode": 10002, "retMsg": "invalid request, please check your server timestamp"},
+        {"kind": "http", "status": 403, "body": ""},
+    ],
+)
+def test_a_close_whose_position_could_not_be_read_for_a_moment_is_done_all_the_same(
+    own: RelayServer, paper: PaperServer, refusal: dict[str, Any]
+) -> None:
+    own.done(BUY | {"id": "open"})
+    paper.control.fault(POSITIONS, match={"symbol": "BTCUSDT"}, times=2, **refusal)
+    closed = own.done({"action": "close", "ticker": "BTCUSDT.P", "id": "close"})
+    assert (closed["status"], [order["status"] for order in closed["orders"]]) == ("done", ["filled"])
+    assert own.api("positions")["positions"] == []
+
+
+def test_flatten_closes_what_an_entry_opens_that_was_on_its_way_before_the_halt(
+    own: RelayServer, paper: PaperServer
+) -> None:
+    paper.control.clear_calls()
+    paper.control.fault(POSITIONS, "delay_before", ms=800, match={"symbol": "BTCUSDT"})
+    entry = own.post({"action": "long", "ticker": "BTCUSDT.P", "qty": "0.01", "id": "on its way"}).json()["signal_id"]
+    give_up_at = time.monotonic() + DEADLINE_S
+    while not paper.control.calls(POSITIONS):
+        assert time.monotonic() < give_up_at, "its position was never asked for"
+    told = own.api("flatten", "POST")
+    assert own.wait_for(entry)["status"] == "done", "it was planned before the halt"
+    assert [own.wait_for(each["signal_id"])["symbol"] for each in told["signals"]] == ["BTCUSDT"]
+    assert own.api("positions")["positions"] == []
+
+
+class _Fewer:
+    """The exchange, whose list of perpetuals lacks one: its position is then like a dated future's."""
+
+    def __init__(self, exchange: Exchange, lacking: str) -> None:
+        self._exchange = exchange
+        self._lacking = lacking
+
+    def instruments(self) -> tuple[Instrument, ...]:
+        return tuple(each for each in self._exchange.instruments() if each.symbol != self._lacking)
+
+
+def test_flatten_of_everything_closes_the_rest_where_it_cannot_close_one(
+    own: RelayServer, paper: PaperServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    for symbol in ("ETHUSDT", "SOLUSDT", "XRPUSDT"):
+        paper.session().place_order(category="linear", symbol=symbol, side="Buy", orderType="Market", qty="10")
+    parts = own.relay.parts
+    parts.market.load_instruments(cast(Exchange, _Fewer(next(iter(parts.exchanges.values())), "SOLUSDT")))
+    told = own.api("flatten", "POST", json={"everything": True})
+    ended = [own.wait_for(each["signal_id"]) for each in told["signals"]]
+    assert [each["status"] for each in ended] == ["done", "rejected", "done"]
+    assert "SOLUSDT" in ended[1]["reason"]["message"]
+    assert [each["status"] for each in told["signals"]] == ["accepted", "rejected", "accepted"]
+    assert [position["symbol"] for position in own.api("positions")["positions"]] == ["SOLUSDT"]
+    assert any("SOLUSDT" in record.getMessage() for record in caplog.records if record.levelname == "ERROR")
+
+
+def test_a_plan_leaves_the_paper_market_where_it_is(own: RelayServer, paper: PaperServer) -> None:
+    before = paper.control.prices()
+    alert = BUY | {"signal_price": "54321"}
+    own.api("plan", "POST", json=alert)
+    assert paper.control.prices() == before
+    own.done({**alert, "id": "executed"})
+    assert paper.control.prices() != before

@@ -1,0 +1,86 @@
+"""Every spelling of a symbol, against the instruments that the exchange lists."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from tests.flow.desk import Desk, Market, open_desk
+from tests.paper_server import PaperServer
+
+SPELLINGS = {
+    ("linear", "BTCUSDT"): (
+        *("BTCUSDT.P", "BYBIT:BTCUSDT.P", "BINANCE:BTCUSDTPERP", "BTC-USDT-SWAP", "OKX:BTC-USDT-SWAP"),
+        *("BTC/USDT:USDT", "BTCUSDT", "BINANCE:BTCUSDT", "btcusdt.p", "XBTUSDT.P"),
+    ),
+    ("inverse", "BTCUSD"): ("BTCUSD.P", "BYBIT:BTCUSD.P", "XBTUSD.P", "BTCUSD", "BYBIT:BTCUSD", "BTC/USD:BTC"),
+    ("linear", "BTCPERP"): ("BTCUSDC.P", "BTCPERP", "BYBIT:BTCPERP", "BTC/USDC:USDC", "BTC-USDC-SWAP"),
+    ("linear", "SHIB1000USDT"): ("SHIB1000USDT.P", "1000SHIBUSDT.P", "BINANCE:1000SHIBUSDTPERP", "1000SHIB/USDT:USDT"),
+    ("linear", "1000PEPEUSDT"): ("1000PEPEUSDT.P", "PEPE1000USDT", "1000PEPE-USDT-SWAP"),
+    ("linear", "10000SATSUSDT"): ("10000SATSUSDT.P", "SATS10000USDT.P"),
+    ("inverse", "ETHUSD"): ("ETHUSD.P", "DERIBIT:ETHUSD.P"),
+    ("linear", "ETHPERP"): ("ETHUSDC.P", "ETHPERP"),
+}
+REFUSED = {
+    "another venue's spot": ({"ticker": "COINBASE:BTCUSD"}, "BTCUSD"),
+    "another venue's spot, told apart": ({"ticker": "BTCUSD", "exchange": "COINBASE"}, "BTCPERP"),
+    "another multiplier": ({"ticker": "PEPEUSDT.P"}, "1000PEPEUSDT"),
+    "yet another multiplier": ({"ticker": "1000SATSUSDT"}, "10000SATSUSDT"),
+    "a slip": ({"ticker": "BTCUSTD.P"}, "BTCUSDT"),
+    "a coin there is not in this quote": ({"ticker": "DOGEUSDC.P"}, "DOGEUSDT"),
+    "a future": ({"ticker": "BTCUSDT-31DEC27"}, "BTCUSDT"),
+    "delisted": ({"ticker": "FTTUSDT.P"}, "no perpetual FTTUSDT.P"),
+}
+
+
+@pytest.fixture(scope="module")
+def desk(paper: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with open_desk(tmp_path_factory.mktemp("relay"), paper) as desk:
+        yield desk
+
+
+@pytest.mark.parametrize(
+    ("ticker", "category", "symbol"),
+    [(ticker, *where) for where, tickers in SPELLINGS.items() for ticker in tickers],
+)
+def test_a_spelling_means_one_perpetual(desk: Desk, ticker: str, category: str, symbol: str) -> None:
+    desk.control.reset()
+    market = Market(ticker=ticker, symbol=symbol, category=category)
+    signal = desk.send(market, "buy", qty="200", qty_unit="quote")
+    assert (signal["status"], signal["symbol"]) == ("done", symbol)
+    assert [(order["category"], order["symbol"]) for order in signal["orders"]] == [(category, symbol)]
+    assert desk.position(market) > 0
+
+
+def test_every_listed_perpetual_is_found_as_a_chart_spells_it(desk: Desk, paper: PaperServer) -> None:
+    listed = [
+        row
+        for category in ("linear", "inverse")
+        for row in requests.get(
+            f"{paper.url}/v5/market/instruments-info", params={"category": category, "limit": 1000}, timeout=5
+        ).json()["result"]["list"]
+        if row["contractType"] in ("LinearPerpetual", "InversePerpetual")
+    ]
+    assert len(listed) >= 30
+    for row in listed:
+        symbol, base = row["symbol"], row["baseCoin"]
+        chart = f"{base}USDC.P" if row["settleCoin"] == "USDC" else f"{symbol}.P"
+        for ticker in (chart, f"BYBIT:{chart}", symbol, chart.lower()):
+            answer = desk.relay.post({"action": "cancel", "ticker": ticker, "id": uuid.uuid4().hex})
+            assert answer.status_code == 202, f"{ticker}: {answer.text}"
+            assert desk.relay.signal(answer.json()["signal_id"])["symbol"] == symbol, ticker
+
+
+@pytest.mark.parametrize(("named", "nearest"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_is_not_certainly_meant_is_refused_with_the_nearest(
+    desk: Desk, named: dict[str, str], nearest: str
+) -> None:
+    answer = desk.relay.post({"action": "buy", "qty": "1", "id": uuid.uuid4().hex, **named})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], list(error["fields"])) == (422, "ALERT_INVALID", ["ticker"])
+    assert nearest in error["fields"]["ticker"][0]
+    kept = desk.relay.signal(answer.json()["signal_id"])
+    assert (kept["status"], kept["orders"]) == ("rejected", [])

@@ -1,0 +1,228 @@
+"""The API under the admin token: what happened, what would, and what people can tell the relay to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.paper_server import PaperServer
+from tests.relay_server import ADMIN_TOKEN, WEBHOOK_SECRET, RelayServer, cold_relay, error_of
+
+BUY = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.01"}
+ORDER_KEYS = {
+    *("client_order_id", "venue_order_id", "account", "category", "symbol", "side", "type", "qty", "price"),
+    *("reduce_only", "status", "reason", "filled_qty", "avg_price", "fee"),
+}
+SIGNAL_KEYS = {
+    *("id", "strategy", "action", "symbol", "status", "reason", "notes", "received_at", "sent_at", "alert"),
+    *("orders", "events"),
+}
+PATHS = [
+    *(("GET", path) for path in ("signals", "signals/x", "orders", "positions", "accounts")),
+    *(("POST", path) for path in ("signals/x/retry", "plan", "halt", "resume", "flatten")),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+def test_nothing_of_the_api_is_open(cold: RelayServer, method: str, path: str) -> None:
+    for given in (None, "Bearer wrong", f"Basic {ADMIN_TOKEN}", f"Bearer {ADMIN_TOKEN}x", ADMIN_TOKEN):
+        headers = {"Authorization": given} if given else {}
+        answer = cold.request(method, f"/api/{path}", headers=headers)
+        error = error_of(answer, 401, "AUTH_FAILED")
+        assert "Authorization: Bearer" in error["message"]
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+def test_without_an_admin_token_the_api_is_closed_and_says_so(tmp_path: Path, method: str, path: str) -> None:
+    with cold_relay(tmp_path, ADMIN_TOKEN="") as relay:
+        for given in (f"Bearer {ADMIN_TOKEN}", "Bearer", "Bearer "):
+            answer = relay.request(method, f"/api/{path}", headers={"Authorization": given})
+            assert "ADMIN_TOKEN is set" in error_of(answer, 401, "AUTH_FAILED")["message"]
+
+
+def test_a_signal_has_the_promised_form(own: RelayServer) -> None:
+    done = own.done(BUY | {"time": "2026-01-01T00:00:00Z", "id": "form", "action": "close"})
+    signal = own.api(f"signals/{done['id']}")
+    assert set(signal) == SIGNAL_KEYS
+    assert signal["sent_at"] == "2026-01-01T00:00:00.000Z"
+    assert signal["received_at"].endswith("Z") and len(signal["received_at"]) == 24
+    assert all(set(event) == {"at", "name", "detail"} for event in signal["events"])
+    assert "secret" not in signal["alert"]
+
+
+def test_an_unknown_signal_is_404(cold: RelayServer) -> None:
+    error = error_of(cold.ask("signals/01arz3ndektsv4rrffq69g5fav"), 404, "SIGNAL_UNKNOWN")
+    assert "01arz3ndektsv4rrffq69g5fav" in error["message"]
+
+
+def test_signals_are_listed_page_by_page_the_latest_first(cold: RelayServer) -> None:
+    sent = [cold.post(BUY | {"id": str(number)}).json()["signal_id"] for number in range(5)]
+    seen, cursor = [], ""
+    while True:
+        page = cold.api(f"signals?limit=2{cursor}")
+        assert len(page["signals"]) <= 2
+        seen += [signal["id"] for signal in page["signals"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert seen == sent[::-1]
+
+
+def test_signals_are_filtered(own: RelayServer) -> None:
+    bought = own.done(BUY | {"id": "btc"})["id"]
+    other = own.done(BUY | {"id": "eth", "ticker": "ETHUSDT.P"})["id"]
+    rejected = own.post(BUY | {"qty": "x"}).json()["signal_id"]
+    listed = {
+        query: [signal["id"] for signal in own.api(f"signals?{query}")["signals"]]
+        for query in (
+            "symbol=BTCUSDT",
+            "symbol=ethusdt",
+            "status=rejected",
+            "status=done&strategy=default&account=default",
+            "strategy=other",
+            "account=other",
+            "limit=1",
+        )
+    }
+    assert listed == {
+        "symbol=BTCUSDT": [bought],
+        "symbol=ethusdt": [other],
+        "status=rejected": [rejected],
+        "status=done&strategy=default&account=default": [other, bought],
+        "strategy=other": [],
+        "account=other": [],
+        "limit=1": [rejected],
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "word"),
+    [
+        ("signals?limit=0", "limit", "500"),
+        ("signals?limit=501", "limit", "500"),
+        ("signals?limit=ten", "limit", "500"),
+        ("signals?status=finished", "status", "attention"),
+        ("signals?cursor=x", "cursor", "cursor"),
+        ("signals?symbl=BTCUSDT", "symbl", "symbol"),
+        ("orders?status=open", "status", "filled"),
+        ("orders?open=perhaps", "open", "1"),
+        ("positions?limit=3", "limit", "symbol"),
+        ("accounts?account=x", "account", "none"),
+    ],
+)
+def test_a_bad_parameter_is_400_by_name(cold: RelayServer, path: str, field: str, word: str) -> None:
+    error = error_of(cold.ask(path), 400, "REQUEST_INVALID")
+    assert list(error["fields"]) == [field]
+    assert word in error["fields"][field][0]
+
+
+def test_orders_have_the_promised_form_and_are_filtered(own: RelayServer) -> None:
+    own.done(BUY | {"id": "filled"})
+    own.done(BUY | {"id": "resting", "type": "limit", "price": "50000", "ticker": "ETHUSDT.P", "qty": "0.01"})
+    resting = own.done(BUY | {"id": "rests", "type": "limit", "price": "60000"})["orders"][0]
+    orders = own.api("orders")["orders"]
+    assert len(orders) == 3 and all(set(order) == ORDER_KEYS for order in orders)
+    assert own.api("orders?open=true&symbol=btcusdt")["orders"] == [resting]
+    assert [order["status"] for order in own.api("orders?status=filled&symbol=BTCUSDT")["orders"]] == ["filled"]
+    assert len(own.api("orders?limit=1")["orders"]) == 1
+
+
+def test_positions_are_live_and_have_the_promised_form(own: RelayServer, paper: PaperServer) -> None:
+    paper.control.prices(BTCUSDT="100000", ETHUSDT="4000")
+    own.done(BUY | {"id": "long"})
+    own.done({"action": "sell", "ticker": "ETHUSDT.P", "qty": "0.5", "id": "short"})
+    paper.control.prices(BTCUSDT="101000")
+    long, short = own.api("positions")["positions"]
+    assert long == {
+        "account": "default",
+        "category": "linear",
+        "symbol": "BTCUSDT",
+        "side": "long",
+        "size": "0.01",
+        "avg_price": "100000",
+        "mark_price": "101000",
+        "unrealised_pnl": "10",
+        "leverage": long["leverage"],
+        "take_profit": None,
+        "stop_loss": None,
+    }
+    assert (short["symbol"], short["side"], short["size"]) == ("ETHUSDT", "short", "0.5")
+    assert own.api("positions?symbol=ETHUSDT")["positions"] == [short]
+    assert own.api("positions?account=other")["positions"] == []
+
+
+def test_positions_are_502_with_the_reason_while_the_exchange_does_not_answer(
+    own: RelayServer, paper: PaperServer
+) -> None:
+    paper.control.fault("/v5/position/list", "http", status=502, times=None)
+    error = error_of(own.ask("positions"), 502, "EXCHANGE_UNREACHABLE")
+    assert "exchange" in error["message"] or "502" in error["message"]
+
+
+def test_positions_are_502_with_the_exchanges_code_and_words_when_it_refuses(
+    own: RelayServer, paper: PaperServer
+) -> None:
+    paper.control.fault("/v5/position/list", "code", retCode=10003, retMsg="API key is invalid.", times=None)
+    error = error_of(own.ask("positions"), 502, "EXCHANGE_KEY")
+    assert "10003" in error["message"] and "API key is invalid." in error["message"]
+
+
+def test_accounts_tell_environment_equity_and_halt(own: RelayServer, paper: PaperServer) -> None:
+    account = own.api("accounts")["accounts"][0]
+    assert account == {
+        "name": "default",
+        "environment": "paper",
+        "halted": False,
+        "equity": account["equity"],
+        "checks": [],
+    }
+    assert account["equity"]["USDT"] == "100000"
+    paper.control.fault("/v5/account/wallet-balance", "http", status=502, times=None)
+    own.api("halt", "POST")
+    account = own.api("accounts")["accounts"][0]
+    assert (account["halted"], account["equity"]) == (True, None)
+
+
+def test_a_plan_tells_the_orders_and_sends_none(own: RelayServer, paper: PaperServer) -> None:
+    own.done(BUY | {"id": "position"})
+    paper.control.clear_calls()
+    planned = own.api("plan", "POST", data=b"action=reverse\nticker=BTCUSDT.P")
+    assert (planned["status"], planned["reason"]) == ("planned", None)
+    (order,) = planned["orders"]
+    assert set(order) >= ORDER_KEYS
+    assert (order["account"], order["side"], order["qty"], order["status"]) == ("default", "sell", "0.02", "planned")
+    assert paper.control.calls("/v5/order/create") == []
+    assert len(own.api("signals")["signals"]) == 1
+
+
+def test_a_plan_tells_why_nothing_would_be_ordered(own: RelayServer) -> None:
+    planned = own.api("plan", "POST", json={"action": "reverse", "ticker": "BTCUSDT.P"})
+    assert (planned["status"], planned["orders"]) == ("denied", [])
+    assert planned["reason"]["code"] == "POSITION_NONE" and planned["reason"]["message"]
+
+
+def test_the_secret_in_a_planned_alert_is_not_shown(own: RelayServer) -> None:
+    answer = own.ask("plan", "POST", json=BUY | {"secret": WEBHOOK_SECRET})
+    assert answer.status_code == 200 and WEBHOOK_SECRET not in answer.text
+
+
+def test_a_bad_alert_is_told_by_plan_as_by_the_webhook_and_not_kept(own: RelayServer) -> None:
+    error = error_of(own.ask("plan", "POST", json=BUY | {"qty": "lots"}), 422, "ALERT_INVALID")
+    assert list(error["fields"]) == ["qty"]
+    error_of(own.ask("plan", "POST", data=b"{"), 400, "ALERT_MALFORMED")
+    error_of(own.ask("plan", "POST", data=b"x" * 66_000), 413, "BODY_TOO_LARGE")
+    error_of(own.ask("plan?strategy=nothere", "POST", json=BUY), 404, "STRATEGY_UNKNOWN")
+    assert own.api("signals")["signals"] == []
+
+
+def test_a_plan_is_503_until_the_instruments_are_loaded(cold: RelayServer) -> None:
+    error_of(cold.ask("plan", "POST", json=BUY), 503, "NOT_READY")
+
+
+def test_the_exchange_is_not_reached_by_reading_signals_and_orders(own: RelayServer, paper: PaperServer) -> None:
+    paper.control.clear_calls()
+    own.api("signals")
+    own.api("orders")
+    assert paper.control.calls() == []

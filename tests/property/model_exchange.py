@@ -1,0 +1,231 @@
+"""A model of the exchange in memory, on a clock that only moves when told: it knows each client order id once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from relay.domain.instrument import Category
+from relay.domain.order import OrderStatus, PlannedOrder, Purpose
+from relay.domain.outcome import Accepted, NotSent, Outcome, Refusal, Rejected, Stamp, Unknown
+from relay.domain.position import Fill, OrderReport, Position
+from relay.domain.rounding import floor_to
+from relay.errors import ExchangeUnreachable
+from relay.exchange.wire import OpenOrder
+
+WINDOW_MS = 1000
+CALL_MS = 3
+PRICE = Decimal(50_000)
+STEP = Decimal("0.001")
+BEGIN = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
+
+
+@dataclass
+class Clock:
+    """The relay's and the exchange's. `on_passed` is told when time has passed."""
+
+    now_ms: int = int(BEGIN.timestamp() * 1000)
+    on_passed: list[Callable[[], None]] = field(default_factory=list)
+
+    def now(self) -> datetime:
+        return BEGIN + timedelta(milliseconds=self.now_ms - int(BEGIN.timestamp() * 1000))
+
+    def pass_ms(self, milliseconds: int) -> None:
+        self.now_ms += milliseconds
+        for told in self.on_passed:
+            told()
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong with one request. `delay_ms`: when a delayed one arrives; `wait_ms`: how long the relay waits."""
+
+    kind: str
+    delay_ms: int = 0
+    wait_ms: int = 0
+
+
+@dataclass
+class Order:
+    """One that the exchange took."""
+
+    client_order_id: str
+    planned: PlannedOrder
+    status: OrderStatus = OrderStatus.ACCEPTED
+    filled_qty: Decimal = Decimal(0)
+
+    @property
+    def rests(self) -> bool:
+        return not self.status.is_ended
+
+
+@dataclass(frozen=True)
+class Send:
+    """One request as it left."""
+
+    client_order_id: str
+    planned: PlannedOrder
+    at_ms: int
+
+
+class ModelExchange:
+    """An `ExchangePort`. `faults`: of the next orders and cancels, one each. `silent_asks`: so many get no answer."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        clock.on_passed.append(self._deliver)
+        self._on_the_way: list[tuple[int, Callable[[], Outcome]]] = []
+        self.faults: list[Fault] = []
+        self.silent_asks = 0
+        self.orders: dict[str, Order] = {}
+        self.sends: list[Send] = []
+        self.sizes: defaultdict[str, Decimal] = defaultdict(Decimal)
+
+    def now_ms(self) -> int:
+        return self._clock.now_ms
+
+    def stamp(self) -> Stamp:
+        return Stamp(timestamp_ms=self._clock.now_ms, recv_window_ms=WINDOW_MS)
+
+    def measure_clock(self) -> int:
+        self._ask()
+        return 0
+
+    def place(self, order: PlannedOrder, *, client_order_id: str, stamp: Stamp, is_exit: bool) -> Outcome:
+        assert order.reduce_only or order.purpose is not Purpose.EXIT, f"an exit that may open: {order}"
+        self.sends.append(Send(client_order_id, order, self._clock.now_ms))
+        fault = self._fault()
+        if fault.kind == "refused" and client_order_id not in self.orders:
+            return Rejected(code=110007, words="not enough balance", reason_code="EXCHANGE_BALANCE")
+        share = Decimal("0.5") if fault.kind == "partly" else Decimal(1)
+        return self._request(fault, stamp, lambda: self._take(client_order_id, order, share))
+
+    def cancel(self, *, category: Category, symbol: str, client_order_id: str, is_exit: bool = False) -> Outcome:
+        return self._request(self._fault(), self.stamp(), lambda: self._cancel(client_order_id))
+
+    def look_up(self, *, category: Category, symbol: str, client_order_id: str) -> OrderReport | None:
+        self._ask()
+        order = self.orders.get(client_order_id)
+        if order is None:
+            return None
+        return OrderReport(
+            client_order_id=client_order_id,
+            venue_order_id=f"v-{client_order_id}",
+            status=order.status,
+            filled_qty=order.filled_qty,
+            avg_price=PRICE if order.filled_qty else None,
+            fee=Decimal(0),
+            rests=order.rests,
+        )
+
+    def fills(self, *, category: Category, symbol: str, client_order_id: str) -> tuple[Fill, ...]:
+        self._ask()
+        order = self.orders[client_order_id]
+        fill = Fill(
+            exec_id=f"e-{client_order_id}",
+            client_order_id=client_order_id,
+            qty=order.filled_qty,
+            price=PRICE,
+            fee=Decimal(0),
+            fee_coin="USDT",
+            is_maker=False,
+            at_ms=self._clock.now_ms,
+        )
+        return (fill,) if order.filled_qty else ()
+
+    def open_orders(self, *, category: Category, symbol: str) -> tuple[OpenOrder, ...]:
+        self._ask()
+        return ()
+
+    def position(self, *, category: Category, symbol: str) -> Position:
+        self._ask()
+        return Position(category=category, symbol=symbol, size=self.sizes[symbol], avg_price=PRICE)
+
+    def positions(self) -> tuple[Position, ...]:
+        self._ask()
+        open_ones = {symbol: size for symbol, size in self.sizes.items() if size}
+        return tuple(Position(category=Category.LINEAR, symbol=name, size=size) for name, size in open_ones.items())
+
+    def price(self, *, category: Category, symbol: str) -> Decimal:
+        self._ask()
+        return PRICE
+
+    def equity(self, coin: str) -> Decimal:
+        self._ask()
+        return Decimal(1_000_000)
+
+    def fill(self, client_order_id: str) -> None:
+        """A resting order is filled by the market."""
+        self._execute(self.orders[client_order_id], Decimal(1))
+
+    def _ask(self) -> None:
+        self._clock.pass_ms(CALL_MS)
+        if self.silent_asks:
+            self.silent_asks -= 1
+            raise ExchangeUnreachable("no answer")
+
+    def _fault(self) -> Fault:
+        self._clock.pass_ms(CALL_MS)
+        return self.faults.pop(0) if self.faults else Fault("none")
+
+    def _request(self, fault: Fault, stamp: Stamp, effect: Callable[[], Outcome]) -> Outcome:
+        def arrive() -> Outcome:
+            if self._clock.now_ms - WINDOW_MS > stamp.timestamp_ms:
+                return Rejected(code=10002, words="timestamp outside the window", refusal=Refusal.CLOCK)
+            return effect()
+
+        match fault.kind:
+            case "connection_refused":
+                return NotSent(why="connection refused")
+            case "rate":
+                at_ms = self._clock.now_ms + 700
+                return Rejected(code=10006, words="too many visits", refusal=Refusal.RATE, retry_at_ms=at_ms)
+            case "clock":
+                return Rejected(code=10002, words="timestamp", refusal=Refusal.CLOCK)
+            case "reply_lost":
+                arrive()
+            case "delayed":
+                self._on_the_way.append((self._clock.now_ms + fault.delay_ms, arrive))
+            case "request_lost":
+                pass
+            case _:
+                return arrive()
+        self._clock.pass_ms(fault.wait_ms)
+        return Unknown(why=fault.kind)
+
+    def _deliver(self) -> None:
+        due = [each for each in self._on_the_way if each[0] <= self._clock.now_ms]
+        self._on_the_way = [each for each in self._on_the_way if each[0] > self._clock.now_ms]
+        for _, arrive in due:
+            arrive()
+
+    def _take(self, client_order_id: str, planned: PlannedOrder, share: Decimal) -> Outcome:
+        if client_order_id in self.orders:
+            return Rejected(code=110072, words="duplicate", refusal=Refusal.ALREADY_THERE)
+        if planned.reduce_only and self.sizes[planned.symbol] * planned.side.sign >= 0:
+            return Rejected(code=110017, words="nothing to reduce", refusal=Refusal.NOTHING_TO_REDUCE)
+        order = self.orders[client_order_id] = Order(client_order_id, planned)
+        if not planned.rests:
+            self._execute(order, share)
+        return Accepted(venue_order_id=f"v-{client_order_id}")
+
+    def _execute(self, order: Order, share: Decimal) -> None:
+        planned, p = order.planned, self.sizes[order.planned.symbol]
+        wanted = abs(p) if planned.closes_all else planned.qty
+        if planned.reduce_only:
+            wanted = min(wanted, max(Decimal(0), -p * planned.side.sign))
+        order.filled_qty = floor_to(wanted * share, STEP)
+        order.status = OrderStatus.FILLED if share == 1 else OrderStatus.CANCELED
+        self.sizes[planned.symbol] = p + order.filled_qty * planned.side.sign
+        if planned.purpose is Purpose.EXIT:
+            assert abs(self.sizes[planned.symbol]) <= abs(p), f"an exit opened or added: {order}"
+
+    def _cancel(self, client_order_id: str) -> Outcome:
+        order = self.orders.get(client_order_id)
+        if order is None or not order.rests:
+            return Rejected(code=110001, words="order not exists", refusal=Refusal.GONE)
+        order.status = OrderStatus.CANCELED
+        return Accepted(venue_order_id=f"v-{client_order_id}")

@@ -1,0 +1,206 @@
+"""Whatever bytes come in: a Signal or an AlertError, exact numbers, and no secret in what is kept."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from relay.alerts import Reading, identity_key, kept_text, read, secret_among_bytes, signal_from_kept
+from relay.alerts.number import number_text, read_number
+from relay.alerts.schema import KNOWN
+from relay.domain.signal import Action, QtyUnit, Signal
+from relay.errors import AlertError, AlertInvalid, AlertMalformed
+
+SECRET = 'Correct/"horse" battery\\staple'
+RECEIVED_AT = datetime(2025, 1, 31, 12, 0, tzinfo=UTC)
+_SETTINGS = settings(
+    max_examples=250, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], database=None
+)
+
+_NUMBERS = st.one_of(
+    st.decimals(allow_nan=False, allow_infinity=False).map(str),
+    st.from_regex(r"-?(0|[1-9][0-9]{0,44})(\.[0-9]{1,44})?([eE][+-]?[0-9]{1,3})?", fullmatch=True),
+    st.integers().map(str),
+)
+_TEXT = st.one_of(
+    st.sampled_from(["", " ", "{{close}}", "{{clsoe}}", "NaN", "1%", "-1%", "+40", "buy", "flat", "limit", SECRET]),
+    st.text(max_size=8),
+    st.text(max_size=3).map(lambda text: text + SECRET + text),
+    _NUMBERS,
+)
+_SCALARS = st.one_of(
+    _TEXT, st.sampled_from([None, True, False, 0, -1, 1e300, 5e-324, float("nan"), float("-inf"), 10**50])
+)
+_OBJECTS = st.dictionaries(st.sampled_from(["at", "AT", "share", "then", SECRET, ""]), _SCALARS, max_size=3)
+_VALUES = st.one_of(_SCALARS, _SCALARS, st.lists(_SCALARS, max_size=3), _OBJECTS, st.lists(_OBJECTS, max_size=2))
+_NAMES = st.one_of(
+    st.sampled_from(sorted(KNOWN | {"secret", "QTY", "x_a", "tikcer"})), st.sampled_from([SECRET, "", "Ticker", "é"])
+)
+_PRICE = st.decimals("0.0001", "99999", places=4).map(str)
+_GOOD = st.fixed_dictionaries(
+    {"ticker": st.just("BTCUSDT.P"), "action": st.sampled_from(list(Action)), "market_position": st.just("flat")},
+    optional={
+        "secret": st.just(SECRET),
+        "id": st.text(max_size=20),
+        "qty": _PRICE,
+        "qty_unit": st.sampled_from(list(QtyUnit)),
+        "take_profit": _PRICE | _PRICE.map(lambda price: f"{price}%"),
+        "stop_loss": _PRICE | _PRICE.map(lambda price: f"-{price}"),
+        "trailing_stop": _PRICE,
+        "position_size": st.just("0"),
+        "time": st.integers(1_300_000_000, 4_000_000_000),
+        "price": _PRICE,
+        "comment": _TEXT,
+        "account": st.lists(st.text("abc", min_size=1), min_size=1, max_size=3),
+        "leverage": st.integers(1, 100),
+        "x_note": _SCALARS,
+    },
+)
+
+
+def bytes_of(alert: dict[str, Any], *, is_ascii: bool = True) -> bytes:
+    return json.dumps(alert, ensure_ascii=is_ascii).encode(errors="surrogatepass")
+
+
+def taken(body: bytes) -> tuple[Reading, Signal] | None:
+    """What becomes of `body`; None where it is refused, which must be by an AlertError that keeps the secret."""
+    try:
+        reading = read(body, secrets=(SECRET,))
+        assert_no_secret(json.dumps(reading.kept), json.dumps(reading.kept, ensure_ascii=False), repr(reading))
+        reading.body_digest.encode()
+        signal = signal_from_kept(reading.kept, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
+    except AlertError as error:
+        assert isinstance(error, AlertMalformed | AlertInvalid)
+        assert_no_secret(error.message, str(error), json.dumps(error.fields), repr(error.fields))
+        error.message.encode()
+        assert_no_secret(kept_text(body, (SECRET,)))
+        secret_among_bytes((SECRET,), body)
+        return None
+    return reading, signal
+
+
+def assert_no_secret(*texts: str) -> None:
+    for text in texts:
+        assert SECRET.lower() not in text.lower()
+        assert json.dumps(SECRET)[1:-1].lower() not in text.lower()
+
+
+@_SETTINGS
+@given(st.binary(max_size=200))
+@example(b"\x00")
+@example(b"=")
+@example(b"%7b")
+@example(b"%7B%ff")
+@example(b'{"a": ' + b"9" * 65000 + b"}")
+def test_any_bytes_are_taken_or_refused(body: bytes) -> None:
+    taken(body)
+
+
+@_SETTINGS
+@given(st.dictionaries(_NAMES, _VALUES, max_size=6), st.booleans())
+def test_any_json_object_is_taken_or_refused(alert: dict[str, Any], is_ascii: bool) -> None:
+    taken(bytes_of(alert, is_ascii=is_ascii))
+
+
+@_SETTINGS
+@given(st.lists(st.tuples(_NAMES, _TEXT), max_size=5), st.sampled_from(["\n", ",", ", ", "&", "\r\n", ",,"]))
+def test_any_pairs_are_taken_or_refused(pairs: list[tuple[str, str]], between: str) -> None:
+    text = between.join(f"{name}={value}" for name, value in pairs)
+    taken(text.encode(errors="surrogatepass"))
+
+
+@_SETTINGS
+@given(_GOOD, st.data())
+def test_a_mutated_alert_is_taken_or_refused(alert: dict[str, Any], data: st.DataObject) -> None:
+    body = bytearray(bytes_of(alert))
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(body)))
+        length = data.draw(st.integers(0, 3))
+        body[place : place + length] = data.draw(
+            st.sampled_from([b"", b'"', b",", b"{{", b"}", b"\xff", b"\\", b"0", b"\n"])
+        )
+    taken(bytes(body))
+
+
+@_SETTINGS
+@given(_GOOD)
+def test_what_is_kept_makes_the_same_signal_again(alert: dict[str, Any]) -> None:
+    result = taken(bytes_of(alert))
+    if result is None:
+        return
+    reading, signal = result
+    stored = json.dumps(reading.kept).encode().decode()
+    again = signal_from_kept(json.loads(stored), id="s" * 26, strategy="default", received_at=RECEIVED_AT)
+    assert again == signal
+    assert repr(again) == repr(signal)
+    identity = identity_key(signal, body_digest=reading.body_digest)
+    assert identity == identity_key(again, body_digest=reading.body_digest)
+
+
+def test_alerts_that_are_meant_to_be_good_mostly_are() -> None:
+    """Otherwise the property above would hold of nothing."""
+    count = {True: 0, False: 0}
+
+    @settings(max_examples=120, deadline=None, derandomize=True, database=None)
+    @given(_GOOD)
+    def count_one(alert: dict[str, Any]) -> None:
+        count[taken(bytes_of(alert)) is not None] += 1
+
+    count_one()
+    assert count[True] > 30, count
+
+
+@_SETTINGS
+@given(_NUMBERS)
+def test_a_number_is_exactly_what_decimal_reads_from_its_text(text: str) -> None:
+    try:
+        number = read_number(text)
+    except ValueError:
+        return
+    assert number.as_tuple() == Decimal(text).as_tuple()
+    assert read_number(number_text(number)) == number
+    body = f'{{"ticker": "A", "action": "target", "position_size": {text}}}'.encode()
+    try:
+        reading = read(body)
+    except AlertMalformed:
+        with pytest.raises(json.JSONDecodeError):
+            json.loads(body, parse_int=str, parse_float=str)  # such as a leading zero or plus
+        return
+    signal = signal_from_kept(reading.kept, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
+    assert signal.position_size == Decimal(text)
+
+
+@_SETTINGS
+@given(_NUMBERS)
+def test_a_number_is_the_same_quoted_or_bare(text: str) -> None:
+    results = []
+    for spelled in (text, f'"{text}"'):
+        try:
+            reading = read(f'{{"ticker": "A", "action": "target", "position_size": {spelled}}}'.encode())
+            results.append(
+                signal_from_kept(reading.kept, id="s" * 26, strategy="d", received_at=RECEIVED_AT).position_size
+            )
+        except AlertError:
+            results.append(None)
+    assert results[0] == results[1] or results[0] is None and not text[-1:].isdigit()
+
+
+@_SETTINGS
+@given(_GOOD)
+def test_key_value_pairs_say_the_same_as_json(alert: dict[str, Any]) -> None:
+    plain = {
+        name: str(value)
+        for name, value in alert.items()
+        if name in ("ticker", "action", "qty", "stop_loss", "leverage", "time", "market_position", "position_size")
+    }
+    pairs = "\n".join(f"{name} = {value}" for name, value in plain.items()).encode()
+    from_pairs, from_json = taken(pairs), taken(bytes_of(plain))
+    assert (from_pairs is None) == (from_json is None)
+    if from_pairs and from_json:
+        assert from_pairs[1] == from_json[1]

@@ -1,0 +1,342 @@
+"""Accept, execute and reconcile, driven at random against a model exchange with faults, crashes and time."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import defaultdict
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from sqlalchemy import select
+
+from relay.boundary import Boundary
+from relay.domain.order import Purpose
+from relay.domain.progress import MAX_REMAINDERS, Finish
+from relay.domain.reconciliation import Bounds
+from relay.domain.signal import Signal
+from relay.domain.status import SignalStatus
+from relay.errors import ExchangeUnreachable, SignalNotRetryable
+from relay.journal import open_journal
+from relay.journal.tables import events
+from tests.faults import audit
+from tests.faults.scale import FULL
+from tests.property.model_exchange import CALL_MS, Fault, Send
+from tests.property.workshop import (
+    INSTRUMENTS,
+    MAX_AGE_S,
+    MAX_WAIT_S,
+    Killed,
+    KillSwitch,
+    Workshop,
+    body_of,
+    kill_switch,
+)
+
+FAULTS = st.one_of(
+    st.sampled_from([Fault(kind) for kind in ("connection_refused", "rate", "clock", "refused", "partly")]),
+    st.builds(
+        Fault,
+        st.sampled_from(("reply_lost", "request_lost", "delayed")),
+        delay_ms=st.integers(1, 1500),
+        wait_ms=st.sampled_from((0, 200, 3000)),
+    ),
+)
+KILLED_AT = [each for each in Boundary if each is not Boundary.COMMITTED]
+"""Not in the journal's own thread: that one lives on here."""
+STEPS_MAX = 3000
+
+_folder = tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
+_EMPTY = Path(_folder.name) / "empty.db"
+
+
+def new_journal_file() -> Path:
+    """A migrated journal, made once and copied for each example."""
+    if not _EMPTY.exists():
+        open_journal(f"sqlite:///{_EMPTY}").close()
+    where = Path(tempfile.mkdtemp(dir=_folder.name))
+    shutil.copy(_EMPTY, where / "relay.db")
+    return where / "relay.db"
+
+
+class Execution(RuleBasedStateMachine):
+    """`bodies`: each alert that was sent, by its comment. What is in memory of the relay dies at each kill."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.file = new_journal_file()
+        self.shop = Workshop(open_journal(f"sqlite:///{self.file}"))
+        self.shop.announcer.listen(self.told)
+        self.patched = kill_switch()
+        self.switch: KillSwitch = self.patched.__enter__()
+        self.bodies: list[bytes] = []
+        self.ended: defaultdict[str, list[SignalStatus]] = defaultdict(list)
+        self.dated_ms: dict[str, int] = {}
+        self.halted = False
+
+    @initialize(warm=st.booleans())
+    def start(self, warm: bool) -> None:
+        if warm:
+            self.shop.open()
+
+    @precondition(lambda self: not self.shop.runner.is_open)
+    @rule()
+    def warm_up(self) -> None:
+        self.shop.open()
+
+    @rule(
+        action=st.sampled_from(("buy", "sell", "close", "target", "long", "short", "reverse", "cancel")),
+        symbol=st.sampled_from(sorted(INSTRUMENTS)),
+        size=st.integers(1, 5),
+        side=st.sampled_from(("long", "short")),
+        is_limit=st.booleans(),
+        age_ms=st.sampled_from((0, 0, 0, 58_500, 59_500, 59_900, 61_000)),
+        faults=st.lists(FAULTS, max_size=3),
+        steps=st.integers(0, 15),
+    )
+    def alert(
+        self,
+        action: str,
+        symbol: str,
+        size: int,
+        side: str,
+        is_limit: bool,
+        age_ms: int,
+        faults: list[Fault],
+        steps: int,
+    ) -> None:
+        """`faults` are for what it orders, if it is its turn; `steps` follow at once."""
+        alert = {"action": action, "ticker": f"{symbol}.P", "comment": str(len(self.bodies))}
+        sent_at = self.shop.clock.now() - timedelta(milliseconds=age_ms)
+        alert |= {"id": alert["comment"], "time": sent_at.isoformat()}
+        if action == "target":
+            alert |= {"market_position": side, "market_position_size": str(size)}
+        elif action not in ("close", "cancel"):
+            alert |= {"qty": str(size)}
+        if is_limit and action in ("buy", "sell"):
+            alert |= {"type": "limit", "price": "40000" if action == "buy" else "60000"}
+        self.bodies.append(body_of(**alert))
+        self.shop.exchange.faults += faults
+        self.post(self.bodies[-1])
+        self.go_on(steps)
+
+    @precondition(lambda self: self.bodies)
+    @rule(which=st.integers(0, 100))
+    def send_again(self, which: int) -> None:
+        self.post(self.bodies[which % len(self.bodies)])
+
+    @precondition(lambda self: self.bodies and self.shop.runner.is_open)
+    @rule(which=st.integers(0, 100))
+    def retry(self, which: int) -> None:
+        signals = self.shop.journal.signals(limit=200).signals
+        if not signals:
+            return
+        try:
+            self.shop.controls.retry(signals[which % len(signals)]["id"])
+        except SignalNotRetryable:
+            return
+
+    @rule(halted=st.booleans())
+    def halt_or_resume(self, halted: bool) -> None:
+        self.halted = halted
+        (self.shop.controls.halt if halted else self.shop.controls.resume)(by="a test")
+
+    @rule(asks=st.integers(1, 4))
+    def fall_silent(self, asks: int) -> None:
+        self.shop.exchange.silent_asks += asks
+
+    @rule(at=st.sampled_from(KILLED_AT))
+    def kill_at(self, at: Boundary) -> None:
+        self.switch.at = at
+
+    @rule()
+    def kill_now(self) -> None:
+        self.shop.restart()
+
+    @rule(steps=st.integers(1, 40))
+    def work(self, steps: int) -> None:
+        self.go_on(steps)
+
+    def go_on(self, steps: int) -> None:
+        """The lanes take turns; where all of them wait, the time until the first goes by."""
+        for turn in range(steps):
+            ready = self.shop.engine.ready()
+            if ready:
+                self.step(ready[turn % len(ready)])
+            elif not self.shop.wait_for_a_lane():
+                return
+
+    @rule(milliseconds=st.sampled_from((1, 50, 400, 2100, 5000, 70_000)))
+    def time_passes(self, milliseconds: int) -> None:
+        self.shop.clock.pass_ms(milliseconds)
+
+    @rule(which=st.integers(0, 20))
+    def the_market_fills_a_resting_order(self, which: int) -> None:
+        resting = [each for each in self.shop.exchange.orders.values() if each.rests]
+        if resting:
+            self.shop.exchange.fill(resting[which % len(resting)].client_order_id)
+
+    @rule()
+    def follow(self) -> None:
+        try:
+            self.shop.follower.round()
+        except ExchangeUnreachable:
+            return
+
+    def post(self, body: bytes) -> None:
+        """A sender whose post is cut off by a kill sends it again."""
+        try:
+            receipt = self.shop.take(body)
+        except Killed:
+            self.shop.restart()
+            receipt = self.shop.take(body)
+        if not receipt.is_duplicate:
+            kept = self.shop.journal.signal(receipt.signal_id)
+            assert kept is not None
+
+    def step(self, lane: Any) -> None:
+        try:
+            self.shop.engine.step(lane)
+        except Killed:
+            self.shop.restart()
+
+    def told(self, signal: Signal, account: str, finish: Finish) -> None:
+        """Right at its end, before the lane goes on, the position is what the signal asked for."""
+        ended_early = any("the exchange ended the order with" in note for note in finish.notes)
+        if finish.status is not SignalStatus.DONE or finish.reason is not None or ended_early:
+            return
+        p = self.shop.exchange.sizes[signal.symbol or ""]
+        if signal.action.clears_resting:
+            assert not any(
+                each.rests and each.planned.symbol == signal.symbol for each in self.shop.exchange.orders.values()
+            )
+        match signal.action.value:
+            case "close":
+                assert p == 0, f"{p} is left after a close that is done"
+            case "target":
+                assert signal.market_position is not None and signal.market_position_size is not None
+                assert p == signal.market_position.sign * signal.market_position_size
+            case "long":
+                assert signal.qty is not None and p >= signal.qty
+            case "short":
+                assert signal.qty is not None and p <= -signal.qty
+
+    @invariant()
+    def no_entry_leaves_after_its_age_or_while_halted(self) -> None:
+        for send in self.shop.exchange.sends:
+            if send.planned.purpose is not Purpose.EXIT:
+                assert not self.halted
+                age_ms = send.at_ms - self.sent_at_ms(send)
+                assert age_ms <= MAX_AGE_S * 1000 + 10 * CALL_MS, f"{send} left {age_ms} ms after its alert"
+        self.shop.exchange.sends.clear()
+
+    def sent_at_ms(self, send: Send) -> int:
+        signal_id = send.client_order_id.partition("-")[0]
+        if signal_id not in self.dated_ms:
+            kept = self.shop.journal.assignments_of(signal_id)[0].signal
+            assert kept.sent_at_ms is not None
+            self.dated_ms[signal_id] = kept.sent_at_ms
+        return self.dated_ms[signal_id]
+
+    def teardown(self) -> None:
+        try:
+            self.settle()
+            self.check()
+        finally:
+            self.patched.__exit__(None, None, None)
+            self.shop.journal.close()
+            shutil.rmtree(self.file.parent)
+
+    def settle(self) -> None:
+        """Nothing goes wrong any more, and all comes to its end."""
+        shop = self.shop
+        shop.exchange.faults.clear()
+        shop.exchange.silent_asks, self.switch.at = 0, None
+        if not shop.runner.is_open:
+            shop.open()
+        self.go_on(STEPS_MAX)
+        assert shop.engine.depth() == 0, f"it never comes to an end: {shop.journal.unfinished()}"
+        shop.clock.pass_ms(120_000)
+        while shop.follower.round():
+            pass
+        self.no_entry_leaves_after_its_age_or_while_halted()
+
+    def check(self) -> None:
+        signals = self.shop.journal.signals(limit=200).signals
+        assert sorted(int(each["alert"]["comment"]) for each in signals) == list(range(len(self.bodies)))
+        for signal in signals:
+            self.check_signal(signal)
+        kept = {order["client_order_id"]: order for signal in signals for order in signal["orders"]}
+        there = {name for name, order in kept.items() if order["status"] not in audit.NEVER_THERE}
+        unknown = {name for name, order in kept.items() if order["status"] == "submitted"}
+        taken = self.shop.exchange.orders
+        assert there - unknown <= taken.keys() <= there
+        for name in taken.keys() - unknown:
+            assert Decimal(kept[name]["filled_qty"]) == taken[name].filled_qty
+            assert (kept[name]["status"] == "accepted") == taken[name].rests
+        self.check_places()
+
+    def check_signal(self, signal: dict[str, Any]) -> None:
+        """One outcome for each time that it was opened; effects in at most one generation."""
+        assert signal["status"] in audit.FINISHED, signal
+        assert all(len(each) == 1 for each in audit.outcomes(signal)), signal
+        taken = [each for name, each in self.shop.exchange.orders.items() if name.startswith(signal["id"])]
+        assert len({each.client_order_id[-2:] for each in taken}) <= 1, "two generations took effect"
+        if "qty" in signal["alert"] and signal["action"] in ("buy", "sell"):
+            assert sum(each.filled_qty for each in taken) <= Decimal(signal["alert"]["qty"])
+        if signal["status"] == "expired":
+            assert not taken
+        if signal["status"] in ("failed", "attention"):
+            self.check_reason(signal)
+
+    def check_reason(self, signal: dict[str, Any]) -> None:
+        """A person is called, and a signal failed, only for a reason."""
+        codes = {(event["detail"] or {}).get("code") for event in signal["events"] if event["name"] == "order_rejected"}
+        sends = [event for event in signal["events"] if event["name"] == "order_submitted"]
+        last_s = datetime.fromisoformat(signal["events"][-1]["at"]).timestamp()
+        match signal["reason"]["code"]:
+            case "OUTCOME_UNKNOWN" | "EXCHANGE_UNREACHABLE":
+                waited_s = last_s - datetime.fromisoformat((sends or signal["events"])[0]["at"]).timestamp()
+                assert waited_s > MAX_WAIT_S or len(sends) > Bounds().max_attempts, signal
+            case "CANCEL_INCOMPLETE":
+                pass
+            case "POSITION_REMAINS":
+                assert len(signal["orders"]) > MAX_REMAINDERS
+            case "EXCHANGE_BALANCE":
+                assert 110007 in codes
+            case "EXCHANGE_REFUSED":
+                assert signal["orders"][0]["reduce_only"] or "110017" not in signal["reason"]["message"], signal
+                assert signal["reason"]["message"].endswith(("code 110017)", "code 10002)")), signal
+            case "TIME_TOO_OLD":
+                assert signal["status"] == "attention"
+            case other:
+                raise AssertionError(f"{other}: {signal}")
+
+    def check_places(self) -> None:
+        """At the exchange, each instrument's orders stand in the order in which their signals were accepted."""
+        places = self.places()
+        last: defaultdict[str, int] = defaultdict(int)
+        for name, order in self.shop.exchange.orders.items():
+            place = places[name.partition("-")[0], int(name[-2:])]
+            assert place >= last[order.planned.symbol], f"{name} overtook one that was accepted before it"
+            last[order.planned.symbol] = place
+
+    def places(self) -> dict[tuple[str, int], int]:
+        """(signal, generation) -> its place in the order of acceptance."""
+        with self.shop.journal.store.read() as connection:
+            rows = connection.execute(select(events).where(events.c.name.in_(("accepted", "reopened")))).all()
+        return {(row.signal_id, row.detail["generation"] if row.detail else 0): row.id for row in rows}
+
+
+Execution.TestCase.settings = settings(
+    max_examples=400 if FULL else 50,
+    stateful_step_count=50,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+TestExecution = Execution.TestCase

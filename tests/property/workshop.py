@@ -1,0 +1,186 @@
+"""A relay of its real parts on a real journal, against the model exchange, whose lanes are stepped by hand."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+from unittest.mock import patch
+
+from relay import boundary
+from relay.alerts.authenticate import Credentials
+from relay.boundary import Boundary
+from relay.domain.instrument import Category, Instrument
+from relay.domain.reconciliation import Bounds
+from relay.domain.symbol import SymbolBook
+from relay.engine.engine import Item, Lane
+from relay.journal import Journal
+from relay.pipeline.accept import Intake, Receipt
+from relay.pipeline.announce import Announcer
+from relay.pipeline.clear import Clearing
+from relay.pipeline.controls import Controls
+from relay.pipeline.execute import Executor
+from relay.pipeline.follow import Follower
+from relay.pipeline.gather import Gatherer
+from relay.pipeline.ports import Account
+from relay.pipeline.run import Runner
+from relay.pipeline.strategy import Strategy
+from tests.builders import linear, rules
+from tests.property.model_exchange import PRICE, Clock, ModelExchange
+
+SECRET = "a-secret-of-the-tests-0123"
+MAX_AGE_S = 60
+MAX_WAIT_S = 300
+INSTRUMENTS = {
+    symbol: linear(symbol=symbol, base_coin=symbol.removesuffix("USDT"), qty_max_market=2)
+    for symbol in ("BTCUSDT", "ETHUSDT")
+}
+"""A market order of more than two coins takes several legs."""
+
+
+class Killed(BaseException):
+    """The process ends here: nothing below may catch it."""
+
+
+@dataclass
+class KillSwitch:
+    """In place of the hook of `relay.boundary`: an exception instead of a signal, so that memory can be thrown away."""
+
+    at: Boundary | None = None
+
+    def passed(self, reached: Boundary) -> None:
+        if reached is self.at:
+            self.at = None
+            raise Killed(reached)
+
+
+@contextmanager
+def kill_switch() -> Iterator[KillSwitch]:
+    switch = KillSwitch()
+    with patch.object(boundary, "_killer", switch):
+        yield switch
+
+
+@dataclass
+class Market:
+    """`book` None: the instruments are not loaded yet."""
+
+    book: SymbolBook | None = None
+
+    def load(self) -> None:
+        self.book = SymbolBook.of(INSTRUMENTS.values())
+
+    def instrument(self, category: Category, symbol: str) -> Instrument | None:
+        return INSTRUMENTS[symbol]
+
+    def last_price(self, category: Category, symbol: str) -> Decimal | None:
+        return PRICE
+
+    def hint(self, category: Category, symbol: str, price: Decimal) -> None:
+        return None
+
+
+@dataclass
+class Lineup:
+    """An engine that does a step when it is told to."""
+
+    clock: Clock
+    lanes: dict[Lane, deque[Any]] = field(default_factory=dict)
+    due_ms: dict[Lane, int] = field(default_factory=dict)
+
+    def submit(self, lane: Lane, item: Item) -> None:
+        self.lanes.setdefault(lane, deque()).append(item)
+
+    def depth(self) -> int:
+        return sum(len(items) for items in self.lanes.values())
+
+    def close(self, timeout_s: float) -> bool:
+        return True
+
+    def signals(self) -> list[str]:
+        return [item.work.signal.id for items in self.lanes.values() for item in items]
+
+    def ready(self) -> list[Lane]:
+        return sorted(each for each in self.lanes if self.due_ms.get(each, 0) <= self.clock.now_ms)
+
+    def step(self, lane: Lane) -> None:
+        """What is raised is not caught: here a step never fails."""
+        delay = self.lanes[lane][0].step()
+        self.due_ms[lane] = self.clock.now_ms + int((delay or 0) * 1000)
+        if delay is None:
+            self.lanes[lane].popleft()
+        if not self.lanes[lane]:
+            del self.lanes[lane]
+
+
+class Workshop:
+    """`restart` is a crash and a new start: all that was in memory is gone."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.clock = Clock()
+        self.exchange = ModelExchange(self.clock)
+        self.market = Market()
+        self.announcer = Announcer()
+        account = Account(
+            name="main",
+            exchange=self.exchange,
+            rules=rules(signal_max_age_s=MAX_AGE_S),
+            bounds=Bounds(max_seconds=MAX_WAIT_S),
+        )
+        self._accounts = {"main": account}
+        self.follower = Follower(journal=journal, accounts=self._accounts, now=self.clock.now)
+        self._assemble()
+
+    def _assemble(self) -> None:
+        journal, market = self.journal, self.market
+        self.engine = Lineup(self.clock)
+        executor = Executor(
+            journal=journal,
+            gatherer=Gatherer(journal=journal, market=market),
+            clearing=Clearing(journal=journal),
+            announcer=self.announcer,
+            now=self.clock.now,
+        )
+        self.runner = Runner(
+            journal=journal, market=market, engine=self.engine, executor=executor, accounts=self._accounts
+        )
+        strategies = {"default": Strategy(name="default", accounts=("main",), secrets=(SECRET,))}
+        self.intake = Intake(
+            journal=journal, market=market, runner=self.runner, strategies=strategies, now=self.clock.now
+        )
+        self.controls = Controls(
+            journal=journal,
+            intake=self.intake,
+            runner=self.runner,
+            accounts=self._accounts,
+            strategies=strategies,
+            now=self.clock.now,
+        )
+
+    def open(self) -> None:
+        """The instruments are there, and the lanes go."""
+        self.market.load()
+        self.runner.recover()
+
+    def restart(self) -> None:
+        self._assemble()
+        self.open()
+
+    def wait_for_a_lane(self) -> bool:
+        """Let the time pass until a lane has something to do. False: there is none."""
+        due = [self.engine.due_ms[lane] for lane in self.engine.lanes]
+        if due:
+            self.clock.pass_ms(max(0, min(due) - self.clock.now_ms))
+        return bool(due)
+
+    def take(self, body: bytes) -> Receipt:
+        return self.intake.take(body, strategy="default", credentials=Credentials())
+
+
+def body_of(**alert: str) -> bytes:
+    return json.dumps({"secret": SECRET, **alert}).encode()

@@ -1,0 +1,44 @@
+"""A foreign message, read as it would be when it comes in."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from relay.alerts import Reading, read, signal_from_kept
+from relay.alerts.dialects import dialect_of
+from relay.domain.signal import Signal
+from relay.errors import AlertInvalid
+
+RECEIVED_AT = datetime(2025, 1, 31, 12, 0, tzinfo=UTC)
+Message = dict[str, Any]
+
+
+def reading_of(message: Message, named: str | None = None) -> Reading:
+    return read(json.dumps(message).encode(), named=named)
+
+
+def native_of(message: Message, named: str | None = None) -> tuple[str | None, dict[str, object]]:
+    """The format in which the message was recognised, and the native fields that it means."""
+    kept = reading_of(message, named).kept
+    name = kept.pop("format", None)
+    if name is None:
+        return None, kept
+    dialect = dialect_of(str(name))
+    assert dialect is not None
+    return str(name), dialect.translate(kept).fields
+
+
+def signal_of(message: Message, named: str | None = None) -> Signal:
+    kept = reading_of(message, named).kept
+    return signal_from_kept(kept, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
+
+
+def refusal_of(message: Message, named: str | None = None) -> AlertInvalid:
+    """Why the message is refused."""
+    with pytest.raises(AlertInvalid) as caught:
+        signal_of(message, named)
+    return caught.value

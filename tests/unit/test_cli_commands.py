@@ -1,0 +1,48 @@
+"""What the commands promise as a whole: what there is, that help is quick, and that no secret is an argument."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+
+from relay.cli import cli
+from relay.cli_client import is_address
+
+COMMANDS = "alert flatten halt migrate orders plan positions resume retry send serve signals"
+
+
+def test_the_commands_are_those_of_the_contract() -> None:
+    assert sorted(cli.commands) == COMMANDS.split()
+    assert all(command.help for command in cli.commands.values())
+
+
+def test_no_secret_is_ever_taken_from_the_command_line() -> None:
+    for command in cli.commands.values():
+        names = {name for each in command.params for name in each.opts if not isinstance(each, click.Argument)}
+        assert names <= {
+            *("--url", "--json", "--strategy", "--kind", "--with-secret", "--all", "--open"),
+            *("--status", "--symbol", "--account", "--limit", "--cursor"),
+        }
+
+
+def test_help_loads_nothing_that_takes_long() -> None:
+    heavy = ["sqlalchemy", "flask", "marshmallow", "requests", "pybit", "environs", "gunicorn", "relay.settings"]
+    program = f"""
+import sys
+from relay.cli import cli
+cli.main(["--help"], standalone_mode=False)
+print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stderr == "[]\n"
+    assert "Commands:" in ran.stdout
+
+
+def test_an_address_is_a_scheme_a_host_and_perhaps_a_port_and_a_path() -> None:
+    for good in ("http://127.0.0.1:8000", "https://relay.example.com/base", "http://[::1]:8000"):
+        assert is_address(good)
+    for bad in ("relay.example.com", "ftp://x", "http://", "http://a:b@c", "http://x:0", "http://x:99999", "http://ü"):
+        assert not is_address(bad)
+    assert not is_address("http://x/\r\nX-Injected: 1")

@@ -1,0 +1,193 @@
+"""The account's rate limits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from relay.exchange.clock import ExchangeClock
+from relay.exchange.limiter import HOLD_MAX_S, WINDOW_S, Leave, Limiter, Priority
+
+CREATE = "/v5/order/create"
+CANCEL = "/v5/order/cancel"
+
+
+class Hand:
+    """A monotonic clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.at = 100.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+@pytest.fixture
+def hand() -> Hand:
+    return Hand()
+
+
+@pytest.fixture
+def limiter(hand: Hand) -> Limiter:
+    return Limiter(ExchangeClock(wall=lambda: hand.at, monotonic=hand), monotonic=hand)
+
+
+def headers(limit: int, remaining: int, reset_ms: int = 0) -> dict[str, str]:
+    return {
+        "X-Bapi-Limit": str(limit),
+        "X-Bapi-Limit-Status": str(remaining),
+        "X-Bapi-Limit-Reset-Timestamp": str(reset_ms),
+    }
+
+
+def at_once(limiter: Limiter, endpoint: str = CREATE) -> Leave:
+    """A request that is answered as soon as it may go."""
+    leave = limiter.acquire(endpoint, priority=Priority.ENTRY, timeout_s=0)
+    if leave.granted:
+        limiter.done(endpoint, counted=True)
+    return leave
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        threading.Event().wait(0.001)
+
+
+def test_nothing_is_counted_where_no_limit_was_ever_named(limiter: Limiter) -> None:
+    for _ in range(1000):
+        limiter.learn(CREATE, {}, refused=False)
+        assert at_once(limiter).granted
+
+
+def test_the_limit_that_was_named_is_kept_within_its_second(limiter: Limiter, hand: Hand) -> None:
+    assert at_once(limiter).granted
+    limiter.learn(CREATE, headers(3, 2), refused=False)
+    assert [at_once(limiter).granted for _ in range(3)] == [True, True, False]
+    hand.at += WINDOW_S
+    assert at_once(limiter).granted
+
+
+def test_who_may_not_go_is_told_when_to_ask_again(limiter: Limiter, hand: Hand) -> None:
+    at_once(limiter)
+    limiter.learn(CREATE, headers(1, 0), refused=False)
+    refused = at_once(limiter)
+    assert not refused.granted
+    assert refused.retry_at_ms == pytest.approx((hand.at + WINDOW_S) * 1000, abs=1)
+
+
+def test_what_others_spend_of_the_limit_is_left_to_them(limiter: Limiter, hand: Hand) -> None:
+    at_once(limiter)
+    limiter.learn(CREATE, headers(10, 2), refused=False)
+    assert [at_once(limiter).granted for _ in range(3)] == [True, True, False]
+    hand.at += WINDOW_S
+    assert [at_once(limiter).granted for _ in range(11)] == [True] * 10 + [False]
+
+
+def test_an_answer_without_a_limit_ends_the_counting(limiter: Limiter) -> None:
+    at_once(limiter)
+    limiter.learn(CREATE, headers(1, 0), refused=False)
+    assert not at_once(limiter).granted
+    limiter.learn(CREATE, {}, refused=False)
+    assert at_once(limiter).granted
+
+
+def test_one_endpoints_limit_does_not_hold_another(limiter: Limiter) -> None:
+    at_once(limiter)
+    limiter.learn(CREATE, headers(1, 0), refused=False)
+    assert not at_once(limiter, CREATE).granted
+    assert at_once(limiter, CANCEL).granted
+
+
+def test_after_a_refusal_nothing_goes_before_the_reset(limiter: Limiter, hand: Hand) -> None:
+    reset_ms = round((hand.at + 5) * 1000)
+    assert limiter.learn(CREATE, headers(10, 0, reset_ms), refused=True) == pytest.approx(reset_ms, abs=1)
+    hand.at += 4.9
+    assert not at_once(limiter).granted
+    hand.at += 0.2
+    assert at_once(limiter).granted
+
+
+def test_a_reset_that_has_passed_holds_nothing(limiter: Limiter, hand: Hand) -> None:
+    retry_at_ms = limiter.learn(CREATE, headers(10, 10, 1), refused=True)
+    assert retry_at_ms == pytest.approx(hand.at * 1000, abs=1)
+    assert at_once(limiter).granted
+
+
+def test_a_refusal_that_names_no_time_holds_for_a_second(limiter: Limiter, hand: Hand) -> None:
+    limiter.learn(CREATE, {}, refused=True)
+    assert not at_once(limiter).granted
+    hand.at += 1.01
+    assert at_once(limiter).granted
+
+
+def test_an_absurd_reset_does_not_silence_the_relay(limiter: Limiter, hand: Hand) -> None:
+    limiter.learn(CREATE, headers(10, 0, 10**15), refused=True)
+    hand.at += HOLD_MAX_S + 0.01
+    assert at_once(limiter).granted
+
+
+@pytest.mark.parametrize("nonsense", ["", "ten", "-1", "1.5", "١٠"])
+def test_a_header_that_is_no_number_is_none(limiter: Limiter, nonsense: str) -> None:
+    at_once(limiter)
+    limiter.learn(CREATE, {"X-Bapi-Limit": nonsense, "X-Bapi-Limit-Status": nonsense}, refused=False)
+    assert at_once(limiter).granted
+
+
+def test_exits_go_before_entries_and_each_in_order(limiter: Limiter, hand: Hand) -> None:
+    at_once(limiter)
+    limiter.learn(CREATE, headers(1, 0), refused=False)
+    went: list[str] = []
+    threads = []
+    for name, priority in (
+        ("entry 1", Priority.ENTRY),
+        ("entry 2", Priority.ENTRY),
+        ("exit 1", Priority.EXIT),
+        ("exit 2", Priority.EXIT),
+    ):
+
+        def go(name: str = name, priority: Priority = priority) -> None:
+            if limiter.acquire(CREATE, priority=priority, timeout_s=1000).granted:
+                limiter.done(CREATE, counted=True)
+                went.append(name)
+
+        threads.append(threading.Thread(target=go, daemon=True))
+        threads[-1].start()
+        until(lambda: limiter.waiting(CREATE) == len(threads))
+    for count in range(1, 5):
+        hand.at += WINDOW_S
+        limiter.learn(CREATE, headers(1, 1), refused=False)
+        until(lambda count=count: len(went) == count)  # type: ignore[misc]
+    for thread in threads:
+        thread.join(10)
+    assert went == ["exit 1", "exit 2", "entry 1", "entry 2"]
+
+
+def test_who_cannot_have_a_turn_in_time_does_not_wait_for_it(limiter: Limiter) -> None:
+    at_once(limiter)
+    limiter.learn(CREATE, headers(1, 0), refused=False)
+    # The hand stands still: had this waited for its half second, it would wait for ever.
+    assert not limiter.acquire(CREATE, priority=Priority.EXIT, timeout_s=WINDOW_S / 2).granted
+    assert limiter.waiting(CREATE) == 0
+
+
+def test_a_request_counts_until_a_second_after_its_answer(limiter: Limiter, hand: Hand) -> None:
+    limiter.learn(CREATE, headers(1, 1), refused=False)
+    assert limiter.acquire(CREATE, priority=Priority.ENTRY, timeout_s=0).granted
+    hand.at += 5
+    assert not at_once(limiter).granted
+    limiter.done(CREATE, counted=True)
+    assert not at_once(limiter).granted
+    hand.at += WINDOW_S
+    assert at_once(limiter).granted
+
+
+def test_a_request_that_never_left_does_not_count(limiter: Limiter) -> None:
+    limiter.learn(CREATE, headers(1, 1), refused=False)
+    assert limiter.acquire(CREATE, priority=Priority.ENTRY, timeout_s=0).granted
+    limiter.done(CREATE, counted=False)
+    assert at_once(limiter).granted

@@ -1,0 +1,138 @@
+"""The threads beside the lanes: no one order and no one surprise keeps them from all the others."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+from unittest.mock import patch
+
+import pytest
+
+from relay import upkeep
+from relay.domain.instrument import Category
+from relay.domain.order import OrderStatus
+from relay.domain.outcome import Accepted, Stamp
+from relay.domain.position import OrderReport
+from relay.domain.status import SignalStatus
+from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.exchange.client import Exchange
+from relay.exchange.market import Market
+from relay.journal import open_journal
+from relay.pipeline.follow import Follower
+from relay.upkeep import Upkeep
+from tests.property.workshop import Workshop, body_of
+from tests.unit.journal_builders import NOW_MS, planned, sent_order
+
+DEADLINE_S = 10
+JUST_QUIET_MS = 61_000
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Workshop]:
+    journal = open_journal(f"sqlite:///{tmp_path}/relay.db")
+    yield Workshop(journal)
+    journal.close()
+
+
+def resting(shop: Workshop, *prices: str) -> list[str]:
+    """Entry limits that rest, by client order id, in the order in which the follower asks for them."""
+    shop.open()
+    for price in prices:
+        shop.take(body_of(action="buy", ticker="BTCUSDT.P", qty="1", type="limit", price=price))
+        while ready := shop.engine.ready():
+            shop.engine.step(ready[0])
+    return [each.state.client_order_id for each in shop.journal.open_orders()]
+
+
+def status_of(shop: Workshop, client_order_id: str) -> OrderStatus:
+    order = shop.journal.order(client_order_id)
+    assert order is not None
+    return order.state.status
+
+
+@pytest.mark.parametrize("error", [ExchangeAnswered(10001, "odd"), ValueError("odd")])
+def test_an_order_that_cannot_be_asked_for_does_not_keep_the_others_from_being_followed(
+    shop: Workshop, error: Exception
+) -> None:
+    bad, good = resting(shop, "40000", "41000")
+    shop.exchange.fill(good)
+    ask = shop.exchange.look_up
+
+    def look_up(*, category: Category, symbol: str, client_order_id: str) -> OrderReport | None:
+        if client_order_id == bad:
+            raise error
+        return ask(category=category, symbol=symbol, client_order_id=client_order_id)
+
+    with patch.object(shop.exchange, "look_up", look_up):
+        assert shop.follower.round() == 1
+    assert status_of(shop, good) is OrderStatus.FILLED
+
+
+def test_a_silent_exchange_ends_the_round_and_the_next_one_begins_with_the_others(shop: Workshop) -> None:
+    first, second = resting(shop, "40000", "41000")
+    asked: list[str] = []
+
+    def silent(*, category: Category, symbol: str, client_order_id: str) -> OrderReport | None:
+        asked.append(client_order_id)
+        raise ExchangeUnreachable("silence")
+
+    with patch.object(shop.exchange, "look_up", silent):
+        for _ in range(2):
+            with pytest.raises(ExchangeUnreachable):
+                shop.follower.round()
+    assert asked == [first, second]
+
+
+def test_an_order_that_was_acknowledged_and_then_given_up_is_followed_once_it_is_quiet(shop: Workshop) -> None:
+    shop.open()
+    shop.clock.now_ms = NOW_MS
+    signal_id, client_id = sent_order(shop.journal)
+    stamp = Stamp(timestamp_ms=NOW_MS, recv_window_ms=1000)
+    shop.exchange.place(planned(), client_order_id=client_id, stamp=stamp, is_exit=False)
+    shop.journal.record_outcome(client_id, 1, Accepted(venue_order_id="v-1"), now_ms=NOW_MS)
+    shop.journal.finish(signal_id, "main", SignalStatus.ATTENTION, now_ms=NOW_MS)
+    assert status_of(shop, client_id) is OrderStatus.ACCEPTED
+    assert shop.follower.round() == 0, "its lane may still be at it"
+    shop.clock.now_ms = NOW_MS + JUST_QUIET_MS
+    assert shop.follower.round() == 1
+    assert status_of(shop, client_id) is OrderStatus.FILLED
+
+
+class _Surprise:
+    """Raises what nobody thought of, again and again; `again` is set once it was called after that."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.again = threading.Event()
+
+    def __call__(self) -> Any:
+        self.calls += 1
+        if self.calls > 1:
+            self.again.set()
+        raise ValueError("a value that nobody thought of")
+
+
+def test_the_follower_outlives_what_nobody_thought_of(shop: Workshop) -> None:
+    surprise = _Surprise()
+    with patch.object(shop.journal, "open_orders", surprise):
+        follower = Follower(journal=shop.journal, accounts={}, every_s=0.001)
+        follower.start()
+        assert surprise.again.wait(DEADLINE_S)
+        follower.stop()
+
+
+def test_upkeep_outlives_what_nobody_thought_of() -> None:
+    class Odd:
+        keep_warm = _Surprise()
+
+        def measure_clock(self) -> int:
+            return 0
+
+    odd = Odd()
+    with patch.object(upkeep, "KEEP_WARM_S", 0.001):
+        chores = Upkeep(market=Market(), exchanges={"main": cast(Exchange, odd)})
+    chores.start()
+    assert odd.keep_warm.again.wait(DEADLINE_S)
+    chores.stop()

@@ -1,0 +1,217 @@
+"""Which alerts are the same, and what is kept of each."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from relay.domain.identity import Identity
+from relay.domain.order import Reason
+from relay.domain.status import SignalStatus
+from relay.journal import Duplicate, IdReused, Journal, New, NewSignal, new_signal_id, open_journal
+from tests.unit.journal_builders import (
+    NOW_MS,
+    WINDOW_MS,
+    accept,
+    accepted,
+    body,
+    by_id,
+    by_id_and_time,
+    events_of,
+    new_signal,
+    url_of,
+)
+
+TEN_MINUTES_MS = 600_000
+YEAR_MS = 365 * 24 * 3600 * 1000
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    opened = open_journal(url_of(tmp_path))
+    yield opened
+    opened.close()
+
+
+def _like(identity: Identity, digest: str = "the same body") -> NewSignal:
+    return new_signal(identity, digest=digest)
+
+
+def test_ids_have_26_characters_and_sort_by_time() -> None:
+    ids = [new_signal_id(at_ms) for at_ms in (0, 1, 31, 32, NOW_MS, NOW_MS + 1, (1 << 48) - 1)]
+    assert ids == sorted(ids)
+    assert {len(each) for each in ids} == {26}
+    assert set("".join(ids)) <= set("0123456789abcdefghjkmnpqrstvwxyz")
+
+
+def test_ids_of_one_millisecond_differ() -> None:
+    assert len({new_signal_id(NOW_MS) for _ in range(1000)}) == 1000
+
+
+def test_an_accepted_signal_is_kept_with_its_assignments_in_order(journal: Journal) -> None:
+    first = accepted(journal, new_signal(accounts=("b", "a")))
+    second = accepted(journal, new_signal(notes=("no id",), sent_at_ms=NOW_MS - 5))
+    waiting = journal.unfinished()
+    assert [(each.signal.id, each.account) for each in waiting] == [(first, "a"), (first, "b"), (second, "main")]
+    assert waiting[2].signal.notes == ("no id",)
+    assert waiting[2].signal.sent_at_ms == NOW_MS - 5
+    assert waiting[2].signal.alert == {"action": "buy", "symbol": "BTCUSDT.P", "qty": "0.01"}
+    assert (waiting[2].plan, waiting[2].orders, waiting[2].generation) == (None, (), 0)
+
+
+def test_a_signal_for_no_account_is_done_at_once(journal: Journal) -> None:
+    signal_id = accepted(journal, new_signal(accounts=(), category=None, symbol=None))
+    assert journal.unfinished() == ()
+    assert journal.counts() == {SignalStatus.DONE: 1}
+    assert events_of(journal, signal_id) == ["accepted", "done"]
+
+
+def test_further_events_are_kept_with_it(journal: Journal) -> None:
+    signal_id = accepted(journal, new_signal(events=(("warned", {"why": "slow"}),)))
+    assert events_of(journal, signal_id) == ["accepted", "warned"]
+
+
+def test_an_id_with_a_time_is_an_identity_for_good(journal: Journal) -> None:
+    first = accepted(journal, _like(by_id_and_time("7|12:00")))
+    later = accept(journal, _like(by_id_and_time("7|12:00")), at_ms=NOW_MS + YEAR_MS)
+    assert later == Duplicate(signal_id=first, status=SignalStatus.ACCEPTED, first_at_ms=NOW_MS)
+
+
+@pytest.mark.parametrize("after_ms", [0, 1, YEAR_MS])
+def test_an_id_with_a_time_and_another_body_is_reused(journal: Journal, after_ms: int) -> None:
+    first = accepted(journal, _like(by_id_and_time("7|12:00")))
+    other = accept(journal, _like(by_id_and_time("7|12:00"), "another body"), at_ms=NOW_MS + after_ms)
+    assert other == IdReused(first_signal_id=first)
+    assert journal.counts() == {SignalStatus.ACCEPTED: 1}
+
+
+def test_an_id_alone_is_the_same_for_ten_minutes_and_reused_afterwards(journal: Journal) -> None:
+    first = accepted(journal, _like(by_id("7")))
+    within = accept(journal, _like(by_id("7")), at_ms=NOW_MS + TEN_MINUTES_MS)
+    after = accept(journal, _like(by_id("7")), at_ms=NOW_MS + TEN_MINUTES_MS + 1)
+    assert within == Duplicate(signal_id=first, status=SignalStatus.ACCEPTED, first_at_ms=NOW_MS)
+    assert after == IdReused(first_signal_id=first)
+
+
+def test_an_id_alone_with_another_body_is_reused_at_once(journal: Journal) -> None:
+    first = accepted(journal, _like(by_id("7")))
+    assert accept(journal, _like(by_id("7"), "another body")) == IdReused(first_signal_id=first)
+
+
+def test_the_same_body_is_a_duplicate_within_the_window_and_new_after_it(journal: Journal) -> None:
+    first = accepted(journal, _like(body("d")))
+    within = accept(journal, _like(body("d")), at_ms=NOW_MS + WINDOW_MS)
+    again_at = NOW_MS + WINDOW_MS + 1
+    second = accepted(journal, _like(body("d")), at_ms=again_at)
+    assert within == Duplicate(signal_id=first, status=SignalStatus.ACCEPTED, first_at_ms=NOW_MS)
+    third = accept(journal, _like(body("d")), at_ms=again_at + 1)
+    assert third == Duplicate(signal_id=second, status=SignalStatus.ACCEPTED, first_at_ms=again_at)
+
+
+def test_a_window_of_zero_makes_every_body_new(journal: Journal) -> None:
+    accepted(journal, _like(body("d")), dedup_window_ms=0)
+    accepted(journal, _like(body("d")), dedup_window_ms=0)
+    assert journal.counts() == {SignalStatus.ACCEPTED: 2}
+
+
+def test_strategies_and_kinds_of_identity_do_not_mix(journal: Journal) -> None:
+    accepted(journal, new_signal(by_id("7"), digest="d"))
+    accepted(journal, new_signal(by_id("7"), digest="d", strategy="other"))
+    accepted(journal, new_signal(by_id_and_time("7"), digest="d"))
+    accepted(journal, new_signal(body("7"), digest="d"))
+    assert journal.counts() == {SignalStatus.ACCEPTED: 4}
+
+
+def test_a_duplicate_is_seen_among_the_events_of_the_first(journal: Journal) -> None:
+    first = accepted(journal, _like(by_id("7")))
+    accept(journal, _like(by_id("7")))
+    assert events_of(journal, first) == ["accepted", "duplicate"]
+
+
+def test_ten_identical_alerts_at_one_instant_are_one_signal(journal: Journal) -> None:
+    start = threading.Barrier(10)
+
+    def post(_: int) -> New | Duplicate:
+        signal = _like(body("d"))
+        start.wait()
+        admission = accept(journal, signal)
+        assert isinstance(admission, New | Duplicate)
+        return admission
+
+    with ThreadPoolExecutor(10) as posters:
+        admissions = list(posters.map(post, range(10)))
+    assert sorted(type(each).__name__ for each in admissions) == ["Duplicate"] * 9 + ["New"]
+    assert len({each.signal_id for each in admissions}) == 1
+    assert len(journal.unfinished()) == 1
+
+
+def test_alerts_of_32_threads_are_all_kept(journal: Journal) -> None:
+    def post(_: int) -> list[str]:
+        return [accepted(journal) for _ in range(10)]
+
+    with ThreadPoolExecutor(32) as posters:
+        ids = {each for some in posters.map(post, range(32)) for each in some}
+    assert len(ids) == 320
+    assert {each.signal.id for each in journal.unfinished()} == ids
+
+
+def test_text_that_no_database_holds_is_kept_spelled_out(journal: Journal) -> None:
+    signal_id = accepted(
+        journal, new_signal(by_id("a\x00\ud800"), ticker="B\x00\ud800C", alert={"comment": "\x00\ud800é"})
+    )
+    kept = journal.assignments_of(signal_id)[0].signal
+    assert kept.alert == {"comment": "\x00\ud800é"}
+    assert kept.ticker == "B\\x00\\ud800C"
+
+
+def test_a_rejected_alert_is_kept_and_shown(journal: Journal) -> None:
+    signal_id = new_signal_id(NOW_MS)
+    journal.reject(
+        signal_id=signal_id,
+        strategy="default",
+        alert={"action": "bye"},
+        digest="d",
+        reason=Reason(code="ALERT_INVALID", message="action: not one of buy, sell"),
+        fields={"action": ["not one of buy, sell"]},
+        now_ms=NOW_MS,
+    )
+    shown = journal.signal(signal_id)
+    assert shown is not None
+    assert (shown["status"], shown["alert"]) == ("rejected", {"action": "bye"})
+    assert shown["reason"] == {"code": "ALERT_INVALID", "message": "action: not one of buy, sell"}
+    assert shown["events"][0]["detail"] == {"fields": {"action": ["not one of buy, sell"]}}
+    assert journal.unfinished() == ()
+
+
+def test_a_rejected_alert_that_could_not_be_parsed_is_kept_as_text(journal: Journal) -> None:
+    signal_id = new_signal_id(NOW_MS)
+    reason = Reason(code="ALERT_MALFORMED", message="line 1")
+    journal.reject(signal_id=signal_id, strategy=None, alert='{"a":', digest="d", reason=reason, now_ms=NOW_MS)
+    shown = journal.signal(signal_id)
+    assert shown is not None
+    assert shown["alert"] == {"text": '{"a":'}
+
+
+def test_refused_posts_are_counted_by_kind_and_source(journal: Journal) -> None:
+    for at_ms in range(100):
+        journal.note_refused("AUTH_FAILED", "192.0.2.1", now_ms=NOW_MS + at_ms)
+    journal.note_refused("AUTH_FAILED", "192.0.2.2", now_ms=NOW_MS)
+    accepted(journal)
+    # What is counted is written with the next transaction, at the latest with the one after.
+    accepted(journal)
+    counted = {(each.source, each.count, each.last_at_ms) for each in journal.refused()}
+    assert counted == {("192.0.2.1", 100, NOW_MS + 99), ("192.0.2.2", 1, NOW_MS)}
+
+
+def test_a_flood_from_many_sources_takes_a_bounded_number_of_rows(journal: Journal) -> None:
+    for number in range(2500):
+        journal.note_refused("AUTH_FAILED", f"2001:db8::{number:x}", now_ms=NOW_MS)
+    accepted(journal)
+    accepted(journal)
+    rows = journal.refused()
+    assert sum(each.count for each in rows) == 2500
+    assert len(rows) <= 1001

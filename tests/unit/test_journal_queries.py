@@ -1,0 +1,209 @@
+"""What people are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event
+
+from relay.domain.order import OrderStatus, Reason
+from relay.domain.status import SignalStatus
+from relay.journal import Journal, new_signal_id, open_journal
+from relay.journal.embedded import SqliteStore
+from tests.unit.journal_builders import (
+    NOW_MS,
+    accepted,
+    limit,
+    new_signal,
+    order_id,
+    plan,
+    report,
+    sent_order,
+    url_of,
+)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    opened = open_journal(url_of(tmp_path))
+    yield opened
+    opened.close()
+
+
+def _ids(page: list[dict[str, Any]]) -> list[str]:
+    return [each["id"] for each in page]
+
+
+def _all_pages(journal: Journal, limit: int, **options: Any) -> list[list[str]]:
+    pages, cursor = [], None
+    while True:
+        page = journal.signals(limit=limit, cursor=cursor, **options)
+        pages.append(_ids(page.signals))
+        cursor = page.next_cursor
+        if cursor is None:
+            return pages
+
+
+def test_a_signal_is_shown_as_the_contract_says(journal: Journal) -> None:
+    signal_id, client_id = sent_order(journal, limit(), signal=new_signal(sent_at_ms=NOW_MS - 1500, notes=("no id",)))
+    journal.record_report(client_id, report(client_id), now_ms=NOW_MS + 40)
+    journal.finish(signal_id, "main", SignalStatus.DONE, notes=("well",), now_ms=NOW_MS + 41)
+    assert journal.signal(signal_id) == {
+        "id": signal_id,
+        "strategy": "default",
+        "action": "buy",
+        "symbol": "BTCUSDT",
+        "status": "done",
+        "reason": None,
+        "notes": ["no id", "well"],
+        "received_at": "2026-01-01T00:00:00.000Z",
+        "sent_at": "2025-12-31T23:59:58.500Z",
+        "alert": {"action": "buy", "symbol": "BTCUSDT.P", "qty": "0.01"},
+        "orders": [
+            {
+                "client_order_id": client_id,
+                "venue_order_id": "v-1",
+                "account": "main",
+                "category": "linear",
+                "symbol": "BTCUSDT",
+                "side": "buy",
+                "type": "limit",
+                "qty": "0.01",
+                "price": "60000.5",
+                "reduce_only": False,
+                "status": "filled",
+                "reason": None,
+                "filled_qty": "0.01",
+                "avg_price": "60000",
+                "fee": "0.33",
+            }
+        ],
+        "events": [
+            {"at": "2026-01-01T00:00:00.000Z", "name": "accepted", "detail": None},
+            {"at": "2026-01-01T00:00:00.000Z", "name": "executing", "detail": {"account": "main"}},
+            {
+                "at": "2026-01-01T00:00:00.000Z",
+                "name": "planned",
+                "detail": {"account": "main", "orders": 1, "inputs": {"position": "0", "price": "60000"}},
+            },
+            {
+                "at": "2026-01-01T00:00:00.000Z",
+                "name": "order_submitted",
+                "detail": {"client_order_id": client_id, "attempt": 1},
+            },
+            {
+                "at": "2026-01-01T00:00:00.040Z",
+                "name": "order_filled",
+                "detail": {"client_order_id": client_id, "filled_qty": "0.01", "avg_price": "60000"},
+            },
+            {"at": "2026-01-01T00:00:00.041Z", "name": "done", "detail": {"account": "main"}},
+        ],
+    }
+
+
+def test_the_notes_of_its_plan_are_among_a_signals_notes(journal: Journal) -> None:
+    signal_id = accepted(journal, new_signal(notes=("no id",)))
+    made = plan(notes=("rounded down", "no id"))
+    journal.record_plan(signal_id=signal_id, account="main", generation=0, plan=made, now_ms=NOW_MS)
+    shown = journal.signal(signal_id)
+    assert shown is not None
+    assert shown["notes"] == ["no id", "rounded down"]
+
+
+def test_an_unknown_signal_is_none(journal: Journal) -> None:
+    assert journal.signal(new_signal_id(NOW_MS)) is None
+    assert journal.order("nothing") is None
+    assert journal.assignment("nothing", "main") is None
+
+
+def test_the_latest_signals_come_first_in_pages_without_gaps(journal: Journal) -> None:
+    ids = [accepted(journal) for _ in range(7)]
+    pages = _all_pages(journal, 3)
+    assert [len(page) for page in pages] == [3, 3, 1]
+    assert [each for page in pages for each in page] == ids[::-1]
+    assert [len(page) for page in _all_pages(journal, 7)] == [7]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 20])
+def test_what_needs_attention_comes_first_on_whatever_page(journal: Journal, limit: int) -> None:
+    ids = [accepted(journal) for _ in range(9)]
+    needing = ids[1:8:3]
+    for signal_id in needing:
+        journal.finish(signal_id, "main", SignalStatus.ATTENTION, now_ms=NOW_MS)
+    others = [each for each in ids if each not in needing]
+    pages = _all_pages(journal, limit, attention_first=True)
+    assert [each for page in pages for each in page] == needing[::-1] + others[::-1]
+
+
+def test_signals_are_found_by_strategy_account_symbol_and_status(journal: Journal) -> None:
+    first = accepted(journal, new_signal(strategy="s", accounts=("a", "b")))
+    second = accepted(journal, new_signal(symbol="ETHUSDT", accounts=("b",)))
+    journal.finish(second, "b", SignalStatus.DONE, now_ms=NOW_MS)
+    assert _ids(journal.signals(strategy="s").signals) == [first]
+    assert _ids(journal.signals(account="a").signals) == [first]
+    assert _ids(journal.signals(account="b").signals) == [second, first]
+    assert _ids(journal.signals(symbol="ETHUSDT").signals) == [second]
+    assert _ids(journal.signals(status=SignalStatus.DONE, attention_first=True).signals) == [second]
+    assert _ids(journal.signals(strategy="s", symbol="ETHUSDT").signals) == []
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "-1", "1.5", "attention-", "9" * 30, "١"])
+def test_a_cursor_that_is_none_is_told(journal: Journal, cursor: str) -> None:
+    with pytest.raises(ValueError, match="not a cursor"):
+        journal.signals(cursor=cursor)
+
+
+def test_orders_are_listed_by_what_is_asked(journal: Journal) -> None:
+    _, filled = sent_order(journal)
+    journal.record_report(filled, report(filled), now_ms=NOW_MS)
+    signal_id, resting = sent_order(journal, limit(), signal=new_signal())
+    reason = Reason(code="LEG_FAILED", message="no")
+    journal.settle_order(resting, OrderStatus.ACCEPTED, None, now_ms=NOW_MS)
+    third, denied = sent_order(journal)
+    journal.settle_order(denied, OrderStatus.DENIED, reason, now_ms=NOW_MS)
+
+    def listed(**options: Any) -> list[str]:
+        return [each["client_order_id"] for each in journal.orders(**options)]
+
+    assert listed() == sorted([filled, resting, denied], reverse=True)
+    assert listed(limit=1) == [max(filled, resting, denied)]
+    assert listed(open_only=True) == listed(status=OrderStatus.ACCEPTED) == [resting] == [order_id(signal_id)]
+    assert listed(status=OrderStatus.DENIED) == [denied] == [order_id(third)]
+    assert listed(account="other") == listed(symbol="ETHUSDT") == []
+    assert journal.orders(status=OrderStatus.DENIED)[0]["reason"] == {"code": "LEG_FAILED", "message": "no"}
+
+
+def test_counts_are_by_status(journal: Journal) -> None:
+    ids = [accepted(journal) for _ in range(3)]
+    journal.finish(ids[0], "main", SignalStatus.EXPIRED, now_ms=NOW_MS)
+    assert journal.counts() == {SignalStatus.ACCEPTED: 2, SignalStatus.EXPIRED: 1}
+
+
+def test_questions_of_the_engine_read_no_more_than_what_is_open(journal: Journal) -> None:
+    """A million orders that have ended must not slow down what is asked all the time."""
+    signal_id, client_id = sent_order(journal)
+    assert isinstance(journal.store, SqliteStore)
+    asked: list[tuple[str, Any]] = []
+
+    def note(_: Connection, __: object, statement: str, parameters: Any, *___: object) -> None:
+        asked.append((statement, parameters))
+
+    event.listen(journal.store._readers, "before_cursor_execute", note)
+    journal.unfinished()
+    journal.open_orders()
+    journal.orders(open_only=True)
+    journal.order(client_id)
+    journal.assignment(signal_id, "main")
+    with journal.store.read() as connection:
+        steps = [
+            str(row[3])
+            for statement, parameters in list(asked)
+            if statement.startswith("SELECT")
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        ]
+    scans = {step for step in steps if step.startswith("SCAN")}
+    assert scans <= {"SCAN assignments USING INDEX ix_assignments_unfinished", "SCAN orders USING INDEX ix_orders_open"}
+    assert len(steps) > 10

@@ -1,0 +1,80 @@
+"""What the exchange says of orders: facts are only ever added."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from relay.domain.instrument import Category
+from relay.domain.order import OrderStatus, Reason
+from relay.domain.reconciliation import OrderState
+from relay.journal import Journal, open_journal
+from tests.unit.journal_builders import NOW_MS, events_of, fill, limit, report, sent_order, url_of
+
+LANE = ("main", Category.LINEAR, "BTCUSDT")
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    opened = open_journal(url_of(tmp_path))
+    yield opened
+    opened.close()
+
+
+def _state(journal: Journal, client_id: str) -> OrderState:
+    record = journal.order(client_id)
+    assert record is not None
+    return record.state
+
+
+def test_reports_carry_the_order_to_its_end_and_older_ones_change_nothing(journal: Journal) -> None:
+    signal_id, client_id = sent_order(journal, limit())
+    opened = report(client_id, OrderStatus.ACCEPTED, "0", rests=True)
+    half = report(client_id, OrderStatus.PARTIALLY_FILLED, "0.004", rests=True, fee="0.13")
+    ended = report(client_id, OrderStatus.CANCELED, "0.006", reason="CancelByUser", fee="0.20")
+    assert [journal.record_report(client_id, each, now_ms=NOW_MS) for each in (opened, half, ended)] == [True] * 3
+    assert [journal.record_report(client_id, each, now_ms=NOW_MS) for each in (ended, half, opened)] == [False] * 3
+    state = _state(journal, client_id)
+    assert (state.status, state.filled_qty, state.fee) == (OrderStatus.CANCELED, Decimal("0.006"), Decimal("0.20"))
+    assert (state.rests, state.avg_price, state.venue_order_id) == (False, Decimal("60000"), "v-1")
+    assert state.reason == Reason(code="EXCHANGE_ENDED", message="CancelByUser")
+    told = ["order_accepted", "order_partially_filled", "order_canceled"]
+    assert events_of(journal, signal_id)[-3:] == told
+
+
+def test_an_order_rests_while_the_exchange_says_so(journal: Journal) -> None:
+    _, client_id = sent_order(journal, limit())
+    journal.record_report(client_id, report(client_id, OrderStatus.ACCEPTED, "0", rests=True), now_ms=NOW_MS)
+    assert _state(journal, client_id).is_settled
+    assert [each.state.client_order_id for each in journal.resting_orders(*LANE)] == [client_id]
+    journal.record_report(client_id, report(client_id), now_ms=NOW_MS)
+    assert journal.resting_orders(*LANE) == ()
+
+
+def test_a_fill_counts_once_and_completes_fees_and_quantity(journal: Journal) -> None:
+    _, client_id = sent_order(journal)
+    first = fill(client_id, "e-1", "0.004", "0.10")
+    second = fill(client_id, "e-2", "0.006", "0.20")
+    assert journal.record_report(client_id, None, [first, first], now_ms=NOW_MS)
+    state = _state(journal, client_id)
+    assert (state.status, state.filled_qty) == (OrderStatus.PARTIALLY_FILLED, Decimal("0.004"))
+    assert journal.record_report(client_id, report(client_id, fee="0.99"), [first, second], now_ms=NOW_MS)
+    assert not journal.record_report(client_id, report(client_id, fee="0.99"), [second], now_ms=NOW_MS)
+    state = _state(journal, client_id)
+    assert (state.status, state.filled_qty, state.fee) == (OrderStatus.FILLED, Decimal("0.010"), Decimal("0.30"))
+
+
+def test_a_fill_that_comes_after_the_end_is_still_counted(journal: Journal) -> None:
+    _, client_id = sent_order(journal)
+    journal.record_report(client_id, report(client_id, OrderStatus.CANCELED, "0"), now_ms=NOW_MS)
+    journal.record_report(client_id, report(client_id, OrderStatus.CANCELED, "0.004"), now_ms=NOW_MS)
+    journal.record_report(client_id, None, [fill(client_id, "e-1", "0.006")], now_ms=NOW_MS)
+    state = _state(journal, client_id)
+    assert (state.status, state.filled_qty) == (OrderStatus.CANCELED, Decimal("0.006"))
+
+
+def test_a_report_of_an_order_that_is_not_ours_is_no_news(journal: Journal) -> None:
+    assert not journal.record_report("somebody-elses", report("somebody-elses"), now_ms=NOW_MS)

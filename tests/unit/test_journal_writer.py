@@ -1,0 +1,291 @@
+"""The one writer: one fsync for all that waits, and no effect of what was answered as not written."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, event, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from relay.domain.status import SignalStatus
+from relay.errors import JournalUnavailable
+from relay.journal import Admission, Duplicate, Journal, New, NewSignal, Reopened, open_journal
+from relay.journal.embedded import SqliteStore
+from relay.journal.tables import identities, switches
+from relay.journal.writer import Writer
+from tests.unit.journal_builders import NOW_MS, accept, accepted, body, new_signal, url_of
+
+PATIENCE_S = 20.0
+HASTE_S = 0.4
+"""Enough to get as far as the commit, which then is stuck."""
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    opened = open_journal(url_of(tmp_path))
+    yield opened
+    opened.close()
+
+
+def _store(journal: Journal) -> SqliteStore:
+    assert isinstance(journal.store, SqliteStore)
+    return journal.store
+
+
+def _writer(journal: Journal) -> Writer:
+    writer = _store(journal).writer
+    assert writer is not None
+    return writer
+
+
+def _switch(name: str) -> Callable[[Connection], None]:
+    def work(connection: Connection) -> None:
+        connection.execute(insert(switches), {"account": "", "name": name, "value": "on", "at": NOW_MS, "by": "test"})
+
+    return work
+
+
+def _names(journal: Journal) -> set[str]:
+    return {switch.name for switch in journal.switches()}
+
+
+@contextmanager
+def _busy(journal: Journal) -> Iterator[None]:
+    """While this lasts the writer is inside a transaction with other work, and all else queues up."""
+    begun, release = threading.Event(), threading.Event()
+
+    def work(connection: Connection) -> None:
+        begun.set()
+        assert release.wait(PATIENCE_S)
+
+    blocker = threading.Thread(target=lambda: journal.store.submit(work, deadline_s=PATIENCE_S))
+    blocker.start()
+    try:
+        assert begun.wait(PATIENCE_S)
+        yield
+    finally:
+        release.set()
+        blocker.join()
+
+
+@contextmanager
+def _stuck_commits(journal: Journal, *, but_first: int = 0) -> Iterator[threading.Event]:
+    """While this lasts no commit comes to its end, but so many at first; the event tells that one is stuck."""
+    begun, release = threading.Event(), threading.Event()
+    free = iter(range(but_first))
+
+    def stall(connection: Connection) -> None:
+        if not release.is_set() and next(free, None) is None:
+            begun.set()
+            assert release.wait(PATIENCE_S)
+
+    event.listen(_store(journal).writing_engine, "commit", stall)
+    try:
+        yield begun
+    finally:
+        release.set()
+
+
+def _queued(journal: Journal, count: int) -> None:
+    """Waits until so many are in the queue."""
+    writer = _writer(journal)
+    with writer._changed:
+        while len(writer._queue) < count:
+            writer._changed.wait(0.01)
+
+
+def test_what_queues_up_meanwhile_is_one_commit(journal: Journal) -> None:
+    with ThreadPoolExecutor(40) as posters:
+        with _busy(journal):
+            before = _writer(journal).commits
+            posts = [posters.submit(accepted, journal, deadline_s=PATIENCE_S) for _ in range(40)]
+            _queued(journal, 40)
+        ids = {post.result() for post in posts}
+    assert _writer(journal).commits - before == 2, "one for the work that was going on, one for all the others"
+    assert {each.signal.id for each in journal.unfinished()} == ids
+
+
+def test_work_that_fails_does_not_fail_its_neighbours(journal: Journal) -> None:
+    def broken(connection: Connection) -> None:
+        _switch("broken")(connection)
+        raise ZeroDivisionError
+
+    with ThreadPoolExecutor(5) as posters:
+        with _busy(journal):
+            works = [_switch("a"), broken, _switch("b"), _switch("a"), _switch("c")]
+            posts = []
+            for number, work in enumerate(works):
+                posts.append(posters.submit(journal.store.submit, work, deadline_s=PATIENCE_S))
+                _queued(journal, number + 1)
+        errors = [type(post.exception()) for post in posts]
+    assert errors == [type(None), ZeroDivisionError, type(None), IntegrityError, type(None)]
+    assert _names(journal) == {"a", "b", "c"}
+
+
+def test_queued_work_past_its_deadline_is_dropped(journal: Journal) -> None:
+    with _busy(journal), pytest.raises(JournalUnavailable, match=r"not written within 0.01 s"):
+        accept(journal, deadline_s=0.01)
+    accepted(journal)
+    assert len(journal.unfinished()) == 1
+
+
+def test_work_withdrawn_in_mid_transaction_takes_no_effect_and_its_neighbours_do(journal: Journal) -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    def slow(connection: Connection) -> None:
+        _switch("slow")(connection)
+        begun.set()
+        assert release.wait(PATIENCE_S)
+
+    with ThreadPoolExecutor(2) as posters:
+        with _busy(journal):
+            before = posters.submit(journal.store.submit, _switch("before"), deadline_s=PATIENCE_S)
+            _queued(journal, 1)
+            withdrawn = posters.submit(journal.store.submit, slow, deadline_s=0.3)
+            _queued(journal, 2)
+        assert begun.wait(PATIENCE_S)
+        with pytest.raises(JournalUnavailable):
+            withdrawn.result()
+        release.set()
+        before.result()
+    assert _names(journal) == {"before"}
+
+
+def test_an_alert_withdrawn_while_it_is_committed_is_undone_before_anything_else(journal: Journal) -> None:
+    alert = new_signal(body("d"), digest="d")
+    with _stuck_commits(journal), pytest.raises(JournalUnavailable):
+        accept(journal, alert, deadline_s=HASTE_S)
+    again = accept(journal, new_signal(body("d"), digest="d"))
+    assert isinstance(again, New), "the resend of what was answered 503 is new"
+    assert [each.signal.id for each in journal.unfinished()] == [again.signal_id]
+    assert journal.signal(alert.id) is None
+
+
+def test_undoing_does_not_wait_for_the_next_alert(journal: Journal, tmp_path: Path) -> None:
+    with _stuck_commits(journal), pytest.raises(JournalUnavailable):
+        accept(journal, deadline_s=HASTE_S)
+    journal.close()
+    after = open_journal(url_of(tmp_path), lock=False)
+    with after.store.read() as connection:
+        assert connection.execute(select(identities)).all() == []
+    after.close()
+
+
+def test_a_reopening_withdrawn_while_it_is_committed_is_undone(journal: Journal) -> None:
+    def alert() -> NewSignal:
+        return new_signal(body("d"), digest="d")
+
+    signal_id = accepted(journal, alert())
+    journal.finish(signal_id, "main", SignalStatus.FAILED, now_ms=NOW_MS)
+    with _stuck_commits(journal), pytest.raises(JournalUnavailable):
+        accept(journal, alert(), deadline_s=HASTE_S)
+    again = accept(journal, alert())
+    assert isinstance(again, Reopened)
+    journal.finish(signal_id, "main", SignalStatus.FAILED, now_ms=NOW_MS)
+    with _stuck_commits(journal), pytest.raises(JournalUnavailable):
+        journal.reopen(signal_id, now_ms=NOW_MS, deadline_s=HASTE_S)
+    assert journal.reopen(signal_id, now_ms=NOW_MS) > again.generation
+
+
+def test_no_alert_is_a_duplicate_of_one_that_was_withdrawn_beside_it(journal: Journal) -> None:
+    def post(deadline_s: float) -> Admission:
+        return accept(journal, new_signal(body("d"), digest="d"), deadline_s=deadline_s)
+
+    with ThreadPoolExecutor(2) as posters:
+        with _stuck_commits(journal, but_first=1) as committing:
+            with _busy(journal):
+                hasty = posters.submit(post, 0.5)
+                _queued(journal, 1)
+                patient = posters.submit(post, PATIENCE_S)
+                _queued(journal, 2)
+            assert committing.wait(PATIENCE_S)
+            assert isinstance(hasty.exception(), JournalUnavailable)
+        assert isinstance(patient.exception(), JournalUnavailable)
+    assert isinstance(post(PATIENCE_S), New)
+    assert isinstance(post(PATIENCE_S), Duplicate)
+    assert len(journal.unfinished()) == 1
+
+
+def test_a_commit_of_which_nobody_knows_whether_it_took_effect_is_undone(journal: Journal) -> None:
+    failing = iter([True])
+
+    def commit_and_fail(connection: Connection) -> None:
+        if next(failing, False):
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, sqlite3.Connection)
+            driver.execute("COMMIT")
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+            raise error
+
+    event.listen(_store(journal).writing_engine, "commit", commit_and_fail)
+    with pytest.raises(JournalUnavailable, match="reading or writing the disk failed"):
+        accept(journal, new_signal(body("d"), digest="d"))
+    again = accepted(journal, new_signal(body("d"), digest="d"))
+    assert [each.signal.id for each in journal.unfinished()] == [again]
+
+
+def test_work_that_cannot_be_undone_waits_for_its_commit(journal: Journal) -> None:
+    with ThreadPoolExecutor(1) as posters:
+        with _stuck_commits(journal) as committing:
+            post: Future[None] = posters.submit(journal.store.submit, _switch("late"), deadline_s=HASTE_S)
+            assert committing.wait(PATIENCE_S)
+        post.result()
+    assert _names(journal) == {"late"}
+
+
+def test_signals_are_announced_in_the_order_of_acceptance(journal: Journal) -> None:
+    announced: list[Admission] = []
+
+    def post(_: int) -> None:
+        journal.accept(new_signal(), now_ms=NOW_MS, dedup_window_ms=0, on_committed=announced.append)
+
+    with ThreadPoolExecutor(16) as posters:
+        list(posters.map(post, range(100)))
+    ids = [each.signal_id for each in announced if isinstance(each, New)]
+    assert ids == [each.signal.id for each in journal.unfinished()]
+
+
+def test_what_was_withdrawn_is_not_announced(journal: Journal) -> None:
+    announced: list[Admission] = []
+    with _stuck_commits(journal), pytest.raises(JournalUnavailable):
+        accept(journal, deadline_s=HASTE_S, on_committed=announced.append)
+    accepted(journal)
+    assert announced == []
+
+
+def test_an_announcement_that_fails_is_told_to_its_own_caller(journal: Journal) -> None:
+    def broken(_: Admission) -> None:
+        raise ZeroDivisionError
+
+    with ThreadPoolExecutor(2) as posters:
+        with _busy(journal):
+            bad = posters.submit(accepted, journal, on_committed=broken, deadline_s=PATIENCE_S)
+            _queued(journal, 1)
+            good = posters.submit(accepted, journal, deadline_s=PATIENCE_S)
+            _queued(journal, 2)
+        assert isinstance(bad.exception(), ZeroDivisionError)
+        assert good.result() in {each.signal.id for each in journal.unfinished()}
+
+
+def test_what_was_submitted_before_closing_is_written(tmp_path: Path) -> None:
+    journal = open_journal(url_of(tmp_path))
+    with ThreadPoolExecutor(1) as posters:
+        with _busy(journal):
+            post = posters.submit(accepted, journal, deadline_s=PATIENCE_S)
+            _queued(journal, 1)
+            closing = threading.Thread(target=journal.close)
+            closing.start()
+        closing.join()
+        signal_id = post.result()
+    with pytest.raises(JournalUnavailable, match="closed"):
+        accept(journal)
+    again = open_journal(url_of(tmp_path))
+    assert [each.signal.id for each in again.unfinished()] == [signal_id]
+    again.close()

@@ -1,0 +1,229 @@
+"""Entry and exit: what is withheld, what never is; rounding, and what is carried into the next exit."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from relay.domain.instrument import Instrument
+from relay.domain.order import Purpose
+from relay.domain.plan import Carry, Plan, PlanStatus
+from relay.domain.planning import plan
+from relay.domain.signal import Level, LevelKind
+from tests.builders import NOW, facts, inverse, level, linear, rules, signal, usdc
+
+_HELD_BACK: dict[str, dict[str, Any]] = {
+    "halted": {"facts": {"halted": "by the command"}},
+    "too old": {"signal": {"sent_at": NOW - timedelta(hours=1), "received_at": NOW - timedelta(hours=1)}},
+    "bar time": {"signal": {"sent_at": NOW - timedelta(hours=4)}},
+    "symbol not allowed": {"rules": {"allowed_symbols": frozenset({"ETHUSDT"})}},
+    "symbol not trading": {"instrument": {"is_trading": False}},
+    "order limit": {"rules": {"max_order_notional": "1"}},
+    "position limit": {"rules": {"max_position_notional": "1"}},
+    "leverage not supported": {"signal": {"leverage": "3"}},
+    "stop as a distance": {"signal": {"stop_loss": Level(kind=LevelKind.PERCENT, value=Decimal(1))}},
+    "stop on the wrong side": {"signal": {"stop_loss": level(50000)}},
+    "reduce-only": {"signal": {"reduce_only": True}},
+}
+_FLIPS: dict[str, tuple[str, dict[str, Any]]] = {
+    "buy": ("buy", {"qty": 5}),
+    "long": ("long", {"qty": 2}),
+    "reverse": ("reverse", {"qty": 2}),
+    "target": ("target", {"market_position": "long", "market_position_size": 2}),
+    "fill": ("buy", {"qty": 5, "market_position": "long", "market_position_size": 2, "prev_market_position": "short"}),
+}
+
+
+def _held_back(why: str, action: str, fields: dict[str, Any], p: str) -> Plan:
+    parts = _HELD_BACK[why]
+    asked = signal(action, **{**fields, **parts.get("signal", {})})
+    known = facts(linear(**parts.get("instrument", {})), p=p, **parts.get("facts", {}))
+    return plan(asked, rules(**parts.get("rules", {})), known)
+
+
+@pytest.mark.parametrize("why", _HELD_BACK)
+@pytest.mark.parametrize("flip", _FLIPS)
+def test_where_the_entry_may_not_go_out_its_exit_goes_alone(flip: str, why: str) -> None:
+    made = _held_back(why, *_FLIPS[flip], p="-3")
+    (order,) = made.orders
+    assert (order.side.value, order.qty, order.reduce_only) == ("buy", Decimal(3), True)
+    assert (order.purpose, order.stop_loss, order.fallback_qty) == (Purpose.EXIT, None, None)
+    assert made.status is PlanStatus.PLANNED
+    if why == "reduce-only" and flip == "buy":
+        return  # asked for nothing else
+    assert made.reason is not None and made.reason.code == "ENTRY_WITHHELD"
+    assert any(note.startswith("ENTRY_WITHHELD: ") for note in made.notes)
+
+
+@pytest.mark.parametrize("why", _HELD_BACK)
+@pytest.mark.parametrize(
+    ("action", "fields", "sold"),
+    [
+        ("close", {}, 3),
+        ("close", {"qty": 2}, 2),
+        ("flat", {}, 3),
+        ("exit", {}, 3),
+        ("close_long", {}, 3),
+        ("sell", {"qty": 1}, 1),
+        ("sell", {"qty": 1, "market_position": "flat"}, 3),
+        ("sell", {"qty": 1, "market_position": "long"}, 1),
+        ("target", {"market_position": "flat"}, 3),
+        ("target", {"market_position": "long", "market_position_size": 1}, 2),
+    ],
+)
+def test_no_exit_is_ever_withheld(action: str, fields: dict[str, Any], sold: int, why: str) -> None:
+    made = _held_back(why, action, fields, p="3")
+    assert [(each.side.value, each.qty, each.reduce_only) for each in made.orders] == [("sell", Decimal(sold), True)]
+    assert (made.status, made.reason) == (PlanStatus.PLANNED, None)
+
+
+@pytest.mark.parametrize(
+    ("why", "status", "code"),
+    [("too old", PlanStatus.EXPIRED, "TIME_TOO_OLD"), ("halted", PlanStatus.DENIED, "HALTED")],
+)
+def test_an_entry_that_is_withheld_whole_sends_nothing(why: str, status: PlanStatus, code: str) -> None:
+    made = _held_back(why, "buy", {"qty": 5}, p="0")
+    assert (made.status, made.orders) == (status, ())
+    assert made.reason is not None and made.reason.code == code
+
+
+def test_a_flip_whose_entry_has_no_size_is_an_exit() -> None:
+    made = plan(signal("long"), rules(), facts(p=-3))
+    assert [(each.side.value, each.qty, each.reduce_only) for each in made.orders] == [("buy", Decimal(3), True)]
+    assert made.reason is not None and made.reason.code == "ENTRY_WITHHELD"
+
+
+def test_a_flip_whose_entry_is_too_small_is_an_exit() -> None:
+    made = plan(signal("buy", qty="3.0005"), rules(), facts(p=-3))
+    assert [(each.qty, each.reduce_only) for each in made.orders] == [(Decimal(3), True)]
+    assert made.reason is not None and made.reason.code == "ENTRY_WITHHELD" and "minimum" in made.reason.message
+
+
+def test_a_flip_holds_its_exit_as_the_fallback_from_the_start() -> None:
+    (order,) = plan(signal("reverse", qty=2), rules(), facts(p=-3)).orders
+    assert (order.purpose, order.qty, order.exit_qty) == (Purpose.FLIP, Decimal(5), Decimal(3))
+    assert order.fallback_qty == order.exit_qty
+
+
+# Rounding
+
+
+@pytest.mark.parametrize(
+    ("instrument", "qty", "sent"),
+    [
+        (linear(), "0.5009", "0.500"),
+        (usdc(), "0.0010000000000000002", "0.001"),
+        (inverse(), "100.9", "100"),
+        (linear(qty_step="10", qty_min="10"), "29.9", "20"),
+        (linear(), "0.12999999999999999999999999999999999999", "0.129"),
+    ],
+)
+def test_quantities_round_down_to_the_step(instrument: Instrument, qty: str, sent: str) -> None:
+    for p in (0, 999):
+        action = "buy" if p == 0 else "sell"
+        (order,) = plan(signal(action, qty=qty, qty_unit="contracts"), rules(), facts(instrument, p=p)).orders
+        assert order.qty == Decimal(sent)
+
+
+@pytest.mark.parametrize("instrument", [linear(), usdc()], ids=["usdt", "usdc"])
+@pytest.mark.parametrize("fields", [{"qty": "0.0004"}, {"qty": "0.0004", "market_position": "long"}])
+def test_an_exit_that_rounds_to_nothing_is_done_noted_and_carried(
+    fields: dict[str, Any], instrument: Instrument
+) -> None:
+    made = plan(signal("sell", **fields), rules(), facts(instrument, p=1))
+    assert (made.status, made.orders, made.carry) == (PlanStatus.DONE, (), Carry(size=Decimal("0.0004")))
+    assert any("next exit" in note for note in made.notes)
+
+
+def test_a_carried_exit_of_a_short_is_signed_like_it() -> None:
+    made = plan(signal("buy", qty="0.0004"), rules(), facts(p=-1, carry="-0.0003"))
+    assert (made.orders, made.carry) == ((), Carry(size=Decimal("-0.0007")))
+
+
+def test_carried_exits_add_up_until_they_can_be_sent_and_none_is_lost() -> None:
+    carry, sold = None, Decimal(0)
+    for _ in range(10):
+        made = plan(signal("sell", qty="0.0009"), rules(), facts(p=Decimal(1) - sold, carry=carry))
+        carry, sold = made.carry, sold + sum(each.qty for each in made.orders)
+    assert sold == Decimal("0.009")
+    assert carry is None or carry.size == 0
+
+
+def test_what_was_not_carried_is_rounded_off_for_good() -> None:
+    made = plan(signal("sell", qty="0.0019"), rules(), facts(p=1))
+    assert ([each.qty for each in made.orders], made.carry) == ([Decimal("0.001")], None)
+
+
+def test_a_carried_exit_never_takes_more_than_the_position() -> None:
+    made = plan(signal("sell", qty="0.0009"), rules(), facts(p="0.001", carry="0.0008"))
+    (order,) = made.orders
+    assert (order.qty, order.reduce_only, made.carry) == (Decimal("0.001"), True, None)
+
+
+@pytest.mark.parametrize("p", ["0", "-1"])
+def test_what_was_carried_ends_with_its_position(p: str) -> None:
+    made = plan(signal("close_long"), rules(), facts(p=p, carry="0.0004"))
+    assert (made.status, made.carry) == (PlanStatus.DONE, None)
+
+
+def test_a_flip_clears_what_was_carried() -> None:
+    assert plan(signal("sell", qty=3), rules(), facts(p=1, carry="0.0004")).carry is None
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        signal("buy", qty=1),
+        signal("long", qty="0.5"),
+        signal("buy"),
+        signal("buy", qty=1, leverage=3),
+        signal("cancel"),
+    ],
+    ids=["adds", "nothing to do", "denied at once", "entry denied", "cancel"],
+)
+def test_what_is_no_exit_leaves_what_is_carried(asked: Any) -> None:
+    assert plan(asked, rules(), facts(p=1, carry="0.0004")).carry == Carry(size=Decimal("0.0004"))
+
+
+@pytest.mark.parametrize("instrument", [linear(), usdc(), inverse()], ids=["usdt", "usdc", "inverse"])
+@pytest.mark.parametrize("action", ["close", "flat", "exit"])
+@pytest.mark.parametrize("over", ["0.00005", "5.00005"])
+def test_a_whole_close_off_the_grid_closes_all_there_is(over: str, action: str, instrument: Instrument) -> None:
+    (order,) = plan(signal(action), rules(), facts(instrument, p=over)).orders
+    assert (order.closes_all, order.qty, order.reduce_only, order.exit_qty) == (True, Decimal(0), True, Decimal(over))
+
+
+def test_a_close_of_the_whole_is_on_the_grid_where_the_position_is() -> None:
+    (order,) = plan(signal("close"), rules(), facts(p="5.001")).orders
+    assert (order.closes_all, order.qty) == (False, Decimal("5.001"))
+
+
+def test_an_off_grid_flip_closes_all_and_then_opens() -> None:
+    close, entry = plan(signal("reverse", qty=2), rules(), facts(p="-0.00005")).orders
+    assert (close.closes_all, close.reduce_only, close.exit_qty) == (True, True, Decimal("0.00005"))
+    assert (entry.purpose, entry.qty, entry.reduce_only) == (Purpose.ENTRY, Decimal(2), False)
+
+
+@pytest.mark.parametrize("size", ["1.0004", "0.9996"])
+def test_a_target_that_differs_by_less_than_the_minimum_is_done(size: str) -> None:
+    target = signal("target", market_position="long", market_position_size=size)
+    made = plan(target, rules(), facts(p=1))
+    assert (made.status, made.orders, made.reason, made.carry) == (PlanStatus.DONE, (), None, None)
+    assert any("minimum" in note for note in made.notes)
+
+
+def test_a_target_that_differs_by_less_than_the_minimum_notional_is_done() -> None:
+    target = signal("target", market_position="long", market_position_size="1.001")
+    made = plan(target, rules(), facts(p=1, price=100))
+    assert (made.status, made.orders, made.reason) == (PlanStatus.DONE, (), None)
+
+
+@pytest.mark.parametrize("asked", [("long", {}), ("buy", {"market_position": "long", "prev_market_position": "short"})])
+def test_a_long_that_lacks_less_than_the_minimum_is_done(asked: tuple[str, dict[str, Any]]) -> None:
+    action, fields = asked
+    sizes = {"qty": "1.0004", "market_position_size": "1.0004"}
+    made = plan(signal(action, **sizes, **fields), rules(), facts(p=1))
+    assert (made.status, made.orders, made.reason) == (PlanStatus.DONE, (), None)

@@ -1,0 +1,154 @@
+"""What one account's part of a signal comes to, from what became of each of its orders."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+from relay.domain.history import denied, sent
+from relay.domain.instrument import Category
+from relay.domain.order import OrderStatus, OrderType, PlannedOrder, Purpose, Reason, Side, TimeInForce
+from relay.domain.outcome import NotSent, Refusal, Rejected, Stamp, Unknown
+from relay.domain.progress import AddOrder, Advance, DenyRest, Finish, progress
+from relay.domain.reconciliation import Bounds, Drop, GiveUp, LookUp, OrderState, Send, Wait, after_outcome, next_step
+from relay.domain.status import SignalStatus
+
+TOO_OLD = Reason(code="TIME_TOO_OLD", message="too old")
+AWAY = Reason(code="EXCHANGE_UNREACHABLE", message="away")
+BALANCE = Rejected(code=110007, words="not enough", reason_code="EXCHANGE_BALANCE")
+GONE = Rejected(code=110017, words="nothing to reduce", refusal=Refusal.NOTHING_TO_REDUCE)
+NOW_MS = 1_700_000_000_000
+STAMP = Stamp(timestamp_ms=NOW_MS, recv_window_ms=1000)
+
+
+def order(leg: int, purpose: Purpose, *, exit_qty: str = "0", qty: str = "1", **more: object) -> OrderState:
+    planned = PlannedOrder(
+        leg=leg,
+        category=Category.LINEAR,
+        symbol="BTCUSDT",
+        side=Side.SELL,
+        type=OrderType.MARKET,
+        qty=Decimal(qty),
+        purpose=purpose,
+        exit_qty=Decimal(exit_qty),
+        reduce_only=purpose is Purpose.EXIT,
+    )
+    planned = replace(planned, **more)  # type: ignore[arg-type]
+    return OrderState(client_order_id=f"o{leg}", planned=planned)
+
+
+def refused(state: OrderState, outcome: Rejected = BALANCE) -> OrderState:
+    return after_outcome(sent(state, STAMP), outcome)
+
+
+def ended(state: OrderState, status: OrderStatus, filled: str) -> OrderState:
+    return replace(sent(state, STAMP), status=status, filled_qty=Decimal(filled))
+
+
+def finish(*orders: OrderState) -> Finish:
+    came_to = progress(orders)
+    assert isinstance(came_to, Finish), came_to
+    return came_to
+
+
+FLIP = order(0, Purpose.FLIP, exit_qty="1", qty="2", fallback_qty=Decimal(1))
+STAND_IN = order(1, Purpose.EXIT, exit_qty="1", replaces_leg=0)
+
+
+def test_a_flip_whose_entry_may_not_go_is_followed_by_its_exit_alone() -> None:
+    added = progress((denied(FLIP, TOO_OLD),))
+    assert isinstance(added, AddOrder)
+    assert added.planned.reduce_only and added.planned.qty == 1 and added.planned.purpose is Purpose.EXIT
+
+
+def test_an_exit_that_was_dropped_needs_a_person_whatever_became_of_the_entry() -> None:
+    for flip in (denied(FLIP, TOO_OLD), refused(FLIP)):
+        came_to = finish(flip, denied(STAND_IN, AWAY))
+        assert came_to.status is SignalStatus.ATTENTION and came_to.reason == AWAY
+
+
+def test_a_refused_flip_whose_exit_was_done_only_failed() -> None:
+    came_to = finish(refused(FLIP), ended(STAND_IN, OrderStatus.FILLED, "1"))
+    assert came_to.status is SignalStatus.FAILED and came_to.reason and came_to.reason.code == "EXCHANGE_BALANCE"
+
+
+def test_an_exit_with_nothing_left_to_reduce_is_done() -> None:
+    assert finish(refused(order(0, Purpose.EXIT, exit_qty="1"), GONE)).status is SignalStatus.DONE
+
+
+def test_a_limit_entry_that_could_have_reduced_something_needs_nobody_when_there_was_nothing() -> None:
+    """The position was not read for it, so its exit alone is tried; that nothing was open is no news."""
+    entry = order(0, Purpose.ENTRY, type=OrderType.LIMIT, price=Decimal(9), fallback_qty=Decimal(1))
+    entry = replace(entry, planned=replace(entry.planned, exit_qty=None))
+    for gone, status in ((denied(entry, TOO_OLD), SignalStatus.EXPIRED), (refused(entry), SignalStatus.FAILED)):
+        added = progress((gone,))
+        assert isinstance(added, AddOrder) and added.planned.rests
+        came_to = finish(gone, refused(OrderState(client_order_id="o1", planned=added.planned), GONE))
+        assert came_to.status is status and came_to.reason == gone.reason
+
+
+def test_a_limit_exit_that_is_refused_needs_a_person_as_others_may_hold_the_position() -> None:
+    exit_order = order(0, Purpose.EXIT, exit_qty="1", type=OrderType.LIMIT, price=Decimal(9))
+    assert finish(refused(exit_order, GONE)).status is SignalStatus.ATTENTION
+
+
+def test_a_limit_exit_that_ends_unfilled_needs_a_person() -> None:
+    exit_order = order(
+        0,
+        Purpose.EXIT,
+        exit_qty="1",
+        type=OrderType.LIMIT,
+        price=Decimal(9),
+        time_in_force=TimeInForce.IOC,
+    )
+    came_to = finish(ended(exit_order, OrderStatus.EXPIRED, "0.4"))
+    assert came_to.status is SignalStatus.ATTENTION and came_to.reason and came_to.reason.code == "POSITION_REMAINS"
+
+
+def test_a_refused_exit_leg_holds_back_entries_and_no_other_exit() -> None:
+    first = refused(order(0, Purpose.EXIT, exit_qty="1"))
+    second, entry = order(1, Purpose.EXIT, exit_qty="1"), order(2, Purpose.ENTRY)
+    went_on = progress((first, second, entry))
+    assert isinstance(went_on, Advance) and went_on.order is second
+    stopped = progress((first, ended(second, OrderStatus.FILLED, "1"), entry))
+    assert isinstance(stopped, DenyRest)
+
+
+def test_an_entry_that_a_halt_held_back_is_denied_and_an_old_one_expires() -> None:
+    entry = order(0, Purpose.ENTRY)
+    assert finish(denied(entry, Reason(code="HALTED", message="halted"))).status is SignalStatus.DENIED
+    assert finish(denied(entry, TOO_OLD)).status is SignalStatus.EXPIRED
+    assert finish(denied(entry, AWAY)).status is SignalStatus.FAILED
+
+
+def test_time_that_the_relay_was_not_there_does_not_count_against_an_exit() -> None:
+    later_ms = NOW_MS + 3_600_000
+    exit_order = order(0, Purpose.EXIT, exit_qty="1")
+    for outcome in (NotSent(why="refused"), Unknown(why="cut")):
+        taken_up = replace(after_outcome(sent(exit_order, STAMP), outcome), taken_up_at_ms=later_ms)
+        absent = replace(taken_up, look_ups=1, absences=1, absent_at_ms=later_ms + 1)
+        step = next_step(absent, now_ms=later_ms + 5, bounds=Bounds(max_seconds=300), held_back=None, jitter=0)
+        assert isinstance(step, Send)
+        unanswered = replace(taken_up, look_ups=1)
+        step = next_step(unanswered, now_ms=later_ms + 5, bounds=Bounds(max_seconds=300), held_back=None, jitter=0)
+        assert not isinstance(step, Drop | GiveUp)
+
+
+def test_look_ups_after_a_restart_are_paced_like_any_other() -> None:
+    later_ms = NOW_MS + 600_000
+    state = replace(sent(order(0, Purpose.ENTRY), STAMP), taken_up_at_ms=later_ms)
+    asked = 0
+    for now_ms in range(later_ms, later_ms + 10_000):
+        step = next_step(state, now_ms=now_ms, bounds=Bounds(), held_back=None, jitter=0)
+        if isinstance(step, LookUp):
+            state, asked = replace(state, look_ups=state.look_ups + 1), asked + 1
+        else:
+            assert isinstance(step, Wait)
+    assert asked < 15
+
+
+def test_look_ups_that_were_not_answered_do_not_prove_that_a_known_order_is_not_shown() -> None:
+    known = Rejected(code=110072, words="duplicate", refusal=Refusal.ALREADY_THERE)
+    state = replace(after_outcome(sent(order(0, Purpose.ENTRY), STAMP), known), look_ups=50)
+    step = next_step(state, now_ms=NOW_MS + 60_000, bounds=Bounds(), held_back=None, jitter=0)
+    assert not isinstance(step, GiveUp)

@@ -1,0 +1,84 @@
+"""Where the exchange is, and whose key it takes: by environment, or as set."""
+
+from __future__ import annotations
+
+import pytest
+
+from relay.settings import Secret
+from tests.unit.test_settings import KEYS, MAINNET, load, problems
+
+
+@pytest.mark.parametrize(
+    ("environment", "rest", "stream"),
+    [
+        ("mainnet", "https://api.bybit.com", "wss://stream.bybit.com"),
+        ("testnet", "https://api-testnet.bybit.com", "wss://stream-testnet.bybit.com"),
+        ("demo", "https://api-demo.bybit.com", "wss://stream-demo.bybit.com"),
+    ],
+)
+def test_hosts_follow_the_environment(environment: str, rest: str, stream: str) -> None:
+    settings = load({**MAINNET, "BYBIT_ENV": environment})
+    assert (settings.bybit_url, settings.bybit_stream_url) == (rest, stream)
+
+
+@pytest.mark.parametrize(
+    ("rest", "stream"),
+    [
+        ("https://api.bybit.nl", "wss://stream.bybit.nl"),
+        ("http://127.0.0.1:9100/", "ws://127.0.0.1:9100"),
+        ("https://proxy.example", "wss://proxy.example"),
+    ],
+)
+def test_another_host_for_requests_alone_takes_the_streams_along(rest: str, stream: str) -> None:
+    settings = load({**MAINNET, "BYBIT_URL": rest})
+    assert (settings.bybit_url, settings.bybit_stream_url) == (rest.rstrip("/"), stream)
+
+
+def test_both_hosts_can_be_set_with_http_and_ws() -> None:
+    settings = load({**MAINNET, "BYBIT_URL": "http://127.0.0.1:9100", "BYBIT_STREAM_URL": "ws://127.0.0.1:9200"})
+    assert (settings.bybit_url, settings.bybit_stream_url) == ("http://127.0.0.1:9100", "ws://127.0.0.1:9200")
+
+
+@pytest.mark.parametrize(
+    ("environment", "url"),
+    [
+        ("paper", "https://api.bybit.com"),
+        ("demo", "https://api.bytick.com"),
+        ("mainnet", "https://api-testnet.bybit.com"),
+    ],
+)
+def test_an_exchange_host_of_another_environment_is_refused(environment: str, url: str) -> None:
+    told = problems({**MAINNET, "BYBIT_ENV": environment, "BYBIT_URL": url})
+    assert [line.partition(":")[0] for line in told] == ["BYBIT_URL"]
+
+
+@pytest.mark.parametrize(
+    "url", ["api.bybit.com", "ftp://host", "https://", "https://host/v5", "https://u:p@host", "http://h:x"]
+)
+def test_an_address_that_is_no_host_is_refused(url: str) -> None:
+    (told,) = problems({"BYBIT_URL": url})
+    assert told.startswith("BYBIT_URL: ")
+
+
+def test_outside_paper_both_parts_of_the_key_are_needed() -> None:
+    told = problems({"BYBIT_ENV": "testnet"})
+    assert [line.partition(":")[0] for line in told] == ["BYBIT_API_KEY", "BYBIT_API_SECRET"]
+
+
+@pytest.mark.parametrize("environment", ["paper", "testnet"])
+@pytest.mark.parametrize(("given", "missing"), [tuple(KEYS), tuple(reversed(KEYS))])
+def test_half_a_key_is_a_problem_everywhere(environment: str, given: str, missing: str) -> None:
+    (told,) = problems({"BYBIT_ENV": environment, given: "something"})
+    assert told.startswith(f"{missing}: it is missing")
+
+
+def test_a_paper_exchange_of_ones_own_takes_its_documented_key_if_none_is_set() -> None:
+    from relay.paper.auth import BUILT_IN_KEY, BUILT_IN_SECRET
+
+    settings = load({"BYBIT_URL": "http://127.0.0.1:9100"})
+    assert (settings.api_key, settings.api_secret) == (Secret(BUILT_IN_KEY), Secret(BUILT_IN_SECRET))
+
+
+def test_a_private_key_may_have_its_line_ends_spelt_out() -> None:
+    settings = load({"BYBIT_API_KEY": "k", "BYBIT_API_SECRET": r"-----BEGIN KEY-----\nAbc\n-----END KEY-----"})
+    assert settings.api_secret == Secret("-----BEGIN KEY-----\nAbc\n-----END KEY-----\n")

@@ -1,0 +1,244 @@
+"""Which perpetual a ticker means: every venue's spelling, and no guesses."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from relay import paper
+from relay.domain.instrument import Category, Instrument
+from relay.domain.symbol import SymbolBook, SymbolUnknown
+from tests.builders import inverse, linear, usdc
+
+_TABLE = Path(paper.__file__).with_name("instruments.json")
+_PERPETUALS = ("LinearPerpetual", "InversePerpetual")
+
+
+@cache
+def _book() -> SymbolBook:
+    """The real perpetuals, as the exchange's own list has them."""
+    rows = json.loads(_TABLE.read_text(encoding="utf-8"))
+    return SymbolBook.of(_listed(row) for row in rows if row["instrument"]["contractType"] in _PERPETUALS)
+
+
+def _listed(row: dict[str, object]) -> Instrument:
+    shown = row["instrument"]
+    assert isinstance(shown, dict)
+    return linear(
+        category=row["category"],
+        symbol=shown["symbol"],
+        base_coin=shown["baseCoin"],
+        quote_coin=shown["quoteCoin"],
+        settle_coin=shown["settleCoin"],
+        is_trading=shown["status"] == "Trading",
+        tick_size=Decimal(shown["priceFilter"]["tickSize"]),
+    )
+
+
+def _found(ticker: str, exchange: str | None = None, book: SymbolBook | None = None) -> tuple[str, str]:
+    resolved = (book or _book()).resolve(ticker, exchange)
+    assert isinstance(resolved, Instrument), resolved.message
+    return resolved.symbol, resolved.category.value
+
+
+def _refused(ticker: str, exchange: str | None = None, book: SymbolBook | None = None) -> SymbolUnknown:
+    resolved = (book or _book()).resolve(ticker, exchange)
+    assert isinstance(resolved, SymbolUnknown), f"{ticker} is taken for {resolved.symbol}"
+    return resolved
+
+
+@pytest.mark.parametrize(
+    "ticker",
+    [
+        "BTCUSDT.P",
+        "BYBIT:BTCUSDT.P",
+        "BINANCE:BTCUSDT.P",
+        "OKX:BTCUSDT.P",
+        "BINANCE:BTCUSDTPERP",
+        "BTCUSDTPERP",
+        "BTC-USDT-SWAP",
+        "OKX:BTC-USDT-SWAP",
+        "BTC/USDT:USDT",
+        "BTC/USDT",
+        "BYBIT:BTC/USDT:USDT",
+        "BTCUSDT",
+        "BYBIT:BTCUSDT",
+        "BINANCE:BTCUSDT",
+        "BTC-USDT",
+        "BTC_USDT",
+        "BTCUSDT_PERP",
+        "XBTUSDT.P",
+        "btcusdt.p",
+        " bybit:btcusdt.p ",
+    ],
+)
+def test_every_spelling_of_the_usdt_perpetual_means_linear_btcusdt(ticker: str) -> None:
+    assert _found(ticker) == ("BTCUSDT", "linear")
+
+
+@pytest.mark.parametrize(
+    "ticker",
+    [
+        "BTCUSD.P",
+        "BYBIT:BTCUSD.P",
+        "XBTUSD.P",
+        "BITMEX:XBTUSD.P",
+        "BTCUSD",
+        "BYBIT:BTCUSD",
+        "BINANCE:BTCUSD.P",
+        "BINANCE:BTCUSDPERP",
+        "BINANCE:BTCUSD_PERP",
+        "BTC-USD-SWAP",
+        "BTC/USD:BTC",
+        "XBT/USD:XBT",
+        "xbtusd.p",
+    ],
+)
+def test_every_spelling_of_the_coin_settled_perpetual_means_inverse_btcusd(ticker: str) -> None:
+    assert _found(ticker) == ("BTCUSD", "inverse")
+
+
+@pytest.mark.parametrize(
+    "ticker",
+    [
+        "BTCUSDC.P",
+        "BYBIT:BTCUSDC.P",
+        "BINANCE:BTCUSDC.P",
+        "BTCUSDC",
+        "BTCPERP",
+        "BYBIT:BTCPERP",
+        "BTC-USDC-SWAP",
+        "BTC/USDC:USDC",
+    ],
+)
+def test_every_spelling_of_the_usdc_perpetual_means_linear_btcperp(ticker: str) -> None:
+    assert _found(ticker) == ("BTCPERP", "linear")
+
+
+@pytest.mark.parametrize(
+    ("ticker", "exchange"), [("COINBASE:BTCUSD", None), ("BTCUSD", "COINBASE"), ("XBTUSD", "KRAKEN")]
+)
+def test_another_venues_spot_like_inverse_name_is_refused_naming_the_candidates(
+    ticker: str, exchange: str | None
+) -> None:
+    refused = _refused(ticker, exchange)
+    assert refused.candidates == ("BTCPERP", "BTCUSD", "BTCUSDT")
+    assert "BTCUSDT" in refused.message and "BTCUSD or" in refused.message
+
+
+@pytest.mark.parametrize("ticker", ["COINBASE:BTC-USD", "COINBASE:BTC/USD"])
+def test_a_dash_or_slash_does_not_hide_a_spot_name(ticker: str) -> None:
+    assert "BTCUSD" in _refused(ticker).candidates
+
+
+@pytest.mark.parametrize(
+    ("ticker", "exchange"), [("BTCUSD", "BYBIT"), ("BTCUSD", "bybit"), ("BTCUSD", ""), ("BTCUSD", None)]
+)
+def test_the_bare_inverse_name_is_the_exchanges_own(ticker: str, exchange: str | None) -> None:
+    assert _found(ticker, exchange) == ("BTCUSD", "inverse")
+
+
+def test_the_venue_in_the_ticker_counts_more_than_the_exchange_field() -> None:
+    assert _found("BYBIT:BTCUSD", "COINBASE") == ("BTCUSD", "inverse")
+    _refused("COINBASE:BTCUSD", "BYBIT")
+
+
+@pytest.mark.parametrize("ticker", ["BTC/USDT:BTC", "BTC/USD:USDT", "BTC/USD:USDC", "BTC/USDC:USDT"])
+def test_a_settle_coin_that_the_exchange_does_not_settle_in_is_not_ignored(ticker: str) -> None:
+    assert _refused(ticker).candidates
+
+
+@pytest.mark.parametrize(
+    ("ticker", "symbol"),
+    [
+        ("1000PEPEUSDT.P", "1000PEPEUSDT"),
+        ("BINANCE:1000PEPEUSDT.P", "1000PEPEUSDT"),
+        ("1000SHIBUSDT", "SHIB1000USDT"),
+        ("BINANCE:1000SHIBUSDT.P", "SHIB1000USDT"),
+        ("SHIB1000USDT.P", "SHIB1000USDT"),
+        ("1000BONK-USDT-SWAP", "1000BONKUSDT"),
+        ("10000SATSUSDT.P", "10000SATSUSDT"),
+    ],
+)
+def test_the_same_multiplier_matches_wherever_the_venue_puts_it(ticker: str, symbol: str) -> None:
+    assert _found(ticker) == (symbol, "linear")
+
+
+@pytest.mark.parametrize(
+    ("ticker", "near"),
+    [
+        ("PEPEUSDT", "1000PEPEUSDT"),
+        ("PEPEUSDT.P", "1000PEPEUSDT"),
+        ("SHIBUSDT", "SHIB1000USDT"),
+        ("1000SATSUSDT.P", "10000SATSUSDT"),
+        ("1000BTCUSDT", "BTCUSDT"),
+    ],
+)
+def test_another_multiplier_is_refused_naming_the_one_that_there_is(ticker: str, near: str) -> None:
+    refused = _refused(ticker)
+    assert near in refused.candidates
+    assert near in refused.message
+
+
+def test_a_digit_in_a_coins_name_is_no_multiplier() -> None:
+    book = SymbolBook.of([linear(symbol="1INCHUSDT", base_coin="1INCH"), linear(symbol="PERPUSDT", base_coin="PERP")])
+    assert _found("BINANCE:1INCHUSDT.P", book=book)[0] == "1INCHUSDT"
+    assert _found("PERPUSDTPERP", book=book)[0] == "PERPUSDT"
+    _refused("INCHUSDT", book=book)
+
+
+@pytest.mark.parametrize(("ticker", "near"), [("BTCUSTD", "BTCUSDT"), ("BTCEUR", "BTCUSD"), ("ETHPREP", "ETHPERP")])
+def test_an_unknown_symbol_names_the_nearest(ticker: str, near: str) -> None:
+    refused = _refused(ticker)
+    assert near in refused.candidates
+    assert ticker in refused.message and "did you mean" in refused.message
+
+
+@pytest.mark.parametrize(
+    "ticker", ["", ":", "/", ".P", "PERP", "USDT", "BYBIT:", "-SWAP", "/USDT:USDT", "{{ticker}}", "⌘"]
+)
+def test_nonsense_is_refused_and_breaks_nothing(ticker: str) -> None:
+    _refused(ticker)
+
+
+def test_no_name_is_guessed_where_the_coin_has_no_such_perpetual() -> None:
+    book = SymbolBook.of([linear(), usdc()])
+    assert _refused("BTCUSD.P", book=book).candidates == ("BTCPERP", "BTCUSDT")
+
+
+def test_every_listed_perpetual_is_found_by_its_own_name_and_by_tradingviews() -> None:
+    for symbol, instrument in _book().by_symbol.items():
+        assert _book().resolve(symbol) is instrument
+        name = symbol.removesuffix("PERP") + "USDC" if symbol.endswith("PERP") else symbol
+        assert _book().resolve(f"BYBIT:{name}.P") is instrument
+
+
+def test_a_delisted_perpetual_gives_way_to_one_that_trades() -> None:
+    old = linear(symbol="1000SHIBUSDT", is_trading=False)
+    new = linear(symbol="SHIB1000USDT")
+    for listed in ([old, new], [new, old]):
+        assert _found("SHIB1000USDT.P", book=SymbolBook.of(listed))[0] == "SHIB1000USDT"
+
+
+def test_overrides_come_first_in_any_case_and_with_the_venue_in_either_field() -> None:
+    overrides = {"coinbase:btcusd": "BTCUSDT", "MYPEPE": "1000pepeusdt"}
+    book = SymbolBook.of(_book().by_symbol.values(), overrides)
+    assert _found("COINBASE:BTCUSD", book=book)[0] == "BTCUSDT"
+    assert _found("BTCUSD", "COINBASE", book=book)[0] == "BTCUSDT"
+    assert _found("mypepe", book=book)[0] == "1000PEPEUSDT"
+    _refused("KRAKEN:BTCUSD", book=book)
+
+
+def test_an_override_to_a_symbol_that_does_not_exist_is_refused() -> None:
+    book = SymbolBook.of([linear(), inverse()], {"GOLD": "XAUUSDT"})
+    assert "GOLD" in _refused("GOLD", book=book).message
+
+
+def test_the_category_comes_from_the_instrument() -> None:
+    book = SymbolBook.of([linear(), usdc(), inverse()])
+    found = book.resolve("BTC-USD-SWAP")
+    assert isinstance(found, Instrument) and found.category is Category.INVERSE

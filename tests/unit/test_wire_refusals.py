@@ -1,0 +1,64 @@
+"""What Bybit's codes mean."""
+
+from __future__ import annotations
+
+import pytest
+
+from relay.domain.outcome import Refusal
+from relay.exchange.wire import is_uncertain, refusal_of
+
+
+@pytest.mark.parametrize("code", [429, 10000, 10016, 10429])
+def test_a_code_by_which_the_exchange_could_not_tell_is_uncertain(code: int) -> None:
+    assert is_uncertain(code)
+    with pytest.raises(AssertionError):
+        refusal_of(code, "")
+
+
+@pytest.mark.parametrize(
+    ("code", "refusal"),
+    [
+        (10006, Refusal.RATE),
+        (10002, Refusal.CLOCK),
+        (-1, Refusal.CLOCK),
+        (110072, Refusal.ALREADY_THERE),
+        (10014, Refusal.ALREADY_THERE),
+        (110017, Refusal.NOTHING_TO_REDUCE),
+        (110001, Refusal.GONE),
+        (110008, Refusal.GONE),
+        (110010, Refusal.GONE),
+        (110043, Refusal.UNCHANGED),
+        (110025, Refusal.UNCHANGED),
+        (34040, Refusal.UNCHANGED),
+        (110003, Refusal.FINAL),
+        (10001, Refusal.FINAL),
+        (999999, Refusal.FINAL),
+    ],
+)
+def test_a_certain_refusal_is_told_by_its_code(code: int, refusal: Refusal) -> None:
+    assert not is_uncertain(code)
+    assert refusal_of(code, "whatever").refusal is refusal
+
+
+@pytest.mark.parametrize(
+    ("reason", "codes"),
+    [
+        ("EXCHANGE_KEY", (10003, 10004, 10005, 10010, 33004)),
+        ("EXCHANGE_REGION", (403, 10009, 10024)),
+        ("EXCHANGE_BALANCE", (110004, 110007, 110012, 110044, 110045)),
+        ("NOTIONAL_BELOW_MIN", (110094,)),
+        ("EXCHANGE_REFUSED", (110003, 10001, 110072)),
+    ],
+)
+def test_people_get_a_reason_that_names_what_to_mend(reason: str, codes: tuple[int, ...]) -> None:
+    assert {refusal_of(code, "").reason_code for code in codes} == {reason}
+
+
+def test_hedge_mode_is_the_one_refusal_told_by_its_words() -> None:
+    assert refusal_of(10001, "position idx not match position mode").reason_code == "POSITION_MODE_HEDGE"
+    assert refusal_of(110003, "position idx not match position mode").reason_code == "EXCHANGE_REFUSED"
+
+
+def test_bybits_own_code_and_words_are_kept() -> None:
+    refused = refusal_of(110007, "ab not enough for new order", retry_at_ms=7)
+    assert (refused.code, refused.words, refused.retry_at_ms) == (110007, "ab not enough for new order", 7)
