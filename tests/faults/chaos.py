@@ -92,6 +92,7 @@ class Chaos:
                 self._kill_now_and_then()
             self._relay.wait_until_ready()
             signals = self._all_finished()
+            self._paper.control.clear_faults()  # what is read from here on is the judge's own, and must arrive
             return self._judge(signals, int(time.monotonic() - begun_at))
         finally:
             self._relay.kill()
