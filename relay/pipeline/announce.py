@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
+from relay.domain.notice import NoticeKind
 from relay.domain.progress import Finish
 from relay.domain.signal import Signal
 from relay.domain.status import SignalStatus
@@ -13,6 +14,7 @@ from relay.domain.status import SignalStatus
 log = logging.getLogger(__name__)
 
 Listener = Callable[[Signal, str, Finish], None]
+Hearer = Callable[[NoticeKind, str], None]
 
 
 class Announcer:
@@ -22,11 +24,25 @@ class Announcer:
         self._lock = threading.Lock()
         self._waiters: dict[str, list[threading.Event]] = {}
         self._listeners: list[Listener] = []
+        self._hearers: list[Hearer] = []
         self.is_released = False
         """The relay is stopping: nobody waits any more."""
 
     def listen(self, listener: Listener) -> None:
         self._listeners.append(listener)
+
+    def hear(self, hearer: Hearer) -> None:
+        """`hearer` is given what `tell` is; it must be quick and must not raise."""
+        self._hearers.append(hearer)
+
+    def tell(self, kind: NoticeKind, text: str) -> None:
+        """Something that a person should know and that is no signal's outcome: a line, without secrets.
+
+        What the journal's events say (outcomes, fills, halts) is told from there and needs no call.
+        """
+        log.log(logging.INFO if kind is NoticeKind.RUN else logging.WARNING, "%s: %s", kind.value, text)
+        for hearer in self._hearers:
+            hearer(kind, text)
 
     def finished(self, signal: Signal, account: str, finish: Finish) -> None:
         """One account's part of the signal has come to its end; it is in the journal already."""
