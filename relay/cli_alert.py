@@ -2,51 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
+from relay.alerts.messages import FOR_STRATEGIES, SIZED, Kind, as_text, message
 from relay.cli_options import Unusable, one_of
 from relay.cli_output import remark, say
 from relay.cli_send import STAND_IN
 
 if TYPE_CHECKING:
     from relay.settings import Settings
-
-
-class Kind(StrEnum):
-    """`strategy` and `target` are for a strategy's alert; all others for an indicator's or a price alert."""
-
-    STRATEGY = "strategy"
-    TARGET = "target"
-    LONG = "long"
-    SHORT = "short"
-    CLOSE = "close"
-    BUY = "buy"
-    SELL = "sell"
-    REVERSE = "reverse"
-    CANCEL = "cancel"
-    HEARTBEAT = "heartbeat"
-
-
-_TICKER: Final = {"ticker": "{{ticker}}", "exchange": "{{exchange}}"}
-_STRATEGY_FILL: Final = {
-    "market_position": "{{strategy.market_position}}",
-    "market_position_size": "{{strategy.market_position_size}}",
-    "prev_market_position": "{{strategy.prev_market_position}}",
-    "prev_market_position_size": "{{strategy.prev_market_position_size}}",
-    "order_id": "{{strategy.order.id}}",
-    "signal_price": "{{strategy.order.price}}",
-}
-"""The chain of positions shows a lost alert, and tells two fills of one second apart."""
-# `{{timenow}}`, not `{{time}}`: that is when the bar opened, and would make entries look too old.
-_TIME: Final = {"time": "{{timenow}}"}
-_SIZED: Final = (Kind.LONG, Kind.SHORT, Kind.BUY, Kind.SELL)
-_FOR_STRATEGIES: Final = (Kind.STRATEGY, Kind.TARGET)
-_EXAMPLE_QTY: Final = "0.001"
 
 
 @click.command()
@@ -70,26 +36,6 @@ def alert(kind: str, strategy: str | None, with_secret: bool) -> None:
         remark(line)
 
 
-def message(kind: Kind, *, has_default_size: bool = False) -> dict[str, str]:
-    """The message's fields without the secret. `has_default_size`: entries need not bring a size."""
-    if kind is Kind.HEARTBEAT:
-        return {"action": kind.value, **_TIME}
-    if kind is Kind.STRATEGY:
-        own = {"action": "{{strategy.order.action}}", "qty": "{{strategy.order.contracts}}", **_STRATEGY_FILL}
-    elif kind is Kind.TARGET:
-        own = {"action": kind.value, **_STRATEGY_FILL}
-    else:
-        size = {"qty": _EXAMPLE_QTY} if kind in _SIZED and not has_default_size else {}
-        price = {} if kind is Kind.CANCEL else {"signal_price": "{{close}}"}
-        own = {"action": kind.value, **size, **price}
-    return {**_TICKER, **own, **_TIME}
-
-
-def as_text(fields: Mapping[str, str]) -> str:
-    """JSON, a field a line."""
-    return json.dumps(fields, indent=2, ensure_ascii=False)
-
-
 def _real_secret(settings: Settings) -> str:
     if not settings.webhook_secrets:
         raise Unusable(
@@ -106,12 +52,12 @@ def _hints(kind: Kind, port: int, path: str, *, with_secret: bool, has_default_s
     ]
     if not with_secret:
         lines.append(f"Put your webhook secret in the place of {STAND_IN}; --with-secret prints it.")
-    if kind in _FOR_STRATEGIES:
+    if kind in FOR_STRATEGIES:
         lines.append("This is for a strategy's alert: in any other alert its placeholders become empty.")
         lines.append(
             "A strategy's alert that fires more than 15 times in 3 minutes is stopped by TradingView, silently."
         )
-    if kind in _SIZED and not has_default_size:
+    if kind in SIZED and not has_default_size:
         lines.append("`qty` is in coins unless `qty_unit` says otherwise; put your own size there.")
     lines.append(
         "An `id` of your own must be new for each alert; without one, `time` and the fields tell alerts apart."

@@ -13,7 +13,7 @@ from click.testing import Result
 
 from relay.alerts import read, signal_from_kept
 from relay.alerts.wording import PLACEHOLDERS
-from relay.cli_alert import Kind, as_text, message
+from relay.alerts.messages import Kind, as_text, message
 from relay.domain.signal import Action, MarketSide, Signal
 from tests.flow.cli_support import environment, run
 
