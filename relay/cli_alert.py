@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relay.alerts.messages import FOR_STRATEGIES, SIZED, Kind, as_text, message
 from relay.cli_options import Unusable, one_of
 from relay.cli_output import remark, say
 from relay.cli_send import STAND_IN
+from relay.messages import FOR_STRATEGIES, SIZED, Kind, as_text, message
 
 if TYPE_CHECKING:
     from relay.settings import Settings

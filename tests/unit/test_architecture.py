@@ -15,7 +15,7 @@ RANKS = (
     {"errors", "domain"},
     {"settings"},
     {"alerts", "journal", "exchange", "paper", "engine", "notify", "telemetry"}
-    | {"boundary", "paper_child", "local_secrets"},
+    | {"boundary", "paper_child", "local_secrets", "messages"},
     {"pipeline", "upkeep"},
     {"wiring"},
     {"web", "greeting"},

@@ -13,8 +13,8 @@ from click.testing import Result
 
 from relay.alerts import read, signal_from_kept
 from relay.alerts.wording import PLACEHOLDERS
-from relay.alerts.messages import Kind, as_text, message
 from relay.domain.signal import Action, MarketSide, Signal
+from relay.messages import Kind, as_text, message
 from tests.flow.cli_support import environment, run
 
 NOW = datetime(2025, 1, 31, 12, 0, 0, tzinfo=UTC)
