@@ -64,21 +64,20 @@ def wallet_balance(exchange: Exchange, params: Params) -> Answer:
     """wallet-balance.mdx: the coins that are not zero, or those asked for; totals in dollars over all coins."""
     if params.get("accountType") != "UNIFIED":
         return Refusal(code=10001, message="accountType only support UNIFIED.")
-    asked = [coin for coin in str(params.get("coin") or "").split(",") if coin]
+    asked = tuple(coin for coin in str(params.get("coin") or "").split(",") if coin)
+    return exchange.read(lambda state: {"list": [unified(state, asked)]})
 
-    def look(state: State) -> Answer:
-        missing = [Wallet(coin=coin) for coin in asked if coin not in state.wallets]
-        found = [(wallet, *_coin(state, wallet)) for wallet in (*state.wallets.values(), *missing)]
-        rows = [
-            row
-            for wallet, row, _ in found
-            if (wallet.coin in asked if asked else wallet.balance or row["equity"] != "0")
-        ]
-        names = ("equity", "wallet", "profit", "initial", "maintenance")
-        total = {name: sum((amounts[name] for _, _, amounts in found), ZERO) for name in names}
-        return {"list": [{**_totals(total), "coin": rows}]}
 
-    return exchange.read(look)
+def unified(state: State, asked: tuple[str, ...]) -> dict[str, Any]:
+    """The unified wallet's row, here and in the `wallet` stream: totals, and the coins asked for or not empty."""
+    missing = [Wallet(coin=coin) for coin in asked if coin not in state.wallets]
+    found = [(wallet, *_coin(state, wallet)) for wallet in (*state.wallets.values(), *missing)]
+    rows = [
+        row for wallet, row, _ in found if (wallet.coin in asked if asked else wallet.balance or row["equity"] != "0")
+    ]
+    names = ("equity", "wallet", "profit", "initial", "maintenance")
+    total = {name: sum((amounts[name] for _, _, amounts in found), ZERO) for name in names}
+    return {**_totals(total), "coin": rows}
 
 
 def _totals(total: dict[str, Decimal]) -> dict[str, str]:

@@ -91,6 +91,16 @@ class Verifier:
         shown = origin.decode("utf-8", "replace")
         return Refusal(code=10004, message=f"error sign! origin_string[{shown}]")
 
+    def refuse_stream(self, key: str, expires_ms: int, signature: str, now_ms: int) -> Refusal | None:
+        """A stream's sender (wss-authentication.mdx): what is signed is `GET/realtime` and a moment yet to come."""
+        if not hmac.compare_digest(key.encode(), self._credentials.key.encode()):
+            return Refusal(code=10003, message="API key is invalid.")
+        if expires_ms <= now_ms:
+            return Refusal(code=10004, message="Params Error: expires is in the past")
+        if not self._is_signed(f"GET/realtime{expires_ms}".encode(), signature):
+            return Refusal(code=10004, message="error sign!")
+        return None
+
     def _is_signed(self, origin: bytes, signature: str) -> bool:
         if self._public is None:
             wanted = hmac.new(self._credentials.secret.encode(), origin, hashlib.sha256).hexdigest()

@@ -13,6 +13,8 @@
 | `GET /paper/account`, `POST` any of | `{"marginMode", "unifiedMarginStatus", "key": {fields of query-api}, "ipCheck": bool, "expired": bool, "limiter": {"on": bool, "rate": creates a second}, "historyLagMs": n, "balances": {coin: amount}, "positionMode": {symbol: 0 or 3}, "leverage": {symbol: n}}` |
 | `POST /paper/clock` `{"offset_ms": n}` | shifts the exchange's clock; not kept over a restart |
 | `POST /paper/funding` `{"symbol", "rate"}` | settles one funding payment |
+| `GET /paper/streams` | `{"connections": [{"kind": "private", "linear" or "inverse", "topics": […], "mute": bool}], "manners": {…}}` |
+| `POST /paper/streams` any of | `{"cut": true or a kind}`: ends the streams' connections without a word; `{"mute": true or a kind}`: those there are stay open, and say and answer nothing more; `{"manners": {"delay_ms", "jitter_ms", "drop", "duplicate", "seed", "topics": [names], "refuse_auth": bool, "refuse": bool}}`: how events are treated from now on, what is left out as usual: held back, overtaken, lost and told twice (shares from 0 to 1), the key refused, or no stream opened at all |
 | `POST /paper/reset` `{}` | starts over: start balances and prices, no orders, positions, faults or calls |
 """  # noqa: E501 - a table's row is a line
 
@@ -45,9 +47,9 @@ class ControlInvalid(Exception):
 def blueprint(exchange: Exchange) -> Blueprint:
     """The control endpoints of an exchange."""
     routes = Blueprint("control", __name__, url_prefix="/paper")
-    routes.before_request(_only_from_here)
-    routes.register_error_handler(ControlInvalid, _invalid)
-    routes.register_error_handler(FaultInvalid, _invalid)
+    routes.before_request(only_from_here)
+    routes.register_error_handler(ControlInvalid, invalid)
+    routes.register_error_handler(FaultInvalid, invalid)
     for path, method, view in (
         ("/prices", "GET", _prices),
         ("/prices", "PUT", _set_prices),
@@ -70,7 +72,7 @@ def blueprint(exchange: Exchange) -> Blueprint:
     return routes
 
 
-def _only_from_here() -> tuple[Response, int] | None:
+def only_from_here() -> tuple[Response, int] | None:
     """A page in a browser must not steer the exchange: not by name, and not without a preflight."""
     host = (request.host or "").rpartition(":")[0] or request.host
     if request.remote_addr not in LOOPBACK or host not in HOSTS:
@@ -80,7 +82,7 @@ def _only_from_here() -> tuple[Response, int] | None:
     return None
 
 
-def _invalid(error: Exception) -> tuple[Response, int]:
+def invalid(error: Exception) -> tuple[Response, int]:
     return jsonify(error=str(error)), 400
 
 

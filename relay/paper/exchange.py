@@ -38,6 +38,7 @@ class Exchange:
         self.clock_offset_ms = 0
         self.pinned: set[str] = set()
         self.market_is_live = False
+        self.on_reset: Callable[[], object] = lambda: None
         self._lock = threading.RLock()
 
     @property
@@ -91,6 +92,7 @@ class Exchange:
             self.pinned.clear()
             self.faults.clear()
             self.calls.clear()
+            self.on_reset()
 
     def close(self) -> None:
         """For good: an action still on its way waits for the lock until the process ends, and is never answered."""

@@ -15,12 +15,14 @@ from typing import Any
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from relay.paper import account_api, control, market_api, orders_api, positions_api
+from relay.paper import account_api, control, control_streams, market_api, orders_api, positions_api
 from relay.paper.asks import Unreadable
 from relay.paper.exchange import Exchange
 from relay.paper.faults import Fault, FaultKind
 from relay.paper.orders import Refusal
 from relay.paper.orders_api import Answer, Params
+from relay.paper.sockets import WebSocket
+from relay.paper.streams import PATHS, Streams
 
 log = logging.getLogger(__name__)
 Endpoint = Callable[[Exchange, Params], Answer]
@@ -61,7 +63,11 @@ def create_app(exchange: Exchange) -> Flask:
     for methods, table in (("GET", PUBLIC), ("GET", READS), ("POST", WRITES)):
         for path, endpoint in table.items():
             app.add_url_rule(path, path, _view(exchange, path, endpoint), methods=[methods])
+    streams = Streams(exchange)
+    for path, kind in PATHS.items():
+        app.add_url_rule(path, path, _stream(streams, kind), websocket=True)
     app.register_blueprint(control.blueprint(exchange))
+    app.register_blueprint(control_streams.blueprint(streams))
     app.register_error_handler(404, lambda error: _not_found(exchange))
     app.register_error_handler(Exception, lambda error: _failed(exchange, error))
     return app
@@ -79,6 +85,20 @@ def _view(exchange: Exchange, path: str, endpoint: Endpoint) -> Callable[[], Res
         early = None if fault.is_after else _misbehave(exchange, fault)
         response = early or _effect(exchange, path, endpoint, params, payload)
         return (_misbehave(exchange, fault) or response) if fault.is_after else response
+
+    return view
+
+
+def _stream(streams: Streams, kind: str) -> Callable[[], Response]:
+    def view() -> Response:
+        if streams.manners.refuse:
+            return Response(status=503)
+        socket = WebSocket.accept(request.environ)
+        if socket is None:
+            return Response("a WebSocket is wanted here", status=400)
+        streams.serve(socket, kind)
+        request.environ["paper.silent"] = True
+        return Response()
 
     return view
 
