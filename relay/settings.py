@@ -15,6 +15,7 @@ from relay.domain.signal import Level
 from relay.errors import SettingsInvalid
 from relay.settings_fields import Network, Secret
 from relay.settings_hosts import PAPER_KEY, Environment, mismatch, rest_url, stream_url
+from relay.settings_notify import NotifyTarget, notify_targets
 from relay.settings_reader import Reader
 
 __all__ = ["Environment", "LogFormat", "LogLevel", "Secret", "Settings", "Worker", "listen_address", "load_settings"]
@@ -33,7 +34,6 @@ NOT_YET_ENFORCED: Final = (
     "DEFAULT_TAKE_PROFIT",
     "KEEP_DAYS",
     "MAX_LEVERAGE",
-    "NOTIFY_URLS",
     "SENTRY_DSN",
 )
 """Understood, but without effect in this version: who sets one of them relies on it, so the start is refused."""
@@ -96,6 +96,8 @@ class Settings:
     paper_market: str | None
     """Where the paper exchange takes its prices from; None: nowhere."""
     paper_state: Path
+    notify_targets: tuple[NotifyTarget, ...]
+    """Empty: nobody is told of anything."""
     log_level: LogLevel
     log_format: LogFormat
     port: int
@@ -127,7 +129,8 @@ class Settings:
     def secrets(self) -> tuple[Secret, ...]:
         """All that no log may show."""
         single = (self.api_key, self.api_secret, self.admin_token)
-        return (*self.webhook_secrets, *(secret for secret in single if secret is not None))
+        addresses = (secret for target in self.notify_targets for secret in target.secrets)
+        return (*self.webhook_secrets, *(secret for secret in single if secret is not None), *addresses)
 
 
 def load_settings(
@@ -205,7 +208,7 @@ def _running(reader: Reader) -> dict[str, Any]:
     beside = (_sqlite_path(url or default_url) or Path("relay.db")).with_name("paper.db")
     # A platform's log collector reads JSON better; a terminal's reader does not.
     log_format = LogFormat.JSON if reader.text("DYNO") else LogFormat.TEXT
-    for name in ("WEB_CONCURRENCY", "RELAY_CONFIG", "NOTIFY_URLS", "SENTRY_DSN"):
+    for name in ("WEB_CONCURRENCY", "RELAY_CONFIG", "SENTRY_DSN"):
         reader.text(name)
     return {
         "database_url": url,
@@ -213,6 +216,7 @@ def _running(reader: Reader) -> dict[str, Any]:
         "keep_days": reader.read("KEEP_DAYS", fields.whole(1, 36_500), 90),
         "paper_market": reader.read("PAPER_MARKET", fields.host_url_or_off, "https://api.bybit.com"),
         "paper_state": reader.read("PAPER_STATE", Path, beside),
+        "notify_targets": reader.read("NOTIFY_URLS", notify_targets, ()),
         "log_level": reader.read("LOG_LEVEL", fields.choice_of(LogLevel), LogLevel.INFO),
         "log_format": reader.read("LOG_FORMAT", fields.choice_of(LogFormat), log_format),
         "port": reader.read("PORT", fields.whole(0, 65_535), 8000),

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
+from relay import __version__
 from relay.domain.instrument import Category
+from relay.domain.notice import NoticeKind
 from relay.domain.reconciliation import Bounds
 from relay.domain.rounding import plain
 from relay.engine.lanes import Lanes
@@ -17,7 +19,9 @@ from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailab
 from relay.exchange.client import Exchange
 from relay.exchange.market import Hint, Market
 from relay.journal.journal import Journal
+from relay.journal.notices import Notices
 from relay.journal.opening import open_journal
+from relay.notify import open_services
 from relay.pipeline.accept import Intake
 from relay.pipeline.announce import Announcer
 from relay.pipeline.clear import Clearing
@@ -26,6 +30,7 @@ from relay.pipeline.controls import Controls
 from relay.pipeline.execute import Executor
 from relay.pipeline.follow import Follower
 from relay.pipeline.gather import Gatherer
+from relay.pipeline.notices import Notifier
 from relay.pipeline.ports import Account
 from relay.pipeline.preview import Previewer
 from relay.pipeline.run import Runner
@@ -56,6 +61,7 @@ class Parts:
     controls: Controls
     follower: Follower
     upkeep: Upkeep
+    notifier: Notifier
 
 
 class Relay:
@@ -70,6 +76,7 @@ class Relay:
 
     def start(self) -> None:
         """Begin to load, to warm up and to recover, in the background."""
+        self.parts.notifier.start()
         self._starter.start()
 
     def drain(self) -> None:
@@ -85,6 +92,8 @@ class Relay:
             log.warning("some orders were still under way; the journal has them and the next start goes on with them")
         parts.follower.stop()
         parts.upkeep.stop()
+        parts.announcer.tell(NoticeKind.RUN, f"relay {__version__} stopped ({self.settings.environment.value})")
+        parts.notifier.stop()
         parts.journal.close()
         for exchange in parts.exchanges.values():
             exchange.close()
@@ -127,18 +136,20 @@ class Relay:
         for exchange in parts.exchanges.values():
             exchange.warm(4)
         for account in parts.accounts.values():
-            compare_positions(account, parts.journal)
+            for (_, symbol), text in compare_positions(account, parts.journal).items():
+                parts.announcer.tell(NoticeKind.DRIFT, f"{symbol} on {account.name}: {text}")
         if not parts.runner.is_open:
             log.info("%d unfinished signals taken up", parts.runner.recover())
         parts.follower.start()
         parts.upkeep.start()
-        log.info("ready")
+        parts.announcer.tell(NoticeKind.RUN, f"relay {__version__} is ready ({self.settings.environment.value})")
 
 
 def build(settings: Settings, *, wait_for_lock_s: float = 0) -> Relay:
     """A relay from its settings, not yet started. Raises SettingsInvalid and JournalUnavailable."""
     if settings.bybit_url is None:
         raise SettingsInvalid(["BYBIT_URL: the paper exchange is not running; start with `python -m relay serve`"])
+    services = open_services(settings.notify_targets)
     exchange = _exchange(settings, settings.bybit_url)
     journal = open_journal(settings.database_url, wait_for_lock_s=wait_for_lock_s)
     market = Market(hint=_hint(settings))
@@ -149,7 +160,8 @@ def build(settings: Settings, *, wait_for_lock_s: float = 0) -> Relay:
             name=NAME, accounts=(NAME,), secrets=tuple(secret.reveal() for secret in settings.webhook_secrets)
         )
     }
-    return Relay(settings, _assemble(journal, market, {NAME: exchange}, accounts, strategies))
+    notifier = Notifier(notices=Notices(journal.store), services=services)
+    return Relay(settings, _assemble(journal, market, {NAME: exchange}, accounts, strategies, notifier))
 
 
 def _assemble(
@@ -158,8 +170,10 @@ def _assemble(
     exchanges: dict[str, Exchange],
     accounts: dict[str, Account],
     strategies: dict[str, Strategy],
+    notifier: Notifier,
 ) -> Parts:
     announcer, engine = Announcer(), Lanes()
+    announcer.hear(notifier.hear)
     gatherer = Gatherer(journal=journal, market=market)
     executor = Executor(journal=journal, gatherer=gatherer, clearing=Clearing(journal=journal), announcer=announcer)
     runner = Runner(journal=journal, market=market, engine=engine, executor=executor, accounts=accounts)
@@ -177,6 +191,7 @@ def _assemble(
         controls=Controls(journal=journal, intake=intake, runner=runner, accounts=accounts, strategies=strategies),
         follower=Follower(journal=journal, accounts=accounts),
         upkeep=Upkeep(market=market, exchanges=exchanges),
+        notifier=notifier,
     )
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from decimal import Decimal
 
 from relay.domain.instrument import Category
 from relay.domain.rounding import plain
 from relay.journal.journal import Journal
 from relay.pipeline.ports import Account
-
-log = logging.getLogger(__name__)
 
 
 def changed_outside(before: Decimal, now: Decimal) -> str:
@@ -42,5 +39,4 @@ def compare_positions(account: Account, journal: Journal) -> dict[tuple[Category
         before = journal.observe(account.name, category, symbol, now, at_ms=at_ms)
         if before is not None:
             told[category, symbol] = changed_outside(before, now)
-            log.warning("%s on %s: %s", symbol, account.name, told[category, symbol])
     return told

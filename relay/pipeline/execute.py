@@ -9,6 +9,7 @@ from dataclasses import replace
 from relay.boundary import Boundary, passed
 from relay.domain.history import denied, looked_up, sent
 from relay.domain.limits import halt_reason, too_old
+from relay.domain.notice import NoticeKind
 from relay.domain.order import OrderStatus, Reason
 from relay.domain.outcome import Stamp
 from relay.domain.plan import Plan, PlanStatus
@@ -114,8 +115,10 @@ class Executor:
         self, work: Work, plan: Plan, first_attempt: tuple[str, Stamp] | None, finish: Finish | None = None
     ) -> None:
         now_ms = self._now_ms()
+        surprise: tuple[str, ...] = ()
 
         def write(batch: Batch) -> None:
+            nonlocal surprise
             batch.begin(work.signal.id, work.account.name, now_ms=now_ms)
             batch.record_plan(
                 signal_id=work.signal.id,
@@ -125,12 +128,15 @@ class Executor:
                 first_attempt=first_attempt,
                 now_ms=now_ms,
             )
-            batch.add_notes(work.signal.id, (*plan.notes, *self._surprise(batch, work)))
+            surprise = self._surprise(batch, work)
+            batch.add_notes(work.signal.id, (*plan.notes, *surprise))
             if finish is not None:
                 _end(batch, work.signal.id, work.account.name, finish, now_ms)
 
         self._journal.write(write)
         passed(Boundary.PLANNED)
+        for text in surprise:
+            self._announcer.tell(NoticeKind.DRIFT, f"{work.signal.symbol} on {work.account.name}: {text}")
 
     def _surprise(self, batch: Batch, work: Work) -> tuple[str, ...]:
         """A position that is not what it was believed to be; while orders rest, their fills may just not be known."""

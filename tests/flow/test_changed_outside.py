@@ -54,6 +54,6 @@ def test_a_start_tells_what_was_changed_meanwhile_and_leaves_it_alone(
     by_hand(paper, "XRPUSDT", "Sell", "100")
     with caplog.at_level(logging.WARNING), running_relay(tmp_path, paper.url):
         told = [each.getMessage() for each in caplog.records if "changed outside" in each.getMessage()]
-    assert len(told) == 1 and told[0].startswith("XRPUSDT") and "it was 100, and is 0" in told[0]
+    assert len(told) == 1 and told[0].startswith("drift: XRPUSDT") and "it was 100, and is 0" in told[0]
     assert position_of(paper, "XRPUSDT") == "0"
     assert position_of(paper, "ADAUSDT") == "100"
