@@ -117,7 +117,7 @@ def _risk(draft: Draft) -> None:
         draft.ignore(["qty", "qty_unit"], f"`{unit}` sizes an entry; the whole position is closed")
     elif draft.get("reduce_only"):
         draft.refuse("qty_unit", f"`{unit}` sizes an entry; with `reduce_only` use `position_pct`")
-    elif draft.get("stop_loss") is None and not _is_the_strategys_exit(draft):
+    elif "stop_loss" in draft.blanks and not _is_the_strategys_exit(draft):
         draft.need("stop_loss", f"a size in `{unit}` is what the stop loss would cost")
 
 

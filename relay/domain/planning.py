@@ -13,9 +13,10 @@ from relay.domain.legs import orders_of, rounded
 from relay.domain.limits import Entry, sized_refusal, standing_refusal
 from relay.domain.order import Reason, Side
 from relay.domain.plan import Carry, Facts, Need, Plan, PlanStatus
+from relay.domain.risk import order_price
 from relay.domain.rounding import floor_to, plain
 from relay.domain.signal import Action, QtyUnit, Signal
-from relay.domain.sizing import order_price, size_needs, size_of, sizes_of
+from relay.domain.sizing import size_inputs, size_needs, size_of, sizes_of
 
 _ORDERS_NOTHING = (Action.CANCEL, Action.HEARTBEAT, Action.STOPS)
 _FAR_FROM_MIN = 2
@@ -82,7 +83,9 @@ def _near_a_bound(signal: Signal, rules: Rules, instrument: Instrument, referenc
 def plan(signal: Signal, rules: Rules, facts: Facts) -> Plan:
     """What to send for `signal`. Facts named by `needs` must be there; that is the caller's contract."""
     with localcontext(_WIDE):
-        return replace(_plan(signal, rules, facts), inputs=facts.as_inputs())
+        made = _plan(signal, rules, facts)
+        sized = {} if signal.action in _ORDERS_NOTHING else size_inputs(signal, rules, facts)
+        return replace(made, inputs=facts.as_inputs() | sized)
 
 
 def _plan(signal: Signal, rules: Rules, facts: Facts) -> Plan:

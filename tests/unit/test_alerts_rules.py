@@ -161,8 +161,9 @@ def test_a_start_without_a_trailing_stop_is_refused() -> None:
 
 
 @pytest.mark.parametrize("unit", ["risk_pct", "risk_quote"])
-def test_a_size_from_risk_needs_a_stop_loss(unit: str) -> None:
-    assert "is what the stop loss would cost" in problem("stop_loss", ..., qty_unit=unit)
+def test_a_size_from_risk_takes_the_default_stop_loss_but_no_blank_one(unit: str) -> None:
+    assert "is what the stop loss would cost" in problem("stop_loss", "", qty_unit=unit)
+    assert signal(qty_unit=unit).stop_loss is None
     assert signal(qty_unit=unit, stop_loss="1%").stop_loss is not None
     assert "use `position_pct`" in problem("qty_unit", unit, reduce_only=True)
 

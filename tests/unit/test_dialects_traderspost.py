@@ -218,7 +218,6 @@ def test_a_distance_lies_on_its_own_side_of_the_entry() -> None:
         ({"quantityType": "lots", "quantity": 1}, "quantityType", "must be one of"),
         ({"quantityType": "risk_percent"}, "quantityType", "needs a `quantity`"),
         ({"quantityType": "percent_of_position", "quantity": 5}, "quantityType", "goes with `exit`"),
-        ({"quantityType": "risk_percent", "quantity": 1}, "stopLoss", "what the stop loss would cost"),
         ({"quantity": "five"}, "quantity", "must be a number"),
         ({"quantity": -1}, "quantity", "must be 0 or more"),
         ({"quantity": ""}, "quantity", "is empty"),

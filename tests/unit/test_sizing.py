@@ -67,12 +67,6 @@ def test_a_share_of_no_equity_is_nothing_and_never_negative(equity: str, instrum
     assert _quantity("10", "equity_pct", instrument, equity=Decimal(equity), price=Decimal(50000)) == 0
 
 
-@pytest.mark.parametrize("unit", ["margin_pct", "risk_pct", "risk_quote"])
-def test_a_unit_of_a_later_version_is_refused_by_name(unit: str) -> None:
-    reason = _quantity("1", unit, linear(), price=Decimal(1), equity=Decimal(1))
-    assert isinstance(reason, Reason) and reason.code == "NOT_SUPPORTED" and unit in reason.message
-
-
 def test_on_inverse_a_bare_quantity_is_refused_and_told_what_to_say() -> None:
     made = plan(signal("buy", qty=100), rules(), facts(inverse(), p=0))
     assert made.status is PlanStatus.DENIED
@@ -110,13 +104,16 @@ def test_an_entry_without_a_size_takes_the_default_one() -> None:
         ("contracts", False, False),
         ("quote", True, False),
         ("equity_pct", True, True),
+        ("margin_pct", True, True),
+        ("risk_pct", True, True),
+        ("risk_quote", True, True),
         ("position_pct", False, False),
     ],
 )
 def test_a_price_is_asked_for_only_where_the_unit_needs_it(unit: str, on_linear: bool, on_inverse: bool) -> None:
     size = Size(qty=Decimal(1), unit=QtyUnit(unit))
     assert (needs_price(size, is_inverse=False), needs_price(size, is_inverse=True)) == (on_linear, on_inverse)
-    assert needs_equity(size) is (unit == "equity_pct")
+    assert needs_equity(size) is (unit in ("equity_pct", "margin_pct", "risk_pct"))
 
 
 # Whose size counts: the strategy's own can be compared with its position, the user's cannot.

@@ -1,0 +1,47 @@
+"""Whatever the entry, the stop and the grids are: the stop never costs more than was asked."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relay.domain.instrument import Instrument
+from relay.domain.planning import plan
+from tests.builders import facts, inverse, level, linear, rules, signal
+
+_SEARCH = settings(max_examples=200, deadline=None, derandomize=True)
+_INSTRUMENTS = st.sampled_from([linear(), linear(tick_size="0.5", qty_step="0.1", qty_min="0.1"), inverse()])
+_AMOUNTS = st.integers(1, 10**7).map(lambda n: Decimal(n).scaleb(-3))
+_PRICES = st.integers(10_000, 10**9).map(lambda n: Decimal(n).scaleb(-3))
+
+
+@_SEARCH
+@given(
+    instrument=_INSTRUMENTS,
+    action=st.sampled_from(["buy", "sell"]),
+    amount=_AMOUNTS,
+    entry=_PRICES,
+    share=st.integers(1, 9_000).map(lambda n: Decimal(n).scaleb(-4)),
+    unit=st.sampled_from(["risk_pct", "risk_quote"]),
+    is_limit=st.booleans(),
+)
+def test_the_stop_never_costs_more_than_was_asked(
+    instrument: Instrument, action: str, amount: Decimal, entry: Decimal, share: Decimal, unit: str, is_limit: bool
+) -> None:
+    sign = 1 if action == "buy" else -1
+    equity = Decimal("1234.567")
+    limit = {"type": "limit", "price": entry} if is_limit else {}
+    asked = signal(action, qty=amount, qty_unit=unit, stop_loss=level(entry - sign * entry * share), **limit)
+    made = plan(asked, rules(), facts(instrument, p=0, price=entry, equity=equity))
+    at_risk = Fraction(amount) / (Fraction(entry) if instrument.is_inverse else 1)
+    if unit == "risk_pct":
+        at_risk = Fraction(equity) * Fraction(amount) / 100
+    lost = Fraction(0)
+    for order in made.orders:
+        assert order.stop_loss is not None and (entry - order.stop_loss) * sign > 0
+        filled, stop, qty = Fraction(order.price or entry), Fraction(order.stop_loss), Fraction(order.qty)
+        lost += qty * (abs(1 / filled - 1 / stop) if instrument.is_inverse else abs(filled - stop))
+    assert lost <= at_risk
