@@ -42,6 +42,8 @@ class Boundary(StrEnum):
     ORDER_DENIED = "execute.order_denied"
     FINISHED = "execute.finished"
     """What the signal came to is on disk; nobody was told."""
+    LEVERAGE_SENT = "execute.leverage_sent"
+    """The leverage may be set; the entry has not left."""
     CANCEL_SENT = "clear.cancel_sent"
     CANCEL_CONFIRMED = "clear.cancel_confirmed"
 

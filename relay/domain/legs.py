@@ -7,12 +7,15 @@ from decimal import Decimal
 
 from relay.domain.instrument import Instrument
 from relay.domain.intent import Move
+from relay.domain.levels import Levels, profit_price, stop_price
 from relay.domain.order import OrderType, PlannedOrder, Purpose, Side
 from relay.domain.plan import Facts
 from relay.domain.rounding import ceil_to, floor_to, is_on_grid
 from relay.domain.signal import Signal
+from relay.domain.sizing import order_price
 
 _ZERO = Decimal(0)
+_BARE = Levels()
 
 
 def rounded(move: Move, facts: Facts, *, carried: Decimal) -> Move:
@@ -36,8 +39,12 @@ def rounded(move: Move, facts: Facts, *, carried: Decimal) -> Move:
     return replace(move, entry_qty=entry, exit_qty=exit_qty)
 
 
-def orders_of(move: Move, signal: Signal, facts: Facts) -> tuple[PlannedOrder, ...]:
-    """The legs of a rounded move, in the order in which they are sent."""
+def orders_of(move: Move, signal: Signal, facts: Facts, levels: Levels = _BARE) -> tuple[PlannedOrder, ...]:
+    """The legs of a rounded move, in the order in which they are sent. What opens carries `levels`."""
+    return tuple(_with_stops(each, signal, facts, levels) for each in _legs(move, signal, facts))
+
+
+def _legs(move: Move, signal: Signal, facts: Facts) -> tuple[PlannedOrder, ...]:
     instrument = facts.instrument
     most = instrument.largest_order(has_limit=signal.type.has_limit)
     total = move.exit_qty + move.entry_qty
@@ -95,7 +102,7 @@ def _order(leg: int, move: Move, signal: Signal, facts: Facts, *, qty: Decimal, 
     instrument, tick = facts.instrument, facts.instrument.tick_size
     has_limit = signal.type.has_limit and signal.price is not None
     rises = _rises(signal, facts)
-    bare = PlannedOrder(
+    return PlannedOrder(
         leg=leg,
         category=instrument.category,
         symbol=instrument.symbol,
@@ -111,7 +118,6 @@ def _order(leg: int, move: Move, signal: Signal, facts: Facts, *, qty: Decimal, 
         reduce_only=purpose is Purpose.EXIT,
         slippage_pct=signal.slippage_pct if signal.type is OrderType.MARKET else None,
     )
-    return bare if purpose is Purpose.EXIT else _with_stops(bare, signal, tick)
 
 
 def _limit_price(side: Side, price: Decimal | None, tick: Decimal) -> Decimal | None:
@@ -129,16 +135,24 @@ def _rises(signal: Signal, facts: Facts) -> bool | None:
     return signal.trigger_price > facts.price
 
 
-def _with_stops(order: PlannedOrder, signal: Signal, tick: Decimal) -> PlannedOrder:
+def _with_stops(order: PlannedOrder, signal: Signal, facts: Facts, levels: Levels) -> PlannedOrder:
     """The stop loss rides on the entry order, so that no position is ever open without it."""
-    is_long = order.side is Side.BUY
-    stop = signal.stop_loss.value if signal.stop_loss else None
-    profit = signal.take_profits[0].at.value if signal.take_profits else None
+    stop, profit = levels.stop_loss, levels.whole_profit
+    if order.purpose is Purpose.EXIT or (stop is None and profit is None):
+        return order
+    reference = entry_reference(signal, facts)
+    assert reference is not None, "a level needs a price to be measured against"
+    side, tick = order.side, facts.instrument.tick_size
     return replace(
         order,
-        stop_loss=_away(stop, tick, up=not is_long),
-        take_profit=_away(profit, tick, up=is_long),
+        stop_loss=stop_price(stop, side=side, reference=reference, tick=tick) if stop else None,
+        take_profit=profit_price(profit, side=side, reference=reference, tick=tick) if profit else None,
     )
+
+
+def entry_reference(signal: Signal, facts: Facts) -> Decimal | None:
+    """What an entry's levels count from until it has filled: its own price, else the exchange's mark price."""
+    return order_price(signal) or facts.price or facts.reference_price
 
 
 def _away(price: Decimal | None, tick: Decimal, *, up: bool) -> Decimal | None:

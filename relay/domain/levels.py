@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from relay.domain.account import Rules
-from relay.domain.order import Side
-from relay.domain.rounding import ceil_to, floor_to
+from relay.domain.order import Reason, Side
+from relay.domain.rounding import ceil_to, floor_to, plain
 from relay.domain.signal import Level, LevelKind, Signal, TakeProfit
 
 _PERCENT = Decimal(100)
@@ -83,3 +83,24 @@ def trail_distance(level: Level, *, reference: Decimal, tick: Decimal) -> Decima
     """How far a trailing stop follows, in price: at least one tick, rounded away from the position."""
     distance = reference * level.value / _PERCENT if level.kind is LevelKind.PERCENT else level.value
     return max(ceil_to(abs(distance), tick), tick)
+
+
+def wrong_side(
+    levels: Levels, *, side: Side, reference: Decimal, tick: Decimal, price: Decimal | None = None
+) -> Reason | None:
+    """Why the exchange would refuse the levels of a position on `side`, whose price is `price`.
+
+    `price` None: it is the `reference` itself.
+    """
+    price = price or reference
+    stop = levels.stop_loss
+    stands = [("stop_loss", stop_price(stop, side=side, reference=reference, tick=tick), -side.sign)] if stop else []
+    for each in levels.take_profits:
+        stands.append(("take_profit", profit_price(each.at, side=side, reference=reference, tick=tick), side.sign))
+    for name, stand, sign in stands:
+        # A level that rounds to zero would be sent as no level at all.
+        if (stand - price) * sign <= 0 or stand < tick:
+            where = "below" if sign < 0 else "above"
+            message = f"{name} {plain(stand)} must be {where} the price {plain(price)} of a {side.value}"
+            return Reason(code="STOP_WRONG_SIDE", message=message)
+    return None

@@ -10,7 +10,7 @@ from relay.domain.account import Rules
 from relay.domain.instrument import Instrument
 from relay.domain.order import Reason
 from relay.domain.rounding import plain
-from relay.domain.signal import LevelKind, Signal
+from relay.domain.signal import Signal
 
 LEGS_MAX = 50
 """More orders than this for one signal are a mistake in its size, not a wish."""
@@ -72,17 +72,11 @@ def too_old(signal: Signal, rules: Rules, now: datetime) -> Reason | None:
 def _unsupported(signal: Signal, rules: Rules) -> Reason | None:
     """Asked for, understood, and not done by this version: said so instead of an order without it."""
     profits = signal.take_profits
-    levels = [each.at for each in profits] + ([signal.stop_loss] if signal.stop_loss else [])
     asked = {
-        "leverage": signal.leverage is not None,
         "trailing_stop": signal.trailing_stop is not None or signal.trailing_start is not None,
         "valid_for": signal.valid_for_s is not None,
         "several take profits": len(profits) > 1,
         "take profits with a `share` or `then`": any(t.share_pct != 100 or t.moves_stop_to_entry for t in profits),
-        "take_profit or stop_loss as a distance": any(level.kind is not LevelKind.PRICE for level in levels),
-        "DEFAULT_LEVERAGE": rules.default_leverage is not None,
-        "DEFAULT_STOP_LOSS": rules.default_stop_loss is not None and signal.stop_loss is None,
-        "DEFAULT_TAKE_PROFIT": rules.default_take_profit is not None and not profits,
         "DAILY_LOSS_LIMIT": rules.daily_loss_limit is not None,
     }
     missing = [name for name, is_asked in asked.items() if is_asked]

@@ -118,6 +118,8 @@ class PlannedOrder:
     stop_loss: Decimal | None = None
     slippage_pct: Decimal | None = None
     valid_for_s: int | None = None
+    leverage: Decimal | None = None
+    """What the symbol's leverage is set to before the order leaves; None: it stays as it is."""
     exit_qty: Decimal | None = None
     fallback_qty: Decimal | None = None
     replaces_leg: int | None = None

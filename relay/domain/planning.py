@@ -9,7 +9,9 @@ from decimal import ROUND_DOWN, Context, Decimal, localcontext
 from relay.domain.account import Rules
 from relay.domain.instrument import Instrument
 from relay.domain.intent import Move, Nothing, intent_of, only_exits
-from relay.domain.legs import orders_of, rounded
+from relay.domain.legs import entry_reference, orders_of, rounded
+from relay.domain.levels import Levels, levels_of, wrong_side
+from relay.domain.leverage import asked_leverage, leverage_refusal, with_leverage
 from relay.domain.limits import Entry, sized_refusal, standing_refusal
 from relay.domain.order import Reason, Side
 from relay.domain.plan import Carry, Facts, Need, Plan, PlanStatus
@@ -44,11 +46,14 @@ def needs(
         return frozenset()
     wanted = size_needs(signal, rules, instrument)
     has_limits = rules.max_order_notional is not None or rules.max_position_notional is not None
-    has_stops = bool(signal.take_profits) or signal.stop_loss is not None
+    opens = not only_exits(signal)
+    has_levels = opens and not levels_of(signal, rules).is_empty
+    has_leverage = opens and asked_leverage(signal, rules) is not None
     if (
         signal.action not in (Action.BUY, Action.SELL)
         or signal.market_position is not None
-        or has_stops
+        or has_levels
+        or has_leverage
         or has_limits
         or carry is not None
         or standing_refusal(signal, rules, instrument, now=now, halted=halted) is not None
@@ -56,8 +61,8 @@ def needs(
         wanted.add(Need.POSITION)
     else:
         wanted |= _near_a_bound(signal, rules, instrument, reference_price)
-    checks_price = has_limits and not instrument.is_inverse or has_stops and order_price(signal) is None
-    if signal.type.is_conditional or (checks_price and not only_exits(signal)):
+    checks_price = has_limits and not instrument.is_inverse or has_levels and order_price(signal) is None
+    if signal.type.is_conditional or (checks_price and opens):
         wanted.add(Need.PRICE)
     return frozenset(wanted)
 
@@ -120,7 +125,10 @@ def _plan_move(asked: Move, signal: Signal, rules: Rules, facts: Facts, carry: C
     if refused:
         notes = (*notes, f"ENTRY_WITHHELD: {refused.message}")
         refused = Reason(code="ENTRY_WITHHELD", message=f"only the exit was sent: {refused.message}")
-    orders = orders_of(move, signal, facts)
+    orders, leverage_notes = with_leverage(
+        orders_of(move, signal, facts, levels_of(signal, rules)), signal, rules, facts
+    )
+    notes = (*notes, *leverage_notes)
     left = _still_carried(asked, move, carry)
     return Plan(status=PlanStatus.PLANNED, orders=orders, notes=notes, reason=refused, carry=left)
 
@@ -135,6 +143,7 @@ def _still_carried(asked: Move, move: Move, carry: Carry | None) -> Carry | None
 
 def _entry_refusal(move: Move, signal: Signal, rules: Rules, facts: Facts) -> Reason | None:
     standing = standing_refusal(signal, rules, facts.instrument, now=facts.now, halted=facts.halted)
+    standing = standing or leverage_refusal(signal, rules, facts.instrument)
     if standing is not None:
         return standing
     after = None if facts.size is None else abs(facts.size + move.side.sign * (move.exit_qty + move.entry_qty))
@@ -147,7 +156,9 @@ def _entry_refusal(move: Move, signal: Signal, rules: Rules, facts: Facts) -> Re
         market_price=market_price,
         order_max=facts.instrument.largest_order(has_limit=signal.type.has_limit),
     )
-    return sized_refusal(entry, rules, facts.instrument) or _stop_refusal(move, signal, facts)
+    return sized_refusal(entry, rules, facts.instrument) or _level_refusal(
+        move.side, levels_of(signal, rules), signal, facts
+    )
 
 
 def _dearest(side: Side, signal: Signal, market_price: Decimal | None) -> Decimal | None:
@@ -157,24 +168,10 @@ def _dearest(side: Side, signal: Signal, market_price: Decimal | None) -> Decima
     return signal.trigger_price if signal.type.is_conditional else market_price
 
 
-def _stop_refusal(move: Move, signal: Signal, facts: Facts) -> Reason | None:
-    """A stop loss on the losing side of the price only, a take profit on the winning one."""
-    price = order_price(signal) or facts.price or facts.reference_price
-    if price is None:
-        return None
-    tick = facts.instrument.tick_size
-    for name, level, sign in (
-        ("stop_loss", signal.stop_loss, -move.side.sign),
-        ("take_profit", signal.take_profits[0].at if signal.take_profits else None, move.side.sign),
-    ):
-        # A level that rounds to zero would be sent as no level at all.
-        if level is not None and ((level.value - price) * sign <= 0 or level.value < tick):
-            where = "below" if sign < 0 else "above"
-            return Reason(
-                code="STOP_WRONG_SIDE",
-                message=f"{name} {plain(level.value)} must be {where} the price {plain(price)} of a {move.side.value}",
-            )
-    return None
+def _level_refusal(side: Side, levels: Levels, signal: Signal, facts: Facts) -> Reason | None:
+    """A stop loss on the losing side of the price only, take profits on the winning one."""
+    price = entry_reference(signal, facts)
+    return None if price is None else wrong_side(levels, side=side, reference=price, tick=facts.instrument.tick_size)
 
 
 def _nothing_left(

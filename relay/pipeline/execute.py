@@ -3,35 +3,23 @@ before the process dies; what the journal has by then is enough to go on."""
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 
 from relay.boundary import Boundary, passed
-from relay.domain.history import denied, looked_up, sent
+from relay.domain.history import sent
 from relay.domain.limits import halt_reason, too_old
 from relay.domain.notice import NoticeKind
 from relay.domain.order import OrderStatus, Reason
 from relay.domain.outcome import Stamp
 from relay.domain.plan import Plan, PlanStatus
 from relay.domain.progress import AddOrder, Advance, DenyRest, Finish, progress
-from relay.domain.reconciliation import (
-    Drop,
-    GiveUp,
-    LookUp,
-    OrderState,
-    Send,
-    Settled,
-    Wait,
-    after_outcome,
-    next_step,
-)
+from relay.domain.reconciliation import GiveUp, OrderState
 from relay.domain.signal import Signal
 from relay.domain.status import SignalStatus
-from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.journal.execution import Batch
 from relay.journal.journal import Journal
+from relay.pipeline.advance import Advancer
 from relay.pipeline.announce import Announcer
-from relay.pipeline.ask import report_of
 from relay.pipeline.clear import Clearing
 from relay.pipeline.clock import Now, to_ms, utc_now
 from relay.pipeline.compare import changed_outside
@@ -40,8 +28,6 @@ from relay.pipeline.gather import Gathered, Gatherer, NotGathered
 from relay.pipeline.work import Work
 
 _NOW = 0.0
-_WAIT_MAX_S = 1.0
-"""However long there is nothing to send, an entry grows too old meanwhile."""
 
 
 class Executor:
@@ -60,6 +46,7 @@ class Executor:
         self._gatherer = gatherer
         self._clearing = clearing
         self._announcer = announcer
+        self._advancer = Advancer(journal=journal, now=now)
         self._now = now
 
     def step(self, work: Work) -> float | None:
@@ -107,9 +94,15 @@ class Executor:
     def _send_first(self, work: Work, gathered: Gathered) -> float:
         """The plan and the attempt become durable together: one commit before the first order leaves."""
         first = next(iter(work.orders.values()))
+        if first.planned.leverage is not None:
+            self._record(work, gathered.plan, None)
+            return _NOW
         stamp = work.account.exchange.stamp()
         self._record(work, gathered.plan, (first.client_order_id, stamp))
-        return self._place(work, sent(first, stamp), stamp)
+        leaving = sent(first, stamp)
+        work.keep(leaving)
+        work.keep(self._advancer.place(work.account, leaving, stamp))
+        return _NOW
 
     def _record(
         self, work: Work, plan: Plan, first_attempt: tuple[str, Stamp] | None, finish: Finish | None = None
@@ -150,28 +143,12 @@ class Executor:
         return () if before is None or seen.has_resting else (changed_outside(before, size),)
 
     def _advance(self, work: Work, order: OrderState) -> float | None:
-        exchange = work.account.exchange
-        step = next_step(
-            order,
-            now_ms=exchange.now_ms(),
-            bounds=work.account.bounds,
-            held_back=self._held_back(work, order),
-            jitter=random.random(),
-        )
-        match step:
-            case Send(measure_clock=measure):
-                return self._send(work, order, measure_clock=measure)
-            case LookUp():
-                return self._look_up(work, order)
-            case Wait(until_ms=until_ms):
-                return min(max(0.001, (until_ms - exchange.now_ms()) / 1000), _WAIT_MAX_S)
-            case Drop(reason=reason):
-                return self._deny(work, order, reason)
-            case GiveUp(reason=reason):
-                self._finish(work, Finish(status=SignalStatus.ATTENTION, reason=reason))
-                return None
-            case Settled():
-                raise AssertionError("a settled order is not advanced")
+        came_to = self._advancer.step(work.account, order, held_back=self._held_back(work, order))
+        if isinstance(came_to, GiveUp):
+            self._finish(work, Finish(status=SignalStatus.ATTENTION, reason=came_to.reason))
+            return None
+        work.keep(came_to.order)
+        return came_to.again_s
 
     def _held_back(self, work: Work, order: OrderState) -> Reason | None:
         """Why a planned entry may not be sent (again): it has grown too old, or was halted meanwhile."""
@@ -179,50 +156,6 @@ class Executor:
             return None
         halted = self._gatherer.halted(work.account.name)
         return too_old(work.signal, work.account.rules, self._now()) or (halt_reason(halted) if halted else None)
-
-    def _send(self, work: Work, order: OrderState, *, measure_clock: bool) -> float:
-        exchange = work.account.exchange
-        if measure_clock:
-            try:
-                exchange.measure_clock()
-            except (ExchangeUnreachable, ExchangeAnswered):
-                return 1.0
-        stamp = exchange.stamp()
-        self._journal.record_attempt(order.client_order_id, stamp, now_ms=self._now_ms())
-        passed(Boundary.SUBMITTED)
-        return self._place(work, sent(order, stamp), stamp)
-
-    def _place(self, work: Work, order: OrderState, stamp: Stamp) -> float:
-        work.keep(order)
-        outcome = work.account.exchange.place(
-            order.planned, client_order_id=order.client_order_id, stamp=stamp, is_exit=order.is_exit
-        )
-        passed(Boundary.SENT)
-        assert order.last is not None
-        known = after_outcome(order, outcome)
-        self._journal.record_outcome(order.client_order_id, order.last.number, outcome, now_ms=self._now_ms())
-        passed(Boundary.OUTCOME_KEPT)
-        work.keep(known)
-        return _NOW
-
-    def _look_up(self, work: Work, order: OrderState) -> float:
-        exchange = work.account.exchange
-        begun_at_ms = exchange.now_ms()
-        try:
-            report, fills = report_of(exchange, order)
-        except (ExchangeUnreachable, ExchangeAnswered):
-            work.keep(replace(order, look_ups=order.look_ups + 1))
-            return _NOW
-        passed(Boundary.LOOKED_UP)
-        after = looked_up(order, report, begun_at_ms=begun_at_ms)
-        if report is not None:
-            self._journal.record_report(order.client_order_id, report, fills, now_ms=self._now_ms())
-            passed(Boundary.REPORT_KEPT)
-        elif order.last is not None and begun_at_ms > order.last.stamp.dead_at_ms:
-            self._journal.record_absence(order.client_order_id, order.last.number, begun_at_ms=begun_at_ms)
-            passed(Boundary.ABSENCE_KEPT)
-        work.keep(after)
-        return _NOW
 
     def _add(self, work: Work, added: AddOrder) -> float:
         state = work.states_of((added.planned,))[0]
@@ -243,16 +176,10 @@ class Executor:
         work.keep(state)
         return _NOW
 
-    def _deny(self, work: Work, order: OrderState, reason: Reason) -> float:
-        self._journal.settle_order(order.client_order_id, OrderStatus.DENIED, reason, now_ms=self._now_ms())
-        passed(Boundary.ORDER_DENIED)
-        work.keep(denied(order, reason))
-        return _NOW
-
     def _deny_rest(self, work: Work, reason: Reason) -> float:
         for order in tuple(work.orders.values()):
             if order.status is OrderStatus.PLANNED and not order.is_exit:
-                self._deny(work, order, reason)
+                work.keep(self._advancer.deny(order, reason))
         return _NOW
 
     def _finish(self, work: Work, finish: Finish) -> None:

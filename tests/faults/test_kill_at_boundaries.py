@@ -126,6 +126,12 @@ SCENARIOS = (
         status="failed",
     ),
     Scenario(
+        name="an entry that sets the leverage",
+        alert=market("buy", "BNBUSDT.P", "1", leverage="7", stop_loss="10%"),
+        passes=ORDERED | {B.SUBMITTED, B.LEVERAGE_SENT},
+        positions={"BNBUSDT": Decimal(1)},
+    ),
+    Scenario(
         name="nothing to close",
         alert={"action": "close", "ticker": "DOTUSDT.P"},
         passes=PLANNED,

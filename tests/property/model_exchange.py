@@ -106,6 +106,9 @@ class ModelExchange:
     def cancel(self, *, category: Category, symbol: str, client_order_id: str, is_exit: bool = False) -> Outcome:
         return self._request(self._fault(), self.stamp(), lambda: self._cancel(client_order_id))
 
+    def set_leverage(self, *, category: Category, symbol: str, leverage: Decimal) -> Outcome:
+        return self._request(self._fault(), self.stamp(), lambda: Accepted(venue_order_id=""))
+
     def look_up(self, *, category: Category, symbol: str, client_order_id: str) -> OrderReport | None:
         self._ask()
         order = self.orders.get(client_order_id)

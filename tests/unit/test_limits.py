@@ -69,14 +69,11 @@ def test_a_symbol_that_is_not_trading_is_refused() -> None:
 @pytest.mark.parametrize(
     ("asked", "named"),
     [
-        ({"leverage": "5"}, "leverage"),
         ({"trailing_stop": level(100, LevelKind.DISTANCE)}, "trailing_stop"),
         ({"valid_for_s": 60}, "valid_for"),
         ({"take_profits": (profit(60000), profit(70000))}, "several take profits"),
         ({"take_profits": (TakeProfit(at=level(60000), moves_stop_to_entry=True),)}, "take profits"),
         ({"take_profits": (TakeProfit(at=level(60000), share_pct=Decimal(50)),)}, "take profits"),
-        ({"take_profits": (TakeProfit(at=PERCENT),)}, "distance"),
-        ({"stop_loss": PERCENT}, "distance"),
     ],
 )
 def test_what_this_version_does_not_do_is_refused_by_name(asked: dict[str, Any], named: str) -> None:
@@ -87,9 +84,6 @@ def test_what_this_version_does_not_do_is_refused_by_name(asked: dict[str, Any],
 @pytest.mark.parametrize(
     ("configured", "named"),
     [
-        ({"default_leverage": "5"}, "DEFAULT_LEVERAGE"),
-        ({"default_stop_loss": PERCENT}, "DEFAULT_STOP_LOSS"),
-        ({"default_take_profit": PERCENT}, "DEFAULT_TAKE_PROFIT"),
         ({"daily_loss_limit": "100"}, "DAILY_LOSS_LIMIT"),
     ],
 )

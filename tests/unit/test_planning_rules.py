@@ -23,8 +23,11 @@ _HELD_BACK: dict[str, dict[str, Any]] = {
     "symbol not trading": {"instrument": {"is_trading": False}},
     "order limit": {"rules": {"max_order_notional": "1"}},
     "position limit": {"rules": {"max_position_notional": "1"}},
-    "leverage not supported": {"signal": {"leverage": "3"}},
-    "stop as a distance": {"signal": {"stop_loss": Level(kind=LevelKind.PERCENT, value=Decimal(1))}},
+    "leverage over the exchange's": {"signal": {"leverage": "300"}},
+    "leverage over the limit": {"signal": {"leverage": "3"}, "rules": {"max_leverage": "2"}},
+    "stop distance on the wrong side": {
+        "signal": {"stop_loss": Level(kind=LevelKind.PERCENT, value=Decimal(1), sign_given=True)}
+    },
     "stop on the wrong side": {"signal": {"stop_loss": level(50000)}},
     "reduce-only": {"signal": {"reduce_only": True}},
 }

@@ -1,0 +1,147 @@
+"""Bring one order a step further: send it, look it up, or wait; each step is in the journal before the next begins."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+
+from relay.boundary import Boundary, passed
+from relay.domain.history import denied, looked_up, sent
+from relay.domain.order import OrderStatus, Reason
+from relay.domain.outcome import Accepted, NotSent, Refusal, Rejected, Stamp, Unknown
+from relay.domain.reconciliation import (
+    Drop,
+    GiveUp,
+    LookUp,
+    OrderState,
+    Send,
+    Settled,
+    Wait,
+    after_outcome,
+    next_step,
+)
+from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.journal.journal import Journal
+from relay.pipeline.ask import report_of
+from relay.pipeline.clock import Now, to_ms, utc_now
+from relay.pipeline.ports import Account
+
+_WAIT_MAX_S = 1.0
+"""However long there is nothing to send, an entry grows too old meanwhile."""
+_LEVERAGE_AGAIN_S = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advanced:
+    """The order as it is now, and the seconds until there is more to do."""
+
+    order: OrderState
+    again_s: float = 0
+
+
+class Advancer:
+    """The steps of any order; it holds nothing of its own between them."""
+
+    def __init__(self, *, journal: Journal, now: Now = utc_now) -> None:
+        self._journal = journal
+        self._now = now
+
+    def step(self, account: Account, order: OrderState, *, held_back: Reason | None = None) -> Advanced | GiveUp:
+        """`held_back`: why a planned entry may not be sent (again)."""
+        exchange = account.exchange
+        step = next_step(
+            order, now_ms=exchange.now_ms(), bounds=account.bounds, held_back=held_back, jitter=random.random()
+        )
+        match step:
+            case Send(measure_clock=measure):
+                return self._send(account, order, measure_clock=measure)
+            case LookUp():
+                return self._look_up(account, order)
+            case Wait(until_ms=until_ms):
+                return Advanced(
+                    order=order, again_s=min(max(0.001, (until_ms - exchange.now_ms()) / 1000), _WAIT_MAX_S)
+                )
+            case Drop(reason=reason):
+                return Advanced(order=self.deny(order, reason))
+            case GiveUp():
+                return step
+            case Settled():
+                raise AssertionError("a settled order is not advanced")
+
+    def place(self, account: Account, order: OrderState, stamp: Stamp) -> OrderState:
+        """Send an order whose attempt is in the journal already."""
+        outcome = account.exchange.place(
+            order.planned, client_order_id=order.client_order_id, stamp=stamp, is_exit=order.is_exit
+        )
+        passed(Boundary.SENT)
+        assert order.last is not None
+        self._journal.record_outcome(order.client_order_id, order.last.number, outcome, now_ms=self._now_ms())
+        passed(Boundary.OUTCOME_KEPT)
+        return after_outcome(order, outcome)
+
+    def deny(self, order: OrderState, reason: Reason) -> OrderState:
+        """Never to be sent (again), and certainly without effect."""
+        self._journal.settle_order(order.client_order_id, OrderStatus.DENIED, reason, now_ms=self._now_ms())
+        passed(Boundary.ORDER_DENIED)
+        return denied(order, reason)
+
+    def _send(self, account: Account, order: OrderState, *, measure_clock: bool) -> Advanced:
+        exchange = account.exchange
+        if measure_clock and not _measured(account):
+            return Advanced(order=order, again_s=1.0)
+        if not order.attempts and (not_ready := self._set_leverage(account, order)):
+            return not_ready
+        stamp = exchange.stamp()
+        self._journal.record_attempt(order.client_order_id, stamp, now_ms=self._now_ms())
+        passed(Boundary.SUBMITTED)
+        return Advanced(order=self.place(account, sent(order, stamp), stamp))
+
+    def _set_leverage(self, account: Account, order: OrderState) -> Advanced | None:
+        """None: it is as it should be. An answer that got lost costs nothing: setting it again changes nothing."""
+        planned = order.planned
+        if planned.leverage is None:
+            return None
+        outcome = account.exchange.set_leverage(
+            category=planned.category, symbol=planned.symbol, leverage=planned.leverage
+        )
+        passed(Boundary.LEVERAGE_SENT)
+        match outcome:
+            case Accepted() | Rejected(refusal=Refusal.UNCHANGED):
+                return None
+            case Rejected(refusal=Refusal.CLOCK):
+                _measured(account)
+                return Advanced(order=order, again_s=_LEVERAGE_AGAIN_S)
+            case Unknown() | NotSent() | Rejected(refusal=Refusal.RATE):
+                return Advanced(order=order, again_s=_LEVERAGE_AGAIN_S)
+            case Rejected():
+                words = f"the leverage could not be set: {outcome.words} (Bybit's code {outcome.code})"
+                return Advanced(order=self.deny(order, Reason(code=outcome.reason_code, message=words)))
+
+    def _look_up(self, account: Account, order: OrderState) -> Advanced:
+        exchange = account.exchange
+        begun_at_ms = exchange.now_ms()
+        try:
+            report, fills = report_of(exchange, order)
+        except (ExchangeUnreachable, ExchangeAnswered):
+            return Advanced(order=replace(order, look_ups=order.look_ups + 1))
+        passed(Boundary.LOOKED_UP)
+        after = looked_up(order, report, begun_at_ms=begun_at_ms)
+        if report is not None:
+            self._journal.record_report(order.client_order_id, report, fills, now_ms=self._now_ms())
+            passed(Boundary.REPORT_KEPT)
+        elif order.last is not None and begun_at_ms > order.last.stamp.dead_at_ms:
+            self._journal.record_absence(order.client_order_id, order.last.number, begun_at_ms=begun_at_ms)
+            passed(Boundary.ABSENCE_KEPT)
+        return Advanced(order=after)
+
+    def _now_ms(self) -> int:
+        return to_ms(self._now())
+
+
+def _measured(account: Account) -> bool:
+    """Whether the exchange's clock could be measured anew."""
+    try:
+        account.exchange.measure_clock()
+    except (ExchangeUnreachable, ExchangeAnswered):
+        return False
+    return True
