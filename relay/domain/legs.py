@@ -10,9 +10,9 @@ from relay.domain.intent import Move
 from relay.domain.levels import Levels, profit_price, stop_price
 from relay.domain.order import OrderType, PlannedOrder, Purpose, Side
 from relay.domain.plan import Facts
+from relay.domain.risk import order_price
 from relay.domain.rounding import ceil_to, floor_to, is_on_grid
 from relay.domain.signal import Signal
-from relay.domain.sizing import order_price
 
 _ZERO = Decimal(0)
 _BARE = Levels()
