@@ -53,6 +53,7 @@ class Parts:
     market: Market
     exchanges: dict[str, Exchange]
     accounts: dict[str, Account]
+    strategies: dict[str, Strategy]
     engine: Lanes
     announcer: Announcer
     runner: Runner
@@ -97,6 +98,15 @@ class Relay:
         parts.journal.close()
         for exchange in parts.exchanges.values():
             exchange.close()
+
+    @property
+    def environment(self) -> str:
+        """Of the relay as a whole, for people: the most serious of its accounts'."""
+        return self.settings.environment.value
+
+    def environment_of(self, account: str) -> str:
+        """Of one account, for people."""
+        return self.settings.environment.value
 
     def missing(self) -> dict[str, str]:
         """What is not ready, each part with the reason; empty when alerts are executed at once."""
@@ -183,6 +193,7 @@ def _assemble(
         market=market,
         exchanges=exchanges,
         accounts=accounts,
+        strategies=strategies,
         engine=engine,
         announcer=announcer,
         runner=runner,

@@ -15,5 +15,13 @@ def new_signal_id(now_ms: int) -> str:
     Ids of later milliseconds sort after earlier ones.
     """
     assert 0 <= now_ms < 1 << 48, f"not Unix milliseconds: {now_ms}"
-    number = now_ms << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
+    return _spelled(now_ms << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS))
+
+
+def first_id_at(at_ms: int) -> str:
+    """The smallest id of that millisecond: ids of signals that came then or later do not sort before it."""
+    return _spelled(at_ms << _RANDOM_BITS)
+
+
+def _spelled(number: int) -> str:
     return "".join(_ALPHABET[number >> shift & 31] for shift in range((_LENGTH - 1) * 5, -1, -5))

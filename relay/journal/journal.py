@@ -244,9 +244,10 @@ class Journal:
         limit: int = 50,
         cursor: str | None = None,
         attention_first: bool = False,
+        text: str | None = None,
     ) -> SignalPage:
         """The latest first, each in full. ValueError if `cursor` is not one of an earlier page of the same list."""
-        which = SignalFilter(strategy=strategy, account=account, symbol=symbol, status=status)
+        which = SignalFilter(strategy=strategy, account=account, symbol=symbol, status=status, text=text)
         with self.store.read() as connection:
             return queries.find_signals(connection, which, limit=limit, cursor=cursor, attention_first=attention_first)
 

@@ -11,6 +11,7 @@ from sqlalchemy import Column, Connection, Row, Select, exists, func, select
 
 from relay.domain.order import OrderStatus
 from relay.domain.status import SignalStatus
+from relay.journal.pages import has_text
 from relay.journal.records import SignalPage
 from relay.journal.shown import shown_order, shown_signal
 from relay.journal.tables import IS_OPEN, OPEN_STATUSES, assignments, events, orders, plans, signals
@@ -27,6 +28,8 @@ class SignalFilter:
     account: str | None = None
     symbol: str | None = None
     status: SignalStatus | None = None
+    text: str | None = None
+    """Somewhere in the alert, the ticker, the id or the reason, among the newest signals."""
 
 
 def find_signals(
@@ -36,6 +39,8 @@ def find_signals(
     limit = max(1, min(limit, MAX_LIMIT))
     in_attention, before_seq = _read_cursor(cursor)
     asked = _matching(which)
+    if which.text is not None:
+        asked = asked.where(has_text(connection, which.text))
     if not attention_first or which.status is not None:
         rows = connection.execute(_page(asked, before_seq, limit + 1)).all()
         return _as_page(connection, rows, limit)

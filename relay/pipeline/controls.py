@@ -8,10 +8,13 @@ from collections.abc import Mapping
 
 from relay.alerts.authenticate import Credentials
 from relay.domain.instrument import Category
+from relay.domain.outcome import Accepted, NotSent, Refusal, Rejected, Unknown
 from relay.domain.status import SignalStatus
 from relay.journal.ids import new_signal_id
 from relay.journal.journal import Journal
-from relay.pipeline.accept import Intake, Receipt, Rejected
+from relay.journal.records import OrderRecord
+from relay.pipeline import accept
+from relay.pipeline.accept import Intake, Receipt
 from relay.pipeline.clock import Now, to_ms, utc_now
 from relay.pipeline.gather import HALT
 from relay.pipeline.ports import Account
@@ -86,21 +89,44 @@ class Controls:
         waiting = [each.signal for each in self._journal.unfinished() if each.account == account]
         return {(each.category, each.symbol) for each in waiting if each.category is not None and each.symbol}
 
-    def _close(self, account: str, strategy: Strategy, category: Category, symbol: str, by: str) -> Receipt:
+    def _close(
+        self, account: str, strategy: Strategy, category: Category, symbol: str, by: str, word: str = "flatten"
+    ) -> Receipt:
         ticker = f"BYBIT:{symbol}" if symbol.endswith("PERP") else f"BYBIT:{symbol}.P"
         alert = {
             "action": "close",
             "ticker": ticker,
             "account": account,
-            "id": f"flatten-{new_signal_id(to_ms(self._now()))}",
-            "comment": f"flatten, asked for by {by}",
+            "id": f"{word}-{new_signal_id(to_ms(self._now()))}",
+            "comment": f"{word}, asked for by {by}",
         }
         proof = Credentials(header_secret=strategy.secrets[0])
         try:
             return self._intake.take(json.dumps(alert).encode(), strategy=strategy.name, credentials=proof)
-        except Rejected as rejected:
-            log.error("flatten cannot close %s %s on %s: %s", category.value, symbol, account, rejected.error)
+        except accept.Rejected as rejected:
+            log.error("%s cannot close %s %s on %s: %s", word, category.value, symbol, account, rejected.error)
             return Receipt(signal_id=rejected.signal_id, status=SignalStatus.REJECTED, is_duplicate=False)
+
+    def close(self, account: str, category: Category, symbol: str, *, by: str) -> Receipt:
+        """Close one position, like an alert's `close`: a signal of its own. Raises JournalUnavailable."""
+        strategy = next(each for each in self._strategies.values() if account in each.accounts)
+        return self._close(account, strategy, category, symbol, by, word="close")
+
+    def cancel_order(self, order: OrderRecord, *, by: str) -> str | None:
+        """Cancel one of the relay's own resting orders; its end is followed like any other. Why it could not be."""
+        planned = order.state.planned
+        outcome = self._accounts[order.account].exchange.cancel(
+            category=planned.category, symbol=planned.symbol, client_order_id=order.state.client_order_id
+        )
+        told = {"client_order_id": order.state.client_order_id, "by": by}
+        self._journal.event(order.signal_id, "cancel_asked_for", told, now_ms=to_ms(self._now()))
+        match outcome:
+            case Accepted() | Rejected(refusal=Refusal.GONE):
+                return None
+            case Rejected(words=words):
+                return f"the exchange refused: {words}"
+            case Unknown(why=why) | NotSent(why=why):
+                return f"whether it is cancelled is not known yet: {why}"
 
     def retry(self, signal_id: str) -> int:
         """Open a finished signal again, with a new plan. The number of its new generation.

@@ -6,11 +6,10 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from relay.settings import Settings, load_settings
-from relay.web import headers, problems, receipts
+from relay.web import headers, pages, problems, receipts
 from relay.web.account_api import account_api
 from relay.web.api import api
 from relay.web.health import health
-from relay.web.pages import pages
 from relay.web.runtime import EXTENSION
 from relay.web.webhook import webhook
 from relay.wiring import Relay, build
@@ -23,15 +22,17 @@ def create_app(settings: Settings | None = None, *, relay: Relay | None = None) 
     """
     if relay is None:
         relay = build(settings or load_settings(needs_webhook_secret=True))
-    app = Flask(__name__, static_folder=None, template_folder=None)
+    app = Flask(__name__, static_folder=None)
     # An address is answered as it is, never with a redirect: a redirect would show the secret in a path again.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.extensions[EXTENSION] = relay
     for init_app in (problems.init_app, headers.init_app, receipts.init_app):
         init_app(app)
-    for blueprint in (webhook, api, account_api, health, pages):
+    for blueprint in (webhook, api, account_api, health):
         app.register_blueprint(blueprint)
+    token = relay.settings.admin_token
+    pages.init_app(app, token.reveal() if token else None)
     if proxies := relay.settings.trusted_proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=0)  # type: ignore[method-assign]
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]
     return app

@@ -39,3 +39,16 @@ class FailureLimit:
             if len(self._failures) > self._sources_max:
                 self._failures.popitem(last=False)
         return since + self._window_s - now if count >= self._most else None
+
+    def blocked_s(self, source: str) -> float | None:
+        """In how many seconds the source may try again; None: now. Counts nothing."""
+        now = self._monotonic()
+        with self._lock:
+            since, count = self._failures.get(source, (now, 0))
+        left_s = since + self._window_s - now
+        return left_s if count >= self._most and left_s > 0 else None
+
+    def forget(self) -> None:
+        """Everybody starts anew."""
+        with self._lock:
+            self._failures.clear()

@@ -6,6 +6,7 @@ from typing import Final
 
 from flask import current_app
 
+from relay.journal.looks import Looks
 from relay.wiring import Parts, Relay
 
 EXTENSION: Final = "relay"
@@ -20,3 +21,8 @@ def current_relay() -> Relay:
 
 def current_parts() -> Parts:
     return current_relay().parts
+
+
+def current_looks() -> Looks:
+    """What the pages read of the journal."""
+    return Looks(current_parts().journal)

@@ -10,7 +10,7 @@ import requests
 from relay.errors import SettingsInvalid
 from relay.settings import Settings
 from relay.web import create_app
-from tests.relay_server import ADMIN_TOKEN, WEBHOOK_SECRET, RelayServer
+from tests.relay_server import ADMIN_TOKEN, WEBHOOK_SECRET, RelayServer, cold_relay
 
 
 def test_healthz_is_alive_whatever_else_is_missing(cold: RelayServer) -> None:
@@ -31,16 +31,29 @@ def test_readyz_is_503_with_what_is_missing_and_why(cold: RelayServer) -> None:
     assert all(isinstance(why, str) and why for why in answer.json()["missing"].values())
 
 
-def test_the_front_page_tells_the_environment_and_readiness_and_no_secret(
-    relay: RelayServer, cold: RelayServer
-) -> None:
-    page = relay.request("GET", "/")
-    assert page.status_code == 200 and page.headers["Content-Type"].startswith("text/html")
-    assert "paper" in page.text and "Ready" in page.text
-    assert "Not ready" in cold.request("GET", "/").text
+def test_the_pages_are_behind_a_password_and_tell_no_secret(relay: RelayServer, cold: RelayServer) -> None:
     for server in (relay, cold):
-        text = server.request("GET", "/").text
-        assert WEBHOOK_SECRET not in text and ADMIN_TOKEN not in text
+        for path in ("/", "/signals", "/performance", "/builder", "/setup", "/act/halt", "/live/overview"):
+            answer = server.request("GET", path, allow_redirects=False)
+            assert answer.status_code == 302 and answer.headers["Location"].startswith("/login"), path
+        page = server.request("GET", "/")
+        assert page.status_code == 200 and page.headers["Content-Type"].startswith("text/html")
+        assert "PAPER" in page.text
+        assert WEBHOOK_SECRET not in page.text and ADMIN_TOKEN not in page.text
+        assert "'unsafe-" not in page.headers["Content-Security-Policy"]
+
+
+def test_a_form_without_its_token_does_nothing(relay: RelayServer) -> None:
+    with requests.Session() as browser:
+        assert browser.post(f"{relay.url}/login", data={"password": ADMIN_TOKEN}, timeout=15).status_code == 400
+        assert browser.post(f"{relay.url}/act/halt", timeout=15, allow_redirects=False).status_code == 302
+    assert [each["halted"] for each in relay.api("accounts")["accounts"]] == [False]
+
+
+def test_without_an_admin_token_the_pages_are_closed_and_say_so(tmp_path: Path) -> None:
+    with cold_relay(tmp_path, ADMIN_TOKEN="") as server:
+        page = server.request("GET", "/")
+        assert "no <code>ADMIN_TOKEN</code> is set" in page.text and "<form" not in page.text
 
 
 def test_an_unknown_address_is_404_in_json_and_is_not_repeated(cold: RelayServer) -> None:

@@ -1,0 +1,82 @@
+"""The pages: server-rendered, behind a password, with nothing that comes from elsewhere."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from flask import Flask, Response, request, send_from_directory, url_for
+
+from relay.web.pages import access, glance, words
+from relay.web.pages.access import is_logged_in
+from relay.web.pages.act import act
+from relay.web.pages.builder import builder
+from relay.web.pages.overview import overview
+from relay.web.pages.performance import performance
+from relay.web.pages.setup import setup
+from relay.web.pages.signals import signals
+from relay.web.runtime import current_relay
+
+_STATIC: Final = Path(__file__).parent.parent / "static"
+_YEAR_S: Final = 31_536_000
+_NAVIGATION: Final = (
+    ("/", "Overview"),
+    ("/signals", "Signals"),
+    ("/performance", "Performance"),
+    ("/builder", "Alert builder"),
+    ("/setup", "Set-up"),
+)
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'"
+)
+
+
+def init_app(app: Flask, token: str | None) -> None:
+    """`token`: the admin token, the pages' password; None: they are closed."""
+    access.init_app(app, token)
+    glance.init_app(app)
+    words.init_app(app)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    for blueprint in (overview, signals, performance, builder, setup, act):
+        app.register_blueprint(blueprint)
+    app.register_blueprint(access.access)
+    app.add_url_rule("/static/<path:name>", "static", _static)
+    app.context_processor(_everywhere)
+    app.after_request(_policy)
+
+
+def _everywhere() -> dict[str, Any]:
+    """What every template has."""
+    return {
+        "environment": current_relay().environment,
+        "is_inside": is_logged_in(),
+        "navigation": _NAVIGATION,
+        "here": "/" + request.path.strip("/").partition("/")[0],
+        "static": _address,
+    }
+
+
+def _policy(response: Response) -> Response:
+    if response.mimetype == "text/html":
+        response.headers["Content-Security-Policy"] = _POLICY
+        response.headers["Referrer-Policy"] = "same-origin"
+    return response
+
+
+def _address(name: str) -> str:
+    """With what the file holds in its address, so a browser may keep it for good."""
+    return url_for("static", name=name, v=_mark(name))
+
+
+@cache
+def _mark(name: str) -> str:
+    return hashlib.sha256((_STATIC / name).read_bytes()).hexdigest()[:12]
+
+
+def _static(name: str) -> Response:
+    response = send_from_directory(_STATIC, name, max_age=_YEAR_S)
+    response.headers["Cache-Control"] = f"public, max-age={_YEAR_S}, immutable"
+    return response

@@ -1,0 +1,195 @@
+"""What changes something: each asks once, says in numbers what it will do, and is written down with who asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, abort, flash, redirect, render_template, request
+from flask.typing import ResponseReturnValue
+
+from relay.domain.instrument import Category
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, RelayError, SignalNotRetryable
+from relay.web.pages.access import require_login
+from relay.web.pages.glance import all_positions
+from relay.web.pages.words import number
+from relay.web.runtime import current_parts
+from relay.web.sources import source
+
+act = Blueprint("act", __name__, url_prefix="/act")
+act.before_request(require_login)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What would be done. `lines`: each thing it comes to; `fields` go back with the yes."""
+
+    title: str
+    lines: list[str]
+    button: str
+    back: str = "/"
+    fields: dict[str, str] | None = None
+    choice: tuple[str, str] | None = None
+    """A box to tick: its name and its words."""
+
+
+def _by() -> str:
+    return f"pages ({source()})"
+
+
+def _ask(question: Question) -> str:
+    return render_template("confirm.html", question=question)
+
+
+@act.get("/halt")
+def ask_halt() -> str:
+    names = ", ".join(sorted(current_parts().accounts))
+    resting = len(current_parts().journal.open_orders())
+    lines = [
+        f"No new entry goes out on {names}, restarts included, until somebody resumes.",
+        "Exits go on: closes, reductions, the exit part of a flip.",
+        f"{resting} order{'s' if resting != 1 else ''} of the relay that may rest at the exchange stay there.",
+    ]
+    return _ask(Question(title="Halt all entries?", lines=lines, button="Halt entries"))
+
+
+@act.post("/halt")
+def halt() -> ResponseReturnValue:
+    current_parts().controls.halt(by=_by())
+    return _done("Halted: no new entries. Exits go on.")
+
+
+@act.get("/resume")
+def ask_resume() -> str:
+    lines = ["New entries go out again on every account. Alerts that were denied meanwhile stay denied."]
+    return _ask(Question(title="Allow entries again?", lines=lines, button="Resume"))
+
+
+@act.post("/resume")
+def resume() -> ResponseReturnValue:
+    current_parts().controls.resume(by=_by())
+    return _done("Resumed: new entries go out again.")
+
+
+@act.get("/flatten")
+def ask_flatten() -> str:
+    positions, problems = all_positions(fresh=True)
+    lines = ["Entries are halted first, on every account."]
+    lines += [f"{_side(each)} of {each['symbol']} on {each['account']} is closed at market." for each in positions]
+    lines += ["The relay’s resting orders of these symbols are cancelled."]
+    lines += [f"What is open on {problem} cannot be read just now." for problem in problems]
+    if not positions and not problems:
+        lines.append("No position is open just now.")
+    choice = ("everything", "Close also what the relay has not opened")
+    return _ask(Question(title="Flatten?", lines=lines, button="Halt, cancel and close", choice=choice))
+
+
+@act.post("/flatten")
+def flatten() -> ResponseReturnValue:
+    everything = request.form.get("everything") == "1"
+    receipts = _try(lambda: current_parts().controls.flatten(everything=everything, by=_by()))
+    if receipts is None:
+        return redirect("/")
+    return _done(f"Halted, and {len(receipts)} symbol{'s are' if len(receipts) != 1 else ' is'} being closed.")
+
+
+@act.get("/close")
+def ask_close() -> str:
+    account, category, symbol = _where(request.args)
+    positions, _ = all_positions(fresh=True)
+    open_ = [each for each in positions if (each["account"], each["symbol"]) == (account, symbol)]
+    lines = [
+        f"{_side(each)} of {symbol} on {account} is closed at market; its entry: {number(each['avg_price'])}."
+        for each in open_
+    ]
+    lines += ["The relay’s resting orders of the symbol are cancelled first."]
+    if not open_:
+        lines.insert(0, f"Nothing of {symbol} is open on {account} just now.")
+    fields = {"account": account, "category": category.value, "symbol": symbol}
+    return _ask(Question(title=f"Close {symbol}?", lines=lines, button="Close position", fields=fields))
+
+
+@act.post("/close")
+def close() -> ResponseReturnValue:
+    account, category, symbol = _where(request.form)
+    receipt = current_parts().controls.close(account, category, symbol, by=_by())
+    return redirect(f"/signals/{receipt.signal_id}")
+
+
+@act.get("/cancel")
+def ask_cancel() -> str:
+    order = current_parts().journal.order(request.args.get("order", ""))
+    if order is None:
+        abort(404)
+    planned = order.state.planned
+    price = f" at {number(planned.price)}" if planned.price is not None else ""
+    lines = [f"{planned.side.value} {number(planned.qty)} {planned.symbol}{price} on {order.account} is cancelled."]
+    fields = {"order": order.state.client_order_id}
+    back = f"/signals/{order.signal_id}"
+    return _ask(Question(title="Cancel this order?", lines=lines, button="Cancel order", fields=fields, back=back))
+
+
+@act.post("/cancel")
+def cancel() -> ResponseReturnValue:
+    order = current_parts().journal.order(request.form.get("order", ""))
+    if order is None:
+        abort(404)
+    problem = current_parts().controls.cancel_order(order, by=_by())
+    flash(problem or "The exchange has taken the cancellation; the order's end follows in a moment.")
+    return redirect(f"/signals/{order.signal_id}")
+
+
+@act.get("/retry")
+def ask_retry() -> str:
+    signal_id = request.args.get("signal", "")
+    signal = current_parts().journal.signal(signal_id)
+    if signal is None:
+        abort(404)
+    lines = [
+        f"{signal['action']} {signal['symbol'] or ''} is planned anew, from the account as it is now, and sent.",
+        "It is refused unless nothing of it can have reached the exchange.",
+    ]
+    fields = {"signal": signal_id}
+    back = f"/signals/{signal_id}"
+    return _ask(Question(title="Retry this signal?", lines=lines, button="Retry", fields=fields, back=back))
+
+
+@act.post("/retry")
+def retry() -> ResponseReturnValue:
+    signal_id = request.form.get("signal", "")
+    if current_parts().journal.signal(signal_id) is None:
+        abort(404)
+    try:
+        current_parts().controls.retry(signal_id)
+        flash("Opened again.")
+    except SignalNotRetryable as error:
+        flash(f"Not opened again: {error}")
+    return redirect(f"/signals/{signal_id}")
+
+
+def _side(position: dict[str, Any]) -> str:
+    return f"A {position['side']} of {number(position['size'])}"
+
+
+def _where(given: Any) -> tuple[str, Category, str]:
+    account, symbol = given.get("account", ""), given.get("symbol", "")
+    if account not in current_parts().accounts or not symbol:
+        abort(404)
+    try:
+        return account, Category(given.get("category", "")), symbol
+    except ValueError:
+        abort(404)
+
+
+def _try(ask: Callable[[], Any]) -> Any:
+    try:
+        return ask()
+    except (ExchangeUnreachable, ExchangeAnswered, RelayError) as error:
+        flash(f"Entries are halted, but not everything could be closed: {error}")
+        return None
+
+
+def _done(words: str) -> ResponseReturnValue:
+    flash(words)
+    return redirect("/")

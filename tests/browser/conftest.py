@@ -1,0 +1,90 @@
+"""One real Chromium for all tests of the pages, and a relay with something to show."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
+
+from tests.paper_server import PaperServer
+from tests.relay_server import ADMIN_TOKEN, RelayServer, running_relay
+
+DEADLINE_MS = 20_000
+expect.set_options(timeout=DEADLINE_MS)
+_FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+]
+
+
+def _chromium() -> str:
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        if os.environ.get("RELAY_BROWSER") == "required":
+            pytest.fail("there is no Chromium here, and RELAY_BROWSER=required says that there must be one")
+        pytest.skip("no Chromium here: install the package `chromium`, or name one in CHROMIUM")
+    return found
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    _chromium()
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    launched = playwright.chromium.launch(executable_path=_chromium(), args=_FLAGS)
+    yield launched
+    launched.close()
+
+
+@pytest.fixture(scope="session")
+def paper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperServer]:
+    server = PaperServer(tmp_path_factory.mktemp("paper"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def relay(paper: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayServer]:
+    with running_relay(tmp_path_factory.mktemp("relay"), paper.url) as server:
+        yield server
+
+
+@pytest.fixture
+def context(browser: Browser, relay: RelayServer) -> Iterator[BrowserContext]:
+    opened = browser.new_context(base_url=relay.url, viewport={"width": 1280, "height": 900})
+    opened.set_default_timeout(DEADLINE_MS)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """Logged in. Whatever its scripts complain of fails the test."""
+    opened = context.new_page()
+    complaints: list[str] = []
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("console", lambda told: complaints.append(told.text) if told.type == "error" else None)
+    log_in(opened)
+    yield opened
+    assert complaints == []
+
+
+def log_in(page: Page, password: str = ADMIN_TOKEN) -> None:
+    page.goto("/login")
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()
+
+
+@pytest.fixture(scope="session")
+def screenshots() -> Path:
+    folder = Path(__file__).parent.parent / "screenshots"
+    folder.mkdir(exist_ok=True)
+    return folder
