@@ -27,6 +27,7 @@ from relay.pipeline.announce import Announcer
 from relay.pipeline.clear import Clearing
 from relay.pipeline.compare import compare_positions
 from relay.pipeline.controls import Controls
+from relay.pipeline.drift import DriftWatch
 from relay.pipeline.execute import Executor
 from relay.pipeline.follow import Follower
 from relay.pipeline.gather import Gatherer
@@ -185,9 +186,15 @@ def _assemble(
     announcer, engine = Announcer(), Lanes()
     announcer.hear(notifier.hear)
     gatherer = Gatherer(journal=journal, market=market)
-    executor = Executor(journal=journal, gatherer=gatherer, clearing=Clearing(journal=journal), announcer=announcer)
+    executor = Executor(
+        journal=journal,
+        gatherer=gatherer,
+        clearing=Clearing(journal=journal),
+        announcer=announcer,
+        drift=DriftWatch(journal=journal, market=market, announcer=announcer),
+    )
     runner = Runner(journal=journal, market=market, engine=engine, executor=executor, accounts=accounts)
-    intake = Intake(journal=journal, market=market, runner=runner, strategies=strategies)
+    intake = Intake(journal=journal, market=market, runner=runner, announcer=announcer, strategies=strategies)
     return Parts(
         journal=journal,
         market=market,

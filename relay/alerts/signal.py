@@ -35,7 +35,8 @@ def signal_from_kept(kept: Mapping[str, object], *, id: str, strategy: str, rece
     notes = tuple(draft.notes)
     if translation:
         notes = (*translation.notes, *map(translation.in_senders_words, notes))
-    return Signal(id=id, strategy=strategy, received_at=received_at, notes=notes, **draft.values)
+    internal = translation.internal if translation else {}
+    return Signal(id=id, strategy=strategy, received_at=received_at, notes=notes, **draft.values, **internal)
 
 
 def _translated(kept: Mapping[str, object]) -> Translation | None:

@@ -5,8 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from decimal import ROUND_DOWN, Context, Decimal
 
+from relay.domain.bearing import (
+    depends_on_qty,
+    depends_on_strategy_size,
+    only_exits,
+    side_of,
+    strategy_sign,
+    strategy_size,
+)
 from relay.domain.order import Reason, Side
 from relay.domain.signal import Action, MarketSide, Signal
+
+__all__ = [
+    "Intent",
+    "Move",
+    "Nothing",
+    "Sizes",
+    "depends_on_qty",
+    "depends_on_strategy_size",
+    "intent_of",
+    "only_exits",
+    "strategy_sign",
+    "strategy_size",
+]
 
 _ZERO = Decimal(0)
 _COMES_TO_NOTHING = Reason(
@@ -60,56 +81,6 @@ class Sizes:
     prev_strategy: Decimal | Reason | None
 
 
-def strategy_sign(signal: Signal) -> int | None:
-    """The side on which the strategy stands after the alert: 1, -1, 0 for flat; None where the alert does not say."""
-    if signal.market_position is not None:
-        return signal.market_position.sign
-    size = signal.position_size
-    return None if size is None else (size > 0) - (size < 0)
-
-
-def strategy_size(signal: Signal) -> Decimal | None:
-    """The size of the strategy's own position after the alert, without sign, as the alert has it."""
-    if signal.market_position_size is not None or signal.position_size is None:
-        return signal.market_position_size
-    return abs(signal.position_size)
-
-
-def only_exits(signal: Signal) -> bool:
-    """Whether the signal opens nothing, whatever is open."""
-    if signal.action.is_close or signal.reduce_only:
-        return True
-    if signal.action is Action.TARGET:
-        return strategy_sign(signal) == 0
-    market = signal.market_position
-    return signal.action in (Action.BUY, Action.SELL) and market is not None and market.sign != _side(signal).sign
-
-
-def depends_on_qty(signal: Signal, *, is_own: bool) -> bool:
-    """Whether the alert's size, or the default one, has a part in what is ordered."""
-    action = signal.action
-    if action in (Action.FLAT, Action.EXIT):
-        return False
-    if action.is_close or action is Action.REVERSE:
-        return signal.qty is not None
-    if action is Action.TARGET:
-        return signal.qty is not None and strategy_sign(signal) != 0
-    if signal.market_position is None or action in (Action.LONG, Action.SHORT):
-        return True
-    if signal.market_position is MarketSide.FLAT:
-        return False
-    return signal.market_position.sign == _side(signal).sign or not is_own
-
-
-def depends_on_strategy_size(signal: Signal, *, is_own: bool) -> bool:
-    """Whether the size of the strategy's own position has a part in what is ordered, other than as a share."""
-    if signal.action is Action.TARGET:
-        return signal.qty is None and strategy_sign(signal) != 0
-    if signal.action not in (Action.BUY, Action.SELL) or signal.market_position is None or is_own:
-        return False
-    return signal.market_position.sign == _side(signal).sign
-
-
 def intent_of(signal: Signal, sizes: Sizes, p: Decimal | None) -> Intent:
     """`p` may be None only for a plain buy or sell."""
     action = signal.action
@@ -117,22 +88,16 @@ def intent_of(signal: Signal, sizes: Sizes, p: Decimal | None) -> Intent:
         if signal.market_position is not None:
             assert p is not None, "a strategy's fill needs the position"
             return _strategy_fill(signal, sizes, p)
-        return _delta(_side(signal), sizes.qty, p, reduce_only=signal.reduce_only)
+        return _delta(side_of(signal), sizes.qty, p, reduce_only=signal.reduce_only)
     assert p is not None, f"{action} needs the position"
     if action.is_close:
         return _close(signal, sizes, p)
     if action in (Action.LONG, Action.SHORT):
-        return _be_at_least(_side(signal), sizes, p)
+        return _be_at_least(side_of(signal), sizes, p)
     if action is Action.REVERSE:
         return _reverse(signal, sizes, p)
     assert action is Action.TARGET, f"{action} orders nothing"
     return _target(signal, sizes, p)
-
-
-def _side(signal: Signal) -> Side:
-    side = signal.action.side
-    assert side is not None, f"{signal.action} has no side"
-    return side
 
 
 def _delta(side: Side, qty: Decimal | Reason, p: Decimal | None, *, reduce_only: bool) -> Intent:
@@ -207,7 +172,11 @@ def _target(signal: Signal, sizes: Sizes, p: Decimal) -> Intent:
         return Reason(code="QTY_MISSING", message="`target` needs the strategy's `market_position` or `position_size`")
     if sign == 0:
         return _close_all(p)
+    if signal.is_side_only and p * sign > 0:
+        return _stays_on_side(signal, p)
     size = sizes.qty if signal.qty is not None else sizes.strategy
+    if signal.is_side_only and size == 0:
+        size = _COMES_TO_NOTHING
     if size is None:
         size = Reason(
             code="QTY_MISSING", message="`target` needs `market_position_size` or `position_size`, or a `qty`"
@@ -217,9 +186,22 @@ def _target(signal: Signal, sizes: Sizes, p: Decimal) -> Intent:
     return replace(_to(sign * size, p), is_target=True) if sign * size != p else Nothing(note="already on target")
 
 
+def _stays_on_side(signal: Signal, p: Decimal) -> Intent:
+    """The user's own size, and the side is right: only the share that the strategy closed is closed."""
+    side = Side.towards(p)
+    prev, now, before = signal.prev_market_position, strategy_size(signal), signal.prev_market_position_size
+    has_closed = now is not None and before is not None and now < before
+    if prev is None or prev.sign != side.sign or not has_closed:
+        return Nothing(note=f"already {'long' if p > 0 else 'short'}, as the strategy is")
+    qty = _closed_part(signal, abs(p))
+    if isinstance(qty, Reason):
+        return qty
+    return Move(side=Side.towards(-p), exit_qty=qty, closes_all=qty == abs(p))
+
+
 def _strategy_fill(signal: Signal, sizes: Sizes, p: Decimal) -> Intent:
     """A `buy` or `sell` that says where the strategy stands afterwards."""
-    side, market = _side(signal), signal.market_position
+    side, market = side_of(signal), signal.market_position
     assert market is not None
     if market is MarketSide.FLAT:
         return _close_all(p)
@@ -262,7 +244,7 @@ def _strategy_reduces(signal: Signal, sizes: Sizes, p: Decimal, market: MarketSi
     if isinstance(qty, Reason):
         return qty
     exit_qty = min(qty, abs(p))
-    return Move(side=_side(signal), exit_qty=exit_qty, closes_all=exit_qty == abs(p))
+    return Move(side=side_of(signal), exit_qty=exit_qty, closes_all=exit_qty == abs(p))
 
 
 def _closed_part(signal: Signal, held: Decimal) -> Decimal | Reason:

@@ -52,6 +52,10 @@ class Facts:
     carry: Carry | None = None
     halted: str | None = None
     """Who halted and when, or None."""
+    has_resting: bool = False
+    """Orders of the relay rest at the instrument, whose fills may not be known yet."""
+    is_overtaken: bool = False
+    """A later alert of the strategy came before this one."""
 
     @property
     def size(self) -> Decimal | None:

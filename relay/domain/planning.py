@@ -6,13 +6,15 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import ROUND_DOWN, Context, Decimal, localcontext
 
-from relay.domain.account import Rules
+from relay.domain.account import Mode, Rules
+from relay.domain.drift import Expected, healing_needs, needs_healing
 from relay.domain.instrument import Instrument
-from relay.domain.intent import Move, Nothing, intent_of, only_exits
+from relay.domain.intent import Intent, Move, Nothing, intent_of, only_exits
 from relay.domain.legs import entry_reference, orders_of, rounded
 from relay.domain.levels import Levels, levels_of, wrong_side
 from relay.domain.leverage import asked_leverage, leverage_refusal, with_leverage
 from relay.domain.limits import Entry, sized_refusal, standing_refusal
+from relay.domain.mode import as_target, mode_refusal
 from relay.domain.order import Reason, Side
 from relay.domain.plan import Carry, Facts, Need, Plan, PlanStatus
 from relay.domain.risk import order_price
@@ -44,7 +46,7 @@ def needs(
     """
     if signal.action in _ORDERS_NOTHING:
         return frozenset()
-    wanted = size_needs(signal, rules, instrument)
+    wanted = size_needs(signal, rules, instrument) | healing_needs(signal, rules, instrument)
     has_limits = rules.max_order_notional is not None or rules.max_position_notional is not None
     opens = not only_exits(signal)
     has_levels = opens and not levels_of(signal, rules).is_empty
@@ -56,6 +58,7 @@ def needs(
         or has_leverage
         or has_limits
         or carry is not None
+        or mode_refusal(signal, rules) is not None
         or standing_refusal(signal, rules, instrument, now=now, halted=halted) is not None
     ):
         wanted.add(Need.POSITION)
@@ -101,7 +104,23 @@ def _plan(signal: Signal, rules: Rules, facts: Facts) -> Plan:
     if facts.position is not None and facts.position.is_hedge:
         return _denied(_hedge(facts.instrument), facts.carry)
     carry = facts.carry if facts.carry and _is_same_side(facts.carry.size, facts.size) else None
-    intent = intent_of(signal, sizes_of(signal, rules, facts), facts.size)
+    if facts.is_overtaken and rules.mode is Mode.POSITION and signal.action is Action.TARGET:
+        return Plan(status=PlanStatus.DONE, notes=("nothing is ordered: the later alert counts",), carry=carry)
+    if (expected := needs_healing(signal, rules, facts)) is not None:
+        return _healed(signal, rules, facts, expected, carry)
+    return _of_intent(intent_of(signal, sizes_of(signal, rules, facts), facts.size), signal, rules, facts, carry)
+
+
+def _healed(signal: Signal, rules: Rules, facts: Facts, expected: Expected, carry: Carry | None) -> Plan:
+    """The strategy's order on a position that is not the strategy's: be where the strategy is afterwards."""
+    target = as_target(signal, rules)
+    made = _of_intent(intent_of(target, sizes_of(target, rules, facts), facts.size), target, rules, facts, carry)
+    assert facts.size is not None
+    note = f"drift healed: the strategy came from {expected} and the account from {plain(facts.size)}"
+    return replace(made, notes=(note, *made.notes))
+
+
+def _of_intent(intent: Intent, signal: Signal, rules: Rules, facts: Facts, carry: Carry | None) -> Plan:
     if isinstance(intent, Reason):
         return _denied(intent, carry)
     if isinstance(intent, Nothing):
@@ -142,6 +161,8 @@ def _still_carried(asked: Move, move: Move, carry: Carry | None) -> Carry | None
 
 
 def _entry_refusal(move: Move, signal: Signal, rules: Rules, facts: Facts) -> Reason | None:
+    if (reason := mode_refusal(signal, rules)) is not None:
+        return reason
     standing = standing_refusal(signal, rules, facts.instrument, now=facts.now, halted=facts.halted)
     standing = standing or leverage_refusal(signal, rules, facts.instrument)
     if standing is not None:

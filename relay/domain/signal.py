@@ -138,6 +138,10 @@ class Signal:
     prev_market_position_size: Decimal | None = None
     position_size: Decimal | None = None
     """Signed, as `{{strategy.position_size}}` is."""
+    has_synthetic_position: bool = False
+    """The alert's format made the market position up: it says how to read the action, not where a strategy stands."""
+    is_side_only: bool = False
+    """Of a `target`: `qty` is the user's own size, with which a side is entered; a position on it stays as it is."""
     signal_price: Decimal | None = None
     accounts: tuple[str, ...] = ()
     """Empty: the strategy's own accounts."""

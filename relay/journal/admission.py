@@ -7,10 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
+from relay.domain.chain import Judged
 from relay.domain.identity import Identity, IdentityKind
 from relay.domain.order import Reason
 from relay.domain.status import SignalStatus
-from relay.journal import following, tables
+from relay.journal import chains, following, tables
 from relay.journal.certainty import MAX_GENERATION, is_without_effect
 from relay.journal.coding import reason_columns
 from relay.journal.records import Admission, Duplicate, IdReused, New, NewSignal, Reopened
@@ -52,8 +53,7 @@ class Admitting:
             if verdict is not None:
                 return verdict
             connection.execute(_REPLACE, self._identity_row() | self._identity())
-        _keep(connection, self.new, self.now_ms)
-        return New(signal_id=self.new.id)
+        return New(signal_id=self.new.id, chain_note=_keep(connection, self.new, self.now_ms))
 
     def undo(self, connection: Connection, admission: Admission) -> None:
         """As if it had never come, so that its resend is new."""
@@ -61,6 +61,7 @@ class Admitting:
             case New(signal_id=signal_id):
                 connection.execute(_FORGET.where(_identities.c.signal_id == signal_id), self._identity())
                 remove_signal(connection, signal_id)
+                chains.forget(connection, signal_id)
             case Reopened(signal_id=signal_id, generation=generation):
                 undo_reopening(connection, signal_id, generation, self.now_ms)
 
@@ -121,7 +122,10 @@ def add_event(connection: Connection, signal_id: str, name: str, detail: object,
     return number
 
 
-def _keep(connection: Connection, new: NewSignal, now_ms: int) -> None:
+def _keep(connection: Connection, new: NewSignal, now_ms: int) -> str | None:
+    """Returns how the alert does not fit into its chain."""
+    fitted = _linked(connection, new, now_ms)
+    note = fitted.note if fitted else None
     has_work = bool(new.accounts)
     status = SignalStatus.ACCEPTED if has_work else SignalStatus.DONE
     connection.execute(
@@ -135,7 +139,7 @@ def _keep(connection: Connection, new: NewSignal, now_ms: int) -> None:
             "symbol": new.symbol,
             "status": status,
             "generation": 0,
-            "notes": list(new.notes),
+            "notes": [*new.notes, *([note] if note else [])],
             "received_at": now_ms,
             "sent_at": new.sent_at_ms,
             "finished_at": None if has_work else now_ms,
@@ -146,10 +150,28 @@ def _keep(connection: Connection, new: NewSignal, now_ms: int) -> None:
     place = add_event(connection, new.id, SignalStatus.ACCEPTED, None, now_ms)
     for name, detail in new.events:
         add_event(connection, new.id, name, detail, now_ms)
+    if fitted and fitted.fit in chains.EVENTS:
+        add_event(connection, new.id, chains.EVENTS[fitted.fit], {"note": note}, now_ms)
     if has_work:
         connection.execute(_ADD_ASSIGNMENT, [_assignment(new, account, place, now_ms) for account in new.accounts])
     else:
         add_event(connection, new.id, SignalStatus.DONE, None, now_ms)
+    return note
+
+
+def _linked(connection: Connection, new: NewSignal, now_ms: int) -> Judged | None:
+    if new.link is None:
+        return None
+    lane = (new.category, new.symbol) if new.category and new.symbol else None
+    return chains.extend(
+        connection,
+        new.link,
+        strategy=new.strategy,
+        lane=lane,
+        ticker=new.ticker,
+        signal_id=new.id,
+        now_ms=now_ms,
+    )
 
 
 def _assignment(new: NewSignal, account: str, place: int, now_ms: int) -> dict[str, object]:

@@ -14,8 +14,9 @@ from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, Reason
 from relay.domain.plan import Carry
 from relay.domain.status import SignalStatus
-from relay.journal import beliefs, following, queries, rejection, retrying
+from relay.journal import beliefs, chains, following, queries, rejection, retrying
 from relay.journal.admission import Admitting, remove_signal, undo_reopening
+from relay.journal.chains import ChainRecord
 from relay.journal.execution import Batch
 from relay.journal.queries import SignalFilter
 from relay.journal.records import (
@@ -226,6 +227,16 @@ class Journal:
         """What earlier exits of the position rounded away."""
         with self.store.read() as connection:
             return following.carry(connection, account, category, symbol)
+
+    def chains(self) -> tuple[ChainRecord, ...]:
+        """Where each strategy said it stood, at each of its instruments."""
+        with self.store.read() as connection:
+            return chains.all_chains(connection)
+
+    def is_overtaken(self, signal_id: str) -> bool:
+        """Whether a later alert of its strategy was accepted before this one."""
+        with self.store.read() as connection:
+            return chains.is_overtaken(connection, signal_id)
 
     def switches(self) -> tuple[Switch, ...]:
         with self.store.read() as connection:

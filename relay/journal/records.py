@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from relay.domain.chain import Link
 from relay.domain.identity import Identity
 from relay.domain.instrument import Category
 from relay.domain.order import PlannedOrder, Reason
@@ -45,13 +46,16 @@ class NewSignal:
     sent_at_ms: int | None = None
     notes: tuple[str, ...] = ()
     events: tuple[tuple[str, Any], ...] = ()
+    link: Link | None = None
+    """Its part of the chain of the strategy's positions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class New:
-    """Durable; to be executed."""
+    """Durable; to be executed. `chain_note`: how it does not fit to the strategy's last alert, for people."""
 
     signal_id: str
+    chain_note: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,9 @@ from relay.alerts.identity import digest, identity_key
 from relay.alerts.kept import Reading, kept_text, read
 from relay.alerts.signal import signal_from_kept
 from relay.boundary import Boundary, passed
+from relay.domain.chain import link_of
 from relay.domain.instrument import Instrument
+from relay.domain.notice import NoticeKind
 from relay.domain.order import Reason
 from relay.domain.signal import Action, Signal
 from relay.domain.status import SignalStatus
@@ -20,6 +22,7 @@ from relay.errors import AlertError, AlertIdReused, AlertInvalid, AlertMalformed
 from relay.journal.ids import new_signal_id
 from relay.journal.journal import Journal
 from relay.journal.records import Admission, Duplicate, IdReused, New, NewSignal, Reopened
+from relay.pipeline.announce import Announcer
 from relay.pipeline.clock import Now, to_ms, utc_now
 from relay.pipeline.ports import MarketPort
 from relay.pipeline.run import Runner
@@ -58,12 +61,14 @@ class Intake:
         journal: Journal,
         market: MarketPort,
         runner: Runner,
+        announcer: Announcer,
         strategies: Mapping[str, Strategy],
         now: Now = utc_now,
     ) -> None:
         self._journal = journal
         self._market = market
         self._runner = runner
+        self._announcer = announcer
         self._strategies = strategies
         self._now = now
 
@@ -146,6 +151,7 @@ class Intake:
             symbol=signal.symbol,
             sent_at_ms=to_ms(signal.sent_at) if signal.sent_at else None,
             notes=signal.notes,
+            link=link_of(signal),
         )
         admission = self._journal.accept(
             new,
@@ -155,7 +161,9 @@ class Intake:
         )
         passed(Boundary.ANSWERED)
         match admission:
-            case New(signal_id=signal_id):
+            case New(signal_id=signal_id, chain_note=note):
+                if note is not None:
+                    self._announcer.tell(NoticeKind.CHAIN, _of_chain(signal, note))
                 status = SignalStatus.ACCEPTED if accounts else SignalStatus.DONE
                 return Receipt(signal_id=signal_id, status=status, is_duplicate=False)
             case Reopened(signal_id=signal_id):
@@ -191,6 +199,10 @@ class Intake:
             ticker=_text(kept.get("ticker") or kept.get("symbol")),
             now_ms=to_ms(now),
         )
+
+
+def _of_chain(signal: Signal, note: str) -> str:
+    return f"strategy {signal.strategy}, {signal.symbol or signal.ticker}: {note} (signal {signal.id})"
 
 
 def _text(value: object) -> str | None:

@@ -23,6 +23,7 @@ from relay.pipeline.announce import Announcer
 from relay.pipeline.clear import Clearing
 from relay.pipeline.clock import Now, to_ms, utc_now
 from relay.pipeline.compare import changed_outside
+from relay.pipeline.drift import DriftWatch
 from relay.pipeline.foreign import foreign_notes
 from relay.pipeline.gather import Gathered, Gatherer, NotGathered
 from relay.pipeline.work import Work
@@ -40,6 +41,7 @@ class Executor:
         gatherer: Gatherer,
         clearing: Clearing,
         announcer: Announcer,
+        drift: DriftWatch,
         now: Now = utc_now,
     ) -> None:
         self._journal = journal
@@ -47,6 +49,7 @@ class Executor:
         self._clearing = clearing
         self._announcer = announcer
         self._advancer = Advancer(journal=journal, now=now)
+        self._drift = drift
         self._now = now
 
     def step(self, work: Work) -> float | None:
@@ -187,7 +190,8 @@ class Executor:
 
     def _with_notes(self, work: Work, finish: Finish) -> Finish:
         if finish.status is SignalStatus.DONE:
-            finish = replace(finish, notes=(*finish.notes, *foreign_notes(work, self._journal)))
+            drifted = self._drift.notes(work, now_ms=self._now_ms())
+            finish = replace(finish, notes=(*finish.notes, *foreign_notes(work, self._journal), *drifted))
         return finish if finish.reason else replace(finish, reason=work.plan_reason)
 
     def end(self, signal: Signal, account: str, finish: Finish) -> None:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from relay.domain.drift import expected_after
 from relay.domain.instrument import Instrument
+from relay.domain.mode import is_strategys
 from relay.domain.order import Reason
 from relay.domain.plan import Facts, Need, Plan
 from relay.domain.planning import needs, plan
@@ -64,6 +66,7 @@ class Gatherer:
             return _unreachable(work, error, now)
         except ExchangeAnswered as error:
             return NotGathered(finish=_refused(work, error))
+        work.expected = expected_after(signal, work.account.rules, facts)
         return Gathered(plan=plan(signal, work.account.rules, facts))
 
     def _facts(self, work: Work, instrument: Instrument, now: datetime) -> Facts:
@@ -76,15 +79,18 @@ class Gatherer:
         )
         where: dict[str, Any] = {"category": instrument.category, "symbol": instrument.symbol}
         exchange = account.exchange
+        position = self._position(work, instrument) if Need.POSITION in wanted else None
         return Facts(
             instrument=instrument,
             now=now,
-            position=self._position(work, instrument) if Need.POSITION in wanted else None,
+            position=position,
             price=exchange.price(**where) if Need.PRICE in wanted else None,
             reference_price=reference,
             equity=exchange.equity(instrument.settle_coin) if Need.EQUITY in wanted else None,
             carry=carry,
             halted=halted,
+            has_resting=work.seen is not None and work.seen.has_resting,
+            is_overtaken=is_strategys(signal) and self._journal.is_overtaken(signal.id),
         )
 
     def _position(self, work: Work, instrument: Instrument) -> Position:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from relay.domain.drift import Expected
+from relay.domain.mode import in_mode
 from relay.domain.order import PlannedOrder, Reason, client_order_id
 from relay.domain.plan import Plan
 from relay.domain.position import Position
@@ -52,9 +54,14 @@ class Work:
     clearing: dict[str, Resting] | None = None
     """The relay's own resting orders that are being cancelled first; None: not looked for yet."""
     seen: Seen | None = None
+    expected: Expected | None = None
+    """Where the account should stand once the signal is done, as far as the strategy says."""
     troubles: int = 0
     """How often in a row the exchange did not answer while the facts were gathered."""
     troubled_since_ms: int = 0
+
+    def __post_init__(self) -> None:
+        self.signal = in_mode(self.signal, self.account.rules)
 
     def keep(self, order: OrderState) -> None:
         self.orders[order.client_order_id] = order

@@ -23,6 +23,7 @@ from relay.pipeline.accept import Intake, Receipt
 from relay.pipeline.announce import Announcer
 from relay.pipeline.clear import Clearing
 from relay.pipeline.controls import Controls
+from relay.pipeline.drift import DriftWatch
 from relay.pipeline.execute import Executor
 from relay.pipeline.follow import Follower
 from relay.pipeline.gather import Gatherer
@@ -144,6 +145,7 @@ class Workshop:
             gatherer=Gatherer(journal=journal, market=market),
             clearing=Clearing(journal=journal),
             announcer=self.announcer,
+            drift=DriftWatch(journal=journal, market=market, announcer=self.announcer),
             now=self.clock.now,
         )
         self.runner = Runner(
@@ -151,7 +153,12 @@ class Workshop:
         )
         strategies = {"default": Strategy(name="default", accounts=("main",), secrets=(SECRET,))}
         self.intake = Intake(
-            journal=journal, market=market, runner=self.runner, strategies=strategies, now=self.clock.now
+            journal=journal,
+            market=market,
+            runner=self.runner,
+            announcer=self.announcer,
+            strategies=strategies,
+            now=self.clock.now,
         )
         self.controls = Controls(
             journal=journal,

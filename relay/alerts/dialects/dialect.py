@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from relay.alerts.dialects.message import Message
 from relay.alerts.draft import Draft
@@ -22,6 +23,8 @@ class Translation:
     fields: dict[str, object]
     names: Mapping[str, str]
     notes: tuple[str, ...]
+    internal: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the Signal that no native field sets."""
 
     def in_senders_words(self, text: str) -> str:
         """`text`, which speaks of native fields, in the sender's names of them."""
@@ -84,4 +87,4 @@ class Dialect:
         message.raise_problems()
         names = {**self.spelled, **message.names}
         notes = (f"read as a message of {self.service}", *message.notes)
-        return Translation(fields=message.native, names=names, notes=notes)
+        return Translation(fields=message.native, names=names, notes=notes, internal=message.internal)

@@ -20,6 +20,7 @@ def enter(message: Message, side: str, *, action: str, size: str) -> None:
     """
     message.give("action", "buy" if side == "long" else "sell", action)
     message.give("market_position", side, action)
+    message.internal["has_synthetic_position"] = True
     unit = message.native.get("qty_unit", QtyUnit.BASE)
     if "qty" in message.native and unit in (QtyUnit.BASE, QtyUnit.CONTRACTS):
         message.give("market_position_size", message.native["qty"], size)

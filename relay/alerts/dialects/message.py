@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Context, Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from relay.alerts.draft import Draft
 from relay.alerts.number import number_text, read_number
@@ -35,6 +35,8 @@ class Message:
     ) -> None:
         """`fields`: kept ones: names in lower case, numbers as text."""
         self.native: dict[str, object] = {}
+        self.internal: dict[str, Any] = {}
+        """Fields of the Signal that an alert of the relay's own language cannot set."""
         self.names: dict[str, str] = {}
         self.notes: list[str] = []
         self._fields = fields

@@ -86,6 +86,7 @@ def _cancel(message: Message, action: str, meant: str) -> None:
         # The fill of a strategy that is flat afterwards leaves whatever is open, and cancels nothing.
         message.give("action", "sell", "action")
         message.give("market_position", "flat", "action")
+        message.internal["has_synthetic_position"] = True
         return
     if cancels is False and meant not in ("add", "cancel"):
         message.refuse("cancel", f"cannot be `false` for {_worded(action)}: it first cancels what rests of the relay's")
