@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from decimal import Context, Decimal
 
 from relay.alerts import rules
 from relay.alerts.dialects import FORMATS, NATIVE, Translation, dialect_of
@@ -14,6 +15,10 @@ from relay.domain.signal import Signal
 from relay.errors import AlertInvalid
 
 _FUTURE_TOLERATED = timedelta(seconds=5)
+_STRATEGYS_SIZES = ("qty", "market_position_size", "prev_market_position_size", "position_size")
+_NOISY_DIGITS = 15
+"""No size that somebody wrote has so many; the noise of a float begins at the 16th."""
+_CLEAN = Context(prec=12)
 _NO_IDENTITY = (
     "the message has neither `id` nor `time`: the same text again within the deduplication window counts as a resend; "
     'add "time": "{{timenow}}"'
@@ -32,6 +37,8 @@ def signal_from_kept(kept: Mapping[str, object], *, id: str, strategy: str, rece
     except AlertInvalid as error:
         raise translation.respelled(error) if translation else error from None
     _note_time(draft, received_at)
+    if draft.get("market_position") is not None:
+        _drop_noise(draft)
     notes = tuple(draft.notes)
     if translation:
         notes = (*translation.notes, *map(translation.in_senders_words, notes))
@@ -62,6 +69,14 @@ def _judged(fields: Mapping[str, object]) -> Draft:
     draft.raise_problems()
     draft.note_blanks()
     return draft
+
+
+def _drop_noise(draft: Draft) -> None:
+    """TradingView adds a strategy's sizes up as floats: 0.29999999999999993 means 0.3, and not a lot less."""
+    for name in _STRATEGYS_SIZES:
+        value: Decimal | None = draft.get(name)
+        if value is not None and len(value.normalize().as_tuple().digits) >= _NOISY_DIGITS:
+            draft.values[name] = _CLEAN.plus(value)
 
 
 def _note_time(draft: Draft, received_at: datetime) -> None:

@@ -10,9 +10,10 @@ from relay.domain.instrument import Instrument
 from relay.domain.intent import strategy_sign
 from relay.domain.mode import as_target, is_strategys, sizes_are_own
 from relay.domain.plan import Facts, Need
+from relay.domain.risk import order_price
 from relay.domain.rounding import plain
 from relay.domain.signal import Action, Signal
-from relay.domain.sizing import Size, order_price, size_needs, size_of, sizes_of
+from relay.domain.sizing import Size, size_needs, size_of, sizes_of
 
 _ZERO = Decimal(0)
 

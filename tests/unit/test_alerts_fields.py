@@ -96,7 +96,7 @@ def test_every_field_arrives() -> None:
         exchange="BYBIT",
         sender_id="7",
         order_id="Long 1",
-        qty=Decimal("1800.8000000000002"),
+        qty=Decimal("1800.8"),
         qty_unit=QtyUnit.QUOTE,
         type=OrderType.STOP_LIMIT,
         price=Decimal("65000.5"),
