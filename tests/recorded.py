@@ -25,7 +25,7 @@ class Fill:
 
 
 def run_of(count: int, seed: int) -> list[Fill]:
-    """`count` fills in a row from flat. TradingView adds up floats, so its sizes are no whole lots to the last digit."""
+    """`count` fills in a row from flat. TradingView adds up floats, so its sizes are not whole lots."""
     chance = random.Random(seed)  # noqa: S311 - a fixed seed, and nothing secret
     fills: list[Fill] = []
     lots, noisy = 0, 0.0
