@@ -6,9 +6,11 @@ may help, and raises when there is no answer.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from relay import measures
 from relay.domain.outcome import NotSent, Refusal, Rejected, Unknown
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.exchange.address import BAN_S, Address, Forbidden
@@ -57,18 +59,21 @@ class Calls:
         held = self._leave(endpoint, priority, wait_s)
         if held is not None:
             return held
-        arrived = True
+        arrived, code, began_at = True, "none", time.perf_counter()
         try:
             answer = ask(**params)
+            code = str(answer.code)
         except NothingLeft as nothing:
             arrived = False
             return NotSent(why=str(nothing))
         except NoAnswer as silence:
             return Unknown(why=str(silence))
         except Refused403 as refused:
+            code = "403"
             return self._forbidden(str(refused))
         finally:
             self._limiter.done(endpoint, counted=arrived)
+            measures.called(endpoint, code if arrived else "not_sent", time.perf_counter() - began_at)
         return self._judge(endpoint, answer)
 
     def _leave(self, endpoint: str, priority: Priority, wait_s: float) -> NotSent | None:
@@ -76,8 +81,11 @@ class Calls:
         banned_for_s = self._address.banned_for_s
         if banned_for_s > 0:
             return NotSent(why=_WORDS_403[Forbidden.BANNED], retry_at_ms=self._clock.after_ms(banned_for_s))
+        began_at = time.perf_counter()
         leave = self._limiter.acquire(endpoint, priority=priority, timeout_s=wait_s)
+        measures.limiter_seconds.observe(time.perf_counter() - began_at)
         if not leave.granted:
+            measures.called(endpoint, "limited", None)
             return NotSent(why="the exchange's rate limit is spent", retry_at_ms=leave.retry_at_ms)
         self._address.note_sent()
         return None

@@ -88,6 +88,11 @@ class Exchange:
         """The exchange's clock, Unix milliseconds."""
         return self._clock.now_ms()
 
+    @property
+    def clock_offset_ms(self) -> int:
+        """By how many milliseconds the exchange's clock was ahead of the local one when it was last measured."""
+        return self._clock.offset_ms
+
     def measure_clock(self) -> int:
         """Measure the exchange's clock anew; by how many milliseconds it is ahead of the local one."""
         return self._clock.measure(self._server_time_ms)

@@ -22,6 +22,7 @@ from relay.errors import AlertError, AlertIdReused, AlertInvalid, AlertMalformed
 from relay.journal.ids import new_signal_id
 from relay.journal.journal import Journal
 from relay.journal.records import Admission, Duplicate, IdReused, New, NewSignal, Reopened
+from relay.measures import Stage, timed
 from relay.pipeline.announce import Announcer
 from relay.pipeline.clock import Now, to_ms, utc_now
 from relay.pipeline.ports import MarketPort
@@ -84,6 +85,10 @@ class Intake:
 
         Raises AuthFailed, StrategyUnknown, Rejected, JournalUnavailable.
         """
+        with timed(Stage.ACCEPT):
+            return self._take(body, strategy, credentials, named)
+
+    def _take(self, body: bytes, strategy: str, credentials: Credentials, named: str | None) -> Receipt:
         now = self._now()
         sender = self.strategy(strategy)
         passed(Boundary.RECEIVED)

@@ -22,6 +22,7 @@ from relay.domain.reconciliation import (
 )
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.journal.journal import Journal
+from relay.measures import Stage, timed
 from relay.pipeline.ask import report_of
 from relay.pipeline.clock import Now, to_ms, utc_now
 from relay.pipeline.ports import Account
@@ -70,9 +71,10 @@ class Advancer:
 
     def place(self, account: Account, order: OrderState, stamp: Stamp) -> OrderState:
         """Send an order whose attempt is in the journal already."""
-        outcome = account.exchange.place(
-            order.planned, client_order_id=order.client_order_id, stamp=stamp, is_exit=order.is_exit
-        )
+        with timed(Stage.PLACE):
+            outcome = account.exchange.place(
+                order.planned, client_order_id=order.client_order_id, stamp=stamp, is_exit=order.is_exit
+            )
         passed(Boundary.SENT)
         assert order.last is not None
         self._journal.record_outcome(order.client_order_id, order.last.number, outcome, now_ms=self._now_ms())
@@ -121,7 +123,8 @@ class Advancer:
         exchange = account.exchange
         begun_at_ms = exchange.now_ms()
         try:
-            report, fills = report_of(exchange, order)
+            with timed(Stage.LOOK_UP):
+                report, fills = report_of(exchange, order)
         except (ExchangeUnreachable, ExchangeAnswered):
             return Advanced(order=replace(order, look_ups=order.look_ups + 1))
         passed(Boundary.LOOKED_UP)

@@ -6,10 +6,12 @@ import logging
 import threading
 from collections.abc import Callable
 
+from relay import measures
 from relay.domain.notice import NoticeKind
 from relay.domain.progress import Finish
 from relay.domain.signal import Signal
 from relay.domain.status import SignalStatus
+from relay.pipeline.clock import utc_now
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,8 @@ class Announcer:
         level = logging.WARNING if finish.status is SignalStatus.ATTENTION else logging.INFO
         reason = f" {finish.reason.code}: {finish.reason.message}" if finish.reason else ""
         log.log(level, "signal %s on %s: %s%s", signal.id, account, finish.status.value, reason)
+        measures.outcomes.labels(finish.status.value, finish.reason.code if finish.reason else "").inc()
+        measures.took(measures.Stage.FINISH, (utc_now() - signal.received_at).total_seconds())
         with self._lock:
             waiters = self._waiters.pop(signal.id, [])
         for waiter in waiters:

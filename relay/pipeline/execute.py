@@ -18,6 +18,7 @@ from relay.domain.signal import Signal
 from relay.domain.status import SignalStatus
 from relay.journal.execution import Batch
 from relay.journal.journal import Journal
+from relay.measures import Stage, timed, took
 from relay.pipeline.advance import Advancer
 from relay.pipeline.announce import Announcer
 from relay.pipeline.clear import Clearing
@@ -77,13 +78,15 @@ class Executor:
 
     def _plan(self, work: Work) -> float | None:
         now = self._now()
-        gathered = self._gatherer.gather(work, now)
+        with timed(Stage.GATHER):
+            gathered = self._gatherer.gather(work, now)
         if isinstance(gathered, NotGathered):
             if gathered.finish is None:
                 return gathered.again_s
             self._finish(work, gathered.finish)
             return None
         passed(Boundary.GATHERED)
+        took(Stage.WAIT, (now - work.signal.received_at).total_seconds())
         plan = gathered.plan
         work.plan_made(plan)
         if plan.status is not PlanStatus.PLANNED:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from relay import measures
 from relay.domain.notice import Notice, NoticeKind
 from relay.errors import JournalUnavailable
 from relay.journal.notices import EVENTS, SUMMARY, SWITCHES, Notices, Waiting
@@ -218,7 +219,9 @@ class _Post:
         waiting = self._notices.claim(self._service.target.fingerprint, to_ms(self._now()))
         if not waiting:
             return None
-        if self._sent(waiting):
+        taken = self._sent(waiting)
+        measures.told.labels(self._service.name, "yes" if taken else "no").inc()
+        if taken:
             self._notices.delivered(waiting)
             return True
         log.warning("%s did not take a message of %d notices; it is sent again", self._service.name, len(waiting))

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from gunicorn.errors import HaltServer  # type: ignore[import-untyped]
 
+from relay import measures
 from relay.errors import RelayError
 from relay.paper_child import PaperExchange, PaperExchangeFailed, is_needed
 from relay.settings import listen_address, load_settings
@@ -56,6 +57,7 @@ def on_starting(server: Any) -> None:
     try:
         settings = load_settings(needs_webhook_secret=True)
         configure_logging(settings)
+        measures.forget_earlier_runs()
         server.log.redact(settings.secrets)
         for warning in settings.warnings:
             log.warning(warning)
@@ -85,6 +87,11 @@ def supervise(server: Any, exchange: PaperExchange) -> None:
 
     # gunicorn's master has no hook that is called regularly, and a thread of its own must not exist before a fork.
     server.manage_workers = manage_all
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """In the master, after a worker has ended."""
+    measures.process_ended(worker.pid)
 
 
 def on_exit(server: Any) -> None:

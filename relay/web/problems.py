@@ -8,6 +8,7 @@ import re
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
+from relay import measures
 from relay.errors import AlertError, ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, RelayError
 from relay.exchange.wire import refusal_of
 from relay.web.answers import Fields, refusal
@@ -55,6 +56,8 @@ def _alert_error(error: AlertError) -> Response:
 
 
 def _journal_unavailable(error: JournalUnavailable) -> Response:
+    if request.blueprint == "webhook":
+        measures.alerts.labels("JOURNAL_UNAVAILABLE").inc()
     log.error("503 for %s: %s", request.endpoint, error)
     return refusal("JOURNAL_UNAVAILABLE", str(error), status=503, headers={"Retry-After": _JOURNAL_AGAIN_S})
 

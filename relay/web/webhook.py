@@ -8,6 +8,7 @@ import math
 from flask import Blueprint, Response, current_app, request
 from flask.blueprints import BlueprintSetupState
 
+from relay import measures
 from relay.alerts import Credentials
 from relay.errors import AlertError, AuthFailed, JournalUnavailable, SourceNotAllowed
 from relay.pipeline.accept import Rejected
@@ -47,13 +48,16 @@ def take_alert(strategy: str = NAME, secret: str | None = None) -> Response:
         webhook_signature=headers.get("webhook-signature"),
     )
     named = request.args.get("format")
-    return tell(relay.parts.intake.take(whole_body(), strategy=strategy, credentials=credentials, named=named))
+    receipt = relay.parts.intake.take(whole_body(), strategy=strategy, credentials=credentials, named=named)
+    measures.alerts.labels("duplicate" if receipt.is_duplicate else "accepted").inc()
+    return tell(receipt)
 
 
 @webhook.errorhandler(Rejected)
 def _rejected(rejected: Rejected) -> Response:
     """A bad alert from a proven sender: it is kept."""
     error = rejected.error
+    measures.alerts.labels(error.code).inc()
     return refusal(
         error.code, error.message, status=error.http_status, fields=error.fields, signal_id=rejected.signal_id
     )
@@ -81,5 +85,6 @@ def _not_proven(error: AuthFailed) -> Response:
 
 def _count(code: str) -> None:
     """Never in the way of the answer."""
+    measures.alerts.labels(code).inc()
     with contextlib.suppress(JournalUnavailable):
         current_parts().journal.note_refused(code, source(), now_ms=to_ms(utc_now()))

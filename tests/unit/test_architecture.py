@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 RANKS = (
     {"errors", "domain"},
-    {"settings"},
+    {"settings", "measures"},
     {"alerts", "journal", "exchange", "paper", "engine", "notify", "telemetry"}
     | {"boundary", "paper_child", "local_secrets", "messages"},
     {"pipeline", "upkeep"},

@@ -1,0 +1,85 @@
+"""`GET /metrics` for Prometheus, with the admin token: what was counted, and how things stand at this moment."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from flask import Blueprint, Response
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from relay.errors import JournalUnavailable
+from relay.measures import MULTIPROCESS
+from relay.web.bearer import require_admin
+from relay.web.runtime import current_relay
+from relay.wiring import Relay
+
+metrics = Blueprint("metrics", __name__)
+metrics.before_request(require_admin)
+
+
+@metrics.get("/metrics")
+def show() -> Response:
+    """In Prometheus' text format."""
+    text = generate_latest(_counted()) + generate_latest(_now(current_relay()))
+    return Response(text, content_type=CONTENT_TYPE_LATEST)
+
+
+def _counted() -> CollectorRegistry:
+    """This process's counts; those of all processes of the machine where there are several."""
+    if not os.environ.get(MULTIPROCESS):
+        return REGISTRY
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return registry
+
+
+def _now(relay: Relay) -> CollectorRegistry:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Moment(relay))
+    return registry
+
+
+class _Moment(Collector):
+    """Measured when it is asked for, so that nothing has to be kept up to date in between."""
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+
+    def collect(self) -> Iterable[Any]:
+        parts = self._relay.parts
+        missing = self._relay.missing()
+        yield _gauge("relay_ready", "1: alerts are executed as soon as they are accepted.", {(): not missing})
+        yield _gauge("relay_lane_depth", "Signals in the lanes of this process.", {(): parts.engine.depth()})
+        offsets = {(name,): exchange.clock_offset_ms for name, exchange in parts.exchanges.items()}
+        yield _gauge("relay_clock_offset_ms", "How far the exchange's clock is ahead.", offsets, "account")
+        try:
+            yield from self._of_journal()
+        except JournalUnavailable:
+            return
+
+    def _of_journal(self) -> Iterable[Any]:
+        journal = self._relay.parts.journal
+        found = journal.open_orders()
+        by_status = Counter((each.account, each.state.status.value) for each in found)
+        about = "Orders that have not ended; `submitted`: their outcome is unknown."
+        yield _gauge("relay_open_orders", about, by_status, "account", "status")
+        counts = {(status.value,): count for status, count in journal.counts().items()}
+        yield _gauge("relay_signals", "Signals in the journal.", counts, "status")
+        refused = Counter[tuple[str, ...]]()
+        for posts in journal.refused():
+            refused[posts.kind,] += posts.count
+        yield _gauge("relay_refused_posts", "Posts that did not prove their sender.", refused, "kind")
+
+
+def _gauge(name: str, about: str, values: dict[Any, Any], *labels: str) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, about, labels=labels)
+    for key, value in values.items():
+        family.add_metric(key, value)
+    return family
