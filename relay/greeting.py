@@ -21,7 +21,7 @@ _MONEY: Final = {
     Environment.PAPER: "paper: play money at a paper exchange",
     Environment.DEMO: "demo: play money at the exchange's real prices",
     Environment.TESTNET: "testnet: play money at the exchange's test prices",
-    Environment.MAINNET: "mainnet: REAL MONEY",
+    Environment.MAINNET: "MAINNET - real money",
 }
 
 

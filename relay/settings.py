@@ -27,7 +27,6 @@ NAME: Final = "default"
 _KEY_PARTS: Final = {"BYBIT_API_KEY": "key", "BYBIT_API_SECRET": "secret"}
 
 NOT_YET_ENFORCED: Final = (
-    "ALLOW_WIDE_KEY",
     "DAILY_LOSS_LIMIT",
     "KEEP_DAYS",
     "MAX_LEVERAGE",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from relay import __version__
+from relay.checkup import Checkup, patient_for
 from relay.domain.instrument import Category
 from relay.domain.notice import NoticeKind
 from relay.domain.reconciliation import Bounds
@@ -32,6 +33,7 @@ from relay.pipeline.execute import Executor
 from relay.pipeline.follow import Follower
 from relay.pipeline.gather import Gatherer
 from relay.pipeline.notices import Notifier
+from relay.pipeline.ownership import JournalOwnership
 from relay.pipeline.ports import Account
 from relay.pipeline.preview import Previewer
 from relay.pipeline.run import Runner
@@ -42,6 +44,8 @@ from relay.upkeep import Upkeep
 log = logging.getLogger(__name__)
 
 _START_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+_FIRST_CHECK_S = 2.0
+"""The checklist is in the log before "ready" is; where the exchange is slow to tell, orders do not wait for it."""
 _LANES_CLOSE_S = 6.0
 """What is in flight by then is answered or timed out; the server leaves 7 s in all after its own drain."""
 
@@ -64,6 +68,7 @@ class Parts:
     follower: Follower
     upkeep: Upkeep
     notifier: Notifier
+    checkup: Checkup
 
 
 class Relay:
@@ -79,6 +84,9 @@ class Relay:
     def start(self) -> None:
         """Begin to load, to warm up and to recover, in the background."""
         self.parts.notifier.start()
+        if self.settings.environment.is_real_money:
+            log.warning("MAINNET - real money")
+        self.parts.checkup.start()
         self._starter.start()
 
     def drain(self) -> None:
@@ -96,6 +104,7 @@ class Relay:
         parts.upkeep.stop()
         parts.announcer.tell(NoticeKind.RUN, f"relay {__version__} stopped ({self.settings.environment.value})")
         parts.notifier.stop()
+        parts.checkup.stop()
         parts.journal.close()
         for exchange in parts.exchanges.values():
             exchange.close()
@@ -128,7 +137,7 @@ class Relay:
             try:
                 self._warm_up()
                 return
-            except (ExchangeUnreachable, ExchangeAnswered, JournalUnavailable) as error:
+            except (ExchangeUnreachable, ExchangeAnswered, JournalUnavailable, SettingsInvalid) as error:
                 self._problem = str(error)
                 log.warning("not ready yet: %s", error)
             except Exception as error:
@@ -141,6 +150,7 @@ class Relay:
         parts = self.parts
         for exchange in parts.exchanges.values():
             exchange.measure_clock()
+        parts.checkup.refuse_wide_keys()
         first = next(iter(parts.exchanges.values()))
         parts.market.load_instruments(first)
         parts.market.load_prices(first)
@@ -149,6 +159,7 @@ class Relay:
         for account in parts.accounts.values():
             for (_, symbol), text in compare_positions(account, parts.journal).items():
                 parts.announcer.tell(NoticeKind.DRIFT, f"{symbol} on {account.name}: {text}")
+        parts.checkup.wait_for_first(_FIRST_CHECK_S)
         if not parts.runner.is_open:
             log.info("%d unfinished signals taken up", parts.runner.recover())
         parts.follower.start()
@@ -156,12 +167,28 @@ class Relay:
         parts.announcer.tell(NoticeKind.RUN, f"relay {__version__} is ready ({self.settings.environment.value})")
 
 
+def refuse_wide_keys(settings: Settings) -> None:
+    """For real money, before anything listens. Raises SettingsInvalid for a key that may withdraw or transfer.
+
+    Where the exchange cannot be asked now, the start asks again, and executes nothing before it was told.
+    """
+    if not settings.environment.is_real_money:
+        return
+    exchange = exchange_of(settings)
+    try:
+        patient_for(settings, exchange, None).refuse_wide_key()
+    except (ExchangeUnreachable, ExchangeAnswered) as error:
+        log.warning("what the key may do cannot be asked yet: %s", error)
+    finally:
+        exchange.close()
+
+
 def build(settings: Settings, *, wait_for_lock_s: float = 0) -> Relay:
     """A relay from its settings, not yet started. Raises SettingsInvalid and JournalUnavailable."""
     if settings.bybit_url is None:
         raise SettingsInvalid(["BYBIT_URL: the paper exchange is not running; start with `python -m relay serve`"])
     services = open_services(settings.notify_targets)
-    exchange = _exchange(settings, settings.bybit_url)
+    exchange = exchange_of(settings)
     journal = open_journal(settings.database_url, wait_for_lock_s=wait_for_lock_s)
     market = Market(hint=_hint(settings))
     bounds = Bounds(max_attempts=settings.outcome_max_attempts, max_seconds=settings.outcome_max_s)
@@ -172,7 +199,8 @@ def build(settings: Settings, *, wait_for_lock_s: float = 0) -> Relay:
         )
     }
     notifier = Notifier(notices=Notices(journal.store), services=services)
-    return Relay(settings, _assemble(journal, market, {NAME: exchange}, accounts, strategies, notifier))
+    checkup = Checkup({NAME: patient_for(settings, exchange, JournalOwnership(journal, NAME))})
+    return Relay(settings, _assemble(journal, market, {NAME: exchange}, accounts, strategies, notifier, checkup))
 
 
 def _assemble(
@@ -182,6 +210,7 @@ def _assemble(
     accounts: dict[str, Account],
     strategies: dict[str, Strategy],
     notifier: Notifier,
+    checkup: Checkup,
 ) -> Parts:
     announcer, engine = Announcer(), Lanes()
     announcer.hear(notifier.hear)
@@ -210,11 +239,14 @@ def _assemble(
         follower=Follower(journal=journal, accounts=accounts),
         upkeep=Upkeep(market=market, exchanges=exchanges),
         notifier=notifier,
+        checkup=checkup,
     )
 
 
-def _exchange(settings: Settings, url: str) -> Exchange:
-    key, secret = settings.api_key, settings.api_secret
+def exchange_of(settings: Settings) -> Exchange:
+    """The way to the exchange, not used yet."""
+    url, key, secret = settings.bybit_url, settings.api_key, settings.api_secret
+    assert url is not None, "a paper exchange is started before it is used"
     assert key is not None and secret is not None, "settings without a key do not load"
     return Exchange(
         url=url,

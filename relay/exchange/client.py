@@ -13,6 +13,7 @@ from relay.domain.position import Fill, OrderReport, Position
 from relay.domain.rounding import plain
 from relay.errors import ExchangeUnreachable
 from relay.exchange import wire
+from relay.exchange.account import AccountDesk
 from relay.exchange.address import Address
 from relay.exchange.calls import Ask, Calls
 from relay.exchange.clock import ExchangeClock
@@ -75,6 +76,7 @@ class Exchange:
         self._calls = Calls(
             clock=self._clock, limiter=Limiter(self._clock), address=self._address, measure=self.measure_clock
         )
+        self.desk = AccountDesk(self._session, self._calls)
         self._kept_warm = 1
 
     def __repr__(self) -> str:

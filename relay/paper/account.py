@@ -22,6 +22,8 @@ WRITES = frozenset(
         "/v5/position/trading-stop",
     }
 )
+NOT_IN_DEMO = frozenset({"/v5/user/query-api", "/v5/account/fee-rate"})
+"""demo.mdx does not list them."""
 READS_PER_SECOND = 50
 WINDOW_MS = 1000
 
@@ -70,7 +72,12 @@ def _key() -> dict[str, Any]:
 
 @dataclass(slots=True, kw_only=True)
 class Account:
-    """`key` is what `/v5/user/query-api` shows. `ip_check`: refuse callers that `key["ips"]` does not name."""
+    """`key` is what `/v5/user/query-api` shows. `ip_check`: refuse callers that `key["ips"]` does not name.
+
+    `key_unknown`, `signature_wrong`: refuse every signed call, as for a key of another environment or a wrong secret.
+    `region_blocked`: HTTP 403 for everything. `demo`: without what Bybit's demo does not have. `public_key`: the RSA
+    key that signatures are verified with, as pasted at the exchange; empty: the configured one.
+    """
 
     margin_mode: str = "REGULAR_MARGIN"
     unified_margin_status: int = 5
@@ -80,12 +87,23 @@ class Account:
     limiter_on: bool = False
     creates_per_second: int = 10
     history_lag_ms: int = 0
+    key_unknown: bool = False
+    signature_wrong: bool = False
+    region_blocked: bool = False
+    demo: bool = False
+    public_key: str = ""
 
     def dump(self) -> dict[str, Any]:
         return asdict(self)
 
     def refuse(self, path: str, address: str) -> Refusal | None:
-        """What the key may not do: 33004 expired, 10010 from elsewhere, 10005 without the permission."""
+        """What the key may not do: 33004 expired, 10010 from elsewhere, 10005 without the permission, and so on."""
+        if self.key_unknown:
+            return Refusal(code=10003, message="API key is invalid.")
+        if self.signature_wrong:
+            return Refusal(code=10004, message="error sign! please check your signature generation algorithm.")
+        if self.demo and path in NOT_IN_DEMO:
+            return Refusal(code=10032, message="Demo trading are not supported.")
         if self.expired:
             return Refusal(code=33004, message="Your api key has expired.")
         if self.ip_check and address not in self.key["ips"] and "*" not in self.key["ips"]:

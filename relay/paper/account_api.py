@@ -143,5 +143,5 @@ def key(exchange: Exchange, params: Params) -> Answer:
         **exchange.account.key,
         "apiKey": exchange.credentials.key,
         "secret": "",
-        "rsaPublicKey": exchange.credentials.public_pem,
+        "rsaPublicKey": exchange.account.public_key or exchange.credentials.public_pem,
     }

@@ -1,8 +1,8 @@
 """API keys and signatures as in guide.mdx: who may ask, and whether the request is fresh and unaltered.
 
 Keys come from `BYBIT_API_KEY` and `BYBIT_API_SECRET`, in the environment or in `.env`. Without them a built-in pair is
-accepted: key `paper`, secret `paper-exchange-not-a-secret`. A PEM as the secret means an RSA key, of which only the
-public part is used.
+accepted: key `paper`, secret `paper-exchange-not-a-secret`. A PEM as the secret, or the path of a PEM file, means an
+RSA key, of which only the public part is used; the public key alone does, too.
 """
 
 from __future__ import annotations
@@ -59,6 +59,8 @@ def load_credentials(environment: Mapping[str, str] = os.environ, env_file: Path
         raise KeysIncomplete
     if not key:
         return Credentials(key=BUILT_IN_KEY, secret=BUILT_IN_SECRET, source="built in")
+    if "-----BEGIN" not in secret and secret.endswith(".pem"):
+        secret = Path(secret).expanduser().read_text(encoding="utf-8")
     return Credentials(key=key, secret=secret.replace("\\n", "\n"), source="BYBIT_API_KEY")
 
 
@@ -67,7 +69,16 @@ class Verifier:
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
-        self._public = RSA.import_key(credentials.secret).public_key() if credentials.is_rsa else None
+        self._public: RSA.RsaKey | None = None
+        self.trust("")
+
+    def trust(self, public_pem: str) -> None:
+        """Verify signatures with this RSA key, as of a self-generated API key; empty: with the configured secret.
+
+        Raises ValueError for what is no key.
+        """
+        pem = public_pem or (self._credentials.secret if self._credentials.is_rsa else "")
+        self._public = RSA.import_key(pem).public_key() if pem else None
 
     def refuse(self, headers: Headers, payload: bytes, now_ms: int) -> Refusal | None:
         """`payload`: the query string as sent, or the raw body. 10001, 10003, 10002 or 10004, tried in this order."""

@@ -10,7 +10,7 @@
 | `POST /paper/faults` a fault or a list | see `relay.paper.faults`: `{"path": "/v5/order/create" or "*", "kind", "times": n or null, "probability", "seed", "match": {field: value}, "ms", "status", "body", "retCode", "retMsg", "headers", "after_effect"}` |
 | `GET`, `DELETE /paper/faults` | how many wait / forget them |
 | `GET`, `DELETE /paper/calls` | `{"calls": [{"at_ns", "method", "path", "symbol", "orderLinkId", "retCode"}]}`, oldest first, the newest 20,000; `retCode` is the effect's, even where a fault swallowed the answer, and null without one |
-| `GET /paper/account`, `POST` any of | `{"marginMode", "unifiedMarginStatus", "key": {fields of query-api}, "ipCheck": bool, "expired": bool, "limiter": {"on": bool, "rate": creates a second}, "historyLagMs": n, "balances": {coin: amount}, "positionMode": {symbol: 0 or 3}, "leverage": {symbol: n}}` |
+| `GET /paper/account`, `POST` any of | `{"marginMode", "unifiedMarginStatus", "key": {fields of query-api}, "ipCheck": bool, "expired": bool, "limiter": {"on": bool, "rate": creates a second}, "historyLagMs": n, "keyUnknown": bool, "signatureWrong": bool, "regionBlocked": bool, "demo": bool, "publicKey": RSA PEM or "", "balances": {coin: amount}, "positionMode": {symbol: 0 or 3}, "leverage": {symbol: n}}` |
 | `POST /paper/clock` `{"offset_ms": n}` | shifts the exchange's clock; not kept over a restart |
 | `POST /paper/funding` `{"symbol", "rate"}` | settles one funding payment |
 | `GET /paper/streams` | `{"connections": [{"kind": "private", "linear" or "inverse", "topics": […], "mute": bool}], "manners": {…}}` |
@@ -22,26 +22,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from relay.paper import funding
-from relay.paper.account import Account
+from relay.paper import control_account, funding
 from relay.paper.book import Book
+from relay.paper.control_reading import ControlInvalid, instrument, number, read_body
 from relay.paper.exchange import Exchange
 from relay.paper.faults import FaultInvalid, read_fault
-from relay.paper.instruments import Instrument
-from relay.paper.state import Quote, Wallet
+from relay.paper.state import Quote
 from relay.paper.wire import on_grid, plain
 
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
 HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
-
-
-class ControlInvalid(Exception):
-    """The control request cannot be read."""
 
 
 def blueprint(exchange: Exchange) -> Blueprint:
@@ -61,8 +56,8 @@ def blueprint(exchange: Exchange) -> Blueprint:
         ("/faults", "DELETE", _clear_faults),
         ("/calls", "GET", _calls),
         ("/calls", "DELETE", _clear_calls),
-        ("/account", "GET", _account),
-        ("/account", "POST", _set_account),
+        ("/account", "GET", control_account.shown),
+        ("/account", "POST", control_account.change),
         ("/clock", "POST", _set_clock),
         ("/funding", "POST", _pay_funding),
         ("/reset", "POST", _reset),
@@ -86,37 +81,6 @@ def invalid(error: Exception) -> tuple[Response, int]:
     return jsonify(error=str(error)), 400
 
 
-def _body() -> dict[str, Any]:
-    found = request.get_json(silent=True)
-    if not isinstance(found, dict):
-        raise ControlInvalid("the body must be a JSON object")
-    return found
-
-
-def _table(body: Mapping[str, Any], name: str) -> dict[str, Any]:
-    found = body.get(name, {})
-    if not isinstance(found, dict):
-        raise ControlInvalid(f"{name} must be a JSON object")
-    return found
-
-
-def _number(value: object, what: str, *, positive: bool = True) -> Decimal:
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation as error:
-        raise ControlInvalid(f"{what}: {value!r} is not a number") from error
-    if not number.is_finite() or (positive and number <= 0):
-        raise ControlInvalid(f"{what}: {value!r} is not a usable number")
-    return number
-
-
-def _instrument(exchange: Exchange, symbol: object) -> Instrument:
-    found = exchange.instruments.get(str(symbol))
-    if found is None:
-        raise ControlInvalid(f"unknown symbol {symbol!r}")
-    return found
-
-
 def _prices(exchange: Exchange) -> dict[str, str]:
     quotes = exchange.read(lambda state: dict(state.quotes))
     return {symbol: on_grid(quote.last, exchange.instruments[symbol].tick_size) for symbol, quote in quotes.items()}
@@ -125,21 +89,19 @@ def _prices(exchange: Exchange) -> dict[str, str]:
 def read_quote(asked: object, current: Quote) -> Quote:
     """A price alone, or an object that says more; what it leaves out is as at its price. Raises ControlInvalid."""
     if not isinstance(asked, Mapping):
-        return Quote.flat(_number(asked, "price"), funding_rate=current.funding_rate)
-    price = _number(asked["price"], "price") if "price" in asked else current.last
+        return Quote.flat(number(asked, "price"), funding_rate=current.funding_rate)
+    price = number(asked["price"], "price") if "price" in asked else current.last
     flat = Quote.flat(price, funding_rate=current.funding_rate)
-    given = {
-        name: _number(asked[name], name) for name in ("bid", "ask", "mark", "index") if asked.get(name) is not None
-    }
+    given = {name: number(asked[name], name) for name in ("bid", "ask", "mark", "index") if asked.get(name) is not None}
     if asked.get("fundingRate") is not None:
-        given["funding_rate"] = _number(asked["fundingRate"], "fundingRate", positive=False)
+        given["funding_rate"] = number(asked["fundingRate"], "fundingRate", positive=False)
     if asked.get("depth") is not None:
-        given["depth"] = max(_number(asked["depth"], "depth", positive=False), Decimal(0))
+        given["depth"] = max(number(asked["depth"], "depth", positive=False), Decimal(0))
     return replace(flat, **given)
 
 
 def _set_prices(exchange: Exchange) -> dict[str, str]:
-    asked = {_instrument(exchange, symbol).symbol: value for symbol, value in _body().items()}
+    asked = {instrument(exchange, symbol).symbol: value for symbol, value in read_body().items()}
 
     def move(book: Book, now_ms: int) -> None:
         quotes = {symbol: read_quote(value, book.state.quotes[symbol]) for symbol, value in asked.items()}
@@ -153,7 +115,7 @@ def _set_prices(exchange: Exchange) -> dict[str, str]:
 
 
 def _hint(exchange: Exchange) -> dict[str, int]:
-    asked = {_instrument(exchange, symbol).symbol: _number(value, "price") for symbol, value in _body().items()}
+    asked = {instrument(exchange, symbol).symbol: number(value, "price") for symbol, value in read_body().items()}
     free = {symbol: price for symbol, price in asked.items() if symbol not in exchange.pinned}
     if exchange.market_is_live or not free:
         return {"taken": 0}
@@ -204,80 +166,9 @@ def _clear_calls(exchange: Exchange) -> dict[str, Any]:
     return _calls(exchange)
 
 
-def _account(exchange: Exchange) -> dict[str, Any]:
-    account = exchange.account
-    return {
-        "marginMode": account.margin_mode,
-        "unifiedMarginStatus": account.unified_margin_status,
-        "key": account.key,
-        "ipCheck": account.ip_check,
-        "expired": account.expired,
-        "limiter": {"on": account.limiter_on, "rate": account.creates_per_second},
-        "historyLagMs": account.history_lag_ms,
-        "balances": exchange.read(
-            lambda state: {coin: plain(wallet.balance) for coin, wallet in state.wallets.items()}
-        ),
-        "positionMode": exchange.read(lambda state: dict.fromkeys(sorted(state.hedged), 3)),
-    }
-
-
-def _set_account(exchange: Exchange) -> dict[str, Any]:
-    body, account = _body(), exchange.account
-    unknown = set(body) - {*_account(exchange), "leverage"}
-    if unknown:
-        raise ControlInvalid(f"unknown: {', '.join(sorted(unknown))}")
-    changed = _read_account(account, body)
-    exchange.act(lambda book, now_ms: _set_book(exchange, book, body, now_ms))
-    exchange.account = changed
-    exchange.keep_account()
-    return _account(exchange)
-
-
-def _read_account(account: Account, body: Mapping[str, Any]) -> Account:
-    limiter = body.get("limiter", {})
-    try:
-        return replace(
-            account,
-            margin_mode=str(body.get("marginMode", account.margin_mode)),
-            unified_margin_status=int(body.get("unifiedMarginStatus", account.unified_margin_status)),
-            key={**account.key, **body.get("key", {})},
-            ip_check=bool(body.get("ipCheck", account.ip_check)),
-            expired=bool(body.get("expired", account.expired)),
-            limiter_on=bool(limiter.get("on", account.limiter_on)),
-            creates_per_second=int(limiter.get("rate", account.creates_per_second)),
-            history_lag_ms=int(body.get("historyLagMs", account.history_lag_ms)),
-        )
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ControlInvalid(f"the account cannot be read: {error}") from error
-
-
-def _set_book(exchange: Exchange, book: Book, body: Mapping[str, Any], now_ms: int) -> None:
-    """The part of the account that the book keeps: nothing changes unless all of it can be read."""
-    balances = {
-        str(coin): _number(amount, f"balance of {coin}", positive=False)
-        for coin, amount in _table(body, "balances").items()
-    }
-    modes = {
-        _instrument(exchange, symbol).symbol: str(mode) == "3" for symbol, mode in _table(body, "positionMode").items()
-    }
-    leverages = {
-        _instrument(exchange, symbol).symbol: _number(value, "leverage")
-        for symbol, value in _table(body, "leverage").items()
-    }
-    state = book.state
-    for coin, amount in balances.items():
-        wallet = state.wallets.setdefault(coin, Wallet(coin=coin))
-        wallet.balance = amount
-        state.changes.wallets[coin] = wallet
-    for symbol, hedge in modes.items():
-        book.force_mode(symbol, hedge=hedge)
-    for symbol, leverage in leverages.items():
-        book.set_leverage(exchange.instruments[symbol], leverage, leverage, now_ms)
-
-
 def _set_clock(exchange: Exchange) -> dict[str, int]:
     try:
-        exchange.clock_offset_ms = int(_body()["offset_ms"])
+        exchange.clock_offset_ms = int(read_body()["offset_ms"])
     except (KeyError, TypeError, ValueError) as error:
         raise ControlInvalid("offset_ms must be a whole number") from error
     return {"offset_ms": exchange.clock_offset_ms}
@@ -289,8 +180,8 @@ def _reset(exchange: Exchange) -> dict[str, str]:
 
 
 def _pay_funding(exchange: Exchange) -> dict[str, Any]:
-    body = _body()
-    symbol = _instrument(exchange, body.get("symbol")).symbol
-    rate = _number(body.get("rate"), "rate", positive=False)
+    body = read_body()
+    symbol = instrument(exchange, body.get("symbol")).symbol
+    rate = number(body.get("rate"), "rate", positive=False)
     exchange.act(lambda book, now_ms: funding.pay(book.state, symbol, rate, now_ms))
     return {"symbol": symbol, "rate": plain(rate)}

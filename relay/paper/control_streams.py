@@ -9,7 +9,8 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from relay.paper.control import ControlInvalid, invalid, only_from_here
+from relay.paper.control import invalid, only_from_here
+from relay.paper.control_reading import ControlInvalid
 from relay.paper.streams import PATHS, Streams
 from relay.paper.streams_manners import Manners
 

@@ -32,6 +32,7 @@ class Exchange:
         self.store.restore(state)
         self.book = Book(state)
         self.account = self._load_account()
+        self.verifier.trust(self.account.public_key)
         self.limiter = Limiter()
         self.faults = Faults()
         self.calls = Calls()
@@ -87,6 +88,7 @@ class Exchange:
             self.store.wipe()
             self.book.state = State(self.instruments)
             self.account = Account()
+            self.verifier.trust("")
             self.limiter = Limiter()
             self.clock_offset_ms = 0
             self.pinned.clear()

@@ -134,6 +134,8 @@ def _effect(
 ) -> Response:
     """The call as an orderly exchange would treat it."""
     headers: dict[str, str] = {}
+    if exchange.account.region_blocked:
+        return Response("<html><body>403 Forbidden: access from your country or region is blocked</body></html>", 403)
     if path not in PUBLIC:
         refusal = exchange.verifier.refuse(request.headers, payload, exchange.now_ms())
         refusal = refusal or exchange.account.refuse(path, request.remote_addr or "")

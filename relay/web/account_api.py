@@ -8,6 +8,7 @@ from flask import Blueprint, Response
 
 from relay.domain.order import OrderStatus
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.exchange.account_point import rows_of
 from relay.exchange.client import Exchange
 from relay.pipeline.gather import HALT
 from relay.web.answers import answer
@@ -66,7 +67,7 @@ def list_accounts() -> Response:
             "environment": relay.settings.environment.value,
             "halted": _is_halted(name),
             "equity": _equity(name, exchange),
-            "checks": [],
+            "checks": _checks(name),
         }
         for name, exchange in relay.parts.exchanges.items()
     ]
@@ -105,6 +106,12 @@ def flatten() -> Response:
 def _is_halted(account: str) -> bool:
     switch = current_parts().journal.switch(account, HALT)
     return switch is not None and switch.value == "on"
+
+
+def _checks(account: str) -> list[dict[str, str | None]]:
+    """Of the last look, at most a minute ago; empty before the first."""
+    report = current_parts().checkup.latest(account)
+    return rows_of(report) if report else []
 
 
 def _equity(account: str, exchange: Exchange) -> dict[str, str | None] | None:

@@ -63,6 +63,10 @@ def on_starting(server: Any) -> None:
             log.warning(warning)
         if server.num_workers != 1:
             raise RelayError("--workers: it is not 1; the SQLite journal has one engine, so leave it out")
+        if settings.environment.is_real_money:
+            from relay.wiring import refuse_wide_keys
+
+            refuse_wide_keys(settings)
         if is_needed(settings):
             exchange = PaperExchange(settings, os.environ)
             exchange.start()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from relay.exchange.account_point import NAMES
 from tests.paper_server import PaperServer
 from tests.relay_server import ADMIN_TOKEN, WEBHOOK_SECRET, RelayServer, cold_relay, error_of
 
@@ -176,8 +177,10 @@ def test_accounts_tell_environment_equity_and_halt(own: RelayServer, paper: Pape
         "environment": "paper",
         "halted": False,
         "equity": account["equity"],
-        "checks": [],
+        "checks": account["checks"],
     }
+    assert [check["name"] for check in account["checks"]] == list(NAMES)
+    assert {check["state"] for check in account["checks"]} <= {"green", "amber"}
     assert account["equity"]["USDT"] == "100000"
     paper.control.fault("/v5/account/wallet-balance", "http", status=502, times=None)
     own.api("halt", "POST")

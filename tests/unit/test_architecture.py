@@ -16,9 +16,9 @@ RANKS = (
     {"settings", "measures"},
     {"alerts", "journal", "exchange", "paper", "engine", "notify", "telemetry"}
     | {"boundary", "paper_child", "local_secrets", "messages"},
-    {"pipeline", "upkeep"},
+    {"pipeline", "upkeep", "checkup"},
     {"wiring"},
-    {"web", "greeting"},
+    {"web", "greeting", "checkup_open"},
     {"serving"},
     {"cli"},
     {"__main__"},

@@ -10,7 +10,7 @@ import click
 from relay.cli import cli
 from relay.cli_client import is_address
 
-COMMANDS = "alert flatten halt migrate orders plan positions resume retry send serve signals"
+COMMANDS = "alert check flatten halt migrate orders plan positions resume retry send serve signals"
 
 
 def test_the_commands_are_those_of_the_contract() -> None:
@@ -23,7 +23,7 @@ def test_no_secret_is_ever_taken_from_the_command_line() -> None:
         names = {name for each in command.params for name in each.opts if not isinstance(each, click.Argument)}
         assert names <= {
             *("--url", "--json", "--strategy", "--kind", "--with-secret", "--all", "--open"),
-            *("--status", "--symbol", "--account", "--limit", "--cursor"),
+            *("--status", "--symbol", "--account", "--limit", "--cursor", "--fix", "--trade"),
         }
 
 

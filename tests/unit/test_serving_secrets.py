@@ -92,7 +92,7 @@ def test_outside_paper_the_greeting_says_where_the_secrets_are_and_not_what(tmp_
     text = "\n".join(Greeting(given, settings, 8000).lines())
     assert not any(secret.reveal() in text for secret in settings.secrets if len(secret.reveal()) > 1)
     assert "relay.db.secrets" in text and "curl" not in text
-    assert ("REAL MONEY" in text) == (environment == "mainnet")
+    assert ("MAINNET - real money" in text) == (environment == "mainnet")
     assert ("WEBHOOK_SECRET_LIVE" in text) == (environment == "mainnet")
 
 

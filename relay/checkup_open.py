@@ -1,0 +1,91 @@
+"""The accounts of the settings, opened to be looked at by a command: beside a running relay, or without one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from decimal import Decimal
+
+from relay.checkup import Patient, patient_for
+from relay.domain.instrument import Category
+from relay.errors import JournalUnavailable, SettingsInvalid
+from relay.exchange.account_facts import Ownership
+from relay.journal.opening import open_journal
+from relay.paper_child import PaperExchange, is_needed
+from relay.pipeline.ownership import JournalOwnership
+from relay.settings import NAME, Settings
+from relay.wiring import exchange_of
+
+ACCOUNTS = (NAME,)
+
+
+@contextmanager
+def open_patients(settings: Settings, account: str | None) -> Iterator[list[tuple[str, Patient]]]:
+    """Every account, or the one named, with its name. Raises SettingsInvalid, and PaperExchangeFailed.
+
+    Where a paper exchange is needed and none is named, one is started for the time being.
+    """
+    if account is not None and account not in ACCOUNTS:
+        raise SettingsInvalid(
+            [f"--account: there is no account `{account}`; it should be one of {', '.join(ACCOUNTS)}"]
+        )
+    with _with_paper(settings) as settled, _ownership(settled, NAME) as ownership:
+        exchange = exchange_of(settled)
+        try:
+            yield [(NAME, patient_for(settled, exchange, ownership))]
+        finally:
+            exchange.close()
+
+
+@contextmanager
+def _with_paper(settings: Settings) -> Iterator[Settings]:
+    if not is_needed(settings):
+        yield settings
+        return
+    child = PaperExchange(settings, os.environ)
+    child.start()
+    try:
+        url = child.url()
+        stream_url = url.replace("http://", "ws://", 1)
+        yield replace(settings, bybit_url=url, bybit_stream_url=stream_url, api_key=child.key, api_secret=child.secret)
+    finally:
+        child.stop()
+
+
+@contextmanager
+def _ownership(settings: Settings, account: str) -> Iterator[Ownership | None]:
+    """By the journal, which is only read. None: there is no journal yet, so nothing is the relay's own."""
+    path = settings.journal_path
+    if path is not None and not path.exists():
+        yield None
+        return
+    try:
+        journal = open_journal(settings.database_url, lock=False)
+    except JournalUnavailable as error:
+        yield _Untold(str(error))
+        return
+    try:
+        yield JournalOwnership(journal, account)
+    finally:
+        journal.close()
+
+
+class _Untold:
+    """A journal that cannot be read says nothing about what is whose."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    def ordered(self) -> frozenset[tuple[Category, str]]:
+        raise JournalUnavailable(self._why)
+
+    def believed(self) -> dict[tuple[Category, str], Decimal]:
+        raise JournalUnavailable(self._why)
+
+    def moving(self) -> frozenset[tuple[Category, str]]:
+        raise JournalUnavailable(self._why)
+
+    def has_placed(self, client_order_id: str) -> bool:
+        raise JournalUnavailable(self._why)

@@ -1,0 +1,33 @@
+"""Which of the account's positions and orders are the relay's own, by its journal."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from relay.domain.instrument import Category
+from relay.journal.journal import Journal
+
+
+class JournalOwnership:
+    """Of one account. Every method raises JournalUnavailable where the journal cannot be read."""
+
+    def __init__(self, journal: Journal, account: str) -> None:
+        self._journal = journal
+        self._account = account
+
+    def ordered(self) -> frozenset[tuple[Category, str]]:
+        return frozenset(self._journal.ordered_symbols(self._account))
+
+    def believed(self) -> dict[tuple[Category, str], Decimal]:
+        return self._journal.believed(self._account)
+
+    def moving(self) -> frozenset[tuple[Category, str]]:
+        return frozenset(
+            (each.state.planned.category, each.state.planned.symbol)
+            for each in self._journal.open_orders()
+            if each.account == self._account
+        )
+
+    def has_placed(self, client_order_id: str) -> bool:
+        found = self._journal.order(client_order_id)
+        return found is not None and found.account == self._account
