@@ -99,6 +99,8 @@ def _refused(journal: Journal, cursor: str | None) -> list[dict[str, Any]]:
 
 def _say_page(page: dict[str, Any]) -> None:
     found = page.get("signals", [])
+    for line in page.get("silent", []):
+        say(clean(line))
     needing = sum(signal.get("status") == SignalStatus.ATTENTION for signal in found)
     if needing:
         say(

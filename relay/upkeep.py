@@ -18,6 +18,7 @@ KEEP_WARM_S = 20.0
 CLOCK_S = 60.0
 PRICES_S = 60.0
 INSTRUMENTS_S = 900.0
+MORE_S = 5.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,13 +32,21 @@ class _Chore:
 class Upkeep:
     """One thread; a chore that fails is due again at its usual time, and what it would have renewed is kept."""
 
-    def __init__(self, *, market: Market, exchanges: Mapping[str, Exchange]) -> None:
+    def __init__(
+        self,
+        *,
+        market: Market,
+        exchanges: Mapping[str, Exchange],
+        more: Mapping[str, Callable[[], object]] | None = None,
+    ) -> None:
+        """`more`: what else is looked after every few seconds."""
         first = next(iter(exchanges.values()))
         now = time.monotonic()
         chores: list[tuple[str, float, Callable[[], object]]] = [
             ("prices", PRICES_S, lambda: market.load_prices(first)),
             ("instruments", INSTRUMENTS_S, lambda: market.load_instruments(first)),
         ]
+        chores += [(name, MORE_S, do) for name, do in (more or {}).items()]
         for name, exchange in exchanges.items():
             chores.append((f"connections of {name}", KEEP_WARM_S, exchange.keep_warm))
             chores.append((f"clock of {name}", CLOCK_S, exchange.measure_clock))

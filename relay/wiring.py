@@ -32,6 +32,7 @@ from relay.pipeline.drift import DriftWatch
 from relay.pipeline.execute import Executor
 from relay.pipeline.follow import Follower
 from relay.pipeline.gather import Gatherer
+from relay.pipeline.heartbeat import Heartbeats, expectations
 from relay.pipeline.notices import Notifier
 from relay.pipeline.ownership import JournalOwnership
 from relay.pipeline.ports import Account
@@ -67,6 +68,7 @@ class Parts:
     controls: Controls
     follower: Follower
     upkeep: Upkeep
+    heartbeats: Heartbeats
     notifier: Notifier
     checkup: Checkup
 
@@ -162,6 +164,7 @@ class Relay:
         parts.checkup.wait_for_first(_FIRST_CHECK_S)
         if not parts.runner.is_open:
             log.info("%d unfinished signals taken up", parts.runner.recover())
+        parts.heartbeats.start()
         parts.follower.start()
         parts.upkeep.start()
         parts.announcer.tell(NoticeKind.RUN, f"relay {__version__} is ready ({self.settings.environment.value})")
@@ -214,6 +217,7 @@ def _assemble(
 ) -> Parts:
     announcer, engine = Announcer(), Lanes()
     announcer.hear(notifier.hear)
+    heartbeats = Heartbeats(journal=journal, announcer=announcer, expected=expectations(strategies))
     gatherer = Gatherer(journal=journal, market=market)
     executor = Executor(
         journal=journal,
@@ -223,7 +227,9 @@ def _assemble(
         drift=DriftWatch(journal=journal, market=market, announcer=announcer),
     )
     runner = Runner(journal=journal, market=market, engine=engine, executor=executor, accounts=accounts)
-    intake = Intake(journal=journal, market=market, runner=runner, announcer=announcer, strategies=strategies)
+    intake = Intake(
+        journal=journal, market=market, runner=runner, announcer=announcer, heartbeats=heartbeats, strategies=strategies
+    )
     return Parts(
         journal=journal,
         market=market,
@@ -237,7 +243,8 @@ def _assemble(
         previewer=Previewer(intake=intake, gatherer=gatherer, accounts=accounts),
         controls=Controls(journal=journal, intake=intake, runner=runner, accounts=accounts, strategies=strategies),
         follower=Follower(journal=journal, accounts=accounts),
-        upkeep=Upkeep(market=market, exchanges=exchanges),
+        upkeep=Upkeep(market=market, exchanges=exchanges, more={"heartbeats": heartbeats.check}),
+        heartbeats=heartbeats,
         notifier=notifier,
         checkup=checkup,
     )

@@ -14,9 +14,8 @@ from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, Reason
 from relay.domain.plan import Carry
 from relay.domain.status import SignalStatus
-from relay.journal import beliefs, chains, following, queries, rejection, retrying
+from relay.journal import beliefs, following, queries, rejection, retrying
 from relay.journal.admission import Admitting, remove_signal, undo_reopening
-from relay.journal.chains import ChainRecord
 from relay.journal.execution import Batch
 from relay.journal.queries import SignalFilter
 from relay.journal.records import (
@@ -30,6 +29,7 @@ from relay.journal.records import (
     Switch,
 )
 from relay.journal.store import Store
+from relay.journal.strategies import StrategyReads
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -57,6 +57,7 @@ class Journal:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.strategies = StrategyReads(store)
         self._refusals = rejection.Refusals(store)
 
     def accept(
@@ -227,16 +228,6 @@ class Journal:
         """What earlier exits of the position rounded away."""
         with self.store.read() as connection:
             return following.carry(connection, account, category, symbol)
-
-    def chains(self) -> tuple[ChainRecord, ...]:
-        """Where each strategy said it stood, at each of its instruments."""
-        with self.store.read() as connection:
-            return chains.all_chains(connection)
-
-    def is_overtaken(self, signal_id: str) -> bool:
-        """Whether a later alert of its strategy was accepted before this one."""
-        with self.store.read() as connection:
-            return chains.is_overtaken(connection, signal_id)
 
     def switches(self) -> tuple[Switch, ...]:
         with self.store.read() as connection:

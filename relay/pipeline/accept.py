@@ -25,6 +25,7 @@ from relay.journal.records import Admission, Duplicate, IdReused, New, NewSignal
 from relay.measures import Stage, timed
 from relay.pipeline.announce import Announcer
 from relay.pipeline.clock import Now, to_ms, utc_now
+from relay.pipeline.heartbeat import Heartbeats
 from relay.pipeline.ports import MarketPort
 from relay.pipeline.run import Runner
 from relay.pipeline.strategy import Strategy
@@ -63,6 +64,7 @@ class Intake:
         market: MarketPort,
         runner: Runner,
         announcer: Announcer,
+        heartbeats: Heartbeats,
         strategies: Mapping[str, Strategy],
         now: Now = utc_now,
     ) -> None:
@@ -70,6 +72,7 @@ class Intake:
         self._market = market
         self._runner = runner
         self._announcer = announcer
+        self._heartbeats = heartbeats
         self._strategies = strategies
         self._now = now
 
@@ -167,6 +170,7 @@ class Intake:
         passed(Boundary.ANSWERED)
         match admission:
             case New(signal_id=signal_id, chain_note=note):
+                self._heartbeats.heard(signal.strategy, signal.action)
                 if note is not None:
                     self._announcer.tell(NoticeKind.CHAIN, _of_chain(signal, note))
                 status = SignalStatus.ACCEPTED if accounts else SignalStatus.DONE
@@ -174,6 +178,7 @@ class Intake:
             case Reopened(signal_id=signal_id):
                 return Receipt(signal_id=signal_id, status=SignalStatus.ACCEPTED, is_duplicate=False)
             case Duplicate(signal_id=signal_id, status=status):
+                self._heartbeats.heard(signal.strategy, signal.action, is_repeat=True)
                 return Receipt(signal_id=signal_id, status=status, is_duplicate=True)
             case IdReused(first_signal_id=first):
                 reused = _reused(signal, first)
@@ -193,6 +198,7 @@ class Intake:
         error: AlertError,
         now: datetime,
     ) -> None:
+        self._heartbeats.heard(sender.name, None)
         self._journal.reject(
             signal_id=signal_id,
             strategy=sender.name,

@@ -29,7 +29,7 @@ class DriftWatch:
         instrument = self._market.instrument(signal.category, signal.symbol)
         if expected is None or position is None or instrument is None or not expected.differs(position, instrument):
             return ()
-        if self._journal.is_overtaken(signal.id):
+        if self._journal.strategies.is_overtaken(signal.id):
             return ()
         note = f"the account is not where the strategy is: {expected} is expected, and it holds {plain(position)}"
         detail = {"account": work.account.name, "expected": str(expected), "position": plain(position)}

@@ -90,7 +90,7 @@ class Gatherer:
             carry=carry,
             halted=halted,
             has_resting=work.seen is not None and work.seen.has_resting,
-            is_overtaken=is_strategys(signal) and self._journal.is_overtaken(signal.id),
+            is_overtaken=is_strategys(signal) and self._journal.strategies.is_overtaken(signal.id),
         )
 
     def _position(self, work: Work, instrument: Instrument) -> Position:

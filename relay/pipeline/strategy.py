@@ -13,3 +13,5 @@ class Strategy:
     accounts: tuple[str, ...]
     secrets: tuple[str, ...] = field(repr=False)
     dedup_window_ms: int = 30_000
+    heartbeat_s: int | None = None
+    heartbeat_any: bool = False

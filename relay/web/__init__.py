@@ -12,6 +12,7 @@ from relay.web.api import api
 from relay.web.health import health
 from relay.web.metrics import metrics
 from relay.web.runtime import EXTENSION
+from relay.web.strategy_api import strategy_api
 from relay.web.webhook import webhook
 from relay.wiring import Relay, build
 
@@ -30,7 +31,7 @@ def create_app(settings: Settings | None = None, *, relay: Relay | None = None) 
     app.extensions[EXTENSION] = relay
     for init_app in (problems.init_app, headers.init_app, receipts.init_app):
         init_app(app)
-    for blueprint in (webhook, api, account_api, health, metrics):
+    for blueprint in (webhook, api, account_api, strategy_api, health, metrics):
         app.register_blueprint(blueprint)
     token = relay.settings.admin_token
     pages.init_app(app, token.reveal() if token else None)

@@ -49,6 +49,7 @@ def list_signals() -> Response:
     body: dict[str, object] = {"signals": page.signals, "next_cursor": page.next_cursor}
     if cursor is None:
         body["refused"] = [refused_form(posts) for posts in journal.refused()]
+        body["silent"] = current_parts().heartbeats.silent()
     return answer(body)
 
 

@@ -27,6 +27,7 @@ from relay.pipeline.drift import DriftWatch
 from relay.pipeline.execute import Executor
 from relay.pipeline.follow import Follower
 from relay.pipeline.gather import Gatherer
+from relay.pipeline.heartbeat import Heartbeats
 from relay.pipeline.ports import Account
 from relay.pipeline.run import Runner
 from relay.pipeline.strategy import Strategy
@@ -157,6 +158,7 @@ class Workshop:
             market=market,
             runner=self.runner,
             announcer=self.announcer,
+            heartbeats=Heartbeats(journal=journal, announcer=self.announcer, expected={}, now=self.clock.now),
             strategies=strategies,
             now=self.clock.now,
         )

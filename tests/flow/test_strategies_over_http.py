@@ -1,0 +1,36 @@
+"""`/api/strategies`: the last alert of each strategy, and where it says it stands."""
+
+from __future__ import annotations
+
+from tests.relay_server import RelayServer
+
+FILL = {
+    "ticker": "BTCUSDT.P",
+    "action": "buy",
+    "qty": "0.01",
+    "market_position": "long",
+    "market_position_size": "0.01",
+    "prev_market_position": "flat",
+    "prev_market_position_size": "0",
+}
+
+
+def test_a_strategys_chain_is_listed_with_its_gap(own: RelayServer) -> None:
+    own.done({**FILL, "time": "2030-01-01T00:00:00Z"})
+    strategy = own.api("strategies")["strategies"][0]
+    assert strategy["heartbeat"] is None and strategy["last_alert_at"]
+    assert [(each["side"], each["size"], each["state"]) for each in strategy["chains"]] == [("long", "0.01", "whole")]
+    second = {"qty": "0.02", "market_position_size": "0.05", "prev_market_position_size": "0.03"}
+    signal = own.done({**FILL, **second, "prev_market_position": "long", "time": "2030-01-01T00:00:01Z"})
+    assert any("missing: it stood at long 0.01" in note for note in signal["notes"]), signal["notes"]
+    assert {"chain_gap", "drift"} <= {event["name"] for event in signal["events"]}
+    chain = own.api("strategies")["strategies"][0]["chains"][0]
+    assert (chain["size"], chain["state"], chain["signal_id"]) == ("0.05", "gap", signal["id"])
+
+
+def test_the_list_takes_no_parameters_and_says_so(own: RelayServer) -> None:
+    assert own.ask("strategies?symbol=BTCUSDT").status_code == 400
+
+
+def test_silence_is_listed_with_the_signals(own: RelayServer) -> None:
+    assert own.api("signals")["silent"] == []
