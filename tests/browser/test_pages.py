@@ -141,3 +141,11 @@ def test_logging_out_ends_the_session(page: Page) -> None:
     page.get_by_role("button", name="Log out").click()
     page.goto("/signals")
     expect(page).to_have_url(re.compile("/login"))
+
+
+def test_the_setup_page_shows_each_point_of_the_checklist(page: Page) -> None:
+    page.goto("/setup")
+    for point in ("host", "clock", "withdraw permission", "position mode", "wallet"):
+        expect(page.locator(".checks").get_by_text(point, exact=True)).to_be_visible()
+    page.goto("/")
+    expect(page.get_by_role("link", name="in the set-up checklist")).to_be_visible()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from typing import Any
 
 from flask import Blueprint, Response, render_template, request
@@ -73,4 +74,11 @@ def _account(name: str, wallet: Any) -> dict[str, Any]:
         "equity": wallet.value or {},
         "problem": wallet.problem,
         "environment": current_relay().environment_of(name),
+        "checks": _checks(name),
     }
+
+
+def _checks(name: str) -> dict[str, int]:
+    """How many points of the last checklist are in each state; empty before the first."""
+    report = current_parts().checkup.latest(name)
+    return dict(Counter(point.state.value for point in report.points)) if report else {}

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint, render_template
 
+from relay.exchange.account_point import rows_of
 from relay.web.pages.access import require_login
 from relay.web.runtime import current_parts, current_relay
 
@@ -25,5 +26,6 @@ def _names() -> list[str]:
 
 
 def _checks(name: str) -> dict[str, Any]:
-    """The account's last checklist: `ok` and `checks`; none yet where it has not run."""
-    return {"ok": None, "checks": []}
+    """The account's last checklist: `ok` and `checks`; None and none where it has not run yet."""
+    report = current_parts().checkup.latest(name)
+    return {"ok": report.is_ok if report else None, "checks": rows_of(report) if report else []}
