@@ -120,13 +120,17 @@ class Checkup:
         for patient in self._patients.values():
             patient.refuse_wide_key()
 
+    def look_now(self) -> None:
+        """Look at every account, one after the other."""
+        for account, patient in self._patients.items():
+            try:
+                self._look(account, patient)
+            except Exception:
+                log.exception("the checklist of %s could not be renewed", account)
+
     def _run(self) -> None:
         while not self._stop.is_set():
-            for account, patient in self._patients.items():
-                try:
-                    self._look(account, patient)
-                except Exception:
-                    log.exception("the checklist of %s could not be renewed", account)
+            self.look_now()
             self._looked.set()
             self._stop.wait(self._every_s)
 

@@ -13,6 +13,7 @@ from relay import __version__
 from relay.cli_alert import alert
 from relay.cli_check import check
 from relay.cli_client import Refused, Unreachable
+from relay.cli_connect import connect
 from relay.cli_control import flatten, halt, resume, retry
 from relay.cli_lists import orders, positions, signals
 from relay.cli_options import INTERRUPTED, NotDone, Unusable
@@ -74,7 +75,7 @@ def migrate() -> None:
     say(f"the journal {clean(where)} has the current schema")
 
 
-for _command in (check, send, signals, positions, orders, plan, alert, halt, resume, flatten, retry):
+for _command in (check, connect, send, signals, positions, orders, plan, alert, halt, resume, flatten, retry):
     cli.add_command(_command)
 
 

@@ -163,7 +163,7 @@ def _exchange(reader: Reader) -> dict[str, Any]:
     return {
         "environment": environment,
         "api_key": reader.read("BYBIT_API_KEY", fields.secret, key),
-        "api_secret": reader.read("BYBIT_API_SECRET", fields.secret, secret),
+        "api_secret": reader.read("BYBIT_API_SECRET", fields.api_secret, secret),
         "bybit_url": rest_url(environment, rest),
         "bybit_stream_url": stream_url(environment, stream, rest),
         "recv_window_ms": reader.read("BYBIT_RECV_WINDOW", fields.whole(100, 60_000), 5000),

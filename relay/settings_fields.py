@@ -8,6 +8,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from typing import Final, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
@@ -139,6 +140,20 @@ def secret(text: str) -> Secret:
     if re.search(r"\s", text):
         raise ValidationError("it has white space in it; it should be the key as the exchange shows it")
     return Secret(text)
+
+
+def api_secret(text: str) -> Secret:
+    """A secret, a PEM private key, or the path of a file that holds one."""
+    if "-----BEGIN" in text or not (text.endswith(".pem") or "/" in text):
+        return secret(text)
+    try:
+        found = Path(text).expanduser().read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        # Not repeated: it may be a secret that only looks like a path.
+        raise ValidationError("it looks like a path, but no file can be read there; it should be a PEM file") from None
+    if "-----BEGIN" not in found:
+        raise ValidationError("the file it names holds no PEM key; it should be an RSA private key")
+    return secret(found)
 
 
 def long_secret(text: str) -> Secret:

@@ -47,6 +47,18 @@ REQUIRED = frozenset(
 """What must have been seen, and not merely not be wrong."""
 
 
+_TOLD_BY = {
+    403: "region",
+    10003: "key",
+    10004: "signature",
+    10009: "region",
+    10010: "ip",
+    10024: "region",
+    33004: "expiry",
+}
+"""The points that say what these refusals, which any question may meet, mean."""
+
+
 class State(StrEnum):
     GREEN = "green"
     AMBER = "amber"
@@ -101,6 +113,8 @@ def red(name: str, message: str, fix: str) -> Point:
 
 def unknown(name: str, why: Untold | str) -> Point:
     """Could not be checked: another point, or the words, say why."""
+    if isinstance(why, Untold) and why.code in _TOLD_BY:
+        return Point(name=name, state=State.UNKNOWN, message=f"not checked: see `{_TOLD_BY[why.code]}`")
     words = why.words if isinstance(why, Untold) else why
     return Point(name=name, state=State.UNKNOWN, message=f"not checked: {words}")
 
