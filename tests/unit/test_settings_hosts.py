@@ -34,6 +34,23 @@ def test_another_host_for_requests_alone_takes_the_streams_along(rest: str, stre
     assert (settings.bybit_url, settings.bybit_stream_url) == (rest.rstrip("/"), stream)
 
 
+REGIONS = ("bybit.nl", "bybit.tr", "bybit.kz", "bybit.ae", "bybit.eu", "bybit.id", "bybitgeorgia.ge", "manepa.jp")
+
+
+@pytest.mark.parametrize("domain", [*REGIONS, "bybit.com", "bytick.com"])
+def test_every_host_of_the_exchange_is_known_as_mainnet_and_refused_elsewhere(domain: str) -> None:
+    settings = load({**MAINNET, "BYBIT_URL": f"https://api.{domain}"})
+    assert (settings.bybit_url, settings.bybit_stream_url) == (f"https://api.{domain}", f"wss://stream.{domain}")
+    (told,) = problems({**KEYS, "BYBIT_ENV": "demo", "BYBIT_URL": f"https://api.{domain}"})
+    assert told.startswith("BYBIT_URL: it is a host of mainnet")
+
+
+def test_the_japanese_testnet_is_a_testnet() -> None:
+    url = "https://api-testnet.manepa.jp"
+    assert load({**KEYS, "BYBIT_ENV": "testnet", "BYBIT_URL": url}).bybit_url == url
+    assert [line.partition(":")[0] for line in problems({**MAINNET, "BYBIT_URL": url})] == ["BYBIT_URL"]
+
+
 def test_both_hosts_can_be_set_with_http_and_ws() -> None:
     settings = load({**MAINNET, "BYBIT_URL": "http://127.0.0.1:9100", "BYBIT_STREAM_URL": "ws://127.0.0.1:9200"})
     assert (settings.bybit_url, settings.bybit_stream_url) == ("http://127.0.0.1:9100", "ws://127.0.0.1:9200")
