@@ -10,7 +10,7 @@ import click
 from relay.cli_client import Answer, Client, Refused, Unreachable, connect
 from relay.cli_follow import WAIT_S, await_end, told
 from relay.cli_options import NotDone, with_alert, with_json, with_strategy, with_url
-from relay.cli_output import clean, detail_text, facts, reason_text, remark, say, say_json
+from relay.cli_output import clean, detail_text, facts, reason_text, remark, say, say_json, table
 from relay.cli_signal import asked
 from relay.domain.status import SignalStatus
 
@@ -90,19 +90,22 @@ def _refused(answer: Answer) -> list[str]:
 @click.command()
 @with_alert
 @with_strategy
+@click.option("--format", "named", metavar="NAME", help="The format that the alert is in, such as traderspost.")
 @with_json
 @with_url
 @click.pass_context
-def plan(context: click.Context, body: bytes, strategy: str | None, as_json: bool, url: str | None) -> None:
+def plan(
+    context: click.Context, body: bytes, strategy: str | None, named: str | None, as_json: bool, url: str | None
+) -> None:
     """Show what the alert in FILE would do now, without doing it."""
     client = connect(url)
     if not as_json:
         say("\n".join(_reading(body)))
-    planned = client.post("/api/plan", body, strategy=strategy)
+    planned = client.post("/api/plan", body, strategy=strategy, format=named)
     if as_json:
         say_json(planned)
     else:
-        say("\n".join(_planned(planned)))
+        say("\n".join([*_meaning(planned), *_planned(planned)]))
     context.exit(NotDone.exit_code if planned.get("status") == "denied" else 0)
 
 
@@ -118,6 +121,14 @@ def _reading(body: bytes) -> list[str]:
     # The parser has told the two apart already; of what it took, only pairs begin with a name.
     kind = "JSON" if body.decode("utf-8-sig", "replace").lstrip()[:1] in ("{", "%") else "key=value pairs"
     return [f"read as {kind}", *facts({name: detail_text(value) for name, value in fields.items()})]
+
+
+def _meaning(planned: dict[str, Any]) -> list[str]:
+    """Of a foreign format: what each of the sender's fields means here."""
+    if planned.get("format") in (None, "native"):
+        return []
+    rows = [[str(each.get(name)) for name in ("field", "native", "value")] for each in planned.get("fields", ())]
+    return [f"format: {clean(planned['format'])}", *table(("FIELD", "MEANS", "VALUE"), rows, indent="  ")]
 
 
 def _planned(planned: dict[str, Any]) -> list[str]:

@@ -31,7 +31,7 @@ def signal_from_kept(kept: Mapping[str, object], *, id: str, strategy: str, rece
     `received_at` is aware UTC. Symbols are not resolved. AlertInvalid names every field that is wrong and what would be
     right.
     """
-    translation = _translated(kept)
+    translation = translated(kept)
     try:
         draft = _judged(translation.fields if translation else kept)
     except AlertInvalid as error:
@@ -46,8 +46,14 @@ def signal_from_kept(kept: Mapping[str, object], *, id: str, strategy: str, rece
     return Signal(id=id, strategy=strategy, received_at=received_at, notes=notes, **draft.values, **internal)
 
 
-def _translated(kept: Mapping[str, object]) -> Translation | None:
-    """The alert's fields out of its own format's; None where that is the native one."""
+def respelled(kept: Mapping[str, object], error: AlertInvalid) -> AlertInvalid:
+    """`error`, which speaks of native fields, in the words of the alert's own format."""
+    translation = translated(kept)
+    return translation.respelled(error) if translation else error
+
+
+def translated(kept: Mapping[str, object]) -> Translation | None:
+    """The alert's fields out of its own format's; None where that is the native one. Raises AlertInvalid."""
     named = kept.get("format")
     if named is None or named == NATIVE:
         return None

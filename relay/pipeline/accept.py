@@ -9,7 +9,7 @@ from datetime import datetime
 from relay.alerts.authenticate import Credentials, proves_sender, secret_among_bytes
 from relay.alerts.identity import digest, identity_key
 from relay.alerts.kept import Reading, kept_text, read
-from relay.alerts.signal import signal_from_kept
+from relay.alerts.signal import respelled, signal_from_kept
 from relay.boundary import Boundary, passed
 from relay.domain.chain import link_of
 from relay.domain.instrument import Instrument
@@ -113,7 +113,10 @@ class Intake:
             known = ", ".join(strategy.accounts)
             problem = f"{unknown[0][:60]!r} is none of this strategy's accounts: {known}"
             raise AlertInvalid(f"account: {problem}", fields={"account": [problem]})
-        return self.resolved(signal)
+        try:
+            return self.resolved(signal)
+        except AlertInvalid as error:
+            raise respelled(reading.kept, error) from None
 
     def resolved(self, signal: Signal) -> Signal:
         """The signal with its instrument; unchanged while none are loaded. Raises AlertInvalid for an unknown one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from relay.alerts.explained import FieldRead, fields_read, format_of
 from relay.alerts.kept import read
 from relay.domain.order import PlannedOrder, Reason
 from relay.domain.plan import PlanStatus
@@ -27,6 +28,15 @@ class Preview:
     orders: tuple[tuple[str, PlannedOrder], ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Previewed:
+    """What an alert was read as, and each account's plan; no accounts where nothing is ordered."""
+
+    format: str
+    fields: tuple[FieldRead, ...]
+    accounts: tuple[Preview, ...]
+
+
 class Previewer:
     """Reads the account, writes nothing and sends nothing."""
 
@@ -36,17 +46,22 @@ class Previewer:
         self._accounts = accounts
         self._now = now
 
-    def preview(self, body: bytes, *, strategy: str) -> tuple[Preview, ...]:
-        """A plan for each account. Raises AlertError; the caller has proven who asks, so no secret is needed."""
+    def preview(self, body: bytes, *, strategy: str, named: str | None = None) -> Previewed:
+        """A plan for each account, of an alert in the format `named` if one is said.
+
+        Raises AlertError; the caller has proven who asks, so no secret is needed.
+        """
         now = self._now()
         sender = self._intake.strategy(strategy)
-        reading = read(body, secrets=sender.secrets)
+        reading = read(body, secrets=sender.secrets, named=named)
         signal = self._intake.signal_of(reading, strategy=sender, signal_id=new_signal_id(to_ms(now)), now=now)
-        if signal.action is Action.HEARTBEAT:
-            return ()
-        return tuple(
-            self._of(Work(signal=signal, account=self._accounts[name], generation=0))
-            for name in signal.accounts or sender.accounts
+        accounts = () if signal.action is Action.HEARTBEAT else signal.accounts or sender.accounts
+        return Previewed(
+            format=format_of(reading.kept),
+            fields=fields_read(reading.kept),
+            accounts=tuple(
+                self._of(Work(signal=signal, account=self._accounts[name], generation=0)) for name in accounts
+            ),
         )
 
     def _of(self, work: Work) -> Preview:

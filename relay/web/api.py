@@ -79,13 +79,13 @@ def retry_signal(signal_id: str) -> Response:
 def plan_alert() -> Response:
     """What the alert in the body would do now. It needs no secret, and is not kept."""
     query = Query()
-    strategy = query.text("strategy") or NAME
+    strategy, named = query.text("strategy") or NAME, query.text("format")
     query.close()
     relay = current_relay()
     if relay.parts.market.book is None:
         missing = "; ".join(relay.missing().values())
         raise Problem("NOT_READY", f"the instruments are not loaded yet: {missing}", status=503)
-    return answer(preview_form(relay.parts.previewer.preview(whole_body(), strategy=strategy)))
+    return answer(preview_form(relay.parts.previewer.preview(whole_body(), strategy=strategy, named=named)))
 
 
 def _unknown(signal_id: str) -> Problem:

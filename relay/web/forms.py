@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +11,7 @@ from relay.domain.rounding import plain
 from relay.journal.records import RefusedPosts
 from relay.pipeline.accept import Receipt
 from relay.pipeline.clock import from_ms
-from relay.pipeline.preview import Preview
+from relay.pipeline.preview import Preview, Previewed
 
 _HEARTBEAT = "a heartbeat orders nothing"
 
@@ -53,15 +52,17 @@ def refused_form(posts: RefusedPosts) -> dict[str, Any]:
     return {"kind": posts.kind, "source": posts.source, "count": posts.count, "last_at": last_at}
 
 
-def preview_form(previews: Iterable[Preview]) -> dict[str, Any]:
+def preview_form(previewed: Previewed) -> dict[str, Any]:
     """Several accounts' plans as one: `planned` if any of them is, with the reason of the first that is held back."""
-    made = list(previews)
+    made = list(previewed.accounts)
     planned = not made or any(each.status == "planned" for each in made)
     return {
         "status": "planned" if planned else "denied",
         "reason": reason_form(next((each.reason for each in made if each.reason), None)),
         "notes": _notes(made),
         "orders": [_planned_form(each.account, order) for each in made for _, order in each.orders],
+        "format": previewed.format,
+        "fields": [{"field": each.field, "native": each.native, "value": each.value} for each in previewed.fields],
     }
 
 

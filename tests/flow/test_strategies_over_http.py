@@ -32,5 +32,15 @@ def test_the_list_takes_no_parameters_and_says_so(own: RelayServer) -> None:
     assert own.ask("strategies?symbol=BTCUSDT").status_code == 400
 
 
+def test_a_plan_says_how_a_foreign_alert_was_read_and_its_errors_name_the_senders_fields(own: RelayServer) -> None:
+    alert = {"ticker": "BTCUSDT.P", "action": "buy", "quantity": "0.01"}
+    plan = own.api("plan?format=traderspost", "POST", json=alert)
+    assert plan["format"] == "traderspost" and len(plan["orders"]) == 1
+    assert {"field": "quantity", "native": "qty", "value": "0.01"} in plan["fields"]
+    unknown = {"instrument": "NOSUCH-USDT-SWAP", "action": "ENTER_LONG", "investmentType": "base", "amount": "1"}
+    answer = own.ask("plan?format=okx", "POST", json=unknown)
+    assert answer.status_code == 422 and set(answer.json()["error"]["fields"]) == {"instrument"}, answer.text
+
+
 def test_silence_is_listed_with_the_signals(own: RelayServer) -> None:
     assert own.api("signals")["silent"] == []

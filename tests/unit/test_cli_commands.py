@@ -22,7 +22,7 @@ def test_no_secret_is_ever_taken_from_the_command_line() -> None:
     for command in cli.commands.values():
         names = {name for each in command.params for name in each.opts if not isinstance(each, click.Argument)}
         assert names <= {
-            *("--url", "--json", "--strategy", "--kind", "--with-secret", "--all", "--open"),
+            *("--url", "--json", "--strategy", "--format", "--kind", "--with-secret", "--all", "--open"),
             *("--status", "--symbol", "--account", "--limit", "--cursor", "--fix", "--trade"),
         }
 

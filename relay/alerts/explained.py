@@ -1,0 +1,42 @@
+"""What an alert was read as: its format, and each of the sender's fields with what it means here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from relay.alerts.dialects import NATIVE
+from relay.alerts.signal import translated
+from relay.alerts.wording import SHOWN_LENGTH_MAX
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldRead:
+    """`field`: the sender's name; `native`: the relay's own; `value`: as it was understood."""
+
+    field: str
+    native: str
+    value: str
+
+
+def format_of(kept: Mapping[str, object]) -> str:
+    """The name of the format that the alert was recognised as."""
+    named = kept.get("format")
+    return named if isinstance(named, str) else NATIVE
+
+
+def fields_read(kept: Mapping[str, object]) -> tuple[FieldRead, ...]:
+    """Raises AlertInvalid where the alert cannot be translated."""
+    translation = translated(kept)
+    native = translation.fields if translation else kept
+    names = translation.names if translation else {}
+    return tuple(
+        FieldRead(field=names.get(name, name), native=name, value=_text(value))
+        for name, value in native.items()
+        if name != "format" and value is not None
+    )
+
+
+def _text(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= SHOWN_LENGTH_MAX else f"{text[:SHOWN_LENGTH_MAX]}…"
