@@ -6,6 +6,7 @@ prometheus-client takes from the environment when it is imported.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
+
+log = logging.getLogger("relay.steps")
 
 MULTIPROCESS: Final = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -54,12 +57,14 @@ _STAGES: Final = {stage: stages.labels(stage.value) for stage in Stage}
 
 @contextmanager
 def timed(stage: Stage) -> Iterator[None]:
-    """Times what is done inside, whether or not it succeeds."""
+    """Times what is done inside, whether or not it succeeds, and logs it with what the thread is about."""
     began_at = time.perf_counter()
     try:
         yield
     finally:
-        _STAGES[stage].observe(time.perf_counter() - began_at)
+        took_s = time.perf_counter() - began_at
+        _STAGES[stage].observe(took_s)
+        log.info("%s", stage.value, extra={"ms": round(took_s * 1000, 1)})
 
 
 def took(stage: Stage, seconds: float) -> None:

@@ -30,7 +30,6 @@ NOT_YET_ENFORCED: Final = (
     "DAILY_LOSS_LIMIT",
     "KEEP_DAYS",
     "MAX_LEVERAGE",
-    "SENTRY_DSN",
 )
 """Understood, but without effect in this version: who sets one of them relies on it, so the start is refused."""
 
@@ -94,6 +93,9 @@ class Settings:
     paper_state: Path
     notify_targets: tuple[NotifyTarget, ...]
     """Empty: nobody is told of anything."""
+    sentry_dsn: Secret | None
+    sentry_monitor_slug: str | None
+    """The monitor that is told each minute that the engine runs."""
     log_level: LogLevel
     log_format: LogFormat
     port: int
@@ -124,7 +126,7 @@ class Settings:
     @property
     def secrets(self) -> tuple[Secret, ...]:
         """All that no log may show."""
-        single = (self.api_key, self.api_secret, self.admin_token)
+        single = (self.api_key, self.api_secret, self.admin_token, self.sentry_dsn)
         addresses = (secret for target in self.notify_targets for secret in target.secrets)
         return (*self.webhook_secrets, *(secret for secret in single if secret is not None), *addresses)
 
@@ -204,7 +206,7 @@ def _running(reader: Reader) -> dict[str, Any]:
     beside = (_sqlite_path(url or default_url) or Path("relay.db")).with_name("paper.db")
     # A platform's log collector reads JSON better; a terminal's reader does not.
     log_format = LogFormat.JSON if reader.text("DYNO") else LogFormat.TEXT
-    for name in ("WEB_CONCURRENCY", "RELAY_CONFIG", "SENTRY_DSN"):
+    for name in ("WEB_CONCURRENCY", "RELAY_CONFIG"):
         reader.text(name)
     return {
         "database_url": url,
@@ -212,6 +214,8 @@ def _running(reader: Reader) -> dict[str, Any]:
         "keep_days": reader.read("KEEP_DAYS", fields.whole(1, 36_500), 90),
         "paper_market": reader.read("PAPER_MARKET", fields.host_url_or_off, "https://api.bybit.com"),
         "paper_state": reader.read("PAPER_STATE", Path, beside),
+        "sentry_dsn": reader.read("SENTRY_DSN", fields.sentry_dsn, None),
+        "sentry_monitor_slug": reader.read("SENTRY_MONITOR_SLUG", fields.plain_text, None),
         "notify_targets": reader.read("NOTIFY_URLS", notify_targets, ()),
         "log_level": reader.read("LOG_LEVEL", fields.choice_of(LogLevel), LogLevel.INFO),
         "log_format": reader.read("LOG_FORMAT", fields.choice_of(LogFormat), log_format),

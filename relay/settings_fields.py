@@ -246,6 +246,20 @@ def host_url_or_off(text: str) -> str | None:
     return None if text.lower() == "off" else host_url("https", "http")(text)
 
 
+def sentry_dsn(text: str) -> Secret:
+    """`https://key@host/project`."""
+    try:
+        parts = urlsplit(text)
+        is_dsn = parts.scheme in ("http", "https") and bool(parts.hostname and parts.username) and parts.port != 0
+    except ValueError:
+        is_dsn = False
+    if not is_dsn or not re.fullmatch(r"(/[^/]+)*/[0-9]+", parts.path):
+        raise ValidationError(
+            "it is no Sentry DSN; it should be like https://KEY@HOST/PROJECT, from the project's page"
+        )
+    return Secret(text)
+
+
 def database_url(text: str) -> str:
     """`sqlite:///file`, or a Postgres address in the spelling SQLAlchemy takes for psycopg 3."""
     scheme, _, rest = text.partition("://")

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Final, TextIO
 from urllib.parse import quote
 
+from relay import trace
 from relay.settings import LogFormat, Secret, Settings
 
 HIDDEN: Final = "[secret]"
@@ -79,20 +80,40 @@ def _spellings(secret: str) -> set[str]:
     return {spelling for spelling in spellings if len(spelling) >= _SHORTEST_HIDDEN and "-----" not in spelling[:5]}
 
 
+class Facts(logging.Filter):
+    """Puts on each record what its thread is about; in the thread that logs. Drops none."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.facts = trace.facts()
+        return True
+
+
+def _facts(record: logging.LogRecord) -> dict[str, object]:
+    """Ids and, of a step, its milliseconds."""
+    ms = getattr(record, "ms", None)
+    return {**getattr(record, "facts", {}), **({} if ms is None else {"ms": ms})}
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a line; times are RFC 3339 UTC with milliseconds."""
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        line = {"at": at, "level": record.levelname.lower(), "logger": record.name, "message": record.getMessage()}
+        line: dict[str, object] = {
+            "at": at,
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
         line["thread"] = record.threadName or ""
+        line |= _facts(record)
         if record.exc_info and not record.exc_text:
             record.exc_text = self.formatException(record.exc_info)
         if record.exc_text:
             line["error"] = record.exc_text
         if record.stack_info:
             line["stack"] = record.stack_info
-        return json.dumps(line, ensure_ascii=False)
+        return json.dumps(line, ensure_ascii=False, default=str)
 
 
 class TextFormatter(logging.Formatter):
@@ -100,6 +121,10 @@ class TextFormatter(logging.Formatter):
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        facts = " ".join(f"{name}={value}" for name, value in _facts(record).items())
+        return super().formatMessage(record) + (f" [{facts}]" if facts else "")
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
         return datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S.%f")[:-3] + "Z"
@@ -109,6 +134,7 @@ def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> No
     """Sends all logs to `stream` (None: stderr) in the settings' format. Safe to repeat; the last one counts."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if settings.log_format is LogFormat.JSON else TextFormatter())
+    handler.addFilter(Facts())
     handler.addFilter(Redaction(settings.secrets))
     root = logging.getLogger()
     root.handlers[:] = [handler]

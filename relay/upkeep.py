@@ -54,6 +54,10 @@ class Upkeep:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
 
+    def add(self, name: str, every_s: float, do: Callable[[], object]) -> None:
+        """A further chore, due at once. Before `start`."""
+        self._chores.append(_Chore(name=name, every_s=every_s, do=do, due_at=time.monotonic()))
+
     def start(self) -> None:
         if not self._thread.is_alive():
             self._thread.start()

@@ -40,6 +40,7 @@ from relay.pipeline.preview import Previewer
 from relay.pipeline.run import Runner
 from relay.pipeline.strategy import Strategy
 from relay.settings import NAME, Environment, Settings
+from relay.telemetry_sentry import CHECK_IN_S, Reporter, configure_sentry
 from relay.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
@@ -82,14 +83,24 @@ class Relay:
         self._stopping = threading.Event()
         self._starter = threading.Thread(target=self._start, name="starter", daemon=True)
         self._problem = "starting"
+        self._reporter: Reporter | None = None
 
     def start(self) -> None:
         """Begin to load, to warm up and to recover, in the background."""
+        self._report()
         self.parts.notifier.start()
         if self.settings.environment.is_real_money:
             log.warning("MAINNET - real money")
         self.parts.checkup.start()
         self._starter.start()
+
+    def _report(self) -> None:
+        """From here on, in this process, what goes wrong is reported to Sentry where that is configured."""
+        self._reporter = reporter = configure_sentry(self.settings)
+        if reporter is None:
+            return
+        self.parts.announcer.listen(reporter.finished)
+        self.parts.upkeep.add("the Sentry monitor", CHECK_IN_S, lambda: reporter.check_in(self.missing))
 
     def drain(self) -> None:
         """Nothing new comes in from now on: whoever waits for a signal gets the answer there is."""
@@ -110,6 +121,8 @@ class Relay:
         parts.journal.close()
         for exchange in parts.exchanges.values():
             exchange.close()
+        if self._reporter is not None:
+            self._reporter.flush()
 
     @property
     def environment(self) -> str:

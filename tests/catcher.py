@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import queue
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,6 +28,8 @@ class Catcher:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 catcher.arrived.set()
                 catcher.free.wait(DEADLINE_S)
+                if self.headers.get("Content-Encoding") == "gzip":
+                    body = gzip.decompress(body)
                 if catcher.status == 200:
                     catcher.bodies.put(body)
                 self.send_response(catcher.status)

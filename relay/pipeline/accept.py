@@ -29,6 +29,7 @@ from relay.pipeline.heartbeat import Heartbeats
 from relay.pipeline.ports import MarketPort
 from relay.pipeline.run import Runner
 from relay.pipeline.strategy import Strategy
+from relay.trace import about, add
 
 _HOW_TO_PROVE = (
     'put `"secret": "…"` with the webhook secret into the alert, or send it as `X-Webhook-Secret`, '
@@ -88,7 +89,7 @@ class Intake:
 
         Raises AuthFailed, StrategyUnknown, Rejected, JournalUnavailable.
         """
-        with timed(Stage.ACCEPT):
+        with about(), timed(Stage.ACCEPT):
             return self._take(body, strategy, credentials, named)
 
     def _take(self, body: bytes, strategy: str, credentials: Credentials, named: str | None) -> Receipt:
@@ -97,6 +98,7 @@ class Intake:
         passed(Boundary.RECEIVED)
         reading = self._prove(body, sender, credentials, now, named)
         signal_id = new_signal_id(to_ms(now))
+        add(signal_id=signal_id)
         try:
             signal = self.signal_of(reading, strategy=sender, signal_id=signal_id, now=now)
         except AlertInvalid as error:

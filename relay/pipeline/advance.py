@@ -26,6 +26,7 @@ from relay.measures import Stage, timed
 from relay.pipeline.ask import report_of
 from relay.pipeline.clock import Now, to_ms, utc_now
 from relay.pipeline.ports import Account
+from relay.trace import about
 
 _WAIT_MAX_S = 1.0
 """However long there is nothing to send, an entry grows too old meanwhile."""
@@ -71,7 +72,7 @@ class Advancer:
 
     def place(self, account: Account, order: OrderState, stamp: Stamp) -> OrderState:
         """Send an order whose attempt is in the journal already."""
-        with timed(Stage.PLACE):
+        with about(client_order_id=order.client_order_id), timed(Stage.PLACE):
             outcome = account.exchange.place(
                 order.planned, client_order_id=order.client_order_id, stamp=stamp, is_exit=order.is_exit
             )
@@ -123,7 +124,7 @@ class Advancer:
         exchange = account.exchange
         begun_at_ms = exchange.now_ms()
         try:
-            with timed(Stage.LOOK_UP):
+            with about(client_order_id=order.client_order_id), timed(Stage.LOOK_UP):
                 report, fills = report_of(exchange, order)
         except (ExchangeUnreachable, ExchangeAnswered):
             return Advanced(order=replace(order, look_ups=order.look_ups + 1))

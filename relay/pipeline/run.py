@@ -21,6 +21,7 @@ from relay.pipeline.clock import from_ms, to_ms, utc_now
 from relay.pipeline.execute import Executor
 from relay.pipeline.ports import Account, MarketPort
 from relay.pipeline.work import Work, resumed
+from relay.trace import about
 
 log = logging.getLogger(__name__)
 
@@ -169,7 +170,8 @@ class _Item:
         try:
             if (self.is_stale and not self._reload()) or (self.nameless is not None and not self._name(self.nameless)):
                 return None
-            delay = self.executor.step(self.work)
+            with about(signal_id=self.work.signal.id, account=self.work.account.name):
+                delay = self.executor.step(self.work)
             if self.work.is_planned:
                 # Before that a step may do what the one that failed has done again: no progress, however often.
                 self.failures = 0
