@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from relay.domain.position import Position
 from relay.domain.rounding import plain
-from relay.exchange.account_facts import Facts, Stream, Subject, Untold
+from relay.exchange.account_facts import Facts, Subject, Untold
 from relay.exchange.account_point import Point, amber, green, red, unknown
 from relay.exchange.wire.account import Wallet
 from relay.exchange.wire.standing import AccountType
@@ -26,7 +26,7 @@ def account_points(subject: Subject, facts: Facts) -> Iterator[Point]:
     yield _wallet(subject, facts)
     yield _leverage(subject, facts)
     yield _foreign(subject, facts)
-    yield _streams(facts.stream)
+    yield _streams(facts)
     yield _instruments(facts)
     yield _fees(subject, facts)
 
@@ -142,7 +142,8 @@ def _named(positions: Sequence[str], orders: Sequence[str]) -> list[tuple[str, S
     return [("positions", positions), ("orders", orders)]
 
 
-def _streams(stream: Stream | None) -> Point:
+def _streams(facts: Facts) -> Point:
+    stream = facts.stream
     if stream is None:
         return unknown("streams", "not looked at")
     if not stream.connected:
@@ -152,6 +153,8 @@ def _streams(stream: Stream | None) -> Point:
             "let this machine open WebSockets (wss, port 443) to the exchange, and see BYBIT_STREAM_URL",
         )
     if stream.refusal is not None:
+        if isinstance(facts.wallet, Untold) and isinstance(facts.mode, Untold):
+            return unknown("streams", facts.wallet)
         return amber(
             "streams", stream.refusal, "see `key` and `signature`, and whether BYBIT_STREAM_URL fits BYBIT_ENV"
         )

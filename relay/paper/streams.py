@@ -76,6 +76,9 @@ class Streams:
         """Why not, in the exchange's words."""
         if self.manners.refuse_auth:
             return "API key is invalid."
+        account = self._exchange.account
+        if account.key_unknown or account.signature_wrong:
+            return "Request not authorized"
         refusal = self._exchange.verifier.refuse_stream(key, expires_ms, signature, self._exchange.now_ms())
         return refusal.message if refusal else None
 
