@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 LOT = 0.001
-_BEGAN = datetime.now(UTC)
+_BEGAN = datetime.now(UTC) - timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
