@@ -26,11 +26,7 @@ NAME: Final = "default"
 
 _KEY_PARTS: Final = {"BYBIT_API_KEY": "key", "BYBIT_API_SECRET": "secret"}
 
-NOT_YET_ENFORCED: Final = (
-    "DAILY_LOSS_LIMIT",
-    "KEEP_DAYS",
-    "MAX_LEVERAGE",
-)
+NOT_YET_ENFORCED: Final = ("KEEP_DAYS",)
 """Understood, but without effect in this version: who sets one of them relies on it, so the start is refused."""
 
 

@@ -8,6 +8,7 @@ from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal
 
 from relay.domain.account import Rules
 from relay.domain.instrument import Instrument
+from relay.domain.limits_entry import hours_refusal
 from relay.domain.order import Reason
 from relay.domain.rounding import plain
 from relay.domain.signal import Signal
@@ -19,7 +20,11 @@ _WIDE = Context(prec=100)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """The part of an order that opens or adds. `resulting_size`: the position without sign after it, where known."""
+    """The part of an order that opens or adds.
+
+    `resulting_size`: how large the position may become, without sign, once this and all of the relay's own orders of
+    its side have filled; None where it is not known.
+    """
 
     qty: Decimal
     order_max: Decimal
@@ -30,6 +35,8 @@ class Entry:
     dearest_price: Decimal | None = None
     """The highest price it may well fill at, by which the limits go; a sell fills at its limit price or above."""
     market_price: Decimal | None = None
+    """What the position is worth at least: the market's price, or a dearer one of its own orders."""
+    counts_resting: bool = False
 
 
 def standing_refusal(
@@ -43,6 +50,8 @@ def standing_refusal(
     if rules.allowed_symbols is not None and instrument.symbol not in rules.allowed_symbols:
         allowed = ", ".join(sorted(rules.allowed_symbols))
         return Reason(code="SYMBOL_NOT_ALLOWED", message=f"{instrument.symbol} is not among the allowed: {allowed}")
+    if (reason := hours_refusal(rules.hours, now)) is not None:
+        return reason
     if not instrument.is_trading:
         return Reason(code="SYMBOL_NOT_TRADING", message=f"{instrument.symbol} is not open for trading at the exchange")
     if signal.reduce_only:
@@ -77,7 +86,6 @@ def _unsupported(signal: Signal, rules: Rules) -> Reason | None:
         "valid_for": signal.valid_for_s is not None,
         "several take profits": len(profits) > 1,
         "take profits with a `share` or `then`": any(t.share_pct != 100 or t.moves_stop_to_entry for t in profits),
-        "DAILY_LOSS_LIMIT": rules.daily_loss_limit is not None,
     }
     missing = [name for name, is_asked in asked.items() if is_asked]
     if not missing:
@@ -128,22 +136,32 @@ def _over_a_limit(entry: Entry, rules: Rules, instrument: Instrument) -> Reason 
                 message=f"the entry is worth {_money(worth, ROUND_UP)} {instrument.quote_coin}, "
                 f"over MAX_ORDER_NOTIONAL {plain(most)}",
             )
-    return _over_position_limit(entry, rules, instrument, dearest)
+    return _over_position_limit(entry, rules, instrument)
 
 
-def _over_position_limit(entry: Entry, rules: Rules, instrument: Instrument, dearest: Decimal | None) -> Reason | None:
+def resulting_worth(entry: Entry, instrument: Instrument) -> Decimal | None:
+    """What the position may come to, in the quote coin; None where position or price were not needed.
+
+    What is open already is worth the market's price, so a far limit price must not make it look small.
+    """
+    if entry.resulting_size is None:
+        return None
+    dearer = max(filter(None, (entry.price, entry.dearest_price, entry.market_price)), default=None)
+    return _worth(instrument, entry.resulting_size, dearer)
+
+
+def _over_position_limit(entry: Entry, rules: Rules, instrument: Instrument) -> Reason | None:
     most = rules.max_position_notional
     if most is None:
         return None
     assert entry.resulting_size is not None, "a position limit needs the position"
-    # What is open already is worth the market's price, so a far limit price must not make it look small.
-    dearer = max(filter(None, (dearest, entry.market_price)), default=None)
-    resulting = _worth(instrument, entry.resulting_size, dearer)
+    resulting = resulting_worth(entry, instrument)
     assert resulting is not None, "a position limit needs a price"
     if resulting > most:
         return Reason(
             code="LIMIT_POSITION_NOTIONAL",
-            message=f"the position would be worth {_money(resulting, ROUND_UP)} {instrument.quote_coin}, "
+            message=f"the position would be worth {_money(resulting, ROUND_UP)} {instrument.quote_coin}"
+            f"{', resting orders included' if entry.counts_resting else ''}, "
             f"over MAX_POSITION_NOTIONAL {plain(most)}",
         )
     return None

@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from relay.domain.instrument import Instrument
+from relay.domain.limit_facts import LimitFacts
 from relay.domain.order import PlannedOrder, Reason
 from relay.domain.position import Position
 from relay.domain.rounding import plain
@@ -56,6 +57,8 @@ class Facts:
     """Orders of the relay rest at the instrument, whose fills may not be known yet."""
     is_overtaken: bool = False
     """A later alert of the strategy came before this one."""
+    limits: LimitFacts | None = None
+    """What the limits count; read only for what may open or add."""
 
     @property
     def size(self) -> Decimal | None:
@@ -72,10 +75,25 @@ class Facts:
             "equity": plain(self.equity) if self.equity is not None else None,
             "carried": plain(self.carry.size) if self.carry else None,
             "halted": self.halted,
+            **_counted(self.limits),
             "qty_step": plain(self.instrument.qty_step),
             "tick_size": plain(self.instrument.tick_size),
         }
         return {name: value for name, value in read.items() if value is not None}
+
+
+def _counted(limits: LimitFacts | None) -> dict[str, str | None]:
+    if limits is None:
+        return {}
+    day, entries = limits.day, limits.entries_last_minute
+    return {
+        "own_orders": str(len(limits.working)) if limits.working else None,
+        "positions": str(len(limits.positions)) if limits.positions is not None else None,
+        "entries_last_minute": str(entries) if entries is not None else None,
+        "day_realised": plain(day.realised) if day else None,
+        "day_unrealised": plain(day.unrealised) if day else None,
+        "stopped_at": limits.stopped_at.isoformat() if limits.stopped_at else None,
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,14 +8,16 @@ from decimal import ROUND_DOWN, Context, Decimal, localcontext
 
 from relay.domain.account import Mode, Rules
 from relay.domain.drift import Expected, healing_needs, needs_healing
+from relay.domain.entry import entry_refusal
 from relay.domain.instrument import Instrument
 from relay.domain.intent import Intent, Move, Nothing, intent_of, only_exits
-from relay.domain.legs import entry_reference, orders_of, rounded
-from relay.domain.levels import Levels, levels_of, wrong_side
-from relay.domain.leverage import asked_leverage, leverage_refusal, with_leverage
-from relay.domain.limits import Entry, sized_refusal, standing_refusal
+from relay.domain.legs import orders_of, rounded
+from relay.domain.levels import levels_of
+from relay.domain.leverage import asked_leverage, with_leverage
+from relay.domain.limit_facts import LimitNeed, limit_needs
+from relay.domain.limits import standing_refusal
 from relay.domain.mode import as_target, mode_refusal
-from relay.domain.order import Reason, Side
+from relay.domain.order import Reason
 from relay.domain.plan import Carry, Facts, Need, Plan, PlanStatus
 from relay.domain.risk import order_price
 from relay.domain.rounding import floor_to, plain
@@ -47,7 +49,7 @@ def needs(
     if signal.action in _ORDERS_NOTHING:
         return frozenset()
     wanted = size_needs(signal, rules, instrument) | healing_needs(signal, rules, instrument)
-    has_limits = rules.max_order_notional is not None or rules.max_position_notional is not None
+    has_limits = rules.limits_entries
     opens = not only_exits(signal)
     has_levels = opens and not levels_of(signal, rules).is_empty
     has_leverage = opens and asked_leverage(signal, rules) is not None
@@ -64,10 +66,33 @@ def needs(
         wanted.add(Need.POSITION)
     else:
         wanted |= _near_a_bound(signal, rules, instrument, reference_price)
-    checks_price = has_limits and not instrument.is_inverse or has_levels and order_price(signal) is None
+    checks_price = (
+        rules.limits_notional
+        and not instrument.is_inverse
+        or rules.max_distance_pct is not None
+        and signal.signal_price is not None
+        or has_levels
+        and order_price(signal) is None
+    )
     if signal.type.is_conditional or (checks_price and opens):
         wanted.add(Need.PRICE)
     return frozenset(wanted)
+
+
+def entry_needs(signal: Signal, rules: Rules, facts: Facts) -> frozenset[LimitNeed]:
+    """What the limits want to know besides, given all facts that `needs` named: nothing, if nothing would be opened.
+
+    So no exit waits for what only a limit asks.
+    """
+    wanted = limit_needs(rules)
+    if not wanted or signal.action in _ORDERS_NOTHING or facts.position is None or facts.position.is_hedge:
+        return frozenset()
+    if standing_refusal(signal, rules, facts.instrument, now=facts.now, halted=facts.halted) is not None:
+        return frozenset()
+    with localcontext(_WIDE):
+        asked = as_target(signal, rules) if needs_healing(signal, rules, facts) is not None else signal
+        intent = intent_of(asked, sizes_of(asked, rules, facts), facts.size)
+    return wanted if isinstance(intent, Move) and intent.entry_qty > 0 else frozenset()
 
 
 def _near_a_bound(signal: Signal, rules: Rules, instrument: Instrument, reference: Decimal | None) -> set[Need]:
@@ -133,7 +158,7 @@ def _plan_move(asked: Move, signal: Signal, rules: Rules, facts: Facts, carry: C
     notes = (*asked.notes, *_pure_delta_note(signal, asked))
     refused = asked.entry_refused
     if asked.entry_qty > 0:
-        refused = _entry_refusal(move, signal, rules, facts)
+        refused = entry_refusal(move, signal, rules, facts)
         if refused and asked.is_target and refused.code in ("QTY_BELOW_MIN", "NOTIONAL_BELOW_MIN"):
             notes, refused = (*notes, f"already there to within the minimum: {refused.message}"), None
             move = replace(move, entry_qty=Decimal(0))
@@ -158,41 +183,6 @@ def _still_carried(asked: Move, move: Move, carry: Carry | None) -> Carry | None
         return carry
     left = min(asked.exit_qty + abs(carry.size) - move.exit_qty, abs(carry.size))
     return Carry(size=-move.side.sign * left) if left > 0 and not move.closes_all else None
-
-
-def _entry_refusal(move: Move, signal: Signal, rules: Rules, facts: Facts) -> Reason | None:
-    if (reason := mode_refusal(signal, rules)) is not None:
-        return reason
-    standing = standing_refusal(signal, rules, facts.instrument, now=facts.now, halted=facts.halted)
-    standing = standing or leverage_refusal(signal, rules, facts.instrument)
-    if standing is not None:
-        return standing
-    after = None if facts.size is None else abs(facts.size + move.side.sign * (move.exit_qty + move.entry_qty))
-    market_price = facts.price or facts.reference_price
-    entry = Entry(
-        qty=move.entry_qty,
-        resulting_size=after,
-        price=order_price(signal) or market_price,
-        dearest_price=_dearest(move.side, signal, market_price),
-        market_price=market_price,
-        order_max=facts.instrument.largest_order(has_limit=signal.type.has_limit),
-    )
-    return sized_refusal(entry, rules, facts.instrument) or _level_refusal(
-        move.side, levels_of(signal, rules), signal, facts
-    )
-
-
-def _dearest(side: Side, signal: Signal, market_price: Decimal | None) -> Decimal | None:
-    """A sell's limit price is only its worst: it fills at what the market pays, or pays once it is triggered."""
-    if side is Side.BUY or not signal.type.has_limit:
-        return None
-    return signal.trigger_price if signal.type.is_conditional else market_price
-
-
-def _level_refusal(side: Side, levels: Levels, signal: Signal, facts: Facts) -> Reason | None:
-    """A stop loss on the losing side of the price only, take profits on the winning one."""
-    price = entry_reference(signal, facts)
-    return None if price is None else wrong_side(levels, side=side, reference=price, tick=facts.instrument.tick_size)
 
 
 def _nothing_left(

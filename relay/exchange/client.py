@@ -28,11 +28,14 @@ REALTIME = "/v5/order/realtime"
 HISTORY = "/v5/order/history"
 EXECUTIONS = "/v5/execution/list"
 POSITIONS = "/v5/position/list"
+CLOSED_PNL = "/v5/position/closed-pnl"
 LEVERAGE = "/v5/position/set-leverage"
 TICKERS = "/v5/market/tickers"
 INSTRUMENTS = "/v5/market/instruments-info"
 WALLET = "/v5/account/wallet-balance"
 
+SPAN_MAX_MS = 7 * 86_400_000
+"""Of one question about the past. Source: docs/v5/order/execution.mdx, `startTime`."""
 LINEAR_SETTLE_COINS = ("USDT", "USDC")
 
 
@@ -180,6 +183,31 @@ class Exchange:
         )
         fills = (wire.fill_from(row) for row in rows if row["orderLinkId"] == client_order_id)
         return tuple(sorted((fill for fill in fills if fill), key=lambda fill: (fill.at_ms, fill.exec_id)))
+
+    def closed_pnl(self, *, since_ms: int) -> tuple[wire.ClosedPnl, ...]:
+        """What was realised since then, which is at most 7 days ago, in all perpetuals; newest first."""
+        found: list[wire.ClosedPnl] = []
+        for category in Category:
+            rows = self._calls.pages(
+                self._session.get_closed_pnl, CLOSED_PNL, category=category.value, startTime=since_ms, limit=100
+            )
+            found += [wire.closed_pnl_from(row, category=category) for row in rows]
+        return tuple(found)
+
+    def stopped_at_ms(self, *, category: Category, symbol: str, since_ms: int) -> int | None:
+        """When a stop loss of the symbol last filled; None: not since `since_ms`."""
+        until_ms = self._clock.now_ms()
+        which: dict[str, object] = {"category": category.value, "symbol": symbol, "limit": 100}
+        while until_ms > since_ms:
+            begin_ms = max(since_ms, until_ms - SPAN_MAX_MS)
+            rows = self._calls.pages(
+                self._session.get_executions, EXECUTIONS, **which, startTime=begin_ms, endTime=until_ms
+            )
+            found = [at_ms for row in rows if (at_ms := wire.stopped_at_ms_from(row)) is not None]
+            if found:
+                return max(found)
+            until_ms = begin_ms
+        return None
 
     def position(self, *, category: Category, symbol: str) -> Position:
         """The symbol's position; of size zero where none is open."""

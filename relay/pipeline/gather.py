@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from relay.domain.drift import expected_after
 from relay.domain.instrument import Instrument
+from relay.domain.limits_account import unread_refusal
 from relay.domain.mode import is_strategys
 from relay.domain.order import Reason
 from relay.domain.plan import Facts, Need, Plan
-from relay.domain.planning import needs, plan
+from relay.domain.planning import entry_needs, needs, plan
 from relay.domain.position import Position
 from relay.domain.progress import Finish
 from relay.domain.status import SignalStatus
@@ -19,6 +20,7 @@ from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.exchange.wire import refusal_of
 from relay.journal.journal import Journal
 from relay.pipeline.clock import to_ms
+from relay.pipeline.gather_limits import LimitReader
 from relay.pipeline.ports import MarketPort
 from relay.pipeline.work import Seen, Work
 
@@ -47,6 +49,7 @@ class Gatherer:
     def __init__(self, *, journal: Journal, market: MarketPort) -> None:
         self._journal = journal
         self._market = market
+        self._limits = LimitReader(journal)
 
     def gather(self, work: Work, now: datetime, *, is_preview: bool = False) -> Gathered | NotGathered:
         """The plan for the work's signal at `now`, from facts that were read after its turn had come.
@@ -67,7 +70,23 @@ class Gatherer:
         except ExchangeAnswered as error:
             return NotGathered(finish=_refused(work, error))
         work.expected = expected_after(signal, work.account.rules, facts)
-        return Gathered(plan=plan(signal, work.account.rules, facts))
+        return self._planned(work, facts, is_preview=is_preview)
+
+    def _planned(self, work: Work, facts: Facts, *, is_preview: bool) -> Gathered | NotGathered:
+        signal, rules = work.signal, work.account.rules
+        wanted = entry_needs(signal, rules, facts)
+        if not wanted:
+            return Gathered(plan=plan(signal, rules, facts))
+        with self._limits.turn(work.account.name):
+            counted, passing = self._limits.read(work, wanted, facts.now, keeps=not is_preview)
+            known = replace(facts, limits=counted)
+            made = plan(signal, rules, known)
+            if passing is not None and not made.orders and made.reason == unread_refusal(rules, counted):
+                # Nothing would be exited meanwhile: to ask again costs nothing but time.
+                return _unreachable(work, passing, facts.now)
+            if not is_preview:
+                self._limits.note(work, made, known)
+        return Gathered(plan=made)
 
     def _facts(self, work: Work, instrument: Instrument, now: datetime) -> Facts:
         account, signal = work.account, work.signal

@@ -13,7 +13,7 @@ from relay.domain.outcome import Outcome, Stamp
 from relay.domain.position import Fill, OrderReport, Position
 from relay.domain.reconciliation import Bounds
 from relay.domain.symbol import SymbolBook
-from relay.exchange.wire import OpenOrder
+from relay.exchange.wire import ClosedPnl, OpenOrder
 
 
 class ExchangePort(Protocol):
@@ -37,6 +37,10 @@ class ExchangePort(Protocol):
     def fills(self, *, category: Category, symbol: str, client_order_id: str) -> tuple[Fill, ...]: ...
 
     def open_orders(self, *, category: Category, symbol: str) -> tuple[OpenOrder, ...]: ...
+
+    def closed_pnl(self, *, since_ms: int) -> tuple[ClosedPnl, ...]: ...
+
+    def stopped_at_ms(self, *, category: Category, symbol: str, since_ms: int) -> int | None: ...
 
     def position(self, *, category: Category, symbol: str) -> Position: ...
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import time, timedelta
 from decimal import ROUND_FLOOR, Decimal, localcontext
 from typing import Any
 
 from hypothesis import strategies as st
 
-from relay.domain.instrument import Instrument
+from relay.domain.account import Direction, TradingHours
+from relay.domain.instrument import Category, Instrument
+from relay.domain.limit_facts import DayResult, LimitFacts, LimitNeed, Working
 from relay.domain.limits import LEGS_MAX
-from relay.domain.order import PlannedOrder
+from relay.domain.order import PlannedOrder, Side
+from relay.domain.position import Position
 from relay.domain.signal import Action, LevelKind, QtyUnit, Signal
 from tests.builders import NOW, inverse, level, linear, profit, rules, signal, usdc
 
@@ -34,6 +37,9 @@ ODD_SIZES = SIZES | st.sampled_from(
     [Decimal(text) for text in ("1E-20", "1800.8000000000002", "0." + "9" * 40, "1E+2")]
 )
 ORDERING = [each for each in Action if each not in (Action.CANCEL, Action.STOPS, Action.HEARTBEAT)]
+_WEEK = frozenset(range(7))
+_OFFICE = (TradingHours(zone="Europe/Berlin", weekdays=_WEEK, opens=time(9), closes=time(17)),)
+_NIGHT = (TradingHours(zone="America/New_York", weekdays=_WEEK, opens=time(18), closes=time(6)),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +118,38 @@ def any_rules(draw: st.DrawFn) -> Any:
         max_position_notional=maybe(SIZES.map(lambda size: size * 100)),
         default_size=maybe(st.tuples(SIZES.map(str), st.sampled_from([each.value for each in QtyUnit]))),
         size_unit=maybe(st.sampled_from(list(QtyUnit))),
+        size_scale_pct=draw(st.sampled_from([Decimal(100), Decimal(100), Decimal(50)])),
+        max_exposure=maybe(SIZES.map(lambda size: size * 1000)),
+        max_positions=maybe(st.integers(1, 3)),
+        max_leverage=maybe(st.sampled_from([Decimal(2), Decimal(50)])),
+        max_entries_per_minute=maybe(st.integers(1, 3)),
+        daily_loss_limit=maybe(SIZES),
+        hours=draw(st.sampled_from([(), (), _OFFICE, _NIGHT])),
+        cooldown_s=maybe(st.integers(1, 600)),
+        max_distance_pct=maybe(SIZES),
+        direction=draw(st.sampled_from([Direction.BOTH, Direction.BOTH, *Direction])),
+        default_leverage=maybe(st.just(Decimal(2))),
+    )
+
+
+@st.composite
+def limit_facts(draw: st.DrawFn, needed: frozenset[LimitNeed]) -> LimitFacts:
+    """Whatever was asked for, read or not: some of it own orders and positions of the very symbol."""
+    day = DayResult(realised=-draw(SIZES), unrealised=draw(SIZES), worst=-draw(SIZES))
+    symbols = st.sampled_from(["BTCUSDT", "BTCUSD", "ETHUSDT"])
+    category = st.sampled_from(list(Category))
+    working = st.builds(
+        Working, category=category, symbol=symbols, side=st.sampled_from(list(Side)), qty=SIZES, price=PRICES
+    )
+    held = st.builds(Position, category=category, symbol=symbols, size=SIZES, mark_price=PRICES)
+    unread: set[LimitNeed] = draw(st.sets(st.sampled_from(sorted(needed)))) if needed else set()
+    return LimitFacts(
+        working=tuple(draw(st.lists(working, max_size=2))) if LimitNeed.WORKING in needed else (),
+        positions=tuple(draw(st.lists(held, max_size=2))) if LimitNeed.POSITIONS in needed else None,
+        entries_last_minute=draw(st.integers(0, 3)) if LimitNeed.RATE in needed else None,
+        day=day if LimitNeed.DAY in needed else None,
+        stopped_at=NOW - timedelta(seconds=draw(st.integers(0, 900))) if LimitNeed.STOPS in needed else None,
+        unread=dict.fromkeys(unread, "the exchange refused"),
     )
 
 

@@ -14,7 +14,7 @@ from relay.domain.outcome import Accepted, NotSent, Outcome, Refusal, Rejected, 
 from relay.domain.position import Fill, OrderReport, Position
 from relay.domain.rounding import floor_to
 from relay.errors import ExchangeUnreachable
-from relay.exchange.wire import OpenOrder
+from relay.exchange.wire import ClosedPnl, OpenOrder
 
 WINDOW_MS = 1000
 CALL_MS = 3
@@ -142,6 +142,12 @@ class ModelExchange:
     def open_orders(self, *, category: Category, symbol: str) -> tuple[OpenOrder, ...]:
         self._ask()
         return ()
+
+    def closed_pnl(self, *, since_ms: int) -> tuple[ClosedPnl, ...]:
+        raise NotImplementedError
+
+    def stopped_at_ms(self, *, category: Category, symbol: str, since_ms: int) -> int | None:
+        raise NotImplementedError
 
     def position(self, *, category: Category, symbol: str) -> Position:
         self._ask()

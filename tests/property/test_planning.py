@@ -13,7 +13,7 @@ from relay.domain.account import Rules
 from relay.domain.instrument import Instrument
 from relay.domain.order import PlannedOrder, Purpose
 from relay.domain.plan import Carry, Facts, Need, Plan, PlanStatus
-from relay.domain.planning import needs, plan
+from relay.domain.planning import entry_needs, needs, plan
 from relay.domain.rounding import is_on_grid, plain
 from relay.domain.signal import Action, Signal
 from tests.builders import NOW, facts, position, rules
@@ -27,6 +27,7 @@ from tests.property.cases import (
     any_signal,
     cases,
     executed,
+    limit_facts,
     moved,
     parts,
     path_length,
@@ -236,6 +237,9 @@ def test_the_facts_that_are_named_are_enough_and_the_plan_can_be_sent(
         carry=carry,
         halted=halted,
     )
+    counted = entry_needs(asked, limits, known)
+    if counted:
+        known = replace(known, limits=given_.draw(limit_facts(counted)))
     made = plan(asked, limits, known)
     assert (made.status is PlanStatus.PLANNED) is bool(made.orders)
     for order in made.orders:
@@ -259,6 +263,21 @@ def _assert_needs_no_position(asked: Signal, made: Plan) -> None:
         assert order.fallback_qty == order.qty and order.exit_qty is None
     elif made.reason is not None:
         assert made.reason.code in ("QTY_MISSING", "QTY_UNIT_NEEDED", "NOT_SUPPORTED")
+
+
+@_search
+@given(case=cases(), limits=any_rules(), given_=st.data())
+def test_no_rules_and_no_facts_of_theirs_ever_deny_or_change_an_exit(
+    case: Case, limits: Rules, given_: st.DataObject
+) -> None:
+    limits = replace(limits, size_scale_pct=Decimal(100), default_size=None, default_leverage=None)
+    held = position(case.p, case.instrument, leverage=given_.draw(st.none() | st.just(Decimal(10))))
+    known = replace(facts(case.instrument, price=case.price, equity=1000), position=held)
+    counted = entry_needs(case.signal, limits, known)
+    if counted:
+        known = replace(known, limits=given_.draw(limit_facts(counted)))
+    made = plan(case.signal, limits, known)
+    assert _end(case, made) in (_end(case, _planned(case)), _exit_only(case))
 
 
 @_search

@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from relay.errors import JournalBusy, JournalUnavailable, SchemaOutdated
-from relay.journal import migrate, open_journal, tables_notices  # noqa: F401 - further tables of the same metadata
+from relay.journal import migrate, open_journal, tables_limits, tables_notices  # noqa: F401 - further tables
 from relay.journal.schema import HEAD
 from relay.journal.tables import metadata
 from tests.unit.journal_builders import accepted, url_of

@@ -81,18 +81,6 @@ def test_what_this_version_does_not_do_is_refused_by_name(asked: dict[str, Any],
     assert reason.code == "NOT_SUPPORTED" and named in reason.message
 
 
-@pytest.mark.parametrize(
-    ("configured", "named"),
-    [
-        ({"daily_loss_limit": "100"}, "DAILY_LOSS_LIMIT"),
-    ],
-)
-def test_a_protection_that_is_configured_is_never_silently_left_out(configured: dict[str, Any], named: str) -> None:
-    reason = _reason(plan(signal("buy", qty=1), rules(**configured), facts(p=0)))
-    assert reason.code == "NOT_SUPPORTED" and named in reason.message
-    assert plan(signal("close"), rules(**configured), facts(p=1)).reason is None
-
-
 def test_a_default_level_gives_way_to_the_alerts_own() -> None:
     made = plan(signal("buy", qty=1, stop_loss=level(40000)), rules(default_stop_loss=PERCENT), facts(p=0))
     assert [each.stop_loss for each in made.orders] == [Decimal(40000)]

@@ -12,6 +12,7 @@ from relay.exchange.wire.numbers import Row, number, number_but_zero, number_or_
 
 _PERPETUAL = frozenset({"LinearPerpetual", "InversePerpetual"})
 _ONE_WAY = 0
+_STOP_LOSSES = frozenset({"StopLoss", "PartialStopLoss", "TrailingStop"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,15 @@ class Wallet:
     def equity(self, coin: str) -> Decimal:
         """The coin's equity; zero where the exchange lists none, as it does of coins never held."""
         return next((balance.equity for balance in self.coins if balance.coin == coin), Decimal(0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedPnl:
+    """What an order realised by closing, net of the fees of opening and closing, in the settle coin."""
+
+    category: Category
+    symbol: str
+    amount: Decimal
 
 
 def settle_coin_of(symbol: str) -> str:
@@ -117,3 +127,17 @@ def wallet_from(row: Row) -> Wallet:
             for coin in row["coin"]
         ),
     )
+
+
+def closed_pnl_from(row: Row, *, category: Category) -> ClosedPnl:
+    """From a row of `/v5/position/closed-pnl`. Source: docs/v5/position/close-pnl.mdx."""
+    return ClosedPnl(category=category, symbol=row["symbol"], amount=number_or_zero(row, "closedPnl"))
+
+
+def stopped_at_ms_from(row: Row) -> int | None:
+    """When a stop loss filled, from a row of `/v5/execution/list`; None for any other execution.
+
+    Source: docs/v5/enum.mdx, `stopOrderType` and `execType`.
+    """
+    is_stop = row.get("stopOrderType") in _STOP_LOSSES and row.get("execType") == "Trade"
+    return int(row["execTime"]) if is_stop else None

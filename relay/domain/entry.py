@@ -1,0 +1,97 @@
+"""Whether the part of a move that opens or adds may go out: every rule and limit, from the cheapest on."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from relay.domain.account import Rules
+from relay.domain.intent import Move
+from relay.domain.legs import entry_reference
+from relay.domain.levels import levels_of, wrong_side
+from relay.domain.leverage import leverage_refusal
+from relay.domain.limit_facts import LimitFacts, Working
+from relay.domain.limits import Entry, resulting_worth, sized_refusal, standing_refusal
+from relay.domain.limits_account import account_refusal, largest_size
+from relay.domain.limits_entry import manner_refusal
+from relay.domain.mode import mode_refusal
+from relay.domain.order import OrderType, Reason, Side, TimeInForce
+from relay.domain.plan import Facts
+from relay.domain.risk import order_price
+from relay.domain.signal import Signal
+
+_NOT_READ = LimitFacts()
+
+
+def entry_refusal(move: Move, signal: Signal, rules: Rules, facts: Facts) -> Reason | None:
+    """Why the entry of this rounded move is withheld, or None."""
+    entry = _entry(move, signal, facts)
+    return (
+        mode_refusal(signal, rules)
+        or standing_refusal(signal, rules, facts.instrument, now=facts.now, halted=facts.halted)
+        or leverage_refusal(signal, rules, facts.instrument)
+        or manner_refusal(move.side, signal, rules, facts)
+        or sized_refusal(entry, rules, facts.instrument)
+        or _level_refusal(move.side, signal, rules, facts)
+        or account_refusal(
+            rules,
+            facts.limits or _NOT_READ,
+            key=(facts.instrument.category, facts.instrument.symbol),
+            worth=resulting_worth(entry, facts.instrument),
+            now=facts.now,
+        )
+    )
+
+
+def _entry(move: Move, signal: Signal, facts: Facts) -> Entry:
+    market_price = facts.price or facts.reference_price
+    working = _own_orders(move.side, facts)
+    prices = [each.price for each in working] + [market_price]
+    return Entry(
+        qty=move.entry_qty,
+        resulting_size=_resulting(move, signal, facts, working),
+        price=order_price(signal) or market_price,
+        dearest_price=_dearest(move.side, signal, market_price),
+        market_price=max((each for each in prices if each is not None), default=None),
+        counts_resting=bool(working) or (_rests(signal) and move.exit_qty > 0),
+        order_max=facts.instrument.largest_order(has_limit=signal.type.has_limit),
+    )
+
+
+def _own_orders(side: Side, facts: Facts) -> list[Working]:
+    key = (facts.instrument.category, facts.instrument.symbol)
+    working = facts.limits.working if facts.limits else ()
+    return [each for each in working if (each.category, each.symbol) == key and each.side is side]
+
+
+def _resulting(move: Move, signal: Signal, facts: Facts, working: list[Working]) -> Decimal | None:
+    """How large the position may become.
+
+    A flip that rests may find nothing to exit any more once it fills, because a stop was faster: then it opens whole.
+    """
+    if facts.size is None:
+        return None
+    total, held = move.exit_qty + move.entry_qty, facts.size
+    if _rests(signal):
+        return largest_size(held, move.side, working) + total
+    return largest_size(held + move.side.sign * total, move.side, working)
+
+
+def _rests(signal: Signal) -> bool:
+    if signal.type.is_conditional:
+        return True
+    return signal.type is OrderType.LIMIT and signal.time_in_force in (TimeInForce.GTC, TimeInForce.POST_ONLY)
+
+
+def _dearest(side: Side, signal: Signal, market_price: Decimal | None) -> Decimal | None:
+    """A sell's limit price is only its worst: it fills at what the market pays, or pays once it is triggered."""
+    if side is Side.BUY or not signal.type.has_limit:
+        return None
+    return signal.trigger_price if signal.type.is_conditional else market_price
+
+
+def _level_refusal(side: Side, signal: Signal, rules: Rules, facts: Facts) -> Reason | None:
+    """A stop loss on the losing side of the price only, take profits on the winning one."""
+    price = entry_reference(signal, facts)
+    if price is None:
+        return None
+    return wrong_side(levels_of(signal, rules), side=side, reference=price, tick=facts.instrument.tick_size)
