@@ -14,7 +14,7 @@ from relay.exchange.account_facts import Facts, Foreign, Listed, Ownership, Stre
 from relay.exchange.client import Exchange
 
 T = TypeVar("T")
-SYMBOLS_MAX = 40
+SYMBOLS_MAX = 20
 """So many symbols are looked at one by one; each is a request."""
 USUAL_SYMBOLS = ("BTCUSDT", "ETHUSDT")
 """Looked at where alerts may name any symbol."""

@@ -76,6 +76,7 @@ def test_mainnet_starts_with_it_where_that_is_allowed_and_says_that_money_is_rea
     finally:
         relay.stop()
     assert "MAINNET - real money" in relay.tail()
+    assert "withdraw_permission amber: the key may withdraw" in relay.tail()
 
 
 def test_while_it_is_not_known_what_the_key_may_do_nothing_real_is_executed(paper: PaperServer, tmp_path: Path) -> None:
