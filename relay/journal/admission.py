@@ -58,11 +58,11 @@ class Admitting:
     def undo(self, connection: Connection, admission: Admission) -> None:
         """As if it had never come, so that its resend is new."""
         match admission:
-            case New(signal_id=signal_id):
+            case New(signal_id=signal_id) if not _is_begun(connection, signal_id):
                 connection.execute(_FORGET.where(_identities.c.signal_id == signal_id), self._identity())
                 remove_signal(connection, signal_id)
                 chains.forget(connection, signal_id)
-            case Reopened(signal_id=signal_id, generation=generation):
+            case Reopened(signal_id=signal_id, generation=generation) if not _is_begun(connection, signal_id):
                 undo_reopening(connection, signal_id, generation, self.now_ms)
 
     def _identity(self) -> dict[str, object]:
@@ -104,6 +104,12 @@ class Admitting:
             return reopen(connection, signal_id, now_ms=self.now_ms, why="sent again")
         add_event(connection, signal_id, "duplicate", None, self.now_ms)
         return Duplicate(signal_id=signal_id, status=known.status, first_at_ms=first.first_at)
+
+
+def _is_begun(connection: Connection, signal_id: str) -> bool:
+    """Another process may have been quicker; then it stays, and its resend is a duplicate."""
+    which = select(_assignments.c.status).where(_assignments.c.signal_id == signal_id).with_for_update()
+    return any(status is not SignalStatus.ACCEPTED for status in connection.scalars(which))
 
 
 def remove_signal(connection: Connection, signal_id: str) -> None:

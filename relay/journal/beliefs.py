@@ -17,7 +17,7 @@ def add_fills(
     connection: Connection, account: str, category: Category, symbol: str, side: Side, fills: Sequence[Fill]
 ) -> None:
     """Fills older than the last observation were part of it already."""
-    known = connection.execute(select(beliefs).where(_which(account, category, symbol))).first()
+    known = connection.execute(select(beliefs).where(_which(account, category, symbol)).with_for_update()).first()
     seen_until_ms = known.at if known else 0
     moved = side.sign * sum((fill.qty for fill in fills if fill.at_ms > seen_until_ms), Decimal(0))
     if known is None:
@@ -32,7 +32,7 @@ def observe(
 ) -> Decimal | None:
     """The exchange's own word, asked for at `at_ms` of its clock: what was believed, if that was something else."""
     which = _which(account, category, symbol)
-    known = connection.execute(select(beliefs).where(which)).first()
+    known = connection.execute(select(beliefs).where(which).with_for_update()).first()
     if known is None:
         row = {"account": account, "category": category, "symbol": symbol, "size": size, "at": at_ms}
         connection.execute(insert(beliefs), row)

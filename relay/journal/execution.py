@@ -28,6 +28,8 @@ _BEGIN_SIGNAL = update(signals).where(_this_signal & (signals.c.status == Signal
 _CHANGE = update(assignments).where(_this_assignment)
 _CHANGE_SIGNAL = update(signals).where(_this_signal)
 _SIGNAL = select(signals.c.status, signals.c.notes).where(_this_signal)
+_HOLD_SIGNAL = select(signals.c.id).where(_this_signal).with_for_update()
+"""Of two accounts that finish at the same moment the second must see the first; SQLite has one writer anyway."""
 _ASSIGNMENTS = (
     select(assignments).where(assignments.c.signal_id == bindparam("of_signal")).order_by(assignments.c.account)
 )
@@ -103,6 +105,7 @@ class Batch(ReportWrites):
         still be called for.
         """
         assert status.is_finished and status is not SignalStatus.REJECTED, f"{status} is not the end of an execution"
+        self.connection.execute(_HOLD_SIGNAL, {"of_signal": signal_id})
         parts = {each.account: each for each in self.connection.execute(_ASSIGNMENTS, {"of_signal": signal_id})}
         known: SignalStatus = parts[account].status
         if known is status or (known.is_finished and status is not SignalStatus.ATTENTION):
@@ -124,6 +127,7 @@ class Batch(ReportWrites):
 
     def add_notes(self, signal_id: str, notes: Sequence[str]) -> None:
         """Each note is kept once."""
+        self.connection.execute(_HOLD_SIGNAL, {"of_signal": signal_id})
         known = self.connection.execute(_SIGNAL, {"of_signal": signal_id}).one().notes
         if new := [note for note in dict.fromkeys(notes) if note not in known]:
             self.connection.execute(_CHANGE_SIGNAL, {"notes": [*known, *new], "of_signal": signal_id})

@@ -19,16 +19,17 @@ from relay.journal.sqlite import JournalFile
 from relay.journal.trouble import as_unavailable
 
 
-def open_journal(url: str, *, lock: bool = True, wait_for_lock_s: float = 0) -> Journal:
+def open_journal(url: str, *, lock: bool = True, wait_for_lock_s: float = 0, connections: int = 4) -> Journal:
     """`url`: `sqlite:///relay.db` or `postgres…`. Close it when done.
 
     SQLite: with `lock` this process becomes the one relay of the journal (JournalBusy if another is, after
     `wait_for_lock_s`), makes the file if need be and migrates it. Without, it is opened for reading only and never
-    migrated. SchemaOutdated where the schema is older than the relay; JournalUnavailable says what else is wrong.
+    migrated. Postgres: any number of processes use it, each over at most so many `connections`; it is never migrated
+    here. SchemaOutdated where the schema is older than the relay; JournalUnavailable says what else is wrong.
     """
     where = _parse(url)
     if where.get_backend_name() != "sqlite":
-        return _open_postgres(where)
+        return _open_postgres(where, connections)
     file = JournalFile(where)
     if not lock:
         file.require()
@@ -97,10 +98,10 @@ def _prepare(file: JournalFile) -> None:
             schema.upgrade(engine)
 
 
-def _open_postgres(where: URL) -> Journal:
+def _open_postgres(where: URL, connections: int) -> Journal:
     from relay.journal.postgres import PostgresStore, postgres_engine
 
-    store = PostgresStore(postgres_engine(where))
+    store = PostgresStore(postgres_engine(where, connections=connections), connections=connections)
     try:
         with store.read() as connection:
             schema.require_current(connection)

@@ -18,7 +18,8 @@ from relay.journal.writes import Writes
 
 _this_order = orders.c.client_order_id == bindparam("of_order")
 _these_attempts = attempts.c.client_order_id == bindparam("of_order")
-_FIND = select(orders).where(_this_order)
+_FIND = select(orders).where(_this_order).with_for_update()
+"""Locked, for what is written next builds on it; SQLite has one writer, and ignores it."""
 _ATTEMPTS = select(attempts).where(_these_attempts).order_by(attempts.c.number)
 _CHANGE = update(orders).where(_this_order)
 _CHANGE_ATTEMPT = update(attempts).where(_these_attempts & (attempts.c.number == bindparam("of_number")))

@@ -1,39 +1,64 @@
-"""The store on Postgres: each unit of work is a transaction of its own, on a small pool."""
+"""The store on Postgres: each unit of work is a transaction of its own, on a few connections.
+
+A deadline is kept here and not by the database, which may be frozen or unreachable: callers wait, daemon threads work.
+"""
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from relay.errors import JournalUnavailable
+from relay.journal.jobs import Job, Stage
+from relay.journal.postgres_threads import Threads
+from relay.journal.postgres_trouble import WHERE, as_unavailable, is_passing
 from relay.journal.store import T, Undo, Work
 
-_POOL = 4
-_READ_MS = 2000
+log = logging.getLogger(__name__)
+
+_READ_S: Final = 5.0
+_IDLE_MS: Final = 3000
+"""A process that is frozen within a transaction keeps its locks no longer than this."""
+_AGAIN_S: Final = 0.05
+_COLLISIONS_MAX: Final = 3
+_UNDO_S: Final = 30.0
 
 
-def postgres_engine(url: URL) -> Engine:
-    """`url` may begin with `postgres://`, which hosts hand out and SQLAlchemy does not know."""
+def postgres_engine(url: URL, *, connections: int = 4) -> Engine:
+    """At most so many connections. `url` may begin with `postgres://`, which hosts hand out."""
     return create_engine(
         url.set(drivername="postgresql+psycopg"),
-        pool_size=_POOL,
-        max_overflow=_POOL,
-        pool_timeout=2.0,
-        pool_pre_ping=True,
-        connect_args={"connect_timeout": 2},
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=1.5,
+        pool_use_lifo=True,
+        connect_args={
+            "connect_timeout": 2,
+            "application_name": "relay",
+            # A host that has vanished is noticed in seconds, not in the system's fifteen minutes.
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 2,
+            "tcp_user_timeout": 5000,
+        },
     )
 
 
 class PostgresStore:
-    """A `Store`. Its rows are guarded by unique constraints: a conflict is raised as IntegrityError."""
+    """A `Store`. Several processes write: what must not cross is guarded by row locks and unique constraints."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, *, connections: int = 4) -> None:
+        self.engine = engine
+        self._threads = Threads(count=max(1, connections - 1))
+        """One connection fewer than there are, so that a burst of alerts leaves one to read with."""
 
     def submit(
         self,
@@ -43,44 +68,146 @@ class PostgresStore:
         on_withdrawn: Undo[T] | None = None,
         on_committed: Callable[[T], None] | None = None,
     ) -> T:
-        outcome: list[T] = []
-        try:
-            with self._transaction(int(deadline_s * 1000)) as connection:
-                outcome.append(work(connection))
-        except JournalUnavailable:
-            if outcome and on_withdrawn is not None:
-                # The commit's answer was lost; whether it took effect is unknown, so it is undone.
-                with self._transaction(_READ_MS) as connection:
-                    on_withdrawn(connection, outcome[0])
-            raise
-        return outcome[0]
+        job = Job(work, on_withdrawn, on_committed=on_committed)
+        deadline = time.monotonic() + deadline_s
+        self._threads.put(lambda: self._run(job, deadline))
+        if not job.ended.wait(deadline_s):
+            self._withdraw(job, deadline_s)
+            job.ended.wait()
+        result: T = job.result()
+        return result
 
     def post(self, work: Work[object], then: Callable[[Exception | None], None]) -> None:
-        try:
-            self.submit(work)
-        except (JournalUnavailable, DBAPIError) as error:
-            then(error)
-        else:
-            then(None)
+        job = Job(work, then=then)
+        self._threads.put(lambda: self._run(job, time.monotonic() + _READ_S))
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        with self._transaction(_READ_MS) as connection:
-            connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+        with _in_words(), self._connected(_READ_S, "SET TRANSACTION READ ONLY") as connection:
             yield connection
 
     def probe(self) -> None:
-        with self.read() as connection:
-            connection.execute(text("SELECT revision FROM schema_meta")).first()
+        self.submit(lambda connection: connection.execute(text("SELECT revision FROM schema_meta")).first())
 
     def close(self) -> None:
-        self._engine.dispose()
+        self._threads.close()
+        self.engine.dispose()
+
+    def _withdraw(self, job: Job, deadline_s: float) -> None:
+        """Raises, unless it has ended after all or is past withdrawing: then its commit decides."""
+        with self._threads.lock:
+            if job.stage is Stage.DONE or (job.stage is Stage.COMMITTING and job.on_withdrawn is None):
+                return
+            job.stage = Stage.WITHDRAWN
+        raise JournalUnavailable(f"{WHERE} was not written within {deadline_s:g} s")
+
+    def _run(self, job: Job, deadline: float) -> None:
+        """In a thread of the store's own: until it is written, or cannot be."""
+        if not self._step_to(job, Stage.RUNNING):
+            return
+        error: Exception | None = None
+        collisions = 0
+        while True:
+            try:
+                error = None
+                if not self._write(job, deadline):
+                    return
+            except IntegrityError as raised:
+                # Another process wrote the same at the same moment: a second look finds what it wrote.
+                error, collisions = raised, collisions + 1
+                if collisions < _COLLISIONS_MAX and self._step_to(job, Stage.RUNNING):
+                    continue
+            except Exception as raised:
+                error = raised
+                if self._may_try_again(job, raised, deadline):
+                    time.sleep(_AGAIN_S)
+                    continue
+            break
+        self._settle(job, error)
+
+    def _may_try_again(self, job: Job, error: Exception, deadline: float) -> bool:
+        """Whatever failed before its commit left nothing; a connection may just have been an old one."""
+        if job.stage is Stage.COMMITTING or not is_passing(error) or time.monotonic() + _AGAIN_S >= deadline:
+            return False
+        return self._step_to(job, Stage.RUNNING)
+
+    def _write(self, job: Job, deadline: float) -> bool:
+        """False: it was withdrawn in time, and nothing is kept."""
+        left_s = max(0.1, deadline - time.monotonic())
+        with self._connected(left_s) as connection:
+            job.outcome = job.work(connection)
+            if not self._step_to(job, Stage.COMMITTING):
+                connection.rollback()
+                return False
+        return True
+
+    def _step_to(self, job: Job, stage: Stage) -> bool:
+        with self._threads.lock:
+            if job.stage is Stage.WITHDRAWN:
+                return False
+            job.stage = stage
+            return True
+
+    def _settle(self, job: Job, error: Exception | None) -> None:
+        with self._threads.lock:
+            was = job.stage
+            if was is not Stage.WITHDRAWN:
+                job.stage = Stage.DONE
+        is_in_doubt = error is not None and was is Stage.COMMITTING and not isinstance(error, IntegrityError)
+        if job.on_withdrawn is not None and (is_in_doubt or (was is Stage.WITHDRAWN and error is None)):
+            # Its caller is told that it was not kept; whether it was, nobody may ever act on.
+            self._threads.put(lambda: self._undo(job, time.monotonic() + _UNDO_S))
+        job.end(_told(error))
+
+    def _undo(self, job: Job, deadline: float) -> None:
+        try:
+            with self._connected(_READ_S) as connection:
+                job.undo(connection)
+        except Exception as error:
+            if time.monotonic() < deadline and is_passing(error):
+                time.sleep(_AGAIN_S)
+                self._threads.put(lambda: self._undo(job, deadline))
+                return
+            log.exception("what was answered as not kept could not be taken back")
 
     @contextmanager
-    def _transaction(self, timeout_ms: int) -> Iterator[Connection]:
+    def _connected(self, timeout_s: float, *further: str) -> Iterator[Connection]:
+        """A transaction that commits at the end, on a connection that answers. JournalUnavailable: there is none."""
+        limits = (
+            f"SET LOCAL statement_timeout = {int(timeout_s * 1000):d}",
+            f"SET LOCAL idle_in_transaction_session_timeout = {_IDLE_MS:d}",
+        )
+        with self._begun("; ".join((*limits, *further))) as connection:
+            yield connection
+
+    @contextmanager
+    def _begun(self, first: str) -> Iterator[Connection]:
+        """The first statement tells whether a pooled connection is still one; if not, a new one takes its place."""
+        connection = self.engine.connect()
         try:
-            with self._engine.begin() as connection:
-                connection.exec_driver_sql(f"SET LOCAL statement_timeout = {timeout_ms:d}")
-                yield connection
-        except (OperationalError, PoolTimeout) as error:
-            raise JournalUnavailable("the database of the journal does not answer") from error
+            try:
+                connection.exec_driver_sql(first)
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+                connection.rollback()
+                connection.exec_driver_sql(first)
+            yield connection
+            connection.commit()
+        finally:
+            connection.close()
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    try:
+        yield
+    except (DBAPIError, PoolTimeout) as error:
+        said = as_unavailable(error)
+        if said is None:
+            raise
+        raise said from error
+
+
+def _told(error: Exception | None) -> Exception | None:
+    return None if error is None else as_unavailable(error) or error

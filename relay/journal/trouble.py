@@ -7,6 +7,7 @@ import sqlite3
 from sqlalchemy.exc import DBAPIError
 
 from relay.errors import JournalUnavailable
+from relay.journal.postgres_trouble import as_unavailable as as_unavailable_postgres
 
 _SENTENCES = {
     sqlite3.SQLITE_FULL: "the disk is full",
@@ -47,6 +48,4 @@ def as_unavailable(error: BaseException, where: str) -> JournalUnavailable | Non
     code = sqlite_code(error)
     if code in _SENTENCES:
         return JournalUnavailable(f"the journal {where} cannot be used: {_SENTENCES[code]}")
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return JournalUnavailable(f"the journal {where} cannot be reached")
-    return None
+    return None if code is not None else as_unavailable_postgres(error)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, cast
 from unittest.mock import patch
 
@@ -30,8 +29,8 @@ JUST_QUIET_MS = 61_000
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Workshop]:
-    journal = open_journal(f"sqlite:///{tmp_path}/relay.db")
+def shop(journal_url: str) -> Iterator[Workshop]:
+    journal = open_journal(journal_url)
     yield Workshop(journal)
     journal.close()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -28,7 +27,6 @@ from tests.unit.journal_builders import (
     planned,
     report,
     sent_order,
-    url_of,
 )
 
 LATER = Stamp(timestamp_ms=NOW_MS + 7000, recv_window_ms=5000)
@@ -36,8 +34,8 @@ LANE = ("main", Category.LINEAR, "BTCUSDT")
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    opened = open_journal(url_of(tmp_path))
+def journal(journal_url: str) -> Iterator[Journal]:
+    opened = open_journal(journal_url)
     yield opened
     opened.close()
 
@@ -55,14 +53,14 @@ def _status(journal: Journal, signal_id: str) -> str:
     return status
 
 
-def test_a_restart_finds_plan_orders_and_attempts_as_they_were(tmp_path: Path) -> None:
-    journal = open_journal(url_of(tmp_path))
+def test_a_restart_finds_plan_orders_and_attempts_as_they_were(journal_url: str) -> None:
+    journal = open_journal(journal_url)
     orders = (planned(0, fallback_qty=Decimal("0.004")), limit(1))
     signal_id, client_id = sent_order(journal, *orders)
     journal.record_outcome(client_id, 1, Unknown(why="timeout"), now_ms=NOW_MS + 2000)
     journal.record_absence(client_id, 1, begun_at_ms=NOW_MS + 6500)
     journal.close()
-    again = open_journal(url_of(tmp_path))
+    again = open_journal(journal_url)
     (work,) = again.unfinished()
     again.close()
     assert (work.signal.id, work.status, work.generation) == (signal_id, SignalStatus.EXECUTING, 0)
@@ -268,13 +266,13 @@ def test_finishing_twice_changes_nothing_but_attention_can_still_be_called_for(j
     assert events_of(journal, signal_id) == ["accepted", "done", "attention"]
 
 
-def test_switches_survive_a_restart(tmp_path: Path) -> None:
-    journal = open_journal(url_of(tmp_path))
+def test_switches_survive_a_restart(journal_url: str) -> None:
+    journal = open_journal(journal_url)
     journal.set_switch("", "halt", "on", by="cli", now_ms=NOW_MS)
     journal.set_switch("main", "halt", "on", by="limits", now_ms=NOW_MS)
     journal.set_switch("", "halt", "off", by="api", now_ms=NOW_MS + 1)
     journal.close()
-    again = open_journal(url_of(tmp_path))
+    again = open_journal(journal_url)
     found = {(each.account, each.name): (each.value, each.by, each.at_ms) for each in again.switches()}
     of_all, of_none = again.switch("", "halt"), again.switch("other", "halt")
     again.close()

@@ -27,8 +27,8 @@ from tests.unit.journal_builders import (
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    opened = open_journal(url_of(tmp_path))
+def journal(journal_url: str) -> Iterator[Journal]:
+    opened = open_journal(journal_url)
     yield opened
     opened.close()
 
@@ -182,8 +182,9 @@ def test_counts_are_by_status(journal: Journal) -> None:
     assert journal.counts() == {SignalStatus.ACCEPTED: 2, SignalStatus.EXPIRED: 1}
 
 
-def test_questions_of_the_engine_read_no_more_than_what_is_open(journal: Journal) -> None:
+def test_questions_of_the_engine_read_no_more_than_what_is_open(tmp_path: Path) -> None:
     """A million orders that have ended must not slow down what is asked all the time."""
+    journal = open_journal(url_of(tmp_path))
     signal_id, client_id = sent_order(journal)
     assert isinstance(journal.store, SqliteStore)
     asked: list[tuple[str, Any]] = []
@@ -207,3 +208,4 @@ def test_questions_of_the_engine_read_no_more_than_what_is_open(journal: Journal
     scans = {step for step in steps if step.startswith("SCAN")}
     assert scans <= {"SCAN assignments USING INDEX ix_assignments_unfinished", "SCAN orders USING INDEX ix_orders_open"}
     assert len(steps) > 10
+    journal.close()

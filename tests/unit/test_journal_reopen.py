@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -26,7 +25,6 @@ from tests.unit.journal_builders import (
     planned,
     report,
     sent_order,
-    url_of,
 )
 
 NO_MONEY = Rejected(code=110007, words="not enough", reason_code="EXCHANGE_BALANCE")
@@ -36,8 +34,8 @@ FINISHED = [*REOPENED_BY_RESEND, SignalStatus.ATTENTION]
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    opened = open_journal(url_of(tmp_path))
+def journal(journal_url: str) -> Iterator[Journal]:
+    opened = open_journal(journal_url)
     yield opened
     opened.close()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -12,14 +11,14 @@ from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, Reason
 from relay.domain.reconciliation import OrderState
 from relay.journal import Journal, open_journal
-from tests.unit.journal_builders import NOW_MS, events_of, fill, limit, report, sent_order, url_of
+from tests.unit.journal_builders import NOW_MS, events_of, fill, limit, report, sent_order
 
 LANE = ("main", Category.LINEAR, "BTCUSDT")
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    opened = open_journal(url_of(tmp_path))
+def journal(journal_url: str) -> Iterator[Journal]:
+    opened = open_journal(journal_url)
     yield opened
     opened.close()
 

