@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -23,7 +24,11 @@ _NAME_WIDTH: Final = 20
 @click.option("--account", metavar="NAME", help="Only this account.")
 @click.option("--fix", is_flag=True, help="Switch symbols in hedge mode to one-way mode, where nothing is open.")
 @click.option("--trade", is_flag=True, help="Prove the whole way: open with stops, flip, exit in part, close.")
-@click.option("--symbol", metavar="SYMBOL", help="What to prove it on; else the first allowed one, or BTCUSDT.")
+@click.option(
+    "--symbol",
+    metavar="SYMBOL",
+    help="Look at this symbol, too, and prove the way on it (else on the first allowed one, or BTCUSDT).",
+)
 @with_json
 @click.pass_context
 def check(
@@ -36,7 +41,7 @@ def check(
     from relay.settings import load_settings
 
     settings = load_settings()
-    results = [] if fix or trade else _of_the_running_relay(settings, account, as_json=as_json)
+    results = [] if fix or trade or symbol else _of_the_running_relay(settings, account, as_json=as_json)
     results = results or _looked_at(settings, account, fix=fix, trade=trade, symbol=symbol, as_json=as_json)
     if as_json:
         say_json(_joined(results))
@@ -56,6 +61,8 @@ def _one(name: str, patient: Patient, *, fix: bool, trade: bool, symbol: str | N
     from relay.exchange.account_point import rows_of
 
     tell = remark if as_json else say
+    if symbol is not None:
+        patient = replace(patient, subject=replace(patient.subject, also=symbol.upper()))
     tell(heading(name, patient.subject.environment, patient.subject.host))
     report = patient.examine()
     if fix:

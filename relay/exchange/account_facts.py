@@ -38,6 +38,8 @@ class Subject:
     symbols: frozenset[str] | None
     """What alerts may trade; None: anything."""
     max_leverage: Decimal | None
+    also: str | None = None
+    """One more symbol to look at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

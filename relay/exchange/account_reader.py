@@ -116,14 +116,15 @@ def _foreign(exchange: Exchange, ownership: Ownership | None) -> Foreign:
 
 def _symbols(subject: Subject, ownership: Ownership | None, foreign: Told[Foreign]) -> list[str]:
     """The allowed ones; where all are allowed, those that are in use, and the most usual ones."""
+    also = {subject.also} if subject.also else set()
     if subject.symbols is not None:
-        return sorted(subject.symbols)[:SYMBOLS_MAX]
-    used = set(USUAL_SYMBOLS)
+        return sorted({*sorted(subject.symbols)[:SYMBOLS_MAX], *also})
+    used = {*USUAL_SYMBOLS, *also}
     if not isinstance(foreign, Untold):
         used |= {*foreign.positions, *foreign.orders}
     with contextlib.suppress(JournalUnavailable):  # told by the point that needs it
         used |= {symbol for _, symbol in ownership.ordered()} if ownership else set()
-    return sorted(used)[:SYMBOLS_MAX]
+    return sorted({*sorted(used)[:SYMBOLS_MAX], *also})
 
 
 def _own_address(host: str) -> str | None:

@@ -123,6 +123,14 @@ def test_hedge_mode_is_repaired_where_nothing_is_open(paper: PaperServer, tmp_pa
     assert [call["symbol"] for call in paper.control.calls("/v5/position/switch-mode")] == ["BTCUSDT"]
 
 
+def test_a_symbol_that_is_named_is_looked_at_too(paper: PaperServer, tmp_path: Path) -> None:
+    paper.control.account(positionMode={"SOLUSDT": 3})
+    assert check(tmp_path, paper)[0] == 0
+    code, out, _ = check(tmp_path, paper, "--fix", "--symbol", "solusdt")
+    assert code == 0
+    assert "SOLUSDT is in one-way mode now" in out
+
+
 def test_nothing_is_switched_where_nothing_is_wrong(paper: PaperServer, tmp_path: Path) -> None:
     code, out, _ = check(tmp_path, paper, "--fix")
     assert code == 0
