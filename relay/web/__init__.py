@@ -11,6 +11,7 @@ from relay.web.account_api import account_api
 from relay.web.api import api
 from relay.web.health import health
 from relay.web.metrics import metrics
+from relay.web.openapi import openapi
 from relay.web.runtime import EXTENSION
 from relay.web.strategy_api import strategy_api
 from relay.web.webhook import webhook
@@ -31,7 +32,7 @@ def create_app(settings: Settings | None = None, *, relay: Relay | None = None) 
     app.extensions[EXTENSION] = relay
     for init_app in (request_ids.init_app, problems.init_app, headers.init_app, receipts.init_app):
         init_app(app)
-    for blueprint in (webhook, api, account_api, strategy_api, health, metrics):
+    for blueprint in (webhook, api, account_api, strategy_api, health, metrics, openapi):
         app.register_blueprint(blueprint)
     token = relay.settings.admin_token
     pages.init_app(app, token.reveal() if token else None)
