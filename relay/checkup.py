@@ -15,7 +15,7 @@ from relay.exchange.account_point import Point, Report, State
 from relay.exchange.account_reader import category_of, read_facts
 from relay.exchange.client import Exchange
 from relay.exchange.stream_probe import probe_stream
-from relay.settings import Settings
+from relay.settings import AccountSettings, Settings
 
 log = logging.getLogger(__name__)
 
@@ -62,19 +62,21 @@ class Patient:
             refuse_wide_key(self.subject, self.exchange.desk.key())
 
 
-def patient_for(settings: Settings, exchange: Exchange, ownership: Ownership | None) -> Patient:
-    """The settings' account; `exchange` is its way to the exchange, `ownership` tells what its journal knows."""
-    key, secret = settings.api_key, settings.api_secret
+def patient_for(
+    settings: Settings, account: AccountSettings, exchange: Exchange, ownership: Ownership | None
+) -> Patient:
+    """`exchange` is the account's way to the exchange, `ownership` tells what its journal knows."""
+    key, secret = account.api_key, account.api_secret
     assert key is not None and secret is not None, "settings without a key do not load"
-    stream_url = settings.bybit_stream_url
+    stream_url = account.stream_url
     subject = Subject(
-        environment=settings.environment,
-        host=settings.bybit_url or "",
-        recv_window_ms=settings.recv_window_ms,
+        environment=account.environment,
+        host=account.url or "",
+        recv_window_ms=account.recv_window_ms,
         allow_wide_key=settings.allow_wide_key,
         key_end=f"…{key.reveal()[-4:]}",
-        symbols=settings.rules.allowed_symbols,
-        max_leverage=settings.rules.max_leverage,
+        symbols=settings.traded_on(account).allowed_symbols,
+        max_leverage=settings.traded_on(account).max_leverage,
     )
 
     def look() -> Stream:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from decimal import Decimal
 
@@ -13,12 +13,10 @@ from relay.domain.instrument import Category
 from relay.errors import JournalUnavailable, SettingsInvalid
 from relay.exchange.account_facts import Ownership
 from relay.journal.opening import open_journal
-from relay.paper_child import PaperExchange, is_needed
+from relay.paper_child import PaperExchange, needed
 from relay.pipeline.ownership import JournalOwnership
-from relay.settings import NAME, Settings
-from relay.wiring import exchange_of
-
-ACCOUNTS = (NAME,)
+from relay.settings import AccountSettings, Settings
+from relay.wiring_accounts import exchanges_of
 
 
 @contextmanager
@@ -27,31 +25,43 @@ def open_patients(settings: Settings, account: str | None) -> Iterator[list[tupl
 
     Where a paper exchange is needed and none is named, one is started for the time being.
     """
-    if account is not None and account not in ACCOUNTS:
-        raise SettingsInvalid(
-            [f"--account: there is no account `{account}`; it should be one of {', '.join(ACCOUNTS)}"]
-        )
-    with _with_paper(settings) as settled, _ownership(settled, NAME) as ownership:
-        exchange = exchange_of(settled)
-        try:
-            yield [(NAME, patient_for(settled, exchange, ownership))]
-        finally:
-            exchange.close()
+    known = [each.name for each in settings.accounts]
+    if account is not None and account not in known:
+        raise SettingsInvalid([f"--account: there is no account `{account}`; it should be one of {', '.join(known)}"])
+    chosen = replace(settings, accounts=tuple(each for each in settings.accounts if account in (None, each.name)))
+    with ExitStack() as opened:
+        settled = opened.enter_context(_with_paper(chosen))
+        exchanges = exchanges_of(settled)
+        for exchange in exchanges.values():
+            opened.callback(exchange.close)
+        yield [
+            (
+                each.name,
+                patient_for(settled, each, exchanges[each.name], opened.enter_context(_ownership(settled, each.name))),
+            )
+            for each in settled.accounts
+        ]
 
 
 @contextmanager
 def _with_paper(settings: Settings) -> Iterator[Settings]:
-    if not is_needed(settings):
-        yield settings
-        return
-    child = PaperExchange(settings, os.environ)
-    child.start()
+    children = needed(settings, os.environ)
     try:
-        url = child.url()
-        stream_url = url.replace("http://", "ws://", 1)
-        yield replace(settings, bybit_url=url, bybit_stream_url=stream_url, api_key=child.key, api_secret=child.secret)
+        for child in children:
+            child.start()
+        started = {child.account: child for child in children}
+        yield replace(settings, accounts=tuple(_moved(each, started.get(each.name)) for each in settings.accounts))
     finally:
-        child.stop()
+        for child in children:
+            child.stop()
+
+
+def _moved(account: AccountSettings, child: PaperExchange | None) -> AccountSettings:
+    if child is None:
+        return account
+    url = child.url()
+    stream_url = url.replace("http://", "ws://", 1)
+    return replace(account, url=url, stream_url=stream_url, api_key=child.key, api_secret=child.secret)
 
 
 @contextmanager

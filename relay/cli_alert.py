@@ -12,7 +12,7 @@ from relay.cli_send import STAND_IN
 from relay.messages import FOR_STRATEGIES, SIZED, Kind, as_text, message
 
 if TYPE_CHECKING:
-    from relay.settings import Settings
+    from relay.settings import Secret
 
 
 @click.command()
@@ -25,10 +25,12 @@ def alert(kind: str, strategy: str | None, with_secret: bool) -> None:
     from relay.settings import NAME, load_settings
 
     settings = with_kept_secrets(load_settings())
-    if strategy not in (None, NAME):
-        raise Unusable(f"there is no strategy {strategy!r}; this relay has one, `{NAME}`")
-    has_default_size = settings.default_size is not None
-    secret = _real_secret(settings) if with_secret else STAND_IN
+    known = {each.name: each for each in settings.strategies}
+    chosen = known.get(strategy or NAME)
+    if chosen is None:
+        raise Unusable(f"there is no strategy {strategy!r}; this relay has {', '.join(known)}")
+    has_default_size = any(rules.default_size is not None for rules in chosen.rules.values())
+    secret = _real_secret(settings.secrets_of(chosen)) if with_secret else STAND_IN
     wanted = Kind(kind)
     say(as_text({"secret": secret, **message(wanted, has_default_size=has_default_size)}))
     path = "/webhook" if strategy is None else f"/webhook/{strategy}"
@@ -36,13 +38,13 @@ def alert(kind: str, strategy: str | None, with_secret: bool) -> None:
         remark(line)
 
 
-def _real_secret(settings: Settings) -> str:
-    if not settings.webhook_secrets:
+def _real_secret(secrets: tuple[Secret, ...]) -> str:
+    if not secrets:
         raise Unusable(
             "no WEBHOOK_SECRET is set, and `python -m relay serve` has made none up here yet; "
             "set one or start the relay first"
         )
-    return settings.webhook_secrets[0].reveal()
+    return secrets[0].reveal()
 
 
 def _hints(kind: Kind, port: int, path: str, *, with_secret: bool, has_default_size: bool) -> list[str]:

@@ -34,10 +34,10 @@ def write_halt(client: Client, unreachable: Unreachable, *, is_on: bool) -> None
     """Write the switch that the relay finds at its next start. Only where no relay has the journal open."""
     from relay.pipeline.clock import to_ms, utc_now
     from relay.pipeline.gather import HALT
-    from relay.settings import NAME
 
     with _opened(client, unreachable, lock=True) as journal:
-        journal.set_switch(NAME, HALT, "on" if is_on else "off", by=BY, now_ms=to_ms(utc_now()))
+        for account in client.settings.accounts:
+            journal.set_switch(account.name, HALT, "on" if is_on else "off", by=BY, now_ms=to_ms(utc_now()))
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import secrets
@@ -15,7 +16,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from relay.errors import RelayError
-from relay.settings import Environment, Secret, Settings
+from relay.settings import NAME, AccountSettings, Secret, Settings
+from relay.settings_accounts import STARTED
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +26,10 @@ _SAYS: Final = "paper exchange on "
 _READY_S: Final = 15
 _STOP_S: Final = 2.0
 _RESTARTS_MAX: Final = 5
-_NOT_FOR_CHILDREN: Final = ("WEBHOOK_SECRET", "ADMIN_TOKEN", "DATABASE_URL", "BYBIT_URL", "BYBIT_STREAM_URL")
+_NOT_FOR_CHILDREN: Final = (
+    *("WEBHOOK_SECRET", "ADMIN_TOKEN", "DATABASE_URL", "BYBIT_URL", "BYBIT_STREAM_URL", "RELAY_CONFIG"),
+    STARTED,
+)
 
 
 class PaperExchangeFailed(RelayError):
@@ -32,20 +37,34 @@ class PaperExchangeFailed(RelayError):
 
 
 def is_needed(settings: Settings) -> bool:
-    """Paper trading, and no paper exchange is named."""
-    return settings.environment is Environment.PAPER and settings.bybit_url is None
+    """Whether an account trades on paper and names no paper exchange."""
+    return any(each.needs_paper_exchange for each in settings.accounts)
+
+
+def needed(settings: Settings, environ: Mapping[str, str], command: Sequence[str] | None = None) -> list[PaperExchange]:
+    """One for each account that trades on paper and names no paper exchange; none is started yet."""
+    accounts = [each for each in settings.accounts if each.needs_paper_exchange]
+    return [PaperExchange(each, settings, environ, command or COMMAND) for each in accounts]
 
 
 class PaperExchange:
     """One child process at a time. Its standard input is a pipe from this process, with whose end it ends, too."""
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str], command: Sequence[str] = COMMAND) -> None:
+    def __init__(
+        self,
+        account: AccountSettings,
+        settings: Settings,
+        environ: Mapping[str, str],
+        command: Sequence[str] = COMMAND,
+    ) -> None:
         """`environ`: this process's; what the child does not need of it, it does not get."""
-        self._state = settings.paper_state
+        self.account = account.name
+        self._is_own = account.name == NAME
+        self._state = _state_of(account, settings)
         self._command = [*command, "--state", str(self._state.absolute()), "--parent-pipe"]
         self._environ = {name: value for name, value in environ.items() if name not in _NOT_FOR_CHILDREN}
-        self.key = settings.api_key or Secret(secrets.token_urlsafe(18))
-        self.secret = settings.api_secret or Secret(secrets.token_urlsafe(36))
+        self.key = account.api_key or Secret(secrets.token_urlsafe(18))
+        self.secret = account.api_secret or Secret(secrets.token_urlsafe(36))
         self._environ |= {"BYBIT_API_KEY": self.key.reveal(), "BYBIT_API_SECRET": self.secret.reveal()}
         self._environ["PAPER_MARKET"] = settings.paper_market or "off"
         root = str(Path(__file__).parent.parent)
@@ -124,7 +143,18 @@ class PaperExchange:
     def announce(self, environ: MutableMapping[str, str]) -> None:
         """Tells whoever reads the settings from `environ` where the child is, and what key it takes."""
         url = self.url()
+        started = json.loads(environ.get(STARTED) or "{}")
+        started[self.account] = (url, self.key.reveal(), self.secret.reveal())
+        environ[STARTED] = json.dumps(started)
+        if not self._is_own:
+            return
         environ["BYBIT_URL"] = url
         environ["BYBIT_STREAM_URL"] = url.replace("http://", "ws://", 1)
         environ["BYBIT_API_KEY"] = self.key.reveal()
         environ["BYBIT_API_SECRET"] = self.secret.reveal()
+
+
+def _state_of(account: AccountSettings, settings: Settings) -> Path:
+    """`paper.db` of the account `default`, beside it `paper-NAME.db` of any other."""
+    path = settings.paper_state
+    return path if account.name == NAME else path.with_name(f"{path.stem}-{account.name}{path.suffix}")

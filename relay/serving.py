@@ -12,7 +12,6 @@ from relay import paper_child
 from relay.errors import RelayError
 from relay.greeting import Greeting
 from relay.local_secrets import ensure_secrets
-from relay.paper_child import PaperExchange
 from relay.settings import Settings
 from relay.telemetry import configure_logging
 
@@ -37,20 +36,20 @@ def serve(
     greeting = Greeting(settings, ensure_secrets(settings, os.environ), port)
     settings = greeting.settings
     configure_logging(settings)
-    exchange = PaperExchange(settings, os.environ, paper_command) if paper_child.is_needed(settings) else None
+    exchanges = paper_child.needed(settings, os.environ, paper_command)
     try:
-        if exchange is not None:
+        for exchange in exchanges:
             exchange.start()
         # Imported only now, while the exchange is starting: the one takes about as long as the other.
         from relay.web.server import Server
 
-        if exchange is not None:
+        for exchange in exchanges:
             exchange.announce(os.environ)
-        return Server(application, listener, exchange, greeting.start).run_to_end()
+        return Server(application, listener, exchanges, greeting.start).run_to_end()
     except KeyboardInterrupt:
         return _INTERRUPTED
     finally:
-        if exchange is not None:
+        for exchange in exchanges:
             exchange.stop()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -10,20 +10,31 @@ from pathlib import Path
 from typing import Any, Final
 
 from relay import settings_fields as fields
-from relay.domain.account import DefaultSize, Rules
-from relay.domain.signal import Level
+from relay.domain.account import Rules
 from relay.errors import SettingsInvalid
+from relay.settings_config import NAME, Configuration, read_configuration
 from relay.settings_fields import Network, Secret
 from relay.settings_hosts import PAPER_KEY, Environment, mismatch, rest_url, stream_url
+from relay.settings_limits import Limits
 from relay.settings_notify import NotifyTarget, notify_targets
 from relay.settings_reader import Reader
+from relay.settings_values import AccountSettings, StrategySettings
 
-__all__ = ["Environment", "LogFormat", "LogLevel", "Secret", "Settings", "Worker", "listen_address", "load_settings"]
+__all__ = [
+    "NAME",
+    "AccountSettings",
+    "Environment",
+    "LogFormat",
+    "LogLevel",
+    "Secret",
+    "Settings",
+    "StrategySettings",
+    "Worker",
+    "listen_address",
+    "load_settings",
+]
 
 DOTENV: Final = Path(".env")
-NAME: Final = "default"
-"""Of the one account and the one strategy of this version."""
-
 _KEY_PARTS: Final = {"BYBIT_API_KEY": "key", "BYBIT_API_SECRET": "secret"}
 
 NOT_YET_ENFORCED: Final = ("KEEP_DAYS",)
@@ -51,17 +62,16 @@ class Worker(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All of the environment. Durations carry their unit in the name; money is in the quote coin; None: not set."""
+    """All of the environment and of RELAY_CONFIG. Durations carry their unit in the name; None: not set."""
 
     environment: Environment
-    api_key: Secret | None
-    api_secret: Secret | None
-    bybit_url: str | None
-    """None: the paper exchange has not been given a port yet."""
-    bybit_stream_url: str | None
-    recv_window_ms: int
-    referer: str | None
+    """Of the accounts' environments the gravest: mainnet if there is one of it."""
+    accounts: tuple[AccountSettings, ...]
+    strategies: tuple[StrategySettings, ...]
+    symbols: Mapping[str, str]
+    """Tickers as alerts name them -> the exchange's symbols, where the relay would read them otherwise."""
     webhook_secrets: tuple[Secret, ...]
+    """Of the strategies that have none of their own."""
     webhook_sources: tuple[Network, ...]
     """Empty: anybody may post."""
     trusted_proxies: int
@@ -69,18 +79,8 @@ class Settings:
     database_url: str = field(repr=False)
     """May carry a password."""
     worker: Worker
-    signal_max_age_s: int
-    allowed_symbols: frozenset[str] | None
-    max_order_notional: Decimal | None
-    max_position_notional: Decimal | None
-    max_leverage: Decimal | None
-    daily_loss_limit: Decimal | None
     allow_wide_key: bool
     keep_days: int
-    default_size: DefaultSize | None
-    default_leverage: Decimal | None
-    default_stop_loss: Level | None
-    default_take_profit: Level | None
     outcome_max_s: int
     """How long an unknown outcome is looked up before a person must."""
     outcome_max_attempts: int
@@ -100,19 +100,22 @@ class Settings:
 
     @property
     def rules(self) -> Rules:
-        """The default strategy's limits and defaults."""
+        """The first strategy's on its first account."""
+        return next(rules for each in self.strategies for rules in each.rules.values())
+
+    def traded_on(self, account: AccountSettings) -> Rules:
+        """What any of the account's strategies may do there: the symbols of all, and the highest leverage."""
+        every = [each.rules[account.name] for each in self.strategies if account.name in each.rules]
+        symbols = [each.allowed_symbols for each in every]
+        most = [each.max_leverage for each in every]
         return Rules(
-            allowed_symbols=self.allowed_symbols,
-            max_order_notional=self.max_order_notional,
-            max_position_notional=self.max_position_notional,
-            max_leverage=self.max_leverage,
-            daily_loss_limit=self.daily_loss_limit,
-            signal_max_age_s=self.signal_max_age_s,
-            default_size=self.default_size,
-            default_leverage=self.default_leverage,
-            default_stop_loss=self.default_stop_loss,
-            default_take_profit=self.default_take_profit,
+            allowed_symbols=frozenset().union(*filter(None, symbols)) if symbols and None not in symbols else None,
+            max_leverage=max(filter(None, most)) if most and None not in most else None,
         )
+
+    def secrets_of(self, strategy: StrategySettings) -> tuple[Secret, ...]:
+        """By which the strategy's alerts prove their sender."""
+        return strategy.secrets or self.webhook_secrets
 
     @property
     def journal_path(self) -> Path | None:
@@ -122,9 +125,11 @@ class Settings:
     @property
     def secrets(self) -> tuple[Secret, ...]:
         """All that no log may show."""
-        single = (self.api_key, self.api_secret, self.admin_token, self.sentry_dsn)
-        addresses = (secret for target in self.notify_targets for secret in target.secrets)
-        return (*self.webhook_secrets, *(secret for secret in single if secret is not None), *addresses)
+        keys = [half for each in self.accounts for half in (each.api_key, each.api_secret)]
+        own = [secret for each in self.strategies for secret in each.secrets]
+        addresses = [secret for target in self.notify_targets for secret in target.secrets]
+        found = (*self.webhook_secrets, *own, *keys, self.admin_token, self.sentry_dsn, *addresses)
+        return tuple(secret for secret in found if secret is not None)
 
 
 def load_settings(
@@ -135,12 +140,22 @@ def load_settings(
     `needs_webhook_secret`: for whoever takes alerts. Raises `SettingsInvalid` with every problem there is.
     """
     reader = Reader(environ, dotenv)
-    values = _exchange(reader) | _intake(reader) | _limits(reader) | _running(reader)
-    problems = _missing(reader, values, needs_webhook_secret) + _unsupported(reader, values)
+    own = _account(reader)
+    values = _pursuit(reader) | _intake(reader)
+    configured = read_configuration(reader, own, _defaults(reader), _limits(reader))
+    values |= _running(reader)
+    problems = _missing(reader, configured, needs_webhook_secret) + _unsupported(reader, values)
     problems = reader.close() + problems
     if problems:
         raise SettingsInvalid(problems)
-    return Settings(**values, warnings=reader.misspelt())
+    return Settings(
+        environment=max((each.environment for each in configured.accounts), key=tuple(Environment).index),
+        accounts=configured.accounts,
+        strategies=configured.strategies,
+        symbols=configured.symbols,
+        **values,
+        warnings=reader.misspelt(),
+    )
 
 
 def listen_address(environ: Mapping[str, str] | None = None, *, dotenv: Path | None = DOTENV) -> str:
@@ -152,20 +167,27 @@ def listen_address(environ: Mapping[str, str] | None = None, *, dotenv: Path | N
     return f"{host}:{8000 if port is None else port}"
 
 
-def _exchange(reader: Reader) -> dict[str, Any]:
-    environment = reader.read("BYBIT_ENV", fields.choice_of(Environment), Environment.PAPER)
+def _account(reader: Reader) -> AccountSettings:
+    """The environment's own. After a problem some of its values are None, and it is never used."""
+    environment = reader.read("BYBIT_ENV", fields.choice_of(Environment), Environment.PAPER) or Environment.PAPER
     rest = reader.read("BYBIT_URL", fields.host_url("https", "http"), None)
     stream = reader.read("BYBIT_STREAM_URL", fields.host_url("wss", "ws"), None)
     is_paper_elsewhere = environment is Environment.PAPER and rest is not None
     key, secret = map(Secret, PAPER_KEY) if is_paper_elsewhere else (None, None)
+    return AccountSettings(
+        name=NAME,
+        environment=environment,
+        api_key=reader.read("BYBIT_API_KEY", fields.secret, key),
+        api_secret=reader.read("BYBIT_API_SECRET", fields.api_secret, secret),
+        url=rest_url(environment, rest),
+        stream_url=stream_url(environment, stream, rest),
+        recv_window_ms=reader.read("BYBIT_RECV_WINDOW", fields.whole(100, 60_000), 5000),
+        referer=reader.read("BYBIT_REFERER", fields.plain_text, None),
+    )
+
+
+def _pursuit(reader: Reader) -> dict[str, Any]:
     return {
-        "environment": environment,
-        "api_key": reader.read("BYBIT_API_KEY", fields.secret, key),
-        "api_secret": reader.read("BYBIT_API_SECRET", fields.api_secret, secret),
-        "bybit_url": rest_url(environment, rest),
-        "bybit_stream_url": stream_url(environment, stream, rest),
-        "recv_window_ms": reader.read("BYBIT_RECV_WINDOW", fields.whole(100, 60_000), 5000),
-        "referer": reader.read("BYBIT_REFERER", fields.plain_text, None),
         "outcome_max_s": reader.read("OUTCOME_MAX_SECONDS", fields.whole(10, 86_400), 900),
         "outcome_max_attempts": reader.read("OUTCOME_MAX_ATTEMPTS", fields.whole(1, 1000), 8),
     }
@@ -180,20 +202,30 @@ def _intake(reader: Reader) -> dict[str, Any]:
     }
 
 
-def _limits(reader: Reader) -> dict[str, Any]:
-    return {
-        "signal_max_age_s": reader.read("SIGNAL_MAX_AGE", fields.whole(1, 86_400), 60),
-        "allowed_symbols": reader.read("ALLOWED_SYMBOLS", fields.symbols, None),
-        "max_order_notional": reader.read("MAX_ORDER_NOTIONAL", fields.money, None),
-        "max_position_notional": reader.read("MAX_POSITION_NOTIONAL", fields.money_or_none, None),
-        "max_leverage": reader.read("MAX_LEVERAGE", fields.leverage, None),
-        "daily_loss_limit": reader.read("DAILY_LOSS_LIMIT", fields.money, None),
-        "allow_wide_key": reader.read("ALLOW_WIDE_KEY", fields.flag, False),
-        "default_size": reader.read("DEFAULT_SIZE", fields.default_size, None),
-        "default_leverage": reader.read("DEFAULT_LEVERAGE", fields.leverage, None),
-        "default_stop_loss": reader.read("DEFAULT_STOP_LOSS", fields.default_level, None),
-        "default_take_profit": reader.read("DEFAULT_TAKE_PROFIT", fields.default_level, None),
+def _limits(reader: Reader) -> Limits:
+    """The environment's, for every strategy where the file is silent."""
+    read: dict[str, tuple[str, Callable[[str], Decimal | None]]] = {
+        "MAX_ORDER_NOTIONAL": ("max_order_notional", fields.money),
+        "MAX_POSITION_NOTIONAL": ("max_position_notional", fields.money_or_none),
+        "MAX_LEVERAGE": ("max_leverage", fields.leverage),
+        "DAILY_LOSS_LIMIT": ("daily_loss_limit", fields.money),
     }
+    found: dict[str, Any] = {
+        field: reader.read(name, parse, None) for name, (field, parse) in read.items() if reader.text(name)
+    }
+    return Limits(rules=Rules(**found), given=frozenset(found))
+
+
+def _defaults(reader: Reader) -> Rules:
+    """What is no limit, likewise."""
+    return Rules(
+        signal_max_age_s=reader.read("SIGNAL_MAX_AGE", fields.whole(1, 86_400), 60),
+        allowed_symbols=reader.read("ALLOWED_SYMBOLS", fields.symbols, None),
+        default_size=reader.read("DEFAULT_SIZE", fields.default_size, None),
+        default_leverage=reader.read("DEFAULT_LEVERAGE", fields.leverage, None),
+        default_stop_loss=reader.read("DEFAULT_STOP_LOSS", fields.default_level, None),
+        default_take_profit=reader.read("DEFAULT_TAKE_PROFIT", fields.default_level, None),
+    )
 
 
 def _running(reader: Reader) -> dict[str, Any]:
@@ -202,10 +234,11 @@ def _running(reader: Reader) -> dict[str, Any]:
     beside = (_sqlite_path(url or default_url) or Path("relay.db")).with_name("paper.db")
     # A platform's log collector reads JSON better; a terminal's reader does not.
     log_format = LogFormat.JSON if reader.text("DYNO") else LogFormat.TEXT
-    for name in ("WEB_CONCURRENCY", "RELAY_CONFIG"):
+    for name in ("WEB_CONCURRENCY",):
         reader.text(name)
     return {
         "database_url": url,
+        "allow_wide_key": reader.read("ALLOW_WIDE_KEY", fields.flag, False),
         "worker": reader.read("RELAY_WORKER", fields.choice_of(Worker), Worker.INLINE),
         "keep_days": reader.read("KEEP_DAYS", fields.whole(1, 36_500), 90),
         "paper_market": reader.read("PAPER_MARKET", fields.host_url_or_off, "https://api.bybit.com"),
@@ -219,30 +252,30 @@ def _running(reader: Reader) -> dict[str, Any]:
     }
 
 
-def _missing(reader: Reader, values: Mapping[str, Any], needs_webhook_secret: bool) -> list[str]:
+def _missing(reader: Reader, configured: Configuration, needs_webhook_secret: bool) -> list[str]:
     """What has to be there in this environment and is not, or does not fit it."""
+    problems = [] if configured.names_accounts else _account_problems(reader, configured.accounts[0])
+    needs_webhook_secret = needs_webhook_secret and not all(each.secrets for each in configured.strategies)
+    if needs_webhook_secret and not reader.text("WEBHOOK_SECRET"):
+        least = fields.SECRET_CHARACTERS_MIN
+        problems.append(f"WEBHOOK_SECRET: it is missing; it should be a random word of at least {least} characters")
+    return problems
+
+
+def _account_problems(reader: Reader, account: AccountSettings) -> list[str]:
+    """Of the environment's own account."""
     problems = []
-    environment: Environment | None = values["environment"]
+    environment = account.environment
     given = [name for name in _KEY_PARTS if reader.text(name)]
-    if environment not in (None, Environment.PAPER) or len(given) == 1:
+    if environment is not Environment.PAPER or len(given) == 1:
         problems += [
             f"{name}: it is missing; it should be the API {part} of the {environment} account, beside its other half"
             for name, part in _KEY_PARTS.items()
             if name not in given
         ]
-    if environment is not None:
-        urls = {"BYBIT_URL": values["bybit_url"], "BYBIT_STREAM_URL": values["bybit_stream_url"]}
-        wrong = {name: mismatch(environment, url) for name, url in urls.items() if reader.text(name)}
-        problems += [f"{name}: {what}" for name, what in wrong.items() if what]
-    if environment is Environment.MAINNET and not reader.text("MAX_POSITION_NOTIONAL"):
-        problems.append(
-            "MAX_POSITION_NOTIONAL: it is missing, and mainnet is real money; it should be the most that a position "
-            "may be worth in its quote coin, or `none`"
-        )
-    if needs_webhook_secret and not reader.text("WEBHOOK_SECRET"):
-        least = fields.SECRET_CHARACTERS_MIN
-        problems.append(f"WEBHOOK_SECRET: it is missing; it should be a random word of at least {least} characters")
-    return problems
+    urls = {"BYBIT_URL": account.url, "BYBIT_STREAM_URL": account.stream_url}
+    wrong = {name: mismatch(environment, url) for name, url in urls.items() if reader.text(name)}
+    return problems + [f"{name}: {what}" for name, what in wrong.items() if what]
 
 
 def _unsupported(reader: Reader, values: Mapping[str, Any]) -> list[str]:
@@ -250,8 +283,6 @@ def _unsupported(reader: Reader, values: Mapping[str, Any]) -> list[str]:
     problems = [
         f"{name}: this version does not enforce it; remove it" for name in NOT_YET_ENFORCED if reader.text(name)
     ]
-    if reader.text("RELAY_CONFIG"):
-        problems.append(f"RELAY_CONFIG: this version has one account and one strategy, named `{NAME}`; remove it")
     if values["worker"] is Worker.PROCESS:
         problems.append("RELAY_WORKER: this version executes orders in the web process only; it should be inline")
     if str(values["database_url"]).startswith("postgresql"):

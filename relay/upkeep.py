@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.exchange.client import Exchange
@@ -35,17 +36,16 @@ class Upkeep:
     def __init__(
         self,
         *,
-        market: Market,
+        markets: Iterable[tuple[Market, Exchange]],
         exchanges: Mapping[str, Exchange],
         more: Mapping[str, Callable[[], object]] | None = None,
     ) -> None:
-        """`more`: what else is looked after every few seconds."""
-        first = next(iter(exchanges.values()))
+        """`markets`: each with an account by which it is read. `more`: what else is looked after every few seconds."""
         now = time.monotonic()
-        chores: list[tuple[str, float, Callable[[], object]]] = [
-            ("prices", PRICES_S, lambda: market.load_prices(first)),
-            ("instruments", INSTRUMENTS_S, lambda: market.load_instruments(first)),
-        ]
+        chores: list[tuple[str, float, Callable[[], object]]] = []
+        for market, reader in markets:
+            chores.append(("prices", PRICES_S, partial(market.load_prices, reader)))
+            chores.append(("instruments", INSTRUMENTS_S, partial(market.load_instruments, reader)))
         chores += [(name, MORE_S, do) for name, do in (more or {}).items()]
         for name, exchange in exchanges.items():
             chores.append((f"connections of {name}", KEEP_WARM_S, exchange.keep_warm))

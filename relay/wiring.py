@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
 
 from relay import __version__
 from relay.checkup import Checkup, patient_for
-from relay.domain.instrument import Category
 from relay.domain.notice import NoticeKind
-from relay.domain.reconciliation import Bounds
-from relay.domain.rounding import plain
 from relay.engine.lanes import Lanes
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, SettingsInvalid
 from relay.exchange.client import Exchange
-from relay.exchange.market import Hint, Market
+from relay.exchange.market import Market
 from relay.journal.journal import Journal
 from relay.journal.notices import Notices
 from relay.journal.opening import open_journal
@@ -39,9 +33,10 @@ from relay.pipeline.ports import Account
 from relay.pipeline.preview import Previewer
 from relay.pipeline.run import Runner
 from relay.pipeline.strategy import Strategy
-from relay.settings import NAME, Environment, Settings
+from relay.settings import Settings
 from relay.telemetry_sentry import CHECK_IN_S, Reporter, configure_sentry
 from relay.upkeep import Upkeep
+from relay.wiring_accounts import accounts_of, exchanges_of, markets_of, remember_identities, strategies_of
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +52,8 @@ class Parts:
     """What a relay is made of."""
 
     journal: Journal
-    market: Market
+    markets: dict[str, Market]
+    """By the account with which each is read."""
     exchanges: dict[str, Exchange]
     accounts: dict[str, Account]
     strategies: dict[str, Strategy]
@@ -72,6 +68,11 @@ class Parts:
     heartbeats: Heartbeats
     notifier: Notifier
     checkup: Checkup
+
+    @property
+    def has_instruments(self) -> bool:
+        """Whether the perpetuals of every account's exchange are known."""
+        return all(market.book is not None for market in self.markets.values())
 
 
 class Relay:
@@ -140,7 +141,7 @@ class Relay:
             self.parts.journal.check()
         except JournalUnavailable as error:
             found["journal"] = str(error)
-        if self.parts.market.book is None:
+        if not self.parts.has_instruments:
             found["instruments"] = self._problem
         if not self.parts.runner.is_open:
             found["engine"] = self._problem
@@ -166,9 +167,9 @@ class Relay:
         for exchange in parts.exchanges.values():
             exchange.measure_clock()
         parts.checkup.refuse_wide_keys()
-        first = next(iter(parts.exchanges.values()))
-        parts.market.load_instruments(first)
-        parts.market.load_prices(first)
+        for name, market in parts.markets.items():
+            market.load_instruments(parts.exchanges[name])
+            market.load_prices(parts.exchanges[name])
         for exchange in parts.exchanges.values():
             exchange.warm(4)
         for account in parts.accounts.values():
@@ -190,62 +191,61 @@ def refuse_wide_keys(settings: Settings) -> None:
     """
     if not settings.environment.is_real_money:
         return
-    exchange = exchange_of(settings)
-    try:
-        patient_for(settings, exchange, None).refuse_wide_key()
-    except (ExchangeUnreachable, ExchangeAnswered) as error:
-        log.warning("what the key may do cannot be asked yet: %s", error)
-    finally:
-        exchange.close()
+    for account, exchange in zip(settings.accounts, exchanges_of(settings).values(), strict=True):
+        try:
+            patient_for(settings, account, exchange, None).refuse_wide_key()
+        except (ExchangeUnreachable, ExchangeAnswered) as error:
+            log.warning("what the key of %s may do cannot be asked yet: %s", account.name, error)
+        finally:
+            exchange.close()
 
 
 def build(settings: Settings, *, wait_for_lock_s: float = 0) -> Relay:
     """A relay from its settings, not yet started. Raises SettingsInvalid and JournalUnavailable."""
-    if settings.bybit_url is None:
-        raise SettingsInvalid(["BYBIT_URL: the paper exchange is not running; start with `python -m relay serve`"])
+    exchanges = exchanges_of(settings)
     services = open_services(settings.notify_targets)
-    exchange = exchange_of(settings)
     journal = open_journal(settings.database_url, wait_for_lock_s=wait_for_lock_s)
-    market = Market(hint=_hint(settings))
-    bounds = Bounds(max_attempts=settings.outcome_max_attempts, max_seconds=settings.outcome_max_s)
-    accounts = {NAME: Account(name=NAME, exchange=exchange, rules=settings.rules, bounds=bounds)}
-    strategies = {
-        NAME: Strategy(
-            name=NAME, accounts=(NAME,), secrets=tuple(secret.reveal() for secret in settings.webhook_secrets)
-        )
-    }
+    try:
+        remember_identities(settings, journal)
+    except SettingsInvalid:
+        journal.close()
+        raise
     notifier = Notifier(notices=Notices(journal.store), services=services)
-    checkup = Checkup({NAME: patient_for(settings, exchange, JournalOwnership(journal, NAME))})
-    return Relay(settings, _assemble(journal, market, {NAME: exchange}, accounts, strategies, notifier, checkup))
+    patients = {
+        each.name: patient_for(settings, each, exchanges[each.name], JournalOwnership(journal, each.name))
+        for each in settings.accounts
+    }
+    return Relay(settings, _assemble(settings, journal, exchanges, notifier, Checkup(patients)))
 
 
 def _assemble(
-    journal: Journal,
-    market: Market,
-    exchanges: dict[str, Exchange],
-    accounts: dict[str, Account],
-    strategies: dict[str, Strategy],
-    notifier: Notifier,
-    checkup: Checkup,
+    settings: Settings, journal: Journal, exchanges: dict[str, Exchange], notifier: Notifier, checkup: Checkup
 ) -> Parts:
+    accounts, strategies = accounts_of(settings, exchanges), strategies_of(settings)
+    markets = markets_of(settings, accounts)
     announcer, engine = Announcer(), Lanes()
     announcer.hear(notifier.hear)
     heartbeats = Heartbeats(journal=journal, announcer=announcer, expected=expectations(strategies))
-    gatherer = Gatherer(journal=journal, market=market)
+    gatherer = Gatherer(journal=journal)
     executor = Executor(
         journal=journal,
         gatherer=gatherer,
         clearing=Clearing(journal=journal),
         announcer=announcer,
-        drift=DriftWatch(journal=journal, market=market, announcer=announcer),
+        drift=DriftWatch(journal=journal, announcer=announcer),
     )
-    runner = Runner(journal=journal, market=market, engine=engine, executor=executor, accounts=accounts)
+    runner = Runner(journal=journal, engine=engine, executor=executor, accounts=accounts, strategies=strategies)
     intake = Intake(
-        journal=journal, market=market, runner=runner, announcer=announcer, heartbeats=heartbeats, strategies=strategies
+        journal=journal,
+        accounts=accounts,
+        runner=runner,
+        announcer=announcer,
+        heartbeats=heartbeats,
+        strategies=strategies,
     )
     return Parts(
         journal=journal,
-        market=market,
+        markets=markets,
         exchanges=exchanges,
         accounts=accounts,
         strategies=strategies,
@@ -256,42 +256,12 @@ def _assemble(
         previewer=Previewer(intake=intake, gatherer=gatherer, accounts=accounts),
         controls=Controls(journal=journal, intake=intake, runner=runner, accounts=accounts, strategies=strategies),
         follower=Follower(journal=journal, accounts=accounts),
-        upkeep=Upkeep(market=market, exchanges=exchanges, more={"heartbeats": heartbeats.check}),
+        upkeep=Upkeep(
+            markets=[(market, exchanges[name]) for name, market in markets.items()],
+            exchanges=exchanges,
+            more={"heartbeats": heartbeats.check},
+        ),
         heartbeats=heartbeats,
         notifier=notifier,
         checkup=checkup,
     )
-
-
-def exchange_of(settings: Settings) -> Exchange:
-    """The way to the exchange, not used yet."""
-    url, key, secret = settings.bybit_url, settings.api_key, settings.api_secret
-    assert url is not None, "a paper exchange is started before it is used"
-    assert key is not None and secret is not None, "settings without a key do not load"
-    return Exchange(
-        url=url,
-        api_key=key.reveal(),
-        api_secret=secret.reveal(),
-        recv_window_ms=settings.recv_window_ms,
-        referer=settings.referer,
-    )
-
-
-def _hint(settings: Settings) -> Hint | None:
-    """The paper exchange's prices follow the alerts where it has no market to follow; no other environment is told."""
-    url = settings.bybit_url
-    if settings.environment is not Environment.PAPER or url is None:
-        return None
-    return _paper_hint(f"{url}/paper/hints")
-
-
-def _paper_hint(url: str) -> Callable[[Category, str, Decimal], None]:
-    def hint(category: Category, symbol: str, price: Decimal) -> None:
-        body = f'{{"{symbol}": "{plain(price)}"}}'.encode()
-        request = urllib.request.Request(url, body, {"Content-Type": "application/json"}, method="PUT")  # noqa: S310
-        try:
-            urllib.request.urlopen(request, timeout=1).close()  # noqa: S310
-        except OSError as error:
-            log.warning("the paper exchange did not take the price of %s: %s", symbol, error)
-
-    return hint

@@ -29,10 +29,11 @@ class Reading:
     """The body's own secret, to be proven; nothing else holds it."""
 
 
-def read(body: bytes, *, secrets: tuple[str, ...] = (), named: str | None = None) -> Reading:
+def read(body: bytes, *, secrets: tuple[str, ...] = (), named: str | None = None, usual: str | None = None) -> Reading:
     """Parse an alert. `secrets`: what must not be found in what is kept. AlertMalformed carries none of them either.
 
     `named`: the format that the sender said it is in, if any; a name that is none is told by `signal_from_kept`.
+    `usual`: the format of the strategy's alerts that name none themselves; None: recognised by their shape.
     """
     try:
         fields = parse(body)
@@ -40,19 +41,20 @@ def read(body: bytes, *, secrets: tuple[str, ...] = (), named: str | None = None
         raise _cleaned(error, secrets) from None
     given = fields.pop("secret", None)
     secret = given if isinstance(given, str) else number_text(given) if isinstance(given, Decimal) else None
-    own_secret = _settle_format(fields, named)
+    own_secret = _settle_format(fields, named, usual)
     secret = secret or own_secret
     kept = {without_secrets(name, secrets): _keepable(value, secrets) for name, value in fields.items()}
     return Reading(kept=kept, body_digest=digest(body), secret=secret)
 
 
-def _settle_format(fields: dict[str, object], named: str | None) -> str | None:
+def _settle_format(fields: dict[str, object], named: str | None, usual: str | None) -> str | None:
     """Write down the format of `fields`, and take out the secret that it has; it is returned.
 
     The alert may name its format itself. Under a wrong name, too, no secret of the format that it looks like is kept.
     """
     own = fields.get("format")
     named = named or (own if isinstance(own, str) else "")
+    named = named if named.strip() else usual or ""
     if named.strip():
         fields["format"] = named = shown(named.strip().lower()).strip("`")
     elif isinstance(own, str):

@@ -61,6 +61,8 @@ class Rules:
     None: no limit. Notionals: quote coin; exposure and losses: USD, with stable coins at par.
     """
 
+    no_entries: str | None = None
+    """Why no entry may go out at all: the strategy is not, or no longer, one of this account's. None: they may."""
     allowed_symbols: frozenset[str] | None = None
     max_order_notional: Decimal | None = None
     max_position_notional: Decimal | None = None
@@ -74,6 +76,8 @@ class Rules:
     """Realised and unrealised since 00:00 UTC; once it is reached no entry until tomorrow."""
     hours: tuple[TradingHours, ...] = ()
     """Entries only while one of them is open; empty: always."""
+    also_hours: tuple[tuple[TradingHours, ...], ...] = ()
+    """Of each of these, too, one must be open: the account's hours beside the strategy's. None of them is empty."""
     cooldown_s: int | None = None
     """No entry on a symbol for so long after a stop loss has closed it."""
     max_distance_pct: Decimal | None = None

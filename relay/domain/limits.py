@@ -9,7 +9,7 @@ from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal
 from relay.domain.account import Rules
 from relay.domain.instrument import Instrument
 from relay.domain.limits_entry import hours_refusal
-from relay.domain.order import Reason
+from relay.domain.order import OrderType, Reason
 from relay.domain.rounding import plain
 from relay.domain.signal import Signal
 
@@ -43,6 +43,8 @@ def standing_refusal(
     signal: Signal, rules: Rules, instrument: Instrument, *, now: datetime, halted: str | None
 ) -> Reason | None:
     """What holds back any entry of this signal, whatever its size: these are checked before anything is read."""
+    if rules.no_entries is not None:
+        return not_configured(rules.no_entries)
     if halted is not None:
         return halt_reason(halted)
     if (reason := too_old(signal, rules, now)) is not None:
@@ -50,8 +52,9 @@ def standing_refusal(
     if rules.allowed_symbols is not None and instrument.symbol not in rules.allowed_symbols:
         allowed = ", ".join(sorted(rules.allowed_symbols))
         return Reason(code="SYMBOL_NOT_ALLOWED", message=f"{instrument.symbol} is not among the allowed: {allowed}")
-    if (reason := hours_refusal(rules.hours, now)) is not None:
-        return reason
+    for hours in (rules.hours, *rules.also_hours):
+        if (reason := hours_refusal(hours, now)) is not None:
+            return reason
     if not instrument.is_trading:
         return Reason(code="SYMBOL_NOT_TRADING", message=f"{instrument.symbol} is not open for trading at the exchange")
     if signal.reduce_only:
@@ -62,6 +65,11 @@ def standing_refusal(
 def halt_reason(halted: str) -> Reason:
     """`halted`: who halted and when."""
     return Reason(code="HALTED", message=f"no new entries: {halted}; `python -m relay resume` allows them again")
+
+
+def not_configured(why: str) -> Reason:
+    """`why`: what RELAY_CONFIG does not name any more."""
+    return Reason(code="STRATEGY_NOT_CONFIGURED", message=f"no entries: {why}; exits go on")
 
 
 def too_old(signal: Signal, rules: Rules, now: datetime) -> Reason | None:
@@ -86,6 +94,7 @@ def _unsupported(signal: Signal, rules: Rules) -> Reason | None:
         "valid_for": signal.valid_for_s is not None,
         "several take profits": len(profits) > 1,
         "take profits with a `share` or `then`": any(t.share_pct != 100 or t.moves_stop_to_entry for t in profits),
+        "order_type": rules.default_type is not OrderType.MARKET,
     }
     missing = [name for name, is_asked in asked.items() if is_asked]
     if not missing:

@@ -20,8 +20,18 @@ Hint = Callable[[Category, str, Decimal], None]
 class Market:
     """Replaced whole at each refresh, so readers need no lock."""
 
-    def __init__(self, *, hint: Hint | None = None, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """`hint`: tells the paper exchange a price; None where there is a real market."""
+    def __init__(
+        self,
+        *,
+        hint: Hint | None = None,
+        symbols: Mapping[str, str] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`hint`: tells the paper exchange a price; None where there is a real market.
+
+        `symbols`: tickers that mean another symbol than they would be read as.
+        """
+        self._overrides = symbols or {}
         self._catalog = Catalog()
         self._book: SymbolBook | None = None
         self._prices: Mapping[tuple[Category, str], Decimal] = {}
@@ -32,7 +42,7 @@ class Market:
     def load_instruments(self, exchange: Exchange) -> int:
         """Read all instruments anew; how many. Raises ExchangeUnreachable or ExchangeAnswered, and keeps the old."""
         count = self._catalog.load(exchange.instruments)
-        self._book = SymbolBook.of(self._catalog.all())
+        self._book = SymbolBook.of(self._catalog.all(), self._overrides)
         return count
 
     def load_prices(self, exchange: Exchange) -> None:

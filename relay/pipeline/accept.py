@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -26,7 +26,7 @@ from relay.measures import Stage, timed
 from relay.pipeline.announce import Announcer
 from relay.pipeline.clock import Now, to_ms, utc_now
 from relay.pipeline.heartbeat import Heartbeats
-from relay.pipeline.ports import MarketPort
+from relay.pipeline.ports import Account
 from relay.pipeline.run import Runner
 from relay.pipeline.strategy import Strategy
 from relay.trace import about, add
@@ -62,7 +62,7 @@ class Intake:
         self,
         *,
         journal: Journal,
-        market: MarketPort,
+        accounts: Mapping[str, Account],
         runner: Runner,
         announcer: Announcer,
         heartbeats: Heartbeats,
@@ -70,7 +70,7 @@ class Intake:
         now: Now = utc_now,
     ) -> None:
         self._journal = journal
-        self._market = market
+        self._accounts = accounts
         self._runner = runner
         self._announcer = announcer
         self._heartbeats = heartbeats
@@ -84,15 +84,25 @@ class Intake:
             raise StrategyUnknown(f"there is no strategy {name[:60]!r}")
         return found
 
-    def take(self, body: bytes, *, strategy: str, credentials: Credentials, named: str | None = None) -> Receipt:
-        """Accept the alert, in the format `named` if one is said.
+    def take(
+        self,
+        body: bytes,
+        *,
+        strategy: str,
+        credentials: Credentials,
+        named: str | None = None,
+        anywhere: bool = False,
+    ) -> Receipt:
+        """Accept the alert, in the format `named` if one is said. `anywhere`: on accounts that are not the strategy's.
 
         Raises AuthFailed, StrategyUnknown, Rejected, JournalUnavailable.
         """
         with about(), timed(Stage.ACCEPT):
-            return self._take(body, strategy, credentials, named)
+            return self._take(body, strategy, credentials, named, self._accounts if anywhere else None)
 
-    def _take(self, body: bytes, strategy: str, credentials: Credentials, named: str | None) -> Receipt:
+    def _take(
+        self, body: bytes, strategy: str, credentials: Credentials, named: str | None, known: Iterable[str] | None
+    ) -> Receipt:
         now = self._now()
         sender = self.strategy(strategy)
         passed(Boundary.RECEIVED)
@@ -100,29 +110,44 @@ class Intake:
         signal_id = new_signal_id(to_ms(now))
         add(signal_id=signal_id)
         try:
-            signal = self.signal_of(reading, strategy=sender, signal_id=signal_id, now=now)
+            signal = self.signal_of(reading, strategy=sender, signal_id=signal_id, now=now, known=known)
         except AlertInvalid as error:
             self._keep_rejected(signal_id, sender, reading.kept, reading.body_digest, error, now)
             raise Rejected(error, signal_id) from None
         passed(Boundary.PARSED)
         return self._accept(signal, sender, reading, now)
 
-    def signal_of(self, reading: Reading, *, strategy: Strategy, signal_id: str, now: datetime) -> Signal:
-        """The signal with its instrument. Raises AlertInvalid."""
+    def signal_of(
+        self,
+        reading: Reading,
+        *,
+        strategy: Strategy,
+        signal_id: str,
+        now: datetime,
+        known: Iterable[str] | None = None,
+    ) -> Signal:
+        """The signal with its instrument. `known`: what accounts it may name; None: the strategy's. AlertInvalid."""
         signal = signal_from_kept(reading.kept, id=signal_id, strategy=strategy.name, received_at=now)
-        unknown = [name for name in signal.accounts if name not in strategy.accounts]
+        allowed = tuple(strategy.accounts if known is None else known)
+        unknown = [name for name in signal.accounts if name not in allowed]
         if unknown:
-            known = ", ".join(strategy.accounts)
-            problem = f"{unknown[0][:60]!r} is none of this strategy's accounts: {known}"
+            problem = f"{unknown[0][:60]!r} is none of this strategy's accounts: {', '.join(allowed)}"
+            raise AlertInvalid(f"account: {problem}", fields={"account": [problem]})
+        names = signal.accounts or strategy.accounts
+        if not names and signal.action is not Action.HEARTBEAT:
+            problem = f"the strategy {strategy.name} has none; post to the address of one that has, or configure it"
             raise AlertInvalid(f"account: {problem}", fields={"account": [problem]})
         try:
-            return self.resolved(signal)
+            return self._resolved(signal, self._accounts[names[0]]) if names else signal
         except AlertInvalid as error:
             raise respelled(reading.kept, error) from None
 
-    def resolved(self, signal: Signal) -> Signal:
-        """The signal with its instrument; unchanged while none are loaded. Raises AlertInvalid for an unknown one."""
-        book = self._market.book
+    def _resolved(self, signal: Signal, account: Account) -> Signal:
+        """The signal with its instrument; unchanged while none are loaded. Raises AlertInvalid for an unknown one.
+
+        It is the first account's: another account's exchange may not list it, which is told in that account's lane.
+        """
+        book = account.market.book
         if signal.action is Action.HEARTBEAT or book is None or signal.ticker is None:
             return signal
         found = book.resolve(signal.ticker, signal.exchange)
@@ -136,7 +161,7 @@ class Intake:
     ) -> Reading:
         proven = proves_sender(sender.secrets, credentials, body, None, now)
         try:
-            reading = read(body, secrets=sender.secrets, named=named)
+            reading = read(body, secrets=sender.secrets, named=named, usual=sender.format)
         except AlertMalformed as error:
             if not proven and not secret_among_bytes(sender.secrets, body):
                 raise AuthFailed(f"the alert does not prove its sender: {_HOW_TO_PROVE}") from None

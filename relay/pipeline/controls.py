@@ -66,10 +66,15 @@ class Controls:
         self.halt(by=by)
         receipts = []
         for account in self._accounts.values():
-            strategy = next(each for each in self._strategies.values() if account.name in each.accounts)
+            strategy = self._strategy_of(account.name)
             for category, symbol in self._open_symbols(account, everything=everything):
                 receipts.append(self._close(account.name, strategy, category, symbol, by))
         return tuple(receipts)
+
+    def _strategy_of(self, account: str) -> Strategy:
+        """In whose name the account is closed; any, where none trades on it any more."""
+        every = tuple(self._strategies.values())
+        return next((each for each in every if account in each.accounts), every[0])
 
     def _open_symbols(self, account: Account, *, everything: bool) -> list[tuple[Category, str]]:
         """Where there is or may soon be a position or a resting order of the relay, and for `everything` of anybody."""
@@ -102,14 +107,15 @@ class Controls:
         }
         proof = Credentials(header_secret=strategy.secrets[0])
         try:
-            return self._intake.take(json.dumps(alert).encode(), strategy=strategy.name, credentials=proof)
+            body = json.dumps(alert).encode()
+            return self._intake.take(body, strategy=strategy.name, credentials=proof, named="native", anywhere=True)
         except accept.Rejected as rejected:
             log.error("%s cannot close %s %s on %s: %s", word, category.value, symbol, account, rejected.error)
             return Receipt(signal_id=rejected.signal_id, status=SignalStatus.REJECTED, is_duplicate=False)
 
     def close(self, account: str, category: Category, symbol: str, *, by: str) -> Receipt:
         """Close one position, like an alert's `close`: a signal of its own. Raises JournalUnavailable."""
-        strategy = next(each for each in self._strategies.values() if account in each.accounts)
+        strategy = self._strategy_of(account)
         return self._close(account, strategy, category, symbol, by, word="close")
 
     def cancel_order(self, order: OrderRecord, *, by: str) -> str | None:

@@ -8,7 +8,6 @@ from relay.domain.notice import NoticeKind
 from relay.domain.rounding import plain
 from relay.journal.journal import Journal
 from relay.pipeline.announce import Announcer
-from relay.pipeline.ports import MarketPort
 from relay.pipeline.work import Work
 
 DRIFT = "drift"
@@ -17,16 +16,15 @@ DRIFT = "drift"
 class DriftWatch:
     """It orders nothing: a drift is mended, where that is wished, by the plan of a later alert."""
 
-    def __init__(self, *, journal: Journal, market: MarketPort, announcer: Announcer) -> None:
+    def __init__(self, *, journal: Journal, announcer: Announcer) -> None:
         self._journal = journal
-        self._market = market
         self._announcer = announcer
 
     def notes(self, work: Work, *, now_ms: int) -> tuple[str, ...]:
         """For a signal that is done: the difference in words, which is also kept as an event and announced."""
         signal, expected, position = work.signal, work.expected, position_after(work)
         assert signal.category is not None and signal.symbol is not None
-        instrument = self._market.instrument(signal.category, signal.symbol)
+        instrument = work.account.market.instrument(signal.category, signal.symbol)
         if expected is None or position is None or instrument is None or not expected.differs(position, instrument):
             return ()
         if self._journal.strategies.is_overtaken(signal.id):

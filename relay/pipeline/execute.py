@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from relay.boundary import Boundary, passed
 from relay.domain.history import sent
-from relay.domain.limits import halt_reason, too_old
+from relay.domain.limits import halt_reason, not_configured, too_old
 from relay.domain.notice import NoticeKind
 from relay.domain.order import OrderStatus, Reason
 from relay.domain.outcome import Stamp
@@ -161,7 +161,9 @@ class Executor:
         if order.is_exit or order.venue_order_id is not None:
             return None
         halted = self._gatherer.halted(work.account.name)
-        return too_old(work.signal, work.account.rules, self._now()) or (halt_reason(halted) if halted else None)
+        if work.rules.no_entries is not None:
+            return not_configured(work.rules.no_entries)
+        return too_old(work.signal, work.rules, self._now()) or (halt_reason(halted) if halted else None)
 
     def _add(self, work: Work, added: AddOrder) -> float:
         state = work.states_of((added.planned,))[0]

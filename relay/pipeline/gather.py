@@ -21,7 +21,6 @@ from relay.exchange.wire import refusal_of
 from relay.journal.journal import Journal
 from relay.pipeline.clock import to_ms
 from relay.pipeline.gather_limits import LimitReader
-from relay.pipeline.ports import MarketPort
 from relay.pipeline.work import Seen, Work
 
 HALT = "halt"
@@ -46,9 +45,8 @@ class NotGathered:
 class Gatherer:
     """Reads for plans; it orders nothing."""
 
-    def __init__(self, *, journal: Journal, market: MarketPort) -> None:
+    def __init__(self, *, journal: Journal) -> None:
         self._journal = journal
-        self._market = market
         self._limits = LimitReader(journal)
 
     def gather(self, work: Work, now: datetime, *, is_preview: bool = False) -> Gathered | NotGathered:
@@ -58,22 +56,23 @@ class Gatherer:
         """
         signal = work.signal
         assert signal.category is not None and signal.symbol is not None, "an executed signal has its instrument"
-        instrument = self._market.instrument(signal.category, signal.symbol)
+        market = work.account.market
+        instrument = market.instrument(signal.category, signal.symbol)
         if instrument is None:
             return NotGathered(finish=_gone(signal.symbol))
         if signal.signal_price is not None and not is_preview:
-            self._market.hint(signal.category, signal.symbol, signal.signal_price)
+            market.hint(signal.category, signal.symbol, signal.signal_price)
         try:
             facts = self._facts(work, instrument, now)
         except ExchangeUnreachable as error:
             return _unreachable(work, error, now)
         except ExchangeAnswered as error:
             return NotGathered(finish=_refused(work, error))
-        work.expected = expected_after(signal, work.account.rules, facts)
+        work.expected = expected_after(signal, work.rules, facts)
         return self._planned(work, facts, is_preview=is_preview)
 
     def _planned(self, work: Work, facts: Facts, *, is_preview: bool) -> Gathered | NotGathered:
-        signal, rules = work.signal, work.account.rules
+        signal, rules = work.signal, work.rules
         wanted = entry_needs(signal, rules, facts)
         if not wanted:
             return Gathered(plan=plan(signal, rules, facts))
@@ -91,11 +90,9 @@ class Gatherer:
     def _facts(self, work: Work, instrument: Instrument, now: datetime) -> Facts:
         account, signal = work.account, work.signal
         halted = self.halted(account.name)
-        reference = self._market.last_price(instrument.category, instrument.symbol)
+        reference = account.market.last_price(instrument.category, instrument.symbol)
         carry = self._journal.carry(account.name, instrument.category, instrument.symbol)
-        wanted = needs(
-            signal, account.rules, instrument, now=now, halted=halted, reference_price=reference, carry=carry
-        )
+        wanted = needs(signal, work.rules, instrument, now=now, halted=halted, reference_price=reference, carry=carry)
         where: dict[str, Any] = {"category": instrument.category, "symbol": instrument.symbol}
         exchange = account.exchange
         position = self._position(work, instrument) if Need.POSITION in wanted else None

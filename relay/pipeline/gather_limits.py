@@ -159,7 +159,7 @@ class _Reading:
         return replace(facts, entries_last_minute=count)
 
     def _stops(self, facts: LimitFacts) -> LimitFacts:
-        signal, cooldown_s = self._work.signal, self._work.account.rules.cooldown_s
+        signal, cooldown_s = self._work.signal, self._work.rules.cooldown_s
         assert signal.category is not None and signal.symbol is not None and cooldown_s is not None
         # By the exchange's clock: what it says of the past must not be a moment of the future here.
         asked_at_ms = self._exchange.now_ms()

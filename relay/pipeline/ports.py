@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
-from relay.domain.account import Rules
 from relay.domain.instrument import Category, Instrument
 from relay.domain.order import PlannedOrder
 from relay.domain.outcome import Outcome, Stamp
@@ -69,9 +68,14 @@ class MarketPort(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """One configured account: its name, its way to the exchange, and the rules of what is sent there."""
+    """One configured account: its name, its way to the exchange, and the market of that exchange.
+
+    `environment`, `key_tail`: for people; of the key only its last characters are.
+    """
 
     name: str
     exchange: ExchangePort
-    rules: Rules
+    market: MarketPort
+    environment: str = "paper"
+    key_tail: str = ""
     bounds: Bounds

@@ -53,14 +53,15 @@ class Previewer:
         """
         now = self._now()
         sender = self._intake.strategy(strategy)
-        reading = read(body, secrets=sender.secrets, named=named)
+        reading = read(body, secrets=sender.secrets, named=named, usual=sender.format)
         signal = self._intake.signal_of(reading, strategy=sender, signal_id=new_signal_id(to_ms(now)), now=now)
         accounts = () if signal.action is Action.HEARTBEAT else signal.accounts or sender.accounts
         return Previewed(
             format=format_of(reading.kept),
             fields=fields_read(reading.kept),
             accounts=tuple(
-                self._of(Work(signal=signal, account=self._accounts[name], generation=0)) for name in accounts
+                self._of(Work(signal=signal, account=self._accounts[name], rules=sender.rules_for(name), generation=0))
+                for name in accounts
             ),
         )
 

@@ -19,7 +19,8 @@ from relay.journal.journal import Journal
 from relay.journal.records import Admission, Assignment, New, Reopened, SignalRecord
 from relay.pipeline.clock import from_ms, to_ms, utc_now
 from relay.pipeline.execute import Executor
-from relay.pipeline.ports import Account, MarketPort
+from relay.pipeline.ports import Account
+from relay.pipeline.strategy import Strategy, rules_of
 from relay.pipeline.work import Work, resumed
 from relay.trace import about
 
@@ -37,13 +38,13 @@ class Runner:
         self,
         *,
         journal: Journal,
-        market: MarketPort,
         engine: Engine,
         executor: Executor,
         accounts: Mapping[str, Account],
+        strategies: Mapping[str, Strategy],
     ) -> None:
         self._journal = journal
-        self._market = market
+        self._strategies = strategies
         self._engine = engine
         self._executor = executor
         self._accounts = accounts
@@ -59,7 +60,8 @@ class Runner:
         match admission:
             case New() if self._is_open:
                 for name in accounts:
-                    self._submit(Work(signal=signal, account=self._accounts[name], generation=0))
+                    rules = rules_of(self._strategies, signal.strategy, name)
+                    self._submit(Work(signal=signal, account=self._accounts[name], rules=rules, generation=0))
             case Reopened():
                 self.opened_again(admission)
 
@@ -99,14 +101,16 @@ class Runner:
         if account is None:
             log.error("%s waits for account %s, which is not configured", assignment.signal.id, assignment.account)
         elif not assignment.status.is_finished:
-            self._submit(resumed(_kept_signal(assignment.signal), account, assignment))
+            signal = _kept_signal(assignment.signal)
+            rules = rules_of(self._strategies, signal.strategy, account.name)
+            self._submit(resumed(signal, account, rules, assignment))
 
     def _submit(self, work: Work) -> None:
         """Into its lane. What was accepted before the instruments were loaded has its place there all the same."""
         signal = work.signal
         nameless = None
         if signal.category is None or signal.symbol is None:
-            nameless = self._find(signal)
+            nameless = _find(signal, work.account)
             found = nameless if isinstance(nameless, Instrument) else None
             category, symbol = (found.category, found.symbol) if found else (Category.LINEAR, signal.ticker or "")
             work.signal = signal = replace(signal, category=category, symbol=symbol)
@@ -114,10 +118,11 @@ class Runner:
         lane = Lane(account=work.account.name, category=signal.category, symbol=signal.symbol)
         self._engine.submit(lane, _Item(work=work, executor=self._executor, journal=self._journal, nameless=nameless))
 
-    def _find(self, signal: Signal) -> Instrument | SymbolUnknown:
-        book = self._market.book
-        assert book is not None, "nothing is executed before the instruments are loaded"
-        return book.resolve(signal.ticker or "", signal.exchange)
+
+def _find(signal: Signal, account: Account) -> Instrument | SymbolUnknown:
+    book = account.market.book
+    assert book is not None, "nothing is executed before the instruments are loaded"
+    return book.resolve(signal.ticker or "", signal.exchange)
 
 
 def _kept_signal(record: SignalRecord) -> Signal:
@@ -211,6 +216,6 @@ class _Item:
         assignment = self.journal.assignment(self.work.signal.id, self.work.account.name)
         if assignment is None or assignment.status.is_finished:
             return False
-        self.work = resumed(self.work.signal, self.work.account, assignment)
+        self.work = resumed(self.work.signal, self.work.account, self.work.rules, assignment)
         self.is_stale = False
         return True

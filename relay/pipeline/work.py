@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from relay.domain.account import Rules
 from relay.domain.drift import Expected
 from relay.domain.mode import in_mode
 from relay.domain.order import PlannedOrder, Reason, client_order_id
@@ -45,6 +46,7 @@ class Work:
 
     signal: Signal
     account: Account
+    rules: Rules
     generation: int
     is_planned: bool = False
     plan_reason: Reason | None = None
@@ -61,7 +63,7 @@ class Work:
     troubled_since_ms: int = 0
 
     def __post_init__(self) -> None:
-        self.signal = in_mode(self.signal, self.account.rules)
+        self.signal = in_mode(self.signal, self.rules)
 
     def keep(self, order: OrderState) -> None:
         self.orders[order.client_order_id] = order
@@ -78,13 +80,14 @@ class Work:
         self.orders = {each.client_order_id: each for each in self.states_of(plan.orders)}
 
 
-def resumed(signal: Signal, account: Account, assignment: Assignment) -> Work:
+def resumed(signal: Signal, account: Account, rules: Rules, assignment: Assignment) -> Work:
     """The work as the journal has it, after a restart or a step that failed."""
     now_ms = account.exchange.now_ms()
     states = [replace(record.state, taken_up_at_ms=now_ms) for record in assignment.orders]
     return Work(
         signal=signal,
         account=account,
+        rules=rules,
         generation=assignment.generation,
         is_planned=assignment.plan is not None,
         plan_reason=assignment.plan.reason if assignment.plan else None,

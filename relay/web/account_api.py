@@ -64,7 +64,8 @@ def list_accounts() -> Response:
     accounts: list[dict[str, object]] = [
         {
             "name": name,
-            "environment": relay.settings.environment.value,
+            "environment": relay.parts.accounts[name].environment,
+            "key": relay.parts.accounts[name].key_tail,
             "halted": _is_halted(name),
             "equity": _equity(name, exchange),
             "checks": _checks(name),

@@ -82,7 +82,7 @@ def plan_alert() -> Response:
     strategy, named = query.text("strategy") or NAME, query.text("format")
     query.close()
     relay = current_relay()
-    if relay.parts.market.book is None:
+    if not relay.parts.has_instruments:
         missing = "; ".join(relay.missing().values())
         raise Problem("NOT_READY", f"the instruments are not loaded yet: {missing}", status=503)
     return answer(preview_form(relay.parts.previewer.preview(whole_body(), strategy=strategy, named=named)))

@@ -15,7 +15,7 @@ from gunicorn.errors import HaltServer  # type: ignore[import-untyped]
 
 from relay import measures
 from relay.errors import RelayError
-from relay.paper_child import PaperExchange, PaperExchangeFailed, is_needed
+from relay.paper_child import PaperExchange, PaperExchangeFailed, needed
 from relay.settings import listen_address, load_settings
 from relay.telemetry import configure_logging
 from relay.web.server_log import RelayLogger
@@ -67,9 +67,10 @@ def on_starting(server: Any) -> None:
             from relay.wiring import refuse_wide_keys
 
             refuse_wide_keys(settings)
-        if is_needed(settings):
-            exchange = PaperExchange(settings, os.environ)
+        exchanges = needed(settings, os.environ)
+        for exchange in exchanges:
             exchange.start()
+        for exchange in exchanges:
             exchange.announce(os.environ)
             supervise(server, exchange)
     except RelayError as error:

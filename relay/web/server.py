@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
@@ -17,12 +17,16 @@ class Server(BaseApplication):  # type: ignore[misc]
     """`application` is a WSGI application in gunicorn's spelling, such as `relay.web:create_app()`."""
 
     def __init__(
-        self, application: str, listener: socket.socket, exchange: PaperExchange | None, on_worker: Callable[[], None]
+        self,
+        application: str,
+        listener: socket.socket,
+        exchanges: Sequence[PaperExchange],
+        on_worker: Callable[[], None],
     ) -> None:
         """`listener` is taken over. `on_worker` is called once, in the first worker, just before it accepts."""
         self._application = application
         self._descriptor = listener.detach()
-        self._exchange = exchange
+        self._exchanges = exchanges
         self._on_worker = on_worker
         super().__init__()
 
@@ -40,8 +44,8 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def _start(self, server: Any) -> None:
         settings.on_starting(server)
-        if self._exchange is not None:
-            settings.supervise(server, self._exchange)
+        for exchange in self._exchanges:
+            settings.supervise(server, exchange)
 
     def _greet(self, worker: Any) -> None:
         if worker.age == 1:

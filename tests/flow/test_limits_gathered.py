@@ -35,13 +35,14 @@ class Bench:
     exchange: Exchange
     paper: PaperServer
     gatherer: Gatherer
+    market: Market
 
     def plan(self, limits: Rules, symbol: str = BTC, action: str = "buy", **fields: Any) -> tuple[Work, Plan]:
         signal_id = accepted(self.journal, new_signal(symbol=symbol))
         now = utc_now()
         asked = signal(action, symbol=symbol, received_at=now, **{"qty": "0.01", **fields})
-        account = Account(name="main", exchange=self.exchange, rules=limits, bounds=Bounds())
-        work = Work(signal=replace(asked, id=signal_id), account=account, generation=0)
+        account = Account(name="main", exchange=self.exchange, market=self.market, bounds=Bounds())
+        work = Work(signal=replace(asked, id=signal_id), account=account, rules=limits, generation=0)
         gathered = self.gatherer.gather(work, now)
         assert isinstance(gathered, Gathered)
         return work, gathered.plan
@@ -78,7 +79,7 @@ def bench(paper: PaperServer, exchange: Exchange, tmp_path: Path) -> Iterator[Be
     market = Market()
     market.load_instruments(exchange)
     journal = open_journal(url_of(tmp_path))
-    yield Bench(journal=journal, exchange=exchange, paper=paper, gatherer=Gatherer(journal=journal, market=market))
+    yield Bench(journal=journal, exchange=exchange, paper=paper, gatherer=Gatherer(journal=journal), market=market)
     journal.close()
 
 
@@ -133,9 +134,9 @@ def test_the_distance_is_measured_from_the_exchanges_price(bench: Bench) -> None
 def test_a_preview_leaves_no_mark_of_the_day(bench: Bench) -> None:
     limits = rules(daily_loss_limit=100)
     signal_id = accepted(bench.journal)
-    account = Account(name="main", exchange=bench.exchange, rules=limits, bounds=Bounds())
+    account = Account(name="main", exchange=bench.exchange, market=bench.market, bounds=Bounds())
     asked = replace(signal("buy", qty="0.01", received_at=utc_now()), id=signal_id)
-    bench.gatherer.gather(Work(signal=asked, account=account, generation=0), utc_now(), is_preview=True)
+    bench.gatherer.gather(Work(signal=asked, account=account, rules=limits, generation=0), utc_now(), is_preview=True)
     bench.hold(BTC, "Buy", "0.1")
     bench.paper.control.prices(BTCUSDT="97000")
     assert bench.code(limits) is None

@@ -26,13 +26,9 @@ def relay_with(folder: Path, paper: PaperServer, rules: Rules) -> Iterator[Relay
     """With the one account's rules as given, at an exchange where nothing is open."""
     paper.control.reset()
     with running_relay(folder, paper.url) as server:
-        accounts = server.relay.parts.accounts
-        accounts.update(
-            {
-                name: replace(account, rules=replace(rules, signal_max_age_s=_DAY_S))
-                for name, account in accounts.items()
-            }
-        )
+        strategies = server.relay.parts.strategies
+        lasting = replace(rules, signal_max_age_s=_DAY_S)
+        strategies.update({name: replace(each, rules={"default": lasting}) for name, each in strategies.items()})
         yield server
 
 

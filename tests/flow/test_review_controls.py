@@ -65,7 +65,7 @@ def test_flatten_of_everything_closes_the_rest_where_it_cannot_close_one(
     for symbol in ("ETHUSDT", "SOLUSDT", "XRPUSDT"):
         paper.session().place_order(category="linear", symbol=symbol, side="Buy", orderType="Market", qty="10")
     parts = own.relay.parts
-    parts.market.load_instruments(cast(Exchange, _Fewer(next(iter(parts.exchanges.values())), "SOLUSDT")))
+    parts.markets["default"].load_instruments(cast(Exchange, _Fewer(next(iter(parts.exchanges.values())), "SOLUSDT")))
     told = own.api("flatten", "POST", json={"everything": True})
     ended = [own.wait_for(each["signal_id"]) for each in told["signals"]]
     assert [each["status"] for each in ended] == ["done", "rejected", "done"]

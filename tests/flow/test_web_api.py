@@ -175,6 +175,7 @@ def test_accounts_tell_environment_equity_and_halt(own: RelayServer, paper: Pape
     assert account == {
         "name": "default",
         "environment": "paper",
+        "key": "",
         "halted": False,
         "equity": account["equity"],
         "checks": account["checks"],

@@ -127,11 +127,12 @@ class Workshop:
         self.clock = Clock()
         self.exchange = ModelExchange(self.clock)
         self.market = Market()
+        self._rules = rules(signal_max_age_s=MAX_AGE_S)
         self.announcer = Announcer()
         account = Account(
             name="main",
             exchange=self.exchange,
-            rules=rules(signal_max_age_s=MAX_AGE_S),
+            market=self.market,
             bounds=Bounds(max_seconds=MAX_WAIT_S),
         )
         self._accounts = {"main": account}
@@ -139,23 +140,23 @@ class Workshop:
         self._assemble()
 
     def _assemble(self) -> None:
-        journal, market = self.journal, self.market
+        journal = self.journal
         self.engine = Lineup(self.clock)
         executor = Executor(
             journal=journal,
-            gatherer=Gatherer(journal=journal, market=market),
+            gatherer=Gatherer(journal=journal),
             clearing=Clearing(journal=journal),
             announcer=self.announcer,
-            drift=DriftWatch(journal=journal, market=market, announcer=self.announcer),
+            drift=DriftWatch(journal=journal, announcer=self.announcer),
             now=self.clock.now,
         )
+        strategies = {"default": Strategy(name="default", rules={"main": self._rules}, secrets=(SECRET,))}
         self.runner = Runner(
-            journal=journal, market=market, engine=self.engine, executor=executor, accounts=self._accounts
+            journal=journal, engine=self.engine, executor=executor, accounts=self._accounts, strategies=strategies
         )
-        strategies = {"default": Strategy(name="default", accounts=("main",), secrets=(SECRET,))}
         self.intake = Intake(
             journal=journal,
-            market=market,
+            accounts=self._accounts,
             runner=self.runner,
             announcer=self.announcer,
             heartbeats=Heartbeats(journal=journal, announcer=self.announcer, expected={}, now=self.clock.now),

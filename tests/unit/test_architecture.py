@@ -24,7 +24,7 @@ RANKS = (
     {"__main__"},
 )
 """From the bottom up. Nothing imports what stands above it, nor its neighbours."""
-IN_PARTS = ("settings", "telemetry", "cli")
+IN_PARTS = ("settings", "telemetry", "cli", "wiring")
 """`settings_hosts.py` is a part of `settings`, as if they were one folder."""
 LINES_MAX = {"relay": 300, "tests": 400}
 MONEY = ("domain/**/*.py", "exchange/wire.py", "exchange/wire/**/*.py", "journal/**/*.py", "paper/book*.py")

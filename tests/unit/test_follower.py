@@ -131,7 +131,7 @@ def test_upkeep_outlives_what_nobody_thought_of() -> None:
 
     odd = Odd()
     with patch.object(upkeep, "KEEP_WARM_S", 0.001):
-        chores = Upkeep(market=Market(), exchanges={"main": cast(Exchange, odd)})
+        chores = Upkeep(markets=((Market(), cast(Exchange, odd)),), exchanges={"main": cast(Exchange, odd)})
     chores.start()
     assert odd.keep_warm.again.wait(DEADLINE_S)
     chores.stop()

@@ -45,8 +45,8 @@ def test_nothing_set_means_paper_with_the_documented_defaults() -> None:
     settings = load({})
     assert settings.environment is Environment.PAPER
     assert not settings.environment.is_real_money
-    assert (settings.bybit_url, settings.bybit_stream_url) == (None, None)
-    assert settings.recv_window_ms == 5000
+    assert (settings.accounts[0].url, settings.accounts[0].stream_url) == (None, None)
+    assert settings.accounts[0].recv_window_ms == 5000
     assert settings.trusted_proxies == 0
     assert settings.database_url == "sqlite:///relay.db"
     assert settings.journal_path == Path("relay.db")
@@ -139,11 +139,12 @@ def test_money_is_a_plain_number_above_zero(text: str) -> None:
 
 
 def test_money_keeps_every_digit() -> None:
-    assert load({"MAX_ORDER_NOTIONAL": "0.10000000000000001"}).max_order_notional == Decimal("0.10000000000000001")
+    text = "0.10000000000000001"
+    assert load({"MAX_ORDER_NOTIONAL": text}).rules.max_order_notional == Decimal(text)
 
 
 def test_symbols_are_bybits_in_any_case_with_or_without_the_perpetuals_mark() -> None:
-    assert load({"ALLOWED_SYMBOLS": "btcusdt, ETHUSDT.P BTCUSD"}).allowed_symbols == frozenset(
+    assert load({"ALLOWED_SYMBOLS": "btcusdt, ETHUSDT.P BTCUSD"}).rules.allowed_symbols == frozenset(
         {"BTCUSDT", "ETHUSDT", "BTCUSD"}
     )
     assert problems({"ALLOWED_SYMBOLS": "BTC/USDT"})
@@ -159,7 +160,6 @@ def test_a_setting_without_effect_is_not_accepted_silently(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("RELAY_CONFIG", "relay.toml"),
         ("RELAY_WORKER", "process"),
         ("DATABASE_URL", "postgres://relay:a-password@host/relay"),
         ("DATABASE_URL", "mysql://host/relay"),
@@ -193,14 +193,14 @@ def test_real_variables_win_over_the_file_and_the_process_environment_stays_as_i
     dotenv.write_text("# a comment\nSIGNAL_MAX_AGE=30\nexport TRUSTED_PROXIES='2'\nKEEP_DAY=1\n")
     before = dict(os.environ)
     settings = load_settings({"SIGNAL_MAX_AGE": "45"}, dotenv=dotenv)
-    assert (settings.signal_max_age_s, settings.trusted_proxies) == (45, 2)
+    assert (settings.rules.signal_max_age_s, settings.trusted_proxies) == (45, 2)
     assert settings.warnings[0].startswith("KEEP_DAY: ")
     assert dict(os.environ) == before
 
 
 def test_the_process_environment_is_read_when_none_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIGNAL_MAX_AGE", "7")
-    assert load_settings(dotenv=None).signal_max_age_s == 7
+    assert load_settings(dotenv=None).rules.signal_max_age_s == 7
 
 
 def test_a_file_that_cannot_be_read_is_a_problem_not_a_traceback(tmp_path: Path) -> None:
@@ -214,9 +214,9 @@ def test_no_secret_is_in_a_repr_a_pickle_or_a_problem() -> None:
     settings = load(words)
     assert {secret.reveal() for secret in settings.secrets} == set(words.values())
     for word in words.values():
-        assert word not in repr(settings) + str(settings.api_key) + f"{settings.admin_token}"
+        assert word not in repr(settings) + str(settings.accounts[0].api_key) + f"{settings.admin_token}"
     with pytest.raises(TypeError):
-        pickle.dumps(settings.api_secret)
+        pickle.dumps(settings.accounts[0].api_secret)
     spoilt = problems({name: f"spoilt {word}" for name, word in words.items()} | {"ADMIN_TOKEN": "short-token"})
     assert not any(word in line for word in (*words.values(), "short-token") for line in spoilt)
 

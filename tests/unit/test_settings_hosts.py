@@ -18,7 +18,7 @@ from tests.unit.test_settings import KEYS, MAINNET, load, problems
 )
 def test_hosts_follow_the_environment(environment: str, rest: str, stream: str) -> None:
     settings = load({**MAINNET, "BYBIT_ENV": environment})
-    assert (settings.bybit_url, settings.bybit_stream_url) == (rest, stream)
+    assert (settings.accounts[0].url, settings.accounts[0].stream_url) == (rest, stream)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_hosts_follow_the_environment(environment: str, rest: str, stream: str) 
 )
 def test_another_host_for_requests_alone_takes_the_streams_along(rest: str, stream: str) -> None:
     settings = load({**MAINNET, "BYBIT_URL": rest})
-    assert (settings.bybit_url, settings.bybit_stream_url) == (rest.rstrip("/"), stream)
+    assert (settings.accounts[0].url, settings.accounts[0].stream_url) == (rest.rstrip("/"), stream)
 
 
 REGIONS = ("bybit.nl", "bybit.tr", "bybit.kz", "bybit.ae", "bybit.eu", "bybit.id", "bybitgeorgia.ge", "manepa.jp")
@@ -40,20 +40,26 @@ REGIONS = ("bybit.nl", "bybit.tr", "bybit.kz", "bybit.ae", "bybit.eu", "bybit.id
 @pytest.mark.parametrize("domain", [*REGIONS, "bybit.com", "bytick.com"])
 def test_every_host_of_the_exchange_is_known_as_mainnet_and_refused_elsewhere(domain: str) -> None:
     settings = load({**MAINNET, "BYBIT_URL": f"https://api.{domain}"})
-    assert (settings.bybit_url, settings.bybit_stream_url) == (f"https://api.{domain}", f"wss://stream.{domain}")
+    assert (settings.accounts[0].url, settings.accounts[0].stream_url) == (
+        f"https://api.{domain}",
+        f"wss://stream.{domain}",
+    )
     (told,) = problems({**KEYS, "BYBIT_ENV": "demo", "BYBIT_URL": f"https://api.{domain}"})
     assert told.startswith("BYBIT_URL: it is a host of mainnet")
 
 
 def test_the_japanese_testnet_is_a_testnet() -> None:
     url = "https://api-testnet.manepa.jp"
-    assert load({**KEYS, "BYBIT_ENV": "testnet", "BYBIT_URL": url}).bybit_url == url
+    assert load({**KEYS, "BYBIT_ENV": "testnet", "BYBIT_URL": url}).accounts[0].url == url
     assert [line.partition(":")[0] for line in problems({**MAINNET, "BYBIT_URL": url})] == ["BYBIT_URL"]
 
 
 def test_both_hosts_can_be_set_with_http_and_ws() -> None:
     settings = load({**MAINNET, "BYBIT_URL": "http://127.0.0.1:9100", "BYBIT_STREAM_URL": "ws://127.0.0.1:9200"})
-    assert (settings.bybit_url, settings.bybit_stream_url) == ("http://127.0.0.1:9100", "ws://127.0.0.1:9200")
+    assert (settings.accounts[0].url, settings.accounts[0].stream_url) == (
+        "http://127.0.0.1:9100",
+        "ws://127.0.0.1:9200",
+    )
 
 
 @pytest.mark.parametrize(
@@ -92,10 +98,13 @@ def test_half_a_key_is_a_problem_everywhere(environment: str, given: str, missin
 def test_a_paper_exchange_of_ones_own_takes_its_documented_key_if_none_is_set() -> None:
     from relay.paper.auth import BUILT_IN_KEY, BUILT_IN_SECRET
 
-    settings = load({"BYBIT_URL": "http://127.0.0.1:9100"})
-    assert (settings.api_key, settings.api_secret) == (Secret(BUILT_IN_KEY), Secret(BUILT_IN_SECRET))
+    account = load({"BYBIT_URL": "http://127.0.0.1:9100"}).accounts[0]
+    assert (account.api_key, account.api_secret) == (
+        Secret(BUILT_IN_KEY),
+        Secret(BUILT_IN_SECRET),
+    )
 
 
 def test_a_private_key_may_have_its_line_ends_spelt_out() -> None:
     settings = load({"BYBIT_API_KEY": "k", "BYBIT_API_SECRET": r"-----BEGIN KEY-----\nAbc\n-----END KEY-----"})
-    assert settings.api_secret == Secret("-----BEGIN KEY-----\nAbc\n-----END KEY-----\n")
+    assert settings.accounts[0].api_secret == Secret("-----BEGIN KEY-----\nAbc\n-----END KEY-----\n")

@@ -37,7 +37,7 @@ def stream(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
 @pytest.mark.parametrize("stream", ["json", "text"], indirect=True)
 def test_no_secret_comes_through_in_message_arguments_traceback_or_stack(stream: io.StringIO) -> None:
     log = logging.getLogger("relay.test")
-    secret = load_settings(WORDS, dotenv=None).api_secret
+    secret = load_settings(WORDS, dotenv=None).accounts[0].api_secret
     assert secret is not None
     log.warning("plain key-of-an-account, first/secret+of=16 and first%2Fsecret%2Bof%3D16")
     log.warning("argument %s %r %(a)s" if False else "argument %s and %r", secret.reveal(), WORDS["ADMIN_TOKEN"])

@@ -107,7 +107,7 @@ def _message(asked: dict[str, str]) -> str:
 def _told(text: str, strategy: str, stand_in: dict[str, str] | None = None) -> dict[str, Any]:
     """The plan in the API's form, or `problems` by field."""
     relay = current_relay()
-    if relay.parts.market.book is None:
+    if not relay.parts.has_instruments:
         return {"problems": {"": ["the instruments are not loaded yet; try again in a moment"]}}
     try:
         body = (_filled_in(text, stand_in) if stand_in else text).encode()

@@ -1,0 +1,158 @@
+"""The configured accounts and strategies as the pipeline knows them."""
+
+from __future__ import annotations
+
+import logging
+import urllib.request
+from collections.abc import Callable
+from decimal import Decimal
+
+from relay.domain.instrument import Category
+from relay.domain.reconciliation import Bounds
+from relay.domain.rounding import plain
+from relay.errors import SettingsInvalid
+from relay.exchange.address import Address
+from relay.exchange.client import Exchange
+from relay.exchange.market import Hint, Market
+from relay.journal.journal import Journal
+from relay.pipeline.clock import to_ms, utc_now
+from relay.pipeline.ports import Account
+from relay.pipeline.strategy import Strategy
+from relay.settings import AccountSettings, Environment, Settings
+
+log = logging.getLogger(__name__)
+
+_IDENTITY = "exchange"
+"""The journal's note of which exchange an account's name means: its environment, and the key's last characters."""
+
+
+def exchanges_of(settings: Settings) -> dict[str, Exchange]:
+    """By account. One address for all: what the exchange counts by it holds for all. Raises SettingsInvalid."""
+    problems = [
+        f"{'BYBIT_URL' if len(settings.accounts) == 1 else f'accounts.{each.name}.url'}: the paper exchange is not "
+        "running; start with `python -m relay serve`"
+        for each in settings.accounts
+        if each.url is None
+    ]
+    if problems:
+        raise SettingsInvalid(problems)
+    address = Address()
+    return {each.name: _exchange(each, address) for each in settings.accounts}
+
+
+def accounts_of(settings: Settings, exchanges: dict[str, Exchange]) -> dict[str, Account]:
+    """By name. Accounts at one host share a market; environments list different instruments at different prices."""
+    bounds = Bounds(max_attempts=settings.outcome_max_attempts, max_seconds=settings.outcome_max_s)
+    markets: dict[str | None, Market] = {}
+    for each in settings.accounts:
+        markets.setdefault(each.url, Market(hint=_hint(each), symbols=settings.symbols))
+    return {
+        each.name: Account(
+            name=each.name,
+            exchange=exchanges[each.name],
+            market=markets[each.url],
+            bounds=bounds,
+            environment=each.environment.value,
+            key_tail=each.key_tail,
+        )
+        for each in settings.accounts
+    }
+
+
+def markets_of(settings: Settings, accounts: dict[str, Account]) -> dict[str, Market]:
+    """Each market once, by the name of the first account that it is read with."""
+    found: dict[str, Market] = {}
+    for each in settings.accounts:
+        market = accounts[each.name].market
+        assert isinstance(market, Market), "`accounts_of` made it"
+        if not any(market is other for other in found.values()):
+            found[each.name] = market
+    return found
+
+
+def strategies_of(settings: Settings) -> dict[str, Strategy]:
+    """By name."""
+    return {
+        each.name: Strategy(
+            name=each.name,
+            rules=each.rules,
+            secrets=tuple(secret.reveal() for secret in settings.secrets_of(each)),
+            dedup_window_ms=each.dedup_window_ms,
+            format=each.format,
+            heartbeat_s=each.heartbeat_s,
+            heartbeat_any=each.heartbeat_any,
+        )
+        for each in settings.strategies
+    }
+
+
+def remember_identities(settings: Settings, journal: Journal) -> None:
+    """Note which exchange each account's name means.
+
+    SettingsInvalid where it means another environment than before while something of the old one is open: the relay
+    would take one account's orders and positions for the other's.
+    """
+    problems = []
+    for each in settings.accounts:
+        before, now = journal.switch(each.name, _IDENTITY), _identity(each)
+        if before is not None and before.value == now:
+            continue
+        old = before.value.partition(" ")[0] if before is not None else each.environment.value
+        if old != each.environment.value and _has_open(journal, each.name):
+            problems.append(
+                f"accounts.{each.name}: it was {old} when this journal was last used, with orders or positions that "
+                f"are open there, and is {each.environment.value} now; it should have a journal of its own "
+                "(DATABASE_URL) or another name, or be flattened there first"
+            )
+            continue
+        if before is not None:
+            log.warning("account %s is %s now; it was %s", each.name, now, before.value)
+        journal.set_switch(each.name, _IDENTITY, now, by="the start", now_ms=to_ms(utc_now()))
+    if problems:
+        raise SettingsInvalid(problems)
+
+
+def _identity(account: AccountSettings) -> str:
+    """A paper exchange's key may be made up anew at each start."""
+    is_paper = account.environment is Environment.PAPER
+    return f"{account.environment.value} …{'' if is_paper else account.key_tail}"
+
+
+def _has_open(journal: Journal, account: str) -> bool:
+    return (
+        any(journal.believed(account).values())
+        or any(each.account == account for each in journal.unfinished())
+        or any(each.account == account for each in journal.open_orders())
+    )
+
+
+def _exchange(account: AccountSettings, address: Address) -> Exchange:
+    key, secret, url = account.api_key, account.api_secret, account.url
+    assert key is not None and secret is not None and url is not None, "settings without a key do not load"
+    return Exchange(
+        url=url,
+        api_key=key.reveal(),
+        api_secret=secret.reveal(),
+        recv_window_ms=account.recv_window_ms,
+        referer=account.referer,
+        address=address,
+    )
+
+
+def _hint(account: AccountSettings) -> Hint | None:
+    """The paper exchange's prices follow the alerts where it has no market to follow; no other environment is told."""
+    if account.environment is not Environment.PAPER or account.url is None:
+        return None
+    return _paper_hint(f"{account.url}/paper/hints")
+
+
+def _paper_hint(url: str) -> Callable[[Category, str, Decimal], None]:
+    def hint(category: Category, symbol: str, price: Decimal) -> None:
+        body = f'{{"{symbol}": "{plain(price)}"}}'.encode()
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json"}, method="PUT")  # noqa: S310
+        try:
+            urllib.request.urlopen(request, timeout=1).close()  # noqa: S310
+        except OSError as error:
+            log.warning("the paper exchange did not take the price of %s: %s", symbol, error)
+
+    return hint
