@@ -187,9 +187,9 @@ def _read_secret(table: Table, key: str, path: Path) -> str:
 
 
 def signing_secret(text: str) -> Secret:
-    """An API secret; of a PEM that it is a private key that can sign."""
-    found = fields.secret(text)
-    if "-----BEGIN" not in text:
+    """An API secret, or the path of a PEM; of a PEM that it is a private key that can sign."""
+    found = fields.api_secret(text)
+    if "-----BEGIN" not in found.reveal():
         return found
     from Crypto.PublicKey import RSA
 

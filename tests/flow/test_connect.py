@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -107,3 +108,41 @@ def test_an_input_that_ends_too_soon_or_names_no_environment_writes_nothing(pape
         code, _, err = connected(tmp_path, paper, *answers)
         assert code == 1 and "nothing was written" in err
     assert os.listdir(tmp_path) == []
+
+
+CONFIG = """
+[accounts.main]
+environment = "demo"
+url = "{url}"
+api_key_env = "MAIN_KEY"
+api_secret_env = "MAIN_SECRET"
+
+[accounts.second]
+environment = "testnet"
+url = "{url}"
+api_key_env = "SECOND_KEY"
+api_secret_env = "SECOND_SECRET"
+
+[strategies.default]
+accounts = ["main", "second"]
+"""
+
+
+def test_of_several_accounts_each_is_connected_by_its_name_in_its_own_variables(
+    paper: PaperServer, tmp_path: Path
+) -> None:
+    (tmp_path / "relay.toml").write_text(CONFIG.format(url=paper.url))
+    where = {"RELAY_CONFIG": "relay.toml"}
+    code, _, err = connected(tmp_path, paper, KEY, SECRET, **where)
+    assert code == 2 and "it should be one of main, second" in err
+    for name in ("main", "second"):
+        given = f"{KEY}\n{SECRET}\n".encode()
+        code, out, err = run_process(where, tmp_path, "connect", "--account", name, given=given)
+        assert code == 0, out + err
+        assert out.splitlines()[-1].startswith("connected: ")
+    wanted = {"MAIN_KEY": KEY, "MAIN_SECRET": SECRET, "SECOND_KEY": KEY, "SECOND_SECRET": SECRET}
+    assert dotenv_values(tmp_path / ".env") == wanted
+    code, out, err = run_process(where, tmp_path, "check", "--json")
+    said = json.loads(out)
+    assert code == 0, out + err
+    assert [account["account"] for account in said["accounts"]] == ["main", "second"]
