@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from relay.alerts.draft import Draft
 from relay.domain.order import OrderType, TimeInForce
-from relay.domain.signal import Action, MarketSide, QtyUnit
+from relay.domain.signal import Action, Level, LevelKind, MarketSide, QtyUnit, TakeProfit
 
 _ORDERLESS = frozenset({Action.CANCEL, Action.STOPS, Action.HEARTBEAT})
 _SIZED = frozenset({Action.BUY, Action.SELL, Action.LONG, Action.SHORT})
@@ -15,7 +15,8 @@ _ORDER_FIELDS = [
     *("qty", "qty_unit", "type", "price", "trigger_price", "trigger_by", "time_in_force", "reduce_only"),
     *("slippage_pct", "valid_for_s", "leverage"),
 ]
-_STOP_FIELDS = ["take_profits", "stop_loss", "trailing_stop", "trailing_start"]
+_LEVELS = {"take_profits": "take_profit", "stop_loss": "stop_loss", "trailing_stop": "trailing_stop"}
+_STOP_FIELDS = [*_LEVELS, "trailing_start"]
 _RIGHT_SIDE = "`long`, `short` or `flat`, as `{{strategy.market_position}}` is"
 
 
@@ -55,14 +56,23 @@ def _orderless(draft: Draft) -> None:
     draft.ignore(_ORDER_FIELDS, f"`{action}` places no order")
     if action is not Action.STOPS:
         draft.ignore(_STOP_FIELDS, f"`{action}` sets no stops")
-    elif not any(draft.get(name) for name in _STOP_FIELDS[:3]):
+    elif not any(draft.get(name) for name in _LEVELS):
         draft.need("stop_loss", "`stops` needs `take_profit`, `stop_loss` or `trailing_stop`")
 
 
 def _closing(draft: Draft) -> None:
+    """The levels of a pure exit could only mean that something else was meant: a `buy`, or the action `stops`.
+
+    A strategy's template sends the same levels with every fill: no exit of it is refused for them.
+    """
     action = draft.values["action"]
-    if action.is_close:
+    if not action.is_close:
+        return
+    if draft.get("market_position") is not None:
         draft.ignore(_STOP_FIELDS, f"`{action}` only reduces the position, whose stops stay as they are")
+    for name, spelled in _LEVELS.items():
+        if draft.get(name):
+            draft.refuse(spelled, f"contradicts `{action}`, which only exits: leave it out, or send the action `stops`")
 
 
 def _quantity(draft: Draft) -> None:
@@ -82,6 +92,10 @@ def _quantity(draft: Draft) -> None:
 
 
 def _price(draft: Draft) -> None:
+    """A `price` on a market order is noted only: TradingView's templates send `{{close}}` with every order.
+
+    Any other field that the type of order has no use for was meant, and is refused.
+    """
     kind = draft.get("type") or OrderType.MARKET
     if kind.has_limit and draft.get("price") is None:
         draft.need("price", f"a `{kind}` order needs its limit price, above 0")
@@ -89,14 +103,24 @@ def _price(draft: Draft) -> None:
         draft.need("trigger_price", f"a `{kind}` order needs the price that triggers it, above 0")
     if not kind.has_limit:
         draft.ignore(["price"], f"a `{kind}` order has no limit price (`signal_price` is for slippage)")
-    else:
-        draft.ignore(["slippage_pct"], f"a `{kind}` order is bounded by its price")
+    elif draft.get("slippage_pct") is not None:
+        draft.refuse("slippage_pct", f"does not go with a `{kind}` order, which `price` bounds; leave one of them out")
     if not kind.is_conditional and draft.get("trigger_price") is not None:
         draft.refuse("trigger_price", f"needs `type` to be `stop_market` or `stop_limit`, not `{kind}`")
-    if kind is OrderType.MARKET:
-        draft.ignore(["valid_for_s"], "a `market` order does not rest")
+    _resting_time(draft, kind)
     if draft.get("time_in_force") is TimeInForce.POST_ONLY and not kind.has_limit:
         draft.refuse("time_in_force", f"`PostOnly` needs `type` to be `limit` or `stop_limit`, not `{kind}`")
+
+
+def _resting_time(draft: Draft, kind: OrderType) -> None:
+    if draft.get("valid_for_s") is None:
+        return
+    if kind is OrderType.MARKET:
+        draft.refuse(
+            "valid_for", "needs `type` to be `limit`, `stop_market` or `stop_limit`: a `market` order never rests"
+        )
+    elif kind is OrderType.LIMIT and draft.get("time_in_force") in (TimeInForce.IOC, TimeInForce.FOK):
+        draft.refuse("valid_for", f"needs an order that rests; `{draft.get('time_in_force')}` ends at once")
 
 
 def _stops(draft: Draft) -> None:
@@ -104,9 +128,28 @@ def _stops(draft: Draft) -> None:
         draft.need("trailing_stop", "`trailing_start` says where one begins")
     if not draft.get("reduce_only"):
         return
-    for name, spelled in zip(_STOP_FIELDS[:3], ("take_profit", "stop_loss", "trailing_stop"), strict=True):
+    for name, spelled in _LEVELS.items():
         if draft.get(name):
             draft.refuse(spelled, "contradicts `reduce_only`: an order that only reduces carries no stops")
+
+
+def _level_signs(draft: Draft) -> None:
+    """Of an entry. On an open position (`stops`) either may stand on the other side of its average price."""
+    if draft.values["action"] in _ORDERLESS or draft.values["action"].is_close or _is_the_strategys_exit(draft):
+        return
+    profits: tuple[TakeProfit, ...] = draft.get("take_profits") or ()
+    if any(_leads(rung.at) < 0 for rung in profits):
+        draft.refuse("take_profit", "lies on the losing side of the entry; leave its minus sign out, or write `+`")
+    stop, start = draft.get("stop_loss"), draft.get("trailing_start")
+    if stop is not None and _leads(stop) > 0:
+        draft.refuse("stop_loss", "lies on the winning side of the entry; leave its plus sign out, or write `-`")
+    if start is not None and _leads(start) < 0:
+        draft.refuse("trailing_start", "lies on the losing side of the entry; leave its minus sign out")
+
+
+def _leads(level: Level) -> int:
+    """Above zero towards profit, below towards loss; 0 where no sign says so."""
+    return _sign(level.value) if level.kind is not LevelKind.PRICE and level.sign_given else 0
 
 
 def _risk(draft: Draft) -> None:
@@ -156,4 +199,13 @@ def _sign(value: Decimal) -> int:
     return (value > 0) - (value < 0)
 
 
-_RULES: tuple[Callable[[Draft], None], ...] = (_orderless, _closing, _quantity, _price, _stops, _risk, _target)
+_RULES: tuple[Callable[[Draft], None], ...] = (
+    _orderless,
+    _closing,
+    _quantity,
+    _price,
+    _stops,
+    _level_signs,
+    _risk,
+    _target,
+)

@@ -15,6 +15,8 @@ from relay.domain.signal import Action, MarketSide, QtyUnit
 
 _UNKNOWN_NAMED_MAX = 20
 _YEAR_S = 31_536_000
+_LEVERAGE_MAX = 1000
+"""No instrument of the exchange comes near; its own maximum is looked at when the entry is planned."""
 _NO_SIGN = "sizes carry no sign: `action` says the side"
 
 _ACTIONS_ELSEWHERE = {
@@ -73,7 +75,7 @@ class AlertSchema(Schema):
     stop_loss = Read(read_level)
     trailing_stop = Read(read_trail)
     trailing_start = Read(read_level)
-    leverage = Number(at_least=1)
+    leverage = Number(at_least=1, at_most=_LEVERAGE_MAX, hint="how many times the margin")
     market_position = Choice(MarketSide, _SIDES_ELSEWHERE)
     market_position_size = Number(at_least=0, hint="`market_position` says the side")
     prev_market_position = Choice(MarketSide, _SIDES_ELSEWHERE)

@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import ROUND_DOWN, Context, Decimal, localcontext
 
 from relay.domain.account import Mode, Rules
+from relay.domain.crossing import crossing_note
 from relay.domain.drift import Expected, healing_needs, needs_healing
 from relay.domain.entry import entry_refusal
 from relay.domain.instrument import Instrument
@@ -172,7 +173,7 @@ def _plan_move(asked: Move, signal: Signal, rules: Rules, facts: Facts, carry: C
     orders, leverage_notes = with_leverage(
         orders_of(move, signal, facts, levels_of(signal, rules)), signal, rules, facts
     )
-    notes = (*notes, *leverage_notes)
+    notes = (*notes, *leverage_notes, *crossing_note(move, signal, facts))
     left = _still_carried(asked, move, carry)
     return Plan(status=PlanStatus.PLANNED, orders=orders, notes=notes, reason=refused, carry=left)
 

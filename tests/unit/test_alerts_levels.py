@@ -61,9 +61,10 @@ def test_an_absurd_time_is_refused(spelled: Any) -> None:
     ],
 )
 def test_a_level_is_a_price_or_a_distance(spelled: Any, level: Level) -> None:
-    assert signal(stop_loss=spelled).stop_loss == level
-    assert signal(take_profit=spelled).take_profits == (TakeProfit(at=level),)
-    assert signal(trailing_stop=1, trailing_start=spelled).trailing_start == level
+    """On an open position either may stand on any side of its average price."""
+    assert signal(action="stops", stop_loss=spelled).stop_loss == level
+    assert signal(action="stops", take_profit=spelled).take_profits == (TakeProfit(at=level),)
+    assert signal(action="stops", trailing_stop=1, trailing_start=spelled).trailing_start == level
 
 
 def test_a_trailing_distance_is_in_price_or_percent() -> None:

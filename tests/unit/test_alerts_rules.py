@@ -125,13 +125,7 @@ def test_a_trigger_price_on_an_order_that_does_not_wait_is_refused() -> None:
     assert "not `limit`" in problem("trigger_price", "65000", type="limit", price=1)
 
 
-def test_what_only_resting_or_only_market_orders_have_is_ignored_elsewhere_with_a_note() -> None:
-    market = signal(valid_for=60)
-    assert market.valid_for_s is None
-    assert "`valid_for` ignored: a `market` order does not rest" in market.notes
-    limit = signal(type="limit", price=1, slippage_pct=1)
-    assert limit.slippage_pct is None
-    assert "`slippage_pct` ignored: a `limit` order is bounded by its price" in limit.notes
+def test_what_only_resting_or_only_market_orders_have_is_taken_there() -> None:
     assert signal(slippage_pct="0.5").slippage_pct == Decimal("0.5")
     assert signal(type="limit", price=1, valid_for=60).valid_for_s == 60
 
@@ -147,12 +141,6 @@ def test_post_only_is_refused_on_a_market_order() -> None:
 )
 def test_stops_on_a_reduce_only_order_are_refused(field: str, value: Any) -> None:
     assert "contradicts `reduce_only`" in problem(field, value, reduce_only=True)
-
-
-def test_stops_on_a_close_are_ignored_with_a_note() -> None:
-    taken = signal(action="close", stop_loss="1%", take_profit="2%", trailing_stop=5, trailing_start="1%")
-    assert (taken.stop_loss, taken.take_profits, taken.trailing_stop, taken.trailing_start) == (None, (), None, None)
-    assert taken.notes[0].startswith("`take_profit`, `stop_loss`, `trailing_stop` and `trailing_start` ignored")
 
 
 def test_a_start_without_a_trailing_stop_is_refused() -> None:

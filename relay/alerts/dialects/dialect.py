@@ -11,8 +11,12 @@ from typing import Any
 from relay.alerts.dialects.message import Message
 from relay.alerts.draft import Draft
 from relay.alerts.number import number_text
+from relay.alerts.wording import joined
+from relay.domain.signal import Action
 from relay.errors import AlertInvalid
 
+_EXITS = frozenset(str(action) for action in Action if action.is_close)
+_LEVELS = ("take_profit", "stop_loss", "trailing_stop", "trailing_start")
 _QUOTED = re.compile(r'`(\w+)`|"(time)"')
 
 
@@ -85,6 +89,16 @@ class Dialect:
         message.refuse_unknown()
         self.read(message)
         message.raise_problems()
+        _leave_levels_of_exits(message)
         names = {**self.spelled, **message.names}
         notes = (f"read as a message of {self.service}", *message.notes)
         return Translation(fields=message.native, names=names, notes=notes, internal=message.internal)
+
+
+def _leave_levels_of_exits(message: Message) -> None:
+    """These services' templates send the same stops with every order; their exits go out all the same."""
+    if message.native.get("action") not in _EXITS:
+        return
+    left = [message.names[name] for name in _LEVELS if message.native.pop(name, None) is not None]
+    if left:
+        message.note(f"{joined(left)} ignored: the order only exits")
