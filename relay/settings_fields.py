@@ -70,13 +70,18 @@ def _shown(text: str) -> str:
 
 def choice_of(kind: type[Choice]) -> Callable[[str], Choice]:
     """One of the enum's values, in any case."""
+    return choice_among(*kind)
+
+
+def choice_among(*members: Choice) -> Callable[[str], Choice]:
+    """One of these values of an enum, in any case."""
 
     def parse(text: str) -> Choice:
-        try:
-            return kind(text.lower())
-        except ValueError:
-            names = ", ".join(member.value for member in kind)
-            raise ValidationError(f"{_shown(text)} is not known; it should be one of {names}") from None
+        found = next((member for member in members if member.value == text.lower()), None)
+        if found is None:
+            names = ", ".join(member.value for member in members)
+            raise ValidationError(f"{_shown(text)} is not known; it should be one of {names}")
+        return found
 
     return parse
 

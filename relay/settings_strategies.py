@@ -55,6 +55,9 @@ class Draft:
         )
 
 
+_ORDER_TYPE = fields.choice_among(OrderType.MARKET, OrderType.LIMIT)
+
+
 def read_strategy(name: str, table: Table, reader: Reader, defaults: Rules) -> Draft:
     """Where the table is silent the environment's `defaults` speak."""
     minutes = table.read("heartbeat", fields.whole(1, 527_040), None)
@@ -85,7 +88,7 @@ def _rules(table: Table, defaults: Rules) -> Rules:
         drift=table.read("drift", fields.choice_of(Drift), defaults.drift),
         signal_max_age_s=table.read("max_age", duration(1, 86_400), defaults.signal_max_age_s),
         default_size=table.read("default_size", fields.default_size, defaults.default_size),
-        default_type=table.read("order_type", fields.choice_of(OrderType), defaults.default_type),
+        default_type=table.read("order_type", _ORDER_TYPE, defaults.default_type),
         default_leverage=table.read("leverage", fields.leverage, defaults.default_leverage),
         default_stop_loss=table.read("stop_loss", fields.default_level, defaults.default_stop_loss),
         default_take_profit=table.read("take_profit", fields.default_level, defaults.default_take_profit),

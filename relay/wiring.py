@@ -128,11 +128,12 @@ class Relay:
     @property
     def environment(self) -> str:
         """Of the relay as a whole, for people: the most serious of its accounts'."""
-        return self.settings.environment.value
+        of_accounts = {each.environment for each in self.parts.accounts.values()}
+        return next(each for each in ("mainnet", "testnet", "demo", "paper") if each in of_accounts)
 
     def environment_of(self, account: str) -> str:
         """Of one account, for people."""
-        return self.settings.environment.value
+        return self.parts.accounts[account].environment
 
     def missing(self) -> dict[str, str]:
         """What is not ready, each part with the reason; empty when alerts are executed at once."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Context, Decimal
+from typing import Any
 
 from relay.alerts import rules
 from relay.alerts.dialects import FORMATS, NATIVE, Translation, dialect_of
@@ -42,7 +43,9 @@ def signal_from_kept(kept: Mapping[str, object], *, id: str, strategy: str, rece
     notes = tuple(draft.notes)
     if translation:
         notes = (*translation.notes, *map(translation.in_senders_words, notes))
-    internal = translation.internal if translation else {}
+    internal: dict[str, Any] = {"names_type": "type" in draft.values}
+    if translation:
+        internal.update(translation.internal)
     return Signal(id=id, strategy=strategy, received_at=received_at, notes=notes, **draft.values, **internal)
 
 

@@ -9,7 +9,8 @@ from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal
 from relay.domain.account import Rules
 from relay.domain.instrument import Instrument
 from relay.domain.limits_entry import hours_refusal
-from relay.domain.order import OrderType, Reason
+from relay.domain.order import Reason
+from relay.domain.order_type import type_refusal
 from relay.domain.rounding import plain
 from relay.domain.signal import Signal
 
@@ -59,7 +60,7 @@ def standing_refusal(
         return Reason(code="SYMBOL_NOT_TRADING", message=f"{instrument.symbol} is not open for trading at the exchange")
     if signal.reduce_only:
         return Reason(code="ENTRY_WITHHELD", message="the alert says reduce_only, so nothing is opened")
-    return _unsupported(signal, rules)
+    return type_refusal(signal, rules) or _unsupported(signal, rules)
 
 
 def halt_reason(halted: str) -> Reason:
@@ -94,7 +95,6 @@ def _unsupported(signal: Signal, rules: Rules) -> Reason | None:
         "valid_for": signal.valid_for_s is not None,
         "several take profits": len(profits) > 1,
         "take profits with a `share` or `then`": any(t.share_pct != 100 or t.moves_stop_to_entry for t in profits),
-        "order_type": rules.default_type is not OrderType.MARKET,
     }
     missing = [name for name, is_asked in asked.items() if is_asked]
     if not missing:

@@ -120,6 +120,8 @@ class Signal:
     qty: Decimal | None = None
     qty_unit: QtyUnit | None = None
     type: OrderType = OrderType.MARKET
+    names_type: bool = False
+    """Whether the alert itself says its order type; else the strategy's may count."""
     price: Decimal | None = None
     trigger_price: Decimal | None = None
     trigger_by: TriggerBy = TriggerBy.LAST

@@ -8,6 +8,7 @@ from relay.domain.account import Rules
 from relay.domain.drift import Expected
 from relay.domain.mode import in_mode
 from relay.domain.order import PlannedOrder, Reason, client_order_id
+from relay.domain.order_type import with_default_type
 from relay.domain.plan import Plan
 from relay.domain.position import Position
 from relay.domain.reconciliation import OrderState
@@ -63,7 +64,7 @@ class Work:
     troubled_since_ms: int = 0
 
     def __post_init__(self) -> None:
-        self.signal = in_mode(self.signal, self.rules)
+        self.signal = with_default_type(in_mode(self.signal, self.rules), self.rules)
 
     def keep(self, order: OrderState) -> None:
         self.orders[order.client_order_id] = order
