@@ -98,6 +98,7 @@ def test_every_field_arrives() -> None:
         order_id="Long 1",
         qty=Decimal("1800.8"),
         qty_unit=QtyUnit.QUOTE,
+        names_type=True,
         type=OrderType.STOP_LIMIT,
         price=Decimal("65000.5"),
         trigger_price=Decimal(64000),
