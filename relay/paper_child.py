@@ -149,7 +149,8 @@ class PaperExchange:
         if not self._is_own:
             return
         environ["BYBIT_URL"] = url
-        environ["BYBIT_STREAM_URL"] = url.replace("http://", "ws://", 1)
+        if environ.get("BYBIT_STREAM_URL", "").lower() != "off":
+            environ["BYBIT_STREAM_URL"] = url.replace("http://", "ws://", 1)
         environ["BYBIT_API_KEY"] = self.key.reveal()
         environ["BYBIT_API_SECRET"] = self.secret.reveal()
 

@@ -171,7 +171,7 @@ def _account(reader: Reader) -> AccountSettings:
     """The environment's own. After a problem some of its values are None, and it is never used."""
     environment = reader.read("BYBIT_ENV", fields.choice_of(Environment), Environment.PAPER) or Environment.PAPER
     rest = reader.read("BYBIT_URL", fields.host_url("https", "http"), None)
-    stream = reader.read("BYBIT_STREAM_URL", fields.host_url("wss", "ws"), None)
+    stream = reader.read("BYBIT_STREAM_URL", fields.stream_url, None)
     is_paper_elsewhere = environment is Environment.PAPER and rest is not None
     key, secret = map(Secret, PAPER_KEY) if is_paper_elsewhere else (None, None)
     return AccountSettings(

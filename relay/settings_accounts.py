@@ -24,7 +24,7 @@ def read_account(name: str, table: Table, own: AccountSettings, reader: Reader) 
     """The account with its limits. Where the table is silent about what is no key and no host, `own` speaks."""
     environment = table.read("environment", fields.choice_of(Environment), own.environment)
     url = table.read("url", fields.host_url("https", "http"), None)
-    stream = table.read("stream_url", fields.host_url("wss", "ws"), None)
+    stream = table.read("stream_url", fields.stream_url, None)
     for name_of_url, given in (("url", url), ("stream_url", stream)):
         if wrong := mismatch(environment, given):
             table.problem(name_of_url, wrong.replace("BYBIT_ENV", "environment"))

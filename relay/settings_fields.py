@@ -246,6 +246,11 @@ def host_url(*schemes: str) -> Callable[[str], str]:
     return parse
 
 
+def stream_url(text: str) -> str:
+    """A host's address, or `off`."""
+    return "off" if text.lower() == "off" else host_url("wss", "ws")(text)
+
+
 def host_url_or_off(text: str) -> str | None:
     """A host's address, or `off`."""
     return None if text.lower() == "off" else host_url("https", "http")(text)

@@ -25,6 +25,8 @@ REST: Final = {
     Environment.TESTNET: "https://api-testnet.bybit.com",
     Environment.DEMO: "https://api-demo.bybit.com",
 }
+NO_STREAMS: Final = "off"
+"""In the place of a stream host: everything is asked for instead."""
 STREAM: Final = {
     Environment.MAINNET: "wss://stream.bybit.com",
     Environment.TESTNET: "wss://stream-testnet.bybit.com",
@@ -50,6 +52,11 @@ def stream_url(environment: Environment, given: str | None, given_rest: str | No
     if _belongs_to(given_rest) is not None and host.startswith("api"):
         host = "stream" + host.removeprefix("api")
     return f"{'wss' if parts.scheme == 'https' else 'ws'}://{host}"
+
+
+def public_stream_url(private: str) -> str:
+    """The host of public streams. Demo's come from mainnet's: docs/v5/demo.mdx."""
+    return private.replace("://stream-demo.", "://stream.", 1)
 
 
 def mismatch(environment: Environment, url: str | None) -> str | None:

@@ -13,6 +13,7 @@ from relay.engine.lanes import Lanes
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, SettingsInvalid
 from relay.exchange.client import Exchange
 from relay.exchange.market import Market
+from relay.exchange.streamed import StreamedExchange
 from relay.journal.journal import Journal
 from relay.journal.notices import Notices
 from relay.journal.opening import open_journal
@@ -33,6 +34,7 @@ from relay.pipeline.ports import Account
 from relay.pipeline.preview import Previewer
 from relay.pipeline.run import Runner
 from relay.pipeline.strategy import Strategy
+from relay.pipeline.streams import Streams
 from relay.settings import Settings
 from relay.telemetry_sentry import CHECK_IN_S, Reporter, configure_sentry
 from relay.upkeep import Upkeep
@@ -64,6 +66,7 @@ class Parts:
     previewer: Previewer
     controls: Controls
     follower: Follower
+    streams: Streams
     upkeep: Upkeep
     heartbeats: Heartbeats
     notifier: Notifier
@@ -114,6 +117,7 @@ class Relay:
         parts.announcer.release()
         if not parts.engine.close(_LANES_CLOSE_S):
             log.warning("some orders were still under way; the journal has them and the next start goes on with them")
+        parts.streams.stop()
         parts.follower.stop()
         parts.upkeep.stop()
         parts.announcer.tell(NoticeKind.RUN, f"relay {__version__} stopped ({self.settings.environment.value})")
@@ -146,6 +150,8 @@ class Relay:
             found["instruments"] = self._problem
         if not self.parts.runner.is_open:
             found["engine"] = self._problem
+        if not found and not self.parts.streams.is_settled:
+            found["streams"] = "the accounts' streams are being opened"
         return found
 
     def _start(self) -> None:
@@ -171,6 +177,7 @@ class Relay:
         for name, market in parts.markets.items():
             market.load_instruments(parts.exchanges[name])
             market.load_prices(parts.exchanges[name])
+        parts.streams.start()
         for exchange in parts.exchanges.values():
             exchange.warm(4)
         for account in parts.accounts.values():
@@ -182,6 +189,7 @@ class Relay:
         parts.heartbeats.start()
         parts.follower.start()
         parts.upkeep.start()
+        parts.streams.settle()
         parts.announcer.tell(NoticeKind.RUN, f"relay {__version__} is ready ({self.settings.environment.value})")
 
 
@@ -244,6 +252,8 @@ def _assemble(
         heartbeats=heartbeats,
         strategies=strategies,
     )
+    follower = Follower(journal=journal, accounts=accounts)
+    streamed = {name: each for name, each in exchanges.items() if isinstance(each, StreamedExchange)}
     return Parts(
         journal=journal,
         markets=markets,
@@ -256,7 +266,8 @@ def _assemble(
         intake=intake,
         previewer=Previewer(intake=intake, gatherer=gatherer, accounts=accounts),
         controls=Controls(journal=journal, intake=intake, runner=runner, accounts=accounts, strategies=strategies),
-        follower=Follower(journal=journal, accounts=accounts),
+        follower=follower,
+        streams=Streams(streamed, journal=journal, wake=engine.wake, follower=follower),
         upkeep=Upkeep(
             markets=[(market, exchanges[name]) for name, market in markets.items()],
             exchanges=exchanges,

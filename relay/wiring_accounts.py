@@ -14,6 +14,8 @@ from relay.errors import SettingsInvalid
 from relay.exchange.address import Address
 from relay.exchange.client import Exchange
 from relay.exchange.market import Hint, Market
+from relay.exchange.opened import SharedPrices, exchange_of
+from relay.exchange.streamed import StreamedExchange
 from relay.journal.journal import Journal
 from relay.pipeline.clock import to_ms, utc_now
 from relay.pipeline.ports import Account
@@ -36,8 +38,8 @@ def exchanges_of(settings: Settings) -> dict[str, Exchange]:
     ]
     if problems:
         raise SettingsInvalid(problems)
-    address = Address()
-    return {each.name: _exchange(each, address) for each in settings.accounts}
+    address, prices = Address(), SharedPrices()
+    return {each.name: exchange_of(each, address, prices) for each in settings.accounts}
 
 
 def accounts_of(settings: Settings, exchanges: dict[str, Exchange]) -> dict[str, Account]:
@@ -50,6 +52,7 @@ def accounts_of(settings: Settings, exchanges: dict[str, Exchange]) -> dict[str,
         each.name: Account(
             name=each.name,
             exchange=exchanges[each.name],
+            live=_live(exchanges[each.name]),
             market=markets[each.url],
             bounds=bounds,
             environment=each.environment.value,
@@ -57,6 +60,10 @@ def accounts_of(settings: Settings, exchanges: dict[str, Exchange]) -> dict[str,
         )
         for each in settings.accounts
     }
+
+
+def _live(exchange: Exchange) -> StreamedExchange | None:
+    return exchange if isinstance(exchange, StreamedExchange) else None
 
 
 def markets_of(settings: Settings, accounts: dict[str, Account]) -> dict[str, Market]:
@@ -123,19 +130,6 @@ def _has_open(journal: Journal, account: str) -> bool:
         any(journal.believed(account).values())
         or any(each.account == account for each in journal.unfinished())
         or any(each.account == account for each in journal.open_orders())
-    )
-
-
-def _exchange(account: AccountSettings, address: Address) -> Exchange:
-    key, secret, url = account.api_key, account.api_secret, account.url
-    assert key is not None and secret is not None and url is not None, "settings without a key do not load"
-    return Exchange(
-        url=url,
-        api_key=key.reveal(),
-        api_secret=secret.reveal(),
-        recv_window_ms=account.recv_window_ms,
-        referer=account.referer,
-        address=address,
     )
 
 

@@ -111,13 +111,26 @@ class GiveUp:
 Step = Send | LookUp | Wait | Settled | Drop | GiveUp
 
 _FOLLOW_MS = (0, 5, 15, 40, 100, 250, 500)
+_LISTEN_MS = (250, 250, 500)
+"""While a stream tells the order's end by itself, looking is for what got lost."""
 _SEARCH_MS = (0, 200, 400, 800, 1500)
 _RETRY_MS = (100, 250, 500, 1000, 2000)
 _ALREADY_THERE_LOOK_UPS = 12
 
 
-def next_step(order: OrderState, *, now_ms: int, bounds: Bounds, held_back: Reason | None, jitter: float) -> Step:
-    """`held_back`: why an entry may not be sent any more, if so. `jitter`: 0 to 1, spreads repeated tries."""
+def next_step(
+    order: OrderState,
+    *,
+    now_ms: int,
+    bounds: Bounds,
+    held_back: Reason | None,
+    jitter: float,
+    is_listening: bool = False,
+) -> Step:
+    """`held_back`: why an entry may not be sent any more, if so. `jitter`: 0 to 1, spreads repeated tries.
+
+    `is_listening`: a stream tells how the order ends.
+    """
     if order.is_settled:
         return Settled()
     last = order.last
@@ -125,7 +138,7 @@ def next_step(order: OrderState, *, now_ms: int, bounds: Bounds, held_back: Reas
         return _first(order, held_back)
     match last.outcome:
         case Accepted():
-            return _follow(order, last, now_ms, bounds)
+            return _follow(order, last, now_ms, bounds, _LISTEN_MS if is_listening else _FOLLOW_MS)
         case Rejected() as rejected:
             return _after_refusal(order, rejected, now_ms, bounds, held_back)
         case NotSent() as not_sent:
@@ -140,12 +153,12 @@ def _first(order: OrderState, held_back: Reason | None) -> Step:
     return Send()
 
 
-def _follow(order: OrderState, last: Attempt, now_ms: int, bounds: Bounds) -> Step:
+def _follow(order: OrderState, last: Attempt, now_ms: int, bounds: Bounds, delays: tuple[int, ...]) -> Step:
     """Acknowledged: look until it rests or has ended."""
     # After a start it may be over before anybody has looked.
     if order.look_ups > 0 and _is_over(order, now_ms, bounds):
         return GiveUp(reason=_unknown("the exchange acknowledged the order and then never told how it ended"))
-    due = _since_ms(order) + _sum(_FOLLOW_MS, order.look_ups)
+    due = _since_ms(order) + _sum(delays, order.look_ups)
     return LookUp() if now_ms >= due else Wait(until_ms=due)
 
 

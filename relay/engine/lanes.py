@@ -27,6 +27,9 @@ class Lanes:
         self._alarms = Alarms()
         self._lock = threading.Lock()
         self._items: dict[Lane, deque[Item]] = {}
+        self._asleep: dict[Lane, object] = {}
+        """Lanes that wait for an alarm, each with what tells that alarm from an older one."""
+        self._woken: set[Lane] = set()
         self._running = 0
         self._closing = False
         self._idle = threading.Condition(self._lock)
@@ -45,6 +48,14 @@ class Lanes:
     def depth(self) -> int:
         with self._lock:
             return sum(len(items) for items in self._items.values())
+
+    def wake(self, lane: Lane) -> None:
+        """Something has happened that the lane may wait for: its first item's next step is due now."""
+        with self._lock:
+            if self._asleep.pop(lane, None) is not None:
+                self._go(lane)
+            elif lane in self._items:
+                self._woken.add(lane)
 
     def close(self, timeout_s: float) -> bool:
         with self._lock:
@@ -68,17 +79,29 @@ class Lanes:
                 delay = _step(item)
                 if delay is None:
                     self._drop_first(lane)
-                elif delay > 0:
-                    self._alarms.set(delay, lambda: self._wake(lane))
+                elif delay > 0 and self._sleep(lane, delay):
                     return
         finally:
             with self._idle:
                 self._running -= 1
                 self._idle.notify_all()
 
-    def _wake(self, lane: Lane) -> None:
+    def _sleep(self, lane: Lane, delay_s: float) -> bool:
+        """False: it was woken meanwhile."""
+        alarm = object()
         with self._lock:
-            self._go(lane)
+            if lane in self._woken:
+                self._woken.discard(lane)
+                return False
+            self._asleep[lane] = alarm
+        self._alarms.set(delay_s, lambda: self._ring(lane, alarm))
+        return True
+
+    def _ring(self, lane: Lane, alarm: object) -> None:
+        with self._lock:
+            if self._asleep.get(lane) is alarm:
+                del self._asleep[lane]
+                self._go(lane)
 
     def _first(self, lane: Lane) -> Item | None:
         """The lane's next item; a lane without one is gone, and leaves nothing behind."""
@@ -89,6 +112,7 @@ class Lanes:
             if items:
                 return items[0]
             del self._items[lane]
+            self._woken.discard(lane)
             return None
 
     def _drop_first(self, lane: Lane) -> None:

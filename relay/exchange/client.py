@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -37,6 +36,10 @@ WALLET = "/v5/account/wallet-balance"
 SPAN_MAX_MS = 7 * 86_400_000
 """Of one question about the past. Source: docs/v5/order/execution.mdx, `startTime`."""
 LINEAR_SETTLE_COINS = ("USDT", "USDC")
+EVERYTHING: tuple[tuple[Category, dict[str, str]], ...] = (
+    *((Category.LINEAR, {"settleCoin": coin}) for coin in LINEAR_SETTLE_COINS),
+    (Category.INVERSE, {}),
+)
 
 
 class Exchange:
@@ -211,26 +214,26 @@ class Exchange:
 
     def position(self, *, category: Category, symbol: str) -> Position:
         """The symbol's position; of size zero where none is open."""
-        rows = self._calls.ask(
-            self._session.get_positions, POSITIONS, category=category.value, symbol=symbol
-        ).result.get("list")
-        return wire.position_from(rows or (), category=category, symbol=symbol)
+        return wire.position_from(self._position_rows(category, symbol), category=category, symbol=symbol)
+
+    def _position_rows(self, category: Category, symbol: str) -> tuple[Row, ...]:
+        asked = self._calls.ask(self._session.get_positions, POSITIONS, category=category.value, symbol=symbol)
+        return tuple(asked.result.get("list") or ())
 
     def positions(self) -> tuple[Position, ...]:
         """All open positions: linear in USDT and in USDC, and inverse."""
-        found: list[Position] = []
-        for coin in LINEAR_SETTLE_COINS:
-            found += self._open_positions(Category.LINEAR, settleCoin=coin)
-        return (*found, *self._open_positions(Category.INVERSE))
+        rows = self._open_position_rows().items()
+        found = (wire.position_from(listed, category=where[0], symbol=where[1]) for where, listed in rows)
+        return tuple(position for position in found if position.size != 0)
 
-    def _open_positions(self, category: Category, **which: object) -> Iterable[Position]:
-        rows_of: dict[str, list[Row]] = {}
-        for row in self._calls.pages(
-            self._session.get_positions, POSITIONS, category=category.value, limit=200, **which
-        ):
-            rows_of.setdefault(row["symbol"], []).append(row)
-        found = (wire.position_from(rows, category=category, symbol=symbol) for symbol, rows in rows_of.items())
-        return [position for position in found if position.size != 0]
+    def _open_position_rows(self) -> dict[tuple[Category, str], list[Row]]:
+        rows_of: dict[tuple[Category, str], list[Row]] = {}
+        for category, narrowed in EVERYTHING:
+            for row in self._calls.pages(
+                self._session.get_positions, POSITIONS, category=category.value, limit=200, **narrowed
+            ):
+                rows_of.setdefault((category, row["symbol"]), []).append(row)
+        return rows_of
 
     def open_orders(self, *, category: Category, symbol: str) -> tuple[wire.OpenOrder, ...]:
         """All orders that rest at the symbol, whoever placed them, the position's stops included."""

@@ -6,9 +6,10 @@ import random
 from dataclasses import dataclass, replace
 
 from relay.boundary import Boundary, passed
-from relay.domain.history import denied, looked_up, sent
+from relay.domain.history import denied, looked_up, reported, sent
 from relay.domain.order import OrderStatus, Reason
 from relay.domain.outcome import Accepted, NotSent, Refusal, Rejected, Stamp, Unknown
+from relay.domain.position import Fill, OrderReport
 from relay.domain.reconciliation import (
     Drop,
     GiveUp,
@@ -21,6 +22,7 @@ from relay.domain.reconciliation import (
     next_step,
 )
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.exchange.awaited import Heard
 from relay.journal.journal import Journal
 from relay.measures import Stage, timed
 from relay.pipeline.ask import report_of
@@ -50,9 +52,16 @@ class Advancer:
 
     def step(self, account: Account, order: OrderState, *, held_back: Reason | None = None) -> Advanced | GiveUp:
         """`held_back`: why a planned entry may not be sent (again)."""
-        exchange = account.exchange
+        exchange, live = account.exchange, account.live
+        if live is not None and order.attempts and (heard := live.heard(order.client_order_id)) is not None:
+            return self._keep_heard(order, heard)
         step = next_step(
-            order, now_ms=exchange.now_ms(), bounds=account.bounds, held_back=held_back, jitter=random.random()
+            order,
+            now_ms=exchange.now_ms(),
+            bounds=account.bounds,
+            held_back=held_back,
+            jitter=random.random(),
+            is_listening=live is not None and live.is_listening,
         )
         match step:
             case Send(measure_clock=measure):
@@ -128,8 +137,25 @@ class Advancer:
                 report, fills = report_of(exchange, order)
         except (ExchangeUnreachable, ExchangeAnswered):
             return Advanced(order=replace(order, look_ups=order.look_ups + 1))
-        passed(Boundary.LOOKED_UP)
         after = looked_up(order, report, begun_at_ms=begun_at_ms)
+        return self._keep(order, after, report, fills, begun_at_ms=begun_at_ms)
+
+    def _keep_heard(self, order: OrderState, heard: Heard) -> Advanced:
+        """What a stream told counts as what a look-up would have."""
+        report = heard.report
+        assert report is not None, "what is heard of an awaited order is whole"
+        return self._keep(order, reported(order, report), report, heard.fills)
+
+    def _keep(
+        self,
+        order: OrderState,
+        after: OrderState,
+        report: OrderReport | None,
+        fills: tuple[Fill, ...],
+        *,
+        begun_at_ms: int = 0,
+    ) -> Advanced:
+        passed(Boundary.LOOKED_UP)
         if report is not None:
             self._journal.record_report(order.client_order_id, report, fills, now_ms=self._now_ms())
             passed(Boundary.REPORT_KEPT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Mapping
 
 from relay.domain.history import reported
@@ -17,6 +18,8 @@ from relay.pipeline.ports import Account
 log = logging.getLogger(__name__)
 
 _EVERY_S = 2.0
+_LISTENING_EVERY_S = 20.0
+"""While all accounts' streams are there, asking is for what got lost."""
 _PER_ROUND = 40
 _GIVEN_UP_MS = 60_000
 
@@ -34,11 +37,16 @@ class Follower:
         self._asked: dict[str, int] = {}
         self._rounds = 0
         self._stop = threading.Event()
+        self._is_woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
 
     def start(self) -> None:
         if not self._thread.is_alive():
             self._thread.start()
+
+    def wake(self) -> None:
+        """A stream is there again: what it may have missed is asked for now."""
+        self._is_woken.set()
 
     def stop(self) -> None:
         self._stop.set()
@@ -46,13 +54,22 @@ class Follower:
             self._thread.join(5)
 
     def _run(self) -> None:
+        asked_at = time.monotonic()
         while not self._stop.wait(self._every_s):
+            if time.monotonic() - asked_at < self._pause_s() and not self._is_woken.is_set():
+                continue
+            self._is_woken.clear()
+            asked_at = time.monotonic()
             try:
                 self.round()
             except (JournalUnavailable, ExchangeUnreachable) as error:
                 log.warning("resting orders could not be followed just now: %s", error)
             except Exception:
                 log.exception("resting orders could not be followed just now")
+
+    def _pause_s(self) -> float:
+        deaf = [each for each in self._accounts.values() if each.live is None or not each.live.is_listening]
+        return 0.0 if deaf or not self._accounts else _LISTENING_EVERY_S
 
     def round(self) -> int:
         """Ask for those that were not asked for the longest; how many have changed.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from relay.domain.drift import expected_after
 from relay.domain.instrument import Instrument
@@ -21,6 +20,7 @@ from relay.exchange.wire import refusal_of
 from relay.journal.journal import Journal
 from relay.pipeline.clock import to_ms
 from relay.pipeline.gather_limits import LimitReader
+from relay.pipeline.source import Source
 from relay.pipeline.work import Seen, Work
 
 HALT = "halt"
@@ -62,14 +62,16 @@ class Gatherer:
             return NotGathered(finish=_gone(signal.symbol))
         if signal.signal_price is not None and not is_preview:
             market.hint(signal.category, signal.symbol, signal.signal_price)
+        source = Source(work.account)
         try:
-            facts = self._facts(work, instrument, now)
+            facts = self._facts(work, instrument, now, source)
         except ExchangeUnreachable as error:
             return _unreachable(work, error, now)
         except ExchangeAnswered as error:
             return NotGathered(finish=_refused(work, error))
         work.expected = expected_after(signal, work.rules, facts)
-        return self._planned(work, facts, is_preview=is_preview)
+        gathered = self._planned(work, facts, is_preview=is_preview)
+        return Gathered(plan=source.marked(gathered.plan)) if isinstance(gathered, Gathered) else gathered
 
     def _planned(self, work: Work, facts: Facts, *, is_preview: bool) -> Gathered | NotGathered:
         signal, rules = work.signal, work.rules
@@ -87,32 +89,29 @@ class Gatherer:
                 self._limits.note(work, made, known)
         return Gathered(plan=made)
 
-    def _facts(self, work: Work, instrument: Instrument, now: datetime) -> Facts:
+    def _facts(self, work: Work, instrument: Instrument, now: datetime, source: Source) -> Facts:
         account, signal = work.account, work.signal
         halted = self.halted(account.name)
         reference = account.market.last_price(instrument.category, instrument.symbol)
         carry = self._journal.carry(account.name, instrument.category, instrument.symbol)
         wanted = needs(signal, work.rules, instrument, now=now, halted=halted, reference_price=reference, carry=carry)
-        where: dict[str, Any] = {"category": instrument.category, "symbol": instrument.symbol}
-        exchange = account.exchange
-        position = self._position(work, instrument) if Need.POSITION in wanted else None
+        position = self._position(work, instrument, source) if Need.POSITION in wanted else None
         return Facts(
             instrument=instrument,
             now=now,
             position=position,
-            price=exchange.price(**where) if Need.PRICE in wanted else None,
+            price=source.price(instrument.category, instrument.symbol) if Need.PRICE in wanted else None,
             reference_price=reference,
-            equity=exchange.equity(instrument.settle_coin) if Need.EQUITY in wanted else None,
+            equity=source.equity(instrument.settle_coin) if Need.EQUITY in wanted else None,
             carry=carry,
             halted=halted,
             has_resting=work.seen is not None and work.seen.has_resting,
             is_overtaken=is_strategys(signal) and self._journal.strategies.is_overtaken(signal.id),
         )
 
-    def _position(self, work: Work, instrument: Instrument) -> Position:
-        exchange, category, symbol = work.account.exchange, instrument.category, instrument.symbol
-        asked_at_ms = exchange.now_ms()
-        position = exchange.position(category=category, symbol=symbol)
+    def _position(self, work: Work, instrument: Instrument, source: Source) -> Position:
+        category, symbol = instrument.category, instrument.symbol
+        position, asked_at_ms = source.position(category, symbol)
         rests = self._journal.resting_orders(work.account.name, category, symbol)
         work.seen = Seen(position=position, asked_at_ms=asked_at_ms, has_resting=bool(rests))
         return position

@@ -12,6 +12,7 @@ from relay.domain.outcome import Outcome, Stamp
 from relay.domain.position import Fill, OrderReport, Position
 from relay.domain.reconciliation import Bounds
 from relay.domain.symbol import SymbolBook
+from relay.exchange.awaited import Heard
 from relay.exchange.wire import ClosedPnl, OpenOrder
 
 
@@ -50,6 +51,35 @@ class ExchangePort(Protocol):
     def equity(self, coin: str) -> Decimal: ...
 
 
+class KnownPosition(Protocol):
+    """A position that needs no asking; `at_ms`: the exchange's time of what moved or set it last."""
+
+    @property
+    def position(self) -> Position: ...
+
+    @property
+    def at_ms(self) -> int: ...
+
+
+class LivePort(Protocol):
+    """What one account's streams tell. None always means: not known for certain, ask."""
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether the stream is there, so that an order's end is told by itself."""
+
+    def position_now(self, category: Category, symbol: str) -> KnownPosition | None: ...
+
+    def price_now(self, category: Category, symbol: str) -> Decimal | None: ...
+
+    def equity_now(self, coin: str) -> Decimal | None: ...
+
+    def open_orders_now(self, category: Category, symbol: str) -> tuple[OpenOrder, ...] | None: ...
+
+    def heard(self, client_order_id: str) -> Heard | None:
+        """An awaited order's end, or that it rests, with all its fills; once."""
+
+
 class MarketPort(Protocol):
     """What is known of the market without asking."""
 
@@ -79,3 +109,5 @@ class Account:
     environment: str = "paper"
     key_tail: str = ""
     bounds: Bounds
+    live: LivePort | None = None
+    """None: there are no streams, and everything is asked for."""

@@ -31,9 +31,12 @@ def until(condition: Callable[[], bool], deadline_s: float = DEADLINE_S) -> None
 
 @contextmanager
 def running(folder: Path, server: PaperServer, environment: Mapping[str, str] | None = None) -> Iterator[RelayProcess]:
-    """A relay that is ready, in a folder of its own; killed at the end, which is quicker than stopping it."""
+    """A relay that is ready, in a folder of its own; killed at the end, which is quicker than stopping it.
+
+    Without streams, which would tell what the faulty requests do not: `test_streams` is about those.
+    """
     folder.mkdir(exist_ok=True)
-    relay = RelayProcess(folder, server.url, environment=environment)
+    relay = RelayProcess(folder, server.url, environment={"BYBIT_STREAM_URL": "off", **(environment or {})})
     relay.start()
     try:
         yield relay

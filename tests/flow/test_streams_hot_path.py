@@ -1,0 +1,105 @@
+"""What a warm alert costs: one exchange call, the order itself. The exchange counts."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from tests.faults.stage import until
+from tests.paper_server import PaperServer
+from tests.relay_server import RelayServer
+
+CREATE, CANCEL, REALTIME = "/v5/order/create", "/v5/order/cancel", "/v5/order/realtime"
+NOT_FOR_AN_ALERT = "/v5/market/time"
+"""What keeps connections and clocks warm beside everything else."""
+DEADLINE_S = 20
+
+
+@pytest.fixture(scope="module")
+def warm(relay: RelayServer, paper: PaperServer) -> RelayServer:
+    """The symbol has been traded once, and its price is followed."""
+    send(relay, "long", qty="0.1")
+    until(lambda: any("tickers.BTCUSDT" in each["topics"] for each in connections(paper)))
+    assert relay.relay.parts.accounts["default"].live is not None
+    return relay
+
+
+@pytest.fixture(autouse=True)
+def open_position(warm: RelayServer) -> Iterator[None]:
+    send(warm, "target", market_position="long", market_position_size="0.2")
+    yield
+
+
+def connections(paper: PaperServer) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = requests.get(f"{paper.url}/paper/streams", timeout=DEADLINE_S).json()["connections"]
+    return found
+
+
+def send(relay: RelayServer, action: str, **fields: object) -> dict[str, Any]:
+    return relay.done({"ticker": "BTCUSDT.P", "action": action, "id": uuid.uuid4().hex, **fields})
+
+
+def calls(paper: PaperServer) -> list[str]:
+    return [call["path"] for call in paper.control.calls() if call["path"] != NOT_FOR_AN_ALERT]
+
+
+@pytest.mark.parametrize(
+    ("action", "fields"),
+    [
+        ("close", {}),
+        ("close", {"qty": "0.1"}),
+        ("close_long", {}),
+        ("reverse", {}),
+        ("long", {"qty": "0.5"}),
+        ("short", {"qty": "0.1"}),
+        ("target", {"market_position": "short", "market_position_size": "0.3"}),
+        ("buy", {"qty": "1", "qty_unit": "equity_pct"}),
+        ("buy", {"qty": "500", "qty_unit": "quote"}),
+        ("sell", {"qty": "50", "qty_unit": "position_pct"}),
+        ("buy", {"qty": "0.1", "stop_loss": "2%", "take_profit": "4%"}),
+        ("buy", {"qty": "0.1"}),
+    ],
+)
+def test_a_warm_alert_makes_one_call(
+    warm: RelayServer, paper: PaperServer, action: str, fields: dict[str, Any]
+) -> None:
+    paper.control.clear_calls()
+    signal = send(warm, action, **fields)
+    assert (signal["status"], [order["status"] for order in signal["orders"]]) == ("done", ["filled"])
+    assert calls(paper) == [CREATE]
+
+
+def test_a_preview_asks_for_nothing(warm: RelayServer, paper: PaperServer) -> None:
+    paper.control.clear_calls()
+    planned = warm.api("plan", "POST", json={"ticker": "BTCUSDT.P", "action": "close", "id": "preview"})
+    assert [order["qty"] for order in planned["orders"]] == ["0.2"]
+    assert calls(paper) == []
+
+
+def test_a_close_cancels_the_relays_resting_orders_first(warm: RelayServer, paper: PaperServer) -> None:
+    send(warm, "buy", qty="0.1", type="limit", price="50000")
+    paper.control.clear_calls()
+    signal = send(warm, "close")
+    assert [order["qty"] for order in signal["orders"]] == ["0.2"]
+    assert [path for path in calls(paper) if path != REALTIME] == [CANCEL, CREATE]
+
+
+def test_a_fill_of_somebody_elses_is_known_before_the_next_plan(warm: RelayServer, paper: PaperServer) -> None:
+    fields = {"category": "linear", "symbol": "BTCUSDT", "orderType": "Market", "positionIdx": 0}
+    for side, qty in (("Buy", "0.3"), ("Sell", "0.1")):
+        paper.session().place_order(**fields, side=side, qty=qty)
+    paper.control.clear_calls()
+    signal = send(warm, "close")
+    assert [order["qty"] for order in signal["orders"]] == ["0.4"]
+    assert calls(paper) == [CREATE]
+
+
+def test_a_plan_says_where_its_facts_came_from(warm: RelayServer) -> None:
+    signal = send(warm, "buy", qty="1", qty_unit="equity_pct", stop_loss="2%")
+    (planned,) = [event for event in signal["events"] if event["name"] == "planned"]
+    told = {name: where for name, where in planned["detail"]["inputs"].items() if name.endswith("_from")}
+    assert told == {"position_from": "stream", "price_from": "stream", "equity_from": "stream"}
