@@ -16,6 +16,7 @@ from relay.settings_config import NAME, Configuration, read_configuration
 from relay.settings_fields import Network, Secret
 from relay.settings_hosts import PAPER_KEY, Environment, mismatch, rest_url, stream_url
 from relay.settings_limits import Limits
+from relay.settings_mainnet import mainnet_problems
 from relay.settings_notify import NotifyTarget, notify_targets
 from relay.settings_reader import Reader
 from relay.settings_values import AccountSettings, StrategySettings
@@ -128,7 +129,8 @@ class Settings:
         keys = [half for each in self.accounts for half in (each.api_key, each.api_secret)]
         own = [secret for each in self.strategies for secret in each.secrets]
         addresses = [secret for target in self.notify_targets for secret in target.secrets]
-        found = (*self.webhook_secrets, *own, *keys, self.admin_token, self.sentry_dsn, *addresses)
+        single = (self.admin_token, self.sentry_dsn, fields.database_password(self.database_url))
+        found = (*self.webhook_secrets, *own, *keys, *single, *addresses)
         return tuple(secret for secret in found if secret is not None)
 
 
@@ -145,6 +147,9 @@ def load_settings(
     configured = read_configuration(reader, own, _defaults(reader), _limits(reader))
     values |= _running(reader)
     problems = _missing(reader, configured, needs_webhook_secret) + _unsupported(reader, values)
+    if any(each.environment.is_real_money for each in configured.accounts):
+        secrets = (*(values["webhook_secrets"] or ()), values["admin_token"])
+        problems += mainnet_problems(reader, secrets, _sqlite_path(str(values["database_url"])))
     problems = reader.close() + problems
     if problems:
         raise SettingsInvalid(problems)

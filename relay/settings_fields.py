@@ -10,7 +10,7 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Final, NoReturn, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from environs import ValidationError
 
@@ -278,3 +278,12 @@ def database_url(text: str) -> str:
     if scheme == "sqlite" and rest.startswith("/") and rest.strip("/") and ":memory:" not in rest:
         return text
     raise ValidationError("it names no database; it should be like sqlite:///relay.db or postgres://user@host/name")
+
+
+def database_password(url: str) -> Secret | None:
+    """What logs must not show of the address."""
+    try:
+        password = urlsplit(url).password
+    except ValueError:
+        return None
+    return Secret(unquote(password)) if password else None

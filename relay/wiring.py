@@ -17,6 +17,7 @@ from relay.exchange.streamed import StreamedExchange
 from relay.journal.journal import Journal
 from relay.journal.notices import Notices
 from relay.journal.opening import open_journal
+from relay.key_watch import KEYS_S, tell_of_keys
 from relay.notify import open_services
 from relay.pipeline.accept import Intake
 from relay.pipeline.announce import Announcer
@@ -92,6 +93,8 @@ class Relay:
     def start(self) -> None:
         """Begin to load, to warm up and to recover, in the background."""
         self._report()
+        parts = self.parts
+        parts.upkeep.add("what is known of the keys", KEYS_S, lambda: tell_of_keys(parts.exchanges, parts.announcer))
         self.parts.notifier.start()
         if self.settings.environment.is_real_money:
             log.warning("MAINNET - real money")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from relay.alerts.authenticate import Credentials, proves_sender, secret_among_bytes
+from relay.alerts.authenticate import Credentials, is_signed, may_prove, proves_sender, secret_among_bytes
 from relay.alerts.identity import digest, identity_key
 from relay.alerts.kept import Reading, kept_text, read
 from relay.alerts.signal import respelled, signal_from_kept
@@ -81,7 +81,8 @@ class Intake:
         """Raises StrategyUnknown, which names those there are."""
         found = self._strategies.get(name)
         if found is None:
-            raise StrategyUnknown(f"there is no strategy {name[:60]!r}")
+            # Not repeated: whoever forgets the strategy in the address puts the secret in its place.
+            raise StrategyUnknown("there is no strategy of this name; the address is /webhook/<strategy>/<secret>")
         return found
 
     def take(
@@ -115,7 +116,8 @@ class Intake:
             self._keep_rejected(signal_id, sender, reading.kept, reading.body_digest, error, now)
             raise Rejected(error, signal_id) from None
         passed(Boundary.PARSED)
-        return self._accept(signal, sender, reading, now)
+        is_covered = credentials.webhook_signature and is_signed(sender.secrets, credentials, body, now)
+        return self._accept(signal, sender, reading, now, signed_id=credentials.webhook_id if is_covered else None)
 
     def signal_of(
         self,
@@ -160,6 +162,8 @@ class Intake:
         self, body: bytes, sender: Strategy, credentials: Credentials, now: datetime, named: str | None
     ) -> Reading:
         proven = proves_sender(sender.secrets, credentials, body, None, now)
+        if not proven and not may_prove(sender.secrets, body):
+            raise AuthFailed(f"the alert does not prove its sender: {_HOW_TO_PROVE}")
         try:
             reading = read(body, secrets=sender.secrets, named=named, usual=sender.format)
         except AlertMalformed as error:
@@ -174,7 +178,9 @@ class Intake:
             raise AuthFailed(f"the alert does not prove its sender, {what}: {_HOW_TO_PROVE}")
         return reading
 
-    def _accept(self, signal: Signal, sender: Strategy, reading: Reading, now: datetime) -> Receipt:
+    def _accept(
+        self, signal: Signal, sender: Strategy, reading: Reading, now: datetime, *, signed_id: str | None
+    ) -> Receipt:
         accounts = () if signal.action is Action.HEARTBEAT else signal.accounts or sender.accounts
         new = NewSignal(
             id=signal.id,
@@ -182,7 +188,7 @@ class Intake:
             action=signal.action,
             alert=reading.kept,
             digest=reading.body_digest,
-            identity=identity_key(signal, body_digest=reading.body_digest),
+            identity=identity_key(signal, body_digest=reading.body_digest, signed_id=signed_id),
             accounts=accounts,
             ticker=signal.ticker,
             category=signal.category,

@@ -1,0 +1,101 @@
+"""Every secret is marked, the relay does all that it does, and no mark is found in anything that it writes or says."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import requests
+
+from tests.catcher import Catcher
+from tests.paper_server import PaperServer
+from tests.relay_process import RelayProcess
+
+WEBHOOK, NEXT = "marked-webhook-secret-1/+", "marked-webhook-secret-2"
+ADMIN, KEY, SECRET = "marked-admin-token-0123", "marked-api-key-0123", "marked-api-secret-0123"
+NOTIFY, DSN, REFUSED = "marked-notify-token-0123", "marked-sentry-key-0123", "marked-wrong-secret-0123"
+MARKS = (WEBHOOK, NEXT, ADMIN, KEY, SECRET, NOTIFY, DSN, REFUSED)
+BUY = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.01"}
+PAGES = ("/", "/signals", "/docs", "/setup", "/builder", "/login", "/openapi.json", "/healthz", "/readyz", "/nothing")
+ASKED = ("signals", "signals?attention_first=1", "orders", "positions", "accounts", "strategies", "signals/none")
+
+
+@contextlib.contextmanager
+def _catchers() -> Iterator[tuple[Catcher, Catcher]]:
+    people, sentry = Catcher(), Catcher()
+    try:
+        yield people, sentry
+    finally:
+        people.close()
+        sentry.close()
+
+
+def _alerts(relay: RelayProcess) -> Iterator[requests.Response]:
+    """Each way of proving and of failing to, good alerts and bad ones."""
+
+    def post(body: object, path: str = "/webhook", **headers: str) -> requests.Response:
+        text = body if isinstance(body, str) else json.dumps(body)
+        sent = {"Prefer": "wait=10", **headers}
+        return relay.http.post(f"{relay.url}{path}", data=text.encode(), headers=sent, timeout=30)
+
+    yield post(BUY | {"secret": WEBHOOK, "id": "1", "comment": f"it is {WEBHOOK} and {NEXT}"})
+    yield post(BUY | {"id": "2"}, **{"X-Webhook-Secret": NEXT})
+    yield post(BUY | {"id": "3"}, f"/webhook/default/{quote(WEBHOOK, safe='')}?key={NEXT}")
+    yield post(BUY | {"secret": WEBHOOK, "id": "4", "qty": NEXT})
+    yield post(BUY | {"secret": WEBHOOK, "id": "5", WEBHOOK: 1})
+    yield post(f'{{"secret": "{NEXT}", "broken": {NEXT}')
+    yield post(BUY | {"secret": REFUSED})
+    yield post(BUY, f"/webhook/default/{REFUSED}")
+    yield post(BUY, f"/webhook/{NEXT}")
+    yield post(BUY | {"secret": WEBHOOK, "id": "6", "qty": "0.0000001"})
+    yield post({"secret": WEBHOOK, "action": "close", "ticker": "BTCUSDT.P"})
+
+
+def test_no_secret_is_in_any_log_file_page_metric_report_notice_or_answer(tmp_path: Path) -> None:
+    paper = PaperServer(tmp_path, environment={"BYBIT_API_KEY": KEY, "BYBIT_API_SECRET": SECRET})
+    with _catchers() as (people, sentry):
+        relay = RelayProcess(
+            tmp_path,
+            paper.url,
+            command=(sys.executable, "-m", "gunicorn", "-c", "python:relay.web.gunicorn", "relay.web:create_app()"),
+            environment={
+                "WEBHOOK_SECRET": f"{WEBHOOK} {NEXT}",
+                "ADMIN_TOKEN": ADMIN,
+                "BYBIT_API_KEY": KEY,
+                "BYBIT_API_SECRET": SECRET,
+                "NOTIFY_URLS": f"all=json://user:{NOTIFY}@127.0.0.1:{people.port}/{NOTIFY}",
+                "SENTRY_DSN": f"http://{DSN}@127.0.0.1:{sentry.port}/7",
+                "LOG_LEVEL": "debug",
+                "GUNICORN_CMD_ARGS": "--access-logfile -",
+            },
+        )
+        relay.admin_token = ADMIN
+        try:
+            relay.start()
+            said = [_said(answer) for answer in _alerts(relay)]
+            bearer = {"Authorization": f"Bearer {ADMIN}"}
+            for path in (*PAGES, *(f"/api/{each}" for each in ASKED), "/metrics"):
+                for headers in ({}, bearer, {"Authorization": f"Bearer {REFUSED}"}):
+                    said.append(_said(relay.http.get(f"{relay.url}{path}", headers=headers, timeout=30)))
+            with requests.Session() as browser:
+                said += [_said(browser.get(f"{relay.url}{path}", auth=("x", ADMIN), timeout=30)) for path in PAGES]
+            people.until("the alert was rejected", "denied")
+        finally:
+            relay.stop()
+            paper.close()
+        said.append(people.seen)
+        said += [body.decode() for catcher in (people, sentry) for body in catcher.bodies.queue]
+    said.append(relay.log.read_text())
+    said += [path.read_bytes().decode("latin-1") for path in tmp_path.glob("relay.db*")]
+    everything = "\n".join(said)
+    assert "accept [" in everything and "QTY_BELOW_MIN" in everything, "it did what it does"
+    found = [mark for mark in MARKS if mark in everything or quote(mark, safe="") in everything]
+    assert [everything[max(0, everything.find(mark) - 200) :][:300] for mark in found] == []
+
+
+def _said(answer: requests.Response) -> str:
+    return f"{answer.status_code} {dict(answer.headers)} {answer.text}"

@@ -1,0 +1,57 @@
+"""A start loads nothing that is not used: what is heavy is imported only where it is configured."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("apprise", "sentry_sdk", "psycopg", "procrastinate", "alembic", "playwright", "relay.paper.book")
+SERVE = """
+import sys
+from pathlib import Path
+from relay.web import create_app
+from tests.relay_server import NOBODY, settings_for
+more = dict(pair.split("=", 1) for pair in sys.argv[2:])
+folder = Path(sys.argv[1])
+first = create_app(settings_for(folder, NOBODY, **more)).extensions["relay"]
+first._report()
+first.stop()
+print(*sys.modules)
+"""
+
+
+def _loaded(*arguments: str, code: str) -> set[str]:
+    command = [sys.executable, "-c", code, *arguments]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
+    return set(run.stdout.split())
+
+
+def _made(folder: Path) -> None:
+    """A journal of the present schema: migrating is what needs alembic."""
+    from relay.journal import migrate
+
+    migrate(f"sqlite:///{folder}/relay.db")
+
+
+def test_a_relay_without_extras_loads_none_of_their_packages(tmp_path: Path) -> None:
+    _made(tmp_path)
+    assert _loaded(str(tmp_path), code=SERVE) & set(HEAVY) == set()
+
+
+@pytest.mark.parametrize(
+    ("setting", "package"),
+    [("NOTIFY_URLS=json://127.0.0.1:9/", "apprise"), ("SENTRY_DSN=http://key@127.0.0.1:9/1", "sentry_sdk")],
+)
+def test_each_extra_loads_its_own(tmp_path: Path, setting: str, package: str) -> None:
+    _made(tmp_path)
+    assert _loaded(str(tmp_path), setting, code=SERVE) & set(HEAVY) == {package}
+
+
+def test_the_commands_help_loads_no_server_and_no_exchange() -> None:
+    code = "import sys\nfrom relay.cli import cli\nprint(*sys.modules)"
+    heavy = {*HEAVY, "flask", "gunicorn", "pybit", "sqlalchemy", "prometheus_client"}
+    assert _loaded(code=code) & heavy == set()
