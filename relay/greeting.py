@@ -14,6 +14,7 @@ from urllib.request import urlopen
 from relay import __version__
 from relay.local_secrets import kept_name, secrets_path
 from relay.settings import Environment, Settings
+from relay.settings_told import told
 
 _POLL_S: Final = 0.05
 _PATIENCE_S: Final = 10.0
@@ -69,6 +70,7 @@ class Greeting:
             f"  webhook secret  {self._webhook_secret()}",
             f"  admin token     {self._place('ADMIN_TOKEN', is_given=self._given.admin_token is not None)}",
         ]
+        lines += [f"  {topic:<15} {what}" for topic, what in told(self.settings)]
         if environment is Environment.PAPER:
             lines += ["place a paper order:", f"  {self._curl()}"]
         return lines
