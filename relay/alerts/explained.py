@@ -9,6 +9,8 @@ from relay.alerts.dialects import NATIVE
 from relay.alerts.signal import translated
 from relay.alerts.wording import SHOWN_LENGTH_MAX
 
+_UNTOLD = frozenset({"format", "has_synthetic_position"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldRead:
@@ -28,12 +30,12 @@ def format_of(kept: Mapping[str, object]) -> str:
 def fields_read(kept: Mapping[str, object]) -> tuple[FieldRead, ...]:
     """Raises AlertInvalid where the alert cannot be translated."""
     translation = translated(kept)
-    native = translation.fields if translation else kept
+    native = {**translation.fields, **translation.internal} if translation else kept
     names = translation.names if translation else {}
     return tuple(
         FieldRead(field=names.get(name, name), native=name, value=_text(value))
         for name, value in native.items()
-        if name != "format" and value is not None
+        if name not in _UNTOLD and value is not None and value is not False
     )
 
 

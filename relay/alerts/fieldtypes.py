@@ -93,12 +93,18 @@ class Text(fields.Field[str]):
 
 
 class Choice(fields.Field[_E], Generic[_E]):
-    """One of an enum's values, in any case. `other_words`: what people write instead, to the value that they mean."""
+    """One of an enum's values, in any case. `other_words`: what people write instead, to the value that they mean.
 
-    def __init__(self, enum: type[_E], other_words: Mapping[str, str] | None = None) -> None:
+    `among`: those of the values that an alert may name; None: all.
+    """
+
+    def __init__(
+        self, enum: type[_E], other_words: Mapping[str, str] | None = None, *, among: tuple[_E, ...] | None = None
+    ) -> None:
         super().__init__()
-        self.members = {member.value.lower(): member for member in enum}
-        self.values = tuple(member.value for member in enum)
+        members = tuple(enum) if among is None else among
+        self.members = {member.value.lower(): member for member in members}
+        self.values = tuple(member.value for member in members)
         self.other_words = dict(other_words or {})
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> _E:

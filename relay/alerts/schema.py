@@ -11,7 +11,7 @@ from relay.alerts.fieldtypes import Accounts, Choice, Flag, Ladder, Moment, Numb
 from relay.alerts.level import read_level, read_trail
 from relay.alerts.wording import SHOWN_LENGTH_MAX, nearest, shown
 from relay.domain.order import OrderType, TimeInForce, TriggerBy
-from relay.domain.signal import Action, MarketSide, QtyUnit
+from relay.domain.signal import NATIVE_ACTIONS, NATIVE_UNITS, Action, MarketSide, QtyUnit
 
 _UNKNOWN_NAMED_MAX = 20
 _YEAR_S = 31_536_000
@@ -60,9 +60,9 @@ class AlertSchema(Schema):
     ticker = Text(length_max=64)
     symbol = Text(length_max=64)
     exchange = Text(length_max=64)
-    action = Choice(Action, _ACTIONS_ELSEWHERE)
+    action = Choice(Action, _ACTIONS_ELSEWHERE, among=NATIVE_ACTIONS)
     qty = Number(at_least=0, hint=_NO_SIGN)
-    qty_unit = Choice(QtyUnit, _UNITS_ELSEWHERE)
+    qty_unit = Choice(QtyUnit, _UNITS_ELSEWHERE, among=NATIVE_UNITS)
     type = Choice(OrderType, _TYPES_ELSEWHERE)
     price = Number(above=0)
     trigger_price = Number(above=0)

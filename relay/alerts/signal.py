@@ -46,7 +46,7 @@ def signal_from_kept(kept: Mapping[str, object], *, id: str, strategy: str, rece
     internal: dict[str, Any] = {"names_type": "type" in draft.values}
     if translation:
         internal.update(translation.internal)
-    return Signal(id=id, strategy=strategy, received_at=received_at, notes=notes, **draft.values, **internal)
+    return Signal(id=id, strategy=strategy, received_at=received_at, notes=notes, **{**draft.values, **internal})
 
 
 def respelled(kept: Mapping[str, object], error: AlertInvalid) -> AlertInvalid:

@@ -42,7 +42,7 @@ def depends_on_qty(signal: Signal, *, is_own: bool) -> bool:
         return signal.qty is not None
     if action is Action.TARGET:
         return signal.qty is not None and strategy_sign(signal) != 0
-    if signal.market_position is None or action in (Action.LONG, Action.SHORT):
+    if signal.market_position is None or action in (Action.LONG, Action.SHORT, Action.ADD):
         return True
     if signal.market_position is MarketSide.FLAT:
         return False

@@ -93,7 +93,9 @@ def intent_of(signal: Signal, sizes: Sizes, p: Decimal | None) -> Intent:
     if action.is_close:
         return _close(signal, sizes, p)
     if action in (Action.LONG, Action.SHORT):
-        return _be_at_least(side_of(signal), sizes, p)
+        return _be_at_least(side_of(signal), sizes, p, stays_as_large=signal.stays_as_large)
+    if action is Action.ADD:
+        return _add(sizes, p)
     if action is Action.REVERSE:
         return _reverse(signal, sizes, p)
     assert action is Action.TARGET, f"{action} orders nothing"
@@ -139,9 +141,17 @@ def _close_all(p: Decimal) -> Intent:
     return Move(side=Side.towards(-p), exit_qty=abs(p), closes_all=True)
 
 
-def _be_at_least(side: Side, sizes: Sizes, p: Decimal) -> Intent:
+def _add(sizes: Sizes, p: Decimal) -> Intent:
+    if p == 0:
+        return Reason(code="POSITION_NONE", message="there is no position to add to")
+    return _delta(Side.towards(p), sizes.qty, p, reduce_only=False)
+
+
+def _be_at_least(side: Side, sizes: Sizes, p: Decimal, *, stays_as_large: bool) -> Intent:
     held = p * side.sign
     name = "long" if side is Side.BUY else "short"
+    if held > 0 and stays_as_large:
+        return Nothing(note=f"already {name}, and the alert's service does not add to it")
     if held > 0 and not sizes.tops_up and not _has_no_size(sizes):
         return Nothing(note=f"already {name}")
     if isinstance(sizes.qty, Reason):

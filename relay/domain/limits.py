@@ -76,15 +76,26 @@ def not_configured(why: str) -> Reason:
 def too_old(signal: Signal, rules: Rules, now: datetime) -> Reason | None:
     """Why an entry of this signal is not placed any more. That it was old on arrival already has a likely cause."""
     age = now - signal.dated_at
-    if age <= timedelta(seconds=rules.signal_max_age_s):
+    most = _oldest(signal, rules)
+    if _seconds(age) <= most:
         return None
     hint = ""
-    if signal.sent_at is not None and (signal.received_at - signal.sent_at).total_seconds() > rules.signal_max_age_s:
+    if signal.sent_at is not None and _seconds(signal.received_at - signal.sent_at) > most:
         hint = "; it was that old when it arrived: `{{time}}` is the bar's time, put `{{timenow}}` into `time`"
     return Reason(
         code="TIME_TOO_OLD",
-        message=f"the entry is {age.total_seconds():.0f} s old, more than {rules.signal_max_age_s} s{hint}",
+        message=f"the entry is {age.total_seconds():.0f} s old, more than {plain(most)} s{hint}",
     )
+
+
+def _oldest(signal: Signal, rules: Rules) -> Decimal:
+    """In seconds; the alert's own bound may only be the stricter one."""
+    most = Decimal(rules.signal_max_age_s)
+    return most if signal.max_age_s is None else min(most, signal.max_age_s)
+
+
+def _seconds(span: timedelta) -> Decimal:
+    return Decimal(span // timedelta(microseconds=1)) / 1_000_000
 
 
 def _unsupported(signal: Signal, rules: Rules) -> Reason | None:

@@ -37,6 +37,8 @@ def entry_side(signal: Signal, size: Decimal | None) -> Side | None:
     """On which side the signal would open, with the signed position `size`; None where it would not."""
     if signal.action is Action.REVERSE:
         return Side.towards(-size) if size else None
+    if signal.action is Action.ADD:
+        return Side.towards(size) if size else None
     if signal.action is Action.TARGET:
         sign = strategy_sign(signal)
         return Side.towards(Decimal(sign)) if sign else None
@@ -54,7 +56,7 @@ def entry_basis(signal: Signal, rules: Rules, facts: Facts) -> Basis | Reason:
         )
     side = entry_side(signal, facts.size)
     if side is None:
-        return Reason(code="POSITION_NONE", message="there is no position to reverse")
+        return Reason(code="POSITION_NONE", message="there is no position to reverse or to add to")
     entry, tick = order_price(signal) or facts.price, facts.instrument.tick_size
     assert entry is not None and entry > 0, "a size by risk needs a price"
     stop = stop_price(level, side=side, reference=entry, tick=tick)

@@ -26,6 +26,8 @@ class Action(StrEnum):
     CANCEL = "cancel"
     STOPS = "stops"
     HEARTBEAT = "heartbeat"
+    ADD = "add"
+    """Of other services' alerts only: more on the side that is open, whichever it is."""
 
     @property
     def side(self) -> Side | None:
@@ -54,11 +56,17 @@ class QtyUnit(StrEnum):
     POSITION_PCT = "position_pct"
     RISK_PCT = "risk_pct"
     RISK_QUOTE = "risk_quote"
+    MARGIN_QUOTE = "margin_quote"
+    """Of other services' alerts only: margin of so much in the quote coin, times the leverage."""
 
     @property
     def is_absolute(self) -> bool:
         """A size of the strategy's own kind, that can be compared with a position without a price."""
         return self in (QtyUnit.BASE, QtyUnit.CONTRACTS)
+
+
+NATIVE_ACTIONS = tuple(each for each in Action if each is not Action.ADD)
+NATIVE_UNITS = tuple(each for each in QtyUnit if each is not QtyUnit.MARGIN_QUOTE)
 
 
 class MarketSide(StrEnum):
@@ -144,11 +152,27 @@ class Signal:
     """The alert's format made the market position up: it says how to read the action, not where a strategy stands."""
     is_side_only: bool = False
     """Of a `target`: `qty` is the user's own size, with which a side is entered; a position on it stays as it is."""
+    clears_first: bool = False
+    """What rests of the relay's own and opens or adds is cancelled before anything is ordered."""
+    stays_as_large: bool = False
+    """Of `long` and `short`: a position on that side is left as it is, however small."""
+    max_age_s: Decimal | None = None
+    """An entry that is older is not placed, where that is less than the strategy's own bound."""
     signal_price: Decimal | None = None
     accounts: tuple[str, ...] = ()
     """Empty: the strategy's own accounts."""
     comment: str | None = None
     notes: tuple[str, ...] = field(default=())
+
+    @property
+    def clears_resting(self) -> bool:
+        """The relay's own resting orders of the symbol are cancelled before the position is read."""
+        return self.clears_first or self.action.clears_resting or self.action is Action.CANCEL
+
+    @property
+    def clears_all(self) -> bool:
+        """Of them those that exit, too."""
+        return self.action.clears_resting
 
     @property
     def dated_at(self) -> datetime:

@@ -15,6 +15,7 @@ from relay.domain.rounding import plain
 from relay.domain.signal import QtyUnit, Signal
 
 _PERCENT = Decimal(100)
+_BY_MARGIN = (QtyUnit.MARGIN_PCT, QtyUnit.MARGIN_QUOTE)
 _DOWN = Context(prec=28, rounding=ROUND_DOWN)
 """Never up: what a size comes to is never more than was asked."""
 _UNUSED = Reason(code="QTY_MISSING", message="nothing depends on a size here")
@@ -111,9 +112,11 @@ def quantity(
         case _:
             if isinstance(leverage, Reason):
                 return leverage
-            times = leverage if size.unit is QtyUnit.MARGIN_PCT else Decimal(1)
-            assert times is not None, "margin_pct needs the leverage"
-            return _money(_DOWN.multiply(_share(_worth(equity, instrument, price), size.qty), times), instrument, price)
+            times = leverage if size.unit in _BY_MARGIN else Decimal(1)
+            assert times is not None, "a size by margin needs the leverage"
+            is_money = size.unit is QtyUnit.MARGIN_QUOTE
+            margin = size.qty if is_money else _share(_worth(equity, instrument, price), size.qty)
+            return _money(_DOWN.multiply(margin, times), instrument, price)
 
 
 def _share(whole: Decimal, percent: Decimal) -> Decimal:
@@ -205,7 +208,7 @@ def _worked_out(size: Size, signal: Signal, rules: Rules, facts: Facts) -> Decim
         position_size=facts.size,
         equity=facts.equity,
         basis=entry_basis(signal, rules, facts) if is_risk else None,
-        leverage=entry_leverage(signal, rules, facts) if size.unit is QtyUnit.MARGIN_PCT else None,
+        leverage=entry_leverage(signal, rules, facts) if size.unit in _BY_MARGIN else None,
     )
 
 
@@ -238,7 +241,7 @@ def size_inputs(signal: Signal, rules: Rules, facts: Facts) -> dict[str, str]:
     if size.unit in (QtyUnit.RISK_PCT, QtyUnit.RISK_QUOTE):
         basis = entry_basis(signal, rules, facts)
         told |= {} if isinstance(basis, Reason) else {"entry": plain(basis.entry), "stop": plain(basis.stop)}
-    if size.unit is QtyUnit.MARGIN_PCT:
+    if size.unit in _BY_MARGIN:
         leverage = entry_leverage(signal, rules, facts)
         told |= {} if isinstance(leverage, Reason) else {"leverage": plain(leverage)}
     qty = _worked_out(size, signal, rules, facts)

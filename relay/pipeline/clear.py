@@ -14,7 +14,6 @@ from relay.domain.order import OrderStatus, Purpose, Reason
 from relay.domain.outcome import Accepted, NotSent, Refusal, Rejected, Unknown
 from relay.domain.position import OrderReport
 from relay.domain.progress import Finish
-from relay.domain.signal import Action
 from relay.domain.status import SignalStatus
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.journal.journal import Journal
@@ -37,8 +36,7 @@ class Clearing:
 
     def is_clear(self, work: Work) -> bool:
         """Whether nothing of the relay's rests that the signal wants gone."""
-        action = work.signal.action
-        if not action.clears_resting and action is not Action.CANCEL:
+        if not work.signal.clears_resting:
             return True
         if work.clearing is None:
             work.clearing = self._resting(work)
@@ -48,7 +46,7 @@ class Clearing:
         signal = work.signal
         assert signal.category is not None and signal.symbol is not None
         records = self._journal.resting_orders(work.account.name, signal.category, signal.symbol)
-        if signal.action is Action.CANCEL:
+        if not signal.clears_all:
             records = tuple(each for each in records if each.state.planned.purpose is not Purpose.EXIT)
         return {each.state.client_order_id: Resting(order=each.state) for each in records}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from relay.domain.instrument import Category
-from relay.domain.signal import Action
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.exchange.wire import OpenOrder
 from relay.journal.journal import Journal
@@ -18,7 +17,7 @@ def foreign_notes(work: Work, journal: Journal) -> tuple[str, ...]:
     exchange cannot be asked there is no note.
     """
     signal = work.signal
-    if not (signal.action.clears_resting or signal.action is Action.CANCEL):
+    if not signal.clears_resting:
         return ()
     assert signal.category is not None and signal.symbol is not None
     try:

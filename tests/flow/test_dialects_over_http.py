@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -132,6 +132,7 @@ CASES: list[tuple[str, Message, list[str], str]] = [
     ("0.1", OKX_EXIT, ["sell 0.1 reduce-only"], "0"),
     ("0.1", with_fields(OKX_EXIT, amount="50"), ["sell 0.05 reduce-only"], "0.05"),
     ("-0.1", OKX_EXIT, [], "-0.1"),
+    ("0", with_fields(OKX_B, investmentType="margin", amount="500"), ["buy 0.05"], "0.05"),
     # WunderTrading
     ("0", with_fields(WUNDER, **NO_STOPS), ["buy 0.001"], "0.001"),
     ("0.1", with_fields(WUNDER, **NO_STOPS), [], "0.1"),
@@ -151,6 +152,11 @@ CASES: list[tuple[str, Message, list[str], str]] = [
     ("-0.1", traderspost("exit", cancel=False), ["buy 0.1 reduce-only"], "0"),
     ("0.5", traderspost("exit", quantity=0.2), ["sell 0.2 reduce-only"], "0.3"),
     ("0.5", traderspost("exit", quantityType="percent_of_position", quantity=50), ["sell 0.25 reduce-only"], "0.25"),
+    ("0.2", traderspost("buy", quantity=0.5), [], "0.2"),
+    ("0.2", traderspost("add", quantity=0.1), ["buy 0.1"], "0.3"),
+    ("-0.2", traderspost("add", quantity=0.1), ["sell 0.1"], "-0.3"),
+    ("-0.2", traderspost("add", quantityType="percent_of_position", quantity=50), ["sell 0.1"], "-0.3"),
+    ("0", traderspost("add", quantity=0.1), [], "0"),
     # the bots on GitHub
     ("0", with_fields(ROBSWC, type="market"), ["buy 0.1"], "0.1"),
     ("0.1", with_fields(ROBSWC, type="market"), ["buy 0.1"], "0.2"),
@@ -178,6 +184,29 @@ def test_a_limit_order_rests_and_is_cancelled(relay: RelayServer, exchange: HTTP
     assert [(each["type"], each["price"], each["status"]) for each in placed] == [("limit", "99000", "accepted")]
     done(relay, {"key": "678777", "symbol": "BTCUSDT", "cancel_orders": "True"})
     assert exchange.get_open_orders(category="linear", symbol="BTCUSDT")["result"]["list"] == []
+
+
+def test_a_bots_order_cancels_what_rests_first_and_leaves_the_exits(relay: RelayServer, exchange: HTTP) -> None:
+    hold(exchange, BTC, "0.1")
+    resting = with_fields(ROBSWC, price="90000")
+    done(relay, resting)
+    done(
+        relay, {"ticker": "BTCUSDT.P", "action": "close", "type": "limit", "price": "190000", "secret": WEBHOOK_SECRET}
+    )
+    done(relay, resting)
+    done(relay, with_fields(ROBSWC, type="market", amount="0.01", cancel_orders="True"))
+    left = exchange.get_open_orders(category="linear", symbol="BTCUSDT")["result"]["list"]
+    assert [(Decimal(each["price"]), each["reduceOnly"]) for each in left] == [(Decimal(190000), True)]
+    assert position(exchange, BTC) == Decimal("0.11")
+
+
+def test_a_lag_of_the_message_is_stricter_than_the_relays(relay: RelayServer, exchange: HTTP) -> None:
+    old = (datetime.now(UTC) - timedelta(seconds=20)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    hold(exchange, BTC, "0.1")
+    for message, status in ((okx("ENTER_LONG", amount="0.1"), "expired"), (OKX_EXIT, "done")):
+        body = json.dumps({**message, "maxLag": "10", "timestamp": old, "x_note": uuid.uuid4().hex}).encode()
+        assert relay.post(body, path=URL, wait_s=10).json()["status"] == status
+    assert position(exchange, BTC) == 0
 
 
 def test_the_format_may_be_named(relay: RelayServer, exchange: HTTP) -> None:

@@ -178,6 +178,8 @@ def _unbounded(asked: Signal, p: Decimal) -> Decimal:
         case Action.REVERSE:
             size = q if asked.qty is not None else abs(p)
             return -size if p > 0 else size if p < 0 else ZERO
+        case Action.ADD:
+            return p + (q if p > 0 else -q if p < 0 else ZERO)
         case Action.TARGET:
             assert asked.market_position is not None and asked.market_position_size is not None
             size = q if asked.qty is not None else asked.market_position_size

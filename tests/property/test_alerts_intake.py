@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from relay.alerts import Reading, identity_key, kept_text, read, secret_among_bytes, signal_from_kept
 from relay.alerts.number import number_text, read_number
 from relay.alerts.schema import KNOWN
-from relay.domain.signal import Action, QtyUnit, Signal
+from relay.domain.signal import NATIVE_ACTIONS, NATIVE_UNITS, Signal
 from relay.errors import AlertError, AlertInvalid, AlertMalformed
 
 SECRET = 'Correct/"horse" battery\\staple'
@@ -44,12 +44,12 @@ _NAMES = st.one_of(
 )
 _PRICE = st.decimals("0.0001", "99999", places=4).map(str)
 _GOOD = st.fixed_dictionaries(
-    {"ticker": st.just("BTCUSDT.P"), "action": st.sampled_from(list(Action)), "market_position": st.just("flat")},
+    {"ticker": st.just("BTCUSDT.P"), "action": st.sampled_from(NATIVE_ACTIONS), "market_position": st.just("flat")},
     optional={
         "secret": st.just(SECRET),
         "id": st.text(max_size=20),
         "qty": _PRICE,
-        "qty_unit": st.sampled_from(list(QtyUnit)),
+        "qty_unit": st.sampled_from(NATIVE_UNITS),
         "take_profit": _PRICE | _PRICE.map(lambda price: f"{price}%"),
         "stop_loss": _PRICE | _PRICE.map(lambda price: f"-{price}"),
         "trailing_stop": _PRICE,

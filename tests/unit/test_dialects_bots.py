@@ -58,8 +58,10 @@ def test_a_key_of_digits_is_found_as_a_number() -> None:
     assert reading_of({**GNOME, "key": 678777}).secret == "678777"
 
 
-def test_the_published_order_cancels_first_which_this_version_does_not_do() -> None:
-    assert "cancel_orders" in refusal_of(GNOME).fields
+def test_the_published_order_cancels_first() -> None:
+    signal = signal_of(GNOME)
+    assert (signal.action, signal.clears_first, signal.clears_all) == (Action.BUY, True, False)
+    assert not signal_of({**GNOME, "cancel_orders": "False"}).clears_resting
 
 
 @pytest.mark.parametrize(

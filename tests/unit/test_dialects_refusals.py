@@ -63,7 +63,6 @@ from tests.unit.dialect_messages import CUSTOM, EXIT, OKX_A, OKX_B, OKX_EXIT, ST
         (with_fields(OKX_B, investmentType="contract"), "investmentType", "contracts of OKX"),
         (with_fields(OKX_B, investmentType="percentage_investment"), "investmentType", "what a bot was given"),
         (with_fields(OKX_B, investmentType="percentage_position"), "investmentType", "is for exits"),
-        (with_fields(OKX_B, investmentType="margin"), "investmentType", "does not do"),
         (with_fields(OKX_B, investmentType=None), "investmentType", "is missing"),
         (with_fields(OKX_B, investmentType="pounds"), "investmentType", "must be one of"),
         (with_fields(OKX_B, marketPosition="long"), "marketPosition", "goes with the actions"),

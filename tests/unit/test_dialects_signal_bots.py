@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from relay.domain.signal import Action, Level, LevelKind, MarketSide, QtyUnit
@@ -178,9 +180,16 @@ def test_stops_that_are_off_are_left_out(message: Message) -> None:
     assert signal.take_profits == () and signal.stop_loss is None
 
 
-def test_the_lag_is_noted() -> None:
-    assert any("`max_lag` is not counted" in note for note in signal_of(STRATEGY).notes)
-    assert not any("maxLag" in note for note in signal_of(with_fields(OKX_B, maxLag=None)).notes)
+def test_the_lag_bounds_an_entrys_age() -> None:
+    assert signal_of(STRATEGY).max_age_s == 300
+    assert str(signal_of(with_fields(OKX_B, maxLag="0.5")).max_age_s) == "0.5"
+    assert signal_of(with_fields(OKX_B, maxLag=None)).max_age_s is None
+    assert signal_of(with_fields(OKX_B, maxLag="")).max_age_s is None
+
+
+def test_margin_is_money_that_the_leverage_multiplies() -> None:
+    signal = signal_of(with_fields(OKX_B, investmentType="margin", amount="50"))
+    assert (signal.qty, signal.qty_unit) == (Decimal(50), QtyUnit.MARGIN_QUOTE)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ https://docs.traderspost.io/docs/learn/platform-concepts/order-behavior and …/
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -266,10 +267,16 @@ def test_what_does_not_go_with_the_action_is_refused(action: str, fields: Messag
 
 
 @pytest.mark.parametrize("named", [None, FORMAT])
-def test_an_addition_is_recognised_and_said_not_to_be_done(named: str | None) -> None:
-    """`add` adds to whichever side is open, which no native action of this version means."""
-    error = refusal_of(message("TSLA", "add", price=700.00, quantity=5), named=named)
-    assert error.fields == {"action": ["asks for `add` as `action`, which this version does not do"]}
+def test_an_addition_is_recognised(named: str | None) -> None:
+    """`add` adds to whichever side is open, which no native action means."""
+    signal = signal_of(message("TSLA", "add", price=700.00, quantity=5), named=named)
+    assert (signal.action, signal.qty, signal.clears_resting) == (Action.ADD, Decimal(5), False)
+    assert signal_of(message("TSLA", "add", quantity=5, cancel=True), named=named).clears_first
+
+
+def test_an_entry_leaves_a_position_of_its_side_as_it_is() -> None:
+    assert signal_of(message("TSLA", "buy", quantity=5), named=FORMAT).stays_as_large
+    assert not signal_of(message("TSLA", "sell", sentiment="long", quantity=5), named=FORMAT).stays_as_large
 
 
 @pytest.mark.parametrize("fields", [{}, {"ticker": "SPY"}, {"action": "buy"}, {"ticker": "", "action": "buy"}])

@@ -78,7 +78,7 @@ def _act(message: Message) -> None:
         if action is not None:
             message.give("action", action, path)
         if cancels and action in ("buy", "sell"):
-            message.give("cancel_orders", True, "cancel_orders")
+            message.mean("clears_first", True, "cancel_orders")
     elif cancels:
         message.give("action", "cancel", "cancel_orders")
     else:

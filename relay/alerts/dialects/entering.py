@@ -50,9 +50,9 @@ def fill(
 
 
 def lag(message: Message, path: str) -> None:
-    """The age in seconds above which the service drops a signal."""
+    """The age in seconds above which the service drops a signal: here an entry only, and SIGNAL_MAX_AGE counts, too."""
     if not message.has(path) or message.is_blank(path):
         return
     seconds = message.number(path)
-    if seconds is not None and not message.prefer("max_age", message.raw(path), path):
-        message.note(f"`{path}` is not counted: an entry older than SIGNAL_MAX_AGE is not placed, an exit always is")
+    if seconds is not None:
+        message.mean("max_age_s", seconds, path)

@@ -11,7 +11,7 @@ from relay.alerts.draft import Draft
 from relay.alerts.number import number_text, read_number
 from relay.alerts.schema import KNOWN
 from relay.alerts.wording import EMPTY_HINT, SHOWN_LENGTH_MAX, joined, nearest, placeholder_in, shown
-from relay.domain.signal import Action, QtyUnit
+from relay.domain.signal import NATIVE_ACTIONS, NATIVE_UNITS
 
 _T = TypeVar("_T")
 _PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
@@ -20,7 +20,7 @@ _UNKNOWN_NAMED_MAX = 20
 _YES = frozenset({"true", "yes", "on", "1"})
 _NO = frozenset({"false", "no", "off", "0"})
 _EXACT = Context(prec=100)
-_WORDS = {"action": frozenset(map(str, Action)), "qty_unit": frozenset(map(str, QtyUnit))}
+_WORDS = {"action": frozenset(map(str, NATIVE_ACTIONS)), "qty_unit": frozenset(map(str, NATIVE_UNITS))}
 
 
 class Message:
@@ -156,12 +156,10 @@ class Message:
         self.native[native] = value
         self.names[native] = path
 
-    def prefer(self, native: str, value: object, path: str) -> bool:
-        """`give`, if there is such a native field; else the message means nearly the same without it."""
-        if native not in KNOWN:
-            return False
-        self.give(native, value, path)
-        return True
+    def mean(self, name: str, value: Any, path: str) -> None:
+        """A field of the Signal that no native field sets; where one sets it to nearly the same, this counts."""
+        self.internal[name] = value
+        self.names.setdefault(name, path)
 
     def refuse_unknown(self) -> None:
         """Fields that the service does not have, and fields that cannot be done here."""

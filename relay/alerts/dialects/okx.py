@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from relay.alerts.dialects.dialect import Dialect
 from relay.alerts.dialects.entering import enter, fill, lag
 from relay.alerts.dialects.message import Message
+from relay.domain.signal import QtyUnit
 
 _FILLS = {"buy": "buy", "sell": "sell"}
 _ENTRIES = {"enter_long": "long", "enter_short": "short"}
@@ -78,7 +79,10 @@ def _amount(message: Message, action: str) -> None:
             unit = "base"
         else:
             message.need("investmentType", "what the `amount` counts, such as `base` or `percentage_balance`")
-    if unit:
+    if unit == "margin_quote":
+        message.give("qty_unit", "quote", "investmentType")
+        message.mean("qty_unit", QtyUnit.MARGIN_QUOTE, "investmentType")
+    elif unit:
         message.give("qty_unit", unit, "investmentType")
     if unit == "position_pct" and action in _ENTRIES:
         message.refuse("investmentType", "`percentage_position` is for exits")

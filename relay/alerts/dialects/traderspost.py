@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from relay.alerts.dialects.dialect import Dialect
 from relay.alerts.dialects.message import Message
 from relay.alerts.schema import KNOWN
+from relay.domain.signal import Action
 
 _OPTION = "chooses an option contract, and perpetuals are traded here"
 _STOCKS = "is for stocks: a perpetual has no other hours"
@@ -73,9 +74,7 @@ def _act(message: Message, action: str) -> None:
         meant = f"close_{sentiment}"
     else:
         meant = side
-        message.prefer("pyramiding", False, "action")
-        if not message.has("quantity"):
-            message.prefer("qty_fallback", "1", "action")
+        message.mean("stays_as_large", True, "action")
     _cancel(message, action, meant)
 
 
@@ -90,8 +89,12 @@ def _cancel(message: Message, action: str, meant: str) -> None:
         return
     if cancels is False and meant not in ("add", "cancel"):
         message.refuse("cancel", f"cannot be `false` for {_worded(action)}: it first cancels what rests of the relay's")
-    if cancels and meant == "add":
-        message.give("cancel_orders", True, "cancel")
+    if meant == "add":
+        # Judged as an entry; on which side the position says.
+        message.give("action", "buy", "action")
+        message.mean("action", Action.ADD, "action")
+        message.mean("clears_first", bool(cancels), "cancel")
+        return
     message.give("action", meant, "action")
 
 

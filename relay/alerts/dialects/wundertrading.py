@@ -54,7 +54,7 @@ def _read(message: Message) -> None:
         return
     message.give("action", action, "code")
     if action in ("long", "short"):
-        message.prefer("pyramiding", False, "code")
+        message.mean("stays_as_large", True, "code")
     _amount(message, action, exchange)
     _order(message)
     _take_profits(message)

@@ -9,7 +9,7 @@ from flask import Blueprint, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from relay.alerts.authenticate import Credentials
-from relay.domain.signal import QtyUnit
+from relay.domain.signal import NATIVE_UNITS
 from relay.errors import AlertError, ExchangeAnswered, ExchangeUnreachable
 from relay.messages import FOR_STRATEGIES, SIZED, Kind, as_text, message
 from relay.pipeline.accept import Rejected
@@ -82,7 +82,7 @@ def _page(asked: dict[str, str], *, pasted: str | None = None, told: dict[str, A
         pasted=pasted,
         told=told,
         kinds=[each.value for each in Kind],
-        units=[each.value for each in QtyUnit],
+        units=[each.value for each in NATIVE_UNITS],
         strategies=sorted(current_parts().strategies),
         is_sized=Kind(asked["kind"]) in SIZED,
         is_for_strategy=Kind(asked["kind"]) in FOR_STRATEGIES,
