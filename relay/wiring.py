@@ -37,6 +37,7 @@ from relay.pipeline.run import Runner
 from relay.pipeline.strategy import Strategy
 from relay.pipeline.streams import Streams
 from relay.settings import Settings
+from relay.stream_watch import STREAMS_S, StreamWatch
 from relay.telemetry_sentry import CHECK_IN_S, Reporter, configure_sentry
 from relay.upkeep import Upkeep
 from relay.wiring_accounts import accounts_of, exchanges_of, markets_of, remember_identities, strategies_of
@@ -94,7 +95,9 @@ class Relay:
         """Begin to load, to warm up and to recover, in the background."""
         self._report()
         parts = self.parts
+        watch = StreamWatch(parts.announcer)
         parts.upkeep.add("what is known of the keys", KEYS_S, lambda: tell_of_keys(parts.exchanges, parts.announcer))
+        parts.upkeep.add("what is known of the streams", STREAMS_S, lambda: watch.look(parts.streams.state()))
         self.parts.notifier.start()
         if self.settings.environment.is_real_money:
             log.warning("MAINNET - real money")

@@ -59,6 +59,11 @@ class _Moment(Collector):
         yield _gauge("relay_lane_depth", "Signals in the lanes of this process.", {(): parts.engine.depth()})
         offsets = {(name,): exchange.clock_offset_ms for name, exchange in parts.exchanges.items()}
         yield _gauge("relay_clock_offset_ms", "How far the exchange's clock is ahead.", offsets, "account")
+        links = parts.streams.state()
+        live = {(name,): state.is_live for name, state in links.items()}
+        yield _gauge("relay_stream_live", "1: the account's stream tells what happens.", live, "account")
+        since = {(name,): state.since_s for name, state in links.items()}
+        yield _gauge("relay_stream_state_seconds", "For how long it is so.", since, "account")
         try:
             yield from self._of_journal()
         except JournalUnavailable:

@@ -62,6 +62,7 @@ def test_how_things_stand_is_measured_when_asked(own: RelayServer) -> None:
     assert _value(scraped, "relay_lane_depth") == 0
     assert _value(scraped, "relay_open_orders", account="default", status="accepted") == 1
     assert _value(scraped, "relay_signals", status="done") == 1
+    assert ("relay_stream_live", (("account", "default"),)) in scraped
     assert ("relay_clock_offset_ms", (("account", "default"),)) in scraped
 
 

@@ -1,0 +1,71 @@
+"""What is looked at now and then, and told once: a stream that is cut, a key that ends."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from relay.domain.notice import NoticeKind
+from relay.exchange.streams_link import LinkState
+from relay.key_watch import tell_of_keys
+from relay.pipeline.announce import Announcer
+from relay.stream_watch import CUT_S, StreamWatch
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def told() -> list[tuple[NoticeKind, str]]:
+    return []
+
+
+@pytest.fixture
+def announcer(told: list[tuple[NoticeKind, str]]) -> Announcer:
+    made = Announcer()
+    made.hear(lambda kind, text: told.append((kind, text)))
+    return made
+
+
+def _state(*, is_live: bool, since_s: float) -> LinkState:
+    return LinkState(is_live=is_live, since_s=since_s, generation=1, problem="" if is_live else "it is silent")
+
+
+def test_a_stream_that_stays_cut_is_told_once_and_so_is_its_return(
+    announcer: Announcer, told: list[tuple[NoticeKind, str]]
+) -> None:
+    watch = StreamWatch(announcer)
+    watch.look({"main": _state(is_live=False, since_s=CUT_S - 1), "other": _state(is_live=True, since_s=99)})
+    assert told == []
+    for since_s in (CUT_S, CUT_S + 10):
+        watch.look({"main": _state(is_live=False, since_s=since_s)})
+    watch.look({"main": _state(is_live=True, since_s=1)})
+    watch.look({"main": _state(is_live=True, since_s=11)})
+    assert [kind for kind, _ in told] == [NoticeKind.STREAM] * 2
+    assert "the stream of main is cut for 30 s (it is silent)" in told[0][1]
+    assert told[1][1] == "the stream of main is back"
+
+
+@pytest.mark.parametrize(
+    ("ends_in", "days_left", "said"),
+    [
+        (timedelta(days=7, hours=1), None, "the API key of main expires in 7 days"),
+        (timedelta(days=8, hours=1), None, None),
+        (None, 3, "the API key of main expires in 3 days"),
+        (timedelta(hours=-1), None, "the API key of main expires today or has expired"),
+        (None, None, None),
+    ],
+)
+def test_a_key_that_ends_within_a_week_is_told(
+    announcer: Announcer,
+    told: list[tuple[NoticeKind, str]],
+    ends_in: timedelta | None,
+    days_left: int | None,
+    said: str | None,
+) -> None:
+    key = SimpleNamespace(expires_at=NOW + ends_in if ends_in else None, days_left=days_left)
+    exchange: Any = SimpleNamespace(desk=SimpleNamespace(key=lambda: key), now_ms=lambda: int(NOW.timestamp() * 1000))
+    tell_of_keys({"main": exchange}, announcer)
+    assert [(kind, text[: len(said or "")]) for kind, text in told] == ([(NoticeKind.KEY, said)] if said else [])
