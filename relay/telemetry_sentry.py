@@ -29,7 +29,7 @@ _IN_TEXT: Final = re.compile(
 )
 """A secret in an alert that is quoted in a text: also one that is wrong, which no list of ours has."""
 _DEPTH_MAX: Final = 20
-_FLUSH_S: Final = 2.0
+_FLUSH_S: Final = 1.0
 CHECK_IN_S: Final = 60.0
 
 

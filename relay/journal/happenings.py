@@ -67,7 +67,9 @@ def read_happenings(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[H
     of_part = {(row.signal_id, row.account): row for row in parts}
     named = {client_id for row in rows if (client_id := _detail(row).get("client_order_id"))}
     of_order = {row.client_order_id: row for row in connection.execute(_orders(named))} if named else {}
-    return tuple(_happening(row, of_signal[row.signal_id], of_part, of_order) for row in rows)
+    # An alert that was withdrawn between two of these questions is gone with its events.
+    present = [row for row in rows if row.signal_id in of_signal]
+    return tuple(_happening(row, of_signal[row.signal_id], of_part, of_order) for row in present)
 
 
 def _orders(client_order_ids: set[str]) -> Any:
