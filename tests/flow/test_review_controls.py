@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -10,9 +12,18 @@ import pytest
 from relay.domain.instrument import Instrument
 from relay.exchange.client import POSITIONS, Exchange
 from tests.paper_server import PaperServer
-from tests.relay_server import DEADLINE_S, RelayServer
+from tests.relay_server import DEADLINE_S, RelayServer, running_relay
 
 BUY = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.01"}
+
+
+@pytest.fixture
+def asking(tmp_path: Path, paper: PaperServer) -> Iterator[RelayServer]:
+    """A relay of the test's own without streams: what it plans with, it asks for."""
+    paper.control.clear_faults()
+    paper.control.reset()
+    with running_relay(tmp_path, paper.url, BYBIT_STREAM_URL="off") as server:
+        yield server
 
 
 @pytest.mark.parametrize(
@@ -24,28 +35,30 @@ BUY = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.01"}
     ],
 )
 def test_a_close_whose_position_could_not_be_read_for_a_moment_is_done_all_the_same(
-    own: RelayServer, paper: PaperServer, refusal: dict[str, Any]
+    asking: RelayServer, paper: PaperServer, refusal: dict[str, Any]
 ) -> None:
-    own.done(BUY | {"id": "open"})
+    asking.done(BUY | {"id": "open"})
     paper.control.fault(POSITIONS, match={"symbol": "BTCUSDT"}, times=2, **refusal)
-    closed = own.done({"action": "close", "ticker": "BTCUSDT.P", "id": "close"})
+    closed = asking.done({"action": "close", "ticker": "BTCUSDT.P", "id": "close"})
     assert (closed["status"], [order["status"] for order in closed["orders"]]) == ("done", ["filled"])
-    assert own.api("positions")["positions"] == []
+    assert asking.api("positions")["positions"] == []
 
 
 def test_flatten_closes_what_an_entry_opens_that_was_on_its_way_before_the_halt(
-    own: RelayServer, paper: PaperServer
+    asking: RelayServer, paper: PaperServer
 ) -> None:
     paper.control.clear_calls()
     paper.control.fault(POSITIONS, "delay_before", ms=800, match={"symbol": "BTCUSDT"})
-    entry = own.post({"action": "long", "ticker": "BTCUSDT.P", "qty": "0.01", "id": "on its way"}).json()["signal_id"]
+    entry = asking.post({"action": "long", "ticker": "BTCUSDT.P", "qty": "0.01", "id": "on its way"}).json()[
+        "signal_id"
+    ]
     give_up_at = time.monotonic() + DEADLINE_S
     while not paper.control.calls(POSITIONS):
         assert time.monotonic() < give_up_at, "its position was never asked for"
-    told = own.api("flatten", "POST")
-    assert own.wait_for(entry)["status"] == "done", "it was planned before the halt"
-    assert [own.wait_for(each["signal_id"])["symbol"] for each in told["signals"]] == ["BTCUSDT"]
-    assert own.api("positions")["positions"] == []
+    told = asking.api("flatten", "POST")
+    assert asking.wait_for(entry)["status"] == "done", "it was planned before the halt"
+    assert [asking.wait_for(each["signal_id"])["symbol"] for each in told["signals"]] == ["BTCUSDT"]
+    assert asking.api("positions")["positions"] == []
 
 
 class _Fewer:
