@@ -20,12 +20,12 @@ from tests.faults.stage import event_names, open_at, position, running, taken_fo
 from tests.paper_server import PaperServer
 from tests.relay_process import WEBHOOK_SECRET, RelayProcess
 
-OUTAGE_S = 60.0 if FULL else 11.0
+OUTAGE_S = 60.0 if FULL else 12.0
 FRESH_S = 0.5
 """Before the end of the outage an entry comes that is young enough to be placed."""
 RESEND_S = 5.0
 """TradingView's own interval."""
-MAX_AGE_S = 4
+MAX_AGE_S = 8
 FROZEN_ON_S = 1.0
 """For how long it goes on hanging after the relay has given up the first request."""
 
