@@ -32,6 +32,10 @@ class Expected:
             return abs(self.size - position) > least
         return self.sign != _side_of(position, least)
 
+    def gap(self, position: Decimal) -> str:
+        """What the difference is, the same for as long as it lasts: the strategy's orders move both sides alike."""
+        return plain(position - self.size) if self.size is not None else f"{self} {(position > 0) - (position < 0)}"
+
     def __str__(self) -> str:
         if self.size is not None:
             return plain(self.size)

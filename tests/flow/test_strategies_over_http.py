@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
+from relay.domain.notice import NoticeKind
 from tests.relay_server import RelayServer
 
 FILL = {
@@ -44,3 +47,28 @@ def test_a_plan_says_how_a_foreign_alert_was_read_and_its_errors_name_the_sender
 
 def test_silence_is_listed_with_the_signals(own: RelayServer) -> None:
     assert own.api("signals")["silent"] == []
+
+
+def test_a_drift_is_noted_while_it_lasts_and_told_once_until_it_changes(own: RelayServer) -> None:
+    told: list[str] = []
+    own.relay.parts.announcer.hear(lambda kind, text: told.append(text) if kind is NoticeKind.DRIFT else None)
+    noted = []
+    # The strategy holds 0.02 more than the account, twice; then the account is right; then 0.03 more.
+    for number, (before, qty) in enumerate([("0.02", "0.01"), ("0.03", "0.01"), ("0", "-0.04"), ("0.03", "0.01")]):
+        after = Decimal(before) + Decimal(qty)
+        is_exit = qty.startswith("-")
+        signal = own.done(
+            {
+                "ticker": "ETHUSDT.P",
+                "action": "sell" if is_exit else "buy",
+                "qty": qty.lstrip("-"),
+                "market_position": "flat" if is_exit else "long",
+                "market_position_size": "0" if is_exit else str(after),
+                "prev_market_position": "long" if before != "0" or is_exit else "flat",
+                "prev_market_position_size": "0.04" if is_exit else before,
+                "time": f"2030-01-02T00:00:0{number}Z",
+            }
+        )
+        noted.append(any("the account is not where the strategy is" in note for note in signal["notes"]))
+    assert noted == [True, True, False, True]
+    assert [text.partition("(signal")[0][-14:] for text in told] == ["it holds 0.01 ", "it holds 0.01 "]

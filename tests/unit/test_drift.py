@@ -1,0 +1,91 @@
+"""Where the account should stand, what counts as a difference, and when one is mended."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from relay.domain.account import Drift, Mode
+from relay.domain.drift import Expected, expected_after, expected_before, may_heal, needs_healing
+from tests.builders import facts, linear, rules, signal
+
+FILL: dict[str, Any] = {
+    "qty": "1",
+    "market_position": "long",
+    "market_position_size": "3",
+    "prev_market_position": "long",
+    "prev_market_position_size": "2",
+}
+HEAL = rules(drift=Drift.HEAL)
+
+
+@pytest.mark.parametrize(
+    ("fields", "after", "before"),
+    [
+        (FILL, "3", "2"),
+        (FILL | {"market_position": "short"}, "-3", "2"),
+        (FILL | {"market_position": "flat"}, "0", "long"),
+        (FILL | {"prev_market_position": "flat"}, "3", "0"),
+        (FILL | {"qty": "100", "qty_unit": "quote"}, "long", "long"),
+        (FILL | {"market_position_size": None}, "long", "long"),
+    ],
+)
+def test_the_account_should_stand_where_the_strategy_does(fields: dict[str, Any], after: str, before: str) -> None:
+    asked, known = signal(**fields), facts(p=0)
+    assert str(expected_after(asked, rules(), known)) == after
+    assert str(expected_before(asked, rules(), known)) == before
+
+
+def test_an_account_takes_its_share_of_the_strategys_size() -> None:
+    assert str(expected_after(signal(**FILL), rules(size_scale_pct="50"), facts(p=0))) == "1.5"
+
+
+def test_an_alert_that_does_not_say_where_the_strategy_stands_expects_nothing() -> None:
+    for asked in (signal(qty="1"), signal("close"), signal(has_synthetic_position=True, **FILL)):
+        assert expected_after(asked, rules(), facts(p=0)) is None
+        assert expected_before(asked, rules(), facts(p=0)) is None
+
+
+@pytest.mark.parametrize(
+    ("expected", "position", "differs"),
+    [
+        (Expected(sign=1, size=Decimal(3)), "3", False),
+        (Expected(sign=1, size=Decimal(3)), "2.999", False),
+        (Expected(sign=1, size=Decimal(3)), "2.998", True),
+        (Expected(sign=1, size=Decimal(3)), "-3", True),
+        (Expected(sign=1, size=None), "7", False),
+        (Expected(sign=1, size=None), "-7", True),
+        (Expected(sign=0, size=None), "0.0005", False),
+        (Expected(sign=1, size=None), "0.0005", True),
+    ],
+)
+def test_what_rounding_leaves_is_no_difference(expected: Expected, position: str, differs: bool) -> None:
+    assert expected.differs(Decimal(position), linear()) is differs
+
+
+def test_a_drift_is_the_same_for_as_long_as_the_difference_is() -> None:
+    one, two = Expected(sign=1, size=Decimal(3)), Expected(sign=-1, size=Decimal(-1))
+    assert one.gap(Decimal(2)) == two.gap(Decimal(-2)) == "-1"
+    assert one.gap(Decimal(1)) != one.gap(Decimal(2))
+    side = Expected(sign=1, size=None)
+    assert side.gap(Decimal(-1)) == side.gap(Decimal(-9)) != side.gap(Decimal(0))
+
+
+def test_a_drift_is_mended_where_that_is_wished_and_certain() -> None:
+    asked = signal(**FILL)
+    assert needs_healing(asked, HEAL, facts(p="0.5")) is not None
+    assert needs_healing(asked, HEAL, facts(p="2")) is None
+    assert needs_healing(asked, rules(), facts(p="0.5")) is None
+    assert needs_healing(asked, HEAL, facts(p="0.5", has_resting=True)) is None
+    assert needs_healing(asked, HEAL, facts(p="0.5", is_overtaken=True)) is None
+    assert needs_healing(asked, HEAL, facts()) is None
+
+
+@pytest.mark.parametrize(
+    "fields", [{"action": "target"}, {"action": "long"}, {"reduce_only": True}, {"has_synthetic_position": True}]
+)
+def test_what_is_no_plain_fill_of_the_strategy_mends_nothing(fields: dict[str, Any]) -> None:
+    assert not may_heal(signal(**{**FILL, **fields}), HEAL)
+    assert not may_heal(signal(**FILL), rules(drift=Drift.HEAL, mode=Mode.POSITION))
