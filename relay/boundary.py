@@ -44,6 +44,12 @@ class Boundary(StrEnum):
     """What the signal came to is on disk; nobody was told."""
     LEVERAGE_SENT = "execute.leverage_sent"
     """The leverage may be set; the entry has not left."""
+    STOPS_SENT = "care.stops_sent"
+    """The position's levels may be set; nothing of that is on disk."""
+    GUARD_KEPT = "care.guard_kept"
+    RUNG_ADDED = "care.rung_added"
+    """A take profit's order is on disk; it has not been sent."""
+    AMEND_SENT = "care.amend_sent"
     CANCEL_SENT = "clear.cancel_sent"
     CANCEL_CONFIRMED = "clear.cancel_confirmed"
 

@@ -21,6 +21,8 @@ from relay.key_watch import KEYS_S, tell_of_keys
 from relay.notify import open_services
 from relay.pipeline.accept import Intake
 from relay.pipeline.announce import Announcer
+from relay.pipeline.care import Caretaker
+from relay.pipeline.care_lane import CareLanes
 from relay.pipeline.clear import Clearing
 from relay.pipeline.compare import compare_positions
 from relay.pipeline.controls import Controls
@@ -69,6 +71,7 @@ class Parts:
     controls: Controls
     follower: Follower
     streams: Streams
+    care: CareLanes
     upkeep: Upkeep
     heartbeats: Heartbeats
     notifier: Notifier
@@ -192,6 +195,7 @@ class Relay:
         parts.checkup.wait_for_first(_FIRST_CHECK_S)
         if not parts.runner.is_open:
             log.info("%d unfinished signals taken up", parts.runner.recover())
+            parts.care.take_up()
         parts.heartbeats.start()
         parts.follower.start()
         parts.upkeep.start()
@@ -242,14 +246,17 @@ def _assemble(
     announcer.hear(notifier.hear)
     heartbeats = Heartbeats(journal=journal, announcer=announcer, expected=expectations(strategies))
     gatherer = Gatherer(journal=journal)
+    caretaker = Caretaker(journal=journal)
     executor = Executor(
         journal=journal,
         gatherer=gatherer,
         clearing=Clearing(journal=journal),
+        caretaker=caretaker,
         announcer=announcer,
         drift=DriftWatch(journal=journal, announcer=announcer),
     )
     runner = Runner(journal=journal, engine=engine, executor=executor, accounts=accounts, strategies=strategies)
+    care = CareLanes(journal=journal, engine=engine, caretaker=caretaker, accounts=accounts, tell=executor.attention)
     intake = Intake(
         journal=journal,
         accounts=accounts,
@@ -258,7 +265,7 @@ def _assemble(
         heartbeats=heartbeats,
         strategies=strategies,
     )
-    follower = Follower(journal=journal, accounts=accounts)
+    follower = Follower(journal=journal, accounts=accounts, care=care)
     streamed = {name: each for name, each in exchanges.items() if isinstance(each, StreamedExchange)}
     return Parts(
         journal=journal,
@@ -274,6 +281,7 @@ def _assemble(
         controls=Controls(journal=journal, intake=intake, runner=runner, accounts=accounts, strategies=strategies),
         follower=follower,
         streams=Streams(streamed, journal=journal, wake=engine.wake, follower=follower),
+        care=care,
         upkeep=Upkeep(
             markets=[(market, exchanges[name]) for name, market in markets.items()],
             exchanges=exchanges,

@@ -41,7 +41,14 @@ def rounded(move: Move, facts: Facts, *, carried: Decimal) -> Move:
 
 def orders_of(move: Move, signal: Signal, facts: Facts, levels: Levels = _BARE) -> tuple[PlannedOrder, ...]:
     """The legs of a rounded move, in the order in which they are sent. What opens carries `levels`."""
-    return tuple(_with_stops(each, signal, facts, levels) for each in _legs(move, signal, facts))
+    return tuple(_with_stops(_expiring(each, signal), signal, facts, levels) for each in _legs(move, signal, facts))
+
+
+def _expiring(order: PlannedOrder, signal: Signal) -> PlannedOrder:
+    """What rests to open is cancelled by the relay when its time is over."""
+    if order.purpose is Purpose.EXIT or not order.rests:
+        return order
+    return replace(order, valid_for_s=signal.valid_for_s)
 
 
 def _legs(move: Move, signal: Signal, facts: Facts) -> tuple[PlannedOrder, ...]:

@@ -60,7 +60,7 @@ def standing_refusal(
         return Reason(code="SYMBOL_NOT_TRADING", message=f"{instrument.symbol} is not open for trading at the exchange")
     if signal.reduce_only:
         return Reason(code="ENTRY_WITHHELD", message="the alert says reduce_only, so nothing is opened")
-    return type_refusal(signal, rules) or _unsupported(signal, rules)
+    return type_refusal(signal, rules)
 
 
 def halt_reason(halted: str) -> Reason:
@@ -96,21 +96,6 @@ def _oldest(signal: Signal, rules: Rules) -> Decimal:
 
 def _seconds(span: timedelta) -> Decimal:
     return Decimal(span // timedelta(microseconds=1)) / 1_000_000
-
-
-def _unsupported(signal: Signal, rules: Rules) -> Reason | None:
-    """Asked for, understood, and not done by this version: said so instead of an order without it."""
-    profits = signal.take_profits
-    asked = {
-        "trailing_stop": signal.trailing_stop is not None or signal.trailing_start is not None,
-        "valid_for": signal.valid_for_s is not None,
-        "several take profits": len(profits) > 1,
-        "take profits with a `share` or `then`": any(t.share_pct != 100 or t.moves_stop_to_entry for t in profits),
-    }
-    missing = [name for name, is_asked in asked.items() if is_asked]
-    if not missing:
-        return None
-    return Reason(code="NOT_SUPPORTED", message=f"this version does not do {' and '.join(missing)} yet")
 
 
 def sized_refusal(entry: Entry, rules: Rules, instrument: Instrument) -> Reason | None:

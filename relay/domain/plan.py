@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from relay.domain.guard import Guard
 from relay.domain.instrument import Instrument
 from relay.domain.limit_facts import LimitFacts
 from relay.domain.order import PlannedOrder, Reason
@@ -106,4 +107,6 @@ class Plan:
     reason: Reason | None = None
     carry: Carry | None = None
     """What remains to be exited after this plan; None clears what was carried."""
+    guard: Guard | None = None
+    """What protects the position that the plan opens or, for the action `stops`, the one that is open."""
     inputs: dict[str, str] = field(default_factory=dict)

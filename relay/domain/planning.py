@@ -10,22 +10,23 @@ from relay.domain.account import Mode, Rules
 from relay.domain.crossing import crossing_note
 from relay.domain.drift import Expected, healing_needs, needs_healing
 from relay.domain.entry import entry_refusal
+from relay.domain.guard import guard_of
 from relay.domain.instrument import Instrument
 from relay.domain.intent import Intent, Move, Nothing, intent_of, only_exits
-from relay.domain.legs import orders_of, rounded
-from relay.domain.levels import levels_of
+from relay.domain.legs import entry_reference, orders_of, rounded
+from relay.domain.levels import levels_of, wrong_side
 from relay.domain.leverage import asked_leverage, with_leverage
 from relay.domain.limit_facts import LimitNeed, limit_needs
 from relay.domain.limits import standing_refusal
 from relay.domain.mode import as_target, mode_refusal
-from relay.domain.order import Reason
+from relay.domain.order import Reason, Side
 from relay.domain.plan import Carry, Facts, Need, Plan, PlanStatus
 from relay.domain.risk import order_price
 from relay.domain.rounding import floor_to, plain
 from relay.domain.signal import Action, QtyUnit, Signal
 from relay.domain.sizing import size_inputs, size_needs, size_of, sizes_of
 
-_ORDERS_NOTHING = (Action.CANCEL, Action.HEARTBEAT, Action.STOPS)
+_ORDERS_NOTHING = (Action.CANCEL, Action.HEARTBEAT)
 _FAR_FROM_MIN = 2
 """A notional of so many times the minimum at the last price heard of needs no fresh price to be sure."""
 _WIDE = Context(prec=100, rounding=ROUND_DOWN)
@@ -49,6 +50,8 @@ def needs(
     """
     if signal.action in _ORDERS_NOTHING:
         return frozenset()
+    if signal.action is Action.STOPS:
+        return frozenset({Need.POSITION})
     wanted = size_needs(signal, rules, instrument) | healing_needs(signal, rules, instrument)
     has_limits = rules.limits_entries
     opens = not only_exits(signal)
@@ -123,12 +126,12 @@ def plan(signal: Signal, rules: Rules, facts: Facts) -> Plan:
 
 
 def _plan(signal: Signal, rules: Rules, facts: Facts) -> Plan:
-    if signal.action is Action.STOPS:
-        return _denied(Reason(code="NOT_SUPPORTED", message="this version does not do `stops` yet"), facts.carry)
     if signal.action in _ORDERS_NOTHING:
         return Plan(status=PlanStatus.DONE, carry=facts.carry)
     if facts.position is not None and facts.position.is_hedge:
         return _denied(_hedge(facts.instrument), facts.carry)
+    if signal.action is Action.STOPS:
+        return _plan_stops(signal, facts)
     carry = facts.carry if facts.carry and _is_same_side(facts.carry.size, facts.size) else None
     if facts.is_overtaken and rules.mode is Mode.POSITION and signal.action is Action.TARGET:
         return Plan(status=PlanStatus.DONE, notes=("nothing is ordered: the later alert counts",), carry=carry)
@@ -154,6 +157,22 @@ def _of_intent(intent: Intent, signal: Signal, rules: Rules, facts: Facts, carry
     return _plan_move(intent, signal, rules, facts, carry)
 
 
+def _plan_stops(signal: Signal, facts: Facts) -> Plan:
+    """New levels for the position that is open; they count from its average entry. They pass like any exit."""
+    position, carry = facts.position, facts.carry
+    assert position is not None, "`stops` needs the position"
+    if position.size == 0:
+        message = f"`stops` sets levels on an open position, and none is open on {position.symbol}"
+        return _denied(Reason(code="POSITION_NONE", message=message), carry)
+    side, levels, entry = Side.towards(position.size), levels_of(signal, Rules()), position.avg_price
+    assert entry is not None, "an open position has an average entry"
+    tick = facts.instrument.tick_size
+    refused = wrong_side(levels, side=side, reference=entry, tick=tick, price=position.mark_price)
+    if refused is not None:
+        return _denied(refused, carry)
+    return Plan(status=PlanStatus.PLANNED, carry=carry, guard=guard_of(levels, side, reference=entry))
+
+
 def _plan_move(asked: Move, signal: Signal, rules: Rules, facts: Facts, carry: Carry | None) -> Plan:
     move = rounded(asked, facts, carried=carry.size if carry else Decimal(0))
     notes = (*asked.notes, *_pure_delta_note(signal, asked))
@@ -170,12 +189,12 @@ def _plan_move(asked: Move, signal: Signal, rules: Rules, facts: Facts, carry: C
     if refused:
         notes = (*notes, f"ENTRY_WITHHELD: {refused.message}")
         refused = Reason(code="ENTRY_WITHHELD", message=f"only the exit was sent: {refused.message}")
-    orders, leverage_notes = with_leverage(
-        orders_of(move, signal, facts, levels_of(signal, rules)), signal, rules, facts
-    )
+    levels = levels_of(signal, rules)
+    orders, leverage_notes = with_leverage(orders_of(move, signal, facts, levels), signal, rules, facts)
+    guard = guard_of(levels, move.side, reference=entry_reference(signal, facts)) if move.entry_qty > 0 else None
     notes = (*notes, *leverage_notes, *crossing_note(move, signal, facts))
     left = _still_carried(asked, move, carry)
-    return Plan(status=PlanStatus.PLANNED, orders=orders, notes=notes, reason=refused, carry=left)
+    return Plan(status=PlanStatus.PLANNED, orders=orders, notes=notes, reason=refused, carry=left, guard=guard)
 
 
 def _still_carried(asked: Move, move: Move, carry: Carry | None) -> Carry | None:

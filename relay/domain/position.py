@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus
+from relay.domain.rounding import plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +23,31 @@ class Position:
     leverage: Decimal | None = None
     take_profit: Decimal | None = None
     stop_loss: Decimal | None = None
+    trailing_stop: Decimal | None = None
+    """A distance in price."""
     is_hedge: bool = False
     """The symbol is in hedge mode, in which the relay orders nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopLevels:
+    """What is to become of a position's own levels: None leaves one as it is, zero takes it away."""
+
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    trailing_stop: Decimal | None = None
+    """A distance in price."""
+    trailing_start: Decimal | None = None
+    """Where the trailing stop begins; None: at once."""
+
+    @property
+    def is_empty(self) -> bool:
+        return self.stop_loss is None and self.take_profit is None and self.trailing_stop is None
+
+    def as_words(self) -> dict[str, str]:
+        """For the journal and for people: what is named."""
+        named = {name: getattr(self, name) for name in ("stop_loss", "take_profit", "trailing_stop", "trailing_start")}
+        return {name: plain(level) for name, level in named.items() if level is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

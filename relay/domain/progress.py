@@ -137,6 +137,8 @@ def _exit_of(planned: PlannedOrder, qty: Decimal, leg: int) -> PlannedOrder:
         fallback_qty=None,
         take_profit=None,
         stop_loss=None,
+        leverage=None,
+        valid_for_s=None,
         type=OrderType.MARKET,
         price=None,
         replaces_leg=planned.leg,

@@ -8,7 +8,7 @@ from typing import Any
 from relay.domain.instrument import Category, Instrument
 from relay.domain.order import PlannedOrder
 from relay.domain.outcome import Accepted, NotSent, Outcome, Stamp, Unknown
-from relay.domain.position import Fill, OrderReport, Position
+from relay.domain.position import Fill, OrderReport, Position, StopLevels
 from relay.domain.rounding import plain
 from relay.errors import ExchangeUnreachable
 from relay.exchange import wire
@@ -23,12 +23,14 @@ from relay.exchange.wire.numbers import Row
 
 CREATE = "/v5/order/create"
 CANCEL = "/v5/order/cancel"
+AMEND = "/v5/order/amend"
 REALTIME = "/v5/order/realtime"
 HISTORY = "/v5/order/history"
 EXECUTIONS = "/v5/execution/list"
 POSITIONS = "/v5/position/list"
 CLOSED_PNL = "/v5/position/closed-pnl"
 LEVERAGE = "/v5/position/set-leverage"
+STOPS = "/v5/position/trading-stop"
 TICKERS = "/v5/market/tickers"
 INSTRUMENTS = "/v5/market/instruments-info"
 WALLET = "/v5/account/wallet-balance"
@@ -138,6 +140,18 @@ class Exchange:
         }
         return self._change(self._session.set_leverage, LEVERAGE, params, self.stamp(), is_exit=False)
 
+    def set_stops(self, *, category: Category, symbol: str, levels: StopLevels) -> Outcome:
+        """Set levels of the open position as a whole. A `Rejected` of `UNCHANGED` means that they were so before."""
+        params = wire.stops_params(category, symbol, levels)
+        # It goes in front of entries: a position waits for its protection.
+        return self._change(self._session.set_trading_stop, STOPS, params, self.stamp(), is_exit=True)
+
+    def amend(self, *, category: Category, symbol: str, client_order_id: str, qty: Decimal, price: Decimal) -> Outcome:
+        """Change a resting limit order. `qty`: with what is filled of it. Source: docs/v5/order/amend-order.mdx."""
+        params: dict[str, object] = {"category": category.value, "symbol": symbol, "orderLinkId": client_order_id}
+        params |= {"qty": plain(qty), "price": plain(price)}
+        return self._change(self._session.amend_order, AMEND, params, self.stamp(), is_exit=True)
+
     def _change(self, ask: Ask, endpoint: str, params: dict[str, object], stamp: Stamp, *, is_exit: bool) -> Outcome:
         left_ms = stamp.timestamp_ms + stamp.recv_window_ms - self._clock.now_ms()
         if left_ms <= 0:
@@ -149,7 +163,7 @@ class Exchange:
             )
         if not isinstance(came_to, Answer):
             return came_to
-        if endpoint == LEVERAGE:
+        if endpoint in (LEVERAGE, STOPS):
             return Accepted(venue_order_id="")
         order_id = came_to.result.get("orderId")
         if not isinstance(order_id, str) or not order_id:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Row, bindparam, delete, insert, select, update
 
+from relay.domain.guard import Guard
 from relay.domain.instrument import Category
-from relay.domain.order import Reason
+from relay.domain.order import Purpose, Reason
 from relay.domain.outcome import Stamp
 from relay.domain.plan import Carry, Plan, PlanStatus
 from relay.domain.status import SignalStatus
-from relay.journal import beliefs
+from relay.journal import beliefs, guards
 from relay.journal.coding import planned_to_json, reason_columns
 from relay.journal.reports import ReportWrites
 from relay.journal.summary import Ended, summary
@@ -85,6 +87,8 @@ class Batch(ReportWrites):
             first_attempt=first_attempt,
             now_ms=now_ms,
         )
+        if plan.guard is not None:
+            self._guard_for(signal_id, account, generation, replace(plan.guard, entries=_entries(plan, ids)), now_ms)
         if plan.status in (PlanStatus.PLANNED, PlanStatus.DONE):
             self._carry_for(signal_id, account, plan.carry)
         return ids
@@ -117,6 +121,10 @@ class Batch(ReportWrites):
         ended = [_ended(each) for each in parts.values() if each.account != account]
         ended.append(Ended(account=account, status=status, reason=reason))
         return self._finish_signal(signal_id, ended, notes, now_ms)
+
+    def keep_guard(self, seq: int, guard: Guard, *, now_ms: int) -> None:
+        """How a guard stands now."""
+        guards.keep_guard(self.connection, seq, guard, now_ms=now_ms)
 
     def resolve(self, signal_id: str, category: Category, symbol: str) -> None:
         """Name the signal's instrument, on every account."""
@@ -157,6 +165,20 @@ class Batch(ReportWrites):
         status: SignalStatus = self.connection.execute(_SIGNAL, {"of_signal": signal_id}).one().status
         return status
 
+    def _guard_for(self, signal_id: str, account: str, generation: int, guard: Guard, now_ms: int) -> None:
+        of_assignment = {"of_signal": signal_id, "of_account": account}
+        lane = self.connection.execute(select(assignments).where(_this_assignment), of_assignment).one()
+        guards.add_guard(
+            self.connection,
+            signal_id=signal_id,
+            account=account,
+            generation=generation,
+            category=lane.category,
+            symbol=lane.symbol,
+            guard=guard,
+            now_ms=now_ms,
+        )
+
     def _carry_for(self, signal_id: str, account: str, carry: Carry | None) -> None:
         of_assignment = {"of_signal": signal_id, "of_account": account}
         lane = self.connection.execute(select(assignments).where(_this_assignment), of_assignment).one()
@@ -167,6 +189,12 @@ class Batch(ReportWrites):
         if carry is not None and carry.size:
             row = {"account": account, "category": lane.category, "symbol": lane.symbol, "size": carry.size}
             self.connection.execute(insert(carries), row)
+
+
+def _entries(plan: Plan, ids: tuple[str, ...]) -> tuple[str, ...]:
+    """The orders that open what the plan's guard protects."""
+    pairs = zip(plan.orders, ids, strict=True)
+    return tuple(each_id for order, each_id in pairs if order.purpose is not Purpose.EXIT)
 
 
 def _ended(row: Row[Any]) -> Ended:

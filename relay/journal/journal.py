@@ -17,6 +17,7 @@ from relay.domain.status import SignalStatus
 from relay.journal import beliefs, following, queries, rejection, retrying
 from relay.journal.admission import Admitting, remove_signal, undo_reopening
 from relay.journal.execution import Batch
+from relay.journal.guards import GuardReads
 from relay.journal.queries import SignalFilter
 from relay.journal.records import (
     Admission,
@@ -49,7 +50,7 @@ def _alone(operation: Callable[Concatenate[Batch, P], T]) -> Callable[Concatenat
     return call
 
 
-class Journal:
+class Journal(GuardReads):
     """All methods may be called from any thread, and return once what they wrote is durable.
 
     JournalUnavailable: nothing was written. `now_ms`: the relay's clock, Unix milliseconds.
@@ -168,6 +169,7 @@ class Journal:
     event = _alone(Batch.event)
     add_notes = _alone(Batch.add_notes)
     observe = _alone(Batch.observe)
+    keep_guard = _alone(Batch.keep_guard)
     set_switch = _alone(Batch.set_switch)
 
     def hand_over(

@@ -31,7 +31,7 @@ from relay.journal.records import AttemptOutcome
 metadata = MetaData()
 
 
-def _one_of(column: Column[StrEnum], values: tuple[StrEnum, ...]) -> ColumnElement[bool]:
+def one_of(column: Column[StrEnum], values: tuple[StrEnum, ...]) -> ColumnElement[bool]:
     """With the values spelled out: a partial index serves only a query that repeats its very condition."""
     return column.in_([literal_column(f"'{value.value}'", column.type) for value in values])
 
@@ -99,7 +99,7 @@ assignments = Table(
     Column("epoch", BigInteger),
     Column("lease_until", UnixMs),
 )
-IS_UNFINISHED = _one_of(assignments.c.status, (SignalStatus.ACCEPTED, SignalStatus.EXECUTING))
+IS_UNFINISHED = one_of(assignments.c.status, (SignalStatus.ACCEPTED, SignalStatus.EXECUTING))
 Index("ix_assignments_unfinished", assignments.c.seq, sqlite_where=IS_UNFINISHED, postgresql_where=IS_UNFINISHED)
 
 plans = Table(
@@ -149,7 +149,7 @@ orders = Table(
     ForeignKeyConstraint(["signal_id", "account"], ["assignments.signal_id", "assignments.account"]),
 )
 OPEN_STATUSES = (OrderStatus.SUBMITTED, OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED)
-IS_OPEN = _one_of(orders.c.status, OPEN_STATUSES)
+IS_OPEN = one_of(orders.c.status, OPEN_STATUSES)
 Index(
     "ix_orders_open",
     orders.c.account,

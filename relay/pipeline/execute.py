@@ -21,13 +21,15 @@ from relay.journal.journal import Journal
 from relay.measures import Stage, timed, took
 from relay.pipeline.advance import Advancer
 from relay.pipeline.announce import Announcer
+from relay.pipeline.care import Caretaker
+from relay.pipeline.caring import Cared, Caring
 from relay.pipeline.clear import Clearing
 from relay.pipeline.clock import Now, to_ms, utc_now
 from relay.pipeline.compare import changed_outside
 from relay.pipeline.drift import DriftWatch
 from relay.pipeline.foreign import foreign_notes
 from relay.pipeline.gather import Gathered, Gatherer, NotGathered
-from relay.pipeline.work import Work
+from relay.pipeline.work import Work, kept_signal
 
 _NOW = 0.0
 
@@ -41,6 +43,7 @@ class Executor:
         journal: Journal,
         gatherer: Gatherer,
         clearing: Clearing,
+        caretaker: Caretaker,
         announcer: Announcer,
         drift: DriftWatch,
         now: Now = utc_now,
@@ -49,6 +52,7 @@ class Executor:
         self._gatherer = gatherer
         self._clearing = clearing
         self._announcer = announcer
+        self._caretaker = caretaker
         self._advancer = Advancer(journal=journal, now=now)
         self._drift = drift
         self._now = now
@@ -66,8 +70,7 @@ class Executor:
             case DenyRest(reason=reason):
                 return self._deny_rest(work, reason)
             case Finish() as finish:
-                self._finish(work, finish)
-                return None
+                return self._care(work, finish)
 
     def _clear(self, work: Work) -> float | None:
         waits = self._clearing.step(work, now_ms=self._now_ms())
@@ -99,8 +102,8 @@ class Executor:
 
     def _send_first(self, work: Work, gathered: Gathered) -> float:
         """The plan and the attempt become durable together: one commit before the first order leaves."""
-        first = next(iter(work.orders.values()))
-        if first.planned.leverage is not None:
+        first = next(iter(work.orders.values()), None)
+        if first is None or first.planned.leverage is not None:
             self._record(work, gathered.plan, None)
             return _NOW
         stamp = work.account.exchange.stamp()
@@ -147,6 +150,30 @@ class Executor:
             work.account.name, seen.position.category, seen.position.symbol, size, at_ms=seen.asked_at_ms
         )
         return () if before is None or seen.has_resting else (changed_outside(before, size),)
+
+    def _care(self, work: Work, finish: Finish) -> float | None:
+        """Before the signal is finished: what is open is protected as it asks for, and no more than what is open."""
+        signal, account = work.signal, work.account
+        if work.caring is None:
+            assert signal.category is not None and signal.symbol is not None
+            work.caring = Caring(account=account, category=signal.category, symbol=signal.symbol)
+        came_to = self._caretaker.step(work.caring, now_ms=self._now_ms())
+        if not isinstance(came_to, Cared):
+            return came_to
+        if came_to.reason is not None and came_to.signal_id == signal.id:
+            status = SignalStatus.FAILED if came_to.is_refused else SignalStatus.ATTENTION
+            finish = Finish(status=status, reason=came_to.reason, notes=finish.notes)
+        elif came_to.reason is not None and came_to.signal_id is not None:
+            self.attention(came_to.signal_id, account.name, came_to.reason)
+        self._finish(work, finish)
+        return None
+
+    def attention(self, signal_id: str, account: str, reason: Reason) -> None:
+        """A person must look at what a signal that was finished has left open."""
+        assignment = self._journal.assignment(signal_id, account)
+        if assignment is not None:
+            finish = Finish(status=SignalStatus.ATTENTION, reason=reason)
+            self.end(kept_signal(assignment.signal), account, finish)
 
     def _advance(self, work: Work, order: OrderState) -> float | None:
         came_to = self._advancer.step(work.account, order, held_back=self._held_back(work, order))

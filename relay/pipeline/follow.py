@@ -12,6 +12,7 @@ from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailab
 from relay.journal.journal import Journal
 from relay.journal.records import OrderRecord
 from relay.pipeline.ask import report_of
+from relay.pipeline.care_lane import CareLanes
 from relay.pipeline.clock import Now, to_ms, utc_now
 from relay.pipeline.ports import Account
 
@@ -28,10 +29,18 @@ class Follower:
     """One thread that asks for each resting order in turn. A lost report is only a late one."""
 
     def __init__(
-        self, *, journal: Journal, accounts: Mapping[str, Account], every_s: float = _EVERY_S, now: Now = utc_now
+        self,
+        *,
+        journal: Journal,
+        accounts: Mapping[str, Account],
+        care: CareLanes | None = None,
+        every_s: float = _EVERY_S,
+        now: Now = utc_now,
     ) -> None:
+        """`care`: looked at in each round, once the orders are known."""
         self._journal = journal
         self._accounts = accounts
+        self._care = care
         self._every_s = every_s
         self._now = now
         self._asked: dict[str, int] = {}
@@ -56,12 +65,16 @@ class Follower:
     def _run(self) -> None:
         asked_at = time.monotonic()
         while not self._stop.wait(self._every_s):
-            if time.monotonic() - asked_at < self._pause_s() and not self._is_woken.is_set():
-                continue
-            self._is_woken.clear()
-            asked_at = time.monotonic()
+            is_due = time.monotonic() - asked_at >= self._pause_s() or self._is_woken.is_set()
+            if is_due:
+                self._is_woken.clear()
+                asked_at = time.monotonic()
             try:
-                self.round()
+                if is_due:
+                    self.round()
+                # What the streams told is in the journal already, and care goes by it.
+                elif self._care is not None:
+                    self._care.round()
             except (JournalUnavailable, ExchangeUnreachable) as error:
                 log.warning("resting orders could not be followed just now: %s", error)
             except Exception:
@@ -81,7 +94,10 @@ class Follower:
         resting = {each.state.client_order_id: each for each in self._journal.open_orders() if self._is_ours(each)}
         self._asked = {each: self._asked.get(each, 0) for each in resting}
         turn = sorted(resting, key=lambda each: self._asked[each])[:_PER_ROUND]
-        return sum(1 for each in turn if self._turn_of(resting[each]))
+        changed = sum(1 for each in turn if self._turn_of(resting[each]))
+        if self._care is not None and not self._stop.is_set():
+            self._care.round()
+        return changed
 
     def _is_ours(self, record: OrderRecord) -> bool:
         """What rests, and what a lane has given up: a report that comes late is still a report.

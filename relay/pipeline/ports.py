@@ -9,7 +9,7 @@ from typing import Protocol
 from relay.domain.instrument import Category, Instrument
 from relay.domain.order import PlannedOrder
 from relay.domain.outcome import Outcome, Stamp
-from relay.domain.position import Fill, OrderReport, Position
+from relay.domain.position import Fill, OrderReport, Position, StopLevels
 from relay.domain.reconciliation import Bounds
 from relay.domain.symbol import SymbolBook
 from relay.exchange.awaited import Heard
@@ -31,6 +31,12 @@ class ExchangePort(Protocol):
     def cancel(self, *, category: Category, symbol: str, client_order_id: str, is_exit: bool = False) -> Outcome: ...
 
     def set_leverage(self, *, category: Category, symbol: str, leverage: Decimal) -> Outcome: ...
+
+    def set_stops(self, *, category: Category, symbol: str, levels: StopLevels) -> Outcome: ...
+
+    def amend(
+        self, *, category: Category, symbol: str, client_order_id: str, qty: Decimal, price: Decimal
+    ) -> Outcome: ...
 
     def look_up(self, *, category: Category, symbol: str, client_order_id: str) -> OrderReport | None: ...
 

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from relay.alerts.signal import signal_from_kept
 from relay.domain.instrument import Category, Instrument
 from relay.domain.order import Reason
 from relay.domain.progress import Finish
@@ -16,12 +15,12 @@ from relay.domain.symbol import SymbolUnknown
 from relay.engine.engine import Engine, Lane
 from relay.errors import JournalUnavailable
 from relay.journal.journal import Journal
-from relay.journal.records import Admission, Assignment, New, Reopened, SignalRecord
-from relay.pipeline.clock import from_ms, to_ms, utc_now
+from relay.journal.records import Admission, Assignment, New, Reopened
+from relay.pipeline.clock import to_ms, utc_now
 from relay.pipeline.execute import Executor
 from relay.pipeline.ports import Account
 from relay.pipeline.strategy import Strategy, rules_of
-from relay.pipeline.work import Work, resumed
+from relay.pipeline.work import Work, kept_signal, resumed
 from relay.trace import about
 
 log = logging.getLogger(__name__)
@@ -101,7 +100,7 @@ class Runner:
         if account is None:
             log.error("%s waits for account %s, which is not configured", assignment.signal.id, assignment.account)
         elif not assignment.status.is_finished:
-            signal = _kept_signal(assignment.signal)
+            signal = kept_signal(assignment.signal)
             rules = rules_of(self._strategies, signal.strategy, account.name)
             self._submit(resumed(signal, account, rules, assignment))
 
@@ -123,13 +122,6 @@ def _find(signal: Signal, account: Account) -> Instrument | SymbolUnknown:
     book = account.market.book
     assert book is not None, "nothing is executed before the instruments are loaded"
     return book.resolve(signal.ticker or "", signal.exchange)
-
-
-def _kept_signal(record: SignalRecord) -> Signal:
-    """The signal as it was accepted, rebuilt from what was kept of its alert."""
-    received_at = from_ms(record.received_at_ms)
-    signal = signal_from_kept(record.alert, id=record.id, strategy=record.strategy or "", received_at=received_at)
-    return replace(signal, category=record.category, symbol=record.symbol)
 
 
 def _internal_error(why: str) -> Reason:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from relay.alerts.signal import signal_from_kept
 from relay.domain.account import Rules
 from relay.domain.drift import Expected
+from relay.domain.guard import FIRST_RUNG_LEG
 from relay.domain.mode import in_mode
 from relay.domain.order import PlannedOrder, Reason, client_order_id
 from relay.domain.order_type import with_default_type
@@ -13,23 +15,11 @@ from relay.domain.plan import Plan
 from relay.domain.position import Position
 from relay.domain.reconciliation import OrderState
 from relay.domain.signal import Signal
-from relay.journal.records import Assignment
+from relay.journal.records import Assignment, SignalRecord
+from relay.pipeline.caring import Caring
+from relay.pipeline.clock import from_ms
 from relay.pipeline.ports import Account
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resting:
-    """A resting order that is being cancelled."""
-
-    order: OrderState
-    begun_at_ms: int | None = None
-    """When it was cancelled first, by the relay's clock; None: not yet."""
-    is_answered: bool = False
-    """The exchange has answered the last cancel; else it may never have had it."""
-    is_due: bool = True
-    """To be cancelled (again) next; else to be looked up."""
-    looks: int = 0
-    """Since the last cancel."""
+from relay.pipeline.resting import Resting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +49,8 @@ class Work:
     seen: Seen | None = None
     expected: Expected | None = None
     """Where the account should stand once the signal is done, as far as the strategy says."""
+    caring: Caring | None = None
+    """The care of what is open, once the orders are done."""
     troubles: int = 0
     """How often in a row the exchange did not answer while the facts were gathered."""
     troubled_since_ms: int = 0
@@ -84,7 +76,9 @@ class Work:
 def resumed(signal: Signal, account: Account, rules: Rules, assignment: Assignment) -> Work:
     """The work as the journal has it, after a restart or a step that failed."""
     now_ms = account.exchange.now_ms()
-    states = [replace(record.state, taken_up_at_ms=now_ms) for record in assignment.orders]
+    # The take profits that rest are the guard's affair.
+    own = [record.state for record in assignment.orders if record.state.planned.leg < FIRST_RUNG_LEG]
+    states = [replace(state, taken_up_at_ms=now_ms) for state in own]
     return Work(
         signal=signal,
         account=account,
@@ -94,3 +88,10 @@ def resumed(signal: Signal, account: Account, rules: Rules, assignment: Assignme
         plan_reason=assignment.plan.reason if assignment.plan else None,
         orders={state.client_order_id: state for state in states},
     )
+
+
+def kept_signal(record: SignalRecord) -> Signal:
+    """The signal as it was accepted, rebuilt from what was kept of its alert."""
+    received_at = from_ms(record.received_at_ms)
+    signal = signal_from_kept(record.alert, id=record.id, strategy=record.strategy or "", received_at=received_at)
+    return replace(signal, category=record.category, symbol=record.symbol)

@@ -43,6 +43,8 @@ class Scenario:
     status: str = "done"
     orders: int = 1
     """How many of the alert's orders are at the exchange in the end."""
+    resting: int = 0
+    """How many orders still rest then."""
     positions: Mapping[str, Decimal] = field(default_factory=dict)
 
 
@@ -50,10 +52,11 @@ def lose_a_request(control: Control) -> None:
     control.fault("/v5/order/create", "drop_request")
 
 
-def market(action: str, ticker: str, qty: str, **more: str) -> Alert:
+def market(action: str, ticker: str, qty: str, **more: object) -> Alert:
     return {"action": action, "ticker": ticker, "qty": qty, **more}
 
 
+LADDER = [{"at": "1%", "share": 50, "then": "breakeven"}, {"at": "2%", "share": 50}]
 LOST = PLANNED - {B.FINISHED} | {B.SENT, B.OUTCOME_KEPT, B.LOOKED_UP, B.ABSENCE_KEPT, B.FINISHED}
 SCENARIOS = (
     Scenario(
@@ -130,6 +133,28 @@ SCENARIOS = (
         alert=market("buy", "BNBUSDT.P", "1", leverage="7", stop_loss="10%"),
         passes=ORDERED | {B.SUBMITTED, B.LEVERAGE_SENT},
         positions={"BNBUSDT": Decimal(1)},
+    ),
+    Scenario(
+        name="a ladder with a trailing stop",
+        alert=market("buy", "LINKUSDT.P", "4", stop_loss="10%", trailing_stop="5%", take_profit=LADDER),
+        passes=ORDERED | {B.SUBMITTED, B.GUARD_KEPT, B.STOPS_SENT, B.RUNG_ADDED},
+        orders=3,
+        resting=2,
+        positions={"LINKUSDT": Decimal(4)},
+    ),
+    Scenario(
+        name="a ladder that grows with its position",
+        before=(market("buy", "AVAXUSDT.P", "4", take_profit=LADDER),),
+        alert=market("buy", "AVAXUSDT.P", "4"),
+        passes=ORDERED | {B.AMEND_SENT},
+        resting=2,
+        positions={"AVAXUSDT": Decimal(8)},
+    ),
+    Scenario(
+        name="a close with a ladder",
+        before=(market("buy", "UNIUSDT.P", "4", take_profit=LADDER),),
+        alert={"action": "close", "ticker": "UNIUSDT.P"},
+        passes=ORDERED | {B.CANCEL_SENT, B.CANCEL_CONFIRMED, B.GUARD_KEPT},
     ),
     Scenario(
         name="nothing to close",
@@ -220,7 +245,7 @@ def check(relay: RelayProcess, paper: PaperServer, scenario: Scenario) -> None:
     taken = audit.at_exchange(paper)
     assert audit.differences(taken, signals) == []
     assert len([each for each in taken if each.client_order_id.startswith(signal["id"])]) == scenario.orders
-    assert not any(each.is_open for each in taken)
+    assert len([each for each in taken if each.is_open]) == scenario.resting
     assert audit.positions(paper) == scenario.positions
 
 

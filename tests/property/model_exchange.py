@@ -11,7 +11,7 @@ from decimal import Decimal
 from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, PlannedOrder, Purpose
 from relay.domain.outcome import Accepted, NotSent, Outcome, Refusal, Rejected, Stamp, Unknown
-from relay.domain.position import Fill, OrderReport, Position
+from relay.domain.position import Fill, OrderReport, Position, StopLevels
 from relay.domain.rounding import floor_to
 from relay.errors import ExchangeUnreachable
 from relay.exchange.wire import ClosedPnl, OpenOrder
@@ -108,6 +108,12 @@ class ModelExchange:
 
     def set_leverage(self, *, category: Category, symbol: str, leverage: Decimal) -> Outcome:
         return self._request(self._fault(), self.stamp(), lambda: Accepted(venue_order_id=""))
+
+    def set_stops(self, *, category: Category, symbol: str, levels: StopLevels) -> Outcome:
+        return self._request(self._fault(), self.stamp(), lambda: Accepted(venue_order_id=""))
+
+    def amend(self, *, category: Category, symbol: str, client_order_id: str, qty: Decimal, price: Decimal) -> Outcome:
+        raise AssertionError("nothing of the model's is amended")
 
     def look_up(self, *, category: Category, symbol: str, client_order_id: str) -> OrderReport | None:
         self._ask()

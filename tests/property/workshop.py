@@ -21,6 +21,7 @@ from relay.engine.engine import Item, Lane
 from relay.journal import Journal
 from relay.pipeline.accept import Intake, Receipt
 from relay.pipeline.announce import Announcer
+from relay.pipeline.care import Caretaker
 from relay.pipeline.clear import Clearing
 from relay.pipeline.controls import Controls
 from relay.pipeline.drift import DriftWatch
@@ -146,6 +147,7 @@ class Workshop:
             journal=journal,
             gatherer=Gatherer(journal=journal),
             clearing=Clearing(journal=journal),
+            caretaker=Caretaker(journal=journal, now=self.clock.now),
             announcer=self.announcer,
             drift=DriftWatch(journal=journal, announcer=self.announcer),
             now=self.clock.now,

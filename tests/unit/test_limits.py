@@ -12,7 +12,7 @@ from relay.domain.instrument import Instrument
 from relay.domain.order import Reason
 from relay.domain.plan import Plan, PlanStatus
 from relay.domain.planning import plan
-from relay.domain.signal import Level, LevelKind, TakeProfit
+from relay.domain.signal import Level, LevelKind
 from tests.builders import NOW, facts, inverse, level, linear, profit, rules, signal, usdc
 
 OLD = {"received_at": NOW - timedelta(seconds=61)}
@@ -66,28 +66,9 @@ def test_a_symbol_that_is_not_trading_is_refused() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("asked", "named"),
-    [
-        ({"trailing_stop": level(100, LevelKind.DISTANCE)}, "trailing_stop"),
-        ({"valid_for_s": 60}, "valid_for"),
-        ({"take_profits": (profit(60000), profit(70000))}, "several take profits"),
-        ({"take_profits": (TakeProfit(at=level(60000), moves_stop_to_entry=True),)}, "take profits"),
-        ({"take_profits": (TakeProfit(at=level(60000), share_pct=Decimal(50)),)}, "take profits"),
-    ],
-)
-def test_what_this_version_does_not_do_is_refused_by_name(asked: dict[str, Any], named: str) -> None:
-    reason = _reason(plan(signal("buy", qty=1, **asked), rules(), facts(p=0)))
-    assert reason.code == "NOT_SUPPORTED" and named in reason.message
-
-
 def test_a_default_level_gives_way_to_the_alerts_own() -> None:
     made = plan(signal("buy", qty=1, stop_loss=level(40000)), rules(default_stop_loss=PERCENT), facts(p=0))
     assert [each.stop_loss for each in made.orders] == [Decimal(40000)]
-
-
-def test_stops_are_refused_by_name() -> None:
-    assert _reason(plan(signal("stops", stop_loss=level(1)), rules(), facts(p=1))).code == "NOT_SUPPORTED"
 
 
 # The exchange's own minima

@@ -12,7 +12,7 @@ from relay.exchange.wire.account import (
     stopped_at_ms_from,
     wallet_from,
 )
-from relay.exchange.wire.orders import OpenOrder, create_params, fill_from, open_order_from, report_from
+from relay.exchange.wire.orders import OpenOrder, create_params, fill_from, open_order_from, report_from, stops_params
 from relay.exchange.wire.refusals import is_uncertain, refusal_of
 
 __all__ = [
@@ -32,5 +32,6 @@ __all__ = [
     "report_from",
     "settle_coin_of",
     "stopped_at_ms_from",
+    "stops_params",
     "wallet_from",
 ]

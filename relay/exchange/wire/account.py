@@ -74,6 +74,7 @@ def position_from(rows: Sequence[Row], *, category: Category, symbol: str) -> Po
         leverage=number_but_zero(shown, "leverage"),
         take_profit=number_but_zero(shown, "takeProfit"),
         stop_loss=number_but_zero(shown, "stopLoss"),
+        trailing_stop=number_but_zero(shown, "trailingStop"),
         is_hedge=any(row["positionIdx"] != _ONE_WAY for row in rows),
     )
 

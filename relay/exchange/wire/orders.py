@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, OrderType, PlannedOrder, Side, TriggerBy
-from relay.domain.position import Fill, OrderReport
+from relay.domain.position import Fill, OrderReport, StopLevels
 from relay.domain.rounding import plain
 from relay.exchange.wire.account import settle_coin_of
 from relay.exchange.wire.numbers import Row, number_but_zero, number_or_zero
@@ -107,6 +108,18 @@ def _stop_params(order: PlannedOrder) -> dict[str, object]:
     if order.stop_loss is not None:
         stops["stopLoss"] = plain(order.stop_loss)
     return {**stops, "tpslMode": "Full"} if stops else {}
+
+
+def stops_params(category: Category, symbol: str, levels: StopLevels) -> dict[str, object]:
+    """The body of `POST /v5/position/trading-stop`. Source: docs/v5/position/trading-stop.mdx."""
+    spelled = {
+        "stopLoss": levels.stop_loss,
+        "takeProfit": levels.take_profit,
+        "trailingStop": levels.trailing_stop,
+        "activePrice": levels.trailing_start,
+    }
+    named = {name: plain(level) for name, level in spelled.items() if level is not None}
+    return {"category": category.value, "symbol": symbol, "tpslMode": "Full", "positionIdx": 0, **named}
 
 
 def _slippage_params(order: PlannedOrder) -> dict[str, object]:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from alembic import context
 
-from relay.journal import tables_chain, tables_limits, tables_notices  # noqa: F401 - further tables of the same metadata
+from relay.journal import (  # noqa: F401 - further tables of the same metadata
+    tables_chain,
+    tables_guards,
+    tables_limits,
+    tables_notices,
+)
 from relay.journal.tables import metadata
 
 connection = context.config.attributes["connection"]
