@@ -120,6 +120,10 @@ def test_on_inverse_the_strategys_size_in_coins_needs_the_price(size: str) -> No
     assert _needs(asked, inverse()) == {POSITION, PRICED}
 
 
-@pytest.mark.parametrize("action", ["cancel", "heartbeat", "stops"])
+def test_stops_need_the_position_that_they_protect() -> None:
+    assert _needs(signal("stops", stop_loss=level(1))) == {POSITION}
+
+
+@pytest.mark.parametrize("action", ["cancel", "heartbeat"])
 def test_what_orders_nothing_needs_nothing(action: str) -> None:
     assert _needs(signal(action), halted="by the command", carry=facts(carry="1").carry) == set()
