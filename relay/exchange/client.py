@@ -122,22 +122,12 @@ class Exchange:
 
     def cancel(self, *, category: Category, symbol: str, client_order_id: str, is_exit: bool = False) -> Outcome:
         """Cancel one order. A `Rejected` of `GONE` means that it has ended or never was."""
-        params: dict[str, object] = {
-            "category": category.value,
-            "symbol": symbol,
-            "orderLinkId": client_order_id,
-        }
+        params = wire.named_params(category, symbol, client_order_id)
         return self._change(self._session.cancel_order, CANCEL, params, self.stamp(), is_exit=is_exit)
 
     def set_leverage(self, *, category: Category, symbol: str, leverage: Decimal) -> Outcome:
         """Set the symbol's leverage, both sides alike. A `Rejected` of `UNCHANGED` means that it was so before."""
-        both = plain(leverage)
-        params: dict[str, object] = {
-            "category": category.value,
-            "symbol": symbol,
-            "buyLeverage": both,
-            "sellLeverage": both,
-        }
+        params = wire.leverage_params(category, symbol, leverage)
         return self._change(self._session.set_leverage, LEVERAGE, params, self.stamp(), is_exit=False)
 
     def set_stops(self, *, category: Category, symbol: str, levels: StopLevels) -> Outcome:
@@ -148,8 +138,7 @@ class Exchange:
 
     def amend(self, *, category: Category, symbol: str, client_order_id: str, qty: Decimal, price: Decimal) -> Outcome:
         """Change a resting limit order. `qty`: with what is filled of it. Source: docs/v5/order/amend-order.mdx."""
-        params: dict[str, object] = {"category": category.value, "symbol": symbol, "orderLinkId": client_order_id}
-        params |= {"qty": plain(qty), "price": plain(price)}
+        params = wire.named_params(category, symbol, client_order_id) | {"qty": plain(qty), "price": plain(price)}
         return self._change(self._session.amend_order, AMEND, params, self.stamp(), is_exit=True)
 
     def _change(self, ask: Ask, endpoint: str, params: dict[str, object], stamp: Stamp, *, is_exit: bool) -> Outcome:

@@ -12,7 +12,16 @@ from relay.exchange.wire.account import (
     stopped_at_ms_from,
     wallet_from,
 )
-from relay.exchange.wire.orders import OpenOrder, create_params, fill_from, open_order_from, report_from, stops_params
+from relay.exchange.wire.orders import (
+    OpenOrder,
+    create_params,
+    fill_from,
+    leverage_params,
+    named_params,
+    open_order_from,
+    report_from,
+    stops_params,
+)
 from relay.exchange.wire.refusals import is_uncertain, refusal_of
 
 __all__ = [
@@ -24,6 +33,8 @@ __all__ = [
     "create_params",
     "fill_from",
     "instrument_from",
+    "leverage_params",
+    "named_params",
     "is_uncertain",
     "mark_price_from",
     "open_order_from",

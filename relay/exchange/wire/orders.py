@@ -110,6 +110,17 @@ def _stop_params(order: PlannedOrder) -> dict[str, object]:
     return {**stops, "tpslMode": "Full"} if stops else {}
 
 
+def named_params(category: Category, symbol: str, client_order_id: str) -> dict[str, object]:
+    """Which order is meant."""
+    return {"category": category.value, "symbol": symbol, "orderLinkId": client_order_id}
+
+
+def leverage_params(category: Category, symbol: str, leverage: Decimal) -> dict[str, object]:
+    """The body of `POST /v5/position/set-leverage`: in one-way mode both sides are alike."""
+    both = plain(leverage)
+    return {"category": category.value, "symbol": symbol, "buyLeverage": both, "sellLeverage": both}
+
+
 def stops_params(category: Category, symbol: str, levels: StopLevels) -> dict[str, object]:
     """The body of `POST /v5/position/trading-stop`. Source: docs/v5/position/trading-stop.mdx."""
     spelled = {
