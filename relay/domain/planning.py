@@ -89,7 +89,12 @@ def entry_needs(signal: Signal, rules: Rules, facts: Facts) -> frozenset[LimitNe
     So no exit waits for what only a limit asks.
     """
     wanted = limit_needs(rules)
-    if not wanted or signal.action in _ORDERS_NOTHING or facts.position is None or facts.position.is_hedge:
+    if (
+        not wanted
+        or signal.action in (*_ORDERS_NOTHING, Action.STOPS)
+        or facts.position is None
+        or facts.position.is_hedge
+    ):
         return frozenset()
     if standing_refusal(signal, rules, facts.instrument, now=facts.now, halted=facts.halted) is not None:
         return frozenset()
@@ -164,6 +169,8 @@ def _plan_stops(signal: Signal, facts: Facts) -> Plan:
     if position.size == 0:
         message = f"`stops` sets levels on an open position, and none is open on {position.symbol}"
         return _denied(Reason(code="POSITION_NONE", message=message), carry)
+    if levels_of(signal, Rules()).is_empty:
+        return Plan(status=PlanStatus.DONE, notes=("no level is named",), carry=carry)
     side, levels, entry = Side.towards(position.size), levels_of(signal, Rules()), position.avg_price
     assert entry is not None, "an open position has an average entry"
     tick = facts.instrument.tick_size
