@@ -27,6 +27,7 @@ from relay.domain.signal import Action, QtyUnit, Signal
 from relay.domain.sizing import size_inputs, size_needs, size_of, sizes_of
 
 _ORDERS_NOTHING = (Action.CANCEL, Action.HEARTBEAT)
+_SIZES_NOTHING = (*_ORDERS_NOTHING, Action.STOPS)
 _FAR_FROM_MIN = 2
 """A notional of so many times the minimum at the last price heard of needs no fresh price to be sure."""
 _WIDE = Context(prec=100, rounding=ROUND_DOWN)
@@ -89,12 +90,7 @@ def entry_needs(signal: Signal, rules: Rules, facts: Facts) -> frozenset[LimitNe
     So no exit waits for what only a limit asks.
     """
     wanted = limit_needs(rules)
-    if (
-        not wanted
-        or signal.action in (*_ORDERS_NOTHING, Action.STOPS)
-        or facts.position is None
-        or facts.position.is_hedge
-    ):
+    if not wanted or signal.action in _SIZES_NOTHING or facts.position is None or facts.position.is_hedge:
         return frozenset()
     if standing_refusal(signal, rules, facts.instrument, now=facts.now, halted=facts.halted) is not None:
         return frozenset()
@@ -126,7 +122,7 @@ def plan(signal: Signal, rules: Rules, facts: Facts) -> Plan:
     """What to send for `signal`. Facts named by `needs` must be there; that is the caller's contract."""
     with localcontext(_WIDE):
         made = _plan(signal, rules, facts)
-        sized = {} if signal.action in _ORDERS_NOTHING else size_inputs(signal, rules, facts)
+        sized = {} if signal.action in _SIZES_NOTHING else size_inputs(signal, rules, facts)
         return replace(made, inputs=facts.as_inputs() | sized)
 
 

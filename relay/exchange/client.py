@@ -9,7 +9,6 @@ from relay.domain.instrument import Category, Instrument
 from relay.domain.order import PlannedOrder
 from relay.domain.outcome import Accepted, NotSent, Outcome, Stamp, Unknown
 from relay.domain.position import Fill, OrderReport, Position, StopLevels
-from relay.domain.rounding import plain
 from relay.errors import ExchangeUnreachable
 from relay.exchange import wire
 from relay.exchange.account import AccountDesk
@@ -116,9 +115,8 @@ class Exchange:
 
         Waits for the rate limit for at most half of the stamp's window, and sends nothing once that window has passed.
         """
-        return self._change(
-            self._session.place_order, CREATE, wire.create_params(order, client_order_id), stamp, is_exit=is_exit
-        )
+        params = wire.create_params(order, client_order_id)
+        return self._change(self._session.place_order, CREATE, params, stamp, is_exit=is_exit)
 
     def cancel(self, *, category: Category, symbol: str, client_order_id: str, is_exit: bool = False) -> Outcome:
         """Cancel one order. A `Rejected` of `GONE` means that it has ended or never was."""
@@ -136,9 +134,9 @@ class Exchange:
         # It goes in front of entries: a position waits for its protection.
         return self._change(self._session.set_trading_stop, STOPS, params, self.stamp(), is_exit=True)
 
-    def amend(self, *, category: Category, symbol: str, client_order_id: str, qty: Decimal, price: Decimal) -> Outcome:
+    def amend(self, order: PlannedOrder, *, client_order_id: str, qty: Decimal, price: Decimal) -> Outcome:
         """Change a resting limit order. `qty`: with what is filled of it. Source: docs/v5/order/amend-order.mdx."""
-        params = wire.named_params(category, symbol, client_order_id) | {"qty": plain(qty), "price": plain(price)}
+        params = wire.amend_params(order, client_order_id, qty, price)
         return self._change(self._session.amend_order, AMEND, params, self.stamp(), is_exit=True)
 
     def _change(self, ask: Ask, endpoint: str, params: dict[str, object], stamp: Stamp, *, is_exit: bool) -> Outcome:

@@ -225,12 +225,10 @@ class Caretaker:
         times = before.times + 1 if before is not None and is_repeated else 1
         if times > _AMENDS_MAX:
             return self._cancel(caring, record, step.order_id, now_ms)
+        kept = self._journal.order(step.order_id)
+        assert kept is not None, f"the guard names {step.order_id}, which is no order"
         outcome = caring.account.exchange.amend(
-            category=record.category,
-            symbol=record.symbol,
-            client_order_id=step.order_id,
-            qty=step.qty,
-            price=step.price,
+            kept.state.planned, client_order_id=step.order_id, qty=step.qty, price=step.price
         )
         passed(Boundary.AMEND_SENT)
         match outcome:

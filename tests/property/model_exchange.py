@@ -112,7 +112,7 @@ class ModelExchange:
     def set_stops(self, *, category: Category, symbol: str, levels: StopLevels) -> Outcome:
         return self._request(self._fault(), self.stamp(), lambda: Accepted(venue_order_id=""))
 
-    def amend(self, *, category: Category, symbol: str, client_order_id: str, qty: Decimal, price: Decimal) -> Outcome:
+    def amend(self, order: PlannedOrder, *, client_order_id: str, qty: Decimal, price: Decimal) -> Outcome:
         raise AssertionError("nothing of the model's is amended")
 
     def look_up(self, *, category: Category, symbol: str, client_order_id: str) -> OrderReport | None:

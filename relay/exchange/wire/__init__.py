@@ -14,6 +14,7 @@ from relay.exchange.wire.account import (
 )
 from relay.exchange.wire.orders import (
     OpenOrder,
+    amend_params,
     create_params,
     fill_from,
     leverage_params,
@@ -25,6 +26,7 @@ from relay.exchange.wire.orders import (
 from relay.exchange.wire.refusals import is_uncertain, refusal_of
 
 __all__ = [
+    "amend_params",
     "ClosedPnl",
     "CoinBalance",
     "OpenOrder",

@@ -115,6 +115,12 @@ def named_params(category: Category, symbol: str, client_order_id: str) -> dict[
     return {"category": category.value, "symbol": symbol, "orderLinkId": client_order_id}
 
 
+def amend_params(order: PlannedOrder, client_order_id: str, qty: Decimal, price: Decimal) -> dict[str, object]:
+    """The body of `POST /v5/order/amend`. Source: docs/v5/order/amend-order.mdx."""
+    named = named_params(order.category, order.symbol, client_order_id)
+    return named | {"qty": plain(qty), "price": plain(price)}
+
+
 def leverage_params(category: Category, symbol: str, leverage: Decimal) -> dict[str, object]:
     """The body of `POST /v5/position/set-leverage`: in one-way mode both sides are alike."""
     both = plain(leverage)
