@@ -67,7 +67,6 @@ class Client:
     url: str
     is_given: bool
     """The address was given by the user, so that the relay need not be the one of these settings."""
-    webhook_secret: str | None = field(repr=False)
     admin_token: str | None = field(repr=False)
 
     def get(self, path: str, **query: object) -> dict[str, Any]:
@@ -82,9 +81,19 @@ class Client:
         """Posts an alert as it is, and waits for its end up to `wait_s` seconds, at most 10."""
         path = "/webhook" if strategy is None else f"/webhook/{quote(strategy, safe='')}"
         headers: dict[str, str | bytes] = {"Prefer": f"wait={wait_s}"}
-        if with_secret and self.webhook_secret is not None:
-            headers["X-Webhook-Secret"] = self.webhook_secret.encode()
+        secret = self.secret_of(strategy)
+        if with_secret and secret is not None:
+            headers["X-Webhook-Secret"] = secret.encode()
         return self._request("POST", path, body, headers)
+
+    def secret_of(self, strategy: str | None) -> str | None:
+        """By which an alert of the strategy (None: the default one) proves its sender, as far as it is known here."""
+        from relay.settings import NAME
+
+        for each in self.settings.strategies:
+            if each.name == (strategy or NAME):
+                return next((secret.reveal() for secret in self.settings.secrets_of(each)), None)
+        return None
 
     def _asked(
         self, method: str, path: str, query: dict[str, object], body: bytes, headers: dict[str, str | bytes]
@@ -152,7 +161,6 @@ def connect(url: str | None) -> Client:
         settings=settings,
         url=url or f"http://{_HOST}:{settings.port}",
         is_given=url is not None,
-        webhook_secret=settings.webhook_secrets[0].reveal() if settings.webhook_secrets else None,
         admin_token=settings.admin_token.reveal() if settings.admin_token else None,
     )
 

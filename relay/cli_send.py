@@ -39,7 +39,7 @@ def send(context: click.Context, body: bytes, strategy: str | None, as_json: boo
     needs_secret = carried in (None, STAND_IN)
     until = time.monotonic() + WAIT_S
     answer = client.send_alert(body, strategy=strategy, with_secret=needs_secret, wait_s=WAIT_S)
-    if needs_secret and client.webhook_secret is None and not answer.is_good:
+    if needs_secret and client.secret_of(strategy) is None and not answer.is_good:
         remark(_UNPROVEN)
     result = _followed(client, answer, until) if answer.is_good else answer.body
     if as_json:

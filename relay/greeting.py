@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 from relay import __version__
 from relay.local_secrets import kept_name, secrets_path
-from relay.settings import Environment, Settings
+from relay.settings import NAME, Environment, Settings, StrategySettings
 from relay.settings_told import told
 
 _POLL_S: Final = 0.05
@@ -66,7 +66,7 @@ class Greeting:
         environment = self.settings.environment
         lines = [
             f"relay {__version__} listens on {self._url} ({_MONEY[environment]})",
-            f"  webhook         {self._url}/webhook",
+            f"  webhook         {self._url}{self._path()}",
             f"  webhook secret  {self._webhook_secret()}",
             f"  admin token     {self._place('ADMIN_TOKEN', is_given=self._given.admin_token is not None)}",
         ]
@@ -77,8 +77,22 @@ class Greeting:
 
     def _webhook_secret(self) -> str:
         if self.settings.environment is Environment.PAPER:
-            return self.settings.webhook_secrets[0].reveal()
+            return self._secret()
+        if self._strategy().secrets:
+            return f"as strategies.{self._strategy().name} refers to"
         return self._place("WEBHOOK_SECRET", is_given=bool(self._given.webhook_secrets))
+
+    def _strategy(self) -> StrategySettings:
+        """The environment's own, or, where it has no account, the first that has one."""
+        every = [each for each in self.settings.strategies if each.accounts]
+        return next((each for each in every if each.name == NAME), every[0])
+
+    def _path(self) -> str:
+        name = self._strategy().name
+        return "/webhook" if name == NAME else f"/webhook/{name}"
+
+    def _secret(self) -> str:
+        return self.settings.secrets_of(self._strategy())[0].reveal()
 
     def _place(self, name: str, *, is_given: bool) -> str:
         if is_given:
@@ -88,11 +102,11 @@ class Greeting:
     def _curl(self) -> str:
         """Each run of it is another alert: its `id` holds the time, which the shell puts in."""
         alert = {
-            "secret": self.settings.webhook_secrets[0].reveal(),
+            "secret": self._secret(),
             "ticker": "BTCUSDT.P",
             "action": "buy",
             "qty": "0.001",
             "id": "try-",
         }
         before = json.dumps(alert).removesuffix('"}')
-        return f"curl -sS {self._url}/webhook -d {shlex.quote(before)}$(date +%s){shlex.quote(chr(34) + '}')}"
+        return f"curl -sS {self._url}{self._path()} -d {shlex.quote(before)}$(date +%s){shlex.quote(chr(34) + '}')}"

@@ -14,10 +14,11 @@ from relay.domain.account import Rules
 from relay.errors import SettingsInvalid
 from relay.settings_config import NAME, Configuration, read_configuration
 from relay.settings_fields import Network, Secret
-from relay.settings_hosts import PAPER_KEY, Environment, mismatch, rest_url, stream_url
+from relay.settings_hosts import Environment
 from relay.settings_limits import Limits
 from relay.settings_mainnet import mainnet_problems
 from relay.settings_notify import NotifyTarget, notify_targets
+from relay.settings_own import own_account, own_account_problems
 from relay.settings_reader import Reader
 from relay.settings_values import AccountSettings, StrategySettings
 
@@ -36,8 +37,6 @@ __all__ = [
 ]
 
 DOTENV: Final = Path(".env")
-_KEY_PARTS: Final = {"BYBIT_API_KEY": "key", "BYBIT_API_SECRET": "secret"}
-
 NOT_YET_ENFORCED: Final = ("KEEP_DAYS",)
 """Understood, but without effect in this version: who sets one of them relies on it, so the start is refused."""
 
@@ -142,7 +141,7 @@ def load_settings(
     `needs_webhook_secret`: for whoever takes alerts. Raises `SettingsInvalid` with every problem there is.
     """
     reader = Reader(environ, dotenv)
-    own = _account(reader)
+    own = own_account(reader)
     values = _pursuit(reader) | _intake(reader)
     configured = read_configuration(reader, own, _defaults(reader), _limits(reader))
     values |= _running(reader)
@@ -170,25 +169,6 @@ def listen_address(environ: Mapping[str, str] | None = None, *, dotenv: Path | N
     # On Heroku the router is another machine; anywhere else a reverse proxy or a tunnel runs beside the relay.
     host = "0.0.0.0" if reader.text("DYNO") else "127.0.0.1"  # noqa: S104
     return f"{host}:{8000 if port is None else port}"
-
-
-def _account(reader: Reader) -> AccountSettings:
-    """The environment's own. After a problem some of its values are None, and it is never used."""
-    environment = reader.read("BYBIT_ENV", fields.choice_of(Environment), Environment.PAPER) or Environment.PAPER
-    rest = reader.read("BYBIT_URL", fields.host_url("https", "http"), None)
-    stream = reader.read("BYBIT_STREAM_URL", fields.stream_url, None)
-    is_paper_elsewhere = environment is Environment.PAPER and rest is not None
-    key, secret = map(Secret, PAPER_KEY) if is_paper_elsewhere else (None, None)
-    return AccountSettings(
-        name=NAME,
-        environment=environment,
-        api_key=reader.read("BYBIT_API_KEY", fields.secret, key),
-        api_secret=reader.read("BYBIT_API_SECRET", fields.api_secret, secret),
-        url=rest_url(environment, rest),
-        stream_url=stream_url(environment, stream, rest),
-        recv_window_ms=reader.read("BYBIT_RECV_WINDOW", fields.whole(100, 60_000), 5000),
-        referer=reader.read("BYBIT_REFERER", fields.plain_text, None),
-    )
 
 
 def _pursuit(reader: Reader) -> dict[str, Any]:
@@ -259,28 +239,14 @@ def _running(reader: Reader) -> dict[str, Any]:
 
 def _missing(reader: Reader, configured: Configuration, needs_webhook_secret: bool) -> list[str]:
     """What has to be there in this environment and is not, or does not fit it."""
-    problems = [] if configured.names_accounts else _account_problems(reader, configured.accounts[0])
-    needs_webhook_secret = needs_webhook_secret and not all(each.secrets for each in configured.strategies)
+    problems = [] if configured.names_accounts else own_account_problems(reader, configured.accounts[0])
+    needs_webhook_secret = needs_webhook_secret and any(
+        each.accounts and not each.secrets for each in configured.strategies
+    )
     if needs_webhook_secret and not reader.text("WEBHOOK_SECRET"):
         least = fields.SECRET_CHARACTERS_MIN
         problems.append(f"WEBHOOK_SECRET: it is missing; it should be a random word of at least {least} characters")
     return problems
-
-
-def _account_problems(reader: Reader, account: AccountSettings) -> list[str]:
-    """Of the environment's own account."""
-    problems = []
-    environment = account.environment
-    given = [name for name in _KEY_PARTS if reader.text(name)]
-    if environment is not Environment.PAPER or len(given) == 1:
-        problems += [
-            f"{name}: it is missing; it should be the API {part} of the {environment} account, beside its other half"
-            for name, part in _KEY_PARTS.items()
-            if name not in given
-        ]
-    urls = {"BYBIT_URL": account.url, "BYBIT_STREAM_URL": account.stream_url}
-    wrong = {name: mismatch(environment, url) for name, url in urls.items() if reader.text(name)}
-    return problems + [f"{name}: {what}" for name, what in wrong.items() if what]
 
 
 def _unsupported(reader: Reader, values: Mapping[str, Any]) -> list[str]:

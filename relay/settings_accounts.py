@@ -16,12 +16,19 @@ from relay.settings_reader import Reader
 from relay.settings_toml import Table
 from relay.settings_values import AccountSettings
 
+Started = tuple[str, Secret, Secret]
+"""The address of a paper exchange, and the key that it takes."""
 STARTED: Final = "RELAY_PAPER_EXCHANGES"
 """By which `serve` tells the processes it starts where their accounts' paper exchanges are, and with which keys."""
 
 
-def read_account(name: str, table: Table, own: AccountSettings, reader: Reader) -> tuple[AccountSettings, Limits]:
-    """The account with its limits. Where the table is silent about what is no key and no host, `own` speaks."""
+def read_account(
+    name: str, table: Table, own: AccountSettings, reader: Reader, started: Started | None
+) -> tuple[AccountSettings, Limits]:
+    """The account with its limits. Where the table is silent about what is no key and no host, `own` speaks.
+
+    `started`: the paper exchange that `serve` has started for it.
+    """
     environment = table.read("environment", fields.choice_of(Environment), own.environment)
     url = table.read("url", fields.host_url("https", "http"), None)
     stream = table.read("stream_url", fields.stream_url, None)
@@ -29,8 +36,7 @@ def read_account(name: str, table: Table, own: AccountSettings, reader: Reader) 
         if wrong := mismatch(environment, given):
             table.problem(name_of_url, wrong.replace("BYBIT_ENV", "environment"))
     key, secret = _keys(table, environment, reader, is_elsewhere=url is not None)
-    started = started_exchanges(reader).get(name) if environment is Environment.PAPER and url is None else None
-    if started is not None:
+    if started is not None and environment is Environment.PAPER and url is None:
         url, key, secret = started
     limits = read_limits(table.table("limits"))
     account = AccountSettings(
@@ -69,13 +75,13 @@ def _keys(
     return key, secret
 
 
-def started_exchanges(reader: Reader) -> dict[str, tuple[str, Secret, Secret]]:
+def started_exchanges(reader: Reader) -> dict[str, Started]:
     """The paper exchanges that `serve` has started: by account the address and the key."""
     found = reader.read(STARTED, _started, {})
     return {} if found is None else found
 
 
-def _started(text: str) -> dict[str, tuple[str, Secret, Secret]]:
+def _started(text: str) -> dict[str, Started]:
     try:
         return {name: (url, Secret(key), Secret(secret)) for name, (url, key, secret) in json.loads(text).items()}
     except (ValueError, AttributeError, TypeError):

@@ -10,7 +10,7 @@ from typing import Final
 from relay.domain.account import Rules
 from relay.domain.order import client_order_id
 from relay.domain.strictest import strictest
-from relay.settings_accounts import read_account
+from relay.settings_accounts import read_account, started_exchanges
 from relay.settings_config_fields import name_problem, symbol
 from relay.settings_limits import Limits, read_limits
 from relay.settings_reader import Reader
@@ -38,11 +38,12 @@ def read_configuration(reader: Reader, own: AccountSettings, defaults: Rules, li
 
     Problems are put among the reader's.
     """
+    started = started_exchanges(reader)
     given = reader.text("RELAY_CONFIG")
     file = Table(content_of(given, reader.problems) if given else {}, "", reader.problems)
     for_all = read_limits(file.table("limits"))
     found = _named(file, "accounts")
-    accounts = {name: read_account(name, table, own, reader) for name, table in found.items()}
+    accounts = {name: read_account(name, table, own, reader, started.get(name)) for name, table in found.items()}
     if not accounts:
         accounts = {NAME: (own, Limits())}
     drafts = {name: read_strategy(name, table, reader, defaults) for name, table in _named(file, "strategies").items()}

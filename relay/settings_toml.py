@@ -104,9 +104,10 @@ class Table:
 
     def close(self) -> None:
         """Names every key that nobody has asked for, with the nearest that there is."""
-        for key in self._content.keys() - self._known:
-            near = difflib.get_close_matches(key.lower(), self._known, n=1, cutoff=0)
-            self.problem(key[:_SHOWN_MAX], f"no such key; it should be one of those there are, perhaps {near[0]}")
+        for key in self._content:
+            if key not in self._known:
+                near = difflib.get_close_matches(key.lower(), sorted(self._known), n=1, cutoff=0)
+                self.problem(key[:_SHOWN_MAX], f"no such key; it should be one of those there are, perhaps {near[0]}")
 
 
 def as_text(given: object) -> str:

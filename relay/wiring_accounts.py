@@ -18,6 +18,7 @@ from relay.exchange.opened import SharedPrices, exchange_of
 from relay.exchange.streamed import StreamedExchange
 from relay.journal.journal import Journal
 from relay.pipeline.clock import to_ms, utc_now
+from relay.pipeline.gather import HALT
 from relay.pipeline.ports import Account
 from relay.pipeline.strategy import Strategy
 from relay.settings import AccountSettings, Environment, Settings
@@ -94,12 +95,14 @@ def strategies_of(settings: Settings) -> dict[str, Strategy]:
 
 
 def remember_identities(settings: Settings, journal: Journal) -> None:
-    """Note which exchange each account's name means.
+    """Note which exchange each account's name means. An account that is new is halted where the relay is.
 
     SettingsInvalid where it means another environment than before while something of the old one is open: the relay
     would take one account's orders and positions for the other's.
     """
     problems = []
+    switches = [journal.switch(each.name, HALT) for each in settings.accounts]
+    halted = next((each.by for each in switches if each is not None and each.value == "on"), None)
     for each in settings.accounts:
         before, now = journal.switch(each.name, _IDENTITY), _identity(each)
         if before is not None and before.value == now:
@@ -115,6 +118,8 @@ def remember_identities(settings: Settings, journal: Journal) -> None:
         if before is not None:
             log.warning("account %s is %s now; it was %s", each.name, now, before.value)
         journal.set_switch(each.name, _IDENTITY, now, by="the start", now_ms=to_ms(utc_now()))
+        if before is None and halted is not None and journal.switch(each.name, HALT) is None:
+            journal.set_switch(each.name, HALT, "on", by=halted, now_ms=to_ms(utc_now()))
     if problems:
         raise SettingsInvalid(problems)
 
