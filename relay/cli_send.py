@@ -124,11 +124,11 @@ def _reading(body: bytes) -> list[str]:
 
 
 def _meaning(planned: dict[str, Any]) -> list[str]:
-    """Of a foreign format: what each of the sender's fields means here."""
-    if planned.get("format") in (None, "native"):
+    """What each of the sender's fields means here."""
+    if not planned.get("fields"):
         return []
     rows = [[str(each.get(name)) for name in ("field", "native", "value")] for each in planned.get("fields", ())]
-    return [f"format: {clean(planned['format'])}", *table(("FIELD", "MEANS", "VALUE"), rows, indent="  ")]
+    return [f"format: {clean(planned.get('format', 'native'))}", *table(("FIELD", "MEANS", "VALUE"), rows, indent="  ")]
 
 
 def _planned(planned: dict[str, Any]) -> list[str]:
@@ -140,4 +140,13 @@ def _planned(planned: dict[str, Any]) -> list[str]:
         told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in more.items() if value not in _USUAL)
         on = f"{order.get('symbol')} on account {order.get('account')}"
         lines.append(f"  {clean(f'{asked(order)}, {on}' + (f', {told}' if told else ''))}")
+    lines += _checked(planned.get("checks", []))
     return lines + [f"  note: {clean(note)}" for note in notes]
+
+
+def _checked(checks: list[dict[str, Any]]) -> list[str]:
+    """The limits that the entry was held against."""
+    verdicts: dict[bool | None, str] = {True: "passes", False: "withholds the entry", None: "not looked at"}
+    names = ("account", "limit", "number", "bound")
+    rows = [[*(str(each.get(name) or "-") for name in names), verdicts[each.get("passes")]] for each in checks]
+    return table(("ACCOUNT", "LIMIT", "NUMBER", "BOUND", "VERDICT"), rows, indent="  ") if rows else []

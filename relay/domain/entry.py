@@ -24,7 +24,7 @@ _NOT_READ = LimitFacts()
 
 def entry_refusal(move: Move, signal: Signal, rules: Rules, facts: Facts) -> Reason | None:
     """Why the entry of this rounded move is withheld, or None."""
-    entry = _entry(move, signal, facts)
+    entry = entry_of(move, signal, facts)
     return (
         mode_refusal(signal, rules)
         or standing_refusal(signal, rules, facts.instrument, now=facts.now, halted=facts.halted)
@@ -42,7 +42,8 @@ def entry_refusal(move: Move, signal: Signal, rules: Rules, facts: Facts) -> Rea
     )
 
 
-def _entry(move: Move, signal: Signal, facts: Facts) -> Entry:
+def entry_of(move: Move, signal: Signal, facts: Facts) -> Entry:
+    """What of a rounded move opens or adds, as the limits see it."""
     market_price = facts.price or facts.reference_price
     working = _own_orders(move.side, facts)
     prices = [each.price for each in working] + [market_price]

@@ -32,6 +32,7 @@ class Gathered:
     """A plan, from facts that were read just now."""
 
     plan: Plan
+    facts: Facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +72,15 @@ class Gatherer:
             return NotGathered(finish=_refused(work, error))
         work.expected = expected_after(signal, work.rules, facts)
         gathered = self._planned(work, facts, is_preview=is_preview)
-        return Gathered(plan=source.marked(gathered.plan)) if isinstance(gathered, Gathered) else gathered
+        if isinstance(gathered, NotGathered):
+            return gathered
+        return replace(gathered, plan=source.marked(gathered.plan))
 
     def _planned(self, work: Work, facts: Facts, *, is_preview: bool) -> Gathered | NotGathered:
         signal, rules = work.signal, work.rules
         wanted = entry_needs(signal, rules, facts)
         if not wanted:
-            return Gathered(plan=plan(signal, rules, facts))
+            return Gathered(plan=plan(signal, rules, facts), facts=facts)
         with self._limits.turn(work.account.name):
             counted, passing = self._limits.read(work, wanted, facts.now, keeps=not is_preview)
             known = replace(facts, limits=counted)
@@ -87,7 +90,7 @@ class Gatherer:
                 return _unreachable(work, passing, facts.now)
             if not is_preview:
                 self._limits.note(work, made, known)
-        return Gathered(plan=made)
+        return Gathered(plan=made, facts=known)
 
     def _facts(self, work: Work, instrument: Instrument, now: datetime, source: Source) -> Facts:
         account, signal = work.account, work.signal

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from relay.alerts.explained import FieldRead, fields_read, format_of
 from relay.alerts.kept import read
+from relay.domain.limit_checks import LimitCheck, limit_checks
 from relay.domain.order import PlannedOrder, Reason
 from relay.domain.plan import PlanStatus
 from relay.domain.signal import Action
@@ -26,6 +27,8 @@ class Preview:
     reason: Reason | None
     notes: tuple[str, ...]
     orders: tuple[tuple[str, PlannedOrder], ...]
+    checks: tuple[LimitCheck, ...] = ()
+    """The limits that an entry was held against."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,4 +84,5 @@ class Previewer:
             reason=made.reason,
             notes=(*work.signal.notes, *made.notes),
             orders=tuple((order.client_order_id, order.planned) for order in work.orders.values()),
+            checks=limit_checks(work.signal, work.rules, gathered.facts),
         )

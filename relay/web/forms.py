@@ -62,6 +62,17 @@ def preview_form(previewed: Previewed) -> dict[str, Any]:
         "notes": _notes(made),
         "orders": [_planned_form(each.account, order) for each in made for _, order in each.orders],
         "format": previewed.format,
+        "checks": [
+            {
+                "account": each.account,
+                "limit": check.limit,
+                "number": check.number,
+                "bound": check.bound,
+                "passes": check.passes,
+            }
+            for each in made
+            for check in each.checks
+        ],
         "fields": [{"field": each.field, "native": each.native, "value": each.value} for each in previewed.fields],
     }
 

@@ -117,7 +117,10 @@ def _forms() -> dict[str, Form]:
                 "reason": _or_null(_ref("Reason")),
                 "notes": _list(_TEXT),
                 "orders": _list({"type": "object"}),
-            }
+                "checks": _list(_check()),
+            },
+            format=_TEXT,
+            fields=_list(_object({"field": _TEXT, "native": _TEXT, "value": _TEXT})),
         ),
         "Halted": _object({"halted": _FLAG}, signals=_list(_ref("Receipt"))),
         "Alive": _object({"alive": _FLAG}),
@@ -185,6 +188,12 @@ def _account() -> Form:
     return _object(
         {"name": _TEXT, "environment": _TEXT, "halted": _FLAG, "equity": _or_null(equity), "checks": {"type": "array"}}
     )
+
+
+def _check() -> Form:
+    """A limit that an entry was held against; `passes` is null where another rule came first."""
+    named = {"account": _TEXT, "limit": _TEXT, "number": _or_null(_TEXT), "bound": _TEXT}
+    return _object({**named, "passes": _or_null(_FLAG)})
 
 
 def _object(required: dict[str, Form], **optional: Form) -> Form:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -207,6 +208,27 @@ def test_a_lag_of_the_message_is_stricter_than_the_relays(relay: RelayServer, ex
         body = json.dumps({**message, "maxLag": "10", "timestamp": old, "x_note": uuid.uuid4().hex}).encode()
         assert relay.post(body, path=URL, wait_s=10).json()["status"] == status
     assert position(exchange, BTC) == 0
+
+
+@pytest.mark.parametrize(
+    ("message", "rungs"),
+    [(CUSTOM | {"order": {"amount": 0.4, "currency_type": "base"}}, 4), (WUNDER | {"amountPerTrade": 50000}, 6)],
+    ids=["3commas", "wundertrading"],
+)
+def test_the_steps_of_a_bot_become_a_ladder_and_its_stop_rides_on_the_entry(
+    relay: RelayServer, exchange: HTTP, message: Message, rungs: int
+) -> None:
+    done(relay, message)
+    held = exchange.get_positions(category="linear", symbol="BTCUSDT")["result"]["list"][0]
+    assert Decimal(held["size"]) > 0 and Decimal(held["stopLoss"]) == Decimal(held["avgPrice"]) * Decimal("0.99")
+    deadline = time.monotonic() + 30
+    while True:
+        rows = exchange.get_open_orders(category="linear", symbol="BTCUSDT")["result"]["list"]
+        ladder = [each for each in rows if each["reduceOnly"] and each["orderType"] == "Limit"]
+        if len(ladder) == rungs or time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
+    assert len(ladder) == rungs, rows
 
 
 def test_the_format_may_be_named(relay: RelayServer, exchange: HTTP) -> None:

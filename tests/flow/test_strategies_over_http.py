@@ -40,6 +40,9 @@ def test_a_plan_says_how_a_foreign_alert_was_read_and_its_errors_name_the_sender
     plan = own.api("plan?format=traderspost", "POST", json=alert)
     assert plan["format"] == "traderspost" and len(plan["orders"]) == 1
     assert {"field": "quantity", "native": "qty", "value": "0.01"} in plan["fields"]
+    assert [(each["account"], each["limit"], each["passes"]) for each in plan["checks"]] == [
+        ("default", "SIGNAL_MAX_AGE", True)
+    ]
     unknown = {"instrument": "NOSUCH-USDT-SWAP", "action": "ENTER_LONG", "investmentType": "base", "amount": "1"}
     answer = own.ask("plan?format=okx", "POST", json=unknown)
     assert answer.status_code == 422 and set(answer.json()["error"]["fields"]) == {"instrument"}, answer.text
