@@ -1,0 +1,176 @@
+"""From the alert's leaving to the order's arrival at the exchange: alone, back to back, many at once, far away."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from pybit.unified_trading import HTTP
+
+from tests.bench.figures import Figure, figure
+from tests.bench.rig import Rig, rig
+from tests.relay_process import WEBHOOK_SECRET
+
+_BARE = "bare pybit"
+KINDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "buy": ("0", {"action": "buy", "qty": "0.01"}),
+    "close": ("0.01", {"action": "close"}),
+    "reverse": ("0.01", {"action": "reverse"}),
+    "target": ("0", {"action": "target", "market_position": "long", "market_position_size": "0.01"}),
+    "equity_pct with stops": (
+        "0",
+        {"action": "long", "qty": "0.001", "qty_unit": "equity_pct", "stop_loss": "2%", "take_profit": "4%"},
+    ),
+}
+
+
+class Sender:
+    """A connection that is open already, as a front end's is; what it sends is ready to go."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def send(self, alert: dict[str, Any], *, wait_s: int = 0) -> tuple[int, int]:
+        """When it left and when it was answered, nanoseconds."""
+        body = json.dumps({"secret": WEBHOOK_SECRET, **alert}).encode()
+        prefer = f"Prefer: wait={wait_s}\r\n" if wait_s else ""
+        head = f"POST /webhook HTTP/1.1\r\nHost: bench\r\n{prefer}Content-Length: {len(body)}\r\n\r\n"
+        left = time.time_ns()
+        self._socket.sendall(head.encode() + body)
+        status = self._answer()
+        answered = time.time_ns()
+        assert status in (200, 202), status
+        return left, answered
+
+    def _answer(self) -> int:
+        got = b""
+        while b"\r\n\r\n" not in got:
+            piece = self._socket.recv(65536)
+            assert piece, "the relay hung up"
+            got += piece
+        head, _, rest = got.partition(b"\r\n\r\n")
+        lines = head.decode().lower().split("\r\n")
+        length = next(int(line.split(":")[1]) for line in lines if line.startswith("content-length"))
+        while len(rest) < length:
+            rest += self._socket.recv(65536)
+        return int(lines[0].split()[1])
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def _ms(later_ns: int, earlier_ns: int) -> float:
+    return (later_ns - earlier_ns) / 1e6
+
+
+def _bare(session: HTTP) -> int:
+    left = time.time_ns()
+    session.place_order(category="linear", symbol="BTCUSDT", side="Buy", orderType="Market", qty="0.001", positionIdx=0)
+    return left
+
+
+def alone(folder: Path, count: int) -> list[Figure]:
+    """One warm alert at a time, with a pause, beside a bare client's order; alternating."""
+    with rig(folder) as made:
+        session, sender = made.paper.session(), Sender(made.relay.port)
+        made.arrivals(0)
+        ours, theirs, acknowledged = [], [], []
+        for number in range(count):
+            left, answered = sender.send({"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.001", "id": f"a{number}"})
+            ours.append(_ms(made.arrivals(1)[0], left))
+            acknowledged.append(_ms(answered, left))
+            time.sleep(0.02)
+            left = _bare(session)
+            theirs.append(_ms(made.arrivals(1)[0], left))
+            time.sleep(0.02)
+        sender.close()
+    return [
+        figure("lone warm alert → order at the exchange", ours, limit=_BARE, beside=theirs),
+        figure("lone warm alert → answered", acknowledged),
+    ]
+
+
+def back_to_back(folder: Path, count: int) -> list[Figure]:
+    """The next alert as soon as the one before is answered."""
+    with rig(folder) as made:
+        sender = Sender(made.relay.port)
+        left = [
+            sender.send({"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.001", "id": f"b{number}"})[0]
+            for number in range(count)
+        ]
+        values = [_ms(arrived, sent) for arrived, sent in zip(made.arrivals(count), left, strict=True)]
+        sender.close()
+    return [figure(f"{count} back to back on one symbol → order", values)]
+
+
+def at_once(folder: Path, *, count: int, symbols: int, round_trip_ms: float, limiter: bool = False) -> list[Figure]:
+    """All at one instant, each on a connection of its own; the last order counts."""
+    with rig(folder, round_trip_ms=round_trip_ms, limiter=limiter) as made:
+        if limiter:
+            time.sleep(1.5)
+        senders = [Sender(made.relay.port) for _ in range(count)]
+        gate, times = threading.Barrier(count + 1), [(0, 0)] * count
+        tickers = [f"{symbol}.P" for symbol in _symbols(made)[:symbols]]
+
+        def post(number: int) -> None:
+            gate.wait()
+            alert = {"ticker": tickers[number % len(tickers)], "action": "buy", "qty": "200000", "qty_unit": "quote"}
+            times[number] = senders[number].send({**alert, "qty": "1000", "id": f"o{number}"})
+
+        threads = [threading.Thread(target=post, args=(number,)) for number in range(count)]
+        for thread in threads:
+            thread.start()
+        gate.wait()
+        for thread in threads:
+            thread.join()
+        begun = min(left for left, _ in times)
+        arrived = made.arrivals(count)
+        for sender in senders:
+            sender.close()
+    where = f"{count} at once on {min(symbols, len(tickers))} symbols at {round_trip_ms:g} ms"
+    where += ", the account's limit on" if limiter else ""
+    return [
+        figure(f"{where} → last order", [_ms(arrived[-1], begun)]),
+        figure(f"{where} → answered", [_ms(answered, left) for left, answered in times]),
+    ]
+
+
+def _symbols(made: Rig) -> list[str]:
+    rows = made.paper.session().get_instruments_info(category="linear", limit=1000)["result"]["list"]
+    return [row["symbol"] for row in rows if row["contractType"] == "LinearPerpetual" and row["status"] == "Trading"]
+
+
+def kinds(folder: Path, *, round_trip_ms: float, count: int) -> list[Figure]:
+    """Each kind of alert, warm, from a position that it needs; beside a bare client's order over the same distance."""
+    found = []
+    with rig(folder, round_trip_ms=round_trip_ms) as made:
+        session = made.paper.session()
+        session.endpoint = made.url
+        sender, bare = Sender(made.relay.port), []
+        for _ in range(count):
+            left = _bare(session)
+            bare.append(_ms(made.arrivals(1)[0], left))
+        sender.send({"ticker": "BTCUSDT.P", "action": "close", "id": "clean"}, wait_s=10)
+        for name, (before, alert) in KINDS.items():
+            values, calls = [], []
+            for number in range(count):
+                sender.send({"ticker": "BTCUSDT.P", "action": "close", "id": f"{name}c{number}"}, wait_s=10)
+                if before != "0":
+                    entry = {"ticker": "BTCUSDT.P", "action": "buy", "qty": before, "id": f"{name}e{number}"}
+                    sender.send(entry, wait_s=10)
+                time.sleep(0.3 + round_trip_ms / 200)
+                made.paper.control.clear_calls()
+                left, _ = sender.send({"ticker": "BTCUSDT.P", "id": f"{name}{number}", **alert}, wait_s=10)
+                made_calls = made.paper.control.calls()
+                first = next(i for i, call in enumerate(made_calls) if call["path"] == "/v5/order/create")
+                values.append(_ms(made_calls[first]["at_ns"], left))
+                calls.append(first)
+            note = f"{max(calls)} calls before it"
+            found.append(figure(f"{name} at {round_trip_ms:g} ms → order", values, limit=_BARE, beside=bare, note=note))
+        sender.close()
+    return found

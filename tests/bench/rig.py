@@ -1,0 +1,101 @@
+"""What is measured: an exchange that notes when each order arrives, a distance to it, and a relay, as processes."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import requests
+
+from tests.paper_server import PaperServer
+from tests.relay_process import ROOT, RelayProcess
+
+CREATE = "/v5/order/create"
+_WARM_UP = 20
+
+
+class Rig:
+    """One exchange, one relay. Arrival times are the exchange's, on this machine's one clock."""
+
+    def __init__(self, folder: Path, *, round_trip_ms: float = 0, limiter: bool = False, **environment: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.paper = PaperServer(folder)
+        self.paper.control.account(limiter={"on": limiter}, balances={"USDT": "1000000000", "BTC": "100000"})
+        self._distance: subprocess.Popen[str] | None = None
+        self.url = self.paper.url
+        if round_trip_ms:
+            self.url = self._set_apart(round_trip_ms)
+        self.relay = RelayProcess(folder, self.url, environment={"BYBIT_RECV_WINDOW": "5000", **environment})
+
+    def _set_apart(self, round_trip_ms: float) -> str:
+        command = [sys.executable, "-m", "tests.bench.distance", "--to", str(self.paper.port)]
+        self._distance = subprocess.Popen(
+            [*command, "--round-trip-ms", str(round_trip_ms)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        )
+        assert self._distance.stdout is not None
+        return f"http://127.0.0.1:{self._distance.stdout.readline().strip()}"
+
+    def start(self) -> None:
+        self.relay.start()
+
+    def warm_up(self) -> None:
+        """What has to be done once was done: connections, caches, first imports."""
+        for number in range(_WARM_UP):
+            self.relay.post({"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.001", "id": f"w{number}"}, wait_s=10)
+        self.paper.control.clear_calls()
+
+    def arrivals(self, count: int, deadline_s: float = 60) -> list[int]:
+        """When the orders arrived, nanoseconds, once there are so many; and forgets them."""
+        until = time.monotonic() + deadline_s
+        while True:
+            found = [call["at_ns"] for call in self.paper.control.calls(CREATE)]
+            if len(found) >= count:
+                self.paper.control.clear_calls()
+                return sorted(found)
+            assert time.monotonic() < until, f"{len(found)} of {count} orders have arrived: {self.relay.tail()}"
+            time.sleep(0.005)
+
+    def close(self) -> None:
+        self.relay.kill()
+        if self._distance is not None:
+            self._distance.kill()
+            self._distance.wait()
+            assert self._distance.stdout is not None
+            self._distance.stdout.close()
+        self.paper.close()
+
+
+@contextlib.contextmanager
+def rig(folder: Path, *, round_trip_ms: float = 0, limiter: bool = False, **environment: str) -> Iterator[Rig]:
+    """Ready and warm."""
+    made = Rig(folder, round_trip_ms=round_trip_ms, limiter=limiter, **environment)
+    try:
+        made.start()
+        made.warm_up()
+        yield made
+    finally:
+        made.close()
+
+
+@contextlib.contextmanager
+def empty_view(folder: Path) -> Iterator[RelayProcess]:
+    """The view that does nothing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = (sys.executable, "-m", "gunicorn", "-c", "python:tests.bench.empty", "tests.bench.empty:app")
+    process = RelayProcess(folder, None, command=command)
+    process.start(wait=False)
+    try:
+        until = time.monotonic() + 20
+        while True:
+            with contextlib.suppress(requests.RequestException):
+                if requests.get(f"{process.url}/readyz", timeout=1).status_code == 200:
+                    break
+            assert time.monotonic() < until, process.tail()
+            time.sleep(0.02)
+        yield process
+    finally:
+        process.kill()
