@@ -13,6 +13,8 @@ from enum import StrEnum
 from typing import Final
 
 KILL_AT: Final = "RELAY_KILL_AT"
+KILL_BY: Final = "RELAY_KILL_BY"
+"""Another signal than SIGKILL: SIGSTOP freezes them instead."""
 
 
 class Boundary(StrEnum):
@@ -61,6 +63,7 @@ class _Killer:
         name, _, times = asked.partition(":")
         self._boundary = Boundary(name)
         self._left = int(times or 1)
+        self._signal = signal.Signals[os.environ.get(KILL_BY, "SIGKILL")]
         self._lock = threading.Lock()
 
     def passed(self, boundary: Boundary) -> None:
@@ -70,7 +73,7 @@ class _Killer:
             self._left -= 1
             if self._left == 0:
                 # The master and its worker are one group; a paper exchange is never in it.
-                os.killpg(0, signal.SIGKILL)
+                os.killpg(0, self._signal)
 
 
 _asked = os.environ.get(KILL_AT)

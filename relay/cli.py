@@ -64,13 +64,22 @@ def serve(context: click.Context) -> None:
 
 
 @cli.command()
+def worker() -> None:
+    """Execute what the web processes accept, until SIGTERM; needs Postgres."""
+    from relay.settings import load_settings
+    from relay.working import work
+
+    work(load_settings())
+
+
+@cli.command()
 def migrate() -> None:
     """Bring the journal to the current schema; safe to repeat."""
-    from relay.journal.opening import migrate as bring_up_to_date
     from relay.settings import load_settings
+    from relay.wiring_engine import migrate as bring_up_to_date
 
     settings = load_settings()
-    bring_up_to_date(settings.database_url)
+    bring_up_to_date(settings)
     where = settings.journal_path or "in Postgres"
     say(f"the journal {clean(where)} has the current schema")
 

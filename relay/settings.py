@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,9 +16,18 @@ from relay.settings_fields import Network, Secret
 from relay.settings_hosts import Environment
 from relay.settings_limits import Limits
 from relay.settings_mainnet import mainnet_problems
-from relay.settings_notify import NotifyTarget, notify_targets
+from relay.settings_notify import NotifyTarget
 from relay.settings_own import own_account, own_account_problems
 from relay.settings_reader import Reader
+from relay.settings_running import (
+    LogFormat,
+    LogLevel,
+    Worker,
+    doubts_about,
+    read_running,
+    sqlite_path,
+    unsupported,
+)
 from relay.settings_values import AccountSettings, StrategySettings
 
 __all__ = [
@@ -37,27 +45,6 @@ __all__ = [
 ]
 
 DOTENV: Final = Path(".env")
-NOT_YET_ENFORCED: Final = ("KEEP_DAYS",)
-"""Understood, but without effect in this version: who sets one of them relies on it, so the start is refused."""
-
-
-class LogFormat(StrEnum):
-    JSON = "json"
-    TEXT = "text"
-
-
-class LogLevel(StrEnum):
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-class Worker(StrEnum):
-    """Who executes orders: the web process itself, or processes of their own."""
-
-    INLINE = "inline"
-    PROCESS = "process"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +65,8 @@ class Settings:
     admin_token: Secret | None
     database_url: str = field(repr=False)
     """May carry a password."""
+    database_connections: int | None
+    """At most, of each process, on Postgres; None: the fewest that do."""
     worker: Worker
     allow_wide_key: bool
     keep_days: int
@@ -118,9 +107,13 @@ class Settings:
         return strategy.secrets or self.webhook_secrets
 
     @property
+    def is_postgres(self) -> bool:
+        return self.database_url.startswith("postgresql")
+
+    @property
     def journal_path(self) -> Path | None:
         """The SQLite file; None on Postgres."""
-        return _sqlite_path(self.database_url)
+        return sqlite_path(self.database_url)
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
@@ -144,11 +137,12 @@ def load_settings(
     own = own_account(reader)
     values = _pursuit(reader) | _intake(reader)
     configured = read_configuration(reader, own, _defaults(reader), _limits(reader))
-    values |= _running(reader)
-    problems = _missing(reader, configured, needs_webhook_secret) + _unsupported(reader, values)
+    values |= read_running(reader)
+    doubts = doubts_about(reader, values)
+    problems = _missing(reader, configured, needs_webhook_secret) + unsupported(reader, values)
     if any(each.environment.is_real_money for each in configured.accounts):
         secrets = (*(values["webhook_secrets"] or ()), values["admin_token"])
-        problems += mainnet_problems(reader, secrets, _sqlite_path(str(values["database_url"])))
+        problems += mainnet_problems(reader, secrets, sqlite_path(str(values["database_url"])))
     problems = reader.close() + problems
     if problems:
         raise SettingsInvalid(problems)
@@ -158,7 +152,7 @@ def load_settings(
         strategies=configured.strategies,
         symbols=configured.symbols,
         **values,
-        warnings=reader.misspelt(),
+        warnings=reader.misspelt() + doubts,
     )
 
 
@@ -213,30 +207,6 @@ def _defaults(reader: Reader) -> Rules:
     )
 
 
-def _running(reader: Reader) -> dict[str, Any]:
-    default_url = "sqlite:///relay.db"
-    url = reader.read("DATABASE_URL", fields.database_url, default_url)
-    beside = (_sqlite_path(url or default_url) or Path("relay.db")).with_name("paper.db")
-    # A platform's log collector reads JSON better; a terminal's reader does not.
-    log_format = LogFormat.JSON if reader.text("DYNO") else LogFormat.TEXT
-    for name in ("WEB_CONCURRENCY",):
-        reader.text(name)
-    return {
-        "database_url": url,
-        "allow_wide_key": reader.read("ALLOW_WIDE_KEY", fields.flag, False),
-        "worker": reader.read("RELAY_WORKER", fields.choice_of(Worker), Worker.INLINE),
-        "keep_days": reader.read("KEEP_DAYS", fields.whole(1, 36_500), 90),
-        "paper_market": reader.read("PAPER_MARKET", fields.host_url_or_off, "https://api.bybit.com"),
-        "paper_state": reader.read("PAPER_STATE", Path, beside),
-        "sentry_dsn": reader.read("SENTRY_DSN", fields.sentry_dsn, None),
-        "sentry_monitor_slug": reader.read("SENTRY_MONITOR_SLUG", fields.plain_text, None),
-        "notify_targets": reader.read("NOTIFY_URLS", notify_targets, ()),
-        "log_level": reader.read("LOG_LEVEL", fields.choice_of(LogLevel), LogLevel.INFO),
-        "log_format": reader.read("LOG_FORMAT", fields.choice_of(LogFormat), log_format),
-        "port": reader.read("PORT", fields.whole(0, 65_535), 8000),
-    }
-
-
 def _missing(reader: Reader, configured: Configuration, needs_webhook_secret: bool) -> list[str]:
     """What has to be there in this environment and is not, or does not fit it."""
     problems = [] if configured.names_accounts else own_account_problems(reader, configured.accounts[0])
@@ -247,20 +217,3 @@ def _missing(reader: Reader, configured: Configuration, needs_webhook_secret: bo
         least = fields.SECRET_CHARACTERS_MIN
         problems.append(f"WEBHOOK_SECRET: it is missing; it should be a random word of at least {least} characters")
     return problems
-
-
-def _unsupported(reader: Reader, values: Mapping[str, Any]) -> list[str]:
-    """What is set and would be without effect."""
-    problems = [
-        f"{name}: this version does not enforce it; remove it" for name in NOT_YET_ENFORCED if reader.text(name)
-    ]
-    if values["worker"] is Worker.PROCESS:
-        problems.append("RELAY_WORKER: this version executes orders in the web process only; it should be inline")
-    if str(values["database_url"]).startswith("postgresql"):
-        problems.append("DATABASE_URL: this version keeps its journal in SQLite only; it should be sqlite:///relay.db")
-    return problems
-
-
-def _sqlite_path(url: str) -> Path | None:
-    scheme, _, rest = url.partition(":///")
-    return Path(rest.partition("?")[0]) if scheme == "sqlite" else None

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from relay import __version__
 from relay.checkup import Checkup, patient_for
 from relay.domain.notice import NoticeKind
-from relay.engine.lanes import Lanes
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, SettingsInvalid
 from relay.exchange.client import Exchange
 from relay.exchange.market import Market
 from relay.exchange.streamed import StreamedExchange
 from relay.journal.journal import Journal
 from relay.journal.notices import Notices
-from relay.journal.opening import open_journal
+from relay.journal.retention import Retention
 from relay.key_watch import KEYS_S, tell_of_keys
 from relay.notify import open_services
 from relay.pipeline.accept import Intake
@@ -31,18 +30,20 @@ from relay.pipeline.execute import Executor
 from relay.pipeline.follow import Follower
 from relay.pipeline.gather import Gatherer
 from relay.pipeline.heartbeat import Heartbeats, expectations
+from relay.pipeline.items import Items
 from relay.pipeline.notices import Notifier
 from relay.pipeline.ownership import JournalOwnership
 from relay.pipeline.ports import Account
 from relay.pipeline.preview import Previewer
-from relay.pipeline.run import Runner
+from relay.pipeline.run import Feeder
 from relay.pipeline.strategy import Strategy
 from relay.pipeline.streams import Streams
-from relay.settings import Settings
+from relay.settings import Settings, Worker
 from relay.stream_watch import STREAMS_S, StreamWatch
 from relay.telemetry_sentry import CHECK_IN_S, Reporter, configure_sentry
 from relay.upkeep import Upkeep
 from relay.wiring_accounts import accounts_of, exchanges_of, markets_of, remember_identities, strategies_of
+from relay.wiring_engine import Execution, chores_of, execution_of, journal_of
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +64,9 @@ class Parts:
     exchanges: dict[str, Exchange]
     accounts: dict[str, Account]
     strategies: dict[str, Strategy]
-    engine: Lanes
+    engine: Execution
     announcer: Announcer
-    runner: Runner
+    runner: Feeder
     intake: Intake
     previewer: Previewer
     controls: Controls
@@ -92,6 +93,7 @@ class Relay:
         self._stopping = threading.Event()
         self._starter = threading.Thread(target=self._start, name="starter", daemon=True)
         self._problem = "starting"
+        self._is_warm = False
         self._reporter: Reporter | None = None
 
     def start(self) -> None:
@@ -157,8 +159,10 @@ class Relay:
             found["journal"] = str(error)
         if not self.parts.has_instruments:
             found["instruments"] = self._problem
-        if not self.parts.runner.is_open:
+        if not self._is_warm:
             found["engine"] = self._problem
+        elif (problem := self.parts.engine.problem()) is not None:
+            found["engine"] = problem
         if not found and not self.parts.streams.is_settled:
             found["streams"] = "the accounts' streams are being opened"
         return found
@@ -193,9 +197,10 @@ class Relay:
             for (_, symbol), text in compare_positions(account, parts.journal).items():
                 parts.announcer.tell(NoticeKind.DRIFT, f"{symbol} on {account.name}: {text}")
         parts.checkup.wait_for_first(_FIRST_CHECK_S)
-        if not parts.runner.is_open:
-            log.info("%d unfinished signals taken up", parts.runner.recover())
+        if not self._is_warm:
+            parts.engine.begin()
             parts.care.take_up()
+            self._is_warm = True
         parts.heartbeats.start()
         parts.follower.start()
         parts.upkeep.start()
@@ -203,27 +208,15 @@ class Relay:
         parts.announcer.tell(NoticeKind.RUN, f"relay {__version__} is ready ({self.settings.environment.value})")
 
 
-def refuse_wide_keys(settings: Settings) -> None:
-    """For real money, before anything listens. Raises SettingsInvalid for a key that may withdraw or transfer.
+def build(settings: Settings, *, wait_for_lock_s: float = 0, is_worker: bool = False) -> Relay:
+    """A relay from its settings, not yet started. Raises SettingsInvalid and JournalUnavailable.
 
-    Where the exchange cannot be asked now, the start asks again, and executes nothing before it was told.
+    `is_worker`: the process is there to execute; else RELAY_WORKER says whether it does.
     """
-    if not settings.environment.is_real_money:
-        return
-    for account, exchange in zip(settings.accounts, exchanges_of(settings).values(), strict=True):
-        try:
-            patient_for(settings, account, exchange, None).refuse_wide_key()
-        except (ExchangeUnreachable, ExchangeAnswered) as error:
-            log.warning("what the key of %s may do cannot be asked yet: %s", account.name, error)
-        finally:
-            exchange.close()
-
-
-def build(settings: Settings, *, wait_for_lock_s: float = 0) -> Relay:
-    """A relay from its settings, not yet started. Raises SettingsInvalid and JournalUnavailable."""
+    executes = is_worker or settings.worker is Worker.INLINE
     exchanges = exchanges_of(settings)
     services = open_services(settings.notify_targets)
-    journal = open_journal(settings.database_url, wait_for_lock_s=wait_for_lock_s)
+    journal = journal_of(settings, executes=executes, wait_for_lock_s=wait_for_lock_s)
     try:
         remember_identities(settings, journal)
     except SettingsInvalid:
@@ -234,15 +227,20 @@ def build(settings: Settings, *, wait_for_lock_s: float = 0) -> Relay:
         each.name: patient_for(settings, each, exchanges[each.name], JournalOwnership(journal, each.name))
         for each in settings.accounts
     }
-    return Relay(settings, _assemble(settings, journal, exchanges, notifier, Checkup(patients)))
+    return Relay(settings, _assemble(settings, journal, exchanges, notifier, Checkup(patients), executes))
 
 
 def _assemble(
-    settings: Settings, journal: Journal, exchanges: dict[str, Exchange], notifier: Notifier, checkup: Checkup
+    settings: Settings,
+    journal: Journal,
+    exchanges: dict[str, Exchange],
+    notifier: Notifier,
+    checkup: Checkup,
+    executes: bool,
 ) -> Parts:
     accounts, strategies = accounts_of(settings, exchanges), strategies_of(settings)
     markets = markets_of(settings, accounts)
-    announcer, engine = Announcer(), Lanes()
+    announcer = Announcer()
     announcer.hear(notifier.hear)
     heartbeats = Heartbeats(journal=journal, announcer=announcer, expected=expectations(strategies))
     gatherer = Gatherer(journal=journal)
@@ -255,7 +253,9 @@ def _assemble(
         announcer=announcer,
         drift=DriftWatch(journal=journal, announcer=announcer),
     )
-    runner = Runner(journal=journal, engine=engine, executor=executor, accounts=accounts, strategies=strategies)
+    items = Items(journal=journal, executor=executor, accounts=accounts, strategies=strategies)
+    engine = execution_of(journal, items, tuple(accounts), settings, executes=executes)
+    runner = engine.feeder
     care = CareLanes(journal=journal, engine=engine, caretaker=caretaker, accounts=accounts, tell=executor.attention)
     intake = Intake(
         journal=journal,
@@ -265,7 +265,7 @@ def _assemble(
         heartbeats=heartbeats,
         strategies=strategies,
     )
-    follower = Follower(journal=journal, accounts=accounts, care=care)
+    follower = Follower(journal=journal, accounts=accounts, care=care, is_first=lambda: engine.is_first)
     streamed = {name: each for name, each in exchanges.items() if isinstance(each, StreamedExchange)}
     return Parts(
         journal=journal,
@@ -285,7 +285,7 @@ def _assemble(
         upkeep=Upkeep(
             markets=[(market, exchanges[name]) for name, market in markets.items()],
             exchanges=exchanges,
-            more={"heartbeats": heartbeats.check},
+            more=chores_of(engine, heartbeats, Retention(journal.store, keep_days=settings.keep_days)),
         ),
         heartbeats=heartbeats,
         notifier=notifier,

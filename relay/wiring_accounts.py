@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 
 from relay.domain.instrument import Category
@@ -40,7 +41,7 @@ def exchanges_of(settings: Settings) -> dict[str, Exchange]:
     if problems:
         raise SettingsInvalid(problems)
     address, prices = Address(), SharedPrices()
-    return {each.name: exchange_of(each, address, prices) for each in settings.accounts}
+    return {each.name: exchange_of(_without_streams(each, settings), address, prices) for each in settings.accounts}
 
 
 def accounts_of(settings: Settings, exchanges: dict[str, Exchange]) -> dict[str, Account]:
@@ -61,6 +62,11 @@ def accounts_of(settings: Settings, exchanges: dict[str, Exchange]) -> dict[str,
         )
         for each in settings.accounts
     }
+
+
+def _without_streams(account: AccountSettings, settings: Settings) -> AccountSettings:
+    """What a lane's last process knows of its own fills another's stream may still lack: with several, each asks."""
+    return replace(account, stream_url=None) if settings.is_postgres else account
 
 
 def _live(exchange: Exchange) -> StreamedExchange | None:

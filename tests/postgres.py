@@ -20,6 +20,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy.engine import URL, make_url
 
+from relay.engine.postgres_schema import migrate_queue
 from relay.journal import migrate
 
 _RUN: Final = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
@@ -29,7 +30,7 @@ END_OTHERS: Final = (
 )
 _EMPTIED: Final = (
     "SELECT quote_ident(tablename) FROM pg_tables "
-    "WHERE schemaname = 'public' AND tablename NOT IN ('schema_meta', 'alembic_version')"
+    "WHERE schemaname = 'public' AND tablename NOT IN ('schema_meta', 'alembic_version', 'queue_schema')"
 )
 _numbers = itertools.count(1)
 
@@ -59,6 +60,7 @@ class Server:
         if self._template is None:
             self._template = make_url(url := self.empty()).database
             migrate(url)
+            migrate_queue(url)
         return self._create(self._template)
 
     def give_back(self, url: str) -> None:

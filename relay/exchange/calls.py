@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from relay import measures
+from relay import fence, measures
 from relay.domain.outcome import NotSent, Refusal, Rejected, Unknown
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.exchange.address import BAN_S, Address, Forbidden
@@ -61,8 +61,12 @@ class Calls:
             return held
         arrived, code, began_at = True, "none", time.perf_counter()
         try:
+            fence.require()
             answer = ask(**params)
             code = str(answer.code)
+        except fence.LeaseLost:
+            arrived = False
+            raise
         except NothingLeft as nothing:
             arrived = False
             return NotSent(why=str(nothing))

@@ -200,9 +200,7 @@ def reopen(connection: Connection, signal_id: str, *, now_ms: int, why: str) -> 
     opened = {"status": SignalStatus.ACCEPTED, "generation": generation, **reason_columns(None)}
     connection.execute(update(_signals).where(_signals.c.id == signal_id).values(**opened, finished_at=None))
     connection.execute(
-        update(_assignments)
-        .where(_assignments.c.signal_id == signal_id)
-        .values(**opened, seq=place, opened_at=now_ms, owner=None, lease_until=None)
+        update(_assignments).where(_assignments.c.signal_id == signal_id).values(**opened, seq=place, opened_at=now_ms)
     )
     # Read here: once it is committed, a look that fails would leave the signal in no lane.
     opened_again = following.assignments_of(connection, signal_id)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Row, Select, and_, select
+from sqlalchemy import Column, ColumnElement, Connection, Row, Select, and_, func, select
 
 from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus
@@ -36,6 +36,26 @@ _of_plan = and_(
 def unfinished(connection: Connection) -> tuple[Assignment, ...]:
     """All that is accepted and not finished, in the order in which it is to be executed."""
     return _assignments(connection, IS_UNFINISHED)
+
+
+def first_of_lane(connection: Connection, account: str, category: Category | None, symbol: str) -> Assignment | None:
+    """The oldest unfinished; `category` None: of alerts of the ticker `symbol` whose instrument is not known."""
+    of_lane = IS_UNFINISHED & (assignments.c.account == account)
+    if category is None:
+        ticker = func.coalesce(signals.c.ticker, "") == symbol
+        asked = select(assignments.c.signal_id).join(signals, signals.c.id == assignments.c.signal_id)
+        asked = asked.where(of_lane, assignments.c.category.is_(None), ticker)
+    else:
+        of_instrument = (assignments.c.category == category) & (assignments.c.symbol == symbol)
+        asked = select(assignments.c.signal_id).where(of_lane, of_instrument)
+    signal_id = connection.execute(asked.order_by(assignments.c.seq).limit(1)).scalar()
+    return None if signal_id is None else assignment(connection, signal_id, account)
+
+
+def nameless(connection: Connection, account: str) -> tuple[Assignment, ...]:
+    return _assignments(
+        connection, IS_UNFINISHED & (assignments.c.account == account) & assignments.c.category.is_(None)
+    )
 
 
 def assignment(connection: Connection, signal_id: str, account: str) -> Assignment | None:

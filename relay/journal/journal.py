@@ -14,11 +14,12 @@ from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, Reason
 from relay.domain.plan import Carry
 from relay.domain.status import SignalStatus
-from relay.journal import beliefs, following, queries, rejection, retrying
+from relay.journal import beliefs, following, queries, rejection
 from relay.journal.admission import Admitting, remove_signal, undo_reopening
 from relay.journal.execution import Batch
 from relay.journal.guards import GuardReads
 from relay.journal.queries import SignalFilter
+from relay.journal.queued import Queue, admit, reopen
 from relay.journal.records import (
     Admission,
     Assignment,
@@ -56,8 +57,10 @@ class Journal(GuardReads):
     JournalUnavailable: nothing was written. `now_ms`: the relay's clock, Unix milliseconds.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, queue: Queue | None = None) -> None:
+        """`queue`: where several processes share the work, what is told of it in the transaction that accepts it."""
         self.store = store
+        self.queue = queue
         self.strategies = StrategyReads(store)
         self._refusals = rejection.Refusals(store)
 
@@ -77,9 +80,10 @@ class Journal(GuardReads):
         `on_committed`: see `Store.submit`; this is how signals reach their lanes in the order of acceptance.
         """
         admitting = Admitting(new=new, now_ms=now_ms, dedup_window_ms=dedup_window_ms)
+        queue = self.queue
         submit: Callable[[], Admission] = functools.partial(
             self.store.submit,
-            admitting.run,
+            admitting.run if queue is None else lambda connection: admit(connection, admitting, queue),
             deadline_s=deadline_s,
             on_withdrawn=admitting.undo,
             on_committed=on_committed,
@@ -146,7 +150,7 @@ class Journal(GuardReads):
             undo_reopening(connection, signal_id, reopened.generation, now_ms)
 
         reopened: Reopened = self.store.submit(
-            lambda connection: retrying.reopen_by_hand(connection, signal_id, now_ms),
+            lambda connection: reopen(connection, signal_id, now_ms, self.queue),
             deadline_s=deadline_s,
             on_withdrawn=undo,
             on_committed=on_committed,

@@ -15,21 +15,25 @@ from relay.journal import schema
 from relay.journal.embedded import SqliteStore
 from relay.journal.journal import Journal
 from relay.journal.lock import FileLock
+from relay.journal.queued import Queue
 from relay.journal.sqlite import JournalFile
 from relay.journal.trouble import as_unavailable
 
 
-def open_journal(url: str, *, lock: bool = True, wait_for_lock_s: float = 0, connections: int = 4) -> Journal:
+def open_journal(
+    url: str, *, lock: bool = True, wait_for_lock_s: float = 0, connections: int = 4, queue: Queue | None = None
+) -> Journal:
     """`url`: `sqlite:///relay.db` or `postgres…`. Close it when done.
 
     SQLite: with `lock` this process becomes the one relay of the journal (JournalBusy if another is, after
     `wait_for_lock_s`), makes the file if need be and migrates it. Without, it is opened for reading only and never
     migrated. Postgres: any number of processes use it, each over at most so many `connections`; it is never migrated
-    here. SchemaOutdated where the schema is older than the relay; JournalUnavailable says what else is wrong.
+    here, and `queue` is told of what is accepted. SchemaOutdated where the schema is older than the relay;
+    JournalUnavailable says what else is wrong.
     """
     where = _parse(url)
     if where.get_backend_name() != "sqlite":
-        return _open_postgres(where, connections)
+        return _open_postgres(where, connections, queue)
     file = JournalFile(where)
     if not lock:
         file.require()
@@ -98,7 +102,7 @@ def _prepare(file: JournalFile) -> None:
             schema.upgrade(engine)
 
 
-def _open_postgres(where: URL, connections: int) -> Journal:
+def _open_postgres(where: URL, connections: int, queue: Queue | None) -> Journal:
     from relay.journal.postgres import PostgresStore, postgres_engine
 
     store = PostgresStore(postgres_engine(where, connections=connections), connections=connections)
@@ -108,7 +112,7 @@ def _open_postgres(where: URL, connections: int) -> Journal:
     except JournalUnavailable:
         store.close()
         raise
-    return Journal(store)
+    return Journal(store, queue)
 
 
 @contextmanager

@@ -16,8 +16,11 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from relay import fence
 from relay.errors import JournalUnavailable
+from relay.fence import Lease
 from relay.journal.jobs import Job, Stage
+from relay.journal.leases import require
 from relay.journal.postgres_threads import Threads
 from relay.journal.postgres_trouble import WHERE, as_unavailable, is_passing
 from relay.journal.store import T, Undo, Work
@@ -68,7 +71,8 @@ class PostgresStore:
         on_withdrawn: Undo[T] | None = None,
         on_committed: Callable[[T], None] | None = None,
     ) -> T:
-        job = Job(work, on_withdrawn, on_committed=on_committed)
+        lease = fence.held()
+        job = Job(_by_right_of(lease, work) if lease else work, on_withdrawn, on_committed=on_committed)
         deadline = time.monotonic() + deadline_s
         self._threads.put(lambda: self._run(job, deadline))
         if not job.ended.wait(deadline_s):
@@ -207,6 +211,14 @@ def _in_words() -> Iterator[None]:
         if said is None:
             raise
         raise said from error
+
+
+def _by_right_of(lease: Lease, work: Work[T]) -> Work[T]:
+    def fenced(connection: Connection) -> T:
+        require(connection, lease)
+        return work(connection)
+
+    return fenced
 
 
 def _told(error: Exception | None) -> Exception | None:

@@ -95,9 +95,6 @@ assignments = Table(
     Column("opened_at", UnixMs, nullable=False),
     Column("reason_code", Text),
     Column("reason_message", Words),
-    Column("owner", Text),
-    Column("epoch", BigInteger),
-    Column("lease_until", UnixMs),
 )
 IS_UNFINISHED = one_of(assignments.c.status, (SignalStatus.ACCEPTED, SignalStatus.EXECUTING))
 Index("ix_assignments_unfinished", assignments.c.seq, sqlite_where=IS_UNFINISHED, postgresql_where=IS_UNFINISHED)

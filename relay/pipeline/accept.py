@@ -27,7 +27,7 @@ from relay.pipeline.announce import Announcer
 from relay.pipeline.clock import Now, to_ms, utc_now
 from relay.pipeline.heartbeat import Heartbeats
 from relay.pipeline.ports import Account
-from relay.pipeline.run import Runner
+from relay.pipeline.run import Feeder
 from relay.pipeline.strategy import Strategy
 from relay.trace import about, add
 
@@ -63,7 +63,7 @@ class Intake:
         *,
         journal: Journal,
         accounts: Mapping[str, Account],
-        runner: Runner,
+        runner: Feeder,
         announcer: Announcer,
         heartbeats: Heartbeats,
         strategies: Mapping[str, Strategy],

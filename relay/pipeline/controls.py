@@ -18,7 +18,7 @@ from relay.pipeline.accept import Intake, Receipt
 from relay.pipeline.clock import Now, to_ms, utc_now
 from relay.pipeline.gather import HALT
 from relay.pipeline.ports import Account
-from relay.pipeline.run import Runner
+from relay.pipeline.run import Feeder
 from relay.pipeline.strategy import Strategy
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class Controls:
         *,
         journal: Journal,
         intake: Intake,
-        runner: Runner,
+        runner: Feeder,
         accounts: Mapping[str, Account],
         strategies: Mapping[str, Strategy],
         now: Now = utc_now,

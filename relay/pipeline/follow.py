@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from relay.domain.history import reported
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
@@ -36,12 +36,15 @@ class Follower:
         care: CareLanes | None = None,
         every_s: float = _EVERY_S,
         now: Now = utc_now,
+        is_first: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`care`: looked at in each round, once the orders are known."""
+        """`care`: looked at in each round, once the orders are known. `is_first`: whether it is this process that
+        follows, where there are several."""
         self._journal = journal
         self._accounts = accounts
         self._care = care
         self._every_s = every_s
+        self._is_first = is_first
         self._now = now
         self._asked: dict[str, int] = {}
         self._rounds = 0
@@ -70,6 +73,8 @@ class Follower:
                 self._is_woken.clear()
                 asked_at = time.monotonic()
             try:
+                if not self._is_first():
+                    continue
                 if is_due:
                     self.round()
                 # What the streams told is in the journal already, and care goes by it.

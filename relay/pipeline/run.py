@@ -2,70 +2,52 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from typing import Protocol
 
-from relay.domain.instrument import Category, Instrument
-from relay.domain.order import Reason
-from relay.domain.progress import Finish
 from relay.domain.signal import Signal
-from relay.domain.status import SignalStatus
-from relay.domain.symbol import SymbolUnknown
-from relay.engine.engine import Engine, Lane
-from relay.errors import JournalUnavailable
+from relay.engine.engine import Engine
 from relay.journal.journal import Journal
 from relay.journal.records import Admission, Assignment, New, Reopened
-from relay.pipeline.clock import to_ms, utc_now
-from relay.pipeline.execute import Executor
-from relay.pipeline.ports import Account
-from relay.pipeline.strategy import Strategy, rules_of
-from relay.pipeline.work import Work, kept_signal, resumed
-from relay.trace import about
+from relay.pipeline.items import Items
 
-log = logging.getLogger(__name__)
 
-_JOURNAL_AGAIN_S = 0.5
-_FAILED_AGAIN_S = 5.0
-_FAILURES_MAX = 5
+class Feeder(Protocol):
+    """What becomes of signals once they are accepted, whichever engine executes them."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what is accepted is executed at once."""
+
+    def admitted(self, admission: Admission, signal: Signal, accounts: tuple[str, ...]) -> None:
+        """Called right after the commit; it only reads."""
+
+    def opened_again(self, reopened: Reopened) -> None:
+        """The same for a signal that was opened again, with what the transaction that did it had of it."""
 
 
 class Runner:
     """Feeds an engine. Until `recover` has put in what the journal holds, what is admitted waits in the journal."""
 
-    def __init__(
-        self,
-        *,
-        journal: Journal,
-        engine: Engine,
-        executor: Executor,
-        accounts: Mapping[str, Account],
-        strategies: Mapping[str, Strategy],
-    ) -> None:
+    def __init__(self, *, journal: Journal, engine: Engine, items: Items) -> None:
         self._journal = journal
-        self._strategies = strategies
         self._engine = engine
-        self._executor = executor
-        self._accounts = accounts
+        self._items = items
         self._is_open = False
 
     @property
     def is_open(self) -> bool:
-        """Whether what is accepted is executed at once."""
         return self._is_open
 
     def admitted(self, admission: Admission, signal: Signal, accounts: tuple[str, ...]) -> None:
-        """Called by the journal's writer right after the commit, so in the order of acceptance: it only reads."""
+        """In the journal's writer, so in the order of acceptance."""
         match admission:
             case New() if self._is_open:
                 for name in accounts:
-                    rules = rules_of(self._strategies, signal.strategy, name)
-                    self._submit(Work(signal=signal, account=self._accounts[name], rules=rules, generation=0))
+                    self._engine.submit(*self._items.of_new(signal, name))
             case Reopened():
                 self.opened_again(admission)
 
     def opened_again(self, reopened: Reopened) -> None:
-        """The same for a signal that was opened again, with what the transaction that did it had of it."""
         if self._is_open:
             for assignment in reopened.assignments:
                 self._resume(assignment)
@@ -84,130 +66,6 @@ class Runner:
         self._is_open = True
 
     def _resume(self, assignment: Assignment) -> None:
-        """Into its lane. What cannot be taken up is told to a person there, and keeps no other from being taken up."""
-        try:
-            self._take_up_one(assignment)
-        except Exception as error:
-            log.exception("signal %s cannot be taken up", assignment.signal.id)
-            record = assignment.signal
-            symbol = record.symbol or record.ticker or ""
-            lane = Lane(account=assignment.account, category=record.category or Category.LINEAR, symbol=symbol)
-            why = f"it could not be read back from the journal ({type(error).__name__}; the relay's log has more)"
-            self._engine.submit(lane, _Unreadable(assignment=assignment, journal=self._journal, why=why))
-
-    def _take_up_one(self, assignment: Assignment) -> None:
-        account = self._accounts.get(assignment.account)
-        if account is None:
-            log.error("%s waits for account %s, which is not configured", assignment.signal.id, assignment.account)
-        elif not assignment.status.is_finished:
-            signal = kept_signal(assignment.signal)
-            rules = rules_of(self._strategies, signal.strategy, account.name)
-            self._submit(resumed(signal, account, rules, assignment))
-
-    def _submit(self, work: Work) -> None:
-        """Into its lane. What was accepted before the instruments were loaded has its place there all the same."""
-        signal = work.signal
-        nameless = None
-        if signal.category is None or signal.symbol is None:
-            nameless = _find(signal, work.account)
-            found = nameless if isinstance(nameless, Instrument) else None
-            category, symbol = (found.category, found.symbol) if found else (Category.LINEAR, signal.ticker or "")
-            work.signal = signal = replace(signal, category=category, symbol=symbol)
-        assert signal.category is not None and signal.symbol is not None
-        lane = Lane(account=work.account.name, category=signal.category, symbol=signal.symbol)
-        self._engine.submit(lane, _Item(work=work, executor=self._executor, journal=self._journal, nameless=nameless))
-
-
-def _find(signal: Signal, account: Account) -> Instrument | SymbolUnknown:
-    book = account.market.book
-    assert book is not None, "nothing is executed before the instruments are loaded"
-    return book.resolve(signal.ticker or "", signal.exchange)
-
-
-def _internal_error(why: str) -> Reason:
-    return Reason(code="INTERNAL_ERROR", message=f"{why}; look at the exchange before anything is sent again")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Unreadable:
-    """In the place of a work that the journal has and that cannot be made of it. It ends once the journal takes it."""
-
-    assignment: Assignment
-    journal: Journal
-    why: str
-
-    def step(self) -> float | None:
-        signal_id, reason = self.assignment.signal.id, _internal_error(self.why)
-        try:
-            self.journal.finish(
-                signal_id, self.assignment.account, SignalStatus.ATTENTION, reason, now_ms=to_ms(utc_now())
-            )
-        except JournalUnavailable as error:
-            log.error("signal %s waits for the journal: %s", signal_id, error)
-            return _JOURNAL_AGAIN_S
-        return None
-
-    def failed(self, error: Exception) -> float | None:
-        return _FAILED_AGAIN_S
-
-
-@dataclass(slots=True, kw_only=True)
-class _Item:
-    """A work in its lane. After a step that failed, memory may be behind the journal: the journal is right."""
-
-    work: Work
-    executor: Executor
-    journal: Journal
-    nameless: Instrument | SymbolUnknown | None = None
-    """What the signal's ticker means, where the journal does not know that yet."""
-    is_stale: bool = False
-    failures: int = 0
-
-    def step(self) -> float | None:
-        try:
-            if (self.is_stale and not self._reload()) or (self.nameless is not None and not self._name(self.nameless)):
-                return None
-            with about(signal_id=self.work.signal.id, account=self.work.account.name):
-                delay = self.executor.step(self.work)
-            if self.work.is_planned:
-                # Before that a step may do what the one that failed has done again: no progress, however often.
-                self.failures = 0
-            return delay
-        except JournalUnavailable as error:
-            self.is_stale = True
-            log.error("signal %s waits for the journal: %s", self.work.signal.id, error)
-            return _JOURNAL_AGAIN_S
-
-    def failed(self, error: Exception) -> float | None:
-        """A step went wrong in a way that nobody thought of: again from the journal, and in the end a person."""
-        self.is_stale = True
-        self.failures += 1
-        if self.failures < _FAILURES_MAX:
-            return float(self.failures)
-        why = f"the relay failed on it {self.failures} times ({type(error).__name__}; its log has more)"
-        try:
-            finish = Finish(status=SignalStatus.ATTENTION, reason=_internal_error(why))
-            self.executor.end(self.work.signal, self.work.account.name, finish)
-        except JournalUnavailable:
-            return _JOURNAL_AGAIN_S
-        return None
-
-    def _name(self, meant: Instrument | SymbolUnknown) -> bool:
-        """False: there is no such instrument, and that is how the signal ends."""
-        signal = self.work.signal
-        if isinstance(meant, SymbolUnknown):
-            reason = Reason(code="SYMBOL_UNKNOWN", message=meant.message)
-            self.executor.end(signal, self.work.account.name, Finish(status=SignalStatus.DENIED, reason=reason))
-            return False
-        self.journal.resolve(signal.id, meant.category, meant.symbol)
-        self.nameless = None
-        return True
-
-    def _reload(self) -> bool:
-        """False: it was finished before its last step failed."""
-        assignment = self.journal.assignment(self.work.signal.id, self.work.account.name)
-        if assignment is None or assignment.status.is_finished:
-            return False
-        self.work = resumed(self.work.signal, self.work.account, self.work.rules, assignment)
-        self.is_stale = False
-        return True
+        placed = self._items.of_kept(assignment)
+        if placed is not None:
+            self._engine.submit(*placed)

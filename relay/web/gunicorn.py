@@ -61,10 +61,10 @@ def on_starting(server: Any) -> None:
         server.log.redact(settings.secrets)
         for warning in settings.warnings:
             log.warning(warning)
-        if server.num_workers != 1:
+        if server.num_workers != 1 and not settings.is_postgres:
             raise RelayError("--workers: it is not 1; the SQLite journal has one engine, so leave it out")
         if settings.environment.is_real_money:
-            from relay.wiring import refuse_wide_keys
+            from relay.wiring_keys import refuse_wide_keys
 
             refuse_wide_keys(settings)
         exchanges = needed(settings, os.environ)

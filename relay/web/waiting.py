@@ -15,6 +15,8 @@ WAIT_MAX_S: Final = 10
 WAITERS_MAX: Final = 32
 """A quarter of the server's threads: whoever does not ask to wait always finds one."""
 
+LOOK_S: Final = 0.05
+
 _WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?([0-9]{1,9})', re.IGNORECASE)
 
 
@@ -45,6 +47,8 @@ class Waiting:
 
 def _outcome(parts: Parts, signal_id: str, wait_s: float) -> dict[str, Any] | None:
     announcer, until = parts.announcer, time.monotonic() + wait_s
+    # What another process executes is not announced in this one.
+    look_s = wait_s if parts.engine.is_alone else LOOK_S
     while True:
         news = announcer.expect(signal_id)
         try:
@@ -52,7 +56,8 @@ def _outcome(parts: Parts, signal_id: str, wait_s: float) -> dict[str, Any] | No
             if signal is None or SignalStatus(signal["status"]).is_finished:
                 return signal
             # One account's news is not yet the end of a signal on several, so it is looked at again.
-            if announcer.is_released or not news.wait(max(0.0, until - time.monotonic())):
+            left_s = max(0.0, until - time.monotonic())
+            if announcer.is_released or not (news.wait(min(left_s, look_s)) or left_s > look_s):
                 return None
         finally:
             announcer.forget(signal_id, news)

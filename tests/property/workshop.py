@@ -29,6 +29,7 @@ from relay.pipeline.execute import Executor
 from relay.pipeline.follow import Follower
 from relay.pipeline.gather import Gatherer
 from relay.pipeline.heartbeat import Heartbeats
+from relay.pipeline.items import Items
 from relay.pipeline.ports import Account
 from relay.pipeline.run import Runner
 from relay.pipeline.strategy import Strategy
@@ -153,9 +154,8 @@ class Workshop:
             now=self.clock.now,
         )
         strategies = {"default": Strategy(name="default", rules={"main": self._rules}, secrets=(SECRET,))}
-        self.runner = Runner(
-            journal=journal, engine=self.engine, executor=executor, accounts=self._accounts, strategies=strategies
-        )
+        items = Items(journal=journal, executor=executor, accounts=self._accounts, strategies=strategies)
+        self.runner = Runner(journal=journal, engine=self.engine, items=items)
         self.intake = Intake(
             journal=journal,
             accounts=self._accounts,

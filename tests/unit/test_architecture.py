@@ -13,14 +13,14 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 RANKS = (
     {"errors", "domain", "trace"},
-    {"settings", "measures"},
+    {"settings", "measures", "fence"},
     {"alerts", "journal", "exchange", "paper", "engine", "notify", "telemetry"}
     | {"boundary", "paper_child", "local_secrets", "messages"},
     {"pipeline", "upkeep", "checkup"},
     {"key_watch", "stream_watch"},
     {"wiring"},
     {"web", "greeting", "checkup_open"},
-    {"serving"},
+    {"serving", "working"},
     {"cli"},
     {"__main__"},
 )

@@ -10,7 +10,7 @@ import click
 from relay.cli import cli
 from relay.cli_client import is_address
 
-COMMANDS = "alert check connect flatten halt migrate orders plan positions resume retry send serve signals"
+COMMANDS = "alert check connect flatten halt migrate orders plan positions resume retry send serve signals worker"
 
 
 def test_the_commands_are_those_of_the_contract() -> None:

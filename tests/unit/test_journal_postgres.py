@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 
 from relay.domain.status import SignalStatus
 from relay.errors import JournalUnavailable, SchemaOutdated
-from relay.journal import Duplicate, Journal, New, migrate, open_journal, tables_notices  # noqa: F401 - its tables
+from relay.journal import Duplicate, Journal, New, migrate, open_journal, tables_leases, tables_notices  # noqa: F401 - its tables
 from relay.journal.postgres import PostgresStore
 from relay.journal.tables import metadata
 from tests import postgres

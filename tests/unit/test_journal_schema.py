@@ -20,6 +20,7 @@ from relay.journal import (  # noqa: F401 - further tables of the same metadata
     migrate,
     open_journal,
     tables_guards,
+    tables_leases,
     tables_limits,
     tables_notices,
 )

@@ -15,7 +15,6 @@ from relay.domain.account import DefaultSize
 from relay.domain.signal import QtyUnit
 from relay.errors import SettingsInvalid
 from relay.settings import (
-    NOT_YET_ENFORCED,
     Environment,
     LogFormat,
     LogLevel,
@@ -150,18 +149,10 @@ def test_symbols_are_bybits_in_any_case_with_or_without_the_perpetuals_mark() ->
     assert problems({"ALLOWED_SYMBOLS": "BTC/USDT"})
 
 
-@pytest.mark.parametrize("name", NOT_YET_ENFORCED)
-def test_a_setting_without_effect_is_not_accepted_silently(name: str) -> None:
-    values = {"DEFAULT_STOP_LOSS": "2%", "DEFAULT_TAKE_PROFIT": "+40", "ALLOW_WIDE_KEY": "1"}
-    (told,) = problems({name: values.get(name, "5")})
-    assert told == f"{name}: this version does not enforce it; remove it"
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("RELAY_WORKER", "process"),
-        ("DATABASE_URL", "postgres://relay:a-password@host/relay"),
         ("DATABASE_URL", "mysql://host/relay"),
         ("DATABASE_URL", "sqlite://"),
     ],

@@ -7,6 +7,7 @@ from alembic import context
 from relay.journal import (  # noqa: F401 - further tables of the same metadata
     tables_chain,
     tables_guards,
+    tables_leases,
     tables_limits,
     tables_notices,
 )

@@ -99,9 +99,6 @@ def _assignments() -> None:
         _required("opened_at", _BIGINT),
         _optional("reason_code"),
         _optional("reason_message"),
-        _optional("owner"),
-        _optional("epoch", _BIGINT),
-        _optional("lease_until", _BIGINT),
     )
     op.create_index(
         "ix_assignments_unfinished",

@@ -1,0 +1,31 @@
+"""The journal's `Queue` on Postgres."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from relay.domain.instrument import Category
+from relay.engine.postgres_jobs import defer
+
+
+class _Lane(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def account(self) -> str: ...
+    @property
+    def category(self) -> Category | None: ...
+    @property
+    def symbol(self) -> str: ...
+
+
+class PostgresQueue:
+    """Holds nothing: every job is deferred on the connection that keeps the signal."""
+
+    def defer(self, connection: Connection, lanes: Iterable[_Lane]) -> None:
+        for lane in lanes:
+            category = lane.category.value if lane.category else None
+            defer(connection, lane.name, account=lane.account, category=category, symbol=lane.symbol)

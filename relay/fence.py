@@ -1,0 +1,59 @@
+"""The right to act in a lane, where several processes could: held by a thread while it does a step.
+
+Whoever writes or sends asks here, so that the pipeline need not know which engine runs it. The embedded engine is alone
+in its journal, and its threads hold nothing: then all is allowed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from relay.errors import RelayError
+
+
+class LeaseLost(RelayError):
+    """Another process has this lane now; what this one was about to do is dropped."""
+
+
+@dataclass(slots=True, eq=False)
+class Lease:
+    """One lane's, of one process. A later holder has a greater `epoch`."""
+
+    name: str
+    epoch: int
+    deadline: float
+    """Monotonic clock. Counted from before it was asked for, so it ends here before it does in the database."""
+    is_lost: bool = False
+
+    @property
+    def is_valid(self) -> bool:
+        return not self.is_lost and time.monotonic() < self.deadline
+
+
+_held: ContextVar[Lease | None] = ContextVar("held_lease", default=None)
+
+
+@contextmanager
+def holding(lease: Lease) -> Iterator[None]:
+    """What this thread does meanwhile, it does by the right of `lease`."""
+    token = _held.set(lease)
+    try:
+        yield
+    finally:
+        _held.reset(token)
+
+
+def held() -> Lease | None:
+    """The lease by which this thread acts; None: it needs none."""
+    return _held.get()
+
+
+def require() -> None:
+    """Right before anything leaves for the exchange. Raises LeaseLost: the process may have been frozen since."""
+    lease = _held.get()
+    if lease is not None and not lease.is_valid:
+        raise LeaseLost

@@ -1,0 +1,115 @@
+"""Leases: who acts in a lane, until when, and that nobody writes by the right of an older one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from sqlalchemy import BigInteger, ColumnElement, Connection, bindparam, cast, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from relay.fence import Lease, LeaseLost
+from relay.journal.store import Store
+from relay.journal.tables_leases import leases
+
+LEASE_S: Final = 4.0
+WORKER: Final = "worker "
+"""The name of a process's own lease, with its owner: that it is alive."""
+_RENEW_DEADLINE_S: Final = 2.0
+
+_now_ms: ColumnElement[int] = cast(func.extract("epoch", func.clock_timestamp()) * 1000, BigInteger)
+_until = _now_ms + int(LEASE_S * 1000)
+_this = leases.c.name == bindparam("of_name")
+_ADD = insert(leases).on_conflict_do_nothing()
+_FIND = (
+    select(leases.c.owner, leases.c.epoch, (leases.c.until > _now_ms).label("is_held")).where(_this).with_for_update()
+)
+_TAKE = update(leases).where(_this)
+_IS_CURRENT = (
+    select(leases.c.epoch)
+    .where(_this & (leases.c.epoch == bindparam("of_epoch")))
+    .with_for_update(read=True, key_share=True)
+)
+
+
+def take(connection: Connection, name: str, owner: str) -> Lease | None:
+    """None: another holds it. It is a new epoch, also for who held it before."""
+    deadline = time.monotonic() + LEASE_S
+    connection.execute(_ADD, {"name": name, "owner": owner, "epoch": 0, "until": 0})
+    found = connection.execute(_FIND, {"of_name": name}).one()
+    if found.is_held and found.owner != owner:
+        return None
+    connection.execute(_TAKE.values(owner=owner, epoch=found.epoch + 1, until=_until), {"of_name": name})
+    return Lease(name=name, epoch=found.epoch + 1, deadline=deadline)
+
+
+def release(connection: Connection, lease: Lease) -> None:
+    """Whoever comes next need not wait for its end."""
+    ours = _this & (leases.c.epoch == lease.epoch)
+    connection.execute(update(leases).where(ours).values(until=0), {"of_name": lease.name})
+
+
+def require(connection: Connection, lease: Lease) -> None:
+    """In the transaction that writes by its right, which then ends before anybody else can take the lease."""
+    which = {"of_name": lease.name, "of_epoch": lease.epoch}
+    if lease.is_lost or connection.execute(_IS_CURRENT, which).first() is None:
+        raise LeaseLost
+
+
+class Leases:
+    """Of one process. Raises JournalUnavailable as the journal does."""
+
+    def __init__(self, store: Store, owner: str) -> None:
+        self._store = store
+        self.owner = owner
+
+    def take(self, name: str) -> Lease | None:
+        return self._store.submit(lambda connection: take(connection, name, self.owner))
+
+    def register(self) -> Lease:
+        """This process executes from now on."""
+        own = self.take(WORKER + self.owner)
+        assert own is not None, "nobody else has this name"
+        return own
+
+    def renew(self, held: Mapping[str, Lease]) -> None:
+        """All of this process at once. One that another has taken meanwhile is lost."""
+        deadline = time.monotonic() + LEASE_S
+        ours = (leases.c.owner == self.owner) & (leases.c.until > 0)
+        renewing = update(leases).where(ours).values(until=_until).returning(leases.c.name, leases.c.epoch)
+        rows = self._store.submit(lambda connection: connection.execute(renewing).all(), deadline_s=_RENEW_DEADLINE_S)
+        known = {row.name: row.epoch for row in rows}
+        for name, lease in held.items():
+            if known.get(name) == lease.epoch:
+                lease.deadline = deadline
+            else:
+                lease.is_lost = True
+
+    def release_all(self) -> None:
+        """This process is ending."""
+
+        def work(connection: Connection) -> None:
+            ours = leases.c.owner == self.owner
+            connection.execute(update(leases).where(ours).values(until=0))
+            connection.execute(delete(leases).where(ours & leases.c.name.startswith(WORKER)))
+
+        self._store.submit(work)
+
+    def workers(self) -> int:
+        """How many processes execute orders just now."""
+        alive = leases.c.name.startswith(WORKER) & (leases.c.until > _now_ms)
+        with self._store.read() as connection:
+            return connection.execute(select(func.count()).where(alive)).scalar_one()
+
+    def forget_dead_workers(self) -> None:
+        dead = leases.c.name.startswith(WORKER) & (leases.c.until < _now_ms - 60_000)
+        self._store.submit(lambda connection: connection.execute(delete(leases).where(dead)))
+
+
+def remaining_ms(connection: Connection, names: Iterable[str]) -> dict[str, int]:
+    """For how long each of these is still held; those that nobody holds are not in it."""
+    asked = select(leases.c.name, leases.c.until - _now_ms).where(
+        leases.c.name.in_(list(names)), leases.c.until > _now_ms
+    )
+    return {name: int(left) for name, left in connection.execute(asked).tuples()}

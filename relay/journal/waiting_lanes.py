@@ -1,0 +1,94 @@
+"""What several processes ask for instead of being handed it: which lanes have work, and the next piece of one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from relay.domain.instrument import Category
+from relay.fence import Lease
+from relay.journal import following, leases
+from relay.journal.locks import hold_lanes, lane_name
+from relay.journal.records import Assignment
+from relay.journal.store import Store
+from relay.journal.tables import IS_UNFINISHED, assignments, signals
+
+_AT_ONCE_MAX = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class LaneKey:
+    """A lane as the journal knows it. `category` is None where the instrument of an alert is not known yet."""
+
+    account: str
+    category: Category | None
+    symbol: str
+    """Or the ticker, where the instrument is not known."""
+
+    @property
+    def name(self) -> str:
+        return lane_name(self.account, self.category, self.symbol)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A lane that this process works in, and what is to be done next there."""
+
+    lease: Lease
+    assignment: Assignment | None
+    """None: nothing."""
+
+
+class WaitingLanes:
+    """Thread-safe. Raises JournalUnavailable."""
+
+    def __init__(self, store: Store, owner: str) -> None:
+        self._store = store
+        self._owner = owner
+
+    def next(self, lane: LaneKey, lease: Lease | None, *, keep: bool = False) -> Turn | None:
+        """The lane's oldest unfinished work, by the right of `lease` or else of a new one.
+
+        None: another process is at it, or there is none, and the lease is given back, unless it is to `keep`. Whoever
+        accepts an alert holds the lane's lock until it is there to be seen: so either this sees it, or a job follows.
+        """
+
+        def work(connection: Connection) -> Turn | None:
+            hold_lanes(connection, [lane.name])
+            if lease is not None:
+                leases.require(connection, lease)
+            held = lease or leases.take(connection, lane.name, self._owner)
+            if held is None:
+                return None
+            found = following.first_of_lane(connection, lane.account, lane.category, lane.symbol)
+            if found is None and not keep:
+                leases.release(connection, held)
+                return None
+            return Turn(lease=held, assignment=found)
+
+        return self._store.submit(work, deadline_s=10)
+
+    def nameless(self, account: str) -> tuple[Assignment, ...]:
+        """What was accepted before any instrument was known, oldest first."""
+        with self._store.read() as connection:
+            return following.nameless(connection, account)
+
+    def unattended(self, accounts: Collection[str]) -> tuple[list[LaneKey], int | None]:
+        """Lanes with work and nobody at it; and the milliseconds until the next lease of one with work ends."""
+        ticker = signals.c.ticker
+        asked = (
+            select(assignments.c.account, assignments.c.category, assignments.c.symbol, ticker)
+            .join(signals, signals.c.id == assignments.c.signal_id)
+            .where(IS_UNFINISHED, assignments.c.account.in_(list(accounts)))
+            .order_by(assignments.c.seq)
+        )
+        with self._store.read() as connection:
+            found = {
+                LaneKey(account=row.account, category=row.category, symbol=row.symbol or row.ticker or ""): None
+                for row in connection.execute(asked)
+            }
+            held = leases.remaining_ms(connection, [each.name for each in found]) if found else {}
+        free = [each for each in found if each.name not in held]
+        return free[:_AT_ONCE_MAX], min(held.values()) if held else None

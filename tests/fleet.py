@@ -1,0 +1,90 @@
+"""Web and worker processes that share a Postgres, and a paper exchange."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from tests.paper_server import PaperServer
+from tests.relay_process import RelayProcess
+
+DEADLINE_S = 40
+_WEB = ("-m", "gunicorn", "-c", "python:relay.web.gunicorn", "--workers", "2", "relay.web:create_app()")
+_WORKER = ("-m", "relay", "worker")
+
+
+class Fleet:
+    """One gunicorn with two web processes, and workers that come and go."""
+
+    def __init__(self, folder: Path, paper: PaperServer, database_url: str, environment: Mapping[str, str]) -> None:
+        self.paper = paper
+        self._folder = folder
+        self._environment = {"DATABASE_URL": database_url, **environment}
+        self._database_url = database_url
+        self.web = self._process("web", _WEB)
+        self.workers: list[RelayProcess] = []
+
+    def _process(self, name: str, command: tuple[str, ...]) -> RelayProcess:
+        folder = self._folder / name
+        folder.mkdir()
+        return RelayProcess(folder, self.paper.url, environment=self._environment, command=(sys.executable, *command))
+
+    def add_worker(self, **environment: str) -> RelayProcess:
+        """Returns once it executes."""
+        worker = self._process(f"worker{len(self.workers)}", _WORKER)
+        self.workers.append(worker)
+        worker.start(wait=False, **environment)
+        self.until(lambda: self.is_alive(worker), "the worker does not begin", worker)
+        return worker
+
+    def until(self, condition: Any, otherwise: str, process: RelayProcess | None = None) -> None:
+        deadline = time.monotonic() + DEADLINE_S
+        while not condition():
+            told = (process or self.web).tail()
+            assert time.monotonic() < deadline, f"{otherwise}: {told}"
+            time.sleep(0.01)
+
+    def ask(self, question: str, **values: object) -> list[tuple[Any, ...]]:
+        """The database itself."""
+        with psycopg.connect(self._database_url, autocommit=True) as connection:
+            return connection.execute(question.encode(), values or None).fetchall()
+
+    def is_alive(self, worker: RelayProcess) -> bool:
+        """Whether it says so itself, in the database."""
+        alive = "SELECT count(*) FROM leases WHERE name LIKE %(name)s AND until > extract(epoch from now()) * 1000"
+        return int(self.ask(alive, name=f"worker % {worker.process.pid} %")[0][0]) == 1
+
+    def epoch(self, lane: str) -> tuple[str, int]:
+        """Who has the lane, and since which change of hands."""
+        rows = self.ask("SELECT owner, epoch FROM leases WHERE name = %(lane)s", lane=lane)
+        return rows[0] if rows else ("", 0)
+
+    def close(self) -> None:
+        for each in (*self.workers, self.web):
+            for pid in each.pids() if each.process.poll() is None else ():
+                os.kill(pid, signal.SIGCONT)
+            each.stop()
+
+
+@contextmanager
+def running_fleet(
+    folder: Path, paper: PaperServer, database_url: str, *, workers: int = 2, **environment: str
+) -> Iterator[Fleet]:
+    fleet = Fleet(folder, paper, database_url, environment)
+    try:
+        fleet.web.start(wait=False)
+        for _ in range(workers):
+            fleet.add_worker()
+        if workers:
+            fleet.web.wait_until_ready(DEADLINE_S)
+        yield fleet
+    finally:
+        fleet.close()

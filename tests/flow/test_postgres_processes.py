@@ -1,0 +1,100 @@
+"""Two web and two worker processes on one Postgres do what one process does: each alert once, and in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+
+import pytest
+
+from tests import postgres
+from tests.faults import audit
+from tests.fleet import Fleet, running_fleet
+from tests.flow.desk import BTC, Desk
+from tests.paper_server import PaperServer
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory, paper: PaperServer) -> Iterator[Fleet]:
+    url = postgres.server().migrated()
+    with running_fleet(tmp_path_factory.mktemp("fleet"), paper, url) as fleet:
+        yield fleet
+    postgres.server().give_back(url)
+
+
+@pytest.fixture
+def desk(fleet: Fleet) -> Iterator[Desk]:
+    desk = Desk(fleet.paper, fleet.web)
+    desk.hold(BTC, "0")
+    yield desk
+    desk.hold(BTC, "0")
+
+
+def test_entries_flips_and_closes_come_to_the_position_that_was_asked_for(desk: Desk) -> None:
+    steps: tuple[tuple[str, dict[str, str], str], ...] = (
+        ("buy", {"qty": "0.2"}, "0.2"),
+        ("sell", {"qty": "0.3"}, "-0.1"),
+        ("long", {"qty": "0.2"}, "0.2"),
+        ("reverse", {}, "-0.2"),
+        ("target", {"market_position": "long", "market_position_size": "0.4"}, "0.4"),
+        ("close", {}, "0"),
+    )
+    for action, fields, position in steps:
+        signal = desk.send(BTC, action, **fields)
+        assert signal["status"] == "done", signal
+        assert desk.position(BTC) == Decimal(position), action
+
+
+def test_a_resting_order_is_cancelled_by_whichever_process_has_the_close(desk: Desk) -> None:
+    assert desk.send(BTC, "buy", qty="0.1", type="limit", price="50000")["status"] == "done"
+    assert len(desk.resting(BTC)) == 1
+    assert desk.send(BTC, "cancel")["status"] == "done"
+    assert desk.resting(BTC) == []
+
+
+def test_the_same_alert_to_both_web_processes_at_once_is_executed_once(fleet: Fleet, desk: Desk) -> None:
+    alert = {"ticker": BTC.ticker, "action": "buy", "qty": "0.1", "id": "the same", "time": "2030-01-01T00:00:00Z"}
+    with ThreadPoolExecutor(12) as threads:
+        answers = [each.result() for each in [threads.submit(fleet.web.post, alert) for _ in range(24)]]
+    assert sorted({each.status_code for each in answers}) == [200, 202]
+    assert sum(not each.json()["duplicate"] for each in answers) == 1
+    fleet.web.wait_for(answers[0].json()["signal_id"])
+    assert desk.position(BTC) == Decimal("0.1")
+
+
+def test_many_alerts_at_once_are_executed_each_once_and_each_lane_in_the_order_of_acceptance(fleet: Fleet) -> None:
+    def post(number: int) -> str:
+        ticker = f"{SYMBOLS[number % len(SYMBOLS)]}.P"
+        answer = fleet.web.post({"ticker": ticker, "action": "buy", "qty": "0.1", "id": f"many {number}"})
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["signal_id"])
+
+    with ThreadPoolExecutor(8) as threads:
+        ids = list(threads.map(post, range(60)))
+    signals = [fleet.web.wait_for(each) for each in ids]
+    assert {each["status"] for each in signals} == {"done"}
+    taken = audit.at_exchange(fleet.paper)
+    assert audit.differences(taken, fleet.web.all_signals()) == []
+    place = dict(fleet.ask("SELECT signal_id, seq FROM assignments"))
+    for symbol in SYMBOLS:
+        places = [place[each.client_order_id.partition("-")[0]] for each in taken if each.symbol == symbol]
+        assert places == sorted(places)
+
+
+def test_a_halt_in_one_process_holds_in_all(fleet: Fleet, desk: Desk) -> None:
+    fleet.web.api("halt", "POST")
+    try:
+        assert [desk.send(BTC, "buy", qty="0.1")["reason"]["code"] for _ in range(3)] == ["HALTED"] * 3
+    finally:
+        fleet.web.api("resume", "POST")
+    assert desk.send(BTC, "buy", qty="0.1")["status"] == "done"
+
+
+def test_the_processes_keep_within_their_connections(fleet: Fleet) -> None:
+    ((connections,),) = fleet.ask(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    assert connections <= 2 * 4 + 2 * 6

@@ -1,0 +1,85 @@
+"""What is old and finished is forgotten; what is open, and what keeps an alert from being executed again, is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+
+from relay.domain.instrument import Category
+from relay.domain.order import OrderStatus
+from relay.domain.status import SignalStatus
+from relay.journal import Duplicate, Journal, open_journal
+from relay.journal.retention import DAY_MS, Retention
+from tests.unit.journal_builders import (
+    NOW_MS,
+    accept,
+    accepted,
+    by_id_and_time,
+    fill,
+    new_signal,
+    report,
+    sent_order,
+)
+
+LATER_MS = NOW_MS + 91 * DAY_MS
+
+
+@pytest.fixture
+def journal(journal_url: str) -> Iterator[Journal]:
+    opened = open_journal(journal_url)
+    yield opened
+    opened.close()
+
+
+def finished(journal: Journal, *, status: OrderStatus = OrderStatus.FILLED) -> str:
+    signal_id, client_id = sent_order(journal)
+    journal.record_report(client_id, report(client_id, status), [fill(client_id, exec_id=client_id)], now_ms=NOW_MS)
+    journal.finish(signal_id, "main", SignalStatus.DONE, now_ms=NOW_MS)
+    return signal_id
+
+
+def flat(journal: Journal) -> None:
+    journal.observe("main", Category.LINEAR, "BTCUSDT", Decimal(0), at_ms=NOW_MS + 1)
+
+
+def test_an_old_finished_signal_goes_with_all_that_belongs_to_it(journal: Journal) -> None:
+    ids = [finished(journal) for _ in range(250)]
+    flat(journal)
+    retention = Retention(journal.store, keep_days=90)
+    assert retention.prune(NOW_MS + 89 * DAY_MS) == 0
+    assert retention.prune(LATER_MS) == 250
+    assert retention.prune(LATER_MS) == 0
+    assert journal.signal(ids[0]) is None
+    assert journal.signals().signals == []
+    assert journal.orders() == []
+
+
+def test_what_is_unfinished_is_kept_however_old(journal: Journal) -> None:
+    signal_id, _ = sent_order(journal)
+    assert Retention(journal.store, keep_days=1).prune(LATER_MS) == 0
+    assert journal.signal(signal_id) is not None
+
+
+def test_a_signal_whose_order_still_rests_is_kept(journal: Journal) -> None:
+    signal_id, client_id = sent_order(journal)
+    journal.record_report(client_id, report(client_id, OrderStatus.ACCEPTED, "0", rests=True), now_ms=NOW_MS)
+    journal.finish(signal_id, "main", SignalStatus.DONE, now_ms=NOW_MS)
+    assert Retention(journal.store, keep_days=1).prune(LATER_MS) == 0
+
+
+def test_where_a_position_is_open_the_signals_that_say_whose_it_is_are_kept(journal: Journal) -> None:
+    finished(journal)
+    assert Retention(journal.store, keep_days=1).prune(LATER_MS) == 0
+    assert journal.ordered_symbols("main") == ((Category.LINEAR, "BTCUSDT"),)
+    flat(journal)
+    assert Retention(journal.store, keep_days=1).prune(LATER_MS) == 1
+
+
+def test_an_alert_that_was_forgotten_is_still_known_as_the_same(journal: Journal) -> None:
+    same = new_signal(by_id_and_time("x"))
+    signal_id = accepted(journal, same)
+    journal.finish(signal_id, "main", SignalStatus.FAILED, now_ms=NOW_MS)
+    assert Retention(journal.store, keep_days=1).prune(LATER_MS) == 1
+    assert isinstance(accept(journal, new_signal(by_id_and_time("x"), digest=same.digest), at_ms=LATER_MS), Duplicate)
