@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 from procrastinate.schema import SchemaManager
+
+from relay.errors import JournalUnavailable
 
 _LOCK = 7_265_636_111
 
@@ -15,9 +19,19 @@ def known_migrations() -> list[str]:
     return sorted(each.name for each in Path(SchemaManager.get_migrations_path()).glob("*.sql"))
 
 
+@contextmanager
+def _connected(url: str) -> Iterator[psycopg.Connection]:
+    """Its words are not repeated: they may name the address."""
+    try:
+        with psycopg.connect(url, connect_timeout=5) as connection:
+            yield connection
+    except psycopg.Error as error:
+        raise JournalUnavailable(f"the queue in Postgres cannot be used ({type(error).__name__})") from error
+
+
 def migrate_queue(url: str) -> None:
-    """Bring the queue's tables to what the installed procrastinate needs. Safe to repeat. Raises psycopg.Error."""
-    with psycopg.connect(url, connect_timeout=5) as connection:
+    """Bring the queue's tables to what the installed procrastinate needs. Safe to repeat. Raises JournalUnavailable."""
+    with _connected(url) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         applied = {name for (name,) in connection.execute("SELECT migration FROM queue_schema")}
         missing = [each for each in known_migrations() if each not in applied]
@@ -31,6 +45,6 @@ def migrate_queue(url: str) -> None:
 
 
 def is_current(url: str) -> bool:
-    with psycopg.connect(url, connect_timeout=5) as connection:
+    with _connected(url) as connection:
         applied = {name for (name,) in connection.execute("SELECT migration FROM queue_schema")}
     return applied.issuperset(known_migrations())

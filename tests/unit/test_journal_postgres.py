@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -193,3 +195,13 @@ def test_the_same_fills_told_by_two_processes_count_once(journal: Journal, other
             record = journal.order(client_id)
             assert record is not None
             assert str(record.state.filled_qty) == "0.010"
+
+
+def test_the_embedded_relay_loads_nothing_of_postgres() -> None:
+    script = """
+import sys
+import relay.web, relay.wiring, relay.serving
+print(sorted({name.partition(".")[0] for name in sys.modules} & {"psycopg", "psycopg_pool", "procrastinate"}))
+"""
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert told.stdout.strip() == "[]"
