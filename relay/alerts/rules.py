@@ -61,18 +61,11 @@ def _orderless(draft: Draft) -> None:
 
 
 def _closing(draft: Draft) -> None:
-    """The levels of a pure exit could only mean that something else was meant: a `buy`, or the action `stops`.
-
-    A strategy's template sends the same levels with every fill: no exit of it is refused for them.
-    """
+    """Levels that come with a pure exit are left out and told of: a template sends the same ones with every alert, and
+    no exit is withheld for what it does not need."""
     action = draft.values["action"]
-    if not action.is_close:
-        return
-    if draft.get("market_position") is not None:
+    if action.is_close:
         draft.ignore(_STOP_FIELDS, f"`{action}` only reduces the position, whose stops stay as they are")
-    for name, spelled in _LEVELS.items():
-        if draft.get(name):
-            draft.refuse(spelled, f"contradicts `{action}`, which only exits: leave it out, or send the action `stops`")
 
 
 def _quantity(draft: Draft) -> None:
@@ -104,21 +97,28 @@ def _price(draft: Draft) -> None:
     if not kind.has_limit:
         draft.ignore(["price"], f"a `{kind}` order has no limit price (`signal_price` is for slippage)")
     elif draft.get("slippage_pct") is not None:
-        draft.refuse("slippage_pct", f"does not go with a `{kind}` order, which `price` bounds; leave one of them out")
+        _unfit(draft, "slippage_pct", f"does not go with a `{kind}` order, which `price` bounds; leave one of them out")
     if not kind.is_conditional and draft.get("trigger_price") is not None:
-        draft.refuse("trigger_price", f"needs `type` to be `stop_market` or `stop_limit`, not `{kind}`")
+        _unfit(draft, "trigger_price", f"needs `type` to be `stop_market` or `stop_limit`, not `{kind}`")
     _resting_time(draft, kind)
     if draft.get("time_in_force") is TimeInForce.POST_ONLY and not kind.has_limit:
         draft.refuse("time_in_force", f"`PostOnly` needs `type` to be `limit` or `stop_limit`, not `{kind}`")
+
+
+def _unfit(draft: Draft, spelled: str, why: str, *, field: str | None = None) -> None:
+    """Refused on what may open, left out of an exit. `field`: the value's name, where it is not the alert's."""
+    if draft.values["action"].is_close:
+        draft.ignore([field or spelled], why)
+    else:
+        draft.refuse(spelled, why)
 
 
 def _resting_time(draft: Draft, kind: OrderType) -> None:
     if draft.get("valid_for_s") is None:
         return
     if kind is OrderType.MARKET:
-        draft.refuse(
-            "valid_for", "needs `type` to be `limit`, `stop_market` or `stop_limit`: a `market` order never rests"
-        )
+        why = "needs `type` to be `limit`, `stop_market` or `stop_limit`: a `market` order never rests"
+        _unfit(draft, "valid_for", why, field="valid_for_s")
     elif kind is OrderType.LIMIT and draft.get("time_in_force") in (TimeInForce.IOC, TimeInForce.FOK):
         draft.refuse("valid_for", f"needs an order that rests; `{draft.get('time_in_force')}` ends at once")
 

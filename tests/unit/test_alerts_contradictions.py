@@ -56,10 +56,18 @@ def test_a_contradiction_is_refused_by_name(fields: dict[str, Any], name: str, w
 
 
 @pytest.mark.parametrize("action", ["close", "close_long", "close_short", "flat", "exit"])
-@pytest.mark.parametrize("name", ["take_profit", "stop_loss", "trailing_stop"])
-def test_a_level_on_a_pure_exit_is_refused(name: str, action: str) -> None:
-    with pytest.raises(AlertInvalid, match=f"`{name}` contradicts `{action}`, which only exits"):
-        signal_of(action=action, **{name: "1%"})
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("take_profit", "1%"), ("stop_loss", "1%"), ("trailing_stop", "1%"), ("take_profit", "-1%")),
+        *(("valid_for", "60"), ("trigger_price", "100")),
+    ],
+)
+def test_no_exit_is_withheld_for_what_it_does_not_need(name: str, value: str, action: str) -> None:
+    signal = signal_of(action=action, **{name: value})
+    assert signal.action.is_close
+    assert (signal.stop_loss, signal.take_profits, signal.trailing_stop, signal.valid_for_s) == (None, (), None, None)
+    assert any(note.startswith(f"`{name}` ignored: ") for note in signal.notes)
 
 
 def test_an_exit_of_a_strategys_template_is_not_refused_for_its_levels() -> None:
