@@ -108,11 +108,11 @@ def _booked_rung(rung: Rung, sight: Sight) -> Rung:
     order = sight.orders[rung.order_id] if rung.order_id is not None else None
     if order is None or not order.status.is_ended:
         return rung
-    counted = replace(rung, order_id=None, filled_qty=rung.filled_qty + order.filled_qty)
+    counted = replace(rung, order_id=None, is_taken_back=False, filled_qty=rung.filled_qty + order.filled_qty)
     if order.status is OrderStatus.FILLED:
         return replace(counted, is_done=True)
     was_refused = order.status is not OrderStatus.CANCELED or sight.now_ms - rung.placed_at_ms < _AT_ONCE_MS
-    if not was_refused or order.filled_qty > 0:
+    if rung.is_taken_back or not was_refused or order.filled_qty > 0:
         return replace(counted, refusals=0)
     size = abs(sight.position.size) if sight.position else None
     return replace(counted, refusals=rung.refusals + 1, refused_at_size=size)

@@ -31,6 +31,8 @@ class Rung:
     moves_stop_to_entry: bool = False
     order_id: str | None = None
     placed_at_ms: int = 0
+    is_taken_back: bool = False
+    """The relay itself cancels the order, for a signal that wants the book empty: that is no refusal."""
     filled_qty: Decimal = Decimal(0)
     """By the orders that it rested under before."""
     is_done: bool = False
@@ -71,6 +73,12 @@ class Guard:
     def order_ids(self) -> tuple[str, ...]:
         """Of all that may rest for it."""
         return (*self.leavings, *(each.order_id for each in self.rungs if each.order_id is not None))
+
+
+def taken_back(guard: Guard, order_ids: frozenset[str]) -> Guard:
+    """The guard, once the relay has begun to cancel these orders of its own accord."""
+    rungs = tuple(replace(each, is_taken_back=True) if each.order_id in order_ids else each for each in guard.rungs)
+    return replace(guard, rungs=rungs)
 
 
 def guard_of(levels: Levels, side: Side, *, reference: Decimal | None) -> Guard | None:

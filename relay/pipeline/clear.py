@@ -5,10 +5,12 @@ Never the exchange's cancel-all: that takes the position's stops with it.
 
 from __future__ import annotations
 
+from relay.domain.guard import taken_back
 from relay.domain.order import Purpose
 from relay.domain.progress import Finish
 from relay.journal.journal import Journal
 from relay.pipeline.cancel import Canceller
+from relay.pipeline.clock import to_ms, utc_now
 from relay.pipeline.resting import Resting
 from relay.pipeline.work import Work
 
@@ -34,7 +36,19 @@ class Clearing:
         records = self._journal.resting_orders(work.account.name, signal.category, signal.symbol)
         if not signal.clears_all:
             records = tuple(each for each in records if each.state.planned.purpose is not Purpose.EXIT)
-        return {each.state.client_order_id: Resting(order=each.state) for each in records}
+        found = {each.state.client_order_id: Resting(order=each.state) for each in records}
+        if any(each.state.planned.purpose is Purpose.EXIT for each in records):
+            self._take_back(work, frozenset(found))
+        return found
+
+    def _take_back(self, work: Work, order_ids: frozenset[str]) -> None:
+        """Take profits that rest may be among them; they rest again if the position stays."""
+        signal, now_ms = work.signal, to_ms(utc_now())
+        assert signal.category is not None and signal.symbol is not None
+        for record in self._journal.live_guards_of(work.account.name, signal.category, signal.symbol):
+            guard = taken_back(record.guard, order_ids)
+            if guard != record.guard:
+                self._journal.keep_guard(record.seq, guard, now_ms=now_ms)
 
     def step(self, work: Work, *, now_ms: int) -> float | Finish:
         """Cancel or look at the next one. Seconds until there is more to do, or how the signal ends if it cannot be."""

@@ -228,3 +228,13 @@ def test_a_ladder_that_is_refused_calls_for_a_person(desk: Desk) -> None:
     assert stops(desk, XRP) == ("0", "1.8")
     desk.control.clear_faults()
     desk.send(XRP, "close")
+
+
+def test_alerts_that_empty_the_book_one_after_the_other_are_no_refusals_of_the_ladder(desk: Desk) -> None:
+    priced(desk, SOL, "200")
+    signal = desk.send(SOL, "long", qty="10", take_profit=LADDER)
+    for _ in range(6):
+        assert desk.send(SOL, "long", qty="10")["status"] == "done"
+    eventually(desk, SOL, {"202": "5", "204": "3", "206": "2"})
+    assert signal_now(desk, signal)["status"] == "done"
+    desk.send(SOL, "close")
