@@ -15,6 +15,8 @@ from relay.exchange.account_point import Point, Report, State
 from relay.exchange.account_reader import category_of, read_facts
 from relay.exchange.client import Exchange
 from relay.exchange.stream_probe import probe_stream
+from relay.exchange.streamed import StreamedExchange
+from relay.exchange.streams_link import LinkState
 from relay.settings import AccountSettings, Settings
 
 log = logging.getLogger(__name__)
@@ -22,6 +24,8 @@ log = logging.getLogger(__name__)
 EVERY_S = 55.0
 """So that what is shown is at most a minute old, the look itself included."""
 _STOP_S = 2.0
+_OPENING_S = 1.5
+"""For a stream that a relay is about to open: less than the start waits for the first look."""
 _LEVELS = {State.GREEN: logging.INFO, State.AMBER: logging.WARNING, State.RED: logging.ERROR}
 
 
@@ -80,11 +84,23 @@ def patient_for(
     )
 
     def look() -> Stream:
+        kept = exchange.awaited_stream(_OPENING_S) if isinstance(exchange, StreamedExchange) else None
+        if kept is not None:
+            return stream_told(kept)
         return probe_stream(
             stream_url or "", api_key=key.reveal(), api_secret=secret.reveal(), now_ms=exchange.now_ms()
         )
 
     return Patient(exchange=exchange, subject=subject, ownership=ownership, look_at_stream=look if stream_url else None)
+
+
+def stream_told(state: LinkState) -> Stream:
+    """A running relay's own stream, as the checklist knows streams."""
+    if state.is_live:
+        return Stream(connected=True)
+    if state.problem.startswith("auth "):
+        return Stream(connected=True, refusal="the stream did not take the key")  # its own words may repeat the key
+    return Stream(connected=False, why=f"{state.problem}; so for {state.since_s:.0f} s")
 
 
 class Checkup:

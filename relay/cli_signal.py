@@ -104,6 +104,8 @@ def in_full(signal: Shown) -> list[str]:
             "action": title(signal),
             "sent": signal.get("sent_at"),
             "received": signal.get("received_at"),
+            "timing": ", ".join(_passed(signal.get("timing"))),
+            "slippage": f"{signal['slippage']} %" if signal.get("slippage") is not None else None,
         }
     )
     lines += hint(signal)
@@ -111,6 +113,12 @@ def in_full(signal: Shown) -> list[str]:
     lines += _section("notes", [f"  {clean(note)}" for note in signal.get("notes", ())])
     lines += _section("orders", order_table(signal.get("orders", ()), indent="  "))
     return lines + _section("steps", _steps(signal.get("events", ())))
+
+
+def _passed(timing: Shown | None) -> Iterable[str]:
+    """Each stage with the milliseconds since the one before: `received +812 ms`."""
+    between = (timing or {}).get("ms") or {}
+    return [f"{stage} {ms:+} ms" for stage, ms in between.items() if ms is not None]
 
 
 def order_table(orders: Sequence[Shown], *, indent: str = "") -> list[str]:

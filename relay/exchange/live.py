@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from relay.domain.instrument import Category
-from relay.domain.position import Fill, OrderReport
+from relay.domain.position import Fill, OrderReport, Position
 from relay.exchange import wire
 from relay.exchange.awaited import Awaited, Heard
 from relay.exchange.known_balance import BalanceReading, KnownBalance
@@ -175,6 +176,23 @@ class LiveAccount:
         """None: it must be read."""
         with self._lock:
             return self._known(where).known() if self._is_seeded else None
+
+    def positions(self, mark: Mark) -> tuple[Position, ...] | None:
+        """All that are open, their PnL at mark; None: one of them must be read."""
+        with self._lock:
+            told = {where: each.known() for where, each in self._positions.items()} if self._is_seeded else None
+        if told is None:
+            return None
+        found = []
+        for where, each in told.items():
+            if each is None:
+                return None
+            if each.position.size:
+                price, pnl = mark(*where), _open_pnl(where, each, mark)
+                if price is None or pnl is None:
+                    return None
+                found.append(replace(each.position, mark_price=price, unrealised_pnl=pnl))
+        return tuple(found)
 
     def equity(self, coin: str, mark: Mark) -> Decimal | None:
         """The coin's balance and the open PnL at mark of everything settled in it; None: it must be read."""

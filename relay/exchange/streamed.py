@@ -80,6 +80,13 @@ class StreamedExchange(Exchange):
         self.link.stop()
         super().close()
 
+    def awaited_stream(self, timeout_s: float) -> LinkState | None:
+        """How the stream stands once it is there, or was waited for so long; None: nobody listens."""
+        if not self._reader.is_alive():
+            return None
+        self.link.wait_live(timeout_s)
+        return self.link.state()
+
     def stream_state(self) -> LinkState:
         return self.link.state()
 
@@ -176,6 +183,10 @@ class StreamedExchange(Exchange):
             return None
         mark = self.marks.mark(category, symbol) or told.position.mark_price
         return NowPosition(position=replace(told.position, mark_price=mark), at_ms=told.at_ms)
+
+    def positions_now(self) -> tuple[Position, ...] | None:
+        """All that are open, whoever opened them; None: they must be read."""
+        return self._live.positions(self.marks.mark) if self.link.is_current() else None
 
     def price_now(self, category: Category, symbol: str) -> Decimal | None:
         return self.marks.mark(category, symbol)

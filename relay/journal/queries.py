@@ -15,6 +15,7 @@ from relay.journal.pages import has_text
 from relay.journal.records import SignalPage
 from relay.journal.shown import shown_order, shown_signal
 from relay.journal.tables import IS_OPEN, OPEN_STATUSES, assignments, events, orders, plans, signals
+from relay.journal.timing import derived
 
 MAX_LIMIT = 500
 _ATTENTION = "attention-"
@@ -96,8 +97,10 @@ def _as_page(connection: Connection, rows: Iterable[Row[Any]], limit: int) -> Si
 
 
 def find_signal(connection: Connection, signal_id: str) -> dict[str, Any] | None:
+    """In full, with what is derived from it."""
     rows = connection.execute(select(signals).where(signals.c.id == signal_id)).all()
-    return next(iter(_show(connection, rows)), None)
+    found = next(iter(_show(connection, rows)), None)
+    return None if found is None else found | derived(connection, signal_id)
 
 
 def _show(connection: Connection, rows: Iterable[Row[Any]]) -> list[dict[str, Any]]:

@@ -71,18 +71,18 @@ class Gatherer:
         except ExchangeAnswered as error:
             return NotGathered(finish=_refused(work, error))
         work.expected = expected_after(signal, work.rules, facts)
-        gathered = self._planned(work, facts, is_preview=is_preview)
+        gathered = self._planned(work, facts, source, is_preview=is_preview)
         if isinstance(gathered, NotGathered):
             return gathered
         return replace(gathered, plan=source.marked(gathered.plan))
 
-    def _planned(self, work: Work, facts: Facts, *, is_preview: bool) -> Gathered | NotGathered:
+    def _planned(self, work: Work, facts: Facts, source: Source, *, is_preview: bool) -> Gathered | NotGathered:
         signal, rules = work.signal, work.rules
         wanted = entry_needs(signal, rules, facts)
         if not wanted:
             return Gathered(plan=plan(signal, rules, facts), facts=facts)
         with self._limits.turn(work.account.name):
-            counted, passing = self._limits.read(work, wanted, facts.now, keeps=not is_preview)
+            counted, passing = self._limits.read(work, source, wanted, facts.now, keeps=not is_preview)
             known = replace(facts, limits=counted)
             made = plan(signal, rules, known)
             if passing is not None and not made.orders and made.reason == unread_refusal(rules, counted):

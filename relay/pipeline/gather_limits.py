@@ -20,6 +20,7 @@ from relay.journal.counted import Counted
 from relay.journal.journal import Journal
 from relay.pipeline.clock import from_ms, to_ms
 from relay.pipeline.ports import ExchangePort
+from relay.pipeline.source import Source
 from relay.pipeline.work import Work
 
 _MINUTE = timedelta(seconds=60)
@@ -78,10 +79,10 @@ class LimitReader:
             self._planned[work.account.name].append(planned)
 
     def read(
-        self, work: Work, wanted: Iterable[LimitNeed], now: datetime, *, keeps: bool
+        self, work: Work, source: Source, wanted: Iterable[LimitNeed], now: datetime, *, keeps: bool
     ) -> tuple[LimitFacts, ExchangeUnreachable | None]:
         """`keeps`: the day's first reading is written down. The error is one that passes: to ask again may help."""
-        reading = _Reading(self._counted, work, now, self._not_shown_yet(work, now), keeps=keeps)
+        reading = _Reading(self._counted, work, source, now, self._not_shown_yet(work, now), keeps=keeps)
         return reading.read(frozenset(wanted))
 
     def _not_shown_yet(self, work: Work, now: datetime) -> tuple[_Planned, ...]:
@@ -101,10 +102,11 @@ class _Reading:
     """One reading for one entry: each question is asked at most once."""
 
     def __init__(
-        self, counted: Counted, work: Work, now: datetime, planned: tuple[_Planned, ...], *, keeps: bool
+        self, counted: Counted, work: Work, source: Source, now: datetime, planned: tuple[_Planned, ...], *, keeps: bool
     ) -> None:
         self._counted = counted
         self._work = work
+        self._source = source
         self._now = now
         self._planned = planned
         self._keeps = keeps
@@ -148,7 +150,7 @@ class _Reading:
 
     def _all_positions(self) -> tuple[Position, ...]:
         if self._positions is None:
-            self._positions = self._exchange.positions()
+            self._positions = self._source.positions()
         return self._positions
 
     def _rate(self, facts: LimitFacts) -> LimitFacts:
@@ -195,5 +197,7 @@ class _Reading:
     def _price(self, category: Category, symbol: str) -> Decimal:
         key = (category, symbol)
         if key not in self._prices:
-            self._prices[key] = self._exchange.price(category=category, symbol=symbol)
+            live = self._work.account.live
+            known = live.price_now(category, symbol) if live else None
+            self._prices[key] = known or self._exchange.price(category=category, symbol=symbol)
         return self._prices[key]

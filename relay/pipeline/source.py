@@ -30,6 +30,15 @@ class Source:
         self._was_read("position")
         return self._exchange.position(category=category, symbol=symbol), asked_at_ms
 
+    def positions(self) -> tuple[Position, ...]:
+        """All that are open on the account. Raises as the exchange's readings do."""
+        known = self._live.positions_now() if self._live else None
+        if known is not None:
+            self.told["positions_from"] = STREAM
+            return known
+        self._was_read("positions")
+        return self._exchange.positions()
+
     def price(self, category: Category, symbol: str) -> Decimal:
         """The mark price. Raises as the exchange's readings do."""
         known = self._live.price_now(category, symbol) if self._live else None

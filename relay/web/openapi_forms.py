@@ -12,6 +12,7 @@ from relay.alerts.fieldtypes import Accounts, Choice, Flag, Ladder, Moment, Numb
 from relay.alerts.schema import AlertSchema
 from relay.domain.order import OrderStatus, OrderType, Side
 from relay.domain.status import SignalStatus
+from relay.journal.timing import STAGES
 
 Form = dict[str, Any]
 
@@ -19,6 +20,10 @@ _NUMBER: Final[Form] = {"type": "string", "description": "A number, exactly, as 
 _TIME: Final[Form] = {"type": "string", "description": "RFC 3339, UTC, with milliseconds."}
 _TEXT: Final[Form] = {"type": "string"}
 _FLAG: Final[Form] = {"type": "boolean"}
+_SLIPPAGE: Final[Form] = {
+    "type": "string",
+    "description": "Percent from `signal_price` to the fills' average; above zero where it cost.",
+}
 
 
 def new_spec() -> APISpec:
@@ -165,8 +170,16 @@ def _signal() -> Form:
             "alert": {"type": "object", "description": "As it came, without the secret."},
             "orders": _list(_ref("Order")),
             "events": _list(_ref("Event")),
-        }
+        },
+        timing=_timing(),
+        slippage=_or_null(_SLIPPAGE),
     )
+
+
+def _timing() -> Form:
+    """Of one signal alone; lists leave it out."""
+    between = {stage: _or_null({"type": "integer"}) for stage in STAGES[1:]}
+    return _object({**{f"{stage}_at": _or_null(_TIME) for stage in STAGES}, "ms": _object(between)})
 
 
 def _position() -> Form:

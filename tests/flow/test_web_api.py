@@ -46,7 +46,7 @@ def test_without_an_admin_token_the_api_is_closed_and_says_so(tmp_path: Path, me
 def test_a_signal_has_the_promised_form(own: RelayServer) -> None:
     done = own.done(BUY | {"time": "2026-01-01T00:00:00Z", "id": "form", "action": "close"})
     signal = own.api(f"signals/{done['id']}")
-    assert set(signal) == SIGNAL_KEYS
+    assert set(signal) == SIGNAL_KEYS | {"timing", "slippage"}
     assert signal["sent_at"] == "2026-01-01T00:00:00.000Z"
     assert signal["received_at"].endswith("Z") and len(signal["received_at"]) == 24
     assert all(set(event) == {"at", "name", "detail"} for event in signal["events"])

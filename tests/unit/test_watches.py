@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from relay.checkup import stream_told
 from relay.domain.notice import NoticeKind
+from relay.exchange.account_facts import Stream
 from relay.exchange.streams_link import LinkState
 from relay.key_watch import tell_of_keys
 from relay.pipeline.announce import Announcer
@@ -69,3 +71,10 @@ def test_a_key_that_ends_within_a_week_is_told(
     exchange: Any = SimpleNamespace(desk=SimpleNamespace(key=lambda: key), now_ms=lambda: int(NOW.timestamp() * 1000))
     tell_of_keys({"main": exchange}, announcer)
     assert [(kind, text[: len(said or "")]) for kind, text in told] == ([(NoticeKind.KEY, said)] if said else [])
+
+
+def test_the_checklist_tells_of_a_running_relays_own_stream() -> None:
+    assert stream_told(_state(is_live=True, since_s=5)) == Stream(connected=True)
+    assert stream_told(_state(is_live=False, since_s=5)) == Stream(connected=False, why="it is silent; so for 5 s")
+    refused = stream_told(LinkState(is_live=False, since_s=1, generation=1, problem="auth was refused: KEY-1234"))
+    assert refused.connected and refused.refusal is not None and "1234" not in refused.refusal
