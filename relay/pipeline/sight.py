@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from relay.domain.care_steps import OnBook, Sight
 from relay.domain.history import reported
@@ -14,6 +14,7 @@ from relay.journal.guards import GuardRecord
 from relay.journal.journal import Journal
 from relay.pipeline.ask import report_of
 from relay.pipeline.ports import Account
+from relay.pipeline.source import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,7 @@ def entry_sight(account: Account, journal: Journal, record: GuardRecord, instrum
     """For a guard that waits: its entries, as the journal has them; the position where there are none."""
     position = None
     if not record.guard.entries:
-        position = account.exchange.position(category=record.category, symbol=record.symbol)
+        position = _position(account, record)
     orders = _orders(journal, record.guard.entries, {})
     return Sight(instrument=instrument, now_ms=now_ms, position=position, orders=orders)
 
@@ -58,7 +59,7 @@ def look(
     Raises ExchangeUnreachable or ExchangeAnswered. What is news goes into the journal and into `known`.
     """
     exchange, category, symbol = account.exchange, record.category, record.symbol
-    position = exchange.position(category=category, symbol=symbol)
+    position = _position(account, record)
     orders = _orders(journal, record.guard.order_ids, known)
     resting = {name: each for name, each in orders.items() if each.rests and not each.status.is_ended}
     if not resting:
@@ -77,6 +78,14 @@ def look(
             journal.record_report(name, report, fills, now_ms=now_ms)
             known[name] = reported(order, report)
     return None if is_news else Looked(instrument=instrument, position=position, book=book)
+
+
+def _position(account: Account, record: GuardRecord) -> Position:
+    """As the streams have told it where that is proven to be current, with the price of now; else as it is read."""
+    source = Source(account)
+    position, _ = source.position(record.category, record.symbol)
+    mark = account.live.price_now(record.category, record.symbol) if account.live else None
+    return position if mark is None else replace(position, mark_price=mark)
 
 
 def _orders(journal: Journal, names: tuple[str, ...], known: Mapping[str, OrderState]) -> dict[str, OrderState]:

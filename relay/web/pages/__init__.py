@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import mimetypes
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from flask import Flask, Response, request, send_from_directory, url_for
+from flask import Flask, Response, abort, request, url_for
 
 from relay.web.pages import access, glance, words
 from relay.web.pages.access import is_logged_in
@@ -73,10 +74,24 @@ def _address(name: str) -> str:
 
 @cache
 def _mark(name: str) -> str:
-    return hashlib.sha256((_STATIC / name).read_bytes()).hexdigest()[:12]
+    return hashlib.sha256(_file(name)).hexdigest()[:12]
+
+
+@cache
+def _file(name: str) -> bytes:
+    """Small, few, and never changed while the relay runs. `name` is one of those in the folder."""
+    return (_STATIC / name).read_bytes()
+
+
+@cache
+def _names() -> frozenset[str]:
+    return frozenset(str(each.relative_to(_STATIC)) for each in _STATIC.rglob("*") if each.is_file())
 
 
 def _static(name: str) -> Response:
-    response = send_from_directory(_STATIC, name, max_age=_YEAR_S)
+    if name not in _names():
+        abort(404)
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    response = Response(_file(name), mimetype=kind)
     response.headers["Cache-Control"] = f"public, max-age={_YEAR_S}, immutable"
     return response
