@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import latency, rate
+from tests.bench import latency, pages, rate
 from tests.bench.figures import Figure, table
 
 Part = Callable[[Path, argparse.Namespace], list[Figure]]
@@ -30,6 +30,7 @@ PARTS: dict[str, Part] = {
     "accepts": lambda folder, asked: rate.accepts(folder, asked.seconds),
     "away": lambda folder, asked: rate.accepts_while_away(folder, min(10.0, asked.seconds)),
     "start": lambda folder, asked: rate.start_up(folder, 5),
+    "pages": lambda folder, asked: pages.pages(folder, asked.rows, max(5, asked.count // 10)),
     "history": lambda folder, asked: rate.history(folder, asked.rows, asked.count),
 }
 
