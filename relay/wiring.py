@@ -280,7 +280,7 @@ def _assemble(
         previewer=Previewer(intake=intake, gatherer=gatherer, accounts=accounts),
         controls=Controls(journal=journal, intake=intake, runner=runner, accounts=accounts, strategies=strategies),
         follower=follower,
-        streams=Streams(streamed, journal=journal, wake=engine.wake, follower=follower),
+        streams=Streams(streamed, journal=journal, wake=engine.wake, follower=follower, books_of=exchanges),
         care=care,
         upkeep=Upkeep(
             markets=[(market, exchanges[name]) for name, market in markets.items()],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from relay.domain.instrument import Category
 from relay.domain.outcome import NotSent, Refusal, Rejected, Unknown
+from relay.exchange.books import BooksDesk
 from relay.exchange.calls import Calls
 from relay.exchange.limiter import Priority
 from relay.exchange.session import Answer, Session
@@ -35,6 +36,7 @@ class AccountDesk:
     def __init__(self, session: Session, calls: Calls) -> None:
         self._session = session
         self._calls = calls
+        self.books = BooksDesk(session, calls)
 
     def key(self) -> KeyRights:
         """What the key may do. The demo environment has no answer to this."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from relay.domain.booking import Booking
 from relay.domain.instrument import Category
 from relay.domain.position import Fill, OrderReport, Position
 from relay.exchange import wire
@@ -15,6 +16,7 @@ from relay.exchange.awaited import Awaited, Heard
 from relay.exchange.known_balance import BalanceReading, KnownBalance
 from relay.exchange.known_orders import KnownOrders
 from relay.exchange.known_position import KnownPosition, Reading
+from relay.exchange.wire.bookings import booking_from
 from relay.exchange.wire.numbers import Row
 from relay.exchange.wire.streams import (
     ToldExecution,
@@ -44,6 +46,7 @@ class LiveAccount:
         self._is_seeded = False
         self.on_wake: Wake = lambda category, symbol: None
         self.on_overheard: Overheard = lambda heard: None
+        self.on_booked: Callable[[Booking], None] = lambda booking: None
 
     # What the streams tell.
 
@@ -63,6 +66,8 @@ class LiveAccount:
             case "execution":
                 for row, category in of_category:
                     self._execution(told_execution(row, category))
+                    if (booking := booking_from(row)) is not None:
+                        self.on_booked(booking)
             case "order":
                 for row, category in of_category:
                     self.open_order(row, category)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from relay.domain.booking import Booking
 from relay.domain.instrument import Category
 from relay.domain.order import PlannedOrder
 from relay.domain.outcome import NotSent, Outcome, Refusal, Rejected, Stamp
@@ -74,6 +75,10 @@ class StreamedExchange(Exchange):
         self._live.on_wake, self._live.on_overheard = on_wake, on_overheard
         self.link.start()
         self._reader.start()
+
+    def book_to(self, hear: Callable[[Booking], None]) -> None:
+        """From now on every execution that the stream tells is told there, too; `hear` must not block."""
+        self._live.on_booked = hear
 
     def close(self) -> None:
         self._stop_healing.set()

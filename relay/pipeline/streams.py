@@ -13,7 +13,9 @@ from relay.errors import JournalUnavailable
 from relay.exchange.live import Wake
 from relay.exchange.streamed import StreamedExchange
 from relay.exchange.streams_link import LinkState
+from relay.journal.accounts import Ledger
 from relay.journal.journal import Journal
+from relay.pipeline.bookkeeping import BookedExchange, Bookkeeper
 from relay.pipeline.follow import Follower
 from relay.pipeline.reports import Reports
 
@@ -35,13 +37,15 @@ class Streams:
         journal: Journal,
         wake: Callable[[Lane], None],
         follower: Follower,
+        books_of: Mapping[str, BookedExchange] | None = None,
     ) -> None:
-        """`wake`: a lane's next step is due."""
+        """`wake`: a lane's next step is due. `books_of`: every account's exchange, with a stream or without."""
         self._exchanges = dict(exchanges)
         self._journal = journal
         self._wake = wake
         self._follower = follower
         self.reports = Reports(journal=journal)
+        self.books = Bookkeeper(books_of or {}, ledger=Ledger(journal.store), stream=self._connection)
         self._is_started = False
         self._is_settled = not self._exchanges
 
@@ -54,7 +58,12 @@ class Streams:
         for name, exchange in self._exchanges.items():
             self._keep_known(name, exchange)
             exchange.on_opened = self._follower.wake
+            exchange.book_to(self.books.hears(name))
             exchange.listen(on_wake=self._waker(name), on_overheard=self.reports.hear)
+
+    def _connection(self, name: str) -> int | None:
+        exchange = self._exchanges.get(name)
+        return exchange.stream_state().generation if exchange is not None and exchange.is_listening else None
 
     def _keep_known(self, name: str, exchange: StreamedExchange) -> None:
         with suppress(JournalUnavailable):
@@ -79,6 +88,7 @@ class Streams:
             problem = self._exchanges[name].stream_state().problem
             log.warning("%s trades without its stream (%s): everything is asked for until it is there", name, problem)
         self._is_settled = True
+        self.books.start()
         return not missing
 
     @property
@@ -97,3 +107,4 @@ class Streams:
             exchange.marks.stop()
         if self._is_started:
             self.reports.stop()
+            self.books.stop()

@@ -10,11 +10,14 @@ from relay.domain.order import OrderStatus
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.exchange.account_point import rows_of
 from relay.exchange.client import Exchange
+from relay.journal.accounts import DAY_MS
+from relay.pipeline.clock import to_ms, utc_now
 from relay.pipeline.gather import HALT
 from relay.web.answers import answer
 from relay.web.asked import Query, flag_of_body
 from relay.web.bearer import require_admin
-from relay.web.forms import number, position_form, receipt_form
+from relay.web.forms import day_form, equity_form, number, position_form, receipt_form
+from relay.web.problems import Problem
 from relay.web.runtime import current_parts, current_relay
 
 log = logging.getLogger(__name__)
@@ -24,6 +27,7 @@ account_api.before_request(require_admin)
 
 _ORDERS_DEFAULT = 100
 _BY = "api"
+_DAYS_DEFAULT = 30
 
 
 @account_api.get("/orders")
@@ -73,6 +77,19 @@ def list_accounts() -> Response:
         for name, exchange in relay.parts.exchanges.items()
     ]
     return answer({"accounts": accounts})
+
+
+@account_api.get("/accounts/<name>/equity")
+def show_equity(name: str) -> Response:
+    """Equity over time by coin, and what each day came to; fees and funding are above zero where they were paid."""
+    query = Query()
+    days = query.limit("days", _DAYS_DEFAULT)
+    query.close()
+    if name not in current_parts().accounts:
+        raise Problem("ACCOUNT_UNKNOWN", f"there is no account {name[:60]!r}", status=404)
+    ledger, since_ms = current_parts().streams.books.ledger, to_ms(utc_now()) - days * DAY_MS
+    points = [equity_form(each) for each in ledger.equity(name, since_ms)]
+    return answer({"points": points, "days": [day_form(each) for each in ledger.days(name, since_ms)]})
 
 
 @account_api.post("/halt")

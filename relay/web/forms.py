@@ -5,10 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from relay.domain.booking import DayTotal, Equity
 from relay.domain.order import OrderStatus, PlannedOrder, Reason
 from relay.domain.position import Position
 from relay.domain.rounding import plain
 from relay.journal.records import RefusedPosts
+from relay.journal.shown import rfc3339
 from relay.pipeline.accept import Receipt
 from relay.pipeline.clock import from_ms
 from relay.pipeline.preview import Preview, Previewed
@@ -43,6 +45,26 @@ def position_form(account: str, position: Position) -> dict[str, Any]:
         "leverage": number(position.leverage),
         "take_profit": number(position.take_profit),
         "stop_loss": number(position.stop_loss),
+    }
+
+
+def equity_form(point: Equity) -> dict[str, Any]:
+    return {
+        "at": rfc3339(point.at_ms),
+        "coin": point.coin,
+        "equity": plain(point.equity),
+        "unrealised": plain(point.unrealised),
+        "usd": number(point.usd),
+    }
+
+
+def day_form(total: DayTotal) -> dict[str, Any]:
+    return {
+        "day": total.day,
+        "coin": total.coin,
+        "realised": plain(total.realised),
+        "fees": plain(total.fees),
+        "funding": plain(total.funding),
     }
 
 

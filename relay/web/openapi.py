@@ -135,6 +135,13 @@ _OPERATIONS: Final = (
         asks=True,
     ),
     _list("/api/accounts", "The accounts, their checks and their equity.", "Accounts", {}, asks=True),
+    Operation(
+        method="get",
+        path="/api/accounts/{name}/equity",
+        summary="An account's equity over time, and what each day came to.",
+        answers={200: "Equity", **dict.fromkeys((400, 401, 404, 503))},
+        query={"days": _LIMIT},
+    ),
     _list("/api/strategies", "The strategies, and whether their alerts arrive.", "Strategies", {}),
     _control("/api/halt", "No new entries, restarts included; exits go on."),
     _control("/api/resume", "Allow new entries again."),

@@ -115,6 +115,7 @@ def _forms() -> dict[str, Form]:
         "Position": _position(),
         "Positions": _object({"positions": _list(_ref("Position"))}),
         "Accounts": _object({"accounts": _list(_account())}),
+        "Equity": _equity(),
         "Strategies": _object({"strategies": _list(_object({"name": _TEXT}))}),
         "Plan": _object(
             {
@@ -194,6 +195,13 @@ def _position() -> Form:
             **{name: _or_null(_NUMBER) for name in numbers},
         }
     )
+
+
+def _equity() -> Form:
+    """Numbers are in the coin, but for `usd`; `fees` and `funding` are above zero where they were paid."""
+    point = {"at": _TIME, "coin": _TEXT, "equity": _NUMBER, "unrealised": _NUMBER, "usd": _or_null(_NUMBER)}
+    day = {"day": _TEXT, "coin": _TEXT, "realised": _NUMBER, "fees": _NUMBER, "funding": _NUMBER}
+    return _object({"points": _list(_object(point)), "days": _list(_object(day))})
 
 
 def _account() -> Form:

@@ -19,6 +19,7 @@ from relay.errors import JournalBusy, JournalUnavailable, SchemaOutdated
 from relay.journal import (  # noqa: F401 - further tables of the same metadata
     migrate,
     open_journal,
+    tables_accounts,
     tables_guards,
     tables_leases,
     tables_limits,

@@ -23,6 +23,8 @@ class CoinBalance:
     equity: Decimal
     wallet_balance: Decimal
     unrealised_pnl: Decimal
+    usd: Decimal | None = None
+    """What the equity is worth, where the exchange says it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +126,7 @@ def wallet_from(row: Row) -> Wallet:
                 equity=number_or_zero(coin, "equity"),
                 wallet_balance=number_or_zero(coin, "walletBalance"),
                 unrealised_pnl=number_or_zero(coin, "unrealisedPnl"),
+                usd=number(coin, "usdValue"),
             )
             for coin in row["coin"]
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from alembic import context
 
 from relay.journal import (  # noqa: F401 - further tables of the same metadata
+    tables_accounts,
     tables_chain,
     tables_guards,
     tables_leases,

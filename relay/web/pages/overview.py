@@ -14,6 +14,7 @@ from relay.pipeline.clock import to_ms, utc_now
 from relay.pipeline.gather import HALT
 from relay.web.forms import refused_form
 from relay.web.pages.access import require_login
+from relay.web.pages.equity import equity_lines
 from relay.web.pages.glance import all_positions, equities
 from relay.web.pages.performance import profit_line
 from relay.web.runtime import current_looks, current_parts, current_relay
@@ -37,7 +38,13 @@ def live() -> ResponseReturnValue:
 
 @overview.get("/live/equity")
 def equity() -> Response:
-    """Realised profit after fees of the last 30 days, summed up, for the chart."""
+    """What the accounts were worth in the last 30 days."""
+    return equity_lines(30)
+
+
+@overview.get("/live/profit")
+def profit() -> Response:
+    """Realised profit after fees of the last 30 days, summed up."""
     return profit_line(30)
 
 
