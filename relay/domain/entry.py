@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from relay.domain.account import Rules
 from relay.domain.intent import Move
-from relay.domain.legs import entry_reference
 from relay.domain.levels import levels_of, wrong_side
 from relay.domain.leverage import leverage_refusal
 from relay.domain.limit_facts import LimitFacts, Working
@@ -16,7 +16,7 @@ from relay.domain.limits_entry import manner_refusal
 from relay.domain.mode import mode_refusal
 from relay.domain.order import OrderType, Reason, Side, TimeInForce
 from relay.domain.plan import Facts
-from relay.domain.risk import order_price
+from relay.domain.risk import entry_reference, order_price, stop_reference
 from relay.domain.signal import Signal
 
 _NOT_READ = LimitFacts()
@@ -92,7 +92,11 @@ def _dearest(side: Side, signal: Signal, market_price: Decimal | None) -> Decima
 
 def _level_refusal(side: Side, signal: Signal, rules: Rules, facts: Facts) -> Reason | None:
     """A stop loss on the losing side of the price only, take profits on the winning one."""
-    price = entry_reference(signal, facts)
-    if price is None:
+    for_stop, for_profit = stop_reference(signal, facts, side), entry_reference(signal, facts)
+    if for_stop is None or for_profit is None:
         return None
-    return wrong_side(levels_of(signal, rules), side=side, reference=price, tick=facts.instrument.tick_size)
+    levels, tick = levels_of(signal, rules), facts.instrument.tick_size
+    stop, profits = replace(levels, take_profits=()), replace(levels, stop_loss=None)
+    return wrong_side(stop, side=side, reference=for_stop, tick=tick) or wrong_side(
+        profits, side=side, reference=for_profit, tick=tick
+    )

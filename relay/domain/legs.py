@@ -10,7 +10,7 @@ from relay.domain.intent import Move
 from relay.domain.levels import Levels, profit_price, stop_price
 from relay.domain.order import OrderType, PlannedOrder, Purpose, Side
 from relay.domain.plan import Facts
-from relay.domain.risk import order_price
+from relay.domain.risk import entry_reference, stop_reference
 from relay.domain.rounding import ceil_to, floor_to, is_on_grid
 from relay.domain.signal import Signal
 
@@ -147,19 +147,14 @@ def _with_stops(order: PlannedOrder, signal: Signal, facts: Facts, levels: Level
     stop, profit = levels.stop_loss, levels.whole_profit
     if order.purpose is Purpose.EXIT or (stop is None and profit is None):
         return order
-    reference = entry_reference(signal, facts)
-    assert reference is not None, "a level needs a price to be measured against"
     side, tick = order.side, facts.instrument.tick_size
+    for_stop, for_profit = stop_reference(signal, facts, side), entry_reference(signal, facts)
+    assert for_stop is not None and for_profit is not None, "a level needs a price to be measured against"
     return replace(
         order,
-        stop_loss=stop_price(stop, side=side, reference=reference, tick=tick) if stop else None,
-        take_profit=profit_price(profit, side=side, reference=reference, tick=tick) if profit else None,
+        stop_loss=stop_price(stop, side=side, reference=for_stop, tick=tick) if stop else None,
+        take_profit=profit_price(profit, side=side, reference=for_profit, tick=tick) if profit else None,
     )
-
-
-def entry_reference(signal: Signal, facts: Facts) -> Decimal | None:
-    """What an entry's levels count from until it has filled: its own price, else the exchange's mark price."""
-    return order_price(signal) or facts.price or facts.reference_price
 
 
 def _away(price: Decimal | None, tick: Decimal, *, up: bool) -> Decimal | None:

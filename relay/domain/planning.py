@@ -13,7 +13,7 @@ from relay.domain.entry import entry_refusal
 from relay.domain.guard import guard_of
 from relay.domain.instrument import Instrument
 from relay.domain.intent import Intent, Move, Nothing, intent_of, only_exits
-from relay.domain.legs import entry_reference, orders_of, rounded
+from relay.domain.legs import orders_of, rounded
 from relay.domain.levels import levels_of, wrong_side
 from relay.domain.leverage import asked_leverage, with_leverage
 from relay.domain.limit_facts import LimitNeed, limit_needs
@@ -21,7 +21,7 @@ from relay.domain.limits import standing_refusal
 from relay.domain.mode import as_target, mode_refusal
 from relay.domain.order import Reason, Side
 from relay.domain.plan import Carry, Facts, Need, Plan, PlanStatus
-from relay.domain.risk import order_price
+from relay.domain.risk import order_price, stop_reference
 from relay.domain.rounding import floor_to, plain
 from relay.domain.signal import Action, QtyUnit, Signal
 from relay.domain.sizing import size_inputs, size_needs, size_of, sizes_of
@@ -77,7 +77,6 @@ def needs(
         or rules.max_distance_pct is not None
         and signal.signal_price is not None
         or has_levels
-        and order_price(signal) is None
     )
     if signal.type.is_conditional or (checks_price and opens):
         wanted.add(Need.PRICE)
@@ -194,7 +193,8 @@ def _plan_move(asked: Move, signal: Signal, rules: Rules, facts: Facts, carry: C
         refused = Reason(code="ENTRY_WITHHELD", message=f"only the exit was sent: {refused.message}")
     levels = levels_of(signal, rules)
     orders, leverage_notes = with_leverage(orders_of(move, signal, facts, levels), signal, rules, facts)
-    guard = guard_of(levels, move.side, reference=entry_reference(signal, facts)) if move.entry_qty > 0 else None
+    reference = stop_reference(signal, facts, move.side)
+    guard = guard_of(levels, move.side, reference=reference) if move.entry_qty > 0 else None
     notes = (*notes, *leverage_notes, *crossing_note(move, signal, facts))
     left = _still_carried(asked, move, carry)
     return Plan(status=PlanStatus.PLANNED, orders=orders, notes=notes, reason=refused, carry=left, guard=guard)

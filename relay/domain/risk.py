@@ -33,6 +33,24 @@ def order_price(signal: Signal) -> Decimal | None:
     return signal.trigger_price if signal.type.is_conditional else None
 
 
+def entry_reference(signal: Signal, facts: Facts) -> Decimal | None:
+    """What an entry's take profits count from until it has filled: its own price, else the exchange's mark price."""
+    return order_price(signal) or facts.price or facts.reference_price
+
+
+def stop_reference(signal: Signal, facts: Facts, side: Side) -> Decimal | None:
+    """What an entry's stop loss counts from until it has filled. `side`: the entry's. None: no price is known.
+
+    A limit price is only the worst that is taken: on the far side of the market the order fills at the market's price
+    or, once it is triggered, at about its trigger price, and a stop between the two would be on the fill's wrong side.
+    """
+    own = order_price(signal)
+    met = signal.trigger_price if signal.type.is_conditional else facts.price
+    if own is None or met is None:
+        return entry_reference(signal, facts)
+    return min(own, met) if side is Side.BUY else max(own, met)
+
+
 def entry_side(signal: Signal, size: Decimal | None) -> Side | None:
     """On which side the signal would open, with the signed position `size`; None where it would not."""
     if signal.action is Action.REVERSE:
@@ -46,7 +64,7 @@ def entry_side(signal: Signal, size: Decimal | None) -> Side | None:
 
 
 def entry_basis(signal: Signal, rules: Rules, facts: Facts) -> Basis | Reason:
-    """A limit order's own price, else the exchange's; the alert's stop, else the default one."""
+    """The price that the stop counts from; the alert's stop, else the default one."""
     level = levels_of(signal, rules).stop_loss
     if level is None:
         return Reason(
@@ -57,7 +75,7 @@ def entry_basis(signal: Signal, rules: Rules, facts: Facts) -> Basis | Reason:
     side = entry_side(signal, facts.size)
     if side is None:
         return Reason(code="POSITION_NONE", message="there is no position to reverse or to add to")
-    entry, tick = order_price(signal) or facts.price, facts.instrument.tick_size
+    entry, tick = stop_reference(signal, facts, side), facts.instrument.tick_size
     assert entry is not None and entry > 0, "a size by risk needs a price"
     stop = stop_price(level, side=side, reference=entry, tick=tick)
     if stop <= 0 or (entry - stop) * side.sign <= 0:

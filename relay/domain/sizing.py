@@ -171,9 +171,14 @@ def size_needs(signal: Signal, rules: Rules, instrument: Instrument) -> set[Need
             wanted.add(Need.POSITION)
     if depends_on_strategy_size(signal, is_own=is_own):
         needs_any_price |= is_inverse and _strategy_unit(signal, rules) is QtyUnit.BASE
-    if needs_any_price and order_price(signal) is None:
+    if needs_any_price and (order_price(signal) is None or _is_risk(size)):
         wanted.add(Need.PRICE)
     return wanted
+
+
+def _is_risk(size: Size | Reason) -> bool:
+    """Its entry is where the order fills, which its own price does not tell."""
+    return isinstance(size, Size) and size.unit in (QtyUnit.RISK_PCT, QtyUnit.RISK_QUOTE)
 
 
 def sizes_of(signal: Signal, rules: Rules, facts: Facts) -> Sizes:
@@ -197,7 +202,7 @@ def sizes_of(signal: Signal, rules: Rules, facts: Facts) -> Sizes:
 
 
 def _worked_out(size: Size, signal: Signal, rules: Rules, facts: Facts) -> Decimal | Reason:
-    is_risk = size.unit in (QtyUnit.RISK_PCT, QtyUnit.RISK_QUOTE)
+    is_risk = _is_risk(size)
     if is_risk and signal.action.is_close:
         # A size by risk is an entry's: such a close means all, as it does where the alert itself names the unit.
         return abs(facts.size or Decimal(0))
@@ -238,7 +243,7 @@ def size_inputs(signal: Signal, rules: Rules, facts: Facts) -> dict[str, str]:
     told = {"size": plain(size.qty), "unit": size.unit.value, "size_scale_pct": plain(rules.size_scale_pct)}
     if not depends_on_qty(signal, is_own=size.is_own):
         return {}
-    if size.unit in (QtyUnit.RISK_PCT, QtyUnit.RISK_QUOTE):
+    if _is_risk(size):
         basis = entry_basis(signal, rules, facts)
         told |= {} if isinstance(basis, Reason) else {"entry": plain(basis.entry), "stop": plain(basis.stop)}
     if size.unit in _BY_MARGIN:

@@ -108,6 +108,7 @@ def test_limits_make_no_exit_wait_for_a_price(asked: Signal) -> None:
 
 def test_stops_are_checked_against_a_price_read_now() -> None:
     assert _needs(signal("buy", qty=1, stop_loss=level(1))) == {POSITION, PRICED}
+    assert _needs(signal("buy", qty=1, stop_loss=level(1), type="limit", price=60000)) == {POSITION, PRICED}
 
 
 def test_a_conditional_order_needs_the_price_to_know_its_direction() -> None:

@@ -151,6 +151,43 @@ _eth.row(
     "0",
 )
 _eth.row(
+    "the stop of a buy limit above the market counts from the market, where it fills",
+    "0",
+    a("buy", "1", type="limit", price="4400", stop_loss="1%", take_profit="2%"),
+    "buy 1 limit@4400 sl 3960 tp 4488",
+    "1 sl 3960 tp 4080",
+)
+_eth.row(
+    "the stop of a sell limit below the market counts from the market, where it fills",
+    "0",
+    a("sell", "1", type="limit", price="3600", stop_loss="1%"),
+    "sell 1 limit@3600 sl 4040",
+    "-1 sl 4040",
+)
+_eth.row(
+    "a stop between the market and the limit of a buy above it",
+    "0",
+    a("buy", "1", type="limit", price="4400", stop_loss="4200"),
+    "",
+    "0",
+    status="denied",
+    reason="STOP_WRONG_SIDE",
+)
+_eth.row(
+    "the stop of a buy stop limit counts from its trigger, where it fills",
+    "0",
+    a("buy", "1", type="stop_limit", trigger_price="4100", price="4300", stop_loss="1%"),
+    "buy 1 limit@4300 above 4100 sl 4059",
+    "0",
+)
+_eth.row(
+    "a size by risk of a buy limit above the market is what its stop costs from the market",
+    "0",
+    a("buy", "80", qty_unit="risk_quote", type="limit", price="4400", stop_loss="1%"),
+    "buy 2 limit@4400 sl 3960",
+    "2 sl 3960",
+)
+_eth.row(
     "a stop order counts from its trigger",
     "0",
     a("buy", "1", type="stop_market", trigger_price="4100", stop_loss="1%"),
