@@ -13,6 +13,7 @@ from decimal import Decimal
 from relay.exchange.wire.streams import ToldExecution
 
 _REMEMBERED = 2000
+"""How many executions are kept in mind: to know a repeat for one, and to add up while nobody asks for the balance."""
 _EXACT = Decimal("0.0000001")
 """Each amount is told to eight decimals: what is apart by less is the same."""
 _CLOCK_MS = 1000
@@ -47,6 +48,10 @@ class KnownBalance:
             self._seen.popitem(last=False)
         if told.at_ms >= self._read_at_ms - _CLOCK_MS:
             self._earned[told.exec_id] = told.earned
+        if len(self._earned) > _REMEMBERED:
+            # Nobody has asked for so long that one reading is cheaper than keeping what came since.
+            self.forget()
+            self._earned.clear()
 
     def told(self, balance: Decimal, at_ms: int) -> None:
         """A wallet event, made at `at_ms` of the exchange's clock; an older one says nothing."""

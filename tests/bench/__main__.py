@@ -8,9 +8,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import latency, pages, rate
+from tests.bench import latency, pages, rate, soak, storm
 from tests.bench.figures import Figure, table
 
+_SECONDS = 30.0
 Part = Callable[[Path, argparse.Namespace], list[Figure]]
 PARTS: dict[str, Part] = {
     "alone": lambda folder, asked: latency.alone(folder, asked.count),
@@ -27,19 +28,23 @@ PARTS: dict[str, Part] = {
             folder / str(round_trip_ms), round_trip_ms=round_trip_ms, count=max(5, asked.count // 10)
         )
     ],
-    "accepts": lambda folder, asked: rate.accepts(folder, asked.seconds),
-    "away": lambda folder, asked: rate.accepts_while_away(folder, min(10.0, asked.seconds)),
+    "accepts": lambda folder, asked: rate.accepts(folder, asked.seconds or _SECONDS),
+    "away": lambda folder, asked: rate.accepts_while_away(folder, min(10.0, asked.seconds or _SECONDS)),
     "start": lambda folder, asked: rate.start_up(folder, 5),
     "pages": lambda folder, asked: pages.pages(folder, asked.rows, max(5, asked.count // 10)),
+    "storm": lambda folder, asked: storm.storm(folder, asked.seconds or storm.SECONDS),
+    "soak": lambda folder, asked: soak.soak(folder, asked.seconds or soak.SECONDS),
     "history": lambda folder, asked: rate.history(folder, asked.rows, asked.count),
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; none: all of them")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; none: all of them but soak")
     parser.add_argument("--count", type=int, default=200, help="how often each thing is measured")
-    parser.add_argument("--seconds", type=float, default=30, help="how long accepts are pressed")
+    parser.add_argument(
+        "--seconds", type=float, help="how long accepts are pressed (30), storm goes on (20), soak (480)"
+    )
     parser.add_argument("--rows", type=int, default=1_000_000, help="how long the long journal is")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     parser.add_argument("--plot", type=Path, help="draw them there (PNG)")
@@ -48,7 +53,7 @@ def main() -> None:
     if unknown:
         parser.error(f"there is no part {unknown[0]!r}; there are {', '.join(PARTS)}")
     figures: list[Figure] = []
-    for name in asked.parts or PARTS:
+    for name in asked.parts or [each for each in PARTS if each != "soak"]:
         with tempfile.TemporaryDirectory(prefix=f"bench-{name}-") as folder:
             made = PARTS[name](Path(folder), asked)
         print(table(made), flush=True)
