@@ -14,7 +14,7 @@ from relay.domain.order import Reason
 from relay.domain.progress import Finish
 from relay.domain.reconciliation import OrderState
 from relay.engine.engine import Engine, Lane
-from relay.errors import ExchangeAnswered, JournalUnavailable
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
 from relay.journal.guards import GuardRecord
 from relay.journal.journal import Journal
 from relay.journal.records import OrderRecord
@@ -68,6 +68,8 @@ class CareLanes:
         self._lock = threading.Lock()
         self._queued: set[Lane] = set()
         self._pauses: dict[Lane, _Pause] = {}
+        self._unseen: dict[Lane, None] = {}
+        """Where the last look got no answer, the longest ago first: they are looked at after the others."""
 
     def submit(self, lane: Lane) -> None:
         """Behind what the lane has; once, however often it is asked for meanwhile."""
@@ -93,15 +95,35 @@ class CareLanes:
     def round(self) -> None:
         """Look at each guard, and submit care where it is not at rest; and where a resting entry's time is over.
 
-        Raises JournalUnavailable and ExchangeUnreachable.
+        Raises JournalUnavailable, which ends the round. An account that does not answer is left alone until the next
+        one, and whatever else goes wrong with a guard is that guard's alone.
         """
         now_ms = to_ms(self.now())
         for order in self.journal.open_orders():
             if is_overdue(order, now_ms):
                 planned = order.state.planned
                 self.submit(Lane(account=order.account, category=planned.category, symbol=planned.symbol))
-        for record in self.journal.live_guards():
+        after = {lane: place for place, lane in enumerate(self._unseen, start=1)}
+        silent: set[str] = set()
+        for record in sorted(self.journal.live_guards(), key=lambda each: after.get(_lane_of(each), 0)):
+            if record.account not in silent and not self._could_look_at(record, now_ms):
+                silent.add(record.account)
+
+    def _could_look_at(self, record: GuardRecord, now_ms: int) -> bool:
+        """False: its account does not answer."""
+        lane = _lane_of(record)
+        self._unseen.pop(lane, None)
+        try:
             self._look_at(record, now_ms)
+        except JournalUnavailable:
+            raise
+        except ExchangeUnreachable as error:
+            self._unseen[lane] = None
+            log.warning("the guards of %s could not be looked at just now: %s", record.account, error)
+            return False
+        except Exception:
+            log.exception("the guard of %s on %s could not be looked at just now", record.symbol, record.account)
+        return True
 
     def _look_at(self, record: GuardRecord, now_ms: int) -> None:
         lane = _lane_of(record)
@@ -133,6 +155,11 @@ class CareLanes:
         except ExchangeAnswered as error:
             log.warning("the guard of %s could not be looked at just now: %s", record.symbol, error)
             return True
+        except ExchangeUnreachable:
+            if guard.are_stops_set:
+                raise
+            # Known without a look: its levels are not in place, and a person is told unless its lane gets there.
+            return False
         if looked is None:
             return False
         return isinstance(next_care(guard, looked.sight(self.journal, record, known, now_ms=now_ms)), Rest)

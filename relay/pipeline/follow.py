@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 _EVERY_S = 2.0
 _LISTENING_EVERY_S = 20.0
-"""While all accounts' streams are there, asking is for what got lost."""
+"""While an account's stream is there, asking is for what got lost."""
 _PER_ROUND = 40
 _GIVEN_UP_MS = 60_000
 
@@ -68,40 +68,54 @@ class Follower:
     def _run(self) -> None:
         asked_at = time.monotonic()
         while not self._stop.wait(self._every_s):
-            is_due = time.monotonic() - asked_at >= self._pause_s() or self._is_woken.is_set()
+            is_due = time.monotonic() - asked_at >= _LISTENING_EVERY_S or self._is_woken.is_set()
             if is_due:
                 self._is_woken.clear()
                 asked_at = time.monotonic()
             try:
-                if not self._is_first():
-                    continue
-                if is_due:
-                    self.round()
-                # What the streams told is in the journal already, and care goes by it.
-                elif self._care is not None:
-                    self._care.round()
-            except (JournalUnavailable, ExchangeUnreachable) as error:
+                if self._is_first():
+                    self.round(None if is_due else self._deaf())
+            except JournalUnavailable as error:
                 log.warning("resting orders could not be followed just now: %s", error)
             except Exception:
                 log.exception("resting orders could not be followed just now")
 
-    def _pause_s(self) -> float:
-        deaf = [each for each in self._accounts.values() if each.live is None or not each.live.is_listening]
-        return 0.0 if deaf or not self._accounts else _LISTENING_EVERY_S
+    def _deaf(self) -> frozenset[str]:
+        """The accounts whose stream is not there. What the others' streams told is in the journal already."""
+        return frozenset(
+            name for name, each in self._accounts.items() if each.live is None or not each.live.is_listening
+        )
 
-    def round(self) -> int:
-        """Ask for those that were not asked for the longest; how many have changed.
+    def round(self, accounts: frozenset[str] | None = None) -> int:
+        """Ask for those that were not asked for the longest, then look after what is guarded; how many have changed.
 
-        Raises ExchangeUnreachable and JournalUnavailable, which end the round; whatever else goes wrong with an order
-        is that order's alone.
+        `accounts`: only theirs are asked for; None: all. Raises JournalUnavailable, which ends the round. An account
+        that does not answer is left alone until the next round; whatever else goes wrong with an order is that order's
+        alone.
         """
         self._rounds += 1
-        resting = {each.state.client_order_id: each for each in self._journal.open_orders() if self._is_ours(each)}
-        self._asked = {each: self._asked.get(each, 0) for each in resting}
-        turn = sorted(resting, key=lambda each: self._asked[each])[:_PER_ROUND]
-        changed = sum(1 for each in turn if self._turn_of(resting[each]))
+        changed = self._ask_in_turn(accounts) if accounts is None or accounts else 0
         if self._care is not None and not self._stop.is_set():
             self._care.round()
+        return changed
+
+    def _ask_in_turn(self, accounts: frozenset[str] | None) -> int:
+        resting = {each.state.client_order_id: each for each in self._journal.open_orders() if self._is_ours(each)}
+        self._asked = {each: self._asked.get(each, 0) for each in resting}
+        silent: set[str] = set()
+        asked = changed = 0
+        for name in sorted(resting, key=lambda each: self._asked[each]):
+            record = resting[name]
+            if record.account in silent or (accounts is not None and record.account not in accounts):
+                continue
+            if asked == _PER_ROUND or self._stop.is_set():
+                break
+            asked += 1
+            try:
+                changed += self._turn_of(record)
+            except ExchangeUnreachable as error:
+                silent.add(record.account)
+                log.warning("the resting orders of %s could not be followed just now: %s", record.account, error)
         return changed
 
     def _is_ours(self, record: OrderRecord) -> bool:

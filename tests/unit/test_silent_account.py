@@ -1,0 +1,165 @@
+"""One account whose exchange does not answer, or one guard that is odd, keeps no other from being looked after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from unittest.mock import patch
+
+import pytest
+
+from relay.domain.guard import Guard, GuardStatus, Rung
+from relay.domain.instrument import Category
+from relay.domain.order import OrderStatus, Reason, Side
+from relay.domain.position import Position
+from relay.domain.reconciliation import Bounds
+from relay.domain.signal import Level, LevelKind
+from relay.errors import ExchangeUnreachable
+from relay.journal import Journal, open_journal
+from relay.pipeline.care import Caretaker
+from relay.pipeline.care_lane import CareLanes
+from relay.pipeline.follow import Follower
+from relay.pipeline.ports import Account
+from tests.property.model_exchange import PRICE, Clock, ModelExchange
+from tests.property.workshop import Lineup, Market
+from tests.unit.journal_builders import NOW_MS, STAMP, accepted, new_signal, order_id, plan, planned, report
+
+FOREVER = 1_000
+ETH = "ETHUSDT"
+
+
+@pytest.fixture
+def journal(journal_url: str) -> Iterator[Journal]:
+    journal = open_journal(journal_url)
+    yield journal
+    journal.close()
+
+
+class Shop:
+    """The account `dead` does not answer; `live` does."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.clock = Clock()
+        self.clock.now_ms = NOW_MS
+        self.exchanges = {name: ModelExchange(self.clock) for name in ("dead", "live")}
+        self.exchanges["dead"].silent_asks = FOREVER
+        accounts = {
+            name: Account(name=name, exchange=each, market=Market(), bounds=Bounds())
+            for name, each in self.exchanges.items()
+        }
+        self.engine = Lineup(self.clock)
+        self.told: list[str] = []
+        self.care = CareLanes(
+            journal=journal,
+            engine=self.engine,
+            caretaker=Caretaker(journal=journal, now=self.clock.now),
+            accounts=accounts,
+            tell=self.tell,
+            now=self.clock.now,
+        )
+        self.follower = Follower(journal=journal, accounts=accounts, care=self.care, now=self.clock.now)
+
+    def tell(self, signal_id: str, account: str, reason: Reason) -> None:
+        self.told.append(account)
+
+    def resting(self, account: str) -> str:
+        """An entry that rests, as far as the journal knows, and has filled at an exchange that answers."""
+        client_id = self._planned(account, "BTCUSDT", guard=None)
+        order = planned()
+        self.exchanges[account].place(order, client_order_id=client_id, stamp=STAMP, is_exit=False)
+        resting = report(client_id, OrderStatus.ACCEPTED, "0", rests=True)
+        self.journal.record_report(client_id, resting, (), now_ms=NOW_MS)
+        return client_id
+
+    def guarded(self, account: str, symbol: str, *, are_stops_set: bool = True) -> None:
+        """An open position with a take profit that does not rest yet."""
+        rung = Rung(at=Level(kind=LevelKind.PERCENT, value=Decimal(1)), share_pct=Decimal(50))
+        guard = Guard(side=Side.BUY, rungs=(rung,), entry_price=PRICE, is_entry_over=True, is_seen=True)
+        self._planned(account, symbol, guard=guard)
+        record = self.journal.live_guards()[-1]
+        active = replace(record.guard, status=GuardStatus.ACTIVE, entries=(), are_stops_set=are_stops_set)
+        self.journal.keep_guard(record.seq, active, now_ms=NOW_MS)
+        self.exchanges[account].sizes[symbol] = Decimal(1)
+
+    def _planned(self, account: str, symbol: str, *, guard: Guard | None) -> str:
+        signal_id = accepted(self.journal, new_signal(accounts=(account,), symbol=symbol))
+        self.journal.begin(signal_id, account, now_ms=NOW_MS)
+        self.journal.record_plan(
+            signal_id=signal_id,
+            account=account,
+            generation=0,
+            plan=plan(planned(symbol=symbol), guard=guard),
+            now_ms=NOW_MS,
+        )
+        return order_id(signal_id, account=account)
+
+    @property
+    def cared_for(self) -> set[tuple[str, str]]:
+        return {(lane.account, lane.symbol) for lane in self.engine.lanes}
+
+    def status_of(self, client_id: str) -> OrderStatus:
+        order = self.journal.order(client_id)
+        assert order is not None
+        return order.state.status
+
+
+@pytest.fixture
+def shop(journal: Journal) -> Shop:
+    return Shop(journal)
+
+
+def test_an_account_that_does_not_answer_keeps_neither_the_orders_nor_the_guards_of_others_waiting(shop: Shop) -> None:
+    dead, also_dead, live = shop.resting("dead"), shop.resting("dead"), shop.resting("live")
+    shop.guarded("dead", ETH)
+    shop.guarded("live", ETH)
+    assert shop.follower.round() == 1
+    assert shop.status_of(live) is OrderStatus.FILLED
+    assert {shop.status_of(dead), shop.status_of(also_dead)} == {OrderStatus.ACCEPTED}
+    assert shop.cared_for == {("live", ETH)}
+    assert FOREVER - shop.exchanges["dead"].silent_asks == 2, "it was asked once for its orders, once for its guards"
+
+
+def test_more_orders_of_a_silent_account_than_a_round_asks_for_do_not_crowd_out_the_others(shop: Shop) -> None:
+    for _ in range(45):
+        shop.resting("dead")
+    live = shop.resting("live")
+    assert shop.follower.round() == 1
+    assert shop.status_of(live) is OrderStatus.FILLED
+
+
+def test_a_silent_accounts_levels_that_are_not_in_place_are_seen_to_by_its_lane(shop: Shop) -> None:
+    shop.guarded("dead", ETH, are_stops_set=False)
+    shop.guarded("live", ETH)
+    shop.follower.round()
+    assert shop.cared_for == {("dead", ETH), ("live", ETH)}
+
+
+def test_a_guard_that_nobody_thought_of_is_that_guards_alone(shop: Shop) -> None:
+    shop.guarded("live", "BTCUSDT")
+    shop.guarded("live", ETH)
+    odd = shop.journal.live_guards()[0]
+    rung = replace(odd.guard.rungs[0], order_id="no-order-of-this-name")
+    shop.journal.keep_guard(odd.seq, replace(odd.guard, rungs=(rung,)), now_ms=NOW_MS)
+    shop.care.round()
+    assert shop.cared_for == {("live", ETH)}
+
+
+def test_an_instrument_that_is_never_answered_for_does_not_hide_the_accounts_others(shop: Shop) -> None:
+    shop.exchanges["live"].silent_asks = 1
+    shop.guarded("live", "BTCUSDT")
+    shop.guarded("live", ETH)
+    shop.care.round()
+    assert shop.cared_for == set()
+    shop.exchanges["live"].silent_asks = 0
+    ask = shop.exchanges["live"].position
+
+    def silent_for_bitcoin(*, category: Category, symbol: str) -> Position:
+        if symbol == "BTCUSDT":
+            raise ExchangeUnreachable("no answer")
+        return ask(category=category, symbol=symbol)
+
+    with patch.object(shop.exchanges["live"], "position", silent_for_bitcoin):
+        shop.care.round()
+    assert shop.cared_for == {("live", ETH)}
