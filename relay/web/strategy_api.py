@@ -24,9 +24,14 @@ strategy_api.before_request(require_admin)
 def list_strategies() -> Response:
     """`heartbeat`: null where none is expected. `chains`: by instrument; `gap`: an alert before the last is missing."""
     Query().close()
+    return answer({"strategies": strategies_now()})
+
+
+def strategies_now() -> list[dict[str, Any]]:
+    """Each strategy as the API shows it."""
     parts = current_parts()
     chains = parts.journal.strategies.chains()
-    found = [
+    return [
         {
             "name": name,
             "last_alert_at": _at(pulse.last_alert_at_ms),
@@ -35,7 +40,6 @@ def list_strategies() -> Response:
         }
         for name, pulse in parts.heartbeats.pulses().items()
     ]
-    return answer({"strategies": found})
 
 
 def _heartbeat(pulse: Pulse) -> dict[str, Any] | None:

@@ -149,3 +149,10 @@ def test_the_setup_page_shows_each_point_of_the_checklist(page: Page) -> None:
         expect(page.locator(".checks").get_by_text(point, exact=True)).to_be_visible()
     page.goto("/")
     expect(page.get_by_role("link", name="in the set-up checklist")).to_be_visible()
+
+
+def test_the_overview_tells_of_the_streams_and_of_each_strategys_last_alert(page: Page, relay: RelayServer) -> None:
+    relay.done({"action": "heartbeat", "id": "beats"})
+    page.goto("/")
+    expect(page.get_by_text("streams live")).to_be_visible()
+    expect(page.get_by_role("listitem").filter(has_text="default last alert")).to_be_visible()

@@ -18,6 +18,7 @@ from relay.web.pages.equity import equity_lines
 from relay.web.pages.glance import all_positions, equities
 from relay.web.pages.performance import profit_line
 from relay.web.runtime import current_looks, current_parts, current_relay
+from relay.web.strategy_api import strategies_now
 
 overview = Blueprint("overview", __name__)
 overview.before_request(require_login)
@@ -69,6 +70,7 @@ def _live() -> dict[str, Any]:
         "attention": journal.signals(status=SignalStatus.ATTENTION, limit=20).signals,
         "today": {status.value: count for status, count in current_looks().counts_since(to_ms(midnight)).items()},
         "latest": journal.signals(limit=_LATEST).signals,
+        "strategies": strategies_now(),
         "refused": [refused_form(posts) for posts in journal.refused()],
     }
 
@@ -82,6 +84,7 @@ def _account(name: str, wallet: Any) -> dict[str, Any]:
         "problem": wallet.problem,
         "environment": current_relay().environment_of(name),
         "checks": _checks(name),
+        "stream": current_parts().streams.state().get(name),
     }
 
 
