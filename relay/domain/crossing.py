@@ -11,7 +11,7 @@ from relay.domain.signal import Signal
 
 def crossing_note(move: Move, signal: Signal, facts: Facts) -> tuple[str, ...]:
     """For a limit exit that would not rest, where a price is known. It is sent all the same: it does exit."""
-    market = facts.price or (facts.position.mark_price if facts.position else None) or facts.reference_price
+    market = facts.market_price
     if signal.type is not OrderType.LIMIT or signal.price is None or market is None or move.entry_qty > 0:
         return ()
     is_beyond = signal.price <= market if move.side is Side.SELL else signal.price >= market

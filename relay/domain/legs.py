@@ -135,11 +135,15 @@ def _limit_price(side: Side, price: Decimal | None, tick: Decimal) -> Decimal | 
 
 
 def _rises(signal: Signal, facts: Facts) -> bool | None:
-    """Whether the price must rise to the trigger: told by where the price is now."""
+    """Whether the price must rise to the trigger: told by where the price is now.
+
+    Where that could not be read only an exit comes here, and the exchange checks it against its own price.
+    """
     if not signal.type.is_conditional or signal.trigger_price is None:
         return None
-    assert facts.price is not None, "a conditional order needs the price"
-    return signal.trigger_price > facts.price
+    market = facts.market_price
+    assert market is not None, "a conditional order needs the price"
+    return signal.trigger_price > market
 
 
 def _with_stops(order: PlannedOrder, signal: Signal, facts: Facts, levels: Levels) -> PlannedOrder:

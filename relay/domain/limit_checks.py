@@ -44,8 +44,10 @@ class LimitCheck:
 
 
 def limit_checks(signal: Signal, rules: Rules, facts: Facts) -> tuple[LimitCheck, ...]:
-    """Each limit that is set, for what the signal would open; nothing where it opens nothing."""
+    """Each limit that is set, for what the signal would open; nothing where it opens nothing, or is withheld unread."""
     if signal.action in _ORDERS_NOTHING or facts.position is None or facts.position.is_hedge:
+        return ()
+    if facts.unread:
         return ()
     with localcontext(_WIDE):
         asked = as_target(signal, rules) if needs_healing(signal, rules, facts) is not None else signal

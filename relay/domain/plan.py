@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -60,11 +61,19 @@ class Facts:
     """A later alert of the strategy came before this one."""
     limits: LimitFacts | None = None
     """What the limits count; read only for what may open or add."""
+    unread: Mapping[Need, Reason] = field(default_factory=dict)
+    """Why a fact that was needed could not be had. It withholds the entry, never the exit that is known without it."""
 
     @property
     def size(self) -> Decimal | None:
         """The signed position, where it was read."""
         return self.position.size if self.position else None
+
+    @property
+    def market_price(self) -> Decimal | None:
+        """The best that is known of where the market is."""
+        shown = self.position.mark_price if self.position else None
+        return self.price or shown or self.reference_price
 
     def as_inputs(self) -> dict[str, str]:
         """For the journal and for people: what was read, as text."""

@@ -91,7 +91,10 @@ def entry_needs(signal: Signal, rules: Rules, facts: Facts) -> frozenset[LimitNe
     wanted = limit_needs(rules)
     if not wanted or signal.action in _SIZES_NOTHING or facts.position is None or facts.position.is_hedge:
         return frozenset()
-    if standing_refusal(signal, rules, facts.instrument, now=facts.now, halted=facts.halted) is not None:
+    if (
+        facts.unread
+        or standing_refusal(signal, rules, facts.instrument, now=facts.now, halted=facts.halted) is not None
+    ):
         return frozenset()
     with localcontext(_WIDE):
         asked = as_target(signal, rules) if needs_healing(signal, rules, facts) is not None else signal
@@ -176,6 +179,8 @@ def _plan_stops(signal: Signal, facts: Facts) -> Plan:
 
 
 def _plan_move(asked: Move, signal: Signal, rules: Rules, facts: Facts, carry: Carry | None) -> Plan:
+    if signal.type.is_conditional and facts.market_price is None:
+        return _denied(facts.unread[Need.PRICE], carry)
     move = rounded(asked, facts, carried=carry.size if carry else Decimal(0))
     notes = (*asked.notes, *_pure_delta_note(signal, asked))
     refused = asked.entry_refused

@@ -10,7 +10,7 @@ from relay.domain.instrument import Instrument
 from relay.domain.intent import strategy_sign
 from relay.domain.levels import levels_of, stop_price
 from relay.domain.order import Reason, Side
-from relay.domain.plan import Facts
+from relay.domain.plan import Facts, Need
 from relay.domain.rounding import plain
 from relay.domain.signal import Action, Signal
 
@@ -75,6 +75,8 @@ def entry_basis(signal: Signal, rules: Rules, facts: Facts) -> Basis | Reason:
     side = entry_side(signal, facts.size)
     if side is None:
         return Reason(code="POSITION_NONE", message="there is no position to reverse or to add to")
+    if Need.PRICE in facts.unread:
+        return facts.unread[Need.PRICE]
     entry, tick = stop_reference(signal, facts, side), facts.instrument.tick_size
     assert entry is not None and entry > 0, "a size by risk needs a price"
     stop = stop_price(level, side=side, reference=entry, tick=tick)

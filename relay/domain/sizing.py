@@ -206,6 +206,8 @@ def _worked_out(size: Size, signal: Signal, rules: Rules, facts: Facts) -> Decim
     if is_risk and signal.action.is_close:
         # A size by risk is an entry's: such a close means all, as it does where the alert itself names the unit.
         return abs(facts.size or Decimal(0))
+    if (unread := _unread(size, signal, facts)) is not None:
+        return unread
     return quantity(
         size,
         facts.instrument,
@@ -215,6 +217,13 @@ def _worked_out(size: Size, signal: Signal, rules: Rules, facts: Facts) -> Decim
         basis=entry_basis(signal, rules, facts) if is_risk else None,
         leverage=entry_leverage(signal, rules, facts) if size.unit in _BY_MARGIN else None,
     )
+
+
+def _unread(size: Size, signal: Signal, facts: Facts) -> Reason | None:
+    """Why the size cannot be worked out: a fact that it depends on could not be had."""
+    wants_price = needs_price(size, is_inverse=facts.instrument.is_inverse) and order_price(signal) is None
+    wanted = {Need.PRICE: wants_price, Need.EQUITY: needs_equity(size)}
+    return next((facts.unread[need] for need, is_wanted in wanted.items() if is_wanted and need in facts.unread), None)
 
 
 def _strategys(value: Decimal | None, signal: Signal, rules: Rules, facts: Facts) -> Decimal | Reason | None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 
 from relay.domain.drift import expected_after
 from relay.domain.instrument import Instrument
 from relay.domain.limits_account import unread_refusal
 from relay.domain.mode import is_strategys
 from relay.domain.order import Reason
-from relay.domain.plan import Facts, Need, Plan
+from relay.domain.plan import Facts, Need, Plan, PlanStatus
 from relay.domain.planning import entry_needs, needs, plan
 from relay.domain.position import Position
 from relay.domain.progress import Finish
@@ -65,13 +67,21 @@ class Gatherer:
             market.hint(signal.category, signal.symbol, signal.signal_price)
         source = Source(work.account)
         try:
-            facts = self._facts(work, instrument, now, source)
+            facts, passing = self._facts(work, instrument, now, source)
         except ExchangeUnreachable as error:
             return _unreachable(work, error, now)
         except ExchangeAnswered as error:
-            return NotGathered(finish=_refused(work, error))
+            return NotGathered(finish=_without_facts(_refusal(error)))
         work.expected = expected_after(signal, work.rules, facts)
         gathered = self._planned(work, facts, source, is_preview=is_preview)
+        if isinstance(gathered, Gathered) and _is_left_out(gathered.plan, facts):
+            # Nothing would be exited meanwhile: to ask again costs nothing but time.
+            assert gathered.plan.reason is not None
+            gathered = (
+                _unreachable(work, passing, now)
+                if passing is not None
+                else NotGathered(finish=_without_facts(gathered.plan.reason))
+            )
         if isinstance(gathered, NotGathered):
             return gathered
         return replace(gathered, plan=source.marked(gathered.plan))
@@ -92,25 +102,36 @@ class Gatherer:
                 self._limits.note(work, made, known)
         return Gathered(plan=made, facts=known)
 
-    def _facts(self, work: Work, instrument: Instrument, now: datetime, source: Source) -> Facts:
+    def _facts(
+        self, work: Work, instrument: Instrument, now: datetime, source: Source
+    ) -> tuple[Facts, ExchangeUnreachable | None]:
+        """The error is one that passes: to ask again may help. Without the position nothing at all can be planned."""
         account, signal = work.account, work.signal
         halted = self.halted(account.name)
         reference = account.market.last_price(instrument.category, instrument.symbol)
         carry = self._journal.carry(account.name, instrument.category, instrument.symbol)
         wanted = needs(signal, work.rules, instrument, now=now, halted=halted, reference_price=reference, carry=carry)
         position = self._position(work, instrument, source) if Need.POSITION in wanted else None
-        return Facts(
+        reading = _Reading(wanted)
+        price = reading.of(Need.PRICE, lambda: source.price(instrument.category, instrument.symbol))
+        equity = reading.of(Need.EQUITY, lambda: source.equity(instrument.settle_coin))
+        if reading.unread and position is None:
+            # What withholds an entry wants the position: the exit part of the order goes out even so.
+            position = self._position(work, instrument, source)
+        facts = Facts(
             instrument=instrument,
             now=now,
             position=position,
-            price=source.price(instrument.category, instrument.symbol) if Need.PRICE in wanted else None,
+            price=price,
             reference_price=reference,
-            equity=source.equity(instrument.settle_coin) if Need.EQUITY in wanted else None,
+            equity=equity,
             carry=carry,
             halted=halted,
             has_resting=work.seen is not None and work.seen.has_resting,
             is_overtaken=is_strategys(signal) and self._journal.strategies.is_overtaken(signal.id),
+            unread=reading.unread,
         )
+        return facts, reading.passing
 
     def _position(self, work: Work, instrument: Instrument, source: Source) -> Position:
         category, symbol = instrument.category, instrument.symbol
@@ -127,6 +148,33 @@ class Gatherer:
         return f"halted by {switch.by}"
 
 
+class _Reading:
+    """Facts that only an entry waits for: one that cannot be had is told as the reason why."""
+
+    def __init__(self, wanted: frozenset[Need]) -> None:
+        self._wanted = wanted
+        self.unread: dict[Need, Reason] = {}
+        self.passing: ExchangeUnreachable | None = None
+
+    def of(self, need: Need, read: Callable[[], Decimal]) -> Decimal | None:
+        """None: it is not wanted, or could not be had."""
+        if need not in self._wanted:
+            return None
+        try:
+            return read()
+        except ExchangeUnreachable as error:
+            self.passing = error
+            self.unread[need] = _silence(error)
+        except ExchangeAnswered as error:
+            self.unread[need] = _refusal(error)
+        return None
+
+
+def _is_left_out(made: Plan, facts: Facts) -> bool:
+    """Nothing is sent only because a fact could not be had: not even an exit is known."""
+    return made.status is PlanStatus.DENIED and made.reason in facts.unread.values()
+
+
 def _unreachable(work: Work, error: ExchangeUnreachable, now: datetime) -> NotGathered:
     now_ms = to_ms(now)
     if work.troubles == 0:
@@ -134,15 +182,19 @@ def _unreachable(work: Work, error: ExchangeUnreachable, now: datetime) -> NotGa
     work.troubles += 1
     if now_ms - work.troubled_since_ms <= work.account.bounds.max_seconds * 1000:
         return NotGathered(again_s=_AGAIN_S[min(work.troubles, len(_AGAIN_S)) - 1])
-    return NotGathered(finish=_without_facts(work, Reason(code="EXCHANGE_UNREACHABLE", message=str(error))))
+    return NotGathered(finish=_without_facts(_silence(error)))
 
 
-def _refused(work: Work, error: ExchangeAnswered) -> Finish:
+def _silence(error: ExchangeUnreachable) -> Reason:
+    return Reason(code="EXCHANGE_UNREACHABLE", message=str(error))
+
+
+def _refusal(error: ExchangeAnswered) -> Reason:
     told = refusal_of(error.code, error.words)
-    return _without_facts(work, Reason(code=told.reason_code, message=f"{error.words} (Bybit's code {error.code})"))
+    return Reason(code=told.reason_code, message=f"{error.words} (Bybit's code {error.code})")
 
 
-def _without_facts(work: Work, reason: Reason) -> Finish:
+def _without_facts(reason: Reason) -> Finish:
     """Nothing was sent. Where the signal may have meant an exit, a position may stay open: a person must know."""
     return Finish(status=SignalStatus.ATTENTION, reason=reason, notes=("nothing was sent",))
 

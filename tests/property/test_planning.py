@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from relay.domain.account import Rules
 from relay.domain.instrument import Instrument
-from relay.domain.order import PlannedOrder, Purpose
+from relay.domain.order import PlannedOrder, Purpose, Reason
 from relay.domain.plan import Carry, Facts, Need, Plan, PlanStatus
 from relay.domain.planning import entry_needs, needs, plan
 from relay.domain.rounding import is_on_grid, plain
@@ -292,3 +292,48 @@ def test_a_plan_that_was_denied_or_has_expired_sends_nothing_and_says_why(
     if made.reason is not None and made.status is PlanStatus.PLANNED:
         assert made.reason.code == "ENTRY_WITHHELD"
         assert all(each.reduce_only for each in made.orders)
+
+
+@_search
+@given(
+    asked=any_signal(),
+    limits=any_rules(),
+    instrument=INSTRUMENTS,
+    price=PRICES,
+    lost=st.sets(st.sampled_from([Need.PRICE, Need.EQUITY]), min_size=1),
+    given_=st.data(),
+)
+def test_facts_that_cannot_be_read_open_nothing_and_withhold_no_exit_that_is_known_without_them(
+    asked: Signal, limits: Rules, instrument: Instrument, price: Decimal, lost: set[Need], given_: st.DataObject
+) -> None:
+    held = position(given_.draw(positions(instrument)), instrument, leverage=10)
+    whole = Facts(instrument=instrument, now=NOW, position=held, price=price, equity=Decimal(1234))
+    named = needs(asked, limits, instrument, now=NOW, halted=None, reference_price=None, carry=None)
+    unread = {need: Reason(code="EXCHANGE_KEY", message="refused") for need in sorted(lost & named)}
+    known = replace(
+        whole,
+        price=price if Need.PRICE in named - lost else None,
+        equity=Decimal(1234) if Need.EQUITY in named - lost else None,
+        unread=unread,
+    )
+    counted = entry_needs(asked, limits, known)
+    assert not (counted and unread)
+    made = plan(asked, limits, replace(known, limits=given_.draw(limit_facts(counted))) if counted else known)
+    if not unread:
+        return
+    assert all(each.reduce_only and each.purpose is Purpose.EXIT for each in made.orders)
+    assert made.guard is None
+    if made.status is PlanStatus.DENIED and made.reason in unread.values():
+        return
+    alone = plan(asked, limits, replace(whole, halted="by the test"))
+    if not asked.type.is_conditional:
+        assert [each.qty for each in made.orders] == [each.qty for each in alone.orders] or not alone.orders
+
+
+@_search
+@given(case=cases(), lost=st.sampled_from([Need.PRICE, Need.EQUITY]))
+def test_of_what_is_sized_without_it_an_unread_fact_never_changes_the_exit(case: Case, lost: Need) -> None:
+    unread = {lost: Reason(code="EXCHANGE_KEY", message="refused")}
+    made = plan(case.signal, rules(), facts(case.instrument, p=case.p, price=None, unread=unread))
+    assert _end(case, made) == _exit_only(case)
+    assert all(each.reduce_only and each.purpose is Purpose.EXIT for each in made.orders)
