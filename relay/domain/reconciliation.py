@@ -44,6 +44,10 @@ class OrderState:
     """When a restarted relay took the order up again: time that it was not there to use counts for nothing."""
     absent_at_ms: int | None = None
     """When the last look-up that found nothing was begun, since the last attempt."""
+    leverage_asked: int = 0
+    """How often setting the leverage before the first attempt came to nothing certain."""
+    leverage_asked_at_ms: int | None = None
+    """When it was asked for first, by this process."""
 
     @property
     def last(self) -> Attempt | None:

@@ -32,7 +32,7 @@ from relay.trace import about
 
 _WAIT_MAX_S = 1.0
 """However long there is nothing to send, an entry grows too old meanwhile."""
-_LEVERAGE_AGAIN_S = 0.5
+_LEVERAGE_AGAIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,12 +122,26 @@ class Advancer:
                 return None
             case Rejected(refusal=Refusal.CLOCK):
                 _measured(account)
-                return Advanced(order=order, again_s=_LEVERAGE_AGAIN_S)
-            case Unknown() | NotSent() | Rejected(refusal=Refusal.RATE):
-                return Advanced(order=order, again_s=_LEVERAGE_AGAIN_S)
+                return self._leverage_again(account, order, outcome.words, counts=True)
+            case Unknown():
+                return self._leverage_again(account, order, outcome.why, counts=True)
+            case NotSent():
+                return self._leverage_again(account, order, outcome.why, counts=False)
+            case Rejected(refusal=Refusal.RATE):
+                return self._leverage_again(account, order, outcome.words, counts=False)
             case Rejected():
                 words = f"the leverage could not be set: {outcome.words} (Bybit's code {outcome.code})"
                 return Advanced(order=self.deny(order, Reason(code=outcome.reason_code, message=words)))
+
+    def _leverage_again(self, account: Account, order: OrderState, why: str, *, counts: bool) -> Advanced:
+        """Within the account's bounds: a lane, with its exits, is not held up for a leverage. `counts`: as a try."""
+        now_ms, bounds = account.exchange.now_ms(), account.bounds
+        begun_ms = now_ms if order.leverage_asked_at_ms is None else order.leverage_asked_at_ms
+        asked = replace(order, leverage_asked=order.leverage_asked + counts, leverage_asked_at_ms=begun_ms)
+        if asked.leverage_asked <= bounds.max_attempts and now_ms - begun_ms <= bounds.max_seconds * 1000:
+            return Advanced(order=asked, again_s=_LEVERAGE_AGAIN_S)
+        words = f"the leverage could not be set in {(now_ms - begun_ms) / 1000:.0f} s: {why}; no entry was sent"
+        return Advanced(order=self.deny(asked, Reason(code="EXCHANGE_UNREACHABLE", message=words)))
 
     def _look_up(self, account: Account, order: OrderState) -> Advanced:
         exchange = account.exchange

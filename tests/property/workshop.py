@@ -124,12 +124,12 @@ class Lineup:
 class Workshop:
     """`restart` is a crash and a new start: all that was in memory is gone."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, *, max_age_s: int = MAX_AGE_S) -> None:
         self.journal = journal
         self.clock = Clock()
         self.exchange = ModelExchange(self.clock)
         self.market = Market()
-        self._rules = rules(signal_max_age_s=MAX_AGE_S)
+        self._rules = rules(signal_max_age_s=max_age_s)
         self.announcer = Announcer()
         account = Account(
             name="main",
