@@ -28,6 +28,7 @@ def entry_refusal(move: Move, signal: Signal, rules: Rules, facts: Facts) -> Rea
     return (
         mode_refusal(signal, rules)
         or standing_refusal(signal, rules, facts.instrument, now=facts.now, halted=facts.halted)
+        or facts.uncleared
         or next(iter(facts.unread.values()), None)
         or leverage_refusal(signal, rules, facts.instrument)
         or manner_refusal(move.side, signal, rules, facts)

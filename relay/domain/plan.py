@@ -64,6 +64,9 @@ class Facts:
     unread: Mapping[Need, Reason] = field(default_factory=dict)
     """Why a fact that was needed could not be had. It withholds the entry, never the exit that is known without it."""
 
+    uncleared: Reason | None = None
+    """Why an order of the relay's own still rests that the signal wants gone: nothing may be opened beside it."""
+
     @property
     def size(self) -> Decimal | None:
         """The signed position, where it was read."""

@@ -30,6 +30,7 @@ _ORDERS_NOTHING = (Action.CANCEL, Action.HEARTBEAT)
 _SIZES_NOTHING = (*_ORDERS_NOTHING, Action.STOPS)
 _FAR_FROM_MIN = 2
 """A notional of so many times the minimum at the last price heard of needs no fresh price to be sure."""
+_BESIDE_IT = "the exit was sent beside a resting order of the relay's, which may fill behind it"
 _WIDE = Context(prec=100, rounding=ROUND_DOWN)
 """Sums and products of an alert's longest numbers are exact in it."""
 
@@ -93,6 +94,7 @@ def entry_needs(signal: Signal, rules: Rules, facts: Facts) -> frozenset[LimitNe
         return frozenset()
     if (
         facts.unread
+        or facts.uncleared
         or standing_refusal(signal, rules, facts.instrument, now=facts.now, halted=facts.halted) is not None
     ):
         return frozenset()
@@ -125,6 +127,9 @@ def plan(signal: Signal, rules: Rules, facts: Facts) -> Plan:
     with localcontext(_WIDE):
         made = _plan(signal, rules, facts)
         sized = {} if signal.action in _SIZES_NOTHING else size_inputs(signal, rules, facts)
+        if facts.uncleared is not None and made.orders:
+            # Kept with the plan, so that no restart forgets that a person must look.
+            made = replace(made, reason=facts.uncleared, notes=(*made.notes, _BESIDE_IT))
         return replace(made, inputs=facts.as_inputs() | sized)
 
 

@@ -18,6 +18,7 @@ from relay.pipeline.ask import report_of
 from relay.pipeline.ports import Account
 from relay.pipeline.resting import Resting
 
+UNCLEARED = "CANCEL_INCOMPLETE"
 _LOOK_AGAIN_S = (0.0, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 _LOOKS_AFTER_ANSWER = 7
 _LOOKS_AFTER_SILENCE = 3
@@ -120,6 +121,6 @@ def _vanished(resting: Resting) -> OrderReport:
 def _stuck(why: str) -> Finish:
     return Finish(
         status=SignalStatus.ATTENTION,
-        reason=Reason(code="CANCEL_INCOMPLETE", message=why),
+        reason=Reason(code=UNCLEARED, message=why),
         notes=("nothing was sent: a resting order could have filled behind it",),
     )

@@ -5,6 +5,8 @@ Never the exchange's cancel-all: that takes the position's stops with it.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from relay.domain.guard import taken_back
 from relay.domain.order import Purpose
 from relay.domain.progress import Finish
@@ -50,13 +52,25 @@ class Clearing:
             if guard != record.guard:
                 self._journal.keep_guard(record.seq, guard, now_ms=now_ms)
 
-    def step(self, work: Work, *, now_ms: int) -> float | Finish:
-        """Cancel or look at the next one. Seconds until there is more to do, or how the signal ends if it cannot be."""
+    def step(self, work: Work, *, now_ms: int) -> float:
+        """Cancel or look at the next one. Seconds until there is more to do.
+
+        One that cannot be cancelled is left, and `work.uncleared` says so. The others then share its time.
+        """
         assert work.clearing is not None
-        return self._canceller.step(
+        waits = self._canceller.step(
             work.account,
             work.clearing,
             signal_id=work.signal.id,
             is_exit=work.signal.action.is_close,
             now_ms=now_ms,
         )
+        if not isinstance(waits, Finish):
+            return waits
+        work.uncleared = work.uncleared or waits
+        stuck, *others = [each for each in work.clearing.values() if not each.order.status.is_ended]
+        begun_at_ms = stuck.begun_at_ms or now_ms
+        work.clearing = {
+            each.order.client_order_id: replace(each, begun_at_ms=each.begun_at_ms or begun_at_ms) for each in others
+        }
+        return 0.0

@@ -21,6 +21,7 @@ from relay.journal.journal import Journal
 from relay.measures import Stage, timed, took
 from relay.pipeline.advance import Advancer
 from relay.pipeline.announce import Announcer
+from relay.pipeline.cancel import UNCLEARED
 from relay.pipeline.care import Caretaker
 from relay.pipeline.caring import Cared, Caring
 from relay.pipeline.clear import Clearing
@@ -61,7 +62,9 @@ class Executor:
         """Do the next thing. None: this account's part of the signal is finished; else seconds until there is more."""
         if not work.is_planned:
             passed(Boundary.BEGUN)
-            return self._clear(work) if not self._clearing.is_clear(work) else self._plan(work)
+            if not self._clearing.is_clear(work):
+                return self._clearing.step(work, now_ms=self._now_ms())
+            return self._plan(work)
         match progress(tuple(work.orders.values())):
             case Advance(order=order):
                 return self._advance(work, order)
@@ -71,13 +74,6 @@ class Executor:
                 return self._deny_rest(work, reason)
             case Finish() as finish:
                 return self._care(work, finish)
-
-    def _clear(self, work: Work) -> float | None:
-        waits = self._clearing.step(work, now_ms=self._now_ms())
-        if isinstance(waits, Finish):
-            self._finish(work, waits)
-            return None
-        return waits
 
     def _plan(self, work: Work) -> float | None:
         now = self._now()
@@ -224,6 +220,8 @@ class Executor:
         if finish.status is SignalStatus.DONE:
             drifted = self._drift.notes(work, now_ms=self._now_ms())
             finish = replace(finish, notes=(*finish.notes, *foreign_notes(work, self._journal), *drifted))
+        if work.plan_reason is not None and work.plan_reason.code == UNCLEARED:
+            finish = replace(finish, status=SignalStatus.ATTENTION)
         return finish if finish.reason else replace(finish, reason=work.plan_reason)
 
     def end(self, signal: Signal, account: str, finish: Finish) -> None:

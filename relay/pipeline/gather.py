@@ -84,6 +84,8 @@ class Gatherer:
             )
         if isinstance(gathered, NotGathered):
             return gathered
+        if work.uncleared is not None and not gathered.plan.orders:
+            return NotGathered(finish=work.uncleared)
         return replace(gathered, plan=source.marked(gathered.plan))
 
     def _planned(self, work: Work, facts: Facts, source: Source, *, is_preview: bool) -> Gathered | NotGathered:
@@ -130,6 +132,7 @@ class Gatherer:
             has_resting=work.seen is not None and work.seen.has_resting,
             is_overtaken=is_strategys(signal) and self._journal.strategies.is_overtaken(signal.id),
             unread=reading.unread,
+            uncleared=work.uncleared.reason if work.uncleared else None,
         )
         return facts, reading.passing
 

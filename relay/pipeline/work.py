@@ -13,6 +13,7 @@ from relay.domain.order import PlannedOrder, Reason, client_order_id
 from relay.domain.order_type import with_default_type
 from relay.domain.plan import Plan
 from relay.domain.position import Position
+from relay.domain.progress import Finish
 from relay.domain.reconciliation import OrderState
 from relay.domain.signal import Signal
 from relay.journal.records import Assignment, SignalRecord
@@ -46,6 +47,8 @@ class Work:
     """By client order id, in the order in which they were planned."""
     clearing: dict[str, Resting] | None = None
     """The relay's own resting orders that are being cancelled first; None: not looked for yet."""
+    uncleared: Finish | None = None
+    """How the signal ends because one of those could not be cancelled; an exit goes out all the same."""
     seen: Seen | None = None
     expected: Expected | None = None
     """Where the account should stand once the signal is done, as far as the strategy says."""

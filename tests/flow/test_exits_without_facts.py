@@ -9,6 +9,7 @@ import pytest
 from tests.flow.desk import BTC, Desk, open_desk
 from tests.paper_server import PaperServer
 
+CANCEL = "/v5/order/cancel"
 WALLET = "/v5/account/wallet-balance"
 
 
@@ -26,8 +27,8 @@ def desk(running: Desk) -> Iterator[Desk]:
     running.control.clear_faults()
 
 
-def _refuse(desk: Desk, path: str) -> None:
-    desk.control.fault(path, "code", retCode=10005, retMsg="Permission denied", times=None)
+def _refuse(desk: Desk, path: str, code: int = 10005) -> None:
+    desk.control.fault(path, "code", retCode=code, retMsg="Permission denied", times=None)
 
 
 def test_a_flip_whose_size_needs_an_equity_that_is_refused_exits_and_opens_nothing(desk: Desk) -> None:
@@ -59,3 +60,26 @@ def test_an_entry_whose_equity_cannot_be_reached_for_a_moment_is_placed_then(des
     signal = desk.send(BTC, "buy", qty="10", qty_unit="equity_pct")
     assert signal["status"] == "done"
     assert desk.position(BTC) > 0
+
+
+@pytest.mark.parametrize(("action", "fields"), [("close", {}), ("short", {"qty": "0.1"})])
+def test_an_exit_goes_out_beside_a_resting_order_that_cannot_be_cancelled_and_a_person_is_called(
+    desk: Desk, action: str, fields: dict[str, str]
+) -> None:
+    desk.hold(BTC, "0.1")
+    for price in ("50000", "51000"):
+        desk.send(BTC, "buy", qty="0.1", type="limit", price=price)
+    stuck = desk.resting(BTC)[-1]["orderLinkId"]
+    desk.control.fault(CANCEL, "code", retCode=10001, retMsg="params error", match={"orderLinkId": stuck}, times=None)
+    signal = desk.send(BTC, action, **fields)
+    assert (signal["status"], signal["reason"]["code"]) == ("attention", "CANCEL_INCOMPLETE"), signal
+    assert (desk.held(BTC), [each["reduce_only"] for each in signal["orders"]]) == ("0", [True])
+    assert [each["orderLinkId"] for each in desk.resting(BTC)] == [stuck]
+
+
+def test_without_an_exit_a_resting_order_that_cannot_be_cancelled_holds_back_everything(desk: Desk) -> None:
+    desk.send(BTC, "buy", qty="0.1", type="limit", price="50000")
+    _refuse(desk, CANCEL, 10001)
+    signal = desk.send(BTC, "long", qty="0.1")
+    assert (signal["status"], signal["reason"]["code"]) == ("attention", "CANCEL_INCOMPLETE")
+    assert (signal["orders"], desk.held(BTC)) == ([], "0")
