@@ -5,22 +5,33 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests.bench.figures import Figure
+from tests.bench.figures import Figure, percentile
 from tests.bench.latency import Sender
 from tests.bench.rig import Rig, rig
 from tests.bench.watch import Watch, slope, watching, web_process
 
 SECONDS = 480.0
 AIM = 200_000
-SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT", "BTCUSD")
+SYMBOLS = {
+    "BTCUSDT": "0.1",
+    "ETHUSDT": "0.1",
+    "SOLUSDT": "0.1",
+    "XRPUSDT": "100",
+    "DOGEUSDT": "100",
+    "BTCUSD": "100",
+}
+"""What is bought of each, in contracts."""
 _WARM_UP_SHARE = 0.4
 """Caches fill, pools reach their size, the allocator settles."""
 MB_PER_100_000_MAX = 20.0
 _WAITED_EVERY = 100
 _TOLD_EVERY_S = 15
+_MORE_MAX = 2
+"""Threads and descriptors come and go by one or two."""
 _BEATS = 16
 
 
@@ -30,6 +41,7 @@ class _Stream:
     def __init__(self, port: int, mark: str, until: float, alerts: list[dict[str, Any]], *, rate: float) -> None:
         self._sender, self._mark, self._until, self._alerts = Sender(port), mark, until, alerts
         self._pause_s = 1 / rate
+        self.kind = "/".join(dict.fromkeys(alert["action"] for alert in alerts))
         self.sent = 0
         self.thread = threading.Thread(target=self._run)
 
@@ -56,7 +68,9 @@ def soak(folder: Path, seconds: float) -> list[Figure]:
             _tell(watch, streams, made)
             for stream in streams:
                 stream.thread.join()
-        sent = sum(stream.sent for stream in streams)
+        sent = Counter[str]()
+        for stream in streams:
+            sent[stream.kind] += stream.sent
         unfinished = sum(len(made.relay.api(f"signals?status={each}")["signals"]) for each in ("accepted", "executing"))
     return _figures(watch, sent, unfinished)
 
@@ -64,9 +78,9 @@ def soak(folder: Path, seconds: float) -> list[Figure]:
 def _streams(made: Rig, seconds: float) -> list[_Stream]:
     until, port, per_s = time.monotonic() + seconds, made.relay.port, AIM / SECONDS
     turns: list[dict[str, Any]] = []
-    for symbol in SYMBOLS:
-        qty = "100" if symbol == "BTCUSD" else "100" if symbol in ("XRPUSDT", "DOGEUSDT") else "0.1"
-        turns += [{"ticker": f"{symbol}.P", "action": "buy", "qty": qty}, {"ticker": f"{symbol}.P", "action": "close"}]
+    for symbol, qty in SYMBOLS.items():
+        entry = {"ticker": f"{symbol}.P", "action": "buy", "qty": qty, "qty_unit": "contracts"}
+        turns += [entry, {"ticker": f"{symbol}.P", "action": "close"}]
     cancels = [{"ticker": f"{symbol}.P", "action": "cancel"} for symbol in SYMBOLS]
     beats = [{"action": "heartbeat"}]
     return [
@@ -89,13 +103,14 @@ def _tell(watch: Watch, streams: list[_Stream], made: Rig) -> None:
         )
 
 
-def _figures(watch: Watch, sent: int, unfinished: int) -> list[Figure]:
+def _figures(watch: Watch, by_kind: Counter[str], unfinished: int) -> list[Figure]:
+    sent, told = by_kind.total(), ", ".join(f"{kind} {count}" for kind, count in by_kind.items())
     seconds = watch.looks[-1].at_s - watch.looks[0].at_s
     settled = watch.after(_WARM_UP_SHARE)
     growth = slope([(each.at_s, each.resident_mb) for each in settled]) * seconds / max(1, sent) * 100_000
     ends = settled[0].resident_mb, settled[-1].resident_mb
     found = [
-        Figure(case="soak: alerts taken", median=sent / seconds, p99=sent, unit="1/s, all", count=sent),
+        Figure(case="soak: alerts taken", median=sent / seconds, p99=sent, unit="1/s, all", count=sent, note=told),
         Figure(case="soak: not finished at its end", median=unfinished, p99=unfinished, unit="", count=1),
         Figure(
             case="soak: resident memory, growth",
@@ -108,15 +123,16 @@ def _figures(watch: Watch, sent: int, unfinished: int) -> list[Figure]:
     ]
     for name in ("threads", "descriptors", "connections"):
         values = [getattr(each, name) for each in settled]
-        is_flat = values[-1] <= values[0] + 2
+        quarter = max(1, len(values) // 4)
+        first, last = percentile(values[:quarter], 0.5), percentile(values[-quarter:], 0.5)
         found.append(
             Figure(
                 case=f"soak: {name}",
-                median=sorted(values)[len(values) // 2],
+                median=percentile(values, 0.5),
                 p99=max(values),
                 unit="",
                 count=len(values),
-                note=f"{values[0]} → {values[-1]}; flat: {is_flat}",
+                note=f"{first} → {last}; flat: {last <= first + _MORE_MAX}",
             )
         )
     return found

@@ -85,7 +85,6 @@ def watching(pid: int, every_s: float) -> Iterator[Watch]:
     finally:
         over.set()
         thread.join()
-    watch.take()
 
 
 def slope(pairs: Sequence[tuple[float, float]]) -> float:
