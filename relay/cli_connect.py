@@ -74,7 +74,9 @@ def _asked_environment() -> str:
     known = [each.value for each in Environment]
     environment = ask(f"Environment ({', '.join(known)})", default="demo").lower()
     if environment not in known:
-        raise NotDone(f"nothing was written: {clean(environment)} is no environment; it should be one of {known}")
+        raise NotDone(
+            f"nothing was written: {clean(environment)} is no environment; it should be one of {', '.join(known)}"
+        )
     return environment
 
 

@@ -143,7 +143,7 @@ def load_settings(
     if any(each.environment.is_real_money for each in configured.accounts):
         secrets = (*(values["webhook_secrets"] or ()), values["admin_token"])
         problems += mainnet_problems(reader, secrets, sqlite_path(str(values["database_url"])))
-    problems = reader.close() + problems
+    problems = reader.close() + problems + _shared_secrets(values, configured)
     if problems:
         raise SettingsInvalid(problems)
     return Settings(
@@ -154,6 +154,15 @@ def load_settings(
         **values,
         warnings=reader.misspelt() + doubts,
     )
+
+
+def _shared_secrets(values: Mapping[str, Any], configured: Any) -> list[str]:
+    """A webhook's secret stands in the text of every alert: whoever reads one must not be the administrator."""
+    admin: Secret | None = values["admin_token"]
+    given = [*(values["webhook_secrets"] or ()), *(each for s in configured.strategies for each in s.secrets)]
+    if admin is None or all(each.reveal() != admin.reveal() for each in given):
+        return []
+    return ["ADMIN_TOKEN: it is a webhook secret, too, which stands in every alert; it should be a word of its own"]
 
 
 def listen_address(environ: Mapping[str, str] | None = None, *, dotenv: Path | None = DOTENV) -> str:

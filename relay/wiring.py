@@ -230,6 +230,10 @@ def build(settings: Settings, *, wait_for_lock_s: float = 0, is_worker: bool = F
     return Relay(settings, _assemble(settings, journal, exchanges, notifier, Checkup(patients), executes))
 
 
+_SECRET_MIN = 16
+"""What is shorter may be a word, as the paper exchange's key is: taking it out would spoil an alert's text."""
+
+
 def _assemble(
     settings: Settings,
     journal: Journal,
@@ -264,6 +268,7 @@ def _assemble(
         announcer=announcer,
         heartbeats=heartbeats,
         strategies=strategies,
+        hidden=tuple(each for each in (secret.reveal() for secret in settings.secrets) if len(each) >= _SECRET_MIN),
     )
     follower = Follower(journal=journal, accounts=accounts, care=care, is_first=lambda: engine.is_first)
     streamed = {name: each for name, each in exchanges.items() if isinstance(each, StreamedExchange)}

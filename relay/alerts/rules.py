@@ -15,6 +15,7 @@ _ORDER_FIELDS = [
     *("qty", "qty_unit", "type", "price", "trigger_price", "trigger_by", "time_in_force", "reduce_only"),
     *("slippage_pct", "valid_for_s", "leverage"),
 ]
+_SLIPPAGE_MIN, _SLIPPAGE_MAX = Decimal("0.01"), Decimal(10)
 _LEVELS = {"take_profits": "take_profit", "stop_loss": "stop_loss", "trailing_stop": "trailing_stop"}
 _STOP_FIELDS = [*_LEVELS, "trailing_start"]
 _RIGHT_SIDE = "`long`, `short` or `flat`, as `{{strategy.market_position}}` is"
@@ -113,6 +114,21 @@ def _unfit(draft: Draft, spelled: str, why: str, *, field: str | None = None) ->
         draft.refuse(spelled, why)
 
 
+def _slippage(draft: Draft) -> None:
+    """Source: create-order.mdx, slippageTolerance: 0.01 to 10 percent, of market orders only."""
+    kind, asked = draft.get("type") or OrderType.MARKET, draft.get("slippage_pct")
+    if asked is None:
+        return
+    if kind.is_conditional and not kind.has_limit:
+        _unfit(draft, "slippage_pct", f"does not go with a `{kind}` order: the exchange bounds market orders only")
+    elif not _SLIPPAGE_MIN <= asked <= _SLIPPAGE_MAX:
+        why = f"must be {_SLIPPAGE_MIN} to {_SLIPPAGE_MAX} percent, which is what the exchange takes"
+        if _is_the_strategys_exit(draft):
+            draft.ignore(["slippage_pct"], why)
+        else:
+            _unfit(draft, "slippage_pct", why)
+
+
 def _resting_time(draft: Draft, kind: OrderType) -> None:
     if draft.get("valid_for_s") is None:
         return
@@ -204,6 +220,7 @@ _RULES: tuple[Callable[[Draft], None], ...] = (
     _closing,
     _quantity,
     _price,
+    _slippage,
     _stops,
     _level_signs,
     _risk,

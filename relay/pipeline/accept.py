@@ -67,14 +67,18 @@ class Intake:
         announcer: Announcer,
         heartbeats: Heartbeats,
         strategies: Mapping[str, Strategy],
+        hidden: tuple[str, ...] = (),
         now: Now = utc_now,
     ) -> None:
+        """`hidden`: further secrets of the relay's, which are taken out of every alert that is kept, too."""
         self._journal = journal
         self._accounts = accounts
         self._runner = runner
         self._announcer = announcer
         self._heartbeats = heartbeats
         self._strategies = strategies
+        own = [secret for each in strategies.values() for secret in each.secrets]
+        self._hidden = tuple(dict.fromkeys((*own, *hidden)))
         self._now = now
 
     def strategy(self, name: str) -> Strategy:
@@ -165,12 +169,12 @@ class Intake:
         if not proven and not may_prove(sender.secrets, body):
             raise AuthFailed(f"the alert does not prove its sender: {_HOW_TO_PROVE}")
         try:
-            reading = read(body, secrets=sender.secrets, named=named, usual=sender.format)
+            reading = read(body, secrets=self._hidden, named=named, usual=sender.format)
         except AlertMalformed as error:
             if not proven and not secret_among_bytes(sender.secrets, body):
                 raise AuthFailed(f"the alert does not prove its sender: {_HOW_TO_PROVE}") from None
             signal_id = new_signal_id(to_ms(now))
-            kept: dict[str, object] = {"text": kept_text(body, sender.secrets)}
+            kept: dict[str, object] = {"text": kept_text(body, self._hidden)}
             self._keep_rejected(signal_id, sender, kept, digest(body), error, now)
             raise Rejected(error, signal_id) from None
         if not proven and not proves_sender(sender.secrets, Credentials(), body, reading.secret, now):

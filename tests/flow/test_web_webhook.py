@@ -19,7 +19,7 @@ import pytest
 import requests
 
 from tests.paper_server import PaperServer
-from tests.relay_server import WEBHOOK_SECRET, RelayServer, body_of, cold_relay, error_of, running_relay
+from tests.relay_server import ADMIN_TOKEN, WEBHOOK_SECRET, RelayServer, body_of, cold_relay, error_of, running_relay
 
 BUY = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.001"}
 WRONG = "not-the-secret-of-the-tests"
@@ -269,3 +269,9 @@ def test_the_secret_is_in_no_answer(cold: RelayServer) -> None:
     told = [cold.post(BUY).text, cold.post(b'{"secret": "%s", "action":' % WEBHOOK_SECRET.encode()).text]
     told.append(json.dumps(cold.api("signals")))
     assert all(WEBHOOK_SECRET not in text for text in told)
+
+
+def test_no_secret_of_the_relays_is_kept_wherever_it_stands_in_an_alert(relay: RelayServer) -> None:
+    signal = relay.done({"action": "heartbeat", "comment": f"my token is {ADMIN_TOKEN}", "id": "tells-too-much"})
+    assert signal["alert"]["comment"] == "my token is [secret]"
+    assert ADMIN_TOKEN not in relay.request("GET", "/login").text

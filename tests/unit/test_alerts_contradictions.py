@@ -110,3 +110,17 @@ def test_an_exit_of_another_services_template_goes_without_its_stops(action: str
     signal = dialect_cases.signal_of(message)
     assert signal.action.is_close and signal.stop_loss is None and not signal.take_profits
     assert [note for note in signal.notes if "`stopLoss.percent`" in note and "only exits" in note]
+
+
+@pytest.mark.parametrize("value", ["0.001", "10.01", "50"])
+def test_a_slippage_that_the_exchange_does_not_take_is_refused_on_an_entry_and_left_out_of_an_exit(value: str) -> None:
+    with pytest.raises(AlertInvalid, match=r"`slippage_pct` must be 0\.01 to 10 percent"):
+        signal_of(action="buy", slippage_pct=value)
+    for exit_ in ({"action": "close"}, {"action": "sell", "market_position": "flat"}):
+        assert signal_of(**exit_, slippage_pct=value).slippage_pct is None
+    assert signal_of(action="buy", slippage_pct="0.5").slippage_pct is not None
+
+
+def test_a_slippage_on_a_stop_order_is_refused_since_the_exchange_does_not_bound_those() -> None:
+    with pytest.raises(AlertInvalid, match="`slippage_pct` does not go with a `stop_market` order"):
+        signal_of(action="buy", type="stop_market", trigger_price="3", slippage_pct="1")

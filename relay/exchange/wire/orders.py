@@ -8,7 +8,7 @@ from decimal import Decimal
 from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, OrderType, PlannedOrder, Side, TriggerBy
 from relay.domain.position import Fill, OrderReport, StopLevels
-from relay.domain.rounding import plain
+from relay.domain.rounding import floor_to, plain
 from relay.exchange.wire.account import settle_coin_of
 from relay.exchange.wire.numbers import Row, number_but_zero, number_or_zero
 
@@ -60,6 +60,9 @@ class OpenOrder:
     reduce_only: bool
     is_stop: bool
     """A take profit, stop loss or trailing stop of the position."""
+
+
+_CENT = Decimal("0.01")
 
 
 def create_params(order: PlannedOrder, client_order_id: str) -> dict[str, object]:
@@ -143,7 +146,8 @@ def _slippage_params(order: PlannedOrder) -> dict[str, object]:
     # Conditional orders do not support it, limit orders have no use for it.
     if order.slippage_pct is None or order.type is not OrderType.MARKET:
         return {}
-    return {"slippageToleranceType": "Percent", "slippageTolerance": plain(order.slippage_pct)}
+    # Two decimals at most, and no more than was said.
+    return {"slippageToleranceType": "Percent", "slippageTolerance": plain(floor_to(order.slippage_pct, _CENT))}
 
 
 def report_from(row: Row) -> OrderReport:
