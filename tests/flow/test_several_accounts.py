@@ -188,3 +188,20 @@ def test_an_account_that_means_another_environment_than_before_is_refused_while_
         server.done({"ticker": "BTCUSDT.P", "action": "close", "id": "out"})
     relay = build(settings)
     relay.stop()
+
+
+def test_one_account_refuses_and_the_other_trades_and_the_signal_tells_of_both(
+    relay: RelayServer, paper: PaperServer, small: PaperServer
+) -> None:
+    small.control.fault("/v5/order/create", "code", retCode=110007, retMsg="ab not enough for new order", times=2)
+    alert = {"secret": TREND, "ticker": "ETHUSDT.P", "action": "buy", "qty": "0.2", "id": "one refuses"}
+    before = held(small, "ETHUSDT")
+    signal = relay.post(alert, path="/webhook/trend", wait_s=10).json()
+    small.control.clear_faults()
+    entries = {each["account"]: each["status"] for each in signal["orders"] if not each["reduce_only"]}
+    assert entries == {"main": "filled", "small": "rejected"}, signal
+    assert signal["status"] in ("failed", "attention"), signal
+    assert "not enough" in str(signal["reason"]), signal
+    assert (held(paper, "ETHUSDT"), held(small, "ETHUSDT")) == ("0.2", before)
+    told = [event for event in signal["events"] if event["name"] in ("failed", "attention")]
+    assert [event["detail"]["account"] for event in told] == ["small"], signal["events"]
