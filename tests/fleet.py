@@ -74,6 +74,14 @@ class Fleet:
         rows = self.ask("SELECT owner, epoch FROM leases WHERE name = %(lane)s", lane=lane)
         return rows[0] if rows else ("", 0)
 
+    @contextmanager
+    def late_streams(self) -> Iterator[None]:
+        """What the stream tells the worker that keeps it, no other hears meanwhile; bounded by that worker's lease."""
+        with psycopg.connect(self._database_url) as connection:
+            connection.execute("LOCK TABLE stream_facts IN ACCESS EXCLUSIVE MODE")
+            yield
+            connection.rollback()
+
     def close(self) -> None:
         for each in (*self.workers, self.web):
             for pid in each.pids() if each.process.poll() is None else ():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from relay.domain.instrument import Category, Instrument
@@ -19,15 +19,28 @@ from relay.pipeline.items import Items
 
 log = logging.getLogger(__name__)
 
+LaneTaken = Callable[[str, Category, str], None]
+"""Account, category, symbol. May raise JournalUnavailable."""
+
 
 class QueueSource:
     """What the engine of many processes asks for work. Thread-safe."""
 
-    def __init__(self, *, journal: Journal, waiting: WaitingLanes, items: Items, accounts: Collection[str]) -> None:
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        waiting: WaitingLanes,
+        items: Items,
+        accounts: Collection[str],
+        lane_taken: LaneTaken = lambda account, category, symbol: None,
+    ) -> None:
+        """`lane_taken`: called before this process does anything in a lane that another may have had meanwhile."""
         self._journal = journal
         self._waiting = waiting
         self._items = items
         self._accounts = accounts
+        self._lane_taken = lane_taken
 
     def lane(self, account: str, category: str | None, symbol: str) -> LaneKey:
         return LaneKey(account=account, category=Category(category) if category else None, symbol=symbol)
@@ -42,6 +55,8 @@ class QueueSource:
         turn = self._waiting.next(lane, lease, keep=keep)
         if turn is None:
             return None
+        if turn.lease is not lease and lane.category is not None:
+            self._lane_taken(lane.account, lane.category, lane.symbol)
         if turn.assignment is None:
             return turn.lease, None
         placed = self._items.of_kept(turn.assignment)

@@ -11,6 +11,7 @@ from relay.journal import (  # noqa: F401 - further tables of the same metadata
     tables_leases,
     tables_limits,
     tables_notices,
+    tables_streams,
 )
 from relay.journal.tables import metadata
 
