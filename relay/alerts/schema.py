@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError
@@ -107,7 +108,7 @@ def load(filled: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, list[s
     """The values of `filled` (lower-case names, no blanks) under the Signal's names; and each field's problems."""
     problems: dict[str, list[str]] = {}
     try:
-        loaded: dict[str, Any] = SCHEMA.load(filled)
+        loaded: dict[str, Any] = _narrowed(filled).load(filled)
     except ValidationError as error:
         assert isinstance(error.valid_data, dict), "one object was loaded"
         loaded = error.valid_data
@@ -119,6 +120,13 @@ def load(filled: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, list[s
     for name in SHOWN_ONLY:
         loaded.pop(name, None)
     return loaded, problems
+
+
+def _narrowed(filled: Mapping[str, object]) -> AlertSchema:
+    """The schema of what is there: each field that is not would cost as much as one that is, and none is required."""
+    schema = copy(SCHEMA)
+    schema.load_fields = {name: kind for name, kind in SCHEMA.load_fields.items() if name in filled}
+    return schema
 
 
 def _short(name: str) -> str:
