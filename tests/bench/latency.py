@@ -12,7 +12,7 @@ from typing import Any
 from pybit.unified_trading import HTTP
 
 from tests.bench.figures import Figure, figure
-from tests.bench.rig import Rig, rig
+from tests.bench.rig import SYMBOLS, rig
 from tests.relay_process import WEBHOOK_SECRET
 
 _BARE = "bare pybit"
@@ -115,12 +115,12 @@ def at_once(folder: Path, *, count: int, symbols: int, round_trip_ms: float, lim
             time.sleep(1.5)
         senders = [Sender(made.relay.port) for _ in range(count)]
         gate, times = threading.Barrier(count + 1), [(0, 0)] * count
-        tickers = [f"{symbol}.P" for symbol in _symbols(made)[:symbols]]
+        tickers = [f"{symbol}.P" for symbol in SYMBOLS[:symbols]]
 
         def post(number: int) -> None:
             gate.wait()
-            alert = {"ticker": tickers[number % len(tickers)], "action": "buy", "qty": "200000", "qty_unit": "quote"}
-            times[number] = senders[number].send({**alert, "qty": "1000", "id": f"o{number}"})
+            alert = {"ticker": tickers[number % len(tickers)], "action": "buy", "qty": "1", "id": f"o{number}"}
+            times[number] = senders[number].send(alert)
 
         threads = [threading.Thread(target=post, args=(number,)) for number in range(count)]
         for thread in threads:
@@ -132,17 +132,12 @@ def at_once(folder: Path, *, count: int, symbols: int, round_trip_ms: float, lim
         arrived = made.arrivals(count)
         for sender in senders:
             sender.close()
-    where = f"{count} at once on {min(symbols, len(tickers))} symbols at {round_trip_ms:g} ms"
+    where = f"{count} at once on {symbols} symbols at {round_trip_ms:g} ms"
     where += ", the account's limit on" if limiter else ""
     return [
         figure(f"{where} → last order", [_ms(arrived[-1], begun)]),
         figure(f"{where} → answered", [_ms(answered, left) for left, answered in times]),
     ]
-
-
-def _symbols(made: Rig) -> list[str]:
-    rows = made.paper.session().get_instruments_info(category="linear", limit=1000)["result"]["list"]
-    return [row["symbol"] for row in rows if row["contractType"] == "LinearPerpetual" and row["status"] == "Trading"]
 
 
 def kinds(folder: Path, *, round_trip_ms: float, count: int) -> list[Figure]:
