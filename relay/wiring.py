@@ -166,7 +166,7 @@ def build(settings: Settings, *, wait_for_lock_s: float = 0, is_worker: bool = F
     journal = journal_of(settings, process, wait_for_lock_s=wait_for_lock_s)
     boards = boards_of(journal, settings, process)
     try:
-        exchanges = exchanges_of(settings, boards)
+        exchanges = exchanges_of(settings, boards, journal)
         remember_identities(settings, journal)
     except SettingsInvalid:
         journal.close()

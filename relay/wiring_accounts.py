@@ -19,6 +19,7 @@ from relay.exchange.market import Hint, Market
 from relay.exchange.opened import SharedPrices, exchange_of
 from relay.exchange.streamed import StreamedExchange
 from relay.exchange.streams_board import Board
+from relay.exchange.turns import Turns
 from relay.journal.journal import Journal
 from relay.pipeline.clock import to_ms, utc_now
 from relay.pipeline.gather import HALT
@@ -37,11 +38,13 @@ _IDENTITY = "exchange"
 """The journal's note of which exchange an account's name means: its environment, and the key's last characters."""
 
 
-def exchanges_of(settings: Settings, boards: Boards | None = None) -> dict[str, Exchange]:
+def exchanges_of(
+    settings: Settings, boards: Boards | None = None, journal: Journal | None = None
+) -> dict[str, Exchange]:
     """By account. One address for all: what the exchange counts by it holds for all. Raises SettingsInvalid.
 
     `boards`: by which the processes that execute share the accounts' streams. On Postgres there are none without: what
-    one process's stream has told of a fill, another's may still lack.
+    one process's stream has told of a fill, another's may still lack. `journal`: in which those processes take turns.
     """
     require_addresses(settings)
     address, prices = Address(), SharedPrices()
@@ -52,6 +55,7 @@ def exchanges_of(settings: Settings, boards: Boards | None = None) -> dict[str, 
             address,
             prices,
             board=boards.of(each.name) if boards is not None else None,
+            turns=_turns(settings, journal, each.name),
         )
         for each in settings.accounts
     }
@@ -67,6 +71,15 @@ def require_addresses(settings: Settings) -> None:
     ]
     if problems:
         raise SettingsInvalid(problems)
+
+
+def _turns(settings: Settings, journal: Journal | None, account: str) -> Turns | None:
+    if journal is None or not settings.is_postgres:
+        return None
+    # Imported here: with SQLite nobody needs psycopg.
+    from relay.journal.turns import SharedTurns
+
+    return SharedTurns(journal.store, account)
 
 
 def accounts_of(settings: Settings, exchanges: dict[str, Exchange]) -> dict[str, Account]:

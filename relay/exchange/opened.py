@@ -9,6 +9,7 @@ from relay.exchange.client import Exchange
 from relay.exchange.prices import Prices
 from relay.exchange.streamed import StreamedExchange
 from relay.exchange.streams_board import Board
+from relay.exchange.turns import Turns
 from relay.settings import AccountSettings
 from relay.settings_hosts import NO_STREAMS, public_stream_url
 
@@ -24,9 +25,17 @@ class SharedPrices:
 
 
 def exchange_of(
-    account: AccountSettings, address: Address, prices: SharedPrices, *, board: Board | None = None
+    account: AccountSettings,
+    address: Address,
+    prices: SharedPrices,
+    *,
+    board: Board | None = None,
+    turns: Turns | None = None,
 ) -> Exchange:
-    """Not used yet. `board`: where several processes share its stream. Raises SettingsInvalid for a bad PEM."""
+    """Not used yet. Raises SettingsInvalid for a PEM that cannot sign.
+
+    `board`, `turns`: where several processes share its stream, and its limit.
+    """
     key, secret, url = account.api_key, account.api_secret, account.url
     assert key is not None and secret is not None and url is not None, "settings without a key do not load"
     shared: dict[str, Any] = {
@@ -36,6 +45,7 @@ def exchange_of(
         "recv_window_ms": account.recv_window_ms,
         "referer": account.referer,
         "address": address,
+        "turns": turns,
     }
     stream_url = account.stream_url
     if stream_url is None or stream_url == NO_STREAMS:

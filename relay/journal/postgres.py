@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, Executable, create_engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -84,6 +85,37 @@ class PostgresStore:
     def post(self, work: Work[object], then: Callable[[Exception | None], None]) -> None:
         job = Job(work, then=then)
         self._threads.put(lambda: self._run(job, time.monotonic() + _READ_S))
+
+    def at_once(self, statement: Executable, values: Mapping[str, object]) -> Future[Any]:
+        """The statement's one value, after one round trip: a transaction of its own that ends within the database.
+
+        The future's error is JournalUnavailable where the database cannot be used. It need not be waited for.
+        """
+        came_to: Future[Any] = Future()
+        self._threads.put(lambda: self._answer(statement, values, came_to))
+        return came_to
+
+    def _answer(self, statement: Executable, values: Mapping[str, object], came_to: Future[Any]) -> None:
+        if not came_to.set_running_or_notify_cancel():
+            return
+        try:
+            came_to.set_result(self._answered(statement, values))
+        except Exception as error:
+            came_to.set_exception(as_unavailable(error) or error)
+
+    def _answered(self, statement: Executable, values: Mapping[str, object]) -> Any:
+        try:
+            return self._asked(statement, values)
+        except DBAPIError as error:
+            # A pooled connection may just have been an old one; a new one takes its place.
+            if not error.connection_invalidated:
+                raise
+            return self._asked(statement, values)
+
+    def _asked(self, statement: Executable, values: Mapping[str, object]) -> Any:
+        with self.engine.connect() as connection:
+            result = connection.execution_options(isolation_level="AUTOCOMMIT").execute(statement, values)
+            return result.scalar() if result.returns_rows else None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -25,6 +25,7 @@ from relay.journal import (
     tables_leases,  # noqa: F401 - its tables
     tables_notices,  # noqa: F401 - its tables
     tables_streams,  # noqa: F401 - its tables
+    tables_turns,  # noqa: F401 - its tables
 )
 from relay.journal.postgres import PostgresStore
 from relay.journal.tables import metadata
