@@ -20,6 +20,8 @@ CUSTOMARY: Final = 10
 """Of an endpoint that has not told its limit yet, where others of the account have."""
 PATIENCE_S: Final = 0.25
 """Who would wait longer is told when to come again: a thread that waits is one that an exit may lack."""
+EARLY_S: Final = 0.1
+"""By how much earlier, so that what has to be written down before a send is, by the time of the turn."""
 _ANSWER_MIN_S: Final = 0.1
 
 
@@ -91,7 +93,7 @@ class SharedLimiter(Limiter):
             if again_s <= 0:
                 return Leave(granted=True, turn=turn)
             if self._monotonic() - begun_at + again_s > min(timeout_s, PATIENCE_S):
-                return Leave(granted=False, retry_at_ms=self._clock.after_ms(again_s))
+                return Leave(granted=False, retry_at_ms=self._clock.after_ms(max(0.0, again_s - EARLY_S)))
             self._sleep(again_s)
 
     def done(self, endpoint: str, leave: Leave, *, counted: bool, headers: Mapping[str, str]) -> None:

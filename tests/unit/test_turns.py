@@ -193,6 +193,18 @@ def test_what_the_other_processes_spend_is_not_counted_twice(clients: Clients, d
     assert [clients[1].take(f"u{number}", limit=10) == 0 for number in range(8)] == [True] * 7 + [False]
 
 
+def test_what_this_relay_spent_some_time_ago_is_not_taken_for_what_it_spends_now(
+    clients: Clients, database: Database
+) -> None:
+    one, two, _ = clients
+    for turn in ("a", "b"):
+        assert one.take(turn, limit=10) == 0
+    database.pass_time(FLIGHT_S + WINDOW_S + 0.5)
+    one.end("c", spent=8)
+    until(lambda: database.left_s("others") > 0)
+    assert [two.take(f"t{number}", limit=10) == 0 for number in range(3)] == [True, True, False]
+
+
 def test_a_database_clock_that_was_set_back_holds_nobody_up(clients: Clients, database: Database) -> None:
     assert clients[0].take("a") == 0
     database.pass_time(-3600)
