@@ -9,12 +9,13 @@ from relay.settings import Settings, load_settings
 from relay.web import headers, pages, problems, receipts, request_ids
 from relay.web.account_api import account_api
 from relay.web.api import api
+from relay.web.gate import Gate
 from relay.web.health import health
 from relay.web.metrics import metrics
 from relay.web.openapi import openapi
 from relay.web.runtime import EXTENSION
 from relay.web.strategy_api import strategy_api
-from relay.web.webhook import webhook
+from relay.web.webhook import FAILURES, webhook
 from relay.wiring import Relay, build
 
 
@@ -36,6 +37,7 @@ def create_app(settings: Settings | None = None, *, relay: Relay | None = None) 
         app.register_blueprint(blueprint)
     token = relay.settings.admin_token
     pages.init_app(app, token.reveal() if token else None)
+    app.wsgi_app = Gate(app.wsgi_app, relay, app.extensions[FAILURES])  # type: ignore[method-assign]
     if proxies := relay.settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]
     return app
