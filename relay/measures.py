@@ -99,7 +99,18 @@ def process_ended(pid: int) -> None:
 
 
 def forget_earlier_runs() -> None:
-    """Counts begin at zero with each start, as they do in one process."""
+    """Counts begin at zero with each start, as they do in one process; those of workers that live beside it go on."""
     if folder := os.environ.get(MULTIPROCESS):
         for left in Path(folder).glob("*.db"):
-            left.unlink(missing_ok=True)
+            if not _lives(left.stem.rpartition("_")[2]):
+                left.unlink(missing_ok=True)
+
+
+def _lives(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    return True
