@@ -6,7 +6,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from relay.settings import Settings, load_settings
-from relay.web import headers, pages, problems, receipts, request_ids
+from relay.web import bearer, headers, pages, problems, receipts, request_ids
 from relay.web.account_api import account_api
 from relay.web.api import api
 from relay.web.gate import Gate
@@ -31,7 +31,7 @@ def create_app(settings: Settings | None = None, *, relay: Relay | None = None) 
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.extensions[EXTENSION] = relay
-    for init_app in (request_ids.init_app, problems.init_app, headers.init_app, receipts.init_app):
+    for init_app in (request_ids.init_app, problems.init_app, headers.init_app, receipts.init_app, bearer.init_app):
         init_app(app)
     for blueprint in (webhook, api, account_api, strategy_api, health, metrics, openapi):
         app.register_blueprint(blueprint)
