@@ -284,8 +284,7 @@ class Journal(GuardReads):
             return queries.count_signals(connection)
 
     def refused(self) -> list[RefusedPosts]:
-        with self.store.read() as connection:
-            return rejection.list_refused(connection)
+        return self._refusals.counted()
 
     def check(self) -> None:
         """JournalUnavailable if it cannot be read, or if writing failed last time and still does."""
@@ -293,4 +292,5 @@ class Journal(GuardReads):
 
     def close(self) -> None:
         """Everything submitted is finished first."""
+        self._refusals.hasten()
         self.store.close()

@@ -13,6 +13,7 @@ from pybit.unified_trading import HTTP
 
 from tests.bench.figures import Figure, figure
 from tests.bench.rig import SYMBOLS, rig
+from tests.catcher import Catcher
 from tests.relay_process import WEBHOOK_SECRET
 
 _BARE = "bare pybit"
@@ -93,6 +94,32 @@ def alone(folder: Path, count: int) -> list[Figure]:
         figure("lone warm alert → order at the exchange", ours, limit=_BARE, beside=theirs),
         figure("lone warm alert → answered", acknowledged),
     ]
+
+
+def unheard(folder: Path, count: int) -> list[Figure]:
+    """The same with a notification service that takes each message and never answers, beside telling nobody."""
+    service = Catcher()
+    service.free.clear()
+    try:
+        with (
+            rig(folder / "told", NOTIFY_URLS=f"all=json://127.0.0.1:{service.port}/") as told,
+            rig(folder / "untold") as untold,
+        ):
+            values: dict[int, list[float]] = {}
+            senders = [(each, Sender(each.relay.port), values.setdefault(id(each), [])) for each in (told, untold)]
+            for number in range(count):
+                for made, sender, found in senders:
+                    alert = {"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.001", "id": f"u{number}"}
+                    left, _ = sender.send(alert)
+                    found.append(_ms(made.arrivals(1)[0], left))
+                    time.sleep(0.02)
+            for _, sender, _ in senders:
+                sender.close()
+            assert service.arrived.is_set(), "nothing was told"
+    finally:
+        service.close()
+    case = "lone warm alert → order, a dead notification service"
+    return [figure(case, values[id(told)], limit="nobody told", beside=values[id(untold)])]
 
 
 def back_to_back(folder: Path, count: int) -> list[Figure]:

@@ -7,12 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests import postgres
 from tests.faults import audit
 from tests.fleet import Fleet, running_fleet
 from tests.flow.desk import BTC, Desk
 from tests.paper_server import PaperServer
+from tests.relay_process import ADMIN_TOKEN
 
 BESIDE = ("/v5/market/time", "/v5/account/wallet-balance", "/v5/execution/list")
 """What is asked for beside the alerts: clocks, connections and books."""
@@ -22,7 +24,8 @@ SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory, paper: PaperServer) -> Iterator[Fleet]:
     url = postgres.server().migrated()
-    with running_fleet(tmp_path_factory.mktemp("fleet"), paper, url) as fleet:
+    counts = str(tmp_path_factory.mktemp("counts"))
+    with running_fleet(tmp_path_factory.mktemp("fleet"), paper, url, PROMETHEUS_MULTIPROC_DIR=counts) as fleet:
         yield fleet
     postgres.server().give_back(url)
 
@@ -125,6 +128,24 @@ def test_a_halt_in_one_process_holds_in_all(fleet: Fleet, desk: Desk) -> None:
     finally:
         fleet.web.api("resume", "POST")
     assert desk.send(BTC, "buy", qty="0.1")["status"] == "done"
+
+
+def test_any_web_process_shows_what_all_of_them_and_the_workers_have_counted(fleet: Fleet, desk: Desk) -> None:
+    def counted() -> list[float]:
+        answer = fleet.web.http.get(f"{fleet.web.url}/metrics", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+        families = text_string_to_metric_families(answer.text)
+        found = {(s.name, frozenset(s.labels.values())): s.value for family in families for s in family.samples}
+        return [found.get(each, 0.0) for each in wanted]
+
+    wanted = (
+        ("relay_alerts_total", frozenset({"accepted"})),
+        ("relay_outcomes_total", frozenset({"done", ""})),
+        ("relay_exchange_calls_total", frozenset({"/v5/order/create", "0"})),
+    )
+    before = counted()
+    for _ in range(4):
+        assert desk.send(BTC, "buy", qty="0.1")["status"] == "done"
+    assert [after - earlier for after, earlier in zip(counted(), before, strict=True)] == [4, 4, 4]
 
 
 def test_the_processes_keep_within_their_connections(fleet: Fleet) -> None:
