@@ -112,4 +112,4 @@ def remaining_ms(connection: Connection, names: Iterable[str]) -> dict[str, int]
     asked = select(leases.c.name, leases.c.until - _now_ms).where(
         leases.c.name.in_(list(names)), leases.c.until > _now_ms
     )
-    return {name: int(left) for name, left in connection.execute(asked).tuples()}
+    return {name: int(left) for name, left in connection.execute(asked)}
