@@ -14,7 +14,7 @@ from relay.journal.execution import Batch
 from relay.journal.locks import hold, hold_lanes, lane_lock
 from relay.journal.records import Admission, New, NewSignal, Reopened, SignalRecord
 from relay.journal.store import Store
-from relay.journal.tables import assignments
+from relay.journal.tables import assignments, events
 from relay.journal.waiting_lanes import LaneKey
 
 
@@ -31,10 +31,7 @@ def admit(connection: Connection, admitting: Admitting, queue: Queue) -> Admissi
     new = admitting.new
     lanes = lanes_of(new)
     accounts = {f"account {each}" for each in new.accounts}
-    names = {
-        f"alert {new.strategy} {new.identity.kind.value} {new.identity.key}",
-        *(lane_lock(each.name) for each in lanes),
-    }
+    names = {_alert_lock(new), *(lane_lock(each.name) for each in lanes)}
     if new.category is None:
         hold(connection, *names, *accounts)
     else:
@@ -46,6 +43,24 @@ def admit(connection: Connection, admitting: Admitting, queue: Queue) -> Admissi
         case Reopened():
             _defer_again(connection, admission, queue)
     return admission
+
+
+def take_back(admitting: Admitting, connection: Connection, admission: Admission) -> None:
+    """As if it had never come; unless its resend, which another process may have had, was told that it is there."""
+    hold(connection, _alert_lock(admitting.new))
+    if isinstance(admission, New | Reopened) and not _is_vouched_for(connection, admission.signal_id):
+        admitting.undo(connection, admission)
+
+
+def _alert_lock(new: NewSignal) -> str:
+    return f"alert {new.strategy} {new.identity.kind.value} {new.identity.key}"
+
+
+def _is_vouched_for(connection: Connection, signal_id: str) -> bool:
+    """Since it was opened last."""
+    of_signal = select(events.c.name).where(events.c.signal_id == signal_id)
+    told = of_signal.where(events.c.name.in_(("accepted", "reopened", "duplicate"))).order_by(events.c.id.desc())
+    return connection.execute(told.limit(1)).scalar() == "duplicate"
 
 
 def reopen(connection: Connection, signal_id: str, now_ms: int, queue: Queue | None) -> Reopened:
