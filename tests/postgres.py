@@ -7,11 +7,12 @@ import atexit
 import functools
 import itertools
 import os
+import signal
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -131,6 +132,29 @@ def crash(home: Path) -> None:
 def restart(home: Path) -> None:
     """Returns once it takes connections."""
     _running(home).ensure_postgres_running()
+
+
+@contextmanager
+def frozen(home: Path) -> Iterator[None]:
+    """Meanwhile Postgres answers nothing, and its connections stay as they are."""
+    master = int((home / "postmaster.pid").read_text().split()[0])
+    os.kill(master, signal.SIGSTOP)  # first, so that it has no further child
+    pids = [master, *(int(each.name) for each in Path("/proc").glob("[0-9]*") if _parent_of(each) == master)]
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in reversed(pids):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+def _parent_of(process: Path) -> int | None:
+    try:
+        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
 
 
 def _running(home: Path) -> Any:

@@ -6,11 +6,15 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from unittest.mock import patch
 
+import psycopg
 import pytest
 
+from relay import fence
 from relay.domain.instrument import Category
 from relay.engine.engine import Lane
+from relay.fence import Lease
 from relay.pipeline import items
 from tests.contract.engines import ACCOUNT, CLOSE_S, DEADLINE_S, LONG_S, SYMBOLS, Floor, at_once, until
 
@@ -157,3 +161,45 @@ def test_alerts_that_another_process_takes_before_it_knows_the_instruments_keep_
     finally:
         worker.close()
         web.close()
+
+
+def test_a_lane_whose_lease_ran_out_here_while_nobody_else_took_it_is_taken_up_again(postgres_url: str) -> None:
+    """As after a database that stood still for longer than a lease lasts."""
+    worker = Floor(postgres_url)
+    try:
+        worker.begin()
+        worker.accept("late", lambda: LONG_S, act)
+        until(lambda: worker.hand.names("ends") == ["late"])
+        with patch.object(Lease, "is_valid", False):
+            worker.engine.wake(Lane(account=ACCOUNT, category=Category.LINEAR, symbol=SYMBOLS[0]))
+            until(lambda: worker.hand.names("begins") == ["late"] * 2)
+            until(lambda: worker.engine.depth() == 0)
+        worker.until_done("late")
+    finally:
+        worker.close()
+
+
+def act() -> float:
+    """As everything does that leaves for the exchange."""
+    fence.require()
+    return 0.0
+
+
+def test_what_ended_processes_have_left_in_the_database_is_forgotten(postgres_url: str) -> None:
+    worker = Floor(postgres_url)
+    try:
+        worker.begin()
+        worker.accept("waits", lambda: LONG_S, at_once)
+        until(lambda: worker.hand.names("ends") == ["waits"])
+        left = """
+            INSERT INTO leases (name, owner, epoch, until) VALUES ('worker dead', 'dead', 1, 1);
+            INSERT INTO procrastinate_jobs (queue_name, task_name, status) VALUES ('lanes', 'relay.drain', 'doing')
+        """
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            connection.execute(left)
+            worker.engine.tidy()
+            ((leases,),) = connection.execute("SELECT count(*) FROM leases WHERE name LIKE 'worker %'")
+            ((jobs,),) = connection.execute("SELECT count(*) FROM procrastinate_jobs")
+        assert (leases, jobs) == (1, 1), "its own are left, and the job that it is at"
+    finally:
+        worker.close()

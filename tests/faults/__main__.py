@@ -58,7 +58,9 @@ def _one(folder: Path, number: int) -> Chaos:
 def _many(folder: Path, number: int) -> Chaos:
     home = postgres.own_server(f"chaos-{os.getpid()}", is_safe=True)
     url = postgres.Server(postgres.address_of(home)).migrated()
-    return on_many_processes(folder, url, home=home, seed=number, alerts=ALERTS, kills=KILLS)
+    return on_many_processes(
+        folder, url, home=home, seed=number, alerts=ALERTS, kills=KILLS, disasters=("crash", "freeze")
+    )
 
 
 def _are_others_survived() -> bool:

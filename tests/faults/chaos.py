@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any
 import requests
 
 from relay.journal import open_journal
-from tests.faults import audit
+from tests.faults import audit, stage
 from tests.faults.alerts import Shot, draw
 from tests.faults.judge import Judge, Sent
 from tests.faults.victims import ManyProcesses, OneRelay, Victim
@@ -31,6 +33,8 @@ DEADLINE_S = 120
 ENVIRONMENT = {"SIGNAL_MAX_AGE": "86400"}
 
 Blow = Callable[[], None]
+Disaster = Callable[[random.Random], int]
+"""Returns how many processes it killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,13 +72,13 @@ class Chaos:
         seed: int,
         alerts: int,
         kills: int,
-        disaster: Callable[[random.Random], int] | None = None,
+        disasters: Sequence[Disaster] = (),
     ) -> None:
-        """`disaster`: happens once, somewhere in the midst; how many it killed."""
+        """`disasters`: each happens once, somewhere in the midst."""
         self._dice = random.Random(seed)
         self._seed = seed
         self._kills_left = kills
-        self._disaster = disaster
+        self._disasters = disasters
         self._paper = paper
         self._victim = victim
         self._shots = draw(alerts, self._dice)
@@ -93,7 +97,7 @@ class Chaos:
             self._misbehave()
             with self._senders():
                 self._kill_now_and_then()
-            self._victim.web.wait_until_ready(DEADLINE_S)
+            stage.until(self._is_ready, DEADLINE_S)
             signals = self._all_finished()
             self._paper.control.clear_faults()  # what is read from here on is the judge's own, and must arrive
             return self._judge(signals, int(time.monotonic() - begun_at))
@@ -186,8 +190,8 @@ class Chaos:
         count = len(self._shots)
         for _ in range(self._kills_left):
             yield self._dice.randrange(1, count), self._kill
-        if self._disaster is not None:
-            yield self._dice.randrange(count // 3, 2 * count // 3), self._suffer
+        for disaster in self._disasters:
+            yield self._dice.randrange(count // 4, 3 * count // 4), functools.partial(self._suffer, disaster)
 
     def _kill(self) -> None:
         if self._kills_left == 0:
@@ -203,9 +207,8 @@ class Chaos:
         self._killed += 1
         self._kills_left -= 1
 
-    def _suffer(self) -> None:
-        assert self._disaster is not None
-        self._killed += self._disaster(self._dice)
+    def _suffer(self, disaster: Disaster) -> None:
+        self._killed += disaster(self._dice)
 
     def _wait_for(self, answered: int) -> None:
         until = time.monotonic() + DEADLINE_S
@@ -216,6 +219,11 @@ class Chaos:
     def _answered(self) -> int:
         with self._lock:
             return sum(1 for each in self._sent.values() if each.answered_at is not None)
+
+    def _is_ready(self) -> bool:
+        with contextlib.suppress(requests.RequestException):
+            return requests.get(f"{self._victim.web.url}/readyz", timeout=2).status_code == 200
+        return False
 
     def _all_finished(self) -> list[dict[str, Any]]:
         until = time.monotonic() + DEADLINE_S
@@ -262,13 +270,21 @@ def on_one_relay(folder: Path, *, seed: int, alerts: int, kills: int) -> Chaos:
 
 
 def on_many_processes(
-    folder: Path, database_url: str, *, seed: int, alerts: int, kills: int, home: Path | None = None
+    folder: Path,
+    database_url: str,
+    *,
+    seed: int,
+    alerts: int,
+    kills: int,
+    home: Path | None = None,
+    disasters: Sequence[str] = (),
 ) -> Chaos:
-    """`home`: of the Postgres server, which is stopped, too; without, it is left alone."""
+    """`home`: of the Postgres server, for `disasters`: `crash` and `freeze` befall it."""
     paper = PaperServer(folder)
     victim = ManyProcesses(folder, paper, ENVIRONMENT, database_url=database_url, home=home)
-    disaster = victim.stop_postgres if home else None
-    return Chaos(paper, victim, seed=seed, alerts=alerts, kills=kills, disaster=disaster)
+    befall = {"crash": victim.crash_postgres, "freeze": victim.freeze_postgres}
+    drawn = [befall[each] for each in disasters]
+    return Chaos(paper, victim, seed=seed, alerts=alerts, kills=kills, disasters=drawn)
 
 
 def _with_resends(shots: list[Shot], dice: random.Random) -> list[Shot]:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import signal
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +21,10 @@ WORKERS = 2
 SHARE_OF_WEB = 0.45
 SHARE_OF_MASTER = 0.1
 """The rest are relay workers."""
-DOWN_S_MAX = 2.0
+AGAIN_S = 0.2
+DOWN_S_MAX = 5.0
+FROZEN_S_MAX = 6.0
+"""Longer than a lease lasts."""
 
 
 class Victim(Protocol):
@@ -60,15 +64,21 @@ class OneRelay:
 
 
 class ManyProcesses:
-    """gunicorn with two web processes, and two workers, on one Postgres."""
+    """gunicorn with two web processes, and two workers, on one Postgres.
+
+    What has ended by itself is started again, as by systemd: a start that finds no database ends.
+    """
 
     def __init__(
         self, folder: Path, paper: PaperServer, environment: Mapping[str, str], *, database_url: str, home: Path | None
     ) -> None:
-        """`home`: of the Postgres server, where that is to be stopped, too."""
+        """`home`: of the Postgres server, where that is to suffer, too."""
         self.database_url = database_url
         self._home = home
         self._fleet = Fleet(folder, paper, database_url, environment)
+        self._lock = threading.Lock()
+        self._is_over = threading.Event()
+        self._supervisor = threading.Thread(target=self._supervise)
 
     @property
     def web(self) -> RelayProcess:
@@ -76,48 +86,64 @@ class ManyProcesses:
 
     def start(self) -> None:
         self._fleet.start(workers=WORKERS)
+        self._supervisor.start()
+
+    def _supervise(self) -> None:
+        while not self._is_over.wait(AGAIN_S):
+            with self._lock:
+                for each in (self.web, *self._fleet.workers):
+                    if each.process.poll() is not None:
+                        each.start(wait=False)
 
     def strike(self, dice: random.Random) -> None:
-        drawn = dice.random()
-        served = [pid for pid in self.web.pids() if pid != self.web.process.pid]
-        if drawn < SHARE_OF_MASTER:
-            self._strike_master()
-        elif drawn < SHARE_OF_MASTER + SHARE_OF_WEB and served:
-            _kill(dice.choice(served))  # its master starts another
-        else:
-            self._strike(dice.choice(self._fleet.workers))
+        with self._lock:
+            drawn, served = dice.random(), self._served()
+            if drawn < SHARE_OF_MASTER:
+                self._strike_master()
+            elif drawn < SHARE_OF_MASTER + SHARE_OF_WEB and served:
+                _kill(dice.choice(served))  # its master starts another
+            else:
+                _strike(dice.choice(self._fleet.workers))
+
+    def _served(self) -> list[int]:
+        return [pid for pid in self.web.pids() if pid != self.web.process.pid]
 
     def _strike_master(self) -> None:
         """What it leaves behind has to end by itself: it would hold the port."""
-        os.kill(self.web.process.pid, signal.SIGKILL)
+        _kill(self.web.process.pid)
         self.web.wait_until_gone()
         self.web.start(wait=False)
 
-    def _strike(self, worker: RelayProcess) -> None:
-        worker.kill()
-        worker.start(wait=False)
-
-    def stop_postgres(self, dice: random.Random) -> int:
-        """As if the power had gone, while a web process and a worker start that do not find it. How many were killed.
-
-        A worker without a database ends and is started again, as by systemd; a web process waits for it.
-        """
+    def crash_postgres(self, dice: random.Random) -> int:
+        """As if the power had gone; and a web process and a worker start that do not find it. How many were killed."""
         assert self._home is not None, "it is somebody else's server"
-        worker = dice.choice(self._fleet.workers)
-        served = [pid for pid in self.web.pids() if pid != self.web.process.pid]
-        postgres.crash(self._home)
-        for pid in served[:1]:
-            _kill(pid)
-        self._strike(worker)
-        assert worker.process.wait(DOWN_S_MAX * 20) == 1, worker.tail()
+        with self._lock:
+            served = self._served()[:1]
+            postgres.crash(self._home)
+            for pid in served:
+                _kill(pid)
+            _strike(dice.choice(self._fleet.workers))
         time.sleep(dice.uniform(0, DOWN_S_MAX))
         postgres.restart(self._home)
-        worker.start(wait=False)
-        return len(served[:1]) + 1
+        return len(served) + 1
+
+    def freeze_postgres(self, dice: random.Random) -> int:
+        assert self._home is not None, "it is somebody else's server"
+        with postgres.frozen(self._home):
+            time.sleep(dice.uniform(0.1, FROZEN_S_MAX))
+        return 0
 
     def close(self) -> None:
+        self._is_over.set()
+        if self._supervisor.is_alive():
+            self._supervisor.join()
         for each in (*self._fleet.workers, self.web):
             each.kill()
+
+
+def _strike(worker: RelayProcess) -> None:
+    worker.kill()
+    worker.start(wait=False)
 
 
 def _kill(pid: int) -> None:
