@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -18,10 +16,7 @@ from relay.journal.journal import Journal
 from relay.journal.leases import Leases
 from relay.journal.opening import migrate as bring_up_to_date
 from relay.journal.opening import open_journal
-from relay.journal.retention import Retention
 from relay.journal.waiting_lanes import WaitingLanes
-from relay.pipeline.clock import to_ms, utc_now
-from relay.pipeline.heartbeat import Heartbeats
 from relay.pipeline.items import Items
 from relay.pipeline.queue_source import LaneTaken, QueueRunner, QueueSource
 from relay.pipeline.run import Feeder, Runner
@@ -38,7 +33,6 @@ CONNECTIONS_EXECUTING: Final = 6
 QUEUE_CONNECTIONS: Final = 3
 """What is opened where orders are executed beside the journal's own: one for the queue's jobs, and two that listen, for
 jobs and for what the streams tell."""
-FORGET_S: Final = 60.0
 _NO_WORKER: Final = "no worker process runs; start `python -m relay worker`, or set RELAY_WORKER=inline"
 
 
@@ -82,6 +76,9 @@ class Execution(Protocol):
     def wake(self, lane: Lane) -> None:
         """The lane's next step is due, if it waits in this process."""
 
+    def tidy(self) -> None:
+        """Forget what ended processes have left. Raises JournalUnavailable."""
+
     def close(self, timeout_s: float) -> bool: ...
 
 
@@ -110,6 +107,9 @@ class Embedded:
 
     def wake(self, lane: Lane) -> None:
         self._lanes.wake(lane)
+
+    def tidy(self) -> None:
+        """There was none but this one."""
 
     def close(self, timeout_s: float) -> bool:
         return self._lanes.close(timeout_s)
@@ -147,6 +147,9 @@ class Elsewhere:
     def wake(self, lane: Lane) -> None:
         """None waits here."""
 
+    def tidy(self) -> None:
+        """The first of the workers does."""
+
     def close(self, timeout_s: float) -> bool:
         return True
 
@@ -170,7 +173,8 @@ class Shared:
         # Imported here: the embedded engine needs neither psycopg nor procrastinate.
         from relay.engine.postgres import PostgresEngine
 
-        keeper = Leases(journal.store, owner)
+        self._store = journal.store
+        self._leases = keeper = Leases(journal.store, owner)
         waiting = WaitingLanes(journal.store, owner)
         source = QueueSource(journal=journal, waiting=waiting, items=items, accounts=accounts, lane_taken=lane_taken)
         self._engine = PostgresEngine(url, source, keeper)
@@ -199,6 +203,12 @@ class Shared:
 
     def wake(self, lane: Lane) -> None:
         self._engine.wake(lane)
+
+    def tidy(self) -> None:
+        from relay.engine.postgres_jobs import prune
+
+        self._leases.forget_dead_workers()
+        self._store.submit(prune)
 
     def close(self, timeout_s: float) -> bool:
         return self._engine.close(timeout_s)
@@ -270,17 +280,3 @@ def migrate(settings: Settings) -> None:
 
 def _libpq_url(settings: Settings) -> str:
     return settings.database_url.replace("postgresql+psycopg://", "postgresql://", 1)
-
-
-def chores_of(engine: Execution, heartbeats: Heartbeats, retention: Retention) -> dict[str, Callable[[], object]]:
-    """What one process does for all of them."""
-    due_at = time.monotonic()
-
-    def forget() -> None:
-        nonlocal due_at
-        if engine.is_first and time.monotonic() >= due_at:
-            due_at = time.monotonic() + FORGET_S
-            if forgotten := retention.prune(to_ms(utc_now())):
-                log.info("%d old signals forgotten", forgotten)
-
-    return {"heartbeats": lambda: heartbeats.check() if engine.is_first else None, "what is old": forget}

@@ -33,7 +33,8 @@ from relay.pipeline.streams import Boards, Streams
 from relay.settings import Settings
 from relay.upkeep import Upkeep
 from relay.wiring_accounts import accounts_of, markets_of, strategies_of
-from relay.wiring_engine import Execution, Process, chores_of, execution_of
+from relay.wiring_chores import chores_of
+from relay.wiring_engine import Execution, Process, execution_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,7 @@ class SqliteStore:
         deadline_s: float = 2.0,
         on_withdrawn: Undo[T] | None = None,
         on_committed: Callable[[T], None] | None = None,
+        is_urgent: bool = False,
     ) -> T:
         return self._writer().submit(work, deadline_s=deadline_s, on_withdrawn=on_withdrawn, on_committed=on_committed)
 

@@ -52,10 +52,10 @@ def first_of_lane(connection: Connection, account: str, category: Category | Non
     return None if signal_id is None else assignment(connection, signal_id, account)
 
 
-def nameless(connection: Connection, account: str) -> tuple[Assignment, ...]:
-    return _assignments(
-        connection, IS_UNFINISHED & (assignments.c.account == account) & assignments.c.category.is_(None)
-    )
+def nameless(connection: Connection, account: str, *, until_seq: int) -> tuple[Assignment, ...]:
+    """What was accepted before any instrument was known and not after `until_seq`, oldest first."""
+    of_account = IS_UNFINISHED & (assignments.c.account == account) & (assignments.c.seq <= until_seq)
+    return _assignments(connection, of_account & assignments.c.category.is_(None))
 
 
 def assignment(connection: Connection, signal_id: str, account: str) -> Assignment | None:

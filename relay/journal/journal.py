@@ -19,7 +19,7 @@ from relay.journal.admission import Admitting, remove_signal, undo_reopening
 from relay.journal.execution import Batch
 from relay.journal.guards import GuardReads
 from relay.journal.queries import SignalFilter
-from relay.journal.queued import Queue, admit, reopen
+from relay.journal.queued import Queue, admit, reopen, take_back
 from relay.journal.records import (
     Admission,
     Assignment,
@@ -85,7 +85,7 @@ class Journal(GuardReads):
             self.store.submit,
             admitting.run if queue is None else lambda connection: admit(connection, admitting, queue),
             deadline_s=deadline_s,
-            on_withdrawn=admitting.undo,
+            on_withdrawn=admitting.undo if queue is None else functools.partial(take_back, admitting),
             on_committed=on_committed,
         )
         try:

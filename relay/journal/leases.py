@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, bindparam, cast, delete, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import BigInteger, ColumnElement, Connection, Text, any_, bindparam, cast, delete, func, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from relay.fence import Lease, LeaseLost
 from relay.journal.store import Store
@@ -30,6 +30,13 @@ _IS_CURRENT = (
     select(leases.c.epoch)
     .where(_this & (leases.c.epoch == bindparam("of_epoch")))
     .with_for_update(read=True, key_share=True)
+)
+_RENEW = (
+    update(leases)
+    .where(leases.c.owner == bindparam("of_owner"), leases.c.until > 0)
+    .where(leases.c.name == any_(bindparam("of_names", type_=ARRAY(Text))))
+    .values(until=_until)
+    .returning(leases.c.name, leases.c.epoch)
 )
 
 
@@ -74,11 +81,16 @@ class Leases:
         return own
 
     def renew(self, held: Mapping[str, Lease]) -> None:
-        """All of this process at once. One that another has taken meanwhile is lost."""
+        """At once, and no other: what is in the database and not in use here has to end, or nobody ever takes it up.
+
+        One that another has taken meanwhile is lost.
+        """
         deadline = time.monotonic() + LEASE_S
-        ours = (leases.c.owner == self.owner) & (leases.c.until > 0)
-        renewing = update(leases).where(ours).values(until=_until).returning(leases.c.name, leases.c.epoch)
-        rows = self._store.submit(lambda connection: connection.execute(renewing).all(), deadline_s=_RENEW_DEADLINE_S)
+        rows = self._store.submit(
+            lambda connection: connection.execute(_RENEW, {"of_owner": self.owner, "of_names": list(held)}).all(),
+            deadline_s=_RENEW_DEADLINE_S,
+            is_urgent=True,
+        )
         known = {row.name: row.epoch for row in rows}
         for name, lease in held.items():
             if known.get(name) == lease.epoch:
@@ -112,4 +124,4 @@ def remaining_ms(connection: Connection, names: Iterable[str]) -> dict[str, int]
     asked = select(leases.c.name, leases.c.until - _now_ms).where(
         leases.c.name.in_(list(names)), leases.c.until > _now_ms
     )
-    return {name: int(left) for name, left in connection.execute(asked).tuples()}
+    return {name: int(left) for name, left in connection.execute(asked)}

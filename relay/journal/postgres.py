@@ -71,11 +71,12 @@ class PostgresStore:
         deadline_s: float = 2.0,
         on_withdrawn: Undo[T] | None = None,
         on_committed: Callable[[T], None] | None = None,
+        is_urgent: bool = False,
     ) -> T:
         lease = fence.held()
         job = Job(_by_right_of(lease, work) if lease else work, on_withdrawn, on_committed=on_committed)
         deadline = time.monotonic() + deadline_s
-        self._threads.put(lambda: self._run(job, deadline))
+        self._threads.put(lambda: self._run(job, deadline), first=is_urgent)
         if not job.ended.wait(deadline_s):
             self._withdraw(job, deadline_s)
             job.ended.wait()

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
+from relay.domain.instrument import Category
 from relay.journal import retrying
 from relay.journal.admission import Admitting
-from relay.journal.locks import hold, hold_lanes
-from relay.journal.records import Admission, New, NewSignal, Reopened
+from relay.journal.execution import Batch
+from relay.journal.locks import hold, hold_lanes, lane_lock
+from relay.journal.records import Admission, New, NewSignal, Reopened, SignalRecord
 from relay.journal.store import Store
+from relay.journal.tables import assignments, events
 from relay.journal.waiting_lanes import LaneKey
 
 
@@ -21,11 +24,18 @@ class Queue(Protocol):
 
 
 def admit(connection: Connection, admitting: Admitting, queue: Queue) -> Admission:
-    """In the order of the lanes' locks: who has them is the next in line, and is committed before anybody else."""
+    """In the order of the lanes' locks: who has them is the next in line, and is committed before anybody else.
+
+    An alert whose instrument is not known may belong to any lane of its accounts: nobody else accepts for them then.
+    """
     new = admitting.new
-    hold(connection, f"alert {new.strategy} {new.identity.kind.value} {new.identity.key}")
     lanes = lanes_of(new)
-    hold_lanes(connection, [each.name for each in lanes])
+    accounts = {f"account {each}" for each in new.accounts}
+    names = {_alert_lock(new), *(lane_lock(each.name) for each in lanes)}
+    if new.category is None:
+        hold(connection, *names, *accounts)
+    else:
+        hold(connection, *names, shared=accounts)
     admission = admitting.run(connection)
     match admission:
         case New():
@@ -33,6 +43,24 @@ def admit(connection: Connection, admitting: Admitting, queue: Queue) -> Admissi
         case Reopened():
             _defer_again(connection, admission, queue)
     return admission
+
+
+def take_back(admitting: Admitting, connection: Connection, admission: Admission) -> None:
+    """As if it had never come; unless its resend, which another process may have had, was told that it is there."""
+    hold(connection, _alert_lock(admitting.new))
+    if isinstance(admission, New | Reopened) and not _is_vouched_for(connection, admission.signal_id):
+        admitting.undo(connection, admission)
+
+
+def _alert_lock(new: NewSignal) -> str:
+    return f"alert {new.strategy} {new.identity.kind.value} {new.identity.key}"
+
+
+def _is_vouched_for(connection: Connection, signal_id: str) -> bool:
+    """Since it was opened last."""
+    of_signal = select(events.c.name).where(events.c.signal_id == signal_id)
+    told = of_signal.where(events.c.name.in_(("accepted", "reopened", "duplicate"))).order_by(events.c.id.desc())
+    return connection.execute(told.limit(1)).scalar() == "duplicate"
 
 
 def reopen(connection: Connection, signal_id: str, now_ms: int, queue: Queue | None) -> Reopened:
@@ -58,6 +86,25 @@ def _defer_again(connection: Connection, reopened: Reopened, queue: Queue) -> No
 def lanes_of(new: NewSignal) -> list[LaneKey]:
     symbol = new.symbol if new.category else new.ticker
     return [LaneKey(account=each, category=new.category, symbol=symbol or "") for each in sorted(new.accounts)]
+
+
+def name(store: Store, queue: Queue, nameless: SignalRecord, category: Category, symbol: str) -> None:
+    """Tell a signal's instrument. Raises JournalUnavailable.
+
+    The locks of its lanes with and without the name are held: whoever looks at one of them finds it either there or
+    still nameless.
+    """
+
+    def work(connection: Connection) -> None:
+        of_signal = select(assignments.c.account).where(assignments.c.signal_id == nameless.id)
+        accounts = sorted(connection.scalars(of_signal))
+        lanes = [LaneKey(account=each, category=category, symbol=symbol) for each in accounts]
+        left = [LaneKey(account=each, category=None, symbol=nameless.ticker or "") for each in accounts]
+        hold_lanes(connection, [each.name for each in (*lanes, *left)])
+        Batch(connection).resolve(nameless.id, category, symbol)
+        queue.defer(connection, lanes)
+
+    store.submit(work, deadline_s=10)
 
 
 def defer(store: Store, queue: Queue, lanes: Sequence[LaneKey]) -> None:

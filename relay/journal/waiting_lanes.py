@@ -39,6 +39,8 @@ class Turn:
     lease: Lease
     assignment: Assignment | None
     """None: nothing."""
+    nameless: tuple[Assignment, ...] = ()
+    """What was accepted before it, or is it, and does not know its instrument, which may be this lane's."""
 
 
 class WaitingLanes:
@@ -53,6 +55,7 @@ class WaitingLanes:
 
         None: another process is at it, or there is none, and the lease is given back, unless it is to `keep`. Whoever
         accepts an alert holds the lane's lock until it is there to be seen: so either this sees it, or a job follows.
+        What has no name yet is looked for last, so that none is missed that was there before what was found.
         """
 
         def work(connection: Connection) -> Turn | None:
@@ -66,14 +69,10 @@ class WaitingLanes:
             if found is None and not keep:
                 leases.release(connection, held)
                 return None
-            return Turn(lease=held, assignment=found)
+            older = following.nameless(connection, lane.account, until_seq=found.seq) if found else ()
+            return Turn(lease=held, assignment=found, nameless=older)
 
         return self._store.submit(work, deadline_s=10)
-
-    def nameless(self, account: str) -> tuple[Assignment, ...]:
-        """What was accepted before any instrument was known, oldest first."""
-        with self._store.read() as connection:
-            return following.nameless(connection, account)
 
     def unattended(self, accounts: Collection[str]) -> tuple[list[LaneKey], int | None]:
         """Lanes with work and nobody at it; and the milliseconds until the next lease of one with work ends."""
