@@ -35,10 +35,14 @@ _COLLISIONS_MAX: Final = 3
 _UNDO_S: Final = 30.0
 
 
-def postgres_engine(url: URL, *, connections: int = 4) -> Engine:
-    """At most so many connections. `url` may begin with `postgres://`, which hosts hand out."""
+def postgres_engine(url: URL, *, connections: int = 4, begins: bool = True) -> Engine:
+    """At most so many connections. `url` may begin with `postgres://`, which hosts hand out.
+
+    `begins`: each first statement begins a transaction; else whoever wants one says BEGIN.
+    """
     return create_engine(
         url.set(drivername="postgresql+psycopg"),
+        isolation_level=None if begins else "AUTOCOMMIT",
         pool_size=connections,
         max_overflow=0,
         pool_timeout=1.5,
@@ -87,7 +91,7 @@ class PostgresStore:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        with _in_words(), self._connected(_READ_S, "SET TRANSACTION READ ONLY") as connection:
+        with _in_words(), self._connected(_READ_S, begin="BEGIN READ ONLY") as connection:
             yield connection
 
     def probe(self) -> None:
@@ -175,13 +179,16 @@ class PostgresStore:
             log.exception("what was answered as not kept could not be taken back")
 
     @contextmanager
-    def _connected(self, timeout_s: float, *further: str) -> Iterator[Connection]:
-        """A transaction that commits at the end, on a connection that answers. JournalUnavailable: there is none."""
+    def _connected(self, timeout_s: float, *, begin: str = "BEGIN") -> Iterator[Connection]:
+        """A transaction that commits at the end, on a connection that answers. JournalUnavailable: there is none.
+
+        It begins with its limits, in one message to the database, which is one round trip.
+        """
         limits = (
             f"SET LOCAL statement_timeout = {int(timeout_s * 1000):d}",
             f"SET LOCAL idle_in_transaction_session_timeout = {_IDLE_MS:d}",
         )
-        with self._begun("; ".join((*limits, *further))) as connection:
+        with self._begun("; ".join((begin, *limits))) as connection:
             yield connection
 
     @contextmanager

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from relay.journal import retrying
 from relay.journal.admission import Admitting
-from relay.journal.locks import hold, hold_lanes
+from relay.journal.locks import hold
 from relay.journal.records import Admission, New, NewSignal, Reopened
 from relay.journal.store import Store
 from relay.journal.waiting_lanes import LaneKey
@@ -23,9 +23,9 @@ class Queue(Protocol):
 def admit(connection: Connection, admitting: Admitting, queue: Queue) -> Admission:
     """In the order of the lanes' locks: who has them is the next in line, and is committed before anybody else."""
     new = admitting.new
-    hold(connection, f"alert {new.strategy} {new.identity.kind.value} {new.identity.key}")
+    alert = f"alert {new.strategy} {new.identity.kind.value} {new.identity.key}"
     lanes = lanes_of(new)
-    hold_lanes(connection, [each.name for each in lanes])
+    hold(connection, alert, lanes=[each.name for each in lanes])
     admission = admitting.run(connection)
     match admission:
         case New():
@@ -51,7 +51,7 @@ def _defer_again(connection: Connection, reopened: Reopened, queue: Queue) -> No
         )
         for each in reopened.assignments
     }
-    hold_lanes(connection, [each.name for each in lanes])
+    hold(connection, lanes=[each.name for each in lanes])
     queue.defer(connection, sorted(lanes, key=lambda lane: lane.name))
 
 
@@ -64,7 +64,7 @@ def defer(store: Store, queue: Queue, lanes: Sequence[LaneKey]) -> None:
     """Have somebody look at each of these lanes. Raises JournalUnavailable."""
 
     def work(connection: Connection) -> None:
-        hold_lanes(connection, [each.name for each in lanes])
+        hold(connection, lanes=[each.name for each in lanes])
         queue.defer(connection, lanes)
 
     store.submit(work, deadline_s=10)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from relay.domain.instrument import Category
 from relay.fence import Lease
 from relay.journal import following, leases
-from relay.journal.locks import hold_lanes, lane_name
+from relay.journal.locks import hold, lane_name
 from relay.journal.records import Assignment
 from relay.journal.store import Store
 from relay.journal.tables import IS_UNFINISHED, assignments, signals
@@ -38,7 +38,7 @@ class Turn:
 
     lease: Lease
     assignment: Assignment | None
-    """None: nothing."""
+    """None: nothing. One without a category: it must be given its name first, since it may belong in this lane."""
 
 
 class WaitingLanes:
@@ -48,7 +48,9 @@ class WaitingLanes:
         self._store = store
         self._owner = owner
 
-    def next(self, lane: LaneKey, lease: Lease | None, *, keep: bool = False) -> Turn | None:
+    def next(
+        self, lane: LaneKey, lease: Lease | None, *, keep: bool = False, past_nameless: bool = False
+    ) -> Turn | None:
         """The lane's oldest unfinished work, by the right of `lease` or else of a new one.
 
         None: another process is at it, or there is none, and the lease is given back, unless it is to `keep`. Whoever
@@ -56,13 +58,15 @@ class WaitingLanes:
         """
 
         def work(connection: Connection) -> Turn | None:
-            hold_lanes(connection, [lane.name])
+            hold(connection, lanes=[lane.name])
             if lease is not None:
                 leases.require(connection, lease)
             held = lease or leases.take(connection, lane.name, self._owner)
             if held is None:
                 return None
-            found = following.first_of_lane(connection, lane.account, lane.category, lane.symbol)
+            found = following.first_of_lane(
+                connection, lane.account, lane.category, lane.symbol, past_nameless=past_nameless
+            )
             if found is None and not keep:
                 leases.release(connection, held)
                 return None

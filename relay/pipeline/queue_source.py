@@ -37,9 +37,12 @@ class QueueSource:
         assert isinstance(lane, LaneKey), "`lane` made it"
         if lane.account not in self._accounts:
             return None
-        for nameless in self._waiting.nameless(lane.account):
-            self._name(nameless)
+        if lane.category is None:
+            self._give_names(lane.account)
         turn = self._waiting.next(lane, lease, keep=keep)
+        if turn is not None and turn.assignment is not None and turn.assignment.signal.category is not lane.category:
+            self._give_names(lane.account)
+            turn = self._waiting.next(lane, turn.lease, keep=keep, past_nameless=True)
         if turn is None:
             return None
         if turn.assignment is None:
@@ -58,6 +61,10 @@ class QueueSource:
         queue = self._journal.queue
         assert queue is not None, "several processes share the work by a queue"
         defer(self._journal.store, queue, lanes)
+
+    def _give_names(self, account: str) -> None:
+        for nameless in self._waiting.nameless(account):
+            self._name(nameless)
 
     def _name(self, nameless: Assignment) -> None:
         """A ticker that means nothing stays nameless: its own lane says so."""
