@@ -62,7 +62,7 @@ def _settle_format(fields: dict[str, object], named: str | None, usual: str | No
     dialect = recognise(fields, named or None)
     if dialect is not None:
         fields["format"] = dialect.name
-    alike = dialect or recognise(fields, None)
+    alike = dialect or (recognise(fields, None) if named else None)
     return alike.take_secret(fields) if alike is not None else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -107,7 +108,7 @@ def load(filled: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, list[s
     """The values of `filled` (lower-case names, no blanks) under the Signal's names; and each field's problems."""
     problems: dict[str, list[str]] = {}
     try:
-        loaded: dict[str, Any] = SCHEMA.load(filled)
+        loaded: dict[str, Any] = _schema_of(KNOWN.intersection(filled)).load(filled)
     except ValidationError as error:
         assert isinstance(error.valid_data, dict), "one object was loaded"
         loaded = error.valid_data
@@ -119,6 +120,12 @@ def load(filled: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, list[s
     for name in SHOWN_ONLY:
         loaded.pop(name, None)
     return loaded, problems
+
+
+@functools.lru_cache(maxsize=128)
+def _schema_of(names: frozenset[str]) -> AlertSchema:
+    """An alert has a few of the fields, and alerts are alike: the others need not be looked for each time."""
+    return AlertSchema(only=names)
 
 
 def _short(name: str) -> str:

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, Table, bindparam, delete, insert, select, update
 
 from relay.domain.chain import Judged
 from relay.domain.identity import Identity, IdentityKind
 from relay.domain.order import Reason
 from relay.domain.status import SignalStatus
 from relay.journal import chains, following, tables
-from relay.journal.adding import Rows, add
+from relay.journal.adding import Rows, add, add_if_new
 from relay.journal.certainty import MAX_GENERATION, is_without_effect
 from relay.journal.coding import reason_columns
 from relay.journal.records import Admission, Duplicate, IdReused, New, NewSignal, Reopened
@@ -46,14 +46,22 @@ class Admitting:
     dedup_window_ms: int
 
     def run(self, connection: Connection) -> Admission:
+        if self.new.link is None and self._add_if_new(connection):
+            return New(signal_id=self.new.id)
         first = connection.execute(_FIND, self._identity()).first()
         if first is not None:
             verdict = self._judge(connection, first)
             if verdict is not None:
                 return verdict
             connection.execute(_REPLACE, self._identity_row() | self._identity())
+        fitted = _linked(connection, self.new, self.now_ms)
         identities = [] if first is not None else [self._identity_row()]
-        return New(signal_id=self.new.id, chain_note=_keep(connection, self.new, identities, self.now_ms))
+        add(connection, (_identities, identities), *_rows_of(self.new, fitted, self.now_ms))
+        return New(signal_id=self.new.id, chain_note=fitted.note if fitted else None)
+
+    def _add_if_new(self, connection: Connection) -> bool:
+        """False: its identity is known, and nothing was added."""
+        return add_if_new(connection, (_identities, self._identity_row()), *_rows_of(self.new, None, self.now_ms))
 
     def undo(self, connection: Connection, admission: Admission) -> None:
         """As if it had never come, so that its resend is new."""
@@ -131,18 +139,13 @@ def add_event(connection: Connection, signal_id: str, name: str, detail: object,
     return number
 
 
-def _keep(connection: Connection, new: NewSignal, identities: Rows, now_ms: int) -> str | None:
-    """Returns how the alert does not fit into its chain. `identities`: rows that are to be added with it."""
-    fitted = _linked(connection, new, now_ms)
-    note = fitted.note if fitted else None
-    add(
-        connection,
-        (tables.identities, identities),
-        (_signals, [_signal(new, note, now_ms)]),
+def _rows_of(new: NewSignal, fitted: Judged | None, now_ms: int) -> tuple[tuple[Table, Rows], ...]:
+    """All that is kept of a new alert but its identity. `fitted`: how it fits into its chain."""
+    return (
+        (_signals, [_signal(new, fitted.note if fitted else None, now_ms)]),
         (_events, [event_row(new.id, name, detail, now_ms) for name, detail in _events_of(new, fitted)]),
         (_assignments, [_assignment(new, account, now_ms) for account in sorted(new.accounts)]),
     )
-    return note
 
 
 def _signal(new: NewSignal, note: str | None, now_ms: int) -> dict[str, object]:

@@ -19,7 +19,7 @@ from relay.journal.admission import Admitting, remove_signal, undo_reopening
 from relay.journal.execution import Batch, written
 from relay.journal.guards import GuardReads
 from relay.journal.queries import SignalFilter
-from relay.journal.queued import Queue, admit, reopen
+from relay.journal.queued import Queue, admit, locks_of, reopen
 from relay.journal.records import (
     Admission,
     Assignment,
@@ -84,6 +84,7 @@ class Journal(GuardReads):
         submit: Callable[[], Admission] = functools.partial(
             self.store.submit,
             admitting.run if queue is None else lambda connection: admit(connection, admitting, queue),
+            holding=() if queue is None else locks_of(new),
             deadline_s=deadline_s,
             on_withdrawn=admitting.undo,
             on_committed=on_committed,

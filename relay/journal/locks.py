@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, Select, bindparam, func, select
+from sqlalchemy import Connection
 
 from relay.domain.instrument import Category
 
@@ -16,18 +15,19 @@ def lane_name(account: str, category: Category | None, symbol: str) -> str:
     return f"{account}/{category.value if category else '?'}/{symbol}"
 
 
-def hold(connection: Connection, *names: str, lanes: Iterable[str] = ()) -> None:
-    """First those of `names`, then those of the lanes, each always in the same order: so that two who want the same do
-    not wait for each other."""
-    keys = [*sorted(map(_key, names)), *sorted({_key(f"lane {name}") for name in lanes})]
-    if keys:
-        connection.execute(_holding(len(keys)), {f"key_{number}": key for number, key in enumerate(keys)})
+def keys_of(*names: str, lanes: Iterable[str] = ()) -> tuple[int, ...]:
+    """What locks are known by: first those of `names`, then those of the lanes, each always in the same order, so that
+    two who want the same do not wait for each other."""
+    return *sorted(map(_key, names)), *sorted({_key(f"lane {name}") for name in lanes})
 
 
-@functools.cache
-def _holding(count: int) -> Select[tuple[object, ...]]:
-    """One statement for all of them: Postgres takes them in the order in which they are listed."""
-    return select(*(func.pg_advisory_xact_lock(bindparam(f"key_{number}")) for number in range(count)))
+def lock_statement(keys: Iterable[int]) -> str:
+    """A statement that takes these locks, in this order."""
+    return f"SELECT {', '.join(f'pg_advisory_xact_lock({key:d})' for key in keys)}"
+
+
+def hold(connection: Connection, keys: Iterable[int]) -> None:
+    connection.exec_driver_sql(lock_statement(keys))
 
 
 def _key(name: str) -> int:

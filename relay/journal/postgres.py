@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -21,6 +21,7 @@ from relay.errors import JournalUnavailable
 from relay.fence import Lease
 from relay.journal.jobs import Job, Stage
 from relay.journal.leases import require
+from relay.journal.locks import lock_statement
 from relay.journal.postgres_threads import Threads
 from relay.journal.postgres_trouble import WHERE, as_unavailable, is_passing
 from relay.journal.store import T, Undo, Work
@@ -71,6 +72,7 @@ class PostgresStore:
         self,
         work: Work[T],
         *,
+        holding: Sequence[int] = (),
         deadline_s: float = 2.0,
         on_withdrawn: Undo[T] | None = None,
         on_committed: Callable[[T], None] | None = None,
@@ -78,7 +80,7 @@ class PostgresStore:
         lease = fence.held()
         job = Job(_by_right_of(lease, work) if lease else work, on_withdrawn, on_committed=on_committed)
         deadline = time.monotonic() + deadline_s
-        self._threads.put(lambda: self._run(job, deadline))
+        self._threads.put(lambda: self._run(job, deadline, holding))
         if not job.ended.wait(deadline_s):
             self._withdraw(job, deadline_s)
             job.ended.wait()
@@ -87,7 +89,7 @@ class PostgresStore:
 
     def post(self, work: Work[object], then: Callable[[Exception | None], None]) -> None:
         job = Job(work, then=then)
-        self._threads.put(lambda: self._run(job, time.monotonic() + _READ_S))
+        self._threads.put(lambda: self._run(job, time.monotonic() + _READ_S, ()))
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -109,7 +111,7 @@ class PostgresStore:
             job.stage = Stage.WITHDRAWN
         raise JournalUnavailable(f"{WHERE} was not written within {deadline_s:g} s")
 
-    def _run(self, job: Job, deadline: float) -> None:
+    def _run(self, job: Job, deadline: float, locks: Sequence[int]) -> None:
         """In a thread of the store's own: until it is written, or cannot be."""
         if not self._step_to(job, Stage.RUNNING):
             return
@@ -118,7 +120,7 @@ class PostgresStore:
         while True:
             try:
                 error = None
-                if not self._write(job, deadline):
+                if not self._write(job, deadline, locks):
                     return
             except IntegrityError as raised:
                 # Another process wrote the same at the same moment: a second look finds what it wrote.
@@ -139,10 +141,10 @@ class PostgresStore:
             return False
         return self._step_to(job, Stage.RUNNING)
 
-    def _write(self, job: Job, deadline: float) -> bool:
+    def _write(self, job: Job, deadline: float, locks: Sequence[int]) -> bool:
         """False: it was withdrawn in time, and nothing is kept."""
         left_s = max(0.1, deadline - time.monotonic())
-        with self._connected(left_s) as connection:
+        with self._connected(left_s, locks=locks) as connection:
             job.outcome = job.work(connection)
             if not self._step_to(job, Stage.COMMITTING):
                 connection.rollback()
@@ -179,16 +181,18 @@ class PostgresStore:
             log.exception("what was answered as not kept could not be taken back")
 
     @contextmanager
-    def _connected(self, timeout_s: float, *, begin: str = "BEGIN") -> Iterator[Connection]:
+    def _connected(self, timeout_s: float, *, begin: str = "BEGIN", locks: Sequence[int] = ()) -> Iterator[Connection]:
         """A transaction that commits at the end, on a connection that answers. JournalUnavailable: there is none.
 
-        It begins with its limits, in one message to the database, which is one round trip.
+        It begins with its limits and locks, in one message to the database, which is one round trip.
         """
-        limits = (
+        first = (
+            begin,
             f"SET LOCAL statement_timeout = {int(timeout_s * 1000):d}",
             f"SET LOCAL idle_in_transaction_session_timeout = {_IDLE_MS:d}",
+            *((lock_statement(locks),) if locks else ()),
         )
-        with self._begun("; ".join((begin, *limits))) as connection:
+        with self._begun("; ".join(first)) as connection:
             yield connection
 
     @contextmanager

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from relay.journal import retrying
 from relay.journal.admission import Admitting
-from relay.journal.locks import hold
+from relay.journal.locks import hold, keys_of
 from relay.journal.records import Admission, New, NewSignal, Reopened
 from relay.journal.store import Store
 from relay.journal.waiting_lanes import LaneKey
@@ -20,16 +20,18 @@ class Queue(Protocol):
         """Have a job for each lane, within this transaction; one that waits already will do. Their locks are held."""
 
 
-def admit(connection: Connection, admitting: Admitting, queue: Queue) -> Admission:
-    """In the order of the lanes' locks: who has them is the next in line, and is committed before anybody else."""
-    new = admitting.new
+def locks_of(new: NewSignal) -> tuple[int, ...]:
+    """The alert's and its lanes': who has them is the next in line, and is committed before anybody else."""
     alert = f"alert {new.strategy} {new.identity.kind.value} {new.identity.key}"
-    lanes = lanes_of(new)
-    hold(connection, alert, lanes=[each.name for each in lanes])
+    return keys_of(alert, lanes=[each.name for each in lanes_of(new)])
+
+
+def admit(connection: Connection, admitting: Admitting, queue: Queue) -> Admission:
+    """By whoever holds `locks_of` it."""
     admission = admitting.run(connection)
     match admission:
         case New():
-            queue.defer(connection, lanes)
+            queue.defer(connection, lanes_of(admitting.new))
         case Reopened():
             _defer_again(connection, admission, queue)
     return admission
@@ -51,7 +53,7 @@ def _defer_again(connection: Connection, reopened: Reopened, queue: Queue) -> No
         )
         for each in reopened.assignments
     }
-    hold(connection, lanes=[each.name for each in lanes])
+    hold(connection, keys_of(lanes=[each.name for each in lanes]))
     queue.defer(connection, sorted(lanes, key=lambda lane: lane.name))
 
 
@@ -63,8 +65,5 @@ def lanes_of(new: NewSignal) -> list[LaneKey]:
 def defer(store: Store, queue: Queue, lanes: Sequence[LaneKey]) -> None:
     """Have somebody look at each of these lanes. Raises JournalUnavailable."""
 
-    def work(connection: Connection) -> None:
-        hold(connection, lanes=[each.name for each in lanes])
-        queue.defer(connection, lanes)
-
-    store.submit(work, deadline_s=10)
+    locks = keys_of(lanes=[each.name for each in lanes])
+    store.submit(lambda connection: queue.defer(connection, lanes), holding=locks, deadline_s=10)

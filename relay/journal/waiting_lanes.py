@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from relay.domain.instrument import Category
 from relay.fence import Lease
 from relay.journal import following, leases
-from relay.journal.locks import hold, lane_name
+from relay.journal.locks import keys_of, lane_name
 from relay.journal.records import Assignment
 from relay.journal.store import Store
 from relay.journal.tables import IS_UNFINISHED, assignments, signals
@@ -58,7 +58,6 @@ class WaitingLanes:
         """
 
         def work(connection: Connection) -> Turn | None:
-            hold(connection, lanes=[lane.name])
             if lease is not None:
                 leases.require(connection, lease)
             held = lease or leases.take(connection, lane.name, self._owner)
@@ -72,7 +71,7 @@ class WaitingLanes:
                 return None
             return Turn(lease=held, assignment=found)
 
-        return self._store.submit(work, deadline_s=10)
+        return self._store.submit(work, holding=keys_of(lanes=[lane.name]), deadline_s=10)
 
     def nameless(self, account: str) -> tuple[Assignment, ...]:
         """What was accepted before any instrument was known, oldest first."""
