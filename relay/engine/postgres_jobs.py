@@ -2,44 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Final
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
 import procrastinate
 import psycopg
-from procrastinate.exceptions import AlreadyEnqueued
-from sqlalchemy import Connection, text
+import psycopg_pool
+from sqlalchemy import ARRAY, Connection, Text, bindparam, text
 
 QUEUE: Final = "lanes"
 TASK: Final = "relay.drain"
 Drain = Callable[[str, str | None, str], Awaitable[None]]
 """Account, category, symbol: ends when the lane has no work left, or another process has it."""
 
-_IS_WAITING = text("SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = :lane AND status = 'todo'")
+_DEFER = text(
+    f"""
+    SELECT procrastinate_defer_jobs_v1(array_agg(
+        ROW('{QUEUE}', '{TASK}', 0, NULL, lane, arguments, NULL)::procrastinate_job_to_defer_v1))
+    FROM unnest(CAST(:lanes AS text[]), CAST(:arguments AS jsonb[])) AS asked (lane, arguments)
+    WHERE NOT EXISTS (SELECT FROM procrastinate_jobs WHERE queueing_lock = lane AND status = 'todo')
+    HAVING count(*) > 0
+    """  # noqa: S608 - its parts are the constants above
+).bindparams(bindparam("lanes", type_=ARRAY(Text)), bindparam("arguments", type_=ARRAY(Text)))
 _PRUNE = text(
     "DELETE FROM procrastinate_jobs WHERE status NOT IN ('todo', 'doing') OR (status = 'doing' AND worker_id IS NULL)"
 )
-_connector = procrastinate.PsycopgConnector()
-_deferring = procrastinate.App(connector=_connector)
 
 
-def defer(connection: Connection, lane: str, *, account: str, category: str | None, symbol: str) -> None:
-    """Within the transaction of `connection`, which holds the lane's lock. One that waits already will do.
+def defer(connection: Connection, lanes: Mapping[str, dict[str, str | None]]) -> None:
+    """A job with these arguments for each lane by name, within the transaction of `connection`, which holds the lanes'
+    locks: so of two that want the same the second sees that one waits already, which will do.
 
     It takes no lock of procrastinate's: the lane's lease is the one that counts, and it ends when its holder does.
     """
-    if connection.execute(_IS_WAITING, {"lane": lane}).first() is not None:
-        return
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, psycopg.Connection)
-    job = _deferring.configure_task(TASK, queue=QUEUE, queueing_lock=lane, connection=driver)
-    savepoint = connection.begin_nested()
-    try:
-        job.defer(account=account, category=category, symbol=symbol)
-    except AlreadyEnqueued:
-        savepoint.rollback()
-    else:
-        savepoint.commit()
+    if lanes:
+        arguments = [json.dumps(each) for each in lanes.values()]
+        connection.execute(_DEFER, {"lanes": list(lanes), "arguments": arguments})
 
 
 def prune(connection: Connection) -> None:
@@ -47,11 +46,25 @@ def prune(connection: Connection) -> None:
     connection.execute(_PRUNE)
 
 
+async def _configure(connection: psycopg.AsyncConnection) -> None:
+    """Each question to the queue is one statement. None of what it keeps has to outlive a crash of the database: a
+    lane whose job is lost is found by the next look through the journal."""
+    await connection.set_autocommit(True)
+    await connection.execute("SET synchronous_commit = off")
+
+
+def _pool(**options: Any) -> psycopg_pool.AsyncConnectionPool:
+    """Connections are not tried before each use: one that is dead ends the worker's loop, which then begins anew."""
+    return psycopg_pool.AsyncConnectionPool(**options | {"check": None})
+
+
 def application(url: str, drain: Drain) -> procrastinate.App:
     """For one worker; it opens two connections: one for its statements, one after the other, and one that listens."""
     connector = procrastinate.PsycopgConnector(
         conninfo=url,
         kwargs={"connect_timeout": 2, "application_name": "relay queue", "tcp_user_timeout": 5000},
+        configure=_configure,
+        pool_factory=_pool,
         min_size=1,
         max_size=1,
         timeout=5,

@@ -26,6 +26,14 @@ class PostgresQueue:
     """Holds nothing: every job is deferred on the connection that keeps the signal."""
 
     def defer(self, connection: Connection, lanes: Iterable[_Lane]) -> None:
-        for lane in lanes:
-            category = lane.category.value if lane.category else None
-            defer(connection, lane.name, account=lane.account, category=category, symbol=lane.symbol)
+        defer(
+            connection,
+            {
+                lane.name: {
+                    "account": lane.account,
+                    "category": lane.category.value if lane.category else None,
+                    "symbol": lane.symbol,
+                }
+                for lane in lanes
+            },
+        )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, Table, bindparam, delete, insert, select, update
 
 from relay.domain.chain import Judged
 from relay.domain.identity import Identity, IdentityKind
 from relay.domain.order import Reason
 from relay.domain.status import SignalStatus
 from relay.journal import chains, following, tables
+from relay.journal.adding import Rows, add, add_if_new
 from relay.journal.certainty import MAX_GENERATION, is_without_effect
 from relay.journal.coding import reason_columns
 from relay.journal.records import Admission, Duplicate, IdReused, New, NewSignal, Reopened
@@ -32,8 +34,7 @@ _FIND = select(_identities.c.signal_id, _identities.c.digest, _identities.c.firs
 _REPLACE = update(_identities).where(_SAME_IDENTITY)
 _FORGET = delete(_identities).where(_SAME_IDENTITY)
 _STATUS = select(_signals.c.status, _signals.c.generation).where(_signals.c.id == bindparam("of_id"))
-_ADD_IDENTITY, _ADD_SIGNAL = insert(_identities), insert(_signals)
-_ADD_ASSIGNMENT, _ADD_EVENT = insert(_assignments), insert(_events)
+_ADD_EVENT = insert(_events)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,15 +46,22 @@ class Admitting:
     dedup_window_ms: int
 
     def run(self, connection: Connection) -> Admission:
+        if self.new.link is None and self._add_if_new(connection):
+            return New(signal_id=self.new.id)
         first = connection.execute(_FIND, self._identity()).first()
-        if first is None:
-            connection.execute(_ADD_IDENTITY, self._identity_row())
-        else:
+        if first is not None:
             verdict = self._judge(connection, first)
             if verdict is not None:
                 return verdict
             connection.execute(_REPLACE, self._identity_row() | self._identity())
-        return New(signal_id=self.new.id, chain_note=_keep(connection, self.new, self.now_ms))
+        fitted = _linked(connection, self.new, self.now_ms)
+        identities = [] if first is not None else [self._identity_row()]
+        add(connection, (_identities, identities), *_rows_of(self.new, fitted, self.now_ms))
+        return New(signal_id=self.new.id, chain_note=fitted.note if fitted else None)
+
+    def _add_if_new(self, connection: Connection) -> bool:
+        """False: its identity is known, and nothing was added."""
+        return add_if_new(connection, (_identities, self._identity_row()), *_rows_of(self.new, None, self.now_ms))
 
     def undo(self, connection: Connection, admission: Admission) -> None:
         """As if it had never come, so that its resend is new."""
@@ -119,50 +127,54 @@ def remove_signal(connection: Connection, signal_id: str) -> None:
     connection.execute(delete(_signals).where(_signals.c.id == signal_id))
 
 
+def event_row(signal_id: str, name: str, detail: object, now_ms: int) -> dict[str, object]:
+    return {"signal_id": signal_id, "at": now_ms, "name": name, "detail": detail}
+
+
 def add_event(connection: Connection, signal_id: str, name: str, detail: object, now_ms: int) -> int:
     """Returns the event's number, which grows with time."""
-    row = {"signal_id": signal_id, "at": now_ms, "name": name, "detail": detail}
-    key = connection.execute(_ADD_EVENT, row).inserted_primary_key
+    key = connection.execute(_ADD_EVENT, event_row(signal_id, name, detail, now_ms)).inserted_primary_key
     assert key is not None
     number: int = key[0]
     return number
 
 
-def _keep(connection: Connection, new: NewSignal, now_ms: int) -> str | None:
-    """Returns how the alert does not fit into its chain."""
-    fitted = _linked(connection, new, now_ms)
-    note = fitted.note if fitted else None
-    has_work = bool(new.accounts)
-    status = SignalStatus.ACCEPTED if has_work else SignalStatus.DONE
-    connection.execute(
-        _ADD_SIGNAL,
-        {
-            "id": new.id,
-            "strategy": new.strategy,
-            "action": new.action,
-            "ticker": new.ticker,
-            "category": new.category,
-            "symbol": new.symbol,
-            "status": status,
-            "generation": 0,
-            "notes": [*new.notes, *([note] if note else [])],
-            "received_at": now_ms,
-            "sent_at": new.sent_at_ms,
-            "finished_at": None if has_work else now_ms,
-            "alert": dict(new.alert),
-            "body_digest": new.digest,
-        },
+def _rows_of(new: NewSignal, fitted: Judged | None, now_ms: int) -> tuple[tuple[Table, Rows], ...]:
+    """All that is kept of a new alert but its identity. `fitted`: how it fits into its chain."""
+    return (
+        (_signals, [_signal(new, fitted.note if fitted else None, now_ms)]),
+        (_events, [event_row(new.id, name, detail, now_ms) for name, detail in _events_of(new, fitted)]),
+        (_assignments, [_assignment(new, account, now_ms) for account in sorted(new.accounts)]),
     )
-    place = add_event(connection, new.id, SignalStatus.ACCEPTED, None, now_ms)
-    for name, detail in new.events:
-        add_event(connection, new.id, name, detail, now_ms)
+
+
+def _signal(new: NewSignal, note: str | None, now_ms: int) -> dict[str, object]:
+    return {
+        "id": new.id,
+        "strategy": new.strategy,
+        "action": new.action,
+        "ticker": new.ticker,
+        "category": new.category,
+        "symbol": new.symbol,
+        "status": SignalStatus.ACCEPTED if new.accounts else SignalStatus.DONE,
+        "generation": 0,
+        "notes": [*new.notes, *([note] if note else [])],
+        "received_at": now_ms,
+        "sent_at": new.sent_at_ms,
+        "finished_at": None if new.accounts else now_ms,
+        "alert": dict(new.alert),
+        "body_digest": new.digest,
+    }
+
+
+def _events_of(new: NewSignal, fitted: Judged | None) -> Iterator[tuple[str, object]]:
+    """What is told of its coming, in this order."""
+    yield SignalStatus.ACCEPTED, None
+    yield from new.events
     if fitted and fitted.fit in chains.EVENTS:
-        add_event(connection, new.id, chains.EVENTS[fitted.fit], {"note": note}, now_ms)
-    if has_work:
-        connection.execute(_ADD_ASSIGNMENT, [_assignment(new, account, place, now_ms) for account in new.accounts])
-    else:
-        add_event(connection, new.id, SignalStatus.DONE, None, now_ms)
-    return note
+        yield chains.EVENTS[fitted.fit], {"note": fitted.note}
+    if not new.accounts:
+        yield SignalStatus.DONE, None
 
 
 def _linked(connection: Connection, new: NewSignal, now_ms: int) -> Judged | None:
@@ -180,11 +192,10 @@ def _linked(connection: Connection, new: NewSignal, now_ms: int) -> Judged | Non
     )
 
 
-def _assignment(new: NewSignal, account: str, place: int, now_ms: int) -> dict[str, object]:
+def _assignment(new: NewSignal, account: str, now_ms: int) -> dict[str, object]:
     return {
         "signal_id": new.id,
         "account": account,
-        "seq": place,
         "category": new.category,
         "symbol": new.symbol,
         "generation": 0,

@@ -8,6 +8,9 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import BigInteger, Dialect, Integer, Text, TypeDecorator
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 UnixMs = BigInteger
@@ -17,6 +20,29 @@ UnixMs = BigInteger
 def numbered() -> TypeEngine[int]:
     """A key that counts itself: on SQLite only INTEGER does."""
     return BigInteger().with_variant(Integer(), "sqlite")
+
+
+class next_place(FunctionElement[int]):  # noqa: N801 - it is written like a function of the database's
+    """A number in the order of acceptance, to a signal that is accepted or opened again.
+
+    It is drawn from what numbers the events, and those of one lane one after the other: whoever draws one has the lane
+    to itself until the signal is there to be seen.
+    """
+
+    name = "next_place"
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(next_place, "sqlite")
+def _newest(element: next_place, compiler: SQLCompiler, **kw: Any) -> str:
+    """One transaction at a time writes, and has added an event of the signal's before."""
+    return "(SELECT max(id) FROM events)"
+
+
+@compiles(next_place, "postgresql")
+def _drawn(element: next_place, compiler: SQLCompiler, **kw: Any) -> str:
+    return "nextval('events_id_seq')"
 
 
 def storable(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, text
@@ -11,6 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from relay.errors import JournalUnavailable
 from relay.journal.lock import FileLock
+from relay.journal.locks import Lock
 from relay.journal.sqlite import JournalFile
 from relay.journal.store import T, Undo, Work
 from relay.journal.trouble import as_unavailable
@@ -34,6 +35,7 @@ class SqliteStore:
         self,
         work: Work[T],
         *,
+        holding: Sequence[Lock] = (),
         deadline_s: float = 2.0,
         on_withdrawn: Undo[T] | None = None,
         on_committed: Callable[[T], None] | None = None,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, tuple_, update
 
 from relay.domain.guard import Guard
 from relay.domain.instrument import Category
@@ -18,6 +18,7 @@ from relay.domain.status import SignalStatus
 from relay.journal import beliefs, guards
 from relay.journal.coding import planned_to_json, reason_columns
 from relay.journal.reports import ReportWrites
+from relay.journal.store import T
 from relay.journal.summary import Ended, summary
 from relay.journal.tables import assignments, carries, plans, signals, switches
 
@@ -30,12 +31,13 @@ _BEGIN_SIGNAL = update(signals).where(_this_signal & (signals.c.status == Signal
 _CHANGE = update(assignments).where(_this_assignment)
 _CHANGE_SIGNAL = update(signals).where(_this_signal)
 _SIGNAL = select(signals.c.status, signals.c.notes).where(_this_signal)
-_HOLD_SIGNAL = select(signals.c.id).where(_this_signal).with_for_update()
+_HELD_SIGNAL = _SIGNAL.with_for_update()
 """Of two accounts that finish at the same moment the second must see the first; SQLite has one writer anyway."""
 _ASSIGNMENTS = (
     select(assignments).where(assignments.c.signal_id == bindparam("of_signal")).order_by(assignments.c.account)
 )
-_ADD_PLAN = insert(plans)
+_lane = select(assignments.c.account, assignments.c.category, assignments.c.symbol).where(_this_assignment)
+_FORGET_CARRY = delete(carries).where(tuple_(carries.c.account, carries.c.category, carries.c.symbol).in_(_lane))
 
 
 class Batch(ReportWrites):
@@ -56,40 +58,33 @@ class Batch(ReportWrites):
         generation: int,
         plan: Plan,
         first_attempt: tuple[str, Stamp] | None = None,
+        is_carried: bool = True,
         now_ms: int,
     ) -> tuple[str, ...]:
         """The plan and its orders, before anything is sent; written once for a generation. Returns the orders' ids.
 
         `first_attempt`: the client order id that is about to be sent, and what it will be signed with. What the plan
-        carries replaces what was carried for the instrument, unless the plan is a refusal.
+        carries replaces what was carried for the instrument, unless the plan is a refusal. `is_carried`: whether
+        anything may have been.
         """
-        self.connection.execute(
-            _ADD_PLAN,
-            {
-                "signal_id": signal_id,
-                "account": account,
-                "generation": generation,
-                "inputs": dict(plan.inputs),
-                "orders": [planned_to_json(order) for order in plan.orders],
-                "notes": list(plan.notes),
-                **reason_columns(plan.reason),
-                "at": now_ms,
-            },
-        )
+        made = {
+            "signal_id": signal_id,
+            "account": account,
+            "generation": generation,
+            "inputs": dict(plan.inputs),
+            "orders": [planned_to_json(order) for order in plan.orders],
+            "notes": list(plan.notes),
+            **reason_columns(plan.reason),
+            "at": now_ms,
+        }
         detail = {"account": account, "orders": len(plan.orders), "inputs": dict(plan.inputs)}
         # Not named after the plan's own status: `done` and `denied` are what a signal comes to, once.
         self.event(signal_id, PlanStatus.PLANNED, detail, now_ms=now_ms)
-        ids = self.add_orders(
-            signal_id=signal_id,
-            account=account,
-            generation=generation,
-            orders=plan.orders,
-            first_attempt=first_attempt,
-            now_ms=now_ms,
-        )
+        ids, wanted = self._new_orders(signal_id, account, generation, plan.orders, first_attempt, now_ms)
+        self.add((plans, [made]), *wanted)
         if plan.guard is not None:
             self._guard_for(signal_id, account, generation, replace(plan.guard, entries=_entries(plan, ids)), now_ms)
-        if plan.status in (PlanStatus.PLANNED, PlanStatus.DONE):
+        if plan.status in (PlanStatus.PLANNED, PlanStatus.DONE) and (is_carried or plan.carry is not None):
             self._carry_for(signal_id, account, plan.carry)
         return ids
 
@@ -109,7 +104,7 @@ class Batch(ReportWrites):
         still be called for.
         """
         assert status.is_finished and status is not SignalStatus.REJECTED, f"{status} is not the end of an execution"
-        self.connection.execute(_HOLD_SIGNAL, {"of_signal": signal_id})
+        self.connection.execute(_HELD_SIGNAL, {"of_signal": signal_id})
         parts = {each.account: each for each in self.connection.execute(_ASSIGNMENTS, {"of_signal": signal_id})}
         known: SignalStatus = parts[account].status
         if known is status or (known.is_finished and status is not SignalStatus.ATTENTION):
@@ -135,8 +130,9 @@ class Batch(ReportWrites):
 
     def add_notes(self, signal_id: str, notes: Sequence[str]) -> None:
         """Each note is kept once."""
-        self.connection.execute(_HOLD_SIGNAL, {"of_signal": signal_id})
-        known = self.connection.execute(_SIGNAL, {"of_signal": signal_id}).one().notes
+        if not notes:
+            return
+        known = self.connection.execute(_HELD_SIGNAL, {"of_signal": signal_id}).one().notes
         if new := [note for note in dict.fromkeys(notes) if note not in known]:
             self.connection.execute(_CHANGE_SIGNAL, {"notes": [*known, *new], "of_signal": signal_id})
 
@@ -181,14 +177,19 @@ class Batch(ReportWrites):
 
     def _carry_for(self, signal_id: str, account: str, carry: Carry | None) -> None:
         of_assignment = {"of_signal": signal_id, "of_account": account}
-        lane = self.connection.execute(select(assignments).where(_this_assignment), of_assignment).one()
-        which = (
-            (carries.c.account == account) & (carries.c.category == lane.category) & (carries.c.symbol == lane.symbol)
-        )
-        self.connection.execute(delete(carries).where(which))
+        self.connection.execute(_FORGET_CARRY, of_assignment)
         if carry is not None and carry.size:
+            lane = self.connection.execute(select(assignments).where(_this_assignment), of_assignment).one()
             row = {"account": account, "category": lane.category, "symbol": lane.symbol, "size": carry.size}
             self.connection.execute(insert(carries), row)
+
+
+def written(connection: Connection, operations: Callable[[Batch], T]) -> T:
+    """What `operations` comes to, with all that it wrote."""
+    batch = Batch(connection)
+    came_to = operations(batch)
+    batch.close()
+    return came_to
 
 
 def _entries(plan: Plan, ids: tuple[str, ...]) -> tuple[str, ...]:

@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Row, Select, and_, func, select
+from sqlalchemy import Column, ColumnElement, Connection, Row, Select, and_, bindparam, func, literal, select
 
 from relay.domain.instrument import Category
-from relay.domain.order import OrderStatus
+from relay.domain.order import OrderStatus, Reason
 from relay.domain.plan import Carry
-from relay.journal.coding import order_of, planned_from_json, reason_of, signal_of
+from relay.journal.coding import order_of, planned_from_json, signal_of
 from relay.journal.records import Assignment, OrderRecord, PlanRecord, Switch
 from relay.journal.tables import (
     IS_OPEN,
@@ -38,23 +38,26 @@ def unfinished(connection: Connection) -> tuple[Assignment, ...]:
     return _assignments(connection, IS_UNFINISHED)
 
 
-def first_of_lane(connection: Connection, account: str, category: Category | None, symbol: str) -> Assignment | None:
-    """The oldest unfinished; `category` None: of alerts of the ticker `symbol` whose instrument is not known."""
-    of_lane = IS_UNFINISHED & (assignments.c.account == account)
+def first_of_lane(
+    connection: Connection, account: str, category: Category | None, symbol: str, *, nameless_until: int | None = None
+) -> Assignment | None:
+    """The oldest unfinished; `category` None: of alerts of the ticker `symbol` whose instrument is not known.
+
+    Alerts of the account whose instrument is not known are among them, since they may belong here; but for those that
+    were accepted up to `nameless_until`.
+    """
+    is_nameless = assignments.c.category.is_(None)
     if category is None:
-        ticker = func.coalesce(signals.c.ticker, "") == symbol
-        asked = select(assignments.c.signal_id).join(signals, signals.c.id == assignments.c.signal_id)
-        asked = asked.where(of_lane, assignments.c.category.is_(None), ticker)
+        of_lane = is_nameless & (func.coalesce(signals.c.ticker, "") == symbol)
     else:
-        of_instrument = (assignments.c.category == category) & (assignments.c.symbol == symbol)
-        asked = select(assignments.c.signal_id).where(of_lane, of_instrument)
-    signal_id = connection.execute(asked.order_by(assignments.c.seq).limit(1)).scalar()
-    return None if signal_id is None else assignment(connection, signal_id, account)
+        later = is_nameless if nameless_until is None else is_nameless & (assignments.c.seq > nameless_until)
+        of_lane = (assignments.c.category == category) & (assignments.c.symbol == symbol) | later
+    which = IS_UNFINISHED & (assignments.c.account == account) & of_lane
+    return next(iter(_assignments(connection, which, limit=1)), None)
 
 
-def nameless(connection: Connection, account: str, *, until_seq: int) -> tuple[Assignment, ...]:
-    """What was accepted before any instrument was known and not after `until_seq`, oldest first."""
-    of_account = IS_UNFINISHED & (assignments.c.account == account) & (assignments.c.seq <= until_seq)
+def nameless(connection: Connection, account: str) -> tuple[Assignment, ...]:
+    of_account = IS_UNFINISHED & (assignments.c.account == account)
     return _assignments(connection, of_account & assignments.c.category.is_(None))
 
 
@@ -67,39 +70,47 @@ def assignments_of(connection: Connection, signal_id: str) -> tuple[Assignment, 
     return _assignments(connection, assignments.c.signal_id == signal_id)
 
 
-def _assignments(connection: Connection, which: ColumnElement[bool]) -> tuple[Assignment, ...]:
-    joined = assignments.join(signals, signals.c.id == assignments.c.signal_id)
-    signal_rows = {row.id: row for row in connection.execute(select(signals).select_from(joined).where(which))}
-    plan_rows = connection.execute(select(plans).join_from(assignments, plans, _of_plan).where(which))
-    plan_of = {(row.signal_id, row.account): _plan(row) for row in plan_rows}
+_OF_ASSIGNMENT = [each.label(f"assignment_{each.key}") for each in assignments.c]
+_OF_PLAN = [each.label(f"plan_{each.key}") for each in plans.c]
+_WHOLE = select(*signals.c, *_OF_ASSIGNMENT, *_OF_PLAN).select_from(
+    assignments.join(signals, signals.c.id == assignments.c.signal_id).outerjoin(plans, _of_plan)
+)
+
+
+def _assignments(
+    connection: Connection, which: ColumnElement[bool], *, limit: int | None = None
+) -> tuple[Assignment, ...]:
+    """In the order in which they are to be executed. What has no plan yet has no orders either."""
+    asked = _WHOLE.where(which).order_by(assignments.c.seq, assignments.c.account).limit(limit)
+    rows = connection.execute(asked).all()
     orders_of: defaultdict[tuple[str, str, int], list[OrderRecord]] = defaultdict(list)
-    ids = list(signal_rows)
+    ids = list({row.id for row in rows if row.plan_at is not None})
     for start in range(0, len(ids), _CHUNK):
         for order in _orders(connection, orders.c.signal_id.in_(ids[start : start + _CHUNK])):
             orders_of[order.signal_id, order.account, order.generation].append(order)
-    rows = connection.execute(select(assignments).where(which).order_by(assignments.c.seq, assignments.c.account))
     return tuple(
         Assignment(
-            signal=signal_of(signal_rows[row.signal_id]),
-            account=row.account,
-            seq=row.seq,
-            generation=row.generation,
-            status=row.status,
-            opened_at_ms=row.opened_at,
-            plan=plan_of.get((row.signal_id, row.account)),
-            orders=tuple(orders_of[row.signal_id, row.account, row.generation]),
+            signal=signal_of(row),
+            account=row.assignment_account,
+            seq=row.assignment_seq,
+            generation=row.assignment_generation,
+            status=row.assignment_status,
+            opened_at_ms=row.assignment_opened_at,
+            plan=None if row.plan_at is None else _plan(row),
+            orders=tuple(orders_of[row.id, row.assignment_account, row.assignment_generation]),
         )
         for row in rows
     )
 
 
 def _plan(row: Row[Any]) -> PlanRecord:
+    reason = Reason(code=row.plan_reason_code, message=row.plan_reason_message) if row.plan_reason_code else None
     return PlanRecord(
-        inputs=row.inputs,
-        orders=tuple(planned_from_json(each) for each in row.orders),
-        notes=tuple(row.notes),
-        reason=reason_of(row),
-        at_ms=row.at,
+        inputs=row.plan_inputs,
+        orders=tuple(planned_from_json(each) for each in row.plan_orders),
+        notes=tuple(row.plan_notes),
+        reason=reason,
+        at_ms=row.plan_at,
     )
 
 
@@ -139,16 +150,35 @@ def resting_orders(connection: Connection, account: str, category: Category, sym
     return tuple(each for each in found if each.state.rests or each.state.planned.rests)
 
 
-def carry(connection: Connection, account: str, category: Category, symbol: str) -> Carry | None:
-    which = and_(carries.c.account == account, carries.c.category == category, carries.c.symbol == symbol)
-    size = connection.execute(select(carries.c.size).where(which)).scalar()
-    return None if size is None else Carry(size=size)
+_NOBODY = select(literal(1).label("one")).subquery()
+_CARRY_AND_SWITCH = select(
+    carries.c.size, switches.c.account, switches.c.name, switches.c.value, switches.c.at, switches.c.by
+).select_from(
+    _NOBODY.outerjoin(
+        carries,
+        (carries.c.account == bindparam("of_account"))
+        & (carries.c.category == bindparam("of_category"))
+        & (carries.c.symbol == bindparam("of_symbol")),
+    ).outerjoin(switches, (switches.c.account == bindparam("of_account")) & (switches.c.name == bindparam("of_switch")))
+)
+"""In one question, since it is asked before every order."""
+
+
+def carry_and_switch(
+    connection: Connection, account: str, category: Category, symbol: str, name: str
+) -> tuple[Carry | None, Switch | None]:
+    of = {"of_account": account, "of_category": category, "of_symbol": symbol, "of_switch": name}
+    row = connection.execute(_CARRY_AND_SWITCH, of).one()
+    return None if row.size is None else Carry(size=row.size), None if row.name is None else _switch(row)
+
+
+def _switch(row: Row[*tuple[Any, ...]]) -> Switch:
+    return Switch(account=row.account, name=row.name, value=row.value, at_ms=row.at, by=row.by)
 
 
 def all_switches(connection: Connection) -> tuple[Switch, ...]:
     return tuple(
-        Switch(account=row.account, name=row.name, value=row.value, at_ms=row.at, by=row.by)
-        for row in connection.execute(select(switches).order_by(switches.c.account, switches.c.name))
+        _switch(row) for row in connection.execute(select(switches).order_by(switches.c.account, switches.c.name))
     )
 
 

@@ -16,10 +16,10 @@ from relay.domain.plan import Carry
 from relay.domain.status import SignalStatus
 from relay.journal import beliefs, following, queries, rejection
 from relay.journal.admission import Admitting, remove_signal, undo_reopening
-from relay.journal.execution import Batch
+from relay.journal.execution import Batch, written
 from relay.journal.guards import GuardReads
 from relay.journal.queries import SignalFilter
-from relay.journal.queued import Queue, admit, reopen, take_back
+from relay.journal.queued import Queue, admit, locks_of, reopen, take_back
 from relay.journal.records import (
     Admission,
     Assignment,
@@ -84,6 +84,7 @@ class Journal(GuardReads):
         submit: Callable[[], Admission] = functools.partial(
             self.store.submit,
             admitting.run if queue is None else lambda connection: admit(connection, admitting, queue),
+            holding=() if queue is None else locks_of(new),
             deadline_s=deadline_s,
             on_withdrawn=admitting.undo if queue is None else functools.partial(take_back, admitting),
             on_committed=on_committed,
@@ -159,7 +160,7 @@ class Journal(GuardReads):
 
     def write(self, operations: Callable[[Batch], T], *, deadline_s: float = WRITE_DEADLINE_S) -> T:
         """All of `operations` in one transaction; they may be run more than once, of which one run counts."""
-        return self.store.submit(lambda connection: operations(Batch(connection)), deadline_s=deadline_s)
+        return self.store.submit(lambda connection: written(connection, operations), deadline_s=deadline_s)
 
     begin = _alone(Batch.begin)
     record_plan = _alone(Batch.record_plan)
@@ -230,10 +231,12 @@ class Journal(GuardReads):
         with self.store.read() as connection:
             return following.resting_orders(connection, account, category, symbol)
 
-    def carry(self, account: str, category: Category, symbol: str) -> Carry | None:
-        """What earlier exits of the position rounded away."""
+    def carry_and_switch(
+        self, account: str, category: Category, symbol: str, name: str
+    ) -> tuple[Carry | None, Switch | None]:
+        """What earlier exits of the position rounded away, and the account's switch of that name."""
         with self.store.read() as connection:
-            return following.carry(connection, account, category, symbol)
+            return following.carry_and_switch(connection, account, category, symbol, name)
 
     def switches(self) -> tuple[Switch, ...]:
         with self.store.read() as connection:

@@ -21,11 +21,17 @@ _RENEW_DEADLINE_S: Final = 2.0
 _now_ms: ColumnElement[int] = cast(func.extract("epoch", func.clock_timestamp()) * 1000, BigInteger)
 _until = _now_ms + int(LEASE_S * 1000)
 _this = leases.c.name == bindparam("of_name")
-_ADD = insert(leases).on_conflict_do_nothing()
-_FIND = (
-    select(leases.c.owner, leases.c.epoch, (leases.c.until > _now_ms).label("is_held")).where(_this).with_for_update()
+_of_owner = bindparam("of_owner", type_=Text)
+_TAKE = (
+    insert(leases)
+    .values(name=bindparam("of_name", type_=Text), owner=_of_owner, epoch=1, until=_until)
+    .on_conflict_do_update(
+        index_elements=[leases.c.name],
+        set_={"owner": _of_owner, "epoch": leases.c.epoch + 1, "until": _until},
+        where=(leases.c.until <= _now_ms) | (leases.c.owner == _of_owner),
+    )
+    .returning(leases.c.epoch)
 )
-_TAKE = update(leases).where(_this)
 _IS_CURRENT = (
     select(leases.c.epoch)
     .where(_this & (leases.c.epoch == bindparam("of_epoch")))
@@ -43,12 +49,8 @@ _RENEW = (
 def take(connection: Connection, name: str, owner: str) -> Lease | None:
     """None: another holds it. It is a new epoch, also for who held it before."""
     deadline = time.monotonic() + LEASE_S
-    connection.execute(_ADD, {"name": name, "owner": owner, "epoch": 0, "until": 0})
-    found = connection.execute(_FIND, {"of_name": name}).one()
-    if found.is_held and found.owner != owner:
-        return None
-    connection.execute(_TAKE.values(owner=owner, epoch=found.epoch + 1, until=_until), {"of_name": name})
-    return Lease(name=name, epoch=found.epoch + 1, deadline=deadline)
+    epoch: int | None = connection.execute(_TAKE, {"of_name": name, "of_owner": owner}).scalar()
+    return None if epoch is None else Lease(name=name, epoch=epoch, deadline=deadline)
 
 
 def release(connection: Connection, lease: Lease) -> None:

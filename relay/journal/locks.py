@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Iterable
-from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, select
+from sqlalchemy import Connection
 
 from relay.domain.instrument import Category
+
+Lock = tuple[int, bool]
+"""What the database knows it by, and whether it is shared."""
 
 
 def lane_name(account: str, category: Category | None, symbol: str) -> str:
@@ -17,28 +18,21 @@ def lane_name(account: str, category: Category | None, symbol: str) -> str:
     return f"{account}/{category.value if category else '?'}/{symbol}"
 
 
-def hold(connection: Connection, *names: str, shared: Iterable[str] = ()) -> None:
-    """Always in the same order, so that two who want the same do not wait for each other. `shared`: not from those
-    who want it shared, too."""
-    wanted = sorted([*((_key(name), False) for name in names), *((_key(name), True) for name in shared)])
-    if wanted:
-        keys = {f"key{place}": key for place, (key, _) in enumerate(wanted)}
-        connection.execute(_holding(tuple(is_shared for _, is_shared in wanted)), keys)
+def locks_on(*names: str, lanes: Iterable[str] = (), shared: Iterable[str] = ()) -> tuple[Lock, ...]:
+    """What is known by these names, and these lanes; always in the same order, so that two who want the same do not
+    wait for each other. `shared`: not kept from those who want it shared, too."""
+    alone = {*names, *(f"lane {name}" for name in lanes)}
+    return tuple(sorted([*((_key(name), False) for name in alone), *((_key(name), True) for name in shared)]))
 
 
-def lane_lock(lane: str) -> str:
-    return f"lane {lane}"
+def lock_statement(locks: Iterable[Lock]) -> str:
+    """A statement that takes these locks, in this order."""
+    taken = (f"pg_advisory_xact_lock{'_shared' if is_shared else ''}({key:d})" for key, is_shared in locks)
+    return f"SELECT {', '.join(taken)}"
 
 
-def hold_lanes(connection: Connection, lanes: Iterable[str]) -> None:
-    hold(connection, *{lane_lock(name) for name in lanes})
-
-
-@functools.cache
-def _holding(shared: tuple[bool, ...]) -> Select[Any]:
-    """All in one question to the database."""
-    asked = (func.pg_advisory_xact_lock_shared if each else func.pg_advisory_xact_lock for each in shared)
-    return select(*(ask(bindparam(f"key{place}")).label(f"held{place}") for place, ask in enumerate(asked)))
+def hold(connection: Connection, locks: Iterable[Lock]) -> None:
+    connection.exec_driver_sql(lock_statement(locks))
 
 
 def _key(name: str) -> int:

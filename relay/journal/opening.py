@@ -105,7 +105,8 @@ def _prepare(file: JournalFile) -> None:
 def _open_postgres(where: URL, connections: int, queue: Queue | None) -> Journal:
     from relay.journal.postgres import PostgresStore, postgres_engine
 
-    store = PostgresStore(postgres_engine(where, connections=connections), connections=connections)
+    engine = postgres_engine(where, connections=connections, begins=False)
+    store = PostgresStore(engine, connections=connections)
     try:
         with store.read() as connection:
             schema.require_current(connection)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, Table, bindparam, select, update
 
 from relay.domain.order import OrderStatus, PlannedOrder, Reason, client_order_id
-from relay.domain.outcome import Accepted, Outcome, Stamp
+from relay.domain.outcome import Accepted, Outcome, Stamp, Unknown
 from relay.domain.reconciliation import OrderState, after_outcome
+from relay.journal.adding import Rows
 from relay.journal.coding import outcome_columns, planned_to_json, reason_columns, state_of
-from relay.journal.records import AttemptOutcome
 from relay.journal.tables import attempts, orders
 from relay.journal.writes import Writes
 
@@ -23,7 +23,6 @@ _FIND = select(orders).where(_this_order).with_for_update()
 _ATTEMPTS = select(attempts).where(_these_attempts).order_by(attempts.c.number)
 _CHANGE = update(orders).where(_this_order)
 _CHANGE_ATTEMPT = update(attempts).where(_these_attempts & (attempts.c.number == bindparam("of_number")))
-_ADD, _ADD_ATTEMPT = insert(orders), insert(attempts)
 _FORWARD = (OrderStatus.PLANNED, OrderStatus.SUBMITTED, OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED)
 
 
@@ -49,15 +48,28 @@ class OrderWrites(Writes):
 
         `first_attempt`: the client order id of the one that is about to be sent, and what it will be signed with.
         """
+        ids, wanted = self._new_orders(signal_id, account, generation, orders, first_attempt, now_ms)
+        self.add(*wanted)
+        return ids
+
+    def _new_orders(
+        self,
+        signal_id: str,
+        account: str,
+        generation: int,
+        planned: Sequence[PlannedOrder],
+        first_attempt: tuple[str, Stamp] | None,
+        now_ms: int,
+    ) -> tuple[tuple[str, ...], tuple[tuple[Table, Rows], ...]]:
+        """Their ids, and the rows that are to be added."""
         sent_id = first_attempt[0] if first_attempt else None
-        rows = [_row(signal_id, account, generation, planned, sent_id, now_ms) for planned in orders]
+        rows = [_row(signal_id, account, generation, each, sent_id, now_ms) for each in planned]
         ids = tuple(row["client_order_id"] for row in rows)
         assert sent_id is None or sent_id in ids, f"{sent_id} is none of the orders {ids}"
-        if rows:
-            self.connection.execute(_ADD, rows)
-        if first_attempt is not None:
-            self._add_attempt(signal_id, first_attempt[0], 1, first_attempt[1], now_ms)
-        return ids
+        first = (
+            [] if first_attempt is None else [self._attempt(signal_id, first_attempt[0], 1, first_attempt[1], now_ms)]
+        )
+        return ids, ((orders, rows), (attempts, first))
 
     def record_attempt(self, client_order_id: str, stamp: Stamp, *, now_ms: int) -> int:
         """Before the request leaves; returns the attempt's number, from 1. The order is `submitted` from now on.
@@ -70,7 +82,7 @@ class OrderWrites(Writes):
         if last is not None and last.outcome is None and last.stamp == stamp:
             return last.number
         number = last.number + 1 if last else 1
-        self._add_attempt(row.signal_id, client_order_id, number, stamp, now_ms)
+        self.add((attempts, [self._attempt(row.signal_id, client_order_id, number, stamp, now_ms)]))
         if moves_on(state.status, OrderStatus.SUBMITTED):
             self._change(client_order_id, now_ms, status=OrderStatus.SUBMITTED)
         return number
@@ -82,8 +94,8 @@ class OrderWrites(Writes):
         """
         row, state = self._load(client_order_id)
         said = outcome_columns(outcome)
-        known = self._outcome_of(client_order_id, number)
-        if known not in (None, AttemptOutcome.UNKNOWN) or known is said["outcome"]:
+        known = _outcome_of(state, number)
+        if known is not None and not (isinstance(known, Unknown) and not isinstance(outcome, Unknown)):
             return
         of_attempt = {"of_order": client_order_id, "of_number": number}
         self.connection.execute(_CHANGE_ATTEMPT, said | {"answered_at": now_ms} | of_attempt)
@@ -125,26 +137,16 @@ class OrderWrites(Writes):
         if changed:
             self._change(state.client_order_id, now_ms, **changed)
 
-    def _outcome_of(self, client_order_id: str, number: int) -> AttemptOutcome | None:
-        for attempt in self.connection.execute(_ATTEMPTS, {"of_order": client_order_id}):
-            if attempt.number == number:
-                known: AttemptOutcome | None = attempt.outcome
-                return known
-        raise AssertionError(f"{client_order_id} has no attempt {number}")
-
-    def _add_attempt(self, signal_id: str, client_order_id: str, number: int, stamp: Stamp, now_ms: int) -> None:
-        self.connection.execute(
-            _ADD_ATTEMPT,
-            {
-                "client_order_id": client_order_id,
-                "number": number,
-                "timestamp_ms": stamp.timestamp_ms,
-                "recv_window_ms": stamp.recv_window_ms,
-                "sent_at": now_ms,
-            },
-        )
-        detail = {"client_order_id": client_order_id, "attempt": number}
-        self.event(signal_id, "order_submitted", detail, now_ms=now_ms)
+    def _attempt(self, signal_id: str, client_order_id: str, number: int, stamp: Stamp, now_ms: int) -> dict[str, Any]:
+        """Its row, which is to be added; that it is sent is told."""
+        self.event(signal_id, "order_submitted", {"client_order_id": client_order_id, "attempt": number}, now_ms=now_ms)
+        return {
+            "client_order_id": client_order_id,
+            "number": number,
+            "timestamp_ms": stamp.timestamp_ms,
+            "recv_window_ms": stamp.recv_window_ms,
+            "sent_at": now_ms,
+        }
 
     def _find(self, client_order_id: str) -> tuple[Row[Any], OrderState] | None:
         row = self.connection.execute(_FIND, {"of_order": client_order_id}).first()
@@ -161,6 +163,13 @@ class OrderWrites(Writes):
         if "reason" in changed:
             changed |= reason_columns(changed.pop("reason"))
         self.connection.execute(_CHANGE, changed | {"updated_at": now_ms, "of_order": client_order_id})
+
+
+def _outcome_of(state: OrderState, number: int) -> Outcome | None:
+    for attempt in state.attempts:
+        if attempt.number == number:
+            return attempt.outcome
+    raise AssertionError(f"{state.client_order_id} has no attempt {number}")
 
 
 def _row(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, Final
@@ -22,6 +22,7 @@ from relay.errors import JournalUnavailable
 from relay.fence import Lease
 from relay.journal.jobs import Job, Stage
 from relay.journal.leases import require
+from relay.journal.locks import Lock, lock_statement
 from relay.journal.postgres_threads import Threads
 from relay.journal.postgres_trouble import WHERE, as_unavailable, is_passing
 from relay.journal.store import T, Undo, Work
@@ -36,10 +37,14 @@ _COLLISIONS_MAX: Final = 3
 _UNDO_S: Final = 30.0
 
 
-def postgres_engine(url: URL, *, connections: int = 4) -> Engine:
-    """At most so many connections. `url` may begin with `postgres://`, which hosts hand out."""
+def postgres_engine(url: URL, *, connections: int = 4, begins: bool = True) -> Engine:
+    """At most so many connections. `url` may begin with `postgres://`, which hosts hand out.
+
+    `begins`: each first statement begins a transaction; else whoever wants one says BEGIN.
+    """
     return create_engine(
         url.set(drivername="postgresql+psycopg"),
+        isolation_level=None if begins else "AUTOCOMMIT",
         pool_size=connections,
         max_overflow=0,
         pool_timeout=1.5,
@@ -68,6 +73,7 @@ class PostgresStore:
         self,
         work: Work[T],
         *,
+        holding: Sequence[Lock] = (),
         deadline_s: float = 2.0,
         on_withdrawn: Undo[T] | None = None,
         on_committed: Callable[[T], None] | None = None,
@@ -76,7 +82,7 @@ class PostgresStore:
         lease = fence.held()
         job = Job(_by_right_of(lease, work) if lease else work, on_withdrawn, on_committed=on_committed)
         deadline = time.monotonic() + deadline_s
-        self._threads.put(lambda: self._run(job, deadline), first=is_urgent)
+        self._threads.put(lambda: self._run(job, deadline, holding), first=is_urgent)
         if not job.ended.wait(deadline_s):
             self._withdraw(job, deadline_s)
             job.ended.wait()
@@ -85,7 +91,7 @@ class PostgresStore:
 
     def post(self, work: Work[object], then: Callable[[Exception | None], None]) -> None:
         job = Job(work, then=then)
-        self._threads.put(lambda: self._run(job, time.monotonic() + _READ_S))
+        self._threads.put(lambda: self._run(job, time.monotonic() + _READ_S, ()))
 
     def at_once(self, statement: Executable, values: Mapping[str, object]) -> Future[Any]:
         """The statement's one value, after one round trip: a transaction of its own that ends within the database.
@@ -115,12 +121,12 @@ class PostgresStore:
 
     def _asked(self, statement: Executable, values: Mapping[str, object]) -> Any:
         with self.engine.connect() as connection:
-            result = connection.execution_options(isolation_level="AUTOCOMMIT").execute(statement, values)
+            result = connection.execute(statement, values)
             return result.scalar() if result.returns_rows else None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        with _in_words(), self._connected(_READ_S, "SET TRANSACTION READ ONLY") as connection:
+        with _in_words(), self._connected(_READ_S, begin="BEGIN READ ONLY") as connection:
             yield connection
 
     def probe(self) -> None:
@@ -138,7 +144,7 @@ class PostgresStore:
             job.stage = Stage.WITHDRAWN
         raise JournalUnavailable(f"{WHERE} was not written within {deadline_s:g} s")
 
-    def _run(self, job: Job, deadline: float) -> None:
+    def _run(self, job: Job, deadline: float, locks: Sequence[Lock]) -> None:
         """In a thread of the store's own: until it is written, or cannot be."""
         if not self._step_to(job, Stage.RUNNING):
             return
@@ -147,7 +153,7 @@ class PostgresStore:
         while True:
             try:
                 error = None
-                if not self._write(job, deadline):
+                if not self._write(job, deadline, locks):
                     return
             except IntegrityError as raised:
                 # Another process wrote the same at the same moment: a second look finds what it wrote.
@@ -168,10 +174,10 @@ class PostgresStore:
             return False
         return self._step_to(job, Stage.RUNNING)
 
-    def _write(self, job: Job, deadline: float) -> bool:
+    def _write(self, job: Job, deadline: float, locks: Sequence[Lock]) -> bool:
         """False: it was withdrawn in time, and nothing is kept."""
         left_s = max(0.1, deadline - time.monotonic())
-        with self._connected(left_s) as connection:
+        with self._connected(left_s, locks=locks) as connection:
             job.outcome = job.work(connection)
             if not self._step_to(job, Stage.COMMITTING):
                 connection.rollback()
@@ -208,13 +214,18 @@ class PostgresStore:
             log.exception("what was answered as not kept could not be taken back")
 
     @contextmanager
-    def _connected(self, timeout_s: float, *further: str) -> Iterator[Connection]:
-        """A transaction that commits at the end, on a connection that answers. JournalUnavailable: there is none."""
-        limits = (
+    def _connected(self, timeout_s: float, *, begin: str = "BEGIN", locks: Sequence[Lock] = ()) -> Iterator[Connection]:
+        """A transaction that commits at the end, on a connection that answers. JournalUnavailable: there is none.
+
+        It begins with its limits and locks, in one message to the database, which is one round trip.
+        """
+        first = (
+            begin,
             f"SET LOCAL statement_timeout = {int(timeout_s * 1000):d}",
             f"SET LOCAL idle_in_transaction_session_timeout = {_IDLE_MS:d}",
+            *((lock_statement(locks),) if locks else ()),
         )
-        with self._begun("; ".join((*limits, *further))) as connection:
+        with self._begun("; ".join(first)) as connection:
             yield connection
 
     @contextmanager

@@ -11,7 +11,7 @@ from relay.domain.instrument import Category
 from relay.journal import retrying
 from relay.journal.admission import Admitting
 from relay.journal.execution import Batch
-from relay.journal.locks import hold, hold_lanes, lane_lock
+from relay.journal.locks import Lock, hold, locks_on
 from relay.journal.records import Admission, New, NewSignal, Reopened, SignalRecord
 from relay.journal.store import Store
 from relay.journal.tables import assignments, events
@@ -23,23 +23,24 @@ class Queue(Protocol):
         """Have a job for each lane, within this transaction; one that waits already will do. Their locks are held."""
 
 
-def admit(connection: Connection, admitting: Admitting, queue: Queue) -> Admission:
-    """In the order of the lanes' locks: who has them is the next in line, and is committed before anybody else.
+def locks_of(new: NewSignal) -> tuple[Lock, ...]:
+    """The alert's and its lanes': who has them is the next in line, and is committed before anybody else.
 
     An alert whose instrument is not known may belong to any lane of its accounts: nobody else accepts for them then.
     """
-    new = admitting.new
-    lanes = lanes_of(new)
-    accounts = {f"account {each}" for each in new.accounts}
-    names = {_alert_lock(new), *(lane_lock(each.name) for each in lanes)}
+    lanes = [each.name for each in lanes_of(new)]
+    accounts = [f"account {each}" for each in new.accounts]
     if new.category is None:
-        hold(connection, *names, *accounts)
-    else:
-        hold(connection, *names, shared=accounts)
+        return locks_on(_alert_name(new), *accounts, lanes=lanes)
+    return locks_on(_alert_name(new), lanes=lanes, shared=accounts)
+
+
+def admit(connection: Connection, admitting: Admitting, queue: Queue) -> Admission:
+    """By whoever holds `locks_of` it."""
     admission = admitting.run(connection)
     match admission:
         case New():
-            queue.defer(connection, lanes)
+            queue.defer(connection, lanes_of(admitting.new))
         case Reopened():
             _defer_again(connection, admission, queue)
     return admission
@@ -47,12 +48,12 @@ def admit(connection: Connection, admitting: Admitting, queue: Queue) -> Admissi
 
 def take_back(admitting: Admitting, connection: Connection, admission: Admission) -> None:
     """As if it had never come; unless its resend, which another process may have had, was told that it is there."""
-    hold(connection, _alert_lock(admitting.new))
+    hold(connection, locks_on(_alert_name(admitting.new)))
     if isinstance(admission, New | Reopened) and not _is_vouched_for(connection, admission.signal_id):
         admitting.undo(connection, admission)
 
 
-def _alert_lock(new: NewSignal) -> str:
+def _alert_name(new: NewSignal) -> str:
     return f"alert {new.strategy} {new.identity.kind.value} {new.identity.key}"
 
 
@@ -79,7 +80,7 @@ def _defer_again(connection: Connection, reopened: Reopened, queue: Queue) -> No
         )
         for each in reopened.assignments
     }
-    hold_lanes(connection, [each.name for each in lanes])
+    hold(connection, locks_on(lanes=[each.name for each in lanes]))
     queue.defer(connection, sorted(lanes, key=lambda lane: lane.name))
 
 
@@ -100,7 +101,7 @@ def name(store: Store, queue: Queue, nameless: SignalRecord, category: Category,
         accounts = sorted(connection.scalars(of_signal))
         lanes = [LaneKey(account=each, category=category, symbol=symbol) for each in accounts]
         left = [LaneKey(account=each, category=None, symbol=nameless.ticker or "") for each in accounts]
-        hold_lanes(connection, [each.name for each in (*lanes, *left)])
+        hold(connection, locks_on(lanes=[each.name for each in (*lanes, *left)]))
         Batch(connection).resolve(nameless.id, category, symbol)
         queue.defer(connection, lanes)
 
@@ -110,8 +111,5 @@ def name(store: Store, queue: Queue, nameless: SignalRecord, category: Category,
 def defer(store: Store, queue: Queue, lanes: Sequence[LaneKey]) -> None:
     """Have somebody look at each of these lanes. Raises JournalUnavailable."""
 
-    def work(connection: Connection) -> None:
-        hold_lanes(connection, [each.name for each in lanes])
-        queue.defer(connection, lanes)
-
-    store.submit(work, deadline_s=10)
+    locks = locks_on(lanes=[each.name for each in lanes])
+    store.submit(lambda connection: queue.defer(connection, lanes), holding=locks, deadline_s=10)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
+
+from relay.journal.locks import Lock
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -18,6 +20,7 @@ class Store(Protocol):
         self,
         work: Work[T],
         *,
+        holding: Sequence[Lock] = (),
         deadline_s: float = 2.0,
         on_withdrawn: Undo[T] | None = None,
         on_committed: Callable[[T], None] | None = None,
@@ -29,6 +32,8 @@ class Store(Protocol):
         JournalUnavailable: it did not become durable within `deadline_s` and takes no effect any more. Where the commit
         was under way by then: with `on_withdrawn` that undoes it before anything else is written, given what
         `work` returned; without, this waits on until the commit has come to its end.
+
+        `holding`: the locks (`journal.locks`) that are taken first, where several processes write.
 
         `on_committed` is given what `work` returned, once that is durable and stays so: in the order of the commits
         where there is one writer, and before anything else is written. It must be quick and may only read.

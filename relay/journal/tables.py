@@ -25,7 +25,7 @@ from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, OrderType, Purpose, Side
 from relay.domain.outcome import Refusal
 from relay.domain.status import SignalStatus
-from relay.journal.columns import Enumerated, ExactDecimal, Json, UnixMs, Words, numbered
+from relay.journal.columns import Enumerated, ExactDecimal, Json, UnixMs, Words, next_place, numbered
 from relay.journal.records import AttemptOutcome
 
 metadata = MetaData()
@@ -87,7 +87,7 @@ assignments = Table(
     metadata,
     Column("signal_id", Text, ForeignKey("signals.id"), primary_key=True),
     Column("account", Text, primary_key=True),
-    Column("seq", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False, default=next_place()),
     Column("category", Enumerated(Category)),
     Column("symbol", Words),
     Column("generation", Integer, nullable=False),

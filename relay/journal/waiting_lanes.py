@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from relay.domain.instrument import Category
 from relay.fence import Lease
 from relay.journal import following, leases
-from relay.journal.locks import hold_lanes, lane_name
+from relay.journal.locks import lane_name, locks_on
 from relay.journal.records import Assignment
 from relay.journal.store import Store
 from relay.journal.tables import IS_UNFINISHED, assignments, signals
@@ -38,9 +38,7 @@ class Turn:
 
     lease: Lease
     assignment: Assignment | None
-    """None: nothing."""
-    nameless: tuple[Assignment, ...] = ()
-    """What was accepted before it, or is it, and does not know its instrument, which may be this lane's."""
+    """None: nothing. One without a category: it may belong in this lane, and must be given its name first."""
 
 
 class WaitingLanes:
@@ -50,29 +48,37 @@ class WaitingLanes:
         self._store = store
         self._owner = owner
 
-    def next(self, lane: LaneKey, lease: Lease | None, *, keep: bool = False) -> Turn | None:
+    def next(
+        self, lane: LaneKey, lease: Lease | None, *, keep: bool = False, nameless_until: int | None = None
+    ) -> Turn | None:
         """The lane's oldest unfinished work, by the right of `lease` or else of a new one.
 
         None: another process is at it, or there is none, and the lease is given back, unless it is to `keep`. Whoever
         accepts an alert holds the lane's lock until it is there to be seen: so either this sees it, or a job follows.
-        What has no name yet is looked for last, so that none is missed that was there before what was found.
+        An older one of the account whose instrument is not known comes before it, unless it is looked past those that
+        were accepted up to `nameless_until`.
         """
 
         def work(connection: Connection) -> Turn | None:
-            hold_lanes(connection, [lane.name])
             if lease is not None:
                 leases.require(connection, lease)
             held = lease or leases.take(connection, lane.name, self._owner)
             if held is None:
                 return None
-            found = following.first_of_lane(connection, lane.account, lane.category, lane.symbol)
+            found = following.first_of_lane(
+                connection, lane.account, lane.category, lane.symbol, nameless_until=nameless_until
+            )
             if found is None and not keep:
                 leases.release(connection, held)
                 return None
-            older = following.nameless(connection, lane.account, until_seq=found.seq) if found else ()
-            return Turn(lease=held, assignment=found, nameless=older)
+            return Turn(lease=held, assignment=found)
 
-        return self._store.submit(work, deadline_s=10)
+        return self._store.submit(work, holding=locks_on(lanes=[lane.name]), deadline_s=10)
+
+    def nameless(self, account: str) -> tuple[Assignment, ...]:
+        """What was accepted before any instrument was known, oldest first."""
+        with self._store.read() as connection:
+            return following.nameless(connection, account)
 
     def unattended(self, accounts: Collection[str]) -> tuple[list[LaneKey], int | None]:
         """Lanes with work and nobody at it; and the milliseconds until the next lease of one with work ends."""

@@ -11,7 +11,7 @@ from relay.domain.limits import halt_reason, not_configured, too_old
 from relay.domain.notice import NoticeKind
 from relay.domain.order import OrderStatus, Reason
 from relay.domain.outcome import Stamp
-from relay.domain.plan import Plan, PlanStatus
+from relay.domain.plan import PlanStatus
 from relay.domain.progress import AddOrder, Advance, DenyRest, Finish, progress
 from relay.domain.reconciliation import GiveUp, OrderState
 from relay.domain.signal import Signal
@@ -91,7 +91,7 @@ class Executor:
         if plan.status is not PlanStatus.PLANNED:
             # In one transaction: a plan without orders, found after a kill, would look like one that is done.
             finish = self._with_notes(work, Finish(status=_STATUS_OF[plan.status], reason=plan.reason))
-            self._record(work, plan, None, finish)
+            self._record(work, gathered, None, finish)
             self._tell(work.signal, work.account.name, finish)
             return None
         return self._send_first(work, gathered)
@@ -100,19 +100,19 @@ class Executor:
         """The plan and the attempt become durable together: one commit before the first order leaves."""
         first = next(iter(work.orders.values()), None)
         if first is None or first.planned.leverage is not None:
-            self._record(work, gathered.plan, None)
+            self._record(work, gathered, None)
             return _NOW
         stamp = work.account.exchange.stamp()
-        self._record(work, gathered.plan, (first.client_order_id, stamp))
+        self._record(work, gathered, (first.client_order_id, stamp))
         leaving = sent(first, stamp)
         work.keep(leaving)
         work.keep(self._advancer.place(work.account, leaving, stamp))
         return _NOW
 
     def _record(
-        self, work: Work, plan: Plan, first_attempt: tuple[str, Stamp] | None, finish: Finish | None = None
+        self, work: Work, gathered: Gathered, first_attempt: tuple[str, Stamp] | None, finish: Finish | None = None
     ) -> None:
-        now_ms = self._now_ms()
+        now_ms, plan = self._now_ms(), gathered.plan
         surprise: tuple[str, ...] = ()
 
         def write(batch: Batch) -> None:
@@ -124,6 +124,7 @@ class Executor:
                 generation=work.generation,
                 plan=plan,
                 first_attempt=first_attempt,
+                is_carried=gathered.facts.carry is not None,
                 now_ms=now_ms,
             )
             surprise = self._surprise(batch, work)

@@ -20,6 +20,7 @@ from relay.domain.status import SignalStatus
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.exchange.wire import refusal_of
 from relay.journal.journal import Journal
+from relay.journal.records import Switch
 from relay.pipeline.clock import to_ms
 from relay.pipeline.gather_limits import LimitReader
 from relay.pipeline.source import Source
@@ -109,9 +110,9 @@ class Gatherer:
     ) -> tuple[Facts, ExchangeUnreachable | None]:
         """The error is one that passes: to ask again may help. Without the position nothing at all can be planned."""
         account, signal = work.account, work.signal
-        halted = self.halted(account.name)
+        carry, switch = self._journal.carry_and_switch(account.name, instrument.category, instrument.symbol, HALT)
+        halted = _halted_by(switch)
         reference = account.market.last_price(instrument.category, instrument.symbol)
-        carry = self._journal.carry(account.name, instrument.category, instrument.symbol)
         wanted = needs(signal, work.rules, instrument, now=now, halted=halted, reference_price=reference, carry=carry)
         position = self._position(work, instrument, source) if Need.POSITION in wanted else None
         reading = _Reading(wanted)
@@ -145,10 +146,11 @@ class Gatherer:
 
     def halted(self, account: str) -> str | None:
         """Who halted new entries and when, for people; None: nobody."""
-        switch = self._journal.switch(account, HALT)
-        if switch is None or switch.value != "on":
-            return None
-        return f"halted by {switch.by}"
+        return _halted_by(self._journal.switch(account, HALT))
+
+
+def _halted_by(switch: Switch | None) -> str | None:
+    return None if switch is None or switch.value != "on" else f"halted by {switch.by}"
 
 
 class _Reading:

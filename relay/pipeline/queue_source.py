@@ -51,12 +51,17 @@ class QueueSource:
         assert isinstance(lane, LaneKey), "`lane` made it"
         if lane.account not in self._accounts:
             return None
-        held = lease
-        while (turn := self._waiting.next(lane, held, keep=keep)) is not None:
+        held, past = lease, None
+        while (turn := self._waiting.next(lane, held, keep=keep, nameless_until=past)) is not None:
             held = turn.lease
-            named = [self._name(each) for each in turn.nameless]
-            if any(named):
-                continue
+            if turn.assignment is not None and turn.assignment.signal.category is None:
+                nameless = self._waiting.nameless(lane.account)
+                named = [self._name(each) for each in nameless]
+                if any(named):
+                    continue
+                if lane.category is not None:
+                    past = max((each.seq for each in nameless), default=turn.assignment.seq)
+                    continue
             if held is not lease and lane.category is not None:
                 self._lane_taken(lane.account, lane.category, lane.symbol)
             return self._taken(turn)

@@ -182,7 +182,7 @@ def test_what_another_process_ordered_is_not_believed_away_before_it_was_told(
     """The board is late: the lane's next process knows from the journal alone that there was an order."""
     until(lambda: other.position() == Decimal(0))
     with keeper.store.engine.connect() as blocking:
-        blocking.execute(text("LOCK TABLE stream_facts IN ACCESS EXCLUSIVE MODE"))
+        blocking.execute(text("BEGIN; LOCK TABLE stream_facts IN ACCESS EXCLUSIVE MODE"))
         client_order_id = buy(keeper.exchange, "0.2")
         ended(keeper, client_order_id)
         moved = Moved(client_order_id=client_order_id, filled_qty=Decimal("0.2"), is_settled=True)
@@ -277,7 +277,7 @@ def _facts(side: Process, which: str) -> bool:
 def test_a_board_that_cannot_be_looked_at_leaves_nothing_believed(keeper: Process, other: Process) -> None:
     until(lambda: other.position() == Decimal(0))
     with keeper.store.engine.connect() as blocking:
-        blocking.execute(text("LOCK TABLE leases IN ACCESS EXCLUSIVE MODE"))
+        blocking.execute(text("BEGIN; LOCK TABLE leases IN ACCESS EXCLUSIVE MODE"))
         until(lambda: other.position() is None)
         blocking.rollback()
     until(lambda: other.position() == Decimal(0), f"{other.position()}")

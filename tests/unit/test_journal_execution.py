@@ -236,12 +236,15 @@ def test_a_plan_keeps_what_is_carried_until_another_plan_says_otherwise(journal:
         made = plan(**{"orders": (), **changes})
         journal.record_plan(signal_id=signal_id, account="main", generation=0, plan=made, now_ms=NOW_MS)
 
+    def carried() -> Carry | None:
+        return journal.carry_and_switch(*LANE, "halt")[0]
+
     planning(status=PlanStatus.DONE, carry=Carry(size=Decimal("-0.0004")))
-    assert journal.carry(*LANE) == Carry(size=Decimal("-0.0004"))
+    assert carried() == Carry(size=Decimal("-0.0004"))
     planning(status=PlanStatus.DENIED, reason=Reason(code="HALTED", message="halted"))
-    assert journal.carry(*LANE) == Carry(size=Decimal("-0.0004")), "a refusal has read nothing"
+    assert carried() == Carry(size=Decimal("-0.0004")), "a refusal has read nothing"
     planning(status=PlanStatus.PLANNED)
-    assert journal.carry(*LANE) is None
+    assert carried() is None
 
 
 def test_a_signal_is_finished_once_all_its_accounts_are(journal: Journal) -> None:

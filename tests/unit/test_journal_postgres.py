@@ -121,7 +121,7 @@ def test_what_was_answered_as_not_kept_takes_no_effect_later(journal: Journal) -
     signal = new_signal(body("slow"))
     assert isinstance(journal.store, PostgresStore)
     held = journal.store.engine.connect()
-    held.execute(text("LOCK TABLE identities IN EXCLUSIVE MODE"))
+    held.execute(text("BEGIN; LOCK TABLE identities IN EXCLUSIVE MODE"))
     with pytest.raises(JournalUnavailable, match=r"not written within 0\.2 s"):
         accept(journal, signal, deadline_s=0.2)
     held.rollback()
