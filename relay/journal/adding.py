@@ -6,12 +6,25 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import CTE, Connection, Executable, Insert, Table, bindparam, func, insert, select, union_all
+from sqlalchemy import (
+    CTE,
+    Connection,
+    Executable,
+    Insert,
+    Table,
+    TextClause,
+    bindparam,
+    func,
+    insert,
+    select,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import insert as insert_on_postgres
 from sqlalchemy.dialects.sqlite import insert as insert_on_sqlite
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
+Along = tuple[TextClause, Mapping[str, Any]]
 _Shape = tuple[tuple[Table, tuple[str, ...], int], ...]
 
 
@@ -29,15 +42,22 @@ def add(connection: Connection, *wanted: tuple[Table, Rows]) -> None:
     connection.execute(_all(_shape_of(filled)), _values_of(filled))
 
 
-def add_if_new(connection: Connection, first: tuple[Table, Row], *wanted: tuple[Table, Rows]) -> bool:
-    """Like `add`, but nothing of it where the key of `first` is there already, committed or about to be: then False."""
+def add_if_new(
+    connection: Connection, first: tuple[Table, Row], *wanted: tuple[Table, Rows], along: Along | None = None
+) -> bool:
+    """Like `add`, but nothing of it where the key of `first` is there already, committed or about to be: then False.
+
+    `along`: what Postgres does in the same statement, and its values. Only if `first` is new there is a row in `added`.
+    """
     filled = [(first[0], [first[1]]), *((table, rows) for table, rows in wanted if rows)]
     if connection.dialect.name == "sqlite":
         if not connection.execute(insert_on_sqlite(first[0]).on_conflict_do_nothing(), [first[1]]).rowcount:
             return False
         add(connection, *wanted)
         return True
-    return bool(connection.execute(_all_if_new(_shape_of(filled)), _values_of(filled)).scalar_one())
+    done, values = along or (None, {})
+    asked = _all_if_new(_shape_of(filled), done)
+    return bool(connection.execute(asked, {**_values_of(filled), **values}).one().count)
 
 
 def _shape_of(filled: Sequence[tuple[Table, Rows]]) -> _Shape:
@@ -60,13 +80,14 @@ def _all(shape: _Shape) -> Executable:
 
 
 @functools.lru_cache(maxsize=200)
-def _all_if_new(shape: _Shape) -> Executable:
+def _all_if_new(shape: _Shape, along: TextClause | None) -> Executable:
     (table, columns, _), *others = shape
     values: dict[str, Any] = {each: bindparam(_name(0, 0, each)) for each in columns}
     added = insert_on_postgres(table).values(values).on_conflict_do_nothing().returning(*table.primary_key)
-    first = added.cte("first")
+    first = added.cte("added")
     with_it = (_insert(place, *each, beside=first).cte(f"added_{place}") for place, each in enumerate(others, 1))
-    return select(func.count()).select_from(first).add_cte(*with_it)
+    counted = select(func.count().label("count"), *(() if along is None else (along,)))
+    return counted.select_from(first).add_cte(*with_it)
 
 
 def _insert(place: int, table: Table, columns: tuple[str, ...], count: int, *, beside: CTE | None = None) -> Insert:

@@ -27,7 +27,9 @@ _this_assignment = (assignments.c.signal_id == bindparam("of_signal")) & (
     assignments.c.account == bindparam("of_account")
 )
 _BEGIN = update(assignments).where(_this_assignment & (assignments.c.status == SignalStatus.ACCEPTED))
-_BEGIN_SIGNAL = update(signals).where(_this_signal & (signals.c.status == SignalStatus.ACCEPTED))
+_BEGIN_SIGNAL = (
+    update(signals).where(_this_signal & (signals.c.status == SignalStatus.ACCEPTED)).returning(signals.c.notes)
+)
 _CHANGE = update(assignments).where(_this_assignment)
 _CHANGE_SIGNAL = update(signals).where(_this_signal)
 _SIGNAL = select(signals.c.status, signals.c.notes).where(_this_signal)
@@ -43,11 +45,17 @@ _FORGET_CARRY = delete(carries).where(tuple_(carries.c.account, carries.c.catego
 class Batch(ReportWrites):
     """Everything the pipeline writes while it executes; see `Journal.write`."""
 
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._notes: dict[str, list[str]] = {}
+        """Of signals that nobody else can change now, since this transaction has."""
+
     def begin(self, signal_id: str, account: str, *, now_ms: int) -> None:
         """The signal's turn on this account has come. Once it has begun, or has finished, this changes nothing."""
         executing = {"status": SignalStatus.EXECUTING, "of_signal": signal_id}
         if self.connection.execute(_BEGIN, executing | {"of_account": account}).rowcount:
-            self.connection.execute(_BEGIN_SIGNAL, executing)
+            if (row := self.connection.execute(_BEGIN_SIGNAL, executing).first()) is not None:
+                self._notes[signal_id] = row.notes
             self.event(signal_id, SignalStatus.EXECUTING, {"account": account}, now_ms=now_ms)
 
     def record_plan(
@@ -132,8 +140,11 @@ class Batch(ReportWrites):
         """Each note is kept once."""
         if not notes:
             return
-        known = self.connection.execute(_HELD_SIGNAL, {"of_signal": signal_id}).one().notes
+        known = self._notes.get(signal_id)
+        if known is None:
+            known = self.connection.execute(_HELD_SIGNAL, {"of_signal": signal_id}).one().notes
         if new := [note for note in dict.fromkeys(notes) if note not in known]:
+            self._notes[signal_id] = [*known, *new]
             self.connection.execute(_CHANGE_SIGNAL, {"notes": [*known, *new], "of_signal": signal_id})
 
     def observe(self, account: str, category: Category, symbol: str, size: Decimal, *, at_ms: int) -> Decimal | None:

@@ -8,6 +8,7 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from relay.journal import retrying
+from relay.journal.adding import Along
 from relay.journal.admission import Admitting
 from relay.journal.locks import hold, keys_of
 from relay.journal.records import Admission, New, NewSignal, Reopened
@@ -19,6 +20,9 @@ class Queue(Protocol):
     def defer(self, connection: Connection, lanes: Iterable[LaneKey]) -> None:
         """Have a job for each lane, within this transaction; one that waits already will do. Their locks are held."""
 
+    def deferring(self, lanes: Iterable[LaneKey]) -> Along | None:
+        """The same as a part of the statement that adds the signal. None: there is nothing to be done."""
+
 
 def locks_of(new: NewSignal) -> tuple[int, ...]:
     """The alert's and its lanes': who has them is the next in line, and is committed before anybody else."""
@@ -28,10 +32,13 @@ def locks_of(new: NewSignal) -> tuple[int, ...]:
 
 def admit(connection: Connection, admitting: Admitting, queue: Queue) -> Admission:
     """By whoever holds `locks_of` it."""
-    admission = admitting.run(connection)
+    lanes = lanes_of(admitting.new)
+    if (new := admitting.try_as_new(connection, along=queue.deferring(lanes))) is not None:
+        return new
+    admission = admitting.compare(connection)
     match admission:
         case New():
-            queue.defer(connection, lanes_of(admitting.new))
+            queue.defer(connection, lanes)
         case Reopened():
             _defer_again(connection, admission, queue)
     return admission
