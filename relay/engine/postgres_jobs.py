@@ -9,36 +9,50 @@ from typing import Any, Final
 import procrastinate
 import psycopg
 import psycopg_pool
-from sqlalchemy import ARRAY, Connection, Text, bindparam, text
+from sqlalchemy import ARRAY, Connection, Text, TextClause, bindparam, text
 
 QUEUE: Final = "lanes"
 TASK: Final = "relay.drain"
 Drain = Callable[[str, str | None, str], Awaitable[None]]
 """Account, category, symbol: ends when the lane has no work left, or another process has it."""
 
-_DEFER = text(
-    f"""
+_DEFERRING: Final = f"""
     SELECT procrastinate_defer_jobs_v1(array_agg(
         ROW('{QUEUE}', '{TASK}', 0, NULL, lane, arguments, NULL)::procrastinate_job_to_defer_v1))
     FROM unnest(CAST(:lanes AS text[]), CAST(:arguments AS jsonb[])) AS asked (lane, arguments)
     WHERE NOT EXISTS (SELECT FROM procrastinate_jobs WHERE queueing_lock = lane AND status = 'todo')
-    HAVING count(*) > 0
-    """  # noqa: S608 - its parts are the constants above
-).bindparams(bindparam("lanes", type_=ARRAY(Text)), bindparam("arguments", type_=ARRAY(Text)))
+"""  # noqa: S608 - its parts are the constants above
+_AT_LEAST_ONE: Final = "HAVING count(*) > 0"
+_PARAMETERS: Final = (bindparam("lanes", type_=ARRAY(Text)), bindparam("arguments", type_=ARRAY(Text)))
+_DEFER: Final = text(f"{_DEFERRING} {_AT_LEAST_ONE}").bindparams(*_PARAMETERS)
+_DEFER_ALONG: Final = text(f"({_DEFERRING} AND EXISTS (SELECT FROM added) {_AT_LEAST_ONE}) AS jobs").bindparams(
+    *_PARAMETERS
+)
 _PRUNE = text(
     "DELETE FROM procrastinate_jobs WHERE status NOT IN ('todo', 'doing') OR (status = 'doing' AND worker_id IS NULL)"
 )
 
 
-def defer(connection: Connection, lanes: Mapping[str, dict[str, str | None]]) -> None:
-    """A job with these arguments for each lane by name, within the transaction of `connection`, which holds the lanes'
-    locks: so of two that want the same the second sees that one waits already, which will do.
+Lanes = Mapping[str, dict[str, str | None]]
+"""The arguments of each lane's job, by the lane's name."""
+
+
+def defer(connection: Connection, lanes: Lanes) -> None:
+    """A job for each lane, within the transaction of `connection`, which holds the lanes' locks: so of two that want
+    the same the second sees that one waits already, which will do.
 
     It takes no lock of procrastinate's: the lane's lease is the one that counts, and it ends when its holder does.
     """
-    if lanes:
-        arguments = [json.dumps(each) for each in lanes.values()]
-        connection.execute(_DEFER, {"lanes": list(lanes), "arguments": arguments})
+    connection.execute(_DEFER, _values(lanes))
+
+
+def deferring(lanes: Lanes) -> tuple[TextClause, dict[str, list[str]]]:
+    """The same as a column of a statement, and its values; nothing is done unless there is a row in its `added`."""
+    return _DEFER_ALONG, _values(lanes)
+
+
+def _values(lanes: Lanes) -> dict[str, list[str]]:
+    return {"lanes": list(lanes), "arguments": [json.dumps(each) for each in lanes.values()]}
 
 
 def prune(connection: Connection) -> None:

@@ -13,7 +13,7 @@ from relay.domain.identity import Identity, IdentityKind
 from relay.domain.order import Reason
 from relay.domain.status import SignalStatus
 from relay.journal import chains, following, tables
-from relay.journal.adding import Rows, add, add_if_new
+from relay.journal.adding import Along, Rows, add, add_if_new
 from relay.journal.certainty import MAX_GENERATION, is_without_effect
 from relay.journal.coding import reason_columns
 from relay.journal.records import Admission, Duplicate, IdReused, New, NewSignal, Reopened
@@ -46,8 +46,18 @@ class Admitting:
     dedup_window_ms: int
 
     def run(self, connection: Connection) -> Admission:
-        if self.new.link is None and self._add_if_new(connection):
-            return New(signal_id=self.new.id)
+        return self.try_as_new(connection) or self.compare(connection)
+
+    def try_as_new(self, connection: Connection, along: Along | None = None) -> New | None:
+        """None: it is not, or cannot be told in one statement, and nothing was done. `along`: see `add_if_new`."""
+        if self.new.link is not None:
+            return None
+        rows = _rows_of(self.new, None, self.now_ms)
+        is_new = add_if_new(connection, (_identities, self._identity_row()), *rows, along=along)
+        return New(signal_id=self.new.id) if is_new else None
+
+    def compare(self, connection: Connection) -> Admission:
+        """With the one that has its identity, if there is one, and with the one before it in its chain."""
         first = connection.execute(_FIND, self._identity()).first()
         if first is not None:
             verdict = self._judge(connection, first)
@@ -58,10 +68,6 @@ class Admitting:
         identities = [] if first is not None else [self._identity_row()]
         add(connection, (_identities, identities), *_rows_of(self.new, fitted, self.now_ms))
         return New(signal_id=self.new.id, chain_note=fitted.note if fitted else None)
-
-    def _add_if_new(self, connection: Connection) -> bool:
-        """False: its identity is known, and nothing was added."""
-        return add_if_new(connection, (_identities, self._identity_row()), *_rows_of(self.new, None, self.now_ms))
 
     def undo(self, connection: Connection, admission: Admission) -> None:
         """As if it had never come, so that its resend is new."""

@@ -17,6 +17,7 @@ from relay.domain.plan import Carry, Plan, PlanStatus
 from relay.domain.status import SignalStatus
 from relay.journal import beliefs, guards
 from relay.journal.coding import planned_to_json, reason_columns
+from relay.journal.prepared import run
 from relay.journal.reports import ReportWrites
 from relay.journal.store import T
 from relay.journal.summary import Ended, summary
@@ -27,7 +28,9 @@ _this_assignment = (assignments.c.signal_id == bindparam("of_signal")) & (
     assignments.c.account == bindparam("of_account")
 )
 _BEGIN = update(assignments).where(_this_assignment & (assignments.c.status == SignalStatus.ACCEPTED))
-_BEGIN_SIGNAL = update(signals).where(_this_signal & (signals.c.status == SignalStatus.ACCEPTED))
+_BEGIN_SIGNAL = (
+    update(signals).where(_this_signal & (signals.c.status == SignalStatus.ACCEPTED)).returning(signals.c.notes)
+)
 _CHANGE = update(assignments).where(_this_assignment)
 _CHANGE_SIGNAL = update(signals).where(_this_signal)
 _SIGNAL = select(signals.c.status, signals.c.notes).where(_this_signal)
@@ -43,11 +46,17 @@ _FORGET_CARRY = delete(carries).where(tuple_(carries.c.account, carries.c.catego
 class Batch(ReportWrites):
     """Everything the pipeline writes while it executes; see `Journal.write`."""
 
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._notes: dict[str, list[str]] = {}
+        """Of signals that nobody else can change now, since this transaction has."""
+
     def begin(self, signal_id: str, account: str, *, now_ms: int) -> None:
         """The signal's turn on this account has come. Once it has begun, or has finished, this changes nothing."""
         executing = {"status": SignalStatus.EXECUTING, "of_signal": signal_id}
-        if self.connection.execute(_BEGIN, executing | {"of_account": account}).rowcount:
-            self.connection.execute(_BEGIN_SIGNAL, executing)
+        if run(self.connection, _BEGIN, executing | {"of_account": account}).rowcount:
+            if (row := self.connection.execute(_BEGIN_SIGNAL, executing).first()) is not None:
+                self._notes[signal_id] = row.notes
             self.event(signal_id, SignalStatus.EXECUTING, {"account": account}, now_ms=now_ms)
 
     def record_plan(
@@ -110,7 +119,7 @@ class Batch(ReportWrites):
         if known is status or (known.is_finished and status is not SignalStatus.ATTENTION):
             return self._status_of(signal_id)
         of_assignment = {"of_signal": signal_id, "of_account": account}
-        self.connection.execute(_CHANGE, {"status": status, **reason_columns(reason), **of_assignment})
+        run(self.connection, _CHANGE, {"status": status, **reason_columns(reason), **of_assignment})
         detail = {"account": account, "reason": reason.code if reason else None}
         self.event(signal_id, status, {k: v for k, v in detail.items() if v is not None}, now_ms=now_ms)
         ended = [_ended(each) for each in parts.values() if each.account != account]
@@ -132,9 +141,12 @@ class Batch(ReportWrites):
         """Each note is kept once."""
         if not notes:
             return
-        known = self.connection.execute(_HELD_SIGNAL, {"of_signal": signal_id}).one().notes
+        known = self._notes.get(signal_id)
+        if known is None:
+            known = self.connection.execute(_HELD_SIGNAL, {"of_signal": signal_id}).one().notes
         if new := [note for note in dict.fromkeys(notes) if note not in known]:
-            self.connection.execute(_CHANGE_SIGNAL, {"notes": [*known, *new], "of_signal": signal_id})
+            self._notes[signal_id] = [*known, *new]
+            run(self.connection, _CHANGE_SIGNAL, {"notes": [*known, *new], "of_signal": signal_id})
 
     def observe(self, account: str, category: Category, symbol: str, size: Decimal, *, at_ms: int) -> Decimal | None:
         """The exchange's word on a position, asked for at `at_ms` of its clock: what was believed, if it differs."""
@@ -154,7 +166,7 @@ class Batch(ReportWrites):
         came_to = summary(ended)
         self.add_notes(signal_id, (*notes, *came_to.notes))
         finished = {"status": came_to.status, **reason_columns(came_to.reason), "finished_at": now_ms}
-        self.connection.execute(_CHANGE_SIGNAL, finished | {"of_signal": signal_id})
+        run(self.connection, _CHANGE_SIGNAL, finished | {"of_signal": signal_id})
         return came_to.status
 
     def _status_of(self, signal_id: str) -> SignalStatus:

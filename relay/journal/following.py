@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +13,7 @@ from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, Reason
 from relay.domain.plan import Carry
 from relay.journal.coding import order_of, planned_from_json, signal_of
-from relay.journal.records import Assignment, OrderRecord, PlanRecord, Switch
+from relay.journal.records import HALT, Assignment, Circumstances, OrderRecord, PlanRecord, Switch
 from relay.journal.tables import (
     IS_OPEN,
     IS_UNFINISHED,
@@ -151,7 +152,7 @@ def resting_orders(connection: Connection, account: str, category: Category, sym
 
 
 _NOBODY = select(literal(1).label("one")).subquery()
-_CARRY_AND_SWITCH = select(
+_CIRCUMSTANCES = select(
     carries.c.size, switches.c.account, switches.c.name, switches.c.value, switches.c.at, switches.c.by
 ).select_from(
     _NOBODY.outerjoin(
@@ -159,17 +160,20 @@ _CARRY_AND_SWITCH = select(
         (carries.c.account == bindparam("of_account"))
         & (carries.c.category == bindparam("of_category"))
         & (carries.c.symbol == bindparam("of_symbol")),
-    ).outerjoin(switches, (switches.c.account == bindparam("of_account")) & (switches.c.name == bindparam("of_switch")))
+    ).outerjoin(switches, (switches.c.account == bindparam("of_account")) & (switches.c.name == HALT))
 )
 """In one question, since it is asked before every order."""
 
 
-def carry_and_switch(
-    connection: Connection, account: str, category: Category, symbol: str, name: str
-) -> tuple[Carry | None, Switch | None]:
-    of = {"of_account": account, "of_category": category, "of_symbol": symbol, "of_switch": name}
-    row = connection.execute(_CARRY_AND_SWITCH, of).one()
-    return None if row.size is None else Carry(size=row.size), None if row.name is None else _switch(row)
+def circumstances(connection: Connection, account: str, category: Category, symbol: str) -> Circumstances:
+    read_at = time.monotonic()
+    of = {"of_account": account, "of_category": category, "of_symbol": symbol}
+    row = connection.execute(_CIRCUMSTANCES, of).one()
+    return Circumstances(
+        halt=None if row.name is None else _switch(row),
+        carry=None if row.size is None else Carry(size=row.size),
+        read_at=read_at,
+    )
 
 
 def _switch(row: Row[*tuple[Any, ...]]) -> Switch:

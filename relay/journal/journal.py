@@ -12,7 +12,6 @@ from sqlalchemy.exc import IntegrityError
 
 from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, Reason
-from relay.domain.plan import Carry
 from relay.domain.status import SignalStatus
 from relay.journal import beliefs, following, queries, rejection
 from relay.journal.admission import Admitting, remove_signal, undo_reopening
@@ -23,6 +22,7 @@ from relay.journal.queued import Queue, admit, locks_of, reopen, take_back
 from relay.journal.records import (
     Admission,
     Assignment,
+    Circumstances,
     NewSignal,
     OrderRecord,
     RefusedPosts,
@@ -231,12 +231,10 @@ class Journal(GuardReads):
         with self.store.read() as connection:
             return following.resting_orders(connection, account, category, symbol)
 
-    def carry_and_switch(
-        self, account: str, category: Category, symbol: str, name: str
-    ) -> tuple[Carry | None, Switch | None]:
-        """What earlier exits of the position rounded away, and the account's switch of that name."""
+    def circumstances(self, account: str, category: Category, symbol: str) -> Circumstances:
+        """What bears on every plan for the instrument."""
         with self.store.read() as connection:
-            return following.carry_and_switch(connection, account, category, symbol, name)
+            return following.circumstances(connection, account, category, symbol)
 
     def switches(self) -> tuple[Switch, ...]:
         with self.store.read() as connection:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select
 
 from relay.domain.instrument import Category
 from relay.journal import retrying
+from relay.journal.adding import Along
 from relay.journal.admission import Admitting
 from relay.journal.execution import Batch
 from relay.journal.locks import Lock, hold, locks_on
@@ -21,6 +22,9 @@ from relay.journal.waiting_lanes import LaneKey
 class Queue(Protocol):
     def defer(self, connection: Connection, lanes: Iterable[LaneKey]) -> None:
         """Have a job for each lane, within this transaction; one that waits already will do. Their locks are held."""
+
+    def deferring(self, lanes: Iterable[LaneKey]) -> Along | None:
+        """The same as a part of the statement that adds the signal. None: there is nothing to be done."""
 
 
 def locks_of(new: NewSignal) -> tuple[Lock, ...]:
@@ -37,10 +41,13 @@ def locks_of(new: NewSignal) -> tuple[Lock, ...]:
 
 def admit(connection: Connection, admitting: Admitting, queue: Queue) -> Admission:
     """By whoever holds `locks_of` it."""
-    admission = admitting.run(connection)
+    lanes = lanes_of(admitting.new)
+    if (new := admitting.try_as_new(connection, along=queue.deferring(lanes))) is not None:
+        return new
+    admission = admitting.compare(connection)
     match admission:
         case New():
-            queue.defer(connection, lanes_of(admitting.new))
+            queue.defer(connection, lanes)
         case Reopened():
             _defer_again(connection, admission, queue)
     return admission

@@ -11,6 +11,7 @@ from relay.domain.chain import Link
 from relay.domain.identity import Identity
 from relay.domain.instrument import Category
 from relay.domain.order import PlannedOrder, Reason
+from relay.domain.plan import Carry
 from relay.domain.reconciliation import OrderState
 from relay.domain.signal import Action
 from relay.domain.status import SignalStatus
@@ -139,6 +140,30 @@ class PlanRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    """A setting that survives restarts, such as `halt`. `account` empty: of every account."""
+
+    account: str
+    name: str
+    value: str
+    at_ms: int
+    by: str
+
+
+HALT = "halt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What the journal knows that bears on every plan of a lane. `read_at`: the monotonic clock, before it was read."""
+
+    halt: Switch | None
+    carry: Carry | None
+    """What earlier exits of the position rounded away."""
+    read_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
     """One signal to be executed on one account, with all that was done of its present generation.
 
@@ -153,17 +178,8 @@ class Assignment:
     opened_at_ms: int
     plan: PlanRecord | None
     orders: tuple[OrderRecord, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Switch:
-    """A setting that survives restarts, such as `halt`. `account` empty: of every account."""
-
-    account: str
-    name: str
-    value: str
-    at_ms: int
-    by: str
+    circumstances: Circumstances | None = field(default=None, compare=False)
+    """Where they were read along with it, because it is about to be planned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, select
 
@@ -71,6 +71,9 @@ class WaitingLanes:
             if found is None and not keep:
                 leases.release(connection, held)
                 return None
+            if found is not None and found.plan is None and lane.category is not None:
+                known = following.circumstances(connection, lane.account, lane.category, lane.symbol)
+                found = replace(found, circumstances=known)
             return Turn(lease=held, assignment=found)
 
         return self._store.submit(work, holding=locks_on(lanes=[lane.name]), deadline_s=10)

@@ -20,13 +20,13 @@ from relay.domain.status import SignalStatus
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.exchange.wire import refusal_of
 from relay.journal.journal import Journal
+from relay.journal.records import HALT as HALT
 from relay.journal.records import Switch
 from relay.pipeline.clock import to_ms
 from relay.pipeline.gather_limits import LimitReader
 from relay.pipeline.source import Source
 from relay.pipeline.work import Seen, Work
 
-HALT = "halt"
 _AGAIN_S = (0.1, 0.25, 0.5, 1.0, 2.0)
 
 
@@ -110,8 +110,10 @@ class Gatherer:
     ) -> tuple[Facts, ExchangeUnreachable | None]:
         """The error is one that passes: to ask again may help. Without the position nothing at all can be planned."""
         account, signal = work.account, work.signal
-        carry, switch = self._journal.carry_and_switch(account.name, instrument.category, instrument.symbol, HALT)
-        halted = _halted_by(switch)
+        known = work.take_circumstances() or self._journal.circumstances(
+            account.name, instrument.category, instrument.symbol
+        )
+        halted, carry = _halted_by(known.halt), known.carry
         reference = account.market.last_price(instrument.category, instrument.symbol)
         wanted = needs(signal, work.rules, instrument, now=now, halted=halted, reference_price=reference, carry=carry)
         position = self._position(work, instrument, source) if Need.POSITION in wanted else None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from relay.alerts.signal import signal_from_kept
 from relay.domain.account import Rules
@@ -16,11 +18,13 @@ from relay.domain.position import Position
 from relay.domain.progress import Finish
 from relay.domain.reconciliation import OrderState
 from relay.domain.signal import Signal
-from relay.journal.records import Assignment, SignalRecord
+from relay.journal.records import Assignment, Circumstances, SignalRecord
 from relay.pipeline.caring import Caring
 from relay.pipeline.clock import from_ms
 from relay.pipeline.ports import Account
 from relay.pipeline.resting import Resting
+
+_CURRENT_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,8 @@ class Work:
     seen: Seen | None = None
     expected: Expected | None = None
     """Where the account should stand once the signal is done, as far as the strategy says."""
+    circumstances: Circumstances | None = None
+    """As they were when it was taken up."""
     caring: Caring | None = None
     """The care of what is open, once the orders are done."""
     troubles: int = 0
@@ -63,6 +69,11 @@ class Work:
 
     def keep(self, order: OrderState) -> None:
         self.orders[order.client_order_id] = order
+
+    def take_circumstances(self) -> Circumstances | None:
+        """Once, and only while they are as good as read just now."""
+        known, self.circumstances = self.circumstances, None
+        return known if known is not None and time.monotonic() - known.read_at < _CURRENT_S else None
 
     def states_of(self, planned: tuple[PlannedOrder, ...]) -> tuple[OrderState, ...]:
         """The plan's orders with their identities, which are a pure function of what they are for."""
@@ -90,6 +101,7 @@ def resumed(signal: Signal, account: Account, rules: Rules, assignment: Assignme
         is_planned=assignment.plan is not None,
         plan_reason=assignment.plan.reason if assignment.plan else None,
         orders={state.client_order_id: state for state in states},
+        circumstances=assignment.circumstances,
     )
 
 

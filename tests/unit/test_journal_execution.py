@@ -237,7 +237,7 @@ def test_a_plan_keeps_what_is_carried_until_another_plan_says_otherwise(journal:
         journal.record_plan(signal_id=signal_id, account="main", generation=0, plan=made, now_ms=NOW_MS)
 
     def carried() -> Carry | None:
-        return journal.carry_and_switch(*LANE, "halt")[0]
+        return journal.circumstances(*LANE).carry
 
     planning(status=PlanStatus.DONE, carry=Carry(size=Decimal("-0.0004")))
     assert carried() == Carry(size=Decimal("-0.0004"))
