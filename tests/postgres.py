@@ -130,8 +130,12 @@ def crash(home: Path) -> None:
 
 
 def restart(home: Path) -> None:
-    """Returns once it takes connections."""
-    _running(home).ensure_postgres_running()
+    """Returns once it takes connections; after a crash that may take longer than the package waits for."""
+    for _ in range(10):
+        with suppress(subprocess.SubprocessError):
+            _running(home).ensure_postgres_running()
+            return
+    raise AssertionError("Postgres does not start again")
 
 
 @contextmanager

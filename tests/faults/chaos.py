@@ -30,6 +30,7 @@ RESENT_AFTER_MAX = 15
 """A resend follows its alert by at most so many other alerts, so it may well overtake the answer."""
 KILLED_WHILE_STARTING = 0.3
 DEADLINE_S = 120
+FINISHED_S = 300
 ENVIRONMENT = {"SIGNAL_MAX_AGE": "86400"}
 
 Blow = Callable[[], None]
@@ -73,8 +74,15 @@ class Chaos:
         alerts: int,
         kills: int,
         disasters: Sequence[Disaster] = (),
+        disaster_at: int | None = None,
+        pause_s: float = 0,
+        goes_on: int | None = None,
     ) -> None:
-        """`disasters`: each happens once, somewhere in the midst."""
+        """`disasters`: each happens once, somewhere in the midst, or when `disaster_at` alerts were answered.
+
+        `pause_s`: of each sender between two alerts. `goes_on`: the senders stop when so many alerts were answered
+        after the last blow, however many are left.
+        """
         self._dice = random.Random(seed)
         self._seed = seed
         self._kills_left = kills
@@ -83,6 +91,9 @@ class Chaos:
         self._victim = victim
         self._shots = draw(alerts, self._dice)
         self._posts = _with_resends(self._shots, self._dice)
+        self._disaster_at = disaster_at
+        self._pause_s = pause_s
+        self._goes_on = goes_on
         self._killed = 0
         self._retries = 0
         self._lock = threading.Lock()
@@ -97,6 +108,9 @@ class Chaos:
             self._misbehave()
             with self._senders():
                 self._kill_now_and_then()
+                if self._goes_on is not None:
+                    self._stop_after(self._goes_on)
+            self._shots = [shot for shot in self._shots if shot.number in self._sent]
             stage.until(self._is_ready, DEADLINE_S)
             signals = self._all_finished()
             self._paper.control.clear_faults()  # what is read from here on is the judge's own, and must arrive
@@ -140,6 +154,7 @@ class Chaos:
         while (shot := self._next()) is not None:
             try:
                 self._post(http, shot)
+                time.sleep(self._pause_s)
             except Exception as error:  # a thread's failure is told by the one that waits for it
                 self._failure = error
                 return
@@ -171,7 +186,7 @@ class Chaos:
 
     def _try(self, http: requests.Session, body: bytes) -> dict[str, Any] | None:
         try:
-            answer = http.post(f"{self._victim.web.url}/webhook", data=body, timeout=10)
+            answer = self._victim.post(http, body)
         except requests.RequestException:
             return None
         if answer.status_code >= 500:
@@ -186,12 +201,18 @@ class Chaos:
             self._wait_for(moment)
             blow()
 
+    def _stop_after(self, answered: int) -> None:
+        self._wait_for(self._answered() + answered)
+        with self._lock:
+            self._posts.clear()
+
     def _blows(self) -> Iterator[tuple[int, Blow]]:
         count = len(self._shots)
         for _ in range(self._kills_left):
             yield self._dice.randrange(1, count), self._kill
         for disaster in self._disasters:
-            yield self._dice.randrange(count // 4, 3 * count // 4), functools.partial(self._suffer, disaster)
+            moment = self._disaster_at or self._dice.randrange(count // 4, 3 * count // 4)
+            yield moment, functools.partial(self._suffer, disaster)
 
     def _kill(self) -> None:
         if self._kills_left == 0:
@@ -226,7 +247,7 @@ class Chaos:
         return False
 
     def _all_finished(self) -> list[dict[str, Any]]:
-        until = time.monotonic() + DEADLINE_S
+        until = time.monotonic() + FINISHED_S
         while True:
             signals = self._victim.web.all_signals()
             left = [each for each in signals if each["status"] not in audit.FINISHED]
@@ -281,7 +302,9 @@ def on_many_processes(
 ) -> Chaos:
     """`home`: of the Postgres server, for `disasters`: `crash` and `freeze` befall it."""
     paper = PaperServer(folder)
-    victim = ManyProcesses(folder, paper, ENVIRONMENT, database_url=database_url, home=home)
+    # A database that has just been frozen or started is slow: what it holds up must not be too old to be sent.
+    environment = ENVIRONMENT | {"BYBIT_RECV_WINDOW": "5000"}
+    victim = ManyProcesses(folder, paper, environment, database_url=database_url, home=home)
     befall = {"crash": victim.crash_postgres, "freeze": victim.freeze_postgres}
     drawn = [befall[each] for each in disasters]
     return Chaos(paper, victim, seed=seed, alerts=alerts, kills=kills, disasters=drawn)

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+import requests
+
 from tests import postgres
 from tests.fleet import Fleet
 from tests.paper_server import PaperServer
@@ -39,10 +41,17 @@ class Victim(Protocol):
     def start(self) -> None:
         """Returns once it is ready."""
 
+    def post(self, http: requests.Session, body: bytes) -> requests.Response:
+        """An alert. Raises as requests does."""
+
     def strike(self, dice: random.Random) -> None:
         """kill -9, and a new start that is not waited for."""
 
     def close(self) -> None: ...
+
+
+def post_to(web: RelayProcess, http: requests.Session, body: bytes) -> requests.Response:
+    return http.post(f"{web.url}/webhook", data=body, timeout=10)
 
 
 class OneRelay:
@@ -54,6 +63,9 @@ class OneRelay:
 
     def start(self) -> None:
         self.web.start()
+
+    def post(self, http: requests.Session, body: bytes) -> requests.Response:
+        return post_to(self.web, http, body)
 
     def strike(self, dice: random.Random) -> None:
         self.web.kill()
@@ -94,6 +106,9 @@ class ManyProcesses:
                 for each in (self.web, *self._fleet.workers):
                     if each.process.poll() is not None:
                         each.start(wait=False)
+
+    def post(self, http: requests.Session, body: bytes) -> requests.Response:
+        return post_to(self.web, http, body)
 
     def strike(self, dice: random.Random) -> None:
         with self._lock:
