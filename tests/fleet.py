@@ -18,19 +18,22 @@ from tests.paper_server import PaperServer
 from tests.relay_process import RelayProcess
 
 DEADLINE_S = 40
-_WEB = ("-m", "gunicorn", "-c", "python:relay.web.gunicorn", "--workers", "2", "relay.web:create_app()")
+_WEB = ("-m", "gunicorn", "-c", "python:relay.web.gunicorn", "--workers")
+_APP = "relay.web:create_app()"
 _WORKER = ("-m", "relay", "worker")
 
 
 class Fleet:
-    """One gunicorn with two web processes, and workers that come and go."""
+    """One gunicorn with two web processes, or as many as are wanted, and workers that come and go."""
 
-    def __init__(self, folder: Path, paper: PaperServer, database_url: str, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, paper: PaperServer, database_url: str, environment: Mapping[str, str], *, webs: int = 2
+    ) -> None:
         self.paper = paper
         self._folder = folder
         self._environment = {"DATABASE_URL": database_url, **environment}
         self._database_url = database_url
-        self.web = self._process("web", _WEB)
+        self.web = self._process("web", (*_WEB, str(webs), _APP))
         self.workers: list[RelayProcess] = []
 
     def _process(self, name: str, command: tuple[str, ...]) -> RelayProcess:
@@ -117,9 +120,9 @@ def is_stopped(process: RelayProcess) -> bool:
 
 @contextmanager
 def running_fleet(
-    folder: Path, paper: PaperServer, database_url: str, *, workers: int = 2, **environment: str
+    folder: Path, paper: PaperServer, database_url: str, *, webs: int = 2, workers: int = 2, **environment: str
 ) -> Iterator[Fleet]:
-    fleet = Fleet(folder, paper, database_url, environment)
+    fleet = Fleet(folder, paper, database_url, environment, webs=webs)
     try:
         fleet.start(workers=workers)
         yield fleet

@@ -77,9 +77,15 @@ class PaperServer:
     """One process. `kill` is kill -9; `restart` starts it again on the same port with the same file."""
 
     def __init__(
-        self, folder: Path, *, environment: Mapping[str, str] | None = None, arguments: tuple[str, ...] = ()
+        self,
+        folder: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        arguments: tuple[str, ...] = (),
+        module: str = "relay.paper",
     ) -> None:
         self.folder = folder
+        self._module = module
         self._environment = dict(environment or {})
         self._arguments = arguments
         self._sessions: list[HTTP] = []
@@ -94,7 +100,7 @@ class PaperServer:
             [
                 sys.executable,
                 "-m",
-                "relay.paper",
+                self._module,
                 "--port",
                 str(port),
                 "--state",

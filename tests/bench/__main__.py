@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import latency, pages, rate, reading, soak, storm
+from tests.bench import latency, pages, rate, reading, scale, soak, storm
 from tests.bench.figures import Figure, table
 
 _SECONDS = 30.0
@@ -36,13 +36,22 @@ PARTS: dict[str, Part] = {
     "reading": lambda folder, asked: reading.reading(asked.count * 100),
     "storm": lambda folder, asked: storm.storm(folder, asked.seconds or storm.SECONDS),
     "soak": lambda folder, asked: soak.soak(folder, asked.seconds or soak.SECONDS),
+    "scale": lambda folder, asked: scale.scale(
+        folder, rows=asked.rows, seconds=asked.seconds or _SECONDS, count=asked.count
+    ),
     "history": lambda folder, asked: rate.history(folder, asked.rows, asked.count),
 }
 
 
+_ALONE = ("soak", "scale")
+"""They take as long as all the others."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; none: all of them but soak")
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; none: all of them but soak and scale"
+    )
     parser.add_argument("--count", type=int, default=200, help="how often each thing is measured")
     parser.add_argument(
         "--seconds", type=float, help="how long accepts are pressed (30), storm goes on (20), soak (480)"
@@ -55,7 +64,7 @@ def main() -> None:
     if unknown:
         parser.error(f"there is no part {unknown[0]!r}; there are {', '.join(PARTS)}")
     figures: list[Figure] = []
-    for name in asked.parts or [each for each in PARTS if each != "soak"]:
+    for name in asked.parts or [each for each in PARTS if each not in _ALONE]:
         with tempfile.TemporaryDirectory(prefix=f"bench-{name}-") as folder:
             made = PARTS[name](Path(folder), asked)
         print(table(made), flush=True)

@@ -16,7 +16,7 @@ from tests.bench.rig import SYMBOLS, rig
 from tests.catcher import Catcher
 from tests.relay_process import WEBHOOK_SECRET
 
-_BARE = "bare pybit"
+BARE = "bare pybit"
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "buy": ("0", {"action": "buy", "qty": "0.01"}),
     "close": ("0.01", {"action": "close"}),
@@ -43,33 +43,35 @@ class Sender:
         head = f"POST /webhook HTTP/1.1\r\nHost: bench\r\n{prefer}Content-Length: {len(body)}\r\n\r\n"
         left = time.time_ns()
         self._socket.sendall(head.encode() + body)
-        status = self._answer()
+        status = status_of_answer(self._socket)
         answered = time.time_ns()
         assert status in (200, 202), status
         return left, answered
-
-    def _answer(self) -> int:
-        got = b""
-        while b"\r\n\r\n" not in got:
-            piece = self._socket.recv(65536)
-            assert piece, "the relay hung up"
-            got += piece
-        head, _, rest = got.partition(b"\r\n\r\n")
-        lines = head.decode().lower().split("\r\n")
-        length = next(int(line.split(":")[1]) for line in lines if line.startswith("content-length"))
-        while len(rest) < length:
-            rest += self._socket.recv(65536)
-        return int(lines[0].split()[1])
 
     def close(self) -> None:
         self._socket.close()
 
 
-def _ms(later_ns: int, earlier_ns: int) -> float:
+def status_of_answer(connection: socket.socket) -> int:
+    """Of the next answer, which is read whole: it may come in pieces."""
+    got = b""
+    while b"\r\n\r\n" not in got:
+        piece = connection.recv(65536)
+        assert piece, "the relay hung up"
+        got += piece
+    head, _, rest = got.partition(b"\r\n\r\n")
+    lines = head.decode().lower().split("\r\n")
+    length = next(int(line.split(":")[1]) for line in lines if line.startswith("content-length"))
+    while len(rest) < length:
+        rest += connection.recv(65536)
+    return int(lines[0].split()[1])
+
+
+def ms_between(later_ns: int, earlier_ns: int) -> float:
     return (later_ns - earlier_ns) / 1e6
 
 
-def _bare(session: HTTP) -> int:
+def bare_order(session: HTTP) -> int:
     left = time.time_ns()
     session.place_order(category="linear", symbol="BTCUSDT", side="Buy", orderType="Market", qty="0.001", positionIdx=0)
     return left
@@ -83,15 +85,15 @@ def alone(folder: Path, count: int) -> list[Figure]:
         ours, theirs, acknowledged = [], [], []
         for number in range(count):
             left, answered = sender.send({"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.001", "id": f"a{number}"})
-            ours.append(_ms(made.arrivals(1)[0], left))
-            acknowledged.append(_ms(answered, left))
+            ours.append(ms_between(made.arrivals(1)[0], left))
+            acknowledged.append(ms_between(answered, left))
             time.sleep(0.02)
-            left = _bare(session)
-            theirs.append(_ms(made.arrivals(1)[0], left))
+            left = bare_order(session)
+            theirs.append(ms_between(made.arrivals(1)[0], left))
             time.sleep(0.02)
         sender.close()
     return [
-        figure("lone warm alert → order at the exchange", ours, limit=_BARE, beside=theirs),
+        figure("lone warm alert → order at the exchange", ours, limit=BARE, beside=theirs),
         figure("lone warm alert → answered", acknowledged),
     ]
 
@@ -130,7 +132,7 @@ def back_to_back(folder: Path, count: int) -> list[Figure]:
             sender.send({"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.001", "id": f"b{number}"})[0]
             for number in range(count)
         ]
-        values = [_ms(arrived, sent) for arrived, sent in zip(made.arrivals(count), left, strict=True)]
+        values = [ms_between(arrived, sent) for arrived, sent in zip(made.arrivals(count), left, strict=True)]
         sender.close()
     return [figure(f"{count} back to back on one symbol → order", values)]
 
@@ -162,8 +164,8 @@ def at_once(folder: Path, *, count: int, symbols: int, round_trip_ms: float, lim
     where = f"{count} at once on {symbols} symbols at {round_trip_ms:g} ms"
     where += ", the account's limit on" if limiter else ""
     return [
-        figure(f"{where} → last order", [_ms(arrived[-1], begun)]),
-        figure(f"{where} → answered", [_ms(answered, left) for left, answered in times]),
+        figure(f"{where} → last order", [ms_between(arrived[-1], begun)]),
+        figure(f"{where} → answered", [ms_between(answered, left) for left, answered in times]),
     ]
 
 
@@ -175,8 +177,8 @@ def kinds(folder: Path, *, round_trip_ms: float, count: int) -> list[Figure]:
         session.endpoint = made.url
         sender, bare = Sender(made.relay.port), []
         for _ in range(count):
-            left = _bare(session)
-            bare.append(_ms(made.arrivals(1)[0], left))
+            left = bare_order(session)
+            bare.append(ms_between(made.arrivals(1)[0], left))
         sender.send({"ticker": "BTCUSDT.P", "action": "close", "id": "clean"}, wait_s=10)
         for name, (before, alert) in KINDS.items():
             values, calls = [], []
@@ -190,9 +192,9 @@ def kinds(folder: Path, *, round_trip_ms: float, count: int) -> list[Figure]:
                 left, _ = sender.send({"ticker": "BTCUSDT.P", "id": f"{name}{number}", **alert}, wait_s=10)
                 made_calls = made.paper.control.calls()
                 first = next(i for i, call in enumerate(made_calls) if call["path"] == "/v5/order/create")
-                values.append(_ms(made_calls[first]["at_ns"], left))
+                values.append(ms_between(made_calls[first]["at_ns"], left))
                 calls.append(first)
             note = f"{max(calls)} calls before it"
-            found.append(figure(f"{name} at {round_trip_ms:g} ms → order", values, limit=_BARE, beside=bare, note=note))
+            found.append(figure(f"{name} at {round_trip_ms:g} ms → order", values, limit=BARE, beside=bare, note=note))
         sender.close()
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import socket
 import sqlite3
 import threading
@@ -12,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench.figures import Figure, figure, percentile
-from tests.bench.latency import Sender
+from tests.bench.latency import Sender, status_of_answer
 from tests.bench.rig import Rig, empty_view, rig
 from tests.relay_process import WEBHOOK_SECRET, RelayProcess
 
@@ -26,10 +25,10 @@ def accepts(folder: Path, seconds: float) -> list[Figure]:
     rounds = max(1, int(seconds // 5))
     with rig(folder / "relay") as made, empty_view(folder / "empty") as empty:
         for number in range(rounds):
-            rate, times = _pressure(made.relay.port, seconds / rounds, f"r{number}")
+            rate, times = pressure(made.relay.port, seconds / rounds, f"r{number}")
             rates.append(rate)
             answers += times
-            empty_rates.append(_pressure(empty.port, seconds / rounds, f"e{number}")[0])
+            empty_rates.append(pressure(empty.port, seconds / rounds, f"e{number}")[0])
     note = f"answer p99 {percentile(answers, 0.99):.1f} ms"
     return [figure("durable accepts", rates, limit="empty view", beside=empty_rates, unit="1/s", note=note)]
 
@@ -38,7 +37,7 @@ def accepts_while_away(folder: Path, seconds: float) -> list[Figure]:
     """The same while the exchange is down: what is accepted waits."""
     with rig(folder) as made:
         made.paper.kill()
-        rate, times = _pressure(made.relay.port, seconds, "d")
+        rate, times = pressure(made.relay.port, seconds, "d")
     return [
         figure(
             "durable accepts, exchange down", [rate], unit="1/s", note=f"answer p99 {percentile(times, 0.99):.1f} ms"
@@ -46,7 +45,7 @@ def accepts_while_away(folder: Path, seconds: float) -> list[Figure]:
     ]
 
 
-def _pressure(port: int, seconds: float, mark: str) -> tuple[float, list[float]]:
+def pressure(port: int, seconds: float, mark: str) -> tuple[float, list[float]]:
     """Accepts a second, and each answer's milliseconds."""
     until = time.monotonic() + seconds
     times: list[list[float]] = [[] for _ in range(CONNECTIONS)]
@@ -58,8 +57,8 @@ def _pressure(port: int, seconds: float, mark: str) -> tuple[float, list[float]]
         while time.monotonic() < until:
             begun = time.perf_counter()
             connection.sendall(_request(f"{mark}-{number}-{sent}"))
-            answer = _answer(connection)
-            assert answer[9:12] == b"202", answer
+            status = status_of_answer(connection)
+            assert status == 202, status
             times[number].append((time.perf_counter() - begun) * 1000)
             sent += 1
         connection.close()
@@ -72,18 +71,6 @@ def _pressure(port: int, seconds: float, mark: str) -> tuple[float, list[float]]
         thread.join()
     every = [each for mine in times for each in mine]
     return len(every) / (time.monotonic() - begun), every
-
-
-def _answer(connection: socket.socket) -> bytes:
-    """Whole, though head and body may come apart."""
-    got = connection.recv(4096)
-    while b"\r\n\r\n" not in got:
-        got += connection.recv(4096)
-    head, _, body = got.partition(b"\r\n\r\n")
-    length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])  # type: ignore[index]
-    while len(body) < length:
-        body += connection.recv(4096)
-    return got
 
 
 def _request(identity: str) -> bytes:

@@ -24,6 +24,18 @@ SYMBOLS = tuple(f"BENCH{number:02d}USDT" for number in range(50))
 _WARM_UP = 20
 
 
+def arrivals(paper: PaperServer, count: int, relay: RelayProcess, deadline_s: float = 60) -> list[int]:
+    """When the orders arrived, nanoseconds, once there are so many; and forgets them."""
+    until = time.monotonic() + deadline_s
+    while True:
+        found = [call["at_ns"] for call in paper.control.calls(CREATE)]
+        if len(found) >= count:
+            paper.control.clear_calls()
+            return sorted(found)
+        assert time.monotonic() < until, f"{len(found)} of {count} orders have arrived: {relay.tail()}"
+        time.sleep(0.005)
+
+
 class Rig:
     """One exchange, one relay. Arrival times are the exchange's, on this machine's one clock."""
 
@@ -57,15 +69,7 @@ class Rig:
         self.paper.control.clear_calls()
 
     def arrivals(self, count: int, deadline_s: float = 60) -> list[int]:
-        """When the orders arrived, nanoseconds, once there are so many; and forgets them."""
-        until = time.monotonic() + deadline_s
-        while True:
-            found = [call["at_ns"] for call in self.paper.control.calls(CREATE)]
-            if len(found) >= count:
-                self.paper.control.clear_calls()
-                return sorted(found)
-            assert time.monotonic() < until, f"{len(found)} of {count} orders have arrived: {self.relay.tail()}"
-            time.sleep(0.005)
+        return arrivals(self.paper, count, self.relay, deadline_s)
 
     def close(self) -> None:
         self.relay.kill()

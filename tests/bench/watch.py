@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,6 +85,41 @@ def watching(pid: int, every_s: float) -> Iterator[Watch]:
     finally:
         over.set()
         thread.join()
+
+
+class CpuMeter:
+    """How long processes, and those that they have started, have kept a core busy."""
+
+    def __init__(self, roots: Mapping[str, Sequence[int]]) -> None:
+        """`roots`: of each part, the processes whose descendants belong to it, too."""
+        self._roots = roots
+        self._before = self._now()
+
+    def spent_ms(self) -> dict[str, float]:
+        """Of each part, since the beginning."""
+        now = self._now()
+        return {
+            part: sum(spent - self._before[part].get(pid, 0) for pid, spent in of_part.items())
+            for part, of_part in now.items()
+        }
+
+    def _now(self) -> dict[str, dict[int, float]]:
+        parents, spent = {}, {}
+        for each in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it may end in the meantime
+                stat = (each / "stat").read_text().rpartition(")")[2].split()
+                parents[int(each.name)] = int(stat[1])
+                spent[int(each.name)] = (int(stat[11]) + int(stat[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+        return {
+            part: {pid: spent[pid] for pid in spent if _descends(pid, roots, parents)}
+            for part, roots in self._roots.items()
+        }
+
+
+def _descends(pid: int, roots: Sequence[int], parents: Mapping[int, int]) -> bool:
+    while pid not in roots and pid in parents:
+        pid = parents[pid]
+    return pid in roots
 
 
 def slope(pairs: Sequence[tuple[float, float]]) -> float:
