@@ -113,7 +113,7 @@ def unheard(folder: Path, count: int) -> list[Figure]:
                 for made, sender, found in senders:
                     alert = {"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.001", "id": f"u{number}"}
                     left, _ = sender.send(alert)
-                    found.append(ms(made.arrivals(1)[0], left))
+                    found.append(ms_between(made.arrivals(1)[0], left))
                     time.sleep(0.02)
             for _, sender, _ in senders:
                 sender.close()
