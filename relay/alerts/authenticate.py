@@ -157,7 +157,12 @@ def _may_hold(text: str, secrets: tuple[str, ...]) -> bool:
     if "\\" in text or "%" in text or "+" in text or not text.isascii():
         return True
     lowered = text.lower()
-    return any(form.lower() in lowered for form in _forms(secrets))
+    return any(form in lowered for form in _lowered_forms(secrets))
+
+
+@lru_cache(maxsize=64)
+def _lowered_forms(secrets: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(form.lower() for form in _forms(secrets))
 
 
 def _forms(secrets: tuple[str, ...]) -> list[str]:
