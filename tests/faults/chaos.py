@@ -142,6 +142,9 @@ class Chaos:
             thread.start()
         try:
             yield
+        except BaseException:
+            self._posts.clear()
+            raise
         finally:
             for thread in threads:
                 thread.join(DEADLINE_S)
