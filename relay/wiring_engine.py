@@ -65,6 +65,9 @@ class Execution(Protocol):
     def wake(self, lane: Lane) -> None:
         """The lane's next step is due, if it waits in this process."""
 
+    def forget(self) -> None:
+        """What processes that are no more have left behind. Raises JournalUnavailable."""
+
     def close(self, timeout_s: float) -> bool: ...
 
 
@@ -93,6 +96,9 @@ class Embedded:
 
     def wake(self, lane: Lane) -> None:
         self._lanes.wake(lane)
+
+    def forget(self) -> None:
+        """There is nothing: the lanes are in memory."""
 
     def close(self, timeout_s: float) -> bool:
         return self._lanes.close(timeout_s)
@@ -130,6 +136,9 @@ class Elsewhere:
     def wake(self, lane: Lane) -> None:
         """None waits here."""
 
+    def forget(self) -> None:
+        """The first of the workers does."""
+
     def close(self, timeout_s: float) -> bool:
         return True
 
@@ -142,12 +151,13 @@ class Shared:
     def __init__(self, *, journal: Journal, items: Items, accounts: tuple[str, ...], url: str) -> None:
         # Imported here: the embedded engine needs neither psycopg nor procrastinate.
         from relay.engine.postgres import PostgresEngine
+        from relay.engine.postgres_jobs import prune
 
         owner = f"{socket.gethostname()[:40]} {os.getpid()} {uuid.uuid4().hex[:8]}"
-        keeper = Leases(journal.store, owner)
+        self._store, self._prune, self._keeper = journal.store, prune, Leases(journal.store, owner)
         waiting = WaitingLanes(journal.store, owner)
         source = QueueSource(journal=journal, waiting=waiting, items=items, accounts=accounts)
-        self._engine = PostgresEngine(url, source, keeper)
+        self._engine = PostgresEngine(url, source, self._keeper)
         self._has_begun = False
         self.feeder = QueueRunner(self._engine)
 
@@ -173,6 +183,10 @@ class Shared:
 
     def wake(self, lane: Lane) -> None:
         self._engine.wake(lane)
+
+    def forget(self) -> None:
+        self._keeper.forget_dead_workers()
+        self._store.submit(self._prune)
 
     def close(self, timeout_s: float) -> bool:
         return self._engine.close(timeout_s)
@@ -230,6 +244,7 @@ def chores_of(engine: Execution, heartbeats: Heartbeats, retention: Retention) -
         nonlocal due_at
         if engine.is_first and time.monotonic() >= due_at:
             due_at = time.monotonic() + FORGET_S
+            engine.forget()
             if forgotten := retention.prune(to_ms(utc_now())):
                 log.info("%d old signals forgotten", forgotten)
 

@@ -6,7 +6,20 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Text, bindparam, cast, delete, func, select, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Text,
+    any_,
+    bindparam,
+    cast,
+    delete,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from relay.fence import Lease, LeaseLost
@@ -32,6 +45,17 @@ _TAKE = (
     )
     .returning(leases.c.epoch)
 )
+_RENEW = (
+    update(leases)
+    .where(
+        leases.c.name == any_(bindparam("of_names", type_=ARRAY(Text))),
+        leases.c.owner == bindparam("of_owner"),
+        leases.c.until > 0,
+    )
+    .values(until=_until)
+    .returning(leases.c.name, leases.c.epoch)
+)
+"""By their names: a process has owned many lanes that it is done with."""
 _IS_CURRENT = (
     select(leases.c.epoch)
     .where(_this & (leases.c.epoch == bindparam("of_epoch")))
@@ -78,9 +102,10 @@ class Leases:
     def renew(self, held: Mapping[str, Lease]) -> None:
         """All of this process at once. One that another has taken meanwhile is lost."""
         deadline = time.monotonic() + LEASE_S
-        ours = (leases.c.owner == self.owner) & (leases.c.until > 0)
-        renewing = update(leases).where(ours).values(until=_until).returning(leases.c.name, leases.c.epoch)
-        rows = self._store.submit(lambda connection: connection.execute(renewing).all(), deadline_s=_RENEW_DEADLINE_S)
+        which = {"of_names": list(held), "of_owner": self.owner}
+        rows = self._store.submit(
+            lambda connection: connection.execute(_RENEW, which).all(), deadline_s=_RENEW_DEADLINE_S
+        )
         known = {row.name: row.epoch for row in rows}
         for name, lease in held.items():
             if known.get(name) == lease.epoch:
