@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from decimal import Decimal
@@ -88,7 +88,7 @@ class _Untold:
     def __init__(self, why: str) -> None:
         self._why = why
 
-    def ordered(self) -> frozenset[tuple[Category, str]]:
+    def ordered(self, among: Iterable[tuple[Category, str]]) -> frozenset[tuple[Category, str]]:
         raise JournalUnavailable(self._why)
 
     def believed(self) -> dict[tuple[Category, str], Decimal]:

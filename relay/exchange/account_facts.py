@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol, TypeAlias, TypeVar
@@ -92,8 +93,8 @@ class Facts:
 class Ownership(Protocol):
     """What the relay itself has ordered. Raises JournalUnavailable where that cannot be read."""
 
-    def ordered(self) -> frozenset[tuple[Category, str]]:
-        """The instruments that the relay has ever sent an order for."""
+    def ordered(self, among: Iterable[tuple[Category, str]]) -> frozenset[tuple[Category, str]]:
+        """Those of the instruments that the relay has ever sent an order for."""
 
     def believed(self) -> dict[tuple[Category, str], Decimal]:
         """What the relay believes each position to be, signed."""

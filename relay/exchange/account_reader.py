@@ -98,11 +98,12 @@ def _listed(exchange: Exchange, subject: Subject) -> Listed:
 
 
 def _foreign(exchange: Exchange, ownership: Ownership | None) -> Foreign:
-    ordered = ownership.ordered() if ownership else frozenset()
+    held = exchange.positions()
+    ordered = ownership.ordered((each.category, each.symbol) for each in held) if ownership else frozenset()
     believed = ownership.believed() if ownership else {}
     moving = ownership.moving() if ownership else frozenset()
     positions = []
-    for each in exchange.positions():
+    for each in held:
         where = (each.category, each.symbol)
         if where not in ordered or (where not in moving and believed.get(where, each.size) != each.size):
             positions.append(each.symbol)
@@ -123,7 +124,7 @@ def _symbols(subject: Subject, ownership: Ownership | None, foreign: Told[Foreig
     if not isinstance(foreign, Untold):
         used |= {*foreign.positions, *foreign.orders}
     with contextlib.suppress(JournalUnavailable):  # told by the point that needs it
-        used |= {symbol for _, symbol in ownership.ordered()} if ownership else set()
+        used |= {symbol for _, symbol in ownership.believed()} if ownership else set()
     return sorted({*sorted(used)[:SYMBOLS_MAX], *also})
 
 

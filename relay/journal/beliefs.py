@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, select, true, tuple_, update
 
 from relay.domain.instrument import Category
 from relay.domain.order import Side
 from relay.domain.position import Fill
 from relay.journal.tables import beliefs
+
+Lane = tuple[Category, str]
+"""Of one account."""
 
 
 def add_fills(
@@ -39,6 +42,26 @@ def observe(
         return None
     connection.execute(update(beliefs).where(which).values(size=size, at=at_ms))
     return None if known.size == size else known.size
+
+
+def observe_all(
+    connection: Connection, account: str, held: Mapping[Lane, Decimal], *, busy: Collection[Lane], at_ms: int
+) -> dict[Lane, Decimal]:
+    """The exchange's word on all of the account's positions at once, but for those of `busy`; what is not held is flat.
+
+    What was believed of each that is something else. In a few statements, however many instruments there are.
+    """
+    rows = connection.execute(select(beliefs).where(beliefs.c.account == account).with_for_update()).all()
+    known = {(row.category, row.symbol): row.size for row in rows}
+    seen = {lane: held.get(lane, Decimal(0)) for lane in held.keys() | known.keys() if lane not in busy}
+    differing = {lane: size for lane, size in seen.items() if known.get(lane) != size}
+    others = [*differing, *busy]
+    lane_of = tuple_(beliefs.c.category, beliefs.c.symbol)
+    same = and_(beliefs.c.account == account, lane_of.not_in(others) if others else true())
+    connection.execute(update(beliefs).where(same).values(at=at_ms))
+    for (category, symbol), size in differing.items():
+        observe(connection, account, category, symbol, size, at_ms=at_ms)
+    return {lane: known[lane] for lane in differing if lane in known}
 
 
 def believed(connection: Connection, account: str) -> dict[tuple[Category, str], Decimal]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -151,6 +151,17 @@ class Batch(ReportWrites):
     def observe(self, account: str, category: Category, symbol: str, size: Decimal, *, at_ms: int) -> Decimal | None:
         """The exchange's word on a position, asked for at `at_ms` of its clock: what was believed, if it differs."""
         return beliefs.observe(self.connection, account, category, symbol, size, at_ms=at_ms)
+
+    def observe_all(
+        self,
+        account: str,
+        held: Mapping[beliefs.Lane, Decimal],
+        *,
+        busy: Collection[beliefs.Lane],
+        at_ms: int,
+    ) -> dict[beliefs.Lane, Decimal]:
+        """The same of all positions of the account, as they are `held`, but for those of `busy` instruments."""
+        return beliefs.observe_all(self.connection, account, held, busy=busy, at_ms=at_ms)
 
     def set_switch(self, account: str, name: str, value: str, *, by: str, now_ms: int) -> None:
         """A setting that survives restarts, such as `halt`. `account` empty: of every account."""

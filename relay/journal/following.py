@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Row, Select, and_, bindparam, func, literal, select
@@ -186,8 +186,28 @@ def all_switches(connection: Connection) -> tuple[Switch, ...]:
     )
 
 
-def ordered_symbols(connection: Connection, account: str) -> tuple[tuple[Category, str], ...]:
-    """Where something of the relay's may be open, so far as the relay is its author."""
-    sent = orders.c.status.not_in((OrderStatus.PLANNED, OrderStatus.DENIED))
-    which = select(orders.c.category, orders.c.symbol).where(orders.c.account == account, sent).distinct()
-    return tuple((row.category, row.symbol) for row in connection.execute(which))
+_ORDERED = (
+    select(orders.c.client_order_id)
+    .join(signals, signals.c.id == orders.c.signal_id)
+    .where(
+        signals.c.symbol == bindparam("of_symbol"),
+        orders.c.account == bindparam("of_account"),
+        orders.c.category == bindparam("of_category"),
+        orders.c.symbol == bindparam("of_symbol"),
+        orders.c.status.not_in((OrderStatus.PLANNED, OrderStatus.DENIED)),
+    )
+    .limit(1)
+)
+"""By way of the signals, which are found by their symbol: a long journal need not be read through."""
+
+
+def ordered_among(
+    connection: Connection, account: str, lanes: Iterable[tuple[Category, str]]
+) -> frozenset[tuple[Category, str]]:
+    """Those of the instruments where something of the relay's may be open, so far as the relay is its author."""
+    of = {"of_account": account}
+    return frozenset(
+        lane
+        for lane in lanes
+        if connection.execute(_ORDERED, of | {"of_category": lane[0], "of_symbol": lane[1]}).first() is not None
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -194,10 +194,10 @@ class Journal(GuardReads):
         """Name the instrument of a signal that was accepted before the instruments were loaded."""
         self.write(lambda batch: batch.resolve(signal_id, category, symbol))
 
-    def ordered_symbols(self, account: str) -> tuple[tuple[Category, str], ...]:
-        """The instruments that the relay has ever sent an order for."""
+    def ordered_among(self, account: str, lanes: Iterable[tuple[Category, str]]) -> frozenset[tuple[Category, str]]:
+        """Those of the instruments that the relay has ever sent an order for."""
         with self.store.read() as connection:
-            return following.ordered_symbols(connection, account)
+            return following.ordered_among(connection, account, lanes)
 
     def believed(self, account: str) -> dict[tuple[Category, str], Decimal]:
         """What the relay believes each position to be, signed, from the last look and its own fills since."""

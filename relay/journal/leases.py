@@ -32,17 +32,21 @@ _TAKE = (
     )
     .returning(leases.c.epoch)
 )
+_RENEW = (
+    update(leases)
+    .where(
+        leases.c.name == any_(bindparam("of_names", type_=ARRAY(Text))),
+        leases.c.owner == bindparam("of_owner"),
+        leases.c.until > 0,
+    )
+    .values(until=_until)
+    .returning(leases.c.name, leases.c.epoch)
+)
+"""By their names: a process has owned many lanes that it is done with."""
 _IS_CURRENT = (
     select(leases.c.epoch)
     .where(_this & (leases.c.epoch == bindparam("of_epoch")))
     .with_for_update(read=True, key_share=True)
-)
-_RENEW = (
-    update(leases)
-    .where(leases.c.owner == bindparam("of_owner"), leases.c.until > 0)
-    .where(leases.c.name == any_(bindparam("of_names", type_=ARRAY(Text))))
-    .values(until=_until)
-    .returning(leases.c.name, leases.c.epoch)
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, select
+from sqlalchemy import Connection, Row, delete, select, tuple_
 
 from relay.journal.store import Store
 from relay.journal.tables import IS_OPEN, assignments, attempts, beliefs, events, fills, orders, plans, signals
@@ -30,18 +30,21 @@ class Retention:
         """How many signals were forgotten. Raises JournalUnavailable."""
         forgotten = 0
         for _ in range(_BATCHES):
-            rows = self._old(now_ms - self._keep_ms)
-            if not rows:
+            rows, before_ms = self._next(), now_ms - self._keep_ms
+            if not rows or rows[0].received_at >= before_ms:
                 self._after = 0
                 break
             self._after = rows[-1].seq
-            forgotten += self._store.submit(partial(_forget, ids=[row.id for row in rows]), deadline_s=10)
+            old = [row.id for row in rows if row.finished_at is not None and row.finished_at < before_ms]
+            if old:
+                forgotten += self._store.submit(partial(_forget, ids=old), deadline_s=10)
         return forgotten
 
-    def _old(self, before_ms: int) -> Sequence[Row[Any, Any]]:
-        old = (signals.c.seq > self._after) & (signals.c.finished_at < before_ms)
+    def _next(self) -> Sequence[Row[Any, Any, Any, Any]]:
+        """Whatever comes next, so that what is not old yet ends the search and is not read through each time."""
+        columns = signals.c.seq, signals.c.id, signals.c.received_at, signals.c.finished_at
         with self._store.read() as connection:
-            asked = select(signals.c.seq, signals.c.id).where(old).order_by(signals.c.seq).limit(_BATCH)
+            asked = select(*columns).where(signals.c.seq > self._after).order_by(signals.c.seq).limit(_BATCH)
             return connection.execute(asked).all()
 
 
@@ -63,7 +66,9 @@ def _forget(connection: Connection, ids: Sequence[str]) -> int:
 
 def _still_of_use(connection: Connection, ids: Sequence[str]) -> set[str]:
     """An order of theirs is open; or a position where they ordered, which only they say is the relay's."""
-    held = {(row.account, row.category, row.symbol) for row in connection.execute(select(beliefs)) if row.size}
+    lanes = select(orders.c.account, orders.c.category, orders.c.symbol).where(orders.c.signal_id.in_(ids))
+    known = select(beliefs).where(tuple_(beliefs.c.account, beliefs.c.category, beliefs.c.symbol).in_(lanes))
+    held = {(row.account, row.category, row.symbol) for row in connection.execute(known) if row.size}
     asked = select(
         orders.c.signal_id, orders.c.account, orders.c.category, orders.c.symbol, IS_OPEN.label("is_open")
     ).where(orders.c.signal_id.in_(ids))

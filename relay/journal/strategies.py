@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from typing import Final
+
+from sqlalchemy import func, select
 
 from relay.domain.signal import Action
 from relay.journal import chains
 from relay.journal.chains import ChainRecord
 from relay.journal.store import Store
 from relay.journal.tables import signals
+
+_LOOKED_BACK: Final = 10_000
 
 
 class StrategyReads:
@@ -28,10 +32,14 @@ class StrategyReads:
             return chains.is_overtaken(connection, signal_id)
 
     def last_alerts(self, strategy: str) -> tuple[int | None, int | None]:
-        """When the last alert came, rejected ones included, and the last heartbeat: Unix milliseconds, None: never."""
+        """When the last alert came, rejected ones included, and the last heartbeat: Unix milliseconds.
+
+        None: never, or not among the newest signals, for a long journal is not read through.
+        """
         newest = select(signals.c.received_at).where(signals.c.strategy == strategy).order_by(signals.c.seq.desc())
         with self._store.read() as connection:
             alert_ms: int | None = connection.execute(newest.limit(1)).scalar()
-            beats = newest.where(signals.c.action == Action.HEARTBEAT).limit(1)
+            latest = select(func.max(signals.c.seq)).scalar_subquery()
+            beats = newest.where(signals.c.action == Action.HEARTBEAT, signals.c.seq > latest - _LOOKED_BACK).limit(1)
             beat_ms: int | None = connection.execute(beats).scalar()
         return alert_ms, beat_ms

@@ -31,12 +31,5 @@ def compare_positions(account: Account, journal: Journal) -> dict[tuple[Category
         for each in journal.open_orders()
         if each.account == account.name
     }
-    told = {}
-    for category, symbol in sorted(held.keys() | journal.believed(account.name).keys()):
-        now = held.get((category, symbol), Decimal(0))
-        if (category, symbol) in busy:
-            continue
-        before = journal.observe(account.name, category, symbol, now, at_ms=at_ms)
-        if before is not None:
-            told[category, symbol] = changed_outside(before, now)
-    return told
+    before = journal.write(lambda batch: batch.observe_all(account.name, held, busy=busy, at_ms=at_ms))
+    return {lane: changed_outside(before[lane], held.get(lane, Decimal(0))) for lane in sorted(before)}

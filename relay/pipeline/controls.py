@@ -80,11 +80,11 @@ class Controls:
         """Where there is or may soon be a position or a resting order of the relay, and for `everything` of anybody."""
         # Read first: an entry that was planned before the halt has to be in here or in what is read below.
         unfinished = self._in_flight(account.name)
-        own = set(self._journal.ordered_symbols(account.name))
         open_orders = [each.state.planned for each in self._journal.open_orders() if each.account == account.name]
         resting = {(each.category, each.symbol) for each in open_orders}
         held = {(each.category, each.symbol) for each in account.exchange.positions()}
-        return sorted((held if everything else held & own) | resting | unfinished)
+        own = held if everything else self._journal.ordered_among(account.name, held)
+        return sorted(own | resting | unfinished)
 
     def _in_flight(self, account: str) -> set[tuple[Category, str]]:
         """Of signals that may still order: the close waits behind them in their lane.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from relay.domain.instrument import Category
@@ -15,8 +16,8 @@ class JournalOwnership:
         self._journal = journal
         self._account = account
 
-    def ordered(self) -> frozenset[tuple[Category, str]]:
-        return frozenset(self._journal.ordered_symbols(self._account))
+    def ordered(self, among: Iterable[tuple[Category, str]]) -> frozenset[tuple[Category, str]]:
+        return self._journal.ordered_among(self._account, among)
 
     def believed(self) -> dict[tuple[Category, str], Decimal]:
         return self._journal.believed(self._account)

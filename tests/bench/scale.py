@@ -33,6 +33,7 @@ _BURST_SYMBOLS = 32
 _POSTERS = 16
 _PRESS_S = 2.0
 _DRAIN_S = 8.0
+_ENVIRONMENT = {"BYBIT_RECV_WINDOW": "5000"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,10 @@ def backlog(folder: Path, server: Server) -> list[Figure]:
         url = server.migrated()
         journals.leave_waiting(url, lanes, each)
         here = folder / f"backlog-{lanes}"
-        with exchange(here, lanes) as paper, running_fleet(here, paper, url, webs=1, workers=2) as fleet:
+        with (
+            exchange(here, lanes) as paper,
+            running_fleet(here, paper, url, webs=1, workers=2, **_ENVIRONMENT) as fleet,
+        ):
             found[f"{lanes:,} lanes with work"] = [_rate(paper, fleet)]
     return _beside_first(found, f"orders, {max(LANES):,} waiting, 2 workers", "1/s")
 
@@ -203,7 +207,7 @@ def place(folder: Path, url: str, *, webs: int, workers: int) -> Iterator[Place]
     """Ready and warm."""
     with (
         exchange(folder, max(_BURST_SYMBOLS, 100)) as paper,
-        running_fleet(folder, paper, url, webs=webs, workers=workers, BYBIT_RECV_WINDOW="5000") as fleet,
+        running_fleet(folder, paper, url, webs=webs, workers=workers, **_ENVIRONMENT) as fleet,
     ):
         names = (f"{folder.name} {number}" for number in itertools.count())
         made = Place(fleet, paper, Sender(fleet.web.port), names)

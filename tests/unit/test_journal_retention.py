@@ -72,7 +72,9 @@ def test_a_signal_whose_order_still_rests_is_kept(journal: Journal) -> None:
 def test_where_a_position_is_open_the_signals_that_say_whose_it_is_are_kept(journal: Journal) -> None:
     finished(journal)
     assert Retention(journal.store, keep_days=1).prune(LATER_MS) == 0
-    assert journal.ordered_symbols("main") == ((Category.LINEAR, "BTCUSDT"),)
+    lanes = [(Category.LINEAR, "BTCUSDT"), (Category.LINEAR, "ETHUSDT"), (Category.INVERSE, "BTCUSDT")]
+    assert journal.ordered_among("main", lanes) == {lanes[0]}
+    assert journal.ordered_among("other", lanes) == frozenset()
     flat(journal)
     assert Retention(journal.store, keep_days=1).prune(LATER_MS) == 1
 

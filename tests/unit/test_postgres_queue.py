@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from relay.domain.instrument import Category
 from relay.domain.status import SignalStatus
+from relay.engine.postgres_jobs import prune
 from relay.engine.postgres_queue import PostgresQueue
 from relay.fence import LeaseLost
 from relay.journal import Duplicate, Journal, open_journal
@@ -145,3 +146,25 @@ def test_a_lease_is_one_processs_until_it_ends_and_each_holder_has_a_later_epoch
     Leases(journal.store, "this process").release_all()
     taken = other.take(LANE.name)
     assert taken is not None and taken.epoch == again.epoch + 1
+
+
+def test_what_dead_workers_have_left_behind_is_forgotten_and_what_counts_is_not(
+    journal: Journal, postgres_url: str
+) -> None:
+    accepted(journal)
+    keeper = Leases(journal.store, "this process")
+    keeper.register()
+    keeper.take(LANE.name)
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute(
+            "INSERT INTO leases VALUES (%s, 'gone', 1, 5), ('main/linear/OLD', 'gone', 1, 5)", ["worker gone"]
+        )
+        connection.execute(
+            "INSERT INTO procrastinate_jobs (task_name, status, queue_name) VALUES ('t', 'doing', 'lanes')"
+        )
+    keeper.forget_dead_workers()
+    journal.store.submit(prune)
+    with psycopg.connect(postgres_url) as connection:
+        names = {name for (name,) in connection.execute("SELECT name FROM leases")}
+    assert names == {"worker this process", LANE.name, "main/linear/OLD"}
+    assert [lane for lane, _ in jobs(postgres_url)] == [LANE.name]
