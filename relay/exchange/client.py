@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from relay import fence
 from relay.domain.instrument import Category, Instrument
 from relay.domain.order import PlannedOrder
 from relay.domain.outcome import Accepted, NotSent, Outcome, Stamp, Unknown
@@ -92,8 +93,8 @@ class Exchange:
         return f"Exchange({self._session.endpoint})"
 
     def stamp(self) -> Stamp:
-        """What the next request is to be signed with: taken, and written down, before it is sent."""
-        return Stamp(timestamp_ms=self._clock.now_ms(), recv_window_ms=self._recv_window_ms)
+        """What the next request is to be signed with: taken, and written down, before it is sent. Raises LeaseLost."""
+        return Stamp(timestamp_ms=self._clock.now_ms(), recv_window_ms=fence.within_ms(self._recv_window_ms))
 
     def now_ms(self) -> int:
         """The exchange's clock, Unix milliseconds."""
