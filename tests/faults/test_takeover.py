@@ -51,6 +51,7 @@ def buy(fleet: Fleet, key: str) -> str:
     return str(answer.json()["signal_id"])
 
 
+@pytest.mark.timeout(1200)
 def test_a_killed_workers_lane_is_another_ones_within_five_seconds(
     fleet: Fleet, capsys: pytest.CaptureFixture[str]
 ) -> None:
