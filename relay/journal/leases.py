@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Text, any_, bindparam, cast, delete, func, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Text,
+    any_,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from relay.fence import Lease, LeaseLost
@@ -125,9 +138,13 @@ class Leases:
         self._store.submit(lambda connection: connection.execute(delete(leases).where(dead)))
 
 
-def remaining_ms(connection: Connection, names: Iterable[str]) -> dict[str, int]:
-    """For how long each of these is still held; those that nobody holds are not in it."""
-    asked = select(leases.c.name, leases.c.until - _now_ms).where(
-        leases.c.name.in_(list(names)), leases.c.until > _now_ms
-    )
-    return {name: int(left) for name, left in connection.execute(asked)}
+def is_held(name: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether somebody has the lease of this name."""
+    return exists().where(leases.c.name == name, leases.c.until > _now_ms)
+
+
+def next_end_ms(connection: Connection) -> int | None:
+    """In how many milliseconds the next lease ends, unless it is renewed. None: nobody has any."""
+    ends = select(func.min(leases.c.until) - _now_ms).where(leases.c.until > _now_ms)
+    left: int | None = connection.execute(ends).scalar()
+    return None if left is None else max(0, left)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ARRAY, Connection, Text, any_, bindparam, cast, func, select
 
 from relay.domain.instrument import Category
 from relay.fence import Lease
@@ -84,19 +84,23 @@ class WaitingLanes:
             return following.nameless(connection, account)
 
     def unattended(self, accounts: Collection[str]) -> tuple[list[LaneKey], int | None]:
-        """Lanes with work and nobody at it; and the milliseconds until the next lease of one with work ends."""
-        ticker = signals.c.ticker
-        asked = (
-            select(assignments.c.account, assignments.c.category, assignments.c.symbol, ticker)
-            .join(signals, signals.c.id == assignments.c.signal_id)
-            .where(IS_UNFINISHED, assignments.c.account.in_(list(accounts)))
-            .order_by(assignments.c.seq)
-        )
+        """Lanes with work and nobody at it, not all at once; and the milliseconds until the next lease ends."""
         with self._store.read() as connection:
-            found = {
-                LaneKey(account=row.account, category=row.category, symbol=row.symbol or row.ticker or ""): None
-                for row in connection.execute(asked)
-            }
-            held = leases.remaining_ms(connection, [each.name for each in found]) if found else {}
-        free = [each for each in found if each.name not in held]
-        return free[:_AT_ONCE_MAX], min(held.values()) if held else None
+            rows = connection.execute(_UNATTENDED, {"of_accounts": list(accounts)}).all()
+            ends_in_ms = leases.next_end_ms(connection)
+        return [LaneKey(account=each.account, category=each.category, symbol=each.symbol) for each in rows], ends_in_ms
+
+
+_symbol = func.coalesce(assignments.c.symbol, signals.c.ticker, "")
+_name = assignments.c.account + "/" + func.coalesce(cast(assignments.c.category, Text), "?") + "/" + _symbol
+"""See `lane_name`."""
+_UNATTENDED = (
+    select(assignments.c.account, assignments.c.category, _symbol.label("symbol"))
+    .join(signals, signals.c.id == assignments.c.signal_id)
+    .where(IS_UNFINISHED, assignments.c.account == any_(bindparam("of_accounts", type_=ARRAY(Text))))
+    .where(~leases.is_held(_name))
+    .group_by(assignments.c.account, assignments.c.category, _symbol)
+    .order_by(func.min(assignments.c.seq))
+    .limit(_AT_ONCE_MAX)
+)
+"""All of it in the database, for thousands of lanes may be waiting."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,20 +34,21 @@ def postmaster(server: postgres.Server) -> int:
 
 def fill(url: str, rows: int, lanes: int) -> None:
     """So many finished signals, each with all that belongs to it, over so many lanes, which nobody works in now."""
-    _write(url, _FINISHED, rows, lanes)
+    _write(url, _FINISHED, rows, lanes, ("default",))
 
 
-def leave_waiting(url: str, lanes: int, each: int) -> None:
-    """So many accepted buys in each lane, oldest first, with a job for each lane: as if no worker had been there."""
-    _write(url, _WAITING, lanes * each, lanes)
+def leave_waiting(url: str, rows: int, symbols: int, accounts: Sequence[str]) -> None:
+    """So many accepted buys, over so many instruments of each account, with a job for each lane: as if no worker had
+    been there."""
+    _write(url, _WAITING, rows, symbols, accounts)
 
 
-def _write(url: str, statements: tuple[str, ...], rows: int, lanes: int) -> None:
+def _write(url: str, statements: tuple[str, ...], rows: int, symbols: int, accounts: Sequence[str]) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         # What one row says of another is true, and need not be looked up a million times.
         connection.execute("SET session_replication_role = replica")
         connection.execute("SET synchronous_commit = off")
-        connection.execute(_OF, {"rows": rows, "lanes": lanes})
+        connection.execute(_OF, {"rows": rows, "symbols": symbols, "accounts": list(accounts)})
         for statement in statements:
             connection.execute(statement.encode())
     with psycopg.connect(url, autocommit=True) as connection:
@@ -57,10 +58,12 @@ def _write(url: str, statements: tuple[str, ...], rows: int, lanes: int) -> None
 
 _OF = """
     CREATE TEMPORARY TABLE wanted AS
-    SELECT n, '00' || lpad(n::text, 24, '0') AS id, symbol, at, '{"ticker":"' || symbol ||
+    SELECT n, '00' || lpad(n::text, 24, '0') AS id, account, symbol, at, '{"ticker":"' || symbol ||
         '.P","action":"buy","qty":"0.01","id":"' || n || '"}' AS alert
     FROM generate_series(1, %(rows)s) AS n,
-        LATERAL (SELECT 'L' || n %% %(lanes)s || 'USDT' AS symbol,
+        LATERAL (SELECT cardinality(%(accounts)s::text[]) AS accounts) AS many,
+        LATERAL (SELECT (%(accounts)s::text[])[1 + n %% accounts] AS account,
+            'L' || (n / accounts) %% %(symbols)s || 'USDT' AS symbol,
             (extract(epoch FROM now()) * 1000)::bigint - 1000::bigint * (%(rows)s - n) AS at) AS each
 """
 _FINISHED = (
@@ -71,24 +74,24 @@ _FINISHED = (
     """INSERT INTO identities (strategy, kind, key, signal_id, digest, first_at)
         SELECT 'default', 'id', 'filled ' || n, id, md5(id) || md5(id), at FROM wanted""",
     """INSERT INTO assignments (signal_id, account, seq, category, symbol, generation, status, opened_at)
-        SELECT id, 'default', n, 'linear', symbol, 0, 'done', at FROM wanted""",
+        SELECT id, account, n, 'linear', symbol, 0, 'done', at FROM wanted""",
     """INSERT INTO plans (signal_id, account, generation, inputs, orders, notes, at)
-        SELECT id, 'default', 0, '{"qty_step":"0.001","tick_size":"0.1","qty":"0.01"}', '[]', '[]', at FROM wanted""",
+        SELECT id, account, 0, '{"qty_step":"0.001","tick_size":"0.1","qty":"0.01"}', '[]', '[]', at FROM wanted""",
     """INSERT INTO orders (client_order_id, signal_id, account, generation, leg, category, symbol, side, type, qty,
         reduce_only, purpose, planned, status, filled_qty, avg_price, fee, rests, created_at, updated_at)
-        SELECT id || '-q2zs00000', id, 'default', 0, 0, 'linear', symbol, 'buy', 'market', '0.01', false, 'entry',
+        SELECT id || '-q2zs00000', id, account, 0, 0, 'linear', symbol, 'buy', 'market', '0.01', false, 'entry',
             '{}', 'filled', '0.01', '100', '0', false, at, at FROM wanted""",
     """INSERT INTO attempts (client_order_id, number, timestamp_ms, recv_window_ms, outcome, sent_at, answered_at)
         SELECT id || '-q2zs00000', 1, at, 5000, 'accepted', at, at + 5 FROM wanted""",
     """INSERT INTO fills (account, exec_id, client_order_id, qty, price, fee, fee_coin, is_maker, at)
-        SELECT 'default', 'x' || id, id || '-q2zs00000', '0.01', '100', '0.001', 'USDT', false, at FROM wanted""",
+        SELECT account, 'x' || id, id || '-q2zs00000', '0.01', '100', '0.001', 'USDT', false, at FROM wanted""",
     """INSERT INTO events (signal_id, at, name)
         SELECT id, at, name FROM wanted, unnest(array['accepted', 'executing', 'planned', 'order_submitted',
             'order_accepted', 'order_filled', 'done']) AS name ORDER BY n""",
     """INSERT INTO leases (name, owner, epoch, until)
-        SELECT DISTINCT 'default/linear/' || symbol, 'a worker that is no more', 7, 0 FROM wanted""",
+        SELECT DISTINCT account || '/linear/' || symbol, 'a worker that is no more', 7, 0 FROM wanted""",
     """INSERT INTO beliefs (account, category, symbol, size, at)
-        SELECT DISTINCT 'default', 'linear', symbol, '0', 0 FROM wanted""",
+        SELECT DISTINCT account, 'linear', symbol, '0', 0 FROM wanted""",
     "SELECT setval('events_id_seq', (SELECT max(id) FROM events))",
 )
 _WAITING = (
@@ -99,10 +102,11 @@ _WAITING = (
     """INSERT INTO identities (strategy, kind, key, signal_id, digest, first_at)
         SELECT 'default', 'id', 'waiting ' || n, id, md5(id) || md5(id), at FROM wanted""",
     """INSERT INTO assignments (signal_id, account, seq, category, symbol, generation, status, opened_at)
-        SELECT id, 'default', n, 'linear', symbol, 0, 'accepted', at FROM wanted""",
+        SELECT id, account, n, 'linear', symbol, 0, 'accepted', at FROM wanted""",
     "INSERT INTO events (signal_id, at, name) SELECT id, at, 'accepted' FROM wanted ORDER BY n",
-    """SELECT procrastinate_defer_jobs_v1(array_agg(ROW('lanes', 'relay.drain', 0, NULL, 'default/linear/' || symbol,
-            json_build_object('account', 'default', 'category', 'linear', 'symbol', symbol), NULL
+    """SELECT procrastinate_defer_jobs_v1(array_agg(ROW('lanes', 'relay.drain', 0, NULL,
+            account || '/linear/' || symbol,
+            json_build_object('account', account, 'category', 'linear', 'symbol', symbol), NULL
         )::procrastinate_job_to_defer_v1))
-        FROM (SELECT DISTINCT symbol FROM wanted) AS lane""",
+        FROM (SELECT DISTINCT account, symbol FROM wanted) AS lane""",
 )

@@ -33,6 +33,7 @@ _BURST_SYMBOLS = 32
 _POSTERS = 16
 _PRESS_S = 2.0
 _DRAIN_S = 8.0
+_ACCOUNTS = tuple(f"account{number}" for number in range(5))
 _ENVIRONMENT = {"BYBIT_RECV_WINDOW": "5000"}
 
 
@@ -179,19 +180,29 @@ def _in_turns(made: dict[str, Place], count: int, measure: Callable[[Place], flo
 
 
 def backlog(folder: Path, server: Server) -> list[Figure]:
-    """How fast two workers get through what waits: as much in many lanes as in few."""
+    """How fast two workers get through what waits: as much in many lanes as in few.
+
+    The lanes are those of five accounts: one that lists all of the contracts would be slower than any.
+    """
     found: dict[str, list[float]] = {}
-    waiting = {each: max(LANES) // each for each in LANES[1:]}
-    for lanes, each in waiting.items():
+    for lanes in LANES[1:]:
         url = server.migrated()
-        journals.leave_waiting(url, lanes, each)
+        symbols = lanes // len(_ACCOUNTS)
+        journals.leave_waiting(url, max(LANES), symbols, _ACCOUNTS)
         here = folder / f"backlog-{lanes}"
         with (
-            exchange(here, lanes) as paper,
-            running_fleet(here, paper, url, webs=1, workers=2, **_ENVIRONMENT) as fleet,
+            exchange(here, symbols) as paper,
+            running_fleet(here, paper, url, webs=1, workers=2, **_many(paper)) as fleet,
         ):
             found[f"{lanes:,} lanes with work"] = [_rate(paper, fleet)]
     return _beside_first(found, f"orders, {max(LANES):,} waiting, 2 workers", "1/s")
+
+
+def _many(paper: PaperServer) -> dict[str, str]:
+    """The environment of a relay with all of the accounts, which are one at the exchange."""
+    keys = 'api_key_env = "BYBIT_API_KEY"\napi_secret_env = "BYBIT_API_SECRET"'
+    tables = (f'[accounts.{each}]\nenvironment = "paper"\nurl = "{paper.url}"\n{keys}' for each in _ACCOUNTS)
+    return _ENVIRONMENT | {"RELAY_CONFIG": "\n".join(tables), "SIGNAL_MAX_AGE": "3600"}
 
 
 def _rate(paper: PaperServer, fleet: Fleet) -> float:

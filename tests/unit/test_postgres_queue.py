@@ -17,7 +17,7 @@ from relay.engine.postgres_queue import PostgresQueue
 from relay.fence import LeaseLost
 from relay.journal import Duplicate, Journal, open_journal
 from relay.journal.admission import Admitting
-from relay.journal.leases import Leases
+from relay.journal.leases import LEASE_S, Leases
 from relay.journal.locks import hold
 from relay.journal.postgres import PostgresStore
 from relay.journal.queued import admit, locks_of
@@ -168,3 +168,26 @@ def test_what_dead_workers_have_left_behind_is_forgotten_and_what_counts_is_not(
         names = {name for (name,) in connection.execute("SELECT name FROM leases")}
     assert names == {"worker this process", LANE.name, "main/linear/OLD"}
     assert [lane for lane, _ in jobs(postgres_url)] == [LANE.name]
+
+
+def test_lanes_with_work_that_nobody_attends_to_are_found_the_oldest_first(
+    journal: Journal, waiting: WaitingLanes
+) -> None:
+    lanes = [("b", "ETHUSDT"), ("a", "BTCUSDT"), ("a", "SOLUSDT"), ("b", "ETHUSDT"), ("else", "BTCUSDT")]
+    ids = [accepted(journal, new_signal(accounts=(account,), symbol=symbol)) for account, symbol in lanes]
+    accepted(journal, new_signal(accounts=("a",), category=None, symbol=None, ticker="NAMELESS"))
+    journal.finish(ids[2], "a", SignalStatus.DONE, now_ms=NOW_MS)
+    assert waiting.unattended(("a", "b")) == (
+        [
+            LaneKey(account="b", category=Category.LINEAR, symbol="ETHUSDT"),
+            LaneKey(account="a", category=Category.LINEAR, symbol="BTCUSDT"),
+            LaneKey(account="a", category=None, symbol="NAMELESS"),
+        ],
+        None,
+    )
+    for key in waiting.unattended(("a", "b"))[0][:2]:
+        assert Leases(journal.store, "another process").take(key.name) is not None
+    assert waiting.next(LaneKey(account="a", category=None, symbol="NAMELESS"), None) is not None
+    free, ends_in_ms = waiting.unattended(("a", "b"))
+    assert free == []
+    assert ends_in_ms is not None and 0 < ends_in_ms <= LEASE_S * 1000
