@@ -13,6 +13,7 @@ from relay.domain.reconciliation import Bounds
 from relay.domain.signal import Signal
 from relay.domain.status import SignalStatus
 from relay.domain.symbol import SymbolBook
+from relay.errors import JournalUnavailable
 from relay.journal.journal import Journal
 from relay.pipeline.accept import Intake
 from relay.pipeline.announce import Announcer
@@ -124,7 +125,13 @@ class Floor:
         """An alert, which does `steps`; without any, one that is over at once. The signal's id."""
         self.hand.learn(name, steps or (at_once,))
         body = body_of(ticker=symbol, action="buy", qty="1", id=name, time="2030-01-01T00:00:00Z")
-        return self._intake.take(body, strategy="default", credentials=Credentials()).signal_id
+        while (
+            True
+        ):  # until it is kept, as TradingView does: on a busy machine Postgres may take longer than an answer may
+            try:
+                return self._intake.take(body, strategy="default", credentials=Credentials()).signal_id
+            except JournalUnavailable:
+                continue
 
     def in_order_of_acceptance(self, names: Sequence[str]) -> list[str]:
         """By what the journal has them at."""

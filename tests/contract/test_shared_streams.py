@@ -143,7 +143,7 @@ def test_one_connection_serves_both_and_both_know_what_it_tells(
     paper.session().place_order(category="linear", symbol="BTCUSDT", side="Buy", orderType="Market", qty="0.1")
     until(lambda: keeper.position() == Decimal("0.3"), f"{keeper.position()}")
     until(lambda: other.position() == Decimal("0.3"), f"{other.position()}")
-    assert other.exchange.equity_now("USDT") is not None
+    until(lambda: other.exchange.equity_now("USDT") is not None)
     paper.control.clear_calls()
     assert other.position() == Decimal("0.3")
     assert paper.control.calls(POSITIONS) == []
