@@ -14,7 +14,7 @@ from typing import Final
 
 KILL_AT: Final = "RELAY_KILL_AT"
 KILL_BY: Final = "RELAY_KILL_BY"
-"""Another signal than SIGKILL: SIGSTOP freezes them instead."""
+"""Another signal than SIGKILL, to the process that has come there: SIGSTOP freezes it."""
 
 
 class Boundary(StrEnum):
@@ -44,14 +44,19 @@ class Boundary(StrEnum):
     ORDER_DENIED = "execute.order_denied"
     FINISHED = "execute.finished"
     """What the signal came to is on disk; nobody was told."""
+    LEVERAGE_DUE = "execute.leverage_due"
+    """Nothing of it is on disk, here and before the other calls that carry no attempt of their own."""
     LEVERAGE_SENT = "execute.leverage_sent"
     """The leverage may be set; the entry has not left."""
+    STOPS_DUE = "care.stops_due"
     STOPS_SENT = "care.stops_sent"
     """The position's levels may be set; nothing of that is on disk."""
     GUARD_KEPT = "care.guard_kept"
     RUNG_ADDED = "care.rung_added"
     """A take profit's order is on disk; it has not been sent."""
+    AMEND_DUE = "care.amend_due"
     AMEND_SENT = "care.amend_sent"
+    CANCEL_DUE = "clear.cancel_due"
     CANCEL_SENT = "clear.cancel_sent"
     CANCEL_CONFIRMED = "clear.cancel_confirmed"
 
@@ -71,9 +76,14 @@ class _Killer:
             return
         with self._lock:
             self._left -= 1
-            if self._left == 0:
-                # The master and its worker are one group; a paper exchange is never in it.
-                os.killpg(0, self._signal)
+            if self._left != 0:
+                return
+        if self._signal is signal.SIGKILL:
+            # The master and its worker are one group; a paper exchange is never in it.
+            os.killpg(0, self._signal)
+        else:
+            # To this very thread, which would else go on until another one has taken notice.
+            signal.pthread_kill(threading.get_ident(), self._signal)
 
 
 _asked = os.environ.get(KILL_AT)

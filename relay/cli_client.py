@@ -103,7 +103,7 @@ class Client:
         if self.admin_token is not None:
             headers = headers | {"Authorization": f"Bearer {self.admin_token}".encode()}
         answer = self._request(method, target, body, headers)
-        if answer.status == http.client.UNAUTHORIZED:
+        if answer.status in (http.client.UNAUTHORIZED, http.client.TOO_MANY_REQUESTS):
             raise Closed(self._closed(answer))
         if not answer.is_good:
             raise Refused(answer)

@@ -91,6 +91,10 @@ class SchemaOutdated(JournalUnavailable):
     """The journal's schema is older than this relay; run `python -m relay migrate`."""
 
 
+class SchemaTooNew(JournalUnavailable):
+    """The journal's schema is newer than this relay and not marked compatible with it; install a newer relay."""
+
+
 class ExchangeUnreachable(RelayError):
     """The exchange did not answer a question that changes nothing; asking again is safe."""
 

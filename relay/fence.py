@@ -57,3 +57,14 @@ def require() -> None:
     lease = _held.get()
     if lease is not None and not lease.is_valid:
         raise LeaseLost
+
+
+def within_ms(milliseconds: int) -> int:
+    """So much, or what is left of the lease: for how long something that leaves now may count wherever it arrives.
+
+    Raises LeaseLost. Else a process that is frozen between the last look at its lease and the sending would act by it
+    when it wakes up.
+    """
+    require()
+    lease = _held.get()
+    return milliseconds if lease is None else min(milliseconds, max(1, int((lease.deadline - time.monotonic()) * 1000)))

@@ -7,11 +7,13 @@ import shlex
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from typing import Final
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 from relay import __version__
+from relay.first_order import first_order
 from relay.local_secrets import kept_name, secrets_path
 from relay.settings import NAME, Environment, Settings, StrategySettings
 from relay.settings_told import told
@@ -71,9 +73,7 @@ class Greeting:
             f"  admin token     {self._place('ADMIN_TOKEN', is_given=self._given.admin_token is not None)}",
         ]
         lines += [f"  {topic:<15} {what}" for topic, what in told(self.settings)]
-        if environment is Environment.PAPER:
-            lines += ["place a paper order:", f"  {self._curl()}"]
-        return lines
+        return [*lines, *self._first_order()] if environment is Environment.PAPER else lines
 
     def _webhook_secret(self) -> str:
         if self.settings.environment is Environment.PAPER:
@@ -99,14 +99,16 @@ class Greeting:
             return f"as set in {name}"
         return f"in {secrets_path(self.settings)}, as {kept_name(self.settings, name)}"
 
-    def _curl(self) -> str:
+    def _first_order(self) -> list[str]:
+        token = self.settings.admin_token
+        alert, why = first_order(self._strategy(), url=self._url, token=token.reveal() if token else "")
+        if alert is None:
+            return [f"no paper order to try is printed, because it would not be placed: {why}"]
+        return ["place a paper order:", f"  {self._curl(alert)}"]
+
+    def _curl(self, alert: Mapping[str, str]) -> str:
         """Each run of it is another alert: its `id` holds the time, which the shell puts in."""
-        alert = {
-            "secret": self._secret(),
-            "ticker": "BTCUSDT.P",
-            "action": "buy",
-            "qty": "0.001",
-            "id": "try-",
-        }
-        before = json.dumps(alert).removesuffix('"}')
-        return f"curl -sS {self._url}{self._path()} -d {shlex.quote(before)}$(date +%s){shlex.quote(chr(34) + '}')}"
+        before = json.dumps({"secret": self._secret(), **alert, "id": "try-"}).removesuffix('"}')
+        named = "?format=native" if self._strategy().format not in (None, "native") else ""
+        address = shlex.quote(f"{self._url}{self._path()}{named}")
+        return f"curl -sS {address} -d {shlex.quote(before)}$(date +%s){shlex.quote(chr(34) + '}')}"

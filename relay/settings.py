@@ -14,6 +14,7 @@ from relay.errors import SettingsInvalid
 from relay.settings_config import NAME, Configuration, read_configuration
 from relay.settings_fields import Network, Secret
 from relay.settings_hosts import Environment
+from relay.settings_levels import stop_loss, take_profit
 from relay.settings_limits import Limits
 from relay.settings_mainnet import mainnet_problems
 from relay.settings_notify import NotifyTarget
@@ -141,7 +142,8 @@ def load_settings(
     doubts = doubts_about(reader, values)
     problems = _missing(reader, configured, needs_webhook_secret) + unsupported(reader, values)
     if any(each.environment.is_real_money for each in configured.accounts):
-        secrets = (*(values["webhook_secrets"] or ()), values["admin_token"])
+        own_secrets = [secret for each in configured.strategies for secret in each.secrets]
+        secrets = (*(values["webhook_secrets"] or ()), *own_secrets, values["admin_token"])
         problems += mainnet_problems(reader, secrets, sqlite_path(str(values["database_url"])))
     problems = reader.close() + problems + _shared_secrets(values, configured)
     if problems:
@@ -211,8 +213,8 @@ def _defaults(reader: Reader) -> Rules:
         allowed_symbols=reader.read("ALLOWED_SYMBOLS", fields.symbols, None),
         default_size=reader.read("DEFAULT_SIZE", fields.default_size, None),
         default_leverage=reader.read("DEFAULT_LEVERAGE", fields.leverage, None),
-        default_stop_loss=reader.read("DEFAULT_STOP_LOSS", fields.default_level, None),
-        default_take_profit=reader.read("DEFAULT_TAKE_PROFIT", fields.default_level, None),
+        default_stop_loss=reader.read("DEFAULT_STOP_LOSS", stop_loss(), None),
+        default_take_profit=reader.read("DEFAULT_TAKE_PROFIT", take_profit(), None),
     )
 
 

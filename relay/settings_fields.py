@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from environs import ValidationError
 
 from relay.domain.account import DefaultSize
-from relay.domain.signal import Level, LevelKind, QtyUnit
+from relay.domain.signal import QtyUnit
 
 Network = IPv4Network | IPv6Network
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -24,9 +24,8 @@ SECRET_CHARACTERS_MIN: Final = 16
 TRADINGVIEW: Final = ("52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7")
 """Where TradingView posts from. Source: its help page "How to configure webhook alerts"."""
 
-_NUMBER = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
+NUMBER = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
 _SIZE = re.compile(r"(?P<qty>[0-9.]+)\s*(?P<unit>%\s*equity|quote|base|contracts)?", re.IGNORECASE)
-_LEVEL = re.compile(r"(?P<sign>[+-]?)(?P<number>[0-9.]+)(?P<percent>%?)")
 _SYMBOL = re.compile(r"[A-Z0-9]{3,30}")
 _SIZE_UNITS = {
     "": QtyUnit.BASE,
@@ -64,7 +63,8 @@ class Secret:
         raise TypeError("a secret is not pickled")
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """A value that is wrong, quoted, and no longer than needed."""
     return repr(text if len(text) <= 40 else text[:37] + "...")
 
 
@@ -80,7 +80,7 @@ def choice_among(*members: Choice) -> Callable[[str], Choice]:
         found = next((member for member in members if member.value == text.lower()), None)
         if found is None:
             names = ", ".join(member.value for member in members)
-            raise ValidationError(f"{_shown(text)} is not known; it should be one of {names}")
+            raise ValidationError(f"{shown(text)} is not known; it should be one of {names}")
         return found
 
     return parse
@@ -92,7 +92,7 @@ def whole(least: int, most: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if re.fullmatch("[0-9]{1,12}", text) and least <= int(text) <= most:
             return int(text)
-        raise ValidationError(f"{_shown(text)} does not do; it should be a whole number from {least} to {most}")
+        raise ValidationError(f"{shown(text)} does not do; it should be a whole number from {least} to {most}")
 
     return parse
 
@@ -101,14 +101,14 @@ def flag(text: str) -> bool:
     """`1` or `0`, or the words for them."""
     known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
     if text.lower() not in known:
-        raise ValidationError(f"{_shown(text)} is not known; it should be 1 or 0")
+        raise ValidationError(f"{shown(text)} is not known; it should be 1 or 0")
     return known[text.lower()]
 
 
 def money(text: str) -> Decimal:
     """A plain decimal number above zero."""
-    if not _NUMBER.fullmatch(text) or not Decimal(text):
-        raise ValidationError(f"{_shown(text)} does not do; it should be a plain number above zero, such as 2500.50")
+    if not NUMBER.fullmatch(text) or not Decimal(text):
+        raise ValidationError(f"{shown(text)} does not do; it should be a plain number above zero, such as 2500.50")
     return Decimal(text)
 
 
@@ -120,14 +120,14 @@ def money_or_none(text: str) -> Decimal | None:
         return money(text)
     except ValidationError:
         raise ValidationError(
-            f"{_shown(text)} does not do; it should be a plain number above zero, or `none` for no limit"
+            f"{shown(text)} does not do; it should be a plain number above zero, or `none` for no limit"
         ) from None
 
 
 def leverage(text: str) -> Decimal:
     """A leverage from 1 to 200."""
-    if not _NUMBER.fullmatch(text) or not 1 <= Decimal(text) <= 200:
-        raise ValidationError(f"{_shown(text)} does not do; it should be a number from 1 to 200, such as 5")
+    if not NUMBER.fullmatch(text) or not 1 <= Decimal(text) <= 200:
+        raise ValidationError(f"{shown(text)} does not do; it should be a number from 1 to 200, such as 5")
     return Decimal(text)
 
 
@@ -191,7 +191,7 @@ def networks(text: str) -> tuple[Network, ...]:
             found.append(ip_network(word))
         except ValueError:
             raise ValidationError(
-                f"{_shown(word)} is no network; it should be `tradingview` or a CIDR such as 203.0.113.0/24"
+                f"{shown(word)} is no network; it should be `tradingview` or a CIDR such as 203.0.113.0/24"
             ) from None
     return tuple(found)
 
@@ -201,32 +201,17 @@ def symbols(text: str) -> frozenset[str]:
     words = [word.upper().removesuffix(".P") for word in re.split(r"[\s,]+", text.strip(" ,"))]
     for word in words:
         if not _SYMBOL.fullmatch(word):
-            raise ValidationError(f"{_shown(word)} is no symbol; it should be Bybit's names, such as BTCUSDT,ETHUSDT")
+            raise ValidationError(f"{shown(word)} is no symbol; it should be Bybit's names, such as BTCUSDT,ETHUSDT")
     return frozenset(words)
 
 
 def default_size(text: str) -> DefaultSize:
     """The size of entries that bring none: `1% equity`, `100 quote`, `0.01`."""
     match = _SIZE.fullmatch(text)
-    if match is None or not _NUMBER.fullmatch(match["qty"]) or not Decimal(match["qty"]):
-        raise ValidationError(f'{_shown(text)} is no size; it should be like "1% equity", "100 quote" or "0.01"')
+    if match is None or not NUMBER.fullmatch(match["qty"]) or not Decimal(match["qty"]):
+        raise ValidationError(f'{shown(text)} is no size; it should be like "1% equity", "100 quote" or "0.01"')
     unit = re.sub(r"\s", "", match["unit"] or "").lower()
     return DefaultSize(qty=Decimal(match["qty"]), unit=_SIZE_UNITS[unit])
-
-
-def default_level(text: str) -> Level:
-    """A distance from the entry: `2%`, `+2%`, `-40`. A price would fit one moment only, so a bare number is refused."""
-    match = _LEVEL.fullmatch(text)
-    if (
-        match is None
-        or not (match["sign"] or match["percent"])
-        or not _NUMBER.fullmatch(match["number"])
-        or not Decimal(match["number"])
-    ):
-        raise ValidationError(f'{_shown(text)} is no distance; it should be like "2%" or, with a sign, "+40"')
-    value = Decimal(match["number"])
-    kind = LevelKind.PERCENT if match["percent"] else LevelKind.DISTANCE
-    return Level(kind=kind, value=-value if match["sign"] == "-" else value, sign_given=bool(match["sign"]))
 
 
 def host_url(*schemes: str) -> Callable[[str], str]:

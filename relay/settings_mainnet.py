@@ -23,7 +23,8 @@ def mainnet_problems(reader: Reader, secrets: Iterable[Secret | None], journal: 
     ]
     if any(secret is not None and secret.reveal() in _made_up(journal) for secret in secrets):
         problems.append(
-            "WEBHOOK_SECRET, ADMIN_TOKEN: one of them was made up for paper, and printed; mainnet needs a new one, "
+            "WEBHOOK_SECRET, ADMIN_TOKEN or a strategy's secret: it was made up for paper, and printed; it should be a "
+            "new one, "
             "for example from: openssl rand -hex 24"
         )
     return problems

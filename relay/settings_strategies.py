@@ -15,6 +15,7 @@ from relay.domain.order import OrderType
 from relay.domain.signal import QtyUnit
 from relay.settings_config_fields import alert_format, duration, percent, referred, seconds
 from relay.settings_fields import Secret
+from relay.settings_levels import stop_loss, take_profit
 from relay.settings_limits import Limits, read_limits
 from relay.settings_reader import Reader
 from relay.settings_toml import Table, as_text
@@ -80,18 +81,19 @@ def read_strategy(name: str, table: Table, reader: Reader, defaults: Rules) -> D
 
 
 def _rules(table: Table, defaults: Rules) -> Rules:
+    direction = table.read("direction", fields.choice_of(Direction), defaults.direction)
     return replace(
         defaults,
         allowed_symbols=table.read("symbols", fields.symbols, defaults.allowed_symbols),
-        direction=table.read("direction", fields.choice_of(Direction), defaults.direction),
+        direction=direction,
         mode=table.read("mode", fields.choice_of(Mode), defaults.mode),
         drift=table.read("drift", fields.choice_of(Drift), defaults.drift),
         signal_max_age_s=table.read("max_age", duration(1, 86_400), defaults.signal_max_age_s),
         default_size=table.read("default_size", fields.default_size, defaults.default_size),
         default_type=table.read("order_type", _ORDER_TYPE, defaults.default_type),
         default_leverage=table.read("leverage", fields.leverage, defaults.default_leverage),
-        default_stop_loss=table.read("stop_loss", fields.default_level, defaults.default_stop_loss),
-        default_take_profit=table.read("take_profit", fields.default_level, defaults.default_take_profit),
+        default_stop_loss=table.read("stop_loss", stop_loss(direction), defaults.default_stop_loss),
+        default_take_profit=table.read("take_profit", take_profit(direction), defaults.default_take_profit),
         size_unit=table.read("size_unit", fields.choice_of(QtyUnit), defaults.size_unit),
     )
 

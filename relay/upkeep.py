@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
 from relay.exchange.client import Exchange
 from relay.exchange.market import Market
 
@@ -73,7 +73,7 @@ class Upkeep:
             chore.due_at = time.monotonic() + chore.every_s
             try:
                 chore.do()
-            except (ExchangeUnreachable, ExchangeAnswered) as error:
+            except (ExchangeUnreachable, ExchangeAnswered, JournalUnavailable) as error:
                 log.warning("%s could not be renewed: %s", chore.name, error)
             except Exception:
                 log.exception("%s could not be renewed", chore.name)

@@ -4,46 +4,23 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
 
 from relay import __version__
 from relay.checkup import Checkup, patient_for
 from relay.domain.notice import NoticeKind
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, SettingsInvalid
-from relay.exchange.client import Exchange
-from relay.exchange.market import Market
-from relay.exchange.streamed import StreamedExchange
-from relay.journal.journal import Journal
 from relay.journal.notices import Notices
-from relay.journal.retention import Retention
 from relay.key_watch import KEYS_S, tell_of_keys
 from relay.notify import open_services
-from relay.pipeline.accept import Intake
-from relay.pipeline.announce import Announcer
-from relay.pipeline.care import Caretaker
-from relay.pipeline.care_lane import CareLanes
-from relay.pipeline.clear import Clearing
 from relay.pipeline.compare import compare_positions
-from relay.pipeline.controls import Controls
-from relay.pipeline.drift import DriftWatch
-from relay.pipeline.execute import Executor
-from relay.pipeline.follow import Follower
-from relay.pipeline.gather import Gatherer
-from relay.pipeline.heartbeat import Heartbeats, expectations
-from relay.pipeline.items import Items
 from relay.pipeline.notices import Notifier
 from relay.pipeline.ownership import JournalOwnership
-from relay.pipeline.ports import Account
-from relay.pipeline.preview import Previewer
-from relay.pipeline.run import Feeder
-from relay.pipeline.strategy import Strategy
-from relay.pipeline.streams import Streams
 from relay.settings import Settings, Worker
 from relay.stream_watch import STREAMS_S, StreamWatch
 from relay.telemetry_sentry import CHECK_IN_S, Reporter, configure_sentry
-from relay.upkeep import Upkeep
-from relay.wiring_accounts import accounts_of, exchanges_of, markets_of, remember_identities, strategies_of
-from relay.wiring_engine import Execution, chores_of, execution_of, journal_of
+from relay.wiring_accounts import exchanges_of, remember_identities, require_addresses
+from relay.wiring_engine import Process, boards_of, journal_of
+from relay.wiring_parts import Parts, assemble
 
 log = logging.getLogger(__name__)
 
@@ -52,36 +29,6 @@ _FIRST_CHECK_S = 2.0
 """The checklist is in the log before "ready" is; where the exchange is slow to tell, orders do not wait for it."""
 _LANES_CLOSE_S = 6.0
 """What is in flight by then is answered or timed out; the server leaves 7 s in all after its own drain."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What a relay is made of."""
-
-    journal: Journal
-    markets: dict[str, Market]
-    """By the account with which each is read."""
-    exchanges: dict[str, Exchange]
-    accounts: dict[str, Account]
-    strategies: dict[str, Strategy]
-    engine: Execution
-    announcer: Announcer
-    runner: Feeder
-    intake: Intake
-    previewer: Previewer
-    controls: Controls
-    follower: Follower
-    streams: Streams
-    care: CareLanes
-    upkeep: Upkeep
-    heartbeats: Heartbeats
-    notifier: Notifier
-    checkup: Checkup
-
-    @property
-    def has_instruments(self) -> bool:
-        """Whether the perpetuals of every account's exchange are known."""
-        return all(market.book is not None for market in self.markets.values())
 
 
 class Relay:
@@ -213,11 +160,13 @@ def build(settings: Settings, *, wait_for_lock_s: float = 0, is_worker: bool = F
 
     `is_worker`: the process is there to execute; else RELAY_WORKER says whether it does.
     """
-    executes = is_worker or settings.worker is Worker.INLINE
-    exchanges = exchanges_of(settings)
+    require_addresses(settings)
+    process = Process(executes=is_worker or settings.worker is Worker.INLINE)
     services = open_services(settings.notify_targets)
-    journal = journal_of(settings, executes=executes, wait_for_lock_s=wait_for_lock_s)
+    journal = journal_of(settings, process, wait_for_lock_s=wait_for_lock_s)
+    boards = boards_of(journal, settings, process)
     try:
+        exchanges = exchanges_of(settings, boards, journal)
         remember_identities(settings, journal)
     except SettingsInvalid:
         journal.close()
@@ -227,72 +176,5 @@ def build(settings: Settings, *, wait_for_lock_s: float = 0, is_worker: bool = F
         each.name: patient_for(settings, each, exchanges[each.name], JournalOwnership(journal, each.name))
         for each in settings.accounts
     }
-    return Relay(settings, _assemble(settings, journal, exchanges, notifier, Checkup(patients), executes))
-
-
-_SECRET_MIN = 16
-"""What is shorter may be a word, as the paper exchange's key is: taking it out would spoil an alert's text."""
-
-
-def _assemble(
-    settings: Settings,
-    journal: Journal,
-    exchanges: dict[str, Exchange],
-    notifier: Notifier,
-    checkup: Checkup,
-    executes: bool,
-) -> Parts:
-    accounts, strategies = accounts_of(settings, exchanges), strategies_of(settings)
-    markets = markets_of(settings, accounts)
-    announcer = Announcer()
-    announcer.hear(notifier.hear)
-    heartbeats = Heartbeats(journal=journal, announcer=announcer, expected=expectations(strategies))
-    gatherer = Gatherer(journal=journal)
-    caretaker = Caretaker(journal=journal)
-    executor = Executor(
-        journal=journal,
-        gatherer=gatherer,
-        clearing=Clearing(journal=journal),
-        caretaker=caretaker,
-        announcer=announcer,
-        drift=DriftWatch(journal=journal, announcer=announcer),
-    )
-    items = Items(journal=journal, executor=executor, accounts=accounts, strategies=strategies)
-    engine = execution_of(journal, items, tuple(accounts), settings, executes=executes)
-    runner = engine.feeder
-    care = CareLanes(journal=journal, engine=engine, caretaker=caretaker, accounts=accounts, tell=executor.attention)
-    intake = Intake(
-        journal=journal,
-        accounts=accounts,
-        runner=runner,
-        announcer=announcer,
-        heartbeats=heartbeats,
-        strategies=strategies,
-        hidden=tuple(each for each in (secret.reveal() for secret in settings.secrets) if len(each) >= _SECRET_MIN),
-    )
-    follower = Follower(journal=journal, accounts=accounts, care=care, is_first=lambda: engine.is_first)
-    streamed = {name: each for name, each in exchanges.items() if isinstance(each, StreamedExchange)}
-    return Parts(
-        journal=journal,
-        markets=markets,
-        exchanges=exchanges,
-        accounts=accounts,
-        strategies=strategies,
-        engine=engine,
-        announcer=announcer,
-        runner=runner,
-        intake=intake,
-        previewer=Previewer(intake=intake, gatherer=gatherer, accounts=accounts),
-        controls=Controls(journal=journal, intake=intake, runner=runner, accounts=accounts, strategies=strategies),
-        follower=follower,
-        streams=Streams(streamed, journal=journal, wake=engine.wake, follower=follower, books_of=exchanges),
-        care=care,
-        upkeep=Upkeep(
-            markets=[(market, exchanges[name]) for name, market in markets.items()],
-            exchanges=exchanges,
-            more=chores_of(engine, heartbeats, Retention(journal.store, keep_days=settings.keep_days)),
-        ),
-        heartbeats=heartbeats,
-        notifier=notifier,
-        checkup=checkup,
-    )
+    parts = assemble(settings, journal, exchanges, notifier, Checkup(patients), process, boards)
+    return Relay(settings, parts)

@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from typing import Protocol
 
 from relay.domain.instrument import Category
 from relay.domain.reconciliation import Bounds
@@ -17,6 +18,8 @@ from relay.exchange.client import Exchange
 from relay.exchange.market import Hint, Market
 from relay.exchange.opened import SharedPrices, exchange_of
 from relay.exchange.streamed import StreamedExchange
+from relay.exchange.streams_board import Board
+from relay.exchange.turns import Turns
 from relay.journal.journal import Journal
 from relay.pipeline.clock import to_ms, utc_now
 from relay.pipeline.gather import HALT
@@ -26,12 +29,40 @@ from relay.settings import AccountSettings, Environment, Settings
 
 log = logging.getLogger(__name__)
 
+
+class Boards(Protocol):
+    def of(self, account: str) -> Board: ...
+
+
 _IDENTITY = "exchange"
 """The journal's note of which exchange an account's name means: its environment, and the key's last characters."""
 
 
-def exchanges_of(settings: Settings) -> dict[str, Exchange]:
-    """By account. One address for all: what the exchange counts by it holds for all. Raises SettingsInvalid."""
+def exchanges_of(
+    settings: Settings, boards: Boards | None = None, journal: Journal | None = None
+) -> dict[str, Exchange]:
+    """By account. One address for all: what the exchange counts by it holds for all. Raises SettingsInvalid.
+
+    `boards`: by which the processes that execute share the accounts' streams. On Postgres there are none without: what
+    one process's stream has told of a fill, another's may still lack. `journal`: in which those processes take turns.
+    """
+    require_addresses(settings)
+    address, prices = Address(), SharedPrices()
+    has_streams = boards is not None or not settings.is_postgres
+    return {
+        each.name: exchange_of(
+            each if has_streams else replace(each, stream_url=None),
+            address,
+            prices,
+            board=boards.of(each.name) if boards is not None else None,
+            turns=_turns(settings, journal, each.name),
+        )
+        for each in settings.accounts
+    }
+
+
+def require_addresses(settings: Settings) -> None:
+    """SettingsInvalid where an account's exchange is one that was to be started beside the relay, and was not."""
     problems = [
         f"{'BYBIT_URL' if len(settings.accounts) == 1 else f'accounts.{each.name}.url'}: the paper exchange is not "
         "running; start with `python -m relay serve`"
@@ -40,8 +71,15 @@ def exchanges_of(settings: Settings) -> dict[str, Exchange]:
     ]
     if problems:
         raise SettingsInvalid(problems)
-    address, prices = Address(), SharedPrices()
-    return {each.name: exchange_of(_without_streams(each, settings), address, prices) for each in settings.accounts}
+
+
+def _turns(settings: Settings, journal: Journal | None, account: str) -> Turns | None:
+    if journal is None or not settings.is_postgres:
+        return None
+    # Imported here: with SQLite nobody needs psycopg.
+    from relay.journal.turns import SharedTurns
+
+    return SharedTurns(journal.store, account)
 
 
 def accounts_of(settings: Settings, exchanges: dict[str, Exchange]) -> dict[str, Account]:
@@ -62,11 +100,6 @@ def accounts_of(settings: Settings, exchanges: dict[str, Exchange]) -> dict[str,
         )
         for each in settings.accounts
     }
-
-
-def _without_streams(account: AccountSettings, settings: Settings) -> AccountSettings:
-    """What a lane's last process knows of its own fills another's stream may still lack: with several, each asks."""
-    return replace(account, stream_url=None) if settings.is_postgres else account
 
 
 def _live(exchange: Exchange) -> StreamedExchange | None:

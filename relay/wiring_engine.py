@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import time
 import uuid
-from collections.abc import Callable
-from typing import Final, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol
 
 from relay.engine.engine import Item, Lane
 from relay.engine.lanes import Lanes
@@ -17,14 +16,14 @@ from relay.journal.journal import Journal
 from relay.journal.leases import Leases
 from relay.journal.opening import migrate as bring_up_to_date
 from relay.journal.opening import open_journal
-from relay.journal.retention import Retention
 from relay.journal.waiting_lanes import WaitingLanes
-from relay.pipeline.clock import to_ms, utc_now
-from relay.pipeline.heartbeat import Heartbeats
 from relay.pipeline.items import Items
-from relay.pipeline.queue_source import QueueRunner, QueueSource
+from relay.pipeline.queue_source import LaneTaken, QueueRunner, QueueSource
 from relay.pipeline.run import Feeder, Runner
 from relay.settings import Settings
+
+if TYPE_CHECKING:
+    from relay.journal.stream_boards import StreamBoards
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +31,21 @@ CONNECTIONS_ACCEPTING: Final = 4
 CONNECTIONS_EXECUTING: Final = 6
 """At most, of a process, where DATABASE_CONNECTIONS says nothing: small plans have twenty in all."""
 QUEUE_CONNECTIONS: Final = 3
-"""What procrastinate opens where orders are executed: two in a pool and one that listens."""
-FORGET_S: Final = 60.0
+"""What is opened where orders are executed beside the journal's own: one for the queue's jobs, and two that listen, for
+jobs and for what the streams tell."""
 _NO_WORKER: Final = "no worker process runs; start `python -m relay worker`, or set RELAY_WORKER=inline"
+
+
+def _process_name() -> str:
+    return f"{socket.gethostname()[:40]} {os.getpid()} {uuid.uuid4().hex[:8]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """One process of a relay. `executes`: whether it does, where it need not. `name`: its own, and of no other ever."""
+
+    executes: bool
+    name: str = field(default_factory=_process_name)
 
 
 class Execution(Protocol):
@@ -65,8 +76,8 @@ class Execution(Protocol):
     def wake(self, lane: Lane) -> None:
         """The lane's next step is due, if it waits in this process."""
 
-    def forget(self) -> None:
-        """What processes that are no more have left behind. Raises JournalUnavailable."""
+    def tidy(self) -> None:
+        """Forget what ended processes have left. Raises JournalUnavailable."""
 
     def close(self, timeout_s: float) -> bool: ...
 
@@ -97,8 +108,8 @@ class Embedded:
     def wake(self, lane: Lane) -> None:
         self._lanes.wake(lane)
 
-    def forget(self) -> None:
-        """There is nothing: the lanes are in memory."""
+    def tidy(self) -> None:
+        """There was none but this one."""
 
     def close(self, timeout_s: float) -> bool:
         return self._lanes.close(timeout_s)
@@ -136,7 +147,7 @@ class Elsewhere:
     def wake(self, lane: Lane) -> None:
         """None waits here."""
 
-    def forget(self) -> None:
+    def tidy(self) -> None:
         """The first of the workers does."""
 
     def close(self, timeout_s: float) -> bool:
@@ -148,16 +159,25 @@ class Shared:
 
     is_alone = False
 
-    def __init__(self, *, journal: Journal, items: Items, accounts: tuple[str, ...], url: str) -> None:
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        items: Items,
+        accounts: tuple[str, ...],
+        url: str,
+        owner: str,
+        lane_taken: LaneTaken,
+    ) -> None:
+        """`owner`: names this process among all."""
         # Imported here: the embedded engine needs neither psycopg nor procrastinate.
         from relay.engine.postgres import PostgresEngine
-        from relay.engine.postgres_jobs import prune
 
-        owner = f"{socket.gethostname()[:40]} {os.getpid()} {uuid.uuid4().hex[:8]}"
-        self._store, self._prune, self._keeper = journal.store, prune, Leases(journal.store, owner)
+        self._store = journal.store
+        self._leases = keeper = Leases(journal.store, owner)
         waiting = WaitingLanes(journal.store, owner)
-        source = QueueSource(journal=journal, waiting=waiting, items=items, accounts=accounts)
-        self._engine = PostgresEngine(url, source, self._keeper)
+        source = QueueSource(journal=journal, waiting=waiting, items=items, accounts=accounts, lane_taken=lane_taken)
+        self._engine = PostgresEngine(url, source, keeper)
         self._has_begun = False
         self.feeder = QueueRunner(self._engine)
 
@@ -184,33 +204,59 @@ class Shared:
     def wake(self, lane: Lane) -> None:
         self._engine.wake(lane)
 
-    def forget(self) -> None:
-        self._keeper.forget_dead_workers()
-        self._store.submit(self._prune)
+    def tidy(self) -> None:
+        from relay.engine.postgres_jobs import prune
+
+        self._leases.forget_dead_workers()
+        self._store.submit(prune)
 
     def close(self, timeout_s: float) -> bool:
         return self._engine.close(timeout_s)
 
 
+def boards_of(journal: Journal, settings: Settings, process: Process) -> StreamBoards | None:
+    """By which the processes that execute share the accounts' streams; None: this one shares none."""
+    if not settings.is_postgres or not process.executes:
+        return None
+    from relay.journal.stream_boards import StreamBoards
+
+    return StreamBoards(journal.store, _libpq_url(settings), process.name)
+
+
 def execution_of(
-    journal: Journal, items: Items, accounts: tuple[str, ...], settings: Settings, *, executes: bool
+    journal: Journal,
+    items: Items,
+    accounts: tuple[str, ...],
+    settings: Settings,
+    process: Process,
+    *,
+    lane_taken: LaneTaken,
 ) -> Execution:
-    """`executes`: whether this process does, where it need not."""
+    """`lane_taken`: see QueueSource."""
     if not settings.is_postgres:
         return Embedded(journal=journal, items=items)
-    if not executes:
+    if not process.executes:
         return Elsewhere(journal)
-    return Shared(journal=journal, items=items, accounts=accounts, url=_libpq_url(settings))
+    return Shared(
+        journal=journal,
+        items=items,
+        accounts=accounts,
+        url=_libpq_url(settings),
+        owner=process.name,
+        lane_taken=lane_taken,
+    )
 
 
-def journal_of(settings: Settings, *, executes: bool, wait_for_lock_s: float) -> Journal:
+def journal_of(settings: Settings, process: Process, *, wait_for_lock_s: float) -> Journal:
     """The journal, with the queue that goes with it. Raises JournalUnavailable."""
     if not settings.is_postgres:
         return open_journal(settings.database_url, wait_for_lock_s=wait_for_lock_s)
     from relay.engine.postgres_queue import PostgresQueue
     from relay.engine.postgres_schema import is_current
 
-    journal = open_journal(settings.database_url, connections=_connections(settings, executes), queue=PostgresQueue())
+    journal = open_journal(
+        settings.database_url, connections=_connections(settings, process.executes), queue=PostgresQueue()
+    )
     if not is_current(_libpq_url(settings)):
         journal.close()
         raise SchemaOutdated
@@ -234,18 +280,3 @@ def migrate(settings: Settings) -> None:
 
 def _libpq_url(settings: Settings) -> str:
     return settings.database_url.replace("postgresql+psycopg://", "postgresql://", 1)
-
-
-def chores_of(engine: Execution, heartbeats: Heartbeats, retention: Retention) -> dict[str, Callable[[], object]]:
-    """What one process does for all of them."""
-    due_at = time.monotonic()
-
-    def forget() -> None:
-        nonlocal due_at
-        if engine.is_first and time.monotonic() >= due_at:
-            due_at = time.monotonic() + FORGET_S
-            engine.forget()
-            if forgotten := retention.prune(to_ms(utc_now())):
-                log.info("%d old signals forgotten", forgotten)
-
-    return {"heartbeats": lambda: heartbeats.check() if engine.is_first else None, "what is old": forget}

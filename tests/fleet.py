@@ -41,13 +41,30 @@ class Fleet:
         folder.mkdir()
         return RelayProcess(folder, self.paper.url, environment=self._environment, command=(sys.executable, *command))
 
+    def start(self, *, workers: int) -> None:
+        """Returns once alerts are taken and, where there are workers, executed."""
+        self.web.start(wait=False)
+        begun = [self._begin_worker() for _ in range(workers)]
+        self.until(self.takes_alerts, "the web processes do not answer")
+        for worker in begun:
+            self.wait_for_worker(worker)
+        if workers:
+            self.web.wait_until_ready(DEADLINE_S)
+
     def add_worker(self, **environment: str) -> RelayProcess:
         """Returns once it executes."""
+        worker = self._begin_worker(**environment)
+        self.wait_for_worker(worker)
+        return worker
+
+    def _begin_worker(self, **environment: str) -> RelayProcess:
         worker = self._process(f"worker{len(self.workers)}", _WORKER)
         self.workers.append(worker)
         worker.start(wait=False, **environment)
-        self.until(lambda: self.is_alive(worker), "the worker does not begin", worker)
         return worker
+
+    def wait_for_worker(self, worker: RelayProcess) -> None:
+        self.until(lambda: self.is_alive(worker), "the worker does not begin", worker)
 
     def until(self, condition: Any, otherwise: str, process: RelayProcess | None = None) -> None:
         deadline = time.monotonic() + DEADLINE_S
@@ -77,11 +94,28 @@ class Fleet:
         rows = self.ask("SELECT owner, epoch FROM leases WHERE name = %(lane)s", lane=lane)
         return rows[0] if rows else ("", 0)
 
+    @contextmanager
+    def late_streams(self) -> Iterator[None]:
+        """What the stream tells the worker that keeps it, no other hears meanwhile; bounded by that worker's lease."""
+        with psycopg.connect(self._database_url) as connection:
+            connection.execute("LOCK TABLE stream_facts IN ACCESS EXCLUSIVE MODE")
+            yield
+            connection.rollback()
+
     def close(self) -> None:
         for each in (*self.workers, self.web):
             for pid in each.pids() if each.process.poll() is None else ():
                 os.kill(pid, signal.SIGCONT)
+            if each.process.poll() is None:
+                each.process.terminate()  # all at once, which is quicker than one after the other
+        for each in (*self.workers, self.web):
             each.stop()
+
+
+def is_stopped(process: RelayProcess) -> bool:
+    """By SIGSTOP."""
+    stat = Path(f"/proc/{process.process.pid}/stat").read_text()
+    return stat.rpartition(")")[2].split()[0] == "T"
 
 
 @contextmanager
@@ -90,12 +124,7 @@ def running_fleet(
 ) -> Iterator[Fleet]:
     fleet = Fleet(folder, paper, database_url, environment, webs=webs)
     try:
-        fleet.web.start(wait=False)
-        fleet.until(fleet.takes_alerts, "the web processes do not answer")
-        for _ in range(workers):
-            fleet.add_worker()
-        if workers:
-            fleet.web.wait_until_ready(DEADLINE_S)
+        fleet.start(workers=workers)
         yield fleet
     finally:
         fleet.close()

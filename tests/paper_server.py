@@ -61,6 +61,10 @@ class Control:
     def funding(self, symbol: str, rate: str) -> None:
         self._call("POST", "/funding", {"symbol": symbol, "rate": rate})
 
+    def streams(self, **asked: object) -> None:
+        """Cuts, mutes, or changes the manners of the streams."""
+        self._call("POST", "/streams", asked)
+
     def reset(self) -> None:
         """Back to the start: no orders, no positions, start balances, prices, clock and account; no faults or calls."""
         self._call("POST", "/reset", {})

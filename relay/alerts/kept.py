@@ -62,7 +62,8 @@ def _settle_format(fields: dict[str, object], named: str | None, usual: str | No
     dialect = recognise(fields, named or None)
     if dialect is not None:
         fields["format"] = dialect.name
-    alike = dialect or (recognise(fields, None) if named else None)
+    # Not asked for twice what it was asked for just now: it costs more than all the rest of reading.
+    alike = dialect if dialect is not None or not named else recognise(fields, None)
     return alike.take_secret(fields) if alike is not None else None
 
 

@@ -12,6 +12,7 @@ from urllib.parse import unquote_plus
 from relay.alerts.wording import shown
 from relay.errors import AlertMalformed
 
+FIELDS_MAX = 100
 _KEY = r"[A-Za-z_][A-Za-z0-9_.\-]*"
 _PAIR = re.compile(rf"({_KEY})[ \t]*=[ \t]*", re.ASCII)
 _QUOTED = re.compile(r'"([^"\r\n]*)"[ \t]*(?=[,\r\n]|\Z)')
@@ -24,6 +25,7 @@ _FORM = re.compile(rf"{_KEY}=[^&\s]*(?:&{_KEY}=[^&\s]*)+", re.ASCII)
 def parse_pairs(text: str) -> dict[str, object]:
     """The pairs of `text`, names in lower case, values as text. AlertMalformed names the line that is none."""
     if _FORM.fullmatch(text.strip()) and not _COMMA_PAIR.search(text):
+        _refuse_too_many(text.count("&") + 1)
         pairs = [(key, unquote_plus(value)) for key, _, value in (p.partition("=") for p in text.strip().split("&"))]
     else:
         pairs = _pairs_of(text)
@@ -46,8 +48,15 @@ def _pairs_of(text: str) -> list[tuple[str, str]]:
             raise AlertMalformed(_no_pair(text, position, pairs))
         value, position = _value_at(text, key.end())
         pairs.append((key.group(1), value))
+        _refuse_too_many(len(pairs))
         position = _after_gap(text, position)
     return pairs
+
+
+def _refuse_too_many(count: int) -> None:
+    """As soon as there are: reading on would take longer than it is worth."""
+    if count > FIELDS_MAX:
+        raise AlertMalformed(f"the alert has more than {FIELDS_MAX} fields; at most {FIELDS_MAX} are taken")
 
 
 def _value_at(text: str, start: int) -> tuple[str, int]:

@@ -6,11 +6,10 @@ import codecs
 from urllib.parse import unquote_plus
 
 from relay.alerts.jsontext import parse_json
-from relay.alerts.pairs import parse_pairs
+from relay.alerts.pairs import FIELDS_MAX, parse_pairs
 from relay.alerts.wording import placeholder_in, shown
 from relay.errors import AlertMalformed
 
-FIELDS_MAX = 100
 _BLANK = " \t\r\n"
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 

@@ -15,6 +15,7 @@ _ORDER_FIELDS = [
     *("qty", "qty_unit", "type", "price", "trigger_price", "trigger_by", "time_in_force", "reduce_only"),
     *("slippage_pct", "valid_for_s", "leverage"),
 ]
+_WHOLE_PCT = Decimal(100)
 _SLIPPAGE_MIN, _SLIPPAGE_MAX = Decimal("0.01"), Decimal(10)
 _LEVELS = {"take_profits": "take_profit", "stop_loss": "stop_loss", "trailing_stop": "trailing_stop"}
 _STOP_FIELDS = [*_LEVELS, "trailing_start"]
@@ -163,6 +164,18 @@ def _level_signs(draft: Draft) -> None:
         draft.refuse("trailing_start", "lies on the losing side of the entry; leave its minus sign out")
 
 
+def _trail(draft: Draft) -> None:
+    """As far away as the price itself it would never close anything."""
+    trail = draft.get("trailing_stop")
+    if trail is None or trail.kind is not LevelKind.PERCENT or trail.value < _WHOLE_PCT:
+        return
+    why = "is as far away as the price itself; it must be under 100%"
+    if _is_the_strategys_exit(draft):
+        draft.ignore(["trailing_stop", "trailing_start"], why)
+    else:
+        draft.refuse("trailing_stop", why)
+
+
 def _leads(level: Level) -> int:
     """Above zero towards profit, below towards loss; 0 where no sign says so."""
     return _sign(level.value) if level.kind is not LevelKind.PRICE and level.sign_given else 0
@@ -223,6 +236,7 @@ _RULES: tuple[Callable[[Draft], None], ...] = (
     _slippage,
     _stops,
     _level_signs,
+    _trail,
     _risk,
     _target,
 )

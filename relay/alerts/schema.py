@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError
@@ -108,7 +108,7 @@ def load(filled: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, list[s
     """The values of `filled` (lower-case names, no blanks) under the Signal's names; and each field's problems."""
     problems: dict[str, list[str]] = {}
     try:
-        loaded: dict[str, Any] = _schema_of(KNOWN.intersection(filled)).load(filled)
+        loaded: dict[str, Any] = _narrowed(filled).load(filled)
     except ValidationError as error:
         assert isinstance(error.valid_data, dict), "one object was loaded"
         loaded = error.valid_data
@@ -122,10 +122,11 @@ def load(filled: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, list[s
     return loaded, problems
 
 
-@functools.lru_cache(maxsize=128)
-def _schema_of(names: frozenset[str]) -> AlertSchema:
-    """An alert has a few of the fields, and alerts are alike: the others need not be looked for each time."""
-    return AlertSchema(only=names)
+def _narrowed(filled: Mapping[str, object]) -> AlertSchema:
+    """The schema of what is there: each field that is not would cost as much as one that is, and none is required."""
+    schema = copy(SCHEMA)
+    schema.load_fields = {name: kind for name, kind in SCHEMA.load_fields.items() if name in filled}
+    return schema
 
 
 def _short(name: str) -> str:

@@ -73,14 +73,14 @@ def _pool(**options: Any) -> psycopg_pool.AsyncConnectionPool:
 
 
 def application(url: str, drain: Drain) -> procrastinate.App:
-    """For one worker; it opens at most three connections: two in a pool and one that listens."""
+    """For one worker; it opens two connections: one for its statements, one after the other, and one that listens."""
     connector = procrastinate.PsycopgConnector(
         conninfo=url,
         kwargs={"connect_timeout": 2, "application_name": "relay queue", "tcp_user_timeout": 5000},
         configure=_configure,
         pool_factory=_pool,
         min_size=1,
-        max_size=2,
+        max_size=1,
         timeout=5,
         reconnect_timeout=0,
     )

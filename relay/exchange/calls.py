@@ -7,7 +7,7 @@ may help, and raises when there is no answer.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from relay import fence, measures
@@ -15,7 +15,7 @@ from relay.domain.outcome import NotSent, Refusal, Rejected, Unknown
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.exchange.address import BAN_S, Address, Forbidden
 from relay.exchange.clock import ExchangeClock
-from relay.exchange.limiter import Limiter, Priority
+from relay.exchange.limiter import Leave, Limiter, Priority
 from relay.exchange.session import SERVER_TIME, Answer, Refused403
 from relay.exchange.transport import Cut, NoAnswer, NothingLeft
 from relay.exchange.wire.numbers import Row
@@ -56,14 +56,27 @@ class Calls:
         self, ask: Ask, endpoint: str, params: dict[str, object], *, priority: Priority, wait_s: float
     ) -> Answer | Rejected | Unknown | NotSent:
         """Send once. An `Answer` has code 0; a refusal is certain; Unknown means that it may have taken effect."""
-        held = self._leave(endpoint, priority, wait_s)
-        if held is not None:
-            return held
+        return self._send(ask, endpoint, params, priority, wait_s, str(params.get("orderLinkId") or params["symbol"]))
+
+    def _send(
+        self,
+        ask: Ask,
+        endpoint: str,
+        params: dict[str, object],
+        priority: Priority,
+        wait_s: float,
+        waiter: str | None,
+    ) -> Answer | Rejected | Unknown | NotSent:
+        """`waiter`: by which name it waits for its turn, of what changes something."""
+        leave = self._leave(endpoint, priority, wait_s, waiter)
+        if isinstance(leave, NotSent):
+            return leave
         arrived, code, began_at = True, "none", time.perf_counter()
+        headers: Mapping[str, str] = {}
         try:
             fence.require()
             answer = ask(**params)
-            code = str(answer.code)
+            code, headers = str(answer.code), answer.headers
         except fence.LeaseLost:
             arrived = False
             raise
@@ -76,23 +89,23 @@ class Calls:
             code = "403"
             return self._forbidden(str(refused))
         finally:
-            self._limiter.done(endpoint, counted=arrived)
+            self._limiter.done(endpoint, leave, counted=arrived, headers=headers)
             measures.called(endpoint, code if arrived else "not_sent", time.perf_counter() - began_at)
         return self._judge(endpoint, answer)
 
-    def _leave(self, endpoint: str, priority: Priority, wait_s: float) -> NotSent | None:
-        """None: go, now."""
+    def _leave(self, endpoint: str, priority: Priority, wait_s: float, waiter: str | None) -> NotSent | Leave:
+        """With a `Leave`: go, now."""
         banned_for_s = self._address.banned_for_s
         if banned_for_s > 0:
             return NotSent(why=_WORDS_403[Forbidden.BANNED], retry_at_ms=self._clock.after_ms(banned_for_s))
         began_at = time.perf_counter()
-        leave = self._limiter.acquire(endpoint, priority=priority, timeout_s=wait_s)
+        leave = self._limiter.acquire(endpoint, priority=priority, timeout_s=wait_s, waiter=waiter)
         measures.limiter_seconds.observe(time.perf_counter() - began_at)
         if not leave.granted:
             measures.called(endpoint, "limited", None)
-            return NotSent(why="the exchange's rate limit is spent", retry_at_ms=leave.retry_at_ms)
+            return NotSent(why=leave.why, retry_at_ms=leave.retry_at_ms)
         self._address.note_sent()
-        return None
+        return leave
 
     def _judge(self, endpoint: str, answer: Answer) -> Answer | Rejected | Unknown:
         retry_at_ms = self._limiter.learn(endpoint, answer.headers, refused=answer.code == RATE_LIMIT)
@@ -123,7 +136,7 @@ class Calls:
         Asks once more after a cut connection, a spent rate limit, and a clock that was off.
         """
         for left in reversed(range(ASK_TIMES)):
-            came_to = self.change(_twice(ask), endpoint, params, priority=Priority.ENTRY, wait_s=ASK_WAIT_S)
+            came_to = self._send(_twice(ask), endpoint, params, Priority.ENTRY, ASK_WAIT_S, None)
             if isinstance(came_to, Answer):
                 return came_to
             if left == 0 or not self._is_worth_repeating(endpoint, came_to):

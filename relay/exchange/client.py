@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from relay import fence
 from relay.domain.instrument import Category, Instrument
 from relay.domain.order import PlannedOrder
 from relay.domain.outcome import Accepted, NotSent, Outcome, Stamp, Unknown
@@ -15,9 +16,10 @@ from relay.exchange.account import AccountDesk
 from relay.exchange.address import Address
 from relay.exchange.calls import Ask, Calls
 from relay.exchange.clock import ExchangeClock
-from relay.exchange.limiter import Limiter, Priority
+from relay.exchange.limiter import Priority
 from relay.exchange.session import SERVER_TIME, Answer, Session
 from relay.exchange.transport import Transport
+from relay.exchange.turns import Turns, limiter_of
 from relay.exchange.wire.numbers import Row
 
 CREATE = "/v5/order/create"
@@ -62,10 +64,11 @@ class Exchange:
         read_timeout_s: float = 3.0,
         clock: ExchangeClock | None = None,
         address: Address | None = None,
+        turns: Turns | None = None,
     ) -> None:
         """`url`: any host that speaks V5, `http` or `https`. `address`: shared by the accounts of one process.
 
-        Raises SettingsInvalid when the secret is a PEM that cannot sign.
+        `turns`: shared by an account's processes. Raises SettingsInvalid when the secret is a PEM that cannot sign.
         """
         self._recv_window_ms = recv_window_ms
         self._clock = clock or ExchangeClock()
@@ -81,7 +84,7 @@ class Exchange:
         )
         self._address = address or Address()
         self._calls = Calls(
-            clock=self._clock, limiter=Limiter(self._clock), address=self._address, measure=self.measure_clock
+            clock=self._clock, limiter=limiter_of(self._clock, turns), address=self._address, measure=self.measure_clock
         )
         self.desk = AccountDesk(self._session, self._calls)
         self._kept_warm = 1
@@ -90,8 +93,8 @@ class Exchange:
         return f"Exchange({self._session.endpoint})"
 
     def stamp(self) -> Stamp:
-        """What the next request is to be signed with: taken, and written down, before it is sent."""
-        return Stamp(timestamp_ms=self._clock.now_ms(), recv_window_ms=self._recv_window_ms)
+        """What the next request is to be signed with: taken, and written down, before it is sent. Raises LeaseLost."""
+        return Stamp(timestamp_ms=self._clock.now_ms(), recv_window_ms=fence.within_ms(self._recv_window_ms))
 
     def now_ms(self) -> int:
         """The exchange's clock, Unix milliseconds."""
@@ -166,11 +169,9 @@ class Exchange:
             (self._session.get_open_orders, REALTIME),
             (self._session.get_order_history, HISTORY),
         )
+        which = {"category": category.value, "symbol": symbol, "orderLinkId": client_order_id}
         for ask, endpoint in places:
-            rows = self._calls.ask(
-                ask, endpoint, category=category.value, symbol=symbol, orderLinkId=client_order_id
-            ).result.get("list")
-            for row in rows or ():
+            for row in self._calls.ask(ask, endpoint, **which).result.get("list") or ():
                 if row["orderLinkId"] == client_order_id:
                     return wire.report_from(row)
         return None
@@ -268,9 +269,8 @@ class Exchange:
         return self._wallet()
 
     def _wallet(self, **which: Any) -> wire.Wallet:
-        rows = self._calls.ask(self._session.get_wallet_balance, WALLET, accountType="UNIFIED", **which).result.get(
-            "list"
-        )
+        told = self._calls.ask(self._session.get_wallet_balance, WALLET, accountType="UNIFIED", **which)
+        rows = told.result.get("list")
         return wire.wallet_from(rows[0] if rows else {"coin": ()})
 
     def instruments(self) -> tuple[Instrument, ...]:

@@ -34,10 +34,15 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leave:
-    """What waiting for one's turn came to. `retry_at_ms`: exchange clock, where leave was not given."""
+    """What waiting for one's turn came to. `why` and `retry_at_ms` (exchange clock): where leave was not given.
+
+    `turn`: by which name several processes know it.
+    """
 
     granted: bool
     retry_at_ms: int | None = None
+    why: str = "the exchange's rate limit is spent"
+    turn: str | None = None
 
 
 _GRANTED = Leave(granted=True)
@@ -97,10 +102,10 @@ class Limiter:
         self._order = itertools.count()
         self._endpoints: dict[str, _Endpoint] = {}
 
-    def acquire(self, endpoint: str, *, priority: Priority, timeout_s: float) -> Leave:
+    def acquire(self, endpoint: str, *, priority: Priority, timeout_s: float, waiter: str | None = None) -> Leave:
         """Wait for a turn, at most `timeout_s`; who is granted it must send at once and say when it is `done`.
 
-        Who cannot have a turn in time is told so without waiting.
+        Who cannot have a turn in time is told so without waiting. `waiter`: by which name it would come again.
         """
         window = self._window(endpoint)
         deadline = self._monotonic() + timeout_s
@@ -129,8 +134,11 @@ class Limiter:
                 return Leave(granted=False, retry_at_ms=self._clock.after_ms(max(0.0, free_at - now)))
             window.changed.wait((free_at if free_at > now else deadline) - now)
 
-    def done(self, endpoint: str, *, counted: bool) -> None:
-        """A request that was granted its turn has ended; `counted`: the exchange may have seen it."""
+    def done(self, endpoint: str, leave: Leave, *, counted: bool, headers: Mapping[str, str]) -> None:
+        """A request that was granted its turn has ended; `counted`: the exchange may have seen it.
+
+        `headers`: of the answer, if there was one.
+        """
         window = self._window(endpoint)
         with window.changed:
             window.in_flight -= 1
@@ -139,18 +147,22 @@ class Limiter:
             if window.waiting:
                 window.changed.notify_all()
 
+    def held_for_s(self, endpoint: str) -> float:
+        """How long nothing goes, after a refusal."""
+        return max(0.0, self._window(endpoint).held_until - self._monotonic())
+
     def waiting(self, endpoint: str) -> int:
         """How many wait for their turn."""
         return len(self._window(endpoint).waiting)
 
     def learn(self, endpoint: str, headers: Mapping[str, str], *, refused: bool) -> int | None:
         """Take in what an answer says; `refused`: it was 10006. Then: the exchange's time from which on to repeat."""
-        limit, remaining = _whole(headers.get("X-Bapi-Limit")), _whole(headers.get("X-Bapi-Limit-Status"))
+        limit, remaining = told_by(headers)
         reset_ms = _whole(headers.get("X-Bapi-Limit-Reset-Timestamp"))
         window = self._window(endpoint)
         with window.changed:
             now = self._monotonic()
-            window.learn(now, limit or None, remaining or 0)
+            window.learn(now, limit, remaining)
             window.changed.notify_all()
             if not refused:
                 return None
@@ -158,6 +170,12 @@ class Limiter:
             left = min(max(left, 0.0), HOLD_MAX_S)
             window.held_until = max(window.held_until, now + left)
             return self._clock.after_ms(left)
+
+
+def told_by(headers: Mapping[str, str]) -> tuple[int | None, int]:
+    """The endpoint's limit and how much of it is left; None: nothing is counted."""
+    limit, remaining = _whole(headers.get("X-Bapi-Limit")), _whole(headers.get("X-Bapi-Limit-Status"))
+    return limit or None, remaining or 0
 
 
 def _whole(text: str | None) -> int | None:

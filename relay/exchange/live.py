@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from relay.domain.booking import Booking
 from relay.domain.instrument import Category
-from relay.domain.position import Fill, OrderReport, Position
+from relay.domain.position import Fill, Moved, OrderReport, Position
 from relay.exchange import wire
 from relay.exchange.awaited import Awaited, Heard
 from relay.exchange.known_balance import BalanceReading, KnownBalance
@@ -138,6 +138,15 @@ class LiveAccount:
                 left = self._awaited.drop(report.client_order_id)
             if left is not None and left.fills:
                 self.on_overheard(left)
+
+    def catch_up(self, where: Where, orders: Iterable[Moved]) -> None:
+        """What other processes have ordered there: until all of it is in what the stream told, nothing is known."""
+        with self._lock:
+            known = self._known(where)
+            for each in orders:
+                if not each.is_settled:
+                    known.sending(each.client_order_id)
+                known.reported(each.client_order_id, each.filled_qty, is_settled=each.is_settled)
 
     def take(self, client_order_id: str) -> Heard | None:
         with self._lock:

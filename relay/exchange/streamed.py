@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from relay.domain.booking import Booking
 from relay.domain.instrument import Category
 from relay.domain.order import PlannedOrder
 from relay.domain.outcome import NotSent, Outcome, Refusal, Rejected, Stamp
-from relay.domain.position import OrderReport, Position
+from relay.domain.position import Moved, OrderReport, Position
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.exchange import wire
 from relay.exchange.awaited import Heard
@@ -21,11 +21,14 @@ from relay.exchange.client import EVERYTHING, REALTIME, Exchange
 from relay.exchange.live import LiveAccount, Where
 from relay.exchange.prices import Prices
 from relay.exchange.session import signer
-from relay.exchange.streams_link import Greeting, Link, LinkState
+from relay.exchange.streams_board import Board
+from relay.exchange.streams_link import Greeting, Link, LinkState, Message
+from relay.exchange.streams_shared import SharedLink
 from relay.exchange.wire.numbers import Row
 from relay.exchange.wire.streams import ToldPosition, told_position
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 PRIVATE_PATH = "/v5/private"
 TOPICS = ["order", "execution", "position", "wallet"]
@@ -51,9 +54,21 @@ class StreamedExchange(Exchange):
     """
 
     def __init__(
-        self, *, name: str, stream_url: str, prices: Prices, url: str, api_key: str, api_secret: str, **more: Any
+        self,
+        *,
+        name: str,
+        stream_url: str,
+        prices: Prices,
+        url: str,
+        api_key: str,
+        api_secret: str,
+        board: Board | None = None,
+        **more: Any,
     ) -> None:
-        """`stream_url`: `ws` or `wss`, without a path. Raises SettingsInvalid as Exchange does."""
+        """`stream_url`: `ws` or `wss`, without a path. `board`: where several processes share the account's stream.
+
+        Raises SettingsInvalid as Exchange does.
+        """
         super().__init__(url=url, api_key=api_key, api_secret=api_secret, **more)
         self._api_key, self._sign = api_key, signer(api_secret)
         self.marks = prices
@@ -61,24 +76,40 @@ class StreamedExchange(Exchange):
         self._stop_healing = threading.Event()
         self._reader = threading.Thread(target=self._heal, name=f"reader of {name}", daemon=True)
         self.on_opened: Callable[[], None] = lambda: None
-        self.link = Link(
-            name=name,
-            url=stream_url.rstrip("/") + PRIVATE_PATH,
-            greet=self._greet,
-            heard=self._live.hear,
-            opened=self._seed,
-            closed=self._live.forget,
+        self._name, self._stream_url = name, stream_url.rstrip("/") + PRIVATE_PATH
+        hear, seed, forget = self._live.hear, self._seed, self._live.forget
+        self.link: Link | SharedLink = (
+            self._stream(hear, seed, forget)
+            if board is None
+            else SharedLink(name=name, board=board, keep=self._stream, heard=hear, opened=seed, closed=forget)
         )
 
+    def _stream(self, heard: Callable[[Message], None], opened: Callable[[], None], closed: Callable[[], None]) -> Link:
+        return Link(name=self._name, url=self._stream_url, greet=self._greet, heard=heard, opened=opened, closed=closed)
+
     def listen(self, *, on_wake: Callable[[Category, str], None], on_overheard: Callable[[Heard], None]) -> None:
-        """Start the stream, once. `on_wake`: an awaited order of this instrument may be taken with `heard`."""
-        self._live.on_wake, self._live.on_overheard = on_wake, on_overheard
+        """Start the stream, once. `on_wake`: an awaited order of this instrument may be taken with `heard`.
+
+        Of processes that share a stream only the one that keeps it passes on what it overhears, and what is booked.
+        """
+        self._live.on_wake, self._live.on_overheard = on_wake, self._if_keeper(on_overheard)
         self.link.start()
         self._reader.start()
 
     def book_to(self, hear: Callable[[Booking], None]) -> None:
         """From now on every execution that the stream tells is told there, too; `hear` must not block."""
-        self._live.on_booked = hear
+        self._live.on_booked = self._if_keeper(hear)
+
+    def _if_keeper(self, hear: Callable[[T], None]) -> Callable[[T], None]:
+        def told(news: T) -> None:
+            if self.link.is_keeper:
+                hear(news)
+
+        return told
+
+    def catch_up(self, category: Category, symbol: str, orders: Iterable[Moved]) -> None:
+        """What other processes have ordered of the instrument, so far as the journal knows."""
+        self._live.catch_up((category, symbol), orders)
 
     def close(self) -> None:
         self._stop_healing.set()
@@ -190,7 +221,12 @@ class StreamedExchange(Exchange):
         return NowPosition(position=replace(told.position, mark_price=mark), at_ms=told.at_ms)
 
     def positions_now(self) -> tuple[Position, ...] | None:
-        """All that are open, whoever opened them; None: they must be read."""
+        """All that are open, whoever opened them; None: they must be read.
+
+        Always read where the stream is shared: what other processes ordered is caught up with lane by lane only.
+        """
+        if isinstance(self.link, SharedLink):
+            return None
         return self._live.positions(self.marks.mark) if self.link.is_current() else None
 
     def price_now(self, category: Category, symbol: str) -> Decimal | None:

@@ -28,12 +28,16 @@ Message = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkState:
-    """`since_s`: for how long it is so. `problem`: why it is not live, in words. `generation` counts connections."""
+    """`since_s`: for how long it is so. `problem`: why it is not live, in words. `generation` counts connections.
+
+    `silent_s`: how long ago the exchange was last heard, if only by its answer to a ping; None: never.
+    """
 
     is_live: bool
     since_s: float
     generation: int
     problem: str
+    silent_s: float | None = None
 
 
 class Greeting:
@@ -63,6 +67,9 @@ class Greeting:
 
 class Link:
     """One thread. `heard` and the others are called in it; `opened` after the subscriptions are confirmed."""
+
+    is_keeper = True
+    """Nobody else keeps it."""
 
     def __init__(
         self,
@@ -113,10 +120,13 @@ class Link:
         return socket is not None and self.is_live and socket.is_caught_up(_CATCH_UP_S) and self.is_live
 
     def state(self) -> LinkState:
-        is_live = self.is_live
-        problem = "" if is_live else (self._problem or "it is silent")
+        is_live, now = self.is_live, time.monotonic()
         return LinkState(
-            is_live=is_live, since_s=time.monotonic() - self._since, generation=self._generation, problem=problem
+            is_live=is_live,
+            since_s=now - self._since,
+            generation=self._generation,
+            problem="" if is_live else (self._problem or "it is silent"),
+            silent_s=now - self._heard_at if self._heard_at else None,
         )
 
     def wait_live(self, timeout_s: float) -> bool:

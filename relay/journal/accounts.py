@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Delete, delete, func, insert, select, tuple_, update
 
 from relay.domain.booking import Booking, DayTotal, Equity
-from relay.journal.locks import hold, keys_of
+from relay.journal.locks import hold, locks_on
 from relay.journal.store import Store
 from relay.journal.tables_accounts import booked_until, bookings, day_totals, equity_points
 
@@ -112,7 +112,7 @@ def _execute(connection: Connection, statement: Delete) -> int:
 def _hold(connection: Connection, account: str) -> None:
     """Several processes add to the same totals; SQLite has one writer anyway."""
     if connection.dialect.name != "sqlite":
-        hold(connection, keys_of(f"ledger {account}"))
+        hold(connection, locks_on(f"ledger {account}"))
 
 
 def _new_of(connection: Connection, account: str, told: Iterable[Booking]) -> list[Booking]:

@@ -23,11 +23,7 @@ def numbered() -> TypeEngine[int]:
 
 
 class next_place(FunctionElement[int]):  # noqa: N801 - it is written like a function of the database's
-    """A number in the order of acceptance, to a signal that is accepted or opened again.
-
-    It is drawn from what numbers the events, and those of one lane one after the other: whoever draws one has the lane
-    to itself until the signal is there to be seen.
-    """
+    """A number in the order of acceptance, to a signal that is accepted: that of the last event, which tells of it."""
 
     name = "next_place"
     type = BigInteger()
@@ -38,11 +34,6 @@ class next_place(FunctionElement[int]):  # noqa: N801 - it is written like a fun
 def _newest(element: next_place, compiler: SQLCompiler, **kw: Any) -> str:
     """One transaction at a time writes, and has added an event of the signal's before."""
     return "(SELECT max(id) FROM events)"
-
-
-@compiles(next_place, "postgresql")
-def _drawn(element: next_place, compiler: SQLCompiler, **kw: Any) -> str:
-    return "nextval('events_id_seq')"
 
 
 def storable(text: str) -> str:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from relay.errors import JournalUnavailable
 from relay.journal.lock import FileLock
+from relay.journal.locks import Lock
 from relay.journal.sqlite import JournalFile
 from relay.journal.store import T, Undo, Work
 from relay.journal.trouble import as_unavailable
@@ -34,10 +35,11 @@ class SqliteStore:
         self,
         work: Work[T],
         *,
-        holding: Sequence[int] = (),
+        holding: Sequence[Lock] = (),
         deadline_s: float = 2.0,
         on_withdrawn: Undo[T] | None = None,
         on_committed: Callable[[T], None] | None = None,
+        is_urgent: bool = False,
     ) -> T:
         return self._writer().submit(work, deadline_s=deadline_s, on_withdrawn=on_withdrawn, on_committed=on_committed)
 

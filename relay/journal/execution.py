@@ -17,6 +17,7 @@ from relay.domain.plan import Carry, Plan, PlanStatus
 from relay.domain.status import SignalStatus
 from relay.journal import beliefs, guards
 from relay.journal.coding import planned_to_json, reason_columns
+from relay.journal.prepared import run
 from relay.journal.reports import ReportWrites
 from relay.journal.store import T
 from relay.journal.summary import Ended, summary
@@ -53,7 +54,7 @@ class Batch(ReportWrites):
     def begin(self, signal_id: str, account: str, *, now_ms: int) -> None:
         """The signal's turn on this account has come. Once it has begun, or has finished, this changes nothing."""
         executing = {"status": SignalStatus.EXECUTING, "of_signal": signal_id}
-        if self.connection.execute(_BEGIN, executing | {"of_account": account}).rowcount:
+        if run(self.connection, _BEGIN, executing | {"of_account": account}).rowcount:
             if (row := self.connection.execute(_BEGIN_SIGNAL, executing).first()) is not None:
                 self._notes[signal_id] = row.notes
             self.event(signal_id, SignalStatus.EXECUTING, {"account": account}, now_ms=now_ms)
@@ -118,7 +119,7 @@ class Batch(ReportWrites):
         if known is status or (known.is_finished and status is not SignalStatus.ATTENTION):
             return self._status_of(signal_id)
         of_assignment = {"of_signal": signal_id, "of_account": account}
-        self.connection.execute(_CHANGE, {"status": status, **reason_columns(reason), **of_assignment})
+        run(self.connection, _CHANGE, {"status": status, **reason_columns(reason), **of_assignment})
         detail = {"account": account, "reason": reason.code if reason else None}
         self.event(signal_id, status, {k: v for k, v in detail.items() if v is not None}, now_ms=now_ms)
         ended = [_ended(each) for each in parts.values() if each.account != account]
@@ -145,7 +146,7 @@ class Batch(ReportWrites):
             known = self.connection.execute(_HELD_SIGNAL, {"of_signal": signal_id}).one().notes
         if new := [note for note in dict.fromkeys(notes) if note not in known]:
             self._notes[signal_id] = [*known, *new]
-            self.connection.execute(_CHANGE_SIGNAL, {"notes": [*known, *new], "of_signal": signal_id})
+            run(self.connection, _CHANGE_SIGNAL, {"notes": [*known, *new], "of_signal": signal_id})
 
     def observe(self, account: str, category: Category, symbol: str, size: Decimal, *, at_ms: int) -> Decimal | None:
         """The exchange's word on a position, asked for at `at_ms` of its clock: what was believed, if it differs."""
@@ -176,7 +177,7 @@ class Batch(ReportWrites):
         came_to = summary(ended)
         self.add_notes(signal_id, (*notes, *came_to.notes))
         finished = {"status": came_to.status, **reason_columns(came_to.reason), "finished_at": now_ms}
-        self.connection.execute(_CHANGE_SIGNAL, finished | {"of_signal": signal_id})
+        run(self.connection, _CHANGE_SIGNAL, finished | {"of_signal": signal_id})
         return came_to.status
 
     def _status_of(self, signal_id: str) -> SignalStatus:

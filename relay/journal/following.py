@@ -40,28 +40,26 @@ def unfinished(connection: Connection) -> tuple[Assignment, ...]:
 
 
 def first_of_lane(
-    connection: Connection, account: str, category: Category | None, symbol: str, *, past_nameless: bool = False
+    connection: Connection, account: str, category: Category | None, symbol: str, *, nameless_until: int | None = None
 ) -> Assignment | None:
     """The oldest unfinished; `category` None: of alerts of the ticker `symbol` whose instrument is not known.
 
-    Alerts of the account whose instrument is not known come before, unless it is to be looked `past_nameless`: they may
-    belong here.
+    Alerts of the account whose instrument is not known are among them, since they may belong here; but for those that
+    were accepted up to `nameless_until`.
     """
     is_nameless = assignments.c.category.is_(None)
     if category is None:
         of_lane = is_nameless & (func.coalesce(signals.c.ticker, "") == symbol)
     else:
-        of_lane = (assignments.c.category == category) & (assignments.c.symbol == symbol)
-        if not past_nameless:
-            of_lane |= is_nameless
+        later = is_nameless if nameless_until is None else is_nameless & (assignments.c.seq > nameless_until)
+        of_lane = (assignments.c.category == category) & (assignments.c.symbol == symbol) | later
     which = IS_UNFINISHED & (assignments.c.account == account) & of_lane
-    return next(iter(_assignments(connection, which, is_nameless.desc(), limit=1)), None)
+    return next(iter(_assignments(connection, which, limit=1)), None)
 
 
 def nameless(connection: Connection, account: str) -> tuple[Assignment, ...]:
-    return _assignments(
-        connection, IS_UNFINISHED & (assignments.c.account == account) & assignments.c.category.is_(None)
-    )
+    of_account = IS_UNFINISHED & (assignments.c.account == account)
+    return _assignments(connection, of_account & assignments.c.category.is_(None))
 
 
 def assignment(connection: Connection, signal_id: str, account: str) -> Assignment | None:
@@ -81,10 +79,10 @@ _WHOLE = select(*signals.c, *_OF_ASSIGNMENT, *_OF_PLAN).select_from(
 
 
 def _assignments(
-    connection: Connection, which: ColumnElement[bool], *first: ColumnElement[Any], limit: int | None = None
+    connection: Connection, which: ColumnElement[bool], *, limit: int | None = None
 ) -> tuple[Assignment, ...]:
-    """By `first`, then in the order in which they are to be executed. What has no plan yet has no orders either."""
-    asked = _WHOLE.where(which).order_by(*first, assignments.c.seq, assignments.c.account).limit(limit)
+    """In the order in which they are to be executed. What has no plan yet has no orders either."""
+    asked = _WHOLE.where(which).order_by(assignments.c.seq, assignments.c.account).limit(limit)
     rows = connection.execute(asked).all()
     orders_of: defaultdict[tuple[str, str, int], list[OrderRecord]] = defaultdict(list)
     ids = list({row.id for row in rows if row.plan_at is not None})

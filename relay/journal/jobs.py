@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -43,17 +44,19 @@ class Job:
     def run(self, connection: Connection) -> None:
         """In a savepoint: what the work raises is its own caller's affair, unless it is the journal's trouble."""
         self.outcome, self.error = None, None
-        savepoint = connection.begin_nested()
+        # By the driver itself: SQLAlchemy's savepoints cost as much as the work in them.
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection), "the writer is SQLite's"
+        driver.execute("SAVEPOINT work").close()
         try:
             self.outcome = self.work(connection)
         except Exception as error:
             if as_unavailable(error, "") is not None:
                 # SQLite may have rolled back everything by itself: there is no going on in this transaction.
                 raise
-            savepoint.rollback()
+            driver.execute("ROLLBACK TO work").close()
             self.error = error
-        else:
-            savepoint.commit()
+        driver.execute("RELEASE work").close()
 
     def undo(self, connection: Connection) -> None:
         assert self.on_withdrawn is not None

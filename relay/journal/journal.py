@@ -18,7 +18,7 @@ from relay.journal.admission import Admitting, remove_signal, undo_reopening
 from relay.journal.execution import Batch, written
 from relay.journal.guards import GuardReads
 from relay.journal.queries import SignalFilter
-from relay.journal.queued import Queue, admit, locks_of, reopen
+from relay.journal.queued import Queue, admit, locks_of, reopen, take_back
 from relay.journal.records import (
     Admission,
     Assignment,
@@ -86,7 +86,7 @@ class Journal(GuardReads):
             admitting.run if queue is None else lambda connection: admit(connection, admitting, queue),
             holding=() if queue is None else locks_of(new),
             deadline_s=deadline_s,
-            on_withdrawn=admitting.undo,
+            on_withdrawn=admitting.undo if queue is None else functools.partial(take_back, admitting),
             on_committed=on_committed,
         )
         try:
@@ -285,8 +285,7 @@ class Journal(GuardReads):
             return queries.count_signals(connection)
 
     def refused(self) -> list[RefusedPosts]:
-        with self.store.read() as connection:
-            return rejection.list_refused(connection)
+        return self._refusals.counted()
 
     def check(self) -> None:
         """JournalUnavailable if it cannot be read, or if writing failed last time and still does."""
@@ -294,4 +293,5 @@ class Journal(GuardReads):
 
     def close(self) -> None:
         """Everything submitted is finished first."""
+        self._refusals.hasten()
         self.store.close()

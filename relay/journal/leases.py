@@ -101,11 +101,15 @@ class Leases:
         return own
 
     def renew(self, held: Mapping[str, Lease]) -> None:
-        """All of this process at once. One that another has taken meanwhile is lost."""
+        """At once, and no other: what is in the database and not in use here has to end, or nobody ever takes it up.
+
+        One that another has taken meanwhile is lost.
+        """
         deadline = time.monotonic() + LEASE_S
-        which = {"of_names": list(held), "of_owner": self.owner}
         rows = self._store.submit(
-            lambda connection: connection.execute(_RENEW, which).all(), deadline_s=_RENEW_DEADLINE_S
+            lambda connection: connection.execute(_RENEW, {"of_owner": self.owner, "of_names": list(held)}).all(),
+            deadline_s=_RENEW_DEADLINE_S,
+            is_urgent=True,
         )
         known = {row.name: row.epoch for row in rows}
         for name, lease in held.items():

@@ -55,7 +55,10 @@ def open_journal(
 
 
 def migrate(url: str) -> None:
-    """Bring the database to the current schema; safe to repeat. JournalBusy while a relay runs on an older one."""
+    """Bring the database to the current schema, or leave it at a newer one that is compatible; safe to repeat.
+
+    JournalBusy while a relay runs on an older one; SchemaTooNew.
+    """
     where = _parse(url)
     if where.get_backend_name() == "sqlite":
         file = JournalFile(where)
@@ -70,7 +73,7 @@ def migrate(url: str) -> None:
     from relay.journal.postgres import postgres_engine
 
     with _engine(postgres_engine(where), "in Postgres") as engine:
-        schema.upgrade(engine)
+        _upgrade(engine)
 
 
 def _parse(url: str) -> URL:
@@ -96,10 +99,15 @@ def _prepare(file: JournalFile) -> None:
     """With the lock held: a file there is, and of the current schema."""
     file.create()
     with _engine(file.writing_engine(), str(file.path)) as engine:
-        with engine.begin() as connection:
-            current = schema.is_current(connection)
-        if not current:
-            schema.upgrade(engine)
+        _upgrade(engine)
+
+
+def _upgrade(engine: Engine) -> None:
+    """Unless the relay can run on it as it is. Raises SchemaTooNew."""
+    with engine.begin() as connection:
+        current = schema.is_current(connection)
+    if not current:
+        schema.upgrade(engine)
 
 
 def _open_postgres(where: URL, connections: int, queue: Queue | None) -> Journal:

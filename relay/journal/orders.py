@@ -13,6 +13,7 @@ from relay.domain.outcome import Accepted, Outcome, Stamp, Unknown
 from relay.domain.reconciliation import OrderState, after_outcome
 from relay.journal.adding import Rows
 from relay.journal.coding import outcome_columns, planned_to_json, reason_columns, state_of
+from relay.journal.prepared import run
 from relay.journal.tables import attempts, orders
 from relay.journal.writes import Writes
 
@@ -98,7 +99,7 @@ class OrderWrites(Writes):
         if known is not None and not (isinstance(known, Unknown) and not isinstance(outcome, Unknown)):
             return
         of_attempt = {"of_order": client_order_id, "of_number": number}
-        self.connection.execute(_CHANGE_ATTEMPT, said | {"answered_at": now_ms} | of_attempt)
+        run(self.connection, _CHANGE_ATTEMPT, said | {"answered_at": now_ms} | of_attempt)
         self._apply_outcome(state, number, outcome, now_ms)
         detail = {"client_order_id": client_order_id, "attempt": number, "code": said["code"], "words": said["words"]}
         told = {name: value for name, value in detail.items() if value is not None}
@@ -162,7 +163,7 @@ class OrderWrites(Writes):
     def _change(self, client_order_id: str, now_ms: int, **changed: Any) -> None:
         if "reason" in changed:
             changed |= reason_columns(changed.pop("reason"))
-        self.connection.execute(_CHANGE, changed | {"updated_at": now_ms, "of_order": client_order_id})
+        run(self.connection, _CHANGE, changed | {"updated_at": now_ms, "of_order": client_order_id})
 
 
 def _outcome_of(state: OrderState, number: int) -> Outcome | None:

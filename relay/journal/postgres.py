@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, Executable, create_engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -21,7 +22,7 @@ from relay.errors import JournalUnavailable
 from relay.fence import Lease
 from relay.journal.jobs import Job, Stage
 from relay.journal.leases import require
-from relay.journal.locks import lock_statement
+from relay.journal.locks import Lock, lock_statement
 from relay.journal.postgres_threads import Threads
 from relay.journal.postgres_trouble import WHERE, as_unavailable, is_passing
 from relay.journal.store import T, Undo, Work
@@ -72,15 +73,16 @@ class PostgresStore:
         self,
         work: Work[T],
         *,
-        holding: Sequence[int] = (),
+        holding: Sequence[Lock] = (),
         deadline_s: float = 2.0,
         on_withdrawn: Undo[T] | None = None,
         on_committed: Callable[[T], None] | None = None,
+        is_urgent: bool = False,
     ) -> T:
         lease = fence.held()
         job = Job(_by_right_of(lease, work) if lease else work, on_withdrawn, on_committed=on_committed)
         deadline = time.monotonic() + deadline_s
-        self._threads.put(lambda: self._run(job, deadline, holding))
+        self._threads.put(lambda: self._run(job, deadline, holding), first=is_urgent)
         if not job.ended.wait(deadline_s):
             self._withdraw(job, deadline_s)
             job.ended.wait()
@@ -90,6 +92,37 @@ class PostgresStore:
     def post(self, work: Work[object], then: Callable[[Exception | None], None]) -> None:
         job = Job(work, then=then)
         self._threads.put(lambda: self._run(job, time.monotonic() + _READ_S, ()))
+
+    def at_once(self, statement: Executable, values: Mapping[str, object]) -> Future[Any]:
+        """The statement's one value, after one round trip: a transaction of its own that ends within the database.
+
+        The future's error is JournalUnavailable where the database cannot be used. It need not be waited for.
+        """
+        came_to: Future[Any] = Future()
+        self._threads.put(lambda: self._answer(statement, values, came_to))
+        return came_to
+
+    def _answer(self, statement: Executable, values: Mapping[str, object], came_to: Future[Any]) -> None:
+        if not came_to.set_running_or_notify_cancel():
+            return
+        try:
+            came_to.set_result(self._answered(statement, values))
+        except Exception as error:
+            came_to.set_exception(as_unavailable(error) or error)
+
+    def _answered(self, statement: Executable, values: Mapping[str, object]) -> Any:
+        try:
+            return self._asked(statement, values)
+        except DBAPIError as error:
+            # A pooled connection may just have been an old one; a new one takes its place.
+            if not error.connection_invalidated:
+                raise
+            return self._asked(statement, values)
+
+    def _asked(self, statement: Executable, values: Mapping[str, object]) -> Any:
+        with self.engine.connect() as connection:
+            result = connection.execute(statement, values)
+            return result.scalar() if result.returns_rows else None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -111,7 +144,7 @@ class PostgresStore:
             job.stage = Stage.WITHDRAWN
         raise JournalUnavailable(f"{WHERE} was not written within {deadline_s:g} s")
 
-    def _run(self, job: Job, deadline: float, locks: Sequence[int]) -> None:
+    def _run(self, job: Job, deadline: float, locks: Sequence[Lock]) -> None:
         """In a thread of the store's own: until it is written, or cannot be."""
         if not self._step_to(job, Stage.RUNNING):
             return
@@ -141,7 +174,7 @@ class PostgresStore:
             return False
         return self._step_to(job, Stage.RUNNING)
 
-    def _write(self, job: Job, deadline: float, locks: Sequence[int]) -> bool:
+    def _write(self, job: Job, deadline: float, locks: Sequence[Lock]) -> bool:
         """False: it was withdrawn in time, and nothing is kept."""
         left_s = max(0.1, deadline - time.monotonic())
         with self._connected(left_s, locks=locks) as connection:
@@ -181,7 +214,7 @@ class PostgresStore:
             log.exception("what was answered as not kept could not be taken back")
 
     @contextmanager
-    def _connected(self, timeout_s: float, *, begin: str = "BEGIN", locks: Sequence[int] = ()) -> Iterator[Connection]:
+    def _connected(self, timeout_s: float, *, begin: str = "BEGIN", locks: Sequence[Lock] = ()) -> Iterator[Connection]:
         """A transaction that commits at the end, on a connection that answers. JournalUnavailable: there is none.
 
         It begins with its limits and locks, in one message to the database, which is one round trip.

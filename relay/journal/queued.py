@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
+from relay.domain.instrument import Category
 from relay.journal import retrying
 from relay.journal.adding import Along
 from relay.journal.admission import Admitting
-from relay.journal.locks import hold, keys_of
-from relay.journal.records import Admission, New, NewSignal, Reopened
+from relay.journal.execution import Batch
+from relay.journal.locks import Lock, hold, locks_on
+from relay.journal.records import Admission, New, NewSignal, Reopened, SignalRecord
 from relay.journal.store import Store
+from relay.journal.tables import assignments, events
 from relay.journal.waiting_lanes import LaneKey
 
 
@@ -24,10 +27,16 @@ class Queue(Protocol):
         """The same as a part of the statement that adds the signal. None: there is nothing to be done."""
 
 
-def locks_of(new: NewSignal) -> tuple[int, ...]:
-    """The alert's and its lanes': who has them is the next in line, and is committed before anybody else."""
-    alert = f"alert {new.strategy} {new.identity.kind.value} {new.identity.key}"
-    return keys_of(alert, lanes=[each.name for each in lanes_of(new)])
+def locks_of(new: NewSignal) -> tuple[Lock, ...]:
+    """The alert's and its lanes': who has them is the next in line, and is committed before anybody else.
+
+    An alert whose instrument is not known may belong to any lane of its accounts: nobody else accepts for them then.
+    """
+    lanes = [each.name for each in lanes_of(new)]
+    accounts = [f"account {each}" for each in new.accounts]
+    if new.category is None:
+        return locks_on(_alert_name(new), *accounts, lanes=lanes)
+    return locks_on(_alert_name(new), lanes=lanes, shared=accounts)
 
 
 def admit(connection: Connection, admitting: Admitting, queue: Queue) -> Admission:
@@ -42,6 +51,24 @@ def admit(connection: Connection, admitting: Admitting, queue: Queue) -> Admissi
         case Reopened():
             _defer_again(connection, admission, queue)
     return admission
+
+
+def take_back(admitting: Admitting, connection: Connection, admission: Admission) -> None:
+    """As if it had never come; unless its resend, which another process may have had, was told that it is there."""
+    hold(connection, locks_on(_alert_name(admitting.new)))
+    if isinstance(admission, New | Reopened) and not _is_vouched_for(connection, admission.signal_id):
+        admitting.undo(connection, admission)
+
+
+def _alert_name(new: NewSignal) -> str:
+    return f"alert {new.strategy} {new.identity.kind.value} {new.identity.key}"
+
+
+def _is_vouched_for(connection: Connection, signal_id: str) -> bool:
+    """Since it was opened last."""
+    of_signal = select(events.c.name).where(events.c.signal_id == signal_id)
+    told = of_signal.where(events.c.name.in_(("accepted", "reopened", "duplicate"))).order_by(events.c.id.desc())
+    return connection.execute(told.limit(1)).scalar() == "duplicate"
 
 
 def reopen(connection: Connection, signal_id: str, now_ms: int, queue: Queue | None) -> Reopened:
@@ -60,7 +87,7 @@ def _defer_again(connection: Connection, reopened: Reopened, queue: Queue) -> No
         )
         for each in reopened.assignments
     }
-    hold(connection, keys_of(lanes=[each.name for each in lanes]))
+    hold(connection, locks_on(lanes=[each.name for each in lanes]))
     queue.defer(connection, sorted(lanes, key=lambda lane: lane.name))
 
 
@@ -69,8 +96,27 @@ def lanes_of(new: NewSignal) -> list[LaneKey]:
     return [LaneKey(account=each, category=new.category, symbol=symbol or "") for each in sorted(new.accounts)]
 
 
+def name(store: Store, queue: Queue, nameless: SignalRecord, category: Category, symbol: str) -> None:
+    """Tell a signal's instrument. Raises JournalUnavailable.
+
+    The locks of its lanes with and without the name are held: whoever looks at one of them finds it either there or
+    still nameless.
+    """
+
+    def work(connection: Connection) -> None:
+        of_signal = select(assignments.c.account).where(assignments.c.signal_id == nameless.id)
+        accounts = sorted(connection.scalars(of_signal))
+        lanes = [LaneKey(account=each, category=category, symbol=symbol) for each in accounts]
+        left = [LaneKey(account=each, category=None, symbol=nameless.ticker or "") for each in accounts]
+        hold(connection, locks_on(lanes=[each.name for each in (*lanes, *left)]))
+        Batch(connection).resolve(nameless.id, category, symbol)
+        queue.defer(connection, lanes)
+
+    store.submit(work, deadline_s=10)
+
+
 def defer(store: Store, queue: Queue, lanes: Sequence[LaneKey]) -> None:
     """Have somebody look at each of these lanes. Raises JournalUnavailable."""
 
-    locks = keys_of(lanes=[each.name for each in lanes])
+    locks = locks_on(lanes=[each.name for each in lanes])
     store.submit(lambda connection: queue.defer(connection, lanes), holding=locks, deadline_s=10)

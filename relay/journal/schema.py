@@ -6,10 +6,10 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, select, text
 
-from relay.errors import JournalUnavailable, SchemaOutdated
+from relay.errors import SchemaOutdated, SchemaTooNew
 from relay.journal.tables import schema_meta
 
-HEAD = "0007"
+HEAD = "0009"
 """The revision of this relay's tables. Revisions are numbered, so that later ones compare as greater."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -17,7 +17,7 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 def is_current(connection: Connection) -> bool:
     """Whether this relay can run on the schema as it is. False: it is older, or there is none yet.
 
-    JournalUnavailable: it is newer and not marked compatible with this relay.
+    SchemaTooNew: it is newer and not marked compatible with this relay.
     """
     if not inspect(connection).has_table("alembic_version"):
         return False
@@ -28,7 +28,7 @@ def is_current(connection: Connection) -> bool:
         which = select(schema_meta.c.compatible_from).where(schema_meta.c.revision == revision)
         compatible_from = connection.execute(which).scalar()
         if compatible_from is None or compatible_from > HEAD:
-            raise JournalUnavailable(
+            raise SchemaTooNew(
                 f"the journal's schema {revision} is newer than this relay, which knows {HEAD}; install a newer relay"
             )
     return True

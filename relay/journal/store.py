@@ -8,6 +8,8 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
 
+from relay.journal.locks import Lock
+
 T = TypeVar("T")
 Work = Callable[[Connection], T]
 Undo = Callable[[Connection, T], None]
@@ -18,10 +20,11 @@ class Store(Protocol):
         self,
         work: Work[T],
         *,
-        holding: Sequence[int] = (),
+        holding: Sequence[Lock] = (),
         deadline_s: float = 2.0,
         on_withdrawn: Undo[T] | None = None,
         on_committed: Callable[[T], None] | None = None,
+        is_urgent: bool = False,
     ) -> T:
         """Run `work` in a transaction and return once that is durable.
 
@@ -34,6 +37,7 @@ class Store(Protocol):
 
         `on_committed` is given what `work` returned, once that is durable and stays so: in the order of the commits
         where there is one writer, and before anything else is written. It must be quick and may only read.
+        `is_urgent`: it goes before all that waits, where not all of that is written together.
         """
         ...
 

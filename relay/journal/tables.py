@@ -155,6 +155,7 @@ Index(
     sqlite_where=IS_OPEN,
     postgresql_where=IS_OPEN,
 )
+Index("ix_orders_lane", orders.c.account, orders.c.category, orders.c.symbol, orders.c.updated_at)
 
 attempts = Table(
     "attempts",

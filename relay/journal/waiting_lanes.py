@@ -10,7 +10,7 @@ from sqlalchemy import ARRAY, Connection, Text, any_, bindparam, cast, func, sel
 from relay.domain.instrument import Category
 from relay.fence import Lease
 from relay.journal import following, leases
-from relay.journal.locks import keys_of, lane_name
+from relay.journal.locks import lane_name, locks_on
 from relay.journal.records import Assignment
 from relay.journal.store import Store
 from relay.journal.tables import IS_UNFINISHED, assignments, signals
@@ -38,7 +38,7 @@ class Turn:
 
     lease: Lease
     assignment: Assignment | None
-    """None: nothing. One without a category: it must be given its name first, since it may belong in this lane."""
+    """None: nothing. One without a category: it may belong in this lane, and must be given its name first."""
 
 
 class WaitingLanes:
@@ -49,12 +49,14 @@ class WaitingLanes:
         self._owner = owner
 
     def next(
-        self, lane: LaneKey, lease: Lease | None, *, keep: bool = False, past_nameless: bool = False
+        self, lane: LaneKey, lease: Lease | None, *, keep: bool = False, nameless_until: int | None = None
     ) -> Turn | None:
         """The lane's oldest unfinished work, by the right of `lease` or else of a new one.
 
         None: another process is at it, or there is none, and the lease is given back, unless it is to `keep`. Whoever
         accepts an alert holds the lane's lock until it is there to be seen: so either this sees it, or a job follows.
+        An older one of the account whose instrument is not known comes before it, unless it is looked past those that
+        were accepted up to `nameless_until`.
         """
 
         def work(connection: Connection) -> Turn | None:
@@ -64,7 +66,7 @@ class WaitingLanes:
             if held is None:
                 return None
             found = following.first_of_lane(
-                connection, lane.account, lane.category, lane.symbol, past_nameless=past_nameless
+                connection, lane.account, lane.category, lane.symbol, nameless_until=nameless_until
             )
             if found is None and not keep:
                 leases.release(connection, held)
@@ -74,7 +76,7 @@ class WaitingLanes:
                 found = replace(found, circumstances=known)
             return Turn(lease=held, assignment=found)
 
-        return self._store.submit(work, holding=keys_of(lanes=[lane.name]), deadline_s=10)
+        return self._store.submit(work, holding=locks_on(lanes=[lane.name]), deadline_s=10)
 
     def nameless(self, account: str) -> tuple[Assignment, ...]:
         """What was accepted before any instrument was known, oldest first."""

@@ -10,11 +10,13 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 from relay.paper.auth import Credentials, KeysIncomplete, load_credentials
 from relay.paper.exchange import Exchange
 from relay.paper.feed import Feed
 from relay.paper.http import Server
+from relay.paper.instruments import TABLE
 from relay.paper.server import create_app
 
 DEFAULT_MARKET = "https://api.bybit.com"
@@ -37,9 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _die_with_parent(stop)
     try:
         credentials = load_credentials()
-        exchange = Exchange(options.state, credentials)
+        exchange = Exchange(options.state, credentials, options.instruments)
         server = Server(options.port, create_app(exchange))
-    except (KeysIncomplete, ValueError, OSError, OverflowError, sqlite3.Error) as error:
+    except (KeysIncomplete, ValueError, KeyError, OSError, OverflowError, sqlite3.Error) as error:
         sys.stderr.write(f"paper exchange cannot start: {str(error) or error.__doc__}\n")
         return 2
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
@@ -60,6 +62,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=os.environ.get("PAPER_MARKET") or DEFAULT_MARKET,
         metavar="URL|off",
         help="follow this host's public prices where it can be reached (default: PAPER_MARKET or %(default)s)",
+    )
+    parser.add_argument(
+        "--instruments",
+        type=Path,
+        default=TABLE,
+        metavar="FILE",
+        help="list these instead (JSON in the form of the table that comes with it)",
     )
     parser.add_argument("--parent-pipe", action="store_true", help="end when stdin ends")
     return parser.parse_args(arguments)

@@ -23,11 +23,12 @@ _Result = TypeVar("_Result")
 class Exchange:
     """`pinned`: symbols whose price was set by hand, which the market feed leaves alone."""
 
-    def __init__(self, path: Path | str, credentials: Credentials) -> None:
+    def __init__(self, path: Path | str, credentials: Credentials, table: Path = instruments.TABLE) -> None:
+        """`path`: of its SQLite file. `table`: of the instruments that it lists."""
         self.credentials = credentials
         self.verifier = Verifier(credentials)
         self.store = Store(path)
-        self.instruments = instruments.load()
+        self.instruments = instruments.load(table)
         state = State(self.instruments)
         self.store.restore(state)
         self.book = Book(state)

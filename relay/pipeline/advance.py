@@ -113,6 +113,7 @@ class Advancer:
         planned = order.planned
         if planned.leverage is None:
             return None
+        passed(Boundary.LEVERAGE_DUE)
         outcome = account.exchange.set_leverage(
             category=planned.category, symbol=planned.symbol, leverage=planned.leverage
         )

@@ -59,6 +59,7 @@ class Canceller:
         order = resting.order
         planned = order.planned
         due = replace(resting, begun_at_ms=resting.begun_at_ms or now_ms)
+        passed(Boundary.CANCEL_DUE)
         outcome = account.exchange.cancel(
             category=planned.category,
             symbol=planned.symbol,

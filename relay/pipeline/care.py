@@ -141,6 +141,7 @@ class Caretaker:
         passed(Boundary.GUARD_KEPT)
 
     def _set_stops(self, caring: Caring, record: GuardRecord, step: SetStops, now_ms: int) -> float | Cared:
+        passed(Boundary.STOPS_DUE)
         exchange = caring.account.exchange
         outcome = exchange.set_stops(category=record.category, symbol=record.symbol, levels=step.levels)
         passed(Boundary.STOPS_SENT)
@@ -227,6 +228,7 @@ class Caretaker:
             return self._cancel(caring, record, step.order_id, now_ms)
         kept = self._journal.order(step.order_id)
         assert kept is not None, f"the guard names {step.order_id}, which is no order"
+        passed(Boundary.AMEND_DUE)
         outcome = caring.account.exchange.amend(
             kept.state.planned, client_order_id=step.order_id, qty=step.qty, price=step.price
         )

@@ -72,6 +72,7 @@ class Notifier:
         """Does nothing where nobody is to be told."""
         if self._services and not self._reader.is_alive():
             self._guarded(self._begin)  # before any alert comes: what comes is news
+            self._guarded(lambda: self._drop_old(to_ms(self._now())))  # before anything is delivered
             self._reader.start()
             for post in self._posts:
                 post.thread.start()

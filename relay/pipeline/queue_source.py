@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from relay.domain.instrument import Category, Instrument
@@ -12,39 +12,62 @@ from relay.engine.draining import Key
 from relay.engine.engine import Item
 from relay.fence import Lease
 from relay.journal.journal import Journal
-from relay.journal.queued import defer
+from relay.journal.queued import Queue, defer, name
 from relay.journal.records import Admission, Assignment, Reopened
-from relay.journal.waiting_lanes import LaneKey, WaitingLanes
+from relay.journal.waiting_lanes import LaneKey, Turn, WaitingLanes
 from relay.pipeline.items import Items
 
 log = logging.getLogger(__name__)
+
+LaneTaken = Callable[[str, Category, str], None]
+"""Account, category, symbol. May raise JournalUnavailable."""
 
 
 class QueueSource:
     """What the engine of many processes asks for work. Thread-safe."""
 
-    def __init__(self, *, journal: Journal, waiting: WaitingLanes, items: Items, accounts: Collection[str]) -> None:
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        waiting: WaitingLanes,
+        items: Items,
+        accounts: Collection[str],
+        lane_taken: LaneTaken = lambda account, category, symbol: None,
+    ) -> None:
+        """`lane_taken`: called before this process does anything in a lane that another may have had meanwhile."""
         self._journal = journal
         self._waiting = waiting
         self._items = items
         self._accounts = accounts
+        self._lane_taken = lane_taken
 
     def lane(self, account: str, category: str | None, symbol: str) -> LaneKey:
         return LaneKey(account=account, category=Category(category) if category else None, symbol=symbol)
 
     def next(self, lane: Key, lease: Lease | None, *, keep: bool) -> tuple[Lease, Item | None] | None:
-        """What has no name yet is given it first, so that no later alert of the same instrument goes before it."""
+        """What has no name yet is given it first, so that no later alert of the same instrument goes before it, and
+        it itself not beside its instrument's lane."""
         assert isinstance(lane, LaneKey), "`lane` made it"
         if lane.account not in self._accounts:
             return None
-        if lane.category is None:
-            self._give_names(lane.account)
-        turn = self._waiting.next(lane, lease, keep=keep)
-        if turn is not None and turn.assignment is not None and turn.assignment.signal.category is not lane.category:
-            self._give_names(lane.account)
-            turn = self._waiting.next(lane, turn.lease, keep=keep, past_nameless=True)
-        if turn is None:
-            return None
+        held, past = lease, None
+        while (turn := self._waiting.next(lane, held, keep=keep, nameless_until=past)) is not None:
+            held = turn.lease
+            if turn.assignment is not None and turn.assignment.signal.category is None:
+                nameless = self._waiting.nameless(lane.account)
+                named = [self._name(each) for each in nameless]
+                if any(named):
+                    continue
+                if lane.category is not None:
+                    past = max((each.seq for each in nameless), default=turn.assignment.seq)
+                    continue
+            if held is not lease and lane.category is not None:
+                self._lane_taken(lane.account, lane.category, lane.symbol)
+            return self._taken(turn)
+        return None
+
+    def _taken(self, turn: Turn) -> tuple[Lease, Item | None]:
         if turn.assignment is None:
             return turn.lease, None
         placed = self._items.of_kept(turn.assignment)
@@ -54,27 +77,23 @@ class QueueSource:
     def sweep(self) -> float | None:
         free, ends_in_ms = self._waiting.unattended(self._accounts)
         if free:
-            self._defer(free)
+            defer(self._journal.store, self._queue, free)
         return None if ends_in_ms is None else ends_in_ms / 1000
 
-    def _defer(self, lanes: Sequence[LaneKey]) -> None:
-        queue = self._journal.queue
-        assert queue is not None, "several processes share the work by a queue"
-        defer(self._journal.store, queue, lanes)
+    @property
+    def _queue(self) -> Queue:
+        assert self._journal.queue is not None, "several processes share the work by a queue"
+        return self._journal.queue
 
-    def _give_names(self, account: str) -> None:
-        for nameless in self._waiting.nameless(account):
-            self._name(nameless)
-
-    def _name(self, nameless: Assignment) -> None:
-        """A ticker that means nothing stays nameless: its own lane says so."""
+    def _name(self, nameless: Assignment) -> bool:
+        """False: its ticker means nothing, and it stays nameless: its own lane says so."""
         record = nameless.signal
         kept = record.alert.get("exchange")
         meant = self._items.meaning_of(record.ticker, kept if isinstance(kept, str) else None, nameless.account)
-        if isinstance(meant, Instrument):
-            self._journal.resolve(record.id, meant.category, meant.symbol)
-            key = LaneKey(account=nameless.account, category=meant.category, symbol=meant.symbol)
-            self._defer([key])
+        if not isinstance(meant, Instrument):
+            return False
+        name(self._journal.store, self._queue, record, meant.category, meant.symbol)
+        return True
 
 
 class Executing(Protocol):

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import Protocol
 
 from relay.domain.instrument import Category
 from relay.engine.engine import Lane
@@ -27,6 +28,14 @@ _KEPT_MAX = 50
 """How many of an account's symbols are kept known from the start; the others from their first alert on."""
 
 
+class Boards(Protocol):
+    """What is listened to where several processes share the streams."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 class Streams:
     """All of a relay's streams. Empty where they are turned off."""
 
@@ -38,8 +47,10 @@ class Streams:
         wake: Callable[[Lane], None],
         follower: Follower,
         books_of: Mapping[str, BookedExchange] | None = None,
+        boards: Boards | None = None,
     ) -> None:
         """`wake`: a lane's next step is due. `books_of`: every account's exchange, with a stream or without."""
+        self._boards = boards
         self._exchanges = dict(exchanges)
         self._journal = journal
         self._wake = wake
@@ -55,6 +66,8 @@ class Streams:
             return
         self._is_started = True
         self.reports.start()
+        if self._boards is not None:
+            self._boards.start()
         for name, exchange in self._exchanges.items():
             self._keep_known(name, exchange)
             exchange.on_opened = self._follower.wake
@@ -108,3 +121,5 @@ class Streams:
         if self._is_started:
             self.reports.stop()
             self.books.stop()
+            if self._boards is not None:
+                self._boards.stop()

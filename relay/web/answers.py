@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
+from typing import Final
 
 from flask import Response
 
 Fields = Mapping[str, list[str]]
+TOO_MANY: Final = "TOO_MANY_REQUESTS"
 
 
 def answer(body: Mapping[str, object], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -30,3 +33,10 @@ def refusal(
     if signal_id is not None:
         body["signal_id"] = signal_id
     return answer(body, status, headers)
+
+
+def too_many(what: str, again_s: float) -> Response:
+    """429 for a source that has failed too often. `what`: of what there was too much."""
+    seconds = math.ceil(again_s)
+    message = f"{what}; try again in {seconds} s"
+    return refusal(TOO_MANY, message, status=429, headers={"Retry-After": str(seconds)})

@@ -14,10 +14,10 @@ _ALWAYS = {
 
 
 def init_app(app: Flask) -> None:
-    app.after_request(_add)
+    app.after_request(add)
 
 
-def _add(response: Response) -> Response:
+def add(response: Response) -> Response:
     for name, value in _ALWAYS.items():
         response.headers.setdefault(name, value)
     return response

@@ -64,6 +64,8 @@ class _Moment(Collector):
         yield _gauge("relay_stream_live", "1: the account's stream tells what happens.", live, "account")
         since = {(name,): state.since_s for name, state in links.items()}
         yield _gauge("relay_stream_state_seconds", "For how long it is so.", since, "account")
+        silent = {(name,): state.silent_s for name, state in links.items() if state.silent_s is not None}
+        yield _gauge("relay_stream_silent_seconds", "How long ago it was last heard.", silent, "account")
         try:
             yield from self._of_journal()
         except JournalUnavailable:

@@ -26,7 +26,7 @@ _WORDS: Final = {
     409: "It contradicts what is there.",
     413: "More than 64 KiB.",
     422: "It was read, and says something that cannot be done.",
-    429: "Too many posts of this source did not prove their sender; never with a right secret.",
+    429: "This source has brought a wrong secret or token too often; never with a right one.",
     500: "The relay failed; its log says why.",
     502: "The exchange does not answer, or refuses.",
     503: "Not ready, or the journal cannot be written.",
@@ -60,7 +60,7 @@ _ALERT_ANSWERS: Final[dict[int, str | None]] = {
     **{200: "Receipt", 202: "Receipt"},
     **dict.fromkeys((400, 401, 403, 404, 409, 413, 422, 429, 503)),
 }
-_CLOSED: Final[dict[int, str | None]] = dict.fromkeys((400, 401, 503))
+_CLOSED: Final[dict[int, str | None]] = dict.fromkeys((400, 401, 429, 503))
 _ASKS: Final[dict[int, str | None]] = {**_CLOSED, 502: None}
 
 
@@ -106,7 +106,7 @@ _OPERATIONS: Final = (
         method="get",
         path="/api/signals/{signal_id}",
         summary="One signal with its orders and every step.",
-        answers={200: "Signal", **dict.fromkeys((401, 404, 503))},
+        answers={200: "Signal", **dict.fromkeys((401, 404, 429, 503))},
         query={},
         headers=(_WAIT,),
     ),
@@ -114,7 +114,7 @@ _OPERATIONS: Final = (
         method="post",
         path="/api/signals/{signal_id}/retry",
         summary="Open a signal again, where nothing of it can have had an effect.",
-        answers={200: "Receipt", 202: "Receipt", **dict.fromkeys((401, 404, 409, 503))},
+        answers={200: "Receipt", 202: "Receipt", **dict.fromkeys((401, 404, 409, 429, 503))},
         query={},
         headers=(_WAIT,),
     ),
@@ -122,7 +122,7 @@ _OPERATIONS: Final = (
         method="post",
         path="/api/plan",
         summary="What an alert would do now, without doing it.",
-        answers={200: "Plan", **dict.fromkeys((400, 401, 404, 413, 422, 502, 503))},
+        answers={200: "Plan", **dict.fromkeys((400, 401, 404, 413, 422, 429, 502, 503))},
         query={"strategy": _TEXT, "format": _TEXT},
         body="Alert",
     ),
@@ -139,7 +139,7 @@ _OPERATIONS: Final = (
         method="get",
         path="/api/accounts/{name}/equity",
         summary="An account's equity over time, and what each day came to.",
-        answers={200: "Equity", **dict.fromkeys((400, 401, 404, 503))},
+        answers={200: "Equity", **dict.fromkeys((400, 401, 404, 429, 503))},
         query={"days": _LIMIT},
     ),
     _list("/api/strategies", "The strategies, and whether their alerts arrive.", "Strategies", {}),
@@ -193,7 +193,7 @@ def _metrics() -> dict[str, Any]:
     text = {"description": "Prometheus' text format.", "content": {"text/plain": {"schema": _TEXT}}}
     return {
         "summary": "What was counted and timed.",
-        "responses": {"200": text, "401": _answered(401, None)},
+        "responses": {"200": text, **{str(code): _answered(code, None) for code in (401, 429)}},
         "security": [{"admin": []}],
     }
 

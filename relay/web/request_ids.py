@@ -7,6 +7,7 @@ import uuid
 from contextlib import AbstractContextManager
 
 from flask import Flask, Response, g, request
+from werkzeug.datastructures import Headers
 
 from relay import trace
 
@@ -21,10 +22,15 @@ def init_app(app: Flask) -> None:
 
 
 def _begin() -> None:
-    given = request.headers.get(HEADER, "")
-    g.request_id = given if _PLAIN.fullmatch(given) else uuid.uuid4().hex
+    g.request_id = id_of(request.headers)
     g.about = trace.about(request_id=g.request_id)
     g.about.__enter__()
+
+
+def id_of(headers: Headers) -> str:
+    """The one given, or a new one."""
+    given = headers.get(HEADER, "")
+    return given if _PLAIN.fullmatch(given) else uuid.uuid4().hex
 
 
 def _tell(response: Response) -> Response:

@@ -7,7 +7,8 @@ from typing import Final
 from flask import current_app
 
 from relay.journal.looks import Looks
-from relay.wiring import Parts, Relay
+from relay.wiring import Relay
+from relay.wiring_parts import Parts
 
 EXTENSION: Final = "relay"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from flask import request
@@ -15,8 +16,13 @@ _IPV6_SITE_BITS = 64
 
 def source() -> str:
     """The client's address, past as many proxies as are trusted: one spelling for each, `unknown` for what is none."""
-    address = _address(request.remote_addr)
-    return str(address) if address else _UNKNOWN
+    return spelled(request.remote_addr)
+
+
+def spelled(address: str | None) -> str:
+    """The address in its one spelling."""
+    found = _address(address)
+    return str(found) if found else _UNKNOWN
 
 
 def is_allowed(source: str, networks: tuple[Network, ...]) -> bool:
@@ -35,6 +41,7 @@ def neighbourhood(source: str) -> str:
     return f"{int(address) >> (128 - _IPV6_SITE_BITS):x}"
 
 
+@lru_cache(maxsize=1024)
 def _address(text: str | None) -> IPv4Address | IPv6Address | None:
     """Some proxies write a port behind the address, some write IPv4 as IPv6."""
     text = (text or "").strip()

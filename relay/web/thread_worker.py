@@ -27,7 +27,7 @@ from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
 from gunicorn.http import wsgi  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-untyped]
 
-from relay.errors import JournalBusy, RelayError
+from relay.errors import JournalBusy, JournalUnavailable, RelayError, SchemaOutdated, SchemaTooNew
 
 BODY_BYTES_MAX: Final = 64 * 1024
 FIRST_BYTE_S: Final = 5.0
@@ -40,6 +40,7 @@ DRAIN_S: Final = 12
 QUICK_DRAIN_S: Final = 1
 HANDOVER_S: Final = 30.0
 """How long a worker that replaces another waits for that one's journal."""
+SAID_EVERY_S: Final = 5.0
 
 _TOO_SLOW_BODY: Final = (
     b'{"error": {"code": "REQUEST_TOO_SLOW", "message": "the request did not arrive whole in time", "fields": {}}}\n'
@@ -136,8 +137,12 @@ class RelayWorker(ThreadWorker):  # type: ignore[misc]
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
     def _boot(self) -> None:
-        """The first worker refuses a journal that is held; a later one replaces the holder, and waits for its end."""
-        give_up_at = time.monotonic() + (HANDOVER_S if self.age > 1 else 0)
+        """One of the first workers refuses a journal that is held or cannot be used.
+
+        A later one waits: for the end of the holder that it replaces, and for a database that is away for as long as
+        it is. It would take the master, and with it the workers that answer 503 meanwhile, down with it.
+        """
+        begun_at = said_at = time.monotonic()
         while self.alive:
             try:
                 super().load_wsgi()
@@ -145,12 +150,22 @@ class RelayWorker(ThreadWorker):  # type: ignore[misc]
                 if self.runtime is not None:
                     self.runtime.start()
                 return
-            except JournalBusy:
-                if time.monotonic() >= give_up_at:
+            except (SchemaOutdated, SchemaTooNew):
+                raise
+            except JournalUnavailable as error:
+                if not self._may_wait(error, time.monotonic() - begun_at):
                     raise
+                if time.monotonic() - said_at >= SAID_EVERY_S:
+                    said_at = time.monotonic()
+                    self.log.warning("not started yet: %s", error)
             self.notify()
             time.sleep(0.1)
         sys.exit(0)
+
+    def _may_wait(self, error: JournalUnavailable, waited_s: float) -> bool:
+        if isinstance(error, JournalBusy):
+            return self.age > 1 and waited_s < HANDOVER_S
+        return bool(self.age > self.cfg.workers)
 
     def run(self) -> None:
         code: object = 0

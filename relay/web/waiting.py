@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from relay.domain.status import SignalStatus
 from relay.errors import JournalUnavailable
-from relay.wiring import Parts
+from relay.wiring_parts import Parts
 
 WAIT_MAX_S: Final = 10
 WAITERS_MAX: Final = 32

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import math
+from typing import Final
 
 from flask import Blueprint, Response, current_app, request
 from flask.blueprints import BlueprintSetupState
+from werkzeug.datastructures import Headers
 
 from relay import measures
 from relay.alerts import Credentials
@@ -14,20 +15,22 @@ from relay.errors import AlertError, AuthFailed, JournalUnavailable, SourceNotAl
 from relay.pipeline.accept import Rejected
 from relay.pipeline.clock import to_ms, utc_now
 from relay.settings import NAME
-from relay.web.answers import refusal
+from relay.web.answers import TOO_MANY, refusal, too_many
 from relay.web.body import whole_body
 from relay.web.failures import FailureLimit
 from relay.web.receipts import tell
-from relay.web.runtime import current_parts, current_relay
+from relay.web.runtime import current_relay
 from relay.web.sources import is_allowed, neighbourhood, source
+from relay.wiring import Relay
 
 webhook = Blueprint("webhook", __name__)
-_EXTENSION = "relay.failures"
+FAILURES: Final = "relay.failures"
+"""Under which an application keeps who has failed to prove it."""
 
 
 @webhook.record_once
 def _init(state: BlueprintSetupState) -> None:
-    state.app.extensions[_EXTENSION] = FailureLimit()
+    state.app.extensions[FAILURES] = FailureLimit()
 
 
 @webhook.post("/webhook")
@@ -39,18 +42,22 @@ def take_alert(strategy: str = NAME, secret: str | None = None) -> Response:
     networks = relay.settings.webhook_sources
     if networks and not is_allowed(source(), networks):
         raise SourceNotAllowed(f"alerts are not taken from {source()}; WEBHOOK_SOURCES says from where they are")
-    headers = request.headers
-    credentials = Credentials(
-        header_secret=headers.get("X-Webhook-Secret"),
-        path_secret=secret,
-        webhook_id=headers.get("webhook-id"),
-        webhook_timestamp=headers.get("webhook-timestamp"),
-        webhook_signature=headers.get("webhook-signature"),
-    )
+    credentials = credentials_of(request.headers, secret)
     named = request.args.get("format")
     receipt = relay.parts.intake.take(whole_body(), strategy=strategy, credentials=credentials, named=named)
     measures.alerts.labels("duplicate" if receipt.is_duplicate else "accepted").inc()
     return tell(receipt)
+
+
+def credentials_of(headers: Headers, path_secret: str | None) -> Credentials:
+    """What proves the sender, where it is not in the body."""
+    return Credentials(
+        header_secret=headers.get("X-Webhook-Secret"),
+        path_secret=path_secret,
+        webhook_id=headers.get("webhook-id"),
+        webhook_timestamp=headers.get("webhook-timestamp"),
+        webhook_signature=headers.get("webhook-signature"),
+    )
 
 
 @webhook.errorhandler(Rejected)
@@ -66,25 +73,28 @@ def _rejected(rejected: Rejected) -> Response:
 @webhook.errorhandler(AlertError)
 def _refused(error: AlertError) -> Response:
     """A post that did not prove its sender: counted, and nothing else is kept of it."""
-    _count(error.code)
+    count(current_relay(), error.code, source())
     return refusal(error.code, error.message, status=error.http_status, fields=error.fields)
 
 
 @webhook.errorhandler(AuthFailed)
 def _not_proven(error: AuthFailed) -> Response:
     """Only here is a source told to slow down, so a right secret never is."""
-    failures: FailureLimit = current_app.extensions[_EXTENSION]
+    failures: FailureLimit = current_app.extensions[FAILURES]
     again_s = failures.failed(neighbourhood(source()))
     if again_s is None:
         return _refused(error)
-    _count("TOO_MANY_REQUESTS")
-    seconds = math.ceil(again_s)
-    message = f"too many posts from this address did not prove their sender; try again in {seconds} s"
-    return refusal("TOO_MANY_REQUESTS", message, status=429, headers={"Retry-After": str(seconds)})
+    count(current_relay(), TOO_MANY, source())
+    return slow_down(again_s)
 
 
-def _count(code: str) -> None:
+def slow_down(again_s: float) -> Response:
+    """For a source that has failed too often: when it may try again."""
+    return too_many("too many posts from this address did not prove their sender", again_s)
+
+
+def count(relay: Relay, code: str, whence: str) -> None:
     """Never in the way of the answer."""
     measures.alerts.labels(code).inc()
     with contextlib.suppress(JournalUnavailable):
-        current_parts().journal.note_refused(code, source(), now_ms=to_ms(utc_now()))
+        relay.parts.journal.note_refused(code, whence, now_ms=to_ms(utc_now()))

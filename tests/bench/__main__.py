@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import latency, pages, rate, scale, soak, storm
+from tests.bench import latency, pages, rate, reading, scale, soak, storm
 from tests.bench.figures import Figure, table
 
 _SECONDS = 30.0
@@ -16,6 +16,7 @@ Part = Callable[[Path, argparse.Namespace], list[Figure]]
 PARTS: dict[str, Part] = {
     "alone": lambda folder, asked: latency.alone(folder, asked.count),
     "back-to-back": lambda folder, asked: latency.back_to_back(folder, asked.count),
+    "unheard": lambda folder, asked: latency.unheard(folder, asked.count),
     "at-once": lambda folder, asked: [
         *latency.at_once(folder / "50", count=50, symbols=50, round_trip_ms=100),
         *latency.at_once(folder / "1", count=50, symbols=1, round_trip_ms=0),
@@ -32,6 +33,7 @@ PARTS: dict[str, Part] = {
     "away": lambda folder, asked: rate.accepts_while_away(folder, min(10.0, asked.seconds or _SECONDS)),
     "start": lambda folder, asked: rate.start_up(folder, 5),
     "pages": lambda folder, asked: pages.pages(folder, asked.rows, max(5, asked.count // 10)),
+    "reading": lambda folder, asked: reading.reading(asked.count * 100),
     "storm": lambda folder, asked: storm.storm(folder, asked.seconds or storm.SECONDS),
     "soak": lambda folder, asked: soak.soak(folder, asked.seconds or soak.SECONDS),
     "scale": lambda folder, asked: scale.scale(

@@ -12,7 +12,8 @@ from typing import Any
 from pybit.unified_trading import HTTP
 
 from tests.bench.figures import Figure, figure
-from tests.bench.rig import Rig, rig
+from tests.bench.rig import SYMBOLS, rig
+from tests.catcher import Catcher
 from tests.relay_process import WEBHOOK_SECRET
 
 BARE = "bare pybit"
@@ -97,6 +98,32 @@ def alone(folder: Path, count: int) -> list[Figure]:
     ]
 
 
+def unheard(folder: Path, count: int) -> list[Figure]:
+    """The same with a notification service that takes each message and never answers, beside telling nobody."""
+    service = Catcher()
+    service.free.clear()
+    try:
+        with (
+            rig(folder / "told", NOTIFY_URLS=f"all=json://127.0.0.1:{service.port}/") as told,
+            rig(folder / "untold") as untold,
+        ):
+            values: dict[int, list[float]] = {}
+            senders = [(each, Sender(each.relay.port), values.setdefault(id(each), [])) for each in (told, untold)]
+            for number in range(count):
+                for made, sender, found in senders:
+                    alert = {"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.001", "id": f"u{number}"}
+                    left, _ = sender.send(alert)
+                    found.append(ms_between(made.arrivals(1)[0], left))
+                    time.sleep(0.02)
+            for _, sender, _ in senders:
+                sender.close()
+            assert service.arrived.is_set(), "nothing was told"
+    finally:
+        service.close()
+    case = "lone warm alert → order, a dead notification service"
+    return [figure(case, values[id(told)], limit="nobody told", beside=values[id(untold)])]
+
+
 def back_to_back(folder: Path, count: int) -> list[Figure]:
     """The next alert as soon as the one before is answered."""
     with rig(folder) as made:
@@ -117,12 +144,12 @@ def at_once(folder: Path, *, count: int, symbols: int, round_trip_ms: float, lim
             time.sleep(1.5)
         senders = [Sender(made.relay.port) for _ in range(count)]
         gate, times = threading.Barrier(count + 1), [(0, 0)] * count
-        tickers = [f"{symbol}.P" for symbol in _symbols(made)[:symbols]]
+        tickers = [f"{symbol}.P" for symbol in SYMBOLS[:symbols]]
 
         def post(number: int) -> None:
             gate.wait()
-            alert = {"ticker": tickers[number % len(tickers)], "action": "buy", "qty": "200000", "qty_unit": "quote"}
-            times[number] = senders[number].send({**alert, "qty": "1000", "id": f"o{number}"})
+            alert = {"ticker": tickers[number % len(tickers)], "action": "buy", "qty": "1", "id": f"o{number}"}
+            times[number] = senders[number].send(alert)
 
         threads = [threading.Thread(target=post, args=(number,)) for number in range(count)]
         for thread in threads:
@@ -134,17 +161,12 @@ def at_once(folder: Path, *, count: int, symbols: int, round_trip_ms: float, lim
         arrived = made.arrivals(count)
         for sender in senders:
             sender.close()
-    where = f"{count} at once on {min(symbols, len(tickers))} symbols at {round_trip_ms:g} ms"
+    where = f"{count} at once on {symbols} symbols at {round_trip_ms:g} ms"
     where += ", the account's limit on" if limiter else ""
     return [
         figure(f"{where} → last order", [ms_between(arrived[-1], begun)]),
         figure(f"{where} → answered", [ms_between(answered, left) for left, answered in times]),
     ]
-
-
-def _symbols(made: Rig) -> list[str]:
-    rows = made.paper.session().get_instruments_info(category="linear", limit=1000)["result"]["list"]
-    return [row["symbol"] for row in rows if row["contractType"] == "LinearPerpetual" and row["status"] == "Trading"]
 
 
 def kinds(folder: Path, *, round_trip_ms: float, count: int) -> list[Figure]:

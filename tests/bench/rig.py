@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import json
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import requests
 
+from relay.paper.instruments import TABLE
 from tests.paper_server import PaperServer
 from tests.relay_process import ROOT, RelayProcess
 
 CREATE = "/v5/order/create"
+SYMBOLS = tuple(f"BENCH{number:02d}USDT" for number in range(50))
+"""Instruments of the bench's own."""
 _WARM_UP = 20
 
 
@@ -35,7 +41,9 @@ class Rig:
 
     def __init__(self, folder: Path, *, round_trip_ms: float = 0, limiter: bool = False, **environment: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.paper = PaperServer(folder)
+        table = folder / "instruments.json"
+        table.write_text(json.dumps(_many_instruments()))
+        self.paper = PaperServer(folder, arguments=("--instruments", str(table)))
         self.paper.control.account(limiter={"on": limiter}, balances={"USDT": "1000000000", "BTC": "100000"})
         self._distance: subprocess.Popen[str] | None = None
         self.url = self.paper.url
@@ -71,6 +79,16 @@ class Rig:
             assert self._distance.stdout is not None
             self._distance.stdout.close()
         self.paper.close()
+
+
+def _many_instruments() -> list[dict[str, Any]]:
+    """The paper exchange's own, and enough copies of one under other names that each alert of many has a symbol."""
+    rows: list[dict[str, Any]] = json.loads(TABLE.read_text())
+    one = next(row for row in rows if row["instrument"]["symbol"] == "ETHUSDT")
+    copies = [copy.deepcopy(one) for _ in SYMBOLS]
+    for row, symbol in zip(copies, SYMBOLS, strict=True):
+        row["instrument"] |= {"symbol": symbol, "baseCoin": symbol.removesuffix("USDT")}
+    return [*rows, *copies]
 
 
 @contextlib.contextmanager

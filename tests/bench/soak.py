@@ -16,6 +16,8 @@ from tests.bench.watch import Watch, slope, watching, web_process
 
 SECONDS = 480.0
 AIM = 200_000
+_MARGIN = 1.05
+"""What is lost in stalls is not made up for, so a little more is begun."""
 SYMBOLS = {
     "BTCUSDT": "0.1",
     "ETHUSDT": "0.1",
@@ -76,7 +78,7 @@ def soak(folder: Path, seconds: float) -> list[Figure]:
 
 
 def _streams(made: Rig, seconds: float) -> list[_Stream]:
-    until, port, per_s = time.monotonic() + seconds, made.relay.port, AIM / SECONDS
+    until, port, per_s = time.monotonic() + seconds, made.relay.port, _MARGIN * AIM / SECONDS
     turns: list[dict[str, Any]] = []
     for symbol, qty in SYMBOLS.items():
         entry = {"ticker": f"{symbol}.P", "action": "buy", "qty": qty, "qty_unit": "contracts"}
@@ -109,6 +111,8 @@ def _figures(watch: Watch, by_kind: Counter[str], unfinished: int) -> list[Figur
     settled = watch.after(_WARM_UP_SHARE)
     growth = slope([(each.at_s, each.resident_mb) for each in settled]) * seconds / max(1, sent) * 100_000
     ends = settled[0].resident_mb, settled[-1].resident_mb
+    aim = AIM * seconds / SECONDS
+    told = f"at least {aim:,.0f}: {sent >= aim}; {told}"
     found = [
         Figure(case="soak: alerts taken", median=sent / seconds, p99=sent, unit="1/s, all", count=sent, note=told),
         Figure(case="soak: not finished at its end", median=unfinished, p99=unfinished, unit="", count=1),

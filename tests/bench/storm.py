@@ -19,7 +19,7 @@ from tests.relay_process import ROOT
 
 SECONDS = 20.0
 SLOW = 100
-CONNECTIONS = 24
+CONNECTIONS = 64
 RATE = 2000.0
 ANSWER_MS_MAX = 1000.0
 GROWTH_MB_MAX = 5.0
@@ -90,7 +90,8 @@ def _answers(times: list[float], quiet: list[float]) -> Figure:
 def _strangers(seen: dict[str, int], seconds: float) -> Figure:
     rate = sum(count for status, count in seen.items() if status.isdigit()) / seconds
     told = ", ".join(f"{name} {count}" for name, count in sorted(seen.items()))
-    return Figure(case="storm: wrong secrets refused", median=rate, p99=rate, unit="1/s", count=1, note=told)
+    note = f"of {RATE:g}/s offered; {told}"
+    return Figure(case="storm: wrong secrets refused", median=rate, p99=rate, unit="1/s", count=1, note=note)
 
 
 def _left(before: Look, after: Look) -> list[Figure]:

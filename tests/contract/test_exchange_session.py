@@ -6,16 +6,20 @@ import hashlib
 import hmac
 import json
 import logging
+import re
 import threading
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
 
+from relay.domain.instrument import Category
 from relay.domain.outcome import NotSent, Rejected, Stamp
 from relay.errors import ExchangeAnswered, SettingsInvalid
 from relay.exchange.client import CREATE
 from relay.exchange.session import signer
+from relay.fence import Lease, LeaseLost, holding
 from tests.contract.raw_server import (
     ACKNOWLEDGED,
     KEY,
@@ -51,6 +55,22 @@ def test_the_stamp_is_what_is_signed(stage: Stage) -> None:
     assert sent["x-bapi-sign"] == hmac.new(SECRET.encode(), signed, hashlib.sha256).hexdigest()
     assert json.loads(body)["orderLinkId"] == "id-1"
     assert "referer" not in sent
+
+
+def test_what_leaves_by_a_lease_is_worthless_once_that_has_ended_however_late_it_arrives(stage: Stage) -> None:
+    server = stage.says(ACKNOWLEDGED)
+    exchange = stage.exchange(server.url)
+    lease = Lease(name="lane", epoch=1, deadline=time.monotonic() + 3)
+    with holding(lease):
+        exchange.cancel(category=Category.LINEAR, symbol="BTCUSDT", client_order_id="id-1")
+        assert exchange.stamp().recv_window_ms <= 3000
+        lease.deadline = time.monotonic()
+        with pytest.raises(LeaseLost):
+            exchange.stamp()
+    window = re.search(rb"X-BAPI-RECV-WINDOW: (\d+)", server.requests[0], re.IGNORECASE)
+    assert window is not None
+    assert 0 < int(window[1]) <= 3000
+    assert exchange.stamp().recv_window_ms == 5000
 
 
 def test_a_stamp_is_used_for_its_own_request_only(stage: Stage) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pybit.exceptions import InvalidRequestError
 from pybit.unified_trading import HTTP
 
+from relay.paper.instruments import TABLE
 from tests.paper_server import PaperServer
 
 LINEAR = {"category": "linear", "symbol": "BTCUSDT"}
@@ -205,3 +208,17 @@ def test_a_pre_check_tells_the_refusal_without_placing(session: HTTP) -> None:
     assert checked["postImrE4"] > checked["preImrE4"]
     assert refused(session.pre_check_order, **{**GOOD, "qty": "50"})[0] == 110007
     assert session.get_positions(**LINEAR)["result"]["list"][0]["size"] == "0"
+
+
+def test_the_instruments_of_a_table_that_is_named_are_listed_instead(tmp_path: Path) -> None:
+    row = next(each for each in json.loads(TABLE.read_text()) if each["instrument"]["symbol"] == "ETHUSDT")
+    row["instrument"] |= {"symbol": "MINEUSDT", "baseCoin": "MINE"}
+    table = tmp_path / "mine.json"
+    table.write_text(json.dumps([row]))
+    paper = PaperServer(tmp_path, arguments=("--instruments", str(table)))
+    try:
+        listed = paper.session().get_instruments_info(category="linear")["result"]["list"]
+        assert [each["symbol"] for each in listed] == ["MINEUSDT"]
+        assert refused(paper.session().place_order, **GOOD) == (10001, "params error: symbol invalid BTCUSDT")
+    finally:
+        paper.close()

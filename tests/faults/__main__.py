@@ -1,6 +1,6 @@
 """`python -m tests.faults`: everything that is broken on purpose, at full scale.
 
-Prints the counts of the chaos; the exit code is 0 if everything held.
+Prints the counts of the chaos; the exit code is 0 if everything held. `one`, `many` or `others` does a part of it.
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from tests.faults.chaos import Chaos, Counts
+from tests import postgres
+from tests.faults.chaos import Chaos, Counts, on_many_processes, on_one_relay
 from tests.faults.scale import seed
 
 SEEDS = 3
@@ -20,25 +23,55 @@ KILLS = 20
 _HERE = Path(__file__).parent
 
 
-def main() -> int:
+def main(asked: list[str]) -> int:
     first = seed()
-    failed = [number for number in range(first, first + SEEDS) if not _is_survived(number, is_first=number == first)]
-    others = subprocess.run(
+    parts: dict[str, Callable[[], bool]] = {
+        "one": lambda: _is_survived("one relay on SQLite", _one, first),
+        "many": lambda: _is_survived("2 web and 2 worker processes, and Postgres itself", _many, first),
+        "others": _are_others_survived,
+    }
+    held = [parts[name]() for name in asked or parts]
+    return 0 if all(held) else 1
+
+
+def _is_survived(what: str, chaos_of: Callable[[Path, int], Chaos], first: int) -> bool:
+    print(f"\n{what}\n{Counts.heading()}", flush=True)
+    held = True
+    for number in range(first, first + SEEDS):
+        with _folder() as folder:
+            chaos = chaos_of(folder, number)
+            print(chaos.run().row(), *chaos.problems, sep="\n", flush=True)
+        held = held and not chaos.problems
+    return held
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def _one(folder: Path, number: int) -> Chaos:
+    return on_one_relay(folder, seed=number, alerts=ALERTS, kills=KILLS)
+
+
+def _many(folder: Path, number: int) -> Chaos:
+    home = postgres.own_server(f"chaos-{os.getpid()}", is_safe=True)
+    url = postgres.Server(postgres.address_of(home)).migrated()
+    return on_many_processes(
+        folder, url, home=home, seed=number, alerts=ALERTS, kills=KILLS, disasters=("crash", "freeze")
+    )
+
+
+def _are_others_survived() -> bool:
+    ended = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", str(_HERE), "--ignore", str(_HERE / "test_chaos.py")],
         cwd=_HERE.parent.parent,
         env={**os.environ, "RELAY_FAULTS": "full"},
         check=False,
     )
-    return 1 if failed or others.returncode else 0
-
-
-def _is_survived(number: int, *, is_first: bool) -> bool:
-    with tempfile.TemporaryDirectory() as folder:
-        chaos = Chaos(Path(folder), seed=number, alerts=ALERTS, kills=KILLS)
-        counts = chaos.run()
-    print(*([Counts.heading()] if is_first else []), counts.row(), *chaos.problems, sep="\n", flush=True)
-    return not chaos.problems
+    return ended.returncode == 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

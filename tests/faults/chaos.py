@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import random
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
-from decimal import Decimal
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import requests
 
 from relay.journal import open_journal
-from tests.faults import audit
+from tests.faults import audit, stage
 from tests.faults.alerts import Shot, draw
+from tests.faults.judge import Judge, Sent
+from tests.faults.victims import ManyProcesses, OneRelay, Victim
 from tests.paper_server import PaperServer
-from tests.relay_process import RelayProcess
 
 SENDERS = 12
 RESENT_SHARE = 0.10
@@ -29,6 +30,12 @@ RESENT_AFTER_MAX = 15
 """A resend follows its alert by at most so many other alerts, so it may well overtake the answer."""
 KILLED_WHILE_STARTING = 0.3
 DEADLINE_S = 120
+FINISHED_S = 300
+ENVIRONMENT = {"SIGNAL_MAX_AGE": "86400"}
+
+Blow = Callable[[], None]
+Disaster = Callable[[random.Random], int]
+"""Returns how many processes it killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,27 +62,38 @@ class Counts:
         return " ".join(f"{getattr(self, each.name):>12}" for each in fields(self))
 
 
-@dataclass(slots=True, kw_only=True)
-class Sent:
-    """How one alert went, on the sender's own clock. `answered_at`: the first 2xx."""
-
-    begun_at: float
-    answered_at: float | None = None
-    signal_ids: set[str] = field(default_factory=set)
-
-
 class Chaos:
     """One run. `problems` has each thing found wrong, in words."""
 
-    def __init__(self, folder: Path, *, seed: int, alerts: int, kills: int) -> None:
+    def __init__(
+        self,
+        paper: PaperServer,
+        victim: Victim,
+        *,
+        seed: int,
+        alerts: int,
+        kills: int,
+        disasters: Sequence[Disaster] = (),
+        disaster_at: int | None = None,
+        pause_s: float = 0,
+        goes_on: int | None = None,
+    ) -> None:
+        """`disasters`: each happens once, somewhere in the midst, or when `disaster_at` alerts were answered.
+
+        `pause_s`: of each sender between two alerts. `goes_on`: the senders stop when so many alerts were answered
+        after the last blow, however many are left.
+        """
         self._dice = random.Random(seed)
         self._seed = seed
         self._kills_left = kills
-        self._paper = PaperServer(folder)
-        self._relay = RelayProcess(folder, self._paper.url, environment={"SIGNAL_MAX_AGE": "86400"})
-        self._database_url = f"sqlite:///{folder}/relay.db"
+        self._disasters = disasters
+        self._paper = paper
+        self._victim = victim
         self._shots = draw(alerts, self._dice)
         self._posts = _with_resends(self._shots, self._dice)
+        self._disaster_at = disaster_at
+        self._pause_s = pause_s
+        self._goes_on = goes_on
         self._killed = 0
         self._retries = 0
         self._lock = threading.Lock()
@@ -86,16 +104,19 @@ class Chaos:
     def run(self) -> Counts:
         begun_at = time.monotonic()
         try:
-            self._relay.start()
+            self._victim.start()
             self._misbehave()
             with self._senders():
                 self._kill_now_and_then()
-            self._relay.wait_until_ready()
+                if self._goes_on is not None:
+                    self._stop_after(self._goes_on)
+            self._shots = [shot for shot in self._shots if shot.number in self._sent]
+            stage.until(self._is_ready, DEADLINE_S)
             signals = self._all_finished()
             self._paper.control.clear_faults()  # what is read from here on is the judge's own, and must arrive
             return self._judge(signals, int(time.monotonic() - begun_at))
         finally:
-            self._relay.kill()
+            self._victim.close()
             self._paper.close()
 
     def _misbehave(self) -> None:
@@ -121,6 +142,9 @@ class Chaos:
             thread.start()
         try:
             yield
+        except BaseException:
+            self._posts.clear()
+            raise
         finally:
             for thread in threads:
                 thread.join(DEADLINE_S)
@@ -133,6 +157,7 @@ class Chaos:
         while (shot := self._next()) is not None:
             try:
                 self._post(http, shot)
+                time.sleep(self._pause_s)
             except Exception as error:  # a thread's failure is told by the one that waits for it
                 self._failure = error
                 return
@@ -164,7 +189,7 @@ class Chaos:
 
     def _try(self, http: requests.Session, body: bytes) -> dict[str, Any] | None:
         try:
-            answer = http.post(f"{self._relay.url}/webhook", data=body, timeout=10)
+            answer = self._victim.post(http, body)
         except requests.RequestException:
             return None
         if answer.status_code >= 500:
@@ -175,38 +200,59 @@ class Chaos:
 
     def _kill_now_and_then(self) -> None:
         """At random numbers of answered alerts, and some right after the start that follows."""
-        count = len(self._shots)
-        moments = sorted(self._dice.randrange(1, count) for _ in range(self._kills_left))
-        for moment in moments:
-            if self._kills_left == 0:
-                return
+        for moment, blow in sorted(self._blows(), key=lambda each: each[0]):
             self._wait_for(moment)
-            time.sleep(self._dice.uniform(0, 0.25))
-            self._kill()
-            if self._kills_left and self._dice.random() < KILLED_WHILE_STARTING:
-                time.sleep(self._dice.uniform(0.2, 1.5))
-                self._kill()
+            blow()
+
+    def _stop_after(self, answered: int) -> None:
+        self._wait_for(self._answered() + answered)
+        with self._lock:
+            self._posts.clear()
+
+    def _blows(self) -> Iterator[tuple[int, Blow]]:
+        count = len(self._shots)
+        for _ in range(self._kills_left):
+            yield self._dice.randrange(1, count), self._kill
+        for disaster in self._disasters:
+            moment = self._disaster_at or self._dice.randrange(count // 4, 3 * count // 4)
+            yield moment, functools.partial(self._suffer, disaster)
+
+    def _kill(self) -> None:
+        if self._kills_left == 0:
+            return
+        time.sleep(self._dice.uniform(0, 0.25))
+        self._strike()
+        if self._kills_left and self._dice.random() < KILLED_WHILE_STARTING:
+            time.sleep(self._dice.uniform(0.2, 1.5))
+            self._strike()
+
+    def _strike(self) -> None:
+        self._victim.strike(self._dice)
+        self._killed += 1
+        self._kills_left -= 1
+
+    def _suffer(self, disaster: Disaster) -> None:
+        self._killed += disaster(self._dice)
 
     def _wait_for(self, answered: int) -> None:
         until = time.monotonic() + DEADLINE_S
         while self._answered() < answered:
-            assert time.monotonic() < until and not self._failure, f"{self._failure or self._relay.tail()}"
+            assert time.monotonic() < until and not self._failure, f"{self._failure or self._victim.web.tail()}"
             time.sleep(0.005)
 
     def _answered(self) -> int:
         with self._lock:
             return sum(1 for each in self._sent.values() if each.answered_at is not None)
 
-    def _kill(self) -> None:
-        self._relay.kill()
-        self._killed += 1
-        self._kills_left -= 1
-        self._relay.start(wait=False)
+    def _is_ready(self) -> bool:
+        with contextlib.suppress(requests.RequestException):
+            return requests.get(f"{self._victim.web.url}/readyz", timeout=2).status_code == 200
+        return False
 
     def _all_finished(self) -> list[dict[str, Any]]:
-        until = time.monotonic() + DEADLINE_S
+        until = time.monotonic() + FINISHED_S
         while True:
-            signals = self._relay.all_signals()
+            signals = self._victim.web.all_signals()
             left = [each for each in signals if each["status"] not in audit.FINISHED]
             if not left:
                 return signals
@@ -236,10 +282,35 @@ class Chaos:
 
     def _sequence(self, signals: list[dict[str, Any]]) -> dict[str, int]:
         """Each signal's place in the order of acceptance, as the journal has it."""
-        journal = open_journal(self._database_url, lock=False)
+        journal = open_journal(self._victim.database_url, lock=False)
         found = {each["id"]: journal.assignments_of(each["id"])[0].seq for each in signals}
         journal.close()
         return found
+
+
+def on_one_relay(folder: Path, *, seed: int, alerts: int, kills: int) -> Chaos:
+    paper = PaperServer(folder)
+    return Chaos(paper, OneRelay(folder, paper, ENVIRONMENT), seed=seed, alerts=alerts, kills=kills)
+
+
+def on_many_processes(
+    folder: Path,
+    database_url: str,
+    *,
+    seed: int,
+    alerts: int,
+    kills: int,
+    home: Path | None = None,
+    disasters: Sequence[str] = (),
+) -> Chaos:
+    """`home`: of the Postgres server, for `disasters`: `crash` and `freeze` befall it."""
+    paper = PaperServer(folder)
+    # A database that has just been frozen or started is slow: what it holds up must not be too old to be sent.
+    environment = ENVIRONMENT | {"BYBIT_RECV_WINDOW": "5000"}
+    victim = ManyProcesses(folder, paper, environment, database_url=database_url, home=home)
+    befall = {"crash": victim.crash_postgres, "freeze": victim.freeze_postgres}
+    drawn = [befall[each] for each in disasters]
+    return Chaos(paper, victim, seed=seed, alerts=alerts, kills=kills, disasters=drawn)
 
 
 def _with_resends(shots: list[Shot], dice: random.Random) -> list[Shot]:
@@ -248,86 +319,3 @@ def _with_resends(shots: list[Shot], dice: random.Random) -> list[Shot]:
     again = dice.sample(shots, round(len(shots) * RESENT_SHARE))
     posts += [(shot.number + dice.uniform(0.1, RESENT_AFTER_MAX), shot) for shot in again]
     return [shot for _, shot in sorted(posts, key=lambda post: post[0])]
-
-
-class Judge:
-    """What was sent, what the journal has and what the exchange has, held against each other."""
-
-    def __init__(
-        self, shots: list[Shot], sent: dict[int, Sent], signals: list[dict[str, Any]], taken: list[audit.Order]
-    ) -> None:
-        self._shots = {shot.number: shot for shot in shots}
-        self._sent = sent
-        self._signals = signals
-        self._taken = taken
-        self._shot_of = {each["id"]: self._shots[int(each["alert"]["comment"])] for each in signals}
-        self.lost: list[str] = []
-        self.doubled: list[str] = []
-        self.out_of_order: list[str] = []
-
-    def check_alerts(self) -> None:
-        """Exactly one signal for each alert, the one that its sender was told of, with exactly one good end."""
-        signals_of: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
-        for signal in self._signals:
-            signals_of[self._shot_of[signal["id"]].number].append(signal)
-        for number in self._shots:
-            found, told = signals_of[number], self._sent[number].signal_ids
-            if not found or not told <= {each["id"] for each in found}:
-                self.lost.append(f"alert {number}: answered with {told}, kept as {[each['id'] for each in found]}")
-            if len(found) > 1:
-                self.doubled.append(f"alert {number}: {len(found)} signals")
-            self._check_ends(found)
-
-    def _check_ends(self, signals: list[dict[str, Any]]) -> None:
-        for signal in signals:
-            if signal["status"] != "done":
-                self.lost.append(f"not done: {signal}")
-            ends = audit.outcomes(signal)
-            if [len(each) for each in ends] != [1]:
-                self.doubled.append(f"{signal['id']} came to {ends}")
-
-    def check_orders(self) -> None:
-        """The same orders on both sides, and at most one for each signal."""
-        self.lost += audit.differences(self._taken, self._signals)
-        orders_of: defaultdict[str, int] = defaultdict(int)
-        for order in self._taken:
-            orders_of[_signal_of(order)] += 1
-        self.doubled += [f"{name} has {count} orders" for name, count in orders_of.items() if count > 1]
-
-    def check_effects(self, seq: dict[str, int], positions: dict[str, Decimal]) -> None:
-        """Accepted in the order of sending where one was answered before the other left; executed as accepted."""
-        for symbol in {shot.symbol for shot in self._shots.values()}:
-            accepted = sorted((each for each in seq if self._shot_of[each].symbol == symbol), key=seq.__getitem__)
-            self._check_acceptance(accepted)
-            p, wanted = Decimal(0), list[tuple[str, Decimal]]()
-            for signal_id in accepted:
-                after = self._shot_of[signal_id].after(p)
-                if after != p:
-                    wanted.append((signal_id, after - p))
-                p = after
-            self._check_sequence(symbol, wanted)
-            if positions.get(symbol, Decimal(0)) != p:
-                self.lost.append(f"{symbol} is at {positions.get(symbol)} and not at {p}")
-
-    def _check_acceptance(self, accepted: list[str]) -> None:
-        latest_begun_at = 0.0
-        for signal_id in accepted:
-            sent = self._sent[self._shot_of[signal_id].number]
-            if sent.answered_at is not None and sent.answered_at < latest_begun_at:
-                self.out_of_order.append(f"{signal_id} is behind one that was sent only after its answer")
-            latest_begun_at = max(latest_begun_at, sent.begun_at)
-
-    def _check_sequence(self, symbol: str, wanted: list[tuple[str, Decimal]]) -> None:
-        """Signed sizes: with another order of effects a `target`, `close` or `long` orders something else."""
-        found = [
-            (_signal_of(order), order.filled_qty if order.side == "buy" else -order.filled_qty)
-            for order in self._taken
-            if order.symbol == symbol
-        ]
-        if found != wanted:
-            first = next((i for i, pair in enumerate(zip(found, wanted, strict=False)) if pair[0] != pair[1]), None)
-            self.out_of_order.append(f"{symbol} from {first}: {found[first:]} instead of {wanted[first:]}")
-
-
-def _signal_of(order: audit.Order) -> str:
-    return order.client_order_id.partition("-")[0]

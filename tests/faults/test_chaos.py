@@ -6,15 +6,27 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.chaos import Chaos, Counts
+from tests.faults.chaos import Chaos, Counts, on_many_processes, on_one_relay
 from tests.faults.scale import seed
+
+
+def survived(chaos: Chaos, *, kills: int) -> Counts:
+    counts = chaos.run()
+    print(f"\n{Counts.heading()}\n{counts.row()}")
+    assert chaos.problems == []
+    assert counts.kills == kills
+    return counts
 
 
 @pytest.mark.timeout(400)
 def test_under_random_kills_cuts_limits_and_resends_every_alert_takes_effect_once_and_in_order(tmp_path: Path) -> None:
-    chaos = Chaos(tmp_path, seed=seed(), alerts=200, kills=7)
-    counts = chaos.run()
-    print(f"\n{Counts.heading()}\n{counts.row()}")
-    assert chaos.problems == []
-    assert counts.kills == 7
+    counts = survived(on_one_relay(tmp_path, seed=seed(), alerts=200, kills=7), kills=7)
     assert counts.resends and counts.cut and counts.limited, "it was not chaotic at all"
+
+
+@pytest.mark.timeout(400)
+def test_with_several_processes_on_postgres_and_any_of_them_killed_it_is_the_same(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    counts = survived(on_many_processes(tmp_path, postgres_url, seed=seed(), alerts=80, kills=4), kills=4)
+    assert counts.resends and counts.cut, "it was not chaotic at all"

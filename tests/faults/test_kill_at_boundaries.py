@@ -89,7 +89,7 @@ SCENARIOS = (
             market("buy", "SOLUSDT.P", "3", type="stop_market", trigger_price="250"),
         ),
         alert={"action": "close", "ticker": "SOLUSDT.P"},
-        passes=ORDERED | {B.CANCEL_SENT, B.CANCEL_CONFIRMED},
+        passes=ORDERED | {B.CANCEL_DUE, B.CANCEL_SENT, B.CANCEL_CONFIRMED},
     ),
     Scenario(
         name="several legs",
@@ -131,13 +131,13 @@ SCENARIOS = (
     Scenario(
         name="an entry that sets the leverage",
         alert=market("buy", "BNBUSDT.P", "1", leverage="7", stop_loss="10%"),
-        passes=ORDERED | {B.SUBMITTED, B.LEVERAGE_SENT},
+        passes=ORDERED | {B.SUBMITTED, B.LEVERAGE_DUE, B.LEVERAGE_SENT},
         positions={"BNBUSDT": Decimal(1)},
     ),
     Scenario(
         name="a ladder with a trailing stop",
         alert=market("buy", "LINKUSDT.P", "4", stop_loss="10%", trailing_stop="5%", take_profit=LADDER),
-        passes=ORDERED | {B.SUBMITTED, B.GUARD_KEPT, B.STOPS_SENT, B.RUNG_ADDED},
+        passes=ORDERED | {B.SUBMITTED, B.GUARD_KEPT, B.STOPS_DUE, B.STOPS_SENT, B.RUNG_ADDED},
         orders=3,
         resting=2,
         positions={"LINKUSDT": Decimal(4)},
@@ -146,7 +146,7 @@ SCENARIOS = (
         name="a ladder that grows with its position",
         before=(market("buy", "AVAXUSDT.P", "4", take_profit=LADDER),),
         alert=market("buy", "AVAXUSDT.P", "4"),
-        passes=ORDERED | {B.AMEND_SENT},
+        passes=ORDERED | {B.AMEND_DUE, B.AMEND_SENT},
         resting=2,
         positions={"AVAXUSDT": Decimal(8)},
     ),
@@ -154,7 +154,7 @@ SCENARIOS = (
         name="a close with a ladder",
         before=(market("buy", "UNIUSDT.P", "4", take_profit=LADDER),),
         alert={"action": "close", "ticker": "UNIUSDT.P"},
-        passes=ORDERED | {B.CANCEL_SENT, B.CANCEL_CONFIRMED, B.GUARD_KEPT},
+        passes=ORDERED | {B.CANCEL_DUE, B.CANCEL_SENT, B.CANCEL_CONFIRMED, B.GUARD_KEPT},
     ),
     Scenario(
         name="nothing to close",

@@ -22,7 +22,7 @@ ALERTS = 60
 
 @pytest.fixture
 def home() -> Path:
-    return postgres.own_server(f"restart-{os.getpid()}")
+    return postgres.own_server(f"restart-{os.getpid()}", is_safe=True)
 
 
 @pytest.fixture
@@ -43,7 +43,8 @@ def test_a_crash_of_postgres_loses_nothing_that_was_accepted(fleet: Fleet, home:
     accepted: list[str] = []
     for number in range(ALERTS):
         if number == ALERTS // 2:
-            postgres.crash_and_restart(home)
+            postgres.crash(home)
+            postgres.restart(home)
         accepted.append(_post_until_taken(fleet, number))
     for each in accepted:
         fleet.until(lambda each=each: _status(fleet, each) == "done", f"{each} is not done")

@@ -7,8 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from relay import measures
+from relay.exchange.streams_link import SILENT_S
 from tests.paper_server import PaperServer
 from tests.relay_server import ADMIN_TOKEN, RelayServer, error_of
 
@@ -62,7 +65,8 @@ def test_how_things_stand_is_measured_when_asked(own: RelayServer) -> None:
     assert _value(scraped, "relay_lane_depth") == 0
     assert _value(scraped, "relay_open_orders", account="default", status="accepted") == 1
     assert _value(scraped, "relay_signals", status="done") == 1
-    assert ("relay_stream_live", (("account", "default"),)) in scraped
+    assert _value(scraped, "relay_stream_live", account="default") == 1
+    assert 0 <= scraped["relay_stream_silent_seconds", (("account", "default"),)] < SILENT_S
     assert ("relay_clock_offset_ms", (("account", "default"),)) in scraped
 
 
@@ -88,3 +92,15 @@ def test_the_counts_of_several_processes_are_added(tmp_path: Path) -> None:
         [sys.executable, "-c", show], env=environment, check=True, timeout=60, capture_output=True, text=True
     )
     assert 'relay_alerts_total{answer="accepted"} 2.0' in shown.stdout
+
+
+def test_a_start_forgets_the_counts_of_processes_that_are_gone_and_not_those_of_a_worker_that_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for pid in (gone.pid, os.getpid()):
+        (tmp_path / f"counter_{pid}.db").touch()
+    monkeypatch.setenv(measures.MULTIPROCESS, str(tmp_path))
+    measures.forget_earlier_runs()
+    assert [each.name for each in tmp_path.iterdir()] == [f"counter_{os.getpid()}.db"]

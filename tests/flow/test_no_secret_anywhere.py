@@ -19,7 +19,9 @@ from tests.relay_process import RelayProcess
 WEBHOOK, NEXT = "marked-webhook-secret-1/+", "marked-webhook-secret-2"
 ADMIN, KEY, SECRET = "marked-admin-token-0123", "marked-api-key-0123", "marked-api-secret-0123"
 NOTIFY, DSN, REFUSED = "marked-notify-token-0123", "marked-sentry-key-0123", "marked-wrong-secret-0123"
-MARKS = (WEBHOOK, NEXT, ADMIN, KEY, SECRET, NOTIFY, DSN, REFUSED)
+TREND = "marked-strategy-secret-0123"
+MARKS = (WEBHOOK, NEXT, ADMIN, KEY, SECRET, NOTIFY, DSN, REFUSED, TREND)
+CONFIG = '[strategies.default]\nshared = true\n[strategies.trend]\nshared = true\nsecret_env = "TREND_SECRET"'
 BUY = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.01"}
 PAGES = ("/", "/signals", "/docs", "/setup", "/builder", "/login", "/openapi.json", "/healthz", "/readyz", "/nothing")
 ASKED = ("signals", "signals?attention_first=1", "orders", "positions", "accounts", "strategies", "signals/none")
@@ -53,7 +55,13 @@ def _alerts(relay: RelayProcess) -> Iterator[requests.Response]:
     yield post(BUY, f"/webhook/default/{REFUSED}")
     yield post(BUY, f"/webhook/{NEXT}")
     yield post(BUY | {"secret": WEBHOOK, "id": "6", "qty": "0.0000001"})
+    yield post(BUY | {"secret": TREND, "id": "7", "comment": f"not {TREND}"}, "/webhook/trend")
+    yield post(BUY | {"secret": TREND, "id": "8"})
+    yield post(BUY | {"id": "9", "comment": TREND}, f"/webhook/trend/{TREND}")
     yield post({"secret": WEBHOOK, "action": "close", "ticker": "BTCUSDT.P"})
+    for _ in range(25):
+        yield post(BUY | {"secret": REFUSED})
+        yield post(BUY, f"/webhook/trend/{REFUSED}")
 
 
 def test_no_secret_is_in_any_log_file_page_metric_report_notice_or_answer(tmp_path: Path) -> None:
@@ -70,6 +78,8 @@ def test_no_secret_is_in_any_log_file_page_metric_report_notice_or_answer(tmp_pa
                 "BYBIT_API_SECRET": SECRET,
                 "NOTIFY_URLS": f"all=json://user:{NOTIFY}@127.0.0.1:{people.port}/{NOTIFY}",
                 "SENTRY_DSN": f"http://{DSN}@127.0.0.1:{sentry.port}/7",
+                "RELAY_CONFIG": CONFIG,
+                "TREND_SECRET": TREND,
                 "LOG_LEVEL": "debug",
                 "GUNICORN_CMD_ARGS": "--access-logfile -",
             },
@@ -93,7 +103,8 @@ def test_no_secret_is_in_any_log_file_page_metric_report_notice_or_answer(tmp_pa
     said.append(relay.log.read_text())
     said += [path.read_bytes().decode("latin-1") for path in tmp_path.glob("relay.db*")]
     everything = "\n".join(said)
-    assert "accept [" in everything and "QTY_BELOW_MIN" in everything, "it did what it does"
+    for done in ("accept [", "QTY_BELOW_MIN", "TOO_MANY_REQUESTS", '"strategy": "trend"'):
+        assert done in everything, "it did what it does"
     found = [mark for mark in MARKS if mark in everything or quote(mark, safe="") in everything]
     assert [everything[max(0, everything.find(mark) - 200) :][:300] for mark in found] == []
 

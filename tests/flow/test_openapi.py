@@ -21,7 +21,7 @@ def test_an_operation_answers_nothing_but_what_is_described(relay: RelayServer, 
         answered = send_cases(relay, label, is_proven=is_proven, count=COUNT)
         assert answered.total() > 0
         if not is_proven and "/api/" in label:
-            assert set(answered) == {401}
+            assert set(answered) <= {401, 429}
 
 
 def test_every_address_for_programs_is_described_and_no_other(relay: RelayServer) -> None:

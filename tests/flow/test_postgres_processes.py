@@ -7,20 +7,25 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests import postgres
 from tests.faults import audit
 from tests.fleet import Fleet, running_fleet
 from tests.flow.desk import BTC, Desk
 from tests.paper_server import PaperServer
+from tests.relay_process import ADMIN_TOKEN
 
+BESIDE = ("/v5/market/time", "/v5/account/wallet-balance", "/v5/execution/list")
+"""What is asked for beside the alerts: clocks, connections and books."""
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory, paper: PaperServer) -> Iterator[Fleet]:
     url = postgres.server().migrated()
-    with running_fleet(tmp_path_factory.mktemp("fleet"), paper, url) as fleet:
+    counts = str(tmp_path_factory.mktemp("counts"))
+    with running_fleet(tmp_path_factory.mktemp("fleet"), paper, url, PROMETHEUS_MULTIPROC_DIR=counts) as fleet:
         yield fleet
     postgres.server().give_back(url)
 
@@ -84,6 +89,38 @@ def test_many_alerts_at_once_are_executed_each_once_and_each_lane_in_the_order_o
         assert places == sorted(places)
 
 
+def test_a_warm_alert_makes_one_call_whichever_worker_executes_it(fleet: Fleet, desk: Desk) -> None:
+    """Each worker knows what the other one ordered, from the journal and from the stream that one of them keeps."""
+    desk.send(BTC, "long", qty="0.2")
+    seen: set[str] = set()
+    for _ in range(30):
+        fleet.paper.control.clear_calls()
+        assert desk.send(BTC, "reverse")["status"] == "done"
+        calls = [call["path"] for call in fleet.paper.control.calls()]
+        seen.add(fleet.epoch("default/linear/BTCUSDT")[0])
+        if len(seen) == 2 and [each for each in calls if each not in BESIDE] == ["/v5/order/create"]:
+            break
+    else:
+        raise AssertionError(f"{len(seen)} workers executed; the last one's calls: {calls}")
+    assert abs(desk.position(BTC)) == Decimal("0.2")
+
+
+def test_a_stream_that_is_late_to_tell_one_worker_hides_no_fill_of_the_other(fleet: Fleet, desk: Desk) -> None:
+    """The journal says what was ordered, so the old position that a worker still knows is not acted upon."""
+    desk.send(BTC, "long", qty="0.1")
+    desk.send(BTC, "close")
+    pairs: set[tuple[str, str]] = set()
+    for _ in range(8):
+        with fleet.late_streams():
+            assert desk.send(BTC, "buy", qty="0.1")["status"] == "done"
+            bought_by = fleet.epoch("default/linear/BTCUSDT")[0]
+            closed = desk.send(BTC, "close")
+        assert [order["qty"] for order in closed["orders"]] == ["0.1"], closed
+        assert desk.position(BTC) == 0
+        pairs.add((bought_by, fleet.epoch("default/linear/BTCUSDT")[0]))
+    assert len(pairs) > 1, "it was the same worker each time"
+
+
 def test_a_halt_in_one_process_holds_in_all(fleet: Fleet, desk: Desk) -> None:
     fleet.web.api("halt", "POST")
     try:
@@ -91,6 +128,24 @@ def test_a_halt_in_one_process_holds_in_all(fleet: Fleet, desk: Desk) -> None:
     finally:
         fleet.web.api("resume", "POST")
     assert desk.send(BTC, "buy", qty="0.1")["status"] == "done"
+
+
+def test_any_web_process_shows_what_all_of_them_and_the_workers_have_counted(fleet: Fleet, desk: Desk) -> None:
+    def counted() -> list[float]:
+        answer = fleet.web.http.get(f"{fleet.web.url}/metrics", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+        families = text_string_to_metric_families(answer.text)
+        found = {(s.name, frozenset(s.labels.values())): s.value for family in families for s in family.samples}
+        return [found.get(each, 0.0) for each in wanted]
+
+    wanted = (
+        ("relay_alerts_total", frozenset({"accepted"})),
+        ("relay_outcomes_total", frozenset({"done", ""})),
+        ("relay_exchange_calls_total", frozenset({"/v5/order/create", "0"})),
+    )
+    before = counted()
+    for _ in range(4):
+        assert desk.send(BTC, "buy", qty="0.1")["status"] == "done"
+    assert [after - earlier for after, earlier in zip(counted(), before, strict=True)] == [4, 4, 4]
 
 
 def test_the_processes_keep_within_their_connections(fleet: Fleet) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import requests
 
 from relay.exchange.account_point import NAMES
 from tests.paper_server import PaperServer
@@ -41,6 +42,24 @@ def test_without_an_admin_token_the_api_is_closed_and_says_so(tmp_path: Path, me
         for given in (f"Bearer {ADMIN_TOKEN}", "Bearer", "Bearer "):
             answer = relay.request(method, f"/api/{path}", headers={"Authorization": given})
             assert "ADMIN_TOKEN is set" in error_of(answer, 401, "AUTH_FAILED")["message"]
+
+
+@pytest.mark.parametrize("path", ["/api/signals", "/metrics"])
+def test_who_guesses_the_token_is_told_to_slow_down_and_seen_but_the_right_token_never_is(
+    cold: RelayServer, path: str
+) -> None:
+    def ask(token: str) -> requests.Response:
+        return cold.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
+
+    for number in range(20):
+        error_of(ask(f"a-guess-{number}"), 401, "AUTH_FAILED")
+    for _ in range(3):
+        answer = ask("another-guess")
+        error_of(answer, 429, "TOO_MANY_REQUESTS")
+        assert 0 < int(answer.headers["Retry-After"]) <= 60
+    assert ask(ADMIN_TOKEN).status_code == 200
+    error_of(ask(""), 401, "AUTH_FAILED")  # who brings none guesses nothing
+    assert [(each["kind"], each["count"]) for each in cold.api("signals")["refused"]] == [("TOKEN_WRONG", 23)]
 
 
 def test_a_signal_has_the_promised_form(own: RelayServer) -> None:

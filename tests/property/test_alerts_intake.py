@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
 from relay.alerts import Reading, identity_key, kept_text, read, secret_among_bytes, signal_from_kept
+from relay.alerts.authenticate import is_surely_without
 from relay.alerts.number import number_text, read_number
 from relay.alerts.schema import KNOWN
 from relay.domain.signal import NATIVE_ACTIONS, NATIVE_UNITS, Signal
@@ -126,6 +129,50 @@ def test_a_mutated_alert_is_taken_or_refused(alert: dict[str, Any], data: st.Dat
             st.sampled_from([b"", b'"', b",", b"{{", b"}", b"\xff", b"\\", b"0", b"\n"])
         )
     taken(bytes(body))
+
+
+PLAIN = "a-secret-of-plain-letters"
+_SPELLINGS: tuple[Callable[[dict[str, Any], st.DataObject], str], ...] = (
+    lambda alert, data: json.dumps(alert),
+    lambda alert, data: json.dumps(alert, ensure_ascii=False),
+    lambda alert, data: json.dumps(alert).replace(PLAIN, _escaped(data)),
+    lambda alert, data: quote(json.dumps(alert)),
+    lambda alert, data: urlencode(alert),
+    lambda alert, data: "&".join(f"{name}={value}" for name, value in alert.items()).replace(PLAIN, quote_all(PLAIN)),
+    lambda alert, data: "\n".join(f"{name}={value}" for name, value in alert.items()),
+    lambda alert, data: json.dumps({"code": f"ENTER-LONG_A_B_C_D_{PLAIN}"}),
+)
+
+
+def quote_all(text: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in text.encode())
+
+
+def _escaped(data: st.DataObject) -> str:
+    """Some of the secret's letters as JSON may escape them."""
+    return "".join(f"\\u{ord(each):04x}" if data.draw(st.booleans()) else each for each in PLAIN)
+
+
+@_SETTINGS
+@given(_GOOD, st.sampled_from(_SPELLINGS), st.sampled_from(["secret", "passphrase", "password", "SECRET"]), st.data())
+def test_a_body_whose_secret_can_be_read_is_never_taken_for_one_without(
+    alert: dict[str, Any], spell: Callable[[dict[str, Any], st.DataObject], str], name: str, data: st.DataObject
+) -> None:
+    body = spell({**alert, "secret": "", name: PLAIN}, data).encode(errors="surrogatepass")
+    try:
+        found = read(body).secret == PLAIN
+    except AlertMalformed:
+        found = secret_among_bytes((PLAIN,), body)
+    event(f"readable: {found}")
+    assert not (found and is_surely_without((PLAIN,), body))
+
+
+@_SETTINGS
+@given(st.lists(st.sampled_from([PLAIN, PLAIN[:-1], PLAIN.upper(), "x", '"', "\\", "%61", "{", "é"]), max_size=4))
+def test_only_plain_bytes_that_do_not_hold_the_secret_are_surely_without_it(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    is_plain = text.isascii() and "\\" not in text and "%" not in text
+    assert is_surely_without((PLAIN,), text.encode()) is (is_plain and PLAIN not in text)
 
 
 @_SETTINGS

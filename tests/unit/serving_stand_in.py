@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from relay.errors import JournalBusy, RelayError
+from relay.errors import JournalBusy, JournalUnavailable, RelayError
 from relay.serving import serve
 from relay.settings import load_settings
 
@@ -67,9 +67,12 @@ class Application:
 
 
 def create_app() -> Application:
-    """The application, or the trouble that `STAND_IN_TROUBLE` names."""
+    """The application, or the trouble that `STAND_IN_TROUBLE` names; while STAND_IN_AWAY is a file, no journal."""
     if os.environ.get("STAND_IN_TROUBLE"):
         raise RelayError(os.environ["STAND_IN_TROUBLE"])
+    if Path(os.environ.get("STAND_IN_AWAY", "")).is_file():
+        say("finds no journal")
+        raise JournalUnavailable("the journal is away")
     return Application()
 
 

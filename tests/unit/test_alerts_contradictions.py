@@ -121,6 +121,17 @@ def test_a_slippage_that_the_exchange_does_not_take_is_refused_on_an_entry_and_l
     assert signal_of(action="buy", slippage_pct="0.5").slippage_pct is not None
 
 
+@pytest.mark.parametrize("value", ["100%", "200%"])
+def test_a_trailing_stop_as_far_away_as_the_price_is_refused_on_an_entry_and_left_out_of_an_exit(value: str) -> None:
+    for fields in ({"action": "buy"}, {"action": "stops"}, {"action": "target", "market_position": "short", "qty": 1}):
+        with pytest.raises(AlertInvalid, match="`trailing_stop` is as far away as the price itself; it must be under"):
+            signal_of(**fields, trailing_stop=value)
+    for exit_ in ({"action": "close"}, {"action": "sell", "market_position": "flat"}):
+        assert signal_of(**exit_, trailing_stop=value).trailing_stop is None
+    assert signal_of(action="buy", trailing_stop="99.9%").trailing_stop is not None
+    assert signal_of(action="buy", trailing_stop="200").trailing_stop is not None, "a distance in price"
+
+
 def test_a_slippage_on_a_stop_order_is_refused_since_the_exchange_does_not_bound_those() -> None:
     with pytest.raises(AlertInvalid, match="`slippage_pct` does not go with a `stop_market` order"):
         signal_of(action="buy", type="stop_market", trigger_price="3", slippage_pct="1")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from unittest.mock import patch
 
 import pytest
 
+from relay.alerts import jsontext
 from relay.alerts.parse import parse
 from relay.errors import AlertMalformed
 
@@ -148,6 +150,20 @@ def test_brackets_inside_text_are_no_nesting() -> None:
 def test_too_many_fields_are_refused() -> None:
     members = ",".join(f'"x_{number}": 1' for number in range(101))
     assert "101 fields; at most 100" in refusal("{" + members + "}").message
+    for between in ("\n", ",", "&"):
+        pairs = between.join(f"x_{number}=1" for number in range(101))
+        assert "more than 100 fields; at most 100" in refusal(pairs).message
+
+
+@pytest.mark.parametrize("value", ["[" + "1," * 1001 + "1]", "{" + ",".join(f'"k{n}": 1' for n in range(1002)) + "}"])
+def test_more_values_than_any_alert_has_are_refused_before_they_are_read(value: str) -> None:
+    with patch.object(jsontext, "read_number", side_effect=AssertionError("it was read")):
+        assert "more than 1,000 values" in refusal(f'{{"x_a": {value}}}').message
+
+
+def test_commas_inside_text_are_no_values() -> None:
+    fields = {"comment": '","' * 2000, "x_a": "," * 9000}
+    assert parse(json.dumps(fields).encode()) == fields
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ RANKS = (
     {"alerts", "journal", "exchange", "paper", "engine", "notify", "telemetry"}
     | {"boundary", "paper_child", "local_secrets", "messages"},
     {"pipeline", "upkeep", "checkup"},
-    {"key_watch", "stream_watch"},
+    {"key_watch", "stream_watch", "first_order"},
     {"wiring"},
     {"web", "greeting", "checkup_open"},
     {"serving", "working"},

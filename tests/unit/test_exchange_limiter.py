@@ -47,7 +47,7 @@ def at_once(limiter: Limiter, endpoint: str = CREATE) -> Leave:
     """A request that is answered as soon as it may go."""
     leave = limiter.acquire(endpoint, priority=Priority.ENTRY, timeout_s=0)
     if leave.granted:
-        limiter.done(endpoint, counted=True)
+        limiter.done(endpoint, leave, counted=True, headers={})
     return leave
 
 
@@ -151,8 +151,9 @@ def test_exits_go_before_entries_and_each_in_order(limiter: Limiter, hand: Hand)
     ):
 
         def go(name: str = name, priority: Priority = priority) -> None:
-            if limiter.acquire(CREATE, priority=priority, timeout_s=1000).granted:
-                limiter.done(CREATE, counted=True)
+            leave = limiter.acquire(CREATE, priority=priority, timeout_s=1000)
+            if leave.granted:
+                limiter.done(CREATE, leave, counted=True, headers={})
                 went.append(name)
 
         threads.append(threading.Thread(target=go, daemon=True))
@@ -177,10 +178,11 @@ def test_who_cannot_have_a_turn_in_time_does_not_wait_for_it(limiter: Limiter) -
 
 def test_a_request_counts_until_a_second_after_its_answer(limiter: Limiter, hand: Hand) -> None:
     limiter.learn(CREATE, headers(1, 1), refused=False)
-    assert limiter.acquire(CREATE, priority=Priority.ENTRY, timeout_s=0).granted
+    leave = limiter.acquire(CREATE, priority=Priority.ENTRY, timeout_s=0)
+    assert leave.granted
     hand.at += 5
     assert not at_once(limiter).granted
-    limiter.done(CREATE, counted=True)
+    limiter.done(CREATE, leave, counted=True, headers={})
     assert not at_once(limiter).granted
     hand.at += WINDOW_S
     assert at_once(limiter).granted
@@ -188,6 +190,7 @@ def test_a_request_counts_until_a_second_after_its_answer(limiter: Limiter, hand
 
 def test_a_request_that_never_left_does_not_count(limiter: Limiter) -> None:
     limiter.learn(CREATE, headers(1, 1), refused=False)
-    assert limiter.acquire(CREATE, priority=Priority.ENTRY, timeout_s=0).granted
-    limiter.done(CREATE, counted=False)
+    leave = limiter.acquire(CREATE, priority=Priority.ENTRY, timeout_s=0)
+    assert leave.granted
+    limiter.done(CREATE, leave, counted=False, headers={})
     assert at_once(limiter).granted

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from relay.domain.identity import Identity
 from relay.domain.order import Reason
 from relay.domain.status import SignalStatus
 from relay.journal import Duplicate, IdReused, Journal, New, NewSignal, new_signal_id, open_journal
+from relay.journal.rejection import APART_S
 from tests.unit.journal_builders import (
     NOW_MS,
     WINDOW_MS,
@@ -196,7 +199,7 @@ def test_a_rejected_alert_that_could_not_be_parsed_is_kept_as_text(journal: Jour
 
 
 def _written(journal: Journal, posts: int) -> None:
-    """Waits until that many are counted: nobody waits for them to be written, least of all an alert."""
+    """Waits until that many are counted: nobody waits for it, least of all an alert."""
     deadline = time.monotonic() + 30
     while sum(each.count for each in journal.refused()) != posts:
         assert time.monotonic() < deadline, "what was refused is not written"
@@ -210,6 +213,29 @@ def test_refused_posts_are_counted_by_kind_and_source(journal: Journal) -> None:
     _written(journal, 101)
     counted = {(each.source, each.count, each.last_at_ms) for each in journal.refused()}
     assert counted == {("192.0.2.1", 100, NOW_MS + 99), ("192.0.2.2", 1, NOW_MS)}
+
+
+def test_a_flood_of_refused_posts_is_shown_at_once_and_written_in_a_few_transactions(
+    journal: Journal, journal_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posted: list[float] = []
+    post = journal.store.post
+
+    def count(*work: Any) -> None:
+        posted.append(time.monotonic())
+        post(*work)
+
+    monkeypatch.setattr(journal.store, "post", count)
+    begun = time.monotonic()
+    for number in range(5000):
+        journal.note_refused("AUTH_FAILED", "192.0.2.1", now_ms=NOW_MS + number)
+        if number % 100 == 0:
+            journal.store.submit(lambda connection: None)  # as long as a write takes
+    assert sum(each.count for each in journal.refused()) == 5000
+    assert len(posted) <= 2 + (time.monotonic() - begun) / APART_S
+    journal.close()
+    with contextlib.closing(open_journal(journal_url)) as again:
+        assert [(each.count, each.last_at_ms) for each in again.refused()] == [(5000, NOW_MS + 4999)], "none is lost"
 
 
 def test_a_flood_from_many_sources_takes_a_bounded_number_of_rows(journal: Journal) -> None:

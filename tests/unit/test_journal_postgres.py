@@ -16,7 +16,17 @@ from sqlalchemy import Connection, text
 
 from relay.domain.status import SignalStatus
 from relay.errors import JournalUnavailable, SchemaOutdated
-from relay.journal import Duplicate, Journal, New, migrate, open_journal, tables_leases, tables_notices  # noqa: F401 - its tables
+from relay.journal import (
+    Duplicate,
+    Journal,
+    New,
+    migrate,
+    open_journal,
+    tables_leases,  # noqa: F401 - its tables
+    tables_notices,  # noqa: F401 - its tables
+    tables_streams,  # noqa: F401 - its tables
+    tables_turns,  # noqa: F401 - its tables
+)
 from relay.journal.postgres import PostgresStore
 from relay.journal.tables import metadata
 from tests import postgres

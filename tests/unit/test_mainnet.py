@@ -47,6 +47,13 @@ def test_mainnet_does_not_start_with_the_secret_that_paper_has_printed(tmp_path:
         assert printed not in str(refused.value)
 
 
+def test_mainnet_does_not_start_with_a_strategy_whose_secret_paper_has_printed(tmp_path: Path) -> None:
+    paper = load_settings({"DATABASE_URL": url_of(tmp_path)}, dotenv=None)
+    printed = ensure_secrets(paper, {}).webhook_secrets[0].reveal()
+    with pytest.raises(SettingsInvalid, match="or a strategy's secret: it was made up for paper"):
+        _load(tmp_path, RELAY_CONFIG='[strategies.default]\nsecret_env = "TREND_SECRET"', TREND_SECRET=printed)
+
+
 def test_mainnet_does_not_start_with_a_short_secret(tmp_path: Path) -> None:
     with pytest.raises(SettingsInvalid, match="WEBHOOK_SECRET: a secret in it is too short"):
         _load(tmp_path, WEBHOOK_SECRET="fifteen-letters")

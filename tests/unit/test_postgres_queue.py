@@ -121,14 +121,14 @@ def test_a_lane_gives_its_oldest_work_and_what_bears_on_it(journal: Journal, wai
 def test_an_alert_without_a_name_comes_before_the_lane_it_may_belong_to(
     journal: Journal, waiting: WaitingLanes
 ) -> None:
-    accepted(journal)
     nameless = accepted(journal, new_signal(category=None, symbol=None, ticker="SOMETHING"))
+    named = accepted(journal)
     turn = waiting.next(LANE, None)
     assert turn is not None and turn.assignment is not None
     assert (turn.assignment.signal.id, turn.assignment.signal.category) == (nameless, None)
-    past = waiting.next(LANE, turn.lease, past_nameless=True)
+    past = waiting.next(LANE, turn.lease, nameless_until=turn.assignment.seq)
     assert past is not None and past.assignment is not None
-    assert past.assignment.signal.id != nameless
+    assert past.assignment.signal.id == named
 
 
 def test_a_lease_is_one_processs_until_it_ends_and_each_holder_has_a_later_epoch(

@@ -82,6 +82,30 @@ def test_a_reloaded_worker_waits_for_the_journal_of_the_one_it_replaces(tmp_path
         assert program.await_end() == 0
 
 
+def test_a_worker_that_replaces_a_killed_one_waits_for_a_database_that_is_away_and_stops_nobody(tmp_path: Path) -> None:
+    away = tmp_path / "away"
+    with run_gunicorn(tmp_path, STAND_IN_AWAY=str(away)) as program:
+        port = port_of(program)
+        away.touch()
+        os.kill(int(program.said[-1].rpartition(" ")[2]), signal.SIGKILL)
+        program.await_line("stand-in finds no journal")
+        program.await_line("stand-in finds no journal")
+        away.unlink()
+        program.await_line("stand-in started")
+        assert ask(port).startswith("HTTP/1.1 200")
+        program.signal(signal.SIGTERM)
+        assert program.await_end() == 0
+
+
+def test_a_database_that_is_away_at_the_first_start_is_one_line_and_the_end(tmp_path: Path) -> None:
+    away = tmp_path / "away"
+    away.touch()
+    with run_gunicorn(tmp_path, STAND_IN_AWAY=str(away)) as program:
+        assert program.await_end() == 3
+    assert program.said.count("the journal is away") == 1
+    assert "Traceback" not in program.text
+
+
 def test_sigterm_refuses_new_connections_while_a_request_in_flight_finishes(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     os.mkfifo(gate)

@@ -222,3 +222,24 @@ def test_the_relay_listens_to_this_machine_only_except_behind_herokus_router() -
 def test_logs_are_json_for_a_platforms_collector() -> None:
     assert load({"DYNO": "web.1"}).log_format is LogFormat.JSON
     assert load({"DYNO": "web.1", "LOG_FORMAT": "TEXT", "LOG_LEVEL": "WARNING"}).log_format is LogFormat.TEXT
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("DEFAULT_STOP_LOSS", "+2%", "'+2%' lies towards profit; it should be like"),
+        ("DEFAULT_STOP_LOSS", "+40", "'+40' lies towards profit; it should be like"),
+        ("DEFAULT_STOP_LOSS", "100%", "'100%' below the price of a long is no price; it should be under 100%"),
+        ("DEFAULT_TAKE_PROFIT", "-2%", "'-2%' lies towards loss; it should be like"),
+        ("DEFAULT_TAKE_PROFIT", "+250%", "'+250%' below the price of a short is no price; it should be under 100%"),
+    ],
+)
+def test_a_default_level_by_which_every_entry_would_be_denied_stops_the_start(name: str, value: str, said: str) -> None:
+    (told,) = problems({name: value})
+    assert told.startswith(f"{name}: {said}")
+
+
+@pytest.mark.parametrize(("stop", "profit"), [("2%", "4%"), ("-2%", "+4%"), ("-40", "+40"), ("99.9%", "99.9%")])
+def test_a_default_level_on_its_own_side_is_taken(stop: str, profit: str) -> None:
+    rules = load({"DEFAULT_STOP_LOSS": stop, "DEFAULT_TAKE_PROFIT": profit}).rules
+    assert rules.default_stop_loss is not None and rules.default_take_profit is not None

@@ -255,6 +255,18 @@ BAD = [
         "strategies.default.stop_loss",
         "'95000' is no distance; it should be like",
     ),
+    ("[strategies.default]\nstop_loss = '+2%'", "strategies.default.stop_loss", "'+2%' lies towards profit; it should"),
+    ("[strategies.default]\ntake_profit = '-9'", "strategies.default.take_profit", "'-9' lies towards loss; it should"),
+    (
+        "[strategies.default]\nstop_loss = '120%'",
+        "strategies.default.stop_loss",
+        "'120%' below the price of a long is no price; it should be under 100%",
+    ),
+    (
+        "[strategies.default]\ndirection = 'short_only'\ntake_profit = '100%'",
+        "strategies.default.take_profit",
+        "'100%' below the price of a short is no price; it should be under 100%",
+    ),
     (
         "[strategies.default]\nleverage = 5\nlimits = { max_leverage = 3 }",
         "strategies.default.leverage",
@@ -339,3 +351,21 @@ def test_the_readmes_example_is_what_it_says() -> None:
     assert (rules.max_position_notional, rules.max_exposure, rules.max_leverage) == tuple(map(Decimal, (500, 2000, 5)))
     assert len(rules.also_hours) == 0 and rules.hours[0].zone == "Europe/Berlin"
     assert settings.symbols == {"CME:BTC1!": "BTCUSDT"}
+
+
+def test_a_strategy_of_one_direction_may_have_a_level_that_the_other_could_not() -> None:
+    strategies = load(
+        """
+        [strategies.up]
+        direction = "long_only"
+        take_profit = "150%"
+        symbols = "BTCUSDT"
+        [strategies.down]
+        direction = "short_only"
+        stop_loss = "150%"
+        symbols = "ETHUSDT"
+        """
+    ).strategies
+    levels = {each.name: each.rules["default"] for each in strategies if each.rules}
+    up, down = levels["up"].default_take_profit, levels["down"].default_stop_loss
+    assert up is not None and down is not None and up.value == down.value == 150

@@ -10,6 +10,7 @@ import pytest
 
 from relay.checkup import stream_told
 from relay.domain.notice import NoticeKind
+from relay.errors import ExchangeUnreachable
 from relay.exchange.account_facts import Stream
 from relay.exchange.streams_link import LinkState
 from relay.key_watch import tell_of_keys
@@ -71,6 +72,21 @@ def test_a_key_that_ends_within_a_week_is_told(
     exchange: Any = SimpleNamespace(desk=SimpleNamespace(key=lambda: key), now_ms=lambda: int(NOW.timestamp() * 1000))
     tell_of_keys({"main": exchange}, announcer)
     assert [(kind, text[: len(said or "")]) for kind, text in told] == ([(NoticeKind.KEY, said)] if said else [])
+
+
+def test_an_account_that_cannot_be_asked_does_not_hide_the_end_of_anothers_key(
+    announcer: Announcer, told: list[tuple[NoticeKind, str]]
+) -> None:
+    def away() -> None:
+        raise ExchangeUnreachable("nobody answers")
+
+    ends = SimpleNamespace(expires_at=None, days_left=2)
+    exchanges: Any = {
+        "away": SimpleNamespace(desk=SimpleNamespace(key=away)),
+        "main": SimpleNamespace(desk=SimpleNamespace(key=lambda: ends)),
+    }
+    tell_of_keys(exchanges, announcer)
+    assert [text.partition(":")[0] for _, text in told] == ["the API key of main expires in 2 days"]
 
 
 def test_the_checklist_tells_of_a_running_relays_own_stream() -> None:

@@ -11,6 +11,8 @@ from relay.journal import (  # noqa: F401 - further tables of the same metadata
     tables_leases,
     tables_limits,
     tables_notices,
+    tables_streams,
+    tables_turns,
 )
 from relay.journal.tables import metadata
 

@@ -13,6 +13,7 @@ from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError, CSRFProtect  # type: ignore[import-untyped]
 
+from relay.web.bearer import note_guess
 from relay.web.failures import FailureLimit
 from relay.web.runtime import current_relay
 from relay.web.sources import neighbourhood, source
@@ -90,6 +91,7 @@ def log_in() -> ResponseReturnValue:
     given = request.form.get("password", "")
     if not hmac.compare_digest(given.encode(), token.reveal().encode()):
         failures.failed(whence)
+        note_guess()
         return _form("This is not the password. It is the relay's ADMIN_TOKEN.", status=401)
     session.clear()
     session["since"] = int(time.time())

@@ -1,0 +1,90 @@
+"""Postgres stands still with its connections open: 503 before the sender gives up, and that is not done later."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+
+from relay.journal.leases import LEASE_S
+from tests import postgres
+from tests.faults import audit
+from tests.faults.stage import CREATE, creates, event_names, taken_for
+from tests.fleet import Fleet, running_fleet
+from tests.paper_server import PaperServer
+from tests.relay_process import WEBHOOK_SECRET
+
+GIVES_UP_S = 3.0
+"""When TradingView stops to wait; the relay's own limit is 2 s."""
+AT_ONCE = 8
+
+
+@pytest.fixture
+def home() -> Path:
+    return postgres.own_server(f"frozen-{os.getpid()}", is_safe=True)
+
+
+@pytest.fixture
+def paper(tmp_path: Path) -> Iterator[PaperServer]:
+    server = PaperServer(tmp_path)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, paper: PaperServer, home: Path) -> Iterator[Fleet]:
+    url = postgres.Server(postgres.address_of(home)).migrated()
+    with running_fleet(tmp_path, paper, url, workers=1) as fleet:
+        yield fleet
+
+
+def alert(name: str, ticker: str = "BTCUSDT.P") -> dict[str, str]:
+    return {"ticker": ticker, "action": "buy", "qty": "0.01", "id": name, "time": "2030-01-01T00:00:00Z"}
+
+
+def post(fleet: Fleet, name: str) -> tuple[requests.Response, float]:
+    """The answer, and the seconds that it took."""
+    body = alert(name) | {"secret": WEBHOOK_SECRET}
+    begun_at = time.monotonic()
+    answer = requests.post(f"{fleet.web.url}/webhook", json=body, timeout=15)
+    return answer, time.monotonic() - begun_at
+
+
+def executing(fleet: Fleet) -> str:
+    """A signal whose order the exchange has, and has not acknowledged."""
+    fleet.paper.control.fault(CREATE, "delay_after", ms=900)
+    signal_id = str(fleet.web.post(alert("under way", "ETHUSDT.P")).json()["signal_id"])
+    fleet.until(lambda: bool(creates(fleet.paper, "ETHUSDT")), "its order does not come")
+    return signal_id
+
+
+@pytest.mark.timeout(200)
+def test_alerts_are_answered_503_in_time_and_executed_only_when_they_are_sent_again(fleet: Fleet, home: Path) -> None:
+    under_way = executing(fleet)
+    refused: list[str] = []
+    with postgres.frozen(home), ThreadPoolExecutor(AT_ONCE) as threads:
+        until = time.monotonic() + LEASE_S + 1
+        while time.monotonic() < until:  # so that the workers' leases end meanwhile
+            names = [f"refused {len(refused) + number}" for number in range(AT_ONCE)]
+            for answer, took_s in threads.map(lambda name: post(fleet, name), names):
+                assert (answer.status_code, answer.json()["error"]["code"]) == (503, "JOURNAL_UNAVAILABLE")
+                assert took_s < GIVES_UP_S
+            refused += names
+    done = fleet.web.wait_for(under_way, 40)
+    assert (done["status"], event_names(done).count("done")) == ("done", 1)
+    assert len(taken_for(fleet.paper, under_way)) == 1
+    last = fleet.web.post(alert("after"))
+    assert fleet.web.wait_for(last.json()["signal_id"], 40)["status"] == "done"
+    assert {each["alert"]["id"] for each in fleet.web.all_signals()} == {"under way", "after"}
+    again = [fleet.web.post(alert(name)) for name in refused]
+    assert {(each.status_code, each.json()["duplicate"]) for each in again} == {(202, False)}
+    for each in again:
+        assert fleet.web.wait_for(each.json()["signal_id"], 40)["status"] == "done"
+    taken = audit.at_exchange(fleet.paper)
+    assert len(taken) == len(refused) + 2
+    assert audit.differences(taken, fleet.web.all_signals()) == []

@@ -1,0 +1,88 @@
+"""A statement that is put into words once does what Core would have done, on both databases."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, bindparam, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from relay.domain.instrument import Category
+from relay.journal import open_journal
+from relay.journal.embedded import SqliteStore
+from relay.journal.postgres import PostgresStore
+from relay.journal.prepared import run
+from relay.journal.tables import beliefs, switches
+
+ROW: dict[str, Any] = {
+    "account": "main",
+    "category": Category.LINEAR,
+    "symbol": "BTCUSDT",
+    "size": Decimal("-1E-7"),
+    "at": 7,
+}
+ADD, FORGET = insert(beliefs), delete(beliefs).where(beliefs.c.symbol == bindparam("of_symbol"))
+CHANGE = update(beliefs).where(beliefs.c.symbol == bindparam("of_symbol"))
+
+
+@pytest.fixture
+def connection(journal_url: str) -> Any:
+    journal = open_journal(journal_url)
+    engine: Engine
+    if isinstance(journal.store, PostgresStore):
+        engine = journal.store.engine
+    else:
+        assert isinstance(journal.store, SqliteStore)
+        engine = journal.store.writing_engine
+    with engine.connect() as made:
+        yield made
+        made.commit()
+    journal.close()
+
+
+def kept(connection: Connection) -> list[dict[str, Any]]:
+    return [dict(row) for row in connection.execute(select(beliefs).order_by(beliefs.c.symbol)).mappings()]
+
+
+def test_values_come_back_as_they_were_given(connection: Connection) -> None:
+    run(connection, ADD, ROW)
+    other = ROW | {"symbol": "ETHUSDT", "size": Decimal("1.50")}
+    run(connection, ADD, [other, other | {"symbol": "SOLUSDT"}])
+    assert [each["symbol"] for each in kept(connection)] == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
+    assert kept(connection)[0] == ROW
+    assert str(kept(connection)[1]["size"]) == "1.50"
+
+
+def test_each_set_of_columns_is_a_statement_of_its_own_and_tells_how_many_rows_it_changed(
+    connection: Connection,
+) -> None:
+    run(connection, ADD, ROW)
+    assert run(connection, CHANGE, {"at": 8, "of_symbol": "BTCUSDT"}).rowcount == 1
+    assert run(connection, CHANGE, {"size": Decimal(2), "at": 9, "of_symbol": "BTCUSDT"}).rowcount == 1
+    assert run(connection, CHANGE, {"at": 10, "of_symbol": "NOPE"}).rowcount == 0
+    linear = CHANGE.where(beliefs.c.category == Category.LINEAR)
+    assert run(connection, linear, {"at": 9, "of_symbol": "BTCUSDT"}).rowcount == 1
+    inverse = CHANGE.where(beliefs.c.category == Category.INVERSE)
+    assert run(connection, inverse, {"at": 11, "of_symbol": "BTCUSDT"}).rowcount == 0
+    assert kept(connection) == [ROW | {"size": Decimal(2), "at": 9}]
+    assert run(connection, FORGET, {"of_symbol": "BTCUSDT"}).rowcount == 1
+    assert kept(connection) == []
+
+
+def test_text_that_a_driver_could_take_for_its_own_is_only_text(connection: Connection) -> None:
+    row = {"account": "%s %(a)s ? :b", "name": "n'; DROP TABLE switches; --", "value": "on", "at": 1, "by": "me"}
+    run(connection, insert(switches), row)
+    assert [dict(each) for each in connection.execute(select(switches)).mappings()] == [row]
+
+
+def test_what_the_database_refuses_is_the_error_that_core_would_raise(connection: Connection) -> None:
+    run(connection, ADD, ROW)
+    with pytest.raises(IntegrityError):
+        run(connection, ADD, ROW)
+
+
+def test_a_value_that_is_missing_is_no_null(connection: Connection) -> None:
+    with pytest.raises(KeyError):
+        run(connection, CHANGE, {"at": 8})
