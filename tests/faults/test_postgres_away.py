@@ -1,4 +1,4 @@
-"""Postgres stands still with its connections open: 503 before the sender gives up, and that is not done later."""
+"""Postgres that stands still with its connections open, and Postgres that crashes: what was accepted is done, once."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import requests
 from relay.journal.leases import LEASE_S
 from tests import postgres
 from tests.faults import audit
+from tests.faults.scale import FULL
 from tests.faults.stage import CREATE, creates, event_names, taken_for
 from tests.fleet import Fleet, running_fleet
 from tests.paper_server import PaperServer
@@ -22,11 +23,12 @@ from tests.relay_process import WEBHOOK_SECRET
 GIVES_UP_S = 3.0
 """When TradingView stops to wait; the relay's own limit is 2 s."""
 AT_ONCE = 8
+ALERTS = 60 if FULL else 20
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def home() -> Path:
-    return postgres.own_server(f"frozen-{os.getpid()}", is_safe=True)
+    return postgres.own_server(f"away-{os.getpid()}", is_safe=True)
 
 
 @pytest.fixture
@@ -88,3 +90,37 @@ def test_alerts_are_answered_503_in_time_and_executed_only_when_they_are_sent_ag
     taken = audit.at_exchange(fleet.paper)
     assert len(taken) == len(refused) + 2
     assert audit.differences(taken, fleet.web.all_signals()) == []
+
+
+def test_a_crash_of_postgres_loses_nothing_that_was_accepted(fleet: Fleet, home: Path) -> None:
+    accepted: list[str] = []
+    for number in range(ALERTS):
+        if number == ALERTS // 2:
+            postgres.crash(home)
+            postgres.restart(home)
+        accepted.append(post_until_taken(fleet, f"crash {number}"))
+    for each in accepted:
+        fleet.until(lambda each=each: status(fleet, each) == "done", f"{each} is not done")
+    fleet.web.wait_until_ready(40)
+    taken = audit.at_exchange(fleet.paper)
+    assert len(taken) == len(set(accepted)) == ALERTS
+    assert audit.differences(taken, fleet.web.all_signals()) == []
+
+
+def post_until_taken(fleet: Fleet, name: str) -> str:
+    """As TradingView does it: again after a 5xx."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        answer, _ = post(fleet, name)
+        if answer.status_code in (200, 202):
+            return str(answer.json()["signal_id"])
+        assert answer.status_code == 503, answer.text
+        time.sleep(0.1)
+    raise AssertionError("the alert is never taken")
+
+
+def status(fleet: Fleet, signal_id: str) -> str | None:
+    try:
+        return str(fleet.web.signal(signal_id)["status"])
+    except (AssertionError, requests.RequestException):
+        return None
