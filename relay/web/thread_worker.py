@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import mmap
 import os
 import selectors
 import signal
@@ -38,6 +39,8 @@ LINGER_S: Final = 0.5
 DRAIN_S: Final = 12
 """For requests in flight after SIGTERM; under gunicorn's `graceful_timeout`, so that the engine has the rest of it."""
 QUICK_DRAIN_S: Final = 1
+_BOOTED: Final = mmap.mmap(-1, 1)
+"""Not zero once a worker has booted. The master makes it, so that it is one for all of its workers."""
 HANDOVER_S: Final = 30.0
 """How long a worker that replaces another waits for that one's journal."""
 SAID_EVERY_S: Final = 5.0
@@ -137,7 +140,7 @@ class RelayWorker(ThreadWorker):  # type: ignore[misc]
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
     def _boot(self) -> None:
-        """One of the first workers refuses a journal that is held or cannot be used.
+        """While no worker has booted, one refuses a journal that is held or cannot be used.
 
         A later one waits: for the end of the holder that it replaces, and for a database that is away for as long as
         it is. It would take the master, and with it the workers that answer 503 meanwhile, down with it.
@@ -149,6 +152,7 @@ class RelayWorker(ThreadWorker):  # type: ignore[misc]
                 self.runtime = getattr(self.wsgi, "extensions", {}).get("relay")
                 if self.runtime is not None:
                     self.runtime.start()
+                _BOOTED[0] = 1
                 return
             except (SchemaOutdated, SchemaTooNew):
                 raise
@@ -165,7 +169,7 @@ class RelayWorker(ThreadWorker):  # type: ignore[misc]
     def _may_wait(self, error: JournalUnavailable, waited_s: float) -> bool:
         if isinstance(error, JournalBusy):
             return self.age > 1 and waited_s < HANDOVER_S
-        return bool(self.age > self.cfg.workers)
+        return _BOOTED[0] != 0
 
     def run(self) -> None:
         code: object = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -90,6 +91,29 @@ def test_alerts_are_answered_503_in_time_and_executed_only_when_they_are_sent_ag
     taken = audit.at_exchange(fleet.paper)
     assert len(taken) == len(refused) + 2
     assert audit.differences(taken, fleet.web.all_signals()) == []
+
+
+def test_a_web_process_that_begins_while_postgres_is_away_leaves_the_others_at_work(
+    tmp_path: Path, paper: PaperServer, home: Path
+) -> None:
+    url = postgres.Server(postgres.address_of(home)).migrated()
+    fleet = Fleet(tmp_path, paper, url, {})
+    try:
+        fleet.web.start(wait=False)
+        fleet.until(lambda: len(fleet.web.pids()) == 3, "the two web processes do not begin")  # with gunicorn's master
+        late = max(fleet.web.pids())
+        os.kill(late, signal.SIGSTOP)
+        fleet.until(fleet.takes_alerts, "the first web process does not answer")
+        with postgres.frozen(home):
+            os.kill(late, signal.SIGCONT)
+            fleet.until(lambda: "not started yet" in fleet.web.tail(), "the late process does not wait")
+            answer, _ = post(fleet, "meanwhile")
+            assert answer.json()["error"]["code"] == "JOURNAL_UNAVAILABLE"
+        started = post_until_taken(fleet, "afterwards")
+        assert fleet.web.signal(started)["status"] == "accepted"
+        assert late in fleet.web.pids()
+    finally:
+        fleet.close()
 
 
 def test_a_crash_of_postgres_loses_nothing_that_was_accepted(fleet: Fleet, home: Path) -> None:
