@@ -127,7 +127,8 @@ class TextFormatter(logging.Formatter):
         return super().formatMessage(record) + (f" [{facts}]" if facts else "")
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
-        return datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S.%f")[:-3] + "Z"
+        seconds, ms = int(record.created), int(record.msecs)
+        return f"{seconds // 3600 % 24:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{ms:03}Z"
 
 
 def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> None:
@@ -142,7 +143,15 @@ def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> No
     for name, level in _QUIET.items():
         logging.getLogger(name).setLevel(level)
     logging.captureWarnings(True)
+    _leave_out_what_no_line_has()
     threading.excepthook = _log_thread_end
+
+
+def _leave_out_what_no_line_has() -> None:
+    """Source: Python's Logging HOWTO, "Optimization"."""
+    logging._srcfile = None
+    logging.logProcesses = logging.logMultiprocessing = False
+    logging.logAsyncioTasks = False  # type: ignore[attr-defined]
 
 
 def _log_thread_end(args: threading.ExceptHookArgs) -> None:

@@ -5,42 +5,52 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, select, true, tuple_, update
+from sqlalchemy import Connection, and_, bindparam, insert, select, true, tuple_, update
 
 from relay.domain.instrument import Category
 from relay.domain.order import Side
 from relay.domain.position import Fill
+from relay.journal.prepared import first_of, run
 from relay.journal.tables import beliefs
 
 Lane = tuple[Category, str]
 """Of one account."""
+
+_this = and_(
+    beliefs.c.account == bindparam("of_account"),
+    beliefs.c.category == bindparam("of_category"),
+    beliefs.c.symbol == bindparam("of_symbol"),
+)
+_KNOWN = select(beliefs).where(_this).with_for_update()
+_ADD, _CHANGE = insert(beliefs), update(beliefs).where(_this)
 
 
 def add_fills(
     connection: Connection, account: str, category: Category, symbol: str, side: Side, fills: Sequence[Fill]
 ) -> None:
     """Fills older than the last observation were part of it already."""
-    known = connection.execute(select(beliefs).where(_which(account, category, symbol)).with_for_update()).first()
+    which = _of_lane(account, category, symbol)
+    known = first_of(connection, _KNOWN, which)
     seen_until_ms = known.at if known else 0
     moved = side.sign * sum((fill.qty for fill in fills if fill.at_ms > seen_until_ms), Decimal(0))
     if known is None:
         row = {"account": account, "category": category, "symbol": symbol, "size": moved, "at": 0}
-        connection.execute(insert(beliefs), row)
+        run(connection, _ADD, row)
     elif moved:
-        connection.execute(update(beliefs).where(_which(account, category, symbol)).values(size=known.size + moved))
+        run(connection, _CHANGE, {"size": known.size + moved, **which})
 
 
 def observe(
     connection: Connection, account: str, category: Category, symbol: str, size: Decimal, *, at_ms: int
 ) -> Decimal | None:
     """The exchange's own word, asked for at `at_ms` of its clock: what was believed, if that was something else."""
-    which = _which(account, category, symbol)
-    known = connection.execute(select(beliefs).where(which).with_for_update()).first()
+    which = _of_lane(account, category, symbol)
+    known = first_of(connection, _KNOWN, which)
     if known is None:
         row = {"account": account, "category": category, "symbol": symbol, "size": size, "at": at_ms}
-        connection.execute(insert(beliefs), row)
+        run(connection, _ADD, row)
         return None
-    connection.execute(update(beliefs).where(which).values(size=size, at=at_ms))
+    run(connection, _CHANGE, {"size": size, "at": at_ms, **which})
     return None if known.size == size else known.size
 
 
@@ -70,5 +80,5 @@ def believed(connection: Connection, account: str) -> dict[tuple[Category, str],
     return {(row.category, row.symbol): row.size for row in rows}
 
 
-def _which(account: str, category: Category, symbol: str) -> ColumnElement[bool]:
-    return and_(beliefs.c.account == account, beliefs.c.category == category, beliefs.c.symbol == symbol)
+def _of_lane(account: str, category: Category, symbol: str) -> dict[str, object]:
+    return {"of_account": account, "of_category": category, "of_symbol": symbol}

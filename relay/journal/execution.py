@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, update
 
 from relay.domain.guard import Guard
 from relay.domain.instrument import Category
@@ -17,7 +17,7 @@ from relay.domain.plan import Carry, Plan, PlanStatus
 from relay.domain.status import SignalStatus
 from relay.journal import beliefs, guards
 from relay.journal.coding import planned_to_json, reason_columns
-from relay.journal.prepared import run
+from relay.journal.prepared import all_of, first_of, run
 from relay.journal.reports import ReportWrites
 from relay.journal.store import T
 from relay.journal.summary import Ended, summary
@@ -39,6 +39,8 @@ _HELD_SIGNAL = _SIGNAL.with_for_update()
 _ASSIGNMENTS = (
     select(assignments).where(assignments.c.signal_id == bindparam("of_signal")).order_by(assignments.c.account)
 )
+_ASSIGNMENT = select(assignments).where(_this_assignment)
+_ADD_CARRY = insert(carries)
 _lane = select(assignments.c.account, assignments.c.category, assignments.c.symbol).where(_this_assignment)
 _FORGET_CARRY = delete(carries).where(tuple_(carries.c.account, carries.c.category, carries.c.symbol).in_(_lane))
 
@@ -55,8 +57,8 @@ class Batch(ReportWrites):
         """The signal's turn on this account has come. Once it has begun, or has finished, this changes nothing."""
         executing = {"status": SignalStatus.EXECUTING, "of_signal": signal_id}
         if run(self.connection, _BEGIN, executing | {"of_account": account}).rowcount:
-            if (row := self.connection.execute(_BEGIN_SIGNAL, executing).first()) is not None:
-                self._notes[signal_id] = row.notes
+            if (begun := first_of(self.connection, _BEGIN_SIGNAL, executing)) is not None:
+                self._notes[signal_id] = begun.notes
             self.event(signal_id, SignalStatus.EXECUTING, {"account": account}, now_ms=now_ms)
 
     def record_plan(
@@ -113,8 +115,9 @@ class Batch(ReportWrites):
         still be called for.
         """
         assert status.is_finished and status is not SignalStatus.REJECTED, f"{status} is not the end of an execution"
-        self.connection.execute(_HELD_SIGNAL, {"of_signal": signal_id})
-        parts = {each.account: each for each in self.connection.execute(_ASSIGNMENTS, {"of_signal": signal_id})}
+        held = first_of(self.connection, _HELD_SIGNAL, {"of_signal": signal_id})
+        self._notes.setdefault(signal_id, held.notes)
+        parts = {each.account: each for each in all_of(self.connection, _ASSIGNMENTS, {"of_signal": signal_id})}
         known: SignalStatus = parts[account].status
         if known is status or (known.is_finished and status is not SignalStatus.ATTENTION):
             return self._status_of(signal_id)
@@ -143,7 +146,7 @@ class Batch(ReportWrites):
             return
         known = self._notes.get(signal_id)
         if known is None:
-            known = self.connection.execute(_HELD_SIGNAL, {"of_signal": signal_id}).one().notes
+            known = first_of(self.connection, _HELD_SIGNAL, {"of_signal": signal_id}).notes
         if new := [note for note in dict.fromkeys(notes) if note not in known]:
             self._notes[signal_id] = [*known, *new]
             run(self.connection, _CHANGE_SIGNAL, {"notes": [*known, *new], "of_signal": signal_id})
@@ -167,8 +170,9 @@ class Batch(ReportWrites):
         """A setting that survives restarts, such as `halt`. `account` empty: of every account."""
         which = (switches.c.account == account) & (switches.c.name == name)
         self.connection.execute(delete(switches).where(which))
-        row = {"account": account, "name": name, "value": value, "at": now_ms, "by": by}
-        self.connection.execute(insert(switches), row)
+        self.connection.execute(
+            insert(switches), {"account": account, "name": name, "value": value, "at": now_ms, "by": by}
+        )
 
     def _finish_signal(self, signal_id: str, ended: list[Ended], notes: Sequence[str], now_ms: int) -> SignalStatus:
         if not all(each.status.is_finished for each in ended):
@@ -181,12 +185,12 @@ class Batch(ReportWrites):
         return came_to.status
 
     def _status_of(self, signal_id: str) -> SignalStatus:
-        status: SignalStatus = self.connection.execute(_SIGNAL, {"of_signal": signal_id}).one().status
+        status: SignalStatus = first_of(self.connection, _SIGNAL, {"of_signal": signal_id}).status
         return status
 
     def _guard_for(self, signal_id: str, account: str, generation: int, guard: Guard, now_ms: int) -> None:
         of_assignment = {"of_signal": signal_id, "of_account": account}
-        lane = self.connection.execute(select(assignments).where(_this_assignment), of_assignment).one()
+        lane = first_of(self.connection, _ASSIGNMENT, of_assignment)
         guards.add_guard(
             self.connection,
             signal_id=signal_id,
@@ -200,11 +204,11 @@ class Batch(ReportWrites):
 
     def _carry_for(self, signal_id: str, account: str, carry: Carry | None) -> None:
         of_assignment = {"of_signal": signal_id, "of_account": account}
-        self.connection.execute(_FORGET_CARRY, of_assignment)
+        run(self.connection, _FORGET_CARRY, of_assignment)
         if carry is not None and carry.size:
-            lane = self.connection.execute(select(assignments).where(_this_assignment), of_assignment).one()
-            row = {"account": account, "category": lane.category, "symbol": lane.symbol, "size": carry.size}
-            self.connection.execute(insert(carries), row)
+            lane = first_of(self.connection, _ASSIGNMENT, of_assignment)
+            carried = {"account": account, "category": lane.category, "symbol": lane.symbol, "size": carry.size}
+            run(self.connection, _ADD_CARRY, carried)
 
 
 def written(connection: Connection, operations: Callable[[Batch], T]) -> T:
@@ -221,6 +225,6 @@ def _entries(plan: Plan, ids: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(each_id for order, each_id in pairs if order.purpose is not Purpose.EXIT)
 
 
-def _ended(row: Row[Any]) -> Ended:
-    reason = Reason(code=row.reason_code, message=row.reason_message) if row.reason_code else None
-    return Ended(account=row.account, status=row.status, reason=reason)
+def _ended(part: Any) -> Ended:
+    reason = Reason(code=part.reason_code, message=part.reason_message) if part.reason_code else None
+    return Ended(account=part.account, status=part.status, reason=reason)

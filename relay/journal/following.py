@@ -13,6 +13,7 @@ from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, Reason
 from relay.domain.plan import Carry
 from relay.journal.coding import order_of, planned_from_json, signal_of
+from relay.journal.prepared import first_of
 from relay.journal.records import HALT, Assignment, Circumstances, OrderRecord, PlanRecord, Switch
 from relay.journal.tables import (
     IS_OPEN,
@@ -153,7 +154,7 @@ def resting_orders(connection: Connection, account: str, category: Category, sym
 
 _NOBODY = select(literal(1).label("one")).subquery()
 _CIRCUMSTANCES = select(
-    carries.c.size, switches.c.account, switches.c.name, switches.c.value, switches.c.at, switches.c.by
+    carries.c.size.label("carried"), switches.c.account, switches.c.name, switches.c.value, switches.c.at, switches.c.by
 ).select_from(
     _NOBODY.outerjoin(
         carries,
@@ -168,15 +169,15 @@ _CIRCUMSTANCES = select(
 def circumstances(connection: Connection, account: str, category: Category, symbol: str) -> Circumstances:
     read_at = time.monotonic()
     of = {"of_account": account, "of_category": category, "of_symbol": symbol}
-    row = connection.execute(_CIRCUMSTANCES, of).one()
+    row = first_of(connection, _CIRCUMSTANCES, of)
     return Circumstances(
         halt=None if row.name is None else _switch(row),
-        carry=None if row.size is None else Carry(size=row.size),
+        carry=None if row.carried is None else Carry(size=row.carried),
         read_at=read_at,
     )
 
 
-def _switch(row: Row[*tuple[Any, ...]]) -> Switch:
+def _switch(row: Any) -> Switch:
     return Switch(account=row.account, name=row.name, value=row.value, at_ms=row.at, by=row.by)
 
 

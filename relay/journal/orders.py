@@ -13,7 +13,7 @@ from relay.domain.outcome import Accepted, Outcome, Stamp, Unknown
 from relay.domain.reconciliation import OrderState, after_outcome
 from relay.journal.adding import Rows
 from relay.journal.coding import outcome_columns, planned_to_json, reason_columns, state_of
-from relay.journal.prepared import run
+from relay.journal.prepared import all_of, first_of, run
 from relay.journal.tables import attempts, orders
 from relay.journal.writes import Writes
 
@@ -150,10 +150,10 @@ class OrderWrites(Writes):
         }
 
     def _find(self, client_order_id: str) -> tuple[Row[Any], OrderState] | None:
-        row = self.connection.execute(_FIND, {"of_order": client_order_id}).first()
-        if row is None:
+        found = first_of(self.connection, _FIND, {"of_order": client_order_id})
+        if found is None:
             return None
-        return row, state_of(row, self.connection.execute(_ATTEMPTS, {"of_order": client_order_id}))
+        return found, state_of(found, all_of(self.connection, _ATTEMPTS, {"of_order": client_order_id}))
 
     def _load(self, client_order_id: str) -> tuple[Row[Any], OrderState]:
         found = self._find(client_order_id)

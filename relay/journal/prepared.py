@@ -7,15 +7,27 @@ Here Core says once what the text is and how its values are spelled; the driver 
 from __future__ import annotations
 
 import functools
+import sqlite3
+from collections import namedtuple
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
-from sqlalchemy import ClauseElement, Connection, CursorResult, Dialect
+from sqlalchemy import ClauseElement, Connection, Dialect, Executable
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeEngine
 
+Given = Mapping[str, Any]
 _Spell = Callable[[Any], Any]
 _NAMED: object = object()
+
+
+class Ran(Protocol):
+    """What a statement did."""
+
+    @property
+    def rowcount(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +38,7 @@ class _Value:
     spell: _Spell | None
     constant: object = _NAMED
 
-    def of(self, given: Mapping[str, Any]) -> Any:
+    def of(self, given: Given) -> Any:
         value = given[self.name] if self.constant is _NAMED else self.constant
         return value if self.spell is None else self.spell(value)
 
@@ -38,25 +50,57 @@ class _Words:
     """In the order of the text."""
     is_positional: bool
 
-    def of(self, given: Mapping[str, Any]) -> Any:
+    def of(self, given: Given) -> Any:
         if self.is_positional:
             return tuple([each.of(given) for each in self.values])
         return {each.name: each.of(given) for each in self.values}
 
 
-def run(
-    connection: Connection, statement: ClauseElement, given: Mapping[str, Any] | list[Mapping[str, Any]]
-) -> CursorResult[Any]:
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """How a statement's rows are read: as named tuples of the columns' own values."""
+
+    make: Callable[..., Any]
+    reads: tuple[_Spell | None, ...]
+
+    def read(self, row: tuple[Any, ...]) -> Any:
+        return self.make(*[each if read is None else read(each) for read, each in zip(self.reads, row, strict=True)])
+
+
+def run(connection: Connection, statement: ClauseElement, given: Given | list[Given]) -> Ran:
     """Like `connection.execute`, with values for all of the statement's parameters; of several rows all have the same.
 
-    The rows of a SELECT come as the driver has them. Errors are those of `connection.execute`; KeyError: a value is
-    missing.
+    For what returns no rows. Errors are those of `connection.execute`; KeyError: a value is missing.
     """
-    if not isinstance(given, list):
-        words = _words(statement, tuple(given), connection.dialect)
-        return connection.exec_driver_sql(words.text, words.of(given))
-    words = _words(statement, tuple(given[0]), connection.dialect)
-    return connection.exec_driver_sql(words.text, [words.of(each) for each in given])
+    first = given[0] if isinstance(given, list) else given
+    words = _words(statement, tuple(first), connection.dialect)
+    values = [words.of(each) for each in given] if isinstance(given, list) else words.of(given)
+    driver = connection.connection.driver_connection
+    if isinstance(driver, sqlite3.Connection):
+        return _by_driver(driver, words.text, values)
+    return connection.exec_driver_sql(words.text, values)
+
+
+def all_of(connection: Connection, statement: Executable, given: Given) -> list[Any]:
+    """Like `connection.execute(…).all()`, with values for all of the statement's parameters."""
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, sqlite3.Connection):
+        return list(connection.execute(statement, given))
+    words = _words(cast(ClauseElement, statement), tuple(given), connection.dialect)
+    shape = _shape(statement, connection.dialect)
+    return [shape.read(row) for row in _by_driver(driver, words.text, words.of(given))]
+
+
+def first_of(connection: Connection, statement: Executable, given: Given) -> Any:
+    """The first of `all_of`; None: there is none."""
+    return next(iter(all_of(connection, statement, given)), None)
+
+
+def _by_driver(driver: sqlite3.Connection, text: str, values: Any) -> sqlite3.Cursor:
+    try:
+        return driver.executemany(text, values) if isinstance(values, list) else driver.execute(text, values)
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(text, None, error, sqlite3.Error) from error
 
 
 @functools.lru_cache(maxsize=500)
@@ -69,3 +113,11 @@ def _words(statement: ClauseElement, names: tuple[str, ...], dialect: Dialect) -
         is_constant = name not in names and not bind.required
         values.append(_Value(name, spell, bind.effective_value if is_constant else _NAMED))
     return _Words(str(compiled), tuple(values), compiled.positional)
+
+
+@functools.lru_cache(maxsize=500)
+def _shape(statement: Any, dialect: Dialect) -> _Shape:
+    columns = statement.exported_columns
+    kinds: list[TypeEngine[Any]] = [each.type for each in columns]
+    reads = tuple(each.dialect_impl(dialect).result_processor(dialect, None) for each in kinds)
+    return _Shape(namedtuple("Row", columns.keys()), reads)

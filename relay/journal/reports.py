@@ -14,6 +14,7 @@ from relay.domain.reconciliation import OrderState
 from relay.domain.rounding import plain
 from relay.journal import beliefs
 from relay.journal.orders import OrderWrites, moves_on
+from relay.journal.prepared import all_of, run
 from relay.journal.tables import fills
 
 _FILLS = select(fills).where(fills.c.client_order_id == bindparam("of_order"))
@@ -37,7 +38,7 @@ class ReportWrites(OrderWrites):
             return False
         row, state = found
         new_fills = self._add_fills(row, client_order_id, fills)
-        all_fills = self.connection.execute(_FILLS, {"of_order": client_order_id}).all()
+        all_fills = all_of(self.connection, _FILLS, {"of_order": client_order_id})
         changed = _difference(state, _merge(state, report, all_fills))
         if not changed:
             return new_fills
@@ -58,7 +59,7 @@ class ReportWrites(OrderWrites):
             if fill.exec_id not in known:
                 new[fill.exec_id] = fill
         if new:
-            self.connection.execute(_ADD, [_row(account, fill) for fill in new.values()])
+            run(self.connection, _ADD, [_row(account, fill) for fill in new.values()])
             beliefs.add_fills(self.connection, account, order.category, order.symbol, order.side, list(new.values()))
         return bool(new)
 

@@ -98,6 +98,15 @@ assignments = Table(
 )
 IS_UNFINISHED = one_of(assignments.c.status, (SignalStatus.ACCEPTED, SignalStatus.EXECUTING))
 Index("ix_assignments_unfinished", assignments.c.seq, sqlite_where=IS_UNFINISHED, postgresql_where=IS_UNFINISHED)
+Index(
+    "ix_assignments_lane",
+    assignments.c.account,
+    assignments.c.category,
+    assignments.c.symbol,
+    assignments.c.seq,
+    sqlite_where=IS_UNFINISHED,
+    postgresql_where=IS_UNFINISHED,
+)
 
 plans = Table(
     "plans",

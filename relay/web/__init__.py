@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -19,6 +22,13 @@ from relay.web.webhook import FAILURES, webhook
 from relay.wiring import Relay, build
 
 
+class Application(Flask):
+    """Flask, without the question whether each function that it calls is a coroutine: none is."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return func
+
+
 def create_app(settings: Settings | None = None, *, relay: Relay | None = None) -> Flask:
     """The application; its relay is `extensions["relay"]`, and is not started: whoever serves it does, after forking.
 
@@ -26,7 +36,7 @@ def create_app(settings: Settings | None = None, *, relay: Relay | None = None) 
     """
     if relay is None:
         relay = build(settings or load_settings(needs_webhook_secret=True))
-    app = Flask(__name__, static_folder=None)
+    app = Application(__name__, static_folder=None)
     # An address is answered as it is, never with a redirect: a redirect would show the secret in a path again.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False

@@ -29,6 +29,7 @@ from gunicorn.http import wsgi  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-untyped]
 
 from relay.errors import JournalBusy, JournalUnavailable, RelayError, SchemaOutdated, SchemaTooNew
+from relay.one_core import stay_on_one_core
 
 BODY_BYTES_MAX: Final = 64 * 1024
 FIRST_BYTE_S: Final = 5.0
@@ -121,6 +122,7 @@ class RelayWorker(ThreadWorker):  # type: ignore[misc]
     _is_quick = False
 
     def init_process(self) -> None:
+        stay_on_one_core()
         wsgi.Response = QuietResponse
         self.cfg.set("graceful_timeout", DRAIN_S)
         super().init_process()
@@ -169,7 +171,7 @@ class RelayWorker(ThreadWorker):  # type: ignore[misc]
     def _may_wait(self, error: JournalUnavailable, waited_s: float) -> bool:
         if isinstance(error, JournalBusy):
             return self.age > 1 and waited_s < HANDOVER_S
-        return _BOOTED[0] != 0
+        return _BOOTED[0] != 0 or self.age > self.cfg.workers
 
     def run(self) -> None:
         code: object = 0

@@ -146,7 +146,7 @@ def test_the_tables_can_be_made_on_postgres() -> None:
         for index in table.indexes
     ]
     assert any("seq BIGSERIAL" in statement for statement in made)
-    assert sum("WHERE status IN (" in statement for statement in indexes) == 3
+    assert sum("WHERE status IN (" in statement for statement in indexes) == 4
 
 
 @pytest.mark.parametrize(

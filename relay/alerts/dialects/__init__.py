@@ -40,9 +40,9 @@ def recognise(fields: Mapping[str, object], named: str | None) -> Dialect | None
     if named is not None:
         return dialect_of(named)
     message = {name: value for name, value in fields.items() if name not in ("secret", "format")}
-    if _is_native(message):
-        return None
-    return next((dialect for dialect in DIALECTS if dialect.is_shape(message)), None)
+    shaped = next((dialect for dialect in DIALECTS if dialect.is_shape(message)), None)
+    # In this order, since whether it is native takes far longer to tell, and is mostly not the question.
+    return None if shaped is None or _is_native(message) else shaped
 
 
 def _is_native(message: Mapping[str, object]) -> bool:

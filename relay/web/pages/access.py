@@ -8,8 +8,8 @@ import secrets
 import time
 from typing import Final
 
-from flask import Blueprint, Flask, Response, current_app, redirect, render_template, request, session, url_for
-from flask.sessions import SecureCookieSessionInterface
+from flask import Blueprint, Flask, Request, Response, current_app, redirect, render_template, request, session, url_for
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError, CSRFProtect  # type: ignore[import-untyped]
 
@@ -27,7 +27,17 @@ access = Blueprint("access", __name__)
 
 
 class _Cookies(SecureCookieSessionInterface):
-    """The cookie is `Secure` wherever the browser came over TLS, and still works on a plain 127.0.0.1."""
+    """The cookie is `Secure` wherever the browser came over TLS, and still works on a plain 127.0.0.1.
+
+    What brings no cookie and asks for no session, as alerts do, costs next to nothing here.
+    """
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        return super().open_session(app, request) if "HTTP_COOKIE" in request.environ else self.session_class()
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        if session.accessed or session.modified:
+            super().save_session(app, session, response)
 
     def get_cookie_secure(self, app: Flask) -> bool:
         return request.is_secure
