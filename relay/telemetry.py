@@ -119,16 +119,18 @@ class JsonFormatter(logging.Formatter):
 class TextFormatter(logging.Formatter):
     """A line for people; times are UTC."""
 
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    def usesTime(self) -> bool:  # noqa: N802
+        return False
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
-        facts = " ".join(f"{name}={value}" for name, value in _facts(record).items())
-        return super().formatMessage(record) + (f" [{facts}]" if facts else "")
+        facts = " ".join([f"{name}={value}" for name, value in _facts(record).items()])
+        line = f"{_time_of_day(record)} {record.levelname:<7} {record.name}: {record.message}"
+        return f"{line} [{facts}]" if facts else line
 
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
-        seconds, ms = int(record.created), int(record.msecs)
-        return f"{seconds // 3600 % 24:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{ms:03}Z"
+
+def _time_of_day(record: logging.LogRecord) -> str:
+    seconds, ms = int(record.created), int(record.msecs)
+    return f"{seconds // 3600 % 24:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{ms:03}Z"
 
 
 def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> None:

@@ -108,10 +108,21 @@ class Connection(TConn):  # type: ignore[misc]
 
 
 class QuietResponse(wsgi.Response):  # type: ignore[misc]
-    """Does not say what serves it."""
+    """Does not say what serves it; and sends an answer that is there as a whole in one piece."""
+
+    headers_sent: bool
 
     def default_headers(self) -> list[str]:
         return [line for line in super().default_headers() if not line.startswith("Server:")]
+
+    def write(self, arg: bytes) -> None:
+        if self.headers_sent or self._omits_body or len(arg) != self.response_length:
+            super().write(arg)
+            return
+        lines = [*self.default_headers(), *(f"{name}: {value}\r\n" for name, value in self.headers), "\r\n"]
+        self.headers_sent = True
+        util.write(self.sock, "".join(lines).encode("latin-1") + arg)
+        self.sent += len(arg)
 
 
 class RelayWorker(ThreadWorker):  # type: ignore[misc]

@@ -79,17 +79,18 @@ def soak(folder: Path, seconds: float) -> list[Figure]:
 
 def _streams(made: Rig, seconds: float) -> list[_Stream]:
     until, port, per_s = time.monotonic() + seconds, made.relay.port, _MARGIN * AIM / SECONDS
-    turns: list[dict[str, Any]] = []
+    share = per_s / len(SYMBOLS)
+    found = []
     for symbol, qty in SYMBOLS.items():
-        entry = {"ticker": f"{symbol}.P", "action": "buy", "qty": qty, "qty_unit": "contracts"}
-        turns += [entry, {"ticker": f"{symbol}.P", "action": "close"}]
-    cancels = [{"ticker": f"{symbol}.P", "action": "cancel"} for symbol in SYMBOLS]
+        ticker = f"{symbol}.P"
+        entry = {"ticker": ticker, "action": "buy", "qty": qty, "qty_unit": "contracts"}
+        turn = [entry, {"ticker": ticker, "action": "close"}]
+        found.append(_Stream(port, f"turn {symbol}", until, turn, rate=share * 0.05))
+        found.append(
+            _Stream(port, f"cancel {symbol}", until, [{"ticker": ticker, "action": "cancel"}], rate=share * 0.1)
+        )
     beats = [{"action": "heartbeat"}]
-    return [
-        _Stream(port, "turn", until, turns, rate=per_s * 0.05),
-        *(_Stream(port, f"cancel{n}", until, cancels, rate=per_s * 0.05) for n in range(2)),
-        *(_Stream(port, f"beat{n}", until, beats, rate=per_s * 0.85 / _BEATS) for n in range(_BEATS)),
-    ]
+    return found + [_Stream(port, f"beat{n}", until, beats, rate=per_s * 0.85 / _BEATS) for n in range(_BEATS)]
 
 
 def _tell(watch: Watch, streams: list[_Stream], made: Rig) -> None:
