@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from relay.errors import JournalUnavailable
 from relay.journal.lock import FileLock
 from relay.journal.locks import Lock
-from relay.journal.sqlite import JournalFile
+from relay.journal.sqlite import JournalFile, begin_reading
 from relay.journal.store import T, Undo, Work
 from relay.journal.trouble import as_unavailable
 from relay.journal.writer import Writer
@@ -54,7 +54,8 @@ class SqliteStore:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         try:
-            with self._readers.connect() as connection, connection.begin():
+            with self._readers.connect() as connection:
+                begin_reading(connection)
                 yield connection
         except PoolTimeout as error:
             raise JournalUnavailable(f"the journal {self._where} is busy with other questions") from error

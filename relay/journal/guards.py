@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, insert, select, update
 
 from relay.domain.guard import Guard
 from relay.domain.instrument import Category
+from relay.journal.prepared import all_of
 from relay.journal.store import Store
 from relay.journal.tables_guards import IS_LIVE, guards
 from relay.journal.values import from_json, to_json
@@ -58,6 +60,14 @@ def keep_guard(connection: Connection, seq: int, guard: Guard, *, now_ms: int) -
     connection.execute(update(guards).where(guards.c.seq == seq).values(row))
 
 
+_LIVE_OF = select(guards).where(
+    IS_LIVE
+    & (guards.c.account == bindparam("of_account"))
+    & (guards.c.category == bindparam("of_category"))
+    & (guards.c.symbol == bindparam("of_symbol"))
+)
+
+
 class GuardReads:
     """The journal's questions about guards."""
 
@@ -70,13 +80,17 @@ class GuardReads:
 
     def live_guards_of(self, account: str, category: Category, symbol: str) -> tuple[GuardRecord, ...]:
         """Those of one account and instrument, oldest first."""
-        lane = (guards.c.account == account) & (guards.c.category == category) & (guards.c.symbol == symbol)
+        of_lane = {"of_account": account, "of_category": category, "of_symbol": symbol}
         with self.store.read() as connection:
-            return _find(connection, IS_LIVE & lane)
+            return _records(all_of(connection, _LIVE_OF, of_lane))
 
 
 def _find(connection: Connection, which: ColumnElement[bool]) -> tuple[GuardRecord, ...]:
-    rows = connection.execute(select(guards).where(which)).all()
+    return _records(connection.execute(select(guards).where(which)).all())
+
+
+def _records(rows: Sequence[Any]) -> tuple[GuardRecord, ...]:
+    """Sorted here, since for ORDER BY SQLite would pass over a partial index."""
     return tuple(_record(row) for row in sorted(rows, key=lambda row: row.seq))
 
 

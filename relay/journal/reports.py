@@ -14,12 +14,15 @@ from relay.domain.reconciliation import OrderState
 from relay.domain.rounding import plain
 from relay.journal import beliefs
 from relay.journal.orders import OrderWrites, moves_on
-from relay.journal.prepared import all_of, run
+from relay.journal.prepared import all_of, first_of, run
 from relay.journal.tables import fills
 
 _FILLS = select(fills).where(fills.c.client_order_id == bindparam("of_order"))
 _KNOWN = select(fills.c.exec_id).where(
     fills.c.account == bindparam("of_account"), fills.c.exec_id.in_(bindparam("of_ids", expanding=True))
+)
+_IS_KNOWN = select(fills.c.exec_id).where(
+    fills.c.account == bindparam("of_account"), fills.c.exec_id == bindparam("of_id")
 )
 _ADD = insert(fills)
 
@@ -52,7 +55,7 @@ class ReportWrites(OrderWrites):
         of_ids = list({fill.exec_id for fill in fills})
         if not of_ids:
             return False
-        known = set(self.connection.scalars(_KNOWN, {"of_account": account, "of_ids": of_ids}))
+        known = self._known(account, of_ids)
         new = {}
         for fill in fills:
             assert fill.client_order_id == client_order_id, f"{fill.exec_id} is no execution of {client_order_id}"
@@ -62,6 +65,12 @@ class ReportWrites(OrderWrites):
             run(self.connection, _ADD, [_row(account, fill) for fill in new.values()])
             beliefs.add_fills(self.connection, account, order.category, order.symbol, order.side, list(new.values()))
         return bool(new)
+
+    def _known(self, account: str, of_ids: list[str]) -> set[str]:
+        if len(of_ids) > 1:
+            return set(self.connection.scalars(_KNOWN, {"of_account": account, "of_ids": of_ids}))
+        found = first_of(self.connection, _IS_KNOWN, {"of_account": account, "of_id": of_ids[0]})
+        return set() if found is None else {found.exec_id}
 
     def _tell(self, signal_id: str, state: OrderState, changed: dict[str, Any], now_ms: int) -> None:
         reason = changed.get("reason")

@@ -64,10 +64,8 @@ class JournalFile:
         return engine
 
     def reading_engine(self) -> Engine:
-        """A small pool for any thread."""
-        engine = self._engine(QueuePool, query_only=True)
-        event.listen(engine, "begin", _begin)
-        return engine
+        """A small pool for any thread. Whoever wants one moment for several questions says `begin_reading`."""
+        return self._engine(QueuePool, query_only=True)
 
     def _engine(self, pool: type[Pool], *, query_only: bool) -> Engine:
         sizes = {"pool_size": _READERS, "max_overflow": _READERS, "pool_timeout": _READER_WAIT_S}
@@ -111,7 +109,8 @@ def _begin_immediate(connection: Connection) -> None:
     _say(connection, "BEGIN IMMEDIATE")
 
 
-def _begin(connection: Connection) -> None:
+def begin_reading(connection: Connection) -> None:
+    """Until the connection is given back."""
     _say(connection, "BEGIN")
 
 

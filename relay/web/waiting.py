@@ -7,8 +7,8 @@ import threading
 import time
 from typing import Any, Final
 
-from relay.domain.status import SignalStatus
 from relay.errors import JournalUnavailable
+from relay.journal.statuses import status_of
 from relay.wiring_parts import Parts
 
 WAIT_MAX_S: Final = 10
@@ -52,9 +52,9 @@ def _outcome(parts: Parts, signal_id: str, wait_s: float) -> dict[str, Any] | No
     while True:
         news = announcer.expect(signal_id)
         try:
-            signal = parts.journal.signal(signal_id)
-            if signal is None or SignalStatus(signal["status"]).is_finished:
-                return signal
+            status = status_of(parts.journal.store, signal_id)
+            if status is None or status.is_finished:
+                return parts.journal.signal(signal_id)
             # One account's news is not yet the end of a signal on several, so it is looked at again.
             left_s = max(0.0, until - time.monotonic())
             if announcer.is_released or not (news.wait(min(left_s, look_s)) or left_s > look_s):
