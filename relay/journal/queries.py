@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, Select, exists, func, select
+from sqlalchemy import Column, Connection, Row, Select, Text, bindparam, exists, func, select
 
 from relay.domain.order import OrderStatus
 from relay.domain.status import SignalStatus
 from relay.journal.pages import has_text
+from relay.journal.prepared import all_of, first_of
 from relay.journal.records import SignalPage
 from relay.journal.shown import shown_order, shown_signal
 from relay.journal.tables import IS_OPEN, OPEN_STATUSES, assignments, events, orders, plans, signals
@@ -98,9 +99,20 @@ def _as_page(connection: Connection, rows: Iterable[Row[Any]], limit: int) -> Si
 
 def find_signal(connection: Connection, signal_id: str) -> dict[str, Any] | None:
     """In full, with what is derived from it."""
-    rows = connection.execute(select(signals).where(signals.c.id == signal_id)).all()
-    found = next(iter(_show(connection, rows)), None)
-    return None if found is None else found | derived(connection, signal_id)
+    of_signal = {"of_signal": signal_id}
+    row = first_of(connection, _SIGNAL, of_signal)
+    if row is None:
+        return None
+    of_orders, of_events, of_plans = (all_of(connection, each, of_signal) for each in (_ORDERS, _EVENTS, _PLANS))
+    notes = [note for plan in of_plans for note in plan.notes]
+    return shown_signal(row, plan_notes=notes, orders=of_orders, events=of_events) | derived(connection, signal_id)
+
+
+_this = bindparam("of_signal", type_=Text)
+_SIGNAL = select(signals).where(signals.c.id == _this)
+_ORDERS = select(orders).where(orders.c.signal_id == _this).order_by(orders.c.client_order_id)
+_EVENTS = select(events).where(events.c.signal_id == _this).order_by(events.c.id)
+_PLANS = select(plans).where(plans.c.signal_id == _this).order_by(plans.c.at)
 
 
 def _show(connection: Connection, rows: Iterable[Row[Any]]) -> list[dict[str, Any]]:
