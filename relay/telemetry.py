@@ -135,7 +135,7 @@ def _time_of_day(record: logging.LogRecord) -> str:
 
 def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> None:
     """Sends all logs to `stream` (None: stderr) in the settings' format. Safe to repeat; the last one counts."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = _Handler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if settings.log_format is LogFormat.JSON else TextFormatter())
     handler.addFilter(Facts())
     handler.addFilter(Redaction(settings.secrets))
@@ -147,6 +147,20 @@ def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> No
     logging.captureWarnings(True)
     _leave_out_what_no_line_has()
     threading.excepthook = _log_thread_end
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes each line in one piece. What is line buffered, as stderr is, needs no flush."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.stream.write(f"{self.format(record)}\n")
+            if not getattr(self.stream, "line_buffering", False):
+                self.flush()
+        except RecursionError:
+            raise
+        except Exception:
+            self.handleError(record)
 
 
 def _leave_out_what_no_line_has() -> None:

@@ -9,9 +9,10 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from relay.settings import Settings, load_settings
-from relay.web import bearer, headers, pages, problems, receipts, request_ids
+from relay.web import bearer, pages, problems, receipts
 from relay.web.account_api import account_api
 from relay.web.api import api
+from relay.web.envelope import Envelope
 from relay.web.gate import Gate
 from relay.web.health import health
 from relay.web.metrics import metrics
@@ -41,13 +42,13 @@ def create_app(settings: Settings | None = None, *, relay: Relay | None = None) 
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.extensions[EXTENSION] = relay
-    for init_app in (request_ids.init_app, problems.init_app, headers.init_app, receipts.init_app, bearer.init_app):
+    for init_app in (problems.init_app, receipts.init_app, bearer.init_app):
         init_app(app)
     for blueprint in (webhook, api, account_api, strategy_api, health, metrics, openapi):
         app.register_blueprint(blueprint)
     token = relay.settings.admin_token
     pages.init_app(app, token.reveal() if token else None)
-    app.wsgi_app = Gate(app.wsgi_app, relay, app.extensions[FAILURES])  # type: ignore[method-assign]
+    app.wsgi_app = Envelope(Gate(app.wsgi_app, relay, app.extensions[FAILURES]))  # type: ignore[method-assign]
     if proxies := relay.settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]
     return app

@@ -20,7 +20,6 @@ from relay.alerts.authenticate import QUICK_BYTES, is_surely_without
 from relay.errors import StrategyUnknown
 from relay.pipeline.clock import utc_now
 from relay.settings import NAME
-from relay.web import headers, request_ids
 from relay.web.answers import TOO_MANY
 from relay.web.failures import FailureLimit
 from relay.web.sources import is_allowed, neighbourhood, spelled
@@ -47,7 +46,7 @@ class Gate:
         if again_s is None:
             return self._application(environ, start_response)
         status, fields, body = _answer(math.ceil(again_s))
-        start_response(status, [*fields, (request_ids.HEADER, request_ids.id_of(EnvironHeaders(environ)))])
+        start_response(status, list(fields))
         return [body]
 
     def _again_s(self, environ: WSGIEnvironment) -> float | None:
@@ -79,7 +78,7 @@ class Gate:
 @lru_cache(maxsize=128)
 def _answer(seconds: int) -> tuple[str, list[tuple[str, str]], bytes]:
     """Status, headers and body: the application's own 429, made once."""
-    response = headers.add(slow_down(seconds))
+    response = slow_down(seconds)
     return response.status, response.headers.to_wsgi_list(), response.get_data()
 
 

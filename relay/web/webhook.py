@@ -24,6 +24,8 @@ from relay.web.sources import is_allowed, neighbourhood, source
 from relay.wiring import Relay
 
 webhook = Blueprint("webhook", __name__)
+_ACCEPTED: Final = measures.alerts.labels("accepted")
+_DUPLICATE: Final = measures.alerts.labels("duplicate")
 FAILURES: Final = "relay.failures"
 """Under which an application keeps who has failed to prove it."""
 
@@ -45,7 +47,7 @@ def take_alert(strategy: str = NAME, secret: str | None = None) -> Response:
     credentials = credentials_of(request.headers, secret)
     named = request.args.get("format")
     receipt = relay.parts.intake.take(whole_body(), strategy=strategy, credentials=credentials, named=named)
-    measures.alerts.labels("duplicate" if receipt.is_duplicate else "accepted").inc()
+    (_DUPLICATE if receipt.is_duplicate else _ACCEPTED).inc()
     return tell(receipt)
 
 
