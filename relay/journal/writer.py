@@ -15,6 +15,7 @@ from relay.errors import JournalUnavailable
 from relay.journal.jobs import Job, Stage
 from relay.journal.store import T, Undo, Work
 from relay.journal.trouble import as_unavailable, is_busy, is_io_error
+from relay.one_core import give_way
 
 _MAX_BATCH = 256
 _RETRY_S = 0.2
@@ -123,6 +124,7 @@ class Writer:
 
     def _write(self) -> None:
         """One transaction with all that waits. It is taken once the lock is held: till then each can be dropped."""
+        give_way()
         transaction = self._connected().begin()
         batch = self._take()
         try:
