@@ -16,8 +16,8 @@ from tests.bench.watch import Watch, slope, watching, web_process
 
 SECONDS = 480.0
 AIM = 200_000
-_MARGIN = 1.05
-"""What is lost in stalls is not made up for, so a little more is begun."""
+_MARGIN = 1.3
+"""What is lost in stalls is not made up for, so more is begun."""
 SYMBOLS = {
     "BTCUSDT": "0.1",
     "ETHUSDT": "0.1",

@@ -20,7 +20,7 @@ from tests.fleet import Fleet
 from tests.paper_server import PaperServer
 from tests.relay_process import RelayProcess
 
-OVERLAP_S = 30.0 if FULL else 6.0
+OVERLAP_S = 30.0 if FULL else 4.0
 WORKERS = 2 if FULL else 1
 PAUSE_S = 1.2
 """Of each of the chaos's 12 senders, so that the machine keeps up with them."""

@@ -29,7 +29,7 @@ STEPS = (
         + ("execute.looked_up", "execute.report_kept", "execute.finished")
     )
 )
-KILLS = 3 if not FULL else 20
+KILLS = 1 if not FULL else 20
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from relay.domain.instrument import Category
 from relay.journal import open_journal
 from relay.journal.embedded import SqliteStore
 from relay.journal.postgres import PostgresStore
-from relay.journal.prepared import run
+from relay.journal.prepared import all_of, first_of, run
 from relay.journal.tables import beliefs, switches
 
 ROW: dict[str, Any] = {
@@ -75,6 +75,25 @@ def test_text_that_a_driver_could_take_for_its_own_is_only_text(connection: Conn
     row = {"account": "%s %(a)s ? :b", "name": "n'; DROP TABLE switches; --", "value": "on", "at": 1, "by": "me"}
     run(connection, insert(switches), row)
     assert [dict(each) for each in connection.execute(select(switches)).mappings()] == [row]
+
+
+def test_rows_are_read_as_core_reads_them(connection: Connection) -> None:
+    asked = select(beliefs).where(beliefs.c.account == bindparam("of_account")).order_by(beliefs.c.symbol)
+    assert all_of(connection, asked, {"of_account": "main"}) == []
+    assert first_of(connection, asked, {"of_account": "main"}) is None
+    run(connection, ADD, [ROW, ROW | {"symbol": "ETHUSDT", "size": Decimal("1.50")}])
+    found = all_of(connection, asked, {"of_account": "main"})
+    assert [each._asdict() for each in found] == kept(connection)
+    first = first_of(connection, asked, {"of_account": "main"})
+    assert (first.category, first.size, first.at) == (Category.LINEAR, Decimal("-1E-7"), 7)
+
+
+def test_what_a_change_returns_is_read_likewise(connection: Connection) -> None:
+    run(connection, ADD, ROW)
+    changing = CHANGE.returning(beliefs.c.size, beliefs.c.category)
+    changed = first_of(connection, changing, {"at": 8, "of_symbol": "BTCUSDT"})
+    assert tuple(changed) == (ROW["size"], Category.LINEAR)
+    assert first_of(connection, changing, {"at": 8, "of_symbol": "NOPE"}) is None
 
 
 def test_what_the_database_refuses_is_the_error_that_core_would_raise(connection: Connection) -> None:
