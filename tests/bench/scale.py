@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import journals
-from tests.bench.figures import Figure, figure, percentile
+from tests.bench.figures import Figure, figure, percentile, table
 from tests.bench.latency import BARE, Sender, bare_order, ms_between
 from tests.bench.rate import pressure
 from tests.bench.rig import arrivals, empty_view
@@ -78,13 +79,18 @@ class Place:
 
 def scale(folder: Path, *, rows: int, seconds: float, count: int) -> list[Figure]:
     """All of it. `seconds`: how long accepts are pressed; `count`: how many lone alerts of each kind."""
+    found: list[Figure] = []
     with journals.durable_server() as server:
-        return [
-            *processes(folder, server, seconds, count),
-            *history(folder, server, [ROWS_LEAST, rows // 10, rows], seconds, count),
-            *lanes(folder, server, seconds, count),
-            *backlog(folder, server),
-        ]
+        for part in (
+            lambda: processes(folder, server, seconds, count),
+            lambda: lanes(folder, server, seconds, count),
+            lambda: backlog(folder, server),
+            lambda: history(folder, server, [ROWS_LEAST, rows // 10, rows], seconds, count),
+        ):
+            made = part()
+            sys.stderr.write(f"{table(made)}\n")  # it is a long run
+            found += made
+    return found
 
 
 def processes(folder: Path, server: Server, seconds: float, count: int) -> list[Figure]:
@@ -153,12 +159,14 @@ def _side_by_side(
     folder: Path, server: Server, kinds: Sequence[tuple[str, int, int]], seconds: float, count: int
 ) -> list[Figure]:
     """All at once, each with one web and one worker process; they take turns."""
+    urls = {name: server.migrated() for name, _, _ in kinds}
+    for name, rows, lanes in kinds:
+        journals.fill(urls[name], rows, lanes)
     with ExitStack() as stack:
-        made = {}
-        for name, rows, lanes in kinds:
-            url = server.migrated()
-            journals.fill(url, rows, lanes)
-            made[name] = stack.enter_context(place(folder / name.replace(" ", "-"), url, webs=1, workers=1))
+        made = {
+            name: stack.enter_context(place(folder / name.replace(" ", "-"), url, webs=1, workers=1))
+            for name, url in urls.items()
+        }
         lone = _in_turns(made, count, Place.lone)
         pressed = _in_turns(made, max(1, int(seconds // _PRESS_S) // len(made)), lambda each: each.press(_PRESS_S)[0])
     return _beside_first(lone, "lone warm alert → order", "ms") + _beside_first(pressed, "accepts", "1/s")

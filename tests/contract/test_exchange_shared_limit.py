@@ -121,6 +121,10 @@ def test_questions_are_each_clients_own_affair(clients: list[Exchange], database
     assert database.ask("SELECT account, endpoint FROM turns") == [("default", CREATE)]
 
 
+_COUNTED = "SELECT 1 FROM turns WHERE until_us > extract(epoch FROM clock_timestamp()) * 1000000"
+"""What was sent within the last second: of an attempt before this one."""
+
+
 def test_what_somebody_else_sends_for_the_account_is_left_to_him(
     clients: list[Exchange], paper: PaperServer, database: Database
 ) -> None:
@@ -132,6 +136,7 @@ def test_what_somebody_else_sends_for_the_account_is_left_to_him(
 
 
 def _is_left_to_others(clients: list[Exchange], paper: PaperServer, database: Database) -> bool:
+    until(lambda: not database.ask(_COUNTED))
     paper.control.clear_calls()
     session = paper.session()
     for _ in range(6):
