@@ -81,12 +81,13 @@ def scale(folder: Path, *, rows: int, seconds: float, count: int) -> list[Figure
     """All of it. `seconds`: how long accepts are pressed; `count`: how many lone alerts of each kind."""
     found: list[Figure] = []
     with journals.durable_server() as server:
-        for part in (
+        parts: tuple[Callable[[], list[Figure]], ...] = (
             lambda: processes(folder, server, seconds, count),
             lambda: lanes(folder, server, seconds, count),
             lambda: backlog(folder, server),
             lambda: history(folder, server, [ROWS_LEAST, rows // 10, rows], seconds, count),
-        ):
+        )
+        for part in parts:
             made = part()
             sys.stderr.write(f"{table(made)}\n")  # it is a long run
             found += made
