@@ -8,7 +8,6 @@ import threading
 from typing import Final
 
 from relay.errors import SettingsInvalid
-from relay.one_core import stay_on_one_core
 from relay.settings import Settings
 from relay.telemetry import configure_logging
 from relay.wiring import build
@@ -32,7 +31,6 @@ def work(settings: Settings) -> None:
     ending = threading.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: ending.set())
-    stay_on_one_core()
     relay = build(settings, is_worker=True)
     relay.start()
     told: dict[str, str] | None = None

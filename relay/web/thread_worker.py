@@ -129,11 +129,14 @@ class RelayWorker(ThreadWorker):  # type: ignore[misc]
     """One process that takes alerts and, with the embedded engine, executes them."""
 
     alive: bool
+    keeps_to_one_core = True
+    """Said by the master before it forks. Several processes that wait for one database are better placed by the system."""
     runtime: Runtime | None = None
     _is_quick = False
 
     def init_process(self) -> None:
-        stay_on_one_core()
+        if self.keeps_to_one_core:
+            stay_on_one_core()
         wsgi.Response = QuietResponse
         self.cfg.set("graceful_timeout", DRAIN_S)
         super().init_process()
