@@ -3,8 +3,8 @@
 Python's lock lets one thread run at a time. On several cores each thread that waits for the lock is woken on another
 core at every pause of the one that has it, and takes the lock away from it: under load some 50 changes of threads for
 each alert instead of 4, and a third of the time lost (`tests/bench/cores.py`). On one core a thread goes on until it
-has to wait. It is for the process that does everything itself: several that share a Postgres wait for that most of the time,
-and two of them may be bound to one core while another is free.
+has to wait. It is for the process that does everything itself: several that share a Postgres wait for that most of the
+time, and two of them may be bound to one core while another is free.
 """
 
 from __future__ import annotations

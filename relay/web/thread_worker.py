@@ -130,7 +130,7 @@ class RelayWorker(ThreadWorker):  # type: ignore[misc]
 
     alive: bool
     keeps_to_one_core = True
-    """Said by the master before it forks. Several processes that wait for one database are better placed by the system."""
+    """Said by the master before it forks. Several processes that wait for one database the system places better."""
     runtime: Runtime | None = None
     _is_quick = False
 
