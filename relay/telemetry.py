@@ -164,9 +164,8 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 
 def _leave_out_what_no_line_has() -> None:
-    """Source: Python's Logging HOWTO, "Optimization"."""
-    logging._srcfile = None
-    logging.logProcesses = logging.logMultiprocessing = False
+    """Source: Python's Logging HOWTO, "Optimization". The process stays: gunicorn's own lines name it."""
+    logging.logMultiprocessing = False
     logging.logAsyncioTasks = False  # type: ignore[attr-defined]
 
 

@@ -16,7 +16,7 @@ from relay.journal.embedded import SqliteStore
 from relay.journal.journal import Journal
 from relay.journal.lock import FileLock
 from relay.journal.queued import Queue
-from relay.journal.sqlite import JournalFile
+from relay.journal.sqlite import JournalFile, begin_reading
 from relay.journal.trouble import as_unavailable
 
 
@@ -91,7 +91,8 @@ def _parse(url: str) -> URL:
 
 
 def _is_current(file: JournalFile) -> bool:
-    with _engine(file.reading_engine(), str(file.path)) as engine, engine.begin() as connection:
+    with _engine(file.reading_engine(), str(file.path)) as engine, engine.connect() as connection:
+        begin_reading(connection)
         return schema.is_current(connection)
 
 

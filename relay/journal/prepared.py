@@ -88,12 +88,20 @@ def all_of(connection: Connection, statement: Executable, given: Given) -> list[
         return list(connection.execute(statement, given))
     words = _words(cast(ClauseElement, statement), tuple(given), connection.dialect)
     shape = _shape(statement, connection.dialect)
-    return [shape.read(row) for row in _by_driver(driver, words.text, words.of(given))]
+    return [shape.read(row) for row in _read(driver, words.text, words.of(given))]
 
 
 def first_of(connection: Connection, statement: Executable, given: Given) -> Any:
     """The first of `all_of`; None: there is none."""
     return next(iter(all_of(connection, statement, given)), None)
+
+
+def _read(driver: sqlite3.Connection, text: str, values: Any) -> list[Any]:
+    """All of it: SQLite looks for a row when it is asked for, and may fail at any of them."""
+    try:
+        return driver.execute(text, values).fetchall()
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(text, None, error, sqlite3.Error) from error
 
 
 def _by_driver(driver: sqlite3.Connection, text: str, values: Any) -> sqlite3.Cursor:

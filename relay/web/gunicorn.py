@@ -5,7 +5,6 @@ Importing this never fails; the settings are checked when the master starts, bef
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import sys
@@ -72,8 +71,6 @@ def on_starting(server: Any) -> None:
         exchanges = needed(settings, os.environ)
         for exchange in exchanges:
             exchange.start()
-        # Once for all workers, and long before one that takes a killed one's place has to be there.
-        importlib.import_module("relay.web")
         for exchange in exchanges:
             exchange.announce(os.environ)
             supervise(server, exchange)

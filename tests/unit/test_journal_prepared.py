@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, bindparam, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, select, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from relay.domain.instrument import Category
 from relay.journal import open_journal
@@ -94,6 +94,15 @@ def test_what_a_change_returns_is_read_likewise(connection: Connection) -> None:
     changed = first_of(connection, changing, {"at": 8, "of_symbol": "BTCUSDT"})
     assert tuple(changed) == (ROW["size"], Category.LINEAR)
     assert first_of(connection, changing, {"at": 8, "of_symbol": "NOPE"}) is None
+
+
+def test_a_row_that_cannot_be_read_is_the_error_that_core_would_raise(journal_url: str, connection: Connection) -> None:
+    if connection.dialect.name != "sqlite":
+        return  # there all rows come at once
+    run(connection, ADD, [ROW, ROW | {"symbol": "ETHUSDT", "at": -(2**63)}])
+    asked = select(func.abs(beliefs.c.at)).order_by(beliefs.c.symbol)
+    with pytest.raises(DBAPIError):
+        all_of(connection, asked, {})
 
 
 def test_what_the_database_refuses_is_the_error_that_core_would_raise(connection: Connection) -> None:
