@@ -14,7 +14,7 @@ import os
 
 
 def stay_on_one_core() -> None:
-    """From now on all threads of this process, and those to come, run on one core; processes beside it on another.
+    """From now on all threads of this process, and those to come, run on one core.
 
     Nothing happens where the system knows no such thing (it is Linux's), or where somebody has chosen the cores already
     (`taskset`, a container's cpuset): that is left as it is.

@@ -71,6 +71,36 @@ _SECRET_MIN = 16
 """What is shorter may be a word, as the paper exchange's key is: taking it out would spoil an alert's text."""
 
 
+def _executor(journal: Journal, gatherer: Gatherer, caretaker: Caretaker, announcer: Announcer) -> Executor:
+    return Executor(
+        journal=journal,
+        gatherer=gatherer,
+        clearing=Clearing(journal=journal),
+        caretaker=caretaker,
+        announcer=announcer,
+        drift=DriftWatch(journal=journal, announcer=announcer),
+    )
+
+
+def _intake(
+    settings: Settings,
+    journal: Journal,
+    accounts: dict[str, Account],
+    runner: Feeder,
+    announcer: Announcer,
+    heartbeats: Heartbeats,
+) -> Intake:
+    return Intake(
+        journal=journal,
+        accounts=accounts,
+        runner=runner,
+        announcer=announcer,
+        heartbeats=heartbeats,
+        strategies=strategies_of(settings),
+        hidden=tuple(each for each in (secret.reveal() for secret in settings.secrets) if len(each) >= _SECRET_MIN),
+    )
+
+
 def assemble(
     settings: Settings,
     journal: Journal,
@@ -86,31 +116,15 @@ def assemble(
     announcer = Announcer()
     announcer.hear(notifier.hear)
     heartbeats = Heartbeats(journal=journal, announcer=announcer, expected=expectations(strategies))
-    gatherer = Gatherer(journal=journal)
-    caretaker = Caretaker(journal=journal)
-    executor = Executor(
-        journal=journal,
-        gatherer=gatherer,
-        clearing=Clearing(journal=journal),
-        caretaker=caretaker,
-        announcer=announcer,
-        drift=DriftWatch(journal=journal, announcer=announcer),
-    )
-    items = Items(journal=journal, executor=executor, accounts=accounts, strategies=strategies)
     streamed = {name: each for name, each in exchanges.items() if isinstance(each, StreamedExchange)}
-    catching_up = CatchingUp(moves=Moves(journal.store), streams=streamed)
-    engine = execution_of(journal, items, tuple(accounts), settings, process, lane_taken=catching_up.lane_taken)
+    gatherer, caretaker = Gatherer(journal=journal), Caretaker(journal=journal)
+    executor = _executor(journal, gatherer, caretaker, announcer)
+    items = Items(journal=journal, executor=executor, accounts=accounts, strategies=strategies)
+    taken = CatchingUp(moves=Moves(journal.store), streams=streamed).lane_taken
+    engine = execution_of(journal, items, tuple(accounts), settings, process, lane_taken=taken)
     runner = engine.feeder
     care = CareLanes(journal=journal, engine=engine, caretaker=caretaker, accounts=accounts, tell=executor.attention)
-    intake = Intake(
-        journal=journal,
-        accounts=accounts,
-        runner=runner,
-        announcer=announcer,
-        heartbeats=heartbeats,
-        strategies=strategies,
-        hidden=tuple(each for each in (secret.reveal() for secret in settings.secrets) if len(each) >= _SECRET_MIN),
-    )
+    intake = _intake(settings, journal, accounts, runner, announcer, heartbeats)
     follower = Follower(journal=journal, accounts=accounts, care=care, is_first=lambda: engine.is_first)
     return Parts(
         journal=journal,

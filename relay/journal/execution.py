@@ -17,7 +17,7 @@ from relay.domain.plan import Carry, Plan, PlanStatus
 from relay.domain.status import SignalStatus
 from relay.journal import beliefs, guards
 from relay.journal.coding import planned_to_json, reason_columns
-from relay.journal.prepared import all_of, first_of, run
+from relay.journal.prepared import all_of, first_of, run, sole_of
 from relay.journal.reports import ReportWrites
 from relay.journal.store import T
 from relay.journal.summary import Ended, summary
@@ -115,7 +115,7 @@ class Batch(ReportWrites):
         still be called for.
         """
         assert status.is_finished and status is not SignalStatus.REJECTED, f"{status} is not the end of an execution"
-        held = first_of(self.connection, _HELD_SIGNAL, {"of_signal": signal_id})
+        held = sole_of(self.connection, _HELD_SIGNAL, {"of_signal": signal_id})
         self._notes.setdefault(signal_id, held.notes)
         parts = {each.account: each for each in all_of(self.connection, _ASSIGNMENTS, {"of_signal": signal_id})}
         known: SignalStatus = parts[account].status
@@ -146,7 +146,7 @@ class Batch(ReportWrites):
             return
         known = self._notes.get(signal_id)
         if known is None:
-            known = first_of(self.connection, _HELD_SIGNAL, {"of_signal": signal_id}).notes
+            known = sole_of(self.connection, _HELD_SIGNAL, {"of_signal": signal_id}).notes
         if new := [note for note in dict.fromkeys(notes) if note not in known]:
             self._notes[signal_id] = [*known, *new]
             run(self.connection, _CHANGE_SIGNAL, {"notes": [*known, *new], "of_signal": signal_id})
@@ -185,12 +185,12 @@ class Batch(ReportWrites):
         return came_to.status
 
     def _status_of(self, signal_id: str) -> SignalStatus:
-        status: SignalStatus = first_of(self.connection, _SIGNAL, {"of_signal": signal_id}).status
+        status: SignalStatus = sole_of(self.connection, _SIGNAL, {"of_signal": signal_id}).status
         return status
 
     def _guard_for(self, signal_id: str, account: str, generation: int, guard: Guard, now_ms: int) -> None:
         of_assignment = {"of_signal": signal_id, "of_account": account}
-        lane = first_of(self.connection, _ASSIGNMENT, of_assignment)
+        lane = sole_of(self.connection, _ASSIGNMENT, of_assignment)
         guards.add_guard(
             self.connection,
             signal_id=signal_id,
@@ -206,7 +206,7 @@ class Batch(ReportWrites):
         of_assignment = {"of_signal": signal_id, "of_account": account}
         run(self.connection, _FORGET_CARRY, of_assignment)
         if carry is not None and carry.size:
-            lane = first_of(self.connection, _ASSIGNMENT, of_assignment)
+            lane = sole_of(self.connection, _ASSIGNMENT, of_assignment)
             carried = {"account": account, "category": lane.category, "symbol": lane.symbol, "size": carry.size}
             run(self.connection, _ADD_CARRY, carried)
 

@@ -13,7 +13,7 @@ from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, Reason
 from relay.domain.plan import Carry
 from relay.journal.coding import order_of, planned_from_json, signal_of
-from relay.journal.prepared import first_of
+from relay.journal.prepared import sole_of
 from relay.journal.records import HALT, Assignment, Circumstances, OrderRecord, PlanRecord, Switch
 from relay.journal.tables import (
     IS_OPEN,
@@ -169,7 +169,7 @@ _CIRCUMSTANCES = select(
 def circumstances(connection: Connection, account: str, category: Category, symbol: str) -> Circumstances:
     read_at = time.monotonic()
     of = {"of_account": account, "of_category": category, "of_symbol": symbol}
-    row = first_of(connection, _CIRCUMSTANCES, of)
+    row = sole_of(connection, _CIRCUMSTANCES, of)
     return Circumstances(
         halt=None if row.name is None else _switch(row),
         carry=None if row.carried is None else Carry(size=row.carried),

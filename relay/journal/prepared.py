@@ -96,6 +96,12 @@ def first_of(connection: Connection, statement: Executable, given: Given) -> Any
     return next(iter(all_of(connection, statement, given)), None)
 
 
+def sole_of(connection: Connection, statement: Executable, given: Given) -> Any:
+    """Like `connection.execute(…).one()`: a row that is there."""
+    (found,) = all_of(connection, statement, given)
+    return found
+
+
 def _read(driver: sqlite3.Connection, text: str, values: Any) -> list[Any]:
     """All of it: SQLite looks for a row when it is asked for, and may fail at any of them."""
     try:

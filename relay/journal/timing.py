@@ -12,7 +12,7 @@ from relay.domain.rounding import plain
 from relay.domain.slippage import Fill, slippage_pct
 from relay.domain.status import SignalStatus
 from relay.journal.pages import signal_price
-from relay.journal.prepared import all_of, first_of
+from relay.journal.prepared import all_of, sole_of
 from relay.journal.records import AttemptOutcome
 from relay.journal.shown import rfc3339
 from relay.journal.tables import attempts, events, fills, orders, signals
@@ -42,14 +42,14 @@ def derived(connection: Connection, signal_id: str) -> dict[str, Any]:
     """`timing` and `slippage` of a signal that is there. Take profits that rest afterwards are no part of it."""
     of_signal = {"of_signal": signal_id}
     filled, tried = all_of(connection, _FILLED, of_signal), all_of(connection, _TRIED, of_signal)
-    signal = first_of(connection, _SIGNAL, of_signal)
+    signal = sole_of(connection, _SIGNAL, of_signal)
     answered = [row.answered_at for row in tried if row.outcome is AttemptOutcome.ACCEPTED]
     timing = shown_timing(
         {
             "sent": signal.sent_at,
             "received": signal.received_at,
             # The first moment of which it is known that the alert was on disk: work on it began.
-            "durable": first_of(connection, _TAKEN_UP, of_signal).at,
+            "durable": sole_of(connection, _TAKEN_UP, of_signal).at,
             "submitted": min((row.sent_at for row in tried), default=None),
             "acknowledged": min((at for at in answered if at is not None), default=None),
             "filled": max((row.at for row in filled), default=None),

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.bench.figures import Figure, figure, percentile
 from tests.bench.latency import Sender, status_of_answer
 from tests.bench.rig import Rig, empty_view, rig
-from tests.relay_process import WEBHOOK_SECRET, RelayProcess
+from tests.relay_process import WEBHOOK_SECRET
 
 CONNECTIONS = 16
 _BODY_AT = "{id:>24}"
@@ -182,7 +182,3 @@ _ROWS: tuple[tuple[str, Callable[[int, int], list[tuple[object, ...]]]], ...] = 
         lambda n, at: [(_id(n), at, name) for name in ("accepted", "executing", "planned", "order_submitted", "done")],
     ),
 )
-
-
-def empty_port(process: RelayProcess) -> int:
-    return process.port

@@ -80,13 +80,6 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
 
 
 @pytest.fixture
-def paper(tmp_path: Path) -> Iterator[PaperServer]:
-    server = PaperServer(tmp_path)
-    yield server
-    server.close()
-
-
-@pytest.fixture
 def relay(disk: Disk, paper: PaperServer, tmp_path: Path) -> Iterator[RelayProcess]:
     environment = {"DATABASE_URL": f"sqlite:///{disk.folder}/relay.db", "SIGNAL_MAX_AGE": "600"}
     process = RelayProcess(tmp_path, paper.url, environment=environment)

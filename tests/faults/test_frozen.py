@@ -84,13 +84,6 @@ PLAYED = SCENES if FULL else SCENES[:3]
 
 
 @pytest.fixture
-def paper(tmp_path: Path) -> Iterator[PaperServer]:
-    server = PaperServer(tmp_path)
-    yield server
-    server.close()
-
-
-@pytest.fixture
 def fleet(tmp_path: Path, paper: PaperServer, postgres_url: str) -> Iterator[Fleet]:
     with running_fleet(tmp_path, paper, postgres_url, workers=1) as fleet:
         yield fleet

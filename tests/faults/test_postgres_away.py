@@ -33,13 +33,6 @@ def home() -> Path:
 
 
 @pytest.fixture
-def paper(tmp_path: Path) -> Iterator[PaperServer]:
-    server = PaperServer(tmp_path)
-    yield server
-    server.close()
-
-
-@pytest.fixture
 def fleet(tmp_path: Path, paper: PaperServer, home: Path) -> Iterator[Fleet]:
     url = postgres.Server(postgres.address_of(home)).migrated()
     with running_fleet(tmp_path, paper, url, workers=1) as fleet:

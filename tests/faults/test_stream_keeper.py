@@ -25,13 +25,6 @@ KILLS = 10 if FULL else 1
 
 
 @pytest.fixture
-def paper(tmp_path: Path) -> Iterator[PaperServer]:
-    server = PaperServer(tmp_path)
-    yield server
-    server.close()
-
-
-@pytest.fixture
 def fleet(tmp_path: Path, paper: PaperServer, postgres_url: str) -> Iterator[Fleet]:
     with running_fleet(tmp_path, paper, postgres_url) as fleet:
         yield fleet

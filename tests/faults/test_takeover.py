@@ -33,13 +33,6 @@ KILLS = 1 if not FULL else 20
 
 
 @pytest.fixture
-def paper(tmp_path: Path) -> Iterator[PaperServer]:
-    server = PaperServer(tmp_path)
-    yield server
-    server.close()
-
-
-@pytest.fixture
 def fleet(tmp_path: Path, paper: PaperServer, postgres_url: str) -> Iterator[Fleet]:
     with running_fleet(tmp_path, paper, postgres_url, workers=0) as fleet:
         yield fleet

@@ -100,7 +100,7 @@ def test_a_row_that_cannot_be_read_is_the_error_that_core_would_raise(journal_ur
     if connection.dialect.name != "sqlite":
         return  # there all rows come at once
     run(connection, ADD, [ROW, ROW | {"symbol": "ETHUSDT", "at": -(2**63)}])
-    asked = select(func.abs(beliefs.c.at)).order_by(beliefs.c.symbol)
+    asked = select(func.abs(beliefs.c.at))
     with pytest.raises(DBAPIError):
         all_of(connection, asked, {})
 
