@@ -1,7 +1,8 @@
 """An account's turns at the exchange, counted in the database for all processes that send for it. On Postgres only.
 
 Each question is one round trip, and the lock that orders the processes is held only while the database works out the
-answer: one that is frozen holds nobody up. The functions are revision 0009's. Times are by the database's clock.
+answer: one that is frozen holds nobody up. The functions are those of revisions 0009 and 0011. Times are by the
+database's clock.
 """
 
 from __future__ import annotations

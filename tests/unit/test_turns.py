@@ -184,6 +184,20 @@ def test_what_others_spend_of_the_limit_is_left_to_them(clients: Clients, databa
     assert two.take("t2", limit=10) == 0
 
 
+def test_what_others_were_seen_to_spend_is_left_to_them_while_own_requests_are_on_their_way(
+    clients: Clients, database: Database
+) -> None:
+    one, two, _ = clients
+    assert one.take("a", limit=10) == 0
+    one.end("a", spent=5)
+    until(lambda: database.left_s("others") > 0)
+    assert [two.take(f"on its way {number}", limit=10) for number in range(3)] == [0, 0, 0]
+    assert one.take("b", limit=10) == 0
+    one.end("b", spent=6)  # the others' four, and two: the exchange has not heard of the three yet
+    until(lambda: 0 < database.left_s("b") <= WINDOW_S)
+    assert [two.take(f"c{number}", limit=10) == 0 for number in range(2)] == [True, False]
+
+
 def test_what_the_other_processes_spend_is_not_counted_twice(clients: Clients, database: Database) -> None:
     for number, client in enumerate(clients):
         assert client.take(f"t{number}", limit=10) == 0
