@@ -23,7 +23,7 @@ DEADLINE_S = 20
 HALF_OPEN_S = 60
 """A half-open stream is noticed within about 15 s; a busy machine may take longer."""
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "ADAUSDT", "DOGEUSDT")
-ALERTS = 50
+ALERTS = 30
 """For each symbol."""
 
 

@@ -15,7 +15,7 @@ from tests.paper_server import PaperServer
 from tests.recorded import Fill, run_of
 from tests.relay_server import RelayServer, running_relay
 
-FILLS = 200
+FILLS = 100
 SEED = 20260105
 _DAY_S = 86_400
 """The run bears the times of its recording, and a slow machine takes long to play it."""
