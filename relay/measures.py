@@ -9,8 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -57,24 +55,25 @@ _STAGES: Final = {stage: stages.labels(stage.value) for stage in Stage}
 """Looked up once: a label costs more than the observation."""
 
 
-@contextmanager
-def timed(stage: Stage) -> Iterator[None]:
+class timed:  # noqa: N801 - it is used like a function
     """Times what is done inside, whether or not it succeeds, and logs it with what the thread is about.
 
     Posts that prove nothing are counted and have no line: anybody could fill the disk with them.
     """
-    began_at = time.perf_counter()
-    is_strangers = False
-    try:
-        yield
-    except (AuthFailed, StrategyUnknown):
-        is_strangers = True
-        raise
-    finally:
-        took_s = time.perf_counter() - began_at
-        _STAGES[stage].observe(took_s)
-        if not is_strangers:
-            log.info("%s", stage.value, extra={"ms": round(took_s * 1000, 1)})
+
+    __slots__ = ("_began_at", "_stage")
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    def __enter__(self) -> None:
+        self._began_at = time.perf_counter()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        took_s = time.perf_counter() - self._began_at
+        _STAGES[self._stage].observe(took_s)
+        if kind is None or not issubclass(kind, AuthFailed | StrategyUnknown):
+            log.info(self._stage.value, extra={"ms": round(took_s * 1000, 1)})
 
 
 def took(stage: Stage, seconds: float) -> None:

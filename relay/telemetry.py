@@ -165,6 +165,7 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 def _leave_out_what_no_line_has() -> None:
     """Source: Python's Logging HOWTO, "Optimization". The process stays: gunicorn's own lines name it."""
+    logging._srcfile = None  # where in the code a line was written
     logging.logMultiprocessing = False
     logging.logAsyncioTasks = False  # type: ignore[attr-defined]
 

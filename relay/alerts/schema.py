@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
+from functools import lru_cache
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError
@@ -108,7 +109,7 @@ def load(filled: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, list[s
     """The values of `filled` (lower-case names, no blanks) under the Signal's names; and each field's problems."""
     problems: dict[str, list[str]] = {}
     try:
-        loaded: dict[str, Any] = _narrowed(filled).load(filled)
+        loaded: dict[str, Any] = _narrowed(tuple([name for name in filled if name in KNOWN])).load(filled)
     except ValidationError as error:
         assert isinstance(error.valid_data, dict), "one object was loaded"
         loaded = error.valid_data
@@ -122,10 +123,11 @@ def load(filled: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, list[s
     return loaded, problems
 
 
-def _narrowed(filled: Mapping[str, object]) -> AlertSchema:
+@lru_cache(maxsize=256)
+def _narrowed(names: tuple[str, ...]) -> AlertSchema:
     """The schema of what is there: each field that is not would cost as much as one that is, and none is required."""
     schema = copy(SCHEMA)
-    schema.load_fields = {name: kind for name, kind in SCHEMA.load_fields.items() if name in filled}
+    schema.load_fields = {name: kind for name, kind in SCHEMA.load_fields.items() if name in names}
     return schema
 
 

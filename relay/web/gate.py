@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _PATH: Final = re.compile(r"/webhook(?:/([^/]+)(?:/([^/].*))?)?", re.ASCII)
 """The webhook's addresses in their plain spelling; any other goes on to the application."""
+_PROOFS: Final = ("HTTP_X_WEBHOOK_SECRET", "HTTP_WEBHOOK_SIGNATURE")
+"""Without any of these, and without a secret in the path, only the body can prove its sender."""
 
 
 class Gate:
@@ -72,6 +74,8 @@ class Gate:
         body = _body_of(environ)
         if body is None or not is_surely_without(secrets, body):
             return True
+        if path_secret is None and not any(name in environ for name in _PROOFS):
+            return False
         return proves_sender(secrets, credentials_of(EnvironHeaders(environ), path_secret), body, None, utc_now())
 
 

@@ -1,8 +1,9 @@
 """The worker process: threads that a slow client cannot hold, and a stop that refuses at once and finishes what it has.
 
-It builds on gunicorn's `gthread` (27.0), of which it changes four things, each measured to matter:
+It builds on gunicorn's `gthread` (27.0), of which it changes five things, each measured to matter:
 
 - a new connection waits in the poller, not in a thread, until its first byte is there;
+- requests that have come one behind the other are served so, without a way through the poller between them;
 - request line and headers, and then the body, each have a deadline as a whole; past it the answer is 408;
 - a connection is closed in the thread that served it: gunicorn lingers for it in the loop that accepts all others;
 - on SIGTERM the listening sockets close at once, where gunicorn lets a new request hang and then resets it.
@@ -30,6 +31,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-
 
 from relay.errors import JournalBusy, JournalUnavailable, RelayError, SchemaOutdated, SchemaTooNew
 from relay.one_core import stay_on_one_core
+from relay.web.quiet_response import QuietResponse
 
 BODY_BYTES_MAX: Final = 64 * 1024
 FIRST_BYTE_S: Final = 5.0
@@ -107,24 +109,6 @@ class Connection(TConn):  # type: ignore[misc]
             util.close(self.sock)
 
 
-class QuietResponse(wsgi.Response):  # type: ignore[misc]
-    """Does not say what serves it; and sends an answer that is there as a whole in one piece."""
-
-    headers_sent: bool
-
-    def default_headers(self) -> list[str]:
-        return [line for line in super().default_headers() if not line.startswith("Server:")]
-
-    def write(self, arg: bytes) -> None:
-        if self.headers_sent or self._omits_body or len(arg) != self.response_length:
-            super().write(arg)
-            return
-        lines = [*self.default_headers(), *(f"{name}: {value}\r\n" for name, value in self.headers), "\r\n"]
-        self.headers_sent = True
-        util.write(self.sock, "".join(lines).encode("latin-1") + arg)
-        self.sent += len(arg)
-
-
 class RelayWorker(ThreadWorker):  # type: ignore[misc]
     """One process that takes alerts and, with the embedded engine, executes them."""
 
@@ -133,6 +117,11 @@ class RelayWorker(ThreadWorker):  # type: ignore[misc]
     """Said by the master before it forks. Several processes that wait for one database the system places better."""
     runtime: Runtime | None = None
     _is_quick = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._served: set[Connection] = set()
+        """Those that have a thread. Where none is left, one that wants to go on waits for its turn."""
 
     def init_process(self) -> None:
         if self.keeps_to_one_core:
@@ -253,6 +242,17 @@ class RelayWorker(ThreadWorker):  # type: ignore[misc]
         self.poller.register(client, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
 
     def handle(self, conn: Connection) -> bool:
+        self._served.add(conn)
+        try:
+            while self._serve(conn):
+                if not conn.parser.unreader.buf.getvalue() or len(self._served) >= self.cfg.threads:
+                    return True
+            return False
+        finally:
+            self._served.discard(conn)
+
+    def _serve(self, conn: Connection) -> bool:
+        """One request. False: that was the last one."""
         conn.sock.read_by = time.monotonic() + HEAD_S
         keeps = bool(super().handle(conn))
         conn.sock.read_by = None

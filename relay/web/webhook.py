@@ -26,6 +26,7 @@ from relay.wiring import Relay
 webhook = Blueprint("webhook", __name__)
 _ACCEPTED: Final = measures.alerts.labels("accepted")
 _DUPLICATE: Final = measures.alerts.labels("duplicate")
+_TOO_MANY: Final = measures.alerts.labels(TOO_MANY)
 FAILURES: Final = "relay.failures"
 """Under which an application keeps who has failed to prove it."""
 
@@ -97,6 +98,6 @@ def slow_down(again_s: float) -> Response:
 
 def count(relay: Relay, code: str, whence: str) -> None:
     """Never in the way of the answer."""
-    measures.alerts.labels(code).inc()
+    (_TOO_MANY if code == TOO_MANY else measures.alerts.labels(code)).inc()
     with contextlib.suppress(JournalUnavailable):
         relay.parts.journal.note_refused(code, whence, now_ms=to_ms(utc_now()))

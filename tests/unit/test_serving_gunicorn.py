@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import socket
@@ -174,6 +175,24 @@ def test_a_connection_is_used_again(port: int) -> None:
         assert client.recv(12) == b"HTTP/1.1 200"
         client.sendall(request("/", b"two"))
         assert '"body": "two"' in answer_on(client)
+
+
+def test_requests_that_come_one_behind_the_other_are_answered_in_their_order(port: int) -> None:
+    names = [f"number {number}" for number in range(20)]
+    with connect(port) as client:
+        kept = b"".join(request("/", name.encode()).replace(b"close", b"keep-alive") for name in names)
+        client.sendall(kept + request("/", b"the last"))
+        assert re.findall('"body": "([^"]*)"', answer_on(client)) == [*names, "the last"]
+
+
+def test_a_connection_whose_requests_never_end_holds_no_thread_that_another_one_waits_for(tmp_path: Path) -> None:
+    count = 400
+    with run_gunicorn(tmp_path, "--threads", "1") as program:
+        port = port_of(program)
+        with connect(port) as endless:
+            endless.sendall(request("/", b"again").replace(b"close", b"keep-alive") * count)
+            assert ask(port).startswith("HTTP/1.1 200")
+            assert endless.recv(1 << 20, socket.MSG_PEEK).count(b"HTTP/1.1 200") < count // 2
 
 
 @pytest.mark.parametrize("target", ["-", "access.log"])
