@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from relay.domain.shared_stream import Standing
 from relay.errors import JournalUnavailable
 from relay.exchange.streams_board import Board
 from relay.exchange.streams_followed import Following
@@ -175,12 +176,20 @@ class SharedLink:
         standing, facts, seq = self._outbox.next()
         if self._board.write(epoch, standing, facts, seq):
             self._outbox.written(facts)
-            if not self._outbox.has_more(standing):
-                self._board.wait(RENEW_S)
+            self._wait_for_more(standing)
             return epoch
         log.warning("the stream %s is kept by another process by now", self.name)
         self._let_go()
         return None
+
+    def _wait_for_more(self, told: Standing) -> None:
+        """Until there is more to tell, or the right to the stream is to be renewed.
+
+        It is woken by its own writing too, as every process is that looks at the board.
+        """
+        until = time.monotonic() + RENEW_S
+        while not (self._stop.is_set() or self._outbox.has_more(told)) and (left_s := until - time.monotonic()) > 0:
+            self._board.wait(left_s)
 
     def _let_go(self) -> None:
         kept, self._kept = self._kept, None

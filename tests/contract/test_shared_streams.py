@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+import psycopg
 import pytest
 import requests
 from sqlalchemy import text
@@ -20,13 +21,16 @@ from relay.domain.position import Moved
 from relay.exchange.awaited import Heard
 from relay.exchange.prices import Prices
 from relay.exchange.streamed import StreamedExchange
-from relay.exchange.streams_shared import SharedLink
+from relay.exchange.streams_shared import RENEW_S, SharedLink
 from relay.journal import open_journal
 from relay.journal.postgres import PostgresStore
+from relay.journal.stream_board import CHANNEL
 from relay.journal.stream_boards import StreamBoards
 from tests.paper_server import KEY, SECRET, PaperServer
 
 DEADLINE_S = 20
+SLACK = 5
+"""What the exchange may have to say by itself just then."""
 BTC = (Category.LINEAR, "BTCUSDT")
 POSITIONS = "/v5/position/list"
 
@@ -133,6 +137,15 @@ def buy(exchange: StreamedExchange, qty: str) -> str:
 def connections(paper: PaperServer) -> int:
     shown = requests.get(f"{paper.url}/paper/streams", timeout=DEADLINE_S).json()["connections"]
     return sum(each["kind"] == "private" for each in shown)
+
+
+def test_a_keeper_that_hears_nothing_writes_no_more_often_than_to_keep_its_right(
+    keeper: Process, postgres_url: str
+) -> None:
+    with psycopg.connect(postgres_url, autocommit=True) as listener:
+        listener.execute(f"LISTEN {CHANNEL}")
+        told = list(listener.notifies(timeout=3 * RENEW_S))
+    assert 1 <= len(told) <= 4 + SLACK, "it is woken by what it has written itself"
 
 
 def test_one_connection_serves_both_and_both_know_what_it_tells(
