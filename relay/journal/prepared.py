@@ -7,7 +7,6 @@ Here Core says once what the text is and how its values are spelled; the driver 
 from __future__ import annotations
 
 import functools
-import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -74,21 +73,23 @@ def run(connection: Connection, statement: ClauseElement, given: Given | list[Gi
     """
     first = given[0] if isinstance(given, list) else given
     words = _words(statement, tuple(first), connection.dialect)
-    values = [words.of(each) for each in given] if isinstance(given, list) else words.of(given)
-    driver = connection.connection.driver_connection
-    if isinstance(driver, sqlite3.Connection):
-        return _by_driver(driver, words.text, values)
-    return connection.exec_driver_sql(words.text, values)
+    if not isinstance(given, list):
+        values = words.of(given)
+        return cast(Ran, _by_driver(connection, words.text, lambda driver: driver.execute(words.text, values)))
+    rows = [words.of(each) for each in given]
+    return cast(Ran, _by_driver(connection, words.text, lambda driver: _executed_many(driver, words.text, rows)))
 
 
 def all_of(connection: Connection, statement: Executable, given: Given) -> list[Any]:
-    """Like `connection.execute(…).all()`, with values for all of the statement's parameters."""
-    driver = connection.connection.driver_connection
-    if not isinstance(driver, sqlite3.Connection):
-        return list(connection.execute(statement, given))
+    """Like `connection.execute(…).all()`, with values for all of the statement's parameters.
+
+    All is read at once: SQLite looks for a row when it is asked for, and may fail at any of them.
+    """
     words = _words(cast(ClauseElement, statement), tuple(given), connection.dialect)
     shape = _shape(statement, connection.dialect)
-    return [shape.read(row) for row in _read(driver, words.text, words.of(given))]
+    values = words.of(given)
+    found = _by_driver(connection, words.text, lambda driver: driver.execute(words.text, values).fetchall())
+    return [shape.read(row) for row in found]
 
 
 def first_of(connection: Connection, statement: Executable, given: Given) -> Any:
@@ -102,19 +103,28 @@ def sole_of(connection: Connection, statement: Executable, given: Given) -> Any:
     return found
 
 
-def _read(driver: sqlite3.Connection, text: str, values: Any) -> list[Any]:
-    """All of it: SQLite looks for a row when it is asked for, and may fail at any of them."""
-    try:
-        return driver.execute(text, values).fetchall()
-    except sqlite3.Error as error:
-        raise DBAPIError.instance(text, None, error, sqlite3.Error) from error
+def _executed_many(driver: Any, text: str, rows: list[Any]) -> Any:
+    cursor = driver.cursor()
+    cursor.executemany(text, rows)
+    return cursor
 
 
-def _by_driver(driver: sqlite3.Connection, text: str, values: Any) -> sqlite3.Cursor:
+def _by_driver(connection: Connection, text: str, ask: Callable[[Any], Any]) -> Any:
+    """What `ask` gets from the driver's own connection. Its errors are SQLAlchemy's, which drops a dead connection."""
+    driver = connection.connection.driver_connection
+    kind = _error_of(connection.dialect)
     try:
-        return driver.executemany(text, values) if isinstance(values, list) else driver.execute(text, values)
-    except sqlite3.Error as error:
-        raise DBAPIError.instance(text, None, error, sqlite3.Error) from error
+        return ask(driver)
+    except kind as error:
+        is_gone = connection.dialect.is_disconnect(error, driver, None)
+        if is_gone:
+            connection.invalidate(error)
+        raise DBAPIError.instance(text, None, error, kind, connection_invalidated=is_gone) from error
+
+
+def _error_of(dialect: Dialect) -> Any:
+    assert dialect.dbapi is not None, "a dialect that has connected has its driver"
+    return dialect.dbapi.Error
 
 
 @functools.lru_cache(maxsize=500)
