@@ -12,11 +12,12 @@ from typing import Any
 from pybit.unified_trading import HTTP
 
 from tests.bench.figures import Figure, figure
-from tests.bench.rig import SYMBOLS, rig
+from tests.bench.rig import SYMBOLS, rig, simple_bot
 from tests.catcher import Catcher
 from tests.relay_process import WEBHOOK_SECRET
 
 BARE = "bare pybit"
+_BUY: dict[str, Any] = {"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.001"}
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "buy": ("0", {"action": "buy", "qty": "0.01"}),
     "close": ("0.01", {"action": "close"}),
@@ -78,11 +79,13 @@ def bare_order(session: HTTP) -> int:
 
 
 def alone(folder: Path, count: int) -> list[Figure]:
-    """One warm alert at a time, with a pause, beside a bare client's order; alternating."""
-    with rig(folder) as made:
-        session, sender = made.paper.session(), Sender(made.relay.port)
-        made.arrivals(0)
-        ours, theirs, acknowledged = [], [], []
+    """One warm alert at a time, with a pause, beside a bare client's order and a simple bot's; alternating."""
+    with rig(folder / "relay") as made, simple_bot(folder / "bot", made.url) as simple:
+        session, sender, to_bot = made.paper.session(), Sender(made.relay.port), Sender(simple.port)
+        for _ in range(20):
+            to_bot.send(_BUY)
+        made.arrivals(20)
+        ours, theirs, acknowledged, bots = [], [], [], []
         for number in range(count):
             left, answered = sender.send({"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.001", "id": f"a{number}"})
             ours.append(ms_between(made.arrivals(1)[0], left))
@@ -91,8 +94,13 @@ def alone(folder: Path, count: int) -> list[Figure]:
             left = bare_order(session)
             theirs.append(ms_between(made.arrivals(1)[0], left))
             time.sleep(0.02)
+            left, _ = to_bot.send(_BUY)
+            bots.append(ms_between(made.arrivals(1)[0], left))
+            time.sleep(0.02)
         sender.close()
+        to_bot.close()
     return [
+        figure("a bot without a journal: alert → order at the exchange", bots, limit=BARE, beside=theirs),
         figure("lone warm alert → order at the exchange", ours, limit=BARE, beside=theirs),
         figure("lone warm alert → answered", acknowledged),
     ]

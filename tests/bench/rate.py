@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.bench.figures import Figure, figure, percentile
 from tests.bench.latency import Sender, status_of_answer
 from tests.bench.rig import Rig, empty_view, rig
+from tests.catcher import Catcher
 from tests.relay_process import WEBHOOK_SECRET
 
 CONNECTIONS = 16
@@ -101,7 +102,20 @@ def start_up(folder: Path, count: int) -> list[Figure]:
         figure("cold start → ready", ready),
         figure("cold start → first order", first),
         figure("resident memory, embedded", memory, unit="MB"),
+        figure("resident memory, with Sentry and notifications", [_memory_with_all(folder / "all")], unit="MB"),
     ]
+
+
+def _memory_with_all(folder: Path) -> float:
+    """Where errors are reported and people are told."""
+    service = Catcher()
+    here = f"127.0.0.1:{service.port}"
+    try:
+        with rig(folder, SENTRY_DSN=f"http://key@{here}/1", NOTIFY_URLS=f"all=json://{here}/") as made:
+            assert service.arrived.wait(30), "nothing was told"
+            return max(map(_resident_mb, made.relay.pids()))
+    finally:
+        service.close()
 
 
 def _resident_mb(pid: int) -> float:

@@ -103,12 +103,21 @@ def rig(folder: Path, *, round_trip_ms: float = 0, limiter: bool = False, **envi
         made.close()
 
 
-@contextlib.contextmanager
-def empty_view(folder: Path) -> Iterator[RelayProcess]:
+def empty_view(folder: Path) -> contextlib.AbstractContextManager[RelayProcess]:
     """The view that does nothing."""
+    return _view(folder, "tests.bench.empty")
+
+
+def simple_bot(folder: Path, exchange_url: str) -> contextlib.AbstractContextManager[RelayProcess]:
+    """The view that sends the order and keeps nothing."""
+    return _view(folder, "tests.bench.bot", BENCH_EXCHANGE=exchange_url)
+
+
+@contextlib.contextmanager
+def _view(folder: Path, module: str, **environment: str) -> Iterator[RelayProcess]:
     folder.mkdir(parents=True, exist_ok=True)
-    command = (sys.executable, "-m", "gunicorn", "-c", "python:tests.bench.empty", "tests.bench.empty:app")
-    process = RelayProcess(folder, None, command=command)
+    command = (sys.executable, "-m", "gunicorn", "-c", f"python:{module}", f"{module}:app")
+    process = RelayProcess(folder, None, command=command, environment=environment)
     process.start(wait=False)
     try:
         until = time.monotonic() + 20
