@@ -53,7 +53,6 @@ class _Lone:
     def __init__(self) -> None:
         self.headers: list[tuple[str, str]] = []
         self.response_length: int | None = None
-        self.upgrade = False
 
 
 @lru_cache(maxsize=256)
@@ -61,7 +60,7 @@ def _is_plain(field: tuple[str, str]) -> bool:
     """Whether it is sent as it is, and means nothing to the server. Raises what gunicorn raises for a bad one."""
     lone = _Lone()
     Response.process_headers(lone, [field])
-    return lone.headers == [field] and lone.response_length is None and not lone.upgrade
+    return lone.headers == [field] and lone.response_length is None
 
 
 @lru_cache(maxsize=1)

@@ -111,6 +111,22 @@ def test_what_the_database_refuses_is_the_error_that_core_would_raise(connection
         run(connection, ADD, ROW)
 
 
+def test_a_connection_that_the_database_has_ended_is_not_used_again(postgres_url: str) -> None:
+    journal = open_journal(postgres_url)
+    assert isinstance(journal.store, PostgresStore)
+    engine = journal.store.engine
+    with engine.connect() as one, engine.connect() as other:
+        pid = one.execute(select(func.pg_backend_pid())).scalar_one()
+        other.execute(select(func.pg_terminate_backend(pid, 5000)))
+        with pytest.raises(DBAPIError) as raised:
+            all_of(one, select(beliefs), {})
+        assert raised.value.connection_invalidated and one.invalidated
+    with engine.connect() as next_one:
+        assert all_of(next_one, select(beliefs), {}) == []
+        next_one.commit()
+    journal.close()
+
+
 def test_a_value_that_is_missing_is_no_null(connection: Connection) -> None:
     with pytest.raises(KeyError):
         run(connection, CHANGE, {"at": 8})
