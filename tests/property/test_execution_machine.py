@@ -21,7 +21,7 @@ from relay.domain.progress import MAX_REMAINDERS, Finish
 from relay.domain.reconciliation import Bounds
 from relay.domain.signal import Signal
 from relay.domain.status import SignalStatus
-from relay.errors import ExchangeUnreachable, SignalNotRetryable
+from relay.errors import ExchangeUnreachable, JournalUnavailable, SignalNotRetryable
 from relay.journal import open_journal
 from relay.journal.tables import events
 from tests.faults import audit
@@ -189,11 +189,14 @@ class Execution(RuleBasedStateMachine):
             return
 
     def post(self, body: bytes) -> None:
-        """A sender whose post is cut off by a kill sends it again."""
+        """A sender whose post is cut off by a kill, or is answered 503, sends it again."""
         try:
             receipt = self.shop.take(body)
         except Killed:
             self.shop.restart()
+            receipt = self.shop.take(body)
+        except JournalUnavailable:
+            # A machine that stands still for the two seconds of an answer's deadline.
             receipt = self.shop.take(body)
         if not receipt.is_duplicate:
             kept = self.shop.journal.signal(receipt.signal_id)
