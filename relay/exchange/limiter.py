@@ -1,7 +1,8 @@
 """The account's rate limits, learnt from what the exchange says of them.
 
 Source: V5 documentation, "Rate Limit Rules" (docs/v5/rate-limit/rate-limit.mdx): a rolling second per account and
-endpoint. An answer without limit headers means that nothing is being counted, and then nothing is counted here.
+endpoint; `X-Bapi-Limit-Reset-Timestamp` is the exchange's time of a request that was not refused. An answer without
+limit headers means that nothing is being counted, and then nothing is counted here.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import heapq
 import itertools
 import threading
 import time
+from bisect import insort
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -36,29 +38,36 @@ class Priority(IntEnum):
 class Leave:
     """What waiting for one's turn came to. `why` and `retry_at_ms` (exchange clock): where leave was not given.
 
-    `turn`: by which name several processes know it.
+    `turn`: by which name several processes know it. `at`: the monotonic clock when it was granted.
     """
 
     granted: bool
+    at: float = 0.0
     retry_at_ms: int | None = None
     why: str = "the exchange's rate limit is spent"
     turn: str | None = None
 
 
-_GRANTED = Leave(granted=True)
+@dataclass(frozen=True, slots=True, order=True)
+class _Ticket:
+    """A place in the queue. Only who is first need hear of each change."""
+
+    priority: int
+    number: int
+    news: threading.Condition = field(compare=False)
 
 
 @dataclass(slots=True, kw_only=True)
 class _Endpoint:
     """One endpoint's window. `foreign` is what others have spent of the limit: another process, or the app.
 
-    A request counts from when it leaves until a second after its answer: the exchange counted it somewhere between.
+    A request counts from when it leaves until a second after it was counted there, which its answer tells.
     """
 
-    changed: threading.Condition = field(default_factory=threading.Condition)
-    waiting: list[tuple[int, int]] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    waiting: list[_Ticket] = field(default_factory=list)
     in_flight: int = 0
-    answered_at: deque[float] = field(default_factory=deque)
+    counted_at: deque[float] = field(default_factory=deque)
     limit: int | None = None
     foreign: int = 0
     foreign_until: float = 0.0
@@ -69,23 +78,35 @@ class _Endpoint:
         self._forget(now)
         if now < self.held_until:
             return self.held_until
-        if self.limit is None or self._own() + self.foreign < self.limit:
+        if self.limit is None or self._own(now) + self.foreign < self.limit:
             return now
-        frees = [self.answered_at[0] + WINDOW_S] if self.answered_at else [now + WINDOW_S]
+        counting = [at for at in self.counted_at if at > now - WINDOW_S]
+        frees = [counting[0] + WINDOW_S] if counting else [now + WINDOW_S]
         return min([*frees, self.foreign_until] if self.foreign else frees)
 
-    def learn(self, now: float, limit: int | None, remaining: int) -> None:
-        self._forget(now)
+    def learn(self, now: float, at: float, limit: int | None, remaining: int) -> None:
+        """`at`: when that was so at the exchange."""
         self.limit = limit
-        self.foreign = 0 if limit is None else max(0, limit - remaining - self._own())
-        self.foreign_until = now + WINDOW_S
+        self.foreign = 0 if limit is None else max(0, limit - remaining - self._own(at))
+        self.foreign_until = at + WINDOW_S
+        self._forget(now)
 
-    def _own(self) -> int:
-        return self.in_flight + len(self.answered_at)
+    def _own(self, at: float) -> int:
+        """Requests of this process that the exchange may have counted within the second before `at`."""
+        return self.in_flight + sum(each > at - WINDOW_S for each in self.counted_at)
+
+    def tell_first(self) -> None:
+        if self.waiting:
+            self.waiting[0].news.notify()
+
+    def tell_all(self) -> None:
+        for each in self.waiting:
+            each.news.notify()
 
     def _forget(self, now: float) -> None:
-        while self.answered_at and self.answered_at[0] <= now - WINDOW_S:
-            self.answered_at.popleft()
+        """An answer may be late, and tell of a moment up to a second ago."""
+        while self.counted_at and self.counted_at[0] <= now - 2 * WINDOW_S:
+            self.counted_at.popleft()
         if now >= self.foreign_until:
             self.foreign = 0
 
@@ -109,30 +130,29 @@ class Limiter:
         """
         window = self._window(endpoint)
         deadline = self._monotonic() + timeout_s
-        with window.changed:
-            ticket = (int(priority), next(self._order))
+        with window.lock:
+            ticket = _Ticket(int(priority), next(self._order), threading.Condition(window.lock))
             heapq.heappush(window.waiting, ticket)
             try:
                 return self._wait(window, ticket, deadline)
             finally:
                 window.waiting.remove(ticket)
                 heapq.heapify(window.waiting)
-                if window.waiting:
-                    window.changed.notify_all()
+                window.tell_first()
 
     def _window(self, endpoint: str) -> _Endpoint:
         return self._endpoints.get(endpoint) or self._endpoints.setdefault(endpoint, _Endpoint())
 
-    def _wait(self, window: _Endpoint, ticket: tuple[int, int], deadline: float) -> Leave:
+    def _wait(self, window: _Endpoint, ticket: _Ticket, deadline: float) -> Leave:
         while True:
             now = self._monotonic()
-            free_at = window.free_at(now)
-            if free_at <= now and window.waiting[0] == ticket:
+            free_at, is_first = window.free_at(now), window.waiting[0] is ticket
+            if free_at <= now and is_first:
                 window.in_flight += 1
-                return _GRANTED
+                return Leave(granted=True, at=now)
             if now >= deadline or free_at > deadline:
                 return Leave(granted=False, retry_at_ms=self._clock.after_ms(max(0.0, free_at - now)))
-            window.changed.wait((free_at if free_at > now else deadline) - now)
+            ticket.news.wait((free_at if is_first else deadline) - now)
 
     def done(self, endpoint: str, leave: Leave, *, counted: bool, headers: Mapping[str, str]) -> None:
         """A request that was granted its turn has ended; `counted`: the exchange may have seen it.
@@ -140,12 +160,22 @@ class Limiter:
         `headers`: of the answer, if there was one.
         """
         window = self._window(endpoint)
-        with window.changed:
+        with window.lock:
             window.in_flight -= 1
             if counted:
-                window.answered_at.append(self._monotonic())
-            if window.waiting:
-                window.changed.notify_all()
+                insort(window.counted_at, self._counted_at(headers, self._monotonic(), earliest=leave.at))
+            window.tell_first()
+
+    def _counted_at(self, headers: Mapping[str, str], now: float, *, earliest: float) -> float:
+        """When the exchange counted a request, on the clock here: as its answer says, if that can be; else now.
+
+        The exchange's clock is known to half a round trip, by which what is sent on the strength of it arrives later.
+        """
+        told_ms = _whole(headers.get("X-Bapi-Limit-Reset-Timestamp"))
+        if told_ms is None:
+            return now
+        at = now + self._clock.seconds_until(told_ms + 1)
+        return at if earliest <= at <= now else now
 
     def held_for_s(self, endpoint: str) -> float:
         """How long nothing goes, after a refusal."""
@@ -160,12 +190,13 @@ class Limiter:
         limit, remaining = told_by(headers)
         reset_ms = _whole(headers.get("X-Bapi-Limit-Reset-Timestamp"))
         window = self._window(endpoint)
-        with window.changed:
+        with window.lock:
             now = self._monotonic()
-            window.learn(now, limit, remaining)
-            window.changed.notify_all()
+            window.learn(now, self._counted_at(headers, now, earliest=now - WINDOW_S), limit, remaining)
+            window.tell_first()
             if not refused:
                 return None
+            window.tell_all()
             left = HOLD_UNTOLD_S if reset_ms is None else self._clock.seconds_until(reset_ms)
             left = min(max(left, 0.0), HOLD_MAX_S)
             window.held_until = max(window.held_until, now + left)

@@ -194,3 +194,95 @@ def test_a_request_that_never_left_does_not_count(limiter: Limiter) -> None:
     assert leave.granted
     limiter.done(CREATE, leave, counted=False, headers={})
     assert at_once(limiter).granted
+
+
+def answered_late(limiter: Limiter, hand: Hand, *, told_ms_after_leaving: int) -> float:
+    """A request that is under way for 0.4 s; when it left."""
+    leave = limiter.acquire(CREATE, priority=Priority.ENTRY, timeout_s=0)
+    assert leave.granted
+    left_at = hand.at
+    hand.at += 0.4
+    told = headers(1, 0, int(left_at * 1000) + told_ms_after_leaving)
+    limiter.done(CREATE, leave, counted=True, headers=told)
+    limiter.learn(CREATE, told, refused=False)
+    return left_at
+
+
+def free_at(limiter: Limiter) -> float:
+    """When the next may go, as who may not go now is told."""
+    refused = at_once(limiter)
+    assert not refused.granted and refused.retry_at_ms is not None
+    return refused.retry_at_ms / 1000
+
+
+def test_a_request_counts_from_when_the_exchange_says_that_it_did(limiter: Limiter, hand: Hand) -> None:
+    left_at = answered_late(limiter, hand, told_ms_after_leaving=200)
+    assert free_at(limiter) == pytest.approx(left_at + 0.2 + WINDOW_S, abs=0.003)
+
+
+@pytest.mark.parametrize("told_ms", [-2, 401, 5_000, -60_000])
+def test_a_time_at_which_it_was_not_under_way_is_not_believed(limiter: Limiter, hand: Hand, told_ms: int) -> None:
+    """Then the clocks are further apart than a round trip, and it counts from its answer."""
+    left_at = answered_late(limiter, hand, told_ms_after_leaving=told_ms)
+    assert free_at(limiter) == pytest.approx(left_at + 0.4 + WINDOW_S, abs=0.003)
+
+
+def test_requests_count_in_the_order_in_which_the_exchange_counted_them(limiter: Limiter, hand: Hand) -> None:
+    """Their answers come in another one."""
+    limiter.learn(CREATE, headers(2, 2), refused=False)
+    first = limiter.acquire(CREATE, priority=Priority.ENTRY, timeout_s=0)
+    second = limiter.acquire(CREATE, priority=Priority.ENTRY, timeout_s=0)
+    begun_at, begun_ms = hand.at, int(hand.at * 1000)
+    hand.at += 0.5
+    limiter.done(CREATE, second, counted=True, headers=headers(2, 0, begun_ms + 300))
+    limiter.done(CREATE, first, counted=True, headers=headers(2, 1, begun_ms + 100))
+    assert free_at(limiter) == pytest.approx(begun_at + 0.1 + WINDOW_S, abs=0.003)
+    hand.at = begun_at + 0.102 + WINDOW_S
+    assert at_once(limiter).granted
+    assert free_at(limiter) == pytest.approx(begun_at + 0.3 + WINDOW_S, abs=0.003)
+
+
+def test_many_who_wait_all_go_in_their_order_one_window_after_the_other() -> None:
+    limiter = Limiter(ExchangeClock())
+    limiter.learn(CREATE, headers(5, 5), refused=False)
+    went: list[int] = []
+    begun: list[threading.Thread] = []
+
+    def go(number: int) -> None:
+        leave = limiter.acquire(CREATE, priority=Priority.ENTRY, timeout_s=10)
+        assert leave.granted
+        went.append(number)
+        limiter.done(CREATE, leave, counted=True, headers={})
+
+    for number in range(12):
+        begun.append(threading.Thread(target=go, args=(number,)))
+        begun[-1].start()
+        until(lambda: len(went) + limiter.waiting(CREATE) == len(begun))
+    for thread in begun:
+        thread.join(10)
+    assert went == list(range(12))
+
+
+def test_what_a_late_answer_says_is_left_is_held_against_that_moment(limiter: Limiter, hand: Hand) -> None:
+    """By the time it is read, a request that had been counted before it counts no more: nobody else has spent that."""
+    limiter.learn(CREATE, headers(2, 2), refused=False)
+    begun_ms = int(hand.at * 1000)
+    first = limiter.acquire(CREATE, priority=Priority.ENTRY, timeout_s=0)
+    limiter.done(CREATE, first, counted=True, headers=headers(2, 1, begun_ms))
+    hand.at += 0.9
+    second = limiter.acquire(CREATE, priority=Priority.ENTRY, timeout_s=0)
+    hand.at += 0.3
+    told = headers(2, 0, begun_ms + 950)
+    limiter.done(CREATE, second, counted=True, headers=told)
+    limiter.learn(CREATE, told, refused=False)
+    assert at_once(limiter).granted
+
+
+def test_what_others_have_spent_is_free_again_a_second_after_it_was_told(limiter: Limiter, hand: Hand) -> None:
+    left_at = answered_late(limiter, hand, told_ms_after_leaving=100)
+    hand.at = left_at + 0.5
+    told = headers(3, 0, int(left_at * 1000) + 200)
+    limiter.learn(CREATE, told, refused=False)
+    hand.at = left_at + 0.15 + WINDOW_S
+    assert at_once(limiter).granted, "its own place is free"
+    assert free_at(limiter) == pytest.approx(left_at + 0.2 + WINDOW_S, abs=0.003)
