@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 _START_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 _FIRST_CHECK_S = 2.0
 """The checklist is in the log before "ready" is; where the exchange is slow to tell, orders do not wait for it."""
+_CONNECTIONS = 10
+"""Of each account, open before the first order: as many as an account may usually send in a second. One that is opened
+for an order costs it one or two round trips more."""
 _LANES_CLOSE_S = 6.0
 """What is in flight by then is answered or timed out; the server leaves 7 s in all after its own drain."""
 
@@ -139,7 +142,7 @@ class Relay:
             market.load_prices(parts.exchanges[name])
         parts.streams.start()
         for exchange in parts.exchanges.values():
-            exchange.warm(4)
+            exchange.warm(_CONNECTIONS)
         for account in parts.accounts.values():
             for (_, symbol), text in compare_positions(account, parts.journal).items():
                 parts.announcer.tell(NoticeKind.DRIFT, f"{symbol} on {account.name}: {text}")
