@@ -15,6 +15,7 @@ _SECONDS = 30.0
 Part = Callable[[Path, argparse.Namespace], list[Figure]]
 PARTS: dict[str, Part] = {
     "alone": lambda folder, asked: latency.alone(folder, asked.count),
+    "two-accounts": lambda folder, asked: latency.two_accounts(folder, asked.count),
     "back-to-back": lambda folder, asked: latency.back_to_back(folder, asked.count),
     "unheard": lambda folder, asked: latency.unheard(folder, asked.count),
     "at-once": lambda folder, asked: [

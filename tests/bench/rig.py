@@ -21,6 +21,8 @@ from tests.relay_process import ROOT, RelayProcess
 CREATE = "/v5/order/create"
 SYMBOLS = tuple(f"BENCH{number:02d}USDT" for number in range(50))
 """Instruments of the bench's own."""
+EXCHANGE = "the.rigs.own.exchange"
+"""In what a relay is configured with, the address of that one."""
 _WARM_UP = 20
 
 
@@ -49,7 +51,8 @@ class Rig:
         self.url = self.paper.url
         if round_trip_ms:
             self.url = self._set_apart(round_trip_ms)
-        self.relay = RelayProcess(folder, self.url, environment={"BYBIT_RECV_WINDOW": "5000", **environment})
+        settings = {name: value.replace(EXCHANGE, self.url) for name, value in environment.items()}
+        self.relay = RelayProcess(folder, self.url, environment={"BYBIT_RECV_WINDOW": "5000", **settings})
 
     def _set_apart(self, round_trip_ms: float) -> str:
         command = [sys.executable, "-m", "tests.bench.distance", "--to", str(self.paper.port)]
