@@ -10,7 +10,6 @@ from sqlalchemy import (
     CTE,
     ColumnElement,
     Connection,
-    Executable,
     Insert,
     ScalarSelect,
     Table,
@@ -24,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as insert_on_postgres
 from sqlalchemy.dialects.sqlite import insert as insert_on_sqlite
 
-from relay.journal.prepared import run
+from relay.journal.prepared import Statement, run, value_of
 from relay.journal.tables import assignments, events
 
 Row = Mapping[str, Any]
@@ -45,7 +44,7 @@ def add(connection: Connection, *wanted: tuple[Table, Rows]) -> None:
         for table, rows in filled:
             run(connection, _adding(table), rows[0] if len(rows) == 1 else list(rows))
         return
-    connection.execute(_all(_shape_of(filled)), _values_of(filled))
+    run(connection, _all(_shape_of(filled)), _values_of(filled))
 
 
 def add_if_new(
@@ -63,7 +62,7 @@ def add_if_new(
         return True
     done, values = along or (None, {})
     asked = _all_if_new(_shape_of(filled), done)
-    return bool(connection.execute(asked, {**_values_of(filled), **values}).one().count)
+    return bool(value_of(connection, asked, {**_values_of(filled), **values}))
 
 
 @functools.cache
@@ -90,13 +89,13 @@ def _values_of(filled: Sequence[tuple[Table, Rows]]) -> dict[str, Any]:
 
 
 @functools.lru_cache(maxsize=200)
-def _all(shape: _Shape) -> Executable:
+def _all(shape: _Shape) -> Insert:
     made = _inserts(shape)
     return made[-1][0].add_cte(*(cte for _, cte in made[:-1]))
 
 
 @functools.lru_cache(maxsize=200)
-def _all_if_new(shape: _Shape, along: TextClause | None) -> Executable:
+def _all_if_new(shape: _Shape, along: TextClause | None) -> Statement:
     (table, columns, _), *others = shape
     values: dict[str, Any] = {each: bindparam(_name(0, 0, each)) for each in columns}
     added = insert_on_postgres(table).values(values).on_conflict_do_nothing().returning(*table.primary_key)

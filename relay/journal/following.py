@@ -13,7 +13,7 @@ from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, Reason
 from relay.domain.plan import Carry
 from relay.journal.coding import order_of, planned_from_json, signal_of
-from relay.journal.prepared import sole_of
+from relay.journal.prepared import all_of, sole_of
 from relay.journal.records import HALT, Assignment, Circumstances, OrderRecord, PlanRecord, Switch
 from relay.journal.tables import (
     IS_OPEN,
@@ -48,14 +48,13 @@ def first_of_lane(
     Alerts of the account whose instrument is not known are among them, since they may belong here; but for those that
     were accepted up to `nameless_until`.
     """
-    is_nameless = assignments.c.category.is_(None)
+    of = {"of_account": account, "of_symbol": symbol}
     if category is None:
-        of_lane = is_nameless & (func.coalesce(signals.c.ticker, "") == symbol)
+        rows = all_of(connection, _FIRST_OF_TICKER, of)
     else:
-        later = is_nameless if nameless_until is None else is_nameless & (assignments.c.seq > nameless_until)
-        of_lane = (assignments.c.category == category) & (assignments.c.symbol == symbol) | later
-    which = IS_UNFINISHED & (assignments.c.account == account) & of_lane
-    return next(iter(_assignments(connection, which, limit=1)), None)
+        past = -1 if nameless_until is None else nameless_until
+        rows = all_of(connection, _FIRST_OF_LANE, of | {"of_category": category, "of_seq": past})
+    return next(iter(_read(connection, rows)), None)
 
 
 def nameless(connection: Connection, account: str) -> tuple[Assignment, ...]:
@@ -79,12 +78,22 @@ _WHOLE = select(*signals.c, *_OF_ASSIGNMENT, *_OF_PLAN).select_from(
 )
 
 
-def _assignments(
-    connection: Connection, which: ColumnElement[bool], *, limit: int | None = None
-) -> tuple[Assignment, ...]:
-    """In the order in which they are to be executed. What has no plan yet has no orders either."""
-    asked = _WHOLE.where(which).order_by(assignments.c.seq, assignments.c.account).limit(limit)
-    rows = connection.execute(asked).all()
+_OLDEST_FIRST = (assignments.c.seq, assignments.c.account)
+_is_nameless = assignments.c.category.is_(None)
+_of_lane = (assignments.c.category == bindparam("of_category")) & (assignments.c.symbol == bindparam("of_symbol"))
+_FIRST = _WHOLE.where(IS_UNFINISHED & (assignments.c.account == bindparam("of_account")))
+_FIRST = _FIRST.order_by(*_OLDEST_FIRST).limit(1)
+_FIRST_OF_TICKER = _FIRST.where(_is_nameless & (func.coalesce(signals.c.ticker, "") == bindparam("of_symbol")))
+_FIRST_OF_LANE = _FIRST.where(_of_lane | _is_nameless & (assignments.c.seq > bindparam("of_seq")))
+
+
+def _assignments(connection: Connection, which: ColumnElement[bool]) -> tuple[Assignment, ...]:
+    """In the order in which they are to be executed."""
+    return _read(connection, connection.execute(_WHOLE.where(which).order_by(*_OLDEST_FIRST)).all())
+
+
+def _read(connection: Connection, rows: Sequence[Any]) -> tuple[Assignment, ...]:
+    """What has no plan yet has no orders either."""
     orders_of: defaultdict[tuple[str, str, int], list[OrderRecord]] = defaultdict(list)
     ids = list({row.id for row in rows if row.plan_at is not None})
     for start in range(0, len(ids), _CHUNK):
@@ -117,8 +126,13 @@ def _plan(row: Row[Any]) -> PlanRecord:
 
 
 def _orders(connection: Connection, which: ColumnElement[bool]) -> list[OrderRecord]:
-    """By signal, account and leg. Sorted here, since for ORDER BY SQLite would pass over a partial index."""
-    rows = sorted(connection.execute(select(orders).where(which)), key=lambda row: row.client_order_id)
+    """By signal, account and leg."""
+    return _with_attempts(connection, connection.execute(select(orders).where(which)).all())
+
+
+def _with_attempts(connection: Connection, found: Sequence[Any]) -> list[OrderRecord]:
+    """Sorted here, since for ORDER BY SQLite would pass over a partial index."""
+    rows = sorted(found, key=lambda row: row.client_order_id)
     attempts_of = _in_chunks(
         connection, select(attempts), attempts.c.client_order_id, [r.client_order_id for r in rows]
     )
@@ -145,10 +159,18 @@ def open_orders(connection: Connection) -> tuple[OrderRecord, ...]:
     return tuple(_orders(connection, IS_OPEN))
 
 
+_OPEN_OF_LANE = select(orders).where(
+    IS_OPEN,
+    orders.c.account == bindparam("of_account"),
+    orders.c.category == bindparam("of_category"),
+    orders.c.symbol == bindparam("of_symbol"),
+)
+
+
 def resting_orders(connection: Connection, account: str, category: Category, symbol: str) -> tuple[OrderRecord, ...]:
     """The relay's own orders that may be open at the exchange for long: limits and conditionals that have not ended."""
-    lane = and_(orders.c.account == account, orders.c.category == category, orders.c.symbol == symbol)
-    found = _orders(connection, IS_OPEN & lane)
+    of = {"of_account": account, "of_category": category, "of_symbol": symbol}
+    found = _with_attempts(connection, all_of(connection, _OPEN_OF_LANE, of))
     return tuple(each for each in found if each.state.rests or each.state.planned.rests)
 
 

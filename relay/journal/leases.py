@@ -22,7 +22,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
-from relay.fence import Lease, LeaseLost
+from relay.fence import Lease
+from relay.journal.prepared import all_of, run, value_of
 from relay.journal.store import Store
 from relay.journal.tables_leases import leases
 
@@ -56,31 +57,32 @@ _RENEW = (
     .returning(leases.c.name, leases.c.epoch)
 )
 """By their names: a process has owned many lanes that it is done with."""
-_IS_CURRENT = (
-    select(leases.c.epoch)
-    .where(_this & (leases.c.epoch == bindparam("of_epoch")))
-    .with_for_update(read=True, key_share=True)
-)
+_this_one = _this & (leases.c.epoch == bindparam("of_epoch"))
+_RELEASE = update(leases).where(_this_one).values(until=0)
 
 
 def take(connection: Connection, name: str, owner: str) -> Lease | None:
     """None: another holds it. It is a new epoch, also for who held it before."""
     deadline = time.monotonic() + LEASE_S
-    epoch: int | None = connection.execute(_TAKE, {"of_name": name, "of_owner": owner}).scalar()
+    epoch: int | None = value_of(connection, _TAKE, {"of_name": name, "of_owner": owner})
     return None if epoch is None else Lease(name=name, epoch=epoch, deadline=deadline)
 
 
 def release(connection: Connection, lease: Lease) -> None:
     """Whoever comes next need not wait for its end."""
-    ours = _this & (leases.c.epoch == lease.epoch)
-    connection.execute(update(leases).where(ours).values(until=0), {"of_name": lease.name})
+    run(connection, _RELEASE, {"of_name": lease.name, "of_epoch": lease.epoch})
 
 
-def require(connection: Connection, lease: Lease) -> None:
-    """In the transaction that writes by its right, which then ends before anybody else can take the lease."""
-    which = {"of_name": lease.name, "of_epoch": lease.epoch}
-    if lease.is_lost or connection.execute(_IS_CURRENT, which).first() is None:
-        raise LeaseLost
+def asking_for(lease: Lease) -> str:
+    """A statement that finds a row if the lease is still this one, which then ends only after the transaction.
+
+    For the transaction that writes by its right.
+    """
+    # Where there is no Postgres, its client is not loaded.
+    from psycopg import sql
+
+    name = sql.Literal(lease.name).as_string()
+    return f"SELECT epoch FROM leases WHERE name = {name} AND epoch = {lease.epoch:d} FOR KEY SHARE"  # noqa: S608
 
 
 class Leases:
@@ -106,7 +108,7 @@ class Leases:
         """
         deadline = time.monotonic() + LEASE_S
         rows = self._store.submit(
-            lambda connection: connection.execute(_RENEW, {"of_owner": self.owner, "of_names": list(held)}).all(),
+            lambda connection: all_of(connection, _RENEW, {"of_owner": self.owner, "of_names": list(held)}),
             deadline_s=_RENEW_DEADLINE_S,
             is_urgent=True,
         )

@@ -12,19 +12,20 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Executable, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from relay import fence
 from relay.errors import JournalUnavailable
-from relay.fence import Lease
+from relay.fence import Lease, LeaseLost
 from relay.journal.jobs import Job, Stage
-from relay.journal.leases import require
+from relay.journal.leases import asking_for
 from relay.journal.locks import Lock, lock_statement
 from relay.journal.postgres_threads import Threads
 from relay.journal.postgres_trouble import WHERE, as_unavailable, is_passing
+from relay.journal.prepared import Statement, commit, roll_back, say, value_of
 from relay.journal.store import T, Undo, Work
 
 log = logging.getLogger(__name__)
@@ -80,9 +81,9 @@ class PostgresStore:
         is_urgent: bool = False,
     ) -> T:
         lease = fence.held()
-        job = Job(_by_right_of(lease, work) if lease else work, on_withdrawn, on_committed=on_committed)
+        job = Job(work, on_withdrawn, on_committed=on_committed)
         deadline = time.monotonic() + deadline_s
-        self._threads.put(lambda: self._run(job, deadline, holding), first=is_urgent)
+        self._threads.put(lambda: self._run(job, deadline, holding, lease), first=is_urgent)
         if not job.ended.wait(deadline_s):
             self._withdraw(job, deadline_s)
             job.ended.wait()
@@ -91,10 +92,11 @@ class PostgresStore:
 
     def post(self, work: Work[object], then: Callable[[Exception | None], None]) -> None:
         job = Job(work, then=then)
-        self._threads.put(lambda: self._run(job, time.monotonic() + _READ_S, ()))
+        self._threads.put(lambda: self._run(job, time.monotonic() + _READ_S))
 
-    def at_once(self, statement: Executable, values: Mapping[str, object]) -> Future[Any]:
-        """The statement's one value, after one round trip: a transaction of its own that ends within the database.
+    def at_once(self, statement: Statement, values: Mapping[str, object]) -> Future[Any]:
+        """The first value of the statement's first row (None: it has none), after one round trip: a transaction of its
+        own that ends within the database.
 
         The future's error is JournalUnavailable where the database cannot be used. It need not be waited for.
         """
@@ -102,7 +104,7 @@ class PostgresStore:
         self._threads.put(lambda: self._answer(statement, values, came_to))
         return came_to
 
-    def _answer(self, statement: Executable, values: Mapping[str, object], came_to: Future[Any]) -> None:
+    def _answer(self, statement: Statement, values: Mapping[str, object], came_to: Future[Any]) -> None:
         if not came_to.set_running_or_notify_cancel():
             return
         try:
@@ -110,7 +112,7 @@ class PostgresStore:
         except Exception as error:
             came_to.set_exception(as_unavailable(error) or error)
 
-    def _answered(self, statement: Executable, values: Mapping[str, object]) -> Any:
+    def _answered(self, statement: Statement, values: Mapping[str, object]) -> Any:
         try:
             return self._asked(statement, values)
         except DBAPIError as error:
@@ -119,10 +121,9 @@ class PostgresStore:
                 raise
             return self._asked(statement, values)
 
-    def _asked(self, statement: Executable, values: Mapping[str, object]) -> Any:
+    def _asked(self, statement: Statement, values: Mapping[str, object]) -> Any:
         with self.engine.connect() as connection:
-            result = connection.execute(statement, values)
-            return result.scalar() if result.returns_rows else None
+            return value_of(connection, statement, values)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -144,7 +145,7 @@ class PostgresStore:
             job.stage = Stage.WITHDRAWN
         raise JournalUnavailable(f"{WHERE} was not written within {deadline_s:g} s")
 
-    def _run(self, job: Job, deadline: float, locks: Sequence[Lock]) -> None:
+    def _run(self, job: Job, deadline: float, locks: Sequence[Lock] = (), lease: Lease | None = None) -> None:
         """In a thread of the store's own: until it is written, or cannot be."""
         if not self._step_to(job, Stage.RUNNING):
             return
@@ -153,7 +154,7 @@ class PostgresStore:
         while True:
             try:
                 error = None
-                if not self._write(job, deadline, locks):
+                if not self._write(job, deadline, locks, lease):
                     return
             except IntegrityError as raised:
                 # Another process wrote the same at the same moment: a second look finds what it wrote.
@@ -174,13 +175,13 @@ class PostgresStore:
             return False
         return self._step_to(job, Stage.RUNNING)
 
-    def _write(self, job: Job, deadline: float, locks: Sequence[Lock]) -> bool:
+    def _write(self, job: Job, deadline: float, locks: Sequence[Lock], lease: Lease | None) -> bool:
         """False: it was withdrawn in time, and nothing is kept."""
         left_s = max(0.1, deadline - time.monotonic())
-        with self._connected(left_s, locks=locks) as connection:
+        with self._connected(left_s, locks=locks, lease=lease) as connection:
             job.outcome = job.work(connection)
             if not self._step_to(job, Stage.COMMITTING):
-                connection.rollback()
+                roll_back(connection)
                 return False
         return True
 
@@ -214,36 +215,36 @@ class PostgresStore:
             log.exception("what was answered as not kept could not be taken back")
 
     @contextmanager
-    def _connected(self, timeout_s: float, *, begin: str = "BEGIN", locks: Sequence[Lock] = ()) -> Iterator[Connection]:
+    def _connected(
+        self, timeout_s: float, *, begin: str = "BEGIN", locks: Sequence[Lock] = (), lease: Lease | None = None
+    ) -> Iterator[Connection]:
         """A transaction that commits at the end, on a connection that answers. JournalUnavailable: there is none.
 
-        It begins with its limits and locks, in one message to the database, which is one round trip.
+        It begins with its limits and locks, in one message to the database, which is one round trip. `lease`: by whose
+        right it writes; LeaseLost, if another process has it by now.
         """
         first = (
             begin,
             f"SET LOCAL statement_timeout = {int(timeout_s * 1000):d}",
             f"SET LOCAL idle_in_transaction_session_timeout = {_IDLE_MS:d}",
             *((lock_statement(locks),) if locks else ()),
+            *((asking_for(lease),) if lease else ()),
         )
-        with self._begun("; ".join(first)) as connection:
+        with self.engine.connect() as connection:
+            found = self._said("; ".join(first), connection)
+            if lease is not None and (lease.is_lost or not found):
+                raise LeaseLost
             yield connection
+            commit(connection)
 
-    @contextmanager
-    def _begun(self, first: str) -> Iterator[Connection]:
-        """The first statement tells whether a pooled connection is still one; if not, a new one takes its place."""
-        connection = self.engine.connect()
+    def _said(self, first: str, connection: Connection) -> int:
+        """It tells whether a pooled connection is still one; if not, a new one takes its place."""
         try:
-            try:
-                connection.exec_driver_sql(first)
-            except DBAPIError as error:
-                if not error.connection_invalidated:
-                    raise
-                connection.rollback()
-                connection.exec_driver_sql(first)
-            yield connection
-            connection.commit()
-        finally:
-            connection.close()
+            return say(connection, first)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            return say(connection, first)
 
 
 @contextmanager
@@ -255,14 +256,6 @@ def _in_words() -> Iterator[None]:
         if said is None:
             raise
         raise said from error
-
-
-def _by_right_of(lease: Lease, work: Work[T]) -> Work[T]:
-    def fenced(connection: Connection) -> T:
-        require(connection, lease)
-        return work(connection)
-
-    return fenced
 
 
 def _told(error: Exception | None) -> Exception | None:

@@ -18,6 +18,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
 Given = Mapping[str, Any]
+Statement = ClauseElement
 _Spell = Callable[[Any], Any]
 _NAMED: object = object()
 
@@ -101,6 +102,30 @@ def sole_of(connection: Connection, statement: Executable, given: Given) -> Any:
     """Like `connection.execute(…).one()`: a row that is there."""
     (found,) = all_of(connection, statement, given)
     return found
+
+
+def value_of(connection: Connection, statement: ClauseElement, given: Given) -> Any:
+    """The first value of the first row, as the driver has it; None: there is no row."""
+    words = _words(statement, tuple(given), connection.dialect)
+    values = words.of(given)
+    row = _by_driver(connection, words.text, lambda driver: driver.execute(words.text, values).fetchone())
+    return None if row is None else row[0]
+
+
+def say(connection: Connection, text: str) -> int:
+    """Statements without values, as they stand; how many rows the last of them found. For Postgres."""
+    found: int = _by_driver(connection, text, lambda driver: driver.execute(text).set_result(-1).rowcount)
+    return found
+
+
+def commit(connection: Connection) -> None:
+    """The transaction that was begun by `say`; nothing, if there is none any more."""
+    _by_driver(connection, "COMMIT", lambda driver: driver.commit())
+
+
+def roll_back(connection: Connection) -> None:
+    """Likewise."""
+    _by_driver(connection, "ROLLBACK", lambda driver: driver.rollback())
 
 
 def _executed_many(driver: Any, text: str, rows: list[Any]) -> Any:

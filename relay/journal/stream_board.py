@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import TimeoutError as NotInTime
 from typing import Final
 
-from sqlalchemy import BigInteger, Connection, bindparam, delete, func, insert, select, text, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, func, select, text, update
 from sqlalchemy.sql.expression import cast
 
 from relay.domain.shared_stream import Fact, Sight, Standing
+from relay.errors import JournalUnavailable
 from relay.journal import leases
+from relay.journal.columns import Json, Words
+from relay.journal.postgres import PostgresStore
+from relay.journal.postgres_trouble import WHERE
+from relay.journal.prepared import all_of, first_of, run, value_of
 from relay.journal.store import Store
 from relay.journal.tables_leases import leases as lease_rows
 from relay.journal.tables_streams import stream_facts, stream_heads
@@ -23,6 +28,7 @@ _WRITE_S: Final = 2.0
 _NAME: Final = "stream "
 _TOLD_MAX: Final = 300
 
+_NOW_MS: Final = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
 _now_ms = cast(func.extract("epoch", func.clock_timestamp()) * 1000, BigInteger)
 _LOOK = (
     select(
@@ -43,30 +49,46 @@ _AFTER = (
     .order_by(stream_facts.c.seq)
     .limit(_AT_ONCE)
 )
-_ADD = insert(stream_facts).values(at=_now_ms)
-_OLD = delete(stream_facts).where(
-    stream_facts.c.account == bindparam("of_account"), stream_facts.c.at < _now_ms - _KEPT_MS
+_WRITE = text(f"""
+    WITH renewed AS (
+        UPDATE leases SET until = {_NOW_MS} + {int(leases.LEASE_S * 1000)}
+        WHERE name = :of_lease AND epoch = :of_epoch RETURNING name
+    ), told AS (
+        INSERT INTO stream_facts (account, epoch, seq, message, at)
+        SELECT :of_account, :of_epoch, fact.seq, fact.message, {_NOW_MS}
+        FROM renewed, unnest(CAST(:seqs AS bigint[]), CAST(:messages AS text[])) AS fact (seq, message)
+        ON CONFLICT DO NOTHING
+    ), forgotten AS (
+        DELETE FROM stream_facts WHERE cardinality(CAST(:seqs AS bigint[])) = 0
+        AND account = :of_account AND at < {_NOW_MS} - {_KEPT_MS} AND EXISTS (SELECT FROM renewed)
+    ), stands AS (
+        INSERT INTO stream_heads (account, epoch, generation, is_live, seq, problem)
+        SELECT :of_account, :of_epoch, :generation, :is_live, :seq, :problem FROM renewed
+        ON CONFLICT (account) DO UPDATE SET epoch = excluded.epoch, generation = excluded.generation,
+        is_live = excluded.is_live, seq = excluded.seq, problem = excluded.problem
+    )
+    SELECT true, pg_notify('{CHANNEL}', :of_account), set_config('synchronous_commit', 'off', true) FROM renewed
+""").bindparams(  # noqa: S608 - its parts are the constants above
+    bindparam("seqs", type_=ARRAY(BigInteger)),
+    bindparam("messages", type_=ARRAY(Json)),
+    bindparam("problem", type_=Words),
 )
-_head = upsert(stream_heads)
-_HEAD = _head.on_conflict_do_update(
-    index_elements=["account"],
-    set_={name: _head.excluded[name] for name in ("epoch", "generation", "is_live", "seq", "problem")},
-)
-_RENEW = (
+"""All of it in one round trip, and nothing unless this process still has the right to. What a crash of the database
+takes from the board, everybody reads again; what is told twice, since its answer was lost, is there once."""
+_GIVE_UP = (
     update(lease_rows)
     .where(lease_rows.c.name == bindparam("of_lease"), lease_rows.c.epoch == bindparam("of_epoch"))
-    .values(until=_now_ms + int(leases.LEASE_S * 1000))
+    .values(until=0)
 )
-_LOSE_NOTHING = text("SET LOCAL synchronous_commit = off")
-"""What a crash of the database takes from the board, everybody reads again."""
-_TELL = text(f"SELECT pg_notify('{CHANNEL}', :account)")
+_TELL = select(func.pg_notify(CHANNEL, bindparam("of_account")))
 
 
 class StreamBoard:
     """Of one account, as one process sees it. Thread-safe; a `Board` of the exchange's streams."""
 
     def __init__(self, store: Store, account: str, owner: str, news: threading.Event) -> None:
-        """`owner`: this process. `news`: set whenever something may be new."""
+        """`owner`: this process. `news`: set whenever something may be new. `store`: of a journal in Postgres."""
+        assert isinstance(store, PostgresStore), "streams are shared over Postgres"
         self._store = store
         self._account = account
         self._lease = _NAME + account
@@ -76,7 +98,7 @@ class StreamBoard:
 
     def look(self) -> Sight:
         with self._store.read() as connection:
-            row = connection.execute(_LOOK, {"of_account": self._account, "of_lease": self._lease}).first()
+            row = first_of(connection, _LOOK, {"of_account": self._account, "of_lease": self._lease})
         if row is None:
             return Sight()
         if row.epoch is None:
@@ -93,37 +115,35 @@ class StreamBoard:
     def after(self, epoch: int, seq: int) -> list[Fact]:
         which = {"of_account": self._account, "of_epoch": epoch, "of_seq": seq}
         with self._store.read() as connection:
-            return [Fact(seq=row.seq, message=row.message) for row in connection.execute(_AFTER, which)]
+            return [Fact(seq=row.seq, message=row.message) for row in all_of(connection, _AFTER, which)]
 
     def take(self) -> int | None:
         taken = self._store.submit(lambda connection: leases.take(connection, self._lease, self._owner))
         return taken.epoch if taken else None
 
     def write(self, epoch: int, standing: Standing, facts: Sequence[Fact], seq: int) -> bool:
-        return self._store.submit(
-            lambda connection: self._write(connection, epoch, standing, facts, seq), deadline_s=_WRITE_S
-        )
-
-    def _write(self, connection: Connection, epoch: int, standing: Standing, facts: Sequence[Fact], seq: int) -> bool:
-        connection.execute(_LOSE_NOTHING)
-        renewed = connection.execute(_RENEW, {"of_lease": self._lease, "of_epoch": epoch})
-        if not renewed.rowcount:
-            return False
-        of_account = {"account": self._account, "epoch": epoch}
-        if facts:
-            connection.execute(_ADD, [of_account | {"seq": each.seq, "message": each.message} for each in facts])
-        else:
-            connection.execute(_OLD, {"of_account": self._account})
-        stands = {"generation": standing.generation, "is_live": standing.is_live, "seq": seq}
-        connection.execute(_HEAD, of_account | stands | {"problem": standing.problem[:_TOLD_MAX]})
-        connection.execute(_TELL, {"account": self._account})
-        return True
+        values = {
+            "of_lease": self._lease,
+            "of_epoch": epoch,
+            "of_account": self._account,
+            "seqs": [each.seq for each in facts],
+            "messages": [each.message for each in facts],
+            "generation": standing.generation,
+            "is_live": standing.is_live,
+            "seq": seq,
+            "problem": standing.problem[:_TOLD_MAX],
+        }
+        asked = self._store.at_once(_WRITE, values)
+        try:
+            return asked.result(_WRITE_S) is not None
+        except NotInTime:
+            asked.cancel()
+            raise JournalUnavailable(f"{WHERE} was not written within {_WRITE_S:g} s") from None
 
     def give_up(self, epoch: int) -> None:
         def work(connection: Connection) -> None:
-            which = {"of_lease": self._lease, "of_epoch": epoch}
-            connection.execute(_RENEW.values(until=0), which)
-            connection.execute(_TELL, {"account": self._account})
+            run(connection, _GIVE_UP, {"of_lease": self._lease, "of_epoch": epoch})
+            value_of(connection, _TELL, {"of_account": self._account})
 
         self._store.submit(work)
 

@@ -13,11 +13,12 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotInTime
 from typing import Final
 
-from sqlalchemy import Executable, bindparam, delete, func, select
+from sqlalchemy import bindparam, delete, func, select
 
 from relay.errors import JournalUnavailable
 from relay.journal.postgres import PostgresStore
 from relay.journal.postgres_trouble import WHERE
+from relay.journal.prepared import Statement
 from relay.journal.store import Store
 from relay.journal.tables_turns import turns
 
@@ -47,10 +48,14 @@ _TAKE = select(
     )
 )
 _END = select(func.end_turn(*(bindparam(name) for name in ("account", "endpoint", "turn", "spent", "window_us"))))
-_GIVE_BACK = delete(turns).where(
-    (turns.c.account == bindparam("of_account"))
-    & (turns.c.endpoint == bindparam("of_endpoint"))
-    & (turns.c.name == bindparam("of_turn"))
+_GIVE_BACK = (
+    delete(turns)
+    .where(
+        (turns.c.account == bindparam("of_account"))
+        & (turns.c.endpoint == bindparam("of_endpoint"))
+        & (turns.c.name == bindparam("of_turn"))
+    )
+    .returning(turns.c.name)
 )
 
 
@@ -114,7 +119,7 @@ class SharedTurns:
         """The request never left, so it does not count. Returns at once."""
         self._tell(_GIVE_BACK, {"of_account": self._account, "of_endpoint": endpoint, "of_turn": turn})
 
-    def _tell(self, statement: Executable, values: Mapping[str, object]) -> None:
+    def _tell(self, statement: Statement, values: Mapping[str, object]) -> None:
         """What is not told ends by itself, somewhat later."""
         try:
             self._store.at_once(statement, values).add_done_callback(_note)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from sqlalchemy import ARRAY, Connection, Text, any_, bindparam, cast, func, select
 
+from relay import fence
 from relay.domain.instrument import Category
 from relay.fence import Lease
 from relay.journal import following, leases
@@ -60,8 +62,6 @@ class WaitingLanes:
         """
 
         def work(connection: Connection) -> Turn | None:
-            if lease is not None:
-                leases.require(connection, lease)
             held = lease or leases.take(connection, lane.name, self._owner)
             if held is None:
                 return None
@@ -76,7 +76,8 @@ class WaitingLanes:
                 found = replace(found, circumstances=known)
             return Turn(lease=held, assignment=found)
 
-        return self._store.submit(work, holding=locks_on(lanes=[lane.name]), deadline_s=10)
+        with nullcontext() if lease is None else fence.holding(lease):
+            return self._store.submit(work, holding=locks_on(lanes=[lane.name]), deadline_s=10)
 
     def nameless(self, account: str) -> tuple[Assignment, ...]:
         """What was accepted before any instrument was known, oldest first."""

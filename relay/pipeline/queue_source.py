@@ -19,8 +19,8 @@ from relay.pipeline.items import Items
 
 log = logging.getLogger(__name__)
 
-LaneTaken = Callable[[str, Category, str], None]
-"""Account, category, symbol. May raise JournalUnavailable."""
+LaneTaken = Callable[[str, Category, str, int], None]
+"""Account, category, symbol, and the epoch of the lane's lease. May raise JournalUnavailable."""
 
 
 class QueueSource:
@@ -33,7 +33,7 @@ class QueueSource:
         waiting: WaitingLanes,
         items: Items,
         accounts: Collection[str],
-        lane_taken: LaneTaken = lambda account, category, symbol: None,
+        lane_taken: LaneTaken = lambda account, category, symbol, epoch: None,
     ) -> None:
         """`lane_taken`: called before this process does anything in a lane that another may have had meanwhile."""
         self._journal = journal
@@ -63,7 +63,7 @@ class QueueSource:
                     past = max((each.seq for each in nameless), default=turn.assignment.seq)
                     continue
             if held is not lease and lane.category is not None:
-                self._lane_taken(lane.account, lane.category, lane.symbol)
+                self._lane_taken(lane.account, lane.category, lane.symbol, held.epoch)
             return self._taken(turn)
         return None
 
