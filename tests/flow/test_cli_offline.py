@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -223,12 +224,21 @@ def test_an_alert_that_is_too_big_or_not_there_is_bad_usage(tmp_path: Path) -> N
         assert "Error: Invalid value" in result.stderr
 
 
+def until_it_sleeps(pid: int) -> None:
+    """Python sees a signal that comes right before a wait only at the end of it."""
+    deadline = time.monotonic() + DEADLINE_S
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "S":
+        assert time.monotonic() < deadline, "it never waits"
+        time.sleep(0.001)
+
+
 def test_ctrl_c_ends_a_command_that_waits_without_a_word(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with start(environment(tmp_path, url), tmp_path, "signals") as process:
             connection, _ = silent.accept()
             connection.recv(1)
+            until_it_sleeps(process.pid)
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=DEADLINE_S)
             connection.close()
