@@ -286,3 +286,18 @@ def test_what_others_have_spent_is_free_again_a_second_after_it_was_told(limiter
     hand.at = left_at + 0.15 + WINDOW_S
     assert at_once(limiter).granted, "its own place is free"
     assert free_at(limiter) == pytest.approx(left_at + 0.2 + WINDOW_S, abs=0.003)
+
+
+def test_who_is_next_goes_as_soon_as_there_is_room_however_long_the_one_before_is_under_way() -> None:
+    limiter = Limiter(ExchangeClock())
+    limiter.learn(CREATE, headers(2, 2), refused=False)
+    assert at_once(limiter).granted and at_once(limiter).granted
+    granted: list[bool] = []
+
+    def go() -> None:
+        granted.append(limiter.acquire(CREATE, priority=Priority.ENTRY, timeout_s=60).granted)
+
+    threads = [threading.Thread(target=go, daemon=True) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    until(lambda: granted == [True, True])
