@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,19 +15,6 @@ from tests import postgres
 settings.register_profile("steady", derandomize=True, database=None)
 settings.register_profile("explore", derandomize=False)
 settings.load_profile("explore" if os.environ.get("RELAY_EXPLORE") else "steady")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files in a mixed order, always the same: two that run side by side seldom want the processor at the same time.
-
-    The tests of faults, which mostly wait and take long, all begin in the first part, so that none is left at the end.
-    """
-    items.sort(key=lambda item: _place(item.nodeid.partition("::")[0]))
-
-
-def _place(file: str) -> float:
-    drawn = int.from_bytes(hashlib.blake2b(file.encode(), digest_size=4).digest()) / 2**32
-    return drawn * 0.6 if "/faults/" in file else drawn
 
 
 @pytest.fixture
