@@ -22,7 +22,7 @@ script=$(realpath "$0")
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
-"$folder/venv/bin/pip" install -qq --disable-pip-version-check ccxt==4.5.64
+timeout 300 "$folder/venv/bin/pip" install -qq --disable-pip-version-check ccxt==4.5.64
 
 cat >"$folder/check.py" <<'END'
 import ccxt

@@ -21,7 +21,7 @@ script=$(realpath "$0")
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
-"$folder/venv/bin/pip" install -qq --disable-pip-version-check openpyxl==3.1.5
+timeout 300 "$folder/venv/bin/pip" install -qq --disable-pip-version-check openpyxl==3.1.5
 
 cat >"$folder/check.py" <<'END'
 import io

@@ -19,7 +19,7 @@ script=$(realpath "$0")
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
-"$folder/venv/bin/pip" install -qq --disable-pip-version-check polars==2.1.0 fastexcel==0.21.0 openpyxl==3.1.5
+timeout 300 "$folder/venv/bin/pip" install -qq --disable-pip-version-check polars==2.1.0 fastexcel==0.21.0 openpyxl==3.1.5
 
 cat >"$folder/check.py" <<'END'
 import io
