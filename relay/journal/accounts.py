@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Delete, delete, func, insert, 
 from relay.domain.booking import Booking, DayTotal, Equity
 from relay.journal.locks import hold, locks_on
 from relay.journal.store import Store
-from relay.journal.tables_accounts import booked_until, bookings, day_totals, equity_points
+from relay.journal.tables import booked_until, bookings, day_totals, equity_points
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS

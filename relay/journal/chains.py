@@ -10,8 +10,7 @@ from sqlalchemy import Connection, Row, delete, insert, select
 from relay.domain.chain import Fit, Judged, Last, Link, Standing, judged
 from relay.domain.instrument import Category
 from relay.domain.signal import MarketSide
-from relay.journal.tables import events
-from relay.journal.tables_chain import chains
+from relay.journal.tables import chains, events
 
 CHAIN_GAP = "chain_gap"
 CHAIN_OVERTAKEN = "chain_overtaken"

@@ -10,8 +10,7 @@ from relay.domain.limit_facts import Working
 from relay.domain.order import OrderStatus, Purpose
 from relay.journal.coding import planned_from_json
 from relay.journal.journal import Journal
-from relay.journal.tables import IS_OPEN, IS_UNFINISHED, assignments, orders, plans, signals
-from relay.journal.tables_limits import day_marks
+from relay.journal.tables import IS_OPEN, IS_UNFINISHED, assignments, day_marks, orders, plans, signals
 
 _OPENS = orders.c.purpose.in_((Purpose.ENTRY, Purpose.FLIP))
 

@@ -12,7 +12,7 @@ from relay.domain.guard import Guard
 from relay.domain.instrument import Category
 from relay.journal.prepared import all_of
 from relay.journal.store import Store
-from relay.journal.tables_guards import IS_LIVE, guards
+from relay.journal.tables import IS_LIVE, guards
 from relay.journal.values import from_json, to_json
 
 

@@ -25,7 +25,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from relay.fence import Lease
 from relay.journal.prepared import all_of, run, value_of
 from relay.journal.store import Store
-from relay.journal.tables_leases import leases
+from relay.journal.tables import leases
 
 LEASE_S: Final = 4.0
 WORKER: Final = "worker "

@@ -18,8 +18,7 @@ from relay.domain.status import SignalStatus
 from relay.journal.happenings import Happening, first_unread, read_happenings
 from relay.journal.records import Switch
 from relay.journal.store import Store
-from relay.journal.tables import events, orders, signals, switches
-from relay.journal.tables_notices import marks, notices
+from relay.journal.tables import events, marks, notices, orders, signals, switches
 
 DAY_MS: Final = 24 * 60 * 60 * 1000
 KEPT_MS: Final = DAY_MS

@@ -9,8 +9,19 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, delete, select, tuple_
 
 from relay.journal.store import Store
-from relay.journal.tables import IS_OPEN, assignments, attempts, beliefs, events, fills, orders, plans, signals
-from relay.journal.tables_guards import IS_LIVE, guards
+from relay.journal.tables import (
+    IS_LIVE,
+    IS_OPEN,
+    assignments,
+    attempts,
+    beliefs,
+    events,
+    fills,
+    guards,
+    orders,
+    plans,
+    signals,
+)
 
 DAY_MS: Final = 24 * 60 * 60 * 1000
 _BATCH: Final = 100

@@ -18,8 +18,8 @@ from relay.journal.postgres import PostgresStore
 from relay.journal.postgres_trouble import WHERE
 from relay.journal.prepared import all_of, first_of, run, value_of
 from relay.journal.store import Store
-from relay.journal.tables_leases import leases as lease_rows
-from relay.journal.tables_streams import stream_facts, stream_heads
+from relay.journal.tables import leases as lease_rows
+from relay.journal.tables import stream_facts, stream_heads
 
 CHANNEL: Final = "relay_streams"
 _KEPT_MS: Final = 30_000

@@ -20,7 +20,7 @@ from relay.journal.postgres import PostgresStore
 from relay.journal.postgres_trouble import WHERE
 from relay.journal.prepared import Statement
 from relay.journal.store import Store
-from relay.journal.tables_turns import turns
+from relay.journal.tables import turns
 
 log = logging.getLogger(__name__)
 

@@ -22,10 +22,6 @@ from relay.journal import (
     New,
     migrate,
     open_journal,
-    tables_leases,  # noqa: F401 - its tables
-    tables_notices,  # noqa: F401 - its tables
-    tables_streams,  # noqa: F401 - its tables
-    tables_turns,  # noqa: F401 - its tables
 )
 from relay.journal.postgres import PostgresStore
 from relay.journal.tables import metadata

@@ -16,17 +16,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from relay.errors import JournalBusy, JournalUnavailable, SchemaOutdated
-from relay.journal import (  # noqa: F401 - further tables of the same metadata
-    migrate,
-    open_journal,
-    tables_accounts,
-    tables_guards,
-    tables_leases,
-    tables_limits,
-    tables_notices,
-    tables_streams,
-    tables_turns,
-)
+from relay.journal import migrate, open_journal
 from relay.journal.schema import HEAD
 from relay.journal.tables import metadata
 from tests.unit.journal_builders import accepted, url_of

@@ -4,16 +4,6 @@ from __future__ import annotations
 
 from alembic import context
 
-from relay.journal import (  # noqa: F401 - further tables of the same metadata
-    tables_accounts,
-    tables_chain,
-    tables_guards,
-    tables_leases,
-    tables_limits,
-    tables_notices,
-    tables_streams,
-    tables_turns,
-)
 from relay.journal.tables import metadata
 
 connection = context.config.attributes["connection"]
