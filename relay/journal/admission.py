@@ -15,7 +15,7 @@ from relay.domain.status import SignalStatus
 from relay.journal import chains, following, tables
 from relay.journal.adding import Along, Rows, add, add_if_new
 from relay.journal.certainty import MAX_GENERATION, is_without_effect
-from relay.journal.coding import reason_columns
+from relay.journal.codec import reason_columns
 from relay.journal.records import Admission, Duplicate, IdReused, New, NewSignal, Reopened
 
 ID_ALONE_WINDOW_MS = 10 * 60 * 1000

@@ -7,8 +7,8 @@ from decimal import Decimal
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, insert, select, update
 
 from relay.domain.limit_facts import Working
-from relay.domain.order import OrderStatus, Purpose
-from relay.journal.coding import planned_from_json
+from relay.domain.order import OrderStatus, PlannedOrder, Purpose
+from relay.journal.codec import from_json
 from relay.journal.journal import Journal
 from relay.journal.tables import IS_OPEN, IS_UNFINISHED, assignments, day_marks, orders, plans, signals
 
@@ -64,7 +64,7 @@ def _working_orders(connection: Connection, account: str) -> tuple[Working, ...]
     )
     found = []
     for row in (*connection.execute(out), *connection.execute(to_come)):
-        planned = planned_from_json(row.planned)
+        planned = from_json(PlannedOrder, row.planned)
         price = max((each for each in (planned.price, planned.trigger_price) if each is not None), default=None)
         left = row.qty - row.filled_qty
         found.append(Working(category=row.category, symbol=row.symbol, side=row.side, qty=left, price=price))

@@ -16,7 +16,7 @@ from relay.domain.outcome import Stamp
 from relay.domain.plan import Carry, Plan, PlanStatus
 from relay.domain.status import SignalStatus
 from relay.journal import beliefs, guards
-from relay.journal.coding import planned_to_json, reason_columns
+from relay.journal.codec import reason_columns, to_json
 from relay.journal.prepared import all_of, first_of, run, sole_of
 from relay.journal.reports import ReportWrites
 from relay.journal.store import T
@@ -83,7 +83,7 @@ class Batch(ReportWrites):
             "account": account,
             "generation": generation,
             "inputs": dict(plan.inputs),
-            "orders": [planned_to_json(order) for order in plan.orders],
+            "orders": [to_json(order) for order in plan.orders],
             "notes": list(plan.notes),
             **reason_columns(plan.reason),
             "at": now_ms,

@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, Row, Select, and_, bindparam, func, literal, select
 
 from relay.domain.instrument import Category
-from relay.domain.order import OrderStatus, Reason
+from relay.domain.order import OrderStatus, PlannedOrder, Reason
 from relay.domain.plan import Carry
-from relay.journal.coding import order_of, planned_from_json, signal_of
+from relay.journal.codec import from_json, order_of, signal_of
 from relay.journal.prepared import all_of, sole_of
 from relay.journal.records import HALT, Assignment, Circumstances, OrderRecord, PlanRecord, Switch
 from relay.journal.tables import (
@@ -118,7 +118,7 @@ def _plan(row: Row[Any]) -> PlanRecord:
     reason = Reason(code=row.plan_reason_code, message=row.plan_reason_message) if row.plan_reason_code else None
     return PlanRecord(
         inputs=row.plan_inputs,
-        orders=tuple(planned_from_json(each) for each in row.plan_orders),
+        orders=tuple(from_json(PlannedOrder, each) for each in row.plan_orders),
         notes=tuple(row.plan_notes),
         reason=reason,
         at_ms=row.plan_at,

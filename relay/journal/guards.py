@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, Connection, Row, bindparam, insert, select
 
 from relay.domain.guard import Guard
 from relay.domain.instrument import Category
+from relay.journal.codec import from_json, to_json
 from relay.journal.prepared import all_of
 from relay.journal.store import Store
 from relay.journal.tables import IS_LIVE, guards
-from relay.journal.values import from_json, to_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

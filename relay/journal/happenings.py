@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, select
 
 from relay.domain.order import Reason, Side
 from relay.domain.status import SignalStatus
-from relay.journal.coding import reason_of
+from relay.journal.codec import reason_of
 from relay.journal.tables import assignments, events, orders, signals
 
 AT_ONCE_MAX: Final = 400

@@ -12,7 +12,7 @@ from relay.domain.order import OrderStatus, PlannedOrder, Reason, client_order_i
 from relay.domain.outcome import Accepted, Outcome, Stamp, Unknown
 from relay.domain.reconciliation import OrderState, after_outcome
 from relay.journal.adding import Rows
-from relay.journal.coding import outcome_columns, planned_to_json, reason_columns, state_of
+from relay.journal.codec import outcome_columns, reason_columns, state_of, to_json
 from relay.journal.prepared import all_of, first_of, run
 from relay.journal.tables import attempts, orders
 from relay.journal.writes import Writes
@@ -194,7 +194,7 @@ def _row(
         "price": planned.price,
         "reduce_only": planned.reduce_only,
         "purpose": planned.purpose,
-        "planned": planned_to_json(planned),
+        "planned": to_json(planned),
         "status": OrderStatus.SUBMITTED if own_id == sent_id else OrderStatus.PLANNED,
         "filled_qty": Decimal(0),
         "fee": Decimal(0),

@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, Connection, Text, cast, func, or_, select
 from relay.domain.performance import Stroke
 from relay.domain.rounding import plain
 from relay.domain.status import SignalStatus
+from relay.journal.codec import rfc3339
 from relay.journal.ids import first_id_at
-from relay.journal.shown import rfc3339
 from relay.journal.tables import attempts, fills, orders, plans, signals
 
 _COUNTED_MAX = 5_000_000

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row
 
 from relay.domain.rounding import plain
-from relay.journal.coding import reason_of
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def rfc3339(unix_ms: int) -> str:
-    """UTC, with milliseconds."""
-    moment = _EPOCH + timedelta(milliseconds=unix_ms)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+from relay.journal.codec import reason_of, rfc3339
 
 
 def shown_order(row: Row[Any]) -> dict[str, Any]:

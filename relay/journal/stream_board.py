@@ -13,7 +13,7 @@ from sqlalchemy.sql.expression import cast
 from relay.domain.shared_stream import Fact, Sight, Standing
 from relay.errors import JournalUnavailable
 from relay.journal import leases
-from relay.journal.columns import Json, Words
+from relay.journal.codec import Json, Words
 from relay.journal.postgres import PostgresStore
 from relay.journal.postgres_trouble import WHERE
 from relay.journal.prepared import all_of, first_of, run, value_of

@@ -29,7 +29,7 @@ from relay.domain.order import OrderStatus, OrderType, Purpose, Side
 from relay.domain.outcome import Refusal
 from relay.domain.signal import MarketSide
 from relay.domain.status import SignalStatus
-from relay.journal.columns import Enumerated, ExactDecimal, Json, UnixMs, Words, next_place, numbered
+from relay.journal.codec import Enumerated, ExactDecimal, Json, UnixMs, Words, next_place, numbered
 from relay.journal.records import AttemptOutcome
 
 metadata = MetaData()

@@ -11,10 +11,10 @@ from relay.domain.guard import FIRST_RUNG_LEG
 from relay.domain.rounding import plain
 from relay.domain.slippage import Fill, slippage_pct
 from relay.domain.status import SignalStatus
+from relay.journal.codec import rfc3339
 from relay.journal.pages import signal_price
 from relay.journal.prepared import all_of, sole_of
 from relay.journal.records import AttemptOutcome
-from relay.journal.shown import rfc3339
 from relay.journal.tables import attempts, events, fills, orders, signals
 
 STAGES = ("sent", "received", "durable", "submitted", "acknowledged", "filled")

@@ -9,8 +9,8 @@ from relay.domain.booking import DayTotal, Equity
 from relay.domain.order import OrderStatus, PlannedOrder, Reason
 from relay.domain.position import Position
 from relay.domain.rounding import plain
+from relay.journal.codec import rfc3339
 from relay.journal.records import RefusedPosts
-from relay.journal.shown import rfc3339
 from relay.pipeline.accept import Receipt
 from relay.pipeline.clock import from_ms
 from relay.pipeline.preview import Preview, Previewed

@@ -18,7 +18,7 @@ from relay.domain.outcome import Accepted, NotSent, Outcome, Refusal, Rejected, 
 from relay.domain.position import Fill, OrderReport
 from relay.domain.status import SignalStatus
 from relay.journal import Admission, Duplicate, IdReused, Journal, New, Reopened, open_journal
-from relay.journal.coding import planned_from_json, planned_to_json
+from relay.journal.codec import from_json, to_json
 from tests.unit.journal_builders import NOW_MS, STAMP, accept, fill, limit, new_signal, report, sent_order, url_of
 
 COUNTER = itertools.count()
@@ -47,7 +47,7 @@ planned_orders = st.builds(PlannedOrder, **{field.name: _values(field.name) for 
 
 @given(planned_orders)
 def test_a_planned_order_comes_back_as_it_was(order: PlannedOrder) -> None:
-    again = planned_from_json(planned_to_json(order))
+    again = from_json(PlannedOrder, to_json(order))
     assert again == order
     assert str(again.qty) == str(order.qty), "with the very digits"
 
