@@ -171,7 +171,7 @@ def _identity(account: AccountSettings) -> str:
 
 def _has_open(journal: Journal, account: str) -> bool:
     return (
-        any(journal.believed(account).values())
+        any(journal.expected_positions(account).values())
         or any(each.account == account for each in journal.unfinished())
         or any(each.account == account for each in journal.open_orders())
     )

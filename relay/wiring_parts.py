@@ -9,7 +9,7 @@ from relay.exchange.client import Exchange
 from relay.exchange.market import Market
 from relay.exchange.streamed import StreamedExchange
 from relay.journal.journal import Journal
-from relay.journal.moves import Moves
+from relay.journal.positions import FillQueries
 from relay.journal.retention import Retention
 from relay.pipeline.accept import Intake
 from relay.pipeline.announce import Announcer
@@ -120,7 +120,7 @@ def assemble(
     gatherer, caretaker = Gatherer(journal=journal), Caretaker(journal=journal)
     executor = _executor(journal, gatherer, caretaker, announcer)
     items = Items(journal=journal, executor=executor, accounts=accounts, strategies=strategies)
-    taken = CatchingUp(moves=Moves(journal.store), streams=streamed).lane_taken
+    taken = CatchingUp(moves=FillQueries(journal.store), streams=streamed).lane_taken
     engine = execution_of(journal, items, tuple(accounts), settings, process, lane_taken=taken)
     runner = engine.feeder
     care = CareLanes(journal=journal, engine=engine, caretaker=caretaker, accounts=accounts, tell=executor.attention)

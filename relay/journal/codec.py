@@ -25,7 +25,7 @@ from sqlalchemy.types import TypeEngine
 from relay.domain.order import PlannedOrder, Reason
 from relay.domain.outcome import Accepted, NotSent, Outcome, Refusal, Rejected, Stamp, Unknown
 from relay.domain.reconciliation import Attempt, OrderState
-from relay.journal.records import AttemptOutcome, OrderRecord, SignalRecord
+from relay.journal.records import AttemptOutcome, OrderRecord, SignalRecord, Switch
 
 UnixMs = BigInteger
 """Unix milliseconds, UTC."""
@@ -313,3 +313,7 @@ def signal_of(row: Row[Any]) -> SignalRecord:
         sent_at_ms=row.sent_at,
         alert=row.alert,
     )
+
+
+def switch_of(row: Row[Any]) -> Switch:
+    return Switch(account=row.account, name=row.name, value=row.value, at_ms=row.at, by=row.by)

@@ -15,7 +15,8 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from relay.domain.notice import Notice
 from relay.domain.order import OrderStatus
 from relay.domain.status import SignalStatus
-from relay.journal.happenings import Happening, first_unread, read_happenings
+from relay.journal.codec import switch_of
+from relay.journal.events import EventRecord, first_unread, read_events
 from relay.journal.records import Switch
 from relay.journal.store import Store
 from relay.journal.tables import events, marks, notices, orders, signals, switches
@@ -69,19 +70,19 @@ class Notices:
 
         self._store.submit(work, deadline_s=10)
 
-    def unread(self, now_ms: int) -> tuple[int, int, tuple[Happening, ...]]:
+    def unread(self, now_ms: int) -> tuple[int, int, tuple[EventRecord, ...]]:
         """Where the last look ended, where this one does, and the events between, in order."""
         with self._store.read() as connection:
             after = _mark(connection, EVENTS) or 0
             rows = first_unread(connection, after, now_ms)
-            return after, rows[-1].id if rows else after, read_happenings(connection, rows)
+            return after, rows[-1].id if rows else after, read_events(connection, rows)
 
     def changed_switches(self) -> tuple[int, int, tuple[Switch, ...]]:
         """The same for switches, by time."""
         with self._store.read() as connection:
             after = _mark(connection, SWITCHES) or 0
             rows = connection.execute(select(switches).where(switches.c.at > after).order_by(switches.c.at)).all()
-        found = tuple(Switch(account=r.account, name=r.name, value=r.value, at_ms=r.at, by=r.by) for r in rows)
+        found = tuple(switch_of(row) for row in rows)
         return after, found[-1].at_ms if found else after, found
 
     def day_before(self, now_ms: int) -> tuple[int, int, Day] | None:

@@ -6,7 +6,9 @@ A deadline is kept here and not by the database, which may be frozen or unreacha
 from __future__ import annotations
 
 import logging
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -20,13 +22,61 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from relay import fence
 from relay.errors import JournalUnavailable
 from relay.fence import Lease, LeaseLost
-from relay.journal.jobs import Job, Stage
 from relay.journal.leases import asking_for
-from relay.journal.locks import Lock, lock_statement
-from relay.journal.postgres_threads import Threads
-from relay.journal.postgres_trouble import WHERE, as_unavailable, is_passing
-from relay.journal.prepared import Statement, commit, roll_back, say, value_of
-from relay.journal.store import T, Undo, Work
+from relay.journal.statements import Statement, commit, fetch_value, roll_back, run_text
+from relay.journal.store import Job, Lock, Stage, T, Undo, Work, lock_statement
+from relay.journal.trouble import WHERE, is_passing, postgres_unavailable
+
+_CLOSE_S: Final = 5.0
+
+
+class Threads:
+    """They start with the first task. `lock` is for what tasks and their callers share."""
+
+    def __init__(self, *, count: int) -> None:
+        self.lock = threading.Lock()
+        self._count = count
+        self._changed = threading.Condition(self.lock)
+        self._tasks: deque[Callable[[], None]] = deque()
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._closed = False
+
+    def put(self, task: Callable[[], None], *, first: bool = False) -> None:
+        """`first`: before all that waits. JournalUnavailable once closed."""
+        with self.lock:
+            if self._closed:
+                raise JournalUnavailable("the journal in Postgres is closed")
+            if first:
+                self._tasks.appendleft(task)
+            else:
+                self._tasks.append(task)
+            if self._idle < len(self._tasks) and len(self._threads) < self._count:
+                thread = threading.Thread(target=self._run, name="journal", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+            self._changed.notify()
+
+    def close(self) -> None:
+        """What was put is still done, in so far as that succeeds at once."""
+        with self.lock:
+            self._closed = True
+            self._changed.notify_all()
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join(_CLOSE_S)
+
+    def _run(self) -> None:
+        while (task := self._next()) is not None:
+            task()
+
+    def _next(self) -> Callable[[], None] | None:
+        with self.lock:
+            self._idle += 1
+            self._changed.wait_for(lambda: self._tasks or self._closed)
+            self._idle -= 1
+            return self._tasks.popleft() if self._tasks else None
+
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +160,7 @@ class PostgresStore:
         try:
             came_to.set_result(self._answered(statement, values))
         except Exception as error:
-            came_to.set_exception(as_unavailable(error) or error)
+            came_to.set_exception(postgres_unavailable(error) or error)
 
     def _answered(self, statement: Statement, values: Mapping[str, object]) -> Any:
         try:
@@ -123,7 +173,7 @@ class PostgresStore:
 
     def _asked(self, statement: Statement, values: Mapping[str, object]) -> Any:
         with self.engine.connect() as connection:
-            return value_of(connection, statement, values)
+            return fetch_value(connection, statement, values)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -240,11 +290,11 @@ class PostgresStore:
     def _said(self, first: str, connection: Connection) -> int:
         """It tells whether a pooled connection is still one; if not, a new one takes its place."""
         try:
-            return say(connection, first)
+            return run_text(connection, first)
         except DBAPIError as error:
             if not error.connection_invalidated:
                 raise
-            return say(connection, first)
+            return run_text(connection, first)
 
 
 @contextmanager
@@ -252,11 +302,11 @@ def _in_words() -> Iterator[None]:
     try:
         yield
     except (DBAPIError, PoolTimeout) as error:
-        said = as_unavailable(error)
+        said = postgres_unavailable(error)
         if said is None:
             raise
         raise said from error
 
 
 def _told(error: Exception | None) -> Exception | None:
-    return None if error is None else as_unavailable(error) or error
+    return None if error is None else postgres_unavailable(error) or error

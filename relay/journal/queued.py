@@ -8,14 +8,12 @@ from typing import Protocol
 from sqlalchemy import Connection, select
 
 from relay.domain.instrument import Category
-from relay.journal import retrying
-from relay.journal.adding import Along
-from relay.journal.admission import Admitting
-from relay.journal.execution import Batch
-from relay.journal.locks import Lock, hold, locks_on
+from relay.journal.accept import Admitting, reopen_by_hand
 from relay.journal.records import Admission, New, NewSignal, Reopened, SignalRecord
-from relay.journal.store import Store
+from relay.journal.statements import Along
+from relay.journal.store import Lock, Store, hold, locks_on
 from relay.journal.tables import assignments, events
+from relay.journal.unit_of_work import UnitOfWork
 from relay.journal.waiting_lanes import LaneKey
 
 
@@ -72,7 +70,7 @@ def _is_vouched_for(connection: Connection, signal_id: str) -> bool:
 
 
 def reopen(connection: Connection, signal_id: str, now_ms: int, queue: Queue | None) -> Reopened:
-    reopened = retrying.reopen_by_hand(connection, signal_id, now_ms)
+    reopened = reopen_by_hand(connection, signal_id, now_ms)
     if queue is not None:
         _defer_again(connection, reopened, queue)
     return reopened
@@ -109,7 +107,7 @@ def name(store: Store, queue: Queue, nameless: SignalRecord, category: Category,
         lanes = [LaneKey(account=each, category=category, symbol=symbol) for each in accounts]
         left = [LaneKey(account=each, category=None, symbol=nameless.ticker or "") for each in accounts]
         hold(connection, locks_on(lanes=[each.name for each in (*lanes, *left)]))
-        Batch(connection).resolve(nameless.id, category, symbol)
+        UnitOfWork(connection).signals.resolve(nameless.id, category, symbol)
         queue.defer(connection, lanes)
 
     store.submit(work, deadline_s=10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,6 +16,29 @@ from relay.domain.plan import Carry
 from relay.domain.reconciliation import OrderState
 from relay.domain.signal import Action
 from relay.domain.status import SignalStatus
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
+_LENGTH = 26
+_RANDOM_BITS = 80
+
+
+def new_signal_id(now_ms: int) -> str:
+    """26 characters of lower-case Crockford base32: 48 bits of Unix milliseconds, then 80 random bits.
+
+    Ids of later milliseconds sort after earlier ones.
+    """
+    assert 0 <= now_ms < 1 << 48, f"not Unix milliseconds: {now_ms}"
+    return _spelled(now_ms << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS))
+
+
+def first_id_at(at_ms: int) -> str:
+    """The smallest id of that millisecond: ids of signals that came then or later do not sort before it."""
+    return _spelled(at_ms << _RANDOM_BITS)
+
+
+def _spelled(number: int) -> str:
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range((_LENGTH - 2) * 5, -1, -10)])
 
 
 class AttemptOutcome(StrEnum):
@@ -80,7 +104,7 @@ class Reopened:
 
     signal_id: str
     generation: int
-    assignments: tuple[Assignment, ...] = field(default=(), compare=False, repr=False)
+    assignments: tuple[ExecutionRecord, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +151,11 @@ class OrderRecord:
     created_at_ms: int
     updated_at_ms: int
 
+    @property
+    def may_rest(self) -> bool:
+        """Whether it may be open at the exchange for long: a limit or a conditional."""
+        return self.state.rests or self.state.planned.rests
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanRecord:
@@ -164,7 +193,7 @@ class Circumstances:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
+class ExecutionRecord:
     """One signal to be executed on one account, with all that was done of its present generation.
 
     `seq`: its place in the order of execution, later for what was reopened. `opened_at_ms`: when this generation was.

@@ -15,11 +15,11 @@ from relay.errors import JournalUnavailable
 from relay.journal import leases
 from relay.journal.codec import Json, Words
 from relay.journal.postgres import PostgresStore
-from relay.journal.postgres_trouble import WHERE
-from relay.journal.prepared import all_of, first_of, run, value_of
+from relay.journal.statements import fetch_all, fetch_first, fetch_value, run
 from relay.journal.store import Store
 from relay.journal.tables import leases as lease_rows
 from relay.journal.tables import stream_facts, stream_heads
+from relay.journal.trouble import WHERE
 
 CHANNEL: Final = "relay_streams"
 _KEPT_MS: Final = 30_000
@@ -98,7 +98,7 @@ class StreamBoard:
 
     def look(self) -> Sight:
         with self._store.read() as connection:
-            row = first_of(connection, _LOOK, {"of_account": self._account, "of_lease": self._lease})
+            row = fetch_first(connection, _LOOK, {"of_account": self._account, "of_lease": self._lease})
         if row is None:
             return Sight()
         if row.epoch is None:
@@ -115,7 +115,7 @@ class StreamBoard:
     def after(self, epoch: int, seq: int) -> list[Fact]:
         which = {"of_account": self._account, "of_epoch": epoch, "of_seq": seq}
         with self._store.read() as connection:
-            return [Fact(seq=row.seq, message=row.message) for row in all_of(connection, _AFTER, which)]
+            return [Fact(seq=row.seq, message=row.message) for row in fetch_all(connection, _AFTER, which)]
 
     def take(self) -> int | None:
         taken = self._store.submit(lambda connection: leases.take(connection, self._lease, self._owner))
@@ -143,7 +143,7 @@ class StreamBoard:
     def give_up(self, epoch: int) -> None:
         def work(connection: Connection) -> None:
             run(connection, _GIVE_UP, {"of_lease": self._lease, "of_epoch": epoch})
-            value_of(connection, _TELL, {"of_account": self._account})
+            fetch_value(connection, _TELL, {"of_account": self._account})
 
         self._store.submit(work)
 

@@ -17,10 +17,10 @@ from sqlalchemy import bindparam, delete, func, select
 
 from relay.errors import JournalUnavailable
 from relay.journal.postgres import PostgresStore
-from relay.journal.postgres_trouble import WHERE
-from relay.journal.prepared import Statement
+from relay.journal.statements import Statement
 from relay.journal.store import Store
 from relay.journal.tables import turns
+from relay.journal.trouble import WHERE
 
 log = logging.getLogger(__name__)
 

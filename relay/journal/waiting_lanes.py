@@ -11,10 +11,9 @@ from sqlalchemy import ARRAY, Connection, Text, any_, bindparam, cast, func, sel
 from relay import fence
 from relay.domain.instrument import Category
 from relay.fence import Lease
-from relay.journal import following, leases
-from relay.journal.locks import lane_name, locks_on
-from relay.journal.records import Assignment
-from relay.journal.store import Store
+from relay.journal import engine_queries, leases
+from relay.journal.records import ExecutionRecord
+from relay.journal.store import Store, lane_name, locks_on
 from relay.journal.tables import IS_UNFINISHED, assignments, signals
 
 _AT_ONCE_MAX = 200
@@ -39,7 +38,7 @@ class Turn:
     """A lane that this process works in, and what is to be done next there."""
 
     lease: Lease
-    assignment: Assignment | None
+    assignment: ExecutionRecord | None
     """None: nothing. One without a category: it may belong in this lane, and must be given its name first."""
 
 
@@ -65,24 +64,24 @@ class WaitingLanes:
             held = lease or leases.take(connection, lane.name, self._owner)
             if held is None:
                 return None
-            found = following.first_of_lane(
+            found = engine_queries.first_of_lane(
                 connection, lane.account, lane.category, lane.symbol, nameless_until=nameless_until
             )
             if found is None and not keep:
                 leases.release(connection, held)
                 return None
             if found is not None and found.plan is None and lane.category is not None:
-                known = following.circumstances(connection, lane.account, lane.category, lane.symbol)
+                known = engine_queries.circumstances(connection, lane.account, lane.category, lane.symbol)
                 found = replace(found, circumstances=known)
             return Turn(lease=held, assignment=found)
 
         with nullcontext() if lease is None else fence.holding(lease):
             return self._store.submit(work, holding=locks_on(lanes=[lane.name]), deadline_s=10)
 
-    def nameless(self, account: str) -> tuple[Assignment, ...]:
+    def nameless(self, account: str) -> tuple[ExecutionRecord, ...]:
         """What was accepted before any instrument was known, oldest first."""
         with self._store.read() as connection:
-            return following.nameless(connection, account)
+            return engine_queries.nameless(connection, account)
 
     def unattended(self, accounts: Collection[str]) -> tuple[list[LaneKey], int | None]:
         """Lanes with work and nobody at it, not all at once; and the milliseconds until the next lease ends."""

@@ -19,9 +19,8 @@ from relay.domain.signal import Action, Signal
 from relay.domain.status import SignalStatus
 from relay.domain.symbol import SymbolUnknown
 from relay.errors import AlertError, AlertIdReused, AlertInvalid, AlertMalformed, AuthFailed, StrategyUnknown
-from relay.journal.ids import new_signal_id
 from relay.journal.journal import Journal
-from relay.journal.records import Admission, Duplicate, IdReused, New, NewSignal, Reopened
+from relay.journal.records import Admission, Duplicate, IdReused, New, NewSignal, Reopened, new_signal_id
 from relay.measures import Stage, timed
 from relay.pipeline.announce import Announcer
 from relay.pipeline.clock import Now, to_ms, utc_now

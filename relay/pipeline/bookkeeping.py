@@ -16,7 +16,7 @@ from relay.domain.booking import Booking, Equity
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
 from relay.exchange.account import AccountDesk
 from relay.exchange.wire import Wallet
-from relay.journal.accounts import DAY_MS, HOUR_MS, Ledger
+from relay.journal.ledger import DAY_MS, HOUR_MS, Ledger
 from relay.pipeline.clock import Now, to_ms, utc_now
 
 log = logging.getLogger(__name__)

@@ -26,9 +26,9 @@ from relay.domain.outcome import Accepted, NotSent, Refusal, Rejected, Unknown
 from relay.domain.progress import Finish
 from relay.domain.reconciliation import GiveUp, OrderState
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
-from relay.journal.execution import Batch
-from relay.journal.guards import GuardRecord
 from relay.journal.journal import Journal
+from relay.journal.protection import GuardRecord
+from relay.journal.unit_of_work import UnitOfWork
 from relay.pipeline.advance import Advancer
 from relay.pipeline.cancel import Canceller
 from relay.pipeline.caring import Amended, Cared, Caring
@@ -132,10 +132,10 @@ class Caretaker:
             assert instrument is not None, "care is taken of listed instruments only"
             guard = taking_over(guard, old.guard if old else None, tick=instrument.tick_size)
 
-        def write(batch: Batch) -> None:
-            batch.keep_guard(record.seq, guard, now_ms=now_ms)
+        def write(uow: UnitOfWork) -> None:
+            uow.protection.save(record.seq, guard, now_ms=now_ms)
             if old is not None:
-                batch.keep_guard(old.seq, replace(old.guard, status=GuardStatus.OVER), now_ms=now_ms)
+                uow.protection.save(old.seq, replace(old.guard, status=GuardStatus.OVER), now_ms=now_ms)
 
         self._journal.write(write)
         passed(Boundary.GUARD_KEPT)
@@ -176,7 +176,7 @@ class Caretaker:
 
     def _place(self, caring: Caring, record: GuardRecord, step: PlaceRung, now_ms: int) -> float | Cared:
         """The order and the guard that knows of it become durable together; then it is sent like any other."""
-        assignment = self._journal.assignment(record.signal_id, record.account)
+        assignment = self._journal.execution(record.signal_id, record.account)
         legs = [each.state.planned.leg for each in assignment.orders] if assignment else []
         leg = max([FIRST_RUNG_LEG - 1, *legs]) + 1
         if leg >= _LEGS_END:
@@ -188,15 +188,15 @@ class Caretaker:
         rungs = list(record.guard.rungs)
         rungs[step.place] = replace(rungs[step.place], order_id=order_id, placed_at_ms=now_ms)
 
-        def write(batch: Batch) -> None:
-            batch.add_orders(
+        def write(uow: UnitOfWork) -> None:
+            uow.orders.add(
                 signal_id=record.signal_id,
                 account=record.account,
                 generation=record.generation,
                 orders=(planned,),
                 now_ms=now_ms,
             )
-            batch.keep_guard(record.seq, replace(record.guard, rungs=tuple(rungs)), now_ms=now_ms)
+            uow.protection.save(record.seq, replace(record.guard, rungs=tuple(rungs)), now_ms=now_ms)
 
         self._journal.write(write)
         passed(Boundary.RUNG_ADDED)
@@ -266,7 +266,7 @@ class Caretaker:
         guard = next((each.guard for each in live if each.seq == record.seq), None)
         if guard is None or guard.trouble is not None:
             return Cared()
-        self._journal.keep_guard(record.seq, replace(guard, trouble=words), now_ms=now_ms)
+        self._journal.save_guard(record.seq, replace(guard, trouble=words), now_ms=now_ms)
         return Cared(signal_id=record.signal_id, reason=_reason(words))
 
 

@@ -15,8 +15,8 @@ from relay.domain.progress import Finish
 from relay.domain.reconciliation import OrderState
 from relay.engine.engine import Engine, Lane
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
-from relay.journal.guards import GuardRecord
 from relay.journal.journal import Journal
+from relay.journal.protection import GuardRecord
 from relay.journal.records import OrderRecord
 from relay.pipeline.cancel import Canceller
 from relay.pipeline.care import Caretaker

@@ -19,7 +19,7 @@ _Lane = tuple[str, Category, str]
 
 
 class Moving(Protocol):
-    """See `journal.moves`."""
+    """See `journal.positions.FillQueries`."""
 
     def since(self, account: str, category: Category, symbol: str, since_ms: int) -> tuple[Moved, ...]: ...
 

@@ -50,7 +50,7 @@ class Clearing:
         for record in self._journal.live_guards_of(work.account.name, signal.category, signal.symbol):
             guard = taken_back(record.guard, order_ids)
             if guard != record.guard:
-                self._journal.keep_guard(record.seq, guard, now_ms=now_ms)
+                self._journal.save_guard(record.seq, guard, now_ms=now_ms)
 
     def step(self, work: Work, *, now_ms: int) -> float:
         """Cancel or look at the next one. Seconds until there is more to do.

@@ -31,5 +31,5 @@ def compare_positions(account: Account, journal: Journal) -> dict[tuple[Category
         for each in journal.open_orders()
         if each.account == account.name
     }
-    before = journal.write(lambda batch: batch.observe_all(account.name, held, busy=busy, at_ms=at_ms))
+    before = journal.write(lambda uow: uow.positions.check_all(account.name, held, busy=busy, at_ms=at_ms))
     return {lane: changed_outside(before[lane], held.get(lane, Decimal(0))) for lane in sorted(before)}

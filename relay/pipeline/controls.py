@@ -10,9 +10,8 @@ from relay.alerts.authenticate import Credentials
 from relay.domain.instrument import Category
 from relay.domain.outcome import Accepted, NotSent, Refusal, Rejected, Unknown
 from relay.domain.status import SignalStatus
-from relay.journal.ids import new_signal_id
 from relay.journal.journal import Journal
-from relay.journal.records import OrderRecord
+from relay.journal.records import OrderRecord, new_signal_id
 from relay.pipeline import accept
 from relay.pipeline.accept import Intake, Receipt
 from relay.pipeline.clock import Now, to_ms, utc_now

@@ -16,8 +16,8 @@ from relay.domain.progress import AddOrder, Advance, DenyRest, Finish, progress
 from relay.domain.reconciliation import GiveUp, OrderState
 from relay.domain.signal import Signal
 from relay.domain.status import SignalStatus
-from relay.journal.execution import Batch
 from relay.journal.journal import Journal
+from relay.journal.unit_of_work import UnitOfWork
 from relay.measures import Stage, timed, took
 from relay.pipeline.advance import Advancer
 from relay.pipeline.announce import Announcer
@@ -115,10 +115,10 @@ class Executor:
         now_ms, plan = self._now_ms(), gathered.plan
         surprise: tuple[str, ...] = ()
 
-        def write(batch: Batch) -> None:
+        def write(uow: UnitOfWork) -> None:
             nonlocal surprise
-            batch.begin(work.signal.id, work.account.name, now_ms=now_ms)
-            batch.record_plan(
+            uow.signals.begin(work.signal.id, work.account.name, now_ms=now_ms)
+            uow.plans.record(
                 signal_id=work.signal.id,
                 account=work.account.name,
                 generation=work.generation,
@@ -127,23 +127,23 @@ class Executor:
                 is_carried=gathered.facts.carry is not None,
                 now_ms=now_ms,
             )
-            surprise = self._surprise(batch, work)
-            batch.add_notes(work.signal.id, (*plan.notes, *surprise))
+            surprise = self._surprise(uow, work)
+            uow.signals.add_notes(work.signal.id, (*plan.notes, *surprise))
             if finish is not None:
-                _end(batch, work.signal.id, work.account.name, finish, now_ms)
+                _end(uow, work.signal.id, work.account.name, finish, now_ms)
 
         self._journal.write(write)
         passed(Boundary.PLANNED)
         for text in surprise:
             self._announcer.tell(NoticeKind.DRIFT, f"{work.signal.symbol} on {work.account.name}: {text}")
 
-    def _surprise(self, batch: Batch, work: Work) -> tuple[str, ...]:
+    def _surprise(self, uow: UnitOfWork, work: Work) -> tuple[str, ...]:
         """A position that is not what it was believed to be; while orders rest, their fills may just not be known."""
         seen = work.seen
         if seen is None:
             return ()
         size = seen.position.size
-        before = batch.observe(
+        before = uow.positions.check(
             work.account.name, seen.position.category, seen.position.symbol, size, at_ms=seen.asked_at_ms
         )
         return () if before is None or seen.has_resting else (changed_outside(before, size),)
@@ -167,7 +167,7 @@ class Executor:
 
     def attention(self, signal_id: str, account: str, reason: Reason) -> None:
         """A person must look at what a signal that was finished has left open."""
-        assignment = self._journal.assignment(signal_id, account)
+        assignment = self._journal.execution(signal_id, account)
         if assignment is not None:
             finish = Finish(status=SignalStatus.ATTENTION, reason=reason)
             self.end(kept_signal(assignment.signal), account, finish)
@@ -193,15 +193,15 @@ class Executor:
         state = work.states_of((added.planned,))[0]
         now_ms = self._now_ms()
 
-        def write(batch: Batch) -> None:
-            batch.add_orders(
+        def write(uow: UnitOfWork) -> None:
+            uow.orders.add(
                 signal_id=work.signal.id,
                 account=work.account.name,
                 generation=work.generation,
                 orders=(added.planned,),
                 now_ms=now_ms,
             )
-            batch.add_notes(work.signal.id, (added.note,))
+            uow.signals.add_notes(work.signal.id, (added.note,))
 
         self._journal.write(write)
         passed(Boundary.ORDER_ADDED)
@@ -228,7 +228,7 @@ class Executor:
     def end(self, signal: Signal, account: str, finish: Finish) -> None:
         """Write down what one account's part of the signal came to, then tell."""
         now_ms = self._now_ms()
-        self._journal.write(lambda batch: _end(batch, signal.id, account, finish, now_ms))
+        self._journal.write(lambda uow: _end(uow, signal.id, account, finish, now_ms))
         self._tell(signal, account, finish)
 
     def _tell(self, signal: Signal, account: str, finish: Finish) -> None:
@@ -246,5 +246,5 @@ _STATUS_OF = {
 }
 
 
-def _end(batch: Batch, signal_id: str, account: str, finish: Finish, now_ms: int) -> None:
-    batch.finish(signal_id, account, finish.status, finish.reason, finish.notes, now_ms=now_ms)
+def _end(uow: UnitOfWork, signal_id: str, account: str, finish: Finish, now_ms: int) -> None:
+    uow.signals.finish(signal_id, account, finish.status, finish.reason, finish.notes, now_ms=now_ms)

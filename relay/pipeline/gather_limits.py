@@ -16,7 +16,7 @@ from relay.domain.order import Purpose
 from relay.domain.plan import Facts, Plan
 from relay.domain.position import Position
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
-from relay.journal.counted import Counted
+from relay.journal.engine_queries import LimitQueries
 from relay.journal.journal import Journal
 from relay.pipeline.clock import from_ms, to_ms
 from relay.pipeline.ports import ExchangePort
@@ -45,7 +45,7 @@ class LimitReader:
     """
 
     def __init__(self, journal: Journal) -> None:
-        self._counted = Counted(journal)
+        self._counted = LimitQueries(journal.store)
         self._lock = threading.Lock()
         self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._planned: defaultdict[str, list[_Planned]] = defaultdict(list)
@@ -102,7 +102,14 @@ class _Reading:
     """One reading for one entry: each question is asked at most once."""
 
     def __init__(
-        self, counted: Counted, work: Work, source: Source, now: datetime, planned: tuple[_Planned, ...], *, keeps: bool
+        self,
+        counted: LimitQueries,
+        work: Work,
+        source: Source,
+        now: datetime,
+        planned: tuple[_Planned, ...],
+        *,
+        keeps: bool,
     ) -> None:
         self._counted = counted
         self._work = work

@@ -15,7 +15,7 @@ from relay.domain.symbol import SymbolUnknown
 from relay.engine.engine import Item, Lane
 from relay.errors import JournalUnavailable
 from relay.journal.journal import Journal
-from relay.journal.records import Assignment
+from relay.journal.records import ExecutionRecord
 from relay.pipeline.clock import to_ms, utc_now
 from relay.pipeline.execute import Executor
 from relay.pipeline.ports import Account
@@ -52,7 +52,7 @@ class Items:
         rules = rules_of(self._strategies, signal.strategy, account)
         return self._placed(Work(signal=signal, account=self._accounts[account], rules=rules, generation=0))
 
-    def of_kept(self, assignment: Assignment) -> Placed | None:
+    def of_kept(self, assignment: ExecutionRecord) -> Placed | None:
         """None: there is nothing to do. What cannot be taken up is told to a person, and keeps no other from it."""
         try:
             return self._taken_up(assignment)
@@ -64,7 +64,7 @@ class Items:
             why = f"it could not be read back from the journal ({type(error).__name__}; the relay's log has more)"
             return lane, _Unreadable(assignment=assignment, journal=self._journal, why=why)
 
-    def _taken_up(self, assignment: Assignment) -> Placed | None:
+    def _taken_up(self, assignment: ExecutionRecord) -> Placed | None:
         account = self._accounts.get(assignment.account)
         if account is None:
             log.error("%s waits for account %s, which is not configured", assignment.signal.id, assignment.account)
@@ -102,7 +102,7 @@ def _internal_error(why: str) -> Reason:
 class _Unreadable:
     """In the place of a work that the journal has and that cannot be made of it. It ends once the journal takes it."""
 
-    assignment: Assignment
+    assignment: ExecutionRecord
     journal: Journal
     why: str
 
@@ -175,7 +175,7 @@ class _Item:
 
     def _reload(self) -> bool:
         """False: it was finished before its last step failed."""
-        assignment = self.journal.assignment(self.work.signal.id, self.work.account.name)
+        assignment = self.journal.execution(self.work.signal.id, self.work.account.name)
         if assignment is None or assignment.status.is_finished:
             return False
         self.work = resumed(self.work.signal, self.work.account, self.work.rules, assignment)

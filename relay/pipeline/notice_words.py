@@ -12,7 +12,7 @@ from relay.domain.notice import Notice, NoticeKind
 from relay.domain.order import OrderStatus
 from relay.domain.rounding import plain
 from relay.domain.status import SignalStatus
-from relay.journal.happenings import Happening
+from relay.journal.events import EventRecord
 from relay.journal.notices import Day, Waiting
 from relay.journal.records import Switch
 from relay.settings import NAME
@@ -32,7 +32,7 @@ _REFUSED: Final = {
 _FILLED: Final = {f"order_{each}" for each in ("filled", "partially_filled", "canceled", "expired")}
 
 
-def notice_of(event: Happening) -> Notice | None:
+def notice_of(event: EventRecord) -> Notice | None:
     """None: nothing that anybody is told of."""
     if event.name in _FILLED:
         return _of_fill(event)
@@ -50,7 +50,7 @@ def notice_of(event: Happening) -> Notice | None:
     return None
 
 
-def _of_fill(event: Happening) -> Notice | None:
+def _of_fill(event: EventRecord) -> Notice | None:
     filled, order = event.detail.get("filled_qty"), event.order
     if order is None or not filled or filled == "0":
         return None
@@ -66,7 +66,7 @@ def _plain(number: object) -> str:
         return str(number)
 
 
-def _of_repeat(event: Happening) -> Notice | None:
+def _of_repeat(event: EventRecord) -> Notice | None:
     after_ms = event.at_ms - event.received_at_ms
     if after_ms >= QUICK_MS:
         return None
@@ -74,15 +74,15 @@ def _of_repeat(event: Happening) -> Notice | None:
     return _told(NoticeKind.DUPLICATE, event, text)
 
 
-def _late_refusal(event: Happening) -> str:
+def _late_refusal(event: EventRecord) -> str:
     return f"a resting order was refused by the exchange: {event.detail.get('reason') or 'it gave no reason'}"
 
 
-def _why(event: Happening) -> str:
+def _why(event: EventRecord) -> str:
     return f"{event.reason.code}: {event.reason.message}" if event.reason else "the journal has no reason"
 
 
-def _told(kind: NoticeKind, event: Happening, what: str) -> Notice:
+def _told(kind: NoticeKind, event: EventRecord, what: str) -> Notice:
     alert = " ".join(filter(None, (event.symbol, event.action))) or "an alert"
     account = f" on {event.account}" if event.account not in (None, NAME) else ""
     strategy = f" ({event.strategy})" if event.strategy not in (None, NAME) else ""

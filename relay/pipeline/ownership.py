@@ -20,7 +20,7 @@ class JournalOwnership:
         return self._journal.ordered_among(self._account, among)
 
     def believed(self) -> dict[tuple[Category, str], Decimal]:
-        return self._journal.believed(self._account)
+        return self._journal.expected_positions(self._account)
 
     def moving(self) -> frozenset[tuple[Category, str]]:
         return frozenset(

@@ -10,7 +10,7 @@ from relay.domain.limit_checks import LimitCheck, limit_checks
 from relay.domain.order import PlannedOrder, Reason
 from relay.domain.plan import PlanStatus
 from relay.domain.signal import Action
-from relay.journal.ids import new_signal_id
+from relay.journal.records import new_signal_id
 from relay.pipeline.accept import Intake
 from relay.pipeline.clock import Now, to_ms, utc_now
 from relay.pipeline.gather import Gatherer, NotGathered

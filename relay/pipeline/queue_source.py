@@ -13,7 +13,7 @@ from relay.engine.engine import Item
 from relay.fence import Lease
 from relay.journal.journal import Journal
 from relay.journal.queued import Queue, defer, name
-from relay.journal.records import Admission, Assignment, Reopened
+from relay.journal.records import Admission, ExecutionRecord, Reopened
 from relay.journal.waiting_lanes import LaneKey, Turn, WaitingLanes
 from relay.pipeline.items import Items
 
@@ -85,7 +85,7 @@ class QueueSource:
         assert self._journal.queue is not None, "several processes share the work by a queue"
         return self._journal.queue
 
-    def _name(self, nameless: Assignment) -> bool:
+    def _name(self, nameless: ExecutionRecord) -> bool:
         """False: its ticker means nothing, and it stays nameless: its own lane says so."""
         record = nameless.signal
         kept = record.alert.get("exchange")

@@ -7,7 +7,7 @@ from typing import Protocol
 from relay.domain.signal import Signal
 from relay.engine.engine import Engine
 from relay.journal.journal import Journal
-from relay.journal.records import Admission, Assignment, New, Reopened
+from relay.journal.records import Admission, ExecutionRecord, New, Reopened
 from relay.pipeline.items import Items
 
 
@@ -60,12 +60,12 @@ class Runner:
         """
         return len(self._journal.hand_over(self._take_up))
 
-    def _take_up(self, unfinished: tuple[Assignment, ...]) -> None:
+    def _take_up(self, unfinished: tuple[ExecutionRecord, ...]) -> None:
         for assignment in unfinished:
             self._resume(assignment)
         self._is_open = True
 
-    def _resume(self, assignment: Assignment) -> None:
+    def _resume(self, assignment: ExecutionRecord) -> None:
         placed = self._items.of_kept(assignment)
         if placed is not None:
             self._engine.submit(*placed)

@@ -10,8 +10,8 @@ from relay.domain.history import reported
 from relay.domain.instrument import Instrument
 from relay.domain.position import Position
 from relay.domain.reconciliation import OrderState
-from relay.journal.guards import GuardRecord
 from relay.journal.journal import Journal
+from relay.journal.protection import GuardRecord
 from relay.pipeline.ask import report_of
 from relay.pipeline.ports import Account
 from relay.pipeline.source import Source

@@ -14,8 +14,8 @@ from relay.errors import JournalUnavailable
 from relay.exchange.live import Wake
 from relay.exchange.streamed import StreamedExchange
 from relay.exchange.streams_link import LinkState
-from relay.journal.accounts import Ledger
 from relay.journal.journal import Journal
+from relay.journal.ledger import Ledger
 from relay.pipeline.bookkeeping import BookedExchange, Bookkeeper
 from relay.pipeline.follow import Follower
 from relay.pipeline.reports import Reports
@@ -80,7 +80,7 @@ class Streams:
 
     def _keep_known(self, name: str, exchange: StreamedExchange) -> None:
         with suppress(JournalUnavailable):
-            for category, symbol in sorted(self._journal.believed(name))[:_KEPT_MAX]:
+            for category, symbol in sorted(self._journal.expected_positions(name))[:_KEPT_MAX]:
                 exchange.use(category, symbol)
 
     def _waker(self, account: str) -> Wake:

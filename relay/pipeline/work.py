@@ -18,7 +18,7 @@ from relay.domain.position import Position
 from relay.domain.progress import Finish
 from relay.domain.reconciliation import OrderState
 from relay.domain.signal import Signal
-from relay.journal.records import Assignment, Circumstances, SignalRecord
+from relay.journal.records import Circumstances, ExecutionRecord, SignalRecord
 from relay.pipeline.caring import Caring
 from relay.pipeline.clock import from_ms
 from relay.pipeline.ports import Account
@@ -87,7 +87,7 @@ class Work:
         self.orders = {each.client_order_id: each for each in self.states_of(plan.orders)}
 
 
-def resumed(signal: Signal, account: Account, rules: Rules, assignment: Assignment) -> Work:
+def resumed(signal: Signal, account: Account, rules: Rules, assignment: ExecutionRecord) -> Work:
     """The work as the journal has it, after a restart or a step that failed."""
     now_ms = account.exchange.now_ms()
     # The take profits that rest are the guard's affair.

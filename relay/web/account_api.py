@@ -10,7 +10,7 @@ from relay.domain.order import OrderStatus
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.exchange.account_point import rows_of
 from relay.exchange.client import Exchange
-from relay.journal.accounts import DAY_MS
+from relay.journal.ledger import DAY_MS
 from relay.pipeline.clock import to_ms, utc_now
 from relay.pipeline.gather import HALT
 from relay.web.answers import answer

@@ -12,7 +12,7 @@ from relay.alerts.fieldtypes import Accounts, Choice, Flag, Ladder, Moment, Numb
 from relay.alerts.schema import AlertSchema
 from relay.domain.order import OrderStatus, OrderType, Side
 from relay.domain.status import SignalStatus
-from relay.journal.timing import STAGES
+from relay.journal.api_queries import STAGES
 
 Form = dict[str, Any]
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from flask import current_app
 
-from relay.journal.looks import Looks
+from relay.journal.api_queries import DashboardQueries
 from relay.wiring import Relay
 from relay.wiring_parts import Parts
 
@@ -24,6 +24,6 @@ def current_parts() -> Parts:
     return current_relay().parts
 
 
-def current_looks() -> Looks:
+def current_looks() -> DashboardQueries:
     """What the pages read of the journal."""
-    return Looks(current_parts().journal)
+    return DashboardQueries(current_parts().journal.store)

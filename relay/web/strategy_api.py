@@ -7,8 +7,8 @@ from typing import Any
 from flask import Blueprint, Response
 
 from relay.domain.chain import Fit
-from relay.journal.chains import ChainRecord
 from relay.journal.codec import rfc3339
+from relay.journal.strategies import ChainRecord
 from relay.pipeline.heartbeat import Pulse
 from relay.web.answers import answer
 from relay.web.asked import Query

@@ -8,7 +8,7 @@ import time
 from typing import Any, Final
 
 from relay.errors import JournalUnavailable
-from relay.journal.statuses import status_of
+from relay.journal.api_queries import status_of
 from relay.wiring_parts import Parts
 
 WAIT_MAX_S: Final = 10

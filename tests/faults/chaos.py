@@ -283,7 +283,7 @@ class Chaos:
     def _sequence(self, signals: list[dict[str, Any]]) -> dict[str, int]:
         """Each signal's place in the order of acceptance, as the journal has it."""
         journal = open_journal(self._victim.database_url, lock=False)
-        found = {each["id"]: journal.assignments_of(each["id"])[0].seq for each in signals}
+        found = {each["id"]: journal.executions_of(each["id"])[0].seq for each in signals}
         journal.close()
         return found
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from relay.domain.status import SignalStatus
-from relay.journal import Batch, open_journal
-from relay.journal.embedded import SqliteStore
+from relay.journal import UnitOfWork, open_journal
+from relay.journal.sqlite import SqliteStore
 from tests.property.workshop import Workshop, body_of
 
 DEADLINE_S = 10
@@ -36,7 +36,7 @@ def one_transaction(shop: Workshop, *calls: Callable[[], object]) -> Iterator[No
     assert isinstance(store, SqliteStore) and store.writer is not None
     queue, go_on, busy = store.writer._queue, threading.Event(), threading.Event()
 
-    def hold(batch: Batch) -> None:
+    def hold(uow: UnitOfWork) -> None:
         busy.set()
         assert go_on.wait(DEADLINE_S)
 

@@ -61,8 +61,12 @@ class Bench:
 
     def record(self, work: Work, made: Plan) -> None:
         now_ms = self.exchange.now_ms()
-        self.journal.begin(work.signal.id, "main", now_ms=now_ms)
-        self.journal.record_plan(signal_id=work.signal.id, account="main", generation=0, plan=made, now_ms=now_ms)
+        self.journal.write(lambda uow: uow.signals.begin(work.signal.id, "main", now_ms=now_ms))
+        self.journal.write(
+            lambda uow: uow.plans.record(
+                signal_id=work.signal.id, account="main", generation=0, plan=made, now_ms=now_ms
+            )
+        )
 
 
 @pytest.fixture(scope="module")

@@ -241,7 +241,7 @@ class Execution(RuleBasedStateMachine):
     def sent_at_ms(self, send: Send) -> int:
         signal_id = send.client_order_id.partition("-")[0]
         if signal_id not in self.dated_ms:
-            kept = self.shop.journal.assignments_of(signal_id)[0].signal
+            kept = self.shop.journal.executions_of(signal_id)[0].signal
             assert kept.sent_at_ms is not None
             self.dated_ms[signal_id] = kept.sent_at_ms
         return self.dated_ms[signal_id]

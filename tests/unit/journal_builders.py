@@ -91,14 +91,16 @@ def sent_order(journal: Journal, *orders: PlannedOrder, signal: NewSignal | None
     """The ids of a new signal and of its first order, which is about to leave."""
     signal_id = accepted(journal, signal)
     first = order_id(signal_id)
-    journal.begin(signal_id, "main", now_ms=NOW_MS)
-    journal.record_plan(
-        signal_id=signal_id,
-        account="main",
-        generation=0,
-        plan=plan(*orders),
-        first_attempt=(first, STAMP),
-        now_ms=NOW_MS,
+    journal.write(lambda uow: uow.signals.begin(signal_id, "main", now_ms=NOW_MS))
+    journal.write(
+        lambda uow: uow.plans.record(
+            signal_id=signal_id,
+            account="main",
+            generation=0,
+            plan=plan(*orders),
+            first_attempt=(first, STAMP),
+            now_ms=NOW_MS,
+        )
     )
     return signal_id, first
 

@@ -15,7 +15,7 @@ from relay.domain.identity import Identity
 from relay.domain.order import Reason
 from relay.domain.status import SignalStatus
 from relay.journal import Duplicate, IdReused, Journal, New, NewSignal, new_signal_id, open_journal
-from relay.journal.rejection import APART_S
+from relay.journal.rejected import APART_S
 from tests.unit.journal_builders import (
     NOW_MS,
     WINDOW_MS,
@@ -165,7 +165,7 @@ def test_text_that_no_database_holds_is_kept_spelled_out(journal: Journal) -> No
     signal_id = accepted(
         journal, new_signal(by_id("a\x00\ud800"), ticker="B\x00\ud800C", alert={"comment": "\x00\ud800é"})
     )
-    kept = journal.assignments_of(signal_id)[0].signal
+    kept = journal.executions_of(signal_id)[0].signal
     assert kept.alert == {"comment": "\x00\ud800é"}
     assert kept.ticker == "B\\x00\\ud800C"
 

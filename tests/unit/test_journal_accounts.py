@@ -9,7 +9,7 @@ import pytest
 
 from relay.domain.booking import Booking, DayTotal, Equity
 from relay.journal import Journal, open_journal
-from relay.journal.accounts import BOOKABLE_MS, DAY_MS, HOUR_MS, Ledger
+from relay.journal.ledger import BOOKABLE_MS, DAY_MS, HOUR_MS, Ledger
 
 NOW_MS = 1_767_225_600_000
 """2026-01-01 00:00 UTC."""

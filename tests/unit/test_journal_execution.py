@@ -14,7 +14,7 @@ from relay.domain.outcome import Accepted, NotSent, Refusal, Rejected, Stamp, Un
 from relay.domain.plan import Carry, PlanStatus
 from relay.domain.reconciliation import Attempt, OrderState
 from relay.domain.status import SignalStatus
-from relay.journal import Batch, Journal, open_journal
+from relay.journal import Journal, UnitOfWork, open_journal
 from tests.unit.journal_builders import (
     NOW_MS,
     STAMP,
@@ -98,24 +98,32 @@ def test_every_outcome_comes_back_as_it_was(journal: Journal, outcome: Accepted 
 def test_a_plan_is_written_once_for_a_generation(journal: Journal) -> None:
     signal_id, _ = sent_order(journal)
     with pytest.raises(IntegrityError):
-        journal.record_plan(signal_id=signal_id, account="main", generation=0, plan=plan(), now_ms=NOW_MS)
+        journal.write(
+            lambda uow: uow.plans.record(signal_id=signal_id, account="main", generation=0, plan=plan(), now_ms=NOW_MS)
+        )
 
 
 def test_a_leg_is_written_once(journal: Journal) -> None:
     signal_id, _ = sent_order(journal)
     with pytest.raises(IntegrityError):
-        journal.add_orders(signal_id=signal_id, account="main", generation=0, orders=[planned(0)], now_ms=NOW_MS)
+        journal.write(
+            lambda uow: uow.orders.add(
+                signal_id=signal_id, account="main", generation=0, orders=[planned(0)], now_ms=NOW_MS
+            )
+        )
 
 
 def test_a_remainder_points_to_what_it_replaces(journal: Journal) -> None:
     signal_id, client_id = sent_order(journal)
-    (second,) = journal.add_orders(
-        signal_id=signal_id,
-        account="main",
-        generation=0,
-        orders=[planned(1, replaces_leg=0, reduce_only=True)],
-        first_attempt=(order_id(signal_id, leg=1), LATER),
-        now_ms=NOW_MS,
+    (second,) = journal.write(
+        lambda uow: uow.orders.add(
+            signal_id=signal_id,
+            account="main",
+            generation=0,
+            orders=[planned(1, replaces_leg=0, reduce_only=True)],
+            first_attempt=(order_id(signal_id, leg=1), LATER),
+            now_ms=NOW_MS,
+        )
     )
     record = journal.order(second)
     assert record is not None
@@ -126,9 +134,9 @@ def test_a_remainder_points_to_what_it_replaces(journal: Journal) -> None:
 def test_several_writes_are_one_transaction(journal: Journal) -> None:
     signal_id = accepted(journal)
 
-    def fails(batch: Batch) -> None:
-        batch.begin(signal_id, "main", now_ms=NOW_MS)
-        batch.record_plan(signal_id=signal_id, account="main", generation=0, plan=plan(), now_ms=NOW_MS)
+    def fails(uow: UnitOfWork) -> None:
+        uow.signals.begin(signal_id, "main", now_ms=NOW_MS)
+        uow.plans.record(signal_id=signal_id, account="main", generation=0, plan=plan(), now_ms=NOW_MS)
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -140,10 +148,10 @@ def test_several_writes_are_one_transaction(journal: Journal) -> None:
 def test_beginning_twice_is_beginning_once(journal: Journal) -> None:
     signal_id = accepted(journal)
     for _ in range(2):
-        journal.begin(signal_id, "main", now_ms=NOW_MS)
+        journal.write(lambda uow: uow.signals.begin(signal_id, "main", now_ms=NOW_MS))
     assert events_of(journal, signal_id) == ["accepted", "executing"]
     journal.finish(signal_id, "main", SignalStatus.DONE, now_ms=NOW_MS)
-    journal.begin(signal_id, "main", now_ms=NOW_MS)
+    journal.write(lambda uow: uow.signals.begin(signal_id, "main", now_ms=NOW_MS))
     assert _status(journal, signal_id) == "done"
 
 
@@ -224,7 +232,9 @@ def test_open_orders_are_those_that_may_be_at_the_exchange(journal: Journal) -> 
     _, filled = sent_order(journal)
     journal.record_report(filled, report(filled), now_ms=NOW_MS)
     signal_id = accepted(journal)
-    journal.record_plan(signal_id=signal_id, account="main", generation=0, plan=plan(), now_ms=NOW_MS)
+    journal.write(
+        lambda uow: uow.plans.record(signal_id=signal_id, account="main", generation=0, plan=plan(), now_ms=NOW_MS)
+    )
     assert [each.state.client_order_id for each in journal.open_orders()] == sorted([sent, resting])
     assert [each.state.client_order_id for each in journal.resting_orders(*LANE)] == [resting]
     assert journal.resting_orders("other", *LANE[1:]) == ()
@@ -234,7 +244,9 @@ def test_a_plan_keeps_what_is_carried_until_another_plan_says_otherwise(journal:
     def planning(**changes: object) -> None:
         signal_id = accepted(journal)
         made = plan(**{"orders": (), **changes})
-        journal.record_plan(signal_id=signal_id, account="main", generation=0, plan=made, now_ms=NOW_MS)
+        journal.write(
+            lambda uow: uow.plans.record(signal_id=signal_id, account="main", generation=0, plan=made, now_ms=NOW_MS)
+        )
 
     def carried() -> Carry | None:
         return journal.circumstances(*LANE).carry

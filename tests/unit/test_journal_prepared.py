@@ -11,9 +11,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from relay.domain.instrument import Category
 from relay.journal import open_journal
-from relay.journal.embedded import SqliteStore
 from relay.journal.postgres import PostgresStore
-from relay.journal.prepared import all_of, first_of, run
+from relay.journal.sqlite import SqliteStore
+from relay.journal.statements import fetch_all, fetch_first, run
 from relay.journal.tables import beliefs, switches
 
 ROW: dict[str, Any] = {
@@ -79,21 +79,21 @@ def test_text_that_a_driver_could_take_for_its_own_is_only_text(connection: Conn
 
 def test_rows_are_read_as_core_reads_them(connection: Connection) -> None:
     asked = select(beliefs).where(beliefs.c.account == bindparam("of_account")).order_by(beliefs.c.symbol)
-    assert all_of(connection, asked, {"of_account": "main"}) == []
-    assert first_of(connection, asked, {"of_account": "main"}) is None
+    assert fetch_all(connection, asked, {"of_account": "main"}) == []
+    assert fetch_first(connection, asked, {"of_account": "main"}) is None
     run(connection, ADD, [ROW, ROW | {"symbol": "ETHUSDT", "size": Decimal("1.50")}])
-    found = all_of(connection, asked, {"of_account": "main"})
+    found = fetch_all(connection, asked, {"of_account": "main"})
     assert [each._asdict() for each in found] == kept(connection)
-    first = first_of(connection, asked, {"of_account": "main"})
+    first = fetch_first(connection, asked, {"of_account": "main"})
     assert (first.category, first.size, first.at) == (Category.LINEAR, Decimal("-1E-7"), 7)
 
 
 def test_what_a_change_returns_is_read_likewise(connection: Connection) -> None:
     run(connection, ADD, ROW)
     changing = CHANGE.returning(beliefs.c.size, beliefs.c.category)
-    changed = first_of(connection, changing, {"at": 8, "of_symbol": "BTCUSDT"})
+    changed = fetch_first(connection, changing, {"at": 8, "of_symbol": "BTCUSDT"})
     assert tuple(changed) == (ROW["size"], Category.LINEAR)
-    assert first_of(connection, changing, {"at": 8, "of_symbol": "NOPE"}) is None
+    assert fetch_first(connection, changing, {"at": 8, "of_symbol": "NOPE"}) is None
 
 
 def test_a_row_that_cannot_be_read_is_the_error_that_core_would_raise(journal_url: str, connection: Connection) -> None:
@@ -102,7 +102,7 @@ def test_a_row_that_cannot_be_read_is_the_error_that_core_would_raise(journal_ur
     run(connection, ADD, [ROW, ROW | {"symbol": "ETHUSDT", "at": -(2**63)}])
     asked = select(func.abs(beliefs.c.at))
     with pytest.raises(DBAPIError):
-        all_of(connection, asked, {})
+        fetch_all(connection, asked, {})
 
 
 def test_what_the_database_refuses_is_the_error_that_core_would_raise(connection: Connection) -> None:
@@ -119,10 +119,10 @@ def test_a_connection_that_the_database_has_ended_is_not_used_again(postgres_url
         pid = one.execute(select(func.pg_backend_pid())).scalar_one()
         other.execute(select(func.pg_terminate_backend(pid, 5000)))
         with pytest.raises(DBAPIError) as raised:
-            all_of(one, select(beliefs), {})
+            fetch_all(one, select(beliefs), {})
         assert raised.value.connection_invalidated and one.invalidated
     with engine.connect() as next_one:
-        assert all_of(next_one, select(beliefs), {}) == []
+        assert fetch_all(next_one, select(beliefs), {}) == []
         next_one.commit()
     journal.close()
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, event
 from relay.domain.order import OrderStatus, Reason
 from relay.domain.status import SignalStatus
 from relay.journal import Journal, new_signal_id, open_journal
-from relay.journal.embedded import SqliteStore
+from relay.journal.sqlite import SqliteStore
 from tests.unit.journal_builders import (
     NOW_MS,
     accepted,
@@ -109,7 +109,9 @@ def test_a_signal_is_shown_as_the_contract_says(journal: Journal) -> None:
 def test_the_notes_of_its_plan_are_among_a_signals_notes(journal: Journal) -> None:
     signal_id = accepted(journal, new_signal(notes=("no id",)))
     made = plan(notes=("rounded down", "no id"))
-    journal.record_plan(signal_id=signal_id, account="main", generation=0, plan=made, now_ms=NOW_MS)
+    journal.write(
+        lambda uow: uow.plans.record(signal_id=signal_id, account="main", generation=0, plan=made, now_ms=NOW_MS)
+    )
     shown = journal.signal(signal_id)
     assert shown is not None
     assert shown["notes"] == ["no id", "rounded down"]
@@ -118,7 +120,7 @@ def test_the_notes_of_its_plan_are_among_a_signals_notes(journal: Journal) -> No
 def test_an_unknown_signal_is_none(journal: Journal) -> None:
     assert journal.signal(new_signal_id(NOW_MS)) is None
     assert journal.order("nothing") is None
-    assert journal.assignment("nothing", "main") is None
+    assert journal.execution("nothing", "main") is None
 
 
 def test_the_latest_signals_come_first_in_pages_without_gaps(journal: Journal) -> None:
@@ -199,7 +201,7 @@ def test_questions_of_the_engine_read_no_more_than_what_is_open(tmp_path: Path) 
     journal.open_orders()
     journal.orders(open_only=True)
     journal.order(client_id)
-    journal.assignment(signal_id, "main")
+    journal.execution(signal_id, "main")
     with journal.store.read() as connection:
         steps = [
             str(row[3])

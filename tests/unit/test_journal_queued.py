@@ -12,8 +12,8 @@ import pytest
 from relay.engine.postgres_queue import PostgresQueue
 from relay.errors import JournalUnavailable
 from relay.journal import Duplicate, Journal, New, NewSignal, open_journal
-from relay.journal.jobs import Job, Stage
 from relay.journal.postgres import PostgresStore
+from relay.journal.store import Job, Stage
 from tests.unit.journal_builders import accept, body, new_signal
 
 DEADLINE_S = 30

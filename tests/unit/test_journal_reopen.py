@@ -72,7 +72,9 @@ def test_a_refused_order_is_no_effect_and_stays_as_history(journal: Journal) -> 
     assert accept(journal, _signal()) == Reopened(signal_id=signal_id, generation=1)
     (waiting,) = journal.unfinished()
     assert (waiting.plan, waiting.orders) == (None, ())
-    ids = journal.record_plan(signal_id=signal_id, account="main", generation=1, plan=plan(), now_ms=NOW_MS)
+    ids = journal.write(
+        lambda uow: uow.plans.record(signal_id=signal_id, account="main", generation=1, plan=plan(), now_ms=NOW_MS)
+    )
     assert ids == (order_id(signal_id, generation=1),)
     assert [each.state.client_order_id for each in journal.unfinished()[0].orders] == list(ids)
     shown = journal.signal(signal_id)
@@ -93,7 +95,7 @@ def test_reopened_work_is_not_reopened_again_while_it_runs(journal: Journal) -> 
 def test_a_resend_opens_only_what_failed(journal: Journal, status: SignalStatus) -> None:
     signal_id = accepted(journal, _signal())
     if status is SignalStatus.EXECUTING:
-        journal.begin(signal_id, "main", now_ms=NOW_MS)
+        journal.write(lambda uow: uow.signals.begin(signal_id, "main", now_ms=NOW_MS))
     elif status is not SignalStatus.ACCEPTED:
         journal.finish(signal_id, "main", status, now_ms=NOW_MS)
     assert accept(journal, _signal()) == Duplicate(signal_id=signal_id, status=status, first_at_ms=NOW_MS)

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, Reason
 from relay.domain.reconciliation import OrderState
-from relay.journal import Journal, open_journal
+from relay.journal import Journal, UnitOfWork, open_journal
 from relay.journal.tables import beliefs
 from tests.unit.journal_builders import NOW_MS, events_of, fill, limit, report, sent_order
 
@@ -83,17 +83,21 @@ def test_a_report_of_an_order_that_is_not_ours_is_no_news(journal: Journal) -> N
 
 
 def test_one_look_at_all_positions_tells_those_that_are_not_as_believed_and_leaves_busy_ones(journal: Journal) -> None:
-    believed = {"BTCUSDT": "0.5", "ETHUSDT": "0", "SOLUSDT": "1", "XRPUSDT": "-2"}
-    for symbol, size in believed.items():
-        journal.observe("main", LINEAR, symbol, Decimal(size), at_ms=NOW_MS)
-    journal.observe("other", LINEAR, "BTCUSDT", Decimal("7"), at_ms=NOW_MS)
+    expected = {"BTCUSDT": "0.5", "ETHUSDT": "0", "SOLUSDT": "1", "XRPUSDT": "-2"}
+
+    def check(uow: UnitOfWork) -> None:
+        for symbol, size in expected.items():
+            uow.positions.check("main", LINEAR, symbol, Decimal(size), at_ms=NOW_MS)
+        uow.positions.check("other", LINEAR, "BTCUSDT", Decimal("7"), at_ms=NOW_MS)
+
+    journal.write(check)
     held = {(LINEAR, "BTCUSDT"): Decimal("0.3"), (LINEAR, "XRPUSDT"): Decimal("-2"), (LINEAR, "NEWUSDT"): Decimal(4)}
     busy = {(LINEAR, "SOLUSDT")}
-    before = journal.write(lambda batch: batch.observe_all("main", held, busy=busy, at_ms=NOW_MS + 5))
+    before = journal.write(lambda uow: uow.positions.check_all("main", held, busy=busy, at_ms=NOW_MS + 5))
     assert before == {(LINEAR, "BTCUSDT"): Decimal("0.5")}
     after = {"BTCUSDT": "0.3", "ETHUSDT": "0", "NEWUSDT": "4", "SOLUSDT": "1", "XRPUSDT": "-2"}
-    assert journal.believed("main") == {(LINEAR, symbol): Decimal(size) for symbol, size in after.items()}
+    assert journal.expected_positions("main") == {(LINEAR, symbol): Decimal(size) for symbol, size in after.items()}
     with journal.store.read() as connection:
         looked = {row.symbol: row.at for row in connection.execute(select(beliefs).where(beliefs.c.account == "main"))}
     assert looked == {symbol: NOW_MS if symbol == "SOLUSDT" else NOW_MS + 5 for symbol in after}
-    assert journal.believed("other") == {(LINEAR, "BTCUSDT"): Decimal("7")}
+    assert journal.expected_positions("other") == {(LINEAR, "BTCUSDT"): Decimal("7")}

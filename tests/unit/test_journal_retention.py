@@ -41,7 +41,7 @@ def finished(journal: Journal, *, status: OrderStatus = OrderStatus.FILLED) -> s
 
 
 def flat(journal: Journal) -> None:
-    journal.observe("main", Category.LINEAR, "BTCUSDT", Decimal(0), at_ms=NOW_MS + 1)
+    journal.write(lambda uow: uow.positions.check("main", Category.LINEAR, "BTCUSDT", Decimal(0), at_ms=NOW_MS + 1))
 
 
 def test_an_old_finished_signal_goes_with_all_that_belongs_to_it(journal: Journal) -> None:

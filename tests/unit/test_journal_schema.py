@@ -17,7 +17,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from relay.errors import JournalBusy, JournalUnavailable, SchemaOutdated
 from relay.journal import migrate, open_journal
-from relay.journal.schema import HEAD
+from relay.journal.opening import HEAD
 from relay.journal.tables import metadata
 from tests.unit.journal_builders import accepted, url_of
 

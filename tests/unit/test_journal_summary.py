@@ -6,7 +6,7 @@ import pytest
 
 from relay.domain.order import Reason
 from relay.domain.status import SignalStatus
-from relay.journal.summary import Ended, summary
+from relay.journal.unit_of_work import Ended, summary
 
 
 @pytest.mark.parametrize(

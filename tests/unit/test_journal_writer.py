@@ -16,9 +16,8 @@ from sqlalchemy.exc import IntegrityError
 from relay.domain.status import SignalStatus
 from relay.errors import JournalUnavailable
 from relay.journal import Admission, Duplicate, Journal, New, NewSignal, Reopened, open_journal
-from relay.journal.embedded import SqliteStore
+from relay.journal.sqlite import SqliteStore, Writer
 from relay.journal.tables import identities, switches
-from relay.journal.writer import Writer
 from tests.unit.journal_builders import NOW_MS, accept, accepted, body, new_signal, url_of
 
 PATIENCE_S = 20.0

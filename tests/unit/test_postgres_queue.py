@@ -16,11 +16,11 @@ from relay.engine.postgres_jobs import prune
 from relay.engine.postgres_queue import PostgresQueue
 from relay.fence import LeaseLost
 from relay.journal import Duplicate, Journal, open_journal
-from relay.journal.admission import Admitting
+from relay.journal.accept import Admitting
 from relay.journal.leases import LEASE_S, Leases
-from relay.journal.locks import hold
 from relay.journal.postgres import PostgresStore
 from relay.journal.queued import admit, locks_of
+from relay.journal.store import hold
 from relay.journal.waiting_lanes import LaneKey, WaitingLanes
 from tests.unit.journal_builders import NOW_MS, accept, accepted, body, new_signal
 

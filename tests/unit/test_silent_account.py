@@ -80,18 +80,20 @@ class Shop:
         self._planned(account, symbol, guard=guard)
         record = self.journal.live_guards()[-1]
         active = replace(record.guard, status=GuardStatus.ACTIVE, entries=(), are_stops_set=are_stops_set)
-        self.journal.keep_guard(record.seq, active, now_ms=NOW_MS)
+        self.journal.save_guard(record.seq, active, now_ms=NOW_MS)
         self.exchanges[account].sizes[symbol] = Decimal(1)
 
     def _planned(self, account: str, symbol: str, *, guard: Guard | None) -> str:
         signal_id = accepted(self.journal, new_signal(accounts=(account,), symbol=symbol))
-        self.journal.begin(signal_id, account, now_ms=NOW_MS)
-        self.journal.record_plan(
-            signal_id=signal_id,
-            account=account,
-            generation=0,
-            plan=plan(planned(symbol=symbol), guard=guard),
-            now_ms=NOW_MS,
+        self.journal.write(lambda uow: uow.signals.begin(signal_id, account, now_ms=NOW_MS))
+        self.journal.write(
+            lambda uow: uow.plans.record(
+                signal_id=signal_id,
+                account=account,
+                generation=0,
+                plan=plan(planned(symbol=symbol), guard=guard),
+                now_ms=NOW_MS,
+            )
         )
         return order_id(signal_id, account=account)
 
@@ -141,7 +143,7 @@ def test_a_guard_that_nobody_thought_of_is_that_guards_alone(shop: Shop) -> None
     shop.guarded("live", ETH)
     odd = shop.journal.live_guards()[0]
     rung = replace(odd.guard.rungs[0], order_id="no-order-of-this-name")
-    shop.journal.keep_guard(odd.seq, replace(odd.guard, rungs=(rung,)), now_ms=NOW_MS)
+    shop.journal.save_guard(odd.seq, replace(odd.guard, rungs=(rung,)), now_ms=NOW_MS)
     shop.care.round()
     assert shop.cared_for == {("live", ETH)}
 

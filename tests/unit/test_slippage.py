@@ -9,7 +9,7 @@ import pytest
 from relay.domain.instrument import Category
 from relay.domain.order import Side
 from relay.domain.slippage import Fill, slippage_pct
-from relay.journal.timing import shown_timing
+from relay.journal.api_queries import shown_timing
 
 
 def _fill(side: Side, qty: int, price: int, category: Category = Category.LINEAR) -> Fill:

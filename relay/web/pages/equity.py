@@ -7,7 +7,7 @@ from decimal import Decimal
 from flask import Response
 
 from relay.domain.booking import Equity
-from relay.journal.accounts import DAY_MS
+from relay.journal.ledger import DAY_MS
 from relay.pipeline.clock import to_ms, utc_now
 from relay.web.answers import answer
 from relay.web.runtime import current_parts

@@ -1,4 +1,4 @@
-"""The journal's events in the order in which they happened, each with what is known around it."""
+"""The events of signals: each is added once, in order, and read again in that order with what is known around it."""
 
 from __future__ import annotations
 
@@ -7,20 +7,56 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, Table, insert, select
 
 from relay.domain.order import Reason, Side
 from relay.domain.status import SignalStatus
 from relay.journal.codec import reason_of
+from relay.journal.statements import Rows, insert_rows
 from relay.journal.tables import assignments, events, orders, signals
 
 AT_ONCE_MAX: Final = 400
 _GAP_MS: Final = 15_000
 """On Postgres an event can become visible after one with a higher number; no transaction takes as long as this."""
+_ADD = insert(events)
+
+
+class EventLog:
+    """The events of one transaction. They are written in their order: with the next rows, or when it is flushed."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._pending: list[dict[str, Any]] = []
+
+    def add(self, signal_id: str, name: str, detail: object, *, now_ms: int) -> None:
+        """`now_ms`: the relay's clock, Unix milliseconds."""
+        self._pending.append(event_row(signal_id, name, detail, now_ms))
+
+    def insert(self, *wanted: tuple[Table, Rows]) -> None:
+        """New rows of these tables, and the events so far, in one statement where the database takes that."""
+        pending, self._pending = self._pending, []
+        insert_rows(self._connection, *wanted, (events, pending))
+
+    def flush(self) -> None:
+        """Nothing else is written in this transaction."""
+        if self._pending:
+            self.insert()
+
+
+def event_row(signal_id: str, name: str, detail: object, now_ms: int) -> dict[str, object]:
+    return {"signal_id": signal_id, "at": now_ms, "name": name, "detail": detail}
+
+
+def add_event(connection: Connection, signal_id: str, name: str, detail: object, now_ms: int) -> int:
+    """Returns the event's number, which grows with time."""
+    key = connection.execute(_ADD, event_row(signal_id, name, detail, now_ms)).inserted_primary_key
+    assert key is not None
+    number: int = key[0]
+    return number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OrderTold:
+class EventOrder:
     """An order that an event is about."""
 
     symbol: str
@@ -30,7 +66,7 @@ class OrderTold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Happening:
+class EventRecord:
     """An event. `status` and `reason`: the signal's now, or its part's on `account` where the event names one."""
 
     at_ms: int
@@ -44,7 +80,7 @@ class Happening:
     status: SignalStatus
     account: str | None
     reason: Reason | None
-    order: OrderTold | None
+    order: EventOrder | None
 
 
 def first_unread(connection: Connection, after: int, now_ms: int) -> Sequence[Row[Any]]:
@@ -58,7 +94,7 @@ def first_unread(connection: Connection, after: int, now_ms: int) -> Sequence[Ro
     return rows
 
 
-def read_happenings(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[Happening, ...]:
+def read_events(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[EventRecord, ...]:
     if not rows:
         return ()
     ids = {row.signal_id for row in rows}
@@ -69,7 +105,7 @@ def read_happenings(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[H
     of_order = {row.client_order_id: row for row in connection.execute(_orders(named))} if named else {}
     # An alert that was withdrawn between two of these questions is gone with its events.
     present = [row for row in rows if row.signal_id in of_signal]
-    return tuple(_happening(row, of_signal[row.signal_id], of_part, of_order) for row in present)
+    return tuple(_event_record(row, of_signal[row.signal_id], of_part, of_order) for row in present)
 
 
 def _orders(client_order_ids: set[str]) -> Any:
@@ -80,15 +116,15 @@ def _detail(row: Row[Any]) -> Mapping[str, Any]:
     return row.detail if isinstance(row.detail, dict) else {}
 
 
-def _happening(
+def _event_record(
     row: Row[Any], signal: Row[Any], of_part: Mapping[tuple[str, str], Row[Any]], of_order: Mapping[str, Row[Any]]
-) -> Happening:
+) -> EventRecord:
     detail = _detail(row)
     order = of_order.get(detail.get("client_order_id", ""))
     account = detail.get("account") or (order.account if order is not None else None)
     part = of_part.get((row.signal_id, account or ""))
     source = signal if part is None else part
-    return Happening(
+    return EventRecord(
         at_ms=row.at,
         name=row.name,
         detail=detail,
@@ -104,5 +140,5 @@ def _happening(
     )
 
 
-def _order(row: Row[Any]) -> OrderTold:
-    return OrderTold(symbol=row.symbol, side=row.side, qty=row.qty, account=row.account)
+def _order(row: Row[Any]) -> EventOrder:
+    return EventOrder(symbol=row.symbol, side=row.side, qty=row.qty, account=row.account)

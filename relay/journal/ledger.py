@@ -1,4 +1,4 @@
-"""Keeping what the exchange told of the accounts' money, and finding it again."""
+"""The accounts' money as the exchange reported it: transactions, their totals by day, and equity over time."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Delete, delete, func, insert, select, tuple_, update
 
 from relay.domain.booking import Booking, DayTotal, Equity
-from relay.journal.locks import hold, locks_on
-from relay.journal.store import Store
+from relay.journal.store import Store, hold, locks_on
 from relay.journal.tables import booked_until, bookings, day_totals, equity_points
 
 HOUR_MS: Final = 3_600_000

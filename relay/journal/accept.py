@@ -1,4 +1,4 @@
-"""Whether an alert is new: the rules of "The same alert", in the transaction that keeps it."""
+"""Whether an alert is new, by the rules of "The same alert", in the transaction that stores it; and reopening."""
 
 from __future__ import annotations
 
@@ -6,17 +6,59 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, Table, bindparam, delete, select, update
 
 from relay.domain.chain import Judged
 from relay.domain.identity import Identity, IdentityKind
-from relay.domain.order import Reason
+from relay.domain.order import OrderStatus, Reason
+from relay.domain.outcome import Refusal, Stamp
 from relay.domain.status import SignalStatus
-from relay.journal import chains, following, tables
-from relay.journal.adding import Along, Rows, add, add_if_new
-from relay.journal.certainty import MAX_GENERATION, is_without_effect
+from relay.errors import SignalNotRetryable
+from relay.journal import engine_queries
 from relay.journal.codec import reason_columns
-from relay.journal.records import Admission, Duplicate, IdReused, New, NewSignal, Reopened
+from relay.journal.events import add_event, event_row
+from relay.journal.records import Admission, AttemptOutcome, Duplicate, IdReused, New, NewSignal, Reopened
+from relay.journal.statements import Along, Rows, insert_if_new, insert_rows
+from relay.journal.strategies import CHAIN_EVENTS, extend_chain, forget_chain
+from relay.journal.tables import assignments, attempts, events, fills, identities, orders, signals
+
+MAX_GENERATION = 99
+"""What a client order id has room for."""
+_HARMLESS = (OrderStatus.PLANNED, OrderStatus.REJECTED, OrderStatus.DENIED)
+"""A cancelled or expired order was at the exchange, even if nothing of it was filled; that is not nothing."""
+
+_of_signal = orders.c.signal_id == bindparam("of_id")
+_ORDERS = select(orders.c.status, orders.c.filled_qty).where(_of_signal)
+_ATTEMPTS = select(attempts).join(orders, orders.c.client_order_id == attempts.c.client_order_id).where(_of_signal)
+_FILLS = select(fills.c.exec_id).join(orders, orders.c.client_order_id == fills.c.client_order_id).where(_of_signal)
+
+
+def is_without_effect(connection: Connection, signal_id: str) -> bool:
+    """Of all its orders, on all accounts and in all generations."""
+    which = {"of_id": signal_id}
+    known = connection.execute(_ORDERS, which).all()
+    if not known:
+        return True
+    return (
+        all(order.status in _HARMLESS and not order.filled_qty for order in known)
+        and all(_had_no_effect(attempt) for attempt in connection.execute(_ATTEMPTS, which))
+        and connection.execute(_FILLS, which).first() is None
+    )
+
+
+def _had_no_effect(attempt: Row[Any]) -> bool:
+    match attempt.outcome:
+        case AttemptOutcome.NOT_SENT:
+            return True
+        case AttemptOutcome.REJECTED:
+            # "Already there" speaks of an earlier send that did arrive.
+            return attempt.refusal is not Refusal.ALREADY_THERE
+        case AttemptOutcome.UNKNOWN | None:
+            stamp = Stamp(timestamp_ms=attempt.timestamp_ms, recv_window_ms=attempt.recv_window_ms)
+            return attempt.absent_at_ms is not None and attempt.absent_at_ms > stamp.dead_at_ms
+        case _:
+            return False
+
 
 ID_ALONE_WINDOW_MS = 10 * 60 * 1000
 _REOPENED_BY_RESEND = (SignalStatus.FAILED, SignalStatus.DENIED, SignalStatus.EXPIRED)
@@ -24,17 +66,15 @@ _WITHDRAWN = Reason(
     code="JOURNAL_UNAVAILABLE", message="opened again while the journal was stuck, answered 503 and withdrawn"
 )
 
-_identities, _signals, _assignments, _events = tables.identities, tables.signals, tables.assignments, tables.events
 _SAME_IDENTITY = (
-    (_identities.c.strategy == bindparam("of_strategy"))
-    & (_identities.c.kind == bindparam("of_kind"))
-    & (_identities.c.key == bindparam("of_key"))
+    (identities.c.strategy == bindparam("of_strategy"))
+    & (identities.c.kind == bindparam("of_kind"))
+    & (identities.c.key == bindparam("of_key"))
 )
-_FIND = select(_identities.c.signal_id, _identities.c.digest, _identities.c.first_at).where(_SAME_IDENTITY)
-_REPLACE = update(_identities).where(_SAME_IDENTITY)
-_FORGET = delete(_identities).where(_SAME_IDENTITY)
-_STATUS = select(_signals.c.status, _signals.c.generation).where(_signals.c.id == bindparam("of_id"))
-_ADD_EVENT = insert(_events)
+_FIND = select(identities.c.signal_id, identities.c.digest, identities.c.first_at).where(_SAME_IDENTITY)
+_REPLACE = update(identities).where(_SAME_IDENTITY)
+_FORGET = delete(identities).where(_SAME_IDENTITY)
+_STATUS = select(signals.c.status, signals.c.generation).where(signals.c.id == bindparam("of_id"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +89,11 @@ class Admitting:
         return self.try_as_new(connection) or self.compare(connection)
 
     def try_as_new(self, connection: Connection, along: Along | None = None) -> New | None:
-        """None: it is not, or cannot be told in one statement, and nothing was done. `along`: see `add_if_new`."""
+        """None: it is not, or cannot be told in one statement, and nothing was done. `along`: see `insert_if_new`."""
         if self.new.link is not None:
             return None
         rows = _rows_of(self.new, None, self.now_ms)
-        is_new = add_if_new(connection, (_identities, self._identity_row()), *rows, along=along)
+        is_new = insert_if_new(connection, (identities, self._identity_row()), *rows, along=along)
         return New(signal_id=self.new.id) if is_new else None
 
     def compare(self, connection: Connection) -> Admission:
@@ -65,17 +105,17 @@ class Admitting:
                 return verdict
             connection.execute(_REPLACE, self._identity_row() | self._identity())
         fitted = _linked(connection, self.new, self.now_ms)
-        identities = [] if first is not None else [self._identity_row()]
-        add(connection, (_identities, identities), *_rows_of(self.new, fitted, self.now_ms))
+        identity_rows = [] if first is not None else [self._identity_row()]
+        insert_rows(connection, (identities, identity_rows), *_rows_of(self.new, fitted, self.now_ms))
         return New(signal_id=self.new.id, chain_note=fitted.note if fitted else None)
 
     def undo(self, connection: Connection, admission: Admission) -> None:
         """As if it had never come, so that its resend is new."""
         match admission:
             case New(signal_id=signal_id) if not _is_begun(connection, signal_id):
-                connection.execute(_FORGET.where(_identities.c.signal_id == signal_id), self._identity())
+                connection.execute(_FORGET.where(identities.c.signal_id == signal_id), self._identity())
                 remove_signal(connection, signal_id)
-                chains.forget(connection, signal_id)
+                forget_chain(connection, signal_id)
             case Reopened(signal_id=signal_id, generation=generation) if not _is_begun(connection, signal_id):
                 undo_reopening(connection, signal_id, generation, self.now_ms)
 
@@ -122,35 +162,23 @@ class Admitting:
 
 def _is_begun(connection: Connection, signal_id: str) -> bool:
     """Another process may have been quicker; then it stays, and its resend is a duplicate."""
-    which = select(_assignments.c.status).where(_assignments.c.signal_id == signal_id).with_for_update()
+    which = select(assignments.c.status).where(assignments.c.signal_id == signal_id).with_for_update()
     return any(status is not SignalStatus.ACCEPTED for status in connection.scalars(which))
 
 
 def remove_signal(connection: Connection, signal_id: str) -> None:
     """One that nobody was told of and nothing was done for."""
-    for table in (_events, _assignments):
+    for table in (events, assignments):
         connection.execute(delete(table).where(table.c.signal_id == signal_id))
-    connection.execute(delete(_signals).where(_signals.c.id == signal_id))
-
-
-def event_row(signal_id: str, name: str, detail: object, now_ms: int) -> dict[str, object]:
-    return {"signal_id": signal_id, "at": now_ms, "name": name, "detail": detail}
-
-
-def add_event(connection: Connection, signal_id: str, name: str, detail: object, now_ms: int) -> int:
-    """Returns the event's number, which grows with time."""
-    key = connection.execute(_ADD_EVENT, event_row(signal_id, name, detail, now_ms)).inserted_primary_key
-    assert key is not None
-    number: int = key[0]
-    return number
+    connection.execute(delete(signals).where(signals.c.id == signal_id))
 
 
 def _rows_of(new: NewSignal, fitted: Judged | None, now_ms: int) -> tuple[tuple[Table, Rows], ...]:
     """All that is kept of a new alert but its identity. `fitted`: how it fits into its chain."""
     return (
-        (_signals, [_signal(new, fitted.note if fitted else None, now_ms)]),
-        (_events, [event_row(new.id, name, detail, now_ms) for name, detail in _events_of(new, fitted)]),
-        (_assignments, [_assignment(new, account, now_ms) for account in sorted(new.accounts)]),
+        (signals, [_signal(new, fitted.note if fitted else None, now_ms)]),
+        (events, [event_row(new.id, name, detail, now_ms) for name, detail in _events_of(new, fitted)]),
+        (assignments, [_assignment(new, account, now_ms) for account in sorted(new.accounts)]),
     )
 
 
@@ -177,8 +205,8 @@ def _events_of(new: NewSignal, fitted: Judged | None) -> Iterator[tuple[str, obj
     """What is told of its coming, in this order."""
     yield SignalStatus.ACCEPTED, None
     yield from new.events
-    if fitted and fitted.fit in chains.EVENTS:
-        yield chains.EVENTS[fitted.fit], {"note": fitted.note}
+    if fitted and fitted.fit in CHAIN_EVENTS:
+        yield CHAIN_EVENTS[fitted.fit], {"note": fitted.note}
     if not new.accounts:
         yield SignalStatus.DONE, None
 
@@ -187,7 +215,7 @@ def _linked(connection: Connection, new: NewSignal, now_ms: int) -> Judged | Non
     if new.link is None:
         return None
     lane = (new.category, new.symbol) if new.category and new.symbol else None
-    return chains.extend(
+    return extend_chain(
         connection,
         new.link,
         strategy=new.strategy,
@@ -215,19 +243,37 @@ def reopen(connection: Connection, signal_id: str, *, now_ms: int, why: str) -> 
     generation: int = connection.execute(_STATUS, {"of_id": signal_id}).one().generation + 1
     place = add_event(connection, signal_id, "reopened", {"generation": generation, "why": why}, now_ms)
     opened = {"status": SignalStatus.ACCEPTED, "generation": generation, **reason_columns(None)}
-    connection.execute(update(_signals).where(_signals.c.id == signal_id).values(**opened, finished_at=None))
+    connection.execute(update(signals).where(signals.c.id == signal_id).values(**opened, finished_at=None))
     connection.execute(
-        update(_assignments).where(_assignments.c.signal_id == signal_id).values(**opened, seq=place, opened_at=now_ms)
+        update(assignments).where(assignments.c.signal_id == signal_id).values(**opened, seq=place, opened_at=now_ms)
     )
     # Read here: once it is committed, a look that fails would leave the signal in no lane.
-    opened_again = following.assignments_of(connection, signal_id)
+    opened_again = engine_queries.executions_of(connection, signal_id)
     return Reopened(signal_id=signal_id, generation=generation, assignments=opened_again)
 
 
 def undo_reopening(connection: Connection, signal_id: str, generation: int, now_ms: int) -> None:
     """The generation stays used up; the signal can be opened again."""
     closed = {"status": SignalStatus.FAILED, **reason_columns(_WITHDRAWN)}
-    is_this = (_signals.c.id == signal_id) & (_signals.c.generation == generation)
-    if connection.execute(update(_signals).where(is_this).values(**closed, finished_at=now_ms)).rowcount:
-        connection.execute(update(_assignments).where(_assignments.c.signal_id == signal_id).values(**closed))
+    is_this = (signals.c.id == signal_id) & (signals.c.generation == generation)
+    if connection.execute(update(signals).where(is_this).values(**closed, finished_at=now_ms)).rowcount:
+        connection.execute(update(assignments).where(assignments.c.signal_id == signal_id).values(**closed))
         add_event(connection, signal_id, "withdrawn", {"generation": generation}, now_ms)
+
+
+_RETRYABLE = (SignalStatus.FAILED, SignalStatus.DENIED, SignalStatus.EXPIRED, SignalStatus.ATTENTION)
+
+
+def reopen_by_hand(connection: Connection, signal_id: str, now_ms: int) -> Reopened:
+    """Opens the next generation. SignalNotRetryable unless nothing of it can have had an effect."""
+    which = select(signals.c.status, signals.c.generation).where(signals.c.id == signal_id)
+    known = connection.execute(which).first()
+    if known is None:
+        raise SignalNotRetryable(f"there is no signal {signal_id}")
+    if known.status not in _RETRYABLE:
+        raise SignalNotRetryable(f"a signal that is {known.status} cannot be opened again")
+    if known.generation >= MAX_GENERATION:
+        raise SignalNotRetryable(f"a signal is opened again at most {MAX_GENERATION} times")
+    if not is_without_effect(connection, signal_id):
+        raise SignalNotRetryable("an order of this signal may have reached the exchange; look there first")
+    return reopen(connection, signal_id, now_ms=now_ms, why="retry")
