@@ -15,7 +15,7 @@ import functools
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from sqlalchemy import (
     CTE,
@@ -45,7 +45,6 @@ from relay.journal.tables import assignments, events
 Given = Mapping[str, Any]
 Statement = ClauseElement
 _Convert = Callable[[Any], Any]
-_GIVEN_BY_NAME: object = object()
 
 
 class Ran(Protocol):
@@ -55,30 +54,23 @@ class Ran(Protocol):
     def rowcount(self) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Parameter:
-    """`constant`: what the statement itself says; else the value is given by `name`."""
-
-    name: str
-    convert: _Convert | None
-    constant: object = _GIVEN_BY_NAME
-
-    def of(self, given: Given) -> Any:
-        value = given[self.name] if self.constant is _GIVEN_BY_NAME else self.constant
-        return value if self.convert is None else self.convert(value)
+_Parameter = tuple[str, bool, _Convert | None, Any]
+"""Its name, whether its value is given, how that is converted; else the value, which the statement itself has."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
     text: str
-    values: tuple[_Parameter, ...]
+    parameters: tuple[_Parameter, ...]
     """In the order of the text."""
     is_positional: bool
 
-    def of(self, given: Given) -> Any:
-        if self.is_positional:
-            return tuple([each.of(given) for each in self.values])
-        return {each.name: each.of(given) for each in self.values}
+    def values(self, given: Given) -> list[Any] | dict[str, Any]:
+        found = [
+            (given[name] if convert is None else convert(given[name])) if is_given else value
+            for name, is_given, convert, value in self.parameters
+        ]
+        return found if self.is_positional else dict(zip([each[0] for each in self.parameters], found, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +89,16 @@ def run(connection: Connection, statement: ClauseElement, given: Given | list[Gi
 
     For what returns no rows. Errors are those of `connection.execute`; KeyError: a value is missing.
     """
-    first = given[0] if isinstance(given, list) else given
-    compiled = _compiled(statement, tuple(first), connection.dialect)
-    if not isinstance(given, list):
-        values = compiled.of(given)
-        return cast(Ran, _by_driver(connection, compiled.text, lambda driver: driver.execute(compiled.text, values)))
-    rows = [compiled.of(each) for each in given]
-    return cast(Ran, _by_driver(connection, compiled.text, lambda driver: _executed_many(driver, compiled.text, rows)))
+    ran: Ran
+    if isinstance(given, list):
+        compiled = _compiled(statement, tuple(given[0]), connection.dialect)
+        rows = [compiled.values(each) for each in given]
+        ran = _by_driver(connection, compiled.text, lambda driver: _executed_many(driver, compiled.text, rows))
+    else:
+        compiled = _compiled(statement, tuple(given), connection.dialect)
+        values = compiled.values(given)
+        ran = _by_driver(connection, compiled.text, lambda driver: driver.execute(compiled.text, values))
+    return ran
 
 
 def fetch_all(connection: Connection, statement: Executable, given: Given) -> list[Any]:
@@ -111,9 +106,9 @@ def fetch_all(connection: Connection, statement: Executable, given: Given) -> li
 
     All is read at once: SQLite looks for a row when it is asked for, and may fail at any of them.
     """
-    compiled = _compiled(cast(ClauseElement, statement), tuple(given), connection.dialect)
+    compiled = _compiled(statement, tuple(given), connection.dialect)
     reader = _row_reader(statement, connection.dialect)
-    values = compiled.of(given)
+    values = compiled.values(given)
     found = _by_driver(connection, compiled.text, lambda driver: driver.execute(compiled.text, values).fetchall())
     return [reader.read(row) for row in found]
 
@@ -132,7 +127,7 @@ def fetch_one(connection: Connection, statement: Executable, given: Given) -> An
 def fetch_value(connection: Connection, statement: ClauseElement, given: Given) -> Any:
     """The first value of the first row, as the driver has it; None: there is no row."""
     compiled = _compiled(statement, tuple(given), connection.dialect)
-    values = compiled.of(given)
+    values = compiled.values(given)
     row = _by_driver(connection, compiled.text, lambda driver: driver.execute(compiled.text, values).fetchone())
     return None if row is None else row[0]
 
@@ -162,31 +157,29 @@ def _executed_many(driver: Any, text: str, rows: list[Any]) -> Any:
 def _by_driver(connection: Connection, text: str, execute: Callable[[Any], Any]) -> Any:
     """What `execute` gets from the driver's own connection. Errors are SQLAlchemy's, which drops a dead connection."""
     driver = connection.connection.driver_connection
-    kind = _error_of(connection.dialect)
     try:
         return execute(driver)
-    except kind as error:
+    except connection.dialect.loaded_dbapi.Error as error:
         is_gone = connection.dialect.is_disconnect(error, driver, None)
         if is_gone:
             connection.invalidate(error)
+        kind = connection.dialect.loaded_dbapi.Error
         raise DBAPIError.instance(text, None, error, kind, connection_invalidated=is_gone) from error
 
 
-def _error_of(dialect: Dialect) -> Any:
-    assert dialect.dbapi is not None, "a dialect that has connected has its driver"
-    return dialect.dbapi.Error
-
-
 @functools.lru_cache(maxsize=500)
-def _compiled(statement: ClauseElement, names: tuple[str, ...], dialect: Dialect) -> _Compiled:
-    compiled = cast(SQLCompiler, statement.compile(dialect=dialect, column_keys=names))
-    values = []
+def _compiled(statement: Any, names: tuple[str, ...], dialect: Dialect) -> _Compiled:
+    compiled: SQLCompiler = statement.compile(dialect=dialect, column_keys=names)
+    parameters: list[_Parameter] = []
     for name in compiled.positiontup or compiled.binds:
         bind = compiled.binds[name]
         convert = bind.type.dialect_impl(dialect).bind_processor(dialect)
-        is_constant = name not in names and not bind.required
-        values.append(_Parameter(name, convert, bind.effective_value if is_constant else _GIVEN_BY_NAME))
-    return _Compiled(str(compiled), tuple(values), compiled.positional)
+        if name in names or bind.required:
+            parameters.append((name, True, convert, None))
+        else:
+            value = bind.effective_value
+            parameters.append((name, False, None, value if convert is None else convert(value)))
+    return _Compiled(str(compiled), tuple(parameters), compiled.positional)
 
 
 @functools.lru_cache(maxsize=500)
