@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ from relay.settings_config import NAME, Configuration, read_configuration
 from relay.settings_fields import Network, Secret
 from relay.settings_hosts import Environment
 from relay.settings_levels import stop_loss, take_profit
-from relay.settings_limits import Limits
+from relay.settings_limits import read_variables
 from relay.settings_mainnet import mainnet_problems
 from relay.settings_notify import NotifyTarget
 from relay.settings_own import own_account, own_account_problems
@@ -137,7 +136,7 @@ def load_settings(
     reader = Reader(environ, dotenv)
     own = own_account(reader)
     values = _pursuit(reader) | _intake(reader)
-    configured = read_configuration(reader, own, _defaults(reader), _limits(reader))
+    configured = read_configuration(reader, own, _defaults(reader), read_variables(reader))
     values |= read_running(reader)
     doubts = doubts_about(reader, values)
     problems = _missing(reader, configured, needs_webhook_secret) + unsupported(reader, values)
@@ -192,25 +191,10 @@ def _intake(reader: Reader) -> dict[str, Any]:
     }
 
 
-def _limits(reader: Reader) -> Limits:
-    """The environment's, for every strategy where the file is silent."""
-    read: dict[str, tuple[str, Callable[[str], Decimal | None]]] = {
-        "MAX_ORDER_NOTIONAL": ("max_order_notional", fields.money),
-        "MAX_POSITION_NOTIONAL": ("max_position_notional", fields.money_or_none),
-        "MAX_LEVERAGE": ("max_leverage", fields.leverage),
-        "DAILY_LOSS_LIMIT": ("daily_loss_limit", fields.money),
-    }
-    found: dict[str, Any] = {
-        field: reader.read(name, parse, None) for name, (field, parse) in read.items() if reader.text(name)
-    }
-    return Limits(rules=Rules(**found), given=frozenset(found))
-
-
 def _defaults(reader: Reader) -> Rules:
-    """What is no limit, likewise."""
+    """The environment's rules that are no limits, for every strategy where the file is silent."""
     return Rules(
         signal_max_age_s=reader.read("SIGNAL_MAX_AGE", fields.whole(1, 86_400), 60),
-        allowed_symbols=reader.read("ALLOWED_SYMBOLS", fields.symbols, None),
         default_size=reader.read("DEFAULT_SIZE", fields.default_size, None),
         default_leverage=reader.read("DEFAULT_LEVERAGE", fields.leverage, None),
         default_stop_loss=reader.read("DEFAULT_STOP_LOSS", stop_loss(), None),

@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Final
 
 from relay.domain.account import Rules
+from relay.domain.limits import strictest
 from relay.domain.order import client_order_id
-from relay.domain.strictest import strictest
 from relay.settings_accounts import read_account, started_exchanges
 from relay.settings_config_fields import name_problem, symbol
 from relay.settings_limits import Limits, read_limits
@@ -82,9 +82,11 @@ class _Joining:
         problems: list[str],
     ) -> None:
         self._accounts = accounts
-        self._drafts = drafts
+        self._drafts = {
+            name: replace(draft, limits=draft.limits.over(environment, silenced_by=for_all))
+            for name, draft in drafts.items()
+        }
         self._for_all = for_all
-        self._environment = environment
         self._problems = problems
 
     def strategies(self) -> tuple[StrategySettings, ...]:
@@ -133,7 +135,7 @@ class _Joining:
         ]
 
     def _symbols(self, draft: Draft) -> frozenset[str] | None:
-        return draft.rules.allowed_symbols
+        return draft.limits.rules.allowed_symbols
 
     def _meet(self, one: Draft, other: Draft) -> bool:
         mine, its = self._symbols(one), self._symbols(other)
@@ -155,11 +157,10 @@ class _Joining:
                 )
 
     def _strategy(self, draft: Draft, shares: Mapping[str, Decimal]) -> StrategySettings:
-        limits = draft.limits.over(self._environment, silenced_by=self._for_all)
         rules = {}
         for name, share in shares.items():
             account, of_account = self._accounts[name]
-            together = (limits, self._for_all, of_account)
+            together = (draft.limits, self._for_all, of_account)
             rules[name] = replace(strictest(draft.rules, *(each.rules for each in together)), size_scale_pct=share)
             self._check(draft, account, rules[name], any(each.has_position_limit for each in together))
         return draft.settings(rules)

@@ -89,14 +89,14 @@ def symbol(text: str) -> str:
 
 
 def hours(table: Table, key: str) -> tuple[TradingHours, ...]:
-    """One period, or a list of them; empty where the key is absent or wrong."""
+    """One period, or a list of them; empty where the key is absent, wrong or `none`."""
     given = table.value(key)
-    if given is None:
+    if given is None or (isinstance(given, str) and given.strip().lower() == fields.NONE):
         return ()
     periods = given if isinstance(given, list) else [given]
     if not periods or not all(isinstance(each, dict) for each in periods):
         example = '{ zone = "Europe/Berlin", days = "mon-fri", from = "09:00", to = "17:30" }'
-        table.problem(key, f"it is no period; it should be like {example}, or a list of them")
+        table.problem(key, f'it is no period; it should be like {example}, a list of them, or "none"')
         return ()
     return tuple(_period(Table(each, table.dotted(key), table.problems)) for each in periods)
 

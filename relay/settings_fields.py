@@ -20,6 +20,8 @@ from relay.domain.signal import QtyUnit
 Network = IPv4Network | IPv6Network
 Choice = TypeVar("Choice", bound=StrEnum)
 
+NONE: Final = "none"
+"""For a limit: deliberately none."""
 SECRET_CHARACTERS_MIN: Final = 16
 TRADINGVIEW: Final = ("52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7")
 """Where TradingView posts from. Source: its help page "How to configure webhook alerts"."""
@@ -110,18 +112,6 @@ def money(text: str) -> Decimal:
     if not NUMBER.fullmatch(text) or not Decimal(text):
         raise ValidationError(f"{shown(text)} does not do; it should be a plain number above zero, such as 2500.50")
     return Decimal(text)
-
-
-def money_or_none(text: str) -> Decimal | None:
-    """A limit, or the word `none` for deliberately no limit."""
-    if text.lower() == "none":
-        return None
-    try:
-        return money(text)
-    except ValidationError:
-        raise ValidationError(
-            f"{shown(text)} does not do; it should be a plain number above zero, or `none` for no limit"
-        ) from None
 
 
 def leverage(text: str) -> Decimal:

@@ -1,28 +1,22 @@
-"""A `limits` table of RELAY_CONFIG: of a strategy, of an account, or of all."""
+"""How limits are read: from the environment's variables, and from a `limits` table of RELAY_CONFIG.
+
+Which there are, and what their bounds may be, stands in `relay.domain.limits`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any
+
+from environs import ValidationError
 
 from relay import settings_fields as fields
 from relay.domain.account import Rules
+from relay.domain.limits import LIMITS, Limit, Unit
 from relay.settings_config_fields import duration, hours, percent
+from relay.settings_reader import Reader
 from relay.settings_toml import Table
-
-_KEYS: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
-    "max_order_notional": ("max_order_notional", fields.money_or_none),
-    "max_position_notional": ("max_position_notional", fields.money_or_none),
-    "max_exposure": ("max_exposure", fields.money_or_none),
-    "max_positions": ("max_positions", fields.whole(1, 1000)),
-    "max_leverage": ("max_leverage", fields.leverage),
-    "entries_per_minute": ("max_entries_per_minute", fields.whole(1, 10_000)),
-    "daily_loss": ("daily_loss_limit", fields.money_or_none),
-    "cooldown": ("cooldown_s", duration(1, 30 * 86_400)),
-    "max_distance": ("max_distance_pct", percent("0", 100)),
-}
-"""Of each key the field of Rules that it fills, and how it is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +38,62 @@ class Limits:
         return Limits(rules=filled, given=self.given | missing)
 
 
-def read_limits(table: Table) -> Limits:
-    """Every key of the table; problems go with the table's."""
-    found: dict[str, Any] = {}
-    for key, (name, parse) in _KEYS.items():
-        if table.has(key):
-            found[name] = table.read(key, parse, None)
-    if periods := hours(table, "hours"):
-        found["hours"] = periods
+def read_variables(reader: Reader) -> Limits:
+    """The environment's, for every strategy where the file is silent."""
+    variables = [(each, each.variable) for each in LIMITS if each.variable is not None]
+    return _limits({each: reader.read(name, _or_none(each), None) for each, name in variables if reader.text(name)})
+
+
+def read_limits(table: Table, *, strategy: Table | None = None) -> Limits:
+    """Every key of the table, and of a strategy's own those that are limits; problems go with the tables'."""
+    found: dict[Limit, Any] = {}
+    for limit in LIMITS:
+        place = strategy if limit.is_strategys_key else table
+        if place is not None and place.has(limit.key):
+            found[limit] = _read(limit, place)
     table.close()
-    return Limits(rules=Rules(**found), given=frozenset(found))
+    return _limits(found)
+
+
+def _limits(found: dict[Limit, Any]) -> Limits:
+    by_field = {limit.field: bound for limit, bound in found.items()}
+    return Limits(rules=Rules(**by_field), given=frozenset(by_field))
+
+
+def _read(limit: Limit, table: Table) -> Any:
+    if limit.unit is not Unit.HOURS:
+        return table.read(limit.key, _or_none(limit), None)
+    periods = hours(table, limit.key)
+    return (periods,) if periods else None
+
+
+def _or_none(limit: Limit) -> Callable[[str], Any]:
+    """The bound, or the word `none` for deliberately no limit."""
+
+    def parse(text: str) -> Any:
+        if text.lower() == fields.NONE:
+            return None
+        try:
+            return _bound_of(limit)(text)
+        except ValidationError as error:
+            raise ValidationError(f"{'; '.join(map(str, error.messages))}, or `none` for no limit") from None
+
+    return parse
+
+
+def _bound_of(limit: Limit) -> Callable[[str], Any]:
+    match limit.unit:
+        case Unit.MONEY:
+            return fields.money
+        case Unit.COUNT:
+            return fields.whole(limit.least, limit.most)
+        case Unit.LEVERAGE:
+            return fields.leverage
+        case Unit.PERCENT:
+            return percent(str(limit.least), limit.most)
+        case Unit.SECONDS:
+            return duration(limit.least, limit.most)
+        case Unit.SYMBOLS:
+            return fields.symbols
+        case Unit.HOURS:
+            raise AssertionError("periods are tables, not a text")

@@ -30,7 +30,7 @@ class Draft:
 
     name: str
     rules: Rules
-    """What is no limit: symbols, direction, defaults."""
+    """What is no limit: direction, defaults."""
     limits: Limits = field(default_factory=Limits)
     shares: Mapping[str, Decimal] | None = None
     """By account; None: the table is silent."""
@@ -67,7 +67,7 @@ def read_strategy(name: str, table: Table, reader: Reader, defaults: Rules) -> D
     draft = Draft(
         name=name,
         rules=_rules(table, defaults),
-        limits=read_limits(table.table("limits")),
+        limits=read_limits(table.table("limits"), strategy=table),
         shares=_shares(table),
         is_shared=table.read("shared", fields.flag, False),
         secrets=referred(table, "secret", reader.text, fields.webhook_secrets, ()),
@@ -84,7 +84,6 @@ def _rules(table: Table, defaults: Rules) -> Rules:
     direction = table.read("direction", fields.choice_of(Direction), defaults.direction)
     return replace(
         defaults,
-        allowed_symbols=table.read("symbols", fields.symbols, defaults.allowed_symbols),
         direction=direction,
         mode=table.read("mode", fields.choice_of(Mode), defaults.mode),
         drift=table.read("drift", fields.choice_of(Drift), defaults.drift),

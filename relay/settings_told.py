@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from relay.domain.account import Rules
-from relay.domain.rounding import plain
+from relay.domain.limits import LIMITS, Limit, Unit
 from relay.settings import Settings
 
 _SYMBOLS_SHOWN: Final = 6
@@ -23,19 +23,19 @@ def told(settings: Settings) -> list[tuple[str, str]]:
 def _limits(rules: Rules) -> str:
     if rules.no_entries:
         return f"no entries: {rules.no_entries}"
-    notionals = {
-        "order": rules.max_order_notional,
-        "position": rules.max_position_notional,
-        "exposure": rules.max_exposure,
-        "leverage": rules.max_leverage,
-        "daily loss": rules.daily_loss_limit,
-    }
-    held = [f"{name} {plain(value)}" for name, value in notionals.items() if value is not None]
-    free = [name for name, value in notionals.items() if value is None]
-    symbols = sorted(rules.allowed_symbols or ())
-    more = f" and {len(symbols) - _SYMBOLS_SHOWN} more" if len(symbols) > _SYMBOLS_SHOWN else ""
-    held.append(f"symbols {', '.join(symbols[:_SYMBOLS_SHOWN])}{more}" if symbols else "all symbols")
-    return "; ".join([", ".join(held), *([f"none on {', '.join(free)}"] if free else [])])
+    held = [f"{each.words} {_shown(each, rules)}" for each in LIMITS if each.bound(rules) is not None]
+    free = [each.words for each in LIMITS if each.bound(rules) is None]
+    if rules.allowed_symbols is None:
+        free.remove("symbols")
+        held.insert(0, "all symbols")
+    return "; ".join([*held, *([f"none on {', '.join(free)}"] if free else [])])
+
+
+def _shown(limit: Limit, rules: Rules) -> str:
+    bound, more = limit.bound(rules), ""
+    if limit.unit is Unit.SYMBOLS and len(bound) > _SYMBOLS_SHOWN:
+        bound, more = sorted(bound)[:_SYMBOLS_SHOWN], f" and {len(bound) - _SYMBOLS_SHOWN} more"
+    return limit.shown(bound) + more
 
 
 def _around(settings: Settings) -> list[tuple[str, str]]:

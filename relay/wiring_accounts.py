@@ -7,7 +7,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from relay.domain.instrument import Category
 from relay.domain.reconciliation import Bounds
@@ -18,7 +18,6 @@ from relay.exchange.client import Exchange
 from relay.exchange.market import Hint, Market
 from relay.exchange.opened import SharedPrices, exchange_of
 from relay.exchange.streamed import StreamedExchange
-from relay.exchange.streams_board import Board
 from relay.exchange.turns import Turns
 from relay.journal.journal import Journal
 from relay.pipeline.clock import to_ms, utc_now
@@ -27,11 +26,10 @@ from relay.pipeline.ports import Account
 from relay.pipeline.strategy import Strategy
 from relay.settings import AccountSettings, Environment, Settings
 
+if TYPE_CHECKING:
+    from relay.journal.stream_boards import StreamBoards
+
 log = logging.getLogger(__name__)
-
-
-class Boards(Protocol):
-    def of(self, account: str) -> Board: ...
 
 
 _IDENTITY = "exchange"
@@ -39,7 +37,7 @@ _IDENTITY = "exchange"
 
 
 def exchanges_of(
-    settings: Settings, boards: Boards | None = None, journal: Journal | None = None
+    settings: Settings, boards: StreamBoards | None = None, journal: Journal | None = None
 ) -> dict[str, Exchange]:
     """By account. One address for all: what the exchange counts by it holds for all. Raises SettingsInvalid.
 

@@ -74,10 +74,8 @@ class Rules:
     max_entries_per_minute: int | None = None
     daily_loss_limit: Decimal | None = None
     """Realised and unrealised since 00:00 UTC; once it is reached no entry until tomorrow."""
-    hours: tuple[TradingHours, ...] = ()
-    """Entries only while one of them is open; empty: always."""
-    also_hours: tuple[tuple[TradingHours, ...], ...] = ()
-    """Of each of these, too, one must be open: the account's hours beside the strategy's. None of them is empty."""
+    hours: tuple[tuple[TradingHours, ...], ...] | None = None
+    """Entries only while of each of these groups, the strategy's and the account's, one period is open."""
     cooldown_s: int | None = None
     """No entry on a symbol for so long after a stop loss has closed it."""
     max_distance_pct: Decimal | None = None
@@ -95,20 +93,3 @@ class Rules:
     """What a bare `qty` means; None: coins on linear, and on inverse a unit must be given."""
     size_scale_pct: Decimal = Decimal(100)
     """This account takes so much of every size that the alert or the default names; `position_pct` is not scaled."""
-
-    @property
-    def limits_notional(self) -> bool:
-        """Whether an entry's worth is bounded, for which a price is needed."""
-        return not (self.max_order_notional is self.max_position_notional is self.max_exposure is None)
-
-    @property
-    def limits_entries(self) -> bool:
-        """Whether anything here could hold back an entry once it is looked at: then its exit must be known."""
-        counts = (self.max_positions, self.max_leverage, self.max_entries_per_minute, self.daily_loss_limit)
-        others = (self.cooldown_s, self.max_distance_pct)
-        return (
-            self.limits_notional
-            or any(each is not None for each in (*counts, *others))
-            or bool(self.hours)
-            or self.direction is not Direction.BOTH
-        )

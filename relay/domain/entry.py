@@ -9,38 +9,33 @@ from relay.domain.account import Rules
 from relay.domain.intent import Move
 from relay.domain.levels import levels_of, wrong_side
 from relay.domain.leverage import leverage_refusal
-from relay.domain.limit_facts import LimitFacts, Working
-from relay.domain.limits import Entry, resulting_worth, sized_refusal, standing_refusal
-from relay.domain.limits_account import account_refusal, largest_size
-from relay.domain.limits_entry import manner_refusal
+from relay.domain.limit_checks import Candidate, Entry, largest_size, size_refusal
+from relay.domain.limit_facts import Working
+from relay.domain.limits import Stage, direction_refusal, over_limit, standing_refusal, unread_refusal
 from relay.domain.mode import mode_refusal
 from relay.domain.order import OrderType, Reason, Side, TimeInForce
 from relay.domain.plan import Facts
 from relay.domain.risk import entry_reference, order_price, stop_reference
 from relay.domain.signal import Signal
 
-_NOT_READ = LimitFacts()
-
 
 def entry_refusal(move: Move, signal: Signal, rules: Rules, facts: Facts) -> Reason | None:
     """Why the entry of this rounded move is withheld, or None."""
     entry = entry_of(move, signal, facts)
+    asked = Candidate(signal=signal, rules=rules, facts=facts, entry=entry)
     return (
         mode_refusal(signal, rules)
         or standing_refusal(signal, rules, facts.instrument, now=facts.now, halted=facts.halted)
         or facts.uncleared
         or next(iter(facts.unread.values()), None)
         or leverage_refusal(signal, rules, facts.instrument)
-        or manner_refusal(move.side, signal, rules, facts)
-        or sized_refusal(entry, rules, facts.instrument)
+        or direction_refusal(move.side, rules)
+        or over_limit(Stage.FACTS, asked)
+        or size_refusal(entry, facts.instrument)
+        or over_limit(Stage.SIZE, asked)
         or _level_refusal(move.side, signal, rules, facts)
-        or account_refusal(
-            rules,
-            facts.limits or _NOT_READ,
-            key=(facts.instrument.category, facts.instrument.symbol),
-            worth=resulting_worth(entry, facts.instrument),
-            now=facts.now,
-        )
+        or unread_refusal(rules, asked.counted)
+        or over_limit(Stage.ACCOUNT, asked)
     )
 
 

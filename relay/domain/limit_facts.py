@@ -8,7 +8,6 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from relay.domain.account import Rules
 from relay.domain.instrument import Category
 from relay.domain.order import Side
 from relay.domain.position import Position
@@ -62,16 +61,3 @@ class LimitFacts:
     stopped_at: datetime | None = None
     """When a stop loss closed something of the symbol last, within the cooldown; None: not within it."""
     unread: Mapping[LimitNeed, str] = field(default_factory=dict)
-
-
-def limit_needs(rules: Rules) -> frozenset[LimitNeed]:
-    """What these rules must know before an entry."""
-    counts_all = rules.max_exposure is not None or rules.max_positions is not None
-    wanted = {
-        LimitNeed.WORKING: counts_all or rules.max_position_notional is not None,
-        LimitNeed.POSITIONS: counts_all,
-        LimitNeed.RATE: rules.max_entries_per_minute is not None,
-        LimitNeed.DAY: rules.daily_loss_limit is not None,
-        LimitNeed.STOPS: rules.cooldown_s is not None,
-    }
-    return frozenset(need for need, is_wanted in wanted.items() if is_wanted)

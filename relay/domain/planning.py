@@ -16,8 +16,8 @@ from relay.domain.intent import Intent, Move, Nothing, intent_of, only_exits
 from relay.domain.legs import orders_of, rounded
 from relay.domain.levels import levels_of, wrong_side
 from relay.domain.leverage import asked_leverage, with_leverage
-from relay.domain.limit_facts import LimitNeed, limit_needs
-from relay.domain.limits import standing_refusal
+from relay.domain.limit_facts import LimitNeed
+from relay.domain.limits import limit_needs, limits_by_price, limits_entries, standing_refusal
 from relay.domain.mode import as_target, mode_refusal
 from relay.domain.order import Reason, Side
 from relay.domain.plan import Carry, Facts, Need, Plan, PlanStatus
@@ -55,7 +55,7 @@ def needs(
     if signal.action is Action.STOPS:
         return frozenset({Need.POSITION})
     wanted = size_needs(signal, rules, instrument) | healing_needs(signal, rules, instrument)
-    has_limits = rules.limits_entries
+    has_limits = limits_entries(rules)
     opens = not only_exits(signal)
     has_levels = opens and not levels_of(signal, rules).is_empty
     has_leverage = opens and asked_leverage(signal, rules) is not None
@@ -72,13 +72,7 @@ def needs(
         wanted.add(Need.POSITION)
     else:
         wanted |= _near_a_bound(signal, rules, instrument, reference_price)
-    checks_price = (
-        rules.limits_notional
-        and not instrument.is_inverse
-        or rules.max_distance_pct is not None
-        and signal.signal_price is not None
-        or has_levels
-    )
+    checks_price = has_levels or limits_by_price(signal, rules, instrument)
     if signal.type.is_conditional or (checks_price and opens):
         wanted.add(Need.PRICE)
     return frozenset(wanted)

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from relay.domain.drift import expected_after
 from relay.domain.instrument import Instrument
-from relay.domain.limits_account import unread_refusal
+from relay.domain.limits import unread_refusal
 from relay.domain.mode import is_strategys
 from relay.domain.order import Reason
 from relay.domain.plan import Facts, Need, Plan, PlanStatus

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from relay.alerts.explained import FieldRead, fields_read, format_of
 from relay.alerts.kept import read
-from relay.domain.limit_checks import LimitCheck, limit_checks
+from relay.domain.limit_preview import LimitCheck, limit_checks
 from relay.domain.order import PlannedOrder, Reason
 from relay.domain.plan import PlanStatus
 from relay.domain.signal import Action

@@ -10,15 +10,11 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from relay.settings import Settings, load_settings
 from relay.web import bearer, pages, problems, receipts
-from relay.web.account_api import account_api
-from relay.web.api import api
+from relay.web.endpoints import programs
 from relay.web.envelope import Envelope
 from relay.web.gate import Gate
-from relay.web.health import health
-from relay.web.metrics import metrics
 from relay.web.openapi import openapi
 from relay.web.runtime import EXTENSION
-from relay.web.strategy_api import strategy_api
 from relay.web.webhook import FAILURES, webhook
 from relay.wiring import Relay, build
 
@@ -44,7 +40,7 @@ def create_app(settings: Settings | None = None, *, relay: Relay | None = None) 
     app.extensions[EXTENSION] = relay
     for init_app in (problems.init_app, receipts.init_app, bearer.init_app):
         init_app(app)
-    for blueprint in (webhook, api, account_api, strategy_api, health, metrics, openapi):
+    for blueprint in (webhook, programs, openapi):
         app.register_blueprint(blueprint)
     token = relay.settings.admin_token
     pages.init_app(app, token.reveal() if token else None)

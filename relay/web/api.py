@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from flask import Response
 
 from relay.domain.status import SignalStatus
 from relay.errors import SignalNotRetryable
 from relay.pipeline.accept import Receipt
 from relay.settings import NAME
 from relay.web.answers import answer
-from relay.web.asked import Query
-from relay.web.bearer import require_admin
 from relay.web.body import whole_body
 from relay.web.forms import preview_form, refused_form
 from relay.web.problems import Problem, request_invalid
 from relay.web.receipts import awaited, tell
 from relay.web.runtime import current_parts, current_relay
 
-api = Blueprint("api", __name__, url_prefix="/api")
-api.before_request(require_admin)
 
-_SIGNALS_DEFAULT = 50
-
-
-@api.get("/signals")
-def list_signals() -> Response:
+def list_signals(
+    *,
+    strategy: str | None,
+    account: str | None,
+    symbol: str | None,
+    status: SignalStatus | None,
+    cursor: str | None,
+    limit: int,
+    attention_first: bool,
+) -> Response:
     """The latest first, or what needs a person. The first page also counts the posts that were refused."""
-    query = Query()
-    cursor = query.text("cursor")
-    strategy, account = query.text("strategy"), query.text("account")
-    symbol, status = query.symbol("symbol"), query.choice("status", SignalStatus)
-    attention_first = query.flag("attention_first")
-    limit = query.limit("limit", _SIGNALS_DEFAULT)
-    query.close()
     journal = current_parts().journal
     try:
         page = journal.signals(
@@ -53,7 +47,6 @@ def list_signals() -> Response:
     return answer(body)
 
 
-@api.get("/signals/<signal_id>")
 def show_signal(signal_id: str) -> Response:
     """With `Prefer: wait=SECONDS`: once it is finished, or as it is when the time is up."""
     signal = awaited(signal_id) or current_parts().journal.signal(signal_id)
@@ -62,7 +55,6 @@ def show_signal(signal_id: str) -> Response:
     return answer(signal)
 
 
-@api.post("/signals/<signal_id>/retry")
 def retry_signal(signal_id: str) -> Response:
     """Opens the signal again with a new plan; answers like the webhook."""
     parts = current_parts()
@@ -75,17 +67,13 @@ def retry_signal(signal_id: str) -> Response:
     return tell(Receipt(signal_id=signal_id, status=SignalStatus.ACCEPTED, is_duplicate=False))
 
 
-@api.post("/plan")
-def plan_alert() -> Response:
+def plan_alert(*, strategy: str | None, named: str | None) -> Response:
     """What the alert in the body would do now. It needs no secret, and is not kept."""
-    query = Query()
-    strategy, named = query.text("strategy") or NAME, query.text("format")
-    query.close()
     relay = current_relay()
     if not relay.parts.has_instruments:
         missing = "; ".join(relay.missing().values())
         raise Problem("NOT_READY", f"the instruments are not loaded yet: {missing}", status=503)
-    return answer(preview_form(relay.parts.previewer.preview(whole_body(), strategy=strategy, named=named)))
+    return answer(preview_form(relay.parts.previewer.preview(whole_body(), strategy=strategy or NAME, named=named)))
 
 
 def _unknown(signal_id: str) -> Problem:

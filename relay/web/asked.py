@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from flask import request
 
@@ -70,6 +71,46 @@ class Query:
                 self.wrong(name[:60], f"it is no parameter here; there are {_listed(self._known) or 'none'}")
         if self._problems:
             raise request_invalid(self._problems)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One parameter of a query: how it is read, and how it is described."""
+
+    read: Callable[[Query, str], Any]
+    form: dict[str, Any]
+    argument: str | None = None
+    """What the view calls it; None: as it is called."""
+
+
+def text(*, argument: str | None = None) -> Parameter:
+    return Parameter(read=Query.text, form={"type": "string"}, argument=argument)
+
+
+def symbol() -> Parameter:
+    return Parameter(read=Query.symbol, form={"type": "string"})
+
+
+def flag(*, argument: str | None = None) -> Parameter:
+    return Parameter(read=Query.flag, form={"type": "string", "enum": ["1", "0"]}, argument=argument)
+
+
+def limit(default: int) -> Parameter:
+    form = {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX}
+    return Parameter(read=lambda query, name: query.limit(name, default), form=form)
+
+
+def choice(kind: type[StrEnum]) -> Parameter:
+    form = {"type": "string", "enum": [member.value for member in kind]}
+    return Parameter(read=lambda query, name: query.choice(name, kind), form=form)
+
+
+def read_query(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
+    """Each one's value by the view's name for it. Raises a Problem for everything that is wrong, unknown ones, too."""
+    query = Query()
+    values = {each.argument or name: each.read(query, name) for name, each in parameters.items()}
+    query.close()
+    return values
 
 
 def flag_of_body(name: str) -> bool:

@@ -58,7 +58,6 @@ def on_starting(server: Any) -> None:
         settings = load_settings(needs_webhook_secret=True)
         configure_logging(settings)
         measures.forget_earlier_runs()
-        RelayWorker.keeps_to_one_core = not settings.is_postgres
         server.log.redact(settings.secrets)
         for warning in settings.warnings:
             log.warning(warning)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from flask import Response
 
 from relay.web.answers import answer
 from relay.web.runtime import current_relay
 
-health = Blueprint("health", __name__)
 
-
-@health.get("/healthz")
 def alive() -> Response:
     """The process answers; it says nothing about the journal or the exchange."""
     return answer({"alive": True})
 
 
-@health.get("/readyz")
 def ready() -> Response:
     """200 once alerts are executed as soon as they are accepted; else 503 with what is missing, and why."""
     missing = current_relay().missing()

@@ -7,23 +7,18 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from relay.errors import JournalUnavailable
 from relay.measures import MULTIPROCESS
-from relay.web.bearer import require_admin
 from relay.web.runtime import current_relay
 from relay.wiring import Relay
 
-metrics = Blueprint("metrics", __name__)
-metrics.before_request(require_admin)
 
-
-@metrics.get("/metrics")
-def show() -> Response:
+def show_metrics() -> Response:
     """In Prometheus' text format."""
     text = generate_latest(_counted()) + generate_latest(_now(current_relay()))
     return Response(text, content_type=CONTENT_TYPE_LATEST)

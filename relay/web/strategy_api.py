@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Response
 
 from relay.domain.chain import Fit
 from relay.journal.codec import rfc3339
 from relay.journal.strategies import ChainRecord
 from relay.pipeline.heartbeat import Pulse
 from relay.web.answers import answer
-from relay.web.asked import Query
-from relay.web.bearer import require_admin
 from relay.web.forms import number
 from relay.web.runtime import current_parts
 
-strategy_api = Blueprint("strategy_api", __name__, url_prefix="/api")
-strategy_api.before_request(require_admin)
 
-
-@strategy_api.get("/strategies")
 def list_strategies() -> Response:
     """`heartbeat`: null where none is expected. `chains`: by instrument; `gap`: an alert before the last is missing."""
-    Query().close()
     return answer({"strategies": strategies_now()})
 
 

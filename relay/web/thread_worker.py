@@ -22,7 +22,7 @@ import socket
 import sys
 import time
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from gunicorn import util  # type: ignore[import-untyped]
 from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
@@ -30,8 +30,9 @@ from gunicorn.http import wsgi  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-untyped]
 
 from relay.errors import JournalBusy, JournalUnavailable, RelayError, SchemaOutdated, SchemaTooNew
-from relay.one_core import stay_on_one_core
-from relay.web.quiet_response import QuietResponse
+
+if TYPE_CHECKING:
+    from relay.wiring import Relay
 
 BODY_BYTES_MAX: Final = 64 * 1024
 FIRST_BYTE_S: Final = 5.0
@@ -55,19 +56,6 @@ _TOO_SLOW: Final = (
     b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Type: application/json\r\n"
     b"Content-Length: %d\r\n\r\n%s" % (len(_TOO_SLOW_BODY), _TOO_SLOW_BODY)
 )
-
-
-class Runtime(Protocol):
-    """What an application keeps in `extensions["relay"]`: its engine and all its other threads."""
-
-    def start(self) -> None:
-        """Starts the threads and returns. JournalBusy while another holds the journal: it may be called again then."""
-
-    def drain(self) -> None:
-        """Nothing new comes in from now on: lets waiting requests go. Optional."""
-
-    def stop(self) -> None:
-        """Finishes or parks what is in flight, and ends all threads, in at most 7 s."""
 
 
 class RequestTooSlow(Exception):
@@ -109,13 +97,18 @@ class Connection(TConn):  # type: ignore[misc]
             util.close(self.sock)
 
 
+class Response(wsgi.Response):  # type: ignore[misc]
+    """Does not say what serves it."""
+
+    def default_headers(self) -> list[str]:
+        return [line for line in super().default_headers() if not line.startswith("Server:")]
+
+
 class RelayWorker(ThreadWorker):  # type: ignore[misc]
     """One process that takes alerts and, with the embedded engine, executes them."""
 
     alive: bool
-    keeps_to_one_core = True
-    """Said by the master before it forks. Several processes that wait for one database the system places better."""
-    runtime: Runtime | None = None
+    runtime: Relay | None = None
     _is_quick = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -124,9 +117,7 @@ class RelayWorker(ThreadWorker):  # type: ignore[misc]
         """Those that have a thread. Where none is left, one that wants to go on waits for its turn."""
 
     def init_process(self) -> None:
-        if self.keeps_to_one_core:
-            stay_on_one_core()
-        wsgi.Response = QuietResponse
+        wsgi.Response = Response
         self.cfg.set("graceful_timeout", DRAIN_S)
         super().init_process()
 
@@ -212,7 +203,7 @@ class RelayWorker(ThreadWorker):  # type: ignore[misc]
         super().set_accept_enabled(False)
         for listener in self.sockets:
             listener.close()
-        if self.runtime is not None and hasattr(self.runtime, "drain"):
+        if self.runtime is not None:
             self.runtime.drain()
 
     def _accept_queued(self, listener: Any) -> None:

@@ -36,9 +36,6 @@ def _init(state: BlueprintSetupState) -> None:
     state.app.extensions[FAILURES] = FailureLimit()
 
 
-@webhook.post("/webhook")
-@webhook.post("/webhook/<strategy>")
-@webhook.post("/webhook/<strategy>/<path:secret>")
 def take_alert(strategy: str = NAME, secret: str | None = None) -> Response:
     """A secret in the path may hold slashes, which servers decode before anybody can tell them apart."""
     relay = current_relay()

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import cores, latency, pages, rate, reading, scale, soak, storm
+from tests.bench import latency, pages, rate, reading, scale, soak, storm
 from tests.bench.figures import Figure, table
 
 _SECONDS = 30.0
@@ -32,7 +32,6 @@ PARTS: dict[str, Part] = {
     ],
     "accepts": lambda folder, asked: rate.accepts(folder, asked.seconds or _SECONDS),
     "away": lambda folder, asked: rate.accepts_while_away(folder, min(10.0, asked.seconds or _SECONDS)),
-    "cores": lambda folder, asked: cores.cores(folder, asked.seconds or _SECONDS),
     "start": lambda folder, asked: rate.start_up(folder, 5),
     "pages": lambda folder, asked: pages.pages(folder, asked.rows, max(5, asked.count // 10)),
     "reading": lambda folder, asked: reading.reading(asked.count * 100),

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from relay.domain.account import Direction, TradingHours
 from relay.domain.instrument import Category, Instrument
+from relay.domain.limit_checks import LEGS_MAX
 from relay.domain.limit_facts import DayResult, LimitFacts, LimitNeed, Working
-from relay.domain.limits import LEGS_MAX
 from relay.domain.order import PlannedOrder, Side
 from relay.domain.position import Position
 from relay.domain.signal import Action, LevelKind, QtyUnit, Signal
@@ -124,7 +124,7 @@ def any_rules(draw: st.DrawFn) -> Any:
         max_leverage=maybe(st.sampled_from([Decimal(2), Decimal(50)])),
         max_entries_per_minute=maybe(st.integers(1, 3)),
         daily_loss_limit=maybe(SIZES),
-        hours=draw(st.sampled_from([(), (), _OFFICE, _NIGHT])),
+        hours=draw(st.sampled_from([None, None, (_OFFICE,), (_NIGHT,), (_OFFICE, _NIGHT)])),
         cooldown_s=maybe(st.integers(1, 600)),
         max_distance_pct=maybe(SIZES),
         direction=draw(st.sampled_from([Direction.BOTH, Direction.BOTH, *Direction])),

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 RANKS = (
-    {"errors", "domain", "trace", "one_core"},
+    {"errors", "domain", "trace"},
     {"settings", "measures", "fence"},
     {"alerts", "journal", "exchange", "paper", "engine", "notify", "telemetry"}
     | {"boundary", "paper_child", "local_secrets", "messages"},

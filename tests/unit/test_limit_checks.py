@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.domain.account import Direction
-from relay.domain.limit_checks import LimitCheck, limit_checks
 from relay.domain.limit_facts import DayResult, LimitFacts
+from relay.domain.limit_preview import LimitCheck, limit_checks
 from relay.domain.planning import plan
 from tests.builders import facts, rules, signal
 
@@ -37,7 +37,7 @@ def checks(limits: dict[str, Any], **fields: Any) -> dict[str, LimitCheck]:
         ({"max_entries_per_minute": 2}, "entries_per_minute", "2", "2", False),
         ({"daily_loss_limit": 31}, "DAILY_LOSS_LIMIT", "30 USD", "31", True),
         ({"daily_loss_limit": 30}, "DAILY_LOSS_LIMIT", "30 USD", "30", False),
-        ({"cooldown_s": 60}, "cooldown", "no stop", "60", True),
+        ({"cooldown_s": 60}, "cooldown", "no stop", "60 s", True),
         ({"direction": Direction.SHORT_ONLY}, "direction", "buy", "short_only", False),
         ({"max_leverage": 5, "default_leverage": 3}, "MAX_LEVERAGE", "3", "5", True),
         ({"max_leverage": 2, "default_leverage": 3}, "MAX_LEVERAGE", "3", "2", False),

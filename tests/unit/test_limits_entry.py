@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from relay.domain.account import Direction, TradingHours
-from relay.domain.limits_entry import is_open
+from relay.domain.limit_checks import is_open
 from relay.domain.order import Reason
 from relay.domain.plan import Plan, PlanStatus
 from relay.domain.planning import plan
@@ -61,7 +61,7 @@ def test_hours_go_by_the_zones_wall_clock_past_midnight_and_over_changes_of_it(
 
 
 def test_out_of_hours_an_entry_is_denied_and_told_when_it_may_go() -> None:
-    limits = rules(hours=(_hours("Europe/Berlin", "14:00", "15:00", FRIDAY),))
+    limits = rules(hours=((_hours("Europe/Berlin", "14:00", "15:00", FRIDAY),),))
     reason = _reason(plan(signal("buy", qty=1), limits, facts(p=0)))
     assert reason.code == "LIMIT_HOURS"
     assert "Mon 13:00" in reason.message and "Fri 14:00-15:00 Europe/Berlin" in reason.message

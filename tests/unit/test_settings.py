@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from relay.domain.account import DefaultSize
+from relay.domain.limits import LIMITS, Limit
 from relay.domain.signal import QtyUnit
 from relay.errors import SettingsInvalid
 from relay.settings import (
@@ -123,6 +124,14 @@ def test_sources_are_tradingviews_addresses_and_networks() -> None:
 )
 def test_a_default_size_has_a_unit_or_is_in_coins(text: str, size: DefaultSize) -> None:
     assert load({"DEFAULT_SIZE": text}).rules.default_size == size
+
+
+@pytest.mark.parametrize("limit", [each for each in LIMITS if each.variable], ids=lambda each: each.key)
+def test_none_is_an_answer_for_the_variable_of_every_limit(limit: Limit) -> None:
+    for word in ("none", "NONE", " None "):
+        assert limit.bound(load({str(limit.variable): word}).rules) is None
+    (reported,) = problems({str(limit.variable): "-3"})
+    assert reported.startswith(f"{limit.variable}: ") and "`none` for no limit" in reported
 
 
 @pytest.mark.parametrize("text", ["0", "1 %", "-1", "1e3", "1.2.3", "much", "NaN", "5 lots"])

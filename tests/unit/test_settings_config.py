@@ -11,6 +11,7 @@ import pytest
 
 from relay.alerts.dialects import FORMATS as DIALECTS
 from relay.domain.account import Direction, TradingHours
+from relay.domain.limits import LIMITS, Limit, Unit
 from relay.domain.signal import QtyUnit
 from relay.errors import SettingsInvalid
 from relay.settings import Environment, Secret, Settings, load_settings
@@ -91,6 +92,27 @@ def test_each_limit_is_the_strictest_of_the_strategys_the_accounts_and_all() -> 
     assert rules.daily_loss_limit == Decimal(70), "the variables speak where the file is silent"
 
 
+@pytest.mark.parametrize("limit", LIMITS, ids=lambda each: each.key)
+def test_none_is_an_answer_for_every_limit_in_every_table_that_has_it(limit: Limit) -> None:
+    tables = (
+        ["strategies.default"]
+        if limit.is_strategys_key
+        else ["strategies.default.limits", "accounts.test.limits", "limits"]
+    )
+    for table in tables:
+        for word in ("none", "None"):
+            settings = load(f'{PAPER}[{table}]\n{limit.key} = "{word}"\n')
+            assert limit.bound(settings.strategies[0].rules["test"]) is None
+
+
+@pytest.mark.parametrize("limit", [each for each in LIMITS if each.variable], ids=lambda each: each.key)
+def test_a_strategy_that_says_none_is_not_bound_by_the_variable(limit: Limit) -> None:
+    environ = {str(limit.variable): "BTCUSDT" if limit.unit is Unit.SYMBOLS else "7"}
+    table = "strategies.default" if limit.is_strategys_key else "strategies.default.limits"
+    assert limit.bound(load(f"{PAPER}[strategies.default]\n", environ).rules) is not None
+    assert limit.bound(load(f'{PAPER}[{table}]\n{limit.key} = "none"\n', environ).rules) is None
+
+
 def test_hours_are_a_period_or_several_and_the_accounts_count_beside_the_strategys() -> None:
     settings = load(
         '[accounts.test]\nurl = "http://127.0.0.1:9100"\nlimits = { hours = { days = "sat,sun" } }\n'
@@ -100,8 +122,9 @@ def test_hours_are_a_period_or_several_and_the_accounts_count_beside_the_strateg
     rules = settings.strategies[0].rules["test"]
     office = TradingHours(zone="Europe/Berlin", weekdays=frozenset(range(5)), opens=time(9), closes=time(17, 30))
     always = TradingHours(zone="UTC", weekdays=frozenset({0, 6}), opens=time(), closes=time())
-    assert rules.hours == (office, always)
-    assert [group[0].weekdays for group in rules.also_hours] == [frozenset({5, 6})]
+    own, of_account = rules.hours or ()
+    assert own == (office, always)
+    assert [each.weekdays for each in of_account] == [frozenset({5, 6})]
 
 
 def test_it_is_the_toml_itself_or_a_files_path(tmp_path: Path) -> None:
@@ -349,7 +372,7 @@ def test_the_readmes_example_is_what_it_says() -> None:
     }
     rules = settings.strategies[0].rules["main"]
     assert (rules.max_position_notional, rules.max_exposure, rules.max_leverage) == tuple(map(Decimal, (500, 2000, 5)))
-    assert len(rules.also_hours) == 0 and rules.hours[0].zone == "Europe/Berlin"
+    assert [period.zone for group in rules.hours or () for period in group] == ["Europe/Berlin"]
     assert settings.symbols == {"CME:BTC1!": "BTCUSDT"}
 
 
