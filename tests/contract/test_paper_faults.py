@@ -214,8 +214,7 @@ def test_sigterm_ends_it_at_once_and_cleanly(paper: PaperServer) -> None:
 
 
 def test_it_ends_with_its_parents_pipe(paper: PaperServer) -> None:
-    assert paper.process.stdin is not None
-    paper.process.stdin.close()
+    paper.close_parent_pipe()
     assert paper.process.wait(10) == 0
     paper.restart()
 
