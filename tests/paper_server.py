@@ -164,9 +164,20 @@ class PaperServer:
             os.close(self._parent_pipe)
             self._parent_pipe = None
 
-    def close(self) -> None:
-        """Ends everything, for a fixture's end."""
+    def start_over(self) -> None:
+        """As if it had just been started for the first time."""
+        if self.process.poll() is not None:
+            self.restart()
+        self._close_sessions()
+        self.control.reset()
+
+    def _close_sessions(self) -> None:
         for session in self._sessions:
             session.client.close()
+        self._sessions.clear()
+
+    def close(self) -> None:
+        """Ends everything, for a fixture's end."""
+        self._close_sessions()
         self.control.close()
         self.stop()

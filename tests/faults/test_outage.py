@@ -30,13 +30,6 @@ FROZEN_ON_S = 1.0
 """For how long it goes on hanging after the relay has given up the first request."""
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperServer]:
-    paper = PaperServer(tmp_path_factory.mktemp("paper"))
-    yield paper
-    paper.close()
-
-
 def body(name: str, symbol: str, **alert: str) -> bytes:
     """`name` is the alert's id."""
     return json.dumps({"secret": WEBHOOK_SECRET, "id": name, "ticker": f"{symbol}.P", **alert}).encode()

@@ -24,13 +24,6 @@ HANGING_S = 10
 SENDERS = 8
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperServer]:
-    paper = PaperServer(tmp_path_factory.mktemp("paper"))
-    yield paper
-    paper.close()
-
-
 @pytest.fixture
 def relay(server: PaperServer, tmp_path: Path) -> Iterator[RelayProcess]:
     with running(tmp_path / "relay", server) as process:
