@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from relay.journal.journal import Journal
 from relay.journal.opening import open_journal
@@ -15,8 +15,10 @@ from tests import postgres
 from tests.paper_server import PaperServer
 
 # The same examples in every run, so that a change is judged by what it changes; RELAY_EXPLORE=1 looks for new ones.
-settings.register_profile("steady", derandomize=True, database=None)
-settings.register_profile("explore", derandomize=False)
+# No limit on an example's time: how long one takes says how busy the machine is.
+_unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("steady", _unhurried, derandomize=True, database=None)
+settings.register_profile("explore", _unhurried, derandomize=False)
 settings.load_profile("explore" if os.environ.get("RELAY_EXPLORE") else "steady")
 
 

@@ -147,7 +147,7 @@ def crash(home: Path) -> None:
 def restart(home: Path) -> None:
     """Returns once it takes connections; after a crash that may take longer than the package waits for."""
     for _ in range(10):
-        with suppress(subprocess.SubprocessError):
+        with suppress(subprocess.SubprocessError, AssertionError):  # the package asserts that it is there in time
             _running(home).ensure_postgres_running()
             return
     raise AssertionError("Postgres does not start again")
@@ -185,7 +185,7 @@ def _running(home: Path) -> Any:
 def _started(start: Callable[..., Any], home: Path) -> Any:
     """On a machine that is busy it may take longer than the package waits: then it is there at the next look."""
     for _ in range(5):
-        with suppress(subprocess.SubprocessError):
+        with suppress(subprocess.SubprocessError, AssertionError):
             return start(home, cleanup_mode="delete")
     return start(home, cleanup_mode="delete")
 
