@@ -20,6 +20,8 @@ from tests.faults.stage import event_names, open_at, position, running, taken_fo
 from tests.paper_server import PaperServer
 from tests.relay_process import WEBHOOK_SECRET, RelayProcess
 
+pytestmark = pytest.mark.slow
+
 OUTAGE_S = 60.0 if FULL else 12.0
 FRESH_S = 0.5
 """Before the end of the outage an entry comes that is young enough to be placed."""

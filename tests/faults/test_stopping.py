@@ -18,6 +18,8 @@ from tests.faults.stage import CREATE, REALTIME, creates, event_names, position,
 from tests.paper_server import PaperServer
 from tests.relay_process import WEBHOOK_SECRET, RelayProcess
 
+pytestmark = pytest.mark.slow
+
 GONE_WITHIN_S = 25
 HANGING_S = 10
 """A request that takes longer than this was left hanging."""

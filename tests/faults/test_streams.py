@@ -19,6 +19,8 @@ from tests.faults.stage import position, until
 from tests.paper_server import PaperServer
 from tests.relay_server import RelayServer, running_relay
 
+pytestmark = pytest.mark.slow
+
 DEADLINE_S = 20
 HALF_OPEN_S = 60
 """A half-open stream is noticed within about 15 s; a busy machine may take longer."""

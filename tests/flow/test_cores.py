@@ -11,7 +11,10 @@ from tests.fleet import running_fleet
 from tests.paper_server import PaperServer
 from tests.relay_process import RelayProcess
 
-pytestmark = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="there is but one core")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="there is but one core"),
+]
 
 
 def cores_of(process: RelayProcess) -> list[int]:

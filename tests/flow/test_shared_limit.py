@@ -15,6 +15,8 @@ from tests.faults import audit
 from tests.fleet import Fleet, running_fleet
 from tests.paper_server import PaperServer
 
+pytestmark = pytest.mark.slow
+
 CREATE = "/v5/order/create"
 A_SECOND = 10
 EXITS, ENTRIES = 5, 40
