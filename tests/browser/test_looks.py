@@ -10,6 +10,8 @@ from playwright.sync_api import Browser, expect
 from tests.browser.conftest import DEADLINE_MS, log_in
 from tests.relay_server import RelayServer
 
+pytestmark = pytest.mark.slow
+
 AXE = (Path(__file__).parent / "axe-4.14.1.min.js").read_text(encoding="utf-8")
 PAGES = {
     "overview": "/",

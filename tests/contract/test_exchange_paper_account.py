@@ -21,13 +21,6 @@ from tests.paper_server import KEY, SECRET, PaperServer
 BTC: dict[str, Any] = {"category": Category.LINEAR, "symbol": "BTCUSDT"}
 
 
-@pytest.fixture(scope="module")
-def paper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperServer]:
-    server = PaperServer(tmp_path_factory.mktemp("paper"))
-    yield server
-    server.close()
-
-
 @pytest.fixture
 def exchange(paper: PaperServer) -> Iterator[Exchange]:
     made = Exchange(url=paper.url, api_key=KEY, api_secret=SECRET, read_timeout_s=5.0)

@@ -17,20 +17,13 @@ from tests.contract.exchange_orders import BTC, PRICE, clean_up, fresh_id, place
 from tests.paper_server import KEY, SECRET, PaperServer
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperServer]:
-    server = PaperServer(tmp_path_factory.mktemp("paper"))
-    yield server
-    server.close()
-
-
 @pytest.fixture
-def paper(running: PaperServer) -> PaperServer:
+def paper(server: PaperServer) -> PaperServer:
     """With a quiet market, no faults, and nothing of the tests before."""
-    running.control.clear_faults()
-    running.control.clock(0)
-    running.control.prices(BTCUSDT=str(PRICE), BTCUSD=str(PRICE), BTCPERP=str(PRICE))
-    return running
+    server.control.clear_faults()
+    server.control.clock(0)
+    server.control.prices(BTCUSDT=str(PRICE), BTCUSD=str(PRICE), BTCPERP=str(PRICE))
+    return server
 
 
 @pytest.fixture

@@ -18,19 +18,12 @@ from tests.unit.turns_support import Client, Database, until
 LOT = Decimal("0.001")
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperServer]:
-    server = PaperServer(tmp_path_factory.mktemp("paper"))
-    yield server
-    server.close()
-
-
 @pytest.fixture
-def paper(running: PaperServer) -> PaperServer:
+def paper(server: PaperServer) -> PaperServer:
     """It counts, and has counted nothing yet."""
-    running.control.reset()
-    running.control.account(limiter={"on": True, "rate": 10})
-    return running
+    server.control.reset()
+    server.control.account(limiter={"on": True, "rate": 10})
+    return server
 
 
 @pytest.fixture

@@ -59,19 +59,6 @@ class Stream:
         self._socket.close(timeout=0)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperServer]:
-    made = PaperServer(tmp_path_factory.mktemp("paper"))
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def paper(server: PaperServer) -> PaperServer:
-    server.control.reset()
-    return server
-
-
 @pytest.fixture
 def session(paper: PaperServer) -> HTTP:
     return paper.session()

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -53,13 +52,6 @@ class Process:
     def position(self) -> Decimal | None:
         known = self.exchange.position_now(*BTC)
         return None if known is None else known.position.size
-
-
-@pytest.fixture
-def paper(tmp_path: Path) -> Iterator[PaperServer]:
-    server = PaperServer(tmp_path)
-    yield server
-    server.close()
 
 
 @contextmanager

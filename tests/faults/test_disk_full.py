@@ -17,6 +17,8 @@ from tests.faults import audit
 from tests.paper_server import PaperServer
 from tests.relay_process import DEADLINE_S, RelayProcess
 
+pytestmark = pytest.mark.slow
+
 TOO_LATE_S = 2
 """The promise: the sender has its 503 before that."""
 

@@ -19,6 +19,8 @@ from tests.fleet import Fleet, is_stopped, running_fleet
 from tests.paper_server import PaperServer
 from tests.relay_process import RelayProcess
 
+pytestmark = pytest.mark.slow
+
 Alert = Mapping[str, Any]
 ASKING = "GET"
 LADDER = [{"at": "1%", "share": 50}, {"at": "2%", "share": 50}]

@@ -22,6 +22,8 @@ from tests.faults.scale import FULL
 from tests.paper_server import Control, PaperServer
 from tests.relay_process import ROOT, WEBHOOK_SECRET, RelayProcess
 
+pytestmark = pytest.mark.slow
+
 Alert = Mapping[str, Any]
 B = Boundary
 

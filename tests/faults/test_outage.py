@@ -20,6 +20,8 @@ from tests.faults.stage import event_names, open_at, position, running, taken_fo
 from tests.paper_server import PaperServer
 from tests.relay_process import WEBHOOK_SECRET, RelayProcess
 
+pytestmark = pytest.mark.slow
+
 OUTAGE_S = 60.0 if FULL else 12.0
 FRESH_S = 0.5
 """Before the end of the outage an entry comes that is young enough to be placed."""
@@ -28,13 +30,6 @@ RESEND_S = 5.0
 MAX_AGE_S = 8
 FROZEN_ON_S = 1.0
 """For how long it goes on hanging after the relay has given up the first request."""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperServer]:
-    paper = PaperServer(tmp_path_factory.mktemp("paper"))
-    yield paper
-    paper.close()
 
 
 def body(name: str, symbol: str, **alert: str) -> bytes:

@@ -18,19 +18,6 @@ from tests.relay_process import RelayProcess
 BALANCE = "ab not enough for new order"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperServer]:
-    paper = PaperServer(tmp_path_factory.mktemp("paper"))
-    yield paper
-    paper.close()
-
-
-@pytest.fixture(scope="module")
-def relay(server: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
-    with running(tmp_path_factory.mktemp("relay"), server) as process:
-        yield process
-
-
 def refuse(server: PaperServer, symbol: str, code: int, words: str, times: int = 1) -> None:
     server.control.fault(CREATE, "code", retCode=code, retMsg=words, times=times, match={"symbol": symbol})
 

@@ -6,7 +6,6 @@ No entry may rest behind a closed position, and no exit may fail because resting
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -36,19 +35,6 @@ RESTING = 4
 PAST_OUR_TIMEOUT_MS = 4000
 NO_ORDERS = '{"retCode": 0, "retMsg": "OK", "result": {"list": []}, "retExtInfo": {}, "time": 1}'
 _ids = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperServer]:
-    paper = PaperServer(tmp_path_factory.mktemp("paper"))
-    yield paper
-    paper.close()
-
-
-@pytest.fixture(scope="module")
-def relay(server: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
-    with running(tmp_path_factory.mktemp("relay"), server) as process:
-        yield process
 
 
 def done(relay: RelayProcess, symbol: str, **alert: str) -> dict[str, Any]:

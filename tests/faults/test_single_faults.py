@@ -139,19 +139,6 @@ def open_longs(relay: RelayProcess, cases: tuple[Case, ...]) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperServer]:
-    paper = PaperServer(tmp_path_factory.mktemp("paper"))
-    yield paper
-    paper.close()
-
-
-@pytest.fixture(scope="module")
-def relay(server: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
-    with running(tmp_path_factory.mktemp("relay"), server) as process:
-        yield process
-
-
-@pytest.fixture(scope="module")
 def never_there(relay: RelayProcess, server: PaperServer) -> str:
     """The signal of an order whose id the exchange says it knows, and of which it shows nothing."""
     server.control.fault(CREATE, "code", retCode=110072, match={"symbol": "ETHUSDT"})

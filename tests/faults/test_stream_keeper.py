@@ -20,6 +20,8 @@ from tests.flow.desk import BTC, Desk
 from tests.paper_server import PaperServer
 from tests.relay_process import RelayProcess
 
+pytestmark = pytest.mark.slow
+
 STREAM = "stream default"
 KILLS = 10 if FULL else 1
 

@@ -18,6 +18,8 @@ from tests.faults.scale import FULL
 from tests.fleet import Fleet, is_stopped, running_fleet
 from tests.paper_server import PaperServer
 
+pytestmark = pytest.mark.slow
+
 TAKEOVER_MAX_S = 5.0
 LANE = "default/linear/BTCUSDT"
 STEPS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from pybit.unified_trading import HTTP
 
 from relay.domain.rounding import plain
 from tests.paper_server import Control, PaperServer
-from tests.relay_process import RelayProcess
+from tests.relay_process import DEADLINE_S, RelayProcess
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +56,11 @@ class Desk:
         self.control: Control = paper.control
 
     def send(self, market: Market, action: str, **fields: object) -> dict[str, Any]:
-        """What became of the alert: the finished signal."""
-        answer = self.relay.post(
-            {"action": action, "ticker": market.ticker, "id": uuid.uuid4().hex, **fields}, wait_s=10
-        )
+        """What became of the alert: the finished signal. After a 503 it is sent again, as TradingView does."""
+        alert = {"action": action, "ticker": market.ticker, "id": uuid.uuid4().hex, **fields}
+        until = time.monotonic() + DEADLINE_S
+        while (answer := self.relay.post(alert, wait_s=10)).status_code == 503 and time.monotonic() < until:
+            pass
         assert answer.status_code == 200, answer.text
         signal: dict[str, Any] = answer.json()
         return signal

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from relay.domain.rounding import plain
-from tests.flow.desk import Desk, Market, open_desk
-from tests.paper_server import PaperServer
+from tests.flow.desk import Desk, Market
 
 LADDER = [{"at": "1%", "share": 50, "then": "breakeven"}, {"at": "2%", "share": 30}, {"at": "3%", "share": 20}]
 STOPS, AMEND = "/v5/position/trading-stop", "/v5/order/amend"
-
-
-@pytest.fixture(scope="module")
-def running(paper: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with open_desk(tmp_path_factory.mktemp("relay"), paper) as desk:
-        yield desk
 
 
 @pytest.fixture

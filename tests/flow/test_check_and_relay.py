@@ -11,6 +11,8 @@ from tests.paper_server import KEY, SECRET, PaperServer
 from tests.relay_process import RelayProcess
 from tests.relay_server import RelayServer, running_relay
 
+pytestmark = pytest.mark.slow
+
 CREATE = "/v5/order/create"
 MAINNET = {"BYBIT_ENV": "mainnet", "MAX_POSITION_NOTIONAL": "none"}
 WIDE = {"permissions": {"ContractTrade": ["Order", "Position"], "Wallet": ["AccountTransfer", "Withdraw"]}}

@@ -13,6 +13,8 @@ from dotenv import dotenv_values
 from tests.flow.cli_support import run_process
 from tests.paper_server import KEY, SECRET, PaperServer
 
+pytestmark = pytest.mark.slow
+
 BEFORE = "# my relay\nPORT=8123\nBYBIT_API_KEY=old\nBYBIT_API_SECRET='of\nseveral lines'\nLOG_LEVEL=warning\n"
 
 

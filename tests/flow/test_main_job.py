@@ -21,6 +21,8 @@ from tests.flow.desk import MARKETS, Desk, Market
 from tests.paper_server import KEY, SECRET, PaperServer
 from tests.relay_process import DEADLINE_S, ROOT, WEBHOOK_SECRET, RelayProcess
 
+pytestmark = pytest.mark.slow
+
 NOTHING_SET = dict.fromkeys(("BYBIT_ENV", "BYBIT_RECV_WINDOW", "WEBHOOK_SECRET", "ADMIN_TOKEN", "DATABASE_URL"), "")
 KEEP_WARM = "/v5/market/time"
 CREATE = "/v5/order/create"

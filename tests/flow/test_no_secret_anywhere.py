@@ -10,11 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import pytest
 import requests
 
 from tests.catcher import Catcher
 from tests.paper_server import PaperServer
 from tests.relay_process import RelayProcess
+
+pytestmark = pytest.mark.slow
 
 WEBHOOK, NEXT = "marked-webhook-secret-1/+", "marked-webhook-secret-2"
 ADMIN, KEY, SECRET = "marked-admin-token-0123", "marked-api-key-0123", "marked-api-secret-0123"

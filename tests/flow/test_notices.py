@@ -17,13 +17,6 @@ BUY = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.01"}
 QUICK = notices.Pace(gather_s=0.0, apart_s=0.05, again_s=(0.05,), at_stop_s=20.0)
 
 
-@pytest.fixture
-def catcher() -> Iterator[Catcher]:
-    server = Catcher()
-    yield server
-    server.close()
-
-
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notices, "Pace", lambda: QUICK)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,13 +21,6 @@ from tests.relay_server import RelayServer, running_relay
 CHAINED = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.01", "market_position": "long"}
 QUICK = notices.Pace(gather_s=0.0, apart_s=0.05, again_s=(0.05,), at_stop_s=20.0)
 CONFIG = "[strategies.default]\nheartbeat = 1"
-
-
-@pytest.fixture
-def catcher() -> Iterator[Catcher]:
-    server = Catcher()
-    yield server
-    server.close()
 
 
 @pytest.fixture(autouse=True)

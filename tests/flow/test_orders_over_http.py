@@ -5,29 +5,14 @@ Tests with resting orders have a symbol each, because the relay remembers what r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from tests.flow.desk import BTC, BTC_INVERSE, BTC_USDC, Desk, Market, open_desk
-from tests.paper_server import PaperServer
+from tests.flow.desk import BTC, BTC_INVERSE, BTC_USDC, Desk, Market
 
 CANCEL, CREATE, POSITIONS = "/v5/order/cancel", "/v5/order/create", "/v5/position/list"
-
-
-@pytest.fixture(scope="module")
-def running(paper: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with open_desk(tmp_path_factory.mktemp("relay"), paper) as desk:
-        yield desk
-
-
-@pytest.fixture
-def desk(running: Desk) -> Desk:
-    """With nothing at the exchange."""
-    running.control.reset()
-    return running
 
 
 def usdt(coin: str) -> Market:

@@ -24,19 +24,6 @@ LONG_AGO = "2025-01-01T00:00:00Z"
 
 
 @pytest.fixture(scope="module")
-def running(paper: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with open_desk(tmp_path_factory.mktemp("relay"), paper) as desk:
-        yield desk
-
-
-@pytest.fixture
-def desk(running: Desk) -> Desk:
-    """With nothing at the exchange."""
-    running.control.reset()
-    return running
-
-
-@pytest.fixture(scope="module")
 def limited(paper: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """Another relay on the same account, with a limit."""
     with open_desk(tmp_path_factory.mktemp("limited"), paper, MAX_ORDER_NOTIONAL=MAX_ORDER_NOTIONAL) as desk:

@@ -16,6 +16,8 @@ from tests.flow.desk import BTC, Desk
 from tests.paper_server import PaperServer
 from tests.relay_process import ADMIN_TOKEN
 
+pytestmark = pytest.mark.slow
+
 BESIDE = ("/v5/market/time", "/v5/account/wallet-balance", "/v5/execution/list")
 """What is asked for beside the alerts: clocks, connections and books."""
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")

@@ -20,6 +20,8 @@ from tests.flow.cli_support import ROOT, environment, run, run_process
 from tests.ports import free_port
 from tests.unit.serving_support import run_gunicorn
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "hunter2-of-the-tests"
 WEB = (sys.executable, "-m", "gunicorn", "-c", "python:relay.web.gunicorn", "relay.web:create_app()")
 

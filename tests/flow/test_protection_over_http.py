@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 
-import pytest
-
-from tests.flow.desk import BTC, Desk, open_desk
-from tests.paper_server import PaperServer
+from tests.flow.desk import BTC, Desk
 
 LEVERAGE = "/v5/position/set-leverage"
-
-
-@pytest.fixture(scope="module")
-def running(paper: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with open_desk(tmp_path_factory.mktemp("relay"), paper) as desk:
-        yield desk
-
-
-@pytest.fixture
-def desk(running: Desk) -> Desk:
-    """With nothing at the exchange."""
-    running.control.reset()
-    return running
 
 
 def leverage(desk: Desk) -> Decimal:

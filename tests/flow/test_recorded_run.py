@@ -10,10 +10,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from relay.domain.account import Drift, Mode, Rules
 from tests.paper_server import PaperServer
 from tests.recorded import Fill, run_of
 from tests.relay_server import RelayServer, running_relay
+
+pytestmark = pytest.mark.slow
 
 FILLS = 100
 SEED = 20260105

@@ -15,20 +15,21 @@ from tests.faults import audit
 from tests.fleet import Fleet, running_fleet
 from tests.paper_server import PaperServer
 
+pytestmark = pytest.mark.slow
+
 CREATE = "/v5/order/create"
 A_SECOND = 10
 EXITS, ENTRIES = 5, 40
 
 
 @pytest.fixture
-def paper(tmp_path: Path) -> Iterator[PaperServer]:
+def paper(server: PaperServer) -> PaperServer:
     """It counts from the start, so that each process knows of it before its first order."""
-    server = PaperServer(tmp_path)
+    server.start_over()
     server.control.account(
         limiter={"on": True, "rate": A_SECOND}, balances={"USDT": "1000000000", "USDC": "1000000000"}
     )
-    yield server
-    server.close()
+    return server
 
 
 @pytest.fixture

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 
 import pytest
 import requests
 
-from tests.flow.desk import Desk, Market, open_desk
+from tests.flow.desk import Desk, Market
 from tests.paper_server import PaperServer
 
 SPELLINGS = {
@@ -34,12 +33,6 @@ REFUSED = {
     "a future": ({"ticker": "BTCUSDT-31DEC27"}, "BTCUSDT"),
     "delisted": ({"ticker": "FTTUSDT.P"}, "no perpetual FTTUSDT.P"),
 }
-
-
-@pytest.fixture(scope="module")
-def desk(paper: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with open_desk(tmp_path_factory.mktemp("relay"), paper) as desk:
-        yield desk
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -37,6 +38,8 @@ from tests.property.workshop import (
     body_of,
     kill_switch,
 )
+
+pytestmark = pytest.mark.slow
 
 FAULTS = st.one_of(
     st.sampled_from([Fault(kind) for kind in ("connection_refused", "rate", "clock", "refused", "partly")]),

@@ -22,7 +22,9 @@ from relay.journal.codec import from_json, to_json
 from tests.unit.journal_builders import NOW_MS, STAMP, accept, fill, limit, new_signal, report, sent_order, url_of
 
 COUNTER = itertools.count()
-WITHIN = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+WITHIN = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 exact = st.decimals(allow_nan=False, allow_infinity=False).filter(lambda value: abs(value.adjusted()) < 60)
 
 

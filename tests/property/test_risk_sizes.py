@@ -5,12 +5,15 @@ from __future__ import annotations
 from decimal import Decimal
 from fractions import Fraction
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.domain.instrument import Instrument
 from relay.domain.planning import plan
 from tests.builders import facts, inverse, level, linear, rules, signal
+
+pytestmark = pytest.mark.slow
 
 _SEARCH = settings(max_examples=200, deadline=None, derandomize=True)
 _INSTRUMENTS = st.sampled_from([linear(), linear(tick_size="0.5", qty_step="0.1", qty_min="0.1"), inverse()])

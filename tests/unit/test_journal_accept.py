@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -30,13 +29,6 @@ from tests.unit.journal_builders import (
 
 TEN_MINUTES_MS = 600_000
 YEAR_MS = 365 * 24 * 3600 * 1000
-
-
-@pytest.fixture
-def journal(journal_url: str) -> Iterator[Journal]:
-    opened = open_journal(journal_url)
-    yield opened
-    opened.close()
 
 
 def _like(identity: Identity, digest: str = "the same body") -> NewSignal:

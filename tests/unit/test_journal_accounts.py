@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
 
 from relay.domain.booking import Booking, DayTotal, Equity
-from relay.journal import Journal, open_journal
+from relay.journal import Journal
 from relay.journal.ledger import BOOKABLE_MS, DAY_MS, HOUR_MS, Ledger
 
 NOW_MS = 1_767_225_600_000
 """2026-01-01 00:00 UTC."""
 FIVE_MS = 300_000
-
-
-@pytest.fixture
-def journal(journal_url: str) -> Iterator[Journal]:
-    opened = open_journal(journal_url)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from relay.domain.order import OrderStatus, Reason
 from relay.domain.outcome import Accepted, NotSent, Outcome, Refusal, Rejected, Stamp, Unknown
 from relay.domain.status import SignalStatus
 from relay.errors import SignalNotRetryable
-from relay.journal import Duplicate, Journal, NewSignal, Reopened, new_signal_id, open_journal
+from relay.journal import Duplicate, Journal, NewSignal, Reopened, new_signal_id
 from tests.unit.journal_builders import (
     NOW_MS,
     STAMP,
@@ -31,13 +29,6 @@ NO_MONEY = Rejected(code=110007, words="not enough", reason_code="EXCHANGE_BALAN
 DROPPED = Reason(code="EXCHANGE_UNREACHABLE", message="given up")
 REOPENED_BY_RESEND = [SignalStatus.FAILED, SignalStatus.DENIED, SignalStatus.EXPIRED]
 FINISHED = [*REOPENED_BY_RESEND, SignalStatus.ATTENTION]
-
-
-@pytest.fixture
-def journal(journal_url: str) -> Iterator[Journal]:
-    opened = open_journal(journal_url)
-    yield opened
-    opened.close()
 
 
 def _signal() -> NewSignal:

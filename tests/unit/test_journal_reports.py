@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 
-import pytest
 from sqlalchemy import select
 
 from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, Reason
 from relay.domain.reconciliation import OrderState
-from relay.journal import Journal, UnitOfWork, open_journal
+from relay.journal import Journal, UnitOfWork
 from relay.journal.tables import beliefs
 from tests.unit.journal_builders import NOW_MS, events_of, fill, limit, report, sent_order
 
 LINEAR = Category.LINEAR
 LANE = ("main", Category.LINEAR, "BTCUSDT")
-
-
-@pytest.fixture
-def journal(journal_url: str) -> Iterator[Journal]:
-    opened = open_journal(journal_url)
-    yield opened
-    opened.close()
 
 
 def _state(journal: Journal, client_id: str) -> OrderState:

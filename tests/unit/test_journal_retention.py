@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
-
-import pytest
 
 from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus
 from relay.domain.status import SignalStatus
-from relay.journal import Duplicate, Journal, open_journal
+from relay.journal import Duplicate, Journal
 from relay.journal.retention import DAY_MS, Retention
 from tests.unit.journal_builders import (
     NOW_MS,
@@ -24,13 +21,6 @@ from tests.unit.journal_builders import (
 )
 
 LATER_MS = NOW_MS + 91 * DAY_MS
-
-
-@pytest.fixture
-def journal(journal_url: str) -> Iterator[Journal]:
-    opened = open_journal(journal_url)
-    yield opened
-    opened.close()
 
 
 def finished(journal: Journal, *, status: OrderStatus = OrderStatus.FILLED) -> str:

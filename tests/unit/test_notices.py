@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from environs import ValidationError
 from sqlalchemy import update
 
 from relay.domain.notice import DEFAULT_KINDS, Notice, NoticeKind
 from relay.errors import SettingsInvalid
-from relay.journal import Journal, open_journal
+from relay.journal import Journal
 from relay.journal.notices import CLAIM_MS, DAY_MS, EVENTS, WAITING_MAX, Notices, Waiting
 from relay.journal.tables import events
 from relay.notify import open_services
@@ -19,13 +17,6 @@ from relay.settings_notify import notify_targets
 from tests.unit.journal_builders import NOW_MS, accept, accepted, by_id, new_signal
 
 TELEGRAM = "tgram://123456789:abcdefg_hijklmnop-qrstuvwxyz012345/987654321"
-
-
-@pytest.fixture
-def journal(journal_url: str) -> Iterator[Journal]:
-    opened = open_journal(journal_url)
-    yield opened
-    opened.close()
 
 
 def _notice(text: str, at_ms: int = NOW_MS) -> Notice:

@@ -16,6 +16,8 @@ import pytest
 
 from tests.unit.serving_support import DEADLINE_S, Program, ask, run_serve
 
+pytestmark = pytest.mark.slow
+
 
 def _ready(program: Program) -> int:
     return int(program.await_line(r"listens on http://127\.0\.0\.1:(\d+)")[1])

@@ -27,6 +27,8 @@ from tests.unit.serving_support import (
     run_gunicorn,
 )
 
+pytestmark = pytest.mark.slow
+
 TRIES_A_SECRET = "another-secret-somebody-tries"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from unittest.mock import patch
@@ -16,7 +15,7 @@ from relay.domain.position import Position
 from relay.domain.reconciliation import Bounds
 from relay.domain.signal import Level, LevelKind
 from relay.errors import ExchangeUnreachable
-from relay.journal import Journal, open_journal
+from relay.journal import Journal
 from relay.pipeline.care import Caretaker
 from relay.pipeline.care_lane import CareLanes
 from relay.pipeline.follow import Follower
@@ -27,13 +26,6 @@ from tests.unit.journal_builders import NOW_MS, STAMP, accepted, new_signal, ord
 
 FOREVER = 1_000
 ETH = "ETHUSDT"
-
-
-@pytest.fixture
-def journal(journal_url: str) -> Iterator[Journal]:
-    journal = open_journal(journal_url)
-    yield journal
-    journal.close()
 
 
 class Shop:
