@@ -11,26 +11,23 @@ from datetime import timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 
 from relay.domain.account import Direction, Rules
-from relay.domain.drift import needs_healing
 from relay.domain.entry import entry_of
 from relay.domain.instrument import Category
-from relay.domain.intent import Move, intent_of
 from relay.domain.legs import rounded
 from relay.domain.leverage import asked_leverage, leverage_refusal
 from relay.domain.limit_facts import LimitFacts
 from relay.domain.limits import Entry, resulting_worth, sized_refusal, too_old
 from relay.domain.limits_account import account_refusal, exposure_elsewhere
 from relay.domain.limits_entry import hours_refusal, manner_refusal
-from relay.domain.mode import as_target
+from relay.domain.move import Move
 from relay.domain.order import Side
 from relay.domain.plan import Facts
+from relay.domain.planning import Proposal
 from relay.domain.rounding import plain
-from relay.domain.signal import Action, Signal
-from relay.domain.sizing import sizes_of
+from relay.domain.signal import Signal
 
 _CENT = Decimal("0.01")
 _WIDE = Context(prec=100)
-_ORDERS_NOTHING = (Action.CANCEL, Action.HEARTBEAT, Action.STOPS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,24 +40,19 @@ class LimitCheck:
     number: str | None = None
 
 
-def limit_checks(signal: Signal, rules: Rules, facts: Facts) -> tuple[LimitCheck, ...]:
+def limit_checks(proposal: Proposal) -> tuple[LimitCheck, ...]:
     """Each limit that is set, for what the signal would open; nothing where it opens nothing, or is withheld unread."""
-    if signal.action in _ORDERS_NOTHING or facts.position is None or facts.position.is_hedge:
-        return ()
-    if facts.unread:
+    intent, facts, asked = proposal.intent, proposal.facts, proposal.asked
+    if facts.position is None or facts.unread or not isinstance(asked, Move) or asked.entry_qty <= 0:
         return ()
     with localcontext(_WIDE):
-        asked = as_target(signal, rules) if needs_healing(signal, rules, facts) is not None else signal
-        intent = intent_of(asked, sizes_of(asked, rules, facts), facts.size)
-        if not isinstance(intent, Move) or intent.entry_qty <= 0:
-            return ()
-        move = rounded(intent, facts, carried=facts.carry.size if facts.carry else Decimal(0))
-        entry = entry_of(move, asked, facts)
+        move = rounded(asked, facts, carried=facts.carry.size if facts.carry else Decimal(0))
+        entry = entry_of(move, intent, facts)
         return (
-            *_of_the_alert(asked, rules, facts),
-            *_of_the_manner(move.side, asked, rules, facts),
-            *_of_the_size(entry, rules, facts),
-            *_of_the_account(entry, rules, facts),
+            *_of_the_alert(intent.signal, intent.rules, facts),
+            *_of_the_manner(move.side, intent.signal, intent.rules, facts),
+            *_of_the_size(entry, intent.rules, facts),
+            *_of_the_account(entry, intent.rules, facts),
         )
 
 

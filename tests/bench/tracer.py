@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -132,15 +132,18 @@ def _recording() -> Iterator[dict[threading.Thread, list[CodeType]]]:
         if event == "call" and frame.f_code.co_filename.startswith(_OURS):
             calls.setdefault(threading.current_thread(), []).append(frame.f_code)
 
-    threading.setprofile_all_threads(note)
+    profile_all_threads: Callable[[object], None] = threading.setprofile_all_threads  # type: ignore[attr-defined]
+    profile_all_threads(note)
     try:
         yield calls
     finally:
-        threading.setprofile_all_threads(None)
+        profile_all_threads(None)
 
 
 def _show_most(ways: list[Way], most: int) -> None:
     """A line a function: how often one alert calls it, and what it is."""
     total = Counter(code for way in ways for code in way.calls)
     for code, count in total.most_common(most):
-        print(f"{count / len(ways):6.1f}  {code.co_filename.removeprefix(_OURS)}:{code.co_firstlineno} {code.co_qualname}")
+        print(
+            f"{count / len(ways):6.1f}  {code.co_filename.removeprefix(_OURS)}:{code.co_firstlineno} {code.co_qualname}"
+        )

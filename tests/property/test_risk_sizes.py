@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.domain.instrument import Instrument
-from relay.domain.planning import plan
-from tests.builders import facts, inverse, level, linear, rules, signal
+from tests.builders import facts, inverse, level, linear, plan, rules, signal
 
 _SEARCH = settings(max_examples=200, deadline=None, derandomize=True)
 _INSTRUMENTS = st.sampled_from([linear(), linear(tick_size="0.5", qty_step="0.1", qty_min="0.1"), inverse()])
