@@ -9,8 +9,11 @@ from typing import Any
 
 from relay.domain.account import DefaultSize, Rules
 from relay.domain.instrument import Category, Instrument
+from relay.domain.intent import intent_of
+from relay.domain.limit_facts import LimitNeed
 from relay.domain.order import OrderType, Side, TimeInForce, TriggerBy
-from relay.domain.plan import Carry, Facts
+from relay.domain.plan import Carry, Facts, Need, Plan
+from relay.domain.planning import Proposal, plan_of, proposal_of
 from relay.domain.position import Position
 from relay.domain.signal import Action, Level, LevelKind, MarketSide, QtyUnit, Signal, TakeProfit
 
@@ -113,6 +116,26 @@ def facts(instrument: Instrument | None = None, *, p: Decimal | str | int | None
         read["carry"] = Carry(size=Decimal(read["carry"]))
     held = None if p is None else position(p, of)
     return replace(Facts(instrument=of, now=NOW, position=held, price=PRICE), **read)
+
+
+def proposal(asked: Signal, limits: Rules, known: Facts) -> Proposal:
+    """What the signal comes to before the limits."""
+    return proposal_of(intent_of(asked, limits, known), known)
+
+
+def plan(asked: Signal, limits: Rules, known: Facts) -> Plan:
+    """The whole way from a signal to its plan, with all facts at hand."""
+    return plan_of(proposal(asked, limits, known))
+
+
+def needs(asked: Signal, limits: Rules, instrument: Instrument, *, now: datetime, **known: Any) -> frozenset[Need]:
+    """The facts that must be read before the plan. `known`: what is known without reading: fields of Facts."""
+    return intent_of(asked, limits, Facts(instrument=instrument, now=now, **known)).needs
+
+
+def entry_needs(asked: Signal, limits: Rules, known: Facts) -> frozenset[LimitNeed]:
+    """What the limits want to know besides."""
+    return proposal(asked, limits, known).limit_needs
 
 
 def level(value: Decimal | str | int, kind: LevelKind = LevelKind.PRICE) -> Level:

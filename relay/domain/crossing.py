@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relay.domain.intent import Move
+from relay.domain.move import Move
 from relay.domain.order import OrderType, Side, TimeInForce
 from relay.domain.plan import Facts
 from relay.domain.rounding import plain

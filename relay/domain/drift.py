@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from relay.domain.account import Drift, Mode, Rules
 from relay.domain.instrument import Instrument
-from relay.domain.intent import strategy_sign
-from relay.domain.mode import as_target, is_strategys, sizes_are_own
+from relay.domain.intent import Intent, size_needs
+from relay.domain.move import Sizes
+from relay.domain.order import Reason
 from relay.domain.plan import Facts, Need
-from relay.domain.risk import order_price
 from relay.domain.rounding import plain
-from relay.domain.signal import Action, Signal
-from relay.domain.sizing import Size, size_needs, size_of, sizes_of
+from relay.domain.sizing import sizes_of
 
 _ZERO = Decimal(0)
 
@@ -42,65 +40,56 @@ class Expected:
         return {1: "long", -1: "short", 0: "flat"}[self.sign]
 
 
-def expected_after(signal: Signal, rules: Rules, facts: Facts) -> Expected | None:
-    """Where the account should stand once the signal is done; None where the alert does not say, or cannot be sized."""
-    sign = strategy_sign(signal)
-    if sign is None or not is_strategys(signal):
+def expected_after(intent: Intent, target: Sizes | None) -> Expected | None:
+    """Where the account should stand once the signal is done; None where the alert does not say, or cannot be sized.
+
+    `target`: the sizes of `intent.target`, where they can be worked out.
+    """
+    sign = intent.signal.strategy_sign
+    if sign is None or not intent.is_strategys:
         return None
-    if sign == 0:
-        return Expected(sign=0, size=_ZERO)
-    return _expected(signal, rules, facts, sign, is_before=False)
+    return _expected(sign, intent, target, target.strategy if target else None)
 
 
-def expected_before(signal: Signal, rules: Rules, facts: Facts) -> Expected | None:
+def expected_before(intent: Intent, target: Sizes | None) -> Expected | None:
     """The same from before the strategy's order."""
-    before = signal.prev_market_position
-    if before is None or not is_strategys(signal):
+    before = intent.signal.prev_market_position
+    if before is None or not intent.is_strategys:
         return None
-    if before.sign == 0:
-        return Expected(sign=0, size=_ZERO)
-    return _expected(signal, rules, facts, before.sign, is_before=True)
+    return _expected(before.sign, intent, target, target.prev_strategy if target else None)
 
 
-def needs_healing(signal: Signal, rules: Rules, facts: Facts) -> Expected | None:
+def needs_healing(intent: Intent, facts: Facts, target: Sizes | None) -> Expected | None:
     """Where the account should stand now and does not, if that is to be mended with this signal.
 
     Never while resting orders of the relay may explain the difference, nor for an alert that a later one overtook.
     """
-    if not may_heal(signal, rules) or facts.size is None or facts.has_resting or facts.is_overtaken:
+    if not intent.heals or facts.size is None or facts.has_resting or facts.is_overtaken:
         return None
-    expected = expected_before(signal, rules, facts)
+    expected = expected_before(intent, target)
     return expected if expected and expected.differs(facts.size, facts.instrument) else None
 
 
-def may_heal(signal: Signal, rules: Rules) -> bool:
-    """Whether a drift is mended with this signal, should there be one."""
-    return (
-        rules.drift is Drift.HEAL
-        and rules.mode is Mode.ORDER
-        and signal.action in (Action.BUY, Action.SELL)
-        and not signal.reduce_only
-        and is_strategys(signal)
-    )
-
-
-def healing_needs(signal: Signal, rules: Rules, instrument: Instrument) -> set[Need]:
-    """The facts for which the plan asks then."""
-    return size_needs(as_target(signal, rules), rules, instrument) if may_heal(signal, rules) else set()
-
-
-def _expected(signal: Signal, rules: Rules, facts: Facts, sign: int, *, is_before: bool) -> Expected | None:
-    size = size_of(signal, rules, is_inverse=facts.instrument.is_inverse)
-    if sizes_are_own(signal, is_own=isinstance(size, Size) and size.is_own):
-        return Expected(sign=sign, size=None)
-    target = as_target(signal, rules)
-    if Need.PRICE in size_needs(target, rules, facts.instrument) and not (facts.price or order_price(signal)):
+def target_sizes(intent: Intent, facts: Facts) -> Sizes | None:
+    """Those with which it stands where the strategy does; None: they cannot be known, or are not the strategy's."""
+    target = intent.target
+    if (
+        target is None
+        or intent.compares_sides_only
+        or (Need.PRICE in size_needs(target) and not (facts.price or intent.order_price))
+    ):
         return None
-    sizes = sizes_of(target, rules, facts)
-    worked_out = sizes.prev_strategy if is_before else sizes.strategy
-    if worked_out is None:
+    return sizes_of(target, facts)
+
+
+def _expected(sign: int, intent: Intent, target: Sizes | None, size: Decimal | Reason | None) -> Expected | None:
+    if sign == 0:
+        return Expected(sign=0, size=_ZERO)
+    if intent.compares_sides_only:
         return Expected(sign=sign, size=None)
-    return Expected(sign=sign, size=sign * worked_out) if isinstance(worked_out, Decimal) else None
+    if target is None or isinstance(size, Reason):
+        return None
+    return Expected(sign=sign, size=None if size is None else sign * size)
 
 
 def _side_of(position: Decimal, least: Decimal) -> int:

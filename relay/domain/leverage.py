@@ -31,15 +31,17 @@ def leverage_refusal(signal: Signal, rules: Rules, instrument: Instrument) -> Re
 
 
 def with_leverage(
-    orders: tuple[PlannedOrder, ...], signal: Signal, rules: Rules, facts: Facts
+    orders: tuple[PlannedOrder, ...], asked: Decimal | None, facts: Facts
 ) -> tuple[tuple[PlannedOrder, ...], tuple[str, ...]]:
     """The first order that opens sets the leverage where it differs; with a position open it stays, and a note says so.
 
     The exchange names the symbol's leverage even where no position is open.
     """
-    asked, position = asked_leverage(signal, rules), facts.position
+    position = facts.position
+    if asked is None or position is None or position.leverage == asked:
+        return orders, ()
     first = next((place for place, each in enumerate(orders) if each.purpose is not Purpose.EXIT), None)
-    if asked is None or first is None or position is None or position.leverage == asked:
+    if first is None:
         return orders, ()
     if position.size != 0:
         stands = f" at {plain(position.leverage)}" if position.leverage is not None else ""

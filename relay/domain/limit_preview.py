@@ -11,20 +11,17 @@ from datetime import timedelta
 from decimal import Context, Decimal, localcontext
 
 from relay.domain.account import Direction, Rules
-from relay.domain.drift import needs_healing
 from relay.domain.entry import entry_of
-from relay.domain.intent import Move, intent_of
 from relay.domain.legs import rounded
 from relay.domain.limit_checks import Candidate
 from relay.domain.limits import LIMITS, Limit, Stage, direction_refusal, too_old, unread
-from relay.domain.mode import as_target
+from relay.domain.move import Move
 from relay.domain.order import Side
 from relay.domain.plan import Facts
-from relay.domain.signal import Action, Signal
-from relay.domain.sizing import sizes_of
+from relay.domain.planning import Proposal
+from relay.domain.signal import Signal
 
 _WIDE = Context(prec=100)
-_ORDERS_NOTHING = (Action.CANCEL, Action.HEARTBEAT, Action.STOPS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,21 +34,17 @@ class LimitCheck:
     number: str | None = None
 
 
-def limit_checks(signal: Signal, rules: Rules, facts: Facts) -> tuple[LimitCheck, ...]:
+def limit_checks(proposal: Proposal) -> tuple[LimitCheck, ...]:
     """Each limit that is set, for what the signal would open; nothing where it opens nothing, or is withheld unread."""
-    if signal.action in _ORDERS_NOTHING or facts.position is None or facts.position.is_hedge:
-        return ()
-    if facts.unread:
+    intent, facts, asked = proposal.intent, proposal.facts, proposal.asked
+    if facts.position is None or facts.unread or not isinstance(asked, Move) or asked.entry_qty <= 0:
         return ()
     with localcontext(_WIDE):
-        asked = as_target(signal, rules) if needs_healing(signal, rules, facts) is not None else signal
-        intent = intent_of(asked, sizes_of(asked, rules, facts), facts.size)
-        if not isinstance(intent, Move) or intent.entry_qty <= 0:
-            return ()
-        move = rounded(intent, facts, carried=facts.carry.size if facts.carry else Decimal(0))
-        candidate = Candidate(signal=asked, rules=rules, facts=facts, entry=entry_of(move, asked, facts))
+        move = rounded(asked, facts, carried=facts.carry.size if facts.carry else Decimal(0))
+        signal, rules = intent.signal, intent.rules
+        candidate = Candidate(signal=signal, rules=rules, facts=facts, entry=entry_of(move, intent, facts))
         return (
-            _age(asked, rules, facts),
+            _age(signal, rules, facts),
             *_direction(move.side, rules),
             *(made for limit in LIMITS if (made := _held_against(limit, candidate)) is not None),
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from relay.domain.account import Mode, Rules
-from relay.domain.intent import strategy_sign, strategy_size
 from relay.domain.order import Reason
 from relay.domain.signal import Action, Signal
 
@@ -55,8 +54,8 @@ def is_strategys(signal: Signal) -> bool:
 def sizes_are_own(signal: Signal, *, is_own: bool) -> bool:
     """Whether only the side of the strategy's position can be compared with the account's."""
     is_users_target = signal.action is Action.TARGET and signal.qty is not None
-    return is_own or is_users_target or strategy_size(signal) is None
+    return is_own or is_users_target or signal.strategy_size is None
 
 
 def _says_where(signal: Signal) -> bool:
-    return strategy_sign(signal) is not None and not signal.has_synthetic_position
+    return signal.strategy_sign is not None and not signal.has_synthetic_position

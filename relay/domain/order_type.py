@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from relay.domain.account import Rules
-from relay.domain.intent import only_exits
 from relay.domain.order import OrderType, Reason
 from relay.domain.signal import Action, Signal
 
@@ -35,4 +34,4 @@ def type_refusal(signal: Signal, rules: Rules) -> Reason | None:
 
 def _takes_default(signal: Signal, rules: Rules) -> bool:
     wants = rules.default_type is OrderType.LIMIT and not signal.names_type
-    return wants and signal.action in _ORDERS and not only_exits(signal)
+    return wants and signal.action in _ORDERS and not signal.only_exits

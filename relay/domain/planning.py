@@ -1,174 +1,134 @@
-"""The decision: which orders a signal asks for, given the facts. Pure, and the same for every engine."""
+"""The decision: which orders an intent comes to, given the facts. Pure, and the same for every engine."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from decimal import ROUND_DOWN, Context, Decimal, localcontext
 
-from relay.domain.account import Mode, Rules
+from relay.domain.account import Mode
 from relay.domain.crossing import crossing_note
-from relay.domain.drift import Expected, healing_needs, needs_healing
+from relay.domain.drift import Expected, expected_after, needs_healing, target_sizes
 from relay.domain.entry import entry_refusal
 from relay.domain.guard import guard_of
 from relay.domain.instrument import Instrument
-from relay.domain.intent import Intent, Move, Nothing, intent_of, only_exits
+from relay.domain.intent import ORDERS_NOTHING, Intent
 from relay.domain.legs import orders_of, rounded
-from relay.domain.levels import levels_of, wrong_side
-from relay.domain.leverage import asked_leverage, with_leverage
-from relay.domain.limit_facts import LimitNeed
-from relay.domain.limits import limit_needs, limits_by_price, limits_entries, standing_refusal
-from relay.domain.mode import as_target, mode_refusal
+from relay.domain.levels import wrong_side
+from relay.domain.leverage import with_leverage
+from relay.domain.limit_facts import LimitFacts, LimitNeed
+from relay.domain.move import Asked, Move, Nothing, move_of
 from relay.domain.order import Reason, Side
 from relay.domain.plan import Carry, Facts, Need, Plan, PlanStatus
-from relay.domain.risk import order_price, stop_reference
-from relay.domain.rounding import floor_to, plain
-from relay.domain.signal import Action, QtyUnit, Signal
-from relay.domain.sizing import size_inputs, size_needs, size_of, sizes_of
+from relay.domain.risk import References, references_of
+from relay.domain.rounding import plain
+from relay.domain.signal import Action, Signal
+from relay.domain.sizing import sizes_of
 
-_ORDERS_NOTHING = (Action.CANCEL, Action.HEARTBEAT)
-_SIZES_NOTHING = (*_ORDERS_NOTHING, Action.STOPS)
-_FAR_FROM_MIN = 2
-"""A notional of so many times the minimum at the last price heard of needs no fresh price to be sure."""
 _BESIDE_IT = "the exit was sent beside a resting order of the relay's, which may fill behind it"
+_NO_REFERENCES = References(for_stop=None, for_profit=None)
 _WIDE = Context(prec=100, rounding=ROUND_DOWN)
 """Sums and products of an alert's longest numbers are exact in it."""
 
 
-def needs(
-    signal: Signal,
-    rules: Rules,
-    instrument: Instrument,
-    *,
-    now: datetime,
-    halted: str | None,
-    reference_price: Decimal | None,
-    carry: Carry | None = None,
-) -> frozenset[Need]:
-    """The facts that `plan` will want, given the same `now`, `halted`, `reference_price` and `carry`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What an intent comes to with the facts, before the limits and any rounding: one more step to the plan."""
 
-    A plain buy of an amount in coins wants none, so it costs no reading. Whatever might hold back an entry wants the
-    position, because the exit part of the order goes out even so.
-    """
-    if signal.action in _ORDERS_NOTHING:
-        return frozenset()
-    if signal.action is Action.STOPS:
-        return frozenset({Need.POSITION})
-    wanted = size_needs(signal, rules, instrument) | healing_needs(signal, rules, instrument)
-    has_limits = limits_entries(rules)
-    opens = not only_exits(signal)
-    has_levels = opens and not levels_of(signal, rules).is_empty
-    has_leverage = opens and asked_leverage(signal, rules) is not None
-    if (
-        signal.action not in (Action.BUY, Action.SELL)
-        or signal.market_position is not None
-        or has_levels
-        or has_leverage
-        or has_limits
-        or carry is not None
-        or mode_refusal(signal, rules) is not None
-        or standing_refusal(signal, rules, instrument, now=now, halted=halted) is not None
-    ):
-        wanted.add(Need.POSITION)
-    else:
-        wanted |= _near_a_bound(signal, rules, instrument, reference_price)
-    checks_price = has_levels or limits_by_price(signal, rules, instrument)
-    if signal.type.is_conditional or (checks_price and opens):
-        wanted.add(Need.PRICE)
-    return frozenset(wanted)
+    intent: Intent
+    """What is planned: the strategy's own target where a drift is mended."""
+    facts: Facts
+    asked: Asked | None
+    """None: there is nothing that could be sized, or it is hedged."""
+    inputs: Mapping[str, str]
+    """What the size was worked out from."""
+    notes: tuple[str, ...] = ()
+    limit_needs: frozenset[LimitNeed] = frozenset()
+    """What the limits want to know before it is planned: nothing, where it opens nothing."""
+    expected: Expected | None = None
+    """Where the account should stand once the signal is done, as far as the strategy says."""
+
+    def with_limits(self, limits: LimitFacts) -> Proposal:
+        """The same with what the limits count."""
+        return replace(self, facts=replace(self.facts, limits=limits))
 
 
-def entry_needs(signal: Signal, rules: Rules, facts: Facts) -> frozenset[LimitNeed]:
-    """What the limits want to know besides, given all facts that `needs` named: nothing, if nothing would be opened.
-
-    So no exit waits for what only a limit asks.
-    """
-    wanted = limit_needs(rules)
-    if not wanted or signal.action in _SIZES_NOTHING or facts.position is None or facts.position.is_hedge:
-        return frozenset()
-    if (
-        facts.unread
-        or facts.uncleared
-        or standing_refusal(signal, rules, facts.instrument, now=facts.now, halted=facts.halted) is not None
-    ):
-        return frozenset()
+def proposal_of(intent: Intent, facts: Facts) -> Proposal:
+    """Facts named by `intent.needs` must be there; that is the caller's contract."""
+    if intent.sizes_nothing:
+        return Proposal(intent=intent, facts=facts, asked=None, inputs={})
     with localcontext(_WIDE):
-        asked = as_target(signal, rules) if needs_healing(signal, rules, facts) is not None else signal
-        intent = intent_of(asked, sizes_of(asked, rules, facts), facts.size)
-    return wanted if isinstance(intent, Move) and intent.entry_qty > 0 else frozenset()
+        sizes, target = sizes_of(intent, facts), target_sizes(intent, facts)
+        bare = Proposal(
+            intent=intent, facts=facts, asked=None, inputs=sizes.inputs, expected=expected_after(intent, target)
+        )
+        if facts.position is not None and facts.position.is_hedge:
+            return bare
+        notes: tuple[str, ...] = ()
+        drifted_from = needs_healing(intent, facts, target)
+        if drifted_from is not None:
+            # The strategy's order on a position that is not the strategy's: be where the strategy is afterwards.
+            assert intent.target is not None and facts.size is not None
+            intent = intent.target
+            sizes = target or sizes_of(intent, facts)
+            notes = (f"drift healed: the strategy came from {drifted_from} and the account from {plain(facts.size)}",)
+        asked = move_of(intent.signal, sizes, facts.size)
+        return replace(bare, intent=intent, asked=asked, notes=notes, limit_needs=_limit_needs(intent, facts, asked))
 
 
-def _near_a_bound(signal: Signal, rules: Rules, instrument: Instrument, reference: Decimal | None) -> set[Need]:
-    """What a plain order needs because its size might be under the exchange's minima or over its maximum."""
-    size = size_of(signal, rules, is_inverse=instrument.is_inverse)
-    if isinstance(size, Reason):
-        return set()
-    if not size.unit.is_absolute or (instrument.is_inverse and size.unit is QtyUnit.BASE):
-        return {Need.POSITION}
-    most = instrument.largest_order(has_limit=signal.type.has_limit)
-    if floor_to(size.qty, instrument.qty_step) < instrument.qty_min or size.qty > most:
-        return {Need.POSITION}
-    price = order_price(signal) or reference
-    if instrument.is_inverse or (
-        price is not None and instrument.notional(size.qty, price) >= instrument.notional_min * _FAR_FROM_MIN
-    ):
-        return set()
-    return {Need.POSITION} if order_price(signal) is not None else {Need.POSITION, Need.PRICE}
+def _limit_needs(intent: Intent, facts: Facts, asked: Asked) -> frozenset[LimitNeed]:
+    """So no exit waits for what only a limit asks, and no entry that is withheld whatever the limits count."""
+    if not isinstance(asked, Move) or asked.entry_qty <= 0 or facts.position is None:
+        return frozenset()
+    is_withheld = facts.unread or facts.uncleared or intent.refused is not None
+    return frozenset() if is_withheld else intent.limit_needs
 
 
-def plan(signal: Signal, rules: Rules, facts: Facts) -> Plan:
-    """What to send for `signal`. Facts named by `needs` must be there; that is the caller's contract."""
+def plan_of(proposal: Proposal) -> Plan:
+    """What to send. What the limits count must be there, where the proposal says that they want to know it."""
+    facts = proposal.facts
     with localcontext(_WIDE):
-        made = _plan(signal, rules, facts)
-        sized = {} if signal.action in _SIZES_NOTHING else size_inputs(signal, rules, facts)
+        made = _plan(proposal, facts)
+        notes, reason = (*proposal.notes, *made.notes), made.reason
         if facts.uncleared is not None and made.orders:
             # Kept with the plan, so that no restart forgets that a person must look.
-            made = replace(made, reason=facts.uncleared, notes=(*made.notes, _BESIDE_IT))
-        return replace(made, inputs=facts.as_inputs() | sized)
+            notes, reason = (*notes, _BESIDE_IT), facts.uncleared
+        return replace(made, reason=reason, notes=notes, inputs={**facts.as_inputs(), **proposal.inputs})
 
 
-def _plan(signal: Signal, rules: Rules, facts: Facts) -> Plan:
-    if signal.action in _ORDERS_NOTHING:
+def _plan(proposal: Proposal, facts: Facts) -> Plan:
+    intent, asked = proposal.intent, proposal.asked
+    action = intent.signal.action
+    if action in ORDERS_NOTHING:
         return Plan(status=PlanStatus.DONE, carry=facts.carry)
     if facts.position is not None and facts.position.is_hedge:
         return _denied(_hedge(facts.instrument), facts.carry)
-    if signal.action is Action.STOPS:
-        return _plan_stops(signal, facts)
+    if action is Action.STOPS:
+        return _plan_stops(intent, facts)
     carry = facts.carry if facts.carry and _is_same_side(facts.carry.size, facts.size) else None
-    if facts.is_overtaken and rules.mode is Mode.POSITION and signal.action is Action.TARGET:
+    if facts.is_overtaken and intent.rules.mode is Mode.POSITION and action is Action.TARGET:
         return Plan(status=PlanStatus.DONE, notes=("nothing is ordered: the later alert counts",), carry=carry)
-    if (expected := needs_healing(signal, rules, facts)) is not None:
-        return _healed(signal, rules, facts, expected, carry)
-    return _of_intent(intent_of(signal, sizes_of(signal, rules, facts), facts.size), signal, rules, facts, carry)
+    match asked:
+        case Reason():
+            return _denied(asked, carry)
+        case Nothing(note=note):
+            return Plan(status=PlanStatus.DONE, notes=(note,), carry=carry)
+        case Move():
+            return _plan_move(asked, intent, facts, carry)
+        case None:
+            raise AssertionError("what is neither hedged nor orderless was sized")
 
 
-def _healed(signal: Signal, rules: Rules, facts: Facts, expected: Expected, carry: Carry | None) -> Plan:
-    """The strategy's order on a position that is not the strategy's: be where the strategy is afterwards."""
-    target = as_target(signal, rules)
-    made = _of_intent(intent_of(target, sizes_of(target, rules, facts), facts.size), target, rules, facts, carry)
-    assert facts.size is not None
-    note = f"drift healed: the strategy came from {expected} and the account from {plain(facts.size)}"
-    return replace(made, notes=(note, *made.notes))
-
-
-def _of_intent(intent: Intent, signal: Signal, rules: Rules, facts: Facts, carry: Carry | None) -> Plan:
-    if isinstance(intent, Reason):
-        return _denied(intent, carry)
-    if isinstance(intent, Nothing):
-        return Plan(status=PlanStatus.DONE, notes=(intent.note,), carry=carry)
-    return _plan_move(intent, signal, rules, facts, carry)
-
-
-def _plan_stops(signal: Signal, facts: Facts) -> Plan:
+def _plan_stops(intent: Intent, facts: Facts) -> Plan:
     """New levels for the position that is open; they count from its average entry. They pass like any exit."""
     position, carry = facts.position, facts.carry
     assert position is not None, "`stops` needs the position"
     if position.size == 0:
         message = f"`stops` sets levels on an open position, and none is open on {position.symbol}"
         return _denied(Reason(code="POSITION_NONE", message=message), carry)
-    if levels_of(signal, Rules()).is_empty:
+    if not intent.has_levels:
         return Plan(status=PlanStatus.DONE, notes=("no level is named",), carry=carry)
-    side, levels, entry = Side.towards(position.size), levels_of(signal, Rules()), position.avg_price
+    side, levels, entry = Side.towards(position.size), intent.levels, position.avg_price
     assert entry is not None, "an open position has an average entry"
     tick = facts.instrument.tick_size
     refused = wrong_side(levels, side=side, reference=entry, tick=tick, price=position.mark_price)
@@ -177,14 +137,16 @@ def _plan_stops(signal: Signal, facts: Facts) -> Plan:
     return Plan(status=PlanStatus.PLANNED, carry=carry, guard=guard_of(levels, side, reference=entry))
 
 
-def _plan_move(asked: Move, signal: Signal, rules: Rules, facts: Facts, carry: Carry | None) -> Plan:
+def _plan_move(asked: Move, intent: Intent, facts: Facts, carry: Carry | None) -> Plan:
+    signal = intent.signal
     if signal.type.is_conditional and facts.market_price is None:
         return _denied(facts.unread[Need.PRICE], carry)
     move = rounded(asked, facts, carried=carry.size if carry else Decimal(0))
+    references = references_of(intent, facts, asked.side) if intent.has_levels else _NO_REFERENCES
     notes = (*asked.notes, *_pure_delta_note(signal, asked))
     refused = asked.entry_refused
     if asked.entry_qty > 0:
-        refused = entry_refusal(move, signal, rules, facts)
+        refused = entry_refusal(move, intent, facts, references)
         if refused and asked.is_target and refused.code in ("QTY_BELOW_MIN", "NOTIONAL_BELOW_MIN"):
             notes, refused = (*notes, f"already there to within the minimum: {refused.message}"), None
             move = replace(move, entry_qty=Decimal(0))
@@ -195,10 +157,9 @@ def _plan_move(asked: Move, signal: Signal, rules: Rules, facts: Facts, carry: C
     if refused:
         notes = (*notes, f"ENTRY_WITHHELD: {refused.message}")
         refused = Reason(code="ENTRY_WITHHELD", message=f"only the exit was sent: {refused.message}")
-    levels = levels_of(signal, rules)
-    orders, leverage_notes = with_leverage(orders_of(move, signal, facts, levels), signal, rules, facts)
-    reference = stop_reference(signal, facts, move.side)
-    guard = guard_of(levels, move.side, reference=reference) if move.entry_qty > 0 else None
+    orders, leverage_notes = with_leverage(orders_of(move, intent, facts, references), intent.leverage, facts)
+    has_guard = intent.has_levels and move.entry_qty > 0
+    guard = guard_of(intent.levels, move.side, reference=references.for_stop) if has_guard else None
     notes = (*notes, *leverage_notes, *crossing_note(move, signal, facts))
     left = _still_carried(asked, move, carry)
     return Plan(status=PlanStatus.PLANNED, orders=orders, notes=notes, reason=refused, carry=left, guard=guard)

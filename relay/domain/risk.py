@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal
 
-from relay.domain.account import Rules
 from relay.domain.instrument import Instrument
-from relay.domain.intent import strategy_sign
-from relay.domain.levels import levels_of, stop_price
+from relay.domain.intent import Intent
+from relay.domain.levels import stop_price
 from relay.domain.order import Reason, Side
 from relay.domain.plan import Facts, Need
 from relay.domain.rounding import plain
@@ -26,29 +25,26 @@ class Basis:
     stop: Decimal
 
 
-def order_price(signal: Signal) -> Decimal | None:
-    """What the order itself says it will be filled at."""
-    if signal.type.has_limit:
-        return signal.price
-    return signal.trigger_price if signal.type.is_conditional else None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class References:
+    """What an entry's levels count from until it has filled; None: no price is known."""
+
+    for_stop: Decimal | None
+    for_profit: Decimal | None
 
 
-def entry_reference(signal: Signal, facts: Facts) -> Decimal | None:
-    """What an entry's take profits count from until it has filled: its own price, else the exchange's mark price."""
-    return order_price(signal) or facts.price or facts.reference_price
-
-
-def stop_reference(signal: Signal, facts: Facts, side: Side) -> Decimal | None:
-    """What an entry's stop loss counts from until it has filled. `side`: the entry's. None: no price is known.
+def references_of(intent: Intent, facts: Facts, side: Side) -> References:
+    """Take profits count from the order's own price, else the exchange's mark price. `side`: the entry's.
 
     A limit price is only the worst that is taken: on the far side of the market the order fills at the market's price
     or, once it is triggered, at about its trigger price, and a stop between the two would be on the fill's wrong side.
     """
-    own = order_price(signal)
-    met = signal.trigger_price if signal.type.is_conditional else facts.price
+    own = intent.order_price
+    for_profit = own or facts.price or facts.reference_price
+    met = intent.signal.trigger_price if intent.signal.type.is_conditional else facts.price
     if own is None or met is None:
-        return entry_reference(signal, facts)
-    return min(own, met) if side is Side.BUY else max(own, met)
+        return References(for_stop=for_profit, for_profit=for_profit)
+    return References(for_stop=min(own, met) if side is Side.BUY else max(own, met), for_profit=for_profit)
 
 
 def entry_side(signal: Signal, size: Decimal | None) -> Side | None:
@@ -58,26 +54,26 @@ def entry_side(signal: Signal, size: Decimal | None) -> Side | None:
     if signal.action is Action.ADD:
         return Side.towards(size) if size else None
     if signal.action is Action.TARGET:
-        sign = strategy_sign(signal)
+        sign = signal.strategy_sign
         return Side.towards(Decimal(sign)) if sign else None
     return signal.action.side
 
 
-def entry_basis(signal: Signal, rules: Rules, facts: Facts) -> Basis | Reason:
+def entry_basis(intent: Intent, facts: Facts) -> Basis | Reason:
     """The price that the stop counts from; the alert's stop, else the default one."""
-    level = levels_of(signal, rules).stop_loss
+    level = intent.levels.stop_loss
     if level is None:
         return Reason(
             code="STOP_MISSING",
             message="a size by risk is what the stop loss would cost: "
             "put `stop_loss` into the alert, or set DEFAULT_STOP_LOSS",
         )
-    side = entry_side(signal, facts.size)
+    side = entry_side(intent.signal, facts.size)
     if side is None:
         return Reason(code="POSITION_NONE", message="there is no position to reverse or to add to")
     if Need.PRICE in facts.unread:
         return facts.unread[Need.PRICE]
-    entry, tick = stop_reference(signal, facts, side), facts.instrument.tick_size
+    entry, tick = references_of(intent, facts, side).for_stop, facts.instrument.tick_size
     assert entry is not None and entry > 0, "a size by risk needs a price"
     stop = stop_price(level, side=side, reference=entry, tick=tick)
     if stop <= 0 or (entry - stop) * side.sign <= 0:
@@ -102,10 +98,10 @@ def risked(money: Decimal, basis: Basis, instrument: Instrument) -> Decimal:
     return _DOWN.divide(_DOWN.multiply(money, product), distance)
 
 
-def entry_leverage(signal: Signal, rules: Rules, facts: Facts) -> Decimal | Reason:
+def entry_leverage(intent: Intent, facts: Facts) -> Decimal | Reason:
     """The leverage that the entry will have: the alert's, else the default, else the one set at the exchange."""
     shown = facts.position.leverage if facts.position else None
-    leverage = signal.leverage or rules.default_leverage or shown
+    leverage = intent.leverage or shown
     if leverage is None:
         return Reason(
             code="LEVERAGE_MISSING",

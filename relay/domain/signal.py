@@ -178,3 +178,35 @@ class Signal:
     def dated_at(self) -> datetime:
         """What the signal's age is counted from. A sender whose clock is ahead gains no time by it."""
         return min(self.sent_at, self.received_at) if self.sent_at else self.received_at
+
+    @property
+    def side(self) -> Side:
+        """The side that the action names; it has one."""
+        side = self.action.side
+        assert side is not None, f"{self.action} has no side"
+        return side
+
+    @property
+    def strategy_sign(self) -> int | None:
+        """The side on which the strategy stands afterwards: 1, -1, 0 for flat; None where the alert does not say."""
+        if self.market_position is not None:
+            return self.market_position.sign
+        size = self.position_size
+        return None if size is None else (size > 0) - (size < 0)
+
+    @property
+    def strategy_size(self) -> Decimal | None:
+        """The size of the strategy's own position afterwards, without sign, as the alert has it."""
+        if self.market_position_size is not None or self.position_size is None:
+            return self.market_position_size
+        return abs(self.position_size)
+
+    @property
+    def only_exits(self) -> bool:
+        """Whether the signal opens nothing, whatever is open."""
+        if self.action.is_close or self.reduce_only:
+            return True
+        if self.action is Action.TARGET:
+            return self.strategy_sign == 0
+        market = self.market_position
+        return market is not None and self.action in (Action.BUY, Action.SELL) and market.sign != self.side.sign

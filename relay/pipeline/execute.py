@@ -124,7 +124,7 @@ class Executor:
                 generation=work.generation,
                 plan=plan,
                 first_attempt=first_attempt,
-                is_carried=gathered.facts.carry is not None,
+                is_carried=gathered.proposal.facts.carry is not None,
                 now_ms=now_ms,
             )
             surprise = self._surprise(uow, work)

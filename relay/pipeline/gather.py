@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from relay.domain.drift import expected_after
 from relay.domain.instrument import Instrument
+from relay.domain.intent import Intent, intent_of
 from relay.domain.limits import unread_refusal
-from relay.domain.mode import is_strategys
 from relay.domain.order import Reason
 from relay.domain.plan import Facts, Need, Plan, PlanStatus
-from relay.domain.planning import entry_needs, needs, plan
+from relay.domain.planning import Proposal, plan_of, proposal_of
 from relay.domain.position import Position
 from relay.domain.progress import Finish
 from relay.domain.status import SignalStatus
@@ -35,7 +34,8 @@ class Gathered:
     """A plan, from facts that were read just now."""
 
     plan: Plan
-    facts: Facts
+    proposal: Proposal
+    """What it was made of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,14 +68,14 @@ class Gatherer:
             market.hint(signal.category, signal.symbol, signal.signal_price)
         source = Source(work.account)
         try:
-            facts, passing = self._facts(work, instrument, now, source)
+            proposal, passing = self._proposed(work, instrument, now, source)
         except ExchangeUnreachable as error:
             return _unreachable(work, error, now)
         except ExchangeAnswered as error:
             return NotGathered(finish=_without_facts(_refusal(error)))
-        work.expected = expected_after(signal, work.rules, facts)
-        gathered = self._planned(work, facts, source, is_preview=is_preview)
-        if isinstance(gathered, Gathered) and _is_left_out(gathered.plan, facts):
+        work.expected = proposal.expected
+        gathered = self._planned(work, proposal, source, is_preview=is_preview)
+        if isinstance(gathered, Gathered) and _is_left_out(gathered.plan, proposal.facts):
             # Nothing would be exited meanwhile: to ask again costs nothing but time.
             assert gathered.plan.reason is not None
             gathered = (
@@ -89,33 +89,27 @@ class Gatherer:
             return NotGathered(finish=work.uncleared)
         return replace(gathered, plan=source.marked(gathered.plan))
 
-    def _planned(self, work: Work, facts: Facts, source: Source, *, is_preview: bool) -> Gathered | NotGathered:
-        signal, rules = work.signal, work.rules
-        wanted = entry_needs(signal, rules, facts)
+    def _planned(self, work: Work, proposal: Proposal, source: Source, *, is_preview: bool) -> Gathered | NotGathered:
+        wanted, now = proposal.limit_needs, proposal.facts.now
         if not wanted:
-            return Gathered(plan=plan(signal, rules, facts), facts=facts)
+            return Gathered(plan=plan_of(proposal), proposal=proposal)
         with self._limits.turn(work.account.name):
-            counted, passing = self._limits.read(work, source, wanted, facts.now, keeps=not is_preview)
-            known = replace(facts, limits=counted)
-            made = plan(signal, rules, known)
-            if passing is not None and not made.orders and made.reason == unread_refusal(rules, counted):
+            counted, passing = self._limits.read(work, source, wanted, now, keeps=not is_preview)
+            proposal = proposal.with_limits(counted)
+            made = plan_of(proposal)
+            if passing is not None and not made.orders and made.reason == unread_refusal(work.rules, counted):
                 # Nothing would be exited meanwhile: to ask again costs nothing but time.
-                return _unreachable(work, passing, facts.now)
+                return _unreachable(work, passing, now)
             if not is_preview:
-                self._limits.note(work, made, known)
-        return Gathered(plan=made, facts=known)
+                self._limits.note(work, made, proposal.facts)
+        return Gathered(plan=made, proposal=proposal)
 
-    def _facts(
+    def _proposed(
         self, work: Work, instrument: Instrument, now: datetime, source: Source
-    ) -> tuple[Facts, ExchangeUnreachable | None]:
+    ) -> tuple[Proposal, ExchangeUnreachable | None]:
         """The error is one that passes: to ask again may help. Without the position nothing at all can be planned."""
-        account, signal = work.account, work.signal
-        known = work.take_circumstances() or self._journal.circumstances(
-            account.name, instrument.category, instrument.symbol
-        )
-        halted, carry = _halted_by(known.halt), known.carry
-        reference = account.market.last_price(instrument.category, instrument.symbol)
-        wanted = needs(signal, work.rules, instrument, now=now, halted=halted, reference_price=reference, carry=carry)
+        intent, facts = self._begun(work, instrument, now)
+        wanted = intent.needs
         position = self._position(work, instrument, source) if Need.POSITION in wanted else None
         reading = _Reading(wanted)
         price = reading.of(Need.PRICE, lambda: source.price(instrument.category, instrument.symbol))
@@ -123,21 +117,32 @@ class Gatherer:
         if reading.unread and position is None:
             # What withholds an entry wants the position: the exit part of the order goes out even so.
             position = self._position(work, instrument, source)
+        known = replace(
+            facts,
+            position=position,
+            price=price,
+            equity=equity,
+            has_resting=work.seen is not None and work.seen.has_resting,
+            is_overtaken=intent.is_strategys and self._journal.strategies.is_overtaken(work.signal.id),
+            unread=reading.unread,
+        )
+        return proposal_of(intent, known), reading.passing
+
+    def _begun(self, work: Work, instrument: Instrument, now: datetime) -> tuple[Intent, Facts]:
+        """What the signal means, and the facts that are known without asking the exchange."""
+        account = work.account
+        known = work.take_circumstances() or self._journal.circumstances(
+            account.name, instrument.category, instrument.symbol
+        )
         facts = Facts(
             instrument=instrument,
             now=now,
-            position=position,
-            price=price,
-            reference_price=reference,
-            equity=equity,
-            carry=carry,
-            halted=halted,
-            has_resting=work.seen is not None and work.seen.has_resting,
-            is_overtaken=is_strategys(signal) and self._journal.strategies.is_overtaken(signal.id),
-            unread=reading.unread,
+            reference_price=account.market.last_price(instrument.category, instrument.symbol),
+            carry=known.carry,
+            halted=_halted_by(known.halt),
             uncleared=work.uncleared.reason if work.uncleared else None,
         )
-        return facts, reading.passing
+        return intent_of(work.signal, work.rules, facts), facts
 
     def _position(self, work: Work, instrument: Instrument, source: Source) -> Position:
         category, symbol = instrument.category, instrument.symbol

@@ -84,5 +84,5 @@ class Previewer:
             reason=made.reason,
             notes=(*work.signal.notes, *made.notes),
             orders=tuple((order.client_order_id, order.planned) for order in work.orders.values()),
-            checks=limit_checks(work.signal, work.rules, gathered.facts),
+            checks=limit_checks(gathered.proposal),
         )

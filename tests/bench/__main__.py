@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import latency, pages, rate, reading, scale, soak, storm
+from tests.bench import latency, pages, rate, reading, scale, soak, storm, tracer
 from tests.bench.figures import Figure, table
 
 _SECONDS = 30.0
@@ -35,6 +35,8 @@ PARTS: dict[str, Part] = {
     "start": lambda folder, asked: rate.start_up(folder, 5),
     "pages": lambda folder, asked: pages.pages(folder, asked.rows, max(5, asked.count // 10)),
     "reading": lambda folder, asked: reading.reading(asked.count * 100),
+    "trace": lambda folder, asked: tracer.trace(folder, asked.count, asked.most),
+    "imports": lambda folder, asked: tracer.imports(folder),
     "storm": lambda folder, asked: storm.storm(folder, asked.seconds or storm.SECONDS),
     "soak": lambda folder, asked: soak.soak(folder, asked.seconds or soak.SECONDS),
     "scale": lambda folder, asked: scale.scale(
@@ -58,6 +60,7 @@ def main() -> None:
         "--seconds", type=float, help="how long accepts are pressed (30), storm goes on (20), soak (480)"
     )
     parser.add_argument("--rows", type=int, default=1_000_000, help="how long the long journal is")
+    parser.add_argument("--most", type=int, default=0, help="trace prints so many of the functions called most, too")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     parser.add_argument("--plot", type=Path, help="draw them there (PNG)")
     asked = parser.parse_args()

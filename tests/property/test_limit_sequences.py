@@ -12,9 +12,8 @@ from relay.domain.account import Rules
 from relay.domain.limit_facts import LimitFacts, Working
 from relay.domain.order import PlannedOrder, Purpose, Side
 from relay.domain.plan import Facts
-from relay.domain.planning import plan
 from relay.domain.position import Position
-from tests.builders import NOW, linear, rules, signal
+from tests.builders import NOW, linear, plan, rules, signal
 
 _SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 _PRICE = Decimal(100)

@@ -13,10 +13,9 @@ from relay.domain.account import Rules
 from relay.domain.instrument import Instrument
 from relay.domain.order import PlannedOrder, Purpose, Reason
 from relay.domain.plan import Carry, Facts, Need, Plan, PlanStatus
-from relay.domain.planning import entry_needs, needs, plan
 from relay.domain.rounding import is_on_grid, plain
 from relay.domain.signal import Action, Signal
-from tests.builders import NOW, facts, position, rules
+from tests.builders import NOW, entry_needs, facts, needs, plan, position, rules
 from tests.property.cases import (
     INSTRUMENTS,
     PRICES,

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.domain.instrument import Instrument
-from relay.domain.planning import plan
-from tests.builders import facts, inverse, level, linear, rules, signal
+from tests.builders import facts, inverse, level, linear, plan, rules, signal
 
 pytestmark = pytest.mark.slow
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relay.domain.planning import plan
-from tests.builders import facts, rules, signal
+from tests.builders import facts, plan, rules, signal
 
 
 @pytest.mark.parametrize(

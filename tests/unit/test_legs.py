@@ -9,8 +9,7 @@ import pytest
 
 from relay.domain.instrument import Instrument
 from relay.domain.order import OrderType, PlannedOrder, Purpose, Side
-from relay.domain.planning import plan
-from tests.builders import facts, inverse, level, linear, profit, rules, signal, usdc
+from tests.builders import facts, inverse, level, linear, plan, profit, rules, signal, usdc
 
 SMALL = {"qty_max_market": "10", "qty_max": "30"}
 

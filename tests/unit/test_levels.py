@@ -10,9 +10,8 @@ import pytest
 from relay.domain.levels import level_price, levels_of, profit_price, stop_price, trail_distance, wrong_side
 from relay.domain.order import Purpose, Side
 from relay.domain.plan import Need, PlanStatus
-from relay.domain.planning import needs, plan
 from relay.domain.signal import Level, LevelKind, TakeProfit
-from tests.builders import NOW, PRICE, facts, level, linear, position, profit, rules, signal
+from tests.builders import NOW, PRICE, facts, level, linear, needs, plan, position, profit, rules, signal
 
 TICK = Decimal("0.1")
 

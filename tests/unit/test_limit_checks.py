@@ -12,15 +12,14 @@ from hypothesis import strategies as st
 from relay.domain.account import Direction
 from relay.domain.limit_facts import DayResult, LimitFacts
 from relay.domain.limit_preview import LimitCheck, limit_checks
-from relay.domain.planning import plan
-from tests.builders import facts, rules, signal
+from tests.builders import facts, plan, proposal, rules, signal
 
 DAY = DayResult(realised=Decimal(-30), unrealised=Decimal(0), worst=Decimal(-30))
 KNOWN = LimitFacts(positions=(), entries_last_minute=2, day=DAY)
 
 
 def checks(limits: dict[str, Any], **fields: Any) -> dict[str, LimitCheck]:
-    made = limit_checks(signal(**{"qty": "1", **fields}), rules(**limits), facts(p=0, limits=KNOWN))
+    made = limit_checks(proposal(signal(**{"qty": "1", **fields}), rules(**limits), facts(p=0, limits=KNOWN)))
     return {each.limit: each for each in made}
 
 
@@ -56,13 +55,13 @@ def test_the_distance_is_measured_where_the_alert_brings_a_price() -> None:
 
 
 def test_what_was_not_read_was_not_looked_at() -> None:
-    made = limit_checks(signal(qty="1"), rules(max_positions=1), facts(p=0, halted="by the test"))
+    made = limit_checks(proposal(signal(qty="1"), rules(max_positions=1), facts(p=0, halted="by the test")))
     assert [(each.limit, each.passes) for each in made][-1] == ("max_positions", None)
 
 
 def test_what_opens_nothing_is_held_against_nothing() -> None:
     for asked in (signal("close"), signal("cancel"), signal("sell", qty="1", reduce_only=True)):
-        assert limit_checks(asked, rules(max_order_notional=1), facts(p=2)) == ()
+        assert limit_checks(proposal(asked, rules(max_order_notional=1), facts(p=2))) == ()
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
@@ -81,4 +80,5 @@ def test_the_plan_goes_out_exactly_if_every_limit_passes(
     )
     known = facts(p=0, limits=KNOWN)
     asked = signal(qty=qty)
-    assert bool(plan(asked, limits, known).orders) is all(each.passes for each in limit_checks(asked, limits, known))
+    checked = limit_checks(proposal(asked, limits, known))
+    assert bool(plan(asked, limits, known).orders) is all(each.passes for each in checked)

@@ -11,9 +11,8 @@ import pytest
 from relay.domain.instrument import Instrument
 from relay.domain.order import Reason
 from relay.domain.plan import Plan, PlanStatus
-from relay.domain.planning import plan
 from relay.domain.signal import Level, LevelKind
-from tests.builders import NOW, facts, inverse, level, linear, profit, rules, signal, usdc
+from tests.builders import NOW, facts, inverse, level, linear, plan, profit, rules, signal, usdc
 
 OLD = {"received_at": NOW - timedelta(seconds=61)}
 PERCENT = Level(kind=LevelKind.PERCENT, value=Decimal(-2))

@@ -13,9 +13,8 @@ from relay.domain.instrument import Category
 from relay.domain.limit_facts import DayResult, LimitFacts, LimitNeed, Working
 from relay.domain.order import Side
 from relay.domain.plan import Plan, PlanStatus
-from relay.domain.planning import entry_needs, plan
 from relay.domain.position import Position
-from tests.builders import NOW, facts, inverse, rules, signal
+from tests.builders import NOW, entry_needs, facts, inverse, plan, rules, signal
 
 LINEAR, INVERSE = Category.LINEAR, Category.INVERSE
 

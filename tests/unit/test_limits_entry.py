@@ -12,8 +12,7 @@ from relay.domain.account import Direction, TradingHours
 from relay.domain.limit_checks import is_open
 from relay.domain.order import Reason
 from relay.domain.plan import Plan, PlanStatus
-from relay.domain.planning import plan
-from tests.builders import facts, position, rules, signal
+from tests.builders import facts, plan, position, rules, signal
 
 WEEK = frozenset(range(7))
 FRIDAY = frozenset({4})

@@ -10,9 +10,8 @@ import pytest
 
 from relay.domain.instrument import Instrument
 from relay.domain.plan import Carry, Need
-from relay.domain.planning import needs
 from relay.domain.signal import Signal
-from tests.builders import NOW, PRICE, facts, inverse, level, linear, rules, signal, usdc
+from tests.builders import NOW, PRICE, facts, inverse, level, linear, needs, rules, signal, usdc
 
 POSITION, PRICED, EQUITY = Need.POSITION, Need.PRICE, Need.EQUITY
 

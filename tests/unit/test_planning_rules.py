@@ -11,9 +11,8 @@ import pytest
 from relay.domain.instrument import Instrument
 from relay.domain.order import Purpose
 from relay.domain.plan import Carry, Plan, PlanStatus
-from relay.domain.planning import plan
 from relay.domain.signal import Level, LevelKind
-from tests.builders import NOW, facts, inverse, level, linear, rules, signal, usdc
+from tests.builders import NOW, facts, inverse, level, linear, plan, rules, signal, usdc
 
 _HELD_BACK: dict[str, dict[str, Any]] = {
     "halted": {"facts": {"halted": "by the command"}},

@@ -13,9 +13,8 @@ import pytest
 from relay.domain.instrument import Instrument
 from relay.domain.order import PlannedOrder, Purpose
 from relay.domain.plan import Plan, PlanStatus
-from relay.domain.planning import plan
 from relay.domain.rounding import plain
-from tests.builders import facts, inverse, linear, position, rules, signal, usdc
+from tests.builders import facts, inverse, linear, plan, position, rules, signal, usdc
 
 INSTRUMENTS = [linear(), usdc(), inverse()]
 _LOT_FIELDS = ("qty", "market_position_size", "prev_market_position_size", "position_size")

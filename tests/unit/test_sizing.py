@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from relay.domain.instrument import Instrument
+from relay.domain.intent import Size, needs_equity, needs_price, size_of
 from relay.domain.order import Reason
 from relay.domain.plan import PlanStatus
-from relay.domain.planning import plan
 from relay.domain.signal import QtyUnit
-from relay.domain.sizing import Size, needs_equity, needs_price, quantity, size_of
-from tests.builders import facts, inverse, linear, rules, signal, usdc
+from relay.domain.sizing import quantity
+from tests.builders import facts, inverse, linear, plan, rules, signal, usdc
 
 OWN_UNITS = ("quote", "equity_pct", "position_pct")
 

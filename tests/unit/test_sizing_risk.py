@@ -7,17 +7,23 @@ from typing import Any
 
 import pytest
 
+from relay.domain.account import Rules
 from relay.domain.instrument import Instrument
-from relay.domain.plan import Plan, PlanStatus
-from relay.domain.planning import plan
-from relay.domain.signal import Level, LevelKind
+from relay.domain.intent import intent_of
+from relay.domain.move import Sizes
+from relay.domain.plan import Facts, Plan, PlanStatus
+from relay.domain.signal import Level, LevelKind, Signal
 from relay.domain.sizing import sizes_of
-from tests.builders import facts, inverse, level, linear, position, rules, signal
+from tests.builders import facts, inverse, level, linear, plan, position, rules, signal
 
 
 def _qty(made: Plan) -> Decimal:
     (order,) = made.orders
     return order.qty
+
+
+def _sizes(asked: Signal, limits: Rules, known: Facts) -> Sizes:
+    return sizes_of(intent_of(asked, limits, known), known)
 
 
 def _code(made: Plan) -> str:
@@ -40,8 +46,8 @@ def test_a_size_in_margin_goes_by_the_alerts_leverage_before_the_default_one_and
     asked = signal("buy", qty=10, qty_unit="margin_pct")
     known = facts(position=position(0, leverage=5), equity=10000)
     default = rules(default_leverage=2)
-    assert sizes_of(asked, default, known).qty == Decimal("0.04")
-    assert sizes_of(signal("buy", qty=10, qty_unit="margin_pct", leverage=3), default, known).qty == Decimal("0.06")
+    assert _sizes(asked, default, known).qty == Decimal("0.04")
+    assert _sizes(signal("buy", qty=10, qty_unit="margin_pct", leverage=3), default, known).qty == Decimal("0.06")
 
 
 def test_a_size_in_margin_without_any_leverage_is_refused() -> None:
@@ -66,7 +72,7 @@ def test_a_size_by_risk_is_what_the_stop_would_cost(instrument: Instrument, aske
 
 def test_a_size_by_risk_counts_from_a_limit_orders_own_price_and_from_the_rounded_stop() -> None:
     limit = signal("buy", qty=100, qty_unit="risk_quote", type="limit", price=40000, stop_loss=level("39900.09"))
-    sized = sizes_of(limit, rules(), facts(p=0))
+    sized = _sizes(limit, rules(), facts(p=0))
     assert sized.qty == Decimal(1)
 
 
@@ -75,7 +81,7 @@ def test_a_size_by_risk_counts_from_a_limit_orders_own_price_and_from_the_rounde
 def test_a_size_by_risk_takes_a_stop_that_is_a_distance_and_the_default_one(action: str, kind: LevelKind) -> None:
     value = Decimal(2) if kind is LevelKind.PERCENT else Decimal(-1000)
     default = rules(default_stop_loss=Level(kind=kind, value=value, sign_given=kind is LevelKind.DISTANCE))
-    sized = sizes_of(signal(action, qty=100, qty_unit="risk_quote"), default, facts(p=0))
+    sized = _sizes(signal(action, qty=100, qty_unit="risk_quote"), default, facts(p=0))
     assert sized.qty == Decimal("0.1")
 
 
