@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import time
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.domain.account import Direction
+from relay.domain.account import Direction, TradingHours
 from relay.domain.limit_facts import DayResult, LimitFacts
 from relay.domain.limit_preview import LimitCheck, limit_checks
 from tests.builders import facts, plan, proposal, rules, signal
@@ -52,6 +53,16 @@ def test_the_distance_is_measured_where_the_alert_brings_a_price() -> None:
     found = checks({"max_distance_pct": 1}, signal_price="40000")["max_distance"]
     assert (found.number, found.bound, found.passes) == ("25 %", "1 %", False)
     assert "max_distance" not in checks({"max_distance_pct": 1})
+
+
+def test_the_accounts_hours_count_beside_the_strategys() -> None:
+    always, sundays = (
+        TradingHours(zone="UTC", weekdays=frozenset(days), opens=time(), closes=time()) for days in (range(7), [6])
+    )
+    assert checks({"hours": ((always,),)})["hours"].passes is True
+    found = checks({"hours": ((always,), (sundays,))})["hours"]
+    assert (found.number, found.passes) == ("Mon 12:00", False)
+    assert found.bound == "Mon Tue Wed Thu Fri Sat Sun 00:00-00:00 UTC and Sun 00:00-00:00 UTC"
 
 
 def test_what_was_not_read_was_not_looked_at() -> None:
