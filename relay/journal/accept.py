@@ -89,7 +89,7 @@ class Admitting:
         return self.try_as_new(connection) or self.compare(connection)
 
     def try_as_new(self, connection: Connection, along: Along | None = None) -> New | None:
-        """None: it is not, or cannot be told in one statement, and nothing was done. `along`: see `insert_if_new`."""
+        """None: it is not, or one statement cannot tell, and nothing was done. `along`: see `insert_if_new`."""
         if self.new.link is not None:
             return None
         rows = _rows_of(self.new, None, self.now_ms)
@@ -167,14 +167,14 @@ def _is_begun(connection: Connection, signal_id: str) -> bool:
 
 
 def remove_signal(connection: Connection, signal_id: str) -> None:
-    """One that nobody was told of and nothing was done for."""
+    """One that was answered to nobody and executed nowhere."""
     for table in (events, assignments):
         connection.execute(delete(table).where(table.c.signal_id == signal_id))
     connection.execute(delete(signals).where(signals.c.id == signal_id))
 
 
 def _rows_of(new: NewSignal, fitted: Judged | None, now_ms: int) -> tuple[tuple[Table, Rows], ...]:
-    """All that is kept of a new alert but its identity. `fitted`: how it fits into its chain."""
+    """All that is stored of a new alert but its identity. `fitted`: how it fits into its chain."""
     return (
         (signals, [_signal(new, fitted.note if fitted else None, now_ms)]),
         (events, [event_row(new.id, name, detail, now_ms) for name, detail in _events_of(new, fitted)]),
@@ -202,7 +202,7 @@ def _signal(new: NewSignal, note: str | None, now_ms: int) -> dict[str, object]:
 
 
 def _events_of(new: NewSignal, fitted: Judged | None) -> Iterator[tuple[str, object]]:
-    """What is told of its coming, in this order."""
+    """The events of its coming, in this order."""
     yield SignalStatus.ACCEPTED, None
     yield from new.events
     if fitted and fitted.fit in CHAIN_EVENTS:
@@ -247,7 +247,7 @@ def reopen(connection: Connection, signal_id: str, *, now_ms: int, why: str) -> 
     connection.execute(
         update(assignments).where(assignments.c.signal_id == signal_id).values(**opened, seq=place, opened_at=now_ms)
     )
-    # Read here: once it is committed, a look that fails would leave the signal in no lane.
+    # Read here: once it is committed, a read that fails would leave the signal in no lane.
     opened_again = engine_queries.executions_of(connection, signal_id)
     return Reopened(signal_id=signal_id, generation=generation, assignments=opened_again)
 

@@ -128,7 +128,7 @@ class Signals:
         self._connection.execute(update(assignments).where(of_signal).values(lane))
 
     def add_notes(self, signal_id: str, notes: Sequence[str]) -> None:
-        """Each note is kept once."""
+        """Each note is stored once."""
         if not notes:
             return
         known = self._notes.get(signal_id)
