@@ -31,10 +31,29 @@ _of_signal = orders.c.signal_id == bindparam("of_id")
 _ORDERS = select(orders.c.status, orders.c.filled_qty).where(_of_signal)
 _ATTEMPTS = select(attempts).join(orders, orders.c.client_order_id == attempts.c.client_order_id).where(_of_signal)
 _FILLS = select(fills.c.exec_id).join(orders, orders.c.client_order_id == fills.c.client_order_id).where(_of_signal)
+ID_ALONE_WINDOW_MS = 10 * 60 * 1000
+_REOPENED_BY_RESEND = (SignalStatus.FAILED, SignalStatus.DENIED, SignalStatus.EXPIRED)
+_WITHDRAWN = Reason(
+    code="JOURNAL_UNAVAILABLE", message="opened again while the journal was stuck, answered 503 and withdrawn"
+)
+
+_SAME_IDENTITY = (
+    (identities.c.strategy == bindparam("of_strategy"))
+    & (identities.c.kind == bindparam("of_kind"))
+    & (identities.c.key == bindparam("of_key"))
+)
+_FIND = select(identities.c.signal_id, identities.c.digest, identities.c.first_at).where(_SAME_IDENTITY)
+_REPLACE = update(identities).where(_SAME_IDENTITY)
+_FORGET = delete(identities).where(_SAME_IDENTITY)
+_STATUS = select(signals.c.status, signals.c.generation).where(signals.c.id == bindparam("of_id"))
+_RETRYABLE = (SignalStatus.FAILED, SignalStatus.DENIED, SignalStatus.EXPIRED, SignalStatus.ATTENTION)
 
 
 def is_without_effect(connection: Connection, signal_id: str) -> bool:
-    """Of all its orders, on all accounts and in all generations."""
+    """Whether it is certain that none of its orders, on any account in any generation, ever had an effect.
+
+    Only then may the signal be executed again.
+    """
     which = {"of_id": signal_id}
     known = connection.execute(_ORDERS, which).all()
     if not known:
@@ -58,23 +77,6 @@ def _had_no_effect(attempt: Row[Any]) -> bool:
             return attempt.absent_at_ms is not None and attempt.absent_at_ms > stamp.dead_at_ms
         case _:
             return False
-
-
-ID_ALONE_WINDOW_MS = 10 * 60 * 1000
-_REOPENED_BY_RESEND = (SignalStatus.FAILED, SignalStatus.DENIED, SignalStatus.EXPIRED)
-_WITHDRAWN = Reason(
-    code="JOURNAL_UNAVAILABLE", message="opened again while the journal was stuck, answered 503 and withdrawn"
-)
-
-_SAME_IDENTITY = (
-    (identities.c.strategy == bindparam("of_strategy"))
-    & (identities.c.kind == bindparam("of_kind"))
-    & (identities.c.key == bindparam("of_key"))
-)
-_FIND = select(identities.c.signal_id, identities.c.digest, identities.c.first_at).where(_SAME_IDENTITY)
-_REPLACE = update(identities).where(_SAME_IDENTITY)
-_FORGET = delete(identities).where(_SAME_IDENTITY)
-_STATUS = select(signals.c.status, signals.c.generation).where(signals.c.id == bindparam("of_id"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,9 +261,6 @@ def undo_reopening(connection: Connection, signal_id: str, generation: int, now_
     if connection.execute(update(signals).where(is_this).values(**closed, finished_at=now_ms)).rowcount:
         connection.execute(update(assignments).where(assignments.c.signal_id == signal_id).values(**closed))
         add_event(connection, signal_id, "withdrawn", {"generation": generation}, now_ms)
-
-
-_RETRYABLE = (SignalStatus.FAILED, SignalStatus.DENIED, SignalStatus.EXPIRED, SignalStatus.ATTENTION)
 
 
 def reopen_by_hand(connection: Connection, signal_id: str, now_ms: int) -> Reopened:
