@@ -31,10 +31,29 @@ _of_signal = orders.c.signal_id == bindparam("of_id")
 _ORDERS = select(orders.c.status, orders.c.filled_qty).where(_of_signal)
 _ATTEMPTS = select(attempts).join(orders, orders.c.client_order_id == attempts.c.client_order_id).where(_of_signal)
 _FILLS = select(fills.c.exec_id).join(orders, orders.c.client_order_id == fills.c.client_order_id).where(_of_signal)
+ID_ALONE_WINDOW_MS = 10 * 60 * 1000
+_REOPENED_BY_RESEND = (SignalStatus.FAILED, SignalStatus.DENIED, SignalStatus.EXPIRED)
+_WITHDRAWN = Reason(
+    code="JOURNAL_UNAVAILABLE", message="opened again while the journal was stuck, answered 503 and withdrawn"
+)
+
+_SAME_IDENTITY = (
+    (identities.c.strategy == bindparam("of_strategy"))
+    & (identities.c.kind == bindparam("of_kind"))
+    & (identities.c.key == bindparam("of_key"))
+)
+_FIND = select(identities.c.signal_id, identities.c.digest, identities.c.first_at).where(_SAME_IDENTITY)
+_REPLACE = update(identities).where(_SAME_IDENTITY)
+_FORGET = delete(identities).where(_SAME_IDENTITY)
+_STATUS = select(signals.c.status, signals.c.generation).where(signals.c.id == bindparam("of_id"))
+_RETRYABLE = (SignalStatus.FAILED, SignalStatus.DENIED, SignalStatus.EXPIRED, SignalStatus.ATTENTION)
 
 
 def is_without_effect(connection: Connection, signal_id: str) -> bool:
-    """Of all its orders, on all accounts and in all generations."""
+    """Whether it is certain that none of its orders, on any account in any generation, ever had an effect.
+
+    Only then may the signal be executed again.
+    """
     which = {"of_id": signal_id}
     known = connection.execute(_ORDERS, which).all()
     if not known:
@@ -60,23 +79,6 @@ def _had_no_effect(attempt: Row[Any]) -> bool:
             return False
 
 
-ID_ALONE_WINDOW_MS = 10 * 60 * 1000
-_REOPENED_BY_RESEND = (SignalStatus.FAILED, SignalStatus.DENIED, SignalStatus.EXPIRED)
-_WITHDRAWN = Reason(
-    code="JOURNAL_UNAVAILABLE", message="opened again while the journal was stuck, answered 503 and withdrawn"
-)
-
-_SAME_IDENTITY = (
-    (identities.c.strategy == bindparam("of_strategy"))
-    & (identities.c.kind == bindparam("of_kind"))
-    & (identities.c.key == bindparam("of_key"))
-)
-_FIND = select(identities.c.signal_id, identities.c.digest, identities.c.first_at).where(_SAME_IDENTITY)
-_REPLACE = update(identities).where(_SAME_IDENTITY)
-_FORGET = delete(identities).where(_SAME_IDENTITY)
-_STATUS = select(signals.c.status, signals.c.generation).where(signals.c.id == bindparam("of_id"))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admitting:
     """One alert on its way in: what is done in the transaction, and how it is taken back."""
@@ -89,7 +91,7 @@ class Admitting:
         return self.try_as_new(connection) or self.compare(connection)
 
     def try_as_new(self, connection: Connection, along: Along | None = None) -> New | None:
-        """None: it is not, or cannot be told in one statement, and nothing was done. `along`: see `insert_if_new`."""
+        """None: it is not, or one statement cannot tell, and nothing was done. `along`: see `insert_if_new`."""
         if self.new.link is not None:
             return None
         rows = _rows_of(self.new, None, self.now_ms)
@@ -167,14 +169,14 @@ def _is_begun(connection: Connection, signal_id: str) -> bool:
 
 
 def remove_signal(connection: Connection, signal_id: str) -> None:
-    """One that nobody was told of and nothing was done for."""
+    """One that was answered to nobody and executed nowhere."""
     for table in (events, assignments):
         connection.execute(delete(table).where(table.c.signal_id == signal_id))
     connection.execute(delete(signals).where(signals.c.id == signal_id))
 
 
 def _rows_of(new: NewSignal, fitted: Judged | None, now_ms: int) -> tuple[tuple[Table, Rows], ...]:
-    """All that is kept of a new alert but its identity. `fitted`: how it fits into its chain."""
+    """All that is stored of a new alert but its identity. `fitted`: how it fits into its chain."""
     return (
         (signals, [_signal(new, fitted.note if fitted else None, now_ms)]),
         (events, [event_row(new.id, name, detail, now_ms) for name, detail in _events_of(new, fitted)]),
@@ -202,7 +204,7 @@ def _signal(new: NewSignal, note: str | None, now_ms: int) -> dict[str, object]:
 
 
 def _events_of(new: NewSignal, fitted: Judged | None) -> Iterator[tuple[str, object]]:
-    """What is told of its coming, in this order."""
+    """The events of its coming, in this order."""
     yield SignalStatus.ACCEPTED, None
     yield from new.events
     if fitted and fitted.fit in CHAIN_EVENTS:
@@ -247,7 +249,7 @@ def reopen(connection: Connection, signal_id: str, *, now_ms: int, why: str) -> 
     connection.execute(
         update(assignments).where(assignments.c.signal_id == signal_id).values(**opened, seq=place, opened_at=now_ms)
     )
-    # Read here: once it is committed, a look that fails would leave the signal in no lane.
+    # Read here: once it is committed, a read that fails would leave the signal in no lane.
     opened_again = engine_queries.executions_of(connection, signal_id)
     return Reopened(signal_id=signal_id, generation=generation, assignments=opened_again)
 
@@ -259,9 +261,6 @@ def undo_reopening(connection: Connection, signal_id: str, generation: int, now_
     if connection.execute(update(signals).where(is_this).values(**closed, finished_at=now_ms)).rowcount:
         connection.execute(update(assignments).where(assignments.c.signal_id == signal_id).values(**closed))
         add_event(connection, signal_id, "withdrawn", {"generation": generation}, now_ms)
-
-
-_RETRYABLE = (SignalStatus.FAILED, SignalStatus.DENIED, SignalStatus.EXPIRED, SignalStatus.ATTENTION)
 
 
 def reopen_by_hand(connection: Connection, signal_id: str, now_ms: int) -> Reopened:

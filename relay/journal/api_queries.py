@@ -76,7 +76,7 @@ def _shown_reason(row: Row[Any]) -> dict[str, str] | None:
 
 _COUNTED_MAX = 5_000_000
 _TEXT_SEARCHED = 10_000
-"""A search by text looks through so many of the newest signals: it must stay quick in a long journal."""
+"""A search by text reads so many of the newest signals: it must stay quick in a long journal."""
 _STROKES_MAX = 50_000
 
 
@@ -84,8 +84,8 @@ def counts_since(connection: Connection, since_ms: int) -> dict[SignalStatus, in
     """Of each status that occurs among the signals received since. Ids are in the order of time and have an index."""
     # The bound keeps the two steps apart: in one, SQLite would walk the index of all statuses there ever were.
     since = select(signals.c.status).where(signals.c.id >= first_id_at(since_ms)).limit(_COUNTED_MAX).subquery()
-    asked = select(since.c.status, func.count()).group_by(since.c.status)
-    found = {row[0]: row[1] for row in connection.execute(asked)}
+    statement = select(since.c.status, func.count()).group_by(since.c.status)
+    found = {row[0]: row[1] for row in connection.execute(statement)}
     return {status: found[status] for status in SignalStatus if status in found}
 
 
@@ -134,7 +134,7 @@ def fills_of(connection: Connection, signal_id: str, signal_price: Decimal | Non
 
 def strokes(connection: Connection, strategy: str | None, since_ms: int) -> list[Stroke]:
     """Every fill since, with what is needed to reckon with it, in the order of the exchange's time."""
-    asked = (
+    statement = (
         select(
             *(fills.c.account, fills.c.qty, fills.c.price, fills.c.fee, fills.c.at),
             *(orders.c.category, orders.c.symbol, orders.c.side),
@@ -149,8 +149,8 @@ def strokes(connection: Connection, strategy: str | None, since_ms: int) -> list
         .where(signals.c.id >= first_id_at(since_ms))
     )
     if strategy is not None:
-        asked = asked.where(signals.c.strategy == strategy)
-    rows = connection.execute(asked.order_by(fills.c.at.desc()).limit(_STROKES_MAX)).all()
+        statement = statement.where(signals.c.strategy == strategy)
+    rows = connection.execute(statement.order_by(fills.c.at.desc()).limit(_STROKES_MAX)).all()
     return [_stroke(row) for row in reversed(rows)]
 
 
@@ -264,18 +264,18 @@ def find_signals(
     """The latest first. `cursor` is the `next_cursor` of the page before; ValueError if it is not one."""
     limit = max(1, min(limit, MAX_LIMIT))
     in_attention, before_seq = _read_cursor(cursor)
-    asked = _matching(which)
+    statement = _matching(which)
     if which.text is not None:
-        asked = asked.where(has_text(connection, which.text))
+        statement = statement.where(has_text(connection, which.text))
     if not attention_first or which.status is not None:
-        rows = connection.execute(_page(asked, before_seq, limit + 1)).all()
+        rows = connection.execute(_page(statement, before_seq, limit + 1)).all()
         return _as_page(connection, rows, limit)
     attention: list[Row[Any]] = []
     if cursor is None or in_attention:
-        needed = asked.where(signals.c.status == SignalStatus.ATTENTION)
+        needed = statement.where(signals.c.status == SignalStatus.ATTENTION)
         attention = list(connection.execute(_page(needed, before_seq, limit + 1)))
         before_seq = None
-    others = asked.where(signals.c.status != SignalStatus.ATTENTION)
+    others = statement.where(signals.c.status != SignalStatus.ATTENTION)
     missing = limit + 1 - len(attention)
     rest = connection.execute(_page(others, before_seq, missing)).all() if missing > 0 else []
     return _as_page(connection, [*attention, *rest], limit)
@@ -291,23 +291,23 @@ def _read_cursor(cursor: str | None) -> tuple[bool, int | None]:
 
 
 def _matching(which: SignalFilter) -> Select[Any]:
-    asked = select(signals)
+    statement = select(signals)
     if which.strategy is not None:
-        asked = asked.where(signals.c.strategy == which.strategy)
+        statement = statement.where(signals.c.strategy == which.strategy)
     if which.symbol is not None:
-        asked = asked.where(signals.c.symbol == which.symbol)
+        statement = statement.where(signals.c.symbol == which.symbol)
     if which.status is not None:
-        asked = asked.where(signals.c.status == which.status)
+        statement = statement.where(signals.c.status == which.status)
     if which.account is not None:
         on_account = exists().where(assignments.c.signal_id == signals.c.id, assignments.c.account == which.account)
-        asked = asked.where(on_account)
-    return asked
+        statement = statement.where(on_account)
+    return statement
 
 
-def _page(asked: Select[Any], before_seq: int | None, limit: int) -> Select[Any]:
+def _page(statement: Select[Any], before_seq: int | None, limit: int) -> Select[Any]:
     if before_seq is not None:
-        asked = asked.where(signals.c.seq < before_seq)
-    return asked.order_by(signals.c.seq.desc()).limit(limit)
+        statement = statement.where(signals.c.seq < before_seq)
+    return statement.order_by(signals.c.seq.desc()).limit(limit)
 
 
 def _as_page(connection: Connection, rows: Iterable[Row[Any]], limit: int) -> SignalPage:
@@ -356,11 +356,11 @@ def _show(connection: Connection, rows: Iterable[Row[Any]]) -> list[dict[str, An
 
 
 def _by_signal(
-    connection: Connection, asked: Select[Any], signal_id: Column[Any], ids: list[str]
+    connection: Connection, statement: Select[Any], signal_id: Column[Any], ids: list[str]
 ) -> defaultdict[str, list[Row[Any]]]:
     rows: defaultdict[str, list[Row[Any]]] = defaultdict(list)
     if ids:
-        for row in connection.execute(asked.where(signal_id.in_(ids))):
+        for row in connection.execute(statement.where(signal_id.in_(ids))):
             rows[row.signal_id].append(row)
     return rows
 

@@ -58,7 +58,7 @@ def storable(text: str) -> str:
 
 
 def compact_json(value: Any) -> str:
-    """ASCII only, so that any text of an alert can be kept. Decimals become strings: a float would not be exact."""
+    """ASCII only, so that any text of an alert can be stored. Decimals become strings: a float would not be exact."""
     return _ENCODER.encode(value)
 
 
@@ -80,7 +80,7 @@ class ExactDecimal(TypeDecorator[Decimal]):
     def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> str | None:
         if value is None:
             return None
-        assert isinstance(value, Decimal) and value.is_finite(), f"only finite decimals are kept: {value!r}"
+        assert isinstance(value, Decimal) and value.is_finite(), f"only finite decimals are stored: {value!r}"
         return str(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Decimal | None:

@@ -174,12 +174,12 @@ def _records(connection: Connection, found: Sequence[Any]) -> tuple[OrderRecord,
 
 
 def _in_chunks(
-    connection: Connection, asked: Select[Any], column: Column[Any], values: Sequence[str]
+    connection: Connection, statement: Select[Any], column: Column[Any], values: Sequence[str]
 ) -> defaultdict[str, list[Row[Any]]]:
     """The rows of each value; a statement takes only so many parameters."""
     found: defaultdict[str, list[Row[Any]]] = defaultdict(list)
     for start in range(0, len(values), _CHUNK):
-        for row in connection.execute(asked.where(column.in_(values[start : start + _CHUNK]))):
+        for row in connection.execute(statement.where(column.in_(values[start : start + _CHUNK]))):
             found[getattr(row, column.key)].append(row)
     return found
 
@@ -195,7 +195,7 @@ _CIRCUMSTANCES = select(
         & (carries.c.symbol == bindparam("of_symbol")),
     ).outerjoin(switches, (switches.c.account == bindparam("of_account")) & (switches.c.name == HALT))
 )
-"""In one question, since it is asked before every order."""
+"""In one statement, since it runs before every order."""
 
 
 def circumstances(connection: Connection, account: str, category: Category, symbol: str) -> Circumstances:

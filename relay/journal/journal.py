@@ -49,7 +49,7 @@ class Journal:
     """
 
     def __init__(self, store: Store, queue: Queue | None = None) -> None:
-        """`queue`: where several processes share the work, what is told of it in the transaction that accepts it."""
+        """`queue`: where several processes share the work, it is notified in the transaction that accepts."""
         self.store = store
         self.queue = queue
         self.strategies = StrategyQueries(store)
@@ -64,10 +64,10 @@ class Journal:
         deadline_s: float = ANSWER_DEADLINE_S,
         on_committed: Callable[[Admission], None] | None = None,
     ) -> Admission:
-        """Keep a validated alert, unless it is the same as an earlier one: then nothing is to be executed.
+        """Store a validated alert, unless it is the same as an earlier one: then nothing is to be executed.
 
         `dedup_window_ms`: how long an alert without `id` counts as the same when its body is; 0: never. `Reopened`:
-        the earlier one failed without any effect, so this one is executed. JournalUnavailable: it was not kept.
+        the earlier one failed without any effect, so this one is executed. JournalUnavailable: it was not stored.
         `on_committed`: see `Store.submit`; this is how signals reach their lanes in the order of acceptance.
         """
         admitting = Admitting(new=new, now_ms=now_ms, dedup_window_ms=dedup_window_ms)
@@ -83,7 +83,7 @@ class Journal:
         try:
             return submit()
         except IntegrityError:
-            # Another process kept the same identity between our look and our write; now it is there to be found.
+            # Another process stored the same identity between our read and our write; now it is there to be found.
             return submit()
 
     def reject(

@@ -31,12 +31,12 @@ class Ledger:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def book(self, account: str, told: Sequence[Booking], *, until_ms: int | None = None, now_ms: int) -> int:
+    def book(self, account: str, reported: Sequence[Booking], *, until_ms: int | None = None, now_ms: int) -> int:
         """How many of them are new: each counts once. `until_ms`: everything before that is booked with these."""
 
         def work(connection: Connection) -> int:
             _hold(connection, account)
-            new = _new_of(connection, account, [each for each in told if each.at_ms > now_ms - BOOKABLE_MS])
+            new = _new_of(connection, account, [each for each in reported if each.at_ms > now_ms - BOOKABLE_MS])
             if new:
                 connection.execute(insert(bookings), [_booking_row(account, each) for each in new])
                 _add_up(connection, account, new)
@@ -69,20 +69,20 @@ class Ledger:
         """The oldest first."""
         which = (equity_points.c.account == account) & (equity_points.c.at >= since_ms)
         with self._store.read() as connection:
-            asked = select(equity_points).where(which).order_by(equity_points.c.at, equity_points.c.coin)
+            statement = select(equity_points).where(which).order_by(equity_points.c.at, equity_points.c.coin)
             return [
                 Equity(coin=row.coin, equity=row.equity, unrealised=row.unrealised, usd=row.usd, at_ms=row.at)
-                for row in connection.execute(asked)
+                for row in connection.execute(statement)
             ]
 
     def days(self, account: str, since_ms: int) -> list[DayTotal]:
         """The oldest first, from the day of that moment on."""
         which = (day_totals.c.account == account) & (day_totals.c.day >= _day(since_ms))
         with self._store.read() as connection:
-            asked = select(day_totals).where(which).order_by(day_totals.c.day, day_totals.c.coin)
+            statement = select(day_totals).where(which).order_by(day_totals.c.day, day_totals.c.coin)
             return [
                 DayTotal(day=row.day, coin=row.coin, realised=row.realised, fees=row.fees, funding=row.funding)
-                for row in connection.execute(asked)
+                for row in connection.execute(statement)
             ]
 
     def thin(self, now_ms: int) -> int:
@@ -114,8 +114,8 @@ def _hold(connection: Connection, account: str) -> None:
         hold(connection, locks_on(f"ledger {account}"))
 
 
-def _new_of(connection: Connection, account: str, told: Iterable[Booking]) -> list[Booking]:
-    by_id = {each.exec_id: each for each in told}
+def _new_of(connection: Connection, account: str, reported: Iterable[Booking]) -> list[Booking]:
+    by_id = {each.exec_id: each for each in reported}
     ids, known = list(by_id), set[str]()
     for first in range(0, len(ids), _BATCH):
         which = (bookings.c.account == account) & bookings.c.exec_id.in_(ids[first : first + _BATCH])

@@ -1,6 +1,6 @@
-"""Notices on their way to people: made of the journal's events, kept until they are delivered or a day old.
+"""Notices on their way to people: made of the journal's events, stored until they are delivered or a day old.
 
-They are read from what is committed already, so nothing that is told holds up an order, and a kill loses none.
+They are read from what is committed already, so no notice holds up an order, and a kill loses none.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SUMMARY: Final = "summary"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class PendingNotice:
     """A notice that is to be delivered to one address. `lost`: it stands for so many that were dropped."""
 
     id: int
@@ -59,7 +59,7 @@ class Notices:
         self._store = store
 
     def begin(self, now_ms: int) -> None:
-        """From now on, where nothing was told before: what happened earlier is no news."""
+        """From now on, where nothing was read before: what happened earlier is no news."""
 
         def work(connection: Connection) -> None:
             last = connection.execute(select(func.max(events.c.id))).scalar() or 0
@@ -71,7 +71,7 @@ class Notices:
         self._store.submit(work, deadline_s=10)
 
     def unread(self, now_ms: int) -> tuple[int, int, tuple[EventRecord, ...]]:
-        """Where the last look ended, where this one does, and the events between, in order."""
+        """Where the last read ended, where this one does, and the events between, in order."""
         with self._store.read() as connection:
             after = _mark(connection, EVENTS) or 0
             rows = first_unread(connection, after, now_ms)
@@ -92,7 +92,7 @@ class Notices:
             after = _mark(connection, SUMMARY) or 0
             return None if today <= after else (after, today, _day(connection, today - DAY_MS, today))
 
-    def keep(self, targets: Iterable[tuple[str, Notice]], *, mark: str, after: int, upto: int) -> bool:
+    def save(self, targets: Iterable[tuple[str, Notice]], *, mark: str, after: int, upto: int) -> bool:
         """Write them down and move the mark. False: another process has done it, and nothing was written."""
         rows = _rows(targets)
 
@@ -111,14 +111,14 @@ class Notices:
         if rows := _rows(targets):
             self._store.submit(lambda connection: connection.execute(insert(notices), rows), deadline_s=10)
 
-    def claim(self, target: str, now_ms: int) -> tuple[Waiting, ...]:
+    def claim(self, target: str, now_ms: int) -> tuple[PendingNotice, ...]:
         """All that waits for `target`, oldest first; it is this caller's for `CLAIM_MS`."""
 
-        def work(connection: Connection) -> tuple[Waiting, ...]:
+        def work(connection: Connection) -> tuple[PendingNotice, ...]:
             free = (notices.c.target == target) & (notices.c.claimed_until < now_ms)
             taken = update(notices).where(free).values(claimed_until=now_ms + CLAIM_MS).returning(notices)
             rows = sorted(connection.execute(taken), key=lambda row: int(row.id))
-            return tuple(Waiting(id=r.id, kind=r.kind, text=r.text, at_ms=r.at, lost=r.lost) for r in rows)
+            return tuple(PendingNotice(id=r.id, kind=r.kind, text=r.text, at_ms=r.at, lost=r.lost) for r in rows)
 
         return self._store.submit(work, deadline_s=10) if self._is_waiting(target, now_ms) else ()
 
@@ -128,12 +128,12 @@ class Notices:
         with self._store.read() as connection:
             return connection.execute(select(notices.c.id).where(free).limit(1)).first() is not None
 
-    def delivered(self, taken: Sequence[Waiting]) -> None:
+    def delivered(self, taken: Sequence[PendingNotice]) -> None:
         """They are forgotten."""
         ids = [each.id for each in taken]
         self._store.submit(lambda connection: _delete(connection, ids), deadline_s=10)
 
-    def give_back(self, taken: Sequence[Waiting]) -> None:
+    def give_back(self, taken: Sequence[PendingNotice]) -> None:
         """They could not be delivered now."""
         ids = [each.id for each in taken]
 
@@ -178,7 +178,7 @@ def _lost_row(target: str, count: int, now_ms: int) -> dict[str, object]:
     return _row(target, "lost", f"{count} older notices could not be delivered and were dropped", now_ms, count)
 
 
-def _too_old(connection: Connection, now_ms: int) -> list[tuple[Waiting, str]]:
+def _too_old(connection: Connection, now_ms: int) -> list[tuple[PendingNotice, str]]:
     """With their targets. Whatever somebody is delivering just now is left alone."""
     found = []
     free = notices.c.claimed_until < now_ms
@@ -186,7 +186,7 @@ def _too_old(connection: Connection, now_ms: int) -> list[tuple[Waiting, str]]:
         of_target = select(notices).where((notices.c.target == target) & free).order_by(notices.c.id.desc())
         for place, row in enumerate(connection.execute(of_target)):
             if place >= WAITING_MAX or row.at < now_ms - KEPT_MS:
-                waiting = Waiting(id=row.id, kind=row.kind, text=row.text, at_ms=row.at, lost=row.lost)
+                waiting = PendingNotice(id=row.id, kind=row.kind, text=row.text, at_ms=row.at, lost=row.lost)
                 found.append((waiting, target))
     return found
 

@@ -70,7 +70,7 @@ def open_journal(
     SQLite: with `lock` this process becomes the one relay of the journal (JournalBusy if another is, after
     `wait_for_lock_s`), makes the file if need be and migrates it. Without, it is opened for reading only and never
     migrated. Postgres: any number of processes use it, each over at most so many `connections`; it is never migrated
-    here, and `queue` is told of what is accepted. SchemaOutdated where the schema is older than the relay;
+    here, and `queue` is notified of what is accepted. SchemaOutdated where the schema is older than the relay;
     JournalUnavailable says what else is wrong.
     """
     where = _parse(url)

@@ -24,7 +24,7 @@ from relay.errors import JournalUnavailable
 from relay.fence import Lease, LeaseLost
 from relay.journal.leases import asking_for
 from relay.journal.statements import Statement, commit, fetch_value, roll_back, run_text
-from relay.journal.store import Job, Lock, Stage, T, Undo, Work, lock_statement
+from relay.journal.store import Job, JobStage, Lock, T, Undo, Work, lock_statement
 from relay.journal.trouble import WHERE, is_passing, postgres_unavailable
 
 _CLOSE_S: Final = 5.0
@@ -190,14 +190,14 @@ class PostgresStore:
     def _withdraw(self, job: Job, deadline_s: float) -> None:
         """Raises, unless it has ended after all or is past withdrawing: then its commit decides."""
         with self._threads.lock:
-            if job.stage is Stage.DONE or (job.stage is Stage.COMMITTING and job.on_withdrawn is None):
+            if job.stage is JobStage.DONE or (job.stage is JobStage.COMMITTING and job.on_withdrawn is None):
                 return
-            job.stage = Stage.WITHDRAWN
+            job.stage = JobStage.WITHDRAWN
         raise JournalUnavailable(f"{WHERE} was not written within {deadline_s:g} s")
 
     def _run(self, job: Job, deadline: float, locks: Sequence[Lock] = (), lease: Lease | None = None) -> None:
         """In a thread of the store's own: until it is written, or cannot be."""
-        if not self._step_to(job, Stage.RUNNING):
+        if not self._step_to(job, JobStage.RUNNING):
             return
         error: Exception | None = None
         collisions = 0
@@ -207,9 +207,9 @@ class PostgresStore:
                 if not self._write(job, deadline, locks, lease):
                     return
             except IntegrityError as raised:
-                # Another process wrote the same at the same moment: a second look finds what it wrote.
+                # Another process wrote the same at the same moment: a second read finds what it wrote.
                 error, collisions = raised, collisions + 1
-                if collisions < _COLLISIONS_MAX and self._step_to(job, Stage.RUNNING):
+                if collisions < _COLLISIONS_MAX and self._step_to(job, JobStage.RUNNING):
                     continue
             except Exception as raised:
                 error = raised
@@ -221,23 +221,23 @@ class PostgresStore:
 
     def _may_try_again(self, job: Job, error: Exception, deadline: float) -> bool:
         """Whatever failed before its commit left nothing; a connection may just have been an old one."""
-        if job.stage is Stage.COMMITTING or not is_passing(error) or time.monotonic() + _AGAIN_S >= deadline:
+        if job.stage is JobStage.COMMITTING or not is_passing(error) or time.monotonic() + _AGAIN_S >= deadline:
             return False
-        return self._step_to(job, Stage.RUNNING)
+        return self._step_to(job, JobStage.RUNNING)
 
     def _write(self, job: Job, deadline: float, locks: Sequence[Lock], lease: Lease | None) -> bool:
-        """False: it was withdrawn in time, and nothing is kept."""
+        """False: it was withdrawn in time, and nothing is stored."""
         left_s = max(0.1, deadline - time.monotonic())
         with self._connected(left_s, locks=locks, lease=lease) as connection:
             job.outcome = job.work(connection)
-            if not self._step_to(job, Stage.COMMITTING):
+            if not self._step_to(job, JobStage.COMMITTING):
                 roll_back(connection)
                 return False
         return True
 
-    def _step_to(self, job: Job, stage: Stage) -> bool:
+    def _step_to(self, job: Job, stage: JobStage) -> bool:
         with self._threads.lock:
-            if job.stage is Stage.WITHDRAWN:
+            if job.stage is JobStage.WITHDRAWN:
                 return False
             job.stage = stage
             return True
@@ -245,11 +245,11 @@ class PostgresStore:
     def _settle(self, job: Job, error: Exception | None) -> None:
         with self._threads.lock:
             was = job.stage
-            if was is not Stage.WITHDRAWN:
-                job.stage = Stage.DONE
-        is_in_doubt = error is not None and was is Stage.COMMITTING and not isinstance(error, IntegrityError)
-        if job.on_withdrawn is not None and (is_in_doubt or (was is Stage.WITHDRAWN and error is None)):
-            # Its caller is told that it was not kept; whether it was, nobody may ever act on.
+            if was is not JobStage.WITHDRAWN:
+                job.stage = JobStage.DONE
+        is_in_doubt = error is not None and was is JobStage.COMMITTING and not isinstance(error, IntegrityError)
+        if job.on_withdrawn is not None and (is_in_doubt or (was is JobStage.WITHDRAWN and error is None)):
+            # Its caller was answered that it was not stored; whether it was, nobody may ever act on.
             self._threads.put(lambda: self._undo(job, time.monotonic() + _UNDO_S))
         job.end(_told(error))
 

@@ -54,8 +54,8 @@ class AttemptOutcome(StrEnum):
 class NewSignal:
     """A validated alert to be accepted. The secret has been taken out of `alert`; `digest` is of the body as it came.
 
-    `accounts` empty: nothing is to be executed (a heartbeat), and the signal is `done` as soon as it is kept.
-    `events`: further ones to keep with it, as (name, detail).
+    `accounts` empty: nothing is to be executed (a heartbeat), and the signal is `done` as soon as it is stored.
+    `events`: further ones to store with it, as (name, detail).
     """
 
     id: str
@@ -109,7 +109,7 @@ class Reopened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdReused:
-    """The id was used by another alert; nothing was kept of this one."""
+    """The id was used by another alert; nothing was stored of this one."""
 
     first_signal_id: str
 
@@ -119,7 +119,7 @@ Admission = New | Duplicate | Reopened | IdReused
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalRecord:
-    """A signal as it is kept. `category` and `symbol`: the resolved instrument, None for a heartbeat."""
+    """A signal as it is stored. `category` and `symbol`: the resolved instrument, None for a heartbeat."""
 
     id: str
     seq: int
@@ -138,7 +138,7 @@ class SignalRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRecord:
-    """An order as it is kept. `replaces`: the client order id of the one it is the fallback or the remainder of.
+    """An order as it is stored. `replaces`: the client order id of the one it is the fallback or the remainder of.
 
     `state` has its attempts; of the look-ups it has only `absent_at_ms`. Its times are the relay's clock, Unix ms.
     """
@@ -213,7 +213,7 @@ class ExecutionRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusedPosts:
-    """Posts that did not prove their sender: nothing else is kept of them."""
+    """Posts that did not prove their sender: nothing else is stored of them."""
 
     kind: str
     source: str

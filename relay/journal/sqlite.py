@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from relay.errors import JournalBusy, JournalUnavailable
-from relay.journal.store import Job, Lock, Stage, T, Undo, Work
+from relay.journal.store import Job, JobStage, Lock, T, Undo, Work
 from relay.journal.trouble import as_unavailable, is_busy, is_io_error
 
 _POLL_S = 0.05
@@ -236,9 +236,9 @@ class Writer:
     def _withdraw(self, job: Job, deadline_s: float) -> None:
         """Raises, unless the job has ended after all or is past withdrawing."""
         with self._changed:
-            if job.stage is Stage.DONE or (job.stage is Stage.COMMITTING and job.on_withdrawn is None):
+            if job.stage is JobStage.DONE or (job.stage is JobStage.COMMITTING and job.on_withdrawn is None):
                 return
-            job.stage = Stage.WITHDRAWN
+            job.stage = JobStage.WITHDRAWN
             why = f": {self.trouble}" if self.trouble else ""
         raise JournalUnavailable(f"the journal {self._where} was not written within {deadline_s:g} s{why}")
 
@@ -247,7 +247,7 @@ class Writer:
             try:
                 self._undo_withdrawn()
                 self._write()
-            except Exception as error:  # the writer outlives whatever happens; each caller is told
+            except Exception as error:  # the writer outlives whatever happens; each caller gets the error
                 self._recover(error)
         with suppress(SQLAlchemyError, JournalUnavailable):
             self._undo_withdrawn()
@@ -309,18 +309,18 @@ class Writer:
             batch: list[Job] = []
             while self._queue and len(batch) < _MAX_BATCH:
                 job = self._queue.popleft()
-                if job.stage is Stage.QUEUED:
-                    job.stage = Stage.RUNNING
+                if job.stage is JobStage.QUEUED:
+                    job.stage = JobStage.RUNNING
                     batch.append(job)
             return batch
 
     def _seal(self, batch: list[Job]) -> bool:
         """Past this nothing can be left out any more. False: something was withdrawn, the others go back to wait."""
         with self._changed:
-            rest = [job for job in batch if job.stage is Stage.RUNNING]
+            rest = [job for job in batch if job.stage is JobStage.RUNNING]
             sealed = len(rest) == len(batch)
             for job in rest:
-                job.stage = Stage.COMMITTING if sealed else Stage.QUEUED
+                job.stage = JobStage.COMMITTING if sealed else JobStage.QUEUED
             if not sealed:
                 self._queue.extendleft(reversed(rest))
             return sealed
@@ -331,7 +331,7 @@ class Writer:
         (Of two equal alerts the second is only a duplicate as long as the first stays.)
         """
         with self._changed:
-            if any(job.stage is Stage.WITHDRAWN for job in batch):
+            if any(job.stage is JobStage.WITHDRAWN for job in batch):
                 self._undo_all(batch)
             self._close_stage(batch)
         self._end(batch)
@@ -339,8 +339,8 @@ class Writer:
     def _close_stage(self, jobs: Iterable[Job]) -> None:
         """From here on nothing of this is withdrawn any more. The lock is held."""
         for job in jobs:
-            if job.stage is not Stage.WITHDRAWN:
-                job.stage = Stage.DONE
+            if job.stage is not JobStage.WITHDRAWN:
+                job.stage = JobStage.DONE
 
     def _end(self, jobs: Iterable[Job], error: Exception | None = None) -> None:
         """One after the other, in this thread alone, and without the lock: nobody else waits for what a caller does."""
@@ -354,19 +354,19 @@ class Writer:
                 job.error = JournalUnavailable(f"the journal {self._where} took too long to write")
 
     def _fail(self, batch: list[Job], error: Exception) -> None:
-        """Nothing was kept; only after an I/O error one cannot be sure, and it is taken back to be so."""
+        """Nothing was stored; only after an I/O error one cannot be sure, and it is taken back to be so."""
         said = self._describe(error)
         with self._changed:
             if is_io_error(error):
-                self._undo_all([job for job in batch if job.stage is not Stage.RUNNING])
+                self._undo_all([job for job in batch if job.stage is not JobStage.RUNNING])
             self._close_stage(batch)
         self._end(batch, said)
 
     def _recover(self, error: Exception) -> None:
-        """Jobs may wait for a lock until their deadline; any other trouble is told at once."""
+        """Jobs may wait for a lock until their deadline; any other trouble is raised at once."""
         self.trouble = self._describe(error)
         with self._changed:
-            waiting = [job for job in self._queue if job.stage is Stage.QUEUED]
+            waiting = [job for job in self._queue if job.stage is JobStage.QUEUED]
             self._queue.clear()
             if is_busy(error) and not self._closed:
                 self._queue.extend(waiting)

@@ -104,7 +104,7 @@ def run(connection: Connection, statement: ClauseElement, given: Given | list[Gi
 def fetch_all(connection: Connection, statement: Executable, given: Given) -> list[Any]:
     """Like `connection.execute(…).all()`, with values for all of the statement's parameters.
 
-    All is read at once: SQLite looks for a row when it is asked for, and may fail at any of them.
+    All is read at once: SQLite finds a row when it is fetched, and may fail at any of them.
     """
     compiled = _compiled(statement, tuple(given), connection.dialect)
     reader = _row_reader(statement, connection.dialect)
@@ -200,7 +200,7 @@ _Shape = tuple[_OfTable, ...]
 def insert_rows(connection: Connection, *wanted: tuple[Table, Rows]) -> None:
     """The rows of each table in their order; they have the same columns. A table without any may be named all the same.
 
-    SQLite adds to the tables in this order. Postgres adds to all of them at once, and then looks whether what one row
+    SQLite adds to the tables in this order. Postgres adds to all of them at once, and then checks whether what one row
     says of another is true.
     """
     filled = [(table, rows) for table, rows in wanted if rows]

@@ -69,7 +69,7 @@ class Store(Protocol):
         was under way by then: with `on_withdrawn` that undoes it before anything else is written, given what
         `work` returned; without, this waits on until the commit has come to its end.
 
-        `holding`: the locks (`journal.locks`) that are taken first, where several processes write.
+        `holding`: the locks (`locks_on`) that are taken first, where several processes write.
 
         `on_committed` is given what `work` returned, once that is durable and stays so: in the order of the commits
         where there is one writer, and before anything else is written. It must be quick and may only read.
@@ -78,7 +78,7 @@ class Store(Protocol):
         ...
 
     def post(self, work: Work[object], then: Callable[[Exception | None], None]) -> None:
-        """Run `work` with the next transaction, without waiting for it; `then` is told what went wrong, if anything."""
+        """Run `work` with the next transaction, without waiting for it; `then` receives the error, if any."""
         ...
 
     def read(self) -> AbstractContextManager[Connection]:
@@ -94,7 +94,7 @@ class Store(Protocol):
         ...
 
 
-class Stage(Enum):
+class JobStage(Enum):
     QUEUED = auto()
     """Withdrawing it drops it from the queue."""
     RUNNING = auto()
@@ -136,7 +136,7 @@ class Job:
     """Called by the writer thread at the end, with what went wrong."""
     on_committed: Callable[[Any], None] | None = None
     """Called by the writer thread in the order of the commits, and only if it stays committed."""
-    stage: Stage = Stage.QUEUED
+    stage: JobStage = JobStage.QUEUED
     outcome: Any = None
     error: Exception | None = None
     ended: Ending = field(default_factory=Ending)
@@ -167,13 +167,13 @@ class Job:
         self.error = error or self.error
         try:
             self._call_back()
-        except Exception as raised:  # it is this caller's alone; the others must still be told
+        except Exception as raised:  # it is this caller's alone; the others must still be answered
             self.error = self.error or raised
         finally:
             self.ended.set()
 
     def _call_back(self) -> None:
-        if self.on_committed is not None and self.error is None and self.stage is Stage.DONE:
+        if self.on_committed is not None and self.error is None and self.stage is JobStage.DONE:
             self.on_committed(self.outcome)
         if self.then is not None:
             self.then(self.error)

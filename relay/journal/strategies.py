@@ -97,7 +97,7 @@ def _columns(last: Last) -> dict[str, object]:
 
 
 class StrategyQueries:
-    """Questions only; all may be asked from any thread. Raises JournalUnavailable."""
+    """Questions only; all may be called from any thread. Raises JournalUnavailable."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -233,7 +233,7 @@ beliefs = Table(
     Column("size", ExactDecimal, nullable=False),
     Column("at", UnixMs, nullable=False),
 )
-"""`at`: when the exchange was last asked for the position, on its own clock."""
+"""`at`: when the position was last requested of the exchange, on its own clock."""
 
 switches = Table(
     "switches",
@@ -267,7 +267,7 @@ bookings = Table(
     Column("at", UnixMs, nullable=False),
     Index("ix_bookings_at", "at"),
 )
-"""Each execution counts once; kept for as long as one could be told again."""
+"""Each execution counts once; stored for as long as one could be reported again."""
 
 day_totals = Table(
     "day_totals",

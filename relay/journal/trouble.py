@@ -52,7 +52,7 @@ _LASTING: Final = (_BY_STATE["28P01"], _BY_STATE["28000"])
 
 
 def sentence_of(error: BaseException) -> str | None:
-    """What is wrong with the database; None where it is the fault of what was asked of it."""
+    """What is wrong with the database; None where it is the fault of the statement."""
     if isinstance(error, PoolTimeout):
         return "all its connections are taken"
     if not isinstance(error, DBAPIError):
@@ -130,7 +130,7 @@ def is_io_error(error: BaseException) -> bool:
 
 
 def as_unavailable(error: BaseException, where: str) -> JournalUnavailable | None:
-    """The journal's trouble in words, or None where the error is the fault of what was asked of it."""
+    """The journal's trouble in words, or None where the error is the fault of the statement."""
     if isinstance(error, JournalUnavailable):
         return error
     code = sqlite_code(error)

@@ -56,7 +56,7 @@ class UnitOfWork:
     """Operations that become durable together; see `Journal.write`. `now_ms`: the relay's clock, Unix milliseconds."""
 
     def __init__(self, connection: Connection) -> None:
-        self.connection = connection
+        self._connection = connection
         self.events = EventLog(connection)
         self.positions = Positions(connection)
         self.protection = Protection(connection)
@@ -67,8 +67,8 @@ class UnitOfWork:
     def set_switch(self, account: str, name: str, value: str, *, by: str, now_ms: int) -> None:
         """A setting that survives restarts, such as `halt`. `account` empty: of every account."""
         which = (switches.c.account == account) & (switches.c.name == name)
-        self.connection.execute(delete(switches).where(which))
-        self.connection.execute(
+        self._connection.execute(delete(switches).where(which))
+        self._connection.execute(
             insert(switches), {"account": account, "name": name, "value": value, "at": now_ms, "by": by}
         )
 
@@ -128,7 +128,7 @@ class Signals:
         self._connection.execute(update(assignments).where(of_signal).values(lane))
 
     def add_notes(self, signal_id: str, notes: Sequence[str]) -> None:
-        """Each note is kept once."""
+        """Each note is stored once."""
         if not notes:
             return
         known = self._notes.get(signal_id)

@@ -13,7 +13,7 @@ from relay.domain.order import OrderStatus
 from relay.domain.rounding import plain
 from relay.domain.status import SignalStatus
 from relay.journal.events import EventRecord
-from relay.journal.notices import Day, Waiting
+from relay.journal.notices import Day, PendingNotice
 from relay.journal.records import Switch
 from relay.settings import NAME
 
@@ -106,9 +106,9 @@ def summary_notice(day: Day, *, until_ms: int) -> Notice:
     return Notice(kind=NoticeKind.SUMMARY, text=text, at_ms=until_ms)
 
 
-def message_of(waiting: Sequence[Waiting]) -> str:
+def message_of(waiting: Sequence[PendingNotice]) -> str:
     """One message of all of them: what needs a person first, equal lines once, of the rest how many of which kind."""
-    by_text: Mapping[str, Waiting] = {each.text: each for each in reversed(waiting)}
+    by_text: Mapping[str, PendingNotice] = {each.text: each for each in reversed(waiting)}
     times = Counter(each.text for each in waiting)
     ordered = sorted(by_text.values(), key=lambda each: (each.kind != NoticeKind.ATTENTION, each.id))
     lines = [_line(each, times[each.text]) for each in ordered[:_LINES_MAX]]
@@ -120,7 +120,7 @@ def message_of(waiting: Sequence[Waiting]) -> str:
     return "\n".join(lines)
 
 
-def _line(notice: Waiting, times: int) -> str:
+def _line(notice: PendingNotice, times: int) -> str:
     at = datetime.fromtimestamp(notice.at_ms / 1000, UTC).strftime("%H:%M:%SZ")
     text = notice.text if len(notice.text) <= _LINE_CHARACTERS_MAX else notice.text[: _LINE_CHARACTERS_MAX - 1] + "…"
     return f"{at} {' '.join(text.split())}{f' ({times} times)' if times > 1 else ''}"

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 from relay import measures
 from relay.domain.notice import Notice, NoticeKind
 from relay.errors import JournalUnavailable
-from relay.journal.notices import EVENTS, SUMMARY, SWITCHES, Notices, Waiting
+from relay.journal.notices import EVENTS, SUMMARY, SWITCHES, Notices, PendingNotice
 from relay.pipeline.clock import Now, to_ms, utc_now
 from relay.pipeline.notice_words import halt_notice, message_of, notice_of, summary_notice
 from relay.settings_notify import NotifyTarget
@@ -134,7 +134,7 @@ class Notifier:
         return self._keep(map(notice_of, events), mark=EVENTS, after=after, upto=upto)
 
     def _keep(self, notices: Iterable[Notice | None], *, mark: str, after: int, upto: int) -> bool:
-        kept = self._notices.keep(self._addressed(notices), mark=mark, after=after, upto=upto)
+        kept = self._notices.save(self._addressed(notices), mark=mark, after=after, upto=upto)
         self._wake()
         return kept
 
@@ -229,7 +229,7 @@ class _Post:
         self._notices.give_back(waiting)
         return False
 
-    def _sent(self, waiting: tuple[Waiting, ...]) -> bool:
+    def _sent(self, waiting: tuple[PendingNotice, ...]) -> bool:
         try:
             return self._service.send(message_of(waiting))
         except Exception:

@@ -24,6 +24,7 @@ from relay.journal import (
     open_journal,
 )
 from relay.journal.postgres import PostgresStore
+from relay.journal.store import JobStage
 from relay.journal.tables import metadata
 from tests import postgres
 from tests.ports import free_port
@@ -134,7 +135,7 @@ def test_a_commit_that_nobody_waited_for_is_taken_back(journal: Journal) -> None
 
     def hold(job: object, stage: object) -> bool:
         kept: bool = step_to(job, stage)  # type: ignore[arg-type]
-        if str(stage) == "Stage.COMMITTING":
+        if stage is JobStage.COMMITTING:
             committing.set()
             assert withdrawn.wait(DEADLINE_S)
         return kept

@@ -13,7 +13,7 @@ from relay.engine.postgres_queue import PostgresQueue
 from relay.errors import JournalUnavailable
 from relay.journal import Duplicate, Journal, New, NewSignal, open_journal
 from relay.journal.postgres import PostgresStore
-from relay.journal.store import Job, Stage
+from relay.journal.store import Job, JobStage
 from tests.unit.journal_builders import accept, body, new_signal
 
 DEADLINE_S = 30
@@ -43,9 +43,9 @@ def kept_too_late(journal: Journal, signal: NewSignal) -> Iterator[threading.Eve
     step_to, undo = store._step_to, store._undo
     withdrawn, committed, may_undo, undone = (threading.Event() for _ in range(4))
 
-    def commit_late(job: Job, stage: Stage) -> bool:
+    def commit_late(job: Job, stage: JobStage) -> bool:
         may_go_on = step_to(job, stage)
-        assert stage is not Stage.COMMITTING or withdrawn.wait(DEADLINE_S)
+        assert stage is not JobStage.COMMITTING or withdrawn.wait(DEADLINE_S)
         return may_go_on
 
     def undo_late(job: Job, deadline: float) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import update
 from relay.domain.notice import DEFAULT_KINDS, Notice, NoticeKind
 from relay.errors import SettingsInvalid
 from relay.journal import Journal
-from relay.journal.notices import CLAIM_MS, DAY_MS, EVENTS, WAITING_MAX, Notices, Waiting
+from relay.journal.notices import CLAIM_MS, DAY_MS, EVENTS, WAITING_MAX, Notices, PendingNotice
 from relay.journal.tables import events
 from relay.notify import open_services
 from relay.pipeline.notice_words import message_of, notice_of, summary_notice
@@ -23,8 +23,8 @@ def _notice(text: str, at_ms: int = NOW_MS) -> Notice:
     return Notice(kind=NoticeKind.REFUSED, text=text, at_ms=at_ms)
 
 
-def _waiting(number: int, kind: NoticeKind = NoticeKind.REFUSED, text: str = "") -> Waiting:
-    return Waiting(id=number, kind=kind.value, text=text or f"text {number}.", at_ms=NOW_MS, lost=0)
+def _waiting(number: int, kind: NoticeKind = NoticeKind.REFUSED, text: str = "") -> PendingNotice:
+    return PendingNotice(id=number, kind=kind.value, text=text or f"text {number}.", at_ms=NOW_MS, lost=0)
 
 
 def test_an_address_without_tags_is_told_all_but_fills() -> None:
@@ -108,8 +108,8 @@ def test_events_become_notices_once_whoever_reads_them(journal: Journal) -> None
     one.begin(NOW_MS)
     accepted(journal)
     after, upto, _ = one.unread(NOW_MS)
-    assert one.keep([("t", _notice("first."))], mark=EVENTS, after=after, upto=upto)
-    assert not other.keep([("t", _notice("again."))], mark=EVENTS, after=after, upto=upto)
+    assert one.save([("t", _notice("first."))], mark=EVENTS, after=after, upto=upto)
+    assert not other.save([("t", _notice("again."))], mark=EVENTS, after=after, upto=upto)
     assert [each.text for each in one.claim("t", NOW_MS)] == ["first."]
 
 
@@ -152,5 +152,5 @@ def test_a_day_is_summed_up_once(journal: Journal) -> None:
     assert over is not None
     after, upto, day = over
     assert "2026-01-01: 1 alerts (1 accepted), 0 orders filled" in summary_notice(day, until_ms=upto).text
-    notices.keep([], mark="summary", after=after, upto=upto)
+    notices.save([], mark="summary", after=after, upto=upto)
     assert notices.day_before(NOW_MS + DAY_MS + 1000) is None

@@ -1,4 +1,4 @@
-"""Runs the revisions on the connection that `relay.journal.schema.upgrade` brings along, in its transaction."""
+"""Runs the revisions on the connection that `relay.journal.opening.upgrade` brings along, in its transaction."""
 
 from __future__ import annotations
 
