@@ -256,7 +256,7 @@ def test_every_command_is_run_or_is_listed_with_the_reason_why_not() -> None:
 
 
 def parsed(arguments: Sequence[str]) -> click.Command:
-    """By the real parser; raises what a user would be told."""
+    """By the real parser; raises what a user would see."""
     name, command, rest = cli.resolve_command(click.Context(cli), list(arguments))
     assert command is not None
     command.make_context(name, rest)
@@ -379,8 +379,8 @@ def test_each_request_is_answered_well(command: Command, relay: RelayServer, hal
 # Settings
 
 
-class Asked(dict[str, str]):
-    """An environment that remembers which variables were asked for."""
+class RecordingEnvironment(dict[str, str]):
+    """An environment that remembers which variables were read."""
 
     def __init__(self, *given: dict[str, str]) -> None:
         super().__init__({name: value for each in given for name, value in each.items()})
@@ -406,10 +406,10 @@ hours = {}
 
 @cache
 def variables() -> frozenset[str]:
-    """All that the settings ask for, on paper and with real money."""
+    """All that the settings read, on paper and with real money."""
     found: set[str] = set()
     for given in ({}, LIVE, {"RELAY_CONFIG": TABLES}):
-        environ = Asked(given)
+        environ = RecordingEnvironment(given)
         load_settings(environ, dotenv=None)
         found |= environ.names
     return frozenset(found)
@@ -424,15 +424,15 @@ def test_every_variable_stands_in_the_configuration_and_no_other() -> None:
 
 
 def test_every_key_of_the_file_stands_in_the_configuration_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: dict[str, set[str]] = {}
+    read: dict[str, set[str]] = {}
     for name in ("has", "value"):
         whole = getattr(Table, name)
 
-        def noted(table: Table, key: str, whole: Any = whole) -> Any:
-            asked.setdefault(table.path, set()).add(key)
+        def recorded(table: Table, key: str, whole: Any = whole) -> Any:
+            read.setdefault(table.path, set()).add(key)
             return whole(table, key)
 
-        monkeypatch.setattr(Table, name, noted)
+        monkeypatch.setattr(Table, name, recorded)
     load_settings({"RELAY_CONFIG": TABLES}, dotenv=None)
     page = pages()["docs/configuration.md"]
     headings = {
@@ -443,9 +443,9 @@ def test_every_key_of_the_file_stands_in_the_configuration_and_no_other(monkeypa
     }
     for path, title in headings.items():
         section = page.section(title)
-        assert sorted(asked[path] - set(_SPAN.findall(section))) == [], path
-        assert sorted(set(first_column(section)) - asked[path]) == [], path
-    assert all(f"[{key}" in page.section("Keys of RELAY_CONFIG") for key in asked[""])
+        assert sorted(read[path] - set(_SPAN.findall(section))) == [], path
+        assert sorted(set(first_column(section)) - read[path]) == [], path
+    assert all(f"[{key}" in page.section("Keys of RELAY_CONFIG") for key in read[""])
 
 
 def configured(text: str) -> Settings:
@@ -493,7 +493,7 @@ def test_the_variables_of_going_live_start_mainnet_with_their_limits() -> None:
 
 
 @pytest.mark.parametrize("command", shown_of("heroku"))
-def test_what_heroku_is_told_is_taken_by_the_settings(command: Command) -> None:
+def test_the_variables_of_heroku_are_taken_by_the_settings(command: Command) -> None:
     assert command.words[1] == "config:set"
     environ = {name: "x" * 48 if "$(" in value else value for name, value in assigned(command.words[2:]).items()}
     environ["ADMIN_TOKEN"] = "y" * 48
@@ -595,7 +595,7 @@ def test_each_alert_is_planned_as_its_page_says_and_done(
         (SignalStatus, "README.md", "What a status means"),
         (OrderStatus, "docs/api.md", "Signals, orders, positions"),
         (CHECK_POINTS, "docs/operations.md", "The checklist"),
-        (NoticeKind, "docs/operations.md", "Being told"),
+        (NoticeKind, "docs/operations.md", "Notifications"),
     ],
     ids=lambda given: given if isinstance(given, str) and " " in given else "",
 )
@@ -645,7 +645,7 @@ def test_every_metric_stands_in_the_operations(relay: RelayServer) -> None:
     answer = relay.request("GET", "/metrics", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
     there = set(re.findall(r"^# TYPE (relay_\w+) (?:counter|histogram|gauge)$", answer.text, re.MULTILINE))
     named = {each for each in there if not each.endswith("_created")}
-    section = pages()["docs/operations.md"].section("Watching it")
+    section = pages()["docs/operations.md"].section("Metrics, errors and logs")
     listed = {re.sub(r"\{.*\}", "", span) for span in first_column(section)}
     assert sorted(named - listed) == []
     assert all(each.startswith("relay_") for each in listed)
