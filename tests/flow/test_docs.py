@@ -13,8 +13,8 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
 from textwrap import dedent
 from typing import Any, Final
@@ -52,9 +52,6 @@ NOT_RUN: Final = {
     "python3 -m venv .venv": "the tests already run in such an environment",
     ".venv/bin/pip install -q -r requirements.txt": "it needs the network; the tests run with what it installs",
     ".venv/bin/pip install -q -r tests/requirements.txt": "likewise",
-    ".venv/bin/python -m pytest -q -n 2 --dist loadfile": "it is this suite",
-    ".venv/bin/python -m pytest -q -n 2 --dist loadfile -m 'not slow'": "it is a part of this suite",
-    ".venv/bin/python -m pytest -q -x tests/unit/test_limits.py": "likewise",
     ".venv/bin/ruff check .": ".ci/run runs it",
     ".venv/bin/ruff format --check .": ".ci/run runs it",
     ".venv/bin/mypy": ".ci/run runs it",
@@ -71,6 +68,8 @@ NOT_RUN: Final = {
     "git push heroku main": "likewise",
 }
 """Commands that no test can run, each with the reason. Any other has to be run."""
+SUITE: Final = "pytest"
+"""Run by whoever reads this: the commands that run this suite, or a part of it."""
 PARSED_ONLY: Final = {
     "serve": "it never ends; test_main_job runs it",
     "worker": "it never ends, and needs Postgres; test_postgres_processes runs it",
@@ -244,7 +243,7 @@ def shown_of(program: str) -> list[Any]:
 
 
 def test_every_command_is_run_or_is_listed_with_the_reason_why_not() -> None:
-    run_by_a_test = {"relay", "relay.paper", "tests.bench", "curl", "heroku"}
+    run_by_a_test = {"relay", "relay.paper", "tests.bench", "curl", "heroku", SUITE}
     texts = {each.text: each.where for each in shown()}
     unlisted = [
         f"{each.where}: {each.text}"
@@ -299,6 +298,17 @@ def test_each_command_of_the_relay_does_what_it_says(
         Path("alert.json").write_text('{"ticker": "BTCUSDT.P", "action": "buy", "quantity": 0.001}')
     done = run({**environment(folder, relay.url), "BYBIT_URL": paper.url}, *arguments)
     assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize("command", shown_of(SUITE))
+def test_each_way_to_run_the_suite_names_tests_and_marks_that_there_are(command: Command) -> None:
+    words = program_of(command)[1]
+    assert all((ROOT / word).exists() for word in words if word.startswith("tests/"))
+    marked = [word.removeprefix("not ") for before, word in pairwise(words) if before == "-m"]
+    registered = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"].get(
+        "markers", []
+    )
+    assert set(marked) <= {mark.partition(":")[0] for mark in registered}
 
 
 def test_every_command_stands_in_the_operations() -> None:
@@ -459,23 +469,6 @@ def test_each_configuration_is_taken(block: Block) -> None:
     settings = configured(block.text)
     named = tomllib.loads(block.text)["accounts"]
     assert [each.name for each in settings.accounts] == list(named) and not settings.warnings
-
-
-def test_the_example_of_a_configuration_is_what_it_says() -> None:
-    settings = configured(blocks_of("toml", "docs/configuration.md")[0].text)
-    assert [(each.name, each.environment) for each in settings.accounts] == [
-        ("main", Environment.MAINNET),
-        ("test", Environment.PAPER),
-    ]
-    assert {each.name: each.accounts for each in settings.strategies} == {
-        "trend": ("main", "test"),
-        "bots": ("test",),
-        "default": (),
-    }
-    rules = settings.strategies[0].rules["main"]
-    assert (rules.max_position_notional, rules.max_exposure, rules.max_leverage) == tuple(map(Decimal, (500, 2000, 5)))
-    assert len(rules.also_hours) == 0 and rules.hours[0].zone == "Europe/Berlin"
-    assert settings.symbols == {"CME:BTC1!": "BTCUSDT"}
 
 
 def assigned(words: Sequence[str]) -> dict[str, str]:
