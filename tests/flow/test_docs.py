@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import pairwise
@@ -327,29 +326,12 @@ def test_a_command_in_a_sentence_is_one_that_the_parser_takes(name: str, folder:
         assert parsed(arguments or ["serve"]).help, span
 
 
-def test_each_paper_exchange_starts(folder: Path) -> None:
-    """All at once: most of the time is Python's own start."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("BYBIT_", "PAPER_"))}
-    with ExitStack() as running:
-        started = []
-        for param in shown_of("relay.paper"):
-            arguments = ["0" if word == "9100" else word for word in program_of(param.values[0])[1]]
-            own_state = [] if "--state" in arguments else ["--state", "own.db"]
-            process = subprocess.Popen(
-                [sys.executable, "-m", "relay.paper", "--parent-pipe", *own_state, *arguments],
-                env={**inherited, "PYTHONPATH": str(ROOT), "PAPER_MARKET": "off"},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            started.append(running.enter_context(process))
-        for process in started:
-            assert process.stdout is not None
-            assert process.stdout.readline().startswith("paper exchange on http://127.0.0.1:"), process.args
-            process.terminate()
-            process.communicate(timeout=DEADLINE_S)
-            assert process.returncode == 0
-    assert len(started) > 1
+@pytest.mark.parametrize("command", shown_of("relay.paper"))
+def test_each_paper_exchange_starts(command: Command, folder: Path) -> None:
+    arguments = ["0" if word == "9100" else word for word in program_of(command)[1]]
+    server = PaperServer(folder, arguments=tuple(arguments))
+    server.close()
+    assert server.lines[0].startswith("paper exchange on http://127.0.0.1:")
 
 
 def _left_out(measured: list[str], part: str, folder: Path, asked: object) -> list[Figure]:
