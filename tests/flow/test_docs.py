@@ -11,10 +11,9 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
 from textwrap import dedent
 from typing import Any, Final
@@ -52,9 +51,6 @@ NOT_RUN: Final = {
     "python3 -m venv .venv": "the tests already run in such an environment",
     ".venv/bin/pip install -q -r requirements.txt": "it needs the network; the tests run with what it installs",
     ".venv/bin/pip install -q -r tests/requirements.txt": "likewise",
-    ".venv/bin/python -m pytest -q -n 2 --dist loadfile": "it is this suite",
-    ".venv/bin/python -m pytest -q -n 2 --dist loadfile -m 'not slow'": "it is a part of this suite",
-    ".venv/bin/python -m pytest -q -x tests/unit/test_limits.py": "likewise",
     ".venv/bin/ruff check .": ".ci/run runs it",
     ".venv/bin/ruff format --check .": ".ci/run runs it",
     ".venv/bin/mypy": ".ci/run runs it",
@@ -71,6 +67,8 @@ NOT_RUN: Final = {
     "git push heroku main": "likewise",
 }
 """Commands that no test can run, each with the reason. Any other has to be run."""
+SUITE: Final = "pytest"
+"""Run by whoever reads this: the commands that run this suite, or a part of it."""
 PARSED_ONLY: Final = {
     "serve": "it never ends; test_main_job runs it",
     "worker": "it never ends, and needs Postgres; test_postgres_processes runs it",
@@ -244,7 +242,7 @@ def shown_of(program: str) -> list[Any]:
 
 
 def test_every_command_is_run_or_is_listed_with_the_reason_why_not() -> None:
-    run_by_a_test = {"relay", "relay.paper", "tests.bench", "curl", "heroku"}
+    run_by_a_test = {"relay", "relay.paper", "tests.bench", "curl", "heroku", SUITE}
     texts = {each.text: each.where for each in shown()}
     unlisted = [
         f"{each.where}: {each.text}"
@@ -256,7 +254,7 @@ def test_every_command_is_run_or_is_listed_with_the_reason_why_not() -> None:
 
 
 def parsed(arguments: Sequence[str]) -> click.Command:
-    """By the real parser; raises what a user would be told."""
+    """By the real parser; raises what a user would see."""
     name, command, rest = cli.resolve_command(click.Context(cli), list(arguments))
     assert command is not None
     command.make_context(name, rest)
@@ -301,6 +299,17 @@ def test_each_command_of_the_relay_does_what_it_says(
     assert done.exit_code == 0, done.output
 
 
+@pytest.mark.parametrize("command", shown_of(SUITE))
+def test_each_way_to_run_the_suite_names_tests_and_marks_that_there_are(command: Command) -> None:
+    words = program_of(command)[1]
+    assert all((ROOT / word).exists() for word in words if word.startswith("tests/"))
+    marked = [word.removeprefix("not ") for before, word in pairwise(words) if before == "-m"]
+    registered = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"].get(
+        "markers", []
+    )
+    assert set(marked) <= {mark.partition(":")[0] for mark in registered}
+
+
 def test_every_command_stands_in_the_operations() -> None:
     block = pages()["docs/operations.md"].section("Commands")
     listed = {match["rest"].split()[0] for line in block.splitlines() if (match := _PROGRAM.match(line))}
@@ -317,29 +326,12 @@ def test_a_command_in_a_sentence_is_one_that_the_parser_takes(name: str, folder:
         assert parsed(arguments or ["serve"]).help, span
 
 
-def test_each_paper_exchange_starts(folder: Path) -> None:
-    """All at once: most of the time is Python's own start."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("BYBIT_", "PAPER_"))}
-    with ExitStack() as running:
-        started = []
-        for param in shown_of("relay.paper"):
-            arguments = ["0" if word == "9100" else word for word in program_of(param.values[0])[1]]
-            own_state = [] if "--state" in arguments else ["--state", "own.db"]
-            process = subprocess.Popen(
-                [sys.executable, "-m", "relay.paper", "--parent-pipe", *own_state, *arguments],
-                env={**inherited, "PYTHONPATH": str(ROOT), "PAPER_MARKET": "off"},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            started.append(running.enter_context(process))
-        for process in started:
-            assert process.stdout is not None
-            assert process.stdout.readline().startswith("paper exchange on http://127.0.0.1:"), process.args
-            process.terminate()
-            process.communicate(timeout=DEADLINE_S)
-            assert process.returncode == 0
-    assert len(started) > 1
+@pytest.mark.parametrize("command", shown_of("relay.paper"))
+def test_each_paper_exchange_starts(command: Command, folder: Path) -> None:
+    arguments = ["0" if word == "9100" else word for word in program_of(command)[1]]
+    server = PaperServer(folder, arguments=tuple(arguments))
+    server.close()
+    assert server.lines[0].startswith("paper exchange on http://127.0.0.1:")
 
 
 def _left_out(measured: list[str], part: str, folder: Path, asked: object) -> list[Figure]:
@@ -379,8 +371,8 @@ def test_each_request_is_answered_well(command: Command, relay: RelayServer, hal
 # Settings
 
 
-class Asked(dict[str, str]):
-    """An environment that remembers which variables were asked for."""
+class RecordingEnvironment(dict[str, str]):
+    """An environment that remembers which variables were read."""
 
     def __init__(self, *given: dict[str, str]) -> None:
         super().__init__({name: value for each in given for name, value in each.items()})
@@ -406,10 +398,10 @@ hours = {}
 
 @cache
 def variables() -> frozenset[str]:
-    """All that the settings ask for, on paper and with real money."""
+    """All that the settings read, on paper and with real money."""
     found: set[str] = set()
     for given in ({}, LIVE, {"RELAY_CONFIG": TABLES}):
-        environ = Asked(given)
+        environ = RecordingEnvironment(given)
         load_settings(environ, dotenv=None)
         found |= environ.names
     return frozenset(found)
@@ -424,15 +416,15 @@ def test_every_variable_stands_in_the_configuration_and_no_other() -> None:
 
 
 def test_every_key_of_the_file_stands_in_the_configuration_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: dict[str, set[str]] = {}
+    read: dict[str, set[str]] = {}
     for name in ("has", "value"):
         whole = getattr(Table, name)
 
-        def noted(table: Table, key: str, whole: Any = whole) -> Any:
-            asked.setdefault(table.path, set()).add(key)
+        def recorded(table: Table, key: str, whole: Any = whole) -> Any:
+            read.setdefault(table.path, set()).add(key)
             return whole(table, key)
 
-        monkeypatch.setattr(Table, name, noted)
+        monkeypatch.setattr(Table, name, recorded)
     load_settings({"RELAY_CONFIG": TABLES}, dotenv=None)
     page = pages()["docs/configuration.md"]
     headings = {
@@ -443,9 +435,9 @@ def test_every_key_of_the_file_stands_in_the_configuration_and_no_other(monkeypa
     }
     for path, title in headings.items():
         section = page.section(title)
-        assert sorted(asked[path] - set(_SPAN.findall(section))) == [], path
-        assert sorted(set(first_column(section)) - asked[path]) == [], path
-    assert all(f"[{key}" in page.section("Keys of RELAY_CONFIG") for key in asked[""])
+        assert sorted(read[path] - set(_SPAN.findall(section))) == [], path
+        assert sorted(set(first_column(section)) - read[path]) == [], path
+    assert all(f"[{key}" in page.section("Keys of RELAY_CONFIG") for key in read[""])
 
 
 def configured(text: str) -> Settings:
@@ -493,7 +485,7 @@ def test_the_variables_of_going_live_start_mainnet_with_their_limits() -> None:
 
 
 @pytest.mark.parametrize("command", shown_of("heroku"))
-def test_what_heroku_is_told_is_taken_by_the_settings(command: Command) -> None:
+def test_the_variables_of_heroku_are_taken_by_the_settings(command: Command) -> None:
     assert command.words[1] == "config:set"
     environ = {name: "x" * 48 if "$(" in value else value for name, value in assigned(command.words[2:]).items()}
     environ["ADMIN_TOKEN"] = "y" * 48
@@ -595,7 +587,7 @@ def test_each_alert_is_planned_as_its_page_says_and_done(
         (SignalStatus, "README.md", "What a status means"),
         (OrderStatus, "docs/api.md", "Signals, orders, positions"),
         (CHECK_POINTS, "docs/operations.md", "The checklist"),
-        (NoticeKind, "docs/operations.md", "Being told"),
+        (NoticeKind, "docs/operations.md", "Notifications"),
     ],
     ids=lambda given: given if isinstance(given, str) and " " in given else "",
 )
@@ -645,7 +637,7 @@ def test_every_metric_stands_in_the_operations(relay: RelayServer) -> None:
     answer = relay.request("GET", "/metrics", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
     there = set(re.findall(r"^# TYPE (relay_\w+) (?:counter|histogram|gauge)$", answer.text, re.MULTILINE))
     named = {each for each in there if not each.endswith("_created")}
-    section = pages()["docs/operations.md"].section("Watching it")
+    section = pages()["docs/operations.md"].section("Metrics, errors and logs")
     listed = {re.sub(r"\{.*\}", "", span) for span in first_column(section)}
     assert sorted(named - listed) == []
     assert all(each.startswith("relay_") for each in listed)

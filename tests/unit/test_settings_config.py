@@ -356,6 +356,26 @@ def test_several_accounts_want_each_strategy_to_name_its_own() -> None:
     assert told == "strategies.a.accounts: it is missing; it should name some of main, test"
 
 
+def test_the_example_in_the_docs_is_what_it_says() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    example = page.partition("```toml\n")[2].partition("```")[0]
+    variables = ("MAIN_KEY", "MAIN_SECRET", "TREND_SECRET", "BOTS_SECRET")
+    settings = load(example, {name: f"what-{name}-holds" for name in variables})
+    assert [(each.name, each.environment) for each in settings.accounts] == [
+        ("main", Environment.MAINNET),
+        ("test", Environment.PAPER),
+    ]
+    assert {each.name: each.accounts for each in settings.strategies} == {
+        "trend": ("main", "test"),
+        "bots": ("test",),
+        "default": (),
+    }
+    rules = settings.strategies[0].rules["main"]
+    assert (rules.max_position_notional, rules.max_exposure, rules.max_leverage) == tuple(map(Decimal, (500, 2000, 5)))
+    assert len(rules.also_hours) == 0 and rules.hours[0].zone == "Europe/Berlin"
+    assert settings.symbols == {"CME:BTC1!": "BTCUSDT"}
+
+
 def test_a_strategy_of_one_direction_may_have_a_level_that_the_other_could_not() -> None:
     strategies = load(
         """
