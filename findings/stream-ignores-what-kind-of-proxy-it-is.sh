@@ -14,14 +14,14 @@
 #
 # Output seen, which is what this script compares with:
 #> HTTPS_PROXY=http://127.0.0.1:PORT
-#>     REST   asked the proxy: CONNECT api.bybit.com:443 HTTP/1.1
-#>     stream asked the proxy: CONNECT stream.bybit.com:443 HTTP/1.1
+#>     REST   asked the proxy: CONNECT api.bybit.com:443
+#>     stream asked the proxy: CONNECT stream.bybit.com:443
 #> HTTPS_PROXY=https://127.0.0.1:PORT
 #>     REST   asked the proxy: a TLS handshake
-#>     stream asked the proxy: CONNECT stream.bybit.com:443 HTTP/1.1
+#>     stream asked the proxy: CONNECT stream.bybit.com:443
 #> HTTPS_PROXY=socks5://127.0.0.1:PORT
 #>     REST   asked the proxy: nothing (InvalidSchema)
-#>     stream asked the proxy: CONNECT stream.bybit.com:443 HTTP/1.1
+#>     stream asked the proxy: CONNECT stream.bybit.com:443
 set -euo pipefail
 script=$(realpath "$0")
 folder=$(mktemp -d)
@@ -51,7 +51,7 @@ def refuse_all():
         try:
             first = connection.recv(4096)
             is_tls = first[:1] == b"\x16"
-            heard.append("a TLS handshake" if is_tls else first.split(b"\r\n")[0].decode("latin-1"))
+            heard.append("a TLS handshake" if is_tls else first.split(b" HTTP/")[0].decode("latin-1"))
             connection.sendall(b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n")
         except OSError:
             pass
