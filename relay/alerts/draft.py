@@ -30,9 +30,6 @@ class Draft:
     problems: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def get(self, name: str) -> Any:
-        return self.values.get(name)
-
     def need(self, name: str, right: str) -> None:
         """`name` (the alert's) is needed and is not there: say why, with what was wrong with it if it was blank."""
         blank = self.blanks.get(name)

@@ -38,7 +38,7 @@ def signal_from_kept(kept: Mapping[str, object], *, id: str, strategy: str, rece
     except AlertInvalid as error:
         raise translation.respelled(error) if translation else error from None
     _note_time(draft, received_at)
-    if draft.get("market_position") is not None:
+    if draft.values.get("market_position") is not None:
         _drop_noise(draft)
     notes = tuple(draft.notes)
     if translation:
@@ -83,14 +83,14 @@ def _judged(fields: Mapping[str, object]) -> Draft:
 def _drop_noise(draft: Draft) -> None:
     """TradingView adds a strategy's sizes up as floats: 0.29999999999999993 means 0.3, and not a lot less."""
     for name in _STRATEGYS_SIZES:
-        value: Decimal | None = draft.get(name)
+        value: Decimal | None = draft.values.get(name)
         if value is not None and len(value.normalize().as_tuple().digits) >= _NOISY_DIGITS:
             draft.values[name] = _CLEAN.plus(value)
 
 
 def _note_time(draft: Draft, received_at: datetime) -> None:
-    sent_at = draft.get("sent_at")
-    if sent_at is None and draft.get("sender_id") is None:
+    sent_at = draft.values.get("sent_at")
+    if sent_at is None and draft.values.get("sender_id") is None:
         draft.notes.append(_NO_IDENTITY)
     if sent_at is not None and sent_at > received_at + _FUTURE_TOLERATED:
         ahead_s = (sent_at - received_at) // timedelta(seconds=1)
