@@ -115,7 +115,7 @@ def _reading(body: bytes) -> list[str]:
     from relay.errors import AlertMalformed
 
     try:
-        fields = read(body).kept
+        fields = read(body).fields
     except AlertMalformed as error:
         return [f"not readable: {clean(error.message)}"]
     # The parser has told the two apart already; of what it took, only pairs begin with a name.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from relay.alerts.schema import KNOWN, SHOWN_ONLY
+from relay.alerts.schema import KNOWN, SHOWN_ONLY, load
 from relay.alerts.wording import EMPTY_HINT, joined, placeholder_in
 from relay.errors import AlertInvalid
 
@@ -29,9 +29,6 @@ class Draft:
     """Fields that are empty or hold an unreplaced placeholder, with what is wrong with each."""
     problems: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-
-    def get(self, name: str) -> Any:
-        return self.values.get(name)
 
     def need(self, name: str, right: str) -> None:
         """`name` (the alert's) is needed and is not there: say why, with what was wrong with it if it was blank."""
@@ -64,6 +61,26 @@ class Draft:
                 together.setdefault(problem, []).append(name)
         for problem, names in together.items():
             self.notes.append(f"{joined(names)} ignored: {'it' if len(names) == 1 else 'each'} {problem}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """Native fields that have been through the schema: what they say, and what is blank or wrong."""
+
+    values: Mapping[str, Any]
+    blanks: Mapping[str, str]
+    problems: Mapping[str, list[str]]
+
+    def draft(self) -> Draft:
+        """For the rules to look at."""
+        return Draft(values={**self.values}, blanks={**self.blanks}, problems={**self.problems})
+
+
+def loaded(fields: Mapping[str, object]) -> Loaded:
+    """`fields`: in native words, without the name of their format."""
+    filled, blanks = without_blanks(fields)
+    values, problems = load(filled)
+    return Loaded(values=values, blanks=blanks, problems=problems)
 
 
 def without_blanks(fields: Mapping[str, object]) -> tuple[dict[str, object], dict[str, str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from relay.alerts.dialects import NATIVE
 from relay.alerts.signal import translated
 from relay.alerts.wording import SHOWN_LENGTH_MAX
 
@@ -19,12 +18,6 @@ class FieldRead:
     field: str
     native: str
     value: str
-
-
-def format_of(kept: Mapping[str, object]) -> str:
-    """The name of the format that the alert was recognised as."""
-    named = kept.get("format")
-    return named if isinstance(named, str) else NATIVE
 
 
 def fields_read(kept: Mapping[str, object]) -> tuple[FieldRead, ...]:

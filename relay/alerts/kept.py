@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from relay.alerts.authenticate import without_secrets
-from relay.alerts.dialects import recognise
+from relay.alerts.authenticate import may_hold_secret, without_secrets
+from relay.alerts.dialects import NATIVE, Dialect, recognise
+from relay.alerts.draft import Loaded
 from relay.alerts.identity import digest
 from relay.alerts.number import number_text
 from relay.alerts.parse import legible, parse
@@ -15,24 +16,34 @@ from relay.errors import AlertMalformed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """An alert that was parsed, and is neither proven nor valid yet.
+class ParsedAlert:
+    """An alert that is neither proven nor valid yet.
 
-    `kept`: the fields under lower-case names, without the secret; text, true, false, null, lists and objects only, a
-    number as its exact text; with them, of a foreign alert, the name of its `format`. `body_digest`: SHA-256 of the
-    bytes, in hex.
+    `fields`: under lower-case names, without the secret; text, true, false, null, lists and objects only, a number as
+    its exact text; with them, of a foreign alert, the name of its `format`. `body_digest`: SHA-256 of the bytes, in
+    hex.
     """
 
-    kept: dict[str, object]
+    fields: dict[str, object]
     body_digest: str
     secret: str | None = field(repr=False)
     """The body's own secret, to be proven; nothing else holds it."""
+    loaded: Loaded | None = field(default=None, repr=False)
+    """What `fields` say, where that was read already to tell their format."""
+
+    @property
+    def format(self) -> str:
+        """The name of the format that the alert was recognised as."""
+        named = self.fields.get("format")
+        return named if isinstance(named, str) else NATIVE
 
 
-def read(body: bytes, *, secrets: tuple[str, ...] = (), named: str | None = None, usual: str | None = None) -> Reading:
-    """Parse an alert. `secrets`: what must not be found in what is kept. AlertMalformed carries none of them either.
+def read(
+    body: bytes, *, secrets: tuple[str, ...] = (), named: str | None = None, usual: str | None = None
+) -> ParsedAlert:
+    """Parse an alert. `secrets`: what must not be found in its fields. AlertMalformed carries none of them either.
 
-    `named`: the format that the sender said it is in, if any; a name that is none is told by `signal_from_kept`.
+    `named`: the format that the sender said it is in, if any; a name that is none is told by `signal_of`.
     `usual`: the format of the strategy's alerts that name none themselves; None: recognised by their shape.
     """
     try:
@@ -41,14 +52,21 @@ def read(body: bytes, *, secrets: tuple[str, ...] = (), named: str | None = None
         raise _cleaned(error, secrets) from None
     given = fields.pop("secret", None)
     secret = given if isinstance(given, str) else number_text(given) if isinstance(given, Decimal) else None
-    own_secret = _settle_format(fields, named, usual)
-    secret = secret or own_secret
-    kept = {without_secrets(name, secrets): _keepable(value, secrets) for name, value in fields.items()}
-    return Reading(kept=kept, body_digest=digest(body), secret=secret)
+    recognised = _settle_format(fields, named, usual)
+    own_secret = recognised.take_secret(fields) if isinstance(recognised, Dialect) else None
+    kept = {name: value if isinstance(value, str) else _keepable(value) for name, value in fields.items()}
+    redacted = _redacted(kept, secrets)
+    is_read = isinstance(recognised, Loaded) and redacted is kept
+    return ParsedAlert(
+        fields=redacted,
+        body_digest=digest(body),
+        secret=secret or own_secret,
+        loaded=recognised if is_read and isinstance(recognised, Loaded) else None,
+    )
 
 
-def _settle_format(fields: dict[str, object], named: str | None, usual: str | None) -> str | None:
-    """Write down the format of `fields`, and take out the secret that it has; it is returned.
+def _settle_format(fields: dict[str, object], named: str | None, usual: str | None) -> Dialect | Loaded | None:
+    """Write down the format of `fields`; the one that may hold a secret of its own is returned.
 
     The alert may name its format itself. Under a wrong name, too, no secret of the format that it looks like is kept.
     """
@@ -59,28 +77,44 @@ def _settle_format(fields: dict[str, object], named: str | None, usual: str | No
         fields["format"] = named = shown(named.strip().lower()).strip("`")
     elif isinstance(own, str):
         del fields["format"]
-    dialect = recognise(fields, named or None)
-    if dialect is not None:
-        fields["format"] = dialect.name
-    # Not asked for twice what it was asked for just now: it costs more than all the rest of reading.
-    alike = dialect if dialect is not None or not named else recognise(fields, None)
-    return alike.take_secret(fields) if alike is not None else None
+    recognised = recognise(fields, named or None)
+    if isinstance(recognised, Dialect):
+        fields["format"] = recognised.name
+    elif named:
+        alike = recognise(fields, None)
+        return alike if isinstance(alike, Dialect) else None
+    return recognised
 
 
-def kept_text(body: bytes, secrets: tuple[str, ...]) -> str:
+def redacted_text(body: bytes, secrets: tuple[str, ...]) -> str:
     """A body that could not be parsed, as people can read it, without its secret."""
     return without_secrets(legible(body), secrets)
 
 
-def _keepable(value: object, secrets: tuple[str, ...]) -> object:
+def _keepable(value: object) -> object:
+    if isinstance(value, Decimal):
+        return number_text(value)
+    if isinstance(value, list):
+        return [_keepable(member) for member in value]
+    if isinstance(value, dict):
+        return {name: _keepable(member) for name, member in value.items()}
+    return value
+
+
+def _redacted(kept: dict[str, object], secrets: tuple[str, ...]) -> dict[str, object]:
+    """`kept` itself where no secret is in it: one look at all of it spares one at each of its texts."""
+    if not may_hold_secret(repr(kept), secrets):
+        return kept
+    return {without_secrets(name, secrets): _without(value, secrets) for name, value in kept.items()}
+
+
+def _without(value: object, secrets: tuple[str, ...]) -> object:
     if isinstance(value, str):
         return without_secrets(value, secrets)
-    if isinstance(value, Decimal):
-        return without_secrets(number_text(value), secrets)
     if isinstance(value, list):
-        return [_keepable(member, secrets) for member in value]
+        return [_without(member, secrets) for member in value]
     if isinstance(value, dict):
-        return {without_secrets(name, secrets): _keepable(member, secrets) for name, member in value.items()}
+        return {without_secrets(name, secrets): _without(member, secrets) for name, member in value.items()}
     return value
 
 

@@ -9,8 +9,7 @@ from typing import Any
 
 from relay.alerts import rules
 from relay.alerts.dialects import FORMATS, NATIVE, Translation, dialect_of
-from relay.alerts.draft import Draft, without_blanks
-from relay.alerts.schema import load
+from relay.alerts.draft import Draft, Loaded, loaded
 from relay.alerts.wording import joined, shown
 from relay.domain.signal import Signal
 from relay.errors import AlertInvalid
@@ -26,19 +25,21 @@ _NO_IDENTITY = (
 )
 
 
-def signal_from_kept(kept: Mapping[str, object], *, id: str, strategy: str, received_at: datetime) -> Signal:
+def signal_from_kept(
+    kept: Mapping[str, object], *, id: str, strategy: str, received_at: datetime, read_already: Loaded | None = None
+) -> Signal:
     """The Signal that an alert's kept fields ask for; the same fields make the same Signal at any later time.
 
-    `received_at` is aware UTC. Symbols are not resolved. AlertInvalid names every field that is wrong and what would be
-    right.
+    `received_at` is aware UTC. `read_already`: what the fields say, where that is known. Symbols are not resolved.
+    AlertInvalid names every field that is wrong and what would be right.
     """
     translation = translated(kept)
     try:
-        draft = _judged(translation.fields if translation else kept)
+        draft = _judged(read_already or _loaded(translation.fields if translation else kept))
     except AlertInvalid as error:
         raise translation.respelled(error) if translation else error from None
     _note_time(draft, received_at)
-    if draft.get("market_position") is not None:
+    if draft.values.get("market_position") is not None:
         _drop_noise(draft)
     notes = tuple(draft.notes)
     if translation:
@@ -67,11 +68,13 @@ def translated(kept: Mapping[str, object]) -> Translation | None:
     return dialect.translate({name: value for name, value in kept.items() if name != "format"})
 
 
-def _judged(fields: Mapping[str, object]) -> Draft:
+def _loaded(fields: Mapping[str, object]) -> Loaded:
+    return loaded({name: value for name, value in fields.items() if name != "format"})
+
+
+def _judged(read: Loaded) -> Draft:
     """Native fields, after every rule. AlertInvalid if one is broken."""
-    filled, blanks = without_blanks({name: value for name, value in fields.items() if name != "format"})
-    values, problems = load(filled)
-    draft = Draft(values=values, blanks=blanks, problems=problems)
+    draft = read.draft()
     rules.need_action_and_ticker(draft)
     draft.raise_problems()
     rules.check(draft)
@@ -83,14 +86,14 @@ def _judged(fields: Mapping[str, object]) -> Draft:
 def _drop_noise(draft: Draft) -> None:
     """TradingView adds a strategy's sizes up as floats: 0.29999999999999993 means 0.3, and not a lot less."""
     for name in _STRATEGYS_SIZES:
-        value: Decimal | None = draft.get(name)
+        value: Decimal | None = draft.values.get(name)
         if value is not None and len(value.normalize().as_tuple().digits) >= _NOISY_DIGITS:
             draft.values[name] = _CLEAN.plus(value)
 
 
 def _note_time(draft: Draft, received_at: datetime) -> None:
-    sent_at = draft.get("sent_at")
-    if sent_at is None and draft.get("sender_id") is None:
+    sent_at = draft.values.get("sent_at")
+    if sent_at is None and draft.values.get("sender_id") is None:
         draft.notes.append(_NO_IDENTITY)
     if sent_at is not None and sent_at > received_at + _FUTURE_TOLERATED:
         ahead_s = (sent_at - received_at) // timedelta(seconds=1)

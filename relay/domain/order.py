@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 
 from relay.domain.instrument import Category
 
@@ -13,9 +14,8 @@ class Side(StrEnum):
     BUY = "buy"
     SELL = "sell"
 
-    @property
-    def sign(self) -> int:
-        return 1 if self is Side.BUY else -1
+    def __init__(self, word: str) -> None:
+        self.sign = 1 if word == "buy" else -1
 
     @property
     def opposite(self) -> Side:
@@ -34,13 +34,9 @@ class OrderType(StrEnum):
     STOP_MARKET = "stop_market"
     STOP_LIMIT = "stop_limit"
 
-    @property
-    def has_limit(self) -> bool:
-        return self in (OrderType.LIMIT, OrderType.STOP_LIMIT)
-
-    @property
-    def is_conditional(self) -> bool:
-        return self in (OrderType.STOP_MARKET, OrderType.STOP_LIMIT)
+    def __init__(self, word: str) -> None:
+        self.has_limit = word in ("limit", "stop_limit")
+        self.is_conditional = word in ("stop_market", "stop_limit")
 
 
 class TimeInForce(StrEnum):
@@ -72,15 +68,9 @@ class OrderStatus(StrEnum):
     REJECTED = "rejected"
     DENIED = "denied"
 
-    @property
-    def is_ended(self) -> bool:
+    def __init__(self, word: str) -> None:
+        self.is_ended = word in ("filled", "canceled", "expired", "rejected", "denied")
         """Nothing more can happen to the order."""
-        return self in _ENDED
-
-
-_ENDED = frozenset(
-    {OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED, OrderStatus.DENIED}
-)
 
 
 class Purpose(StrEnum):
@@ -151,6 +141,7 @@ def client_order_id(*, signal_id: str, account: str, leg: int, generation: int) 
     return f"{signal_id}-{_account_mark(account)}{leg:03d}{generation:02d}"
 
 
+@lru_cache(maxsize=256)
 def _account_mark(account: str) -> str:
     mark = 0
     for byte in account.encode():

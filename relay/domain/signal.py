@@ -10,6 +10,9 @@ from enum import StrEnum
 from relay.domain.instrument import Category
 from relay.domain.order import OrderType, Side, TimeInForce, TriggerBy
 
+_SIDES = {"buy": Side.BUY, "long": Side.BUY, "sell": Side.SELL, "short": Side.SELL}
+_CLOSES = ("close", "close_long", "close_short", "flat", "exit")
+
 
 class Action(StrEnum):
     BUY = "buy"
@@ -29,22 +32,13 @@ class Action(StrEnum):
     ADD = "add"
     """Of other services' alerts only: more on the side that is open, whichever it is."""
 
-    @property
-    def side(self) -> Side | None:
+    def __init__(self, word: str) -> None:
+        self.side = _SIDES.get(word)
         """The side an action names by itself."""
-        if self in (Action.BUY, Action.LONG):
-            return Side.BUY
-        return Side.SELL if self in (Action.SELL, Action.SHORT) else None
-
-    @property
-    def is_close(self) -> bool:
+        self.is_close = word in _CLOSES
         """Asks for an exit and nothing else."""
-        return self in (Action.CLOSE, Action.CLOSE_LONG, Action.CLOSE_SHORT, Action.FLAT, Action.EXIT)
-
-    @property
-    def clears_resting(self) -> bool:
+        self.clears_resting = self.is_close or word in ("long", "short", "reverse", "target")
         """The relay's own resting orders of the symbol are cancelled before the position is read."""
-        return self.is_close or self in (Action.LONG, Action.SHORT, Action.REVERSE, Action.TARGET)
 
 
 class QtyUnit(StrEnum):
@@ -59,10 +53,9 @@ class QtyUnit(StrEnum):
     MARGIN_QUOTE = "margin_quote"
     """Of other services' alerts only: margin of so much in the quote coin, times the leverage."""
 
-    @property
-    def is_absolute(self) -> bool:
+    def __init__(self, word: str) -> None:
+        self.is_absolute = word in ("base", "contracts")
         """A size of the strategy's own kind, that can be compared with a position without a price."""
-        return self in (QtyUnit.BASE, QtyUnit.CONTRACTS)
 
 
 NATIVE_ACTIONS = tuple(each for each in Action if each is not Action.ADD)
@@ -76,9 +69,8 @@ class MarketSide(StrEnum):
     SHORT = "short"
     FLAT = "flat"
 
-    @property
-    def sign(self) -> int:
-        return {MarketSide.LONG: 1, MarketSide.SHORT: -1, MarketSide.FLAT: 0}[self]
+    def __init__(self, word: str) -> None:
+        self.sign = {"long": 1, "short": -1, "flat": 0}[word]
 
 
 class LevelKind(StrEnum):

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from relay.alerts.authenticate import Credentials, is_signed, may_prove, proves_sender, secret_among_bytes
 from relay.alerts.identity import digest, identity_key
-from relay.alerts.kept import Reading, kept_text, read
+from relay.alerts.kept import ParsedAlert, read, redacted_text
 from relay.alerts.signal import respelled, signal_from_kept
 from relay.boundary import Boundary, passed
 from relay.domain.chain import link_of
@@ -110,21 +110,21 @@ class Intake:
         now = self._now()
         sender = self.strategy(strategy)
         passed(Boundary.RECEIVED)
-        reading = self._prove(body, sender, credentials, now, named)
+        parsed = self._prove(body, sender, credentials, now, named)
         signal_id = new_signal_id(to_ms(now))
         add(signal_id=signal_id)
         try:
-            signal = self.signal_of(reading, strategy=sender, signal_id=signal_id, now=now, known=known)
+            signal = self.signal_of(parsed, strategy=sender, signal_id=signal_id, now=now, known=known)
         except AlertInvalid as error:
-            self._keep_rejected(signal_id, sender, reading.kept, reading.body_digest, error, now)
+            self._keep_rejected(signal_id, sender, parsed.fields, parsed.body_digest, error, now)
             raise Rejected(error, signal_id) from None
         passed(Boundary.PARSED)
         is_covered = credentials.webhook_signature and is_signed(sender.secrets, credentials, body, now)
-        return self._accept(signal, sender, reading, now, signed_id=credentials.webhook_id if is_covered else None)
+        return self._accept(signal, sender, parsed, now, signed_id=credentials.webhook_id if is_covered else None)
 
     def signal_of(
         self,
-        reading: Reading,
+        parsed: ParsedAlert,
         *,
         strategy: Strategy,
         signal_id: str,
@@ -132,7 +132,9 @@ class Intake:
         known: Iterable[str] | None = None,
     ) -> Signal:
         """The signal with its instrument. `known`: what accounts it may name; None: the strategy's. AlertInvalid."""
-        signal = signal_from_kept(reading.kept, id=signal_id, strategy=strategy.name, received_at=now)
+        signal = signal_from_kept(
+            parsed.fields, id=signal_id, strategy=strategy.name, received_at=now, read_already=parsed.loaded
+        )
         allowed = tuple(strategy.accounts if known is None else known)
         unknown = [name for name in signal.accounts if name not in allowed]
         if unknown:
@@ -145,7 +147,7 @@ class Intake:
         try:
             return self._resolved(signal, self._accounts[names[0]]) if names else signal
         except AlertInvalid as error:
-            raise respelled(reading.kept, error) from None
+            raise respelled(parsed.fields, error) from None
 
     def _resolved(self, signal: Signal, account: Account) -> Signal:
         """The signal with its instrument; unchanged while none are loaded. Raises AlertInvalid for an unknown one.
@@ -163,35 +165,35 @@ class Intake:
 
     def _prove(
         self, body: bytes, sender: Strategy, credentials: Credentials, now: datetime, named: str | None
-    ) -> Reading:
+    ) -> ParsedAlert:
         proven = proves_sender(sender.secrets, credentials, body, None, now)
         if not proven and not may_prove(sender.secrets, body):
             raise AuthFailed(f"the alert does not prove its sender: {_HOW_TO_PROVE}")
         try:
-            reading = read(body, secrets=self._hidden, named=named, usual=sender.format)
+            parsed = read(body, secrets=self._hidden, named=named, usual=sender.format)
         except AlertMalformed as error:
             if not proven and not secret_among_bytes(sender.secrets, body):
                 raise AuthFailed(f"the alert does not prove its sender: {_HOW_TO_PROVE}") from None
             signal_id = new_signal_id(to_ms(now))
-            kept: dict[str, object] = {"text": kept_text(body, self._hidden)}
+            kept: dict[str, object] = {"text": redacted_text(body, self._hidden)}
             self._keep_rejected(signal_id, sender, kept, digest(body), error, now)
             raise Rejected(error, signal_id) from None
-        if not proven and not proves_sender(sender.secrets, Credentials(), body, reading.secret, now):
-            what = "its `secret` is not the webhook secret" if reading.secret else "it carries no secret"
+        if not proven and not proves_sender(sender.secrets, Credentials(), body, parsed.secret, now):
+            what = "its `secret` is not the webhook secret" if parsed.secret else "it carries no secret"
             raise AuthFailed(f"the alert does not prove its sender, {what}: {_HOW_TO_PROVE}")
-        return reading
+        return parsed
 
     def _accept(
-        self, signal: Signal, sender: Strategy, reading: Reading, now: datetime, *, signed_id: str | None
+        self, signal: Signal, sender: Strategy, parsed: ParsedAlert, now: datetime, *, signed_id: str | None
     ) -> Receipt:
         accounts = () if signal.action is Action.HEARTBEAT else signal.accounts or sender.accounts
         new = NewSignal(
             id=signal.id,
             strategy=signal.strategy,
             action=signal.action,
-            alert=reading.kept,
-            digest=reading.body_digest,
-            identity=identity_key(signal, body_digest=reading.body_digest, signed_id=signed_id),
+            alert=parsed.fields,
+            digest=parsed.body_digest,
+            identity=identity_key(signal, body_digest=parsed.body_digest, signed_id=signed_id),
             accounts=accounts,
             ticker=signal.ticker,
             category=signal.category,
@@ -221,7 +223,7 @@ class Intake:
                 return Receipt(signal_id=signal_id, status=status, is_duplicate=True)
             case IdReused(first_signal_id=first):
                 reused = _reused(signal, first)
-                self._keep_rejected(signal.id, sender, reading.kept, reading.body_digest, reused, now)
+                self._keep_rejected(signal.id, sender, parsed.fields, parsed.body_digest, reused, now)
                 raise Rejected(reused, signal.id)
 
     def _admitted(self, admission: Admission, signal: Signal, accounts: tuple[str, ...]) -> None:

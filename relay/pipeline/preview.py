@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from relay.alerts.explained import FieldRead, fields_read, format_of
+from relay.alerts.explained import FieldRead, fields_read
 from relay.alerts.kept import read
 from relay.domain.limit_preview import LimitCheck, limit_checks
 from relay.domain.order import PlannedOrder, Reason
@@ -60,8 +60,8 @@ class Previewer:
         signal = self._intake.signal_of(reading, strategy=sender, signal_id=new_signal_id(to_ms(now)), now=now)
         accounts = () if signal.action is Action.HEARTBEAT else signal.accounts or sender.accounts
         return Previewed(
-            format=format_of(reading.kept),
-            fields=fields_read(reading.kept),
+            format=reading.format,
+            fields=fields_read(reading.fields),
             accounts=tuple(
                 self._of(Work(signal=signal, account=self._accounts[name], rules=sender.rules_for(name), generation=0))
                 for name in accounts

@@ -61,7 +61,7 @@ def _ms(body: bytes) -> float:
     begun = time.thread_time()
     try:
         reading = read(body, secrets=(SECRET,))
-        signal_from_kept(reading.kept, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
+        signal_from_kept(reading.fields, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
     except AlertMalformed:
         secret_among_bytes((SECRET,), body)
     except AlertError:

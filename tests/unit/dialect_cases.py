@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from relay.alerts import Reading, read, signal_from_kept
+from relay.alerts import ParsedAlert, read, signal_from_kept
 from relay.alerts.dialects import dialect_of
 from relay.domain.signal import Signal
 from relay.errors import AlertInvalid
@@ -17,13 +17,13 @@ RECEIVED_AT = datetime(2025, 1, 31, 12, 0, tzinfo=UTC)
 Message = dict[str, Any]
 
 
-def reading_of(message: Message, named: str | None = None) -> Reading:
+def reading_of(message: Message, named: str | None = None) -> ParsedAlert:
     return read(json.dumps(message).encode(), named=named)
 
 
 def native_of(message: Message, named: str | None = None) -> tuple[str | None, dict[str, object]]:
     """The format in which the message was recognised, and the native fields that it means."""
-    kept = reading_of(message, named).kept
+    kept = reading_of(message, named).fields
     name = kept.pop("format", None)
     if name is None:
         return None, kept
@@ -33,7 +33,7 @@ def native_of(message: Message, named: str | None = None) -> tuple[str | None, d
 
 
 def signal_of(message: Message, named: str | None = None) -> Signal:
-    kept = reading_of(message, named).kept
+    kept = reading_of(message, named).fields
     return signal_from_kept(kept, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
 
 

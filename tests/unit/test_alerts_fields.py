@@ -21,7 +21,7 @@ PLAIN: dict[str, Any] = {"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.01", 
 def signal(**fields: Any) -> Signal:
     alert = {name: value for name, value in {**PLAIN, **fields}.items() if value is not ...}
     reading = read(json.dumps(alert).encode())
-    return signal_from_kept(reading.kept, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
+    return signal_from_kept(reading.fields, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
 
 
 def refusal(**fields: Any) -> AlertInvalid:

@@ -43,7 +43,7 @@ def as_posted(kind: Kind) -> bytes:
 def signal_of(kind: Kind) -> Signal:
     reading = read(as_posted(kind))
     assert reading.secret == "a-secret"
-    return signal_from_kept(reading.kept, id="0" * 26, strategy="default", received_at=NOW)
+    return signal_from_kept(reading.fields, id="0" * 26, strategy="default", received_at=NOW)
 
 
 @pytest.mark.parametrize("kind", list(Kind))

@@ -44,9 +44,9 @@ SECRET = "Correct/horse-battery%20staple"
 
 @pytest.mark.parametrize(("name", "message"), EXAMPLES, ids=lambda value: str(value)[:40])
 def test_a_message_is_recognised_by_its_shape_in_any_case(name: str, message: Message) -> None:
-    assert reading_of(message).kept["format"] == name
+    assert reading_of(message).fields["format"] == name
     shouted = {key.upper(): value for key, value in message.items()}
-    assert reading_of(shouted).kept == reading_of(message).kept
+    assert reading_of(shouted).fields == reading_of(message).fields
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_message_is_recognised_by_its_shape_in_any_case(name: str, message: Me
     ],
 )
 def test_what_fits_the_native_schema_is_native(message: Message) -> None:
-    assert "format" not in reading_of(message).kept
+    assert "format" not in reading_of(message).fields
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_what_fits_the_native_schema_is_native(message: Message) -> None:
     ids=str,
 )
 def test_what_is_like_no_format_is_refused_as_a_native_alert(message: Message) -> None:
-    assert "format" not in reading_of(message).kept
+    assert "format" not in reading_of(message).fields
     refusal_of(message)
 
 
@@ -107,13 +107,13 @@ def test_a_name_of_no_format_is_refused_with_those_there_are(message: Message, n
 
 
 def test_a_name_of_no_format_can_be_kept() -> None:
-    kept = reading_of(POSTED, named="\0" + "é" * 100).kept
+    kept = reading_of(POSTED, named="\0" + "é" * 100).fields
     assert "\0" not in str(kept["format"]) and len(str(kept["format"])) < 70
 
 
 @pytest.mark.parametrize(("name", "message"), EXAMPLES, ids=lambda value: str(value)[:40])
 def test_what_is_kept_is_the_alert_as_it_came_with_its_format(name: str, message: Message) -> None:
-    kept = reading_of(message).kept
+    kept = reading_of(message).fields
     secrets = {"secret", *(dialect_of(name) or DIALECTS[0]).secrets}
     lowered = {key.lower() for key in message}
     assert kept.keys() == (lowered - secrets) | {"format"}
@@ -122,7 +122,7 @@ def test_what_is_kept_is_the_alert_as_it_came_with_its_format(name: str, message
 @pytest.mark.parametrize(("name", "message"), EXAMPLES, ids=lambda value: str(value)[:40])
 def test_what_is_kept_is_read_the_same_after_a_restart(name: str, message: Message) -> None:
     message = with_fields(message, cancel_orders=None)
-    stored = json.loads(json.dumps(reading_of(message).kept))
+    stored = json.loads(json.dumps(reading_of(message).fields))
     again = signal_from_kept(stored, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
     assert again == signal_of(message) and repr(again) == repr(signal_of(message))
 
@@ -146,20 +146,20 @@ def test_the_secret_of_a_format_proves_the_sender_and_is_kept_nowhere(
     body = json.dumps({**message, field: SECRET, "x_note": f"see {SECRET}"}).encode()
     reading = read(body, secrets=(SECRET,), named=named)
     assert proves_sender((SECRET,), Credentials(), b"", reading.secret, RECEIVED_AT)
-    assert SECRET not in json.dumps(reading.kept) and SECRET not in repr(reading)
+    assert SECRET not in json.dumps(reading.fields) and SECRET not in repr(reading)
 
 
 def test_a_code_proves_its_sender_with_its_last_part() -> None:
     code = "ENTER-LONG_Bybit_BTCUSDT_Eth short 15_15M_8e34479cfe49027eda195457"
     reading = read(json.dumps({"code": code}).encode(), secrets=("8e34479cfe49027eda195457",))
     assert reading.secret == "8e34479cfe49027eda195457"
-    assert reading.kept["code"] == "ENTER-LONG_Bybit_BTCUSDT_Eth short 15_15M"
+    assert reading.fields["code"] == "ENTER-LONG_Bybit_BTCUSDT_Eth short 15_15M"
 
 
 def test_an_own_secret_is_used_before_the_one_of_the_format() -> None:
     reading = read(json.dumps({**OKX_B, "secret": SECRET}).encode(), secrets=(SECRET,))
     assert reading.secret == SECRET
-    assert reading.kept.keys().isdisjoint({"secret", "signaltoken"})
+    assert reading.fields.keys().isdisjoint({"secret", "signaltoken"})
 
 
 def test_the_native_rules_speak_in_the_senders_names() -> None:
@@ -205,8 +205,8 @@ def taken(message: dict[str, Any], named: str | None) -> None:
     body = json.dumps(message).encode(errors="surrogatepass")
     try:
         reading = read(body, secrets=(SECRET,), named=named)
-        assert SECRET not in json.dumps(reading.kept)
-        signal_from_kept(reading.kept, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
+        assert SECRET not in json.dumps(reading.fields)
+        signal_from_kept(reading.fields, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
     except AlertError as error:
         assert SECRET not in error.message + json.dumps(error.fields)
         error.message.encode()

@@ -210,7 +210,7 @@ def test_a_code_says_what_to_do_and_with_what_pair(code: str, action: str, ticke
 def test_a_code_gives_up_its_secret() -> None:
     reading = reading_of(WUNDER)
     assert reading.secret == "8e34479cfe49027eda195457"
-    assert reading.kept["code"] == "ENTER-LONG_Bybit_BTCUSDT_Eth short 15_15M"
+    assert reading.fields["code"] == "ENTER-LONG_Bybit_BTCUSDT_Eth short 15_15M"
 
 
 def test_ratios_of_wundertrading_are_fractions() -> None:
