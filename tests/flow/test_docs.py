@@ -453,23 +453,6 @@ def test_each_configuration_is_taken(block: Block) -> None:
     assert [each.name for each in settings.accounts] == list(named) and not settings.warnings
 
 
-def test_the_example_of_a_configuration_is_what_it_says() -> None:
-    settings = configured(blocks_of("toml", "docs/configuration.md")[0].text)
-    assert [(each.name, each.environment) for each in settings.accounts] == [
-        ("main", Environment.MAINNET),
-        ("test", Environment.PAPER),
-    ]
-    assert {each.name: each.accounts for each in settings.strategies} == {
-        "trend": ("main", "test"),
-        "bots": ("test",),
-        "default": (),
-    }
-    rules = settings.strategies[0].rules["main"]
-    assert (rules.max_position_notional, rules.max_exposure, rules.max_leverage) == tuple(map(Decimal, (500, 2000, 5)))
-    assert [period.zone for group in rules.hours or () for period in group] == ["Europe/Berlin"]
-    assert settings.symbols == {"CME:BTC1!": "BTCUSDT"}
-
-
 def assigned(words: Sequence[str]) -> dict[str, str]:
     """`NAME=value` words. An ellipsis stands for a secret of the reader's own."""
     pairs = [word.partition("=")[::2] for word in words if "=" in word]

@@ -372,7 +372,7 @@ def test_the_example_in_the_docs_is_what_it_says() -> None:
     }
     rules = settings.strategies[0].rules["main"]
     assert (rules.max_position_notional, rules.max_exposure, rules.max_leverage) == tuple(map(Decimal, (500, 2000, 5)))
-    assert len(rules.also_hours) == 0 and rules.hours[0].zone == "Europe/Berlin"
+    assert [period.zone for group in rules.hours or () for period in group] == ["Europe/Berlin"]
     assert settings.symbols == {"CME:BTC1!": "BTCUSDT"}
 
 
