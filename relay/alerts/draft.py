@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from relay.alerts.schema import KNOWN, SHOWN_ONLY, load
+from relay.alerts.schema import KNOWN, SHOWN_ONLY
 from relay.alerts.wording import EMPTY_HINT, joined, placeholder_in
 from relay.errors import AlertInvalid
 
@@ -61,26 +61,6 @@ class Draft:
                 together.setdefault(problem, []).append(name)
         for problem, names in together.items():
             self.notes.append(f"{joined(names)} ignored: {'it' if len(names) == 1 else 'each'} {problem}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
-    """Native fields that have been through the schema: what they say, and what is blank or wrong."""
-
-    values: Mapping[str, Any]
-    blanks: Mapping[str, str]
-    problems: Mapping[str, list[str]]
-
-    def draft(self) -> Draft:
-        """For the rules to look at."""
-        return Draft(values={**self.values}, blanks={**self.blanks}, problems={**self.problems})
-
-
-def loaded(fields: Mapping[str, object]) -> Loaded:
-    """`fields`: in native words, without the name of their format."""
-    filled, blanks = without_blanks(fields)
-    values, problems = load(filled)
-    return Loaded(values=values, blanks=blanks, problems=problems)
 
 
 def without_blanks(fields: Mapping[str, object]) -> tuple[dict[str, object], dict[str, str]]:
