@@ -74,7 +74,7 @@ def without_blanks(fields: Mapping[str, object]) -> tuple[dict[str, object], dic
         if isinstance(value, str):
             if not value or value.isspace():
                 blanks[name] = f"is empty ({EMPTY_HINT})"
-            elif problem := placeholder_in(value):
+            elif "{{" in value and (problem := placeholder_in(value)):
                 blanks[name] = problem
             else:
                 filled[name] = value
