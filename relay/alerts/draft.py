@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from relay.alerts.schema import KNOWN, SHOWN_ONLY, load
+from relay.alerts.schema import KNOWN, SHOWN_ONLY
 from relay.alerts.wording import EMPTY_HINT, joined, placeholder_in
 from relay.errors import AlertInvalid
 
@@ -63,26 +63,6 @@ class Draft:
             self.notes.append(f"{joined(names)} ignored: {'it' if len(names) == 1 else 'each'} {problem}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
-    """Native fields that have been through the schema: what they say, and what is blank or wrong."""
-
-    values: Mapping[str, Any]
-    blanks: Mapping[str, str]
-    problems: Mapping[str, list[str]]
-
-    def draft(self) -> Draft:
-        """For the rules to look at."""
-        return Draft(values={**self.values}, blanks={**self.blanks}, problems={**self.problems})
-
-
-def loaded(fields: Mapping[str, object]) -> Loaded:
-    """`fields`: in native words, without the name of their format."""
-    filled, blanks = without_blanks(fields)
-    values, problems = load(filled)
-    return Loaded(values=values, blanks=blanks, problems=problems)
-
-
 def without_blanks(fields: Mapping[str, object]) -> tuple[dict[str, object], dict[str, str]]:
     """The fields that say something; and those that are empty or hold a placeholder, with what is wrong with each.
 
@@ -94,7 +74,7 @@ def without_blanks(fields: Mapping[str, object]) -> tuple[dict[str, object], dic
         if isinstance(value, str):
             if not value or value.isspace():
                 blanks[name] = f"is empty ({EMPTY_HINT})"
-            elif problem := placeholder_in(value):
+            elif "{{" in value and (problem := placeholder_in(value)):
                 blanks[name] = problem
             else:
                 filled[name] = value

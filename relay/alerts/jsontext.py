@@ -66,7 +66,7 @@ def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
         if name in members:
             problem = "stands twice (upper and lower case count as the same); name each field once"
             raise AlertMalformed(f"{_named(spelled)} {problem}", fields={name: [problem]})
-        if refused := _refused_in(value):
+        if isinstance(value, _Refused | list) and (refused := _refused_in(value)):
             problem = "must be quoted text" if name == "secret" else refused.problem
             raise AlertMalformed(f"{_named(spelled)} {problem}", fields={name: [problem]})
         members[name] = value

@@ -7,7 +7,6 @@ from decimal import Decimal
 
 from relay.alerts.authenticate import may_hold_secret, without_secrets
 from relay.alerts.dialects import NATIVE, Dialect, recognise
-from relay.alerts.draft import Loaded
 from relay.alerts.identity import digest
 from relay.alerts.number import number_text
 from relay.alerts.parse import legible, parse
@@ -28,8 +27,6 @@ class ParsedAlert:
     body_digest: str
     secret: str | None = field(repr=False)
     """The body's own secret, to be proven; nothing else holds it."""
-    loaded: Loaded | None = field(default=None, repr=False)
-    """What `fields` say, where that was read already to tell their format."""
 
     @property
     def format(self) -> str:
@@ -43,7 +40,7 @@ def read(
 ) -> ParsedAlert:
     """Parse an alert. `secrets`: what must not be found in its fields. AlertMalformed carries none of them either.
 
-    `named`: the format that the sender said it is in, if any; a name that is none is told by `signal_of`.
+    `named`: the format that the sender said it is in, if any; a name that is none is told by `signal_from_kept`.
     `usual`: the format of the strategy's alerts that name none themselves; None: recognised by their shape.
     """
     try:
@@ -52,20 +49,13 @@ def read(
         raise _cleaned(error, secrets) from None
     given = fields.pop("secret", None)
     secret = given if isinstance(given, str) else number_text(given) if isinstance(given, Decimal) else None
-    recognised = _settle_format(fields, named, usual)
-    own_secret = recognised.take_secret(fields) if isinstance(recognised, Dialect) else None
+    dialect = _settle_format(fields, named, usual)
+    own_secret = dialect.take_secret(fields) if dialect is not None else None
     kept = {name: value if isinstance(value, str) else _keepable(value) for name, value in fields.items()}
-    redacted = _redacted(kept, secrets)
-    is_read = isinstance(recognised, Loaded) and redacted is kept
-    return ParsedAlert(
-        fields=redacted,
-        body_digest=digest(body),
-        secret=secret or own_secret,
-        loaded=recognised if is_read and isinstance(recognised, Loaded) else None,
-    )
+    return ParsedAlert(fields=_redacted(kept, secrets), body_digest=digest(body), secret=secret or own_secret)
 
 
-def _settle_format(fields: dict[str, object], named: str | None, usual: str | None) -> Dialect | Loaded | None:
+def _settle_format(fields: dict[str, object], named: str | None, usual: str | None) -> Dialect | None:
     """Write down the format of `fields`; the one that may hold a secret of its own is returned.
 
     The alert may name its format itself. Under a wrong name, too, no secret of the format that it looks like is kept.
@@ -77,13 +67,10 @@ def _settle_format(fields: dict[str, object], named: str | None, usual: str | No
         fields["format"] = named = shown(named.strip().lower()).strip("`")
     elif isinstance(own, str):
         del fields["format"]
-    recognised = recognise(fields, named or None)
-    if isinstance(recognised, Dialect):
-        fields["format"] = recognised.name
-    elif named:
-        alike = recognise(fields, None)
-        return alike if isinstance(alike, Dialect) else None
-    return recognised
+    dialect = recognise(fields, named or None)
+    if dialect is not None:
+        fields["format"] = dialect.name
+    return dialect if dialect is not None or not named else recognise(fields, None)
 
 
 def redacted_text(body: bytes, secrets: tuple[str, ...]) -> str:

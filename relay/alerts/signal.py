@@ -9,7 +9,8 @@ from typing import Any
 
 from relay.alerts import rules
 from relay.alerts.dialects import FORMATS, NATIVE, Translation, dialect_of
-from relay.alerts.draft import Draft, Loaded, loaded
+from relay.alerts.draft import Draft, without_blanks
+from relay.alerts.schema import load
 from relay.alerts.wording import joined, shown
 from relay.domain.signal import Signal
 from relay.errors import AlertInvalid
@@ -25,17 +26,15 @@ _NO_IDENTITY = (
 )
 
 
-def signal_from_kept(
-    kept: Mapping[str, object], *, id: str, strategy: str, received_at: datetime, read_already: Loaded | None = None
-) -> Signal:
+def signal_from_kept(kept: Mapping[str, object], *, id: str, strategy: str, received_at: datetime) -> Signal:
     """The Signal that an alert's kept fields ask for; the same fields make the same Signal at any later time.
 
-    `received_at` is aware UTC. `read_already`: what the fields say, where that is known. Symbols are not resolved.
-    AlertInvalid names every field that is wrong and what would be right.
+    `received_at` is aware UTC. Symbols are not resolved. AlertInvalid names every field that is wrong and what would be
+    right.
     """
     translation = translated(kept)
     try:
-        draft = _judged(read_already or _loaded(translation.fields if translation else kept))
+        draft = _judged(translation.fields if translation else kept)
     except AlertInvalid as error:
         raise translation.respelled(error) if translation else error from None
     _note_time(draft, received_at)
@@ -68,13 +67,11 @@ def translated(kept: Mapping[str, object]) -> Translation | None:
     return dialect.translate({name: value for name, value in kept.items() if name != "format"})
 
 
-def _loaded(fields: Mapping[str, object]) -> Loaded:
-    return loaded({name: value for name, value in fields.items() if name != "format"})
-
-
-def _judged(read: Loaded) -> Draft:
+def _judged(fields: Mapping[str, object]) -> Draft:
     """Native fields, after every rule. AlertInvalid if one is broken."""
-    draft = read.draft()
+    filled, blanks = without_blanks({name: value for name, value in fields.items() if name != "format"})
+    values, problems = load(filled)
+    draft = Draft(values=values, blanks=blanks, problems=problems)
     rules.need_action_and_ticker(draft)
     draft.raise_problems()
     rules.check(draft)

@@ -120,11 +120,11 @@ def intent_of(signal: Signal, rules: Rules, facts: Facts) -> Intent:
     """`facts`: with what is known without reading anything: the time, a halt, what is carried, the last price."""
     follows = is_strategys(signal)
     target = _derived(as_target(signal, rules), rules, facts, follows=True) if follows else None
-    intent = replace(_derived(signal, rules, facts, follows=follows), target=target)
+    intent = _derived(signal, rules, facts, follows=follows, target=target)
     return replace(intent, needs=_needs(intent, facts))
 
 
-def _derived(signal: Signal, rules: Rules, facts: Facts, *, follows: bool) -> Intent:
+def _derived(signal: Signal, rules: Rules, facts: Facts, *, follows: bool, target: Intent | None = None) -> Intent:
     instrument, kind = facts.instrument, signal.type
     size = size_of(signal, rules, is_inverse=instrument.is_inverse)
     is_own = isinstance(size, Size) and size.is_own
@@ -151,6 +151,7 @@ def _derived(signal: Signal, rules: Rules, facts: Facts, *, follows: bool) -> In
         refused=mode_refusal(signal, rules)
         or standing_refusal(signal, rules, instrument, now=facts.now, halted=facts.halted),
         limit_needs=limit_needs(rules),
+        target=target,
     )
 
 

@@ -132,9 +132,7 @@ class Intake:
         known: Iterable[str] | None = None,
     ) -> Signal:
         """The signal with its instrument. `known`: what accounts it may name; None: the strategy's. AlertInvalid."""
-        signal = signal_from_kept(
-            parsed.fields, id=signal_id, strategy=strategy.name, received_at=now, read_already=parsed.loaded
-        )
+        signal = signal_from_kept(parsed.fields, id=signal_id, strategy=strategy.name, received_at=now)
         allowed = tuple(strategy.accounts if known is None else known)
         unknown = [name for name in signal.accounts if name not in allowed]
         if unknown:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from relay.alerts import proves_sender, read, signal_from_kept
 from relay.alerts.authenticate import Credentials
-from relay.alerts.dialects import DIALECTS, FORMATS, NATIVE, dialect_of, recognise
+from relay.alerts.dialects import DIALECTS, FORMATS, NATIVE, Dialect, dialect_of, recognise
 from relay.alerts.schema import KNOWN
 from relay.domain.signal import Action
 from relay.errors import AlertError, AlertInvalid
@@ -61,6 +61,14 @@ def test_a_message_is_recognised_by_its_shape_in_any_case(name: str, message: Me
 )
 def test_what_fits_the_native_schema_is_native(message: Message) -> None:
     assert "format" not in reading_of(message).fields
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+def test_native_names_alone_have_the_shape_of_no_other_format(dialect: Dialect) -> None:
+    """So a native alert needs no second look to be told from a foreign one."""
+    shared = {name for path in dialect.fields if (name := path.lower().partition(".")[0]) in KNOWN}
+    for names in (KNOWN, shared, {*shared, "ticker", "symbol", "action"}, {*shared, "x_strategy", "action"}):
+        assert not dialect.is_shape(dict.fromkeys(names, "buy"))
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,6 @@ from relay.alerts.dialects.strategy_bot import STRATEGY_BOT
 from relay.alerts.dialects.threecommas import THREECOMMAS
 from relay.alerts.dialects.traderspost import TRADERSPOST
 from relay.alerts.dialects.wundertrading import WUNDERTRADING
-from relay.alerts.draft import Loaded, loaded
-from relay.alerts.schema import KNOWN
 
 __all__ = ["DIALECTS", "FORMATS", "NATIVE", "Dialect", "Translation", "dialect_of", "recognise"]
 
@@ -32,23 +30,16 @@ def dialect_of(name: str) -> Dialect | None:
     return next((dialect for dialect in DIALECTS if dialect.name == name), None)
 
 
-def recognise(fields: Mapping[str, object], named: str | None) -> Dialect | Loaded | None:
-    """In which format `fields`, with lower-case names, are written; else the native one, with what was read for that.
+def recognise(fields: Mapping[str, object], named: str | None) -> Dialect | None:
+    """In which format `fields`, with lower-case names, are written; None: the native one.
 
-    `named`: what the sender said, if anything; it is taken at its word. None: native, and not read yet.
+    `named`: what the sender said, if anything; it is taken at its word. No shape fits what the native schema takes:
+    each has a name, or a value, that is not a native one.
     """
     if named is not None:
         return dialect_of(named)
     message = {name: value for name, value in fields.items() if name not in ("secret", "format")}
     for dialect in DIALECTS:
         if dialect.is_shape(message):
-            # In this order, since whether it is native takes far longer to tell, and is mostly not the question.
-            return _as_native(message) or dialect
+            return dialect
     return None
-
-
-def _as_native(message: Mapping[str, object]) -> Loaded | None:
-    if not all(name in KNOWN or name.startswith("x_") for name in message):
-        return None
-    found = loaded(message)
-    return None if found.problems else found
