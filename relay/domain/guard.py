@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 
@@ -52,9 +52,9 @@ class Guard:
     """Of the whole position, which the exchange keeps with it; `rungs` rest as orders."""
     trailing_stop: Level | None = None
     trailing_start: Level | None = None
-    rungs: tuple[Rung, ...] = ()
+    rungs: tuple[Rung, ...] = field(default=(), metadata={"stored_as": "rungs"})
     entries: tuple[str, ...] = ()
-    leavings: tuple[str, ...] = ()
+    leavings: tuple[str, ...] = field(default=(), metadata={"stored_as": "leavings"})
     """Orders of an older guard that are to be cancelled."""
     status: GuardStatus = GuardStatus.WAITING
     entry_price: Decimal | None = None
