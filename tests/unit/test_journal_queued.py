@@ -56,7 +56,7 @@ def kept_too_late(journal: Journal, signal: NewSignal) -> Iterator[threading.Eve
 
     with patch.object(store, "_step_to", commit_late), patch.object(store, "_undo", undo_late):
         with pytest.raises(JournalUnavailable, match="not written within"):
-            accept(journal, signal, deadline_s=0.2)
+            accept(journal, signal, deadline_s=2.0)
         withdrawn.set()
         assert committed.wait(DEADLINE_S)
         yield undone

@@ -35,7 +35,10 @@ def test_the_table_is_as_large_as_it_claims_and_names_no_row_twice() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_the_orders_of_an_alert_are_exactly_those_of_its_row(row: Row, relay: RelayServer, exchange: HTTP) -> None:
+def test_the_orders_of_an_alert_are_exactly_those_of_its_row(
+    row: Row, relay: RelayServer, paper: PaperServer, exchange: HTTP
+) -> None:
+    paper.control.reset()  # else the equity would be what earlier rows have left
     _hold(exchange, row)
     signal = _post(relay, row)
     try:
