@@ -107,19 +107,21 @@ class Batch(ReportWrites):
         reason: Reason | None = None,
         notes: Sequence[str] = (),
         *,
+        is_better_known: bool = False,
         now_ms: int,
     ) -> SignalStatus:
         """What the signal came to on this account. Returns what the signal as a whole is at now.
 
         It is finished once all accounts are (`summary`). A finished account stays as it is, except that `attention` can
-        still be called for.
+        still be called for, and where it `is_better_known`: what it had come to was not known for certain.
         """
         assert status.is_finished and status is not SignalStatus.REJECTED, f"{status} is not the end of an execution"
         held = sole_of(self.connection, _HELD_SIGNAL, {"of_signal": signal_id})
         self._notes.setdefault(signal_id, held.notes)
         parts = {each.account: each for each in all_of(self.connection, _ASSIGNMENTS, {"of_signal": signal_id})}
         known: SignalStatus = parts[account].status
-        if known is status or (known.is_finished and status is not SignalStatus.ATTENTION):
+        is_kept = known.is_finished and status is not SignalStatus.ATTENTION and not is_better_known
+        if known is status or is_kept:
             return self._status_of(signal_id)
         of_assignment = {"of_signal": signal_id, "of_account": account}
         run(self.connection, _CHANGE, {"status": status, **reason_columns(reason), **of_assignment})

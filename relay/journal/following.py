@@ -13,8 +13,9 @@ from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, Reason
 from relay.domain.plan import Carry
 from relay.journal.coding import order_of, planned_from_json, signal_of
+from relay.journal.ids import first_id_at
 from relay.journal.prepared import all_of, sole_of
-from relay.journal.records import HALT, Assignment, Circumstances, OrderRecord, PlanRecord, Switch
+from relay.journal.records import HALT, Assignment, AttemptOutcome, Circumstances, OrderRecord, PlanRecord, Switch
 from relay.journal.tables import (
     IS_OPEN,
     IS_UNFINISHED,
@@ -109,6 +110,7 @@ def _read(connection: Connection, rows: Sequence[Any]) -> tuple[Assignment, ...]
             opened_at_ms=row.assignment_opened_at,
             plan=None if row.plan_at is None else _plan(row),
             orders=tuple(orders_of[row.id, row.assignment_account, row.assignment_generation]),
+            reason_code=row.assignment_reason_code,
         )
         for row in rows
     )
@@ -157,6 +159,25 @@ def order(connection: Connection, client_order_id: str) -> OrderRecord | None:
 def open_orders(connection: Connection) -> tuple[OrderRecord, ...]:
     """All that may be at the exchange and has not ended, on any account: to be followed."""
     return tuple(_orders(connection, IS_OPEN))
+
+
+_DENIED_IN_DOUBT = select(orders).where(
+    orders.c.client_order_id >= bindparam("of_id"),
+    orders.c.status == OrderStatus.DENIED,
+    orders.c.updated_at >= bindparam("of_time"),
+    select(attempts.c.number)
+    .where(
+        attempts.c.client_order_id == orders.c.client_order_id,
+        attempts.c.outcome.is_(None) | (attempts.c.outcome == AttemptOutcome.UNKNOWN),
+    )
+    .exists(),
+)
+
+
+def denied_in_doubt(connection: Connection, *, since_ms: int, of_signals_since_ms: int) -> tuple[OrderRecord, ...]:
+    """Orders denied since then that may once have been sent: held to be absent, on the best evidence there was."""
+    of = {"of_id": first_id_at(of_signals_since_ms), "of_time": since_ms}
+    return tuple(_with_attempts(connection, all_of(connection, _DENIED_IN_DOUBT, of)))
 
 
 _OPEN_OF_LANE = select(orders).where(

@@ -226,6 +226,11 @@ class Journal(GuardReads):
         with self.store.read() as connection:
             return following.open_orders(connection)
 
+    def denied_in_doubt(self, *, since_ms: int, of_signals_since_ms: int) -> tuple[OrderRecord, ...]:
+        """Orders that were denied since then although a send of theirs was once in doubt."""
+        with self.store.read() as connection:
+            return following.denied_in_doubt(connection, since_ms=since_ms, of_signals_since_ms=of_signals_since_ms)
+
     def resting_orders(self, account: str, category: Category, symbol: str) -> tuple[OrderRecord, ...]:
         """The relay's own limits and conditionals of an instrument that have not ended."""
         with self.store.read() as connection:

@@ -106,9 +106,9 @@ class OrderWrites(Writes):
         self.event(row.signal_id, f"order_{said['outcome']}", told, now_ms=now_ms)
 
     def record_absence(self, client_order_id: str, number: int, *, begun_at_ms: int) -> None:
-        """A look-up begun at `begun_at_ms` of the exchange's clock found nothing of the order.
+        """This attempt and those before it certainly never arrived (`domain.reconciliation.Absence`).
 
-        What was begun after the attempt's window had ended is the proof that the attempt never arrived.
+        `begun_at_ms`: when the last of the look-ups that prove it was begun, by the exchange's clock.
         """
         of_attempt = {"of_order": client_order_id, "of_number": number}
         later = attempts.c.absent_at_ms.is_(None) | (attempts.c.absent_at_ms < begun_at_ms)

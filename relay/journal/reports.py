@@ -33,7 +33,8 @@ class ReportWrites(OrderWrites):
     ) -> bool:
         """What the exchange says of the order, and executions of it, each of which counts once.
 
-        An older report takes no filled quantity back and reopens no ended order. Returns whether anything is new;
+        An older report takes no filled quantity back and reopens no ended order, but for one that the relay only held
+        to be absent. Returns whether anything is new;
         False also for an order that is not the journal's.
         """
         found = self._find(client_order_id)
@@ -105,8 +106,10 @@ def _merge(state: OrderState, report: OrderReport | None, executions: Sequence[R
 def _progress(state: OrderState, report: OrderReport) -> dict[str, Any]:
     moved: dict[str, Any] = {"venue_order_id": report.venue_order_id or state.venue_order_id}
     filled_after_all = state.status.is_ended and report.status.is_ended and report.filled_qty > state.filled_qty
-    if moves_on(state.status, report.status) or filled_after_all:
-        moved |= {"status": report.status, "reason": _reason(report) or state.reason}
+    if moves_on(state.status, report.status) or filled_after_all or state.status is OrderStatus.DENIED:
+        # Why it was held to be absent is no reason any more.
+        kept = None if state.status is OrderStatus.DENIED else state.reason
+        moved |= {"status": report.status, "reason": _reason(report) or kept}
     status = moved.get("status", state.status)
     if report.filled_qty >= state.filled_qty:
         moved["rests"] = report.rests and not status.is_ended

@@ -126,7 +126,7 @@ def test_time_that_the_relay_was_not_there_does_not_count_against_an_exit() -> N
     exit_order = order(0, Purpose.EXIT, exit_qty="1")
     for outcome in (NotSent(why="refused"), Unknown(why="cut")):
         taken_up = replace(after_outcome(sent(exit_order, STAMP), outcome), taken_up_at_ms=later_ms)
-        absent = replace(taken_up, look_ups=1, absences=1, absent_at_ms=later_ms + 1)
+        absent = replace(taken_up, look_ups=1, absent_at_ms=later_ms + 1)
         step = next_step(absent, now_ms=later_ms + 5, bounds=Bounds(max_seconds=300), held_back=None, jitter=0)
         assert isinstance(step, Send)
         unanswered = replace(taken_up, look_ups=1)
