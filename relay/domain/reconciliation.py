@@ -167,6 +167,7 @@ _LISTEN_MS = (250, 250, 500)
 """While a stream tells the order's end by itself, looking is for what got lost."""
 _SEARCH_MS = (0, 200, 400, 800, 1500)
 _RETRY_MS = (100, 250, 500, 1000, 2000)
+_EXIT_WAITS_MS = 3_000
 _THOROUGH_MS = 5_000
 _PROOF_MS = 30_000
 _MOVED_PROOF_MS = 600_000
@@ -200,6 +201,23 @@ def next_step(
     if isinstance(last.outcome, Unknown | None):
         return _after_unknown(order, last, now_ms, jitter)
     return _again(order, last.outcome, now_ms, jitter)
+
+
+def passed_by(order: OrderState, *, now_ms: int) -> Reason | None:
+    """Why an exit that waits behind the order need not wait any longer; None: it must.
+
+    What it comes to is not known, but it can change nothing that a reading of the position would not show, unless it
+    is sent again. That it must not be.
+    """
+    last = order.last
+    if last is None or order.is_settled:
+        return None
+    if order.is_there:
+        is_over = not order.planned.rests and now_ms > last.stamp.timestamp_ms + _EXIT_WAITS_MS
+        return _unknown("the exchange has it and has not told its end, and an exit was waiting") if is_over else None
+    if order.is_exit or not order.is_in_doubt or now_ms <= order.dead_at_ms:
+        return None
+    return _unknown(f"{_why(last)}; an exit was waiting, so it is not sent again")
 
 
 def _first(order: OrderState, held_back: Reason | None) -> Step:

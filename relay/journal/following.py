@@ -58,6 +58,11 @@ def first_of_lane(
     return next(iter(_read(connection, rows)), None)
 
 
+def unfinished_of(connection: Connection, account: str, category: Category, symbol: str) -> tuple[Assignment, ...]:
+    of_lane = (assignments.c.category == category) & (assignments.c.symbol == symbol)
+    return _assignments(connection, IS_UNFINISHED & (assignments.c.account == account) & of_lane)
+
+
 def nameless(connection: Connection, account: str) -> tuple[Assignment, ...]:
     of_account = IS_UNFINISHED & (assignments.c.account == account)
     return _assignments(connection, of_account & assignments.c.category.is_(None))

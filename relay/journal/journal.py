@@ -209,6 +209,11 @@ class Journal(GuardReads):
         with self.store.read() as connection:
             return following.unfinished(connection)
 
+    def unfinished_of(self, account: str, category: Category, symbol: str) -> tuple[Assignment, ...]:
+        """Of one lane."""
+        with self.store.read() as connection:
+            return following.unfinished_of(connection, account, category, symbol)
+
     def assignment(self, signal_id: str, account: str) -> Assignment | None:
         with self.store.read() as connection:
             return following.assignment(connection, signal_id, account)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from relay.boundary import Boundary, passed
+from relay.domain.bearing import only_exits
 from relay.domain.history import sent
 from relay.domain.limits import halt_reason, not_configured, too_old
 from relay.domain.notice import NoticeKind
@@ -13,7 +14,7 @@ from relay.domain.order import OrderStatus, Reason
 from relay.domain.outcome import Stamp
 from relay.domain.plan import PlanStatus
 from relay.domain.progress import AddOrder, Advance, DenyRest, Finish, progress
-from relay.domain.reconciliation import GiveUp, OrderState
+from relay.domain.reconciliation import GiveUp, OrderState, passed_by
 from relay.domain.signal import Signal
 from relay.domain.status import SignalStatus
 from relay.journal.execution import Batch
@@ -173,12 +174,23 @@ class Executor:
             self.end(kept_signal(assignment.signal), account, finish)
 
     def _advance(self, work: Work, order: OrderState) -> float | None:
+        passing = passed_by(order, now_ms=work.account.exchange.now_ms())
+        if passing is not None and self._exit_waits(work):
+            self._finish(work, Finish(status=SignalStatus.ATTENTION, reason=passing))
+            return None
         came_to = self._advancer.step(work.account, order, held_back=self._held_back(work, order))
         if isinstance(came_to, GiveUp):
             self._finish(work, Finish(status=SignalStatus.ATTENTION, reason=came_to.reason))
             return None
         work.keep(came_to.order)
         return came_to.again_s
+
+    def _exit_waits(self, work: Work) -> bool:
+        """Whether an alert that can only exit waits in the work's lane."""
+        signal = work.signal
+        assert signal.category is not None and signal.symbol is not None
+        waiting = self._journal.unfinished_of(work.account.name, signal.category, signal.symbol)
+        return any(each.signal.id != signal.id and only_exits(kept_signal(each.signal)) for each in waiting)
 
     def _held_back(self, work: Work, order: OrderState) -> Reason | None:
         """Why a planned entry may not be sent (again): it has grown too old, or was halted meanwhile."""

@@ -80,6 +80,8 @@ class ModelExchange:
         self._on_the_way: list[tuple[int, Callable[[], Outcome]]] = []
         self.faults: list[Fault] = []
         self.silent_asks = 0
+        self.silent_lookups = False
+        """No question by an order's id is answered."""
         self.orders: dict[str, Order] = {}
         self.sends: list[Send] = []
         self.sizes: defaultdict[str, Decimal] = defaultdict(Decimal)
@@ -120,6 +122,8 @@ class ModelExchange:
 
     def look_up(self, *, category: Category, symbol: str, client_order_id: str) -> OrderReport | None:
         self._ask()
+        if self.silent_lookups:
+            raise ExchangeUnreachable("no answer")
         order = self.orders.get(client_order_id)
         if order is None or client_order_id in self.hidden:
             return None
@@ -135,6 +139,8 @@ class ModelExchange:
 
     def fills(self, *, category: Category, symbol: str, client_order_id: str) -> tuple[Fill, ...]:
         self._ask()
+        if self.silent_lookups:
+            raise ExchangeUnreachable("no answer")
         order = self.orders.get(client_order_id)
         if order is None or client_order_id in self.hidden or not order.filled_qty:
             return ()

@@ -146,3 +146,46 @@ def test_an_order_whose_id_the_exchange_knows_is_never_settled_as_absent(shop: W
     shop.exchange.hidden.clear()
     assert shop.follower.round() == 1
     assert signal(shop, signal_id)["status"] == "done"
+
+
+def test_an_exit_passes_an_entry_whose_outcome_is_unknown_once_that_can_no_longer_arrive(shop: Workshop) -> None:
+    take(shop, action="buy", qty="1")
+    work(shop)
+    shop.exchange.faults.append(LOST)
+    entry_id = send(shop, action="buy", qty="0.5")
+    shop.exchange.silent_lookups = True
+    begun_ms = shop.clock.now_ms
+    close_id = take(shop, action="close")
+    work(shop, until_ms=begun_ms + 10_000)
+    assert shop.exchange.sizes["BTCUSDT"] == 0
+    assert signal(shop, entry_id)["reason"]["code"] == "OUTCOME_UNKNOWN"
+    assert len(signal(shop, entry_id)["orders"]) == 1
+    assert [each["name"] for each in signal(shop, entry_id)["events"]].count("order_submitted") == 1
+    shop.exchange.silent_lookups = False
+    work(shop)
+    assert signal(shop, close_id)["status"] == "done"
+
+
+def test_an_exit_passes_an_acknowledged_market_order_whose_end_nobody_tells(shop: Workshop) -> None:
+    entry_id = send(shop, action="buy", qty="1")
+    shop.exchange.silent_lookups = True
+    begun_ms = shop.clock.now_ms
+    close_id = take(shop, action="close")
+    work(shop, until_ms=begun_ms + 10_000)
+    assert shop.exchange.sizes["BTCUSDT"] == 0
+    shop.exchange.silent_lookups = False
+    work(shop)
+    shop.clock.pass_ms(61_000)
+    shop.follower.round()
+    for signal_id in (entry_id, close_id):
+        assert signal(shop, signal_id)["status"] == "done"
+
+
+def test_an_entry_waits_behind_one_that_is_unknown(shop: Workshop) -> None:
+    shop.exchange.faults.append(LOST)
+    send(shop, action="buy", qty="0.5")
+    shop.exchange.silent_lookups = True
+    begun_ms = shop.clock.now_ms
+    second_id = take(shop, action="buy", qty="0.25")
+    work(shop, until_ms=begun_ms + 60_000)
+    assert signal(shop, second_id)["status"] == "accepted"
