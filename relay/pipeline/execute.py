@@ -13,10 +13,11 @@ from relay.domain.notice import NoticeKind
 from relay.domain.order import OrderStatus, Reason
 from relay.domain.outcome import Stamp
 from relay.domain.plan import PlanStatus
-from relay.domain.progress import AddOrder, Advance, DenyRest, Finish, progress
+from relay.domain.progress import AddOrder, Advance, DenyRest, Finish, LookAtPosition, progress
 from relay.domain.reconciliation import GiveUp, OrderState, passed_by
 from relay.domain.signal import Signal
 from relay.domain.status import SignalStatus
+from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.journal.execution import Batch
 from relay.journal.journal import Journal
 from relay.measures import Stage, timed, took
@@ -30,7 +31,7 @@ from relay.pipeline.clock import Now, to_ms, utc_now
 from relay.pipeline.compare import changed_outside
 from relay.pipeline.drift import DriftWatch
 from relay.pipeline.foreign import foreign_notes
-from relay.pipeline.gather import Gathered, Gatherer, NotGathered
+from relay.pipeline.gather import Gathered, Gatherer, NotGathered, refused_facts, unreachable
 from relay.pipeline.work import Work, kept_signal
 
 _NOW = 0.0
@@ -66,11 +67,13 @@ class Executor:
             if not self._clearing.is_clear(work):
                 return self._clearing.step(work, now_ms=self._now_ms())
             return self._plan(work)
-        match progress(tuple(work.orders.values())):
+        match progress(tuple(work.orders.values()), size=work.size):
             case Advance(order=order):
                 return self._advance(work, order)
             case AddOrder() as added:
                 return self._add(work, added)
+            case LookAtPosition():
+                return self._look_at_position(work)
             case DenyRest(reason=reason):
                 return self._deny_rest(work, reason)
             case Finish() as finish:
@@ -173,6 +176,24 @@ class Executor:
             finish = Finish(status=SignalStatus.ATTENTION, reason=reason)
             self.end(kept_signal(assignment.signal), account, finish)
 
+    def _look_at_position(self, work: Work) -> float | None:
+        """From the exchange itself: what the streams told did not agree with what it just refused."""
+        signal = work.signal
+        assert signal.category is not None and signal.symbol is not None
+        try:
+            position = work.account.exchange.position(category=signal.category, symbol=signal.symbol)
+        except ExchangeUnreachable as error:
+            came_to = unreachable(work, error, self._now())
+        except ExchangeAnswered as error:
+            came_to = refused_facts(error)
+        else:
+            work.size, work.troubles = position.size, 0
+            return _NOW
+        if came_to.finish is None:
+            return came_to.again_s
+        self._finish(work, replace(came_to.finish, notes=("whether the position is still open could not be read",)))
+        return None
+
     def _advance(self, work: Work, order: OrderState) -> float | None:
         passing = passed_by(order, now_ms=work.account.exchange.now_ms())
         if passing is not None and self._exit_waits(work):
@@ -183,6 +204,8 @@ class Executor:
             self._finish(work, Finish(status=SignalStatus.ATTENTION, reason=came_to.reason))
             return None
         work.keep(came_to.order)
+        if order.is_exit:
+            work.size = None
         return came_to.again_s
 
     def _exit_waits(self, work: Work) -> bool:
@@ -218,6 +241,7 @@ class Executor:
         self._journal.write(write)
         passed(Boundary.ORDER_ADDED)
         work.keep(state)
+        work.size = None
         return _NOW
 
     def _deny_rest(self, work: Work, reason: Reason) -> float:

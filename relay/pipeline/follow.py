@@ -154,4 +154,11 @@ class Follower:
 
     def learned(self, client_order_id: str) -> None:
         """A stream brought something new of an order. Raises JournalUnavailable."""
-        self._settling.put_right(client_order_id, now_ms=to_ms(self._now()))
+        record = self._journal.order(client_order_id)
+        account = self._accounts.get(record.account) if record else None
+        if account is None:
+            return
+        try:
+            self._settling.put_right(account.exchange, client_order_id, now_ms=to_ms(self._now()))
+        except (ExchangeUnreachable, ExchangeAnswered) as error:
+            log.warning("what order %s means for its signal could not be told just now: %s", client_order_id, error)

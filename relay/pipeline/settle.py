@@ -7,7 +7,7 @@ from dataclasses import replace
 from relay.domain.guard import FIRST_RUNG_LEG
 from relay.domain.history import looked_up, reported
 from relay.domain.order import OrderStatus, Reason
-from relay.domain.progress import Finish, progress
+from relay.domain.progress import Finish, LookAtPosition, progress
 from relay.domain.reconciliation import OUTCOME_UNKNOWN, OrderState
 from relay.domain.rounding import plain
 from relay.domain.status import SignalStatus
@@ -46,15 +46,15 @@ class Settling:
                 return False
             is_new = self._journal.record_report(order.client_order_id, report, fills, now_ms=now_ms)
             if is_new:
-                self.put_right(order.client_order_id, now_ms=now_ms)
+                self.put_right(exchange, order.client_order_id, now_ms=now_ms)
             return is_new
         if not is_in_doubt or order.status is OrderStatus.DENIED:
             return False
         known = looked_up(known, None, begun_at_ms=begun_at_ms, is_moved=is_moved_since_sent(exchange, order))
         self._searched[order.client_order_id] = known
-        return not known.is_in_doubt and self._never_was(record, begun_at_ms, now_ms=now_ms)
+        return not known.is_in_doubt and self._never_was(exchange, record, begun_at_ms, now_ms=now_ms)
 
-    def _never_was(self, record: OrderRecord, absent_at_ms: int, *, now_ms: int) -> bool:
+    def _never_was(self, exchange: ExchangePort, record: OrderRecord, absent_at_ms: int, *, now_ms: int) -> bool:
         """False: its lane is still at it, or has sent it again meanwhile."""
         order = record.state
         assert order.last is not None, "what was never sent is not in doubt"
@@ -68,18 +68,18 @@ class Settling:
             return batch.settle_order(order.client_order_id, OrderStatus.DENIED, _NEVER_WAS, now_ms=now_ms)
 
         is_new = self._journal.write(write)
-        self.put_right(order.client_order_id, now_ms=now_ms)
+        self.put_right(exchange, order.client_order_id, now_ms=now_ms)
         return is_new
 
-    def put_right(self, client_order_id: str, *, now_ms: int) -> None:
-        """What the order's signal came to, should what is known now make that something else."""
+    def put_right(self, exchange: ExchangePort, client_order_id: str, *, now_ms: int) -> None:
+        """What the order's signal came to, should what is known now make that something else. Raises as `look` does."""
         record = self._journal.order(client_order_id)
         if record is None or not record.state.is_settled or record.state.planned.leg >= FIRST_RUNG_LEG:
             return
         assignment = self._journal.assignment(record.signal_id, record.account)
         if assignment is None or assignment.generation != record.generation or not _may_be_wrong(assignment, record):
             return
-        came_to = _came_to(assignment)
+        came_to = _came_to(assignment, exchange)
         if came_to is None or came_to.status is assignment.status:
             return
         note = _note(record.state)
@@ -105,14 +105,20 @@ def _may_be_wrong(assignment: Assignment, record: OrderRecord) -> bool:
     return assignment.status.is_finished and was_absent
 
 
-def _came_to(assignment: Assignment) -> Finish | None:
+def _came_to(assignment: Assignment, exchange: ExchangePort) -> Finish | None:
     """None: that cannot be told from its orders, or a person must look for another reason."""
     reason = assignment.plan.reason if assignment.plan else None
     if reason is not None and reason.code == UNCLEARED:
         return None
     orders = tuple(each.state for each in assignment.orders if each.state.planned.leg < FIRST_RUNG_LEG)
+    if not orders:
+        return None
     came_to = progress(orders)
-    if not orders or not isinstance(came_to, Finish):
+    if isinstance(came_to, LookAtPosition):
+        planned = orders[0].planned
+        position = exchange.position(category=planned.category, symbol=planned.symbol)
+        came_to = progress(orders, size=position.size)
+    if not isinstance(came_to, Finish):
         return None
     return came_to if came_to.reason else replace(came_to, reason=reason)
 
