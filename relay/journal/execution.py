@@ -18,6 +18,7 @@ from relay.domain.status import SignalStatus
 from relay.journal import beliefs, guards
 from relay.journal.coding import planned_to_json, reason_columns
 from relay.journal.prepared import all_of, first_of, run, sole_of
+from relay.journal.records import HALT
 from relay.journal.reports import ReportWrites
 from relay.journal.store import T
 from relay.journal.summary import Ended, summary
@@ -40,6 +41,9 @@ _ASSIGNMENTS = (
     select(assignments).where(assignments.c.signal_id == bindparam("of_signal")).order_by(assignments.c.account)
 )
 _ASSIGNMENT = select(assignments).where(_this_assignment)
+_HALT = select(switches.c.value, switches.c.by).where(
+    switches.c.account == bindparam("of_account"), switches.c.name == HALT
+)
 _ADD_CARRY = insert(carries)
 _lane = select(assignments.c.account, assignments.c.category, assignments.c.symbol).where(_this_assignment)
 _FORGET_CARRY = delete(carries).where(tuple_(carries.c.account, carries.c.category, carries.c.symbol).in_(_lane))
@@ -167,6 +171,11 @@ class Batch(ReportWrites):
     ) -> dict[beliefs.Lane, Decimal]:
         """The same of all positions of the account, as they are `held`, but for those of `busy` instruments."""
         return beliefs.observe_all(self.connection, account, held, busy=busy, at_ms=at_ms)
+
+    def halted(self, account: str) -> str | None:
+        """Who halted new entries; None: nobody. Read here, so that none leaves once a halt was answered."""
+        row = first_of(self.connection, _HALT, {"of_account": account})
+        return None if row is None or row.value != "on" else str(row.by)
 
     def set_switch(self, account: str, name: str, value: str, *, by: str, now_ms: int) -> None:
         """A setting that survives restarts, such as `halt`. `account` empty: of every account."""

@@ -23,6 +23,7 @@ from relay.domain.reconciliation import (
 )
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.exchange.awaited import Heard
+from relay.journal.execution import Batch
 from relay.journal.journal import Journal
 from relay.measures import Stage, timed
 from relay.pipeline.ask import is_moved_since_sent, report_of
@@ -104,9 +105,22 @@ class Advancer:
         if not order.attempts and (not_ready := self._set_leverage(account, order)):
             return not_ready
         stamp = exchange.stamp()
-        self._journal.record_attempt(order.client_order_id, stamp, now_ms=self._now_ms())
+        if not self._attempt(account, order, stamp):
+            return Advanced(order=order)
         passed(Boundary.SUBMITTED)
         return Advanced(order=self.place(account, sent(order, stamp), stamp))
+
+    def _attempt(self, account: Account, order: OrderState, stamp: Stamp) -> bool:
+        """Write it down. False: entries were halted meanwhile, and it must not leave."""
+        now_ms = self._now_ms()
+
+        def write(batch: Batch) -> bool:
+            if not order.is_exit and batch.halted(account.name) is not None:
+                return False
+            batch.record_attempt(order.client_order_id, stamp, now_ms=now_ms)
+            return True
+
+        return self._journal.write(write)
 
     def _set_leverage(self, account: Account, order: OrderState) -> Advanced | None:
         """None: it is as it should be. An answer that got lost costs nothing: setting it again changes nothing."""

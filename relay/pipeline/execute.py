@@ -107,20 +107,31 @@ class Executor:
             self._record(work, gathered, None)
             return _NOW
         stamp = work.account.exchange.stamp()
-        self._record(work, gathered, (first.client_order_id, stamp))
+        if not self._record(work, gathered, (first.client_order_id, stamp), opens=not first.is_exit):
+            work.plan_withdrawn()
+            return _NOW
         leaving = sent(first, stamp)
         work.keep(leaving)
         work.keep(self._advancer.place(work.account, leaving, stamp))
         return _NOW
 
     def _record(
-        self, work: Work, gathered: Gathered, first_attempt: tuple[str, Stamp] | None, finish: Finish | None = None
-    ) -> None:
+        self,
+        work: Work,
+        gathered: Gathered,
+        first_attempt: tuple[str, Stamp] | None,
+        finish: Finish | None = None,
+        *,
+        opens: bool = False,
+    ) -> bool:
+        """`opens`: what leaves with it is an entry. False: that was halted meanwhile, and nothing was written."""
         now_ms, plan = self._now_ms(), gathered.plan
         surprise: tuple[str, ...] = ()
 
-        def write(batch: Batch) -> None:
+        def write(batch: Batch) -> bool:
             nonlocal surprise
+            if opens and batch.halted(work.account.name) is not None:
+                return False
             batch.begin(work.signal.id, work.account.name, now_ms=now_ms)
             batch.record_plan(
                 signal_id=work.signal.id,
@@ -135,11 +146,14 @@ class Executor:
             batch.add_notes(work.signal.id, (*plan.notes, *surprise))
             if finish is not None:
                 _end(batch, work.signal.id, work.account.name, finish, now_ms)
+            return True
 
-        self._journal.write(write)
+        if not self._journal.write(write):
+            return False
         passed(Boundary.PLANNED)
         for text in surprise:
             self._announcer.tell(NoticeKind.DRIFT, f"{work.signal.symbol} on {work.account.name}: {text}")
+        return True
 
     def _surprise(self, batch: Batch, work: Work) -> tuple[str, ...]:
         """A position that is not what it was believed to be; while orders rest, their fills may just not be known."""

@@ -89,6 +89,10 @@ class Work:
         self.is_planned, self.plan_reason = True, plan.reason
         self.orders = {each.client_order_id: each for each in self.states_of(plan.orders)}
 
+    def plan_withdrawn(self) -> None:
+        """As if it had not been made: nothing of it was written down."""
+        self.is_planned, self.plan_reason, self.orders = False, None, {}
+
 
 def resumed(signal: Signal, account: Account, rules: Rules, assignment: Assignment) -> Work:
     """The work as the journal has it, after a restart or a step that failed."""

@@ -189,3 +189,33 @@ def test_an_entry_waits_behind_one_that_is_unknown(shop: Workshop) -> None:
     second_id = take(shop, action="buy", qty="0.25")
     work(shop, until_ms=begun_ms + 60_000)
     assert signal(shop, second_id)["status"] == "accepted"
+
+
+def test_an_entry_whose_facts_were_being_read_when_a_halt_was_answered_does_not_leave(shop: Workshop) -> None:
+    read = shop.exchange.position
+
+    def halted_meanwhile(**which: Any) -> Any:
+        found = read(**which)
+        shop.controls.halt(by="a test")
+        return found
+
+    shop.exchange.position = halted_meanwhile  # type: ignore[method-assign]
+    signal_id = take(shop, action="long", qty="1")
+    work(shop)
+    assert shop.exchange.sends == []
+    assert (signal(shop, signal_id)["status"], signal(shop, signal_id)["reason"]["code"]) == ("denied", "HALTED")
+
+
+def test_an_entry_that_was_to_be_sent_again_when_a_halt_was_answered_does_not_leave(shop: Workshop) -> None:
+    shop.exchange.faults.append(Fault("connection_refused"))
+    signal_id = send(shop, action="long", qty="1")
+    stamp = shop.exchange.stamp
+
+    def halted_meanwhile() -> Any:
+        shop.controls.halt(by="a test")
+        return stamp()
+
+    shop.exchange.stamp = halted_meanwhile  # type: ignore[method-assign]
+    work(shop)
+    assert len(shop.exchange.sends) == 1
+    assert signal(shop, signal_id)["reason"]["code"] == "HALTED"
