@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from relay.domain.instrument import Category
@@ -25,6 +25,8 @@ class Position:
     stop_loss: Decimal | None = None
     trailing_stop: Decimal | None = None
     """A distance in price."""
+    changed_at_ms: int | None = field(default=None, compare=False)
+    """When the exchange last changed it, by its own clock; None: it does not say, as where nothing ever was."""
     is_hedge: bool = False
     """The symbol is in hedge mode, in which the relay orders nothing."""
 

@@ -1,7 +1,8 @@
 """What to do next about one order, from what is known of it: pure, so that every history can be tried.
 
 The rule that everything hangs on: a request whose outcome is unknown may still arrive until the exchange's clock has
-passed the end of its window. Only a look-up *begun* after that, which finds nothing, proves that it never will.
+passed the end of its window. A look-up *begun* after that, which finds nothing, is enough to send again under the same
+id, for the exchange takes an id once. It is not enough to say that the order never was: look-ups lag (`Absence`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,26 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Absence:
+    """A run of look-ups that found nothing of an order: no order, no past one, no execution. Times are the exchange's.
+
+    Each was begun after the last attempt could still arrive.
+    """
+
+    since_ms: int
+    at_ms: int
+    look_ups: int = 1
+    is_moved: bool
+    """The position has changed since the order was first sent, and nothing says that it was not by the order."""
+
+    @property
+    def is_proof(self) -> bool:
+        """Whether the order certainly never was. A position that moved is no proof that it was, but calls for more."""
+        least_ms = _MOVED_PROOF_MS if self.is_moved else _PROOF_MS
+        return self.look_ups >= _PROOF_LOOK_UPS and self.at_ms - self.since_ms >= least_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderState:
     """Everything known about one order. Times are Unix milliseconds of the exchange's clock."""
 
@@ -38,12 +59,12 @@ class OrderState:
     rests: bool = False
     look_ups: int = 0
     """Since the last attempt, answered or not."""
-    absences: int = 0
-    """How many of them found nothing."""
     taken_up_at_ms: int | None = None
     """When a restarted relay took the order up again: time that it was not there to use counts for nothing."""
     absent_at_ms: int | None = None
     """When the last look-up that found nothing was begun, since the last attempt."""
+    absence: Absence | None = None
+    """The thorough look-ups that found nothing, since the last attempt."""
     leverage_asked: int = 0
     """How often setting the leverage before the first attempt came to nothing certain."""
     leverage_asked_at_ms: int | None = None
@@ -61,6 +82,29 @@ class OrderState:
     @property
     def is_exit(self) -> bool:
         return self.planned.purpose is Purpose.EXIT
+
+    @property
+    def is_there(self) -> bool:
+        """The exchange has it, or had it: it acknowledged the order, showed it, or refused its id as one it knows."""
+        return (
+            self.status in (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED)
+            or self.filled_qty > 0
+            or any(
+                isinstance(each.outcome, Rejected) and each.outcome.refusal is Refusal.ALREADY_THERE
+                for each in self.attempts
+            )
+        )
+
+    @property
+    def dead_at_ms(self) -> int:
+        """From here on, by the exchange's clock, nothing of it that has not arrived ever will."""
+        return max((each.stamp.dead_at_ms for each in self.attempts), default=0)
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """A send may have had an effect, for all that is known."""
+        doubtful = any(isinstance(each.outcome, Unknown | None) for each in self.attempts)
+        return doubtful and not (self.absence is not None and self.absence.is_proof)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +127,9 @@ class Send:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookUp:
-    """Ask the exchange for it by client order id."""
+    """Ask the exchange for it by client order id. `is_thorough`: for its executions and the position as well."""
+
+    is_thorough: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,12 +160,20 @@ class GiveUp:
 
 Step = Send | LookUp | Wait | Settled | Drop | GiveUp
 
+OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
+
 _FOLLOW_MS = (0, 5, 15, 40, 100, 250, 500)
 _LISTEN_MS = (250, 250, 500)
 """While a stream tells the order's end by itself, looking is for what got lost."""
 _SEARCH_MS = (0, 200, 400, 800, 1500)
 _RETRY_MS = (100, 250, 500, 1000, 2000)
-_ALREADY_THERE_LOOK_UPS = 12
+_EXIT_WAITS_MS = 3_000
+_THOROUGH_MS = 5_000
+_PROOF_MS = 30_000
+_MOVED_PROOF_MS = 600_000
+_PROOF_LOOK_UPS = 3
+_LAST_CHANCE_MS = 90_000
+"""How long after its time is over an order may still be proven absent, before it is given up."""
 
 
 def next_step(
@@ -140,15 +194,30 @@ def next_step(
     last = order.last
     if last is None:
         return _first(order, held_back)
-    match last.outcome:
-        case Accepted():
-            return _follow(order, last, now_ms, bounds, _LISTEN_MS if is_listening else _FOLLOW_MS)
-        case Rejected() as rejected:
-            return _after_refusal(order, rejected, now_ms, bounds, held_back)
-        case NotSent() as not_sent:
-            return _after_not_sent(order, not_sent, now_ms, bounds, held_back, jitter)
-        case Unknown() | None:
-            return _after_unknown(order, last, now_ms, bounds, held_back, jitter)
+    if order.is_there:
+        return _follow(order, now_ms, bounds, _follow_delays(last, is_listening))
+    if (ended_by := _ended_by(order, now_ms, bounds, held_back)) is not None:
+        return _drop(order, ended_by, now_ms, bounds, jitter)
+    if isinstance(last.outcome, Unknown | None):
+        return _after_unknown(order, last, now_ms, jitter)
+    return _again(order, last.outcome, now_ms, jitter)
+
+
+def passed_by(order: OrderState, *, now_ms: int) -> Reason | None:
+    """Why an exit that waits behind the order need not wait any longer; None: it must.
+
+    What it comes to is not known, but it can change nothing that a reading of the position would not show, unless it
+    is sent again. That it must not be.
+    """
+    last = order.last
+    if last is None or order.is_settled:
+        return None
+    if order.is_there:
+        is_over = not order.planned.rests and now_ms > last.stamp.timestamp_ms + _EXIT_WAITS_MS
+        return _unknown("the exchange has it and has not told its end, and an exit was waiting") if is_over else None
+    if order.is_exit or not order.is_in_doubt or now_ms <= order.dead_at_ms:
+        return None
+    return _unknown(f"{_why(last)}; an exit was waiting, so it is not sent again")
 
 
 def _first(order: OrderState, held_back: Reason | None) -> Step:
@@ -157,52 +226,59 @@ def _first(order: OrderState, held_back: Reason | None) -> Step:
     return Send()
 
 
-def _follow(order: OrderState, last: Attempt, now_ms: int, bounds: Bounds, delays: tuple[int, ...]) -> Step:
-    """Acknowledged: look until it rests or has ended."""
+def _follow_delays(last: Attempt, is_listening: bool) -> tuple[int, ...]:
+    if isinstance(last.outcome, Rejected):
+        return _SEARCH_MS
+    return _LISTEN_MS if is_listening else _FOLLOW_MS
+
+
+def _follow(order: OrderState, now_ms: int, bounds: Bounds, delays: tuple[int, ...]) -> Step:
+    """It is at the exchange: look until it rests or has ended."""
     # After a start it may be over before anybody has looked.
     if order.look_ups > 0 and _is_over(order, now_ms, bounds):
-        return GiveUp(reason=_unknown("the exchange acknowledged the order and then never told how it ended"))
+        return GiveUp(reason=_unknown("the exchange has the order and then never told how it ended"))
     due = _since_ms(order) + _sum(delays, order.look_ups)
     return LookUp() if now_ms >= due else Wait(until_ms=due)
 
 
-def _after_refusal(
-    order: OrderState, rejected: Rejected, now_ms: int, bounds: Bounds, held_back: Reason | None
-) -> Step:
-    if rejected.refusal is Refusal.ALREADY_THERE:
-        if order.absences >= _ALREADY_THERE_LOOK_UPS or (order.look_ups > 0 and _is_over(order, now_ms, bounds)):
-            return GiveUp(reason=_unknown("the exchange knows the order's id, but does not show the order"))
-        due = _since_ms(order) + _sum(_SEARCH_MS, order.look_ups)
-        return LookUp() if now_ms >= due else Wait(until_ms=due)
-    drop = _drop_if_too_late(order, now_ms, bounds, held_back, rejected.words)
-    if drop is not None:
-        return drop
-    if rejected.refusal is Refusal.RATE:
-        due = rejected.retry_at_ms or (_last_ms(order) + _RETRY_MS[-1])
-        return Send() if now_ms >= due else Wait(until_ms=due)
-    assert rejected.refusal is Refusal.CLOCK, f"a final refusal ends the order: {rejected}"
-    return Send(measure_clock=True)
+def _ended_by(order: OrderState, now_ms: int, bounds: Bounds, held_back: Reason | None) -> Reason | None:
+    """Why nothing of it may be sent again; None: it may be."""
+    last = order.last
+    assert last is not None
+    if isinstance(last.outcome, Rejected) and is_final(order, last.outcome):
+        return _refused(last.outcome)
+    if held_back is not None and not order.is_exit:
+        return held_back
+    if not _is_over(order, now_ms, bounds):
+        return None
+    return Reason(
+        code="EXCHANGE_UNREACHABLE",
+        message=f"given up after {len(order.attempts)} tries, none of which reached the exchange: {_why(last)}",
+    )
 
 
-def _after_not_sent(
-    order: OrderState, not_sent: NotSent, now_ms: int, bounds: Bounds, held_back: Reason | None, jitter: float
-) -> Step:
-    drop = _drop_if_too_late(order, now_ms, bounds, held_back, not_sent.why)
-    if drop is not None:
-        return drop
-    delay = _RETRY_MS[min(len(order.attempts), len(_RETRY_MS)) - 1]
-    due = not_sent.retry_at_ms or (_last_ms(order) + delay + int(delay * jitter / 2))
-    return Send() if now_ms >= due else Wait(until_ms=due)
+def _drop(order: OrderState, reason: Reason, now_ms: int, bounds: Bounds, jitter: float) -> Step:
+    """Once it is certain that no send so far had an effect; a person must look where that cannot be had."""
+    last, absence = order.last, order.absence
+    assert last is not None
+    if not order.is_in_doubt:
+        return Drop(reason=reason)
+    if order.look_ups > 0 and now_ms > order.dead_at_ms + 1000 and _is_over(order, now_ms, bounds):
+        since_ms = absence.since_ms if absence is not None else 0
+        if now_ms - since_ms > (_MOVED_PROOF_MS if absence and absence.is_moved else 0) + _LAST_CHANCE_MS:
+            return GiveUp(reason=_unknown(_why(last)))
+    if now_ms <= order.dead_at_ms:
+        return _after_unknown(order, last, now_ms, jitter)
+    due = order.dead_at_ms + 1 if absence is None else absence.at_ms + _THOROUGH_MS
+    due = max(due, _since_ms(order) + _sum(_SEARCH_MS, order.look_ups))
+    return LookUp(is_thorough=True) if now_ms >= due else Wait(until_ms=due)
 
 
-def _after_unknown(
-    order: OrderState, last: Attempt, now_ms: int, bounds: Bounds, held_back: Reason | None, jitter: float
-) -> Step:
+def _after_unknown(order: OrderState, last: Attempt, now_ms: int, jitter: float) -> Step:
+    """Look it up; once it is not there and cannot arrive any more, send it again under the same id."""
     absent = order.absent_at_ms
     if absent is not None and absent > last.stamp.dead_at_ms:
-        return _drop_if_too_late(order, now_ms, bounds, held_back, "the exchange could not be reached") or Send()
-    if order.look_ups > 0 and _is_over(order, now_ms, bounds) and now_ms > last.stamp.dead_at_ms + 1000:
-        return GiveUp(reason=_unknown(_why(last)))
+        return Send()
     due = _since_ms(order) + _sum(_SEARCH_MS, order.look_ups)
     due += int((due - _since_ms(order)) * jitter / 10)
     if absent is not None and absent <= last.stamp.dead_at_ms < due:
@@ -210,20 +286,17 @@ def _after_unknown(
     return LookUp() if now_ms >= due else Wait(until_ms=due)
 
 
-def _drop_if_too_late(
-    order: OrderState, now_ms: int, bounds: Bounds, held_back: Reason | None, why: str
-) -> Drop | None:
-    """Called only where it is certain that no send so far had an effect."""
-    if held_back is not None and not order.is_exit:
-        return Drop(reason=held_back)
-    if not _is_over(order, now_ms, bounds):
-        return None
-    return Drop(
-        reason=Reason(
-            code="EXCHANGE_UNREACHABLE",
-            message=f"given up after {len(order.attempts)} tries, none of which reached the exchange: {why}",
-        )
-    )
+def _again(order: OrderState, outcome: Outcome | None, now_ms: int, jitter: float) -> Step:
+    """The last send certainly had no effect and may be repeated."""
+    if isinstance(outcome, Rejected) and outcome.refusal is Refusal.CLOCK:
+        return Send(measure_clock=True)
+    if isinstance(outcome, NotSent):
+        delay = _RETRY_MS[min(len(order.attempts), len(_RETRY_MS)) - 1]
+        due = outcome.retry_at_ms or (_last_ms(order) + delay + int(delay * jitter / 2))
+    else:
+        assert isinstance(outcome, Rejected) and outcome.refusal is Refusal.RATE, f"nothing to repeat: {outcome}"
+        due = outcome.retry_at_ms or (_last_ms(order) + _RETRY_MS[-1])
+    return Send() if now_ms >= due else Wait(until_ms=due)
 
 
 def _is_over(order: OrderState, now_ms: int, bounds: Bounds) -> bool:
@@ -250,12 +323,18 @@ def _sum(delays: tuple[int, ...], count: int) -> int:
 
 
 def _why(attempt: Attempt) -> str:
-    return attempt.outcome.why if isinstance(attempt.outcome, Unknown) else "the relay was stopped while it was sent"
+    match attempt.outcome:
+        case Unknown(why=why) | NotSent(why=why):
+            return why
+        case Rejected(words=words):
+            return words
+        case _:
+            return "the relay was stopped while it was sent"
 
 
 def _unknown(why: str) -> Reason:
     return Reason(
-        code="OUTCOME_UNKNOWN",
+        code=OUTCOME_UNKNOWN,
         message=f"it may or may not be at the exchange ({why}); look for it there before anything is sent again",
     )
 
@@ -267,18 +346,30 @@ _ADVICE = {
 
 
 def after_outcome(order: OrderState, outcome: Outcome) -> OrderState:
-    """The order once the answer to its last attempt is in."""
+    """The order once the answer to its last attempt is in.
+
+    A final refusal says nothing of earlier attempts whose outcome is unknown: the order stays in doubt.
+    """
     last = order.last
     assert last is not None, "an outcome belongs to an attempt"
     known = replace(order, attempts=(*order.attempts[:-1], replace(last, outcome=outcome)))
     match outcome:
         case Accepted():
             return replace(known, status=OrderStatus.ACCEPTED, venue_order_id=outcome.venue_order_id)
-        case Rejected() if is_final(known, outcome):
-            words = f"{outcome.words} (Bybit's code {outcome.code}){_ADVICE.get(outcome.reason_code, '')}"
-            return replace(known, status=OrderStatus.REJECTED, reason=Reason(code=outcome.reason_code, message=words))
+        case Rejected() if is_final(known, outcome) and (_is_spent(known, outcome) or not known.is_in_doubt):
+            return replace(known, status=OrderStatus.REJECTED, reason=_refused(outcome))
         case _:
             return known
+
+
+def _is_spent(order: OrderState, rejected: Rejected) -> bool:
+    """Nothing is left for an exit, so nothing hangs on what did it."""
+    return order.is_exit and rejected.refusal is Refusal.NOTHING_TO_REDUCE
+
+
+def _refused(rejected: Rejected) -> Reason:
+    words = f"{rejected.words} (Bybit's code {rejected.code}){_ADVICE.get(rejected.reason_code, '')}"
+    return Reason(code=rejected.reason_code, message=words)
 
 
 def is_final(order: OrderState, rejected: Rejected) -> bool:

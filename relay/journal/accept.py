@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,14 +59,21 @@ def is_without_effect(connection: Connection, signal_id: str) -> bool:
     known = connection.execute(_ORDERS, which).all()
     if not known:
         return True
-    return (
-        all(order.status in _HARMLESS and not order.filled_qty for order in known)
-        and all(_had_no_effect(attempt) for attempt in connection.execute(_ATTEMPTS, which))
-        and connection.execute(_FILLS, which).first() is None
-    )
+    if any(order.status not in _HARMLESS or order.filled_qty for order in known):
+        return False
+    sends_of: defaultdict[str, list[Row[Any]]] = defaultdict(list)
+    for attempt in connection.execute(_ATTEMPTS, which):
+        sends_of[attempt.client_order_id].append(attempt)
+    return all(_had_no_effect(each) for each in sends_of.values()) and connection.execute(_FILLS, which).first() is None
 
 
-def _had_no_effect(attempt: Row[Any]) -> bool:
+def _had_no_effect(sends: Sequence[Row[Any]]) -> bool:
+    """Of one order's sends. That it is absent for certain once none can arrive any more is said of the last one."""
+    absent_at_ms = max((each.absent_at_ms or 0 for each in sends), default=0)
+    return all(_is_harmless(each, absent_at_ms) for each in sends)
+
+
+def _is_harmless(attempt: Row[Any], absent_at_ms: int) -> bool:
     match attempt.outcome:
         case AttemptOutcome.NOT_SENT:
             return True
@@ -74,7 +82,7 @@ def _had_no_effect(attempt: Row[Any]) -> bool:
             return attempt.refusal is not Refusal.ALREADY_THERE
         case AttemptOutcome.UNKNOWN | None:
             stamp = Stamp(timestamp_ms=attempt.timestamp_ms, recv_window_ms=attempt.recv_window_ms)
-            return attempt.absent_at_ms is not None and attempt.absent_at_ms > stamp.dead_at_ms
+            return absent_at_ms > stamp.dead_at_ms
         case _:
             return False
 

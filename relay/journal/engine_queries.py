@@ -30,7 +30,16 @@ from relay.domain.limit_facts import Working
 from relay.domain.order import OrderStatus, PlannedOrder, Purpose, Reason
 from relay.domain.plan import Carry
 from relay.journal.codec import from_json, order_of, signal_of, switch_of
-from relay.journal.records import HALT, Circumstances, ExecutionRecord, OrderRecord, PlanRecord, Switch
+from relay.journal.records import (
+    HALT,
+    AttemptOutcome,
+    Circumstances,
+    ExecutionRecord,
+    OrderRecord,
+    PlanRecord,
+    Switch,
+    first_id_at,
+)
 from relay.journal.statements import fetch_all, fetch_one
 from relay.journal.store import Store
 from relay.journal.tables import (
@@ -74,6 +83,11 @@ def first_of_lane(
         past = -1 if nameless_until is None else nameless_until
         rows = fetch_all(connection, _FIRST_OF_LANE, of | {"of_category": category, "of_seq": past})
     return next(iter(_read(connection, rows)), None)
+
+
+def unfinished_of(connection: Connection, account: str, category: Category, symbol: str) -> tuple[ExecutionRecord, ...]:
+    of_lane = (assignments.c.category == category) & (assignments.c.symbol == symbol)
+    return _assignments(connection, IS_UNFINISHED & (assignments.c.account == account) & of_lane)
 
 
 def nameless(connection: Connection, account: str) -> tuple[ExecutionRecord, ...]:
@@ -129,6 +143,7 @@ def _read(connection: Connection, rows: Sequence[Any]) -> tuple[ExecutionRecord,
             opened_at_ms=row.assignment_opened_at,
             plan=None if row.plan_at is None else _plan(row),
             orders=tuple(orders_of[row.id, row.assignment_account, row.assignment_generation]),
+            reason_code=row.assignment_reason_code,
         )
         for row in rows
     )
@@ -157,6 +172,25 @@ def open_orders(connection: Connection, **of: Any) -> tuple[OrderRecord, ...]:
     """All that may be at the exchange and has not ended; `of`: of this `account`, `category` and `symbol`."""
     values = {f"of_{name}": value for name, value in of.items()}
     return _records(connection, fetch_all(connection, select_orders(*of, open_only=True), values))
+
+
+_DENIED_IN_DOUBT = select(orders).where(
+    orders.c.client_order_id >= bindparam("of_id"),
+    orders.c.status == OrderStatus.DENIED,
+    orders.c.updated_at >= bindparam("of_time"),
+    select(attempts.c.number)
+    .where(
+        attempts.c.client_order_id == orders.c.client_order_id,
+        attempts.c.outcome.is_(None) | (attempts.c.outcome == AttemptOutcome.UNKNOWN),
+    )
+    .exists(),
+)
+
+
+def denied_in_doubt(connection: Connection, *, since_ms: int, of_signals_since_ms: int) -> tuple[OrderRecord, ...]:
+    """Orders denied since then that may once have been sent: held to be absent, on the best evidence there was."""
+    of = {"of_id": first_id_at(of_signals_since_ms), "of_time": since_ms}
+    return _records(connection, fetch_all(connection, _DENIED_IN_DOUBT, of))
 
 
 def order(connection: Connection, client_order_id: str) -> OrderRecord | None:

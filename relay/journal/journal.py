@@ -241,6 +241,11 @@ class Journal:
         with self.store.read() as connection:
             return engine_queries.unfinished(connection)
 
+    def unfinished_of(self, account: str, category: Category, symbol: str) -> tuple[ExecutionRecord, ...]:
+        """Of one lane."""
+        with self.store.read() as connection:
+            return engine_queries.unfinished_of(connection, account, category, symbol)
+
     def execution(self, signal_id: str, account: str) -> ExecutionRecord | None:
         with self.store.read() as connection:
             return engine_queries.execution(connection, signal_id, account)
@@ -257,6 +262,13 @@ class Journal:
         """All orders that may be at the exchange and have not ended."""
         with self.store.read() as connection:
             return engine_queries.open_orders(connection)
+
+    def denied_in_doubt(self, *, since_ms: int, of_signals_since_ms: int) -> tuple[OrderRecord, ...]:
+        """Orders that were denied since then although a send of theirs was once in doubt."""
+        with self.store.read() as connection:
+            return engine_queries.denied_in_doubt(
+                connection, since_ms=since_ms, of_signals_since_ms=of_signals_since_ms
+            )
 
     def resting_orders(self, account: str, category: Category, symbol: str) -> tuple[OrderRecord, ...]:
         """The relay's own limits and conditionals of an instrument that have not ended."""

@@ -126,9 +126,9 @@ class Orders:
         self._events.add(row.signal_id, f"order_{said['outcome']}", known_detail, now_ms=now_ms)
 
     def record_absence(self, client_order_id: str, number: int, *, begun_at_ms: int) -> None:
-        """A look-up begun at `begun_at_ms` of the exchange's clock found nothing of the order.
+        """This attempt and those before it certainly never arrived (`domain.reconciliation.Absence`).
 
-        What was begun after the attempt's window had ended is the proof that the attempt never arrived.
+        `begun_at_ms`: when the last of the look-ups that prove it was begun, by the exchange's clock.
         """
         of_attempt = {"of_order": client_order_id, "of_number": number}
         later = attempts.c.absent_at_ms.is_(None) | (attempts.c.absent_at_ms < begun_at_ms)
@@ -139,8 +139,8 @@ class Orders:
     ) -> bool:
         """What the exchange says of the order, and executions of it, each of which counts once.
 
-        An older report takes no filled quantity back and reopens no ended order. Returns whether anything is new;
-        False also for an order that is not the journal's.
+        An older report takes no filled quantity back and reopens no ended order, but for one that the relay only held
+        to be absent. Returns whether anything is new; False also for an order that is not the journal's.
         """
         found = self._find(client_order_id)
         if found is None:
@@ -303,8 +303,10 @@ def _merge(state: OrderState, report: OrderReport | None, executions: Sequence[R
 def _progress(state: OrderState, report: OrderReport) -> dict[str, Any]:
     moved: dict[str, Any] = {"venue_order_id": report.venue_order_id or state.venue_order_id}
     filled_after_all = state.status.is_ended and report.status.is_ended and report.filled_qty > state.filled_qty
-    if moves_on(state.status, report.status) or filled_after_all:
-        moved |= {"status": report.status, "reason": _report_reason(report) or state.reason}
+    if moves_on(state.status, report.status) or filled_after_all or state.status is OrderStatus.DENIED:
+        # Why it was held to be absent is no reason any more.
+        earlier = None if state.status is OrderStatus.DENIED else state.reason
+        moved |= {"status": report.status, "reason": _report_reason(report) or earlier}
     status = moved.get("status", state.status)
     if report.filled_qty >= state.filled_qty:
         moved["rests"] = report.rests and not status.is_ended

@@ -140,7 +140,8 @@ class SignalRecord:
 class OrderRecord:
     """An order as it is stored. `replaces`: the client order id of the one it is the fallback or the remainder of.
 
-    `state` has its attempts; of the look-ups it has only `absent_at_ms`. Its times are the relay's clock, Unix ms.
+    `state` has its attempts; of the look-ups it has only `absent_at_ms`, once they have proven that it never was. Its
+    times are the relay's clock, Unix ms.
     """
 
     signal_id: str
@@ -207,6 +208,8 @@ class ExecutionRecord:
     opened_at_ms: int
     plan: PlanRecord | None
     orders: tuple[OrderRecord, ...]
+    reason_code: str | None = None
+    """Of what it came to, once it is finished."""
     circumstances: Circumstances | None = field(default=None, compare=False)
     """Where they were read along with it, because it is about to be planned."""
 

@@ -19,6 +19,7 @@ from relay.journal.events import EventLog
 from relay.journal.orders import Orders
 from relay.journal.positions import Positions
 from relay.journal.protection import Protection
+from relay.journal.records import HALT
 from relay.journal.statements import fetch_all, fetch_first, fetch_one, run
 from relay.journal.store import T
 from relay.journal.tables import assignments, carries, plans, signals, switches
@@ -40,6 +41,9 @@ _ASSIGNMENTS = (
     select(assignments).where(assignments.c.signal_id == bindparam("of_signal")).order_by(assignments.c.account)
 )
 _ASSIGNMENT = select(assignments).where(_this_assignment)
+_HALT = select(switches.c.value, switches.c.by).where(
+    switches.c.account == bindparam("of_account"), switches.c.name == HALT
+)
 _ADD_CARRY = insert(carries)
 _lane = select(assignments.c.account, assignments.c.category, assignments.c.symbol).where(_this_assignment)
 _FORGET_CARRY = delete(carries).where(tuple_(carries.c.account, carries.c.category, carries.c.symbol).in_(_lane))
@@ -49,6 +53,11 @@ _WORST_FIRST = (
     SignalStatus.DONE,
     SignalStatus.DENIED,
     SignalStatus.EXPIRED,
+)
+
+
+_HALT = select(switches.c.value, switches.c.by).where(
+    switches.c.account == bindparam("of_account"), switches.c.name == HALT
 )
 
 
@@ -63,6 +72,11 @@ class UnitOfWork:
         self.orders = Orders(connection, self.events, self.positions)
         self.signals = Signals(connection, self.events)
         self.plans = Plans(connection, self.events, self.orders, self.protection)
+
+    def halted(self, account: str) -> str | None:
+        """Who halted new entries; None: nobody. Read here, so that none leaves once a halt was answered."""
+        row = fetch_first(self._connection, _HALT, {"of_account": account})
+        return None if row is None or row.value != "on" else str(row.by)
 
     def set_switch(self, account: str, name: str, value: str, *, by: str, now_ms: int) -> None:
         """A setting that survives restarts, such as `halt`. `account` empty: of every account."""
@@ -98,19 +112,21 @@ class Signals:
         reason: Reason | None = None,
         notes: Sequence[str] = (),
         *,
+        is_better_known: bool = False,
         now_ms: int,
     ) -> SignalStatus:
         """What the signal came to on this account. Returns what the signal as a whole is at now.
 
         It is finished once all accounts are (`summary`). A finished account stays as it is, except that `attention` can
-        still be called for.
+        still be called for, and where it `is_better_known`: what it had come to was not known for certain.
         """
         assert status.is_finished and status is not SignalStatus.REJECTED, f"{status} is not the end of an execution"
         held = fetch_one(self._connection, _HELD_SIGNAL, {"of_signal": signal_id})
         self._notes.setdefault(signal_id, held.notes)
         parts = {each.account: each for each in fetch_all(self._connection, _ASSIGNMENTS, {"of_signal": signal_id})}
         known: SignalStatus = parts[account].status
-        if known is status or (known.is_finished and status is not SignalStatus.ATTENTION):
+        is_final = known.is_finished and status is not SignalStatus.ATTENTION and not is_better_known
+        if known is status or is_final:
             return self._status_of(signal_id)
         of_assignment = {"of_signal": signal_id, "of_account": account}
         run(self._connection, _CHANGE, {"status": status, **reason_columns(reason), **of_assignment})

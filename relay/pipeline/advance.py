@@ -24,8 +24,9 @@ from relay.domain.reconciliation import (
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.exchange.awaited import Heard
 from relay.journal.journal import Journal
+from relay.journal.unit_of_work import UnitOfWork
 from relay.measures import Stage, timed
-from relay.pipeline.ask import report_of
+from relay.pipeline.ask import is_moved_since_sent, report_of
 from relay.pipeline.clock import Now, to_ms, utc_now
 from relay.pipeline.ports import Account
 from relay.trace import about
@@ -66,8 +67,8 @@ class Advancer:
         match step:
             case Send(measure_clock=measure):
                 return self._send(account, order, measure_clock=measure)
-            case LookUp():
-                return self._look_up(account, order)
+            case LookUp(is_thorough=is_thorough):
+                return self._look_up(account, order, is_thorough=is_thorough)
             case Wait(until_ms=until_ms):
                 return Advanced(
                     order=order, again_s=min(max(0.001, (until_ms - exchange.now_ms()) / 1000), _WAIT_MAX_S)
@@ -104,9 +105,22 @@ class Advancer:
         if not order.attempts and (not_ready := self._set_leverage(account, order)):
             return not_ready
         stamp = exchange.stamp()
-        self._journal.record_attempt(order.client_order_id, stamp, now_ms=self._now_ms())
+        if not self._attempt(account, order, stamp):
+            return Advanced(order=order)
         passed(Boundary.SUBMITTED)
         return Advanced(order=self.place(account, sent(order, stamp), stamp))
+
+    def _attempt(self, account: Account, order: OrderState, stamp: Stamp) -> bool:
+        """Write it down. False: entries were halted meanwhile, and it must not leave."""
+        now_ms = self._now_ms()
+
+        def write(uow: UnitOfWork) -> bool:
+            if not order.is_exit and uow.halted(account.name) is not None:
+                return False
+            uow.orders.record_attempt(order.client_order_id, stamp, now_ms=now_ms)
+            return True
+
+        return self._journal.write(write)
 
     def _set_leverage(self, account: Account, order: OrderState) -> Advanced | None:
         """None: it is as it should be. An answer that got lost costs nothing: setting it again changes nothing."""
@@ -144,16 +158,16 @@ class Advancer:
         words = f"the leverage could not be set in {(now_ms - begun_ms) / 1000:.0f} s: {why}; no entry was sent"
         return Advanced(order=self.deny(asked, Reason(code="EXCHANGE_UNREACHABLE", message=words)))
 
-    def _look_up(self, account: Account, order: OrderState) -> Advanced:
+    def _look_up(self, account: Account, order: OrderState, *, is_thorough: bool) -> Advanced:
         exchange = account.exchange
         begun_at_ms = exchange.now_ms()
         try:
             with about(client_order_id=order.client_order_id), timed(Stage.LOOK_UP):
-                report, fills = report_of(exchange, order)
+                report, fills = report_of(exchange, order, is_thorough=is_thorough)
+                is_moved = is_moved_since_sent(exchange, order) if is_thorough and report is None else None
         except (ExchangeUnreachable, ExchangeAnswered):
             return Advanced(order=replace(order, look_ups=order.look_ups + 1))
-        after = looked_up(order, report, begun_at_ms=begun_at_ms)
-        return self._keep(order, after, report, fills, begun_at_ms=begun_at_ms)
+        return self._keep(order, looked_up(order, report, begun_at_ms=begun_at_ms, is_moved=is_moved), report, fills)
 
     def _keep_heard(self, order: OrderState, heard: Heard) -> Advanced:
         """What a stream told counts as what a look-up would have."""
@@ -167,15 +181,14 @@ class Advancer:
         after: OrderState,
         report: OrderReport | None,
         fills: tuple[Fill, ...],
-        *,
-        begun_at_ms: int = 0,
     ) -> Advanced:
         passed(Boundary.LOOKED_UP)
         if report is not None:
             self._journal.record_report(order.client_order_id, report, fills, now_ms=self._now_ms())
             passed(Boundary.REPORT_KEPT)
-        elif order.last is not None and begun_at_ms > order.last.stamp.dead_at_ms:
-            self._journal.record_absence(order.client_order_id, order.last.number, begun_at_ms=begun_at_ms)
+        elif after.absence is not None and after.absence.is_proof:
+            assert order.last is not None, "what was never sent is not looked up"
+            self._journal.record_absence(order.client_order_id, order.last.number, begun_at_ms=after.absence.at_ms)
             passed(Boundary.ABSENCE_KEPT)
         return Advanced(order=after)
 

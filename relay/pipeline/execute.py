@@ -12,10 +12,11 @@ from relay.domain.notice import NoticeKind
 from relay.domain.order import OrderStatus, Reason
 from relay.domain.outcome import Stamp
 from relay.domain.plan import PlanStatus
-from relay.domain.progress import AddOrder, Advance, DenyRest, Finish, progress
-from relay.domain.reconciliation import GiveUp, OrderState
+from relay.domain.progress import AddOrder, Advance, DenyRest, Finish, LookAtPosition, progress
+from relay.domain.reconciliation import GiveUp, OrderState, passed_by
 from relay.domain.signal import Signal
 from relay.domain.status import SignalStatus
+from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.journal.journal import Journal
 from relay.journal.unit_of_work import UnitOfWork
 from relay.measures import Stage, timed, took
@@ -29,7 +30,7 @@ from relay.pipeline.clock import Now, to_ms, utc_now
 from relay.pipeline.compare import changed_outside
 from relay.pipeline.drift import DriftWatch
 from relay.pipeline.foreign import foreign_notes
-from relay.pipeline.gather import Gathered, Gatherer, NotGathered
+from relay.pipeline.gather import Gathered, Gatherer, NotGathered, refused_facts, unreachable
 from relay.pipeline.work import Work, kept_signal
 
 _NOW = 0.0
@@ -65,11 +66,13 @@ class Executor:
             if not self._clearing.is_clear(work):
                 return self._clearing.step(work, now_ms=self._now_ms())
             return self._plan(work)
-        match progress(tuple(work.orders.values())):
+        match progress(tuple(work.orders.values()), size=work.size):
             case Advance(order=order):
                 return self._advance(work, order)
             case AddOrder() as added:
                 return self._add(work, added)
+            case LookAtPosition():
+                return self._look_at_position(work)
             case DenyRest(reason=reason):
                 return self._deny_rest(work, reason)
             case Finish() as finish:
@@ -103,20 +106,31 @@ class Executor:
             self._record(work, gathered, None)
             return _NOW
         stamp = work.account.exchange.stamp()
-        self._record(work, gathered, (first.client_order_id, stamp))
+        if not self._record(work, gathered, (first.client_order_id, stamp), opens=not first.is_exit):
+            work.plan_withdrawn()
+            return _NOW
         leaving = sent(first, stamp)
         work.keep(leaving)
         work.keep(self._advancer.place(work.account, leaving, stamp))
         return _NOW
 
     def _record(
-        self, work: Work, gathered: Gathered, first_attempt: tuple[str, Stamp] | None, finish: Finish | None = None
-    ) -> None:
+        self,
+        work: Work,
+        gathered: Gathered,
+        first_attempt: tuple[str, Stamp] | None,
+        finish: Finish | None = None,
+        *,
+        opens: bool = False,
+    ) -> bool:
+        """`opens`: what leaves with it is an entry. False: that was halted meanwhile, and nothing was written."""
         now_ms, plan = self._now_ms(), gathered.plan
         surprise: tuple[str, ...] = ()
 
-        def write(uow: UnitOfWork) -> None:
+        def write(uow: UnitOfWork) -> bool:
             nonlocal surprise
+            if opens and uow.halted(work.account.name) is not None:
+                return False
             uow.signals.begin(work.signal.id, work.account.name, now_ms=now_ms)
             uow.plans.record(
                 signal_id=work.signal.id,
@@ -131,11 +145,14 @@ class Executor:
             uow.signals.add_notes(work.signal.id, (*plan.notes, *surprise))
             if finish is not None:
                 _end(uow, work.signal.id, work.account.name, finish, now_ms)
+            return True
 
-        self._journal.write(write)
+        if not self._journal.write(write):
+            return False
         passed(Boundary.PLANNED)
         for text in surprise:
             self._announcer.tell(NoticeKind.DRIFT, f"{work.signal.symbol} on {work.account.name}: {text}")
+        return True
 
     def _surprise(self, uow: UnitOfWork, work: Work) -> tuple[str, ...]:
         """A position that is not what it was believed to be; while orders rest, their fills may just not be known."""
@@ -172,13 +189,44 @@ class Executor:
             finish = Finish(status=SignalStatus.ATTENTION, reason=reason)
             self.end(kept_signal(assignment.signal), account, finish)
 
+    def _look_at_position(self, work: Work) -> float | None:
+        """From the exchange itself: what the streams told did not agree with what it just refused."""
+        signal = work.signal
+        assert signal.category is not None and signal.symbol is not None
+        try:
+            position = work.account.exchange.position(category=signal.category, symbol=signal.symbol)
+        except ExchangeUnreachable as error:
+            came_to = unreachable(work, error, self._now())
+        except ExchangeAnswered as error:
+            came_to = refused_facts(error)
+        else:
+            work.size, work.troubles = position.size, 0
+            return _NOW
+        if came_to.finish is None:
+            return came_to.again_s
+        self._finish(work, replace(came_to.finish, notes=("whether the position is still open could not be read",)))
+        return None
+
     def _advance(self, work: Work, order: OrderState) -> float | None:
+        passing = passed_by(order, now_ms=work.account.exchange.now_ms())
+        if passing is not None and self._exit_waits(work):
+            self._finish(work, Finish(status=SignalStatus.ATTENTION, reason=passing))
+            return None
         came_to = self._advancer.step(work.account, order, held_back=self._held_back(work, order))
         if isinstance(came_to, GiveUp):
             self._finish(work, Finish(status=SignalStatus.ATTENTION, reason=came_to.reason))
             return None
         work.keep(came_to.order)
+        if order.is_exit:
+            work.size = None
         return came_to.again_s
+
+    def _exit_waits(self, work: Work) -> bool:
+        """Whether an alert that can only exit waits in the work's lane."""
+        signal = work.signal
+        assert signal.category is not None and signal.symbol is not None
+        waiting = self._journal.unfinished_of(work.account.name, signal.category, signal.symbol)
+        return any(each.signal.id != signal.id and kept_signal(each.signal).only_exits for each in waiting)
 
     def _held_back(self, work: Work, order: OrderState) -> Reason | None:
         """Why a planned entry may not be sent (again): it has grown too old, or was halted meanwhile."""
@@ -206,6 +254,7 @@ class Executor:
         self._journal.write(write)
         passed(Boundary.ORDER_ADDED)
         work.keep(state)
+        work.size = None
         return _NOW
 
     def _deny_rest(self, work: Work, reason: Reason) -> float:

@@ -7,14 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from relay.domain.history import reported
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
 from relay.journal.journal import Journal
 from relay.journal.records import OrderRecord
-from relay.pipeline.ask import report_of
 from relay.pipeline.care_lane import CareLanes
 from relay.pipeline.clock import Now, to_ms, utc_now
 from relay.pipeline.ports import Account
+from relay.pipeline.settle import Settling
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +22,9 @@ _LISTENING_EVERY_S = 20.0
 """While an account's stream is there, asking is for what got lost."""
 _PER_ROUND = 40
 _GIVEN_UP_MS = 60_000
+_DENIED_MS = 600_000
+"""So long an order is looked for that was denied after a send whose outcome was unknown."""
+_DENIED_OF_SIGNALS_MS = 7_200_000
 
 
 class Follower:
@@ -46,6 +48,7 @@ class Follower:
         self._every_s = every_s
         self._is_first = is_first
         self._now = now
+        self._settling = Settling(journal=journal)
         self._asked: dict[str, int] = {}
         self._rounds = 0
         self._stop = threading.Event()
@@ -100,7 +103,13 @@ class Follower:
         return changed
 
     def _ask_in_turn(self, accounts: frozenset[str] | None) -> int:
-        resting = {each.state.client_order_id: each for each in self._journal.open_orders() if self._is_ours(each)}
+        now_ms = to_ms(self._now())
+        denied = self._journal.denied_in_doubt(
+            since_ms=now_ms - _DENIED_MS, of_signals_since_ms=now_ms - _DENIED_OF_SIGNALS_MS
+        )
+        open_orders = [each for each in self._journal.open_orders() if self._is_ours(each)]
+        resting = {each.state.client_order_id: each for each in (*open_orders, *denied)}
+        self._settling.keep_only(set(resting))
         self._asked = {each: self._asked.get(each, 0) for each in resting}
         silent: set[str] = set()
         asked = changed = 0
@@ -141,9 +150,15 @@ class Follower:
         account = self._accounts.get(record.account)
         if account is None or self._stop.is_set():
             return False
-        order = record.state
-        report, fills = report_of(account.exchange, order)
-        if report is None or reported(order, report) == order:
-            return False
-        self._journal.record_report(order.client_order_id, report, fills, now_ms=to_ms(self._now()))
-        return True
+        return self._settling.look(account.exchange, record, now_ms=to_ms(self._now()))
+
+    def learned(self, client_order_id: str) -> None:
+        """A stream brought something new of an order. Raises JournalUnavailable."""
+        record = self._journal.order(client_order_id)
+        account = self._accounts.get(record.account) if record else None
+        if account is None:
+            return
+        try:
+            self._settling.put_right(account.exchange, client_order_id, now_ms=to_ms(self._now()))
+        except (ExchangeUnreachable, ExchangeAnswered) as error:
+            log.warning("what order %s means for its signal could not be told just now: %s", client_order_id, error)

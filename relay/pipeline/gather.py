@@ -70,16 +70,16 @@ class Gatherer:
         try:
             proposal, passing = self._proposed(work, instrument, now, source)
         except ExchangeUnreachable as error:
-            return _unreachable(work, error, now)
+            return unreachable(work, error, now)
         except ExchangeAnswered as error:
-            return NotGathered(finish=_without_facts(_refusal(error)))
+            return refused_facts(error)
         work.expected = proposal.expected
         gathered = self._planned(work, proposal, source, is_preview=is_preview)
         if isinstance(gathered, Gathered) and _is_left_out(gathered.plan, proposal.facts):
             # Nothing would be exited meanwhile: to ask again costs nothing but time.
             assert gathered.plan.reason is not None
             gathered = (
-                _unreachable(work, passing, now)
+                unreachable(work, passing, now)
                 if passing is not None
                 else NotGathered(finish=_without_facts(gathered.plan.reason))
             )
@@ -99,7 +99,7 @@ class Gatherer:
             made = plan_of(proposal)
             if passing is not None and not made.orders and made.reason == unread_refusal(work.rules, counted):
                 # Nothing would be exited meanwhile: to ask again costs nothing but time.
-                return _unreachable(work, passing, now)
+                return unreachable(work, passing, now)
             if not is_preview:
                 self._limits.note(work, made, proposal.facts)
         return Gathered(plan=made, proposal=proposal)
@@ -187,7 +187,7 @@ def _is_left_out(made: Plan, facts: Facts) -> bool:
     return made.status is PlanStatus.DENIED and made.reason in facts.unread.values()
 
 
-def _unreachable(work: Work, error: ExchangeUnreachable, now: datetime) -> NotGathered:
+def unreachable(work: Work, error: ExchangeUnreachable, now: datetime) -> NotGathered:
     now_ms = to_ms(now)
     if work.troubles == 0:
         work.troubled_since_ms = now_ms
@@ -195,6 +195,11 @@ def _unreachable(work: Work, error: ExchangeUnreachable, now: datetime) -> NotGa
     if now_ms - work.troubled_since_ms <= work.account.bounds.max_seconds * 1000:
         return NotGathered(again_s=_AGAIN_S[min(work.troubles, len(_AGAIN_S)) - 1])
     return NotGathered(finish=_without_facts(_silence(error)))
+
+
+def refused_facts(error: ExchangeAnswered) -> NotGathered:
+    """The exchange answered a question with a refusal that asking again does not change."""
+    return NotGathered(finish=_without_facts(_refusal(error)))
 
 
 def _silence(error: ExchangeUnreachable) -> Reason:

@@ -56,6 +56,7 @@ class Streams:
         self._wake = wake
         self._follower = follower
         self.reports = Reports(journal=journal)
+        self.reports.on_change = follower.learned
         self.books = Bookkeeper(books_of or {}, ledger=Ledger(journal.store), stream=self._connection)
         self._is_started = False
         self._is_settled = not self._exchanges

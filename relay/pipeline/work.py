@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Final
 
 from relay.alerts.signal import signal_from_kept
@@ -54,6 +55,8 @@ class Work:
     uncleared: Finish | None = None
     """How the signal ends because one of those could not be cancelled; an exit goes out all the same."""
     seen: Seen | None = None
+    size: Decimal | None = None
+    """The position as it was read once the exits were over; None: nobody had to know."""
     expected: Expected | None = None
     """Where the account should stand once the signal is done, as far as the strategy says."""
     circumstances: Circumstances | None = None
@@ -85,6 +88,10 @@ class Work:
     def plan_made(self, plan: Plan) -> None:
         self.is_planned, self.plan_reason = True, plan.reason
         self.orders = {each.client_order_id: each for each in self.states_of(plan.orders)}
+
+    def plan_withdrawn(self) -> None:
+        """As if it had not been made: nothing of it was written down."""
+        self.is_planned, self.plan_reason, self.orders = False, None, {}
 
 
 def resumed(signal: Signal, account: Account, rules: Rules, assignment: ExecutionRecord) -> Work:

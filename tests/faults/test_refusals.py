@@ -106,13 +106,31 @@ def test_a_close_that_is_certainly_refused_needs_a_person(relay: RelayProcess, s
     assert position(server, "APTUSDT") == 20
 
 
-def test_a_close_that_finds_nothing_open_any_more_is_done_and_says_so(relay: RelayProcess, server: PaperServer) -> None:
-    """Closed by hand between the reading of the position and the order."""
-    assert outcome(relay, action="buy", ticker="ARBUSDT.P", qty="20")["status"] == "done"
-    refuse(server, "ARBUSDT", 110017, "current position is zero, cannot fix reduce-only order qty")
-    signal = outcome(relay, action="close", ticker="ARBUSDT.P")
-    assert signal["status"] == "done"
-    assert any("nothing was open" in note for note in signal["notes"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "current position is zero, cannot fix reduce-only order qty",
+        "orderQty will be truncated to zero",
+        "Reduce-only rule not satisfied",
+    ],
+)
+def test_what_the_exchange_calls_nothing_to_reduce_is_closed_by_its_own_close_where_it_is_open(
+    relay: RelayProcess, server: PaperServer, words: str
+) -> None:
+    assert outcome(relay, action="buy", ticker="ARBUSDT.P", qty="20", comment=words)["status"] == "done"
+    refuse(server, "ARBUSDT", 110017, words)
+    signal = outcome(relay, action="close", ticker="ARBUSDT.P", comment=words)
+    assert signal["status"] == "done" and position(server, "ARBUSDT") == 0
+    assert any("open all the same" in note for note in signal["notes"])
+
+
+def test_a_position_that_the_exchange_will_not_reduce_needs_a_person(relay: RelayProcess, server: PaperServer) -> None:
+    assert outcome(relay, action="buy", ticker="ARBUSDT.P", qty="25")["status"] == "done"
+    refuse(server, "ARBUSDT", 110017, "orderQty will be truncated to zero", times=2)
+    signal = outcome(relay, action="close", ticker="ARBUSDT.P", comment="second")
+    assert (signal["status"], signal["reason"]["code"]) == ("attention", "POSITION_REMAINS")
+    assert position(server, "ARBUSDT") == 25
+    assert outcome(relay, action="flat", ticker="ARBUSDT.P")["status"] == "done"
 
 
 def test_a_resting_exit_that_others_leave_no_room_for_is_not_called_done(

@@ -218,9 +218,12 @@ def test_an_order_that_no_look_up_shows_in_time_is_sent_again_under_its_id_and_f
     assert position(server, "HYPEUSDT") == QTY
 
 
-def test_an_id_that_the_exchange_knows_and_an_order_that_it_never_shows_need_a_person(
+def test_an_id_that_the_exchange_knows_and_an_order_that_it_never_shows_are_looked_up_until_an_exit_wants_to_pass(
     relay: RelayProcess, server: PaperServer, never_there: str, table: Table
 ) -> None:
+    assert relay.signal(never_there)["status"] == "executing"
+    closed = relay.post({"action": "close", "ticker": "ETHUSDT.P"}, wait_s=10).json()
+    assert closed["status"] == "done", closed
     signal = relay.wait_for(never_there)
     assert (signal["status"], signal["reason"]["code"]) == ("attention", "OUTCOME_UNKNOWN")
     assert [order["status"] for order in signal["orders"]] == ["submitted"]

@@ -80,9 +80,14 @@ class ModelExchange:
         self._on_the_way: list[tuple[int, Callable[[], Outcome]]] = []
         self.faults: list[Fault] = []
         self.silent_asks = 0
+        self.silent_lookups = False
+        """No question by an order's id is answered."""
         self.orders: dict[str, Order] = {}
         self.sends: list[Send] = []
         self.sizes: defaultdict[str, Decimal] = defaultdict(Decimal)
+        self.changed_at_ms: dict[str, int] = {}
+        self.hidden: set[str] = set()
+        """Orders that no question by their id shows, whether they are there or not."""
 
     def now_ms(self) -> int:
         return self._clock.now_ms
@@ -117,8 +122,10 @@ class ModelExchange:
 
     def look_up(self, *, category: Category, symbol: str, client_order_id: str) -> OrderReport | None:
         self._ask()
+        if self.silent_lookups:
+            raise ExchangeUnreachable("no answer")
         order = self.orders.get(client_order_id)
-        if order is None:
+        if order is None or client_order_id in self.hidden:
             return None
         return OrderReport(
             client_order_id=client_order_id,
@@ -132,7 +139,11 @@ class ModelExchange:
 
     def fills(self, *, category: Category, symbol: str, client_order_id: str) -> tuple[Fill, ...]:
         self._ask()
-        order = self.orders[client_order_id]
+        if self.silent_lookups:
+            raise ExchangeUnreachable("no answer")
+        order = self.orders.get(client_order_id)
+        if order is None or client_order_id in self.hidden or not order.filled_qty:
+            return ()
         fill = Fill(
             exec_id=f"e-{client_order_id}",
             client_order_id=client_order_id,
@@ -157,7 +168,13 @@ class ModelExchange:
 
     def position(self, *, category: Category, symbol: str) -> Position:
         self._ask()
-        return Position(category=category, symbol=symbol, size=self.sizes[symbol], avg_price=PRICE)
+        return Position(
+            category=category,
+            symbol=symbol,
+            size=self.sizes[symbol],
+            avg_price=PRICE,
+            changed_at_ms=self.changed_at_ms.get(symbol),
+        )
 
     def positions(self) -> tuple[Position, ...]:
         self._ask()
@@ -235,6 +252,7 @@ class ModelExchange:
         order.filled_qty = floor_to(wanted * share, STEP)
         order.status = OrderStatus.FILLED if share == 1 else OrderStatus.CANCELED
         self.sizes[planned.symbol] = p + order.filled_qty * planned.side.sign
+        self.changed_at_ms[planned.symbol] = self._clock.now_ms
         if planned.purpose is Purpose.EXIT:
             assert abs(self.sizes[planned.symbol]) <= abs(p), f"an exit opened or added: {order}"
 

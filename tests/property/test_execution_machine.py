@@ -307,6 +307,8 @@ class Execution(RuleBasedStateMachine):
         last_s = datetime.fromisoformat(signal["events"][-1]["at"]).timestamp()
         match signal["reason"]["code"]:
             case "OUTCOME_UNKNOWN" | "EXCHANGE_UNREACHABLE":
+                if "an exit was waiting" in signal["reason"]["message"]:
+                    return
                 waited_s = last_s - datetime.fromisoformat((sends or signal["events"])[0]["at"]).timestamp()
                 assert waited_s > MAX_WAIT_S or len(sends) > Bounds().max_attempts, signal
             case "CANCEL_INCOMPLETE":

@@ -151,7 +151,9 @@ def test_each_of_several_sends_must_be_certain(journal: Journal) -> None:
     journal.record_outcome(client_id, 2, NO_MONEY, now_ms=NOW_MS)
     journal.finish(signal_id, "main", SignalStatus.FAILED, now_ms=NOW_MS)
     assert isinstance(accept(journal, _signal()), Duplicate)
-    journal.record_absence(client_id, 1, begun_at_ms=STAMP.dead_at_ms + 1)
+    journal.settle_order(client_id, OrderStatus.DENIED, DROPPED, now_ms=NOW_MS)
+    assert isinstance(accept(journal, _signal()), Duplicate), "that the second was refused says nothing of the first"
+    journal.record_absence(client_id, 2, begun_at_ms=second.dead_at_ms + 1)
     assert isinstance(accept(journal, _signal()), Reopened)
 
 

@@ -77,6 +77,7 @@ def position_from(rows: Sequence[Row], *, category: Category, symbol: str) -> Po
         take_profit=number_but_zero(shown, "takeProfit"),
         stop_loss=number_but_zero(shown, "stopLoss"),
         trailing_stop=number_but_zero(shown, "trailingStop"),
+        changed_at_ms=max((int(row.get("updatedTime") or 0) for row in rows), default=0) or None,
         is_hedge=any(row["positionIdx"] != _ONE_WAY for row in rows),
     )
 
