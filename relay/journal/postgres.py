@@ -19,10 +19,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from relay import fence
 from relay.errors import JournalUnavailable
-from relay.fence import Lease, LeaseLost
+from relay.fence import AccountLease, Lease, LeaseLost
 from relay.journal.jobs import Job, Stage
 from relay.journal.leases import asking_for
 from relay.journal.locks import Lock, lock_statement
+from relay.journal.ownership import owning
 from relay.journal.postgres_threads import Threads
 from relay.journal.postgres_trouble import WHERE, as_unavailable, is_passing
 from relay.journal.prepared import Statement, commit, roll_back, say, value_of
@@ -228,7 +229,7 @@ class PostgresStore:
             f"SET LOCAL statement_timeout = {int(timeout_s * 1000):d}",
             f"SET LOCAL idle_in_transaction_session_timeout = {_IDLE_MS:d}",
             *((lock_statement(locks),) if locks else ()),
-            *((asking_for(lease),) if lease else ()),
+            *((_asking_for(lease),) if lease else ()),
         )
         with self.engine.connect() as connection:
             found = self._said("; ".join(first), connection)
@@ -245,6 +246,10 @@ class PostgresStore:
             if not error.connection_invalidated:
                 raise
             return say(connection, first)
+
+
+def _asking_for(lease: Lease) -> str:
+    return owning(lease) if isinstance(lease, AccountLease) else asking_for(lease)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, inspect, select, text
 from relay.errors import SchemaOutdated, SchemaTooNew
 from relay.journal.tables import schema_meta
 
-HEAD = "0011"
+HEAD = "0012"
 """The revision of this relay's tables. Revisions are numbered, so that later ones compare as greater."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
