@@ -53,15 +53,18 @@ class PlacementDecision:
 
 
 def decide_placement(seen: OwnerSnapshot, wishes: Wishes) -> PlacementDecision:
-    """An even share of the accounts for each living process, at most.
+    """An even share of the accounts for each living process.
 
     Only what another would take is given back: else it would come and go, and be served by nobody meanwhile.
     """
-    others = [name for name, refused in seen.refusals.items() if not wishes.accounts <= refused]
+    others = {
+        name: len(_owned(seen, wishes, name))
+        for name, refused in seen.refusals.items()
+        if not wishes.accounts <= refused
+    }
     share = -(-len(wishes.accounts) // (1 + len(others)))
     take, at_most = _taken(seen, wishes, share)
-    hungry = [name for name in others if len(_owned(seen, wishes, name)) < min(share, wishes.room)]
-    return PlacementDecision(take=take, at_most=at_most, give_back=_given_back(seen, wishes, share, hungry))
+    return PlacementDecision(take=take, at_most=at_most, give_back=_given_back(seen, wishes, share, others))
 
 
 def _taken(seen: OwnerSnapshot, wishes: Wishes, share: int) -> tuple[tuple[str, ...], int]:
@@ -77,17 +80,25 @@ def _taken(seen: OwnerSnapshot, wishes: Wishes, share: int) -> tuple[tuple[str, 
     return tuple(alone), min(len(alone), share - mine) if mine < share else len(alone)
 
 
-def _given_back(seen: OwnerSnapshot, wishes: Wishes, share: int, hungry: list[str]) -> tuple[str, ...]:
-    """`hungry`: the others that have less than they would take."""
+def _given_back(seen: OwnerSnapshot, wishes: Wishes, share: int, others: Mapping[str, int]) -> tuple[str, ...]:
+    """`others`: how many accounts each of them has."""
     staying = [each for each in _owned(seen, wishes, seen.name) if each not in wishes.leaving]
     unserved = [each for each in staying if each in wishes.refused and seen.is_wanted_by_another(each)]
-    wanted = [
-        each
-        for each in staying
-        if each not in unserved and any(each not in seen.refusals[process] for process in hungry)
-    ]
-    over = max(0, len(staying) - len(unserved) - share)
+    kept = [each for each in staying if each not in unserved]
+    over, enough = len(kept) - share, share
+    if over <= 0:
+        enough = len(wishes.accounts) // (1 + len(others))
+        over = int(_is_to_give_one_more(seen, wishes, {**others, seen.name: len(kept)}, enough))
+    hungry = [seen.refusals[name] for name, count in others.items() if count < min(enough, wishes.room)]
+    wanted = [each for each in kept if any(each not in refused for refused in hungry)]
     return (*unserved, *wanted[:over])
+
+
+def _is_to_give_one_more(seen: OwnerSnapshot, wishes: Wishes, counts: Mapping[str, int], least: int) -> bool:
+    """Where nobody has more than its share and somebody still misses more than one: who gives is the same to all."""
+    missing = sum(max(0, min(least, wishes.room) - count) for count in counts.values())
+    missing -= sum(seen.is_free(each) for each in wishes.accounts)
+    return seen.name in sorted(name for name, count in counts.items() if count > least)[: max(0, missing)]
 
 
 def _owned(seen: OwnerSnapshot, wishes: Wishes, process: str) -> list[str]:

@@ -59,6 +59,26 @@ def test_what_is_over_the_share_is_given_to_a_newcomer() -> None:
     assert decided(snapshot(mine=TEN, you=()), leaving=TEN[:5]).give_back == ()
 
 
+def test_where_one_still_misses_some_of_an_even_share_only_as_many_give_as_it_takes() -> None:
+    """Ten over four: three with three leave one, and it should be two."""
+    threes = dict.fromkeys(TEN[:3], ME) | dict.fromkeys(TEN[3:6], YOU) | dict.fromkeys(TEN[6:9], THIRD)
+    refusals = dict.fromkeys((YOU, THIRD, "fourth"), frozenset[str]())
+    seen = OwnerSnapshot(name=ME, refusals=refusals, owners={**threes, TEN[9]: "fourth"})
+    wishes = Wishes(accounts=frozenset(TEN), room=50)
+    assert len(decide_placement(seen, wishes).give_back) == 1
+    yours = OwnerSnapshot(name=YOU, refusals=dict.fromkeys((ME, THIRD, "fourth"), frozenset()), owners=seen.owners)
+    assert decide_placement(yours, wishes).give_back == ()
+
+
+def test_for_one_that_refuses_what_it_misses_nobody_gives_to_a_third() -> None:
+    """Who has its even share would only give it on."""
+    counts = {ME: 3, YOU: 2, "zeta": 4}
+    names = [name for name, count in counts.items() for _ in range(count)]
+    refusals = {YOU: frozenset[str](), "zeta": frozenset[str](), THIRD: frozenset(TEN[:9])}
+    seen = OwnerSnapshot(name=ME, refusals=refusals, owners=dict(zip(TEN, [*names, THIRD], strict=True)))
+    assert decide_placement(seen, Wishes(accounts=frozenset(TEN), room=50)).give_back == ()
+
+
 def test_nothing_is_given_back_that_nobody_would_take() -> None:
     assert decided(snapshot(mine=TEN, you=TEN)).give_back == ()
     assert set(decided(snapshot(mine=TEN, you=TEN[:7])).give_back) == set(TEN[7:])
@@ -90,5 +110,8 @@ def test_what_all_others_refuse_is_not_waited_for_by_who_has_its_share() -> None
 
 
 def test_where_everything_is_even_nothing_moves() -> None:
-    decision = decided(snapshot(mine=TEN[:4], yours=TEN[4:8], you=(), third=()))
+    seen = snapshot(mine=TEN[:4], yours=TEN[4:7], you=(), third=())
+    decision = decided(
+        OwnerSnapshot(name=ME, refusals=seen.refusals, owners={**seen.owners, **dict.fromkeys(TEN[7:], THIRD)})
+    )
     assert (decision.at_most, decision.give_back) == (0, ())
