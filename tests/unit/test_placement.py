@@ -173,3 +173,11 @@ def test_after_a_database_that_was_away_each_account_is_served_by_one_process(
     gate(True)
     hall.until(lambda: is_spread(one, two) and len(one.placement.owned) + len(two.placement.owned) == 50)
     assert one.placement.owned.isdisjoint(two.placement.owned)
+
+
+def test_a_process_can_stop_while_the_database_is_away(begin: Begin, hall: Hall, gate: Callable[[bool], None]) -> None:
+    only = begin(ACCOUNTS[:2])
+    hall.until(lambda: len(only.serves) == 2)
+    gate(False)
+    assert only.stop(WAIT_S) is True
+    assert only.serves == {}
