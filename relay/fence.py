@@ -14,6 +14,13 @@ from dataclasses import dataclass
 
 from relay.errors import RelayError
 
+_BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def clock() -> float:
+    """Seconds, by a clock that nobody sets and, where there is one, that goes on while the machine is suspended."""
+    return time.monotonic() if _BOOT_CLOCK is None else time.clock_gettime(_BOOT_CLOCK)
+
 
 class LeaseLost(RelayError):
     """Another process has this lane now; what this one was about to do is dropped."""
@@ -26,12 +33,17 @@ class Lease:
     name: str
     epoch: int
     deadline: float
-    """Monotonic clock. Counted from before it was asked for, so it ends here before it does in the database."""
+    """By `clock`. Counted from before it was asked for, so it ends here before it does in the database."""
     is_lost: bool = False
 
     @property
     def is_valid(self) -> bool:
-        return not self.is_lost and time.monotonic() < self.deadline
+        return not self.is_lost and clock() < self.deadline
+
+
+@dataclass(slots=True, eq=False)
+class AccountLease(Lease):
+    """One account's, whole: `name` is the account's. The journal knows its epoch among the owners of accounts."""
 
 
 _held: ContextVar[Lease | None] = ContextVar("held_lease", default=None)
@@ -67,4 +79,4 @@ def within_ms(milliseconds: int) -> int:
     """
     require()
     lease = _held.get()
-    return milliseconds if lease is None else min(milliseconds, max(1, int((lease.deadline - time.monotonic()) * 1000)))
+    return milliseconds if lease is None else min(milliseconds, max(1, int((lease.deadline - clock()) * 1000)))

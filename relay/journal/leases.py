@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -22,6 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
+from relay import fence
 from relay.fence import Lease
 from relay.journal.statements import fetch_all, fetch_value, run
 from relay.journal.store import Store
@@ -63,7 +63,7 @@ _RELEASE = update(leases).where(_this_one).values(until=0)
 
 def take(connection: Connection, name: str, owner: str) -> Lease | None:
     """None: another holds it. It is a new epoch, also for who held it before."""
-    deadline = time.monotonic() + LEASE_S
+    deadline = fence.clock() + LEASE_S
     epoch: int | None = fetch_value(connection, _TAKE, {"of_name": name, "of_owner": owner})
     return None if epoch is None else Lease(name=name, epoch=epoch, deadline=deadline)
 
@@ -106,7 +106,7 @@ class Leases:
 
         One that another has taken meanwhile is lost.
         """
-        deadline = time.monotonic() + LEASE_S
+        deadline = fence.clock() + LEASE_S
         rows = self._store.submit(
             lambda connection: fetch_all(connection, _RENEW, {"of_owner": self.owner, "of_names": list(held)}),
             deadline_s=_RENEW_DEADLINE_S,

@@ -18,7 +18,7 @@ from relay.journal.sqlite import FileLock, JournalFile, SqliteStore, begin_readi
 from relay.journal.tables import schema_meta
 from relay.journal.trouble import as_unavailable
 
-HEAD = "0011"
+HEAD = "0012"
 """The revision of this relay's tables. Revisions are numbered, so that later ones compare as greater."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
 

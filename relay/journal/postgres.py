@@ -21,8 +21,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from relay import fence
 from relay.errors import JournalUnavailable
-from relay.fence import Lease, LeaseLost
+from relay.fence import AccountLease, Lease, LeaseLost
 from relay.journal.leases import asking_for
+from relay.journal.ownership import owning
 from relay.journal.statements import Statement, commit, fetch_value, roll_back, run_text
 from relay.journal.store import Job, JobStage, Lock, T, Undo, Work, lock_statement
 from relay.journal.trouble import WHERE, is_passing, postgres_unavailable
@@ -278,7 +279,7 @@ class PostgresStore:
             f"SET LOCAL statement_timeout = {int(timeout_s * 1000):d}",
             f"SET LOCAL idle_in_transaction_session_timeout = {_IDLE_MS:d}",
             *((lock_statement(locks),) if locks else ()),
-            *((asking_for(lease),) if lease else ()),
+            *((_asking_for(lease),) if lease else ()),
         )
         with self.engine.connect() as connection:
             found = self._said("; ".join(first), connection)
@@ -295,6 +296,10 @@ class PostgresStore:
             if not error.connection_invalidated:
                 raise
             return run_text(connection, first)
+
+
+def _asking_for(lease: Lease) -> str:
+    return owning(lease) if isinstance(lease, AccountLease) else asking_for(lease)
 
 
 @contextmanager

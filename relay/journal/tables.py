@@ -361,6 +361,28 @@ leases: Final = Table(
 queue_schema: Final = Table("queue_schema", metadata, Column("migration", Text, primary_key=True))
 """The queue's own migrations that have been applied."""
 
+account_owner: Final = Table(
+    "account_owner",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("expires_at", UnixMs, nullable=False),
+)
+"""A row for each account, and one for what belongs to none. `owner`: a process's name; empty, where it was given back.
+It is the owner for as long as its row of `process` has not expired. `epoch` grows with every change of hands.
+`expires_at`: of the take, where that row is gone; or when it was given back. All times are the database's."""
+
+process: Final = Table(
+    "process",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("expires_at", UnixMs, nullable=False),
+    Column("refuses", Json, nullable=False),
+)
+"""The processes that execute; one that does not renew its row in time is taken for dead. `refuses`: the accounts that
+it would not take just now, so that nobody gives them back for its sake."""
+
 
 day_marks = Table(
     "day_marks",

@@ -8,12 +8,12 @@ import json
 import logging
 import re
 import threading
-import time
 from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
 
+from relay import fence
 from relay.domain.instrument import Category
 from relay.domain.outcome import NotSent, Rejected, Stamp
 from relay.errors import ExchangeAnswered, SettingsInvalid
@@ -60,11 +60,11 @@ def test_the_stamp_is_what_is_signed(stage: Stage) -> None:
 def test_what_leaves_by_a_lease_is_worthless_once_that_has_ended_however_late_it_arrives(stage: Stage) -> None:
     server = stage.says(ACKNOWLEDGED)
     exchange = stage.exchange(server.url)
-    lease = Lease(name="lane", epoch=1, deadline=time.monotonic() + 3)
+    lease = Lease(name="lane", epoch=1, deadline=fence.clock() + 3)
     with holding(lease):
         exchange.cancel(category=Category.LINEAR, symbol="BTCUSDT", client_order_id="id-1")
         assert exchange.stamp().recv_window_ms <= 3000
-        lease.deadline = time.monotonic()
+        lease.deadline = fence.clock()
         with pytest.raises(LeaseLost):
             exchange.stamp()
     window = re.search(rb"X-BAPI-RECV-WINDOW: (\d+)", server.requests[0], re.IGNORECASE)
