@@ -63,9 +63,9 @@ class Control:
     def funding(self, symbol: str, rate: str) -> None:
         self._call("POST", "/funding", {"symbol": symbol, "rate": rate})
 
-    def streams(self, **asked: object) -> None:
+    def streams(self, **requested: object) -> None:
         """Cuts, mutes, or changes the manners of the streams."""
-        self._call("POST", "/streams", asked)
+        self._call("POST", "/streams", requested)
 
     def reset(self) -> None:
         """Back to the start: no orders, no positions, start balances, prices, clock and account; no faults or calls."""

@@ -22,7 +22,7 @@ from psycopg import sql
 from sqlalchemy.engine import URL, make_url
 
 from relay.engine.postgres_schema import migrate_queue
-from relay.journal import migrate
+from relay.journal.opening import migrate
 
 _RUN: Final = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
 END_OTHERS: Final = (

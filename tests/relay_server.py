@@ -16,9 +16,9 @@ from typing import Any
 import requests
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from relay.settings import Settings, load_settings
+from relay.app.wiring import Relay
+from relay.settings.settings import Settings, load_settings
 from relay.web import create_app
-from relay.wiring import Relay
 from tests.paper_server import KEY, SECRET
 
 WEBHOOK_SECRET = "a-secret-of-the-tests-0123"
@@ -73,7 +73,7 @@ class RelayServer:
             assert time.monotonic() < until, f"not ready: {missing}"
             time.sleep(0.005)
         # So that what a test counts is its own.
-        self.relay.parts.streams.books.wait_for_first(DEADLINE_S)
+        self.relay.services.streams.books.wait_for_first(DEADLINE_S)
 
     def stop(self) -> None:
         self._server.shutdown()

@@ -67,11 +67,11 @@ class WarmProcess:
         """`arguments`: what follows `python -m`."""
         self.returncode: int | None = None
         self._lock = threading.Lock()
-        self._told, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        asked = {"arguments": list(arguments), "cwd": str(cwd), "env": dict(env)}
+        self._reported, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        requested = {"arguments": list(arguments), "cwd": str(cwd), "env": dict(env)}
         with theirs:
-            socket.send_fds(_forker(), [json.dumps(asked).encode()], (*files, theirs.fileno()))
-        self.pid = int(self._told.recv(32))
+            socket.send_fds(_forker(), [json.dumps(requested).encode()], (*files, theirs.fileno()))
+        self.pid = int(self._reported.recv(32))
 
     def poll(self) -> int | None:
         return self._look(0)
@@ -85,11 +85,11 @@ class WarmProcess:
 
     def _look(self, timeout: float | None) -> int | None:
         with self._lock:
-            if self.returncode is None and select.select([self._told], [], [], timeout)[0]:
-                told = self._told.recv(32)
-                assert told, "the process that forks has ended"
-                self.returncode = int(told)
-                self._told.close()
+            if self.returncode is None and select.select([self._reported], [], [], timeout)[0]:
+                reported = self._reported.recv(32)
+                assert reported, "the process that forks has ended"
+                self.returncode = int(reported)
+                self._reported.close()
             return self.returncode
 
     def send_signal(self, number: int) -> None:
@@ -132,8 +132,8 @@ def _end(asking: socket.socket, forker: subprocess.Popen[bytes]) -> None:
 class _Forker:
     """Forks, reaps, and tells how each has ended. It has one thread, so that a fork is harmless."""
 
-    def __init__(self, asked: socket.socket) -> None:
-        self._asked = asked
+    def __init__(self, requested: socket.socket) -> None:
+        self._requested = requested
         self._children: dict[int, socket.socket] = {}
         self._woken = os.pipe()
         for end in self._woken:
@@ -145,29 +145,29 @@ class _Forker:
     def run(self) -> dict[str, Any] | None:
         """Returns what to be in each child, and None in the end."""
         while True:
-            ready, _, _ = select.select([self._asked.fileno(), self._woken[_READ]], [], [])
+            ready, _, _ = select.select([self._requested.fileno(), self._woken[_READ]], [], [])
             if self._woken[_READ] in ready:
                 os.read(self._woken[_READ], 4096)
                 self._reap()
-            if self._asked.fileno() in ready:
-                message, files, _, _ = socket.recv_fds(self._asked, _MESSAGE_MAX, 4)
+            if self._requested.fileno() in ready:
+                message, files, _, _ = socket.recv_fds(self._requested, _MESSAGE_MAX, 4)
                 if not message:
                     return None
                 if self._fork(files):
-                    asked: dict[str, Any] = json.loads(message)
-                    return asked
+                    requested: dict[str, Any] = json.loads(message)
+                    return requested
 
     def _fork(self, files: list[int]) -> bool:
         """Whether this is the child."""
-        *standard, told = files
+        *standard, reported = files
         child = os.fork()
         if child == 0:
             self._leave(standard)
-            os.close(told)
+            os.close(reported)
             return True
         for each in standard:
             os.close(each)
-        self._children[child] = socket.socket(fileno=told)
+        self._children[child] = socket.socket(fileno=reported)
         self._children[child].send(str(child).encode())
         return False
 
@@ -176,7 +176,7 @@ class _Forker:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        self._asked.close()
+        self._requested.close()
         for other in self._children.values():
             other.close()
         for number, each in enumerate(standard):
@@ -189,17 +189,17 @@ class _Forker:
             child, status = os.waitpid(-1, os.WNOHANG)
             if child == 0:
                 return
-            with self._children.pop(child) as told:
-                told.send(str(os.waitstatus_to_exitcode(status)).encode(), socket.MSG_NOSIGNAL)
+            with self._children.pop(child) as reported:
+                reported.send(str(os.waitstatus_to_exitcode(status)).encode(), socket.MSG_NOSIGNAL)
 
 
-def _become(asked: Mapping[str, Any]) -> None:
+def _become(requested: Mapping[str, Any]) -> None:
     os.setsid()
-    os.chdir(asked["cwd"])
+    os.chdir(requested["cwd"])
     os.environ.clear()
-    os.environ.update(asked["env"])
+    os.environ.update(requested["env"])
     time.tzset()
-    module, *rest = asked["arguments"]
+    module, *rest = requested["arguments"]
     sys.argv = [module, *rest]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
@@ -210,9 +210,9 @@ def main() -> None:
     assert threading.active_count() == 1
     gc.collect()
     gc.freeze()
-    asked = _Forker(socket.socket(fileno=int(sys.argv[1]))).run()
-    if asked is not None:
-        _become(asked)
+    requested = _Forker(socket.socket(fileno=int(sys.argv[1]))).run()
+    if requested is not None:
+        _become(requested)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ class Credentials:
     webhook_signature: str | None = field(default=None, repr=False)
 
 
-def proves_sender(
+def authenticates(
     secrets: tuple[str, ...], credentials: Credentials, body: bytes, body_secret: str | None, now: datetime
 ) -> bool:
     """Whether any one of the ways in which a secret can be known is used with one of `secrets`."""
@@ -70,7 +70,7 @@ def secret_among_bytes(secrets: tuple[str, ...], body: bytes) -> bool:
     return found
 
 
-def may_prove(secrets: tuple[str, ...], body: bytes) -> bool:
+def may_authenticate(secrets: tuple[str, ...], body: bytes) -> bool:
     """Whether parsing `body` can still prove its sender. A large one has its secret as it is, or is not worth parsing.
 
     Looked for with a plain search, which takes microseconds where reading 64 KiB of junk takes milliseconds. Its time

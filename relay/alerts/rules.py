@@ -2,12 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
-from relay.alerts.draft import Draft
+from relay.alerts.fields import KNOWN, SHOWN_ONLY
+from relay.alerts.wording import EMPTY_HINT, joined, placeholder_in
 from relay.domain.order import OrderType, TimeInForce
 from relay.domain.signal import Action, Level, LevelKind, MarketSide, QtyUnit, TakeProfit
+from relay.errors import AlertInvalid
+
+# An alert between its schema and its Signal: what is there, what was blank, what is wrong, what is noted.
+
+
+_PROBLEMS_REPORTED_MAX = 3
+_NAMES_REPORTED_MAX = 20
+_SILENT_BLANKS = SHOWN_ONLY | {"comment", "order_id", "exchange"}
+SPELLED = {
+    **{"sender_id": "id", "sent_at": "time", "valid_for_s": "valid_for", "accounts": "account"},
+    **{"take_profits": "take_profit"},
+}
+"""The Signal's names of fields, to the alert's own where they differ."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """Under construction while the rules look at it; names of `values` are the Signal's, all others the alert's."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    blanks: dict[str, str] = field(default_factory=dict)
+    """Fields that are empty or hold an unreplaced placeholder, with what is wrong with each."""
+    problems: dict[str, list[str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def need(self, name: str, right: str) -> None:
+        """`name` (the alert's) is needed and is not there: say why, with what was wrong with it if it was blank."""
+        blank = self.blanks.get(name)
+        self.refuse(name, f"{blank}; {right}" if blank else f"is missing: {right}")
+
+    def refuse(self, name: str, problem: str) -> None:
+        self.problems.setdefault(name, []).append(problem)
+
+    def ignore(self, names: list[str], why: str) -> None:
+        """Take these (the Signal's names) out, and note those that were there."""
+        taken = [(name, self.values.pop(name, None)) for name in names]
+        there = [name for name, value in taken if value is not None and value is not False]
+        if there:
+            self.notes.append(f"{joined(SPELLED.get(name, name) for name in there)} ignored: {why}")
+
+    def raise_problems(self) -> None:
+        if not self.problems:
+            return
+        names = list(self.problems)
+        reported = "; ".join(f"`{name}` {self.problems[name][0]}" for name in names[:_PROBLEMS_REPORTED_MAX])
+        unavailable = names[_PROBLEMS_REPORTED_MAX:][:_NAMES_REPORTED_MAX]
+        raise AlertInvalid(
+            f"{reported}; wrong too: {joined(unavailable)}" if unavailable else reported, fields=self.problems
+        )
+
+    def note_blanks(self) -> None:
+        """A blank that no rule needed is ignored, and said so where the field would have had an effect."""
+        together: dict[str, list[str]] = {}
+        for name, problem in self.blanks.items():
+            if name in KNOWN and name not in _SILENT_BLANKS:
+                together.setdefault(problem, []).append(name)
+        for problem, names in together.items():
+            self.notes.append(f"{joined(names)} ignored: {'it' if len(names) == 1 else 'each'} {problem}")
+
+
+def without_blanks(fields: Mapping[str, object]) -> tuple[dict[str, object], dict[str, str]]:
+    """The fields that say something; and those that are empty or hold a placeholder, with what is wrong with each.
+
+    A null is absent and no more is said of it.
+    """
+    filled: dict[str, object] = {}
+    blanks: dict[str, str] = {}
+    for name, value in fields.items():
+        if isinstance(value, str):
+            if not value or value.isspace():
+                blanks[name] = f"is empty ({EMPTY_HINT})"
+            elif "{{" in value and (problem := placeholder_in(value)):
+                blanks[name] = problem
+            else:
+                filled[name] = value
+        elif value is not None:
+            filled[name] = value
+    return filled, blanks
+
 
 _ORDERLESS = frozenset({Action.CANCEL, Action.STOPS, Action.HEARTBEAT})
 _SIZED = frozenset({Action.BUY, Action.SELL, Action.LONG, Action.SHORT})
@@ -117,12 +199,12 @@ def _unfit(draft: Draft, spelled: str, why: str, *, field: str | None = None) ->
 
 def _slippage(draft: Draft) -> None:
     """Source: create-order.mdx, slippageTolerance: 0.01 to 10 percent, of market orders only."""
-    kind, asked = draft.values.get("type") or OrderType.MARKET, draft.values.get("slippage_pct")
-    if asked is None:
+    kind, requested = draft.values.get("type") or OrderType.MARKET, draft.values.get("slippage_pct")
+    if requested is None:
         return
     if kind.is_conditional and not kind.has_limit:
         _unfit(draft, "slippage_pct", f"does not go with a `{kind}` order: the exchange bounds market orders only")
-    elif not _SLIPPAGE_MIN <= asked <= _SLIPPAGE_MAX:
+    elif not _SLIPPAGE_MIN <= requested <= _SLIPPAGE_MAX:
         why = f"must be {_SLIPPAGE_MIN} to {_SLIPPAGE_MAX} percent, which is what the exchange takes"
         if _is_the_strategys_exit(draft):
             draft.ignore(["slippage_pct"], why)
@@ -155,7 +237,7 @@ def _level_signs(draft: Draft) -> None:
     if draft.values["action"] in _ORDERLESS or draft.values["action"].is_close or _is_the_strategys_exit(draft):
         return
     profits: tuple[TakeProfit, ...] = draft.values.get("take_profits") or ()
-    if any(_leads(rung.at) < 0 for rung in profits):
+    if any(_leads(tp_leg.at) < 0 for tp_leg in profits):
         draft.refuse("take_profit", "lies on the losing side of the entry; leave its minus sign out, or write `+`")
     stop, start = draft.values.get("stop_loss"), draft.values.get("trailing_start")
     if stop is not None and _leads(stop) > 0:

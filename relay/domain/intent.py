@@ -1,24 +1,75 @@
-"""What a signal means on one account's instrument: all that signal and rules say, and which facts a plan needs.
-
-It is derived once. What follows, from the sizes to the orders, reads it here and asks the signal nothing anew.
-"""
+"""What a signal wants of the signed one-way position, row by row of the planning table, before any number is worked
+out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from decimal import ROUND_DOWN, Context, Decimal
 
-from relay.domain.account import Drift, Mode, Rules
-from relay.domain.instrument import Instrument
-from relay.domain.levels import Levels, levels_of
-from relay.domain.leverage import asked_leverage
-from relay.domain.limit_facts import LimitNeed
+from relay.domain.bracket import Levels, levels_of
+from relay.domain.instrument import Instrument, floor_to
+from relay.domain.limit_checks import requested_leverage
 from relay.domain.limits import limit_needs, limits_by_price, limits_entries, standing_refusal
-from relay.domain.mode import as_target, is_strategys, mode_refusal, sizes_are_own
 from relay.domain.order import OrderType, Reason, TimeInForce
-from relay.domain.plan import Facts, Need
-from relay.domain.rounding import floor_to
+from relay.domain.plan import Facts, LimitNeed, Need
+from relay.domain.rules import Drift, Mode, Rules
 from relay.domain.signal import Action, MarketSide, QtyUnit, Signal
+
+# `mode = position`: the strategy's position is the target, whatever the alert's action says.
+
+
+_FOLLOWED = (Action.BUY, Action.SELL, Action.LONG, Action.SHORT, Action.REVERSE)
+
+
+def in_mode(signal: Signal, rules: Rules) -> Signal:
+    """The signal as it is to be planned: in position mode, a `target` where it says where the strategy stands.
+
+    The strategy's own size counts. A size of the user's own (the default one, or one in money or percent) gives the
+    side only: the position is opened with it, and otherwise left as large as it is, but for the share that the
+    strategy closes.
+    """
+    if rules.mode is not Mode.POSITION or not _says_where(signal) or signal.action not in _FOLLOWED:
+        return signal
+    return as_target(signal, rules)
+
+
+def as_target(signal: Signal, rules: Rules) -> Signal:
+    """`signal`, which says where the strategy stands, as the wish to stand there."""
+    default = rules.default_size
+    if signal.qty is None and default is not None:
+        return replace(signal, action=Action.TARGET, qty=default.qty, qty_unit=default.unit, is_side_only=True)
+    unit = signal.qty_unit or rules.size_unit
+    if signal.qty is not None and unit is not None and not unit.is_absolute:
+        return replace(signal, action=Action.TARGET, is_side_only=True)
+    return replace(signal, action=Action.TARGET, qty=None)
+
+
+def mode_refusal(signal: Signal, rules: Rules) -> Reason | None:
+    """Why the signal may open nothing in position mode; what it exits, it exits."""
+    if rules.mode is not Mode.POSITION or signal.action.is_close or _says_where(signal):
+        return None
+    return Reason(
+        code="POSITION_MISSING",
+        message="the strategy runs with mode = position, and the alert does not say where the strategy stands; add "
+        '"market_position": "{{strategy.market_position}}" and '
+        '"market_position_size": "{{strategy.market_position_size}}"',
+    )
+
+
+def is_strategys(signal: Signal) -> bool:
+    """Whether the alert follows a strategy, and says where that stands afterwards."""
+    return _says_where(signal) and signal.action in (Action.BUY, Action.SELL, Action.TARGET)
+
+
+def sizes_are_own(signal: Signal, *, is_own: bool) -> bool:
+    """Whether only the side of the strategy's position can be compared with the account's."""
+    is_users_target = signal.action is Action.TARGET and signal.qty is not None
+    return is_own or is_users_target or signal.strategy_size is None
+
+
+def _says_where(signal: Signal) -> bool:
+    return signal.strategy_sign is not None and not signal.has_synthetic_position
+
 
 ORDERS_NOTHING = (Action.CANCEL, Action.HEARTBEAT)
 _SIZES_NOTHING = (*ORDERS_NOTHING, Action.STOPS)
@@ -145,7 +196,7 @@ def _derived(signal: Signal, rules: Rules, facts: Facts, *, follows: bool, targe
         order_max=instrument.largest_order(has_limit=has_limit),
         levels=levels,
         has_levels=not levels.is_empty,
-        leverage=asked_leverage(signal, rules),
+        leverage=requested_leverage(signal, rules),
         only_exits=signal.only_exits,
         is_strategys=follows,
         refused=mode_refusal(signal, rules)
@@ -165,14 +216,14 @@ def size_of(signal: Signal, rules: Rules, *, is_inverse: bool) -> Size | Reason:
             )
         unit = rules.default_size.unit
         return Size(qty=scaled(rules.default_size.qty, unit, rules), unit=unit, is_default=True)
-    asked = signal.qty_unit or rules.size_unit
-    if asked is None and is_inverse:
+    requested = signal.qty_unit or rules.size_unit
+    if requested is None and is_inverse:
         return Reason(
             code="QTY_UNIT_NEEDED",
             message="on an inverse perpetual a bare `qty` could be USD or coins; "
             'say `"qty_unit": "contracts"` (USD) or `"base"` (coins)',
         )
-    unit = asked or QtyUnit.BASE
+    unit = requested or QtyUnit.BASE
     return Size(qty=scaled(signal.qty, unit, rules), unit=unit)
 
 
@@ -248,7 +299,7 @@ def _needs(intent: Intent, facts: Facts) -> frozenset[Need]:
         or signal.market_position is not None
         or has_levels
         or (opens and intent.leverage is not None)
-        or facts.carry is not None
+        or facts.residual is not None
         or intent.refused is not None
         or limits_entries(rules)
     ):

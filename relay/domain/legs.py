@@ -1,19 +1,19 @@
-"""From a move to orders: rounded to the exchange's grids and split where one order may not be that large."""
+"""From a move to orders: rounded to the exchange's grids, split where one order may not be that large, with the
+leverage set before."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
 
-from relay.domain.instrument import Instrument
+from relay.domain.bracket import profit_price, stop_price
+from relay.domain.instrument import Instrument, ceil_to, floor_to, is_on_grid
 from relay.domain.intent import Intent
-from relay.domain.levels import profit_price, stop_price
 from relay.domain.move import Move
 from relay.domain.order import OrderType, PlannedOrder, Purpose, Side
 from relay.domain.plan import Facts
-from relay.domain.risk import References
-from relay.domain.rounding import ceil_to, floor_to, is_on_grid
 from relay.domain.signal import Signal
+from relay.domain.sizing import References
 
 _ZERO = Decimal(0)
 

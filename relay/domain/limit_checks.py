@@ -2,21 +2,58 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, ROUND_HALF_UP, ROUND_UP, Context, Decimal
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from relay.domain.account import Rules, TradingHours
-from relay.domain.instrument import Category, Instrument
-from relay.domain.leverage import asked_leverage, leverage_refusal
-from relay.domain.limit_facts import LimitFacts, Working
-from relay.domain.order import Reason, Side
-from relay.domain.plan import Facts
+from relay.domain.instrument import Category, Instrument, plain
+from relay.domain.order import PlannedOrder, Purpose, Reason, Side
+from relay.domain.plan import Facts, LimitFacts, Working
 from relay.domain.position import Position
-from relay.domain.rounding import plain
+from relay.domain.rules import Rules, TradingHours
 from relay.domain.signal import Signal
+
+# The leverage that an entry asks for: set before it leaves, and only while no position is open.
+
+
+def requested_leverage(signal: Signal, rules: Rules) -> Decimal | None:
+    """The alert's own, else the strategy's default one; None: the symbol's stays as it is."""
+    return signal.leverage or rules.default_leverage
+
+
+def leverage_refusal(signal: Signal, rules: Rules, instrument: Instrument) -> Reason | None:
+    """Why an entry with the leverage that is asked for may not go out."""
+    requested = requested_leverage(signal, rules)
+    if requested is None:
+        return None
+    for most, whose in ((instrument.leverage_max, "the exchange's maximum of"), (rules.max_leverage, "MAX_LEVERAGE")):
+        if most is not None and requested > most:
+            message = f"a leverage of {plain(requested)} is over {whose} {plain(most)} on {instrument.symbol}"
+            return Reason(code="LIMIT_LEVERAGE", message=message)
+    return None
+
+
+def with_leverage(
+    orders: tuple[PlannedOrder, ...], requested: Decimal | None, facts: Facts
+) -> tuple[tuple[PlannedOrder, ...], tuple[str, ...]]:
+    """The first order that opens sets the leverage where it differs; with a position open it stays, and a note says so.
+
+    The exchange names the symbol's leverage even where no position is open.
+    """
+    position = facts.position
+    if requested is None or position is None or position.leverage == requested:
+        return orders, ()
+    first = next((place for place, each in enumerate(orders) if each.purpose is not Purpose.EXIT), None)
+    if first is None:
+        return orders, ()
+    if position.size != 0:
+        stands = f" at {plain(position.leverage)}" if position.leverage is not None else ""
+        return orders, (f"the leverage stays{stands} while a position is open; {plain(requested)} was asked for",)
+    setting = replace(orders[first], leverage=requested)
+    return (*orders[:first], setting, *orders[first + 1 :]), ()
+
 
 LEGS_MAX = 50
 """More orders than this for one signal are a mistake in its size, not a wish."""
@@ -72,25 +109,25 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class LimitVerdict:
     """`number`: what the entry came to, for people, if anything. `refused`: why it may not go out; None: it passes."""
 
     number: str | None = None
     refused: Reason | None = None
 
 
-def check_symbols(allowed: frozenset[str], asked: Candidate) -> Check:
-    symbol = asked.facts.instrument.symbol
+def check_symbols(allowed: frozenset[str], requested: Candidate) -> LimitVerdict:
+    symbol = requested.facts.instrument.symbol
     if symbol in allowed:
-        return Check(number=symbol)
+        return LimitVerdict(number=symbol)
     message = f"{symbol} is not among the allowed: {', '.join(sorted(allowed))}"
-    return Check(number=symbol, refused=Reason(code="SYMBOL_NOT_ALLOWED", message=message))
+    return LimitVerdict(number=symbol, refused=Reason(code="SYMBOL_NOT_ALLOWED", message=message))
 
 
-def check_hours(groups: tuple[tuple[TradingHours, ...], ...], asked: Candidate) -> Check:
-    now = asked.facts.now
+def check_hours(groups: tuple[tuple[TradingHours, ...], ...], requested: Candidate) -> LimitVerdict:
+    now = requested.facts.now
     refused = next(filter(None, (hours_refusal(group, now) for group in groups)), None)
-    return Check(number=_local(groups[0][0], now), refused=refused)
+    return LimitVerdict(number=_local(groups[0][0], now), refused=refused)
 
 
 def hours_refusal(hours: tuple[TradingHours, ...], now: datetime) -> Reason | None:
@@ -128,10 +165,10 @@ def periods(group: tuple[TradingHours, ...]) -> str:
     )
 
 
-def check_leverage(most: Decimal, asked: Candidate) -> Check:
+def check_leverage(most: Decimal, requested: Candidate) -> LimitVerdict:
     """What is asked for is set only while nothing is open; else the exchange's own is the entry's leverage."""
-    signal, rules, facts = asked.signal, asked.rules, asked.facts
-    wanted, stands = asked_leverage(signal, rules), facts.position.leverage if facts.position else None
+    signal, rules, facts = requested.signal, requested.rules, requested.facts
+    wanted, stands = requested_leverage(signal, rules), facts.position.leverage if facts.position else None
     is_set_first = wanted is not None and not facts.size
     refused = leverage_refusal(signal, rules, facts.instrument)
     if refused is None and not is_set_first and (stands is None or stands > most):
@@ -142,113 +179,113 @@ def check_leverage(most: Decimal, asked: Candidate) -> Check:
         )
         refused = Reason(code="LIMIT_LEVERAGE", message=message)
     number = wanted if is_set_first else stands
-    return Check(number=plain(number) if number is not None else None, refused=refused)
+    return LimitVerdict(number=plain(number) if number is not None else None, refused=refused)
 
 
-def check_distance(most: Decimal, asked: Candidate) -> Check | None:
-    reported, price = asked.signal.signal_price, asked.facts.price
+def check_distance(most: Decimal, requested: Candidate) -> LimitVerdict | None:
+    reported, price = requested.signal.signal_price, requested.facts.price
     if reported is None or reported <= 0:
         return None
     assert price is not None, "a distance limit needs the price"
     away = abs(price - reported) * 100
     number = f"{_cents(away / reported)} %"
     if away <= most * reported:
-        return Check(number=number)
+        return LimitVerdict(number=number)
     shown = (away / reported).quantize(_CENT, rounding=ROUND_UP)
     message = (
         f"the market at {plain(price)} is {plain(shown)} % from the signal_price {plain(reported)}, "
         f"over max_distance {plain(most)} %"
     )
-    return Check(number=number, refused=Reason(code="LIMIT_DISTANCE", message=message))
+    return LimitVerdict(number=number, refused=Reason(code="LIMIT_DISTANCE", message=message))
 
 
-def check_order_notional(most: Decimal, asked: Candidate) -> Check:
-    entry, instrument = asked.sized, asked.facts.instrument
+def check_order_notional(most: Decimal, requested: Candidate) -> LimitVerdict:
+    entry, instrument = requested.sized, requested.facts.instrument
     dearest = max(filter(None, (entry.price, entry.dearest_price)), default=None)
     worth = _worth(instrument, entry.qty, dearest)
     assert worth is not None, "an order limit needs a price"
     number = f"{_cents(worth)} {instrument.quote_coin}"
     if worth <= most:
-        return Check(number=number)
+        return LimitVerdict(number=number)
     message = (
         f"the entry is worth {_money(worth, ROUND_UP)} {instrument.quote_coin}, over MAX_ORDER_NOTIONAL {plain(most)}"
     )
-    return Check(number=number, refused=Reason(code="LIMIT_ORDER_NOTIONAL", message=message))
+    return LimitVerdict(number=number, refused=Reason(code="LIMIT_ORDER_NOTIONAL", message=message))
 
 
-def check_position_notional(most: Decimal, asked: Candidate) -> Check:
-    entry, instrument = asked.sized, asked.facts.instrument
+def check_position_notional(most: Decimal, requested: Candidate) -> LimitVerdict:
+    entry, instrument = requested.sized, requested.facts.instrument
     worth = resulting_worth(entry, instrument)
     assert worth is not None, "a position limit needs the position and a price"
     number = f"{_cents(worth)} {instrument.quote_coin}"
     if worth <= most:
-        return Check(number=number)
+        return LimitVerdict(number=number)
     message = (
         f"the position would be worth {_money(worth, ROUND_UP)} {instrument.quote_coin}"
         f"{', resting orders included' if entry.counts_resting else ''}, "
         f"over MAX_POSITION_NOTIONAL {plain(most)}"
     )
-    return Check(number=number, refused=Reason(code="LIMIT_POSITION_NOTIONAL", message=message))
+    return LimitVerdict(number=number, refused=Reason(code="LIMIT_POSITION_NOTIONAL", message=message))
 
 
-def check_entries(most: int, asked: Candidate) -> Check:
-    count = asked.counted.entries_last_minute
+def check_entries(most: int, requested: Candidate) -> LimitVerdict:
+    count = requested.counted.entries_last_minute
     if count is not None and count < most:
-        return Check(number=str(count))
+        return LimitVerdict(number=str(count))
     message = f"{count} entries went out in the last minute, and entries_per_minute is {most}"
-    return Check(number=str(count), refused=Reason(code="LIMIT_RATE", message=message))
+    return LimitVerdict(number=str(count), refused=Reason(code="LIMIT_RATE", message=message))
 
 
-def check_cooldown(cooldown_s: int, asked: Candidate) -> Check:
-    at = asked.counted.stopped_at
+def check_cooldown(cooldown_s: int, requested: Candidate) -> LimitVerdict:
+    at = requested.counted.stopped_at
     if at is None:
-        return Check(number="no stop")
+        return LimitVerdict(number="no stop")
     number, until = f"stopped at {at:%H:%M:%S} UTC", at + timedelta(seconds=cooldown_s)
-    if asked.facts.now >= until:
-        return Check(number=number)
+    if requested.facts.now >= until:
+        return LimitVerdict(number=number)
     message = (
         f"a stop loss closed the position at {at:%H:%M:%S} UTC, "
         f"and cooldown is {cooldown_s} s: no entry until {until:%H:%M:%S} UTC"
     )
-    return Check(number=number, refused=Reason(code="LIMIT_COOLDOWN", message=message))
+    return LimitVerdict(number=number, refused=Reason(code="LIMIT_COOLDOWN", message=message))
 
 
-def check_daily_loss(most: Decimal, asked: Candidate) -> Check:
-    day = asked.counted.day
+def check_daily_loss(most: Decimal, requested: Candidate) -> LimitVerdict:
+    day = requested.counted.day
     assert day is not None, "a daily loss limit needs the day's result"
     number = f"{_cents(-day.worst)} USD"
     if -day.worst < most:
-        return Check(number=number)
+        return LimitVerdict(number=number)
     message = (
         f"the day's loss came to {_money(-day.worst)} USD (realised {_money(day.realised)}, open "
         f"{_money(day.unrealised)}), and DAILY_LOSS_LIMIT is {plain(most)}: no entry until 00:00 UTC"
     )
-    return Check(number=number, refused=Reason(code="LIMIT_DAILY_LOSS", message=message))
+    return LimitVerdict(number=number, refused=Reason(code="LIMIT_DAILY_LOSS", message=message))
 
 
-def check_positions(most: int, asked: Candidate) -> Check:
-    facts = asked.counted
+def check_positions(most: int, requested: Candidate) -> LimitVerdict:
+    facts = requested.counted
     open_now = {(each.category, each.symbol) for each in facts.positions or () if each.size}
     open_now |= {(each.category, each.symbol) for each in facts.working}
-    number = str(len(open_now | {asked.key}))
-    if asked.key in open_now or len(open_now) < most:
-        return Check(number=number)
+    number = str(len(open_now | {requested.key}))
+    if requested.key in open_now or len(open_now) < most:
+        return LimitVerdict(number=number)
     message = f"{len(open_now)} symbols are open or have entries at the exchange, and max_positions is {most}"
-    return Check(number=number, refused=Reason(code="LIMIT_POSITIONS", message=message))
+    return LimitVerdict(number=number, refused=Reason(code="LIMIT_POSITIONS", message=message))
 
 
-def check_exposure(most: Decimal, asked: Candidate) -> Check:
-    worth = resulting_worth(asked.sized, asked.facts.instrument)
+def check_exposure(most: Decimal, requested: Candidate) -> LimitVerdict:
+    worth = resulting_worth(requested.sized, requested.facts.instrument)
     assert worth is not None, "an exposure limit needs a price"
-    elsewhere = exposure_elsewhere(asked.counted, asked.key)
+    elsewhere = exposure_elsewhere(requested.counted, requested.key)
     number = f"{_cents(worth + elsewhere)} USD"
     if worth + elsewhere <= most:
-        return Check(number=number)
+        return LimitVerdict(number=number)
     message = (
         f"the account would hold {_money(worth + elsewhere)} USD ({_money(elsewhere)} of it in other symbols), "
         f"over max_exposure {plain(most)}"
     )
-    return Check(number=number, refused=Reason(code="LIMIT_EXPOSURE", message=message))
+    return LimitVerdict(number=number, refused=Reason(code="LIMIT_EXPOSURE", message=message))
 
 
 def exposure_elsewhere(facts: LimitFacts, key: _Key) -> Decimal:

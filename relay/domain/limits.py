@@ -1,8 +1,5 @@
-"""What may hold back an entry: one table of the limits, and the check that holds an entry against each.
-
-Exits pass always; none of these rules ever sees one. A new limit is a field of `Rules`, a row of `LIMITS` and its
-check: the environment, RELAY_CONFIG, the greeting, `plan` and the decision read the row.
-"""
+"""What may hold back an entry: the limits of a strategy and of the account as a whole. Exits pass always; no rule
+here sees one."""
 
 from __future__ import annotations
 
@@ -15,11 +12,10 @@ from enum import StrEnum
 from functools import reduce
 from typing import Any, Final
 
-from relay.domain.account import Direction, Rules
-from relay.domain.instrument import Instrument
+from relay.domain.instrument import Instrument, plain
 from relay.domain.limit_checks import (
     Candidate,
-    Check,
+    LimitVerdict,
     check_cooldown,
     check_daily_loss,
     check_distance,
@@ -33,17 +29,15 @@ from relay.domain.limit_checks import (
     check_symbols,
     periods,
 )
-from relay.domain.limit_facts import LimitFacts, LimitNeed
 from relay.domain.order import Reason, Side
-from relay.domain.order_type import type_refusal
-from relay.domain.plan import Facts
-from relay.domain.rounding import plain
+from relay.domain.plan import Facts, LimitFacts, LimitNeed
+from relay.domain.rules import Direction, Rules, type_refusal
 from relay.domain.signal import Signal
 
 _FORBIDDEN = {Direction.LONG_ONLY: Side.SELL, Direction.SHORT_ONLY: Side.BUY}
 
 
-class Unit(StrEnum):
+class LimitUnit(StrEnum):
     """What a limit's bound is: by it the bound is read and shown."""
 
     MONEY = "money"
@@ -55,7 +49,7 @@ class Unit(StrEnum):
     HOURS = "hours"
 
 
-class Stage(StrEnum):
+class LimitStage(StrEnum):
     """When a limit can be checked, from the cheapest on."""
 
     ALERT = "alert"
@@ -82,11 +76,11 @@ class Limit:
     """It stands in the strategy's table itself."""
     words: str
     """What the greeting calls it."""
-    unit: Unit
+    unit: LimitUnit
     least: int = 1
     most: int = 0
     """The bounds of a bound that is a count, a span of time or a percentage."""
-    stage: Stage
+    stage: LimitStage
     stricter: Callable[[Any, Any], Any] = min
     """Of two bounds the one that lets through only what both let through."""
     reads_position: bool = True
@@ -94,7 +88,7 @@ class Limit:
     reads_price: Callable[[Signal, Instrument], bool] = lambda signal, instrument: False
     counts: frozenset[LimitNeed] = frozenset()
     """What it must know besides position and price."""
-    check: Callable[[Any, Candidate], Check | None]
+    check: Callable[[Any, Candidate], LimitVerdict | None]
     """Holds an entry against the bound; None: it does not apply to this one."""
 
     @property
@@ -108,13 +102,13 @@ class Limit:
     def shown(self, bound: Any) -> str:
         """The bound, for people."""
         match self.unit:
-            case Unit.SYMBOLS:
+            case LimitUnit.SYMBOLS:
                 return ", ".join(sorted(bound))
-            case Unit.HOURS:
+            case LimitUnit.HOURS:
                 return " and ".join(periods(group) for group in bound)
-            case Unit.PERCENT:
+            case LimitUnit.PERCENT:
                 return f"{plain(bound)} %"
-            case Unit.SECONDS:
+            case LimitUnit.SECONDS:
                 return f"{bound} s"
             case _:
                 return plain(Decimal(bound))
@@ -137,8 +131,8 @@ LIMITS: Final = (
         variable="ALLOWED_SYMBOLS",
         is_strategys_key=True,
         words="symbols",
-        unit=Unit.SYMBOLS,
-        stage=Stage.ALERT,
+        unit=LimitUnit.SYMBOLS,
+        stage=LimitStage.ALERT,
         stricter=operator.and_,
         reads_position=False,
         check=check_symbols,
@@ -147,8 +141,8 @@ LIMITS: Final = (
         field="hours",
         key="hours",
         words="hours",
-        unit=Unit.HOURS,
-        stage=Stage.ALERT,
+        unit=LimitUnit.HOURS,
+        stage=LimitStage.ALERT,
         stricter=operator.add,
         check=check_hours,
     ),
@@ -157,18 +151,18 @@ LIMITS: Final = (
         key="max_leverage",
         variable="MAX_LEVERAGE",
         words="leverage",
-        unit=Unit.LEVERAGE,
-        stage=Stage.FACTS,
+        unit=LimitUnit.LEVERAGE,
+        stage=LimitStage.FACTS,
         check=check_leverage,
     ),
     Limit(
         field="max_distance_pct",
         key="max_distance",
         words="distance",
-        unit=Unit.PERCENT,
+        unit=LimitUnit.PERCENT,
         least=0,
         most=100,
-        stage=Stage.FACTS,
+        stage=LimitStage.FACTS,
         reads_price=_is_priced,
         check=check_distance,
     ),
@@ -177,8 +171,8 @@ LIMITS: Final = (
         key="max_order_notional",
         variable="MAX_ORDER_NOTIONAL",
         words="order",
-        unit=Unit.MONEY,
-        stage=Stage.SIZE,
+        unit=LimitUnit.MONEY,
+        stage=LimitStage.SIZE,
         reads_price=_not_inverse,
         check=check_order_notional,
     ),
@@ -187,8 +181,8 @@ LIMITS: Final = (
         key="max_position_notional",
         variable="MAX_POSITION_NOTIONAL",
         words="position",
-        unit=Unit.MONEY,
-        stage=Stage.SIZE,
+        unit=LimitUnit.MONEY,
+        stage=LimitStage.SIZE,
         reads_price=_not_inverse,
         counts=_WORKING,
         check=check_position_notional,
@@ -197,9 +191,9 @@ LIMITS: Final = (
         field="max_entries_per_minute",
         key="entries_per_minute",
         words="entries per minute",
-        unit=Unit.COUNT,
+        unit=LimitUnit.COUNT,
         most=10_000,
-        stage=Stage.ACCOUNT,
+        stage=LimitStage.ACCOUNT,
         counts=frozenset({LimitNeed.RATE}),
         check=check_entries,
     ),
@@ -207,9 +201,9 @@ LIMITS: Final = (
         field="cooldown_s",
         key="cooldown",
         words="cooldown",
-        unit=Unit.SECONDS,
+        unit=LimitUnit.SECONDS,
         most=30 * 86_400,
-        stage=Stage.ACCOUNT,
+        stage=LimitStage.ACCOUNT,
         stricter=max,
         counts=frozenset({LimitNeed.STOPS}),
         check=check_cooldown,
@@ -219,8 +213,8 @@ LIMITS: Final = (
         key="daily_loss",
         variable="DAILY_LOSS_LIMIT",
         words="daily loss",
-        unit=Unit.MONEY,
-        stage=Stage.ACCOUNT,
+        unit=LimitUnit.MONEY,
+        stage=LimitStage.ACCOUNT,
         counts=frozenset({LimitNeed.DAY}),
         check=check_daily_loss,
     ),
@@ -228,9 +222,9 @@ LIMITS: Final = (
         field="max_positions",
         key="max_positions",
         words="open symbols",
-        unit=Unit.COUNT,
+        unit=LimitUnit.COUNT,
         most=1000,
-        stage=Stage.ACCOUNT,
+        stage=LimitStage.ACCOUNT,
         counts=_ALL_POSITIONS,
         check=check_positions,
     ),
@@ -238,15 +232,15 @@ LIMITS: Final = (
         field="max_exposure",
         key="max_exposure",
         words="exposure",
-        unit=Unit.MONEY,
-        stage=Stage.ACCOUNT,
+        unit=LimitUnit.MONEY,
+        stage=LimitStage.ACCOUNT,
         reads_price=_not_inverse,
         counts=_ALL_POSITIONS,
         check=check_exposure,
     ),
 )
 """In the order in which an entry is held against them."""
-_OF_STAGE: Final = {stage: tuple(each for each in LIMITS if each.stage is stage) for stage in Stage}
+_OF_STAGE: Final = {stage: tuple(each for each in LIMITS if each.stage is stage) for stage in LimitStage}
 _CODES: Final = {
     LimitNeed.WORKING: "LIMIT_POSITION_NOTIONAL",
     LimitNeed.POSITIONS: "LIMIT_EXPOSURE",
@@ -269,11 +263,11 @@ def _strictest(limit: Limit, every: tuple[Rules, ...]) -> Any:
     return reduce(limit.stricter, bounds) if bounds else None
 
 
-def over_limit(stage: Stage, asked: Candidate) -> Reason | None:
+def over_limit(stage: LimitStage, requested: Candidate) -> Reason | None:
     """Why the entry may not go out by the limits of one stage."""
     for limit in _OF_STAGE[stage]:
-        bound = limit.bound(asked.rules)
-        if bound is not None and (check := limit.check(bound, asked)) is not None and check.refused is not None:
+        bound = limit.bound(requested.rules)
+        if bound is not None and (check := limit.check(bound, requested)) is not None and check.refused is not None:
             return check.refused
     return None
 
@@ -326,8 +320,8 @@ def standing_refusal(
         return halt_reason(halted)
     if (reason := too_old(signal, rules, now)) is not None:
         return reason
-    asked = Candidate(signal=signal, rules=rules, facts=Facts(instrument=instrument, now=now))
-    if (reason := over_limit(Stage.ALERT, asked)) is not None:
+    requested = Candidate(signal=signal, rules=rules, facts=Facts(instrument=instrument, now=now))
+    if (reason := over_limit(LimitStage.ALERT, requested)) is not None:
         return reason
     if not instrument.is_trading:
         return Reason(code="SYMBOL_NOT_TRADING", message=f"{instrument.symbol} is not open for trading at the exchange")

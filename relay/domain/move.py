@@ -43,7 +43,7 @@ class Nothing:
     note: str
 
 
-Asked = Move | Nothing | Reason
+Requested = Move | Nothing | Reason
 """What a signal comes to at a position; a reason says why it comes to nothing at all."""
 
 
@@ -64,7 +64,7 @@ class Sizes:
     """What the size was worked out from, besides the facts themselves: for the journal and for people."""
 
 
-def move_of(signal: Signal, sizes: Sizes, p: Decimal | None) -> Asked:
+def move_of(signal: Signal, sizes: Sizes, p: Decimal | None) -> Requested:
     """`p` may be None only for a plain buy or sell."""
     action = signal.action
     if action in (Action.BUY, Action.SELL):
@@ -85,7 +85,7 @@ def move_of(signal: Signal, sizes: Sizes, p: Decimal | None) -> Asked:
     return _target(signal, sizes, p)
 
 
-def _delta(side: Side, qty: Decimal | Reason, p: Decimal | None, *, reduce_only: bool) -> Asked:
+def _delta(side: Side, qty: Decimal | Reason, p: Decimal | None, *, reduce_only: bool) -> Requested:
     if isinstance(qty, Reason):
         return qty
     if qty == 0:
@@ -102,7 +102,7 @@ def _delta(side: Side, qty: Decimal | Reason, p: Decimal | None, *, reduce_only:
     return Move(side=side, exit_qty=exit_qty, entry_qty=qty - exit_qty, closes_all=exit_qty != 0 and exit_qty == abs(p))
 
 
-def _close(signal: Signal, sizes: Sizes, p: Decimal) -> Asked:
+def _close(signal: Signal, sizes: Sizes, p: Decimal) -> Requested:
     if p == 0:
         return Nothing(note="nothing is open")
     if signal.action is Action.CLOSE_LONG and p < 0:
@@ -118,19 +118,19 @@ def _close(signal: Signal, sizes: Sizes, p: Decimal) -> Asked:
     return Move(side=Side.towards(-p), exit_qty=qty, closes_all=qty == abs(p))
 
 
-def _close_all(p: Decimal) -> Asked:
+def _close_all(p: Decimal) -> Requested:
     if p == 0:
         return Nothing(note="nothing is open")
     return Move(side=Side.towards(-p), exit_qty=abs(p), closes_all=True)
 
 
-def _add(sizes: Sizes, p: Decimal) -> Asked:
+def _add(sizes: Sizes, p: Decimal) -> Requested:
     if p == 0:
         return Reason(code="POSITION_NONE", message="there is no position to add to")
     return _delta(Side.towards(p), sizes.qty, p, reduce_only=False)
 
 
-def _be_at_least(side: Side, sizes: Sizes, p: Decimal, *, stays_as_large: bool) -> Asked:
+def _be_at_least(side: Side, sizes: Sizes, p: Decimal, *, stays_as_large: bool) -> Requested:
     held = p * side.sign
     name = "long" if side is Side.BUY else "short"
     if held > 0 and stays_as_large:
@@ -150,7 +150,7 @@ def _has_no_size(sizes: Sizes) -> bool:
     return isinstance(sizes.qty, Reason) and sizes.qty.code == "QTY_MISSING"
 
 
-def _reverse(signal: Signal, sizes: Sizes, p: Decimal) -> Asked:
+def _reverse(signal: Signal, sizes: Sizes, p: Decimal) -> Requested:
     if p == 0:
         return Reason(code="POSITION_NONE", message="there is no position to reverse")
     qty = abs(p) if signal.qty is None else sizes.qty
@@ -159,7 +159,7 @@ def _reverse(signal: Signal, sizes: Sizes, p: Decimal) -> Asked:
     return Move(side=Side.towards(-p), exit_qty=abs(p), entry_qty=qty, closes_all=True)
 
 
-def _target(signal: Signal, sizes: Sizes, p: Decimal) -> Asked:
+def _target(signal: Signal, sizes: Sizes, p: Decimal) -> Requested:
     sign = signal.strategy_sign
     if sign is None:
         return Reason(code="QTY_MISSING", message="`target` needs the strategy's `market_position` or `position_size`")
@@ -179,7 +179,7 @@ def _target(signal: Signal, sizes: Sizes, p: Decimal) -> Asked:
     return replace(_to(sign * size, p), is_target=True) if sign * size != p else Nothing(note="already on target")
 
 
-def _stays_on_side(signal: Signal, p: Decimal) -> Asked:
+def _stays_on_side(signal: Signal, p: Decimal) -> Requested:
     """The user's own size, and the side is right: only the share that the strategy closed is closed."""
     side = Side.towards(p)
     prev, now, before = signal.prev_market_position, signal.strategy_size, signal.prev_market_position_size
@@ -192,7 +192,7 @@ def _stays_on_side(signal: Signal, p: Decimal) -> Asked:
     return Move(side=Side.towards(-p), exit_qty=qty, closes_all=qty == abs(p))
 
 
-def _strategy_fill(signal: Signal, sizes: Sizes, p: Decimal) -> Asked:
+def _strategy_fill(signal: Signal, sizes: Sizes, p: Decimal) -> Requested:
     """A `buy` or `sell` that says where the strategy stands afterwards."""
     side, market = signal.side, signal.market_position
     assert market is not None
@@ -227,7 +227,7 @@ def _new_side_size(sizes: Sizes) -> Decimal | Reason:
     )
 
 
-def _strategy_reduces(signal: Signal, sizes: Sizes, p: Decimal, market: MarketSide) -> Asked:
+def _strategy_reduces(signal: Signal, sizes: Sizes, p: Decimal, market: MarketSide) -> Requested:
     """A `sell` while the strategy stays long, or a `buy` while it stays short: never opens, never flips."""
     if p * market.sign <= 0:
         return Nothing(note=f"the strategy reduces its {market.value}, and none is open here")
@@ -262,7 +262,7 @@ def _to(target: Decimal, p: Decimal) -> Move:
     return Move(side=side, exit_qty=abs(p) - abs(target), closes_all=target == 0)
 
 
-def _exit_alone(side: Side, p: Decimal, refused: Reason) -> Asked:
+def _exit_alone(side: Side, p: Decimal, refused: Reason) -> Requested:
     """The entry has no size: what the signal would have exited is exited, and nothing is opened."""
     if p * side.sign >= 0:
         return refused

@@ -84,13 +84,13 @@ def _given_back(seen: OwnerSnapshot, wishes: Wishes, share: int, others: Mapping
     """`others`: how many accounts each of them has."""
     staying = [each for each in _owned(seen, wishes, seen.name) if each not in wishes.leaving]
     unserved = [each for each in staying if each in wishes.refused and seen.is_wanted_by_another(each)]
-    kept = [each for each in staying if each not in unserved]
-    over, enough = len(kept) - share, share
+    stored = [each for each in staying if each not in unserved]
+    over, enough = len(stored) - share, share
     if over <= 0:
         enough = len(wishes.accounts) // (1 + len(others))
-        over = int(_is_to_give_one_more(seen, wishes, {**others, seen.name: len(kept)}, enough))
+        over = int(_is_to_give_one_more(seen, wishes, {**others, seen.name: len(stored)}, enough))
     hungry = [seen.refusals[name] for name, count in others.items() if count < min(enough, wishes.room)]
-    wanted = [each for each in kept if any(each not in refused for refused in hungry)]
+    wanted = [each for each in stored if any(each not in refused for refused in hungry)]
     return (*unserved, *wanted[:over])
 
 

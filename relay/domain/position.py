@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from relay.domain.instrument import Category
+from relay.domain.instrument import Category, plain
 from relay.domain.order import OrderStatus
-from relay.domain.rounding import plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from relay.domain.order import OrderStatus, OrderType, PlannedOrder, Purpose, Reason
-from relay.domain.outcome import Refusal, Rejected
-from relay.domain.reconciliation import OrderState
-from relay.domain.rounding import plain
-from relay.domain.status import SignalStatus
+from relay.domain.instrument import plain
+from relay.domain.order import (
+    ErrorKind,
+    OrderRejected,
+    OrderStatus,
+    OrderType,
+    PlannedOrder,
+    Purpose,
+    Reason,
+    SignalStatus,
+)
+from relay.domain.order_lifecycle import OrderState
 
 MAX_REMAINDERS = 3
 _ENDS_AS = {"TIME_TOO_OLD": SignalStatus.EXPIRED, "HALTED": SignalStatus.DENIED}
@@ -104,7 +111,7 @@ def _is_blind(order: OrderState) -> bool:
 def _is_spent(order: OrderState) -> bool:
     """The exchange refused it with what may mean that nothing was left to reduce, or that other orders hold it all."""
     outcome = order.last.outcome if order.last else None
-    return isinstance(outcome, Rejected) and outcome.refusal is Refusal.NOTHING_TO_REDUCE
+    return isinstance(outcome, OrderRejected) and outcome.refusal is ErrorKind.NOTHING_TO_REDUCE
 
 
 def _open_for(order: OrderState, size: Decimal | None) -> Decimal:
@@ -155,7 +162,7 @@ def _fallback(order: OrderState, leg: int, size: Decimal | None) -> AddOrder | N
         if qty == 0:
             return None
     exit_alone = _exit_of(planned, qty, leg)
-    was_refused = order.last is not None and isinstance(order.last.outcome, Rejected)
+    was_refused = order.last is not None and isinstance(order.last.outcome, OrderRejected)
     if order.status is OrderStatus.DENIED and not was_refused:
         exit_alone = replace(exit_alone, type=planned.type, price=planned.price)
     return AddOrder(planned=exit_alone, note=f"ENTRY_WITHHELD: only the exit is sent: {reason and reason.message}")

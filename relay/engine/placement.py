@@ -7,10 +7,10 @@ import threading
 from collections.abc import Collection, Mapping
 from typing import Final, Protocol
 
-from relay import fence
 from relay.domain.placement import OwnerSnapshot, Wishes, decide_placement
+from relay.engine import lease_guard
+from relay.engine.lease_guard import AccountLease
 from relay.errors import JournalUnavailable
-from relay.fence import AccountLease
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Placement:
         self._leaving: set[str] = set()
         self._refused: dict[str, float] = {}
         self._alone_since: dict[str, float] = {}
-        self._told = 0
+        self._reported = 0
         """How many accounts it had at the last look."""
         self._news = threading.Event()
         self._ends_at: float | None = None
@@ -98,7 +98,7 @@ class Placement:
 
     def refuse(self, account: str) -> None:
         """This process cannot serve it: others shall have it for a minute, where there are others. From any thread."""
-        self._refused[account] = fence.clock() + REFUSED_S
+        self._refused[account] = lease_guard.clock() + REFUSED_S
         self.wake()
 
     @property
@@ -120,7 +120,7 @@ class Placement:
     def stop(self, timeout_s: float) -> bool:
         """Wind everything down and let others have it at once. False: steps still run; their accounts are others' only
         when what they are held by ends by itself."""
-        self._ends_at = fence.clock() + timeout_s
+        self._ends_at = lease_guard.clock() + timeout_s
         self.wake()
         if self._thread.ident is None:
             return True
@@ -129,7 +129,7 @@ class Placement:
 
     def _run(self) -> None:
         wait_s = 0.0
-        while self._ends_at is None or (fence.clock() < self._ends_at and not self._has_ended):
+        while self._ends_at is None or (lease_guard.clock() < self._ends_at and not self._has_ended):
             self._news.wait(wait_s)
             self._news.clear()
             try:
@@ -209,18 +209,18 @@ class Placement:
             log.info("account %s is this process's", account)
             self._served[account] = held[account]
             self._host.bring_up(account, held[account])
-        if len(held) > max(self._room, self._told):
+        if len(held) > max(self._room, self._reported):
             log.warning("this process owns %d accounts and wishes for %d at most", len(held), self._room)
-        self._told = len(held)
+        self._reported = len(held)
 
     def _refused_now(self) -> frozenset[str]:
-        now = fence.clock()
+        now = lease_guard.clock()
         self._refused = {each: until for each, until in self._refused.items() if until > now}
         return frozenset(self._refused)
 
     def _alone(self, seen: OwnerSnapshot) -> frozenset[str]:
         """What this process has seen without an owner for so long that somebody has to take it."""
-        now = fence.clock()
+        now = lease_guard.clock()
         free = [each for each in self._accounts if seen.is_free(each)]
         self._alone_since = {each: self._alone_since.get(each, now) for each in free}
         return frozenset(each for each, since in self._alone_since.items() if now - since >= ALONE_S)

@@ -1,5 +1,7 @@
 """What happened: every signal with its plans, orders, attempts and events, in SQLite or Postgres."""
 
+from __future__ import annotations
+
 from relay.journal.journal import Journal
 from relay.journal.opening import migrate, open_journal
 from relay.journal.records import (

@@ -10,12 +10,10 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Row, Select, Text, bindparam, cast, exists, func, or_, select
 
-from relay.domain.guard import FIRST_RUNG_LEG
-from relay.domain.order import OrderStatus
-from relay.domain.performance import Stroke
-from relay.domain.rounding import plain
-from relay.domain.slippage import Fill, slippage_pct
-from relay.domain.status import SignalStatus
+from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG
+from relay.domain.instrument import plain
+from relay.domain.order import OrderStatus, SignalStatus
+from relay.domain.performance import FillRow, PricedFill, slippage_pct
 from relay.journal.codec import reason_of, rfc3339
 from relay.journal.engine_queries import select_orders
 from relay.journal.records import AttemptOutcome, SignalPage, first_id_at
@@ -77,7 +75,7 @@ def _shown_reason(row: Row[Any]) -> dict[str, str] | None:
 _COUNTED_MAX = 5_000_000
 _TEXT_SEARCHED = 10_000
 """A search by text reads so many of the newest signals: it must stay quick in a long journal."""
-_STROKES_MAX = 50_000
+_FILL_ROWS_MAX = 50_000
 
 
 def counts_since(connection: Connection, since_ms: int) -> dict[SignalStatus, int]:
@@ -132,7 +130,7 @@ def fills_of(connection: Connection, signal_id: str, signal_price: Decimal | Non
     return shown
 
 
-def strokes(connection: Connection, strategy: str | None, since_ms: int) -> list[Stroke]:
+def fill_rows(connection: Connection, strategy: str | None, since_ms: int) -> list[FillRow]:
     """Every fill since, with what is needed to reckon with it, in the order of the exchange's time."""
     statement = (
         select(
@@ -150,12 +148,12 @@ def strokes(connection: Connection, strategy: str | None, since_ms: int) -> list
     )
     if strategy is not None:
         statement = statement.where(signals.c.strategy == strategy)
-    rows = connection.execute(statement.order_by(fills.c.at.desc()).limit(_STROKES_MAX)).all()
-    return [_stroke(row) for row in reversed(rows)]
+    rows = connection.execute(statement.order_by(fills.c.at.desc()).limit(_FILL_ROWS_MAX)).all()
+    return [_fill_row(row) for row in reversed(rows)]
 
 
-def _stroke(row: Any) -> Stroke:
-    return Stroke(
+def _fill_row(row: Any) -> FillRow:
+    return FillRow(
         signal_id=row.id,
         strategy=row.strategy or "",
         account=row.account,
@@ -184,7 +182,7 @@ STAGES = ("sent", "received", "durable", "submitted", "acknowledged", "filled")
 
 _this = bindparam("of_signal", type_=Text)
 _latest = select(func.max(orders.c.generation)).where(orders.c.signal_id == _this).scalar_subquery()
-_is_own = (orders.c.signal_id == _this) & (orders.c.leg < FIRST_RUNG_LEG) & (orders.c.generation == _latest)
+_is_own = (orders.c.signal_id == _this) & (orders.c.leg < FIRST_TAKE_PROFIT_LEG) & (orders.c.generation == _latest)
 _FILLED = (
     select(fills.c.qty, fills.c.price, fills.c.at, orders.c.category, orders.c.side)
     .join(orders, orders.c.client_order_id == fills.c.client_order_id)
@@ -238,8 +236,8 @@ def shown_timing(moments: Mapping[str, int | None]) -> dict[str, Any]:
     return {**times, "ms": between}
 
 
-def _fill(row: Any) -> Fill:
-    return Fill(category=row.category, side=row.side, qty=row.qty, price=row.price)
+def _fill(row: Any) -> PricedFill:
+    return PricedFill(category=row.category, side=row.side, qty=row.qty, price=row.price)
 
 
 MAX_LIMIT = 500
@@ -416,10 +414,10 @@ class DashboardQueries:
         with self._store.read() as connection:
             return fills_of(connection, signal["id"], signal_price(signal["alert"]))
 
-    def strokes(self, strategy: str | None, since_ms: int) -> list[Stroke]:
+    def fill_rows(self, strategy: str | None, since_ms: int) -> list[FillRow]:
         """Every fill since, of one strategy or of all."""
         with self._store.read() as connection:
-            return strokes(connection, strategy, since_ms)
+            return fill_rows(connection, strategy, since_ms)
 
 
 _STATUS = select(signals.c.status).where(signals.c.id == bindparam("of_signal"))

@@ -1,8 +1,7 @@
 """The one codec: the relay's values as columns (TEXT and BIGINT, which SQLite and Postgres both have), rows and JSON.
 
 Stored JSON has the names of the values' fields. A field that gets another name keeps its stored one, by
-`field(metadata={"stored_as": …})`: journals stay readable.
-"""
+`field(metadata={"stored_as": …})`: journals stay readable."""
 
 from __future__ import annotations
 
@@ -22,9 +21,18 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
-from relay.domain.order import PlannedOrder, Reason
-from relay.domain.outcome import Accepted, NotSent, Outcome, Refusal, Rejected, Stamp, Unknown
-from relay.domain.reconciliation import Attempt, OrderState
+from relay.domain.order import (
+    Accepted,
+    ErrorKind,
+    NotSent,
+    OrderRejected,
+    Outcome,
+    PlannedOrder,
+    Reason,
+    RequestSignature,
+    Unknown,
+)
+from relay.domain.order_lifecycle import Attempt, OrderState
 from relay.journal.records import AttemptOutcome, OrderRecord, SignalRecord, Switch
 
 UnixMs = BigInteger
@@ -228,7 +236,7 @@ def outcome_columns(outcome: Outcome) -> dict[str, Any]:
     match outcome:
         case Accepted():
             return said | {"outcome": AttemptOutcome.ACCEPTED}
-        case Rejected():
+        case OrderRejected():
             return {
                 "outcome": AttemptOutcome.REJECTED,
                 "code": outcome.code,
@@ -252,10 +260,10 @@ def _outcome_of(row: Row[Any], venue_order_id: str | None) -> Outcome | None:
         case AttemptOutcome.ACCEPTED:
             return Accepted(venue_order_id=venue_order_id or "")
         case AttemptOutcome.REJECTED:
-            return Rejected(
+            return OrderRejected(
                 code=row.code,
                 words=row.words,
-                refusal=row.refusal or Refusal.FINAL,
+                refusal=row.refusal or ErrorKind.FINAL,
                 reason_code=row.reason_code,
                 retry_at_ms=row.retry_at_ms,
             )
@@ -276,7 +284,7 @@ def state_of(row: Row[Any], attempts: Iterable[Row[Any]]) -> OrderState:
         attempts=tuple(
             Attempt(
                 number=each.number,
-                stamp=Stamp(timestamp_ms=each.timestamp_ms, recv_window_ms=each.recv_window_ms),
+                signature=RequestSignature(timestamp_ms=each.timestamp_ms, recv_window_ms=each.recv_window_ms),
                 outcome=_outcome_of(each, row.venue_order_id),
             )
             for each in rows

@@ -26,9 +26,8 @@ from sqlalchemy import (
 )
 
 from relay.domain.instrument import Category
-from relay.domain.limit_facts import Working
 from relay.domain.order import OrderStatus, PlannedOrder, Purpose, Reason
-from relay.domain.plan import Carry
+from relay.domain.plan import Residual, Working
 from relay.journal.codec import from_json, order_of, signal_of, switch_of
 from relay.journal.records import (
     HALT,
@@ -65,11 +64,11 @@ _of_plan = and_(
 
 def unfinished(connection: Connection) -> tuple[ExecutionRecord, ...]:
     """All that is accepted and not finished, in the order in which it is to be executed."""
-    return _assignments(connection, IS_UNFINISHED)
+    return _executions(connection, IS_UNFINISHED)
 
 
 def first_of_lane(
-    connection: Connection, account: str, category: Category | None, symbol: str, *, nameless_until: int | None = None
+    connection: Connection, account: str, category: Category | None, symbol: str, *, unresolved_until: int | None = None
 ) -> ExecutionRecord | None:
     """The oldest unfinished; `category` None: of alerts of the ticker `symbol` whose instrument is not known.
 
@@ -80,47 +79,47 @@ def first_of_lane(
     if category is None:
         rows = fetch_all(connection, _FIRST_OF_TICKER, of)
     else:
-        past = -1 if nameless_until is None else nameless_until
+        past = -1 if unresolved_until is None else unresolved_until
         rows = fetch_all(connection, _FIRST_OF_LANE, of | {"of_category": category, "of_seq": past})
     return next(iter(_read(connection, rows)), None)
 
 
 def unfinished_of(connection: Connection, account: str, category: Category, symbol: str) -> tuple[ExecutionRecord, ...]:
     of_lane = (assignments.c.category == category) & (assignments.c.symbol == symbol)
-    return _assignments(connection, IS_UNFINISHED & (assignments.c.account == account) & of_lane)
+    return _executions(connection, IS_UNFINISHED & (assignments.c.account == account) & of_lane)
 
 
-def nameless(connection: Connection, account: str) -> tuple[ExecutionRecord, ...]:
+def unresolved(connection: Connection, account: str) -> tuple[ExecutionRecord, ...]:
     of_account = IS_UNFINISHED & (assignments.c.account == account)
-    return _assignments(connection, of_account & assignments.c.category.is_(None))
+    return _executions(connection, of_account & assignments.c.category.is_(None))
 
 
 def execution(connection: Connection, signal_id: str, account: str) -> ExecutionRecord | None:
     which = (assignments.c.signal_id == signal_id) & (assignments.c.account == account)
-    return next(iter(_assignments(connection, which)), None)
+    return next(iter(_executions(connection, which)), None)
 
 
 def executions_of(connection: Connection, signal_id: str) -> tuple[ExecutionRecord, ...]:
-    return _assignments(connection, assignments.c.signal_id == signal_id)
+    return _executions(connection, assignments.c.signal_id == signal_id)
 
 
-_OF_ASSIGNMENT = [each.label(f"assignment_{each.key}") for each in assignments.c]
+_OF_EXECUTION = [each.label(f"execution_{each.key}") for each in assignments.c]
 _OF_PLAN = [each.label(f"plan_{each.key}") for each in plans.c]
-_WHOLE = select(*signals.c, *_OF_ASSIGNMENT, *_OF_PLAN).select_from(
+_WHOLE = select(*signals.c, *_OF_EXECUTION, *_OF_PLAN).select_from(
     assignments.join(signals, signals.c.id == assignments.c.signal_id).outerjoin(plans, _of_plan)
 )
 
 
 _OLDEST_FIRST = (assignments.c.seq, assignments.c.account)
-_is_nameless = assignments.c.category.is_(None)
+_is_unresolved = assignments.c.category.is_(None)
 _of_lane = (assignments.c.category == bindparam("of_category")) & (assignments.c.symbol == bindparam("of_symbol"))
 _FIRST = _WHOLE.where(IS_UNFINISHED & (assignments.c.account == bindparam("of_account")))
 _FIRST = _FIRST.order_by(*_OLDEST_FIRST).limit(1)
-_FIRST_OF_TICKER = _FIRST.where(_is_nameless & (func.coalesce(signals.c.ticker, "") == bindparam("of_symbol")))
-_FIRST_OF_LANE = _FIRST.where(_of_lane | _is_nameless & (assignments.c.seq > bindparam("of_seq")))
+_FIRST_OF_TICKER = _FIRST.where(_is_unresolved & (func.coalesce(signals.c.ticker, "") == bindparam("of_symbol")))
+_FIRST_OF_LANE = _FIRST.where(_of_lane | _is_unresolved & (assignments.c.seq > bindparam("of_seq")))
 
 
-def _assignments(connection: Connection, which: ColumnElement[bool]) -> tuple[ExecutionRecord, ...]:
+def _executions(connection: Connection, which: ColumnElement[bool]) -> tuple[ExecutionRecord, ...]:
     """In the order in which they are to be executed."""
     return _read(connection, connection.execute(_WHOLE.where(which).order_by(*_OLDEST_FIRST)).all())
 
@@ -136,14 +135,14 @@ def _read(connection: Connection, rows: Sequence[Any]) -> tuple[ExecutionRecord,
     return tuple(
         ExecutionRecord(
             signal=signal_of(row),
-            account=row.assignment_account,
-            seq=row.assignment_seq,
-            generation=row.assignment_generation,
-            status=row.assignment_status,
-            opened_at_ms=row.assignment_opened_at,
+            account=row.execution_account,
+            seq=row.execution_seq,
+            generation=row.execution_generation,
+            status=row.execution_status,
+            opened_at_ms=row.execution_opened_at,
             plan=None if row.plan_at is None else _plan(row),
-            orders=tuple(orders_of[row.id, row.assignment_account, row.assignment_generation]),
-            reason_code=row.assignment_reason_code,
+            orders=tuple(orders_of[row.id, row.execution_account, row.execution_generation]),
+            reason_code=row.execution_reason_code,
         )
         for row in rows
     )
@@ -238,7 +237,7 @@ def circumstances(connection: Connection, account: str, category: Category, symb
     row = fetch_one(connection, _CIRCUMSTANCES, of)
     return Circumstances(
         halt=None if row.name is None else switch_of(row),
-        carry=None if row.carried is None else Carry(size=row.carried),
+        residual=None if row.carried is None else Residual(size=row.carried),
         read_at=read_at,
     )
 

@@ -10,16 +10,14 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from relay.domain.guard import Guard
+from relay.domain.bracket import Bracket
 from relay.domain.instrument import Category
-from relay.domain.order import OrderStatus, Reason
-from relay.domain.outcome import Outcome, Stamp
+from relay.domain.order import OrderStatus, Outcome, Reason, RequestSignature, SignalStatus
 from relay.domain.position import Fill, OrderReport
-from relay.domain.status import SignalStatus
 from relay.journal import engine_queries, positions, protection, rejected
-from relay.journal.accept import Admitting, remove_signal, undo_reopening
+from relay.journal.accept import Admitting, StrategyQueries, remove_signal, undo_reopening
 from relay.journal.api_queries import SignalFilter, count_signals, find_orders, find_signal, find_signals
-from relay.journal.protection import GuardRecord
+from relay.journal.protection import BracketRecord
 from relay.journal.queued import Queue, admit, locks_of, reopen, take_back
 from relay.journal.records import (
     Admission,
@@ -33,7 +31,6 @@ from relay.journal.records import (
     Switch,
 )
 from relay.journal.store import Store, T
-from relay.journal.strategies import StrategyQueries
 from relay.journal.unit_of_work import UnitOfWork, run_in
 
 ANSWER_DEADLINE_S = 1.8
@@ -153,9 +150,9 @@ class Journal:
         """All of `operations` in one transaction; they may be run more than once, of which one run counts."""
         return self.store.submit(lambda connection: run_in(connection, operations), deadline_s=deadline_s)
 
-    def record_attempt(self, client_order_id: str, stamp: Stamp, *, now_ms: int) -> int:
+    def record_attempt(self, client_order_id: str, signature: RequestSignature, *, now_ms: int) -> int:
         """See `Orders.record_attempt`; this and what follows are transactions of their own."""
-        return self.write(lambda uow: uow.orders.record_attempt(client_order_id, stamp, now_ms=now_ms))
+        return self.write(lambda uow: uow.orders.record_attempt(client_order_id, signature, now_ms=now_ms))
 
     def record_outcome(self, client_order_id: str, number: int, outcome: Outcome, *, now_ms: int) -> None:
         self.write(lambda uow: uow.orders.record_outcome(client_order_id, number, outcome, now_ms=now_ms))
@@ -196,8 +193,8 @@ class Journal:
     def event(self, signal_id: str, name: str, detail: object, *, now_ms: int) -> None:
         self.write(lambda uow: uow.events.add(signal_id, name, detail, now_ms=now_ms))
 
-    def save_guard(self, seq: int, guard: Guard, *, now_ms: int) -> None:
-        self.write(lambda uow: uow.protection.save(seq, guard, now_ms=now_ms))
+    def save_bracket(self, seq: int, bracket: Bracket, *, now_ms: int) -> None:
+        self.write(lambda uow: uow.protection.save(seq, bracket, now_ms=now_ms))
 
     def set_switch(self, account: str, name: str, value: str, *, by: str, now_ms: int) -> None:
         """See `UnitOfWork.set_switch`."""
@@ -226,15 +223,15 @@ class Journal:
         with self.store.read() as connection:
             return positions.expected_positions(connection, account)
 
-    def live_guards(self) -> tuple[GuardRecord, ...]:
+    def live_brackets(self) -> tuple[BracketRecord, ...]:
         """Those of all accounts that wait or are active, oldest first."""
         with self.store.read() as connection:
-            return protection.live_guards(connection)
+            return protection.live_brackets(connection)
 
-    def live_guards_of(self, account: str, category: Category, symbol: str) -> tuple[GuardRecord, ...]:
+    def live_brackets_of(self, account: str, category: Category, symbol: str) -> tuple[BracketRecord, ...]:
         """Those of one account and instrument, oldest first."""
         with self.store.read() as connection:
-            return protection.live_guards_of(connection, account, category, symbol)
+            return protection.live_brackets_of(connection, account, category, symbol)
 
     def unfinished(self) -> tuple[ExecutionRecord, ...]:
         """What is to be gone on with after a start, in the order in which it is to be executed."""

@@ -21,8 +21,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
-from relay import fence
-from relay.fence import Lease
+from relay.engine import lease_guard
+from relay.engine.lease_guard import Lease
 from relay.journal.statements import fetch_all, fetch_value, run
 from relay.journal.store import Store
 from relay.journal.tables import leases
@@ -63,7 +63,7 @@ _RELEASE = update(leases).where(_this_one).values(until=0)
 
 def take(connection: Connection, name: str, owner: str) -> Lease | None:
     """None: another holds it. It is a new epoch, also for who held it before."""
-    deadline = fence.clock() + LEASE_S
+    deadline = lease_guard.clock() + LEASE_S
     epoch: int | None = fetch_value(connection, _TAKE, {"of_name": name, "of_owner": owner})
     return None if epoch is None else Lease(name=name, epoch=epoch, deadline=deadline)
 
@@ -106,7 +106,7 @@ class Leases:
 
         One that another has taken meanwhile is lost.
         """
-        deadline = fence.clock() + LEASE_S
+        deadline = lease_guard.clock() + LEASE_S
         rows = self._store.submit(
             lambda connection: fetch_all(connection, _RENEW, {"of_owner": self.owner, "of_names": list(held)}),
             deadline_s=_RENEW_DEADLINE_S,

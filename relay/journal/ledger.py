@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Delete, delete, func, insert, select, tuple_, update
 
-from relay.domain.booking import Booking, DayTotal, Equity
+from relay.domain.performance import DayTotal, Equity, LedgerEntry
 from relay.journal.store import Store, hold, locks_on
 from relay.journal.tables import booked_until, bookings, day_totals, equity_points
 
@@ -18,7 +18,7 @@ HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 BOOKABLE_MS: Final = 30 * DAY_MS
 """What is older is not booked any more, so that nothing counts again once its execution is forgotten."""
-_KEPT_MS: Final = 90 * DAY_MS
+_STORED_MS: Final = 90 * DAY_MS
 _ALL_MS: Final = 7 * DAY_MS
 """Every point is kept for so long, then the last of each hour, and after `_KEPT_MS` the last of each day."""
 _BATCH: Final = 500
@@ -31,14 +31,14 @@ class Ledger:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def book(self, account: str, reported: Sequence[Booking], *, until_ms: int | None = None, now_ms: int) -> int:
+    def book(self, account: str, reported: Sequence[LedgerEntry], *, until_ms: int | None = None, now_ms: int) -> int:
         """How many of them are new: each counts once. `until_ms`: everything before that is booked with these."""
 
         def work(connection: Connection) -> int:
             _hold(connection, account)
             new = _new_of(connection, account, [each for each in reported if each.at_ms > now_ms - BOOKABLE_MS])
             if new:
-                connection.execute(insert(bookings), [_booking_row(account, each) for each in new])
+                connection.execute(insert(bookings), [_ledger_entry_row(account, each) for each in new])
                 _add_up(connection, account, new)
             if until_ms is not None:
                 _keep_until(connection, account, until_ms)
@@ -87,8 +87,8 @@ class Ledger:
 
     def thin(self, now_ms: int) -> int:
         """Forget what is finer than it is of use; the totals of the days stay. How many rows went."""
-        gone = self._thin(now_ms - _KEPT_MS, now_ms - _ALL_MS, HOUR_MS) + self._thin(0, now_ms - _KEPT_MS, DAY_MS)
-        old = delete(bookings).where(bookings.c.at < now_ms - _KEPT_MS)
+        gone = self._thin(now_ms - _STORED_MS, now_ms - _ALL_MS, HOUR_MS) + self._thin(0, now_ms - _STORED_MS, DAY_MS)
+        old = delete(bookings).where(bookings.c.at < now_ms - _STORED_MS)
         return gone + self._store.submit(partial(_execute, statement=old), deadline_s=_DEADLINE_S)
 
     def _thin(self, from_ms: int, until_ms: int, every_ms: int) -> int:
@@ -114,7 +114,7 @@ def _hold(connection: Connection, account: str) -> None:
         hold(connection, locks_on(f"ledger {account}"))
 
 
-def _new_of(connection: Connection, account: str, reported: Iterable[Booking]) -> list[Booking]:
+def _new_of(connection: Connection, account: str, reported: Iterable[LedgerEntry]) -> list[LedgerEntry]:
     by_id = {each.exec_id: each for each in reported}
     ids, known = list(by_id), set[str]()
     for first in range(0, len(ids), _BATCH):
@@ -123,7 +123,7 @@ def _new_of(connection: Connection, account: str, reported: Iterable[Booking]) -
     return [each for exec_id, each in by_id.items() if exec_id not in known]
 
 
-def _add_up(connection: Connection, account: str, new: Iterable[Booking]) -> None:
+def _add_up(connection: Connection, account: str, new: Iterable[LedgerEntry]) -> None:
     sums: dict[tuple[str, str], list[Decimal]] = {}
     for each in new:
         total = sums.setdefault((_day(each.at_ms), each.coin), [Decimal(0)] * 3)
@@ -164,7 +164,7 @@ def _day(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms // 1000, UTC).date().isoformat()
 
 
-def _booking_row(account: str, each: Booking) -> dict[str, Any]:
+def _ledger_entry_row(account: str, each: LedgerEntry) -> dict[str, Any]:
     return {
         "account": account,
         "exec_id": each.exec_id,

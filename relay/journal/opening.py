@@ -15,8 +15,8 @@ from relay.errors import JournalUnavailable, SchemaOutdated, SchemaTooNew
 from relay.journal.journal import Journal
 from relay.journal.queued import Queue
 from relay.journal.sqlite import FileLock, JournalFile, SqliteStore, begin_reading
+from relay.journal.store import sqlite_unavailable
 from relay.journal.tables import schema_meta
-from relay.journal.trouble import as_unavailable
 
 HEAD = "0012"
 """The revision of this relay's tables. Revisions are numbered, so that later ones compare as greater."""
@@ -173,7 +173,7 @@ def _engine(engine: Engine, where: str) -> Iterator[Engine]:
     try:
         yield engine
     except (SQLAlchemyError, sqlite3.Error) as error:
-        said = as_unavailable(error, where)
+        said = sqlite_unavailable(error, where)
         if said is None:
             raise
         raise said from error

@@ -1,7 +1,6 @@
 """Writing what is about to happen to an order, and what happened to it.
 
-Reports come twice and in any order; facts are only ever added.
-"""
+Reports come twice and in any order; facts are only ever added."""
 
 from __future__ import annotations
 
@@ -11,13 +10,21 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Table, bindparam, insert, select, update
 
-from relay.domain.order import OrderStatus, PlannedOrder, Reason, client_order_id
-from relay.domain.outcome import Accepted, Outcome, Stamp, Unknown
+from relay.domain.instrument import plain
+from relay.domain.order import (
+    Accepted,
+    OrderStatus,
+    Outcome,
+    PlannedOrder,
+    Reason,
+    RequestSignature,
+    Unknown,
+    client_order_id,
+)
+from relay.domain.order_lifecycle import OrderState, after_outcome
 from relay.domain.position import Fill, OrderReport
-from relay.domain.reconciliation import OrderState, after_outcome
-from relay.domain.rounding import plain
 from relay.journal.codec import outcome_columns, reason_columns, state_of, to_json
-from relay.journal.events import EventLog
+from relay.journal.notices import EventLog
 from relay.journal.positions import Positions
 from relay.journal.statements import Rows, fetch_all, fetch_first, run
 from relay.journal.tables import attempts, fills, orders
@@ -62,7 +69,7 @@ class Orders:
         account: str,
         generation: int,
         orders: Sequence[PlannedOrder],
-        first_attempt: tuple[str, Stamp] | None = None,
+        first_attempt: tuple[str, RequestSignature] | None = None,
         now_ms: int,
     ) -> tuple[str, ...]:
         """Returns their client order ids. An order with `replaces_leg` points to the order of that leg.
@@ -79,7 +86,7 @@ class Orders:
         account: str,
         generation: int,
         planned: Sequence[PlannedOrder],
-        first_attempt: tuple[str, Stamp] | None,
+        first_attempt: tuple[str, RequestSignature] | None,
         now_ms: int,
     ) -> tuple[tuple[str, ...], tuple[tuple[Table, Rows], ...]]:
         """Their ids, and the rows that are to be inserted."""
@@ -92,7 +99,7 @@ class Orders:
         )
         return ids, ((orders, rows), (attempts, first))
 
-    def record_attempt(self, client_order_id: str, stamp: Stamp, *, now_ms: int) -> int:
+    def record_attempt(self, client_order_id: str, signature: RequestSignature, *, now_ms: int) -> int:
         """Before the request leaves; returns the attempt's number, from 1. The order is `submitted` from now on.
 
         Repeated with the same stamp while its outcome is open, it is the same attempt.
@@ -100,10 +107,10 @@ class Orders:
         row, state = self._load(client_order_id)
         assert not state.status.is_ended, f"{client_order_id} is {state.status}; nothing of it may be sent"
         last = state.last
-        if last is not None and last.outcome is None and last.stamp == stamp:
+        if last is not None and last.outcome is None and last.signature == signature:
             return last.number
         number = last.number + 1 if last else 1
-        self._events.insert((attempts, [self._attempt(row.signal_id, client_order_id, number, stamp, now_ms)]))
+        self._events.insert((attempts, [self._attempt(row.signal_id, client_order_id, number, signature, now_ms)]))
         if moves_on(state.status, OrderStatus.SUBMITTED):
             self._change(client_order_id, now_ms, status=OrderStatus.SUBMITTED)
         return number
@@ -213,7 +220,9 @@ class Orders:
         known = {name: value for name, value in detail.items() if value is not None}
         self._events.add(signal_id, f"order_{changed.get('status', state.status)}", known, now_ms=now_ms)
 
-    def _attempt(self, signal_id: str, client_order_id: str, number: int, stamp: Stamp, now_ms: int) -> dict[str, Any]:
+    def _attempt(
+        self, signal_id: str, client_order_id: str, number: int, signature: RequestSignature, now_ms: int
+    ) -> dict[str, Any]:
         """Its row, which is to be inserted; the event that it is sent is added."""
         self._events.add(
             signal_id, "order_submitted", {"client_order_id": client_order_id, "attempt": number}, now_ms=now_ms
@@ -221,8 +230,8 @@ class Orders:
         return {
             "client_order_id": client_order_id,
             "number": number,
-            "timestamp_ms": stamp.timestamp_ms,
-            "recv_window_ms": stamp.recv_window_ms,
+            "timestamp_ms": signature.timestamp_ms,
+            "recv_window_ms": signature.recv_window_ms,
             "sent_at": now_ms,
         }
 

@@ -2,8 +2,7 @@
 
 An owner renews a row of its own and touches no account's. What writes by an account's right holds that account's row
 FOR SHARE until it is committed, and whoever takes the account changes that row: so nothing of an old epoch is committed
-once a new one has begun. Nobody who takes waits: what is locked is tried again at the next look.
-"""
+once a new one has begun. Nobody who takes waits: what is locked is tried again at the next look."""
 
 from __future__ import annotations
 
@@ -26,9 +25,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
-from relay import fence
 from relay.domain.placement import OwnerSnapshot
-from relay.fence import AccountLease
+from relay.engine import lease_guard
+from relay.engine.lease_guard import AccountLease
 from relay.journal.statements import fetch_all, run
 from relay.journal.store import Store
 from relay.journal.tables import account_owner, leases, process
@@ -126,7 +125,7 @@ class AccountOwners:
         """
         self._lose(self.held)
         self._times += 1
-        name, deadline = f"{self._base} {self._times}", fence.clock() + TTL_S
+        name, deadline = f"{self._base} {self._times}", lease_guard.clock() + TTL_S
 
         def work(connection: Connection) -> None:
             connection.execute(_FORGET)
@@ -143,7 +142,7 @@ class AccountOwners:
 
         Not only in memory: a crash of the database must not bring back an end that is earlier than is believed here.
         """
-        deadline = fence.clock() + TTL_S
+        deadline = lease_guard.clock() + TTL_S
         given = {"of_name": self.name, "of_refuses": sorted(self._unknown.union(refuses))}
 
         def work(connection: Connection) -> tuple[list[Any], list[Any]] | None:

@@ -19,14 +19,24 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from relay import fence
+from relay.engine import lease_guard
+from relay.engine.lease_guard import AccountLease, Lease, LeaseLost
 from relay.errors import JournalUnavailable
-from relay.fence import AccountLease, Lease, LeaseLost
 from relay.journal.leases import asking_for
 from relay.journal.ownership import owning
 from relay.journal.statements import Statement, commit, fetch_value, roll_back, run_text
-from relay.journal.store import Job, JobStage, Lock, T, Undo, Work, lock_statement
-from relay.journal.trouble import WHERE, is_passing, postgres_unavailable
+from relay.journal.store import (
+    WHERE,
+    Job,
+    JobStage,
+    Lock,
+    T,
+    Undo,
+    Work,
+    is_passing,
+    lock_statement,
+    postgres_unavailable,
+)
 
 _CLOSE_S: Final = 5.0
 
@@ -131,7 +141,7 @@ class PostgresStore:
         on_committed: Callable[[T], None] | None = None,
         is_urgent: bool = False,
     ) -> T:
-        lease = fence.held()
+        lease = lease_guard.held()
         job = Job(work, on_withdrawn, on_committed=on_committed)
         deadline = time.monotonic() + deadline_s
         self._threads.put(lambda: self._run(job, deadline, holding, lease), first=is_urgent)
@@ -165,14 +175,14 @@ class PostgresStore:
 
     def _answered(self, statement: Statement, values: Mapping[str, object]) -> Any:
         try:
-            return self._asked(statement, values)
+            return self._requested(statement, values)
         except DBAPIError as error:
             # A pooled connection may just have been an old one; a new one takes its place.
             if not error.connection_invalidated:
                 raise
-            return self._asked(statement, values)
+            return self._requested(statement, values)
 
-    def _asked(self, statement: Statement, values: Mapping[str, object]) -> Any:
+    def _requested(self, statement: Statement, values: Mapping[str, object]) -> Any:
         with self.engine.connect() as connection:
             return fetch_value(connection, statement, values)
 
@@ -252,7 +262,7 @@ class PostgresStore:
         if job.on_withdrawn is not None and (is_in_doubt or (was is JobStage.WITHDRAWN and error is None)):
             # Its caller was answered that it was not stored; whether it was, nobody may ever act on.
             self._threads.put(lambda: self._undo(job, time.monotonic() + _UNDO_S))
-        job.end(_told(error))
+        job.end(_reported(error))
 
     def _undo(self, job: Job, deadline: float) -> None:
         try:
@@ -313,5 +323,5 @@ def _in_words() -> Iterator[None]:
         raise said from error
 
 
-def _told(error: Exception | None) -> Exception | None:
+def _reported(error: Exception | None) -> Exception | None:
     return None if error is None else postgres_unavailable(error) or error

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from relay.domain.guard import Guard
+from relay.domain.bracket import Bracket
 from relay.domain.instrument import Category
 from relay.journal.codec import from_json, to_json
 from relay.journal.statements import fetch_all
@@ -23,7 +23,7 @@ _LIVE_OF_LANE = _LIVE.where(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GuardRecord:
+class BracketRecord:
     """A guard as it is stored. `signal_id`, `generation`: whose orders its take profits are."""
 
     seq: int
@@ -32,7 +32,7 @@ class GuardRecord:
     generation: int
     category: Category
     symbol: str
-    guard: Guard
+    bracket: Bracket
 
 
 class Protection:
@@ -49,7 +49,7 @@ class Protection:
         generation: int,
         category: Category,
         symbol: str,
-        guard: Guard,
+        bracket: Bracket,
         now_ms: int,
     ) -> None:
         """A new guard; with the plan that it belongs to."""
@@ -59,41 +59,43 @@ class Protection:
             "generation": generation,
             "category": category,
             "symbol": symbol,
-            **_columns(guard, now_ms),
+            **_columns(bracket, now_ms),
         }
         self._connection.execute(insert(guards), row)
 
-    def save(self, seq: int, guard: Guard, *, now_ms: int) -> None:
+    def save(self, seq: int, bracket: Bracket, *, now_ms: int) -> None:
         """How a guard stands now."""
-        self._connection.execute(update(guards).where(guards.c.seq == seq).values(_columns(guard, now_ms)))
+        self._connection.execute(update(guards).where(guards.c.seq == seq).values(_columns(bracket, now_ms)))
 
 
-def live_guards(connection: Connection) -> tuple[GuardRecord, ...]:
+def live_brackets(connection: Connection) -> tuple[BracketRecord, ...]:
     """Those of all accounts that wait or are active, oldest first."""
     return _records(fetch_all(connection, _LIVE, {}))
 
 
-def live_guards_of(connection: Connection, account: str, category: Category, symbol: str) -> tuple[GuardRecord, ...]:
+def live_brackets_of(
+    connection: Connection, account: str, category: Category, symbol: str
+) -> tuple[BracketRecord, ...]:
     """Those of one account and instrument, oldest first."""
     of_lane = {"of_account": account, "of_category": category, "of_symbol": symbol}
     return _records(fetch_all(connection, _LIVE_OF_LANE, of_lane))
 
 
-def _columns(guard: Guard, now_ms: int) -> dict[str, Any]:
-    return {"status": guard.status, "guard": to_json(guard), "updated_at": now_ms}
+def _columns(bracket: Bracket, now_ms: int) -> dict[str, Any]:
+    return {"status": bracket.status, "guard": to_json(bracket), "updated_at": now_ms}
 
 
-def _records(rows: Sequence[Any]) -> tuple[GuardRecord, ...]:
+def _records(rows: Sequence[Any]) -> tuple[BracketRecord, ...]:
     """Sorted here, since for ORDER BY SQLite would pass over a partial index."""
     return tuple(
-        GuardRecord(
+        BracketRecord(
             seq=row.seq,
             signal_id=row.signal_id,
             account=row.account,
             generation=row.generation,
             category=row.category,
             symbol=row.symbol,
-            guard=from_json(Guard, row.guard),
+            bracket=from_json(Bracket, row.guard),
         )
         for row in sorted(rows, key=lambda row: row.seq)
     )

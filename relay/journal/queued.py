@@ -65,8 +65,8 @@ def _alert_name(new: NewSignal) -> str:
 def _is_vouched_for(connection: Connection, signal_id: str) -> bool:
     """Since it was opened last."""
     of_signal = select(events.c.name).where(events.c.signal_id == signal_id)
-    told = of_signal.where(events.c.name.in_(("accepted", "reopened", "duplicate"))).order_by(events.c.id.desc())
-    return connection.execute(told.limit(1)).scalar() == "duplicate"
+    reported = of_signal.where(events.c.name.in_(("accepted", "reopened", "duplicate"))).order_by(events.c.id.desc())
+    return connection.execute(reported.limit(1)).scalar() == "duplicate"
 
 
 def reopen(connection: Connection, signal_id: str, now_ms: int, queue: Queue | None) -> Reopened:
@@ -94,7 +94,7 @@ def lanes_of(new: NewSignal) -> list[LaneKey]:
     return [LaneKey(account=each, category=new.category, symbol=symbol or "") for each in sorted(new.accounts)]
 
 
-def name(store: Store, queue: Queue, nameless: SignalRecord, category: Category, symbol: str) -> None:
+def name(store: Store, queue: Queue, unresolved: SignalRecord, category: Category, symbol: str) -> None:
     """Tell a signal's instrument. Raises JournalUnavailable.
 
     The locks of its lanes with and without the name are held: whoever looks at one of them finds it either there or
@@ -102,12 +102,12 @@ def name(store: Store, queue: Queue, nameless: SignalRecord, category: Category,
     """
 
     def work(connection: Connection) -> None:
-        of_signal = select(assignments.c.account).where(assignments.c.signal_id == nameless.id)
+        of_signal = select(assignments.c.account).where(assignments.c.signal_id == unresolved.id)
         accounts = sorted(connection.scalars(of_signal))
         lanes = [LaneKey(account=each, category=category, symbol=symbol) for each in accounts]
-        left = [LaneKey(account=each, category=None, symbol=nameless.ticker or "") for each in accounts]
+        left = [LaneKey(account=each, category=None, symbol=unresolved.ticker or "") for each in accounts]
         hold(connection, locks_on(lanes=[each.name for each in (*lanes, *left)]))
-        UnitOfWork(connection).signals.resolve(nameless.id, category, symbol)
+        UnitOfWork(connection).signals.resolve(unresolved.id, category, symbol)
         queue.defer(connection, lanes)
 
     store.submit(work, deadline_s=10)

@@ -8,14 +8,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from relay.domain.chain import Link
-from relay.domain.identity import Identity
 from relay.domain.instrument import Category
-from relay.domain.order import PlannedOrder, Reason
-from relay.domain.plan import Carry
-from relay.domain.reconciliation import OrderState
-from relay.domain.signal import Action
-from relay.domain.status import SignalStatus
+from relay.domain.order import PlannedOrder, Reason, SignalStatus
+from relay.domain.order_lifecycle import OrderState
+from relay.domain.plan import Residual
+from relay.domain.signal import Action, ChainLink, Identity
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
@@ -71,7 +68,7 @@ class NewSignal:
     sent_at_ms: int | None = None
     notes: tuple[str, ...] = ()
     events: tuple[tuple[str, Any], ...] = ()
-    link: Link | None = None
+    link: ChainLink | None = None
     """Its part of the chain of the strategy's positions."""
 
 
@@ -188,7 +185,7 @@ class Circumstances:
     """What the journal knows that bears on every plan of a lane. `read_at`: the monotonic clock, before it was read."""
 
     halt: Switch | None
-    carry: Carry | None
+    residual: Residual | None
     """What earlier exits of the position rounded away."""
     read_at: float
 

@@ -9,11 +9,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from relay.domain.order import Reason
-from relay.domain.status import SignalStatus
+from relay.domain.order import Reason, SignalStatus
 from relay.errors import JournalUnavailable
 from relay.journal.codec import reason_columns
-from relay.journal.events import add_event
+from relay.journal.notices import add_event
 from relay.journal.records import RefusedPosts
 from relay.journal.store import Store
 from relay.journal.tables import refusals, signals

@@ -18,8 +18,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from relay.errors import JournalBusy, JournalUnavailable
-from relay.journal.store import Job, JobStage, Lock, T, Undo, Work
-from relay.journal.trouble import as_unavailable, is_busy, is_io_error
+from relay.journal.store import Job, JobStage, Lock, T, Undo, Work, is_busy, is_io_error, sqlite_unavailable
 
 _POLL_S = 0.05
 
@@ -376,7 +375,7 @@ class Writer:
         self._disconnect()
 
     def _describe(self, error: Exception) -> JournalUnavailable:
-        said = as_unavailable(error, self._where)
+        said = sqlite_unavailable(error, self._where)
         return said or JournalUnavailable(f"the journal {self._where} cannot be used: {error}")
 
     def _undo_withdrawn(self) -> None:
@@ -432,7 +431,7 @@ class SqliteStore:
         except PoolTimeout as error:
             raise JournalUnavailable(f"the journal {self._where} is busy with other questions") from error
         except SQLAlchemyError as error:
-            said = as_unavailable(error, self._where)
+            said = sqlite_unavailable(error, self._where)
             if said is None:
                 raise
             self._readers.dispose()

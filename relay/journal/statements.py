@@ -6,8 +6,7 @@ what the database needs for it: 20 to 40 % of the processor's time for an alert.
 for each set of parameter names and each dialect (`_compiled`), and how its rows are read is found once (`_row_reader`).
 Then the driver itself is given the text and the converted values: `run`, `fetch_all`, `fetch_first`, `fetch_one` and
 `fetch_value` do what `connection.execute` does, with the same errors. `insert_rows` and `insert_if_new` make one such
-statement of new rows of several tables where the database takes that, so that they are one round trip.
-"""
+statement of new rows of several tables where the database takes that, so that they are one round trip."""
 
 from __future__ import annotations
 

@@ -21,14 +21,10 @@ from sqlalchemy import (
     literal_column,
 )
 
-from relay.domain.chain import Fit
-from relay.domain.guard import GuardStatus
-from relay.domain.identity import IdentityKind
+from relay.domain.bracket import BracketStatus
 from relay.domain.instrument import Category
-from relay.domain.order import OrderStatus, OrderType, Purpose, Side
-from relay.domain.outcome import Refusal
-from relay.domain.signal import MarketSide
-from relay.domain.status import SignalStatus
+from relay.domain.order import ErrorKind, OrderStatus, OrderType, Purpose, Side, SignalStatus
+from relay.domain.signal import Fit, IdentityKind, MarketSide
 from relay.journal.codec import Enumerated, ExactDecimal, Json, UnixMs, Words, next_place, numbered
 from relay.journal.records import AttemptOutcome
 
@@ -180,7 +176,7 @@ attempts = Table(
     Column("outcome", Enumerated(AttemptOutcome)),
     Column("code", Integer),
     Column("words", Words),
-    Column("refusal", Enumerated(Refusal)),
+    Column("refusal", Enumerated(ErrorKind)),
     Column("reason_code", Text),
     Column("retry_at_ms", UnixMs),
     Column("absent_at_ms", UnixMs),
@@ -330,13 +326,13 @@ guards = Table(
     Column("generation", Integer, nullable=False),
     Column("category", Enumerated(Category), nullable=False),
     Column("symbol", Text, nullable=False),
-    Column("status", Enumerated(GuardStatus), nullable=False),
+    Column("status", Enumerated(BracketStatus), nullable=False),
     Column("guard", Json, nullable=False),
     Column("updated_at", UnixMs, nullable=False),
     ForeignKeyConstraint(["signal_id", "account"], ["assignments.signal_id", "assignments.account"]),
     sqlite_autoincrement=True,
 )
-IS_LIVE = one_of(guards.c.status, (GuardStatus.WAITING, GuardStatus.ACTIVE))
+IS_LIVE = one_of(guards.c.status, (BracketStatus.WAITING, BracketStatus.ACTIVE))
 Index(
     "ix_guards_live",
     guards.c.account,

@@ -8,14 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, update
 
-from relay.domain.guard import Guard
+from relay.domain.bracket import Bracket
 from relay.domain.instrument import Category
-from relay.domain.order import Purpose, Reason
-from relay.domain.outcome import Stamp
-from relay.domain.plan import Carry, Plan, PlanStatus
-from relay.domain.status import SignalStatus
+from relay.domain.order import Purpose, Reason, RequestSignature, SignalStatus
+from relay.domain.plan import Plan, PlanStatus, Residual
 from relay.journal.codec import reason_columns, to_json
-from relay.journal.events import EventLog
+from relay.journal.notices import EventLog
 from relay.journal.orders import Orders
 from relay.journal.positions import Positions
 from relay.journal.protection import Protection
@@ -25,28 +23,28 @@ from relay.journal.store import T
 from relay.journal.tables import assignments, carries, plans, signals, switches
 
 _this_signal = signals.c.id == bindparam("of_signal")
-_this_assignment = (assignments.c.signal_id == bindparam("of_signal")) & (
+_this_execution = (assignments.c.signal_id == bindparam("of_signal")) & (
     assignments.c.account == bindparam("of_account")
 )
-_BEGIN = update(assignments).where(_this_assignment & (assignments.c.status == SignalStatus.ACCEPTED))
+_BEGIN = update(assignments).where(_this_execution & (assignments.c.status == SignalStatus.ACCEPTED))
 _BEGIN_SIGNAL = (
     update(signals).where(_this_signal & (signals.c.status == SignalStatus.ACCEPTED)).returning(signals.c.notes)
 )
-_CHANGE = update(assignments).where(_this_assignment)
+_CHANGE = update(assignments).where(_this_execution)
 _CHANGE_SIGNAL = update(signals).where(_this_signal)
 _SIGNAL = select(signals.c.status, signals.c.notes).where(_this_signal)
 _HELD_SIGNAL = _SIGNAL.with_for_update()
 """Of two accounts that finish at the same moment the second must see the first; SQLite has one writer anyway."""
-_ASSIGNMENTS = (
+_EXECUTIONS = (
     select(assignments).where(assignments.c.signal_id == bindparam("of_signal")).order_by(assignments.c.account)
 )
-_ASSIGNMENT = select(assignments).where(_this_assignment)
+_EXECUTION = select(assignments).where(_this_execution)
 _HALT = select(switches.c.value, switches.c.by).where(
     switches.c.account == bindparam("of_account"), switches.c.name == HALT
 )
-_ADD_CARRY = insert(carries)
-_lane = select(assignments.c.account, assignments.c.category, assignments.c.symbol).where(_this_assignment)
-_FORGET_CARRY = delete(carries).where(tuple_(carries.c.account, carries.c.category, carries.c.symbol).in_(_lane))
+_ADD_RESIDUAL = insert(carries)
+_lane = select(assignments.c.account, assignments.c.category, assignments.c.symbol).where(_this_execution)
+_FORGET_RESIDUAL = delete(carries).where(tuple_(carries.c.account, carries.c.category, carries.c.symbol).in_(_lane))
 _WORST_FIRST = (
     SignalStatus.ATTENTION,
     SignalStatus.FAILED,
@@ -123,13 +121,13 @@ class Signals:
         assert status.is_finished and status is not SignalStatus.REJECTED, f"{status} is not the end of an execution"
         held = fetch_one(self._connection, _HELD_SIGNAL, {"of_signal": signal_id})
         self._notes.setdefault(signal_id, held.notes)
-        parts = {each.account: each for each in fetch_all(self._connection, _ASSIGNMENTS, {"of_signal": signal_id})}
+        parts = {each.account: each for each in fetch_all(self._connection, _EXECUTIONS, {"of_signal": signal_id})}
         known: SignalStatus = parts[account].status
         is_final = known.is_finished and status is not SignalStatus.ATTENTION and not is_better_known
         if known is status or is_final:
             return self._status_of(signal_id)
-        of_assignment = {"of_signal": signal_id, "of_account": account}
-        run(self._connection, _CHANGE, {"status": status, **reason_columns(reason), **of_assignment})
+        of_execution = {"of_signal": signal_id, "of_account": account}
+        run(self._connection, _CHANGE, {"status": status, **reason_columns(reason), **of_execution})
         detail = {"account": account, "reason": reason.code if reason else None}
         self._events.add(signal_id, status, {k: v for k, v in detail.items() if v is not None}, now_ms=now_ms)
         ended = [_ended(each) for each in parts.values() if each.account != account]
@@ -185,7 +183,7 @@ class Plans:
         account: str,
         generation: int,
         plan: Plan,
-        first_attempt: tuple[str, Stamp] | None = None,
+        first_attempt: tuple[str, RequestSignature] | None = None,
         is_carried: bool = True,
         now_ms: int,
     ) -> tuple[str, ...]:
@@ -210,32 +208,32 @@ class Plans:
         self._events.add(signal_id, PlanStatus.PLANNED, detail, now_ms=now_ms)
         ids, wanted = self._orders.new_rows(signal_id, account, generation, plan.orders, first_attempt, now_ms)
         self._events.insert((plans, [made]), *wanted)
-        if plan.guard is not None:
-            self._protect(signal_id, account, generation, replace(plan.guard, entries=_entries(plan, ids)), now_ms)
-        if plan.status in (PlanStatus.PLANNED, PlanStatus.DONE) and (is_carried or plan.carry is not None):
-            self._save_carry(signal_id, account, plan.carry)
+        if plan.bracket is not None:
+            self._protect(signal_id, account, generation, replace(plan.bracket, entries=_entries(plan, ids)), now_ms)
+        if plan.status in (PlanStatus.PLANNED, PlanStatus.DONE) and (is_carried or plan.residual is not None):
+            self._save_residual(signal_id, account, plan.residual)
         return ids
 
-    def _protect(self, signal_id: str, account: str, generation: int, guard: Guard, now_ms: int) -> None:
-        of_assignment = {"of_signal": signal_id, "of_account": account}
-        lane = fetch_one(self._connection, _ASSIGNMENT, of_assignment)
+    def _protect(self, signal_id: str, account: str, generation: int, bracket: Bracket, now_ms: int) -> None:
+        of_execution = {"of_signal": signal_id, "of_account": account}
+        lane = fetch_one(self._connection, _EXECUTION, of_execution)
         self._protection.add(
             signal_id=signal_id,
             account=account,
             generation=generation,
             category=lane.category,
             symbol=lane.symbol,
-            guard=guard,
+            bracket=bracket,
             now_ms=now_ms,
         )
 
-    def _save_carry(self, signal_id: str, account: str, carry: Carry | None) -> None:
-        of_assignment = {"of_signal": signal_id, "of_account": account}
-        run(self._connection, _FORGET_CARRY, of_assignment)
-        if carry is not None and carry.size:
-            lane = fetch_one(self._connection, _ASSIGNMENT, of_assignment)
-            carried = {"account": account, "category": lane.category, "symbol": lane.symbol, "size": carry.size}
-            run(self._connection, _ADD_CARRY, carried)
+    def _save_residual(self, signal_id: str, account: str, residual: Residual | None) -> None:
+        of_execution = {"of_signal": signal_id, "of_account": account}
+        run(self._connection, _FORGET_RESIDUAL, of_execution)
+        if residual is not None and residual.size:
+            lane = fetch_one(self._connection, _EXECUTION, of_execution)
+            carried = {"account": account, "category": lane.category, "symbol": lane.symbol, "size": residual.size}
+            run(self._connection, _ADD_RESIDUAL, carried)
 
 
 def run_in(connection: Connection, operations: Callable[[UnitOfWork], T]) -> T:

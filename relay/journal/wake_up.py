@@ -85,10 +85,10 @@ class WakeListener:
     `heard` is called with each word in that thread and must be quick; with None where words may have been missed.
     """
 
-    def __init__(self, url: str, heard: Callable[[str | None], None]) -> None:
+    def __init__(self, url: str, received: Callable[[str | None], None]) -> None:
         """`url`: of the database, for psycopg."""
         self._url = url
-        self._heard = heard
+        self._received = received
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
 
@@ -113,9 +113,9 @@ class WakeListener:
         options: dict[str, Any] = {"connect_timeout": 2, "application_name": "relay listener", "tcp_user_timeout": 5000}
         with psycopg.connect(self._url, autocommit=True, **options) as connection:
             connection.execute(f"LISTEN {CHANNEL}".encode())
-            self._heard(None)
+            self._received(None)
             while not self._stop.is_set():
-                for told in connection.notifies(timeout=_LOOK_S):
-                    self._heard(told.payload)
+                for reported in connection.notifies(timeout=_LOOK_S):
+                    self._received(reported.payload)
                     if self._stop.is_set():
                         return

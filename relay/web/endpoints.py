@@ -1,7 +1,6 @@
 """The addresses for programs, one row each: from it come route, door, what is read of the query, and the description.
 
-A new endpoint is a view and a row.
-"""
+A new endpoint is a view and a row."""
 
 from __future__ import annotations
 
@@ -12,11 +11,10 @@ from typing import Any, Final
 
 from flask import Blueprint, Response
 
-from relay.domain.order import OrderStatus
-from relay.domain.status import SignalStatus
-from relay.web import account_api, api, health, metrics, strategy_api
-from relay.web.asked import Parameter, choice, flag, limit, read_query, symbol, text
-from relay.web.bearer import require_admin
+from relay.domain.order import OrderStatus, SignalStatus
+from relay.web import api, metrics
+from relay.web.access import require_admin
+from relay.web.api import Parameter, choice, flag, limit, read_query, symbol, text
 from relay.web.webhook import take_alert, webhook
 
 View = Callable[..., Response]
@@ -25,7 +23,7 @@ Answers = Mapping[int, str | None]
 PLAIN: Final = "text/plain"
 """In place of a form: an answer that is no JSON."""
 PREFER: Final = "Prefer"
-_PROOFS: Final = ("X-Webhook-Secret", "webhook-id", "webhook-timestamp", "webhook-signature")
+_CREDENTIALS: Final = ("X-Webhook-Secret", "webhook-id", "webhook-timestamp", "webhook-signature")
 _PLACE: Final = re.compile(r"<(?:[a-z]+:)?([a-z_]+)>")
 
 
@@ -84,7 +82,7 @@ def _alert(rule: str, summary: str) -> Endpoint:
         reads_query=False,
         body="Alert",
         is_closed=False,
-        headers=(PREFER, *_PROOFS),
+        headers=(PREFER, *_CREDENTIALS),
     )
 
 
@@ -138,7 +136,7 @@ ENDPOINTS: Final = (
     Endpoint(
         method="get",
         rule="/api/orders",
-        view=account_api.list_orders,
+        view=api.list_orders,
         summary="The relay's orders, the latest first.",
         answers={200: "Orders", **_errors(400, 401, 429, 503)},
         query={
@@ -152,7 +150,7 @@ ENDPOINTS: Final = (
     Endpoint(
         method="get",
         rule="/api/positions",
-        view=account_api.list_positions,
+        view=api.list_positions,
         summary="What is open, whoever opened it.",
         answers={200: "Positions", **_errors(400, 401, 429, 502, 503)},
         query={"account": text(), "symbol": symbol()},
@@ -160,14 +158,14 @@ ENDPOINTS: Final = (
     Endpoint(
         method="get",
         rule="/api/accounts",
-        view=account_api.list_accounts,
+        view=api.list_accounts,
         summary="The accounts, their checks and their equity.",
         answers={200: "Accounts", **_errors(400, 401, 429, 502, 503)},
     ),
     Endpoint(
         method="get",
         rule="/api/accounts/<name>/equity",
-        view=account_api.show_equity,
+        view=api.show_equity,
         summary="An account's equity over time, and what each day came to.",
         answers={200: "Equity", **_errors(400, 401, 404, 429, 503)},
         query={"days": limit(30)},
@@ -175,28 +173,28 @@ ENDPOINTS: Final = (
     Endpoint(
         method="get",
         rule="/api/strategies",
-        view=strategy_api.list_strategies,
+        view=api.list_strategies,
         summary="The strategies, and whether their alerts arrive.",
         answers={200: "Strategies", **_errors(400, 401, 429, 503)},
     ),
     Endpoint(
         method="post",
         rule="/api/halt",
-        view=account_api.halt,
+        view=api.halt,
         summary="No new entries, restarts included; exits go on.",
         answers={200: "Halted", **_errors(400, 401, 429, 503)},
     ),
     Endpoint(
         method="post",
         rule="/api/resume",
-        view=account_api.resume,
+        view=api.resume,
         summary="Allow new entries again.",
         answers={200: "Halted", **_errors(400, 401, 429, 503)},
     ),
     Endpoint(
         method="post",
         rule="/api/flatten",
-        view=account_api.flatten,
+        view=api.flatten,
         summary="Halt, cancel and close what the relay traded.",
         answers={200: "Halted", **_errors(400, 401, 413, 429, 502, 503)},
         query={"all": flag(argument="everything")},
@@ -204,7 +202,7 @@ ENDPOINTS: Final = (
     Endpoint(
         method="get",
         rule="/healthz",
-        view=health.alive,
+        view=metrics.alive,
         summary="The process lives.",
         answers={200: "Alive"},
         reads_query=False,
@@ -213,7 +211,7 @@ ENDPOINTS: Final = (
     Endpoint(
         method="get",
         rule="/readyz",
-        view=health.ready,
+        view=metrics.ready,
         summary="Whether alerts are executed at once; else what is missing.",
         answers={200: "Ready", 503: "Ready"},
         reads_query=False,

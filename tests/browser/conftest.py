@@ -64,7 +64,7 @@ def page(context: BrowserContext) -> Iterator[Page]:
     opened = context.new_page()
     complaints: list[str] = []
     opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.on("console", lambda told: complaints.append(told.text) if told.type == "error" else None)
+    opened.on("console", lambda reported: complaints.append(reported.text) if reported.type == "error" else None)
     log_in(opened)
     yield opened
     assert complaints == []

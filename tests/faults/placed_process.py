@@ -9,9 +9,9 @@ import signal
 import sys
 import threading
 
+from relay.engine.lease_guard import AccountLease
 from relay.engine.placement import Placement
-from relay.fence import AccountLease
-from relay.journal import open_journal
+from relay.journal.opening import open_journal
 from relay.journal.ownership import FIRST, PLACED, AccountOwners
 from relay.journal.wake_up import WakeListener
 

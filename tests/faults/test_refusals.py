@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from relay.domain.reconciliation import Bounds
-from relay.exchange.address import BAN_S
-from relay.settings import load_settings
+from relay.bybit.limiter import BAN_S
+from relay.domain.order_lifecycle import Bounds
+from relay.settings.settings import load_settings
 from tests.faults.stage import CREATE, creates, event_names, position, running, taken_for, until
 from tests.paper_server import PaperServer
 from tests.relay_process import RelayProcess
@@ -60,7 +60,7 @@ def test_a_certain_refusal_ends_an_entry_at_once(
     assert position(server, symbol) == 0
 
 
-def test_a_timestamp_that_is_refused_twice_is_told_and_not_tried_for_ever(
+def test_a_timestamp_that_is_refused_twice_is_reported_and_not_tried_for_ever(
     relay: RelayProcess, server: PaperServer
 ) -> None:
     refuse(server, "DOTUSDT", 10002, "invalid request, please check your server timestamp", times=2)
@@ -138,16 +138,16 @@ def test_a_resting_exit_that_others_leave_no_room_for_is_not_called_done(
 ) -> None:
     """The ladder holds all of the position; a further rung is refused with the code that also means "nothing open"."""
     assert outcome(relay, action="buy", ticker="OPUSDT.P", qty="20")["status"] == "done"
-    rung = {"action": "sell", "ticker": "OPUSDT.P", "type": "limit", "reduce_only": "true"}
-    assert outcome(relay, **rung, qty="20", price="1.30")["status"] == "done"
-    signal = outcome(relay, **rung, qty="10", price="1.35")
+    tp_leg = {"action": "sell", "ticker": "OPUSDT.P", "type": "limit", "reduce_only": "true"}
+    assert outcome(relay, **tp_leg, qty="20", price="1.30")["status"] == "done"
+    signal = outcome(relay, **tp_leg, qty="10", price="1.35")
     assert signal["status"] != "done", signal
     assert "truncated to zero" in signal["reason"]["message"]
     assert not any("nothing was open" in note for note in signal["notes"])
     assert position(server, "OPUSDT") == 20
 
 
-def test_an_address_that_the_exchange_does_not_serve_is_told_so(relay: RelayProcess, server: PaperServer) -> None:
+def test_an_address_that_the_exchange_does_not_serve_is_reported_so(relay: RelayProcess, server: PaperServer) -> None:
     server.control.fault(CREATE, "http", status=403, body="blocked access from your country")
     signal = outcome(relay, action="long", ticker="INJUSDT.P", qty="20")
     assert (signal["status"], signal["reason"]["code"]) == ("failed", "EXCHANGE_REGION")

@@ -38,8 +38,8 @@ _ids = itertools.count()
 
 
 def done(relay: RelayProcess, symbol: str, **alert: str) -> dict[str, Any]:
-    told = relay.post({"ticker": f"{symbol}.P", "id": f"own-{next(_ids)}", **alert}, wait_s=10).json()
-    signal = relay.wait_for(told["signal_id"])
+    reported = relay.post({"ticker": f"{symbol}.P", "id": f"own-{next(_ids)}", **alert}, wait_s=10).json()
+    signal = relay.wait_for(reported["signal_id"])
     assert signal["status"] == "done", signal
     return signal
 
@@ -53,8 +53,8 @@ def build(relay: RelayProcess, server: PaperServer, symbol: str) -> None:
 
     done(relay, symbol, action="buy", qty="20")
     for percent in (10, 20):
-        rung = {"type": "limit", "reduce_only": "true", "qty": "10", "price": at(percent)}
-        done(relay, symbol, action="sell", **rung)
+        tp_leg = {"type": "limit", "reduce_only": "true", "qty": "10", "price": at(percent)}
+        done(relay, symbol, action="sell", **tp_leg)
     done(relay, symbol, action="buy", type="limit", qty="10", price=at(-10))
     done(relay, symbol, action="buy", type="stop_market", qty="10", trigger_price=at(30))
     assert len(open_at(server, symbol)) == RESTING
@@ -86,7 +86,7 @@ def assert_nothing_rests(relay: RelayProcess, server: PaperServer, symbol: str) 
     ],
     ids=lambda value: " ".join(value.values()) if isinstance(value, dict) else "",
 )
-def test_what_rests_is_gone_and_the_position_is_what_was_asked_for(
+def test_what_rests_is_gone_and_the_position_is_what_was_requested_for(
     relay: RelayProcess, server: PaperServer, symbol: str, alert: dict[str, str], left: int
 ) -> None:
     build(relay, server, symbol)

@@ -35,19 +35,19 @@ def relay(tmp_path: Path, paper: PaperServer) -> Iterator[RelayServer]:
         yield made
 
 
-def steer(paper: PaperServer, **asked: object) -> dict[str, Any]:
-    answer = requests.post(f"{paper.url}/paper/streams", json=asked, timeout=DEADLINE_S)
+def steer(paper: PaperServer, **requested: object) -> dict[str, Any]:
+    answer = requests.post(f"{paper.url}/paper/streams", json=requested, timeout=DEADLINE_S)
     assert answer.status_code == 200, answer.text
-    told: dict[str, Any] = answer.json()
-    return told
+    reported: dict[str, Any] = answer.json()
+    return reported
 
 
 def is_live(relay: RelayServer) -> bool:
-    return relay.relay.parts.streams.state()["default"].is_live
+    return relay.relay.services.streams.state()["default"].is_live
 
 
 def generation(relay: RelayServer) -> int:
-    return relay.relay.parts.streams.state()["default"].generation
+    return relay.relay.services.streams.state()["default"].generation
 
 
 def send(relay: RelayServer, symbol: str, action: str, **fields: object) -> dict[str, Any]:
@@ -125,10 +125,10 @@ def test_whatever_the_streams_do_every_alert_ends_right(relay: RelayServer, pape
         runs = [threads.submit(run_lane, relay, paper, symbol, seed) for seed, symbol in enumerate(SYMBOLS)]
         wrong = [line for run in runs for line in run.result()]
     assert wrong == []
-    kept = {order["client_order_id"]: order for order in relay.api("orders?limit=500")["orders"]}
+    stored = {order["client_order_id"]: order for order in relay.api("orders?limit=500")["orders"]}
     for order in audit.at_exchange(paper):
-        told = kept.get(order.client_order_id)
-        assert told is None or Decimal(told["filled_qty"]) == order.filled_qty, order
+        reported = stored.get(order.client_order_id)
+        assert reported is None or Decimal(reported["filled_qty"]) == order.filled_qty, order
     until(lambda: is_live(relay))
 
 
@@ -145,7 +145,7 @@ def test_without_its_stream_the_relay_asks_and_says_so(relay: RelayServer, paper
     signal = send(relay, "BTCUSDT", "close")
     assert signal["status"] == "done" and position(paper, "BTCUSDT") == 0
     assert any("the account's stream is down" in note for note in signal["notes"])
-    until(lambda: "API key is invalid" in relay.relay.parts.streams.state()["default"].problem)
+    until(lambda: "API key is invalid" in relay.relay.services.streams.state()["default"].problem)
     steer(paper, manners={})
     until(lambda: is_live(relay))
 
@@ -167,7 +167,7 @@ def test_streams_that_are_refused_keep_the_relay_from_nothing(tmp_path: Path, pa
         assert not is_live(relay)
 
 
-def test_a_resting_order_that_fills_is_told_by_the_stream(relay: RelayServer, paper: PaperServer) -> None:
+def test_a_resting_order_that_fills_is_reported_by_the_stream(relay: RelayServer, paper: PaperServer) -> None:
     signal = send(relay, "BTCUSDT", "buy", qty="0.1", type="limit", price="90000")
     paper.control.clear_calls()
     paper.control.prices(BTCUSDT="89000")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 
-from relay.cli import cli
+from relay.cli.main import cli
 from tests.relay_server import ADMIN_TOKEN, NOBODY, WEBHOOK_SECRET
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.catcher import Catcher
-from tests.flow.desk import Desk, open_desk
+from tests.flow.desk import AccountApi, open_account_api
 from tests.paper_server import PaperServer
 from tests.relay_server import RelayServer, cold_relay, running_relay
 
@@ -43,14 +43,14 @@ def cold(tmp_path: Path) -> Iterator[RelayServer]:
 
 
 @pytest.fixture(scope="module")
-def running(paper: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def running(paper: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AccountApi]:
     """The relay as a process."""
-    with open_desk(tmp_path_factory.mktemp("relay"), paper) as desk:
-        yield desk
+    with open_account_api(tmp_path_factory.mktemp("relay"), paper) as account_api:
+        yield account_api
 
 
 @pytest.fixture
-def desk(running: Desk) -> Desk:
+def account_api(running: AccountApi) -> AccountApi:
     """With nothing at the exchange."""
     running.control.reset()
     return running

@@ -13,7 +13,7 @@ from typing import Any
 
 from pybit.unified_trading import HTTP
 
-from relay.domain.rounding import plain
+from relay.domain.instrument import plain
 from tests.paper_server import Control, PaperServer
 from tests.relay_process import DEADLINE_S, RelayProcess
 
@@ -47,7 +47,7 @@ BTC_INVERSE = Market(ticker="BYBIT:BTCUSD.P", symbol="BTCUSD", category="inverse
 MARKETS = (BTC, BTC_USDC, BTC_INVERSE)
 
 
-class Desk:
+class AccountApi:
     """Everything about one account: alerts go in by the webhook, the exchange is asked with the real client library."""
 
     def __init__(self, paper: PaperServer, relay: RelayProcess) -> None:
@@ -121,10 +121,10 @@ class Desk:
 
 
 @contextmanager
-def open_desk(folder: Path, paper: PaperServer, **environment: str) -> Iterator[Desk]:
+def open_account_api(folder: Path, paper: PaperServer, **environment: str) -> Iterator[AccountApi]:
     relay = RelayProcess(folder, paper.url, environment=environment)
     try:
         relay.start()
-        yield Desk(paper, relay)
+        yield AccountApi(paper, relay)
     finally:
         relay.stop()

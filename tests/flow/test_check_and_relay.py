@@ -93,7 +93,7 @@ def test_while_it_is_not_known_what_the_key_may_do_nothing_real_is_executed(pape
 def test_the_checks_of_a_running_relay_are_renewed(own: RelayServer, paper: PaperServer) -> None:
     assert state_of(own, "position_mode") == "green"
     paper.control.account(positionMode={"BTCUSDT": 3})
-    own.relay.parts.checkup.look_now()
+    own.relay.services.checkup.look_now()
     assert state_of(own, "position_mode") == "red"
 
 

@@ -21,17 +21,17 @@ from typing import Any, Final
 import click
 import pytest
 
-from relay.alerts.dialects import FORMATS
-from relay.alerts.schema import KNOWN
-from relay.cli import cli
+from relay.alerts.fields import KNOWN
+from relay.alerts.formats import FORMATS
+from relay.bybit.checklist import NAMES as CHECK_POINTS
+from relay.cli.main import cli
 from relay.domain.notice import NoticeKind
-from relay.domain.order import OrderStatus
+from relay.domain.order import OrderStatus, SignalStatus
 from relay.domain.signal import NATIVE_ACTIONS, NATIVE_UNITS
-from relay.domain.status import SignalStatus
-from relay.exchange.account_point import NAMES as CHECK_POINTS
-from relay.paper.instruments import TABLE
-from relay.settings import Environment, Settings, load_settings
-from relay.settings_toml import Table
+from relay.paper.state import TABLE
+from relay.settings.environment import Environment
+from relay.settings.settings import Settings, load_settings
+from relay.settings.toml import Table
 from tests.bench import __main__ as bench
 from tests.bench.figures import Figure
 from tests.flow.cli_support import environment, run
@@ -41,7 +41,9 @@ from tests.relay_server import ADMIN_TOKEN, WEBHOOK_SECRET, RelayServer
 ROOT: Final = Path(__file__).resolve().parents[2]
 README_BYTES_MAX: Final = 12_000
 DEADLINE_S: Final = 30
-_FENCE: Final = re.compile(r"^(?P<indent> *)```(?P<kind>\w*)\n(?P<body>.*?)^(?P=indent)```$", re.DOTALL | re.MULTILINE)
+_LEASE_GUARD: Final = re.compile(
+    r"^(?P<indent> *)```(?P<kind>\w*)\n(?P<body>.*?)^(?P=indent)```$", re.DOTALL | re.MULTILINE
+)
 _LINK: Final = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 _SPAN: Final = re.compile(r"`([^`\n]+)`")
 _CODE: Final = re.compile(r'''"([A-Z]+(?:_[A-Z]+)+)"|\bcode="([A-Z]+)"|\b(?:refusal|Problem)\("([A-Z]+)"''')
@@ -80,6 +82,7 @@ NOT_CODES: Final = frozenset(
         *("SCRIPT_NAME", "SERVER_NAME", "SERVER_PORT", "SERVER_PROTOCOL"),
         *("HTTP_COOKIE", "HTTP_WEBHOOK_SIGNATURE", "HTTP_X_REQUEST_ID", "HTTP_X_WEBHOOK_SECRET"),
         *("ISOLATED_MARGIN", "PORTFOLIO_MARGIN", "REGULAR_MARGIN"),
+        *("ALERT_FORMATS", "CLOCK_BOOTTIME"),
         *("RELAY_KILL_AT", "RELAY_KILL_BY", "REQUESTS_CA_BUNDLE", "PROMETHEUS_MULTIPROC_DIR"),
     }
 )
@@ -105,7 +108,7 @@ class Page:
     def blocks(self) -> list[Block]:
         return [
             Block(page=self.name, kind=each["kind"], text=dedent(each["body"]), line=self.line(each.start()))
-            for each in _FENCE.finditer(self.text)
+            for each in _LEASE_GUARD.finditer(self.text)
         ]
 
     def line(self, offset: int) -> int:
@@ -114,7 +117,7 @@ class Page:
     @property
     def prose(self) -> str:
         """Without fenced blocks."""
-        return _FENCE.sub("", self.text)
+        return _LEASE_GUARD.sub("", self.text)
 
     @property
     def anchors(self) -> set[str]:
@@ -172,8 +175,8 @@ def test_the_readme_is_short_and_has_the_test_command_between_its_marks() -> Non
     readme = pages()["README.md"].text
     assert len(readme.encode()) <= README_BYTES_MAX
     between = readme.partition("<!-- test command -->\n")[2].partition("<!-- end of test command -->")[0]
-    fence, command, end, rest = between.split("\n")
-    assert (fence, end, rest) == ("```sh", "```", "")
+    lease_guard, command, end, rest = between.split("\n")
+    assert (lease_guard, end, rest) == ("```sh", "```", "")
     assert {"tests/requirements.txt", "pytest"} <= set(shlex.split(command))
 
 
@@ -334,7 +337,7 @@ def test_each_paper_exchange_starts(command: Command, folder: Path) -> None:
     assert server.lines[0].startswith("paper exchange on http://127.0.0.1:")
 
 
-def _left_out(measured: list[str], part: str, folder: Path, asked: object) -> list[Figure]:
+def _left_out(measured: list[str], part: str, folder: Path, requested: object) -> list[Figure]:
     measured.append(part)
     return []
 

@@ -10,9 +10,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.domain.account import Direction, Rules, TradingHours
 from relay.domain.limit_checks import hours_refusal
 from relay.domain.limits import LIMITS, strictest
+from relay.domain.rules import Direction, Rules, TradingHours
 
 MOST = (
     *("max_order_notional", "max_position_notional", "max_exposure", "max_positions", "max_leverage"),
@@ -83,6 +83,6 @@ def test_what_is_no_limit_is_the_strategys(account: Rules) -> None:
 
 def test_every_limit_is_looked_at() -> None:
     known = {each.field for each in LIMITS}
-    kept = {"no_entries", "direction", "mode", "drift", "signal_max_age_s", "size_unit", "size_scale_pct"}
+    stored = {"no_entries", "direction", "mode", "drift", "signal_max_age_s", "size_unit", "size_scale_pct"}
     defaults = {field.name for field in fields(Rules) if field.name.startswith("default_")}
-    assert {field.name for field in fields(Rules)} == known | kept | defaults
+    assert {field.name for field in fields(Rules)} == known | stored | defaults

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from relay.alerts import ParsedAlert, read, signal_from_kept
-from relay.alerts.dialects import dialect_of
+from relay.alerts.formats import alert_format_of
+from relay.alerts.signal import ParsedAlert, read, signal_from_stored
 from relay.domain.signal import Signal
 from relay.errors import AlertInvalid
 
@@ -23,18 +23,18 @@ def reading_of(message: Message, named: str | None = None) -> ParsedAlert:
 
 def native_of(message: Message, named: str | None = None) -> tuple[str | None, dict[str, object]]:
     """The format in which the message was recognised, and the native fields that it means."""
-    kept = reading_of(message, named).fields
-    name = kept.pop("format", None)
+    stored = reading_of(message, named).fields
+    name = stored.pop("format", None)
     if name is None:
-        return None, kept
-    dialect = dialect_of(str(name))
-    assert dialect is not None
-    return str(name), dialect.translate(kept).fields
+        return None, stored
+    alert_format = alert_format_of(str(name))
+    assert alert_format is not None
+    return str(name), alert_format.translate(stored).fields
 
 
 def signal_of(message: Message, named: str | None = None) -> Signal:
-    kept = reading_of(message, named).fields
-    return signal_from_kept(kept, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
+    stored = reading_of(message, named).fields
+    return signal_from_stored(stored, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
 
 
 def refusal_of(message: Message, named: str | None = None) -> AlertInvalid:

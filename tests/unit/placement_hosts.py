@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from relay.engine.lease_guard import AccountLease
 from relay.engine.placement import ACCOUNTS_PER_PROCESS, Placement
-from relay.fence import AccountLease
-from relay.journal import open_journal
+from relay.journal.opening import open_journal
 from relay.journal.ownership import FIRST, PLACED, AccountOwners
 from relay.journal.wake_up import WakeListener
 
@@ -39,7 +39,7 @@ class Host:
         self.serves: dict[str, AccountLease] = {}
         self.has_lost: list[str] = []
         self.busy: set[str] = set()
-        self.was_asked_for: set[str] = set()
+        self.was_requested_for: set[str] = set()
         """What it was to wind down and could not yet."""
 
     def bring_up(self, account: str, lease: AccountLease) -> None:
@@ -51,7 +51,7 @@ class Host:
     def wind_down(self, account: str) -> bool:
         with self._hall.changed:
             if account in self.busy:
-                self.was_asked_for.add(account)
+                self.was_requested_for.add(account)
                 return False
             self.serves.pop(account, None)
             self._hall.changed.notify_all()

@@ -13,7 +13,7 @@ from tests.unit.dialect_messages import CODE, CUSTOM, EXIT, OKX_A, OKX_B, OKX_EX
 LADDER = [("1%", "25%"), ("2%", "25%"), ("3%", "25%"), ("4%", "15%"), ("5%", "7%"), ("6%", "3%")]
 
 
-def rungs(*pairs: tuple[str, str]) -> list[object]:
+def tp_legs(*pairs: tuple[str, str]) -> list[object]:
     return [{"at": at, "share": share} for at, share in pairs]
 
 
@@ -33,7 +33,7 @@ PUBLISHED: list[tuple[str, Message, dict[str, object]]] = [
         {
             **{"ticker": "BTCUSDT.P", "exchange": "BYBIT", "time": TIME, "action": "buy", "market_position": "long"},
             **{"qty": "150", "qty_unit": "quote", "type": "market", "stop_loss": "1%"},
-            "take_profit": rungs(("1%", "25"), ("2%", "25"), ("3%", "25"), ("4%", "25")),
+            "take_profit": tp_legs(("1%", "25"), ("2%", "25"), ("3%", "25"), ("4%", "25")),
         },
     ),
     (
@@ -74,7 +74,7 @@ PUBLISHED: list[tuple[str, Message, dict[str, object]]] = [
         WUNDER,
         {
             **{"ticker": "BTCUSDT", "exchange": "BYBIT", "action": "long", "qty": "150", "qty_unit": "quote"},
-            **{"type": "market", "take_profit": rungs(*LADDER), "stop_loss": "1%"},
+            **{"type": "market", "take_profit": tp_legs(*LADDER), "stop_loss": "1%"},
         },
     ),
     (

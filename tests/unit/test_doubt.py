@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from relay.domain.order import OrderStatus
-from relay.journal import open_journal
+from relay.journal.opening import open_journal
 from tests.property.model_exchange import Fault
 from tests.property.workshop import MAX_AGE_S, Workshop, body_of
 
@@ -209,13 +209,13 @@ def test_an_entry_whose_facts_were_being_read_when_a_halt_was_answered_does_not_
 def test_an_entry_that_was_to_be_sent_again_when_a_halt_was_answered_does_not_leave(shop: Workshop) -> None:
     shop.exchange.faults.append(Fault("connection_refused"))
     signal_id = send(shop, action="long", qty="1")
-    stamp = shop.exchange.stamp
+    signature = shop.exchange.signature
 
     def halted_meanwhile() -> Any:
         shop.controls.halt(by="a test")
-        return stamp()
+        return signature()
 
-    shop.exchange.stamp = halted_meanwhile  # type: ignore[method-assign]
+    shop.exchange.signature = halted_meanwhile  # type: ignore[method-assign]
     work(shop)
     assert len(shop.exchange.sends) == 1
     assert signal(shop, signal_id)["reason"]["code"] == "HALTED"

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from relay import fence
-from relay.fence import AccountLease, LeaseLost, holding
+from relay.engine import lease_guard
+from relay.engine.lease_guard import AccountLease, LeaseLost, holding
 
 
 @pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="the system has no such clock")
@@ -19,9 +19,9 @@ def test_a_right_ends_while_the_machine_is_suspended(monkeypatch: pytest.MonkeyP
         return clock(which) + (suspended_s if which == time.CLOCK_BOOTTIME else 0.0)
 
     monkeypatch.setattr(time, "clock_gettime", with_pause)
-    lease = AccountLease(name="east", epoch=1, deadline=fence.clock() + 600)
+    lease = AccountLease(name="east", epoch=1, deadline=lease_guard.clock() + 600)
     with holding(lease):
-        assert fence.within_ms(5000) == 5000
+        assert lease_guard.remaining_validity_ms(5000) == 5000
         suspended_s = 601
         with pytest.raises(LeaseLost):
-            fence.within_ms(5000)
+            lease_guard.remaining_validity_ms(5000)

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from relay.domain.guard import Guard, GuardStatus, Rung
+from relay.domain.bracket import Bracket, BracketStatus, TakeProfitLeg
 from relay.domain.instrument import Category
 from relay.domain.order import OrderType, PlannedOrder, Purpose, Side, TimeInForce, TriggerBy
 from relay.domain.signal import Level, LevelKind
 from relay.journal.codec import compact_json, from_json, to_json
 
-STORED_GUARD = (
+STORED_BRACKET = (
     '{"side":"sell","stop_loss":{"kind":"percent","value":"1.50"},"take_profit":{"kind":"price","value":"90"},'
     '"trailing_stop":{"kind":"price","value":"7"},"trailing_start":{"kind":"percent","value":"2"},'
     '"rungs":[{"at":{"kind":"price","value":"95.5"},"share_pct":"40","moves_stop_to_entry":true,"order_id":"r-1",'
@@ -24,14 +24,14 @@ STORED_GUARD = (
     '"entries":["e-1"],"leavings":["old-1"],"status":"active","entry_price":"100.0","is_entry_over":true,'
     '"are_stops_set":true,"is_at_breakeven":true,"is_seen":true,"active_at_ms":5,"trouble":"why"}'
 )
-GUARD = Guard(
+BRACKET = Bracket(
     side=Side.SELL,
     stop_loss=Level(kind=LevelKind.PERCENT, value=Decimal("1.50")),
     take_profit=Level(kind=LevelKind.PRICE, value=Decimal(90)),
     trailing_stop=Level(kind=LevelKind.PRICE, value=Decimal(7)),
     trailing_start=Level(kind=LevelKind.PERCENT, value=Decimal(2)),
-    rungs=(
-        Rung(
+    tp_legs=(
+        TakeProfitLeg(
             at=Level(kind=LevelKind.PRICE, value=Decimal("95.5")),
             share_pct=Decimal(40),
             moves_stop_to_entry=True,
@@ -43,11 +43,11 @@ GUARD = Guard(
             refusals=2,
             refused_at_size=Decimal("0.3"),
         ),
-        Rung(at=Level(kind=LevelKind.PRICE, value=Decimal(91)), share_pct=Decimal(60)),
+        TakeProfitLeg(at=Level(kind=LevelKind.PRICE, value=Decimal(91)), share_pct=Decimal(60)),
     ),
     entries=("e-1",),
-    leavings=("old-1",),
-    status=GuardStatus.ACTIVE,
+    stale_orders=("old-1",),
+    status=BracketStatus.ACTIVE,
     entry_price=Decimal("100.0"),
     is_entry_over=True,
     are_stops_set=True,
@@ -88,15 +88,15 @@ ORDER = PlannedOrder(
 )
 
 
-@pytest.mark.parametrize(("value", "stored"), [(GUARD, STORED_GUARD), (ORDER, STORED_ORDER)])
+@pytest.mark.parametrize(("value", "stored"), [(BRACKET, STORED_BRACKET), (ORDER, STORED_ORDER)])
 def test_a_value_is_stored_under_the_names_that_earlier_journals_have(value: Any, stored: str) -> None:
     assert compact_json(to_json(value)) == stored
     assert from_json(type(value), json.loads(stored)) == value
 
 
 def test_what_is_as_by_default_is_not_stored() -> None:
-    assert to_json(Guard(side=Side.BUY)) == {"side": "buy"}
-    assert from_json(Guard, {"side": "buy"}) == Guard(side=Side.BUY)
+    assert to_json(Bracket(side=Side.BUY)) == {"side": "buy"}
+    assert from_json(Bracket, {"side": "buy"}) == Bracket(side=Side.BUY)
 
 
 def test_a_field_that_got_another_name_keeps_its_stored_one() -> None:

@@ -9,15 +9,25 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from relay.domain.instrument import Category
-from relay.domain.order import OrderStatus, Reason
-from relay.domain.outcome import Accepted, NotSent, Refusal, Rejected, Stamp, Unknown
-from relay.domain.plan import Carry, PlanStatus
-from relay.domain.reconciliation import Attempt, OrderState
-from relay.domain.status import SignalStatus
-from relay.journal import Journal, UnitOfWork, open_journal
+from relay.domain.order import (
+    Accepted,
+    ErrorKind,
+    NotSent,
+    OrderRejected,
+    OrderStatus,
+    Reason,
+    RequestSignature,
+    SignalStatus,
+    Unknown,
+)
+from relay.domain.order_lifecycle import Attempt, OrderState
+from relay.domain.plan import PlanStatus, Residual
+from relay.journal.journal import Journal
+from relay.journal.opening import open_journal
+from relay.journal.unit_of_work import UnitOfWork
 from tests.unit.journal_builders import (
     NOW_MS,
-    STAMP,
+    SIGNATURE,
     accepted,
     events_of,
     limit,
@@ -29,7 +39,7 @@ from tests.unit.journal_builders import (
     sent_order,
 )
 
-LATER = Stamp(timestamp_ms=NOW_MS + 7000, recv_window_ms=5000)
+LATER = RequestSignature(timestamp_ms=NOW_MS + 7000, recv_window_ms=5000)
 LANE = ("main", Category.LINEAR, "BTCUSDT")
 
 
@@ -71,7 +81,7 @@ def test_a_restart_finds_plan_orders_and_attempts_as_they_were(journal_url: str)
         client_order_id=client_id,
         planned=orders[0],
         status=OrderStatus.SUBMITTED,
-        attempts=(Attempt(number=1, stamp=STAMP, outcome=Unknown(why="timeout")),),
+        attempts=(Attempt(number=1, signature=SIGNATURE, outcome=Unknown(why="timeout")),),
         absent_at_ms=NOW_MS + 6500,
     )
     assert second == OrderState(client_order_id=order_id(signal_id, leg=1), planned=orders[1])
@@ -81,13 +91,15 @@ def test_a_restart_finds_plan_orders_and_attempts_as_they_were(journal_url: str)
     "outcome",
     [
         Accepted(venue_order_id="v-1"),
-        Rejected(code=110007, words="not enough", reason_code="EXCHANGE_BALANCE"),
-        Rejected(code=10006, words="slow down", refusal=Refusal.RATE, retry_at_ms=NOW_MS + 9),
+        OrderRejected(code=110007, words="not enough", reason_code="EXCHANGE_BALANCE"),
+        OrderRejected(code=10006, words="slow down", refusal=ErrorKind.RATE, retry_at_ms=NOW_MS + 9),
         Unknown(why="timeout"),
         NotSent(why="refused", retry_at_ms=NOW_MS + 9),
     ],
 )
-def test_every_outcome_comes_back_as_it_was(journal: Journal, outcome: Accepted | Rejected | Unknown | NotSent) -> None:
+def test_every_outcome_comes_back_as_it_was(
+    journal: Journal, outcome: Accepted | OrderRejected | Unknown | NotSent
+) -> None:
     _, client_id = sent_order(journal)
     journal.record_outcome(client_id, 1, outcome, now_ms=NOW_MS)
     last = _state(journal, client_id).last
@@ -157,10 +169,10 @@ def test_beginning_twice_is_beginning_once(journal: Journal) -> None:
 
 def test_attempts_are_numbered_and_the_same_send_counts_once(journal: Journal) -> None:
     _, client_id = sent_order(journal)
-    assert journal.record_attempt(client_id, STAMP, now_ms=NOW_MS) == 1
+    assert journal.record_attempt(client_id, SIGNATURE, now_ms=NOW_MS) == 1
     journal.record_outcome(client_id, 1, Unknown(why="timeout"), now_ms=NOW_MS)
     assert journal.record_attempt(client_id, LATER, now_ms=NOW_MS) == 2
-    assert [each.stamp for each in _state(journal, client_id).attempts] == [STAMP, LATER]
+    assert [each.signature for each in _state(journal, client_id).attempts] == [SIGNATURE, LATER]
 
 
 def test_an_attempt_makes_a_planned_order_submitted(journal: Journal) -> None:
@@ -185,13 +197,13 @@ def test_a_certain_outcome_is_not_changed_and_an_unknown_one_may_become_certain(
     journal.record_outcome(client_id, 1, Unknown(why="late"), now_ms=NOW_MS)
     state = _state(journal, client_id)
     assert (state.status, state.venue_order_id) == (OrderStatus.ACCEPTED, "v-1")
-    assert state.last == Attempt(number=1, stamp=STAMP, outcome=Accepted(venue_order_id="v-1"))
+    assert state.last == Attempt(number=1, signature=SIGNATURE, outcome=Accepted(venue_order_id="v-1"))
     assert events_of(journal, signal_id)[-2:] == ["order_unknown", "order_accepted"]
 
 
 def test_a_final_refusal_ends_the_order_with_the_exchanges_words(journal: Journal) -> None:
     _, client_id = sent_order(journal)
-    refused = Rejected(code=110007, words="not enough", reason_code="EXCHANGE_BALANCE")
+    refused = OrderRejected(code=110007, words="not enough", reason_code="EXCHANGE_BALANCE")
     journal.record_outcome(client_id, 1, refused, now_ms=NOW_MS)
     state = _state(journal, client_id)
     assert state.status is OrderStatus.REJECTED
@@ -203,7 +215,7 @@ def test_a_final_refusal_ends_the_order_with_the_exchanges_words(journal: Journa
 
 def test_a_refusal_that_may_be_repeated_leaves_it_submitted(journal: Journal) -> None:
     _, client_id = sent_order(journal)
-    journal.record_outcome(client_id, 1, Rejected(code=10006, words="slow", refusal=Refusal.RATE), now_ms=NOW_MS)
+    journal.record_outcome(client_id, 1, OrderRejected(code=10006, words="slow", refusal=ErrorKind.RATE), now_ms=NOW_MS)
     assert _state(journal, client_id).status is OrderStatus.SUBMITTED
 
 
@@ -248,13 +260,13 @@ def test_a_plan_keeps_what_is_carried_until_another_plan_says_otherwise(journal:
             lambda uow: uow.plans.record(signal_id=signal_id, account="main", generation=0, plan=made, now_ms=NOW_MS)
         )
 
-    def carried() -> Carry | None:
-        return journal.circumstances(*LANE).carry
+    def carried() -> Residual | None:
+        return journal.circumstances(*LANE).residual
 
-    planning(status=PlanStatus.DONE, carry=Carry(size=Decimal("-0.0004")))
-    assert carried() == Carry(size=Decimal("-0.0004"))
+    planning(status=PlanStatus.DONE, residual=Residual(size=Decimal("-0.0004")))
+    assert carried() == Residual(size=Decimal("-0.0004"))
     planning(status=PlanStatus.DENIED, reason=Reason(code="HALTED", message="halted"))
-    assert carried() == Carry(size=Decimal("-0.0004")), "a refusal has read nothing"
+    assert carried() == Residual(size=Decimal("-0.0004")), "a refusal has read nothing"
     planning(status=PlanStatus.PLANNED)
     assert carried() is None
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
-from relay.domain.order import OrderStatus, Reason
-from relay.domain.status import SignalStatus
-from relay.journal import Journal, new_signal_id, open_journal
+from relay.domain.order import OrderStatus, Reason, SignalStatus
+from relay.journal.journal import Journal
+from relay.journal.opening import open_journal
+from relay.journal.records import new_signal_id
 from relay.journal.sqlite import SqliteStore
 from tests.unit.journal_builders import (
     NOW_MS,
@@ -147,12 +148,12 @@ def test_signals_are_found_by_strategy_account_symbol_and_status(journal: Journa
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "-1", "1.5", "attention-", "9" * 30, "١"])
-def test_a_cursor_that_is_none_is_told(journal: Journal, cursor: str) -> None:
+def test_a_cursor_that_is_none_is_reported(journal: Journal, cursor: str) -> None:
     with pytest.raises(ValueError, match="not a cursor"):
         journal.signals(cursor=cursor)
 
 
-def test_orders_are_listed_by_what_is_asked(journal: Journal) -> None:
+def test_orders_are_listed_by_what_is_requested(journal: Journal) -> None:
     _, filled = sent_order(journal)
     journal.record_report(filled, report(filled), now_ms=NOW_MS)
     signal_id, resting = sent_order(journal, limit(), signal=new_signal())
@@ -183,10 +184,10 @@ def test_questions_of_the_engine_read_no_more_than_what_is_open(tmp_path: Path) 
     journal = open_journal(url_of(tmp_path))
     signal_id, client_id = sent_order(journal)
     assert isinstance(journal.store, SqliteStore)
-    asked: list[tuple[str, Any]] = []
+    requested: list[tuple[str, Any]] = []
 
     def note(_: Connection, __: object, statement: str, parameters: Any, *___: object) -> None:
-        asked.append((statement, parameters))
+        requested.append((statement, parameters))
 
     event.listen(journal.store._readers, "before_cursor_execute", note)
     journal.unfinished()
@@ -197,7 +198,7 @@ def test_questions_of_the_engine_read_no_more_than_what_is_open(tmp_path: Path) 
     with journal.store.read() as connection:
         steps = [
             str(row[3])
-            for statement, parameters in list(asked)
+            for statement, parameters in list(requested)
             if statement.startswith("SELECT")
             for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
         ]

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from relay.domain.order import OrderStatus, Reason
-from relay.domain.outcome import Accepted, NotSent, Outcome, Refusal, Rejected, Stamp, Unknown
-from relay.domain.status import SignalStatus
+from relay.domain.order import (
+    Accepted,
+    ErrorKind,
+    NotSent,
+    OrderRejected,
+    OrderStatus,
+    Outcome,
+    Reason,
+    RequestSignature,
+    SignalStatus,
+    Unknown,
+)
 from relay.errors import SignalNotRetryable
-from relay.journal import Duplicate, Journal, NewSignal, Reopened, new_signal_id
+from relay.journal.journal import Journal
+from relay.journal.records import Duplicate, NewSignal, Reopened, new_signal_id
 from tests.unit.journal_builders import (
     NOW_MS,
-    STAMP,
+    SIGNATURE,
     accept,
     accepted,
     by_id_and_time,
@@ -25,7 +35,7 @@ from tests.unit.journal_builders import (
     sent_order,
 )
 
-NO_MONEY = Rejected(code=110007, words="not enough", reason_code="EXCHANGE_BALANCE")
+NO_MONEY = OrderRejected(code=110007, words="not enough", reason_code="EXCHANGE_BALANCE")
 DROPPED = Reason(code="EXCHANGE_UNREACHABLE", message="given up")
 REOPENED_BY_RESEND = [SignalStatus.FAILED, SignalStatus.DENIED, SignalStatus.EXPIRED]
 FINISHED = [*REOPENED_BY_RESEND, SignalStatus.ATTENTION]
@@ -94,15 +104,15 @@ def test_a_resend_opens_only_what_failed(journal: Journal, status: SignalStatus)
 
 CERTAIN: list[Outcome] = [
     NO_MONEY,
-    Rejected(code=10006, words="slow down", refusal=Refusal.RATE),
-    Rejected(code=10002, words="clock", refusal=Refusal.CLOCK),
+    OrderRejected(code=10006, words="slow down", refusal=ErrorKind.RATE),
+    OrderRejected(code=10002, words="clock", refusal=ErrorKind.CLOCK),
     NotSent(why="connection refused"),
 ]
 UNCERTAIN: list[Outcome | None] = [
     None,
     Unknown(why="timeout"),
     Accepted(venue_order_id="v-1"),
-    Rejected(code=110072, words="duplicate id", refusal=Refusal.ALREADY_THERE),
+    OrderRejected(code=110072, words="duplicate id", refusal=ErrorKind.ALREADY_THERE),
 ]
 
 
@@ -131,22 +141,22 @@ def test_an_order_still_submitted_is_not_certain_even_if_its_sends_are(journal: 
 
 
 @pytest.mark.parametrize("outcome", [None, Unknown(why="timeout")])
-def test_a_look_up_after_the_end_of_its_window_proves_that_a_send_never_arrived(
+def test_a_look_up_after_the_end_of_its_window_authenticates_that_a_send_never_arrived(
     journal: Journal, outcome: Outcome | None
 ) -> None:
     signal_id, client_id = _finished(journal, SignalStatus.FAILED, outcome)
     journal.settle_order(client_id, OrderStatus.DENIED, DROPPED, now_ms=NOW_MS)
-    journal.record_absence(client_id, 1, begun_at_ms=STAMP.dead_at_ms)
+    journal.record_absence(client_id, 1, begun_at_ms=SIGNATURE.dead_at_ms)
     assert isinstance(accept(journal, _signal()), Duplicate), "one begun too early proves nothing"
-    journal.record_absence(client_id, 1, begun_at_ms=STAMP.dead_at_ms + 1)
-    journal.record_absence(client_id, 1, begun_at_ms=STAMP.dead_at_ms - 1)
+    journal.record_absence(client_id, 1, begun_at_ms=SIGNATURE.dead_at_ms + 1)
+    journal.record_absence(client_id, 1, begun_at_ms=SIGNATURE.dead_at_ms - 1)
     assert isinstance(accept(journal, _signal()), Reopened)
 
 
 def test_each_of_several_sends_must_be_certain(journal: Journal) -> None:
     signal_id, client_id = sent_order(journal, signal=_signal())
     journal.record_outcome(client_id, 1, Unknown(why="timeout"), now_ms=NOW_MS)
-    second = Stamp(timestamp_ms=NOW_MS + 7000, recv_window_ms=5000)
+    second = RequestSignature(timestamp_ms=NOW_MS + 7000, recv_window_ms=5000)
     assert journal.record_attempt(client_id, second, now_ms=NOW_MS) == 2
     journal.record_outcome(client_id, 2, NO_MONEY, now_ms=NOW_MS)
     journal.finish(signal_id, "main", SignalStatus.FAILED, now_ms=NOW_MS)

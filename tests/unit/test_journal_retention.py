@@ -5,9 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 from relay.domain.instrument import Category
-from relay.domain.order import OrderStatus
-from relay.domain.status import SignalStatus
-from relay.journal import Duplicate, Journal
+from relay.domain.order import OrderStatus, SignalStatus
+from relay.journal.journal import Journal
+from relay.journal.records import Duplicate
 from relay.journal.retention import DAY_MS, Retention
 from tests.unit.journal_builders import (
     NOW_MS,
@@ -46,20 +46,20 @@ def test_an_old_finished_signal_goes_with_all_that_belongs_to_it(journal: Journa
     assert journal.orders() == []
 
 
-def test_what_is_unfinished_is_kept_however_old(journal: Journal) -> None:
+def test_what_is_unfinished_is_stored_however_old(journal: Journal) -> None:
     signal_id, _ = sent_order(journal)
     assert Retention(journal.store, keep_days=1).prune(LATER_MS) == 0
     assert journal.signal(signal_id) is not None
 
 
-def test_a_signal_whose_order_still_rests_is_kept(journal: Journal) -> None:
+def test_a_signal_whose_order_still_rests_is_stored(journal: Journal) -> None:
     signal_id, client_id = sent_order(journal)
     journal.record_report(client_id, report(client_id, OrderStatus.ACCEPTED, "0", rests=True), now_ms=NOW_MS)
     journal.finish(signal_id, "main", SignalStatus.DONE, now_ms=NOW_MS)
     assert Retention(journal.store, keep_days=1).prune(LATER_MS) == 0
 
 
-def test_where_a_position_is_open_the_signals_that_say_whose_it_is_are_kept(journal: Journal) -> None:
+def test_where_a_position_is_open_the_signals_that_say_whose_it_is_are_stored(journal: Journal) -> None:
     finished(journal)
     assert Retention(journal.store, keep_days=1).prune(LATER_MS) == 0
     lanes = [(Category.LINEAR, "BTCUSDT"), (Category.LINEAR, "ETHUSDT"), (Category.INVERSE, "BTCUSDT")]

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from relay.domain.instrument import Category
-from relay.engine.engine import Lane
-from relay.engine.lanes import Lanes
+from relay.engine.lanes import Lane, Lanes
 
 DEADLINE_S = 10
 LONG_S = 3600.0

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.domain.account import Direction, TradingHours
-from relay.domain.limit_facts import DayResult, LimitFacts
-from relay.domain.limit_preview import LimitCheck, limit_checks
+from relay.domain.plan import DayResult, LimitFacts
+from relay.domain.planning import LimitCheck, limit_checks
+from relay.domain.rules import Direction, TradingHours
 from tests.builders import facts, plan, proposal, rules, signal
 
 DAY = DayResult(realised=Decimal(-30), unrealised=Decimal(0), worst=Decimal(-30))
@@ -71,8 +71,8 @@ def test_what_was_not_read_was_not_looked_at() -> None:
 
 
 def test_what_opens_nothing_is_held_against_nothing() -> None:
-    for asked in (signal("close"), signal("cancel"), signal("sell", qty="1", reduce_only=True)):
-        assert limit_checks(proposal(asked, rules(max_order_notional=1), facts(p=2))) == ()
+    for requested in (signal("close"), signal("cancel"), signal("sell", qty="1", reduce_only=True)):
+        assert limit_checks(proposal(requested, rules(max_order_notional=1), facts(p=2))) == ()
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
@@ -90,6 +90,6 @@ def test_the_plan_goes_out_exactly_if_every_limit_passes(
         max_order_notional=order, max_position_notional=position, max_exposure=exposure, max_entries_per_minute=rate
     )
     known = facts(p=0, limits=KNOWN)
-    asked = signal(qty=qty)
-    checked = limit_checks(proposal(asked, limits, known))
-    assert bool(plan(asked, limits, known).orders) is all(each.passes for each in checked)
+    requested = signal(qty=qty)
+    checked = limit_checks(proposal(requested, limits, known))
+    assert bool(plan(requested, limits, known).orders) is all(each.passes for each in checked)

@@ -9,9 +9,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from relay import fence
-from relay.fence import AccountLease, LeaseLost
-from relay.journal import Journal, open_journal
+from relay.engine import lease_guard
+from relay.engine.lease_guard import AccountLease, LeaseLost
+from relay.journal.journal import Journal
+from relay.journal.opening import open_journal
 from relay.journal.ownership import FIRST, PLACED, AccountOwners, owning
 from relay.journal.wake_up import CHANNEL
 from tests.unit.journal_builders import NOW_MS
@@ -53,11 +54,11 @@ def expire(database: psycopg.Connection[Any], owners: AccountOwners) -> None:
 
 def switched(journal: Journal, lease: AccountLease) -> None:
     """A write by the right of the lease."""
-    with fence.holding(lease):
+    with lease_guard.holding(lease):
         journal.set_switch(lease.name, "tested", "on", by="a test", now_ms=NOW_MS)
 
 
-def test_an_account_has_one_owner_and_what_is_asked_for_first_is_taken_first(journal: Journal) -> None:
+def test_an_account_has_one_owner_and_what_is_requested_for_first_is_taken_first(journal: Journal) -> None:
     one, two = begun(journal, "one"), begun(journal, "two")
     one.take(("west", "east", "north"), at_most=2)
     two.take(ACCOUNTS, at_most=4)
@@ -97,7 +98,7 @@ def test_who_comes_back_late_and_finds_that_nobody_took_anything_goes_on_by_the_
     owners = owning_all(journal)
     before = dict(owners.held)
     for lease in before.values():
-        lease.deadline = fence.clock()
+        lease.deadline = lease_guard.clock()
     expire(database, owners)
     owners.renew(())
     assert owners.held == before
@@ -138,11 +139,11 @@ def test_nothing_is_written_by_a_right_that_another_has_taken_since(
     switched(journal, lease)
     expire(database, old)
     new.take(("east",), at_most=1)
-    with fence.holding(lease), pytest.raises(LeaseLost):
+    with lease_guard.holding(lease), pytest.raises(LeaseLost):
         journal.set_switch("east", "tested", "off", by="a ghost", now_ms=NOW_MS)
-    kept = journal.switch("east", "tested")
-    assert kept is not None
-    assert kept.value == "on"
+    stored = journal.switch("east", "tested")
+    assert stored is not None
+    assert stored.value == "on"
     switched(journal, new.held["east"])
 
 
@@ -197,7 +198,7 @@ def test_a_process_that_ends_leaves_everything_and_tells_the_others_so(
     one, two = owning_all(journal, "one"), begun(journal, "two")
     database.execute(f"LISTEN {CHANNEL}".encode())
     one.end()
-    assert [told.payload for told in database.notifies(timeout=WAIT_S, stop_after=1)] == [PLACED]
+    assert [reported.payload for reported in database.notifies(timeout=WAIT_S, stop_after=1)] == [PLACED]
     two.take(ACCOUNTS, at_most=4)
     assert two.held.keys() == set(ACCOUNTS)
     seen = two.renew(())

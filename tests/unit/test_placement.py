@@ -72,7 +72,7 @@ def test_an_account_goes_to_a_newcomer_only_once_its_steps_have_ended(begin: Beg
     with hall.changed:
         one.host.busy.update(ACCOUNTS)
     two = begin()
-    hall.until(lambda: len(one.host.was_asked_for) == 25)
+    hall.until(lambda: len(one.host.was_requested_for) == 25)
     assert one.placement.owned == set(ACCOUNTS)
     assert two.serves == {}
     with hall.changed:

@@ -5,20 +5,43 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from relay.domain.history import denied, sent
 from relay.domain.instrument import Category
-from relay.domain.order import OrderStatus, OrderType, PlannedOrder, Purpose, Reason, Side, TimeInForce
-from relay.domain.outcome import NotSent, Refusal, Rejected, Stamp, Unknown
+from relay.domain.order import (
+    ErrorKind,
+    NotSent,
+    OrderRejected,
+    OrderStatus,
+    OrderType,
+    PlannedOrder,
+    Purpose,
+    Reason,
+    RequestSignature,
+    Side,
+    SignalStatus,
+    TimeInForce,
+    Unknown,
+)
+from relay.domain.order_lifecycle import (
+    Bounds,
+    Drop,
+    GiveUp,
+    LookUp,
+    OrderState,
+    Send,
+    Wait,
+    after_outcome,
+    denied,
+    next_step,
+    sent,
+)
 from relay.domain.progress import AddOrder, Advance, DenyRest, Finish, LookAtPosition, progress
-from relay.domain.reconciliation import Bounds, Drop, GiveUp, LookUp, OrderState, Send, Wait, after_outcome, next_step
-from relay.domain.status import SignalStatus
 
 TOO_OLD = Reason(code="TIME_TOO_OLD", message="too old")
 AWAY = Reason(code="EXCHANGE_UNREACHABLE", message="away")
-BALANCE = Rejected(code=110007, words="not enough", reason_code="EXCHANGE_BALANCE")
-GONE = Rejected(code=110017, words="nothing to reduce", refusal=Refusal.NOTHING_TO_REDUCE)
+BALANCE = OrderRejected(code=110007, words="not enough", reason_code="EXCHANGE_BALANCE")
+GONE = OrderRejected(code=110017, words="nothing to reduce", refusal=ErrorKind.NOTHING_TO_REDUCE)
 NOW_MS = 1_700_000_000_000
-STAMP = Stamp(timestamp_ms=NOW_MS, recv_window_ms=1000)
+SIGNATURE = RequestSignature(timestamp_ms=NOW_MS, recv_window_ms=1000)
 
 
 def order(leg: int, purpose: Purpose, *, exit_qty: str = "0", qty: str = "1", **more: object) -> OrderState:
@@ -37,12 +60,12 @@ def order(leg: int, purpose: Purpose, *, exit_qty: str = "0", qty: str = "1", **
     return OrderState(client_order_id=f"o{leg}", planned=planned)
 
 
-def refused(state: OrderState, outcome: Rejected = BALANCE) -> OrderState:
-    return after_outcome(sent(state, STAMP), outcome)
+def refused(state: OrderState, outcome: OrderRejected = BALANCE) -> OrderState:
+    return after_outcome(sent(state, SIGNATURE), outcome)
 
 
 def ended(state: OrderState, status: OrderStatus, filled: str) -> OrderState:
-    return replace(sent(state, STAMP), status=status, filled_qty=Decimal(filled))
+    return replace(sent(state, SIGNATURE), status=status, filled_qty=Decimal(filled))
 
 
 def finish(*orders: OrderState, size: str | None = None) -> Finish:
@@ -118,7 +141,7 @@ def test_an_entry_that_may_not_go_has_an_exit_part_only_where_something_is_open_
             assert isinstance(added, AddOrder) and added.planned.qty == Decimal(qty) and added.planned.reduce_only
 
 
-def test_the_exit_of_a_flip_that_was_refused_goes_at_the_market_and_of_one_held_back_as_it_was_asked() -> None:
+def test_the_exit_of_a_flip_that_was_refused_goes_at_the_market_and_of_one_held_back_as_it_was_requested() -> None:
     flip = replace(FLIP, planned=replace(FLIP.planned, type=OrderType.LIMIT, price=Decimal(9)))
     for gone, kind in ((refused(flip), OrderType.MARKET), (denied(flip, TOO_OLD), OrderType.LIMIT)):
         added = progress((gone,))
@@ -163,7 +186,7 @@ def test_time_that_the_relay_was_not_there_does_not_count_against_an_exit() -> N
     later_ms = NOW_MS + 3_600_000
     exit_order = order(0, Purpose.EXIT, exit_qty="1")
     for outcome in (NotSent(why="refused"), Unknown(why="cut")):
-        taken_up = replace(after_outcome(sent(exit_order, STAMP), outcome), taken_up_at_ms=later_ms)
+        taken_up = replace(after_outcome(sent(exit_order, SIGNATURE), outcome), taken_up_at_ms=later_ms)
         absent = replace(taken_up, look_ups=1, absent_at_ms=later_ms + 1)
         step = next_step(absent, now_ms=later_ms + 5, bounds=Bounds(max_seconds=300), held_back=None, jitter=0)
         assert isinstance(step, Send)
@@ -174,19 +197,19 @@ def test_time_that_the_relay_was_not_there_does_not_count_against_an_exit() -> N
 
 def test_look_ups_after_a_restart_are_paced_like_any_other() -> None:
     later_ms = NOW_MS + 600_000
-    state = replace(sent(order(0, Purpose.ENTRY), STAMP), taken_up_at_ms=later_ms)
-    asked = 0
+    state = replace(sent(order(0, Purpose.ENTRY), SIGNATURE), taken_up_at_ms=later_ms)
+    requested = 0
     for now_ms in range(later_ms, later_ms + 10_000):
         step = next_step(state, now_ms=now_ms, bounds=Bounds(), held_back=None, jitter=0)
         if isinstance(step, LookUp):
-            state, asked = replace(state, look_ups=state.look_ups + 1), asked + 1
+            state, requested = replace(state, look_ups=state.look_ups + 1), requested + 1
         else:
             assert isinstance(step, Wait)
-    assert asked < 15
+    assert requested < 15
 
 
 def test_look_ups_that_were_not_answered_do_not_prove_that_a_known_order_is_not_shown() -> None:
-    known = Rejected(code=110072, words="duplicate", refusal=Refusal.ALREADY_THERE)
-    state = replace(after_outcome(sent(order(0, Purpose.ENTRY), STAMP), known), look_ups=50)
+    known = OrderRejected(code=110072, words="duplicate", refusal=ErrorKind.ALREADY_THERE)
+    state = replace(after_outcome(sent(order(0, Purpose.ENTRY), SIGNATURE), known), look_ups=50)
     step = next_step(state, now_ms=NOW_MS + 60_000, bounds=Bounds(), held_back=None, jitter=0)
     assert not isinstance(step, GiveUp)

@@ -32,19 +32,19 @@ def hearing(postgres_url: str) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
-def heard(connection: psycopg.Connection[Any], count: int) -> list[tuple[int, str]]:
+def received(connection: psycopg.Connection[Any], count: int) -> list[tuple[int, str]]:
     """Each with the process of the database that said it."""
-    return [(told.pid, told.payload) for told in connection.notifies(timeout=WAIT_S, stop_after=count)]
+    return [(reported.pid, reported.payload) for reported in connection.notifies(timeout=WAIT_S, stop_after=count)]
 
 
 def test_whoever_listens_is_woken(engine: Engine, hearing: psycopg.Connection[Any]) -> None:
     wake_ups = WakeUps(engine)
     wake_ups.tell(["east"])
-    assert [word for _, word in heard(hearing, 1)] == ["east"]
+    assert [word for _, word in received(hearing, 1)] == ["east"]
     wake_ups.close()
 
 
-def test_what_comes_while_one_is_told_is_told_together_and_each_word_once(
+def test_what_comes_while_one_is_reported_is_reported_together_and_each_word_once(
     engine: Engine, hearing: psycopg.Connection[Any]
 ) -> None:
     wake_ups = WakeUps(engine)
@@ -55,7 +55,7 @@ def test_what_comes_while_one_is_told_is_told_together_and_each_word_once(
     wake_ups.close()
     wake_ups.tell(["too late"])
     hearing.execute(f"NOTIFY {CHANNEL}, 'the end'".encode())
-    words = [word for _, word in heard(hearing, 4)]
+    words = [word for _, word in received(hearing, 4)]
     assert sorted(words[:3]) == ["east", "north", "west"]
     assert words[3] == "the end"
 
