@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 try:
-    from relay.cli import main
+    from relay.cli.main import main
 except KeyboardInterrupt:  # Ctrl-C while it is still importing
     sys.exit(130)
 

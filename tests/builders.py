@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from relay.domain.account import DefaultSize, Rules
 from relay.domain.instrument import Category, Instrument
+from relay.domain.intent import intent_of
 from relay.domain.order import OrderType, Side, TimeInForce, TriggerBy
-from relay.domain.plan import Carry, Facts
+from relay.domain.plan import Facts, LimitNeed, Need, Plan, Residual
+from relay.domain.planning import Proposal, plan_of, proposal_of
 from relay.domain.position import Position
+from relay.domain.rules import DefaultSize, Rules
 from relay.domain.signal import Action, Level, LevelKind, MarketSide, QtyUnit, Signal, TakeProfit
 
 NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
@@ -109,10 +111,30 @@ def facts(instrument: Instrument | None = None, *, p: Decimal | str | int | None
     """What was read at NOW. `p`: the signed position; None: it was not read. `carry` may be a bare size."""
     of = instrument or linear()
     read = _read(Facts, overrides)
-    if isinstance(read.get("carry"), str | int | Decimal):
-        read["carry"] = Carry(size=Decimal(read["carry"]))
+    if isinstance(read.get("residual"), str | int | Decimal):
+        read["residual"] = Residual(size=Decimal(read["residual"]))
     held = None if p is None else position(p, of)
     return replace(Facts(instrument=of, now=NOW, position=held, price=PRICE), **read)
+
+
+def proposal(requested: Signal, limits: Rules, known: Facts) -> Proposal:
+    """What the signal comes to before the limits."""
+    return proposal_of(intent_of(requested, limits, known), known)
+
+
+def plan(requested: Signal, limits: Rules, known: Facts) -> Plan:
+    """The whole way from a signal to its plan, with all facts at hand."""
+    return plan_of(proposal(requested, limits, known))
+
+
+def needs(requested: Signal, limits: Rules, instrument: Instrument, *, now: datetime, **known: Any) -> frozenset[Need]:
+    """The facts that must be read before the plan. `known`: what is known without reading: fields of Facts."""
+    return intent_of(requested, limits, Facts(instrument=instrument, now=now, **known)).needs
+
+
+def entry_needs(requested: Signal, limits: Rules, known: Facts) -> frozenset[LimitNeed]:
+    """What the limits want to know besides."""
+    return proposal(requested, limits, known).limit_needs
 
 
 def level(value: Decimal | str | int, kind: LevelKind = LevelKind.PRICE) -> Level:

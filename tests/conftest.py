@@ -7,14 +7,40 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
+from relay.journal.journal import Journal
+from relay.journal.opening import open_journal
 from tests import postgres
+from tests.paper_server import PaperServer
 
 # The same examples in every run, so that a change is judged by what it changes; RELAY_EXPLORE=1 looks for new ones.
-settings.register_profile("steady", derandomize=True, database=None)
-settings.register_profile("explore", derandomize=False)
+# No limit on an example's time: how long one takes says how busy the machine is.
+_unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("steady", _unhurried, derandomize=True, database=None)
+settings.register_profile("explore", _unhurried, derandomize=False)
 settings.load_profile("explore" if os.environ.get("RELAY_EXPLORE") else "steady")
+
+
+@pytest.fixture(scope="session")
+def paper_of_all_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperServer]:
+    made = PaperServer(tmp_path_factory.mktemp("paper"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def server(paper_of_all_files: PaperServer) -> PaperServer:
+    """The paper exchange, shared by a file's tests, with nothing of other files' on it."""
+    paper_of_all_files.start_over()
+    return paper_of_all_files
+
+
+@pytest.fixture
+def paper(server: PaperServer) -> PaperServer:
+    """The paper exchange with nothing of another test's on it."""
+    server.start_over()
+    return server
 
 
 @pytest.fixture
@@ -32,3 +58,11 @@ def journal_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/relay.db"
     url: str = request.getfixturevalue("postgres_url")
     return url
+
+
+@pytest.fixture
+def journal(journal_url: str) -> Iterator[Journal]:
+    """With nothing in it, on both databases."""
+    opened = open_journal(journal_url)
+    yield opened
+    opened.close()

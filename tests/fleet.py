@@ -69,8 +69,8 @@ class Fleet:
     def until(self, condition: Any, otherwise: str, process: RelayProcess | None = None) -> None:
         deadline = time.monotonic() + DEADLINE_S
         while not condition():
-            told = (process or self.web).tail()
-            assert time.monotonic() < deadline, f"{otherwise}: {told}"
+            reported = (process or self.web).tail()
+            assert time.monotonic() < deadline, f"{otherwise}: {reported}"
             time.sleep(0.01)
 
     def takes_alerts(self) -> bool:

@@ -13,12 +13,14 @@ from typing import Any
 import requests
 from pybit.unified_trading import HTTP
 
+from tests import warm
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 KEY = "paper"
 SECRET = "paper-exchange-not-a-secret"
 DEADLINE_S = 10
+STDERR = 2
 
 
 class Control:
@@ -61,9 +63,9 @@ class Control:
     def funding(self, symbol: str, rate: str) -> None:
         self._call("POST", "/funding", {"symbol": symbol, "rate": rate})
 
-    def streams(self, **asked: object) -> None:
+    def streams(self, **requested: object) -> None:
         """Cuts, mutes, or changes the manners of the streams."""
-        self._call("POST", "/streams", asked)
+        self._call("POST", "/streams", requested)
 
     def reset(self) -> None:
         """Back to the start: no orders, no positions, start balances, prices, clock and account; no faults or calls."""
@@ -91,35 +93,24 @@ class PaperServer:
         self._sessions: list[HTTP] = []
         self.url = ""
         self.lines: list[str] = []
+        self._parent_pipe: int | None = None
         self.process = self._start(free_port())
         self.control = Control(self.url)
 
-    def _start(self, port: int) -> subprocess.Popen[str]:
+    def _start(self, port: int) -> subprocess.Popen[bytes] | warm.WarmProcess:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("BYBIT_", "PAPER_"))}
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                self._module,
-                "--port",
-                str(port),
-                "--state",
-                str(self.folder / "paper.db"),
-                "--market",
-                "off",
-                "--parent-pipe",
-                *self._arguments,
-            ],
-            cwd=self.folder,
-            env={**inherited, "PYTHONPATH": str(ROOT), **self._environment},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None
-        self.lines = [process.stdout.readline().strip() for _ in range(2)]
+        command = [sys.executable, "-m", self._module, "--port", str(port), "--state", str(self.folder / "paper.db")]
+        command += ["--market", "off", "--parent-pipe", *self._arguments]
+        given, self._parent_pipe = os.pipe()
+        said, saying = os.pipe()
+        env = {**inherited, "PYTHONPATH": str(ROOT), **self._environment}
+        process = warm.start(command, self.folder, env, (given, saying, STDERR))
+        os.close(given)
+        os.close(saying)
+        with open(said) as out:
+            self.lines = [out.readline().strip() for _ in range(2)]
         if not self.lines[0].startswith("paper exchange on "):
-            _close_pipes(process)
+            self.close_parent_pipe()
             raise AssertionError(f"the paper exchange ended with {process.wait(DEADLINE_S)}")
         self.url = self.lines[0].rpartition(" ")[2]
         return process
@@ -164,18 +155,29 @@ class PaperServer:
         if self.process.poll() is None:
             self.process.send_signal(number)
         code = self.process.wait(DEADLINE_S)
-        _close_pipes(self.process)
+        self.close_parent_pipe()
         return code
+
+    def close_parent_pipe(self) -> None:
+        """As the end of its parent would."""
+        if self._parent_pipe is not None:
+            os.close(self._parent_pipe)
+            self._parent_pipe = None
+
+    def start_over(self) -> None:
+        """As if it had just been started for the first time."""
+        if self.process.poll() is not None:
+            self.restart()
+        self._close_sessions()
+        self.control.reset()
+
+    def _close_sessions(self) -> None:
+        for session in self._sessions:
+            session.client.close()
+        self._sessions.clear()
 
     def close(self) -> None:
         """Ends everything, for a fixture's end."""
-        for session in self._sessions:
-            session.client.close()
+        self._close_sessions()
         self.control.close()
         self.stop()
-
-
-def _close_pipes(process: subprocess.Popen[str]) -> None:
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            pipe.close()

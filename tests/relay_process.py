@@ -15,6 +15,7 @@ from typing import Any
 
 import requests
 
+from tests import warm
 from tests.paper_server import KEY, SECRET
 from tests.ports import free_port
 
@@ -47,7 +48,10 @@ class RelayProcess:
         environment: Mapping[str, str] | None = None,
         command: Sequence[str] = (sys.executable, "-m", "relay", "serve"),
     ) -> None:
-        """`exchange_url` None: the relay brings its own paper exchange. An empty value unsets its variable."""
+        """`exchange_url` None: the relay brings its own paper exchange, and is started as a user's shell would.
+
+        An empty value unsets its variable.
+        """
         self.folder = folder
         self.command = command
         self.port = free_port()
@@ -68,26 +72,20 @@ class RelayProcess:
         }
         given = self.environment | dict(environment or {})
         self.environment = {name: value for name, value in given.items() if value}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._start = warm.start if exchange_url else warm.start_cold
+        self._process: subprocess.Popen[bytes] | warm.WarmProcess | None = None
         self.log = folder / "relay.log"
 
     def start(self, *, wait: bool = True, **environment: str) -> None:
         """Start it; with `wait`, until it is ready."""
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self.command,
-                cwd=self.folder,
-                env=self.environment | environment,
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+        with self.log.open("ab") as log, open(os.devnull, "rb") as nothing:
+            files = nothing.fileno(), log.fileno(), log.fileno()
+            self._process = self._start(self.command, self.folder, self.environment | environment, files)
         if wait:
             self.wait_until_ready()
 
     @property
-    def process(self) -> subprocess.Popen[bytes]:
+    def process(self) -> subprocess.Popen[bytes] | warm.WarmProcess:
         assert self._process is not None, "the relay was not started"
         return self._process
 
@@ -137,14 +135,12 @@ class RelayProcess:
         if self._process is None:
             return 0
         self.http.close()  # else the relay would wait for what may still come on a connection that is kept alive
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(30)
-            except subprocess.TimeoutExpired:
-                self.kill()
-                raise
-        return self.process.returncode
+        self.process.terminate()
+        try:
+            return self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
 
     def post(self, alert: Mapping[str, Any] | bytes, *, wait_s: int | None = None) -> requests.Response:
         """Post an alert; a mapping gets the secret. `wait_s`: ask for the outcome."""

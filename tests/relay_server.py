@@ -16,9 +16,9 @@ from typing import Any
 import requests
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from relay.settings import Settings, load_settings
+from relay.app.wiring import Relay
+from relay.settings.settings import Settings, load_settings
 from relay.web import create_app
-from relay.wiring import Relay
 from tests.paper_server import KEY, SECRET
 
 WEBHOOK_SECRET = "a-secret-of-the-tests-0123"
@@ -73,7 +73,7 @@ class RelayServer:
             assert time.monotonic() < until, f"not ready: {missing}"
             time.sleep(0.005)
         # So that what a test counts is its own.
-        self.relay.parts.streams.books.wait_for_first(DEADLINE_S)
+        self.relay.services.streams.books.wait_for_first(DEADLINE_S)
 
     def stop(self) -> None:
         self._server.shutdown()
@@ -99,8 +99,10 @@ class RelayServer:
         return self.request("POST", path, data=body_of(alert), headers=sent)
 
     def done(self, alert: Mapping[str, Any]) -> dict[str, Any]:
-        """What became of the alert: the finished signal."""
-        answer = self.post(alert, wait_s=10)
+        """What became of the alert: the finished signal. After a 503 it is sent again, as TradingView does."""
+        until = time.monotonic() + DEADLINE_S
+        while (answer := self.post(alert, wait_s=10)).status_code == 503 and time.monotonic() < until:
+            pass
         assert answer.status_code == 200, answer.text
         signal: dict[str, Any] = answer.json()
         return signal

@@ -37,7 +37,7 @@ class Credentials:
     webhook_signature: str | None = field(default=None, repr=False)
 
 
-def proves_sender(
+def authenticates(
     secrets: tuple[str, ...], credentials: Credentials, body: bytes, body_secret: str | None, now: datetime
 ) -> bool:
     """Whether any one of the ways in which a secret can be known is used with one of `secrets`."""
@@ -70,7 +70,7 @@ def secret_among_bytes(secrets: tuple[str, ...], body: bytes) -> bool:
     return found
 
 
-def may_prove(secrets: tuple[str, ...], body: bytes) -> bool:
+def may_authenticate(secrets: tuple[str, ...], body: bytes) -> bool:
     """Whether parsing `body` can still prove its sender. A large one has its secret as it is, or is not worth parsing.
 
     Looked for with a plain search, which takes microseconds where reading 64 KiB of junk takes milliseconds. Its time
@@ -99,10 +99,23 @@ def is_signed(secrets: tuple[str, ...], credentials: Credentials, body: bytes, n
 
 def without_secrets(text: str, secrets: tuple[str, ...]) -> str:
     """`text` with every secret taken out, in any case and however its letters are escaped for JSON or a URL."""
-    if not secrets or not _may_hold(text, secrets):
+    if not may_hold_secret(text, secrets):
         return text
     pattern = _spellings(secrets)
     return text if pattern is None else pattern.sub(REMOVED, text)
+
+
+def may_hold_secret(text: str, secrets: tuple[str, ...]) -> bool:
+    """A quick look that spares the search in nearly every text. `text` may be many texts, as `repr` spells them."""
+    if not secrets:
+        return False
+    if "\\" in text or "%" in text or "+" in text or not text.isascii():
+        return True
+    lowered = text.lower()
+    for form in _lowered_forms(secrets):  # noqa: SIM110
+        if form in lowered:
+            return True
+    return False
 
 
 def _is_signed(secret: str, credentials: Credentials, body: bytes, now: datetime) -> bool:
@@ -150,14 +163,6 @@ def _as_bytes(secret: str) -> tuple[bytes, ...]:
         return plain, secret.encode("latin-1")
     except UnicodeEncodeError:
         return (plain,)
-
-
-def _may_hold(text: str, secrets: tuple[str, ...]) -> bool:
-    """A quick look that spares the search in nearly every text."""
-    if "\\" in text or "%" in text or "+" in text or not text.isascii():
-        return True
-    lowered = text.lower()
-    return any(form in lowered for form in _lowered_forms(secrets))
 
 
 @lru_cache(maxsize=64)

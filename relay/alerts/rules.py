@@ -2,12 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
-from relay.alerts.draft import Draft
+from relay.alerts.fields import KNOWN, SHOWN_ONLY
+from relay.alerts.wording import EMPTY_HINT, joined, placeholder_in
 from relay.domain.order import OrderType, TimeInForce
 from relay.domain.signal import Action, Level, LevelKind, MarketSide, QtyUnit, TakeProfit
+from relay.errors import AlertInvalid
+
+# An alert between its schema and its Signal: what is there, what was blank, what is wrong, what is noted.
+
+
+_PROBLEMS_REPORTED_MAX = 3
+_NAMES_REPORTED_MAX = 20
+_SILENT_BLANKS = SHOWN_ONLY | {"comment", "order_id", "exchange"}
+SPELLED = {
+    **{"sender_id": "id", "sent_at": "time", "valid_for_s": "valid_for", "accounts": "account"},
+    **{"take_profits": "take_profit"},
+}
+"""The Signal's names of fields, to the alert's own where they differ."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """Under construction while the rules look at it; names of `values` are the Signal's, all others the alert's."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    blanks: dict[str, str] = field(default_factory=dict)
+    """Fields that are empty or hold an unreplaced placeholder, with what is wrong with each."""
+    problems: dict[str, list[str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def need(self, name: str, right: str) -> None:
+        """`name` (the alert's) is needed and is not there: say why, with what was wrong with it if it was blank."""
+        blank = self.blanks.get(name)
+        self.refuse(name, f"{blank}; {right}" if blank else f"is missing: {right}")
+
+    def refuse(self, name: str, problem: str) -> None:
+        self.problems.setdefault(name, []).append(problem)
+
+    def ignore(self, names: list[str], why: str) -> None:
+        """Take these (the Signal's names) out, and note those that were there."""
+        taken = [(name, self.values.pop(name, None)) for name in names]
+        there = [name for name, value in taken if value is not None and value is not False]
+        if there:
+            self.notes.append(f"{joined(SPELLED.get(name, name) for name in there)} ignored: {why}")
+
+    def raise_problems(self) -> None:
+        if not self.problems:
+            return
+        names = list(self.problems)
+        reported = "; ".join(f"`{name}` {self.problems[name][0]}" for name in names[:_PROBLEMS_REPORTED_MAX])
+        unavailable = names[_PROBLEMS_REPORTED_MAX:][:_NAMES_REPORTED_MAX]
+        raise AlertInvalid(
+            f"{reported}; wrong too: {joined(unavailable)}" if unavailable else reported, fields=self.problems
+        )
+
+    def note_blanks(self) -> None:
+        """A blank that no rule needed is ignored, and said so where the field would have had an effect."""
+        together: dict[str, list[str]] = {}
+        for name, problem in self.blanks.items():
+            if name in KNOWN and name not in _SILENT_BLANKS:
+                together.setdefault(problem, []).append(name)
+        for problem, names in together.items():
+            self.notes.append(f"{joined(names)} ignored: {'it' if len(names) == 1 else 'each'} {problem}")
+
+
+def without_blanks(fields: Mapping[str, object]) -> tuple[dict[str, object], dict[str, str]]:
+    """The fields that say something; and those that are empty or hold a placeholder, with what is wrong with each.
+
+    A null is absent and no more is said of it.
+    """
+    filled: dict[str, object] = {}
+    blanks: dict[str, str] = {}
+    for name, value in fields.items():
+        if isinstance(value, str):
+            if not value or value.isspace():
+                blanks[name] = f"is empty ({EMPTY_HINT})"
+            elif "{{" in value and (problem := placeholder_in(value)):
+                blanks[name] = problem
+            else:
+                filled[name] = value
+        elif value is not None:
+            filled[name] = value
+    return filled, blanks
+
 
 _ORDERLESS = frozenset({Action.CANCEL, Action.STOPS, Action.HEARTBEAT})
 _SIZED = frozenset({Action.BUY, Action.SELL, Action.LONG, Action.SHORT})
@@ -30,17 +112,17 @@ def check(draft: Draft) -> None:
 
 def need_action_and_ticker(draft: Draft) -> None:
     """What no alert can be read without. Where one is there but wrong, that is said already."""
-    if draft.get("action") is None and "action" not in draft.problems:
+    if draft.values.get("action") is None and "action" not in draft.problems:
         draft.need("action", "say what to do, such as `buy`, `sell` or `close`")
     _one_ticker(draft)
-    is_needed = draft.get("action") is not Action.HEARTBEAT and draft.get("ticker") is None
+    is_needed = draft.values.get("action") is not Action.HEARTBEAT and draft.values.get("ticker") is None
     if is_needed and not draft.problems.keys() & {"ticker", "symbol"}:
         draft.need("ticker", "name the instrument, such as `BTCUSDT.P` or `{{ticker}}`")
 
 
 def _one_ticker(draft: Draft) -> None:
     symbol = draft.values.pop("symbol", None)
-    ticker = draft.get("ticker")
+    ticker = draft.values.get("ticker")
     if symbol is None:
         if "symbol" in draft.blanks and ticker is None:
             draft.blanks.setdefault("ticker", draft.blanks["symbol"])
@@ -58,7 +140,7 @@ def _orderless(draft: Draft) -> None:
     draft.ignore(_ORDER_FIELDS, f"`{action}` places no order")
     if action is not Action.STOPS:
         draft.ignore(_STOP_FIELDS, f"`{action}` sets no stops")
-    elif not any(draft.get(name) for name in _LEVELS):
+    elif not any(draft.values.get(name) for name in _LEVELS):
         draft.need("stop_loss", "`stops` needs `take_profit`, `stop_loss` or `trailing_stop`")
 
 
@@ -76,8 +158,8 @@ def _quantity(draft: Draft) -> None:
     An exit is not withheld for a zero that `{{strategy.order.contracts}}` may leave.
     """
     action = draft.values["action"]
-    goes_flat = draft.get("market_position") is MarketSide.FLAT
-    if draft.get("qty") == 0:
+    goes_flat = draft.values.get("market_position") is MarketSide.FLAT
+    if draft.values.get("qty") == 0:
         if action.is_close or (goes_flat and action not in (Action.LONG, Action.SHORT, Action.REVERSE)):
             draft.ignore(["qty"], "it is zero, and the whole position is closed")
         else:
@@ -91,19 +173,19 @@ def _price(draft: Draft) -> None:
 
     Any other field that the type of order has no use for was meant, and is refused.
     """
-    kind = draft.get("type") or OrderType.MARKET
-    if kind.has_limit and draft.get("price") is None:
+    kind = draft.values.get("type") or OrderType.MARKET
+    if kind.has_limit and draft.values.get("price") is None:
         draft.need("price", f"a `{kind}` order needs its limit price, above 0")
-    if kind.is_conditional and draft.get("trigger_price") is None:
+    if kind.is_conditional and draft.values.get("trigger_price") is None:
         draft.need("trigger_price", f"a `{kind}` order needs the price that triggers it, above 0")
     if not kind.has_limit:
         draft.ignore(["price"], f"a `{kind}` order has no limit price (`signal_price` is for slippage)")
-    elif draft.get("slippage_pct") is not None:
+    elif draft.values.get("slippage_pct") is not None:
         _unfit(draft, "slippage_pct", f"does not go with a `{kind}` order, which `price` bounds; leave one of them out")
-    if not kind.is_conditional and draft.get("trigger_price") is not None:
+    if not kind.is_conditional and draft.values.get("trigger_price") is not None:
         _unfit(draft, "trigger_price", f"needs `type` to be `stop_market` or `stop_limit`, not `{kind}`")
     _resting_time(draft, kind)
-    if draft.get("time_in_force") is TimeInForce.POST_ONLY and not kind.has_limit:
+    if draft.values.get("time_in_force") is TimeInForce.POST_ONLY and not kind.has_limit:
         draft.refuse("time_in_force", f"`PostOnly` needs `type` to be `limit` or `stop_limit`, not `{kind}`")
 
 
@@ -117,12 +199,12 @@ def _unfit(draft: Draft, spelled: str, why: str, *, field: str | None = None) ->
 
 def _slippage(draft: Draft) -> None:
     """Source: create-order.mdx, slippageTolerance: 0.01 to 10 percent, of market orders only."""
-    kind, asked = draft.get("type") or OrderType.MARKET, draft.get("slippage_pct")
-    if asked is None:
+    kind, requested = draft.values.get("type") or OrderType.MARKET, draft.values.get("slippage_pct")
+    if requested is None:
         return
     if kind.is_conditional and not kind.has_limit:
         _unfit(draft, "slippage_pct", f"does not go with a `{kind}` order: the exchange bounds market orders only")
-    elif not _SLIPPAGE_MIN <= asked <= _SLIPPAGE_MAX:
+    elif not _SLIPPAGE_MIN <= requested <= _SLIPPAGE_MAX:
         why = f"must be {_SLIPPAGE_MIN} to {_SLIPPAGE_MAX} percent, which is what the exchange takes"
         if _is_the_strategys_exit(draft):
             draft.ignore(["slippage_pct"], why)
@@ -131,22 +213,22 @@ def _slippage(draft: Draft) -> None:
 
 
 def _resting_time(draft: Draft, kind: OrderType) -> None:
-    if draft.get("valid_for_s") is None:
+    if draft.values.get("valid_for_s") is None:
         return
     if kind is OrderType.MARKET:
         why = "needs `type` to be `limit`, `stop_market` or `stop_limit`: a `market` order never rests"
         _unfit(draft, "valid_for", why, field="valid_for_s")
-    elif kind is OrderType.LIMIT and draft.get("time_in_force") in (TimeInForce.IOC, TimeInForce.FOK):
-        draft.refuse("valid_for", f"needs an order that rests; `{draft.get('time_in_force')}` ends at once")
+    elif kind is OrderType.LIMIT and draft.values.get("time_in_force") in (TimeInForce.IOC, TimeInForce.FOK):
+        draft.refuse("valid_for", f"needs an order that rests; `{draft.values.get('time_in_force')}` ends at once")
 
 
 def _stops(draft: Draft) -> None:
-    if draft.get("trailing_start") is not None and draft.get("trailing_stop") is None:
+    if draft.values.get("trailing_start") is not None and draft.values.get("trailing_stop") is None:
         draft.need("trailing_stop", "`trailing_start` says where one begins")
-    if not draft.get("reduce_only"):
+    if not draft.values.get("reduce_only"):
         return
     for name, spelled in _LEVELS.items():
-        if draft.get(name):
+        if draft.values.get(name):
             draft.refuse(spelled, "contradicts `reduce_only`: an order that only reduces carries no stops")
 
 
@@ -154,10 +236,10 @@ def _level_signs(draft: Draft) -> None:
     """Of an entry. On an open position (`stops`) either may stand on the other side of its average price."""
     if draft.values["action"] in _ORDERLESS or draft.values["action"].is_close or _is_the_strategys_exit(draft):
         return
-    profits: tuple[TakeProfit, ...] = draft.get("take_profits") or ()
-    if any(_leads(rung.at) < 0 for rung in profits):
+    profits: tuple[TakeProfit, ...] = draft.values.get("take_profits") or ()
+    if any(_leads(tp_leg.at) < 0 for tp_leg in profits):
         draft.refuse("take_profit", "lies on the losing side of the entry; leave its minus sign out, or write `+`")
-    stop, start = draft.get("stop_loss"), draft.get("trailing_start")
+    stop, start = draft.values.get("stop_loss"), draft.values.get("trailing_start")
     if stop is not None and _leads(stop) > 0:
         draft.refuse("stop_loss", "lies on the winning side of the entry; leave its plus sign out, or write `-`")
     if start is not None and _leads(start) < 0:
@@ -166,7 +248,7 @@ def _level_signs(draft: Draft) -> None:
 
 def _trail(draft: Draft) -> None:
     """As far away as the price itself it would never close anything."""
-    trail = draft.get("trailing_stop")
+    trail = draft.values.get("trailing_stop")
     if trail is None or trail.kind is not LevelKind.PERCENT or trail.value < _WHOLE_PCT:
         return
     why = "is as far away as the price itself; it must be under 100%"
@@ -182,12 +264,12 @@ def _leads(level: Level) -> int:
 
 
 def _risk(draft: Draft) -> None:
-    unit = draft.get("qty_unit")
-    if unit not in (QtyUnit.RISK_PCT, QtyUnit.RISK_QUOTE) or draft.get("qty") is None:
+    unit = draft.values.get("qty_unit")
+    if unit not in (QtyUnit.RISK_PCT, QtyUnit.RISK_QUOTE) or draft.values.get("qty") is None:
         return
     if draft.values["action"].is_close:
         draft.ignore(["qty", "qty_unit"], f"`{unit}` sizes an entry; the whole position is closed")
-    elif draft.get("reduce_only"):
+    elif draft.values.get("reduce_only"):
         draft.refuse("qty_unit", f"`{unit}` sizes an entry; with `reduce_only` use `position_pct`")
     elif "stop_loss" in draft.blanks and not _is_the_strategys_exit(draft):
         draft.need("stop_loss", f"a size in `{unit}` is what the stop loss would cost")
@@ -195,7 +277,7 @@ def _risk(draft: Draft) -> None:
 
 def _is_the_strategys_exit(draft: Draft) -> bool:
     """A fill after which the strategy is flat or still on the other side: it opened nothing, and needs no stop."""
-    action, side = draft.values["action"], draft.get("market_position")
+    action, side = draft.values["action"], draft.values.get("market_position")
     if side is MarketSide.FLAT:
         return action in (Action.BUY, Action.SELL, Action.TARGET)
     return (action, side) in ((Action.SELL, MarketSide.LONG), (Action.BUY, MarketSide.SHORT))
@@ -204,21 +286,21 @@ def _is_the_strategys_exit(draft: Draft) -> bool:
 def _target(draft: Draft) -> None:
     if draft.values["action"] is not Action.TARGET:
         return
-    side, signed = draft.get("market_position"), draft.get("position_size")
+    side, signed = draft.values.get("market_position"), draft.values.get("position_size")
     if side is None:
         if signed is None:
             draft.need("market_position", f"`target` needs {_RIGHT_SIDE}, or `position_size` with its sign")
         return
     if signed is not None and _sign(signed) != side.sign:
         draft.refuse("position_size", f"contradicts `market_position`, which is `{side}`")
-    size = draft.get("market_position_size")
+    size = draft.values.get("market_position_size")
     if side is MarketSide.FLAT:
         if size:
             draft.refuse("market_position_size", "must be 0 where `market_position` is `flat`")
         return
     if size == 0:
         draft.refuse("market_position_size", f"must be above 0 where `market_position` is `{side}`")
-    if size is None and signed is None and draft.get("qty") is None:
+    if size is None and signed is None and draft.values.get("qty") is None:
         draft.need(
             "market_position_size", f"`target` with `{side}` needs it, or `position_size`, or a `qty` of your own"
         )

@@ -1,19 +1,24 @@
-"""Kept fields to a Signal."""
+"""From a parsed alert to a Signal: what is stored of it, how it was read, and by what it is known again."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Context, Decimal
 from typing import Any
 
 from relay.alerts import rules
-from relay.alerts.dialects import FORMATS, NATIVE, Translation, dialect_of
-from relay.alerts.draft import Draft, without_blanks
-from relay.alerts.schema import load
-from relay.alerts.wording import joined, shown
-from relay.domain.signal import Signal
-from relay.errors import AlertInvalid
+from relay.alerts.authenticate import may_hold_secret, without_secrets
+from relay.alerts.fields import load, unix_ms
+from relay.alerts.formats import FORMATS, NATIVE, alert_format_of, recognise
+from relay.alerts.formats.base import AlertFormat, Translation
+from relay.alerts.parse import legible, number_text, parse
+from relay.alerts.rules import Draft, without_blanks
+from relay.alerts.wording import SHOWN_LENGTH_MAX, joined, shown
+from relay.domain.signal import Identity, IdentityKind, Signal
+from relay.errors import AlertInvalid, AlertMalformed
 
 _FUTURE_TOLERATED = timedelta(seconds=5)
 _STRATEGYS_SIZES = ("qty", "market_position_size", "prev_market_position_size", "position_size")
@@ -26,19 +31,19 @@ _NO_IDENTITY = (
 )
 
 
-def signal_from_kept(kept: Mapping[str, object], *, id: str, strategy: str, received_at: datetime) -> Signal:
+def signal_from_stored(stored: Mapping[str, object], *, id: str, strategy: str, received_at: datetime) -> Signal:
     """The Signal that an alert's kept fields ask for; the same fields make the same Signal at any later time.
 
     `received_at` is aware UTC. Symbols are not resolved. AlertInvalid names every field that is wrong and what would be
     right.
     """
-    translation = translated(kept)
+    translation = translated(stored)
     try:
-        draft = _judged(translation.fields if translation else kept)
+        draft = _judged(translation.fields if translation else stored)
     except AlertInvalid as error:
         raise translation.respelled(error) if translation else error from None
     _note_time(draft, received_at)
-    if draft.get("market_position") is not None:
+    if draft.values.get("market_position") is not None:
         _drop_noise(draft)
     notes = tuple(draft.notes)
     if translation:
@@ -49,22 +54,22 @@ def signal_from_kept(kept: Mapping[str, object], *, id: str, strategy: str, rece
     return Signal(id=id, strategy=strategy, received_at=received_at, notes=notes, **{**draft.values, **internal})
 
 
-def respelled(kept: Mapping[str, object], error: AlertInvalid) -> AlertInvalid:
+def respelled(stored: Mapping[str, object], error: AlertInvalid) -> AlertInvalid:
     """`error`, which speaks of native fields, in the words of the alert's own format."""
-    translation = translated(kept)
+    translation = translated(stored)
     return translation.respelled(error) if translation else error
 
 
-def translated(kept: Mapping[str, object]) -> Translation | None:
+def translated(stored: Mapping[str, object]) -> Translation | None:
     """The alert's fields out of its own format's; None where that is the native one. Raises AlertInvalid."""
-    named = kept.get("format")
+    named = stored.get("format")
     if named is None or named == NATIVE:
         return None
-    dialect = dialect_of(named) if isinstance(named, str) else None
-    if dialect is None:
+    alert_format = alert_format_of(named) if isinstance(named, str) else None
+    if alert_format is None:
         problem = f"cannot be {shown(named)}; it must be one of {joined(FORMATS)}"
         raise AlertInvalid(f"`format` {problem}", fields={"format": [problem]})
-    return dialect.translate({name: value for name, value in kept.items() if name != "format"})
+    return alert_format.translate({name: value for name, value in stored.items() if name != "format"})
 
 
 def _judged(fields: Mapping[str, object]) -> Draft:
@@ -83,15 +88,173 @@ def _judged(fields: Mapping[str, object]) -> Draft:
 def _drop_noise(draft: Draft) -> None:
     """TradingView adds a strategy's sizes up as floats: 0.29999999999999993 means 0.3, and not a lot less."""
     for name in _STRATEGYS_SIZES:
-        value: Decimal | None = draft.get(name)
+        value: Decimal | None = draft.values.get(name)
         if value is not None and len(value.normalize().as_tuple().digits) >= _NOISY_DIGITS:
             draft.values[name] = _CLEAN.plus(value)
 
 
 def _note_time(draft: Draft, received_at: datetime) -> None:
-    sent_at = draft.get("sent_at")
-    if sent_at is None and draft.get("sender_id") is None:
+    sent_at = draft.values.get("sent_at")
+    if sent_at is None and draft.values.get("sender_id") is None:
         draft.notes.append(_NO_IDENTITY)
     if sent_at is not None and sent_at > received_at + _FUTURE_TOLERATED:
         ahead_s = (sent_at - received_at) // timedelta(seconds=1)
         draft.notes.append(f"`time` is {ahead_s:,} s in the future: the sender's clock or this one is wrong")
+
+
+# By what an alert is known again.
+
+
+def digest(body: bytes) -> str:
+    """SHA-256 of the raw bytes, in hex."""
+    return hashlib.sha256(body).hexdigest()
+
+
+def identity_key(signal: Signal, *, body_digest: str, signed_id: str | None = None) -> Identity:
+    """The alert's identity within its strategy: `id` and time together, else the `id`, else the body.
+
+    The key of `id` and time is the time in Unix milliseconds, a colon, and the `id`: however the time was spelled.
+    `signed_id`: the `webhook-id` that a valid signature covers; it stands in for an `id`, for good, so that what was
+    signed once has one effect, however often it is sent again. Source: Standard Webhooks, "Preventing replay attacks".
+    """
+    if signal.sender_id is None and signed_id is not None:
+        return Identity(kind=IdentityKind.ID_TIME, key=f"webhook-id:{signed_id}")
+    if signal.sender_id is None:
+        return Identity(kind=IdentityKind.BODY, key=body_digest)
+    if signal.sent_at is None:
+        return Identity(kind=IdentityKind.ID, key=signal.sender_id)
+    return Identity(kind=IdentityKind.ID_TIME, key=f"{unix_ms(signal.sent_at)}:{signal.sender_id}")
+
+
+# What is kept of an alert: its fields as JSON can hold them, without the secret. A Signal is made of nothing else.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParsedAlert:
+    """An alert that is neither proven nor valid yet.
+
+    `fields`: under lower-case names, without the secret; text, true, false, null, lists and objects only, a number as
+    its exact text; with them, of a foreign alert, the name of its `format`. `body_digest`: SHA-256 of the bytes, in
+    hex.
+    """
+
+    fields: dict[str, object]
+    body_digest: str
+    secret: str | None = field(repr=False)
+    """The body's own secret, to be proven; nothing else holds it."""
+
+    @property
+    def format(self) -> str:
+        """The name of the format that the alert was recognised as."""
+        named = self.fields.get("format")
+        return named if isinstance(named, str) else NATIVE
+
+
+def read(
+    body: bytes, *, secrets: tuple[str, ...] = (), named: str | None = None, usual: str | None = None
+) -> ParsedAlert:
+    """Parse an alert. `secrets`: what must not be found in its fields. AlertMalformed carries none of them either.
+
+    `named`: the format that the sender said it is in, if any; a name that is none is told by `signal_from_kept`.
+    `usual`: the format of the strategy's alerts that name none themselves; None: recognised by their shape.
+    """
+    try:
+        fields = parse(body)
+    except AlertMalformed as error:
+        raise _cleaned(error, secrets) from None
+    given = fields.pop("secret", None)
+    secret = given if isinstance(given, str) else number_text(given) if isinstance(given, Decimal) else None
+    alert_format = _settle_format(fields, named, usual)
+    own_secret = alert_format.take_secret(fields) if alert_format is not None else None
+    stored = {name: value if isinstance(value, str) else _keepable(value) for name, value in fields.items()}
+    return ParsedAlert(fields=_redacted(stored, secrets), body_digest=digest(body), secret=secret or own_secret)
+
+
+def _settle_format(fields: dict[str, object], named: str | None, usual: str | None) -> AlertFormat | None:
+    """Write down the format of `fields`; the one that may hold a secret of its own is returned.
+
+    The alert may name its format itself. Under a wrong name, too, no secret of the format that it looks like is kept.
+    """
+    own = fields.get("format")
+    named = named or (own if isinstance(own, str) else "")
+    named = named if named.strip() else usual or ""
+    if named.strip():
+        fields["format"] = named = shown(named.strip().lower()).strip("`")
+    elif isinstance(own, str):
+        del fields["format"]
+    alert_format = recognise(fields, named or None)
+    if alert_format is not None:
+        fields["format"] = alert_format.name
+    return alert_format if alert_format is not None or not named else recognise(fields, None)
+
+
+def redacted_text(body: bytes, secrets: tuple[str, ...]) -> str:
+    """A body that could not be parsed, as people can read it, without its secret."""
+    return without_secrets(legible(body), secrets)
+
+
+def _keepable(value: object) -> object:
+    if isinstance(value, Decimal):
+        return number_text(value)
+    if isinstance(value, list):
+        return [_keepable(member) for member in value]
+    if isinstance(value, dict):
+        return {name: _keepable(member) for name, member in value.items()}
+    return value
+
+
+def _redacted(stored: dict[str, object], secrets: tuple[str, ...]) -> dict[str, object]:
+    """`kept` itself where no secret is in it: one look at all of it spares one at each of its texts."""
+    if not may_hold_secret(repr(stored), secrets):
+        return stored
+    return {without_secrets(name, secrets): _without(value, secrets) for name, value in stored.items()}
+
+
+def _without(value: object, secrets: tuple[str, ...]) -> object:
+    if isinstance(value, str):
+        return without_secrets(value, secrets)
+    if isinstance(value, list):
+        return [_without(member, secrets) for member in value]
+    if isinstance(value, dict):
+        return {without_secrets(name, secrets): _without(member, secrets) for name, member in value.items()}
+    return value
+
+
+def _cleaned(error: AlertMalformed, secrets: tuple[str, ...]) -> AlertMalformed:
+    fields = {
+        without_secrets(name, secrets): [without_secrets(problem, secrets) for problem in problems]
+        for name, problems in error.fields.items()
+    }
+    return AlertMalformed(without_secrets(error.message, secrets), fields=fields)
+
+
+# What an alert was read as: its format, and each of the sender's fields with what it means here.
+
+
+_UNAVAILABLE = frozenset({"format", "has_synthetic_position"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldRead:
+    """`field`: the sender's name; `native`: the relay's own; `value`: as it was understood."""
+
+    field: str
+    native: str
+    value: str
+
+
+def fields_read(stored: Mapping[str, object]) -> tuple[FieldRead, ...]:
+    """Raises AlertInvalid where the alert cannot be translated."""
+    translation = translated(stored)
+    native = {**translation.fields, **translation.internal} if translation else stored
+    names = translation.names if translation else {}
+    return tuple(
+        FieldRead(field=names.get(name, name), native=name, value=_text(value))
+        for name, value in native.items()
+        if name not in _UNAVAILABLE and value is not None and value is not False
+    )
+
+
+def _text(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= SHOWN_LENGTH_MAX else f"{text[:SHOWN_LENGTH_MAX]}…"

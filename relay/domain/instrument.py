@@ -1,9 +1,12 @@
-"""What may be ordered and by which rules."""
+"""An instrument: its rules, which ticker means it, and rounding to its grids. Decimal arithmetic only."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from decimal import Decimal
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from enum import StrEnum
 
 
@@ -51,3 +54,191 @@ class Instrument:
     def notional(self, qty: Decimal, price: Decimal) -> Decimal:
         """What `qty` is worth in the quote coin; an inverse contract is worth one USD at any price."""
         return qty if self.is_inverse else qty * price
+
+
+# Which perpetual a ticker means, whichever venue's spelling it has.
+
+
+_MULTIPLIER_FIRST = re.compile(r"^(10{3,})([A-Z].*)$")
+_MULTIPLIER_LAST = re.compile(r"^(.*[A-Z])(10{3,})$")
+_QUOTES = ("USDT", "USDC", "USD")
+_ALIASES = {"XBT": "BTC"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SymbolUnknown:
+    """No instrument is certainly meant. `message` names the nearest ones."""
+
+    message: str
+    candidates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Market:
+    """What a ticker spells: a coin, a multiple of it, and what it is quoted in."""
+
+    coin: str
+    multiplier: int
+    quote: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    market: _Market
+    says_perpetual: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolIndex:
+    """The exchange's perpetuals, found by any spelling. Built once for each list of instruments."""
+
+    by_market: Mapping[_Market, Instrument]
+    by_symbol: Mapping[str, Instrument]
+    overrides: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, instruments: Iterable[Instrument], overrides: Mapping[str, str] | None = None) -> SymbolIndex:
+        """`overrides`: ticker as it arrives -> the exchange's symbol."""
+        listed = tuple(instruments)
+        return cls(
+            {_market_of(each): each for each in sorted(listed, key=lambda each: each.is_trading)},
+            {each.symbol: each for each in listed},
+            {ticker.strip().upper(): symbol.strip().upper() for ticker, symbol in (overrides or {}).items()},
+        )
+
+    def resolve(self, ticker: str, exchange: str | None = None) -> Instrument | SymbolUnknown:
+        """The instrument `ticker` means. `exchange`: the venue of the chart, where the ticker does not name it."""
+        spelled = ticker.strip().upper()
+        venue, name = _split_venue(spelled, exchange)
+        overridden = self.overrides.get(spelled) or self.overrides.get(f"{venue}:{name}")
+        if overridden is not None:
+            return self.by_symbol.get(overridden) or self._unknown(spelled, overridden)
+        if name in self.by_symbol and (venue in ("", "BYBIT") or not name.endswith("USD")):
+            return self.by_symbol[name]
+        reading = _read(name)
+        if reading is None:
+            return self._unknown(spelled, name)
+        market = reading.market
+        if market.quote == "USD" and not reading.says_perpetual and venue not in ("", "BYBIT"):
+            return self._ambiguous(spelled, market)
+        return self.by_market.get(market) or self._unknown(spelled, name, market)
+
+    def _ambiguous(self, spelled: str, market: _Market) -> SymbolUnknown:
+        candidates = self._of_coin(market.coin)
+        return SymbolUnknown(
+            message=f"{spelled} is another venue's spot market; name the perpetual you mean"
+            + (f": {_either(candidates)}" if candidates else ""),
+            candidates=candidates,
+        )
+
+    def _unknown(self, spelled: str, name: str, market: _Market | None = None) -> SymbolUnknown:
+        candidates = self._of_coin(market.coin) if market else ()
+        candidates = candidates or tuple(difflib.get_close_matches(name, self.by_symbol, n=3, cutoff=0.5))
+        hint = f"; did you mean {_either(candidates)}?" if candidates else ""
+        return SymbolUnknown(message=f"the exchange has no perpetual {spelled}{hint}", candidates=candidates)
+
+    def _of_coin(self, coin: str) -> tuple[str, ...]:
+        return tuple(sorted(each.symbol for market, each in self.by_market.items() if market.coin == coin))
+
+
+def _split_venue(spelled: str, exchange: str | None) -> tuple[str, str]:
+    # The colon of BTC/USDT:USDT is no venue's.
+    before, colon, name = spelled.partition(":")
+    if colon and "/" not in before:
+        return before, name
+    return (exchange or "").strip().upper(), spelled
+
+
+def _read(name: str) -> _Reading | None:
+    """`name` without its venue. The forms: BTCUSDT.P, BTCUSDTPERP, BTC-USDT-SWAP, BTC/USDT:USDT, BTCPERP, BTCUSDT."""
+    if "/" in name:
+        pair, _, settle = name.partition(":")
+        base, _, quote = pair.partition("/")
+        if settle and settle != (base if quote == "USD" else quote):
+            return None
+        return _reading(base, quote, says_perpetual=bool(settle))
+    if name.endswith("-SWAP"):
+        base, _, quote = name.removesuffix("-SWAP").partition("-")
+        return _reading(base, quote, says_perpetual=True)
+    bare = name
+    for suffix in (".P", "_PERP", "PERP", "-PERP"):
+        bare = bare.removesuffix(suffix)
+    bare = bare.replace("-", "").replace("_", "")
+    says_perpetual = bare != name.replace("-", "").replace("_", "")
+    for quote in _QUOTES:
+        if bare.endswith(quote) and len(bare) > len(quote):
+            return _reading(bare.removesuffix(quote), quote, says_perpetual=says_perpetual)
+    if name == f"{bare}PERP":
+        return _reading(bare, "USDC", says_perpetual=True)
+    return None
+
+
+def _reading(base: str, quote: str, *, says_perpetual: bool) -> _Reading | None:
+    if not base or quote not in _QUOTES:
+        return None
+    multiplier, coin = _multiplied(base)
+    return _Reading(
+        market=_Market(coin=_ALIASES.get(coin, coin), multiplier=multiplier, quote=quote), says_perpetual=says_perpetual
+    )
+
+
+def _multiplied(base: str) -> tuple[int, str]:
+    """`1000PEPE` and `PEPE1000` are a thousand of the coin each; `1INCH` is a coin."""
+    if match := _MULTIPLIER_FIRST.match(base):
+        return int(match[1]), match[2]
+    if match := _MULTIPLIER_LAST.match(base):
+        return int(match[2]), match[1]
+    return 1, base
+
+
+def _market_of(instrument: Instrument) -> _Market:
+    quote = "USD" if instrument.category is Category.INVERSE else instrument.settle_coin
+    base = instrument.symbol
+    for suffix in ("PERP", "USDT", "USDC", "USD"):
+        if base.endswith(suffix) and len(base) > len(suffix):
+            base = base.removesuffix(suffix)
+            break
+    multiplier, coin = _multiplied(base)
+    return _Market(coin=coin, multiplier=multiplier, quote=quote)
+
+
+def _either(names: tuple[str, ...]) -> str:
+    return " or ".join(names)
+
+
+# Rounding to the exchange's grids, in decimal arithmetic only.
+
+
+_DIGITS = 100
+"""Far more than any number of an alert or the exchange has."""
+
+
+def floor_to(value: Decimal, step: Decimal) -> Decimal:
+    """The largest multiple of `step` not above `value`. `step` is positive."""
+    return _to_grid(value, step, ROUND_FLOOR)
+
+
+def ceil_to(value: Decimal, step: Decimal) -> Decimal:
+    """The smallest multiple of `step` not below `value`. `step` is positive."""
+    return _to_grid(value, step, ROUND_CEILING)
+
+
+def _to_grid(value: Decimal, step: Decimal, rounding: str) -> Decimal:
+    assert step > 0, f"a grid needs a positive step, not {step}"
+    # The quotient itself rounds the same way: a long tail of nines must not reach the next step.
+    context = Context(prec=_DIGITS, rounding=rounding)
+    steps = context.divide(value, step).to_integral_value(rounding=rounding)
+    return context.multiply(steps, step)
+
+
+def is_on_grid(value: Decimal, step: Decimal) -> bool:
+    """Whether `value` is a multiple of `step`."""
+    return floor_to(value, step) == value
+
+
+def plain(value: Decimal) -> str:
+    """`value` without exponent and without trailing zeros: the only spelling the exchange takes."""
+    text = format(value, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text

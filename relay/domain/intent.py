@@ -1,286 +1,347 @@
-"""What a signal asks of the signed one-way position p, row by row of the planning table, before any rounding."""
+"""What a signal wants of the signed one-way position, row by row of the planning table, before any number is worked
+out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from decimal import ROUND_DOWN, Context, Decimal
 
-from relay.domain.bearing import (
-    depends_on_qty,
-    depends_on_strategy_size,
-    only_exits,
-    side_of,
-    strategy_sign,
-    strategy_size,
-)
-from relay.domain.order import Reason, Side
-from relay.domain.signal import Action, MarketSide, Signal
+from relay.domain.bracket import Levels, levels_of
+from relay.domain.instrument import Instrument, floor_to
+from relay.domain.limit_checks import requested_leverage
+from relay.domain.limits import limit_needs, limits_by_price, limits_entries, standing_refusal
+from relay.domain.order import OrderType, Reason, TimeInForce
+from relay.domain.plan import Facts, LimitNeed, Need
+from relay.domain.rules import Drift, Mode, Rules
+from relay.domain.signal import Action, MarketSide, QtyUnit, Signal
 
-__all__ = [
-    "Intent",
-    "Move",
-    "Nothing",
-    "Sizes",
-    "depends_on_qty",
-    "depends_on_strategy_size",
-    "intent_of",
-    "only_exits",
-    "strategy_sign",
-    "strategy_size",
-]
-
-_ZERO = Decimal(0)
-_COMES_TO_NOTHING = Reason(
-    code="QTY_BELOW_MIN",
-    message="the size comes to nothing: there is no equity or no position that it could be a share of",
-)
-_DOWN = Context(prec=28, rounding=ROUND_DOWN)
+# `mode = position`: the strategy's position is the target, whatever the alert's action says.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
-    """Move p by `exit_qty` towards zero and by `entry_qty` away from it, both on `side` and without sign.
+_FOLLOWED = (Action.BUY, Action.SELL, Action.LONG, Action.SHORT, Action.REVERSE)
 
-    Where p was not read, the whole of a plain order counts as entry and `position_known` is false.
+
+def in_mode(signal: Signal, rules: Rules) -> Signal:
+    """The signal as it is to be planned: in position mode, a `target` where it says where the strategy stands.
+
+    The strategy's own size counts. A size of the user's own (the default one, or one in money or percent) gives the
+    side only: the position is opened with it, and otherwise left as large as it is, but for the share that the
+    strategy closes.
     """
-
-    side: Side
-    exit_qty: Decimal = _ZERO
-    entry_qty: Decimal = _ZERO
-    closes_all: bool = False
-    """The exit is all of p, whatever the step."""
-    is_target: bool = False
-    """Being there is what counts: a difference too small to send is no failure."""
-    position_known: bool = True
-    entry_refused: Reason | None = None
-    notes: tuple[str, ...] = ()
+    if rules.mode is not Mode.POSITION or not _says_where(signal) or signal.action not in _FOLLOWED:
+        return signal
+    return as_target(signal, rules)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Nothing:
-    """There is nothing to do, and why."""
-
-    note: str
-
-
-Intent = Move | Nothing | Reason
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sizes:
-    """The sizes of a signal, in the exchange's unit, each worked out or the reason why it could not be."""
-
-    qty: Decimal | Reason
-    """The alert's own size, or the default one. Not worked out where nothing depends on it."""
-    is_own: bool
-    """The size is the user's own: in another unit than the strategy's, or the default one."""
-    tops_up: bool
-    """The size is one of coins or contracts, which a position can be compared with."""
-    strategy: Decimal | Reason | None
-    """`market_position_size`, without sign; None where the alert does not carry it or nothing depends on it."""
-    prev_strategy: Decimal | Reason | None
+def as_target(signal: Signal, rules: Rules) -> Signal:
+    """`signal`, which says where the strategy stands, as the wish to stand there."""
+    default = rules.default_size
+    if signal.qty is None and default is not None:
+        return replace(signal, action=Action.TARGET, qty=default.qty, qty_unit=default.unit, is_side_only=True)
+    unit = signal.qty_unit or rules.size_unit
+    if signal.qty is not None and unit is not None and not unit.is_absolute:
+        return replace(signal, action=Action.TARGET, is_side_only=True)
+    return replace(signal, action=Action.TARGET, qty=None)
 
 
-def intent_of(signal: Signal, sizes: Sizes, p: Decimal | None) -> Intent:
-    """`p` may be None only for a plain buy or sell."""
-    action = signal.action
-    if action in (Action.BUY, Action.SELL):
-        if signal.market_position is not None:
-            assert p is not None, "a strategy's fill needs the position"
-            return _strategy_fill(signal, sizes, p)
-        return _delta(side_of(signal), sizes.qty, p, reduce_only=signal.reduce_only)
-    assert p is not None, f"{action} needs the position"
-    if action.is_close:
-        return _close(signal, sizes, p)
-    if action in (Action.LONG, Action.SHORT):
-        return _be_at_least(side_of(signal), sizes, p, stays_as_large=signal.stays_as_large)
-    if action is Action.ADD:
-        return _add(sizes, p)
-    if action is Action.REVERSE:
-        return _reverse(signal, sizes, p)
-    assert action is Action.TARGET, f"{action} orders nothing"
-    return _target(signal, sizes, p)
-
-
-def _delta(side: Side, qty: Decimal | Reason, p: Decimal | None, *, reduce_only: bool) -> Intent:
-    if isinstance(qty, Reason):
-        return qty
-    if qty == 0:
-        return _COMES_TO_NOTHING
-    if p is None:
-        if reduce_only:
-            return Move(side=side, exit_qty=qty, position_known=False)
-        return Move(side=side, entry_qty=qty, position_known=False)
-    exit_qty = min(qty, abs(p)) if p * side.sign < 0 else _ZERO
-    if reduce_only:
-        if exit_qty == 0:
-            return Nothing(note="reduce-only, and no position is open that it would reduce")
-        return Move(side=side, exit_qty=exit_qty, closes_all=exit_qty == abs(p))
-    return Move(side=side, exit_qty=exit_qty, entry_qty=qty - exit_qty, closes_all=exit_qty != 0 and exit_qty == abs(p))
-
-
-def _close(signal: Signal, sizes: Sizes, p: Decimal) -> Intent:
-    if p == 0:
-        return Nothing(note="nothing is open")
-    if signal.action is Action.CLOSE_LONG and p < 0:
-        return Nothing(note="no long is open; the short is left alone")
-    if signal.action is Action.CLOSE_SHORT and p > 0:
-        return Nothing(note="no short is open; the long is left alone")
-    whole = signal.qty is None or signal.action in (Action.FLAT, Action.EXIT)
-    if whole:
-        return _close_all(p)
-    if isinstance(sizes.qty, Reason):
-        return sizes.qty
-    qty = min(sizes.qty, abs(p))
-    return Move(side=Side.towards(-p), exit_qty=qty, closes_all=qty == abs(p))
-
-
-def _close_all(p: Decimal) -> Intent:
-    if p == 0:
-        return Nothing(note="nothing is open")
-    return Move(side=Side.towards(-p), exit_qty=abs(p), closes_all=True)
-
-
-def _add(sizes: Sizes, p: Decimal) -> Intent:
-    if p == 0:
-        return Reason(code="POSITION_NONE", message="there is no position to add to")
-    return _delta(Side.towards(p), sizes.qty, p, reduce_only=False)
-
-
-def _be_at_least(side: Side, sizes: Sizes, p: Decimal, *, stays_as_large: bool) -> Intent:
-    held = p * side.sign
-    name = "long" if side is Side.BUY else "short"
-    if held > 0 and stays_as_large:
-        return Nothing(note=f"already {name}, and the alert's service does not add to it")
-    if held > 0 and not sizes.tops_up and not _has_no_size(sizes):
-        return Nothing(note=f"already {name}")
-    if isinstance(sizes.qty, Reason):
-        return _exit_alone(side, p, sizes.qty)
-    if sizes.qty == 0:
-        return _exit_alone(side, p, _COMES_TO_NOTHING)
-    if held >= sizes.qty:
-        return Nothing(note=f"already {name} with that size or more")
-    return replace(_to(side.sign * sizes.qty, p), is_target=held > 0)
-
-
-def _has_no_size(sizes: Sizes) -> bool:
-    return isinstance(sizes.qty, Reason) and sizes.qty.code == "QTY_MISSING"
-
-
-def _reverse(signal: Signal, sizes: Sizes, p: Decimal) -> Intent:
-    if p == 0:
-        return Reason(code="POSITION_NONE", message="there is no position to reverse")
-    qty = abs(p) if signal.qty is None else sizes.qty
-    if isinstance(qty, Reason):
-        return _exit_alone(Side.towards(-p), p, qty)
-    return Move(side=Side.towards(-p), exit_qty=abs(p), entry_qty=qty, closes_all=True)
-
-
-def _target(signal: Signal, sizes: Sizes, p: Decimal) -> Intent:
-    sign = strategy_sign(signal)
-    if sign is None:
-        return Reason(code="QTY_MISSING", message="`target` needs the strategy's `market_position` or `position_size`")
-    if sign == 0:
-        return _close_all(p)
-    if signal.is_side_only and p * sign > 0:
-        return _stays_on_side(signal, p)
-    size = sizes.qty if signal.qty is not None else sizes.strategy
-    if signal.is_side_only and size == 0:
-        size = _COMES_TO_NOTHING
-    if size is None:
-        size = Reason(
-            code="QTY_MISSING", message="`target` needs `market_position_size` or `position_size`, or a `qty`"
-        )
-    if isinstance(size, Reason):
-        return _exit_alone(Side.BUY if sign > 0 else Side.SELL, p, size)
-    return replace(_to(sign * size, p), is_target=True) if sign * size != p else Nothing(note="already on target")
-
-
-def _stays_on_side(signal: Signal, p: Decimal) -> Intent:
-    """The user's own size, and the side is right: only the share that the strategy closed is closed."""
-    side = Side.towards(p)
-    prev, now, before = signal.prev_market_position, strategy_size(signal), signal.prev_market_position_size
-    has_closed = now is not None and before is not None and now < before
-    if prev is None or prev.sign != side.sign or not has_closed:
-        return Nothing(note=f"already {'long' if p > 0 else 'short'}, as the strategy is")
-    qty = _closed_part(signal, abs(p))
-    if isinstance(qty, Reason):
-        return qty
-    return Move(side=Side.towards(-p), exit_qty=qty, closes_all=qty == abs(p))
-
-
-def _strategy_fill(signal: Signal, sizes: Sizes, p: Decimal) -> Intent:
-    """A `buy` or `sell` that says where the strategy stands afterwards."""
-    side, market = side_of(signal), signal.market_position
-    assert market is not None
-    if market is MarketSide.FLAT:
-        return _close_all(p)
-    if side.sign != market.sign:
-        return _strategy_reduces(signal, sizes, p, market)
-    prev = signal.prev_market_position
-    sides_differ = p * market.sign < 0 or (prev is not None and prev.sign == -market.sign)
-    if not sides_differ:
-        return _delta(side, sizes.qty, p, reduce_only=signal.reduce_only)
-    size = _new_side_size(sizes)
-    if isinstance(size, Reason):
-        return _exit_alone(side, p, size)
-    if market.sign * size == p:
-        return Nothing(note="already where the strategy is")
-    return replace(_to(market.sign * size, p), is_target=p * market.sign > 0)
-
-
-def _new_side_size(sizes: Sizes) -> Decimal | Reason:
-    """How large the strategy is on its new side. A reversal's own quantity includes the old side."""
-    if sizes.is_own:
-        return sizes.qty
-    if sizes.strategy is not None:
-        return sizes.strategy
-    if isinstance(sizes.qty, Decimal) and isinstance(sizes.prev_strategy, Decimal) and sizes.prev_strategy < sizes.qty:
-        return sizes.qty - sizes.prev_strategy
+def mode_refusal(signal: Signal, rules: Rules) -> Reason | None:
+    """Why the signal may open nothing in position mode; what it exits, it exits."""
+    if rules.mode is not Mode.POSITION or signal.action.is_close or _says_where(signal):
+        return None
     return Reason(
-        code="QTY_MISSING",
-        message="the strategy changes sides, and without `market_position_size` its new size is not known; "
-        'add "market_position_size": "{{strategy.market_position_size}}"',
+        code="POSITION_MISSING",
+        message="the strategy runs with mode = position, and the alert does not say where the strategy stands; add "
+        '"market_position": "{{strategy.market_position}}" and '
+        '"market_position_size": "{{strategy.market_position_size}}"',
     )
 
 
-def _strategy_reduces(signal: Signal, sizes: Sizes, p: Decimal, market: MarketSide) -> Intent:
-    """A `sell` while the strategy stays long, or a `buy` while it stays short: never opens, never flips."""
-    if p * market.sign <= 0:
-        return Nothing(note=f"the strategy reduces its {market.value}, and none is open here")
-    qty = sizes.qty
-    if sizes.is_own:
-        qty = _closed_part(signal, abs(p))
-    if isinstance(qty, Reason):
-        return qty
-    exit_qty = min(qty, abs(p))
-    return Move(side=side_of(signal), exit_qty=exit_qty, closes_all=exit_qty == abs(p))
+def is_strategys(signal: Signal) -> bool:
+    """Whether the alert follows a strategy, and says where that stands afterwards."""
+    return _says_where(signal) and signal.action in (Action.BUY, Action.SELL, Action.TARGET)
 
 
-def _closed_part(signal: Signal, held: Decimal) -> Decimal | Reason:
-    """Of `held`, the share that the strategy closed of its own position: a ratio, whatever the unit."""
-    now, before = strategy_size(signal), signal.prev_market_position_size
-    if now is None or before is None or before <= 0 or now > before:
-        return Reason(
-            code="QTY_MISSING",
-            message="which share of its position the strategy closed is not known; "
-            "add market_position_size and prev_market_position_size with their placeholders",
+def sizes_are_own(signal: Signal, *, is_own: bool) -> bool:
+    """Whether only the side of the strategy's position can be compared with the account's."""
+    is_users_target = signal.action is Action.TARGET and signal.qty is not None
+    return is_own or is_users_target or signal.strategy_size is None
+
+
+def _says_where(signal: Signal) -> bool:
+    return signal.strategy_sign is not None and not signal.has_synthetic_position
+
+
+ORDERS_NOTHING = (Action.CANCEL, Action.HEARTBEAT)
+_SIZES_NOTHING = (*ORDERS_NOTHING, Action.STOPS)
+_FILLS = (Action.BUY, Action.SELL)
+_RISK = (QtyUnit.RISK_PCT, QtyUnit.RISK_QUOTE)
+_OF_EQUITY = (QtyUnit.EQUITY_PCT, QtyUnit.MARGIN_PCT, QtyUnit.RISK_PCT)
+_PERCENT = Decimal(100)
+_NO_DEFAULTS = Rules()
+"""`stops` sets what the alert names, and nothing else."""
+_FAR_FROM_MIN = 2
+"""A notional of so many times the minimum at the last price heard of needs no fresh price to be sure."""
+_DOWN = Context(prec=28, rounding=ROUND_DOWN)
+"""Never up: what a size comes to is never more than was asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """The size that counts for a signal: its own, or the default one."""
+
+    qty: Decimal
+    """What the account takes of it: scaled already."""
+    unit: QtyUnit
+    is_default: bool = False
+
+    @property
+    def is_own(self) -> bool:
+        """The user's own size, which cannot be compared with the strategy's."""
+        return self.is_default or not self.unit.is_absolute
+
+    @property
+    def is_risk(self) -> bool:
+        """Its entry is where the order fills, which its own price does not tell."""
+        return self.unit in _RISK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """`signal`: in the account's mode, with the strategy's order type. Sizes are scaled and not yet worked out."""
+
+    signal: Signal
+    rules: Rules
+    instrument: Instrument
+    size: Size | Reason
+    """The alert's own size or the default one, or why there is none."""
+    is_own: bool
+    """The size is the user's own: in another unit than the strategy's, or the default one."""
+    uses_size: bool
+    """The size has a part in what is ordered."""
+    uses_strategy_size: bool
+    """The size of the strategy's own position has a part in what is ordered, other than as a share."""
+    strategy_unit: QtyUnit | None
+    """What the strategy's sizes are in; None: nobody says."""
+    order_price: Decimal | None
+    """What the order itself says it will be filled at."""
+    rests: bool
+    """The order may stay open once it is accepted."""
+    order_max: Decimal
+    """The largest single order of its type."""
+    levels: Levels
+    has_levels: bool
+    leverage: Decimal | None
+    """What is asked for; None: the symbol's stays as it is."""
+    only_exits: bool
+    is_strategys: bool
+    """It follows a strategy, and says where that stands afterwards."""
+    refused: Reason | None
+    """Why it may open nothing, whatever is read; what it exits, it exits."""
+    limit_needs: frozenset[LimitNeed]
+    """What the limits want to know besides, of an entry; no exit waits for it."""
+    needs: frozenset[Need] = frozenset()
+    """The facts without which nothing can be planned."""
+    target: Intent | None = None
+    """Of a strategy's alert: the wish to stand where the strategy does."""
+
+    @property
+    def sizes_nothing(self) -> bool:
+        """Whether no size can have a part in it."""
+        return self.signal.action in _SIZES_NOTHING
+
+    @property
+    def compares_sides_only(self) -> bool:
+        """Whether only the side of the strategy's position can be compared with the account's."""
+        return sizes_are_own(self.signal, is_own=self.is_own)
+
+    @property
+    def heals(self) -> bool:
+        """Whether a drift is mended with this signal, should there be one."""
+        rules, signal = self.rules, self.signal
+        return (
+            rules.drift is Drift.HEAL
+            and rules.mode is Mode.ORDER
+            and signal.action in _FILLS
+            and not signal.reduce_only
+            and self.is_strategys
         )
-    return _DOWN.divide(held * (before - now), before)
 
 
-def _to(target: Decimal, p: Decimal) -> Move:
-    """From p to exactly `target`, which differs from it."""
-    side = Side.towards(target - p)
-    if p * target < 0:
-        return Move(side=side, exit_qty=abs(p), entry_qty=abs(target), closes_all=True)
-    if abs(target) > abs(p):
-        return Move(side=side, entry_qty=abs(target) - abs(p))
-    return Move(side=side, exit_qty=abs(p) - abs(target), closes_all=target == 0)
+def intent_of(signal: Signal, rules: Rules, facts: Facts) -> Intent:
+    """`facts`: with what is known without reading anything: the time, a halt, what is carried, the last price."""
+    follows = is_strategys(signal)
+    target = _derived(as_target(signal, rules), rules, facts, follows=True) if follows else None
+    intent = _derived(signal, rules, facts, follows=follows, target=target)
+    return replace(intent, needs=_needs(intent, facts))
 
 
-def _exit_alone(side: Side, p: Decimal, refused: Reason) -> Intent:
-    """The entry has no size: what the signal would have exited is exited, and nothing is opened."""
-    if p * side.sign >= 0:
-        return refused
-    return Move(side=side, exit_qty=abs(p), closes_all=True, entry_refused=refused)
+def _derived(signal: Signal, rules: Rules, facts: Facts, *, follows: bool, target: Intent | None = None) -> Intent:
+    instrument, kind = facts.instrument, signal.type
+    size = size_of(signal, rules, is_inverse=instrument.is_inverse)
+    is_own = isinstance(size, Size) and size.is_own
+    has_limit, is_conditional = kind.has_limit, kind.is_conditional
+    levels = levels_of(signal, rules if signal.action is not Action.STOPS else _NO_DEFAULTS)
+    return Intent(
+        signal=signal,
+        rules=rules,
+        instrument=instrument,
+        size=size,
+        is_own=is_own,
+        uses_size=_uses_size(signal, is_own=is_own),
+        uses_strategy_size=_uses_strategy_size(signal, is_own=is_own),
+        strategy_unit=_strategy_unit(signal, rules),
+        order_price=signal.price if has_limit else signal.trigger_price if is_conditional else None,
+        rests=is_conditional
+        or (kind is OrderType.LIMIT and signal.time_in_force in (TimeInForce.GTC, TimeInForce.POST_ONLY)),
+        order_max=instrument.largest_order(has_limit=has_limit),
+        levels=levels,
+        has_levels=not levels.is_empty,
+        leverage=requested_leverage(signal, rules),
+        only_exits=signal.only_exits,
+        is_strategys=follows,
+        refused=mode_refusal(signal, rules)
+        or standing_refusal(signal, rules, instrument, now=facts.now, halted=facts.halted),
+        limit_needs=limit_needs(rules),
+        target=target,
+    )
+
+
+def size_of(signal: Signal, rules: Rules, *, is_inverse: bool) -> Size | Reason:
+    """The signal's size with its unit settled and the account's scale applied, or why there is none."""
+    if signal.qty is None:
+        if rules.default_size is None:
+            return Reason(
+                code="QTY_MISSING",
+                message="an entry needs a size: put `qty` into the alert, or set DEFAULT_SIZE",
+            )
+        unit = rules.default_size.unit
+        return Size(qty=scaled(rules.default_size.qty, unit, rules), unit=unit, is_default=True)
+    requested = signal.qty_unit or rules.size_unit
+    if requested is None and is_inverse:
+        return Reason(
+            code="QTY_UNIT_NEEDED",
+            message="on an inverse perpetual a bare `qty` could be USD or coins; "
+            'say `"qty_unit": "contracts"` (USD) or `"base"` (coins)',
+        )
+    unit = requested or QtyUnit.BASE
+    return Size(qty=scaled(signal.qty, unit, rules), unit=unit)
+
+
+def scaled(qty: Decimal, unit: QtyUnit, rules: Rules) -> Decimal:
+    """Every unit but the share of what is open, which is the account's own already, is in proportion to its number."""
+    if unit is QtyUnit.POSITION_PCT or rules.size_scale_pct == _PERCENT:
+        return qty
+    return _DOWN.divide(_DOWN.multiply(qty, rules.size_scale_pct), _PERCENT)
+
+
+def needs_price(size: Size, *, is_inverse: bool) -> bool:
+    """Whether a price is needed to turn the size into a quantity."""
+    if size.unit is QtyUnit.BASE:
+        return is_inverse
+    if size.unit is QtyUnit.QUOTE:
+        return not is_inverse
+    return size.unit not in (QtyUnit.CONTRACTS, QtyUnit.POSITION_PCT)
+
+
+def needs_equity(size: Size) -> bool:
+    """Whether the account's equity in the settle coin is needed."""
+    return size.unit in _OF_EQUITY
+
+
+def _uses_size(signal: Signal, *, is_own: bool) -> bool:
+    """Whether the alert's size, or the default one, has a part in what is ordered."""
+    action, market = signal.action, signal.market_position
+    if action in (Action.FLAT, Action.EXIT, *_SIZES_NOTHING):
+        return False
+    if action is Action.REVERSE or action.is_close:
+        return signal.qty is not None
+    if action is Action.TARGET:
+        return signal.qty is not None and signal.strategy_sign != 0
+    if market is None or action in (Action.LONG, Action.SHORT, Action.ADD):
+        return True
+    if market is MarketSide.FLAT:
+        return False
+    return not is_own or market.sign == signal.side.sign
+
+
+def _uses_strategy_size(signal: Signal, *, is_own: bool) -> bool:
+    if signal.action is Action.TARGET:
+        return signal.qty is None and signal.strategy_sign != 0
+    if signal.action not in _FILLS or signal.market_position is None or is_own:
+        return False
+    return signal.market_position.sign == signal.side.sign
+
+
+def _strategy_unit(signal: Signal, rules: Rules) -> QtyUnit | None:
+    for unit in (signal.qty_unit, rules.size_unit):
+        if unit is not None and unit.is_absolute:
+            return unit
+    return None
+
+
+def _needs(intent: Intent, facts: Facts) -> frozenset[Need]:
+    """A plain buy of an amount in coins wants nothing, so it costs no reading.
+
+    Whatever might hold back an entry wants the position, because the exit part of the order goes out even so.
+    """
+    signal, rules, instrument = intent.signal, intent.rules, intent.instrument
+    if signal.action in ORDERS_NOTHING:
+        return frozenset()
+    if signal.action is Action.STOPS:
+        return frozenset({Need.POSITION})
+    wanted = size_needs(intent)
+    if intent.target is not None and intent.heals:
+        wanted |= size_needs(intent.target)
+    opens = not intent.only_exits
+    has_levels = opens and intent.has_levels
+    if (
+        signal.action not in _FILLS
+        or signal.market_position is not None
+        or has_levels
+        or (opens and intent.leverage is not None)
+        or facts.residual is not None
+        or intent.refused is not None
+        or limits_entries(rules)
+    ):
+        wanted.add(Need.POSITION)
+    else:
+        wanted |= _near_a_bound(intent, facts.reference_price)
+    checks_price = has_levels or limits_by_price(signal, rules, instrument)
+    if signal.type.is_conditional or (checks_price and opens):
+        wanted.add(Need.PRICE)
+    return frozenset(wanted)
+
+
+def size_needs(intent: Intent) -> set[Need]:
+    """The facts that the sizes are worked out from."""
+    size, is_inverse = intent.size, intent.instrument.is_inverse
+    wanted: set[Need] = set()
+    needs_any_price = False
+    if isinstance(size, Size) and intent.uses_size:
+        needs_any_price = needs_price(size, is_inverse=is_inverse)
+        if needs_equity(size):
+            wanted.add(Need.EQUITY)
+        if size.unit is QtyUnit.POSITION_PCT:
+            wanted.add(Need.POSITION)
+    if intent.uses_strategy_size:
+        needs_any_price |= is_inverse and intent.strategy_unit is QtyUnit.BASE
+    if needs_any_price and (intent.order_price is None or (isinstance(size, Size) and size.is_risk)):
+        wanted.add(Need.PRICE)
+    return wanted
+
+
+def _near_a_bound(intent: Intent, reference: Decimal | None) -> set[Need]:
+    """What a plain order needs because its size might be under the exchange's minima or over its maximum."""
+    size, instrument, is_inverse = intent.size, intent.instrument, intent.instrument.is_inverse
+    if isinstance(size, Reason):
+        return set()
+    if not size.unit.is_absolute or (is_inverse and size.unit is QtyUnit.BASE):
+        return {Need.POSITION}
+    if floor_to(size.qty, instrument.qty_step) < instrument.qty_min or size.qty > intent.order_max:
+        return {Need.POSITION}
+    price = intent.order_price or reference
+    if is_inverse or (
+        price is not None and instrument.notional(size.qty, price) >= instrument.notional_min * _FAR_FROM_MIN
+    ):
+        return set()
+    return {Need.POSITION} if intent.order_price is not None else {Need.POSITION, Need.PRICE}

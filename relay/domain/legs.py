@@ -1,21 +1,21 @@
-"""From a move to orders: rounded to the exchange's grids and split where one order may not be that large."""
+"""From a move to orders: rounded to the exchange's grids, split where one order may not be that large, with the
+leverage set before."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
 
-from relay.domain.instrument import Instrument
-from relay.domain.intent import Move
-from relay.domain.levels import Levels, profit_price, stop_price
+from relay.domain.bracket import profit_price, stop_price
+from relay.domain.instrument import Instrument, ceil_to, floor_to, is_on_grid
+from relay.domain.intent import Intent
+from relay.domain.move import Move
 from relay.domain.order import OrderType, PlannedOrder, Purpose, Side
 from relay.domain.plan import Facts
-from relay.domain.risk import entry_reference, stop_reference
-from relay.domain.rounding import ceil_to, floor_to, is_on_grid
 from relay.domain.signal import Signal
+from relay.domain.sizing import References
 
 _ZERO = Decimal(0)
-_BARE = Levels()
 
 
 def rounded(move: Move, facts: Facts, *, carried: Decimal) -> Move:
@@ -39,44 +39,34 @@ def rounded(move: Move, facts: Facts, *, carried: Decimal) -> Move:
     return replace(move, entry_qty=entry, exit_qty=exit_qty)
 
 
-def orders_of(move: Move, signal: Signal, facts: Facts, levels: Levels = _BARE) -> tuple[PlannedOrder, ...]:
-    """The legs of a rounded move, in the order in which they are sent. What opens carries `levels`."""
-    return tuple(_with_stops(_expiring(each, signal), signal, facts, levels) for each in _legs(move, signal, facts))
-
-
-def _expiring(order: PlannedOrder, signal: Signal) -> PlannedOrder:
-    """What rests to open is cancelled by the relay when its time is over."""
-    if order.purpose is Purpose.EXIT or not order.rests:
-        return order
-    return replace(order, valid_for_s=signal.valid_for_s)
-
-
-def _legs(move: Move, signal: Signal, facts: Facts) -> tuple[PlannedOrder, ...]:
-    instrument = facts.instrument
-    most = instrument.largest_order(has_limit=signal.type.has_limit)
-    total = move.exit_qty + move.entry_qty
-    if move.exit_qty > 0 and move.entry_qty > 0:
-        if total <= most and _is_orderable(move.exit_qty, instrument):
-            flip = _order(0, move, signal, facts, qty=total, purpose=Purpose.FLIP)
-            return (replace(flip, exit_qty=move.exit_qty, fallback_qty=move.exit_qty),)
-        exits = _exits(move, signal, facts, most)
-        return tuple(exits + _split(move, signal, facts, move.entry_qty, most, Purpose.ENTRY, first=len(exits)))
+def orders_of(move: Move, intent: Intent, facts: Facts, references: References) -> tuple[PlannedOrder, ...]:
+    """The legs of a rounded move, in the order in which they are sent. What opens carries the intent's levels."""
+    exit_leg = _exit_leg(move, intent, facts)
+    instrument, most = facts.instrument, intent.order_max
+    if move.entry_qty == 0:
+        return tuple(_exits(exit_leg, move, instrument, most))
+    entry_leg = _with_stops(replace(exit_leg, purpose=Purpose.ENTRY, reduce_only=False), intent, facts, references)
     if move.exit_qty > 0:
-        return tuple(_exits(move, signal, facts, most))
-    legs = _split(move, signal, facts, total, most, Purpose.ENTRY, first=0)
+        total = move.exit_qty + move.entry_qty
+        if total <= most and _is_orderable(move.exit_qty, instrument):
+            held = move.exit_qty
+            return (replace(entry_leg, qty=total, purpose=Purpose.FLIP, exit_qty=held, fallback_qty=held),)
+        exits = _exits(exit_leg, move, instrument, most)
+        return tuple(exits + _split(entry_leg, move.entry_qty, instrument, most, first=len(exits)))
+    legs = _split(entry_leg, move.entry_qty, instrument, most)
     if not move.position_known:
         # Whether it flips is not known: refused, its exit is still asked for, and the exchange cuts it to what is open.
         legs = [replace(leg, fallback_qty=leg.qty, exit_qty=None) for leg in legs]
     return tuple(legs)
 
 
-def _exits(move: Move, signal: Signal, facts: Facts, most: Decimal) -> list[PlannedOrder]:
+def _exits(leg: PlannedOrder, move: Move, instrument: Instrument, most: Decimal) -> list[PlannedOrder]:
     """Off the grid or under the minimum, the exchange's own close is the only order that empties a position.
 
     It closes no more than one order may be large, so the rest goes before it. Source: create-order.mdx, `qty`.
     """
-    legs = _split(move, signal, facts, move.exit_qty, most, Purpose.EXIT, first=0)
-    if move.closes_all and not _is_orderable(move.exit_qty, facts.instrument):
+    legs = _split(leg, move.exit_qty, instrument, most)
+    if legs and move.closes_all and not _is_orderable(move.exit_qty, instrument):
         legs[-1] = replace(legs[-1], qty=_ZERO, closes_all=True)
     return legs
 
@@ -86,11 +76,15 @@ def _is_orderable(qty: Decimal, instrument: Instrument) -> bool:
 
 
 def _split(
-    move: Move, signal: Signal, facts: Facts, qty: Decimal, most: Decimal, purpose: Purpose, *, first: int
+    leg: PlannedOrder, qty: Decimal, instrument: Instrument, most: Decimal, *, first: int = 0
 ) -> list[PlannedOrder]:
-    sizes = split_evenly(qty, most, facts.instrument.qty_step)
-    orders = [_order(first + i, move, signal, facts, qty=size, purpose=purpose) for i, size in enumerate(sizes)]
-    return [replace(each, exit_qty=each.qty if purpose is Purpose.EXIT else _ZERO) for each in orders]
+    """`qty` in orders that are all like `leg`."""
+    sizes = split_evenly(qty, most, instrument.qty_step)
+    is_exit = leg.purpose is Purpose.EXIT
+    return [
+        replace(leg, leg=first + place, qty=size, exit_qty=size if is_exit else _ZERO)
+        for place, size in enumerate(sizes)
+    ]
 
 
 def split_evenly(qty: Decimal, most: Decimal, step: Decimal) -> list[Decimal]:
@@ -105,25 +99,27 @@ def split_evenly(qty: Decimal, most: Decimal, step: Decimal) -> list[Decimal]:
     return sizes
 
 
-def _order(leg: int, move: Move, signal: Signal, facts: Facts, *, qty: Decimal, purpose: Purpose) -> PlannedOrder:
-    instrument, tick = facts.instrument, facts.instrument.tick_size
-    has_limit = signal.type.has_limit and signal.price is not None
-    rises = _rises(signal, facts)
+def _exit_leg(move: Move, intent: Intent, facts: Facts) -> PlannedOrder:
+    """An order that only reduces, still without its quantity: what all legs have in common."""
+    signal, instrument, tick = intent.signal, facts.instrument, facts.instrument.tick_size
+    kind = signal.type
+    has_limit, is_conditional = kind.has_limit, kind.is_conditional
+    rises = _rises(signal, facts) if is_conditional else None
     return PlannedOrder(
-        leg=leg,
+        leg=0,
         category=instrument.category,
         symbol=instrument.symbol,
         side=move.side,
-        type=signal.type,
-        qty=qty,
-        purpose=purpose,
+        type=kind,
+        qty=_ZERO,
+        purpose=Purpose.EXIT,
         price=_limit_price(move.side, signal.price, tick) if has_limit else None,
-        trigger_price=_away(signal.trigger_price, tick, up=rises is True) if signal.type.is_conditional else None,
+        trigger_price=_away(signal.trigger_price, tick, up=rises is True) if is_conditional else None,
         trigger_rises=rises,
         trigger_by=signal.trigger_by,
         time_in_force=signal.time_in_force,
-        reduce_only=purpose is Purpose.EXIT,
-        slippage_pct=signal.slippage_pct if signal.type is OrderType.MARKET else None,
+        reduce_only=True,
+        slippage_pct=signal.slippage_pct if kind is OrderType.MARKET else None,
     )
 
 
@@ -139,23 +135,27 @@ def _rises(signal: Signal, facts: Facts) -> bool | None:
 
     Where that could not be read only an exit comes here, and the exchange checks it against its own price.
     """
-    if not signal.type.is_conditional or signal.trigger_price is None:
+    if signal.trigger_price is None:
         return None
     market = facts.market_price
     assert market is not None, "a conditional order needs the price"
     return signal.trigger_price > market
 
 
-def _with_stops(order: PlannedOrder, signal: Signal, facts: Facts, levels: Levels) -> PlannedOrder:
-    """The stop loss rides on the entry order, so that no position is ever open without it."""
-    stop, profit = levels.stop_loss, levels.whole_profit
-    if order.purpose is Purpose.EXIT or (stop is None and profit is None):
-        return order
-    side, tick = order.side, facts.instrument.tick_size
-    for_stop, for_profit = stop_reference(signal, facts, side), entry_reference(signal, facts)
+def _with_stops(leg: PlannedOrder, intent: Intent, facts: Facts, references: References) -> PlannedOrder:
+    """An order that opens. Where it rests, the relay cancels it when its time is over.
+
+    The stop loss rides on it, so that no position is ever open without it.
+    """
+    leg = replace(leg, valid_for_s=intent.signal.valid_for_s) if intent.rests else leg
+    stop, profit = intent.levels.stop_loss, intent.levels.whole_profit
+    if stop is None and profit is None:
+        return leg
+    side, tick = leg.side, facts.instrument.tick_size
+    for_stop, for_profit = references.for_stop, references.for_profit
     assert for_stop is not None and for_profit is not None, "a level needs a price to be measured against"
     return replace(
-        order,
+        leg,
         stop_loss=stop_price(stop, side=side, reference=for_stop, tick=tick) if stop else None,
         take_profit=profit_price(profit, side=side, reference=for_profit, tick=tick) if profit else None,
     )

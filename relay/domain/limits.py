@@ -1,43 +1,313 @@
-"""What may hold back an entry. Exits pass always; none of these rules ever sees one."""
+"""What may hold back an entry: the limits of a strategy and of the account as a whole. Exits pass always; no rule
+here sees one."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal
+from decimal import Decimal
+from enum import StrEnum
+from functools import reduce
+from typing import Any, Final
 
-from relay.domain.account import Rules
-from relay.domain.instrument import Instrument
-from relay.domain.limits_entry import hours_refusal
-from relay.domain.order import Reason
-from relay.domain.order_type import type_refusal
-from relay.domain.rounding import plain
+from relay.domain.instrument import Instrument, plain
+from relay.domain.limit_checks import (
+    Candidate,
+    LimitVerdict,
+    check_cooldown,
+    check_daily_loss,
+    check_distance,
+    check_entries,
+    check_exposure,
+    check_hours,
+    check_leverage,
+    check_order_notional,
+    check_position_notional,
+    check_positions,
+    check_symbols,
+    periods,
+)
+from relay.domain.order import Reason, Side
+from relay.domain.plan import Facts, LimitFacts, LimitNeed
+from relay.domain.rules import Direction, Rules, type_refusal
 from relay.domain.signal import Signal
 
-LEGS_MAX = 50
-"""More orders than this for one signal are a mistake in its size, not a wish."""
-_WIDE = Context(prec=100)
+_FORBIDDEN = {Direction.LONG_ONLY: Side.SELL, Direction.SHORT_ONLY: Side.BUY}
+
+
+class LimitUnit(StrEnum):
+    """What a limit's bound is: by it the bound is read and shown."""
+
+    MONEY = "money"
+    COUNT = "count"
+    LEVERAGE = "leverage"
+    PERCENT = "percent"
+    SECONDS = "seconds"
+    SYMBOLS = "symbols"
+    HOURS = "hours"
+
+
+class LimitStage(StrEnum):
+    """When a limit can be checked, from the cheapest on."""
+
+    ALERT = "alert"
+    """Before anything is read."""
+    FACTS = "facts"
+    """Once position and price are known."""
+    SIZE = "size"
+    """Once the entry has its size."""
+    ACCOUNT = "account"
+    """Once it is known what else the account has open and has done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """The part of an order that opens or adds.
+class Limit:
+    """A row of the table. Its bound is None where it is not set; `none` is the word for that, wherever it is read."""
 
-    `resulting_size`: how large the position may become, without sign, once this and all of the relay's own orders of
-    its side have filled; None where it is not known.
+    field: str
+    """Of `Rules`."""
+    key: str
+    """In a `limits` table of RELAY_CONFIG, or in a strategy's own."""
+    variable: str | None = None
+    """The environment's, which holds for every strategy that is silent about it."""
+    is_strategys_key: bool = False
+    """It stands in the strategy's table itself."""
+    words: str
+    """What the greeting calls it."""
+    unit: LimitUnit
+    least: int = 1
+    most: int = 0
+    """The bounds of a bound that is a count, a span of time or a percentage."""
+    stage: LimitStage
+    stricter: Callable[[Any, Any], Any] = min
+    """Of two bounds the one that lets through only what both let through."""
+    reads_position: bool = True
+    """The position is read before the decision, because the exit goes out even where the entry may not."""
+    reads_price: Callable[[Signal, Instrument], bool] = lambda signal, instrument: False
+    counts: frozenset[LimitNeed] = frozenset()
+    """What it must know besides position and price."""
+    check: Callable[[Any, Candidate], LimitVerdict | None]
+    """Holds an entry against the bound; None: it does not apply to this one."""
+
+    @property
+    def name(self) -> str:
+        """What `plan` and the reasons call it."""
+        return self.variable or self.key
+
+    def bound(self, rules: Rules) -> Any:
+        return getattr(rules, self.field)
+
+    def shown(self, bound: Any) -> str:
+        """The bound, for people."""
+        match self.unit:
+            case LimitUnit.SYMBOLS:
+                return ", ".join(sorted(bound))
+            case LimitUnit.HOURS:
+                return " and ".join(periods(group) for group in bound)
+            case LimitUnit.PERCENT:
+                return f"{plain(bound)} %"
+            case LimitUnit.SECONDS:
+                return f"{bound} s"
+            case _:
+                return plain(Decimal(bound))
+
+
+def _not_inverse(signal: Signal, instrument: Instrument) -> bool:
+    return not instrument.is_inverse
+
+
+def _is_priced(signal: Signal, instrument: Instrument) -> bool:
+    return signal.signal_price is not None
+
+
+_WORKING: Final = frozenset({LimitNeed.WORKING})
+_ALL_POSITIONS: Final = frozenset({LimitNeed.WORKING, LimitNeed.POSITIONS})
+LIMITS: Final = (
+    Limit(
+        field="allowed_symbols",
+        key="symbols",
+        variable="ALLOWED_SYMBOLS",
+        is_strategys_key=True,
+        words="symbols",
+        unit=LimitUnit.SYMBOLS,
+        stage=LimitStage.ALERT,
+        stricter=operator.and_,
+        reads_position=False,
+        check=check_symbols,
+    ),
+    Limit(
+        field="hours",
+        key="hours",
+        words="hours",
+        unit=LimitUnit.HOURS,
+        stage=LimitStage.ALERT,
+        stricter=operator.add,
+        check=check_hours,
+    ),
+    Limit(
+        field="max_leverage",
+        key="max_leverage",
+        variable="MAX_LEVERAGE",
+        words="leverage",
+        unit=LimitUnit.LEVERAGE,
+        stage=LimitStage.FACTS,
+        check=check_leverage,
+    ),
+    Limit(
+        field="max_distance_pct",
+        key="max_distance",
+        words="distance",
+        unit=LimitUnit.PERCENT,
+        least=0,
+        most=100,
+        stage=LimitStage.FACTS,
+        reads_price=_is_priced,
+        check=check_distance,
+    ),
+    Limit(
+        field="max_order_notional",
+        key="max_order_notional",
+        variable="MAX_ORDER_NOTIONAL",
+        words="order",
+        unit=LimitUnit.MONEY,
+        stage=LimitStage.SIZE,
+        reads_price=_not_inverse,
+        check=check_order_notional,
+    ),
+    Limit(
+        field="max_position_notional",
+        key="max_position_notional",
+        variable="MAX_POSITION_NOTIONAL",
+        words="position",
+        unit=LimitUnit.MONEY,
+        stage=LimitStage.SIZE,
+        reads_price=_not_inverse,
+        counts=_WORKING,
+        check=check_position_notional,
+    ),
+    Limit(
+        field="max_entries_per_minute",
+        key="entries_per_minute",
+        words="entries per minute",
+        unit=LimitUnit.COUNT,
+        most=10_000,
+        stage=LimitStage.ACCOUNT,
+        counts=frozenset({LimitNeed.RATE}),
+        check=check_entries,
+    ),
+    Limit(
+        field="cooldown_s",
+        key="cooldown",
+        words="cooldown",
+        unit=LimitUnit.SECONDS,
+        most=30 * 86_400,
+        stage=LimitStage.ACCOUNT,
+        stricter=max,
+        counts=frozenset({LimitNeed.STOPS}),
+        check=check_cooldown,
+    ),
+    Limit(
+        field="daily_loss_limit",
+        key="daily_loss",
+        variable="DAILY_LOSS_LIMIT",
+        words="daily loss",
+        unit=LimitUnit.MONEY,
+        stage=LimitStage.ACCOUNT,
+        counts=frozenset({LimitNeed.DAY}),
+        check=check_daily_loss,
+    ),
+    Limit(
+        field="max_positions",
+        key="max_positions",
+        words="open symbols",
+        unit=LimitUnit.COUNT,
+        most=1000,
+        stage=LimitStage.ACCOUNT,
+        counts=_ALL_POSITIONS,
+        check=check_positions,
+    ),
+    Limit(
+        field="max_exposure",
+        key="max_exposure",
+        words="exposure",
+        unit=LimitUnit.MONEY,
+        stage=LimitStage.ACCOUNT,
+        reads_price=_not_inverse,
+        counts=_ALL_POSITIONS,
+        check=check_exposure,
+    ),
+)
+"""In the order in which an entry is held against them."""
+_OF_STAGE: Final = {stage: tuple(each for each in LIMITS if each.stage is stage) for stage in LimitStage}
+_CODES: Final = {
+    LimitNeed.WORKING: "LIMIT_POSITION_NOTIONAL",
+    LimitNeed.POSITIONS: "LIMIT_EXPOSURE",
+    LimitNeed.RATE: "LIMIT_RATE",
+    LimitNeed.DAY: "LIMIT_DAILY_LOSS",
+    LimitNeed.STOPS: "LIMIT_COOLDOWN",
+}
+
+
+def strictest(strategy: Rules, *others: Rules) -> Rules:
+    """The strategy's rules with each limit the strictest of all: what passes every one passes it, and nothing else.
+
+    What is no limit stays the strategy's.
     """
+    return replace(strategy, **{limit.field: _strictest(limit, (strategy, *others)) for limit in LIMITS})
 
-    qty: Decimal
-    order_max: Decimal
-    """The largest single order of its type."""
-    resulting_size: Decimal | None
-    price: Decimal | None
-    """What its notional is reckoned with: the limit or trigger price, else the exchange's."""
-    dearest_price: Decimal | None = None
-    """The highest price it may well fill at, by which the limits go; a sell fills at its limit price or above."""
-    market_price: Decimal | None = None
-    """What the position is worth at least: the market's price, or a dearer one of its own orders."""
-    counts_resting: bool = False
+
+def _strictest(limit: Limit, every: tuple[Rules, ...]) -> Any:
+    bounds = [bound for bound in map(limit.bound, every) if bound is not None]
+    return reduce(limit.stricter, bounds) if bounds else None
+
+
+def over_limit(stage: LimitStage, requested: Candidate) -> Reason | None:
+    """Why the entry may not go out by the limits of one stage."""
+    for limit in _OF_STAGE[stage]:
+        bound = limit.bound(requested.rules)
+        if bound is not None and (check := limit.check(bound, requested)) is not None and check.refused is not None:
+            return check.refused
+    return None
+
+
+def limit_needs(rules: Rules) -> frozenset[LimitNeed]:
+    """What these rules must know of the account before an entry."""
+    return frozenset[LimitNeed]().union(*(each.counts for each in LIMITS if each.bound(rules) is not None))
+
+
+def limits_entries(rules: Rules) -> bool:
+    """Whether anything here could hold back an entry once it is looked at: then its exit must be known."""
+    return rules.direction is not Direction.BOTH or any(
+        each.bound(rules) is not None for each in LIMITS if each.reads_position
+    )
+
+
+def limits_by_price(signal: Signal, rules: Rules, instrument: Instrument) -> bool:
+    """Whether a limit wants the exchange's price."""
+    return any(each.bound(rules) is not None and each.reads_price(signal, instrument) for each in LIMITS)
+
+
+def unread_refusal(rules: Rules, facts: LimitFacts) -> Reason | None:
+    """A limit that cannot be checked is not passed."""
+    return unread(limit_needs(rules), facts)
+
+
+def unread(needed: frozenset[LimitNeed], facts: LimitFacts) -> Reason | None:
+    """Why one of these facts could not be had; None: all are there."""
+    known = {
+        LimitNeed.WORKING: True,
+        LimitNeed.POSITIONS: facts.positions is not None,
+        LimitNeed.RATE: facts.entries_last_minute is not None,
+        LimitNeed.DAY: facts.day is not None,
+        LimitNeed.STOPS: True,
+    }
+    for need in sorted(needed):
+        if need in facts.unread or not known[need]:
+            why = facts.unread.get(need, "it was not asked for")
+            return Reason(code=_CODES[need], message=f"{need.value} could not be read, so no entry is placed: {why}")
+    return None
 
 
 def standing_refusal(
@@ -50,12 +320,9 @@ def standing_refusal(
         return halt_reason(halted)
     if (reason := too_old(signal, rules, now)) is not None:
         return reason
-    if rules.allowed_symbols is not None and instrument.symbol not in rules.allowed_symbols:
-        allowed = ", ".join(sorted(rules.allowed_symbols))
-        return Reason(code="SYMBOL_NOT_ALLOWED", message=f"{instrument.symbol} is not among the allowed: {allowed}")
-    for hours in (rules.hours, *rules.also_hours):
-        if (reason := hours_refusal(hours, now)) is not None:
-            return reason
+    requested = Candidate(signal=signal, rules=rules, facts=Facts(instrument=instrument, now=now))
+    if (reason := over_limit(LimitStage.ALERT, requested)) is not None:
+        return reason
     if not instrument.is_trading:
         return Reason(code="SYMBOL_NOT_TRADING", message=f"{instrument.symbol} is not open for trading at the exchange")
     if signal.reduce_only:
@@ -98,84 +365,10 @@ def _seconds(span: timedelta) -> Decimal:
     return Decimal(span // timedelta(microseconds=1)) / 1_000_000
 
 
-def sized_refusal(entry: Entry, rules: Rules, instrument: Instrument) -> Reason | None:
-    """What holds back an entry of this size. Minima come first: they are the exchange's own."""
-    if entry.qty < instrument.qty_min:
-        return Reason(
-            code="QTY_BELOW_MIN",
-            message=f"{plain(entry.qty)} {_unit(instrument)} is under the minimum of {plain(instrument.qty_min)}; "
-            "it is never rounded up",
-        )
-    if entry.qty > entry.order_max * LEGS_MAX:
-        return Reason(
-            code="QTY_ABOVE_MAX",
-            message=f"{plain(entry.qty)} {_unit(instrument)} would take more than {LEGS_MAX} orders "
-            f"of the exchange's maximum of {plain(entry.order_max)}; check the size and its unit",
-        )
-    worth = _worth(instrument, entry.qty, entry.price)
-    if worth is not None and worth < instrument.notional_min:
-        return Reason(
-            code="NOTIONAL_BELOW_MIN",
-            message=f"the entry is worth {_money(worth, ROUND_DOWN)} {instrument.quote_coin}, "
-            f"under the exchange's minimum of {plain(instrument.notional_min)}",
-        )
-    return _over_a_limit(entry, rules, instrument)
-
-
-def _worth(instrument: Instrument, qty: Decimal, price: Decimal | None) -> Decimal | None:
-    """None where it depends on a price that was not needed."""
-    if price is None and not instrument.is_inverse:
+def direction_refusal(side: Side, rules: Rules) -> Reason | None:
+    """`side`: on which the entry would open or add."""
+    if _FORBIDDEN.get(rules.direction) is not side:
         return None
-    return instrument.notional(qty, price or Decimal(0))
-
-
-def _over_a_limit(entry: Entry, rules: Rules, instrument: Instrument) -> Reason | None:
-    dearest = max(filter(None, (entry.price, entry.dearest_price)), default=None)
-    most = rules.max_order_notional
-    if most is not None:
-        worth = _worth(instrument, entry.qty, dearest)
-        assert worth is not None, "an order limit needs a price"
-        if worth > most:
-            return Reason(
-                code="LIMIT_ORDER_NOTIONAL",
-                message=f"the entry is worth {_money(worth, ROUND_UP)} {instrument.quote_coin}, "
-                f"over MAX_ORDER_NOTIONAL {plain(most)}",
-            )
-    return _over_position_limit(entry, rules, instrument)
-
-
-def resulting_worth(entry: Entry, instrument: Instrument) -> Decimal | None:
-    """What the position may come to, in the quote coin; None where position or price were not needed.
-
-    What is open already is worth the market's price, so a far limit price must not make it look small.
-    """
-    if entry.resulting_size is None:
-        return None
-    dearer = max(filter(None, (entry.price, entry.dearest_price, entry.market_price)), default=None)
-    return _worth(instrument, entry.resulting_size, dearer)
-
-
-def _over_position_limit(entry: Entry, rules: Rules, instrument: Instrument) -> Reason | None:
-    most = rules.max_position_notional
-    if most is None:
-        return None
-    assert entry.resulting_size is not None, "a position limit needs the position"
-    resulting = resulting_worth(entry, instrument)
-    assert resulting is not None, "a position limit needs a price"
-    if resulting > most:
-        return Reason(
-            code="LIMIT_POSITION_NOTIONAL",
-            message=f"the position would be worth {_money(resulting, ROUND_UP)} {instrument.quote_coin}"
-            f"{', resting orders included' if entry.counts_resting else ''}, "
-            f"over MAX_POSITION_NOTIONAL {plain(most)}",
-        )
-    return None
-
-
-def _unit(instrument: Instrument) -> str:
-    return "contracts" if instrument.is_inverse else instrument.base_coin
-
-
-def _money(amount: Decimal, rounding: str) -> str:
-    """Rounded away from the bound that it breaks, so that the sentence stays true."""
-    return plain(amount.quantize(Decimal("0.01"), rounding=rounding, context=_WIDE))
+    return Reason(
+        code="DIRECTION_NOT_ALLOWED", message=f"a {side.value} would open or add, and direction is {rules.direction}"
+    )

@@ -1,10 +1,11 @@
-"""An order: what is asked of the exchange, and how far it has come."""
+"""An order: what is asked of the exchange, how far it has come, and what one request about it came to."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 
 from relay.domain.instrument import Category
 
@@ -13,9 +14,8 @@ class Side(StrEnum):
     BUY = "buy"
     SELL = "sell"
 
-    @property
-    def sign(self) -> int:
-        return 1 if self is Side.BUY else -1
+    def __init__(self, word: str) -> None:
+        self.sign = 1 if word == "buy" else -1
 
     @property
     def opposite(self) -> Side:
@@ -34,13 +34,9 @@ class OrderType(StrEnum):
     STOP_MARKET = "stop_market"
     STOP_LIMIT = "stop_limit"
 
-    @property
-    def has_limit(self) -> bool:
-        return self in (OrderType.LIMIT, OrderType.STOP_LIMIT)
-
-    @property
-    def is_conditional(self) -> bool:
-        return self in (OrderType.STOP_MARKET, OrderType.STOP_LIMIT)
+    def __init__(self, word: str) -> None:
+        self.has_limit = word in ("limit", "stop_limit")
+        self.is_conditional = word in ("stop_market", "stop_limit")
 
 
 class TimeInForce(StrEnum):
@@ -72,15 +68,9 @@ class OrderStatus(StrEnum):
     REJECTED = "rejected"
     DENIED = "denied"
 
-    @property
-    def is_ended(self) -> bool:
+    def __init__(self, word: str) -> None:
+        self.is_ended = word in ("filled", "canceled", "expired", "rejected", "denied")
         """Nothing more can happen to the order."""
-        return self in _ENDED
-
-
-_ENDED = frozenset(
-    {OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED, OrderStatus.DENIED}
-)
 
 
 class Purpose(StrEnum):
@@ -151,8 +141,103 @@ def client_order_id(*, signal_id: str, account: str, leg: int, generation: int) 
     return f"{signal_id}-{_account_mark(account)}{leg:03d}{generation:02d}"
 
 
+@lru_cache(maxsize=256)
 def _account_mark(account: str) -> str:
     mark = 0
     for byte in account.encode():
         mark = (mark * 131 + byte) % 32**4
     return "".join("0123456789abcdefghjkmnpqrstvwxyz"[(mark >> shift) & 31] for shift in (15, 10, 5, 0))
+
+
+# What one request that changes something came to: certain or not, and what to do about it.
+
+
+class ErrorKind(StrEnum):
+    """What a certain refusal means for the relay; told by the exchange's code, never by its words."""
+
+    FINAL = "final"
+    """Refused for good; sending the same again changes nothing."""
+    RATE = "rate"
+    """Refused because of the rate limit; worth repeating after the reset."""
+    CLOCK = "clock"
+    """The timestamp was outside the window; worth repeating once after measuring the clock."""
+    ALREADY_THERE = "already_there"
+    """The client order id is known: the first send arrived."""
+    NOTHING_TO_REDUCE = "nothing_to_reduce"
+    GONE = "gone"
+    """The order to cancel does not exist or has ended."""
+    UNCHANGED = "unchanged"
+    """It already was as it was asked to be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestSignature:
+    """What a request is signed with: Unix milliseconds on the exchange's clock, and how long it stays valid."""
+
+    timestamp_ms: int
+    recv_window_ms: int
+
+    @property
+    def dead_at_ms(self) -> int:
+        """From here on, by the exchange's clock, a request that has not shown up never will.
+
+        The window itself plus a second of margin. Source: V5 integration guide, "Authentication".
+        """
+        return self.timestamp_ms + self.recv_window_ms + 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The exchange has it: an acknowledgement, not a fill."""
+
+    venue_order_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRejected:
+    """The exchange certainly refused it. `code` and `words` are Bybit's own; `reason_code` is the relay's."""
+
+    code: int
+    words: str
+    refusal: ErrorKind = ErrorKind.FINAL
+    reason_code: str = "EXCHANGE_REFUSED"
+    retry_at_ms: int | None = None
+    """Exchange clock, where the exchange named a time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown:
+    """Nothing certain is known: it may be live. `why` is for people and carries no secret."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotSent:
+    """Certain that nothing left: the connection was refused, or the relay itself is holding requests back."""
+
+    why: str
+    retry_at_ms: int | None = None
+
+
+Outcome = Accepted | OrderRejected | Unknown | NotSent
+
+
+# What a signal, or one account's part of it, has come to.
+
+
+class SignalStatus(StrEnum):
+    """`rejected`: the alert itself was bad. `denied`: the relay's rules said no. `failed`: the exchange did."""
+
+    ACCEPTED = "accepted"
+    EXECUTING = "executing"
+    DONE = "done"
+    DENIED = "denied"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    ATTENTION = "attention"
+    REJECTED = "rejected"
+
+    @property
+    def is_finished(self) -> bool:
+        return self not in (SignalStatus.ACCEPTED, SignalStatus.EXECUTING)

@@ -1,4 +1,4 @@
-"""What a run of fills came to: profit by average cost, fees, slippage. Pure."""
+"""What fills came to: profit by average cost, fees, slippage, and what moves an account's money. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EXACT = Context(prec=40)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stroke:
+class FillRow:
     """One fill with its signal. `qty` in the exchange's unit, `fee` in the settle coin; times in milliseconds."""
 
     signal_id: str
@@ -72,14 +72,14 @@ class _Book:
     price: Decimal = _ZERO
 
 
-def results(strokes: Iterable[Stroke]) -> list[Result]:
+def results(fill_rows: Iterable[FillRow]) -> list[Result]:
     """Each fill's own result, in their order. A position that was open before the first fill counts as none.
 
     Inverse contracts gain contracts × (1/entry − 1/exit) coins, reckoned here at the exit price.
     """
     books: dict[tuple[str, str, Category, str], _Book] = {}
     found = []
-    for each in strokes:
+    for each in fill_rows:
         where = (each.strategy, each.account, each.category, each.symbol)
         book, realised = _after(books.get(where, _Book()), each)
         closed = realised is not None
@@ -91,55 +91,55 @@ def results(strokes: Iterable[Stroke]) -> list[Result]:
     return found
 
 
-def _after(book: _Book, stroke: Stroke) -> tuple[_Book, Decimal | None]:
-    signed = stroke.qty * stroke.side.sign
+def _after(book: _Book, fill_row: FillRow) -> tuple[_Book, Decimal | None]:
+    signed = fill_row.qty * fill_row.side.sign
     if book.size * signed >= 0:
-        return _added(book, stroke, signed), None
+        return _added(book, fill_row, signed), None
     closing = min(abs(signed), abs(book.size))
-    realised = _gain(book, stroke, closing)
+    realised = _gain(book, fill_row, closing)
     left = book.size + signed
     if left * book.size > 0:
         return replace(book, size=left), realised
-    return _Book(size=left, price=stroke.price if left else _ZERO), realised
+    return _Book(size=left, price=fill_row.price if left else _ZERO), realised
 
 
-def _added(book: _Book, stroke: Stroke, signed: Decimal) -> _Book:
+def _added(book: _Book, fill_row: FillRow, signed: Decimal) -> _Book:
     size = book.size + signed
-    if stroke.category is Category.INVERSE:
+    if fill_row.category is Category.INVERSE:
         # Contracts are worth one USD each, so what averages is the coins behind them.
         coins = (_EXACT.divide(abs(book.size), book.price) if book.size else _ZERO) + _EXACT.divide(
-            stroke.qty, stroke.price
+            fill_row.qty, fill_row.price
         )
         return _Book(size=size, price=_EXACT.divide(abs(size), coins))
-    cost = _EXACT.add(_EXACT.multiply(abs(book.size), book.price), _EXACT.multiply(stroke.qty, stroke.price))
+    cost = _EXACT.add(_EXACT.multiply(abs(book.size), book.price), _EXACT.multiply(fill_row.qty, fill_row.price))
     return _Book(size=size, price=_EXACT.divide(cost, abs(size)))
 
 
-def _gain(book: _Book, stroke: Stroke, qty: Decimal) -> Decimal:
+def _gain(book: _Book, fill_row: FillRow, qty: Decimal) -> Decimal:
     side = 1 if book.size > 0 else -1
-    if stroke.category is Category.INVERSE:
-        coins = _EXACT.divide(qty, book.price) - _EXACT.divide(qty, stroke.price)
-        return _EXACT.multiply(coins * side, stroke.price)
-    return _EXACT.multiply(stroke.price - book.price, qty) * side
+    if fill_row.category is Category.INVERSE:
+        coins = _EXACT.divide(qty, book.price) - _EXACT.divide(qty, fill_row.price)
+        return _EXACT.multiply(coins * side, fill_row.price)
+    return _EXACT.multiply(fill_row.price - book.price, qty) * side
 
 
-def tallies(strokes: list[Stroke]) -> dict[str, Tally]:
+def tallies(fill_rows: list[FillRow]) -> dict[str, Tally]:
     """Each strategy's sum, by its name."""
     found: defaultdict[str, Tally] = defaultdict(Tally)
     first_of: set[str] = set()
-    for stroke, result in zip(strokes, results(strokes), strict=True):
-        tally = found[stroke.strategy]
+    for fill_row, result in zip(fill_rows, results(fill_rows), strict=True):
+        tally = found[fill_row.strategy]
         tally.fills += 1
         tally.realised += result.realised
         tally.fees += result.fee
         tally.wins += result.closed and result.realised > 0
         tally.losses += result.closed and result.realised < 0
-        if stroke.signal_price:
-            slip = (stroke.price - stroke.signal_price) / stroke.signal_price * 100 * stroke.side.sign
+        if fill_row.signal_price:
+            slip = (fill_row.price - fill_row.signal_price) / fill_row.signal_price * 100 * fill_row.side.sign
             tally.slippages_pct.append(slip)
-        if stroke.submitted_after_ms is not None and stroke.signal_id not in first_of:
-            first_of.add(stroke.signal_id)
-            tally.latencies_ms.append(stroke.submitted_after_ms)
+        if fill_row.submitted_after_ms is not None and fill_row.signal_id not in first_of:
+            first_of.add(fill_row.signal_id)
+            tally.latencies_ms.append(fill_row.submitted_after_ms)
     return dict(found)
 
 
@@ -149,3 +149,72 @@ def percentile(values: Sequence[Decimal | int], share: int) -> Decimal | None:
         return None
     ordered = sorted(map(Decimal, values))
     return ordered[max(0, -(-len(ordered) * share // 100) - 1)]
+
+
+# What fills cost or saved against the price that an alert named. Pure.
+
+
+_SHOWN = Decimal("0.0001")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PricedFill:
+    """`qty` in the exchange's unit: coins on linear, contracts of a USD on inverse."""
+
+    category: Category
+    side: Side
+    qty: Decimal
+    price: Decimal
+
+
+def slippage_pct(fills: Iterable[PricedFill], signal_price: Decimal | None) -> Decimal | None:
+    """Of the fills' average price from `signal_price`, in percent of it: above zero where it cost.
+
+    None where there is no fill or no price. An average is by coins, which on inverse are contracts over price.
+    """
+    coins, cost = Decimal(0), Decimal(0)
+    for fill in fills:
+        weight = _EXACT.divide(fill.qty, fill.price) if fill.category is Category.INVERSE else fill.qty
+        coins += weight
+        if signal_price is not None:
+            cost += _EXACT.multiply(weight, fill.price - signal_price) * fill.side.sign
+    if not signal_price or not coins:
+        return None
+    return (_EXACT.divide(cost, coins * signal_price) * 100).quantize(_SHOWN)
+
+
+# What moves an account's money, as the exchange tells it, and what it comes to. Values only.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerEntry:
+    """One execution, in its settle coin: what it realised before fees; `fee` and `funding` above zero where paid."""
+
+    exec_id: str
+    coin: str
+    realised: Decimal
+    fee: Decimal
+    funding: Decimal
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equity:
+    """One coin of an account at a moment, in that coin. `usd`: the equity's worth then, where the exchange says it."""
+
+    coin: str
+    equity: Decimal
+    unrealised: Decimal
+    usd: Decimal | None
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayTotal:
+    """All bookings of one coin on one day (UTC, `YYYY-MM-DD`)."""
+
+    day: str
+    coin: str
+    realised: Decimal
+    fees: Decimal
+    funding: Decimal

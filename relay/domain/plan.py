@@ -8,12 +8,62 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from relay.domain.guard import Guard
-from relay.domain.instrument import Instrument
-from relay.domain.limit_facts import LimitFacts
-from relay.domain.order import PlannedOrder, Reason
+from relay.domain.bracket import Bracket
+from relay.domain.instrument import Category, Instrument, plain
+from relay.domain.order import PlannedOrder, Reason, Side
 from relay.domain.position import Position
-from relay.domain.rounding import plain
+
+# What the limits count: what is open and under way on the account, how often and at which loss, since when.
+
+
+class LimitNeed(StrEnum):
+    """A fact that only a limit needs. Where it cannot be read the entry is withheld, and never the exit."""
+
+    WORKING = "own orders"
+    POSITIONS = "the account's positions"
+    RATE = "the latest entries"
+    DAY = "the day's result"
+    STOPS = "the latest stop losses"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Working:
+    """What one of the relay's own orders may still open or add: it rests, or its fill is not known yet.
+
+    `price`: its limit or trigger price, else the market's; None where its worth needs none (inverse).
+    """
+
+    category: Category
+    symbol: str
+    side: Side
+    qty: Decimal
+    price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayResult:
+    """Since 00:00 UTC, in USD with stable coins at par; losses below zero.
+
+    `unrealised`: by how much open profit has changed since the day's first reading. `worst`: the lowest sum that any
+    reading of the day has found, so that a recovery does not lift the day's stop.
+    """
+
+    realised: Decimal
+    unrealised: Decimal
+    worst: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitFacts:
+    """A fact that was not needed is None. `unread`: why a needed one could not be had."""
+
+    working: tuple[Working, ...] = ()
+    positions: tuple[Position, ...] | None = None
+    entries_last_minute: int | None = None
+    day: DayResult | None = None
+    stopped_at: datetime | None = None
+    """When a stop loss closed something of the symbol last, within the cooldown; None: not within it."""
+    unread: Mapping[LimitNeed, str] = field(default_factory=dict)
 
 
 class Need(StrEnum):
@@ -34,7 +84,7 @@ class PlanStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Carry:
+class Residual:
     """An exit too small to send, added to the position's next one. `size` is signed like the position it exits."""
 
     size: Decimal
@@ -52,7 +102,7 @@ class Facts:
     reference_price: Decimal | None = None
     """The last price heard of, good enough to tell that a notional is far from a bound."""
     equity: Decimal | None = None
-    carry: Carry | None = None
+    residual: Residual | None = None
     halted: str | None = None
     """Who halted and when, or None."""
     has_resting: bool = False
@@ -86,7 +136,7 @@ class Facts:
             "position_avg_price": plain(position.avg_price) if position and position.avg_price else None,
             "price": plain(self.price) if self.price is not None else None,
             "equity": plain(self.equity) if self.equity is not None else None,
-            "carried": plain(self.carry.size) if self.carry else None,
+            "carried": plain(self.residual.size) if self.residual else None,
             "halted": self.halted,
             **_counted(self.limits),
             "qty_step": plain(self.instrument.qty_step),
@@ -117,8 +167,8 @@ class Plan:
     orders: tuple[PlannedOrder, ...] = ()
     notes: tuple[str, ...] = ()
     reason: Reason | None = None
-    carry: Carry | None = None
+    residual: Residual | None = None
     """What remains to be exited after this plan; None clears what was carried."""
-    guard: Guard | None = None
+    bracket: Bracket | None = None
     """What protects the position that the plan opens or, for the action `stops`, the one that is open."""
     inputs: dict[str, str] = field(default_factory=dict)

@@ -1,241 +1,388 @@
-"""The decision: which orders a signal asks for, given the facts. Pure, and the same for every engine."""
+"""The decision: which orders a signal asks for, given the facts. Pure, and the same for ever."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import ROUND_DOWN, Context, Decimal, localcontext
 
-from relay.domain.account import Mode, Rules
-from relay.domain.crossing import crossing_note
-from relay.domain.drift import Expected, healing_needs, needs_healing
-from relay.domain.entry import entry_refusal
-from relay.domain.guard import guard_of
-from relay.domain.instrument import Instrument
-from relay.domain.intent import Intent, Move, Nothing, intent_of, only_exits
+from relay.domain.bracket import bracket_of, wrong_side
+from relay.domain.instrument import Instrument, plain
+from relay.domain.intent import ORDERS_NOTHING, Intent, size_needs
 from relay.domain.legs import orders_of, rounded
-from relay.domain.levels import levels_of, wrong_side
-from relay.domain.leverage import asked_leverage, with_leverage
-from relay.domain.limit_facts import LimitNeed, limit_needs
-from relay.domain.limits import standing_refusal
-from relay.domain.mode import as_target, mode_refusal
-from relay.domain.order import Reason, Side
-from relay.domain.plan import Carry, Facts, Need, Plan, PlanStatus
-from relay.domain.risk import order_price, stop_reference
-from relay.domain.rounding import floor_to, plain
-from relay.domain.signal import Action, QtyUnit, Signal
-from relay.domain.sizing import size_inputs, size_needs, size_of, sizes_of
+from relay.domain.limit_checks import Candidate, Entry, largest_size, leverage_refusal, size_refusal, with_leverage
+from relay.domain.limits import (
+    LIMITS,
+    Limit,
+    LimitStage,
+    direction_refusal,
+    over_limit,
+    too_old,
+    unread,
+    unread_refusal,
+)
+from relay.domain.move import Move, Nothing, Requested, Sizes, move_of
+from relay.domain.order import OrderType, Reason, Side, TimeInForce
+from relay.domain.plan import Facts, LimitFacts, LimitNeed, Need, Plan, PlanStatus, Residual, Working
+from relay.domain.rules import Direction, Mode, Rules
+from relay.domain.signal import Action, Signal
+from relay.domain.sizing import References, references_of, sizes_of
 
-_ORDERS_NOTHING = (Action.CANCEL, Action.HEARTBEAT)
-_SIZES_NOTHING = (*_ORDERS_NOTHING, Action.STOPS)
-_FAR_FROM_MIN = 2
-"""A notional of so many times the minimum at the last price heard of needs no fresh price to be sure."""
+# The strategy's position against the account's.
+
+
+_ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """Where the account should stand. `size`: signed, in the exchange's unit; None: only the side counts."""
+
+    sign: int
+    size: Decimal | None
+
+    def differs(self, position: Decimal, instrument: Instrument) -> bool:
+        """By more than the exchange's minimum, or on another side; what rounding leaves is no difference."""
+        least = max(instrument.qty_min, instrument.qty_step)
+        if self.size is not None:
+            return abs(self.size - position) > least
+        return self.sign != _side_of(position, least)
+
+    def gap(self, position: Decimal) -> str:
+        """What the difference is, the same for as long as it lasts: the strategy's orders move both sides alike."""
+        return plain(position - self.size) if self.size is not None else f"{self} {(position > 0) - (position < 0)}"
+
+    def __str__(self) -> str:
+        if self.size is not None:
+            return plain(self.size)
+        return {1: "long", -1: "short", 0: "flat"}[self.sign]
+
+
+def expected_after(intent: Intent, target: Sizes | None) -> Expected | None:
+    """Where the account should stand once the signal is done; None where the alert does not say, or cannot be sized.
+
+    `target`: the sizes of `intent.target`, where they can be worked out.
+    """
+    sign = intent.signal.strategy_sign
+    if sign is None or not intent.is_strategys:
+        return None
+    return _expected(sign, intent, target, target.strategy if target else None)
+
+
+def expected_before(intent: Intent, target: Sizes | None) -> Expected | None:
+    """The same from before the strategy's order."""
+    before = intent.signal.prev_market_position
+    if before is None or not intent.is_strategys:
+        return None
+    return _expected(before.sign, intent, target, target.prev_strategy if target else None)
+
+
+def needs_healing(intent: Intent, facts: Facts, target: Sizes | None) -> Expected | None:
+    """Where the account should stand now and does not, if that is to be mended with this signal.
+
+    Never while resting orders of the relay may explain the difference, nor for an alert that a later one overtook.
+    """
+    if not intent.heals or facts.size is None or facts.has_resting or facts.is_overtaken:
+        return None
+    expected = expected_before(intent, target)
+    return expected if expected and expected.differs(facts.size, facts.instrument) else None
+
+
+def target_sizes(intent: Intent, facts: Facts) -> Sizes | None:
+    """Those with which it stands where the strategy does; None: they cannot be known, or are not the strategy's."""
+    target = intent.target
+    if (
+        target is None
+        or intent.compares_sides_only
+        or (Need.PRICE in size_needs(target) and not (facts.price or intent.order_price))
+    ):
+        return None
+    return sizes_of(target, facts)
+
+
+def _expected(sign: int, intent: Intent, target: Sizes | None, size: Decimal | Reason | None) -> Expected | None:
+    if sign == 0:
+        return Expected(sign=0, size=_ZERO)
+    if intent.compares_sides_only:
+        return Expected(sign=sign, size=None)
+    if target is None or isinstance(size, Reason):
+        return None
+    return Expected(sign=sign, size=None if size is None else sign * size)
+
+
+def _side_of(position: Decimal, least: Decimal) -> int:
+    """A rest under the minimum is flat."""
+    if abs(position) < least:
+        return 0
+    return 1 if position > 0 else -1
+
+
+# A limit price on the market's far side: the order fills at once, and its price bounds nothing that was meant.
+
+
+def marketable_limit_note(move: Move, signal: Signal, facts: Facts) -> tuple[str, ...]:
+    """For a limit exit that would not rest, where a price is known. It is sent all the same: it does exit."""
+    market = facts.market_price
+    if signal.type is not OrderType.LIMIT or signal.price is None or market is None or move.entry_qty > 0:
+        return ()
+    is_beyond = signal.price <= market if move.side is Side.SELL else signal.price >= market
+    if not is_beyond:
+        return ()
+    where = f"the limit price {plain(signal.price)} of this {move.side.value} is on the taker's side of the market"
+    if signal.time_in_force is TimeInForce.POST_ONLY:
+        return (f"{where} ({plain(market)}), so as `PostOnly` it is likely not to rest but to be cancelled at once",)
+    return (f"{where} ({plain(market)}), so it fills at once, at the market's price",)
+
+
+# Whether the part of a move that opens or adds may go out: every rule and limit, from the cheapest on.
+
+
+def entry_refusal(move: Move, intent: Intent, facts: Facts, references: References) -> Reason | None:
+    """Why the entry of this rounded move is withheld, or None. `references`: what its levels count from."""
+    signal, rules = intent.signal, intent.rules
+    entry = entry_of(move, intent, facts)
+    requested = Candidate(signal=signal, rules=rules, facts=facts, entry=entry)
+    return (
+        intent.refused
+        or facts.uncleared
+        or next(iter(facts.unread.values()), None)
+        or leverage_refusal(signal, rules, facts.instrument)
+        or direction_refusal(move.side, rules)
+        or over_limit(LimitStage.FACTS, requested)
+        or size_refusal(entry, facts.instrument)
+        or over_limit(LimitStage.SIZE, requested)
+        or _level_refusal(move.side, intent, facts, references)
+        or unread_refusal(rules, requested.counted)
+        or over_limit(LimitStage.ACCOUNT, requested)
+    )
+
+
+def entry_of(move: Move, intent: Intent, facts: Facts) -> Entry:
+    """What of a rounded move opens or adds, as the limits see it."""
+    market_price = facts.price or facts.reference_price
+    working = _own_orders(move.side, facts)
+    prices = [each.price for each in working if each.price is not None]
+    if market_price is not None:
+        prices.append(market_price)
+    return Entry(
+        qty=move.entry_qty,
+        resulting_size=_resulting(move, intent, facts, working),
+        price=intent.order_price or market_price,
+        dearest_price=_dearest(move.side, intent.signal, market_price),
+        market_price=max(prices, default=None),
+        counts_resting=bool(working) or (intent.rests and move.exit_qty > 0),
+        order_max=intent.order_max,
+    )
+
+
+def _own_orders(side: Side, facts: Facts) -> list[Working]:
+    if facts.limits is None:
+        return []
+    key = (facts.instrument.category, facts.instrument.symbol)
+    return [each for each in facts.limits.working if (each.category, each.symbol) == key and each.side is side]
+
+
+def _resulting(move: Move, intent: Intent, facts: Facts, working: list[Working]) -> Decimal | None:
+    """How large the position may become.
+
+    A flip that rests may find nothing to exit any more once it fills, because a stop was faster: then it opens whole.
+    """
+    if facts.size is None:
+        return None
+    total, held = move.exit_qty + move.entry_qty, facts.size
+    if intent.rests:
+        return largest_size(held, move.side, working) + total
+    return largest_size(held + move.side.sign * total, move.side, working)
+
+
+def _dearest(side: Side, signal: Signal, market_price: Decimal | None) -> Decimal | None:
+    """A sell's limit price is only its worst: it fills at what the market pays, or pays once it is triggered."""
+    if side is Side.BUY or not signal.type.has_limit:
+        return None
+    return signal.trigger_price if signal.type.is_conditional else market_price
+
+
+def _level_refusal(side: Side, intent: Intent, facts: Facts, references: References) -> Reason | None:
+    """A stop loss on the losing side of the price only, take profits on the winning one."""
+    for_stop, for_profit = references.for_stop, references.for_profit
+    if for_stop is None or for_profit is None or not intent.has_levels:
+        return None
+    levels, tick = intent.levels, facts.instrument.tick_size
+    stop, profits = replace(levels, take_profits=()), replace(levels, stop_loss=None)
+    return wrong_side(stop, side=side, reference=for_stop, tick=tick) or wrong_side(
+        profits, side=side, reference=for_profit, tick=tick
+    )
+
+
 _BESIDE_IT = "the exit was sent beside a resting order of the relay's, which may fill behind it"
+_NO_REFERENCES = References(for_stop=None, for_profit=None)
 _WIDE = Context(prec=100, rounding=ROUND_DOWN)
 """Sums and products of an alert's longest numbers are exact in it."""
 
 
-def needs(
-    signal: Signal,
-    rules: Rules,
-    instrument: Instrument,
-    *,
-    now: datetime,
-    halted: str | None,
-    reference_price: Decimal | None,
-    carry: Carry | None = None,
-) -> frozenset[Need]:
-    """The facts that `plan` will want, given the same `now`, `halted`, `reference_price` and `carry`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What an intent comes to with the facts, before the limits and any rounding: one more step to the plan."""
 
-    A plain buy of an amount in coins wants none, so it costs no reading. Whatever might hold back an entry wants the
-    position, because the exit part of the order goes out even so.
-    """
-    if signal.action in _ORDERS_NOTHING:
-        return frozenset()
-    if signal.action is Action.STOPS:
-        return frozenset({Need.POSITION})
-    wanted = size_needs(signal, rules, instrument) | healing_needs(signal, rules, instrument)
-    has_limits = rules.limits_entries
-    opens = not only_exits(signal)
-    has_levels = opens and not levels_of(signal, rules).is_empty
-    has_leverage = opens and asked_leverage(signal, rules) is not None
-    if (
-        signal.action not in (Action.BUY, Action.SELL)
-        or signal.market_position is not None
-        or has_levels
-        or has_leverage
-        or has_limits
-        or carry is not None
-        or mode_refusal(signal, rules) is not None
-        or standing_refusal(signal, rules, instrument, now=now, halted=halted) is not None
-    ):
-        wanted.add(Need.POSITION)
-    else:
-        wanted |= _near_a_bound(signal, rules, instrument, reference_price)
-    checks_price = (
-        rules.limits_notional
-        and not instrument.is_inverse
-        or rules.max_distance_pct is not None
-        and signal.signal_price is not None
-        or has_levels
-    )
-    if signal.type.is_conditional or (checks_price and opens):
-        wanted.add(Need.PRICE)
-    return frozenset(wanted)
+    intent: Intent
+    """What is planned: the strategy's own target where a drift is mended."""
+    facts: Facts
+    requested: Requested | None
+    """None: there is nothing that could be sized, or it is hedged."""
+    inputs: Mapping[str, str]
+    """What the size was worked out from."""
+    notes: tuple[str, ...] = ()
+    limit_needs: frozenset[LimitNeed] = frozenset()
+    """What the limits want to know before it is planned: nothing, where it opens nothing."""
+    expected: Expected | None = None
+    """Where the account should stand once the signal is done, as far as the strategy says."""
+
+    def with_limits(self, limits: LimitFacts) -> Proposal:
+        """The same with what the limits count."""
+        return replace(self, facts=replace(self.facts, limits=limits))
 
 
-def entry_needs(signal: Signal, rules: Rules, facts: Facts) -> frozenset[LimitNeed]:
-    """What the limits want to know besides, given all facts that `needs` named: nothing, if nothing would be opened.
-
-    So no exit waits for what only a limit asks.
-    """
-    wanted = limit_needs(rules)
-    if not wanted or signal.action in _SIZES_NOTHING or facts.position is None or facts.position.is_hedge:
-        return frozenset()
-    if (
-        facts.unread
-        or facts.uncleared
-        or standing_refusal(signal, rules, facts.instrument, now=facts.now, halted=facts.halted) is not None
-    ):
-        return frozenset()
+def proposal_of(intent: Intent, facts: Facts) -> Proposal:
+    """Facts named by `intent.needs` must be there; that is the caller's contract."""
+    if intent.sizes_nothing:
+        return Proposal(intent=intent, facts=facts, requested=None, inputs={})
     with localcontext(_WIDE):
-        asked = as_target(signal, rules) if needs_healing(signal, rules, facts) is not None else signal
-        intent = intent_of(asked, sizes_of(asked, rules, facts), facts.size)
-    return wanted if isinstance(intent, Move) and intent.entry_qty > 0 else frozenset()
+        sizes, target = sizes_of(intent, facts), target_sizes(intent, facts)
+        bare = Proposal(
+            intent=intent, facts=facts, requested=None, inputs=sizes.inputs, expected=expected_after(intent, target)
+        )
+        if facts.position is not None and facts.position.is_hedge:
+            return bare
+        notes: tuple[str, ...] = ()
+        drifted_from = needs_healing(intent, facts, target)
+        if drifted_from is not None:
+            # The strategy's order on a position that is not the strategy's: be where the strategy is afterwards.
+            assert intent.target is not None and facts.size is not None
+            intent = intent.target
+            sizes = target or sizes_of(intent, facts)
+            notes = (f"drift healed: the strategy came from {drifted_from} and the account from {plain(facts.size)}",)
+        requested = move_of(intent.signal, sizes, facts.size)
+        return replace(
+            bare, intent=intent, requested=requested, notes=notes, limit_needs=_limit_needs(intent, facts, requested)
+        )
 
 
-def _near_a_bound(signal: Signal, rules: Rules, instrument: Instrument, reference: Decimal | None) -> set[Need]:
-    """What a plain order needs because its size might be under the exchange's minima or over its maximum."""
-    size = size_of(signal, rules, is_inverse=instrument.is_inverse)
-    if isinstance(size, Reason):
-        return set()
-    if not size.unit.is_absolute or (instrument.is_inverse and size.unit is QtyUnit.BASE):
-        return {Need.POSITION}
-    most = instrument.largest_order(has_limit=signal.type.has_limit)
-    if floor_to(size.qty, instrument.qty_step) < instrument.qty_min or size.qty > most:
-        return {Need.POSITION}
-    price = order_price(signal) or reference
-    if instrument.is_inverse or (
-        price is not None and instrument.notional(size.qty, price) >= instrument.notional_min * _FAR_FROM_MIN
-    ):
-        return set()
-    return {Need.POSITION} if order_price(signal) is not None else {Need.POSITION, Need.PRICE}
+def _limit_needs(intent: Intent, facts: Facts, requested: Requested) -> frozenset[LimitNeed]:
+    """So no exit waits for what only a limit asks, and no entry that is withheld whatever the limits count."""
+    if not isinstance(requested, Move) or requested.entry_qty <= 0 or facts.position is None:
+        return frozenset()
+    is_withheld = facts.unread or facts.uncleared or intent.refused is not None
+    return frozenset() if is_withheld else intent.limit_needs
 
 
-def plan(signal: Signal, rules: Rules, facts: Facts) -> Plan:
-    """What to send for `signal`. Facts named by `needs` must be there; that is the caller's contract."""
+def plan_of(proposal: Proposal) -> Plan:
+    """What to send. What the limits count must be there, where the proposal says that they want to know it."""
+    facts = proposal.facts
     with localcontext(_WIDE):
-        made = _plan(signal, rules, facts)
-        sized = {} if signal.action in _SIZES_NOTHING else size_inputs(signal, rules, facts)
+        made = _plan(proposal, facts)
+        notes, reason = (*proposal.notes, *made.notes), made.reason
         if facts.uncleared is not None and made.orders:
             # Kept with the plan, so that no restart forgets that a person must look.
-            made = replace(made, reason=facts.uncleared, notes=(*made.notes, _BESIDE_IT))
-        return replace(made, inputs=facts.as_inputs() | sized)
+            notes, reason = (*notes, _BESIDE_IT), facts.uncleared
+        return replace(made, reason=reason, notes=notes, inputs={**facts.as_inputs(), **proposal.inputs})
 
 
-def _plan(signal: Signal, rules: Rules, facts: Facts) -> Plan:
-    if signal.action in _ORDERS_NOTHING:
-        return Plan(status=PlanStatus.DONE, carry=facts.carry)
+def _plan(proposal: Proposal, facts: Facts) -> Plan:
+    intent, requested = proposal.intent, proposal.requested
+    action = intent.signal.action
+    if action in ORDERS_NOTHING:
+        return Plan(status=PlanStatus.DONE, residual=facts.residual)
     if facts.position is not None and facts.position.is_hedge:
-        return _denied(_hedge(facts.instrument), facts.carry)
-    if signal.action is Action.STOPS:
-        return _plan_stops(signal, facts)
-    carry = facts.carry if facts.carry and _is_same_side(facts.carry.size, facts.size) else None
-    if facts.is_overtaken and rules.mode is Mode.POSITION and signal.action is Action.TARGET:
-        return Plan(status=PlanStatus.DONE, notes=("nothing is ordered: the later alert counts",), carry=carry)
-    if (expected := needs_healing(signal, rules, facts)) is not None:
-        return _healed(signal, rules, facts, expected, carry)
-    return _of_intent(intent_of(signal, sizes_of(signal, rules, facts), facts.size), signal, rules, facts, carry)
+        return _denied(_hedge(facts.instrument), facts.residual)
+    if action is Action.STOPS:
+        return _plan_stops(intent, facts)
+    residual = facts.residual if facts.residual and _is_same_side(facts.residual.size, facts.size) else None
+    if facts.is_overtaken and intent.rules.mode is Mode.POSITION and action is Action.TARGET:
+        return Plan(status=PlanStatus.DONE, notes=("nothing is ordered: the later alert counts",), residual=residual)
+    match requested:
+        case Reason():
+            return _denied(requested, residual)
+        case Nothing(note=note):
+            return Plan(status=PlanStatus.DONE, notes=(note,), residual=residual)
+        case Move():
+            return _plan_move(requested, intent, facts, residual)
+        case None:
+            raise AssertionError("what is neither hedged nor orderless was sized")
 
 
-def _healed(signal: Signal, rules: Rules, facts: Facts, expected: Expected, carry: Carry | None) -> Plan:
-    """The strategy's order on a position that is not the strategy's: be where the strategy is afterwards."""
-    target = as_target(signal, rules)
-    made = _of_intent(intent_of(target, sizes_of(target, rules, facts), facts.size), target, rules, facts, carry)
-    assert facts.size is not None
-    note = f"drift healed: the strategy came from {expected} and the account from {plain(facts.size)}"
-    return replace(made, notes=(note, *made.notes))
-
-
-def _of_intent(intent: Intent, signal: Signal, rules: Rules, facts: Facts, carry: Carry | None) -> Plan:
-    if isinstance(intent, Reason):
-        return _denied(intent, carry)
-    if isinstance(intent, Nothing):
-        return Plan(status=PlanStatus.DONE, notes=(intent.note,), carry=carry)
-    return _plan_move(intent, signal, rules, facts, carry)
-
-
-def _plan_stops(signal: Signal, facts: Facts) -> Plan:
+def _plan_stops(intent: Intent, facts: Facts) -> Plan:
     """New levels for the position that is open; they count from its average entry. They pass like any exit."""
-    position, carry = facts.position, facts.carry
+    position, residual = facts.position, facts.residual
     assert position is not None, "`stops` needs the position"
     if position.size == 0:
         message = f"`stops` sets levels on an open position, and none is open on {position.symbol}"
-        return _denied(Reason(code="POSITION_NONE", message=message), carry)
-    if levels_of(signal, Rules()).is_empty:
-        return Plan(status=PlanStatus.DONE, notes=("no level is named",), carry=carry)
-    side, levels, entry = Side.towards(position.size), levels_of(signal, Rules()), position.avg_price
+        return _denied(Reason(code="POSITION_NONE", message=message), residual)
+    if not intent.has_levels:
+        return Plan(status=PlanStatus.DONE, notes=("no level is named",), residual=residual)
+    side, levels, entry = Side.towards(position.size), intent.levels, position.avg_price
     assert entry is not None, "an open position has an average entry"
     tick = facts.instrument.tick_size
     refused = wrong_side(levels, side=side, reference=entry, tick=tick, price=position.mark_price)
     if refused is not None:
-        return _denied(refused, carry)
-    return Plan(status=PlanStatus.PLANNED, carry=carry, guard=guard_of(levels, side, reference=entry))
+        return _denied(refused, residual)
+    return Plan(status=PlanStatus.PLANNED, residual=residual, bracket=bracket_of(levels, side, reference=entry))
 
 
-def _plan_move(asked: Move, signal: Signal, rules: Rules, facts: Facts, carry: Carry | None) -> Plan:
+def _plan_move(requested: Move, intent: Intent, facts: Facts, residual: Residual | None) -> Plan:
+    signal = intent.signal
     if signal.type.is_conditional and facts.market_price is None:
-        return _denied(facts.unread[Need.PRICE], carry)
-    move = rounded(asked, facts, carried=carry.size if carry else Decimal(0))
-    notes = (*asked.notes, *_pure_delta_note(signal, asked))
-    refused = asked.entry_refused
-    if asked.entry_qty > 0:
-        refused = entry_refusal(move, signal, rules, facts)
-        if refused and asked.is_target and refused.code in ("QTY_BELOW_MIN", "NOTIONAL_BELOW_MIN"):
+        return _denied(facts.unread[Need.PRICE], residual)
+    move = rounded(requested, facts, carried=residual.size if residual else Decimal(0))
+    references = references_of(intent, facts, requested.side) if intent.has_levels else _NO_REFERENCES
+    notes = (*requested.notes, *_pure_delta_note(signal, requested))
+    refused = requested.entry_refused
+    if requested.entry_qty > 0:
+        refused = entry_refusal(move, intent, facts, references)
+        if refused and requested.is_target and refused.code in ("QTY_BELOW_MIN", "NOTIONAL_BELOW_MIN"):
             notes, refused = (*notes, f"already there to within the minimum: {refused.message}"), None
             move = replace(move, entry_qty=Decimal(0))
     if refused:
         move = replace(move, entry_qty=Decimal(0))
     if move.exit_qty == 0 and move.entry_qty == 0 and not move.closes_all:
-        return _nothing_left(asked, refused, notes, facts, carry)
+        return _nothing_left(requested, refused, notes, facts, residual)
     if refused:
         notes = (*notes, f"ENTRY_WITHHELD: {refused.message}")
         refused = Reason(code="ENTRY_WITHHELD", message=f"only the exit was sent: {refused.message}")
-    levels = levels_of(signal, rules)
-    orders, leverage_notes = with_leverage(orders_of(move, signal, facts, levels), signal, rules, facts)
-    reference = stop_reference(signal, facts, move.side)
-    guard = guard_of(levels, move.side, reference=reference) if move.entry_qty > 0 else None
-    notes = (*notes, *leverage_notes, *crossing_note(move, signal, facts))
-    left = _still_carried(asked, move, carry)
-    return Plan(status=PlanStatus.PLANNED, orders=orders, notes=notes, reason=refused, carry=left, guard=guard)
+    orders, leverage_notes = with_leverage(orders_of(move, intent, facts, references), intent.leverage, facts)
+    has_bracket = intent.has_levels and move.entry_qty > 0
+    bracket = bracket_of(intent.levels, move.side, reference=references.for_stop) if has_bracket else None
+    notes = (*notes, *leverage_notes, *marketable_limit_note(move, signal, facts))
+    left = _still_carried(requested, move, residual)
+    return Plan(status=PlanStatus.PLANNED, orders=orders, notes=notes, reason=refused, residual=left, bracket=bracket)
 
 
-def _still_carried(asked: Move, move: Move, carry: Carry | None) -> Carry | None:
+def _still_carried(requested: Move, move: Move, residual: Residual | None) -> Residual | None:
     """Of what was carried, what this exit was rounded down by stays carried; the rest of it is sent."""
-    if carry is None or move.exit_qty == 0 or not move.position_known:
-        return carry
-    left = min(asked.exit_qty + abs(carry.size) - move.exit_qty, abs(carry.size))
-    return Carry(size=-move.side.sign * left) if left > 0 and not move.closes_all else None
+    if residual is None or move.exit_qty == 0 or not move.position_known:
+        return residual
+    left = min(requested.exit_qty + abs(residual.size) - move.exit_qty, abs(residual.size))
+    return Residual(size=-move.side.sign * left) if left > 0 and not move.closes_all else None
 
 
 def _nothing_left(
-    asked: Move, refused: Reason | None, notes: tuple[str, ...], facts: Facts, carry: Carry | None
+    requested: Move, refused: Reason | None, notes: tuple[str, ...], facts: Facts, residual: Residual | None
 ) -> Plan:
     """Rounding and rules left nothing to send: an exit is carried, an entry is denied, a target is near enough."""
-    if asked.exit_qty > 0 and not asked.is_target:
-        carried = (carry.size if carry else Decimal(0)) - asked.side.sign * asked.exit_qty
-        note = f"{plain(asked.exit_qty)} is less than the exchange takes; it is added to the next exit"
-        return Plan(status=PlanStatus.DONE, notes=(*notes, note), carry=Carry(size=carried), reason=refused)
+    if requested.exit_qty > 0 and not requested.is_target:
+        carried = (residual.size if residual else Decimal(0)) - requested.side.sign * requested.exit_qty
+        note = f"{plain(requested.exit_qty)} is less than the exchange takes; it is added to the next exit"
+        return Plan(status=PlanStatus.DONE, notes=(*notes, note), residual=Residual(size=carried), reason=refused)
     if refused is None:
-        return Plan(status=PlanStatus.DONE, notes=notes or ("already there to within the minimum",), carry=carry)
+        return Plan(status=PlanStatus.DONE, notes=notes or ("already there to within the minimum",), residual=residual)
     status = PlanStatus.EXPIRED if refused.code == "TIME_TOO_OLD" else PlanStatus.DENIED
-    return Plan(status=status, notes=notes, reason=refused, carry=carry)
+    return Plan(status=status, notes=notes, reason=refused, residual=residual)
 
 
-def _pure_delta_note(signal: Signal, asked: Move) -> tuple[str, ...]:
+def _pure_delta_note(signal: Signal, requested: Move) -> tuple[str, ...]:
     if signal.action not in (Action.BUY, Action.SELL) or signal.market_position is not None or signal.reduce_only:
         return ()
-    if asked.position_known and asked.exit_qty > 0 and asked.entry_qty > 0:
+    if requested.position_known and requested.exit_qty > 0 and requested.entry_qty > 0:
         return ("a pure delta: without the strategy's position this order flips the one that is open",)
     return ("a pure delta: it adds, reduces or flips, whatever is open",)
 
@@ -253,5 +400,69 @@ def _hedge(instrument: Instrument) -> Reason:
     )
 
 
-def _denied(reason: Reason, carry: Carry | None) -> Plan:
-    return Plan(status=PlanStatus.DENIED, reason=reason, carry=carry)
+def _denied(reason: Reason, residual: Residual | None) -> Plan:
+    return Plan(status=PlanStatus.DENIED, reason=reason, residual=residual)
+
+
+# Which limits an entry was held against, for people: what each came to, its bound, and whether the entry passes.
+#
+# The verdicts come from the very checks that withhold entries.
+
+
+_EXACT = Context(prec=100)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitCheck:
+    """`number`: what it came to, if anything. `passes` None: it was not looked at, because another rule came first."""
+
+    limit: str
+    bound: str
+    passes: bool | None
+    number: str | None = None
+
+
+def limit_checks(proposal: Proposal) -> tuple[LimitCheck, ...]:
+    """Each limit that is set, for what the signal would open; nothing where it opens nothing, or is withheld unread."""
+    intent, facts, requested = proposal.intent, proposal.facts, proposal.requested
+    if facts.position is None or facts.unread or not isinstance(requested, Move) or requested.entry_qty <= 0:
+        return ()
+    with localcontext(_EXACT):
+        move = rounded(requested, facts, carried=facts.residual.size if facts.residual else Decimal(0))
+        signal, rules = intent.signal, intent.rules
+        candidate = Candidate(signal=signal, rules=rules, facts=facts, entry=entry_of(move, intent, facts))
+        return (
+            _age(signal, rules, facts),
+            *_direction(move.side, rules),
+            *(made for limit in LIMITS if (made := _held_against(limit, candidate)) is not None),
+        )
+
+
+def _age(signal: Signal, rules: Rules, facts: Facts) -> LimitCheck:
+    age_s = (facts.now - signal.dated_at) // timedelta(seconds=1)
+    return LimitCheck(
+        limit="SIGNAL_MAX_AGE",
+        number=f"{age_s} s",
+        bound=f"{rules.signal_max_age_s} s",
+        passes=too_old(signal, rules, facts.now) is None,
+    )
+
+
+def _direction(side: Side, rules: Rules) -> Iterator[LimitCheck]:
+    if rules.direction is not Direction.BOTH:
+        passes = direction_refusal(side, rules) is None
+        yield LimitCheck(limit="direction", number=side.value, bound=rules.direction.value, passes=passes)
+
+
+def _held_against(limit: Limit, candidate: Candidate) -> LimitCheck | None:
+    """None: it is not set, or does not apply."""
+    bound, known = limit.bound(candidate.rules), candidate.facts.limits
+    if bound is None:
+        return None
+    shown = limit.shown(bound)
+    if limit.stage is LimitStage.ACCOUNT and (known is None or unread(limit.counts, known) is not None):
+        return LimitCheck(limit=limit.name, bound=shown, passes=None if known is None else False)
+    check = limit.check(bound, candidate)
+    if check is None:
+        return None
+    return LimitCheck(limit=limit.name, number=check.number, bound=shown, passes=check.refused is None)

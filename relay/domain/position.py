@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
-from relay.domain.instrument import Category
+from relay.domain.instrument import Category, plain
 from relay.domain.order import OrderStatus
-from relay.domain.rounding import plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +24,8 @@ class Position:
     stop_loss: Decimal | None = None
     trailing_stop: Decimal | None = None
     """A distance in price."""
+    changed_at_ms: int | None = field(default=None, compare=False)
+    """When the exchange last changed it, by its own clock; None: it does not say, as where nothing ever was."""
     is_hedge: bool = False
     """The symbol is in hedge mode, in which the relay orders nothing."""
 

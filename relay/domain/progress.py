@@ -5,11 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from relay.domain.order import OrderStatus, OrderType, PlannedOrder, Purpose, Reason
-from relay.domain.outcome import Refusal, Rejected
-from relay.domain.reconciliation import OrderState
-from relay.domain.rounding import plain
-from relay.domain.status import SignalStatus
+from relay.domain.instrument import plain
+from relay.domain.order import (
+    ErrorKind,
+    OrderRejected,
+    OrderStatus,
+    OrderType,
+    PlannedOrder,
+    Purpose,
+    Reason,
+    SignalStatus,
+)
+from relay.domain.order_lifecycle import OrderState
 
 MAX_REMAINDERS = 3
 _ENDS_AS = {"TIME_TOO_OLD": SignalStatus.EXPIRED, "HALTED": SignalStatus.DENIED}
@@ -33,6 +40,11 @@ class AddOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LookAtPosition:
+    """What follows hangs on what is open now: it is to be read from the exchange."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DenyRest:
     """The legs that are still planned may not follow a leg that failed."""
 
@@ -46,19 +58,21 @@ class Finish:
     notes: tuple[str, ...] = ()
 
 
-Progress = Advance | AddOrder | DenyRest | Finish
+Progress = Advance | AddOrder | LookAtPosition | DenyRest | Finish
 
 
-def progress(orders: tuple[OrderState, ...]) -> Progress:
-    """The next thing to do for a plan's orders."""
+def progress(orders: tuple[OrderState, ...], *, size: Decimal | None = None) -> Progress:
+    """The next thing to do for a plan's orders. `size`: the position as it was read after the last of the exits."""
     orders = _in_sequence(orders)
     for position, order in enumerate(orders):
         if not order.is_settled:
-            failed = None if order.is_exit else _failure_among(orders[:position])
+            failed = None if order.is_exit else _failure_among(orders[:position], orders, size)
             return DenyRest(reason=failed) if failed and not order.attempts else Advance(order=order)
-        if added := _promised(order, orders):
+        if size is None and _wants_position(order, orders):
+            return LookAtPosition()
+        if added := _promised(order, orders, size):
             return added
-    return _finish(orders)
+    return _finish(orders, size)
 
 
 def _in_sequence(orders: tuple[OrderState, ...]) -> tuple[OrderState, ...]:
@@ -74,33 +88,83 @@ def _in_sequence(orders: tuple[OrderState, ...]) -> tuple[OrderState, ...]:
     return tuple(sorted(orders, key=key))
 
 
-def _failure_among(earlier: tuple[OrderState, ...]) -> Reason | None:
+def _wants_position(order: OrderState, orders: tuple[OrderState, ...]) -> bool:
+    """Whether what its refusal means hangs on the position. It is read once, when no exit can change it any more."""
+    if _is_replaced(order, orders) or any(each.is_exit and not each.is_settled for each in orders):
+        return False
+    return _is_spent(order) or (_is_withheld(order) and _is_blind(order))
+
+
+def _is_replaced(order: OrderState, orders: tuple[OrderState, ...]) -> bool:
+    return any(each.planned.replaces_leg == order.planned.leg for each in orders)
+
+
+def _is_withheld(order: OrderState) -> bool:
+    return order.status in (OrderStatus.REJECTED, OrderStatus.DENIED)
+
+
+def _is_blind(order: OrderState) -> bool:
+    """It was planned without knowing the position: there may have been an exit in it."""
+    return order.planned.exit_qty is None and order.planned.fallback_qty is not None
+
+
+def _is_spent(order: OrderState) -> bool:
+    """The exchange refused it with what may mean that nothing was left to reduce, or that other orders hold it all."""
+    outcome = order.last.outcome if order.last else None
+    return isinstance(outcome, OrderRejected) and outcome.refusal is ErrorKind.NOTHING_TO_REDUCE
+
+
+def _open_for(order: OrderState, size: Decimal | None) -> Decimal:
+    """How much of the position an exit on the order's side could close."""
+    return max(Decimal(0), -(size or Decimal(0)) * order.planned.side.sign)
+
+
+def _failure_among(
+    earlier: tuple[OrderState, ...], orders: tuple[OrderState, ...], size: Decimal | None
+) -> Reason | None:
     """Why no entry may follow: a leg before it was refused or left something open. Exits go all the same."""
     for each in earlier:
-        refused = each.status in (OrderStatus.REJECTED, OrderStatus.DENIED) and not _had_nothing_to_reduce(
-            each, earlier
-        )
+        refused = _is_withheld(each) and not _had_nothing_to_reduce(each, orders, size)
         if refused or exit_left(each) > 0:
             why = each.reason.message if each.reason else "it was not complete"
             return Reason(code="LEG_FAILED", message=f"an earlier order of this signal did not do its part: {why}")
     return None
 
 
-def _promised(order: OrderState, orders: tuple[OrderState, ...]) -> AddOrder | None:
-    if any(each.planned.replaces_leg == order.planned.leg for each in orders):
+def _promised(order: OrderState, orders: tuple[OrderState, ...], size: Decimal | None) -> AddOrder | None:
+    if _is_replaced(order, orders):
         return None
     leg = max(each.planned.leg for each in orders) + 1
-    if order.status in (OrderStatus.REJECTED, OrderStatus.DENIED):
-        return _fallback(order, leg)
+    if _is_spent(order):
+        return _close_of_all(order, orders, leg, size)
+    if _is_withheld(order):
+        return _fallback(order, leg, size)
     return _remainder(order, orders, leg)
 
 
-def _fallback(order: OrderState, leg: int) -> AddOrder | None:
-    """The exit part of an order whose entry may not go out."""
-    planned, reason = order.planned, order.reason
-    if planned.fallback_qty is None or (reason is not None and reason.code in _POINTLESS):
+def _close_of_all(order: OrderState, orders: tuple[OrderState, ...], leg: int, size: Decimal | None) -> AddOrder | None:
+    """The exchange's own close in place of an exit that found "nothing", though all that is open was to be closed."""
+    left = _open_for(order, size)
+    wanted = sum((each.planned.exit_qty or Decimal(0) for each in orders if each.is_exit), Decimal(0))
+    if left == 0 or wanted < left or order.planned.closes_all or order.planned.rests:
         return None
-    exit_alone = replace(_exit_of(planned, planned.fallback_qty, leg), type=planned.type, price=planned.price)
+    closing = replace(_exit_of(order.planned, Decimal(0), leg), exit_qty=left, closes_all=True)
+    return AddOrder(planned=closing, note=f"{plain(left)} was open all the same; the exchange is asked to close it all")
+
+
+def _fallback(order: OrderState, leg: int, size: Decimal | None) -> AddOrder | None:
+    """The exit part of an order whose entry may not go out; at the market, where the exchange refused its price."""
+    planned, reason, qty = order.planned, order.reason, order.planned.fallback_qty
+    if qty is None or (reason is not None and reason.code in _POINTLESS):
+        return None
+    if _is_blind(order):
+        qty = min(qty, _open_for(order, size))
+        if qty == 0:
+            return None
+    exit_alone = _exit_of(planned, qty, leg)
+    was_refused = order.last is not None and isinstance(order.last.outcome, OrderRejected)
+    if order.status is OrderStatus.DENIED and not was_refused:
+        exit_alone = replace(exit_alone, type=planned.type, price=planned.price)
     return AddOrder(planned=exit_alone, note=f"ENTRY_WITHHELD: only the exit is sent: {reason and reason.message}")
 
 
@@ -145,28 +209,19 @@ def _exit_of(planned: PlannedOrder, qty: Decimal, leg: int) -> PlannedOrder:
     )
 
 
-def _had_nothing_to_reduce(order: OrderState, orders: tuple[OrderState, ...]) -> bool:
-    """Of a resting order the same refusal may mean that other resting exits hold all of the position."""
-    outcome = order.last.outcome if order.last else None
-    if not isinstance(outcome, Rejected) or outcome.refusal is not Refusal.NOTHING_TO_REDUCE:
-        return False
-    return not order.planned.rests or _is_precaution(order, orders)
+def _had_nothing_to_reduce(order: OrderState, orders: tuple[OrderState, ...], size: Decimal | None) -> bool:
+    """What stands in for it is judged by itself."""
+    return _is_spent(order) and (_is_replaced(order, orders) or _open_for(order, size) == 0)
 
 
-def _is_precaution(order: OrderState, orders: tuple[OrderState, ...]) -> bool:
-    """It stands in for an order that was sent without knowing the position: there may never have been an exit in it."""
-    return any(each.planned.leg == order.planned.replaces_leg and each.planned.exit_qty is None for each in orders)
-
-
-def _finish(orders: tuple[OrderState, ...]) -> Finish:
-    notes = tuple(note for each in orders if (note := _note(each, orders)))
-    stood_in_for = {each.planned.replaces_leg for each in orders}
+def _finish(orders: tuple[OrderState, ...], size: Decimal | None) -> Finish:
+    notes = tuple(note for each in orders if (note := _note(each, orders, size)))
     for order in orders:
-        if order.planned.leg not in stood_in_for and (missing := _missing_exit(order, orders)):
+        if not _is_replaced(order, orders) and (missing := _missing_exit(order, orders, size)):
             return Finish(
                 status=SignalStatus.ATTENTION, reason=missing, notes=(*notes, "the position may still be open")
             )
-    refused = [o for o in orders if o.status is OrderStatus.REJECTED and not _had_nothing_to_reduce(o, orders)]
+    refused = [o for o in orders if o.status is OrderStatus.REJECTED and not _had_nothing_to_reduce(o, orders, size)]
     if refused:
         return Finish(status=SignalStatus.FAILED, reason=refused[0].reason, notes=notes)
     denied = [o for o in orders if o.status is OrderStatus.DENIED]
@@ -175,15 +230,20 @@ def _finish(orders: tuple[OrderState, ...]) -> Finish:
     return Finish(status=SignalStatus.DONE, notes=notes)
 
 
-def _missing_exit(order: OrderState, orders: tuple[OrderState, ...]) -> Reason | None:
+def _missing_exit(order: OrderState, orders: tuple[OrderState, ...], size: Decimal | None) -> Reason | None:
     """An exit that was refused, dropped or left incomplete leaves a position that the strategy has left."""
     if not order.planned.exit_qty:
         return None
-    if order.status in (OrderStatus.REJECTED, OrderStatus.DENIED) and not _had_nothing_to_reduce(order, orders):
-        return order.reason
+    if _is_withheld(order) and not _had_nothing_to_reduce(order, orders, size):
+        return _remains(order, size) if _is_spent(order) else order.reason
     if (left := exit_left(order)) > 0:
         return Reason(code="POSITION_REMAINS", message=f"{plain(left)} of what was to be closed remains open")
     return None
+
+
+def _remains(order: OrderState, size: Decimal | None) -> Reason:
+    why = order.reason.message if order.reason else "refused"
+    return Reason(code="POSITION_REMAINS", message=f"{plain(_open_for(order, size))} remains open: {why}")
 
 
 def _finish_denied(order: OrderState, orders: tuple[OrderState, ...], notes: tuple[str, ...]) -> Finish:
@@ -195,8 +255,10 @@ def _finish_denied(order: OrderState, orders: tuple[OrderState, ...], notes: tup
     return Finish(status=_ENDS_AS.get(code, SignalStatus.FAILED), reason=order.reason, notes=notes)
 
 
-def _note(order: OrderState, orders: tuple[OrderState, ...]) -> str:
-    if _had_nothing_to_reduce(order, orders):
+def _note(order: OrderState, orders: tuple[OrderState, ...], size: Decimal | None) -> str:
+    if _is_spent(order) and _is_replaced(order, orders):
+        return ""
+    if _had_nothing_to_reduce(order, orders, size):
         return "nothing was open any more when the exit arrived"
     if order.status not in (OrderStatus.CANCELED, OrderStatus.EXPIRED):
         return ""

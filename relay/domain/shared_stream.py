@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class StreamStanding:
     """How the stream stands at its keeper. `generation` counts the times that it was opened; `problem`: in words."""
 
     generation: int = 0
@@ -25,7 +25,7 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
+class StreamSnapshot:
     """What the keeper wrote last, at one moment.
 
     `epoch`: of the right by which it was written. `seq`: of its last fact. `left_ms`: how long the present keeper's
@@ -34,7 +34,7 @@ class Sight:
 
     epoch: int = 0
     seq: int = 0
-    standing: Standing = Standing()
+    standing: StreamStanding = StreamStanding()
     left_ms: int = 0
     is_keepers: bool = False
 

@@ -1,14 +1,18 @@
-"""A signal: an alert that was accepted and validated."""
+"""A signal: an alert that was accepted and validated; what makes two the same; and the chain of a strategy's
+positions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from relay.domain.instrument import Category
+from relay.domain.instrument import Category, plain
 from relay.domain.order import OrderType, Side, TimeInForce, TriggerBy
+
+_SIDES = {"buy": Side.BUY, "long": Side.BUY, "sell": Side.SELL, "short": Side.SELL}
+_CLOSES = ("close", "close_long", "close_short", "flat", "exit")
 
 
 class Action(StrEnum):
@@ -29,22 +33,13 @@ class Action(StrEnum):
     ADD = "add"
     """Of other services' alerts only: more on the side that is open, whichever it is."""
 
-    @property
-    def side(self) -> Side | None:
+    def __init__(self, word: str) -> None:
+        self.side = _SIDES.get(word)
         """The side an action names by itself."""
-        if self in (Action.BUY, Action.LONG):
-            return Side.BUY
-        return Side.SELL if self in (Action.SELL, Action.SHORT) else None
-
-    @property
-    def is_close(self) -> bool:
+        self.is_close = word in _CLOSES
         """Asks for an exit and nothing else."""
-        return self in (Action.CLOSE, Action.CLOSE_LONG, Action.CLOSE_SHORT, Action.FLAT, Action.EXIT)
-
-    @property
-    def clears_resting(self) -> bool:
+        self.clears_resting = self.is_close or word in ("long", "short", "reverse", "target")
         """The relay's own resting orders of the symbol are cancelled before the position is read."""
-        return self.is_close or self in (Action.LONG, Action.SHORT, Action.REVERSE, Action.TARGET)
 
 
 class QtyUnit(StrEnum):
@@ -59,10 +54,9 @@ class QtyUnit(StrEnum):
     MARGIN_QUOTE = "margin_quote"
     """Of other services' alerts only: margin of so much in the quote coin, times the leverage."""
 
-    @property
-    def is_absolute(self) -> bool:
+    def __init__(self, word: str) -> None:
+        self.is_absolute = word in ("base", "contracts")
         """A size of the strategy's own kind, that can be compared with a position without a price."""
-        return self in (QtyUnit.BASE, QtyUnit.CONTRACTS)
 
 
 NATIVE_ACTIONS = tuple(each for each in Action if each is not Action.ADD)
@@ -76,9 +70,8 @@ class MarketSide(StrEnum):
     SHORT = "short"
     FLAT = "flat"
 
-    @property
-    def sign(self) -> int:
-        return {MarketSide.LONG: 1, MarketSide.SHORT: -1, MarketSide.FLAT: 0}[self]
+    def __init__(self, word: str) -> None:
+        self.sign = {"long": 1, "short": -1, "flat": 0}[word]
 
 
 class LevelKind(StrEnum):
@@ -178,3 +171,179 @@ class Signal:
     def dated_at(self) -> datetime:
         """What the signal's age is counted from. A sender whose clock is ahead gains no time by it."""
         return min(self.sent_at, self.received_at) if self.sent_at else self.received_at
+
+    @property
+    def side(self) -> Side:
+        """The side that the action names; it has one."""
+        side = self.action.side
+        assert side is not None, f"{self.action} has no side"
+        return side
+
+    @property
+    def strategy_sign(self) -> int | None:
+        """The side on which the strategy stands afterwards: 1, -1, 0 for flat; None where the alert does not say."""
+        if self.market_position is not None:
+            return self.market_position.sign
+        size = self.position_size
+        return None if size is None else (size > 0) - (size < 0)
+
+    @property
+    def strategy_size(self) -> Decimal | None:
+        """The size of the strategy's own position afterwards, without sign, as the alert has it."""
+        if self.market_position_size is not None or self.position_size is None:
+            return self.market_position_size
+        return abs(self.position_size)
+
+    @property
+    def only_exits(self) -> bool:
+        """Whether the signal opens nothing, whatever is open."""
+        if self.action.is_close or self.reduce_only:
+            return True
+        if self.action is Action.TARGET:
+            return self.strategy_sign == 0
+        market = self.market_position
+        return market is not None and self.action in (Action.BUY, Action.SELL) and market.sign != self.side.sign
+
+
+# What makes two alerts the same one.
+
+
+class IdentityKind(StrEnum):
+    """By what an alert is told from others, and thereby for how long.
+
+    `id_time`: the sender's `id` and `time` together, for good. `id`: the sender's `id` alone, for ten minutes.
+    `body`: the bytes themselves, for the strategy's deduplication window.
+    """
+
+    ID_TIME = "id_time"
+    ID = "id"
+    BODY = "body"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """An alert's identity within its strategy. Equal keys of one kind are the same alert, or a clash to be refused."""
+
+    kind: IdentityKind
+    key: str
+
+
+# The chain of a strategy's positions: each alert says where the strategy stood and stands, so a lost one shows.
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NOISE = Decimal("1e-9")
+"""Sizes that differ by no more than this share are the same: TradingView reckons in binary floating point."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where a strategy stands. `size`: without sign and in its own unit; None where only the side was said."""
+
+    side: MarketSide
+    size: Decimal | None = None
+
+    def is_like(self, other: Standing) -> bool:
+        """Whether both may be one and the same position."""
+        if self.side is not other.side:
+            return False
+        if self.side is MarketSide.FLAT or self.size is None or other.size is None:
+            return True
+        return abs(self.size - other.size) <= _NOISE * max(self.size, other.size)
+
+    def __str__(self) -> str:
+        return self.side.value if self.side is MarketSide.FLAT or not self.size else f"{self.side} {plain(self.size)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainLink:
+    """One alert's part of the chain. `sent_at_ms`: when it left the sender, Unix milliseconds, if it says so."""
+
+    before: Standing
+    after: Standing
+    sent_at_ms: int | None = None
+
+
+class Fit(StrEnum):
+    """How an alert fits to the one before it."""
+
+    FIRST = "first"
+    FITS = "fits"
+    MISSING = "missing"
+    """At least one alert between the two did not come."""
+    OVERTAKEN = "overtaken"
+    """It belongs before the last one, and came after it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Last:
+    """What is known of a strategy's chain. `open_from`: where a gap before `link` begins; None: no gap is open."""
+
+    link: ChainLink
+    fit: Fit
+    open_from: Standing | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """An alert in its chain: what the chain is now, and a note for people where it does not fit."""
+
+    last: Last
+    fit: Fit
+    note: str | None = None
+
+
+def link_of(signal: Signal) -> ChainLink | None:
+    """None where the alert says too little, or where its format made its position up."""
+    after, before = signal.market_position, signal.prev_market_position
+    if after is None or before is None or signal.has_synthetic_position:
+        return None
+    return ChainLink(
+        before=Standing(side=before, size=signal.prev_market_position_size),
+        after=Standing(side=after, size=signal.market_position_size),
+        sent_at_ms=(signal.sent_at - _EPOCH) // timedelta(milliseconds=1) if signal.sent_at else None,
+    )
+
+
+def judged(link: ChainLink, last: Last | None) -> Judged:
+    """`link`, the next to be accepted, after all that came before it."""
+    if last is None:
+        return Judged(last=Last(link=link, fit=Fit.FIRST), fit=Fit.FIRST)
+    if link.before.is_like(last.link.after):
+        return Judged(last=Last(link=link, fit=Fit.FITS), fit=Fit.FITS)
+    if _belongs_before(link, last):
+        return _overtaken(link, last)
+    note = (
+        f"at least one alert of the strategy is missing: it stood at {last.link.after} after its last alert here, "
+        f"and this one begins at {link.before}"
+    )
+    return Judged(
+        last=Last(link=link, fit=Fit.MISSING, open_from=last.open_from or last.link.after), fit=Fit.MISSING, note=note
+    )
+
+
+def _belongs_before(link: ChainLink, last: Last) -> bool:
+    """Only where something was missing there, and only where the times allow it.
+
+    A strategy passes the same size more than once, so the sizes alone do not tell a late alert from a loss; taken for
+    late, an exit would not be followed.
+    """
+    if link.sent_at_ms is None or last.link.sent_at_ms is None or not link.after.is_like(last.link.before):
+        return False
+    if last.open_from is None:
+        return last.fit is Fit.FIRST and link.sent_at_ms < last.link.sent_at_ms
+    return link.sent_at_ms <= last.link.sent_at_ms
+
+
+def _overtaken(link: ChainLink, last: Last) -> Judged:
+    """The chain ends where it ended; what is before its last alert has grown by this one."""
+    grown = ChainLink(before=link.before, after=last.link.after, sent_at_ms=last.link.sent_at_ms)
+    is_whole = last.open_from is None or link.before.is_like(last.open_from)
+    note = (
+        f"this alert came after the one that follows it: it leads from {link.before} to {link.after}, "
+        f"and the strategy stands at {last.link.after} already"
+    )
+    fit = last.fit if last.fit is Fit.FIRST else Fit.FITS if is_whole else Fit.MISSING
+    return Judged(
+        last=Last(link=grown, fit=fit, open_from=None if is_whole else last.open_from), fit=Fit.OVERTAKEN, note=note
+    )

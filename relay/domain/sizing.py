@@ -1,81 +1,124 @@
-"""From the size an alert names to a quantity in the exchange's unit, not yet rounded."""
+"""From the size that an alert names to a quantity in the exchange's unit, not yet rounded; sizes from risk and margin
+included."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import ROUND_DOWN, Context, Decimal
+from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal
 
-from relay.domain.account import Rules
-from relay.domain.instrument import Instrument
-from relay.domain.intent import Sizes, depends_on_qty, depends_on_strategy_size, strategy_size
-from relay.domain.order import Reason
+from relay.domain.bracket import stop_price
+from relay.domain.instrument import Instrument, plain
+from relay.domain.intent import Intent, Size, needs_equity, needs_price, scaled
+from relay.domain.move import Sizes
+from relay.domain.order import Reason, Side
 from relay.domain.plan import Facts, Need
-from relay.domain.risk import Basis, entry_basis, entry_leverage, order_price, risked
-from relay.domain.rounding import plain
-from relay.domain.signal import QtyUnit, Signal
+from relay.domain.signal import Action, QtyUnit, Signal
 
-_PERCENT = Decimal(100)
-_BY_MARGIN = (QtyUnit.MARGIN_PCT, QtyUnit.MARGIN_QUOTE)
+# What a stop loss would cost, and what margin an entry takes: which entry price, stop and leverage they go by.
+
+
 _DOWN = Context(prec=28, rounding=ROUND_DOWN)
-"""Never up: what a size comes to is never more than was asked."""
-_UNUSED = Reason(code="QTY_MISSING", message="nothing depends on a size here")
+_UP = Context(prec=28, rounding=ROUND_UP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Size:
-    """The size that counts for a signal: its own, or the default one."""
+class Basis:
+    """The price that an entry is reckoned with, and its stop loss as it will be sent, on the grid."""
 
-    qty: Decimal
-    """What the account takes of it: scaled already."""
-    unit: QtyUnit
-    is_default: bool = False
-
-    @property
-    def is_own(self) -> bool:
-        """The user's own size, which cannot be compared with the strategy's."""
-        return self.is_default or not self.unit.is_absolute
+    entry: Decimal
+    stop: Decimal
 
 
-def size_of(signal: Signal, rules: Rules, *, is_inverse: bool) -> Size | Reason:
-    """The signal's size with its unit settled and the account's scale applied, or why there is none."""
-    if signal.qty is None:
-        if rules.default_size is None:
-            return Reason(
-                code="QTY_MISSING",
-                message="an entry needs a size: put `qty` into the alert, or set DEFAULT_SIZE",
-            )
-        unit = rules.default_size.unit
-        return Size(qty=_scaled(rules.default_size.qty, unit, rules), unit=unit, is_default=True)
-    asked = signal.qty_unit or rules.size_unit
-    if asked is None and is_inverse:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class References:
+    """What an entry's levels count from until it has filled; None: no price is known."""
+
+    for_stop: Decimal | None
+    for_profit: Decimal | None
+
+
+def references_of(intent: Intent, facts: Facts, side: Side) -> References:
+    """Take profits count from the order's own price, else the exchange's mark price. `side`: the entry's.
+
+    A limit price is only the worst that is taken: on the far side of the market the order fills at the market's price
+    or, once it is triggered, at about its trigger price, and a stop between the two would be on the fill's wrong side.
+    """
+    own = intent.order_price
+    for_profit = own or facts.price or facts.reference_price
+    met = intent.signal.trigger_price if intent.signal.type.is_conditional else facts.price
+    if own is None or met is None:
+        return References(for_stop=for_profit, for_profit=for_profit)
+    return References(for_stop=min(own, met) if side is Side.BUY else max(own, met), for_profit=for_profit)
+
+
+def entry_side(signal: Signal, size: Decimal | None) -> Side | None:
+    """On which side the signal would open, with the signed position `size`; None where it would not."""
+    if signal.action is Action.REVERSE:
+        return Side.towards(-size) if size else None
+    if signal.action is Action.ADD:
+        return Side.towards(size) if size else None
+    if signal.action is Action.TARGET:
+        sign = signal.strategy_sign
+        return Side.towards(Decimal(sign)) if sign else None
+    return signal.action.side
+
+
+def entry_basis(intent: Intent, facts: Facts) -> Basis | Reason:
+    """The price that the stop counts from; the alert's stop, else the default one."""
+    level = intent.levels.stop_loss
+    if level is None:
         return Reason(
-            code="QTY_UNIT_NEEDED",
-            message="on an inverse perpetual a bare `qty` could be USD or coins; "
-            'say `"qty_unit": "contracts"` (USD) or `"base"` (coins)',
+            code="STOP_MISSING",
+            message="a size by risk is what the stop loss would cost: "
+            "put `stop_loss` into the alert, or set DEFAULT_STOP_LOSS",
         )
-    unit = asked or QtyUnit.BASE
-    return Size(qty=_scaled(signal.qty, unit, rules), unit=unit)
+    side = entry_side(intent.signal, facts.size)
+    if side is None:
+        return Reason(code="POSITION_NONE", message="there is no position to reverse or to add to")
+    if Need.PRICE in facts.unread:
+        return facts.unread[Need.PRICE]
+    entry, tick = references_of(intent, facts, side).for_stop, facts.instrument.tick_size
+    assert entry is not None and entry > 0, "a size by risk needs a price"
+    stop = stop_price(level, side=side, reference=entry, tick=tick)
+    if stop <= 0 or (entry - stop) * side.sign <= 0:
+        where = "below" if side is Side.BUY else "above"
+        return Reason(
+            code="STOP_WRONG_SIDE",
+            message=f"stop_loss {plain(stop)} must be above zero and {where} the price {plain(entry)} "
+            f"of a {side.value}",
+        )
+    return Basis(entry=entry, stop=stop)
 
 
-def _scaled(qty: Decimal, unit: QtyUnit, rules: Rules) -> Decimal:
-    """Every unit but the share of what is open, which is the account's own already, is in proportion to its number."""
-    if unit is QtyUnit.POSITION_PCT or rules.size_scale_pct == _PERCENT:
-        return qty
-    return _DOWN.divide(_DOWN.multiply(qty, rules.size_scale_pct), _PERCENT)
+def risked(money: Decimal, basis: Basis, instrument: Instrument) -> Decimal:
+    """The quantity whose loss at the stop is `money`, in the settle coin; fees are left out.
+
+    Inverse: a contract loses |1/entry - 1/stop| coins. Source: the exchange's help, "Inverse contract P&L".
+    """
+    distance = _UP.subtract(max(basis.entry, basis.stop), min(basis.entry, basis.stop))
+    if not instrument.is_inverse:
+        return _DOWN.divide(money, distance)
+    product = _DOWN.multiply(basis.entry, basis.stop)
+    return _DOWN.divide(_DOWN.multiply(money, product), distance)
 
 
-def needs_price(size: Size, *, is_inverse: bool) -> bool:
-    """Whether a price is needed to turn the size into a quantity."""
-    if size.unit is QtyUnit.BASE:
-        return is_inverse
-    if size.unit is QtyUnit.QUOTE:
-        return not is_inverse
-    return size.unit not in (QtyUnit.CONTRACTS, QtyUnit.POSITION_PCT)
+def entry_leverage(intent: Intent, facts: Facts) -> Decimal | Reason:
+    """The leverage that the entry will have: the alert's, else the default, else the one set at the exchange."""
+    shown = facts.position.leverage if facts.position else None
+    leverage = intent.leverage or shown
+    if leverage is None:
+        return Reason(
+            code="LEVERAGE_MISSING",
+            message="a size by margin needs the leverage, and the exchange shows none: "
+            "put `leverage` into the alert, or set DEFAULT_LEVERAGE",
+        )
+    return leverage
 
 
-def needs_equity(size: Size) -> bool:
-    """Whether the account's equity in the settle coin is needed."""
-    return size.unit in (QtyUnit.EQUITY_PCT, QtyUnit.MARGIN_PCT, QtyUnit.RISK_PCT)
+_PERCENT = Decimal(100)
+_BY_MARGIN = (QtyUnit.MARGIN_PCT, QtyUnit.MARGIN_QUOTE)
+_UNUSED = Reason(code="QTY_MISSING", message="nothing depends on a size here")
 
 
 def quantity(
@@ -156,107 +199,72 @@ def _money(notional: Decimal, instrument: Instrument, price: Decimal | None) -> 
     return _DOWN.divide(notional, price)
 
 
-def size_needs(signal: Signal, rules: Rules, instrument: Instrument) -> set[Need]:
-    """The facts that `sizes_of` wants."""
-    is_inverse = instrument.is_inverse
-    size = size_of(signal, rules, is_inverse=is_inverse)
-    is_own = isinstance(size, Size) and size.is_own
-    wanted: set[Need] = set()
-    needs_any_price = False
-    if isinstance(size, Size) and depends_on_qty(signal, is_own=is_own):
-        needs_any_price = needs_price(size, is_inverse=is_inverse)
-        if needs_equity(size):
-            wanted.add(Need.EQUITY)
-        if size.unit is QtyUnit.POSITION_PCT:
-            wanted.add(Need.POSITION)
-    if depends_on_strategy_size(signal, is_own=is_own):
-        needs_any_price |= is_inverse and _strategy_unit(signal, rules) is QtyUnit.BASE
-    if needs_any_price and (order_price(signal) is None or _is_risk(size)):
-        wanted.add(Need.PRICE)
-    return wanted
-
-
-def _is_risk(size: Size | Reason) -> bool:
-    """Its entry is where the order fills, which its own price does not tell."""
-    return isinstance(size, Size) and size.unit in (QtyUnit.RISK_PCT, QtyUnit.RISK_QUOTE)
-
-
-def sizes_of(signal: Signal, rules: Rules, facts: Facts) -> Sizes:
+def sizes_of(intent: Intent, facts: Facts) -> Sizes:
     """All sizes that have a part in what is ordered, in the exchange's unit, not yet rounded."""
-    size = size_of(signal, rules, is_inverse=facts.instrument.is_inverse)
-    is_own = isinstance(size, Size) and size.is_own
+    size = intent.size
     qty: Decimal | Reason = _UNUSED
-    if depends_on_qty(signal, is_own=is_own):
-        qty = size if isinstance(size, Reason) else _worked_out(size, signal, rules, facts)
+    inputs: Mapping[str, str] = {}
+    if intent.uses_size:
+        qty, inputs = (size, inputs) if isinstance(size, Reason) else _worked_out(size, intent, facts)
     now = before = None
-    if depends_on_strategy_size(signal, is_own=is_own):
-        now = _strategys(strategy_size(signal), signal, rules, facts)
-        before = _strategys(signal.prev_market_position_size, signal, rules, facts)
+    if intent.uses_strategy_size:
+        now = _strategys(intent.signal.strategy_size, intent, facts)
+        before = _strategys(intent.signal.prev_market_position_size, intent, facts)
     return Sizes(
         qty=qty,
-        is_own=is_own,
+        is_own=intent.is_own,
         tops_up=isinstance(size, Size) and size.unit.is_absolute,
         strategy=now,
         prev_strategy=before,
+        inputs=inputs,
     )
 
 
-def _worked_out(size: Size, signal: Signal, rules: Rules, facts: Facts) -> Decimal | Reason:
-    is_risk = _is_risk(size)
-    if is_risk and signal.action.is_close:
+def _worked_out(size: Size, intent: Intent, facts: Facts) -> tuple[Decimal | Reason, Mapping[str, str]]:
+    """The quantity, and what it was worked out from."""
+    basis = entry_basis(intent, facts) if size.is_risk else None
+    leverage = entry_leverage(intent, facts) if size.unit in _BY_MARGIN else None
+    inputs = {"size": plain(size.qty), "unit": size.unit.value, "size_scale_pct": plain(intent.rules.size_scale_pct)}
+    if isinstance(basis, Basis):
+        inputs |= {"entry": plain(basis.entry), "stop": plain(basis.stop)}
+    if isinstance(leverage, Decimal):
+        inputs["leverage"] = plain(leverage)
+    qty = _quantity(size, intent, facts, basis, leverage)
+    return qty, inputs if isinstance(qty, Reason) else inputs | {"qty": plain(qty)}
+
+
+def _quantity(
+    size: Size, intent: Intent, facts: Facts, basis: Basis | Reason | None, leverage: Decimal | Reason | None
+) -> Decimal | Reason:
+    if size.is_risk and intent.signal.action.is_close:
         # A size by risk is an entry's: such a close means all, as it does where the alert itself names the unit.
         return abs(facts.size or Decimal(0))
-    if (unread := _unread(size, signal, facts)) is not None:
+    if facts.unread and (unread := _unread(size, intent, facts)) is not None:
         return unread
     return quantity(
         size,
         facts.instrument,
-        price=order_price(signal) or facts.price,
+        price=intent.order_price or facts.price,
         position_size=facts.size,
         equity=facts.equity,
-        basis=entry_basis(signal, rules, facts) if is_risk else None,
-        leverage=entry_leverage(signal, rules, facts) if size.unit in _BY_MARGIN else None,
+        basis=basis,
+        leverage=leverage,
     )
 
 
-def _unread(size: Size, signal: Signal, facts: Facts) -> Reason | None:
+def _unread(size: Size, intent: Intent, facts: Facts) -> Reason | None:
     """Why the size cannot be worked out: a fact that it depends on could not be had."""
-    wants_price = needs_price(size, is_inverse=facts.instrument.is_inverse) and order_price(signal) is None
+    wants_price = intent.order_price is None and needs_price(size, is_inverse=facts.instrument.is_inverse)
     wanted = {Need.PRICE: wants_price, Need.EQUITY: needs_equity(size)}
     return next((facts.unread[need] for need, is_wanted in wanted.items() if is_wanted and need in facts.unread), None)
 
 
-def _strategys(value: Decimal | None, signal: Signal, rules: Rules, facts: Facts) -> Decimal | Reason | None:
+def _strategys(value: Decimal | None, intent: Intent, facts: Facts) -> Decimal | Reason | None:
     """A size of the strategy's own position: in coins, or in the unit of its orders. The account takes its share."""
     if value is None:
         return None
-    unit = _strategy_unit(signal, rules)
+    unit = intent.strategy_unit
     if unit is None and facts.instrument.is_inverse:
         return Reason(code="QTY_UNIT_NEEDED", message='say `"qty_unit": "contracts"` (USD) or `"base"` (coins)')
     unit = unit or QtyUnit.BASE
-    return _worked_out(Size(qty=_scaled(value, unit, rules), unit=unit), signal, rules, facts)
-
-
-def _strategy_unit(signal: Signal, rules: Rules) -> QtyUnit | None:
-    for unit in (signal.qty_unit, rules.size_unit):
-        if unit is not None and unit.is_absolute:
-            return unit
-    return None
-
-
-def size_inputs(signal: Signal, rules: Rules, facts: Facts) -> dict[str, str]:
-    """What the size was worked out from, besides the facts themselves: for the journal and for people."""
-    size = size_of(signal, rules, is_inverse=facts.instrument.is_inverse)
-    if isinstance(size, Reason):
-        return {}
-    told = {"size": plain(size.qty), "unit": size.unit.value, "size_scale_pct": plain(rules.size_scale_pct)}
-    if not depends_on_qty(signal, is_own=size.is_own):
-        return {}
-    if _is_risk(size):
-        basis = entry_basis(signal, rules, facts)
-        told |= {} if isinstance(basis, Reason) else {"entry": plain(basis.entry), "stop": plain(basis.stop)}
-    if size.unit in _BY_MARGIN:
-        leverage = entry_leverage(signal, rules, facts)
-        told |= {} if isinstance(leverage, Reason) else {"leverage": plain(leverage)}
-    qty = _worked_out(size, signal, rules, facts)
-    return told if isinstance(qty, Reason) else told | {"qty": plain(qty)}
+    return _quantity(Size(qty=scaled(value, unit, intent.rules), unit=unit), intent, facts, None, None)

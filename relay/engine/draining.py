@@ -6,9 +6,9 @@ import logging
 from concurrent.futures import Future
 from typing import Final, Protocol
 
-from relay.engine.engine import Item
+from relay.engine.lanes import LaneTask
+from relay.engine.lease_guard import Lease, LeaseLost, holding
 from relay.errors import JournalUnavailable
-from relay.fence import Lease, LeaseLost, holding
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Key(Protocol):
 class Source(Protocol):
     """The work there is, for whoever comes and takes it."""
 
-    def next(self, lane: Key, lease: Lease | None, *, keep: bool) -> tuple[Lease, Item | None] | None:
+    def next(self, lane: Key, lease: Lease | None, *, keep: bool) -> tuple[Lease, LaneTask | None] | None:
         """The lane's next piece, by the right of `lease` or else of a new one.
 
         None: another process has the lane, or it is empty and the lease is given back. No item: it is empty, and the
@@ -55,14 +55,14 @@ class Holdings:
 class Draining:
     """An `Item` of the embedded lanes: the whole lane in one. `ended` is set when it is over."""
 
-    def __init__(self, lane: Key, source: Source, holdings: Holdings, last: Item | None = None) -> None:
+    def __init__(self, lane: Key, source: Source, holdings: Holdings, last: LaneTask | None = None) -> None:
         """`last`: done when nothing else is left; dropped where another process has the lane."""
         self.ended: Future[None] = Future()
         self._lane = lane
         self._source = source
         self._holdings = holdings
         self._lease: Lease | None = None
-        self._item: Item | None = None
+        self._item: LaneTask | None = None
         self._last = last
 
     def step(self) -> float | None:

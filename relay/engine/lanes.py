@@ -1,4 +1,4 @@
-"""The embedded engine: lanes in this process. The journal is their memory; they hold nothing that it has not."""
+"""The lanes: work on one account and instrument goes on in the order of acceptance. The journal is their memory."""
 
 from __future__ import annotations
 
@@ -10,8 +10,45 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
 
-from relay.engine.engine import Item, Lane
+from relay.domain.instrument import Category
+
+# What the pipeline expects of an engine, whichever it is.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Lane:
+    """The effects of one account on one *resolved* instrument happen one after the other."""
+
+    account: str
+    category: Category
+    symbol: str
+
+
+class LaneTask(Protocol):
+    """One signal's work in one lane."""
+
+    def step(self) -> float | None:
+        """Do the next thing. None: finished. Else: seconds after which there is more to do; the lane waits with it."""
+
+    def failed(self, error: Exception) -> float | None:
+        """A step raised `error`. None: the lane goes on without the item. Else: seconds until it is tried again."""
+
+
+class Engine(Protocol):
+    """Runs each lane's items in the order in which they were submitted, different lanes in parallel."""
+
+    def submit(self, lane: Lane, item: LaneTask) -> None:
+        """Put an item behind those that the lane has. Never blocks."""
+
+    def depth(self) -> int:
+        """How many items are not finished."""
+
+    def close(self, timeout_s: float) -> bool:
+        """Start no further step, and wait for those that run. False: some still do; the journal has their work."""
+
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +63,7 @@ class Lanes:
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="lane")
         self._alarms = Alarms()
         self._lock = threading.Lock()
-        self._items: dict[Lane, deque[Item]] = {}
+        self._items: dict[Lane, deque[LaneTask]] = {}
         self._asleep: dict[Lane, object] = {}
         """Lanes that wait for an alarm, each with what tells that alarm from an older one."""
         self._woken: set[Lane] = set()
@@ -34,7 +71,7 @@ class Lanes:
         self._closing = False
         self._idle = threading.Condition(self._lock)
 
-    def submit(self, lane: Lane, item: Item) -> None:
+    def submit(self, lane: Lane, item: LaneTask) -> None:
         with self._lock:
             if self._closing:
                 return
@@ -103,7 +140,7 @@ class Lanes:
                 del self._asleep[lane]
                 self._go(lane)
 
-    def _first(self, lane: Lane) -> Item | None:
+    def _first(self, lane: Lane) -> LaneTask | None:
         """The lane's next item; a lane without one is gone, and leaves nothing behind."""
         with self._lock:
             if self._closing:
@@ -120,7 +157,7 @@ class Lanes:
             self._items[lane].popleft()
 
 
-def _step(item: Item) -> float | None:
+def _step(item: LaneTask) -> float | None:
     try:
         return item.step()
     except Exception as error:
@@ -128,7 +165,7 @@ def _step(item: Item) -> float | None:
         return _failed(item, error)
 
 
-def _failed(item: Item, error: Exception) -> float | None:
+def _failed(item: LaneTask, error: Exception) -> float | None:
     try:
         return item.failed(error)
     except Exception:

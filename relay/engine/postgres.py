@@ -11,11 +11,10 @@ from typing import Final, Protocol
 
 from relay.domain.instrument import Category
 from relay.engine.draining import Draining, Holdings, Key, Source
-from relay.engine.engine import Item, Lane
-from relay.engine.lanes import Lanes
+from relay.engine.lanes import Lane, Lanes, LaneTask
+from relay.engine.lease_guard import Lease
 from relay.engine.postgres_jobs import QUEUE, application
 from relay.errors import JournalUnavailable
-from relay.fence import Lease
 
 log = logging.getLogger(__name__)
 logging.getLogger("procrastinate").setLevel(logging.WARNING)
@@ -93,7 +92,7 @@ class PostgresEngine:
         """How many lanes this process has or is about to look at."""
         return self._lanes.depth()
 
-    def submit(self, lane: Lane, item: Item) -> None:
+    def submit(self, lane: Lane, item: LaneTask) -> None:
         """Behind what the lane has, if it is or becomes this process's; else it is told that it failed."""
         key = self._source.lane(lane.account, lane.category.value, lane.symbol)
         self._lanes.submit(lane, Draining(key, self._source, self._holdings, last=item))

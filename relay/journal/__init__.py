@@ -1,13 +1,13 @@
 """What happened: every signal with its plans, orders, attempts and events, in SQLite or Postgres."""
 
-from relay.journal.execution import Batch
-from relay.journal.ids import new_signal_id
+from __future__ import annotations
+
 from relay.journal.journal import Journal
 from relay.journal.opening import migrate, open_journal
 from relay.journal.records import (
     Admission,
-    Assignment,
     Duplicate,
+    ExecutionRecord,
     IdReused,
     New,
     NewSignal,
@@ -18,13 +18,14 @@ from relay.journal.records import (
     SignalPage,
     SignalRecord,
     Switch,
+    new_signal_id,
 )
+from relay.journal.unit_of_work import UnitOfWork
 
 __all__ = [
     "Admission",
-    "Assignment",
-    "Batch",
     "Duplicate",
+    "ExecutionRecord",
     "IdReused",
     "Journal",
     "New",
@@ -36,6 +37,7 @@ __all__ = [
     "SignalPage",
     "SignalRecord",
     "Switch",
+    "UnitOfWork",
     "migrate",
     "new_signal_id",
     "open_journal",

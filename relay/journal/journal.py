@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from relay.domain.bracket import Bracket
 from relay.domain.instrument import Category
-from relay.domain.order import OrderStatus, Reason
-from relay.domain.status import SignalStatus
-from relay.journal import beliefs, following, queries, rejection
-from relay.journal.admission import Admitting, remove_signal, undo_reopening
-from relay.journal.execution import Batch, written
-from relay.journal.guards import GuardReads
-from relay.journal.queries import SignalFilter
+from relay.domain.order import OrderStatus, Outcome, Reason, RequestSignature, SignalStatus
+from relay.domain.position import Fill, OrderReport
+from relay.journal import engine_queries, positions, protection, rejected
+from relay.journal.accept import Admitting, StrategyQueries, remove_signal, undo_reopening
+from relay.journal.api_queries import SignalFilter, count_signals, find_orders, find_signal, find_signals
+from relay.journal.protection import BracketRecord
 from relay.journal.queued import Queue, admit, locks_of, reopen, take_back
 from relay.journal.records import (
     Admission,
-    Assignment,
     Circumstances,
+    ExecutionRecord,
     NewSignal,
     OrderRecord,
     RefusedPosts,
@@ -30,39 +30,27 @@ from relay.journal.records import (
     SignalPage,
     Switch,
 )
-from relay.journal.store import Store
-from relay.journal.strategies import StrategyReads
+from relay.journal.store import Store, T
+from relay.journal.unit_of_work import UnitOfWork, run_in
 
-P = ParamSpec("P")
-T = TypeVar("T")
 ANSWER_DEADLINE_S = 1.8
 """For what is answered over HTTP: a 503 is to be out within 2 s, before the sender gives up."""
 WRITE_DEADLINE_S = 10.0
 """For what the pipeline writes, where nobody waits for an HTTP answer."""
 
 
-def _alone(operation: Callable[Concatenate[Batch, P], T]) -> Callable[Concatenate[Journal, P], T]:
-    """An operation of `Batch` as a transaction of its own."""
-
-    def call(self: Journal, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self.write(lambda batch: operation(batch, *args, **kwargs))
-
-    call.__doc__ = operation.__doc__
-    return call
-
-
-class Journal(GuardReads):
+class Journal:
     """All methods may be called from any thread, and return once what they wrote is durable.
 
     JournalUnavailable: nothing was written. `now_ms`: the relay's clock, Unix milliseconds.
     """
 
     def __init__(self, store: Store, queue: Queue | None = None) -> None:
-        """`queue`: where several processes share the work, what is told of it in the transaction that accepts it."""
+        """`queue`: where several processes share the work, it is notified in the transaction that accepts."""
         self.store = store
         self.queue = queue
-        self.strategies = StrategyReads(store)
-        self._refusals = rejection.Refusals(store)
+        self.strategies = StrategyQueries(store)
+        self._refusals = rejected.Refusals(store)
 
     def accept(
         self,
@@ -73,10 +61,10 @@ class Journal(GuardReads):
         deadline_s: float = ANSWER_DEADLINE_S,
         on_committed: Callable[[Admission], None] | None = None,
     ) -> Admission:
-        """Keep a validated alert, unless it is the same as an earlier one: then nothing is to be executed.
+        """Store a validated alert, unless it is the same as an earlier one: then nothing is to be executed.
 
         `dedup_window_ms`: how long an alert without `id` counts as the same when its body is; 0: never. `Reopened`:
-        the earlier one failed without any effect, so this one is executed. JournalUnavailable: it was not kept.
+        the earlier one failed without any effect, so this one is executed. JournalUnavailable: it was not stored.
         `on_committed`: see `Store.submit`; this is how signals reach their lanes in the order of acceptance.
         """
         admitting = Admitting(new=new, now_ms=now_ms, dedup_window_ms=dedup_window_ms)
@@ -92,7 +80,7 @@ class Journal(GuardReads):
         try:
             return submit()
         except IntegrityError:
-            # Another process kept the same identity between our look and our write; now it is there to be found.
+            # Another process stored the same identity between our read and our write; now it is there to be found.
             return submit()
 
     def reject(
@@ -117,7 +105,7 @@ class Journal(GuardReads):
         `alert`: without the secret; its text where it could not be parsed. `fields`: the problems of each field.
         """
         self.store.submit(
-            lambda connection: rejection.add_rejected(
+            lambda connection: rejected.add_rejected(
                 connection,
                 signal_id=signal_id,
                 strategy=strategy,
@@ -158,28 +146,63 @@ class Journal(GuardReads):
         )
         return reopened.generation
 
-    def write(self, operations: Callable[[Batch], T], *, deadline_s: float = WRITE_DEADLINE_S) -> T:
+    def write(self, operations: Callable[[UnitOfWork], T], *, deadline_s: float = WRITE_DEADLINE_S) -> T:
         """All of `operations` in one transaction; they may be run more than once, of which one run counts."""
-        return self.store.submit(lambda connection: written(connection, operations), deadline_s=deadline_s)
+        return self.store.submit(lambda connection: run_in(connection, operations), deadline_s=deadline_s)
 
-    begin = _alone(Batch.begin)
-    record_plan = _alone(Batch.record_plan)
-    add_orders = _alone(Batch.add_orders)
-    record_attempt = _alone(Batch.record_attempt)
-    record_outcome = _alone(Batch.record_outcome)
-    record_absence = _alone(Batch.record_absence)
-    record_report = _alone(Batch.record_report)
-    settle_order = _alone(Batch.settle_order)
-    finish = _alone(Batch.finish)
-    event = _alone(Batch.event)
-    add_notes = _alone(Batch.add_notes)
-    observe = _alone(Batch.observe)
-    keep_guard = _alone(Batch.keep_guard)
-    set_switch = _alone(Batch.set_switch)
+    def record_attempt(self, client_order_id: str, signature: RequestSignature, *, now_ms: int) -> int:
+        """See `Orders.record_attempt`; this and what follows are transactions of their own."""
+        return self.write(lambda uow: uow.orders.record_attempt(client_order_id, signature, now_ms=now_ms))
+
+    def record_outcome(self, client_order_id: str, number: int, outcome: Outcome, *, now_ms: int) -> None:
+        self.write(lambda uow: uow.orders.record_outcome(client_order_id, number, outcome, now_ms=now_ms))
+
+    def record_absence(self, client_order_id: str, number: int, *, begun_at_ms: int) -> None:
+        self.write(lambda uow: uow.orders.record_absence(client_order_id, number, begun_at_ms=begun_at_ms))
+
+    def record_report(
+        self, client_order_id: str, report: OrderReport | None, fills: Sequence[Fill] = (), *, now_ms: int
+    ) -> bool:
+        """Whether anything is new; see `Orders.record_report`."""
+        return self.write(lambda uow: uow.orders.record_report(client_order_id, report, fills, now_ms=now_ms))
+
+    def settle_order(self, client_order_id: str, status: OrderStatus, reason: Reason | None, *, now_ms: int) -> bool:
+        """False: it had ended already, or was further; see `Orders.settle`."""
+        return self.write(lambda uow: uow.orders.settle(client_order_id, status, reason, now_ms=now_ms))
+
+    def finish(
+        self,
+        signal_id: str,
+        account: str,
+        status: SignalStatus,
+        reason: Reason | None = None,
+        notes: Sequence[str] = (),
+        *,
+        now_ms: int,
+    ) -> SignalStatus:
+        """What the signal as a whole is at now; see `Signals.finish`."""
+        return self.write(lambda uow: uow.signals.finish(signal_id, account, status, reason, notes, now_ms=now_ms))
+
+    def resolve(self, signal_id: str, category: Category, symbol: str) -> None:
+        """Name the instrument of a signal that was accepted before the instruments were loaded."""
+        self.write(lambda uow: uow.signals.resolve(signal_id, category, symbol))
+
+    def add_notes(self, signal_id: str, notes: Sequence[str]) -> None:
+        self.write(lambda uow: uow.signals.add_notes(signal_id, notes))
+
+    def event(self, signal_id: str, name: str, detail: object, *, now_ms: int) -> None:
+        self.write(lambda uow: uow.events.add(signal_id, name, detail, now_ms=now_ms))
+
+    def save_bracket(self, seq: int, bracket: Bracket, *, now_ms: int) -> None:
+        self.write(lambda uow: uow.protection.save(seq, bracket, now_ms=now_ms))
+
+    def set_switch(self, account: str, name: str, value: str, *, by: str, now_ms: int) -> None:
+        """See `UnitOfWork.set_switch`."""
+        self.write(lambda uow: uow.set_switch(account, name, value, by=by, now_ms=now_ms))
 
     def hand_over(
-        self, receive: Callable[[tuple[Assignment, ...]], None], *, deadline_s: float = WRITE_DEADLINE_S
-    ) -> tuple[Assignment, ...]:
+        self, receive: Callable[[tuple[ExecutionRecord, ...]], None], *, deadline_s: float = WRITE_DEADLINE_S
+    ) -> tuple[ExecutionRecord, ...]:
         """Give all that is unfinished to `receive`, before anything later is committed and before `on_committed` of it.
 
         `receive` may only read. JournalUnavailable: it was not called.
@@ -187,58 +210,77 @@ class Journal(GuardReads):
         # Read in the writer's transaction: what is accepted behind it, in the same transaction too, is not in it. And
         # it can be withdrawn: a signal in it that is answered 503 after all must not be given to anybody.
         return self.store.submit(
-            following.unfinished, deadline_s=deadline_s, on_withdrawn=lambda *_: None, on_committed=receive
+            engine_queries.unfinished, deadline_s=deadline_s, on_withdrawn=lambda *_: None, on_committed=receive
         )
-
-    def resolve(self, signal_id: str, category: Category, symbol: str) -> None:
-        """Name the instrument of a signal that was accepted before the instruments were loaded."""
-        self.write(lambda batch: batch.resolve(signal_id, category, symbol))
 
     def ordered_among(self, account: str, lanes: Iterable[tuple[Category, str]]) -> frozenset[tuple[Category, str]]:
         """Those of the instruments that the relay has ever sent an order for."""
         with self.store.read() as connection:
-            return following.ordered_among(connection, account, lanes)
+            return engine_queries.ordered_among(connection, account, lanes)
 
-    def believed(self, account: str) -> dict[tuple[Category, str], Decimal]:
-        """What the relay believes each position to be, signed, from the last look and its own fills since."""
+    def expected_positions(self, account: str) -> dict[tuple[Category, str], Decimal]:
+        """What the relay expects each position to be, signed, from the last check and its own fills since."""
         with self.store.read() as connection:
-            return beliefs.believed(connection, account)
+            return positions.expected_positions(connection, account)
 
-    def unfinished(self) -> tuple[Assignment, ...]:
+    def live_brackets(self) -> tuple[BracketRecord, ...]:
+        """Those of all accounts that wait or are active, oldest first."""
+        with self.store.read() as connection:
+            return protection.live_brackets(connection)
+
+    def live_brackets_of(self, account: str, category: Category, symbol: str) -> tuple[BracketRecord, ...]:
+        """Those of one account and instrument, oldest first."""
+        with self.store.read() as connection:
+            return protection.live_brackets_of(connection, account, category, symbol)
+
+    def unfinished(self) -> tuple[ExecutionRecord, ...]:
         """What is to be gone on with after a start, in the order in which it is to be executed."""
         with self.store.read() as connection:
-            return following.unfinished(connection)
+            return engine_queries.unfinished(connection)
 
-    def assignment(self, signal_id: str, account: str) -> Assignment | None:
+    def unfinished_of(self, account: str, category: Category, symbol: str) -> tuple[ExecutionRecord, ...]:
+        """Of one lane."""
         with self.store.read() as connection:
-            return following.assignment(connection, signal_id, account)
+            return engine_queries.unfinished_of(connection, account, category, symbol)
 
-    def assignments_of(self, signal_id: str) -> tuple[Assignment, ...]:
+    def execution(self, signal_id: str, account: str) -> ExecutionRecord | None:
         with self.store.read() as connection:
-            return following.assignments_of(connection, signal_id)
+            return engine_queries.execution(connection, signal_id, account)
+
+    def executions_of(self, signal_id: str) -> tuple[ExecutionRecord, ...]:
+        with self.store.read() as connection:
+            return engine_queries.executions_of(connection, signal_id)
 
     def order(self, client_order_id: str) -> OrderRecord | None:
         with self.store.read() as connection:
-            return following.order(connection, client_order_id)
+            return engine_queries.order(connection, client_order_id)
 
     def open_orders(self) -> tuple[OrderRecord, ...]:
         """All orders that may be at the exchange and have not ended."""
         with self.store.read() as connection:
-            return following.open_orders(connection)
+            return engine_queries.open_orders(connection)
+
+    def denied_in_doubt(self, *, since_ms: int, of_signals_since_ms: int) -> tuple[OrderRecord, ...]:
+        """Orders that were denied since then although a send of theirs was once in doubt."""
+        with self.store.read() as connection:
+            return engine_queries.denied_in_doubt(
+                connection, since_ms=since_ms, of_signals_since_ms=of_signals_since_ms
+            )
 
     def resting_orders(self, account: str, category: Category, symbol: str) -> tuple[OrderRecord, ...]:
         """The relay's own limits and conditionals of an instrument that have not ended."""
         with self.store.read() as connection:
-            return following.resting_orders(connection, account, category, symbol)
+            found = engine_queries.open_orders(connection, account=account, category=category, symbol=symbol)
+        return tuple(each for each in found if each.may_rest)
 
     def circumstances(self, account: str, category: Category, symbol: str) -> Circumstances:
         """What bears on every plan for the instrument."""
         with self.store.read() as connection:
-            return following.circumstances(connection, account, category, symbol)
+            return engine_queries.circumstances(connection, account, category, symbol)
 
     def switches(self) -> tuple[Switch, ...]:
         with self.store.read() as connection:
-            return following.all_switches(connection)
+            return engine_queries.all_switches(connection)
 
     def switch(self, account: str, name: str) -> Switch | None:
         return next((each for each in self.switches() if (each.account, each.name) == (account, name)), None)
@@ -258,12 +300,12 @@ class Journal(GuardReads):
         """The latest first, each in full. ValueError if `cursor` is not one of an earlier page of the same list."""
         which = SignalFilter(strategy=strategy, account=account, symbol=symbol, status=status, text=text)
         with self.store.read() as connection:
-            return queries.find_signals(connection, which, limit=limit, cursor=cursor, attention_first=attention_first)
+            return find_signals(connection, which, limit=limit, cursor=cursor, attention_first=attention_first)
 
     def signal(self, signal_id: str) -> dict[str, Any] | None:
         """A signal in the contract's form, with its orders and events."""
         with self.store.read() as connection:
-            return queries.find_signal(connection, signal_id)
+            return find_signal(connection, signal_id)
 
     def orders(
         self,
@@ -276,13 +318,13 @@ class Journal(GuardReads):
     ) -> list[dict[str, Any]]:
         """The latest first, in the contract's form."""
         with self.store.read() as connection:
-            return queries.find_orders(
+            return find_orders(
                 connection, account=account, symbol=symbol, status=status, open_only=open_only, limit=limit
             )
 
     def counts(self) -> dict[SignalStatus, int]:
         with self.store.read() as connection:
-            return queries.count_signals(connection)
+            return count_signals(connection)
 
     def refused(self) -> list[RefusedPosts]:
         return self._refusals.counted()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -22,10 +21,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
-from relay.fence import Lease
-from relay.journal.prepared import all_of, run, value_of
+from relay.engine import lease_guard
+from relay.engine.lease_guard import Lease
+from relay.journal.statements import fetch_all, fetch_value, run
 from relay.journal.store import Store
-from relay.journal.tables_leases import leases
+from relay.journal.tables import leases
 
 LEASE_S: Final = 4.0
 WORKER: Final = "worker "
@@ -63,8 +63,8 @@ _RELEASE = update(leases).where(_this_one).values(until=0)
 
 def take(connection: Connection, name: str, owner: str) -> Lease | None:
     """None: another holds it. It is a new epoch, also for who held it before."""
-    deadline = time.monotonic() + LEASE_S
-    epoch: int | None = value_of(connection, _TAKE, {"of_name": name, "of_owner": owner})
+    deadline = lease_guard.clock() + LEASE_S
+    epoch: int | None = fetch_value(connection, _TAKE, {"of_name": name, "of_owner": owner})
     return None if epoch is None else Lease(name=name, epoch=epoch, deadline=deadline)
 
 
@@ -106,9 +106,9 @@ class Leases:
 
         One that another has taken meanwhile is lost.
         """
-        deadline = time.monotonic() + LEASE_S
+        deadline = lease_guard.clock() + LEASE_S
         rows = self._store.submit(
-            lambda connection: all_of(connection, _RENEW, {"of_owner": self.owner, "of_names": list(held)}),
+            lambda connection: fetch_all(connection, _RENEW, {"of_owner": self.owner, "of_names": list(held)}),
             deadline_s=_RENEW_DEADLINE_S,
             is_urgent=True,
         )

@@ -55,8 +55,8 @@ class Listener:
             for event in self._news.values():
                 event.set()  # what came before it listened
             while not self._stop.is_set():
-                for told in connection.notifies(timeout=_LOOK_S):
-                    if told.payload in self._news:
-                        self._news[told.payload].set()
+                for reported in connection.notifies(timeout=_LOOK_S):
+                    if reported.payload in self._news:
+                        self._news[reported.payload].set()
                     if self._stop.is_set():
                         return

@@ -1,23 +1,65 @@
-"""Opening a journal by its URL."""
+"""Opening a journal by its URL, and bringing its schema to the one this relay knows."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, inspect, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from relay.errors import JournalUnavailable
-from relay.journal import schema
-from relay.journal.embedded import SqliteStore
+from relay.errors import JournalUnavailable, SchemaOutdated, SchemaTooNew
 from relay.journal.journal import Journal
-from relay.journal.lock import FileLock
 from relay.journal.queued import Queue
-from relay.journal.sqlite import JournalFile, begin_reading
-from relay.journal.trouble import as_unavailable
+from relay.journal.sqlite import FileLock, JournalFile, SqliteStore, begin_reading
+from relay.journal.store import sqlite_unavailable
+from relay.journal.tables import schema_meta
+
+HEAD = "0012"
+"""The revision of this relay's tables. Revisions are numbered, so that later ones compare as greater."""
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def is_current(connection: Connection) -> bool:
+    """Whether this relay can run on the schema as it is. False: it is older, or there is none yet.
+
+    SchemaTooNew: it is newer and not marked compatible with this relay.
+    """
+    if not inspect(connection).has_table("alembic_version"):
+        return False
+    revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    if revision is None or revision < HEAD:
+        return False
+    if revision > HEAD:
+        which = select(schema_meta.c.compatible_from).where(schema_meta.c.revision == revision)
+        compatible_from = connection.execute(which).scalar()
+        if compatible_from is None or compatible_from > HEAD:
+            raise SchemaTooNew(
+                f"the journal's schema {revision} is newer than this relay, which knows {HEAD}; install a newer relay"
+            )
+    return True
+
+
+def require_current(connection: Connection) -> None:
+    """SchemaOutdated if the schema is older than this relay."""
+    if not is_current(connection):
+        raise SchemaOutdated
+
+
+def upgrade(engine: Engine) -> None:
+    """Bring the schema to `HEAD` in one transaction. Safe to repeat."""
+    # Imported here, since it takes a while and a current schema does not need it.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
 
 
 def open_journal(
@@ -28,7 +70,7 @@ def open_journal(
     SQLite: with `lock` this process becomes the one relay of the journal (JournalBusy if another is, after
     `wait_for_lock_s`), makes the file if need be and migrates it. Without, it is opened for reading only and never
     migrated. Postgres: any number of processes use it, each over at most so many `connections`; it is never migrated
-    here, and `queue` is told of what is accepted. SchemaOutdated where the schema is older than the relay;
+    here, and `queue` is notified of what is accepted. SchemaOutdated where the schema is older than the relay;
     JournalUnavailable says what else is wrong.
     """
     where = _parse(url)
@@ -40,7 +82,7 @@ def open_journal(
         store = SqliteStore(file, None)
         try:
             with store.read() as connection:
-                schema.require_current(connection)
+                require_current(connection)
         except JournalUnavailable:
             store.close()
             raise
@@ -93,7 +135,7 @@ def _parse(url: str) -> URL:
 def _is_current(file: JournalFile) -> bool:
     with _engine(file.reading_engine(), str(file.path)) as engine, engine.connect() as connection:
         begin_reading(connection)
-        return schema.is_current(connection)
+        return is_current(connection)
 
 
 def _prepare(file: JournalFile) -> None:
@@ -106,9 +148,9 @@ def _prepare(file: JournalFile) -> None:
 def _upgrade(engine: Engine) -> None:
     """Unless the relay can run on it as it is. Raises SchemaTooNew."""
     with engine.begin() as connection:
-        current = schema.is_current(connection)
+        current = is_current(connection)
     if not current:
-        schema.upgrade(engine)
+        upgrade(engine)
 
 
 def _open_postgres(where: URL, connections: int, queue: Queue | None) -> Journal:
@@ -118,7 +160,7 @@ def _open_postgres(where: URL, connections: int, queue: Queue | None) -> Journal
     store = PostgresStore(engine, connections=connections)
     try:
         with store.read() as connection:
-            schema.require_current(connection)
+            require_current(connection)
     except JournalUnavailable:
         store.close()
         raise
@@ -131,7 +173,7 @@ def _engine(engine: Engine, where: str) -> Iterator[Engine]:
     try:
         yield engine
     except (SQLAlchemyError, sqlite3.Error) as error:
-        said = as_unavailable(error, where)
+        said = sqlite_unavailable(error, where)
         if said is None:
             raise
         raise said from error

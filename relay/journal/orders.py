@@ -1,4 +1,6 @@
-"""Writing down what is about to happen to an order, and what happened to it."""
+"""Writing what is about to happen to an order, and what happened to it.
+
+Reports come twice and in any order; facts are only ever added."""
 
 from __future__ import annotations
 
@@ -6,16 +8,26 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Row, Table, bindparam, select, update
+from sqlalchemy import Connection, Row, Table, bindparam, insert, select, update
 
-from relay.domain.order import OrderStatus, PlannedOrder, Reason, client_order_id
-from relay.domain.outcome import Accepted, Outcome, Stamp, Unknown
-from relay.domain.reconciliation import OrderState, after_outcome
-from relay.journal.adding import Rows
-from relay.journal.coding import outcome_columns, planned_to_json, reason_columns, state_of
-from relay.journal.prepared import all_of, first_of, run
-from relay.journal.tables import attempts, orders
-from relay.journal.writes import Writes
+from relay.domain.instrument import plain
+from relay.domain.order import (
+    Accepted,
+    OrderStatus,
+    Outcome,
+    PlannedOrder,
+    Reason,
+    RequestSignature,
+    Unknown,
+    client_order_id,
+)
+from relay.domain.order_lifecycle import OrderState, after_outcome
+from relay.domain.position import Fill, OrderReport
+from relay.journal.codec import outcome_columns, reason_columns, state_of, to_json
+from relay.journal.notices import EventLog
+from relay.journal.positions import Positions
+from relay.journal.statements import Rows, fetch_all, fetch_first, run
+from relay.journal.tables import attempts, fills, orders
 
 _this_order = orders.c.client_order_id == bindparam("of_order")
 _these_attempts = attempts.c.client_order_id == bindparam("of_order")
@@ -24,6 +36,14 @@ _FIND = select(orders).where(_this_order).with_for_update()
 _ATTEMPTS = select(attempts).where(_these_attempts).order_by(attempts.c.number)
 _CHANGE = update(orders).where(_this_order)
 _CHANGE_ATTEMPT = update(attempts).where(_these_attempts & (attempts.c.number == bindparam("of_number")))
+_FILLS = select(fills).where(fills.c.client_order_id == bindparam("of_order"))
+_KNOWN_FILLS = select(fills.c.exec_id).where(
+    fills.c.account == bindparam("of_account"), fills.c.exec_id.in_(bindparam("of_ids", expanding=True))
+)
+_KNOWN_FILL = select(fills.c.exec_id).where(
+    fills.c.account == bindparam("of_account"), fills.c.exec_id == bindparam("of_id")
+)
+_ADD_FILL = insert(fills)
 _FORWARD = (OrderStatus.PLANNED, OrderStatus.SUBMITTED, OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED)
 
 
@@ -34,37 +54,44 @@ def moves_on(old: OrderStatus, new: OrderStatus) -> bool:
     return new.is_ended or _FORWARD.index(new) > _FORWARD.index(old)
 
 
-class OrderWrites(Writes):
-    def add_orders(
+class Orders:
+    """The orders, their attempts and fills, within one transaction. `now_ms`: the relay's clock, Unix milliseconds."""
+
+    def __init__(self, connection: Connection, events: EventLog, positions: Positions) -> None:
+        self._connection = connection
+        self._events = events
+        self._positions = positions
+
+    def add(
         self,
         *,
         signal_id: str,
         account: str,
         generation: int,
         orders: Sequence[PlannedOrder],
-        first_attempt: tuple[str, Stamp] | None = None,
+        first_attempt: tuple[str, RequestSignature] | None = None,
         now_ms: int,
     ) -> tuple[str, ...]:
         """Returns their client order ids. An order with `replaces_leg` points to the order of that leg.
 
         `first_attempt`: the client order id of the one that is about to be sent, and what it will be signed with.
         """
-        ids, wanted = self._new_orders(signal_id, account, generation, orders, first_attempt, now_ms)
-        self.add(*wanted)
+        ids, wanted = self.new_rows(signal_id, account, generation, orders, first_attempt, now_ms)
+        self._events.insert(*wanted)
         return ids
 
-    def _new_orders(
+    def new_rows(
         self,
         signal_id: str,
         account: str,
         generation: int,
         planned: Sequence[PlannedOrder],
-        first_attempt: tuple[str, Stamp] | None,
+        first_attempt: tuple[str, RequestSignature] | None,
         now_ms: int,
     ) -> tuple[tuple[str, ...], tuple[tuple[Table, Rows], ...]]:
-        """Their ids, and the rows that are to be added."""
+        """Their ids, and the rows that are to be inserted."""
         sent_id = first_attempt[0] if first_attempt else None
-        rows = [_row(signal_id, account, generation, each, sent_id, now_ms) for each in planned]
+        rows = [_order_row(signal_id, account, generation, each, sent_id, now_ms) for each in planned]
         ids = tuple(row["client_order_id"] for row in rows)
         assert sent_id is None or sent_id in ids, f"{sent_id} is none of the orders {ids}"
         first = (
@@ -72,7 +99,7 @@ class OrderWrites(Writes):
         )
         return ids, ((orders, rows), (attempts, first))
 
-    def record_attempt(self, client_order_id: str, stamp: Stamp, *, now_ms: int) -> int:
+    def record_attempt(self, client_order_id: str, signature: RequestSignature, *, now_ms: int) -> int:
         """Before the request leaves; returns the attempt's number, from 1. The order is `submitted` from now on.
 
         Repeated with the same stamp while its outcome is open, it is the same attempt.
@@ -80,10 +107,10 @@ class OrderWrites(Writes):
         row, state = self._load(client_order_id)
         assert not state.status.is_ended, f"{client_order_id} is {state.status}; nothing of it may be sent"
         last = state.last
-        if last is not None and last.outcome is None and last.stamp == stamp:
+        if last is not None and last.outcome is None and last.signature == signature:
             return last.number
         number = last.number + 1 if last else 1
-        self.add((attempts, [self._attempt(row.signal_id, client_order_id, number, stamp, now_ms)]))
+        self._events.insert((attempts, [self._attempt(row.signal_id, client_order_id, number, signature, now_ms)]))
         if moves_on(state.status, OrderStatus.SUBMITTED):
             self._change(client_order_id, now_ms, status=OrderStatus.SUBMITTED)
         return number
@@ -99,29 +126,51 @@ class OrderWrites(Writes):
         if known is not None and not (isinstance(known, Unknown) and not isinstance(outcome, Unknown)):
             return
         of_attempt = {"of_order": client_order_id, "of_number": number}
-        run(self.connection, _CHANGE_ATTEMPT, said | {"answered_at": now_ms} | of_attempt)
+        run(self._connection, _CHANGE_ATTEMPT, said | {"answered_at": now_ms} | of_attempt)
         self._apply_outcome(state, number, outcome, now_ms)
         detail = {"client_order_id": client_order_id, "attempt": number, "code": said["code"], "words": said["words"]}
-        told = {name: value for name, value in detail.items() if value is not None}
-        self.event(row.signal_id, f"order_{said['outcome']}", told, now_ms=now_ms)
+        known_detail = {name: value for name, value in detail.items() if value is not None}
+        self._events.add(row.signal_id, f"order_{said['outcome']}", known_detail, now_ms=now_ms)
 
     def record_absence(self, client_order_id: str, number: int, *, begun_at_ms: int) -> None:
-        """A look-up begun at `begun_at_ms` of the exchange's clock found nothing of the order.
+        """This attempt and those before it certainly never arrived (`domain.reconciliation.Absence`).
 
-        What was begun after the attempt's window had ended is the proof that the attempt never arrived.
+        `begun_at_ms`: when the last of the look-ups that prove it was begun, by the exchange's clock.
         """
         of_attempt = {"of_order": client_order_id, "of_number": number}
         later = attempts.c.absent_at_ms.is_(None) | (attempts.c.absent_at_ms < begun_at_ms)
-        self.connection.execute(_CHANGE_ATTEMPT.where(later), {"absent_at_ms": begun_at_ms} | of_attempt)
+        self._connection.execute(_CHANGE_ATTEMPT.where(later), {"absent_at_ms": begun_at_ms} | of_attempt)
 
-    def settle_order(self, client_order_id: str, status: OrderStatus, reason: Reason | None, *, now_ms: int) -> bool:
+    def record_report(
+        self, client_order_id: str, report: OrderReport | None, fills: Sequence[Fill] = (), *, now_ms: int
+    ) -> bool:
+        """What the exchange says of the order, and executions of it, each of which counts once.
+
+        An older report takes no filled quantity back and reopens no ended order, but for one that the relay only held
+        to be absent. Returns whether anything is new; False also for an order that is not the journal's.
+        """
+        found = self._find(client_order_id)
+        if found is None:
+            return False
+        row, state = found
+        new_fills = self._add_fills(row, client_order_id, fills)
+        all_fills = fetch_all(self._connection, _FILLS, {"of_order": client_order_id})
+        changed = _difference(state, _merge(state, report, all_fills))
+        if not changed:
+            return new_fills
+        self._change(client_order_id, now_ms, **changed)
+        if "status" in changed or "filled_qty" in changed:
+            self._add_report_event(row.signal_id, state, changed, now_ms)
+        return True
+
+    def settle(self, client_order_id: str, status: OrderStatus, reason: Reason | None, *, now_ms: int) -> bool:
         """End an order, or move it on, by the relay's own knowledge. False: it had ended already, or was further."""
         row, state = self._load(client_order_id)
         if not moves_on(state.status, status):
             return False
         self._change(client_order_id, now_ms, status=status, rests=state.rests and not status.is_ended, reason=reason)
         detail = {"client_order_id": client_order_id, "reason": reason.code if reason else None}
-        self.event(row.signal_id, f"order_{status}", detail, now_ms=now_ms)
+        self._events.add(row.signal_id, f"order_{status}", detail, now_ms=now_ms)
         return True
 
     def _apply_outcome(self, state: OrderState, number: int, outcome: Outcome, now_ms: int) -> None:
@@ -138,22 +187,59 @@ class OrderWrites(Writes):
         if changed:
             self._change(state.client_order_id, now_ms, **changed)
 
-    def _attempt(self, signal_id: str, client_order_id: str, number: int, stamp: Stamp, now_ms: int) -> dict[str, Any]:
-        """Its row, which is to be added; that it is sent is told."""
-        self.event(signal_id, "order_submitted", {"client_order_id": client_order_id, "attempt": number}, now_ms=now_ms)
+    def _add_fills(self, order: Row[Any], client_order_id: str, fills: Sequence[Fill]) -> bool:
+        account: str = order.account
+        of_ids = list({fill.exec_id for fill in fills})
+        if not of_ids:
+            return False
+        known = self._known_fills(account, of_ids)
+        new = {}
+        for fill in fills:
+            assert fill.client_order_id == client_order_id, f"{fill.exec_id} is no execution of {client_order_id}"
+            if fill.exec_id not in known:
+                new[fill.exec_id] = fill
+        if new:
+            run(self._connection, _ADD_FILL, [_fill_row(account, fill) for fill in new.values()])
+            self._positions.add_fills(account, order.category, order.symbol, order.side, list(new.values()))
+        return bool(new)
+
+    def _known_fills(self, account: str, of_ids: list[str]) -> set[str]:
+        if len(of_ids) > 1:
+            return set(self._connection.scalars(_KNOWN_FILLS, {"of_account": account, "of_ids": of_ids}))
+        found = fetch_first(self._connection, _KNOWN_FILL, {"of_account": account, "of_id": of_ids[0]})
+        return set() if found is None else {found.exec_id}
+
+    def _add_report_event(self, signal_id: str, state: OrderState, changed: dict[str, Any], now_ms: int) -> None:
+        reason = changed.get("reason")
+        detail = {
+            "client_order_id": state.client_order_id,
+            "filled_qty": plain(changed.get("filled_qty", state.filled_qty)),
+            "avg_price": changed.get("avg_price", state.avg_price),
+            "reason": reason.message if reason else None,
+        }
+        known = {name: value for name, value in detail.items() if value is not None}
+        self._events.add(signal_id, f"order_{changed.get('status', state.status)}", known, now_ms=now_ms)
+
+    def _attempt(
+        self, signal_id: str, client_order_id: str, number: int, signature: RequestSignature, now_ms: int
+    ) -> dict[str, Any]:
+        """Its row, which is to be inserted; the event that it is sent is added."""
+        self._events.add(
+            signal_id, "order_submitted", {"client_order_id": client_order_id, "attempt": number}, now_ms=now_ms
+        )
         return {
             "client_order_id": client_order_id,
             "number": number,
-            "timestamp_ms": stamp.timestamp_ms,
-            "recv_window_ms": stamp.recv_window_ms,
+            "timestamp_ms": signature.timestamp_ms,
+            "recv_window_ms": signature.recv_window_ms,
             "sent_at": now_ms,
         }
 
     def _find(self, client_order_id: str) -> tuple[Row[Any], OrderState] | None:
-        found = first_of(self.connection, _FIND, {"of_order": client_order_id})
+        found = fetch_first(self._connection, _FIND, {"of_order": client_order_id})
         if found is None:
             return None
-        return found, state_of(found, all_of(self.connection, _ATTEMPTS, {"of_order": client_order_id}))
+        return found, state_of(found, fetch_all(self._connection, _ATTEMPTS, {"of_order": client_order_id}))
 
     def _load(self, client_order_id: str) -> tuple[Row[Any], OrderState]:
         found = self._find(client_order_id)
@@ -163,7 +249,7 @@ class OrderWrites(Writes):
     def _change(self, client_order_id: str, now_ms: int, **changed: Any) -> None:
         if "reason" in changed:
             changed |= reason_columns(changed.pop("reason"))
-        run(self.connection, _CHANGE, changed | {"updated_at": now_ms, "of_order": client_order_id})
+        run(self._connection, _CHANGE, changed | {"updated_at": now_ms, "of_order": client_order_id})
 
 
 def _outcome_of(state: OrderState, number: int) -> Outcome | None:
@@ -173,7 +259,7 @@ def _outcome_of(state: OrderState, number: int) -> Outcome | None:
     raise AssertionError(f"{state.client_order_id} has no attempt {number}")
 
 
-def _row(
+def _order_row(
     signal_id: str, account: str, generation: int, planned: PlannedOrder, sent_id: str | None, now_ms: int
 ) -> dict[str, Any]:
     def id_of(leg: int) -> str:
@@ -194,7 +280,7 @@ def _row(
         "price": planned.price,
         "reduce_only": planned.reduce_only,
         "purpose": planned.purpose,
-        "planned": planned_to_json(planned),
+        "planned": to_json(planned),
         "status": OrderStatus.SUBMITTED if own_id == sent_id else OrderStatus.PLANNED,
         "filled_qty": Decimal(0),
         "fee": Decimal(0),
@@ -202,4 +288,61 @@ def _row(
         "replaces": None if planned.replaces_leg is None else id_of(planned.replaces_leg),
         "created_at": now_ms,
         "updated_at": now_ms,
+    }
+
+
+def _merge(state: OrderState, report: OrderReport | None, executions: Sequence[Row[Any]]) -> dict[str, Any]:
+    """The order's columns by all that is known. Executions are exact, so they decide as soon as they are complete."""
+    executed = sum((each.qty for each in executions), Decimal(0))
+    reported = report.filled_qty if report else Decimal(0)
+    filled = max(state.filled_qty, reported, executed)
+    merged: dict[str, Any] = {"filled_qty": filled}
+    if report is not None:
+        merged |= _progress(state, report)
+        if reported == filled:
+            merged |= {"avg_price": report.avg_price or state.avg_price, "fee": report.fee or state.fee}
+    status = merged.get("status", state.status)
+    if filled > 0 and moves_on(status, OrderStatus.PARTIALLY_FILLED):
+        merged["status"] = OrderStatus.PARTIALLY_FILLED
+    if executed == filled > 0:
+        merged["fee"] = sum((each.fee for each in executions), Decimal(0))
+    return merged
+
+
+def _progress(state: OrderState, report: OrderReport) -> dict[str, Any]:
+    moved: dict[str, Any] = {"venue_order_id": report.venue_order_id or state.venue_order_id}
+    filled_after_all = state.status.is_ended and report.status.is_ended and report.filled_qty > state.filled_qty
+    if moves_on(state.status, report.status) or filled_after_all or state.status is OrderStatus.DENIED:
+        # Why it was held to be absent is no reason any more.
+        earlier = None if state.status is OrderStatus.DENIED else state.reason
+        moved |= {"status": report.status, "reason": _report_reason(report) or earlier}
+    status = moved.get("status", state.status)
+    if report.filled_qty >= state.filled_qty:
+        moved["rests"] = report.rests and not status.is_ended
+    return moved
+
+
+def _report_reason(report: OrderReport) -> Reason | None:
+    if report.status is OrderStatus.REJECTED:
+        return Reason(code="EXCHANGE_REFUSED", message=report.reason or "the exchange gave no reason")
+    if report.reason and report.status in (OrderStatus.CANCELED, OrderStatus.EXPIRED):
+        return Reason(code="EXCHANGE_ENDED", message=report.reason)
+    return None
+
+
+def _difference(state: OrderState, merged: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in merged.items() if value != getattr(state, name)}
+
+
+def _fill_row(account: str, fill: Fill) -> dict[str, Any]:
+    return {
+        "account": account,
+        "exec_id": fill.exec_id,
+        "client_order_id": fill.client_order_id,
+        "qty": fill.qty,
+        "price": fill.price,
+        "fee": fill.fee,
+        "fee_coin": fill.fee_coin,
+        "is_maker": fill.is_maker,
+        "at": fill.at_ms,
     }

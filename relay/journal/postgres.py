@@ -6,7 +6,9 @@ A deadline is kept here and not by the database, which may be frozen or unreacha
 from __future__ import annotations
 
 import logging
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -17,16 +19,75 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from relay import fence
+from relay.engine import lease_guard
+from relay.engine.lease_guard import AccountLease, Lease, LeaseLost
 from relay.errors import JournalUnavailable
-from relay.fence import Lease, LeaseLost
-from relay.journal.jobs import Job, Stage
 from relay.journal.leases import asking_for
-from relay.journal.locks import Lock, lock_statement
-from relay.journal.postgres_threads import Threads
-from relay.journal.postgres_trouble import WHERE, as_unavailable, is_passing
-from relay.journal.prepared import Statement, commit, roll_back, say, value_of
-from relay.journal.store import T, Undo, Work
+from relay.journal.ownership import owning
+from relay.journal.statements import Statement, commit, fetch_value, roll_back, run_text
+from relay.journal.store import (
+    WHERE,
+    Job,
+    JobStage,
+    Lock,
+    T,
+    Undo,
+    Work,
+    is_passing,
+    lock_statement,
+    postgres_unavailable,
+)
+
+_CLOSE_S: Final = 5.0
+
+
+class Threads:
+    """They start with the first task. `lock` is for what tasks and their callers share."""
+
+    def __init__(self, *, count: int) -> None:
+        self.lock = threading.Lock()
+        self._count = count
+        self._changed = threading.Condition(self.lock)
+        self._tasks: deque[Callable[[], None]] = deque()
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._closed = False
+
+    def put(self, task: Callable[[], None], *, first: bool = False) -> None:
+        """`first`: before all that waits. JournalUnavailable once closed."""
+        with self.lock:
+            if self._closed:
+                raise JournalUnavailable("the journal in Postgres is closed")
+            if first:
+                self._tasks.appendleft(task)
+            else:
+                self._tasks.append(task)
+            if self._idle < len(self._tasks) and len(self._threads) < self._count:
+                thread = threading.Thread(target=self._run, name="journal", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+            self._changed.notify()
+
+    def close(self) -> None:
+        """What was put is still done, in so far as that succeeds at once."""
+        with self.lock:
+            self._closed = True
+            self._changed.notify_all()
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join(_CLOSE_S)
+
+    def _run(self) -> None:
+        while (task := self._next()) is not None:
+            task()
+
+    def _next(self) -> Callable[[], None] | None:
+        with self.lock:
+            self._idle += 1
+            self._changed.wait_for(lambda: self._tasks or self._closed)
+            self._idle -= 1
+            return self._tasks.popleft() if self._tasks else None
+
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +141,7 @@ class PostgresStore:
         on_committed: Callable[[T], None] | None = None,
         is_urgent: bool = False,
     ) -> T:
-        lease = fence.held()
+        lease = lease_guard.held()
         job = Job(work, on_withdrawn, on_committed=on_committed)
         deadline = time.monotonic() + deadline_s
         self._threads.put(lambda: self._run(job, deadline, holding, lease), first=is_urgent)
@@ -110,20 +171,20 @@ class PostgresStore:
         try:
             came_to.set_result(self._answered(statement, values))
         except Exception as error:
-            came_to.set_exception(as_unavailable(error) or error)
+            came_to.set_exception(postgres_unavailable(error) or error)
 
     def _answered(self, statement: Statement, values: Mapping[str, object]) -> Any:
         try:
-            return self._asked(statement, values)
+            return self._requested(statement, values)
         except DBAPIError as error:
             # A pooled connection may just have been an old one; a new one takes its place.
             if not error.connection_invalidated:
                 raise
-            return self._asked(statement, values)
+            return self._requested(statement, values)
 
-    def _asked(self, statement: Statement, values: Mapping[str, object]) -> Any:
+    def _requested(self, statement: Statement, values: Mapping[str, object]) -> Any:
         with self.engine.connect() as connection:
-            return value_of(connection, statement, values)
+            return fetch_value(connection, statement, values)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -140,14 +201,14 @@ class PostgresStore:
     def _withdraw(self, job: Job, deadline_s: float) -> None:
         """Raises, unless it has ended after all or is past withdrawing: then its commit decides."""
         with self._threads.lock:
-            if job.stage is Stage.DONE or (job.stage is Stage.COMMITTING and job.on_withdrawn is None):
+            if job.stage is JobStage.DONE or (job.stage is JobStage.COMMITTING and job.on_withdrawn is None):
                 return
-            job.stage = Stage.WITHDRAWN
+            job.stage = JobStage.WITHDRAWN
         raise JournalUnavailable(f"{WHERE} was not written within {deadline_s:g} s")
 
     def _run(self, job: Job, deadline: float, locks: Sequence[Lock] = (), lease: Lease | None = None) -> None:
         """In a thread of the store's own: until it is written, or cannot be."""
-        if not self._step_to(job, Stage.RUNNING):
+        if not self._step_to(job, JobStage.RUNNING):
             return
         error: Exception | None = None
         collisions = 0
@@ -157,9 +218,9 @@ class PostgresStore:
                 if not self._write(job, deadline, locks, lease):
                     return
             except IntegrityError as raised:
-                # Another process wrote the same at the same moment: a second look finds what it wrote.
+                # Another process wrote the same at the same moment: a second read finds what it wrote.
                 error, collisions = raised, collisions + 1
-                if collisions < _COLLISIONS_MAX and self._step_to(job, Stage.RUNNING):
+                if collisions < _COLLISIONS_MAX and self._step_to(job, JobStage.RUNNING):
                     continue
             except Exception as raised:
                 error = raised
@@ -171,23 +232,23 @@ class PostgresStore:
 
     def _may_try_again(self, job: Job, error: Exception, deadline: float) -> bool:
         """Whatever failed before its commit left nothing; a connection may just have been an old one."""
-        if job.stage is Stage.COMMITTING or not is_passing(error) or time.monotonic() + _AGAIN_S >= deadline:
+        if job.stage is JobStage.COMMITTING or not is_passing(error) or time.monotonic() + _AGAIN_S >= deadline:
             return False
-        return self._step_to(job, Stage.RUNNING)
+        return self._step_to(job, JobStage.RUNNING)
 
     def _write(self, job: Job, deadline: float, locks: Sequence[Lock], lease: Lease | None) -> bool:
-        """False: it was withdrawn in time, and nothing is kept."""
+        """False: it was withdrawn in time, and nothing is stored."""
         left_s = max(0.1, deadline - time.monotonic())
         with self._connected(left_s, locks=locks, lease=lease) as connection:
             job.outcome = job.work(connection)
-            if not self._step_to(job, Stage.COMMITTING):
+            if not self._step_to(job, JobStage.COMMITTING):
                 roll_back(connection)
                 return False
         return True
 
-    def _step_to(self, job: Job, stage: Stage) -> bool:
+    def _step_to(self, job: Job, stage: JobStage) -> bool:
         with self._threads.lock:
-            if job.stage is Stage.WITHDRAWN:
+            if job.stage is JobStage.WITHDRAWN:
                 return False
             job.stage = stage
             return True
@@ -195,13 +256,13 @@ class PostgresStore:
     def _settle(self, job: Job, error: Exception | None) -> None:
         with self._threads.lock:
             was = job.stage
-            if was is not Stage.WITHDRAWN:
-                job.stage = Stage.DONE
-        is_in_doubt = error is not None and was is Stage.COMMITTING and not isinstance(error, IntegrityError)
-        if job.on_withdrawn is not None and (is_in_doubt or (was is Stage.WITHDRAWN and error is None)):
-            # Its caller is told that it was not kept; whether it was, nobody may ever act on.
+            if was is not JobStage.WITHDRAWN:
+                job.stage = JobStage.DONE
+        is_in_doubt = error is not None and was is JobStage.COMMITTING and not isinstance(error, IntegrityError)
+        if job.on_withdrawn is not None and (is_in_doubt or (was is JobStage.WITHDRAWN and error is None)):
+            # Its caller was answered that it was not stored; whether it was, nobody may ever act on.
             self._threads.put(lambda: self._undo(job, time.monotonic() + _UNDO_S))
-        job.end(_told(error))
+        job.end(_reported(error))
 
     def _undo(self, job: Job, deadline: float) -> None:
         try:
@@ -228,7 +289,7 @@ class PostgresStore:
             f"SET LOCAL statement_timeout = {int(timeout_s * 1000):d}",
             f"SET LOCAL idle_in_transaction_session_timeout = {_IDLE_MS:d}",
             *((lock_statement(locks),) if locks else ()),
-            *((asking_for(lease),) if lease else ()),
+            *((_asking_for(lease),) if lease else ()),
         )
         with self.engine.connect() as connection:
             found = self._said("; ".join(first), connection)
@@ -240,11 +301,15 @@ class PostgresStore:
     def _said(self, first: str, connection: Connection) -> int:
         """It tells whether a pooled connection is still one; if not, a new one takes its place."""
         try:
-            return say(connection, first)
+            return run_text(connection, first)
         except DBAPIError as error:
             if not error.connection_invalidated:
                 raise
-            return say(connection, first)
+            return run_text(connection, first)
+
+
+def _asking_for(lease: Lease) -> str:
+    return owning(lease) if isinstance(lease, AccountLease) else asking_for(lease)
 
 
 @contextmanager
@@ -252,11 +317,11 @@ def _in_words() -> Iterator[None]:
     try:
         yield
     except (DBAPIError, PoolTimeout) as error:
-        said = as_unavailable(error)
+        said = postgres_unavailable(error)
         if said is None:
             raise
         raise said from error
 
 
-def _told(error: Exception | None) -> Exception | None:
-    return None if error is None else as_unavailable(error) or error
+def _reported(error: Exception | None) -> Exception | None:
+    return None if error is None else postgres_unavailable(error) or error

@@ -8,14 +8,12 @@ from typing import Protocol
 from sqlalchemy import Connection, select
 
 from relay.domain.instrument import Category
-from relay.journal import retrying
-from relay.journal.adding import Along
-from relay.journal.admission import Admitting
-from relay.journal.execution import Batch
-from relay.journal.locks import Lock, hold, locks_on
+from relay.journal.accept import Admitting, reopen_by_hand
 from relay.journal.records import Admission, New, NewSignal, Reopened, SignalRecord
-from relay.journal.store import Store
+from relay.journal.statements import Along
+from relay.journal.store import Lock, Store, hold, locks_on
 from relay.journal.tables import assignments, events
+from relay.journal.unit_of_work import UnitOfWork
 from relay.journal.waiting_lanes import LaneKey
 
 
@@ -67,12 +65,12 @@ def _alert_name(new: NewSignal) -> str:
 def _is_vouched_for(connection: Connection, signal_id: str) -> bool:
     """Since it was opened last."""
     of_signal = select(events.c.name).where(events.c.signal_id == signal_id)
-    told = of_signal.where(events.c.name.in_(("accepted", "reopened", "duplicate"))).order_by(events.c.id.desc())
-    return connection.execute(told.limit(1)).scalar() == "duplicate"
+    reported = of_signal.where(events.c.name.in_(("accepted", "reopened", "duplicate"))).order_by(events.c.id.desc())
+    return connection.execute(reported.limit(1)).scalar() == "duplicate"
 
 
 def reopen(connection: Connection, signal_id: str, now_ms: int, queue: Queue | None) -> Reopened:
-    reopened = retrying.reopen_by_hand(connection, signal_id, now_ms)
+    reopened = reopen_by_hand(connection, signal_id, now_ms)
     if queue is not None:
         _defer_again(connection, reopened, queue)
     return reopened
@@ -96,7 +94,7 @@ def lanes_of(new: NewSignal) -> list[LaneKey]:
     return [LaneKey(account=each, category=new.category, symbol=symbol or "") for each in sorted(new.accounts)]
 
 
-def name(store: Store, queue: Queue, nameless: SignalRecord, category: Category, symbol: str) -> None:
+def name(store: Store, queue: Queue, unresolved: SignalRecord, category: Category, symbol: str) -> None:
     """Tell a signal's instrument. Raises JournalUnavailable.
 
     The locks of its lanes with and without the name are held: whoever looks at one of them finds it either there or
@@ -104,12 +102,12 @@ def name(store: Store, queue: Queue, nameless: SignalRecord, category: Category,
     """
 
     def work(connection: Connection) -> None:
-        of_signal = select(assignments.c.account).where(assignments.c.signal_id == nameless.id)
+        of_signal = select(assignments.c.account).where(assignments.c.signal_id == unresolved.id)
         accounts = sorted(connection.scalars(of_signal))
         lanes = [LaneKey(account=each, category=category, symbol=symbol) for each in accounts]
-        left = [LaneKey(account=each, category=None, symbol=nameless.ticker or "") for each in accounts]
+        left = [LaneKey(account=each, category=None, symbol=unresolved.ticker or "") for each in accounts]
         hold(connection, locks_on(lanes=[each.name for each in (*lanes, *left)]))
-        Batch(connection).resolve(nameless.id, category, symbol)
+        UnitOfWork(connection).signals.resolve(unresolved.id, category, symbol)
         queue.defer(connection, lanes)
 
     store.submit(work, deadline_s=10)

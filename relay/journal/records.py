@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from relay.domain.chain import Link
-from relay.domain.identity import Identity
 from relay.domain.instrument import Category
-from relay.domain.order import PlannedOrder, Reason
-from relay.domain.plan import Carry
-from relay.domain.reconciliation import OrderState
-from relay.domain.signal import Action
-from relay.domain.status import SignalStatus
+from relay.domain.order import PlannedOrder, Reason, SignalStatus
+from relay.domain.order_lifecycle import OrderState
+from relay.domain.plan import Residual
+from relay.domain.signal import Action, ChainLink, Identity
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
+_LENGTH = 26
+_RANDOM_BITS = 80
+
+
+def new_signal_id(now_ms: int) -> str:
+    """26 characters of lower-case Crockford base32: 48 bits of Unix milliseconds, then 80 random bits.
+
+    Ids of later milliseconds sort after earlier ones.
+    """
+    assert 0 <= now_ms < 1 << 48, f"not Unix milliseconds: {now_ms}"
+    return _spelled(now_ms << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS))
+
+
+def first_id_at(at_ms: int) -> str:
+    """The smallest id of that millisecond: ids of signals that came then or later do not sort before it."""
+    return _spelled(at_ms << _RANDOM_BITS)
+
+
+def _spelled(number: int) -> str:
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range((_LENGTH - 2) * 5, -1, -10)])
 
 
 class AttemptOutcome(StrEnum):
@@ -30,8 +51,8 @@ class AttemptOutcome(StrEnum):
 class NewSignal:
     """A validated alert to be accepted. The secret has been taken out of `alert`; `digest` is of the body as it came.
 
-    `accounts` empty: nothing is to be executed (a heartbeat), and the signal is `done` as soon as it is kept.
-    `events`: further ones to keep with it, as (name, detail).
+    `accounts` empty: nothing is to be executed (a heartbeat), and the signal is `done` as soon as it is stored.
+    `events`: further ones to store with it, as (name, detail).
     """
 
     id: str
@@ -47,7 +68,7 @@ class NewSignal:
     sent_at_ms: int | None = None
     notes: tuple[str, ...] = ()
     events: tuple[tuple[str, Any], ...] = ()
-    link: Link | None = None
+    link: ChainLink | None = None
     """Its part of the chain of the strategy's positions."""
 
 
@@ -80,12 +101,12 @@ class Reopened:
 
     signal_id: str
     generation: int
-    assignments: tuple[Assignment, ...] = field(default=(), compare=False, repr=False)
+    assignments: tuple[ExecutionRecord, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdReused:
-    """The id was used by another alert; nothing was kept of this one."""
+    """The id was used by another alert; nothing was stored of this one."""
 
     first_signal_id: str
 
@@ -95,7 +116,7 @@ Admission = New | Duplicate | Reopened | IdReused
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalRecord:
-    """A signal as it is kept. `category` and `symbol`: the resolved instrument, None for a heartbeat."""
+    """A signal as it is stored. `category` and `symbol`: the resolved instrument, None for a heartbeat."""
 
     id: str
     seq: int
@@ -114,9 +135,10 @@ class SignalRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRecord:
-    """An order as it is kept. `replaces`: the client order id of the one it is the fallback or the remainder of.
+    """An order as it is stored. `replaces`: the client order id of the one it is the fallback or the remainder of.
 
-    `state` has its attempts; of the look-ups it has only `absent_at_ms`. Its times are the relay's clock, Unix ms.
+    `state` has its attempts; of the look-ups it has only `absent_at_ms`, once they have proven that it never was. Its
+    times are the relay's clock, Unix ms.
     """
 
     signal_id: str
@@ -126,6 +148,11 @@ class OrderRecord:
     replaces: str | None
     created_at_ms: int
     updated_at_ms: int
+
+    @property
+    def may_rest(self) -> bool:
+        """Whether it may be open at the exchange for long: a limit or a conditional."""
+        return self.state.rests or self.state.planned.rests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,13 +185,13 @@ class Circumstances:
     """What the journal knows that bears on every plan of a lane. `read_at`: the monotonic clock, before it was read."""
 
     halt: Switch | None
-    carry: Carry | None
+    residual: Residual | None
     """What earlier exits of the position rounded away."""
     read_at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
+class ExecutionRecord:
     """One signal to be executed on one account, with all that was done of its present generation.
 
     `seq`: its place in the order of execution, later for what was reopened. `opened_at_ms`: when this generation was.
@@ -178,13 +205,15 @@ class Assignment:
     opened_at_ms: int
     plan: PlanRecord | None
     orders: tuple[OrderRecord, ...]
+    reason_code: str | None = None
+    """Of what it came to, once it is finished."""
     circumstances: Circumstances | None = field(default=None, compare=False)
     """Where they were read along with it, because it is about to be planned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusedPosts:
-    """Posts that did not prove their sender: nothing else is kept of them."""
+    """Posts that did not prove their sender: nothing else is stored of them."""
 
     kind: str
     source: str

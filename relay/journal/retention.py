@@ -9,8 +9,19 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, delete, select, tuple_
 
 from relay.journal.store import Store
-from relay.journal.tables import IS_OPEN, assignments, attempts, beliefs, events, fills, orders, plans, signals
-from relay.journal.tables_guards import IS_LIVE, guards
+from relay.journal.tables import (
+    IS_LIVE,
+    IS_OPEN,
+    assignments,
+    attempts,
+    beliefs,
+    events,
+    fills,
+    guards,
+    orders,
+    plans,
+    signals,
+)
 
 DAY_MS: Final = 24 * 60 * 60 * 1000
 _BATCH: Final = 100
@@ -44,8 +55,8 @@ class Retention:
         """Whatever comes next, so that what is not old yet ends the search and is not read through each time."""
         columns = signals.c.seq, signals.c.id, signals.c.received_at, signals.c.finished_at
         with self._store.read() as connection:
-            asked = select(*columns).where(signals.c.seq > self._after).order_by(signals.c.seq).limit(_BATCH)
-            return connection.execute(asked).all()
+            statement = select(*columns).where(signals.c.seq > self._after).order_by(signals.c.seq).limit(_BATCH)
+            return connection.execute(statement).all()
 
 
 def _forget(connection: Connection, ids: Sequence[str]) -> int:
@@ -69,12 +80,12 @@ def _still_of_use(connection: Connection, ids: Sequence[str]) -> set[str]:
     lanes = select(orders.c.account, orders.c.category, orders.c.symbol).where(orders.c.signal_id.in_(ids))
     known = select(beliefs).where(tuple_(beliefs.c.account, beliefs.c.category, beliefs.c.symbol).in_(lanes))
     held = {(row.account, row.category, row.symbol) for row in connection.execute(known) if row.size}
-    asked = select(
+    statement = select(
         orders.c.signal_id, orders.c.account, orders.c.category, orders.c.symbol, IS_OPEN.label("is_open")
     ).where(orders.c.signal_id.in_(ids))
     guarding = set(connection.scalars(select(guards.c.signal_id).where(IS_LIVE & guards.c.signal_id.in_(ids))))
     return guarding | {
         row.signal_id
-        for row in connection.execute(asked)
+        for row in connection.execute(statement)
         if row.is_open or (row.account, row.category, row.symbol) in held
     }

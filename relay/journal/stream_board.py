@@ -10,23 +10,22 @@ from typing import Final
 from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, func, select, text, update
 from sqlalchemy.sql.expression import cast
 
-from relay.domain.shared_stream import Fact, Sight, Standing
+from relay.domain.shared_stream import Fact, StreamSnapshot, StreamStanding
 from relay.errors import JournalUnavailable
 from relay.journal import leases
-from relay.journal.columns import Json, Words
+from relay.journal.codec import Json, Words
 from relay.journal.postgres import PostgresStore
-from relay.journal.postgres_trouble import WHERE
-from relay.journal.prepared import all_of, first_of, run, value_of
-from relay.journal.store import Store
-from relay.journal.tables_leases import leases as lease_rows
-from relay.journal.tables_streams import stream_facts, stream_heads
+from relay.journal.statements import fetch_all, fetch_first, fetch_value, run
+from relay.journal.store import WHERE, Store
+from relay.journal.tables import leases as lease_rows
+from relay.journal.tables import stream_facts, stream_heads
 
 CHANNEL: Final = "relay_streams"
-_KEPT_MS: Final = 30_000
+_STORED_MS: Final = 30_000
 _AT_ONCE: Final = 500
 _WRITE_S: Final = 2.0
 _NAME: Final = "stream "
-_TOLD_MAX: Final = 300
+_REPORTED_MAX: Final = 300
 
 _NOW_MS: Final = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
 _now_ms = cast(func.extract("epoch", func.clock_timestamp()) * 1000, BigInteger)
@@ -60,7 +59,7 @@ _WRITE = text(f"""
         ON CONFLICT DO NOTHING
     ), forgotten AS (
         DELETE FROM stream_facts WHERE cardinality(CAST(:seqs AS bigint[])) = 0
-        AND account = :of_account AND at < {_NOW_MS} - {_KEPT_MS} AND EXISTS (SELECT FROM renewed)
+        AND account = :of_account AND at < {_NOW_MS} - {_STORED_MS} AND EXISTS (SELECT FROM renewed)
     ), stands AS (
         INSERT INTO stream_heads (account, epoch, generation, is_live, seq, problem)
         SELECT :of_account, :of_epoch, :generation, :is_live, :seq, :problem FROM renewed
@@ -96,15 +95,15 @@ class StreamBoard:
         self._owner = f"{owner} streams"
         self._news = news
 
-    def look(self) -> Sight:
+    def look(self) -> StreamSnapshot:
         with self._store.read() as connection:
-            row = first_of(connection, _LOOK, {"of_account": self._account, "of_lease": self._lease})
+            row = fetch_first(connection, _LOOK, {"of_account": self._account, "of_lease": self._lease})
         if row is None:
-            return Sight()
+            return StreamSnapshot()
         if row.epoch is None:
-            return Sight(left_ms=max(0, row.left_ms))
-        standing = Standing(generation=row.generation, is_live=row.is_live, problem=row.problem)
-        return Sight(
+            return StreamSnapshot(left_ms=max(0, row.left_ms))
+        standing = StreamStanding(generation=row.generation, is_live=row.is_live, problem=row.problem)
+        return StreamSnapshot(
             epoch=row.epoch,
             seq=row.seq,
             standing=standing,
@@ -115,13 +114,13 @@ class StreamBoard:
     def after(self, epoch: int, seq: int) -> list[Fact]:
         which = {"of_account": self._account, "of_epoch": epoch, "of_seq": seq}
         with self._store.read() as connection:
-            return [Fact(seq=row.seq, message=row.message) for row in all_of(connection, _AFTER, which)]
+            return [Fact(seq=row.seq, message=row.message) for row in fetch_all(connection, _AFTER, which)]
 
     def take(self) -> int | None:
         taken = self._store.submit(lambda connection: leases.take(connection, self._lease, self._owner))
         return taken.epoch if taken else None
 
-    def write(self, epoch: int, standing: Standing, facts: Sequence[Fact], seq: int) -> bool:
+    def write(self, epoch: int, standing: StreamStanding, facts: Sequence[Fact], seq: int) -> bool:
         values = {
             "of_lease": self._lease,
             "of_epoch": epoch,
@@ -131,19 +130,19 @@ class StreamBoard:
             "generation": standing.generation,
             "is_live": standing.is_live,
             "seq": seq,
-            "problem": standing.problem[:_TOLD_MAX],
+            "problem": standing.problem[:_REPORTED_MAX],
         }
-        asked = self._store.at_once(_WRITE, values)
+        requested = self._store.at_once(_WRITE, values)
         try:
-            return asked.result(_WRITE_S) is not None
+            return requested.result(_WRITE_S) is not None
         except NotInTime:
-            asked.cancel()
+            requested.cancel()
             raise JournalUnavailable(f"{WHERE} was not written within {_WRITE_S:g} s") from None
 
     def give_up(self, epoch: int) -> None:
         def work(connection: Connection) -> None:
             run(connection, _GIVE_UP, {"of_lease": self._lease, "of_epoch": epoch})
-            value_of(connection, _TELL, {"of_account": self._account})
+            fetch_value(connection, _TELL, {"of_account": self._account})
 
         self._store.submit(work)
 

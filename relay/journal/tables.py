@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 from sqlalchemy import (
     BigInteger,
@@ -20,12 +21,11 @@ from sqlalchemy import (
     literal_column,
 )
 
-from relay.domain.identity import IdentityKind
+from relay.domain.bracket import BracketStatus
 from relay.domain.instrument import Category
-from relay.domain.order import OrderStatus, OrderType, Purpose, Side
-from relay.domain.outcome import Refusal
-from relay.domain.status import SignalStatus
-from relay.journal.columns import Enumerated, ExactDecimal, Json, UnixMs, Words, next_place, numbered
+from relay.domain.order import ErrorKind, OrderStatus, OrderType, Purpose, Side, SignalStatus
+from relay.domain.signal import Fit, IdentityKind, MarketSide
+from relay.journal.codec import Enumerated, ExactDecimal, Json, UnixMs, Words, next_place, numbered
 from relay.journal.records import AttemptOutcome
 
 metadata = MetaData()
@@ -176,7 +176,7 @@ attempts = Table(
     Column("outcome", Enumerated(AttemptOutcome)),
     Column("code", Integer),
     Column("words", Words),
-    Column("refusal", Enumerated(Refusal)),
+    Column("refusal", Enumerated(ErrorKind)),
     Column("reason_code", Text),
     Column("retry_at_ms", UnixMs),
     Column("absent_at_ms", UnixMs),
@@ -229,7 +229,7 @@ beliefs = Table(
     Column("size", ExactDecimal, nullable=False),
     Column("at", UnixMs, nullable=False),
 )
-"""`at`: when the exchange was last asked for the position, on its own clock."""
+"""`at`: when the position was last requested of the exchange, on its own clock."""
 
 switches = Table(
     "switches",
@@ -249,3 +249,214 @@ refusals = Table(
     Column("posts", BigInteger, nullable=False),
     Column("last_at", UnixMs, nullable=False),
 )
+
+
+bookings = Table(
+    "bookings",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("exec_id", Text, primary_key=True),
+    Column("coin", Text, nullable=False),
+    Column("realised", ExactDecimal, nullable=False),
+    Column("fee", ExactDecimal, nullable=False),
+    Column("funding", ExactDecimal, nullable=False),
+    Column("at", UnixMs, nullable=False),
+    Index("ix_bookings_at", "at"),
+)
+"""Each execution counts once; stored for as long as one could be reported again."""
+
+day_totals = Table(
+    "day_totals",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("day", Text, primary_key=True),
+    Column("coin", Text, primary_key=True),
+    Column("realised", ExactDecimal, nullable=False),
+    Column("fees", ExactDecimal, nullable=False),
+    Column("funding", ExactDecimal, nullable=False),
+)
+
+equity_points = Table(
+    "equity_points",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("at", UnixMs, primary_key=True),
+    Column("coin", Text, primary_key=True),
+    Column("equity", ExactDecimal, nullable=False),
+    Column("unrealised", ExactDecimal, nullable=False),
+    Column("usd", ExactDecimal),
+)
+
+booked_until = Table(
+    "booked_until",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("at", UnixMs, nullable=False),
+)
+"""Up to then, by the exchange's clock, every execution is known to be booked."""
+
+
+chains = Table(
+    "chains",
+    metadata,
+    Column("strategy", Words, primary_key=True),
+    Column("category", Enumerated(Category), primary_key=True),
+    Column("symbol", Words, primary_key=True),
+    Column("ticker", Words),
+    Column("signal_id", Text, nullable=False),
+    Column("at", UnixMs, nullable=False),
+    Column("sent_at", UnixMs),
+    Column("before_side", Enumerated(MarketSide), nullable=False),
+    Column("before_size", ExactDecimal),
+    Column("side", Enumerated(MarketSide), nullable=False),
+    Column("size", ExactDecimal),
+    Column("fit", Enumerated(Fit), nullable=False),
+    Column("open_side", Enumerated(MarketSide)),
+    Column("open_size", ExactDecimal),
+)
+"""`before_…` and the rest: the strategy's last alert. `open_…`: where a gap before it begins. `ticker`: as it came."""
+
+
+guards = Table(
+    "guards",
+    metadata,
+    Column("seq", numbered(), primary_key=True, autoincrement=True),
+    Column("signal_id", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("category", Enumerated(Category), nullable=False),
+    Column("symbol", Text, nullable=False),
+    Column("status", Enumerated(BracketStatus), nullable=False),
+    Column("guard", Json, nullable=False),
+    Column("updated_at", UnixMs, nullable=False),
+    ForeignKeyConstraint(["signal_id", "account"], ["assignments.signal_id", "assignments.account"]),
+    sqlite_autoincrement=True,
+)
+IS_LIVE = one_of(guards.c.status, (BracketStatus.WAITING, BracketStatus.ACTIVE))
+Index(
+    "ix_guards_live",
+    guards.c.account,
+    guards.c.category,
+    guards.c.symbol,
+    sqlite_where=IS_LIVE,
+    postgresql_where=IS_LIVE,
+)
+
+
+leases: Final = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("until", UnixMs, nullable=False),
+    Index("ix_leases_owner", "owner"),
+)
+"""`until`: the database's clock. `epoch` grows with every new holder and never goes back, so a lane's row stays."""
+
+queue_schema: Final = Table("queue_schema", metadata, Column("migration", Text, primary_key=True))
+"""The queue's own migrations that have been applied."""
+
+account_owner: Final = Table(
+    "account_owner",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("expires_at", UnixMs, nullable=False),
+)
+"""A row for each account, and one for what belongs to none. `owner`: a process's name; empty, where it was given back.
+It is the owner for as long as its row of `process` has not expired. `epoch` grows with every change of hands.
+`expires_at`: of the take, where that row is gone; or when it was given back. All times are the database's."""
+
+process: Final = Table(
+    "process",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("expires_at", UnixMs, nullable=False),
+    Column("refuses", Json, nullable=False),
+)
+"""The processes that execute; one that does not renew its row in time is taken for dead. `refuses`: the accounts that
+it would not take just now, so that nobody gives them back for its sake."""
+
+
+day_marks = Table(
+    "day_marks",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("day", Text, primary_key=True),
+    Column("unrealised", ExactDecimal, nullable=False),
+    Column("worst", ExactDecimal, nullable=False),
+)
+"""`day`: the UTC date. `unrealised`: open profit at its first reading; `worst`: its lowest result so far, in USD."""
+
+Index("ix_plans_at", plans.c.account, plans.c.at)
+
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", numbered(), primary_key=True, autoincrement=True),
+    Column("target", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("text", Words, nullable=False),
+    Column("at", UnixMs, nullable=False),
+    Column("lost", Integer, nullable=False),
+    Column("claimed_until", UnixMs, nullable=False),
+    Index("ix_notices_target", "target", "id"),
+    sqlite_autoincrement=True,
+)
+"""`target`: a fingerprint of the address, which itself is a secret. `lost`: how many dropped ones this one stands for.
+
+`claimed_until`: until then somebody is delivering it."""
+
+marks = Table(
+    "notice_marks",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+"""The last event that was read, when a switch was last seen changed, and the day that was last summed up."""
+
+
+stream_heads: Final = Table(
+    "stream_heads",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("is_live", Boolean, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("problem", Words, nullable=False),
+)
+"""How the account's stream stands at the process that keeps it. `epoch`: of that process's lease. `generation`: counts
+the times that it was opened; after each, everything must be read. `seq`: of the last fact."""
+
+stream_facts: Final = Table(
+    "stream_facts",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("epoch", BigInteger, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("message", Json, nullable=False),
+    Column("at", UnixMs, nullable=False),
+)
+"""The stream's messages as they came, numbered from 1 without a gap. `at`: the database's clock; they are kept for
+seconds."""
+
+
+turns: Final = Table(
+    "turns",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("endpoint", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("weight", Integer, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("asked_us", BigInteger, nullable=False),
+    Column("until_us", BigInteger, nullable=False),
+)
+"""`weight`: how much of the limit it takes up until then; 0: it waits. `name`: of what waits, or of the turn.
+
+`asked_us`, `until_us`: Unix microseconds of the database's clock. What is in here is worth nothing a few seconds later.
+"""

@@ -2,8 +2,7 @@
 
 Each question is one round trip, and the lock that orders the processes is held only while the database works out the
 answer: one that is frozen holds nobody up. The functions are those of revisions 0009 and 0011. Times are by the
-database's clock.
-"""
+database's clock."""
 
 from __future__ import annotations
 
@@ -17,10 +16,9 @@ from sqlalchemy import bindparam, delete, func, select
 
 from relay.errors import JournalUnavailable
 from relay.journal.postgres import PostgresStore
-from relay.journal.postgres_trouble import WHERE
-from relay.journal.prepared import Statement
-from relay.journal.store import Store
-from relay.journal.tables_turns import turns
+from relay.journal.statements import Statement
+from relay.journal.store import WHERE, Store
+from relay.journal.tables import turns
 
 log = logging.getLogger(__name__)
 
@@ -93,11 +91,11 @@ class SharedTurns:
             "limit": limit,
             "window_us": _us(window_s),
         }
-        asked = self._store.at_once(_TAKE, values)
+        requested = self._store.at_once(_TAKE, values)
         try:
-            again_ms: int = asked.result(timeout_s)
+            again_ms: int = requested.result(timeout_s)
         except NotInTime:
-            asked.cancel()
+            requested.cancel()
             raise JournalUnavailable(f"{WHERE} did not say within {timeout_s:g} s whose turn it is") from None
         return again_ms
 
@@ -127,7 +125,7 @@ class SharedTurns:
             log.info("the end of a turn was not told: %s", error)
 
 
-def _note(told: Future[object]) -> None:
-    error = told.exception()
+def _note(reported: Future[object]) -> None:
+    error = reported.exception()
     if error is not None:
         log.info("the end of a turn was not told: %s", error)

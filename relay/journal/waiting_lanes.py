@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import ARRAY, Connection, Text, any_, bindparam, cast, func, select
 
-from relay import fence
 from relay.domain.instrument import Category
-from relay.fence import Lease
-from relay.journal import following, leases
-from relay.journal.locks import lane_name, locks_on
-from relay.journal.records import Assignment
-from relay.journal.store import Store
+from relay.engine import lease_guard
+from relay.engine.lease_guard import Lease
+from relay.journal import engine_queries, leases
+from relay.journal.records import ExecutionRecord
+from relay.journal.store import Store, lane_name, locks_on
 from relay.journal.tables import IS_UNFINISHED, assignments, signals
 
 _AT_ONCE_MAX = 200
@@ -39,7 +38,7 @@ class Turn:
     """A lane that this process works in, and what is to be done next there."""
 
     lease: Lease
-    assignment: Assignment | None
+    execution: ExecutionRecord | None
     """None: nothing. One without a category: it may belong in this lane, and must be given its name first."""
 
 
@@ -51,7 +50,7 @@ class WaitingLanes:
         self._owner = owner
 
     def next(
-        self, lane: LaneKey, lease: Lease | None, *, keep: bool = False, nameless_until: int | None = None
+        self, lane: LaneKey, lease: Lease | None, *, keep: bool = False, unresolved_until: int | None = None
     ) -> Turn | None:
         """The lane's oldest unfinished work, by the right of `lease` or else of a new one.
 
@@ -65,24 +64,24 @@ class WaitingLanes:
             held = lease or leases.take(connection, lane.name, self._owner)
             if held is None:
                 return None
-            found = following.first_of_lane(
-                connection, lane.account, lane.category, lane.symbol, nameless_until=nameless_until
+            found = engine_queries.first_of_lane(
+                connection, lane.account, lane.category, lane.symbol, unresolved_until=unresolved_until
             )
             if found is None and not keep:
                 leases.release(connection, held)
                 return None
             if found is not None and found.plan is None and lane.category is not None:
-                known = following.circumstances(connection, lane.account, lane.category, lane.symbol)
+                known = engine_queries.circumstances(connection, lane.account, lane.category, lane.symbol)
                 found = replace(found, circumstances=known)
-            return Turn(lease=held, assignment=found)
+            return Turn(lease=held, execution=found)
 
-        with nullcontext() if lease is None else fence.holding(lease):
+        with nullcontext() if lease is None else lease_guard.holding(lease):
             return self._store.submit(work, holding=locks_on(lanes=[lane.name]), deadline_s=10)
 
-    def nameless(self, account: str) -> tuple[Assignment, ...]:
+    def unresolved(self, account: str) -> tuple[ExecutionRecord, ...]:
         """What was accepted before any instrument was known, oldest first."""
         with self._store.read() as connection:
-            return following.nameless(connection, account)
+            return engine_queries.unresolved(connection, account)
 
     def unattended(self, accounts: Collection[str]) -> tuple[list[LaneKey], int | None]:
         """Lanes with work and nobody at it, not all at once; and the milliseconds until the next lease ends."""

@@ -6,5 +6,4 @@ orders, keeps positions and wallets in a SQLite file, and answers with Bybit's c
 Bybit's own pages (repository bybit-exchange/docs, `docs/v5`), named where they are applied.
 
 `python -m relay.paper --port PORT` runs it. `relay.paper.control` documents the endpoints that set prices, balances
-and the account, shift its clock and make it misbehave.
-"""
+and the account, shift its clock and make it misbehave."""

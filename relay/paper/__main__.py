@@ -12,12 +12,10 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from relay.paper.auth import Credentials, KeysIncomplete, load_credentials
-from relay.paper.exchange import Exchange
-from relay.paper.feed import Feed
-from relay.paper.http import Server
-from relay.paper.instruments import TABLE
-from relay.paper.server import create_app
+from relay.paper.account import Credentials, KeysIncomplete, load_credentials
+from relay.paper.exchange import Exchange, Feed
+from relay.paper.server import Server, create_app
+from relay.paper.state import TABLE
 
 DEFAULT_MARKET = "https://api.bybit.com"
 STDIN = 0

@@ -1,12 +1,23 @@
-"""What the account and its key look like from outside, and how many calls it may make. Set through `/paper/account`."""
+"""The account and its keys: what they may do, how many calls, and whether a request is signed rightly."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
+import os
 import threading
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
+
+from Crypto.Hash import SHA256
+from Crypto.PublicKey import RSA
+from Crypto.Signature import pkcs1_15
+from dotenv import dotenv_values
+from werkzeug.datastructures import Headers
 
 from relay.paper.orders import Refusal
 
@@ -151,3 +162,125 @@ class Limiter:
             "X-Bapi-Limit-Reset-Timestamp": str(calls[0] + WINDOW_MS if exceeded else now_ms),
         }
         return Allowance(exceeded=exceeded, headers=headers)
+
+
+# API keys and signatures as in guide.mdx: who may ask, and whether the request is fresh and unaltered.
+#
+# Keys come from `BYBIT_API_KEY` and `BYBIT_API_SECRET`, in the environment or in `.env`. Without them a built-in pair
+# is
+# accepted: key `paper`, secret `paper-exchange-not-a-secret`. A PEM as the secret, or the path of a PEM file, means an
+# RSA key, of which only the public part is used; the public key alone does, too.
+
+
+BUILT_IN_KEY = "paper"
+BUILT_IN_SECRET = "paper-exchange-not-a-secret"  # noqa: S105 - documented on purpose: it guards play money
+DEFAULT_RECV_WINDOW_MS = 5000
+AHEAD_MS = 1000
+
+
+class KeysIncomplete(Exception):
+    """Of BYBIT_API_KEY and BYBIT_API_SECRET only one is set; set both or neither."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """The one key that is accepted. `source` is for people; the secret is in no repr."""
+
+    key: str
+    secret: str = field(repr=False)
+    source: str
+
+    @property
+    def is_rsa(self) -> bool:
+        return "-----BEGIN" in self.secret
+
+    @property
+    def public_pem(self) -> str:
+        """The RSA public key, or empty for an HMAC key."""
+        return RSA.import_key(self.secret).public_key().export_key().decode() if self.is_rsa else ""
+
+
+def load_credentials(environment: Mapping[str, str] = os.environ, env_file: Path = Path(".env")) -> Credentials:
+    """Real variables win over the file. Raises KeysIncomplete."""
+    found = {**(dotenv_values(env_file) if env_file.is_file() else {}), **environment}
+    key, secret = found.get("BYBIT_API_KEY") or "", found.get("BYBIT_API_SECRET") or ""
+    if bool(key) != bool(secret):
+        raise KeysIncomplete
+    if not key:
+        return Credentials(key=BUILT_IN_KEY, secret=BUILT_IN_SECRET, source="built in")
+    if "-----BEGIN" not in secret and secret.endswith(".pem"):
+        secret = Path(secret).expanduser().read_text(encoding="utf-8")
+    return Credentials(key=key, secret=secret.replace("\\n", "\n"), source="BYBIT_API_KEY")
+
+
+class Verifier:
+    """Checks one request after the other against the credentials."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self._public: RSA.RsaKey | None = None
+        self.trust("")
+
+    def trust(self, public_pem: str) -> None:
+        """Verify signatures with this RSA key, as of a self-generated API key; empty: with the configured secret.
+
+        Raises ValueError for what is no key.
+        """
+        pem = public_pem or (self._credentials.secret if self._credentials.is_rsa else "")
+        self._public = RSA.import_key(pem).public_key() if pem else None
+
+    def refuse(self, headers: Headers, payload: bytes, now_ms: int) -> Refusal | None:
+        """`payload`: the query string as sent, or the raw body. 10001, 10003, 10002 or 10004, tried in this order."""
+        key = headers.get("X-Bapi-Api-Key", "")
+        stamp = headers.get("X-Bapi-Timestamp", "")
+        signature = headers.get("X-Bapi-Sign", "")
+        window = headers.get("X-Bapi-Recv-Window", "")
+        if not (key and stamp and signature):
+            shown = "*" if signature else ""
+            return Refusal(
+                code=10001, message=f"empty value: apiTimestamp[{stamp}] apiKey[{key}] apiSignature[{shown}]"
+            )
+        if not hmac.compare_digest(key.encode(), self._credentials.key.encode()):
+            return Refusal(code=10003, message="API key is invalid.")
+        refusal = _refuse_time(stamp, window, now_ms)
+        if refusal:
+            return refusal
+        origin = f"{stamp}{key}{window}".encode() + payload
+        if self._is_signed(origin, signature):
+            return None
+        shown = origin.decode("utf-8", "replace")
+        return Refusal(code=10004, message=f"error sign! origin_string[{shown}]")
+
+    def refuse_stream(self, key: str, expires_ms: int, signature: str, now_ms: int) -> Refusal | None:
+        """A stream's sender (wss-authentication.mdx): what is signed is `GET/realtime` and a moment yet to come."""
+        if not hmac.compare_digest(key.encode(), self._credentials.key.encode()):
+            return Refusal(code=10003, message="API key is invalid.")
+        if expires_ms <= now_ms:
+            return Refusal(code=10004, message="Params Error: expires is in the past")
+        if not self._is_signed(f"GET/realtime{expires_ms}".encode(), signature):
+            return Refusal(code=10004, message="error sign!")
+        return None
+
+    def _is_signed(self, origin: bytes, signature: str) -> bool:
+        if self._public is None:
+            wanted = hmac.new(self._credentials.secret.encode(), origin, hashlib.sha256).hexdigest()
+            return hmac.compare_digest(wanted.encode(), signature.encode())
+        try:
+            pkcs1_15.new(self._public).verify(SHA256.new(origin), base64.b64decode(signature))
+        except ValueError:
+            return False
+        return True
+
+
+def _refuse_time(stamp: str, window: str, now_ms: int) -> Refusal | None:
+    """guide.mdx: server_time - recv_window <= timestamp < server_time + 1000."""
+    if not stamp.isascii() or not stamp.isdigit() or (window and not (window.isascii() and window.isdigit())):
+        return Refusal(code=10001, message="The timestamp or recv_window is not a number")
+    sent, width = int(stamp), int(window or DEFAULT_RECV_WINDOW_MS)
+    if now_ms - width <= sent < now_ms + AHEAD_MS:
+        return None
+    return Refusal(
+        code=10002,
+        message="invalid request, please check your server timestamp or recv_window param. "
+        f"req_timestamp[{sent}],server_timestamp[{now_ms}],recv_window[{width}]",
+    )

@@ -1,8 +1,7 @@
 """The exchange's trading engine: every action on the account, as a pure change of state.
 
 No clock, no I/O: `now_ms` and prices are passed in; what changed is taken from `state.take_changes()` and written down
-by the caller. `listeners` are called with each set of changes after it is durable: the streams hang on here.
-"""
+by the caller. `listeners` are called with each set of changes after it is durable: the streams hang on here."""
 
 from __future__ import annotations
 
@@ -10,21 +9,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 
-from relay.paper import checks, stops, triggers
-from relay.paper.instruments import Instrument
+from relay.paper import matching, stops
 from relay.paper.matching import market_limit, submit
-from relay.paper.orders import (
-    Ask,
-    Exits,
-    Order,
-    OrderType,
-    Refusal,
-    Side,
-    Status,
-    StopKind,
-    TimeInForce,
-)
-from relay.paper.state import Changes, Quote, State
+from relay.paper.orders import Ask, Exits, Order, OrderType, Refusal, Side, Status, StopKind, TimeInForce
+from relay.paper.state import Changes, Instrument, Quote, State
 
 GONE = Refusal(code=110001, message="order not exists or too late to cancel")
 GONE_AMEND = Refusal(code=110001, message="order not exists or too late to replace")
@@ -46,17 +34,17 @@ class Book:
 
     def check(self, ask: Ask) -> Refusal | None:
         """Whether `place` would refuse, without placing."""
-        instrument = checks.find_instrument(self.state, ask.category, ask.symbol)
+        instrument = matching.find_instrument(self.state, ask.category, ask.symbol)
         if isinstance(instrument, Refusal):
             return instrument
-        return checks.refuse(self.state, instrument, ask)
+        return matching.refuse(self.state, instrument, ask)
 
     def place(self, ask: Ask, now_ms: int) -> Order | Refusal:
         """A new order. It may be filled, resting, waiting for its trigger or already cancelled when this returns."""
-        instrument = checks.find_instrument(self.state, ask.category, ask.symbol)
+        instrument = matching.find_instrument(self.state, ask.category, ask.symbol)
         if isinstance(instrument, Refusal):
             return instrument
-        refusal = checks.refuse(self.state, instrument, ask)
+        refusal = matching.refuse(self.state, instrument, ask)
         if refusal:
             return refusal
         order = self._make(ask, instrument, now_ms)
@@ -66,7 +54,7 @@ class Book:
             submit(self.state, order, now_ms)
         else:
             self.state.note_order(order, now_ms)
-        triggers.settle(self.state, order.symbol, now_ms)
+        matching.settle(self.state, order.symbol, now_ms)
         return order
 
     def _make(self, ask: Ask, instrument: Instrument, now_ms: int) -> Order:
@@ -158,7 +146,7 @@ class Book:
             submit(state, order, now_ms)
         else:
             state.note_order(order, now_ms)
-        triggers.settle(state, order.symbol, now_ms)
+        matching.settle(state, order.symbol, now_ms)
         return None
 
     def _refuse_amend(
@@ -177,28 +165,28 @@ class Book:
                 code=110064,
                 message="The modified contract quantity cannot be less than or equal to the filled quantity.",
             )
-        refusal = checks.check_qty(instrument, qty, market=market, closes=order.closes)
+        refusal = matching.check_qty(instrument, qty, market=market, closes=order.closes)
         if not refusal and price is not None and not market:
-            refusal = checks.check_price(instrument, price)
+            refusal = matching.check_price(instrument, price)
         if not refusal and trigger is not None and trigger != order.trigger_price:
             current = quote.by(order.trigger_by)
-            refusal = checks.check_trigger(instrument, trigger, order.trigger_direction, current)
+            refusal = matching.check_trigger(instrument, trigger, order.trigger_direction, current)
         if not refusal and exits != order.exits:
             refusal = stops.check_levels(instrument, order.side, exits, price or trigger or quote.last)
         if not refusal and order.is_active and price is not None:
-            refusal = checks.amend_balance(self.state, instrument, order, qty=qty, price=price)
+            refusal = matching.amend_balance(self.state, instrument, order, qty=qty, price=price)
         return refusal
 
     def move(self, symbol: str, quote: Quote, now_ms: int) -> None:
         """A new price; see triggers."""
-        triggers.move(self.state, symbol, quote, now_ms)
+        matching.move(self.state, symbol, quote, now_ms)
 
     def set_stops(self, instrument: Instrument, idx: int, exits: Exits, now_ms: int) -> Refusal | None:
         """A position's take profit, stop loss and trailing stop; see stops."""
         if idx not in self.state.indices(instrument.symbol):
             return Refusal(code=10001, message="position idx not match position mode")
         refusal = stops.set_stops(self.state, instrument, idx, exits, now_ms)
-        triggers.settle(self.state, instrument.symbol, now_ms)
+        matching.settle(self.state, instrument.symbol, now_ms)
         return refusal
 
     def set_leverage(self, instrument: Instrument, buy: Decimal, sell: Decimal, now_ms: int) -> Refusal | None:

@@ -15,25 +15,157 @@
 | `POST /paper/funding` `{"symbol", "rate"}` | settles one funding payment |
 | `GET /paper/streams` | `{"connections": [{"kind": "private", "linear" or "inverse", "topics": […], "mute": bool}], "manners": {…}}` |
 | `POST /paper/streams` any of | `{"cut": true or a kind}`: ends the streams' connections without a word; `{"mute": true or a kind}`: those there are stay open, and say and answer nothing more; `{"manners": {"delay_ms", "jitter_ms", "drop", "duplicate", "seed", "topics": [names], "refuse_auth": bool, "refuse": bool}}`: how events are treated from now on, what is left out as usual: held back, overtaken, lost and told twice (shares from 0 to 1), the key refused, or no stream opened at all |
-| `POST /paper/reset` `{}` | starts over: start balances and prices, no orders, positions, faults or calls |
-"""  # noqa: E501 - a table's row is a line
+| `POST /paper/reset` `{}` | starts over: start balances and prices, no orders, positions, faults or calls |"""  # noqa: E501
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
-from dataclasses import replace
-from decimal import Decimal
+from dataclasses import asdict, replace
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from relay.paper import control_account, funding
+from relay.paper import margin
+from relay.paper.account import Account
 from relay.paper.book import Book
-from relay.paper.control_reading import ControlInvalid, instrument, number, read_body
-from relay.paper.exchange import Exchange
-from relay.paper.faults import FaultInvalid, read_fault
-from relay.paper.state import Quote
+from relay.paper.exchange import Exchange, FaultInvalid, read_fault
+from relay.paper.state import Instrument, Quote, Wallet
+from relay.paper.streams import PATHS, Manners, Streams
 from relay.paper.wire import on_grid, plain
+
+# Reading what comes in at `/paper/…`: what cannot be read is a ControlInvalid that says so.
+
+
+class ControlInvalid(Exception):
+    """The control request cannot be read."""
+
+
+def read_body() -> dict[str, Any]:
+    found = request.get_json(silent=True)
+    if not isinstance(found, dict):
+        raise ControlInvalid("the body must be a JSON object")
+    return found
+
+
+def table(body: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = body.get(name, {})
+    if not isinstance(found, dict):
+        raise ControlInvalid(f"{name} must be a JSON object")
+    return found
+
+
+def number(value: object, what: str, *, positive: bool = True) -> Decimal:
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation as error:
+        raise ControlInvalid(f"{what}: {value!r} is not a number") from error
+    if not number.is_finite() or (positive and number <= 0):
+        raise ControlInvalid(f"{what}: {value!r} is not a usable number")
+    return number
+
+
+def instrument(exchange: Exchange, symbol: object) -> Instrument:
+    found = exchange.instruments.get(str(symbol))
+    if found is None:
+        raise ControlInvalid(f"unknown symbol {symbol!r}")
+    return found
+
+
+# `/paper/account`: how tests set the account up, wrongly for the most part.
+
+
+def shown(exchange: Exchange) -> dict[str, Any]:
+    """All that can be set, as it is; the leverages are the positions'."""
+    account = exchange.account
+    return {
+        "marginMode": account.margin_mode,
+        "unifiedMarginStatus": account.unified_margin_status,
+        "key": account.key,
+        "ipCheck": account.ip_check,
+        "expired": account.expired,
+        "limiter": {"on": account.limiter_on, "rate": account.creates_per_second},
+        "historyLagMs": account.history_lag_ms,
+        "keyUnknown": account.key_unknown,
+        "signatureWrong": account.signature_wrong,
+        "regionBlocked": account.region_blocked,
+        "demo": account.demo,
+        "publicKey": account.public_key,
+        "balances": exchange.read(
+            lambda state: {coin: plain(wallet.balance) for coin, wallet in state.wallets.items()}
+        ),
+        "positionMode": exchange.read(lambda state: dict.fromkeys(sorted(state.hedged), 3)),
+    }
+
+
+def change(exchange: Exchange) -> dict[str, Any]:
+    """Changes what the body names, and nothing unless all of it can be read."""
+    asked, account = read_body(), exchange.account
+    unknown = set(asked) - {*shown(exchange), "leverage"}
+    if unknown:
+        raise ControlInvalid(f"unknown: {', '.join(sorted(unknown))}")
+    changed = _read_account(account, asked)
+    _trust(exchange, changed.public_key)
+    exchange.act(lambda book, now_ms: _set_book(exchange, book, asked, now_ms))
+    exchange.account = changed
+    exchange.keep_account()
+    return shown(exchange)
+
+
+def _read_account(account: Account, body: Mapping[str, Any]) -> Account:
+    limiter = body.get("limiter", {})
+    try:
+        return replace(
+            account,
+            margin_mode=str(body.get("marginMode", account.margin_mode)),
+            unified_margin_status=int(body.get("unifiedMarginStatus", account.unified_margin_status)),
+            key={**account.key, **body.get("key", {})},
+            ip_check=bool(body.get("ipCheck", account.ip_check)),
+            expired=bool(body.get("expired", account.expired)),
+            limiter_on=bool(limiter.get("on", account.limiter_on)),
+            creates_per_second=int(limiter.get("rate", account.creates_per_second)),
+            history_lag_ms=int(body.get("historyLagMs", account.history_lag_ms)),
+            key_unknown=bool(body.get("keyUnknown", account.key_unknown)),
+            signature_wrong=bool(body.get("signatureWrong", account.signature_wrong)),
+            region_blocked=bool(body.get("regionBlocked", account.region_blocked)),
+            demo=bool(body.get("demo", account.demo)),
+            public_key=str(body.get("publicKey", account.public_key)),
+        )
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ControlInvalid(f"the account cannot be read: {error}") from error
+
+
+def _trust(exchange: Exchange, public_pem: str) -> None:
+    try:
+        exchange.verifier.trust(public_pem)
+    except ValueError as error:
+        raise ControlInvalid("publicKey is no RSA key in PEM form") from error
+
+
+def _set_book(exchange: Exchange, book: Book, body: Mapping[str, Any], now_ms: int) -> None:
+    """The part of the account that the book keeps: nothing changes unless all of it can be read."""
+    balances = {
+        str(coin): number(amount, f"balance of {coin}", positive=False)
+        for coin, amount in table(body, "balances").items()
+    }
+    modes = {
+        instrument(exchange, symbol).symbol: str(mode) == "3" for symbol, mode in table(body, "positionMode").items()
+    }
+    leverages = {
+        instrument(exchange, symbol).symbol: number(value, "leverage")
+        for symbol, value in table(body, "leverage").items()
+    }
+    state = book.state
+    for coin, amount in balances.items():
+        wallet = state.wallets.setdefault(coin, Wallet(coin=coin))
+        wallet.balance = amount
+        state.changes.wallets[coin] = wallet
+    for symbol, hedge in modes.items():
+        book.force_mode(symbol, hedge=hedge)
+    for symbol, leverage in leverages.items():
+        book.set_leverage(exchange.instruments[symbol], leverage, leverage, now_ms)
+
 
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
 HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
@@ -56,8 +188,8 @@ def blueprint(exchange: Exchange) -> Blueprint:
         ("/faults", "DELETE", _clear_faults),
         ("/calls", "GET", _calls),
         ("/calls", "DELETE", _clear_calls),
-        ("/account", "GET", control_account.shown),
-        ("/account", "POST", control_account.change),
+        ("/account", "GET", shown),
+        ("/account", "POST", change),
         ("/clock", "POST", _set_clock),
         ("/funding", "POST", _pay_funding),
         ("/reset", "POST", _reset),
@@ -183,5 +315,77 @@ def _pay_funding(exchange: Exchange) -> dict[str, Any]:
     body = read_body()
     symbol = instrument(exchange, body.get("symbol")).symbol
     rate = number(body.get("rate"), "rate", positive=False)
-    exchange.act(lambda book, now_ms: funding.pay(book.state, symbol, rate, now_ms))
+    exchange.act(lambda book, now_ms: margin.pay(book.state, symbol, rate, now_ms))
     return {"symbol": symbol, "rate": plain(rate)}
+
+
+# `/paper/streams`: how the streams are made to misbehave; see the table in `control`.
+
+
+KINDS = tuple(PATHS.values())
+
+
+def streams_blueprint(streams: Streams) -> Blueprint:
+    routes = Blueprint("control_streams", __name__, url_prefix="/paper")
+    routes.before_request(only_from_here)
+    routes.register_error_handler(ControlInvalid, invalid)
+
+    @routes.get("/streams")
+    def show() -> Response:
+        return jsonify(_shown(streams))
+
+    @routes.post("/streams")
+    def steer() -> Response:
+        _steer(streams, request.get_json(silent=True))
+        return jsonify(_shown(streams))
+
+    return routes
+
+
+def _shown(streams: Streams) -> dict[str, Any]:
+    manners = asdict(streams.manners)
+    manners.pop("chance")
+    manners["topics"] = sorted(manners["topics"])
+    connections = [
+        {"kind": each.kind, "topics": sorted(each.topics), "mute": each.socket.is_mute} for each in streams.sessions()
+    ]
+    return {"connections": connections, "manners": manners}
+
+
+def _steer(streams: Streams, asked: object) -> None:
+    if not isinstance(asked, dict) or not asked or set(asked) - {"cut", "mute", "manners"}:
+        raise ControlInvalid("the body must be a JSON object with any of cut, mute and manners")
+    wrong = [name for name in ("cut", "mute") if asked.get(name, True) not in (True, *KINDS)]
+    if wrong:
+        raise ControlInvalid(f"{wrong[0]} must be true or one of {', '.join(KINDS)}")
+    if "manners" in asked:
+        streams.manners = _read(asked["manners"])
+    if "mute" in asked:
+        streams.mute(_kind(asked["mute"]))
+    if "cut" in asked:
+        streams.cut(_kind(asked["cut"]))
+
+
+def _kind(asked: object) -> str | None:
+    return None if asked is True else str(asked)
+
+
+def _read(asked: object) -> Manners:
+    known = {"delay_ms", "jitter_ms", "drop", "duplicate", "seed", "topics", "refuse_auth", "refuse"}
+    if not isinstance(asked, Mapping) or set(asked) - known:
+        raise ControlInvalid(f"manners must be a JSON object with any of {', '.join(sorted(known))}")
+    try:
+        seed = int(asked.get("seed", 0))
+        return Manners(
+            delay_ms=int(asked.get("delay_ms", 0)),
+            jitter_ms=int(asked.get("jitter_ms", 0)),
+            drop=float(asked.get("drop", 0)),
+            duplicate=float(asked.get("duplicate", 0)),
+            topics=frozenset(str(topic) for topic in asked.get("topics", ())),
+            refuse_auth=bool(asked.get("refuse_auth", False)),
+            refuse=bool(asked.get("refuse", False)),
+            seed=seed,
+            chance=random.Random(seed),
+        )
+    except (TypeError, ValueError) as error:
+        raise ControlInvalid(f"the manners cannot be read: {error}") from error

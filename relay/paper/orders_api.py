@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from relay.paper import asks, checks, margin, paging, wire
+from relay.paper import asks, margin, matching, wire
 from relay.paper.asks import Unreadable
 from relay.paper.book import GONE_AMEND, Book
 from relay.paper.exchange import Exchange
@@ -96,7 +96,7 @@ def _named(exchange: Exchange, params: Params) -> tuple[str, str, str, str] | Re
     if not order_id and not link_id:
         raise Unreadable("params error: orderId or orderLinkId is required")
     category, symbol = str(params.get("category") or ""), str(params.get("symbol") or "")
-    instrument = checks.find_instrument(exchange.state, category, symbol)
+    instrument = matching.find_instrument(exchange.state, category, symbol)
     return instrument if isinstance(instrument, Refusal) else (category, symbol, order_id, link_id)
 
 
@@ -141,7 +141,7 @@ def realtime(exchange: Exchange, params: Params) -> Answer:
     if covers is None and category == "linear":
         raise Unreadable("Missing some parameters that must be filled in, symbol or settleCoin or baseCoin")
     order_id, link_id = str(params.get("orderId") or ""), str(params.get("orderLinkId") or "")
-    size, before = paging.limit(params, default=20, most=50), paging.after(params)
+    size, before = wire.limit(params, default=20, most=50), wire.after(params)
     kind, closed = params.get("orderFilter"), asks.whole(params, "openOnly", 0) == 1
 
     def wanted(order: Order) -> bool:
@@ -170,7 +170,7 @@ def _order_page(exchange: Exchange, category: str, found: list[Order], size: int
     shown = rest[:size]
     return {
         "list": [wire.order(order, exchange.instruments[order.symbol]) for order in shown],
-        "nextPageCursor": paging.cursor(shown[-1].seq) if shown else "",
+        "nextPageCursor": wire.cursor(shown[-1].seq) if shown else "",
         "category": category,
     }
 
@@ -180,18 +180,16 @@ def history(exchange: Exchange, params: Params) -> Answer:
     where = _where(exchange, params, id_column="id")
     now_ms = exchange.now_ms()
     where["is_open"] = 0
-    where["(has_fill = 1 OR updated_ms >= ?)"] = now_ms - paging.DAY_MS
+    where["(has_fill = 1 OR updated_ms >= ?)"] = now_ms - wire.DAY_MS
     where["updated_ms <= ?"] = now_ms - exchange.account.history_lag_ms
     if "id" not in where and "link_id" not in where:
-        where["created_ms >= ?"], where["created_ms < ?"] = paging.span(params, now_ms)
-    found = exchange.store.orders(
-        where, before_seq=paging.after(params), limit=paging.limit(params, default=20, most=50)
-    )
+        where["created_ms >= ?"], where["created_ms < ?"] = wire.span(params, now_ms)
+    found = exchange.store.orders(where, before_seq=wire.after(params), limit=wire.limit(params, default=20, most=50))
     status = params.get("orderStatus")
     shown = [order for order in found if not status or order.status == status]
     return {
         "list": [wire.order(order, exchange.instruments[order.symbol]) for order in shown],
-        "nextPageCursor": paging.cursor(found[-1].seq) if found else "",
+        "nextPageCursor": wire.cursor(found[-1].seq) if found else "",
         "category": where["category"],
     }
 
@@ -201,13 +199,13 @@ def executions(exchange: Exchange, params: Params) -> Answer:
     if params.get("execType"):
         where["kind"] = params["execType"]
     if "order_id" not in where and "link_id" not in where:
-        where["at_ms >= ?"], where["at_ms < ?"] = paging.span(params, exchange.now_ms())
+        where["at_ms >= ?"], where["at_ms < ?"] = wire.span(params, exchange.now_ms())
     found = exchange.store.executions(
-        where, before_seq=paging.after(params), limit=paging.limit(params, default=50, most=100)
+        where, before_seq=wire.after(params), limit=wire.limit(params, default=50, most=100)
     )
     return {
         "list": [row for _, row in found],
-        "nextPageCursor": paging.cursor(found[-1][0]) if found else "",
+        "nextPageCursor": wire.cursor(found[-1][0]) if found else "",
         "category": where["category"],
     }
 
@@ -227,7 +225,7 @@ def _where(exchange: Exchange, params: Params, *, id_column: str) -> dict[str, o
             break
     symbol = where.get("symbol")
     if symbol is not None:
-        found = checks.find_instrument(exchange.state, str(where["category"]), str(symbol))
+        found = matching.find_instrument(exchange.state, str(where["category"]), str(symbol))
         if isinstance(found, Refusal):
             raise Unreadable(found.message)
     return where

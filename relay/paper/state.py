@@ -1,16 +1,200 @@
-"""All that the exchange knows, and what has changed of it since it was last written down. Pure: no I/O, no clock."""
+"""All that the exchange knows: instruments, quotes, wallets, positions; and what has changed since it was last
+written down. Pure."""
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
+from pathlib import Path
+from typing import Any
 
-from relay.paper.instruments import Instrument
 from relay.paper.orders import ZERO, Execution, Order, Side, TriggerBy
-from relay.paper.positions import Position
+
+# The contracts that can be traded, from the table shipped beside this file.
+
+
+TABLE = Path(__file__).with_name("instruments.json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instrument:
+    """One contract with its rules. Quantities are coins on linear and USD contracts on inverse.
+
+    `published` is what `/v5/market/instruments-info` shows of it, word for word.
+    """
+
+    symbol: str
+    category: str
+    contract_type: str
+    status: str
+    base_coin: str
+    quote_coin: str
+    settle_coin: str
+    tick_size: Decimal
+    min_price: Decimal
+    max_price: Decimal
+    qty_step: Decimal
+    min_qty: Decimal
+    max_limit_qty: Decimal
+    max_market_qty: Decimal
+    min_notional: Decimal
+    max_leverage: Decimal
+    start_price: Decimal
+    funding_rate: Decimal
+    published: Mapping[str, Any]
+
+    @property
+    def inverse(self) -> bool:
+        return self.category == "inverse"
+
+    @property
+    def can_hedge(self) -> bool:
+        """Only USDT perpetuals know hedge mode (position-mode.mdx)."""
+        return self.contract_type == "LinearPerpetual" and self.settle_coin == "USDT"
+
+    def value(self, qty: Decimal, price: Decimal) -> Decimal:
+        """What `qty` is worth in the settle coin at `price`."""
+        return qty / price if self.inverse else qty * price
+
+
+def _instrument(row: Mapping[str, Any]) -> Instrument:
+    shown = row["instrument"]
+    price, lot = shown["priceFilter"], shown["lotSizeFilter"]
+    return Instrument(
+        symbol=shown["symbol"],
+        category=row["category"],
+        contract_type=shown["contractType"],
+        status=shown["status"],
+        base_coin=shown["baseCoin"],
+        quote_coin=shown["quoteCoin"],
+        settle_coin=shown["settleCoin"],
+        tick_size=Decimal(price["tickSize"]),
+        min_price=Decimal(price["minPrice"]),
+        max_price=Decimal(price["maxPrice"]),
+        qty_step=Decimal(lot["qtyStep"]),
+        min_qty=Decimal(lot["minOrderQty"]),
+        max_limit_qty=Decimal(lot["maxOrderQty"]),
+        max_market_qty=Decimal(lot["maxMktOrderQty"]),
+        min_notional=Decimal(lot["minNotionalValue"] or "0"),
+        max_leverage=Decimal(shown["leverageFilter"]["maxLeverage"]),
+        start_price=Decimal(row["startPrice"]),
+        funding_rate=Decimal(row["fundingRate"] or "0"),
+        published=shown,
+    )
+
+
+def load(path: Path = TABLE) -> dict[str, Instrument]:
+    """The table's instruments by symbol, in its order."""
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    return {row["instrument"]["symbol"]: _instrument(row) for row in rows}
+
+
+# A position's arithmetic: average price, realised profit, margin. Pure.
+
+
+CENT = Decimal("0.00000001")
+DEFAULT_LEVERAGE = Decimal(10)
+
+
+def cents(amount: Decimal) -> Decimal:
+    """To the eight decimals in which wallets are kept."""
+    return amount.quantize(CENT, rounding=ROUND_HALF_EVEN)
+
+
+@dataclass(slots=True, kw_only=True)
+class Position:
+    """`size` is signed: positive long, negative short. Money is in the settle coin.
+
+    `idx` 0 is one-way; 1 the buy and 2 the sell side of hedge mode. `open_fee` is what opening the present size cost.
+    """
+
+    symbol: str
+    idx: int
+    size: Decimal = ZERO
+    avg_price: Decimal = ZERO
+    leverage: Decimal = DEFAULT_LEVERAGE
+    open_fee: Decimal = ZERO
+    current_realised: Decimal = ZERO
+    total_realised: Decimal = ZERO
+    opened_ms: int = 0
+    created_ms: int = 0
+    updated_ms: int = 0
+    seq: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """The part of a fill that reduced the position. `pnl` is gross of fees; `close_fee` is its share of the fill's."""
+
+    qty: Decimal = ZERO
+    pnl: Decimal = ZERO
+    entry_value: Decimal = ZERO
+    exit_value: Decimal = ZERO
+    open_fee: Decimal = ZERO
+    close_fee: Decimal = ZERO
+
+
+def profit(instrument: Instrument, size: Decimal, entry: Decimal, exit_: Decimal) -> Decimal:
+    """What a signed `size` earned from `entry` to `exit_`: quote coins on linear, base coins on inverse.
+
+    Inverse: contracts * (1/entry - 1/exit), as in Bybit's "P&L calculations (inverse contracts)".
+    """
+    if instrument.inverse:
+        return size * (1 / entry - 1 / exit_)
+    return size * (exit_ - entry)
+
+
+def apply_fill(
+    position: Position, instrument: Instrument, side: Side, qty: Decimal, price: Decimal, fee: Decimal
+) -> Closed:
+    """Changes `position` by a fill and tells what it closed; one fill may close, then open the other side."""
+    signed = qty * side.sign
+    closing = min(qty, abs(position.size)) if position.size * signed < 0 else ZERO
+    closed = _close(position, instrument, closing, price, cents(fee * closing / qty)) if closing else Closed()
+    opening = qty - closing
+    if opening:
+        _open(position, instrument, opening * side.sign, price, fee - closed.close_fee)
+    return closed
+
+
+def _close(position: Position, instrument: Instrument, qty: Decimal, price: Decimal, fee: Decimal) -> Closed:
+    part = qty.copy_sign(position.size)
+    share = position.open_fee if qty == abs(position.size) else cents(position.open_fee * qty / abs(position.size))
+    closed = Closed(
+        qty=qty,
+        pnl=cents(profit(instrument, part, position.avg_price, price)),
+        entry_value=instrument.value(qty, position.avg_price),
+        exit_value=instrument.value(qty, price),
+        open_fee=share,
+        close_fee=fee,
+    )
+    position.size -= part
+    position.open_fee -= share
+    position.current_realised += closed.pnl - fee
+    position.total_realised += closed.pnl - fee
+    if not position.size:
+        position.size, position.avg_price = ZERO, ZERO
+    return closed
+
+
+def _open(position: Position, instrument: Instrument, signed: Decimal, price: Decimal, fee: Decimal) -> None:
+    if not position.size:
+        position.avg_price = price
+        position.open_fee = position.current_realised = ZERO
+    elif instrument.inverse:
+        worth = position.size / position.avg_price + signed / price
+        position.avg_price = (position.size + signed) / worth
+    else:
+        position.avg_price = (position.size * position.avg_price + signed * price) / (position.size + signed)
+    position.size += signed
+    position.open_fee += fee
+    position.current_realised -= fee
+    position.total_realised -= fee
+
 
 RECENT_CLOSED = 500
 TAKER_FEE = Decimal("0.00055")

@@ -2,15 +2,13 @@
 
 As on Bybit they are conditional, closing orders that the system makes: they show up among the open orders, follow the
 position's size, and go when it is closed (trading-stop.mdx). "Full" ones belong to the whole position and are replaced;
-"Partial" ones have a size of their own, add up, and come in pairs of which one cancels the other.
-"""
+"Partial" ones have a size of their own, add up, and come in pairs of which one cancels the other."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
 
-from relay.paper.instruments import Instrument
 from relay.paper.orders import (
     NO_EXITS,
     PARTIAL_STOPS,
@@ -24,8 +22,7 @@ from relay.paper.orders import (
     TimeInForce,
     TriggerBy,
 )
-from relay.paper.positions import Position
-from relay.paper.state import State
+from relay.paper.state import Instrument, Position, State
 
 MAX_PARTIAL_STOPS = 20
 SCALE = 10_000

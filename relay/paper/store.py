@@ -1,9 +1,4 @@
-"""The exchange's SQLite file, held by one process at a time.
-
-Each action's changes are one transaction, committed before the action is answered.
-WAL with `synchronous=NORMAL`: a killed process loses nothing; only a power cut may lose the last moments.
-Orders and executions are also searched here: the state keeps no more than the open and the newest closed ones.
-"""
+"""The exchange's SQLite file, held by one process at a time, and its entities as JSON text."""
 
 from __future__ import annotations
 
@@ -11,15 +6,83 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from relay.paper import records, wire
-from relay.paper.instruments import Instrument
-from relay.paper.orders import Execution, Order
-from relay.paper.state import Changes, State, Wallet
+from relay.paper import wire
+from relay.paper.orders import Execution, Exits, Order, OrderType, Side, Status, StopKind, TimeInForce, TriggerBy
+from relay.paper.state import Changes, Instrument, Position, Quote, State, Wallet
+
+# The state's entities as JSON text and back, exactly: decimals keep their digits.
+
+
+_Entity = TypeVar("_Entity", Exits, Order, Position, Quote)
+_NAMES = {kind: tuple(field.name for field in fields(kind)) for kind in (Exits, Order, Position, Quote)}
+
+
+def _encode(value: object) -> object:
+    if isinstance(value, Decimal):
+        return {"$": str(value)}
+    if isinstance(value, Exits):
+        return _values(value)
+    raise TypeError(f"cannot keep a {type(value).__name__}")
+
+
+def _decode(found: dict[str, Any]) -> Any:
+    return Decimal(found["$"]) if "$" in found else found
+
+
+def _values(entity: _Entity) -> dict[str, Any]:
+    return {name: getattr(entity, name) for name in _NAMES[type(entity)]}
+
+
+def dump(entity: _Entity) -> str:
+    """The entity as JSON."""
+    return json.dumps(_values(entity), default=_encode, separators=(",", ":"))
+
+
+def _load(text: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(text, object_hook=_decode)
+    return loaded
+
+
+def _exits(found: Mapping[str, Any]) -> Exits:
+    return Exits(
+        **{
+            **found,
+            "tp_trigger_by": TriggerBy(found["tp_trigger_by"]),
+            "sl_trigger_by": TriggerBy(found["sl_trigger_by"]),
+        }
+    )
+
+
+def order_from(text: str) -> Order:
+    """What `dump` made of an order."""
+    found = _load(text)
+    words: dict[str, Callable[[Any], Any]] = {
+        "side": Side,
+        "order_type": OrderType,
+        "time_in_force": TimeInForce,
+        "status": Status,
+        "stop_kind": StopKind,
+        "trigger_by": TriggerBy,
+        "exits": _exits,
+    }
+    return Order(**{name: words[name](value) if name in words else value for name, value in found.items()})
+
+
+def position_from(text: str) -> Position:
+    """What `dump` made of a position."""
+    return Position(**_load(text))
+
+
+def quote_from(text: str) -> Quote:
+    """What `dump` made of a quote."""
+    return Quote(**_load(text))
+
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS orders (
@@ -99,7 +162,7 @@ class Store:
         )
         put(
             "INSERT OR REPLACE INTO positions VALUES (?,?,?)",
-            [(found.symbol, found.idx, records.dump(found)) for found in changes.positions.values()],
+            [(found.symbol, found.idx, dump(found)) for found in changes.positions.values()],
         )
         put(
             "INSERT OR REPLACE INTO wallets VALUES (?,?,?)",
@@ -107,7 +170,7 @@ class Store:
         )
         put(
             "INSERT OR REPLACE INTO quotes VALUES (?,?)",
-            [(symbol, records.dump(found)) for symbol, found in changes.quotes.items()],
+            [(symbol, dump(found)) for symbol, found in changes.quotes.items()],
         )
         put(
             "INSERT OR REPLACE INTO settings VALUES (?,?)",
@@ -119,14 +182,14 @@ class Store:
         known = state.instruments
         for symbol, body in self._all("SELECT symbol, body FROM quotes"):
             if symbol in known:
-                state.quotes[symbol] = records.quote(body)
+                state.quotes[symbol] = quote_from(body)
         for symbol, idx, body in self._all("SELECT symbol, idx, body FROM positions"):
             if symbol in known:
-                state.positions[(symbol, idx)] = records.position(body)
+                state.positions[(symbol, idx)] = position_from(body)
         for coin, balance, realised in self._all("SELECT coin, balance, realised FROM wallets"):
             state.wallets[coin] = Wallet(coin=coin, balance=Decimal(balance), realised=Decimal(realised))
         for (body,) in self._all("SELECT body FROM orders WHERE is_open = 1 ORDER BY seq"):
-            order = records.order(body)
+            order = order_from(body)
             if order.symbol in known:
                 state.open_orders[order.symbol][order.id] = order
         state.links.update(self._all("SELECT link_id, id FROM orders WHERE link_id <> ''"))
@@ -147,7 +210,7 @@ class Store:
     def orders(self, where: Mapping[str, object], *, before_seq: int | None, limit: int) -> list[Order]:
         """Orders that match every column of `where`, newest first."""
         rows = self._page("orders", where, before_seq, limit)
-        return [records.order(body) for _, body in rows]
+        return [order_from(body) for _, body in rows]
 
     def executions(
         self, where: Mapping[str, object], *, before_seq: int | None, limit: int
@@ -186,7 +249,7 @@ def _order_row(order: Order, instrument: Instrument) -> tuple[object, ...]:
         order.updated_ms,
         bool(order.cum_qty),
         bool(order.closed_qty),
-        records.dump(order),
+        dump(order),
     )
 
 

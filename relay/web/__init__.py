@@ -8,19 +8,15 @@ from typing import Any
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from relay.settings import Settings, load_settings
-from relay.web import bearer, pages, problems, receipts
-from relay.web.account_api import account_api
-from relay.web.api import api
-from relay.web.envelope import Envelope
-from relay.web.gate import Gate
-from relay.web.health import health
-from relay.web.metrics import metrics
+from relay.app.wiring import Relay, build
+from relay.settings.settings import Settings, load_settings
+from relay.web import pages
+from relay.web.access import init_tokens
+from relay.web.answers import EXTENSION, init_problems
+from relay.web.endpoints import programs
+from relay.web.gate import Envelope, Gate
 from relay.web.openapi import openapi
-from relay.web.runtime import EXTENSION
-from relay.web.strategy_api import strategy_api
-from relay.web.webhook import FAILURES, webhook
-from relay.wiring import Relay, build
+from relay.web.webhook import FAILURES, init_receipts, webhook
 
 
 class Application(Flask):
@@ -42,9 +38,9 @@ def create_app(settings: Settings | None = None, *, relay: Relay | None = None) 
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.extensions[EXTENSION] = relay
-    for init_app in (problems.init_app, receipts.init_app, bearer.init_app):
+    for init_app in (init_problems, init_receipts, init_tokens):
         init_app(app)
-    for blueprint in (webhook, api, account_api, strategy_api, health, metrics, openapi):
+    for blueprint in (webhook, programs, openapi):
         app.register_blueprint(blueprint)
     token = relay.settings.admin_token
     pages.init_app(app, token.reveal() if token else None)

@@ -1,13 +1,32 @@
-"""Answers in JSON, the good ones and the bad ones."""
+"""What every view needs: the relay that it serves, answers in JSON, and errors of one form."""
 
 from __future__ import annotations
 
 import json
+import logging
 import math
+import re
 from collections.abc import Mapping
-from typing import Final
+from decimal import Decimal
+from typing import Any, Final
 
-from flask import Response
+from flask import Flask, Response, current_app, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+
+from relay.app import metrics
+from relay.app.wiring import Relay, Services
+from relay.bybit.wire_orders import refusal_of
+from relay.domain.instrument import plain
+from relay.domain.order import OrderStatus, PlannedOrder, Reason
+from relay.domain.performance import DayTotal, Equity
+from relay.domain.position import Position
+from relay.errors import AlertError, ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, RelayError
+from relay.execution.accept import Receipt
+from relay.execution.controls import Preview, Previewed
+from relay.execution.ports import from_ms
+from relay.journal.api_queries import DashboardQueries
+from relay.journal.codec import rfc3339
+from relay.journal.records import RefusedPosts
 
 Fields = Mapping[str, list[str]]
 TOO_MANY: Final = "TOO_MANY_REQUESTS"
@@ -40,3 +59,228 @@ def too_many(what: str, again_s: float) -> Response:
     seconds = math.ceil(again_s)
     message = f"{what}; try again in {seconds} s"
     return refusal(TOO_MANY, message, status=429, headers={"Retry-After": str(seconds)})
+
+
+# What goes wrong, as answers: every error has the same form, and none shows a traceback.
+
+
+log = logging.getLogger(__name__)
+
+_JOURNAL_AGAIN_S = "2"
+
+
+class Problem(RelayError):
+    """The request cannot be answered as it was meant."""
+
+    def __init__(self, code: str, message: str, *, status: int, fields: Fields | None = None) -> None:
+        """`fields`: for each parameter that is wrong, the problems it has."""
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.status = status
+        self.fields = fields or {}
+
+
+def request_invalid(fields: Fields) -> Problem:
+    """What is wrong with the request's parameters, by name."""
+    message = "; ".join(f"{name}: {problem}" for name, problems in fields.items() for problem in problems)
+    return Problem("REQUEST_INVALID", message, status=400, fields=fields)
+
+
+def init_problems(app: Flask) -> None:
+    """Registers an answer for each kind of error."""
+    app.register_error_handler(Problem, _problem)
+    app.register_error_handler(AlertError, _alert_error)
+    app.register_error_handler(JournalUnavailable, _journal_unavailable)
+    app.register_error_handler(ExchangeUnreachable, _exchange_unreachable)
+    app.register_error_handler(ExchangeAnswered, _exchange_answered)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _problem(error: Problem) -> Response:
+    return refusal(error.code, error.message, status=error.status, fields=error.fields)
+
+
+def _alert_error(error: AlertError) -> Response:
+    return refusal(error.code, error.message, status=error.http_status, fields=error.fields)
+
+
+def _journal_unavailable(error: JournalUnavailable) -> Response:
+    if request.blueprint == "webhook":
+        metrics.alerts.labels("JOURNAL_UNAVAILABLE").inc()
+    log.error("503 for %s: %s", request.endpoint, error)
+    return refusal("JOURNAL_UNAVAILABLE", str(error), status=503, headers={"Retry-After": _JOURNAL_AGAIN_S})
+
+
+def _exchange_unreachable(error: ExchangeUnreachable) -> Response:
+    return refusal("EXCHANGE_UNREACHABLE", str(error), status=502)
+
+
+def _exchange_answered(error: ExchangeAnswered) -> Response:
+    """With the exchange's own code and words in the message."""
+    return refusal(refusal_of(error.code, error.words).reason_code, str(error), status=502)
+
+
+def _http(error: HTTPException) -> Response:
+    """What the framework itself refuses: unknown addresses, wrong methods, broken requests."""
+    status = error.code or 500
+    if isinstance(error, NotFound):
+        return refusal("NOT_FOUND", "there is nothing at this address; alerts are posted to /webhook", status=404)
+    if isinstance(error, MethodNotAllowed):
+        allowed = ", ".join(sorted(error.valid_methods or ()))
+        message = f"{request.method} does not work here; {allowed} does"
+        return refusal("METHOD_NOT_ALLOWED", message, status=405, headers={"Allow": allowed})
+    code = re.sub(r"[^A-Z]+", "_", error.name.upper())
+    return refusal(code, error.description or error.name, status=status)
+
+
+def _unexpected(error: Exception) -> Response:
+    """The rule that was matched is logged, never the path: it may hold the secret."""
+    log.error("500 for %s %s", request.method, request.url_rule, exc_info=error)
+    return refusal("INTERNAL", "the relay failed at this; its log says why", status=500)
+
+
+# Our values as the JSON that the API promises: numbers of money and size as text, times RFC 3339 with milliseconds.
+
+
+_HEARTBEAT = "a heartbeat orders nothing"
+
+
+def number(value: Decimal | None) -> str | None:
+    """In plain digits."""
+    return None if value is None else plain(value)
+
+
+def reason_form(reason: Reason | None) -> dict[str, str] | None:
+    return {"code": reason.code, "message": reason.message} if reason else None
+
+
+def receipt_form(receipt: Receipt) -> dict[str, object]:
+    return {"signal_id": receipt.signal_id, "status": receipt.status.value, "duplicate": receipt.is_duplicate}
+
+
+def position_form(account: str, position: Position) -> dict[str, Any]:
+    """`size` without sign: the side tells."""
+    return {
+        "account": account,
+        "category": position.category.value,
+        "symbol": position.symbol,
+        "side": "long" if position.size > 0 else "short",
+        "size": plain(abs(position.size)),
+        "avg_price": number(position.avg_price),
+        "mark_price": number(position.mark_price),
+        "unrealised_pnl": number(position.unrealised_pnl),
+        "leverage": number(position.leverage),
+        "take_profit": number(position.take_profit),
+        "stop_loss": number(position.stop_loss),
+    }
+
+
+def equity_form(point: Equity) -> dict[str, Any]:
+    return {
+        "at": rfc3339(point.at_ms),
+        "coin": point.coin,
+        "equity": plain(point.equity),
+        "unrealised": plain(point.unrealised),
+        "usd": number(point.usd),
+    }
+
+
+def day_form(total: DayTotal) -> dict[str, Any]:
+    return {
+        "day": total.day,
+        "coin": total.coin,
+        "realised": plain(total.realised),
+        "fees": plain(total.fees),
+        "funding": plain(total.funding),
+    }
+
+
+def refused_form(posts: RefusedPosts) -> dict[str, Any]:
+    """How many posts of one kind from one source did not prove their sender."""
+    last_at = from_ms(posts.last_at_ms).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"kind": posts.kind, "source": posts.source, "count": posts.count, "last_at": last_at}
+
+
+def preview_form(previewed: Previewed) -> dict[str, Any]:
+    """Several accounts' plans as one: `planned` if any of them is, with the reason of the first that is held back."""
+    made = list(previewed.accounts)
+    planned = not made or any(each.status == "planned" for each in made)
+    return {
+        "status": "planned" if planned else "denied",
+        "reason": reason_form(next((each.reason for each in made if each.reason), None)),
+        "notes": _notes(made),
+        "orders": [_planned_form(each.account, order) for each in made for _, order in each.orders],
+        "format": previewed.format,
+        "checks": [
+            {
+                "account": each.account,
+                "limit": check.limit,
+                "number": check.number,
+                "bound": check.bound,
+                "passes": check.passes,
+            }
+            for each in made
+            for check in each.checks
+        ],
+        "fields": [{"field": each.field, "native": each.native, "value": each.value} for each in previewed.fields],
+    }
+
+
+def _notes(made: list[Preview]) -> list[str]:
+    """A note that not every account has says whose it is; so does a denial that is not everybody's."""
+    if len(made) <= 1:
+        return list(made[0].notes) if made else [_HEARTBEAT]
+    shared = [note for note in made[0].notes if all(note in each.notes for each in made)]
+    own = [f"on account {each.account}: {note}" for each in made for note in each.notes if note not in shared]
+    held = [f"on account {each.account}: {each.reason.message}" for each in made if each.reason]
+    return [*shared, *own, *held]
+
+
+def _planned_form(account: str, order: PlannedOrder) -> dict[str, Any]:
+    """An order as it would be sent. It has no identity yet: the alert that this was asked for would give it one."""
+    return {
+        "client_order_id": None,
+        "venue_order_id": None,
+        "account": account,
+        "category": order.category.value,
+        "symbol": order.symbol,
+        "side": order.side.value,
+        "type": order.type.value,
+        "qty": plain(order.qty),
+        "price": number(order.price),
+        "trigger_price": number(order.trigger_price),
+        "time_in_force": order.time_in_force.value,
+        "reduce_only": order.reduce_only,
+        "take_profit": number(order.take_profit),
+        "stop_loss": number(order.stop_loss),
+        "purpose": order.purpose.value,
+        "status": OrderStatus.PLANNED.value,
+        "reason": None,
+        "filled_qty": "0",
+        "avg_price": None,
+        "fee": "0",
+    }
+
+
+# The relay that an application serves.
+
+
+EXTENSION: Final = "relay"
+
+
+def current_relay() -> Relay:
+    """The relay of the application that answers this request."""
+    relay = current_app.extensions[EXTENSION]
+    assert isinstance(relay, Relay), "create_app puts it there"
+    return relay
+
+
+def current_services() -> Services:
+    return current_relay().services
+
+
+def current_queries() -> DashboardQueries:
+    """What the pages read of the journal."""
+    return DashboardQueries(current_services().journal.store)

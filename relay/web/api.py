@@ -1,39 +1,59 @@
-"""`/api/signals` and `/api/plan`: what became of alerts, and what would become of one."""
+"""`/api/…`: signals, plans, orders, positions, accounts and the controls, as JSON."""
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, TypeVar
 
-from relay.domain.status import SignalStatus
-from relay.errors import SignalNotRetryable
-from relay.pipeline.accept import Receipt
-from relay.settings import NAME
-from relay.web.answers import answer
-from relay.web.asked import Query
-from relay.web.bearer import require_admin
-from relay.web.body import whole_body
-from relay.web.forms import preview_form, refused_form
-from relay.web.problems import Problem, request_invalid
-from relay.web.receipts import awaited, tell
-from relay.web.runtime import current_parts, current_relay
+from flask import Response, request
 
-api = Blueprint("api", __name__, url_prefix="/api")
-api.before_request(require_admin)
+from relay.bybit.checklist import rows_of
+from relay.bybit.client import Exchange
+from relay.domain.order import OrderStatus, SignalStatus
+from relay.domain.signal import Fit
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, SignalNotRetryable
+from relay.execution.accept import Receipt
+from relay.execution.heartbeat import Pulse
+from relay.execution.ports import to_ms, utc_now
+from relay.journal.accept import ChainRecord
+from relay.journal.codec import rfc3339
+from relay.journal.ledger import DAY_MS
+from relay.journal.records import HALT
+from relay.settings.config import NAME
+from relay.web.access import whole_body
+from relay.web.answers import (
+    Problem,
+    answer,
+    current_relay,
+    current_services,
+    day_form,
+    equity_form,
+    number,
+    position_form,
+    preview_form,
+    receipt_form,
+    refused_form,
+    request_invalid,
+)
+from relay.web.webhook import awaited, tell
 
-_SIGNALS_DEFAULT = 50
 
-
-@api.get("/signals")
-def list_signals() -> Response:
+def list_signals(
+    *,
+    strategy: str | None,
+    account: str | None,
+    symbol: str | None,
+    status: SignalStatus | None,
+    cursor: str | None,
+    limit: int,
+    attention_first: bool,
+) -> Response:
     """The latest first, or what needs a person. The first page also counts the posts that were refused."""
-    query = Query()
-    cursor = query.text("cursor")
-    strategy, account = query.text("strategy"), query.text("account")
-    symbol, status = query.symbol("symbol"), query.choice("status", SignalStatus)
-    attention_first = query.flag("attention_first")
-    limit = query.limit("limit", _SIGNALS_DEFAULT)
-    query.close()
-    journal = current_parts().journal
+    journal = current_services().journal
     try:
         page = journal.signals(
             strategy=strategy,
@@ -49,23 +69,21 @@ def list_signals() -> Response:
     body: dict[str, object] = {"signals": page.signals, "next_cursor": page.next_cursor}
     if cursor is None:
         body["refused"] = [refused_form(posts) for posts in journal.refused()]
-        body["silent"] = current_parts().heartbeats.silent()
+        body["silent"] = current_services().heartbeats.silent()
     return answer(body)
 
 
-@api.get("/signals/<signal_id>")
 def show_signal(signal_id: str) -> Response:
     """With `Prefer: wait=SECONDS`: once it is finished, or as it is when the time is up."""
-    signal = awaited(signal_id) or current_parts().journal.signal(signal_id)
+    signal = awaited(signal_id) or current_services().journal.signal(signal_id)
     if signal is None:
         raise _unknown(signal_id)
     return answer(signal)
 
 
-@api.post("/signals/<signal_id>/retry")
 def retry_signal(signal_id: str) -> Response:
     """Opens the signal again with a new plan; answers like the webhook."""
-    parts = current_parts()
+    parts = current_services()
     if parts.journal.signal(signal_id) is None:
         raise _unknown(signal_id)
     try:
@@ -75,18 +93,288 @@ def retry_signal(signal_id: str) -> Response:
     return tell(Receipt(signal_id=signal_id, status=SignalStatus.ACCEPTED, is_duplicate=False))
 
 
-@api.post("/plan")
-def plan_alert() -> Response:
+def plan_alert(*, strategy: str | None, named: str | None) -> Response:
     """What the alert in the body would do now. It needs no secret, and is not kept."""
-    query = Query()
-    strategy, named = query.text("strategy") or NAME, query.text("format")
-    query.close()
     relay = current_relay()
-    if not relay.parts.has_instruments:
+    if not relay.services.has_instruments:
         missing = "; ".join(relay.missing().values())
         raise Problem("NOT_READY", f"the instruments are not loaded yet: {missing}", status=503)
-    return answer(preview_form(relay.parts.previewer.preview(whole_body(), strategy=strategy, named=named)))
+    return answer(preview_form(relay.services.previewer.preview(whole_body(), strategy=strategy or NAME, named=named)))
 
 
 def _unknown(signal_id: str) -> Problem:
     return Problem("SIGNAL_UNKNOWN", f"there is no signal {signal_id[:60]!r}", status=404)
+
+
+# What a request asks for in its query: read strictly, all that is wrong with it told at once.
+
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+LIMIT_MAX: Final = 500
+_YES: Final = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
+class Query:
+    """Take each parameter once, then `close`, which raises a Problem for everything that was wrong."""
+
+    def __init__(self) -> None:
+        self._given = {name: values[-1].strip() for name, values in request.args.lists()}
+        self._known: list[str] = []
+        self._problems: dict[str, list[str]] = {}
+
+    def text(self, name: str) -> str | None:
+        """None where it is absent or empty."""
+        self._known.append(name)
+        return self._given.get(name) or None
+
+    def symbol(self, name: str) -> str | None:
+        text = self.text(name)
+        return text.upper() if text else None
+
+    def choice(self, name: str, kind: type[Choice]) -> Choice | None:
+        text = self.text(name)
+        if text is None:
+            return None
+        try:
+            return kind(text.lower())
+        except ValueError:
+            self.wrong(name, f"{text[:60]!r} is none of {_listed(member.value for member in kind)}")
+            return None
+
+    def limit(self, name: str, default: int) -> int:
+        text = self.text(name)
+        if text is None:
+            return default
+        if text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= LIMIT_MAX:
+            return int(text)
+        self.wrong(name, f"{text[:60]!r} is no whole number from 1 to {LIMIT_MAX}")
+        return default
+
+    def flag(self, name: str) -> bool:
+        text = self.text(name)
+        if text is None or text.lower() in _YES:
+            return text is not None and _YES[text.lower()]
+        self.wrong(name, f"{text[:60]!r} is neither 1 nor 0")
+        return False
+
+    def wrong(self, name: str, problem: str) -> None:
+        self._problems.setdefault(name, []).append(problem)
+
+    def close(self) -> None:
+        for name in self._given:
+            if name not in self._known:
+                self.wrong(name[:60], f"it is no parameter here; there are {_listed(self._known) or 'none'}")
+        if self._problems:
+            raise request_invalid(self._problems)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One parameter of a query: how it is read, and how it is described."""
+
+    read: Callable[[Query, str], Any]
+    form: dict[str, Any]
+    argument: str | None = None
+    """What the view calls it; None: as it is called."""
+
+
+def text(*, argument: str | None = None) -> Parameter:
+    return Parameter(read=Query.text, form={"type": "string"}, argument=argument)
+
+
+def symbol() -> Parameter:
+    return Parameter(read=Query.symbol, form={"type": "string"})
+
+
+def flag(*, argument: str | None = None) -> Parameter:
+    return Parameter(read=Query.flag, form={"type": "string", "enum": ["1", "0"]}, argument=argument)
+
+
+def limit(default: int) -> Parameter:
+    form = {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX}
+    return Parameter(read=lambda query, name: query.limit(name, default), form=form)
+
+
+def choice(kind: type[StrEnum]) -> Parameter:
+    form = {"type": "string", "enum": [member.value for member in kind]}
+    return Parameter(read=lambda query, name: query.choice(name, kind), form=form)
+
+
+def read_query(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
+    """Each one's value by the view's name for it. Raises a Problem for everything that is wrong, unknown ones, too."""
+    query = Query()
+    values = {each.argument or name: each.read(query, name) for name, each in parameters.items()}
+    query.close()
+    return values
+
+
+def flag_of_body(name: str) -> bool:
+    """The one flag that the JSON body may hold; no body is the same as false. Raises a Problem."""
+    body = whole_body().strip()
+    try:
+        given = json.loads(body) if body else {}
+    except (ValueError, RecursionError):
+        given = None
+    if not isinstance(given, dict):
+        raise request_invalid({"body": [f'it is no JSON object; it should be empty or like {{"{name}": true}}']})
+    problems = {key[:60]: [f"it is no field here; there is {name}"] for key in given if key != name}
+    wanted = given.get(name, False)
+    if not isinstance(wanted, bool):
+        problems[name] = ["it is neither true nor false"]
+    if problems:
+        raise request_invalid(problems)
+    return bool(wanted)
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(words)
+
+
+# `/api/orders`, `/api/positions`, `/api/accounts`, and the controls: halt, resume, flatten.
+
+
+log = logging.getLogger(__name__)
+
+_BY = "api"
+
+
+def list_orders(
+    *, account: str | None, symbol: str | None, status: OrderStatus | None, limit: int, open_only: bool
+) -> Response:
+    """The relay's own, the latest first; `open_only`: those that have not ended."""
+    found = current_services().journal.orders(
+        account=account, symbol=symbol, status=status, open_only=open_only, limit=limit
+    )
+    return answer({"orders": found})
+
+
+def list_positions(*, account: str | None, symbol: str | None) -> Response:
+    """The open ones of every account, whoever opened them, as the exchange has them now."""
+    found = [
+        position_form(name, position)
+        for name, exchange in current_services().exchanges.items()
+        if account in (None, name)
+        for position in sorted(exchange.positions(), key=lambda each: (each.category, each.symbol))
+        if symbol in (None, position.symbol)
+    ]
+    return answer({"positions": found})
+
+
+def list_accounts() -> Response:
+    """`equity`: each coin's of the wallet, in that coin; null where the exchange cannot be asked just now."""
+    relay = current_relay()
+    accounts: list[dict[str, object]] = [
+        {
+            "name": name,
+            "environment": relay.services.accounts[name].environment,
+            "key": relay.services.accounts[name].key_tail,
+            "halted": _is_halted(name),
+            "equity": _equity(name, exchange),
+            "checks": _checks(name),
+        }
+        for name, exchange in relay.services.exchanges.items()
+    ]
+    return answer({"accounts": accounts})
+
+
+def show_equity(name: str, *, days: int) -> Response:
+    """Equity over time by coin, and what each day came to; fees and funding are above zero where they were paid."""
+    if name not in current_services().accounts:
+        raise Problem("ACCOUNT_UNKNOWN", f"there is no account {name[:60]!r}", status=404)
+    ledger, since_ms = current_services().streams.books.ledger, to_ms(utc_now()) - days * DAY_MS
+    points = [equity_form(each) for each in ledger.equity(name, since_ms)]
+    return answer({"points": points, "days": [day_form(each) for each in ledger.days(name, since_ms)]})
+
+
+def halt() -> Response:
+    current_services().controls.halt(by=_BY)
+    return answer({"halted": True})
+
+
+def resume() -> Response:
+    current_services().controls.resume(by=_BY)
+    return answer({"halted": False})
+
+
+def flatten(*, everything: bool) -> Response:
+    """Halts, then cancels and closes what the relay traded: a signal for each symbol.
+
+    `{"everything": true}` in the body, or `all=1` in the query: what others opened, too. Where the positions cannot be
+    read the answer is 502, and the halt stands all the same.
+    """
+    everything = flag_of_body("everything") or everything
+    receipts = current_services().controls.flatten(everything=everything, by=_BY)
+    return answer({"halted": True, "signals": [receipt_form(receipt) for receipt in receipts]})
+
+
+def _is_halted(account: str) -> bool:
+    switch = current_services().journal.switch(account, HALT)
+    return switch is not None and switch.value == "on"
+
+
+def _checks(account: str) -> list[dict[str, str | None]]:
+    """Of the last look, at most a minute ago; empty before the first."""
+    report = current_services().checkup.latest(account)
+    return rows_of(report) if report else []
+
+
+def _equity(account: str, exchange: Exchange) -> dict[str, str | None] | None:
+    try:
+        wallet = exchange.wallet()
+    except (ExchangeUnreachable, ExchangeAnswered) as error:
+        log.warning("the wallet of %s cannot be read: %s", account, error)
+        return None
+    return {balance.coin: number(balance.equity) for balance in wallet.coins}
+
+
+# `/api/strategies`: whether each strategy's alerts arrive, and where it says it stands.
+
+
+def list_strategies() -> Response:
+    """`heartbeat`: null where none is expected. `chains`: by instrument; `gap`: an alert before the last is missing."""
+    return answer({"strategies": strategies_now()})
+
+
+def strategies_now() -> list[dict[str, Any]]:
+    """Each strategy as the API shows it."""
+    parts = current_services()
+    chains = parts.journal.strategies.chains()
+    return [
+        {
+            "name": name,
+            "last_alert_at": _at(pulse.last_alert_at_ms),
+            "heartbeat": _heartbeat(pulse),
+            "chains": [_chain(each) for each in chains if each.strategy == name],
+        }
+        for name, pulse in parts.heartbeats.pulses().items()
+    ]
+
+
+def _heartbeat(pulse: Pulse) -> dict[str, Any] | None:
+    expected = pulse.expectation
+    if expected is None:
+        return None
+    return {
+        "every_s": expected.every_s,
+        "any": expected.is_any,
+        "state": "missed" if pulse.is_missed else "expected",
+        "last_at": _at(pulse.last_sign_at_ms),
+    }
+
+
+def _chain(record: ChainRecord) -> dict[str, Any]:
+    stands = record.last.link.after
+    return {
+        "category": record.category.value,
+        "symbol": record.symbol,
+        "side": stands.side.value,
+        "size": number(stands.size),
+        "state": "gap" if record.last.fit is Fit.MISSING else "whole",
+        "signal_id": record.signal_id,
+        "at": rfc3339(record.at_ms),
+    }
+
+
+def _at(unix_ms: int | None) -> str | None:
+    return None if unix_ms is None else rfc3339(unix_ms)

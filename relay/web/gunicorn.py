@@ -1,7 +1,6 @@
 """gunicorn's settings: `gunicorn -c python:relay.web.gunicorn 'relay.web:create_app()'`, and `serve` uses them too.
 
-Importing this never fails; the settings are checked when the master starts, before it listens.
-"""
+Importing this never fails; the settings are checked when the master starts, before it listens."""
 
 from __future__ import annotations
 
@@ -10,16 +9,59 @@ import os
 import sys
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from gunicorn.errors import HaltServer  # type: ignore[import-untyped]
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
-from relay import measures
+from relay.app import metrics
+from relay.app.paper_child import PaperExchange, PaperExchangeFailed, needed
+from relay.app.telemetry import Redaction, configure_logging, without_path_secret, without_query
 from relay.errors import RelayError
-from relay.paper_child import PaperExchange, PaperExchangeFailed, needed
-from relay.settings import listen_address, load_settings
-from relay.telemetry import configure_logging
-from relay.web.server_log import RelayLogger
-from relay.web.thread_worker import RelayWorker
+from relay.settings.environment import Secret
+from relay.settings.settings import listen_address, load_settings
+from relay.web.worker import RelayWorker
+
+# gunicorn's own log and its access log: through the relay's handler, and without secrets wherever they go.
+
+
+_PLAIN: Final = frozenset("htsmHbBTDMLp")
+"""Atoms of an access line that come from the connection and the clock, not from what the client wrote."""
+
+
+class RelayLogger(Logger):  # type: ignore[misc]
+    """Redacts whatever the configuration, the command line or `GUNICORN_CMD_ARGS` say about logs."""
+
+    _secrets: tuple[Secret, ...] = ()
+
+    def redact(self, secrets: tuple[Secret, ...]) -> None:
+        """From now on these stand in no log, whatever file or syslog it goes to."""
+        self._secrets = secrets
+        self.setup(self.cfg)
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        for log, target in ((self.error_log, cfg.errorlog), (self.access_log, cfg.accesslog)):
+            if target == "-":
+                log.handlers[:] = [each for each in log.handlers if type(each) is not logging.StreamHandler]
+            log.propagate = target == "-"
+            for handler in log.handlers:
+                handler.addFilter(Redaction(self._secrets))
+
+    def atoms(self, resp: Any, req: Any, environ: dict[str, Any], request_time: Any) -> dict[str, Any]:
+        """Headers and variables of the request are left out: they show as `-`."""
+        atoms = super().atoms(resp, req, environ, request_time)
+        path = _path(environ)
+        cleaned = {name: without_path_secret(without_query(str(atoms[name]))) for name in ("f", "a")}
+        line = f"{environ['REQUEST_METHOD']} {path} {environ['SERVER_PROTOCOL']}"
+        return {name: atoms[name] for name in _PLAIN} | cleaned | {"r": line, "U": path, "q": "", "l": "-", "u": "-"}
+
+
+def _path(environ: dict[str, Any]) -> str:
+    """Decoded and encoded again: one spelling of the path, whatever the client's, and no control characters."""
+    path = str(environ.get("PATH_INFO") or environ["RAW_URI"].partition("?")[0])
+    return without_path_secret(quote(path.encode("latin-1", "replace"), safe="/:@<>+,;=~*!$&()-._"))
+
 
 log = logging.getLogger(__name__)
 
@@ -57,15 +99,14 @@ def on_starting(server: Any) -> None:
     try:
         settings = load_settings(needs_webhook_secret=True)
         configure_logging(settings)
-        measures.forget_earlier_runs()
-        RelayWorker.keeps_to_one_core = not settings.is_postgres
+        metrics.forget_earlier_runs()
         server.log.redact(settings.secrets)
         for warning in settings.warnings:
             log.warning(warning)
         if server.num_workers != 1 and not settings.is_postgres:
             raise RelayError("--workers: it is not 1; the SQLite journal has one engine, so leave it out")
         if settings.environment.is_real_money:
-            from relay.wiring_keys import refuse_wide_keys
+            from relay.app.account_checks import refuse_wide_keys
 
             refuse_wide_keys(settings)
         exchanges = needed(settings, os.environ)
@@ -97,7 +138,7 @@ def supervise(server: Any, exchange: PaperExchange) -> None:
 
 def child_exit(server: Any, worker: Any) -> None:
     """In the master, after a worker has ended."""
-    measures.process_ended(worker.pid)
+    metrics.process_ended(worker.pid)
 
 
 def on_exit(server: Any) -> None:

@@ -1,4 +1,4 @@
-"""`GET /metrics` for Prometheus, with the admin token: what was counted, and how things stand at this moment."""
+"""`/metrics` for Prometheus, `/healthz` and `/readyz`."""
 
 from __future__ import annotations
 
@@ -7,23 +7,18 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from relay.app.metrics import MULTIPROCESS
+from relay.app.wiring import Relay
 from relay.errors import JournalUnavailable
-from relay.measures import MULTIPROCESS
-from relay.web.bearer import require_admin
-from relay.web.runtime import current_relay
-from relay.wiring import Relay
-
-metrics = Blueprint("metrics", __name__)
-metrics.before_request(require_admin)
+from relay.web.answers import answer, current_relay
 
 
-@metrics.get("/metrics")
-def show() -> Response:
+def show_metrics() -> Response:
     """In Prometheus' text format."""
     text = generate_latest(_counted()) + generate_latest(_now(current_relay()))
     return Response(text, content_type=CONTENT_TYPE_LATEST)
@@ -53,13 +48,13 @@ class _Moment(Collector):
         self._relay = relay
 
     def collect(self) -> Iterable[Any]:
-        parts = self._relay.parts
+        services = self._relay.services
         missing = self._relay.missing()
         yield _gauge("relay_ready", "1: alerts are executed as soon as they are accepted.", {(): not missing})
-        yield _gauge("relay_lane_depth", "Signals in the lanes of this process.", {(): parts.engine.depth()})
-        offsets = {(name,): exchange.clock_offset_ms for name, exchange in parts.exchanges.items()}
+        yield _gauge("relay_lane_depth", "Signals in the lanes of this process.", {(): services.engine.depth()})
+        offsets = {(name,): exchange.clock_offset_ms for name, exchange in services.exchanges.items()}
         yield _gauge("relay_clock_offset_ms", "How far the exchange's clock is ahead.", offsets, "account")
-        links = parts.streams.state()
+        links = services.streams.state()
         live = {(name,): state.is_live for name, state in links.items()}
         yield _gauge("relay_stream_live", "1: the account's stream tells what happens.", live, "account")
         since = {(name,): state.since_s for name, state in links.items()}
@@ -72,7 +67,7 @@ class _Moment(Collector):
             return
 
     def _of_journal(self) -> Iterable[Any]:
-        journal = self._relay.parts.journal
+        journal = self._relay.services.journal
         found = journal.open_orders()
         by_status = Counter((each.account, each.state.status.value) for each in found)
         about = "Orders that have not ended; `submitted`: their outcome is unknown."
@@ -90,3 +85,17 @@ def _gauge(name: str, about: str, values: dict[Any, Any], *labels: str) -> Gauge
     for key, value in values.items():
         family.add_metric(key, value)
     return family
+
+
+# `/healthz` and `/readyz`: for whoever watches the process or sends it traffic. Both are open.
+
+
+def alive() -> Response:
+    """The process answers; it says nothing about the journal or the exchange."""
+    return answer({"alive": True})
+
+
+def ready() -> Response:
+    """200 once alerts are executed as soon as they are accepted; else 503 with what is missing, and why."""
+    missing = current_relay().missing()
+    return answer({"ready": False, "missing": missing}, 503) if missing else answer({"ready": True})

@@ -1,18 +1,246 @@
-"""`/openapi.json`, what the relay takes and answers for programs, and `/docs`, the same for people."""
+"""`/openapi.json` and `/docs`: what the relay takes and answers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Blueprint, Response, render_template
 
-from relay.domain.order import OrderStatus
-from relay.domain.status import SignalStatus
+from relay import __version__
+from relay.alerts.fields import Accounts, AlertSchema, Choice, Flag, Ladder, Moment, Number, Read, Scalar, Text, Whole
+from relay.domain.order import OrderStatus, OrderType, Side, SignalStatus
+from relay.journal.api_queries import STAGES
 from relay.web.answers import answer
-from relay.web.asked import LIMIT_MAX
-from relay.web.openapi_forms import Form, new_spec
+from relay.web.endpoints import ENDPOINTS, PLAIN, PREFER, Endpoint
+
+# The forms of the API's bodies: the alert's from the very schema that validates it, the answers' from the contract.
+
+
+Form = dict[str, Any]
+
+_NUMBER: Final[Form] = {"type": "string", "description": "A number, exactly, as text."}
+_TIME: Final[Form] = {"type": "string", "description": "RFC 3339, UTC, with milliseconds."}
+_TEXT: Final[Form] = {"type": "string"}
+_FLAG: Final[Form] = {"type": "boolean"}
+_SLIPPAGE: Final[Form] = {
+    "type": "string",
+    "description": "Percent from `signal_price` to the fills' average; above zero where it cost.",
+}
+
+
+def new_spec() -> APISpec:
+    """With all forms, and no operation yet."""
+    plugin = MarshmallowPlugin()
+    about = "TradingView alerts to Bybit perpetual orders. Times are RFC 3339 UTC; numbers of money and size are text."
+    spec = APISpec(
+        title="relay", version=__version__, openapi_version="3.1.0", plugins=[plugin], info={"description": about}
+    )
+    assert plugin.converter is not None
+    plugin.converter.add_attribute_function(_kind)  # type: ignore[no-untyped-call]
+    spec.components.schema("Alert", schema=AlertSchema)
+    alert = spec.components.schemas["Alert"]
+    alert["properties"]["secret"] = {
+        "type": "string",
+        "description": "The webhook secret; never kept, shown or logged.",
+    }
+    alert["patternProperties"] = {"^x_": {"type": ["string", "number", "boolean", "null"]}}
+    alert["description"] = "Names in any case. Fields that are not here are refused by name; `key=value` text does too."
+    for name, form in _forms().items():
+        spec.components.schema(name, form)
+    spec.components.security_scheme("admin", {"type": "http", "scheme": "bearer", "description": "ADMIN_TOKEN"})
+    return spec
+
+
+def _kind(converter: object, field: object, **_: object) -> Form:
+    """What marshmallow's own plugin cannot know: the fields' kinds are the relay's own."""
+    match field:
+        case Choice():
+            return {"type": "string", "enum": list(field.values), "description": "In any case."}
+        case Number():
+            return _number(field)
+        case Flag():
+            return {"type": ["boolean", "string"]}
+        case Ladder():
+            return {"type": ["string", "number", "array"], "items": {"type": "object"}, "description": _LEVELS}
+        case Accounts():
+            return {"type": ["string", "array"], "items": _TEXT}
+        case Moment():
+            return {"type": ["string", "number"], "description": "RFC 3339, or Unix seconds or milliseconds."}
+        case Read():
+            return {"type": ["string", "number"], "description": "A price, or a distance such as `1.5%` or `-40`."}
+        case Scalar():
+            return {"type": ["string", "number", "boolean", "null"], "description": "Shown, without effect."}
+        case Text():
+            length = {} if field.length_max is None else {"maxLength": field.length_max}
+            return {"type": ["string", "number"], **length}
+        case _:
+            raise AssertionError(f"{type(field).__name__} has no place in the description yet")
+
+
+_LEVELS: Final = 'A price or a distance; or several: `[{"at": "2%", "share": 50, "then": "breakeven"}]`.'
+
+
+def _number(field: Number) -> Form:
+    bounds = {"exclusiveMinimum": field.above, "minimum": field.at_least, "maximum": field.at_most}
+    kind = "integer" if isinstance(field, Whole) else "number"
+    hint = field.hint.strip(" ()")
+    return {
+        "type": [kind, "string"],
+        **{name: bound for name, bound in bounds.items() if bound is not None},
+        **({"description": hint} if hint else {}),
+    }
+
+
+def _forms() -> dict[str, Form]:
+    return {
+        "Error": _object(
+            {
+                "error": _object(
+                    {
+                        "code": _TEXT,
+                        "message": _TEXT,
+                        "fields": {"type": "object", "additionalProperties": _list(_TEXT)},
+                    }
+                )
+            },
+            signal_id=_TEXT,
+        ),
+        "Reason": _object({"code": _TEXT, "message": _TEXT}),
+        "Receipt": _object({"signal_id": _TEXT, "status": _one_of(SignalStatus), "duplicate": _FLAG}),
+        "Order": _order(),
+        "Event": _object({"at": _TIME, "name": _TEXT, "detail": {}}),
+        "Signal": _signal(),
+        "Signals": _object(
+            {"signals": _list(_ref("Signal")), "next_cursor": _or_null(_TEXT)}, refused=_list({"type": "object"})
+        ),
+        "Orders": _object({"orders": _list(_ref("Order"))}),
+        "Position": _position(),
+        "Positions": _object({"positions": _list(_ref("Position"))}),
+        "Accounts": _object({"accounts": _list(_account())}),
+        "Equity": _equity(),
+        "Strategies": _object({"strategies": _list(_object({"name": _TEXT}))}),
+        "Plan": _object(
+            {
+                "status": {"enum": ["planned", "denied"]},
+                "reason": _or_null(_ref("Reason")),
+                "notes": _list(_TEXT),
+                "orders": _list({"type": "object"}),
+                "checks": _list(_check()),
+            },
+            format=_TEXT,
+            fields=_list(_object({"field": _TEXT, "native": _TEXT, "value": _TEXT})),
+        ),
+        "Halted": _object({"halted": _FLAG}, signals=_list(_ref("Receipt"))),
+        "Alive": _object({"alive": _FLAG}),
+        "Ready": _object({"ready": _FLAG}, missing={"type": "object", "additionalProperties": _TEXT}),
+    }
+
+
+def _order() -> Form:
+    return _object(
+        {
+            "client_order_id": _TEXT,
+            "venue_order_id": _or_null(_TEXT),
+            "account": _TEXT,
+            "category": {"enum": ["linear", "inverse"]},
+            "symbol": _TEXT,
+            "side": _one_of(Side),
+            "type": _one_of(OrderType),
+            "qty": _NUMBER,
+            "price": _or_null(_NUMBER),
+            "reduce_only": _FLAG,
+            "status": _one_of(OrderStatus),
+            "reason": _or_null(_ref("Reason")),
+            "filled_qty": _NUMBER,
+            "avg_price": _or_null(_NUMBER),
+            "fee": _NUMBER,
+        }
+    )
+
+
+def _signal() -> Form:
+    return _object(
+        {
+            "id": _TEXT,
+            "strategy": _or_null(_TEXT),
+            "action": _or_null(_TEXT),
+            "symbol": _or_null(_TEXT),
+            "status": _one_of(SignalStatus),
+            "reason": _or_null(_ref("Reason")),
+            "notes": _list(_TEXT),
+            "received_at": _TIME,
+            "sent_at": _or_null(_TIME),
+            "alert": {"type": "object", "description": "As it came, without the secret."},
+            "orders": _list(_ref("Order")),
+            "events": _list(_ref("Event")),
+        },
+        timing=_timing(),
+        slippage=_or_null(_SLIPPAGE),
+    )
+
+
+def _timing() -> Form:
+    """Of one signal alone; lists leave it out."""
+    between = {stage: _or_null({"type": "integer"}) for stage in STAGES[1:]}
+    return _object({**{f"{stage}_at": _or_null(_TIME) for stage in STAGES}, "ms": _object(between)})
+
+
+def _position() -> Form:
+    numbers = ("avg_price", "mark_price", "unrealised_pnl", "leverage", "take_profit", "stop_loss")
+    return _object(
+        {
+            "account": _TEXT,
+            "category": {"enum": ["linear", "inverse"]},
+            "symbol": _TEXT,
+            "side": {"enum": ["long", "short"]},
+            "size": _NUMBER,
+            **{name: _or_null(_NUMBER) for name in numbers},
+        }
+    )
+
+
+def _equity() -> Form:
+    """Numbers are in the coin, but for `usd`; `fees` and `funding` are above zero where they were paid."""
+    point = {"at": _TIME, "coin": _TEXT, "equity": _NUMBER, "unrealised": _NUMBER, "usd": _or_null(_NUMBER)}
+    day = {"day": _TEXT, "coin": _TEXT, "realised": _NUMBER, "fees": _NUMBER, "funding": _NUMBER}
+    return _object({"points": _list(_object(point)), "days": _list(_object(day))})
+
+
+def _account() -> Form:
+    equity = {"type": "object", "additionalProperties": _or_null(_NUMBER)}
+    return _object(
+        {"name": _TEXT, "environment": _TEXT, "halted": _FLAG, "equity": _or_null(equity), "checks": {"type": "array"}}
+    )
+
+
+def _check() -> Form:
+    """A limit that an entry was held against; `passes` is null where another rule came first."""
+    named = {"account": _TEXT, "limit": _TEXT, "number": _or_null(_TEXT), "bound": _TEXT}
+    return _object({**named, "passes": _or_null(_FLAG)})
+
+
+def _object(required: dict[str, Form], **optional: Form) -> Form:
+    return {"type": "object", "properties": {**required, **optional}, "required": list(required)}
+
+
+def _list(items: Form) -> Form:
+    return {"type": "array", "items": items}
+
+
+def _or_null(form: Form) -> Form:
+    return {"anyOf": [form, {"type": "null"}]}
+
+
+def _one_of(kind: Any) -> Form:
+    return {"type": "string", "enum": [member.value for member in kind]}
+
+
+def _ref(name: str) -> Form:
+    return {"$ref": f"#/components/schemas/{name}"}
+
 
 openapi = Blueprint("openapi", __name__)
 
@@ -31,174 +259,46 @@ _WORDS: Final = {
     502: "The exchange does not answer, or refuses.",
     503: "Not ready, or the journal cannot be written.",
 }
-_WAIT: Final[Form] = {
-    "name": "Prefer",
-    "in": "header",
-    "schema": {"type": "string"},
-    "description": "`wait=SECONDS`, at most 10: answer once the signal is finished.",
+_HEADERS: Final[dict[str, Form]] = {
+    PREFER: {"description": "`wait=SECONDS`, at most 10: answer once the signal is finished."},
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """`answers`: status to form, None for the error's. `query`: parameters by name."""
-
-    method: str
-    path: str
-    summary: str
-    answers: dict[int, str | None]
-    query: dict[str, Form]
-    body: str | None = None
-    is_closed: bool = True
-    headers: tuple[Form, ...] = ()
-
-
-_TEXT: Final[Form] = {"type": "string"}
-_LIMIT: Final[Form] = {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX}
-_FLAG: Final[Form] = {"type": "string", "enum": ["1", "0"]}
-_ALERT_ANSWERS: Final[dict[int, str | None]] = {
-    **{200: "Receipt", 202: "Receipt"},
-    **dict.fromkeys((400, 401, 403, 404, 409, 413, 422, 429, 503)),
-}
-_CLOSED: Final[dict[int, str | None]] = dict.fromkeys((400, 401, 429, 503))
-_ASKS: Final[dict[int, str | None]] = {**_CLOSED, 502: None}
-
-
-def _alert(path: str, summary: str) -> Operation:
-    return Operation(
-        method="post",
-        path=path,
-        summary=summary,
-        answers=_ALERT_ANSWERS,
-        query={"format": _TEXT},
-        body="Alert",
-        is_closed=False,
-        headers=(_WAIT, *({"name": name, "in": "header", "schema": _TEXT} for name in _PROOFS)),
-    )
-
-
-def _control(path: str, summary: str, *, query: dict[str, Form] | None = None, asks: bool = False) -> Operation:
-    answers = {200: "Halted", **(_ASKS | {413: None} if asks else _CLOSED)}
-    return Operation(method="post", path=path, summary=summary, answers=answers, query=query or {})
-
-
-def _list(path: str, summary: str, form: str, query: dict[str, Form], *, asks: bool = False) -> Operation:
-    answers = {200: form, **(_ASKS if asks else _CLOSED)}
-    return Operation(method="get", path=path, summary=summary, answers=answers, query=query)
-
-
-_PROOFS: Final = ("X-Webhook-Secret", "webhook-id", "webhook-timestamp", "webhook-signature")
-_SIGNALS: Final = {
-    **{"strategy": _TEXT, "account": _TEXT, "symbol": _TEXT, "cursor": _TEXT, "limit": _LIMIT},
-    "status": {"type": "string", "enum": [status.value for status in SignalStatus]},
-    "attention_first": _FLAG,
-}
-_ORDERS: Final = {
-    **{"account": _TEXT, "symbol": _TEXT, "limit": _LIMIT, "open": _FLAG},
-    "status": {"type": "string", "enum": [status.value for status in OrderStatus]},
-}
-_OPERATIONS: Final = (
-    _alert("/webhook", "An alert of the strategy `default`; the secret in the body, a header or a signature."),
-    _alert("/webhook/{strategy}", "An alert of a strategy."),
-    _alert("/webhook/{strategy}/{secret}", "An alert with its secret in the path."),
-    _list("/api/signals", "Signals, the latest first.", "Signals", _SIGNALS),
-    Operation(
-        method="get",
-        path="/api/signals/{signal_id}",
-        summary="One signal with its orders and every step.",
-        answers={200: "Signal", **dict.fromkeys((401, 404, 429, 503))},
-        query={},
-        headers=(_WAIT,),
-    ),
-    Operation(
-        method="post",
-        path="/api/signals/{signal_id}/retry",
-        summary="Open a signal again, where nothing of it can have had an effect.",
-        answers={200: "Receipt", 202: "Receipt", **dict.fromkeys((401, 404, 409, 429, 503))},
-        query={},
-        headers=(_WAIT,),
-    ),
-    Operation(
-        method="post",
-        path="/api/plan",
-        summary="What an alert would do now, without doing it.",
-        answers={200: "Plan", **dict.fromkeys((400, 401, 404, 413, 422, 429, 502, 503))},
-        query={"strategy": _TEXT, "format": _TEXT},
-        body="Alert",
-    ),
-    _list("/api/orders", "The relay's orders, the latest first.", "Orders", _ORDERS),
-    _list(
-        "/api/positions",
-        "What is open, whoever opened it.",
-        "Positions",
-        {"account": _TEXT, "symbol": _TEXT},
-        asks=True,
-    ),
-    _list("/api/accounts", "The accounts, their checks and their equity.", "Accounts", {}, asks=True),
-    Operation(
-        method="get",
-        path="/api/accounts/{name}/equity",
-        summary="An account's equity over time, and what each day came to.",
-        answers={200: "Equity", **dict.fromkeys((400, 401, 404, 429, 503))},
-        query={"days": _LIMIT},
-    ),
-    _list("/api/strategies", "The strategies, and whether their alerts arrive.", "Strategies", {}),
-    _control("/api/halt", "No new entries, restarts included; exits go on."),
-    _control("/api/resume", "Allow new entries again."),
-    _control("/api/flatten", "Halt, cancel and close what the relay traded.", query={"all": _FLAG}, asks=True),
-    Operation(
-        method="get", path="/healthz", summary="The process lives.", answers={200: "Alive"}, query={}, is_closed=False
-    ),
-    Operation(
-        method="get",
-        path="/readyz",
-        summary="Whether alerts are executed at once; else what is missing.",
-        answers={200: "Ready", 503: "Ready"},
-        query={},
-        is_closed=False,
-    ),
-)
 
 
 @cache
 def description() -> dict[str, Any]:
     """The whole document. Made once: nothing in it depends on the settings."""
     spec = new_spec()
-    for operation in _OPERATIONS:
-        spec.path(operation.path, operations={operation.method: _described(operation)})
-    spec.path("/metrics", operations={"get": _metrics()})
+    for endpoint in ENDPOINTS:
+        spec.path(endpoint.path, operations={endpoint.method: _described(endpoint)})
     document: dict[str, Any] = spec.to_dict()
     return document
 
 
-def _described(operation: Operation) -> dict[str, Any]:
-    in_path = [part[1:-1] for part in operation.path.split("/") if part.startswith("{")]
-    parameters = [{"name": name, "in": "path", "required": True, "schema": _TEXT} for name in in_path]
-    parameters += [{"name": name, "in": "query", "schema": form} for name, form in operation.query.items()]
-    described = {
-        "summary": operation.summary,
-        "parameters": [*parameters, *operation.headers],
-        "responses": {str(code): _answered(code, form) for code, form in sorted(operation.answers.items())},
-        "security": [{"admin": []}] if operation.is_closed else [],
+def _described(endpoint: Endpoint) -> dict[str, Any]:
+    parameters: list[Form] = [
+        {"name": name, "in": "path", "required": True, "schema": _TEXT} for name in endpoint.names_in_path
+    ]
+    parameters += [{"name": name, "in": "query", "schema": each.form} for name, each in endpoint.query.items()]
+    parameters += [
+        {"name": name, "in": "header", "schema": _TEXT, **_HEADERS.get(name, {})} for name in endpoint.headers
+    ]
+    described: dict[str, Any] = {
+        "summary": endpoint.summary,
+        "parameters": parameters,
+        "responses": {str(code): _answered(code, form) for code, form in sorted(endpoint.answers.items())},
+        "security": [{"admin": []}] if endpoint.is_closed else [],
     }
-    if operation.body:
+    if endpoint.body:
         described["requestBody"] = {
             "required": True,
-            "content": {"application/json": {"schema": _named(operation.body)}},
+            "content": {"application/json": {"schema": _named(endpoint.body)}},
         }
     return described
 
 
-def _metrics() -> dict[str, Any]:
-    text = {"description": "Prometheus' text format.", "content": {"text/plain": {"schema": _TEXT}}}
-    return {
-        "summary": "What was counted and timed.",
-        "responses": {"200": text, **{str(code): _answered(code, None) for code in (401, 429)}},
-        "security": [{"admin": []}],
-    }
-
-
 def _answered(code: int, form: str | None) -> dict[str, Any]:
+    if form == PLAIN:
+        return {"description": _WORDS[code], "content": {PLAIN: {"schema": _TEXT}}}
     return {"description": _WORDS[code], "content": {"application/json": {"schema": _named(form or "Error")}}}
 
 

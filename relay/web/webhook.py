@@ -1,32 +1,115 @@
-"""`POST /webhook`: where alerts come in."""
+"""`POST /webhook`: where alerts come in, and what their sender is answered."""
 
 from __future__ import annotations
 
 import contextlib
-from typing import Final
+import re
+import threading
+import time
+from typing import Any, Final
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Flask, Response, current_app, request
 from flask.blueprints import BlueprintSetupState
 from werkzeug.datastructures import Headers
 
-from relay import measures
-from relay.alerts import Credentials
+from relay.alerts.authenticate import Credentials
+from relay.app import metrics
+from relay.app.wiring import Relay, Services
 from relay.errors import AlertError, AuthFailed, JournalUnavailable, SourceNotAllowed
-from relay.pipeline.accept import Rejected
-from relay.pipeline.clock import to_ms, utc_now
-from relay.settings import NAME
-from relay.web.answers import TOO_MANY, refusal, too_many
-from relay.web.body import whole_body
-from relay.web.failures import FailureLimit
-from relay.web.receipts import tell
-from relay.web.runtime import current_relay
-from relay.web.sources import is_allowed, neighbourhood, source
-from relay.wiring import Relay
+from relay.execution.accept import AlertRejected, Receipt
+from relay.execution.ports import to_ms, utc_now
+from relay.journal.api_queries import status_of
+from relay.settings.config import NAME
+from relay.web.access import FailureLimit, is_allowed, neighbourhood, source, whole_body
+from relay.web.answers import TOO_MANY, answer, current_relay, current_services, receipt_form, refusal, too_many
+
+# `Prefer: wait=SECONDS`: hold the answer back until the signal has come to its end, or the time is up.
+
+
+WAIT_MAX_S: Final = 10
+WAITERS_MAX: Final = 32
+"""A quarter of the server's threads: whoever does not ask to wait always finds one."""
+
+LOOK_S: Final = 0.05
+
+_WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?([0-9]{1,9})', re.IGNORECASE)
+
+
+def wait_requested_s(prefer: str | None) -> int:
+    """The seconds that a `Prefer` header asks for, at most 10; 0: none. Source: RFC 7240, section 4.3."""
+    found = _WAIT.search(prefer) if prefer else None
+    return min(int(found[1]), WAIT_MAX_S) if found else 0
+
+
+class Waiting:
+    """Lets a bounded number of requests wait for their signals."""
+
+    def __init__(self, *, at_once_max: int = WAITERS_MAX) -> None:
+        self._places = threading.BoundedSemaphore(at_once_max)
+
+    def outcome(self, parts: Services, signal_id: str, *, wait_s: float) -> dict[str, Any] | None:
+        """The finished signal in full; None: it is not finished yet, or too many wait already."""
+        if wait_s <= 0 or not self._places.acquire(blocking=False):
+            return None
+        try:
+            return _outcome(parts, signal_id, wait_s)
+        except JournalUnavailable:
+            # What was accepted stays accepted: only what became of it cannot be told now.
+            return None
+        finally:
+            self._places.release()
+
+
+def _outcome(parts: Services, signal_id: str, wait_s: float) -> dict[str, Any] | None:
+    announcer, until = parts.announcer, time.monotonic() + wait_s
+    # What another process executes is not announced in this one.
+    look_s = wait_s if parts.engine.is_alone else LOOK_S
+    while True:
+        news = announcer.expect(signal_id)
+        try:
+            status = status_of(parts.journal.store, signal_id)
+            if status is None or status.is_finished:
+                return parts.journal.signal(signal_id)
+            # One account's news is not yet the end of a signal on several, so it is looked at again.
+            left_s = max(0.0, until - time.monotonic())
+            if announcer.is_released or not (news.wait(min(left_s, look_s)) or left_s > look_s):
+                return None
+        finally:
+            announcer.forget(signal_id, news)
+
+
+# What the sender of an alert is told: that it was taken, or what became of it.
+
+
+_EXTENSION = "relay.waiting"
+
+
+def init_receipts(app: Flask) -> None:
+    app.extensions[_EXTENSION] = Waiting()
+
+
+def tell(receipt: Receipt) -> Response:
+    """200 with the full signal where that was asked for and is there in time; else 202, or 200 for what is no news."""
+    reported = receipt_form(receipt)
+    signal = awaited(receipt.signal_id)
+    if signal is not None:
+        return answer({**reported, **signal})
+    return answer(reported, 200 if receipt.is_duplicate else 202)
+
+
+def awaited(signal_id: str) -> dict[str, Any] | None:
+    """The signal in full once it is finished, as far as this request asked to wait for that; else None."""
+    wait_s = wait_requested_s(request.headers.get("Prefer"))
+    if not wait_s:
+        return None
+    waiting: Waiting = current_app.extensions[_EXTENSION]
+    return waiting.outcome(current_services(), signal_id, wait_s=wait_s)
+
 
 webhook = Blueprint("webhook", __name__)
-_ACCEPTED: Final = measures.alerts.labels("accepted")
-_DUPLICATE: Final = measures.alerts.labels("duplicate")
-_TOO_MANY: Final = measures.alerts.labels(TOO_MANY)
+_ACCEPTED: Final = metrics.alerts.labels("accepted")
+_DUPLICATE: Final = metrics.alerts.labels("duplicate")
+_TOO_MANY: Final = metrics.alerts.labels(TOO_MANY)
 FAILURES: Final = "relay.failures"
 """Under which an application keeps who has failed to prove it."""
 
@@ -36,9 +119,6 @@ def _init(state: BlueprintSetupState) -> None:
     state.app.extensions[FAILURES] = FailureLimit()
 
 
-@webhook.post("/webhook")
-@webhook.post("/webhook/<strategy>")
-@webhook.post("/webhook/<strategy>/<path:secret>")
 def take_alert(strategy: str = NAME, secret: str | None = None) -> Response:
     """A secret in the path may hold slashes, which servers decode before anybody can tell them apart."""
     relay = current_relay()
@@ -47,7 +127,7 @@ def take_alert(strategy: str = NAME, secret: str | None = None) -> Response:
         raise SourceNotAllowed(f"alerts are not taken from {source()}; WEBHOOK_SOURCES says from where they are")
     credentials = credentials_of(request.headers, secret)
     named = request.args.get("format")
-    receipt = relay.parts.intake.take(whole_body(), strategy=strategy, credentials=credentials, named=named)
+    receipt = relay.services.intake.take(whole_body(), strategy=strategy, credentials=credentials, named=named)
     (_DUPLICATE if receipt.is_duplicate else _ACCEPTED).inc()
     return tell(receipt)
 
@@ -63,11 +143,11 @@ def credentials_of(headers: Headers, path_secret: str | None) -> Credentials:
     )
 
 
-@webhook.errorhandler(Rejected)
-def _rejected(rejected: Rejected) -> Response:
+@webhook.errorhandler(AlertRejected)
+def _rejected(rejected: AlertRejected) -> Response:
     """A bad alert from a proven sender: it is kept."""
     error = rejected.error
-    measures.alerts.labels(error.code).inc()
+    metrics.alerts.labels(error.code).inc()
     return refusal(
         error.code, error.message, status=error.http_status, fields=error.fields, signal_id=rejected.signal_id
     )
@@ -96,8 +176,8 @@ def slow_down(again_s: float) -> Response:
     return too_many("too many posts from this address did not prove their sender", again_s)
 
 
-def count(relay: Relay, code: str, whence: str) -> None:
+def count(relay: Relay, code: str, source_ip: str) -> None:
     """Never in the way of the answer."""
-    (_TOO_MANY if code == TOO_MANY else measures.alerts.labels(code)).inc()
+    (_TOO_MANY if code == TOO_MANY else metrics.alerts.labels(code)).inc()
     with contextlib.suppress(JournalUnavailable):
-        relay.parts.journal.note_refused(code, whence, now_ms=to_ms(utc_now()))
+        relay.services.journal.note_refused(code, source_ip, now_ms=to_ms(utc_now()))

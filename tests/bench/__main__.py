@@ -8,40 +8,42 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import cores, latency, pages, rate, reading, scale, soak, storm
+from tests.bench import latency, pages, rate, reading, scale, soak, storm, structure, tracer
 from tests.bench.figures import Figure, table
 
 _SECONDS = 30.0
 Part = Callable[[Path, argparse.Namespace], list[Figure]]
 PARTS: dict[str, Part] = {
-    "alone": lambda folder, asked: latency.alone(folder, asked.count),
-    "two-accounts": lambda folder, asked: latency.two_accounts(folder, asked.count),
-    "back-to-back": lambda folder, asked: latency.back_to_back(folder, asked.count),
-    "unheard": lambda folder, asked: latency.unheard(folder, asked.count),
-    "at-once": lambda folder, asked: [
+    "alone": lambda folder, requested: latency.alone(folder, requested.count),
+    "two-accounts": lambda folder, requested: latency.two_accounts(folder, requested.count),
+    "back-to-back": lambda folder, requested: latency.back_to_back(folder, requested.count),
+    "unheard": lambda folder, requested: latency.unheard(folder, requested.count),
+    "at-once": lambda folder, requested: [
         *latency.at_once(folder / "50", count=50, symbols=50, round_trip_ms=100),
         *latency.at_once(folder / "1", count=50, symbols=1, round_trip_ms=0),
     ],
-    "limited": lambda folder, asked: latency.at_once(folder, count=30, symbols=50, round_trip_ms=0, limiter=True),
-    "kinds": lambda folder, asked: [
+    "limited": lambda folder, requested: latency.at_once(folder, count=30, symbols=50, round_trip_ms=0, limiter=True),
+    "kinds": lambda folder, requested: [
         each
         for round_trip_ms in (0, 20, 100)
         for each in latency.kinds(
-            folder / str(round_trip_ms), round_trip_ms=round_trip_ms, count=max(5, asked.count // 10)
+            folder / str(round_trip_ms), round_trip_ms=round_trip_ms, count=max(5, requested.count // 10)
         )
     ],
-    "accepts": lambda folder, asked: rate.accepts(folder, asked.seconds or _SECONDS),
-    "away": lambda folder, asked: rate.accepts_while_away(folder, min(10.0, asked.seconds or _SECONDS)),
-    "cores": lambda folder, asked: cores.cores(folder, asked.seconds or _SECONDS),
-    "start": lambda folder, asked: rate.start_up(folder, 5),
-    "pages": lambda folder, asked: pages.pages(folder, asked.rows, max(5, asked.count // 10)),
-    "reading": lambda folder, asked: reading.reading(asked.count * 100),
-    "storm": lambda folder, asked: storm.storm(folder, asked.seconds or storm.SECONDS),
-    "soak": lambda folder, asked: soak.soak(folder, asked.seconds or soak.SECONDS),
-    "scale": lambda folder, asked: scale.scale(
-        folder, rows=asked.rows, seconds=asked.seconds or _SECONDS, count=asked.count
+    "accepts": lambda folder, requested: rate.accepts(folder, requested.seconds or _SECONDS),
+    "away": lambda folder, requested: rate.accepts_while_away(folder, min(10.0, requested.seconds or _SECONDS)),
+    "start": lambda folder, requested: rate.start_up(folder, 5),
+    "pages": lambda folder, requested: pages.pages(folder, requested.rows, max(5, requested.count // 10)),
+    "reading": lambda folder, requested: reading.reading(requested.count * 100),
+    "trace": lambda folder, requested: tracer.trace(folder, requested.count, requested.most),
+    "imports": lambda folder, requested: tracer.imports(folder),
+    "storm": lambda folder, requested: storm.storm(folder, requested.seconds or storm.SECONDS),
+    "soak": lambda folder, requested: soak.soak(folder, requested.seconds or soak.SECONDS),
+    "scale": lambda folder, requested: scale.scale(
+        folder, rows=requested.rows, seconds=requested.seconds or _SECONDS, count=requested.count
     ),
-    "history": lambda folder, asked: rate.history(folder, asked.rows, asked.count),
+    "history": lambda folder, requested: rate.history(folder, requested.rows, requested.count),
+    "structure": lambda folder, requested: structure.structure(),
 }
 
 
@@ -59,25 +61,26 @@ def main() -> None:
         "--seconds", type=float, help="how long accepts are pressed (30), storm goes on (20), soak (480)"
     )
     parser.add_argument("--rows", type=int, default=1_000_000, help="how long the long journal is")
+    parser.add_argument("--most", type=int, default=0, help="trace prints so many of the functions called most, too")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     parser.add_argument("--plot", type=Path, help="draw them there (PNG)")
-    asked = parser.parse_args()
-    unknown = [each for each in asked.parts if each not in PARTS]
+    requested = parser.parse_args()
+    unknown = [each for each in requested.parts if each not in PARTS]
     if unknown:
         parser.error(f"there is no part {unknown[0]!r}; there are {', '.join(PARTS)}")
     figures: list[Figure] = []
-    for name in asked.parts or [each for each in PARTS if each not in _ALONE]:
+    for name in requested.parts or [each for each in PARTS if each not in _ALONE]:
         with tempfile.TemporaryDirectory(prefix=f"bench-{name}-") as folder:
-            made = PARTS[name](Path(folder), asked)
+            made = PARTS[name](Path(folder), requested)
         print(table(made), flush=True)
         figures += made
     print(f"\n{table(figures)}")
-    if asked.json:
-        asked.json.write_text(json.dumps([each.form() for each in figures], indent=2) + "\n")
-    if asked.plot:
+    if requested.json:
+        requested.json.write_text(json.dumps([each.form() for each in figures], indent=2) + "\n")
+    if requested.plot:
         from tests.bench.plot import draw
 
-        draw(figures, asked.plot)
+        draw(figures, requested.plot)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import contextlib
 import sys
 
 
-async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay_s: float) -> None:
+async def _residual(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay_s: float) -> None:
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
 
@@ -36,7 +36,7 @@ async def _serve(to_port: int, round_trip_ms: float) -> None:
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         near_reader, near_writer = await asyncio.open_connection("127.0.0.1", to_port)
         delay_s = round_trip_ms / 2000
-        await asyncio.gather(_carry(reader, near_writer, delay_s), _carry(near_reader, writer, delay_s))
+        await asyncio.gather(_residual(reader, near_writer, delay_s), _residual(near_reader, writer, delay_s))
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
@@ -49,5 +49,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--to", type=int, required=True)
     parser.add_argument("--round-trip-ms", type=float, required=True)
-    asked = parser.parse_args()
-    asyncio.run(_serve(asked.to, asked.round_trip_ms))
+    requested = parser.parse_args()
+    asyncio.run(_serve(requested.to, requested.round_trip_ms))

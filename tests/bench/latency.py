@@ -159,11 +159,13 @@ def unheard(folder: Path, count: int) -> list[Figure]:
     service.free.clear()
     try:
         with (
-            rig(folder / "told", NOTIFY_URLS=f"all=json://127.0.0.1:{service.port}/") as told,
-            rig(folder / "untold") as untold,
+            rig(folder / "told", NOTIFY_URLS=f"all=json://127.0.0.1:{service.port}/") as reported,
+            rig(folder / "untold") as unavailable,
         ):
             values: dict[int, list[float]] = {}
-            senders = [(each, Sender(each.relay.port), values.setdefault(id(each), [])) for each in (told, untold)]
+            senders = [
+                (each, Sender(each.relay.port), values.setdefault(id(each), [])) for each in (reported, unavailable)
+            ]
             for number in range(count):
                 for made, sender, found in senders:
                     alert = {"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.001", "id": f"u{number}"}
@@ -176,7 +178,7 @@ def unheard(folder: Path, count: int) -> list[Figure]:
     finally:
         service.close()
     case = "lone warm alert → order, a dead notification service"
-    return [figure(case, values[id(told)], limit="nobody told", beside=values[id(untold)])]
+    return [figure(case, values[id(reported)], limit="nobody told", beside=values[id(unavailable)])]
 
 
 def back_to_back(folder: Path, count: int) -> list[Figure]:

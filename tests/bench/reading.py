@@ -6,15 +6,15 @@ import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from relay.alerts import read, signal_from_kept
 from relay.alerts.authenticate import secret_among_bytes
+from relay.alerts.signal import read, signal_from_stored
 from relay.errors import AlertError, AlertMalformed
-from relay.web.body import BYTES_MAX
+from relay.web.access import BYTES_MAX
 from tests.bench.figures import Figure, figure
 from tests.property.test_alerts_fuzz import RECEIVED_AT, SECRET, bodies
 
 MS_MAX = 50.0
-_PROOF = b'"secret": "%s", ' % SECRET.encode()
+_SMOKE_TRADE = b'"secret": "%s", ' % SECRET.encode()
 
 
 def reading(count: int) -> list[Figure]:
@@ -36,7 +36,7 @@ def _tampered() -> Iterator[bytes]:
 
 def _worst() -> Iterable[bytes]:
     """Each proves its sender, or nobody would read it."""
-    head, room = b"{" + _PROOF, BYTES_MAX - 200
+    head, room = b"{" + _SMOKE_TRADE, BYTES_MAX - 200
     fills = (
         b'"comment": "' + b"x" * room + b'"}',
         b'"comment": "' + b"\\u0061" * (room // 6) + b'"}',
@@ -61,7 +61,7 @@ def _ms(body: bytes) -> float:
     begun = time.thread_time()
     try:
         reading = read(body, secrets=(SECRET,))
-        signal_from_kept(reading.kept, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
+        signal_from_stored(reading.fields, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
     except AlertMalformed:
         secret_among_bytes((SECRET,), body)
     except AlertError:

@@ -14,7 +14,7 @@ from typing import Any
 
 import requests
 
-from relay.paper.instruments import TABLE
+from relay.paper.state import TABLE
 from tests.paper_server import PaperServer
 from tests.relay_process import ROOT, RelayProcess
 

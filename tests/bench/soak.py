@@ -31,7 +31,7 @@ _WARM_UP_SHARE = 0.4
 """Caches fill, pools reach their size, the allocator settles."""
 MB_PER_100_000_MAX = 20.0
 _WAITED_EVERY = 100
-_TOLD_EVERY_S = 15
+_REPORTED_EVERY_S = 15
 _MORE_MAX = 2
 """Threads and descriptors come and go by one or two."""
 _BEATS = 16
@@ -96,7 +96,7 @@ def _streams(made: Rig, seconds: float) -> list[_Stream]:
 def _tell(watch: Watch, streams: list[_Stream], made: Rig) -> None:
     """A line now and then: it is a long run. And the exchange forgets the calls that it keeps for tests."""
     while living := [stream.thread for stream in streams if stream.thread.is_alive()]:
-        living[0].join(_TOLD_EVERY_S)
+        living[0].join(_REPORTED_EVERY_S)
         made.paper.control.clear_calls()
         last = watch.looks[-1]
         sys.stderr.write(
@@ -107,15 +107,15 @@ def _tell(watch: Watch, streams: list[_Stream], made: Rig) -> None:
 
 
 def _figures(watch: Watch, by_kind: Counter[str], unfinished: int) -> list[Figure]:
-    sent, told = by_kind.total(), ", ".join(f"{kind} {count}" for kind, count in by_kind.items())
+    sent, reported = by_kind.total(), ", ".join(f"{kind} {count}" for kind, count in by_kind.items())
     seconds = watch.looks[-1].at_s - watch.looks[0].at_s
     settled = watch.after(_WARM_UP_SHARE)
     growth = slope([(each.at_s, each.resident_mb) for each in settled]) * seconds / max(1, sent) * 100_000
     ends = settled[0].resident_mb, settled[-1].resident_mb
     aim = AIM * seconds / SECONDS
-    told = f"at least {aim:,.0f}: {sent >= aim}; {told}"
+    reported = f"at least {aim:,.0f}: {sent >= aim}; {reported}"
     found = [
-        Figure(case="soak: alerts taken", median=sent / seconds, p99=sent, unit="1/s, all", count=sent, note=told),
+        Figure(case="soak: alerts taken", median=sent / seconds, p99=sent, unit="1/s, all", count=sent, note=reported),
         Figure(case="soak: not finished at its end", median=unfinished, p99=unfinished, unit="", count=1),
         Figure(
             case="soak: resident memory, growth",

@@ -89,8 +89,8 @@ def _answers(times: list[float], quiet: list[float]) -> Figure:
 
 def _strangers(seen: dict[str, int], seconds: float) -> Figure:
     rate = sum(count for status, count in seen.items() if status.isdigit()) / seconds
-    told = ", ".join(f"{name} {count}" for name, count in sorted(seen.items()))
-    note = f"of {RATE:g}/s offered; {told}"
+    reported = ", ".join(f"{name} {count}" for name, count in sorted(seen.items()))
+    note = f"of {RATE:g}/s offered; {reported}"
     return Figure(case="storm: wrong secrets refused", median=rate, p99=rate, unit="1/s", count=1, note=note)
 
 

@@ -7,14 +7,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from relay.paper import instruments
+from relay.paper import state
 from relay.paper.__main__ import main
 
 CONTRACTS = "BENCH_CONTRACTS"
 """How many there are beside the usual ones."""
 
 
-def _wide(path: Path = instruments.TABLE) -> dict[str, instruments.Instrument]:
+def _wide(path: Path = state.TABLE) -> dict[str, state.Instrument]:
     known = _usual(path)
     model = known["BTCUSDT"]
     for number in range(int(os.environ[CONTRACTS])):
@@ -24,8 +24,8 @@ def _wide(path: Path = instruments.TABLE) -> dict[str, instruments.Instrument]:
     return known
 
 
-_usual = instruments.load
+_usual = state.load
 
 if __name__ == "__main__":
-    instruments.load = _wide
+    state.load = _wide
     sys.exit(main())

@@ -44,17 +44,10 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
     launched.close()
 
 
-@pytest.fixture(scope="session")
-def paper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperServer]:
-    server = PaperServer(tmp_path_factory.mktemp("paper"))
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="session")
-def relay(paper: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayServer]:
-    with running_relay(tmp_path_factory.mktemp("relay"), paper.url) as server:
-        yield server
+@pytest.fixture(scope="module")
+def relay(server: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayServer]:
+    with running_relay(tmp_path_factory.mktemp("relay"), server.url) as running:
+        yield running
 
 
 @pytest.fixture
@@ -71,7 +64,7 @@ def page(context: BrowserContext) -> Iterator[Page]:
     opened = context.new_page()
     complaints: list[str] = []
     opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.on("console", lambda told: complaints.append(told.text) if told.type == "error" else None)
+    opened.on("console", lambda reported: complaints.append(reported.text) if reported.type == "error" else None)
     log_in(opened)
     yield opened
     assert complaints == []

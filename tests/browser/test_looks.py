@@ -10,6 +10,8 @@ from playwright.sync_api import Browser, expect
 from tests.browser.conftest import DEADLINE_MS, log_in
 from tests.relay_server import RelayServer
 
+pytestmark = pytest.mark.slow
+
 AXE = (Path(__file__).parent / "axe-4.14.1.min.js").read_text(encoding="utf-8")
 PAGES = {
     "overview": "/",
@@ -65,5 +67,5 @@ def test_no_page_shuts_anybody_out(
 def _violations(page: object) -> list[str]:
     """Of WCAG 2.2 A and AA, and of good practice, as axe-core sees it."""
     page.add_script_tag(content=AXE)  # type: ignore[attr-defined]
-    told = page.evaluate("axe.run()")  # type: ignore[attr-defined]
-    return [f"{each['id']}: {[node['html'][:120] for node in each['nodes'][:3]]}" for each in told["violations"]]
+    reported = page.evaluate("axe.run()")  # type: ignore[attr-defined]
+    return [f"{each['id']}: {[node['html'][:120] for node in each['nodes'][:3]]}" for each in reported["violations"]]

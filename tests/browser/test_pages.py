@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.conftest import log_in
 from tests.relay_server import RelayServer
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_wrong_password_is_refused_and_five_of_them_close_the_door_for_a_while(

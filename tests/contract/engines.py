@@ -7,25 +7,23 @@ import time
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from relay.alerts import Credentials
+from relay.alerts.authenticate import Credentials
+from relay.app.engines import Process, execution_of, journal_of
+from relay.domain.instrument import SymbolIndex
+from relay.domain.order import SignalStatus
+from relay.domain.order_lifecycle import Bounds
 from relay.domain.progress import Finish
-from relay.domain.reconciliation import Bounds
 from relay.domain.signal import Signal
-from relay.domain.status import SignalStatus
-from relay.domain.symbol import SymbolBook
 from relay.errors import JournalUnavailable
+from relay.execution.accept import Intake
+from relay.execution.execute import Executor
+from relay.execution.heartbeat import Heartbeats
+from relay.execution.notices import Announcer
+from relay.execution.ports import Account, to_ms, utc_now
+from relay.execution.tasks import Tasks
+from relay.execution.work import Strategy, Work
 from relay.journal.journal import Journal
-from relay.pipeline.accept import Intake
-from relay.pipeline.announce import Announcer
-from relay.pipeline.clock import to_ms, utc_now
-from relay.pipeline.execute import Executor
-from relay.pipeline.heartbeat import Heartbeats
-from relay.pipeline.items import Items
-from relay.pipeline.ports import Account
-from relay.pipeline.strategy import Strategy
-from relay.pipeline.work import Work
-from relay.settings import load_settings
-from relay.wiring_engine import Process, execution_of, journal_of
+from relay.settings.settings import load_settings
 from tests.builders import linear, rules
 from tests.property.model_exchange import Clock, ModelExchange
 from tests.property.workshop import SECRET, Market, body_of
@@ -51,7 +49,7 @@ class Hand:
         self._journal = journal
         self._steps: dict[str, list[Step]] = {}
         self._lock = threading.Lock()
-        self.told: list[tuple[str, str]] = []
+        self.reported: list[tuple[str, str]] = []
 
     def learn(self, name: str, steps: Sequence[Step]) -> None:
         self._steps[name] = list(steps)
@@ -74,11 +72,11 @@ class Hand:
 
     def _tell(self, name: str, what: str) -> None:
         with self._lock:
-            self.told.append((name, what))
+            self.reported.append((name, what))
 
     def names(self, what: str) -> list[str]:
         with self._lock:
-            return [name for name, told in self.told if told == what]
+            return [name for name, reported in self.reported if reported == what]
 
 
 class Floor:
@@ -88,7 +86,7 @@ class Floor:
         self._settings = load_settings({"DATABASE_URL": url, "RELAY_WORKER": "inline"}, dotenv=None)
         self.journal = journal_of(self._settings, Process(executes=True), wait_for_lock_s=0)
         self.hand = Hand(self.journal)
-        self.market = Market(SymbolBook.of(linear(symbol=each, base_coin=each[:-4]) for each in SYMBOLS))
+        self.market = Market(SymbolIndex.of(linear(symbol=each, base_coin=each[:-4]) for each in SYMBOLS))
         exchange = ModelExchange(Clock())
         account = Account(name=ACCOUNT, exchange=exchange, market=self.market, bounds=Bounds())
         self._accounts = {ACCOUNT: account}
@@ -98,7 +96,7 @@ class Floor:
         """Another engine on the same journal."""
         strategies = {"default": Strategy(name="default", rules={ACCOUNT: rules()}, secrets=(SECRET,))}
         announcer = Announcer()
-        self.items = Items(
+        self.items = Tasks(
             journal=self.journal,
             executor=cast(Executor, self.hand),
             accounts=self._accounts,

@@ -5,11 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from relay.bybit.client import Exchange
 from relay.domain.instrument import Category
-from relay.domain.order import OrderType, PlannedOrder, Purpose, Side
-from relay.domain.outcome import Accepted, Outcome, Rejected
+from relay.domain.order import Accepted, OrderRejected, OrderType, Outcome, PlannedOrder, Purpose, Side
 from relay.domain.position import OrderReport
-from relay.exchange.client import Exchange
 
 BTC: dict[str, Any] = {"category": Category.LINEAR, "symbol": "BTCUSDT"}
 INVERSE: dict[str, Any] = {"category": Category.INVERSE, "symbol": "BTCUSD"}
@@ -53,7 +52,7 @@ def planned(**changes: Any) -> PlannedOrder:
 
 def place(exchange: Exchange, order: PlannedOrder, client_order_id: str | None = None) -> Outcome:
     return exchange.place(
-        order, client_order_id=client_order_id or fresh_id(), stamp=exchange.stamp(), is_exit=order.reduce_only
+        order, client_order_id=client_order_id or fresh_id(), signature=exchange.signature(), is_exit=order.reduce_only
     )
 
 
@@ -68,7 +67,7 @@ def placed(exchange: Exchange, **changes: Any) -> OrderReport:
     return report
 
 
-def rejected(exchange: Exchange, **changes: Any) -> Rejected:
+def rejected(exchange: Exchange, **changes: Any) -> OrderRejected:
     outcome = place(exchange, planned(**changes))
-    assert isinstance(outcome, Rejected), outcome
+    assert isinstance(outcome, OrderRejected), outcome
     return outcome

@@ -12,10 +12,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from relay.bybit.client import Exchange
 from relay.domain.instrument import Category
-from relay.domain.order import OrderType, PlannedOrder, Purpose, Side
-from relay.domain.outcome import Outcome, Stamp
-from relay.exchange.client import Exchange
+from relay.domain.order import OrderType, Outcome, PlannedOrder, Purpose, RequestSignature, Side
 
 KEY = "key-of-the-test"
 SECRET = "secret-of-the-test"
@@ -156,8 +155,8 @@ class Stage:
         self._closing.close()
 
 
-def place(exchange: Exchange, *, stamp: Stamp | None = None) -> Outcome:
-    return exchange.place(ORDER, client_order_id="id-1", stamp=stamp or exchange.stamp(), is_exit=False)
+def place(exchange: Exchange, *, signature: RequestSignature | None = None) -> Outcome:
+    return exchange.place(ORDER, client_order_id="id-1", signature=signature or exchange.signature(), is_exit=False)
 
 
 def unused_port() -> int:

@@ -11,11 +11,11 @@ from unittest.mock import patch
 import psycopg
 import pytest
 
-from relay import fence
 from relay.domain.instrument import Category
-from relay.engine.engine import Lane
-from relay.fence import Lease
-from relay.pipeline import items
+from relay.engine import lease_guard
+from relay.engine.lanes import Lane
+from relay.engine.lease_guard import Lease
+from relay.execution import tasks
 from tests.contract.engines import ACCOUNT, CLOSE_S, DEADLINE_S, LONG_S, SYMBOLS, Floor, at_once, until
 
 MORE_THAN_THREADS = 100
@@ -40,7 +40,7 @@ def test_the_signals_of_a_lane_are_executed_one_at_a_time_in_the_order_of_accept
     gate.set()
     floor.until_done(*names)
     assert floor.hand.names("done") == ["first", *order]
-    steps = [(name, what) for name, what in floor.hand.told if what != "done"]
+    steps = [(name, what) for name, what in floor.hand.reported if what != "done"]
     for (name, what), (next_name, next_what) in pairwise(steps):
         assert (next_what == "begins") == (what == "ends"), "two steps at a time"
         assert what == "ends" or name == next_name
@@ -83,7 +83,7 @@ def test_a_lane_that_waits_and_is_woken_goes_on_at_once(floor: Floor) -> None:
 def test_a_signal_whose_step_fails_is_tried_again_and_then_left_and_its_lane_goes_on(
     floor: Floor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(items, "_FAILURES_MAX", 2)
+    monkeypatch.setattr(tasks, "_FAILURES_MAX", 2)
 
     def fail() -> float:
         raise RuntimeError("on purpose")
@@ -92,7 +92,7 @@ def test_a_signal_whose_step_fails_is_tried_again_and_then_left_and_its_lane_goe
     floor.accept("fails", fail)
     floor.accept("behind it")
     floor.until_done("behind it")
-    assert floor.hand.told == [
+    assert floor.hand.reported == [
         ("fails", "begins"),
         ("fails", "begins"),
         ("fails", "attention"),
@@ -119,7 +119,7 @@ def test_after_close_no_step_begins_and_the_next_engine_takes_up_what_is_left(fl
         floor.accept("while it closes")
         may_end.set()
         assert closing.result()
-    assert floor.hand.told == [("under way", "begins"), ("under way", "ends")]
+    assert floor.hand.reported == [("under way", "begins"), ("under way", "ends")]
     floor.renew()
     floor.begin()
     floor.until_done("under way", "behind it", "while it closes")
@@ -130,7 +130,7 @@ def test_what_was_accepted_while_nothing_ran_is_executed_at_the_start_the_oldest
     names = [f"alert {number}" for number in range(12)]
     for number, name in enumerate(names):
         floor.accept(name, at_once, at_once, symbol=SYMBOLS[number % 2])
-    assert floor.hand.told == []
+    assert floor.hand.reported == []
     floor.begin()
     floor.until_done(*names)
     for lane in (names[0::2], names[1::2]):
@@ -181,7 +181,7 @@ def test_a_lane_whose_lease_ran_out_here_while_nobody_else_took_it_is_taken_up_a
 
 def act() -> float:
     """As everything does that leaves for the exchange."""
-    fence.require()
+    lease_guard.require()
     return 0.0
 
 

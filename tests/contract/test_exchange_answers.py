@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from relay.domain.outcome import Accepted, NotSent, Refusal, Rejected, Unknown
+from relay.domain.order import Accepted, ErrorKind, NotSent, OrderRejected, Unknown
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from tests.contract.raw_server import (
     ACKNOWLEDGED,
@@ -60,14 +60,14 @@ def test_an_answer_that_says_nothing_is_unknown_and_one_request(stage: Stage, sa
 def test_a_refusal_is_certain_and_one_request(stage: Stage, code: int) -> None:
     server = stage.says(refused(code, "words"), ACKNOWLEDGED)
     outcome = place(stage.exchange(server.url))
-    assert isinstance(outcome, Rejected)
+    assert isinstance(outcome, OrderRejected)
     assert (outcome.code, outcome.words) == (code, "words")
     assert len(server.requests) == 1
 
 
 def test_a_refusal_counts_whatever_its_status_below_500(stage: Stage) -> None:
     outcome = place(stage.exchange(stage.says(refused(10003, status="401 Unauthorized")).url))
-    assert isinstance(outcome, Rejected)
+    assert isinstance(outcome, OrderRejected)
     assert outcome.reason_code == "EXCHANGE_KEY"
 
 
@@ -75,8 +75,8 @@ def test_a_spent_limit_says_when_to_repeat_even_if_that_has_passed(stage: Stage)
     server = stage.says(refused(10006, headers=("X-Bapi-Limit-Reset-Timestamp: 1000",)))
     exchange = stage.exchange(server.url)
     outcome = place(exchange)
-    assert isinstance(outcome, Rejected)
-    assert outcome.refusal is Refusal.RATE
+    assert isinstance(outcome, OrderRejected)
+    assert outcome.refusal is ErrorKind.RATE
     assert outcome.retry_at_ms is not None
     assert outcome.retry_at_ms <= exchange.now_ms()
 
@@ -98,8 +98,8 @@ def test_a_ban_of_the_address_stops_everything_for_ten_minutes(stage: Stage) -> 
     server = stage.says(answer("403, access too frequent", status="403 Forbidden"), ACKNOWLEDGED)
     exchange = stage.exchange(server.url)
     outcome = place(exchange)
-    assert isinstance(outcome, Rejected)
-    assert (outcome.code, outcome.refusal) == (403, Refusal.RATE)
+    assert isinstance(outcome, OrderRejected)
+    assert (outcome.code, outcome.refusal) == (403, ErrorKind.RATE)
     held = place(exchange)
     assert isinstance(held, NotSent)
     assert "ten minutes" in held.why
@@ -110,14 +110,14 @@ def test_a_ban_of_the_address_stops_everything_for_ten_minutes(stage: Stage) -> 
     assert len(server.requests) == 1
 
 
-def test_a_region_that_is_not_served_is_told_and_stops_nothing(stage: Stage) -> None:
+def test_a_region_that_is_not_served_is_reported_and_stops_nothing(stage: Stage) -> None:
     page = "<html>The Amazon CloudFront distribution is configured to block access from your country.</html>"
     server = stage.says(answer(page, status="403 Forbidden"))
     exchange = stage.exchange(server.url)
     for _ in range(2):
         outcome = place(exchange)
-        assert isinstance(outcome, Rejected)
-        assert (outcome.code, outcome.reason_code, outcome.refusal) == (403, "EXCHANGE_REGION", Refusal.FINAL)
+        assert isinstance(outcome, OrderRejected)
+        assert (outcome.code, outcome.reason_code, outcome.refusal) == (403, "EXCHANGE_REGION", ErrorKind.FINAL)
     assert len(server.requests) == 2
 
 
@@ -125,12 +125,12 @@ def test_a_403_without_words_after_good_answers_is_worth_repeating(stage: Stage)
     exchange = stage.exchange(stage.says(ACKNOWLEDGED, answer("", status="403 Forbidden"), ACKNOWLEDGED).url)
     assert isinstance(place(exchange), Accepted)
     outcome = place(exchange)
-    assert isinstance(outcome, Rejected)
-    assert outcome.refusal is Refusal.RATE
+    assert isinstance(outcome, OrderRejected)
+    assert outcome.refusal is ErrorKind.RATE
     assert isinstance(place(exchange), Accepted)
 
 
-def test_a_question_is_asked_again_after_a_cut_connection(stage: Stage) -> None:
+def test_a_question_is_requested_again_after_a_cut_connection(stage: Stage) -> None:
     found = answer({"retCode": 0, "result": {"list": [{"symbol": "BTCUSDT", "markPrice": "99000"}]}})
     server = stage.says(b"", found)
     assert stage.exchange(server.url).price(**WHERE) == Decimal(99000)
@@ -152,7 +152,7 @@ def test_a_question_that_is_refused_says_by_what(stage: Stage) -> None:
     assert (raised.value.code, raised.value.words) == (10003, "API key is invalid.")
 
 
-def test_a_question_refused_for_its_clock_is_asked_again_with_the_right_time(stage: Stage) -> None:
+def test_a_question_refused_for_its_clock_is_requested_again_with_the_right_time(stage: Stage) -> None:
     def conduct(server: RawServer, request: bytes) -> bytes:
         if request.startswith(b"GET /v5/market/time"):
             return answer({"retCode": 0, "result": {"timeSecond": "2000000000", "timeNano": "2000000000000000000"}})
@@ -172,19 +172,19 @@ def test_a_clock_that_is_refused_for_ever_ends(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("code", [10006, 10002, -1])
-def test_a_question_refused_for_the_moment_may_be_asked_later(stage: Stage, code: int) -> None:
+def test_a_question_refused_for_the_moment_may_be_requested_later(stage: Stage, code: int) -> None:
     exchange = stage.exchange(stage.says(refused(code, "not just now")).url)
     with pytest.raises(ExchangeUnreachable, match=f"{code}: not just now"):
         exchange.position(**WHERE)
 
 
-def test_a_question_refused_to_a_banned_address_may_be_asked_later(stage: Stage) -> None:
+def test_a_question_refused_to_a_banned_address_may_be_requested_later(stage: Stage) -> None:
     exchange = stage.exchange(stage.says(answer("403, access too frequent", status="403 Forbidden")).url)
     with pytest.raises(ExchangeUnreachable, match="ten minutes"):
         exchange.position(**WHERE)
 
 
-def test_a_question_refused_with_a_403_without_words_may_be_asked_later(stage: Stage) -> None:
+def test_a_question_refused_with_a_403_without_words_may_be_requested_later(stage: Stage) -> None:
     exchange = stage.exchange(stage.says(ACKNOWLEDGED, answer("", status="403 Forbidden")).url)
     assert isinstance(place(exchange), Accepted)
     with pytest.raises(ExchangeUnreachable, match="without saying why"):

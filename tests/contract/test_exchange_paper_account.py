@@ -10,22 +10,24 @@ from typing import Any
 import pytest
 from Crypto.PublicKey import RSA
 
+from relay.bybit.client import CREATE, TICKERS, Exchange
+from relay.bybit.market import Catalog
 from relay.domain.instrument import Category
-from relay.domain.order import OrderType, PlannedOrder, Purpose, Side
-from relay.domain.outcome import Accepted, NotSent, Outcome, Refusal, Rejected
+from relay.domain.order import (
+    Accepted,
+    ErrorKind,
+    NotSent,
+    OrderRejected,
+    OrderType,
+    Outcome,
+    PlannedOrder,
+    Purpose,
+    Side,
+)
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
-from relay.exchange.client import CREATE, TICKERS, Exchange
-from relay.exchange.instruments import Catalog
 from tests.paper_server import KEY, SECRET, PaperServer
 
 BTC: dict[str, Any] = {"category": Category.LINEAR, "symbol": "BTCUSDT"}
-
-
-@pytest.fixture(scope="module")
-def paper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperServer]:
-    server = PaperServer(tmp_path_factory.mktemp("paper"))
-    yield server
-    server.close()
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def buy(exchange: Exchange, symbol: str = "BTCUSDT", qty: str = "0.01", **change
         "purpose": Purpose.ENTRY,
     }
     order = PlannedOrder(**{**fields, **changes})
-    return exchange.place(order, client_order_id=f"id-{next(_numbers)}", stamp=exchange.stamp(), is_exit=False)
+    return exchange.place(order, client_order_id=f"id-{next(_numbers)}", signature=exchange.signature(), is_exit=False)
 
 
 def test_the_exchange_lists_perpetuals_of_all_three_kinds(exchange: Exchange) -> None:
@@ -99,11 +101,11 @@ def test_leverage_is_set_once_and_then_unchanged(exchange: Exchange) -> None:
     assert isinstance(exchange.set_leverage(**where, leverage=Decimal("7.00")), Accepted)
     assert exchange.position(**where).leverage == Decimal(7)
     again = exchange.set_leverage(**where, leverage=Decimal(7))
-    assert isinstance(again, Rejected)
-    assert again.refusal is Refusal.UNCHANGED
+    assert isinstance(again, OrderRejected)
+    assert again.refusal is ErrorKind.UNCHANGED
     too_much = exchange.set_leverage(**where, leverage=Decimal(100_000))
-    assert isinstance(too_much, Rejected)
-    assert too_much.refusal is Refusal.FINAL
+    assert isinstance(too_much, OrderRejected)
+    assert too_much.refusal is ErrorKind.FINAL
 
 
 def test_open_positions_of_all_settle_coins_are_listed(exchange: Exchange) -> None:
@@ -131,13 +133,13 @@ def test_a_position_that_is_not_open_is_zero(exchange: Exchange) -> None:
 
 
 @pytest.mark.parametrize(("key", "secret", "code"), [("wrong", SECRET, 10003), (KEY, "wrong", 10004)])
-def test_a_wrong_key_is_told_from_a_wrong_signature(paper: PaperServer, key: str, secret: str, code: int) -> None:
+def test_a_wrong_key_is_reported_from_a_wrong_signature(paper: PaperServer, key: str, secret: str, code: int) -> None:
     exchange = Exchange(url=paper.url, api_key=key, api_secret=secret)
     outcome = buy(exchange)
     with pytest.raises(ExchangeAnswered) as raised:
         exchange.positions()
     exchange.close()
-    assert isinstance(outcome, Rejected)
+    assert isinstance(outcome, OrderRejected)
     assert (outcome.code, outcome.reason_code, raised.value.code) == (code, "EXCHANGE_KEY", code)
 
 
@@ -171,7 +173,7 @@ def test_a_blocked_region_names_the_remedy(exchange: Exchange, paper: PaperServe
     body = "<html>configured to block access from your country</html>"
     paper.control.fault(CREATE, "http", status=403, body=body)
     outcome = buy(exchange)
-    assert isinstance(outcome, Rejected)
+    assert isinstance(outcome, OrderRejected)
     assert outcome.reason_code == "EXCHANGE_REGION"
     assert "region" in outcome.words
     assert isinstance(buy(exchange), Accepted)

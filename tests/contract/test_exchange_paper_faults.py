@@ -9,28 +9,20 @@ from typing import Any
 
 import pytest
 
-from relay.domain.order import OrderStatus
-from relay.domain.outcome import Accepted, NotSent, Outcome, Refusal, Unknown
+from relay.bybit.client import CANCEL, CREATE, HISTORY, REALTIME, Exchange
+from relay.domain.order import Accepted, ErrorKind, NotSent, OrderStatus, Outcome, Unknown
 from relay.errors import ExchangeUnreachable
-from relay.exchange.client import CANCEL, CREATE, HISTORY, REALTIME, Exchange
 from tests.contract.exchange_orders import BTC, PRICE, clean_up, fresh_id, place, placed, planned, rejected
 from tests.paper_server import KEY, SECRET, PaperServer
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperServer]:
-    server = PaperServer(tmp_path_factory.mktemp("paper"))
-    yield server
-    server.close()
-
-
 @pytest.fixture
-def paper(running: PaperServer) -> PaperServer:
+def paper(server: PaperServer) -> PaperServer:
     """With a quiet market, no faults, and nothing of the tests before."""
-    running.control.clear_faults()
-    running.control.clock(0)
-    running.control.prices(BTCUSDT=str(PRICE), BTCUSD=str(PRICE), BTCPERP=str(PRICE))
-    return running
+    server.control.clear_faults()
+    server.control.clock(0)
+    server.control.prices(BTCUSDT=str(PRICE), BTCUSD=str(PRICE), BTCPERP=str(PRICE))
+    return server
 
 
 @pytest.fixture
@@ -79,7 +71,7 @@ def test_what_says_nothing_is_unknown(exchange: Exchange, paper: PaperServer, fa
     assert len(paper.control.calls(CREATE)) == 1
 
 
-def test_a_failing_look_up_is_no_proof_of_absence(exchange: Exchange, paper: PaperServer) -> None:
+def test_a_failing_look_up_is_no_smoke_trade_of_absence(exchange: Exchange, paper: PaperServer) -> None:
     report = placed(exchange)
     paper.control.fault(HISTORY, "http", status=503, times=None)
     with pytest.raises(ExchangeUnreachable):
@@ -89,7 +81,7 @@ def test_a_failing_look_up_is_no_proof_of_absence(exchange: Exchange, paper: Pap
 
 def test_a_clock_that_is_off_is_refused_and_after_measuring_it_is_not(exchange: Exchange, paper: PaperServer) -> None:
     paper.control.clock(30_000)
-    assert rejected(exchange).refusal is Refusal.CLOCK
+    assert rejected(exchange).refusal is ErrorKind.CLOCK
     assert exchange.measure_clock() == pytest.approx(30_000, abs=1_000)
     assert placed(exchange).status is OrderStatus.FILLED
 

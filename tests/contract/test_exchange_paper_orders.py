@@ -7,28 +7,20 @@ from decimal import Decimal
 
 import pytest
 
+from relay.bybit.client import Exchange
 from relay.domain.instrument import Category
-from relay.domain.order import OrderStatus, OrderType, Side, TimeInForce, TriggerBy
-from relay.domain.outcome import Accepted, Refusal, Rejected
-from relay.exchange.client import Exchange
+from relay.domain.order import Accepted, ErrorKind, OrderRejected, OrderStatus, OrderType, Side, TimeInForce, TriggerBy
 from tests.contract.exchange_orders import BTC, INVERSE, PRICE, clean_up, fresh_id, place, placed, planned, rejected
 from tests.paper_server import KEY, SECRET, PaperServer
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperServer]:
-    server = PaperServer(tmp_path_factory.mktemp("paper"))
-    yield server
-    server.close()
-
-
 @pytest.fixture
-def paper(running: PaperServer) -> PaperServer:
+def paper(server: PaperServer) -> PaperServer:
     """With a quiet market, no faults, and nothing of the tests before."""
-    running.control.clear_faults()
-    running.control.clock(0)
-    running.control.prices(BTCUSDT=str(PRICE), BTCUSD=str(PRICE), BTCPERP=str(PRICE))
-    return running
+    server.control.clear_faults()
+    server.control.clock(0)
+    server.control.prices(BTCUSDT=str(PRICE), BTCUSD=str(PRICE), BTCPERP=str(PRICE))
+    return server
 
 
 @pytest.fixture
@@ -85,8 +77,8 @@ def test_a_limit_order_rests_until_it_is_cancelled(exchange: Exchange) -> None:
 
 def test_cancelling_what_is_gone_says_so(exchange: Exchange) -> None:
     outcome = exchange.cancel(**BTC, client_order_id="never-was")
-    assert isinstance(outcome, Rejected)
-    assert outcome.refusal is Refusal.GONE
+    assert isinstance(outcome, OrderRejected)
+    assert outcome.refusal is ErrorKind.GONE
 
 
 def test_an_order_that_is_cancelled_with_fills_keeps_them(exchange: Exchange, paper: PaperServer) -> None:
@@ -153,26 +145,26 @@ def test_closing_everything_leaves_nothing_whatever_the_quantity(exchange: Excha
 
 
 def test_there_is_nothing_to_reduce_without_a_position(exchange: Exchange) -> None:
-    assert rejected(exchange, side=Side.SELL, reduce_only=True).refusal is Refusal.NOTHING_TO_REDUCE
+    assert rejected(exchange, side=Side.SELL, reduce_only=True).refusal is ErrorKind.NOTHING_TO_REDUCE
 
 
 def test_the_same_client_order_id_again_is_already_there_and_no_second_order(exchange: Exchange) -> None:
     client_order_id = fresh_id()
     assert isinstance(place(exchange, planned(), client_order_id), Accepted)
     again = place(exchange, planned(), client_order_id)
-    assert isinstance(again, Rejected)
-    assert (again.code, again.refusal) == (110072, Refusal.ALREADY_THERE)
+    assert isinstance(again, OrderRejected)
+    assert (again.code, again.refusal) == (110072, ErrorKind.ALREADY_THERE)
     assert exchange.position(**BTC).size == Decimal("0.01")
 
 
-def test_refusals_carry_the_reason_that_people_need(exchange: Exchange) -> None:
+def test_refusals_residual_the_reason_that_people_need(exchange: Exchange) -> None:
     low = rejected(exchange, type=OrderType.LIMIT, price=Decimal(500), qty=Decimal("0.001"))
     assert low.reason_code in ("NOTIONAL_BELOW_MIN", "EXCHANGE_REFUSED")
     assert rejected(exchange, qty=Decimal(100)).reason_code == "EXCHANGE_BALANCE"
     assert rejected(exchange, symbol="NOSUCHUSDT").reason_code == "EXCHANGE_REFUSED"
 
 
-def test_hedge_mode_is_told_from_other_bad_parameters(exchange: Exchange, paper: PaperServer) -> None:
+def test_hedge_mode_is_reported_from_other_bad_parameters(exchange: Exchange, paper: PaperServer) -> None:
     paper.control.account(positionMode={"ETHUSDT": 3})
     assert exchange.position(category=Category.LINEAR, symbol="ETHUSDT").is_hedge
     assert rejected(exchange, symbol="ETHUSDT", qty=Decimal(1)).reason_code == "POSITION_MODE_HEDGE"

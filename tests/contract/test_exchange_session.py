@@ -8,18 +8,18 @@ import json
 import logging
 import re
 import threading
-import time
 from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
 
+from relay.bybit.client import CREATE
+from relay.bybit.http import signer
 from relay.domain.instrument import Category
-from relay.domain.outcome import NotSent, Rejected, Stamp
+from relay.domain.order import NotSent, OrderRejected, RequestSignature
+from relay.engine import lease_guard
+from relay.engine.lease_guard import Lease, LeaseLost, holding
 from relay.errors import ExchangeAnswered, SettingsInvalid
-from relay.exchange.client import CREATE
-from relay.exchange.session import signer
-from relay.fence import Lease, LeaseLost, holding
 from tests.contract.raw_server import (
     ACKNOWLEDGED,
     KEY,
@@ -40,18 +40,18 @@ def stage() -> Iterator[Stage]:
     made.close()
 
 
-def test_the_stamp_is_what_is_signed(stage: Stage) -> None:
+def test_the_signature_is_what_is_signed(stage: Stage) -> None:
     server = stage.says(ACKNOWLEDGED)
     exchange = stage.exchange(server.url)
-    stamp = Stamp(timestamp_ms=exchange.now_ms() - 300, recv_window_ms=4321)
-    place(exchange, stamp=stamp)
+    signature = RequestSignature(timestamp_ms=exchange.now_ms() - 300, recv_window_ms=4321)
+    place(exchange, signature=signature)
     head, _, body = server.requests[0].partition(b"\r\n\r\n")
     sent = {
         name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head.decode().split("\r\n"))
     }
     assert head.startswith(b"POST /v5/order/create HTTP/1.1\r\n")
-    assert (sent["x-bapi-timestamp"], sent["x-bapi-recv-window"]) == (str(stamp.timestamp_ms), "4321")
-    signed = f"{stamp.timestamp_ms}{KEY}4321".encode() + body
+    assert (sent["x-bapi-timestamp"], sent["x-bapi-recv-window"]) == (str(signature.timestamp_ms), "4321")
+    signed = f"{signature.timestamp_ms}{KEY}4321".encode() + body
     assert sent["x-bapi-sign"] == hmac.new(SECRET.encode(), signed, hashlib.sha256).hexdigest()
     assert json.loads(body)["orderLinkId"] == "id-1"
     assert "referer" not in sent
@@ -60,33 +60,35 @@ def test_the_stamp_is_what_is_signed(stage: Stage) -> None:
 def test_what_leaves_by_a_lease_is_worthless_once_that_has_ended_however_late_it_arrives(stage: Stage) -> None:
     server = stage.says(ACKNOWLEDGED)
     exchange = stage.exchange(server.url)
-    lease = Lease(name="lane", epoch=1, deadline=time.monotonic() + 3)
+    lease = Lease(name="lane", epoch=1, deadline=lease_guard.clock() + 3)
     with holding(lease):
         exchange.cancel(category=Category.LINEAR, symbol="BTCUSDT", client_order_id="id-1")
-        assert exchange.stamp().recv_window_ms <= 3000
-        lease.deadline = time.monotonic()
+        assert exchange.signature().recv_window_ms <= 3000
+        lease.deadline = lease_guard.clock()
         with pytest.raises(LeaseLost):
-            exchange.stamp()
+            exchange.signature()
     window = re.search(rb"X-BAPI-RECV-WINDOW: (\d+)", server.requests[0], re.IGNORECASE)
     assert window is not None
     assert 0 < int(window[1]) <= 3000
-    assert exchange.stamp().recv_window_ms == 5000
+    assert exchange.signature().recv_window_ms == 5000
 
 
-def test_a_stamp_is_used_for_its_own_request_only(stage: Stage) -> None:
+def test_a_signature_is_used_for_its_own_request_only(stage: Stage) -> None:
     server = stage.says(ACKNOWLEDGED)
     exchange = stage.exchange(server.url)
-    place(exchange, stamp=Stamp(timestamp_ms=exchange.now_ms() - 2000, recv_window_ms=5000))
+    place(exchange, signature=RequestSignature(timestamp_ms=exchange.now_ms() - 2000, recv_window_ms=5000))
     before = exchange.now_ms()
     exchange.wallet()
     stamped = next(line for line in server.requests[1].decode().split("\r\n") if line.startswith("X-BAPI-TIMESTAMP"))
     assert int(stamped.partition(":")[2]) >= before
 
 
-def test_a_request_whose_stamp_is_worthless_is_not_sent(stage: Stage) -> None:
+def test_a_request_whose_signature_is_worthless_is_not_sent(stage: Stage) -> None:
     server = stage.says(ACKNOWLEDGED)
     exchange = stage.exchange(server.url)
-    assert isinstance(place(exchange, stamp=Stamp(timestamp_ms=exchange.now_ms() - 5000, recv_window_ms=5000)), NotSent)
+    assert isinstance(
+        place(exchange, signature=RequestSignature(timestamp_ms=exchange.now_ms() - 5000, recv_window_ms=5000)), NotSent
+    )
     assert server.requests == []
 
 
@@ -136,7 +138,7 @@ def test_the_key_in_the_exchanges_words_is_shortened_to_its_end(stage: Stage) ->
     exchange = stage.exchange(stage.says(refused(10004, words)).url)
     shown = "Error sign, please check. origin_string[1700000000000…test5000{}], secret …test"
     outcome = place(exchange)
-    assert isinstance(outcome, Rejected)
+    assert isinstance(outcome, OrderRejected)
     assert outcome.words == shown
     with pytest.raises(ExchangeAnswered) as raised:
         exchange.wallet()
@@ -145,7 +147,7 @@ def test_the_key_in_the_exchanges_words_is_shortened_to_its_end(stage: Stage) ->
 
 def test_a_key_at_the_end_of_long_words_is_not_left_in_half(stage: Stage) -> None:
     outcome = place(stage.exchange(stage.says(refused(10004, "x" * 490 + KEY)).url))
-    assert isinstance(outcome, Rejected)
+    assert isinstance(outcome, OrderRejected)
     assert outcome.words == "x" * 490 + "…test"
 
 
@@ -162,8 +164,8 @@ def test_orders_of_many_threads_do_not_mix_their_stamps(stage: Stage) -> None:
     base = exchange.now_ms()
 
     def send(number: int) -> None:
-        stamp = Stamp(timestamp_ms=base - number, recv_window_ms=60_000 + number)
-        exchange.place(ORDER, client_order_id=f"id-{number}", stamp=stamp, is_exit=False)
+        signature = RequestSignature(timestamp_ms=base - number, recv_window_ms=60_000 + number)
+        exchange.place(ORDER, client_order_id=f"id-{number}", signature=signature, is_exit=False)
 
     threads = [threading.Thread(target=send, args=(number,)) for number in range(40)]
     for thread in threads:

@@ -9,8 +9,8 @@ from decimal import Decimal
 
 import pytest
 
-from relay.domain.outcome import Accepted, NotSent, Outcome, Rejected
-from relay.exchange.client import CANCEL, CREATE, LEVERAGE, Exchange
+from relay.bybit.client import CANCEL, CREATE, LEVERAGE, Exchange
+from relay.domain.order import Accepted, NotSent, OrderRejected, Outcome
 from tests.contract.exchange_orders import BTC, fresh_id, placed, planned
 from tests.paper_server import KEY, SECRET, PaperServer
 from tests.unit.turns_support import Client, Database, until
@@ -18,19 +18,12 @@ from tests.unit.turns_support import Client, Database, until
 LOT = Decimal("0.001")
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperServer]:
-    server = PaperServer(tmp_path_factory.mktemp("paper"))
-    yield server
-    server.close()
-
-
 @pytest.fixture
-def paper(running: PaperServer) -> PaperServer:
+def paper(server: PaperServer) -> PaperServer:
     """It counts, and has counted nothing yet."""
-    running.control.reset()
-    running.control.account(limiter={"on": True, "rate": 10})
-    return running
+    server.control.reset()
+    server.control.account(limiter={"on": True, "rate": 10})
+    return server
 
 
 @pytest.fixture
@@ -56,9 +49,9 @@ def database(postgres_url: str) -> Iterator[Database]:
 def send(exchange: Exchange, client_order_id: str, *, is_exit: bool = False) -> Outcome:
     """As often as it takes, each time when the client says so."""
     while True:
-        stamp = exchange.stamp()
+        signature = exchange.signature()
         order = planned(qty=LOT)
-        outcome = exchange.place(order, client_order_id=client_order_id, stamp=stamp, is_exit=is_exit)
+        outcome = exchange.place(order, client_order_id=client_order_id, signature=signature, is_exit=is_exit)
         if not isinstance(outcome, NotSent):
             return outcome
         assert outcome.retry_at_ms is not None, outcome.why
@@ -110,7 +103,7 @@ def test_cancels_and_leverages_are_counted_together_too(clients: list[Exchange],
     for path, came_to in ((CANCEL, [each[0] for each in outcomes]), (LEVERAGE, [each[1] for each in outcomes])):
         assert 10006 not in codes(paper, path)
         assert sum(isinstance(each, NotSent) for each in came_to) + len(paper.control.calls(path)) == 15
-    assert any(isinstance(each, Rejected) for each, _ in outcomes), "the exchange has heard of no such order"
+    assert any(isinstance(each, OrderRejected) for each, _ in outcomes), "the exchange has heard of no such order"
 
 
 def test_questions_are_each_clients_own_affair(clients: list[Exchange], database: Database) -> None:
@@ -150,7 +143,7 @@ def _is_left_to_others(clients: list[Exchange], paper: PaperServer, database: Da
         return {type(each.result(30)) for each in sent} == {Accepted} and codes(paper, CREATE) == {0}
 
 
-def test_where_the_exchange_counts_nothing_the_database_is_not_asked(
+def test_where_the_exchange_counts_nothing_the_database_is_not_requested(
     clients: list[Exchange], paper: PaperServer, database: Database
 ) -> None:
     paper.control.account(limiter={"on": False})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,19 +14,6 @@ from pybit.unified_trading import HTTP
 from tests.paper_server import SECRET, PaperServer
 
 GOOD = {"category": "linear", "symbol": "BTCUSDT", "side": "Buy", "orderType": "Market", "qty": "0.1"}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperServer]:
-    running = PaperServer(tmp_path_factory.mktemp("paper"))
-    yield running
-    running.close()
-
-
-@pytest.fixture
-def paper(server: PaperServer) -> PaperServer:
-    server.control.reset()
-    return server
 
 
 @pytest.fixture
@@ -43,9 +29,9 @@ def code(call: Any, **fields: Any) -> int:
 
 def test_the_server_tells_its_time(session: HTTP) -> None:
     before = time.time_ns()
-    told = session.get_server_time()["result"]
-    assert before <= int(told["timeNano"]) <= time.time_ns()
-    assert told["timeNano"].startswith(told["timeSecond"])
+    reported = session.get_server_time()["result"]
+    assert before <= int(reported["timeNano"]) <= time.time_ns()
+    assert reported["timeNano"].startswith(reported["timeSecond"])
 
 
 def test_instruments_page_and_only_trading_ones_are_listed(session: HTTP) -> None:
@@ -89,8 +75,8 @@ def test_the_wallet_shows_coins_equity_and_dollar_totals(paper: PaperServer, ses
     assert (usdt["walletBalance"], usdt["unrealisedPnl"], usdt["equity"]) == ("99994.5", "100", "100094.5")
     assert usdt["totalPositionIM"] == "1010"
     assert float(account["totalEquity"]) > 500_000
-    (asked,) = session.get_wallet_balance(accountType="UNIFIED", coin="DOGE")["result"]["list"]
-    assert [(row["coin"], row["equity"]) for row in asked["coin"]] == [("DOGE", "0")]
+    (requested,) = session.get_wallet_balance(accountType="UNIFIED", coin="DOGE")["result"]["list"]
+    assert [(row["coin"], row["equity"]) for row in requested["coin"]] == [("DOGE", "0")]
     assert code(session.get_wallet_balance, accountType="CONTRACT") == 10001
 
 
@@ -128,7 +114,7 @@ def test_fee_rates_are_the_ones_charged(session: HTTP) -> None:
     assert row == {"symbol": "BTCUSDT", "takerFeeRate": "0.00055", "makerFeeRate": "0.0002"}
 
 
-def test_wrong_keys_signatures_and_missing_headers_are_told_apart(paper: PaperServer) -> None:
+def test_wrong_keys_signatures_and_missing_headers_are_reported_apart(paper: PaperServer) -> None:
     assert code(paper.session(api_key="other").get_account_info) == 10003
     assert code(paper.session(api_secret="wrong").place_order, **GOOD) == 10004
     bare = requests.get(f"{paper.url}/v5/account/info", timeout=5).json()
@@ -156,7 +142,7 @@ def test_the_timestamp_must_lie_in_the_window(
         assert code(session.get_account_info) == 10002
 
 
-def test_the_window_is_the_one_asked_for(paper: PaperServer) -> None:
+def test_the_window_is_the_one_requested_for(paper: PaperServer) -> None:
     paper.control.clock(6000)
     assert paper.session(recv_window=8000).get_account_info()["retCode"] == 0
 
@@ -182,7 +168,7 @@ def test_an_unknown_path_is_a_404_and_a_broken_body_a_parameter_error(paper: Pap
     assert (answer.status_code, answer.json()["retCode"]) == (200, 10001)
 
 
-def test_connections_are_kept_alive(paper: PaperServer) -> None:
+def test_connections_are_stored_alive(paper: PaperServer) -> None:
     with requests.Session() as session:
         for _ in range(3):
             answer = session.get(f"{paper.url}/v5/market/time", timeout=5)

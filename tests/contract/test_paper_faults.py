@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,19 +21,6 @@ from tests.paper_server import ROOT, PaperServer
 LINEAR = {"category": "linear", "symbol": "BTCUSDT"}
 GOOD = {**LINEAR, "side": "Buy", "orderType": "Market", "qty": "0.1"}
 CREATE = "/v5/order/create"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperServer]:
-    running = PaperServer(tmp_path_factory.mktemp("paper"))
-    yield running
-    running.close()
-
-
-@pytest.fixture
-def paper(server: PaperServer) -> PaperServer:
-    server.control.reset()
-    return server
 
 
 @pytest.fixture
@@ -214,8 +201,7 @@ def test_sigterm_ends_it_at_once_and_cleanly(paper: PaperServer) -> None:
 
 
 def test_it_ends_with_its_parents_pipe(paper: PaperServer) -> None:
-    assert paper.process.stdin is not None
-    paper.process.stdin.close()
+    paper.close_parent_pipe()
     assert paper.process.wait(10) == 0
     paper.restart()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,19 +10,6 @@ from pybit.unified_trading import HTTP
 from tests.paper_server import PaperServer
 
 LINEAR = {"category": "linear", "symbol": "BTCUSDT"}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperServer]:
-    running = PaperServer(tmp_path_factory.mktemp("paper"))
-    yield running
-    running.close()
-
-
-@pytest.fixture
-def paper(server: PaperServer) -> PaperServer:
-    server.control.reset()
-    return server
 
 
 @pytest.fixture

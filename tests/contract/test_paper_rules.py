@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +10,11 @@ import pytest
 from pybit.exceptions import InvalidRequestError
 from pybit.unified_trading import HTTP
 
-from relay.paper.instruments import TABLE
+from relay.paper.state import TABLE
 from tests.paper_server import PaperServer
 
 LINEAR = {"category": "linear", "symbol": "BTCUSDT"}
 GOOD = {**LINEAR, "side": "Buy", "orderType": "Market", "qty": "0.1", "positionIdx": 0}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperServer]:
-    running = PaperServer(tmp_path_factory.mktemp("paper"))
-    yield running
-    running.close()
-
-
-@pytest.fixture
-def paper(server: PaperServer) -> PaperServer:
-    server.control.reset()
-    return server
 
 
 @pytest.fixture
@@ -98,7 +84,7 @@ def test_a_link_id_can_be_used_once_and_a_refused_order_does_not_use_it(session:
     assert refused(session.place_order, **GOOD, orderLinkId="once") == (110072, "OrderLinkedID is duplicate")
 
 
-def test_reduce_only_orders_carry_no_stops_and_need_no_minimum_value(session: HTTP) -> None:
+def test_reduce_only_orders_residual_no_stops_and_need_no_minimum_value(session: HTTP) -> None:
     session.place_order(**GOOD)
     closing = {**GOOD, "side": "Sell", "reduceOnly": True}
     assert refused(session.place_order, **closing, stopLoss="120000")[0] == 10001

@@ -35,13 +35,13 @@ class Stream:
         return self.hear()
 
     def hear(self) -> dict[str, Any]:
-        heard: dict[str, Any] = json.loads(self._socket.recv())
-        return heard
+        received: dict[str, Any] = json.loads(self._socket.recv())
+        return received
 
     def hear_topic(self, topic: str) -> dict[str, Any]:
-        while (heard := self.hear()).get("topic") != topic:
+        while (received := self.hear()).get("topic") != topic:
             continue
-        return heard
+        return received
 
     def authenticate(self, key: str = KEY, secret: str = SECRET, *, ahead_ms: int = 5000) -> dict[str, Any]:
         expires = int(time.time() * 1000) + ahead_ms
@@ -59,19 +59,6 @@ class Stream:
         self._socket.close(timeout=0)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperServer]:
-    made = PaperServer(tmp_path_factory.mktemp("paper"))
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def paper(server: PaperServer) -> PaperServer:
-    server.control.reset()
-    return server
-
-
 @pytest.fixture
 def session(paper: PaperServer) -> HTTP:
     return paper.session()
@@ -86,11 +73,11 @@ def private(paper: PaperServer) -> Iterator[Stream]:
     stream.close()
 
 
-def steer(paper: PaperServer, **asked: object) -> dict[str, Any]:
-    answer = requests.post(f"{paper.url}/paper/streams", json=asked, timeout=DEADLINE_S)
+def steer(paper: PaperServer, **requested: object) -> dict[str, Any]:
+    answer = requests.post(f"{paper.url}/paper/streams", json=requested, timeout=DEADLINE_S)
     assert answer.status_code == 200, answer.text
-    told: dict[str, Any] = answer.json()
-    return told
+    reported: dict[str, Any] = answer.json()
+    return reported
 
 
 def buy(session: HTTP, qty: str = "0.1", **more: object) -> str:
@@ -98,7 +85,7 @@ def buy(session: HTTP, qty: str = "0.1", **more: object) -> str:
     return str(session.place_order(**fields, **more)["result"]["orderId"])
 
 
-def test_a_fill_is_told_as_execution_order_position_and_wallet(private: Stream, session: HTTP) -> None:
+def test_a_fill_is_reported_as_execution_order_position_and_wallet(private: Stream, session: HTTP) -> None:
     order_id = buy(session, orderLinkId="mine-1")
     execution, order, position, wallet = (private.hear() for _ in range(4))
     assert [each["topic"] for each in (execution, order, position, wallet)] == [
@@ -121,7 +108,7 @@ def test_a_fill_is_told_as_execution_order_position_and_wallet(private: Stream, 
     assert coin["coin"] == "USDT" and wallet["data"][0]["accountType"] == "UNIFIED"
 
 
-def test_an_order_that_fills_nothing_is_told_with_its_unmoved_position_and_no_wallet(
+def test_an_order_that_fills_nothing_is_reported_with_its_unmoved_position_and_no_wallet(
     private: Stream, session: HTTP
 ) -> None:
     session.place_order(**BTC, side="Buy", orderType="Limit", qty="0.1", price="50000", positionIdx=0)
@@ -182,8 +169,8 @@ def test_a_category_of_a_topic_brings_its_own_only(paper: PaperServer, session: 
     stream.ask("subscribe", "execution.inverse")
     buy(session)
     session.place_order(category="inverse", symbol="BTCUSD", side="Sell", orderType="Market", qty="100", positionIdx=0)
-    heard = stream.hear()
-    assert (heard["topic"], heard["data"][0]["symbol"]) == ("execution.inverse", "BTCUSD")
+    received = stream.hear()
+    assert (received["topic"], received["data"][0]["symbol"]) == ("execution.inverse", "BTCUSD")
     stream.close()
 
 
@@ -199,7 +186,7 @@ def test_a_mute_stream_stays_open_and_answers_nothing(private: Stream, paper: Pa
         private.ask("ping")
 
 
-def test_events_can_be_lost_and_told_twice(private: Stream, paper: PaperServer, session: HTTP) -> None:
+def test_events_can_be_lost_and_reported_twice(private: Stream, paper: PaperServer, session: HTTP) -> None:
     steer(paper, manners={"drop": 1, "topics": ["wallet", "position"]})
     buy(session)
     assert [private.hear()["topic"] for _ in range(2)] == ["execution", "order"]
@@ -224,9 +211,11 @@ def test_authentication_and_opening_can_be_refused(paper: PaperServer) -> None:
         Stream(paper, "/v5/private")
 
 
-@pytest.mark.parametrize("asked", [{}, {"cut": "sideways"}, {"manners": {"drop": "often"}}, {"manners": {"speed": 1}}])
-def test_what_cannot_be_read_changes_nothing(paper: PaperServer, asked: dict[str, Any]) -> None:
-    assert requests.post(f"{paper.url}/paper/streams", json=asked, timeout=DEADLINE_S).status_code == 400
+@pytest.mark.parametrize(
+    "requested", [{}, {"cut": "sideways"}, {"manners": {"drop": "often"}}, {"manners": {"speed": 1}}]
+)
+def test_what_cannot_be_read_changes_nothing(paper: PaperServer, requested: dict[str, Any]) -> None:
+    assert requests.post(f"{paper.url}/paper/streams", json=requested, timeout=DEADLINE_S).status_code == 400
 
 
 def test_starting_over_ends_all_streams(private: Stream, paper: PaperServer) -> None:

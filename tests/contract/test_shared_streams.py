@@ -8,21 +8,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 
 import psycopg
 import pytest
 import requests
 from sqlalchemy import text
 
+from relay.bybit.market import Prices
+from relay.bybit.stream_state import Received
+from relay.bybit.streamed import StreamedExchange
+from relay.bybit.streams_shared import RENEW_S, SharedLink
 from relay.domain.instrument import Category
 from relay.domain.order import OrderType, PlannedOrder, Purpose, Side
 from relay.domain.position import Moved
-from relay.exchange.awaited import Heard
-from relay.exchange.prices import Prices
-from relay.exchange.streamed import StreamedExchange
-from relay.exchange.streams_shared import RENEW_S, SharedLink
-from relay.journal import open_journal
+from relay.journal.opening import open_journal
 from relay.journal.postgres import PostgresStore
 from relay.journal.stream_board import CHANNEL
 from relay.journal.stream_boards import StreamBoards
@@ -43,7 +42,7 @@ class Process:
     boards: StreamBoards
     store: PostgresStore
     booked: list[str]
-    overheard: list[str]
+    unmatched: list[str]
 
     @property
     def link(self) -> SharedLink:
@@ -53,13 +52,6 @@ class Process:
     def position(self) -> Decimal | None:
         known = self.exchange.position_now(*BTC)
         return None if known is None else known.position.size
-
-
-@pytest.fixture
-def paper(tmp_path: Path) -> Iterator[PaperServer]:
-    server = PaperServer(tmp_path)
-    yield server
-    server.close()
 
 
 @contextmanager
@@ -77,13 +69,13 @@ def process(paper: PaperServer, url: str, name: str) -> Iterator[Process]:
         api_secret=SECRET,
         board=boards.of("default"),
     )
-    made = Process(exchange=exchange, boards=boards, store=journal.store, booked=[], overheard=[])
-    exchange.book_to(lambda booking: made.booked.append(booking.exec_id))
+    made = Process(exchange=exchange, boards=boards, store=journal.store, booked=[], unmatched=[])
+    exchange.book_to(lambda ledger_entry: made.booked.append(ledger_entry.exec_id))
     boards.start()
     exchange.use(*BTC)
     exchange.listen(
         on_wake=lambda category, symbol: None,
-        on_overheard=lambda heard: made.overheard.append(heard.client_order_id),
+        on_unmatched=lambda received: made.unmatched.append(received.client_order_id),
     )
     try:
         yield made
@@ -130,7 +122,7 @@ def buy(exchange: StreamedExchange, qty: str) -> str:
         reduce_only=False,
     )
     client_order_id = uuid.uuid4().hex
-    exchange.place(order, client_order_id=client_order_id, stamp=exchange.stamp(), is_exit=False)
+    exchange.place(order, client_order_id=client_order_id, signature=exchange.signature(), is_exit=False)
     return client_order_id
 
 
@@ -144,8 +136,8 @@ def test_a_keeper_that_hears_nothing_writes_no_more_often_than_to_keep_its_right
 ) -> None:
     with psycopg.connect(postgres_url, autocommit=True) as listener:
         listener.execute(f"LISTEN {CHANNEL}")
-        told = list(listener.notifies(timeout=3 * RENEW_S))
-    assert 1 <= len(told) <= 4 + SLACK, "it is woken by what it has written itself"
+        reported = list(listener.notifies(timeout=3 * RENEW_S))
+    assert 1 <= len(reported) <= 4 + SLACK, "it is woken by what it has written itself"
 
 
 def test_one_connection_serves_both_and_both_know_what_it_tells(
@@ -162,34 +154,34 @@ def test_one_connection_serves_both_and_both_know_what_it_tells(
     assert paper.control.calls(POSITIONS) == []
 
 
-def test_whoever_sends_an_order_hears_its_end_wherever_the_stream_is_kept(keeper: Process, other: Process) -> None:
+def test_whoever_sends_an_order_hears_its_end_wherever_the_stream_is_stored(keeper: Process, other: Process) -> None:
     for sender in (keeper, other):
-        heard = ended(sender, buy(sender.exchange, "0.1"))
-        assert heard.report is not None
-        assert heard.report.filled_qty == Decimal("0.1")
+        received = ended(sender, buy(sender.exchange, "0.1"))
+        assert received.report is not None
+        assert received.report.filled_qty == Decimal("0.1")
 
 
-def ended(sender: Process, client_order_id: str) -> Heard:
-    found: list[Heard] = []
+def ended(sender: Process, client_order_id: str) -> Received:
+    found: list[Received] = []
 
-    def is_told() -> bool:
-        heard = sender.exchange.heard(client_order_id)
-        found.extend([heard] if heard else [])
+    def is_reported() -> bool:
+        received = sender.exchange.received(client_order_id)
+        found.extend([received] if received else [])
         return bool(found)
 
-    until(is_told)
+    until(is_reported)
     return found[0]
 
 
 def test_only_the_keeper_books_and_passes_on_what_it_overhears(keeper: Process, other: Process) -> None:
     client_order_id = buy(other.exchange, "0.1")
     ended(other, client_order_id)
-    until(lambda: keeper.booked and client_order_id in keeper.overheard)
+    until(lambda: keeper.booked and client_order_id in keeper.unmatched)
     assert other.booked == []
-    assert other.overheard == []
+    assert other.unmatched == []
 
 
-def test_what_another_process_ordered_is_not_believed_away_before_it_was_told(
+def test_what_another_process_ordered_is_not_expected_away_before_it_was_reported(
     paper: PaperServer, keeper: Process, other: Process
 ) -> None:
     """The board is late: the lane's next process knows from the journal alone that there was an order."""
@@ -212,12 +204,12 @@ def test_an_order_that_another_process_left_under_way_keeps_the_position_unknown
     client_order_id = buy(keeper.exchange, "0.2")
     other.exchange.catch_up(*BTC, [Moved(client_order_id=client_order_id, filled_qty=Decimal(0), is_settled=False)])
     until(lambda: keeper.position() == Decimal("0.2"))
-    asked = {"category": BTC[0], "symbol": BTC[1], "client_order_id": client_order_id}
-    assert other.exchange.look_up(**asked) is not None  # type: ignore[arg-type]
+    requested = {"category": BTC[0], "symbol": BTC[1], "client_order_id": client_order_id}
+    assert other.exchange.look_up(**requested) is not None  # type: ignore[arg-type]
     until(lambda: other.position() == Decimal("0.2"), f"{other.position()}")
 
 
-def test_a_cut_of_the_kept_stream_is_known_to_both_and_mended_for_both(
+def test_a_cut_of_the_stored_stream_is_known_to_both_and_mended_for_both(
     paper: PaperServer, keeper: Process, other: Process
 ) -> None:
     until(lambda: other.position() == Decimal(0))
@@ -287,7 +279,7 @@ def _facts(side: Process, which: str) -> bool:
         return bool(connection.execute(text(f"SELECT EXISTS (SELECT 1 FROM stream_facts WHERE {which})")).scalar())  # noqa: S608
 
 
-def test_a_board_that_cannot_be_looked_at_leaves_nothing_believed(keeper: Process, other: Process) -> None:
+def test_a_board_that_cannot_be_looked_at_leaves_nothing_expected(keeper: Process, other: Process) -> None:
     until(lambda: other.position() == Decimal(0))
     with keeper.store.engine.connect() as blocking:
         blocking.execute(text("BEGIN; LOCK TABLE leases IN ACCESS EXCLUSIVE MODE"))

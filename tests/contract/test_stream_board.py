@@ -8,13 +8,13 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from relay.domain.shared_stream import Fact, Standing
-from relay.journal import open_journal
+from relay.domain.shared_stream import Fact, StreamStanding
+from relay.journal.opening import open_journal
 from relay.journal.postgres import PostgresStore
 from relay.journal.stream_board import CHANNEL, StreamBoard
 
-LIVE = Standing(generation=3, is_live=True, problem="")
-CUT = Standing(generation=3, is_live=False, problem='it\'s "cut" \\ at 100 %')
+LIVE = StreamStanding(generation=3, is_live=True, problem="")
+CUT = StreamStanding(generation=3, is_live=False, problem='it\'s "cut" \\ at 100 %')
 FACTS = [
     Fact(seq=1, message={"topic": "order", "data": [{"qty": "0.1", "words": 'it\'s "ok" \\ {1,2} 100 % ü'}]}),
     Fact(seq=2, message={"topic": "position", "data": []}),
@@ -50,13 +50,13 @@ def test_what_the_keeper_writes_the_others_read_as_it_was(
 ) -> None:
     assert keeper.write(epoch, LIVE, FACTS, 2)
     other = board(store, "two")
-    sight = other.look()
-    assert (sight.epoch, sight.seq, sight.standing, sight.is_keepers) == (epoch, 2, LIVE, True)
+    snapshot = other.look()
+    assert (snapshot.epoch, snapshot.seq, snapshot.standing, snapshot.is_keepers) == (epoch, 2, LIVE, True)
     assert other.after(epoch, 0) == FACTS
     assert other.after(epoch, 1) == FACTS[1:]
 
 
-def test_how_the_stream_stands_is_told_without_a_fact(keeper: StreamBoard, epoch: int) -> None:
+def test_how_the_stream_stands_is_reported_without_a_fact(keeper: StreamBoard, epoch: int) -> None:
     assert keeper.write(epoch, LIVE, FACTS, 2)
     assert keeper.write(epoch, CUT, [], 2)
     assert keeper.look().standing == CUT
@@ -87,7 +87,7 @@ def test_each_write_renews_the_right(keeper: StreamBoard, epoch: int, postgres_u
     assert keeper.look().left_ms > before + 1000
 
 
-def test_all_are_told_that_there_is_news_but_not_by_who_has_lost_the_right(
+def test_all_are_reported_that_there_is_news_but_not_by_who_has_lost_the_right(
     keeper: StreamBoard, epoch: int, postgres_url: str
 ) -> None:
     with psycopg.connect(postgres_url, autocommit=True) as connection:
@@ -95,6 +95,6 @@ def test_all_are_told_that_there_is_news_but_not_by_who_has_lost_the_right(
         keeper.write(epoch, LIVE, [], 0)
         keeper.write(epoch - 1, LIVE, [], 0)
         assert keeper.write(epoch, LIVE, FACTS, 2)
-        told = [each.payload for each in connection.notifies(timeout=10, stop_after=2)]
-        assert told == ["main", "main"]
+        reported = [each.payload for each in connection.notifies(timeout=10, stop_after=2)]
+        assert reported == ["main", "main"]
         assert not list(connection.notifies(timeout=0))

@@ -23,14 +23,14 @@ KILLS = 20
 _HERE = Path(__file__).parent
 
 
-def main(asked: list[str]) -> int:
+def main(requested: list[str]) -> int:
     first = seed()
     parts: dict[str, Callable[[], bool]] = {
         "one": lambda: _is_survived("one relay on SQLite", _one, first),
         "many": lambda: _is_survived("2 web and 2 worker processes, and Postgres itself", _many, first),
         "others": _are_others_survived,
     }
-    held = [parts[name]() for name in asked or parts]
+    held = [parts[name]() for name in requested or parts]
     return 0 if all(held) else 1
 
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from relay.domain.instrument import Category
-from relay.domain.rounding import ceil_to, plain
-from relay.paper import instruments
+from relay.domain.instrument import Category, ceil_to, plain
+from relay.paper import state
 from tests.relay_process import WEBHOOK_SECRET
 
 SYMBOLS_MAX = 20
@@ -53,7 +52,7 @@ def draw(count: int, dice: random.Random) -> list[Shot]:
 def _units() -> dict[str, Decimal]:
     known = [
         each
-        for each in instruments.load().values()
+        for each in state.load().values()
         if each.category == Category.LINEAR and each.settle_coin == "USDT" and each.status == "Trading"
         if each.contract_type == "LinearPerpetual"
     ]

@@ -83,14 +83,14 @@ def positions(server: PaperServer) -> dict[str, Decimal]:
 
 def differences(taken: list[Order], signals: list[dict[str, Any]]) -> list[str]:
     """What is not the same on both sides, in words; nothing, if all is well."""
-    kept = {order.client_order_id: order for order in in_journal(signals)}
+    stored = {order.client_order_id: order for order in in_journal(signals)}
     found = {order.client_order_id: order for order in taken}
-    told = [f"{name} is {count} times at the exchange" for name, count in _repeated(taken)]
-    told += [f"{name} is in the journal and not at the exchange" for name in kept.keys() - found.keys()]
-    told += [f"{name} is at the exchange and not in the journal" for name in found.keys() - kept.keys()]
-    both = kept.keys() & found.keys()
-    told += [f"journal {kept[name]}, exchange {found[name]}" for name in both if kept[name] != found[name]]
-    return told
+    reported = [f"{name} is {count} times at the exchange" for name, count in _repeated(taken)]
+    reported += [f"{name} is in the journal and not at the exchange" for name in stored.keys() - found.keys()]
+    reported += [f"{name} is at the exchange and not in the journal" for name in found.keys() - stored.keys()]
+    both = stored.keys() & found.keys()
+    reported += [f"journal {stored[name]}, exchange {found[name]}" for name in both if stored[name] != found[name]]
+    return reported
 
 
 def _repeated(taken: list[Order]) -> list[tuple[str, int]]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import requests
 
-from relay.journal import open_journal
+from relay.journal.opening import open_journal
 from tests.faults import audit, stage
 from tests.faults.alerts import Shot, draw
 from tests.faults.judge import Judge, Sent
@@ -195,8 +195,8 @@ class Chaos:
         if answer.status_code >= 500:
             return None
         assert answer.status_code in (200, 202), f"{answer.status_code} {answer.text}"
-        told: dict[str, Any] = answer.json()
-        return told
+        reported: dict[str, Any] = answer.json()
+        return reported
 
     def _kill_now_and_then(self) -> None:
         """At random numbers of answered alerts, and some right after the start that follows."""
@@ -283,7 +283,7 @@ class Chaos:
     def _sequence(self, signals: list[dict[str, Any]]) -> dict[str, int]:
         """Each signal's place in the order of acceptance, as the journal has it."""
         journal = open_journal(self._victim.database_url, lock=False)
-        found = {each["id"]: journal.assignments_of(each["id"])[0].seq for each in signals}
+        found = {each["id"]: journal.executions_of(each["id"])[0].seq for each in signals}
         journal.close()
         return found
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from tests.faults.stage import running
 from tests.paper_server import PaperServer
+from tests.relay_process import RelayProcess
 
 
-@pytest.fixture
-def paper(tmp_path: Path) -> Iterator[PaperServer]:
-    server = PaperServer(tmp_path)
-    yield server
-    server.close()
+@pytest.fixture(scope="module")
+def relay(server: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
+    """Without streams. Shared by a file's tests: each uses symbols or ids of its own."""
+    with running(tmp_path_factory.mktemp("relay"), server) as process:
+        yield process

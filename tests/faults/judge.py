@@ -41,9 +41,9 @@ class Judge:
         for signal in self._signals:
             signals_of[self._shot_of[signal["id"]].number].append(signal)
         for number in self._shots:
-            found, told = signals_of[number], self._sent[number].signal_ids
-            if not found or not told <= {each["id"] for each in found}:
-                self.lost.append(f"alert {number}: answered with {told}, kept as {[each['id'] for each in found]}")
+            found, reported = signals_of[number], self._sent[number].signal_ids
+            if not found or not reported <= {each["id"] for each in found}:
+                self.lost.append(f"alert {number}: answered with {reported}, kept as {[each['id'] for each in found]}")
             if len(found) > 1:
                 self.doubled.append(f"alert {number}: {len(found)} signals")
             self._check_ends(found)

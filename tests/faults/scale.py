@@ -11,7 +11,7 @@ FULL: Final = os.environ.get("RELAY_FAULTS") == "full"
 
 def seed() -> int:
     """RELAY_SEED; else always the same one in the tests, and another one each time in a full run. It is printed."""
-    asked = os.environ.get("RELAY_SEED")
-    if asked:
-        return int(asked)
+    requested = os.environ.get("RELAY_SEED")
+    if requested:
+        return int(requested)
     return random.SystemRandom().randrange(1_000_000) if FULL else 20_261

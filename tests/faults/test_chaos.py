@@ -9,6 +9,8 @@ import pytest
 from tests.faults.chaos import Chaos, Counts, on_many_processes, on_one_relay
 from tests.faults.scale import seed
 
+pytestmark = pytest.mark.slow
+
 
 def survived(chaos: Chaos, *, kills: int) -> Counts:
     counts = chaos.run()

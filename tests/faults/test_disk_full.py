@@ -17,6 +17,8 @@ from tests.faults import audit
 from tests.paper_server import PaperServer
 from tests.relay_process import DEADLINE_S, RelayProcess
 
+pytestmark = pytest.mark.slow
+
 TOO_LATE_S = 2
 """The promise: the sender has its 503 before that."""
 
@@ -39,10 +41,10 @@ class SmallDisk:
         self._ballast = folder / "ballast"
 
     def fill(self, relay: RelayProcess) -> None:
-        with self._ballast.open("wb", buffering=0) as file, pytest.raises(OSError) as told:
+        with self._ballast.open("wb", buffering=0) as file, pytest.raises(OSError) as reported:
             while True:
                 file.write(b"\0" * 4096)
-        assert told.value.errno == errno.ENOSPC
+        assert reported.value.errno == errno.ENOSPC
 
     def free(self, relay: RelayProcess) -> None:
         self._ballast.unlink()
@@ -119,7 +121,7 @@ class Sender:
 
 
 @pytest.mark.timeout(120)
-def test_a_disk_that_fills_up_is_told_at_once_and_nothing_accepted_is_lost(
+def test_a_disk_that_fills_up_is_reported_at_once_and_nothing_accepted_is_lost(
     disk: Disk, paper: PaperServer, relay: RelayProcess
 ) -> None:
     sender = Sender(relay)
@@ -129,8 +131,8 @@ def test_a_disk_that_fills_up_is_told_at_once_and_nothing_accepted_is_lost(
     paper.control.fault("/v5/order/create", "delay_after", ms=500)
     assert sender.send().status_code == 202
     disk.fill(relay)
-    told = sender.send_until(503).json()["error"]["message"]
-    assert "disk" in told and "relay.db" in told, told
+    reported = sender.send_until(503).json()["error"]["message"]
+    assert "disk" in reported and "relay.db" in reported, reported
     for _ in range(5):
         assert sender.send().status_code == 503
     ready = requests.get(f"{relay.url}/readyz", timeout=DEADLINE_S)

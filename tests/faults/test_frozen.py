@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 
-from relay.boundary import KILL_AT, KILL_BY, Boundary
+from relay.engine.failpoint import KILL_AT, KILL_BY, Failpoint
 from tests.faults import audit
 from tests.faults.scale import FULL
 from tests.fleet import Fleet, is_stopped, running_fleet
 from tests.paper_server import PaperServer
 from tests.relay_process import RelayProcess
+
+pytestmark = pytest.mark.slow
 
 Alert = Mapping[str, Any]
 ASKING = "GET"
@@ -31,7 +33,7 @@ class Scene:
     `later`: what another does after that in the same lane, and what a call by the old right would spoil.
     """
 
-    at: Boundary
+    at: Failpoint
     symbol: str
     call: str
     before: tuple[Alert, ...] = ()
@@ -41,7 +43,7 @@ class Scene:
 
 SCENES = (
     Scene(
-        at=Boundary.CANCEL_DUE,
+        at=Failpoint.CANCEL_DUE,
         symbol="BTCUSDT",
         call="/v5/order/cancel",
         before=({"action": "buy", "qty": "0.01", "type": "limit", "price": "50000"},),
@@ -49,14 +51,14 @@ SCENES = (
         later=({"action": "buy", "qty": "0.02", "type": "limit", "price": "50000"},),
     ),
     Scene(
-        at=Boundary.LEVERAGE_DUE,
+        at=Failpoint.LEVERAGE_DUE,
         symbol="ETHUSDT",
         call="/v5/position/set-leverage",
         alert={"action": "buy", "qty": "1", "leverage": "7"},
         later=({"action": "close"}, {"action": "buy", "qty": "1", "leverage": "9"}),
     ),
     Scene(
-        at=Boundary.STOPS_DUE,
+        at=Failpoint.STOPS_DUE,
         symbol="SOLUSDT",
         call="/v5/position/trading-stop",
         before=({"action": "buy", "qty": "5"},),
@@ -64,7 +66,7 @@ SCENES = (
         later=({"action": "stops", "stop_loss": "110"},),
     ),
     Scene(
-        at=Boundary.AMEND_DUE,
+        at=Failpoint.AMEND_DUE,
         symbol="AVAXUSDT",
         call="/v5/order/amend",
         before=({"action": "buy", "qty": "4", "take_profit": LADDER},),
@@ -72,7 +74,7 @@ SCENES = (
         later=({"action": "buy", "qty": "8"},),
     ),
     Scene(
-        at=Boundary.PLANNED,
+        at=Failpoint.PLANNED,
         symbol="XRPUSDT",
         call="/v5/order/create",
         alert={"action": "buy", "qty": "10"},

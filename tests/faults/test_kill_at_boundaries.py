@@ -16,18 +16,20 @@ from typing import Any
 import pytest
 import requests
 
-from relay.boundary import KILL_AT, Boundary
+from relay.engine.failpoint import KILL_AT, Failpoint
 from tests.faults import audit
 from tests.faults.scale import FULL
 from tests.paper_server import Control, PaperServer
 from tests.relay_process import ROOT, WEBHOOK_SECRET, RelayProcess
 
+pytestmark = pytest.mark.slow
+
 Alert = Mapping[str, Any]
-B = Boundary
+B = Failpoint
 
 ACCEPTED = frozenset({B.RECEIVED, B.PARSED, B.COMMITTED, B.ANSWERED})
 PLANNED = ACCEPTED | {B.BEGUN, B.GATHERED, B.PLANNED, B.FINISHED}
-ORDERED = PLANNED | {B.SENT, B.OUTCOME_KEPT, B.LOOKED_UP, B.REPORT_KEPT}
+ORDERED = PLANNED | {B.SENT, B.OUTCOME_STORED, B.LOOKED_UP, B.REPORT_STORED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +38,7 @@ class Scenario:
 
     name: str
     alert: Alert
-    passes: frozenset[Boundary]
+    passes: frozenset[Failpoint]
     before: tuple[Alert, ...] = ()
     meanwhile: Callable[[Control], object] = lambda control: None
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -57,7 +59,7 @@ def market(action: str, ticker: str, qty: str, **more: object) -> Alert:
 
 
 LADDER = [{"at": "1%", "share": 50, "then": "breakeven"}, {"at": "2%", "share": 50}]
-LOST = PLANNED - {B.FINISHED} | {B.SENT, B.OUTCOME_KEPT, B.LOOKED_UP, B.ABSENCE_KEPT, B.FINISHED}
+LOST = PLANNED - {B.FINISHED} | {B.SENT, B.OUTCOME_STORED, B.LOOKED_UP, B.ABSENCE_STORED, B.FINISHED}
 SCENARIOS = (
     Scenario(
         name="buy",
@@ -108,7 +110,7 @@ SCENARIOS = (
         name="a request that never arrives",
         alert=market("buy", "XRPUSDT.P", "10"),
         meanwhile=lose_a_request,
-        passes=ORDERED | {B.SUBMITTED, B.ABSENCE_KEPT},
+        passes=ORDERED | {B.SUBMITTED, B.ABSENCE_STORED},
         positions={"XRPUSDT": Decimal(10)},
     ),
     Scenario(
@@ -137,7 +139,7 @@ SCENARIOS = (
     Scenario(
         name="a ladder with a trailing stop",
         alert=market("buy", "LINKUSDT.P", "4", stop_loss="10%", trailing_stop="5%", take_profit=LADDER),
-        passes=ORDERED | {B.SUBMITTED, B.GUARD_KEPT, B.STOPS_DUE, B.STOPS_SENT, B.RUNG_ADDED},
+        passes=ORDERED | {B.SUBMITTED, B.BRACKET_SAVED, B.STOPS_DUE, B.STOPS_SENT, B.TAKE_PROFIT_ADDED},
         orders=3,
         resting=2,
         positions={"LINKUSDT": Decimal(4)},
@@ -154,7 +156,7 @@ SCENARIOS = (
         name="a close with a ladder",
         before=(market("buy", "UNIUSDT.P", "4", take_profit=LADDER),),
         alert={"action": "close", "ticker": "UNIUSDT.P"},
-        passes=ORDERED | {B.CANCEL_DUE, B.CANCEL_SENT, B.CANCEL_CONFIRMED, B.GUARD_KEPT},
+        passes=ORDERED | {B.CANCEL_DUE, B.CANCEL_SENT, B.CANCEL_CONFIRMED, B.BRACKET_SAVED},
     ),
     Scenario(
         name="nothing to close",
@@ -167,7 +169,7 @@ SCENARIOS = (
 
 def cases() -> Iterator[Any]:
     """Every boundary of the code, with one of the scenarios that pass it, or in the whole with each of them."""
-    for number, boundary in enumerate(Boundary):
+    for number, boundary in enumerate(Failpoint):
         passing = [each for each in SCENARIOS if boundary in each.passes]
         for scenario in passing if FULL else passing[number % len(passing) :][:1] if passing else ():
             yield pytest.param(boundary, scenario, id=f"{boundary.value}-{scenario.name}")
@@ -207,7 +209,7 @@ def execute(folder: Path, alerts: tuple[Alert, ...]) -> None:
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("boundary", "scenario"), list(cases()))
 def test_killed_at_a_boundary_each_alert_still_comes_to_one_outcome(
-    boundary: Boundary, scenario: Scenario, prepared: Prepared, tmp_path: Path
+    boundary: Failpoint, scenario: Scenario, prepared: Prepared, tmp_path: Path
 ) -> None:
     folder = tmp_path / "begun"
     shutil.copytree(prepared(scenario), folder)
@@ -221,7 +223,7 @@ def test_killed_at_a_boundary_each_alert_still_comes_to_one_outcome(
         paper.close()
 
 
-def kill_and_restart(relay: RelayProcess, paper: PaperServer, boundary: Boundary, scenario: Scenario) -> None:
+def kill_and_restart(relay: RelayProcess, paper: PaperServer, boundary: Failpoint, scenario: Scenario) -> None:
     relay.start(wait=True, **{KILL_AT: boundary.value})
     scenario.meanwhile(paper.control)
     body = json.dumps({"secret": WEBHOOK_SECRET, **scenario.alert, "comment": "killed"}).encode()
@@ -267,9 +269,9 @@ def test_every_boundary_is_passed_somewhere_in_the_pipeline_and_killed_at_by_a_t
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "passed"
         if isinstance(node.args[0], ast.Attribute)
     ]
-    assert sorted(called) == sorted(each.name for each in Boundary), "each boundary is at one place"
-    covered = frozenset[Boundary]().union(*(each.passes for each in SCENARIOS))
-    assert covered == frozenset(Boundary)
+    assert sorted(called) == sorted(each.name for each in Failpoint), "each boundary is at one place"
+    covered = frozenset[Failpoint]().union(*(each.passes for each in SCENARIOS))
+    assert covered == frozenset(Failpoint)
 
 
 def test_an_unknown_boundary_stops_the_start_instead_of_testing_nothing(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from relay.domain.status import SignalStatus
-from relay.journal import Batch, open_journal
-from relay.journal.embedded import SqliteStore
+from relay.domain.order import SignalStatus
+from relay.journal.opening import open_journal
+from relay.journal.sqlite import SqliteStore
+from relay.journal.unit_of_work import UnitOfWork
 from tests.property.workshop import Workshop, body_of
 
 DEADLINE_S = 10
@@ -36,7 +37,7 @@ def one_transaction(shop: Workshop, *calls: Callable[[], object]) -> Iterator[No
     assert isinstance(store, SqliteStore) and store.writer is not None
     queue, go_on, busy = store.writer._queue, threading.Event(), threading.Event()
 
-    def hold(batch: Batch) -> None:
+    def hold(uow: UnitOfWork) -> None:
         busy.set()
         assert go_on.wait(DEADLINE_S)
 
@@ -69,7 +70,7 @@ def test_what_came_before_the_instruments_keeps_its_place_before_what_came_after
     assert shop.engine.signals() == [first, second, third] == accepted(shop)
 
 
-def test_what_was_read_before_the_instruments_and_kept_after_them_goes_before_what_comes_next(shop: Workshop) -> None:
+def test_what_was_read_before_the_instruments_and_stored_after_them_goes_before_what_comes_next(shop: Workshop) -> None:
     shop.open()
     book, shop.market.book = shop.market.book, None
     with one_transaction(shop, lambda: buy(shop, "read before"), lambda: buy(shop, "next", "BTCUSDT")):
@@ -78,7 +79,7 @@ def test_what_was_read_before_the_instruments_and_kept_after_them_goes_before_wh
     assert len(accepted(shop)) == 2
 
 
-def test_what_is_kept_together_with_the_opening_of_the_lanes_is_taken_up_once(shop: Workshop) -> None:
+def test_what_is_stored_together_with_the_opening_of_the_lanes_is_taken_up_once(shop: Workshop) -> None:
     shop.market.load()
     calls = (lambda: buy(shop, "before"), shop.runner.recover, lambda: buy(shop, "after"))
     with one_transaction(shop, *calls):
@@ -87,7 +88,7 @@ def test_what_is_kept_together_with_the_opening_of_the_lanes_is_taken_up_once(sh
     assert len(accepted(shop)) == 2
 
 
-def test_what_was_accepted_without_an_instrument_is_told_it_or_ends_without_one(shop: Workshop) -> None:
+def test_what_was_accepted_without_an_instrument_is_reported_it_or_ends_without_one(shop: Workshop) -> None:
     known, unknown = buy(shop, "known"), buy(shop, "unknown", "NOSUCHUSDT.P")
     shop.open()
     while ready := shop.engine.ready():

@@ -20,6 +20,8 @@ from tests.faults.stage import event_names, open_at, position, running, taken_fo
 from tests.paper_server import PaperServer
 from tests.relay_process import WEBHOOK_SECRET, RelayProcess
 
+pytestmark = pytest.mark.slow
+
 OUTAGE_S = 60.0 if FULL else 12.0
 FRESH_S = 0.5
 """Before the end of the outage an entry comes that is young enough to be placed."""
@@ -28,13 +30,6 @@ RESEND_S = 5.0
 MAX_AGE_S = 8
 FROZEN_ON_S = 1.0
 """For how long it goes on hanging after the relay has given up the first request."""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperServer]:
-    paper = PaperServer(tmp_path_factory.mktemp("paper"))
-    yield paper
-    paper.close()
 
 
 def body(name: str, symbol: str, **alert: str) -> bytes:
@@ -101,7 +96,7 @@ def outage(relay: RelayProcess, server: PaperServer) -> Outage:
     _wait_until(begun_at + OUTAGE_S)
     server.restart()
     again += [_answer(relay, each) for each in DURING.values()]
-    ended = {name: relay.wait_for(told["signal_id"]) for name, (_, told) in first.items()}
+    ended = {name: relay.wait_for(reported["signal_id"]) for name, (_, reported) in first.items()}
     return Outage(first=first, again=again, signals=ended)
 
 
@@ -117,14 +112,14 @@ def _wait_until(at: float) -> None:
 
 def test_every_alert_of_an_outage_is_accepted(outage: Outage) -> None:
     assert {status for status, _ in outage.first.values()} == {202}
-    assert not any(told["duplicate"] for _, told in outage.first.values())
+    assert not any(reported["duplicate"] for _, reported in outage.first.values())
 
 
-def test_every_resend_is_told_that_its_alert_is_known(outage: Outage) -> None:
-    ids = [told["signal_id"] for name, (_, told) in outage.first.items() if name != "fresh"]
+def test_every_resend_is_reported_that_its_alert_is_known(outage: Outage) -> None:
+    ids = [reported["signal_id"] for name, (_, reported) in outage.first.items() if name != "fresh"]
     assert len(outage.again) == 3 * len(ids)
     assert {status for status, _ in outage.again} == {200}
-    assert [told["signal_id"] for _, told in outage.again] == ids * 3
+    assert [reported["signal_id"] for _, reported in outage.again] == ids * 3
 
 
 @pytest.mark.parametrize(
@@ -202,10 +197,10 @@ def test_a_relay_that_starts_while_the_exchange_is_away_takes_alerts_and_execute
         for name, each in alerts.items():
             if name in ("open", "close"):
                 _start_without_exchange(relay)
-            status, told = _answer(relay, each)
-            assert (status, told["status"]) == (202, "accepted")
+            status, reported = _answer(relay, each)
+            assert (status, reported["status"]) == (202, "accepted")
             assert _answer(relay, each)[0] == 200
-            ids[name] = told["signal_id"]
+            ids[name] = reported["signal_id"]
             if name == "reduce":
                 assert relay.stop() == 0
         server.restart()
@@ -234,9 +229,9 @@ def _start_without_exchange(relay: RelayProcess) -> None:
             return False
 
     until(is_alive)
-    told = requests.get(f"{relay.url}/readyz", timeout=10)
-    assert told.status_code == 503
-    assert "instruments" in told.text
+    reported = requests.get(f"{relay.url}/readyz", timeout=10)
+    assert reported.status_code == 503
+    assert "instruments" in reported.text
 
 
 def test_an_exchange_that_hangs_and_wakes_up_finds_requests_too_old_and_each_order_is_there_once(

@@ -21,6 +21,8 @@ from tests.fleet import Fleet, running_fleet
 from tests.paper_server import PaperServer
 from tests.relay_process import WEBHOOK_SECRET
 
+pytestmark = pytest.mark.slow
+
 GIVES_UP_S = 3.0
 """When TradingView stops to wait; the relay's own limit is 2 s."""
 AT_ONCE = 8

@@ -8,27 +8,14 @@ from typing import Any
 
 import pytest
 
-from relay.domain.reconciliation import Bounds
-from relay.exchange.address import BAN_S
-from relay.settings import load_settings
+from relay.bybit.limiter import BAN_S
+from relay.domain.order_lifecycle import Bounds
+from relay.settings.settings import load_settings
 from tests.faults.stage import CREATE, creates, event_names, position, running, taken_for, until
 from tests.paper_server import PaperServer
 from tests.relay_process import RelayProcess
 
 BALANCE = "ab not enough for new order"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperServer]:
-    paper = PaperServer(tmp_path_factory.mktemp("paper"))
-    yield paper
-    paper.close()
-
-
-@pytest.fixture(scope="module")
-def relay(server: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
-    with running(tmp_path_factory.mktemp("relay"), server) as process:
-        yield process
 
 
 def refuse(server: PaperServer, symbol: str, code: int, words: str, times: int = 1) -> None:
@@ -73,7 +60,7 @@ def test_a_certain_refusal_ends_an_entry_at_once(
     assert position(server, symbol) == 0
 
 
-def test_a_timestamp_that_is_refused_twice_is_told_and_not_tried_for_ever(
+def test_a_timestamp_that_is_refused_twice_is_reported_and_not_tried_for_ever(
     relay: RelayProcess, server: PaperServer
 ) -> None:
     refuse(server, "DOTUSDT", 10002, "invalid request, please check your server timestamp", times=2)
@@ -119,13 +106,31 @@ def test_a_close_that_is_certainly_refused_needs_a_person(relay: RelayProcess, s
     assert position(server, "APTUSDT") == 20
 
 
-def test_a_close_that_finds_nothing_open_any_more_is_done_and_says_so(relay: RelayProcess, server: PaperServer) -> None:
-    """Closed by hand between the reading of the position and the order."""
-    assert outcome(relay, action="buy", ticker="ARBUSDT.P", qty="20")["status"] == "done"
-    refuse(server, "ARBUSDT", 110017, "current position is zero, cannot fix reduce-only order qty")
-    signal = outcome(relay, action="close", ticker="ARBUSDT.P")
-    assert signal["status"] == "done"
-    assert any("nothing was open" in note for note in signal["notes"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "current position is zero, cannot fix reduce-only order qty",
+        "orderQty will be truncated to zero",
+        "Reduce-only rule not satisfied",
+    ],
+)
+def test_what_the_exchange_calls_nothing_to_reduce_is_closed_by_its_own_close_where_it_is_open(
+    relay: RelayProcess, server: PaperServer, words: str
+) -> None:
+    assert outcome(relay, action="buy", ticker="ARBUSDT.P", qty="20", comment=words)["status"] == "done"
+    refuse(server, "ARBUSDT", 110017, words)
+    signal = outcome(relay, action="close", ticker="ARBUSDT.P", comment=words)
+    assert signal["status"] == "done" and position(server, "ARBUSDT") == 0
+    assert any("open all the same" in note for note in signal["notes"])
+
+
+def test_a_position_that_the_exchange_will_not_reduce_needs_a_person(relay: RelayProcess, server: PaperServer) -> None:
+    assert outcome(relay, action="buy", ticker="ARBUSDT.P", qty="25")["status"] == "done"
+    refuse(server, "ARBUSDT", 110017, "orderQty will be truncated to zero", times=2)
+    signal = outcome(relay, action="close", ticker="ARBUSDT.P", comment="second")
+    assert (signal["status"], signal["reason"]["code"]) == ("attention", "POSITION_REMAINS")
+    assert position(server, "ARBUSDT") == 25
+    assert outcome(relay, action="flat", ticker="ARBUSDT.P")["status"] == "done"
 
 
 def test_a_resting_exit_that_others_leave_no_room_for_is_not_called_done(
@@ -133,16 +138,16 @@ def test_a_resting_exit_that_others_leave_no_room_for_is_not_called_done(
 ) -> None:
     """The ladder holds all of the position; a further rung is refused with the code that also means "nothing open"."""
     assert outcome(relay, action="buy", ticker="OPUSDT.P", qty="20")["status"] == "done"
-    rung = {"action": "sell", "ticker": "OPUSDT.P", "type": "limit", "reduce_only": "true"}
-    assert outcome(relay, **rung, qty="20", price="1.30")["status"] == "done"
-    signal = outcome(relay, **rung, qty="10", price="1.35")
+    tp_leg = {"action": "sell", "ticker": "OPUSDT.P", "type": "limit", "reduce_only": "true"}
+    assert outcome(relay, **tp_leg, qty="20", price="1.30")["status"] == "done"
+    signal = outcome(relay, **tp_leg, qty="10", price="1.35")
     assert signal["status"] != "done", signal
     assert "truncated to zero" in signal["reason"]["message"]
     assert not any("nothing was open" in note for note in signal["notes"])
     assert position(server, "OPUSDT") == 20
 
 
-def test_an_address_that_the_exchange_does_not_serve_is_told_so(relay: RelayProcess, server: PaperServer) -> None:
+def test_an_address_that_the_exchange_does_not_serve_is_reported_so(relay: RelayProcess, server: PaperServer) -> None:
     server.control.fault(CREATE, "http", status=403, body="blocked access from your country")
     signal = outcome(relay, action="long", ticker="INJUSDT.P", qty="20")
     assert (signal["status"], signal["reason"]["code"]) == ("failed", "EXCHANGE_REGION")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +16,6 @@ from tests.relay_process import WEBHOOK_SECRET, RelayProcess
 
 AT_ONCE = 10
 BALANCE = {"retCode": 110007, "retMsg": "ab not enough for new order"}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperServer]:
-    paper = PaperServer(tmp_path_factory.mktemp("paper"))
-    yield paper
-    paper.close()
-
-
-@pytest.fixture(scope="module")
-def relay(server: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
-    with running(tmp_path_factory.mktemp("relay"), server) as process:
-        yield process
 
 
 def body(symbol: str, action: str = "buy", **more: str) -> bytes:
@@ -97,21 +83,21 @@ def test_ten_identical_posts_at_one_instant_are_one_signal_and_one_order(
 
 
 @pytest.mark.parametrize("more", [{}, {"time": "2099-01-01T00:00:00Z"}], ids=["an id", "an id and a time"])
-def test_an_id_with_another_body_is_refused_kept_and_shown_and_orders_nothing(
+def test_an_id_with_another_body_is_refused_stored_and_shown_and_orders_nothing(
     relay: RelayProcess, server: PaperServer, more: dict[str, str]
 ) -> None:
     symbol, name = ("LINKUSDT", "reused") if more else ("AVAXUSDT", "reused-with-time")
     first = ended(relay, body(symbol, qty="20", id=name, **more))
     answer = relay.post(body(symbol, qty="25", id=name, **more))
-    told = answer.json()
-    assert (answer.status_code, told["error"]["code"]) == (409, "ALERT_ID_REUSED")
-    assert first["id"] in told["error"]["message"]
-    assert told["signal_id"] != first["id"]
-    kept = relay.signal(told["signal_id"])
-    assert (kept["status"], kept["reason"]["code"]) == ("rejected", "ALERT_ID_REUSED")
-    assert kept["alert"]["qty"] == "25"
-    assert kept["orders"] == []
-    assert kept["id"] in [signal["id"] for signal in relay.api("signals?status=rejected")["signals"]]
+    reported = answer.json()
+    assert (answer.status_code, reported["error"]["code"]) == (409, "ALERT_ID_REUSED")
+    assert first["id"] in reported["error"]["message"]
+    assert reported["signal_id"] != first["id"]
+    stored = relay.signal(reported["signal_id"])
+    assert (stored["status"], stored["reason"]["code"]) == ("rejected", "ALERT_ID_REUSED")
+    assert stored["alert"]["qty"] == "25"
+    assert stored["orders"] == []
+    assert stored["id"] in [signal["id"] for signal in relay.api("signals?status=rejected")["signals"]]
     assert position(server, symbol) == 20
 
 

@@ -6,7 +6,6 @@ No entry may rest behind a closed position, and no exit may fail because resting
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -38,22 +37,9 @@ NO_ORDERS = '{"retCode": 0, "retMsg": "OK", "result": {"list": []}, "retExtInfo"
 _ids = itertools.count()
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperServer]:
-    paper = PaperServer(tmp_path_factory.mktemp("paper"))
-    yield paper
-    paper.close()
-
-
-@pytest.fixture(scope="module")
-def relay(server: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
-    with running(tmp_path_factory.mktemp("relay"), server) as process:
-        yield process
-
-
 def done(relay: RelayProcess, symbol: str, **alert: str) -> dict[str, Any]:
-    told = relay.post({"ticker": f"{symbol}.P", "id": f"own-{next(_ids)}", **alert}, wait_s=10).json()
-    signal = relay.wait_for(told["signal_id"])
+    reported = relay.post({"ticker": f"{symbol}.P", "id": f"own-{next(_ids)}", **alert}, wait_s=10).json()
+    signal = relay.wait_for(reported["signal_id"])
     assert signal["status"] == "done", signal
     return signal
 
@@ -67,8 +53,8 @@ def build(relay: RelayProcess, server: PaperServer, symbol: str) -> None:
 
     done(relay, symbol, action="buy", qty="20")
     for percent in (10, 20):
-        rung = {"type": "limit", "reduce_only": "true", "qty": "10", "price": at(percent)}
-        done(relay, symbol, action="sell", **rung)
+        tp_leg = {"type": "limit", "reduce_only": "true", "qty": "10", "price": at(percent)}
+        done(relay, symbol, action="sell", **tp_leg)
     done(relay, symbol, action="buy", type="limit", qty="10", price=at(-10))
     done(relay, symbol, action="buy", type="stop_market", qty="10", trigger_price=at(30))
     assert len(open_at(server, symbol)) == RESTING
@@ -100,7 +86,7 @@ def assert_nothing_rests(relay: RelayProcess, server: PaperServer, symbol: str) 
     ],
     ids=lambda value: " ".join(value.values()) if isinstance(value, dict) else "",
 )
-def test_what_rests_is_gone_and_the_position_is_what_was_asked_for(
+def test_what_rests_is_gone_and_the_position_is_what_was_requested_for(
     relay: RelayProcess, server: PaperServer, symbol: str, alert: dict[str, str], left: int
 ) -> None:
     build(relay, server, symbol)

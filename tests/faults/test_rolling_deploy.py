@@ -20,6 +20,8 @@ from tests.fleet import Fleet
 from tests.paper_server import PaperServer
 from tests.relay_process import RelayProcess
 
+pytestmark = pytest.mark.slow
+
 OVERLAP_S = 30.0 if FULL else 4.0
 WORKERS = 2 if FULL else 1
 PAUSE_S = 1.2

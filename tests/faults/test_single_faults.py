@@ -139,19 +139,6 @@ def open_longs(relay: RelayProcess, cases: tuple[Case, ...]) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperServer]:
-    paper = PaperServer(tmp_path_factory.mktemp("paper"))
-    yield paper
-    paper.close()
-
-
-@pytest.fixture(scope="module")
-def relay(server: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
-    with running(tmp_path_factory.mktemp("relay"), server) as process:
-        yield process
-
-
-@pytest.fixture(scope="module")
 def never_there(relay: RelayProcess, server: PaperServer) -> str:
     """The signal of an order whose id the exchange says it knows, and of which it shows nothing."""
     server.control.fault(CREATE, "code", retCode=110072, match={"symbol": "ETHUSDT"})
@@ -231,13 +218,16 @@ def test_an_order_that_no_look_up_shows_in_time_is_sent_again_under_its_id_and_f
     assert position(server, "HYPEUSDT") == QTY
 
 
-def test_an_id_that_the_exchange_knows_and_an_order_that_it_never_shows_need_a_person(
+def test_an_id_that_the_exchange_knows_and_an_order_that_it_never_shows_are_looked_up_until_an_exit_wants_to_pass(
     relay: RelayProcess, server: PaperServer, never_there: str, table: Table
 ) -> None:
+    assert relay.signal(never_there)["status"] == "executing"
+    closed = relay.post({"action": "close", "ticker": "ETHUSDT.P"}, wait_s=10).json()
+    assert closed["status"] == "done", closed
     signal = relay.wait_for(never_there)
     assert (signal["status"], signal["reason"]["code"]) == ("attention", "OUTCOME_UNKNOWN")
     assert [order["status"] for order in signal["orders"]] == ["submitted"]
-    assert len(creates(server, "ETHUSDT")) == 1
+    assert [call["orderLinkId"].startswith(signal["id"]) for call in creates(server, "ETHUSDT")].count(True) == 1
 
 
 def test_a_clock_that_was_off_is_measured_anew_and_the_order_sent(relay: RelayProcess, server: PaperServer) -> None:

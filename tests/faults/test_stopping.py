@@ -18,17 +18,12 @@ from tests.faults.stage import CREATE, REALTIME, creates, event_names, position,
 from tests.paper_server import PaperServer
 from tests.relay_process import WEBHOOK_SECRET, RelayProcess
 
+pytestmark = pytest.mark.slow
+
 GONE_WITHIN_S = 25
 HANGING_S = 10
 """A request that takes longer than this was left hanging."""
 SENDERS = 8
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperServer]:
-    paper = PaperServer(tmp_path_factory.mktemp("paper"))
-    yield paper
-    paper.close()
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ from tests.faults.stage import position, until
 from tests.paper_server import PaperServer
 from tests.relay_server import RelayServer, running_relay
 
+pytestmark = pytest.mark.slow
+
 DEADLINE_S = 20
 HALF_OPEN_S = 60
 """A half-open stream is noticed within about 15 s; a busy machine may take longer."""
@@ -28,31 +30,24 @@ ALERTS = 30
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[PaperServer]:
-    made = PaperServer(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def relay(tmp_path: Path, server: PaperServer) -> Iterator[RelayServer]:
-    with running_relay(tmp_path, server.url) as made:
+def relay(tmp_path: Path, paper: PaperServer) -> Iterator[RelayServer]:
+    with running_relay(tmp_path, paper.url) as made:
         yield made
 
 
-def steer(server: PaperServer, **asked: object) -> dict[str, Any]:
-    answer = requests.post(f"{server.url}/paper/streams", json=asked, timeout=DEADLINE_S)
+def steer(paper: PaperServer, **requested: object) -> dict[str, Any]:
+    answer = requests.post(f"{paper.url}/paper/streams", json=requested, timeout=DEADLINE_S)
     assert answer.status_code == 200, answer.text
-    told: dict[str, Any] = answer.json()
-    return told
+    reported: dict[str, Any] = answer.json()
+    return reported
 
 
 def is_live(relay: RelayServer) -> bool:
-    return relay.relay.parts.streams.state()["default"].is_live
+    return relay.relay.services.streams.state()["default"].is_live
 
 
 def generation(relay: RelayServer) -> int:
-    return relay.relay.parts.streams.state()["default"].generation
+    return relay.relay.services.streams.state()["default"].generation
 
 
 def send(relay: RelayServer, symbol: str, action: str, **fields: object) -> dict[str, Any]:
@@ -70,8 +65,8 @@ def lot_of(symbol: str) -> str:
 class Nuisance:
     """Treats the streams badly until it is told to stop."""
 
-    def __init__(self, server: PaperServer, seed: int) -> None:
-        self._server, self._chance = server, random.Random(seed)
+    def __init__(self, paper: PaperServer, seed: int) -> None:
+        self._server, self._chance = paper, random.Random(seed)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
@@ -103,15 +98,15 @@ class Nuisance:
                 steer(self._server, mute="private")
 
 
-def run_lane(relay: RelayServer, server: PaperServer, symbol: str, seed: int) -> list[str]:
+def run_lane(relay: RelayServer, paper: PaperServer, symbol: str, seed: int) -> list[str]:
     """Alerts of one symbol, each after the other's end; what is wrong with any of them, by the exchange's own word."""
     chance, lot, wrong = random.Random(seed), Decimal(lot_of(symbol)), []
     size = {"qty": str(lot), "qty_unit": "contracts"}
     for _ in range(ALERTS):
-        before = position(server, symbol)
+        before = position(paper, symbol)
         action = chance.choice(("long", "short", "close", "reverse", "buy", "sell"))
         signal = send(relay, symbol, action, **({} if action in ("close", "reverse") else size))
-        after = position(server, symbol)
+        after = position(paper, symbol)
         expected = {
             "close": Decimal(0),
             "reverse": -before,
@@ -125,56 +120,56 @@ def run_lane(relay: RelayServer, server: PaperServer, symbol: str, seed: int) ->
     return wrong
 
 
-def test_whatever_the_streams_do_every_alert_ends_right(relay: RelayServer, server: PaperServer) -> None:
-    with Nuisance(server, 11), ThreadPoolExecutor(len(SYMBOLS)) as threads:
-        runs = [threads.submit(run_lane, relay, server, symbol, seed) for seed, symbol in enumerate(SYMBOLS)]
+def test_whatever_the_streams_do_every_alert_ends_right(relay: RelayServer, paper: PaperServer) -> None:
+    with Nuisance(paper, 11), ThreadPoolExecutor(len(SYMBOLS)) as threads:
+        runs = [threads.submit(run_lane, relay, paper, symbol, seed) for seed, symbol in enumerate(SYMBOLS)]
         wrong = [line for run in runs for line in run.result()]
     assert wrong == []
-    kept = {order["client_order_id"]: order for order in relay.api("orders?limit=500")["orders"]}
-    for order in audit.at_exchange(server):
-        told = kept.get(order.client_order_id)
-        assert told is None or Decimal(told["filled_qty"]) == order.filled_qty, order
+    stored = {order["client_order_id"]: order for order in relay.api("orders?limit=500")["orders"]}
+    for order in audit.at_exchange(paper):
+        reported = stored.get(order.client_order_id)
+        assert reported is None or Decimal(reported["filled_qty"]) == order.filled_qty, order
     until(lambda: is_live(relay))
 
 
-def test_a_half_open_stream_is_noticed_and_opened_anew(relay: RelayServer, server: PaperServer) -> None:
+def test_a_half_open_stream_is_noticed_and_opened_anew(relay: RelayServer, paper: PaperServer) -> None:
     before = generation(relay)
-    steer(server, mute=True)
+    steer(paper, mute=True)
     until(lambda: generation(relay) > before and is_live(relay), HALF_OPEN_S)
 
 
-def test_without_its_stream_the_relay_asks_and_says_so(relay: RelayServer, server: PaperServer) -> None:
+def test_without_its_stream_the_relay_asks_and_says_so(relay: RelayServer, paper: PaperServer) -> None:
     send(relay, "BTCUSDT", "long", qty="0.1")
-    steer(server, manners={"refuse_auth": True}, cut=True)
+    steer(paper, manners={"refuse_auth": True}, cut=True)
     until(lambda: not is_live(relay))
     signal = send(relay, "BTCUSDT", "close")
-    assert signal["status"] == "done" and position(server, "BTCUSDT") == 0
+    assert signal["status"] == "done" and position(paper, "BTCUSDT") == 0
     assert any("the account's stream is down" in note for note in signal["notes"])
-    until(lambda: "API key is invalid" in relay.relay.parts.streams.state()["default"].problem)
-    steer(server, manners={})
+    until(lambda: "API key is invalid" in relay.relay.services.streams.state()["default"].problem)
+    steer(paper, manners={})
     until(lambda: is_live(relay))
 
 
-def test_the_stream_comes_back_after_the_exchange_has_restarted(relay: RelayServer, server: PaperServer) -> None:
+def test_the_stream_comes_back_after_the_exchange_has_restarted(relay: RelayServer, paper: PaperServer) -> None:
     send(relay, "BTCUSDT", "long", qty="0.1")
-    server.kill()
+    paper.kill()
     until(lambda: not is_live(relay))
-    server.restart()
+    paper.restart()
     until(lambda: is_live(relay), HALF_OPEN_S)
     assert send(relay, "BTCUSDT", "close")["status"] == "done"
-    assert position(server, "BTCUSDT") == 0
+    assert position(paper, "BTCUSDT") == 0
 
 
-def test_streams_that_are_refused_keep_the_relay_from_nothing(tmp_path: Path, server: PaperServer) -> None:
-    steer(server, manners={"refuse": True})
-    with running_relay(tmp_path, server.url) as relay:
+def test_streams_that_are_refused_keep_the_relay_from_nothing(tmp_path: Path, paper: PaperServer) -> None:
+    steer(paper, manners={"refuse": True})
+    with running_relay(tmp_path, paper.url) as relay:
         assert send(relay, "BTCUSDT", "long", qty="0.1")["status"] == "done"
         assert not is_live(relay)
 
 
-def test_a_resting_order_that_fills_is_told_by_the_stream(relay: RelayServer, server: PaperServer) -> None:
+def test_a_resting_order_that_fills_is_reported_by_the_stream(relay: RelayServer, paper: PaperServer) -> None:
     signal = send(relay, "BTCUSDT", "buy", qty="0.1", type="limit", price="90000")
-    server.control.clear_calls()
-    server.control.prices(BTCUSDT="89000")
+    paper.control.clear_calls()
+    paper.control.prices(BTCUSDT="89000")
     until(lambda: relay.api(f"signals/{signal['id']}")["orders"][0]["status"] == "filled")
-    assert server.control.calls("/v5/order/realtime") == []
+    assert paper.control.calls("/v5/order/realtime") == []

@@ -12,19 +12,21 @@ from pathlib import Path
 
 import pytest
 
-from relay.boundary import KILL_AT, KILL_BY, Boundary
+from relay.engine.failpoint import KILL_AT, KILL_BY, Failpoint
 from tests.faults import audit
 from tests.faults.scale import FULL
 from tests.fleet import Fleet, is_stopped, running_fleet
 from tests.paper_server import PaperServer
 
+pytestmark = pytest.mark.slow
+
 TAKEOVER_MAX_S = 5.0
 LANE = "default/linear/BTCUSDT"
 STEPS = (
-    (Boundary.SENT,)
+    (Failpoint.SENT,)
     if not FULL
     else tuple(
-        Boundary(name)
+        Failpoint(name)
         for name in ("execute.begun", "execute.gathered", "execute.planned", "execute.sent", "execute.outcome_kept")
         + ("execute.looked_up", "execute.report_kept", "execute.finished")
     )
@@ -50,7 +52,7 @@ def test_a_killed_workers_lane_is_another_ones_within_five_seconds(
 ) -> None:
     took: list[float] = []
     for number in range(KILLS):
-        doomed, survivor = fleet.add_worker(**{KILL_AT: Boundary.PLANNED.value}), fleet.add_worker()
+        doomed, survivor = fleet.add_worker(**{KILL_AT: Failpoint.PLANNED.value}), fleet.add_worker()
         os.killpg(survivor.process.pid, signal.SIGSTOP)  # so that it is the other one that takes the lane
         signal_id = buy(fleet, f"killed {number}")
         doomed.process.wait(40)
@@ -68,7 +70,7 @@ def test_a_killed_workers_lane_is_another_ones_within_five_seconds(
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.value)
-def test_a_frozen_worker_that_wakes_up_does_nothing_that_another_has_done(fleet: Fleet, step: Boundary) -> None:
+def test_a_frozen_worker_that_wakes_up_does_nothing_that_another_has_done(fleet: Fleet, step: Failpoint) -> None:
     frozen = fleet.add_worker(**{KILL_AT: step.value, KILL_BY: "SIGSTOP"})
     signal_id = buy(fleet, "frozen")
     fleet.until(lambda: is_stopped(frozen), "it is never frozen", frozen)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 
-from relay.cli import cli
+from relay.cli.main import cli
 from tests.relay_server import ADMIN_TOKEN, NOBODY, WEBHOOK_SECRET
 
 ROOT = Path(__file__).resolve().parents[2]
-DEADLINE_S = 30
+DEADLINE_S = 120
 FOREIGN = ("BYBIT_", "RELAY_", "PAPER_", "WEBHOOK_", "ADMIN_", "DATABASE_", "DEFAULT_", "MAX_")
 
 

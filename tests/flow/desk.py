@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,9 +13,9 @@ from typing import Any
 
 from pybit.unified_trading import HTTP
 
-from relay.domain.rounding import plain
+from relay.domain.instrument import plain
 from tests.paper_server import Control, PaperServer
-from tests.relay_process import RelayProcess
+from tests.relay_process import DEADLINE_S, RelayProcess
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,7 @@ BTC_INVERSE = Market(ticker="BYBIT:BTCUSD.P", symbol="BTCUSD", category="inverse
 MARKETS = (BTC, BTC_USDC, BTC_INVERSE)
 
 
-class Desk:
+class AccountApi:
     """Everything about one account: alerts go in by the webhook, the exchange is asked with the real client library."""
 
     def __init__(self, paper: PaperServer, relay: RelayProcess) -> None:
@@ -55,10 +56,11 @@ class Desk:
         self.control: Control = paper.control
 
     def send(self, market: Market, action: str, **fields: object) -> dict[str, Any]:
-        """What became of the alert: the finished signal."""
-        answer = self.relay.post(
-            {"action": action, "ticker": market.ticker, "id": uuid.uuid4().hex, **fields}, wait_s=10
-        )
+        """What became of the alert: the finished signal. After a 503 it is sent again, as TradingView does."""
+        alert = {"action": action, "ticker": market.ticker, "id": uuid.uuid4().hex, **fields}
+        until = time.monotonic() + DEADLINE_S
+        while (answer := self.relay.post(alert, wait_s=10)).status_code == 503 and time.monotonic() < until:
+            pass
         assert answer.status_code == 200, answer.text
         signal: dict[str, Any] = answer.json()
         return signal
@@ -119,10 +121,10 @@ class Desk:
 
 
 @contextmanager
-def open_desk(folder: Path, paper: PaperServer, **environment: str) -> Iterator[Desk]:
+def open_account_api(folder: Path, paper: PaperServer, **environment: str) -> Iterator[AccountApi]:
     relay = RelayProcess(folder, paper.url, environment=environment)
     try:
         relay.start()
-        yield Desk(paper, relay)
+        yield AccountApi(paper, relay)
     finally:
         relay.stop()

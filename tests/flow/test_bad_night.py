@@ -17,6 +17,8 @@ from pybit.unified_trading import HTTP
 from tests.paper_server import PaperServer
 from tests.relay_server import RelayServer, running_relay
 
+pytestmark = pytest.mark.slow
+
 BTC = {"category": "linear", "symbol": "BTCUSDT"}
 PRICE = Decimal(100_000)
 D = Decimal

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from relay.exchange.wire.bookings import booking_from, closed_order_from
+from relay.bybit.wire_account import closed_order_from, ledger_entry_from
 from tests.faults.stage import until
 from tests.paper_server import PaperServer
 from tests.relay_server import RelayServer, error_of, running_relay
@@ -35,8 +35,8 @@ def balance(paper: PaperServer) -> Decimal:
 
 
 def pay_funding(paper: PaperServer, rate: str) -> None:
-    asked = {"symbol": "BTCUSDT", "rate": rate}
-    requests.post(f"{paper.url}/paper/funding", json=asked, timeout=DEADLINE_S).raise_for_status()
+    requested = {"symbol": "BTCUSDT", "rate": rate}
+    requests.post(f"{paper.url}/paper/funding", json=requested, timeout=DEADLINE_S).raise_for_status()
 
 
 @pytest.mark.parametrize("streams", ["on", "off"])
@@ -60,8 +60,8 @@ def test_the_books_come_to_what_the_wallet_changed_by(streams: str, paper: Paper
 
 
 def test_equity_is_noted_at_the_start(own: RelayServer, paper: PaperServer) -> None:
-    told = own.api("accounts/default/equity?days=1")["points"]
-    assert balance(paper) in [Decimal(each["equity"]) for each in told if each["coin"] == "USDT"]
+    reported = own.api("accounts/default/equity?days=1")["points"]
+    assert balance(paper) in [Decimal(each["equity"]) for each in reported if each["coin"] == "USDT"]
     error_of(own.ask("accounts/nobody/equity"), 404, "ACCOUNT_UNKNOWN")
     error_of(own.ask("accounts/default/equity?days=0"), 400, "REQUEST_INVALID")
 
@@ -86,11 +86,11 @@ def test_a_row_that_does_not_say_what_it_realised_has_its_share_of_the_closed_or
         **{"symbol": "BTCUSDT", "execId": "e", "orderId": "o", "execType": "Trade", "execTime": "1", "execFee": "2"},
         "closedSize": "0.1",
     }
-    assert booking_from(row) is None
+    assert ledger_entry_from(row) is None
     fees = {"openFee": "4", "closeFee": "8"}
     closed = closed_order_from({"orderId": "o", "closedSize": "0.4", "closedPnl": "388", **fees})
-    made = booking_from(row, closed=closed)
+    made = ledger_entry_from(row, closed=closed)
     assert made is not None and made.realised == 100 and made.fee == 2 and made.funding == 0
-    opened = booking_from({**row, "closedSize": ""})
+    opened = ledger_entry_from({**row, "closedSize": ""})
     assert opened is not None and opened.realised == 0
     assert closed_order_from({"orderId": "o", "closedSize": "0.4", "closedPnl": "388"}) is None

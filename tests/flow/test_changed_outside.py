@@ -29,7 +29,7 @@ def test_the_next_signal_that_reads_the_position_says_that_it_was_changed(paper:
     assert any("changed outside" in note and "it was 0.5, and is 0.3" in note for note in closed["notes"])
 
 
-def test_the_relays_own_orders_are_no_surprise(own: RelayServer) -> None:
+def test_the_relays_own_orders_are_no_discrepancy(own: RelayServer) -> None:
     for number, alert in enumerate(
         (
             {"action": "buy", "qty": "0.5"},
@@ -53,7 +53,7 @@ def test_a_start_tells_what_was_changed_meanwhile_and_leaves_it_alone(
         first.done({"action": "buy", "ticker": "ADAUSDT.P", "qty": "100", "id": "2"})
     by_hand(paper, "XRPUSDT", "Sell", "100")
     with caplog.at_level(logging.WARNING), running_relay(tmp_path, paper.url):
-        told = [each.getMessage() for each in caplog.records if "changed outside" in each.getMessage()]
-    assert len(told) == 1 and told[0].startswith("drift: XRPUSDT") and "it was 100, and is 0" in told[0]
+        reported = [each.getMessage() for each in caplog.records if "changed outside" in each.getMessage()]
+    assert len(reported) == 1 and reported[0].startswith("drift: XRPUSDT") and "it was 100, and is 0" in reported[0]
     assert position_of(paper, "XRPUSDT") == "0"
     assert position_of(paper, "ADAUSDT") == "100"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from relay.exchange.account_point import NAMES
+from relay.bybit.checklist import NAMES
 from tests.flow.cli_support import environment, run
 from tests.paper_server import KEY, SECRET, PaperServer
 from tests.relay_server import NOBODY
@@ -129,7 +129,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-def test_each_thing_that_is_wrong_is_told_by_its_own_point(case: Case, paper: PaperServer, tmp_path: Path) -> None:
+def test_each_thing_that_is_wrong_is_reported_by_its_own_point(case: Case, paper: PaperServer, tmp_path: Path) -> None:
     paper.control.reset()
     if case.account:
         paper.control.account(**case.account)
@@ -148,7 +148,7 @@ def test_each_thing_that_is_wrong_is_told_by_its_own_point(case: Case, paper: Pa
     assert (code != 0) == bool(case.red or {"position_mode"} & {*case.unknown})
 
 
-def test_a_host_that_does_not_answer_is_told_and_nothing_else_is_green(paper: PaperServer, tmp_path: Path) -> None:
+def test_a_host_that_does_not_answer_is_reported_and_nothing_else_is_green(paper: PaperServer, tmp_path: Path) -> None:
     code, points = looked_at(tmp_path, paper, BYBIT_URL=NOBODY)
     assert code == 1
     assert points.pop("host")["state"] == "red"
@@ -179,7 +179,7 @@ def test_a_question_that_fails_costs_its_own_points_only(
 
 
 @pytest.mark.parametrize(("name", "state", "code"), [("paper", "amber", 0), ("mainnet", "red", 1)])
-def test_what_others_have_open_is_told_and_is_red_where_money_is_real(
+def test_what_others_have_open_is_reported_and_is_red_where_money_is_real(
     name: str, state: str, code: int, paper: PaperServer, tmp_path: Path
 ) -> None:
     paper.control.reset()

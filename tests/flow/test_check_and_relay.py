@@ -11,6 +11,8 @@ from tests.paper_server import KEY, SECRET, PaperServer
 from tests.relay_process import RelayProcess
 from tests.relay_server import RelayServer, running_relay
 
+pytestmark = pytest.mark.slow
+
 CREATE = "/v5/order/create"
 MAINNET = {"BYBIT_ENV": "mainnet", "MAX_POSITION_NOTIONAL": "none"}
 WIDE = {"permissions": {"ContractTrade": ["Order", "Position"], "Wallet": ["AccountTransfer", "Withdraw"]}}
@@ -91,7 +93,7 @@ def test_while_it_is_not_known_what_the_key_may_do_nothing_real_is_executed(pape
 def test_the_checks_of_a_running_relay_are_renewed(own: RelayServer, paper: PaperServer) -> None:
     assert state_of(own, "position_mode") == "green"
     paper.control.account(positionMode={"BTCUSDT": 3})
-    own.relay.parts.checkup.look_now()
+    own.relay.services.checkup.look_now()
     assert state_of(own, "position_mode") == "red"
 
 

@@ -46,8 +46,8 @@ def test_the_whole_way_is_proved_and_nothing_is_left_open(
 ) -> None:
     code, out, _ = check(tmp_path, paper, "--trade", "--symbol", symbol)
     assert code == 0, out
-    told = [line.strip() for line in out.splitlines() if line.endswith(": as asked")]
-    assert [line.removeprefix("ok").strip().partition(":")[0] for line in told] == STEPS
+    reported = [line.strip() for line in out.splitlines() if line.endswith(": as asked")]
+    assert [line.removeprefix("ok").strip().partition(":")[0] for line in reported] == STEPS
     assert held(paper, category, symbol) == ("0", [])
     assert all(call["orderLinkId"].startswith("check-") for call in paper.control.calls(CREATE))
 

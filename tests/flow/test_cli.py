@@ -39,7 +39,7 @@ def first_signal(shell: Shell) -> str:
     return found
 
 
-def test_an_alert_without_a_secret_is_sent_with_the_relays_own_and_told_in_plain_words(shell: Shell) -> None:
+def test_an_alert_without_a_secret_is_sent_with_the_relays_own_and_reported_in_plain_words(shell: Shell) -> None:
     result = shell.send(ticker="BTCUSDT.P", action="buy", qty="0.001", id="plain")
     assert result.exit_code == 0
     first, order = result.stdout.splitlines()[:2]
@@ -62,13 +62,13 @@ def test_the_word_that_stands_for_the_secret_is_no_secret(shell: Shell) -> None:
     assert result.stderr.startswith("YOUR-WEBHOOK-SECRET still stands in the alert")
 
 
-def test_a_secret_that_the_alert_carries_is_the_one_that_counts(shell: Shell) -> None:
+def test_a_secret_that_the_alert_residuals_is_the_one_that_counts(shell: Shell) -> None:
     result = shell.send(ticker="ETHUSDT.P", action="close", id="own-secret", secret="not-the-secret-of-anybody")
     assert result.exit_code == 1
     assert result.stdout.startswith("not taken: AUTH_FAILED: ")
 
 
-def test_the_same_alert_again_is_told_as_a_duplicate_with_what_became_of_the_first(shell: Shell) -> None:
+def test_the_same_alert_again_is_reported_as_a_duplicate_with_what_became_of_the_first(shell: Shell) -> None:
     alert = {"ticker": "SOLUSDT.P", "action": "close", "id": "twice"}
     shell.send(**alert)
     result = shell.send(**alert)
@@ -84,7 +84,7 @@ def test_a_denied_alert_exits_with_1_and_says_why(shell: Shell) -> None:
     assert result.stdout.splitlines()[1] == "  reason  POSITION_NONE: there is no position to reverse"
 
 
-def test_a_rejected_alert_names_the_field_and_where_it_is_kept(shell: Shell) -> None:
+def test_a_rejected_alert_names_the_field_and_where_it_is_stored(shell: Shell) -> None:
     result = shell.send(ticker="BTCUSDT.P", action="buy", qty="-2")
     assert result.exit_code == 1
     first, last = result.stdout.splitlines()
@@ -92,7 +92,7 @@ def test_a_rejected_alert_names_the_field_and_where_it_is_kept(shell: Shell) -> 
     assert last == f"  kept as signal {first_signal(shell)}"
 
 
-def test_broken_json_is_proven_by_the_header_and_told_as_broken(shell: Shell) -> None:
+def test_broken_json_is_proven_by_the_header_and_reported_as_broken(shell: Shell) -> None:
     result = shell.run("send", "-", given='{"ticker": "BTCUSDT.P", ')
     assert result.exit_code == 1
     assert result.stdout.startswith("rejected: ALERT_MALFORMED: ")
@@ -237,9 +237,9 @@ def test_without_any_secret_the_one_that_is_missing_is_named(shell: Shell) -> No
     sent = shell.run("send", "-", given='{"action": "heartbeat", "id": "no-secret"}', **unset)
     assert sent.exit_code == 1
     assert "WEBHOOK_SECRET" in sent.stderr
-    asked = shell.run("positions", **unset)
-    assert asked.exit_code == 2
-    assert asked.stderr.startswith("ADMIN_TOKEN: it is not set here")
+    requested = shell.run("positions", **unset)
+    assert requested.exit_code == 2
+    assert requested.stderr.startswith("ADMIN_TOKEN: it is not set here")
 
 
 def test_flatten_closes_what_the_relay_traded_and_with_all_everything(shell: Shell, paper: PaperServer) -> None:

@@ -190,7 +190,7 @@ def test_bad_settings_are_lines_and_no_traceback(tmp_path: Path) -> None:
         (200, b"[1]", {}, "is no relay: it says HTTP 200"),
     ],
 )
-def test_what_is_no_relay_is_told_as_such(
+def test_what_is_no_relay_is_reported_as_such(
     status: int, body: bytes, headers: dict[str, str], said: str, tmp_path: Path
 ) -> None:
     with answering(status, body, **headers) as url:
@@ -201,7 +201,7 @@ def test_what_is_no_relay_is_told_as_such(
             assert len(result.stderr.splitlines()) == 1
 
 
-def test_an_answer_of_503_is_told_and_exits_with_1(tmp_path: Path) -> None:
+def test_an_answer_of_503_is_reported_and_exits_with_1(tmp_path: Path) -> None:
     body = b'{"error": {"code": "JOURNAL_UNAVAILABLE", "message": "the disk is full", "fields": {}}}'
     with answering(503, body) as url:
         sent = run(environment(tmp_path, url), "send", "-", given="{}")

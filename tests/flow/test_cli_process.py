@@ -6,8 +6,12 @@ import json
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.flow.cli_support import DEADLINE_S, run_process, start
 from tests.ports import free_port
+
+pytestmark = pytest.mark.slow
 
 
 def test_with_nothing_configured_an_alert_is_sent_shown_and_read_again_after_ctrl_c(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 import requests
 from pybit.unified_trading import HTTP
 
-from relay.domain.rounding import plain
+from relay.domain.instrument import plain
 from tests.paper_server import PaperServer
 from tests.relay_server import WEBHOOK_SECRET, RelayServer, error_of
 from tests.unit.dialect_cases import Message
@@ -211,12 +211,12 @@ def test_a_lag_of_the_message_is_stricter_than_the_relays(relay: RelayServer, ex
 
 
 @pytest.mark.parametrize(
-    ("message", "rungs"),
+    ("message", "tp_legs"),
     [(CUSTOM | {"order": {"amount": 0.4, "currency_type": "base"}}, 4), (WUNDER | {"amountPerTrade": 50000}, 6)],
     ids=["3commas", "wundertrading"],
 )
 def test_the_steps_of_a_bot_become_a_ladder_and_its_stop_rides_on_the_entry(
-    relay: RelayServer, exchange: HTTP, message: Message, rungs: int
+    relay: RelayServer, exchange: HTTP, message: Message, tp_legs: int
 ) -> None:
     done(relay, message)
     held = exchange.get_positions(category="linear", symbol="BTCUSDT")["result"]["list"][0]
@@ -225,10 +225,10 @@ def test_the_steps_of_a_bot_become_a_ladder_and_its_stop_rides_on_the_entry(
     while True:
         rows = exchange.get_open_orders(category="linear", symbol="BTCUSDT")["result"]["list"]
         ladder = [each for each in rows if each["reduceOnly"] and each["orderType"] == "Limit"]
-        if len(ladder) == rungs or time.monotonic() > deadline:
+        if len(ladder) == tp_legs or time.monotonic() > deadline:
             break
         time.sleep(0.05)
-    assert len(ladder) == rungs, rows
+    assert len(ladder) == tp_legs, rows
     # What rests would be gone with the exchange's next start from nothing, and be searched for in vain.
     assert done(relay, {"ticker": "BTCUSDT.P", "action": "close"})["status"] == "done"
 
@@ -247,13 +247,13 @@ def test_a_name_of_no_format_is_refused(relay: RelayServer) -> None:
     assert "`traderspost`" in error["fields"]["format"][0]
 
 
-def test_what_cannot_be_done_is_refused_by_the_senders_name_and_kept(relay: RelayServer) -> None:
+def test_what_cannot_be_done_is_refused_by_the_senders_name_and_stored(relay: RelayServer) -> None:
     answer = post(relay, traderspost("buy", optionType="call", strikesAway=2))
     error = error_of(answer, 422, "ALERT_INVALID")
     assert set(error["fields"]) == {"optionType", "strikesAway"}
-    kept = relay.api(f"signals/{answer.json()['signal_id']}")
-    assert kept["status"] == "rejected" and kept["alert"]["format"] == "traderspost"
-    assert kept["alert"]["optiontype"] == "call"
+    stored = relay.api(f"signals/{answer.json()['signal_id']}")
+    assert stored["status"] == "rejected" and stored["alert"]["format"] == "traderspost"
+    assert stored["alert"]["optiontype"] == "call"
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_what_cannot_be_done_is_refused_by_the_senders_name_and_kept(relay: Rela
     [(FILL, "passphrase"), (GNOME_ORDER, "key"), (okx("EXIT_LONG", amount="0.1"), "signalToken"), (STRATEGY, "secret")],
     ids=["passphrase", "key", "signalToken", "secret"],
 )
-def test_the_formats_own_secret_proves_the_sender(
+def test_the_formats_own_secret_authenticates_the_sender(
     relay: RelayServer, exchange: HTTP, message: Message, field: str
 ) -> None:
     error_of(post(relay, message, path="/webhook"), 401, "AUTH_FAILED")
@@ -271,7 +271,7 @@ def test_the_formats_own_secret_proves_the_sender(
     assert field.lower() not in answer.json()["alert"] and WEBHOOK_SECRET not in answer.text
 
 
-def test_another_services_token_is_not_kept_either(relay: RelayServer, exchange: HTTP) -> None:
+def test_another_services_token_is_not_stored_either(relay: RelayServer, exchange: HTTP) -> None:
     for message, token in ((okx("ENTER_LONG", amount="0.1"), "an-okx-signal-token"), (FILL, "abcdefgh")):
         assert token not in json.dumps(done(relay, message))
     code = done(relay, {"code": CODE, "amountPerTrade": "0.01", "amountPerTradeType": "percents"})

@@ -12,7 +12,7 @@ from unittest.mock import patch
 import pytest
 
 from relay.alerts.authenticate import QUICK_BYTES
-from relay.pipeline import accept
+from relay.execution import accept
 from tests.relay_server import WEBHOOK_SECRET, RelayServer, body_of, cold_relay, error_of
 
 BUY = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.01"}
@@ -37,7 +37,7 @@ def test_what_was_signed_once_has_one_effect_however_long_after_it_is_replayed(t
         headers = _signed(body, name="msg_1", at_s=int(time.time()))
         first = relay.post(body, headers=headers).json()
         # As after the window in which equal bodies are the same alert.
-        strategy = relay.relay.parts.intake.strategy("default")
+        strategy = relay.relay.services.intake.strategy("default")
         with patch.object(type(strategy), "dedup_window_ms", 0):
             replayed = relay.post(body, headers=headers)
             assert (replayed.status_code, replayed.json()["duplicate"]) == (200, True)
@@ -46,7 +46,7 @@ def test_what_was_signed_once_has_one_effect_however_long_after_it_is_replayed(t
             assert again.json()["duplicate"] is False, "another message with the same text is another alert"
 
 
-def test_a_signature_more_than_five_minutes_old_proves_nothing(cold: RelayServer) -> None:
+def test_a_signature_more_than_five_minutes_old_authenticates_nothing(cold: RelayServer) -> None:
     body = body_of(BUY | {"secret": None})
     error_of(cold.post(body, headers=_signed(body, name="old", at_s=int(time.time()) - 400)), 401, "AUTH_FAILED")
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import pytest
 
-from relay.pipeline import accept
+from relay.execution import accept
 from tests.relay_server import WEBHOOK_SECRET, RelayServer, body_of, cold_relay, error_of
 
 BUY = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.001"}
@@ -41,10 +41,10 @@ def block(relay: RelayServer, **headers: str) -> None:
 def test_what_can_prove_nothing_is_refused_unread_with_the_answer_that_the_application_gives(
     blocked: RelayServer,
 ) -> None:
-    asked = {"X-Request-ID": "request-7"}
-    read = blocked.post(WRONG | {"comment": "\\"}, headers=asked)
+    requested = {"X-Request-ID": "request-7"}
+    read = blocked.post(WRONG | {"comment": "\\"}, headers=requested)
     with patch.object(accept, "read", side_effect=AssertionError("it was read")):
-        unread = blocked.post(WRONG, headers=asked)
+        unread = blocked.post(WRONG, headers=requested)
     error_of(unread, 429, "TOO_MANY_REQUESTS")
     assert unread.reason == read.reason
     assert unread.json() == read.json() or 0 < int(unread.headers["Retry-After"]) < int(read.headers["Retry-After"])
@@ -81,7 +81,7 @@ def test_a_right_secret_in_the_body_is_taken_in_any_spelling(blocked: RelayServe
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le"])
-def test_a_right_secret_in_a_broken_body_is_told_what_is_wrong(blocked: RelayServer, encoding: str) -> None:
+def test_a_right_secret_in_a_broken_body_is_reported_what_is_wrong(blocked: RelayServer, encoding: str) -> None:
     body = f'{{"secret": "{WEBHOOK_SECRET}", "action":'.encode(encoding)
     error_of(blocked.post(body), 400, "ALERT_MALFORMED")
 

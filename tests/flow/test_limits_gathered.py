@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from relay.domain.account import Rules
+from relay.bybit.client import Exchange
+from relay.bybit.market import Market
 from relay.domain.instrument import Category
+from relay.domain.order_lifecycle import Bounds
 from relay.domain.plan import Plan, PlanStatus
-from relay.domain.reconciliation import Bounds
-from relay.exchange.client import Exchange
-from relay.exchange.market import Market
-from relay.journal import Journal, open_journal
-from relay.pipeline.clock import utc_now
-from relay.pipeline.gather import Gathered, Gatherer
-from relay.pipeline.ports import Account
-from relay.pipeline.work import Work
+from relay.domain.rules import Rules
+from relay.execution.gather import Gathered, Gatherer
+from relay.execution.ports import Account, utc_now
+from relay.execution.work import Work
+from relay.journal.journal import Journal
+from relay.journal.opening import open_journal
 from tests.builders import rules, signal
 from tests.paper_server import KEY, SECRET, PaperServer
 from tests.unit.journal_builders import accepted, new_signal, url_of
@@ -40,9 +40,9 @@ class Bench:
     def plan(self, limits: Rules, symbol: str = BTC, action: str = "buy", **fields: Any) -> tuple[Work, Plan]:
         signal_id = accepted(self.journal, new_signal(symbol=symbol))
         now = utc_now()
-        asked = signal(action, symbol=symbol, received_at=now, **{"qty": "0.01", **fields})
+        requested = signal(action, symbol=symbol, received_at=now, **{"qty": "0.01", **fields})
         account = Account(name="main", exchange=self.exchange, market=self.market, bounds=Bounds())
-        work = Work(signal=replace(asked, id=signal_id), account=account, rules=limits, generation=0)
+        work = Work(signal=replace(requested, id=signal_id), account=account, rules=limits, generation=0)
         gathered = self.gatherer.gather(work, now)
         assert isinstance(gathered, Gathered)
         return work, gathered.plan
@@ -61,8 +61,12 @@ class Bench:
 
     def record(self, work: Work, made: Plan) -> None:
         now_ms = self.exchange.now_ms()
-        self.journal.begin(work.signal.id, "main", now_ms=now_ms)
-        self.journal.record_plan(signal_id=work.signal.id, account="main", generation=0, plan=made, now_ms=now_ms)
+        self.journal.write(lambda uow: uow.signals.begin(work.signal.id, "main", now_ms=now_ms))
+        self.journal.write(
+            lambda uow: uow.plans.record(
+                signal_id=work.signal.id, account="main", generation=0, plan=made, now_ms=now_ms
+            )
+        )
 
 
 @pytest.fixture(scope="module")
@@ -135,8 +139,10 @@ def test_a_preview_leaves_no_mark_of_the_day(bench: Bench) -> None:
     limits = rules(daily_loss_limit=100)
     signal_id = accepted(bench.journal)
     account = Account(name="main", exchange=bench.exchange, market=bench.market, bounds=Bounds())
-    asked = replace(signal("buy", qty="0.01", received_at=utc_now()), id=signal_id)
-    bench.gatherer.gather(Work(signal=asked, account=account, rules=limits, generation=0), utc_now(), is_preview=True)
+    requested = replace(signal("buy", qty="0.01", received_at=utc_now()), id=signal_id)
+    bench.gatherer.gather(
+        Work(signal=requested, account=account, rules=limits, generation=0), utc_now(), is_preview=True
+    )
     bench.hold(BTC, "Buy", "0.1")
     bench.paper.control.prices(BTCUSDT="97000")
     assert bench.code(limits) is None

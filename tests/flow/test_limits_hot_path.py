@@ -39,7 +39,7 @@ def limited(
         for ticker, qty in (("BTCUSDT.P", "0.1"), ("ETHUSDT.P", "1")):
             assert send(server, ticker, "buy", qty)["status"] == "done"
         until(lambda: {"tickers.BTCUSDT", "tickers.ETHUSDT"} <= followed(paper))
-        live = server.relay.parts.accounts["default"].live
+        live = server.relay.services.accounts["default"].live
         assert live is not None
         until(lambda: live.positions_now() is not None)
         yield server
@@ -63,7 +63,7 @@ def test_a_warm_entry_within_its_limits_makes_one_call(limited: RelayServer, pap
     assert [call["path"] for call in paper.control.calls() if call["path"] != NOT_FOR_AN_ALERT] == [CREATE, CREATE]
 
 
-def test_what_the_streams_told_counts_as_what_was_read_would(limited: RelayServer, paper: PaperServer) -> None:
+def test_what_the_streams_reported_counts_as_what_was_read_would(limited: RelayServer, paper: PaperServer) -> None:
     paper.control.clear_calls()
     signal = send(limited, "BTCUSDT.P", "buy", "0.45")
     assert (signal["status"], signal["reason"]["code"]) == ("denied", "LIMIT_POSITION_NOTIONAL")
@@ -72,7 +72,7 @@ def test_what_the_streams_told_counts_as_what_was_read_would(limited: RelayServe
 
 def test_what_somebody_else_opened_counts_too(limited: RelayServer, paper: PaperServer) -> None:
     fields = {"category": "linear", "symbol": "SOLUSDT", "orderType": "Market", "positionIdx": 0}
-    live = limited.relay.parts.accounts["default"].live
+    live = limited.relay.services.accounts["default"].live
     assert live is not None
     paper.session().place_order(**fields, side="Buy", qty="1")
     until(lambda: {each.symbol for each in live.positions_now() or ()} == {"BTCUSDT", "ETHUSDT", "SOLUSDT"})

@@ -17,9 +17,11 @@ from typing import Any
 import pytest
 from dotenv import dotenv_values
 
-from tests.flow.desk import MARKETS, Desk, Market
+from tests.flow.desk import MARKETS, AccountApi, Market
 from tests.paper_server import KEY, SECRET, PaperServer
 from tests.relay_process import DEADLINE_S, ROOT, WEBHOOK_SECRET, RelayProcess
+
+pytestmark = pytest.mark.slow
 
 NOTHING_SET = dict.fromkeys(("BYBIT_ENV", "BYBIT_RECV_WINDOW", "WEBHOOK_SECRET", "ADMIN_TOKEN", "DATABASE_URL"), "")
 KEEP_WARM = "/v5/market/time"
@@ -179,22 +181,22 @@ def test_the_procfiles_web_alone_brings_the_paper_exchange(tmp_path: Path) -> No
 
 
 @pytest.fixture(scope="module")
-def warm(paper: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def warm(paper: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AccountApi]:
     relay = RelayProcess(tmp_path_factory.mktemp("warm"), paper.url)
     try:
         relay.start()
-        yield Desk(paper, relay)
+        yield AccountApi(paper, relay)
     finally:
         relay.stop()
 
 
-def calls_up_to_the_order(desk: Desk) -> list[str]:
-    calls = [call["path"] for call in desk.control.calls() if call["path"] != KEEP_WARM]
+def calls_up_to_the_order(account_api: AccountApi) -> list[str]:
+    calls = [call["path"] for call in account_api.control.calls() if call["path"] != KEEP_WARM]
     return calls[: calls.index(CREATE) + 1]
 
 
 @pytest.mark.parametrize("market", MARKETS, ids=lambda each: each.symbol)
-def test_a_warm_order_makes_no_call_before_it(warm: Desk, market: Market) -> None:
+def test_a_warm_order_makes_no_call_before_it(warm: AccountApi, market: Market) -> None:
     size = {"qty": market.lot, "qty_unit": "contracts"}
     assert warm.send(market, "long", **size)["status"] == "done"
     for action in ("buy", "sell", "sell", "long", "close"):
@@ -224,11 +226,11 @@ STORY = (
 _OF_ITS_OWN = {"id", "signal_id", "received_at", "at", "client_order_id", "venue_order_id", "timing"}
 
 
-def told(value: Any) -> Any:
+def reported(value: Any) -> Any:
     """What does not differ from run to run."""
     if isinstance(value, dict):
-        return {name: told(inner) for name, inner in value.items() if name not in _OF_ITS_OWN}
-    return [told(inner) for inner in value] if isinstance(value, list) else value
+        return {name: reported(inner) for name, inner in value.items() if name not in _OF_ITS_OWN}
+    return [reported(inner) for inner in value] if isinstance(value, list) else value
 
 
 def played(folder: Path, environment: dict[str, str]) -> list[Any]:
@@ -245,7 +247,7 @@ def played(folder: Path, environment: dict[str, str]) -> list[Any]:
         signals = [relay.post({**alert, "id": str(i)}, wait_s=10).json() for i, alert in enumerate(STORY)]
         # What names no symbol may be the account's own affairs, which run beside the alerts: its checks, its books.
         calls = [(call["path"], call["symbol"]) for call in paper.control.calls() if call["symbol"]]
-        return [told(signals), calls, relay.api("positions"), relay.api("accounts")["accounts"][0]["equity"]]
+        return [reported(signals), calls, relay.api("positions"), relay.api("accounts")["accounts"][0]["equity"]]
     finally:
         relay.stop()
         paper.close()

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from relay import measures
-from relay.exchange.streams_link import SILENT_S
+from relay.app import metrics
+from relay.bybit.stream import SILENT_S
 from tests.paper_server import PaperServer
 from tests.relay_server import ADMIN_TOKEN, RelayServer, error_of
 
@@ -58,7 +58,7 @@ def test_answers_outcomes_stages_and_calls_are_counted(own: RelayServer, paper: 
     assert stages == {"accept": 5, "place": 1, "gather": 2, "finish": 2}
 
 
-def test_how_things_stand_is_measured_when_asked(own: RelayServer) -> None:
+def test_how_things_stand_is_measured_when_requested(own: RelayServer) -> None:
     own.done(BUY | {"type": "limit", "price": "60000"})
     scraped = _scraped(own)
     assert _value(scraped, "relay_ready") == 1
@@ -79,7 +79,7 @@ def test_a_relay_that_is_not_ready_says_so_and_counts_on(cold: RelayServer) -> N
 
 def test_the_counts_of_several_processes_are_added(tmp_path: Path) -> None:
     environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "counts")}
-    count = "from relay import measures; measures.alerts.labels('accepted').inc()"
+    count = "from relay.app import metrics; metrics.alerts.labels('accepted').inc()"
     show = (
         "from prometheus_client import CollectorRegistry, generate_latest\n"
         "from prometheus_client.multiprocess import MultiProcessCollector\n"
@@ -101,6 +101,6 @@ def test_a_start_forgets_the_counts_of_processes_that_are_gone_and_not_those_of_
     gone.wait()
     for pid in (gone.pid, os.getpid()):
         (tmp_path / f"counter_{pid}.db").touch()
-    monkeypatch.setenv(measures.MULTIPROCESS, str(tmp_path))
-    measures.forget_earlier_runs()
+    monkeypatch.setenv(metrics.MULTIPROCESS, str(tmp_path))
+    metrics.forget_earlier_runs()
     assert [each.name for each in tmp_path.iterdir()] == [f"counter_{os.getpid()}.db"]

@@ -10,11 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import pytest
 import requests
 
 from tests.catcher import Catcher
 from tests.paper_server import PaperServer
 from tests.relay_process import RelayProcess
+
+pytestmark = pytest.mark.slow
 
 WEBHOOK, NEXT = "marked-webhook-secret-1/+", "marked-webhook-secret-2"
 ADMIN, KEY, SECRET = "marked-admin-token-0123", "marked-api-key-0123", "marked-api-secret-0123"
@@ -24,7 +27,7 @@ MARKS = (WEBHOOK, NEXT, ADMIN, KEY, SECRET, NOTIFY, DSN, REFUSED, TREND)
 CONFIG = '[strategies.default]\nshared = true\n[strategies.trend]\nshared = true\nsecret_env = "TREND_SECRET"'
 BUY = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.01"}
 PAGES = ("/", "/signals", "/docs", "/setup", "/builder", "/login", "/openapi.json", "/healthz", "/readyz", "/nothing")
-ASKED = ("signals", "signals?attention_first=1", "orders", "positions", "accounts", "strategies", "signals/none")
+REQUESTED = ("signals", "signals?attention_first=1", "orders", "positions", "accounts", "strategies", "signals/none")
 
 
 @contextlib.contextmanager
@@ -89,7 +92,7 @@ def test_no_secret_is_in_any_log_file_page_metric_report_notice_or_answer(tmp_pa
             relay.start()
             said = [_said(answer) for answer in _alerts(relay)]
             bearer = {"Authorization": f"Bearer {ADMIN}"}
-            for path in (*PAGES, *(f"/api/{each}" for each in ASKED), "/metrics"):
+            for path in (*PAGES, *(f"/api/{each}" for each in REQUESTED), "/metrics"):
                 for headers in ({}, bearer, {"Authorization": f"Bearer {REFUSED}"}):
                     said.append(_said(relay.http.get(f"{relay.url}{path}", headers=headers, timeout=30)))
             with requests.Session() as browser:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from relay.domain.notice import NoticeKind
-from relay.pipeline import notices
+from relay.execution import notices
 from tests.catcher import Catcher
 from tests.paper_server import PaperServer
 from tests.relay_server import RelayServer, cold_relay, running_relay
@@ -17,20 +17,13 @@ BUY = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.01"}
 QUICK = notices.Pace(gather_s=0.0, apart_s=0.05, again_s=(0.05,), at_stop_s=20.0)
 
 
-@pytest.fixture
-def catcher() -> Iterator[Catcher]:
-    server = Catcher()
-    yield server
-    server.close()
-
-
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notices, "Pace", lambda: QUICK)
 
 
 @pytest.fixture
-def told(tmp_path: Path, paper: PaperServer, catcher: Catcher) -> Iterator[RelayServer]:
+def reported(tmp_path: Path, paper: PaperServer, catcher: Catcher) -> Iterator[RelayServer]:
     """A relay that tells the catcher everything."""
     paper.control.clear_faults()
     paper.control.reset()
@@ -38,7 +31,7 @@ def told(tmp_path: Path, paper: PaperServer, catcher: Catcher) -> Iterator[Relay
         yield server
 
 
-def test_the_start_the_stop_fills_and_refusals_are_told_with_alert_and_reason(
+def test_the_start_the_stop_fills_and_refusals_are_reported_with_alert_and_reason(
     tmp_path: Path, paper: PaperServer, catcher: Catcher
 ) -> None:
     with running_relay(tmp_path, paper.url, NOTIFY_URLS=f"all=json://127.0.0.1:{catcher.port}/hook") as relay:
@@ -52,50 +45,52 @@ def test_the_start_the_stop_fills_and_refusals_are_told_with_alert_and_reason(
     catcher.until("stopped (paper)")
 
 
-def test_a_refusal_of_the_exchange_is_told_in_its_words(
-    told: RelayServer, paper: PaperServer, catcher: Catcher
+def test_a_refusal_of_the_exchange_is_reported_in_its_words(
+    reported: RelayServer, paper: PaperServer, catcher: Catcher
 ) -> None:
     paper.control.fault("/v5/order/create", "code", retCode=110007, retMsg="ab not enough for new order")
-    told.done(BUY)
+    reported.done(BUY)
     catcher.until("the exchange refused it: EXCHANGE_BALANCE", "ab not enough")
 
 
-def test_what_needs_a_person_is_told_as_such(told: RelayServer, paper: PaperServer, catcher: Catcher) -> None:
-    told.done(BUY)
+def test_what_needs_a_person_is_reported_as_such(reported: RelayServer, paper: PaperServer, catcher: Catcher) -> None:
+    reported.done(BUY)
     paper.control.fault("/v5/order/create", "code", retCode=110007, retMsg="no", times=9)
-    signal = told.done({"action": "close", "ticker": "BTCUSDT.P"})
+    signal = reported.done({"action": "close", "ticker": "BTCUSDT.P"})
     assert signal["status"] == "attention"
     assert signal["id"] in catcher.until("BTCUSDT close: LOOK AT THE EXCHANGE")
 
 
-def test_halt_and_resume_are_told_with_who_did_it(told: RelayServer, catcher: Catcher) -> None:
-    told.api("halt", "POST")
+def test_halt_and_resume_are_reported_with_who_did_it(reported: RelayServer, catcher: Catcher) -> None:
+    reported.api("halt", "POST")
     catcher.until("halted: no new entries, exits go on (by api)")
-    told.api("resume", "POST")
+    reported.api("resume", "POST")
     catcher.until("resumed: new entries are allowed (by api)")
 
 
-def test_an_id_with_another_body_is_told(told: RelayServer, catcher: Catcher) -> None:
-    told.done(BUY | {"id": "once"})
-    told.post(BUY | {"id": "once", "qty": "0.02"})
+def test_an_id_with_another_body_is_reported(reported: RelayServer, catcher: Catcher) -> None:
+    reported.done(BUY | {"id": "once"})
+    reported.post(BUY | {"id": "once", "qty": "0.02"})
     catcher.until("ALERT_ID_REUSED", "must be new for each alert")
 
 
-def test_a_position_that_somebody_changed_is_told(told: RelayServer, paper: PaperServer, catcher: Catcher) -> None:
-    told.done(BUY)
-    told.done({"action": "close", "ticker": "BTCUSDT.P"})
+def test_a_position_that_somebody_changed_is_reported(
+    reported: RelayServer, paper: PaperServer, catcher: Catcher
+) -> None:
+    reported.done(BUY)
+    reported.done({"action": "close", "ticker": "BTCUSDT.P"})
     paper.session().place_order(category="linear", symbol="BTCUSDT", side="Sell", orderType="Market", qty="0.2")
-    told.done({"action": "close", "ticker": "BTCUSDT.P", "id": "second"})
+    reported.done({"action": "close", "ticker": "BTCUSDT.P", "id": "second"})
     catcher.until("BTCUSDT on default: the position was changed outside", "and is -0.2")
 
 
-def test_any_part_can_tell_of_any_kind(told: RelayServer, catcher: Catcher) -> None:
+def test_any_part_can_tell_of_any_kind(reported: RelayServer, catcher: Catcher) -> None:
     for kind in NoticeKind:
-        told.relay.parts.announcer.tell(kind, f"something of the kind {kind.value}.")
+        reported.relay.services.announcer.tell(kind, f"something of the kind {kind.value}.")
     catcher.until(*(f"something of the kind {kind.value}." for kind in NoticeKind))
 
 
-def test_tags_say_which_kinds_an_address_is_told(tmp_path: Path, paper: PaperServer, catcher: Catcher) -> None:
+def test_tags_say_which_kinds_an_address_is_reported(tmp_path: Path, paper: PaperServer, catcher: Catcher) -> None:
     other = Catcher()
     urls = f"halt,run=json://127.0.0.1:{catcher.port}/a json://127.0.0.1:{other.port}/b"
     try:
@@ -124,15 +119,15 @@ def test_what_could_not_be_delivered_is_delivered_later_even_by_the_next_start(
 
 
 def test_an_order_is_at_the_exchange_while_the_service_hangs(
-    told: RelayServer, paper: PaperServer, catcher: Catcher
+    reported: RelayServer, paper: PaperServer, catcher: Catcher
 ) -> None:
     catcher.until("is ready")
     catcher.arrived.clear()
     catcher.free.clear()
-    told.api("halt", "POST")
-    told.api("resume", "POST")
+    reported.api("halt", "POST")
+    reported.api("resume", "POST")
     assert catcher.arrived.wait(30), "the service has the request, and answers nothing"
-    signal = told.done(BUY | {"id": "meanwhile"})
+    signal = reported.done(BUY | {"id": "meanwhile"})
     which = {"category": "linear", "symbol": "BTCUSDT", "orderLinkId": signal["orders"][0]["client_order_id"]}
     found = paper.session().get_open_orders(**which)
     assert found["result"]["list"][0]["orderStatus"] == "Filled"
@@ -142,11 +137,11 @@ def test_an_order_is_at_the_exchange_while_the_service_hangs(
 
 def test_a_storm_is_one_message(tmp_path: Path, catcher: Catcher) -> None:
     with cold_relay(tmp_path, NOTIFY_URLS=f"refused=json://127.0.0.1:{catcher.port}/hook") as relay:
-        relay.relay.parts.notifier._notices.begin(0)
+        relay.relay.services.notifier._notices.begin(0)
         for number in range(60):
             relay.post(BUY | {"id": f"bad {number}", "qty": f"many{number}"})
-        relay.relay.parts.notifier.look()
-        relay.relay.parts.notifier.start()
+        relay.relay.services.notifier.look()
+        relay.relay.services.notifier.start()
         message = catcher.next()
     assert "and 45 more: 45 refused" in message
     assert catcher.bodies.empty()

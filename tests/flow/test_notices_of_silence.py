@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from relay import stream_watch, wiring
+from relay.app import account_checks, wiring
+from relay.execution import notices
+from relay.execution.ports import utc_now
 from relay.journal.notices import DAY_MS, SUMMARY
-from relay.pipeline import notices
-from relay.pipeline.clock import utc_now
 from tests.catcher import Catcher
 from tests.paper_server import PaperServer
 from tests.relay_server import RelayServer, running_relay
@@ -22,13 +21,6 @@ from tests.relay_server import RelayServer, running_relay
 CHAINED = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.01", "market_position": "long"}
 QUICK = notices.Pace(gather_s=0.0, apart_s=0.05, again_s=(0.05,), at_stop_s=20.0)
 CONFIG = "[strategies.default]\nheartbeat = 1"
-
-
-@pytest.fixture
-def catcher() -> Iterator[Catcher]:
-    server = Catcher()
-    yield server
-    server.close()
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +41,7 @@ def _telling(
     return running_relay(folder, paper.url, NOTIFY_URLS=urls, **environment)
 
 
-def test_an_alert_that_was_lost_is_told_with_where_the_strategy_stood(
+def test_an_alert_that_was_lost_is_reported_with_where_the_strategy_stood(
     tmp_path: Path, paper: PaperServer, catcher: Catcher
 ) -> None:
     def fill(before: str, after: str) -> dict[str, str]:
@@ -59,16 +51,16 @@ def test_an_alert_that_was_lost_is_told_with_where_the_strategy_stood(
     with _telling(tmp_path, paper, catcher, "chain") as relay:
         relay.done(fill("0", "1"))
         signal = relay.done(fill("2", "3"))
-        told = catcher.until("strategy default, BTCUSDT: at least one alert of the strategy is missing")
-    assert "it stood at long 1 after its last alert here, and this one begins at long 2" in told
-    assert signal["id"] in told
+        reported = catcher.until("strategy default, BTCUSDT: at least one alert of the strategy is missing")
+    assert "it stood at long 1 after its last alert here, and this one begins at long 2" in reported
+    assert signal["id"] in reported
 
 
-def test_a_heartbeat_that_stays_away_is_told_and_so_is_its_return(
+def test_a_heartbeat_that_stays_away_is_reported_and_so_is_its_return(
     tmp_path: Path, paper: PaperServer, catcher: Catcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with _telling(tmp_path, paper, catcher, "heartbeat", RELAY_CONFIG=CONFIG) as relay:
-        heartbeats = relay.relay.parts.heartbeats
+        heartbeats = relay.relay.services.heartbeats
         monkeypatch.setattr(heartbeats, "_now", lambda: utc_now() + timedelta(seconds=61))
         heartbeats.check()
         catcher.until("strategy default: no heartbeat for more than 1 minutes; look whether its alert still runs")
@@ -76,11 +68,11 @@ def test_a_heartbeat_that_stays_away_is_told_and_so_is_its_return(
         catcher.until("strategy default: its heartbeats arrive again")
 
 
-def test_a_stream_that_stays_cut_is_told_and_so_is_its_return(
+def test_a_stream_that_stays_cut_is_reported_and_so_is_its_return(
     tmp_path: Path, paper: PaperServer, catcher: Catcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wiring, "STREAMS_S", 0.1)
-    monkeypatch.setattr(stream_watch, "CUT_S", 0.3)
+    monkeypatch.setattr(account_checks, "CUT_S", 0.3)
     with _telling(tmp_path, paper, catcher, "stream"):
         paper.control.streams(manners={"refuse": True}, cut=True)
         catcher.until("the stream of default is cut for ", "alerts are executed all the same")
@@ -88,7 +80,7 @@ def test_a_stream_that_stays_cut_is_told_and_so_is_its_return(
         catcher.until("the stream of default is back")
 
 
-def test_a_key_that_ends_within_a_week_is_told(tmp_path: Path, paper: PaperServer, catcher: Catcher) -> None:
+def test_a_key_that_ends_within_a_week_is_reported(tmp_path: Path, paper: PaperServer, catcher: Catcher) -> None:
     ends_at = datetime.now(UTC) + timedelta(days=6, hours=12)
     paper.control.account(key={"expiredAt": ends_at.strftime("%Y-%m-%dT%H:%M:%SZ")})
     with _telling(tmp_path, paper, catcher, "key"):
@@ -119,11 +111,11 @@ def test_what_nobody_took_for_a_day_is_dropped_and_the_next_message_says_how_man
         for number in range(3):
             relay.post({"action": "buy", "ticker": "BTCUSDT.P", "qty": "many", "id": str(number)})
         assert catcher.arrived.wait(30)
-        relay.relay.parts.notifier.look()
+        relay.relay.services.notifier.look()
     with contextlib.closing(sqlite3.connect(tmp_path / "relay.db")) as database, database:
         database.execute("UPDATE notices SET at = at - ? - 1, claimed_until = 0", (DAY_MS,))
     catcher.status = 200
     with _telling(tmp_path, paper, catcher, "refused") as relay:
         relay.post({"action": "buy", "ticker": "BTCUSDT.P", "qty": "many", "id": "fresh"})
-        told = catcher.until("3 older notices could not be delivered and were dropped", "the alert was rejected")
-    assert told.count("the alert was rejected") == 1
+        reported = catcher.until("3 older notices could not be delivered and were dropped", "the alert was rejected")
+    assert reported.count("the alert was rejected") == 1

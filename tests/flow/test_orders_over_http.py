@@ -5,29 +5,14 @@ Tests with resting orders have a symbol each, because the relay remembers what r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from tests.flow.desk import BTC, BTC_INVERSE, BTC_USDC, Desk, Market, open_desk
-from tests.paper_server import PaperServer
+from tests.flow.desk import BTC, BTC_INVERSE, BTC_USDC, AccountApi, Market
 
 CANCEL, CREATE, POSITIONS = "/v5/order/cancel", "/v5/order/create", "/v5/position/list"
-
-
-@pytest.fixture(scope="module")
-def running(paper: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with open_desk(tmp_path_factory.mktemp("relay"), paper) as desk:
-        yield desk
-
-
-@pytest.fixture
-def desk(running: Desk) -> Desk:
-    """With nothing at the exchange."""
-    running.control.reset()
-    return running
 
 
 def usdt(coin: str) -> Market:
@@ -59,16 +44,16 @@ FATES: dict[str, tuple[str, str, str | None, str, str, list[str]]] = {
 
 @pytest.mark.parametrize(("force", "price", "depth", "status", "filled", "rests"), FATES.values(), ids=FATES.keys())
 def test_a_limit_order_does_what_its_time_in_force_says(
-    desk: Desk, force: str, price: str, depth: str | None, status: str, filled: str, rests: list[str]
+    account_api: AccountApi, force: str, price: str, depth: str | None, status: str, filled: str, rests: list[str]
 ) -> None:
     sol = usdt("SOL")
-    desk.control.prices(SOLUSDT={"price": "200", "depth": depth})
-    signal = desk.send(sol, "buy", type="limit", price=price, qty="1", time_in_force=force)
+    account_api.control.prices(SOLUSDT={"price": "200", "depth": depth})
+    signal = account_api.send(sol, "buy", type="limit", price=price, qty="1", time_in_force=force)
     assert fate(signal) == ("done", status, filled)
-    (row,) = desk.arrived(sol, signal)
+    (row,) = account_api.arrived(sol, signal)
     assert (row["orderType"], Decimal(row["price"]), row["timeInForce"]) == ("Limit", Decimal(price), force)
-    assert [row["leavesQty"] for row in desk.resting(sol)] == [f"{Decimal(left):.1f}" for left in rests]
-    assert desk.held(sol) == filled
+    assert [row["leavesQty"] for row in account_api.resting(sol)] == [f"{Decimal(left):.1f}" for left in rests]
+    assert account_api.held(sol) == filled
     was_cut_short = status == "expired"
     assert any("the exchange ended the order" in note for note in signal["notes"]) is was_cut_short
 
@@ -84,55 +69,55 @@ def test_a_limit_order_does_what_its_time_in_force_says(
     ],
 )
 def test_limit_prices_round_away_from_the_takers_side(
-    desk: Desk, market: Market, side: str, price: str, sent: str
+    account_api: AccountApi, market: Market, side: str, price: str, sent: str
 ) -> None:
-    signal = desk.send(market, side, type="limit", price=price, qty="1000", qty_unit="quote")
-    (row,) = desk.arrived(market, signal)
+    signal = account_api.send(market, side, type="limit", price=price, qty="1000", qty_unit="quote")
+    (row,) = account_api.arrived(market, signal)
     assert (row["price"], row["orderStatus"]) == (sent, "New")
-    desk.send(market, "cancel")
+    account_api.send(market, "cancel")
 
 
 @pytest.mark.parametrize(
     ("market", "qty", "sent"),
     [(BTC, "0.0129999999", "0.012"), (BTC_USDC, "0.0125", "0.012"), (BTC_INVERSE, "99.9", "99")],
 )
-def test_quantities_round_down_to_the_step(desk: Desk, market: Market, qty: str, sent: str) -> None:
-    signal = desk.send(market, "buy", qty=qty, qty_unit="contracts")
-    assert [row["qty"] for row in desk.arrived(market, signal)] == [sent]
-    assert desk.held(market) == sent
+def test_quantities_round_down_to_the_step(account_api: AccountApi, market: Market, qty: str, sent: str) -> None:
+    signal = account_api.send(market, "buy", qty=qty, qty_unit="contracts")
+    assert [row["qty"] for row in account_api.arrived(market, signal)] == [sent]
+    assert account_api.held(market) == sent
 
 
-def test_a_resting_reduce_only_limit_reduces_once_the_price_is_there(desk: Desk) -> None:
+def test_a_resting_reduce_only_limit_reduces_once_the_price_is_there(account_api: AccountApi) -> None:
     link = usdt("LINK")
-    desk.control.prices(LINKUSDT="25")
-    desk.hold(link, "10")
-    signal = desk.send(link, "sell", type="limit", price="30", qty="4", reduce_only=True)
+    account_api.control.prices(LINKUSDT="25")
+    account_api.hold(link, "10")
+    signal = account_api.send(link, "sell", type="limit", price="30", qty="4", reduce_only=True)
     assert fate(signal) == ("done", "accepted", "0")
-    assert desk.shown(link, signal) == ["sell 4 reduce-only"]
-    desk.control.prices(LINKUSDT="30")
-    assert desk.held(link) == "6"
+    assert account_api.shown(link, signal) == ["sell 4 reduce-only"]
+    account_api.control.prices(LINKUSDT="30")
+    assert account_api.held(link) == "6"
 
 
-def test_the_stops_of_an_alert_ride_on_its_entry(desk: Desk) -> None:
-    signal = desk.send(BTC, "buy", qty="0.1", stop_loss="95000.07", take_profit="110000.01")
-    row = desk.position_row(BTC)
+def test_the_stops_of_an_alert_ride_on_its_entry(account_api: AccountApi) -> None:
+    signal = account_api.send(BTC, "buy", qty="0.1", stop_loss="95000.07", take_profit="110000.01")
+    row = account_api.position_row(BTC)
     assert (signal["status"], row["stopLoss"], row["takeProfit"]) == ("done", "95000.00", "110000.10")
 
 
-def test_exits_too_small_to_send_are_carried_into_the_next(desk: Desk) -> None:
-    desk.hold(BTC, "1")
+def test_exits_too_small_to_send_are_carried_into_the_next(account_api: AccountApi) -> None:
+    account_api.hold(BTC, "1")
     for _ in range(2):
-        small = desk.send(BTC, "sell", qty="0.0004", market_position="long")
+        small = account_api.send(BTC, "sell", qty="0.0004", market_position="long")
         assert (small["status"], small["orders"]) == ("done", [])
         assert any("next exit" in note for note in small["notes"])
-    signal = desk.send(BTC, "close", qty="0.0004")
-    assert (signal["status"], desk.held(BTC)) == ("done", "0.999")
+    signal = account_api.send(BTC, "close", qty="0.0004")
+    assert (signal["status"], account_api.held(BTC)) == ("done", "0.999")
 
 
 @pytest.mark.parametrize("size", ["1.0004", "0.9996"])
-def test_a_target_nearer_than_the_minimum_is_done(desk: Desk, size: str) -> None:
-    desk.hold(BTC_USDC, "1")
-    signal = desk.send(BTC_USDC, "target", market_position="long", market_position_size=size)
+def test_a_target_nearer_than_the_minimum_is_done(account_api: AccountApi, size: str) -> None:
+    account_api.hold(BTC_USDC, "1")
+    signal = account_api.send(BTC_USDC, "target", market_position="long", market_position_size=size)
     assert (signal["status"], signal["reason"], signal["orders"]) == ("done", None, [])
     assert any("minimum" in note for note in signal["notes"])
 
@@ -159,68 +144,70 @@ def test_a_target_nearer_than_the_minimum_is_done(desk: Desk, size: str) -> None
     ],
 )
 def test_what_is_over_the_market_maximum_goes_in_legs(
-    desk: Desk, market: Market, p: str, action: str, fields: dict[str, Any], orders: list[str], end: str
+    account_api: AccountApi, market: Market, p: str, action: str, fields: dict[str, Any], orders: list[str], end: str
 ) -> None:
-    desk.control.account(balances={"USDT": "100000000", "BTC": "1000"})
+    account_api.control.account(balances={"USDT": "100000000", "BTC": "1000"})
     for part in (Decimal(p) / 2, Decimal(p)):
-        desk.hold(market, part)
-    signal = desk.send(market, action, **fields)
+        account_api.hold(market, part)
+    signal = account_api.send(market, action, **fields)
     assert (signal["status"], signal["reason"]) == ("done", None)
-    assert desk.shown(market, signal) == orders
-    assert desk.held(market) == end
+    assert account_api.shown(market, signal) == orders
+    assert account_api.held(market) == end
 
 
-def test_an_exit_that_ends_in_part_is_sent_again_and_what_then_remains_needs_a_person(desk: Desk) -> None:
+def test_an_exit_that_ends_in_part_is_sent_again_and_what_then_remains_needs_a_person(account_api: AccountApi) -> None:
     eth = usdt("ETH")
-    desk.hold(eth, "5")
-    desk.control.prices(ETHUSDT={"price": "4000", "depth": "2"})
-    signal = desk.send(eth, "close")
+    account_api.hold(eth, "5")
+    account_api.control.prices(ETHUSDT={"price": "4000", "depth": "2"})
+    signal = account_api.send(eth, "close")
     assert (signal["status"], signal["reason"]["code"]) == ("attention", "POSITION_REMAINS")
-    assert desk.shown(eth, signal) == ["sell 5 reduce-only"] + ["sell 3 reduce-only"] * 3
-    assert desk.held(eth) == "3"
+    assert account_api.shown(eth, signal) == ["sell 5 reduce-only"] + ["sell 3 reduce-only"] * 3
+    assert account_api.held(eth) == "3"
 
 
 @pytest.mark.parametrize(("action", "fields"), [("short", {}), ("sell", {}), ("target", {"market_position": "short"})])
-def test_a_flip_that_the_balance_refuses_is_an_exit(desk: Desk, action: str, fields: dict[str, Any]) -> None:
-    desk.hold(BTC, "0.5")
-    signal = desk.send(BTC, action, qty="50", **fields)
+def test_a_flip_that_the_balance_refuses_is_an_exit(
+    account_api: AccountApi, action: str, fields: dict[str, Any]
+) -> None:
+    account_api.hold(BTC, "0.5")
+    signal = account_api.send(BTC, action, qty="50", **fields)
     assert (signal["status"], signal["reason"]["code"]) == ("failed", "EXCHANGE_BALANCE")
     assert any(note.startswith("ENTRY_WITHHELD: ") for note in signal["notes"])
     flip, exit_alone = signal["orders"]
     assert (flip["status"], flip["reduce_only"], exit_alone["status"]) == ("rejected", False, "filled")
-    assert (exit_alone["reduce_only"], exit_alone["filled_qty"], desk.held(BTC)) == (True, "0.5", "0")
+    assert (exit_alone["reduce_only"], exit_alone["filled_qty"], account_api.held(BTC)) == (True, "0.5", "0")
 
 
 # What rests
 
 
-def resting_of(desk: Desk, market: Market) -> tuple[str, str, str]:
+def resting_of(account_api: AccountApi, market: Market) -> tuple[str, str, str]:
     """The relay's entry, the relay's exit and somebody's own order, on a long with a stop; their venue ids."""
-    desk.control.prices(**{market.symbol: "100"})
-    desk.hold(market, "10")
-    desk.protect(market, "50")
-    (entry,) = desk.send(market, "buy", type="limit", price="90", qty="2")["orders"]
-    (exit_,) = desk.send(market, "sell", type="limit", price="110", qty="3", reduce_only=True)["orders"]
-    return entry["venue_order_id"], exit_["venue_order_id"], desk.place(market, "Buy", "1", price="80")
+    account_api.control.prices(**{market.symbol: "100"})
+    account_api.hold(market, "10")
+    account_api.protect(market, "50")
+    (entry,) = account_api.send(market, "buy", type="limit", price="90", qty="2")["orders"]
+    (exit_,) = account_api.send(market, "sell", type="limit", price="110", qty="3", reduce_only=True)["orders"]
+    return entry["venue_order_id"], exit_["venue_order_id"], account_api.place(market, "Buy", "1", price="80")
 
 
-def test_cancel_takes_what_opens_or_adds_and_nothing_else(desk: Desk) -> None:
+def test_cancel_takes_what_opens_or_adds_and_nothing_else(account_api: AccountApi) -> None:
     ltc = usdt("LTC")
-    _, exit_, foreign = resting_of(desk, ltc)
-    signal = desk.send(ltc, "cancel")
+    _, exit_, foreign = resting_of(account_api, ltc)
+    signal = account_api.send(ltc, "cancel")
     assert (signal["status"], signal["orders"]) == ("done", [])
-    assert {row["orderId"] for row in desk.resting(ltc) if not row["stopOrderType"]} == {exit_, foreign}
-    row = desk.position_row(ltc)
+    assert {row["orderId"] for row in account_api.resting(ltc) if not row["stopOrderType"]} == {exit_, foreign}
+    row = account_api.position_row(ltc)
     assert (row["size"], row["stopLoss"]) == ("10.0", "50.00")
 
 
-def test_cancel_leaves_other_symbols_alone(desk: Desk) -> None:
+def test_cancel_leaves_other_symbols_alone(account_api: AccountApi) -> None:
     bch, etc = usdt("BCH"), usdt("ETC")
     for market in (bch, etc):
-        desk.control.prices(**{market.symbol: "100"})
-        desk.send(market, "buy", type="limit", price="90", qty="2")
-    assert desk.send(bch, "cancel")["status"] == "done"
-    assert (len(desk.resting(bch)), len(desk.resting(etc))) == (0, 1)
+        account_api.control.prices(**{market.symbol: "100"})
+        account_api.send(market, "buy", type="limit", price="90", qty="2")
+    assert account_api.send(bch, "cancel")["status"] == "done"
+    assert (len(account_api.resting(bch)), len(account_api.resting(etc))) == (0, 1)
 
 
 _TARGET = {"market_position": "long", "market_position_size": "4"}
@@ -236,40 +223,40 @@ CLEARING: dict[str, tuple[str, dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("coin", CLEARING, ids=lambda coin: CLEARING[coin][0])
-def test_the_relays_own_orders_are_cancelled_before_the_position_is_read(desk: Desk, coin: str) -> None:
+def test_the_relays_own_orders_are_cancelled_before_the_position_is_read(account_api: AccountApi, coin: str) -> None:
     action, fields, end = CLEARING[coin]
     market = usdt(coin)
-    entry, exit_, foreign = resting_of(desk, market)
-    desk.control.clear_calls()
-    signal = desk.send(market, action, **fields)
-    assert (signal["status"], signal["reason"], desk.held(market)) == ("done", None, end)
-    calls = [call["path"] for call in desk.control.calls() if call["symbol"] == market.symbol]
+    entry, exit_, foreign = resting_of(account_api, market)
+    account_api.control.clear_calls()
+    signal = account_api.send(market, action, **fields)
+    assert (signal["status"], signal["reason"], account_api.held(market)) == ("done", None, end)
+    calls = [call["path"] for call in account_api.control.calls() if call["symbol"] == market.symbol]
     steps = [path for path in calls if path in (CANCEL, POSITIONS, CREATE)]
     # What the streams told of the position since the cancels needs no reading.
     assert steps[:2] == [CANCEL, CANCEL]
     assert [path for path in steps if path != POSITIONS][:3] == [CANCEL, CANCEL, CREATE]
     assert "/v5/order/cancel-all" not in calls
-    left = {row["orderId"] for row in desk.resting(market)}
+    left = {row["orderId"] for row in account_api.resting(market)}
     assert foreign in left
     assert not left & {entry, exit_}
 
 
-def test_what_the_relay_did_not_place_is_left_alone_and_noted(desk: Desk) -> None:
+def test_what_the_relay_did_not_place_is_left_alone_and_noted(account_api: AccountApi) -> None:
     fil = usdt("FIL")
-    desk.hold(fil, "10")
-    foreign = desk.place(fil, "Buy", "2", price="4")
-    desk.protect(fil, "3")
-    signal = desk.send(fil, "target", market_position="long", market_position_size="4")
-    assert (signal["status"], desk.held(fil)) == ("done", "4")
-    assert foreign in {row["orderId"] for row in desk.resting(fil)}
+    account_api.hold(fil, "10")
+    foreign = account_api.place(fil, "Buy", "2", price="4")
+    account_api.protect(fil, "3")
+    signal = account_api.send(fil, "target", market_position="long", market_position_size="4")
+    assert (signal["status"], account_api.held(fil)) == ("done", "4")
+    assert foreign in {row["orderId"] for row in account_api.resting(fil)}
     assert any("1 order" in note and "left alone" in note for note in signal["notes"]), signal["notes"]
 
 
-def test_a_buy_cancels_nothing(desk: Desk) -> None:
+def test_a_buy_cancels_nothing(account_api: AccountApi) -> None:
     apt = usdt("APT")
-    resting = resting_of(desk, apt)
-    assert desk.send(apt, "buy", qty="1")["status"] == "done"
-    assert {row["orderId"] for row in desk.resting(apt)} >= set(resting)
+    resting = resting_of(account_api, apt)
+    assert account_api.send(apt, "buy", qty="1")["status"] == "done"
+    assert {row["orderId"] for row in account_api.resting(apt)} >= set(resting)
 
 
 # Hedge mode
@@ -286,10 +273,10 @@ def test_a_buy_cancels_nothing(desk: Desk) -> None:
         ("target", {"market_position": "flat"}),
     ],
 )
-def test_hedge_mode_is_refused_and_said_so(desk: Desk, action: str, fields: dict[str, Any]) -> None:
+def test_hedge_mode_is_refused_and_said_so(account_api: AccountApi, action: str, fields: dict[str, Any]) -> None:
     ada = usdt("ADA")
-    desk.control.account(positionMode={"ADAUSDT": 3})
-    signal = desk.send(ada, action, **fields)
+    account_api.control.account(positionMode={"ADAUSDT": 3})
+    signal = account_api.send(ada, action, **fields)
     assert signal["status"] in ("denied", "failed")
     assert signal["reason"]["code"] == "POSITION_MODE_HEDGE"
     assert "one-way" in signal["reason"]["message"]

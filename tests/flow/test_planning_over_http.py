@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from relay.domain.rounding import plain
-from tests.flow.desk import BTC, BTC_INVERSE, MARKETS, Desk, Market, open_desk
+from relay.domain.instrument import plain
+from tests.flow.desk import BTC, BTC_INVERSE, MARKETS, AccountApi, Market, open_account_api
 from tests.paper_server import PaperServer
 from tests.unit.test_planning_table import FLAT, LONG2, NOTHING, ROWS, SHORT2
 
@@ -24,23 +24,12 @@ LONG_AGO = "2025-01-01T00:00:00Z"
 
 
 @pytest.fixture(scope="module")
-def running(paper: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with open_desk(tmp_path_factory.mktemp("relay"), paper) as desk:
-        yield desk
-
-
-@pytest.fixture
-def desk(running: Desk) -> Desk:
-    """With nothing at the exchange."""
-    running.control.reset()
-    return running
-
-
-@pytest.fixture(scope="module")
-def limited(paper: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def limited(paper: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AccountApi]:
     """Another relay on the same account, with a limit."""
-    with open_desk(tmp_path_factory.mktemp("limited"), paper, MAX_ORDER_NOTIONAL=MAX_ORDER_NOTIONAL) as desk:
-        yield desk
+    with open_account_api(
+        tmp_path_factory.mktemp("limited"), paper, MAX_ORDER_NOTIONAL=MAX_ORDER_NOTIONAL
+    ) as account_api:
+        yield account_api
 
 
 def in_units(market: Market, fields: dict[str, Any]) -> dict[str, Any]:
@@ -60,10 +49,10 @@ def lots(market: Market, size: str) -> Decimal:
     return Decimal(size) * Decimal(market.lot)
 
 
-def asked(desk: Desk, market: Market, p: str, action: str, fields: dict[str, Any]) -> dict[str, Any]:
+def requested(account_api: AccountApi, market: Market, p: str, action: str, fields: dict[str, Any]) -> dict[str, Any]:
     """What became of the alert with a position of `p` lots that was there before."""
-    desk.hold(market, lots(market, p))
-    return desk.send(market, action, **in_units(market, fields))
+    account_api.hold(market, lots(market, p))
+    return account_api.send(market, action, **in_units(market, fields))
 
 
 def as_arriving(action: str, fields: dict[str, Any], order: str) -> str:
@@ -92,24 +81,24 @@ each_market = pytest.mark.parametrize("market", MARKETS, ids=lambda each: each.s
 @each_market
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
 def test_each_row_of_the_table_arrives_and_leaves_the_position_where_it_says(
-    desk: Desk, row: tuple[str, dict[str, Any], str, list[str], str], market: Market
+    account_api: AccountApi, row: tuple[str, dict[str, Any], str, list[str], str], market: Market
 ) -> None:
     action, fields, p, orders, end = row
-    signal = asked(desk, market, p, action, fields)
+    signal = requested(account_api, market, p, action, fields)
     assert (signal["status"], signal["reason"]) == ("done", None)
-    assert desk.shown(market, signal) == [as_arriving(action, fields, order) for order in orders]
+    assert account_api.shown(market, signal) == [as_arriving(action, fields, order) for order in orders]
     assert {order["status"] for order in signal["orders"]} == {"filled"}
-    assert desk.position(market) == lots(market, end)
+    assert account_api.position(market) == lots(market, end)
 
 
 @pytest.mark.parametrize(("market", "action", "fields", "p", "note"), in_turn(NOTHING))
 def test_where_there_is_nothing_to_do_nothing_arrives_and_it_says_so(
-    desk: Desk, market: Market, action: str, fields: dict[str, Any], p: str, note: str
+    account_api: AccountApi, market: Market, action: str, fields: dict[str, Any], p: str, note: str
 ) -> None:
-    signal = asked(desk, market, p, action, fields)
+    signal = requested(account_api, market, p, action, fields)
     assert (signal["status"], signal["reason"], signal["orders"]) == ("done", None, [])
     assert any(note in each for each in signal["notes"]), signal["notes"]
-    assert desk.position(market) == lots(market, p)
+    assert account_api.position(market) == lots(market, p)
 
 
 # Sizes of the user's own, in another unit than the strategy's
@@ -165,26 +154,26 @@ _OWN = {
 @each_market
 @pytest.mark.parametrize(("row", "unit"), _OWN.values(), ids=_OWN.keys())
 def test_a_size_in_another_unit_is_the_users_own(
-    desk: Desk, row: tuple[str, dict[str, Any], str, list[str], str], unit: str, market: Market
+    account_api: AccountApi, row: tuple[str, dict[str, Any], str, list[str], str], unit: str, market: Market
 ) -> None:
     action, fields, p, orders, end = row
-    signal = asked(desk, market, p, action, {**fields, "qty_unit": unit})
+    signal = requested(account_api, market, p, action, {**fields, "qty_unit": unit})
     assert (signal["status"], signal["reason"]) == ("done", None)
-    assert desk.shown(market, signal) == orders
-    assert desk.position(market) == lots(market, end)
+    assert account_api.shown(market, signal) == orders
+    assert account_api.position(market) == lots(market, end)
 
 
 @each_market
-def test_a_share_of_the_equity_is_a_notional(desk: Desk, market: Market) -> None:
-    desk.control.account(balances={"USDT": "100000", "USDC": "100000", "BTC": "0.1"})
-    signal = desk.send(market, "buy", qty="20", qty_unit="equity_pct")
+def test_a_share_of_the_equity_is_a_notional(account_api: AccountApi, market: Market) -> None:
+    account_api.control.account(balances={"USDT": "100000", "USDC": "100000", "BTC": "0.1"})
+    signal = account_api.send(market, "buy", qty="20", qty_unit="equity_pct")
     assert signal["status"] == "done"
-    assert desk.shown(market, signal) == ["buy 2"]
+    assert account_api.shown(market, signal) == ["buy 2"]
 
 
-def test_coins_on_inverse_are_contracts_at_the_price(desk: Desk) -> None:
-    signal = desk.send(BTC_INVERSE, "buy", qty="0.02", qty_unit="base")
-    assert (signal["status"], desk.held(BTC_INVERSE)) == ("done", "2000")
+def test_coins_on_inverse_are_contracts_at_the_price(account_api: AccountApi) -> None:
+    signal = account_api.send(BTC_INVERSE, "buy", qty="0.02", qty_unit="base")
+    assert (signal["status"], account_api.held(BTC_INVERSE)) == ("done", "2000")
 
 
 # What is denied
@@ -203,19 +192,19 @@ DENIED: dict[str, tuple[Market, str, str, dict[str, Any], str, str]] = {
 
 @pytest.mark.parametrize(("market", "p", "action", "fields", "code", "words"), DENIED.values(), ids=DENIED.keys())
 def test_an_entry_that_may_not_go_out_is_denied_and_says_why(
-    desk: Desk, market: Market, p: str, action: str, fields: dict[str, Any], code: str, words: str
+    account_api: AccountApi, market: Market, p: str, action: str, fields: dict[str, Any], code: str, words: str
 ) -> None:
-    desk.hold(market, p)
-    signal = desk.send(market, action, **fields)
+    account_api.hold(market, p)
+    signal = account_api.send(market, action, **fields)
     assert signal["status"] == ("expired" if code == "TIME_TOO_OLD" else "denied")
     assert code_of(signal) == code
     assert words in signal["reason"]["message"]
-    assert (signal["orders"], desk.held(market)) == ([], p)
+    assert (signal["orders"], account_api.held(market)) == ([], p)
 
 
-def test_an_entry_under_the_minimum_notional_is_denied(desk: Desk) -> None:
+def test_an_entry_under_the_minimum_notional_is_denied(account_api: AccountApi) -> None:
     xrp = Market(ticker="XRPUSDT.P", symbol="XRPUSDT")
-    signal = desk.send(xrp, "buy", qty="1.9")
+    signal = account_api.send(xrp, "buy", qty="1.9")
     assert (signal["status"], code_of(signal), signal["orders"]) == ("denied", "NOTIONAL_BELOW_MIN", [])
 
 
@@ -243,49 +232,51 @@ EXITS: dict[str, tuple[str, dict[str, Any], str]] = {
 
 
 @pytest.fixture
-def halted(desk: Desk) -> Iterator[Desk]:
-    desk.relay.api("halt", "POST")
-    yield desk
-    desk.relay.api("resume", "POST")
+def halted(account_api: AccountApi) -> Iterator[AccountApi]:
+    account_api.relay.api("halt", "POST")
+    yield account_api
+    account_api.relay.api("resume", "POST")
 
 
-def sent_alone(desk: Desk, market: Market, signal: dict[str, Any]) -> None:
+def sent_alone(account_api: AccountApi, market: Market, signal: dict[str, Any]) -> None:
     """Of a flip from 3 lots long only the exit arrived, and it is said why."""
     assert (signal["status"], code_of(signal)) == ("done", "ENTRY_WITHHELD")
     assert any(note.startswith("ENTRY_WITHHELD: ") for note in signal["notes"]), signal["notes"]
-    assert desk.shown(market, signal) == ["sell 3 reduce-only"]
-    assert desk.held(market) == "0"
+    assert account_api.shown(market, signal) == ["sell 3 reduce-only"]
+    assert account_api.held(market) == "0"
 
 
 @pytest.mark.parametrize(("market", "action", "fields"), in_turn(HELD_BACK))
-def test_an_old_flip_is_an_exit(desk: Desk, action: str, fields: dict[str, Any], market: Market) -> None:
-    signal = asked(desk, market, "3", action, {**fields, "time": LONG_AGO})
-    sent_alone(desk, market, signal)
+def test_an_old_flip_is_an_exit(account_api: AccountApi, action: str, fields: dict[str, Any], market: Market) -> None:
+    signal = requested(account_api, market, "3", action, {**fields, "time": LONG_AGO})
+    sent_alone(account_api, market, signal)
     assert "{{timenow}}" in signal["reason"]["message"]
 
 
 @pytest.mark.parametrize(("market", "action", "fields"), in_turn(HELD_BACK))
-def test_a_flip_while_halted_is_an_exit(halted: Desk, action: str, fields: dict[str, Any], market: Market) -> None:
-    sent_alone(halted, market, asked(halted, market, "3", action, fields))
+def test_a_flip_while_halted_is_an_exit(
+    halted: AccountApi, action: str, fields: dict[str, Any], market: Market
+) -> None:
+    sent_alone(halted, market, requested(halted, market, "3", action, fields))
 
 
 @pytest.mark.parametrize(("action", "fields", "end"), EXITS.values(), ids=EXITS.keys())
 def test_no_exit_is_withheld_neither_by_age_nor_by_a_halt(
-    halted: Desk, action: str, fields: dict[str, Any], end: str
+    halted: AccountApi, action: str, fields: dict[str, Any], end: str
 ) -> None:
-    signal = asked(halted, BTC, "3", action, {**fields, "time": LONG_AGO})
+    signal = requested(halted, BTC, "3", action, {**fields, "time": LONG_AGO})
     assert (signal["status"], signal["reason"]) == ("done", None)
     assert all(order["reduce_only"] for order in signal["orders"])
     assert halted.position(BTC) == lots(BTC, end)
 
 
-def test_nothing_is_opened_while_halted(halted: Desk) -> None:
+def test_nothing_is_opened_while_halted(halted: AccountApi) -> None:
     signal = halted.send(BTC, "buy", qty="0.1")
     assert (signal["status"], code_of(signal), halted.held(BTC)) == ("denied", "HALTED", "0")
 
 
 @pytest.mark.parametrize("market", [BTC, BTC_INVERSE], ids=lambda each: each.symbol)
-def test_the_limit_of_one_order_holds_back_entries_only(limited: Desk, market: Market) -> None:
+def test_the_limit_of_one_order_holds_back_entries_only(limited: AccountApi, market: Market) -> None:
     limited.control.reset()
     limited.control.account(balances={"USDT": "10000000", "BTC": "100"})
     over = "1001000" if market.is_inverse else "10.01"

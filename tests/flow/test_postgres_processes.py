@@ -12,9 +12,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests import postgres
 from tests.faults import audit
 from tests.fleet import Fleet, running_fleet
-from tests.flow.desk import BTC, Desk
+from tests.flow.desk import BTC, AccountApi
 from tests.paper_server import PaperServer
 from tests.relay_process import ADMIN_TOKEN
+
+pytestmark = pytest.mark.slow
 
 BESIDE = ("/v5/market/time", "/v5/account/wallet-balance", "/v5/execution/list")
 """What is asked for beside the alerts: clocks, connections and books."""
@@ -31,14 +33,14 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, paper: PaperServer) -> Itera
 
 
 @pytest.fixture
-def desk(fleet: Fleet) -> Iterator[Desk]:
-    desk = Desk(fleet.paper, fleet.web)
-    desk.hold(BTC, "0")
-    yield desk
-    desk.hold(BTC, "0")
+def account_api(fleet: Fleet) -> Iterator[AccountApi]:
+    account_api = AccountApi(fleet.paper, fleet.web)
+    account_api.hold(BTC, "0")
+    yield account_api
+    account_api.hold(BTC, "0")
 
 
-def test_entries_flips_and_closes_come_to_the_position_that_was_asked_for(desk: Desk) -> None:
+def test_entries_flips_and_closes_come_to_the_position_that_was_requested_for(account_api: AccountApi) -> None:
     steps: tuple[tuple[str, dict[str, str], str], ...] = (
         ("buy", {"qty": "0.2"}, "0.2"),
         ("sell", {"qty": "0.3"}, "-0.1"),
@@ -48,26 +50,26 @@ def test_entries_flips_and_closes_come_to_the_position_that_was_asked_for(desk: 
         ("close", {}, "0"),
     )
     for action, fields, position in steps:
-        signal = desk.send(BTC, action, **fields)
+        signal = account_api.send(BTC, action, **fields)
         assert signal["status"] == "done", signal
-        assert desk.position(BTC) == Decimal(position), action
+        assert account_api.position(BTC) == Decimal(position), action
 
 
-def test_a_resting_order_is_cancelled_by_whichever_process_has_the_close(desk: Desk) -> None:
-    assert desk.send(BTC, "buy", qty="0.1", type="limit", price="50000")["status"] == "done"
-    assert len(desk.resting(BTC)) == 1
-    assert desk.send(BTC, "cancel")["status"] == "done"
-    assert desk.resting(BTC) == []
+def test_a_resting_order_is_cancelled_by_whichever_process_has_the_close(account_api: AccountApi) -> None:
+    assert account_api.send(BTC, "buy", qty="0.1", type="limit", price="50000")["status"] == "done"
+    assert len(account_api.resting(BTC)) == 1
+    assert account_api.send(BTC, "cancel")["status"] == "done"
+    assert account_api.resting(BTC) == []
 
 
-def test_the_same_alert_to_both_web_processes_at_once_is_executed_once(fleet: Fleet, desk: Desk) -> None:
+def test_the_same_alert_to_both_web_processes_at_once_is_executed_once(fleet: Fleet, account_api: AccountApi) -> None:
     alert = {"ticker": BTC.ticker, "action": "buy", "qty": "0.1", "id": "the same", "time": "2030-01-01T00:00:00Z"}
     with ThreadPoolExecutor(12) as threads:
         answers = [each.result() for each in [threads.submit(fleet.web.post, alert) for _ in range(24)]]
     assert sorted({each.status_code for each in answers}) == [200, 202]
     assert sum(not each.json()["duplicate"] for each in answers) == 1
     fleet.web.wait_for(answers[0].json()["signal_id"])
-    assert desk.position(BTC) == Decimal("0.1")
+    assert account_api.position(BTC) == Decimal("0.1")
 
 
 def test_many_alerts_at_once_are_executed_each_once_and_each_lane_in_the_order_of_acceptance(fleet: Fleet) -> None:
@@ -89,48 +91,52 @@ def test_many_alerts_at_once_are_executed_each_once_and_each_lane_in_the_order_o
         assert places == sorted(places)
 
 
-def test_a_warm_alert_makes_one_call_whichever_worker_executes_it(fleet: Fleet, desk: Desk) -> None:
+def test_a_warm_alert_makes_one_call_whichever_worker_executes_it(fleet: Fleet, account_api: AccountApi) -> None:
     """Each worker knows what the other one ordered, from the journal and from the stream that one of them keeps."""
-    desk.send(BTC, "long", qty="0.2")
+    account_api.send(BTC, "long", qty="0.2")
     seen: set[str] = set()
     for _ in range(30):
         fleet.paper.control.clear_calls()
-        assert desk.send(BTC, "reverse")["status"] == "done"
+        assert account_api.send(BTC, "reverse")["status"] == "done"
         calls = [call["path"] for call in fleet.paper.control.calls()]
         seen.add(fleet.epoch("default/linear/BTCUSDT")[0])
         if len(seen) == 2 and [each for each in calls if each not in BESIDE] == ["/v5/order/create"]:
             break
     else:
         raise AssertionError(f"{len(seen)} workers executed; the last one's calls: {calls}")
-    assert abs(desk.position(BTC)) == Decimal("0.2")
+    assert abs(account_api.position(BTC)) == Decimal("0.2")
 
 
-def test_a_stream_that_is_late_to_tell_one_worker_hides_no_fill_of_the_other(fleet: Fleet, desk: Desk) -> None:
+def test_a_stream_that_is_late_to_tell_one_worker_hides_no_fill_of_the_other(
+    fleet: Fleet, account_api: AccountApi
+) -> None:
     """The journal says what was ordered, so the old position that a worker still knows is not acted upon."""
-    desk.send(BTC, "long", qty="0.1")
-    desk.send(BTC, "close")
+    account_api.send(BTC, "long", qty="0.1")
+    account_api.send(BTC, "close")
     pairs: set[tuple[str, str]] = set()
     for _ in range(8):
         with fleet.late_streams():
-            assert desk.send(BTC, "buy", qty="0.1")["status"] == "done"
+            assert account_api.send(BTC, "buy", qty="0.1")["status"] == "done"
             bought_by = fleet.epoch("default/linear/BTCUSDT")[0]
-            closed = desk.send(BTC, "close")
+            closed = account_api.send(BTC, "close")
         assert [order["qty"] for order in closed["orders"]] == ["0.1"], closed
-        assert desk.position(BTC) == 0
+        assert account_api.position(BTC) == 0
         pairs.add((bought_by, fleet.epoch("default/linear/BTCUSDT")[0]))
     assert len(pairs) > 1, "it was the same worker each time"
 
 
-def test_a_halt_in_one_process_holds_in_all(fleet: Fleet, desk: Desk) -> None:
+def test_a_halt_in_one_process_holds_in_all(fleet: Fleet, account_api: AccountApi) -> None:
     fleet.web.api("halt", "POST")
     try:
-        assert [desk.send(BTC, "buy", qty="0.1")["reason"]["code"] for _ in range(3)] == ["HALTED"] * 3
+        assert [account_api.send(BTC, "buy", qty="0.1")["reason"]["code"] for _ in range(3)] == ["HALTED"] * 3
     finally:
         fleet.web.api("resume", "POST")
-    assert desk.send(BTC, "buy", qty="0.1")["status"] == "done"
+    assert account_api.send(BTC, "buy", qty="0.1")["status"] == "done"
 
 
-def test_any_web_process_shows_what_all_of_them_and_the_workers_have_counted(fleet: Fleet, desk: Desk) -> None:
+def test_any_web_process_shows_what_all_of_them_and_the_workers_have_counted(
+    fleet: Fleet, account_api: AccountApi
+) -> None:
     def counted() -> list[float]:
         answer = fleet.web.http.get(f"{fleet.web.url}/metrics", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
         families = text_string_to_metric_families(answer.text)
@@ -144,7 +150,7 @@ def test_any_web_process_shows_what_all_of_them_and_the_workers_have_counted(fle
     )
     before = counted()
     for _ in range(4):
-        assert desk.send(BTC, "buy", qty="0.1")["status"] == "done"
+        assert account_api.send(BTC, "buy", qty="0.1")["status"] == "done"
     assert [after - earlier for after, earlier in zip(counted(), before, strict=True)] == [4, 4, 4]
 
 

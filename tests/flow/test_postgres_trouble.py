@@ -20,6 +20,8 @@ from tests.flow.cli_support import ROOT, environment, run, run_process
 from tests.ports import free_port
 from tests.unit.serving_support import run_gunicorn
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "hunter2-of-the-tests"
 WEB = (sys.executable, "-m", "gunicorn", "-c", "python:relay.web.gunicorn", "relay.web:create_app()")
 
@@ -63,7 +65,7 @@ def wrong_password() -> str:
     return make_url(address).render_as_string(hide_password=False)
 
 
-def told_by_migrate(folder: Path, url: str) -> str:
+def reported_by_migrate(folder: Path, url: str) -> str:
     result = run(environment(folder, DATABASE_URL=url), "migrate")
     assert (result.exit_code, result.stdout) == (1, "")
     return result.stderr
@@ -78,12 +80,12 @@ def test_migrate_tells_what_is_wrong_with_the_address(tmp_path: Path, silent: st
         wrong_database(): "it has no database or no user of the name in DATABASE_URL",
     }
     for url, sentence in wrong.items():
-        assert told_by_migrate(tmp_path, url) == f"the journal in Postgres cannot be used: {sentence}\n"
+        assert reported_by_migrate(tmp_path, url) == f"the journal in Postgres cannot be used: {sentence}\n"
 
 
 def test_migrate_leaves_a_newer_schema_alone(tmp_path: Path) -> None:
     url = revised("9999")
-    assert "schema 9999 is newer than this relay" in told_by_migrate(tmp_path, url)
+    assert "schema 9999 is newer than this relay" in reported_by_migrate(tmp_path, url)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("INSERT INTO schema_meta SELECT '9999', max(revision) FROM schema_meta")
     again = run(environment(tmp_path, DATABASE_URL=url), "migrate")
@@ -146,9 +148,9 @@ def test_a_sqlite_file_on_a_platform_that_throws_files_away_is_warned_of_with_po
     tmp_path: Path,
 ) -> None:
     with run_gunicorn(tmp_path, DYNO="web.1", DATABASE_URL="sqlite:///relay.db") as program:
-        told = program.await_line(r"WARNING.*DATABASE_URL: (.*)")[1]
-    assert "throws files away at each restart" in told
-    assert "add a Postgres (`heroku addons:create heroku-postgresql`)" in told
+        reported = program.await_line(r"WARNING.*DATABASE_URL: (.*)")[1]
+    assert "throws files away at each restart" in reported
+    assert "add a Postgres (`heroku addons:create heroku-postgresql`)" in reported
 
 
 def _without_log(err: str) -> list[str]:

@@ -10,10 +10,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from relay.domain.account import Drift, Mode, Rules
+import pytest
+
+from relay.domain.rules import Drift, Mode, Rules
 from tests.paper_server import PaperServer
 from tests.recorded import Fill, run_of
 from tests.relay_server import RelayServer, running_relay
+
+pytestmark = pytest.mark.slow
 
 FILLS = 100
 SEED = 20260105
@@ -26,7 +30,7 @@ def relay_with(folder: Path, paper: PaperServer, rules: Rules) -> Iterator[Relay
     """With the one account's rules as given, at an exchange where nothing is open."""
     paper.control.reset()
     with running_relay(folder, paper.url) as server:
-        strategies = server.relay.parts.strategies
+        strategies = server.relay.services.strategies
         lasting = replace(rules, signal_max_age_s=_DAY_S)
         strategies.update({name: replace(each, rules={"default": lasting}) for name, each in strategies.items()})
         yield server
@@ -34,7 +38,7 @@ def relay_with(folder: Path, paper: PaperServer, rules: Rules) -> Iterator[Relay
 
 def position(server: RelayServer) -> Decimal:
     """Signed, as the exchange has it."""
-    exchange = next(iter(server.relay.parts.exchanges.values()))
+    exchange = next(iter(server.relay.services.exchanges.values()))
     return sum((each.size for each in exchange.positions()), Decimal(0))
 
 

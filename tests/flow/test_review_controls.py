@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import pytest
 
+from relay.bybit.client import CREATE, POSITIONS, Exchange
 from relay.domain.instrument import Instrument
-from relay.exchange.client import POSITIONS, Exchange
 from tests.paper_server import PaperServer
 from tests.relay_server import DEADLINE_S, RelayServer, running_relay
 
@@ -48,17 +48,32 @@ def test_flatten_closes_what_an_entry_opens_that_was_on_its_way_before_the_halt(
     asking: RelayServer, paper: PaperServer
 ) -> None:
     paper.control.clear_calls()
-    paper.control.fault(POSITIONS, "delay_before", ms=800, match={"symbol": "BTCUSDT"})
+    paper.control.fault(CREATE, "delay_before", ms=800, match={"symbol": "BTCUSDT"})
     entry = asking.post({"action": "long", "ticker": "BTCUSDT.P", "qty": "0.01", "id": "on its way"}).json()[
         "signal_id"
     ]
     give_up_at = time.monotonic() + DEADLINE_S
+    while not paper.control.calls(CREATE):
+        assert time.monotonic() < give_up_at, "its order never left"
+    reported = asking.api("flatten", "POST")
+    assert asking.wait_for(entry)["status"] == "done", "it left before the halt"
+    assert [asking.wait_for(each["signal_id"])["symbol"] for each in reported["signals"]] == ["BTCUSDT"]
+    assert asking.api("positions")["positions"] == []
+
+
+def test_an_entry_that_still_reads_its_facts_when_the_halt_is_answered_does_not_leave(
+    asking: RelayServer, paper: PaperServer
+) -> None:
+    paper.control.clear_calls()
+    paper.control.fault(POSITIONS, "delay_before", ms=800, match={"symbol": "ETHUSDT"})
+    alert = {"action": "long", "ticker": "ETHUSDT.P", "qty": "0.1", "id": "still reading"}
+    entry = asking.post(alert).json()["signal_id"]
+    give_up_at = time.monotonic() + DEADLINE_S
     while not paper.control.calls(POSITIONS):
         assert time.monotonic() < give_up_at, "its position was never asked for"
-    told = asking.api("flatten", "POST")
-    assert asking.wait_for(entry)["status"] == "done", "it was planned before the halt"
-    assert [asking.wait_for(each["signal_id"])["symbol"] for each in told["signals"]] == ["BTCUSDT"]
-    assert asking.api("positions")["positions"] == []
+    asking.api("halt", "POST")
+    assert asking.wait_for(entry)["reason"]["code"] == "HALTED"
+    assert paper.control.calls(CREATE) == []
 
 
 class _Fewer:
@@ -77,13 +92,15 @@ def test_flatten_of_everything_closes_the_rest_where_it_cannot_close_one(
 ) -> None:
     for symbol in ("ETHUSDT", "SOLUSDT", "XRPUSDT"):
         paper.session().place_order(category="linear", symbol=symbol, side="Buy", orderType="Market", qty="10")
-    parts = own.relay.parts
-    parts.markets["default"].load_instruments(cast(Exchange, _Fewer(next(iter(parts.exchanges.values())), "SOLUSDT")))
-    told = own.api("flatten", "POST", json={"everything": True})
-    ended = [own.wait_for(each["signal_id"]) for each in told["signals"]]
+    services = own.relay.services
+    services.markets["default"].load_instruments(
+        cast(Exchange, _Fewer(next(iter(services.exchanges.values())), "SOLUSDT"))
+    )
+    reported = own.api("flatten", "POST", json={"everything": True})
+    ended = [own.wait_for(each["signal_id"]) for each in reported["signals"]]
     assert [each["status"] for each in ended] == ["done", "rejected", "done"]
     assert "SOLUSDT" in ended[1]["reason"]["message"]
-    assert [each["status"] for each in told["signals"]] == ["accepted", "rejected", "accepted"]
+    assert [each["status"] for each in reported["signals"]] == ["accepted", "rejected", "accepted"]
     assert [position["symbol"] for position in own.api("positions")["positions"]] == ["SOLUSDT"]
     assert any("SOLUSDT" in record.getMessage() for record in caplog.records if record.levelname == "ERROR")
 

@@ -12,13 +12,14 @@ from unittest.mock import patch
 import pytest
 from sqlalchemy import update
 
-from relay import wiring
-from relay.domain.status import SignalStatus
-from relay.engine.engine import Lane
-from relay.journal import Journal, open_journal
+from relay.app import wiring
+from relay.domain.order import SignalStatus
+from relay.engine.lanes import Lane
+from relay.execution.execute import compare_positions
+from relay.journal.journal import Journal
+from relay.journal.opening import open_journal
 from relay.journal.records import Reopened
 from relay.journal.tables import signals
-from relay.pipeline.compare import compare_positions
 from tests.paper_server import PaperServer
 from tests.property.workshop import Workshop, body_of
 from tests.relay_server import RelayServer
@@ -98,11 +99,11 @@ def test_a_resend_reaches_its_lane_while_all_readers_are_busy(shop: Workshop) ->
 def test_what_a_person_opens_again_comes_with_what_is_to_be_done(journal: Journal) -> None:
     signal_id = accepted(journal)
     journal.finish(signal_id, "main", SignalStatus.FAILED, now_ms=NOW_MS)
-    told: list[Reopened] = []
+    reported: list[Reopened] = []
     with busy_readers(journal):
-        assert journal.reopen(signal_id, now_ms=NOW_MS, on_committed=told.append) == 1
-    (assignment,) = told[0].assignments
-    assert (assignment.signal.id, assignment.generation, assignment.status) == (signal_id, 1, SignalStatus.ACCEPTED)
+        assert journal.reopen(signal_id, now_ms=NOW_MS, on_committed=reported.append) == 1
+    (execution,) = reported[0].assignments
+    assert (execution.signal.id, execution.generation, execution.status) == (signal_id, 1, SignalStatus.ACCEPTED)
 
 
 def test_what_a_caller_does_after_its_commit_keeps_nobody_from_queueing(journal: Journal) -> None:
@@ -144,7 +145,9 @@ def test_a_signal_that_cannot_be_read_back_keeps_no_other_from_being_taken_up(sh
     assert shown(shop, broken)["reason"]["code"] == "INTERNAL_ERROR"
 
 
-def test_a_start_that_meets_what_nobody_thought_of_is_told_and_tried_again(tmp_path: Path, paper: PaperServer) -> None:
+def test_a_start_that_meets_what_nobody_thought_of_is_reported_and_tried_again(
+    tmp_path: Path, paper: PaperServer
+) -> None:
     met, go_on = threading.Event(), threading.Event()
     tries = 0
 

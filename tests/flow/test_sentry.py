@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from relay.settings import Secret
-from relay.telemetry import Redaction
-from relay.telemetry_sentry import Scrubber
+from relay.app.sentry import Scrubber
+from relay.app.telemetry import Redaction
+from relay.settings.environment import Secret
 from tests.catcher import Catcher
 from tests.paper_server import PaperServer
 from tests.relay_process import ROOT, WEBHOOK_SECRET, RelayProcess
@@ -21,7 +21,7 @@ DSN = "http://a-public-key-of-tests@127.0.0.1:{port}/42"
 FAILING = """
 import sys, logging
 from pathlib import Path
-from relay.telemetry import configure_logging
+from relay.app.telemetry import configure_logging
 from relay.web import create_app
 from tests.relay_server import NOBODY, WEBHOOK_SECRET, settings_for
 
@@ -35,7 +35,7 @@ def fail(*args, **options):
     logging.getLogger("relay.tests").info('it was {"secret": "a-wrong-one-that-is-in-no-list"}')
     raise RuntimeError(f"nobody thought of {WEBHOOK_SECRET}")
 
-relay.parts.intake.take = fail
+relay.services.intake.take = fail
 headers = {"X-Webhook-Secret": WEBHOOK_SECRET, "Authorization": f"Bearer {settings.admin_token.reveal()}",
            "Cookie": f"session={sys.argv[3]}", "X-Request-ID": "request-77"}
 answer = app.test_client().post(f"/webhook/default/{WEBHOOK_SECRET}?key=a-key-in-a-query", data=b"{}", headers=headers)
@@ -74,8 +74,8 @@ def test_what_needs_a_person_is_reported_with_its_signal_and_what_is_expected_is
     seen = sentry.until() + "".join(each.decode() for each in sentry.bodies.queue)
     assert f'"signal_id":"{signal["id"]}"' in seen and '"account":"default"' in seen
     assert '"release":"relay@' in seen and '"environment":"paper"' in seen
-    told = seen.count('"message":"attention: ')
-    assert seen.count('"type":"event"') == told > 0, "a denied, a rejected and a refused alert are no errors"
+    reported = seen.count('"message":"attention: ')
+    assert seen.count('"type":"event"') == reported > 0, "a denied, a rejected and a refused alert are no errors"
     assert WEBHOOK_SECRET not in seen
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from tests.relay_process import RelayProcess
 
+pytestmark = pytest.mark.slow
+
 TREND = "a-secret-of-the-trend-0123"
 CONFIG = """
 [accounts.one]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from relay.domain.rounding import plain
+from relay.app.wiring import build
+from relay.domain.instrument import plain
 from relay.errors import SettingsInvalid
-from relay.wiring import build
 from tests.paper_server import KEY, SECRET, PaperServer
 from tests.relay_server import RelayServer, error_of, running_relay, settings_for
 
@@ -121,7 +121,7 @@ def test_a_strategys_alerts_are_in_its_format_unless_they_say_another(relay: Rel
     assert native.json()["alert"]["format"] == "native"
 
 
-def test_a_ticker_may_be_told_to_mean_another_symbol(relay: RelayServer) -> None:
+def test_a_ticker_may_be_reported_to_mean_another_symbol(relay: RelayServer) -> None:
     alert = {"secret": TREND, "ticker": "MYINDEX", "action": "buy", "qty": "0.1", "account": "main", "id": "index"}
     signal = relay.post(alert, path="/webhook/trend", wait_s=10).json()
     assert (signal["status"], signal["symbol"]) == ("done", "ETHUSDT")
@@ -162,7 +162,7 @@ def test_what_waits_for_a_strategy_that_is_gone_does_not_enter_and_still_exits(
     with running_relay(tmp_path, paper.url, RELAY_CONFIG=gone, TREND_SECRET=TREND) as server:
         signal = server.post({**buy, "id": "first"}, path="/webhook/gone", wait_s=10).json()
         assert signal["status"] == "done"
-        server.relay.parts.engine.close(5)
+        server.relay.services.engine.close(5)
         waiting = [
             server.post({**buy, "action": action, "id": action}, path="/webhook/gone").json()["signal_id"]
             for action in ("buy", "close")
@@ -203,5 +203,5 @@ def test_one_account_refuses_and_the_other_trades_and_the_signal_tells_of_both(
     assert signal["status"] in ("failed", "attention"), signal
     assert "not enough" in str(signal["reason"]), signal
     assert (held(paper, "ETHUSDT"), held(small, "ETHUSDT")) == ("0.2", before)
-    told = [event for event in signal["events"] if event["name"] in ("failed", "attention")]
-    assert [event["detail"]["account"] for event in told] == ["small"], signal["events"]
+    reported = [event for event in signal["events"] if event["name"] in ("failed", "attention")]
+    assert [event["detail"]["account"] for event in reported] == ["small"], signal["events"]

@@ -15,20 +15,21 @@ from tests.faults import audit
 from tests.fleet import Fleet, running_fleet
 from tests.paper_server import PaperServer
 
+pytestmark = pytest.mark.slow
+
 CREATE = "/v5/order/create"
 A_SECOND = 10
 EXITS, ENTRIES = 5, 40
 
 
 @pytest.fixture
-def paper(tmp_path: Path) -> Iterator[PaperServer]:
+def paper(server: PaperServer) -> PaperServer:
     """It counts from the start, so that each process knows of it before its first order."""
-    server = PaperServer(tmp_path)
+    server.start_over()
     server.control.account(
         limiter={"on": True, "rate": A_SECOND}, balances={"USDT": "1000000000", "USDC": "1000000000"}
     )
-    yield server
-    server.close()
+    return server
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def post_all(fleet: Fleet, alerts: list[dict[str, Any]]) -> list[str]:
         return list(threads.map(post, alerts))
 
 
-def asked_at_ns(signal: dict[str, Any]) -> int:
+def requested_at_ns(signal: dict[str, Any]) -> int:
     """When its order was first on its way to the limiter."""
     first = next(event["at"] for event in signal["events"] if event["name"] == "order_submitted")
     return int(datetime.fromisoformat(first).timestamp() * 1e9)
@@ -86,19 +87,19 @@ def test_two_workers_keep_the_accounts_limit_together_and_send_exits_first(
     arrived = fleet.paper.control.calls(CREATE)
     assert [call["retCode"] for call in arrived] == [0] * (ENTRIES + EXITS)
     at_ns = {call["orderLinkId"]: call["at_ns"] for call in arrived}
-    asked_ns = {order["client_order_id"]: asked_at_ns(each) for each in signals for order in each["orders"]}
+    requested_ns = {order["client_order_id"]: requested_at_ns(each) for each in signals for order in each["orders"]}
     exits = [order["client_order_id"] for signal in signals[ENTRIES:] for order in signal["orders"]]
     # By how many places each went before those that had asked before it: by none, were it first come, first served.
-    gained = [_before(asked_ns, each) - _before(at_ns, each) for each in exits]
+    gained = [_before(requested_ns, each) - _before(at_ns, each) for each in exits]
     assert sum(gained) > len(exits) * A_SECOND / 2, gained
     assert audit.differences(audit.at_exchange(fleet.paper), fleet.web.all_signals()) == []
     ((workers,),) = fleet.ask("SELECT count(DISTINCT owner) FROM leases WHERE name LIKE 'default/%'")
     took_s = (max(at_ns.values()) - min(at_ns.values())) / 1e9
-    told = sum(event["name"] == "order_not_sent" for signal in signals for event in signal["events"])
+    reported = sum(event["name"] == "order_not_sent" for signal in signals for event in signal["events"])
     with capsys.disabled():
         print(
             f"\n{len(arrived)} orders by {workers} workers in {took_s:.2f} s, of which the limit itself takes "
-            f"{(len(arrived) - 1) // A_SECOND} s; exits gained {gained} places; {told} times told to come later"
+            f"{(len(arrived) - 1) // A_SECOND} s; exits gained {gained} places; {reported} times told to come later"
         )
 
 

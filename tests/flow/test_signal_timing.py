@@ -17,13 +17,13 @@ def test_a_filled_signal_has_every_stage_and_its_slippage(relay: RelayServer, pa
     paper.control.prices(BTCUSDT="101000")
     sold = relay.done({**alert, "action": "sell", "reduce_only": True, "id": "stages-sell"})
     assert held["status"] == sold["status"] == "done"
-    told = relay.api(f"signals/{sold['id']}")
-    average = sum(float(order["avg_price"]) for order in told["orders"])
-    assert float(told["slippage"]) == round((100000 - average) / 1000, 4)
-    assert told["timing"]["sent_at"] == "2026-11-21T12:00:00.000Z"
-    assert list(told["timing"]["ms"]) == STAGES
-    assert all(told["timing"][f"{stage}_at"] for stage in STAGES)
-    assert all(told["timing"]["ms"][stage] is not None for stage in STAGES)
+    reported = relay.api(f"signals/{sold['id']}")
+    average = sum(float(order["avg_price"]) for order in reported["orders"])
+    assert float(reported["slippage"]) == round((100000 - average) / 1000, 4)
+    assert reported["timing"]["sent_at"] == "2026-11-21T12:00:00.000Z"
+    assert list(reported["timing"]["ms"]) == STAGES
+    assert all(reported["timing"][f"{stage}_at"] for stage in STAGES)
+    assert all(reported["timing"]["ms"][stage] is not None for stage in STAGES)
 
 
 def test_lists_leave_the_derived_facts_out(relay: RelayServer) -> None:

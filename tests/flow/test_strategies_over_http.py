@@ -52,9 +52,9 @@ def test_silence_is_listed_with_the_signals(own: RelayServer) -> None:
     assert own.api("signals")["silent"] == []
 
 
-def test_a_drift_is_noted_while_it_lasts_and_told_once_until_it_changes(own: RelayServer) -> None:
-    told: list[str] = []
-    own.relay.parts.announcer.hear(lambda kind, text: told.append(text) if kind is NoticeKind.DRIFT else None)
+def test_a_drift_is_noted_while_it_lasts_and_reported_once_until_it_changes(own: RelayServer) -> None:
+    reported: list[str] = []
+    own.relay.services.announcer.hear(lambda kind, text: reported.append(text) if kind is NoticeKind.DRIFT else None)
     noted = []
     # The strategy holds 0.02 more than the account, twice; then the account is right; then 0.03 more.
     for number, (before, qty) in enumerate([("0.02", "0.01"), ("0.03", "0.01"), ("0", "-0.04"), ("0.03", "0.01")]):
@@ -74,4 +74,4 @@ def test_a_drift_is_noted_while_it_lasts_and_told_once_until_it_changes(own: Rel
         )
         noted.append(any("the account is not where the strategy is" in note for note in signal["notes"]))
     assert noted == [True, True, False, True]
-    assert [text.partition("(signal")[0][-14:] for text in told] == ["it holds 0.01 ", "it holds 0.01 "]
+    assert [text.partition("(signal")[0][-14:] for text in reported] == ["it holds 0.01 ", "it holds 0.01 "]

@@ -24,7 +24,7 @@ def warm(relay: RelayServer, paper: PaperServer) -> RelayServer:
     """The symbol has been traded once, and its price is followed."""
     send(relay, "long", qty="0.1")
     until(lambda: any("tickers.BTCUSDT" in each["topics"] for each in connections(paper)))
-    assert relay.relay.parts.accounts["default"].live is not None
+    assert relay.relay.services.accounts["default"].live is not None
     return relay
 
 
@@ -101,5 +101,5 @@ def test_a_fill_of_somebody_elses_is_known_before_the_next_plan(warm: RelayServe
 def test_a_plan_says_where_its_facts_came_from(warm: RelayServer) -> None:
     signal = send(warm, "buy", qty="1", qty_unit="equity_pct", stop_loss="2%")
     (planned,) = [event for event in signal["events"] if event["name"] == "planned"]
-    told = {name: where for name, where in planned["detail"]["inputs"].items() if name.endswith("_from")}
-    assert told == {"position_from": "stream", "price_from": "stream", "equity_from": "stream"}
+    reported = {name: where for name, where in planned["detail"]["inputs"].items() if name.endswith("_from")}
+    assert reported == {"position_from": "stream", "price_from": "stream", "equity_from": "stream"}

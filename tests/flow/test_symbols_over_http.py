@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 
 import pytest
 import requests
 
-from tests.flow.desk import Desk, Market, open_desk
+from tests.flow.desk import AccountApi, Market
 from tests.paper_server import PaperServer
 
 SPELLINGS = {
@@ -36,26 +35,20 @@ REFUSED = {
 }
 
 
-@pytest.fixture(scope="module")
-def desk(paper: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with open_desk(tmp_path_factory.mktemp("relay"), paper) as desk:
-        yield desk
-
-
 @pytest.mark.parametrize(
     ("ticker", "category", "symbol"),
     [(ticker, *where) for where, tickers in SPELLINGS.items() for ticker in tickers],
 )
-def test_a_spelling_means_one_perpetual(desk: Desk, ticker: str, category: str, symbol: str) -> None:
-    desk.control.reset()
+def test_a_spelling_means_one_perpetual(account_api: AccountApi, ticker: str, category: str, symbol: str) -> None:
+    account_api.control.reset()
     market = Market(ticker=ticker, symbol=symbol, category=category)
-    signal = desk.send(market, "buy", qty="200", qty_unit="quote")
+    signal = account_api.send(market, "buy", qty="200", qty_unit="quote")
     assert (signal["status"], signal["symbol"]) == ("done", symbol)
     assert [(order["category"], order["symbol"]) for order in signal["orders"]] == [(category, symbol)]
-    assert desk.position(market) > 0
+    assert account_api.position(market) > 0
 
 
-def test_every_listed_perpetual_is_found_as_a_chart_spells_it(desk: Desk, paper: PaperServer) -> None:
+def test_every_listed_perpetual_is_found_as_a_chart_spells_it(account_api: AccountApi, paper: PaperServer) -> None:
     listed = [
         row
         for category in ("linear", "inverse")
@@ -69,18 +62,18 @@ def test_every_listed_perpetual_is_found_as_a_chart_spells_it(desk: Desk, paper:
         symbol, base = row["symbol"], row["baseCoin"]
         chart = f"{base}USDC.P" if row["settleCoin"] == "USDC" else f"{symbol}.P"
         for ticker in (chart, f"BYBIT:{chart}", symbol, chart.lower()):
-            answer = desk.relay.post({"action": "cancel", "ticker": ticker, "id": uuid.uuid4().hex})
+            answer = account_api.relay.post({"action": "cancel", "ticker": ticker, "id": uuid.uuid4().hex})
             assert answer.status_code == 202, f"{ticker}: {answer.text}"
-            assert desk.relay.signal(answer.json()["signal_id"])["symbol"] == symbol, ticker
+            assert account_api.relay.signal(answer.json()["signal_id"])["symbol"] == symbol, ticker
 
 
 @pytest.mark.parametrize(("named", "nearest"), REFUSED.values(), ids=REFUSED.keys())
 def test_what_is_not_certainly_meant_is_refused_with_the_nearest(
-    desk: Desk, named: dict[str, str], nearest: str
+    account_api: AccountApi, named: dict[str, str], nearest: str
 ) -> None:
-    answer = desk.relay.post({"action": "buy", "qty": "1", "id": uuid.uuid4().hex, **named})
+    answer = account_api.relay.post({"action": "buy", "qty": "1", "id": uuid.uuid4().hex, **named})
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], list(error["fields"])) == (422, "ALERT_INVALID", ["ticker"])
     assert nearest in error["fields"]["ticker"][0]
-    kept = desk.relay.signal(answer.json()["signal_id"])
-    assert (kept["status"], kept["orders"]) == ("rejected", [])
+    stored = account_api.relay.signal(answer.json()["signal_id"])
+    assert (stored["status"], stored["orders"]) == ("rejected", [])

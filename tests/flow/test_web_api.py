@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from relay.exchange.account_point import NAMES
+from relay.bybit.checklist import NAMES
 from tests.paper_server import PaperServer
 from tests.relay_server import ADMIN_TOKEN, WEBHOOK_SECRET, RelayServer, cold_relay, error_of
 
@@ -45,7 +45,7 @@ def test_without_an_admin_token_the_api_is_closed_and_says_so(tmp_path: Path, me
 
 
 @pytest.mark.parametrize("path", ["/api/signals", "/metrics"])
-def test_who_guesses_the_token_is_told_to_slow_down_and_seen_but_the_right_token_never_is(
+def test_who_guesses_the_token_is_reported_to_slow_down_and_seen_but_the_right_token_never_is(
     cold: RelayServer, path: str
 ) -> None:
     def ask(token: str) -> requests.Response:
@@ -231,7 +231,7 @@ def test_the_secret_in_a_planned_alert_is_not_shown(own: RelayServer) -> None:
     assert answer.status_code == 200 and WEBHOOK_SECRET not in answer.text
 
 
-def test_a_bad_alert_is_told_by_plan_as_by_the_webhook_and_not_kept(own: RelayServer) -> None:
+def test_a_bad_alert_is_reported_by_plan_as_by_the_webhook_and_not_stored(own: RelayServer) -> None:
     error = error_of(own.ask("plan", "POST", json=BUY | {"qty": "lots"}), 422, "ALERT_INVALID")
     assert list(error["fields"]) == ["qty"]
     error_of(own.ask("plan", "POST", data=b"{"), 400, "ALERT_MALFORMED")

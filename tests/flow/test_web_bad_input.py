@@ -25,7 +25,7 @@ def not_taken(answer: requests.Response, status: int, code: str) -> str:
     return message
 
 
-def kept(relay: RelayServer, answer: requests.Response, status: int, code: str) -> dict[str, Any]:
+def stored(relay: RelayServer, answer: requests.Response, status: int, code: str) -> dict[str, Any]:
     """The error of an alert that is kept as rejected and shown with the same words, without the secret."""
     assert answer.status_code == status, answer.text
     body = answer.json()
@@ -42,13 +42,13 @@ def kept(relay: RelayServer, answer: requests.Response, status: int, code: str) 
 
 
 def malformed(relay: RelayServer, body: bytes) -> str:
-    message: str = kept(relay, relay.post(body), 400, "ALERT_MALFORMED")["message"]
+    message: str = stored(relay, relay.post(body), 400, "ALERT_MALFORMED")["message"]
     return message
 
 
 def invalid(relay: RelayServer, field: str, **changes: Any) -> str:
     """The problem that the one wrong field has."""
-    error = kept(relay, relay.post(BUY | changes), 422, "ALERT_INVALID")
+    error = stored(relay, relay.post(BUY | changes), 422, "ALERT_INVALID")
     assert list(error["fields"]) == [field]
     assert field in error["message"]
     problems: list[str] = error["fields"][field]
@@ -81,13 +81,13 @@ def test_a_wrong_secret_in_the_path_is_not_repeated(relay: RelayServer) -> None:
     assert "not-the-secret" not in answer.text
 
 
-def test_an_empty_body_proves_nobody(relay: RelayServer) -> None:
+def test_an_empty_body_authenticates_nobody(relay: RelayServer) -> None:
     not_taken(relay.post(b""), 401, "AUTH_FAILED")
 
 
-def test_an_empty_body_with_the_secret_in_the_header_is_told_what_to_send(relay: RelayServer) -> None:
+def test_an_empty_body_with_the_secret_in_the_header_is_reported_what_to_send(relay: RelayServer) -> None:
     answer = relay.post(b"", headers={"X-Webhook-Secret": WEBHOOK_SECRET})
-    error = kept(relay, answer, 400, "ALERT_MALFORMED")
+    error = stored(relay, answer, 400, "ALERT_MALFORMED")
     assert "empty" in error["message"] and '"action"' in error["message"]
 
 
@@ -109,13 +109,13 @@ def test_a_body_of_just_64_kib_is_read_whole_in_chunks_and_without(relay: RelayS
     assert len(body) == 64 * 1024
     for sent in (body, iter([body[:7], body[7:40_000], body[40_000:]])):
         answer = relay.request("POST", "/webhook", data=sent)
-        assert list(kept(relay, answer, 422, "ALERT_INVALID")["fields"]) == ["side_note"]
+        assert list(stored(relay, answer, 422, "ALERT_INVALID")["fields"]) == ["side_note"]
 
 
 def test_an_alert_in_small_chunks_is_one_alert(relay: RelayServer) -> None:
     body = body_of(BUY | {"ticker": "NOSUCHUSDT"})
     answer = relay.request("POST", "/webhook", data=(body[at : at + 9] for at in range(0, len(body), 9)))
-    kept(relay, answer, 422, "ALERT_INVALID")
+    stored(relay, answer, 422, "ALERT_INVALID")
 
 
 def test_a_quote_within_a_comment(relay: RelayServer) -> None:
@@ -186,7 +186,7 @@ def test_a_number_of_5000_digits(relay: RelayServer) -> None:
     body = START.replace('"0.001"', "9" * 5000) + "}"
     answer = relay.post(body.encode())
     assert answer.status_code in (400, 422)
-    error = kept(relay, answer, answer.status_code, answer.json()["error"]["code"])
+    error = stored(relay, answer, answer.status_code, answer.json()["error"]["code"])
     assert "digits" in error["message"] and len(error["message"]) < 500
     assert "qty" in error["message"]
 
@@ -199,7 +199,9 @@ def test_nuls(relay: RelayServer) -> None:
     assert "NUL" in malformed(relay, f"{START}}}".encode() + b"\0")
 
 
-def test_what_is_too_broken_to_parse_proves_its_sender_by_the_exact_secret_among_its_bytes(relay: RelayServer) -> None:
+def test_what_is_too_broken_to_parse_authenticates_its_sender_by_the_exact_secret_among_its_bytes(
+    relay: RelayServer,
+) -> None:
     answer = relay.post(f"{{{WEBHOOK_SECRET}".encode())
     signal = relay.api(f"signals/{answer.json()['signal_id']}")
     assert answer.status_code == 400 and "[secret]" in json.dumps(signal["alert"])
@@ -208,7 +210,7 @@ def test_what_is_too_broken_to_parse_proves_its_sender_by_the_exact_secret_among
 
 def test_several_wrong_fields_are_all_named(relay: RelayServer) -> None:
     answer = relay.post(BUY | {"qty": "-1", "action": "purchase", "leverage": "x"})
-    assert set(kept(relay, answer, 422, "ALERT_INVALID")["fields"]) == {"qty", "action", "leverage"}
+    assert set(stored(relay, answer, 422, "ALERT_INVALID")["fields"]) == {"qty", "action", "leverage"}
 
 
 def test_an_account_that_is_not_there(relay: RelayServer) -> None:

@@ -32,20 +32,22 @@ def test_a_halt_survives_a_restart(tmp_path: Path, paper: PaperServer) -> None:
 def test_flatten_halts_closes_and_cancels_what_the_relay_traded(own: RelayServer) -> None:
     own.done(BUY | {"id": "open"})
     own.done(BUY | {"id": "rests", "ticker": "ETHUSDT.P", "type": "limit", "price": "100", "qty": "1"})
-    told = own.api("flatten", "POST")
-    assert told["halted"] is True and len(told["signals"]) == 2
-    assert {own.wait_for(each["signal_id"])["status"] for each in told["signals"]} == {"done"}
+    reported = own.api("flatten", "POST")
+    assert reported["halted"] is True and len(reported["signals"]) == 2
+    assert {own.wait_for(each["signal_id"])["status"] for each in reported["signals"]} == {"done"}
     assert own.api("positions")["positions"] == []
     assert own.api("orders?open=1")["orders"] == []
     assert own.api("accounts")["accounts"][0]["halted"] is True
 
 
-def test_flatten_leaves_what_others_opened_unless_it_is_told_everything(own: RelayServer, paper: PaperServer) -> None:
+def test_flatten_leaves_what_others_opened_unless_it_is_reported_everything(
+    own: RelayServer, paper: PaperServer
+) -> None:
     paper.session().place_order(category="linear", symbol="SOLUSDT", side="Buy", orderType="Market", qty="1")
     assert own.api("flatten", "POST")["signals"] == []
     assert [position["symbol"] for position in own.api("positions")["positions"]] == ["SOLUSDT"]
-    told = own.api("flatten", "POST", json={"everything": True})
-    assert [own.wait_for(each["signal_id"])["symbol"] for each in told["signals"]] == ["SOLUSDT"]
+    reported = own.api("flatten", "POST", json={"everything": True})
+    assert [own.wait_for(each["signal_id"])["symbol"] for each in reported["signals"]] == ["SOLUSDT"]
     assert own.api("positions")["positions"] == []
 
 

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from relay.errors import SettingsInvalid
-from relay.settings import Settings
+from relay.settings.settings import Settings
 from relay.web import create_app
 from tests.relay_server import ADMIN_TOKEN, WEBHOOK_SECRET, RelayServer, cold_relay
 
@@ -75,14 +75,14 @@ def test_an_unexpected_failure_is_500_in_json_without_a_traceback(
         raise RuntimeError("the inner workings")
 
     # The one way to reach the last handler without a known bug to go through.
-    cold.app.view_functions["health.alive"] = broken
+    cold.app.view_functions["api.alive"] = broken
     answer = cold.request("GET", "/healthz")
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "INTERNAL")
     assert "inner workings" not in answer.text and "Traceback" not in answer.text
     assert "the inner workings" in caplog.text
 
 
-def test_every_answer_carries_the_security_headers(cold: RelayServer) -> None:
+def test_every_answer_residuals_the_security_headers(cold: RelayServer) -> None:
     answers: list[requests.Response] = [
         cold.request("GET", "/"),
         cold.request("GET", "/readyz"),
@@ -113,4 +113,4 @@ def test_the_application_takes_settings_and_starts_no_thread_of_the_relay(cold: 
     assert isinstance(settings, Settings)
     again = create_app(relay=cold.relay)
     assert again.extensions["relay"] is cold.relay
-    assert not cold.relay.parts.runner.is_open
+    assert not cold.relay.services.runner.is_open

@@ -34,9 +34,9 @@ def refused(relay: RelayServer) -> list[tuple[str, str, int]]:
 def test_an_alert_is_accepted_with_202_and_is_durable(relay: RelayServer) -> None:
     answer = relay.post(BUY | {"id": "accepted"})
     assert answer.status_code == 202
-    told = answer.json()
-    assert told == {"signal_id": told["signal_id"], "status": "accepted", "duplicate": False}
-    assert relay.wait_for(told["signal_id"])["status"] == "done"
+    reported = answer.json()
+    assert reported == {"signal_id": reported["signal_id"], "status": "accepted", "duplicate": False}
+    assert relay.wait_for(reported["signal_id"])["status"] == "done"
 
 
 def test_the_same_alert_again_is_200_with_the_first_ones_id_and_status(relay: RelayServer) -> None:
@@ -55,11 +55,11 @@ def test_ten_identical_posts_at_one_instant_are_one_signal_and_one_order(relay: 
 
     with ThreadPoolExecutor(10) as threads:
         answers = list(threads.map(post, range(10)))
-    told = [answer.json() for answer in answers]
-    assert len({each["signal_id"] for each in told}) == 1
+    reported = [answer.json() for answer in answers]
+    assert len({each["signal_id"] for each in reported}) == 1
     assert sorted(answer.status_code for answer in answers) == [200] * 9 + [202]
-    assert [each["duplicate"] for each in told].count(False) == 1
-    assert len(relay.wait_for(told[0]["signal_id"])["orders"]) == 1
+    assert [each["duplicate"] for each in reported].count(False) == 1
+    assert len(relay.wait_for(reported[0]["signal_id"])["orders"]) == 1
 
 
 def test_prefer_wait_answers_200_with_the_full_signal(relay: RelayServer) -> None:
@@ -102,7 +102,7 @@ def test_beyond_a_quarter_of_the_threads_nobody_waits(cold: RelayServer) -> None
 def test_waiting_requests_are_answered_when_the_relay_drains(cold: RelayServer) -> None:
     with ThreadPoolExecutor(1) as threads:
         answer = threads.submit(cold.post, BUY, wait_s=10)
-        announcer = cold.relay.parts.announcer
+        announcer = cold.relay.services.announcer
         while not announcer._waiters:
             assert not answer.done()
             time.sleep(0.005)
@@ -134,7 +134,7 @@ def test_the_secret_may_come_in_the_path(cold: RelayServer) -> None:
     assert answer.status_code == 202
 
 
-def test_a_secret_with_slashes_in_the_path_proves_the_sender(tmp_path: Path) -> None:
+def test_a_secret_with_slashes_in_the_path_authenticates_the_sender(tmp_path: Path) -> None:
     secret = "with/two//slashes+and-more"
     with cold_relay(tmp_path, WEBHOOK_SECRET=secret) as relay:
         for spelling in (secret, quote(secret, safe="")):
@@ -142,7 +142,7 @@ def test_a_secret_with_slashes_in_the_path_proves_the_sender(tmp_path: Path) -> 
             assert relay.post(alert, path=f"/webhook/default/{spelling}").status_code == 202
 
 
-def test_a_standard_webhooks_signature_proves_the_sender(cold: RelayServer) -> None:
+def test_a_standard_webhooks_signature_authenticates_the_sender(cold: RelayServer) -> None:
     body, now = body_of(BUY | {"secret": None}), str(int(time.time()))
     signed = hmac.new(WEBHOOK_SECRET.encode(), f"msg_1.{now}.".encode() + body, hashlib.sha256).digest()
     headers = {"webhook-id": "msg_1", "webhook-timestamp": now, "webhook-signature": f"v1,{_text(signed)}"}
@@ -171,13 +171,13 @@ def test_an_unknown_strategy_is_404(cold: RelayServer) -> None:
     assert refused(cold) == [("STRATEGY_UNKNOWN", "127.0.0.1", 1)]
 
 
-def test_an_id_that_was_used_before_is_409_and_kept(relay: RelayServer) -> None:
+def test_an_id_that_was_used_before_is_409_and_stored(relay: RelayServer) -> None:
     relay.done(BUY | {"id": "reused"})
     answer = relay.post(BUY | {"id": "reused", "qty": "0.002"})
     error = error_of(answer, 409, "ALERT_ID_REUSED")
     assert "order_id" in error["fields"]["id"][0]
-    kept = relay.api(f"signals/{answer.json()['signal_id']}")
-    assert (kept["status"], kept["reason"]["code"]) == ("rejected", "ALERT_ID_REUSED")
+    stored = relay.api(f"signals/{answer.json()['signal_id']}")
+    assert (stored["status"], stored["reason"]["code"]) == ("rejected", "ALERT_ID_REUSED")
 
 
 def test_a_heartbeat_is_taken_and_orders_nothing(relay: RelayServer) -> None:
@@ -203,7 +203,7 @@ def test_behind_a_trusted_proxy_the_address_is_the_one_that_it_saw(tmp_path: Pat
         assert refused(relay) == [("SOURCE_NOT_ALLOWED", "203.0.113.9", 1)]
 
 
-def test_who_does_not_prove_the_secret_is_told_to_slow_down_but_a_right_secret_never_is(cold: RelayServer) -> None:
+def test_who_does_not_prove_the_secret_is_reported_to_slow_down_but_a_right_secret_never_is(cold: RelayServer) -> None:
     bad = BUY | {"secret": WRONG}
     for _ in range(20):
         error_of(cold.post(bad), 401, "AUTH_FAILED")
@@ -243,7 +243,7 @@ def test_a_refusal_is_answered_though_it_cannot_be_counted_just_now(cold: RelayS
     assert refused(cold) == [("AUTH_FAILED", "127.0.0.1", 1)]
 
 
-def test_nothing_is_kept_of_what_was_refused(cold: RelayServer) -> None:
+def test_nothing_is_stored_of_what_was_refused(cold: RelayServer) -> None:
     cold.post(BUY | {"secret": WRONG})
     cold.post(b"x" * 66_000)
     assert cold.api("signals")["signals"] == []
@@ -266,12 +266,12 @@ def test_what_was_accepted_before_the_exchange_was_there_is_executed_after_the_s
 
 
 def test_the_secret_is_in_no_answer(cold: RelayServer) -> None:
-    told = [cold.post(BUY).text, cold.post(b'{"secret": "%s", "action":' % WEBHOOK_SECRET.encode()).text]
-    told.append(json.dumps(cold.api("signals")))
-    assert all(WEBHOOK_SECRET not in text for text in told)
+    reported = [cold.post(BUY).text, cold.post(b'{"secret": "%s", "action":' % WEBHOOK_SECRET.encode()).text]
+    reported.append(json.dumps(cold.api("signals")))
+    assert all(WEBHOOK_SECRET not in text for text in reported)
 
 
-def test_no_secret_of_the_relays_is_kept_wherever_it_stands_in_an_alert(relay: RelayServer) -> None:
+def test_no_secret_of_the_relays_is_stored_wherever_it_stands_in_an_alert(relay: RelayServer) -> None:
     signal = relay.done({"action": "heartbeat", "comment": f"my token is {ADMIN_TOKEN}", "id": "tells-too-much"})
     assert signal["alert"]["comment"] == "my token is [secret]"
     assert ADMIN_TOKEN not in relay.request("GET", "/login").text

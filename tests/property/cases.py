@@ -10,12 +10,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from relay.domain.account import Direction, TradingHours
 from relay.domain.instrument import Category, Instrument
-from relay.domain.limit_facts import DayResult, LimitFacts, LimitNeed, Working
-from relay.domain.limits import LEGS_MAX
+from relay.domain.limit_checks import LEGS_MAX
 from relay.domain.order import PlannedOrder, Side
+from relay.domain.plan import DayResult, LimitFacts, LimitNeed, Working
 from relay.domain.position import Position
+from relay.domain.rules import Direction, TradingHours
 from relay.domain.signal import Action, LevelKind, QtyUnit, Signal
 from tests.builders import NOW, inverse, level, linear, profit, rules, signal, usdc
 
@@ -124,7 +124,7 @@ def any_rules(draw: st.DrawFn) -> Any:
         max_leverage=maybe(st.sampled_from([Decimal(2), Decimal(50)])),
         max_entries_per_minute=maybe(st.integers(1, 3)),
         daily_loss_limit=maybe(SIZES),
-        hours=draw(st.sampled_from([(), (), _OFFICE, _NIGHT])),
+        hours=draw(st.sampled_from([None, None, (_OFFICE,), (_NIGHT,), (_OFFICE, _NIGHT)])),
         cooldown_s=maybe(st.integers(1, 600)),
         max_distance_pct=maybe(SIZES),
         direction=draw(st.sampled_from([Direction.BOTH, Direction.BOTH, *Direction])),
@@ -153,22 +153,22 @@ def limit_facts(draw: st.DrawFn, needed: frozenset[LimitNeed]) -> LimitFacts:
     )
 
 
-def wanted(asked: Signal, p: Decimal) -> Decimal:
+def wanted(requested: Signal, p: Decimal) -> Decimal:
     """Where the table says that the position should be, before any rounding."""
     with localcontext(prec=_EXACT_DIGITS):
-        end = _unbounded(asked, p)
-    if not asked.reduce_only:
+        end = _unbounded(requested, p)
+    if not requested.reduce_only:
         return end
     if p > 0:
         return min(max(end, ZERO), p)
     return max(min(end, ZERO), p)
 
 
-def _unbounded(asked: Signal, p: Decimal) -> Decimal:
-    q = asked.qty if asked.qty is not None else ZERO
-    match asked.action:
+def _unbounded(requested: Signal, p: Decimal) -> Decimal:
+    q = requested.qty if requested.qty is not None else ZERO
+    match requested.action:
         case Action.BUY | Action.SELL:
-            return _filled(asked, p, 1 if asked.action is Action.BUY else -1, q)
+            return _filled(requested, p, 1 if requested.action is Action.BUY else -1, q)
         case Action.LONG:
             return max(p, q)
         case Action.SHORT:
@@ -176,30 +176,30 @@ def _unbounded(asked: Signal, p: Decimal) -> Decimal:
         case Action.FLAT | Action.EXIT:
             return ZERO
         case Action.REVERSE:
-            size = q if asked.qty is not None else abs(p)
+            size = q if requested.qty is not None else abs(p)
             return -size if p > 0 else size if p < 0 else ZERO
         case Action.ADD:
             return p + (q if p > 0 else -q if p < 0 else ZERO)
         case Action.TARGET:
-            assert asked.market_position is not None and asked.market_position_size is not None
-            size = q if asked.qty is not None else asked.market_position_size
-            return asked.market_position.sign * size
+            assert requested.market_position is not None and requested.market_position_size is not None
+            size = q if requested.qty is not None else requested.market_position_size
+            return requested.market_position.sign * size
         case _:
-            return _closed(asked, p, q)
+            return _closed(requested, p, q)
 
 
-def _closed(asked: Signal, p: Decimal, q: Decimal) -> Decimal:
-    if (asked.action is Action.CLOSE_LONG and p < 0) or (asked.action is Action.CLOSE_SHORT and p > 0):
+def _closed(requested: Signal, p: Decimal, q: Decimal) -> Decimal:
+    if (requested.action is Action.CLOSE_LONG and p < 0) or (requested.action is Action.CLOSE_SHORT and p > 0):
         return p
-    left = max(abs(p) - q, ZERO) if asked.qty is not None else ZERO
+    left = max(abs(p) - q, ZERO) if requested.qty is not None else ZERO
     return left if p > 0 else -left
 
 
-def _filled(asked: Signal, p: Decimal, sign: int, q: Decimal) -> Decimal:
-    if asked.market_position is None:
+def _filled(requested: Signal, p: Decimal, sign: int, q: Decimal) -> Decimal:
+    if requested.market_position is None:
         return p + sign * q
-    now, size = asked.market_position.sign, asked.market_position_size
-    before = asked.prev_market_position
+    now, size = requested.market_position.sign, requested.market_position_size
+    before = requested.prev_market_position
     assert size is not None
     if now == 0:
         return ZERO

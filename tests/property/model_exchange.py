@@ -8,13 +8,23 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from relay.domain.instrument import Category
-from relay.domain.order import OrderStatus, PlannedOrder, Purpose
-from relay.domain.outcome import Accepted, NotSent, Outcome, Refusal, Rejected, Stamp, Unknown
+from relay.bybit.wire_account import ClosedPnl
+from relay.bybit.wire_orders import OpenOrder
+from relay.domain.instrument import Category, floor_to
+from relay.domain.order import (
+    Accepted,
+    ErrorKind,
+    NotSent,
+    OrderRejected,
+    OrderStatus,
+    Outcome,
+    PlannedOrder,
+    Purpose,
+    RequestSignature,
+    Unknown,
+)
 from relay.domain.position import Fill, OrderReport, Position, StopLevels
-from relay.domain.rounding import floor_to
 from relay.errors import ExchangeUnreachable
-from relay.exchange.wire import ClosedPnl, OpenOrder
 
 WINDOW_MS = 1000
 CALL_MS = 3
@@ -35,8 +45,8 @@ class Clock:
 
     def pass_ms(self, milliseconds: int) -> None:
         self.now_ms += milliseconds
-        for told in self.on_passed:
-            told()
+        for reported in self.on_passed:
+            reported()
 
 
 @dataclass(frozen=True)
@@ -80,45 +90,54 @@ class ModelExchange:
         self._on_the_way: list[tuple[int, Callable[[], Outcome]]] = []
         self.faults: list[Fault] = []
         self.silent_asks = 0
+        self.silent_lookups = False
+        """No question by an order's id is answered."""
         self.orders: dict[str, Order] = {}
         self.sends: list[Send] = []
         self.sizes: defaultdict[str, Decimal] = defaultdict(Decimal)
+        self.changed_at_ms: dict[str, int] = {}
+        self.hidden: set[str] = set()
+        """Orders that no question by their id shows, whether they are there or not."""
 
     def now_ms(self) -> int:
         return self._clock.now_ms
 
-    def stamp(self) -> Stamp:
-        return Stamp(timestamp_ms=self._clock.now_ms, recv_window_ms=WINDOW_MS)
+    def signature(self) -> RequestSignature:
+        return RequestSignature(timestamp_ms=self._clock.now_ms, recv_window_ms=WINDOW_MS)
 
     def measure_clock(self) -> int:
         self._ask()
         return 0
 
-    def place(self, order: PlannedOrder, *, client_order_id: str, stamp: Stamp, is_exit: bool) -> Outcome:
+    def place(
+        self, order: PlannedOrder, *, client_order_id: str, signature: RequestSignature, is_exit: bool
+    ) -> Outcome:
         assert order.reduce_only or order.purpose is not Purpose.EXIT, f"an exit that may open: {order}"
         self.sends.append(Send(client_order_id, order, self._clock.now_ms))
         fault = self._fault()
         if fault.kind == "refused" and client_order_id not in self.orders:
-            return Rejected(code=110007, words="not enough balance", reason_code="EXCHANGE_BALANCE")
+            return OrderRejected(code=110007, words="not enough balance", reason_code="EXCHANGE_BALANCE")
         share = Decimal("0.5") if fault.kind == "partly" else Decimal(1)
-        return self._request(fault, stamp, lambda: self._take(client_order_id, order, share))
+        return self._request(fault, signature, lambda: self._take(client_order_id, order, share))
 
     def cancel(self, *, category: Category, symbol: str, client_order_id: str, is_exit: bool = False) -> Outcome:
-        return self._request(self._fault(), self.stamp(), lambda: self._cancel(client_order_id))
+        return self._request(self._fault(), self.signature(), lambda: self._cancel(client_order_id))
 
     def set_leverage(self, *, category: Category, symbol: str, leverage: Decimal) -> Outcome:
-        return self._request(self._fault(), self.stamp(), lambda: Accepted(venue_order_id=""))
+        return self._request(self._fault(), self.signature(), lambda: Accepted(venue_order_id=""))
 
     def set_stops(self, *, category: Category, symbol: str, levels: StopLevels) -> Outcome:
-        return self._request(self._fault(), self.stamp(), lambda: Accepted(venue_order_id=""))
+        return self._request(self._fault(), self.signature(), lambda: Accepted(venue_order_id=""))
 
     def amend(self, order: PlannedOrder, *, client_order_id: str, qty: Decimal, price: Decimal) -> Outcome:
         raise AssertionError("nothing of the model's is amended")
 
     def look_up(self, *, category: Category, symbol: str, client_order_id: str) -> OrderReport | None:
         self._ask()
+        if self.silent_lookups:
+            raise ExchangeUnreachable("no answer")
         order = self.orders.get(client_order_id)
-        if order is None:
+        if order is None or client_order_id in self.hidden:
             return None
         return OrderReport(
             client_order_id=client_order_id,
@@ -132,7 +151,11 @@ class ModelExchange:
 
     def fills(self, *, category: Category, symbol: str, client_order_id: str) -> tuple[Fill, ...]:
         self._ask()
-        order = self.orders[client_order_id]
+        if self.silent_lookups:
+            raise ExchangeUnreachable("no answer")
+        order = self.orders.get(client_order_id)
+        if order is None or client_order_id in self.hidden or not order.filled_qty:
+            return ()
         fill = Fill(
             exec_id=f"e-{client_order_id}",
             client_order_id=client_order_id,
@@ -157,7 +180,13 @@ class ModelExchange:
 
     def position(self, *, category: Category, symbol: str) -> Position:
         self._ask()
-        return Position(category=category, symbol=symbol, size=self.sizes[symbol], avg_price=PRICE)
+        return Position(
+            category=category,
+            symbol=symbol,
+            size=self.sizes[symbol],
+            avg_price=PRICE,
+            changed_at_ms=self.changed_at_ms.get(symbol),
+        )
 
     def positions(self) -> tuple[Position, ...]:
         self._ask()
@@ -186,10 +215,10 @@ class ModelExchange:
         self._clock.pass_ms(CALL_MS)
         return self.faults.pop(0) if self.faults else Fault("none")
 
-    def _request(self, fault: Fault, stamp: Stamp, effect: Callable[[], Outcome]) -> Outcome:
+    def _request(self, fault: Fault, signature: RequestSignature, effect: Callable[[], Outcome]) -> Outcome:
         def arrive() -> Outcome:
-            if self._clock.now_ms - WINDOW_MS > stamp.timestamp_ms:
-                return Rejected(code=10002, words="timestamp outside the window", refusal=Refusal.CLOCK)
+            if self._clock.now_ms - WINDOW_MS > signature.timestamp_ms:
+                return OrderRejected(code=10002, words="timestamp outside the window", refusal=ErrorKind.CLOCK)
             return effect()
 
         match fault.kind:
@@ -197,9 +226,9 @@ class ModelExchange:
                 return NotSent(why="connection refused")
             case "rate":
                 at_ms = self._clock.now_ms + 700
-                return Rejected(code=10006, words="too many visits", refusal=Refusal.RATE, retry_at_ms=at_ms)
+                return OrderRejected(code=10006, words="too many visits", refusal=ErrorKind.RATE, retry_at_ms=at_ms)
             case "clock":
-                return Rejected(code=10002, words="timestamp", refusal=Refusal.CLOCK)
+                return OrderRejected(code=10002, words="timestamp", refusal=ErrorKind.CLOCK)
             case "reply_lost":
                 arrive()
             case "delayed":
@@ -219,9 +248,9 @@ class ModelExchange:
 
     def _take(self, client_order_id: str, planned: PlannedOrder, share: Decimal) -> Outcome:
         if client_order_id in self.orders:
-            return Rejected(code=110072, words="duplicate", refusal=Refusal.ALREADY_THERE)
+            return OrderRejected(code=110072, words="duplicate", refusal=ErrorKind.ALREADY_THERE)
         if planned.reduce_only and self.sizes[planned.symbol] * planned.side.sign >= 0:
-            return Rejected(code=110017, words="nothing to reduce", refusal=Refusal.NOTHING_TO_REDUCE)
+            return OrderRejected(code=110017, words="nothing to reduce", refusal=ErrorKind.NOTHING_TO_REDUCE)
         order = self.orders[client_order_id] = Order(client_order_id, planned)
         if not planned.rests:
             self._execute(order, share)
@@ -235,12 +264,13 @@ class ModelExchange:
         order.filled_qty = floor_to(wanted * share, STEP)
         order.status = OrderStatus.FILLED if share == 1 else OrderStatus.CANCELED
         self.sizes[planned.symbol] = p + order.filled_qty * planned.side.sign
+        self.changed_at_ms[planned.symbol] = self._clock.now_ms
         if planned.purpose is Purpose.EXIT:
             assert abs(self.sizes[planned.symbol]) <= abs(p), f"an exit opened or added: {order}"
 
     def _cancel(self, client_order_id: str) -> Outcome:
         order = self.orders.get(client_order_id)
         if order is None or not order.rests:
-            return Rejected(code=110001, words="order not exists", refusal=Refusal.GONE)
+            return OrderRejected(code=110001, words="order not exists", refusal=ErrorKind.GONE)
         order.status = OrderStatus.CANCELED
         return Accepted(venue_order_id=f"v-{client_order_id}")

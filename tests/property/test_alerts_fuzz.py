@@ -16,8 +16,8 @@ from typing import Any, Final
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.alerts import read, signal_from_kept
-from relay.alerts.number import number_text
+from relay.alerts.parse import number_text
+from relay.alerts.signal import read, signal_from_stored
 from relay.errors import AlertError
 from tests.unit import dialect_messages
 
@@ -165,20 +165,20 @@ def _check(body: bytes) -> bool:
     """Whether it was taken. Any other error than the one kind passes through, and fails the test."""
     try:
         reading = read(body, secrets=(SECRET,))
-        signal = signal_from_kept(reading.kept, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
+        signal = signal_from_stored(reading.fields, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
     except AlertError as error:
         assert error.message and SECRET not in error.message
         return False
-    assert SECRET not in json.dumps(reading.kept)
+    assert SECRET not in json.dumps(reading.fields)
     sent = _plainly(body)
     for name, field in NUMBERS.items():
         value = getattr(signal, field)
         if value is None:
             continue
         assert value.is_finite() and Decimal(number_text(value)) == value
-        if "format" not in reading.kept and name in reading.kept:
-            assert Decimal(str(reading.kept[name])) == value
-        if "format" not in reading.kept and name in sent:
+        if "format" not in reading.fields and name in reading.fields:
+            assert Decimal(str(reading.fields[name])) == value
+        if "format" not in reading.fields and name in sent:
             assert Decimal(sent[name]) == value, f"{sent[name]} became {value}"
     return True
 

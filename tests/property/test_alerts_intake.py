@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
-from relay.alerts import Reading, identity_key, kept_text, read, secret_among_bytes, signal_from_kept
-from relay.alerts.authenticate import is_surely_without
-from relay.alerts.number import number_text, read_number
-from relay.alerts.schema import KNOWN
+from relay.alerts.authenticate import is_surely_without, secret_among_bytes
+from relay.alerts.fields import KNOWN
+from relay.alerts.parse import number_text, read_number
+from relay.alerts.signal import ParsedAlert, identity_key, read, redacted_text, signal_from_stored
 from relay.domain.signal import NATIVE_ACTIONS, NATIVE_UNITS, Signal
 from relay.errors import AlertError, AlertInvalid, AlertMalformed
 
@@ -71,18 +71,18 @@ def bytes_of(alert: dict[str, Any], *, is_ascii: bool = True) -> bytes:
     return json.dumps(alert, ensure_ascii=is_ascii).encode(errors="surrogatepass")
 
 
-def taken(body: bytes) -> tuple[Reading, Signal] | None:
+def taken(body: bytes) -> tuple[ParsedAlert, Signal] | None:
     """What becomes of `body`; None where it is refused, which must be by an AlertError that keeps the secret."""
     try:
         reading = read(body, secrets=(SECRET,))
-        assert_no_secret(json.dumps(reading.kept), json.dumps(reading.kept, ensure_ascii=False), repr(reading))
+        assert_no_secret(json.dumps(reading.fields), json.dumps(reading.fields, ensure_ascii=False), repr(reading))
         reading.body_digest.encode()
-        signal = signal_from_kept(reading.kept, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
+        signal = signal_from_stored(reading.fields, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
     except AlertError as error:
         assert isinstance(error, AlertMalformed | AlertInvalid)
         assert_no_secret(error.message, str(error), json.dumps(error.fields), repr(error.fields))
         error.message.encode()
-        assert_no_secret(kept_text(body, (SECRET,)))
+        assert_no_secret(redacted_text(body, (SECRET,)))
         secret_among_bytes((SECRET,), body)
         return None
     return reading, signal
@@ -177,13 +177,13 @@ def test_only_plain_bytes_that_do_not_hold_the_secret_are_surely_without_it(piec
 
 @_SETTINGS
 @given(_GOOD)
-def test_what_is_kept_makes_the_same_signal_again(alert: dict[str, Any]) -> None:
+def test_what_is_stored_makes_the_same_signal_again(alert: dict[str, Any]) -> None:
     result = taken(bytes_of(alert))
     if result is None:
         return
     reading, signal = result
-    stored = json.dumps(reading.kept).encode().decode()
-    again = signal_from_kept(json.loads(stored), id="s" * 26, strategy="default", received_at=RECEIVED_AT)
+    stored = json.dumps(reading.fields).encode().decode()
+    again = signal_from_stored(json.loads(stored), id="s" * 26, strategy="default", received_at=RECEIVED_AT)
     assert again == signal
     assert repr(again) == repr(signal)
     identity = identity_key(signal, body_digest=reading.body_digest)
@@ -219,7 +219,7 @@ def test_a_number_is_exactly_what_decimal_reads_from_its_text(text: str) -> None
         with pytest.raises(json.JSONDecodeError):
             json.loads(body, parse_int=str, parse_float=str)  # such as a leading zero or plus
         return
-    signal = signal_from_kept(reading.kept, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
+    signal = signal_from_stored(reading.fields, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
     assert signal.position_size == Decimal(text)
 
 
@@ -231,7 +231,7 @@ def test_a_number_is_the_same_quoted_or_bare(text: str) -> None:
         try:
             reading = read(f'{{"ticker": "A", "action": "target", "position_size": {spelled}}}'.encode())
             results.append(
-                signal_from_kept(reading.kept, id="s" * 26, strategy="d", received_at=RECEIVED_AT).position_size
+                signal_from_stored(reading.fields, id="s" * 26, strategy="d", received_at=RECEIVED_AT).position_size
             )
         except AlertError:
             results.append(None)

@@ -8,25 +8,25 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.domain.care import next_care
-from relay.domain.care_steps import (
-    AdvanceRung,
-    AmendRung,
-    CancelRung,
-    CareStep,
-    Keep,
-    LookAgain,
-    OnBook,
-    PlaceRung,
-    Release,
-    Rest,
-    SetStops,
-    Sight,
-)
-from relay.domain.guard import Guard, GuardStatus, Rung
+from relay.domain.bracket import Bracket, BracketStatus, TakeProfitLeg
 from relay.domain.order import OrderStatus, Side
+from relay.domain.order_lifecycle import OrderState
 from relay.domain.position import Position
-from relay.domain.reconciliation import OrderState
+from relay.domain.protection import (
+    AdvanceTakeProfit,
+    AmendTakeProfit,
+    CancelTakeProfit,
+    Close,
+    NoOp,
+    PlaceTakeProfit,
+    ProtectionStep,
+    Refresh,
+    RestingOrder,
+    Save,
+    SetStops,
+    Snapshot,
+    next_protection_step,
+)
 from relay.domain.signal import Level, LevelKind
 from tests.builders import linear
 
@@ -37,18 +37,18 @@ STEPS_MAX = 80
 
 
 @dataclass
-class Desk:
+class AccountApi:
     """A position, the orders that rest for it, and its levels. Everything is done at once."""
 
-    guard: Guard
+    bracket: Bracket
     size: Decimal
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
     orders: dict[str, OrderState] = field(default_factory=dict)
-    book: dict[str, OnBook] = field(default_factory=dict)
+    book: dict[str, RestingOrder] = field(default_factory=dict)
     now_ms: int = 1_000_000
 
-    def sight(self) -> Sight:
+    def snapshot(self) -> Snapshot:
         position = Position(
             category=INSTRUMENT.category,
             symbol=INSTRUMENT.symbol,
@@ -58,18 +58,18 @@ class Desk:
             stop_loss=self.stop_loss,
             take_profit=self.take_profit,
         )
-        return Sight(
+        return Snapshot(
             instrument=INSTRUMENT, now_ms=self.now_ms, position=position, orders=dict(self.orders), book=dict(self.book)
         )
 
-    def do(self, step: CareStep) -> None:
-        sign = self.guard.side.sign
+    def do(self, step: ProtectionStep) -> None:
+        sign = self.bracket.side.sign
         match step:
-            case Keep(guard=guard):
-                self.guard = guard
-            case Release():
+            case Save(bracket=bracket):
+                self.bracket = bracket
+            case Close():
                 assert self.size * sign <= 0 and not self.book
-                self.guard = replace(self.guard, status=GuardStatus.OVER)
+                self.bracket = replace(self.bracket, status=BracketStatus.OVER)
             case SetStops(after=after, levels=levels):
                 assert self.size * sign > 0, "levels of a position that is not there"
                 if levels.stop_loss:
@@ -78,42 +78,42 @@ class Desk:
                 if levels.take_profit is not None:
                     assert levels.take_profit == 0 or (levels.take_profit - ENTRY) * sign > 0
                     self.take_profit = levels.take_profit or None
-                self.guard = after
-            case PlaceRung(place=place, planned=planned):
-                assert planned.reduce_only and planned.side is self.guard.side.opposite and self.size * sign > 0
+                self.bracket = after
+            case PlaceTakeProfit(place=place, planned=planned):
+                assert planned.reduce_only and planned.side is self.bracket.side.opposite and self.size * sign > 0
                 name = f"o{len(self.orders)}"
                 self.orders[name] = OrderState(client_order_id=name, planned=planned)
-                rungs = list(self.guard.rungs)
-                rungs[place] = replace(rungs[place], order_id=name, placed_at_ms=self.now_ms)
-                self.guard = replace(self.guard, rungs=tuple(rungs))
-            case AdvanceRung(order_id=name):
+                tp_legs = list(self.bracket.tp_legs)
+                tp_legs[place] = replace(tp_legs[place], order_id=name, placed_at_ms=self.now_ms)
+                self.bracket = replace(self.bracket, tp_legs=tuple(tp_legs))
+            case AdvanceTakeProfit(order_id=name):
                 state = self.orders[name]
                 self.orders[name] = replace(state, status=OrderStatus.ACCEPTED, rests=True)
-                self.book[name] = OnBook(qty=state.planned.qty, price=state.planned.price)
-            case AmendRung(order_id=name, qty=qty, price=price):
+                self.book[name] = RestingOrder(qty=state.planned.qty, price=state.planned.price)
+            case AmendTakeProfit(order_id=name, qty=qty, price=price):
                 assert qty > self.orders[name].filled_qty
-                self.book[name] = OnBook(qty=qty, price=price)
-            case CancelRung(order_id=name):
+                self.book[name] = RestingOrder(qty=qty, price=price)
+            case CancelTakeProfit(order_id=name):
                 self.orders[name] = replace(self.orders[name], status=OrderStatus.CANCELED, rests=False)
                 del self.book[name]
-            case LookAgain():
+            case Refresh():
                 self.now_ms += 1000
-            case Rest():
+            case NoOp():
                 raise AssertionError("rest is nothing to do")
         resting = sum((each.qty - self.orders[name].filled_qty for name, each in self.book.items()), Decimal(0))
-        grown_since = isinstance(step, CancelRung | AmendRung)
+        grown_since = isinstance(step, CancelTakeProfit | AmendTakeProfit)
         assert grown_since or resting <= max(abs(self.size), resting if self.size * sign <= 0 else Decimal(0))
 
     def settle(self) -> None:
         """Until there is nothing to do, which must come."""
         for _ in range(STEPS_MAX):
-            if self.guard.status is GuardStatus.OVER:
+            if self.bracket.status is BracketStatus.OVER:
                 return
-            step = next_care(self.guard, self.sight())
-            if isinstance(step, Rest):
+            step = next_protection_step(self.bracket, self.snapshot())
+            if isinstance(step, NoOp):
                 return
             self.do(step)
-        raise AssertionError(f"it never came to rest: {self.guard}")
+        raise AssertionError(f"it never came to rest: {self.bracket}")
 
     def fill(self, percent: int) -> None:
         """The nearest take profit fills, wholly or in part."""
@@ -123,7 +123,7 @@ class Desk:
         state, rests = self.orders[name], self.book[name]
         left = rests.qty - state.filled_qty
         qty = left if percent > 50 else min(left, max(STEP, (left * percent / 100).quantize(STEP)))
-        self.size -= self.guard.side.sign * qty
+        self.size -= self.bracket.side.sign * qty
         is_over = qty == left
         status = OrderStatus.FILLED if is_over else OrderStatus.PARTIALLY_FILLED
         self.orders[name] = replace(state, filled_qty=state.filled_qty + qty, status=status, rests=not is_over)
@@ -132,13 +132,13 @@ class Desk:
 
     def trim(self) -> None:
         """The exchange cuts what rests to the position, the farthest first."""
-        room = abs(self.size) if self.size * self.guard.side.sign > 0 else Decimal(0)
+        room = abs(self.size) if self.size * self.bracket.side.sign > 0 else Decimal(0)
         for name in sorted(self.book, key=lambda each: abs((self.book[each].price or ENTRY) - ENTRY)):
             state, rests = self.orders[name], self.book[name]
-            kept = min(rests.qty - state.filled_qty, room)
-            room -= kept
-            if kept:
-                self.book[name] = replace(rests, qty=state.filled_qty + kept)
+            stored = min(rests.qty - state.filled_qty, room)
+            room -= stored
+            if stored:
+                self.book[name] = replace(rests, qty=state.filled_qty + stored)
             else:
                 self.orders[name] = replace(state, status=OrderStatus.CANCELED, rests=False)
                 del self.book[name]
@@ -149,23 +149,23 @@ def percent(value: int) -> Level:
 
 
 @st.composite
-def desks(draw: st.DrawFn) -> Desk:
+def desks(draw: st.DrawFn) -> AccountApi:
     side = draw(st.sampled_from(Side))
     cuts = [0, *sorted(draw(st.sets(st.integers(1, 99), max_size=4))), 100]
-    rungs = tuple(
-        Rung(at=percent(place), share_pct=Decimal(high - low), moves_stop_to_entry=draw(st.booleans()))
+    tp_legs = tuple(
+        TakeProfitLeg(at=percent(place), share_pct=Decimal(high - low), moves_stop_to_entry=draw(st.booleans()))
         for place, (low, high) in enumerate(zip(cuts, cuts[1:], strict=False), 1)
     )
-    guard = Guard(
+    bracket = Bracket(
         side=side,
         stop_loss=draw(st.none() | st.just(percent(5))),
-        rungs=rungs if draw(st.booleans()) or len(rungs) > 1 else (),
+        tp_legs=tp_legs if draw(st.booleans()) or len(tp_legs) > 1 else (),
         take_profit=None,
-        status=GuardStatus.ACTIVE,
+        status=BracketStatus.ACTIVE,
         entry_price=ENTRY,
         active_at_ms=1_000_000,
     )
-    return Desk(guard=guard, size=side.sign * draw(st.integers(1, 500)) * STEP, take_profit=Decimal(99_000))
+    return AccountApi(bracket=bracket, size=side.sign * draw(st.integers(1, 500)) * STEP, take_profit=Decimal(99_000))
 
 
 moves = st.lists(st.tuples(st.sampled_from(["fill", "add", "cut", "flip"]), st.integers(1, 100)), max_size=8)
@@ -173,29 +173,33 @@ moves = st.lists(st.tuples(st.sampled_from(["fill", "add", "cut", "flip"]), st.i
 
 @given(desks(), moves)
 def test_care_comes_to_rest_on_the_right_side_with_the_ladder_making_up_the_position(
-    desk: Desk, changes: list[tuple[str, int]]
+    account_api: AccountApi, changes: list[tuple[str, int]]
 ) -> None:
-    desk.take_profit = None
-    desk.settle()
+    account_api.take_profit = None
+    account_api.settle()
     for kind, share in changes:
-        if desk.guard.status is GuardStatus.OVER:
+        if account_api.bracket.status is BracketStatus.OVER:
             break
-        sign, part = desk.guard.side.sign, max(STEP, (abs(desk.size) * share / 100).quantize(STEP))
+        sign, part = account_api.bracket.side.sign, max(STEP, (abs(account_api.size) * share / 100).quantize(STEP))
         if kind == "fill":
-            desk.fill(share)
+            account_api.fill(share)
         else:
-            desk.size += sign * (part if kind == "add" else -part if kind == "cut" else -abs(desk.size) - part)
-            desk.trim()
-        desk.now_ms += 60_000
-        desk.settle()
-        _check(desk)
+            account_api.size += sign * (
+                part if kind == "add" else -part if kind == "cut" else -abs(account_api.size) - part
+            )
+            account_api.trim()
+        account_api.now_ms += 60_000
+        account_api.settle()
+        _check(account_api)
 
 
-def _check(desk: Desk) -> None:
-    if desk.guard.status is GuardStatus.OVER:
-        assert desk.size * desk.guard.side.sign <= 0 and not desk.book
+def _check(account_api: AccountApi) -> None:
+    if account_api.bracket.status is BracketStatus.OVER:
+        assert account_api.size * account_api.bracket.side.sign <= 0 and not account_api.book
         return
-    resting = sum((each.qty - desk.orders[name].filled_qty for name, each in desk.book.items()), Decimal(0))
-    assert resting == (abs(desk.size) if any(not each.is_done for each in desk.guard.rungs) else 0)
-    if any(each.is_done and each.moves_stop_to_entry for each in desk.guard.rungs):
-        assert desk.stop_loss is not None and desk.stop_loss == ENTRY
+    resting = sum(
+        (each.qty - account_api.orders[name].filled_qty for name, each in account_api.book.items()), Decimal(0)
+    )
+    assert resting == (abs(account_api.size) if any(not each.is_done for each in account_api.bracket.tp_legs) else 0)
+    if any(each.is_done and each.moves_stop_to_entry for each in account_api.bracket.tp_legs):
+        assert account_api.stop_loss is not None and account_api.stop_loss == ENTRY

@@ -7,8 +7,7 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.domain.chain import Fit, Judged, Last, Link, Standing, judged
-from relay.domain.signal import MarketSide
+from relay.domain.signal import ChainLink, Fit, Judged, Last, MarketSide, Standing, judged
 
 _search = settings(max_examples=300, deadline=None, derandomize=True)
 _LOT = 0.001
@@ -22,7 +21,7 @@ def _standing(noisy: float) -> Standing:
     return Standing(side=side, size=size)
 
 
-def history(positions: list[int], *, are_dated: bool) -> list[Link]:
+def history(positions: list[int], *, are_dated: bool) -> list[ChainLink]:
     """One alert a fill, from flat. Its sizes are added up as floats, which is what TradingView does."""
     lots, noisy, links = 0, 0.0, []
     for number, position in enumerate(positions):
@@ -31,11 +30,11 @@ def history(positions: list[int], *, are_dated: bool) -> list[Link]:
         before, noisy = noisy, noisy + (position - lots) * _LOT if position else 0.0
         lots = position
         sent_at_ms = number * 1000 if are_dated else None
-        links.append(Link(before=_standing(before), after=_standing(noisy), sent_at_ms=sent_at_ms))
+        links.append(ChainLink(before=_standing(before), after=_standing(noisy), sent_at_ms=sent_at_ms))
     return links
 
 
-def told_of(links: list[Link]) -> list[Judged]:
+def reported_of(links: list[ChainLink]) -> list[Judged]:
     last: Last | None = None
     found: list[Judged] = []
     for link in links:
@@ -47,9 +46,9 @@ def told_of(links: list[Link]) -> list[Judged]:
 @_search
 @given(positions=_POSITIONS, are_dated=st.booleans())
 def test_a_complete_history_in_order_raises_no_alarm(positions: list[int], are_dated: bool) -> None:
-    told = told_of(history(positions, are_dated=are_dated))
-    assert [each.fit for each in told] == ([Fit.FIRST, *[Fit.FITS] * (len(told) - 1)] if told else [])
-    assert all(each.note is None for each in told)
+    reported = reported_of(history(positions, are_dated=are_dated))
+    assert [each.fit for each in reported] == ([Fit.FIRST, *[Fit.FITS] * (len(reported) - 1)] if reported else [])
+    assert all(each.note is None for each in reported)
 
 
 @_search
@@ -61,9 +60,9 @@ def test_any_one_lost_alert_shows_at_the_next_and_only_there(
     if len(links) < 3:
         return
     lost = chance.draw(st.integers(1, len(links) - 2))
-    told = told_of(links[:lost] + links[lost + 1 :])
-    assert [number for number, each in enumerate(told) if each.note] == [lost]
-    assert told[lost].fit is Fit.MISSING
+    reported = reported_of(links[:lost] + links[lost + 1 :])
+    assert [number for number, each in enumerate(reported) if each.note] == [lost]
+    assert reported[lost].fit is Fit.MISSING
 
 
 @_search
@@ -72,10 +71,10 @@ def test_of_several_lost_alerts_each_gap_shows_that_did_not_end_where_it_began(
     positions: list[int], are_dated: bool, chance: st.DataObject
 ) -> None:
     links = history(positions, are_dated=are_dated)
-    kept = [each for each in links if chance.draw(st.booleans())]
-    for previous, link, told in zip(kept, kept[1:], told_of(kept)[1:], strict=False):
+    stored = [each for each in links if chance.draw(st.booleans())]
+    for previous, link, reported in zip(stored, stored[1:], reported_of(stored)[1:], strict=False):
         is_gap = not link.before.is_like(previous.after)
-        assert (told.fit, told.note is not None) == (Fit.MISSING if is_gap else Fit.FITS, is_gap)
+        assert (reported.fit, reported.note is not None) == (Fit.MISSING if is_gap else Fit.FITS, is_gap)
 
 
 @_search
@@ -86,6 +85,6 @@ def test_two_alerts_that_changed_places_do_not_go_unnoticed(positions: list[int]
         return
     first = chance.draw(st.integers(1, len(links) - 2))
     links[first], links[first + 1] = links[first + 1], links[first]
-    told = told_of(links)
-    assert any(each.note for each in told[first : first + 2])
-    assert all(each.fit in (Fit.FIRST, Fit.FITS) for each in told[:first])
+    reported = reported_of(links)
+    assert any(each.note for each in reported[first : first + 2])
+    assert all(each.fit in (Fit.FIRST, Fit.FITS) for each in reported[:first])

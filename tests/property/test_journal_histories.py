@@ -12,17 +12,29 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relay.domain.identity import Identity, IdentityKind
-from relay.domain.order import OrderStatus, PlannedOrder
-from relay.domain.outcome import Accepted, NotSent, Outcome, Refusal, Rejected, Unknown
+from relay.domain.order import (
+    Accepted,
+    ErrorKind,
+    NotSent,
+    OrderRejected,
+    OrderStatus,
+    Outcome,
+    PlannedOrder,
+    SignalStatus,
+    Unknown,
+)
 from relay.domain.position import Fill, OrderReport
-from relay.domain.status import SignalStatus
-from relay.journal import Admission, Duplicate, IdReused, Journal, New, Reopened, open_journal
-from relay.journal.coding import planned_from_json, planned_to_json
-from tests.unit.journal_builders import NOW_MS, STAMP, accept, fill, limit, new_signal, report, sent_order, url_of
+from relay.domain.signal import Identity, IdentityKind
+from relay.journal.codec import from_json, to_json
+from relay.journal.journal import Journal
+from relay.journal.opening import open_journal
+from relay.journal.records import Admission, Duplicate, IdReused, New, Reopened
+from tests.unit.journal_builders import NOW_MS, SIGNATURE, accept, fill, limit, new_signal, report, sent_order, url_of
 
 COUNTER = itertools.count()
-WITHIN = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+WITHIN = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 exact = st.decimals(allow_nan=False, allow_infinity=False).filter(lambda value: abs(value.adjusted()) < 60)
 
 
@@ -47,7 +59,7 @@ planned_orders = st.builds(PlannedOrder, **{field.name: _values(field.name) for 
 
 @given(planned_orders)
 def test_a_planned_order_comes_back_as_it_was(order: PlannedOrder) -> None:
-    again = planned_from_json(planned_to_json(order))
+    again = from_json(PlannedOrder, to_json(order))
     assert again == order
     assert str(again.qty) == str(order.qty), "with the very digits"
 
@@ -62,7 +74,7 @@ def posts(draw: st.DrawFn) -> list[tuple[IdentityKind, str, str, int]]:
 
 @WITHIN
 @given(posts())
-def test_alerts_are_told_apart_as_the_contract_says(
+def test_alerts_are_reported_apart_as_the_contract_says(
     journal: Journal, history: list[tuple[IdentityKind, str, str, int]]
 ) -> None:
     strategy = f"strategy-{next(COUNTER)}"
@@ -100,17 +112,17 @@ def _expected(
 def executions(draw: st.DrawFn) -> tuple[list[OrderReport | Fill], list[OrderReport | Fill]]:
     """What the exchange tells of one order, in order, and a shuffling with repetitions that has all of it."""
     steps = draw(st.lists(st.integers(1, 5), max_size=4))
-    told: list[OrderReport | Fill] = [report("-", OrderStatus.ACCEPTED, "0", rests=True)]
+    reported: list[OrderReport | Fill] = [report("-", OrderStatus.ACCEPTED, "0", rests=True)]
     filled = 0
     for number, step in enumerate(steps):
         filled += step
-        told.append(fill("-", f"e-{number}", f"0.{step:03d}", fee=f"0.{step:02d}"))
+        reported.append(fill("-", f"e-{number}", f"0.{step:03d}", fee=f"0.{step:02d}"))
         status = OrderStatus.PARTIALLY_FILLED
-        told.append(report("-", status, f"0.{filled:03d}", rests=True, fee=f"0.{filled:02d}"))
+        reported.append(report("-", status, f"0.{filled:03d}", rests=True, fee=f"0.{filled:02d}"))
     end = draw(st.sampled_from([OrderStatus.FILLED, OrderStatus.CANCELED]))
-    told.append(report("-", end, f"0.{filled:03d}", fee=f"0.{filled:02d}"))
-    mixed = draw(st.permutations(told + draw(st.lists(st.sampled_from(told), max_size=4))))
-    return told, list(mixed)
+    reported.append(report("-", end, f"0.{filled:03d}", fee=f"0.{filled:02d}"))
+    mixed = draw(st.permutations(reported + draw(st.lists(st.sampled_from(reported), max_size=4))))
+    return reported, list(mixed)
 
 
 @WITHIN
@@ -119,10 +131,10 @@ def test_reports_and_fills_come_to_the_same_in_any_order(
     journal: Journal, execution: tuple[list[OrderReport | Fill], list[OrderReport | Fill]]
 ) -> None:
     states = []
-    for told in execution:
+    for reported in execution:
         _, client_id = sent_order(journal, limit())
         record, filled = journal.order(client_id), Decimal(0)
-        for each in told:
+        for each in reported:
             if isinstance(each, Fill):
                 own = replace(each, client_order_id=client_id, exec_id=f"{client_id}-{each.exec_id}")
                 journal.record_report(client_id, None, [own], now_ms=NOW_MS)
@@ -147,13 +159,13 @@ outcomes: st.SearchStrategy[Outcome | None] = st.sampled_from(
         Accepted(venue_order_id="v-1"),
         Unknown(why="timeout"),
         NotSent(why="refused"),
-        Rejected(code=1, words="no"),
-        Rejected(code=2, words="there", refusal=Refusal.ALREADY_THERE),
-        Rejected(code=3, words="slow", refusal=Refusal.RATE),
+        OrderRejected(code=1, words="no"),
+        OrderRejected(code=2, words="there", refusal=ErrorKind.ALREADY_THERE),
+        OrderRejected(code=3, words="slow", refusal=ErrorKind.RATE),
     ]
 )
 ends = st.sampled_from([None, OrderStatus.DENIED, OrderStatus.REJECTED, OrderStatus.CANCELED, OrderStatus.EXPIRED])
-HARMLESS = (NotSent, Rejected)
+HARMLESS = (NotSent, OrderRejected)
 
 
 @WITHIN
@@ -166,7 +178,7 @@ def test_only_what_certainly_had_no_effect_is_opened_again(
     signal_id, client_id = sent_order(journal, signal=new_signal(identity, strategy=strategy, digest=digest))
     if outcome is not None:
         journal.record_outcome(client_id, 1, outcome, now_ms=NOW_MS)
-    journal.record_absence(client_id, 1, begun_at_ms=STAMP.dead_at_ms + absent_after_ms)
+    journal.record_absence(client_id, 1, begun_at_ms=SIGNATURE.dead_at_ms + absent_after_ms)
     if end is not None:
         journal.settle_order(client_id, end, None, now_ms=NOW_MS)
     if filled:
@@ -175,7 +187,7 @@ def test_only_what_certainly_had_no_effect_is_opened_again(
     record = journal.order(client_id)
     assert record is not None
     never_arrived = (outcome is None or isinstance(outcome, Unknown)) and absent_after_ms > 0
-    refused = isinstance(outcome, HARMLESS) and getattr(outcome, "refusal", None) is not Refusal.ALREADY_THERE
+    refused = isinstance(outcome, HARMLESS) and getattr(outcome, "refusal", None) is not ErrorKind.ALREADY_THERE
     is_over = record.state.status in (OrderStatus.DENIED, OrderStatus.REJECTED)
     again = accept(journal, new_signal(identity, strategy=strategy, digest=digest))
     assert isinstance(again, Reopened) is (is_over and (never_arrived or refused) and not filled)

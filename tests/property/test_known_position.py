@@ -10,19 +10,18 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relay.bybit.stream_state import BalanceReading, KnownBalance, KnownPosition, PositionReading
+from relay.bybit.wire_orders import ReportedExecution, ReportedPosition
 from relay.domain.instrument import Category
 from relay.domain.position import Position
-from relay.exchange.known_balance import BalanceReading, KnownBalance
-from relay.exchange.known_position import KnownPosition, Reading
-from relay.exchange.wire.streams import ToldExecution, ToldPosition
 
 ZERO = Decimal(0)
 STEPS = 70
 
 
-def told(size: Decimal, seq: int, at_ms: int) -> ToldPosition:
+def take_report(size: Decimal, seq: int, at_ms: int) -> ReportedPosition:
     position = Position(category=Category.LINEAR, symbol="BTCUSDT", size=size)
-    return ToldPosition(position=position, seq=seq, at_ms=at_ms, pnl_price=None, is_one_way=True)
+    return ReportedPosition(position=position, seq=seq, at_ms=at_ms, pnl_price=None, is_one_way=True)
 
 
 @dataclass
@@ -30,7 +29,7 @@ class World:
     """The exchange as it is, what of it is still on its way, and what the relay makes of what has come."""
 
     chance: Random
-    is_halfway_told: bool = True
+    is_halfway_reported: bool = True
     """Whether positions between the executions of one match are told too."""
     known: KnownPosition = field(default_factory=KnownPosition)
     balance: KnownBalance = field(default_factory=KnownBalance)
@@ -47,7 +46,7 @@ class World:
     filled: dict[str, Decimal] = field(default_factory=dict)
     newest_own: int = 0
     """The last fill of the relay's orders whose end it knows."""
-    reading: tuple[Reading, ToldPosition, BalanceReading, Decimal] | None = None
+    reading: tuple[PositionReading, ReportedPosition, BalanceReading, Decimal] | None = None
 
     def __post_init__(self) -> None:
         self.sizes[self.seq] = self.size
@@ -79,8 +78,8 @@ class World:
     def setting(self) -> None:
         """Leverage, say: a newer row of the same sequence."""
         self.now_ms += 1
-        row = told(self.size, self.seq, self.now_ms)
-        self.on_their_way.append(lambda: self.known.told(row))
+        row = take_report(self.size, self.seq, self.now_ms)
+        self.on_their_way.append(lambda: self.known.take_report(row))
 
     def _fill(self, key: str, executions: int) -> Decimal:
         """One match at one `seq`, told as so many executions and as many positions, the halfway ones too."""
@@ -94,7 +93,7 @@ class World:
             total += qty
             self.size += side * qty
             self._tell(key, side * qty)
-            self.now_ms += 0 if self.is_halfway_told else 1
+            self.now_ms += 0 if self.is_halfway_reported else 1
         self.sizes[self.seq] = self.size
         return total
 
@@ -103,7 +102,7 @@ class World:
         earned = Decimal(self.chance.randint(-50, 50)) / 10
         self.wallet += earned
         self.wallets.append(self.wallet)
-        execution = ToldExecution(
+        execution = ReportedExecution(
             category=Category.LINEAR,
             symbol="BTCUSDT",
             key=key,
@@ -114,12 +113,12 @@ class World:
             earned=earned,
             fill=None,
         )
-        row, wallet, now_ms = told(self.size, self.seq, self.now_ms), self.wallet, self.now_ms
+        row, wallet, now_ms = take_report(self.size, self.seq, self.now_ms), self.wallet, self.now_ms
         self.on_their_way += [
             lambda: self.known.executed(execution),
             lambda: self.balance.executed(execution),
-            lambda: self.known.told(row),
-            lambda: self.balance.told(wallet, now_ms),
+            lambda: self.known.take_report(row),
+            lambda: self.balance.take_report(wallet, now_ms),
         ]
 
     def deliver(self) -> None:
@@ -146,7 +145,7 @@ class World:
     def read(self) -> None:
         """Begins a reading, or ends the one that has begun."""
         if self.reading is None:
-            row = told(self.size, self.seq, self.now_ms)
+            row = take_report(self.size, self.seq, self.now_ms)
             self.reading = (self.known.begin(), row, self.balance.begin(self.now_ms), self.wallet)
             return
         reading, row, balance, wallet = self.reading
@@ -183,7 +182,7 @@ def step(world: World) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(st.integers(min_value=0, max_value=2**32))
-def test_a_position_that_is_believed_holds_every_fill_of_the_relays_ended_orders(seed: int) -> None:
+def test_a_position_that_is_expected_holds_every_fill_of_the_relays_ended_orders(seed: int) -> None:
     world = World(Random(seed))
     world.read()
     world.read()
@@ -195,7 +194,7 @@ def test_a_position_that_is_believed_holds_every_fill_of_the_relays_ended_orders
 @settings(max_examples=100, deadline=None)
 @given(st.integers(min_value=0, max_value=2**32))
 def test_once_everything_has_arrived_nothing_needs_to_be_read(seed: int) -> None:
-    world = World(Random(seed), is_halfway_told=False)
+    world = World(Random(seed), is_halfway_reported=False)
     world.read()
     world.read()
     for _ in range(8):

@@ -9,8 +9,8 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.domain.ladder import Part, remaining
-from relay.domain.rounding import is_on_grid
+from relay.domain.bracket import Part, remaining
+from relay.domain.instrument import is_on_grid
 
 STEP, LEAST = Decimal("0.001"), Decimal("0.003")
 ZERO = Decimal(0)

@@ -8,13 +8,11 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.domain.account import Rules
-from relay.domain.limit_facts import LimitFacts, Working
 from relay.domain.order import PlannedOrder, Purpose, Side
-from relay.domain.plan import Facts
-from relay.domain.planning import plan
+from relay.domain.plan import Facts, LimitFacts, Working
 from relay.domain.position import Position
-from tests.builders import NOW, linear, rules, signal
+from relay.domain.rules import Rules
+from tests.builders import NOW, linear, plan, rules, signal
 
 _SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 _PRICE = Decimal(100)
@@ -89,9 +87,9 @@ def test_no_sequence_of_entries_stops_and_fills_passes_a_limit(
 
 def _enter(exchange: _Exchange, symbol: str, action: str, qty: Decimal, limits: Rules, *, rests: bool) -> None:
     limit = {"type": "limit", "price": _PRICE} if rests else {}
-    asked = signal(action, qty=qty, symbol=symbol, **limit)
+    requested = signal(action, qty=qty, symbol=symbol, **limit)
     before = exchange.sizes[symbol]
-    made = plan(asked, limits, exchange.facts(symbol))
+    made = plan(requested, limits, exchange.facts(symbol))
     sign = Side(action).sign
     if before * sign < 0:
         exits = sum((each.exit_qty or Decimal(0) for each in made.orders), Decimal(0))

@@ -9,14 +9,12 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.domain.account import Rules
-from relay.domain.instrument import Instrument
+from relay.domain.instrument import Instrument, is_on_grid, plain
 from relay.domain.order import PlannedOrder, Purpose, Reason
-from relay.domain.plan import Carry, Facts, Need, Plan, PlanStatus
-from relay.domain.planning import entry_needs, needs, plan
-from relay.domain.rounding import is_on_grid, plain
+from relay.domain.plan import Facts, Need, Plan, PlanStatus, Residual
+from relay.domain.rules import Rules
 from relay.domain.signal import Action, Signal
-from tests.builders import NOW, facts, position, rules
+from tests.builders import NOW, entry_needs, facts, needs, plan, position, rules
 from tests.property.cases import (
     INSTRUMENTS,
     PRICES,
@@ -41,9 +39,9 @@ _CLOSES = [each for each in Action if each.is_close]
 _search = settings(max_examples=250, deadline=None, derandomize=True)
 
 
-def _planned(case: Case, limits: Rules | None = None, *, halted: str | None = None, carry: Decimal = ZERO) -> Plan:
-    carried = Carry(size=carry) if carry else None
-    known = facts(case.instrument, p=case.p, price=case.price, halted=halted, carry=carried)
+def _planned(case: Case, limits: Rules | None = None, *, halted: str | None = None, residual: Decimal = ZERO) -> Plan:
+    carried = Residual(size=residual) if residual else None
+    known = facts(case.instrument, p=case.p, price=case.price, halted=halted, residual=carried)
     return plan(case.signal, limits or rules(), known)
 
 
@@ -137,10 +135,10 @@ def test_no_leg_is_off_the_grid_over_the_maximum_or_under_the_minimum(case: Case
 
 @_search
 @given(case=cases())
-def test_no_more_is_ordered_than_was_asked(case: Case) -> None:
+def test_no_more_is_ordered_than_was_requested(case: Case) -> None:
     made = _planned(case)
-    asked = path_length(case.p, wanted(case.signal, case.p))
-    assert sum(each.exit_qty or ZERO if each.closes_all else each.qty for each in made.orders) <= asked
+    requested = path_length(case.p, wanted(case.signal, case.p))
+    assert sum(each.exit_qty or ZERO if each.closes_all else each.qty for each in made.orders) <= requested
 
 
 @_search
@@ -187,9 +185,9 @@ def test_no_entry_passes_a_limit_by_flipping_or_rounding_and_it_goes_out_whole_o
 
 @_search
 @given(case=cases(), steps=st.integers(1, 5000))
-def test_what_is_carried_is_sent_or_kept_and_never_takes_more_than_the_position(case: Case, steps: int) -> None:
-    carry = (case.instrument.qty_min * steps / 5000).copy_sign(case.p) if case.p else ZERO
-    made = _planned(case, carry=carry)
+def test_what_is_carried_is_sent_or_stored_and_never_takes_more_than_the_position(case: Case, steps: int) -> None:
+    residual = (case.instrument.qty_min * steps / 5000).copy_sign(case.p) if case.p else ZERO
+    made = _planned(case, residual=residual)
     end = _end(case, made)
     plain_end = _end(case, _planned(case))
     assert end == plain_end or (end * case.p >= 0 and abs(end) < abs(plain_end))
@@ -197,17 +195,17 @@ def test_what_is_carried_is_sent_or_kept_and_never_takes_more_than_the_position(
     is_small_exit = 0 < exit_qty < abs(case.p) and not entry_qty and case.signal.action is not Action.TARGET
     if not is_small_exit or end == 0:
         return
-    left = abs(made.carry.size) if made.carry else ZERO
-    asked, sent = exit_qty + abs(carry), abs(case.p) - abs(end)
-    assert sent <= asked
+    left = abs(made.residual.size) if made.residual else ZERO
+    requested, sent = exit_qty + abs(residual), abs(case.p) - abs(end)
+    assert sent <= requested
     if left == 0:
-        assert asked - sent < case.instrument.qty_step + abs(carry)
-    assert left <= asked - sent
+        assert requested - sent < case.instrument.qty_step + abs(residual)
+    assert left <= requested - sent
 
 
 @_search
 @given(
-    asked=any_signal(),
+    requested=any_signal(),
     limits=any_rules(),
     instrument=INSTRUMENTS,
     price=PRICES,
@@ -216,7 +214,7 @@ def test_what_is_carried_is_sent_or_kept_and_never_takes_more_than_the_position(
     given_=st.data(),
 )
 def test_the_facts_that_are_named_are_enough_and_the_plan_can_be_sent(
-    asked: Signal,
+    requested: Signal,
     limits: Rules,
     instrument: Instrument,
     price: Decimal,
@@ -225,8 +223,8 @@ def test_the_facts_that_are_named_are_enough_and_the_plan_can_be_sent(
     given_: st.DataObject,
 ) -> None:
     p = given_.draw(positions(instrument))
-    carry = given_.draw(st.none() | st.just(Carry(size=instrument.qty_step / 2)))
-    named = needs(asked, limits, instrument, now=NOW, halted=halted, reference_price=reference, carry=carry)
+    residual = given_.draw(st.none() | st.just(Residual(size=instrument.qty_step / 2)))
+    named = needs(requested, limits, instrument, now=NOW, halted=halted, reference_price=reference, residual=residual)
     known = Facts(
         instrument=instrument,
         now=NOW,
@@ -234,18 +232,18 @@ def test_the_facts_that_are_named_are_enough_and_the_plan_can_be_sent(
         price=price if Need.PRICE in named else None,
         reference_price=reference,
         equity=Decimal(-5) if p < 0 else Decimal(1234) if Need.EQUITY in named else None,
-        carry=carry,
+        residual=residual,
         halted=halted,
     )
-    counted = entry_needs(asked, limits, known)
+    counted = entry_needs(requested, limits, known)
     if counted:
         known = replace(known, limits=given_.draw(limit_facts(counted)))
-    made = plan(asked, limits, known)
-    assert (made.status is PlanStatus.PLANNED) is (bool(made.orders) or made.guard is not None)
+    made = plan(requested, limits, known)
+    assert (made.status is PlanStatus.PLANNED) is (bool(made.orders) or made.bracket is not None)
     for order in made.orders:
         _assert_spelled_plainly(order)
     if Need.POSITION not in named:
-        _assert_needs_no_position(asked, made)
+        _assert_needs_no_position(requested, made)
 
 
 def _assert_spelled_plainly(order: PlannedOrder) -> None:
@@ -255,10 +253,10 @@ def _assert_spelled_plainly(order: PlannedOrder) -> None:
             assert number >= 0 and set(plain(number)) <= set("0123456789.") and Decimal(plain(number)) == number
 
 
-def _assert_needs_no_position(asked: Signal, made: Plan) -> None:
+def _assert_needs_no_position(requested: Signal, made: Plan) -> None:
     """Without the position nothing may be held back, because an exit could be held back with it."""
     if made.orders:
-        assert made.reason is None and asked.action in (Action.BUY, Action.SELL)
+        assert made.reason is None and requested.action in (Action.BUY, Action.SELL)
         (order,) = made.orders
         assert order.fallback_qty == order.qty and order.exit_qty is None
     elif made.reason is not None:
@@ -281,12 +279,12 @@ def test_no_rules_and_no_facts_of_theirs_ever_deny_or_change_an_exit(
 
 
 @_search
-@given(asked=any_signal(), limits=any_rules(), instrument=INSTRUMENTS, price=PRICES, given_=st.data())
+@given(requested=any_signal(), limits=any_rules(), instrument=INSTRUMENTS, price=PRICES, given_=st.data())
 def test_a_plan_that_was_denied_or_has_expired_sends_nothing_and_says_why(
-    asked: Signal, limits: Rules, instrument: Instrument, price: Decimal, given_: st.DataObject
+    requested: Signal, limits: Rules, instrument: Instrument, price: Decimal, given_: st.DataObject
 ) -> None:
     p = given_.draw(positions(instrument))
-    made = plan(asked, limits, facts(instrument, p=p, price=price, equity=1000))
+    made = plan(requested, limits, facts(instrument, p=p, price=price, equity=1000))
     if made.status in (PlanStatus.DENIED, PlanStatus.EXPIRED):
         assert made.orders == () and made.reason is not None
     if made.reason is not None and made.status is PlanStatus.PLANNED:
@@ -296,7 +294,7 @@ def test_a_plan_that_was_denied_or_has_expired_sends_nothing_and_says_why(
 
 @_search
 @given(
-    asked=any_signal(),
+    requested=any_signal(),
     limits=any_rules(),
     instrument=INSTRUMENTS,
     price=PRICES,
@@ -304,11 +302,11 @@ def test_a_plan_that_was_denied_or_has_expired_sends_nothing_and_says_why(
     given_=st.data(),
 )
 def test_facts_that_cannot_be_read_open_nothing_and_withhold_no_exit_that_is_known_without_them(
-    asked: Signal, limits: Rules, instrument: Instrument, price: Decimal, lost: set[Need], given_: st.DataObject
+    requested: Signal, limits: Rules, instrument: Instrument, price: Decimal, lost: set[Need], given_: st.DataObject
 ) -> None:
     held = position(given_.draw(positions(instrument)), instrument, leverage=10)
     whole = Facts(instrument=instrument, now=NOW, position=held, price=price, equity=Decimal(1234))
-    named = needs(asked, limits, instrument, now=NOW, halted=None, reference_price=None, carry=None)
+    named = needs(requested, limits, instrument, now=NOW, halted=None, reference_price=None, residual=None)
     unread = {need: Reason(code="EXCHANGE_KEY", message="refused") for need in sorted(lost & named)}
     known = replace(
         whole,
@@ -316,17 +314,17 @@ def test_facts_that_cannot_be_read_open_nothing_and_withhold_no_exit_that_is_kno
         equity=Decimal(1234) if Need.EQUITY in named - lost else None,
         unread=unread,
     )
-    counted = entry_needs(asked, limits, known)
+    counted = entry_needs(requested, limits, known)
     assert not (counted and unread)
-    made = plan(asked, limits, replace(known, limits=given_.draw(limit_facts(counted))) if counted else known)
+    made = plan(requested, limits, replace(known, limits=given_.draw(limit_facts(counted))) if counted else known)
     if not unread:
         return
     assert all(each.reduce_only and each.purpose is Purpose.EXIT for each in made.orders)
-    assert made.guard is None
+    assert made.bracket is None
     if made.status is PlanStatus.DENIED and made.reason in unread.values():
         return
-    alone = plan(asked, limits, replace(whole, halted="by the test"))
-    if not asked.type.is_conditional:
+    alone = plan(requested, limits, replace(whole, halted="by the test"))
+    if not requested.type.is_conditional:
         assert [each.qty for each in made.orders] == [each.qty for each in alone.orders] or not alone.orders
 
 

@@ -7,9 +7,8 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.domain.instrument import Category, Instrument
-from relay.domain.proof import plan_proof
-from relay.domain.rounding import is_on_grid
+from relay.domain.instrument import Category, Instrument, is_on_grid
+from relay.domain.smoke_trade import plan_smoke_trade
 
 STEPS = st.sampled_from([Decimal(text) for text in ("0.001", "0.01", "0.1", "1", "10", "100")])
 
@@ -42,7 +41,7 @@ def test_each_order_is_on_the_grid_above_the_minimum_and_they_add_up_to_nothing(
     instrument: Instrument, price: Decimal
 ) -> None:
     held = Decimal(0)
-    for step in plan_proof(instrument, price):
+    for step in plan_smoke_trade(instrument, price):
         order = step.order
         assert order.qty >= instrument.qty_min and is_on_grid(order.qty, instrument.qty_step)
         assert instrument.notional(order.qty, price) >= instrument.notional_min

@@ -5,12 +5,14 @@ from __future__ import annotations
 from decimal import Decimal
 from fractions import Fraction
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.domain.instrument import Instrument
-from relay.domain.planning import plan
-from tests.builders import facts, inverse, level, linear, rules, signal
+from tests.builders import facts, inverse, level, linear, plan, rules, signal
+
+pytestmark = pytest.mark.slow
 
 _SEARCH = settings(max_examples=200, deadline=None, derandomize=True)
 _INSTRUMENTS = st.sampled_from([linear(), linear(tick_size="0.5", qty_step="0.1", qty_min="0.1"), inverse()])
@@ -28,7 +30,7 @@ _PRICES = st.integers(10_000, 10**9).map(lambda n: Decimal(n).scaleb(-3))
     share=st.integers(1, 9_000).map(lambda n: Decimal(n).scaleb(-4)),
     unit=st.sampled_from(["risk_pct", "risk_quote"]),
 )
-def test_the_stop_never_costs_more_than_was_asked(
+def test_the_stop_never_costs_more_than_was_requested(
     instrument: Instrument,
     action: str,
     amount: Decimal,
@@ -42,8 +44,8 @@ def test_the_stop_never_costs_more_than_was_asked(
     equity, limit = Decimal("1234.567"), market * (limit_pct or 100) / 100
     entry = better(limit, market)
     fields = {"type": "limit", "price": limit} if limit_pct else {}
-    asked = signal(action, qty=amount, qty_unit=unit, stop_loss=level(entry - sign * entry * share), **fields)
-    made = plan(asked, rules(), facts(instrument, p=0, price=market, equity=equity))
+    requested = signal(action, qty=amount, qty_unit=unit, stop_loss=level(entry - sign * entry * share), **fields)
+    made = plan(requested, rules(), facts(instrument, p=0, price=market, equity=equity))
     at_risk = Fraction(amount) / (Fraction(entry) if instrument.is_inverse else 1)
     if unit == "risk_pct":
         at_risk = Fraction(equity) * Fraction(amount) / 100

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relay.domain.instrument import ceil_to, floor_to, is_on_grid, plain
 from relay.domain.legs import split_evenly
-from relay.domain.rounding import ceil_to, floor_to, is_on_grid, plain
 
 _STEPS = st.sampled_from(
     [Decimal(text) for text in ("1", "10", "100", "0.1", "0.5", "0.05", "0.001", "1E-7", "1E+2", "0.0005", "0.010")]
@@ -31,8 +31,8 @@ def _numbers(digits: int = 40) -> st.SearchStrategy[Decimal]:
 @given(value=_numbers(), step=_STEPS)
 def test_rounding_down_stays_below_within_a_step_and_on_the_grid(value: Decimal, step: Decimal) -> None:
     rounded = floor_to(value, step)
-    exact, asked, width = Fraction(rounded), Fraction(value), Fraction(step)
-    assert exact <= asked < exact + width
+    exact, requested, width = Fraction(rounded), Fraction(value), Fraction(step)
+    assert exact <= requested < exact + width
     assert exact % width == 0
     assert is_on_grid(rounded, step)
 
@@ -41,8 +41,8 @@ def test_rounding_down_stays_below_within_a_step_and_on_the_grid(value: Decimal,
 @given(value=_numbers(), step=_STEPS)
 def test_rounding_up_stays_above_within_a_step_and_on_the_grid(value: Decimal, step: Decimal) -> None:
     rounded = ceil_to(value, step)
-    exact, asked, width = Fraction(rounded), Fraction(value), Fraction(step)
-    assert exact - width < asked <= exact
+    exact, requested, width = Fraction(rounded), Fraction(value), Fraction(step)
+    assert exact - width < requested <= exact
     assert exact % width == 0
 
 

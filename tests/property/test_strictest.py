@@ -10,9 +10,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.domain.account import Direction, Rules, TradingHours
-from relay.domain.limits_entry import hours_refusal
-from relay.domain.strictest import strictest
+from relay.domain.limit_checks import hours_refusal
+from relay.domain.limits import LIMITS, strictest
+from relay.domain.rules import Direction, Rules, TradingHours
 
 MOST = (
     *("max_order_notional", "max_position_notional", "max_exposure", "max_positions", "max_leverage"),
@@ -31,7 +31,7 @@ hours = st.builds(
 limits = st.builds(
     Rules,
     allowed_symbols=st.none() | st.frozensets(st.sampled_from(["BTCUSDT", "ETHUSDT", "SOLUSDT"])),
-    hours=st.lists(hours, max_size=2).map(tuple),
+    hours=st.none() | st.lists(hours, min_size=1, max_size=2).map(lambda group: (tuple(group),)),
     cooldown_s=st.none() | st.integers(1, 1000),
     **{name: st.none() | st.integers(1, 9) for name in WHOLE},
     **{name: st.none() | st.integers(1, 9).map(Decimal) for name in MOST if name not in WHOLE},
@@ -45,7 +45,7 @@ def passes(rules: Rules, number: int, symbol: str, since: timedelta, now: dateti
         all(bound is None or number <= bound for bound in (getattr(rules, name) for name in MOST))
         and (rules.allowed_symbols is None or symbol in rules.allowed_symbols)
         and (rules.cooldown_s is None or since >= timedelta(seconds=rules.cooldown_s))
-        and all(hours_refusal(group, now) is None for group in (rules.hours, *rules.also_hours))
+        and all(hours_refusal(group, now) is None for group in rules.hours or ())
     )
 
 
@@ -71,7 +71,7 @@ def test_the_order_of_the_others_does_not_matter_and_repeats_change_nothing(one:
 
 
 def _without_hours(rules: Rules) -> Rules:
-    return replace(rules, hours=(), also_hours=())
+    return replace(rules, hours=None)
 
 
 @given(account=limits)
@@ -82,7 +82,7 @@ def test_what_is_no_limit_is_the_strategys(account: Rules) -> None:
 
 
 def test_every_limit_is_looked_at() -> None:
-    known = {*MOST, "allowed_symbols", "hours", "also_hours", "cooldown_s"}
-    kept = {"no_entries", "direction", "mode", "drift", "signal_max_age_s", "size_unit", "size_scale_pct"}
+    known = {each.field for each in LIMITS}
+    stored = {"no_entries", "direction", "mode", "drift", "signal_max_age_s", "size_unit", "size_scale_pct"}
     defaults = {field.name for field in fields(Rules) if field.name.startswith("default_")}
-    assert {field.name for field in fields(Rules)} == known | kept | defaults
+    assert {field.name for field in fields(Rules)} == known | stored | defaults

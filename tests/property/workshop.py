@@ -11,28 +11,25 @@ from decimal import Decimal
 from typing import Any
 from unittest.mock import patch
 
-from relay import boundary
 from relay.alerts.authenticate import Credentials
-from relay.boundary import Boundary
-from relay.domain.instrument import Category, Instrument
-from relay.domain.reconciliation import Bounds
-from relay.domain.symbol import SymbolBook
-from relay.engine.engine import Item, Lane
-from relay.journal import Journal
-from relay.pipeline.accept import Intake, Receipt
-from relay.pipeline.announce import Announcer
-from relay.pipeline.care import Caretaker
-from relay.pipeline.clear import Clearing
-from relay.pipeline.controls import Controls
-from relay.pipeline.drift import DriftWatch
-from relay.pipeline.execute import Executor
-from relay.pipeline.follow import Follower
-from relay.pipeline.gather import Gatherer
-from relay.pipeline.heartbeat import Heartbeats
-from relay.pipeline.items import Items
-from relay.pipeline.ports import Account
-from relay.pipeline.run import Runner
-from relay.pipeline.strategy import Strategy
+from relay.domain.instrument import Category, Instrument, SymbolIndex
+from relay.domain.order_lifecycle import Bounds
+from relay.engine import failpoint
+from relay.engine.failpoint import Failpoint
+from relay.engine.lanes import Lane, LaneTask
+from relay.execution.accept import Intake, Receipt
+from relay.execution.controls import Controls
+from relay.execution.execute import DriftWatch, Executor
+from relay.execution.follow import Follower
+from relay.execution.gather import Gatherer
+from relay.execution.heartbeat import Heartbeats
+from relay.execution.notices import Announcer
+from relay.execution.orders import Clearing
+from relay.execution.ports import Account
+from relay.execution.protection import Protector
+from relay.execution.tasks import Runner, Tasks
+from relay.execution.work import Strategy
+from relay.journal.journal import Journal
 from tests.builders import linear, rules
 from tests.property.model_exchange import PRICE, Clock, ModelExchange
 
@@ -52,11 +49,11 @@ class Killed(BaseException):
 
 @dataclass
 class KillSwitch:
-    """In place of the hook of `relay.boundary`: an exception instead of a signal, so that memory can be thrown away."""
+    """In place of the failpoints' own hook: an exception instead of a signal, so that memory can be thrown away."""
 
-    at: Boundary | None = None
+    at: Failpoint | None = None
 
-    def passed(self, reached: Boundary) -> None:
+    def passed(self, reached: Failpoint) -> None:
         if reached is self.at:
             self.at = None
             raise Killed(reached)
@@ -65,7 +62,7 @@ class KillSwitch:
 @contextmanager
 def kill_switch() -> Iterator[KillSwitch]:
     switch = KillSwitch()
-    with patch.object(boundary, "_killer", switch):
+    with patch.object(failpoint, "_killer", switch):
         yield switch
 
 
@@ -73,10 +70,10 @@ def kill_switch() -> Iterator[KillSwitch]:
 class Market:
     """`book` None: the instruments are not loaded yet."""
 
-    book: SymbolBook | None = None
+    book: SymbolIndex | None = None
 
     def load(self) -> None:
-        self.book = SymbolBook.of(INSTRUMENTS.values())
+        self.book = SymbolIndex.of(INSTRUMENTS.values())
 
     def instrument(self, category: Category, symbol: str) -> Instrument | None:
         return INSTRUMENTS[symbol]
@@ -96,7 +93,7 @@ class Lineup:
     lanes: dict[Lane, deque[Any]] = field(default_factory=dict)
     due_ms: dict[Lane, int] = field(default_factory=dict)
 
-    def submit(self, lane: Lane, item: Item) -> None:
+    def submit(self, lane: Lane, item: LaneTask) -> None:
         self.lanes.setdefault(lane, deque()).append(item)
 
     def depth(self) -> int:
@@ -148,13 +145,13 @@ class Workshop:
             journal=journal,
             gatherer=Gatherer(journal=journal),
             clearing=Clearing(journal=journal),
-            caretaker=Caretaker(journal=journal, now=self.clock.now),
+            protector=Protector(journal=journal, now=self.clock.now),
             announcer=self.announcer,
             drift=DriftWatch(journal=journal, announcer=self.announcer),
             now=self.clock.now,
         )
         strategies = {"default": Strategy(name="default", rules={"main": self._rules}, secrets=(SECRET,))}
-        items = Items(journal=journal, executor=executor, accounts=self._accounts, strategies=strategies)
+        items = Tasks(journal=journal, executor=executor, accounts=self._accounts, strategies=strategies)
         self.runner = Runner(journal=journal, engine=self.engine, items=items)
         self.intake = Intake(
             journal=journal,

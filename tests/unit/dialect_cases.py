@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from relay.alerts import Reading, read, signal_from_kept
-from relay.alerts.dialects import dialect_of
+from relay.alerts.formats import alert_format_of
+from relay.alerts.signal import ParsedAlert, read, signal_from_stored
 from relay.domain.signal import Signal
 from relay.errors import AlertInvalid
 
@@ -17,24 +17,24 @@ RECEIVED_AT = datetime(2025, 1, 31, 12, 0, tzinfo=UTC)
 Message = dict[str, Any]
 
 
-def reading_of(message: Message, named: str | None = None) -> Reading:
+def reading_of(message: Message, named: str | None = None) -> ParsedAlert:
     return read(json.dumps(message).encode(), named=named)
 
 
 def native_of(message: Message, named: str | None = None) -> tuple[str | None, dict[str, object]]:
     """The format in which the message was recognised, and the native fields that it means."""
-    kept = reading_of(message, named).kept
-    name = kept.pop("format", None)
+    stored = reading_of(message, named).fields
+    name = stored.pop("format", None)
     if name is None:
-        return None, kept
-    dialect = dialect_of(str(name))
-    assert dialect is not None
-    return str(name), dialect.translate(kept).fields
+        return None, stored
+    alert_format = alert_format_of(str(name))
+    assert alert_format is not None
+    return str(name), alert_format.translate(stored).fields
 
 
 def signal_of(message: Message, named: str | None = None) -> Signal:
-    kept = reading_of(message, named).kept
-    return signal_from_kept(kept, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
+    stored = reading_of(message, named).fields
+    return signal_from_stored(stored, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
 
 
 def refusal_of(message: Message, named: str | None = None) -> AlertInvalid:

@@ -6,18 +6,17 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from relay.domain.identity import Identity, IdentityKind
 from relay.domain.instrument import Category
-from relay.domain.order import OrderStatus, OrderType, PlannedOrder, Purpose, Side, client_order_id
-from relay.domain.outcome import Stamp
+from relay.domain.order import OrderStatus, OrderType, PlannedOrder, Purpose, RequestSignature, Side, client_order_id
 from relay.domain.plan import Plan, PlanStatus
 from relay.domain.position import Fill, OrderReport
-from relay.domain.signal import Action
-from relay.journal import Admission, Journal, New, NewSignal, new_signal_id
+from relay.domain.signal import Action, Identity, IdentityKind
+from relay.journal.journal import Journal
+from relay.journal.records import Admission, New, NewSignal, new_signal_id
 
 NOW_MS = 1_767_225_600_000
 WINDOW_MS = 30_000
-STAMP = Stamp(timestamp_ms=NOW_MS, recv_window_ms=5000)
+SIGNATURE = RequestSignature(timestamp_ms=NOW_MS, recv_window_ms=5000)
 
 
 def body(key: str) -> Identity:
@@ -91,14 +90,16 @@ def sent_order(journal: Journal, *orders: PlannedOrder, signal: NewSignal | None
     """The ids of a new signal and of its first order, which is about to leave."""
     signal_id = accepted(journal, signal)
     first = order_id(signal_id)
-    journal.begin(signal_id, "main", now_ms=NOW_MS)
-    journal.record_plan(
-        signal_id=signal_id,
-        account="main",
-        generation=0,
-        plan=plan(*orders),
-        first_attempt=(first, STAMP),
-        now_ms=NOW_MS,
+    journal.write(lambda uow: uow.signals.begin(signal_id, "main", now_ms=NOW_MS))
+    journal.write(
+        lambda uow: uow.plans.record(
+            signal_id=signal_id,
+            account="main",
+            generation=0,
+            plan=plan(*orders),
+            first_attempt=(first, SIGNATURE),
+            now_ms=NOW_MS,
+        )
     )
     return signal_id, first
 

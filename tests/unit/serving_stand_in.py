@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from relay.app.serve import serve
 from relay.errors import JournalBusy, JournalUnavailable, RelayError
-from relay.serving import serve
-from relay.settings import load_settings
+from relay.settings.settings import load_settings
 
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 

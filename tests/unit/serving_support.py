@@ -7,12 +7,12 @@ import queue
 import re
 import signal
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+
+from tests import warm
 
 ROOT = Path(__file__).parent.parent.parent
 STAND_IN = "tests.unit.serving_stand_in"
@@ -27,22 +27,16 @@ class Program:
         self.said: list[str] = []
         self._lines: queue.Queue[str | None] = queue.Queue()
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        self.process = subprocess.Popen(
-            command,
-            cwd=cwd,
-            env={**inherited, "PYTHONPATH": str(ROOT), **environ},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        assert self.process.stdout is not None
-        self._reader = threading.Thread(target=self._read, args=(self.process.stdout,))
+        env = {**inherited, "PYTHONPATH": str(ROOT), **environ}
+        said, saying = os.pipe()
+        with open(os.devnull, "rb") as nothing:
+            self.process = warm.start(command, cwd, env, (nothing.fileno(), saying, saying))
+        os.close(saying)
+        self._reader = threading.Thread(target=self._read, args=(said,))
         self._reader.start()
 
-    def _read(self, stream: IO[str]) -> None:
-        with stream:
+    def _read(self, said: int) -> None:
+        with open(said) as stream:
             for line in stream:
                 self._lines.put(line.rstrip("\n"))
         self._lines.put(None)

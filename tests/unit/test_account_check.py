@@ -9,25 +9,25 @@ from typing import Any
 
 import pytest
 
-from relay.domain.instrument import Category
-from relay.domain.position import Position
-from relay.errors import SettingsInvalid
-from relay.exchange.account_check import judge, refuse_wide_key
-from relay.exchange.account_facts import Facts, Foreign, Listed, Stream, Subject, Untold
-from relay.exchange.account_point import Report, read_report, rows_of
-from relay.exchange.wire.account import CoinBalance, Wallet
-from relay.exchange.wire.standing import (
+from relay.bybit.account_facts import AccountFacts, ExpectedAccount, Foreign, Listed, Stream, Unavailable
+from relay.bybit.checklist import Report, judge, read_report, refuse_wide_key, rows_of
+from relay.bybit.wire_account import (
     AccountMode,
     AccountType,
+    CoinBalance,
     FeeRate,
     KeyRights,
     MarginMode,
+    Wallet,
     key_rights_from,
 )
-from relay.settings import Environment
+from relay.domain.instrument import Category
+from relay.domain.position import Position
+from relay.errors import SettingsInvalid
+from relay.settings.environment import Environment
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
-SUBJECT = Subject(
+SUBJECT = ExpectedAccount(
     environment=Environment.MAINNET,
     host="https://api.bybit.com",
     recv_window_ms=5000,
@@ -45,7 +45,7 @@ KEY = KeyRights(
     days_left=None,
 )
 WALLET = Wallet(total_equity=Decimal(500), total_available=Decimal(500), coins=())
-FACTS = Facts(
+FACTS = AccountFacts(
     now_ms=int(NOW.timestamp() * 1000),
     own_address="203.0.113.7",
     clock_ahead_ms=12,
@@ -60,10 +60,10 @@ FACTS = Facts(
     fees=FeeRate(taker=Decimal("0.00055"), maker=Decimal("0.0002")),
     stream=Stream(connected=True),
 )
-SILENT = Untold(code=None, words="HTTP 502")
+SILENT = Unavailable(code=None, words="HTTP 502")
 
 
-def judged(subject: Subject = SUBJECT, **facts: Any) -> Report:
+def judged(subject: ExpectedAccount = SUBJECT, **facts: Any) -> Report:
     return judge(subject, replace(FACTS, **facts))
 
 

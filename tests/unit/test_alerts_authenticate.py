@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from relay.alerts import Credentials, proves_sender, secret_among_bytes, without_secrets
+from relay.alerts.authenticate import Credentials, authenticates, secret_among_bytes, without_secrets
 
 SECRET = "correct-horse-battery-staple"
 NEXT_SECRET = "another/long+secret of mine"
@@ -36,78 +36,78 @@ def signed(key: bytes, *, at: datetime = NOW, body: bytes = BODY, before: str = 
     return Credentials(webhook_id="m1", webhook_timestamp=timestamp, webhook_signature=signature)
 
 
-def proves(credentials: Credentials, *, body_secret: str | None = None, body: bytes = BODY) -> bool:
-    return proves_sender((SECRET, NEXT_SECRET), credentials, body, body_secret, NOW)
+def is_authenticated(credentials: Credentials, *, body_secret: str | None = None, body: bytes = BODY) -> bool:
+    return authenticates((SECRET, NEXT_SECRET), credentials, body, body_secret, NOW)
 
 
 @pytest.mark.parametrize("secret", [SECRET, NEXT_SECRET])
-def test_each_place_of_a_right_secret_proves_the_sender(secret: str) -> None:
-    assert proves(Credentials(header_secret=secret))
-    assert proves(Credentials(path_secret=secret))
-    assert proves(Credentials(), body_secret=secret)
+def test_each_place_of_a_right_secret_authenticates_the_sender(secret: str) -> None:
+    assert is_authenticated(Credentials(header_secret=secret))
+    assert is_authenticated(Credentials(path_secret=secret))
+    assert is_authenticated(Credentials(), body_secret=secret)
 
 
 def test_no_secret_and_an_empty_one_prove_nothing() -> None:
-    assert not proves(Credentials())
-    assert not proves(Credentials(header_secret="", path_secret=""), body_secret="")
-    assert not proves_sender(("",), Credentials(header_secret=""), BODY, "", NOW)
-    assert not proves_sender((), Credentials(header_secret=SECRET), BODY, SECRET, NOW)
+    assert not is_authenticated(Credentials())
+    assert not is_authenticated(Credentials(header_secret="", path_secret=""), body_secret="")
+    assert not authenticates(("",), Credentials(header_secret=""), BODY, "", NOW)
+    assert not authenticates((), Credentials(header_secret=SECRET), BODY, SECRET, NOW)
 
 
 @pytest.mark.parametrize("wrong", [SECRET[:-1], SECRET + "x", SECRET.upper(), " " + SECRET, "\ud800", "é" * 28])
-def test_a_wrong_secret_proves_nothing(wrong: str) -> None:
-    assert not proves(Credentials(header_secret=wrong))
-    assert not proves(Credentials(path_secret=wrong))
-    assert not proves(Credentials(), body_secret=wrong)
+def test_a_wrong_secret_authenticates_nothing(wrong: str) -> None:
+    assert not is_authenticated(Credentials(header_secret=wrong))
+    assert not is_authenticated(Credentials(path_secret=wrong))
+    assert not is_authenticated(Credentials(), body_secret=wrong)
 
 
 def test_one_right_place_is_enough_beside_wrong_ones() -> None:
-    assert proves(Credentials(header_secret="wrong", path_secret=SECRET), body_secret="wrong")
+    assert is_authenticated(Credentials(header_secret="wrong", path_secret=SECRET), body_secret="wrong")
 
 
 def test_a_secret_beyond_ascii_is_found_in_a_header_that_arrives_as_latin_1() -> None:
     secret = "geheimes-Wörtchen-äöü"
     header = secret.encode().decode("latin-1")
-    assert proves_sender((secret,), Credentials(header_secret=header), BODY, None, NOW)
+    assert authenticates((secret,), Credentials(header_secret=header), BODY, None, NOW)
 
 
-def test_the_reference_signature_of_standard_webhooks_proves_the_sender() -> None:
-    assert proves_sender((REFERENCE_SECRET,), REFERENCE, REFERENCE_BODY, None, REFERENCE_TIME)
-    assert not proves_sender((REFERENCE_SECRET,), REFERENCE, REFERENCE_BODY + b" ", None, REFERENCE_TIME)
+def test_the_reference_signature_of_standard_webhooks_authenticates_the_sender() -> None:
+    assert authenticates((REFERENCE_SECRET,), REFERENCE, REFERENCE_BODY, None, REFERENCE_TIME)
+    assert not authenticates((REFERENCE_SECRET,), REFERENCE, REFERENCE_BODY + b" ", None, REFERENCE_TIME)
 
 
 def test_a_secret_without_prefix_signs_with_its_own_bytes() -> None:
-    assert proves(signed(SECRET.encode()))
-    assert proves(signed(NEXT_SECRET.encode()))
-    assert not proves(signed(b"some other secret"))
+    assert is_authenticated(signed(SECRET.encode()))
+    assert is_authenticated(signed(NEXT_SECRET.encode()))
+    assert not is_authenticated(signed(b"some other secret"))
 
 
 def test_one_right_signature_among_several_is_enough() -> None:
-    assert proves(signed(SECRET.encode(), before="v1a,AAAA v1,d3Jvbmc= v1,é "))
+    assert is_authenticated(signed(SECRET.encode(), before="v1a,AAAA v1,d3Jvbmc= v1,é "))
 
 
 @pytest.mark.parametrize("off_s", [-301, 301])
-def test_a_signature_more_than_five_minutes_off_proves_nothing(off_s: int) -> None:
-    assert not proves(signed(SECRET.encode(), at=NOW + timedelta(seconds=off_s)))
+def test_a_signature_more_than_five_minutes_off_authenticates_nothing(off_s: int) -> None:
+    assert not is_authenticated(signed(SECRET.encode(), at=NOW + timedelta(seconds=off_s)))
 
 
 @pytest.mark.parametrize("off_s", [-300, 300])
-def test_a_signature_within_five_minutes_proves_the_sender(off_s: int) -> None:
-    assert proves(signed(SECRET.encode(), at=NOW + timedelta(seconds=off_s)))
+def test_a_signature_within_five_minutes_authenticates_the_sender(off_s: int) -> None:
+    assert is_authenticated(signed(SECRET.encode(), at=NOW + timedelta(seconds=off_s)))
 
 
 @pytest.mark.parametrize("timestamp", ["", "soon", "1.5", "-1", "9" * 400, "١٧٣٨٣٢٤٨٠٠"])
-def test_a_timestamp_that_is_none_proves_nothing(timestamp: str) -> None:
+def test_a_timestamp_that_is_none_authenticates_nothing(timestamp: str) -> None:
     right = signed(SECRET.encode())
     credentials = Credentials(webhook_id="m1", webhook_timestamp=timestamp, webhook_signature=right.webhook_signature)
-    assert not proves(credentials)
+    assert not is_authenticated(credentials)
 
 
 def test_a_prefixed_secret_that_is_no_base64_signs_with_its_own_bytes_and_never_with_nothing() -> None:
     secret = "whsec_*not*base64*at*all"
-    assert proves_sender((secret,), signed(secret.encode()), BODY, None, NOW)
-    assert not proves_sender((secret,), signed(b""), BODY, None, NOW)
-    assert not proves_sender(("whsec_",), signed(b""), BODY, None, NOW)
+    assert authenticates((secret,), signed(secret.encode()), BODY, None, NOW)
+    assert not authenticates((secret,), signed(b""), BODY, None, NOW)
+    assert not authenticates(("whsec_",), signed(b""), BODY, None, NOW)
 
 
 def test_credentials_never_show_a_secret() -> None:
@@ -125,12 +125,12 @@ def test_credentials_never_show_a_secret() -> None:
         b"\xff\xfe\xfa" + SECRET.encode() + b"\x00",
     ],
 )
-def test_an_exact_secret_among_broken_bytes_proves_the_sender(body: bytes) -> None:
+def test_an_exact_secret_among_broken_bytes_authenticates_the_sender(body: bytes) -> None:
     assert secret_among_bytes((NEXT_SECRET, SECRET), body)
 
 
 @pytest.mark.parametrize("body", [b"", SECRET[:-1].encode(), SECRET.upper().encode(), b"x" * 65536])
-def test_a_body_without_the_exact_secret_proves_nothing(body: bytes) -> None:
+def test_a_body_without_the_exact_secret_authenticates_nothing(body: bytes) -> None:
     assert not secret_among_bytes((SECRET,), body)
     assert not secret_among_bytes((), body)
     assert not secret_among_bytes(("",), body)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from relay.alerts.signal import signal_from_kept
+from relay.alerts.signal import signal_from_stored
 from relay.domain.signal import MarketSide, Signal
 from relay.errors import AlertInvalid
 from tests.builders import NOW
@@ -18,7 +18,7 @@ LADDER = [{"at": "1%", "share": "60"}, {"at": "2%", "share": "60"}]
 
 
 def signal_of(**fields: Any) -> Signal:
-    return signal_from_kept({**ENTRY, **fields}, id="1", strategy="default", received_at=NOW)
+    return signal_from_stored({**ENTRY, **fields}, id="1", strategy="default", received_at=NOW)
 
 
 REFUSED: tuple[tuple[dict[str, Any], str, str], ...] = (

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from relay.alerts import read, signal_from_kept
+from relay.alerts.signal import read, signal_from_stored
 from relay.domain.order import OrderType, TimeInForce, TriggerBy
 from relay.domain.signal import NATIVE_ACTIONS, Action, Level, LevelKind, MarketSide, QtyUnit, Signal, TakeProfit
 from relay.errors import AlertInvalid
@@ -21,7 +21,7 @@ PLAIN: dict[str, Any] = {"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.01", 
 def signal(**fields: Any) -> Signal:
     alert = {name: value for name, value in {**PLAIN, **fields}.items() if value is not ...}
     reading = read(json.dumps(alert).encode())
-    return signal_from_kept(reading.kept, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
+    return signal_from_stored(reading.fields, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
 
 
 def refusal(**fields: Any) -> AlertInvalid:
@@ -182,7 +182,7 @@ def test_an_unknown_field_is_refused_with_the_nearest(field: str, likely: str) -
     assert f"unknown field; the nearest known one is `{likely}`" in problem(field, "5")
 
 
-def test_an_unknown_field_like_no_other_is_refused_and_told_how_to_keep_it() -> None:
+def test_an_unknown_field_like_no_other_is_refused_and_reported_how_to_keep_it() -> None:
     assert "must begin with `x_`" in problem("zzzzzz", "5")
 
 
@@ -272,7 +272,7 @@ def test_symbol_is_another_name_of_ticker() -> None:
     assert "differs from `ticker`" in problem("symbol", "ETHUSDT")
 
 
-def test_several_problems_are_all_told_at_once() -> None:
+def test_several_problems_are_all_reported_at_once() -> None:
     error = refusal(action="byu", qty="-1", qyt=1, ticker=..., price="x")
     assert set(error.fields) == {"action", "qty", "qyt", "ticker", "price"}
     assert error.message.endswith("; wrong too: `qyt` and `ticker`")

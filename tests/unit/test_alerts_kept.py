@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from relay.alerts import digest, identity_key, kept_text, proves_sender, read, signal_from_kept
-from relay.alerts.authenticate import Credentials
-from relay.domain.identity import Identity, IdentityKind
+from relay.alerts.authenticate import Credentials, authenticates
+from relay.alerts.signal import digest, identity_key, read, redacted_text, signal_from_stored
+from relay.domain.signal import Identity, IdentityKind
 from relay.errors import AlertInvalid, AlertMalformed
 
 SECRET = "correct-Horse/battery-staple"
@@ -24,15 +24,15 @@ def body_of(**fields: Any) -> bytes:
 
 def identity_of(body: bytes) -> Identity:
     reading = read(body)
-    signal = signal_from_kept(reading.kept, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
+    signal = signal_from_stored(reading.fields, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
     return identity_key(signal, body_digest=reading.body_digest)
 
 
-def test_the_secret_is_handed_out_once_and_kept_nowhere() -> None:
+def test_the_secret_is_handed_out_once_and_stored_nowhere() -> None:
     reading = read(body_of(SECRET=SECRET, comment=f"see {SECRET}", x_a=SECRET.lower()), secrets=(SECRET,))
     assert reading.secret == SECRET
     assert SECRET not in repr(reading)
-    assert reading.kept == {
+    assert reading.fields == {
         "ticker": "BTCUSDT.P",
         "action": "buy",
         "qty": "0.01",
@@ -45,8 +45,8 @@ def test_the_secret_is_handed_out_once_and_kept_nowhere() -> None:
 def test_the_secret_of_key_value_pairs_is_found(text: str) -> None:
     reading = read(text.encode(), secrets=(SECRET,))
     assert reading.secret == SECRET
-    assert "secret" not in reading.kept
-    assert proves_sender((SECRET,), Credentials(), b"", reading.secret, RECEIVED_AT)
+    assert "secret" not in reading.fields
+    assert authenticates((SECRET,), Credentials(), b"", reading.secret, RECEIVED_AT)
 
 
 def test_a_secret_of_digits_is_found_as_a_number_and_taken_out_of_numbers() -> None:
@@ -55,14 +55,14 @@ def test_a_secret_of_digits_is_found_as_a_number_and_taken_out_of_numbers() -> N
         f'{{"secret": {secret}, "qty": {secret}, "x": ["9{secret}", {{"{secret}": 1}}]}}'.encode(), secrets=(secret,)
     )
     assert reading.secret == secret
-    assert secret not in json.dumps(reading.kept)
+    assert secret not in json.dumps(reading.fields)
 
 
 @pytest.mark.parametrize("secret", [None, True, ["a"], {"a": 1}])
-def test_a_secret_of_a_wrong_type_is_none_and_not_kept(secret: Any) -> None:
+def test_a_secret_of_a_wrong_type_is_none_and_not_stored(secret: Any) -> None:
     reading = read(body_of(secret=secret))
     assert reading.secret is None
-    assert "secret" not in reading.kept
+    assert "secret" not in reading.fields
 
 
 @pytest.mark.parametrize(
@@ -89,25 +89,25 @@ def test_a_refusal_never_repeats_the_secret(body: str) -> None:
 def test_a_value_with_the_secret_is_refused_without_repeating_it() -> None:
     reading = read(body_of(action=f"{'x' * 50}{SECRET}"), secrets=(SECRET,))
     with pytest.raises(AlertInvalid) as caught:
-        signal_from_kept(reading.kept, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
+        signal_from_stored(reading.fields, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
     assert SECRET[:5] not in caught.value.message
 
 
-def test_a_body_that_cannot_be_parsed_is_kept_as_text_without_its_secret() -> None:
-    assert kept_text(f'{{"secret": "{SECRET}"'.encode(), (SECRET,)) == '{"secret": "[secret]"'
-    assert kept_text(f'{{"secret": "{SECRET}"'.encode("utf-16"), (SECRET,)) == '{"secret": "[secret]"'
-    assert kept_text(SECRET.encode("utf-16-be"), (SECRET,)) == "[secret]"
-    assert kept_text(b"a\x00\xff\xfeb", (SECRET,)) == "a��b"
+def test_a_body_that_cannot_be_parsed_is_stored_as_text_without_its_secret() -> None:
+    assert redacted_text(f'{{"secret": "{SECRET}"'.encode(), (SECRET,)) == '{"secret": "[secret]"'
+    assert redacted_text(f'{{"secret": "{SECRET}"'.encode("utf-16"), (SECRET,)) == '{"secret": "[secret]"'
+    assert redacted_text(SECRET.encode("utf-16-be"), (SECRET,)) == "[secret]"
+    assert redacted_text(b"a\x00\xff\xfeb", (SECRET,)) == "a��b"
 
 
-def test_what_is_kept_survives_json_and_makes_the_same_signal() -> None:
+def test_what_is_stored_survives_json_and_makes_the_same_signal() -> None:
     body = body_of(take_profit=[{"at": 1e2, "share": 50.0}], price=1800.8000000000002, type="limit", reduce_only=False)
     reading = read(body)
-    again = json.loads(json.dumps(reading.kept))
-    assert again == reading.kept
+    again = json.loads(json.dumps(reading.fields))
+    assert again == reading.fields
     first, second = (
-        signal_from_kept(kept, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
-        for kept in (reading.kept, again)
+        signal_from_stored(stored, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
+        for stored in (reading.fields, again)
     )
     assert first == second
     assert str(first.price) == "1800.8000000000002"

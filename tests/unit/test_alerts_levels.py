@@ -81,7 +81,7 @@ def test_one_take_profit_takes_the_whole_position(spelled: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rungs", "said"),
+    ("tp_legs", "said"),
     [
         ([{"at": "1%", "share": 60}, {"at": "2%", "share": 60}], "shares of `120` percent together"),
         ([{"at": "1%", "share": 50}, {"at": "2%"}], "take profit 2 needs `share`"),
@@ -100,5 +100,5 @@ def test_one_take_profit_takes_the_whole_position(spelled: Any) -> None:
         ('[{"at": NaN}]', "no number"),
     ],
 )
-def test_a_ladder_that_is_wrong_is_refused_by_the_rung(rungs: Any, said: str) -> None:
-    assert said in problem("take_profit", rungs)
+def test_a_ladder_that_is_wrong_is_refused_by_the_tp_leg(tp_legs: Any, said: str) -> None:
+    assert said in problem("take_profit", tp_legs)

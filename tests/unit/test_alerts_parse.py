@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import pytest
 
-from relay.alerts import jsontext
+from relay.alerts import parse as jsontext
 from relay.alerts.parse import parse
 from relay.errors import AlertMalformed
 
@@ -59,7 +59,7 @@ def test_bytes_that_are_no_utf_8_are_named_with_their_place() -> None:
 
 
 @pytest.mark.parametrize("escaped", ["\\u0000", "\\ud800", "x\\udfffx"])
-def test_an_escaped_letter_that_cannot_be_kept_is_named(escaped: str) -> None:
+def test_an_escaped_letter_that_cannot_be_stored_is_named(escaped: str) -> None:
     error = refusal(f'{{"action": "buy", "comment": "{escaped}"}}')
     assert list(error.fields) == ["comment"]
     assert "plain text" in error.message
@@ -84,11 +84,11 @@ def test_json_text_is_refused_by_name(body: str) -> None:
 
 
 @pytest.mark.parametrize("body", ["5", "true", "null", "hello there", "ticker: BTCUSDT"])
-def test_what_is_neither_json_nor_pairs_is_told_both(body: str) -> None:
+def test_what_is_neither_json_nor_pairs_is_reported_both(body: str) -> None:
     assert "neither JSON nor key=value" in refusal(body).message
 
 
-def test_a_message_that_is_nothing_but_a_placeholder_is_told_so() -> None:
+def test_a_message_that_is_nothing_but_a_placeholder_is_reported_so() -> None:
     message = refusal("{{strategy.order.alert_mesage}}").message
     assert "the nearest is `{{strategy.order.alert_message}}`" in message
 

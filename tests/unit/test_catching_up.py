@@ -9,7 +9,7 @@ import pytest
 
 from relay.domain.instrument import Category
 from relay.domain.position import Moved
-from relay.pipeline.catching_up import CatchingUp
+from relay.execution.catching_up import CatchingUp
 
 SYMBOL = "BTCUSDT"
 
@@ -23,22 +23,22 @@ class Lane:
 
     def __init__(self) -> None:
         self.orders: tuple[Moved, ...] = ()
-        self.asked = 0
-        self.told: list[Moved] = []
+        self.requested = 0
+        self.reported: list[Moved] = []
         self.catching_up = CatchingUp(moves=self, streams={"main": self})
 
     def since(self, account: str, category: Category, symbol: str, since_ms: int) -> tuple[Moved, ...]:
         assert (account, category, symbol) == ("main", Category.LINEAR, SYMBOL)
-        self.asked += 1
+        self.requested += 1
         return self.orders
 
     def catch_up(self, category: Category, symbol: str, orders: Iterable[Moved]) -> None:
-        self.told += orders
+        self.reported += orders
 
     def is_looked_through_when_taken(self, epoch: int, account: str = "main") -> bool:
-        before = self.asked
+        before = self.requested
         self.catching_up.lane_taken(account, Category.LINEAR, SYMBOL, epoch)
-        return self.asked > before
+        return self.requested > before
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def lane() -> Lane:
 def test_a_lane_is_looked_through_when_it_is_taken_for_the_first_time(lane: Lane) -> None:
     lane.orders = (moved(is_settled=True),)
     assert lane.is_looked_through_when_taken(7)
-    assert lane.told == list(lane.orders)
+    assert lane.reported == list(lane.orders)
 
 
 def test_a_lane_that_nobody_else_has_had_meanwhile_is_not_looked_through_again(lane: Lane) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from relay.domain.chain import Fit, Last, Link, Standing, judged, link_of
-from relay.domain.signal import MarketSide
+from relay.domain.signal import ChainLink, Fit, Last, MarketSide, Standing, judged, link_of
 from tests.builders import signal
 
 
@@ -16,18 +15,18 @@ def standing(size: str | int) -> Standing:
     return Standing(side=side, size=abs(value))
 
 
-def link(before: str | int, after: str | int, sent_at_ms: int | None = None) -> Link:
-    return Link(before=standing(before), after=standing(after), sent_at_ms=sent_at_ms)
+def link(before: str | int, after: str | int, sent_at_ms: int | None = None) -> ChainLink:
+    return ChainLink(before=standing(before), after=standing(after), sent_at_ms=sent_at_ms)
 
 
-def fits(*links: Link) -> list[Fit]:
+def fits(*links: ChainLink) -> list[Fit]:
     last: Last | None = None
     found = []
     for each in links:
-        told = judged(each, last)
-        assert (told.note is None) == (told.fit in (Fit.FIRST, Fit.FITS))
-        last = told.last
-        found.append(told.fit)
+        reported = judged(each, last)
+        assert (reported.note is None) == (reported.fit in (Fit.FIRST, Fit.FITS))
+        last = reported.last
+        found.append(reported.fit)
     return found
 
 
@@ -39,13 +38,13 @@ def test_a_lost_alert_is_missed_at_the_next_one_and_only_there() -> None:
     assert fits(link(0, 1), link(2, 3), link(3, 0)) == [Fit.FIRST, Fit.MISSING, Fit.FITS]
 
 
-def test_two_alerts_in_the_wrong_order_are_told_from_a_loss() -> None:
+def test_two_alerts_in_the_wrong_order_are_reported_from_a_loss() -> None:
     assert fits(link(0, 1), link(2, 3, 9), link(1, 2, 9), link(3, 0))[1:] == [Fit.MISSING, Fit.OVERTAKEN, Fit.FITS]
 
 
 def test_three_alerts_backwards_are_put_together() -> None:
-    told = fits(link(5, 0, 1), link(2, 3, 4), link(1, 2, 3), link(0, 1, 2), link(3, 0, 5))
-    assert told[1:] == [Fit.MISSING, Fit.OVERTAKEN, Fit.OVERTAKEN, Fit.FITS]
+    reported = fits(link(5, 0, 1), link(2, 3, 4), link(1, 2, 3), link(0, 1, 2), link(3, 0, 5))
+    assert reported[1:] == [Fit.MISSING, Fit.OVERTAKEN, Fit.OVERTAKEN, Fit.FITS]
 
 
 def test_before_the_very_first_alert_only_an_earlier_one_belongs() -> None:
@@ -67,18 +66,18 @@ def test_the_noise_of_binary_floating_point_is_no_gap() -> None:
 
 def test_without_sizes_the_sides_are_compared() -> None:
     long, flat = Standing(side=MarketSide.LONG), Standing(side=MarketSide.FLAT)
-    assert judged(Link(before=long, after=flat), Last(link=link(0, 2), fit=Fit.FIRST)).fit is Fit.FITS
-    assert judged(Link(before=flat, after=long), Last(link=link(0, 2), fit=Fit.FITS)).fit is Fit.MISSING
+    assert judged(ChainLink(before=long, after=flat), Last(link=link(0, 2), fit=Fit.FIRST)).fit is Fit.FITS
+    assert judged(ChainLink(before=flat, after=long), Last(link=link(0, 2), fit=Fit.FITS)).fit is Fit.MISSING
 
 
 def test_the_note_says_where_the_strategy_stood_and_where_the_alert_begins() -> None:
-    told = judged(link(2, 3), Last(link=link(0, 1), fit=Fit.FIRST))
-    assert told.note and "long 1" in told.note and "long 2" in told.note
+    reported = judged(link(2, 3), Last(link=link(0, 1), fit=Fit.FIRST))
+    assert reported.note and "long 1" in reported.note and "long 2" in reported.note
 
 
 def test_only_a_strategys_own_position_before_and_after_makes_a_link() -> None:
     whole = {"market_position": "long", "prev_market_position": "flat", "market_position_size": "1"}
-    assert link_of(signal(**whole)) == Link(
+    assert link_of(signal(**whole)) == ChainLink(
         before=Standing(side=MarketSide.FLAT), after=Standing(side=MarketSide.LONG, size=Decimal(1))
     )
     assert link_of(signal(market_position="long")) is None

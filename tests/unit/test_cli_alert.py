@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from relay.alerts import read, signal_from_kept
-from relay.alerts.wording import PLACEHOLDERS
+from relay.alerts.signal import read, signal_from_stored
+from relay.alerts.wording import PLACEHOLDERS, Kind, as_text, message
 from relay.domain.signal import Action, MarketSide, Signal
-from relay.messages import Kind, as_text, message
 from tests.flow.cli_support import environment, run
 
 NOW = datetime(2025, 1, 31, 12, 0, 0, tzinfo=UTC)
@@ -43,7 +42,7 @@ def as_posted(kind: Kind) -> bytes:
 def signal_of(kind: Kind) -> Signal:
     reading = read(as_posted(kind))
     assert reading.secret == "a-secret"
-    return signal_from_kept(reading.kept, id="0" * 26, strategy="default", received_at=NOW)
+    return signal_from_stored(reading.fields, id="0" * 26, strategy="default", received_at=NOW)
 
 
 @pytest.mark.parametrize("kind", list(Kind))
@@ -64,7 +63,7 @@ def test_only_placeholders_that_tradingview_knows_are_used(kind: Kind) -> None:
     assert bool(of_strategies) is (kind in (Kind.STRATEGY, Kind.TARGET))
 
 
-def test_a_strategys_message_carries_the_chain_the_price_and_the_orders_name() -> None:
+def test_a_strategys_message_residuals_the_chain_the_price_and_the_orders_name() -> None:
     signal = signal_of(Kind.STRATEGY)
     assert signal.qty == Decimal("1.5")
     assert (signal.market_position, signal.market_position_size) == (MarketSide.LONG, Decimal("0.5"))
@@ -90,15 +89,15 @@ def alert(folder: Path, *arguments: str, **environ: str) -> Result:
     return run(environment(folder, **environ), "alert", *arguments)
 
 
-def test_the_secret_is_printed_only_when_asked_for(tmp_path: Path) -> None:
+def test_the_secret_is_printed_only_when_requested_for(tmp_path: Path) -> None:
     secret = "the-very-secret-of-this-test"
     hidden = alert(tmp_path, WEBHOOK_SECRET=secret)
     assert hidden.exit_code == 0
     assert json.loads(hidden.stdout)["secret"] == "YOUR-WEBHOOK-SECRET"
     assert secret not in hidden.output
-    told = alert(tmp_path, "--with-secret", WEBHOOK_SECRET=f"{secret} another-one-that-is-new")
-    assert json.loads(told.stdout)["secret"] == secret
-    assert secret not in told.stderr
+    reported = alert(tmp_path, "--with-secret", WEBHOOK_SECRET=f"{secret} another-one-that-is-new")
+    assert json.loads(reported.stdout)["secret"] == secret
+    assert secret not in reported.stderr
 
 
 def test_the_secret_that_serve_made_up_is_found_and_where_there_is_none_that_is_said(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import sys
 
 import click
 
-from relay.cli import cli
-from relay.cli_client import is_address
+from relay.cli.client import is_address
+from relay.cli.main import cli
 
 COMMANDS = "alert check connect flatten halt migrate orders plan positions resume retry send serve signals worker"
 
@@ -28,10 +28,19 @@ def test_no_secret_is_ever_taken_from_the_command_line() -> None:
 
 
 def test_help_loads_nothing_that_takes_long() -> None:
-    heavy = ["sqlalchemy", "flask", "marshmallow", "requests", "pybit", "environs", "gunicorn", "relay.settings"]
+    heavy = [
+        "sqlalchemy",
+        "flask",
+        "marshmallow",
+        "requests",
+        "pybit",
+        "environs",
+        "gunicorn",
+        "relay.settings.settings",
+    ]
     program = f"""
 import sys
-from relay.cli import cli
+from relay.cli.main import cli
 cli.main(["--help"], standalone_mode=False)
 print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)
 """

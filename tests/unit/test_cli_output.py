@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from relay import cli_output
-from relay.cli_output import clean, detail_text, facts, moment, read_moment, reason_text, table
+from relay.cli import client
+from relay.cli.client import clean, detail_text, facts, moment, read_moment, reason_text, table
 
 
 def test_what_steers_a_terminal_is_taken_out_of_a_text() -> None:
@@ -21,7 +21,7 @@ def test_a_table_is_aligned_and_leaves_empty_columns_out() -> None:
 
 
 def test_on_a_terminal_the_last_column_goes_on_below_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli_output, "_terminal_width", lambda: 40)
+    monkeypatch.setattr(client, "_terminal_width", lambda: 40)
     lines = table(("ID", "REASON"), [("one", "a reason that is longer than the line"), ("two", "")])
     assert lines == ["ID   REASON", "one  a reason that is longer than the", "     line", "two"]
 

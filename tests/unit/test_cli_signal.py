@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from relay.cli_signal import asked, became, in_full, row, summary
+from relay.cli.signals import became, in_full, requested, row, summary
 
 
 def order(**changed: Any) -> dict[str, Any]:
@@ -70,8 +70,10 @@ def signal(**changed: Any) -> dict[str, Any]:
         ({"status": "submitted", "filled_qty": "0.000"}, "buy 0.01", "submitted"),
     ],
 )
-def test_an_order_is_told_as_it_was_asked_and_as_it_became(changed: dict[str, Any], ordered: str, result: str) -> None:
-    assert asked(order(**changed)) == ordered
+def test_an_order_is_reported_as_it_was_requested_and_as_it_became(
+    changed: dict[str, Any], ordered: str, result: str
+) -> None:
+    assert requested(order(**changed)) == ordered
     assert became(order(**changed)) == result
 
 

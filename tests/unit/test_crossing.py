@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relay.domain.planning import plan
-from tests.builders import facts, rules, signal
+from tests.builders import facts, plan, rules, signal
 
 
 @pytest.mark.parametrize(
@@ -29,6 +28,6 @@ def test_a_maker_order_there_is_said_to_be_cancelled() -> None:
 
 
 def test_nothing_is_said_of_entries_and_of_market_orders() -> None:
-    for asked in (signal("close"), signal("buy", qty="1", type="limit", price="51000")):
-        made = plan(asked, rules(), facts(p="2"))
+    for requested in (signal("close"), signal("buy", qty="1", type="limit", price="51000")):
+        made = plan(requested, rules(), facts(p="2"))
         assert not [note for note in made.notes if "at once" in note]

@@ -48,10 +48,10 @@ def test_without_the_strategys_position_the_order_is_sent_as_it_is() -> None:
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_what_proves_the_sender_is_handed_out_and_not_kept(name: str, message: Message) -> None:
+def test_what_authenticates_the_sender_is_handed_out_and_not_stored(name: str, message: Message) -> None:
     reading = reading_of(message)
     assert reading.secret == message[name]
-    assert name.lower() not in reading.kept and message[name] not in str(reading.kept)
+    assert name.lower() not in reading.fields and message[name] not in str(reading.fields)
 
 
 def test_a_key_of_digits_is_found_as_a_number() -> None:

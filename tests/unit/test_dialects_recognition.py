@@ -9,10 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relay.alerts import proves_sender, read, signal_from_kept
-from relay.alerts.authenticate import Credentials
-from relay.alerts.dialects import DIALECTS, FORMATS, NATIVE, dialect_of, recognise
-from relay.alerts.schema import KNOWN
+from relay.alerts.authenticate import Credentials, authenticates
+from relay.alerts.fields import KNOWN
+from relay.alerts.formats import ALERT_FORMATS, FORMATS, NATIVE, alert_format_of, recognise
+from relay.alerts.formats.base import AlertFormat
+from relay.alerts.signal import read, signal_from_stored
 from relay.domain.signal import Action
 from relay.errors import AlertError, AlertInvalid
 from tests.unit.dialect_cases import RECEIVED_AT, Message, reading_of, refusal_of, signal_of
@@ -44,9 +45,9 @@ SECRET = "Correct/horse-battery%20staple"
 
 @pytest.mark.parametrize(("name", "message"), EXAMPLES, ids=lambda value: str(value)[:40])
 def test_a_message_is_recognised_by_its_shape_in_any_case(name: str, message: Message) -> None:
-    assert reading_of(message).kept["format"] == name
+    assert reading_of(message).fields["format"] == name
     shouted = {key.upper(): value for key, value in message.items()}
-    assert reading_of(shouted).kept == reading_of(message).kept
+    assert reading_of(shouted).fields == reading_of(message).fields
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,15 @@ def test_a_message_is_recognised_by_its_shape_in_any_case(name: str, message: Me
     ],
 )
 def test_what_fits_the_native_schema_is_native(message: Message) -> None:
-    assert "format" not in reading_of(message).kept
+    assert "format" not in reading_of(message).fields
+
+
+@pytest.mark.parametrize("alert_format", ALERT_FORMATS, ids=lambda alert_format: alert_format.name)
+def test_native_names_alone_have_the_shape_of_no_other_format(alert_format: AlertFormat) -> None:
+    """So a native alert needs no second look to be told from a foreign one."""
+    shared = {name for path in alert_format.fields if (name := path.lower().partition(".")[0]) in KNOWN}
+    for names in (KNOWN, shared, {*shared, "ticker", "symbol", "action"}, {*shared, "x_strategy", "action"}):
+        assert not alert_format.is_shape(dict.fromkeys(names, "buy"))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +84,7 @@ def test_what_fits_the_native_schema_is_native(message: Message) -> None:
     ids=str,
 )
 def test_what_is_like_no_format_is_refused_as_a_native_alert(message: Message) -> None:
-    assert "format" not in reading_of(message).kept
+    assert "format" not in reading_of(message).fields
     refusal_of(message)
 
 
@@ -106,24 +115,24 @@ def test_a_name_of_no_format_is_refused_with_those_there_are(message: Message, n
     assert all(f"`{name}`" in error.fields["format"][0] for name in FORMATS)
 
 
-def test_a_name_of_no_format_can_be_kept() -> None:
-    kept = reading_of(POSTED, named="\0" + "é" * 100).kept
-    assert "\0" not in str(kept["format"]) and len(str(kept["format"])) < 70
+def test_a_name_of_no_format_can_be_stored() -> None:
+    stored = reading_of(POSTED, named="\0" + "é" * 100).fields
+    assert "\0" not in str(stored["format"]) and len(str(stored["format"])) < 70
 
 
 @pytest.mark.parametrize(("name", "message"), EXAMPLES, ids=lambda value: str(value)[:40])
-def test_what_is_kept_is_the_alert_as_it_came_with_its_format(name: str, message: Message) -> None:
-    kept = reading_of(message).kept
-    secrets = {"secret", *(dialect_of(name) or DIALECTS[0]).secrets}
+def test_what_is_stored_is_the_alert_as_it_came_with_its_format(name: str, message: Message) -> None:
+    stored = reading_of(message).fields
+    secrets = {"secret", *(alert_format_of(name) or ALERT_FORMATS[0]).secrets}
     lowered = {key.lower() for key in message}
-    assert kept.keys() == (lowered - secrets) | {"format"}
+    assert stored.keys() == (lowered - secrets) | {"format"}
 
 
 @pytest.mark.parametrize(("name", "message"), EXAMPLES, ids=lambda value: str(value)[:40])
-def test_what_is_kept_is_read_the_same_after_a_restart(name: str, message: Message) -> None:
+def test_what_is_stored_is_read_the_same_after_a_restart(name: str, message: Message) -> None:
     message = with_fields(message, cancel_orders=None)
-    stored = json.loads(json.dumps(reading_of(message).kept))
-    again = signal_from_kept(stored, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
+    stored = json.loads(json.dumps(reading_of(message).fields))
+    again = signal_from_stored(stored, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
     assert again == signal_of(message) and repr(again) == repr(signal_of(message))
 
 
@@ -140,26 +149,26 @@ def test_what_is_kept_is_read_the_same_after_a_restart(name: str, message: Messa
     ids=lambda value: str(value)[:30],
 )
 @pytest.mark.parametrize("named", [None, "alertatron"])
-def test_the_secret_of_a_format_proves_the_sender_and_is_kept_nowhere(
+def test_the_secret_of_a_format_authenticates_the_sender_and_is_stored_nowhere(
     message: Message, field: str, named: str | None
 ) -> None:
     body = json.dumps({**message, field: SECRET, "x_note": f"see {SECRET}"}).encode()
     reading = read(body, secrets=(SECRET,), named=named)
-    assert proves_sender((SECRET,), Credentials(), b"", reading.secret, RECEIVED_AT)
-    assert SECRET not in json.dumps(reading.kept) and SECRET not in repr(reading)
+    assert authenticates((SECRET,), Credentials(), b"", reading.secret, RECEIVED_AT)
+    assert SECRET not in json.dumps(reading.fields) and SECRET not in repr(reading)
 
 
-def test_a_code_proves_its_sender_with_its_last_part() -> None:
+def test_a_code_authenticates_its_sender_with_its_last_part() -> None:
     code = "ENTER-LONG_Bybit_BTCUSDT_Eth short 15_15M_8e34479cfe49027eda195457"
     reading = read(json.dumps({"code": code}).encode(), secrets=("8e34479cfe49027eda195457",))
     assert reading.secret == "8e34479cfe49027eda195457"
-    assert reading.kept["code"] == "ENTER-LONG_Bybit_BTCUSDT_Eth short 15_15M"
+    assert reading.fields["code"] == "ENTER-LONG_Bybit_BTCUSDT_Eth short 15_15M"
 
 
 def test_an_own_secret_is_used_before_the_one_of_the_format() -> None:
     reading = read(json.dumps({**OKX_B, "secret": SECRET}).encode(), secrets=(SECRET,))
     assert reading.secret == SECRET
-    assert reading.kept.keys().isdisjoint({"secret", "signaltoken"})
+    assert reading.fields.keys().isdisjoint({"secret", "signaltoken"})
 
 
 def test_the_native_rules_speak_in_the_senders_names() -> None:
@@ -177,9 +186,9 @@ def test_one_field_that_becomes_two_is_refused_once() -> None:
 
 
 def test_every_format_has_a_name_of_its_own() -> None:
-    assert len(set(FORMATS)) == len(FORMATS) == len(DIALECTS) + 1
-    assert dialect_of(NATIVE) is None and recognise({}, NATIVE) is None
-    assert not {dialect.name for dialect in DIALECTS} & KNOWN
+    assert len(set(FORMATS)) == len(FORMATS) == len(ALERT_FORMATS) + 1
+    assert alert_format_of(NATIVE) is None and recognise({}, NATIVE) is None
+    assert not {alert_format.name for alert_format in ALERT_FORMATS} & KNOWN
 
 
 _SCALARS = st.one_of(
@@ -190,7 +199,14 @@ _SCALARS = st.one_of(
     st.decimals(allow_nan=False, allow_infinity=False).map(str),
     st.text(max_size=8),
 )
-_KEYS = sorted({part for dialect in DIALECTS for path in dialect.fields for part in path.replace("[]", "").split(".")})
+_KEYS = sorted(
+    {
+        part
+        for alert_format in ALERT_FORMATS
+        for path in alert_format.fields
+        for part in path.replace("[]", "").split(".")
+    }
+)
 _INNER = st.dictionaries(st.sampled_from([*_KEYS, "x"]), _SCALARS | st.lists(_SCALARS, max_size=2), max_size=4)
 _VALUES = st.one_of(
     _SCALARS, _SCALARS, _INNER, st.lists(st.one_of(_INNER, _SCALARS), max_size=3), st.dictionaries(st.text(), _INNER)
@@ -205,8 +221,8 @@ def taken(message: dict[str, Any], named: str | None) -> None:
     body = json.dumps(message).encode(errors="surrogatepass")
     try:
         reading = read(body, secrets=(SECRET,), named=named)
-        assert SECRET not in json.dumps(reading.kept)
-        signal_from_kept(reading.kept, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
+        assert SECRET not in json.dumps(reading.fields)
+        signal_from_stored(reading.fields, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
     except AlertError as error:
         assert SECRET not in error.message + json.dumps(error.fields)
         error.message.encode()

@@ -13,7 +13,7 @@ from tests.unit.dialect_messages import CODE, CUSTOM, EXIT, OKX_A, OKX_B, OKX_EX
 LADDER = [("1%", "25%"), ("2%", "25%"), ("3%", "25%"), ("4%", "15%"), ("5%", "7%"), ("6%", "3%")]
 
 
-def rungs(*pairs: tuple[str, str]) -> list[object]:
+def tp_legs(*pairs: tuple[str, str]) -> list[object]:
     return [{"at": at, "share": share} for at, share in pairs]
 
 
@@ -33,7 +33,7 @@ PUBLISHED: list[tuple[str, Message, dict[str, object]]] = [
         {
             **{"ticker": "BTCUSDT.P", "exchange": "BYBIT", "time": TIME, "action": "buy", "market_position": "long"},
             **{"qty": "150", "qty_unit": "quote", "type": "market", "stop_loss": "1%"},
-            "take_profit": rungs(("1%", "25"), ("2%", "25"), ("3%", "25"), ("4%", "25")),
+            "take_profit": tp_legs(("1%", "25"), ("2%", "25"), ("3%", "25"), ("4%", "25")),
         },
     ),
     (
@@ -74,7 +74,7 @@ PUBLISHED: list[tuple[str, Message, dict[str, object]]] = [
         WUNDER,
         {
             **{"ticker": "BTCUSDT", "exchange": "BYBIT", "action": "long", "qty": "150", "qty_unit": "quote"},
-            **{"type": "market", "take_profit": rungs(*LADDER), "stop_loss": "1%"},
+            **{"type": "market", "take_profit": tp_legs(*LADDER), "stop_loss": "1%"},
         },
     ),
     (
@@ -210,7 +210,7 @@ def test_a_code_says_what_to_do_and_with_what_pair(code: str, action: str, ticke
 def test_a_code_gives_up_its_secret() -> None:
     reading = reading_of(WUNDER)
     assert reading.secret == "8e34479cfe49027eda195457"
-    assert reading.kept["code"] == "ENTER-LONG_Bybit_BTCUSDT_Eth short 15_15M"
+    assert reading.fields["code"] == "ENTER-LONG_Bybit_BTCUSDT_Eth short 15_15M"
 
 
 def test_ratios_of_wundertrading_are_fractions() -> None:

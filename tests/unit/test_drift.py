@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
-from relay.domain.account import Drift, Mode
-from relay.domain.drift import Expected, expected_after, expected_before, may_heal, needs_healing
-from tests.builders import facts, linear, rules, signal
+from relay.domain.intent import intent_of
+from relay.domain.plan import Facts
+from relay.domain.planning import Expected, expected_before, needs_healing, target_sizes
+from relay.domain.rules import Drift, Mode, Rules
+from relay.domain.signal import Signal
+from tests.builders import facts, linear, proposal, rules, signal
 
 FILL: dict[str, Any] = {
     "qty": "1",
@@ -19,6 +22,20 @@ FILL: dict[str, Any] = {
     "prev_market_position_size": "2",
 }
 HEAL = rules(drift=Drift.HEAL)
+
+
+def _after(requested: Signal, limits: Rules, known: Facts) -> Expected | None:
+    return proposal(requested, limits, known).expected
+
+
+def _before(requested: Signal, limits: Rules, known: Facts) -> Expected | None:
+    intent = intent_of(requested, limits, known)
+    return expected_before(intent, target_sizes(intent, known))
+
+
+def _drifted_from(requested: Signal, limits: Rules, known: Facts) -> Expected | None:
+    intent = intent_of(requested, limits, known)
+    return needs_healing(intent, known, target_sizes(intent, known))
 
 
 @pytest.mark.parametrize(
@@ -33,19 +50,19 @@ HEAL = rules(drift=Drift.HEAL)
     ],
 )
 def test_the_account_should_stand_where_the_strategy_does(fields: dict[str, Any], after: str, before: str) -> None:
-    asked, known = signal(**fields), facts(p=0)
-    assert str(expected_after(asked, rules(), known)) == after
-    assert str(expected_before(asked, rules(), known)) == before
+    requested, known = signal(**fields), facts(p=0)
+    assert str(_after(requested, rules(), known)) == after
+    assert str(_before(requested, rules(), known)) == before
 
 
 def test_an_account_takes_its_share_of_the_strategys_size() -> None:
-    assert str(expected_after(signal(**FILL), rules(size_scale_pct="50"), facts(p=0))) == "1.5"
+    assert str(_after(signal(**FILL), rules(size_scale_pct="50"), facts(p=0))) == "1.5"
 
 
 def test_an_alert_that_does_not_say_where_the_strategy_stands_expects_nothing() -> None:
-    for asked in (signal(qty="1"), signal("close"), signal(has_synthetic_position=True, **FILL)):
-        assert expected_after(asked, rules(), facts(p=0)) is None
-        assert expected_before(asked, rules(), facts(p=0)) is None
+    for requested in (signal(qty="1"), signal("close"), signal(has_synthetic_position=True, **FILL)):
+        assert _after(requested, rules(), facts(p=0)) is None
+        assert _before(requested, rules(), facts(p=0)) is None
 
 
 @pytest.mark.parametrize(
@@ -74,18 +91,18 @@ def test_a_drift_is_the_same_for_as_long_as_the_difference_is() -> None:
 
 
 def test_a_drift_is_mended_where_that_is_wished_and_certain() -> None:
-    asked = signal(**FILL)
-    assert needs_healing(asked, HEAL, facts(p="0.5")) is not None
-    assert needs_healing(asked, HEAL, facts(p="2")) is None
-    assert needs_healing(asked, rules(), facts(p="0.5")) is None
-    assert needs_healing(asked, HEAL, facts(p="0.5", has_resting=True)) is None
-    assert needs_healing(asked, HEAL, facts(p="0.5", is_overtaken=True)) is None
-    assert needs_healing(asked, HEAL, facts()) is None
+    requested = signal(**FILL)
+    assert _drifted_from(requested, HEAL, facts(p="0.5")) is not None
+    assert _drifted_from(requested, HEAL, facts(p="2")) is None
+    assert _drifted_from(requested, rules(), facts(p="0.5")) is None
+    assert _drifted_from(requested, HEAL, facts(p="0.5", has_resting=True)) is None
+    assert _drifted_from(requested, HEAL, facts(p="0.5", is_overtaken=True)) is None
+    assert _drifted_from(requested, HEAL, facts()) is None
 
 
 @pytest.mark.parametrize(
     "fields", [{"action": "target"}, {"action": "long"}, {"reduce_only": True}, {"has_synthetic_position": True}]
 )
 def test_what_is_no_plain_fill_of_the_strategy_mends_nothing(fields: dict[str, Any]) -> None:
-    assert not may_heal(signal(**{**FILL, **fields}), HEAL)
-    assert not may_heal(signal(**FILL), rules(drift=Drift.HEAL, mode=Mode.POSITION))
+    assert not intent_of(signal(**{**FILL, **fields}), HEAL, facts()).heals
+    assert not intent_of(signal(**FILL), rules(drift=Drift.HEAL, mode=Mode.POSITION), facts()).heals

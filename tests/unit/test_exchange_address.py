@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relay.exchange.address import BAN_S, SPAN_S, SUSPECT, Address, Forbidden
+from relay.bybit.limiter import BAN_S, SPAN_S, SUSPECT, Address, Forbidden
 
 CLOUDFRONT = """<HTML><HEAD><TITLE>ERROR: The request could not be satisfied</TITLE></HEAD><BODY><H1>403 ERROR</H1>
 The Amazon CloudFront distribution is configured to block access from your country.</BODY></HTML>"""
@@ -28,7 +28,7 @@ def address(hand: Hand) -> Address:
     return Address(monotonic=hand)
 
 
-def test_a_ban_that_says_so_is_kept_for_ten_minutes(address: Address, hand: Hand) -> None:
+def test_a_ban_that_says_so_is_stored_for_ten_minutes(address: Address, hand: Hand) -> None:
     address.note_served()
     assert address.judge("403, access too frequent") is Forbidden.BANNED
     assert address.banned_for_s == BAN_S
@@ -54,7 +54,7 @@ def test_many_requests_long_ago_make_none(address: Address, hand: Hand) -> None:
     for _ in range(SUSPECT):
         address.note_sent()
     hand.at += SPAN_S + 1
-    assert address.judge("") is Forbidden.UNTOLD
+    assert address.judge("") is Forbidden.UNAVAILABLE
     assert address.banned_for_s == 0
 
 

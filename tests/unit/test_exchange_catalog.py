@@ -7,9 +7,9 @@ from decimal import Decimal
 
 import pytest
 
+from relay.bybit.market import Catalog
 from relay.domain.instrument import Category, Instrument
 from relay.errors import ExchangeUnreachable
-from relay.exchange.instruments import Catalog
 
 
 def instrument(symbol: str, category: Category = Category.LINEAR) -> Instrument:

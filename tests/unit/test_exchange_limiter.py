@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from relay.exchange.clock import ExchangeClock
-from relay.exchange.limiter import HOLD_MAX_S, WINDOW_S, Leave, Limiter, Priority
+from relay.bybit.http import ExchangeClock
+from relay.bybit.limiter import HOLD_MAX_S, WINDOW_S, Limiter, Permit, Priority
 
 CREATE = "/v5/order/create"
 CANCEL = "/v5/order/cancel"
@@ -43,7 +43,7 @@ def headers(limit: int, remaining: int, reset_ms: int = 0) -> dict[str, str]:
     }
 
 
-def at_once(limiter: Limiter, endpoint: str = CREATE) -> Leave:
+def at_once(limiter: Limiter, endpoint: str = CREATE) -> Permit:
     """A request that is answered as soon as it may go."""
     leave = limiter.acquire(endpoint, priority=Priority.ENTRY, timeout_s=0)
     if leave.granted:
@@ -64,7 +64,7 @@ def test_nothing_is_counted_where_no_limit_was_ever_named(limiter: Limiter) -> N
         assert at_once(limiter).granted
 
 
-def test_the_limit_that_was_named_is_kept_within_its_second(limiter: Limiter, hand: Hand) -> None:
+def test_the_limit_that_was_named_is_stored_within_its_second(limiter: Limiter, hand: Hand) -> None:
     assert at_once(limiter).granted
     limiter.learn(CREATE, headers(3, 2), refused=False)
     assert [at_once(limiter).granted for _ in range(3)] == [True, True, False]
@@ -72,7 +72,7 @@ def test_the_limit_that_was_named_is_kept_within_its_second(limiter: Limiter, ha
     assert at_once(limiter).granted
 
 
-def test_who_may_not_go_is_told_when_to_ask_again(limiter: Limiter, hand: Hand) -> None:
+def test_who_may_not_go_is_reported_when_to_ask_again(limiter: Limiter, hand: Hand) -> None:
     at_once(limiter)
     limiter.learn(CREATE, headers(1, 0), refused=False)
     refused = at_once(limiter)
@@ -196,15 +196,15 @@ def test_a_request_that_never_left_does_not_count(limiter: Limiter) -> None:
     assert at_once(limiter).granted
 
 
-def answered_late(limiter: Limiter, hand: Hand, *, told_ms_after_leaving: int) -> float:
+def answered_late(limiter: Limiter, hand: Hand, *, reported_ms_after_leaving: int) -> float:
     """A request that is under way for 0.4 s; when it left."""
     leave = limiter.acquire(CREATE, priority=Priority.ENTRY, timeout_s=0)
     assert leave.granted
     left_at = hand.at
     hand.at += 0.4
-    told = headers(1, 0, int(left_at * 1000) + told_ms_after_leaving)
-    limiter.done(CREATE, leave, counted=True, headers=told)
-    limiter.learn(CREATE, told, refused=False)
+    reported = headers(1, 0, int(left_at * 1000) + reported_ms_after_leaving)
+    limiter.done(CREATE, leave, counted=True, headers=reported)
+    limiter.learn(CREATE, reported, refused=False)
     return left_at
 
 
@@ -216,14 +216,14 @@ def free_at(limiter: Limiter) -> float:
 
 
 def test_a_request_counts_from_when_the_exchange_says_that_it_did(limiter: Limiter, hand: Hand) -> None:
-    left_at = answered_late(limiter, hand, told_ms_after_leaving=200)
+    left_at = answered_late(limiter, hand, reported_ms_after_leaving=200)
     assert free_at(limiter) == pytest.approx(left_at + 0.2 + WINDOW_S, abs=0.003)
 
 
-@pytest.mark.parametrize("told_ms", [-2, 401, 5_000, -60_000])
-def test_a_time_at_which_it_was_not_under_way_is_not_believed(limiter: Limiter, hand: Hand, told_ms: int) -> None:
+@pytest.mark.parametrize("reported_ms", [-2, 401, 5_000, -60_000])
+def test_a_time_at_which_it_was_not_under_way_is_not_expected(limiter: Limiter, hand: Hand, reported_ms: int) -> None:
     """Then the clocks are further apart than a round trip, and it counts from its answer."""
-    left_at = answered_late(limiter, hand, told_ms_after_leaving=told_ms)
+    left_at = answered_late(limiter, hand, reported_ms_after_leaving=reported_ms)
     assert free_at(limiter) == pytest.approx(left_at + 0.4 + WINDOW_S, abs=0.003)
 
 
@@ -272,17 +272,17 @@ def test_what_a_late_answer_says_is_left_is_held_against_that_moment(limiter: Li
     hand.at += 0.9
     second = limiter.acquire(CREATE, priority=Priority.ENTRY, timeout_s=0)
     hand.at += 0.3
-    told = headers(2, 0, begun_ms + 950)
-    limiter.done(CREATE, second, counted=True, headers=told)
-    limiter.learn(CREATE, told, refused=False)
+    reported = headers(2, 0, begun_ms + 950)
+    limiter.done(CREATE, second, counted=True, headers=reported)
+    limiter.learn(CREATE, reported, refused=False)
     assert at_once(limiter).granted
 
 
-def test_what_others_have_spent_is_free_again_a_second_after_it_was_told(limiter: Limiter, hand: Hand) -> None:
-    left_at = answered_late(limiter, hand, told_ms_after_leaving=100)
+def test_what_others_have_spent_is_free_again_a_second_after_it_was_reported(limiter: Limiter, hand: Hand) -> None:
+    left_at = answered_late(limiter, hand, reported_ms_after_leaving=100)
     hand.at = left_at + 0.5
-    told = headers(3, 0, int(left_at * 1000) + 200)
-    limiter.learn(CREATE, told, refused=False)
+    reported = headers(3, 0, int(left_at * 1000) + 200)
+    limiter.learn(CREATE, reported, refused=False)
     hand.at = left_at + 0.15 + WINDOW_S
     assert at_once(limiter).granted, "its own place is free"
     assert free_at(limiter) == pytest.approx(left_at + 0.2 + WINDOW_S, abs=0.003)

@@ -9,20 +9,18 @@ from unittest.mock import patch
 
 import pytest
 
-from relay import upkeep
+from relay.app import wiring
+from relay.app.wiring import PeriodicJobs
+from relay.bybit.client import Exchange
+from relay.bybit.market import Market
 from relay.domain.instrument import Category
-from relay.domain.order import OrderStatus
-from relay.domain.outcome import Accepted, Stamp
+from relay.domain.order import Accepted, OrderStatus, RequestSignature, SignalStatus
+from relay.domain.order_lifecycle import Bounds
 from relay.domain.position import OrderReport
-from relay.domain.reconciliation import Bounds
-from relay.domain.status import SignalStatus
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
-from relay.exchange.client import Exchange
-from relay.exchange.market import Market
-from relay.journal import open_journal
-from relay.pipeline.follow import Follower
-from relay.pipeline.ports import Account
-from relay.upkeep import Upkeep
+from relay.execution.follow import Follower
+from relay.execution.ports import Account
+from relay.journal.opening import open_journal
 from tests.property.workshop import Workshop, body_of
 from tests.unit.journal_builders import NOW_MS, planned, sent_order
 
@@ -54,7 +52,7 @@ def status_of(shop: Workshop, client_order_id: str) -> OrderStatus:
 
 
 @pytest.mark.parametrize("error", [ExchangeAnswered(10001, "odd"), ValueError("odd")])
-def test_an_order_that_cannot_be_asked_for_does_not_keep_the_others_from_being_followed(
+def test_an_order_that_cannot_be_requested_for_does_not_keep_the_others_from_being_followed(
     shop: Workshop, error: Exception
 ) -> None:
     bad, good = resting(shop, "40000", "41000")
@@ -71,26 +69,26 @@ def test_an_order_that_cannot_be_asked_for_does_not_keep_the_others_from_being_f
     assert status_of(shop, good) is OrderStatus.FILLED
 
 
-def test_a_silent_exchange_is_asked_once_in_a_round_and_the_next_one_begins_with_the_others(shop: Workshop) -> None:
+def test_a_silent_exchange_is_requested_once_in_a_round_and_the_next_one_begins_with_the_others(shop: Workshop) -> None:
     first, second = resting(shop, "40000", "41000")
-    asked: list[str] = []
+    requested: list[str] = []
 
     def silent(*, category: Category, symbol: str, client_order_id: str) -> OrderReport | None:
-        asked.append(client_order_id)
+        requested.append(client_order_id)
         raise ExchangeUnreachable("silence")
 
     with patch.object(shop.exchange, "look_up", silent):
         for _ in range(2):
             assert shop.follower.round() == 0
-    assert asked == [first, second]
+    assert requested == [first, second]
 
 
 def test_an_order_that_was_acknowledged_and_then_given_up_is_followed_once_it_is_quiet(shop: Workshop) -> None:
     shop.open()
     shop.clock.now_ms = NOW_MS
     signal_id, client_id = sent_order(shop.journal)
-    stamp = Stamp(timestamp_ms=NOW_MS, recv_window_ms=1000)
-    shop.exchange.place(planned(), client_order_id=client_id, stamp=stamp, is_exit=False)
+    signature = RequestSignature(timestamp_ms=NOW_MS, recv_window_ms=1000)
+    shop.exchange.place(planned(), client_order_id=client_id, signature=signature, is_exit=False)
     shop.journal.record_outcome(client_id, 1, Accepted(venue_order_id="v-1"), now_ms=NOW_MS)
     shop.journal.finish(signal_id, "main", SignalStatus.ATTENTION, now_ms=NOW_MS)
     assert status_of(shop, client_id) is OrderStatus.ACCEPTED
@@ -100,7 +98,7 @@ def test_an_order_that_was_acknowledged_and_then_given_up_is_followed_once_it_is
     assert status_of(shop, client_id) is OrderStatus.FILLED
 
 
-class _Surprise:
+class _Discrepancy:
     """Raises what nobody thought of, again and again; `again` is set once it was called after that."""
 
     def __init__(self) -> None:
@@ -115,25 +113,27 @@ class _Surprise:
 
 
 def test_the_follower_outlives_what_nobody_thought_of(shop: Workshop) -> None:
-    surprise = _Surprise()
+    discrepancy = _Discrepancy()
     account = Account(name="main", exchange=shop.exchange, market=shop.market, bounds=Bounds())
-    with patch.object(shop.journal, "open_orders", surprise):
+    with patch.object(shop.journal, "open_orders", discrepancy):
         follower = Follower(journal=shop.journal, accounts={"main": account}, every_s=0.001)
         follower.start()
-        assert surprise.again.wait(DEADLINE_S)
+        assert discrepancy.again.wait(DEADLINE_S)
         follower.stop()
 
 
 def test_upkeep_outlives_what_nobody_thought_of() -> None:
     class Odd:
-        keep_warm = _Surprise()
+        keep_warm = _Discrepancy()
 
         def measure_clock(self) -> int:
             return 0
 
     odd = Odd()
-    with patch.object(upkeep, "KEEP_WARM_S", 0.001):
-        chores = Upkeep(markets=((Market(), cast(Exchange, odd)),), exchanges={"main": cast(Exchange, odd)})
-    chores.start()
+    with patch.object(wiring, "KEEP_WARM_S", 0.001):
+        periodic_jobs = PeriodicJobs(
+            markets=((Market(), cast(Exchange, odd)),), exchanges={"main": cast(Exchange, odd)}
+        )
+    periodic_jobs.start()
     assert odd.keep_warm.again.wait(DEADLINE_S)
-    chores.stop()
+    periodic_jobs.stop()

@@ -10,9 +10,10 @@ import pytest
 
 from relay.domain.notice import NoticeKind
 from relay.domain.signal import Action
-from relay.journal import Journal, open_journal
-from relay.pipeline.announce import Announcer
-from relay.pipeline.heartbeat import Expectation, Heartbeats
+from relay.execution.heartbeat import Expectation, Heartbeats
+from relay.execution.notices import Announcer
+from relay.journal.journal import Journal
+from relay.journal.opening import open_journal
 from tests.unit.journal_builders import accepted, url_of
 
 BEGAN = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
@@ -23,7 +24,7 @@ class Watch:
 
     def __init__(self, journal: Journal, expectation: Expectation | None) -> None:
         self.now = BEGAN
-        self.told: list[str] = []
+        self.reported: list[str] = []
         announcer = Announcer()
         announcer.hear(self._hear)
         self.heartbeats = Heartbeats(
@@ -32,7 +33,7 @@ class Watch:
 
     def _hear(self, kind: NoticeKind, text: str) -> None:
         assert kind is NoticeKind.HEARTBEAT
-        self.told.append(text)
+        self.reported.append(text)
 
     def after(self, seconds: float) -> Watch:
         self.now += timedelta(seconds=seconds)
@@ -41,7 +42,7 @@ class Watch:
     def check(self) -> int:
         """How many lines were told so far."""
         self.heartbeats.check()
-        return len(self.told)
+        return len(self.reported)
 
 
 @pytest.fixture
@@ -51,17 +52,17 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     opened.close()
 
 
-def test_silence_is_told_once_and_its_end_too(journal: Journal) -> None:
+def test_silence_is_reported_once_and_its_end_too(journal: Journal) -> None:
     watch = Watch(journal, Expectation(every_s=60))
     watch.heartbeats.start()
     assert watch.after(60).check() == 0
     assert watch.after(1).check() == 1
     assert watch.after(600).check() == 1
-    assert watch.heartbeats.silent() == watch.told
-    watch.heartbeats.heard("default", Action.BUY)
-    assert len(watch.told) == 1
-    watch.heartbeats.heard("default", Action.HEARTBEAT)
-    assert len(watch.told) == 2 and "again" in watch.told[1]
+    assert watch.heartbeats.silent() == watch.reported
+    watch.heartbeats.received("default", Action.BUY)
+    assert len(watch.reported) == 1
+    watch.heartbeats.received("default", Action.HEARTBEAT)
+    assert len(watch.reported) == 2 and "again" in watch.reported[1]
     assert watch.heartbeats.silent() == []
     assert watch.after(61).check() == 3
 
@@ -69,7 +70,7 @@ def test_silence_is_told_once_and_its_end_too(journal: Journal) -> None:
 def test_any_alert_is_a_sign_of_life_where_that_is_wished_even_a_bad_one(journal: Journal) -> None:
     watch = Watch(journal, Expectation(every_s=60, is_any=True))
     watch.heartbeats.start()
-    watch.after(50).heartbeats.heard("default", None)
+    watch.after(50).heartbeats.received("default", None)
     assert watch.after(50).check() == 0
 
 
@@ -91,21 +92,21 @@ def test_the_last_alert_is_known_after_a_restart(journal: Journal) -> None:
     assert pulse.last_alert_at_ms is not None and pulse.last_sign_at_ms == pulse.last_alert_at_ms
 
 
-def test_a_storm_is_told_once_and_again_only_after_a_lull(journal: Journal) -> None:
+def test_a_storm_is_reported_once_and_again_only_after_a_lull(journal: Journal) -> None:
     watch = Watch(journal, None)
     for _ in range(30):
-        watch.after(10).heartbeats.heard("default", Action.BUY)
-    assert len(watch.told) == 1 and "15 times" in watch.told[0]
+        watch.after(10).heartbeats.received("default", Action.BUY)
+    assert len(watch.reported) == 1 and "15 times" in watch.reported[0]
     for _ in range(30):
-        watch.after(20).heartbeats.heard("default", Action.BUY)
-    assert len(watch.told) == 1
+        watch.after(20).heartbeats.received("default", Action.BUY)
+    assert len(watch.reported) == 1
     for _ in range(13):
-        watch.after(1).heartbeats.heard("default", Action.BUY)
-    assert len(watch.told) == 2
+        watch.after(1).heartbeats.received("default", Action.BUY)
+    assert len(watch.reported) == 2
 
 
 def test_resends_are_no_storm(journal: Journal) -> None:
     watch = Watch(journal, None)
     for _ in range(30):
-        watch.after(1).heartbeats.heard("default", Action.BUY, is_repeat=True)
-    assert watch.told == []
+        watch.after(1).heartbeats.received("default", Action.BUY, is_repeat=True)
+    assert watch.reported == []

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 HEAVY = ("apprise", "sentry_sdk", "psycopg", "procrastinate", "alembic", "playwright", "relay.paper.book")
 SERVE = """
@@ -32,7 +34,7 @@ def _loaded(*arguments: str, code: str) -> set[str]:
 
 def _made(folder: Path) -> None:
     """A journal of the present schema: migrating is what needs alembic."""
-    from relay.journal import migrate
+    from relay.journal.opening import migrate
 
     migrate(f"sqlite:///{folder}/relay.db")
 
@@ -52,6 +54,6 @@ def test_each_extra_loads_its_own(tmp_path: Path, setting: str, package: str) ->
 
 
 def test_the_commands_help_loads_no_server_and_no_exchange() -> None:
-    code = "import sys\nfrom relay.cli import cli\nprint(*sys.modules)"
+    code = "import sys\nfrom relay.cli.main import cli\nprint(*sys.modules)"
     heavy = {*HEAVY, "flask", "gunicorn", "pybit", "sqlalchemy", "prometheus_client"}
     assert _loaded(code=code) & heavy == set()

@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from relay.domain.identity import Identity
-from relay.domain.order import Reason
-from relay.domain.status import SignalStatus
-from relay.journal import Duplicate, IdReused, Journal, New, NewSignal, new_signal_id, open_journal
-from relay.journal.rejection import APART_S
+from relay.domain.order import Reason, SignalStatus
+from relay.domain.signal import Identity
+from relay.journal.journal import Journal
+from relay.journal.opening import open_journal
+from relay.journal.records import Duplicate, IdReused, New, NewSignal, new_signal_id
+from relay.journal.rejected import APART_S
 from tests.unit.journal_builders import (
     NOW_MS,
     WINDOW_MS,
@@ -30,13 +30,6 @@ from tests.unit.journal_builders import (
 
 TEN_MINUTES_MS = 600_000
 YEAR_MS = 365 * 24 * 3600 * 1000
-
-
-@pytest.fixture
-def journal(journal_url: str) -> Iterator[Journal]:
-    opened = open_journal(journal_url)
-    yield opened
-    opened.close()
 
 
 def _like(identity: Identity, digest: str = "the same body") -> NewSignal:
@@ -54,7 +47,7 @@ def test_ids_of_one_millisecond_differ() -> None:
     assert len({new_signal_id(NOW_MS) for _ in range(1000)}) == 1000
 
 
-def test_an_accepted_signal_is_kept_with_its_assignments_in_order(journal: Journal) -> None:
+def test_an_accepted_signal_is_stored_with_its_executions_in_order(journal: Journal) -> None:
     first = accepted(journal, new_signal(accounts=("b", "a")))
     second = accepted(journal, new_signal(notes=("no id",), sent_at_ms=NOW_MS - 5))
     waiting = journal.unfinished()
@@ -72,7 +65,7 @@ def test_a_signal_for_no_account_is_done_at_once(journal: Journal) -> None:
     assert events_of(journal, signal_id) == ["accepted", "done"]
 
 
-def test_further_events_are_kept_with_it(journal: Journal) -> None:
+def test_further_events_are_stored_with_it(journal: Journal) -> None:
     signal_id = accepted(journal, new_signal(events=(("warned", {"why": "slow"}),)))
     assert events_of(journal, signal_id) == ["accepted", "warned"]
 
@@ -151,7 +144,7 @@ def test_ten_identical_alerts_at_one_instant_are_one_signal(journal: Journal) ->
     assert len(journal.unfinished()) == 1
 
 
-def test_alerts_of_32_threads_are_all_kept(journal: Journal) -> None:
+def test_alerts_of_32_threads_are_all_stored(journal: Journal) -> None:
     def post(_: int) -> list[str]:
         return [accepted(journal) for _ in range(10)]
 
@@ -161,16 +154,16 @@ def test_alerts_of_32_threads_are_all_kept(journal: Journal) -> None:
     assert {each.signal.id for each in journal.unfinished()} == ids
 
 
-def test_text_that_no_database_holds_is_kept_spelled_out(journal: Journal) -> None:
+def test_text_that_no_database_holds_is_stored_spelled_out(journal: Journal) -> None:
     signal_id = accepted(
         journal, new_signal(by_id("a\x00\ud800"), ticker="B\x00\ud800C", alert={"comment": "\x00\ud800é"})
     )
-    kept = journal.assignments_of(signal_id)[0].signal
-    assert kept.alert == {"comment": "\x00\ud800é"}
-    assert kept.ticker == "B\\x00\\ud800C"
+    stored = journal.executions_of(signal_id)[0].signal
+    assert stored.alert == {"comment": "\x00\ud800é"}
+    assert stored.ticker == "B\\x00\\ud800C"
 
 
-def test_a_rejected_alert_is_kept_and_shown(journal: Journal) -> None:
+def test_a_rejected_alert_is_stored_and_shown(journal: Journal) -> None:
     signal_id = new_signal_id(NOW_MS)
     journal.reject(
         signal_id=signal_id,
@@ -189,7 +182,7 @@ def test_a_rejected_alert_is_kept_and_shown(journal: Journal) -> None:
     assert journal.unfinished() == ()
 
 
-def test_a_rejected_alert_that_could_not_be_parsed_is_kept_as_text(journal: Journal) -> None:
+def test_a_rejected_alert_that_could_not_be_parsed_is_stored_as_text(journal: Journal) -> None:
     signal_id = new_signal_id(NOW_MS)
     reason = Reason(code="ALERT_MALFORMED", message="line 1")
     journal.reject(signal_id=signal_id, strategy=None, alert='{"a":', digest="d", reason=reason, now_ms=NOW_MS)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
 
-from relay.domain.booking import Booking, DayTotal, Equity
-from relay.journal import Journal, open_journal
-from relay.journal.accounts import BOOKABLE_MS, DAY_MS, HOUR_MS, Ledger
+from relay.domain.performance import DayTotal, Equity, LedgerEntry
+from relay.journal.journal import Journal
+from relay.journal.ledger import BOOKABLE_MS, DAY_MS, HOUR_MS, Ledger
 
 NOW_MS = 1_767_225_600_000
 """2026-01-01 00:00 UTC."""
@@ -17,20 +16,15 @@ FIVE_MS = 300_000
 
 
 @pytest.fixture
-def journal(journal_url: str) -> Iterator[Journal]:
-    opened = open_journal(journal_url)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def ledger(journal: Journal) -> Ledger:
     return Ledger(journal.store)
 
 
-def booking(exec_id: str, realised: str = "0", fee: str = "0.5", funding: str = "0", at_ms: int = NOW_MS) -> Booking:
+def ledger_entry(
+    exec_id: str, realised: str = "0", fee: str = "0.5", funding: str = "0", at_ms: int = NOW_MS
+) -> LedgerEntry:
     amounts = {"realised": Decimal(realised), "fee": Decimal(fee), "funding": Decimal(funding)}
-    return Booking(exec_id=exec_id, coin="USDT", at_ms=at_ms, **amounts)
+    return LedgerEntry(exec_id=exec_id, coin="USDT", at_ms=at_ms, **amounts)
 
 
 def equity(at_ms: int, worth: int = 100) -> Equity:
@@ -42,11 +36,11 @@ def total(day: str, realised: str, fees: str, funding: str) -> DayTotal:
     return DayTotal(day=day, coin="USDT", **amounts)
 
 
-def test_an_execution_counts_once_however_often_and_from_wherever_it_is_told(ledger: Ledger) -> None:
-    first = [booking("a", "3"), booking("b", "-1", at_ms=NOW_MS - 1), booking("a", "3")]
+def test_an_execution_counts_once_however_often_and_from_wherever_it_is_reported(ledger: Ledger) -> None:
+    first = [ledger_entry("a", "3"), ledger_entry("b", "-1", at_ms=NOW_MS - 1), ledger_entry("a", "3")]
     assert ledger.book("main", first, now_ms=NOW_MS) == 2
-    assert ledger.book("main", [*first, booking("c", funding="0.25", fee="0")], until_ms=7, now_ms=NOW_MS) == 1
-    assert ledger.book("other", [booking("a", "9")], now_ms=NOW_MS) == 1
+    assert ledger.book("main", [*first, ledger_entry("c", funding="0.25", fee="0")], until_ms=7, now_ms=NOW_MS) == 1
+    assert ledger.book("other", [ledger_entry("a", "9")], now_ms=NOW_MS) == 1
     assert ledger.days("main", NOW_MS - DAY_MS) == [
         total("2025-12-31", "-1", "0.5", "0"),
         total("2026-01-01", "3", "0.5", "0.25"),
@@ -57,10 +51,10 @@ def test_an_execution_counts_once_however_often_and_from_wherever_it_is_told(led
 
 
 def test_what_is_older_than_what_is_remembered_is_not_booked(ledger: Ledger) -> None:
-    assert ledger.book("main", [booking("old", at_ms=NOW_MS - BOOKABLE_MS)], now_ms=NOW_MS) == 0
+    assert ledger.book("main", [ledger_entry("old", at_ms=NOW_MS - BOOKABLE_MS)], now_ms=NOW_MS) == 0
 
 
-def test_points_of_two_processes_are_kept_apart(ledger: Ledger) -> None:
+def test_points_of_two_processes_are_stored_apart(ledger: Ledger) -> None:
     assert ledger.add_equity("main", [equity(NOW_MS)], apart_ms=FIVE_MS)
     assert not ledger.add_equity("main", [equity(NOW_MS + 1000)], apart_ms=FIVE_MS)
     assert not ledger.add_equity("main", [], apart_ms=FIVE_MS)
@@ -72,7 +66,7 @@ def test_old_points_are_thinned_and_the_totals_of_days_stay(ledger: Ledger) -> N
     for age_ms in (100 * DAY_MS, 8 * DAY_MS, DAY_MS):
         for number in range(24):
             ledger.add_equity("main", [equity(NOW_MS - age_ms + number * FIVE_MS, number)], apart_ms=FIVE_MS)
-    ledger.book("main", [booking("a", "3")], now_ms=NOW_MS)
+    ledger.book("main", [ledger_entry("a", "3")], now_ms=NOW_MS)
     assert ledger.thin(NOW_MS) == 23 + 22
     left = ledger.equity("main", 0)
     assert [each.equity for each in left if each.at_ms < NOW_MS - DAY_MS] == [23, 11, 23]

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from relay.errors import JournalUnavailable
-from relay.journal import Journal, New, open_journal
+from relay.journal.journal import Journal
+from relay.journal.opening import open_journal
+from relay.journal.records import New
 from tests.unit.journal_builders import accept, accepted, body, new_signal, url_of
 
 ROOT = Path(__file__).parents[2]
@@ -73,7 +75,7 @@ again.close()
 """
 
 
-def test_a_full_disk_is_told_and_survived_without_a_restart(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_survived_without_a_restart(tmp_path: Path) -> None:
     """On a file system of one megabyte of its own, which is gone with the child."""
     if os.geteuid() != 0 or subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
         pytest.skip("a file system can be mounted by root only; the limit on a file's size is tried in any case")
@@ -106,7 +108,7 @@ print(sorted(said))
 """
 
 
-def test_a_disk_that_takes_no_more_bytes_is_told_and_survived_without_a_restart(tmp_path: Path) -> None:
+def test_a_disk_that_takes_no_more_bytes_is_reported_and_survived_without_a_restart(tmp_path: Path) -> None:
     with _child(FILE_LIMIT, tmp_path) as child:
         said, _ = child.communicate()
     assert (child.returncode, said) == (0, "['reading or writing the disk failed']\n")
@@ -134,15 +136,15 @@ for _ in range(4):
 def test_what_was_accepted_is_there_after_a_kill(tmp_path: Path) -> None:
     with _child(ACCEPT_FOREVER, tmp_path) as child:
         assert child.stdout is not None
-        told = [child.stdout.readline().strip() for _ in range(200)]
+        reported = [child.stdout.readline().strip() for _ in range(200)]
         child.kill()
-        told += child.stdout.read().split("\n")[:-1]
+        reported += child.stdout.read().split("\n")[:-1]
     journal = open_journal(url_of(tmp_path))
-    kept = [each.signal.id for each in journal.unfinished()]
+    stored = [each.signal.id for each in journal.unfinished()]
     journal.close()
-    assert len(told) >= 200
-    assert set(told) <= set(kept)
-    assert len(kept) <= len(told) + 4, "at most one of each thread was kept and not told"
+    assert len(reported) >= 200
+    assert set(reported) <= set(stored)
+    assert len(stored) <= len(reported) + 4, "at most one of each thread was kept and not told"
 
 
 READ_ONLY = """
@@ -161,7 +163,7 @@ for attempt in (open_journal, migrate):
 """
 
 
-def test_a_read_only_directory_is_told() -> None:
+def test_a_read_only_directory_is_reported() -> None:
     with tempfile.TemporaryDirectory() as directory:
         os.chmod(directory, 0o500)
         with _child(READ_ONLY, directory) as child:
@@ -171,12 +173,12 @@ def test_a_read_only_directory_is_told() -> None:
     assert said == sentence * 2
 
 
-def test_a_missing_directory_is_told(tmp_path: Path) -> None:
+def test_a_missing_directory_is_reported(tmp_path: Path) -> None:
     with pytest.raises(JournalUnavailable, match="No such file or directory"):
         open_journal(url_of(tmp_path / "nowhere"))
 
 
-def test_a_file_that_is_no_journal_is_told_and_left_alone(tmp_path: Path) -> None:
+def test_a_file_that_is_no_journal_is_reported_and_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "relay.db"
     file.write_bytes(b"not a database, but somebody's notes\n" * 100)
     for lock in (True, False):
@@ -185,7 +187,7 @@ def test_a_file_that_is_no_journal_is_told_and_left_alone(tmp_path: Path) -> Non
     assert file.read_bytes().startswith(b"not a database")
 
 
-def test_a_damaged_file_is_told(tmp_path: Path) -> None:
+def test_a_damaged_file_is_reported(tmp_path: Path) -> None:
     open_journal(url_of(tmp_path)).close()
     file = tmp_path / "relay.db"
     content = bytearray(file.read_bytes())
@@ -195,7 +197,7 @@ def test_a_damaged_file_is_told(tmp_path: Path) -> None:
         open_journal(url_of(tmp_path))
 
 
-def test_a_file_damaged_while_it_runs_is_told(journal: Journal, tmp_path: Path) -> None:
+def test_a_file_damaged_while_it_runs_is_reported(journal: Journal, tmp_path: Path) -> None:
     accepted(journal)
     file, aside = tmp_path / "relay.db", tmp_path / "aside"
     with closing(sqlite3.connect(file)) as other:
@@ -212,11 +214,11 @@ def test_a_file_damaged_while_it_runs_is_told(journal: Journal, tmp_path: Path) 
         accept(journal)
 
 
-def test_a_locked_file_is_told_within_the_deadline_and_survived(journal: Journal, tmp_path: Path) -> None:
+def test_a_locked_file_is_reported_within_the_deadline_and_survived(journal: Journal, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "relay.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(JournalUnavailable, match="not written within 0.6 s: .* another program keeps it locked"):
-            accept(journal, new_signal(body("refused"), digest="d"), deadline_s=0.6)
+        with pytest.raises(JournalUnavailable, match="not written within 2.5 s: .* another program keeps it locked"):
+            accept(journal, new_signal(body("refused"), digest="d"), deadline_s=2.5)
         other.execute("ROLLBACK")
     assert isinstance(accept(journal, new_signal(body("refused"), digest="d")), New)
     assert len(journal.unfinished()) == 1

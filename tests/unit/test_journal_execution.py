@@ -9,15 +9,25 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from relay.domain.instrument import Category
-from relay.domain.order import OrderStatus, Reason
-from relay.domain.outcome import Accepted, NotSent, Refusal, Rejected, Stamp, Unknown
-from relay.domain.plan import Carry, PlanStatus
-from relay.domain.reconciliation import Attempt, OrderState
-from relay.domain.status import SignalStatus
-from relay.journal import Batch, Journal, open_journal
+from relay.domain.order import (
+    Accepted,
+    ErrorKind,
+    NotSent,
+    OrderRejected,
+    OrderStatus,
+    Reason,
+    RequestSignature,
+    SignalStatus,
+    Unknown,
+)
+from relay.domain.order_lifecycle import Attempt, OrderState
+from relay.domain.plan import PlanStatus, Residual
+from relay.journal.journal import Journal
+from relay.journal.opening import open_journal
+from relay.journal.unit_of_work import UnitOfWork
 from tests.unit.journal_builders import (
     NOW_MS,
-    STAMP,
+    SIGNATURE,
     accepted,
     events_of,
     limit,
@@ -29,7 +39,7 @@ from tests.unit.journal_builders import (
     sent_order,
 )
 
-LATER = Stamp(timestamp_ms=NOW_MS + 7000, recv_window_ms=5000)
+LATER = RequestSignature(timestamp_ms=NOW_MS + 7000, recv_window_ms=5000)
 LANE = ("main", Category.LINEAR, "BTCUSDT")
 
 
@@ -71,7 +81,7 @@ def test_a_restart_finds_plan_orders_and_attempts_as_they_were(journal_url: str)
         client_order_id=client_id,
         planned=orders[0],
         status=OrderStatus.SUBMITTED,
-        attempts=(Attempt(number=1, stamp=STAMP, outcome=Unknown(why="timeout")),),
+        attempts=(Attempt(number=1, signature=SIGNATURE, outcome=Unknown(why="timeout")),),
         absent_at_ms=NOW_MS + 6500,
     )
     assert second == OrderState(client_order_id=order_id(signal_id, leg=1), planned=orders[1])
@@ -81,13 +91,15 @@ def test_a_restart_finds_plan_orders_and_attempts_as_they_were(journal_url: str)
     "outcome",
     [
         Accepted(venue_order_id="v-1"),
-        Rejected(code=110007, words="not enough", reason_code="EXCHANGE_BALANCE"),
-        Rejected(code=10006, words="slow down", refusal=Refusal.RATE, retry_at_ms=NOW_MS + 9),
+        OrderRejected(code=110007, words="not enough", reason_code="EXCHANGE_BALANCE"),
+        OrderRejected(code=10006, words="slow down", refusal=ErrorKind.RATE, retry_at_ms=NOW_MS + 9),
         Unknown(why="timeout"),
         NotSent(why="refused", retry_at_ms=NOW_MS + 9),
     ],
 )
-def test_every_outcome_comes_back_as_it_was(journal: Journal, outcome: Accepted | Rejected | Unknown | NotSent) -> None:
+def test_every_outcome_comes_back_as_it_was(
+    journal: Journal, outcome: Accepted | OrderRejected | Unknown | NotSent
+) -> None:
     _, client_id = sent_order(journal)
     journal.record_outcome(client_id, 1, outcome, now_ms=NOW_MS)
     last = _state(journal, client_id).last
@@ -98,24 +110,32 @@ def test_every_outcome_comes_back_as_it_was(journal: Journal, outcome: Accepted 
 def test_a_plan_is_written_once_for_a_generation(journal: Journal) -> None:
     signal_id, _ = sent_order(journal)
     with pytest.raises(IntegrityError):
-        journal.record_plan(signal_id=signal_id, account="main", generation=0, plan=plan(), now_ms=NOW_MS)
+        journal.write(
+            lambda uow: uow.plans.record(signal_id=signal_id, account="main", generation=0, plan=plan(), now_ms=NOW_MS)
+        )
 
 
 def test_a_leg_is_written_once(journal: Journal) -> None:
     signal_id, _ = sent_order(journal)
     with pytest.raises(IntegrityError):
-        journal.add_orders(signal_id=signal_id, account="main", generation=0, orders=[planned(0)], now_ms=NOW_MS)
+        journal.write(
+            lambda uow: uow.orders.add(
+                signal_id=signal_id, account="main", generation=0, orders=[planned(0)], now_ms=NOW_MS
+            )
+        )
 
 
 def test_a_remainder_points_to_what_it_replaces(journal: Journal) -> None:
     signal_id, client_id = sent_order(journal)
-    (second,) = journal.add_orders(
-        signal_id=signal_id,
-        account="main",
-        generation=0,
-        orders=[planned(1, replaces_leg=0, reduce_only=True)],
-        first_attempt=(order_id(signal_id, leg=1), LATER),
-        now_ms=NOW_MS,
+    (second,) = journal.write(
+        lambda uow: uow.orders.add(
+            signal_id=signal_id,
+            account="main",
+            generation=0,
+            orders=[planned(1, replaces_leg=0, reduce_only=True)],
+            first_attempt=(order_id(signal_id, leg=1), LATER),
+            now_ms=NOW_MS,
+        )
     )
     record = journal.order(second)
     assert record is not None
@@ -126,9 +146,9 @@ def test_a_remainder_points_to_what_it_replaces(journal: Journal) -> None:
 def test_several_writes_are_one_transaction(journal: Journal) -> None:
     signal_id = accepted(journal)
 
-    def fails(batch: Batch) -> None:
-        batch.begin(signal_id, "main", now_ms=NOW_MS)
-        batch.record_plan(signal_id=signal_id, account="main", generation=0, plan=plan(), now_ms=NOW_MS)
+    def fails(uow: UnitOfWork) -> None:
+        uow.signals.begin(signal_id, "main", now_ms=NOW_MS)
+        uow.plans.record(signal_id=signal_id, account="main", generation=0, plan=plan(), now_ms=NOW_MS)
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -140,19 +160,19 @@ def test_several_writes_are_one_transaction(journal: Journal) -> None:
 def test_beginning_twice_is_beginning_once(journal: Journal) -> None:
     signal_id = accepted(journal)
     for _ in range(2):
-        journal.begin(signal_id, "main", now_ms=NOW_MS)
+        journal.write(lambda uow: uow.signals.begin(signal_id, "main", now_ms=NOW_MS))
     assert events_of(journal, signal_id) == ["accepted", "executing"]
     journal.finish(signal_id, "main", SignalStatus.DONE, now_ms=NOW_MS)
-    journal.begin(signal_id, "main", now_ms=NOW_MS)
+    journal.write(lambda uow: uow.signals.begin(signal_id, "main", now_ms=NOW_MS))
     assert _status(journal, signal_id) == "done"
 
 
 def test_attempts_are_numbered_and_the_same_send_counts_once(journal: Journal) -> None:
     _, client_id = sent_order(journal)
-    assert journal.record_attempt(client_id, STAMP, now_ms=NOW_MS) == 1
+    assert journal.record_attempt(client_id, SIGNATURE, now_ms=NOW_MS) == 1
     journal.record_outcome(client_id, 1, Unknown(why="timeout"), now_ms=NOW_MS)
     assert journal.record_attempt(client_id, LATER, now_ms=NOW_MS) == 2
-    assert [each.stamp for each in _state(journal, client_id).attempts] == [STAMP, LATER]
+    assert [each.signature for each in _state(journal, client_id).attempts] == [SIGNATURE, LATER]
 
 
 def test_an_attempt_makes_a_planned_order_submitted(journal: Journal) -> None:
@@ -177,13 +197,13 @@ def test_a_certain_outcome_is_not_changed_and_an_unknown_one_may_become_certain(
     journal.record_outcome(client_id, 1, Unknown(why="late"), now_ms=NOW_MS)
     state = _state(journal, client_id)
     assert (state.status, state.venue_order_id) == (OrderStatus.ACCEPTED, "v-1")
-    assert state.last == Attempt(number=1, stamp=STAMP, outcome=Accepted(venue_order_id="v-1"))
+    assert state.last == Attempt(number=1, signature=SIGNATURE, outcome=Accepted(venue_order_id="v-1"))
     assert events_of(journal, signal_id)[-2:] == ["order_unknown", "order_accepted"]
 
 
 def test_a_final_refusal_ends_the_order_with_the_exchanges_words(journal: Journal) -> None:
     _, client_id = sent_order(journal)
-    refused = Rejected(code=110007, words="not enough", reason_code="EXCHANGE_BALANCE")
+    refused = OrderRejected(code=110007, words="not enough", reason_code="EXCHANGE_BALANCE")
     journal.record_outcome(client_id, 1, refused, now_ms=NOW_MS)
     state = _state(journal, client_id)
     assert state.status is OrderStatus.REJECTED
@@ -195,7 +215,7 @@ def test_a_final_refusal_ends_the_order_with_the_exchanges_words(journal: Journa
 
 def test_a_refusal_that_may_be_repeated_leaves_it_submitted(journal: Journal) -> None:
     _, client_id = sent_order(journal)
-    journal.record_outcome(client_id, 1, Rejected(code=10006, words="slow", refusal=Refusal.RATE), now_ms=NOW_MS)
+    journal.record_outcome(client_id, 1, OrderRejected(code=10006, words="slow", refusal=ErrorKind.RATE), now_ms=NOW_MS)
     assert _state(journal, client_id).status is OrderStatus.SUBMITTED
 
 
@@ -224,7 +244,9 @@ def test_open_orders_are_those_that_may_be_at_the_exchange(journal: Journal) -> 
     _, filled = sent_order(journal)
     journal.record_report(filled, report(filled), now_ms=NOW_MS)
     signal_id = accepted(journal)
-    journal.record_plan(signal_id=signal_id, account="main", generation=0, plan=plan(), now_ms=NOW_MS)
+    journal.write(
+        lambda uow: uow.plans.record(signal_id=signal_id, account="main", generation=0, plan=plan(), now_ms=NOW_MS)
+    )
     assert [each.state.client_order_id for each in journal.open_orders()] == sorted([sent, resting])
     assert [each.state.client_order_id for each in journal.resting_orders(*LANE)] == [resting]
     assert journal.resting_orders("other", *LANE[1:]) == ()
@@ -234,15 +256,17 @@ def test_a_plan_keeps_what_is_carried_until_another_plan_says_otherwise(journal:
     def planning(**changes: object) -> None:
         signal_id = accepted(journal)
         made = plan(**{"orders": (), **changes})
-        journal.record_plan(signal_id=signal_id, account="main", generation=0, plan=made, now_ms=NOW_MS)
+        journal.write(
+            lambda uow: uow.plans.record(signal_id=signal_id, account="main", generation=0, plan=made, now_ms=NOW_MS)
+        )
 
-    def carried() -> Carry | None:
-        return journal.circumstances(*LANE).carry
+    def carried() -> Residual | None:
+        return journal.circumstances(*LANE).residual
 
-    planning(status=PlanStatus.DONE, carry=Carry(size=Decimal("-0.0004")))
-    assert carried() == Carry(size=Decimal("-0.0004"))
+    planning(status=PlanStatus.DONE, residual=Residual(size=Decimal("-0.0004")))
+    assert carried() == Residual(size=Decimal("-0.0004"))
     planning(status=PlanStatus.DENIED, reason=Reason(code="HALTED", message="halted"))
-    assert carried() == Carry(size=Decimal("-0.0004")), "a refusal has read nothing"
+    assert carried() == Residual(size=Decimal("-0.0004")), "a refusal has read nothing"
     planning(status=PlanStatus.PLANNED)
     assert carried() is None
 

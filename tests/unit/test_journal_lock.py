@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from relay.domain.status import SignalStatus
+from relay.domain.order import SignalStatus
 from relay.errors import JournalBusy, JournalUnavailable
-from relay.journal import Journal, open_journal
+from relay.journal.journal import Journal
+from relay.journal.opening import open_journal
 from tests.unit.journal_builders import NOW_MS, accept, accepted, url_of
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +36,7 @@ def _child(script: str, *arguments: object, before: Sequence[str] = ()) -> subpr
     )
 
 
-def test_a_second_relay_is_refused_and_told_who_has_the_journal(journal: Journal, tmp_path: Path) -> None:
+def test_a_second_relay_is_refused_and_reported_who_has_the_journal(journal: Journal, tmp_path: Path) -> None:
     with pytest.raises(JournalBusy, match=f"process {os.getpid()}"):
         open_journal(url_of(tmp_path))
 

@@ -14,20 +14,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
-from relay.domain.status import SignalStatus
+from relay.domain.order import SignalStatus
 from relay.errors import JournalUnavailable, SchemaOutdated
-from relay.journal import (
-    Duplicate,
-    Journal,
-    New,
-    migrate,
-    open_journal,
-    tables_leases,  # noqa: F401 - its tables
-    tables_notices,  # noqa: F401 - its tables
-    tables_streams,  # noqa: F401 - its tables
-    tables_turns,  # noqa: F401 - its tables
-)
+from relay.journal.journal import Journal
+from relay.journal.opening import migrate, open_journal
 from relay.journal.postgres import PostgresStore
+from relay.journal.records import Duplicate, New
+from relay.journal.store import JobStage
 from relay.journal.tables import metadata
 from tests import postgres
 from tests.ports import free_port
@@ -117,7 +110,7 @@ def test_connections_that_were_cut_are_replaced_unseen(journal: Journal) -> None
     assert [each.signal.id for each in journal.unfinished()] == [first, second]
 
 
-def test_what_was_answered_as_not_kept_takes_no_effect_later(journal: Journal) -> None:
+def test_what_was_answered_as_not_stored_takes_no_effect_later(journal: Journal) -> None:
     signal = new_signal(body("slow"))
     assert isinstance(journal.store, PostgresStore)
     held = journal.store.engine.connect()
@@ -137,11 +130,11 @@ def test_a_commit_that_nobody_waited_for_is_taken_back(journal: Journal) -> None
     step_to = journal.store._step_to
 
     def hold(job: object, stage: object) -> bool:
-        kept: bool = step_to(job, stage)  # type: ignore[arg-type]
-        if str(stage) == "Stage.COMMITTING":
+        stored: bool = step_to(job, stage)  # type: ignore[arg-type]
+        if stage is JobStage.COMMITTING:
             committing.set()
             assert withdrawn.wait(DEADLINE_S)
-        return kept
+        return stored
 
     journal.store._step_to = hold  # type: ignore[method-assign]
 
@@ -169,9 +162,9 @@ def test_the_same_alert_to_many_processes_at_once_is_accepted_once(journal: Jour
                 threads.submit(accept, each, new_signal(same, digest="d"), deadline_s=DEADLINE_S)
                 for each in (journal, other) * 4
             ]
-            told = [each.result() for each in tries]
-            assert sum(isinstance(each, New) for each in told) == 1
-            assert sum(isinstance(each, Duplicate) for each in told) == 7
+            reported = [each.result() for each in tries]
+            assert sum(isinstance(each, New) for each in reported) == 1
+            assert sum(isinstance(each, Duplicate) for each in reported) == 7
     assert len(journal.unfinished()) == 10
 
 
@@ -190,14 +183,14 @@ def test_two_accounts_that_finish_at_the_same_moment_finish_the_signal(journal: 
             assert (shown["status"], sorted(shown["notes"])) == ("done", ["a", "b"])
 
 
-def test_the_same_fills_told_by_two_processes_count_once(journal: Journal, other: Journal) -> None:
+def test_the_same_fills_reported_by_two_processes_count_once(journal: Journal, other: Journal) -> None:
     with ThreadPoolExecutor(2) as threads:
         for number in range(20):
             _, client_id = sent_order(journal)
             executed = [fill(client_id, exec_id=f"e{number}")]
-            told = report(client_id)
+            reported = report(client_id)
             tells = [
-                threads.submit(each.record_report, client_id, told, executed, now_ms=NOW_MS)
+                threads.submit(each.record_report, client_id, reported, executed, now_ms=NOW_MS)
                 for each in (journal, other)
             ]
             for each in tells:
@@ -210,8 +203,8 @@ def test_the_same_fills_told_by_two_processes_count_once(journal: Journal, other
 def test_the_embedded_relay_loads_nothing_of_postgres() -> None:
     script = """
 import sys
-import relay.web, relay.wiring, relay.serving
+import relay.web, relay.app.wiring, relay.app.serve
 print(sorted({name.partition(".")[0] for name in sys.modules} & {"psycopg", "psycopg_pool", "procrastinate"}))
 """
-    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
-    assert told.stdout.strip() == "[]"
+    reported = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert reported.stdout.strip() == "[]"

@@ -10,10 +10,10 @@ from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, sele
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from relay.domain.instrument import Category
-from relay.journal import open_journal
-from relay.journal.embedded import SqliteStore
+from relay.journal.opening import open_journal
 from relay.journal.postgres import PostgresStore
-from relay.journal.prepared import all_of, first_of, run
+from relay.journal.sqlite import SqliteStore
+from relay.journal.statements import fetch_all, fetch_first, run
 from relay.journal.tables import beliefs, switches
 
 ROW: dict[str, Any] = {
@@ -42,7 +42,7 @@ def connection(journal_url: str) -> Any:
     journal.close()
 
 
-def kept(connection: Connection) -> list[dict[str, Any]]:
+def stored(connection: Connection) -> list[dict[str, Any]]:
     return [dict(row) for row in connection.execute(select(beliefs).order_by(beliefs.c.symbol)).mappings()]
 
 
@@ -50,9 +50,9 @@ def test_values_come_back_as_they_were_given(connection: Connection) -> None:
     run(connection, ADD, ROW)
     other = ROW | {"symbol": "ETHUSDT", "size": Decimal("1.50")}
     run(connection, ADD, [other, other | {"symbol": "SOLUSDT"}])
-    assert [each["symbol"] for each in kept(connection)] == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
-    assert kept(connection)[0] == ROW
-    assert str(kept(connection)[1]["size"]) == "1.50"
+    assert [each["symbol"] for each in stored(connection)] == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
+    assert stored(connection)[0] == ROW
+    assert str(stored(connection)[1]["size"]) == "1.50"
 
 
 def test_each_set_of_columns_is_a_statement_of_its_own_and_tells_how_many_rows_it_changed(
@@ -66,9 +66,9 @@ def test_each_set_of_columns_is_a_statement_of_its_own_and_tells_how_many_rows_i
     assert run(connection, linear, {"at": 9, "of_symbol": "BTCUSDT"}).rowcount == 1
     inverse = CHANGE.where(beliefs.c.category == Category.INVERSE)
     assert run(connection, inverse, {"at": 11, "of_symbol": "BTCUSDT"}).rowcount == 0
-    assert kept(connection) == [ROW | {"size": Decimal(2), "at": 9}]
+    assert stored(connection) == [ROW | {"size": Decimal(2), "at": 9}]
     assert run(connection, FORGET, {"of_symbol": "BTCUSDT"}).rowcount == 1
-    assert kept(connection) == []
+    assert stored(connection) == []
 
 
 def test_text_that_a_driver_could_take_for_its_own_is_only_text(connection: Connection) -> None:
@@ -78,31 +78,31 @@ def test_text_that_a_driver_could_take_for_its_own_is_only_text(connection: Conn
 
 
 def test_rows_are_read_as_core_reads_them(connection: Connection) -> None:
-    asked = select(beliefs).where(beliefs.c.account == bindparam("of_account")).order_by(beliefs.c.symbol)
-    assert all_of(connection, asked, {"of_account": "main"}) == []
-    assert first_of(connection, asked, {"of_account": "main"}) is None
+    requested = select(beliefs).where(beliefs.c.account == bindparam("of_account")).order_by(beliefs.c.symbol)
+    assert fetch_all(connection, requested, {"of_account": "main"}) == []
+    assert fetch_first(connection, requested, {"of_account": "main"}) is None
     run(connection, ADD, [ROW, ROW | {"symbol": "ETHUSDT", "size": Decimal("1.50")}])
-    found = all_of(connection, asked, {"of_account": "main"})
-    assert [each._asdict() for each in found] == kept(connection)
-    first = first_of(connection, asked, {"of_account": "main"})
+    found = fetch_all(connection, requested, {"of_account": "main"})
+    assert [each._asdict() for each in found] == stored(connection)
+    first = fetch_first(connection, requested, {"of_account": "main"})
     assert (first.category, first.size, first.at) == (Category.LINEAR, Decimal("-1E-7"), 7)
 
 
 def test_what_a_change_returns_is_read_likewise(connection: Connection) -> None:
     run(connection, ADD, ROW)
     changing = CHANGE.returning(beliefs.c.size, beliefs.c.category)
-    changed = first_of(connection, changing, {"at": 8, "of_symbol": "BTCUSDT"})
+    changed = fetch_first(connection, changing, {"at": 8, "of_symbol": "BTCUSDT"})
     assert tuple(changed) == (ROW["size"], Category.LINEAR)
-    assert first_of(connection, changing, {"at": 8, "of_symbol": "NOPE"}) is None
+    assert fetch_first(connection, changing, {"at": 8, "of_symbol": "NOPE"}) is None
 
 
 def test_a_row_that_cannot_be_read_is_the_error_that_core_would_raise(journal_url: str, connection: Connection) -> None:
     if connection.dialect.name != "sqlite":
         return  # there all rows come at once
     run(connection, ADD, [ROW, ROW | {"symbol": "ETHUSDT", "at": -(2**63)}])
-    asked = select(func.abs(beliefs.c.at))
+    requested = select(func.abs(beliefs.c.at))
     with pytest.raises(DBAPIError):
-        all_of(connection, asked, {})
+        fetch_all(connection, requested, {})
 
 
 def test_what_the_database_refuses_is_the_error_that_core_would_raise(connection: Connection) -> None:
@@ -119,10 +119,10 @@ def test_a_connection_that_the_database_has_ended_is_not_used_again(postgres_url
         pid = one.execute(select(func.pg_backend_pid())).scalar_one()
         other.execute(select(func.pg_terminate_backend(pid, 5000)))
         with pytest.raises(DBAPIError) as raised:
-            all_of(one, select(beliefs), {})
+            fetch_all(one, select(beliefs), {})
         assert raised.value.connection_invalidated and one.invalidated
     with engine.connect() as next_one:
-        assert all_of(next_one, select(beliefs), {}) == []
+        assert fetch_all(next_one, select(beliefs), {}) == []
         next_one.commit()
     journal.close()
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event
 
-from relay.domain.order import OrderStatus, Reason
-from relay.domain.status import SignalStatus
-from relay.journal import Journal, new_signal_id, open_journal
-from relay.journal.embedded import SqliteStore
+from relay.domain.order import OrderStatus, Reason, SignalStatus
+from relay.journal.journal import Journal
+from relay.journal.opening import open_journal
+from relay.journal.records import new_signal_id
+from relay.journal.sqlite import SqliteStore
 from tests.unit.journal_builders import (
     NOW_MS,
     accepted,
@@ -24,13 +24,6 @@ from tests.unit.journal_builders import (
     sent_order,
     url_of,
 )
-
-
-@pytest.fixture
-def journal(journal_url: str) -> Iterator[Journal]:
-    opened = open_journal(journal_url)
-    yield opened
-    opened.close()
 
 
 def _ids(page: list[dict[str, Any]]) -> list[str]:
@@ -109,7 +102,9 @@ def test_a_signal_is_shown_as_the_contract_says(journal: Journal) -> None:
 def test_the_notes_of_its_plan_are_among_a_signals_notes(journal: Journal) -> None:
     signal_id = accepted(journal, new_signal(notes=("no id",)))
     made = plan(notes=("rounded down", "no id"))
-    journal.record_plan(signal_id=signal_id, account="main", generation=0, plan=made, now_ms=NOW_MS)
+    journal.write(
+        lambda uow: uow.plans.record(signal_id=signal_id, account="main", generation=0, plan=made, now_ms=NOW_MS)
+    )
     shown = journal.signal(signal_id)
     assert shown is not None
     assert shown["notes"] == ["no id", "rounded down"]
@@ -118,7 +113,7 @@ def test_the_notes_of_its_plan_are_among_a_signals_notes(journal: Journal) -> No
 def test_an_unknown_signal_is_none(journal: Journal) -> None:
     assert journal.signal(new_signal_id(NOW_MS)) is None
     assert journal.order("nothing") is None
-    assert journal.assignment("nothing", "main") is None
+    assert journal.execution("nothing", "main") is None
 
 
 def test_the_latest_signals_come_first_in_pages_without_gaps(journal: Journal) -> None:
@@ -153,12 +148,12 @@ def test_signals_are_found_by_strategy_account_symbol_and_status(journal: Journa
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "-1", "1.5", "attention-", "9" * 30, "١"])
-def test_a_cursor_that_is_none_is_told(journal: Journal, cursor: str) -> None:
+def test_a_cursor_that_is_none_is_reported(journal: Journal, cursor: str) -> None:
     with pytest.raises(ValueError, match="not a cursor"):
         journal.signals(cursor=cursor)
 
 
-def test_orders_are_listed_by_what_is_asked(journal: Journal) -> None:
+def test_orders_are_listed_by_what_is_requested(journal: Journal) -> None:
     _, filled = sent_order(journal)
     journal.record_report(filled, report(filled), now_ms=NOW_MS)
     signal_id, resting = sent_order(journal, limit(), signal=new_signal())
@@ -189,21 +184,21 @@ def test_questions_of_the_engine_read_no_more_than_what_is_open(tmp_path: Path) 
     journal = open_journal(url_of(tmp_path))
     signal_id, client_id = sent_order(journal)
     assert isinstance(journal.store, SqliteStore)
-    asked: list[tuple[str, Any]] = []
+    requested: list[tuple[str, Any]] = []
 
     def note(_: Connection, __: object, statement: str, parameters: Any, *___: object) -> None:
-        asked.append((statement, parameters))
+        requested.append((statement, parameters))
 
     event.listen(journal.store._readers, "before_cursor_execute", note)
     journal.unfinished()
     journal.open_orders()
     journal.orders(open_only=True)
     journal.order(client_id)
-    journal.assignment(signal_id, "main")
+    journal.execution(signal_id, "main")
     with journal.store.read() as connection:
         steps = [
             str(row[3])
-            for statement, parameters in list(asked)
+            for statement, parameters in list(requested)
             if statement.startswith("SELECT")
             for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
         ]

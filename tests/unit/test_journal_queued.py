@@ -11,9 +11,11 @@ import pytest
 
 from relay.engine.postgres_queue import PostgresQueue
 from relay.errors import JournalUnavailable
-from relay.journal import Duplicate, Journal, New, NewSignal, open_journal
-from relay.journal.jobs import Job, Stage
+from relay.journal.journal import Journal
+from relay.journal.opening import open_journal
 from relay.journal.postgres import PostgresStore
+from relay.journal.records import Duplicate, New, NewSignal
+from relay.journal.store import Job, JobStage
 from tests.unit.journal_builders import accept, body, new_signal
 
 DEADLINE_S = 30
@@ -35,7 +37,7 @@ def other(postgres_url: str) -> Iterator[Journal]:
 
 
 @contextmanager
-def kept_too_late(journal: Journal, signal: NewSignal) -> Iterator[threading.Event]:
+def stored_too_late(journal: Journal, signal: NewSignal) -> Iterator[threading.Event]:
     """It is answered as not kept, then committed all the same, and not taken back before the end of the block. The
     event: it has been."""
     store = journal.store
@@ -43,9 +45,9 @@ def kept_too_late(journal: Journal, signal: NewSignal) -> Iterator[threading.Eve
     step_to, undo = store._step_to, store._undo
     withdrawn, committed, may_undo, undone = (threading.Event() for _ in range(4))
 
-    def commit_late(job: Job, stage: Stage) -> bool:
+    def commit_late(job: Job, stage: JobStage) -> bool:
         may_go_on = step_to(job, stage)
-        assert stage is not Stage.COMMITTING or withdrawn.wait(DEADLINE_S)
+        assert stage is not JobStage.COMMITTING or withdrawn.wait(DEADLINE_S)
         return may_go_on
 
     def undo_late(job: Job, deadline: float) -> None:
@@ -56,7 +58,7 @@ def kept_too_late(journal: Journal, signal: NewSignal) -> Iterator[threading.Eve
 
     with patch.object(store, "_step_to", commit_late), patch.object(store, "_undo", undo_late):
         with pytest.raises(JournalUnavailable, match="not written within"):
-            accept(journal, signal, deadline_s=0.2)
+            accept(journal, signal, deadline_s=2.0)
         withdrawn.set()
         assert committed.wait(DEADLINE_S)
         yield undone
@@ -64,15 +66,17 @@ def kept_too_late(journal: Journal, signal: NewSignal) -> Iterator[threading.Eve
         assert undone.wait(DEADLINE_S)
 
 
-def test_what_was_kept_too_late_is_taken_back_so_that_its_resend_is_new(journal: Journal, other: Journal) -> None:
-    with kept_too_late(journal, new_signal(body("late"), digest="d")):
+def test_what_was_stored_too_late_is_taken_back_so_that_its_resend_is_new(journal: Journal, other: Journal) -> None:
+    with stored_too_late(journal, new_signal(body("late"), digest="d")):
         assert len(other.unfinished()) == 1
     assert other.unfinished() == ()
     assert isinstance(accept(other, new_signal(body("late"), digest="d")), New)
 
 
-def test_what_was_kept_too_late_stays_once_a_resend_was_told_that_it_is_there(journal: Journal, other: Journal) -> None:
+def test_what_was_stored_too_late_stays_once_a_resend_was_reported_that_it_is_there(
+    journal: Journal, other: Journal
+) -> None:
     signal = new_signal(body("late"), digest="d")
-    with kept_too_late(journal, signal):
+    with stored_too_late(journal, signal):
         assert isinstance(accept(other, new_signal(body("late"), digest="d")), Duplicate)
     assert [each.signal.id for each in other.unfinished()] == [signal.id]

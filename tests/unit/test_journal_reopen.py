@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from relay.domain.order import OrderStatus, Reason
-from relay.domain.outcome import Accepted, NotSent, Outcome, Refusal, Rejected, Stamp, Unknown
-from relay.domain.status import SignalStatus
+from relay.domain.order import (
+    Accepted,
+    ErrorKind,
+    NotSent,
+    OrderRejected,
+    OrderStatus,
+    Outcome,
+    Reason,
+    RequestSignature,
+    SignalStatus,
+    Unknown,
+)
 from relay.errors import SignalNotRetryable
-from relay.journal import Duplicate, Journal, NewSignal, Reopened, new_signal_id, open_journal
+from relay.journal.journal import Journal
+from relay.journal.records import Duplicate, NewSignal, Reopened, new_signal_id
 from tests.unit.journal_builders import (
     NOW_MS,
-    STAMP,
+    SIGNATURE,
     accept,
     accepted,
     by_id_and_time,
@@ -27,17 +35,10 @@ from tests.unit.journal_builders import (
     sent_order,
 )
 
-NO_MONEY = Rejected(code=110007, words="not enough", reason_code="EXCHANGE_BALANCE")
+NO_MONEY = OrderRejected(code=110007, words="not enough", reason_code="EXCHANGE_BALANCE")
 DROPPED = Reason(code="EXCHANGE_UNREACHABLE", message="given up")
 REOPENED_BY_RESEND = [SignalStatus.FAILED, SignalStatus.DENIED, SignalStatus.EXPIRED]
 FINISHED = [*REOPENED_BY_RESEND, SignalStatus.ATTENTION]
-
-
-@pytest.fixture
-def journal(journal_url: str) -> Iterator[Journal]:
-    opened = open_journal(journal_url)
-    yield opened
-    opened.close()
 
 
 def _signal() -> NewSignal:
@@ -72,7 +73,9 @@ def test_a_refused_order_is_no_effect_and_stays_as_history(journal: Journal) -> 
     assert accept(journal, _signal()) == Reopened(signal_id=signal_id, generation=1)
     (waiting,) = journal.unfinished()
     assert (waiting.plan, waiting.orders) == (None, ())
-    ids = journal.record_plan(signal_id=signal_id, account="main", generation=1, plan=plan(), now_ms=NOW_MS)
+    ids = journal.write(
+        lambda uow: uow.plans.record(signal_id=signal_id, account="main", generation=1, plan=plan(), now_ms=NOW_MS)
+    )
     assert ids == (order_id(signal_id, generation=1),)
     assert [each.state.client_order_id for each in journal.unfinished()[0].orders] == list(ids)
     shown = journal.signal(signal_id)
@@ -93,7 +96,7 @@ def test_reopened_work_is_not_reopened_again_while_it_runs(journal: Journal) -> 
 def test_a_resend_opens_only_what_failed(journal: Journal, status: SignalStatus) -> None:
     signal_id = accepted(journal, _signal())
     if status is SignalStatus.EXECUTING:
-        journal.begin(signal_id, "main", now_ms=NOW_MS)
+        journal.write(lambda uow: uow.signals.begin(signal_id, "main", now_ms=NOW_MS))
     elif status is not SignalStatus.ACCEPTED:
         journal.finish(signal_id, "main", status, now_ms=NOW_MS)
     assert accept(journal, _signal()) == Duplicate(signal_id=signal_id, status=status, first_at_ms=NOW_MS)
@@ -101,15 +104,15 @@ def test_a_resend_opens_only_what_failed(journal: Journal, status: SignalStatus)
 
 CERTAIN: list[Outcome] = [
     NO_MONEY,
-    Rejected(code=10006, words="slow down", refusal=Refusal.RATE),
-    Rejected(code=10002, words="clock", refusal=Refusal.CLOCK),
+    OrderRejected(code=10006, words="slow down", refusal=ErrorKind.RATE),
+    OrderRejected(code=10002, words="clock", refusal=ErrorKind.CLOCK),
     NotSent(why="connection refused"),
 ]
 UNCERTAIN: list[Outcome | None] = [
     None,
     Unknown(why="timeout"),
     Accepted(venue_order_id="v-1"),
-    Rejected(code=110072, words="duplicate id", refusal=Refusal.ALREADY_THERE),
+    OrderRejected(code=110072, words="duplicate id", refusal=ErrorKind.ALREADY_THERE),
 ]
 
 
@@ -138,27 +141,29 @@ def test_an_order_still_submitted_is_not_certain_even_if_its_sends_are(journal: 
 
 
 @pytest.mark.parametrize("outcome", [None, Unknown(why="timeout")])
-def test_a_look_up_after_the_end_of_its_window_proves_that_a_send_never_arrived(
+def test_a_look_up_after_the_end_of_its_window_authenticates_that_a_send_never_arrived(
     journal: Journal, outcome: Outcome | None
 ) -> None:
     signal_id, client_id = _finished(journal, SignalStatus.FAILED, outcome)
     journal.settle_order(client_id, OrderStatus.DENIED, DROPPED, now_ms=NOW_MS)
-    journal.record_absence(client_id, 1, begun_at_ms=STAMP.dead_at_ms)
+    journal.record_absence(client_id, 1, begun_at_ms=SIGNATURE.dead_at_ms)
     assert isinstance(accept(journal, _signal()), Duplicate), "one begun too early proves nothing"
-    journal.record_absence(client_id, 1, begun_at_ms=STAMP.dead_at_ms + 1)
-    journal.record_absence(client_id, 1, begun_at_ms=STAMP.dead_at_ms - 1)
+    journal.record_absence(client_id, 1, begun_at_ms=SIGNATURE.dead_at_ms + 1)
+    journal.record_absence(client_id, 1, begun_at_ms=SIGNATURE.dead_at_ms - 1)
     assert isinstance(accept(journal, _signal()), Reopened)
 
 
 def test_each_of_several_sends_must_be_certain(journal: Journal) -> None:
     signal_id, client_id = sent_order(journal, signal=_signal())
     journal.record_outcome(client_id, 1, Unknown(why="timeout"), now_ms=NOW_MS)
-    second = Stamp(timestamp_ms=NOW_MS + 7000, recv_window_ms=5000)
+    second = RequestSignature(timestamp_ms=NOW_MS + 7000, recv_window_ms=5000)
     assert journal.record_attempt(client_id, second, now_ms=NOW_MS) == 2
     journal.record_outcome(client_id, 2, NO_MONEY, now_ms=NOW_MS)
     journal.finish(signal_id, "main", SignalStatus.FAILED, now_ms=NOW_MS)
     assert isinstance(accept(journal, _signal()), Duplicate)
-    journal.record_absence(client_id, 1, begun_at_ms=STAMP.dead_at_ms + 1)
+    journal.settle_order(client_id, OrderStatus.DENIED, DROPPED, now_ms=NOW_MS)
+    assert isinstance(accept(journal, _signal()), Duplicate), "that the second was refused says nothing of the first"
+    journal.record_absence(client_id, 2, begun_at_ms=second.dead_at_ms + 1)
     assert isinstance(accept(journal, _signal()), Reopened)
 
 

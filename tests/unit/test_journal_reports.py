@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 
-import pytest
 from sqlalchemy import select
 
 from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, Reason
-from relay.domain.reconciliation import OrderState
-from relay.journal import Journal, open_journal
+from relay.domain.order_lifecycle import OrderState
+from relay.journal.journal import Journal
 from relay.journal.tables import beliefs
+from relay.journal.unit_of_work import UnitOfWork
 from tests.unit.journal_builders import NOW_MS, events_of, fill, limit, report, sent_order
 
 LINEAR = Category.LINEAR
 LANE = ("main", Category.LINEAR, "BTCUSDT")
-
-
-@pytest.fixture
-def journal(journal_url: str) -> Iterator[Journal]:
-    opened = open_journal(journal_url)
-    yield opened
-    opened.close()
 
 
 def _state(journal: Journal, client_id: str) -> OrderState:
@@ -32,7 +24,7 @@ def _state(journal: Journal, client_id: str) -> OrderState:
     return record.state
 
 
-def test_reports_carry_the_order_to_its_end_and_older_ones_change_nothing(journal: Journal) -> None:
+def test_reports_residual_the_order_to_its_end_and_older_ones_change_nothing(journal: Journal) -> None:
     signal_id, client_id = sent_order(journal, limit())
     opened = report(client_id, OrderStatus.ACCEPTED, "0", rests=True)
     half = report(client_id, OrderStatus.PARTIALLY_FILLED, "0.004", rests=True, fee="0.13")
@@ -43,8 +35,8 @@ def test_reports_carry_the_order_to_its_end_and_older_ones_change_nothing(journa
     assert (state.status, state.filled_qty, state.fee) == (OrderStatus.CANCELED, Decimal("0.006"), Decimal("0.20"))
     assert (state.rests, state.avg_price, state.venue_order_id) == (False, Decimal("60000"), "v-1")
     assert state.reason == Reason(code="EXCHANGE_ENDED", message="CancelByUser")
-    told = ["order_accepted", "order_partially_filled", "order_canceled"]
-    assert events_of(journal, signal_id)[-3:] == told
+    reported = ["order_accepted", "order_partially_filled", "order_canceled"]
+    assert events_of(journal, signal_id)[-3:] == reported
 
 
 def test_an_order_rests_while_the_exchange_says_so(journal: Journal) -> None:
@@ -82,18 +74,22 @@ def test_a_report_of_an_order_that_is_not_ours_is_no_news(journal: Journal) -> N
     assert not journal.record_report("somebody-elses", report("somebody-elses"), now_ms=NOW_MS)
 
 
-def test_one_look_at_all_positions_tells_those_that_are_not_as_believed_and_leaves_busy_ones(journal: Journal) -> None:
-    believed = {"BTCUSDT": "0.5", "ETHUSDT": "0", "SOLUSDT": "1", "XRPUSDT": "-2"}
-    for symbol, size in believed.items():
-        journal.observe("main", LINEAR, symbol, Decimal(size), at_ms=NOW_MS)
-    journal.observe("other", LINEAR, "BTCUSDT", Decimal("7"), at_ms=NOW_MS)
+def test_one_look_at_all_positions_tells_those_that_are_not_as_expected_and_leaves_busy_ones(journal: Journal) -> None:
+    expected = {"BTCUSDT": "0.5", "ETHUSDT": "0", "SOLUSDT": "1", "XRPUSDT": "-2"}
+
+    def check(uow: UnitOfWork) -> None:
+        for symbol, size in expected.items():
+            uow.positions.check("main", LINEAR, symbol, Decimal(size), at_ms=NOW_MS)
+        uow.positions.check("other", LINEAR, "BTCUSDT", Decimal("7"), at_ms=NOW_MS)
+
+    journal.write(check)
     held = {(LINEAR, "BTCUSDT"): Decimal("0.3"), (LINEAR, "XRPUSDT"): Decimal("-2"), (LINEAR, "NEWUSDT"): Decimal(4)}
     busy = {(LINEAR, "SOLUSDT")}
-    before = journal.write(lambda batch: batch.observe_all("main", held, busy=busy, at_ms=NOW_MS + 5))
+    before = journal.write(lambda uow: uow.positions.check_all("main", held, busy=busy, at_ms=NOW_MS + 5))
     assert before == {(LINEAR, "BTCUSDT"): Decimal("0.5")}
     after = {"BTCUSDT": "0.3", "ETHUSDT": "0", "NEWUSDT": "4", "SOLUSDT": "1", "XRPUSDT": "-2"}
-    assert journal.believed("main") == {(LINEAR, symbol): Decimal(size) for symbol, size in after.items()}
+    assert journal.expected_positions("main") == {(LINEAR, symbol): Decimal(size) for symbol, size in after.items()}
     with journal.store.read() as connection:
         looked = {row.symbol: row.at for row in connection.execute(select(beliefs).where(beliefs.c.account == "main"))}
     assert looked == {symbol: NOW_MS if symbol == "SOLUSDT" else NOW_MS + 5 for symbol in after}
-    assert journal.believed("other") == {(LINEAR, "BTCUSDT"): Decimal("7")}
+    assert journal.expected_positions("other") == {(LINEAR, "BTCUSDT"): Decimal("7")}

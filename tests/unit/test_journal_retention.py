@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 
-import pytest
-
 from relay.domain.instrument import Category
-from relay.domain.order import OrderStatus
-from relay.domain.status import SignalStatus
-from relay.journal import Duplicate, Journal, open_journal
+from relay.domain.order import OrderStatus, SignalStatus
+from relay.journal.journal import Journal
+from relay.journal.records import Duplicate
 from relay.journal.retention import DAY_MS, Retention
 from tests.unit.journal_builders import (
     NOW_MS,
@@ -26,13 +23,6 @@ from tests.unit.journal_builders import (
 LATER_MS = NOW_MS + 91 * DAY_MS
 
 
-@pytest.fixture
-def journal(journal_url: str) -> Iterator[Journal]:
-    opened = open_journal(journal_url)
-    yield opened
-    opened.close()
-
-
 def finished(journal: Journal, *, status: OrderStatus = OrderStatus.FILLED) -> str:
     signal_id, client_id = sent_order(journal)
     journal.record_report(client_id, report(client_id, status), [fill(client_id, exec_id=client_id)], now_ms=NOW_MS)
@@ -41,7 +31,7 @@ def finished(journal: Journal, *, status: OrderStatus = OrderStatus.FILLED) -> s
 
 
 def flat(journal: Journal) -> None:
-    journal.observe("main", Category.LINEAR, "BTCUSDT", Decimal(0), at_ms=NOW_MS + 1)
+    journal.write(lambda uow: uow.positions.check("main", Category.LINEAR, "BTCUSDT", Decimal(0), at_ms=NOW_MS + 1))
 
 
 def test_an_old_finished_signal_goes_with_all_that_belongs_to_it(journal: Journal) -> None:
@@ -56,20 +46,20 @@ def test_an_old_finished_signal_goes_with_all_that_belongs_to_it(journal: Journa
     assert journal.orders() == []
 
 
-def test_what_is_unfinished_is_kept_however_old(journal: Journal) -> None:
+def test_what_is_unfinished_is_stored_however_old(journal: Journal) -> None:
     signal_id, _ = sent_order(journal)
     assert Retention(journal.store, keep_days=1).prune(LATER_MS) == 0
     assert journal.signal(signal_id) is not None
 
 
-def test_a_signal_whose_order_still_rests_is_kept(journal: Journal) -> None:
+def test_a_signal_whose_order_still_rests_is_stored(journal: Journal) -> None:
     signal_id, client_id = sent_order(journal)
     journal.record_report(client_id, report(client_id, OrderStatus.ACCEPTED, "0", rests=True), now_ms=NOW_MS)
     journal.finish(signal_id, "main", SignalStatus.DONE, now_ms=NOW_MS)
     assert Retention(journal.store, keep_days=1).prune(LATER_MS) == 0
 
 
-def test_where_a_position_is_open_the_signals_that_say_whose_it_is_are_kept(journal: Journal) -> None:
+def test_where_a_position_is_open_the_signals_that_say_whose_it_is_are_stored(journal: Journal) -> None:
     finished(journal)
     assert Retention(journal.store, keep_days=1).prune(LATER_MS) == 0
     lanes = [(Category.LINEAR, "BTCUSDT"), (Category.LINEAR, "ETHUSDT"), (Category.INVERSE, "BTCUSDT")]

@@ -16,18 +16,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from relay.errors import JournalBusy, JournalUnavailable, SchemaOutdated
-from relay.journal import (  # noqa: F401 - further tables of the same metadata
-    migrate,
-    open_journal,
-    tables_accounts,
-    tables_guards,
-    tables_leases,
-    tables_limits,
-    tables_notices,
-    tables_streams,
-    tables_turns,
-)
-from relay.journal.schema import HEAD
+from relay.journal.opening import HEAD, migrate, open_journal
 from relay.journal.tables import metadata
 from tests.unit.journal_builders import accepted, url_of
 
@@ -128,7 +117,7 @@ def test_a_newer_schema_that_is_not_is_refused_and_left_alone(tmp_path: Path, lo
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("9999",)]
 
 
-def test_a_refused_journal_is_not_kept_locked(tmp_path: Path) -> None:
+def test_a_refused_journal_is_not_stored_locked(tmp_path: Path) -> None:
     migrate(url_of(tmp_path))
     _run(tmp_path / "relay.db", "UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(JournalUnavailable):

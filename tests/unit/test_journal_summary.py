@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from relay.domain.order import Reason
-from relay.domain.status import SignalStatus
-from relay.journal.summary import Ended, summary
+from relay.domain.order import Reason, SignalStatus
+from relay.journal.unit_of_work import Ended, summary
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,13 @@ import pytest
 from sqlalchemy import Connection, event, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from relay.domain.status import SignalStatus
+from relay.domain.order import SignalStatus
 from relay.errors import JournalUnavailable
-from relay.journal import Admission, Duplicate, Journal, New, NewSignal, Reopened, open_journal
-from relay.journal.embedded import SqliteStore
+from relay.journal.journal import Journal
+from relay.journal.opening import open_journal
+from relay.journal.records import Admission, Duplicate, New, NewSignal, Reopened
+from relay.journal.sqlite import SqliteStore, Writer
 from relay.journal.tables import identities, switches
-from relay.journal.writer import Writer
 from tests.unit.journal_builders import NOW_MS, accept, accepted, body, new_signal, url_of
 
 PATIENCE_S = 20.0
@@ -202,11 +203,11 @@ def test_no_alert_is_a_duplicate_of_one_that_was_withdrawn_beside_it(journal: Jo
             with _busy(journal):
                 hasty = posters.submit(post, 0.5)
                 _queued(journal, 1)
-                patient = posters.submit(post, PATIENCE_S)
+                check_target = posters.submit(post, PATIENCE_S)
                 _queued(journal, 2)
             assert committing.wait(PATIENCE_S)
             assert isinstance(hasty.exception(), JournalUnavailable)
-        assert isinstance(patient.exception(), JournalUnavailable)
+        assert isinstance(check_target.exception(), JournalUnavailable)
     assert isinstance(post(PATIENCE_S), New)
     assert isinstance(post(PATIENCE_S), Duplicate)
     assert len(journal.unfinished()) == 1
@@ -260,7 +261,7 @@ def test_what_was_withdrawn_is_not_announced(journal: Journal) -> None:
     assert announced == []
 
 
-def test_an_announcement_that_fails_is_told_to_its_own_caller(journal: Journal) -> None:
+def test_an_announcement_that_fails_is_reported_to_its_own_caller(journal: Journal) -> None:
     def broken(_: Admission) -> None:
         raise ZeroDivisionError
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from relay.bybit.stream_state import KnownBalance
+from relay.bybit.wire_orders import ReportedExecution
 from relay.domain.instrument import Category
-from relay.exchange.known_balance import KnownBalance
-from relay.exchange.wire.streams import ToldExecution
 
 _START, _EARNED = Decimal(1000), Decimal("0.5")
 
 
-def _execution(number: int) -> ToldExecution:
-    return ToldExecution(
+def _execution(number: int) -> ReportedExecution:
+    return ReportedExecution(
         category=Category.LINEAR,
         symbol="BTCUSDT",
         key=f"order-{number}",
@@ -37,14 +37,14 @@ def test_a_balance_that_nobody_asks_for_keeps_a_bounded_number_of_executions_in_
     assert len(known.begin(20_000).exec_ids) <= 2000
 
 
-def test_a_balance_is_read_anew_after_more_executions_than_are_kept_in_mind_and_then_known_again() -> None:
+def test_a_balance_is_read_anew_after_more_executions_than_are_stored_in_mind_and_then_known_again() -> None:
     known = KnownBalance()
     _read(known, _START, 0)
     outrun = known.begin(0)
     for number in range(5000):
         known.executed(_execution(number))
     now = _START + 5000 * _EARNED
-    known.told(now, 6000)
+    known.take_report(now, 6000)
     assert known.known() is None
     known.read(outrun, _START)
     assert known.known() is None, "a reading that began before what was forgotten says nothing"
@@ -53,5 +53,5 @@ def test_a_balance_is_read_anew_after_more_executions_than_are_kept_in_mind_and_
     assert known.known() == now
     known.executed(_execution(7000))
     assert known.known() is None
-    known.told(now + _EARNED, 8000)
+    known.take_report(now + _EARNED, 8000)
     assert known.known() == now + _EARNED

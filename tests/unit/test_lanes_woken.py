@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 
 from relay.domain.instrument import Category
-from relay.engine.engine import Lane
-from relay.engine.lanes import Lanes
+from relay.engine.lanes import Lane, Lanes
 
 DEADLINE_S = 20
 LONG_S = 3600.0
@@ -17,19 +16,19 @@ class Waiter:
     """Waits for `told`, in vain by itself."""
 
     def __init__(self) -> None:
-        self.told = threading.Event()
+        self.reported = threading.Event()
         self.stepped = threading.Event()
         self.may_return = threading.Event()
         self.may_return.set()
         self.ended = threading.Event()
 
     def step(self) -> float | None:
-        was_told = self.told.is_set()
+        was_reported = self.reported.is_set()
         self.stepped.set()
         self.may_return.wait(DEADLINE_S)
-        if was_told:
+        if was_reported:
             self.ended.set()
-        return None if was_told else LONG_S
+        return None if was_reported else LONG_S
 
     def failed(self, error: Exception) -> float | None:
         return None
@@ -39,7 +38,7 @@ def test_a_lane_that_sleeps_is_woken() -> None:
     lanes, waiter = Lanes(), Waiter()
     lanes.submit(LANE, waiter)
     assert waiter.stepped.wait(DEADLINE_S)
-    waiter.told.set()
+    waiter.reported.set()
     lanes.wake(LANE)
     assert waiter.ended.wait(DEADLINE_S)
     assert lanes.close(DEADLINE_S)
@@ -50,7 +49,7 @@ def test_a_wake_up_during_a_step_is_not_lost() -> None:
     waiter.may_return.clear()
     lanes.submit(LANE, waiter)
     assert waiter.stepped.wait(DEADLINE_S)
-    waiter.told.set()
+    waiter.reported.set()
     lanes.wake(LANE)
     waiter.may_return.set()
     assert waiter.ended.wait(DEADLINE_S)
@@ -61,7 +60,7 @@ def test_waking_a_lane_without_items_does_nothing() -> None:
     lanes = Lanes()
     lanes.wake(LANE)
     waiter = Waiter()
-    waiter.told.set()
+    waiter.reported.set()
     lanes.submit(LANE, waiter)
     assert waiter.ended.wait(DEADLINE_S)
     assert lanes.close(DEADLINE_S)

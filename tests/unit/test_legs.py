@@ -9,8 +9,7 @@ import pytest
 
 from relay.domain.instrument import Instrument
 from relay.domain.order import OrderType, PlannedOrder, Purpose, Side
-from relay.domain.planning import plan
-from tests.builders import facts, inverse, level, linear, profit, rules, signal, usdc
+from tests.builders import facts, inverse, level, linear, plan, profit, rules, signal, usdc
 
 SMALL = {"qty_max_market": "10", "qty_max": "30"}
 
@@ -75,7 +74,7 @@ def test_an_off_grid_flip_over_the_maximum_numbers_its_legs_in_order() -> None:
 
 
 @pytest.mark.parametrize("kind", ["limit", "stop_market", "stop_limit"])
-def test_an_off_grid_close_keeps_the_price_and_the_trigger_it_was_asked_with(kind: str) -> None:
+def test_an_off_grid_close_keeps_the_price_and_the_trigger_it_was_requested_with(kind: str) -> None:
     price = None if kind == "stop_market" else Decimal(60000)
     trigger = None if kind == "limit" else Decimal(45000)
     (order,) = _orders("close", "5.00005", type=kind, price=price, trigger_price=trigger)
@@ -83,13 +82,13 @@ def test_an_off_grid_close_keeps_the_price_and_the_trigger_it_was_asked_with(kin
     assert (order.price, order.trigger_price) == (price, trigger)
 
 
-def test_every_opening_leg_carries_the_stop_loss_and_no_exit_does() -> None:
+def test_every_opening_leg_residuals_the_stop_loss_and_no_exit_does() -> None:
     orders = _orders("reverse", "-12", qty=11, stop_loss=level(45000), take_profits=(profit(60000),))
     assert [each.stop_loss for each in orders] == [None, None, 45000, 45000]
     assert [each.take_profit for each in orders] == [None, None, 60000, 60000]
 
 
-def test_an_order_that_merely_reduces_carries_no_stops() -> None:
+def test_an_order_that_merely_reduces_residuals_no_stops() -> None:
     (order,) = _orders("sell", "5", qty=1, stop_loss=level(55000), take_profits=(profit(40000),))
     assert (order.stop_loss, order.take_profit) == (None, None)
 

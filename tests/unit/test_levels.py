@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from relay.domain.levels import level_price, levels_of, profit_price, stop_price, trail_distance, wrong_side
+from relay.domain.bracket import level_price, levels_of, profit_price, stop_price, trail_distance, wrong_side
 from relay.domain.order import Purpose, Side
 from relay.domain.plan import Need, PlanStatus
-from relay.domain.planning import needs, plan
 from relay.domain.signal import Level, LevelKind, TakeProfit
-from tests.builders import NOW, PRICE, facts, level, linear, position, profit, rules, signal
+from tests.builders import NOW, PRICE, facts, level, linear, needs, plan, position, profit, rules, signal
 
 TICK = Decimal("0.1")
 
@@ -23,7 +22,7 @@ def distance(value: str, *, percent: bool = False, signed: bool = True) -> Level
 
 
 @pytest.mark.parametrize(
-    ("asked", "side", "is_stop", "price"),
+    ("requested", "side", "is_stop", "price"),
     [
         (level(123), Side.BUY, True, "123"),
         (distance("1.5", percent=True, signed=False), Side.BUY, True, "985"),
@@ -39,9 +38,9 @@ def distance(value: str, *, percent: bool = False, signed: bool = True) -> Level
     ],
 )
 def test_a_distance_counts_towards_profit_or_loss_for_longs_and_for_shorts(
-    asked: Level, side: Side, is_stop: bool, price: str
+    requested: Level, side: Side, is_stop: bool, price: str
 ) -> None:
-    assert level_price(asked, side=side, reference=Decimal(1000), is_stop=is_stop) == Decimal(price)
+    assert level_price(requested, side=side, reference=Decimal(1000), is_stop=is_stop) == Decimal(price)
 
 
 @pytest.mark.parametrize(("side", "stop", "target"), [(Side.BUY, "990.0", "1010.1"), (Side.SELL, "1010.1", "990.0")])
@@ -74,19 +73,19 @@ def test_the_alerts_own_levels_go_before_the_strategys_defaults() -> None:
     assert levels_of(signal("buy", stop_loss=level(3)), defaults).stop_loss == level(3)
 
 
-def test_an_entry_carries_its_levels_as_prices_counted_from_the_market() -> None:
-    asked = signal("buy", qty=1, stop_loss=distance("2", percent=True, signed=False))
-    (order,) = plan(asked, rules(default_take_profit=distance("+500")), facts(p=0)).orders
+def test_an_entry_residuals_its_levels_as_prices_counted_from_the_market() -> None:
+    requested = signal("buy", qty=1, stop_loss=distance("2", percent=True, signed=False))
+    (order,) = plan(requested, rules(default_take_profit=distance("+500")), facts(p=0)).orders
     assert (order.stop_loss, order.take_profit) == (Decimal(49000), Decimal(50500))
 
 
 def test_a_limit_order_counts_from_its_own_price() -> None:
-    asked = signal("sell", qty=1, type="limit", price=52000, stop_loss=distance("-100"))
-    (order,) = plan(asked, rules(), facts(p=0)).orders
+    requested = signal("sell", qty=1, type="limit", price=52000, stop_loss=distance("-100"))
+    (order,) = plan(requested, rules(), facts(p=0)).orders
     assert order.stop_loss == Decimal(52100)
 
 
-def test_an_order_that_merely_reduces_carries_no_levels_and_a_flip_those_of_its_new_side() -> None:
+def test_an_order_that_merely_reduces_residuals_no_levels_and_a_flip_those_of_its_new_side() -> None:
     defaults = rules(default_stop_loss=distance("1", percent=True, signed=False))
     (reducing,) = plan(signal("sell", qty=1), defaults, facts(p=3)).orders
     assert (reducing.purpose, reducing.stop_loss) == (Purpose.EXIT, None)
@@ -99,8 +98,8 @@ def test_an_order_that_merely_reduces_carries_no_levels_and_a_flip_those_of_its_
 
 def leveraged(size: str, stands: str = "10", **changes: Any) -> Any:
     held = position(size, leverage=stands)
-    asked = signal("buy", **{"qty": 1, "leverage": "5", **changes})
-    return plan(asked, rules(), facts(position=held))
+    requested = signal("buy", **{"qty": 1, "leverage": "5", **changes})
+    return plan(requested, rules(), facts(position=held))
 
 
 def test_the_first_order_that_opens_sets_the_leverage_where_it_differs() -> None:
@@ -117,8 +116,8 @@ def test_with_a_position_open_the_leverage_stays_and_a_note_says_so() -> None:
 
 @pytest.mark.parametrize("limits", [{"max_leverage": "4"}, {}])
 def test_a_leverage_over_a_maximum_is_denied(limits: dict[str, Any]) -> None:
-    asked = signal("buy", qty=1, leverage="5" if limits else "101")
-    made = plan(asked, rules(**limits), facts(p=0))
+    requested = signal("buy", qty=1, leverage="5" if limits else "101")
+    made = plan(requested, rules(**limits), facts(p=0))
     assert made.status is PlanStatus.DENIED and made.reason is not None and made.reason.code == "LIMIT_LEVERAGE"
 
 

@@ -7,9 +7,8 @@ from unittest.mock import patch
 
 import pytest
 
-from relay.domain.order import OrderStatus
-from relay.domain.outcome import NotSent, Outcome, Refusal, Rejected, Unknown
-from relay.journal import open_journal
+from relay.domain.order import ErrorKind, NotSent, OrderRejected, OrderStatus, Outcome, Unknown
+from relay.journal.opening import open_journal
 from tests.property.workshop import MAX_WAIT_S, Workshop, body_of
 
 FOREVER_STEPS = 2_000
@@ -27,8 +26,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
     [
         Unknown(why="no answer"),
         NotSent(why="connection refused"),
-        Rejected(code=10006, words="too many visits", reason_code="EXCHANGE_RATE", refusal=Refusal.RATE),
-        Rejected(code=10002, words="timestamp", reason_code="EXCHANGE_CLOCK", refusal=Refusal.CLOCK),
+        OrderRejected(code=10006, words="too many visits", reason_code="EXCHANGE_RATE", refusal=ErrorKind.RATE),
+        OrderRejected(code=10002, words="timestamp", reason_code="EXCHANGE_CLOCK", refusal=ErrorKind.CLOCK),
     ],
 )
 def test_a_leverage_that_is_never_set_denies_the_entry_and_lets_the_lane_go_on(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import time
 from decimal import Decimal
 from typing import Any
 
@@ -9,18 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.domain.account import Direction
-from relay.domain.limit_checks import LimitCheck, limit_checks
-from relay.domain.limit_facts import DayResult, LimitFacts
-from relay.domain.planning import plan
-from tests.builders import facts, rules, signal
+from relay.domain.plan import DayResult, LimitFacts
+from relay.domain.planning import LimitCheck, limit_checks
+from relay.domain.rules import Direction, TradingHours
+from tests.builders import facts, plan, proposal, rules, signal
 
 DAY = DayResult(realised=Decimal(-30), unrealised=Decimal(0), worst=Decimal(-30))
 KNOWN = LimitFacts(positions=(), entries_last_minute=2, day=DAY)
 
 
 def checks(limits: dict[str, Any], **fields: Any) -> dict[str, LimitCheck]:
-    made = limit_checks(signal(**{"qty": "1", **fields}), rules(**limits), facts(p=0, limits=KNOWN))
+    made = limit_checks(proposal(signal(**{"qty": "1", **fields}), rules(**limits), facts(p=0, limits=KNOWN)))
     return {each.limit: each for each in made}
 
 
@@ -37,7 +37,7 @@ def checks(limits: dict[str, Any], **fields: Any) -> dict[str, LimitCheck]:
         ({"max_entries_per_minute": 2}, "entries_per_minute", "2", "2", False),
         ({"daily_loss_limit": 31}, "DAILY_LOSS_LIMIT", "30 USD", "31", True),
         ({"daily_loss_limit": 30}, "DAILY_LOSS_LIMIT", "30 USD", "30", False),
-        ({"cooldown_s": 60}, "cooldown", "no stop", "60", True),
+        ({"cooldown_s": 60}, "cooldown", "no stop", "60 s", True),
         ({"direction": Direction.SHORT_ONLY}, "direction", "buy", "short_only", False),
         ({"max_leverage": 5, "default_leverage": 3}, "MAX_LEVERAGE", "3", "5", True),
         ({"max_leverage": 2, "default_leverage": 3}, "MAX_LEVERAGE", "3", "2", False),
@@ -55,14 +55,24 @@ def test_the_distance_is_measured_where_the_alert_brings_a_price() -> None:
     assert "max_distance" not in checks({"max_distance_pct": 1})
 
 
+def test_the_accounts_hours_count_beside_the_strategys() -> None:
+    always, sundays = (
+        TradingHours(zone="UTC", weekdays=frozenset(days), opens=time(), closes=time()) for days in (range(7), [6])
+    )
+    assert checks({"hours": ((always,),)})["hours"].passes is True
+    found = checks({"hours": ((always,), (sundays,))})["hours"]
+    assert (found.number, found.passes) == ("Mon 12:00", False)
+    assert found.bound == "Mon Tue Wed Thu Fri Sat Sun 00:00-00:00 UTC and Sun 00:00-00:00 UTC"
+
+
 def test_what_was_not_read_was_not_looked_at() -> None:
-    made = limit_checks(signal(qty="1"), rules(max_positions=1), facts(p=0, halted="by the test"))
+    made = limit_checks(proposal(signal(qty="1"), rules(max_positions=1), facts(p=0, halted="by the test")))
     assert [(each.limit, each.passes) for each in made][-1] == ("max_positions", None)
 
 
 def test_what_opens_nothing_is_held_against_nothing() -> None:
-    for asked in (signal("close"), signal("cancel"), signal("sell", qty="1", reduce_only=True)):
-        assert limit_checks(asked, rules(max_order_notional=1), facts(p=2)) == ()
+    for requested in (signal("close"), signal("cancel"), signal("sell", qty="1", reduce_only=True)):
+        assert limit_checks(proposal(requested, rules(max_order_notional=1), facts(p=2))) == ()
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
@@ -80,5 +90,6 @@ def test_the_plan_goes_out_exactly_if_every_limit_passes(
         max_order_notional=order, max_position_notional=position, max_exposure=exposure, max_entries_per_minute=rate
     )
     known = facts(p=0, limits=KNOWN)
-    asked = signal(qty=qty)
-    assert bool(plan(asked, limits, known).orders) is all(each.passes for each in limit_checks(asked, limits, known))
+    requested = signal(qty=qty)
+    checked = limit_checks(proposal(requested, limits, known))
+    assert bool(plan(requested, limits, known).orders) is all(each.passes for each in checked)

@@ -11,9 +11,8 @@ import pytest
 from relay.domain.instrument import Instrument
 from relay.domain.order import Reason
 from relay.domain.plan import Plan, PlanStatus
-from relay.domain.planning import plan
 from relay.domain.signal import Level, LevelKind
-from tests.builders import NOW, facts, inverse, level, linear, profit, rules, signal, usdc
+from tests.builders import NOW, facts, inverse, level, linear, plan, profit, rules, signal, usdc
 
 OLD = {"received_at": NOW - timedelta(seconds=61)}
 PERCENT = Level(kind=LevelKind.PERCENT, value=Decimal(-2))
@@ -37,7 +36,7 @@ def test_an_entry_that_waited_too_long_expires() -> None:
     assert "61 s" in reason.message and "timenow" not in reason.message
 
 
-def test_an_entry_that_was_old_when_it_arrived_is_told_of_the_bars_time() -> None:
+def test_an_entry_that_was_old_when_it_arrived_is_reported_of_the_bars_time() -> None:
     stale = signal("buy", qty=1, sent_at=NOW - timedelta(hours=4))
     reason = _reason(plan(stale, rules(), facts(p=0)), PlanStatus.EXPIRED)
     assert reason.code == "TIME_TOO_OLD"

@@ -8,14 +8,12 @@ from typing import Any
 
 import pytest
 
-from relay.domain.account import Rules
 from relay.domain.instrument import Category
-from relay.domain.limit_facts import DayResult, LimitFacts, LimitNeed, Working
 from relay.domain.order import Side
-from relay.domain.plan import Plan, PlanStatus
-from relay.domain.planning import entry_needs, plan
+from relay.domain.plan import DayResult, LimitFacts, LimitNeed, Plan, PlanStatus, Working
 from relay.domain.position import Position
-from tests.builders import NOW, facts, inverse, rules, signal
+from relay.domain.rules import Rules
+from tests.builders import NOW, entry_needs, facts, inverse, plan, rules, signal
 
 LINEAR, INVERSE = Category.LINEAR, Category.INVERSE
 
@@ -144,7 +142,7 @@ def test_what_cannot_be_read_withholds_the_entry_and_never_the_exit(limits: Rule
     assert made.reason is not None and "could not be read" in made.reason.message
 
 
-@pytest.mark.parametrize("asked", [signal("close"), signal("sell", qty=1), signal("sell", market_position="flat")])
-def test_nothing_is_counted_for_an_exit(asked: Any) -> None:
+@pytest.mark.parametrize("requested", [signal("close"), signal("sell", qty=1), signal("sell", market_position="flat")])
+def test_nothing_is_counted_for_an_exit(requested: Any) -> None:
     limits = rules(max_exposure=1, max_positions=1, max_entries_per_minute=1, daily_loss_limit=1, cooldown_s=1)
-    assert entry_needs(asked, limits, facts(p=1)) == frozenset()
+    assert entry_needs(requested, limits, facts(p=1)) == frozenset()

@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from relay.domain.account import Direction, TradingHours
-from relay.domain.limits_entry import is_open
+from relay.domain.limit_checks import is_open
 from relay.domain.order import Reason
 from relay.domain.plan import Plan, PlanStatus
-from relay.domain.planning import plan
-from tests.builders import facts, position, rules, signal
+from relay.domain.rules import Direction, TradingHours
+from tests.builders import facts, plan, position, rules, signal
 
 WEEK = frozenset(range(7))
 FRIDAY = frozenset({4})
@@ -60,8 +59,8 @@ def test_hours_go_by_the_zones_wall_clock_past_midnight_and_over_changes_of_it(
     assert is_open(hours, _utc(now)) is open_
 
 
-def test_out_of_hours_an_entry_is_denied_and_told_when_it_may_go() -> None:
-    limits = rules(hours=(_hours("Europe/Berlin", "14:00", "15:00", FRIDAY),))
+def test_out_of_hours_an_entry_is_denied_and_reported_when_it_may_go() -> None:
+    limits = rules(hours=((_hours("Europe/Berlin", "14:00", "15:00", FRIDAY),),))
     reason = _reason(plan(signal("buy", qty=1), limits, facts(p=0)))
     assert reason.code == "LIMIT_HOURS"
     assert "Mon 13:00" in reason.message and "Fri 14:00-15:00 Europe/Berlin" in reason.message
@@ -83,7 +82,7 @@ def test_the_forbidden_side_neither_opens_nor_adds_and_of_a_flip_the_exit_goes_a
 
 
 @pytest.mark.parametrize(
-    ("asked", "p", "shown", "passes"),
+    ("requested", "p", "shown", "passes"),
     [
         ({"leverage": 5}, 0, 20, True),
         ({"leverage": 6}, 0, 1, False),
@@ -94,20 +93,20 @@ def test_the_forbidden_side_neither_opens_nor_adds_and_of_a_flip_the_exit_goes_a
         ({"leverage": 101}, 0, 1, False),
     ],
 )
-def test_leverage_is_bounded_whether_asked_for_or_set_at_the_exchange(
-    asked: dict[str, Any], p: int, shown: int | None, passes: bool
+def test_leverage_is_bounded_whether_requested_for_or_set_at_the_exchange(
+    requested: dict[str, Any], p: int, shown: int | None, passes: bool
 ) -> None:
     known = facts(position=position(p, leverage=shown))
-    made = plan(signal("buy", qty=1, **asked), rules(max_leverage=5), known)
+    made = plan(signal("buy", qty=1, **requested), rules(max_leverage=5), known)
     if passes:
         assert made.status is PlanStatus.PLANNED
     else:
         assert _reason(made).code == "LIMIT_LEVERAGE"
 
 
-@pytest.mark.parametrize(("told", "passes"), [("49505", True), ("49504", False), ("50506", False), (None, True)])
-def test_an_entry_far_from_its_signals_price_is_denied(told: str | None, passes: bool) -> None:
-    made = plan(signal("buy", qty=1, signal_price=told), rules(max_distance_pct=1), facts(p=0))
+@pytest.mark.parametrize(("reported", "passes"), [("49505", True), ("49504", False), ("50506", False), (None, True)])
+def test_an_entry_far_from_its_signals_price_is_denied(reported: str | None, passes: bool) -> None:
+    made = plan(signal("buy", qty=1, signal_price=reported), rules(max_distance_pct=1), facts(p=0))
     if passes:
         assert made.status is PlanStatus.PLANNED
     else:

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from relay.errors import SettingsInvalid
-from relay.journal import open_journal
-from relay.local_secrets import ensure_secrets
-from relay.settings import Settings, load_settings
+from relay.journal.opening import open_journal
+from relay.settings.settings import Settings, ensure_secrets, load_settings
 from tests.unit.journal_builders import url_of
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from relay.domain.account import Mode
-from relay.domain.mode import in_mode, is_strategys, mode_refusal, sizes_are_own
+from relay.domain.intent import in_mode, is_strategys, mode_refusal, sizes_are_own
+from relay.domain.rules import Mode
 from relay.domain.signal import Action, QtyUnit
 from tests.builders import rules, signal
 
@@ -26,19 +26,19 @@ def test_an_alert_that_says_where_the_strategy_stands_is_a_target(action: str) -
     "action", ["close", "close_long", "close_short", "flat", "exit", "cancel", "stops", "heartbeat", "target", "add"]
 )
 def test_every_other_action_keeps_its_meaning(action: str) -> None:
-    asked = signal(action, **STANDS)
-    assert in_mode(asked, POSITION) is asked
+    requested = signal(action, **STANDS)
+    assert in_mode(requested, POSITION) is requested
 
 
 def test_in_order_mode_and_without_a_position_an_alert_stays_what_it_is() -> None:
-    for asked, by in ((signal(**STANDS), rules()), (signal(qty="1"), POSITION)):
-        assert in_mode(asked, by) is asked
+    for requested, by in ((signal(**STANDS), rules()), (signal(qty="1"), POSITION)):
+        assert in_mode(requested, by) is requested
 
 
 def test_a_position_that_a_format_made_up_is_no_target() -> None:
-    asked = signal(has_synthetic_position=True, **STANDS)
-    assert in_mode(asked, POSITION) is asked
-    assert not is_strategys(asked) and mode_refusal(asked, POSITION) is not None
+    requested = signal(has_synthetic_position=True, **STANDS)
+    assert in_mode(requested, POSITION) is requested
+    assert not is_strategys(requested) and mode_refusal(requested, POSITION) is not None
 
 
 def test_a_size_of_ones_own_gives_the_side_only() -> None:

@@ -9,18 +9,17 @@ from typing import Any
 import pytest
 
 from relay.domain.instrument import Instrument
-from relay.domain.plan import Carry, Need
-from relay.domain.planning import needs
+from relay.domain.plan import Need, Residual
 from relay.domain.signal import Signal
-from tests.builders import NOW, PRICE, facts, inverse, level, linear, rules, signal, usdc
+from tests.builders import NOW, PRICE, facts, inverse, level, linear, needs, rules, signal, usdc
 
 POSITION, PRICED, EQUITY = Need.POSITION, Need.PRICE, Need.EQUITY
 
 
-def _needs(asked: Signal, instrument: Instrument | None = None, **known: Any) -> set[Need]:
+def _needs(requested: Signal, instrument: Instrument | None = None, **known: Any) -> set[Need]:
     given = {"now": NOW, "halted": None, "reference_price": PRICE, **known}
     limits = given.pop("rules", rules())
-    return set(needs(asked, limits, instrument or linear(), **given))
+    return set(needs(requested, limits, instrument or linear(), **given))
 
 
 @pytest.mark.parametrize("instrument", [linear(), usdc(), inverse()], ids=["usdt", "usdc", "inverse"])
@@ -44,7 +43,7 @@ def test_a_plain_order_on_inverse_in_contracts_needs_no_price_at_all() -> None:
         {"rules": rules(max_position_notional=1)},
         {"rules": rules(allowed_symbols=frozenset({"ETHUSDT"}))},
         {"rules": rules(daily_loss_limit=1)},
-        {"carry": Carry(size=PRICE)},
+        {"residual": Residual(size=PRICE)},
     ],
     ids=["no price heard", "halted", "old", "order limit", "position limit", "not allowed", "unsupported", "carried"],
 )
@@ -58,7 +57,9 @@ def test_an_order_near_a_bound_of_the_exchange_needs_the_position(qty: str) -> N
 
 
 @pytest.mark.parametrize(("price", "wanted"), [("9999", {POSITION, PRICED}), ("10000", set())])
-def test_a_notional_near_the_minimum_at_the_last_price_heard_is_looked_at_again(price: str, wanted: set[Need]) -> None:
+def test_a_notional_near_the_minimum_at_the_last_price_received_is_looked_at_again(
+    price: str, wanted: set[Need]
+) -> None:
     assert _needs(signal("buy", qty="0.001"), reference_price=Decimal(price)) == wanted
     assert _needs(signal("buy", qty="0.001", type="limit", price=price)) == wanted - {PRICED}
 
@@ -76,12 +77,12 @@ def test_coins_on_inverse_need_the_price() -> None:
 
 @pytest.mark.parametrize("action", ["long", "short", "target", "close", "close_long", "flat", "exit", "reverse"])
 def test_what_depends_on_the_position_needs_it_and_nothing_more(action: str) -> None:
-    asked = signal(action, qty=1, market_position="long", market_position_size=1)
-    assert _needs(asked) == {POSITION}
+    requested = signal(action, qty=1, market_position="long", market_position_size=1)
+    assert _needs(requested) == {POSITION}
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "requested",
     [
         signal("close"),
         signal("flat", qty=5, qty_unit="quote"),
@@ -95,15 +96,15 @@ def test_what_depends_on_the_position_needs_it_and_nothing_more(action: str) -> 
     ],
     ids=["close", "flat", "exit", "close_short", "to flat", "own to flat", "target flat", "share", "reverse"],
 )
-def test_an_exit_waits_for_no_fact_that_only_an_entry_would_need(asked: Signal) -> None:
+def test_an_exit_waits_for_no_fact_that_only_an_entry_would_need(requested: Signal) -> None:
     for instrument in (linear(), inverse()):
         limits = rules(default_size=("1", "equity_pct"))
-        assert _needs(asked, instrument, rules=limits, reference_price=None) == {POSITION}
+        assert _needs(requested, instrument, rules=limits, reference_price=None) == {POSITION}
 
 
-@pytest.mark.parametrize("asked", [signal("close"), signal("sell", qty=1, market_position="flat")])
-def test_limits_make_no_exit_wait_for_a_price(asked: Signal) -> None:
-    assert _needs(asked, rules=rules(max_order_notional=1, max_position_notional=1)) == {POSITION}
+@pytest.mark.parametrize("requested", [signal("close"), signal("sell", qty=1, market_position="flat")])
+def test_limits_make_no_exit_wait_for_a_price(requested: Signal) -> None:
+    assert _needs(requested, rules=rules(max_order_notional=1, max_position_notional=1)) == {POSITION}
 
 
 def test_stops_are_checked_against_a_price_read_now() -> None:
@@ -117,8 +118,8 @@ def test_a_conditional_order_needs_the_price_to_know_its_direction() -> None:
 
 @pytest.mark.parametrize("size", ["market_position_size", "position_size"])
 def test_on_inverse_the_strategys_size_in_coins_needs_the_price(size: str) -> None:
-    asked = signal("target", qty_unit="base", market_position="long", **{size: 1})
-    assert _needs(asked, inverse()) == {POSITION, PRICED}
+    requested = signal("target", qty_unit="base", market_position="long", **{size: 1})
+    assert _needs(requested, inverse()) == {POSITION, PRICED}
 
 
 def test_stops_need_the_position_that_they_protect() -> None:
@@ -127,4 +128,4 @@ def test_stops_need_the_position_that_they_protect() -> None:
 
 @pytest.mark.parametrize("action", ["cancel", "heartbeat"])
 def test_what_orders_nothing_needs_nothing(action: str) -> None:
-    assert _needs(signal(action), halted="by the command", carry=facts(carry="1").carry) == set()
+    assert _needs(signal(action), halted="by the command", residual=facts(residual="1").residual) == set()

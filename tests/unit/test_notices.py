@@ -2,41 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from environs import ValidationError
 from sqlalchemy import update
 
 from relay.domain.notice import DEFAULT_KINDS, Notice, NoticeKind
 from relay.errors import SettingsInvalid
-from relay.journal import Journal, open_journal
-from relay.journal.notices import CLAIM_MS, DAY_MS, EVENTS, WAITING_MAX, Notices, Waiting
+from relay.execution.notices import message_of, notice_of, open_services, summary_notice
+from relay.journal.journal import Journal
+from relay.journal.notices import CLAIM_MS, DAY_MS, EVENTS, WAITING_MAX, Notices, PendingNotice
 from relay.journal.tables import events
-from relay.notify import open_services
-from relay.pipeline.notice_words import message_of, notice_of, summary_notice
-from relay.settings_notify import notify_targets
+from relay.settings.environment import notify_targets
 from tests.unit.journal_builders import NOW_MS, accept, accepted, by_id, new_signal
 
 TELEGRAM = "tgram://123456789:abcdefg_hijklmnop-qrstuvwxyz012345/987654321"
-
-
-@pytest.fixture
-def journal(journal_url: str) -> Iterator[Journal]:
-    opened = open_journal(journal_url)
-    yield opened
-    opened.close()
 
 
 def _notice(text: str, at_ms: int = NOW_MS) -> Notice:
     return Notice(kind=NoticeKind.REFUSED, text=text, at_ms=at_ms)
 
 
-def _waiting(number: int, kind: NoticeKind = NoticeKind.REFUSED, text: str = "") -> Waiting:
-    return Waiting(id=number, kind=kind.value, text=text or f"text {number}.", at_ms=NOW_MS, lost=0)
+def _waiting(number: int, kind: NoticeKind = NoticeKind.REFUSED, text: str = "") -> PendingNotice:
+    return PendingNotice(id=number, kind=kind.value, text=text or f"text {number}.", at_ms=NOW_MS, lost=0)
 
 
-def test_an_address_without_tags_is_told_all_but_fills() -> None:
+def test_an_address_without_tags_is_reported_all_but_fills() -> None:
     (target,) = notify_targets("json://localhost/?key=value")
     assert target.kinds == DEFAULT_KINDS and NoticeKind.FILL not in target.kinds
 
@@ -78,7 +68,7 @@ def test_a_message_has_what_needs_a_person_first_equal_lines_once_and_the_rest_c
     assert message_of([_waiting(1, text="same."), _waiting(2, text="same.")]).endswith("same. (2 times)")
 
 
-def test_a_repeat_is_told_only_where_tradingview_cannot_have_sent_it(journal: Journal) -> None:
+def test_a_repeat_is_reported_only_where_tradingview_cannot_have_sent_it(journal: Journal) -> None:
     notices = Notices(journal.store)
     notices.begin(NOW_MS)
     signal = new_signal(by_id("x"))
@@ -86,9 +76,9 @@ def test_a_repeat_is_told_only_where_tradingview_cannot_have_sent_it(journal: Jo
     accept(journal, signal, at_ms=NOW_MS + 900)
     accept(journal, signal, at_ms=NOW_MS + 5000)
     _, _, happened = notices.unread(NOW_MS)
-    told = [notice for event in happened if (notice := notice_of(event))]
-    assert [each.kind for each in told] == [NoticeKind.DUPLICATE]
-    assert "again after 900 ms" in told[0].text and signal.id in told[0].text
+    reported = [notice for event in happened if (notice := notice_of(event))]
+    assert [each.kind for each in reported] == [NoticeKind.DUPLICATE]
+    assert "again after 900 ms" in reported[0].text and signal.id in reported[0].text
 
 
 def test_what_happened_before_the_first_start_is_no_news(journal: Journal) -> None:
@@ -117,8 +107,8 @@ def test_events_become_notices_once_whoever_reads_them(journal: Journal) -> None
     one.begin(NOW_MS)
     accepted(journal)
     after, upto, _ = one.unread(NOW_MS)
-    assert one.keep([("t", _notice("first."))], mark=EVENTS, after=after, upto=upto)
-    assert not other.keep([("t", _notice("again."))], mark=EVENTS, after=after, upto=upto)
+    assert one.save([("t", _notice("first."))], mark=EVENTS, after=after, upto=upto)
+    assert not other.save([("t", _notice("again."))], mark=EVENTS, after=after, upto=upto)
     assert [each.text for each in one.claim("t", NOW_MS)] == ["first."]
 
 
@@ -161,5 +151,5 @@ def test_a_day_is_summed_up_once(journal: Journal) -> None:
     assert over is not None
     after, upto, day = over
     assert "2026-01-01: 1 alerts (1 accepted), 0 orders filled" in summary_notice(day, until_ms=upto).text
-    notices.keep([], mark="summary", after=after, upto=upto)
+    notices.save([], mark="summary", after=after, upto=upto)
     assert notices.day_before(NOW_MS + DAY_MS + 1000) is None

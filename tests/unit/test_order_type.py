@@ -7,9 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from relay.domain.account import Rules
 from relay.domain.order import OrderType
-from relay.domain.order_type import type_refusal, with_default_type
+from relay.domain.rules import Rules, type_refusal, with_default_type
 from relay.domain.signal import Action, MarketSide
 from tests.builders import signal as a_signal
 

@@ -6,9 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from relay.paper.instruments import load
 from relay.paper.orders import ZERO, Side
-from relay.paper.positions import Position, apply_fill, profit
+from relay.paper.state import Position, apply_fill, load, profit
 
 INSTRUMENTS = load()
 LINEAR, INVERSE = INSTRUMENTS["BTCUSDT"], INSTRUMENTS["BTCUSD"]

@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.paper.book import Book
-from relay.paper.instruments import load
 from relay.paper.orders import ZERO, Ask, Exits, OrderType, Side, TimeInForce
-from relay.paper.state import Quote, State
+from relay.paper.state import Quote, State, load
 
 INSTRUMENTS = load()
 NOWHERE = Decimal("1E-18")
@@ -84,33 +83,33 @@ class Story:
 @settings(max_examples=60, deadline=None)
 @given(stories)
 def test_the_position_is_the_sum_of_the_signed_fills(story: tuple[str, list[Step]]) -> None:
-    told = Story(story[0])
+    reported = Story(story[0])
     for number, step in enumerate(story[1]):
-        told.play(step, number)
-        fills = told.book.state.changes.executions
-        assert told.size == sum((fill.qty * fill.order.side.sign for fill in fills), ZERO)
+        reported.play(step, number)
+        fills = reported.book.state.changes.executions
+        assert reported.size == sum((fill.qty * fill.order.side.sign for fill in fills), ZERO)
 
 
 @settings(max_examples=60, deadline=None)
 @given(stories)
 def test_the_wallet_changes_by_realised_profit_less_fees(story: tuple[str, list[Step]]) -> None:
-    told = Story(story[0])
+    reported = Story(story[0])
     for number, step in enumerate(story[1]):
-        told.play(step, number)
-    state = told.book.state
+        reported.play(step, number)
+    state = reported.book.state
     earned = sum((fill.pnl - fill.fee for fill in state.changes.executions), ZERO)
-    assert state.wallets[told.coin].balance - told.start == earned
-    assert state.position(told.instrument.symbol, 0).total_realised == earned
+    assert state.wallets[reported.coin].balance - reported.start == earned
+    assert state.position(reported.instrument.symbol, 0).total_realised == earned
 
 
 @settings(max_examples=60, deadline=None)
 @given(stories)
 def test_a_reduce_only_fill_never_grows_or_turns_the_position(story: tuple[str, list[Step]]) -> None:
-    told = Story(story[0])
+    reported = Story(story[0])
     for number, step in enumerate(story[1]):
-        told.play(step, number)
+        reported.play(step, number)
     running = ZERO
-    for fill in told.book.state.changes.executions:
+    for fill in reported.book.state.changes.executions:
         after = running + fill.qty * fill.order.side.sign
         if fill.order.closes:
             assert abs(after) < abs(running)
@@ -121,32 +120,32 @@ def test_a_reduce_only_fill_never_grows_or_turns_the_position(story: tuple[str, 
 @settings(max_examples=60, deadline=None)
 @given(stories)
 def test_resting_reduce_only_orders_never_exceed_the_position(story: tuple[str, list[Step]]) -> None:
-    told = Story(story[0])
+    reported = Story(story[0])
     for number, step in enumerate(story[1]):
-        told.play(step, number)
-        orders = told.book.state.orders_of(told.instrument.symbol)
+        reported.play(step, number)
+        orders = reported.book.state.orders_of(reported.instrument.symbol)
         for side in Side:
             resting = sum((o.leaves for o in orders if o.is_active and o.closes and o.side is side), ZERO)
-            assert resting <= max(-told.size * side.sign, ZERO)
+            assert resting <= max(-reported.size * side.sign, ZERO)
 
 
 @settings(max_examples=60, deadline=None)
 @given(stories)
 def test_the_average_price_lies_between_the_opening_fills(story: tuple[str, list[Step]]) -> None:
-    told = Story(story[0])
+    reported = Story(story[0])
     running, opening = ZERO, list[Decimal]()
     seen = 0
     for number, step in enumerate(story[1]):
-        told.play(step, number)
-        for fill in told.book.state.changes.executions[seen:]:
+        reported.play(step, number)
+        for fill in reported.book.state.changes.executions[seen:]:
             after = running + fill.qty * fill.order.side.sign
             if after * running <= 0:
                 opening = [fill.price] if after else []
             elif abs(after) > abs(running):
                 opening.append(fill.price)
             running = after
-        seen = len(told.book.state.changes.executions)
-        average = told.book.state.position(told.instrument.symbol, 0).avg_price
+        seen = len(reported.book.state.changes.executions)
+        average = reported.book.state.position(reported.instrument.symbol, 0).avg_price
         if running:
             assert min(opening) - NOWHERE <= average <= max(opening) + NOWHERE
         else:

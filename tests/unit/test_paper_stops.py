@@ -7,9 +7,8 @@ from decimal import Decimal
 import pytest
 
 from relay.paper.book import Book
-from relay.paper.instruments import load
 from relay.paper.orders import Ask, Exits, Order, OrderType, Refusal, Side, Status, StopKind
-from relay.paper.state import Quote, State
+from relay.paper.state import Quote, State, load
 
 INSTRUMENTS = load()
 

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from relay.domain.instrument import Category
 from relay.domain.order import Side
-from relay.domain.performance import Stroke, percentile, results, tallies
+from relay.domain.performance import FillRow, percentile, results, tallies
 
 D = Decimal
 
 
-def _stroke(side: Side, qty: str, price: str, *, category: Category = Category.LINEAR, fee: str = "0") -> Stroke:
-    return Stroke(
+def _fill_row(side: Side, qty: str, price: str, *, category: Category = Category.LINEAR, fee: str = "0") -> FillRow:
+    return FillRow(
         signal_id="s",
         strategy="trend",
         account="main",
@@ -30,21 +30,21 @@ def _stroke(side: Side, qty: str, price: str, *, category: Category = Category.L
 
 
 def test_a_long_that_is_closed_higher_gains_the_difference_times_its_size() -> None:
-    made = results([_stroke(Side.BUY, "2", "100"), _stroke(Side.BUY, "2", "110"), _stroke(Side.SELL, "1", "115")])
+    made = results([_fill_row(Side.BUY, "2", "100"), _fill_row(Side.BUY, "2", "110"), _fill_row(Side.SELL, "1", "115")])
     assert [each.realised for each in made] == [0, 0, D(10)]
     assert [each.closed for each in made] == [False, False, True]
 
 
 def test_a_flip_realises_the_old_side_only_and_starts_the_new_one_at_its_price() -> None:
-    made = results([_stroke(Side.BUY, "1", "100"), _stroke(Side.SELL, "3", "90"), _stroke(Side.BUY, "2", "80")])
+    made = results([_fill_row(Side.BUY, "1", "100"), _fill_row(Side.SELL, "3", "90"), _fill_row(Side.BUY, "2", "80")])
     assert [each.realised for each in made] == [0, D(-10), D(20)]
 
 
 def test_inverse_contracts_gain_in_coins_reckoned_at_the_exit_price() -> None:
     made = results(
         [
-            _stroke(Side.BUY, "100", "50000", category=Category.INVERSE),
-            _stroke(Side.SELL, "100", "100000", category=Category.INVERSE, fee="0.00001"),
+            _fill_row(Side.BUY, "100", "50000", category=Category.INVERSE),
+            _fill_row(Side.SELL, "100", "100000", category=Category.INVERSE, fee="0.00001"),
         ]
     )
     assert made[1].realised == D(100)
@@ -52,11 +52,11 @@ def test_inverse_contracts_gain_in_coins_reckoned_at_the_exit_price() -> None:
 
 
 def test_a_tally_counts_wins_losses_and_fees() -> None:
-    strokes = [
-        *(_stroke(Side.BUY, "1", "100", fee="0.1"), _stroke(Side.SELL, "1", "101", fee="0.1")),
-        *(_stroke(Side.SELL, "1", "100", fee="0.1"), _stroke(Side.BUY, "1", "103", fee="0.1")),
+    fill_rows = [
+        *(_fill_row(Side.BUY, "1", "100", fee="0.1"), _fill_row(Side.SELL, "1", "101", fee="0.1")),
+        *(_fill_row(Side.SELL, "1", "100", fee="0.1"), _fill_row(Side.BUY, "1", "103", fee="0.1")),
     ]
-    tally = tallies(strokes)["trend"]
+    tally = tallies(fill_rows)["trend"]
     assert (tally.fills, tally.wins, tally.losses, tally.realised, tally.fees) == (4, 1, 1, D(-2), D("0.4"))
     assert tally.win_rate_pct == D("50.0")
 
@@ -68,13 +68,13 @@ _FILL = st.tuples(st.sampled_from(Side), st.integers(1, 50), st.integers(1, 500)
 def test_what_is_realised_when_flat_again_is_the_money_that_came_in_less_what_went_out(
     fills: list[tuple[Side, int, int]],
 ) -> None:
-    strokes = [_stroke(side, str(qty), str(price)) for side, qty, price in fills]
-    held = sum((each.qty * each.side.sign for each in strokes), D(0))
+    fill_rows = [_fill_row(side, str(qty), str(price)) for side, qty, price in fills]
+    held = sum((each.qty * each.side.sign for each in fill_rows), D(0))
     if held:
         side = Side.SELL if held > 0 else Side.BUY
-        strokes.append(_stroke(side, str(abs(held)), "77"))
-    money = -sum((each.qty * each.side.sign * each.price for each in strokes), D(0))
-    realised = sum((each.realised for each in results(strokes)), D(0))
+        fill_rows.append(_fill_row(side, str(abs(held)), "77"))
+    money = -sum((each.qty * each.side.sign * each.price for each in fill_rows), D(0))
+    realised = sum((each.realised for each in results(fill_rows)), D(0))
     assert abs(realised - money) < D("1e-20")
 
 

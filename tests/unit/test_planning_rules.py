@@ -10,10 +10,9 @@ import pytest
 
 from relay.domain.instrument import Instrument
 from relay.domain.order import Purpose
-from relay.domain.plan import Carry, Plan, PlanStatus
-from relay.domain.planning import plan
+from relay.domain.plan import Plan, PlanStatus, Residual
 from relay.domain.signal import Level, LevelKind
-from tests.builders import NOW, facts, inverse, level, linear, rules, signal, usdc
+from tests.builders import NOW, facts, inverse, level, linear, plan, rules, signal, usdc
 
 _HELD_BACK: dict[str, dict[str, Any]] = {
     "halted": {"facts": {"halted": "by the command"}},
@@ -42,9 +41,9 @@ _FLIPS: dict[str, tuple[str, dict[str, Any]]] = {
 
 def _held_back(why: str, action: str, fields: dict[str, Any], p: str) -> Plan:
     parts = _HELD_BACK[why]
-    asked = signal(action, **{**fields, **parts.get("signal", {})})
+    requested = signal(action, **{**fields, **parts.get("signal", {})})
     known = facts(linear(**parts.get("instrument", {})), p=p, **parts.get("facts", {}))
-    return plan(asked, rules(**parts.get("rules", {})), known)
+    return plan(requested, rules(**parts.get("rules", {})), known)
 
 
 @pytest.mark.parametrize("why", _HELD_BACK)
@@ -137,47 +136,47 @@ def test_an_exit_that_rounds_to_nothing_is_done_noted_and_carried(
     fields: dict[str, Any], instrument: Instrument
 ) -> None:
     made = plan(signal("sell", **fields), rules(), facts(instrument, p=1))
-    assert (made.status, made.orders, made.carry) == (PlanStatus.DONE, (), Carry(size=Decimal("0.0004")))
+    assert (made.status, made.orders, made.residual) == (PlanStatus.DONE, (), Residual(size=Decimal("0.0004")))
     assert any("next exit" in note for note in made.notes)
 
 
 def test_a_carried_exit_of_a_short_is_signed_like_it() -> None:
-    made = plan(signal("buy", qty="0.0004"), rules(), facts(p=-1, carry="-0.0003"))
-    assert (made.orders, made.carry) == ((), Carry(size=Decimal("-0.0007")))
+    made = plan(signal("buy", qty="0.0004"), rules(), facts(p=-1, residual="-0.0003"))
+    assert (made.orders, made.residual) == ((), Residual(size=Decimal("-0.0007")))
 
 
 def test_carried_exits_add_up_until_they_can_be_sent_and_none_is_lost() -> None:
-    carry, sold = None, Decimal(0)
+    residual, sold = None, Decimal(0)
     for _ in range(10):
-        made = plan(signal("sell", qty="0.0009"), rules(), facts(p=Decimal(1) - sold, carry=carry))
-        carry, sold = made.carry, sold + sum(each.qty for each in made.orders)
+        made = plan(signal("sell", qty="0.0009"), rules(), facts(p=Decimal(1) - sold, residual=residual))
+        residual, sold = made.residual, sold + sum(each.qty for each in made.orders)
     assert sold == Decimal("0.009")
-    assert carry is None or carry.size == 0
+    assert residual is None or residual.size == 0
 
 
 def test_what_was_not_carried_is_rounded_off_for_good() -> None:
     made = plan(signal("sell", qty="0.0019"), rules(), facts(p=1))
-    assert ([each.qty for each in made.orders], made.carry) == ([Decimal("0.001")], None)
+    assert ([each.qty for each in made.orders], made.residual) == ([Decimal("0.001")], None)
 
 
 def test_a_carried_exit_never_takes_more_than_the_position() -> None:
-    made = plan(signal("sell", qty="0.0009"), rules(), facts(p="0.001", carry="0.0008"))
+    made = plan(signal("sell", qty="0.0009"), rules(), facts(p="0.001", residual="0.0008"))
     (order,) = made.orders
-    assert (order.qty, order.reduce_only, made.carry) == (Decimal("0.001"), True, None)
+    assert (order.qty, order.reduce_only, made.residual) == (Decimal("0.001"), True, None)
 
 
 @pytest.mark.parametrize("p", ["0", "-1"])
 def test_what_was_carried_ends_with_its_position(p: str) -> None:
-    made = plan(signal("close_long"), rules(), facts(p=p, carry="0.0004"))
-    assert (made.status, made.carry) == (PlanStatus.DONE, None)
+    made = plan(signal("close_long"), rules(), facts(p=p, residual="0.0004"))
+    assert (made.status, made.residual) == (PlanStatus.DONE, None)
 
 
 def test_a_flip_clears_what_was_carried() -> None:
-    assert plan(signal("sell", qty=3), rules(), facts(p=1, carry="0.0004")).carry is None
+    assert plan(signal("sell", qty=3), rules(), facts(p=1, residual="0.0004")).residual is None
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "requested",
     [
         signal("buy", qty=1),
         signal("long", qty="0.5"),
@@ -187,8 +186,8 @@ def test_a_flip_clears_what_was_carried() -> None:
     ],
     ids=["adds", "nothing to do", "denied at once", "entry denied", "cancel"],
 )
-def test_what_is_no_exit_leaves_what_is_carried(asked: Any) -> None:
-    assert plan(asked, rules(), facts(p=1, carry="0.0004")).carry == Carry(size=Decimal("0.0004"))
+def test_what_is_no_exit_leaves_what_is_carried(requested: Any) -> None:
+    assert plan(requested, rules(), facts(p=1, residual="0.0004")).residual == Residual(size=Decimal("0.0004"))
 
 
 @pytest.mark.parametrize("instrument", [linear(), usdc(), inverse()], ids=["usdt", "usdc", "inverse"])
@@ -214,7 +213,7 @@ def test_an_off_grid_flip_closes_all_and_then_opens() -> None:
 def test_a_target_that_differs_by_less_than_the_minimum_is_done(size: str) -> None:
     target = signal("target", market_position="long", market_position_size=size)
     made = plan(target, rules(), facts(p=1))
-    assert (made.status, made.orders, made.reason, made.carry) == (PlanStatus.DONE, (), None, None)
+    assert (made.status, made.orders, made.reason, made.residual) == (PlanStatus.DONE, (), None, None)
     assert any("minimum" in note for note in made.notes)
 
 
@@ -224,9 +223,11 @@ def test_a_target_that_differs_by_less_than_the_minimum_notional_is_done() -> No
     assert (made.status, made.orders, made.reason) == (PlanStatus.DONE, (), None)
 
 
-@pytest.mark.parametrize("asked", [("long", {}), ("buy", {"market_position": "long", "prev_market_position": "short"})])
-def test_a_long_that_lacks_less_than_the_minimum_is_done(asked: tuple[str, dict[str, Any]]) -> None:
-    action, fields = asked
+@pytest.mark.parametrize(
+    "requested", [("long", {}), ("buy", {"market_position": "long", "prev_market_position": "short"})]
+)
+def test_a_long_that_lacks_less_than_the_minimum_is_done(requested: tuple[str, dict[str, Any]]) -> None:
+    action, fields = requested
     sizes = {"qty": "1.0004", "market_position_size": "1.0004"}
     made = plan(signal(action, **sizes, **fields), rules(), facts(p=1))
     assert (made.status, made.orders, made.reason) == (PlanStatus.DONE, (), None)

@@ -10,12 +10,10 @@ from typing import Any
 
 import pytest
 
-from relay.domain.instrument import Instrument
+from relay.domain.instrument import Instrument, plain
 from relay.domain.order import PlannedOrder, Purpose
 from relay.domain.plan import Plan, PlanStatus
-from relay.domain.planning import plan
-from relay.domain.rounding import plain
-from tests.builders import facts, inverse, linear, position, rules, signal, usdc
+from tests.builders import facts, inverse, linear, plan, position, rules, signal, usdc
 
 INSTRUMENTS = [linear(), usdc(), inverse()]
 _LOT_FIELDS = ("qty", "market_position_size", "prev_market_position_size", "position_size")
@@ -213,9 +211,9 @@ def test_where_there_is_nothing_to_do_it_is_done_and_says_so(
 
 @pytest.mark.parametrize("action", ["cancel", "heartbeat"])
 def test_cancel_and_heartbeat_order_nothing(action: str) -> None:
-    made = plan(signal(action), rules(), facts(p=2, carry="0.0004"))
+    made = plan(signal(action), rules(), facts(p=2, residual="0.0004"))
     assert (made.status, made.orders, made.reason) == (PlanStatus.DONE, (), None)
-    assert made.carry == facts(carry="0.0004").carry
+    assert made.residual == facts(residual="0.0004").residual
 
 
 def test_reversing_nothing_is_denied() -> None:

@@ -11,16 +11,18 @@ import pytest
 from sqlalchemy import text
 
 from relay.domain.instrument import Category
-from relay.domain.status import SignalStatus
+from relay.domain.order import SignalStatus
+from relay.engine.lease_guard import LeaseLost
 from relay.engine.postgres_jobs import prune
 from relay.engine.postgres_queue import PostgresQueue
-from relay.fence import LeaseLost
-from relay.journal import Duplicate, Journal, open_journal
-from relay.journal.admission import Admitting
+from relay.journal.accept import Admitting
+from relay.journal.journal import Journal
 from relay.journal.leases import LEASE_S, Leases
-from relay.journal.locks import hold
+from relay.journal.opening import open_journal
 from relay.journal.postgres import PostgresStore
 from relay.journal.queued import admit, locks_of
+from relay.journal.records import Duplicate
+from relay.journal.store import hold
 from relay.journal.waiting_lanes import LaneKey, WaitingLanes
 from tests.unit.journal_builders import NOW_MS, accept, accepted, body, new_signal
 
@@ -105,15 +107,15 @@ def test_a_lane_gives_its_oldest_work_and_what_bears_on_it(journal: Journal, wai
     first, second = accepted(journal), accepted(journal)
     journal.set_switch("main", "halt", "on", by="a person", now_ms=NOW_MS)
     turn = waiting.next(LANE, None)
-    assert turn is not None and turn.assignment is not None
-    assert turn.assignment.signal.id == first
-    known = turn.assignment.circumstances
+    assert turn is not None and turn.execution is not None
+    assert turn.execution.signal.id == first
+    known = turn.execution.circumstances
     assert known is not None and known.halt is not None and known.halt.by == "a person"
-    assert known.carry is None
+    assert known.residual is None
     journal.finish(first, "main", SignalStatus.DONE, now_ms=NOW_MS)
     after = waiting.next(LANE, turn.lease)
-    assert after is not None and after.assignment is not None
-    assert after.assignment.signal.id == second
+    assert after is not None and after.execution is not None
+    assert after.execution.signal.id == second
     journal.finish(second, "main", SignalStatus.DONE, now_ms=NOW_MS)
     assert waiting.next(LANE, turn.lease) is None
 
@@ -121,14 +123,14 @@ def test_a_lane_gives_its_oldest_work_and_what_bears_on_it(journal: Journal, wai
 def test_an_alert_without_a_name_comes_before_the_lane_it_may_belong_to(
     journal: Journal, waiting: WaitingLanes
 ) -> None:
-    nameless = accepted(journal, new_signal(category=None, symbol=None, ticker="SOMETHING"))
+    unresolved = accepted(journal, new_signal(category=None, symbol=None, ticker="SOMETHING"))
     named = accepted(journal)
     turn = waiting.next(LANE, None)
-    assert turn is not None and turn.assignment is not None
-    assert (turn.assignment.signal.id, turn.assignment.signal.category) == (nameless, None)
-    past = waiting.next(LANE, turn.lease, nameless_until=turn.assignment.seq)
-    assert past is not None and past.assignment is not None
-    assert past.assignment.signal.id == named
+    assert turn is not None and turn.execution is not None
+    assert (turn.execution.signal.id, turn.execution.signal.category) == (unresolved, None)
+    past = waiting.next(LANE, turn.lease, unresolved_until=turn.execution.seq)
+    assert past is not None and past.execution is not None
+    assert past.execution.signal.id == named
 
 
 def test_a_lease_is_one_processs_until_it_ends_and_each_holder_has_a_later_epoch(

@@ -5,20 +5,43 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from relay.domain.history import denied, sent
 from relay.domain.instrument import Category
-from relay.domain.order import OrderStatus, OrderType, PlannedOrder, Purpose, Reason, Side, TimeInForce
-from relay.domain.outcome import NotSent, Refusal, Rejected, Stamp, Unknown
-from relay.domain.progress import AddOrder, Advance, DenyRest, Finish, progress
-from relay.domain.reconciliation import Bounds, Drop, GiveUp, LookUp, OrderState, Send, Wait, after_outcome, next_step
-from relay.domain.status import SignalStatus
+from relay.domain.order import (
+    ErrorKind,
+    NotSent,
+    OrderRejected,
+    OrderStatus,
+    OrderType,
+    PlannedOrder,
+    Purpose,
+    Reason,
+    RequestSignature,
+    Side,
+    SignalStatus,
+    TimeInForce,
+    Unknown,
+)
+from relay.domain.order_lifecycle import (
+    Bounds,
+    Drop,
+    GiveUp,
+    LookUp,
+    OrderState,
+    Send,
+    Wait,
+    after_outcome,
+    denied,
+    next_step,
+    sent,
+)
+from relay.domain.progress import AddOrder, Advance, DenyRest, Finish, LookAtPosition, progress
 
 TOO_OLD = Reason(code="TIME_TOO_OLD", message="too old")
 AWAY = Reason(code="EXCHANGE_UNREACHABLE", message="away")
-BALANCE = Rejected(code=110007, words="not enough", reason_code="EXCHANGE_BALANCE")
-GONE = Rejected(code=110017, words="nothing to reduce", refusal=Refusal.NOTHING_TO_REDUCE)
+BALANCE = OrderRejected(code=110007, words="not enough", reason_code="EXCHANGE_BALANCE")
+GONE = OrderRejected(code=110017, words="nothing to reduce", refusal=ErrorKind.NOTHING_TO_REDUCE)
 NOW_MS = 1_700_000_000_000
-STAMP = Stamp(timestamp_ms=NOW_MS, recv_window_ms=1000)
+SIGNATURE = RequestSignature(timestamp_ms=NOW_MS, recv_window_ms=1000)
 
 
 def order(leg: int, purpose: Purpose, *, exit_qty: str = "0", qty: str = "1", **more: object) -> OrderState:
@@ -37,16 +60,16 @@ def order(leg: int, purpose: Purpose, *, exit_qty: str = "0", qty: str = "1", **
     return OrderState(client_order_id=f"o{leg}", planned=planned)
 
 
-def refused(state: OrderState, outcome: Rejected = BALANCE) -> OrderState:
-    return after_outcome(sent(state, STAMP), outcome)
+def refused(state: OrderState, outcome: OrderRejected = BALANCE) -> OrderState:
+    return after_outcome(sent(state, SIGNATURE), outcome)
 
 
 def ended(state: OrderState, status: OrderStatus, filled: str) -> OrderState:
-    return replace(sent(state, STAMP), status=status, filled_qty=Decimal(filled))
+    return replace(sent(state, SIGNATURE), status=status, filled_qty=Decimal(filled))
 
 
-def finish(*orders: OrderState) -> Finish:
-    came_to = progress(orders)
+def finish(*orders: OrderState, size: str | None = None) -> Finish:
+    came_to = progress(orders, size=None if size is None else Decimal(size))
     assert isinstance(came_to, Finish), came_to
     return came_to
 
@@ -72,24 +95,62 @@ def test_a_refused_flip_whose_exit_was_done_only_failed() -> None:
     assert came_to.status is SignalStatus.FAILED and came_to.reason and came_to.reason.code == "EXCHANGE_BALANCE"
 
 
-def test_an_exit_with_nothing_left_to_reduce_is_done() -> None:
-    assert finish(refused(order(0, Purpose.EXIT, exit_qty="1"), GONE)).status is SignalStatus.DONE
+def test_an_exit_with_nothing_left_to_reduce_is_done_once_the_position_says_so() -> None:
+    gone = refused(order(0, Purpose.EXIT, exit_qty="1"), GONE)
+    assert isinstance(progress((gone,)), LookAtPosition)
+    for size in ("0", "-3"):
+        assert finish(gone, size=size).status is SignalStatus.DONE
 
 
-def test_a_limit_entry_that_could_have_reduced_something_needs_nobody_when_there_was_nothing() -> None:
-    """The position was not read for it, so its exit alone is tried; that nothing was open is no news."""
+def test_what_is_open_all_the_same_is_closed_by_the_exchange_itself_and_then_needs_a_person() -> None:
+    gone = refused(order(0, Purpose.EXIT, exit_qty="1"), GONE)
+    added = progress((gone,), size=Decimal("0.7"))
+    assert isinstance(added, AddOrder)
+    assert (added.planned.closes_all, added.planned.qty, added.planned.exit_qty) == (True, Decimal(0), Decimal("0.7"))
+    closing = OrderState(client_order_id="o1", planned=added.planned)
+    assert finish(gone, ended(closing, OrderStatus.FILLED, "0.7")).status is SignalStatus.DONE
+    again = refused(closing, GONE)
+    assert isinstance(progress((gone, again)), LookAtPosition)
+    assert finish(gone, again, size="0").status is SignalStatus.DONE
+    came_to = finish(gone, again, size="0.7")
+    assert came_to.status is SignalStatus.ATTENTION and came_to.reason and came_to.reason.code == "POSITION_REMAINS"
+
+
+def test_an_exit_in_part_is_never_made_a_close_of_all() -> None:
+    came_to = finish(refused(order(0, Purpose.EXIT, exit_qty="1"), GONE), size="1.5")
+    assert came_to.status is SignalStatus.ATTENTION and came_to.reason and came_to.reason.code == "POSITION_REMAINS"
+
+
+def blind_entry() -> OrderState:
+    """The position was not read for it."""
     entry = order(0, Purpose.ENTRY, type=OrderType.LIMIT, price=Decimal(9), fallback_qty=Decimal(1))
-    entry = replace(entry, planned=replace(entry.planned, exit_qty=None))
-    for gone, status in ((denied(entry, TOO_OLD), SignalStatus.EXPIRED), (refused(entry), SignalStatus.FAILED)):
+    return replace(entry, planned=replace(entry.planned, exit_qty=None))
+
+
+def test_an_entry_that_may_not_go_has_an_exit_part_only_where_something_is_open_against_it() -> None:
+    for gone, status in (
+        (denied(blind_entry(), TOO_OLD), SignalStatus.EXPIRED),
+        (refused(blind_entry()), SignalStatus.FAILED),
+    ):
+        assert isinstance(progress((gone,)), LookAtPosition)
+        for size in ("0", "-2"):
+            came_to = finish(gone, size=size)
+            assert came_to.status is status and came_to.reason == gone.reason
+        for size, qty in (("0.4", "0.4"), ("3", "1")):
+            added = progress((gone,), size=Decimal(size))
+            assert isinstance(added, AddOrder) and added.planned.qty == Decimal(qty) and added.planned.reduce_only
+
+
+def test_the_exit_of_a_flip_that_was_refused_goes_at_the_market_and_of_one_held_back_as_it_was_requested() -> None:
+    flip = replace(FLIP, planned=replace(FLIP.planned, type=OrderType.LIMIT, price=Decimal(9)))
+    for gone, kind in ((refused(flip), OrderType.MARKET), (denied(flip, TOO_OLD), OrderType.LIMIT)):
         added = progress((gone,))
-        assert isinstance(added, AddOrder) and added.planned.rests
-        came_to = finish(gone, refused(OrderState(client_order_id="o1", planned=added.planned), GONE))
-        assert came_to.status is status and came_to.reason == gone.reason
+        assert isinstance(added, AddOrder) and added.planned.type is kind
 
 
 def test_a_limit_exit_that_is_refused_needs_a_person_as_others_may_hold_the_position() -> None:
     exit_order = order(0, Purpose.EXIT, exit_qty="1", type=OrderType.LIMIT, price=Decimal(9))
-    assert finish(refused(exit_order, GONE)).status is SignalStatus.ATTENTION
+    assert finish(refused(exit_order, GONE), size="1").status is SignalStatus.ATTENTION
 
 
 def test_a_limit_exit_that_ends_unfilled_needs_a_person() -> None:
@@ -125,8 +186,8 @@ def test_time_that_the_relay_was_not_there_does_not_count_against_an_exit() -> N
     later_ms = NOW_MS + 3_600_000
     exit_order = order(0, Purpose.EXIT, exit_qty="1")
     for outcome in (NotSent(why="refused"), Unknown(why="cut")):
-        taken_up = replace(after_outcome(sent(exit_order, STAMP), outcome), taken_up_at_ms=later_ms)
-        absent = replace(taken_up, look_ups=1, absences=1, absent_at_ms=later_ms + 1)
+        taken_up = replace(after_outcome(sent(exit_order, SIGNATURE), outcome), taken_up_at_ms=later_ms)
+        absent = replace(taken_up, look_ups=1, absent_at_ms=later_ms + 1)
         step = next_step(absent, now_ms=later_ms + 5, bounds=Bounds(max_seconds=300), held_back=None, jitter=0)
         assert isinstance(step, Send)
         unanswered = replace(taken_up, look_ups=1)
@@ -136,19 +197,19 @@ def test_time_that_the_relay_was_not_there_does_not_count_against_an_exit() -> N
 
 def test_look_ups_after_a_restart_are_paced_like_any_other() -> None:
     later_ms = NOW_MS + 600_000
-    state = replace(sent(order(0, Purpose.ENTRY), STAMP), taken_up_at_ms=later_ms)
-    asked = 0
+    state = replace(sent(order(0, Purpose.ENTRY), SIGNATURE), taken_up_at_ms=later_ms)
+    requested = 0
     for now_ms in range(later_ms, later_ms + 10_000):
         step = next_step(state, now_ms=now_ms, bounds=Bounds(), held_back=None, jitter=0)
         if isinstance(step, LookUp):
-            state, asked = replace(state, look_ups=state.look_ups + 1), asked + 1
+            state, requested = replace(state, look_ups=state.look_ups + 1), requested + 1
         else:
             assert isinstance(step, Wait)
-    assert asked < 15
+    assert requested < 15
 
 
 def test_look_ups_that_were_not_answered_do_not_prove_that_a_known_order_is_not_shown() -> None:
-    known = Rejected(code=110072, words="duplicate", refusal=Refusal.ALREADY_THERE)
-    state = replace(after_outcome(sent(order(0, Purpose.ENTRY), STAMP), known), look_ups=50)
+    known = OrderRejected(code=110072, words="duplicate", refusal=ErrorKind.ALREADY_THERE)
+    state = replace(after_outcome(sent(order(0, Purpose.ENTRY), SIGNATURE), known), look_ups=50)
     step = next_step(state, now_ms=NOW_MS + 60_000, bounds=Bounds(), held_back=None, jitter=0)
     assert not isinstance(step, GiveUp)

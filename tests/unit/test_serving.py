@@ -16,6 +16,8 @@ import pytest
 
 from tests.unit.serving_support import DEADLINE_S, Program, ask, run_serve
 
+pytestmark = pytest.mark.slow
+
 
 def _ready(program: Program) -> int:
     return int(program.await_line(r"listens on http://127\.0\.0\.1:(\d+)")[1])
@@ -53,7 +55,7 @@ def test_the_made_up_secrets_stay_the_same_over_a_restart_in_a_file_for_the_owne
     assert stat.S_IMODE((tmp_path / "relay.db.secrets").stat().st_mode) == 0o600
 
 
-def test_the_relay_is_told_where_the_paper_exchange_is_and_which_key_it_takes(tmp_path: Path) -> None:
+def test_the_relay_is_reported_where_the_paper_exchange_is_and_which_key_it_takes(tmp_path: Path) -> None:
     with run_serve(tmp_path) as program:
         paper = program.await_line(r"stand-in paper \d+ (\S+) (\S+) (\S+)")
         environ = _body(ask(_ready(program), "/"))["environ"]
@@ -117,7 +119,7 @@ def test_an_application_that_cannot_boot_says_so_and_everything_ends_without_a_t
     assert "stand-in paper ended" in program.said
 
 
-def test_secrets_that_cannot_be_kept_are_one_line(tmp_path: Path) -> None:
+def test_secrets_that_cannot_be_stored_are_one_line(tmp_path: Path) -> None:
     with run_serve(tmp_path, DATABASE_URL="sqlite:///missing/relay.db") as program:
         assert program.await_end() == 1
     assert program.said == ["the made-up secrets cannot be kept in missing/relay.db.secrets: No such file or directory"]
@@ -134,7 +136,7 @@ def test_a_paper_exchange_named_by_its_address_is_used_and_none_is_started(tmp_p
 
 def test_the_real_paper_exchange_starts_and_ends_with_the_relay(tmp_path: Path) -> None:
     code = (
-        "from relay.serving import serve; from relay.settings import load_settings; "
+        "from relay.app.serve import serve; from relay.settings.settings import load_settings; "
         "serve(load_settings(), application='tests.unit.serving_stand_in:create_app()')"
     )
     with Program([sys.executable, "-c", code], tmp_path, {"PORT": "0", "PAPER_MARKET": "off"}) as program:

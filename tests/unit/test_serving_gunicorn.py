@@ -27,6 +27,8 @@ from tests.unit.serving_support import (
     run_gunicorn,
 )
 
+pytestmark = pytest.mark.slow
+
 TRIES_A_SECRET = "another-secret-somebody-tries"
 
 
@@ -180,8 +182,8 @@ def test_a_connection_is_used_again(port: int) -> None:
 def test_requests_that_come_one_behind_the_other_are_answered_in_their_order(port: int) -> None:
     names = [f"number {number}" for number in range(20)]
     with connect(port) as client:
-        kept = b"".join(request("/", name.encode()).replace(b"close", b"keep-alive") for name in names)
-        client.sendall(kept + request("/", b"the last"))
+        stored = b"".join(request("/", name.encode()).replace(b"close", b"keep-alive") for name in names)
+        client.sendall(stored + request("/", b"the last"))
         assert re.findall('"body": "([^"]*)"', answer_on(client)) == [*names, "the last"]
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from relay.greeting import Greeting
-from relay.local_secrets import SecretsUnavailable, ensure_secrets, with_kept_secrets
-from relay.settings import Secret, Settings, load_settings
+from relay.app.serve import Greeting
+from relay.settings.environment import Secret
+from relay.settings.settings import SecretsUnavailable, Settings, ensure_secrets, load_settings, with_stored_secrets
 
 MAINNET = {"BYBIT_ENV": "mainnet", "MAX_POSITION_NOTIONAL": "none", "BYBIT_API_KEY": "k", "BYBIT_API_SECRET": "s"}
 
@@ -40,12 +40,12 @@ def test_papers_secret_never_opens_mainnet(tmp_path: Path) -> None:
     mainnet = ensure_secrets(_settings(tmp_path, **MAINNET), {})
     assert paper.webhook_secrets != mainnet.webhook_secrets
     assert paper.admin_token != mainnet.admin_token
-    assert with_kept_secrets(_settings(tmp_path)) == paper
-    assert with_kept_secrets(_settings(tmp_path, **MAINNET)) == mainnet
+    assert with_stored_secrets(_settings(tmp_path)) == paper
+    assert with_stored_secrets(_settings(tmp_path, **MAINNET)) == mainnet
 
 
-def test_commands_find_what_was_kept_and_make_up_nothing(tmp_path: Path) -> None:
-    assert with_kept_secrets(_settings(tmp_path)) == _settings(tmp_path)
+def test_commands_find_what_was_stored_and_make_up_nothing(tmp_path: Path) -> None:
+    assert with_stored_secrets(_settings(tmp_path)) == _settings(tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -82,7 +82,7 @@ def test_a_file_that_is_no_text_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(SecretsUnavailable, match=r"relay\.db\.secrets"):
         ensure_secrets(_settings(tmp_path), {})
     with pytest.raises(SecretsUnavailable, match=r"relay\.db\.secrets"):
-        with_kept_secrets(_settings(tmp_path))
+        with_stored_secrets(_settings(tmp_path))
 
 
 @pytest.mark.parametrize("environment", ["demo", "testnet", "mainnet"])

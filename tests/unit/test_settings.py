@@ -11,18 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from relay.domain.account import DefaultSize
+from relay.domain.limits import LIMITS, Limit
+from relay.domain.rules import DefaultSize
 from relay.domain.signal import QtyUnit
 from relay.errors import SettingsInvalid
-from relay.settings import (
-    Environment,
-    LogFormat,
-    LogLevel,
-    Secret,
-    Settings,
-    listen_address,
-    load_settings,
-)
+from relay.settings.environment import Environment, Secret
+from relay.settings.settings import LogFormat, LogLevel, Settings, listen_address, load_settings
 
 SECRET = "0123456789abcdef"
 KEYS = {"BYBIT_API_KEY": "a-key-of-an-account", "BYBIT_API_SECRET": "a-secret-of-an-account"}
@@ -64,8 +58,8 @@ def test_a_variable_set_to_nothing_counts_as_not_set() -> None:
     assert load({"BYBIT_ENV": "", "SIGNAL_MAX_AGE": "  ", "ADMIN_TOKEN": ""}) == load({})
 
 
-def test_all_problems_are_told_at_once_one_line_each() -> None:
-    told = problems(
+def test_all_problems_are_reported_at_once_one_line_each() -> None:
+    reported = problems(
         {
             "BYBIT_ENV": "live",
             "SIGNAL_MAX_AGE": "1m",
@@ -74,27 +68,27 @@ def test_all_problems_are_told_at_once_one_line_each() -> None:
             "PORT": "x",
         }
     )
-    assert [line.partition(":")[0] for line in told] == [
+    assert [line.partition(":")[0] for line in reported] == [
         "BYBIT_ENV",
         "WEBHOOK_SECRET",
         "SIGNAL_MAX_AGE",
         "MAX_ORDER_NOTIONAL",
         "PORT",
     ]
-    assert told[0] == "BYBIT_ENV: 'live' is not known; it should be one of paper, demo, testnet, mainnet"
-    assert all("should" in line for line in told)
+    assert reported[0] == "BYBIT_ENV: 'live' is not known; it should be one of paper, demo, testnet, mainnet"
+    assert all("should" in line for line in reported)
 
 
 def test_mainnet_does_not_start_without_a_position_limit_and_none_is_an_answer() -> None:
-    (told,) = problems({**MAINNET, "MAX_POSITION_NOTIONAL": ""})
-    assert told.startswith("MAX_POSITION_NOTIONAL: it is missing")
+    (reported,) = problems({**MAINNET, "MAX_POSITION_NOTIONAL": ""})
+    assert reported.startswith("MAX_POSITION_NOTIONAL: it is missing")
     assert load({**MAINNET, "MAX_POSITION_NOTIONAL": "none"}).rules.max_position_notional is None
     assert load(MAINNET).rules.max_position_notional == Decimal(1000)
 
 
 def test_a_webhook_secret_is_needed_by_those_who_take_alerts_only() -> None:
-    (told,) = problems({}, needs_webhook_secret=True)
-    assert told.startswith("WEBHOOK_SECRET: it is missing")
+    (reported,) = problems({}, needs_webhook_secret=True)
+    assert reported.startswith("WEBHOOK_SECRET: it is missing")
     assert load({"WEBHOOK_SECRET": SECRET}).webhook_secrets == (Secret(SECRET),)
 
 
@@ -125,16 +119,24 @@ def test_a_default_size_has_a_unit_or_is_in_coins(text: str, size: DefaultSize) 
     assert load({"DEFAULT_SIZE": text}).rules.default_size == size
 
 
+@pytest.mark.parametrize("limit", [each for each in LIMITS if each.variable], ids=lambda each: each.key)
+def test_none_is_an_answer_for_the_variable_of_every_limit(limit: Limit) -> None:
+    for word in ("none", "NONE", " None "):
+        assert limit.bound(load({str(limit.variable): word}).rules) is None
+    (reported,) = problems({str(limit.variable): "-3"})
+    assert reported.startswith(f"{limit.variable}: ") and "`none` for no limit" in reported
+
+
 @pytest.mark.parametrize("text", ["0", "1 %", "-1", "1e3", "1.2.3", "much", "NaN", "5 lots"])
 def test_a_default_size_that_is_none_is_refused(text: str) -> None:
-    (told,) = problems({"DEFAULT_SIZE": text})
-    assert told.startswith("DEFAULT_SIZE: ") and text in told
+    (reported,) = problems({"DEFAULT_SIZE": text})
+    assert reported.startswith("DEFAULT_SIZE: ") and text in reported
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "1e5", "1_000", "0x10", "0", "-1", "1,5", "٣", "9" * 30])
 def test_money_is_a_plain_number_above_zero(text: str) -> None:
-    (told,) = problems({"MAX_ORDER_NOTIONAL": text})
-    assert told.startswith("MAX_ORDER_NOTIONAL: ")
+    (reported,) = problems({"MAX_ORDER_NOTIONAL": text})
+    assert reported.startswith("MAX_ORDER_NOTIONAL: ")
 
 
 def test_money_keeps_every_digit() -> None:
@@ -158,9 +160,9 @@ def test_symbols_are_bybits_in_any_case_with_or_without_the_perpetuals_mark() ->
     ],
 )
 def test_what_this_version_cannot_do_is_a_problem_and_shows_no_password(name: str, value: str) -> None:
-    (told,) = problems({name: value})
-    assert told.startswith(f"{name}: ")
-    assert "a-password" not in told
+    (reported,) = problems({name: value})
+    assert reported.startswith(f"{name}: ")
+    assert "a-password" not in reported
 
 
 def test_the_paper_exchange_keeps_its_state_beside_the_journal() -> None:
@@ -235,8 +237,8 @@ def test_logs_are_json_for_a_platforms_collector() -> None:
     ],
 )
 def test_a_default_level_by_which_every_entry_would_be_denied_stops_the_start(name: str, value: str, said: str) -> None:
-    (told,) = problems({name: value})
-    assert told.startswith(f"{name}: {said}")
+    (reported,) = problems({name: value})
+    assert reported.startswith(f"{name}: {said}")
 
 
 @pytest.mark.parametrize(("stop", "profit"), [("2%", "4%"), ("-2%", "+4%"), ("-40", "+40"), ("99.9%", "99.9%")])

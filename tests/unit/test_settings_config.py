@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from relay.alerts.dialects import FORMATS as DIALECTS
-from relay.domain.account import Direction, TradingHours
+from relay.alerts.formats import FORMATS as ALERT_FORMATS
+from relay.domain.limits import LIMITS, Limit, LimitUnit
+from relay.domain.rules import Direction, TradingHours
 from relay.domain.signal import QtyUnit
 from relay.errors import SettingsInvalid
-from relay.settings import Environment, Secret, Settings, load_settings
-from relay.settings_config_fields import FORMATS
+from relay.settings.environment import Environment, Secret
+from relay.settings.settings import Settings, load_settings
+from relay.settings.toml import FORMATS
 
 KEYS = {
     "MAIN_KEY": "a-key-of-an-account",
@@ -32,10 +34,10 @@ def load(config: str, environ: Mapping[str, str] | None = None) -> Settings:
 def problems(config: str, environ: Mapping[str, str] | None = None) -> list[str]:
     with pytest.raises(SettingsInvalid) as raised:
         load(config, environ)
-    told = list(raised.value.problems)
-    assert all("\n" not in line for line in told)
-    assert not any(word in line for line in told for word in KEYS.values())
-    return told
+    reported = list(raised.value.problems)
+    assert all("\n" not in line for line in reported)
+    assert not any(word in line for line in reported for word in KEYS.values())
+    return reported
 
 
 def test_accounts_and_strategies_are_read_with_their_own_rules() -> None:
@@ -91,6 +93,27 @@ def test_each_limit_is_the_strictest_of_the_strategys_the_accounts_and_all() -> 
     assert rules.daily_loss_limit == Decimal(70), "the variables speak where the file is silent"
 
 
+@pytest.mark.parametrize("limit", LIMITS, ids=lambda each: each.key)
+def test_none_is_an_answer_for_every_limit_in_every_table_that_has_it(limit: Limit) -> None:
+    tables = (
+        ["strategies.default"]
+        if limit.is_strategys_key
+        else ["strategies.default.limits", "accounts.test.limits", "limits"]
+    )
+    for table in tables:
+        for word in ("none", "None"):
+            settings = load(f'{PAPER}[{table}]\n{limit.key} = "{word}"\n')
+            assert limit.bound(settings.strategies[0].rules["test"]) is None
+
+
+@pytest.mark.parametrize("limit", [each for each in LIMITS if each.variable], ids=lambda each: each.key)
+def test_a_strategy_that_says_none_is_not_bound_by_the_variable(limit: Limit) -> None:
+    environ = {str(limit.variable): "BTCUSDT" if limit.unit is LimitUnit.SYMBOLS else "7"}
+    table = "strategies.default" if limit.is_strategys_key else "strategies.default.limits"
+    assert limit.bound(load(f"{PAPER}[strategies.default]\n", environ).rules) is not None
+    assert limit.bound(load(f'{PAPER}[{table}]\n{limit.key} = "none"\n', environ).rules) is None
+
+
 def test_hours_are_a_period_or_several_and_the_accounts_count_beside_the_strategys() -> None:
     settings = load(
         '[accounts.test]\nurl = "http://127.0.0.1:9100"\nlimits = { hours = { days = "sat,sun" } }\n'
@@ -100,16 +123,17 @@ def test_hours_are_a_period_or_several_and_the_accounts_count_beside_the_strateg
     rules = settings.strategies[0].rules["test"]
     office = TradingHours(zone="Europe/Berlin", weekdays=frozenset(range(5)), opens=time(9), closes=time(17, 30))
     always = TradingHours(zone="UTC", weekdays=frozenset({0, 6}), opens=time(), closes=time())
-    assert rules.hours == (office, always)
-    assert [group[0].weekdays for group in rules.also_hours] == [frozenset({5, 6})]
+    own, of_account = rules.hours or ()
+    assert own == (office, always)
+    assert [each.weekdays for each in of_account] == [frozenset({5, 6})]
 
 
 def test_it_is_the_toml_itself_or_a_files_path(tmp_path: Path) -> None:
     path = tmp_path / "relay.toml"
     path.write_text(PAPER)
     assert load(str(path)).accounts == load(PAPER).accounts == load(f"# mine\n{PAPER}").accounts
-    (told,) = problems(str(tmp_path / "none.toml"))
-    assert told.startswith("RELAY_CONFIG: it cannot be read (No such file or directory)")
+    (reported,) = problems(str(tmp_path / "none.toml"))
+    assert reported.startswith("RELAY_CONFIG: it cannot be read (No such file or directory)")
 
 
 def test_secrets_may_stand_in_files(tmp_path: Path) -> None:
@@ -139,8 +163,8 @@ def test_the_environments_strategy_takes_no_account_on_which_another_could_trade
 
 def test_two_strategies_may_share_an_account_and_a_symbol_only_if_both_say_so() -> None:
     both = '[strategies.a]\nsymbols = ["BTCUSDT", "ETHUSDT"]\n{}[strategies.b]\nsymbols = "BTCUSDT"\n{}'
-    (told,) = problems(PAPER + both.format("", "shared = true\n"))
-    assert told.startswith(
+    (reported,) = problems(PAPER + both.format("", "shared = true\n"))
+    assert reported.startswith(
         "strategies.b: it may trade BTCUSDT on test, and so may strategies.a; they should have other"
     )
     load(PAPER + both.format("shared = true\n", "shared = true\n"))
@@ -150,10 +174,12 @@ def test_two_strategies_may_share_an_account_and_a_symbol_only_if_both_say_so() 
 
 def test_mainnet_wants_a_position_limit_for_each_strategy_on_it_and_none_is_an_answer() -> None:
     main = MAIN.replace("demo", "mainnet")
-    (told,) = problems(main + "[strategies.trend]\n")
-    assert told.startswith("strategies.trend.limits.max_position_notional: it is missing, and mainnet is real money")
-    (told,) = problems(main)
-    assert told.startswith("MAX_POSITION_NOTIONAL: it is missing")
+    (reported,) = problems(main + "[strategies.trend]\n")
+    assert reported.startswith(
+        "strategies.trend.limits.max_position_notional: it is missing, and mainnet is real money"
+    )
+    (reported,) = problems(main)
+    assert reported.startswith("MAX_POSITION_NOTIONAL: it is missing")
     load(main, {"MAX_POSITION_NOTIONAL": "100"})
     for answer in ("[strategies.trend.limits]", "[strategies.trend]\n[limits]", "[accounts.main.limits]"):
         load(f'{main}{answer}\nmax_position_notional = "none"\n')
@@ -166,18 +192,20 @@ def test_each_account_has_its_own_environment_and_the_gravest_is_the_relays() ->
 
 
 def test_no_inline_secret_is_taken_or_repeated() -> None:
-    told = problems(
+    reported = problems(
         '[accounts.main]\napi_key = "an-inline-key-of-mine"\napi_secret = "an-inline-secret"\nenvironment = "demo"\n'
         '[strategies.default]\nsecret = "an-inline-webhook-secret"\n'
         '[accounts.other]\napi_key_env = "aPiKeYiNtHeWrOnGpLaCe"\napi_secret_file = "/a-secret-as-a-path"'
     )
-    assert not any("inline" in line or "aPiKeY" in line or "as-a-path" in line for line in told)
+    assert not any("inline" in line or "aPiKeY" in line or "as-a-path" in line for line in reported)
     for key in ("accounts.main.api_key", "accounts.main.api_secret", "strategies.default.secret"):
-        assert any(line.startswith(f"{key}: a secret does not belong here; it should be a reference") for line in told)
+        assert any(
+            line.startswith(f"{key}: a secret does not belong here; it should be a reference") for line in reported
+        )
 
 
 def test_the_formats_that_a_strategy_may_have_are_those_that_are_read() -> None:
-    assert set(FORMATS) == set(DIALECTS)
+    assert set(FORMATS) == set(ALERT_FORMATS)
 
 
 BAD = [
@@ -308,18 +336,18 @@ BAD = [
 
 
 @pytest.mark.parametrize(("config", "key", "words"), BAD)
-def test_what_is_wrong_is_told_in_a_line_under_its_dotted_name(config: str, key: str, words: str) -> None:
-    (told,) = problems(config, {"A_PEM": r"-----BEGIN PRIVATE KEY-----\nAbc\n-----END PRIVATE KEY-----"})
-    assert told.startswith(f"{key}: {words}")
-    assert "should be" in told or "should name" in told
+def test_what_is_wrong_is_reported_in_a_line_under_its_dotted_name(config: str, key: str, words: str) -> None:
+    (reported,) = problems(config, {"A_PEM": r"-----BEGIN PRIVATE KEY-----\nAbc\n-----END PRIVATE KEY-----"})
+    assert reported.startswith(f"{key}: {words}")
+    assert "should be" in reported or "should name" in reported
 
 
-def test_every_problem_is_told_at_once() -> None:
-    told = problems(
+def test_every_problem_is_reported_at_once() -> None:
+    reported = problems(
         "[accounts.main]\nenvironment = 'live'\nrecv = 5\n[strategies.a]\ndirection = 'up'\n[limits]\ncooldown = 0",
         {"PORT": "x"},
     )
-    assert [line.partition(":")[0] for line in told] == [
+    assert [line.partition(":")[0] for line in reported] == [
         "limits.cooldown",
         "accounts.main.environment",
         "accounts.main.recv",
@@ -329,13 +357,13 @@ def test_every_problem_is_told_at_once() -> None:
 
 
 def test_several_accounts_want_each_strategy_to_name_its_own() -> None:
-    (told,) = problems(MAIN + PAPER + "[strategies.a]\n")
-    assert told == "strategies.a.accounts: it is missing; it should name some of main, test"
+    (reported,) = problems(MAIN + PAPER + "[strategies.a]\n")
+    assert reported == "strategies.a.accounts: it is missing; it should name some of main, test"
 
 
-def test_the_readmes_example_is_what_it_says() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    example = readme.partition("```toml\n")[2].partition("```")[0]
+def test_the_example_in_the_docs_is_what_it_says() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    example = page.partition("```toml\n")[2].partition("```")[0]
     variables = ("MAIN_KEY", "MAIN_SECRET", "TREND_SECRET", "BOTS_SECRET")
     settings = load(example, {name: f"what-{name}-holds" for name in variables})
     assert [(each.name, each.environment) for each in settings.accounts] == [
@@ -349,7 +377,7 @@ def test_the_readmes_example_is_what_it_says() -> None:
     }
     rules = settings.strategies[0].rules["main"]
     assert (rules.max_position_notional, rules.max_exposure, rules.max_leverage) == tuple(map(Decimal, (500, 2000, 5)))
-    assert len(rules.also_hours) == 0 and rules.hours[0].zone == "Europe/Berlin"
+    assert [period.zone for group in rules.hours or () for period in group] == ["Europe/Berlin"]
     assert settings.symbols == {"CME:BTC1!": "BTCUSDT"}
 
 

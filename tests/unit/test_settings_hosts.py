@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relay.settings import Secret
+from relay.settings.environment import Secret
 from tests.unit.test_settings import KEYS, MAINNET, load, problems
 
 
@@ -44,8 +44,8 @@ def test_every_host_of_the_exchange_is_known_as_mainnet_and_refused_elsewhere(do
         f"https://api.{domain}",
         f"wss://stream.{domain}",
     )
-    (told,) = problems({**KEYS, "BYBIT_ENV": "demo", "BYBIT_URL": f"https://api.{domain}"})
-    assert told.startswith("BYBIT_URL: it is a host of mainnet")
+    (reported,) = problems({**KEYS, "BYBIT_ENV": "demo", "BYBIT_URL": f"https://api.{domain}"})
+    assert reported.startswith("BYBIT_URL: it is a host of mainnet")
 
 
 def test_the_japanese_testnet_is_a_testnet() -> None:
@@ -71,32 +71,32 @@ def test_both_hosts_can_be_set_with_http_and_ws() -> None:
     ],
 )
 def test_an_exchange_host_of_another_environment_is_refused(environment: str, url: str) -> None:
-    told = problems({**MAINNET, "BYBIT_ENV": environment, "BYBIT_URL": url})
-    assert [line.partition(":")[0] for line in told] == ["BYBIT_URL"]
+    reported = problems({**MAINNET, "BYBIT_ENV": environment, "BYBIT_URL": url})
+    assert [line.partition(":")[0] for line in reported] == ["BYBIT_URL"]
 
 
 @pytest.mark.parametrize(
     "url", ["api.bybit.com", "ftp://host", "https://", "https://host/v5", "https://u:p@host", "http://h:x"]
 )
 def test_an_address_that_is_no_host_is_refused(url: str) -> None:
-    (told,) = problems({"BYBIT_URL": url})
-    assert told.startswith("BYBIT_URL: ")
+    (reported,) = problems({"BYBIT_URL": url})
+    assert reported.startswith("BYBIT_URL: ")
 
 
 def test_outside_paper_both_parts_of_the_key_are_needed() -> None:
-    told = problems({"BYBIT_ENV": "testnet"})
-    assert [line.partition(":")[0] for line in told] == ["BYBIT_API_KEY", "BYBIT_API_SECRET"]
+    reported = problems({"BYBIT_ENV": "testnet"})
+    assert [line.partition(":")[0] for line in reported] == ["BYBIT_API_KEY", "BYBIT_API_SECRET"]
 
 
 @pytest.mark.parametrize("environment", ["paper", "testnet"])
 @pytest.mark.parametrize(("given", "missing"), [tuple(KEYS), tuple(reversed(KEYS))])
 def test_half_a_key_is_a_problem_everywhere(environment: str, given: str, missing: str) -> None:
-    (told,) = problems({"BYBIT_ENV": environment, given: "something"})
-    assert told.startswith(f"{missing}: it is missing")
+    (reported,) = problems({"BYBIT_ENV": environment, given: "something"})
+    assert reported.startswith(f"{missing}: it is missing")
 
 
 def test_a_paper_exchange_of_ones_own_takes_its_documented_key_if_none_is_set() -> None:
-    from relay.paper.auth import BUILT_IN_KEY, BUILT_IN_SECRET
+    from relay.paper.account import BUILT_IN_KEY, BUILT_IN_SECRET
 
     account = load({"BYBIT_URL": "http://127.0.0.1:9100"}).accounts[0]
     assert (account.api_key, account.api_secret) == (

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from relay.exchange.clock import ExchangeClock
-from relay.exchange.limiter import WINDOW_S, Leave, Priority
-from relay.exchange.turns import CUSTOMARY, PATIENCE_S, SharedLimiter
+from relay.bybit.http import ExchangeClock
+from relay.bybit.limiter import WINDOW_S, Permit, Priority
+from relay.bybit.turns import CUSTOMARY, PATIENCE_S, SharedLimiter
 from relay.journal.turns import SharedTurns
 from tests.unit.turns_support import CREATE, Client, Database, until
 
@@ -35,11 +35,11 @@ class Process:
 
     def acquire(
         self, name: str | None, *, endpoint: str = CREATE, priority: Priority = Priority.ENTRY, timeout_s: float = 2.5
-    ) -> Leave:
+    ) -> Permit:
         return self.limiter.acquire(endpoint, priority=priority, timeout_s=timeout_s, waiter=name)
 
-    def done(self, leave: Leave, told: dict[str, str], *, counted: bool = True) -> None:
-        self.limiter.done(CREATE, leave, counted=counted, headers=told)
+    def done(self, leave: Permit, reported: dict[str, str], *, counted: bool = True) -> None:
+        self.limiter.done(CREATE, leave, counted=counted, headers=reported)
 
 
 def headers(limit: int, remaining: int) -> dict[str, str]:
@@ -64,7 +64,7 @@ def two(postgres_url: str, database: Database) -> Iterator[tuple[Process, Proces
 Two = tuple[Process, Process]
 
 
-def test_where_nothing_is_counted_nothing_is_asked(two: Two, database: Database) -> None:
+def test_where_nothing_is_counted_nothing_is_requested(two: Two, database: Database) -> None:
     two[0].limiter.learn(CREATE, {}, refused=False)
     for number in range(30):
         leave = two[0].acquire(f"o{number}")
@@ -79,7 +79,7 @@ def test_a_question_is_nobody_elses_affair(two: Two, database: Database) -> None
     assert database.ask("SELECT count(*) FROM turns") == [(0,)]
 
 
-def test_the_limit_that_each_was_told_holds_for_both_together(two: Two) -> None:
+def test_the_limit_that_each_was_reported_holds_for_both_together(two: Two) -> None:
     for each in two:
         each.learn(4, 3)
     granted = [two[number % 2].acquire(f"o{number}", timeout_s=0).granted for number in range(6)]
@@ -99,7 +99,7 @@ def test_an_answer_without_a_limit_ends_the_asking(two: Two, database: Database)
     assert all(two[0].acquire(f"o{number}").granted for number in range(3))
 
 
-def test_who_would_wait_for_long_is_told_when_to_come_and_holds_no_thread(two: Two) -> None:
+def test_who_would_wait_for_long_is_reported_when_to_come_and_holds_no_thread(two: Two) -> None:
     one, other = two
     one.learn(1, 0)
     other.learn(1, 0)
@@ -112,7 +112,7 @@ def test_who_would_wait_for_long_is_told_when_to_come_and_holds_no_thread(two: T
     assert PATIENCE_S * 1000 < leave.retry_at_ms - now_ms <= WINDOW_S * 1000 + 500
 
 
-def test_who_comes_again_in_time_goes_before_who_asked_later(two: Two, database: Database) -> None:
+def test_who_comes_again_in_time_goes_before_who_requested_later(two: Two, database: Database) -> None:
     one, other = two
     one.learn(1, 0)
     other.learn(1, 0)
@@ -125,24 +125,24 @@ def test_who_comes_again_in_time_goes_before_who_asked_later(two: Two, database:
 
 
 @pytest.mark.parametrize(
-    ("told_ms", "slept_s", "is_granted"),
+    ("reported_ms", "slept_s", "is_granted"),
     [([0], [], True), ([100, 20, 0], [0.1, 0.02], True), ([100, 200, 0], [0.1], False), ([300, 0], [], False)],
 )
-def test_who_need_not_wait_for_long_waits(told_ms: list[int], slept_s: list[float], is_granted: bool) -> None:
+def test_who_need_not_wait_for_long_waits(reported_ms: list[int], slept_s: list[float], is_granted: bool) -> None:
     hand, slept = [100.0], list[float]()
 
-    class Told(SharedTurns):
+    class Reported(SharedTurns):
         def __init__(self) -> None:
             """It says what it was told to."""
 
         def take(self, turn: str, **_: object) -> int:
-            return told_ms.pop(0)
+            return reported_ms.pop(0)
 
     def sleep(seconds: float) -> None:
         slept.append(seconds)
         hand[0] += seconds
 
-    limiter = SharedLimiter(ExchangeClock(), Told(), monotonic=lambda: hand[0], sleep=sleep)
+    limiter = SharedLimiter(ExchangeClock(), Reported(), monotonic=lambda: hand[0], sleep=sleep)
     limiter.learn(CREATE, headers(10, 9), refused=False)
     leave = limiter.acquire(CREATE, priority=Priority.ENTRY, timeout_s=2.5, waiter="a")
     assert (slept, leave.granted) == (slept_s, is_granted)

@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from unittest.mock import patch
 
 import pytest
 
-from relay.domain.guard import Guard, GuardStatus, Rung
+from relay.domain.bracket import Bracket, BracketStatus, TakeProfitLeg
 from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, Reason, Side
+from relay.domain.order_lifecycle import Bounds
 from relay.domain.position import Position
-from relay.domain.reconciliation import Bounds
 from relay.domain.signal import Level, LevelKind
 from relay.errors import ExchangeUnreachable
-from relay.journal import Journal, open_journal
-from relay.pipeline.care import Caretaker
-from relay.pipeline.care_lane import CareLanes
-from relay.pipeline.follow import Follower
-from relay.pipeline.ports import Account
+from relay.execution.follow import Follower
+from relay.execution.ports import Account
+from relay.execution.protection import ProtectionLanes, Protector
+from relay.journal.journal import Journal
 from tests.property.model_exchange import PRICE, Clock, ModelExchange
 from tests.property.workshop import Lineup, Market
-from tests.unit.journal_builders import NOW_MS, STAMP, accepted, new_signal, order_id, plan, planned, report
+from tests.unit.journal_builders import NOW_MS, SIGNATURE, accepted, new_signal, order_id, plan, planned, report
 
 FOREVER = 1_000
 ETH = "ETHUSDT"
-
-
-@pytest.fixture
-def journal(journal_url: str) -> Iterator[Journal]:
-    journal = open_journal(journal_url)
-    yield journal
-    journal.close()
 
 
 class Shop:
@@ -50,53 +41,55 @@ class Shop:
             for name, each in self.exchanges.items()
         }
         self.engine = Lineup(self.clock)
-        self.told: list[str] = []
-        self.care = CareLanes(
+        self.reported: list[str] = []
+        self.protection = ProtectionLanes(
             journal=journal,
             engine=self.engine,
-            caretaker=Caretaker(journal=journal, now=self.clock.now),
+            protector=Protector(journal=journal, now=self.clock.now),
             accounts=accounts,
             tell=self.tell,
             now=self.clock.now,
         )
-        self.follower = Follower(journal=journal, accounts=accounts, care=self.care, now=self.clock.now)
+        self.follower = Follower(journal=journal, accounts=accounts, protection=self.protection, now=self.clock.now)
 
     def tell(self, signal_id: str, account: str, reason: Reason) -> None:
-        self.told.append(account)
+        self.reported.append(account)
 
     def resting(self, account: str) -> str:
         """An entry that rests, as far as the journal knows, and has filled at an exchange that answers."""
-        client_id = self._planned(account, "BTCUSDT", guard=None)
+        client_id = self._planned(account, "BTCUSDT", bracket=None)
         order = planned()
-        self.exchanges[account].place(order, client_order_id=client_id, stamp=STAMP, is_exit=False)
+        self.exchanges[account].place(order, client_order_id=client_id, signature=SIGNATURE, is_exit=False)
         resting = report(client_id, OrderStatus.ACCEPTED, "0", rests=True)
         self.journal.record_report(client_id, resting, (), now_ms=NOW_MS)
         return client_id
 
     def guarded(self, account: str, symbol: str, *, are_stops_set: bool = True) -> None:
         """An open position with a take profit that does not rest yet."""
-        rung = Rung(at=Level(kind=LevelKind.PERCENT, value=Decimal(1)), share_pct=Decimal(50))
-        guard = Guard(side=Side.BUY, rungs=(rung,), entry_price=PRICE, is_entry_over=True, is_seen=True)
-        self._planned(account, symbol, guard=guard)
-        record = self.journal.live_guards()[-1]
-        active = replace(record.guard, status=GuardStatus.ACTIVE, entries=(), are_stops_set=are_stops_set)
-        self.journal.keep_guard(record.seq, active, now_ms=NOW_MS)
+        tp_leg = TakeProfitLeg(at=Level(kind=LevelKind.PERCENT, value=Decimal(1)), share_pct=Decimal(50))
+        bracket = Bracket(side=Side.BUY, tp_legs=(tp_leg,), entry_price=PRICE, is_entry_over=True, is_seen=True)
+        self._planned(account, symbol, bracket=bracket)
+        record = self.journal.live_brackets()[-1]
+        active = replace(record.bracket, status=BracketStatus.ACTIVE, entries=(), are_stops_set=are_stops_set)
+        self.journal.save_bracket(record.seq, active, now_ms=NOW_MS)
         self.exchanges[account].sizes[symbol] = Decimal(1)
 
-    def _planned(self, account: str, symbol: str, *, guard: Guard | None) -> str:
+    def _planned(self, account: str, symbol: str, *, bracket: Bracket | None) -> str:
         signal_id = accepted(self.journal, new_signal(accounts=(account,), symbol=symbol))
-        self.journal.begin(signal_id, account, now_ms=NOW_MS)
-        self.journal.record_plan(
-            signal_id=signal_id,
-            account=account,
-            generation=0,
-            plan=plan(planned(symbol=symbol), guard=guard),
-            now_ms=NOW_MS,
+        self.journal.write(lambda uow: uow.signals.begin(signal_id, account, now_ms=NOW_MS))
+        self.journal.write(
+            lambda uow: uow.plans.record(
+                signal_id=signal_id,
+                account=account,
+                generation=0,
+                plan=plan(planned(symbol=symbol), bracket=bracket),
+                now_ms=NOW_MS,
+            )
         )
         return order_id(signal_id, account=account)
 
     @property
-    def cared_for(self) -> set[tuple[str, str]]:
+    def protection_ended_for(self) -> set[tuple[str, str]]:
         return {(lane.account, lane.symbol) for lane in self.engine.lanes}
 
     def status_of(self, client_id: str) -> OrderStatus:
@@ -110,14 +103,16 @@ def shop(journal: Journal) -> Shop:
     return Shop(journal)
 
 
-def test_an_account_that_does_not_answer_keeps_neither_the_orders_nor_the_guards_of_others_waiting(shop: Shop) -> None:
+def test_an_account_that_does_not_answer_keeps_neither_the_orders_nor_the_brackets_of_others_waiting(
+    shop: Shop,
+) -> None:
     dead, also_dead, live = shop.resting("dead"), shop.resting("dead"), shop.resting("live")
     shop.guarded("dead", ETH)
     shop.guarded("live", ETH)
     assert shop.follower.round() == 1
     assert shop.status_of(live) is OrderStatus.FILLED
     assert {shop.status_of(dead), shop.status_of(also_dead)} == {OrderStatus.ACCEPTED}
-    assert shop.cared_for == {("live", ETH)}
+    assert shop.protection_ended_for == {("live", ETH)}
     assert FOREVER - shop.exchanges["dead"].silent_asks == 2, "it was asked once for its orders, once for its guards"
 
 
@@ -133,25 +128,25 @@ def test_a_silent_accounts_levels_that_are_not_in_place_are_seen_to_by_its_lane(
     shop.guarded("dead", ETH, are_stops_set=False)
     shop.guarded("live", ETH)
     shop.follower.round()
-    assert shop.cared_for == {("dead", ETH), ("live", ETH)}
+    assert shop.protection_ended_for == {("dead", ETH), ("live", ETH)}
 
 
-def test_a_guard_that_nobody_thought_of_is_that_guards_alone(shop: Shop) -> None:
+def test_a_bracket_that_nobody_thought_of_is_that_brackets_alone(shop: Shop) -> None:
     shop.guarded("live", "BTCUSDT")
     shop.guarded("live", ETH)
-    odd = shop.journal.live_guards()[0]
-    rung = replace(odd.guard.rungs[0], order_id="no-order-of-this-name")
-    shop.journal.keep_guard(odd.seq, replace(odd.guard, rungs=(rung,)), now_ms=NOW_MS)
-    shop.care.round()
-    assert shop.cared_for == {("live", ETH)}
+    odd = shop.journal.live_brackets()[0]
+    tp_leg = replace(odd.bracket.tp_legs[0], order_id="no-order-of-this-name")
+    shop.journal.save_bracket(odd.seq, replace(odd.bracket, tp_legs=(tp_leg,)), now_ms=NOW_MS)
+    shop.protection.round()
+    assert shop.protection_ended_for == {("live", ETH)}
 
 
 def test_an_instrument_that_is_never_answered_for_does_not_hide_the_accounts_others(shop: Shop) -> None:
     shop.exchanges["live"].silent_asks = 1
     shop.guarded("live", "BTCUSDT")
     shop.guarded("live", ETH)
-    shop.care.round()
-    assert shop.cared_for == set()
+    shop.protection.round()
+    assert shop.protection_ended_for == set()
     shop.exchanges["live"].silent_asks = 0
     ask = shop.exchanges["live"].position
 
@@ -161,5 +156,5 @@ def test_an_instrument_that_is_never_answered_for_does_not_hide_the_accounts_oth
         return ask(category=category, symbol=symbol)
 
     with patch.object(shop.exchanges["live"], "position", silent_for_bitcoin):
-        shop.care.round()
-    assert shop.cared_for == {("live", ETH)}
+        shop.protection.round()
+    assert shop.protection_ended_for == {("live", ETH)}

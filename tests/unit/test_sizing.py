@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from relay.domain.instrument import Instrument
+from relay.domain.intent import Size, needs_equity, needs_price, size_of
 from relay.domain.order import Reason
 from relay.domain.plan import PlanStatus
-from relay.domain.planning import plan
 from relay.domain.signal import QtyUnit
-from relay.domain.sizing import Size, needs_equity, needs_price, quantity, size_of
-from tests.builders import facts, inverse, linear, rules, signal, usdc
+from relay.domain.sizing import quantity
+from tests.builders import facts, inverse, linear, plan, rules, signal, usdc
 
 OWN_UNITS = ("quote", "equity_pct", "position_pct")
 
@@ -55,7 +55,7 @@ def test_on_inverse_a_size_comes_to_contracts(qty: str, unit: str, read: dict[st
     assert _quantity(qty, unit, inverse(), **read) == Decimal(contracts)
 
 
-def test_a_size_in_money_is_never_worth_more_than_asked() -> None:
+def test_a_size_in_money_is_never_worth_more_than_requested() -> None:
     coins = _quantity("100", "quote", linear(), price=Decimal(3))
     assert isinstance(coins, Decimal)
     assert Fraction(coins) * 3 <= 100 < Fraction(coins) * 3 + Fraction(1, 10**20)
@@ -67,7 +67,7 @@ def test_a_share_of_no_equity_is_nothing_and_never_negative(equity: str, instrum
     assert _quantity("10", "equity_pct", instrument, equity=Decimal(equity), price=Decimal(50000)) == 0
 
 
-def test_on_inverse_a_bare_quantity_is_refused_and_told_what_to_say() -> None:
+def test_on_inverse_a_bare_quantity_is_refused_and_reported_what_to_say() -> None:
     made = plan(signal("buy", qty=100), rules(), facts(inverse(), p=0))
     assert made.status is PlanStatus.DENIED
     assert made.reason is not None and made.reason.code == "QTY_UNIT_NEEDED"
@@ -110,7 +110,7 @@ def test_an_entry_without_a_size_takes_the_default_one() -> None:
         ("position_pct", False, False),
     ],
 )
-def test_a_price_is_asked_for_only_where_the_unit_needs_it(unit: str, on_linear: bool, on_inverse: bool) -> None:
+def test_a_price_is_requested_for_only_where_the_unit_needs_it(unit: str, on_linear: bool, on_inverse: bool) -> None:
     size = Size(qty=Decimal(1), unit=QtyUnit(unit))
     assert (needs_price(size, is_inverse=False), needs_price(size, is_inverse=True)) == (on_linear, on_inverse)
     assert needs_equity(size) is (unit in ("equity_pct", "margin_pct", "risk_pct"))
@@ -167,7 +167,7 @@ def test_a_reduction_with_your_own_size_closes_the_share_that_the_strategy_close
     assert (order.side.value, order.qty, order.reduce_only) == ("sell", Decimal(10), True)
 
 
-def test_a_share_that_is_not_known_is_refused_and_told_what_to_add() -> None:
+def test_a_share_that_is_not_known_is_refused_and_reported_what_to_add() -> None:
     made = plan(signal("sell", qty=100, qty_unit="quote", market_position="long"), rules(), facts(p=1))
     assert made.status is PlanStatus.DENIED
     assert made.reason is not None and "prev_market_position_size" in made.reason.message

@@ -8,16 +8,22 @@ from typing import Any
 import pytest
 
 from relay.domain.instrument import Instrument
-from relay.domain.plan import Plan, PlanStatus
-from relay.domain.planning import plan
-from relay.domain.signal import Level, LevelKind
+from relay.domain.intent import intent_of
+from relay.domain.move import Sizes
+from relay.domain.plan import Facts, Plan, PlanStatus
+from relay.domain.rules import Rules
+from relay.domain.signal import Level, LevelKind, Signal
 from relay.domain.sizing import sizes_of
-from tests.builders import facts, inverse, level, linear, position, rules, signal
+from tests.builders import facts, inverse, level, linear, plan, position, rules, signal
 
 
 def _qty(made: Plan) -> Decimal:
     (order,) = made.orders
     return order.qty
+
+
+def _sizes(requested: Signal, limits: Rules, known: Facts) -> Sizes:
+    return sizes_of(intent_of(requested, limits, known), known)
 
 
 def _code(made: Plan) -> str:
@@ -37,11 +43,11 @@ def test_a_size_in_margin_is_that_share_of_the_equity_times_the_leverage_set_at_
 
 
 def test_a_size_in_margin_goes_by_the_alerts_leverage_before_the_default_one_and_that_before_the_exchanges() -> None:
-    asked = signal("buy", qty=10, qty_unit="margin_pct")
+    requested = signal("buy", qty=10, qty_unit="margin_pct")
     known = facts(position=position(0, leverage=5), equity=10000)
     default = rules(default_leverage=2)
-    assert sizes_of(asked, default, known).qty == Decimal("0.04")
-    assert sizes_of(signal("buy", qty=10, qty_unit="margin_pct", leverage=3), default, known).qty == Decimal("0.06")
+    assert _sizes(requested, default, known).qty == Decimal("0.04")
+    assert _sizes(signal("buy", qty=10, qty_unit="margin_pct", leverage=3), default, known).qty == Decimal("0.06")
 
 
 def test_a_size_in_margin_without_any_leverage_is_refused() -> None:
@@ -50,7 +56,7 @@ def test_a_size_in_margin_without_any_leverage_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("instrument", "asked", "qty"),
+    ("instrument", "requested", "qty"),
     [
         (linear(), {"qty": 1, "qty_unit": "risk_pct", "stop_loss": level(49000)}, "0.1"),
         (linear(), {"qty": 100, "qty_unit": "risk_quote", "stop_loss": level(49000)}, "0.1"),
@@ -59,14 +65,16 @@ def test_a_size_in_margin_without_any_leverage_is_refused() -> None:
     ],
     ids=["percent", "money", "inverse percent", "inverse money"],
 )
-def test_a_size_by_risk_is_what_the_stop_would_cost(instrument: Instrument, asked: dict[str, Any], qty: str) -> None:
+def test_a_size_by_risk_is_what_the_stop_would_cost(
+    instrument: Instrument, requested: dict[str, Any], qty: str
+) -> None:
     equity = "10" if instrument.is_inverse else "10000"
-    assert _qty(plan(signal("buy", **asked), rules(), facts(instrument, p=0, equity=equity))) == Decimal(qty)
+    assert _qty(plan(signal("buy", **requested), rules(), facts(instrument, p=0, equity=equity))) == Decimal(qty)
 
 
 def test_a_size_by_risk_counts_from_a_limit_orders_own_price_and_from_the_rounded_stop() -> None:
     limit = signal("buy", qty=100, qty_unit="risk_quote", type="limit", price=40000, stop_loss=level("39900.09"))
-    sized = sizes_of(limit, rules(), facts(p=0))
+    sized = _sizes(limit, rules(), facts(p=0))
     assert sized.qty == Decimal(1)
 
 
@@ -75,7 +83,7 @@ def test_a_size_by_risk_counts_from_a_limit_orders_own_price_and_from_the_rounde
 def test_a_size_by_risk_takes_a_stop_that_is_a_distance_and_the_default_one(action: str, kind: LevelKind) -> None:
     value = Decimal(2) if kind is LevelKind.PERCENT else Decimal(-1000)
     default = rules(default_stop_loss=Level(kind=kind, value=value, sign_given=kind is LevelKind.DISTANCE))
-    sized = sizes_of(signal(action, qty=100, qty_unit="risk_quote"), default, facts(p=0))
+    sized = _sizes(signal(action, qty=100, qty_unit="risk_quote"), default, facts(p=0))
     assert sized.qty == Decimal("0.1")
 
 
@@ -87,8 +95,8 @@ def test_a_size_by_risk_without_any_stop_says_what_to_add() -> None:
 
 @pytest.mark.parametrize(("action", "stop"), [("buy", 50000), ("buy", 60000), ("sell", 49999), ("buy", "0.05")])
 def test_a_size_by_risk_with_a_stop_on_the_wrong_side_is_refused(action: str, stop: object) -> None:
-    asked = signal(action, qty=1, qty_unit="risk_quote", stop_loss=level(str(stop)))
-    assert _code(plan(asked, rules(), facts(p=0))) == "STOP_WRONG_SIDE"
+    requested = signal(action, qty=1, qty_unit="risk_quote", stop_loss=level(str(stop)))
+    assert _code(plan(requested, rules(), facts(p=0))) == "STOP_WRONG_SIDE"
 
 
 def test_without_a_stop_the_exit_of_a_change_of_sides_still_goes() -> None:
@@ -97,7 +105,7 @@ def test_without_a_stop_the_exit_of_a_change_of_sides_still_goes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "qty"),
+    ("requested", "qty"),
     [
         (signal("buy", qty=1), "0.5"),
         (signal("buy", qty=1000, qty_unit="quote"), "0.01"),
@@ -107,9 +115,9 @@ def test_without_a_stop_the_exit_of_a_change_of_sides_still_goes() -> None:
     ],
     ids=["own", "money", "target", "target with a size", "default"],
 )
-def test_an_account_at_half_takes_half_of_every_size_and_of_the_strategys_position(asked: Any, qty: str) -> None:
+def test_an_account_at_half_takes_half_of_every_size_and_of_the_strategys_position(requested: Any, qty: str) -> None:
     half = rules(size_scale_pct=50, default_size=("0.2", "base"))
-    assert _qty(plan(asked, half, facts(p=0))) == Decimal(qty)
+    assert _qty(plan(requested, half, facts(p=0))) == Decimal(qty)
 
 
 def test_a_share_of_the_position_is_not_scaled() -> None:
@@ -117,11 +125,13 @@ def test_a_share_of_the_position_is_not_scaled() -> None:
     assert _qty(plan(closing, rules(size_scale_pct=50), facts(p=1))) == Decimal("0.5")
 
 
-def test_what_a_size_was_worked_out_from_is_kept_with_the_plan() -> None:
-    asked = signal("buy", qty=2, qty_unit="risk_pct", stop_loss=level(49000))
-    made = plan(asked, rules(size_scale_pct=50), facts(p=0, equity=10000))
-    told = {name: made.inputs[name] for name in ("size", "unit", "size_scale_pct", "equity", "price", "stop", "qty")}
-    assert told == {
+def test_what_a_size_was_worked_out_from_is_stored_with_the_plan() -> None:
+    requested = signal("buy", qty=2, qty_unit="risk_pct", stop_loss=level(49000))
+    made = plan(requested, rules(size_scale_pct=50), facts(p=0, equity=10000))
+    reported = {
+        name: made.inputs[name] for name in ("size", "unit", "size_scale_pct", "equity", "price", "stop", "qty")
+    }
+    assert reported == {
         "size": "1",
         "unit": "risk_pct",
         "size_scale_pct": "50",

@@ -8,12 +8,12 @@ import pytest
 
 from relay.domain.instrument import Category
 from relay.domain.order import Side
-from relay.domain.slippage import Fill, slippage_pct
-from relay.journal.timing import shown_timing
+from relay.domain.performance import PricedFill, slippage_pct
+from relay.journal.api_queries import shown_timing
 
 
-def _fill(side: Side, qty: int, price: int, category: Category = Category.LINEAR) -> Fill:
-    return Fill(category=category, side=side, qty=Decimal(qty), price=Decimal(price))
+def _fill(side: Side, qty: int, price: int, category: Category = Category.LINEAR) -> PricedFill:
+    return PricedFill(category=category, side=side, qty=Decimal(qty), price=Decimal(price))
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def _fill(side: Side, qty: int, price: int, category: Category = Category.LINEAR
         ([_fill(Side.BUY, 100, 100, Category.INVERSE), _fill(Side.BUY, 200, 200, Category.INVERSE)], 100, "50.0000"),
     ],
 )
-def test_slippage_is_above_zero_where_it_cost(fills: list[Fill], price: int, expected: str) -> None:
+def test_slippage_is_above_zero_where_it_cost(fills: list[PricedFill], price: int, expected: str) -> None:
     assert slippage_pct(fills, Decimal(price)) == Decimal(expected)
 
 
@@ -35,8 +35,8 @@ def test_slippage_is_unknown_without_a_price_or_a_fill() -> None:
 
 
 def test_a_stage_that_never_came_is_null_and_the_next_counts_from_the_last_known() -> None:
-    told = shown_timing(
+    reported = shown_timing(
         {"sent": None, "received": 1000, "durable": None, "submitted": 1010, "acknowledged": 1040, "filled": 1035}
     )
-    assert told["ms"] == {"received": None, "durable": None, "submitted": 10, "acknowledged": 30, "filled": -5}
-    assert (told["sent_at"], told["received_at"]) == (None, "1970-01-01T00:00:01.000Z")
+    assert reported["ms"] == {"received": None, "durable": None, "submitted": 10, "acknowledged": 30, "filled": -5}
+    assert (reported["sent_at"], reported["received_at"]) == (None, "1970-01-01T00:00:01.000Z")

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from relay import paper
-from relay.domain.instrument import Category, Instrument
-from relay.domain.symbol import SymbolBook, SymbolUnknown
+from relay.domain.instrument import Category, Instrument, SymbolIndex, SymbolUnknown
 from tests.builders import inverse, linear, usdc
 
 _TABLE = Path(paper.__file__).with_name("instruments.json")
@@ -19,10 +18,10 @@ _PERPETUALS = ("LinearPerpetual", "InversePerpetual")
 
 
 @cache
-def _book() -> SymbolBook:
+def _book() -> SymbolIndex:
     """The real perpetuals, as the exchange's own list has them."""
     rows = json.loads(_TABLE.read_text(encoding="utf-8"))
-    return SymbolBook.of(_listed(row) for row in rows if row["instrument"]["contractType"] in _PERPETUALS)
+    return SymbolIndex.of(_listed(row) for row in rows if row["instrument"]["contractType"] in _PERPETUALS)
 
 
 def _listed(row: dict[str, object]) -> Instrument:
@@ -39,13 +38,13 @@ def _listed(row: dict[str, object]) -> Instrument:
     )
 
 
-def _found(ticker: str, exchange: str | None = None, book: SymbolBook | None = None) -> tuple[str, str]:
+def _found(ticker: str, exchange: str | None = None, book: SymbolIndex | None = None) -> tuple[str, str]:
     resolved = (book or _book()).resolve(ticker, exchange)
     assert isinstance(resolved, Instrument), resolved.message
     return resolved.symbol, resolved.category.value
 
 
-def _refused(ticker: str, exchange: str | None = None, book: SymbolBook | None = None) -> SymbolUnknown:
+def _refused(ticker: str, exchange: str | None = None, book: SymbolIndex | None = None) -> SymbolUnknown:
     resolved = (book or _book()).resolve(ticker, exchange)
     assert isinstance(resolved, SymbolUnknown), f"{ticker} is taken for {resolved.symbol}"
     return resolved
@@ -185,7 +184,7 @@ def test_another_multiplier_is_refused_naming_the_one_that_there_is(ticker: str,
 
 
 def test_a_digit_in_a_coins_name_is_no_multiplier() -> None:
-    book = SymbolBook.of([linear(symbol="1INCHUSDT", base_coin="1INCH"), linear(symbol="PERPUSDT", base_coin="PERP")])
+    book = SymbolIndex.of([linear(symbol="1INCHUSDT", base_coin="1INCH"), linear(symbol="PERPUSDT", base_coin="PERP")])
     assert _found("BINANCE:1INCHUSDT.P", book=book)[0] == "1INCHUSDT"
     assert _found("PERPUSDTPERP", book=book)[0] == "PERPUSDT"
     _refused("INCHUSDT", book=book)
@@ -206,7 +205,7 @@ def test_nonsense_is_refused_and_breaks_nothing(ticker: str) -> None:
 
 
 def test_no_name_is_guessed_where_the_coin_has_no_such_perpetual() -> None:
-    book = SymbolBook.of([linear(), usdc()])
+    book = SymbolIndex.of([linear(), usdc()])
     assert _refused("BTCUSD.P", book=book).candidates == ("BTCPERP", "BTCUSDT")
 
 
@@ -221,12 +220,12 @@ def test_a_delisted_perpetual_gives_way_to_one_that_trades() -> None:
     old = linear(symbol="1000SHIBUSDT", is_trading=False)
     new = linear(symbol="SHIB1000USDT")
     for listed in ([old, new], [new, old]):
-        assert _found("SHIB1000USDT.P", book=SymbolBook.of(listed))[0] == "SHIB1000USDT"
+        assert _found("SHIB1000USDT.P", book=SymbolIndex.of(listed))[0] == "SHIB1000USDT"
 
 
 def test_overrides_come_first_in_any_case_and_with_the_venue_in_either_field() -> None:
     overrides = {"coinbase:btcusd": "BTCUSDT", "MYPEPE": "1000pepeusdt"}
-    book = SymbolBook.of(_book().by_symbol.values(), overrides)
+    book = SymbolIndex.of(_book().by_symbol.values(), overrides)
     assert _found("COINBASE:BTCUSD", book=book)[0] == "BTCUSDT"
     assert _found("BTCUSD", "COINBASE", book=book)[0] == "BTCUSDT"
     assert _found("mypepe", book=book)[0] == "1000PEPEUSDT"
@@ -234,11 +233,11 @@ def test_overrides_come_first_in_any_case_and_with_the_venue_in_either_field() -
 
 
 def test_an_override_to_a_symbol_that_does_not_exist_is_refused() -> None:
-    book = SymbolBook.of([linear(), inverse()], {"GOLD": "XAUUSDT"})
+    book = SymbolIndex.of([linear(), inverse()], {"GOLD": "XAUUSDT"})
     assert "GOLD" in _refused("GOLD", book=book).message
 
 
 def test_the_category_comes_from_the_instrument() -> None:
-    book = SymbolBook.of([linear(), usdc(), inverse()])
+    book = SymbolIndex.of([linear(), usdc(), inverse()])
     found = book.resolve("BTC-USD-SWAP")
     assert isinstance(found, Instrument) and found.category is Category.INVERSE

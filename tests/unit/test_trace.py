@@ -8,9 +8,8 @@ from io import StringIO
 
 import pytest
 
-from relay import measures, trace
-from relay.telemetry import configure_logging
-from relay.trace import about, add
+from relay.app import metrics, telemetry
+from relay.app.telemetry import about, add, configure_logging
 from tests.relay_server import NOBODY, settings_for
 
 
@@ -33,7 +32,7 @@ def stream(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
 
 @pytest.mark.parametrize("stream", ["json"], indirect=True)
 def test_a_step_is_one_line_with_what_it_is_about_and_its_milliseconds(stream: StringIO) -> None:
-    with about(signal_id="s1", account="main"), about(client_order_id="c1"), measures.timed(measures.Stage.PLACE):
+    with about(signal_id="s1", account="main"), about(client_order_id="c1"), metrics.timed(metrics.TimedStage.PLACE):
         pass
     line = json.loads(stream.getvalue())
     assert (line["logger"], line["message"]) == ("relay.steps", "place")
@@ -50,4 +49,4 @@ def test_a_text_line_ends_with_what_it_is_about(stream: StringIO) -> None:
     first, second = stream.getvalue().splitlines()
     assert first.endswith("something happened [request_id=r1 signal_id=s1]")
     assert second.endswith("something else happened")
-    assert trace.facts() == {}
+    assert telemetry.facts() == {}

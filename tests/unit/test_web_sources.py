@@ -6,10 +6,9 @@ from ipaddress import ip_network
 
 import pytest
 
-from relay.web.failures import FailureLimit
+from relay.web.access import FailureLimit, is_allowed, neighbourhood
 from relay.web.gunicorn import threads
-from relay.web.sources import is_allowed, neighbourhood
-from relay.web.waiting import WAITERS_MAX, wait_asked_s
+from relay.web.webhook import WAITERS_MAX, wait_requested_s
 
 
 class Clock:
@@ -50,7 +49,7 @@ def test_the_addresses_of_one_ipv6_site_count_as_one_sender() -> None:
     assert neighbourhood("203.0.113.1") != neighbourhood("203.0.113.2")
 
 
-def test_failures_over_the_limit_are_told_when_to_come_back() -> None:
+def test_failures_over_the_limit_are_reported_when_to_come_back() -> None:
     clock = Clock()
     limit = FailureLimit(most=2, window_s=60, monotonic=clock)
     assert [limit.failed("a"), limit.failed("a")] == [None, None]
@@ -91,7 +90,7 @@ def test_of_too_many_sources_the_oldest_is_forgotten() -> None:
     ],
 )
 def test_the_wait_that_a_prefer_header_asks_for(prefer: str | None, seconds: int) -> None:
-    assert wait_asked_s(prefer) == seconds
+    assert wait_requested_s(prefer) == seconds
 
 
 def test_at_most_a_quarter_of_the_threads_wait() -> None:

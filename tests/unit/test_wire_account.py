@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from relay.bybit.wire_account import instrument_from, mark_price_from, position_from, settle_coin_of, wallet_from
 from relay.domain.instrument import Category
 from relay.domain.position import Position
-from relay.exchange.wire import instrument_from, mark_price_from, position_from, settle_coin_of, wallet_from
 
 
 def row(**changes: object) -> dict[str, object]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from relay.bybit.wire_orders import create_params, fill_from, open_order_from, report_from
 from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, OrderType, PlannedOrder, Purpose, Side, TimeInForce, TriggerBy
-from relay.exchange.wire import create_params, fill_from, open_order_from, report_from
 
 
 def planned(**changes: Any) -> PlannedOrder:
@@ -52,7 +52,7 @@ def row(**changes: object) -> dict[str, object]:
     }
 
 
-def test_a_market_order_carries_the_necessary_and_nothing_else() -> None:
+def test_a_market_order_residuals_the_necessary_and_nothing_else() -> None:
     assert create_params(planned(), "id-1") == {
         "category": "linear",
         "symbol": "BTCUSDT",
@@ -64,7 +64,7 @@ def test_a_market_order_carries_the_necessary_and_nothing_else() -> None:
     }
 
 
-def test_a_limit_order_carries_its_price_and_time_in_force() -> None:
+def test_a_limit_order_residuals_its_price_and_time_in_force() -> None:
     params = create_params(
         planned(
             type=OrderType.LIMIT,
@@ -263,7 +263,7 @@ def test_funding_is_no_fill() -> None:
     assert fill_from(execution(execType="Funding")) is None
 
 
-def test_the_positions_stops_are_told_from_orders() -> None:
+def test_the_positions_stops_are_reported_from_orders() -> None:
     stop = open_order_from(
         row(orderLinkId="", side="Sell", stopOrderType="StopLoss", triggerPrice="1500", price="0.00", reduceOnly=True)
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from relay.domain.outcome import Refusal
-from relay.exchange.wire import is_uncertain, refusal_of
+from relay.bybit.wire_orders import is_uncertain, refusal_of
+from relay.domain.order import ErrorKind
 
 
 @pytest.mark.parametrize("code", [429, 10000, 10016, 10429])
@@ -18,24 +18,24 @@ def test_a_code_by_which_the_exchange_could_not_tell_is_uncertain(code: int) -> 
 @pytest.mark.parametrize(
     ("code", "refusal"),
     [
-        (10006, Refusal.RATE),
-        (10002, Refusal.CLOCK),
-        (-1, Refusal.CLOCK),
-        (110072, Refusal.ALREADY_THERE),
-        (10014, Refusal.ALREADY_THERE),
-        (110017, Refusal.NOTHING_TO_REDUCE),
-        (110001, Refusal.GONE),
-        (110008, Refusal.GONE),
-        (110010, Refusal.GONE),
-        (110043, Refusal.UNCHANGED),
-        (110025, Refusal.UNCHANGED),
-        (34040, Refusal.UNCHANGED),
-        (110003, Refusal.FINAL),
-        (10001, Refusal.FINAL),
-        (999999, Refusal.FINAL),
+        (10006, ErrorKind.RATE),
+        (10002, ErrorKind.CLOCK),
+        (-1, ErrorKind.CLOCK),
+        (110072, ErrorKind.ALREADY_THERE),
+        (10014, ErrorKind.ALREADY_THERE),
+        (110017, ErrorKind.NOTHING_TO_REDUCE),
+        (110001, ErrorKind.GONE),
+        (110008, ErrorKind.GONE),
+        (110010, ErrorKind.GONE),
+        (110043, ErrorKind.UNCHANGED),
+        (110025, ErrorKind.UNCHANGED),
+        (34040, ErrorKind.UNCHANGED),
+        (110003, ErrorKind.FINAL),
+        (10001, ErrorKind.FINAL),
+        (999999, ErrorKind.FINAL),
     ],
 )
-def test_a_certain_refusal_is_told_by_its_code(code: int, refusal: Refusal) -> None:
+def test_a_certain_refusal_is_reported_by_its_code(code: int, refusal: ErrorKind) -> None:
     assert not is_uncertain(code)
     assert refusal_of(code, "whatever").refusal is refusal
 
@@ -54,11 +54,11 @@ def test_people_get_a_reason_that_names_what_to_mend(reason: str, codes: tuple[i
     assert {refusal_of(code, "").reason_code for code in codes} == {reason}
 
 
-def test_hedge_mode_is_the_one_refusal_told_by_its_words() -> None:
+def test_hedge_mode_is_the_one_refusal_reported_by_its_words() -> None:
     assert refusal_of(10001, "position idx not match position mode").reason_code == "POSITION_MODE_HEDGE"
     assert refusal_of(110003, "position idx not match position mode").reason_code == "EXCHANGE_REFUSED"
 
 
-def test_bybits_own_code_and_words_are_kept() -> None:
+def test_bybits_own_code_and_words_are_stored() -> None:
     refused = refusal_of(110007, "ab not enough for new order", retry_at_ms=7)
     assert (refused.code, refused.words, refused.retry_at_ms) == (110007, "ab not enough for new order", 7)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import psycopg
 
-from relay.journal import open_journal
+from relay.journal.opening import open_journal
 from relay.journal.postgres import PostgresStore
 from relay.journal.turns import SharedTurns
 

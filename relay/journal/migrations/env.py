@@ -1,19 +1,9 @@
-"""Runs the revisions on the connection that `relay.journal.schema.upgrade` brings along, in its transaction."""
+"""Runs the revisions on the connection that `relay.journal.opening.upgrade` brings along, in its transaction."""
 
 from __future__ import annotations
 
 from alembic import context
 
-from relay.journal import (  # noqa: F401 - further tables of the same metadata
-    tables_accounts,
-    tables_chain,
-    tables_guards,
-    tables_leases,
-    tables_limits,
-    tables_notices,
-    tables_streams,
-    tables_turns,
-)
 from relay.journal.tables import metadata
 
 connection = context.config.attributes["connection"]

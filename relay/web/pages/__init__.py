@@ -10,15 +10,14 @@ from typing import Any, Final
 
 from flask import Flask, Response, abort, request, url_for
 
-from relay.web.pages import access, glance, words
-from relay.web.pages.access import is_logged_in
+from relay.web.access import access, init_logins, is_logged_in
+from relay.web.answers import current_relay
+from relay.web.pages import words
 from relay.web.pages.act import act
 from relay.web.pages.builder import builder
-from relay.web.pages.overview import overview
+from relay.web.pages.overview import init_glance, overview, setup
 from relay.web.pages.performance import performance
-from relay.web.pages.setup import setup
 from relay.web.pages.signals import signals
-from relay.web.runtime import current_relay
 
 _STATIC: Final = Path(__file__).parent.parent / "static"
 _YEAR_S: Final = 31_536_000
@@ -37,13 +36,13 @@ _POLICY: Final = (
 
 def init_app(app: Flask, token: str | None) -> None:
     """`token`: the admin token, the pages' password; None: they are closed."""
-    access.init_app(app, token)
-    glance.init_app(app)
+    init_logins(app, token)
+    init_glance(app)
     words.init_app(app)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     for blueprint in (overview, signals, performance, builder, setup, act):
         app.register_blueprint(blueprint)
-    app.register_blueprint(access.access)
+    app.register_blueprint(access)
     app.add_url_rule("/static/<path:name>", "static", _static)
     app.context_processor(_everywhere)
     app.after_request(_policy)

@@ -11,11 +11,10 @@ from flask.typing import ResponseReturnValue
 
 from relay.domain.instrument import Category
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, RelayError, SignalNotRetryable
-from relay.web.pages.access import require_login
-from relay.web.pages.glance import all_positions
+from relay.web.access import require_login, source
+from relay.web.answers import current_services
+from relay.web.pages.overview import all_positions
 from relay.web.pages.words import number
-from relay.web.runtime import current_parts
-from relay.web.sources import source
 
 act = Blueprint("act", __name__, url_prefix="/act")
 act.before_request(require_login)
@@ -44,8 +43,8 @@ def _ask(question: Question) -> str:
 
 @act.get("/halt")
 def ask_halt() -> str:
-    names = ", ".join(sorted(current_parts().accounts))
-    resting = len(current_parts().journal.open_orders())
+    names = ", ".join(sorted(current_services().accounts))
+    resting = len(current_services().journal.open_orders())
     lines = [
         f"No new entry goes out on {names}, restarts included, until somebody resumes.",
         "Exits go on: closes, reductions, the exit part of a flip.",
@@ -56,7 +55,7 @@ def ask_halt() -> str:
 
 @act.post("/halt")
 def halt() -> ResponseReturnValue:
-    current_parts().controls.halt(by=_by())
+    current_services().controls.halt(by=_by())
     return _done("Halted: no new entries. Exits go on.")
 
 
@@ -68,7 +67,7 @@ def ask_resume() -> str:
 
 @act.post("/resume")
 def resume() -> ResponseReturnValue:
-    current_parts().controls.resume(by=_by())
+    current_services().controls.resume(by=_by())
     return _done("Resumed: new entries go out again.")
 
 
@@ -88,7 +87,7 @@ def ask_flatten() -> str:
 @act.post("/flatten")
 def flatten() -> ResponseReturnValue:
     everything = request.form.get("everything") == "1"
-    receipts = _try(lambda: current_parts().controls.flatten(everything=everything, by=_by()))
+    receipts = _try(lambda: current_services().controls.flatten(everything=everything, by=_by()))
     if receipts is None:
         return redirect("/")
     return _done(f"Halted, and {len(receipts)} symbol{'s are' if len(receipts) != 1 else ' is'} being closed.")
@@ -113,13 +112,13 @@ def ask_close() -> str:
 @act.post("/close")
 def close() -> ResponseReturnValue:
     account, category, symbol = _where(request.form)
-    receipt = current_parts().controls.close(account, category, symbol, by=_by())
+    receipt = current_services().controls.close(account, category, symbol, by=_by())
     return redirect(f"/signals/{receipt.signal_id}")
 
 
 @act.get("/cancel")
 def ask_cancel() -> str:
-    order = current_parts().journal.order(request.args.get("order", ""))
+    order = current_services().journal.order(request.args.get("order", ""))
     if order is None:
         abort(404)
     planned = order.state.planned
@@ -132,10 +131,10 @@ def ask_cancel() -> str:
 
 @act.post("/cancel")
 def cancel() -> ResponseReturnValue:
-    order = current_parts().journal.order(request.form.get("order", ""))
+    order = current_services().journal.order(request.form.get("order", ""))
     if order is None:
         abort(404)
-    problem = current_parts().controls.cancel_order(order, by=_by())
+    problem = current_services().controls.cancel_order(order, by=_by())
     flash(problem or "The exchange has taken the cancellation; the order's end follows in a moment.")
     return redirect(f"/signals/{order.signal_id}")
 
@@ -143,7 +142,7 @@ def cancel() -> ResponseReturnValue:
 @act.get("/retry")
 def ask_retry() -> str:
     signal_id = request.args.get("signal", "")
-    signal = current_parts().journal.signal(signal_id)
+    signal = current_services().journal.signal(signal_id)
     if signal is None:
         abort(404)
     lines = [
@@ -158,10 +157,10 @@ def ask_retry() -> str:
 @act.post("/retry")
 def retry() -> ResponseReturnValue:
     signal_id = request.form.get("signal", "")
-    if current_parts().journal.signal(signal_id) is None:
+    if current_services().journal.signal(signal_id) is None:
         abort(404)
     try:
-        current_parts().controls.retry(signal_id)
+        current_services().controls.retry(signal_id)
         flash("Opened again.")
     except SignalNotRetryable as error:
         flash(f"Not opened again: {error}")
@@ -174,7 +173,7 @@ def _side(position: dict[str, Any]) -> str:
 
 def _where(given: Any) -> tuple[str, Category, str]:
     account, symbol = given.get("account", ""), given.get("symbol", "")
-    if account not in current_parts().accounts or not symbol:
+    if account not in current_services().accounts or not symbol:
         abort(404)
     try:
         return account, Category(given.get("category", "")), symbol

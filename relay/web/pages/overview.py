@@ -1,24 +1,136 @@
-"""`/`: is all well, what is open, what needs a person."""
+"""`/` and `/setup`: is all well, what is open, what needs a person; the checklist."""
 
 from __future__ import annotations
 
 import hashlib
+import threading
+import time
 from collections import Counter
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Flask, Response, current_app, render_template, request
 from flask.typing import ResponseReturnValue
 
-from relay.domain.status import SignalStatus
-from relay.pipeline.clock import to_ms, utc_now
-from relay.pipeline.gather import HALT
-from relay.web.forms import refused_form
-from relay.web.pages.access import require_login
-from relay.web.pages.equity import equity_lines
-from relay.web.pages.glance import all_positions, equities
-from relay.web.pages.performance import profit_line
-from relay.web.runtime import current_looks, current_parts, current_relay
-from relay.web.strategy_api import strategies_now
+from relay.bybit.checklist import rows_of
+from relay.bybit.client import Exchange
+from relay.domain.instrument import plain
+from relay.domain.order import SignalStatus
+from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.execution.ports import to_ms, utc_now
+from relay.journal.records import HALT
+from relay.web.access import require_login
+from relay.web.answers import current_queries, current_relay, current_services, position_form, refused_form
+from relay.web.api import strategies_now
+from relay.web.pages.performance import equity_lines, profit_line
+
+# What the exchange says of each account, a few seconds old at most: pages must not ask it once for each reader.
+
+
+T = TypeVar("T")
+_POSITIONS_S: Final = 2.0
+_WALLET_S: Final = 10.0
+_EXTENSION: Final = "relay.glance"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountSnapshot(Generic[T]):
+    """`value` None: never read. `problem`: why it could not be read just now."""
+
+    value: T | None = None
+    problem: str | None = None
+    at_s: float = float("-inf")
+    """On the monotonic clock."""
+
+
+class _Remembered(Generic[T]):
+    """One question whose answer is kept for a while; while one thread asks, the others take the last answer."""
+
+    def __init__(self, ask: Callable[[], T], keep_s: float) -> None:
+        self._ask = ask
+        self._keep_s = keep_s
+        self._asking = threading.Lock()
+        self._seen: AccountSnapshot[T] = AccountSnapshot()
+
+    def get(self, *, fresh: bool = False) -> AccountSnapshot[T]:
+        """`fresh`: read now, whoever else does."""
+        if fresh:
+            with self._asking:
+                self._seen = self._look()
+                return self._seen
+        if time.monotonic() - self._seen.at_s < self._keep_s:
+            return self._seen
+        if not self._asking.acquire(blocking=self._seen.value is None and self._seen.problem is None):
+            return self._seen
+        try:
+            if time.monotonic() - self._seen.at_s >= self._keep_s:
+                self._seen = self._look()
+            return self._seen
+        finally:
+            self._asking.release()
+
+    def _look(self) -> AccountSnapshot[T]:
+        try:
+            value = self._ask()
+        except (ExchangeUnreachable, ExchangeAnswered) as error:
+            return AccountSnapshot(value=self._seen.value, problem=str(error), at_s=time.monotonic())
+        return AccountSnapshot(value=value, at_s=time.monotonic())
+
+
+class Glance:
+    """Thread-safe; one for each application."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._positions: dict[str, _Remembered[list[dict[str, Any]]]] = {}
+        self._wallets: dict[str, _Remembered[dict[str, str]]] = {}
+
+    def positions(self, account: str, exchange: Exchange, *, fresh: bool) -> AccountSnapshot[list[dict[str, Any]]]:
+        """The open ones, in the API's form."""
+        with self._lock:
+            stored = self._positions.setdefault(
+                account, _Remembered(lambda: _positions(account, exchange), _POSITIONS_S)
+            )
+        return stored.get(fresh=fresh)
+
+    def equity(self, account: str, exchange: Exchange) -> AccountSnapshot[dict[str, str]]:
+        """Of each coin that the wallet holds, in that coin."""
+        with self._lock:
+            stored = self._wallets.setdefault(account, _Remembered(lambda: _wallet(exchange), _WALLET_S))
+        return stored.get()
+
+
+def _positions(account: str, exchange: Exchange) -> list[dict[str, Any]]:
+    found = sorted(exchange.positions(), key=lambda each: (each.category, each.symbol))
+    return [position_form(account, position) for position in found]
+
+
+def _wallet(exchange: Exchange) -> dict[str, str]:
+    return {each.coin: plain(each.equity) for each in exchange.wallet().coins if each.equity}
+
+
+def init_glance(app: Flask) -> None:
+    app.extensions[_EXTENSION] = Glance()
+
+
+def all_positions(*, fresh: bool = False) -> tuple[list[dict[str, Any]], list[str]]:
+    """Every account's open positions, and what could not be read, a sentence each. `fresh`: read just now."""
+    glance: Glance = current_app.extensions[_EXTENSION]
+    shown: list[dict[str, Any]] = []
+    problems = []
+    for name, exchange in current_services().exchanges.items():
+        seen = glance.positions(name, exchange, fresh=fresh)
+        shown += seen.value or []
+        if seen.problem:
+            problems.append(f"{name}: {seen.problem}")
+    return shown, problems
+
+
+def equities() -> dict[str, AccountSnapshot[dict[str, str]]]:
+    glance: Glance = current_app.extensions[_EXTENSION]
+    return {name: glance.equity(name, exchange) for name, exchange in current_services().exchanges.items()}
+
 
 overview = Blueprint("overview", __name__)
 overview.before_request(require_login)
@@ -59,7 +171,7 @@ def unless_seen(template: str, values: dict[str, Any]) -> ResponseReturnValue:
 
 
 def _live() -> dict[str, Any]:
-    relay, journal = current_relay(), current_parts().journal
+    relay, journal = current_relay(), current_services().journal
     positions, problems = all_positions()
     midnight = utc_now().replace(hour=0, minute=0, second=0, microsecond=0)
     return {
@@ -68,7 +180,7 @@ def _live() -> dict[str, Any]:
         "positions": positions,
         "problems": problems,
         "attention": journal.signals(status=SignalStatus.ATTENTION, limit=20).signals,
-        "today": {status.value: count for status, count in current_looks().counts_since(to_ms(midnight)).items()},
+        "today": {status.value: count for status, count in current_queries().counts_since(to_ms(midnight)).items()},
         "latest": journal.signals(limit=_LATEST).signals,
         "strategies": strategies_now(),
         "refused": [refused_form(posts) for posts in journal.refused()],
@@ -76,7 +188,7 @@ def _live() -> dict[str, Any]:
 
 
 def _account(name: str, wallet: Any) -> dict[str, Any]:
-    switch = current_parts().journal.switch(name, HALT)
+    switch = current_services().journal.switch(name, HALT)
     return {
         "name": name,
         "halted_by": switch.by if switch is not None and switch.value == "on" else None,
@@ -84,11 +196,35 @@ def _account(name: str, wallet: Any) -> dict[str, Any]:
         "problem": wallet.problem,
         "environment": current_relay().environment_of(name),
         "checks": _checks(name),
-        "stream": current_parts().streams.state().get(name),
+        "stream": current_services().streams.state().get(name),
     }
 
 
 def _checks(name: str) -> dict[str, int]:
     """How many points of the last checklist are in each state; empty before the first."""
-    report = current_parts().checkup.latest(name)
+    report = current_services().checkup.latest(name)
     return dict(Counter(point.state.value for point in report.points)) if report else {}
+
+
+# `/setup`: the connection checklist, and the way from paper to mainnet.
+
+
+setup = Blueprint("setup", __name__)
+setup.before_request(require_login)
+
+
+@setup.get("/setup")
+def show_setup() -> str:
+    relay = current_relay()
+    accounts = [{"name": name, "environment": relay.environment_of(name), **_all_checks(name)} for name in _names()]
+    return render_template("setup.html", accounts=accounts)
+
+
+def _names() -> list[str]:
+    return sorted(current_services().accounts)
+
+
+def _all_checks(name: str) -> dict[str, Any]:
+    """The account's last checklist: `ok` and `checks`; None and none where it has not run yet."""
+    report = current_services().checkup.latest(name)
+    return {"ok": report.is_ok if report else None, "checks": rows_of(report) if report else []}

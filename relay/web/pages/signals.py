@@ -9,10 +9,10 @@ from typing import Any
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
-from relay.domain.status import SignalStatus
-from relay.web.pages.access import require_login
+from relay.domain.order import SignalStatus
+from relay.web.access import require_login
+from relay.web.answers import current_queries, current_services
 from relay.web.pages.overview import unless_seen
-from relay.web.runtime import current_looks, current_parts
 
 signals = Blueprint("signals", __name__)
 signals.before_request(require_login)
@@ -47,26 +47,26 @@ def live_one(signal_id: str) -> ResponseReturnValue:
 
 
 def _found() -> dict[str, Any]:
-    asked = {name: request.args.get(name, "").strip() for name in _FILTERS}
+    requested = {name: request.args.get(name, "").strip() for name in _FILTERS}
     try:
-        status = SignalStatus(asked["status"]) if asked["status"] else None
+        status = SignalStatus(requested["status"]) if requested["status"] else None
     except ValueError:
         status = None
     problem, page = "", None
     try:
-        page = current_parts().journal.signals(
-            strategy=asked["strategy"] or None,
-            account=asked["account"] or None,
-            symbol=asked["symbol"].upper() or None,
+        page = current_services().journal.signals(
+            strategy=requested["strategy"] or None,
+            account=requested["account"] or None,
+            symbol=requested["symbol"].upper() or None,
             status=status,
-            text=asked["text"] or None,
+            text=requested["text"] or None,
             limit=_PAGE,
             cursor=request.args.get("cursor") or None,
         )
     except ValueError:
         problem = "This address is not one of the list's pages; go back to its start."
     return {
-        "asked": asked,
+        "requested": requested,
         "signals": page.signals if page else [],
         "next_cursor": page.next_cursor if page else None,
         "is_first": not request.args.get("cursor"),
@@ -76,23 +76,23 @@ def _found() -> dict[str, Any]:
 
 
 def _strategies() -> list[str]:
-    return sorted(current_parts().strategies)
+    return sorted(current_services().strategies)
 
 
 def _accounts() -> list[str]:
-    return sorted(current_parts().accounts)
+    return sorted(current_services().accounts)
 
 
 def _whole(signal_id: str) -> dict[str, Any] | None:
-    journal = current_parts().journal
+    journal = current_services().journal
     signal = journal.signal(signal_id)
     if signal is None:
         return None
     return {
         "signal": signal,
         "alert": json.dumps(signal["alert"], indent=2, ensure_ascii=False),
-        "plans": current_looks().plans_of(signal_id),
-        "fills": current_looks().fills_of(signal),
+        "plans": current_queries().plans_of(signal_id),
+        "fills": current_queries().fills_of(signal),
         "steps": _steps(signal),
         "may_retry": signal["status"] in ("failed", "denied", "expired"),
     }

@@ -10,7 +10,7 @@ from typing import Any, Final
 from flask import Flask
 from markupsafe import Markup, escape
 
-from relay.domain.rounding import plain
+from relay.domain.instrument import plain
 
 _GOOD: Final = frozenset({"done", "filled", "green", "planned"})
 _BAD: Final = frozenset({"failed", "attention", "red", "rejected"})

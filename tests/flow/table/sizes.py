@@ -11,7 +11,7 @@ _btc.row("coins, said so", "0", a("sell", "0.1", qty_unit="base"), "sell 0.1 mar
 _btc.row("contracts are coins on linear", "0", a("buy", "0.1", qty_unit="contracts"), "buy 0.1 market", "0.1")
 _btc.row("float noise rounds down to the step", "0", a("buy", "0.10199999999999999"), "buy 0.101 market", "0.101")
 _btc.row("money", "0", a("buy", "10050", qty_unit="quote"), "buy 0.1 market", "0.1")
-_btc.row("a share of equity as notional", "0", a("buy", "10.5", qty_unit="equity_pct"), "buy 0.104 market", "0.104")
+_btc.row("a share of equity as notional", "0", a("buy", "10.5", qty_unit="equity_pct"), "buy 0.105 market", "0.105")
 _btc.row(
     "a share of equity as margin, times leverage",
     "0",
@@ -23,8 +23,8 @@ _btc.row(
     "what the stop may cost in percent of equity",
     "0",
     a("buy", "0.105", qty_unit="risk_pct", stop_loss="99000"),
-    "buy 0.104 market sl 99000",
-    "0.104 sl 99000",
+    "buy 0.105 market sl 99000",
+    "0.105 sl 99000",
 )
 _btc.row(
     "what the stop may cost in money",
@@ -63,7 +63,7 @@ _pepe.row("the multiplier's own coins", "0", a("buy", "12345"), "buy 12300 marke
 _pepe.row("an exit under the step is carried", "12300", a("close", "50"), "", "12300")
 
 _usdc.row("coins", "0", a("buy", "0.2"), "buy 0.2 market", "0.2")
-_usdc.row("equity is the USDC's", "0", a("sell", "10.5", qty_unit="equity_pct"), "sell 0.104 market", "-0.104")
+_usdc.row("equity is the USDC's", "0", a("sell", "10.5", qty_unit="equity_pct"), "sell 0.105 market", "-0.105")
 _usdc.row("money", "0", a("buy", "5050", qty_unit="quote"), "buy 0.05 market", "0.05")
 _usdc.row("reverse", "0.1", a("reverse"), "sell 0.2 market", "-0.1")
 _usdc.row("close", "-0.1", a("close"), "buy 0.1 market reduce-only", "0")
@@ -71,7 +71,7 @@ _usdc.row("close", "-0.1", a("close"), "buy 0.1 market reduce-only", "0")
 _inv.row("contracts", "0", a("buy", "1000", qty_unit="contracts"), "buy 1000 market", "1000")
 _inv.row("coins at the price", "0", a("sell", "0.0105", qty_unit="base"), "sell 1050 market", "-1050")
 _inv.row("money is contracts", "0", a("buy", "500.9", qty_unit="quote"), "buy 500 market", "500")
-_inv.row("a share of the coin's equity", "0", a("buy", "1.00001", qty_unit="equity_pct"), "buy 1999 market", "1999")
+_inv.row("a share of the coin's equity", "0", a("buy", "1.00001", qty_unit="equity_pct"), "buy 2000 market", "2000")
 _inv.row("no unit", "0", a("buy", "100"), "", "0", status="denied", reason="QTY_UNIT_NEEDED")
 _inv.row(
     "what the stop may cost in money",

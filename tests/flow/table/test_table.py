@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 from pybit.unified_trading import HTTP
 
-from relay.domain.rounding import plain
+from relay.domain.instrument import plain
 from tests.flow.table.foreign import FOREIGN
 from tests.flow.table.orders import ORDERS
 from tests.flow.table.protected import PROTECTED
@@ -35,17 +35,20 @@ def test_the_table_is_as_large_as_it_claims_and_names_no_row_twice() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_the_orders_of_an_alert_are_exactly_those_of_its_row(row: Row, relay: RelayServer, exchange: HTTP) -> None:
+def test_the_orders_of_an_alert_are_exactly_those_of_its_row(
+    row: Row, relay: RelayServer, paper: PaperServer, exchange: HTTP
+) -> None:
+    paper.control.reset()  # else the equity would be what earlier rows have left
     _hold(exchange, row)
     signal = _post(relay, row)
     try:
-        told = f"{signal['status']} {signal['reason']} {signal['notes']}"
-        assert signal["status"] == row.status, told
-        assert (signal["reason"] or {}).get("code") == row.reason, told
+        reported = f"{signal['status']} {signal['reason']} {signal['notes']}"
+        assert signal["status"] == row.status, reported
+        assert (signal["reason"] or {}).get("code") == row.reason, reported
         sent = [each["client_order_id"] for each in signal["orders"] if each["status"] not in ("rejected", "denied")]
         found = [_order(_at_exchange(exchange, row.place, each)) for each in sent]
-        assert tuple(found) == row.orders, told
-        assert _held(exchange, row.place) == row.after, told
+        assert tuple(found) == row.orders, reported
+        assert _held(exchange, row.place) == row.after, reported
     finally:
         _leave_nothing(relay, row.place)
 

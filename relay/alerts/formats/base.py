@@ -1,0 +1,373 @@
+"""What every other service's format is to the intake: a shape, a secret, and a translation into the native fields."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Context, Decimal
+from typing import Any, TypeVar
+
+from relay.alerts.fields import KNOWN
+from relay.alerts.parse import number_text, read_number
+from relay.alerts.rules import Draft
+from relay.alerts.wording import EMPTY_HINT, SHOWN_LENGTH_MAX, joined, nearest, placeholder_in, shown
+from relay.domain.signal import NATIVE_ACTIONS, NATIVE_UNITS, Action, QtyUnit
+from relay.errors import AlertInvalid
+
+# A foreign alert while it is translated: what it says, what is wrong with it, and what it means in native fields.
+
+
+_T = TypeVar("_T")
+_PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
+_INDEX = re.compile(r"\[\d+\]")
+_UNKNOWN_NAMED_MAX = 20
+_YES = frozenset({"true", "yes", "on", "1"})
+_NO = frozenset({"false", "no", "off", "0"})
+_EXACT = Context(prec=100)
+_WORDS = {"action": frozenset(map(str, NATIVE_ACTIONS)), "qty_unit": frozenset(map(str, NATIVE_UNITS))}
+
+
+class Message:
+    """Paths are spelled as the service spells them, such as `takeProfit.percent` or `take_profit.steps[0].price`.
+
+    A field that is null is absent. One that is empty, or holds a placeholder, is refused where it is read as a word or
+    a number, and left to the native rules where it is only handed on.
+    """
+
+    def __init__(
+        self, fields: Mapping[str, object], *, known: Iterable[str], refused: Mapping[str, str], service: str
+    ) -> None:
+        """`fields`: kept ones: names in lower case, numbers as text."""
+        self.native: dict[str, object] = {}
+        self.internal: dict[str, Any] = {}
+        """Fields of the Signal that an alert of the relay's own language cannot set."""
+        self.names: dict[str, str] = {}
+        self.notes: list[str] = []
+        self._fields = fields
+        self._known = {path.lower(): path for path in known}
+        self._refused = {path.lower(): why for path, why in refused.items()}
+        self._service = service
+        self._problems: dict[str, list[str]] = {}
+
+    def raw(self, path: str) -> object:
+        """What stands there; None where nothing does."""
+        found: object = self._fields
+        for name, index in _PART.findall(path.lower()):
+            if name:
+                found = found.get(name) if isinstance(found, Mapping) else None
+            else:
+                found = found[int(index)] if isinstance(found, list) and int(index) < len(found) else None
+        return found
+
+    def has(self, path: str) -> bool:
+        """Whether something is there, be it only an empty text."""
+        return self.raw(path) is not None
+
+    def is_blank(self, path: str) -> bool:
+        """Whether what is there is an empty text."""
+        value = self.raw(path)
+        return isinstance(value, str) and not value.strip()
+
+    def word(self, path: str, right: str = "text") -> str | None:
+        """A text in lower case, without spaces around it."""
+        value = self.raw(path)
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            self.refuse(path, f"must be {right}, not {shown(value)}")
+        elif not value.strip():
+            self.refuse(path, f"is empty ({EMPTY_HINT})")
+        elif problem := placeholder_in(value):
+            self.refuse(path, problem)
+        else:
+            return value.strip().lower()
+        return None
+
+    def choice(self, path: str, meanings: Mapping[str, _T]) -> _T | None:
+        """What the word means; None where there is none, or one that the service does not know."""
+        word = self.word(path)
+        if word is not None and word not in meanings:
+            likely = nearest(word, meanings)
+            hint = f"; the nearest is `{likely}`" if likely else ""
+            self.refuse(path, f"cannot be {shown(word)}{hint}; it must be one of {joined(meanings)}")
+        return None if word is None else meanings.get(word)
+
+    def number(self, path: str, *, at_least: int | None = None) -> Decimal | None:
+        """A number above zero, or not below `at_least`."""
+        word = self.word(path, "a number")
+        if word is None:
+            return None
+        try:
+            value = read_number(word)
+        except ValueError as error:
+            self.refuse(path, str(error))
+            return None
+        is_low = value <= 0 if at_least is None else value < at_least
+        if is_low:
+            right = "above 0" if at_least is None else f"{at_least} or more"
+            self.refuse(path, f"must be {right}, not {shown(value)}")
+        return None if is_low else value
+
+    def flag(self, path: str) -> bool | None:
+        """True or false, also as text."""
+        value = self.raw(path)
+        if isinstance(value, bool):
+            return value
+        word = self.word(path, "true or false")
+        if word is not None and word not in _YES | _NO:
+            self.refuse(path, f"must be true or false, not {shown(word)}")
+        return None if word is None else word in _YES
+
+    def percent(self, path: str, *, times: int = 1) -> str | None:
+        """A number above zero as a percentage, such as `1.5%`; `times` 100 where the service writes a ratio."""
+        value = self.number(path)
+        return None if value is None else f"{product(value, times)}%"
+
+    def size_of(self, path: str) -> int:
+        """How many members the list has; 0 where there is none."""
+        value = self.raw(path)
+        return len(value) if isinstance(value, list) else 0
+
+    def only(self, *paths: str) -> str | None:
+        """The one of `paths` that is there; more than one is refused."""
+        there = [path for path in paths if self.has(path)]
+        for path in there[1:]:
+            self.refuse(path, f"and `{there[0]}` say the same in two ways; send one of them")
+        return there[0] if there else None
+
+    def need(self, path: str, right: str) -> None:
+        """Says that `path` is missing, unless it is there."""
+        if not self.has(path):
+            self.refuse(path, f"is missing: {right}")
+
+    def refuse(self, path: str, problem: str) -> None:
+        """Nothing is ordered of a message of which anything is refused."""
+        self._problems.setdefault(path, []).append(problem)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def copy(self, path: str, native: str) -> None:
+        """Hands the value on as it is: the native rules judge it, under the sender's name."""
+        if self.has(path):
+            self.give(native, self.raw(path), path)
+
+    def give(self, native: str, value: object, path: str) -> None:
+        """The native field that `path` means. What this version has no field, action or unit for is refused."""
+        words = _WORDS.get(native)
+        if native not in KNOWN or (words is not None and isinstance(value, str) and value not in words):
+            self.refuse(path, f"asks for {shown(value)} as `{native}`, which this version does not do")
+        self.native[native] = value
+        self.names[native] = path
+
+    def mean(self, name: str, value: Any, path: str) -> None:
+        """A field of the Signal that no native field sets; where one sets it to nearly the same, this counts."""
+        self.internal[name] = value
+        self.names.setdefault(name, path)
+
+    def refuse_unknown(self) -> None:
+        """Fields that the service does not have, and fields that cannot be done here."""
+        for path, problem in self._wrong_fields("", self._fields):
+            if len(self._problems) < _UNKNOWN_NAMED_MAX:
+                self.refuse(path if len(path) <= SHOWN_LENGTH_MAX else f"{path[:SHOWN_LENGTH_MAX]}…", problem)
+
+    def raise_problems(self) -> None:
+        """AlertInvalid, if anything was refused."""
+        Draft(problems=self._problems).raise_problems()
+
+    def _wrong_fields(self, inside: str, members: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+        for name, value in members.items():
+            path = f"{inside}{name}"
+            form = _INDEX.sub("[]", path).lower()
+            spelled = _with_indexes_of(path, self._known.get(form) or self._container(form) or path)
+            if value is None or (not inside and name.startswith("x_")):
+                continue
+            if form in self._refused:
+                yield spelled, self._refused[form]
+            elif form in self._known or f"{form}.*" in self._known:
+                continue
+            elif self._container(form) is None:
+                yield spelled, self._unknown(form)
+            else:
+                yield from self._inside(form, spelled, value)
+
+    def _inside(self, form: str, spelled: str, value: object) -> Iterator[tuple[str, str]]:
+        """What is wrong in an object, or in the objects of a list."""
+        is_list = any(known.startswith(f"{form}[]") for known in self._known)
+        if is_list and isinstance(value, list):
+            for index, member in enumerate(value):
+                if isinstance(member, Mapping):
+                    yield from self._wrong_fields(f"{spelled}[{index}].", member)
+                else:
+                    yield f"{spelled}[{index}]", f"must be an object, not {shown(member)}"
+        elif not is_list and isinstance(value, Mapping):
+            yield from self._wrong_fields(f"{spelled}.", value)
+        else:
+            yield spelled, f"must be {'a list of objects' if is_list else 'an object'}, not {shown(value)}"
+
+    def _container(self, form: str) -> str | None:
+        """How the service spells `form`, where it is an object or a list of fields."""
+        for lower, spelled in self._known.items():
+            if lower.startswith((f"{form}.", f"{form}[]")):
+                return spelled[: len(form)]
+        return None
+
+    def _unknown(self, form: str) -> str:
+        likely = nearest(form, self._known)
+        hint = f"; the nearest is `{self._known[likely]}`" if likely else ""
+        return f"is an unknown field of {self._service}{hint}; a field of your own must begin with `x_`"
+
+
+def product(value: Decimal, times: int) -> str:
+    """`value` so many times, exactly, as text."""
+    return number_text(_EXACT.multiply(value, times).normalize(_EXACT))
+
+
+def _with_indexes_of(path: str, form: str) -> str:
+    """`a[].b` as the path to one member, `a[2].b`."""
+    indexes = iter(_INDEX.findall(path))
+    return re.sub(r"\[\]", lambda _: next(indexes, "[]"), form)
+
+
+_EXITS = frozenset(str(action) for action in Action if action.is_close)
+_LEVELS = ("take_profit", "stop_loss", "trailing_stop", "trailing_start")
+_QUOTED = re.compile(r'`(\w+)`|"(time)"')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Translation:
+    """A foreign alert in the native fields. `names`: of these, to what the sender calls them."""
+
+    fields: dict[str, object]
+    names: Mapping[str, str]
+    notes: tuple[str, ...]
+    internal: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the Signal that no native field sets."""
+
+    def in_senders_words(self, text: str) -> str:
+        """`text`, which speaks of native fields, in the sender's names of them."""
+
+        def name(found: re.Match[str]) -> str:
+            native = found[1] or found[2]
+            own = self.names.get(native, native)
+            return f"`{own}`" if found[1] else f'"{own}"'
+
+        return _QUOTED.sub(name, text)
+
+    def respelled(self, error: AlertInvalid) -> AlertInvalid:
+        """What the native rules found wrong, in the sender's names; one field of theirs may have become two of ours."""
+        fields: dict[str, dict[str, None]] = {}
+        for native, problems in error.fields.items():
+            own = fields.setdefault(self.names.get(native, native), {})
+            own.update(dict.fromkeys(map(self.in_senders_words, problems)))
+        try:
+            Draft(problems={name: list(problems) for name, problems in fields.items()}).raise_problems()
+        except AlertInvalid as again:
+            return again
+        return error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertFormat:
+    """One foreign format.
+
+    `name`: as `?format=` has it. `service`: as people call it. `fields`: every field it may have, as the service
+    spells it: `a.b` is `b` inside the object `a`, `a[].b` inside each object of the list `a`, `a.*` whatever is in `a`.
+    `refused`: those of them that cannot be done here, with the reason. `secrets`: the fields that prove the sender.
+    `is_shape` is asked with names in lower case, without `secret`. `read` does the translation.
+    """
+
+    name: str
+    service: str
+    fields: tuple[str, ...]
+    is_shape: Callable[[Mapping[str, object]], bool]
+    read: Callable[[Message], None]
+    secrets: tuple[str, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+    spelled: Mapping[str, str] = field(default_factory=dict)
+    """Native names, to the sender's, also for what a message leaves out."""
+    split_secret: Callable[[dict[str, object]], object] | None = None
+    """Takes out a secret that is only a part of a field, and returns it."""
+
+    def take_secret(self, fields: dict[str, object]) -> str | None:
+        """Takes what proves the sender out of `fields`: all of it, even if a part is nobody's secret here."""
+        taken: list[object] = [fields.pop(name, None) for name in self.secrets]
+        if self.split_secret is not None:
+            taken.append(self.split_secret(fields))
+        texts = [number_text(value) if isinstance(value, Decimal) else value for value in taken]
+        return next((text for text in texts if isinstance(text, str) and text), None)
+
+    def translate(self, fields: Mapping[str, object]) -> Translation:
+        """The native fields that `fields`, kept ones, mean. AlertInvalid speaks of them in the sender's names."""
+        message = Message(fields, known=self.fields, refused=self.refused, service=self.service)
+        message.refuse_unknown()
+        self.read(message)
+        message.raise_problems()
+        _leave_levels_of_exits(message)
+        names = {**self.spelled, **message.names}
+        notes = (f"read as a message of {self.service}", *message.notes)
+        return Translation(fields=message.native, names=names, notes=notes, internal=message.internal)
+
+
+def _leave_levels_of_exits(message: Message) -> None:
+    """These services' templates send the same stops with every order; their exits go out all the same."""
+    if message.native.get("action") not in _EXITS:
+        return
+    left = [message.names[name] for name in _LEVELS if message.native.pop(name, None) is not None]
+    if left:
+        message.note(f"{joined(left)} ignored: the order only exits")
+
+
+# What the signal bots of several services have in common: entries, a strategy's fills, and how old a signal may be.
+
+
+SIDES = {name: name for name in ("long", "short", "flat")}
+_ENTERED = {"buy": "long", "sell": "short"}
+_LEFT = {"buy": "close_short", "sell": "close_long"}
+
+
+def enter(message: Message, side: str, *, action: str, size: str) -> None:
+    """Leave the other side if it is open, then open `long` or `short`, or add to it, by the size alone.
+
+    As a fill of a strategy that stands on that side afterwards: with the other side open, the native reading goes to
+    the size itself, else it is ordered. `action` and `size`: the paths of the two.
+    """
+    message.give("action", "buy" if side == "long" else "sell", action)
+    message.give("market_position", side, action)
+    message.internal["has_synthetic_position"] = True
+    unit = message.native.get("qty_unit", QtyUnit.BASE)
+    if "qty" in message.native and unit in (QtyUnit.BASE, QtyUnit.CONTRACTS):
+        message.give("market_position_size", message.native["qty"], size)
+
+
+def fill(
+    message: Message, action: str, *, market: Mapping[str, str], unit: str, read_size: Callable[[Message], None]
+) -> None:
+    """A strategy's `buy` or `sell`, with where the strategy stands: `market` has the paths, to their native names.
+
+    `read_size` reads the size, whose unit stands at `unit`; a strategy that is flat afterwards needs none. A size in
+    percent of the position reduces, and nothing else.
+    """
+    path = next(own for own, native in market.items() if native == "market_position")
+    message.need(path, "`long`, `short` or `flat`, as `{{strategy.market_position}}` is")
+    side = message.choice(path, SIDES)
+    if side != "flat":
+        read_size(message)
+    if message.native.get("qty_unit") == QtyUnit.POSITION_PCT:
+        if side == _ENTERED[action]:
+            message.refuse(unit, "is for exits, and this order opens or adds")
+        message.give("action", _LEFT[action], "action")
+        return
+    message.give("action", action, "action")
+    for own, native in market.items():
+        message.copy(own, native)
+
+
+def lag(message: Message, path: str) -> None:
+    """The age in seconds above which the service drops a signal: here an entry only, and SIGNAL_MAX_AGE counts, too."""
+    if not message.has(path) or message.is_blank(path):
+        return
+    seconds = message.number(path)
+    if seconds is not None:
+        message.mean("max_age_s", seconds, path)

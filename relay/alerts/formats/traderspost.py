@@ -1,0 +1,228 @@
+"""TradersPost's webhook messages.
+
+Source: https://docs.traderspost.io/docs/core-concepts/signals/webhooks (fields and examples),
+https://docs.traderspost.io/docs/learn/platform-concepts/order-behavior (what `buy`, `sell`, `exit` and `sentiment` do)
+and https://docs.traderspost.io/docs/learn/platform-concepts/position-sizing (`quantityType`).
+
+`buy` cancels open orders, leaves a short and enters a long; with a long open it is refused. `sell` mirrors it. With a
+`sentiment` of the other side it only reduces, with `flat` it leaves everything, whatever the quantity. Without a
+quantity an exit is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from relay.alerts.fields import KNOWN
+from relay.alerts.formats.base import AlertFormat, Message
+from relay.domain.signal import Action
+
+_OPTION = "chooses an option contract, and perpetuals are traded here"
+_STOCKS = "is for stocks: a perpetual has no other hours"
+_LIMITED = "asks for a limit order behind the stop, and a stop loss is a market order here"
+_ACTIONS = {name: name for name in ("buy", "sell", "exit", "cancel", "add")}
+_SENTIMENTS = {"bullish": "long", "long": "long", "bearish": "short", "short": "short", "flat": "flat"}
+_SIDES = {"buy": "long", "sell": "short"}
+_UNITS = {
+    **{"fixed_quantity": "contracts", "dollar_amount": "quote", "amount_per_position": "quote"},
+    **{"risk_dollar_amount": "risk_quote", "risk_per_position": "risk_quote", "risk_percent": "risk_pct"},
+    **{"percent_of_equity": "equity_pct", "percent_of_position": "position_pct"},
+}
+_TYPES = {"market": "market", "limit": "limit", "stop": "stop_market", "stop_limit": "stop_limit"}
+_ORDER_TYPES = {**_TYPES, "trailing_stop": "trailing_stop"}
+_TIMES_IN_FORCE = {"gtc": "GTC", "ioc": "IOC", "fok": "FOK", "day": "day", "opg": "opg", "cls": "cls"}
+_STOP_TYPES = {name: name for name in ("stop", "stop_limit", "trailing_stop")}
+
+
+def _is_shape(fields: Mapping[str, object]) -> bool:
+    if not {"ticker", "action"} <= fields.keys() or fields.keys() & (KNOWN - _TOP):
+        return False
+    return bool(fields.keys() & _OWN) or str(fields["action"]).strip().lower() == "add"
+
+
+def _read(message: Message) -> None:
+    action = message.choice("action", _ACTIONS)
+    message.need("ticker", "name the instrument, such as `BTCUSDT.P`")
+    message.need("action", "one of `buy`, `sell`, `exit`, `cancel` and `add`")
+    message.copy("ticker", "ticker")
+    message.copy("time", "time")
+    message.copy("signalPrice" if message.has("signalPrice") else "price", "signal_price")
+    _unusual(message, action)
+    if action is None:
+        return
+    if action == "exit" and str(message.raw("orderType")).lower() == "trailing_stop":
+        _trail_the_position(message)
+        return
+    _quantity(message, action)
+    _order(message)
+    _take_profit(message)
+    _stop_loss(message)
+    _act(message, action)
+
+
+def _act(message: Message, action: str) -> None:
+    sentiment = message.choice("sentiment", _SENTIMENTS)
+    side = _SIDES.get(action)
+    if side is None and message.has("sentiment"):
+        message.refuse("sentiment", "goes with `buy` and `sell` only")
+    if side is None:
+        meant = {"exit": "close"}.get(action, action)
+    elif sentiment == "flat":
+        meant = "flat"
+    elif sentiment is not None and sentiment != side:
+        meant = f"close_{sentiment}"
+    else:
+        meant = side
+        message.mean("stays_as_large", True, "action")
+    _cancel(message, action, meant)
+
+
+def _cancel(message: Message, action: str, meant: str) -> None:
+    """Open orders are cancelled before all but an addition, unless the message says no."""
+    cancels = message.flag("cancel")
+    if cancels is False and (meant == "flat" or (meant == "close" and "qty" not in message.native)):
+        # The fill of a strategy that is flat afterwards leaves whatever is open, and cancels nothing.
+        message.give("action", "sell", "action")
+        message.give("market_position", "flat", "action")
+        message.internal["has_synthetic_position"] = True
+        return
+    if cancels is False and meant not in ("add", "cancel"):
+        message.refuse("cancel", f"cannot be `false` for {_worded(action)}: it first cancels what rests of the relay's")
+    if meant == "add":
+        # Judged as an entry; on which side the position says.
+        message.give("action", "buy", "action")
+        message.mean("action", Action.ADD, "action")
+        message.mean("clears_first", bool(cancels), "cancel")
+        return
+    message.give("action", meant, "action")
+
+
+def _worded(action: str) -> str:
+    return "an exit with a quantity" if action == "exit" else f"`{action}`"
+
+
+def _quantity(message: Message, action: str) -> None:
+    unit = message.choice("quantityType", _UNITS)
+    message.copy("quantity", "qty")
+    if message.has("quantityType") and not message.has("quantity"):
+        message.refuse("quantityType", "needs a `quantity`")
+    if unit == "position_pct" and action in _SIDES and not message.has("sentiment"):
+        message.refuse("quantityType", f"`percent_of_position` goes with `exit` and `add`, not with `{action}`")
+    if message.has("quantity"):
+        message.give("qty_unit", unit or "contracts", "quantityType")
+
+
+def _order(message: Message) -> None:
+    kind = message.choice("orderType", _ORDER_TYPES)
+    if kind == "trailing_stop":
+        message.refuse("orderType", "`trailing_stop` goes with `exit`; with an entry send it as `stopLoss`")
+        return
+    for name in ("trailAmount", "trailPercent"):
+        if message.has(name):
+            message.refuse(name, "needs `orderType` to be `trailing_stop`")
+    if kind is not None:
+        message.give("type", kind, "orderType")
+    if kind is not None and kind != "market":
+        message.copy("stopPrice", "trigger_price")
+        message.copy("limitPrice", "price")
+    else:
+        for name in ("limitPrice", "stopPrice"):
+            if message.has(name):
+                message.refuse(name, "needs an `orderType` that uses it, such as `limit` or `stop`")
+    _time_in_force(message, rests=kind not in (None, "market"))
+
+
+def _time_in_force(message: Message, *, rests: bool) -> None:
+    """A market order does not last as long as a day."""
+    requested = message.choice("timeInForce", _TIMES_IN_FORCE)
+    if requested in ("opg", "cls") or (requested == "day" and rests):
+        message.refuse(
+            "timeInForce", f"cannot be `{requested}`: a perpetual's market neither opens nor closes; use `gtc`"
+        )
+    elif requested is not None and requested != "day":
+        message.give("time_in_force", requested, "timeInForce")
+
+
+def _take_profit(message: Message) -> None:
+    path = message.only("takeProfit.limitPrice", "takeProfit.percent", "takeProfit.amount")
+    if path is None and isinstance(message.raw("takeProfit"), Mapping):
+        message.refuse("takeProfit", "needs one of `limitPrice`, `percent` and `amount`")
+    if path is not None and message.number(path) is not None:
+        message.give("take_profit", _level(path, str(message.raw(path)).strip(), "+"), path)
+
+
+def _stop_loss(message: Message) -> None:
+    if not isinstance(message.raw("stopLoss"), Mapping):
+        return
+    kind = message.choice("stopLoss.type", _STOP_TYPES) or "stop"
+    trails, stops = ("trailAmount", "trailPercent"), ("stopPrice", "percent", "amount")
+    wanted, others = (trails, stops) if kind == "trailing_stop" else (stops, trails)
+    if kind == "stop_limit":
+        message.refuse("stopLoss.type", "`stop_limit` " + _LIMITED)
+    elif message.has("stopLoss.limitPrice"):
+        message.refuse("stopLoss.limitPrice", _LIMITED)
+    for name in others:
+        if message.has(f"stopLoss.{name}"):
+            message.refuse(f"stopLoss.{name}", f"does not go with the type `{kind}`")
+    path = message.only(*(f"stopLoss.{name}" for name in wanted))
+    if path is None:
+        message.refuse("stopLoss", f"needs one of `{'`, `'.join(wanted)}`")
+    elif message.number(path) is not None:
+        native = "trailing_stop" if kind == "trailing_stop" else "stop_loss"
+        message.give(native, _level(path, str(message.raw(path)).strip(), "-"), path)
+
+
+def _level(path: str, number: str, sign: str) -> str:
+    if path.lower().endswith("percent"):
+        return f"{number.lstrip('+')}%"
+    return f"{sign}{number.lstrip('+')}" if path.endswith(".amount") else number
+
+
+def _trail_the_position(message: Message) -> None:
+    """An exit whose order trails the market is a trailing stop on the open position."""
+    path = message.only("trailAmount", "trailPercent")
+    if path is None:
+        message.refuse("orderType", "`trailing_stop` needs `trailAmount` or `trailPercent`")
+    elif message.number(path) is not None:
+        message.give("trailing_stop", _level(path, str(message.raw(path)).strip(), ""), path)
+    for name in ("quantity", "quantityType", "limitPrice", "stopPrice", "takeProfit", "stopLoss", "sentiment"):
+        if message.has(name):
+            message.refuse(name, "does not go with an exit by `trailing_stop`: it covers the whole position")
+    message.give("action", "stops", "action")
+
+
+def _unusual(message: Message, action: str | None) -> None:
+    """Fields that ask for nothing when they are false or zero, and for what is not done here when they are not."""
+    if message.flag("extendedHours"):
+        message.refuse("extendedHours", _STOCKS)
+    if message.flag("ignoreTradingWindows") and action not in ("exit", "cancel"):
+        message.refuse("ignoreTradingWindows", "asks an entry past the limits set here; an exit always passes them")
+    if message.number("delay", at_least=0):
+        message.refuse("delay", "asks to wait, and a signal is executed at once here")
+    if message.has("cancelOrderType") and message.word("cancelOrderType") != "all":
+        message.refuse("cancelOrderType", "chooses among open orders, and all that open or add are cancelled here")
+
+
+_OPTION_FIELDS = ("optionType", "intrinsicValue", "expiration", "strikeCount", "strikesAway", "strikePrice")
+
+TRADERSPOST = AlertFormat(
+    name="traderspost",
+    service="TradersPost",
+    fields=(
+        *("ticker", "action", "sentiment", "signalPrice", "price", "limitPrice", "stopPrice", "quantity"),
+        *("quantityType", "orderType", "trailAmount", "trailPercent", "interval", "timeInForce", "time"),
+        *("extendedHours", "ignoreTradingWindows", "cancel", "cancelOrderType", "delay", "extras.*"),
+        *("takeProfit.limitPrice", "takeProfit.percent", "takeProfit.amount"),
+        *("stopLoss.type", "stopLoss.percent", "stopLoss.amount", "stopLoss.stopPrice", "stopLoss.limitPrice"),
+        *("stopLoss.trailAmount", "stopLoss.trailPercent", *_OPTION_FIELDS),
+    ),
+    secrets=("password",),
+    refused=dict.fromkeys(_OPTION_FIELDS, _OPTION),
+    is_shape=_is_shape,
+    read=_read,
+    spelled={"qty": "quantity", "qty_unit": "quantityType", "type": "orderType", "price": "limitPrice"}
+    | {"trigger_price": "stopPrice", "time_in_force": "timeInForce", "signal_price": "signalPrice"}
+    | {"take_profit": "takeProfit", "stop_loss": "stopLoss", "trailing_stop": "stopLoss.trailAmount"},
+)
+_TOP = {path.lower().partition(".")[0] for path in TRADERSPOST.fields}
+_OWN = _TOP - KNOWN
+"""What a native alert does not have."""

@@ -1,0 +1,1 @@
+"""The program put together: which part gets which, how it starts, and how it is watched."""

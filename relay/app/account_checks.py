@@ -1,0 +1,345 @@
+"""The connection checklist of each account, run at the start and every minute; warnings about keys and streams."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Final
+
+from relay.app.accounts import exchanges_of
+from relay.app.paper_child import PaperExchange, needed
+from relay.bybit.account_facts import ExpectedAccount, Ownership, Stream, category_of, read_facts
+from relay.bybit.checklist import Check, Report, State, judge, refuse_wide_key
+from relay.bybit.client import Exchange
+from relay.bybit.stream import LinkState, probe_stream
+from relay.bybit.streamed import StreamedExchange
+from relay.domain.instrument import Category
+from relay.domain.notice import NoticeKind
+from relay.domain.position import Position
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, SettingsInvalid
+from relay.execution.bookkeeping import JournalOwnership
+from relay.execution.notices import Announcer
+from relay.execution.ports import from_ms
+from relay.journal.opening import open_journal
+from relay.settings.environment import AccountSettings
+from relay.settings.settings import Settings
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 55.0
+"""So that what is shown is at most a minute old, the look itself included."""
+_STOP_S = 2.0
+_OPENING_S = 1.5
+"""For a stream that a relay is about to open: less than the start waits for the first look."""
+_LEVELS = {State.GREEN: logging.INFO, State.AMBER: logging.WARNING, State.RED: logging.ERROR}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountCheckTarget:
+    """One account to be looked at."""
+
+    exchange: Exchange
+    subject: ExpectedAccount
+    ownership: Ownership | None
+    look_at_stream: Callable[[], Stream] | None
+
+    def run(self) -> Report:
+        """Some 12 requests, one after the other; each part that fails costs only its own points."""
+        facts = read_facts(self.exchange, self.subject, ownership=self.ownership, look_at_stream=self.look_at_stream)
+        return judge(self.subject, facts)
+
+    def hedged(self) -> tuple[str, ...]:
+        """The symbols looked at that are in hedge mode. What cannot be read is not among them."""
+        facts = read_facts(self.exchange, self.subject, ownership=self.ownership, look_at_stream=None)
+        return tuple(
+            symbol for symbol, reported in facts.positions if isinstance(reported, Position) and reported.is_hedge
+        )
+
+    def switch_to_one_way(self, symbol: str) -> str | None:
+        """None: it is so now; else why not. Nothing is sent where a position or an order is open."""
+        category = category_of(symbol)
+        try:
+            if self.exchange.position(category=category, symbol=symbol).size != 0:
+                return "a position is open; close it first"
+            if self.exchange.open_orders(category=category, symbol=symbol):
+                return "orders are open; cancel them first"
+        except (ExchangeUnreachable, ExchangeAnswered) as error:
+            return str(error)
+        return self.exchange.account_api.switch_to_one_way(category, symbol)
+
+    def refuse_wide_key(self) -> None:
+        """Raises SettingsInvalid for a key that mainnet must not run with; ExchangeUnreachable, ExchangeAnswered."""
+        if self.subject.environment.is_real_money and not self.subject.allow_wide_key:
+            refuse_wide_key(self.subject, self.exchange.account_api.key())
+
+
+def check_target_for(
+    settings: Settings, account: AccountSettings, exchange: Exchange, ownership: Ownership | None
+) -> AccountCheckTarget:
+    """`exchange` is the account's way to the exchange, `ownership` tells what its journal knows."""
+    key, secret = account.api_key, account.api_secret
+    assert key is not None and secret is not None, "settings without a key do not load"
+    stream_url = account.stream_url
+    subject = ExpectedAccount(
+        environment=account.environment,
+        host=account.url or "",
+        recv_window_ms=account.recv_window_ms,
+        allow_wide_key=settings.allow_wide_key,
+        key_end=f"…{key.reveal()[-4:]}",
+        symbols=settings.traded_on(account).allowed_symbols,
+        max_leverage=settings.traded_on(account).max_leverage,
+    )
+
+    def look() -> Stream:
+        stored = exchange.awaited_stream(_OPENING_S) if isinstance(exchange, StreamedExchange) else None
+        if stored is not None:
+            return stream_reported(stored)
+        return probe_stream(
+            stream_url or "", api_key=key.reveal(), api_secret=secret.reveal(), now_ms=exchange.now_ms()
+        )
+
+    return AccountCheckTarget(
+        exchange=exchange, subject=subject, ownership=ownership, look_at_stream=look if stream_url else None
+    )
+
+
+def stream_reported(state: LinkState) -> Stream:
+    """A running relay's own stream, as the checklist knows streams."""
+    if state.is_live:
+        return Stream(connected=True)
+    if state.problem.startswith("auth "):
+        return Stream(connected=True, refusal="the stream did not take the key")  # its own words may repeat the key
+    return Stream(connected=False, why=f"{state.problem}; so for {state.since_s:.0f} s")
+
+
+class Checkup:
+    """A thread of its own: a slow exchange holds up nothing else."""
+
+    def __init__(self, check_targets: Mapping[str, AccountCheckTarget], *, every_s: float = EVERY_S) -> None:
+        """`patients`: by account."""
+        self._check_targets = check_targets
+        self._every_s = every_s
+        self._latest: dict[str, Report] = {}
+        self._stop = threading.Event()
+        self._looked = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="checkup", daemon=True)
+
+    def start(self) -> None:
+        if not self._thread.is_alive():
+            self._thread.start()
+
+    def stop(self) -> None:
+        """A look that is under way is waited for, a little."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(_STOP_S)
+
+    def wait_for_first(self, seconds: float) -> None:
+        """Until every account was looked at once."""
+        self._looked.wait(seconds)
+
+    def latest(self, account: str) -> Report | None:
+        """None before the first look."""
+        return self._latest.get(account)
+
+    def refuse_wide_keys(self) -> None:
+        """Raises as `Patient.refuse_wide_key` for the first account that must not be traded."""
+        for check_target in self._check_targets.values():
+            check_target.refuse_wide_key()
+
+    def look_now(self) -> None:
+        """Look at every account, one after the other."""
+        for account, check_target in self._check_targets.items():
+            try:
+                self._look(account, check_target)
+            except Exception:
+                log.exception("the checklist of %s could not be renewed", account)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self.look_now()
+            self._looked.set()
+            self._stop.wait(self._every_s)
+
+    def _look(self, account: str, check_target: AccountCheckTarget) -> None:
+        before, report = self._latest.get(account), check_target.run()
+        if self._stop.is_set():
+            return  # what was asked while everything is being closed proves nothing
+        self._latest[account] = report
+        for point in report.points:
+            if before is None or before.point(point.name).state is not point.state:
+                log.log(_LEVELS.get(point.state, logging.WARNING), "%s: %s", account, in_words(point))
+
+
+def in_words(point: Check) -> str:
+    """One line: the point, its state, what is so, and what to do about it."""
+    fix = f"; {point.fix}" if point.fix else ""
+    return f"{point.name} {point.state}: {point.message}{fix}"
+
+
+# The accounts of the settings, opened to be looked at by a command: beside a running relay, or without one.
+
+
+@contextmanager
+def open_check_targets(settings: Settings, account: str | None) -> Iterator[list[tuple[str, AccountCheckTarget]]]:
+    """Every account, or the one named, with its name. Raises SettingsInvalid, and PaperExchangeFailed.
+
+    Where a paper exchange is needed and none is named, one is started for the time being.
+    """
+    known = [each.name for each in settings.accounts]
+    if account is not None and account not in known:
+        raise SettingsInvalid([f"--account: there is no account `{account}`; it should be one of {', '.join(known)}"])
+    chosen = replace(settings, accounts=tuple(each for each in settings.accounts if account in (None, each.name)))
+    with ExitStack() as opened:
+        settled = opened.enter_context(_with_paper(chosen))
+        exchanges = exchanges_of(settled)
+        for exchange in exchanges.values():
+            opened.callback(exchange.close)
+        yield [
+            (
+                each.name,
+                check_target_for(
+                    settled, each, exchanges[each.name], opened.enter_context(_ownership(settled, each.name))
+                ),
+            )
+            for each in settled.accounts
+        ]
+
+
+@contextmanager
+def _with_paper(settings: Settings) -> Iterator[Settings]:
+    children = needed(settings, os.environ)
+    try:
+        for child in children:
+            child.start()
+        started = {child.account: child for child in children}
+        yield replace(settings, accounts=tuple(_moved(each, started.get(each.name)) for each in settings.accounts))
+    finally:
+        for child in children:
+            child.stop()
+
+
+def _moved(account: AccountSettings, child: PaperExchange | None) -> AccountSettings:
+    if child is None:
+        return account
+    url = child.url()
+    stream_url = url.replace("http://", "ws://", 1)
+    return replace(account, url=url, stream_url=stream_url, api_key=child.key, api_secret=child.secret)
+
+
+@contextmanager
+def _ownership(settings: Settings, account: str) -> Iterator[Ownership | None]:
+    """By the journal, which is only read. None: there is no journal yet, so nothing is the relay's own."""
+    path = settings.journal_path
+    if path is not None and not path.exists():
+        yield None
+        return
+    try:
+        journal = open_journal(settings.database_url, lock=False)
+    except JournalUnavailable as error:
+        yield _Unavailable(str(error))
+        return
+    try:
+        yield JournalOwnership(journal, account)
+    finally:
+        journal.close()
+
+
+class _Unavailable:
+    """A journal that cannot be read says nothing about what is whose."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    def ordered(self, among: Iterable[tuple[Category, str]]) -> frozenset[tuple[Category, str]]:
+        raise JournalUnavailable(self._why)
+
+    def expected(self) -> dict[tuple[Category, str], Decimal]:
+        raise JournalUnavailable(self._why)
+
+    def moving(self) -> frozenset[tuple[Category, str]]:
+        raise JournalUnavailable(self._why)
+
+    def has_placed(self, client_order_id: str) -> bool:
+        raise JournalUnavailable(self._why)
+
+
+# What the accounts' keys may do, looked at before anything listens.
+
+
+def refuse_wide_keys(settings: Settings) -> None:
+    """For real money, before anything listens. Raises SettingsInvalid for a key that may withdraw or transfer.
+
+    Where the exchange cannot be asked now, the start asks again, and executes nothing before it was told.
+    """
+    if not settings.environment.is_real_money:
+        return
+    for account, exchange in zip(settings.accounts, exchanges_of(settings).values(), strict=True):
+        try:
+            check_target_for(settings, account, exchange, None).refuse_wide_key()
+        except (ExchangeUnreachable, ExchangeAnswered) as error:
+            log.warning("what the key of %s may do cannot be asked yet: %s", account.name, error)
+        finally:
+            exchange.close()
+
+
+# Tells people that an API key is about to expire, once a day from a week before.
+
+
+KEYS_S = 24 * 60 * 60.0
+_DAYS = 7
+
+
+def tell_of_keys(exchanges: Mapping[str, Exchange], announcer: Announcer) -> None:
+    """An account that cannot be asked does not keep the others' keys from being looked at."""
+    for account, exchange in exchanges.items():
+        try:
+            days = _days_left(exchange)
+        except (ExchangeUnreachable, ExchangeAnswered) as error:
+            log.warning("when the key of %s ends cannot be asked today: %s", account, error)
+            continue
+        if days is not None and days <= _DAYS:
+            when = f"expires in {days} days" if days > 0 else "expires today or has expired"
+            text = f"the API key of {account} {when}: renew it on Bybit, or bind it to an address, which makes it last"
+            announcer.tell(NoticeKind.KEY, text)
+
+
+def _days_left(exchange: Exchange) -> int | None:
+    key = exchange.account_api.key()
+    if key.expires_at is None:
+        return key.days_left
+    return (key.expires_at - from_ms(exchange.now_ms())).days
+
+
+# Tells people that an account's stream is cut, and that it is back; one that returns quickly is not worth a word.
+
+
+STREAMS_S: Final = 10.0
+CUT_S: Final = 30.0
+
+
+class StreamWatch:
+    """Looked at by one thread, every `STREAMS_S`."""
+
+    def __init__(self, announcer: Announcer) -> None:
+        self._announcer = announcer
+        self._cut: set[str] = set()
+
+    def look(self, states: Mapping[str, LinkState]) -> None:
+        """`states`: by account."""
+        for account, state in states.items():
+            if state.is_live and account in self._cut:
+                self._cut.discard(account)
+                self._announcer.tell(NoticeKind.STREAM, f"the stream of {account} is back")
+            elif not state.is_live and state.since_s >= CUT_S and account not in self._cut:
+                self._cut.add(account)
+                text = (
+                    f"the stream of {account} is cut for {state.since_s:.0f} s ({state.problem}): alerts are executed "
+                    "all the same, with a question or two more"
+                )
+                self._announcer.tell(NoticeKind.STREAM, text)

@@ -1,0 +1,193 @@
+"""The configured accounts and strategies as the execution knows them."""
+
+from __future__ import annotations
+
+import logging
+import urllib.request
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from relay.bybit.client import Exchange
+from relay.bybit.limiter import Address
+from relay.bybit.market import Hint, Market
+from relay.bybit.streamed import SharedPrices, StreamedExchange, exchange_of
+from relay.bybit.turns import Turns
+from relay.domain.instrument import Category, plain
+from relay.domain.order_lifecycle import Bounds
+from relay.errors import SettingsInvalid
+from relay.execution.ports import Account, to_ms, utc_now
+from relay.execution.work import Strategy
+from relay.journal.journal import Journal
+from relay.journal.records import HALT
+from relay.settings.environment import AccountSettings, Environment
+from relay.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from relay.journal.stream_boards import StreamBoards
+
+
+log = logging.getLogger(__name__)
+
+
+_IDENTITY = "exchange"
+"""The journal's note of which exchange an account's name means: its environment, and the key's last characters."""
+
+
+def exchanges_of(
+    settings: Settings, boards: StreamBoards | None = None, journal: Journal | None = None
+) -> dict[str, Exchange]:
+    """By account. One address for all: what the exchange counts by it holds for all. Raises SettingsInvalid.
+
+    `boards`: by which the processes that execute share the accounts' streams. On Postgres there are none without: what
+    one process's stream has told of a fill, another's may still lack. `journal`: in which those processes take turns.
+    """
+    require_addresses(settings)
+    address, prices = Address(), SharedPrices()
+    has_streams = boards is not None or not settings.is_postgres
+    return {
+        each.name: exchange_of(
+            each if has_streams else replace(each, stream_url=None),
+            address,
+            prices,
+            board=boards.of(each.name) if boards is not None else None,
+            turns=_turns(settings, journal, each.name),
+        )
+        for each in settings.accounts
+    }
+
+
+def require_addresses(settings: Settings) -> None:
+    """SettingsInvalid where an account's exchange is one that was to be started beside the relay, and was not."""
+    problems = [
+        f"{'BYBIT_URL' if len(settings.accounts) == 1 else f'accounts.{each.name}.url'}: the paper exchange is not "
+        "running; start with `python -m relay serve`"
+        for each in settings.accounts
+        if each.url is None
+    ]
+    if problems:
+        raise SettingsInvalid(problems)
+
+
+def _turns(settings: Settings, journal: Journal | None, account: str) -> Turns | None:
+    if journal is None or not settings.is_postgres:
+        return None
+    # Imported here: with SQLite nobody needs psycopg.
+    from relay.journal.turns import SharedTurns
+
+    return SharedTurns(journal.store, account)
+
+
+def accounts_of(settings: Settings, exchanges: dict[str, Exchange]) -> dict[str, Account]:
+    """By name. Accounts at one host share a market; environments list different instruments at different prices."""
+    bounds = Bounds(max_attempts=settings.outcome_max_attempts, max_seconds=settings.outcome_max_s)
+    markets: dict[str | None, Market] = {}
+    for each in settings.accounts:
+        markets.setdefault(each.url, Market(hint=_hint(each), symbols=settings.symbols))
+    return {
+        each.name: Account(
+            name=each.name,
+            exchange=exchanges[each.name],
+            live=_live(exchanges[each.name]),
+            market=markets[each.url],
+            bounds=bounds,
+            environment=each.environment.value,
+            key_tail=each.key_tail,
+        )
+        for each in settings.accounts
+    }
+
+
+def _live(exchange: Exchange) -> StreamedExchange | None:
+    return exchange if isinstance(exchange, StreamedExchange) else None
+
+
+def markets_of(settings: Settings, accounts: dict[str, Account]) -> dict[str, Market]:
+    """Each market once, by the name of the first account that it is read with."""
+    found: dict[str, Market] = {}
+    for each in settings.accounts:
+        market = accounts[each.name].market
+        assert isinstance(market, Market), "`accounts_of` made it"
+        if not any(market is other for other in found.values()):
+            found[each.name] = market
+    return found
+
+
+def strategies_of(settings: Settings) -> dict[str, Strategy]:
+    """By name."""
+    return {
+        each.name: Strategy(
+            name=each.name,
+            rules=each.rules,
+            secrets=tuple(secret.reveal() for secret in settings.secrets_of(each)),
+            dedup_window_ms=each.dedup_window_ms,
+            format=each.format,
+            heartbeat_s=each.heartbeat_s,
+            heartbeat_any=each.heartbeat_any,
+        )
+        for each in settings.strategies
+    }
+
+
+def remember_identities(settings: Settings, journal: Journal) -> None:
+    """Note which exchange each account's name means. An account that is new is halted where the relay is.
+
+    SettingsInvalid where it means another environment than before while something of the old one is open: the relay
+    would take one account's orders and positions for the other's.
+    """
+    problems = []
+    switches = [journal.switch(each.name, HALT) for each in settings.accounts]
+    halted = next((each.by for each in switches if each is not None and each.value == "on"), None)
+    for each in settings.accounts:
+        before, now = journal.switch(each.name, _IDENTITY), _identity(each)
+        if before is not None and before.value == now:
+            continue
+        old = before.value.partition(" ")[0] if before is not None else each.environment.value
+        if old != each.environment.value and _has_open(journal, each.name):
+            problems.append(
+                f"accounts.{each.name}: it was {old} when this journal was last used, with orders or positions that "
+                f"are open there, and is {each.environment.value} now; it should have a journal of its own "
+                "(DATABASE_URL) or another name, or be flattened there first"
+            )
+            continue
+        if before is not None:
+            log.warning("account %s is %s now; it was %s", each.name, now, before.value)
+        journal.set_switch(each.name, _IDENTITY, now, by="the start", now_ms=to_ms(utc_now()))
+        if before is None and halted is not None and journal.switch(each.name, HALT) is None:
+            journal.set_switch(each.name, HALT, "on", by=halted, now_ms=to_ms(utc_now()))
+    if problems:
+        raise SettingsInvalid(problems)
+
+
+def _identity(account: AccountSettings) -> str:
+    """A paper exchange's key may be made up anew at each start."""
+    is_paper = account.environment is Environment.PAPER
+    return f"{account.environment.value} …{'' if is_paper else account.key_tail}"
+
+
+def _has_open(journal: Journal, account: str) -> bool:
+    return (
+        any(journal.expected_positions(account).values())
+        or any(each.account == account for each in journal.unfinished())
+        or any(each.account == account for each in journal.open_orders())
+    )
+
+
+def _hint(account: AccountSettings) -> Hint | None:
+    """The paper exchange's prices follow the alerts where it has no market to follow; no other environment is told."""
+    if account.environment is not Environment.PAPER or account.url is None:
+        return None
+    return _paper_hint(f"{account.url}/paper/hints")
+
+
+def _paper_hint(url: str) -> Callable[[Category, str, Decimal], None]:
+    def hint(category: Category, symbol: str, price: Decimal) -> None:
+        body = f'{{"{symbol}": "{plain(price)}"}}'.encode()
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json"}, method="PUT")  # noqa: S310
+        try:
+            urllib.request.urlopen(request, timeout=1).close()  # noqa: S310
+        except OSError as error:
+            log.warning("the paper exchange did not take the price of %s: %s", symbol, error)
+
+    return hint

@@ -1,0 +1,426 @@
+"""The composition root: the services a relay is made of, how they go together, and its periodic jobs."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from relay import __version__
+from relay.app.account_checks import KEYS_S, STREAMS_S, Checkup, StreamWatch, check_target_for, tell_of_keys
+from relay.app.accounts import (
+    accounts_of,
+    exchanges_of,
+    markets_of,
+    remember_identities,
+    require_addresses,
+    strategies_of,
+)
+from relay.app.engines import Execution, Process, boards_of, execution_of, journal_of
+from relay.app.sentry import CHECK_IN_S, Reporter, configure_sentry
+from relay.bybit.client import Exchange
+from relay.bybit.market import Market
+from relay.bybit.streamed import StreamedExchange
+from relay.domain.notice import NoticeKind
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, SettingsInvalid
+from relay.execution.accept import Intake
+from relay.execution.bookkeeping import JournalOwnership
+from relay.execution.catching_up import CatchingUp
+from relay.execution.controls import Controls, Previewer
+from relay.execution.execute import DriftWatch, Executor, compare_positions
+from relay.execution.follow import Boards, Follower, Streams
+from relay.execution.gather import Gatherer
+from relay.execution.heartbeat import Heartbeats, expectations
+from relay.execution.notices import Announcer, Notifier, open_services
+from relay.execution.orders import Clearing
+from relay.execution.ports import Account, to_ms, utc_now
+from relay.execution.protection import ProtectionLanes, Protector
+from relay.execution.tasks import Feeder, Tasks
+from relay.execution.work import Strategy
+from relay.journal.journal import Journal
+from relay.journal.notices import Notices
+from relay.journal.positions import FillQueries
+from relay.journal.retention import Retention
+from relay.settings.settings import Settings, Worker
+
+# What must be done again and again so that the next alert finds everything warm.
+
+
+log = logging.getLogger(__name__)
+
+KEEP_WARM_S = 20.0
+CLOCK_S = 60.0
+PRICES_S = 60.0
+INSTRUMENTS_S = 900.0
+MORE_S = 5.0
+
+
+@dataclass(slots=True, kw_only=True)
+class _PeriodicJob:
+    name: str
+    every_s: float
+    do: Callable[[], object]
+    due_at: float
+
+
+class PeriodicJobs:
+    """One thread; a chore that fails is due again at its usual time, and what it would have renewed is kept."""
+
+    def __init__(
+        self,
+        *,
+        markets: Iterable[tuple[Market, Exchange]],
+        exchanges: Mapping[str, Exchange],
+        more: Mapping[str, Callable[[], object]] | None = None,
+    ) -> None:
+        """`markets`: each with an account by which it is read. `more`: what else is looked after every few seconds."""
+        now = time.monotonic()
+        periodic_jobs: list[tuple[str, float, Callable[[], object]]] = []
+        for market, reader in markets:
+            periodic_jobs.append(("prices", PRICES_S, partial(market.load_prices, reader)))
+            periodic_jobs.append(("instruments", INSTRUMENTS_S, partial(market.load_instruments, reader)))
+        periodic_jobs += [(name, MORE_S, do) for name, do in (more or {}).items()]
+        for name, exchange in exchanges.items():
+            periodic_jobs.append((f"connections of {name}", KEEP_WARM_S, exchange.keep_warm))
+            periodic_jobs.append((f"clock of {name}", CLOCK_S, exchange.measure_clock))
+        self._periodic_jobs = [
+            _PeriodicJob(name=name, every_s=every, do=do, due_at=now + every) for name, every, do in periodic_jobs
+        ]
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+
+    def add(self, name: str, every_s: float, do: Callable[[], object]) -> None:
+        """A further chore, due at once. Before `start`."""
+        self._periodic_jobs.append(_PeriodicJob(name=name, every_s=every_s, do=do, due_at=time.monotonic()))
+
+    def start(self) -> None:
+        if not self._thread.is_alive():
+            self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def _run(self) -> None:
+        while True:
+            periodic_job = min(self._periodic_jobs, key=lambda each: each.due_at)
+            if self._stop.wait(max(0.0, periodic_job.due_at - time.monotonic())):
+                return
+            periodic_job.due_at = time.monotonic() + periodic_job.every_s
+            try:
+                periodic_job.do()
+            except (ExchangeUnreachable, ExchangeAnswered, JournalUnavailable) as error:
+                log.warning("%s could not be renewed: %s", periodic_job.name, error)
+            except Exception:
+                log.exception("%s could not be renewed", periodic_job.name)
+
+
+# What one process does for all of them, now and then.
+
+
+FORGET_S: Final = 60.0
+
+
+def periodic_jobs_of(
+    engine: Execution, heartbeats: Heartbeats, retention: Retention
+) -> dict[str, Callable[[], object]]:
+    """By what it is."""
+    due_at = time.monotonic()
+
+    def forget() -> None:
+        nonlocal due_at
+        if engine.is_first and time.monotonic() >= due_at:
+            due_at = time.monotonic() + FORGET_S
+            engine.tidy()
+            if forgotten := retention.prune(to_ms(utc_now())):
+                log.info("%d old signals forgotten", forgotten)
+
+    return {"heartbeats": lambda: heartbeats.check() if engine.is_first else None, "what is old": forget}
+
+
+# What a relay is made of, and how the parts go together.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What a relay is made of."""
+
+    journal: Journal
+    markets: dict[str, Market]
+    """By the account with which each is read."""
+    exchanges: dict[str, Exchange]
+    accounts: dict[str, Account]
+    strategies: dict[str, Strategy]
+    engine: Execution
+    announcer: Announcer
+    runner: Feeder
+    intake: Intake
+    previewer: Previewer
+    controls: Controls
+    follower: Follower
+    streams: Streams
+    protection: ProtectionLanes
+    periodic_jobs: PeriodicJobs
+    heartbeats: Heartbeats
+    notifier: Notifier
+    checkup: Checkup
+
+    @property
+    def has_instruments(self) -> bool:
+        """Whether the perpetuals of every account's exchange are known."""
+        return all(market.book is not None for market in self.markets.values())
+
+
+_SECRET_MIN = 16
+"""What is shorter may be a word, as the paper exchange's key is: taking it out would spoil an alert's text."""
+
+
+def _executor(journal: Journal, gatherer: Gatherer, protector: Protector, announcer: Announcer) -> Executor:
+    return Executor(
+        journal=journal,
+        gatherer=gatherer,
+        clearing=Clearing(journal=journal),
+        protector=protector,
+        announcer=announcer,
+        drift=DriftWatch(journal=journal, announcer=announcer),
+    )
+
+
+def _intake(
+    settings: Settings,
+    journal: Journal,
+    accounts: dict[str, Account],
+    runner: Feeder,
+    announcer: Announcer,
+    heartbeats: Heartbeats,
+) -> Intake:
+    return Intake(
+        journal=journal,
+        accounts=accounts,
+        runner=runner,
+        announcer=announcer,
+        heartbeats=heartbeats,
+        strategies=strategies_of(settings),
+        hidden=tuple(each for each in (secret.reveal() for secret in settings.secrets) if len(each) >= _SECRET_MIN),
+    )
+
+
+def assemble(
+    settings: Settings,
+    journal: Journal,
+    exchanges: dict[str, Exchange],
+    notifier: Notifier,
+    checkup: Checkup,
+    process: Process,
+    boards: Boards | None,
+) -> Services:
+    """The parts, none of them started. `boards`: by which processes share the accounts' streams."""
+    accounts, strategies = accounts_of(settings, exchanges), strategies_of(settings)
+    markets = markets_of(settings, accounts)
+    announcer = Announcer()
+    announcer.hear(notifier.hear)
+    heartbeats = Heartbeats(journal=journal, announcer=announcer, expected=expectations(strategies))
+    streamed = {name: each for name, each in exchanges.items() if isinstance(each, StreamedExchange)}
+    gatherer, protector = Gatherer(journal=journal), Protector(journal=journal)
+    executor = _executor(journal, gatherer, protector, announcer)
+    items = Tasks(journal=journal, executor=executor, accounts=accounts, strategies=strategies)
+    taken = CatchingUp(moves=FillQueries(journal.store), streams=streamed).lane_taken
+    engine = execution_of(journal, items, tuple(accounts), settings, process, lane_taken=taken)
+    runner = engine.feeder
+    protection = ProtectionLanes(
+        journal=journal, engine=engine, protector=protector, accounts=accounts, tell=executor.attention
+    )
+    intake = _intake(settings, journal, accounts, runner, announcer, heartbeats)
+    follower = Follower(journal=journal, accounts=accounts, protection=protection, is_first=lambda: engine.is_first)
+    return Services(
+        journal=journal,
+        markets=markets,
+        exchanges=exchanges,
+        accounts=accounts,
+        strategies=strategies,
+        engine=engine,
+        announcer=announcer,
+        runner=runner,
+        intake=intake,
+        previewer=Previewer(intake=intake, gatherer=gatherer, accounts=accounts),
+        controls=Controls(journal=journal, intake=intake, runner=runner, accounts=accounts, strategies=strategies),
+        follower=follower,
+        streams=Streams(
+            streamed, journal=journal, wake=engine.wake, follower=follower, books_of=exchanges, boards=boards
+        ),
+        protection=protection,
+        periodic_jobs=PeriodicJobs(
+            markets=[(market, exchanges[name]) for name, market in markets.items()],
+            exchanges=exchanges,
+            more=periodic_jobs_of(engine, heartbeats, Retention(journal.store, keep_days=settings.keep_days)),
+        ),
+        heartbeats=heartbeats,
+        notifier=notifier,
+        checkup=checkup,
+    )
+
+
+_START_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+_FIRST_CHECK_S = 2.0
+"""The checklist is in the log before "ready" is; where the exchange is slow to tell, orders do not wait for it."""
+_CONNECTIONS = 10
+"""Of each account, open before the first order: as many as an account may usually send in a second. One that is opened
+for an order costs it one or two round trips more."""
+_LANES_CLOSE_S = 6.0
+"""What is in flight by then is answered or timed out; the server leaves 7 s in all after its own drain."""
+
+
+class Relay:
+    """One process's relay. `start` after the fork; alerts are accepted from then on, and executed once it is warm."""
+
+    def __init__(self, settings: Settings, services: Services) -> None:
+        self.settings = settings
+        self.services = services
+        self._stopping = threading.Event()
+        self._starter = threading.Thread(target=self._start, name="starter", daemon=True)
+        self._problem = "starting"
+        self._is_warm = False
+        self._reporter: Reporter | None = None
+
+    def start(self) -> None:
+        """Begin to load, to warm up and to recover, in the background."""
+        self._report()
+        services = self.services
+        watch = StreamWatch(services.announcer)
+        services.periodic_jobs.add(
+            "what is known of the keys", KEYS_S, lambda: tell_of_keys(services.exchanges, services.announcer)
+        )
+        services.periodic_jobs.add(
+            "what is known of the streams", STREAMS_S, lambda: watch.look(services.streams.state())
+        )
+        self.services.notifier.start()
+        if self.settings.environment.is_real_money:
+            log.warning("MAINNET - real money")
+        self.services.checkup.start()
+        self._starter.start()
+
+    def _report(self) -> None:
+        """From here on, in this process, what goes wrong is reported to Sentry where that is configured."""
+        self._reporter = reporter = configure_sentry(self.settings)
+        if reporter is None:
+            return
+        self.services.announcer.listen(reporter.finished)
+        self.services.periodic_jobs.add("the Sentry monitor", CHECK_IN_S, lambda: reporter.check_in(self.missing))
+
+    def drain(self) -> None:
+        """Nothing new comes in from now on: whoever waits for a signal gets the answer there is."""
+        self.services.announcer.release()
+
+    def stop(self) -> None:
+        """Finish the steps that run, leave the rest to the journal, and let go of everything."""
+        self._stopping.set()
+        services = self.services
+        services.announcer.release()
+        if not services.engine.close(_LANES_CLOSE_S):
+            log.warning("some orders were still under way; the journal has them and the next start goes on with them")
+        services.streams.stop()
+        services.follower.stop()
+        services.periodic_jobs.stop()
+        services.announcer.tell(NoticeKind.RUN, f"relay {__version__} stopped ({self.settings.environment.value})")
+        services.notifier.stop()
+        services.checkup.stop()
+        services.journal.close()
+        for exchange in services.exchanges.values():
+            exchange.close()
+        if self._reporter is not None:
+            self._reporter.flush()
+
+    @property
+    def environment(self) -> str:
+        """Of the relay as a whole, for people: the most serious of its accounts'."""
+        of_accounts = {each.environment for each in self.services.accounts.values()}
+        return next(each for each in ("mainnet", "testnet", "demo", "paper") if each in of_accounts)
+
+    def environment_of(self, account: str) -> str:
+        """Of one account, for people."""
+        return self.services.accounts[account].environment
+
+    def missing(self) -> dict[str, str]:
+        """What is not ready, each part with the reason; empty when alerts are executed at once."""
+        found: dict[str, str] = {}
+        try:
+            self.services.journal.check()
+        except JournalUnavailable as error:
+            found["journal"] = str(error)
+        if not self.services.has_instruments:
+            found["instruments"] = self._problem
+        if not self._is_warm:
+            found["engine"] = self._problem
+        elif (problem := self.services.engine.problem()) is not None:
+            found["engine"] = problem
+        if not found and not self.services.streams.is_settled:
+            found["streams"] = "the accounts' streams are being opened"
+        return found
+
+    def _start(self) -> None:
+        tries = 0
+        while not self._stopping.is_set():
+            try:
+                self._warm_up()
+                return
+            except (ExchangeUnreachable, ExchangeAnswered, JournalUnavailable, SettingsInvalid) as error:
+                self._problem = str(error)
+                log.warning("not ready yet: %s", error)
+            except Exception as error:
+                self._problem = f"the start failed ({type(error).__name__}: {error}); it is tried again"
+                log.exception("not ready yet")
+            self._stopping.wait(_START_AGAIN_S[min(tries, len(_START_AGAIN_S) - 1)])
+            tries += 1
+
+    def _warm_up(self) -> None:
+        services = self.services
+        for exchange in services.exchanges.values():
+            exchange.measure_clock()
+        services.checkup.refuse_wide_keys()
+        for name, market in services.markets.items():
+            market.load_instruments(services.exchanges[name])
+            market.load_prices(services.exchanges[name])
+        services.streams.start()
+        for exchange in services.exchanges.values():
+            exchange.warm(_CONNECTIONS)
+        for account in services.accounts.values():
+            for (_, symbol), text in compare_positions(account, services.journal).items():
+                services.announcer.tell(NoticeKind.DRIFT, f"{symbol} on {account.name}: {text}")
+        services.checkup.wait_for_first(_FIRST_CHECK_S)
+        if not self._is_warm:
+            services.engine.begin()
+            services.protection.take_up()
+            self._is_warm = True
+        services.heartbeats.start()
+        services.follower.start()
+        services.periodic_jobs.start()
+        services.streams.settle()
+        services.announcer.tell(NoticeKind.RUN, f"relay {__version__} is ready ({self.settings.environment.value})")
+
+
+def build(settings: Settings, *, wait_for_lock_s: float = 0, is_worker: bool = False) -> Relay:
+    """A relay from its settings, not yet started. Raises SettingsInvalid and JournalUnavailable.
+
+    `is_worker`: the process is there to execute; else RELAY_WORKER says whether it does.
+    """
+    require_addresses(settings)
+    process = Process(executes=is_worker or settings.worker is Worker.INLINE)
+    to_notify = open_services(settings.notify_targets)
+    journal = journal_of(settings, process, wait_for_lock_s=wait_for_lock_s)
+    boards = boards_of(journal, settings, process)
+    try:
+        exchanges = exchanges_of(settings, boards, journal)
+        remember_identities(settings, journal)
+    except SettingsInvalid:
+        journal.close()
+        raise
+    notifier = Notifier(notices=Notices(journal.store), services=to_notify)
+    check_targets = {
+        each.name: check_target_for(settings, each, exchanges[each.name], JournalOwnership(journal, each.name))
+        for each in settings.accounts
+    }
+    services = assemble(settings, journal, exchanges, notifier, Checkup(check_targets), process, boards)
+    return Relay(settings, services)

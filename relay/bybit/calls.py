@@ -1,0 +1,184 @@
+"""One request through the address, the limiter and the session, and what it came to.
+
+A request that changes something is sent exactly once and comes to an outcome; a question is asked again once where that
+may help, and raises when there is no answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from relay.app import metrics
+from relay.bybit.http import SERVER_TIME, Answer, Cut, ExchangeClock, NoAnswer, NothingLeft, Refused403
+from relay.bybit.limiter import BAN_S, Address, Forbidden, Limiter, Permit, Priority
+from relay.bybit.wire_account import Row
+from relay.bybit.wire_orders import ADDRESS_LIMIT, HTTP_FORBIDDEN, RATE_LIMIT, is_uncertain, refusal_of
+from relay.domain.order import ErrorKind, NotSent, OrderRejected, Unknown
+from relay.engine import lease_guard
+from relay.errors import ExchangeAnswered, ExchangeUnreachable
+
+ASK_WAIT_S = 5.0
+"""How long a question waits for its turn in the limiter."""
+ASK_TIMES = 2
+PAGES_MAX = 100
+UNAVAILABLE_403_S = 5.0
+
+_WORDS_403 = {
+    Forbidden.BANNED: "this address sent more than the exchange allows; nothing is sent for ten minutes",
+    Forbidden.REGION: "the exchange does not serve this address: run the relay in another region (not US, not China)",
+    Forbidden.UNAVAILABLE: "the exchange refused this address without saying why",
+}
+
+_PASSING = frozenset({ErrorKind.RATE, ErrorKind.CLOCK})
+"""Refusals of the moment, a ban of the address among them: the same question may be answered later."""
+
+Ask = Callable[..., Answer]
+"""A method of pybit's session."""
+
+
+class Calls:
+    """How an account's requests go out. Thread-safe."""
+
+    def __init__(
+        self, *, clock: ExchangeClock, limiter: Limiter, address: Address, measure: Callable[[], object]
+    ) -> None:
+        """`measure`: measures the clock anew."""
+        self._clock = clock
+        self._measure = measure
+        self._limiter = limiter
+        self._address = address
+
+    def change(
+        self, ask: Ask, endpoint: str, params: dict[str, object], *, priority: Priority, wait_s: float
+    ) -> Answer | OrderRejected | Unknown | NotSent:
+        """Send once. An `Answer` has code 0; a refusal is certain; Unknown means that it may have taken effect."""
+        return self._send(ask, endpoint, params, priority, wait_s, str(params.get("orderLinkId") or params["symbol"]))
+
+    def _send(
+        self,
+        ask: Ask,
+        endpoint: str,
+        params: dict[str, object],
+        priority: Priority,
+        wait_s: float,
+        waiter: str | None,
+    ) -> Answer | OrderRejected | Unknown | NotSent:
+        """`waiter`: by which name it waits for its turn, of what changes something."""
+        leave = self._leave(endpoint, priority, wait_s, waiter)
+        if isinstance(leave, NotSent):
+            return leave
+        arrived, code, began_at = True, "none", time.perf_counter()
+        headers: Mapping[str, str] = {}
+        try:
+            lease_guard.require()
+            answer = ask(**params)
+            code, headers = str(answer.code), answer.headers
+        except lease_guard.LeaseLost:
+            arrived = False
+            raise
+        except NothingLeft as nothing:
+            arrived = False
+            return NotSent(why=str(nothing))
+        except NoAnswer as silence:
+            return Unknown(why=str(silence))
+        except Refused403 as refused:
+            code = "403"
+            return self._forbidden(str(refused))
+        finally:
+            self._limiter.done(endpoint, leave, counted=arrived, headers=headers)
+            metrics.called(endpoint, code if arrived else "not_sent", time.perf_counter() - began_at)
+        return self._judge(endpoint, answer)
+
+    def _leave(self, endpoint: str, priority: Priority, wait_s: float, waiter: str | None) -> NotSent | Permit:
+        """With a `Leave`: go, now."""
+        banned_for_s = self._address.banned_for_s
+        if banned_for_s > 0:
+            return NotSent(why=_WORDS_403[Forbidden.BANNED], retry_at_ms=self._clock.after_ms(banned_for_s))
+        began_at = time.perf_counter()
+        leave = self._limiter.acquire(endpoint, priority=priority, timeout_s=wait_s, waiter=waiter)
+        metrics.limiter_seconds.observe(time.perf_counter() - began_at)
+        if not leave.granted:
+            metrics.called(endpoint, "limited", None)
+            return NotSent(why=leave.why, retry_at_ms=leave.retry_at_ms)
+        self._address.note_sent()
+        return leave
+
+    def _judge(self, endpoint: str, answer: Answer) -> Answer | OrderRejected | Unknown:
+        retry_at_ms = self._limiter.learn(endpoint, answer.headers, refused=answer.code == RATE_LIMIT)
+        if answer.code == ADDRESS_LIMIT:
+            return self._forbidden(f"access too frequent: {answer.words}")
+        self._address.note_served()
+        if answer.code == 0:
+            return answer
+        if is_uncertain(answer.code):
+            return Unknown(why=f"the exchange answered {answer.code}: {answer.words}")
+        return refusal_of(answer.code, answer.words, retry_at_ms=retry_at_ms)
+
+    def _forbidden(self, body: str) -> OrderRejected:
+        """A 403 is certain: it is said by what stands before the exchange, or in place of its answer."""
+        meaning = self._address.judge(body)
+        if meaning is Forbidden.REGION:
+            return refusal_of(HTTP_FORBIDDEN, _WORDS_403[meaning])
+        return OrderRejected(
+            code=HTTP_FORBIDDEN,
+            words=_WORDS_403[meaning],
+            refusal=ErrorKind.RATE,
+            retry_at_ms=self._clock.after_ms(BAN_S if meaning is Forbidden.BANNED else UNAVAILABLE_403_S),
+        )
+
+    def ask(self, ask: Ask, endpoint: str, **params: object) -> Answer:
+        """Ask something that changes nothing. Raises ExchangeUnreachable or, once refused for good, ExchangeAnswered.
+
+        Asks once more after a cut connection, a spent rate limit, and a clock that was off.
+        """
+        for left in reversed(range(ASK_TIMES)):
+            came_to = self._send(_twice(ask), endpoint, params, Priority.ENTRY, ASK_WAIT_S, None)
+            if isinstance(came_to, Answer):
+                return came_to
+            if left == 0 or not self._is_worth_repeating(endpoint, came_to):
+                raise _as_error(came_to)
+        raise AssertionError("the last round returns or raises")
+
+    def _is_worth_repeating(self, endpoint: str, came_to: OrderRejected | Unknown | NotSent) -> bool:
+        if not isinstance(came_to, OrderRejected):
+            return False
+        # The time itself is asked unsigned: measuring for its sake would never end.
+        if came_to.refusal is ErrorKind.CLOCK and endpoint != SERVER_TIME:
+            self._measure()
+            return True
+        return came_to.code == RATE_LIMIT
+
+    def pages(self, ask: Ask, endpoint: str, **params: object) -> Iterator[Row]:
+        """All rows of a list, page by page. Raises as `ask` does."""
+        cursor: Any = None
+        for _ in range(PAGES_MAX):
+            result = self.ask(ask, endpoint, **params, cursor=cursor).result
+            rows = result.get("list") or ()
+            yield from rows
+            following = result.get("nextPageCursor")
+            # A short page is no proof of the last one: rows may be filtered out after paging.
+            if not rows or not following or following == cursor:
+                return
+            cursor = following
+        raise ExchangeUnreachable(f"{endpoint} did not come to an end after {PAGES_MAX} pages")
+
+
+def _twice(ask: Ask) -> Ask:
+    """For questions only: an idle connection may have died unseen."""
+
+    def asking(**params: object) -> Answer:
+        try:
+            return ask(**params)
+        except Cut:
+            return ask(**params)
+
+    return asking
+
+
+def _as_error(came_to: OrderRejected | Unknown | NotSent) -> ExchangeUnreachable | ExchangeAnswered:
+    if not isinstance(came_to, OrderRejected):
+        return ExchangeUnreachable(came_to.why)
+    refused = ExchangeAnswered(came_to.code, came_to.words)
+    # These pass. Taken for a last word on a question, they would end the exit that asked it.
+    return ExchangeUnreachable(str(refused)) if came_to.refusal in _PASSING else refused

@@ -1,0 +1,595 @@
+"""The connection checklist of an account: each check, and the list as it is shown. Pure: from what was read to a
+report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from relay.bybit.account_facts import AccountFacts, ExpectedAccount, Reported, Unavailable
+from relay.bybit.wire_account import AccountType, KeyRights, Wallet
+from relay.domain.instrument import plain
+from relay.domain.position import Position
+from relay.errors import SettingsInvalid
+from relay.settings.environment import Environment
+
+NAMES = (
+    "host",
+    "region",
+    "clock",
+    "key",
+    "signature",
+    "expiry",
+    "ip",
+    "trade_permission",
+    "read_only",
+    "withdraw_permission",
+    "transfer_permission",
+    "account_type",
+    "margin_mode",
+    "position_mode",
+    "wallet",
+    "leverage",
+    "foreign_positions",
+    "streams",
+    "instruments",
+    "fees",
+)
+REQUIRED = frozenset(
+    {
+        "host",
+        "region",
+        "key",
+        "signature",
+        "trade_permission",
+        "read_only",
+        "withdraw_permission",
+        "position_mode",
+        "instruments",
+    }
+)
+"""What must have been seen, and not merely not be wrong."""
+
+
+_REPORTED_BY = {
+    403: "region",
+    10003: "key",
+    10004: "signature",
+    10009: "region",
+    10010: "ip",
+    10024: "region",
+    33004: "expiry",
+}
+"""The points that say what these refusals, which any question may meet, mean."""
+
+
+class State(StrEnum):
+    GREEN = "green"
+    AMBER = "amber"
+    RED = "red"
+    UNKNOWN = "unknown"
+    """It could not be checked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that was looked at. `fix`: what to do about it, in the exchange's own menus; None: nothing."""
+
+    name: str
+    state: State
+    message: str
+    fix: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """All points, in the order of `NAMES`."""
+
+    points: tuple[Check, ...]
+
+    @property
+    def is_ok(self) -> bool:
+        """Nothing is red, and of what the relay cannot do without nothing is unknown."""
+        return not self.hindering()
+
+    def hindering(self) -> tuple[Check, ...]:
+        return tuple(
+            each
+            for each in self.points
+            if each.state is State.RED or (each.state is State.UNKNOWN and each.name in REQUIRED)
+        )
+
+    def point(self, name: str) -> Check:
+        return next(each for each in self.points if each.name == name)
+
+
+def green(name: str, message: str) -> Check:
+    return Check(name=name, state=State.GREEN, message=message)
+
+
+def amber(name: str, message: str, fix: str | None = None) -> Check:
+    return Check(name=name, state=State.AMBER, message=message, fix=fix)
+
+
+def red(name: str, message: str, fix: str) -> Check:
+    return Check(name=name, state=State.RED, message=message, fix=fix)
+
+
+def unknown(name: str, why: Unavailable | str) -> Check:
+    """Could not be checked: another point, or the words, say why."""
+    if isinstance(why, Unavailable) and why.code in _REPORTED_BY:
+        return Check(name=name, state=State.UNKNOWN, message=f"not checked: see `{_REPORTED_BY[why.code]}`")
+    words = why.words if isinstance(why, Unavailable) else why
+    return Check(name=name, state=State.UNKNOWN, message=f"not checked: {words}")
+
+
+def rows_of(report: Report) -> list[dict[str, str | None]]:
+    """As the API and `check --json` show it."""
+    return [
+        {"name": each.name, "state": each.state.value, "message": each.message, "fix": each.fix}
+        for each in report.points
+    ]
+
+
+def read_report(rows: Sequence[Mapping[str, Any]]) -> Report:
+    """From what `rows_of` made, by way of JSON."""
+    return Report(
+        points=tuple(
+            Check(name=row["name"], state=State(row["state"]), message=row["message"], fix=row["fix"]) for row in rows
+        )
+    )
+
+
+# The points about the account itself and what is open in it. Pure: from what was read to points.
+
+
+WALLET_MIN_USD = Decimal(50)
+_STABLE = ("USDT", "USDC")
+_SHOWN_MAX = 6
+
+
+def account_checks(subject: ExpectedAccount, facts: AccountFacts) -> Iterator[Check]:
+    """From `account_type` to `fees`."""
+    yield _account_type(facts)
+    yield _margin_mode(facts)
+    yield _position_mode(subject, facts)
+    yield _wallet(subject, facts)
+    yield _leverage(subject, facts)
+    yield _foreign(subject, facts)
+    yield _streams(facts)
+    yield _instruments(facts)
+    yield _fees(subject, facts)
+
+
+def _account_type(facts: AccountFacts) -> Check:
+    mode = facts.mode
+    if isinstance(mode, Unavailable):
+        return unknown("account_type", mode)
+    upgrade = "upgrade it on the exchange: Assets → Unified Trading → Upgrade"
+    if mode.type is AccountType.CLASSIC:
+        return red("account_type", "a classic account, in which the relay cannot trade", upgrade)
+    if mode.type is AccountType.UNIFIED_1:
+        return amber(
+            "account_type",
+            "unified account 1.0: linear works; inverse contracts have a wallet of their own, which the relay does "
+            "not read, so sizes in percent of equity are wrong for them",
+            upgrade,
+        )
+    return green("account_type", "unified account 2.0: linear and inverse share one wallet")
+
+
+def _margin_mode(facts: AccountFacts) -> Check:
+    mode = facts.mode
+    if isinstance(mode, Unavailable):
+        return unknown("margin_mode", mode)
+    return green("margin_mode", f"{mode.margin.value}; the relay never changes it")
+
+
+def _position_mode(subject: ExpectedAccount, facts: AccountFacts) -> Check:
+    hedged = [symbol for symbol, reported in facts.positions if isinstance(reported, Position) and reported.is_hedge]
+    if hedged:
+        return red(
+            "position_mode",
+            f"{_shown(hedged)}: hedge mode, and the relay orders in one-way mode only",
+            "on the trading page of the symbol: Preferences → Position Mode → One-Way Mode; or close its positions and "
+            "orders and run `check --fix`",
+        )
+    unavailable = [reported for _, reported in facts.positions if isinstance(reported, Unavailable)]
+    if unavailable:
+        return unknown("position_mode", unavailable[0])
+    looked_at = _shown([symbol for symbol, _ in facts.positions])
+    rest = "" if subject.symbols is not None else "; others are looked at when an alert names them"
+    return green("position_mode", f"one-way: {looked_at}{rest}")
+
+
+def _wallet(subject: ExpectedAccount, facts: AccountFacts) -> Check:
+    wallet = facts.wallet
+    if isinstance(wallet, Unavailable):
+        return unknown("wallet", wallet)
+    worth = _worth(wallet)
+    fix = {
+        Environment.DEMO: "on the exchange with Demo Trading switched on: Assets → Request Demo Funds",
+        Environment.TESTNET: "on testnet.bybit.com: Assets → Request Test Coins",
+        Environment.MAINNET: "on the exchange: Assets → Transfer, from Funding to Unified Trading",
+    }.get(subject.environment, "POST /paper/account on the paper exchange sets balances")
+    if worth < WALLET_MIN_USD:
+        return amber(
+            "wallet",
+            f"the unified wallet is worth {plain(worth)} USD; under {WALLET_MIN_USD} USD many orders are too small",
+            fix,
+        )
+    return green("wallet", f"the unified wallet is worth {plain(worth)} USD")
+
+
+def _worth(wallet: Wallet) -> Decimal:
+    """In USD, to the cent. Where the exchange names no total, at least the stable coins count."""
+    total = wallet.total_equity
+    if total is None:
+        total = sum((wallet.equity(coin) for coin in _STABLE), Decimal(0))
+    return total.quantize(Decimal("0.01"))
+
+
+def _leverage(subject: ExpectedAccount, facts: AccountFacts) -> Check:
+    reported = [(symbol, each) for symbol, each in facts.positions if isinstance(each, Position)]
+    unavailable = [each for _, each in facts.positions if isinstance(each, Unavailable)]
+    if unavailable and not reported:
+        return unknown("leverage", unavailable[0])
+    shown = ", ".join(
+        f"{symbol} {plain(each.leverage)}x" if each.leverage else f"{symbol} by the portfolio"
+        for symbol, each in reported[:_SHOWN_MAX]
+    )
+    most = subject.max_leverage
+    above = [symbol for symbol, each in reported if most is not None and each.leverage and each.leverage > most]
+    if above and most is not None:
+        return amber(
+            "leverage",
+            f"{shown}; {_shown(above)} above the limit of {plain(most)}x",
+            "on the trading page of the symbol: the leverage beside the margin mode",
+        )
+    return unknown("leverage", unavailable[0]) if unavailable else green("leverage", shown)
+
+
+def _foreign(subject: ExpectedAccount, facts: AccountFacts) -> Check:
+    foreign = facts.foreign
+    if isinstance(foreign, Unavailable):
+        return unknown("foreign_positions", foreign)
+    found = [f"{what} of {_shown(symbols)}" for what, symbols in _named(foreign.positions, foreign.orders) if symbols]
+    if not found:
+        return green("foreign_positions", "nothing is open that the relay did not place")
+    message = f"open, but not placed by this relay: {' and '.join(found)}"
+    fix = (
+        "give the relay a sub-account of its own (Subaccount → Create), or close them; the relay leaves them alone, "
+        "but an alert's `close` or `target` acts on the whole position"
+    )
+    return (
+        red("foreign_positions", message, fix)
+        if subject.environment.is_real_money
+        else amber("foreign_positions", message, fix)
+    )
+
+
+def _named(positions: Sequence[str], orders: Sequence[str]) -> list[tuple[str, Sequence[str]]]:
+    return [("positions", positions), ("orders", orders)]
+
+
+def _streams(facts: AccountFacts) -> Check:
+    stream = facts.stream
+    if stream is None:
+        return unknown("streams", "not looked at")
+    if not stream.connected:
+        return amber(
+            "streams",
+            f"the private stream does not open ({stream.why}); alerts are executed all the same, with a read more each",
+            "let this machine open WebSockets (wss, port 443) to the exchange, and see BYBIT_STREAM_URL",
+        )
+    if stream.refusal is not None:
+        if isinstance(facts.wallet, Unavailable) and isinstance(facts.mode, Unavailable):
+            return unknown("streams", facts.wallet)
+        return amber(
+            "streams", stream.refusal, "see `key` and `signature`, and whether BYBIT_STREAM_URL fits BYBIT_ENV"
+        )
+    return green("streams", "the private stream opens and takes the key")
+
+
+def _instruments(facts: AccountFacts) -> Check:
+    listed = facts.listed
+    if isinstance(listed, Unavailable):
+        return unknown("instruments", listed)
+    if listed.absent:
+        return amber(
+            "instruments",
+            f"{listed.count} perpetuals; not traded there: {_shown(listed.absent)}",
+            "correct ALLOWED_SYMBOLS: the exchange's own names, such as BTCUSDT or BTCPERP",
+        )
+    return green("instruments", f"{listed.count} perpetuals")
+
+
+def _fees(subject: ExpectedAccount, facts: AccountFacts) -> Check:
+    fees = facts.fees
+    if isinstance(fees, Unavailable):
+        if subject.environment is Environment.DEMO and not isinstance(facts.wallet, Unavailable):
+            return amber("fees", "the demo environment does not tell fee rates")
+        return unknown("fees", fees)
+    if fees is None:
+        return unknown("fees", "the exchange names none")
+    return green("fees", f"taker {plain(fees.taker * 100)} %, maker {plain(fees.maker * 100)} %")
+
+
+def _shown(symbols: Sequence[str]) -> str:
+    more = len(symbols) - _SHOWN_MAX
+    return ", ".join(symbols[:_SHOWN_MAX]) + (f" and {more} more" if more > 0 else "")
+
+
+# The points about the way to the exchange and the key. Pure: from what was read to points.
+#
+# Which refusal proves what follows the order in which the exchange checks a request: the key (10003), the time
+# (10002),
+# the signature (10004), then whether the key is still good (33004), used from the right address (10010), and allowed
+# to
+# (10005). Source: docs/v5/error.mdx.
+
+
+MENU = "Account & Security → API Management"
+_KEY_CODES = frozenset({10003, 10007})
+_SIGNATURE_CODES = frozenset({10004})
+_EXPIRED_CODES = frozenset({33004, -2015})
+_ADDRESS_CODES = frozenset({10010})
+_PERMISSION_CODES = frozenset({10005})
+_REGION_CODES = frozenset({403, 10009, 10024})
+_SOON_DAYS = 14
+_AHEAD_MS = 1000
+"""How far a timestamp may be ahead of the exchange's clock. Source: docs/v5/guide.mdx, "Authentication"."""
+_NEEDED = frozenset({"Order", "Position"})
+
+_SITES = {
+    Environment.PAPER: "the paper exchange",
+    Environment.DEMO: "bybit.com with Demo Trading switched on",
+    Environment.TESTNET: "testnet.bybit.com",
+    Environment.MAINNET: "bybit.com",
+}
+
+
+def key_checks(subject: ExpectedAccount, facts: AccountFacts) -> Iterator[Check]:
+    """From `host` to `transfer_permission`."""
+    codes = _codes(subject, facts)
+    yield _host(subject, facts)
+    yield _region(facts)
+    yield _clock(subject, facts)
+    yield _key(subject, facts, codes)
+    yield _signature(subject, facts, codes)
+    yield _expiry(subject, facts, codes)
+    yield _ip(subject, facts, codes)
+    yield _trade(subject, facts, codes)
+    yield _read_only(subject, facts)
+    yield _withdraw(subject, facts)
+    yield _transfer(subject, facts)
+
+
+def _signed(subject: ExpectedAccount, facts: AccountFacts) -> list[Reported[object]]:
+    """The answers to signed requests. What the demo environment does not have proves nothing about its key."""
+    always: list[Reported[object]] = [facts.wallet, facts.mode, *(reported for _, reported in facts.positions)]
+    return always if subject.environment is Environment.DEMO else [*always, facts.key, facts.fees]
+
+
+def _codes(subject: ExpectedAccount, facts: AccountFacts) -> frozenset[int]:
+    return frozenset(
+        each.code for each in _signed(subject, facts) if isinstance(each, Unavailable) and each.code is not None
+    )
+
+
+def _was_served(subject: ExpectedAccount, facts: AccountFacts) -> bool:
+    return any(not isinstance(each, Unavailable) for each in _signed(subject, facts))
+
+
+def _all(facts: AccountFacts) -> list[Reported[object]]:
+    return [facts.clock_ahead_ms, facts.listed, facts.wallet, facts.mode, facts.key]
+
+
+def _first_unavailable(facts: AccountFacts) -> Unavailable:
+    return next(each for each in _all(facts) if isinstance(each, Unavailable))
+
+
+def _host(subject: ExpectedAccount, facts: AccountFacts) -> Check:
+    if any(not isinstance(each, Unavailable) or each.code is not None for each in _all(facts)):
+        return green("host", f"{subject.host} answers")
+    return red(
+        "host",
+        f"{subject.host} does not answer: {_first_unavailable(facts).words}",
+        "see whether this machine reaches the internet and whether BYBIT_URL, if it is set, is right",
+    )
+
+
+def _region(facts: AccountFacts) -> Check:
+    refused = [each for each in _all(facts) if isinstance(each, Unavailable) and each.code in _REGION_CODES]
+    if refused:
+        return red(
+            "region",
+            f"the exchange does not serve this address: {refused[0].words}",
+            "run the relay in an EU region (US and mainland-China addresses are blocked); where your country has a "
+            "host of its own, such as https://api.bybit.eu, set BYBIT_URL to it",
+        )
+    if all(isinstance(each, Unavailable) and each.code is None for each in _all(facts)):
+        return unknown("region", "the host does not answer")
+    return green("region", "this address is served")
+
+
+def _clock(subject: ExpectedAccount, facts: AccountFacts) -> Check:
+    ahead = facts.clock_ahead_ms
+    if isinstance(ahead, Unavailable):
+        return unknown("clock", ahead)
+    window = subject.recv_window_ms
+    off = f"this machine's clock is {abs(ahead)} ms {'behind' if ahead > 0 else 'ahead'}"
+    fix = "let this machine keep its time by NTP (timedatectl set-ntp true); the relay corrects for it until then"
+    if abs(ahead) > window:
+        return red("clock", f"{off}, more than the recv_window of {window} ms", fix)
+    if -ahead >= _AHEAD_MS:
+        return amber("clock", f"{off}, and the exchange takes less than {_AHEAD_MS} ms", fix)
+    return green("clock", f"within the recv_window: {abs(ahead)} ms off")
+
+
+def _key(subject: ExpectedAccount, facts: AccountFacts, codes: frozenset[int]) -> Check:
+    site = _SITES[subject.environment]
+    if codes & _KEY_CODES:
+        return red(
+            "key",
+            f"the exchange does not know the key {subject.key_end} in {subject.environment} (10003)",
+            f"keys of mainnet, testnet and their demos differ: make one on {site} under {MENU}, or set BYBIT_ENV "
+            "(and BYBIT_URL) to where this one was made",
+        )
+    later = _SIGNATURE_CODES | _EXPIRED_CODES | _ADDRESS_CODES | _PERMISSION_CODES
+    if _was_served(subject, facts) or codes & later:
+        return green("key", f"the key {subject.key_end} is known in {subject.environment}")
+    return unknown("key", _why_unsigned(subject, facts))
+
+
+def _why_unsigned(subject: ExpectedAccount, facts: AccountFacts) -> Unavailable:
+    return next(each for each in _signed(subject, facts) if isinstance(each, Unavailable))
+
+
+def _signature(subject: ExpectedAccount, facts: AccountFacts, codes: frozenset[int]) -> Check:
+    if codes & _SIGNATURE_CODES:
+        return red(
+            "signature",
+            f"the secret does not belong to the key {subject.key_end} (10004)",
+            "copy BYBIT_API_SECRET again; of a self-generated key it is the RSA private key whose public half was "
+            f"pasted under {MENU}; a system-generated secret is shown once only, so make a new key",
+        )
+    if _was_served(subject, facts):
+        return green("signature", "the exchange takes what the secret signs")
+    return unknown("signature", _why_unsigned(subject, facts))
+
+
+def _expiry(subject: ExpectedAccount, facts: AccountFacts, codes: frozenset[int]) -> Check:
+    fix = f"make a new key under {MENU}; one that is bound to this machine's address does not expire"
+    if codes & _EXPIRED_CODES:
+        return red("expiry", f"the key {subject.key_end} has expired (33004)", fix)
+    key = facts.key
+    if isinstance(key, Unavailable):
+        return _not_reported("expiry", subject, facts, key)
+    days = _days_left(key, facts.now_ms)
+    if days is None:
+        return green("expiry", "the key does not expire")
+    if days <= 0:
+        return red("expiry", f"the key {subject.key_end} is past its last day", fix)
+    if days < _SOON_DAYS:
+        return amber("expiry", f"the key expires in {_counted(days, 'day')}", fix)
+    return green("expiry", f"the key is good for {days} more days")
+
+
+def _days_left(key: KeyRights, now_ms: int) -> int | None:
+    """Whole days; None: no end is named."""
+    if key.expires_at is not None:
+        return (key.expires_at - datetime.fromtimestamp(now_ms / 1000, UTC)).days
+    return key.days_left
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"1 {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def _ip(subject: ExpectedAccount, facts: AccountFacts, codes: frozenset[int]) -> Check:
+    ours = facts.own_address or "unknown"
+    if codes & _ADDRESS_CODES:
+        return red(
+            "ip",
+            f"the key {subject.key_end} is bound to other addresses (10010); this machine's is {ours}",
+            f"add the address that this machine has towards the internet to the key under {MENU} → Edit (behind a "
+            "router that is not the one named here)",
+        )
+    key = facts.key
+    if isinstance(key, Unavailable):
+        return _not_reported("ip", subject, facts, key)
+    if key.addresses:
+        return green("ip", f"bound to {', '.join(key.addresses)}")
+    return amber(
+        "ip",
+        "the key works from any address, and such a key expires after three months",
+        f"bind it to this machine's address ({ours}, or what your router shows) under {MENU} → Edit",
+    )
+
+
+def _trade(subject: ExpectedAccount, facts: AccountFacts, codes: frozenset[int]) -> Check:
+    fix = f"tick Orders and Positions of Contract (Unified Trading) under {MENU} → Edit"
+    key = facts.key
+    if isinstance(key, Unavailable):
+        if codes & _PERMISSION_CODES:
+            return red("trade_permission", f"the key {subject.key_end} is not permitted to ask or order (10005)", fix)
+        return _not_reported("trade_permission", subject, facts, key)
+    lacking = sorted(_NEEDED - key.contract_permissions)
+    if lacking:
+        return red("trade_permission", f"the key may not trade contracts: {' and '.join(lacking)} is not ticked", fix)
+    return green("trade_permission", "orders and positions of contracts")
+
+
+def _read_only(subject: ExpectedAccount, facts: AccountFacts) -> Check:
+    key = facts.key
+    if isinstance(key, Unavailable):
+        return _not_reported("read_only", subject, facts, key)
+    if key.read_only:
+        return red("read_only", "the key is read-only", f"choose Read-Write under {MENU} → Edit")
+    return green("read_only", "the key may read and write")
+
+
+def _withdraw(subject: ExpectedAccount, facts: AccountFacts) -> Check:
+    key = facts.key
+    if isinstance(key, Unavailable):
+        return _not_reported("withdraw_permission", subject, facts, key)
+    if not key.may_withdraw:
+        return green("withdraw_permission", "the key cannot withdraw")
+    return _wide("withdraw_permission", subject, "the key may withdraw (Withdraw)", "Withdrawal")
+
+
+def _transfer(subject: ExpectedAccount, facts: AccountFacts) -> Check:
+    key = facts.key
+    if isinstance(key, Unavailable):
+        return _not_reported("transfer_permission", subject, facts, key)
+    if not key.transfers:
+        return green("transfer_permission", "the key cannot transfer")
+    what = f"the key may move money between accounts ({', '.join(key.transfers)})"
+    return _wide("transfer_permission", subject, what, "Account Transfer and Subaccount Transfer")
+
+
+def _wide(name: str, subject: ExpectedAccount, what: str, boxes: str) -> Check:
+    """Nothing the relay does needs it; whoever gets hold of the key can empty the account."""
+    fix = f"untick {boxes} (Wallet or Assets) under {MENU} → Edit"
+    if not subject.environment.is_real_money:
+        return amber(name, what, fix)
+    if subject.allow_wide_key:
+        return amber(name, f"{what}; ALLOW_WIDE_KEY lets it pass", fix)
+    return red(name, f"{what}, and mainnet does not start with such a key", f"{fix}, or set ALLOW_WIDE_KEY=1")
+
+
+def _not_reported(name: str, subject: ExpectedAccount, facts: AccountFacts, why: Unavailable) -> Check:
+    """The demo environment does not tell what its keys may do; anywhere else it is merely not known yet."""
+    if subject.environment is Environment.DEMO and _was_served(subject, facts):
+        return amber(name, "the demo environment does not tell this of its keys; see it where the key was made")
+    return unknown(name, why)
+
+
+# The connection checklist of an account. Pure: from what was read to a report.
+
+
+def judge(subject: ExpectedAccount, facts: AccountFacts) -> Report:
+    """Every point of `NAMES`, once and in this order."""
+    points = (*key_checks(subject, facts), *account_checks(subject, facts))
+    assert tuple(each.name for each in points) == NAMES, "every point has its place"
+    return Report(points=points)
+
+
+def refuse_wide_key(subject: ExpectedAccount, key: KeyRights) -> None:
+    """Raises SettingsInvalid where real money would be traded with a key that can take it away."""
+    if not subject.environment.is_real_money or subject.allow_wide_key:
+        return
+    rights = [*(["withdraw"] if key.may_withdraw else []), *(["transfer"] if key.transfers else [])]
+    if rights:
+        raise SettingsInvalid(
+            [
+                f"BYBIT_API_KEY: the key {subject.key_end} may {' and '.join(rights)}; on mainnet it should have "
+                "orders and positions of contracts only (Account & Security → API Management → Edit), or set "
+                "ALLOW_WIDE_KEY=1"
+            ]
+        )

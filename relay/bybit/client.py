@@ -1,0 +1,452 @@
+"""Bybit, as one account of the relay uses it: orders, positions, account and transaction log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from relay.bybit import wire_account, wire_orders
+from relay.bybit.calls import Ask, Calls
+from relay.bybit.http import SERVER_TIME, Answer, BybitSession, ExchangeClock, Transport
+from relay.bybit.limiter import Address, Priority
+from relay.bybit.turns import Turns, limiter_of
+from relay.bybit.wire_account import (
+    AccountMode,
+    FeeRate,
+    KeyRights,
+    Row,
+    account_mode_from,
+    closed_order_from,
+    fee_rate_from,
+    key_rights_from,
+    ledger_entry_from,
+)
+from relay.bybit.wire_orders import StandingOrder, standing_order_from
+from relay.domain.instrument import Category, Instrument
+from relay.domain.order import (
+    Accepted,
+    ErrorKind,
+    NotSent,
+    OrderRejected,
+    Outcome,
+    PlannedOrder,
+    RequestSignature,
+    Unknown,
+)
+from relay.domain.performance import LedgerEntry
+from relay.domain.position import Fill, OrderReport, Position, StopLevels
+from relay.engine import lease_guard
+from relay.errors import ExchangeUnreachable
+
+# What happened to an account's money while no stream told of it: asked for, a day at a time.
+
+
+EXECUTIONS = "/v5/execution/list"
+CLOSED_PNL = "/v5/position/closed-pnl"
+_BEFORE_MS = 86_400_000
+"""An order that closed within the time asked for may have been placed so long before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionLogRead:
+    """`open_at_ms`: of the first execution whose result the exchange does not tell yet; None: all are told."""
+
+    bookings: tuple[LedgerEntry, ...]
+    open_at_ms: int | None
+
+
+class TransactionLogApi:
+    """Questions about the past. They raise ExchangeUnreachable or ExchangeAnswered, as `Exchange`'s do."""
+
+    def __init__(self, session: BybitSession, calls: Calls) -> None:
+        self._session = session
+        self._calls = calls
+
+    def read(self, since_ms: int, until_ms: int) -> TransactionLogRead:
+        """All executions of perpetuals between two moments, which are at most 6 days apart."""
+        rows: list[Row] = []
+        unavailable: dict[str, Category] = {}
+        for category in Category:
+            found = self._calls.pages(
+                self._session.get_executions,
+                EXECUTIONS,
+                category=category.value,
+                startTime=since_ms,
+                endTime=until_ms,
+                limit=100,
+            )
+            for row in found:
+                rows.append(row)
+                if ledger_entry_from(row) is None:
+                    unavailable[row["orderId"]] = category
+        closed = {
+            each.order_id: each
+            for category in sorted(set(unavailable.values()))
+            for row in self._calls.pages(
+                self._session.get_closed_pnl,
+                CLOSED_PNL,
+                category=category.value,
+                startTime=since_ms - _BEFORE_MS,
+                limit=100,
+            )
+            if (each := closed_order_from(row)) is not None
+        }
+        booked = [(row, ledger_entry_from(row, closed=closed.get(row["orderId"]))) for row in rows]
+        return TransactionLogRead(
+            bookings=tuple(ledger_entry for _, ledger_entry in booked if ledger_entry is not None),
+            open_at_ms=min(
+                (int(row["execTime"]) for row, ledger_entry in booked if ledger_entry is None), default=None
+            ),
+        )
+
+
+# What the exchange tells of an account and its key: the questions behind the checklist, and its one repair.
+
+
+KEY = "/v5/user/query-api"
+MODE = "/v5/account/info"
+FEE_RATE = "/v5/account/fee-rate"
+SWITCH_MODE = "/v5/position/switch-mode"
+OPEN_ORDERS = "/v5/order/realtime"
+
+_ONE_WAY = 0
+_SETTLE_COINS = ("USDT", "USDC")
+_SWITCH_WAIT_S = 2.0
+
+
+class AccountApi:
+    """One account's own settings. Questions raise ExchangeUnreachable or ExchangeAnswered, as `Exchange`'s do."""
+
+    def __init__(self, session: BybitSession, calls: Calls) -> None:
+        self._session = session
+        self._calls = calls
+        self.books = TransactionLogApi(session, calls)
+
+    def key(self) -> KeyRights:
+        """What the key may do. The demo environment has no answer to this."""
+        return key_rights_from(self._calls.ask(self._session.get_api_key_information, KEY).result)
+
+    def mode(self) -> AccountMode:
+        return account_mode_from(self._calls.ask(self._session.get_account_info, MODE).result)
+
+    def fee_rate(self, category: Category, symbol: str) -> FeeRate | None:
+        """None: the exchange names none for the symbol. The demo environment has no answer to this."""
+        rows = self._calls.ask(
+            self._session.get_fee_rates, FEE_RATE, category=category.value, symbol=symbol
+        ).result.get("list")
+        return fee_rate_from(rows[0]) if rows else None
+
+    def open_orders(self) -> tuple[StandingOrder, ...]:
+        """All perpetual orders that rest in the account, whoever placed them."""
+        found = [order for coin in _SETTLE_COINS for order in self._orders(Category.LINEAR, settleCoin=coin)]
+        return (*found, *self._orders(Category.INVERSE))
+
+    def _orders(self, category: Category, **which: object) -> tuple[StandingOrder, ...]:
+        rows = self._calls.pages(
+            self._session.get_open_orders, OPEN_ORDERS, category=category.value, openOnly=0, limit=50, **which
+        )
+        return tuple(standing_order_from(row, category=category) for row in rows)
+
+    def switch_to_one_way(self, category: Category, symbol: str) -> str | None:
+        """Put one symbol into one-way mode; None: it is so now, else why not.
+
+        The exchange itself refuses where a position (110024) or an order (110028) of the symbol is open.
+        Source: docs/v5/position/position-mode.mdx.
+        """
+        came_to = self._calls.change(
+            self._session.switch_position_mode,
+            SWITCH_MODE,
+            {"category": category.value, "symbol": symbol, "mode": _ONE_WAY},
+            priority=Priority.ENTRY,
+            wait_s=_SWITCH_WAIT_S,
+        )
+        match came_to:
+            case Answer() | OrderRejected(refusal=ErrorKind.UNCHANGED):
+                return None
+            case OrderRejected():
+                return f"the exchange answered {came_to.code}: {came_to.words}"
+            case Unknown() | NotSent():
+                return came_to.why
+
+
+CREATE = "/v5/order/create"
+CANCEL = "/v5/order/cancel"
+AMEND = "/v5/order/amend"
+REALTIME = "/v5/order/realtime"
+HISTORY = "/v5/order/history"
+POSITIONS = "/v5/position/list"
+LEVERAGE = "/v5/position/set-leverage"
+STOPS = "/v5/position/trading-stop"
+TICKERS = "/v5/market/tickers"
+INSTRUMENTS = "/v5/market/instruments-info"
+WALLET = "/v5/account/wallet-balance"
+
+SPAN_MAX_MS = 7 * 86_400_000
+"""Of one question about the past. Source: docs/v5/order/execution.mdx, `startTime`."""
+LINEAR_SETTLE_COINS = ("USDT", "USDC")
+EVERYTHING: tuple[tuple[Category, dict[str, str]], ...] = (
+    *((Category.LINEAR, {"settleCoin": coin}) for coin in LINEAR_SETTLE_COINS),
+    (Category.INVERSE, {}),
+)
+
+
+class Exchange:
+    """One account at one exchange host. Thread-safe.
+
+    What changes something comes to an `Outcome` and is sent at most once; what only asks raises `ExchangeUnreachable`
+    (no answer: asking again is safe) or `ExchangeAnswered` (a refusal).
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        api_key: str,
+        api_secret: str,
+        recv_window_ms: int = 5000,
+        referer: str | None = None,
+        connect_timeout_s: float = 1.5,
+        read_timeout_s: float = 3.0,
+        clock: ExchangeClock | None = None,
+        address: Address | None = None,
+        turns: Turns | None = None,
+    ) -> None:
+        """`url`: any host that speaks V5, `http` or `https`. `address`: shared by the accounts of one process.
+
+        `turns`: shared by an account's processes. Raises SettingsInvalid when the secret is a PEM that cannot sign.
+        """
+        self._recv_window_ms = recv_window_ms
+        self._clock = clock or ExchangeClock()
+        self._transport = Transport(url, connect_s=connect_timeout_s, read_s=read_timeout_s)
+        self._session = BybitSession(
+            transport=self._transport,
+            endpoint=url,
+            api_key=api_key,
+            api_secret=api_secret,
+            recv_window_ms=recv_window_ms,
+            referer=referer,
+            clock=self._clock,
+        )
+        self._address = address or Address()
+        self._calls = Calls(
+            clock=self._clock, limiter=limiter_of(self._clock, turns), address=self._address, measure=self.measure_clock
+        )
+        self.account_api = AccountApi(self._session, self._calls)
+        self._stored_warm = 1
+
+    def __repr__(self) -> str:
+        return f"Exchange({self._session.endpoint})"
+
+    def signature(self) -> RequestSignature:
+        """What the next request is to be signed with: taken, and written down, before it is sent. Raises LeaseLost."""
+        return RequestSignature(
+            timestamp_ms=self._clock.now_ms(), recv_window_ms=lease_guard.remaining_validity_ms(self._recv_window_ms)
+        )
+
+    def now_ms(self) -> int:
+        """The exchange's clock, Unix milliseconds."""
+        return self._clock.now_ms()
+
+    @property
+    def clock_offset_ms(self) -> int:
+        """By how many milliseconds the exchange's clock was ahead of the local one when it was last measured."""
+        return self._clock.offset_ms
+
+    def measure_clock(self) -> int:
+        """Measure the exchange's clock anew; by how many milliseconds it is ahead of the local one."""
+        return self._clock.measure(self._server_time_ms)
+
+    def _server_time_ms(self) -> int:
+        result = self._calls.ask(self._session.get_server_time, SERVER_TIME).result
+        return int(result["timeNano"]) // 1_000_000
+
+    def place(
+        self, order: PlannedOrder, *, client_order_id: str, signature: RequestSignature, is_exit: bool
+    ) -> Outcome:
+        """Send the order, once, signed with `stamp`. Accepted is an acknowledgement, not a fill.
+
+        Waits for the rate limit for at most half of the stamp's window, and sends nothing once that window has passed.
+        """
+        params = wire_orders.create_params(order, client_order_id)
+        return self._change(self._session.place_order, CREATE, params, signature, is_exit=is_exit)
+
+    def cancel(self, *, category: Category, symbol: str, client_order_id: str, is_exit: bool = False) -> Outcome:
+        """Cancel one order. A `Rejected` of `GONE` means that it has ended or never was."""
+        params = wire_orders.named_params(category, symbol, client_order_id)
+        return self._change(self._session.cancel_order, CANCEL, params, self.signature(), is_exit=is_exit)
+
+    def set_leverage(self, *, category: Category, symbol: str, leverage: Decimal) -> Outcome:
+        """Set the symbol's leverage, both sides alike. A `Rejected` of `UNCHANGED` means that it was so before."""
+        params = wire_orders.leverage_params(category, symbol, leverage)
+        return self._change(self._session.set_leverage, LEVERAGE, params, self.signature(), is_exit=False)
+
+    def set_stops(self, *, category: Category, symbol: str, levels: StopLevels) -> Outcome:
+        """Set levels of the open position as a whole. A `Rejected` of `UNCHANGED` means that they were so before."""
+        params = wire_orders.stops_params(category, symbol, levels)
+        # It goes in front of entries: a position waits for its protection.
+        return self._change(self._session.set_trading_stop, STOPS, params, self.signature(), is_exit=True)
+
+    def amend(self, order: PlannedOrder, *, client_order_id: str, qty: Decimal, price: Decimal) -> Outcome:
+        """Change a resting limit order. `qty`: with what is filled of it. Source: docs/v5/order/amend-order.mdx."""
+        params = wire_orders.amend_params(order, client_order_id, qty, price)
+        return self._change(self._session.amend_order, AMEND, params, self.signature(), is_exit=True)
+
+    def _change(
+        self, ask: Ask, endpoint: str, params: dict[str, object], signature: RequestSignature, *, is_exit: bool
+    ) -> Outcome:
+        left_ms = signature.timestamp_ms + signature.recv_window_ms - self._clock.now_ms()
+        if left_ms <= 0:
+            return NotSent(why="the request waited until its stamp was worthless", retry_at_ms=self._clock.now_ms())
+        wait_s = max(0.0, left_ms - signature.recv_window_ms / 2) / 1000
+        with self._session.stamped(signature):
+            came_to = self._calls.change(
+                ask, endpoint, params, priority=Priority.EXIT if is_exit else Priority.ENTRY, wait_s=wait_s
+            )
+        if not isinstance(came_to, Answer):
+            return came_to
+        if endpoint in (LEVERAGE, STOPS):
+            return Accepted(venue_order_id="")
+        order_id = came_to.result.get("orderId")
+        if not isinstance(order_id, str) or not order_id:
+            return Unknown(why="the exchange acknowledged without an order id")
+        return Accepted(venue_order_id=order_id)
+
+    def look_up(self, *, category: Category, symbol: str, client_order_id: str) -> OrderReport | None:
+        """What became of the order: the open and lately closed ones first, then the history; None: not found.
+
+        The history lags behind and keeps what was cancelled without a fill for 24 hours only.
+        """
+        places: tuple[tuple[Ask, str], ...] = (
+            (self._session.get_open_orders, REALTIME),
+            (self._session.get_order_history, HISTORY),
+        )
+        which = {"category": category.value, "symbol": symbol, "orderLinkId": client_order_id}
+        for ask, endpoint in places:
+            for row in self._calls.ask(ask, endpoint, **which).result.get("list") or ():
+                if row["orderLinkId"] == client_order_id:
+                    return wire_orders.report_from(row)
+        return None
+
+    def fills(self, *, category: Category, symbol: str, client_order_id: str) -> tuple[Fill, ...]:
+        """The order's fills, oldest first."""
+        rows = self._calls.pages(
+            self._session.get_executions,
+            EXECUTIONS,
+            category=category.value,
+            symbol=symbol,
+            orderLinkId=client_order_id,
+            limit=100,
+        )
+        fills = (wire_orders.fill_from(row) for row in rows if row["orderLinkId"] == client_order_id)
+        return tuple(sorted((fill for fill in fills if fill), key=lambda fill: (fill.at_ms, fill.exec_id)))
+
+    def closed_pnl(self, *, since_ms: int) -> tuple[wire_account.ClosedPnl, ...]:
+        """What was realised since then, which is at most 7 days ago, in all perpetuals; newest first."""
+        found: list[wire_account.ClosedPnl] = []
+        for category in Category:
+            rows = self._calls.pages(
+                self._session.get_closed_pnl, CLOSED_PNL, category=category.value, startTime=since_ms, limit=100
+            )
+            found += [wire_account.closed_pnl_from(row, category=category) for row in rows]
+        return tuple(found)
+
+    def stopped_at_ms(self, *, category: Category, symbol: str, since_ms: int) -> int | None:
+        """When a stop loss of the symbol last filled; None: not since `since_ms`."""
+        until_ms = self._clock.now_ms()
+        which: dict[str, object] = {"category": category.value, "symbol": symbol, "limit": 100}
+        while until_ms > since_ms:
+            begin_ms = max(since_ms, until_ms - SPAN_MAX_MS)
+            rows = self._calls.pages(
+                self._session.get_executions, EXECUTIONS, **which, startTime=begin_ms, endTime=until_ms
+            )
+            found = [at_ms for row in rows if (at_ms := wire_account.stopped_at_ms_from(row)) is not None]
+            if found:
+                return max(found)
+            until_ms = begin_ms
+        return None
+
+    def position(self, *, category: Category, symbol: str) -> Position:
+        """The symbol's position; of size zero where none is open."""
+        return wire_account.position_from(self._position_rows(category, symbol), category=category, symbol=symbol)
+
+    def _position_rows(self, category: Category, symbol: str) -> tuple[Row, ...]:
+        requested = self._calls.ask(self._session.get_positions, POSITIONS, category=category.value, symbol=symbol)
+        return tuple(requested.result.get("list") or ())
+
+    def positions(self) -> tuple[Position, ...]:
+        """All open positions: linear in USDT and in USDC, and inverse."""
+        rows = self._open_position_rows().items()
+        found = (wire_account.position_from(listed, category=where[0], symbol=where[1]) for where, listed in rows)
+        return tuple(position for position in found if position.size != 0)
+
+    def _open_position_rows(self) -> dict[tuple[Category, str], list[Row]]:
+        rows_of: dict[tuple[Category, str], list[Row]] = {}
+        for category, narrowed in EVERYTHING:
+            for row in self._calls.pages(
+                self._session.get_positions, POSITIONS, category=category.value, limit=200, **narrowed
+            ):
+                rows_of.setdefault((category, row["symbol"]), []).append(row)
+        return rows_of
+
+    def open_orders(self, *, category: Category, symbol: str) -> tuple[wire_orders.OpenOrder, ...]:
+        """All orders that rest at the symbol, whoever placed them, the position's stops included."""
+        rows = self._calls.pages(
+            self._session.get_open_orders, REALTIME, category=category.value, symbol=symbol, openOnly=0, limit=50
+        )
+        return tuple(wire_orders.open_order_from(row) for row in rows)
+
+    def price(self, *, category: Category, symbol: str) -> Decimal:
+        """The symbol's mark price. Raises ExchangeUnreachable where the exchange names none."""
+        price = self._prices(category, symbol=symbol).get(symbol)
+        if price is None:
+            raise ExchangeUnreachable(f"the exchange names no mark price for {symbol}")
+        return price
+
+    def prices(self, category: Category) -> dict[str, Decimal]:
+        """Mark prices of all symbols of the category that have one."""
+        return self._prices(category)
+
+    def _prices(self, category: Category, **which: object) -> dict[str, Decimal]:
+        rows = self._calls.ask(self._session.get_tickers, TICKERS, category=category.value, **which).result
+        marks = {row["symbol"]: wire_account.mark_price_from(row) for row in rows.get("list") or ()}
+        return {symbol: mark for symbol, mark in marks.items() if mark is not None}
+
+    def equity(self, coin: str) -> Decimal:
+        """The coin's equity in the unified wallet, open PnL included, in that coin; zero where it was never held."""
+        return self._wallet(coin=coin).equity(coin)
+
+    def wallet(self) -> wire_account.Wallet:
+        """The unified wallet with all its coins. On unified accounts 1.0 inverse contracts have another one."""
+        return self._wallet()
+
+    def _wallet(self, **which: Any) -> wire_account.Wallet:
+        reported = self._calls.ask(self._session.get_wallet_balance, WALLET, accountType="UNIFIED", **which)
+        rows = reported.result.get("list")
+        return wire_account.wallet_from(rows[0] if rows else {"coin": ()})
+
+    def instruments(self) -> tuple[Instrument, ...]:
+        """All perpetuals that the exchange lists."""
+        found: list[Instrument] = []
+        for category in Category:
+            rows = self._calls.pages(
+                self._session.get_instruments_info, INSTRUMENTS, category=category.value, limit=1000
+            )
+            listed = (wire_account.instrument_from(row, category=category) for row in rows)
+            found += [instrument for instrument in listed if instrument is not None]
+        return tuple(found)
+
+    def warm(self, connections: int) -> int:
+        """Open that many connections at once, so that the first orders find them; how many the exchange answered on."""
+        self._stored_warm = connections
+        return self.keep_warm()
+
+    def keep_warm(self) -> int:
+        """Use each connection that `warm` opened, so that none dies unseen; to be called every 20 s."""
+        if self._address.banned_for_s > 0:
+            return 0
+        return self._transport.exercise(self._session.server_time_request(), self._stored_warm)
+
+    def close(self) -> None:
+        """Close all connections. The exchange is not used afterwards."""
+        self._transport.close()

@@ -1,0 +1,215 @@
+"""What is known of the market without asking: the listed instruments, and the prices that the public streams tell."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
+from decimal import Decimal
+from types import MappingProxyType
+
+from relay.bybit import wire_account
+from relay.bybit.client import Exchange
+from relay.bybit.stream import LinkState, Message, StreamGreeting, StreamLink
+from relay.domain.instrument import Category, Instrument, SymbolIndex
+from relay.errors import ExchangeUnreachable
+
+# The instruments that the exchange lists, as of the last time that it told.
+
+
+_Key = tuple[Category, str]
+
+
+class Catalog:
+    """A snapshot that is replaced whole: readers see the old one or the new one, never a mixture. Thread-safe."""
+
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._loading = threading.Lock()
+        self._instruments: Mapping[_Key, Instrument] = MappingProxyType({})
+        self._loaded_at: float | None = None
+
+    def load(self, fetch: Callable[[], Iterable[Instrument]]) -> int:
+        """Replace all instruments with what `fetch` brings; how many.
+
+        What `fetch` raises passes through, and the old ones stay. So they do when it brings none, which is no answer
+        that the exchange gives: ExchangeUnreachable.
+        """
+        with self._loading:
+            fresh = {(instrument.category, instrument.symbol): instrument for instrument in fetch()}
+            if not fresh:
+                raise ExchangeUnreachable("the exchange listed no instruments")
+            self._instruments = MappingProxyType(fresh)
+            self._loaded_at = self._monotonic()
+        return len(fresh)
+
+    def get(self, category: Category, symbol: str) -> Instrument | None:
+        return self._instruments.get((category, symbol))
+
+    def all(self) -> tuple[Instrument, ...]:
+        return tuple(self._instruments.values())
+
+    def __iter__(self) -> Iterator[Instrument]:
+        return iter(self.all())
+
+    def __len__(self) -> int:
+        return len(self._instruments)
+
+    @property
+    def loaded(self) -> bool:
+        return self._loaded_at is not None
+
+    @property
+    def age(self) -> timedelta | None:
+        """Since the last successful load; None before the first."""
+        return None if self._loaded_at is None else timedelta(seconds=self._monotonic() - self._loaded_at)
+
+
+PRICE_AGE_MAX_S = 180.0
+"""A price is used without asking only to tell that a notional is far from a bound; older than this, not even that."""
+
+Hint = Callable[[Category, str, Decimal], None]
+
+
+class Market:
+    """Replaced whole at each refresh, so readers need no lock."""
+
+    def __init__(
+        self,
+        *,
+        hint: Hint | None = None,
+        symbols: Mapping[str, str] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`hint`: tells the paper exchange a price; None where there is a real market.
+
+        `symbols`: tickers that mean another symbol than they would be read as.
+        """
+        self._overrides = symbols or {}
+        self._catalog = Catalog()
+        self._book: SymbolIndex | None = None
+        self._prices: Mapping[tuple[Category, str], Decimal] = {}
+        self._priced_at = 0.0
+        self._hint = hint
+        self._monotonic = monotonic
+
+    def load_instruments(self, exchange: Exchange) -> int:
+        """Read all instruments anew; how many. Raises ExchangeUnreachable or ExchangeAnswered, and keeps the old."""
+        count = self._catalog.load(exchange.instruments)
+        self._book = SymbolIndex.of(self._catalog.all(), self._overrides)
+        return count
+
+    def load_prices(self, exchange: Exchange) -> None:
+        """Read the price of everything, in one call each category. Raises like `load_instruments`."""
+        self._prices = {
+            (category, symbol): price for category in Category for symbol, price in exchange.prices(category).items()
+        }
+        self._priced_at = self._monotonic()
+
+    @property
+    def book(self) -> SymbolIndex | None:
+        return self._book
+
+    def instrument(self, category: Category, symbol: str) -> Instrument | None:
+        return self._catalog.get(category, symbol)
+
+    def last_price(self, category: Category, symbol: str) -> Decimal | None:
+        if self._monotonic() - self._priced_at > PRICE_AGE_MAX_S:
+            return None
+        return self._prices.get((category, symbol))
+
+    def hint(self, category: Category, symbol: str, price: Decimal) -> None:
+        if self._hint is not None:
+            self._hint(category, symbol, price)
+
+
+# Mark prices as the public ticker streams tell them, of the symbols that somebody wanted. Thread-safe.
+
+
+PATHS = {Category.LINEAR: "/v5/public/linear", Category.INVERSE: "/v5/public/inverse"}
+_ARGS_MAX = 100
+"""Topics in one request; the exchange bounds its length (21,000 characters a connection)."""
+
+
+class Prices:
+    """One connection a category, opened when the first symbol of it is wanted. Shared by the accounts of one host."""
+
+    def __init__(self, url: str) -> None:
+        self._feeds = {category: _Feed(category, url.rstrip("/") + path) for category, path in PATHS.items()}
+
+    def want(self, category: Category, symbol: str) -> None:
+        """From now on the symbol's price is followed."""
+        self._feeds[category].want(symbol)
+
+    def mark(self, category: Category, symbol: str) -> Decimal | None:
+        """The mark price of now; None: it is not followed (from now on it is), or its stream is not there."""
+        return self._feeds[category].mark(symbol)
+
+    def state(self) -> dict[str, LinkState]:
+        """Of the streams that anybody uses."""
+        return {each.link.name: each.link.state() for each in self._feeds.values() if each.is_used}
+
+    def stop(self) -> None:
+        for feed in self._feeds.values():
+            feed.link.stop()
+
+
+class _Feed:
+    def __init__(self, category: Category, url: str) -> None:
+        self._lock = threading.Lock()
+        self._wanted: set[str] = set()
+        self._marks: dict[str, Decimal] = {}
+        self.link = StreamLink(
+            name=f"prices {category.value}",
+            url=url,
+            greet=self._greet,
+            received=self._received,
+            opened=_nothing,
+            closed=self._forget,
+        )
+
+    @property
+    def is_used(self) -> bool:
+        return bool(self._wanted)
+
+    def want(self, symbol: str) -> None:
+        with self._lock:
+            if symbol in self._wanted:
+                return
+            is_first = not self._wanted
+            self._wanted.add(symbol)
+        if is_first:
+            self.link.start()
+        else:
+            self.link.send({"op": "subscribe", "args": [f"tickers.{symbol}"]})
+
+    def mark(self, symbol: str) -> Decimal | None:
+        self.want(symbol)
+        if not self.link.is_current():
+            return None
+        with self._lock:
+            return self._marks.get(symbol)
+
+    def _greet(self, greeting: StreamGreeting) -> None:
+        with self._lock:
+            topics = [f"tickers.{symbol}" for symbol in sorted(self._wanted)]
+        for first in range(0, len(topics), _ARGS_MAX):
+            greeting.ask("subscribe", topics[first : first + _ARGS_MAX])
+
+    def _received(self, message: Message) -> None:
+        row = message.get("data")
+        if not isinstance(row, dict):
+            return
+        mark = wire_account.mark_price_from(row)
+        if mark is not None:
+            with self._lock:
+                self._marks[row["symbol"]] = mark
+
+    def _forget(self) -> None:
+        with self._lock:
+            self._marks.clear()
+
+
+def _nothing() -> None:
+    """There is nothing to read: the first thing a ticker stream tells is all of it."""

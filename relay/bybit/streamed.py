@@ -1,0 +1,309 @@
+"""The exchange with its private stream beside it: what the stream tells needs not be read."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from relay.bybit import wire_account, wire_orders
+from relay.bybit.client import EVERYTHING, REALTIME, Exchange
+from relay.bybit.http import signer
+from relay.bybit.limiter import Address
+from relay.bybit.market import Prices
+from relay.bybit.stream import LinkState, Message, StreamGreeting, StreamLink
+from relay.bybit.stream_state import LiveAccount, Received, Where
+from relay.bybit.streams_board import Board
+from relay.bybit.streams_shared import SharedLink
+from relay.bybit.turns import Turns
+from relay.bybit.wire_account import Row
+from relay.bybit.wire_orders import ReportedPosition, reported_position
+from relay.domain.instrument import Category
+from relay.domain.order import ErrorKind, NotSent, OrderRejected, Outcome, PlannedOrder, RequestSignature
+from relay.domain.performance import LedgerEntry
+from relay.domain.position import Moved, OrderReport, Position
+from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.settings.environment import NO_STREAMS, AccountSettings, public_stream_url
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+PRIVATE_PATH = "/v5/private"
+TOPICS = ["order", "execution", "position", "wallet"]
+AUTH_MS = 10_000
+"""How long a signature of the stream is good for, by the exchange's clock."""
+_SETTLE_S = 2.0
+"""What is still unknown after so long is read, so that the next alert finds it known."""
+_READS_A_ROUND = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NowPosition:
+    """A position that needs no asking. `at_ms`: the exchange's time of what moved or set it last."""
+
+    position: Position
+    at_ms: int
+
+
+class StreamedExchange(Exchange):
+    """One account. What it answers without asking is proven to hold every fill of the relay's own orders.
+
+    Its threads are daemons: the stream's own, and one that reads what the stream has left open.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        stream_url: str,
+        prices: Prices,
+        url: str,
+        api_key: str,
+        api_secret: str,
+        board: Board | None = None,
+        **more: Any,
+    ) -> None:
+        """`stream_url`: `ws` or `wss`, without a path. `board`: where several processes share the account's stream.
+
+        Raises SettingsInvalid as Exchange does.
+        """
+        super().__init__(url=url, api_key=api_key, api_secret=api_secret, **more)
+        self._api_key, self._sign = api_key, signer(api_secret)
+        self.marks = prices
+        self._live = LiveAccount()
+        self._stop_healing = threading.Event()
+        self._reader = threading.Thread(target=self._heal, name=f"reader of {name}", daemon=True)
+        self.on_opened: Callable[[], None] = lambda: None
+        self._name, self._stream_url = name, stream_url.rstrip("/") + PRIVATE_PATH
+        hear, seed, forget = self._live.hear, self._seed, self._live.forget
+        self.link: StreamLink | SharedLink = (
+            self._stream(hear, seed, forget)
+            if board is None
+            else SharedLink(name=name, board=board, keep=self._stream, received=hear, opened=seed, closed=forget)
+        )
+
+    def _stream(
+        self, received: Callable[[Message], None], opened: Callable[[], None], closed: Callable[[], None]
+    ) -> StreamLink:
+        return StreamLink(
+            name=self._name, url=self._stream_url, greet=self._greet, received=received, opened=opened, closed=closed
+        )
+
+    def listen(self, *, on_wake: Callable[[Category, str], None], on_unmatched: Callable[[Received], None]) -> None:
+        """Start the stream, once. `on_wake`: an awaited order of this instrument may be taken with `heard`.
+
+        Of processes that share a stream only the one that keeps it passes on what it overhears, and what is booked.
+        """
+        self._live.on_wake, self._live.on_unmatched = on_wake, self._if_keeper(on_unmatched)
+        self.link.start()
+        self._reader.start()
+
+    def book_to(self, hear: Callable[[LedgerEntry], None]) -> None:
+        """From now on every execution that the stream tells is told there, too; `hear` must not block."""
+        self._live.on_booked = self._if_keeper(hear)
+
+    def _if_keeper(self, hear: Callable[[T], None]) -> Callable[[T], None]:
+        def reported(news: T) -> None:
+            if self.link.is_keeper:
+                hear(news)
+
+        return reported
+
+    def catch_up(self, category: Category, symbol: str, orders: Iterable[Moved]) -> None:
+        """What other processes have ordered of the instrument, so far as the journal knows."""
+        self._live.catch_up((category, symbol), orders)
+
+    def close(self) -> None:
+        self._stop_healing.set()
+        self.link.stop()
+        super().close()
+
+    def awaited_stream(self, timeout_s: float) -> LinkState | None:
+        """How the stream stands once it is there, or was waited for so long; None: nobody listens."""
+        if not self._reader.is_alive():
+            return None
+        self.link.wait_live(timeout_s)
+        return self.link.state()
+
+    def stream_state(self) -> LinkState:
+        return self.link.state()
+
+    def _greet(self, greeting: StreamGreeting) -> None:
+        expires = self.now_ms() + AUTH_MS
+        greeting.ask("auth", [self._api_key, expires, self._sign(f"GET/realtime{expires}".encode())])
+        greeting.ask("subscribe", TOPICS)
+
+    def _seed(self) -> None:
+        """What happened while no stream was there: read once the subscriptions are confirmed."""
+        live = self._live
+        readings = {where: live.begin_position(where) for where in live.symbols()}
+        for where, rows in self._open_position_rows().items():
+            live.position_read(
+                where, readings.get(where) or live.begin_position(where), reported_position(tuple(rows), *where)
+            )
+            self.marks.want(*where)
+        for row, category in self._open_order_rows():
+            live.open_order(row, category)
+        self._read_balances()
+        live.seeded()
+        self.on_opened()
+
+    def _open_order_rows(self) -> Iterator[tuple[Row, Category]]:
+        """All that rests at the account, as `open_orders` has it of one symbol."""
+        for category, narrowed in EVERYTHING:
+            for row in self._calls.pages(
+                self._session.get_open_orders, REALTIME, category=category.value, openOnly=0, limit=50, **narrowed
+            ):
+                yield row, category
+
+    def _read_balances(self) -> wire_account.Wallet:
+        now_ms = self.now_ms()
+        readings = self._live.begin_balances(now_ms)
+        wallet = self.wallet()
+        self._live.balances_read(readings, {each.coin: each.wallet_balance for each in wallet.coins}, now_ms)
+        return wallet
+
+    # What changes or asks.
+
+    def place(
+        self, order: PlannedOrder, *, client_order_id: str, signature: RequestSignature, is_exit: bool
+    ) -> Outcome:
+        where = (order.category, order.symbol)
+        self._live.sending(where, client_order_id)
+        outcome = super().place(order, client_order_id=client_order_id, signature=signature, is_exit=is_exit)
+        match outcome:
+            case NotSent():
+                self._live.not_sent(where, client_order_id)
+            case OrderRejected() if outcome.refusal is not ErrorKind.ALREADY_THERE:
+                self._live.not_sent(where, client_order_id)
+        return outcome
+
+    def look_up(self, *, category: Category, symbol: str, client_order_id: str) -> OrderReport | None:
+        report = super().look_up(category=category, symbol=symbol, client_order_id=client_order_id)
+        if report is not None:
+            self._live.looked_up((category, symbol), report)
+        return report
+
+    def position(self, *, category: Category, symbol: str) -> Position:
+        return self._read_position((category, symbol)).position
+
+    def _read_position(self, where: Where) -> ReportedPosition:
+        reading = self._live.begin_position(where)
+        read = reported_position(self._position_rows(*where), *where)
+        self._live.position_read(where, reading, read)
+        return read
+
+    def equity(self, coin: str) -> Decimal:
+        return self._read_balances().equity(coin)
+
+    # What is known without asking.
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether an order's end is told by itself."""
+        return self.link.is_live
+
+    def received(self, client_order_id: str) -> Received | None:
+        """What the stream told of an awaited order, once that is whole; it is told once."""
+        found = self._live.take(client_order_id)
+        if found is None and self.link.is_current():
+            found = self._live.take(client_order_id)
+        return found
+
+    def use(self, category: Category, symbol: str) -> None:
+        """An alert of the symbol is to be expected: its position and price are kept known."""
+        self._live.begin_position((category, symbol))
+        self.marks.want(category, symbol)
+
+    def position_now(self, category: Category, symbol: str) -> NowPosition | None:
+        """None: it must be read."""
+        self.marks.want(category, symbol)
+        reported = self._live.position((category, symbol)) if self.link.is_current() else None
+        if reported is None:
+            return None
+        mark = self.marks.mark(category, symbol) or reported.position.mark_price
+        return NowPosition(position=replace(reported.position, mark_price=mark), at_ms=reported.at_ms)
+
+    def positions_now(self) -> tuple[Position, ...] | None:
+        """All that are open, whoever opened them; None: they must be read.
+
+        Always read where the stream is shared: what other processes ordered is caught up with lane by lane only.
+        """
+        if isinstance(self.link, SharedLink):
+            return None
+        return self._live.positions(self.marks.mark) if self.link.is_current() else None
+
+    def price_now(self, category: Category, symbol: str) -> Decimal | None:
+        return self.marks.mark(category, symbol)
+
+    def open_orders_now(self, category: Category, symbol: str) -> tuple[wire_orders.OpenOrder, ...] | None:
+        """For what is said, not for what is done: see known_orders."""
+        return self._live.orders_at((category, symbol)) if self.link.is_current() else None
+
+    def equity_now(self, coin: str) -> Decimal | None:
+        return self._live.equity(coin, self.marks.mark) if self.link.is_current() else None
+
+    # What the stream leaves open, read beside everything else.
+
+    def _heal(self) -> None:
+        before: set[Where] = set()
+        while not self._stop_healing.wait(_SETTLE_S):
+            unknown = set(self._live.unknown()) if self.link.is_live else set()
+            for where in sorted(unknown & before)[:_READS_A_ROUND]:
+                self._try_to_read(where)
+            before = unknown
+
+    def _try_to_read(self, where: Where) -> None:
+        try:
+            self._read_position(where)
+        except (ExchangeUnreachable, ExchangeAnswered) as error:
+            log.info("the position of %s could not be read just now: %s", where[1], error)
+        except Exception:
+            log.exception("the position of %s could not be read just now", where[1])
+
+
+# The way to the exchange that an account's settings name, with streams where they are not turned off.
+
+
+class SharedPrices:
+    """One set of public streams a host, however many accounts are there."""
+
+    def __init__(self) -> None:
+        self._prices: dict[str, Prices] = {}
+
+    def at(self, stream_url: str) -> Prices:
+        return self._prices.setdefault(stream_url, Prices(public_stream_url(stream_url)))
+
+
+def exchange_of(
+    account: AccountSettings,
+    address: Address,
+    prices: SharedPrices,
+    *,
+    board: Board | None = None,
+    turns: Turns | None = None,
+) -> Exchange:
+    """Not used yet. Raises SettingsInvalid for a PEM that cannot sign.
+
+    `board`, `turns`: where several processes share its stream, and its limit.
+    """
+    key, secret, url = account.api_key, account.api_secret, account.url
+    assert key is not None and secret is not None and url is not None, "settings without a key do not load"
+    shared: dict[str, Any] = {
+        "url": url,
+        "api_key": key.reveal(),
+        "api_secret": secret.reveal(),
+        "recv_window_ms": account.recv_window_ms,
+        "referer": account.referer,
+        "address": address,
+        "turns": turns,
+    }
+    stream_url = account.stream_url
+    if stream_url is None or stream_url == NO_STREAMS:
+        return Exchange(**shared)
+    return StreamedExchange(
+        name=account.name, stream_url=stream_url, prices=prices.at(stream_url), board=board, **shared
+    )

@@ -1,0 +1,347 @@
+"""Positions, instruments, balances and account settings, from Bybit's spelling. Source: Bybit V5 documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import IntEnum, StrEnum
+from typing import Any
+
+from relay.domain.instrument import Category, Instrument
+from relay.domain.performance import LedgerEntry
+from relay.domain.position import Position
+
+Row = Mapping[str, Any]
+"""One object of an answer's `list`, or of a stream message's `data`."""
+
+
+def number(row: Row, key: str) -> Decimal | None:
+    """The field as a decimal; None where it is absent or empty."""
+    text = row.get(key)
+    return None if text is None or text == "" else Decimal(text)
+
+
+def number_or_zero(row: Row, key: str) -> Decimal:
+    found = number(row, key)
+    return Decimal(0) if found is None else found
+
+
+def number_but_zero(row: Row, key: str) -> Decimal | None:
+    """For prices that Bybit sends as `"0"` or `"0.00"` where there is none."""
+    return number(row, key) or None
+
+
+# Positions, instruments and balances, from Bybit's spelling.
+
+
+_PERPETUAL = frozenset({"LinearPerpetual", "InversePerpetual"})
+_ONE_WAY = 0
+_STOP_LOSSES = frozenset({"StopLoss", "PartialStopLoss", "TrailingStop"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoinBalance:
+    """One coin of the unified wallet, in that coin. `equity` is the balance and the open PnL."""
+
+    coin: str
+    equity: Decimal
+    wallet_balance: Decimal
+    unrealised_pnl: Decimal
+    usd: Decimal | None = None
+    """What the equity is worth, where the exchange says it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wallet:
+    """The unified wallet. Totals are in USD; None where the margin mode knows none (isolated margin)."""
+
+    total_equity: Decimal | None
+    total_available: Decimal | None
+    coins: tuple[CoinBalance, ...]
+
+    def equity(self, coin: str) -> Decimal:
+        """The coin's equity; zero where the exchange lists none, as it does of coins never held."""
+        return next((balance.equity for balance in self.coins if balance.coin == coin), Decimal(0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedPnl:
+    """What an order realised by closing, net of the fees of opening and closing, in the settle coin."""
+
+    category: Category
+    symbol: str
+    amount: Decimal
+
+
+def settle_coin_of(symbol: str) -> str:
+    """What a perpetual is settled in, by its name: `BTCUSDT`, `BTCPERP` (USDC), `BTCUSD` (BTC)."""
+    if symbol.endswith("USDT"):
+        return "USDT"
+    if symbol.endswith(("PERP", "USDC")):
+        return "USDC"
+    return symbol.removesuffix("USD")
+
+
+def position_from(rows: Sequence[Row], *, category: Category, symbol: str) -> Position:
+    """The one signed position, from all rows of `/v5/position/list` for one symbol; none of them: nothing is open.
+
+    Source: docs/v5/position/position.mdx. In hedge mode there are two rows (`positionIdx` 1 and 2), and `size` is
+    their net.
+    """
+    open_rows = [row for row in rows if number_or_zero(row, "size") != 0]
+    shown: Row = next(iter(open_rows or rows), {})
+    return Position(
+        category=category,
+        symbol=symbol,
+        size=sum((_signed_size(row) for row in open_rows), Decimal(0)),
+        avg_price=number_but_zero(shown, "avgPrice") or number_but_zero(shown, "entryPrice"),
+        mark_price=number_but_zero(shown, "markPrice"),
+        unrealised_pnl=number(shown, "unrealisedPnl"),
+        leverage=number_but_zero(shown, "leverage"),
+        take_profit=number_but_zero(shown, "takeProfit"),
+        stop_loss=number_but_zero(shown, "stopLoss"),
+        trailing_stop=number_but_zero(shown, "trailingStop"),
+        changed_at_ms=max((int(row.get("updatedTime") or 0) for row in rows), default=0) or None,
+        is_hedge=any(row["positionIdx"] != _ONE_WAY for row in rows),
+    )
+
+
+def _signed_size(row: Row) -> Decimal:
+    size = Decimal(row["size"])
+    return -size if row["side"] == "Sell" else size
+
+
+def instrument_from(row: Row, *, category: Category) -> Instrument | None:
+    """From a row of `/v5/market/instruments-info`; None for what is no perpetual: futures sit in the same lists."""
+    if row["contractType"] not in _PERPETUAL:
+        return None
+    price, lot, leverage = row["priceFilter"], row["lotSizeFilter"], row["leverageFilter"]
+    return Instrument(
+        category=category,
+        symbol=row["symbol"],
+        base_coin=row["baseCoin"],
+        quote_coin=row["quoteCoin"],
+        settle_coin=row["settleCoin"],
+        is_trading=row["status"] == "Trading",
+        tick_size=Decimal(price["tickSize"]),
+        price_min=Decimal(price["minPrice"]),
+        price_max=Decimal(price["maxPrice"]),
+        qty_step=Decimal(lot["qtyStep"]),
+        qty_min=Decimal(lot["minOrderQty"]),
+        qty_max=Decimal(lot["maxOrderQty"]),
+        qty_max_market=Decimal(lot["maxMktOrderQty"]),
+        notional_min=number_or_zero(lot, "minNotionalValue"),
+        leverage_max=Decimal(leverage["maxLeverage"]),
+    )
+
+
+def mark_price_from(row: Row) -> Decimal | None:
+    """From a row of `/v5/market/tickers`; None while the exchange names none."""
+    return number_but_zero(row, "markPrice")
+
+
+def wallet_from(row: Row) -> Wallet:
+    """From the row of `/v5/account/wallet-balance` whose `accountType` is UNIFIED, or the `wallet` stream."""
+    return Wallet(
+        total_equity=number(row, "totalEquity"),
+        total_available=number(row, "totalAvailableBalance"),
+        coins=tuple(
+            CoinBalance(
+                coin=coin["coin"],
+                equity=number_or_zero(coin, "equity"),
+                wallet_balance=number_or_zero(coin, "walletBalance"),
+                unrealised_pnl=number_or_zero(coin, "unrealisedPnl"),
+                usd=number(coin, "usdValue"),
+            )
+            for coin in row["coin"]
+        ),
+    )
+
+
+def closed_pnl_from(row: Row, *, category: Category) -> ClosedPnl:
+    """From a row of `/v5/position/closed-pnl`. Source: docs/v5/position/close-pnl.mdx."""
+    return ClosedPnl(category=category, symbol=row["symbol"], amount=number_or_zero(row, "closedPnl"))
+
+
+def stopped_at_ms_from(row: Row) -> int | None:
+    """When a stop loss filled, from a row of `/v5/execution/list`; None for any other execution.
+
+    Source: docs/v5/enum.mdx, `stopOrderType` and `execType`.
+    """
+    is_stop = row.get("stopOrderType") in _STOP_LOSSES and row.get("execType") == "Trade"
+    return int(row["execTime"]) if is_stop else None
+
+
+# Executions as what they did to the money, from Bybit's spelling.
+#
+# Source: docs/v5/websocket/private/execution.mdx and docs/v5/order/execution.mdx; only the stream documents `execPnl`.
+
+
+_FUNDING = "Funding"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedOrder:
+    """What one order realised by closing so much, before fees."""
+
+    order_id: str
+    closed_qty: Decimal
+    realised: Decimal
+
+    def share_of(self, row: Row) -> Decimal:
+        """One execution's share, by the quantity that it closed: exact for the order as a whole."""
+        return self.realised * number_or_zero(row, "closedSize") / self.closed_qty
+
+
+def ledger_entry_from(row: Row, *, closed: ClosedOrder | None = None) -> LedgerEntry | None:
+    """None where the row does not say what was realised, and `closed` is not there to say it."""
+    coin = settle_coin_of(row["symbol"])
+    fee = number_or_zero(row, "execFee") if (row.get("feeCurrency") or coin) == coin else Decimal(0)
+    is_funding = row.get("execType") == _FUNDING
+    realised = Decimal(0) if is_funding else _realised(row, closed)
+    if realised is None:
+        return None
+    return LedgerEntry(
+        exec_id=row["execId"],
+        coin=coin,
+        realised=realised,
+        fee=Decimal(0) if is_funding else fee,
+        funding=fee if is_funding else Decimal(0),
+        at_ms=int(row["execTime"]),
+    )
+
+
+def _realised(row: Row, closed: ClosedOrder | None) -> Decimal | None:
+    reported = number(row, "execPnl")
+    if reported is not None or not number_or_zero(row, "closedSize"):
+        return reported or Decimal(0)
+    return closed.share_of(row) if closed is not None else None
+
+
+def closed_order_from(row: Row) -> ClosedOrder | None:
+    """From a row of `/v5/position/closed-pnl`, which is net of both fees; None where they or the size are missing."""
+    net, open_fee, close_fee = (number(row, name) for name in ("closedPnl", "openFee", "closeFee"))
+    size = number_or_zero(row, "closedSize")
+    if net is None or open_fee is None or close_fee is None or not size:
+        return None
+    return ClosedOrder(order_id=row["orderId"], closed_qty=size, realised=net + open_fee + close_fee)
+
+
+# What an account and its key are set up to, from Bybit's spelling.
+
+
+_EVERYWHERE = "*"
+_NEVER_YEAR = 1970
+_WITHDRAW = "Withdraw"
+
+
+class MarginMode(StrEnum):
+    """How positions share the wallet. Source: docs/v5/enum.mdx, marginMode."""
+
+    ISOLATED = "isolated margin"
+    CROSS = "cross margin"
+    PORTFOLIO = "portfolio margin"
+
+
+class AccountType(IntEnum):
+    """The generations of the exchange's accounts."""
+
+    CLASSIC = 0
+    UNIFIED_1 = 1
+    UNIFIED_2 = 2
+
+
+_MARGIN_MODES = {
+    "ISOLATED_MARGIN": MarginMode.ISOLATED,
+    "REGULAR_MARGIN": MarginMode.CROSS,
+    "PORTFOLIO_MARGIN": MarginMode.PORTFOLIO,
+}
+_ACCOUNT_TYPES = {
+    1: AccountType.CLASSIC,
+    3: AccountType.UNIFIED_1,
+    4: AccountType.UNIFIED_1,
+    5: AccountType.UNIFIED_2,
+    6: AccountType.UNIFIED_2,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRights:
+    """What a key may do, from where, and until when. Permissions are in the exchange's words."""
+
+    read_only: bool
+    contract_permissions: frozenset[str]
+    wallet_permissions: frozenset[str]
+    addresses: tuple[str, ...]
+    """Empty: from anywhere."""
+    expires_at: datetime | None
+    """None: the exchange names no day."""
+    days_left: int | None
+    """As the exchange counts them, where it does."""
+
+    @property
+    def may_withdraw(self) -> bool:
+        return _WITHDRAW in self.wallet_permissions
+
+    @property
+    def transfers(self) -> tuple[str, ...]:
+        """The permissions that move money between wallets or accounts."""
+        return tuple(sorted(self.wallet_permissions - {_WITHDRAW}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountMode:
+    """The account's generation and its margin mode."""
+
+    type: AccountType
+    margin: MarginMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeeRate:
+    """Shares of the notional, not percents."""
+
+    taker: Decimal
+    maker: Decimal
+
+
+def key_rights_from(result: Row) -> KeyRights:
+    """From the result of `GET /v5/user/query-api`. Source: docs/v5/user/apikey-info.mdx.
+
+    A key that is bound to addresses has no last day: the exchange says 1970 then, and zero or less days.
+    """
+    permissions = result["permissions"]
+    addresses = tuple(str(address) for address in result.get("ips") or () if address != _EVERYWHERE)
+    at = _moment(result.get("expiredAt"))
+    days = int(result.get("deadlineDay") or 0)
+    counted = days if days > 0 or (days < 0 and at is None and not addresses) else None
+    return KeyRights(
+        read_only=int(result["readOnly"]) != 0,
+        contract_permissions=frozenset(permissions.get("ContractTrade") or ()),
+        wallet_permissions=frozenset(permissions.get("Wallet") or ()),
+        addresses=addresses,
+        expires_at=at,
+        days_left=counted,
+    )
+
+
+def _moment(text: object) -> datetime | None:
+    if not isinstance(text, str) or not text:
+        return None
+    at = datetime.fromisoformat(text)
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return None if at.year == _NEVER_YEAR else at
+
+
+def account_mode_from(result: Row) -> AccountMode:
+    """From the result of `GET /v5/account/info`. Source: docs/v5/enum.mdx, unifiedMarginStatus."""
+    return AccountMode(
+        type=_ACCOUNT_TYPES[int(result["unifiedMarginStatus"])], margin=_MARGIN_MODES[result["marginMode"]]
+    )
+
+
+def fee_rate_from(row: Row) -> FeeRate:
+    """From a row of `GET /v5/account/fee-rate`."""
+    return FeeRate(taker=Decimal(row["takerFeeRate"]), maker=Decimal(row["makerFeeRate"]))

@@ -1,0 +1,433 @@
+"""Orders, reports, fills and error codes, to and from Bybit's spelling. Source: Bybit V5 documentation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from relay.bybit.wire_account import Row, number_but_zero, number_or_zero, position_from, settle_coin_of
+from relay.domain.instrument import Category, floor_to, plain
+from relay.domain.order import ErrorKind, OrderRejected, OrderStatus, OrderType, PlannedOrder, Side, TriggerBy
+from relay.domain.position import Fill, OrderReport, Position, StopLevels
+
+_SIDES = {Side.BUY: "Buy", Side.SELL: "Sell"}
+_SIDES_BACK = {spelled: side for side, spelled in _SIDES.items()}
+_TRIGGERS = {TriggerBy.LAST: "LastPrice", TriggerBy.MARK: "MarkPrice", TriggerBy.INDEX: "IndexPrice"}
+_RISES, _FALLS = 1, 2
+
+_STATUSES = {
+    "New": OrderStatus.ACCEPTED,
+    "Untriggered": OrderStatus.ACCEPTED,
+    "Triggered": OrderStatus.ACCEPTED,
+    "PartiallyFilled": OrderStatus.PARTIALLY_FILLED,
+    "Filled": OrderStatus.FILLED,
+    "Cancelled": OrderStatus.CANCELED,
+    "PartiallyFilledCanceled": OrderStatus.CANCELED,
+    "Deactivated": OrderStatus.CANCELED,
+    "Rejected": OrderStatus.REJECTED,
+}
+_AT_ONCE = frozenset({"IOC", "FOK"})
+_NO_WORD = frozenset({"", "UNKNOWN", "EC_NoError"})
+_ENDED_BY_ITS_TERMS = frozenset(
+    {
+        "EC_NoImmediateQtyToFill",
+        "EC_NoEnoughQtyToFill",
+        "EC_CancelForNoFullFill",
+        "EC_PostOnlyWillTakeLiquidity",
+    }
+)
+_POSITION_STOPS = frozenset(
+    {"TakeProfit", "StopLoss", "TrailingStop", "PartialTakeProfit", "PartialStopLoss", "MmRateClose"}
+)
+_NO_FILLS = frozenset({"Funding", "Delivery", "Settle"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenOrder:
+    """An order that rests at the exchange, the relay's or anybody's."""
+
+    client_order_id: str
+    """Empty where whoever placed it gave none."""
+    venue_order_id: str
+    side: Side
+    qty: Decimal
+    """As placed; zero where the exchange closes whatever is open."""
+    filled_qty: Decimal
+    price: Decimal | None
+    trigger_price: Decimal | None
+    reduce_only: bool
+    is_stop: bool
+    """A take profit, stop loss or trailing stop of the position."""
+
+
+_CENT = Decimal("0.01")
+
+
+def create_params(order: PlannedOrder, client_order_id: str) -> dict[str, object]:
+    """The body of `POST /v5/order/create`. Source: docs/v5/order/create-order.mdx.
+
+    `positionIdx` 0 always: the relay orders in one-way mode only, and anything else is refused there.
+    """
+    closes = order.reduce_only or order.closes_all
+    assert not (closes and (order.take_profit or order.stop_loss)), "a reduce-only order cannot carry stops"
+    params: dict[str, object] = {
+        "category": order.category.value,
+        "symbol": order.symbol,
+        "side": _SIDES[order.side],
+        "orderType": "Limit" if order.type.has_limit else "Market",
+        "qty": "0" if order.closes_all else plain(order.qty),
+        "positionIdx": 0,
+        "orderLinkId": client_order_id,
+    }
+    if order.type.has_limit:
+        assert order.price is not None, "a limit order has a price"
+        # A market order is IOC whatever is sent.
+        params |= {"price": plain(order.price), "timeInForce": order.time_in_force.value}
+    if closes:
+        params["reduceOnly"] = True
+    if order.closes_all:
+        params["closeOnTrigger"] = True
+    return params | _trigger_params(order) | _stop_params(order) | _slippage_params(order)
+
+
+def _trigger_params(order: PlannedOrder) -> dict[str, object]:
+    if not order.type.is_conditional:
+        return {}
+    assert order.trigger_price is not None, "a conditional order has a trigger price"
+    assert order.trigger_rises is not None, "a conditional order says from where its trigger price is reached"
+    return {
+        "triggerPrice": plain(order.trigger_price),
+        "triggerDirection": _RISES if order.trigger_rises else _FALLS,
+        "triggerBy": _TRIGGERS[order.trigger_by],
+    }
+
+
+def _stop_params(order: PlannedOrder) -> dict[str, object]:
+    stops: dict[str, object] = {}
+    if order.take_profit is not None:
+        stops["takeProfit"] = plain(order.take_profit)
+    if order.stop_loss is not None:
+        stops["stopLoss"] = plain(order.stop_loss)
+    return {**stops, "tpslMode": "Full"} if stops else {}
+
+
+def named_params(category: Category, symbol: str, client_order_id: str) -> dict[str, object]:
+    """Which order is meant."""
+    return {"category": category.value, "symbol": symbol, "orderLinkId": client_order_id}
+
+
+def amend_params(order: PlannedOrder, client_order_id: str, qty: Decimal, price: Decimal) -> dict[str, object]:
+    """The body of `POST /v5/order/amend`. Source: docs/v5/order/amend-order.mdx."""
+    named = named_params(order.category, order.symbol, client_order_id)
+    return named | {"qty": plain(qty), "price": plain(price)}
+
+
+def leverage_params(category: Category, symbol: str, leverage: Decimal) -> dict[str, object]:
+    """The body of `POST /v5/position/set-leverage`: in one-way mode both sides are alike."""
+    both = plain(leverage)
+    return {"category": category.value, "symbol": symbol, "buyLeverage": both, "sellLeverage": both}
+
+
+def stops_params(category: Category, symbol: str, levels: StopLevels) -> dict[str, object]:
+    """The body of `POST /v5/position/trading-stop`. Source: docs/v5/position/trading-stop.mdx."""
+    spelled = {
+        "stopLoss": levels.stop_loss,
+        "takeProfit": levels.take_profit,
+        "trailingStop": levels.trailing_stop,
+        "activePrice": levels.trailing_start,
+    }
+    named = {name: plain(level) for name, level in spelled.items() if level is not None}
+    return {"category": category.value, "symbol": symbol, "tpslMode": "Full", "positionIdx": 0, **named}
+
+
+def _slippage_params(order: PlannedOrder) -> dict[str, object]:
+    # Conditional orders do not support it, limit orders have no use for it.
+    if order.slippage_pct is None or order.type is not OrderType.MARKET:
+        return {}
+    # Two decimals at most, and no more than was said.
+    return {"slippageToleranceType": "Percent", "slippageTolerance": plain(floor_to(order.slippage_pct, _CENT))}
+
+
+def report_from(row: Row) -> OrderReport:
+    """From a row of `/v5/order/realtime`, `/v5/order/history` or the `order` stream.
+
+    Source: docs/v5/enum.mdx, orderStatus, rejectReason, cancelType. The fee is in the coin that `fill_from` tells.
+    """
+    status = _status(row)
+    return OrderReport(
+        client_order_id=row["orderLinkId"],
+        venue_order_id=row["orderId"],
+        status=status,
+        filled_qty=number_or_zero(row, "cumExecQty"),
+        avg_price=number_but_zero(row, "avgPrice"),
+        fee=_fee(row),
+        reason=_word_for_the_end(row) if status.is_ended else None,
+        rests=_rests(row),
+    )
+
+
+def _status(row: Row) -> OrderStatus:
+    spelled = row["orderStatus"]
+    assert spelled in _STATUSES, f"an order status that is not documented: {spelled}"
+    status = _STATUSES[spelled]
+    if status is OrderStatus.CANCELED and _ended_by_its_terms(row):
+        return OrderStatus.EXPIRED
+    return status
+
+
+def _ended_by_its_terms(row: Row) -> bool:
+    """Nobody cancelled it: its time in force did."""
+    if row.get("rejectReason") in _ENDED_BY_ITS_TERMS:
+        return True
+    unavailable = row.get("rejectReason", "") in _NO_WORD and row.get("cancelType", "") in _NO_WORD
+    return unavailable and row.get("timeInForce") in _AT_ONCE and row["orderStatus"] != "Deactivated"
+
+
+def _word_for_the_end(row: Row) -> str | None:
+    words = (row.get("rejectReason", ""), row.get("cancelType", ""))
+    return next((word for word in words if word not in _NO_WORD), None)
+
+
+def _rests(row: Row) -> bool:
+    """On the book or waiting for its trigger; an order that fills at once or not at all is only passing through."""
+    if row["orderStatus"] == "Untriggered":
+        return True
+    return row["orderStatus"] in ("New", "PartiallyFilled") and row.get("timeInForce") not in _AT_ONCE
+
+
+def _fee(row: Row) -> Decimal:
+    """On linear `cumFeeDetail` has taken the place of `cumExecFee`; of several coins the settle coin's counts."""
+    by_coin = row.get("cumFeeDetail") or {}
+    if len(by_coin) == 1:
+        return Decimal(next(iter(by_coin.values())))
+    settled = by_coin.get(settle_coin_of(row["symbol"]))
+    return number_or_zero(row, "cumExecFee") if settled is None else Decimal(settled)
+
+
+def fill_from(row: Row) -> Fill | None:
+    """From a row of `/v5/execution/list` or the `execution` stream; None for what is no fill, as funding.
+
+    Source: docs/v5/order/execution.mdx. `feeCurrency` is empty on perpetuals unless the fee was paid in another coin.
+    """
+    if row.get("execType") in _NO_FILLS:
+        return None
+    return Fill(
+        exec_id=row["execId"],
+        client_order_id=row["orderLinkId"],
+        qty=Decimal(row["execQty"]),
+        price=Decimal(row["execPrice"]),
+        fee=number_or_zero(row, "execFee"),
+        fee_coin=row.get("feeCurrency") or settle_coin_of(row["symbol"]),
+        is_maker=row["isMaker"],
+        at_ms=int(row["execTime"]),
+    )
+
+
+def open_order_from(row: Row) -> OpenOrder:
+    """From a row of `/v5/order/realtime`."""
+    return OpenOrder(
+        client_order_id=row["orderLinkId"],
+        venue_order_id=row["orderId"],
+        side=_SIDES_BACK[row["side"]],
+        qty=Decimal(row["qty"]),
+        filled_qty=number_or_zero(row, "cumExecQty"),
+        price=number_but_zero(row, "price"),
+        trigger_price=number_but_zero(row, "triggerPrice"),
+        reduce_only=bool(row.get("reduceOnly") or row.get("closeOnTrigger")),
+        is_stop=row.get("stopOrderType") in _POSITION_STOPS,
+    )
+
+
+# What Bybit's return codes mean. Source: V5 documentation, "Error Codes" (docs/v5/error.mdx), section UTA.
+#
+# Told by the code, never by the words, with one exception that the documentation leaves no code for: hedge mode.
+
+
+HTTP_FORBIDDEN = 403
+RATE_LIMIT = 10006
+ADDRESS_LIMIT = 10018
+"""Struck from the documentation in favour of HTTP 403, which means the same."""
+
+_UNCERTAIN = frozenset(
+    {
+        429,  # the trading service is under high load
+        10000,  # server timeout
+        10016,  # server error, or the service is restarting
+        10019,  # the trading service is restarting
+        10429,  # system level frequency protection
+        110079,  # the order is processing: whatever it comes to is not known yet
+        170001,  # internal error
+        170007,  # timeout waiting for the backend
+        170032,  # network error
+        170146,  # order creation timeout
+        170147,  # order cancellation timeout
+        170234,  # system error
+        3400214,  # server error, please try again later
+    }
+)
+
+_REFUSALS = {
+    RATE_LIMIT: ErrorKind.RATE,
+    ADDRESS_LIMIT: ErrorKind.RATE,
+    -1: ErrorKind.CLOCK,
+    10002: ErrorKind.CLOCK,
+    10014: ErrorKind.ALREADY_THERE,
+    110030: ErrorKind.ALREADY_THERE,
+    110072: ErrorKind.ALREADY_THERE,
+    110017: ErrorKind.NOTHING_TO_REDUCE,
+    110034: ErrorKind.NOTHING_TO_REDUCE,
+    110001: ErrorKind.GONE,
+    110008: ErrorKind.GONE,
+    110010: ErrorKind.GONE,
+    34040: ErrorKind.UNCHANGED,
+    110025: ErrorKind.UNCHANGED,
+    110026: ErrorKind.UNCHANGED,
+    110027: ErrorKind.UNCHANGED,
+    110043: ErrorKind.UNCHANGED,
+}
+
+_REASONS = {
+    "EXCHANGE_KEY": (-2015, 10003, 10004, 10005, 10007, 10010, 33004),
+    "EXCHANGE_REGION": (HTTP_FORBIDDEN, 10009, 10024, 110132),
+    "EXCHANGE_BALANCE": (110004, 110006, 110007, 110012, 110014, 110044, 110045, 110051, 110052, 110053),
+    "NOTIONAL_BELOW_MIN": (110094,),
+    "SYMBOL_NOT_TRADING": (30228, 110063, 110074),
+}
+_REASON_OF = {code: reason for reason, codes in _REASONS.items() for code in codes}
+
+_HEDGE_CODE = 10001
+_HEDGE_WORDS = "position idx not match position mode"
+
+
+def is_uncertain(code: int) -> bool:
+    """Whether the exchange says with this code that it could not tell itself: the order may be live."""
+    return code in _UNCERTAIN
+
+
+def refusal_of(code: int, words: str, *, retry_at_ms: int | None = None) -> OrderRejected:
+    """What a certain refusal means. `code` is neither 0 nor uncertain; `retry_at_ms` as the exchange named it."""
+    assert code != 0, "zero is no refusal"
+    assert not is_uncertain(code), f"{code} says nothing for certain"
+    return OrderRejected(
+        code=code,
+        words=words,
+        refusal=_REFUSALS.get(code, ErrorKind.FINAL),
+        reason_code=_reason_code(code, words),
+        retry_at_ms=retry_at_ms,
+    )
+
+
+def _reason_code(code: int, words: str) -> str:
+    # 10001 is every kind of bad parameter: only the words tell this one apart.
+    if code == _HEDGE_CODE and _HEDGE_WORDS in words.lower():
+        return "POSITION_MODE_HEDGE"
+    return _REASON_OF.get(code, "EXCHANGE_REFUSED")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandingOrder:
+    """An order that rests somewhere in the account."""
+
+    category: Category
+    symbol: str
+    client_order_id: str
+    """Empty where whoever placed it gave none."""
+    is_stop: bool
+    """A take profit, stop loss or trailing stop of the position."""
+
+
+def standing_order_from(row: Row, *, category: Category) -> StandingOrder:
+    """From a row of `GET /v5/order/realtime`."""
+    order = open_order_from(row)
+    return StandingOrder(
+        category=category, symbol=row["symbol"], client_order_id=order.client_order_id, is_stop=order.is_stop
+    )
+
+
+# What the streams tell, from Bybit's spelling. Source: docs/v5/websocket/private/ and public/ticker.mdx.
+
+
+_ONE_WAY = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedOrder:
+    """`key`: the client order id, or the exchange's own where whoever placed the order gave none."""
+
+    category: Category
+    symbol: str
+    key: str
+    report: OrderReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedExecution:
+    """`moved`: the signed change of the position. `earned`: the change of the settle coin's balance."""
+
+    category: Category
+    symbol: str
+    key: str
+    exec_id: str
+    seq: int
+    at_ms: int
+    moved: Decimal
+    earned: Decimal
+    fill: Fill | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedPosition:
+    """`seq` orders it among the symbol's executions; settings such as leverage keep it and renew `at_ms`.
+
+    `pnl_price`: what open PnL counts from: the session's price where profits are settled in sessions (USDC).
+    """
+
+    position: Position
+    seq: int
+    at_ms: int
+    pnl_price: Decimal | None
+    is_one_way: bool
+
+
+def category_of(row: Row) -> Category | None:
+    """None for what the relay has nothing to do with: spot, options."""
+    spelled = row.get("category")
+    return Category(spelled) if spelled in (Category.LINEAR.value, Category.INVERSE.value) else None
+
+
+def reported_order(row: Row, category: Category) -> ReportedOrder:
+    key = row["orderLinkId"] or row["orderId"]
+    return ReportedOrder(category=category, symbol=row["symbol"], key=key, report=report_from(row))
+
+
+def reported_execution(row: Row, category: Category) -> ReportedExecution:
+    """Funding moves the wallet and no position; its fee is positive where it was paid."""
+    fill, coin = fill_from(row), settle_coin_of(row["symbol"])
+    moved = Decimal(0)
+    if fill is not None:
+        moved = -fill.qty if row["side"] == "Sell" else fill.qty
+    fee = number_or_zero(row, "execFee") if (row.get("feeCurrency") or coin) == coin else Decimal(0)
+    return ReportedExecution(
+        category=category,
+        symbol=row["symbol"],
+        key=row["orderLinkId"] or row["orderId"],
+        exec_id=row["execId"],
+        seq=int(row["seq"]),
+        at_ms=int(row["execTime"]),
+        moved=moved,
+        earned=number_or_zero(row, "execPnl") - fee,
+        fill=fill,
+    )
+
+
+def reported_position(rows: tuple[Row, ...], category: Category, symbol: str) -> ReportedPosition:
+    """From all rows of one symbol: of `/v5/position/list`, or of one message."""
+    row: Row = rows[0] if rows else {}
+    position = position_from(rows, category=category, symbol=symbol)
+    return ReportedPosition(
+        position=position,
+        seq=int(row.get("seq") or -1),
+        at_ms=int(row.get("updatedTime") or 0),
+        pnl_price=number_but_zero(row, "sessionAvgPrice") or position.avg_price,
+        is_one_way=len(rows) <= 1 and int(row.get("positionIdx") or _ONE_WAY) == _ONE_WAY,
+    )

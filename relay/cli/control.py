@@ -1,0 +1,119 @@
+"""`halt`, `resume`, `flatten` and `retry`: what a person tells the relay to do."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from relay.cli.client import (
+    Client,
+    NotDone,
+    RequestRefused,
+    Unreachable,
+    Unusable,
+    connect,
+    remark,
+    say,
+    say_json,
+    with_json,
+    with_url,
+    write_halt,
+)
+from relay.cli.signals import WAIT_S, await_end, reported
+from relay.domain.order import SignalStatus
+
+_HALTED = "halted: no new entries, restarts included, until `python -m relay resume`; exits go on"
+_RESUMED = "resumed: new entries are allowed again"
+
+
+@click.command()
+@with_json
+@with_url
+def halt(as_json: bool, url: str | None) -> None:
+    """Allow no new entries, restarts included; exits go on."""
+    _switch("/api/halt", is_on=True, as_json=as_json, url=url)
+
+
+@click.command()
+@with_json
+@with_url
+def resume(as_json: bool, url: str | None) -> None:
+    """Allow new entries again."""
+    _switch("/api/resume", is_on=False, as_json=as_json, url=url)
+
+
+def _switch(path: str, *, is_on: bool, as_json: bool, url: str | None) -> None:
+    client = connect(url)
+    try:
+        body = client.post(path)
+    except Unreachable as error:
+        write_halt(client, error, is_on=is_on)
+        remark(f"{error}; it is written into the journal {client.settings.journal_path} for the next start")
+        body = {"halted": is_on}
+    if as_json:
+        say_json(body)
+    else:
+        say(_HALTED if is_on else _RESUMED)
+
+
+@click.command()
+@click.option("--all", "everything", is_flag=True, help="Close what the relay did not trade, too.")
+@with_json
+@with_url
+@click.pass_context
+def flatten(context: click.Context, everything: bool, as_json: bool, url: str | None) -> None:
+    """Halt, then cancel and close what the relay traded (or everything), and tell what became of it.
+
+    Exits with 0 only if every close is done. The halt stays until `resume`.
+    """
+    client = connect(url)
+    until = time.monotonic() + 3 * WAIT_S
+    body = _flattened(client, everything)
+    if not as_json:
+        say(_HALTED)
+    ended = [await_end(client, signal_id, until=until) for signal_id in _signal_ids(body)]
+    if as_json:
+        say_json({**body, "signals": ended})
+    else:
+        say("\n".join(line for signal in ended for line in reported(signal)) or "nothing was open")
+    context.exit(0 if all(signal.get("status") == SignalStatus.DONE for signal in ended) else NotDone.exit_code)
+
+
+def _flattened(client: Client, everything: bool) -> dict[str, Any]:
+    try:
+        return client.post("/api/flatten", all=1 if everything else None)
+    except Unreachable as error:
+        raise Unusable(f"{error}; nothing is known to be halted or closed") from error
+    except RequestRefused as error:
+        if error.answer.status != http.client.BAD_GATEWAY:
+            raise
+        raise NotDone(f"{error}; it is halted all the same, but not everything is closed") from error
+
+
+def _signal_ids(body: dict[str, Any]) -> list[str]:
+    receipts = body.get("signals", [])
+    if not all(isinstance(each, dict) and each.get("signal_id") for each in receipts):
+        raise NotDone("the relay halted, but its answer does not tell what it closes; see `signals`")
+    return [str(each["signal_id"]) for each in receipts]
+
+
+@click.command()
+@click.argument("signal_id", metavar="ID")
+@with_json
+@with_url
+@click.pass_context
+def retry(context: click.Context, signal_id: str, as_json: bool, url: str | None) -> None:
+    """Open a signal again with a new plan, if no order of it can have had an effect; and tell what became of it."""
+    client = connect(url)
+    until = time.monotonic() + WAIT_S
+    client.post(f"/api/signals/{quote(signal_id, safe='')}/retry")
+    signal = await_end(client, signal_id, until=until)
+    if as_json:
+        say_json(signal)
+    else:
+        say("\n".join(reported(signal)))
+    context.exit(0 if signal.get("status") == SignalStatus.DONE else NotDone.exit_code)

@@ -1,0 +1,355 @@
+"""`signals`, `positions` and `orders`: what happened, and what is open, as tables or in full."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+import click
+
+from relay.cli.client import (
+    Client,
+    Command,
+    NotDone,
+    clean,
+    connect,
+    detail_text,
+    facts,
+    from_relay_or_journal,
+    moment,
+    one_of,
+    read_moment,
+    reason_text,
+    remark,
+    say,
+    say_json,
+    table,
+    with_json,
+    with_url,
+)
+from relay.domain.order import OrderStatus, SignalStatus
+
+if TYPE_CHECKING:
+    from relay.journal.journal import Journal
+
+
+# A signal and its orders in plain words.
+
+
+Shown = Mapping[str, Any]
+"""A signal or an order as the API shows it."""
+
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_WHAT_TO_DO: Final = {
+    "attention": "look at the account, then see `python -m relay retry {id}`: it opens a signal again only where no "
+    "order of it can have had an effect",
+    "failed": "`python -m relay retry {id}` opens it again, if no order of it can have had an effect",
+}
+
+
+def title(signal: Shown) -> str:
+    """What it asks for: `buy BTCUSDT`."""
+    return " ".join(clean(signal[name]) for name in ("action", "symbol") if signal.get(name)) or "an alert"
+
+
+def requested(order: Shown) -> str:
+    """An order as it was ordered: `buy 0.01 limit at 95000 reduce-only`."""
+    words = [str(order.get("side", "")), str(order.get("qty", ""))]
+    if order.get("type") not in (None, "market"):
+        words.append(str(order["type"]).replace("_", " "))
+    if order.get("price") is not None:
+        words.append(f"at {order['price']}")
+    if order.get("reduce_only"):
+        words.append("reduce-only")
+    return " ".join(filter(None, words))
+
+
+def became(order: Shown) -> str:
+    """What became of an order: `filled 0.01 at 95000.5, fee 0.52`, `rejected: EXCHANGE_BALANCE: …`."""
+    status = str(order.get("status", "")).replace("_", " ")
+    filled = filling(order)
+    if filled and order.get("status") == "filled":
+        status = f"filled {filled}"
+    elif filled:
+        status = f"{status}, filled {filled}"
+    if filled and order.get("fee") is not None:
+        status = f"{status}, fee {order['fee']}"
+    reason = reason_text(order.get("reason"))
+    return f"{status}: {reason}" if reason else status
+
+
+def filling(order: Shown) -> str:
+    """How much is filled, and at what: empty while nothing is."""
+    qty = str(order.get("filled_qty") or "0")
+    if not qty.strip("0."):
+        return ""
+    return qty if order.get("avg_price") is None else f"{qty} at {order['avg_price']}"
+
+
+def summary(signal: Shown) -> list[str]:
+    """What became of a signal, for whoever has just sent it."""
+    lines = [f"{signal.get('status')}: {title(signal)} (signal {clean(signal.get('id'))})"]
+    lines += facts({"reason": reason_text(signal.get("reason"))})
+    lines += [f"  {clean(f'{requested(order)}: {became(order)}')}" for order in signal.get("orders", ())]
+    lines += [f"  note: {clean(note)}" for note in signal.get("notes", ())]
+    return lines + hint(signal)
+
+
+def hint(signal: Shown) -> list[str]:
+    """What a person can do about it, if there is something to do."""
+    words = _WHAT_TO_DO.get(str(signal.get("status")))
+    return [f"  what to do: {words.format(id=clean(signal.get('id')))}"] if words else []
+
+
+def row(signal: Shown) -> list[str]:
+    """One signal's row of the table whose titles are `TITLES`."""
+    orders = signal.get("orders", ())
+    reason = reason_text(signal.get("reason"))
+    if not orders and not reason and signal.get("notes"):
+        reason = str(signal["notes"][-1])  # why there was nothing to order
+    return [
+        moment(signal.get("received_at")),
+        str(signal.get("id")),
+        str(signal.get("status")),
+        str(signal.get("action") or ""),
+        str(signal.get("symbol") or ""),
+        ", ".join(map(requested, orders)),
+        ", ".join(filter(None, map(filling, orders))),
+        reason,
+    ]
+
+
+TITLES: Final = ("RECEIVED", "ID", "STATUS", "ACTION", "SYMBOL", "ORDERED", "FILLED", "REASON")
+
+
+def in_full(signal: Shown) -> list[str]:
+    """All that is known of one signal."""
+    lines = [f"signal {clean(signal.get('id'))}: {signal.get('status')}"]
+    lines += facts(
+        {
+            "reason": reason_text(signal.get("reason")),
+            "strategy": signal.get("strategy"),
+            "action": title(signal),
+            "sent": signal.get("sent_at"),
+            "received": signal.get("received_at"),
+            "timing": ", ".join(_passed(signal.get("timing"))),
+            "slippage": f"{signal['slippage']} %" if signal.get("slippage") is not None else None,
+        }
+    )
+    lines += hint(signal)
+    lines += _section("alert", facts({name: detail_text(value) for name, value in signal.get("alert", {}).items()}))
+    lines += _section("notes", [f"  {clean(note)}" for note in signal.get("notes", ())])
+    lines += _section("orders", order_table(signal.get("orders", ()), indent="  "))
+    return lines + _section("steps", _steps(signal.get("events", ())))
+
+
+def _passed(timing: Shown | None) -> Iterable[str]:
+    """Each stage with the milliseconds since the one before: `received +812 ms`."""
+    between = (timing or {}).get("ms") or {}
+    return [f"{stage} {ms:+} ms" for stage, ms in between.items() if ms is not None]
+
+
+def order_table(orders: Sequence[Shown], *, indent: str = "") -> list[str]:
+    """Orders in the API's order."""
+    titles = (
+        *("ID", "ACCOUNT", "SYMBOL", "SIDE", "TYPE", "QTY", "PRICE", "REDUCES", "STATUS", "FILLED", "AVG PRICE"),
+        *("FEE", "AT EXCHANGE", "REASON"),
+    )
+    rows = [
+        [
+            *(_cell(order, name) for name in ("client_order_id", "account", "symbol", "side", "type", "qty", "price")),
+            "yes" if order.get("reduce_only") else "",
+            *(_cell(order, name) for name in ("status", "filled_qty", "avg_price", "fee", "venue_order_id")),
+            reason_text(order.get("reason")),
+        ]
+        for order in orders
+    ]
+    return table(titles, rows, indent=indent) if rows else []
+
+
+def _cell(order: Shown, name: str) -> str:
+    value = order.get(name)
+    return "" if value is None else str(value)
+
+
+def _section(name: str, lines: list[str]) -> list[str]:
+    return ["", name, *lines] if lines else []
+
+
+def _steps(events: Iterable[Shown]) -> list[str]:
+    """Each step with its time and the milliseconds since the one before."""
+    rows = []
+    before: datetime | None = None
+    for event in events:
+        at = read_moment(event.get("at"))
+        passed = f"+{(at - before) // _MILLISECOND} ms" if at and before else ""
+        rows.append([str(event.get("at")), passed, str(event.get("name")), detail_text(event.get("detail"))])
+        before = at or before
+    return table(("TIME", "", "STEP", ""), rows, indent="  ") if rows else []
+
+
+_LIMIT_MAX: Final = 500
+_POSITION: Final = (
+    *("account", "symbol", "side", "size", "avg_price", "mark_price", "unrealised_pnl", "leverage"),
+    *("take_profit", "stop_loss"),
+)
+
+
+def _upper(context: click.Context, parameter: click.Parameter, symbol: str | None) -> str | None:
+    return symbol and symbol.upper()
+
+
+_with_account = click.option("--account", metavar="NAME", help="Only of this account.")
+_with_symbol = click.option(
+    "--symbol", metavar="SYMBOL", callback=_upper, help="Only of this symbol, as the exchange spells it."
+)
+
+
+def _with_limit(default: int) -> Callable[[Command], Command]:
+    kind = click.IntRange(1, _LIMIT_MAX)
+    return click.option("--limit", type=kind, default=default, show_default=True, help="At most so many.")
+
+
+@click.command()
+@click.argument("signal_id", metavar="[ID]", required=False)
+@click.option("--status", type=one_of(SignalStatus), help="Only of this status.")
+@_with_symbol
+@click.option("--strategy", metavar="NAME", help="Only of this strategy.")
+@_with_account
+@_with_limit(50)
+@click.option("--cursor", help="Go on where the page before ended.")
+@with_json
+@with_url
+def signals(signal_id: str | None, as_json: bool, url: str | None, **query: Any) -> None:
+    """What became of the alerts: what needs attention first, then the latest first. With ID, one in full."""
+    client = connect(url)
+    if signal_id is not None:
+        path = f"/api/signals/{quote(signal_id, safe='')}"
+        signal = from_relay_or_journal(client, lambda: client.get(path), lambda journal: _one(journal, signal_id))
+        if as_json:
+            say_json(signal)
+        else:
+            say("\n".join(in_full(signal)))
+        return
+    page = from_relay_or_journal(
+        client, lambda: client.get("/api/signals", attention_first=1, **query), lambda journal: _page(journal, query)
+    )
+    if as_json:
+        say_json(page)
+        return
+    _say_page(page)
+
+
+def _one(journal: Journal, signal_id: str) -> dict[str, Any]:
+    signal = journal.signal(signal_id)
+    if signal is None:
+        raise NotDone(f"there is no signal {signal_id}")
+    return signal
+
+
+def _page(journal: Journal, query: dict[str, Any]) -> dict[str, Any]:
+    try:
+        page = journal.signals(**query, attention_first=True)
+    except ValueError as error:
+        raise click.BadParameter("it should be what an earlier page ended with", param_hint="--cursor") from error
+    return {"signals": page.signals, "next_cursor": page.next_cursor, "refused": _refused(journal, query["cursor"])}
+
+
+def _refused(journal: Journal, cursor: str | None) -> list[dict[str, Any]]:
+    from relay.journal.codec import rfc3339
+
+    if cursor is not None:
+        return []
+    return [
+        {"kind": posts.kind, "source": posts.source, "count": posts.count, "last_at": rfc3339(posts.last_at_ms)}
+        for posts in journal.refused()
+    ]
+
+
+def _say_page(page: dict[str, Any]) -> None:
+    found = page.get("signals", [])
+    for line in page.get("silent", []):
+        say(clean(line))
+    needing = sum(signal.get("status") == SignalStatus.ATTENTION for signal in found)
+    if needing:
+        say(
+            f"{needing} {'needs' if needing == 1 else 'need'} attention: `python -m relay signals ID` shows one in full"
+        )
+    say("\n".join(table(TITLES, map(row, found))) if found else "no signals")
+    if page.get("next_cursor"):
+        remark(f"there are more: --cursor {clean(page['next_cursor'])}")
+    for posts in page.get("refused", []):
+        counted = f"{posts.get('count')} x {posts.get('kind')} from {posts.get('source')}"
+        remark(clean(f"refused, and nothing kept: {counted}, last {moment(posts.get('last_at'))}"))
+
+
+@click.command()
+@_with_account
+@_with_symbol
+@with_json
+@with_url
+def positions(account: str | None, symbol: str | None, as_json: bool, url: str | None) -> None:
+    """The open positions."""
+    body = connect(url).get("/api/positions", account=account, symbol=symbol)
+    if as_json:
+        say_json(body)
+        return
+    rows = [
+        ["" if position.get(name) is None else str(position[name]) for name in _POSITION]
+        for position in body.get("positions", [])
+        if account in (None, position.get("account")) and symbol in (None, position.get("symbol"))
+    ]
+    titles = [name.upper().replace("_", " ") for name in _POSITION]
+    say("\n".join(table(titles, rows)) if rows else "no open positions")
+
+
+@click.command()
+@click.option("--status", type=one_of(OrderStatus), help="Only of this status.")
+@click.option("--open", "open_only", is_flag=True, help="Only what may still be filled.")
+@_with_symbol
+@_with_account
+@_with_limit(100)
+@with_json
+@with_url
+def orders(as_json: bool, url: str | None, **query: Any) -> None:
+    """The relay's orders, the latest first."""
+    client = connect(url)
+    requested = query | {"open": 1 if query["open_only"] else None}
+    del requested["open_only"]
+    body = from_relay_or_journal(
+        client, lambda: client.get("/api/orders", **requested), lambda journal: {"orders": journal.orders(**query)}
+    )
+    if as_json:
+        say_json(body)
+        return
+    found = body.get("orders", [])
+    say("\n".join(order_table(found)) if found else "no orders")
+
+
+# Following a signal to its end, for as long as a person likes to wait.
+
+
+WAIT_S: Final = 10
+_POLL_S: Final = 0.1
+_UNFINISHED: Final = (SignalStatus.ACCEPTED, SignalStatus.EXECUTING)
+
+
+def await_end(client: Client, signal_id: str, *, until: float) -> dict[str, Any]:
+    """The signal once it is finished, or as it is at `until` (monotonic seconds). Raises Unreachable and Refused."""
+    while True:
+        signal = client.get(f"/api/signals/{quote(signal_id, safe='')}")
+        if signal.get("status") not in _UNFINISHED or time.monotonic() >= until:
+            return signal
+        time.sleep(_POLL_S)
+
+
+def reported(signal: dict[str, Any]) -> list[str]:
+    """A signal's summary, with where to look where it is not finished."""
+    lines = summary(signal)
+    if signal.get("status") in _UNFINISHED:
+        later = f"python -m relay signals {clean(signal.get('id'))}"
+        lines.append(f"  not finished yet: `{later}` shows what becomes of it")
+    return lines

@@ -1,0 +1,293 @@
+"""A bracket: the levels that protect an open position, and the take-profit legs that rest for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from enum import StrEnum
+
+from relay.domain.instrument import ceil_to, floor_to, plain
+from relay.domain.order import Reason, Side
+from relay.domain.rules import Rules
+from relay.domain.signal import Level, LevelKind, Signal, TakeProfit
+
+# Where a take profit or a stop loss stands: at a price, or at a distance that counts from the entry.
+
+
+_PERCENT = Decimal(100)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Levels:
+    """What an entry's alert, or else its strategy's defaults, say of protecting the position."""
+
+    stop_loss: Level | None = None
+    take_profits: tuple[TakeProfit, ...] = ()
+    trailing_stop: Level | None = None
+    trailing_start: Level | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return self == _NONE
+
+    @property
+    def is_ladder(self) -> bool:
+        """Its take profits rest as orders of their own; else the one there is belongs to the whole position."""
+        return len(self.take_profits) > 1 or any(
+            each.share_pct != _PERCENT or each.moves_stop_to_entry for each in self.take_profits
+        )
+
+    @property
+    def whole_profit(self) -> Level | None:
+        """The one take profit of the whole position, which rides on the entry."""
+        return self.take_profits[0].at if self.take_profits and not self.is_ladder else None
+
+
+_NONE = Levels()
+
+
+def levels_of(signal: Signal, rules: Rules) -> Levels:
+    """The signal's own levels; where it brings none of a kind, the strategy's default one."""
+    default = rules.default_take_profit
+    return Levels(
+        stop_loss=signal.stop_loss or rules.default_stop_loss,
+        take_profits=signal.take_profits or ((TakeProfit(at=default),) if default else ()),
+        trailing_stop=signal.trailing_stop,
+        trailing_start=signal.trailing_start,
+    )
+
+
+def level_price(level: Level, *, side: Side, reference: Decimal, is_stop: bool) -> Decimal:
+    """The level as a price, not rounded. `side`: of the position, buy for a long one.
+
+    `reference`: what distances count from. A distance without a sign lies on its field's natural side: a stop loss
+    (`is_stop`) towards loss, a take profit towards profit.
+    """
+    if level.kind is LevelKind.PRICE:
+        return level.value
+    away = level.value if level.sign_given else abs(level.value) * (-1 if is_stop else 1)
+    if level.kind is LevelKind.PERCENT:
+        away = reference * away / _PERCENT
+    return reference + side.sign * away
+
+
+def stop_price(level: Level, *, side: Side, reference: Decimal, tick: Decimal) -> Decimal:
+    """A stop loss on the price grid, away from the position: never nearer than was asked."""
+    price = level_price(level, side=side, reference=reference, is_stop=True)
+    return floor_to(price, tick) if side is Side.BUY else ceil_to(price, tick)
+
+
+def profit_price(level: Level, *, side: Side, reference: Decimal, tick: Decimal) -> Decimal:
+    """A take profit on the price grid, away from the taker: never less than was asked."""
+    price = level_price(level, side=side, reference=reference, is_stop=False)
+    return ceil_to(price, tick) if side is Side.BUY else floor_to(price, tick)
+
+
+def trail_distance(level: Level, *, reference: Decimal, tick: Decimal) -> Decimal:
+    """How far a trailing stop follows, in price: at least one tick, rounded away from the position."""
+    distance = reference * level.value / _PERCENT if level.kind is LevelKind.PERCENT else level.value
+    return max(ceil_to(abs(distance), tick), tick)
+
+
+def wrong_side(
+    levels: Levels, *, side: Side, reference: Decimal, tick: Decimal, price: Decimal | None = None
+) -> Reason | None:
+    """Why the exchange would refuse the levels of a position on `side`, whose price is `price`.
+
+    `price` None: it is the `reference` itself.
+    """
+    price = price or reference
+    stop = levels.stop_loss
+    stands = [("stop_loss", stop_price(stop, side=side, reference=reference, tick=tick), -side.sign)] if stop else []
+    for each in levels.take_profits:
+        stands.append(("take_profit", profit_price(each.at, side=side, reference=reference, tick=tick), side.sign))
+    for name, stand, sign in stands:
+        # A level that rounds to zero would be sent as no level at all.
+        if (stand - price) * sign <= 0 or stand < tick:
+            where = "below" if sign < 0 else "above"
+            message = f"{name} {plain(stand)} must be {where} the price {plain(price)} of a {side.value}"
+            return Reason(code="STOP_WRONG_SIDE", message=message)
+    return None
+
+
+FIRST_TAKE_PROFIT_LEG = 100
+"""A signal's legs from here on are take profits that rest; those before are what it planned."""
+
+
+class BracketStatus(StrEnum):
+    """`waiting`: its entry has not filled yet. `active`: at most one for each account and instrument."""
+
+    WAITING = "waiting"
+    ACTIVE = "active"
+    OVER = "over"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeProfitLeg:
+    """One of several take profits: `share_pct` percent of the position. It rests under one order at a time."""
+
+    at: Level
+    share_pct: Decimal
+    moves_stop_to_entry: bool = False
+    order_id: str | None = None
+    placed_at_ms: int = 0
+    is_taken_back: bool = False
+    """The relay itself cancels the order, for a signal that wants the book empty: that is no refusal."""
+    filled_qty: Decimal = Decimal(0)
+    """By the orders that it rested under before."""
+    is_done: bool = False
+    refusals: int = 0
+    """How many orders in a row the exchange refused, or ended at once."""
+    refused_at_size: Decimal | None = None
+    """The position's size then: only another one is worth another order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bracket:
+    """`side`: of the position, buy for a long one. `entries`: the orders that open it; none: it was open before."""
+
+    side: Side
+    stop_loss: Level | None = None
+    take_profit: Level | None = None
+    """Of the whole position, which the exchange keeps with it; `rungs` rest as orders."""
+    trailing_stop: Level | None = None
+    trailing_start: Level | None = None
+    tp_legs: tuple[TakeProfitLeg, ...] = field(default=(), metadata={"stored_as": "rungs"})
+    entries: tuple[str, ...] = ()
+    stale_orders: tuple[str, ...] = field(default=(), metadata={"stored_as": "leavings"})
+    """Orders of an older guard that are to be cancelled."""
+    status: BracketStatus = BracketStatus.WAITING
+    entry_price: Decimal | None = None
+    """What distances count from: the average fill, so far."""
+    is_entry_over: bool = False
+    are_stops_set: bool = False
+    """The position's own levels are where they belong for `entry_price`."""
+    is_at_breakeven: bool = False
+    is_seen: bool = False
+    """The position was seen on its side."""
+    active_at_ms: int = 0
+    trouble: str | None = None
+    """What could not be put in place, in words; it was told once."""
+
+    @property
+    def order_ids(self) -> tuple[str, ...]:
+        """Of all that may rest for it."""
+        return (*self.stale_orders, *(each.order_id for each in self.tp_legs if each.order_id is not None))
+
+
+def taken_back(bracket: Bracket, order_ids: frozenset[str]) -> Bracket:
+    """The guard, once the relay has begun to cancel these orders of its own accord."""
+    tp_legs = tuple(
+        replace(each, is_taken_back=True) if each.order_id in order_ids else each for each in bracket.tp_legs
+    )
+    return replace(bracket, tp_legs=tp_legs)
+
+
+def bracket_of(levels: Levels, side: Side, *, reference: Decimal | None) -> Bracket | None:
+    """The guard that an alert asks for; None: it names no level. `reference`: what distances count from for now."""
+    if levels.is_empty:
+        return None
+    tp_legs = levels.take_profits if levels.is_ladder else ()
+    return Bracket(
+        side=side,
+        stop_loss=levels.stop_loss,
+        take_profit=levels.whole_profit,
+        trailing_stop=levels.trailing_stop,
+        trailing_start=levels.trailing_start,
+        tp_legs=tuple(
+            TakeProfitLeg(at=each.at, share_pct=each.share_pct, moves_stop_to_entry=each.moves_stop_to_entry)
+            for each in tp_legs
+        ),
+        entry_price=reference,
+    )
+
+
+def taking_over(new: Bracket, old: Bracket | None, *, tick: Decimal) -> Bracket:
+    """`new`, in the place of `old`: the levels that it names replace, silence keeps."""
+    if old is None:
+        return new
+    if old.side is not new.side or new.tp_legs or new.take_profit is not None:
+        return replace(new, stale_orders=(*new.stale_orders, *old.order_ids))
+    stored = tuple(replace(each, at=_fixed(each.at, old, tick)) for each in old.tp_legs)
+    return replace(
+        new,
+        tp_legs=stored,
+        stale_orders=(*new.stale_orders, *old.stale_orders),
+        is_at_breakeven=old.is_at_breakeven and new.stop_loss is None,
+    )
+
+
+def _fixed(at: Level, bracket: Bracket, tick: Decimal) -> Level:
+    """A distance counts from the entry that it came with, not from a later one."""
+    return Level(kind=LevelKind.PRICE, value=take_profit_price(at, bracket, tick))
+
+
+def take_profit_price(at: Level, bracket: Bracket, tick: Decimal) -> Decimal:
+    """Where a rung rests, on the price grid."""
+    assert bracket.entry_price is not None, "an active guard has its entry price"
+    return profit_price(at, side=bracket.side, reference=bracket.entry_price, tick=tick)
+
+
+# How large each rung of a ladder of take profits is, given the position as it is now.
+
+
+_ZERO = Decimal(0)
+_ALL = Decimal(100)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A rung, the nearest first. `filled`: all that it has taken; `held`: of that, by the order that rests now.
+
+    `is_off`: nothing may be placed for it.
+    """
+
+    share_pct: Decimal
+    filled: Decimal = _ZERO
+    held: Decimal = _ZERO
+    is_done: bool = False
+    is_off: bool = False
+
+
+def remaining(parts: Sequence[Part], size: Decimal, *, step: Decimal, least: Decimal) -> tuple[Decimal, ...]:
+    """What each part is still to take of a position of `size` (without sign), together never more than that.
+
+    Shares count of the position with what the open parts have taken of it added back, so that a fill changes nothing
+    for the others. Where the shares make up all of it, the last open one takes the rest. What the exchange would
+    not take as an order (`least`) goes to its neighbour.
+    """
+    spoken_for = sum((each.share_pct for each in parts if each.is_done), _ZERO)
+    open_ones = [place for place, each in enumerate(parts) if not each.is_done and not each.is_off]
+    covers_all = sum((each.share_pct for each in parts), _ZERO) == _ALL
+    whole = size + sum((parts[place].filled for place in open_ones), _ZERO)
+    taken = dict.fromkeys(range(len(parts)), _ZERO)
+    left = floor_to(size, step)
+    for place in open_ones:
+        part = parts[place]
+        wanted = floor_to(whole * part.share_pct / (_ALL - spoken_for), step) - part.filled
+        if covers_all and place == open_ones[-1]:
+            wanted = left
+        taken[place] = min(max(wanted, _ZERO), left)
+        left -= taken[place]
+    _merge(taken, parts, open_ones, least)
+    return tuple(taken[place] for place in range(len(parts)))
+
+
+def _merge(taken: dict[int, Decimal], parts: Sequence[Part], open_ones: list[int], least: Decimal) -> None:
+    """Towards the farther neighbour first: what is taken later is not taken for less."""
+
+    def is_small(place: int) -> bool:
+        return taken[place] > _ZERO and taken[place] + parts[place].held < least
+
+    for place, farther in zip(open_ones, open_ones[1:], strict=False):
+        if is_small(place):
+            taken[farther] += taken[place]
+            taken[place] = _ZERO
+    for place, nearer in zip(reversed(open_ones), list(reversed(open_ones))[1:], strict=False):
+        if is_small(place):
+            taken[nearer] += taken[place]
+            taken[place] = _ZERO
+    for place in open_ones:
+        if is_small(place):
+            taken[place] = _ZERO

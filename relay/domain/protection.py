@@ -1,0 +1,380 @@
+"""What to do next for a bracket, from what is known of its position and orders. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from relay.domain.bracket import (
+    Bracket,
+    BracketStatus,
+    Part,
+    TakeProfitLeg,
+    level_price,
+    profit_price,
+    remaining,
+    stop_price,
+    take_profit_price,
+    trail_distance,
+)
+from relay.domain.instrument import Instrument, ceil_to, floor_to
+from relay.domain.order import OrderStatus, OrderType, PlannedOrder, Purpose
+from relay.domain.order_lifecycle import OrderState
+from relay.domain.position import Position, StopLevels
+
+# The steps of care: what they are decided by, and what is to be done next for a guard.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestingOrder:
+    """An order as it rests at the exchange just now."""
+
+    qty: Decimal
+    price: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What a step is decided by. `orders`: the guard's, by client order id. `position` None: it was not looked at."""
+
+    instrument: Instrument
+    now_ms: int
+    position: Position | None = None
+    orders: Mapping[str, OrderState] = field(default_factory=dict)
+    book: Mapping[str, RestingOrder] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoOp:
+    """Everything is where it belongs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refresh:
+    """What the exchange shows may lag behind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Save:
+    """Nothing to send; the guard is now this."""
+
+    bracket: Bracket
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Close:
+    """There is nothing (any more) that it protects."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetStops:
+    """Set the position's own levels. Then the guard is `after`."""
+
+    after: Bracket
+    levels: StopLevels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceTakeProfit:
+    """`planned` has no leg yet."""
+
+    place: int
+    planned: PlannedOrder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdvanceTakeProfit:
+    """Its order is on its way: bring it a step further."""
+
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AmendTakeProfit:
+    """`qty`: with what is filled of it."""
+
+    order_id: str
+    qty: Decimal
+    price: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelTakeProfit:
+    order_id: str
+
+
+ProtectionStep = (
+    NoOp | Refresh | Save | Close | SetStops | PlaceTakeProfit | AdvanceTakeProfit | AmendTakeProfit | CancelTakeProfit
+)
+
+
+# What to do next for the take profits of a ladder, once the position's own levels are set.
+
+
+REFUSALS_MAX = 3
+_ZERO = Decimal(0)
+
+
+def next_take_profit_step(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep:
+    """What is too large goes first, so that the orders never add up to more than the position."""
+    assert snapshot.position is not None
+    size, instrument = abs(snapshot.position.size), snapshot.instrument
+    wanted = remaining(
+        [_part(each, snapshot, size) for each in bracket.tp_legs],
+        size,
+        step=instrument.qty_step,
+        least=instrument.qty_min,
+    )
+    steps = [_tp_leg_step(place, wanted[place], bracket, snapshot) for place in range(len(bracket.tp_legs))]
+    requested = [step for step in steps if step is not None]
+    shrinking = (step for step in requested if _shrinks(step, snapshot))
+    return next(shrinking, None) or next(iter(requested), None) or NoOp()
+
+
+def _part(tp_leg: TakeProfitLeg, snapshot: Snapshot, size: Decimal) -> Part:
+    held = snapshot.orders[tp_leg.order_id].filled_qty if tp_leg.order_id is not None else _ZERO
+    is_off = tp_leg.refusals >= REFUSALS_MAX and tp_leg.refused_at_size == size
+    return Part(
+        share_pct=tp_leg.share_pct, filled=tp_leg.filled_qty + held, held=held, is_done=tp_leg.is_done, is_off=is_off
+    )
+
+
+def _tp_leg_step(place: int, wanted: Decimal, bracket: Bracket, snapshot: Snapshot) -> ProtectionStep | None:
+    tp_leg = bracket.tp_legs[place]
+    price = take_profit_price(tp_leg.at, bracket, snapshot.instrument.tick_size)
+    if tp_leg.order_id is None:
+        return PlaceTakeProfit(place=place, planned=_order(bracket, snapshot, wanted, price)) if wanted > 0 else None
+    if wanted == 0:
+        return CancelTakeProfit(order_id=tp_leg.order_id)
+    rests, total = snapshot.book[tp_leg.order_id], snapshot.orders[tp_leg.order_id].filled_qty + wanted
+    if rests == RestingOrder(qty=total, price=price):
+        return None
+    return AmendTakeProfit(order_id=tp_leg.order_id, qty=total, price=price)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shortfall:
+    """Not every take profit has an order of its own. `is_merged`: others have its share, and all is well."""
+
+    words: str
+    is_merged: bool
+
+
+def shortfall(bracket: Bracket, snapshot: Snapshot) -> Shortfall | None:
+    """Of a guard at rest: what does not rest, in words."""
+    open_ones = [each for each in bracket.tp_legs if not each.is_done]
+    without = [each for each in open_ones if each.order_id is None]
+    if not without:
+        return None
+    refused = [each for each in without if each.refusals >= REFUSALS_MAX]
+    if refused:
+        return Shortfall(words="the exchange did not keep a take profit, however often it was placed", is_merged=False)
+    if len(without) == len(open_ones):
+        return Shortfall(words="the position is too small for any of its take profits", is_merged=False)
+    return Shortfall(words="a take profit under the exchange's minimum was merged into its neighbour", is_merged=True)
+
+
+def _shrinks(step: ProtectionStep, snapshot: Snapshot) -> bool:
+    return isinstance(step, CancelTakeProfit) or (
+        isinstance(step, AmendTakeProfit) and step.qty < snapshot.book[step.order_id].qty
+    )
+
+
+def _order(bracket: Bracket, snapshot: Snapshot, qty: Decimal, price: Decimal) -> PlannedOrder:
+    return PlannedOrder(
+        leg=0,
+        category=snapshot.instrument.category,
+        symbol=snapshot.instrument.symbol,
+        side=bracket.side.opposite,
+        type=OrderType.LIMIT,
+        qty=qty,
+        purpose=Purpose.EXIT,
+        price=price,
+        reduce_only=True,
+    )
+
+
+LAG_MS = 3000
+"""How long the exchange may take to show a position after its entry has filled."""
+_AT_ONCE_MS = 5000
+"""An order that the exchange ends sooner than this was as good as refused."""
+
+
+def next_protection_step(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep:
+    """The next thing to do. The orders that the guard names must be in sight, and for an active one the position."""
+    if bracket.status is BracketStatus.WAITING:
+        return _wait(bracket, snapshot)
+    assert bracket.status is BracketStatus.ACTIVE, "what is over needs no care"
+    if (on_its_way := _unsettled(bracket, snapshot)) is not None:
+        return AdvanceTakeProfit(order_id=on_its_way)
+    booked = _booked(bracket, snapshot)
+    if booked != bracket:
+        return Save(bracket=booked)
+    assert snapshot.position is not None, "an active guard needs the position"
+    if snapshot.position.size * bracket.side.sign <= 0:
+        return _released(bracket, snapshot)
+    if bracket.stale_orders:
+        return CancelTakeProfit(order_id=bracket.stale_orders[0])
+    step = _entry(bracket, snapshot) or _stops(bracket, snapshot.position, snapshot) or _breakeven(bracket, snapshot)
+    return step or next_take_profit_step(bracket, snapshot)
+
+
+def _wait(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep:
+    if not bracket.entries:
+        if snapshot.position is None or snapshot.position.size * bracket.side.sign <= 0:
+            return Close()
+        return (
+            _stops(_active(bracket, bracket.entry_price, snapshot, is_entry_over=True), snapshot.position, snapshot)
+            or NoOp()
+        )
+    entries = [snapshot.orders[each] for each in bracket.entries]
+    if any(_has_opened(each) for each in entries):
+        average = _average(entries, snapshot.instrument)
+        return Save(bracket=_active(bracket, average, snapshot, is_entry_over=_have_ended(entries)))
+    return Close() if _have_ended(entries) else NoOp()
+
+
+def _active(bracket: Bracket, entry_price: Decimal | None, snapshot: Snapshot, *, is_entry_over: bool) -> Bracket:
+    return replace(
+        bracket,
+        status=BracketStatus.ACTIVE,
+        entry_price=entry_price,
+        is_entry_over=is_entry_over,
+        active_at_ms=snapshot.now_ms,
+    )
+
+
+def _has_opened(order: OrderState) -> bool:
+    """More of it has filled than brings the old position to zero."""
+    return order.filled_qty > (order.planned.exit_qty or _ZERO)
+
+
+def _have_ended(entries: list[OrderState]) -> bool:
+    return all(each.status.is_ended for each in entries)
+
+
+def _average(entries: list[OrderState], instrument: Instrument) -> Decimal | None:
+    """What the entries were filled at. Contracts of an inverse perpetual average by the coins that they stand for."""
+    filled = [(each.filled_qty, each.avg_price) for each in entries if each.filled_qty and each.avg_price]
+    qty = sum((each for each, _ in filled), _ZERO)
+    if not qty:
+        return None
+    if instrument.is_inverse:
+        return qty / sum((each / price for each, price in filled if price), _ZERO)
+    return sum((each * price for each, price in filled if price), _ZERO) / qty
+
+
+def _unsettled(bracket: Bracket, snapshot: Snapshot) -> str | None:
+    return next((each for each in bracket.order_ids if not snapshot.orders[each].is_settled), None)
+
+
+def _booked(bracket: Bracket, snapshot: Snapshot) -> Bracket:
+    """The guard once its ended orders are counted."""
+    stale_orders = tuple(each for each in bracket.stale_orders if not snapshot.orders[each].status.is_ended)
+    tp_legs = tuple(_booked_tp_leg(each, snapshot) for each in bracket.tp_legs)
+    return replace(bracket, stale_orders=stale_orders, tp_legs=tp_legs)
+
+
+def _booked_tp_leg(tp_leg: TakeProfitLeg, snapshot: Snapshot) -> TakeProfitLeg:
+    order = snapshot.orders[tp_leg.order_id] if tp_leg.order_id is not None else None
+    if order is None or not order.status.is_ended:
+        return tp_leg
+    counted = replace(tp_leg, order_id=None, is_taken_back=False, filled_qty=tp_leg.filled_qty + order.filled_qty)
+    if order.status is OrderStatus.FILLED:
+        return replace(counted, is_done=True)
+    was_refused = order.status is not OrderStatus.CANCELED or snapshot.now_ms - tp_leg.placed_at_ms < _AT_ONCE_MS
+    if tp_leg.is_taken_back or not was_refused or order.filled_qty > 0:
+        return replace(counted, refusals=0)
+    size = abs(snapshot.position.size) if snapshot.position else None
+    return replace(counted, refusals=tp_leg.refusals + 1, refused_at_size=size)
+
+
+def _released(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep:
+    """The position is closed or on the other side: nothing of the guard's may rest on."""
+    if not bracket.is_seen and snapshot.now_ms - bracket.active_at_ms < LAG_MS:
+        return Refresh()
+    return CancelTakeProfit(order_id=bracket.order_ids[0]) if bracket.order_ids else Close()
+
+
+def _entry(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep | None:
+    """Distances are moved to the average of the first fill, and once more where the entry went on filling."""
+    seen = replace(bracket, is_seen=True)
+    entries = [snapshot.orders[each] for each in bracket.entries]
+    if not bracket.is_entry_over and _have_ended(entries):
+        average = _average(entries, snapshot.instrument) or bracket.entry_price
+        moved = average != bracket.entry_price
+        seen = replace(seen, is_entry_over=True, entry_price=average, are_stops_set=bracket.are_stops_set and not moved)
+    return Save(bracket=seen) if seen != bracket else None
+
+
+def _stops(bracket: Bracket, position: Position | None, snapshot: Snapshot) -> ProtectionStep | None:
+    """None: they are where they belong."""
+    if bracket.are_stops_set:
+        return None
+    assert position is not None and bracket.entry_price is not None, "stops are set on a position that is open"
+    after = replace(bracket, are_stops_set=True)
+    wanted = StopLevels(
+        stop_loss=_wanted_stop(bracket, position, snapshot.instrument.tick_size),
+        take_profit=_wanted_profit(bracket, position, snapshot.instrument.tick_size),
+    )
+    if bracket.trailing_stop is not None:
+        wanted = _with_trail(wanted, bracket, position, snapshot.instrument.tick_size)
+    return Save(bracket=after) if wanted.is_empty else SetStops(after=after, levels=wanted)
+
+
+def _wanted_stop(bracket: Bracket, position: Position, tick: Decimal) -> Decimal | None:
+    """None: it is there, or the price has passed where it belongs, and the one that is there stays."""
+    if bracket.stop_loss is None or bracket.is_at_breakeven:
+        return None
+    assert bracket.entry_price is not None
+    price = stop_price(bracket.stop_loss, side=bracket.side, reference=bracket.entry_price, tick=tick)
+    if price == position.stop_loss or _is_passed(price, position, -bracket.side.sign):
+        return None
+    return price
+
+
+def _wanted_profit(bracket: Bracket, position: Position, tick: Decimal) -> Decimal | None:
+    if bracket.tp_legs and position.take_profit is not None:
+        return _ZERO
+    if bracket.take_profit is None:
+        return None
+    assert bracket.entry_price is not None
+    price = profit_price(bracket.take_profit, side=bracket.side, reference=bracket.entry_price, tick=tick)
+    if price == position.take_profit or _is_passed(price, position, bracket.side.sign):
+        return None
+    return price
+
+
+def _is_passed(price: Decimal, position: Position, sign: int) -> bool:
+    """The exchange takes a level on its own side of the market only. `sign`: 1 for one above it."""
+    return position.mark_price is not None and (price - position.mark_price) * sign <= 0
+
+
+def _with_trail(wanted: StopLevels, bracket: Bracket, position: Position, tick: Decimal) -> StopLevels:
+    assert bracket.trailing_stop is not None and bracket.entry_price is not None
+    distance = trail_distance(bracket.trailing_stop, reference=bracket.entry_price, tick=tick)
+    start = None
+    if bracket.trailing_start is not None:
+        exact = level_price(bracket.trailing_start, side=bracket.side, reference=bracket.entry_price, is_stop=False)
+        start = ceil_to(exact, tick) if bracket.side.sign > 0 else floor_to(exact, tick)
+    # A start that the price has passed already is no start to wait for.
+    if start is not None and _is_passed(start, position, bracket.side.sign):
+        start = None
+    return replace(wanted, trailing_stop=distance, trailing_start=start)
+
+
+def _breakeven(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep | None:
+    """Once such a rung has filled the stop loss goes to the average entry; never back from where it is."""
+    if bracket.is_at_breakeven or not any(each.is_done and each.moves_stop_to_entry for each in bracket.tp_legs):
+        return None
+    position, after = snapshot.position, replace(bracket, is_at_breakeven=True)
+    assert position is not None
+    tick = snapshot.instrument.tick_size
+    entry = position.avg_price or bracket.entry_price
+    assert entry is not None, "an open position has an average entry"
+    price = floor_to(entry, tick) if bracket.side.sign > 0 else ceil_to(entry, tick)
+    stands = position.stop_loss
+    if stands is not None and (stands - price) * bracket.side.sign >= 0:
+        return Save(bracket=after)
+    return SetStops(after=after, levels=StopLevels(stop_loss=price))

@@ -1,0 +1,262 @@
+"""Take an alert: prove its sender, read it, make it durable, hand it to its lanes; in this order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from relay.alerts.authenticate import Credentials, authenticates, is_signed, may_authenticate, secret_among_bytes
+from relay.alerts.signal import ParsedAlert, digest, identity_key, read, redacted_text, respelled, signal_from_stored
+from relay.app.metrics import TimedStage, timed
+from relay.app.telemetry import about, add
+from relay.domain.instrument import Instrument, SymbolUnknown
+from relay.domain.notice import NoticeKind
+from relay.domain.order import Reason, SignalStatus
+from relay.domain.signal import Action, Signal, link_of
+from relay.engine.failpoint import Failpoint, passed
+from relay.errors import AlertError, AlertIdReused, AlertInvalid, AlertMalformed, AuthFailed, StrategyUnknown
+from relay.execution.heartbeat import Heartbeats
+from relay.execution.notices import Announcer
+from relay.execution.ports import Account, Now, to_ms, utc_now
+from relay.execution.tasks import Feeder
+from relay.execution.work import Strategy
+from relay.journal.journal import Journal
+from relay.journal.records import Admission, Duplicate, IdReused, New, NewSignal, Reopened, new_signal_id
+
+_HOW_TO_AUTHENTICATE = (
+    'put `"secret": "…"` with the webhook secret into the alert, or send it as `X-Webhook-Secret`, '
+    "or post to /webhook/<strategy>/<secret>"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What the sender is told: durable under this id, and whether it was before."""
+
+    signal_id: str
+    status: SignalStatus
+    is_duplicate: bool
+
+
+class AlertRejected(Exception):  # noqa: N818
+    """A bad alert from a proven sender: it was kept under `signal_id`, and `error` says what is wrong."""
+
+    def __init__(self, error: AlertError, signal_id: str) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.signal_id = signal_id
+
+
+class Intake:
+    """Thread-safe. What it returns from is on disk."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        accounts: Mapping[str, Account],
+        runner: Feeder,
+        announcer: Announcer,
+        heartbeats: Heartbeats,
+        strategies: Mapping[str, Strategy],
+        hidden: tuple[str, ...] = (),
+        now: Now = utc_now,
+    ) -> None:
+        """`hidden`: further secrets of the relay's, which are taken out of every alert that is kept, too."""
+        self._journal = journal
+        self._accounts = accounts
+        self._runner = runner
+        self._announcer = announcer
+        self._heartbeats = heartbeats
+        self._strategies = strategies
+        own = [secret for each in strategies.values() for secret in each.secrets]
+        self._hidden = tuple(dict.fromkeys((*own, *hidden)))
+        self._now = now
+
+    def strategy(self, name: str) -> Strategy:
+        """Raises StrategyUnknown, which names those there are."""
+        found = self._strategies.get(name)
+        if found is None:
+            # Not repeated: whoever forgets the strategy in the address puts the secret in its place.
+            raise StrategyUnknown("there is no strategy of this name; the address is /webhook/<strategy>/<secret>")
+        return found
+
+    def take(
+        self,
+        body: bytes,
+        *,
+        strategy: str,
+        credentials: Credentials,
+        named: str | None = None,
+        anywhere: bool = False,
+    ) -> Receipt:
+        """Accept the alert, in the format `named` if one is said. `anywhere`: on accounts that are not the strategy's.
+
+        Raises AuthFailed, StrategyUnknown, Rejected, JournalUnavailable.
+        """
+        with about(), timed(TimedStage.ACCEPT):
+            return self._take(body, strategy, credentials, named, self._accounts if anywhere else None)
+
+    def _take(
+        self, body: bytes, strategy: str, credentials: Credentials, named: str | None, known: Iterable[str] | None
+    ) -> Receipt:
+        now = self._now()
+        sender = self.strategy(strategy)
+        passed(Failpoint.RECEIVED)
+        parsed = self._smoke_trade(body, sender, credentials, now, named)
+        signal_id = new_signal_id(to_ms(now))
+        add(signal_id=signal_id)
+        try:
+            signal = self.signal_of(parsed, strategy=sender, signal_id=signal_id, now=now, known=known)
+        except AlertInvalid as error:
+            self._keep_rejected(signal_id, sender, parsed.fields, parsed.body_digest, error, now)
+            raise AlertRejected(error, signal_id) from None
+        passed(Failpoint.PARSED)
+        is_covered = credentials.webhook_signature and is_signed(sender.secrets, credentials, body, now)
+        return self._accept(signal, sender, parsed, now, signed_id=credentials.webhook_id if is_covered else None)
+
+    def signal_of(
+        self,
+        parsed: ParsedAlert,
+        *,
+        strategy: Strategy,
+        signal_id: str,
+        now: datetime,
+        known: Iterable[str] | None = None,
+    ) -> Signal:
+        """The signal with its instrument. `known`: what accounts it may name; None: the strategy's. AlertInvalid."""
+        signal = signal_from_stored(parsed.fields, id=signal_id, strategy=strategy.name, received_at=now)
+        allowed = tuple(strategy.accounts if known is None else known)
+        unknown = [name for name in signal.accounts if name not in allowed]
+        if unknown:
+            problem = f"{unknown[0][:60]!r} is none of this strategy's accounts: {', '.join(allowed)}"
+            raise AlertInvalid(f"account: {problem}", fields={"account": [problem]})
+        names = signal.accounts or strategy.accounts
+        if not names and signal.action is not Action.HEARTBEAT:
+            problem = f"the strategy {strategy.name} has none; post to the address of one that has, or configure it"
+            raise AlertInvalid(f"account: {problem}", fields={"account": [problem]})
+        try:
+            return self._resolved(signal, self._accounts[names[0]]) if names else signal
+        except AlertInvalid as error:
+            raise respelled(parsed.fields, error) from None
+
+    def _resolved(self, signal: Signal, account: Account) -> Signal:
+        """The signal with its instrument; unchanged while none are loaded. Raises AlertInvalid for an unknown one.
+
+        It is the first account's: another account's exchange may not list it, which is told in that account's lane.
+        """
+        book = account.market.book
+        if signal.action is Action.HEARTBEAT or book is None or signal.ticker is None:
+            return signal
+        found = book.resolve(signal.ticker, signal.exchange)
+        if isinstance(found, SymbolUnknown):
+            raise AlertInvalid(f"ticker: {found.message}", fields={"ticker": [found.message]})
+        assert isinstance(found, Instrument)
+        return replace(signal, category=found.category, symbol=found.symbol)
+
+    def _smoke_trade(
+        self, body: bytes, sender: Strategy, credentials: Credentials, now: datetime, named: str | None
+    ) -> ParsedAlert:
+        proven = authenticates(sender.secrets, credentials, body, None, now)
+        if not proven and not may_authenticate(sender.secrets, body):
+            raise AuthFailed(f"the alert does not prove its sender: {_HOW_TO_AUTHENTICATE}")
+        try:
+            parsed = read(body, secrets=self._hidden, named=named, usual=sender.format)
+        except AlertMalformed as error:
+            if not proven and not secret_among_bytes(sender.secrets, body):
+                raise AuthFailed(f"the alert does not prove its sender: {_HOW_TO_AUTHENTICATE}") from None
+            signal_id = new_signal_id(to_ms(now))
+            stored: dict[str, object] = {"text": redacted_text(body, self._hidden)}
+            self._keep_rejected(signal_id, sender, stored, digest(body), error, now)
+            raise AlertRejected(error, signal_id) from None
+        if not proven and not authenticates(sender.secrets, Credentials(), body, parsed.secret, now):
+            what = "its `secret` is not the webhook secret" if parsed.secret else "it carries no secret"
+            raise AuthFailed(f"the alert does not prove its sender, {what}: {_HOW_TO_AUTHENTICATE}")
+        return parsed
+
+    def _accept(
+        self, signal: Signal, sender: Strategy, parsed: ParsedAlert, now: datetime, *, signed_id: str | None
+    ) -> Receipt:
+        accounts = () if signal.action is Action.HEARTBEAT else signal.accounts or sender.accounts
+        new = NewSignal(
+            id=signal.id,
+            strategy=signal.strategy,
+            action=signal.action,
+            alert=parsed.fields,
+            digest=parsed.body_digest,
+            identity=identity_key(signal, body_digest=parsed.body_digest, signed_id=signed_id),
+            accounts=accounts,
+            ticker=signal.ticker,
+            category=signal.category,
+            symbol=signal.symbol,
+            sent_at_ms=to_ms(signal.sent_at) if signal.sent_at else None,
+            notes=signal.notes,
+            link=link_of(signal),
+        )
+        admission = self._journal.accept(
+            new,
+            now_ms=to_ms(now),
+            dedup_window_ms=sender.dedup_window_ms,
+            on_committed=lambda reported: self._admitted(reported, signal, accounts),
+        )
+        passed(Failpoint.ANSWERED)
+        match admission:
+            case New(signal_id=signal_id, chain_note=note):
+                self._heartbeats.received(signal.strategy, signal.action)
+                if note is not None:
+                    self._announcer.tell(NoticeKind.CHAIN, _of_chain(signal, note))
+                status = SignalStatus.ACCEPTED if accounts else SignalStatus.DONE
+                return Receipt(signal_id=signal_id, status=status, is_duplicate=False)
+            case Reopened(signal_id=signal_id):
+                return Receipt(signal_id=signal_id, status=SignalStatus.ACCEPTED, is_duplicate=False)
+            case Duplicate(signal_id=signal_id, status=status):
+                self._heartbeats.received(signal.strategy, signal.action, is_repeat=True)
+                return Receipt(signal_id=signal_id, status=status, is_duplicate=True)
+            case IdReused(first_signal_id=first):
+                reused = _reused(signal, first)
+                self._keep_rejected(signal.id, sender, parsed.fields, parsed.body_digest, reused, now)
+                raise AlertRejected(reused, signal.id)
+
+    def _admitted(self, admission: Admission, signal: Signal, accounts: tuple[str, ...]) -> None:
+        passed(Failpoint.COMMITTED)
+        self._runner.admitted(admission, signal, accounts)
+
+    def _keep_rejected(
+        self,
+        signal_id: str,
+        sender: Strategy,
+        stored: Mapping[str, object],
+        body_digest: str,
+        error: AlertError,
+        now: datetime,
+    ) -> None:
+        self._heartbeats.received(sender.name, None)
+        self._journal.reject(
+            signal_id=signal_id,
+            strategy=sender.name,
+            alert=stored,
+            digest=body_digest,
+            reason=Reason(code=error.code, message=error.message),
+            fields=error.fields,
+            action=_text(stored.get("action")),
+            ticker=_text(stored.get("ticker") or stored.get("symbol")),
+            now_ms=to_ms(now),
+        )
+
+
+def _of_chain(signal: Signal, note: str) -> str:
+    return f"strategy {signal.strategy}, {signal.symbol or signal.ticker}: {note} (signal {signal.id})"
+
+
+def _text(value: object) -> str | None:
+    """What a rejected alert says of itself, if it is at all legible."""
+    return value[:60] if isinstance(value, str) else None
+
+
+def _reused(signal: Signal, first: str) -> AlertIdReused:
+    problem = (
+        f"{signal.sender_id!r} was used before, by signal {first}: an `id` must be new for each alert; "
+        "`{{strategy.order.id}}` belongs in `order_id`"
+    )
+    return AlertIdReused(f"id: {problem}", fields={"id": [problem]})

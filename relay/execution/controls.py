@@ -1,0 +1,219 @@
+"""What people ask for: halt, resume, flatten, retry, and what an alert would do now."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from relay.alerts.authenticate import Credentials
+from relay.alerts.signal import FieldRead, fields_read, read
+from relay.domain.instrument import Category
+from relay.domain.order import Accepted, ErrorKind, NotSent, OrderRejected, PlannedOrder, Reason, SignalStatus, Unknown
+from relay.domain.plan import PlanStatus
+from relay.domain.planning import LimitCheck, limit_checks
+from relay.domain.signal import Action
+from relay.execution import accept
+from relay.execution.accept import Intake, Receipt
+from relay.execution.gather import Gatherer, NotGathered
+from relay.execution.ports import Account, Now, to_ms, utc_now
+from relay.execution.tasks import Feeder
+from relay.execution.work import Strategy, Work
+from relay.journal.journal import Journal
+from relay.journal.records import HALT, OrderRecord, new_signal_id
+
+log = logging.getLogger(__name__)
+
+
+class Controls:
+    """Thread-safe; everything it does survives a restart."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        intake: Intake,
+        runner: Feeder,
+        accounts: Mapping[str, Account],
+        strategies: Mapping[str, Strategy],
+        now: Now = utc_now,
+    ) -> None:
+        self._journal = journal
+        self._intake = intake
+        self._runner = runner
+        self._accounts = accounts
+        self._strategies = strategies
+        self._now = now
+
+    def halt(self, *, by: str) -> None:
+        """No new entries on any account, restarts included, until `resume`. Exits go on."""
+        self._switch("on", by)
+
+    def resume(self, *, by: str) -> None:
+        """Allow new entries again."""
+        self._switch("off", by)
+
+    def _switch(self, value: str, by: str) -> None:
+        now_ms = to_ms(self._now())
+        for name in self._accounts:
+            self._journal.set_switch(name, HALT, value, by=by, now_ms=now_ms)
+
+    def flatten(self, *, everything: bool, by: str) -> tuple[Receipt, ...]:
+        """Halt, then cancel and close what the relay has ordered, or `everything` that is open: a signal for each.
+
+        What is no perpetual of the exchange's list, as a dated future, stays open: its signal is `rejected`, with why.
+        Raises ExchangeUnreachable or ExchangeAnswered if the positions cannot be read; the halt stands all the same.
+        """
+        self.halt(by=by)
+        receipts = []
+        for account in self._accounts.values():
+            strategy = self._strategy_of(account.name)
+            for category, symbol in self._open_symbols(account, everything=everything):
+                receipts.append(self._close(account.name, strategy, category, symbol, by))
+        return tuple(receipts)
+
+    def _strategy_of(self, account: str) -> Strategy:
+        """In whose name the account is closed; any, where none trades on it any more."""
+        every = tuple(self._strategies.values())
+        return next((each for each in every if account in each.accounts), every[0])
+
+    def _open_symbols(self, account: Account, *, everything: bool) -> list[tuple[Category, str]]:
+        """Where there is or may soon be a position or a resting order of the relay, and for `everything` of anybody."""
+        # Read first: an entry that was planned before the halt has to be in here or in what is read below.
+        unfinished = self._in_flight(account.name)
+        open_orders = [each.state.planned for each in self._journal.open_orders() if each.account == account.name]
+        resting = {(each.category, each.symbol) for each in open_orders}
+        held = {(each.category, each.symbol) for each in account.exchange.positions()}
+        own = held if everything else self._journal.ordered_among(account.name, held)
+        return sorted(own | resting | unfinished)
+
+    def _in_flight(self, account: str) -> set[tuple[Category, str]]:
+        """Of signals that may still order: the close waits behind them in their lane.
+
+        One whose instrument is not known yet has not been planned, so it will see the halt.
+        """
+        waiting = [each.signal for each in self._journal.unfinished() if each.account == account]
+        return {(each.category, each.symbol) for each in waiting if each.category is not None and each.symbol}
+
+    def _close(
+        self, account: str, strategy: Strategy, category: Category, symbol: str, by: str, word: str = "flatten"
+    ) -> Receipt:
+        ticker = f"BYBIT:{symbol}" if symbol.endswith("PERP") else f"BYBIT:{symbol}.P"
+        alert = {
+            "action": "close",
+            "ticker": ticker,
+            "account": account,
+            "id": f"{word}-{new_signal_id(to_ms(self._now()))}",
+            "comment": f"{word}, asked for by {by}",
+        }
+        smoke_trade = Credentials(header_secret=strategy.secrets[0])
+        try:
+            body = json.dumps(alert).encode()
+            return self._intake.take(
+                body, strategy=strategy.name, credentials=smoke_trade, named="native", anywhere=True
+            )
+        except accept.AlertRejected as rejected:
+            log.error("%s cannot close %s %s on %s: %s", word, category.value, symbol, account, rejected.error)
+            return Receipt(signal_id=rejected.signal_id, status=SignalStatus.REJECTED, is_duplicate=False)
+
+    def close(self, account: str, category: Category, symbol: str, *, by: str) -> Receipt:
+        """Close one position, like an alert's `close`: a signal of its own. Raises JournalUnavailable."""
+        strategy = self._strategy_of(account)
+        return self._close(account, strategy, category, symbol, by, word="close")
+
+    def cancel_order(self, order: OrderRecord, *, by: str) -> str | None:
+        """Cancel one of the relay's own resting orders; its end is followed like any other. Why it could not be."""
+        planned = order.state.planned
+        outcome = self._accounts[order.account].exchange.cancel(
+            category=planned.category, symbol=planned.symbol, client_order_id=order.state.client_order_id
+        )
+        reported = {"client_order_id": order.state.client_order_id, "by": by}
+        self._journal.event(order.signal_id, "cancel_asked_for", reported, now_ms=to_ms(self._now()))
+        match outcome:
+            case Accepted() | OrderRejected(refusal=ErrorKind.GONE):
+                return None
+            case OrderRejected(words=words):
+                return f"the exchange refused: {words}"
+            case Unknown(why=why) | NotSent(why=why):
+                return f"whether it is cancelled is not known yet: {why}"
+
+    def retry(self, signal_id: str) -> int:
+        """Open a finished signal again, with a new plan. The number of its new generation.
+
+        Raises SignalNotRetryable unless every order of it is certain to have had no effect.
+        """
+        return self._journal.reopen(signal_id, now_ms=to_ms(self._now()), on_committed=self._runner.opened_again)
+
+
+# What an alert would do now, without doing it.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """One account's plan. `status`: `planned`, though there may be nothing to do, or `denied`."""
+
+    account: str
+    status: str
+    reason: Reason | None
+    notes: tuple[str, ...]
+    orders: tuple[tuple[str, PlannedOrder], ...]
+    checks: tuple[LimitCheck, ...] = ()
+    """The limits that an entry was held against."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Previewed:
+    """What an alert was read as, and each account's plan; no accounts where nothing is ordered."""
+
+    format: str
+    fields: tuple[FieldRead, ...]
+    accounts: tuple[Preview, ...]
+
+
+class Previewer:
+    """Reads the account, writes nothing and sends nothing."""
+
+    def __init__(self, *, intake: Intake, gatherer: Gatherer, accounts: dict[str, Account], now: Now = utc_now) -> None:
+        self._intake = intake
+        self._gatherer = gatherer
+        self._accounts = accounts
+        self._now = now
+
+    def preview(self, body: bytes, *, strategy: str, named: str | None = None) -> Previewed:
+        """A plan for each account, of an alert in the format `named` if one is said.
+
+        Raises AlertError; the caller has proven who asks, so no secret is needed.
+        """
+        now = self._now()
+        sender = self._intake.strategy(strategy)
+        reading = read(body, secrets=sender.secrets, named=named, usual=sender.format)
+        signal = self._intake.signal_of(reading, strategy=sender, signal_id=new_signal_id(to_ms(now)), now=now)
+        accounts = () if signal.action is Action.HEARTBEAT else signal.accounts or sender.accounts
+        return Previewed(
+            format=reading.format,
+            fields=fields_read(reading.fields),
+            accounts=tuple(
+                self._of(Work(signal=signal, account=self._accounts[name], rules=sender.rules_for(name), generation=0))
+                for name in accounts
+            ),
+        )
+
+    def _of(self, work: Work) -> Preview:
+        gathered = self._gatherer.gather(work, self._now(), is_preview=True)
+        name = work.account.name
+        if isinstance(gathered, NotGathered):
+            reason = gathered.finish.reason if gathered.finish else None
+            reason = reason or Reason(code="EXCHANGE_UNREACHABLE", message="the exchange did not answer just now")
+            return Preview(account=name, status="denied", reason=reason, notes=(), orders=())
+        made = gathered.plan
+        work.plan_made(made)
+        denied = made.status in (PlanStatus.DENIED, PlanStatus.EXPIRED)
+        return Preview(
+            account=name,
+            status="denied" if denied else "planned",
+            reason=made.reason,
+            notes=(*work.signal.notes, *made.notes),
+            orders=tuple((order.client_order_id, order.planned) for order in work.orders.values()),
+            checks=limit_checks(gathered.proposal),
+        )

@@ -1,0 +1,403 @@
+"""Execute one signal on one account, step by step: gather, plan, write down, send, follow. Each step can be the last
+before the process dies; what the journal has by then is enough to go on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+from relay.app.metrics import TimedStage, timed, took
+from relay.bybit.wire_orders import OpenOrder
+from relay.domain.instrument import Category, plain
+from relay.domain.limits import halt_reason, not_configured, too_old
+from relay.domain.notice import NoticeKind
+from relay.domain.order import OrderStatus, Reason, RequestSignature, SignalStatus
+from relay.domain.order_lifecycle import GiveUp, OrderState, passed_by, sent
+from relay.domain.plan import PlanStatus
+from relay.domain.progress import AddOrder, Advance, DenyRest, Finish, LookAtPosition, progress
+from relay.domain.signal import Signal
+from relay.engine.failpoint import Failpoint, passed
+from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.execution.gather import Gathered, Gatherer, NotGathered, refused_facts, unreachable
+from relay.execution.notices import Announcer
+from relay.execution.orders import UNCLEARED, Advancer, Clearing
+from relay.execution.ports import Account, Now, to_ms, utc_now
+from relay.execution.protection import Protector
+from relay.execution.work import ProtectionEnded, ProtectionRun, Work, stored_signal
+from relay.journal.journal import Journal
+from relay.journal.unit_of_work import UnitOfWork
+
+# Once a signal's orders are done: does the account stand where the strategy does? What differs is told.
+
+
+DRIFT = "drift"
+
+
+class DriftWatch:
+    """It orders nothing: a drift is mended, where that is wished, by the plan of a later alert.
+
+    Each signal that finds one is noted; people are told once, and again when it has changed or come back. A restart
+    forgets what was told.
+    """
+
+    def __init__(self, *, journal: Journal, announcer: Announcer) -> None:
+        self._journal = journal
+        self._announcer = announcer
+        self._reported: dict[tuple[str, str, Category, str], str] = {}
+        """By strategy, account and instrument; a lane has it to itself."""
+
+    def notes(self, work: Work, *, now_ms: int) -> tuple[str, ...]:
+        """For a signal that is done: the difference in words, which is also kept as an event and announced."""
+        signal, expected, position = work.signal, work.expected, position_after(work)
+        assert signal.category is not None and signal.symbol is not None
+        instrument = work.account.market.instrument(signal.category, signal.symbol)
+        if expected is None or position is None or instrument is None:
+            return ()
+        key = signal.strategy, work.account.name, signal.category, signal.symbol
+        if not expected.differs(position, instrument):
+            self._reported.pop(key, None)
+            return ()
+        if self._journal.strategies.is_overtaken(signal.id):
+            return ()
+        note = f"the account is not where the strategy is: {expected} is expected, and it holds {plain(position)}"
+        detail = {"account": work.account.name, "expected": str(expected), "position": plain(position)}
+        self._journal.event(signal.id, DRIFT, detail, now_ms=now_ms)
+        if self._reported.get(key) != (gap := expected.gap(position)):
+            self._reported[key] = gap
+            where = f"strategy {signal.strategy}, {signal.symbol} on {work.account.name}"
+            self._announcer.tell(NoticeKind.DRIFT, f"{where}: {note} (signal {signal.id})")
+        return (note,)
+
+
+def position_after(work: Work) -> Decimal | None:
+    """The position that was read for the plan and what the signal's orders did to it; None where that is not known.
+
+    What rests may be filled without being known yet, so then nothing is said.
+    """
+    if work.seen is None or work.seen.has_resting or any(not order.status.is_ended for order in work.orders.values()):
+        return None
+    moved = (order.planned.side.sign * order.filled_qty for order in work.orders.values())
+    return work.seen.position.size + sum(moved, Decimal(0))
+
+
+# Compare what the relay believes of its positions with what the exchange says. What differs is told, never mended.
+
+
+def changed_outside(before: Decimal, now: Decimal) -> str:
+    """For people: a position moved without an order of the relay."""
+    return (
+        f"the position was changed outside the relay's orders (by hand, a stop, a liquidation or another program): "
+        f"it was {plain(before)}, and is {plain(now)}; the relay goes on from what it is"
+    )
+
+
+def compare_positions(account: Account, journal: Journal) -> dict[tuple[Category, str], str]:
+    """At the start: each position that is not what it was believed to be, with what to say of it.
+
+    Where something of the relay's is still under way or rests, a difference is to be expected, and nothing is said.
+    Raises ExchangeUnreachable or ExchangeAnswered.
+    """
+    at_ms = account.exchange.now_ms()
+    held = {(each.category, each.symbol): each.size for each in account.exchange.positions()}
+    busy = {
+        (each.state.planned.category, each.state.planned.symbol)
+        for each in journal.open_orders()
+        if each.account == account.name
+    }
+    before = journal.write(lambda uow: uow.positions.check_all(account.name, held, busy=busy, at_ms=at_ms))
+    return {lane: changed_outside(before[lane], held.get(lane, Decimal(0))) for lane in sorted(before)}
+
+
+# Orders at the symbol that the relay did not place: left alone, and said to be there.
+
+
+def foreign_notes(work: Work, journal: Journal) -> tuple[str, ...]:
+    """For a signal that cancels the relay's own resting orders: how many of somebody else's rest beside them.
+
+    Looked for once the signal's orders are done, so that it delays none. The position's stops do not count. Where the
+    exchange cannot be asked there is no note.
+    """
+    signal = work.signal
+    if not signal.clears_resting:
+        return ()
+    assert signal.category is not None and signal.symbol is not None
+    try:
+        resting = _resting(work.account, signal.category, signal.symbol)
+    except (ExchangeUnreachable, ExchangeAnswered):
+        return ()
+    count = sum(1 for each in resting if not each.is_stop and journal.order(each.client_order_id) is None)
+    if count == 0:
+        return ()
+    orders = "1 order" if count == 1 else f"{count} orders"
+    return (f"{orders} of {signal.symbol} that the relay did not place {'was' if count == 1 else 'were'} left alone",)
+
+
+def _resting(account: Account, category: Category, symbol: str) -> tuple[OpenOrder, ...]:
+    reported = account.live.open_orders_now(category, symbol) if account.live else None
+    return account.exchange.open_orders(category=category, symbol=symbol) if reported is None else reported
+
+
+_NOW = 0.0
+
+
+class Executor:
+    """The steps of any work; it holds nothing of its own between them."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        gatherer: Gatherer,
+        clearing: Clearing,
+        protector: Protector,
+        announcer: Announcer,
+        drift: DriftWatch,
+        now: Now = utc_now,
+    ) -> None:
+        self._journal = journal
+        self._gatherer = gatherer
+        self._clearing = clearing
+        self._announcer = announcer
+        self._protector = protector
+        self._advancer = Advancer(journal=journal, now=now)
+        self._drift = drift
+        self._now = now
+
+    def step(self, work: Work) -> float | None:
+        """Do the next thing. None: this account's part of the signal is finished; else seconds until there is more."""
+        if not work.is_planned:
+            passed(Failpoint.BEGUN)
+            if not self._clearing.is_clear(work):
+                return self._clearing.step(work, now_ms=self._now_ms())
+            return self._plan(work)
+        match progress(tuple(work.orders.values()), size=work.size):
+            case Advance(order=order):
+                return self._advance(work, order)
+            case AddOrder() as added:
+                return self._add(work, added)
+            case LookAtPosition():
+                return self._look_at_position(work)
+            case DenyRest(reason=reason):
+                return self._deny_rest(work, reason)
+            case Finish() as finish:
+                return self._protect(work, finish)
+
+    def _plan(self, work: Work) -> float | None:
+        now = self._now()
+        with timed(TimedStage.GATHER):
+            gathered = self._gatherer.gather(work, now)
+        if isinstance(gathered, NotGathered):
+            if gathered.finish is None:
+                return gathered.again_s
+            self._finish(work, gathered.finish)
+            return None
+        passed(Failpoint.GATHERED)
+        took(TimedStage.WAIT, (now - work.signal.received_at).total_seconds())
+        plan = gathered.plan
+        work.plan_made(plan)
+        if plan.status is not PlanStatus.PLANNED:
+            # In one transaction: a plan without orders, found after a kill, would look like one that is done.
+            finish = self._with_notes(work, Finish(status=_STATUS_OF[plan.status], reason=plan.reason))
+            self._record(work, gathered, None, finish)
+            self._tell(work.signal, work.account.name, finish)
+            return None
+        return self._send_first(work, gathered)
+
+    def _send_first(self, work: Work, gathered: Gathered) -> float:
+        """The plan and the attempt become durable together: one commit before the first order leaves."""
+        first = next(iter(work.orders.values()), None)
+        if first is None or first.planned.leverage is not None:
+            self._record(work, gathered, None)
+            return _NOW
+        signature = work.account.exchange.signature()
+        if not self._record(work, gathered, (first.client_order_id, signature), opens=not first.is_exit):
+            work.plan_withdrawn()
+            return _NOW
+        leaving = sent(first, signature)
+        work.keep(leaving)
+        work.keep(self._advancer.place(work.account, leaving, signature))
+        return _NOW
+
+    def _record(
+        self,
+        work: Work,
+        gathered: Gathered,
+        first_attempt: tuple[str, RequestSignature] | None,
+        finish: Finish | None = None,
+        *,
+        opens: bool = False,
+    ) -> bool:
+        """`opens`: what leaves with it is an entry. False: that was halted meanwhile, and nothing was written."""
+        now_ms, plan = self._now_ms(), gathered.plan
+        discrepancy: tuple[str, ...] = ()
+
+        def write(uow: UnitOfWork) -> bool:
+            nonlocal discrepancy
+            if opens and uow.halted(work.account.name) is not None:
+                return False
+            uow.signals.begin(work.signal.id, work.account.name, now_ms=now_ms)
+            uow.plans.record(
+                signal_id=work.signal.id,
+                account=work.account.name,
+                generation=work.generation,
+                plan=plan,
+                first_attempt=first_attempt,
+                is_carried=gathered.proposal.facts.residual is not None,
+                now_ms=now_ms,
+            )
+            discrepancy = self._discrepancy(uow, work)
+            uow.signals.add_notes(work.signal.id, (*plan.notes, *discrepancy))
+            if finish is not None:
+                _end(uow, work.signal.id, work.account.name, finish, now_ms)
+            return True
+
+        if not self._journal.write(write):
+            return False
+        passed(Failpoint.PLANNED)
+        for text in discrepancy:
+            self._announcer.tell(NoticeKind.DRIFT, f"{work.signal.symbol} on {work.account.name}: {text}")
+        return True
+
+    def _discrepancy(self, uow: UnitOfWork, work: Work) -> tuple[str, ...]:
+        """A position that is not what it was believed to be; while orders rest, their fills may just not be known."""
+        seen = work.seen
+        if seen is None:
+            return ()
+        size = seen.position.size
+        before = uow.positions.check(
+            work.account.name, seen.position.category, seen.position.symbol, size, at_ms=seen.requested_at_ms
+        )
+        return () if before is None or seen.has_resting else (changed_outside(before, size),)
+
+    def _protect(self, work: Work, finish: Finish) -> float | None:
+        """Before the signal is finished: what is open is protected as it asks for, and no more than what is open."""
+        signal, account = work.signal, work.account
+        if work.protection_run is None:
+            assert signal.category is not None and signal.symbol is not None
+            work.protection_run = ProtectionRun(account=account, category=signal.category, symbol=signal.symbol)
+        came_to = self._protector.step(work.protection_run, now_ms=self._now_ms())
+        if not isinstance(came_to, ProtectionEnded):
+            return came_to
+        if came_to.reason is not None and came_to.signal_id == signal.id:
+            status = SignalStatus.FAILED if came_to.is_refused else SignalStatus.ATTENTION
+            finish = Finish(status=status, reason=came_to.reason, notes=finish.notes)
+        elif came_to.reason is not None and came_to.signal_id is not None:
+            self.attention(came_to.signal_id, account.name, came_to.reason)
+        self._finish(work, finish)
+        return None
+
+    def attention(self, signal_id: str, account: str, reason: Reason) -> None:
+        """A person must look at what a signal that was finished has left open."""
+        execution = self._journal.execution(signal_id, account)
+        if execution is not None:
+            finish = Finish(status=SignalStatus.ATTENTION, reason=reason)
+            self.end(stored_signal(execution.signal), account, finish)
+
+    def _look_at_position(self, work: Work) -> float | None:
+        """From the exchange itself: what the streams told did not agree with what it just refused."""
+        signal = work.signal
+        assert signal.category is not None and signal.symbol is not None
+        try:
+            position = work.account.exchange.position(category=signal.category, symbol=signal.symbol)
+        except ExchangeUnreachable as error:
+            came_to = unreachable(work, error, self._now())
+        except ExchangeAnswered as error:
+            came_to = refused_facts(error)
+        else:
+            work.size, work.troubles = position.size, 0
+            return _NOW
+        if came_to.finish is None:
+            return came_to.again_s
+        self._finish(work, replace(came_to.finish, notes=("whether the position is still open could not be read",)))
+        return None
+
+    def _advance(self, work: Work, order: OrderState) -> float | None:
+        passing = passed_by(order, now_ms=work.account.exchange.now_ms())
+        if passing is not None and self._exit_waits(work):
+            self._finish(work, Finish(status=SignalStatus.ATTENTION, reason=passing))
+            return None
+        came_to = self._advancer.step(work.account, order, held_back=self._held_back(work, order))
+        if isinstance(came_to, GiveUp):
+            self._finish(work, Finish(status=SignalStatus.ATTENTION, reason=came_to.reason))
+            return None
+        work.keep(came_to.order)
+        if order.is_exit:
+            work.size = None
+        return came_to.again_s
+
+    def _exit_waits(self, work: Work) -> bool:
+        """Whether an alert that can only exit waits in the work's lane."""
+        signal = work.signal
+        assert signal.category is not None and signal.symbol is not None
+        waiting = self._journal.unfinished_of(work.account.name, signal.category, signal.symbol)
+        return any(each.signal.id != signal.id and stored_signal(each.signal).only_exits for each in waiting)
+
+    def _held_back(self, work: Work, order: OrderState) -> Reason | None:
+        """Why a planned entry may not be sent (again): it has grown too old, or was halted meanwhile."""
+        if order.is_exit or order.venue_order_id is not None:
+            return None
+        halted = self._gatherer.halted(work.account.name)
+        if work.rules.no_entries is not None:
+            return not_configured(work.rules.no_entries)
+        return too_old(work.signal, work.rules, self._now()) or (halt_reason(halted) if halted else None)
+
+    def _add(self, work: Work, added: AddOrder) -> float:
+        state = work.states_of((added.planned,))[0]
+        now_ms = self._now_ms()
+
+        def write(uow: UnitOfWork) -> None:
+            uow.orders.add(
+                signal_id=work.signal.id,
+                account=work.account.name,
+                generation=work.generation,
+                orders=(added.planned,),
+                now_ms=now_ms,
+            )
+            uow.signals.add_notes(work.signal.id, (added.note,))
+
+        self._journal.write(write)
+        passed(Failpoint.ORDER_ADDED)
+        work.keep(state)
+        work.size = None
+        return _NOW
+
+    def _deny_rest(self, work: Work, reason: Reason) -> float:
+        for order in tuple(work.orders.values()):
+            if order.status is OrderStatus.PLANNED and not order.is_exit:
+                work.keep(self._advancer.deny(order, reason))
+        return _NOW
+
+    def _finish(self, work: Work, finish: Finish) -> None:
+        self.end(work.signal, work.account.name, self._with_notes(work, finish))
+
+    def _with_notes(self, work: Work, finish: Finish) -> Finish:
+        if finish.status is SignalStatus.DONE:
+            drifted = self._drift.notes(work, now_ms=self._now_ms())
+            finish = replace(finish, notes=(*finish.notes, *foreign_notes(work, self._journal), *drifted))
+        if work.plan_reason is not None and work.plan_reason.code == UNCLEARED:
+            finish = replace(finish, status=SignalStatus.ATTENTION)
+        return finish if finish.reason else replace(finish, reason=work.plan_reason)
+
+    def end(self, signal: Signal, account: str, finish: Finish) -> None:
+        """Write down what one account's part of the signal came to, then tell."""
+        now_ms = self._now_ms()
+        self._journal.write(lambda uow: _end(uow, signal.id, account, finish, now_ms))
+        self._tell(signal, account, finish)
+
+    def _tell(self, signal: Signal, account: str, finish: Finish) -> None:
+        passed(Failpoint.FINISHED)
+        self._announcer.finished(signal, account, finish)
+
+    def _now_ms(self) -> int:
+        return to_ms(self._now())
+
+
+_STATUS_OF = {
+    PlanStatus.DONE: SignalStatus.DONE,
+    PlanStatus.DENIED: SignalStatus.DENIED,
+    PlanStatus.EXPIRED: SignalStatus.EXPIRED,
+}
+
+
+def _end(uow: UnitOfWork, signal_id: str, account: str, finish: Finish, now_ms: int) -> None:
+    uow.signals.finish(signal_id, account, finish.status, finish.reason, finish.notes, now_ms=now_ms)

@@ -1,0 +1,479 @@
+"""Gather the facts that a plan needs, and only those: each is a round trip before the order."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
+
+from relay.bybit.wire_orders import refusal_of
+from relay.domain.instrument import Category, Instrument
+from relay.domain.intent import Intent, intent_of
+from relay.domain.limits import unread_refusal
+from relay.domain.order import Purpose, Reason, SignalStatus
+from relay.domain.plan import DayResult, Facts, LimitFacts, LimitNeed, Need, Plan, PlanStatus, Working
+from relay.domain.planning import Proposal, plan_of, proposal_of
+from relay.domain.position import Position
+from relay.domain.progress import Finish
+from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.execution.ports import Account, ExchangePort, from_ms, to_ms
+from relay.execution.work import PositionSnapshot, Work
+from relay.journal.engine_queries import LimitQueries
+from relay.journal.journal import Journal
+from relay.journal.records import HALT, Switch
+
+# Where a plan's facts come from: what the streams have told, where that is proven to be current, else one reading.
+
+
+STREAM, READ = "stream", "read"
+
+
+class FactSource:
+    """The facts for one plan of one account. `told`: which of them came from where, for the plan's inputs."""
+
+    def __init__(self, account: Account) -> None:
+        self._exchange, self._live = account.exchange, account.live
+        self.reported: dict[str, str] = {}
+
+    def position(self, category: Category, symbol: str) -> tuple[Position, int]:
+        """The position, and the exchange's time that it is at least as new as. Raises as the exchange's readings do."""
+        known = self._live.position_now(category, symbol) if self._live else None
+        if known is not None:
+            self.reported["position_from"] = STREAM
+            return known.position, known.at_ms
+        requested_at_ms = self._exchange.now_ms()
+        self._was_read("position")
+        return self._exchange.position(category=category, symbol=symbol), requested_at_ms
+
+    def positions(self) -> tuple[Position, ...]:
+        """All that are open on the account. Raises as the exchange's readings do."""
+        known = self._live.positions_now() if self._live else None
+        if known is not None:
+            self.reported["positions_from"] = STREAM
+            return known
+        self._was_read("positions")
+        return self._exchange.positions()
+
+    def price(self, category: Category, symbol: str) -> Decimal:
+        """The mark price. Raises as the exchange's readings do."""
+        known = self._live.price_now(category, symbol) if self._live else None
+        if known is not None:
+            self.reported["price_from"] = STREAM
+            return known
+        self._was_read("price")
+        return self._exchange.price(category=category, symbol=symbol)
+
+    def equity(self, coin: str) -> Decimal:
+        """The settle coin's equity, open PnL included. Raises as the exchange's readings do."""
+        known = self._live.equity_now(coin) if self._live else None
+        if known is not None:
+            self.reported["equity_from"] = STREAM
+            return known
+        self._was_read("equity")
+        return self._exchange.equity(coin)
+
+    def _was_read(self, what: str) -> None:
+        if self._live is not None:
+            self.reported[f"{what}_from"] = READ
+
+    def marked(self, plan: Plan) -> Plan:
+        """The plan that was made of these facts, saying where they came from."""
+        return replace(plan, inputs={**plan.inputs, **self.reported}, notes=(*plan.notes, *self._notes()))
+
+    def _notes(self) -> tuple[str, ...]:
+        """For people: what had to be asked because the streams are not there."""
+        read = [name.removesuffix("_from") for name, where in self.reported.items() if where == READ]
+        if not read or self._live is None or self._live.is_listening:
+            return ()
+        return (f"the account's stream is down, so the exchange was asked for: {', '.join(read)}",)
+
+
+# Read what an account's limits count. What cannot be read is said so, and then only withholds the entry.
+
+
+_MINUTE = timedelta(seconds=60)
+_ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Planned:
+    """Entries of a plan that the journal may not show yet."""
+
+    signal_id: str
+    strategy: str
+    generation: int
+    at: datetime
+    working: tuple[Working, ...]
+
+
+class LimitReader:
+    """Between reading and planning nobody else may plan an entry for the account: `turn`, then `note` what was planned.
+
+    Two signals of different symbols run at the same time, and must not both take the last place that a limit leaves.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._counted = LimitQueries(journal.store)
+        self._lock = threading.Lock()
+        self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._planned: defaultdict[str, list[_Planned]] = defaultdict(list)
+
+    def turn(self, account: str) -> AbstractContextManager[object]:
+        """Held while an entry of the account is read for and planned."""
+        with self._lock:
+            return self._turns[account]
+
+    def note(self, work: Work, plan: Plan, facts: Facts) -> None:
+        """Within the turn: this plan is going to be written down."""
+        entries = tuple(
+            Working(
+                category=each.category,
+                symbol=each.symbol,
+                side=each.side,
+                qty=each.qty,
+                price=each.price or each.trigger_price or facts.price,
+            )
+            for each in plan.orders
+            if each.purpose is not Purpose.EXIT
+        )
+        if entries:
+            planned = _Planned(
+                signal_id=work.signal.id,
+                strategy=work.signal.strategy,
+                generation=work.generation,
+                at=facts.now,
+                working=entries,
+            )
+            self._planned[work.account.name].append(planned)
+
+    def read(
+        self, work: Work, source: FactSource, wanted: Iterable[LimitNeed], now: datetime, *, keeps: bool
+    ) -> tuple[LimitFacts, ExchangeUnreachable | None]:
+        """`keeps`: the day's first reading is written down. The error is one that passes: to ask again may help."""
+        reading = _LimitReading(self._counted, work, source, now, self._not_shown_yet(work, now), keeps=keeps)
+        return reading.read(frozenset(wanted))
+
+    def _not_shown_yet(self, work: Work, now: datetime) -> tuple[_Planned, ...]:
+        account = work.account.name
+        left = [
+            each
+            for each in self._planned[account]
+            if each.signal_id != work.signal.id
+            and now - each.at < _MINUTE
+            and not self._counted.is_planned(each.signal_id, account, each.generation)
+        ]
+        self._planned[account] = left
+        return tuple(left)
+
+
+class _LimitReading:
+    """One reading for one entry: each question is asked at most once."""
+
+    def __init__(
+        self,
+        counted: LimitQueries,
+        work: Work,
+        source: FactSource,
+        now: datetime,
+        planned: tuple[_Planned, ...],
+        *,
+        keeps: bool,
+    ) -> None:
+        self._counted = counted
+        self._work = work
+        self._source = source
+        self._now = now
+        self._planned = planned
+        self._keeps = keeps
+        self._positions: tuple[Position, ...] | None = None
+        self._prices: dict[tuple[Category, str], Decimal] = {}
+
+    @property
+    def _exchange(self) -> ExchangePort:
+        return self._work.account.exchange
+
+    def read(self, wanted: frozenset[LimitNeed]) -> tuple[LimitFacts, ExchangeUnreachable | None]:
+        """Own orders before positions: what fills in between is counted twice rather than not at all."""
+        steps: tuple[tuple[LimitNeed, Callable[[LimitFacts], LimitFacts]], ...] = (
+            (LimitNeed.WORKING, self._working),
+            (LimitNeed.POSITIONS, lambda facts: replace(facts, positions=self._all_positions())),
+            (LimitNeed.RATE, self._rate),
+            (LimitNeed.STOPS, self._stops),
+            (LimitNeed.DAY, self._day),
+        )
+        facts, unread, passing = LimitFacts(), dict[LimitNeed, str](), None
+        for need, step in steps:
+            if need not in wanted:
+                continue
+            try:
+                facts = step(facts)
+            except ExchangeUnreachable as error:
+                unread[need], passing = str(error), error
+            except ExchangeAnswered as error:
+                unread[need] = f"{error.words} (Bybit's code {error.code})"
+        return replace(facts, unread=unread), passing
+
+    def _working(self, facts: LimitFacts) -> LimitFacts:
+        found = self._counted.working_orders(self._work.account.name)
+        found += tuple(order for each in self._planned for order in each.working)
+        return replace(facts, working=tuple(self._priced(each) for each in found))
+
+    def _priced(self, order: Working) -> Working:
+        if order.price is not None or order.category is Category.INVERSE:
+            return order
+        return replace(order, price=self._price(order.category, order.symbol))
+
+    def _all_positions(self) -> tuple[Position, ...]:
+        if self._positions is None:
+            self._positions = self._source.positions()
+        return self._positions
+
+    def _rate(self, facts: LimitFacts) -> LimitFacts:
+        signal, account = self._work.signal, self._work.account.name
+        since_ms = to_ms(self._now - _MINUTE)
+        count = self._counted.entries_since(account, signal.strategy, since_ms)
+        count += sum(1 for each in self._planned if each.strategy == signal.strategy)
+        return replace(facts, entries_last_minute=count)
+
+    def _stops(self, facts: LimitFacts) -> LimitFacts:
+        signal, cooldown_s = self._work.signal, self._work.rules.cooldown_s
+        assert signal.category is not None and signal.symbol is not None and cooldown_s is not None
+        # By the exchange's clock: what it says of the past must not be a moment of the future here.
+        requested_at_ms = self._exchange.now_ms()
+        at_ms = self._exchange.stopped_at_ms(
+            category=signal.category, symbol=signal.symbol, since_ms=requested_at_ms - cooldown_s * 1000
+        )
+        if at_ms is None:
+            return facts
+        return replace(facts, stopped_at=from_ms(at_ms + to_ms(self._now) - requested_at_ms))
+
+    def _day(self, facts: LimitFacts) -> LimitFacts:
+        account, today = self._work.account.name, self._now.astimezone(UTC).date()
+        begin = datetime.combine(today, time(), UTC)
+        closed = self._exchange.closed_pnl(since_ms=to_ms(begin))
+        realised = sum((self._in_usd(each.category, each.symbol, each.amount) for each in closed), _ZERO)
+        open_now = sum(
+            (self._in_usd(p.category, p.symbol, p.unrealised_pnl or _ZERO) for p in self._all_positions()), _ZERO
+        )
+        mark = self._counted.day_mark(account, today.isoformat())
+        unrealised = open_now - mark[0] if mark else _ZERO
+        result = realised + unrealised
+        if self._keeps and (mark is None or result < mark[1]):
+            self._counted.mark_day(account, today.isoformat(), unrealised=open_now, result=result)
+        worst = min(result, mark[1]) if mark else result
+        return replace(facts, day=DayResult(realised=realised, unrealised=unrealised, worst=worst))
+
+    def _in_usd(self, category: Category, symbol: str, amount: Decimal) -> Decimal:
+        """Stable coins at par, coins at their perpetual's mark price."""
+        if category is Category.LINEAR or not amount:
+            return amount
+        return amount * self._price(category, f"{symbol.partition('USD')[0]}USD")
+
+    def _price(self, category: Category, symbol: str) -> Decimal:
+        key = (category, symbol)
+        if key not in self._prices:
+            live = self._work.account.live
+            known = live.price_now(category, symbol) if live else None
+            self._prices[key] = known or self._exchange.price(category=category, symbol=symbol)
+        return self._prices[key]
+
+
+_AGAIN_S = (0.1, 0.25, 0.5, 1.0, 2.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """A plan, from facts that were read just now."""
+
+    plan: Plan
+    proposal: Proposal
+    """What it was made of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotGathered:
+    """The facts could not be had: try again after `again_s`, or `finish` says how it ends."""
+
+    again_s: float = 0
+    finish: Finish | None = None
+
+
+class Gatherer:
+    """Reads for plans; it orders nothing."""
+
+    def __init__(self, *, journal: Journal) -> None:
+        self._journal = journal
+        self._limits = LimitReader(journal)
+
+    def gather(self, work: Work, now: datetime, *, is_preview: bool = False) -> Gathered | NotGathered:
+        """The plan for the work's signal at `now`, from facts that were read after its turn had come.
+
+        A preview leaves the paper exchange's prices alone; otherwise they go by the signal's.
+        """
+        signal = work.signal
+        assert signal.category is not None and signal.symbol is not None, "an executed signal has its instrument"
+        market = work.account.market
+        instrument = market.instrument(signal.category, signal.symbol)
+        if instrument is None:
+            return NotGathered(finish=_gone(signal.symbol))
+        if signal.signal_price is not None and not is_preview:
+            market.hint(signal.category, signal.symbol, signal.signal_price)
+        source = FactSource(work.account)
+        try:
+            proposal, passing = self._proposed(work, instrument, now, source)
+        except ExchangeUnreachable as error:
+            return unreachable(work, error, now)
+        except ExchangeAnswered as error:
+            return refused_facts(error)
+        work.expected = proposal.expected
+        gathered = self._planned(work, proposal, source, is_preview=is_preview)
+        if isinstance(gathered, Gathered) and _is_left_out(gathered.plan, proposal.facts):
+            # Nothing would be exited meanwhile: to ask again costs nothing but time.
+            assert gathered.plan.reason is not None
+            gathered = (
+                unreachable(work, passing, now)
+                if passing is not None
+                else NotGathered(finish=_without_facts(gathered.plan.reason))
+            )
+        if isinstance(gathered, NotGathered):
+            return gathered
+        if work.uncleared is not None and not gathered.plan.orders:
+            return NotGathered(finish=work.uncleared)
+        return replace(gathered, plan=source.marked(gathered.plan))
+
+    def _planned(
+        self, work: Work, proposal: Proposal, source: FactSource, *, is_preview: bool
+    ) -> Gathered | NotGathered:
+        wanted, now = proposal.limit_needs, proposal.facts.now
+        if not wanted:
+            return Gathered(plan=plan_of(proposal), proposal=proposal)
+        with self._limits.turn(work.account.name):
+            counted, passing = self._limits.read(work, source, wanted, now, keeps=not is_preview)
+            proposal = proposal.with_limits(counted)
+            made = plan_of(proposal)
+            if passing is not None and not made.orders and made.reason == unread_refusal(work.rules, counted):
+                # Nothing would be exited meanwhile: to ask again costs nothing but time.
+                return unreachable(work, passing, now)
+            if not is_preview:
+                self._limits.note(work, made, proposal.facts)
+        return Gathered(plan=made, proposal=proposal)
+
+    def _proposed(
+        self, work: Work, instrument: Instrument, now: datetime, source: FactSource
+    ) -> tuple[Proposal, ExchangeUnreachable | None]:
+        """The error is one that passes: to ask again may help. Without the position nothing at all can be planned."""
+        intent, facts = self._begun(work, instrument, now)
+        wanted = intent.needs
+        position = self._position(work, instrument, source) if Need.POSITION in wanted else None
+        reading = _Reading(wanted)
+        price = reading.of(Need.PRICE, lambda: source.price(instrument.category, instrument.symbol))
+        equity = reading.of(Need.EQUITY, lambda: source.equity(instrument.settle_coin))
+        if reading.unread and position is None:
+            # What withholds an entry wants the position: the exit part of the order goes out even so.
+            position = self._position(work, instrument, source)
+        known = replace(
+            facts,
+            position=position,
+            price=price,
+            equity=equity,
+            has_resting=work.seen is not None and work.seen.has_resting,
+            is_overtaken=intent.is_strategys and self._journal.strategies.is_overtaken(work.signal.id),
+            unread=reading.unread,
+        )
+        return proposal_of(intent, known), reading.passing
+
+    def _begun(self, work: Work, instrument: Instrument, now: datetime) -> tuple[Intent, Facts]:
+        """What the signal means, and the facts that are known without asking the exchange."""
+        account = work.account
+        known = work.take_circumstances() or self._journal.circumstances(
+            account.name, instrument.category, instrument.symbol
+        )
+        facts = Facts(
+            instrument=instrument,
+            now=now,
+            reference_price=account.market.last_price(instrument.category, instrument.symbol),
+            residual=known.residual,
+            halted=_halted_by(known.halt),
+            uncleared=work.uncleared.reason if work.uncleared else None,
+        )
+        return intent_of(work.signal, work.rules, facts), facts
+
+    def _position(self, work: Work, instrument: Instrument, source: FactSource) -> Position:
+        category, symbol = instrument.category, instrument.symbol
+        position, requested_at_ms = source.position(category, symbol)
+        rests = self._journal.resting_orders(work.account.name, category, symbol)
+        work.seen = PositionSnapshot(position=position, requested_at_ms=requested_at_ms, has_resting=bool(rests))
+        return position
+
+    def halted(self, account: str) -> str | None:
+        """Who halted new entries and when, for people; None: nobody."""
+        return _halted_by(self._journal.switch(account, HALT))
+
+
+def _halted_by(switch: Switch | None) -> str | None:
+    return None if switch is None or switch.value != "on" else f"halted by {switch.by}"
+
+
+class _Reading:
+    """Facts that only an entry waits for: one that cannot be had is told as the reason why."""
+
+    def __init__(self, wanted: frozenset[Need]) -> None:
+        self._wanted = wanted
+        self.unread: dict[Need, Reason] = {}
+        self.passing: ExchangeUnreachable | None = None
+
+    def of(self, need: Need, read: Callable[[], Decimal]) -> Decimal | None:
+        """None: it is not wanted, or could not be had."""
+        if need not in self._wanted:
+            return None
+        try:
+            return read()
+        except ExchangeUnreachable as error:
+            self.passing = error
+            self.unread[need] = _silence(error)
+        except ExchangeAnswered as error:
+            self.unread[need] = _refusal(error)
+        return None
+
+
+def _is_left_out(made: Plan, facts: Facts) -> bool:
+    """Nothing is sent only because a fact could not be had: not even an exit is known."""
+    return made.status is PlanStatus.DENIED and made.reason in facts.unread.values()
+
+
+def unreachable(work: Work, error: ExchangeUnreachable, now: datetime) -> NotGathered:
+    now_ms = to_ms(now)
+    if work.troubles == 0:
+        work.troubled_since_ms = now_ms
+    work.troubles += 1
+    if now_ms - work.troubled_since_ms <= work.account.bounds.max_seconds * 1000:
+        return NotGathered(again_s=_AGAIN_S[min(work.troubles, len(_AGAIN_S)) - 1])
+    return NotGathered(finish=_without_facts(_silence(error)))
+
+
+def refused_facts(error: ExchangeAnswered) -> NotGathered:
+    """The exchange answered a question with a refusal that asking again does not change."""
+    return NotGathered(finish=_without_facts(_refusal(error)))
+
+
+def _silence(error: ExchangeUnreachable) -> Reason:
+    return Reason(code="EXCHANGE_UNREACHABLE", message=str(error))
+
+
+def _refusal(error: ExchangeAnswered) -> Reason:
+    reported = refusal_of(error.code, error.words)
+    return Reason(code=reported.reason_code, message=f"{error.words} (Bybit's code {error.code})")
+
+
+def _without_facts(reason: Reason) -> Finish:
+    """Nothing was sent. Where the signal may have meant an exit, a position may stay open: a person must know."""
+    return Finish(status=SignalStatus.ATTENTION, reason=reason, notes=("nothing was sent",))
+
+
+def _gone(symbol: str) -> Finish:
+    message = f"the exchange does not list {symbol} any more"
+    return Finish(status=SignalStatus.DENIED, reason=Reason(code="SYMBOL_UNKNOWN", message=message))

@@ -1,0 +1,469 @@
+"""Tell people what happens: from the journal's events to texts, and their delivery, in threads of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Final, Protocol
+
+from relay.app import metrics
+from relay.domain.instrument import plain
+from relay.domain.notice import Notice, NoticeKind
+from relay.domain.order import OrderStatus, SignalStatus
+from relay.domain.progress import Finish
+from relay.domain.signal import Signal
+from relay.errors import JournalUnavailable, SettingsInvalid
+from relay.execution.ports import Now, to_ms, utc_now
+from relay.journal.notices import EVENTS, SUMMARY, SWITCHES, Day, EventRecord, Notices, PendingNotice
+from relay.journal.records import Switch
+from relay.settings.config import NAME
+from relay.settings.environment import NotifyTarget
+
+# What a person is told of an event: which alert, what became of it, and why, in a line.
+
+
+QUICK_MS: Final = 4000
+"""TradingView sends again after 5 s, never earlier."""
+_LINES_MAX: Final = 15
+_LINE_CHARACTERS_MAX: Final = 400
+_ID_REUSED: Final = "ALERT_ID_REUSED"
+
+_REFUSED: Final = {
+    SignalStatus.DENIED: "denied",
+    SignalStatus.FAILED: "the exchange refused it",
+    SignalStatus.EXPIRED: "expired",
+    SignalStatus.REJECTED: "the alert was rejected",
+}
+_FILLED: Final = {f"order_{each}" for each in ("filled", "partially_filled", "canceled", "expired")}
+
+
+def notice_of(event: EventRecord) -> Notice | None:
+    """None: nothing that anybody is told of."""
+    if event.name in _FILLED:
+        return _of_fill(event)
+    if event.name == "duplicate":
+        return _of_repeat(event)
+    if event.name == f"order_{OrderStatus.REJECTED}":
+        # The signal's own end tells of it, unless that has come already: then it was a resting order.
+        return _reported(NoticeKind.REFUSED, event, _late_refusal(event)) if event.status is SignalStatus.DONE else None
+    if event.name == SignalStatus.ATTENTION:
+        return _reported(NoticeKind.ATTENTION, event, f"LOOK AT THE EXCHANGE: {_why(event)}")
+    if event.name in _REFUSED:
+        is_reused = event.reason is not None and event.reason.code == _ID_REUSED
+        kind = NoticeKind.DUPLICATE if is_reused else NoticeKind.REFUSED
+        return _reported(kind, event, f"{_REFUSED[SignalStatus(event.name)]}: {_why(event)}")
+    return None
+
+
+def _of_fill(event: EventRecord) -> Notice | None:
+    filled, order = event.detail.get("filled_qty"), event.order
+    if order is None or not filled or filled == "0":
+        return None
+    of_all = "" if event.name == "order_filled" else f" of {plain(order.qty)}"
+    price = _plain(event.detail.get("avg_price"))
+    return _reported(NoticeKind.FILL, event, f"{order.side} {filled}{of_all} filled{f' at {price}' if price else ''}")
+
+
+def _plain(number: object) -> str:
+    try:
+        return plain(Decimal(str(number))) if number is not None else ""
+    except InvalidOperation:
+        return str(number)
+
+
+def _of_repeat(event: EventRecord) -> Notice | None:
+    after_ms = event.at_ms - event.received_at_ms
+    if after_ms >= QUICK_MS:
+        return None
+    text = f"the same alert came again after {after_ms} ms, which is not TradingView's resend: is it set up twice?"
+    return _reported(NoticeKind.DUPLICATE, event, text)
+
+
+def _late_refusal(event: EventRecord) -> str:
+    return f"a resting order was refused by the exchange: {event.detail.get('reason') or 'it gave no reason'}"
+
+
+def _why(event: EventRecord) -> str:
+    return f"{event.reason.code}: {event.reason.message}" if event.reason else "the journal has no reason"
+
+
+def _reported(kind: NoticeKind, event: EventRecord, what: str) -> Notice:
+    alert = " ".join(filter(None, (event.symbol, event.action))) or "an alert"
+    account = f" on {event.account}" if event.account not in (None, NAME) else ""
+    strategy = f" ({event.strategy})" if event.strategy not in (None, NAME) else ""
+    return Notice(kind=kind, text=f"{alert}{strategy}{account}: {what} [{event.signal_id}]", at_ms=event.at_ms)
+
+
+def halt_notice(switch: Switch) -> Notice | None:
+    """`switch` was set: that is told where it holds entries back or lets them go again."""
+    if switch.name != "halt":
+        return None
+    account = "" if switch.account in ("", NAME) else f" on {switch.account}"
+    what = "halted: no new entries, exits go on" if switch.value == "on" else "resumed: new entries are allowed"
+    return Notice(kind=NoticeKind.HALT, text=f"{what}{account} (by {switch.by})", at_ms=switch.at_ms)
+
+
+def summary_notice(day: Day, *, until_ms: int) -> Notice:
+    """`until_ms`: the midnight (UTC) at which the day ended."""
+    date = datetime.fromtimestamp(until_ms / 1000 - 1, UTC).date()
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(day.signals.items()))
+    text = f"{date}: {sum(day.signals.values())} alerts{f' ({counts})' if counts else ''}, {day.filled} orders filled"
+    return Notice(kind=NoticeKind.SUMMARY, text=text, at_ms=until_ms)
+
+
+def message_of(waiting: Sequence[PendingNotice]) -> str:
+    """One message of all of them: what needs a person first, equal lines once, of the rest how many of which kind."""
+    by_text: Mapping[str, PendingNotice] = {each.text: each for each in reversed(waiting)}
+    times = Counter(each.text for each in waiting)
+    ordered = sorted(by_text.values(), key=lambda each: (each.kind != NoticeKind.ATTENTION, each.id))
+    lines = [_line(each, times[each.text]) for each in ordered[:_LINES_MAX]]
+    left_out = {each.text for each in ordered[_LINES_MAX:]}
+    rest = Counter(each.kind for each in waiting if each.text in left_out)
+    if rest:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(rest.items()))
+        lines.append(f"… and {sum(rest.values())} more: {kinds}; see `python -m relay signals`")
+    return "\n".join(lines)
+
+
+def _line(notice: PendingNotice, times: int) -> str:
+    at = datetime.fromtimestamp(notice.at_ms / 1000, UTC).strftime("%H:%M:%SZ")
+    text = notice.text if len(notice.text) <= _LINE_CHARACTERS_MAX else notice.text[: _LINE_CHARACTERS_MAX - 1] + "…"
+    return f"{at} {' '.join(text.split())}{f' ({times} times)' if times > 1 else ''}"
+
+
+log = logging.getLogger(__name__)
+
+_LOOK_S: Final = 0.5
+_DROP_EVERY_S: Final = 600.0
+_RECEIVED_MAX: Final = 1000
+
+
+class Service(Protocol):
+    """An address where a person reads."""
+
+    target: NotifyTarget
+    name: str
+
+    def send(self, text: str) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """Seconds: how long a message gathers, how far apart messages are, the pauses after failures, the last moment."""
+
+    gather_s: float = 1.5
+    apart_s: float = 15.0
+    again_s: tuple[float, ...] = (5.0, 15.0, 60.0, 300.0)
+    at_stop_s: float = 1.0
+
+
+class Notifier:
+    """Reads the journal's events and what it is told; a thread for each service delivers."""
+
+    def __init__(
+        self, *, notices: Notices, services: Iterable[Service], pace: Pace | None = None, now: Now = utc_now
+    ) -> None:
+        self._notices = notices
+        self._services = tuple(services)
+        self._targets = tuple(service.target for service in self._services)
+        self._now = now
+        self._received: deque[Notice] = deque(maxlen=_RECEIVED_MAX)
+        self._pace = pace or Pace()
+        self._has_begun = False
+        self._stop = threading.Event()
+        self._read_out = threading.Event()
+        self._reader = threading.Thread(target=self._read, name="notices", daemon=True)
+        ends = (self._stop, self._read_out)
+        self._posts = [_Post(service, notices, self._pace, now, ends) for service in self._services]
+        self._drop_at = 0.0
+
+    def start(self) -> None:
+        """Does nothing where nobody is to be told."""
+        if self._services and not self._reader.is_alive():
+            self._guarded(self._begin)  # before any alert comes: what comes is news
+            self._guarded(lambda: self._drop_old(to_ms(self._now())))  # before anything is delivered
+            self._reader.start()
+            for post in self._posts:
+                post.thread.start()
+
+    def hear(self, kind: NoticeKind, text: str) -> None:
+        """At once: what it is told is written down by the next look."""
+        if self._services:
+            self._received.append(Notice(kind=kind, text=text, at_ms=to_ms(self._now())))
+
+    def stop(self) -> None:
+        """A last look, and a moment for a last delivery; what is not delivered then is after the next start."""
+        self._stop.set()
+        self._wake()
+        until = time.monotonic() + self._pace.at_stop_s
+        for thread in (self._reader, *(post.thread for post in self._posts)):
+            if thread.is_alive():
+                thread.join(max(0.0, until - time.monotonic()))
+
+    def _read(self) -> None:
+        stopping = False
+        while not stopping:
+            stopping = self._stop.wait(_LOOK_S)
+            self._guarded(self.look)
+        self._read_out.set()
+
+    def _guarded(self, do: Callable[[], None]) -> None:
+        try:
+            do()
+        except JournalUnavailable as error:
+            log.warning("notices wait for the journal: %s", error)
+        except Exception:
+            log.exception("notices could not be made just now")
+
+    def _begin(self) -> None:
+        if not self._has_begun:
+            self._notices.begin(to_ms(self._now()))
+            self._has_begun = True
+
+    def look(self) -> None:
+        """Everything new becomes notices, and who delivers them is woken. Raises JournalUnavailable."""
+        self._begin()
+        now_ms = to_ms(self._now())
+        while self._look_at_events(now_ms):
+            pass
+        after, upto, changed = self._notices.changed_switches()
+        if changed:
+            self._keep(map(halt_notice, changed), mark=SWITCHES, after=after, upto=upto)
+        if (over := self._notices.day_before(now_ms)) is not None:
+            after, upto, day = over
+            self._keep([summary_notice(day, until_ms=upto)], mark=SUMMARY, after=after, upto=upto)
+        self._keep_received()
+        self._drop_old(now_ms)
+
+    def _look_at_events(self, now_ms: int) -> bool:
+        """Whether there may be more."""
+        after, upto, events = self._notices.unread(now_ms)
+        if upto == after:
+            return False
+        return self._keep(map(notice_of, events), mark=EVENTS, after=after, upto=upto)
+
+    def _keep(self, notices: Iterable[Notice | None], *, mark: str, after: int, upto: int) -> bool:
+        stored = self._notices.save(self._addressed(notices), mark=mark, after=after, upto=upto)
+        self._wake()
+        return stored
+
+    def _keep_received(self) -> None:
+        received = [self._received.popleft() for _ in range(len(self._received))]
+        if not received:
+            return
+        try:
+            self._notices.add(self._addressed(received))
+        except JournalUnavailable:
+            self._received.extendleft(reversed(received))
+            raise
+        self._wake()
+
+    def _addressed(self, notices: Iterable[Notice | None]) -> list[tuple[str, Notice]]:
+        return [
+            (target.fingerprint, notice)
+            for notice in notices
+            for target in self._targets
+            if notice is not None and notice.kind in target.kinds
+        ]
+
+    def _drop_old(self, now_ms: int) -> None:
+        if time.monotonic() >= self._drop_at:
+            self._drop_at = time.monotonic() + _DROP_EVERY_S
+            for count in self._notices.drop_old(now_ms).values():
+                log.error("%d notices could not be delivered for a day and were dropped", count)
+
+    def _wake(self) -> None:
+        for post in self._posts:
+            post.news.set()
+
+
+class _Post:
+    """Delivers to one service: gathers for a moment, sends one message of all there is, and pauses."""
+
+    def __init__(
+        self, service: Service, notices: Notices, pace: Pace, now: Now, ends: tuple[threading.Event, threading.Event]
+    ) -> None:
+        """`ends`: the relay stops; all that will be told has been written down."""
+        self.news = threading.Event()
+        self.thread = threading.Thread(target=self._run, name=f"notify {service.name}", daemon=True)
+        self._service = service
+        self._notices = notices
+        self._pace = pace
+        self._now = now
+        self._stop, self._read_out = ends
+        self._failures = 0
+        self.news.set()  # what an earlier run left
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            # Awake now and then: another process may have left something.
+            self.news.wait(self._pace.apart_s)
+            self._stop.wait(self._pace.gather_s)
+            self.news.clear()
+            if not self._stop.is_set():
+                self._stop.wait(self._next())
+        if not self._failures:
+            self._read_out.wait()
+            self._next()
+
+    def _next(self) -> float:
+        """Deliver, and how many seconds to pause."""
+        try:
+            came_to = self.deliver()
+        except JournalUnavailable as error:
+            log.warning("notices to %s wait for the journal: %s", self._service.name, error)
+            came_to = False
+        except Exception:
+            log.exception("notices could not be sent to %s", self._service.name)
+            came_to = False
+        if came_to is None:
+            return 0.0
+        self._failures = 0 if came_to else self._failures + 1
+        if came_to:
+            return self._pace.apart_s
+        self.news.set()
+        return self._pace.again_s[min(self._failures, len(self._pace.again_s)) - 1]
+
+    def deliver(self) -> bool | None:
+        """None: there was nothing to deliver. Raises JournalUnavailable."""
+        waiting = self._notices.claim(self._service.target.fingerprint, to_ms(self._now()))
+        if not waiting:
+            return None
+        taken = self._sent(waiting)
+        metrics.reported.labels(self._service.name, "yes" if taken else "no").inc()
+        if taken:
+            self._notices.delivered(waiting)
+            return True
+        log.warning("%s did not take a message of %d notices; it is sent again", self._service.name, len(waiting))
+        self._notices.give_back(waiting)
+        return False
+
+    def _sent(self, waiting: tuple[PendingNotice, ...]) -> bool:
+        try:
+            return self._service.send(message_of(waiting))
+        except Exception:
+            log.exception("the service %s failed", self._service.name)
+            return False
+
+
+# Tell whoever waits that a signal is finished, and whoever listens what became of it. Never in the way of an order.
+
+
+Listener = Callable[[Signal, str, Finish], None]
+Hearer = Callable[[NoticeKind, str], None]
+
+
+class Announcer:
+    """Thread-safe. A waiter is a request that asked for the outcome; a listener must be quick."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiters: dict[str, list[threading.Event]] = {}
+        self._listeners: list[Listener] = []
+        self._hearers: list[Hearer] = []
+        self.is_released = False
+        """The relay is stopping: nobody waits any more."""
+
+    def listen(self, listener: Listener) -> None:
+        self._listeners.append(listener)
+
+    def hear(self, hearer: Hearer) -> None:
+        """`hearer` is given what `tell` is; it must be quick and must not raise."""
+        self._hearers.append(hearer)
+
+    def tell(self, kind: NoticeKind, text: str) -> None:
+        """Something that a person should know and that is no signal's outcome: a line, without secrets.
+
+        What the journal's events say (outcomes, fills, halts) is told from there and needs no call.
+        """
+        log.log(logging.INFO if kind is NoticeKind.RUN else logging.WARNING, "%s: %s", kind.value, text)
+        for hearer in self._hearers:
+            hearer(kind, text)
+
+    def finished(self, signal: Signal, account: str, finish: Finish) -> None:
+        """One account's part of the signal has come to its end; it is in the journal already."""
+        level = logging.WARNING if finish.status is SignalStatus.ATTENTION else logging.INFO
+        reason = f" {finish.reason.code}: {finish.reason.message}" if finish.reason else ""
+        log.log(level, "signal %s on %s: %s%s", signal.id, account, finish.status.value, reason)
+        metrics.outcomes.labels(finish.status.value, finish.reason.code if finish.reason else "").inc()
+        metrics.took(metrics.TimedStage.FINISH, (utc_now() - signal.received_at).total_seconds())
+        with self._lock:
+            waiters = self._waiters.pop(signal.id, [])
+        for waiter in waiters:
+            waiter.set()
+        for listener in self._listeners:
+            listener(signal, account, finish)
+
+    def expect(self, signal_id: str) -> threading.Event:
+        """An event that is set at the next news of the signal. Take it before looking, then wait; then `forget` it."""
+        event = threading.Event()
+        with self._lock:
+            self._waiters.setdefault(signal_id, []).append(event)
+        return event
+
+    def forget(self, signal_id: str, event: threading.Event) -> None:
+        with self._lock:
+            waiters = self._waiters.get(signal_id, [])
+            if event in waiters:
+                waiters.remove(event)
+            if not waiters:
+                self._waiters.pop(signal_id, None)
+
+    def release(self) -> None:
+        """Let all waiters go: the relay is stopping."""
+        with self._lock:
+            self.is_released = True
+            waiters = [event for events in self._waiters.values() for event in events]
+            self._waiters.clear()
+        for event in waiters:
+            event.set()
+
+
+# Delivers notices to the services that NOTIFY_URLS names, through Apprise. Slow by nature: for a thread of its own.
+
+
+TITLE = "relay"
+
+
+class AppriseService:
+    """One address. `send` may take as long as the service lets it wait."""
+
+    def __init__(self, target: NotifyTarget) -> None:
+        """Raises SettingsInvalid for an address that Apprise does not know."""
+        # Imported only where it is configured: it takes longer than all the rest of the start.
+        from apprise import Apprise
+
+        self.target = target
+        self.name = target.scheme
+        self._apprise = Apprise()
+        if not self._apprise.add(target.url.reveal()):
+            raise SettingsInvalid(
+                [
+                    f"NOTIFY_URLS: the address that begins with {target.scheme}:// is none that Apprise knows; "
+                    "see https://appriseit.com/services/ for how it should look"
+                ]
+            )
+
+    def send(self, text: str, *, title: str = TITLE) -> bool:
+        """Whether the service took it."""
+        return bool(self._apprise.notify(body=text, title=title))
+
+
+def open_services(targets: Iterable[NotifyTarget]) -> tuple[AppriseService, ...]:
+    """Raises SettingsInvalid with every address that does not do."""
+    services: list[AppriseService] = []
+    problems: list[str] = []
+    for target in targets:
+        try:
+            services.append(AppriseService(target))
+        except SettingsInvalid as error:
+            problems += error.problems
+    if problems:
+        raise SettingsInvalid(problems)
+    return tuple(services)

@@ -1,0 +1,441 @@
+"""Bring orders a step further: send one, look it up, cancel it; clear the relay's own resting orders of an
+instrument."""
+
+from __future__ import annotations
+
+import random
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from relay.app.metrics import TimedStage, timed
+from relay.app.telemetry import about
+from relay.bybit.stream_state import Received
+from relay.domain.bracket import taken_back
+from relay.domain.order import (
+    Accepted,
+    ErrorKind,
+    NotSent,
+    OrderRejected,
+    OrderStatus,
+    Purpose,
+    Reason,
+    RequestSignature,
+    SignalStatus,
+    Unknown,
+)
+from relay.domain.order_lifecycle import (
+    Drop,
+    GiveUp,
+    LookUp,
+    OrderState,
+    Send,
+    Settled,
+    Wait,
+    after_outcome,
+    denied,
+    looked_up,
+    next_step,
+    reported,
+    sent,
+)
+from relay.domain.position import Fill, OrderReport
+from relay.domain.progress import Finish
+from relay.engine.failpoint import Failpoint, passed
+from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.execution.ports import Account, ExchangePort, Now, to_ms, utc_now
+from relay.execution.work import Resting, Work
+from relay.journal.journal import Journal
+from relay.journal.unit_of_work import UnitOfWork
+
+# Ask the exchange for one order: what it says of it, and its fills where there are any.
+
+
+def report_of(
+    exchange: ExchangePort, order: OrderState, *, is_thorough: bool = False
+) -> tuple[OrderReport | None, tuple[Fill, ...]]:
+    """None: the exchange has no such order. Raises ExchangeUnreachable or ExchangeAnswered.
+
+    `is_thorough`: an order that is not listed is told by its executions, should there be any.
+    """
+    planned, identity = order.planned, order.client_order_id
+    report = exchange.look_up(category=planned.category, symbol=planned.symbol, client_order_id=identity)
+    if report is None and not is_thorough:
+        return None, ()
+    if report is not None and report.filled_qty <= order.filled_qty:
+        return report, ()
+    fills = exchange.fills(category=planned.category, symbol=planned.symbol, client_order_id=identity)
+    return report or _executed(order, fills), fills
+
+
+def _executed(order: OrderState, fills: tuple[Fill, ...]) -> OrderReport | None:
+    """What executions alone say of an order; None: nothing."""
+    filled = sum((fill.qty for fill in fills), Decimal(0))
+    if not filled:
+        return None
+    return OrderReport(
+        client_order_id=order.client_order_id,
+        venue_order_id=order.venue_order_id or "",
+        status=OrderStatus.FILLED if filled >= order.planned.qty else OrderStatus.PARTIALLY_FILLED,
+        filled_qty=filled,
+        avg_price=sum((fill.qty * fill.price for fill in fills), Decimal(0)) / filled,
+        fee=sum((fill.fee for fill in fills), Decimal(0)),
+    )
+
+
+def is_moved_since_sent(exchange: ExchangePort, order: OrderState) -> bool:
+    """Whether the order's position has changed since it was first sent. Raises as `report_of` does."""
+    position = exchange.position(category=order.planned.category, symbol=order.planned.symbol)
+    return position.changed_at_ms is not None and position.changed_at_ms >= order.attempts[0].signature.timestamp_ms
+
+
+_WAIT_MAX_S = 1.0
+"""However long there is nothing to send, an entry grows too old meanwhile."""
+_LEVERAGE_AGAIN_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advanced:
+    """The order as it is now, and the seconds until there is more to do."""
+
+    order: OrderState
+    again_s: float = 0
+
+
+class Advancer:
+    """The steps of any order; it holds nothing of its own between them."""
+
+    def __init__(self, *, journal: Journal, now: Now = utc_now) -> None:
+        self._journal = journal
+        self._now = now
+
+    def step(self, account: Account, order: OrderState, *, held_back: Reason | None = None) -> Advanced | GiveUp:
+        """`held_back`: why a planned entry may not be sent (again)."""
+        exchange, live = account.exchange, account.live
+        if live is not None and order.attempts and (received := live.received(order.client_order_id)) is not None:
+            return self._keep_received(order, received)
+        step = next_step(
+            order,
+            now_ms=exchange.now_ms(),
+            bounds=account.bounds,
+            held_back=held_back,
+            jitter=random.random(),
+            is_listening=live is not None and live.is_listening,
+        )
+        match step:
+            case Send(measure_clock=measure):
+                return self._send(account, order, measure_clock=measure)
+            case LookUp(is_thorough=is_thorough):
+                return self._look_up(account, order, is_thorough=is_thorough)
+            case Wait(until_ms=until_ms):
+                return Advanced(
+                    order=order, again_s=min(max(0.001, (until_ms - exchange.now_ms()) / 1000), _WAIT_MAX_S)
+                )
+            case Drop(reason=reason):
+                return Advanced(order=self.deny(order, reason))
+            case GiveUp():
+                return step
+            case Settled():
+                raise AssertionError("a settled order is not advanced")
+
+    def place(self, account: Account, order: OrderState, signature: RequestSignature) -> OrderState:
+        """Send an order whose attempt is in the journal already."""
+        with about(client_order_id=order.client_order_id), timed(TimedStage.PLACE):
+            outcome = account.exchange.place(
+                order.planned, client_order_id=order.client_order_id, signature=signature, is_exit=order.is_exit
+            )
+        passed(Failpoint.SENT)
+        assert order.last is not None
+        self._journal.record_outcome(order.client_order_id, order.last.number, outcome, now_ms=self._now_ms())
+        passed(Failpoint.OUTCOME_STORED)
+        return after_outcome(order, outcome)
+
+    def deny(self, order: OrderState, reason: Reason) -> OrderState:
+        """Never to be sent (again), and certainly without effect."""
+        self._journal.settle_order(order.client_order_id, OrderStatus.DENIED, reason, now_ms=self._now_ms())
+        passed(Failpoint.ORDER_DENIED)
+        return denied(order, reason)
+
+    def _send(self, account: Account, order: OrderState, *, measure_clock: bool) -> Advanced:
+        exchange = account.exchange
+        if measure_clock and not _measured(account):
+            return Advanced(order=order, again_s=1.0)
+        if not order.attempts and (not_ready := self._set_leverage(account, order)):
+            return not_ready
+        signature = exchange.signature()
+        if not self._attempt(account, order, signature):
+            return Advanced(order=order)
+        passed(Failpoint.SUBMITTED)
+        return Advanced(order=self.place(account, sent(order, signature), signature))
+
+    def _attempt(self, account: Account, order: OrderState, signature: RequestSignature) -> bool:
+        """Write it down. False: entries were halted meanwhile, and it must not leave."""
+        now_ms = self._now_ms()
+
+        def write(uow: UnitOfWork) -> bool:
+            if not order.is_exit and uow.halted(account.name) is not None:
+                return False
+            uow.orders.record_attempt(order.client_order_id, signature, now_ms=now_ms)
+            return True
+
+        return self._journal.write(write)
+
+    def _set_leverage(self, account: Account, order: OrderState) -> Advanced | None:
+        """None: it is as it should be. An answer that got lost costs nothing: setting it again changes nothing."""
+        planned = order.planned
+        if planned.leverage is None:
+            return None
+        passed(Failpoint.LEVERAGE_DUE)
+        outcome = account.exchange.set_leverage(
+            category=planned.category, symbol=planned.symbol, leverage=planned.leverage
+        )
+        passed(Failpoint.LEVERAGE_SENT)
+        match outcome:
+            case Accepted() | OrderRejected(refusal=ErrorKind.UNCHANGED):
+                return None
+            case OrderRejected(refusal=ErrorKind.CLOCK):
+                _measured(account)
+                return self._leverage_again(account, order, outcome.words, counts=True)
+            case Unknown():
+                return self._leverage_again(account, order, outcome.why, counts=True)
+            case NotSent():
+                return self._leverage_again(account, order, outcome.why, counts=False)
+            case OrderRejected(refusal=ErrorKind.RATE):
+                return self._leverage_again(account, order, outcome.words, counts=False)
+            case OrderRejected():
+                words = f"the leverage could not be set: {outcome.words} (Bybit's code {outcome.code})"
+                return Advanced(order=self.deny(order, Reason(code=outcome.reason_code, message=words)))
+
+    def _leverage_again(self, account: Account, order: OrderState, why: str, *, counts: bool) -> Advanced:
+        """Within the account's bounds: a lane, with its exits, is not held up for a leverage. `counts`: as a try."""
+        now_ms, bounds = account.exchange.now_ms(), account.bounds
+        begun_ms = now_ms if order.leverage_requested_at_ms is None else order.leverage_requested_at_ms
+        requested = replace(
+            order, leverage_requested=order.leverage_requested + counts, leverage_requested_at_ms=begun_ms
+        )
+        if requested.leverage_requested <= bounds.max_attempts and now_ms - begun_ms <= bounds.max_seconds * 1000:
+            return Advanced(order=requested, again_s=_LEVERAGE_AGAIN_S)
+        words = f"the leverage could not be set in {(now_ms - begun_ms) / 1000:.0f} s: {why}; no entry was sent"
+        return Advanced(order=self.deny(requested, Reason(code="EXCHANGE_UNREACHABLE", message=words)))
+
+    def _look_up(self, account: Account, order: OrderState, *, is_thorough: bool) -> Advanced:
+        exchange = account.exchange
+        begun_at_ms = exchange.now_ms()
+        try:
+            with about(client_order_id=order.client_order_id), timed(TimedStage.LOOK_UP):
+                report, fills = report_of(exchange, order, is_thorough=is_thorough)
+                is_moved = is_moved_since_sent(exchange, order) if is_thorough and report is None else None
+        except (ExchangeUnreachable, ExchangeAnswered):
+            return Advanced(order=replace(order, look_ups=order.look_ups + 1))
+        return self._keep(order, looked_up(order, report, begun_at_ms=begun_at_ms, is_moved=is_moved), report, fills)
+
+    def _keep_received(self, order: OrderState, received: Received) -> Advanced:
+        """What a stream told counts as what a look-up would have."""
+        report = received.report
+        assert report is not None, "what is heard of an awaited order is whole"
+        return self._keep(order, reported(order, report), report, received.fills)
+
+    def _keep(
+        self,
+        order: OrderState,
+        after: OrderState,
+        report: OrderReport | None,
+        fills: tuple[Fill, ...],
+    ) -> Advanced:
+        passed(Failpoint.LOOKED_UP)
+        if report is not None:
+            self._journal.record_report(order.client_order_id, report, fills, now_ms=self._now_ms())
+            passed(Failpoint.REPORT_STORED)
+        elif after.absence is not None and after.absence.is_smoke_trade:
+            assert order.last is not None, "what was never sent is not looked up"
+            self._journal.record_absence(order.client_order_id, order.last.number, begun_at_ms=after.absence.at_ms)
+            passed(Failpoint.ABSENCE_STORED)
+        return Advanced(order=after)
+
+    def _now_ms(self) -> int:
+        return to_ms(self._now())
+
+
+def _measured(account: Account) -> bool:
+    """Whether the exchange's clock could be measured anew."""
+    try:
+        account.exchange.measure_clock()
+    except (ExchangeUnreachable, ExchangeAnswered):
+        return False
+    return True
+
+
+# Cancel orders of the relay's that rest, one by one by id, and be sure of it.
+
+
+UNCLEARED = "CANCEL_INCOMPLETE"
+_LOOK_AGAIN_S = (0.0, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
+_LOOKS_AFTER_ANSWER = 7
+_LOOKS_AFTER_SILENCE = 3
+"""A second cancel does no harm, and whatever waits for it may be an exit."""
+_NOT_SENT_AGAIN_S = 0.25
+_REFUSED_AGAIN_S = 0.5
+
+
+class Canceller:
+    """The steps of cancelling; `resting` is the caller's, by client order id, and is kept up to date."""
+
+    def __init__(self, *, journal: Journal) -> None:
+        self._journal = journal
+
+    def step(
+        self, account: Account, all_resting: dict[str, Resting], *, signal_id: str, is_exit: bool, now_ms: int
+    ) -> float | Finish:
+        """Cancel or look at the next one. Seconds until there is more to do, or how a signal ends if it cannot be.
+
+        `signal_id`: whose doing it is; `is_exit`: an exit waits for it.
+        """
+        resting = next(each for each in all_resting.values() if not each.order.status.is_ended)
+        seconds_max = account.bounds.max_seconds
+        if resting.begun_at_ms is not None and now_ms - resting.begun_at_ms > seconds_max * 1000:
+            return _stuck(f"{resting.order.client_order_id} could not be cancelled in {seconds_max} s")
+        if resting.is_due:
+            came_to = self._cancel(account, resting, signal_id, is_exit, now_ms)
+        else:
+            came_to = self._look(account, resting, now_ms)
+        if isinstance(came_to, Finish):
+            return came_to
+        all_resting[came_to[0].order.client_order_id] = came_to[0]
+        return came_to[1]
+
+    def _cancel(
+        self, account: Account, resting: Resting, signal_id: str, is_exit: bool, now_ms: int
+    ) -> tuple[Resting, float] | Finish:
+        order = resting.order
+        planned = order.planned
+        due = replace(resting, begun_at_ms=resting.begun_at_ms or now_ms)
+        passed(Failpoint.CANCEL_DUE)
+        outcome = account.exchange.cancel(
+            category=planned.category,
+            symbol=planned.symbol,
+            client_order_id=order.client_order_id,
+            is_exit=is_exit,
+        )
+        passed(Failpoint.CANCEL_SENT)
+        sent = replace(due, is_due=False, looks=0, is_answered=not isinstance(outcome, Unknown))
+        match outcome:
+            case Accepted() | Unknown():
+                self._journal.event(signal_id, "cancel_sent", {"client_order_id": order.client_order_id}, now_ms=now_ms)
+                return sent, 0.0
+            case OrderRejected(refusal=ErrorKind.GONE | ErrorKind.UNCHANGED):
+                return sent, 0.0
+            case NotSent():
+                return due, _NOT_SENT_AGAIN_S
+            case OrderRejected(refusal=ErrorKind.CLOCK):
+                with suppress(ExchangeUnreachable, ExchangeAnswered):
+                    account.exchange.measure_clock()
+                return due, _REFUSED_AGAIN_S
+            case OrderRejected(refusal=ErrorKind.RATE):
+                return due, _REFUSED_AGAIN_S
+            case OrderRejected():
+                return _stuck(f"{order.client_order_id} could not be cancelled: {outcome.words}")
+
+    def _look(self, account: Account, resting: Resting, now_ms: int) -> tuple[Resting, float]:
+        order, exchange = resting.order, account.exchange
+        begun_at_ms = exchange.now_ms()
+        delay = _LOOK_AGAIN_S[min(resting.looks, len(_LOOK_AGAIN_S) - 1)]
+        looks = resting.looks + 1
+        is_due = looks >= (_LOOKS_AFTER_ANSWER if resting.is_answered else _LOOKS_AFTER_SILENCE)
+        looked = replace(resting, looks=looks, is_due=is_due)
+        try:
+            report, fills = report_of(exchange, order)
+        except (ExchangeUnreachable, ExchangeAnswered):
+            return resting if resting.is_answered else looked, max(delay, _NOT_SENT_AGAIN_S)
+        if report is None and not (is_due and resting.is_answered):
+            return looked, delay
+        report = report or _vanished(resting)
+        self._journal.record_report(order.client_order_id, report, fills, now_ms=now_ms)
+        passed(Failpoint.CANCEL_CONFIRMED)
+        after = looked_up(order, report, begun_at_ms=begun_at_ms)
+        return replace(looked, order=after), 0.0 if after.status.is_ended else delay
+
+
+def _vanished(resting: Resting) -> OrderReport:
+    """The exchange acknowledged it once and does not list it any more: it forgets what was cancelled without a fill."""
+    order = resting.order
+    return OrderReport(
+        client_order_id=order.client_order_id,
+        venue_order_id=order.venue_order_id or "",
+        status=OrderStatus.CANCELED,
+        filled_qty=order.filled_qty,
+        avg_price=order.avg_price,
+        fee=order.fee,
+        reason="the exchange does not list it any more",
+    )
+
+
+def _stuck(why: str) -> Finish:
+    return Finish(
+        status=SignalStatus.ATTENTION,
+        reason=Reason(code=UNCLEARED, message=why),
+        notes=("nothing was sent: a resting order could have filled behind it",),
+    )
+
+
+# Cancel the relay's own resting orders of a symbol before the position is read.
+#
+# Never the exchange's cancel-all: that takes the position's stops with it.
+
+
+class Clearing:
+    """The first part of a close, a target, a flip: nothing of the relay's may fill behind it."""
+
+    def __init__(self, *, journal: Journal) -> None:
+        self._journal = journal
+        self._canceller = Canceller(journal=journal)
+
+    def is_clear(self, work: Work) -> bool:
+        """Whether nothing of the relay's rests that the signal wants gone."""
+        if not work.signal.clears_resting:
+            return True
+        if work.clearing is None:
+            work.clearing = self._resting(work)
+        return all(each.order.status.is_ended for each in work.clearing.values())
+
+    def _resting(self, work: Work) -> dict[str, Resting]:
+        signal = work.signal
+        assert signal.category is not None and signal.symbol is not None
+        records = self._journal.resting_orders(work.account.name, signal.category, signal.symbol)
+        if not signal.clears_all:
+            records = tuple(each for each in records if each.state.planned.purpose is not Purpose.EXIT)
+        found = {each.state.client_order_id: Resting(order=each.state) for each in records}
+        if any(each.state.planned.purpose is Purpose.EXIT for each in records):
+            self._take_back(work, frozenset(found))
+        return found
+
+    def _take_back(self, work: Work, order_ids: frozenset[str]) -> None:
+        """Take profits that rest may be among them; they rest again if the position stays."""
+        signal, now_ms = work.signal, to_ms(utc_now())
+        assert signal.category is not None and signal.symbol is not None
+        for record in self._journal.live_brackets_of(work.account.name, signal.category, signal.symbol):
+            bracket = taken_back(record.bracket, order_ids)
+            if bracket != record.bracket:
+                self._journal.save_bracket(record.seq, bracket, now_ms=now_ms)
+
+    def step(self, work: Work, *, now_ms: int) -> float:
+        """Cancel or look at the next one. Seconds until there is more to do.
+
+        One that cannot be cancelled is left, and `work.uncleared` says so. The others then share its time.
+        """
+        assert work.clearing is not None
+        waits = self._canceller.step(
+            work.account,
+            work.clearing,
+            signal_id=work.signal.id,
+            is_exit=work.signal.action.is_close,
+            now_ms=now_ms,
+        )
+        if not isinstance(waits, Finish):
+            return waits
+        work.uncleared = work.uncleared or waits
+        stuck, *others = [each for each in work.clearing.values() if not each.order.status.is_ended]
+        begun_at_ms = stuck.begun_at_ms or now_ms
+        work.clearing = {
+            each.order.client_order_id: replace(each, begun_at_ms=each.begun_at_ms or begun_at_ms) for each in others
+        }
+        return 0.0

@@ -1,0 +1,601 @@
+"""Protect open positions: set their levels and let their take profits rest, in the lane of their instrument."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG, Bracket, BracketStatus, taking_over
+from relay.domain.instrument import Instrument
+from relay.domain.order import Accepted, ErrorKind, NotSent, OrderRejected, Reason, Unknown, client_order_id
+from relay.domain.order_lifecycle import GiveUp, OrderState, reported
+from relay.domain.position import Position
+from relay.domain.progress import Finish
+from relay.domain.protection import (
+    AdvanceTakeProfit,
+    AmendTakeProfit,
+    CancelTakeProfit,
+    Close,
+    NoOp,
+    PlaceTakeProfit,
+    ProtectionStep,
+    Refresh,
+    RestingOrder,
+    Save,
+    SetStops,
+    Snapshot,
+    next_protection_step,
+    shortfall,
+)
+from relay.engine.failpoint import Failpoint, passed
+from relay.engine.lanes import Engine, Lane
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
+from relay.execution.gather import FactSource
+from relay.execution.orders import Advancer, Canceller, report_of
+from relay.execution.ports import Account, Now, to_ms, utc_now
+from relay.execution.work import Amended, ExchangeSnapshot, ProtectionEnded, ProtectionRun, Resting, _orders
+from relay.journal.journal import Journal
+from relay.journal.protection import BracketRecord
+from relay.journal.records import OrderRecord
+from relay.journal.unit_of_work import UnitOfWork
+
+# Look at what a guard's next step is decided by: the position, and what rests for it.
+
+
+def entry_snapshot(
+    account: Account, journal: Journal, record: BracketRecord, instrument: Instrument, now_ms: int
+) -> Snapshot:
+    """For a guard that waits: its entries, as the journal has them; the position where there are none."""
+    position = None
+    if not record.bracket.entries:
+        position = _position(account, record)
+    orders = _orders(journal, record.bracket.entries, {})
+    return Snapshot(instrument=instrument, now_ms=now_ms, position=position, orders=orders)
+
+
+def look(
+    account: Account,
+    journal: Journal,
+    record: BracketRecord,
+    instrument: Instrument,
+    known: dict[str, OrderState],
+    *,
+    now_ms: int,
+) -> ExchangeSnapshot | None:
+    """None: an order has filled meanwhile, so that the position that was read may be older or newer than the fill.
+
+    Raises ExchangeUnreachable or ExchangeAnswered. What is news goes into the journal and into `known`.
+    """
+    exchange, category, symbol = account.exchange, record.category, record.symbol
+    position = _position(account, record)
+    orders = _orders(journal, record.bracket.order_ids, known)
+    resting = {name: each for name, each in orders.items() if each.rests and not each.status.is_ended}
+    if not resting:
+        return ExchangeSnapshot(instrument=instrument, position=position, book={})
+    shown = {each.client_order_id: each for each in exchange.open_orders(category=category, symbol=symbol)}
+    is_news = False
+    book = {}
+    for name, order in resting.items():
+        resting_order = shown.get(name)
+        if resting_order is not None and resting_order.filled_qty == order.filled_qty:
+            book[name] = RestingOrder(qty=resting_order.qty, price=resting_order.price)
+            continue
+        report, fills = report_of(exchange, order)
+        is_news = True
+        if report is not None:
+            journal.record_report(name, report, fills, now_ms=now_ms)
+            known[name] = reported(order, report)
+    return None if is_news else ExchangeSnapshot(instrument=instrument, position=position, book=book)
+
+
+def _position(account: Account, record: BracketRecord) -> Position:
+    """As the streams have told it where that is proven to be current, with the price of now; else as it is read."""
+    source = FactSource(account)
+    position, _ = source.position(record.category, record.symbol)
+    mark = account.live.price_now(record.category, record.symbol) if account.live else None
+    return position if mark is None else replace(position, mark_price=mark)
+
+
+PATIENCE_MS = 10_000
+"""What is not in place by then is told to a person; it is gone on with all the same."""
+_AGAIN_S = 0.25
+_NOW = 0.0
+_AMENDS_MAX = 3
+_AMEND_SHOWS_MS = 1000
+_LEGS_END = 1000
+
+
+class Protector:
+    """The steps of any guard's care; it holds nothing of its own between them."""
+
+    def __init__(self, *, journal: Journal, now: Now = utc_now) -> None:
+        self._journal = journal
+        self._advancer = Advancer(journal=journal, now=now)
+        self._canceller = Canceller(journal=journal)
+
+    def step(self, protection_run: ProtectionRun, *, now_ms: int) -> float | ProtectionEnded:
+        """Do the next thing: seconds until there is more, or how it ended. `now_ms`: the relay's clock."""
+        if protection_run.begun_at_ms is None:
+            protection_run.begun_at_ms = now_ms
+        live = self._journal.live_brackets_of(
+            protection_run.account.name, protection_run.category, protection_run.symbol
+        )
+        instrument = protection_run.account.market.instrument(protection_run.category, protection_run.symbol)
+        if not live or instrument is None:
+            return ProtectionEnded()
+        record = next((each for each in live if each.bracket.status is BracketStatus.ACTIVE), live[-1])
+        try:
+            came_to = self._step(protection_run, live, instrument, now_ms)
+        except (ExchangeUnreachable, ExchangeAnswered) as error:
+            protection_run.looked, protection_run.why = None, str(error)
+            came_to = _AGAIN_S
+        if not isinstance(came_to, ProtectionEnded) and now_ms - protection_run.begun_at_ms > PATIENCE_MS:
+            return self._incomplete(
+                record, f"not in place within {PATIENCE_MS // 1000} s: {protection_run.why}", now_ms
+            )
+        return came_to
+
+    def _step(
+        self, protection_run: ProtectionRun, live: tuple[BracketRecord, ...], instrument: Instrument, now_ms: int
+    ) -> float | ProtectionEnded:
+        for record in live:
+            if record.bracket.status is BracketStatus.WAITING:
+                snapshot = entry_snapshot(protection_run.account, self._journal, record, instrument, now_ms)
+                step = next_protection_step(record.bracket, snapshot)
+                if not isinstance(step, NoOp):
+                    return self._act(protection_run, record, step, now_ms)
+        active = next((each for each in live if each.bracket.status is BracketStatus.ACTIVE), None)
+        if active is None:
+            return ProtectionEnded()
+        protection_run.looked = protection_run.looked or look(
+            protection_run.account, self._journal, active, instrument, protection_run.orders, now_ms=now_ms
+        )
+        if protection_run.looked is None:
+            return _NOW
+        snapshot = protection_run.looked.snapshot(self._journal, active, protection_run.orders, now_ms=now_ms)
+        step = next_protection_step(active.bracket, snapshot)
+        if not isinstance(step, NoOp):
+            return self._act(protection_run, active, step, now_ms)
+        missing = shortfall(active.bracket, snapshot)
+        if missing is not None and missing.is_merged:
+            self._journal.add_notes(active.signal_id, (missing.words,))
+        elif missing is not None:
+            protection_run.trouble = protection_run.trouble or _reason(missing.words)
+        return (
+            self._incomplete(active, protection_run.trouble.message, now_ms)
+            if protection_run.trouble
+            else ProtectionEnded()
+        )
+
+    def _act(
+        self, protection_run: ProtectionRun, record: BracketRecord, step: ProtectionStep, now_ms: int
+    ) -> float | ProtectionEnded:
+        match step:
+            case Save(bracket=bracket):
+                self._keep(protection_run.account, record, bracket, now_ms)
+                return _NOW
+            case Close():
+                self._keep(protection_run.account, record, replace(record.bracket, status=BracketStatus.OVER), now_ms)
+                return _NOW
+            case Refresh() | NoOp():
+                protection_run.looked = None
+                return _AGAIN_S
+            case SetStops():
+                return self._set_stops(protection_run, record, step, now_ms)
+            case PlaceTakeProfit():
+                return self._place(protection_run, record, step, now_ms)
+            case AdvanceTakeProfit(order_id=order_id):
+                return self._advance(protection_run, record, order_id, now_ms)
+            case AmendTakeProfit():
+                return self._amend(protection_run, record, step, now_ms)
+            case CancelTakeProfit(order_id=order_id):
+                return self._cancel(protection_run, record, order_id, now_ms)
+
+    def _keep(self, account: Account, record: BracketRecord, bracket: Bracket, now_ms: int) -> None:
+        """As it is now; the one that becomes active takes over from the one that was."""
+        old = None
+        if record.bracket.status is BracketStatus.WAITING and bracket.status is BracketStatus.ACTIVE:
+            live = self._journal.live_brackets_of(record.account, record.category, record.symbol)
+            old = next((each for each in live if each.bracket.status is BracketStatus.ACTIVE), None)
+            instrument = account.market.instrument(record.category, record.symbol)
+            assert instrument is not None, "care is taken of listed instruments only"
+            bracket = taking_over(bracket, old.bracket if old else None, tick=instrument.tick_size)
+
+        def write(uow: UnitOfWork) -> None:
+            uow.protection.save(record.seq, bracket, now_ms=now_ms)
+            if old is not None:
+                uow.protection.save(old.seq, replace(old.bracket, status=BracketStatus.OVER), now_ms=now_ms)
+
+        self._journal.write(write)
+        passed(Failpoint.BRACKET_SAVED)
+
+    def _set_stops(
+        self, protection_run: ProtectionRun, record: BracketRecord, step: SetStops, now_ms: int
+    ) -> float | ProtectionEnded:
+        passed(Failpoint.STOPS_DUE)
+        exchange = protection_run.account.exchange
+        outcome = exchange.set_stops(category=record.category, symbol=record.symbol, levels=step.levels)
+        passed(Failpoint.STOPS_SENT)
+        protection_run.looked = None
+        match outcome:
+            case Accepted() | OrderRejected(refusal=ErrorKind.UNCHANGED):
+                self._keep(protection_run.account, record, step.after, now_ms)
+                self._journal.event(record.signal_id, "stops_set", step.levels.as_words(), now_ms=now_ms)
+                return _NOW
+            case OrderRejected(refusal=ErrorKind.FINAL):
+                return self._stops_refused(protection_run, record, step, outcome, now_ms)
+            case _:
+                protection_run.why = _words(outcome)
+                return _measured(protection_run.account, outcome)
+
+    def _stops_refused(
+        self, protection_run: ProtectionRun, record: BracketRecord, step: SetStops, outcome: OrderRejected, now_ms: int
+    ) -> float | ProtectionEnded:
+        """Asked for once more, after another look: the position may have gone meanwhile."""
+        protection_run.refusals += 1
+        if protection_run.refusals < 2:
+            return _AGAIN_S
+        words = f"{outcome.words} (Bybit's code {outcome.code})"
+        if record.bracket.status is BracketStatus.WAITING:
+            self._keep(protection_run.account, record, replace(record.bracket, status=BracketStatus.OVER), now_ms)
+            reason = Reason(code=outcome.reason_code, message=words)
+            return ProtectionEnded(signal_id=record.signal_id, reason=reason, is_refused=True)
+        protection_run.refusals = 0
+        protection_run.trouble = _reason(f"the position's levels could not be set: {words}")
+        self._keep(protection_run.account, record, step.after, now_ms)
+        return _NOW
+
+    def _place(
+        self, protection_run: ProtectionRun, record: BracketRecord, step: PlaceTakeProfit, now_ms: int
+    ) -> float | ProtectionEnded:
+        """The order and the guard that knows of it become durable together; then it is sent like any other."""
+        execution = self._journal.execution(record.signal_id, record.account)
+        legs = [each.state.planned.leg for each in execution.orders] if execution else []
+        leg = max([FIRST_TAKE_PROFIT_LEG - 1, *legs]) + 1
+        if leg >= _LEGS_END:
+            return self._incomplete(record, "its take profits were placed too often", now_ms)
+        planned = replace(step.planned, leg=leg)
+        order_id = client_order_id(
+            signal_id=record.signal_id, account=record.account, leg=leg, generation=record.generation
+        )
+        tp_legs = list(record.bracket.tp_legs)
+        tp_legs[step.place] = replace(tp_legs[step.place], order_id=order_id, placed_at_ms=now_ms)
+
+        def write(uow: UnitOfWork) -> None:
+            uow.orders.add(
+                signal_id=record.signal_id,
+                account=record.account,
+                generation=record.generation,
+                orders=(planned,),
+                now_ms=now_ms,
+            )
+            uow.protection.save(record.seq, replace(record.bracket, tp_legs=tuple(tp_legs)), now_ms=now_ms)
+
+        self._journal.write(write)
+        passed(Failpoint.TAKE_PROFIT_ADDED)
+        protection_run.orders[order_id] = OrderState(client_order_id=order_id, planned=planned)
+        return _NOW
+
+    def _advance(
+        self, protection_run: ProtectionRun, record: BracketRecord, order_id: str, now_ms: int
+    ) -> float | ProtectionEnded:
+        state = protection_run.orders.get(order_id)
+        if state is None:
+            stored = self._journal.order(order_id)
+            assert stored is not None, f"the guard names {order_id}, which is no order"
+            state = replace(stored.state, taken_up_at_ms=protection_run.account.exchange.now_ms())
+        came_to = self._advancer.step(protection_run.account, state)
+        if isinstance(came_to, GiveUp):
+            return self._incomplete(record, came_to.reason.message, now_ms)
+        protection_run.orders[order_id] = came_to.order
+        protection_run.looked = None
+        return came_to.again_s
+
+    def _amend(
+        self, protection_run: ProtectionRun, record: BracketRecord, step: AmendTakeProfit, now_ms: int
+    ) -> float | ProtectionEnded:
+        """What is not taken, or not shown after a while, is cancelled and placed anew."""
+        before = protection_run.amended.get(step.order_id)
+        is_repeated = before is not None and before.step == step
+        protection_run.looked = None
+        if before is not None and is_repeated and now_ms - before.at_ms < _AMEND_SHOWS_MS:
+            return _AGAIN_S
+        times = before.times + 1 if before is not None and is_repeated else 1
+        if times > _AMENDS_MAX:
+            return self._cancel(protection_run, record, step.order_id, now_ms)
+        stored = self._journal.order(step.order_id)
+        assert stored is not None, f"the guard names {step.order_id}, which is no order"
+        passed(Failpoint.AMEND_DUE)
+        outcome = protection_run.account.exchange.amend(
+            stored.state.planned, client_order_id=step.order_id, qty=step.qty, price=step.price
+        )
+        passed(Failpoint.AMEND_SENT)
+        match outcome:
+            case Accepted() | Unknown():
+                protection_run.amended[step.order_id] = Amended(step=step, at_ms=now_ms, times=times)
+                return _NOW
+            case OrderRejected(refusal=ErrorKind.FINAL):
+                protection_run.amended[step.order_id] = Amended(
+                    step=step, at_ms=now_ms - _AMEND_SHOWS_MS, times=_AMENDS_MAX
+                )
+                return _NOW
+            case _:
+                protection_run.why = _words(outcome)
+                return _measured(protection_run.account, outcome)
+
+    def _cancel(
+        self, protection_run: ProtectionRun, record: BracketRecord, order_id: str, now_ms: int
+    ) -> float | ProtectionEnded:
+        if order_id not in protection_run.cancelling:
+            stored = self._journal.order(order_id)
+            assert stored is not None, f"the guard names {order_id}, which is no order"
+            protection_run.cancelling = {order_id: Resting(order=stored.state)}
+        came_to = self._canceller.step(
+            protection_run.account, protection_run.cancelling, signal_id=record.signal_id, is_exit=False, now_ms=now_ms
+        )
+        if isinstance(came_to, Finish):
+            why = came_to.reason.message if came_to.reason else "it could not be cancelled"
+            return self._incomplete(record, why, now_ms)
+        cancelled = protection_run.cancelling[order_id].order
+        if cancelled.status.is_ended:
+            protection_run.orders[order_id], protection_run.looked = cancelled, None
+        return came_to
+
+    def _incomplete(self, record: BracketRecord, words: str, now_ms: int) -> ProtectionEnded:
+        """Told once; whatever is tried on is tried in silence."""
+        live = self._journal.live_brackets_of(record.account, record.category, record.symbol)
+        bracket = next((each.bracket for each in live if each.seq == record.seq), None)
+        if bracket is None or bracket.trouble is not None:
+            return ProtectionEnded()
+        self._journal.save_bracket(record.seq, replace(bracket, trouble=words), now_ms=now_ms)
+        return ProtectionEnded(signal_id=record.signal_id, reason=_reason(words))
+
+
+def _reason(words: str) -> Reason:
+    return Reason(code="STOPS_INCOMPLETE", message=words)
+
+
+def _words(outcome: OrderRejected | Unknown | NotSent) -> str:
+    return outcome.words if isinstance(outcome, OrderRejected) else outcome.why
+
+
+def _measured(account: Account, outcome: OrderRejected | Unknown | NotSent) -> float:
+    if isinstance(outcome, OrderRejected) and outcome.refusal is ErrorKind.CLOCK:
+        account.exchange.measure_clock()
+    return _AGAIN_S
+
+
+# Care that no signal is at work for: as an item of the lane, so that effects on one instrument stay in order.
+
+
+log = logging.getLogger(__name__)
+
+_JOURNAL_AGAIN_S = 0.5
+_FAILED_MAX = 3
+_PAUSE_MAX_ROUNDS = 32
+"""A guard that does not come to rest is looked at ever more seldom."""
+
+Tell = Callable[[str, str, Reason], None]
+"""Of a signal on an account: what a person must look at."""
+
+
+@dataclass(slots=True)
+class _Pause:
+    """How many rounds a lane sits out before it is looked at again."""
+
+    length: int = 1
+    left: int = 0
+
+
+class ProtectionLanes:
+    """Puts care into lanes. Thread-safe for `submit`; `round` belongs to the follower's thread."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        engine: Engine,
+        protector: Protector,
+        accounts: Mapping[str, Account],
+        tell: Tell,
+        now: Now = utc_now,
+    ) -> None:
+        self.journal = journal
+        self.protector = protector
+        self.canceller = Canceller(journal=journal)
+        self.tell = tell
+        self.now = now
+        self._engine = engine
+        self._accounts = accounts
+        self._lock = threading.Lock()
+        self._queued: set[Lane] = set()
+        self._pauses: dict[Lane, _Pause] = {}
+        self._unseen: dict[Lane, None] = {}
+        """Where the last look got no answer, the longest ago first: they are looked at after the others."""
+
+    def submit(self, lane: Lane) -> None:
+        """Behind what the lane has; once, however often it is asked for meanwhile."""
+        account = self._accounts.get(lane.account)
+        with self._lock:
+            if account is None or lane in self._queued:
+                return
+            self._queued.add(lane)
+        protection_run = ProtectionRun(account=account, category=lane.category, symbol=lane.symbol)
+        self._engine.submit(lane, ProtectionTask(lane=lane, lanes=self, protection_run=protection_run))
+
+    def done(self, lane: Lane) -> None:
+        with self._lock:
+            self._queued.discard(lane)
+
+    def take_up(self) -> int:
+        """At the start: everything that is guarded, behind the signals that go on. How many lanes there were."""
+        lanes = {_lane_of(each) for each in self.journal.live_brackets()}
+        for lane in sorted(lanes):
+            self.submit(lane)
+        return len(lanes)
+
+    def round(self) -> None:
+        """Look at each guard, and submit care where it is not at rest; and where a resting entry's time is over.
+
+        Raises JournalUnavailable, which ends the round. An account that does not answer is left alone until the next
+        one, and whatever else goes wrong with a guard is that guard's alone.
+        """
+        now_ms = to_ms(self.now())
+        for order in self.journal.open_orders():
+            if is_overdue(order, now_ms):
+                planned = order.state.planned
+                self.submit(Lane(account=order.account, category=planned.category, symbol=planned.symbol))
+        after = {lane: place for place, lane in enumerate(self._unseen, start=1)}
+        silent: set[str] = set()
+        for record in sorted(self.journal.live_brackets(), key=lambda each: after.get(_lane_of(each), 0)):
+            if record.account not in silent and not self._could_look_at(record, now_ms):
+                silent.add(record.account)
+
+    def _could_look_at(self, record: BracketRecord, now_ms: int) -> bool:
+        """False: its account does not answer."""
+        lane = _lane_of(record)
+        self._unseen.pop(lane, None)
+        try:
+            self._look_at(record, now_ms)
+        except JournalUnavailable:
+            raise
+        except ExchangeUnreachable as error:
+            self._unseen[lane] = None
+            log.warning("the guards of %s could not be looked at just now: %s", record.account, error)
+            return False
+        except Exception:
+            log.exception("the guard of %s on %s could not be looked at just now", record.symbol, record.account)
+        return True
+
+    def _look_at(self, record: BracketRecord, now_ms: int) -> None:
+        lane = _lane_of(record)
+        pause = self._pauses.setdefault(lane, _Pause())
+        if pause.left > 0:
+            pause.left -= 1
+            return
+        if self._is_at_rest(record, now_ms):
+            self._pauses.pop(lane)
+            return
+        pause.left, pause.length = pause.length, min(pause.length * 2, _PAUSE_MAX_ROUNDS)
+        self.submit(lane)
+
+    def _is_at_rest(self, record: BracketRecord, now_ms: int) -> bool:
+        account = self._accounts.get(record.account)
+        instrument = account.market.instrument(record.category, record.symbol) if account is not None else None
+        if account is None or instrument is None:
+            return True
+        bracket = record.bracket
+        if bracket.status is BracketStatus.WAITING:
+            if not bracket.entries:
+                return False
+            return isinstance(
+                next_protection_step(bracket, entry_snapshot(account, self.journal, record, instrument, now_ms)), NoOp
+            )
+        if bracket.are_stops_set and bracket.is_entry_over and not bracket.tp_legs and not bracket.stale_orders:
+            return True
+        known: dict[str, OrderState] = {}
+        try:
+            looked = look(account, self.journal, record, instrument, known, now_ms=now_ms)
+        except ExchangeAnswered as error:
+            log.warning("the guard of %s could not be looked at just now: %s", record.symbol, error)
+            return True
+        except ExchangeUnreachable:
+            if bracket.are_stops_set:
+                raise
+            # Known without a look: its levels are not in place, and a person is told unless its lane gets there.
+            return False
+        if looked is None:
+            return False
+        return isinstance(
+            next_protection_step(bracket, looked.snapshot(self.journal, record, known, now_ms=now_ms)), NoOp
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class ProtectionTask:
+    """Care in its lane: entries whose time is over are cancelled, then the guard is brought to rest."""
+
+    lane: Lane
+    lanes: ProtectionLanes
+    protection_run: ProtectionRun
+    overdue: dict[str, Resting] | None = None
+    failures: int = 0
+
+    def step(self) -> float | None:
+        try:
+            again_s = self._step()
+        except JournalUnavailable as error:
+            log.error("the care of %s waits for the journal: %s", self.lane.symbol, error)
+            return _JOURNAL_AGAIN_S
+        if again_s is None:
+            self.lanes.done(self.lane)
+        return again_s
+
+    def failed(self, error: Exception) -> float | None:
+        """What care there is to take, the next look at the guard will find again."""
+        self.failures += 1
+        if self.failures < _FAILED_MAX:
+            self.protection_run = ProtectionRun(
+                account=self.protection_run.account,
+                category=self.protection_run.category,
+                symbol=self.protection_run.symbol,
+            )
+            return float(self.failures)
+        self.lanes.done(self.lane)
+        return None
+
+    def _step(self) -> float | None:
+        now_ms = to_ms(self.lanes.now())
+        waits = self._expire(now_ms)
+        if waits is not None:
+            return waits
+        came_to = self.lanes.protector.step(self.protection_run, now_ms=now_ms)
+        if not isinstance(came_to, ProtectionEnded):
+            return came_to
+        if came_to.signal_id is not None and came_to.reason is not None:
+            self.lanes.tell(came_to.signal_id, self.lane.account, came_to.reason)
+        return None
+
+    def _expire(self, now_ms: int) -> float | None:
+        """None: nothing of the relay's rests longer than it may."""
+        if self.overdue is None:
+            self.overdue = self._find_overdue(now_ms)
+        if all(each.order.status.is_ended for each in self.overdue.values()):
+            return None
+        order = next(each.order for each in self.overdue.values() if not each.order.status.is_ended)
+        stored = self.lanes.journal.order(order.client_order_id)
+        signal_id = stored.signal_id if stored else ""
+        came_to = self.lanes.canceller.step(
+            self.protection_run.account, self.overdue, signal_id=signal_id, is_exit=False, now_ms=now_ms
+        )
+        if not isinstance(came_to, Finish):
+            return came_to
+        if came_to.reason is not None:
+            self.lanes.tell(signal_id, self.lane.account, came_to.reason)
+        self.overdue = {}
+        return None
+
+    def _find_overdue(self, now_ms: int) -> dict[str, Resting]:
+        journal, lane = self.lanes.journal, self.lane
+        found = {}
+        for record in journal.resting_orders(lane.account, lane.category, lane.symbol):
+            if is_overdue(record, now_ms):
+                order = record.state
+                detail = {"client_order_id": order.client_order_id, "valid_for": order.planned.valid_for_s}
+                journal.event(record.signal_id, "order_time_over", detail, now_ms=now_ms)
+                found[order.client_order_id] = Resting(order=order)
+        return found
+
+
+def is_overdue(record: OrderRecord, now_ms: int) -> bool:
+    """An entry that rests longer than its alert's `valid_for`, counted from its plan."""
+    seconds = record.state.planned.valid_for_s
+    if seconds is None or not record.state.rests:
+        return False
+    return now_ms >= record.created_at_ms + seconds * 1000
+
+
+def _lane_of(record: BracketRecord) -> Lane:
+    return Lane(account=record.account, category=record.category, symbol=record.symbol)

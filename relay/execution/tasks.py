@@ -1,0 +1,245 @@
+"""A signal's work on one account as the lanes take it, from the journal's record, in the order of acceptance."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from relay.app.telemetry import about
+from relay.domain.instrument import Category, Instrument, SymbolUnknown
+from relay.domain.order import Reason, SignalStatus
+from relay.domain.progress import Finish
+from relay.domain.signal import Signal
+from relay.engine.lanes import Engine, Lane, LaneTask
+from relay.errors import JournalUnavailable
+from relay.execution.execute import Executor
+from relay.execution.ports import Account, to_ms, utc_now
+from relay.execution.work import Strategy, Work, resumed, rules_of, stored_signal
+from relay.journal.journal import Journal
+from relay.journal.records import Admission, ExecutionRecord, New, Reopened
+
+log = logging.getLogger(__name__)
+
+_JOURNAL_AGAIN_S = 0.5
+_FAILED_AGAIN_S = 5.0
+_FAILURES_MAX = 5
+
+Placed = tuple[Lane, LaneTask]
+
+
+class Tasks:
+    """Makes them, each with the lane it belongs to. Thread-safe."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        executor: Executor,
+        accounts: Mapping[str, Account],
+        strategies: Mapping[str, Strategy],
+    ) -> None:
+        self._journal = journal
+        self._executor = executor
+        self._accounts = accounts
+        self._strategies = strategies
+
+    def of_new(self, signal: Signal, account: str) -> Placed:
+        rules = rules_of(self._strategies, signal.strategy, account)
+        return self._placed(Work(signal=signal, account=self._accounts[account], rules=rules, generation=0))
+
+    def of_stored(self, execution: ExecutionRecord) -> Placed | None:
+        """None: there is nothing to do. What cannot be taken up is told to a person, and keeps no other from it."""
+        try:
+            return self._taken_up(execution)
+        except Exception as error:
+            log.exception("signal %s cannot be taken up", execution.signal.id)
+            record = execution.signal
+            symbol = record.symbol or record.ticker or ""
+            lane = Lane(account=execution.account, category=record.category or Category.LINEAR, symbol=symbol)
+            why = f"it could not be read back from the journal ({type(error).__name__}; the relay's log has more)"
+            return lane, _Unreadable(execution=execution, journal=self._journal, why=why)
+
+    def _taken_up(self, execution: ExecutionRecord) -> Placed | None:
+        account = self._accounts.get(execution.account)
+        if account is None:
+            log.error("%s waits for account %s, which is not configured", execution.signal.id, execution.account)
+            return None
+        if execution.status.is_finished:
+            return None
+        signal = stored_signal(execution.signal)
+        rules = rules_of(self._strategies, signal.strategy, account.name)
+        return self._placed(resumed(signal, account, rules, execution))
+
+    def _placed(self, work: Work) -> Placed:
+        """What was accepted before the instruments were loaded has its place all the same."""
+        signal = work.signal
+        unresolved = None
+        if signal.category is None or signal.symbol is None:
+            unresolved = self.meaning_of(signal.ticker, signal.exchange, work.account.name)
+            found = unresolved if isinstance(unresolved, Instrument) else None
+            category, symbol = (found.category, found.symbol) if found else (Category.LINEAR, signal.ticker or "")
+            work.signal = signal = replace(signal, category=category, symbol=symbol)
+        assert signal.category is not None and signal.symbol is not None
+        lane = Lane(account=work.account.name, category=signal.category, symbol=signal.symbol)
+        return lane, _Task(work=work, executor=self._executor, journal=self._journal, unresolved=unresolved)
+
+    def meaning_of(self, ticker: str | None, exchange: str | None, account: str) -> Instrument | SymbolUnknown:
+        book = self._accounts[account].market.book
+        assert book is not None, "nothing is executed before the instruments are loaded"
+        return book.resolve(ticker or "", exchange)
+
+
+def _internal_error(why: str) -> Reason:
+    return Reason(code="INTERNAL_ERROR", message=f"{why}; look at the exchange before anything is sent again")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unreadable:
+    """In the place of a work that the journal has and that cannot be made of it. It ends once the journal takes it."""
+
+    execution: ExecutionRecord
+    journal: Journal
+    why: str
+
+    def step(self) -> float | None:
+        signal_id, reason = self.execution.signal.id, _internal_error(self.why)
+        try:
+            self.journal.finish(
+                signal_id, self.execution.account, SignalStatus.ATTENTION, reason, now_ms=to_ms(utc_now())
+            )
+        except JournalUnavailable as error:
+            log.error("signal %s waits for the journal: %s", signal_id, error)
+            return _JOURNAL_AGAIN_S
+        return None
+
+    def failed(self, error: Exception) -> float | None:
+        return _FAILED_AGAIN_S
+
+
+@dataclass(slots=True, kw_only=True)
+class _Task:
+    """A work in its lane. After a step that failed, memory may be behind the journal: the journal is right."""
+
+    work: Work
+    executor: Executor
+    journal: Journal
+    unresolved: Instrument | SymbolUnknown | None = None
+    """What the signal's ticker means, where the journal does not know that yet."""
+    is_stale: bool = False
+    failures: int = 0
+
+    def step(self) -> float | None:
+        try:
+            if (self.is_stale and not self._reload()) or (
+                self.unresolved is not None and not self._name(self.unresolved)
+            ):
+                return None
+            with about(signal_id=self.work.signal.id, account=self.work.account.name):
+                delay = self.executor.step(self.work)
+            if self.work.is_planned:
+                # Before that a step may do what the one that failed has done again: no progress, however often.
+                self.failures = 0
+            return delay
+        except JournalUnavailable as error:
+            self.is_stale = True
+            log.error("signal %s waits for the journal: %s", self.work.signal.id, error)
+            return _JOURNAL_AGAIN_S
+
+    def failed(self, error: Exception) -> float | None:
+        """A step went wrong in a way that nobody thought of: again from the journal, and in the end a person."""
+        self.is_stale = True
+        self.failures += 1
+        if self.failures < _FAILURES_MAX:
+            return float(self.failures)
+        why = f"the relay failed on it {self.failures} times ({type(error).__name__}; its log has more)"
+        try:
+            finish = Finish(status=SignalStatus.ATTENTION, reason=_internal_error(why))
+            self.executor.end(self.work.signal, self.work.account.name, finish)
+        except JournalUnavailable:
+            return _JOURNAL_AGAIN_S
+        return None
+
+    def _name(self, meant: Instrument | SymbolUnknown) -> bool:
+        """False: there is no such instrument, and that is how the signal ends."""
+        signal = self.work.signal
+        if isinstance(meant, SymbolUnknown):
+            reason = Reason(code="SYMBOL_UNKNOWN", message=meant.message)
+            self.executor.end(signal, self.work.account.name, Finish(status=SignalStatus.DENIED, reason=reason))
+            return False
+        self.journal.resolve(signal.id, meant.category, meant.symbol)
+        self.unresolved = None
+        return True
+
+    def _reload(self) -> bool:
+        """False: it was finished before its last step failed."""
+        execution = self.journal.execution(self.work.signal.id, self.work.account.name)
+        if execution is None or execution.status.is_finished:
+            return False
+        self.work = resumed(self.work.signal, self.work.account, self.work.rules, execution)
+        self.is_stale = False
+        return True
+
+
+# From the journal's admission to the lanes: in the order of acceptance, whoever's thread comes first.
+
+
+class Feeder(Protocol):
+    """What becomes of signals once they are accepted, whichever engine executes them."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what is accepted is executed at once."""
+
+    def admitted(self, admission: Admission, signal: Signal, accounts: tuple[str, ...]) -> None:
+        """Called right after the commit; it only reads."""
+
+    def opened_again(self, reopened: Reopened) -> None:
+        """The same for a signal that was opened again, with what the transaction that did it had of it."""
+
+
+class Runner:
+    """Feeds an engine. Until `recover` has put in what the journal holds, what is admitted waits in the journal."""
+
+    def __init__(self, *, journal: Journal, engine: Engine, items: Tasks) -> None:
+        self._journal = journal
+        self._engine = engine
+        self._items = items
+        self._is_open = False
+
+    @property
+    def is_open(self) -> bool:
+        return self._is_open
+
+    def admitted(self, admission: Admission, signal: Signal, accounts: tuple[str, ...]) -> None:
+        """In the journal's writer, so in the order of acceptance."""
+        match admission:
+            case New() if self._is_open:
+                for name in accounts:
+                    self._engine.submit(*self._items.of_new(signal, name))
+            case Reopened():
+                self.opened_again(admission)
+
+    def opened_again(self, reopened: Reopened) -> None:
+        if self._is_open:
+            for execution in reopened.assignments:
+                self._resume(execution)
+
+    def recover(self) -> int:
+        """Put everything unfinished into its lanes, oldest first, and open the way for what comes. How many there were.
+
+        Happens between two transactions of the journal's writer: what is accepted later is not among it, and is
+        submitted behind it. Raises JournalUnavailable; then nothing was submitted.
+        """
+        return len(self._journal.hand_over(self._take_up))
+
+    def _take_up(self, unfinished: tuple[ExecutionRecord, ...]) -> None:
+        for execution in unfinished:
+            self._resume(execution)
+        self._is_open = True
+
+    def _resume(self, execution: ExecutionRecord) -> None:
+        placed = self._items.of_stored(execution)
+        if placed is not None:
+            self._engine.submit(*placed)

@@ -1,0 +1,251 @@
+"""One signal on one account: what its lane holds in memory while it goes on. The journal has all that matters."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Final
+
+from relay.alerts.signal import signal_from_stored
+from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG
+from relay.domain.instrument import Category, Instrument
+from relay.domain.intent import in_mode
+from relay.domain.order import PlannedOrder, Reason, client_order_id
+from relay.domain.order_lifecycle import OrderState
+from relay.domain.plan import Plan
+from relay.domain.planning import Expected
+from relay.domain.position import Position
+from relay.domain.progress import Finish
+from relay.domain.protection import AmendTakeProfit, RestingOrder, Snapshot
+from relay.domain.rules import Rules, with_default_type
+from relay.domain.signal import Signal
+from relay.execution.ports import Account, from_ms
+from relay.journal.journal import Journal
+from relay.journal.protection import BracketRecord
+from relay.journal.records import Circumstances, ExecutionRecord, SignalRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeSnapshot:
+    """What the exchange showed: good until something is sent."""
+
+    instrument: Instrument
+    position: Position
+    book: Mapping[str, RestingOrder]
+
+    def snapshot(
+        self, journal: Journal, record: BracketRecord, known: Mapping[str, OrderState], *, now_ms: int
+    ) -> Snapshot:
+        """With the guard's orders as they are known by now."""
+        return Snapshot(
+            instrument=self.instrument,
+            now_ms=now_ms,
+            position=self.position,
+            orders=_orders(journal, (*record.bracket.entries, *record.bracket.order_ids), known),
+            book=self.book,
+        )
+
+
+def _orders(journal: Journal, names: tuple[str, ...], known: Mapping[str, OrderState]) -> dict[str, OrderState]:
+    found = {}
+    for name in names:
+        stored = known.get(name)
+        if stored is None:
+            record = journal.order(name)
+            assert record is not None, f"the guard names {name}, which is no order"
+            stored = record.state
+        found[name] = stored
+    return found
+
+
+# What is known of an order of the relay's while it is being cancelled.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resting:
+    """A resting order that is being cancelled."""
+
+    order: OrderState
+    begun_at_ms: int | None = None
+    """When it was cancelled first, by the relay's clock; None: not yet."""
+    is_answered: bool = False
+    """The exchange has answered the last cancel; else it may never have had it."""
+    is_due: bool = True
+    """To be cancelled (again) next; else to be looked up."""
+    looks: int = 0
+    """Since the last cancel."""
+
+
+# One run of care, and what it came to.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtectionEnded:
+    """Care has come to rest, or to where a person must look: `reason`, about the guard of `signal_id`."""
+
+    signal_id: str | None = None
+    reason: Reason | None = None
+    is_refused: bool = False
+    """The exchange refused the levels of a signal that asked for nothing else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amended:
+    """An amendment that was sent; the exchange shows it a little later."""
+
+    step: AmendTakeProfit
+    at_ms: int
+    times: int
+
+
+@dataclass(slots=True, kw_only=True)
+class ProtectionRun:
+    """One run of care in its lane: what it holds in memory. The journal has all that matters."""
+
+    account: Account
+    category: Category
+    symbol: str
+    begun_at_ms: int | None = None
+    orders: dict[str, OrderState] = field(default_factory=dict)
+    """Take profits whose orders are on their way, or were looked at in this run."""
+    looked: ExchangeSnapshot | None = None
+    cancelling: dict[str, Resting] = field(default_factory=dict)
+    amended: dict[str, Amended] = field(default_factory=dict)
+    refusals: int = 0
+    trouble: Reason | None = None
+    why: str = "the exchange does not show it yet"
+
+
+_CURRENT_S: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionSnapshot:
+    """The position as it was read for the plan. `asked_at_ms`: the exchange's clock, before the question left."""
+
+    position: Position
+    requested_at_ms: int
+    has_resting: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class Work:
+    """Confined to its lane: one thread at a time touches it."""
+
+    signal: Signal
+    account: Account
+    rules: Rules
+    generation: int
+    is_planned: bool = False
+    plan_reason: Reason | None = None
+    """Why not all that was asked for was planned."""
+    orders: dict[str, OrderState] = field(default_factory=dict)
+    """By client order id, in the order in which they were planned."""
+    clearing: dict[str, Resting] | None = None
+    """The relay's own resting orders that are being cancelled first; None: not looked for yet."""
+    uncleared: Finish | None = None
+    """How the signal ends because one of those could not be cancelled; an exit goes out all the same."""
+    seen: PositionSnapshot | None = None
+    size: Decimal | None = None
+    """The position as it was read once the exits were over; None: nobody had to know."""
+    expected: Expected | None = None
+    """Where the account should stand once the signal is done, as far as the strategy says."""
+    circumstances: Circumstances | None = None
+    """As they were when it was taken up."""
+    protection_run: ProtectionRun | None = None
+    """The care of what is open, once the orders are done."""
+    troubles: int = 0
+    """How often in a row the exchange did not answer while the facts were gathered."""
+    troubled_since_ms: int = 0
+
+    def __post_init__(self) -> None:
+        self.signal = with_default_type(in_mode(self.signal, self.rules), self.rules)
+
+    def keep(self, order: OrderState) -> None:
+        self.orders[order.client_order_id] = order
+
+    def take_circumstances(self) -> Circumstances | None:
+        """Once, and only while they are as good as read just now."""
+        known, self.circumstances = self.circumstances, None
+        return known if known is not None and time.monotonic() - known.read_at < _CURRENT_S else None
+
+    def states_of(self, planned: tuple[PlannedOrder, ...]) -> tuple[OrderState, ...]:
+        """The plan's orders with their identities, which are a pure function of what they are for."""
+        return tuple(OrderState(client_order_id=self.id_of(each.leg), planned=each) for each in planned)
+
+    def id_of(self, leg: int) -> str:
+        return client_order_id(signal_id=self.signal.id, account=self.account.name, leg=leg, generation=self.generation)
+
+    def plan_made(self, plan: Plan) -> None:
+        self.is_planned, self.plan_reason = True, plan.reason
+        self.orders = {each.client_order_id: each for each in self.states_of(plan.orders)}
+
+    def plan_withdrawn(self) -> None:
+        """As if it had not been made: nothing of it was written down."""
+        self.is_planned, self.plan_reason, self.orders = False, None, {}
+
+
+def resumed(signal: Signal, account: Account, rules: Rules, execution: ExecutionRecord) -> Work:
+    """The work as the journal has it, after a restart or a step that failed."""
+    now_ms = account.exchange.now_ms()
+    # The take profits that rest are the guard's affair.
+    own = [record.state for record in execution.orders if record.state.planned.leg < FIRST_TAKE_PROFIT_LEG]
+    states = [replace(state, taken_up_at_ms=now_ms) for state in own]
+    return Work(
+        signal=signal,
+        account=account,
+        rules=rules,
+        generation=execution.generation,
+        is_planned=execution.plan is not None,
+        plan_reason=execution.plan.reason if execution.plan else None,
+        orders={state.client_order_id: state for state in states},
+        circumstances=execution.circumstances,
+    )
+
+
+def stored_signal(record: SignalRecord) -> Signal:
+    """The signal as it was accepted, rebuilt from what was kept of its alert."""
+    received_at = from_ms(record.received_at_ms)
+    signal = signal_from_stored(record.alert, id=record.id, strategy=record.strategy or "", received_at=received_at)
+    return replace(signal, category=record.category, symbol=record.symbol)
+
+
+# A strategy: who may send alerts in its name, to which accounts they go, by which rules, and how repeats are told.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strategy:
+    """`rules`: by account, in the order in which alerts go there.
+
+    `dedup_window_ms`: how long the same body without an `id` is the same alert; 0: never. `format`: in whose words its
+    alerts are where they do not say so. `heartbeat_s`: how long they may be silent; None: as long as they like.
+    """
+
+    name: str
+    rules: Mapping[str, Rules]
+    secrets: tuple[str, ...] = field(repr=False)
+    dedup_window_ms: int = 30_000
+    format: str | None = None
+    heartbeat_s: int | None = None
+    heartbeat_any: bool = False
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        return tuple(self.rules)
+
+    def rules_for(self, account: str) -> Rules:
+        """The stricter of the strategy's and the account's in every limit. No entries where it does not trade."""
+        found = self.rules.get(account)
+        if found is not None:
+            return found
+        return Rules(no_entries=f"the account {account} is none of strategy {self.name}'s any more")
+
+
+def rules_of(strategies: Mapping[str, Strategy], strategy: str, account: str) -> Rules:
+    """By what a signal is planned whose strategy, after a restart, may not be configured any more."""
+    found = strategies.get(strategy)
+    if found is not None:
+        return found.rules_for(account)
+    return Rules(no_entries=f"the strategy {strategy} is not configured any more")

@@ -1,0 +1,423 @@
+"""Whether an alert is new, by the rules of "The same alert", in the transaction that stores it; and reopening."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, Table, bindparam, delete, func, insert, select, update
+
+from relay.domain.instrument import Category
+from relay.domain.order import ErrorKind, OrderStatus, Reason, RequestSignature, SignalStatus
+from relay.domain.signal import (
+    Action,
+    ChainLink,
+    Fit,
+    Identity,
+    IdentityKind,
+    Judged,
+    Last,
+    MarketSide,
+    Standing,
+    judged,
+)
+from relay.errors import SignalNotRetryable
+from relay.journal import engine_queries
+from relay.journal.codec import reason_columns
+from relay.journal.notices import add_event, event_row
+from relay.journal.records import Admission, AttemptOutcome, Duplicate, IdReused, New, NewSignal, Reopened
+from relay.journal.statements import Along, Rows, insert_if_new, insert_rows
+from relay.journal.store import Store
+from relay.journal.tables import assignments, attempts, chains, events, fills, identities, orders, signals
+
+# What strategies said: the chain of each one's positions, judged in the order of acceptance, and its last alerts.
+
+
+_LOOKED_BACK: Final = 10_000
+CHAIN_GAP = "chain_gap"
+CHAIN_OVERTAKEN = "chain_overtaken"
+CHAIN_EVENTS = {Fit.MISSING: CHAIN_GAP, Fit.OVERTAKEN: CHAIN_OVERTAKEN}
+"""What is stored with a signal that does not fit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainRecord:
+    """Where a strategy stands at an instrument, as its last alert there had it."""
+
+    strategy: str
+    category: Category
+    symbol: str
+    last: Last
+    signal_id: str
+    at_ms: int
+
+
+def extend_chain(
+    connection: Connection,
+    link: ChainLink,
+    *,
+    strategy: str,
+    lane: tuple[Category, str] | None,
+    ticker: str | None,
+    signal_id: str,
+    now_ms: int,
+) -> Judged | None:
+    """Put the alert behind the strategy's last one. None where nothing can be said.
+
+    `lane` is None while no instruments are loaded: then the ticker is looked for as it was spelled before. Where it
+    was not, the strategy's chains begin anew, because a gap in them could not be verdict from this alert.
+    """
+    of_strategy = chains.c.strategy == strategy
+    if lane is None:
+        row = connection.execute(select(chains).where(of_strategy & (chains.c.ticker == ticker))).first()
+        if row is None:
+            connection.execute(delete(chains).where(of_strategy))
+            return None
+        lane = row.category, row.symbol
+    here = of_strategy & (chains.c.category == lane[0]) & (chains.c.symbol == lane[1])
+    known = connection.execute(select(chains).where(here)).first()
+    verdict = judged(link, _last(known) if known else None)
+    connection.execute(delete(chains).where(here))
+    # An alert that was overtaken does not become the last one.
+    ends_at = (known.signal_id, known.at) if known and verdict.fit is Fit.OVERTAKEN else (signal_id, now_ms)
+    of_row = {"strategy": strategy, "category": lane[0], "symbol": lane[1], "ticker": ticker}
+    of_last = {"signal_id": ends_at[0], "at": ends_at[1], **_columns(verdict.last)}
+    connection.execute(insert(chains), of_row | of_last)
+    return verdict
+
+
+def forget_chain(connection: Connection, signal_id: str) -> None:
+    """The alert is withdrawn: its resend, or whatever comes next, begins the chain anew, so that nobody is alarmed."""
+    connection.execute(delete(chains).where(chains.c.signal_id == signal_id))
+
+
+def _last(row: Row[Any]) -> Last:
+    before = Standing(side=row.before_side, size=row.before_size)
+    link = ChainLink(before=before, after=Standing(side=row.side, size=row.size), sent_at_ms=row.sent_at)
+    open_side: MarketSide | None = row.open_side
+    return Last(
+        link=link,
+        fit=row.fit,
+        open_from=Standing(side=open_side, size=row.open_size) if open_side is not None else None,
+    )
+
+
+def _columns(last: Last) -> dict[str, object]:
+    link, open_from = last.link, last.open_from
+    return {
+        "sent_at": link.sent_at_ms,
+        "before_side": link.before.side,
+        "before_size": link.before.size,
+        "side": link.after.side,
+        "size": link.after.size,
+        "fit": last.fit,
+        "open_side": open_from.side if open_from else None,
+        "open_size": open_from.size if open_from else None,
+    }
+
+
+class StrategyQueries:
+    """Questions only; all may be called from any thread. Raises JournalUnavailable."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def chains(self) -> tuple[ChainRecord, ...]:
+        """Where each strategy said it stood, at each of its instruments."""
+        with self._store.read() as connection:
+            rows = connection.execute(select(chains).order_by(chains.c.strategy, chains.c.category, chains.c.symbol))
+            return tuple(
+                ChainRecord(
+                    strategy=row.strategy,
+                    category=row.category,
+                    symbol=row.symbol,
+                    last=_last(row),
+                    signal_id=row.signal_id,
+                    at_ms=row.at,
+                )
+                for row in rows
+            )
+
+    def is_overtaken(self, signal_id: str) -> bool:
+        """Whether a later alert of its strategy was accepted before this one."""
+        which = (events.c.signal_id == signal_id) & (events.c.name == CHAIN_OVERTAKEN)
+        with self._store.read() as connection:
+            return connection.execute(select(events.c.id).where(which)).first() is not None
+
+    def last_alerts(self, strategy: str) -> tuple[int | None, int | None]:
+        """When the last alert came, rejected ones included, and the last heartbeat: Unix milliseconds.
+
+        None: never, or not among the newest signals, for a long journal is not read through.
+        """
+        newest = select(signals.c.received_at).where(signals.c.strategy == strategy).order_by(signals.c.seq.desc())
+        with self._store.read() as connection:
+            alert_ms: int | None = connection.execute(newest.limit(1)).scalar()
+            latest = select(func.max(signals.c.seq)).scalar_subquery()
+            beats = newest.where(signals.c.action == Action.HEARTBEAT, signals.c.seq > latest - _LOOKED_BACK).limit(1)
+            beat_ms: int | None = connection.execute(beats).scalar()
+        return alert_ms, beat_ms
+
+
+MAX_GENERATION = 99
+"""What a client order id has room for."""
+_HARMLESS = (OrderStatus.PLANNED, OrderStatus.REJECTED, OrderStatus.DENIED)
+"""A cancelled or expired order was at the exchange, even if nothing of it was filled; that is not nothing."""
+
+_of_signal = orders.c.signal_id == bindparam("of_id")
+_ORDERS = select(orders.c.status, orders.c.filled_qty).where(_of_signal)
+_ATTEMPTS = select(attempts).join(orders, orders.c.client_order_id == attempts.c.client_order_id).where(_of_signal)
+_FILLS = select(fills.c.exec_id).join(orders, orders.c.client_order_id == fills.c.client_order_id).where(_of_signal)
+ID_ALONE_WINDOW_MS = 10 * 60 * 1000
+_REOPENED_BY_RESEND = (SignalStatus.FAILED, SignalStatus.DENIED, SignalStatus.EXPIRED)
+_WITHDRAWN = Reason(
+    code="JOURNAL_UNAVAILABLE", message="opened again while the journal was stuck, answered 503 and withdrawn"
+)
+
+_SAME_IDENTITY = (
+    (identities.c.strategy == bindparam("of_strategy"))
+    & (identities.c.kind == bindparam("of_kind"))
+    & (identities.c.key == bindparam("of_key"))
+)
+_FIND = select(identities.c.signal_id, identities.c.digest, identities.c.first_at).where(_SAME_IDENTITY)
+_REPLACE = update(identities).where(_SAME_IDENTITY)
+_FORGET = delete(identities).where(_SAME_IDENTITY)
+_STATUS = select(signals.c.status, signals.c.generation).where(signals.c.id == bindparam("of_id"))
+_RETRYABLE = (SignalStatus.FAILED, SignalStatus.DENIED, SignalStatus.EXPIRED, SignalStatus.ATTENTION)
+
+
+def is_without_effect(connection: Connection, signal_id: str) -> bool:
+    """Whether it is certain that none of its orders, on any account in any generation, ever had an effect.
+
+    Only then may the signal be executed again.
+    """
+    which = {"of_id": signal_id}
+    known = connection.execute(_ORDERS, which).all()
+    if not known:
+        return True
+    if any(order.status not in _HARMLESS or order.filled_qty for order in known):
+        return False
+    sends_of: defaultdict[str, list[Row[Any]]] = defaultdict(list)
+    for attempt in connection.execute(_ATTEMPTS, which):
+        sends_of[attempt.client_order_id].append(attempt)
+    return all(_had_no_effect(each) for each in sends_of.values()) and connection.execute(_FILLS, which).first() is None
+
+
+def _had_no_effect(sends: Sequence[Row[Any]]) -> bool:
+    """Of one order's sends. That it is absent for certain once none can arrive any more is said of the last one."""
+    absent_at_ms = max((each.absent_at_ms or 0 for each in sends), default=0)
+    return all(_is_harmless(each, absent_at_ms) for each in sends)
+
+
+def _is_harmless(attempt: Row[Any], absent_at_ms: int) -> bool:
+    match attempt.outcome:
+        case AttemptOutcome.NOT_SENT:
+            return True
+        case AttemptOutcome.REJECTED:
+            # "Already there" speaks of an earlier send that did arrive.
+            return attempt.refusal is not ErrorKind.ALREADY_THERE
+        case AttemptOutcome.UNKNOWN | None:
+            signature = RequestSignature(timestamp_ms=attempt.timestamp_ms, recv_window_ms=attempt.recv_window_ms)
+            return absent_at_ms > signature.dead_at_ms
+        case _:
+            return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitting:
+    """One alert on its way in: what is done in the transaction, and how it is taken back."""
+
+    new: NewSignal
+    now_ms: int
+    dedup_window_ms: int
+
+    def run(self, connection: Connection) -> Admission:
+        return self.try_as_new(connection) or self.compare(connection)
+
+    def try_as_new(self, connection: Connection, along: Along | None = None) -> New | None:
+        """None: it is not, or one statement cannot tell, and nothing was done. `along`: see `insert_if_new`."""
+        if self.new.link is not None:
+            return None
+        rows = _rows_of(self.new, None, self.now_ms)
+        is_new = insert_if_new(connection, (identities, self._identity_row()), *rows, along=along)
+        return New(signal_id=self.new.id) if is_new else None
+
+    def compare(self, connection: Connection) -> Admission:
+        """With the one that has its identity, if there is one, and with the one before it in its chain."""
+        first = connection.execute(_FIND, self._identity()).first()
+        if first is not None:
+            verdict = self._judge(connection, first)
+            if verdict is not None:
+                return verdict
+            connection.execute(_REPLACE, self._identity_row() | self._identity())
+        fitted = _linked(connection, self.new, self.now_ms)
+        identity_rows = [] if first is not None else [self._identity_row()]
+        insert_rows(connection, (identities, identity_rows), *_rows_of(self.new, fitted, self.now_ms))
+        return New(signal_id=self.new.id, chain_note=fitted.note if fitted else None)
+
+    def undo(self, connection: Connection, admission: Admission) -> None:
+        """As if it had never come, so that its resend is new."""
+        match admission:
+            case New(signal_id=signal_id) if not _is_begun(connection, signal_id):
+                connection.execute(_FORGET.where(identities.c.signal_id == signal_id), self._identity())
+                remove_signal(connection, signal_id)
+                forget_chain(connection, signal_id)
+            case Reopened(signal_id=signal_id, generation=generation) if not _is_begun(connection, signal_id):
+                undo_reopening(connection, signal_id, generation, self.now_ms)
+
+    def _identity(self) -> dict[str, object]:
+        identity: Identity = self.new.identity
+        return {"of_strategy": self.new.strategy, "of_kind": identity.kind, "of_key": identity.key}
+
+    def _identity_row(self) -> dict[str, object]:
+        return {
+            "strategy": self.new.strategy,
+            "kind": self.new.identity.kind,
+            "key": self.new.identity.key,
+            "signal_id": self.new.id,
+            "digest": self.new.digest,
+            "first_at": self.now_ms,
+        }
+
+    def _judge(self, connection: Connection, first: Row[*tuple[Any, ...]]) -> Admission | None:
+        """None: the identity is free again."""
+        same, age_ms = first.digest == self.new.digest, self.now_ms - first.first_at
+        match self.new.identity.kind:
+            case IdentityKind.ID_TIME:
+                is_duplicate, is_free = same, False
+            case IdentityKind.ID:
+                is_duplicate, is_free = same and age_ms <= ID_ALONE_WINDOW_MS, False
+            case IdentityKind.BODY:
+                is_duplicate = same and self.dedup_window_ms > 0 and age_ms <= self.dedup_window_ms
+                is_free = not is_duplicate
+        if is_duplicate:
+            return self._again(connection, first)
+        return None if is_free else IdReused(first_signal_id=first.signal_id)
+
+    def _again(self, connection: Connection, first: Row[*tuple[Any, ...]]) -> Admission:
+        signal_id = first.signal_id
+        known = connection.execute(_STATUS, {"of_id": signal_id}).first()
+        if known is None:
+            return Duplicate(signal_id=signal_id, status=SignalStatus.DONE, first_at_ms=first.first_at)
+        may_reopen = known.status in _REOPENED_BY_RESEND and known.generation < MAX_GENERATION
+        if may_reopen and is_without_effect(connection, signal_id):
+            return reopen(connection, signal_id, now_ms=self.now_ms, why="sent again")
+        add_event(connection, signal_id, "duplicate", None, self.now_ms)
+        return Duplicate(signal_id=signal_id, status=known.status, first_at_ms=first.first_at)
+
+
+def _is_begun(connection: Connection, signal_id: str) -> bool:
+    """Another process may have been quicker; then it stays, and its resend is a duplicate."""
+    which = select(assignments.c.status).where(assignments.c.signal_id == signal_id).with_for_update()
+    return any(status is not SignalStatus.ACCEPTED for status in connection.scalars(which))
+
+
+def remove_signal(connection: Connection, signal_id: str) -> None:
+    """One that was answered to nobody and executed nowhere."""
+    for table in (events, assignments):
+        connection.execute(delete(table).where(table.c.signal_id == signal_id))
+    connection.execute(delete(signals).where(signals.c.id == signal_id))
+
+
+def _rows_of(new: NewSignal, fitted: Judged | None, now_ms: int) -> tuple[tuple[Table, Rows], ...]:
+    """All that is stored of a new alert but its identity. `fitted`: how it fits into its chain."""
+    return (
+        (signals, [_signal(new, fitted.note if fitted else None, now_ms)]),
+        (events, [event_row(new.id, name, detail, now_ms) for name, detail in _events_of(new, fitted)]),
+        (assignments, [_execution(new, account, now_ms) for account in sorted(new.accounts)]),
+    )
+
+
+def _signal(new: NewSignal, note: str | None, now_ms: int) -> dict[str, object]:
+    return {
+        "id": new.id,
+        "strategy": new.strategy,
+        "action": new.action,
+        "ticker": new.ticker,
+        "category": new.category,
+        "symbol": new.symbol,
+        "status": SignalStatus.ACCEPTED if new.accounts else SignalStatus.DONE,
+        "generation": 0,
+        "notes": [*new.notes, *([note] if note else [])],
+        "received_at": now_ms,
+        "sent_at": new.sent_at_ms,
+        "finished_at": None if new.accounts else now_ms,
+        "alert": dict(new.alert),
+        "body_digest": new.digest,
+    }
+
+
+def _events_of(new: NewSignal, fitted: Judged | None) -> Iterator[tuple[str, object]]:
+    """The events of its coming, in this order."""
+    yield SignalStatus.ACCEPTED, None
+    yield from new.events
+    if fitted and fitted.fit in CHAIN_EVENTS:
+        yield CHAIN_EVENTS[fitted.fit], {"note": fitted.note}
+    if not new.accounts:
+        yield SignalStatus.DONE, None
+
+
+def _linked(connection: Connection, new: NewSignal, now_ms: int) -> Judged | None:
+    if new.link is None:
+        return None
+    lane = (new.category, new.symbol) if new.category and new.symbol else None
+    return extend_chain(
+        connection,
+        new.link,
+        strategy=new.strategy,
+        lane=lane,
+        ticker=new.ticker,
+        signal_id=new.id,
+        now_ms=now_ms,
+    )
+
+
+def _execution(new: NewSignal, account: str, now_ms: int) -> dict[str, object]:
+    return {
+        "signal_id": new.id,
+        "account": account,
+        "category": new.category,
+        "symbol": new.symbol,
+        "generation": 0,
+        "status": SignalStatus.ACCEPTED,
+        "opened_at": now_ms,
+    }
+
+
+def reopen(connection: Connection, signal_id: str, *, now_ms: int, why: str) -> Reopened:
+    """Opens the next generation, behind all that was accepted meanwhile; whether it may is the caller's affair."""
+    generation: int = connection.execute(_STATUS, {"of_id": signal_id}).one().generation + 1
+    place = add_event(connection, signal_id, "reopened", {"generation": generation, "why": why}, now_ms)
+    opened = {"status": SignalStatus.ACCEPTED, "generation": generation, **reason_columns(None)}
+    connection.execute(update(signals).where(signals.c.id == signal_id).values(**opened, finished_at=None))
+    connection.execute(
+        update(assignments).where(assignments.c.signal_id == signal_id).values(**opened, seq=place, opened_at=now_ms)
+    )
+    # Read here: once it is committed, a read that fails would leave the signal in no lane.
+    opened_again = engine_queries.executions_of(connection, signal_id)
+    return Reopened(signal_id=signal_id, generation=generation, assignments=opened_again)
+
+
+def undo_reopening(connection: Connection, signal_id: str, generation: int, now_ms: int) -> None:
+    """The generation stays used up; the signal can be opened again."""
+    closed = {"status": SignalStatus.FAILED, **reason_columns(_WITHDRAWN)}
+    is_this = (signals.c.id == signal_id) & (signals.c.generation == generation)
+    if connection.execute(update(signals).where(is_this).values(**closed, finished_at=now_ms)).rowcount:
+        connection.execute(update(assignments).where(assignments.c.signal_id == signal_id).values(**closed))
+        add_event(connection, signal_id, "withdrawn", {"generation": generation}, now_ms)
+
+
+def reopen_by_hand(connection: Connection, signal_id: str, now_ms: int) -> Reopened:
+    """Opens the next generation. SignalNotRetryable unless nothing of it can have had an effect."""
+    which = select(signals.c.status, signals.c.generation).where(signals.c.id == signal_id)
+    known = connection.execute(which).first()
+    if known is None:
+        raise SignalNotRetryable(f"there is no signal {signal_id}")
+    if known.status not in _RETRYABLE:
+        raise SignalNotRetryable(f"a signal that is {known.status} cannot be opened again")
+    if known.generation >= MAX_GENERATION:
+        raise SignalNotRetryable(f"a signal is opened again at most {MAX_GENERATION} times")
+    if not is_without_effect(connection, signal_id):
+        raise SignalNotRetryable("an order of this signal may have reached the exchange; look there first")
+    return reopen(connection, signal_id, now_ms=now_ms, why="retry")

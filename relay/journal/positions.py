@@ -1,0 +1,112 @@
+"""The expected position of each instrument: what the exchange last reported, plus the relay's own fills since."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
+
+from sqlalchemy import Connection, and_, bindparam, insert, select, true, tuple_, update
+
+from relay.domain.instrument import Category
+from relay.domain.order import OrderStatus, Side
+from relay.domain.position import Fill, Moved
+from relay.journal.statements import fetch_all, fetch_first, run
+from relay.journal.store import Store
+from relay.journal.tables import beliefs, orders
+
+Lane = tuple[Category, str]
+"""Of one account."""
+
+_this = and_(
+    beliefs.c.account == bindparam("of_account"),
+    beliefs.c.category == bindparam("of_category"),
+    beliefs.c.symbol == bindparam("of_symbol"),
+)
+_EXPECTED = select(beliefs).where(_this).with_for_update()
+_ADD, _CHANGE = insert(beliefs), update(beliefs).where(_this)
+_MOVED = select(orders.c.client_order_id, orders.c.filled_qty, orders.c.status, orders.c.rests).where(
+    orders.c.account == bindparam("of_account"),
+    orders.c.category == bindparam("of_category"),
+    orders.c.symbol == bindparam("of_symbol"),
+    orders.c.updated_at >= bindparam("since"),
+    and_(*(orders.c.status != each for each in (OrderStatus.PLANNED, OrderStatus.DENIED))),
+)
+
+
+class Positions:
+    """The expected positions, within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add_fills(self, account: str, category: Category, symbol: str, side: Side, fills: Sequence[Fill]) -> None:
+        """Fills older than the last check were part of the position already."""
+        which = _of_lane(account, category, symbol)
+        expected = fetch_first(self._connection, _EXPECTED, which)
+        checked_until_ms = expected.at if expected else 0
+        moved = side.sign * sum((fill.qty for fill in fills if fill.at_ms > checked_until_ms), Decimal(0))
+        if expected is None:
+            row = {"account": account, "category": category, "symbol": symbol, "size": moved, "at": 0}
+            run(self._connection, _ADD, row)
+        elif moved:
+            run(self._connection, _CHANGE, {"size": expected.size + moved, **which})
+
+    def check(self, account: str, category: Category, symbol: str, size: Decimal, *, at_ms: int) -> Decimal | None:
+        """Take the exchange's `size`, requested at `at_ms` of its clock. Returns what was expected, if it differs."""
+        which = _of_lane(account, category, symbol)
+        expected = fetch_first(self._connection, _EXPECTED, which)
+        if expected is None:
+            row = {"account": account, "category": category, "symbol": symbol, "size": size, "at": at_ms}
+            run(self._connection, _ADD, row)
+            return None
+        run(self._connection, _CHANGE, {"size": size, "at": at_ms, **which})
+        return None if expected.size == size else expected.size
+
+    def check_all(
+        self, account: str, held: Mapping[Lane, Decimal], *, busy: Collection[Lane], at_ms: int
+    ) -> dict[Lane, Decimal]:
+        """The same of all the account's positions at once, but for those of `busy`; what is not in `held` is flat.
+
+        Returns what was expected of each that differs. In a few statements, however many instruments there are.
+        """
+        of_account = select(beliefs).where(beliefs.c.account == account).with_for_update()
+        expected = {(row.category, row.symbol): row.size for row in self._connection.execute(of_account)}
+        sizes = {lane: held.get(lane, Decimal(0)) for lane in held.keys() | expected.keys() if lane not in busy}
+        differing = {lane: size for lane, size in sizes.items() if expected.get(lane) != size}
+        others = [*differing, *busy]
+        lane_of = tuple_(beliefs.c.category, beliefs.c.symbol)
+        same = and_(beliefs.c.account == account, lane_of.not_in(others) if others else true())
+        self._connection.execute(update(beliefs).where(same).values(at=at_ms))
+        for (category, symbol), size in differing.items():
+            self.check(account, category, symbol, size, at_ms=at_ms)
+        return {lane: expected[lane] for lane in differing if lane in expected}
+
+
+def expected_positions(connection: Connection, account: str) -> dict[Lane, Decimal]:
+    """Every instrument whose position the relay knows, flat ones included; signed."""
+    rows = connection.execute(select(beliefs).where(beliefs.c.account == account))
+    return {(row.category, row.symbol): row.size for row in rows}
+
+
+class FillQueries:
+    """How far each order of an instrument has moved its position. Thread-safe. Raises JournalUnavailable."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def since(self, account: str, category: Category, symbol: str, since_ms: int) -> tuple[Moved, ...]:
+        """Of every order that may have been sent, and of which anything was written since then."""
+        with self._store.read() as connection:
+            rows = fetch_all(connection, _MOVED, _of_lane(account, category, symbol) | {"since": since_ms})
+        return tuple(
+            Moved(
+                client_order_id=row.client_order_id,
+                filled_qty=row.filled_qty,
+                is_settled=row.rests or row.status.is_ended,
+            )
+            for row in rows
+        )
+
+
+def _of_lane(account: str, category: Category, symbol: str) -> dict[str, object]:
+    return {"of_account": account, "of_category": category, "of_symbol": symbol}

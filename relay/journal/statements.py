@@ -1,0 +1,319 @@
+"""Statements that are compiled once.
+
+A statement that runs for every alert is a constant of its module: `_BEGIN = update(…).where(… bindparam(…))`.
+SQLAlchemy compiles even such a constant, and the reading of its rows, anew at each execution, which costs several times
+what the database needs for it: 20 to 40 % of the processor's time for an alert. Here each statement is compiled once
+for each set of parameter names and each dialect (`_compiled`), and how its rows are read is found once (`_row_reader`).
+Then the driver itself is given the text and the converted values: `run`, `fetch_all`, `fetch_first`, `fetch_one` and
+`fetch_value` do what `connection.execute` does, with the same errors. `insert_rows` and `insert_if_new` make one such
+statement of new rows of several tables where the database takes that, so that they are one round trip."""
+
+from __future__ import annotations
+
+import functools
+from collections import namedtuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlalchemy import (
+    CTE,
+    ClauseElement,
+    ColumnElement,
+    Connection,
+    Dialect,
+    Executable,
+    Insert,
+    ScalarSelect,
+    Table,
+    TextClause,
+    bindparam,
+    func,
+    insert,
+    select,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import insert as insert_on_postgres
+from sqlalchemy.dialects.sqlite import insert as insert_on_sqlite
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeEngine
+
+from relay.journal.tables import assignments, events
+
+Given = Mapping[str, Any]
+Statement = ClauseElement
+_Convert = Callable[[Any], Any]
+
+
+class Ran(Protocol):
+    """What a statement did."""
+
+    @property
+    def rowcount(self) -> int: ...
+
+
+_Parameter = tuple[str, bool, _Convert | None, Any]
+"""Its name, whether its value is given, how that is converted; else the value, which the statement itself has."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    text: str
+    parameters: tuple[_Parameter, ...]
+    """In the order of the text."""
+    is_positional: bool
+
+    def values(self, given: Given) -> list[Any] | dict[str, Any]:
+        found = [
+            (given[name] if convert is None else convert(given[name])) if is_given else value
+            for name, is_given, convert, value in self.parameters
+        ]
+        return found if self.is_positional else dict(zip([each[0] for each in self.parameters], found, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _RowReader:
+    """How a statement's rows are read: as named tuples of the columns' own values."""
+
+    make: Callable[..., Any]
+    reads: tuple[_Convert | None, ...]
+
+    def read(self, row: tuple[Any, ...]) -> Any:
+        return self.make(*[each if read is None else read(each) for read, each in zip(self.reads, row, strict=True)])
+
+
+def run(connection: Connection, statement: ClauseElement, given: Given | list[Given]) -> Ran:
+    """Like `connection.execute`, with values for all of the statement's parameters; of several rows all have the same.
+
+    For what returns no rows. Errors are those of `connection.execute`; KeyError: a value is missing.
+    """
+    ran: Ran
+    if isinstance(given, list):
+        compiled = _compiled(statement, tuple(given[0]), connection.dialect)
+        rows = [compiled.values(each) for each in given]
+        ran = _by_driver(connection, compiled.text, lambda driver: _executed_many(driver, compiled.text, rows))
+    else:
+        compiled = _compiled(statement, tuple(given), connection.dialect)
+        values = compiled.values(given)
+        ran = _by_driver(connection, compiled.text, lambda driver: driver.execute(compiled.text, values))
+    return ran
+
+
+def fetch_all(connection: Connection, statement: Executable, given: Given) -> list[Any]:
+    """Like `connection.execute(…).all()`, with values for all of the statement's parameters.
+
+    All is read at once: SQLite finds a row when it is fetched, and may fail at any of them.
+    """
+    compiled = _compiled(statement, tuple(given), connection.dialect)
+    reader = _row_reader(statement, connection.dialect)
+    values = compiled.values(given)
+    found = _by_driver(connection, compiled.text, lambda driver: driver.execute(compiled.text, values).fetchall())
+    return [reader.read(row) for row in found]
+
+
+def fetch_first(connection: Connection, statement: Executable, given: Given) -> Any:
+    """The first of `fetch_all`; None: there is none."""
+    return next(iter(fetch_all(connection, statement, given)), None)
+
+
+def fetch_one(connection: Connection, statement: Executable, given: Given) -> Any:
+    """Like `connection.execute(…).one()`: a row that is there."""
+    (found,) = fetch_all(connection, statement, given)
+    return found
+
+
+def fetch_value(connection: Connection, statement: ClauseElement, given: Given) -> Any:
+    """The first value of the first row, as the driver has it; None: there is no row."""
+    compiled = _compiled(statement, tuple(given), connection.dialect)
+    values = compiled.values(given)
+    row = _by_driver(connection, compiled.text, lambda driver: driver.execute(compiled.text, values).fetchone())
+    return None if row is None else row[0]
+
+
+def run_text(connection: Connection, text: str) -> int:
+    """Statements without values, as they stand; how many rows the last of them found. For Postgres."""
+    found: int = _by_driver(connection, text, lambda driver: driver.execute(text).set_result(-1).rowcount)
+    return found
+
+
+def commit(connection: Connection) -> None:
+    """The transaction that was begun by `run_text`; nothing, if there is none any more."""
+    _by_driver(connection, "COMMIT", lambda driver: driver.commit())
+
+
+def roll_back(connection: Connection) -> None:
+    """Likewise."""
+    _by_driver(connection, "ROLLBACK", lambda driver: driver.rollback())
+
+
+def _executed_many(driver: Any, text: str, rows: list[Any]) -> Any:
+    cursor = driver.cursor()
+    cursor.executemany(text, rows)
+    return cursor
+
+
+def _by_driver(connection: Connection, text: str, execute: Callable[[Any], Any]) -> Any:
+    """What `execute` gets from the driver's own connection. Errors are SQLAlchemy's, which drops a dead connection."""
+    driver = connection.connection.driver_connection
+    try:
+        return execute(driver)
+    except connection.dialect.loaded_dbapi.Error as error:
+        is_gone = connection.dialect.is_disconnect(error, driver, None)
+        if is_gone:
+            connection.invalidate(error)
+        kind = connection.dialect.loaded_dbapi.Error
+        raise DBAPIError.instance(text, None, error, kind, connection_invalidated=is_gone) from error
+
+
+@functools.lru_cache(maxsize=500)
+def _compiled(statement: Any, names: tuple[str, ...], dialect: Dialect) -> _Compiled:
+    compiled: SQLCompiler = statement.compile(dialect=dialect, column_keys=names)
+    parameters: list[_Parameter] = []
+    for name in compiled.positiontup or compiled.binds:
+        bind = compiled.binds[name]
+        convert = bind.type.dialect_impl(dialect).bind_processor(dialect)
+        if name in names or bind.required:
+            parameters.append((name, True, convert, None))
+        else:
+            value = bind.effective_value
+            parameters.append((name, False, None, value if convert is None else convert(value)))
+    return _Compiled(str(compiled), tuple(parameters), compiled.positional)
+
+
+@functools.lru_cache(maxsize=500)
+def _row_reader(statement: Any, dialect: Dialect) -> _RowReader:
+    columns = statement.exported_columns
+    kinds: list[TypeEngine[Any]] = [each.type for each in columns]
+    reads = tuple(each.dialect_impl(dialect).result_processor(dialect, None) for each in kinds)
+    return _RowReader(namedtuple("Row", columns.keys()), reads)
+
+
+Row = Mapping[str, Any]
+Rows = Sequence[Row]
+Along = tuple[TextClause, Mapping[str, Any]]
+_OfTable = tuple[Table, tuple[str, ...], int]
+_Shape = tuple[_OfTable, ...]
+
+
+def insert_rows(connection: Connection, *wanted: tuple[Table, Rows]) -> None:
+    """The rows of each table in their order; they have the same columns. A table without any may be named all the same.
+
+    SQLite adds to the tables in this order. Postgres adds to all of them at once, and then checks whether what one row
+    says of another is true.
+    """
+    filled = [(table, rows) for table, rows in wanted if rows]
+    if connection.dialect.name == "sqlite":
+        for table, rows in filled:
+            run(connection, _insert_into(table), rows[0] if len(rows) == 1 else list(rows))
+        return
+    run(connection, _insert_all(_shape_of(filled)), _values_of(filled))
+
+
+def insert_if_new(
+    connection: Connection, first: tuple[Table, Row], *wanted: tuple[Table, Rows], along: Along | None = None
+) -> bool:
+    """Like `insert_rows`, but nothing where the key of `first` is there already, committed or about to be: then False.
+
+    `along`: what Postgres does in the same statement, and its values. Only if `first` is new there is a row in `added`.
+    """
+    filled = [(first[0], [first[1]]), *((table, rows) for table, rows in wanted if rows)]
+    if connection.dialect.name == "sqlite":
+        if not run(connection, _insert_once(first[0]), first[1]).rowcount:
+            return False
+        insert_rows(connection, *wanted)
+        return True
+    done, values = along or (None, {})
+    statement = _insert_all_if_new(_shape_of(filled), done)
+    return bool(fetch_value(connection, statement, {**_values_of(filled), **values}))
+
+
+@functools.cache
+def _insert_into(table: Table) -> Insert:
+    return insert(table)
+
+
+@functools.cache
+def _insert_once(table: Table) -> Insert:
+    return insert_on_sqlite(table).on_conflict_do_nothing()
+
+
+def _shape_of(filled: Sequence[tuple[Table, Rows]]) -> _Shape:
+    return tuple((table, tuple(rows[0]), len(rows)) for table, rows in filled)
+
+
+def _values_of(filled: Sequence[tuple[Table, Rows]]) -> dict[str, Any]:
+    return {
+        _parameter_name(place, number, column): value
+        for place, (_, rows) in enumerate(filled)
+        for number, row in enumerate(rows)
+        for column, value in row.items()
+    }
+
+
+@functools.lru_cache(maxsize=200)
+def _insert_all(shape: _Shape) -> Insert:
+    made = _inserts(shape)
+    return made[-1][0].add_cte(*(cte for _, cte in made[:-1]))
+
+
+@functools.lru_cache(maxsize=200)
+def _insert_all_if_new(shape: _Shape, along: TextClause | None) -> Statement:
+    (table, columns, _), *others = shape
+    values: dict[str, Any] = {each: bindparam(_parameter_name(0, 0, each)) for each in columns}
+    added = insert_on_postgres(table).values(values).on_conflict_do_nothing().returning(*table.primary_key)
+    first = added.cte("added")
+    counted = select(func.count().label("count"), *(() if along is None else (along,)))
+    return counted.select_from(first).add_cte(*(cte for _, cte in _inserts(others, 1, beside=first)))
+
+
+def _inserts(shape: Sequence[_OfTable], first: int = 0, *, beside: CTE | None = None) -> list[tuple[Insert, CTE]]:
+    """One for each table, the first of which stands at `first`, alone and as a part. `beside`: only if that has a row.
+
+    An assignment has its place from the event that reports it: a number drawn for it alone would be missing among the
+    events, and whoever reads those waits for it.
+    """
+    made: list[tuple[Insert, CTE]] = []
+    events_added: CTE | None = None
+    for place, (table, columns, count) in enumerate(shape, first):
+        more = {"seq": _least(events_added)} if table is assignments and events_added is not None else {}
+        wanted = _insert(place, table, columns, count, beside=beside, **more)
+        if table is events:
+            wanted = wanted.returning(events.c.id)
+        made.append((wanted, wanted.cte(f"added_{place}")))
+        if table is events:
+            events_added = made[-1][1]
+    return made
+
+
+def _least(events_added: CTE) -> ScalarSelect[Any]:
+    return select(func.min(events_added.c.id)).scalar_subquery()
+
+
+def _insert(
+    place: int,
+    table: Table,
+    columns: tuple[str, ...],
+    count: int,
+    *,
+    beside: CTE | None,
+    **more: ScalarSelect[Any],
+) -> Insert:
+    """`more`: further columns. Not `VALUES` with many rows: SQLAlchemy would put such a statement together anew each
+    time."""
+    rows: list[dict[str, ColumnElement[Any]]] = [
+        {
+            **{each: bindparam(_parameter_name(place, number, each), type_=table.c[each].type) for each in columns},
+            **more,
+        }
+        for number in range(count)
+    ]
+    if count == 1 and beside is None:
+        return insert(table).values(rows[0]).inline()
+    selects = [select(*(each.label(name) for name, each in row.items())) for row in rows]
+    listed = union_all(*(each if beside is None else each.select_from(beside) for each in selects)).subquery()
+    return insert(table).from_select((*columns, *more), select(listed)).inline()
+
+
+def _parameter_name(place: int, row: int, column: str) -> str:
+    return f"{column}_{place}_{row}"

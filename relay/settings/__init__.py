@@ -1,0 +1,1 @@
+"""What the environment, `.env` and RELAY_CONFIG say, checked at once. Nothing else reads them."""

@@ -1,0 +1,582 @@
+"""How the value of one variable is read: text in, a value out, or a problem that says what it should be."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import hmac
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any, Final, NoReturn, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from environs import Env, EnvValidationError, ValidationError
+
+from relay.domain.notice import DEFAULT_KINDS, NoticeKind
+from relay.domain.rules import DefaultSize, Direction, Rules
+from relay.domain.signal import Level, LevelKind, QtyUnit
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+
+class _Environ(Env):
+    """Variables from a mapping, over those of a `.env` file; the process's own environment is never changed."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        super().__init__(eager=False)
+        self._given = environ
+
+    def _get_value(self, env_key: str, default: Any) -> Any:
+        return self._given.get(env_key, self._environ.get(env_key, default))
+
+
+class Reader:
+    """Reads variables one by one and remembers what is wrong with each."""
+
+    def __init__(self, environ: Mapping[str, str] | None, dotenv: Path | None) -> None:
+        self._env = _Environ(os.environ if environ is None else environ)
+        self._given = environ
+        self.known: set[str] = set()
+        self.problems: list[str] = []
+        if dotenv is not None:
+            self._read_file(dotenv)
+
+    def _read_file(self, dotenv: Path) -> None:
+        try:
+            self._env.read_env(dotenv, recurse=False)
+        except (OSError, ValueError) as error:
+            kind = type(error).__name__
+            self.problems.append(f"{dotenv}: it cannot be read ({kind}); it should be a UTF-8 file of NAME=value lines")
+
+    def text(self, name: str) -> str:
+        """The variable without surrounding white space; empty if it is not set, which is the same as set to nothing."""
+        self.known.add(name)
+        return str(self._env.str(name, "")).strip()
+
+    def read(self, name: str, parse: Callable[[str], T], default: D) -> T | D:
+        """The value; after a problem, which is remembered, something that is never used."""
+        if not self.text(name):
+            return default
+        parser = f"parse_{name}"
+        self._env.add_parser(parser, lambda text: parse(text.strip()))
+        value: T | D = getattr(self._env, parser)(name)
+        return value
+
+    def close(self) -> list[str]:
+        """All problems, one line each."""
+        try:
+            self._env.seal()
+        except EnvValidationError as error:
+            found = error.error_messages
+            assert isinstance(found, Mapping), f"problems come by variable: {found!r}"
+            for name, messages in found.items():
+                self.problems += [f"{name}: {message}" for message in messages]
+        return self.problems
+
+    def misspelt(self) -> tuple[str, ...]:
+        """Variables that nobody reads although their names say that somebody should."""
+        names = {*self._env._environ, *(os.environ if self._given is None else self._given)} - self.known
+        lines = []
+        for name in sorted(names):
+            near = difflib.get_close_matches(name.upper(), self.known, n=1, cutoff=0.85 if len(name) > 7 else 1)
+            if near or name.startswith(("BYBIT_", "RELAY_")):
+                nearest = near or difflib.get_close_matches(name, self.known, n=1, cutoff=0)
+                lines.append(f"{name}: no such setting, it has no effect; perhaps {nearest[0]} was meant")
+        return tuple(lines)
+
+
+# How the value of one setting is read: text in, a value out, or a `ValidationError` that says what it should be.
+
+
+Network = IPv4Network | IPv6Network
+Choice = TypeVar("Choice", bound=StrEnum)
+
+NONE: Final = "none"
+"""For a limit: deliberately none."""
+SECRET_CHARACTERS_MIN: Final = 16
+TRADINGVIEW: Final = ("52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7")
+"""Where TradingView posts from. Source: its help page "How to configure webhook alerts"."""
+
+NUMBER = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
+_SIZE = re.compile(r"(?P<qty>[0-9.]+)\s*(?P<unit>%\s*equity|quote|base|contracts)?", re.IGNORECASE)
+_SYMBOL = re.compile(r"[A-Z0-9]{3,30}")
+_SIZE_UNITS = {
+    "": QtyUnit.BASE,
+    "base": QtyUnit.BASE,
+    "contracts": QtyUnit.CONTRACTS,
+    "quote": QtyUnit.QUOTE,
+    "%equity": QtyUnit.EQUITY_PCT,
+}
+
+
+class Secret:
+    """A text that no log, error or repr shows. Equality takes constant time."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The text itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(hidden)"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._value.encode(), other._value.encode())
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret is not pickled")
+
+
+def shown(text: str) -> str:
+    """A value that is wrong, quoted, and no longer than needed."""
+    return repr(text if len(text) <= 40 else text[:37] + "...")
+
+
+def choice_of(kind: type[Choice]) -> Callable[[str], Choice]:
+    """One of the enum's values, in any case."""
+    return choice_among(*kind)
+
+
+def choice_among(*members: Choice) -> Callable[[str], Choice]:
+    """One of these values of an enum, in any case."""
+
+    def parse(text: str) -> Choice:
+        found = next((member for member in members if member.value == text.lower()), None)
+        if found is None:
+            names = ", ".join(member.value for member in members)
+            raise ValidationError(f"{shown(text)} is not known; it should be one of {names}")
+        return found
+
+    return parse
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """A whole number from `least` to `most`, both included."""
+
+    def parse(text: str) -> int:
+        if re.fullmatch("[0-9]{1,12}", text) and least <= int(text) <= most:
+            return int(text)
+        raise ValidationError(f"{shown(text)} does not do; it should be a whole number from {least} to {most}")
+
+    return parse
+
+
+def flag(text: str) -> bool:
+    """`1` or `0`, or the words for them."""
+    known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if text.lower() not in known:
+        raise ValidationError(f"{shown(text)} is not known; it should be 1 or 0")
+    return known[text.lower()]
+
+
+def money(text: str) -> Decimal:
+    """A plain decimal number above zero."""
+    if not NUMBER.fullmatch(text) or not Decimal(text):
+        raise ValidationError(f"{shown(text)} does not do; it should be a plain number above zero, such as 2500.50")
+    return Decimal(text)
+
+
+def leverage(text: str) -> Decimal:
+    """A leverage from 1 to 200."""
+    if not NUMBER.fullmatch(text) or not 1 <= Decimal(text) <= 200:
+        raise ValidationError(f"{shown(text)} does not do; it should be a number from 1 to 200, such as 5")
+    return Decimal(text)
+
+
+def plain_text(text: str) -> str:
+    """Printable text without white space, at most 64 characters."""
+    if len(text) > 64 or not re.fullmatch(r"[!-~]+", text):
+        raise ValidationError("it has white space or unprintable characters; it should be one word of 64 at most")
+    return text
+
+
+def secret(text: str) -> Secret:
+    """A key, or a PEM private key whose line ends may be written as `\\n`."""
+    if "-----BEGIN" in text:
+        return Secret(text.replace("\\n", "\n").strip() + "\n")
+    if re.search(r"\s", text):
+        raise ValidationError("it has white space in it; it should be the key as the exchange shows it")
+    return Secret(text)
+
+
+def api_secret(text: str) -> Secret:
+    """A secret, a PEM private key, or the path of a file that holds one."""
+    if "-----BEGIN" in text or not (text.endswith(".pem") or "/" in text):
+        return secret(text)
+    try:
+        found = Path(text).expanduser().read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        # Not repeated: it may be a secret that only looks like a path.
+        raise ValidationError("it looks like a path, but no file can be read there; it should be a PEM file") from None
+    if "-----BEGIN" not in found:
+        raise ValidationError("the file it names holds no PEM key; it should be an RSA private key")
+    return secret(found)
+
+
+def long_secret(text: str) -> Secret:
+    """One secret of at least 16 characters."""
+    if len(text) < SECRET_CHARACTERS_MIN or re.search(r"\s", text):
+        raise ValidationError(
+            f"it is too short or has white space; it should be one word of at least {SECRET_CHARACTERS_MIN} characters"
+        )
+    return Secret(text)
+
+
+def webhook_secrets(text: str) -> tuple[Secret, ...]:
+    """One secret, or two while one is being replaced."""
+    words = text.split()
+    if len(words) > 2:
+        raise ValidationError(f"it holds {len(words)} words; it should be one secret, or two while one is replaced")
+    if any(len(word) < SECRET_CHARACTERS_MIN for word in words):
+        raise ValidationError(f"a secret in it is too short; it should have {SECRET_CHARACTERS_MIN} characters or more")
+    return tuple(Secret(word) for word in words)
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """`tradingview` and CIDRs, separated by spaces or commas."""
+    found: list[Network] = []
+    for word in re.split(r"[\s,]+", text.strip(" ,")):
+        if word.lower() == "tradingview":
+            found += [ip_network(address) for address in TRADINGVIEW]
+            continue
+        try:
+            found.append(ip_network(word))
+        except ValueError:
+            raise ValidationError(
+                f"{shown(word)} is no network; it should be `tradingview` or a CIDR such as 203.0.113.0/24"
+            ) from None
+    return tuple(found)
+
+
+def symbols(text: str) -> frozenset[str]:
+    """Bybit's symbols, separated by spaces or commas."""
+    words = [word.upper().removesuffix(".P") for word in re.split(r"[\s,]+", text.strip(" ,"))]
+    for word in words:
+        if not _SYMBOL.fullmatch(word):
+            raise ValidationError(f"{shown(word)} is no symbol; it should be Bybit's names, such as BTCUSDT,ETHUSDT")
+    return frozenset(words)
+
+
+def default_size(text: str) -> DefaultSize:
+    """The size of entries that bring none: `1% equity`, `100 quote`, `0.01`."""
+    match = _SIZE.fullmatch(text)
+    if match is None or not NUMBER.fullmatch(match["qty"]) or not Decimal(match["qty"]):
+        raise ValidationError(f'{shown(text)} is no size; it should be like "1% equity", "100 quote" or "0.01"')
+    unit = re.sub(r"\s", "", match["unit"] or "").lower()
+    return DefaultSize(qty=Decimal(match["qty"]), unit=_SIZE_UNITS[unit])
+
+
+def host_url(*schemes: str) -> Callable[[str], str]:
+    """A scheme and a host, perhaps a port; nothing else."""
+
+    def parse(text: str) -> str:
+        try:
+            parts = urlsplit(text)
+            is_host = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            is_host = False
+        if not is_host or parts.username or parts.path.strip("/") or parts.query or parts.fragment:
+            likes = " or ".join(f"{scheme}://host" for scheme in schemes)
+            raise ValidationError(f"it is no address of a host; it should be like {likes}, without a path")
+        return f"{parts.scheme}://{parts.netloc}"
+
+    return parse
+
+
+def stream_address(text: str) -> str:
+    """A host's address, or `off`."""
+    return "off" if text.lower() == "off" else host_url("wss", "ws")(text)
+
+
+def host_url_or_off(text: str) -> str | None:
+    """A host's address, or `off`."""
+    return None if text.lower() == "off" else host_url("https", "http")(text)
+
+
+def sentry_dsn(text: str) -> Secret:
+    """`https://key@host/project`."""
+    try:
+        parts = urlsplit(text)
+        is_dsn = parts.scheme in ("http", "https") and bool(parts.hostname and parts.username) and parts.port != 0
+    except ValueError:
+        is_dsn = False
+    if not is_dsn or not re.fullmatch(r"(/[^/]+)*/[0-9]+", parts.path):
+        raise ValidationError(
+            "it is no Sentry DSN; it should be like https://KEY@HOST/PROJECT, from the project's page"
+        )
+    return Secret(text)
+
+
+def database_url(text: str) -> str:
+    """`sqlite:///file`, or a Postgres address in the spelling SQLAlchemy takes for psycopg 3."""
+    scheme, _, rest = text.partition("://")
+    if scheme in ("postgres", "postgresql") and rest:
+        return f"postgresql+psycopg://{rest}"
+    if scheme == "sqlite" and rest.startswith("/") and rest.strip("/") and ":memory:" not in rest:
+        return text
+    raise ValidationError("it names no database; it should be like sqlite:///relay.db or postgres://user@host/name")
+
+
+def database_password(url: str) -> Secret | None:
+    """What logs must not show of the address."""
+    try:
+        password = urlsplit(url).password
+    except ValueError:
+        return None
+    return Secret(unquote(password)) if password else None
+
+
+# Where the exchange is, by environment, and whether an address belongs to the environment it is set for.
+
+
+class Environment(StrEnum):
+    """Which exchange is traded on. Only mainnet is real money."""
+
+    PAPER = "paper"
+    DEMO = "demo"
+    TESTNET = "testnet"
+    MAINNET = "mainnet"
+
+    @property
+    def is_real_money(self) -> bool:
+        return self is Environment.MAINNET
+
+
+REST: Final = {
+    Environment.MAINNET: "https://api.bybit.com",
+    Environment.TESTNET: "https://api-testnet.bybit.com",
+    Environment.DEMO: "https://api-demo.bybit.com",
+}
+NO_STREAMS: Final = "off"
+"""In the place of a stream host: everything is asked for instead."""
+STREAM: Final = {
+    Environment.MAINNET: "wss://stream.bybit.com",
+    Environment.TESTNET: "wss://stream-testnet.bybit.com",
+    Environment.DEMO: "wss://stream-demo.bybit.com",
+}
+PAPER_KEY: Final = ("paper", "paper-exchange-not-a-secret")
+"""What a paper exchange that was started on its own accepts where no key is set: it guards play money."""
+_EXCHANGE_DOMAINS: Final = ("bybit", "bybits", "bytick", "bybitgeorgia", "manepa")
+"""The exchange's own second-level names: `.com`, and the regions'. Source: V5 integration guide, "Authentication"."""
+
+
+def rest_url(environment: Environment, given: str | None) -> str | None:
+    """The host for requests; None where there is none yet: a paper exchange that has not been started."""
+    return given or REST.get(environment)
+
+
+def stream_url(environment: Environment, given: str | None, given_rest: str | None) -> str | None:
+    """The host for streams. Where only the other one is set it lies beside that, so that the two never differ."""
+    if given or not given_rest:
+        return given or STREAM.get(environment)
+    parts = urlsplit(given_rest)
+    host = parts.netloc
+    if _belongs_to(given_rest) is not None and host.startswith("api"):
+        host = "stream" + host.removeprefix("api")
+    return f"{'wss' if parts.scheme == 'https' else 'ws'}://{host}"
+
+
+def public_stream_url(private: str) -> str:
+    """The host of public streams. Demo's come from mainnet's: docs/v5/demo.mdx."""
+    return private.replace("://stream-demo.", "://stream.", 1)
+
+
+def mismatch(environment: Environment, url: str | None) -> str | None:
+    """What is wrong with `url` in this environment: the exchange's host of another one. Other hosts are anybody's."""
+    actual = _belongs_to(url) if url else None
+    if actual is None or actual is environment:
+        return None
+    return f"it is a host of {actual}, but BYBIT_ENV is {environment}; it should be one of {environment}, or unset"
+
+
+def _belongs_to(url: str) -> Environment | None:
+    labels = (urlsplit(url).hostname or "").split(".")
+    if not any(label in _EXCHANGE_DOMAINS for label in labels[1:-1] or labels[:1]):
+        return None
+    first = labels[0]
+    if "testnet" in first:
+        return Environment.TESTNET
+    return Environment.DEMO if "demo" in first else Environment.MAINNET
+
+
+# NOTIFY_URLS: where people are told of what happens, and of which kinds of it.
+
+
+_WORD = re.compile(r"(?:(?P<tags>[A-Za-z_,]+)=)?(?P<url>[A-Za-z][A-Za-z0-9+.-]*://\S+)")
+_ALL = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifyTarget:
+    """One address. All of it is secret: what follows the scheme usually is a token."""
+
+    url: Secret
+    kinds: frozenset[NoticeKind]
+
+    @property
+    def scheme(self) -> str:
+        """What may be shown of the address."""
+        return self.url.reveal().partition("://")[0]
+
+    @property
+    def fingerprint(self) -> str:
+        """The address in the journal: the same after a restart, and nothing of it can be read."""
+        return hashlib.sha256(self.url.reveal().encode()).hexdigest()[:16]
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """The address, and each long part of it: libraries log parts."""
+        parts = re.split(r"[/?&=:@]+", self.url.reveal().partition("://")[2])
+        return (self.url, *(Secret(part) for part in parts if len(part) >= 12))
+
+
+def notify_targets(text: str) -> tuple[NotifyTarget, ...]:
+    """Apprise URLs separated by white space, each alone or as `tag,tag=URL`."""
+    found: dict[str, NotifyTarget] = {}
+    for place, word in enumerate(text.split(), start=1):
+        match = _WORD.fullmatch(word)
+        if match is None:
+            raise ValidationError(
+                f"word {place} is no address; it should be an Apprise URL such as tgram://TOKEN/CHAT, "
+                f"alone or as attention,halt=tgram://TOKEN/CHAT"
+            )
+        url, kinds = match["url"], _kinds(match["tags"], place)
+        earlier = found[url].kinds if url in found else frozenset()
+        found[url] = NotifyTarget(url=Secret(url), kinds=kinds | earlier)
+    return tuple(found.values())
+
+
+def _kinds(tags: str | None, place: int) -> frozenset[NoticeKind]:
+    if tags is None:
+        return DEFAULT_KINDS
+    words = {tag for tag in tags.lower().split(",") if tag}
+    unknown = sorted(words - {kind.value for kind in NoticeKind} - {_ALL})
+    if unknown or not words:
+        known = ", ".join([*(kind.value for kind in NoticeKind), _ALL])
+        raise ValidationError(f"word {place} has an unknown tag {(unknown or ['nothing'])[0]!r}; tags are {known}")
+    return frozenset(NoticeKind) if _ALL in words else frozenset(NoticeKind(word) for word in words)
+
+
+# The stop loss and the take profit of entries that bring none: distances on which an entry can go out at all.
+
+
+_LEVEL = re.compile(r"(?P<sign>[+-]?)(?P<number>[0-9.]+)(?P<percent>%?)")
+_WHOLE = Decimal(100)
+
+
+def stop_loss(direction: Direction = Direction.BOTH) -> Callable[[str], Level]:
+    """`2%`, `-2%`, `-40`. With `+` it would lie in profit, and each entry would be denied."""
+
+    def parse(text: str) -> Level:
+        level = _distance(text)
+        if level.sign_given and level.value > 0:
+            raise ValidationError(f'{shown(text)} lies towards profit; it should be like "2%" or "-40", towards loss')
+        if _is_beyond_zero(level) and direction is not Direction.SHORT_ONLY:
+            raise ValidationError(f"{shown(text)} below the price of a long is no price; it should be under 100%")
+        return level
+
+    return parse
+
+
+def take_profit(direction: Direction = Direction.BOTH) -> Callable[[str], Level]:
+    """`4%`, `+4%`, `+40`. With `-` it would lie in loss, and each entry would be denied."""
+
+    def parse(text: str) -> Level:
+        level = _distance(text)
+        if level.sign_given and level.value < 0:
+            raise ValidationError(f'{shown(text)} lies towards loss; it should be like "4%" or "+40", towards profit')
+        if _is_beyond_zero(level) and direction is not Direction.LONG_ONLY:
+            raise ValidationError(f"{shown(text)} below the price of a short is no price; it should be under 100%")
+        return level
+
+    return parse
+
+
+def _is_beyond_zero(level: Level) -> bool:
+    return level.kind is LevelKind.PERCENT and abs(level.value) >= _WHOLE
+
+
+def _distance(text: str) -> Level:
+    """From the entry. A price would fit one moment only, so a bare number is refused."""
+    match = _LEVEL.fullmatch(text)
+    if (
+        match is None
+        or not (match["sign"] or match["percent"])
+        or not NUMBER.fullmatch(match["number"])
+        or not Decimal(match["number"])
+    ):
+        raise ValidationError(f'{shown(text)} is no distance; it should be like "2%" or, with a sign, "+40"')
+    value = Decimal(match["number"])
+    kind = LevelKind.PERCENT if match["percent"] else LevelKind.DISTANCE
+    return Level(kind=kind, value=-value if match["sign"] == "-" else value, sign_given=bool(match["sign"]))
+
+
+# The accounts and strategies that a relay is told of: plain values, frozen.
+
+
+_TAIL: int = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountSettings:
+    """One account at one exchange. Only the limits of `limits` count; they hold for every strategy."""
+
+    name: str
+    environment: Environment
+    api_key: Secret | None
+    api_secret: Secret | None
+    url: str | None
+    """None: a paper exchange that `serve` has not started yet."""
+    stream_url: str | None
+    recv_window_ms: int
+    referer: str | None
+    limits: Rules = field(default_factory=Rules)
+
+    @property
+    def key_tail(self) -> str:
+        """The key's last four characters: the only part of it that is ever shown."""
+        key = self.api_key.reveal() if self.api_key is not None else ""
+        return key[-_TAIL:] if len(key) > 2 * _TAIL else ""
+
+    @property
+    def needs_paper_exchange(self) -> bool:
+        """Paper trading, and no paper exchange is named."""
+        return self.environment is Environment.PAPER and self.url is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategySettings:
+    """One strategy. `rules`: by account, in the file's order; already the stricter of the two in every limit."""
+
+    name: str
+    rules: Mapping[str, Rules]
+    secrets: tuple[Secret, ...] = ()
+    """Empty: WEBHOOK_SECRET's."""
+    dedup_window_ms: int = 30_000
+    format: str | None = None
+    """In which service's words its alerts are, where they do not say so; None: recognised by their shape."""
+    heartbeat_s: int | None = None
+    """How long its alerts may be silent before that is told; None: as long as they like."""
+    heartbeat_any: bool = False
+    """Any alert is a sign of life, not only a `heartbeat`."""
+    is_shared: bool = False
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        return tuple(self.rules)

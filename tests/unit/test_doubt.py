@@ -1,0 +1,221 @@
+"""Orders of which nobody can tell at once whether they are at the exchange: what is done about them, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from relay.domain.order import OrderStatus
+from relay.journal.opening import open_journal
+from tests.property.model_exchange import Fault
+from tests.property.workshop import MAX_AGE_S, Workshop, body_of
+
+LOST = Fault("request_lost", wait_ms=3000)
+NO_REPLY = Fault("reply_lost", wait_ms=3000)
+
+
+@pytest.fixture
+def shop(journal_url: str) -> Iterator[Workshop]:
+    journal = open_journal(journal_url)
+    shop = Workshop(journal)
+    shop.open()
+    yield shop
+    journal.close()
+
+
+def take(shop: Workshop, **alert: str) -> str:
+    return shop.take(body_of(ticker="BTCUSDT.P", **alert)).signal_id
+
+
+def work(shop: Workshop, *, until_ms: int | None = None) -> None:
+    """Until nothing is left to do, or until then."""
+    while until_ms is None or shop.clock.now_ms < until_ms:
+        if ready := shop.engine.ready():
+            shop.engine.step(ready[0])
+        elif not shop.wait_for_a_lane():
+            return
+
+
+def send(shop: Workshop, **alert: str) -> str:
+    """Take it, and let its first order leave."""
+    signal_id, before = take(shop, **alert), len(shop.exchange.sends)
+    while len(shop.exchange.sends) == before:
+        shop.engine.step(shop.engine.ready()[0])
+    return signal_id
+
+
+def signal(shop: Workshop, signal_id: str) -> dict[str, Any]:
+    found = shop.journal.signal(signal_id)
+    assert found is not None
+    return found
+
+
+def hide_what_comes(shop: Workshop) -> None:
+    """No question by its id finds an order that the exchange takes from now on."""
+    take_order = shop.exchange._take
+
+    def hidden(client_order_id: str, *rest: Any) -> Any:
+        shop.exchange.hidden.add(client_order_id)
+        return take_order(client_order_id, *rest)
+
+    shop.exchange._take = hidden  # type: ignore[assignment, method-assign]
+
+
+def follow(shop: Workshop, seconds: int) -> int:
+    """Rounds of the follower, two seconds apart; after how many seconds something was new."""
+    for passed_s in range(0, seconds, 2):
+        if shop.follower.round():
+            return passed_s
+        shop.clock.pass_ms(2000)
+    raise AssertionError(f"nothing new in {seconds} s")
+
+
+def test_an_old_entry_that_filled_unseen_is_not_called_expired_while_look_ups_lag(shop: Workshop) -> None:
+    hide_what_comes(shop)
+    shop.exchange.faults.append(NO_REPLY)
+    begun_ms = shop.clock.now_ms
+    signal_id = send(shop, action="buy", qty="0.01")
+    shop.controls.halt(by="a test")
+    work(shop, until_ms=begun_ms + 40_000)
+    assert signal(shop, signal_id)["status"] == "executing"
+    shop.exchange.hidden.clear()
+    work(shop)
+    assert signal(shop, signal_id)["status"] == "done"
+
+
+def test_what_is_found_after_it_was_held_to_be_absent_overrules_that(shop: Workshop) -> None:
+    hide_what_comes(shop)
+    shop.exchange.faults.append(NO_REPLY)
+    signal_id = send(shop, action="long", qty="0.01")
+    shop.controls.halt(by="a test")
+    while signal(shop, signal_id)["status"] == "executing":
+        shop.exchange.changed_at_ms.clear()
+        work(shop, until_ms=shop.clock.now_ms + 1000)
+    assert signal(shop, signal_id)["status"] == "denied"
+    shop.exchange.hidden.clear()
+    assert follow(shop, 60) == 0
+    found = signal(shop, signal_id)
+    assert found["status"] == "done" and found["orders"][0]["status"] == OrderStatus.FILLED
+    assert found["orders"][0]["filled_qty"] == "0.01"
+    assert any("0.01 of it filled" in note for note in found["notes"])
+
+
+def test_an_entry_whose_fallback_waits_is_not_doubled_by_it(shop: Workshop) -> None:
+    take(shop, action="sell", qty="1")
+    work(shop)
+    hide_what_comes(shop)
+    shop.exchange.faults.append(NO_REPLY)
+    begun_ms = shop.clock.now_ms
+    send(shop, action="buy", qty="0.4")
+    shop.controls.halt(by="a test")
+    work(shop, until_ms=begun_ms + 60_000)
+    assert shop.exchange.sizes["BTCUSDT"] == Decimal("-0.6")
+    shop.exchange.hidden.clear()
+    work(shop)
+    assert shop.exchange.sizes["BTCUSDT"] == Decimal("-0.6")
+
+
+def test_an_order_that_never_arrived_is_settled_soon_after_the_exchange_is_back(shop: Workshop) -> None:
+    shop.exchange.faults += [LOST] * 20
+    signal_id = send(shop, action="long", qty="0.01")
+    shop.exchange.silent_asks = 10_000
+    work(shop)
+    assert signal(shop, signal_id)["reason"]["code"] == "OUTCOME_UNKNOWN"
+    shop.clock.pass_ms(MAX_AGE_S * 1000)
+    shop.exchange.silent_asks = 0
+    assert follow(shop, 120) <= 75
+    found = signal(shop, signal_id)
+    assert found["orders"][0]["status"] == OrderStatus.DENIED
+    assert (found["status"], found["reason"]["code"]) == ("failed", "EXCHANGE_UNREACHABLE")
+    assert not shop.journal.open_orders()
+
+
+def test_an_order_whose_id_the_exchange_knows_is_never_settled_as_absent(shop: Workshop) -> None:
+    hide_what_comes(shop)
+    shop.exchange.faults.append(NO_REPLY)
+    signal_id = take(shop, action="buy", qty="0.01")
+    work(shop)
+    assert signal(shop, signal_id)["reason"]["code"] == "OUTCOME_UNKNOWN"
+    shop.exchange.changed_at_ms.clear()
+    for _ in range(100):
+        shop.clock.pass_ms(20_000)
+        assert shop.follower.round() == 0
+    shop.exchange.hidden.clear()
+    assert shop.follower.round() == 1
+    assert signal(shop, signal_id)["status"] == "done"
+
+
+def test_an_exit_passes_an_entry_whose_outcome_is_unknown_once_that_can_no_longer_arrive(shop: Workshop) -> None:
+    take(shop, action="buy", qty="1")
+    work(shop)
+    shop.exchange.faults.append(LOST)
+    entry_id = send(shop, action="buy", qty="0.5")
+    shop.exchange.silent_lookups = True
+    begun_ms = shop.clock.now_ms
+    close_id = take(shop, action="close")
+    work(shop, until_ms=begun_ms + 10_000)
+    assert shop.exchange.sizes["BTCUSDT"] == 0
+    assert signal(shop, entry_id)["reason"]["code"] == "OUTCOME_UNKNOWN"
+    assert len(signal(shop, entry_id)["orders"]) == 1
+    assert [each["name"] for each in signal(shop, entry_id)["events"]].count("order_submitted") == 1
+    shop.exchange.silent_lookups = False
+    work(shop)
+    assert signal(shop, close_id)["status"] == "done"
+
+
+def test_an_exit_passes_an_acknowledged_market_order_whose_end_nobody_tells(shop: Workshop) -> None:
+    entry_id = send(shop, action="buy", qty="1")
+    shop.exchange.silent_lookups = True
+    begun_ms = shop.clock.now_ms
+    close_id = take(shop, action="close")
+    work(shop, until_ms=begun_ms + 10_000)
+    assert shop.exchange.sizes["BTCUSDT"] == 0
+    shop.exchange.silent_lookups = False
+    work(shop)
+    shop.clock.pass_ms(61_000)
+    shop.follower.round()
+    for signal_id in (entry_id, close_id):
+        assert signal(shop, signal_id)["status"] == "done"
+
+
+def test_an_entry_waits_behind_one_that_is_unknown(shop: Workshop) -> None:
+    shop.exchange.faults.append(LOST)
+    send(shop, action="buy", qty="0.5")
+    shop.exchange.silent_lookups = True
+    begun_ms = shop.clock.now_ms
+    second_id = take(shop, action="buy", qty="0.25")
+    work(shop, until_ms=begun_ms + 60_000)
+    assert signal(shop, second_id)["status"] == "accepted"
+
+
+def test_an_entry_whose_facts_were_being_read_when_a_halt_was_answered_does_not_leave(shop: Workshop) -> None:
+    read = shop.exchange.position
+
+    def halted_meanwhile(**which: Any) -> Any:
+        found = read(**which)
+        shop.controls.halt(by="a test")
+        return found
+
+    shop.exchange.position = halted_meanwhile  # type: ignore[method-assign]
+    signal_id = take(shop, action="long", qty="1")
+    work(shop)
+    assert shop.exchange.sends == []
+    assert (signal(shop, signal_id)["status"], signal(shop, signal_id)["reason"]["code"]) == ("denied", "HALTED")
+
+
+def test_an_entry_that_was_to_be_sent_again_when_a_halt_was_answered_does_not_leave(shop: Workshop) -> None:
+    shop.exchange.faults.append(Fault("connection_refused"))
+    signal_id = send(shop, action="long", qty="1")
+    signature = shop.exchange.signature
+
+    def halted_meanwhile() -> Any:
+        shop.controls.halt(by="a test")
+        return signature()
+
+    shop.exchange.signature = halted_meanwhile  # type: ignore[method-assign]
+    work(shop)
+    assert len(shop.exchange.sends) == 1
+    assert signal(shop, signal_id)["reason"]["code"] == "HALTED"
