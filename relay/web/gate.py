@@ -19,7 +19,7 @@ from relay.app.wiring import Relay
 from relay.errors import StrategyUnknown
 from relay.execution.ports import utc_now
 from relay.settings.config import NAME
-from relay.web.access import FailureLimit, is_allowed, neighbourhood, spelled
+from relay.web.access import FailureLimit, is_allowed, spelled
 from relay.web.answers import TOO_MANY
 from relay.web.webhook import count, credentials_of, slow_down
 
@@ -55,7 +55,7 @@ class Gate:
         if path is None or not path[0].isascii():
             return None
         source_ip = spelled(environ.get("REMOTE_ADDR"))
-        again_s = self._failures.blocked_s(neighbourhood(source_ip))
+        again_s = self._failures.blocked_s(source_ip)
         if again_s is None or self._may_authenticate(environ, path[1] or NAME, path[2], source_ip):
             return None
         count(self._relay, TOO_MANY, source_ip)

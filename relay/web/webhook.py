@@ -20,7 +20,7 @@ from relay.execution.accept import AlertRejected, Receipt
 from relay.execution.ports import to_ms, utc_now
 from relay.journal.api_queries import status_of
 from relay.settings.config import NAME
-from relay.web.access import FailureLimit, is_allowed, neighbourhood, source, whole_body
+from relay.web.access import FailureLimit, is_allowed, source, whole_body
 from relay.web.answers import TOO_MANY, answer, current_relay, current_services, receipt_form, refusal, too_many
 
 # `Prefer: wait=SECONDS`: hold the answer back until the signal has come to its end, or the time is up.
@@ -164,7 +164,7 @@ def _refused(error: AlertError) -> Response:
 def _not_proven(error: AuthFailed) -> Response:
     """Only here is a source told to slow down, so a right secret never is."""
     failures: FailureLimit = current_app.extensions[FAILURES]
-    again_s = failures.failed(neighbourhood(source()))
+    again_s = failures.failed(source())
     if again_s is None:
         return _refused(error)
     count(current_relay(), TOO_MANY, source())
