@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Final, Protocol
 
 from relay.bybit.stream_state import Received
 from relay.bybit.wire_account import ClosedPnl
@@ -126,10 +127,7 @@ class Account:
 
 
 Now = Callable[[], datetime]
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
+utc_now: Final[Now] = functools.partial(datetime.now, UTC)
 
 
 def to_ms(moment: datetime) -> int:

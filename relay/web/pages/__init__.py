@@ -28,10 +28,6 @@ _NAVIGATION: Final = (
     ("/builder", "Alert builder"),
     ("/setup", "Set-up"),
 )
-_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'"
-)
 
 
 def init_app(app: Flask, token: str | None) -> None:
@@ -45,7 +41,6 @@ def init_app(app: Flask, token: str | None) -> None:
     app.register_blueprint(access)
     app.add_url_rule("/static/<path:name>", "static", _static)
     app.context_processor(_everywhere)
-    app.after_request(_policy)
 
 
 def _everywhere() -> dict[str, Any]:
@@ -57,13 +52,6 @@ def _everywhere() -> dict[str, Any]:
         "here": "/" + request.path.strip("/").partition("/")[0],
         "static": _address,
     }
-
-
-def _policy(response: Response) -> Response:
-    if response.mimetype == "text/html":
-        response.headers["Content-Security-Policy"] = _POLICY
-        response.headers["Referrer-Policy"] = "same-origin"
-    return response
 
 
 def _address(name: str) -> str:
