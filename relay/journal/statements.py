@@ -39,6 +39,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
+from relay.journal.codec import OrNull
 from relay.journal.tables import assignments, events
 
 Given = Mapping[str, Any]
@@ -185,20 +186,25 @@ def _compiled(statement: Any, names: tuple[str, ...], dialect: Dialect) -> _Comp
     parameters: list[_Parameter] = []
     for name in compiled.positiontup or compiled.binds:
         bind = compiled.binds[name]
-        convert = bind.type.dialect_impl(dialect).bind_processor(dialect)
+        convert = _of_value(bind.type.dialect_impl(dialect).bind_processor(dialect))
         if name in names or bind.required:
             parameters.append((name, True, convert, None))
         else:
             value = bind.effective_value
-            parameters.append((name, False, None, value if convert is None else convert(value)))
+            parameters.append((name, False, None, value if convert is None or value is None else convert(value)))
     return _Compiled(str(compiled), tuple(parameters), compiled.positional)
+
+
+def _of_value(convert: _Convert | None) -> _Convert | None:
+    """NULL is left out here, where all conversions are made, and not once more in each."""
+    return convert.convert if isinstance(convert, OrNull) else convert
 
 
 @functools.lru_cache(maxsize=500)
 def _row_reader(statement: Any, dialect: Dialect) -> _RowReader:
     columns = statement.exported_columns
     kinds: list[TypeEngine[Any]] = [each.type for each in columns]
-    reads = tuple(each.dialect_impl(dialect).result_processor(dialect, None) for each in kinds)
+    reads = tuple(_of_value(each.dialect_impl(dialect).result_processor(dialect, None)) for each in kinds)
     return _RowReader(namedtuple("Row", columns.keys()), reads)
 
 
