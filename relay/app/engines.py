@@ -89,6 +89,7 @@ class Embedded:
 
     def __init__(self, *, journal: Journal, items: Tasks) -> None:
         self._lanes = Lanes()
+        self.submit, self.wake, self.depth = self._lanes.submit, self._lanes.wake, self._lanes.depth
         self.feeder = Runner(journal=journal, engine=self._lanes, items=items)
 
     def begin(self) -> None:
@@ -97,15 +98,6 @@ class Embedded:
 
     def problem(self) -> str | None:
         return None if self.feeder.is_open else "starting"
-
-    def depth(self) -> int:
-        return self._lanes.depth()
-
-    def submit(self, lane: Lane, item: LaneTask) -> None:
-        self._lanes.submit(lane, item)
-
-    def wake(self, lane: Lane) -> None:
-        self._lanes.wake(lane)
 
     def tidy(self) -> None:
         """There was none but this one."""

@@ -240,7 +240,6 @@ LIMITS: Final = (
     ),
 )
 """In the order in which an entry is held against them."""
-_OF_STAGE: Final = {stage: tuple(each for each in LIMITS if each.stage is stage) for stage in LimitStage}
 _CODES: Final = {
     LimitNeed.WORKING: "LIMIT_POSITION_NOTIONAL",
     LimitNeed.POSITIONS: "LIMIT_EXPOSURE",
@@ -265,28 +264,30 @@ def _strictest(limit: Limit, every: tuple[Rules, ...]) -> Any:
 
 def over_limit(stage: LimitStage, requested: Candidate) -> Reason | None:
     """Why the entry may not go out by the limits of one stage."""
-    for limit in _OF_STAGE[stage]:
-        bound = limit.bound(requested.rules)
-        if bound is not None and (check := limit.check(bound, requested)) is not None and check.refused is not None:
+    for limit, bound in _set_by(requested.rules):
+        if limit.stage is stage and (check := limit.check(bound, requested)) is not None and check.refused is not None:
             return check.refused
     return None
 
 
+def _set_by(rules: Rules) -> list[tuple[Limit, Any]]:
+    """The limits that these rules set, each with its bound."""
+    return [(each, bound) for each in LIMITS if (bound := getattr(rules, each.field)) is not None]
+
+
 def limit_needs(rules: Rules) -> frozenset[LimitNeed]:
     """What these rules must know of the account before an entry."""
-    return frozenset[LimitNeed]().union(*(each.counts for each in LIMITS if each.bound(rules) is not None))
+    return frozenset[LimitNeed]().union(*[limit.counts for limit, _ in _set_by(rules)])
 
 
 def limits_entries(rules: Rules) -> bool:
     """Whether anything here could hold back an entry once it is looked at: then its exit must be known."""
-    return rules.direction is not Direction.BOTH or any(
-        each.bound(rules) is not None for each in LIMITS if each.reads_position
-    )
+    return rules.direction is not Direction.BOTH or any(limit.reads_position for limit, _ in _set_by(rules))
 
 
 def limits_by_price(signal: Signal, rules: Rules, instrument: Instrument) -> bool:
     """Whether a limit wants the exchange's price."""
-    return any(each.bound(rules) is not None and each.reads_price(signal, instrument) for each in LIMITS)
+    return any(limit.reads_price(signal, instrument) for limit, _ in _set_by(rules))
 
 
 def unread_refusal(rules: Rules, facts: LimitFacts) -> Reason | None:

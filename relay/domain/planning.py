@@ -10,7 +10,6 @@ from decimal import ROUND_DOWN, Context, Decimal, localcontext
 from relay.domain.bracket import bracket_of, wrong_side
 from relay.domain.instrument import Instrument, plain
 from relay.domain.intent import ORDERS_NOTHING, Intent, size_needs
-from relay.domain.legs import orders_of, rounded
 from relay.domain.limit_checks import Candidate, Entry, largest_size, leverage_refusal, size_refusal, with_leverage
 from relay.domain.limits import (
     LIMITS,
@@ -22,12 +21,12 @@ from relay.domain.limits import (
     unread,
     unread_refusal,
 )
-from relay.domain.move import Move, Nothing, Requested, Sizes, move_of
+from relay.domain.move import Move, Nothing, Requested, move_of, orders_of, rounded
 from relay.domain.order import OrderType, Reason, Side, TimeInForce
 from relay.domain.plan import Facts, LimitFacts, LimitNeed, Need, Plan, PlanStatus, Residual, Working
 from relay.domain.rules import Direction, Mode, Rules
 from relay.domain.signal import Action, Signal
-from relay.domain.sizing import References, references_of, sizes_of
+from relay.domain.sizing import References, Sizes, references_of, sizes_of
 
 # The strategy's position against the account's.
 

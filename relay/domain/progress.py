@@ -110,7 +110,7 @@ def _is_blind(order: OrderState) -> bool:
 
 def _is_spent(order: OrderState) -> bool:
     """The exchange refused it with what may mean that nothing was left to reduce, or that other orders hold it all."""
-    outcome = order.last.outcome if order.last else None
+    outcome = order.attempts[-1].outcome if order.attempts else None
     return isinstance(outcome, OrderRejected) and outcome.refusal is ErrorKind.NOTHING_TO_REDUCE
 
 

@@ -13,8 +13,9 @@ from relay.app.telemetry import about, add
 from relay.domain.instrument import Instrument, SymbolUnknown
 from relay.domain.notice import NoticeKind
 from relay.domain.order import Reason, SignalStatus
-from relay.domain.signal import Action, Signal, link_of
-from relay.engine.failpoint import Failpoint, passed
+from relay.domain.signal import Action, Signal, link_of, new_signal_id
+from relay.engine import failpoint
+from relay.engine.failpoint import Failpoint
 from relay.errors import AlertError, AlertIdReused, AlertInvalid, AlertMalformed, AuthFailed, StrategyUnknown
 from relay.execution.heartbeat import Heartbeats
 from relay.execution.notices import Announcer
@@ -22,7 +23,7 @@ from relay.execution.ports import Account, Now, to_ms, utc_now
 from relay.execution.tasks import Feeder
 from relay.execution.work import Strategy
 from relay.journal.journal import Journal
-from relay.journal.records import Admission, Duplicate, IdReused, New, NewSignal, Reopened, new_signal_id
+from relay.journal.records import Admission, Duplicate, IdReused, New, NewSignal, Reopened
 
 _HOW_TO_AUTHENTICATE = (
     'put `"secret": "…"` with the webhook secret into the alert, or send it as `X-Webhook-Secret`, '
@@ -103,7 +104,7 @@ class Intake:
     ) -> Receipt:
         now = self._now()
         sender = self.strategy(strategy)
-        passed(Failpoint.RECEIVED)
+        failpoint.passed(Failpoint.RECEIVED)
         parsed = self._smoke_trade(body, sender, credentials, now, named)
         signal_id = new_signal_id(to_ms(now))
         add(signal_id=signal_id)
@@ -112,7 +113,7 @@ class Intake:
         except AlertInvalid as error:
             self._keep_rejected(signal_id, sender, parsed.fields, parsed.body_digest, error, now)
             raise AlertRejected(error, signal_id) from None
-        passed(Failpoint.PARSED)
+        failpoint.passed(Failpoint.PARSED)
         is_covered = credentials.webhook_signature and is_signed(sender.secrets, credentials, body, now)
         return self._accept(signal, sender, parsed, now, signed_id=credentials.webhook_id if is_covered else None)
 
@@ -200,7 +201,7 @@ class Intake:
             dedup_window_ms=sender.dedup_window_ms,
             on_committed=lambda reported: self._admitted(reported, signal, accounts),
         )
-        passed(Failpoint.ANSWERED)
+        failpoint.passed(Failpoint.ANSWERED)
         match admission:
             case New(signal_id=signal_id, chain_note=note):
                 self._heartbeats.received(signal.strategy, signal.action)
@@ -219,7 +220,7 @@ class Intake:
                 raise AlertRejected(reused, signal.id)
 
     def _admitted(self, admission: Admission, signal: Signal, accounts: tuple[str, ...]) -> None:
-        passed(Failpoint.COMMITTED)
+        failpoint.passed(Failpoint.COMMITTED)
         self._runner.admitted(admission, signal, accounts)
 
     def _keep_rejected(

@@ -13,7 +13,7 @@ from relay.domain.instrument import Category
 from relay.domain.order import Accepted, ErrorKind, NotSent, OrderRejected, PlannedOrder, Reason, SignalStatus, Unknown
 from relay.domain.plan import PlanStatus
 from relay.domain.planning import LimitCheck, limit_checks
-from relay.domain.signal import Action
+from relay.domain.signal import Action, new_signal_id
 from relay.execution import accept
 from relay.execution.accept import Intake, Receipt
 from relay.execution.gather import Gatherer, NotGathered
@@ -21,7 +21,7 @@ from relay.execution.ports import Account, Now, to_ms, utc_now
 from relay.execution.tasks import Feeder
 from relay.execution.work import Strategy, Work
 from relay.journal.journal import Journal
-from relay.journal.records import HALT, OrderRecord, new_signal_id
+from relay.journal.records import HALT, OrderRecord
 
 log = logging.getLogger(__name__)
 

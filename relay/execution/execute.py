@@ -16,7 +16,8 @@ from relay.domain.order_lifecycle import GiveUp, OrderState, passed_by, sent
 from relay.domain.plan import PlanStatus
 from relay.domain.progress import AddOrder, Advance, DenyRest, Finish, LookAtPosition, progress
 from relay.domain.signal import Signal
-from relay.engine.failpoint import Failpoint, passed
+from relay.engine import failpoint
+from relay.engine.failpoint import Failpoint
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.execution.gather import Gathered, Gatherer, NotGathered, refused_facts, unreachable
 from relay.execution.notices import Announcer
@@ -166,7 +167,7 @@ class Executor:
     def step(self, work: Work) -> float | None:
         """Do the next thing. None: this account's part of the signal is finished; else seconds until there is more."""
         if not work.is_planned:
-            passed(Failpoint.BEGUN)
+            failpoint.passed(Failpoint.BEGUN)
             if not self._clearing.is_clear(work):
                 return self._clearing.step(work, now_ms=self._now_ms())
             return self._plan(work)
@@ -191,13 +192,14 @@ class Executor:
                 return gathered.again_s
             self._finish(work, gathered.finish)
             return None
-        passed(Failpoint.GATHERED)
+        failpoint.passed(Failpoint.GATHERED)
         took(TimedStage.WAIT, (now - work.signal.received_at).total_seconds())
         plan = gathered.plan
         work.plan_made(plan)
         if plan.status is not PlanStatus.PLANNED:
             # In one transaction: a plan without orders, found after a kill, would look like one that is done.
-            finish = self._with_notes(work, Finish(status=_STATUS_OF[plan.status], reason=plan.reason))
+            finish = Finish(status=_STATUS_OF[plan.status], reason=plan.reason)
+            finish = self._with_notes(work, finish, to_ms(now))
             self._record(work, gathered, None, finish)
             self._tell(work.signal, work.account.name, finish)
             return None
@@ -253,7 +255,7 @@ class Executor:
 
         if not self._journal.write(write):
             return False
-        passed(Failpoint.PLANNED)
+        failpoint.passed(Failpoint.PLANNED)
         for text in discrepancy:
             self._announcer.tell(NoticeKind.DRIFT, f"{work.signal.symbol} on {work.account.name}: {text}")
         return True
@@ -356,7 +358,7 @@ class Executor:
             uow.signals.add_notes(work.signal.id, (added.note,))
 
         self._journal.write(write)
-        passed(Failpoint.ORDER_ADDED)
+        failpoint.passed(Failpoint.ORDER_ADDED)
         work.keep(state)
         work.size = None
         return _NOW
@@ -368,11 +370,12 @@ class Executor:
         return _NOW
 
     def _finish(self, work: Work, finish: Finish) -> None:
-        self.end(work.signal, work.account.name, self._with_notes(work, finish))
+        now_ms = self._now_ms()
+        self._end(work.signal, work.account.name, self._with_notes(work, finish, now_ms), now_ms)
 
-    def _with_notes(self, work: Work, finish: Finish) -> Finish:
+    def _with_notes(self, work: Work, finish: Finish, now_ms: int) -> Finish:
         if finish.status is SignalStatus.DONE:
-            drifted = self._drift.notes(work, now_ms=self._now_ms())
+            drifted = self._drift.notes(work, now_ms=now_ms)
             finish = replace(finish, notes=(*finish.notes, *foreign_notes(work, self._journal), *drifted))
         if work.plan_reason is not None and work.plan_reason.code == UNCLEARED:
             finish = replace(finish, status=SignalStatus.ATTENTION)
@@ -380,12 +383,14 @@ class Executor:
 
     def end(self, signal: Signal, account: str, finish: Finish) -> None:
         """Write down what one account's part of the signal came to, then tell."""
-        now_ms = self._now_ms()
+        self._end(signal, account, finish, self._now_ms())
+
+    def _end(self, signal: Signal, account: str, finish: Finish, now_ms: int) -> None:
         self._journal.write(lambda uow: _end(uow, signal.id, account, finish, now_ms))
         self._tell(signal, account, finish)
 
     def _tell(self, signal: Signal, account: str, finish: Finish) -> None:
-        passed(Failpoint.FINISHED)
+        failpoint.passed(Failpoint.FINISHED)
         self._announcer.finished(signal, account, finish)
 
     def _now_ms(self) -> int:

@@ -41,7 +41,8 @@ from relay.domain.order_lifecycle import (
 )
 from relay.domain.position import Fill, OrderReport
 from relay.domain.progress import Finish
-from relay.engine.failpoint import Failpoint, passed
+from relay.engine import failpoint
+from relay.engine.failpoint import Failpoint
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.execution.ports import Account, ExchangePort, Now, to_ms, utc_now
 from relay.execution.work import Resting, Work
@@ -144,16 +145,16 @@ class Advancer:
             outcome = account.exchange.place(
                 order.planned, client_order_id=order.client_order_id, signature=signature, is_exit=order.is_exit
             )
-        passed(Failpoint.SENT)
+        failpoint.passed(Failpoint.SENT)
         assert order.last is not None
         self._journal.record_outcome(order.client_order_id, order.last.number, outcome, now_ms=self._now_ms())
-        passed(Failpoint.OUTCOME_STORED)
+        failpoint.passed(Failpoint.OUTCOME_STORED)
         return after_outcome(order, outcome)
 
     def deny(self, order: OrderState, reason: Reason) -> OrderState:
         """Never to be sent (again), and certainly without effect."""
         self._journal.settle_order(order.client_order_id, OrderStatus.DENIED, reason, now_ms=self._now_ms())
-        passed(Failpoint.ORDER_DENIED)
+        failpoint.passed(Failpoint.ORDER_DENIED)
         return denied(order, reason)
 
     def _send(self, account: Account, order: OrderState, *, measure_clock: bool) -> Advanced:
@@ -165,7 +166,7 @@ class Advancer:
         signature = exchange.signature()
         if not self._attempt(account, order, signature):
             return Advanced(order=order)
-        passed(Failpoint.SUBMITTED)
+        failpoint.passed(Failpoint.SUBMITTED)
         return Advanced(order=self.place(account, sent(order, signature), signature))
 
     def _attempt(self, account: Account, order: OrderState, signature: RequestSignature) -> bool:
@@ -185,11 +186,11 @@ class Advancer:
         planned = order.planned
         if planned.leverage is None:
             return None
-        passed(Failpoint.LEVERAGE_DUE)
+        failpoint.passed(Failpoint.LEVERAGE_DUE)
         outcome = account.exchange.set_leverage(
             category=planned.category, symbol=planned.symbol, leverage=planned.leverage
         )
-        passed(Failpoint.LEVERAGE_SENT)
+        failpoint.passed(Failpoint.LEVERAGE_SENT)
         match outcome:
             case Accepted() | OrderRejected(refusal=ErrorKind.UNCHANGED):
                 return None
@@ -242,14 +243,14 @@ class Advancer:
         report: OrderReport | None,
         fills: tuple[Fill, ...],
     ) -> Advanced:
-        passed(Failpoint.LOOKED_UP)
+        failpoint.passed(Failpoint.LOOKED_UP)
         if report is not None:
             self._journal.record_report(order.client_order_id, report, fills, now_ms=self._now_ms())
-            passed(Failpoint.REPORT_STORED)
+            failpoint.passed(Failpoint.REPORT_STORED)
         elif after.absence is not None and after.absence.is_smoke_trade:
             assert order.last is not None, "what was never sent is not looked up"
             self._journal.record_absence(order.client_order_id, order.last.number, begun_at_ms=after.absence.at_ms)
-            passed(Failpoint.ABSENCE_STORED)
+            failpoint.passed(Failpoint.ABSENCE_STORED)
         return Advanced(order=after)
 
     def _now_ms(self) -> int:
@@ -309,14 +310,14 @@ class Canceller:
         order = resting.order
         planned = order.planned
         due = replace(resting, begun_at_ms=resting.begun_at_ms or now_ms)
-        passed(Failpoint.CANCEL_DUE)
+        failpoint.passed(Failpoint.CANCEL_DUE)
         outcome = account.exchange.cancel(
             category=planned.category,
             symbol=planned.symbol,
             client_order_id=order.client_order_id,
             is_exit=is_exit,
         )
-        passed(Failpoint.CANCEL_SENT)
+        failpoint.passed(Failpoint.CANCEL_SENT)
         sent = replace(due, is_due=False, looks=0, is_answered=not isinstance(outcome, Unknown))
         match outcome:
             case Accepted() | Unknown():
@@ -350,7 +351,7 @@ class Canceller:
             return looked, delay
         report = report or _vanished(resting)
         self._journal.record_report(order.client_order_id, report, fills, now_ms=now_ms)
-        passed(Failpoint.CANCEL_CONFIRMED)
+        failpoint.passed(Failpoint.CANCEL_CONFIRMED)
         after = looked_up(order, report, begun_at_ms=begun_at_ms)
         return replace(looked, order=after), 0.0 if after.status.is_ended else delay
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Final, Protocol
 
 from relay.bybit.stream_state import Received
 from relay.bybit.wire_account import ClosedPnl
@@ -15,6 +16,8 @@ from relay.domain.instrument import Category, Instrument, SymbolIndex
 from relay.domain.order import Outcome, PlannedOrder, RequestSignature
 from relay.domain.order_lifecycle import Bounds
 from relay.domain.position import Fill, OrderReport, Position, StopLevels
+from relay.journal.codec import from_ms as from_ms
+from relay.journal.codec import to_ms as to_ms
 
 
 class ExchangePort(Protocol):
@@ -122,21 +125,8 @@ class Account:
     """None: there are no streams, and everything is asked for."""
 
 
-# The relay's own clock, passed in wherever it matters.
+# The relay's own clock, passed in wherever it matters; `to_ms` and `from_ms` go with it.
 
 
 Now = Callable[[], datetime]
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-def to_ms(moment: datetime) -> int:
-    """Unix milliseconds."""
-    return int(moment.timestamp() * 1000)
-
-
-def from_ms(unix_ms: int) -> datetime:
-    """Aware UTC."""
-    return datetime.fromtimestamp(unix_ms / 1000, UTC)
+utc_now: Final[Now] = functools.partial(datetime.now, UTC)

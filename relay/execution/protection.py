@@ -29,7 +29,8 @@ from relay.domain.protection import (
     next_protection_step,
     shortfall,
 )
-from relay.engine.failpoint import Failpoint, passed
+from relay.engine import failpoint
+from relay.engine.failpoint import Failpoint
 from relay.engine.lanes import Engine, Lane
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
 from relay.execution.gather import FactSource
@@ -37,7 +38,7 @@ from relay.execution.orders import Advancer, Canceller, report_of
 from relay.execution.ports import Account, Now, to_ms, utc_now
 from relay.execution.work import Amended, ExchangeSnapshot, ProtectionEnded, ProtectionRun, Resting, _orders
 from relay.journal.journal import Journal
-from relay.journal.protection import BracketRecord
+from relay.journal.positions import BracketRecord
 from relay.journal.records import OrderRecord
 from relay.journal.unit_of_work import UnitOfWork
 
@@ -209,15 +210,15 @@ class Protector:
                 uow.protection.save(old.seq, replace(old.bracket, status=BracketStatus.OVER), now_ms=now_ms)
 
         self._journal.write(write)
-        passed(Failpoint.BRACKET_SAVED)
+        failpoint.passed(Failpoint.BRACKET_SAVED)
 
     def _set_stops(
         self, protection_run: ProtectionRun, record: BracketRecord, step: SetStops, now_ms: int
     ) -> float | ProtectionEnded:
-        passed(Failpoint.STOPS_DUE)
+        failpoint.passed(Failpoint.STOPS_DUE)
         exchange = protection_run.account.exchange
         outcome = exchange.set_stops(category=record.category, symbol=record.symbol, levels=step.levels)
-        passed(Failpoint.STOPS_SENT)
+        failpoint.passed(Failpoint.STOPS_SENT)
         protection_run.looked = None
         match outcome:
             case Accepted() | OrderRejected(refusal=ErrorKind.UNCHANGED):
@@ -274,7 +275,7 @@ class Protector:
             uow.protection.save(record.seq, replace(record.bracket, tp_legs=tuple(tp_legs)), now_ms=now_ms)
 
         self._journal.write(write)
-        passed(Failpoint.TAKE_PROFIT_ADDED)
+        failpoint.passed(Failpoint.TAKE_PROFIT_ADDED)
         protection_run.orders[order_id] = OrderState(client_order_id=order_id, planned=planned)
         return _NOW
 
@@ -307,11 +308,11 @@ class Protector:
             return self._cancel(protection_run, record, step.order_id, now_ms)
         stored = self._journal.order(step.order_id)
         assert stored is not None, f"the guard names {step.order_id}, which is no order"
-        passed(Failpoint.AMEND_DUE)
+        failpoint.passed(Failpoint.AMEND_DUE)
         outcome = protection_run.account.exchange.amend(
             stored.state.planned, client_order_id=step.order_id, qty=step.qty, price=step.price
         )
-        passed(Failpoint.AMEND_SENT)
+        failpoint.passed(Failpoint.AMEND_SENT)
         match outcome:
             case Accepted() | Unknown():
                 protection_run.amended[step.order_id] = Amended(step=step, at_ms=now_ms, times=times)

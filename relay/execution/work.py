@@ -23,7 +23,7 @@ from relay.domain.rules import Rules, with_default_type
 from relay.domain.signal import Signal
 from relay.execution.ports import Account, from_ms
 from relay.journal.journal import Journal
-from relay.journal.protection import BracketRecord
+from relay.journal.positions import BracketRecord
 from relay.journal.records import Circumstances, ExecutionRecord, SignalRecord
 
 

@@ -14,9 +14,10 @@ from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG
 from relay.domain.instrument import plain
 from relay.domain.order import OrderStatus, SignalStatus
 from relay.domain.performance import FillRow, PricedFill, slippage_pct
+from relay.domain.signal import first_id_at
 from relay.journal.codec import reason_of, rfc3339
 from relay.journal.engine_queries import select_orders
-from relay.journal.records import AttemptOutcome, SignalPage, first_id_at
+from relay.journal.records import AttemptOutcome, SignalPage
 from relay.journal.statements import fetch_all, fetch_first, fetch_one
 from relay.journal.store import Store
 from relay.journal.tables import OPEN_STATUSES, assignments, attempts, events, fills, orders, plans, signals

@@ -14,10 +14,10 @@ from relay.domain.bracket import Bracket
 from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, Outcome, Reason, RequestSignature, SignalStatus
 from relay.domain.position import Fill, OrderReport
-from relay.journal import engine_queries, positions, protection, rejected
+from relay.journal import engine_queries, positions, rejected
 from relay.journal.accept import Admitting, StrategyQueries, remove_signal, undo_reopening
 from relay.journal.api_queries import SignalFilter, count_signals, find_orders, find_signal, find_signals
-from relay.journal.protection import BracketRecord
+from relay.journal.positions import BracketRecord
 from relay.journal.queued import Queue, admit, locks_of, reopen, take_back
 from relay.journal.records import (
     LOGGED_OUT,
@@ -234,12 +234,12 @@ class Journal:
     def live_brackets(self) -> tuple[BracketRecord, ...]:
         """Those of all accounts that wait or are active, oldest first."""
         with self.store.read() as connection:
-            return protection.live_brackets(connection)
+            return positions.live_brackets(connection)
 
     def live_brackets_of(self, account: str, category: Category, symbol: str) -> tuple[BracketRecord, ...]:
         """Those of one account and instrument, oldest first."""
         with self.store.read() as connection:
-            return protection.live_brackets_of(connection, account, category, symbol)
+            return positions.live_brackets_of(connection, account, category, symbol)
 
     def unfinished(self) -> tuple[ExecutionRecord, ...]:
         """What is to be gone on with after a start, in the order in which it is to be executed."""

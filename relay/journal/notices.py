@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
@@ -29,12 +29,12 @@ _GAP_MS: Final = 15_000
 _ADD = insert(events)
 
 
+@dataclass(slots=True, eq=False)
 class EventLog:
     """The events of one transaction. They are written in their order: with the next rows, or when it is flushed."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._pending: list[dict[str, Any]] = []
+    _connection: Connection
+    _pending: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, signal_id: str, name: str, detail: object, *, now_ms: int) -> None:
         """`now_ms`: the relay's clock, Unix milliseconds."""

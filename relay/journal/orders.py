@@ -5,6 +5,7 @@ Reports come twice and in any order; facts are only ever added."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -54,13 +55,13 @@ def moves_on(old: OrderStatus, new: OrderStatus) -> bool:
     return new.is_ended or _FORWARD.index(new) > _FORWARD.index(old)
 
 
+@dataclass(slots=True, eq=False)
 class Orders:
     """The orders, their attempts and fills, within one transaction. `now_ms`: the relay's clock, Unix milliseconds."""
 
-    def __init__(self, connection: Connection, events: EventLog, positions: Positions) -> None:
-        self._connection = connection
-        self._events = events
-        self._positions = positions
+    _connection: Connection
+    _events: EventLog
+    _positions: Positions
 
     def add(
         self,

@@ -30,10 +30,6 @@ _NAVIGATION: Final = (
     ("/builder", "Alert builder"),
     ("/setup", "Set-up"),
 )
-_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'"
-)
 
 
 def init_app(app: Flask, token: str | None) -> None:
@@ -47,7 +43,6 @@ def init_app(app: Flask, token: str | None) -> None:
     app.register_blueprint(access)
     app.add_url_rule("/static/<path:name>", "static", _static)
     app.context_processor(_everywhere)
-    app.after_request(_policy)
 
 
 def _everywhere() -> dict[str, Any]:
@@ -66,13 +61,6 @@ def _is_inside() -> bool:
     with contextlib.suppress(JournalUnavailable):
         return is_logged_in()
     return False
-
-
-def _policy(response: Response) -> Response:
-    if response.mimetype == "text/html":
-        response.headers["Content-Security-Policy"] = _POLICY
-        response.headers["Referrer-Policy"] = "same-origin"
-    return response
 
 
 def _address(name: str) -> str:
