@@ -200,6 +200,10 @@ class Previewer:
         )
 
     def _of(self, work: Work) -> Preview:
+        if work.account.market.book is None:
+            message = f"the instruments of {work.account.name} are not loaded yet: its exchange has not answered"
+            unloaded = Reason(code="EXCHANGE_UNREACHABLE", message=message)
+            return Preview(account=work.account.name, status="denied", reason=unloaded, notes=(), orders=())
         gathered = self._gatherer.gather(work, self._now(), is_preview=True)
         name = work.account.name
         if isinstance(gathered, NotGathered):

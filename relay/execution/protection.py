@@ -400,8 +400,10 @@ class ProtectionLanes:
         protector: Protector,
         accounts: Mapping[str, Account],
         tell: Tell,
+        executes: Callable[[str], bool] = lambda account: True,
         now: Now = utc_now,
     ) -> None:
+        """`executes`: whether an account's lanes run: before that nothing may get ahead of what is unfinished."""
         self.journal = journal
         self.protector = protector
         self.canceller = Canceller(journal=journal)
@@ -409,6 +411,7 @@ class ProtectionLanes:
         self.now = now
         self._engine = engine
         self._accounts = accounts
+        self._executes = executes
         self._lock = threading.Lock()
         self._queued: set[Lane] = set()
         self._pauses: dict[Lane, _Pause] = {}
@@ -419,7 +422,7 @@ class ProtectionLanes:
         """Behind what the lane has; once, however often it is asked for meanwhile."""
         account = self._accounts.get(lane.account)
         with self._lock:
-            if account is None or lane in self._queued:
+            if account is None or lane in self._queued or not self._executes(lane.account):
                 return
             self._queued.add(lane)
         protection_run = ProtectionRun(account=account, category=lane.category, symbol=lane.symbol)
@@ -429,9 +432,9 @@ class ProtectionLanes:
         with self._lock:
             self._queued.discard(lane)
 
-    def take_up(self) -> int:
-        """At the start: everything that is guarded, behind the signals that go on. How many lanes there were."""
-        lanes = {_lane_of(each) for each in self.journal.live_brackets()}
+    def take_up(self, account: str) -> int:
+        """At the account's start: what is guarded on it, behind the signals that go on. How many lanes there were."""
+        lanes = {_lane_of(each) for each in self.journal.live_brackets() if each.account == account}
         for lane in sorted(lanes):
             self.submit(lane)
         return len(lanes)

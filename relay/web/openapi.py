@@ -135,7 +135,11 @@ def _forms() -> dict[str, Form]:
         ),
         "Halted": _object({"halted": _FLAG}, signals=_list(_ref("Receipt"))),
         "Alive": _object({"alive": _FLAG}),
-        "Ready": _object({"ready": _FLAG}, missing={"type": "object", "additionalProperties": _TEXT}),
+        "Ready": _object(
+            {"ready": _FLAG, "accounts": {"type": "object", "additionalProperties": _ref("AccountReady")}},
+            missing={"type": "object", "additionalProperties": _TEXT},
+        ),
+        "AccountReady": _object({"ready": _FLAG, "reason": _or_null(_TEXT)}),
     }
 
 
