@@ -196,7 +196,7 @@ ENDPOINTS: Final = (
         rule="/api/flatten",
         view=api.flatten,
         summary="Halt, cancel and close what the relay traded.",
-        answers={200: "Halted", **_errors(400, 401, 413, 429, 502, 503)},
+        answers={200: "Flattened", **_errors(400, 401, 413, 429, 503)},
         query={"all": flag(argument="everything")},
     ),
     Endpoint(

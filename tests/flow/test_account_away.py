@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from relay.domain.instrument import plain
 from tests.paper_server import KEY, SECRET, PaperServer
-from tests.relay_server import DEADLINE_S, RelayServer, running_relay
+from tests.relay_server import DEADLINE_S, RelayServer, error_of, running_relay
 
 TREND = "a-secret-of-the-trend-0123"
 CONFIG = """
@@ -164,3 +166,58 @@ def test_a_relay_none_of_whose_accounts_executes_is_not_ready_and_says_why_of_ea
         assert readiness(server)[0] == 503
     finally:
         server.stop()
+
+
+def test_flatten_closes_on_each_account_what_can_be_read_or_is_known_and_says_what_cannot(
+    first: PaperServer, second: PaperServer, tmp_path: Path
+) -> None:
+    long_on_both(tmp_path, first, second)
+    first.stop()
+    with relay_with_one_away(tmp_path, first, second) as relay:
+        rows = relay.api("flatten", "POST")["accounts"]
+        assert [(each["account"], each["symbol"], each["outcome"]) for each in rows] == [
+            ("first", "BTCUSDT", "queued"),
+            ("first", None, "unreadable"),
+            ("second", "BTCUSDT", "queued"),
+        ]
+        assert "refused" in rows[1]["message"] and rows[1]["signal_id"] is None
+        assert relay.wait_for(rows[2]["signal_id"])["status"] == "done"
+        assert held(second) == "0"
+        first.restart()
+        assert relay.wait_for(rows[0]["signal_id"])["status"] == "done"
+        assert held(first) == "0"
+
+
+def test_positions_are_those_of_the_accounts_that_answer_and_the_others_are_named(
+    first: PaperServer, second: PaperServer, tmp_path: Path
+) -> None:
+    long_on_both(tmp_path, first, second)
+    first.stop()
+    with relay_with_one_away(tmp_path, first, second) as relay:
+        shown = relay.api("positions")
+        assert [(each["account"], each["symbol"], each["size"]) for each in shown["positions"]] == [
+            ("second", "BTCUSDT", "0.02")
+        ]
+        ((account, message),) = [(each["account"], each["message"]) for each in shown["unreadable"]]
+        assert account == "first" and "refused" in message
+        error_of(relay.ask("positions?account=first"), 502, "EXCHANGE_UNREACHABLE")
+
+
+def test_an_account_that_hangs_keeps_no_close_of_a_flatten_waiting(
+    first: PaperServer, second: PaperServer, tmp_path: Path
+) -> None:
+    long_on_both(tmp_path, first, second)
+    with running_relay(tmp_path, first.url, **environment(first, second)) as relay:
+        hanging = threading.Event()
+        with patch.object(
+            relay.relay.services.exchanges["first"], "positions", lambda: hanging.wait(DEADLINE_S) and ()
+        ):
+            answered = threading.Thread(target=lambda: relay.api("flatten", "POST"))
+            answered.start()
+            until = time.monotonic() + DEADLINE_S
+            while held(second) != "0" and time.monotonic() < until:
+                time.sleep(0.01)
+            closed_meanwhile = held(second) == "0" and answered.is_alive()
+            hanging.set()
+            answered.join(DEADLINE_S)
+        assert closed_meanwhile
