@@ -44,6 +44,12 @@ class Catalog:
             self._loaded_at = self._monotonic()
         return len(fresh)
 
+    def keep(self, instrument: Instrument) -> None:
+        """One that was read by itself."""
+        with self._loading:
+            key = (instrument.category, instrument.symbol)
+            self._instruments = MappingProxyType({**self._instruments, key: instrument})
+
     def get(self, category: Category, symbol: str) -> Instrument | None:
         return self._instruments.get((category, symbol))
 
@@ -107,6 +113,11 @@ class Market:
             if self._book is None:
                 self.load_prices(exchange)
                 self.load_instruments(exchange)
+
+    def keep_instrument(self, instrument: Instrument) -> None:
+        """One that was read by itself, because its rules seemed to have changed."""
+        self._catalog.keep(instrument)
+        self._book = SymbolIndex.of(self._catalog.all(), self._overrides)
 
     def load_prices(self, exchange: Exchange) -> None:
         """Read the price of everything, in one call each category. Raises like `load_instruments`."""

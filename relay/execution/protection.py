@@ -224,7 +224,7 @@ class Protector:
                 self._keep(protection_run.account, record, step.after, now_ms)
                 self._journal.event(record.signal_id, "stops_set", step.levels.as_words(), now_ms=now_ms)
                 return _NOW
-            case OrderRejected(refusal=ErrorKind.FINAL):
+            case OrderRejected(refusal=ErrorKind.FINAL | ErrorKind.RULES):
                 return self._stops_refused(protection_run, record, step, outcome, now_ms)
             case _:
                 protection_run.why = _words(outcome)
@@ -316,7 +316,7 @@ class Protector:
             case Accepted() | Unknown():
                 protection_run.amended[step.order_id] = Amended(step=step, at_ms=now_ms, times=times)
                 return _NOW
-            case OrderRejected(refusal=ErrorKind.FINAL):
+            case OrderRejected(refusal=ErrorKind.FINAL | ErrorKind.RULES):
                 protection_run.amended[step.order_id] = Amended(
                     step=step, at_ms=now_ms - _AMEND_SHOWS_MS, times=_AMENDS_MAX
                 )
