@@ -436,6 +436,14 @@ class Exchange:
             found += [instrument for instrument in listed if instrument is not None]
         return tuple(found)
 
+    def instrument(self, *, category: Category, symbol: str) -> Instrument | None:
+        """One of them, as it is now; None: there is no such perpetual."""
+        rows = self._calls.pages(
+            self._session.get_instruments_info, INSTRUMENTS, category=category.value, symbol=symbol
+        )
+        listed = (wire_account.instrument_from(row, category=category) for row in rows)
+        return next((instrument for instrument in listed if instrument is not None), None)
+
     def warm(self, connections: int) -> int:
         """Open that many connections at once, so that the first orders find them; how many the exchange answered on."""
         self._stored_warm = connections

@@ -44,6 +44,12 @@ class Catalog:
             self._loaded_at = self._monotonic()
         return len(fresh)
 
+    def keep(self, instrument: Instrument) -> None:
+        """One that was read by itself."""
+        with self._loading:
+            key = (instrument.category, instrument.symbol)
+            self._instruments = MappingProxyType({**self._instruments, key: instrument})
+
     def get(self, category: Category, symbol: str) -> Instrument | None:
         return self._instruments.get((category, symbol))
 
@@ -93,12 +99,25 @@ class Market:
         self._priced_at = 0.0
         self._hint = hint
         self._monotonic = monotonic
+        self._loading = threading.Lock()
 
     def load_instruments(self, exchange: Exchange) -> int:
         """Read all instruments anew; how many. Raises ExchangeUnreachable or ExchangeAnswered, and keeps the old."""
         count = self._catalog.load(exchange.instruments)
         self._book = SymbolIndex.of(self._catalog.all(), self._overrides)
         return count
+
+    def load_once(self, exchange: Exchange) -> None:
+        """Read instruments and prices, unless some account did before. Raises like `load_instruments`."""
+        with self._loading:
+            if self._book is None:
+                self.load_prices(exchange)
+                self.load_instruments(exchange)
+
+    def keep_instrument(self, instrument: Instrument) -> None:
+        """One that was read by itself, because its rules seemed to have changed."""
+        self._catalog.keep(instrument)
+        self._book = SymbolIndex.of(self._catalog.all(), self._overrides)
 
     def load_prices(self, exchange: Exchange) -> None:
         """Read the price of everything, in one call each category. Raises like `load_instruments`."""

@@ -44,10 +44,10 @@ class Absence:
     """The position has changed since the order was first sent, and nothing says that it was not by the order."""
 
     @property
-    def is_smoke_trade(self) -> bool:
+    def is_certain(self) -> bool:
         """Whether the order certainly never was. A position that moved is no proof that it was, but calls for more."""
-        least_ms = _MOVED_SMOKE_TRADE_MS if self.is_moved else _SMOKE_TRADE_MS
-        return self.look_ups >= _SMOKE_TRADE_LOOK_UPS and self.at_ms - self.since_ms >= least_ms
+        least_ms = _MOVED_CERTAIN_MS if self.is_moved else _CERTAIN_MS
+        return self.look_ups >= _CERTAIN_LOOK_UPS and self.at_ms - self.since_ms >= least_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +111,7 @@ class OrderState:
     def is_in_doubt(self) -> bool:
         """A send may have had an effect, for all that is known."""
         doubtful = any(isinstance(each.outcome, Unknown | None) for each in self.attempts)
-        return doubtful and not (self.absence is not None and self.absence.is_smoke_trade)
+        return doubtful and not (self.absence is not None and self.absence.is_certain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,9 +176,9 @@ _SEARCH_MS = (0, 200, 400, 800, 1500)
 _RETRY_MS = (100, 250, 500, 1000, 2000)
 _EXIT_WAITS_MS = 3_000
 _THOROUGH_MS = 5_000
-_SMOKE_TRADE_MS = 30_000
-_MOVED_SMOKE_TRADE_MS = 600_000
-_SMOKE_TRADE_LOOK_UPS = 3
+_CERTAIN_MS = 30_000
+_MOVED_CERTAIN_MS = 600_000
+_CERTAIN_LOOK_UPS = 3
 _LAST_CHANCE_MS = 90_000
 """How long after its time is over an order may still be proven absent, before it is given up."""
 
@@ -272,7 +272,7 @@ def _drop(order: OrderState, reason: Reason, now_ms: int, bounds: Bounds, jitter
         return Drop(reason=reason)
     if order.look_ups > 0 and now_ms > order.dead_at_ms + 1000 and _is_over(order, now_ms, bounds):
         since_ms = absence.since_ms if absence is not None else 0
-        if now_ms - since_ms > (_MOVED_SMOKE_TRADE_MS if absence and absence.is_moved else 0) + _LAST_CHANCE_MS:
+        if now_ms - since_ms > (_MOVED_CERTAIN_MS if absence and absence.is_moved else 0) + _LAST_CHANCE_MS:
             return GiveUp(reason=_unknown(_why(last)))
     if now_ms <= order.dead_at_ms:
         return _after_unknown(order, last, now_ms, jitter)

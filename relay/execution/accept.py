@@ -138,16 +138,17 @@ class Intake:
             problem = f"the strategy {strategy.name} has none; post to the address of one that has, or configure it"
             raise AlertInvalid(f"account: {problem}", fields={"account": [problem]})
         try:
-            return self._resolved(signal, self._accounts[names[0]]) if names else signal
+            return self._resolved(signal, [self._accounts[name] for name in names]) if names else signal
         except AlertInvalid as error:
             raise respelled(parsed.fields, error) from None
 
-    def _resolved(self, signal: Signal, account: Account) -> Signal:
+    def _resolved(self, signal: Signal, accounts: list[Account]) -> Signal:
         """The signal with its instrument; unchanged while none are loaded. Raises AlertInvalid for an unknown one.
 
-        It is the first account's: another account's exchange may not list it, which is told in that account's lane.
+        It is that of the first account whose exchange has told of its own: another's may not list it, which is told in
+        that account's lane.
         """
-        book = account.market.book
+        book = next((each.market.book for each in accounts if each.market.book is not None), None)
         if signal.action is Action.HEARTBEAT or book is None or signal.ticker is None:
             return signal
         found = book.resolve(signal.ticker, signal.exchange)

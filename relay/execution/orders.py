@@ -149,6 +149,8 @@ class Advancer:
         assert order.last is not None
         self._journal.record_outcome(order.client_order_id, order.last.number, outcome, now_ms=self._now_ms())
         failpoint.passed(Failpoint.OUTCOME_STORED)
+        if isinstance(outcome, OrderRejected) and outcome.refusal is ErrorKind.RULES:
+            _reload_instrument(account, order)
         return after_outcome(order, outcome)
 
     def deny(self, order: OrderState, reason: Reason) -> OrderState:
@@ -247,7 +249,7 @@ class Advancer:
         if report is not None:
             self._journal.record_report(order.client_order_id, report, fills, now_ms=self._now_ms())
             failpoint.passed(Failpoint.REPORT_STORED)
-        elif after.absence is not None and after.absence.is_smoke_trade:
+        elif after.absence is not None and after.absence.is_certain:
             assert order.last is not None, "what was never sent is not looked up"
             self._journal.record_absence(order.client_order_id, order.last.number, begun_at_ms=after.absence.at_ms)
             failpoint.passed(Failpoint.ABSENCE_STORED)
@@ -255,6 +257,15 @@ class Advancer:
 
     def _now_ms(self) -> int:
         return to_ms(self._now())
+
+
+def _reload_instrument(account: Account, order: OrderState) -> None:
+    """The exchange may have changed its rules. Where they cannot be read now, the old ones stay."""
+    planned = order.planned
+    with suppress(ExchangeUnreachable, ExchangeAnswered):
+        instrument = account.exchange.instrument(category=planned.category, symbol=planned.symbol)
+        if instrument is not None:
+            account.market.keep_instrument(instrument)
 
 
 def _measured(account: Account) -> bool:

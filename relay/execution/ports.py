@@ -60,6 +60,8 @@ class ExchangePort(Protocol):
 
     def equity(self, coin: str) -> Decimal: ...
 
+    def instrument(self, *, category: Category, symbol: str) -> Instrument | None: ...
+
 
 class KnownPositionView(Protocol):
     """A position that needs no asking; `at_ms`: the exchange's time of what moved or set it last."""
@@ -100,6 +102,9 @@ class MarketPort(Protocol):
         """The perpetuals there are; None until they are loaded."""
 
     def instrument(self, category: Category, symbol: str) -> Instrument | None: ...
+
+    def keep_instrument(self, instrument: Instrument) -> None:
+        """Its rules as they were read just now."""
 
     def last_price(self, category: Category, symbol: str) -> Decimal | None:
         """The last price heard of, seconds old at most, or None."""

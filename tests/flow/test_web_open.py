@@ -22,7 +22,10 @@ def test_healthz_is_alive_whatever_else_is_missing(cold: RelayServer) -> None:
 
 def test_readyz_is_200_once_everything_is_there(relay: RelayServer) -> None:
     answer = relay.request("GET", "/readyz")
-    assert (answer.status_code, answer.json()) == (200, {"ready": True})
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"ready": True, "accounts": {"default": {"ready": True, "reason": None}}},
+    )
 
 
 def test_readyz_is_503_with_what_is_missing_and_why(cold: RelayServer) -> None:
@@ -31,6 +34,7 @@ def test_readyz_is_503_with_what_is_missing_and_why(cold: RelayServer) -> None:
     assert answer.json()["ready"] is False
     assert set(answer.json()["missing"]) == {"instruments", "engine"}
     assert all(isinstance(why, str) and why for why in answer.json()["missing"].values())
+    assert answer.json()["accounts"] == {"default": {"ready": False, "reason": "starting"}}
 
 
 def test_the_pages_are_behind_a_password_and_tell_no_secret(relay: RelayServer, cold: RelayServer) -> None:
