@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from relay.domain.order import OrderStatus
+from relay.domain.order import OrderStatus, Unknown
 from relay.journal.opening import open_journal
 from tests.property.model_exchange import Fault
 from tests.property.workshop import MAX_AGE_S, Workshop, body_of
@@ -179,6 +179,52 @@ def test_an_exit_passes_an_acknowledged_market_order_whose_end_nobody_tells(shop
     shop.follower.round()
     for signal_id in (entry_id, close_id):
         assert signal(shop, signal_id)["status"] == "done"
+
+
+def held_with_resting_entries(shop: Workshop) -> None:
+    take(shop, action="buy", qty="1")
+    for price in ("40000", "41000"):
+        work(shop)
+        take(shop, action="buy", qty="1", type="limit", price=price)
+    work(shop)
+
+
+def test_an_exit_goes_soon_after_its_cancels_were_answered_though_no_look_up_tells_what_they_came_to(
+    shop: Workshop,
+) -> None:
+    held_with_resting_entries(shop)
+    shop.exchange.silent_lookups = True
+    begun_ms = shop.clock.now_ms
+    take(shop, action="close")
+    work(shop, until_ms=begun_ms + 9_000)
+    assert shop.exchange.sizes["BTCUSDT"] == 0
+    assert not any(each.rests for each in shop.exchange.orders.values())
+
+
+def test_an_exit_goes_soon_though_what_rests_is_seen_to_rest_on_and_no_cancel_is_answered(shop: Workshop) -> None:
+    held_with_resting_entries(shop)
+    shop.exchange.cancel = lambda **which: Unknown(why="no answer")  # type: ignore[method-assign]
+    begun_ms = shop.clock.now_ms
+    close_id = take(shop, action="close")
+    work(shop, until_ms=begun_ms + 9_000)
+    assert shop.exchange.sizes["BTCUSDT"] == 0
+    work(shop)
+    found = signal(shop, close_id)
+    assert (found["status"], found["reason"]["code"]) == ("attention", "CANCEL_INCOMPLETE")
+
+
+def test_an_exit_waits_for_its_cancels_while_the_exchange_answers_nothing_at_all(shop: Workshop) -> None:
+    held_with_resting_entries(shop)
+    begun_ms = shop.clock.now_ms
+    shop.exchange.cancel, cancel = (lambda **which: Unknown(why="no answer")), shop.exchange.cancel  # type: ignore[method-assign]
+    shop.exchange.silent_lookups = True
+    close_id = take(shop, action="close")
+    work(shop, until_ms=begun_ms + 60_000)
+    shop.exchange.cancel = cancel  # type: ignore[method-assign]
+    shop.exchange.silent_lookups = False
+    work(shop)
+    assert signal(shop, close_id)["status"] == "done"
+    assert shop.exchange.sizes["BTCUSDT"] == 0
 
 
 def test_an_entry_waits_behind_one_that_is_unknown(shop: Workshop) -> None:
