@@ -83,10 +83,19 @@ def _executed(order: OrderState, fills: tuple[Fill, ...]) -> OrderReport | None:
     )
 
 
-def is_moved_since_sent(exchange: ExchangePort, order: OrderState) -> bool:
-    """Whether the order's position has changed since it was first sent. Raises as `report_of` does."""
-    position = exchange.position(category=order.planned.category, symbol=order.planned.symbol)
-    return position.changed_at_ms is not None and position.changed_at_ms >= order.attempts[0].signature.timestamp_ms
+def is_moved_since_sent(exchange: ExchangePort, order: OrderState, *, expected: Decimal | None) -> bool:
+    """Whether the order's position has moved since it was first sent. Raises as `report_of` does.
+
+    `expected`: its size by all that is known. Funding and changed stops renew its time and leave its size; so does a
+    stop that has taken back what the order may have opened.
+    """
+    where, sent_at_ms = order.planned, order.attempts[0].signature.timestamp_ms
+    position = exchange.position(category=where.category, symbol=where.symbol)
+    if position.changed_at_ms is None or position.changed_at_ms < sent_at_ms:
+        return False
+    if position.size != expected:
+        return True
+    return exchange.stopped_at_ms(category=where.category, symbol=where.symbol, since_ms=sent_at_ms) is not None
 
 
 _WAIT_MAX_S = 1.0
@@ -226,10 +235,15 @@ class Advancer:
         try:
             with about(client_order_id=order.client_order_id), timed(TimedStage.LOOK_UP):
                 report, fills = report_of(exchange, order, is_thorough=is_thorough)
-                is_moved = is_moved_since_sent(exchange, order) if is_thorough and report is None else None
+                is_moved = self._is_moved(account, order) if is_thorough and report is None else None
         except (ExchangeUnreachable, ExchangeAnswered):
             return Advanced(order=replace(order, look_ups=order.look_ups + 1))
         return self._keep(order, looked_up(order, report, begun_at_ms=begun_at_ms, is_moved=is_moved), report, fills)
+
+    def _is_moved(self, account: Account, order: OrderState) -> bool:
+        expected = self._journal.expected_positions(account.name)
+        size = expected.get((order.planned.category, order.planned.symbol))
+        return is_moved_since_sent(account.exchange, order, expected=size)
 
     def _keep_received(self, order: OrderState, received: Received) -> Advanced:
         """What a stream told counts as what a look-up would have."""

@@ -132,6 +132,7 @@ SCENARIOS = (
         meanwhile=lambda control: control.account(leverage={"LTCUSDT": 1}),
         passes=ORDERED | {B.SUBMITTED, B.ORDER_ADDED},
         status="failed",
+        deadline_s=60,  # its exit alone could double one that is only late to be found
     ),
     Scenario(
         name="an entry that sets the leverage",

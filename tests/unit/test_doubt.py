@@ -133,6 +133,41 @@ def test_an_order_that_never_arrived_is_settled_soon_after_the_exchange_is_back(
     assert not shop.journal.open_orders()
 
 
+def test_a_funding_or_a_changed_stop_does_not_hold_up_the_settling_of_what_never_arrived(shop: Workshop) -> None:
+    take(shop, action="buy", qty="1")
+    work(shop)
+    shop.exchange.faults += [LOST] * 20
+    signal_id = send(shop, action="long", qty="2")
+    shop.exchange.silent_asks = 10_000
+    work(shop)
+    shop.clock.pass_ms(MAX_AGE_S * 1000)
+    shop.exchange.silent_asks = 0
+    shop.exchange.changed_at_ms["BTCUSDT"] = shop.clock.now_ms
+    assert follow(shop, 120) <= 75
+    assert signal(shop, signal_id)["status"] == "failed"
+
+
+@pytest.mark.parametrize("is_stopped", [True, False], ids=["and stopped out again", "in part by hand"])
+def test_a_position_that_has_moved_holds_up_what_would_settle_an_order_as_absent(
+    shop: Workshop, is_stopped: bool
+) -> None:
+    take(shop, action="buy", qty="1")
+    work(shop)
+    shop.exchange.faults += [LOST] * 20
+    signal_id = send(shop, action="long", qty="2")
+    shop.exchange.silent_asks = 10_000
+    work(shop)
+    shop.clock.pass_ms(MAX_AGE_S * 1000)
+    shop.exchange.silent_asks = 0
+    shop.exchange.changed_at_ms["BTCUSDT"] = shop.clock.now_ms
+    if is_stopped:
+        shop.exchange.stopped_at["BTCUSDT"] = shop.clock.now_ms
+    else:
+        shop.exchange.sizes["BTCUSDT"] -= Decimal("0.5")
+    assert follow(shop, 900) > 500
+    assert signal(shop, signal_id)["status"] == "failed"
+
+
 def test_an_order_whose_id_the_exchange_knows_is_never_settled_as_absent(shop: Workshop) -> None:
     hide_what_comes(shop)
     shop.exchange.faults.append(NO_REPLY)
