@@ -66,7 +66,10 @@ class Settling:
             return is_new
         if not is_in_doubt or order.status is OrderStatus.DENIED:
             return False
-        known = looked_up(known, None, begun_at_ms=begun_at_ms, is_moved=is_moved_since_sent(exchange, order))
+        expected = self._journal.expected_positions(record.account)
+        size = expected.get((order.planned.category, order.planned.symbol))
+        is_moved = is_moved_since_sent(exchange, order, expected=size)
+        known = looked_up(known, None, begun_at_ms=begun_at_ms, is_moved=is_moved)
         self._searched[order.client_order_id] = known
         return not known.is_in_doubt and self._never_was(exchange, record, begun_at_ms, now_ms=now_ms)
 

@@ -76,6 +76,8 @@ class Resting:
     """To be cancelled (again) next; else to be looked up."""
     looks: int = 0
     """Since the last cancel."""
+    answered_at_ms: int | None = None
+    """When the exchange first answered a cancel or a look-up of it, by the relay's clock."""
 
 
 # One run of care, and what it came to.

@@ -96,6 +96,7 @@ class ModelExchange:
         self.sends: list[Send] = []
         self.sizes: defaultdict[str, Decimal] = defaultdict(Decimal)
         self.changed_at_ms: dict[str, int] = {}
+        self.stopped_at: dict[str, int] = {}
         self.instruments: dict[str, Instrument] = {}
         """The rules that hold; of a symbol that is not there the exchange says nothing."""
         self.hidden: set[str] = set()
@@ -178,7 +179,9 @@ class ModelExchange:
         raise NotImplementedError
 
     def stopped_at_ms(self, *, category: Category, symbol: str, since_ms: int) -> int | None:
-        raise NotImplementedError
+        self._ask()
+        at_ms = self.stopped_at.get(symbol)
+        return at_ms if at_ms is not None and at_ms >= since_ms else None
 
     def position(self, *, category: Category, symbol: str) -> Position:
         self._ask()
