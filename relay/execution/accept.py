@@ -171,8 +171,8 @@ class Intake:
             stored: dict[str, object] = {"text": redacted_text(body, self._hidden)}
             self._keep_rejected(signal_id, sender, stored, digest(body), error, now)
             raise AlertRejected(error, signal_id) from None
-        if not proven and not authenticates(sender.secrets, Credentials(), body, parsed.secret, now):
-            what = "its `secret` is not the webhook secret" if parsed.secret else "it carries no secret"
+        if not proven and not any(_is_secret_of(sender, each, now) for each in parsed.secrets):
+            what = "its `secret` is not the webhook secret" if parsed.secrets else "it carries no secret"
             raise AuthFailed(f"the alert does not prove its sender, {what}: {_HOW_TO_AUTHENTICATE}")
         return parsed
 
@@ -244,6 +244,11 @@ class Intake:
             ticker=_text(stored.get("ticker") or stored.get("symbol")),
             now_ms=to_ms(now),
         )
+
+
+def _is_secret_of(sender: Strategy, given: str, now: datetime) -> bool:
+    """Whether a secret that a body brought is the sender's."""
+    return authenticates(sender.secrets, Credentials(), b"", given, now)
 
 
 def _of_chain(signal: Signal, note: str) -> str:

@@ -451,8 +451,8 @@ class AppriseService:
             )
 
     def send(self, text: str, *, title: str = TITLE) -> bool:
-        """Whether the service took it."""
-        return bool(self._apprise.notify(body=text, title=title))
+        """Whether the service took it. The text is said to be text: else services that speak HTML get it unescaped."""
+        return bool(self._apprise.notify(body=text, title=title, body_format="text"))
 
 
 def open_services(targets: Iterable[NotifyTarget]) -> tuple[AppriseService, ...]:

@@ -20,6 +20,7 @@ from relay.journal.api_queries import SignalFilter, count_signals, find_orders, 
 from relay.journal.positions import BracketRecord
 from relay.journal.queued import Queue, admit, locks_of, reopen, take_back
 from relay.journal.records import (
+    LOGGED_OUT,
     Admission,
     Circumstances,
     ExecutionRecord,
@@ -199,6 +200,13 @@ class Journal:
     def set_switch(self, account: str, name: str, value: str, *, by: str, now_ms: int) -> None:
         """See `UnitOfWork.set_switch`."""
         self.write(lambda uow: uow.set_switch(account, name, value, by=by, now_ms=now_ms))
+
+    def end_session(self, key: str, *, now_ms: int, forget_before_ms: int) -> None:
+        """See `UnitOfWork.end_session`."""
+        self.write(lambda uow: uow.end_session(key, now_ms=now_ms, forget_before_ms=forget_before_ms))
+
+    def is_session_ended(self, key: str) -> bool:
+        return self.switch(key, LOGGED_OUT) is not None
 
     def hand_over(
         self, receive: Callable[[tuple[ExecutionRecord, ...]], None], *, deadline_s: float = WRITE_DEADLINE_S

@@ -154,6 +154,8 @@ class Switch:
 
 
 HALT = "halt"
+LOGGED_OUT = "logged_out"
+"""The name of a session that has ended; its `account` is the session's digest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

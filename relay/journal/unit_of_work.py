@@ -16,7 +16,7 @@ from relay.journal.codec import reason_columns, to_json
 from relay.journal.notices import EventLog
 from relay.journal.orders import Orders
 from relay.journal.positions import Positions, Protection
-from relay.journal.records import HALT
+from relay.journal.records import HALT, LOGGED_OUT
 from relay.journal.statements import fetch_all, fetch_first, fetch_one, run
 from relay.journal.store import T
 from relay.journal.tables import assignments, carries, plans, signals, switches
@@ -77,6 +77,12 @@ class UnitOfWork:
         self._connection.execute(
             insert(switches), {"account": account, "name": name, "value": value, "at": now_ms, "by": by}
         )
+
+    def end_session(self, key: str, *, now_ms: int, forget_before_ms: int) -> None:
+        """Nobody is logged in by it any more. Those that ended before `forget_before_ms` are past their time anyway."""
+        is_past = (switches.c.name == LOGGED_OUT) & (switches.c.at < forget_before_ms)
+        self._connection.execute(delete(switches).where(is_past))
+        self.set_switch(key, LOGGED_OUT, "on", by="its owner", now_ms=now_ms)
 
 
 @dataclass(slots=True, eq=False)

@@ -24,7 +24,7 @@ from relay.execution.accept import AlertRejected, Receipt
 from relay.execution.ports import to_ms, utc_now
 from relay.journal.api_queries import status_of
 from relay.settings.config import NAME
-from relay.web.access import FailureLimit, is_allowed, neighbourhood, source, spelled, whole_body
+from relay.web.access import FailureLimit, is_allowed, source, spelled, whole_body
 from relay.web.answers import TOO_MANY, answer, current_relay, current_services, receipt_form, refusal, too_many
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _refused(error: AlertError) -> Response:
 def _not_proven(error: AuthFailed) -> Response:
     """Only here is a source told to slow down, so a right secret never is."""
     failures: FailureLimit = current_app.extensions[FAILURES]
-    again_s = failures.failed(neighbourhood(source()))
+    again_s = failures.failed(source())
     if again_s is None:
         return _refused(error)
     count(current_relay(), TOO_MANY, source())
@@ -221,7 +221,7 @@ class Gate:
         if path is None or not path[0].isascii():
             return None
         source_ip = spelled(environ.get("REMOTE_ADDR"))
-        again_s = self._failures.blocked_s(neighbourhood(source_ip))
+        again_s = self._failures.blocked_s(source_ip)
         if again_s is None or self._may_authenticate(environ, path[1] or NAME, path[2], source_ip):
             return None
         count(self._relay, TOO_MANY, source_ip)

@@ -77,7 +77,6 @@ def test_native_names_alone_have_the_shape_of_no_other_format(alert_format: Aler
     [
         {"ticker": "BTCUSDT.P", "action": "buy", "qty": 1, "takeProfit": {"percent": 1}},
         {"ticker": "BTCUSDT.P", "action": "bye", "qty": 1},
-        {"ticker": "BTCUSDT.P", "action": "buy", "qty": 1, "passphrase": "s"},
         {"strategy": "mine", "action": "buy"},
         {"code": "hello"},
     ],

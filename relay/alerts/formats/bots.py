@@ -29,7 +29,7 @@ _HANDED_ON = sorted(KNOWN - {"action", "symbol", *_OTHER_NAMES, *_STOPS})
 
 
 def _is_shape(fields: Mapping[str, object]) -> bool:
-    """A native alert whose only fault is another name for its secret is told so instead."""
+    """An alert that has nothing foreign but another name for its secret is a native one."""
     names = {name for name in fields if not name.startswith("x_")}
     is_order = bool(names & {"ticker", "symbol"}) and bool(names & {"side", "action", *_SWITCHES})
     is_whole = names <= {*BOT.fields, *_SECRETS}

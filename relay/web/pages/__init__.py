@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import mimetypes
 from functools import cache
@@ -10,6 +11,7 @@ from typing import Any, Final
 
 from flask import Flask, Response, abort, request, url_for
 
+from relay.errors import JournalUnavailable
 from relay.web.access import access, init_logins, is_logged_in
 from relay.web.answers import current_relay
 from relay.web.pages import words
@@ -47,11 +49,18 @@ def _everywhere() -> dict[str, Any]:
     """What every template has."""
     return {
         "environment": current_relay().environment,
-        "is_inside": is_logged_in(),
+        "is_inside": _is_inside(),
         "navigation": _NAVIGATION,
         "here": "/" + request.path.strip("/").partition("/")[0],
         "static": _address,
     }
+
+
+def _is_inside() -> bool:
+    """False too where that cannot be told now: a page that says what is wrong must not fail for it."""
+    with contextlib.suppress(JournalUnavailable):
+        return is_logged_in()
+    return False
 
 
 def _address(name: str) -> str:
