@@ -41,7 +41,7 @@ class AddOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookAtPosition:
-    """What follows hangs on what is open now: it is to be read from the exchange."""
+    """The next step depends on what is open now, so the position is to be read from the exchange."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ Progress = Advance | AddOrder | LookAtPosition | DenyRest | Finish
 
 
 def progress(orders: tuple[OrderState, ...], *, size: Decimal | None = None) -> Progress:
-    """The next thing to do for a plan's orders. `size`: the position as it was read after the last of the exits."""
+    """The next step for a plan's orders. `size`: the signed position as it was read after the last of the exits."""
     orders = _in_sequence(orders)
     for position, order in enumerate(orders):
         if not order.is_settled:
@@ -210,7 +210,10 @@ def _exit_of(planned: PlannedOrder, qty: Decimal, leg: int) -> PlannedOrder:
 
 
 def _had_nothing_to_reduce(order: OrderState, orders: tuple[OrderState, ...], size: Decimal | None) -> bool:
-    """What stands in for it is judged by itself."""
+    """Whether the exchange refused the order only because nothing was left to reduce.
+
+    An order that replaces it is judged by itself.
+    """
     return _is_spent(order) and (_is_replaced(order, orders) or _open_for(order, size) == 0)
 
 

@@ -107,11 +107,11 @@ class Controls:
             "id": f"{word}-{new_signal_id(to_ms(self._now()))}",
             "comment": f"{word}, asked for by {by}",
         }
-        smoke_trade = Credentials(header_secret=strategy.secrets[0])
+        credentials = Credentials(header_secret=strategy.secrets[0])
         try:
             body = json.dumps(alert).encode()
             return self._intake.take(
-                body, strategy=strategy.name, credentials=smoke_trade, named="native", anywhere=True
+                body, strategy=strategy.name, credentials=credentials, named="native", anywhere=True
             )
         except accept.AlertRejected as rejected:
             log.error("%s cannot close %s %s on %s: %s", word, category.value, symbol, account, rejected.error)
