@@ -105,7 +105,7 @@ def read_trail(value: object) -> Level:
 
 
 def read_ladder(value: object) -> tuple[TakeProfit, ...]:
-    """One take profit, or several as a list of `{"at", "share", "then"}`. ValueError names the rung that is wrong."""
+    """One take profit, or several as a list of `{"at", "share", "then"}`. ValueError names the leg that is wrong."""
     if not isinstance(value, list | Mapping):
         return (TakeProfit(at=read_level(value)),)
     tp_legs = value if isinstance(value, list) else [value]
@@ -256,7 +256,7 @@ class Text(fields.Field[str]):
 class Choice(fields.Field[_E], Generic[_E]):
     """One of an enum's values, in any case. `other_words`: what people write instead, to the value that they mean.
 
-    `among`: those of the values that an alert may name; None: all.
+    `among`: those of the values that an alert may name; None means all.
     """
 
     def __init__(

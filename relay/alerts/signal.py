@@ -110,7 +110,7 @@ def _note_time(draft: Draft, received_at: datetime) -> None:
         draft.notes.append(f"`time` is {ahead_s:,} s in the future: the sender's clock or this one is wrong")
 
 
-# By what an alert is known again.
+# How the same alert is recognised again.
 
 
 def digest(body: bytes) -> str:
@@ -169,7 +169,8 @@ def read(
     """Parse an alert. `secrets`: what must not be found in its fields. AlertMalformed carries none of them either.
 
     `named`: the format that the sender said it is in, if any; a name that is none is told by `signal_from_kept`.
-    `usual`: the format of the strategy's alerts that name none themselves; None: recognised by their shape.
+    `usual`: the format of the strategy's alerts that name none themselves; None means that they are recognised by their
+    shape.
     """
     try:
         fields = parse(body)

@@ -62,7 +62,7 @@ class AccountCheckTarget:
         )
 
     def switch_to_one_way(self, symbol: str) -> str | None:
-        """None: it is so now; else why not. Nothing is sent where a position or an order is open."""
+        """Returns None if it is so now, else why not. Nothing is sent where a position or an order is open."""
         category = category_of(symbol)
         try:
             if self.exchange.position(category=category, symbol=symbol).size != 0:
@@ -243,7 +243,7 @@ def _moved(account: AccountSettings, child: PaperExchange | None) -> AccountSett
 
 @contextmanager
 def _ownership(settings: Settings, account: str) -> Iterator[Ownership | None]:
-    """By the journal, which is only read. None: there is no journal yet, so nothing is the relay's own."""
+    """By the journal, which is only read. Returns None if there is no journal yet, so nothing is the relay's own."""
     path = settings.journal_path
     if path is not None and not path.exists():
         yield None

@@ -74,7 +74,7 @@ class Execution(Protocol):
     def depth(self) -> int: ...
 
     def submit(self, lane: Lane, item: LaneTask) -> None:
-        """Care of a lane, behind what it has."""
+        """Put a task that protects positions behind those that the lane has."""
 
     def wake(self, lane: Lane) -> None:
         """The lane's next step is due, if it waits in this process."""
@@ -107,7 +107,7 @@ class Embedded:
         return self.feeder.is_open_for(account)
 
     def tidy(self) -> None:
-        """There was none but this one."""
+        """Does nothing: there was no other process."""
 
     def close(self, timeout_s: float) -> bool:
         return self._lanes.close(timeout_s)
@@ -146,13 +146,13 @@ class Elsewhere:
         return 0
 
     def submit(self, lane: Lane, item: LaneTask) -> None:
-        """The first of the workers takes care by itself."""
+        """Does nothing: the first of the workers protects positions by itself."""
 
     def wake(self, lane: Lane) -> None:
-        """None waits here."""
+        """Does nothing: no lane waits in this process."""
 
     def tidy(self) -> None:
-        """The first of the workers does."""
+        """Does nothing: the first of the workers does it."""
 
     def close(self, timeout_s: float) -> bool:
         return True
@@ -226,7 +226,7 @@ class Shared:
 
 
 def boards_of(journal: Journal, settings: Settings, process: Process) -> StreamBoards | None:
-    """By which the processes that execute share the accounts' streams; None: this one shares none."""
+    """By which the processes that execute share the accounts' streams; None if this one shares none."""
     if not settings.is_postgres or not process.executes:
         return None
     from relay.journal.stream_boards import StreamBoards

@@ -47,7 +47,7 @@ from relay.journal.positions import FillQueries
 from relay.journal.retention import Retention
 from relay.settings.settings import Settings, Worker
 
-# What must be done again and again so that the next alert finds everything warm.
+# Periodic jobs that keep connections, clock and prices ready for the next alert.
 
 
 log = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ class PeriodicJobs:
                 log.exception("%s could not be renewed", periodic_job.name)
 
 
-# What one process does for all of them, now and then.
+# Periodic jobs that one process does for all of them.
 
 
 FORGET_S: Final = 60.0

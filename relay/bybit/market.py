@@ -15,7 +15,7 @@ from relay.bybit.stream import LinkState, Message, StreamGreeting, StreamLink
 from relay.domain.instrument import Category, Instrument, SymbolIndex
 from relay.errors import ExchangeUnreachable
 
-# The instruments that the exchange lists, as of the last time that it told.
+# The instruments that the exchange lists, as they were read last.
 
 
 _Key = tuple[Category, str]
@@ -143,7 +143,7 @@ class Market:
             self._hint(category, symbol, price)
 
 
-# Mark prices as the public ticker streams tell them, of the symbols that somebody wanted. Thread-safe.
+# Mark prices from the public ticker streams, for the symbols that were asked for. Thread-safe.
 
 
 PATHS = {Category.LINEAR: "/v5/public/linear", Category.INVERSE: "/v5/public/inverse"}
@@ -162,7 +162,7 @@ class Prices:
         self._feeds[category].want(symbol)
 
     def mark(self, category: Category, symbol: str) -> Decimal | None:
-        """The mark price of now; None: it is not followed (from now on it is), or its stream is not there."""
+        """The mark price of now; None if it is not followed (from now on it is), or its stream is not there."""
         return self._feeds[category].mark(symbol)
 
     def state(self) -> dict[str, LinkState]:

@@ -122,7 +122,7 @@ class StreamedExchange(Exchange):
         super().close()
 
     def awaited_stream(self, timeout_s: float) -> LinkState | None:
-        """How the stream stands once it is there, or was waited for so long; None: nobody listens."""
+        """How the stream stands once it is there, or was waited for so long; None if nobody listens."""
         if not self._reader.is_alive():
             return None
         self.link.wait_live(timeout_s)
@@ -219,7 +219,7 @@ class StreamedExchange(Exchange):
         self.marks.want(category, symbol)
 
     def position_now(self, category: Category, symbol: str) -> NowPosition | None:
-        """None: it must be read."""
+        """Returns None if it must be read."""
         self.marks.want(category, symbol)
         reported = self._live.position((category, symbol)) if self.link.is_current() else None
         if reported is None:
@@ -228,7 +228,7 @@ class StreamedExchange(Exchange):
         return NowPosition(position=replace(reported.position, mark_price=mark), at_ms=reported.at_ms)
 
     def positions_now(self) -> tuple[Position, ...] | None:
-        """All that are open, whoever opened them; None: they must be read.
+        """All that are open, whoever opened them; None if they must be read.
 
         Always read where the stream is shared: what other processes ordered is caught up with lane by lane only.
         """

@@ -17,12 +17,12 @@ class Board(Protocol):
         """That keeper's facts after `seq`, oldest first; perhaps not all at once."""
 
     def take(self) -> int | None:
-        """Become the keeper for a few seconds: the epoch. None: another process is."""
+        """Become the keeper for a few seconds: the epoch. Returns None if another process is."""
 
     def write(self, epoch: int, standing: StreamStanding, facts: Sequence[Fact], seq: int) -> bool:
         """By the right of `epoch`, which then lasts for some seconds more. `seq`: of the last fact there was.
 
-        False: it is another's by now, and nothing was written.
+        Returns False if it is another's by now, and nothing was written.
         """
 
     def give_up(self, epoch: int) -> None:

@@ -83,7 +83,7 @@ class Following:
         self._turn(_place_of(snapshot))
 
     def _catch_up(self, snapshot: StreamSnapshot, board: Board) -> bool:
-        """False: a fact is gone."""
+        """Returns False if a fact is gone."""
         while self._seq < snapshot.seq:
             facts = board.after(snapshot.epoch, self._seq)
             if not facts:

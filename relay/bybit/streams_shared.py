@@ -171,7 +171,7 @@ class SharedLink:
         self._board.wake()
 
     def _keep_on(self, epoch: int) -> int | None:
-        """Tell what there is; None: another process keeps the stream by now."""
+        """Tell what there is; None if another process keeps the stream by now."""
         standing, facts, seq = self._outbox.next()
         if self._board.write(epoch, standing, facts, seq):
             self._outbox.written(facts)

@@ -113,5 +113,5 @@ class SharedLimiter(Limiter):
 
 
 def limiter_of(clock: ExchangeClock, turns: Turns | None) -> Limiter:
-    """None: this process alone sends for the account, as far as the relay goes."""
+    """None if this process alone sends for the account, as far as the relay goes."""
     return Limiter(clock) if turns is None else SharedLimiter(clock, turns)

@@ -276,7 +276,7 @@ class KeyRights:
     addresses: tuple[str, ...]
     """Empty: from anywhere."""
     expires_at: datetime | None
-    """None: the exchange names no day."""
+    """None if the exchange names no day."""
     days_left: int | None
     """As the exchange counts them, where it does."""
 

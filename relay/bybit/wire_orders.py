@@ -179,8 +179,8 @@ def _ended_by_its_terms(row: Row) -> bool:
     """Nobody cancelled it: its time in force did."""
     if row.get("rejectReason") in _ENDED_BY_ITS_TERMS:
         return True
-    unavailable = row.get("rejectReason", "") in _NO_WORD and row.get("cancelType", "") in _NO_WORD
-    return unavailable and row.get("timeInForce") in _AT_ONCE and row["orderStatus"] != "Deactivated"
+    says_nothing = row.get("rejectReason", "") in _NO_WORD and row.get("cancelType", "") in _NO_WORD
+    return says_nothing and row.get("timeInForce") in _AT_ONCE and row["orderStatus"] != "Deactivated"
 
 
 def _word_for_the_end(row: Row) -> str | None:

@@ -109,7 +109,7 @@ class PlannedOrder:
     slippage_pct: Decimal | None = None
     valid_for_s: int | None = None
     leverage: Decimal | None = None
-    """What the symbol's leverage is set to before the order leaves; None: it stays as it is."""
+    """What the symbol's leverage is set to before the order leaves; None if it stays as it is."""
     exit_qty: Decimal | None = None
     fallback_qty: Decimal | None = None
     replaces_leg: int | None = None

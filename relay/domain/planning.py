@@ -36,7 +36,7 @@ _ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """Where the account should stand. `size`: signed, in the exchange's unit; None: only the side counts."""
+    """Where the account should stand. `size`: signed, in the exchange's unit; None means that only the side counts."""
 
     sign: int
     size: Decimal | None
@@ -89,7 +89,7 @@ def needs_healing(intent: Intent, facts: Facts, target: Sizes | None) -> Expecte
 
 
 def target_sizes(intent: Intent, facts: Facts) -> Sizes | None:
-    """Those with which it stands where the strategy does; None: they cannot be known, or are not the strategy's."""
+    """Those with which it stands where the strategy does; None if they cannot be known, or are not the strategy's."""
     target = intent.target
     if (
         target is None
@@ -228,7 +228,7 @@ class Proposal:
     """What is planned: the strategy's own target where a drift is mended."""
     facts: Facts
     requested: Requested | None
-    """None: there is nothing that could be sized, or it is hedged."""
+    """None if there is nothing that could be sized, or it is hedged."""
     inputs: Mapping[str, str]
     """What the size was worked out from."""
     notes: tuple[str, ...] = ()
@@ -454,7 +454,7 @@ def _direction(side: Side, rules: Rules) -> Iterator[LimitCheck]:
 
 
 def _held_against(limit: Limit, candidate: Candidate) -> LimitCheck | None:
-    """None: it is not set, or does not apply."""
+    """Returns None if it is not set, or does not apply."""
     bound, known = limit.bound(candidate.rules), candidate.facts.limits
     if bound is None:
         return None

@@ -42,7 +42,7 @@ class AddOrders:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookAtPosition:
-    """What follows hangs on what is open now: it is to be read from the exchange."""
+    """The next step depends on what is open now, so the position is to be read from the exchange."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +65,10 @@ Progress = Advance | AddOrders | LookAtPosition | DenyRest | Finish
 def progress(
     orders: tuple[OrderState, ...], *, size: Decimal | None = None, instrument: Instrument | None = None
 ) -> Progress:
-    """The next thing to do for a plan's orders.
+    """The next step for a plan's orders.
 
-    `size`: the position as it was read after the last of the exits. `instrument`: by its rules an exit that was refused
-    for others is planned anew.
+    `size`: the signed position as it was read after the last of the exits. `instrument`: by its rules an exit that was
+    refused for others is planned anew.
     """
     orders = _in_sequence(orders)
     for position, order in enumerate(orders):
@@ -300,7 +300,10 @@ def _is_excused(order: OrderState, orders: tuple[OrderState, ...], size: Decimal
 
 
 def _had_nothing_to_reduce(order: OrderState, orders: tuple[OrderState, ...], size: Decimal | None) -> bool:
-    """What stands in for it is judged by itself."""
+    """Whether the exchange refused the order only because nothing was left to reduce.
+
+    An order that replaces it is judged by itself.
+    """
     return _is_spent(order) and (_is_replaced(order, orders) or _open_for(order, size) == 0)
 
 

@@ -118,7 +118,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeProfit:
-    """One rung of a ladder: `share_pct` percent of the position at `at`."""
+    """One leg of a ladder: `share_pct` percent of the position at `at`."""
 
     at: Level
     share_pct: Decimal = Decimal(100)
@@ -300,7 +300,7 @@ class Fit(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Last:
-    """What is known of a strategy's chain. `open_from`: where a gap before `link` begins; None: no gap is open."""
+    """What is known of a strategy's chain. `open_from`: where a gap before `link` begins; None if no gap is open."""
 
     link: ChainLink
     fit: Fit

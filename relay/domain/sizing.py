@@ -48,7 +48,7 @@ class Basis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class References:
-    """What an entry's levels count from until it has filled; None: no price is known."""
+    """What an entry's levels count from until it has filled; None if no price is known."""
 
     for_stop: Decimal | None
     for_profit: Decimal | None

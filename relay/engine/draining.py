@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 _JOURNAL_AGAIN_S: Final = 0.5
 _DROPPED_MAX: Final = 10
-"""How often an item that is dropped is told so, until it gives up."""
+"""How often a task that is dropped is told so, until it gives up."""
 
 
 class Key(Protocol):
@@ -30,8 +30,8 @@ class Source(Protocol):
     def next(self, lane: Key, lease: Lease | None, *, keep: bool) -> tuple[Lease, LaneTask | None] | None:
         """The lane's next piece, by the right of `lease` or else of a new one.
 
-        None: another process has the lane, or it is empty and the lease is given back. No item: it is empty, and the
-        lease is kept, as was asked. Raises LeaseLost.
+        Returns None if another process has the lane, or it is empty and the lease is given back. No item: it is empty,
+        and the lease is kept, as was asked. Raises LeaseLost.
         """
 
 
@@ -96,7 +96,7 @@ class Draining:
         return self._after(delay)
 
     def _take(self) -> bool:
-        """False: nothing is left here for this process."""
+        """Returns False if nothing is left here for this process."""
         try:
             taken = self._source.next(self._lane, self._lease, keep=self._last is not None)
         except JournalUnavailable as error:

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from relay.domain.instrument import Category
 
-# What the pipeline expects of an engine, whichever it is.
+# What an engine does for the execution, whether it runs in one process or in many.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -31,23 +31,32 @@ class LaneTask(Protocol):
     """One signal's work in one lane."""
 
     def step(self) -> float | None:
-        """Do the next thing. None: finished. Else: seconds after which there is more to do; the lane waits with it."""
+        """Do the next thing.
+
+        Returns None once it is finished, else the seconds until there is more; the lane waits with it.
+        """
 
     def failed(self, error: Exception) -> float | None:
-        """A step raised `error`. None: the lane goes on without the item. Else: seconds until it is tried again."""
+        """A step raised `error`.
+
+        Returns None if the lane goes on without the task, else the seconds until the next try.
+        """
 
 
 class Engine(Protocol):
-    """Runs each lane's items in the order in which they were submitted, different lanes in parallel."""
+    """Runs each lane's tasks in the order in which they were submitted, different lanes in parallel."""
 
     def submit(self, lane: Lane, item: LaneTask) -> None:
-        """Put an item behind those that the lane has. Never blocks."""
+        """Put a task behind those that the lane has. Never blocks."""
 
     def depth(self) -> int:
-        """How many items are not finished."""
+        """How many tasks are not finished."""
 
     def close(self, timeout_s: float) -> bool:
-        """Start no further step, and wait for those that run. False: some still do; the journal has their work."""
+        """Start no further step, and wait for those that run.
+
+        Returns False if some still do; the journal has their work.
+        """
 
 
 log = logging.getLogger(__name__)
@@ -89,7 +98,7 @@ class Lanes:
             return sum(len(items) for items in self._items.values())
 
     def wake(self, lane: Lane) -> None:
-        """Something has happened that the lane may wait for: its first item's next step is due now."""
+        """Something has happened that the lane may wait for: its first task's next step is due now."""
         with self._lock:
             if self._asleep.pop(lane, None) is not None:
                 self._go(lane)
@@ -107,7 +116,7 @@ class Lanes:
         return ended
 
     def _go(self, lane: Lane) -> None:
-        """Run the lane's first item in the pool. The lock is held."""
+        """Run the lane's first task in the pool. The lock is held."""
         if self._closing:
             return
         pool = self._pools.get(lane.account)
@@ -131,7 +140,7 @@ class Lanes:
                 self._idle.notify_all()
 
     def _sleep(self, lane: Lane, delay_s: float) -> bool:
-        """False: it was woken meanwhile."""
+        """Returns False if it was woken meanwhile."""
         alarm = object()
         with self._lock:
             if lane in self._woken:
@@ -148,7 +157,7 @@ class Lanes:
                 self._go(lane)
 
     def _first(self, lane: Lane) -> LaneTask | None:
-        """The lane's next item; a lane without one is gone, and leaves nothing behind."""
+        """The lane's next task; a lane without one is gone, and leaves nothing behind."""
         with self._lock:
             if self._closing:
                 return None

@@ -57,7 +57,7 @@ def holding(lease: Lease) -> Iterator[None]:
 
 
 def held() -> Lease | None:
-    """The lease by which this thread acts; None: it needs none."""
+    """The lease by which this thread acts; None if it needs none."""
     return _held.get()
 
 

@@ -105,7 +105,7 @@ class Intake:
         now = self._now()
         sender = self.strategy(strategy)
         failpoint.passed(Failpoint.RECEIVED)
-        parsed = self._smoke_trade(body, sender, credentials, now, named)
+        parsed = self._authenticated(body, sender, credentials, now, named)
         signal_id = new_signal_id(to_ms(now))
         add(signal_id=signal_id)
         try:
@@ -126,7 +126,10 @@ class Intake:
         now: datetime,
         known: Iterable[str] | None = None,
     ) -> Signal:
-        """The signal with its instrument. `known`: what accounts it may name; None: the strategy's. AlertInvalid."""
+        """The signal with its instrument.
+
+        `known`: what accounts it may name; None means the strategy's. Raises AlertInvalid.
+        """
         signal = signal_from_stored(parsed.fields, id=signal_id, strategy=strategy.name, received_at=now)
         allowed = tuple(strategy.accounts if known is None else known)
         unknown = [name for name in signal.accounts if name not in allowed]
@@ -157,7 +160,7 @@ class Intake:
         assert isinstance(found, Instrument)
         return replace(signal, category=found.category, symbol=found.symbol)
 
-    def _smoke_trade(
+    def _authenticated(
         self, body: bytes, sender: Strategy, credentials: Credentials, now: datetime, named: str | None
     ) -> ParsedAlert:
         proven = authenticates(sender.secrets, credentials, body, None, now)

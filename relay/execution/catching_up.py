@@ -1,5 +1,5 @@
-"""What other processes did in a lane is caught up with when this one takes it: then a position that the stream told is
-believed only if it holds all of that."""
+"""What other processes did in a lane is caught up with when this one takes it: then a position that the stream
+reported is used only if it contains all of that."""
 
 from __future__ import annotations
 

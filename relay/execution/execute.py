@@ -28,7 +28,7 @@ from relay.execution.work import ProtectionEnded, ProtectionRun, Work, stored_si
 from relay.journal.journal import Journal
 from relay.journal.unit_of_work import UnitOfWork
 
-# Once a signal's orders are done: does the account stand where the strategy does? What differs is told.
+# Once a signal's orders are done: whether the account stands where the strategy does. A difference is reported.
 
 
 DRIFT = "drift"
@@ -81,7 +81,7 @@ def position_after(work: Work) -> Decimal | None:
     return work.seen.position.size + sum(moved, Decimal(0))
 
 
-# Compare what the relay believes of its positions with what the exchange says. What differs is told, never mended.
+# Compare the positions that the relay expects with the exchange's. A difference is reported, and never traded away.
 
 
 def changed_outside(before: Decimal, now: Decimal) -> str:
@@ -93,7 +93,7 @@ def changed_outside(before: Decimal, now: Decimal) -> str:
 
 
 def compare_positions(account: Account, journal: Journal) -> dict[tuple[Category, str], str]:
-    """At the start: each position that is not what it was believed to be, with what to say of it.
+    """At the start: each position that is not what it was expected to be, with what to say of it.
 
     Where something of the relay's is still under way or rests, a difference is to be expected, and nothing is said.
     Raises ExchangeUnreachable or ExchangeAnswered.
@@ -109,7 +109,7 @@ def compare_positions(account: Account, journal: Journal) -> dict[tuple[Category
     return {lane: changed_outside(before[lane], held.get(lane, Decimal(0))) for lane in sorted(before)}
 
 
-# Orders at the symbol that the relay did not place: left alone, and said to be there.
+# Orders at the symbol that the relay did not place: they are left alone, and a note says how many there are.
 
 
 def foreign_notes(work: Work, journal: Journal) -> tuple[str, ...]:
@@ -165,7 +165,10 @@ class Executor:
         self._now = now
 
     def step(self, work: Work) -> float | None:
-        """Do the next thing. None: this account's part of the signal is finished; else seconds until there is more."""
+        """Do the next thing.
+
+        Returns None once the signal is finished on this account, else the seconds until there is more.
+        """
         if not work.is_planned:
             failpoint.passed(Failpoint.BEGUN)
             if not self._clearing.is_clear(work):
@@ -231,7 +234,10 @@ class Executor:
         *,
         opens: bool = False,
     ) -> bool:
-        """`opens`: what leaves with it is an entry. False: that was halted meanwhile, and nothing was written."""
+        """`opens`: an entry leaves with it.
+
+        Returns False if entries were halted meanwhile; then nothing was written.
+        """
         now_ms, plan = self._now_ms(), gathered.plan
         discrepancy: tuple[str, ...] = ()
 
@@ -263,7 +269,7 @@ class Executor:
         return True
 
     def _discrepancy(self, uow: UnitOfWork, work: Work) -> tuple[str, ...]:
-        """A position that is not what it was believed to be; while orders rest, their fills may just not be known."""
+        """A position that is not what it was expected to be; while orders rest, their fills may just not be known."""
         seen = work.seen
         if seen is None:
             return ()

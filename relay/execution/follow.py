@@ -74,7 +74,7 @@ class Settling:
         return not known.is_in_doubt and self._never_was(exchange, record, begun_at_ms, now_ms=now_ms)
 
     def _never_was(self, exchange: ExchangePort, record: OrderRecord, absent_at_ms: int, *, now_ms: int) -> bool:
-        """False: its lane is still at it, or has sent it again meanwhile."""
+        """Returns False if its lane is still at it, or has sent it again meanwhile."""
         order = record.state
         assert order.last is not None, "what was never sent is not in doubt"
         number = order.last.number
@@ -125,7 +125,7 @@ def _may_be_wrong(execution: ExecutionRecord, record: OrderRecord) -> bool:
 
 
 def _came_to(execution: ExecutionRecord, exchange: ExchangePort) -> Finish | None:
-    """None: that cannot be told from its orders, or a person must look for another reason."""
+    """Returns None if that cannot be told from its orders, or a person must look for another reason."""
     reason = execution.plan.reason if execution.plan else None
     if reason is not None and reason.code == UNCLEARED:
         return None
@@ -173,7 +173,7 @@ class Follower:
         now: Now = utc_now,
         is_first: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`care`: looked at in each round, once the orders are known. `is_first`: whether it is this process that
+        """`care`: called in each round, once the orders are known. `is_first`: whether it is this process that
         follows, where there are several."""
         self._journal = journal
         self._accounts = accounts
@@ -223,11 +223,12 @@ class Follower:
         )
 
     def round(self, accounts: frozenset[str] | None = None) -> int:
-        """Ask for those that were not asked for the longest, then look after what is guarded; how many have changed.
+        """Ask for those that were not asked for the longest, then look after the brackets. Returns how many have
+        changed.
 
-        `accounts`: only theirs are asked for; None: all. Raises JournalUnavailable, which ends the round. An account
-        that does not answer is left alone until the next round; whatever else goes wrong with an order is that order's
-        alone.
+        `accounts`: only theirs are asked for; None means all. Raises JournalUnavailable, which ends the round. An
+        account that does not answer is left alone until the next round; whatever else goes wrong with an order is that
+        order's alone.
         """
         self._rounds += 1
         changed = self._ask_in_turn(accounts) if accounts is None or accounts else 0

@@ -49,13 +49,13 @@ from relay.execution.work import Resting, Work
 from relay.journal.journal import Journal
 from relay.journal.unit_of_work import UnitOfWork
 
-# Ask the exchange for one order: what it says of it, and its fills where there are any.
+# Ask the exchange for one order: its report, and its fills where there are any.
 
 
 def report_of(
     exchange: ExchangePort, order: OrderState, *, is_thorough: bool = False
 ) -> tuple[OrderReport | None, tuple[Fill, ...]]:
-    """None: the exchange has no such order. Raises ExchangeUnreachable or ExchangeAnswered.
+    """Returns None if the exchange has no such order. Raises ExchangeUnreachable or ExchangeAnswered.
 
     `is_thorough`: an order that is not listed is told by its executions, should there be any.
     """
@@ -70,7 +70,7 @@ def report_of(
 
 
 def _executed(order: OrderState, fills: tuple[Fill, ...]) -> OrderReport | None:
-    """What executions alone say of an order; None: nothing."""
+    """What executions alone say of an order; None if there is nothing."""
     filled = sum((fill.qty for fill in fills), Decimal(0))
     if not filled:
         return None
@@ -181,7 +181,7 @@ class Advancer:
         return Advanced(order=self.place(account, sent(order, signature), signature))
 
     def _attempt(self, account: Account, order: OrderState, signature: RequestSignature) -> bool:
-        """Write it down. False: entries were halted meanwhile, and it must not leave."""
+        """Write it down. Returns False if entries were halted meanwhile, and it must not leave."""
         now_ms = self._now_ms()
 
         def write(uow: UnitOfWork) -> bool:
@@ -193,7 +193,10 @@ class Advancer:
         return self._journal.write(write)
 
     def _set_leverage(self, account: Account, order: OrderState) -> Advanced | None:
-        """None: it is as it should be. An answer that got lost costs nothing: setting it again changes nothing."""
+        """Returns None if it is as it should be.
+
+        An answer that got lost costs nothing: setting it again changes nothing.
+        """
         planned = order.planned
         if planned.leverage is None:
             return None
@@ -247,9 +250,9 @@ class Advancer:
         return is_moved_since_sent(account.exchange, order, expected=size)
 
     def _keep_received(self, order: OrderState, received: Received) -> Advanced:
-        """What a stream told counts as what a look-up would have."""
+        """Treats what a stream reported like the answer of a look-up."""
         report = received.report
-        assert report is not None, "what is heard of an awaited order is whole"
+        assert report is not None, "streams hand over an awaited order once its report is there"
         return self._keep(order, reported(order, report), report, received.fills)
 
     def _keep(
@@ -291,7 +294,7 @@ def _measured(account: Account) -> bool:
     return True
 
 
-# Cancel orders of the relay's that rest, one by one by id, and be sure of it.
+# Cancel resting orders of the relay one by one, by id, and look until each has certainly ended.
 
 
 UNCLEARED = "CANCEL_INCOMPLETE"

@@ -1,4 +1,4 @@
-"""What the pipeline needs of the exchange and of the market, whoever provides it."""
+"""What the execution needs of the exchange and of the market, whoever provides it."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class Account:
     key_tail: str = ""
     bounds: Bounds
     live: LivePort | None = None
-    """None: there are no streams, and everything is asked for."""
+    """None if there are no streams; then the exchange is asked for everything."""
 
 
 # The relay's own clock, passed in wherever it matters; `to_ms` and `from_ms` go with it.

@@ -86,7 +86,7 @@ class QueueSource:
         return self._journal.queue
 
     def _name(self, unresolved: ExecutionRecord) -> bool:
-        """False: its ticker means nothing, and it stays nameless: its own lane says so."""
+        """Returns False if its ticker means no instrument. It stays unresolved, and its own lane says so."""
         record = unresolved.signal
         stored = record.alert.get("exchange")
         meant = self._items.meaning_of(record.ticker, stored if isinstance(stored, str) else None, unresolved.account)

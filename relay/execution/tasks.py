@@ -55,7 +55,10 @@ class Tasks:
         return self._placed(Work(signal=signal, account=self._accounts[account], rules=rules, generation=0))
 
     def of_stored(self, execution: ExecutionRecord) -> Placed | None:
-        """None: there is nothing to do. What cannot be taken up is told to a person, and keeps no other from it."""
+        """Returns None if there is nothing to do.
+
+        What cannot be taken up is told to a person, and keeps no other from it.
+        """
         try:
             return self._taken_up(execution)
         except Exception as error:
@@ -167,7 +170,7 @@ class _Task:
         return None
 
     def _name(self, meant: Instrument | SymbolUnknown) -> bool:
-        """False: there is no such instrument, and that is how the signal ends."""
+        """Returns False if there is no such instrument, and that is how the signal ends."""
         signal = self.work.signal
         if isinstance(meant, SymbolUnknown):
             reason = Reason(code="SYMBOL_UNKNOWN", message=meant.message)
@@ -178,7 +181,7 @@ class _Task:
         return True
 
     def _reload(self) -> bool:
-        """False: it was finished before its last step failed."""
+        """Returns False if it was finished before its last step failed."""
         execution = self.journal.execution(self.work.signal.id, self.work.account.name)
         if execution is None or execution.status.is_finished:
             return False

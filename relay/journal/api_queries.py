@@ -247,7 +247,7 @@ _ATTENTION = "attention-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalFilter:
-    """None: any."""
+    """None means any."""
 
     strategy: str | None = None
     account: str | None = None
@@ -425,7 +425,7 @@ _STATUS = select(signals.c.status).where(signals.c.id == bindparam("of_signal"))
 
 
 def status_of(store: Store, signal_id: str) -> SignalStatus | None:
-    """None: there is no such signal."""
+    """Returns None if there is no such signal."""
     with store.read() as connection:
         found = fetch_first(connection, _STATUS, {"of_signal": signal_id})
     return None if found is None else found.status

@@ -96,7 +96,7 @@ def _exact(value: Decimal) -> str:
 
 
 class ExactDecimal(TypeDecorator[Decimal]):
-    """Digits and exponent come back exactly as they were given."""
+    """A decimal as text, so that digits and exponent come back exactly as they were given."""
 
     impl = Text
     cache_ok = True

@@ -37,7 +37,7 @@ from relay.journal.unit_of_work import UnitOfWork, run_in
 ANSWER_DEADLINE_S = 1.8
 """For what is answered over HTTP: a 503 is to be out within 2 s, before the sender gives up."""
 WRITE_DEADLINE_S = 10.0
-"""For what the pipeline writes, where nobody waits for an HTTP answer."""
+"""For what the execution writes, where nobody waits for an HTTP answer."""
 
 
 class Journal:
@@ -168,7 +168,7 @@ class Journal:
         return self.write(lambda uow: uow.orders.record_report(client_order_id, report, fills, now_ms=now_ms))
 
     def settle_order(self, client_order_id: str, status: OrderStatus, reason: Reason | None, *, now_ms: int) -> bool:
-        """False: it had ended already, or was further; see `Orders.settle`."""
+        """Returns False if it had ended already, or was further; see `Orders.settle`."""
         return self.write(lambda uow: uow.orders.settle(client_order_id, status, reason, now_ms=now_ms))
 
     def finish(

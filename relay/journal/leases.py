@@ -62,7 +62,7 @@ _RELEASE = update(leases).where(_this_one).values(until=0)
 
 
 def take(connection: Connection, name: str, owner: str) -> Lease | None:
-    """None: another holds it. It is a new epoch, also for who held it before."""
+    """Returns None if another holds it. It is a new epoch, also for who held it before."""
     deadline = lease_guard.clock() + LEASE_S
     epoch: int | None = fetch_value(connection, _TAKE, {"of_name": name, "of_owner": owner})
     return None if epoch is None else Lease(name=name, epoch=epoch, deadline=deadline)
@@ -146,7 +146,7 @@ def is_held(name: ColumnElement[str]) -> ColumnElement[bool]:
 
 
 def next_end_ms(connection: Connection) -> int | None:
-    """In how many milliseconds the next lease ends, unless it is renewed. None: nobody has any."""
+    """In how many milliseconds the next lease ends, unless it is renewed. Returns None if nobody has any."""
     ends = select(func.min(leases.c.until) - _now_ms).where(leases.c.until > _now_ms)
     left: int | None = connection.execute(ends).scalar()
     return None if left is None else max(0, left)

@@ -224,7 +224,7 @@ class Notices:
             return None if today <= after else (after, today, _day(connection, today - DAY_MS, today))
 
     def save(self, targets: Iterable[tuple[str, Notice]], *, mark: str, after: int, upto: int) -> bool:
-        """Write them down and move the mark. False: another process has done it, and nothing was written."""
+        """Write them down and move the mark. Returns False if another process has done it, and nothing was written."""
         rows = _rows(targets)
 
         def work(connection: Connection) -> bool:

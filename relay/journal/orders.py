@@ -103,7 +103,7 @@ class Orders:
     def record_attempt(self, client_order_id: str, signature: RequestSignature, *, now_ms: int) -> int:
         """Before the request leaves; returns the attempt's number, from 1. The order is `submitted` from now on.
 
-        Repeated with the same stamp while its outcome is open, it is the same attempt.
+        Repeated with the same signature while its outcome is open, it is the same attempt.
         """
         row, state = self._load(client_order_id)
         assert not state.status.is_ended, f"{client_order_id} is {state.status}; nothing of it may be sent"
@@ -165,7 +165,10 @@ class Orders:
         return True
 
     def settle(self, client_order_id: str, status: OrderStatus, reason: Reason | None, *, now_ms: int) -> bool:
-        """End an order, or move it on, by the relay's own knowledge. False: it had ended already, or was further."""
+        """End an order, or move it on, by the relay's own knowledge.
+
+        Returns False if it had ended already, or was further.
+        """
         row, state = self._load(client_order_id)
         if not moves_on(state.status, status):
             return False

@@ -130,7 +130,7 @@ _LIVE_OF_LANE = _LIVE.where(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BracketRecord:
-    """A guard as it is stored. `signal_id`, `generation`: whose orders its take profits are."""
+    """A bracket as it is stored. `signal_id`, `generation`: whose orders its take profits are."""
 
     seq: int
     signal_id: str
@@ -158,7 +158,7 @@ class Protection:
         bracket: Bracket,
         now_ms: int,
     ) -> None:
-        """A new guard; with the plan that it belongs to."""
+        """A new bracket; with the plan that it belongs to."""
         row = {
             "signal_id": signal_id,
             "account": account,
@@ -170,7 +170,7 @@ class Protection:
         self._connection.execute(insert(guards), row)
 
     def save(self, seq: int, bracket: Bracket, *, now_ms: int) -> None:
-        """How a guard stands now."""
+        """How a bracket stands now."""
         self._connection.execute(update(guards).where(guards.c.seq == seq).values(_bracket_columns(bracket, now_ms)))
 
 

@@ -238,7 +238,7 @@ class PostgresStore:
         return self._step_to(job, JobStage.RUNNING)
 
     def _write(self, job: Job, deadline: float, locks: Sequence[Lock], lease: Lease | None) -> bool:
-        """False: it was withdrawn in time, and nothing is stored."""
+        """Returns False if it was withdrawn in time, and nothing is stored."""
         left_s = max(0.1, deadline - time.monotonic())
         with self._connected(left_s, locks=locks, lease=lease) as connection:
             job.outcome = job.work(connection)

@@ -22,7 +22,7 @@ class Queue(Protocol):
         """Have a job for each lane, within this transaction; one that waits already will do. Their locks are held."""
 
     def deferring(self, lanes: Iterable[LaneKey]) -> Along | None:
-        """The same as a part of the statement that adds the signal. None: there is nothing to be done."""
+        """The same as a part of the statement that adds the signal. Returns None if there is nothing to be done."""
 
 
 def locks_of(new: NewSignal) -> tuple[Lock, ...]:
@@ -98,7 +98,7 @@ def name(store: Store, queue: Queue, unresolved: SignalRecord, category: Categor
     """Tell a signal's instrument. Raises JournalUnavailable.
 
     The locks of its lanes with and without the name are held: whoever looks at one of them finds it either there or
-    still nameless.
+    still unresolved.
     """
 
     def work(connection: Connection) -> None:

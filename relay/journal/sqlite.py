@@ -333,7 +333,10 @@ class Writer:
             return batch
 
     def _seal(self, batch: list[Job]) -> bool:
-        """Past this nothing can be left out any more. False: something was withdrawn, the others go back to wait."""
+        """Past this nothing can be left out any more.
+
+        Returns False if something was withdrawn, the others go back to wait.
+        """
         with self._changed:
             rest = [job for job in batch if job.stage is JobStage.RUNNING]
             sealed = len(rest) == len(batch)

@@ -124,7 +124,7 @@ def fetch_all(connection: Connection, statement: Executable, given: Given) -> li
 
 
 def fetch_first(connection: Connection, statement: Executable, given: Given) -> Any:
-    """The first of `fetch_all`; None: there is none."""
+    """The first row of `fetch_all`; None if there is none."""
     return next(iter(fetch_all(connection, statement, given)), None)
 
 
@@ -135,7 +135,7 @@ def fetch_one(connection: Connection, statement: Executable, given: Given) -> An
 
 
 def fetch_value(connection: Connection, statement: ClauseElement, given: Given) -> Any:
-    """The first value of the first row, as the driver has it; None: there is no row."""
+    """The first value of the first row, as the driver has it; None if there is no row."""
     compiled = _compiled(statement, tuple(given), connection.dialect)
     driver: Any = connection.connection.driver_connection
     try:

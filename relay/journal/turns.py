@@ -102,7 +102,7 @@ class SharedTurns:
     def end(self, turn: str, *, endpoint: str, spent: int | None, window_s: float) -> None:
         """It was answered, or never will be: it counts for a window from now on. Returns at once.
 
-        `spent`: how much of the limit the exchange said was spent, by whomever; None: it did not say.
+        `spent`: how much of the limit the exchange said was spent, by whomever; None if it did not say.
         """
         values = {
             "account": self._account,

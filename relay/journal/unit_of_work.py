@@ -66,7 +66,7 @@ class UnitOfWork:
         self.plans = Plans(connection, self.events, self.orders, self.protection)
 
     def halted(self, account: str) -> str | None:
-        """Who halted new entries; None: nobody. Read here, so that none leaves once a halt was answered."""
+        """Who halted new entries; None if nobody did. Read here, so that none leaves once a halt was answered."""
         row = fetch_first(self._connection, _HALT, {"of_account": account})
         return None if row is None or row.value != "on" else str(row.by)
 
@@ -276,7 +276,7 @@ def _note(part: Ended) -> str:
 
 
 def _entries(plan: Plan, ids: tuple[str, ...]) -> tuple[str, ...]:
-    """The orders that open what the plan's guard protects."""
+    """The orders that open what the plan's bracket protects."""
     pairs = zip(plan.orders, ids, strict=True)
     return tuple(each_id for order, each_id in pairs if order.purpose is not Purpose.EXIT)
 

@@ -39,7 +39,8 @@ class Turn:
 
     lease: Lease
     execution: ExecutionRecord | None
-    """None: nothing. One without a category: it may belong in this lane, and must be given its name first."""
+    """Returns None if there is nothing. One without a category may belong in this lane; it must be given its name
+    first."""
 
 
 class WaitingLanes:
@@ -54,10 +55,10 @@ class WaitingLanes:
     ) -> Turn | None:
         """The lane's oldest unfinished work, by the right of `lease` or else of a new one.
 
-        None: another process is at it, or there is none, and the lease is given back, unless it is to `keep`. Whoever
-        accepts an alert holds the lane's lock until it is there to be seen: so either this sees it, or a job follows.
-        An older one of the account whose instrument is not known comes before it, unless it is looked past those that
-        were accepted up to `nameless_until`.
+        Returns None if another process is at it, or there is none, and the lease is given back, unless it is to `keep`.
+        Whoever accepts an alert holds the lane's lock until it is there to be seen: so either this sees it, or a job
+        follows. An older one of the account whose instrument is not known comes before it, unless it is looked past
+        those that were accepted up to `nameless_until`.
         """
 
         def work(connection: Connection) -> Turn | None:

@@ -37,7 +37,7 @@ from relay.execution.ports import to_ms, utc_now
 from relay.settings.environment import Network
 from relay.web.answers import current_relay, current_services, refusal, too_many
 
-# How often somebody has failed to prove who they are.
+# How often an address has failed to prove who is behind it.
 
 
 class FailureLimit:
@@ -66,14 +66,14 @@ class FailureLimit:
         self._failures: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def failed(self, source: str) -> float | None:
-        """Counts a failure. None: one more like others. Else it is one too many, and in how many seconds it is not."""
+        """Counts a failure. Returns None while there are few, else in how many seconds the source may try again."""
         now = self._monotonic()
         with self._lock:
             left = [self._count(name, most, now) for name, most in self._counted_as(source)]
         return max((left_s for left_s in left if left_s is not None), default=None)
 
     def blocked_s(self, source: str) -> float | None:
-        """In how many seconds the source may try again; None: now. Counts nothing."""
+        """In how many seconds the source may try again; None if it may now. Counts nothing."""
         now = self._monotonic()
         left = []
         with self._lock:

@@ -301,7 +301,7 @@ def current_queries() -> DashboardQueries:
     return DashboardQueries(current_services().journal.store)
 
 
-# What every request and every answer has: an id, and headers so that no browser does with it what nobody meant.
+# What every request and every answer has: an id, and headers that keep browsers from misusing it.
 #
 # It is around the application and not in it: there it would cost an alert as much as to read it does.
 

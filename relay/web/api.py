@@ -178,7 +178,7 @@ class Parameter:
     read: Callable[[Query, str], Any]
     form: dict[str, Any]
     argument: str | None = None
-    """What the view calls it; None: as it is called."""
+    """What the view calls it; None means by the same name."""
 
 
 def text(*, argument: str | None = None) -> Parameter:

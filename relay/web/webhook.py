@@ -55,7 +55,7 @@ class Waiting:
         self._places = threading.BoundedSemaphore(at_once_max)
 
     def outcome(self, parts: Services, signal_id: str, *, wait_s: float) -> dict[str, Any] | None:
-        """The finished signal in full; None: it is not finished yet, or too many wait already."""
+        """The finished signal in full; None if it is not finished yet, or too many wait already."""
         if wait_s <= 0 or not self._places.acquire(blocking=False):
             return None
         try:
@@ -216,7 +216,7 @@ class Gate:
         return [body]
 
     def _again_s(self, environ: WSGIEnvironment) -> float | None:
-        """In how many seconds the source may try again; None: the application is to answer."""
+        """In how many seconds the source may try again; None if the application is to answer."""
         path = _PATH.fullmatch(environ["PATH_INFO"]) if environ["REQUEST_METHOD"] == "POST" else None
         if path is None or not path[0].isascii():
             return None

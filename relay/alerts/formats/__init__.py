@@ -27,7 +27,7 @@ def alert_format_of(name: str) -> AlertFormat | None:
 
 
 def recognise(fields: Mapping[str, object], named: str | None) -> AlertFormat | None:
-    """In which format `fields`, with lower-case names, are written; None: the native one.
+    """In which format `fields`, with lower-case names, are written; None means the native one.
 
     `named`: what the sender said, if anything; it is taken at its word. No shape fits what the native schema takes:
     each has a name, or a value, that is not a native one.

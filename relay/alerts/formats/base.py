@@ -285,7 +285,7 @@ class AlertFormat:
     marks: frozenset[str]
     read: Callable[[Message], None]
     is_shape: Callable[[Mapping[str, object]], bool] | None = None
-    """None: a mark is enough."""
+    """None means that a mark is enough."""
     own_actions: frozenset[str] = frozenset()
     secrets: tuple[str, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)

@@ -33,7 +33,7 @@ _NAVIGATION: Final = (
 
 
 def init_app(app: Flask, token: str | None) -> None:
-    """`token`: the admin token, the pages' password; None: they are closed."""
+    """`token`: the admin token, which is the pages' password; None closes them."""
     init_logins(app, token)
     init_glance(app)
     words.init_app(app)
