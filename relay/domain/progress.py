@@ -17,7 +17,7 @@ from relay.domain.order import (
     Reason,
     SignalStatus,
 )
-from relay.domain.order_lifecycle import OrderState
+from relay.domain.order_lifecycle import OrderState, is_final
 
 MAX_REMAINDERS = 3
 _ENDS_AS = {"TIME_TOO_OLD": SignalStatus.EXPIRED, "HALTED": SignalStatus.DENIED}
@@ -130,9 +130,15 @@ def _refused_for(order: OrderState) -> ErrorKind | None:
     return outcome.refusal if isinstance(outcome, OrderRejected) else None
 
 
+def _was_refused(order: OrderState) -> bool:
+    """By the exchange, and nothing that was sent before took effect either."""
+    outcome = order.last.outcome if order.last else None
+    return _is_withheld(order) and isinstance(outcome, OrderRejected) and is_final(order, outcome)
+
+
 def _is_outdated(order: OrderState) -> bool:
     """An exit that may have been planned by rules that the exchange has changed."""
-    return order.is_exit and order.status is OrderStatus.REJECTED and _refused_for(order) is ErrorKind.RULES
+    return order.is_exit and _was_refused(order) and _refused_for(order) is ErrorKind.RULES
 
 
 def _is_anew(order: OrderState, orders: tuple[OrderState, ...]) -> bool:
@@ -245,8 +251,7 @@ def _fallback(order: OrderState, leg: int, size: Decimal | None) -> AddOrders | 
         if qty == 0:
             return None
     exit_alone = _exit_of(planned, qty, leg)
-    was_refused = order.last is not None and isinstance(order.last.outcome, OrderRejected)
-    if order.status is OrderStatus.DENIED and not was_refused:
+    if not _was_refused(order) and order.status is OrderStatus.DENIED:
         exit_alone = replace(exit_alone, type=planned.type, price=planned.price)
     return AddOrders(planned=(exit_alone,), note=f"ENTRY_WITHHELD: only the exit is sent: {reason and reason.message}")
 
@@ -314,7 +319,9 @@ def _finish(orders: tuple[OrderState, ...], size: Decimal | None) -> Finish:
             return Finish(
                 status=SignalStatus.ATTENTION, reason=missing, notes=(*notes, "the position may still be open")
             )
-    refused = [o for o in orders if o.status is OrderStatus.REJECTED and not _is_excused(o, orders, size)]
+    refused = [
+        o for o in orders if (o.status is OrderStatus.REJECTED or _was_refused(o)) and not _is_excused(o, orders, size)
+    ]
     if refused:
         return Finish(status=SignalStatus.FAILED, reason=refused[0].reason, notes=notes)
     denied = [o for o in orders if o.status is OrderStatus.DENIED]

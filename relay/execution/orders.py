@@ -266,7 +266,7 @@ class Advancer:
         if report is not None:
             self._journal.record_report(order.client_order_id, report, fills, now_ms=self._now_ms())
             failpoint.passed(Failpoint.REPORT_STORED)
-        elif after.absence is not None and after.absence.is_certain:
+        elif after.absence is not None and after.is_absent:
             assert order.last is not None, "what was never sent is not looked up"
             self._journal.record_absence(order.client_order_id, order.last.number, begun_at_ms=after.absence.at_ms)
             failpoint.passed(Failpoint.ABSENCE_STORED)

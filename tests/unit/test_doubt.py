@@ -86,6 +86,17 @@ def test_an_old_entry_that_filled_unseen_is_not_called_expired_while_look_ups_la
     assert signal(shop, signal_id)["status"] == "done"
 
 
+def test_a_resting_entry_that_no_look_up_shows_for_a_minute_is_not_opened_a_second_time(shop: Workshop) -> None:
+    """It moves no position, so only the look-ups tell of it."""
+    shop.exchange.lag_ms = 60_000
+    shop.exchange.faults.append(NO_REPLY)
+    signal_id = send(shop, action="buy", qty="0.01", type="limit", price="40000")
+    shop.controls.halt(by="a test")
+    work(shop)
+    assert signal(shop, signal_id)["status"] == "done"
+    assert signal(shop, signal_id)["orders"][0]["status"] == OrderStatus.ACCEPTED
+
+
 def test_what_is_found_after_it_was_held_to_be_absent_overrules_that(shop: Workshop) -> None:
     hide_what_comes(shop)
     shop.exchange.faults.append(NO_REPLY)

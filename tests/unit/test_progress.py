@@ -222,6 +222,19 @@ def test_look_ups_that_were_not_answered_do_not_prove_that_a_known_order_is_not_
     assert not isinstance(step, GiveUp)
 
 
+def test_a_flip_that_was_refused_after_a_send_that_got_lost_failed_as_one_that_was_refused_at_once() -> None:
+    lost = after_outcome(sent(FLIP, SIGNATURE), Unknown(why="no answer"))
+    again = refused(lost)
+    assert not again.status.is_ended
+    dropped = denied(again, Reason(code="EXCHANGE_BALANCE", message="not enough"))
+    exit_alone = ended(order(1, Purpose.EXIT, exit_qty="1", replaces_leg=0), OrderStatus.FILLED, "1")
+    came_to = progress((dropped, exit_alone))
+    assert isinstance(came_to, Finish) and came_to.status is SignalStatus.FAILED
+    too_old = after_outcome(sent(FLIP, SIGNATURE), OrderRejected(code=10006, words="too many", refusal=ErrorKind.RATE))
+    came_to = progress((denied(too_old, TOO_OLD), exit_alone))
+    assert isinstance(came_to, Finish) and came_to.status is SignalStatus.DONE
+
+
 STALE = OrderRejected(code=10001, words="Qty invalid", refusal=ErrorKind.RULES)
 COARSE = linear(qty_step=1, qty_min=1, qty_max_market=5)
 
