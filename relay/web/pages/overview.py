@@ -20,6 +20,7 @@ from relay.domain.order import SignalStatus
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.execution.ports import to_ms, utc_now
 from relay.journal.records import HALT
+from relay.journal.rejected import ONLY_COUNTED
 from relay.web.access import require_login
 from relay.web.answers import current_queries, current_relay, current_services, position_form, refused_form
 from relay.web.api import strategies_now
@@ -173,6 +174,7 @@ def unless_seen(template: str, values: dict[str, Any]) -> ResponseReturnValue:
 def _live() -> dict[str, Any]:
     relay, journal = current_relay(), current_services().journal
     positions, problems = all_positions()
+    refused = [refused_form(posts) for posts in journal.refused()]
     midnight = utc_now().replace(hour=0, minute=0, second=0, microsecond=0)
     return {
         "missing": relay.missing(),
@@ -183,7 +185,8 @@ def _live() -> dict[str, Any]:
         "today": {status.value: count for status, count in current_queries().counts_since(to_ms(midnight)).items()},
         "latest": journal.signals(limit=_LATEST).signals,
         "strategies": strategies_now(),
-        "refused": [refused_form(posts) for posts in journal.refused()],
+        "refused": [each for each in refused if each["kind"] != ONLY_COUNTED],
+        "only_counted": [each for each in refused if each["kind"] == ONLY_COUNTED],
     }
 
 
