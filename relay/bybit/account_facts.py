@@ -92,6 +92,8 @@ class AccountFacts:
     fees: Reported[FeeRate | None]
     stream: Stream | None
     """None: nobody looked."""
+    free_disk_bytes: int | None = None
+    """Of the disk that the journal is on. None: it cannot be looked at."""
 
 
 class Ownership(Protocol):

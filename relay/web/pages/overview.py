@@ -13,7 +13,8 @@ from typing import Any, Final, Generic, TypeVar
 from flask import Blueprint, Flask, Response, current_app, render_template, request
 from flask.typing import ResponseReturnValue
 
-from relay.bybit.checklist import rows_of
+from relay.app.account_checks import free_disk_bytes
+from relay.bybit.checklist import DISK_LOW_BYTES, megabytes, rows_of
 from relay.bybit.client import Exchange
 from relay.domain.instrument import plain
 from relay.domain.order import SignalStatus
@@ -174,10 +175,12 @@ def unless_seen(template: str, values: dict[str, Any]) -> ResponseReturnValue:
 def _live() -> dict[str, Any]:
     relay, journal = current_relay(), current_services().journal
     positions, problems = all_positions()
+    free = free_disk_bytes(relay.settings)
     refused = [refused_form(posts) for posts in journal.refused()]
     midnight = utc_now().replace(hour=0, minute=0, second=0, microsecond=0)
     return {
         "missing": relay.missing(),
+        "disk_low": megabytes(free) if free is not None and free < DISK_LOW_BYTES else None,
         "accounts": [_account(name, wallet) for name, wallet in equities().items()],
         "positions": positions,
         "problems": problems,
