@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 from relay.app.accounts import exchanges_of
@@ -48,11 +50,13 @@ class AccountCheckTarget:
     subject: ExpectedAccount
     ownership: Ownership | None
     look_at_stream: Callable[[], Stream] | None
+    free_disk_bytes: Callable[[], int | None]
+    """Of the journal's disk."""
 
     def run(self) -> Report:
         """Some 12 requests, one after the other; each part that fails costs only its own points."""
         facts = read_facts(self.exchange, self.subject, ownership=self.ownership, look_at_stream=self.look_at_stream)
-        return judge(self.subject, facts)
+        return judge(self.subject, replace(facts, free_disk_bytes=self.free_disk_bytes()))
 
     def hedged(self) -> tuple[str, ...]:
         """The symbols looked at that are in hedge mode. What cannot be read is not among them."""
@@ -105,8 +109,22 @@ def check_target_for(
         )
 
     return AccountCheckTarget(
-        exchange=exchange, subject=subject, ownership=ownership, look_at_stream=look if stream_url else None
+        exchange=exchange,
+        subject=subject,
+        ownership=ownership,
+        look_at_stream=look if stream_url else None,
+        free_disk_bytes=partial(free_disk_bytes, settings),
     )
+
+
+def free_disk_bytes(settings: Settings) -> int | None:
+    """Of the disk that the SQLite journal is on, or will be. None: it cannot be told, or the journal is elsewhere."""
+    if settings.journal_path is None:
+        return None
+    path = settings.journal_path.absolute()
+    with suppress(OSError):
+        return shutil.disk_usage(next(folder for folder in path.parents if folder.exists())).free
+    return None
 
 
 def stream_reported(state: LinkState) -> Stream:

@@ -283,7 +283,9 @@ def _say_page(page: dict[str, Any]) -> None:
         remark(f"there are more: --cursor {clean(page['next_cursor'])}")
     for posts in page.get("refused", []):
         counted = f"{posts.get('count')} x {posts.get('kind')} from {posts.get('source')}"
-        remark(clean(f"refused, and nothing kept: {counted}, last {moment(posts.get('last_at'))}"))
+        # Of a strategy they proved their sender, and were kept until about a thousand had come on that day.
+        said = "rejected, and only counted" if posts.get("kind") == "REJECTED_NOT_KEPT" else "refused, and nothing kept"
+        remark(clean(f"{said}: {counted}, last {moment(posts.get('last_at'))}"))
 
 
 @click.command()

@@ -46,8 +46,8 @@ class Absence:
     def is_certain(self, *, rests: bool) -> bool:
         """Whether the order certainly never arrived.
 
-        A position that moved does not show that it did, but calls for more time. `rests`: of an order that may rest; the
-        position tells nothing of it.
+        A position that moved does not show that it did, but calls for more time. `rests`: of an order that may rest,
+        of which the position tells nothing.
         """
         least_ms = _MOVED_ABSENT_MS if self.is_moved else _RESTING_ABSENT_MS if rests else _ABSENT_MS
         return self.look_ups >= _ABSENT_LOOK_UPS and self.at_ms - self.since_ms >= least_ms

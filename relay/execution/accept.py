@@ -7,7 +7,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from relay.alerts.authenticate import Credentials, authenticates, is_signed, may_authenticate, secret_among_bytes
-from relay.alerts.signal import ParsedAlert, digest, identity_key, read, redacted_text, respelled, signal_from_stored
+from relay.alerts.signal import (
+    ParsedAlert,
+    bounded,
+    bounded_notes,
+    digest,
+    identity_key,
+    read,
+    redacted_text,
+    respelled,
+    signal_from_stored,
+)
 from relay.app.metrics import TimedStage, timed
 from relay.app.telemetry import about, add
 from relay.domain.instrument import Instrument, SymbolUnknown
@@ -41,12 +51,16 @@ class Receipt:
 
 
 class AlertRejected(Exception):  # noqa: N818
-    """A bad alert from a proven sender: it was kept under `signal_id`, and `error` says what is wrong."""
+    """A bad alert from a proven sender: `error` says what is wrong.
 
-    def __init__(self, error: AlertError, signal_id: str) -> None:
+    `is_kept`: it is found under `signal_id`; else so many were kept today that it was only counted.
+    """
+
+    def __init__(self, error: AlertError, signal_id: str, *, is_kept: bool) -> None:
         super().__init__(error.message)
         self.error = error
         self.signal_id = signal_id
+        self.is_kept = is_kept
 
 
 class Intake:
@@ -111,8 +125,7 @@ class Intake:
         try:
             signal = self.signal_of(parsed, strategy=sender, signal_id=signal_id, now=now, known=known)
         except AlertInvalid as error:
-            self._keep_rejected(signal_id, sender, parsed.fields, parsed.body_digest, error, now)
-            raise AlertRejected(error, signal_id) from None
+            raise self._rejected(signal_id, sender, parsed.fields, parsed.body_digest, error, now) from None
         failpoint.passed(Failpoint.PARSED)
         is_covered = credentials.webhook_signature and is_signed(sender.secrets, credentials, body, now)
         return self._accept(signal, sender, parsed, now, signed_id=credentials.webhook_id if is_covered else None)
@@ -173,8 +186,7 @@ class Intake:
                 raise AuthFailed(f"the alert does not prove its sender: {_HOW_TO_AUTHENTICATE}") from None
             signal_id = new_signal_id(to_ms(now))
             stored: dict[str, object] = {"text": redacted_text(body, self._hidden)}
-            self._keep_rejected(signal_id, sender, stored, digest(body), error, now)
-            raise AlertRejected(error, signal_id) from None
+            raise self._rejected(signal_id, sender, stored, digest(body), error, now) from None
         if not proven and not any(_is_secret_of(sender, each, now) for each in parsed.secrets):
             what = "its `secret` is not the webhook secret" if parsed.secrets else "it carries no secret"
             raise AuthFailed(f"the alert does not prove its sender, {what}: {_HOW_TO_AUTHENTICATE}")
@@ -188,7 +200,7 @@ class Intake:
             id=signal.id,
             strategy=signal.strategy,
             action=signal.action,
-            alert=parsed.fields,
+            alert=bounded(parsed.fields, is_accepted=True),
             digest=parsed.body_digest,
             identity=identity_key(signal, body_digest=parsed.body_digest, signed_id=signed_id),
             accounts=accounts,
@@ -196,7 +208,7 @@ class Intake:
             category=signal.category,
             symbol=signal.symbol,
             sent_at_ms=to_ms(signal.sent_at) if signal.sent_at else None,
-            notes=signal.notes,
+            notes=bounded_notes(signal.notes),
             link=link_of(signal),
         )
         admission = self._journal.accept(
@@ -220,14 +232,13 @@ class Intake:
                 return Receipt(signal_id=signal_id, status=status, is_duplicate=True)
             case IdReused(first_signal_id=first):
                 reused = _reused(signal, first)
-                self._keep_rejected(signal.id, sender, parsed.fields, parsed.body_digest, reused, now)
-                raise AlertRejected(reused, signal.id)
+                raise self._rejected(signal.id, sender, parsed.fields, parsed.body_digest, reused, now)
 
     def _admitted(self, admission: Admission, signal: Signal, accounts: tuple[str, ...]) -> None:
         failpoint.passed(Failpoint.COMMITTED)
         self._runner.admitted(admission, signal, accounts)
 
-    def _keep_rejected(
+    def _rejected(
         self,
         signal_id: str,
         sender: Strategy,
@@ -235,12 +246,13 @@ class Intake:
         body_digest: str,
         error: AlertError,
         now: datetime,
-    ) -> None:
+    ) -> AlertRejected:
+        """Keeps the alert, or counts it once much was kept today, and is what the sender is answered with."""
         self._heartbeats.received(sender.name, None)
-        self._journal.reject(
+        is_kept = self._journal.reject(
             signal_id=signal_id,
             strategy=sender.name,
-            alert=stored,
+            alert=bounded(stored, is_accepted=False),
             digest=body_digest,
             reason=Reason(code=error.code, message=error.message),
             fields=error.fields,
@@ -248,6 +260,7 @@ class Intake:
             ticker=_text(stored.get("ticker") or stored.get("symbol")),
             now_ms=to_ms(now),
         )
+        return AlertRejected(error, signal_id, is_kept=is_kept)
 
 
 def _is_secret_of(sender: Strategy, given: str, now: datetime) -> bool:

@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from relay.app.account_checks import free_disk_bytes
 from relay.app.metrics import MULTIPROCESS
 from relay.app.wiring import Relay
 from relay.errors import JournalUnavailable
@@ -63,6 +64,8 @@ class _Moment(Collector):
         yield _gauge("relay_stream_state_seconds", "For how long it is so.", since, "account")
         silent = {(name,): state.silent_s for name, state in links.items() if state.silent_s is not None}
         yield _gauge("relay_stream_silent_seconds", "How long ago it was last heard.", silent, "account")
+        if (free := free_disk_bytes(self._relay.settings)) is not None:
+            yield _gauge("relay_disk_free_bytes", "Of the disk that the journal is on.", {(): free})
         try:
             yield from self._of_journal()
         except JournalUnavailable:
