@@ -10,12 +10,21 @@ from relay.alerts.authenticate import Credentials, authenticates, is_signed, may
 from relay.alerts.signal import ParsedAlert, digest, identity_key, read, redacted_text, respelled, signal_from_stored
 from relay.app.metrics import TimedStage, timed
 from relay.app.telemetry import about, add
-from relay.domain.instrument import Instrument, SymbolUnknown
+from relay.domain.instrument import PRE_LAUNCH, Category, Instrument, SymbolUnknown
 from relay.domain.notice import NoticeKind
 from relay.domain.order import Reason, SignalStatus
 from relay.domain.signal import Action, Signal, link_of
 from relay.engine.failpoint import Failpoint, passed
-from relay.errors import AlertError, AlertIdReused, AlertInvalid, AlertMalformed, AuthFailed, StrategyUnknown
+from relay.errors import (
+    AlertError,
+    AlertIdReused,
+    AlertInvalid,
+    AlertMalformed,
+    AuthFailed,
+    ExchangeAnswered,
+    ExchangeUnreachable,
+    StrategyUnknown,
+)
 from relay.execution.heartbeat import Heartbeats
 from relay.execution.notices import Announcer
 from relay.execution.ports import Account, Now, to_ms, utc_now
@@ -147,10 +156,10 @@ class Intake:
         It is that of the first account whose exchange has told of its own: another's may not list it, which is told in
         that account's lane.
         """
-        book = next((each.market.book for each in accounts if each.market.book is not None), None)
-        if signal.action is Action.HEARTBEAT or book is None or signal.ticker is None:
+        account = next((each for each in accounts if each.market.book is not None), None)
+        if signal.action is Action.HEARTBEAT or account is None or signal.ticker is None:
             return signal
-        found = book.resolve(signal.ticker, signal.exchange)
+        found = _meant(account, signal.ticker, signal.exchange)
         if isinstance(found, SymbolUnknown):
             raise AlertInvalid(f"ticker: {found.message}", fields={"ticker": [found.message]})
         assert isinstance(found, Instrument)
@@ -244,6 +253,27 @@ class Intake:
             ticker=_text(stored.get("ticker") or stored.get("symbol")),
             now_ms=to_ms(now),
         )
+
+
+def _meant(account: Account, ticker: str, exchange: str | None) -> Instrument | SymbolUnknown:
+    """What the ticker means. The exchange is asked of what is not known or has not begun to trade: that may be new."""
+    book = account.market.book
+    assert book is not None, "it is loaded"
+    found = book.resolve(ticker, exchange)
+    if isinstance(found, Instrument):
+        spellings: tuple[tuple[Category, str], ...] = ((found.category, found.symbol),)
+        if found.status != PRE_LAUNCH:
+            return found
+    else:
+        spellings = book.spellings(ticker, exchange)
+    for category, symbol in spellings:
+        try:
+            listed = account.exchange.instrument(category=category, symbol=symbol)
+        except (ExchangeUnreachable, ExchangeAnswered):
+            continue
+        if listed is not None:
+            account.market.keep_instrument(listed)
+    return (account.market.book or book).resolve(ticker, exchange)
 
 
 def _of_chain(signal: Signal, note: str) -> str:

@@ -19,6 +19,7 @@ from relay.domain.plan import DayResult, Facts, LimitFacts, LimitNeed, Need, Pla
 from relay.domain.planning import Proposal, plan_of, proposal_of
 from relay.domain.position import Position
 from relay.domain.progress import Finish
+from relay.domain.signal import SignalAge
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.execution.ports import Account, ExchangePort, from_ms, to_ms
 from relay.execution.work import PositionSnapshot, Work
@@ -343,7 +344,7 @@ class Gatherer:
             return gathered
         if work.uncleared is not None and not gathered.plan.orders:
             return NotGathered(finish=work.uncleared)
-        return replace(gathered, plan=source.marked(gathered.plan))
+        return replace(gathered, plan=_dated(source.marked(gathered.plan), proposal.facts.age))
 
     def _planned(
         self, work: Work, proposal: Proposal, source: FactSource, *, is_preview: bool
@@ -395,6 +396,7 @@ class Gatherer:
         facts = Facts(
             instrument=instrument,
             now=now,
+            age=work.age(now),
             reference_price=account.market.last_price(instrument.category, instrument.symbol),
             residual=known.residual,
             halted=_halted_by(known.halt),
@@ -412,6 +414,11 @@ class Gatherer:
     def halted(self, account: str) -> str | None:
         """Who halted new entries and when, for people; None: nobody."""
         return _halted_by(self._journal.switch(account, HALT))
+
+
+def _dated(plan: Plan, age: SignalAge | None) -> Plan:
+    """With what is to be said of the alert's own time."""
+    return plan if age is None or age.note is None else replace(plan, notes=(*plan.notes, age.note))
 
 
 def _halted_by(switch: Switch | None) -> str | None:
