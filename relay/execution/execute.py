@@ -302,7 +302,7 @@ class Executor:
         try:
             position = work.account.exchange.position(category=signal.category, symbol=signal.symbol)
         except ExchangeUnreachable as error:
-            came_to = unreachable(work, error, self._now())
+            came_to = unreachable(work, error)
         except ExchangeAnswered as error:
             came_to = refused_facts(error)
         else:

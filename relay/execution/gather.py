@@ -327,7 +327,7 @@ class Gatherer:
         try:
             proposal, passing = self._proposed(work, instrument, now, source)
         except ExchangeUnreachable as error:
-            return unreachable(work, error, now)
+            return unreachable(work, error)
         except ExchangeAnswered as error:
             return refused_facts(error)
         work.expected = proposal.expected
@@ -336,7 +336,7 @@ class Gatherer:
             # Nothing would be exited meanwhile: to ask again costs nothing but time.
             assert gathered.plan.reason is not None
             gathered = (
-                unreachable(work, passing, now)
+                unreachable(work, passing)
                 if passing is not None
                 else NotGathered(finish=_without_facts(gathered.plan.reason))
             )
@@ -358,7 +358,7 @@ class Gatherer:
             made = plan_of(proposal)
             if passing is not None and not made.orders and made.reason == unread_refusal(work.rules, counted):
                 # Nothing would be exited meanwhile: to ask again costs nothing but time.
-                return unreachable(work, passing, now)
+                return unreachable(work, passing)
             if not is_preview:
                 self._limits.note(work, made, proposal.facts)
         return Gathered(plan=made, proposal=proposal)
@@ -452,8 +452,9 @@ def _is_left_out(made: Plan, facts: Facts) -> bool:
     return made.status is PlanStatus.DENIED and made.reason in facts.unread.values()
 
 
-def unreachable(work: Work, error: ExchangeUnreachable, now: datetime) -> NotGathered:
-    now_ms = to_ms(now)
+def unreachable(work: Work, error: ExchangeUnreachable) -> NotGathered:
+    # By a clock that nobody sets: else a step of this machine's would end the patience at once.
+    now_ms = work.account.exchange.now_ms()
     if work.troubles == 0:
         work.troubled_since_ms = now_ms
     work.troubles += 1

@@ -130,3 +130,15 @@ def test_an_unknown_ticker_is_refused_where_the_exchange_cannot_be_asked(paper: 
         with patch.object(exchange, "instrument", side_effect=ExchangeUnreachable("no answer")):
             answer = relay.post({"ticker": "NEVERUSDT.P", "action": "buy", "qty": "1", "id": "never"})
         error_of(answer, 422, "ALERT_INVALID")
+
+
+def test_a_wrong_ticker_that_is_repeated_does_not_spend_the_requests_of_orders(
+    paper: PaperServer, tmp_path: Path
+) -> None:
+    with running_relay(tmp_path, paper.url) as relay:
+        exchange = relay.relay.services.exchanges["default"]
+        with patch.object(exchange, "instrument", return_value=None) as asked:
+            for number in range(30):
+                answer = relay.post({"ticker": "NEVERUSDT.P", "action": "buy", "qty": "1", "id": f"never {number}"})
+                error_of(answer, 422, "ALERT_INVALID")
+        assert asked.call_count == 20

@@ -8,9 +8,15 @@ from decimal import Decimal
 import pytest
 
 from relay.domain.limits import too_old
+from relay.domain.order_lifecycle import Bounds
 from relay.domain.signal import SignalAge, age_of
-from relay.execution.work import ReceiptTime
+from relay.errors import ExchangeUnreachable
+from relay.execution.gather import unreachable
+from relay.execution.ports import Account
+from relay.execution.work import ReceiptTime, Work
 from tests.builders import rules, signal
+from tests.property.model_exchange import Clock, ModelExchange
+from tests.property.workshop import Market
 
 EXCHANGE_NOW = datetime(2031, 5, 4, 3, 2, 1, tzinfo=UTC)
 
@@ -64,3 +70,15 @@ def test_the_time_since_receipt_is_counted_on_a_clock_that_nobody_sets() -> None
     received = ReceiptTime(at_s=float(shown), steady=lambda: float(shown))
     shown += 42
     assert received.since() == seconds(42)
+
+
+def test_the_patience_with_an_exchange_that_is_silent_does_not_end_because_this_machines_clock_is_set() -> None:
+    clock = Clock()
+    account = Account(name="main", exchange=ModelExchange(clock), market=Market(), bounds=Bounds())
+    work = Work(signal=signal("close"), account=account, rules=rules(), generation=0)
+    silence = ExchangeUnreachable("no answer")
+    assert unreachable(work, silence).finish is None
+    clock.pass_ms(Bounds().max_seconds * 1000 - 1)
+    assert unreachable(work, silence).finish is None
+    clock.pass_ms(10)
+    assert unreachable(work, silence).finish is not None
