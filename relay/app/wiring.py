@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -25,6 +25,7 @@ from relay.app.sentry import CHECK_IN_S, Reporter, configure_sentry
 from relay.bybit.client import Exchange
 from relay.bybit.market import Market
 from relay.bybit.streamed import StreamedExchange
+from relay.domain.instrument import Category
 from relay.domain.notice import NoticeKind
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, SettingsInvalid
 from relay.execution.accept import Intake
@@ -55,7 +56,8 @@ log = logging.getLogger(__name__)
 KEEP_WARM_S = 20.0
 CLOCK_S = 60.0
 PRICES_S = 60.0
-INSTRUMENTS_S = 900.0
+INSTRUMENTS_S = 50.0
+"""So that a new listing is known within a minute."""
 MORE_S = 5.0
 
 
@@ -79,12 +81,16 @@ class PeriodicJobs:
         markets: Mapping[str, Market],
         exchanges: Mapping[str, Exchange],
         more: Mapping[str, Callable[[], object]] | None = None,
+        needed: Callable[[], Collection[tuple[Category, str]]] = tuple,
     ) -> None:
-        """`markets`: by the account with which each is read. `more`: what else is looked after every few seconds."""
+        """`markets`: by the account with which each is read. `more`: what else is looked after every few seconds.
+
+        `needed`: where something is open, which must stay known even if the exchange has dropped it from its list.
+        """
         self._groups: dict[str, list[_PeriodicJob]] = {"": [], **{name: [] for name in exchanges}}
         for name, market in markets.items():
             self._add(name, "prices", PRICES_S, partial(market.load_prices, exchanges[name]))
-            self._add(name, "instruments", INSTRUMENTS_S, partial(market.load_instruments, exchanges[name]))
+            self._add(name, "instruments", INSTRUMENTS_S, partial(_load, market, exchanges[name], needed))
         for name, exchange in exchanges.items():
             self._add(name, f"connections of {name}", KEEP_WARM_S, exchange.keep_warm)
             self._add(name, f"clock of {name}", CLOCK_S, exchange.measure_clock)
@@ -124,6 +130,17 @@ class PeriodicJobs:
                 log.warning("%s could not be renewed: %s", periodic_job.name, error)
             except Exception:
                 log.exception("%s could not be renewed", periodic_job.name)
+
+
+def _load(market: Market, exchange: Exchange, needed: Callable[[], Collection[tuple[Category, str]]]) -> None:
+    market.load_instruments(exchange, needed())
+
+
+def open_instruments(journal: Journal, accounts: Iterable[str]) -> frozenset[tuple[Category, str]]:
+    """Where the journal knows of a position, an order or a bracket."""
+    held = {where for name in accounts for where, size in journal.expected_positions(name).items() if size}
+    ordered = {(each.state.planned.category, each.state.planned.symbol) for each in journal.open_orders()}
+    return frozenset(held | ordered | {(each.category, each.symbol) for each in journal.live_brackets()})
 
 
 # Periodic jobs that one process does for all of them.
@@ -274,6 +291,7 @@ def assemble(
         periodic_jobs=PeriodicJobs(
             markets=markets,
             exchanges=exchanges,
+            needed=lambda: open_instruments(journal, accounts),
             more=periodic_jobs_of(engine, heartbeats, Retention(journal.store, keep_days=settings.keep_days)),
         ),
         heartbeats=heartbeats,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,13 +23,22 @@ from relay.alerts.signal import (
 )
 from relay.app.metrics import TimedStage, timed
 from relay.app.telemetry import about, add
-from relay.domain.instrument import Instrument, SymbolUnknown
+from relay.domain.instrument import PRE_LAUNCH, Category, Instrument, SymbolUnknown
 from relay.domain.notice import NoticeKind
 from relay.domain.order import Reason, SignalStatus
 from relay.domain.signal import Action, Signal, link_of, new_signal_id
 from relay.engine import failpoint
 from relay.engine.failpoint import Failpoint
-from relay.errors import AlertError, AlertIdReused, AlertInvalid, AlertMalformed, AuthFailed, StrategyUnknown
+from relay.errors import (
+    AlertError,
+    AlertIdReused,
+    AlertInvalid,
+    AlertMalformed,
+    AuthFailed,
+    ExchangeAnswered,
+    ExchangeUnreachable,
+    StrategyUnknown,
+)
 from relay.execution.heartbeat import Heartbeats
 from relay.execution.notices import Announcer
 from relay.execution.ports import Account, Now, to_ms, utc_now
@@ -39,6 +51,10 @@ _HOW_TO_AUTHENTICATE = (
     'put `"secret": "…"` with the webhook secret into the alert, or send it as `X-Webhook-Secret`, '
     "or post to /webhook/<strategy>/<secret>"
 )
+
+
+_LOOK_UPS_MAX = 20
+_LOOK_UPS_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +104,8 @@ class Intake:
         own = [secret for each in strategies.values() for secret in each.secrets]
         self._hidden = tuple(dict.fromkeys((*own, *hidden)))
         self._now = now
+        self._looking_up = threading.Lock()
+        self._looked_up_at: deque[float] = deque(maxlen=_LOOK_UPS_MAX)
 
     def strategy(self, name: str) -> Strategy:
         """Raises StrategyUnknown, which names those there are."""
@@ -164,14 +182,45 @@ class Intake:
         It is that of the first account whose exchange has told of its own: another's may not list it, which is told in
         that account's lane.
         """
-        book = next((each.market.book for each in accounts if each.market.book is not None), None)
-        if signal.action is Action.HEARTBEAT or book is None or signal.ticker is None:
+        account = next((each for each in accounts if each.market.book is not None), None)
+        if signal.action is Action.HEARTBEAT or account is None or signal.ticker is None:
             return signal
-        found = book.resolve(signal.ticker, signal.exchange)
+        found = self._meant(account, signal.ticker, signal.exchange)
         if isinstance(found, SymbolUnknown):
             raise AlertInvalid(f"ticker: {found.message}", fields={"ticker": [found.message]})
         assert isinstance(found, Instrument)
         return replace(signal, category=found.category, symbol=found.symbol)
+
+    def _meant(self, account: Account, ticker: str, exchange: str | None) -> Instrument | SymbolUnknown:
+        """What the ticker means. What is not known, or has not begun to trade, may be new: the exchange is asked."""
+        book = account.market.book
+        assert book is not None, "it is loaded"
+        found = book.resolve(ticker, exchange)
+        if isinstance(found, Instrument):
+            if found.status != PRE_LAUNCH:
+                return found
+            spellings: tuple[tuple[Category, str], ...] = ((found.category, found.symbol),)
+        else:
+            spellings = book.spellings(ticker, exchange)
+        for category, symbol in spellings:
+            if not self._may_look_up():
+                return found
+            try:
+                listed = account.exchange.instrument(category=category, symbol=symbol)
+            except (ExchangeUnreachable, ExchangeAnswered):
+                return found
+            if listed is not None:
+                account.market.keep_instrument(listed)
+        return (account.market.book or book).resolve(ticker, exchange)
+
+    def _may_look_up(self) -> bool:
+        """A sender that repeats a wrong ticker must not spend the requests that orders need."""
+        now_s = time.monotonic()
+        with self._looking_up:
+            if len(self._looked_up_at) == _LOOK_UPS_MAX and now_s - self._looked_up_at[0] < _LOOK_UPS_S:
+                return False
+            self._looked_up_at.append(now_s)
+            return True
 
     def _authenticated(
         self, body: bytes, sender: Strategy, credentials: Credentials, now: datetime, named: str | None

@@ -310,7 +310,7 @@ class Executor:
         try:
             position = work.account.exchange.position(category=signal.category, symbol=signal.symbol)
         except ExchangeUnreachable as error:
-            came_to = unreachable(work, error, self._now())
+            came_to = unreachable(work, error)
         except ExchangeAnswered as error:
             came_to = refused_facts(error)
         else:
@@ -349,7 +349,7 @@ class Executor:
         halted = self._gatherer.halted(work.account.name)
         if work.rules.no_entries is not None:
             return not_configured(work.rules.no_entries)
-        return too_old(work.signal, work.rules, self._now()) or (halt_reason(halted) if halted else None)
+        return too_old(work.signal, work.rules, work.age(self._now())) or (halt_reason(halted) if halted else None)
 
     def _add(self, work: Work, added: AddOrders) -> float:
         now_ms = self._now_ms()

@@ -26,6 +26,10 @@ class ExchangePort(Protocol):
     def now_ms(self) -> int:
         """The exchange's clock, as far as it is known here."""
 
+    @property
+    def is_clock_measured(self) -> bool:
+        """Whether it was measured; else `now_ms` is this machine's."""
+
     def signature(self) -> RequestSignature: ...
 
     def measure_clock(self) -> int: ...

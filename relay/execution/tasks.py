@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from relay.engine.lanes import Engine, Lane, LaneTask
 from relay.errors import JournalUnavailable
 from relay.execution.execute import Executor
 from relay.execution.ports import Account, to_ms, utc_now
-from relay.execution.work import Strategy, Work, resumed, rules_of, stored_signal
+from relay.execution.work import ReceiptTime, Strategy, Work, resumed, rules_of, steady_s, stored_signal
 from relay.journal.journal import Journal
 from relay.journal.records import Admission, ExecutionRecord, New, Reopened
 
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 _JOURNAL_AGAIN_S = 0.5
 _FAILED_AGAIN_S = 5.0
 _FAILURES_MAX = 5
+_RECEIVED_MAX = 10_000
 
 Placed = tuple[Lane, LaneTask]
 
@@ -39,16 +40,27 @@ class Tasks:
         executor: Executor,
         accounts: Mapping[str, Account],
         strategies: Mapping[str, Strategy],
+        steady: Callable[[], float] = steady_s,
     ) -> None:
+        """`steady`: seconds on a clock that does not jump."""
         self._journal = journal
         self._executor = executor
         self._accounts = accounts
         self._strategies = strategies
+        self._steady = steady
+        self._received: dict[str, ReceiptTime] = {}
+        """The latest signals of this process's own, oldest first."""
 
     @property
     def accounts(self) -> tuple[str, ...]:
         """Those that are configured."""
         return tuple(self._accounts)
+
+    def note_received(self, signal_id: str) -> None:
+        """From now on its age is counted, whatever this machine's clock is set to meanwhile. One thread calls it."""
+        self._received[signal_id] = ReceiptTime(at_s=self._steady(), steady=self._steady)
+        if len(self._received) > _RECEIVED_MAX:
+            del self._received[next(iter(self._received))]
 
     def of_new(self, signal: Signal, account: str) -> Placed:
         rules = rules_of(self._strategies, signal.strategy, account)
@@ -83,6 +95,7 @@ class Tasks:
     def _placed(self, work: Work) -> Placed:
         """What was accepted before the instruments were loaded has its place all the same."""
         signal = work.signal
+        work.received = self._received.get(signal.id)
         unresolved = None
         if signal.category is None or signal.symbol is None:
             unresolved = self.meaning_of(signal.ticker, signal.exchange, work.account.name)
@@ -185,7 +198,9 @@ class _Task:
         execution = self.journal.execution(self.work.signal.id, self.work.account.name)
         if execution is None or execution.status.is_finished:
             return False
+        received = self.work.received
         self.work = resumed(self.work.signal, self.work.account, self.work.rules, execution)
+        self.work.received = received
         self.is_stale = False
         return True
 
@@ -230,6 +245,7 @@ class Runner:
         """In the journal's writer, so in the order of acceptance."""
         match admission:
             case New():
+                self._items.note_received(signal.id)
                 for name in accounts:
                     if name in self._open:
                         self._engine.submit(*self._items.of_new(signal, name))

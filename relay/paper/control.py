@@ -6,7 +6,7 @@
 | `PUT /paper/prices` `{symbol: price}` | sets prices; orders fill and trigger. Instead of a price: `{"price", "bid", "ask", "mark", "index", "depth", "fundingRate"}`, of which `depth` is how much can be taken in all until the next price (null: any amount). The market feed leaves these symbols alone from then on |
 | `PUT /paper/hints` `{symbol: price}` | sets prices unless a market is followed or they were set by hand: how a relay passes on the `signal_price` of its alerts |
 | `DELETE /paper/prices` | hands all symbols back to the feed |
-| `PUT /paper/instruments` `{symbol: {"qtyStep", "minOrderQty", "maxMktOrderQty", "maxOrderQty", "tickSize", …: value}}` | changes an instrument's rules, as the exchange does while relays run: any field of its `priceFilter` and `lotSizeFilter`; not kept over a restart |
+| `PUT /paper/instruments` `{symbol: {"qtyStep", "minOrderQty", "maxMktOrderQty", "maxOrderQty", "tickSize", …: value}}` | changes an instrument's rules, as the exchange does while relays run: any field of its `priceFilter` and `lotSizeFilter`, its `status` (a delisted one is `Delivering`, then `Closed`) and its `deliveryTime`; not kept over a restart |
 | `GET /paper/market` | `{"live": whether a feed is being followed}` |
 | `POST /paper/faults` a fault or a list | see `relay.paper.faults`: `{"path": "/v5/order/create" or "*", "kind", "times": n or null, "probability", "seed", "match": {field: value}, "ms", "status", "body", "retCode", "retMsg", "headers", "after_effect"}` |
 | `GET`, `DELETE /paper/faults` | how many wait / forget them |
@@ -274,7 +274,7 @@ def _change_rules(exchange: Exchange) -> dict[str, Any]:
     changed = {}
     for symbol in asked:
         filters = {
-            name: str(number(value, f"{symbol}: {name}", positive=False))
+            name: str(value) if name == "status" else str(number(value, f"{symbol}: {name}", positive=False))
             for name, value in table(asked, symbol).items()
         }
         try:

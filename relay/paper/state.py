@@ -88,9 +88,15 @@ def _instrument(row: Mapping[str, Any]) -> Instrument:
 
 
 def with_filters(instrument: Instrument, filters: Mapping[str, str]) -> Instrument:
-    """The same under other rules. `filters`: fields of `priceFilter` and `lotSizeFilter`. Raises KeyError."""
+    """The same under other rules. Raises KeyError.
+
+    `filters`: fields of `priceFilter` and `lotSizeFilter`, and `status` and `deliveryTime`.
+    """
     shown = {name: dict(value) if isinstance(value, dict) else value for name, value in instrument.published.items()}
     for name, value in filters.items():
+        if name in ("status", "deliveryTime"):
+            shown[name] = value
+            continue
         holder = next((shown[each] for each in ("priceFilter", "lotSizeFilter") if name in shown[each]), None)
         if holder is None:
             raise KeyError(name)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import patch
 
 import pytest
 
@@ -86,6 +87,9 @@ class _Fewer:
     def instruments(self) -> tuple[Instrument, ...]:
         return tuple(each for each in self._exchange.instruments() if each.symbol != self._lacking)
 
+    def closed_instruments(self) -> tuple[Instrument, ...]:
+        return ()
+
 
 def test_flatten_of_everything_closes_the_rest_where_it_cannot_close_one(
     own: RelayServer, paper: PaperServer, caplog: pytest.LogCaptureFixture
@@ -96,7 +100,8 @@ def test_flatten_of_everything_closes_the_rest_where_it_cannot_close_one(
     services.markets["default"].load_instruments(
         cast(Exchange, _Fewer(next(iter(services.exchanges.values())), "SOLUSDT"))
     )
-    reported = own.api("flatten", "POST", json={"everything": True})
+    with patch.object(services.exchanges["default"], "instrument", return_value=None):
+        reported = own.api("flatten", "POST", json={"everything": True})
     ended = [own.wait_for(each["signal_id"]) for each in reported["accounts"]]
     assert [each["status"] for each in ended] == ["done", "rejected", "done"]
     assert "SOLUSDT" in ended[1]["reason"]["message"]

@@ -120,6 +120,8 @@ class ModelExchange:
         self.hidden: set[str] = set()
         """Orders that no question by their id shows, whether they are there or not."""
 
+    is_clock_measured = True
+
     def now_ms(self) -> int:
         return self._clock.now_ms
 

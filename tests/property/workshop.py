@@ -155,7 +155,13 @@ class Workshop:
             now=self.clock.now,
         )
         strategies = {"default": Strategy(name="default", rules={"main": self._rules}, secrets=(SECRET,))}
-        items = Tasks(journal=journal, executor=executor, accounts=self._accounts, strategies=strategies)
+        items = Tasks(
+            journal=journal,
+            executor=executor,
+            accounts=self._accounts,
+            strategies=strategies,
+            steady=lambda: self.clock.now_ms / 1000,
+        )
         self.runner = Runner(journal=journal, engine=self.engine, items=items)
         self.intake = Intake(
             journal=journal,
