@@ -97,6 +97,22 @@ def test_a_resting_entry_that_no_look_up_shows_for_a_minute_is_not_opened_a_seco
     assert signal(shop, signal_id)["orders"][0]["status"] == OrderStatus.ACCEPTED
 
 
+def test_the_resend_of_an_entry_that_certainly_never_arrived_is_executed(shop: Workshop) -> None:
+    shop = Workshop(shop.journal, max_age_s=3600)
+    shop.open()
+    alert = {"action": "long", "qty": "0.01", "id": "7", "time": shop.clock.now().isoformat()}
+    shop.exchange.faults.append(LOST)
+    signal_id = send(shop, **alert)
+    shop.controls.halt(by="a test")
+    work(shop)
+    assert signal(shop, signal_id)["status"] == "denied"
+    shop.controls.resume(by="a test")
+    assert take(shop, **alert) == signal_id
+    work(shop)
+    assert (signal(shop, signal_id)["status"], shop.exchange.sizes["BTCUSDT"]) == ("done", Decimal("0.01"))
+    assert [each["status"] for each in signal(shop, signal_id)["orders"]] == ["denied", "filled"]
+
+
 def test_what_is_found_after_it_was_held_to_be_absent_overrules_that(shop: Workshop) -> None:
     hide_what_comes(shop)
     shop.exchange.faults.append(NO_REPLY)

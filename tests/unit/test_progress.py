@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
+
 from relay.domain.instrument import Category
 from relay.domain.order import (
     ErrorKind,
@@ -180,6 +182,33 @@ def test_a_refused_exit_leg_holds_back_entries_and_no_other_exit() -> None:
     assert isinstance(went_on, Advance) and went_on.order is second
     stopped = progress((first, ended(second, OrderStatus.FILLED, "1"), entry))
     assert isinstance(stopped, DenyRest)
+
+
+def limit_exit(leg: int) -> OrderState:
+    return order(leg, Purpose.EXIT, exit_qty="1", type=OrderType.LIMIT, price=Decimal(9), time_in_force=TimeInForce.IOC)
+
+
+@pytest.mark.parametrize("filled", ["0", "0.9"])
+def test_an_entry_does_not_follow_an_exit_that_ended_before_it_was_whole(filled: str) -> None:
+    short = ended(limit_exit(0), OrderStatus.EXPIRED, filled)
+    stopped = progress((short, order(1, Purpose.ENTRY)))
+    assert isinstance(stopped, DenyRest) and stopped.reason.code == "LEG_FAILED"
+    assert isinstance(progress((ended(limit_exit(0), OrderStatus.FILLED, "1"), order(1, Purpose.ENTRY))), Advance)
+
+
+def test_a_signal_ends_with_what_went_wrong_and_not_with_what_was_held_back_for_it() -> None:
+    """`LEG_FAILED` is the reason of an order; of the signal it is never told."""
+    first, second = order(0, Purpose.ENTRY), order(1, Purpose.ENTRY)
+    for failed, status, code in (
+        (refused(first), SignalStatus.FAILED, "EXCHANGE_BALANCE"),
+        (denied(first, TOO_OLD), SignalStatus.EXPIRED, "TIME_TOO_OLD"),
+        (ended(limit_exit(0), OrderStatus.EXPIRED, "0"), SignalStatus.ATTENTION, "POSITION_REMAINS"),
+    ):
+        stopped = progress((failed, second))
+        assert isinstance(stopped, DenyRest) and stopped.reason.code == "LEG_FAILED"
+        assert failed.reason is None or failed.reason.message in stopped.reason.message
+        came_to = finish(failed, denied(second, stopped.reason))
+        assert came_to.status is status and came_to.reason is not None and came_to.reason.code == code
 
 
 def test_an_entry_that_a_halt_held_back_is_denied_and_an_old_one_expires() -> None:

@@ -8,7 +8,13 @@ from relay.bybit.wire_orders import is_uncertain, refusal_of
 from relay.domain.order import ErrorKind
 
 
-@pytest.mark.parametrize("code", [429, 10000, 10016, 10429])
+@pytest.mark.parametrize(
+    "code",
+    [
+        *(429, 10000, 10016, 10019, 10429, 110079),
+        *(170001, 170007, 170032, 170146, 170147, 170234, 3400214),
+    ],
+)
 def test_a_code_by_which_the_exchange_could_not_tell_is_uncertain(code: int) -> None:
     assert is_uncertain(code)
     with pytest.raises(AssertionError):
