@@ -59,6 +59,16 @@ class QtyUnit(StrEnum):
         """A size of the strategy's own kind, that can be compared with a position without a price."""
 
 
+def can_only_exit(action: Action, *, reduce_only: bool, strategy_sign: int | None) -> bool:
+    """Whether the action opens nothing, whatever is open. `strategy_sign`: where the strategy stands afterwards."""
+    if action.is_close or reduce_only:
+        return True
+    if action is Action.TARGET:
+        return strategy_sign == 0
+    is_fill = action in (Action.BUY, Action.SELL)
+    return is_fill and strategy_sign is not None and action.side is not None and strategy_sign != action.side.sign
+
+
 NATIVE_ACTIONS = tuple(each for each in Action if each is not Action.ADD)
 NATIVE_UNITS = tuple(each for each in QtyUnit if each is not QtyUnit.MARGIN_QUOTE)
 
@@ -197,12 +207,13 @@ class Signal:
     @property
     def only_exits(self) -> bool:
         """Whether the signal opens nothing, whatever is open."""
-        if self.action.is_close or self.reduce_only:
-            return True
-        if self.action is Action.TARGET:
-            return self.strategy_sign == 0
-        market = self.market_position
-        return market is not None and self.action in (Action.BUY, Action.SELL) and market.sign != self.side.sign
+        return can_only_exit(self.action, reduce_only=self.reduce_only, strategy_sign=self._strategy_sign_read)
+
+    @property
+    def _strategy_sign_read(self) -> int | None:
+        """The side that planning goes by: of a `buy` or `sell`, `market_position` alone."""
+        is_target = self.action is Action.TARGET
+        return self.strategy_sign if is_target or self.market_position is not None else None
 
 
 # What makes two alerts the same one.

@@ -217,6 +217,7 @@ TRADERSPOST = AlertFormat(
     ),
     secrets=("password",),
     refused=dict.fromkeys(_OPTION_FIELDS, _OPTION),
+    choosing=_OPTION_FIELDS,
     is_shape=_is_shape,
     read=_read,
     spelled={"qty": "quantity", "qty_unit": "quantityType", "type": "orderType", "price": "limitPrice"}
