@@ -43,6 +43,11 @@ class AlertMalformed(AlertError):
 class AlertInvalid(AlertError):
     """The alert was read, but says something that cannot be done."""
 
+    def __init__(self, message: str, *, fields: dict[str, list[str]] | None = None, only_exits: bool = False) -> None:
+        """`only_exits`: whatever is wrong with it, the alert can open nothing."""
+        super().__init__(message, fields=fields)
+        self.only_exits = only_exits
+
 
 class AlertIdReused(AlertError):
     """An `id` must be new for each alert; `{{strategy.order.id}}` belongs in `order_id`."""

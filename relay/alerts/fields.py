@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from difflib import get_close_matches
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
@@ -400,6 +401,39 @@ FIELDS_ELSEWHERE = {
 }
 """What other services call a field, to what it is called here; used for suggestions only."""
 
+_OF_LEVELS = frozenset(
+    {"tp", "sl", "ts", "stop", "stoploss", "takeprofit", "profit", "trail", "trailing", "risk", "price"}
+)
+_OF_WHAT_IS_CLOSED = frozenset(
+    {
+        *("side", "action", "direction", "dir", "command", "cmd", "order", "signal", "sentiment", "position", "pos"),
+        *("qty", "quantity", "size", "amount", "volume", "lot", "lots", "contracts", "units", "unit", "share", "pct"),
+        *("percent", "perc", "percentage", "quote", "usd", "usdt", "notional", "value", "q", "closepercent"),
+        *("account", "accounts", "subaccount", "sub", "ticker", "symbol", "pair", "instrument", "coin", "market"),
+        *("test", "paper", "demo", "dry", "dryrun", "simulated", "simulate", "sandbox"),
+    }
+)
+_LONG_WORDS = sorted(word for word in _OF_WHAT_IS_CLOSED if len(word) > 5)
+"""Those that are known even where they are misspelt."""
+_NAME_PARTS = re.compile(r"[a-z]+")
+
+
+def says_what_is_closed(name: str) -> bool:
+    """Whether an unknown field's name, in lower case, speaks of a size, a side, an account, or of not being meant."""
+    if name in FIELDS_ELSEWHERE or speaks_of_levels(name):
+        return FIELDS_ELSEWHERE.get(name) in DECIDING
+    parts = _NAME_PARTS.findall(name)
+    return any(part in _OF_WHAT_IS_CLOSED or get_close_matches(part, _LONG_WORDS, n=1, cutoff=0.8) for part in parts)
+
+
+def speaks_of_levels(name: str) -> bool:
+    """Whether a name, in lower case, speaks of stops, take profits or prices."""
+    return not _OF_LEVELS.isdisjoint(_NAME_PARTS.findall(name))
+
+
+DECIDING = frozenset({"action", "qty", "qty_unit", "ticker", "symbol", "account"})
+"""The fields that say what is closed, and where."""
+
 
 class AlertSchema(Schema):
     """The contract's table. What is absent is absent; defaults are the Signal's own."""
@@ -465,7 +499,7 @@ def load(filled: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, list[s
         loaded = error.valid_data
         problems.update(error.messages_dict)
     unknown = [name for name in filled if name not in KNOWN]
-    for name in unknown[:_UNKNOWN_NAMED_MAX]:
+    for name in sorted(unknown, key=says_what_is_closed, reverse=True)[:_UNKNOWN_NAMED_MAX]:
         if problem := _unknown_problem(name, filled[name]):
             problems[_short(name)] = [problem]
     for name in SHOWN_ONLY:

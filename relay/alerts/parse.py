@@ -279,6 +279,82 @@ _DECODER = json.JSONDecoder(
 )
 
 
+# An alert that can only exit, read past what is broken where it does not look.
+
+
+_BARE = r"\{\{[^{}]*\}\}|[^\s\"{}\[\],][^\"{}\[\],]*?|"
+_LENIENT = re.compile(rf"({_IN_QUOTES})|:\s*({_BARE})\s*(?=[,}}\]])|,\s*(?=[}}\]])", re.DOTALL)
+_PLAIN = frozenset({"true", "false", "null"})
+_JSON_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+_TWICE = "named twice"
+
+
+def read_leniently(body: bytes) -> dict[str, object] | None:
+    """The fields of a broken JSON object, what is unreadable in it left as the text that stands there; else None.
+
+    For alerts that can only exit: each of the texts is judged by the rules, and refuses only where it is needed.
+    """
+    text = _LENIENT.sub(_mended, legible(body).lstrip("\ufeff"))
+    if text.count("[") + text.count("{") > VALUES_MAX or text.count(",") > VALUES_MAX:
+        return None
+    try:
+        value = _LENIENT_DECODER.decode(text)
+    except (json.JSONDecodeError, RecursionError):
+        return None
+    if not isinstance(value, dict) or len(value) > FIELDS_MAX:
+        return None
+    return {_keepable(name): _keepable_value(member) for name, member in value.items()}
+
+
+def _mended(found: re.Match[str]) -> str:
+    """Bare words and nothing at all in quotes; a comma before a closing bracket taken out."""
+    whole, quoted, bare = found.group(), found.group(1), found.group(2)
+    if quoted is not None:
+        return whole
+    if bare is None:
+        return ""
+    is_plain = bare in _PLAIN or _JSON_NUMBER.fullmatch(bare) is not None
+    return whole if is_plain else f": {json.dumps(bare)} "
+
+
+def _number_or_text(text: str) -> Decimal | str:
+    try:
+        return read_number(text)
+    except ValueError:
+        return text
+
+
+def _lenient_members(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members: dict[str, object] = {}
+    for spelled, value in pairs:
+        name = spelled.strip().lower()
+        members[name] = value if members.get(name, value) == value else _TWICE
+    return members
+
+
+def _keepable(text: str) -> str:
+    return "".join("\ufffd" if letter == "\0" or "\ud800" <= letter <= "\udfff" else letter for letter in text)
+
+
+def _keepable_value(value: object) -> object:
+    if isinstance(value, str):
+        return _keepable(value)
+    if isinstance(value, list):
+        return [_keepable_value(member) for member in value]
+    if isinstance(value, dict):
+        return {_keepable(name): _keepable_value(member) for name, member in value.items()}
+    return value
+
+
+_LENIENT_DECODER = json.JSONDecoder(
+    object_pairs_hook=_lenient_members,
+    parse_int=_number_or_text,
+    parse_float=_number_or_text,
+    parse_constant=str,
+    strict=False,
+)
+
+
 # `key=value` pairs: a line each, or comma-separated; and the form data that some front ends make of them.
 #
 # A line or a comma begins a new pair; a comma does so only where `key=` follows, so that values may hold commas. A

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from relay.alerts.fields import KNOWN, SHOWN_ONLY
+from relay.alerts.fields import KNOWN, SHOWN_ONLY, load, says_what_is_closed
 from relay.alerts.wording import EMPTY_HINT, joined, placeholder_in
 from relay.domain.order import OrderType, TimeInForce
-from relay.domain.signal import Action, Level, LevelKind, MarketSide, QtyUnit, TakeProfit
+from relay.domain.signal import Action, Level, LevelKind, MarketSide, QtyUnit, TakeProfit, can_only_exit
 from relay.errors import AlertInvalid
 
 # An alert between its schema and its Signal: what is there, what was blank, what is wrong, what is noted.
@@ -24,6 +24,8 @@ SPELLED = {
     **{"take_profits": "take_profit"},
 }
 """The Signal's names of fields, to the alert's own where they differ."""
+_VALUE_NAMES = {spelled: name for name, spelled in SPELLED.items()}
+_EMPTY = f"is empty ({EMPTY_HINT})"
 
 
 @dataclass(slots=True)
@@ -35,6 +37,16 @@ class Draft:
     """Fields that are empty or hold an unreplaced placeholder, with what is wrong with each."""
     problems: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    only_exits: bool = False
+    """The alert can open nothing, so nothing that its exit does not need may refuse it."""
+
+    def names(self, name: str) -> bool:
+        """Whether the alert has the field `name` (the alert's), readable or not; a null is none."""
+        return name in self.blanks or name in self.problems or _VALUE_NAMES.get(name, name) in self.values
+
+    def is_unreplaced(self, name: str) -> bool:
+        """Whether the field holds a placeholder; an empty one does not."""
+        return self.blanks.get(name, _EMPTY) != _EMPTY
 
     def need(self, name: str, right: str) -> None:
         """`name` (the alert's) is needed and is not there: say why, with what was wrong with it if it was blank."""
@@ -51,6 +63,11 @@ class Draft:
         if there:
             self.notes.append(f"{joined(SPELLED.get(name, name) for name in there)} ignored: {why}")
 
+    def leave_out_all_but(self, needed: frozenset[str]) -> None:
+        """What cannot be read and is not among `needed` (the alert's names) is as if it were not there, and noted."""
+        for name in [name for name in self.problems if name not in needed]:
+            self.notes.append(f"`{name}` ignored: {self.problems.pop(name)[0]}")
+
     def raise_problems(self) -> None:
         if not self.problems:
             return
@@ -58,7 +75,9 @@ class Draft:
         reported = "; ".join(f"`{name}` {self.problems[name][0]}" for name in names[:_PROBLEMS_REPORTED_MAX])
         not_shown = names[_PROBLEMS_REPORTED_MAX:][:_NAMES_REPORTED_MAX]
         raise AlertInvalid(
-            f"{reported}; wrong too: {joined(not_shown)}" if not_shown else reported, fields=self.problems
+            f"{reported}; wrong too: {joined(not_shown)}" if not_shown else reported,
+            fields=self.problems,
+            only_exits=self.only_exits,
         )
 
     def note_blanks(self) -> None:
@@ -81,7 +100,7 @@ def without_blanks(fields: Mapping[str, object]) -> tuple[dict[str, object], dic
     for name, value in fields.items():
         if isinstance(value, str):
             if not value or value.isspace():
-                blanks[name] = f"is empty ({EMPTY_HINT})"
+                blanks[name] = _EMPTY
             elif "{{" in value and (problem := placeholder_in(value)):
                 blanks[name] = problem
             else:
@@ -93,6 +112,13 @@ def without_blanks(fields: Mapping[str, object]) -> tuple[dict[str, object], dic
 
 _ORDERLESS = frozenset({Action.CANCEL, Action.STOPS, Action.HEARTBEAT})
 _SIZED = frozenset({Action.BUY, Action.SELL, Action.LONG, Action.SHORT})
+_FILLS = frozenset({Action.BUY, Action.SELL})
+_NEVER_FLAT = frozenset({Action.LONG, Action.SHORT, Action.REVERSE})
+"""What these order is no exit, wherever the strategy stands."""
+_WHICH_SIZE = (
+    "could be the order's size or the strategy's position: send the order's size as `qty`, "
+    'and the position as "market_position": "{{strategy.market_position}}" or as `position_size` beside a `qty`'
+)
 _ORDER_FIELDS = [
     *("qty", "qty_unit", "type", "price", "trigger_price", "trigger_by", "time_in_force", "reduce_only"),
     *("slippage_pct", "valid_for_s", "leverage"),
@@ -104,10 +130,74 @@ _STOP_FIELDS = [*_LEVELS, "trailing_start"]
 _RIGHT_SIDE = "`long`, `short` or `flat`, as `{{strategy.market_position}}` is"
 
 
+def draft_of(fields: Mapping[str, object]) -> Draft:
+    """Native fields, each read by itself; and whether they can only exit."""
+    filled, blanks = without_blanks(fields)
+    values, problems = load(filled)
+    draft = Draft(values=values, blanks=blanks, problems=problems)
+    _settle_direction(draft)
+    return draft
+
+
 def check(draft: Draft) -> None:
-    """Apply every rule: problems, notes and ignored fields are left in `draft`."""
+    """Apply every rule: problems, notes and ignored fields are left in `draft`, which has an action and a ticker."""
     for rule in _RULES:
         rule(draft)
+
+
+def _settle_direction(draft: Draft) -> None:
+    """Read first, of an alert that may be broken elsewhere: where the strategy stands, and whether it can only exit."""
+    action = draft.values.get("action")
+    if action is None or action in _ORDERLESS:
+        return
+    _position_size(draft, action)
+    side: MarketSide | None = draft.values.get("market_position")
+    reduces = bool(draft.values.get("reduce_only"))
+    draft.only_exits = can_only_exit(action, reduce_only=reduces, strategy_sign=None if side is None else side.sign)
+    if draft.only_exits:
+        draft.leave_out_all_but(needed_by_exit(draft))
+
+
+def _position_size(draft: Draft, action: Action) -> None:
+    """`position_size` is where the strategy stands, if nothing else says so and it cannot be the order's size."""
+    signed: Decimal | None = draft.values.get("position_size")
+    if signed is None or "market_position" in draft.values:
+        return
+    if (action in _FILLS and draft.names("qty")) or action is Action.TARGET:
+        side = (MarketSide.FLAT, MarketSide.LONG, MarketSide.SHORT)[_sign(signed)]
+        draft.values["market_position"] = side
+        draft.blanks.pop("market_position", None)
+        draft.values.setdefault("market_position_size", abs(signed))
+    elif action in _SIZED and not draft.names("qty"):
+        draft.refuse("position_size", _WHICH_SIZE)
+
+
+def needed_by_exit(draft: Draft) -> frozenset[str]:
+    """The fields that say what is closed, and where: what cannot be read of these refuses even an exit."""
+    values = draft.values
+    needed = {"action", "account", *filter(says_what_is_closed, draft.problems.keys() - KNOWN)}
+    if not values.keys() & {"ticker", "symbol"}:
+        needed |= {"ticker", "symbol"}
+    if values.get("trigger_price") is not None:
+        needed.add("type")
+    if closes_whole(draft):
+        return frozenset(needed)
+    has_size = "qty" in values or "qty" in draft.problems or draft.is_unreplaced("qty")
+    needed |= {"qty", "qty_unit"} if has_size else {"qty"}
+    if values["action"] in _SIZED and not draft.names("qty"):
+        needed.add("position_size")
+    unit: QtyUnit | None = values.get("qty_unit")
+    if _is_the_strategys_exit(draft) and (values.get("qty") is None or (unit is not None and not unit.is_absolute)):
+        needed |= {"market_position_size", "prev_market_position_size"}
+    return frozenset(needed)
+
+
+def closes_whole(draft: Draft) -> bool:
+    """Whether all of the position goes, whatever size an alert that can only exit names."""
+    action = draft.values["action"]
+    if action in (Action.FLAT, Action.EXIT):
+        return True
+    return draft.values.get("market_position") is MarketSide.FLAT and action not in _NEVER_FLAT
 
 
 def need_action_and_ticker(draft: Draft) -> None:
@@ -150,22 +240,36 @@ def _closing(draft: Draft) -> None:
     action = draft.values["action"]
     if action.is_close:
         draft.ignore(_STOP_FIELDS, f"`{action}` only reduces the position, whose stops stay as they are")
+    elif draft.values.get("reduce_only") and draft.only_exits:
+        draft.ignore(_STOP_FIELDS, "an order that only reduces carries no stops")
 
 
 def _quantity(draft: Draft) -> None:
     """Zero is refused where a size is meant; where the whole position goes anyway, it says nothing and is ignored.
 
-    An exit is not withheld for a zero that `{{strategy.order.contracts}}` may leave.
+    An exit is not withheld for a zero that `{{strategy.order.contracts}}` may leave beside `flat`. Of a `close`, an
+    empty size means all, and one that was not replaced could mean a part.
     """
-    action = draft.values["action"]
-    goes_flat = draft.values.get("market_position") is MarketSide.FLAT
+    action, is_whole = draft.values["action"], closes_whole(draft)
     if draft.values.get("qty") == 0:
-        if action.is_close or (goes_flat and action not in (Action.LONG, Action.SHORT, Action.REVERSE)):
+        if is_whole:
             draft.ignore(["qty"], "it is zero, and the whole position is closed")
         else:
             draft.refuse("qty", "must be above 0; leave it out where no size is meant")
-    if "qty" in draft.blanks and action in _SIZED and not (goes_flat and action in (Action.BUY, Action.SELL)):
+    if is_whole or "qty" not in draft.blanks:
+        return
+    if action in _SIZED:
         draft.need("qty", f"`{action}` needs a size; leave `qty` out altogether to use the strategy's default size")
+    elif action.is_close and draft.is_unreplaced("qty"):
+        draft.need("qty", f"`{action}` may mean a part; leave `qty` out altogether to close all")
+
+
+def _unreplaced(draft: Draft) -> None:
+    """An account, or the unit of a size, that only a placeholder names: without it something else would be ordered."""
+    if draft.is_unreplaced("account") and draft.values["action"] is not Action.HEARTBEAT:
+        draft.need("account", "name one of the strategy's accounts, or leave it out to use them all")
+    if draft.is_unreplaced("qty_unit") and draft.values.get("qty") is not None and not closes_whole(draft):
+        draft.need("qty_unit", "say what `qty` counts, such as `base` or `quote`")
 
 
 def _price(draft: Draft) -> None:
@@ -174,6 +278,8 @@ def _price(draft: Draft) -> None:
     Any other field that the type of order has no use for was meant, and is refused.
     """
     kind = draft.values.get("type") or OrderType.MARKET
+    if draft.only_exits and kind.has_limit and draft.values.get("price") is None:
+        kind = _at_market(draft, kind)
     if kind.has_limit and draft.values.get("price") is None:
         draft.need("price", f"a `{kind}` order needs its limit price, above 0")
     if kind.is_conditional and draft.values.get("trigger_price") is None:
@@ -186,12 +292,20 @@ def _price(draft: Draft) -> None:
         _unfit(draft, "trigger_price", f"needs `type` to be `stop_market` or `stop_limit`, not `{kind}`")
     _resting_time(draft, kind)
     if draft.values.get("time_in_force") is TimeInForce.POST_ONLY and not kind.has_limit:
-        draft.refuse("time_in_force", f"`PostOnly` needs `type` to be `limit` or `stop_limit`, not `{kind}`")
+        _unfit(draft, "time_in_force", f"`PostOnly` needs `type` to be `limit` or `stop_limit`, not `{kind}`")
+
+
+def _at_market(draft: Draft, kind: OrderType) -> OrderType:
+    """An exit whose limit price is not there does not wait for one: what it is to be placed as instead."""
+    instead = OrderType.STOP_MARKET if kind.is_conditional else OrderType.MARKET
+    draft.values["type"] = instead
+    draft.notes.append(f"`type` read as `{instead}`: an exit waits for no `price` that a `{kind}` order needs")
+    return instead
 
 
 def _unfit(draft: Draft, spelled: str, why: str, *, field: str | None = None) -> None:
     """Refused on what may open, left out of an exit. `field`: the value's name, where it is not the alert's."""
-    if draft.values["action"].is_close:
+    if draft.only_exits:
         draft.ignore([field or spelled], why)
     else:
         draft.refuse(spelled, why)
@@ -206,10 +320,7 @@ def _slippage(draft: Draft) -> None:
         _unfit(draft, "slippage_pct", f"does not go with a `{kind}` order: the exchange bounds market orders only")
     elif not _SLIPPAGE_MIN <= requested <= _SLIPPAGE_MAX:
         why = f"must be {_SLIPPAGE_MIN} to {_SLIPPAGE_MAX} percent, which is what the exchange takes"
-        if _is_the_strategys_exit(draft):
-            draft.ignore(["slippage_pct"], why)
-        else:
-            _unfit(draft, "slippage_pct", why)
+        _unfit(draft, "slippage_pct", why)
 
 
 def _resting_time(draft: Draft, kind: OrderType) -> None:
@@ -219,22 +330,21 @@ def _resting_time(draft: Draft, kind: OrderType) -> None:
         why = "needs `type` to be `limit`, `stop_market` or `stop_limit`: a `market` order never rests"
         _unfit(draft, "valid_for", why, field="valid_for_s")
     elif kind is OrderType.LIMIT and draft.values.get("time_in_force") in (TimeInForce.IOC, TimeInForce.FOK):
-        draft.refuse("valid_for", f"needs an order that rests; `{draft.values.get('time_in_force')}` ends at once")
+        why = f"needs an order that rests; `{draft.values.get('time_in_force')}` ends at once"
+        _unfit(draft, "valid_for", why, field="valid_for_s")
 
 
 def _stops(draft: Draft) -> None:
     if draft.values.get("trailing_start") is not None and draft.values.get("trailing_stop") is None:
-        draft.need("trailing_stop", "`trailing_start` says where one begins")
-    if not draft.values.get("reduce_only"):
-        return
-    for name, spelled in _LEVELS.items():
-        if draft.values.get(name):
-            draft.refuse(spelled, "contradicts `reduce_only`: an order that only reduces carries no stops")
+        if draft.only_exits:
+            draft.ignore(["trailing_start"], "it says where a `trailing_stop` begins, and none is named")
+        else:
+            draft.need("trailing_stop", "`trailing_start` says where one begins")
 
 
 def _level_signs(draft: Draft) -> None:
     """Of an entry. On an open position (`stops`) either may stand on the other side of its average price."""
-    if draft.values["action"] in _ORDERLESS or draft.values["action"].is_close or _is_the_strategys_exit(draft):
+    if draft.values["action"] in _ORDERLESS or draft.only_exits:
         return
     profits: tuple[TakeProfit, ...] = draft.values.get("take_profits") or ()
     if any(_leads(tp_leg.at) < 0 for tp_leg in profits):
@@ -252,7 +362,7 @@ def _trail(draft: Draft) -> None:
     if trail is None or trail.kind is not LevelKind.PERCENT or trail.value < _WHOLE_PCT:
         return
     why = "is as far away as the price itself; it must be under 100%"
-    if _is_the_strategys_exit(draft):
+    if draft.only_exits:
         draft.ignore(["trailing_stop", "trailing_start"], why)
     else:
         draft.refuse("trailing_stop", why)
@@ -267,7 +377,7 @@ def _risk(draft: Draft) -> None:
     unit = draft.values.get("qty_unit")
     if unit not in (QtyUnit.RISK_PCT, QtyUnit.RISK_QUOTE) or draft.values.get("qty") is None:
         return
-    if draft.values["action"].is_close:
+    if draft.values["action"].is_close or closes_whole(draft):
         draft.ignore(["qty", "qty_unit"], f"`{unit}` sizes an entry; the whole position is closed")
     elif draft.values.get("reduce_only"):
         draft.refuse("qty_unit", f"`{unit}` sizes an entry; with `reduce_only` use `position_pct`")
@@ -291,13 +401,13 @@ def _target(draft: Draft) -> None:
         if signed is None:
             draft.need("market_position", f"`target` needs {_RIGHT_SIDE}, or `position_size` with its sign")
         return
-    if signed is not None and _sign(signed) != side.sign:
-        draft.refuse("position_size", f"contradicts `market_position`, which is `{side}`")
     size = draft.values.get("market_position_size")
     if side is MarketSide.FLAT:
-        if size:
-            draft.refuse("market_position_size", "must be 0 where `market_position` is `flat`")
+        if size or signed:
+            draft.ignore(["market_position_size", "position_size"], "the strategy is flat, so all is closed")
         return
+    if signed is not None and _sign(signed) != side.sign:
+        draft.refuse("position_size", f"contradicts `market_position`, which is `{side}`")
     if size == 0:
         draft.refuse("market_position_size", f"must be above 0 where `market_position` is `{side}`")
     if size is None and signed is None and draft.values.get("qty") is None:
@@ -314,6 +424,7 @@ _RULES: tuple[Callable[[Draft], None], ...] = (
     _orderless,
     _closing,
     _quantity,
+    _unreplaced,
     _price,
     _slippage,
     _stops,

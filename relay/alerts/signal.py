@@ -20,11 +20,11 @@ from relay.alerts.authenticate import (
     may_name_secret,
     without_secrets,
 )
-from relay.alerts.fields import FIELDS_ELSEWHERE, KNOWN, SHOWN_ONLY, load, unix_ms
+from relay.alerts.fields import EPOCH, FIELDS_ELSEWHERE, KNOWN, SHOWN_ONLY, unix_ms
 from relay.alerts.formats import FORMATS, NATIVE, alert_format_of, recognise
 from relay.alerts.formats.base import AlertFormat, Translation
-from relay.alerts.parse import legible, number_text, parse
-from relay.alerts.rules import Draft, without_blanks
+from relay.alerts.parse import legible, number_text, parse, read_leniently
+from relay.alerts.rules import Draft
 from relay.alerts.wording import SHOWN_LENGTH_MAX, joined, shown
 from relay.domain.signal import Identity, IdentityKind, Signal
 from relay.errors import AlertInvalid, AlertMalformed
@@ -75,17 +75,23 @@ def translated(stored: Mapping[str, object]) -> Translation | None:
     if named is None or named == NATIVE:
         return None
     alert_format = alert_format_of(named) if isinstance(named, str) else None
+    if alert_format is None and rules.draft_of(_without_format(stored)).only_exits:
+        return None
     if alert_format is None:
         problem = f"cannot be {shown(named)}; it must be one of {joined(FORMATS)}"
         raise AlertInvalid(f"`format` {problem}", fields={"format": [problem]})
-    return alert_format.translate({name: value for name, value in stored.items() if name != "format"})
+    return alert_format.translate(_without_format(stored))
+
+
+def _without_format(stored: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in stored.items() if name != "format"}
 
 
 def _judged(fields: Mapping[str, object]) -> Draft:
     """Native fields, after every rule. AlertInvalid if one is broken."""
-    filled, blanks = without_blanks({name: value for name, value in fields.items() if name != "format"})
-    values, problems = load(filled)
-    draft = Draft(values=values, blanks=blanks, problems=problems)
+    draft = rules.draft_of(_without_format(fields))
+    if fields.get("format") not in (None, NATIVE, *FORMATS):
+        draft.notes.append(f"`format` ignored: it cannot be {shown(fields['format'])}; the alert is read as it stands")
     rules.need_action_and_ticker(draft)
     draft.raise_problems()
     rules.check(draft)
@@ -174,9 +180,26 @@ def read(
     shape.
     """
     try:
-        fields = parse(body)
+        return _parsed(parse(body), body, secrets, named, usual)
     except AlertMalformed as error:
+        fields = read_leniently(body)
+        parsed = _parsed(fields, body, secrets, named, usual) if fields else None
+        if parsed is not None and _can_only_exit(parsed.fields):
+            return parsed
         raise _cleaned(error, secrets) from None
+
+
+def _can_only_exit(stored: Mapping[str, object]) -> bool:
+    """Whether the alert opens nothing, be it refused or not."""
+    try:
+        return signal_from_stored(stored, id="", strategy="", received_at=EPOCH).only_exits
+    except AlertInvalid as error:
+        return error.only_exits
+
+
+def _parsed(
+    fields: dict[str, object], body: bytes, secrets: tuple[str, ...], named: str | None, usual: str | None
+) -> ParsedAlert:
     given = [fields.pop("secret", None)]
     alert_format = _settle_format(fields, named, usual)
     if alert_format is not None:

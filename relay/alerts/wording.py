@@ -80,8 +80,8 @@ def joined(words: Iterable[str]) -> str:
 class Kind(StrEnum):
     """`strategy` and `target` are for a strategy's alert; all others for an indicator's or a price alert."""
 
-    STRATEGY = "strategy"
     TARGET = "target"
+    STRATEGY = "strategy"
     LONG = "long"
     SHORT = "short"
     CLOSE = "close"

@@ -235,6 +235,7 @@ def _intake(
         announcer=announcer,
         heartbeats=heartbeats,
         strategies=strategies_of(settings),
+        ages_ms=journal.steady_ms,
         hidden=tuple(each for each in (secret.reveal() for secret in settings.secrets) if len(each) >= _SECRET_MIN),
     )
 

@@ -13,7 +13,7 @@ from relay.domain.limits import limit_needs, limits_by_price, limits_entries, st
 from relay.domain.order import OrderType, Reason, TimeInForce
 from relay.domain.plan import Facts, LimitNeed, Need
 from relay.domain.rules import Drift, Mode, Rules
-from relay.domain.signal import Action, MarketSide, QtyUnit, Signal
+from relay.domain.signal import Action, MarketSide, QtyUnit, Signal, Standing
 
 # `mode = position`: the strategy's position is the target, whatever the alert's action says.
 
@@ -44,6 +44,31 @@ def as_target(signal: Signal, rules: Rules) -> Signal:
     return replace(signal, action=Action.TARGET, qty=None)
 
 
+def as_late(signal: Signal, stands: Standing, rules: Rules) -> Signal:
+    """`signal`, which came after a later one, as the wish to be where the strategy stands: at the market.
+
+    Its levels count where that is the side that it speaks of.
+    """
+    target = signal if signal.action is Action.TARGET else as_target(signal, rules)
+    late = replace(
+        target,
+        market_position=stands.side,
+        market_position_size=stands.size,
+        prev_market_position=None,
+        prev_market_position_size=None,
+        position_size=None,
+        type=OrderType.MARKET,
+        names_type=True,
+        price=None,
+        trigger_price=None,
+        time_in_force=TimeInForce.GTC,
+        valid_for_s=None,
+    )
+    if stands.side is signal.market_position:
+        return late
+    return replace(late, take_profits=(), stop_loss=None, trailing_stop=None, trailing_start=None)
+
+
 def mode_refusal(signal: Signal, rules: Rules) -> Reason | None:
     """Why the signal may open nothing in position mode; what it exits, it exits."""
     if rules.mode is not Mode.POSITION or signal.action.is_close or _says_where(signal):
@@ -72,7 +97,7 @@ def _says_where(signal: Signal) -> bool:
 
 
 ORDERS_NOTHING = (Action.CANCEL, Action.HEARTBEAT)
-_SIZES_NOTHING = (*ORDERS_NOTHING, Action.STOPS)
+SIZES_NOTHING = (*ORDERS_NOTHING, Action.STOPS)
 _FILLS = (Action.BUY, Action.SELL)
 _RISK = (QtyUnit.RISK_PCT, QtyUnit.RISK_QUOTE)
 _OF_EQUITY = (QtyUnit.EQUITY_PCT, QtyUnit.MARGIN_PCT, QtyUnit.RISK_PCT)
@@ -147,7 +172,7 @@ class Intent:
     @property
     def sizes_nothing(self) -> bool:
         """Whether no size can have a part in it."""
-        return self.signal.action in _SIZES_NOTHING
+        return self.signal.action in SIZES_NOTHING
 
     @property
     def compares_sides_only(self) -> bool:
@@ -199,7 +224,8 @@ def _derived(signal: Signal, rules: Rules, facts: Facts, *, follows: bool, targe
         leverage=requested_leverage(signal, rules),
         only_exits=signal.only_exits,
         is_strategys=follows,
-        refused=mode_refusal(signal, rules)
+        refused=facts.withheld
+        or mode_refusal(signal, rules)
         or standing_refusal(signal, rules, instrument, now=facts.now, halted=facts.halted, age=facts.age),
         limit_needs=limit_needs(rules),
         target=target,
@@ -251,7 +277,7 @@ def needs_equity(size: Size) -> bool:
 def _uses_size(signal: Signal, *, is_own: bool) -> bool:
     """Whether the alert's size, or the default one, has a part in what is ordered."""
     action, market = signal.action, signal.market_position
-    if action in (Action.FLAT, Action.EXIT, *_SIZES_NOTHING):
+    if action in (Action.FLAT, Action.EXIT, *SIZES_NOTHING):
         return False
     if action is Action.REVERSE or action.is_close:
         return signal.qty is not None

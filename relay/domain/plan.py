@@ -110,6 +110,8 @@ class Facts:
     """Who halted and when, or None."""
     has_resting: bool = False
     """Orders of the relay rest at the instrument, whose fills may not be known yet."""
+    withheld: Reason | None = None
+    """Why nothing may be opened for this alert, whatever the rules say."""
     is_overtaken: bool = False
     """A later alert of the strategy came before this one."""
     limits: LimitFacts | None = None

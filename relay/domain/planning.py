@@ -25,7 +25,7 @@ from relay.domain.limits import (
 from relay.domain.move import Move, Nothing, Requested, move_of, orders_of, rounded
 from relay.domain.order import OrderType, Reason, Side, TimeInForce
 from relay.domain.plan import Facts, LimitFacts, LimitNeed, Need, Plan, PlanStatus, Residual, Working
-from relay.domain.rules import Direction, Mode, Rules
+from relay.domain.rules import Direction, Rules
 from relay.domain.signal import Action, Signal
 from relay.domain.sizing import References, Sizes, references_of, sizes_of
 
@@ -215,6 +215,7 @@ def _level_refusal(side: Side, intent: Intent, facts: Facts, references: Referen
     )
 
 
+_LATE = "it came late, so the account is only brought to where the strategy stands"
 _BESIDE_IT = "the exit was sent beside a resting order of the relay's, which may fill behind it"
 _NO_REFERENCES = References(for_stop=None, for_profit=None)
 _WIDE = Context(prec=100, rounding=ROUND_DOWN)
@@ -254,7 +255,7 @@ def proposal_of(intent: Intent, facts: Facts) -> Proposal:
         )
         if facts.position is not None and facts.position.is_hedge:
             return bare
-        notes: tuple[str, ...] = ()
+        notes: tuple[str, ...] = (_LATE,) if facts.is_overtaken else ()
         drifted_from = needs_healing(intent, facts, target)
         if drifted_from is not None:
             # The strategy's order on a position that is not the strategy's: be where the strategy is afterwards.
@@ -298,8 +299,6 @@ def _plan(proposal: Proposal, facts: Facts) -> Plan:
     if action is Action.STOPS:
         return _plan_stops(intent, facts)
     residual = facts.residual if facts.residual and _is_same_side(facts.residual.size, facts.size) else None
-    if facts.is_overtaken and intent.rules.mode is Mode.POSITION and action is Action.TARGET:
-        return Plan(status=PlanStatus.DONE, notes=("nothing is ordered: the later alert counts",), residual=residual)
     match requested:
         case Reason():
             return _denied(requested, residual)

@@ -83,6 +83,16 @@ class QtyUnit(StrEnum):
         """A size of the strategy's own kind, that can be compared with a position without a price."""
 
 
+def can_only_exit(action: Action, *, reduce_only: bool, strategy_sign: int | None) -> bool:
+    """Whether the action opens nothing, whatever is open. `strategy_sign`: where the strategy stands afterwards."""
+    if action.is_close or reduce_only:
+        return True
+    if action is Action.TARGET:
+        return strategy_sign == 0
+    is_fill = action in (Action.BUY, Action.SELL)
+    return is_fill and strategy_sign is not None and action.side is not None and strategy_sign != action.side.sign
+
+
 NATIVE_ACTIONS = tuple(each for each in Action if each is not Action.ADD)
 NATIVE_UNITS = tuple(each for each in QtyUnit if each is not QtyUnit.MARGIN_QUOTE)
 
@@ -216,12 +226,23 @@ class Signal:
     @property
     def only_exits(self) -> bool:
         """Whether the signal opens nothing, whatever is open."""
-        if self.action.is_close or self.reduce_only:
+        return can_only_exit(self.action, reduce_only=self.reduce_only, strategy_sign=self._strategy_sign_read)
+
+    @property
+    def _strategy_sign_read(self) -> int | None:
+        """The side that planning goes by: of a `buy` or `sell`, `market_position` alone."""
+        is_target = self.action is Action.TARGET
+        return self.strategy_sign if is_target or self.market_position is not None else None
+
+    @property
+    def may_exit(self) -> bool:
+        """Whether it only exits, or says by itself that it leaves the other side before it opens."""
+        if self.only_exits or self.action in (Action.LONG, Action.SHORT, Action.REVERSE):
             return True
-        if self.action is Action.TARGET:
-            return self.strategy_sign == 0
-        market = self.market_position
-        return market is not None and self.action in (Action.BUY, Action.SELL) and market.sign != self.side.sign
+        after, before = self.strategy_sign, self.prev_market_position
+        if self.action not in (Action.BUY, Action.SELL, Action.TARGET) or after is None:
+            return False
+        return before.sign * after < 0 if before is not None else self.action is Action.TARGET
 
 
 # What makes two alerts the same one.
@@ -245,6 +266,14 @@ class Identity:
 
     kind: IdentityKind
     key: str
+
+
+def reused_id(sender_id: str | None, first_signal_id: str) -> str:
+    """What is wrong with an `id` that came before, with another body or long ago."""
+    return (
+        f"{sender_id!r} was used before, by signal {first_signal_id}: an `id` must be new for each alert; "
+        "`{{strategy.order.id}}` belongs in `order_id`"
+    )
 
 
 # The chain of a strategy's positions: each alert says where the strategy stood and stands, so a lost one shows.
@@ -328,6 +357,8 @@ def judged(link: ChainLink, last: Last | None) -> Judged:
     """`link`, the next to be accepted, after all that came before it."""
     if last is None:
         return Judged(last=Last(link=link, fit=Fit.FIRST), fit=Fit.FIRST)
+    if _fills_exactly(link, last):
+        return _overtaken(link, last)
     if link.before.is_like(last.link.after):
         return Judged(last=Last(link=link, fit=Fit.FITS), fit=Fit.FITS)
     if _belongs_before(link, last):
@@ -339,6 +370,19 @@ def judged(link: ChainLink, last: Last | None) -> Judged:
     return Judged(
         last=Last(link=link, fit=Fit.MISSING, open_from=last.open_from or last.link.after), fit=Fit.MISSING, note=note
     )
+
+
+def _fills_exactly(link: ChainLink, last: Last) -> bool:
+    """Whether it is what was missing before the last one, and no newer; then it came late, even if it fits behind, too.
+
+    Before the very first alert nothing is known to be missing: there it has to be older. Two alerts of one second can
+    not be told apart while no gap is open.
+    """
+    if link.sent_at_ms is None or last.link.sent_at_ms is None or not link.after.is_like(last.link.before):
+        return False
+    if last.open_from is None:
+        return last.fit is Fit.FIRST and link.sent_at_ms < last.link.sent_at_ms
+    return link.before.is_like(last.open_from) and link.sent_at_ms <= last.link.sent_at_ms
 
 
 def _belongs_before(link: ChainLink, last: Last) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -26,7 +26,7 @@ from relay.app.telemetry import about, add
 from relay.domain.instrument import PRE_LAUNCH, Category, Instrument, SymbolUnknown
 from relay.domain.notice import NoticeKind
 from relay.domain.order import Reason, SignalStatus
-from relay.domain.signal import Action, Signal, link_of, new_signal_id
+from relay.domain.signal import Action, Signal, link_of, new_signal_id, reused_id
 from relay.engine import failpoint
 from relay.engine.failpoint import Failpoint
 from relay.errors import (
@@ -93,8 +93,12 @@ class Intake:
         strategies: Mapping[str, Strategy],
         hidden: tuple[str, ...] = (),
         now: Now = utc_now,
+        ages_ms: Callable[[], int] | None = None,
     ) -> None:
-        """`hidden`: further secrets of the relay's, which are taken out of every alert that is kept, too."""
+        """`hidden`: further secrets of the relay's, which are taken out of every alert that is kept, too.
+
+        `ages_ms`: the clock by which a repeat is told; None: `now`.
+        """
         self._journal = journal
         self._accounts = accounts
         self._runner = runner
@@ -106,6 +110,7 @@ class Intake:
         self._now = now
         self._looking_up = threading.Lock()
         self._looked_up_at: deque[float] = deque(maxlen=_LOOK_UPS_MAX)
+        self._ages_ms = ages_ms
 
     def strategy(self, name: str) -> Strategy:
         """Raises StrategyUnknown, which names those there are."""
@@ -259,11 +264,15 @@ class Intake:
             sent_at_ms=to_ms(signal.sent_at) if signal.sent_at else None,
             notes=bounded_notes(signal.notes),
             link=link_of(signal),
+            only_exits=signal.only_exits,
+            may_exit=signal.may_exit,
+            sender_id=signal.sender_id,
         )
         admission = self._journal.accept(
             new,
             now_ms=to_ms(now),
             dedup_window_ms=sender.dedup_window_ms,
+            aged_ms=self._ages_ms() if self._ages_ms else None,
             on_committed=lambda reported: self._admitted(reported, signal, accounts),
         )
         failpoint.passed(Failpoint.ANSWERED)
@@ -327,8 +336,5 @@ def _text(value: object) -> str | None:
 
 
 def _reused(signal: Signal, first: str) -> AlertIdReused:
-    problem = (
-        f"{signal.sender_id!r} was used before, by signal {first}: an `id` must be new for each alert; "
-        "`{{strategy.order.id}}` belongs in `order_id`"
-    )
+    problem = reused_id(signal.sender_id, first)
     return AlertIdReused(f"id: {problem}", fields={"id": [problem]})

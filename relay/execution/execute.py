@@ -58,7 +58,7 @@ class DriftWatch:
         if not expected.differs(position, instrument):
             self._reported.pop(key, None)
             return ()
-        if self._journal.strategies.is_overtaken(signal.id):
+        if self._journal.strategies.overtaken(signal.id) is not None:
             return ()
         note = f"the account is not where the strategy is: {expected} is expected, and it holds {plain(position)}"
         detail = {"account": work.account.name, "expected": str(expected), "position": plain(position)}

@@ -12,15 +12,15 @@ from decimal import Decimal
 
 from relay.bybit.wire_orders import refusal_of
 from relay.domain.instrument import Category, Instrument
-from relay.domain.intent import Intent, intent_of
+from relay.domain.intent import SIZES_NOTHING, Intent, as_late, intent_of
 from relay.domain.limits import unread_refusal
 from relay.domain.order import Purpose, Reason, SignalStatus
 from relay.domain.plan import DayResult, Facts, LimitFacts, LimitNeed, Need, Plan, PlanStatus, Working
 from relay.domain.planning import Proposal, plan_of, proposal_of
 from relay.domain.position import Position
 from relay.domain.progress import Finish
-from relay.domain.signal import SignalAge
-from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.domain.signal import Signal, SignalAge, Standing
+from relay.errors import AlertIdReused, ExchangeAnswered, ExchangeUnreachable
 from relay.execution.ports import Account, ExchangePort, from_ms, to_ms
 from relay.execution.work import PositionSnapshot, Work
 from relay.journal.engine_queries import LimitQueries
@@ -382,7 +382,6 @@ class Gatherer:
             price=price,
             equity=equity,
             has_resting=work.seen is not None and work.seen.has_resting,
-            is_overtaken=intent.is_strategys and self._journal.strategies.is_overtaken(work.signal.id),
             unread=reading.unread,
         )
         return proposal_of(intent, known), reading.passing
@@ -401,8 +400,28 @@ class Gatherer:
             residual=known.residual,
             halted=_halted_by(known.halt),
             uncleared=work.uncleared.reason if work.uncleared else None,
+            withheld=self._withheld(work.signal),
         )
-        return intent_of(work.signal, work.rules, facts), facts
+        stands = self._stands(work.signal)
+        if stands is None:
+            return intent_of(work.signal, work.rules, facts), facts
+        facts = replace(facts, is_overtaken=True)
+        return intent_of(as_late(work.signal, stands, work.rules), work.rules, facts), facts
+
+    def _stands(self, signal: Signal) -> Standing | None:
+        """Where the strategy stands, if this alert of it came after a later one."""
+        if signal.market_position is None or signal.has_synthetic_position or signal.action in SIZES_NOTHING:
+            return None
+        return self._journal.strategies.overtaken(signal.id)
+
+    def _withheld(self, signal: Signal) -> Reason | None:
+        """An alert whose `id` came before is executed as far as it exits."""
+        if signal.sender_id is None or signal.only_exits or not signal.may_exit:
+            return None
+        if not self._journal.strategies.is_of_reused_id(signal.id):
+            return None
+        message = "the alert's `id` was used before, and an `id` must be new for each alert, so nothing is opened"
+        return Reason(code=AlertIdReused.code, message=message)
 
     def _position(self, work: Work, instrument: Instrument, source: FactSource) -> Position:
         category, symbol = instrument.category, instrument.symbol

@@ -17,9 +17,10 @@ from relay.domain.instrument import plain
 from relay.domain.notice import Notice, NoticeKind
 from relay.domain.order import OrderStatus, SignalStatus
 from relay.domain.progress import Finish
-from relay.domain.signal import Signal
+from relay.domain.signal import Action, Signal
 from relay.errors import JournalUnavailable, SettingsInvalid
 from relay.execution.ports import Now, to_ms, utc_now
+from relay.journal.accept import ID_REUSED
 from relay.journal.notices import EVENTS, SUMMARY, SWITCHES, Day, EventRecord, Notices, PendingNotice
 from relay.journal.records import Switch
 from relay.settings.config import NAME
@@ -29,7 +30,8 @@ from relay.settings.environment import NotifyTarget
 
 
 QUICK_MS: Final = 4000
-"""TradingView sends again after 5 s, never earlier."""
+LATE_MS: Final = 20_000
+"""TradingView sends again after 5 s, up to three times, never earlier or later."""
 _LINES_MAX: Final = 15
 _LINE_CHARACTERS_MAX: Final = 400
 _ID_REUSED: Final = "ALERT_ID_REUSED"
@@ -49,6 +51,8 @@ def notice_of(event: EventRecord) -> Notice | None:
         return _of_fill(event)
     if event.name == "duplicate":
         return _of_repeat(event)
+    if event.name == ID_REUSED:
+        return _reported(NoticeKind.DUPLICATE, event, f"executed as far as it exits; {event.detail.get('note')}")
     if event.name == f"order_{OrderStatus.REJECTED}":
         # The signal's own end tells of it, unless that has come already: then it was a resting order.
         return _reported(NoticeKind.REFUSED, event, _late_refusal(event)) if event.status is SignalStatus.DONE else None
@@ -78,10 +82,14 @@ def _plain(number: object) -> str:
 
 
 def _of_repeat(event: EventRecord) -> Notice | None:
-    after_ms = event.at_ms - event.received_at_ms
-    if after_ms >= QUICK_MS:
+    measured = (event.detail or {}).get("after_ms")
+    after_ms = event.at_ms - event.received_at_ms if measured is None else int(measured)
+    if QUICK_MS <= after_ms <= LATE_MS or event.action == Action.HEARTBEAT:
         return None
-    text = f"the same alert came again after {after_ms} ms, which is not TradingView's resend: is it set up twice?"
+    text = (
+        f"the same alert came again after {after_ms} ms, which cannot be TradingView's resend, and was not executed "
+        "again: is it set up twice, or has its message neither `id` nor `time`?"
+    )
     return _reported(NoticeKind.DUPLICATE, event, text)
 
 

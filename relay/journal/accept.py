@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Table, bindparam, delete, func, insert, select, update
@@ -15,13 +16,13 @@ from relay.domain.signal import (
     Action,
     ChainLink,
     Fit,
-    Identity,
     IdentityKind,
     Judged,
     Last,
     MarketSide,
     Standing,
     judged,
+    reused_id,
 )
 from relay.errors import SignalNotRetryable
 from relay.journal import engine_queries
@@ -140,9 +141,19 @@ class StrategyQueries:
                 for row in rows
             )
 
-    def is_overtaken(self, signal_id: str) -> bool:
-        """Whether a later alert of its strategy was accepted before this one."""
+    def overtaken(self, signal_id: str) -> Standing | None:
+        """Where the strategy stood when this alert came after a later one of it; None: it did not."""
         which = (events.c.signal_id == signal_id) & (events.c.name == CHAIN_OVERTAKEN)
+        with self._store.read() as connection:
+            detail = connection.execute(select(events.c.detail).where(which)).scalar()
+        if not detail or "side" not in detail:
+            return None
+        size = detail["size"]
+        return Standing(side=MarketSide(detail["side"]), size=None if size is None else Decimal(size))
+
+    def is_of_reused_id(self, signal_id: str) -> bool:
+        """Whether it was accepted for its exit alone, because its `id` came before."""
+        which = (events.c.signal_id == signal_id) & (events.c.name == ID_REUSED)
         with self._store.read() as connection:
             return connection.execute(select(events.c.id).where(which)).first() is not None
 
@@ -173,6 +184,8 @@ _REPEATS = select(func.count()).where((events.c.signal_id == bindparam("of_id"))
 DUPLICATES_TOLD_MAX: Final = 50
 """Further repeats of an alert are answered and leave nothing: whoever repeats it for days must not fill the disk."""
 ID_ALONE_WINDOW_MS = 10 * 60 * 1000
+ID_REUSED = "id_reused"
+"""What is stored with a signal that was accepted although its `id` came before: its entry is not placed."""
 _REOPENED_BY_RESEND = (SignalStatus.FAILED, SignalStatus.DENIED, SignalStatus.EXPIRED)
 _WITHDRAWN = Reason(
     code="JOURNAL_UNAVAILABLE", message="opened again while the journal was stuck, answered 503 and withdrawn"
@@ -234,6 +247,8 @@ class Admitting:
     new: NewSignal
     now_ms: int
     dedup_window_ms: int
+    aged_ms: int
+    """Now, by the clock that ages of identities are measured on."""
 
     def run(self, connection: Connection) -> Admission:
         return self.try_as_new(connection) or self.compare(connection)
@@ -246,60 +261,94 @@ class Admitting:
         if self.new.link is not None:
             return None
         rows = _rows_of(self.new, None, self.now_ms)
-        is_new = insert_if_new(connection, (identities, self._identity_row()), *rows, along=along)
+        identity = self._identity_row(self.new.identity.key)
+        is_new = insert_if_new(connection, (identities, identity), *rows, along=along)
         return New(signal_id=self.new.id) if is_new else None
 
     def compare(self, connection: Connection) -> Admission:
         """With the one that has its identity, if there is one, and with the one before it in its chain."""
-        first = connection.execute(_FIND, self._identity()).first()
+        new, key, reused = self.new, self.new.identity.key, None
+        first = connection.execute(_FIND, self._identity(key)).first()
+        if first is not None and self._is_reused(first):
+            if not new.may_exit:
+                return IdReused(first_signal_id=first.signal_id)
+            # Under a key of its own: the first one's resend, and this one's, are still known again.
+            reused, key = str(first.signal_id), self._key_of_reuse
+            first = connection.execute(_FIND, self._identity(key)).first()
+        if first is not None and self._is_repeat(connection, first):
+            return self._again(connection, first)
         if first is not None:
-            verdict = self._judge(connection, first)
-            if verdict is not None:
-                return verdict
-            connection.execute(_REPLACE, self._identity_row() | self._identity())
-        fitted = _linked(connection, self.new, self.now_ms)
-        identity_rows = [] if first is not None else [self._identity_row()]
-        insert_rows(connection, (identities, identity_rows), *_rows_of(self.new, fitted, self.now_ms))
-        return New(signal_id=self.new.id, chain_note=fitted.note if fitted else None)
+            connection.execute(_REPLACE, self._identity_row(key) | self._identity(key))
+        if reused is not None:
+            note = f"id: {reused_id(new.sender_id, reused)}"
+            new = replace(new, notes=(*new.notes, note), events=(*new.events, (ID_REUSED, {"note": note})))
+        fitted = _linked(connection, new, self.now_ms)
+        identity_rows = [] if first is not None else [self._identity_row(key)]
+        insert_rows(connection, (identities, identity_rows), *_rows_of(new, fitted, self.now_ms))
+        return New(signal_id=new.id, chain_note=fitted.note if fitted else None)
 
     def undo(self, connection: Connection, admission: Admission) -> None:
         """As if it had never come, so that its resend is new."""
         match admission:
             case New(signal_id=signal_id) if not _is_begun(connection, signal_id):
-                connection.execute(_FORGET.where(identities.c.signal_id == signal_id), self._identity())
+                for key in (self.new.identity.key, self._key_of_reuse):
+                    connection.execute(_FORGET.where(identities.c.signal_id == signal_id), self._identity(key))
                 remove_signal(connection, signal_id)
                 forget_chain(connection, signal_id)
             case Reopened(signal_id=signal_id, generation=generation) if not _is_begun(connection, signal_id):
                 undo_reopening(connection, signal_id, generation, self.now_ms)
 
-    def _identity(self) -> dict[str, object]:
-        identity: Identity = self.new.identity
-        return {"of_strategy": self.new.strategy, "of_kind": identity.kind, "of_key": identity.key}
+    @property
+    def _key_of_reuse(self) -> str:
+        return f"{self.new.identity.key}#{self.new.digest}"
 
-    def _identity_row(self) -> dict[str, object]:
+    def _identity(self, key: str) -> dict[str, object]:
+        return {"of_strategy": self.new.strategy, "of_kind": self.new.identity.kind, "of_key": key}
+
+    def _identity_row(self, key: str) -> dict[str, object]:
         return {
             "strategy": self.new.strategy,
             "kind": self.new.identity.kind,
-            "key": self.new.identity.key,
+            "key": key,
             "signal_id": self.new.id,
             "digest": self.new.digest,
-            "first_at": self.now_ms,
+            "first_at": self.aged_ms,
         }
 
-    def _judge(self, connection: Connection, first: Row[*tuple[Any, ...]]) -> Admission | None:
-        """Returns None if the identity is free again."""
-        same, age_ms = first.digest == self.new.digest, self.now_ms - first.first_at
+    def _is_within(self, first: Row[*tuple[Any, ...]], window_ms: int) -> bool:
+        """An age below zero tells nothing: the clock was set back while the relay did not run."""
+        age_ms: int = self.aged_ms - first.first_at
+        return 0 <= age_ms <= window_ms
+
+    def _is_reused(self, first: Row[*tuple[Any, ...]]) -> bool:
+        kind = self.new.identity.kind
+        if kind is IdentityKind.BODY:
+            return False
+        is_late = kind is IdentityKind.ID and not self._is_within(first, ID_ALONE_WINDOW_MS)
+        return first.digest != self.new.digest or is_late
+
+    def _is_repeat(self, connection: Connection, first: Row[*tuple[Any, ...]]) -> bool:
+        """Of an identity that is not reused."""
         match self.new.identity.kind:
             case IdentityKind.ID_TIME:
-                is_duplicate, is_free = same, False
+                return True
             case IdentityKind.ID:
-                is_duplicate, is_free = same and age_ms <= ID_ALONE_WINDOW_MS, False
+                return self._is_within(first, ID_ALONE_WINDOW_MS)
             case IdentityKind.BODY:
-                is_duplicate = same and self.dedup_window_ms > 0 and age_ms <= self.dedup_window_ms
-                is_free = not is_duplicate
-        if is_duplicate:
-            return self._again(connection, first)
-        return None if is_free else IdReused(first_signal_id=first.signal_id)
+                is_recent = self.dedup_window_ms > 0 and self._is_within(first, self.dedup_window_ms)
+                closes_anew = self.new.only_exits and self.new.sent_at_ms is None
+                return is_recent and not (closes_anew and self._has_other_since(connection, first.signal_id))
+
+    def _has_other_since(self, connection: Connection, signal_id: str) -> bool:
+        """Whether another alert was accepted in one of the new one's lanes since then: there may be more to close."""
+        accounts, new = tuple(self.new.accounts), self.new
+        since = select(signals.c.seq).where(signals.c.id == signal_id).scalar_subquery()
+        other = select(signals.c.id).join(assignments, assignments.c.signal_id == signals.c.id)
+        other = other.where(signals.c.seq > since, assignments.c.account.in_(accounts))
+        if new.symbol is not None:
+            is_here = (signals.c.symbol == new.symbol) & (signals.c.category == new.category)
+            other = other.where(is_here | signals.c.symbol.is_(None))
+        return connection.execute(other.limit(1)).first() is not None
 
     def _again(self, connection: Connection, first: Row[*tuple[Any, ...]]) -> Admission:
         signal_id = first.signal_id
@@ -310,7 +359,8 @@ class Admitting:
         if may_reopen and is_without_effect(connection, signal_id):
             return reopen(connection, signal_id, now_ms=self.now_ms, why="sent again")
         if connection.execute(_REPEATS, {"of_id": signal_id}).scalar_one() < DUPLICATES_TOLD_MAX:
-            add_event(connection, signal_id, "duplicate", None, self.now_ms)
+            after_ms = self.aged_ms - first.first_at
+            add_event(connection, signal_id, "duplicate", {"after_ms": after_ms}, self.now_ms)
         return Duplicate(signal_id=signal_id, status=known.status, first_at_ms=first.first_at)
 
 
@@ -360,9 +410,13 @@ def _events_of(new: NewSignal, fitted: Judged | None) -> Iterator[tuple[str, obj
     yield SignalStatus.ACCEPTED, None
     yield from new.events
     if fitted and fitted.fit in CHAIN_EVENTS:
-        yield CHAIN_EVENTS[fitted.fit], {"note": fitted.note}
+        yield CHAIN_EVENTS[fitted.fit], {"note": fitted.note, **_standing_detail(fitted.last.link.after)}
     if not new.accounts:
         yield SignalStatus.DONE, None
+
+
+def _standing_detail(standing: Standing) -> dict[str, str | None]:
+    return {"side": standing.side.value, "size": None if standing.size is None else str(standing.size)}
 
 
 def _linked(connection: Connection, new: NewSignal, now_ms: int) -> Judged | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import IntegrityError
 
 from relay.domain.bracket import Bracket
@@ -39,6 +40,14 @@ ANSWER_DEADLINE_S = 1.8
 WRITE_DEADLINE_S = 10.0
 """For what the execution writes, where nobody waits for an HTTP answer."""
 
+_DATABASE_MS = select(func.extract("epoch", func.clock_timestamp()) * 1000)
+_BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""It goes on while the machine is suspended, where there is such a one."""
+
+
+def _elapsed_ms() -> int:
+    return time.clock_gettime_ns(_BOOT_CLOCK) // 1_000_000
+
 
 class Journal:
     """All methods may be called from any thread, and return once what they wrote is durable.
@@ -53,6 +62,19 @@ class Journal:
         self.strategies = StrategyQueries(store)
         self._refusals = rejected.Refusals(store)
         self._rejected = rejected.RejectedToday(store)
+        self._steady_from_ms: int | None = None
+
+    def steady_ms(self) -> int:
+        """Unix milliseconds by a clock that nobody sets while the relay runs: the database's on Postgres, at first."""
+        if self._steady_from_ms is None:
+            self._steady_from_ms = self._database_ms() - _elapsed_ms()
+        return self._steady_from_ms + _elapsed_ms()
+
+    def _database_ms(self) -> int:
+        with self.store.read() as connection:
+            if connection.dialect.name != "postgresql":
+                return time.time_ns() // 1_000_000
+            return int(connection.execute(_DATABASE_MS).scalar_one())
 
     def accept(
         self,
@@ -60,6 +82,7 @@ class Journal:
         *,
         now_ms: int,
         dedup_window_ms: int,
+        aged_ms: int | None = None,
         deadline_s: float = ANSWER_DEADLINE_S,
         on_committed: Callable[[Admission], None] | None = None,
     ) -> Admission:
@@ -67,9 +90,11 @@ class Journal:
 
         `dedup_window_ms`: how long an alert without `id` counts as the same when its body is; 0: never. `Reopened`:
         the earlier one failed without any effect, so this one is executed. JournalUnavailable: it was not stored.
+        `aged_ms`: now, by the clock that the ages of earlier ones are measured on: `steady_ms`, or None for `now_ms`.
         `on_committed`: see `Store.submit`; this is how signals reach their lanes in the order of acceptance.
         """
-        admitting = Admitting(new=new, now_ms=now_ms, dedup_window_ms=dedup_window_ms)
+        aged = now_ms if aged_ms is None else aged_ms
+        admitting = Admitting(new=new, now_ms=now_ms, dedup_window_ms=dedup_window_ms, aged_ms=aged)
         queue = self.queue
         submit: Callable[[], Admission] = functools.partial(
             self.store.submit,

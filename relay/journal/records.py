@@ -46,6 +46,10 @@ class NewSignal:
     events: tuple[tuple[str, Any], ...] = ()
     link: ChainLink | None = None
     """Its part of the chain of the strategy's positions."""
+    only_exits: bool = False
+    may_exit: bool = False
+    """With an `id` that came before it is accepted all the same, for its exit."""
+    sender_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

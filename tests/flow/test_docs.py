@@ -507,11 +507,11 @@ def _bar(side: str, size: str, before: tuple[str, str], action: str = "", qty: s
 
 
 README_STEPS: Final = [
-    Step(block=0, filled=_bar("long", "0.004", ("flat", "0"), "buy", "0.004"), orders=[("buy", "0.004", False)]),
-    Step(block=0, filled=_bar("long", "0.001", ("long", "0.004"), "sell", "0.003"), orders=[("sell", "0.003", True)]),
-    Step(block=0, filled=_bar("short", "0.002", ("long", "0.001"), "sell", "0.003"), orders=[("sell", "0.003", False)]),
-    Step(block=1, filled=_bar("long", "0.003", ("flat", "0")), orders=[("buy", "0.005", False)]),
-    Step(block=1, filled=_bar("flat", "0", ("long", "0.003")), orders=[("sell", "0.003", True)]),
+    Step(block=1, filled=_bar("long", "0.004", ("flat", "0"), "buy", "0.004"), orders=[("buy", "0.004", False)]),
+    Step(block=1, filled=_bar("long", "0.001", ("long", "0.004"), "sell", "0.003"), orders=[("sell", "0.003", True)]),
+    Step(block=1, filled=_bar("short", "0.002", ("long", "0.001"), "sell", "0.003"), orders=[("sell", "0.003", False)]),
+    Step(block=0, filled=_bar("long", "0.003", ("flat", "0")), orders=[("buy", "0.005", False)]),
+    Step(block=0, filled=_bar("flat", "0", ("long", "0.003")), orders=[("sell", "0.003", True)]),
     Step(block=2, filled=_bar("short", "7", ("flat", "0")), orders=[("sell", "0.001", False)]),
     Step(block=2, filled=_bar("short", "9", ("short", "7")), orders=[]),
     Step(block=3, orders=[("buy", "0.01", False)]),

@@ -212,7 +212,7 @@ def test_a_number_is_exactly_what_decimal_reads_from_its_text(text: str) -> None
         return
     assert number.as_tuple() == Decimal(text).as_tuple()
     assert read_number(number_text(number)) == number
-    body = f'{{"ticker": "A", "action": "target", "position_size": {text}}}'.encode()
+    body = f'{{"ticker": "A", "action": "close", "position_size": {text}}}'.encode()
     try:
         reading = read(body)
     except AlertMalformed:

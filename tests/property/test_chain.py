@@ -88,3 +88,21 @@ def test_two_alerts_that_changed_places_do_not_go_unnoticed(positions: list[int]
     reported = reported_of(links)
     assert any(each.note for each in reported[first : first + 2])
     assert all(each.fit in (Fit.FIRST, Fit.FITS) for each in reported[:first])
+
+
+@_search
+@given(positions=_POSITIONS, chance=st.data())
+def test_a_late_alert_leaves_the_strategy_where_its_newest_alert_put_it(
+    positions: list[int], chance: st.DataObject
+) -> None:
+    """Of a pair that changed places behind a known alert, the second to come is told, wherever the sizes lead."""
+    links = history(positions, are_dated=True)
+    if len(links) < 3:
+        return
+    first = chance.draw(st.integers(1, len(links) - 2))
+    links[first], links[first + 1] = links[first + 1], links[first]
+    ahead, late = reported_of(links[: first + 2])[first:]
+    is_gap = not links[first].before.is_like(links[first - 1].after)
+    if is_gap:
+        assert (ahead.fit, late.fit) == (Fit.MISSING, Fit.OVERTAKEN)
+        assert late.last.link.after == links[first].after

@@ -22,9 +22,6 @@ def signal_of(**fields: Any) -> Signal:
 
 
 REFUSED: tuple[tuple[dict[str, Any], str, str], ...] = (
-    ({"take_profit": "1%", "reduce_only": "true"}, "take_profit", "contradicts `reduce_only`"),
-    ({"stop_loss": "1%", "reduce_only": "true"}, "stop_loss", "contradicts `reduce_only`"),
-    ({"trailing_stop": "1%", "reduce_only": "true"}, "trailing_stop", "contradicts `reduce_only`"),
     ({"take_profit": LADDER}, "take_profit", "shares of `120` percent together; they may be 100 at most"),
     ({"trailing_start": "1%"}, "trailing_stop", "is missing"),
     ({"trigger_price": "5"}, "trigger_price", "needs `type` to be `stop_market` or `stop_limit`"),

@@ -65,7 +65,7 @@ def test_a_blank_size_of_an_entry_is_refused_rather_than_replaced_by_the_default
 
 def test_a_blank_size_is_ignored_where_the_strategy_went_flat_or_only_closes() -> None:
     assert signal(qty="", market_position="flat").qty is None
-    for action in ("close", "exit", "flat", "close_long", "close_short", "reverse"):
+    for action in ("close", "exit", "flat", "close_long", "close_short", "reverse"):  # empty, and not unreplaced
         assert signal(qty="", action=action).qty is None
 
 
@@ -75,9 +75,11 @@ def test_a_quantity_of_zero_is_refused(action: str, qty: Any) -> None:
     assert "must be above 0" in problem("qty", qty, action=action)
 
 
-@pytest.mark.parametrize("action", ["close", "close_long", "close_short", "flat", "exit"])
-def test_a_close_of_zero_closes_everything_with_a_note(action: str) -> None:
-    taken = signal(action=action, qty="0")
+@pytest.mark.parametrize(
+    ("action", "market"), [("flat", ...), ("exit", ...), ("close", "flat"), ("sell", "flat"), ("target", "flat")]
+)
+def test_a_size_of_zero_says_nothing_where_everything_goes(action: str, market: Any) -> None:
+    taken = signal(action=action, qty="0", market_position=market)
     assert taken.qty is None
     assert "`qty` ignored: it is zero, and the whole position is closed" in taken.notes
 
@@ -89,7 +91,7 @@ def test_a_fill_that_left_the_strategy_flat_needs_no_quantity() -> None:
 
 
 @pytest.mark.parametrize("kind", ["limit", "stop_limit"])
-@pytest.mark.parametrize("action", ["buy", "close", "target"])
+@pytest.mark.parametrize("action", ["buy", "long", "target"])
 def test_a_limit_order_without_price_is_refused(kind: str, action: str) -> None:
     said = problem(
         "price", ..., type=kind, trigger_price=1 if kind == "stop_limit" else ..., action=action, position_size=1
@@ -139,8 +141,10 @@ def test_post_only_is_refused_on_a_market_order() -> None:
     ("field", "value"),
     [("take_profit", "1%"), ("stop_loss", "1%"), ("trailing_stop", "1%"), ("take_profit", [{"at": 1}])],
 )
-def test_stops_on_a_reduce_only_order_are_refused(field: str, value: Any) -> None:
-    assert "contradicts `reduce_only`" in problem(field, value, reduce_only=True)
+def test_stops_on_a_reduce_only_order_are_left_out(field: str, value: Any) -> None:
+    taken = signal(**{field: value}, reduce_only=True)
+    assert (taken.take_profits, taken.stop_loss, taken.trailing_stop) == ((), None, None)
+    assert f"`{field}` ignored: an order that only reduces carries no stops" in taken.notes
 
 
 def test_a_start_without_a_trailing_stop_is_refused() -> None:
@@ -188,15 +192,20 @@ def test_a_target_that_says_where_to_be_is_taken(fields: dict[str, Any]) -> None
         ({"market_position": ""}, "market_position", "is empty"),
         ({"market_position": "long"}, "market_position_size", "`target` with `long` needs it"),
         ({"market_position": "long", "market_position_size": 0}, "market_position_size", "must be above 0"),
-        ({"market_position": "flat", "market_position_size": 1}, "market_position_size", "must be 0"),
         ({"market_position": "long", "position_size": "-1"}, "position_size", "contradicts"),
-        ({"market_position": "flat", "position_size": "1"}, "position_size", "contradicts"),
     ],
 )
 def test_a_target_that_does_not_say_where_to_be_is_refused(fields: dict[str, Any], field: str, said: str) -> None:
     error = refusal(action="target", **{"qty": ..., **fields})
     assert list(error.fields) == [field]
     assert said in error.fields[field][0]
+
+
+@pytest.mark.parametrize("name", ["market_position_size", "position_size"])
+def test_a_target_that_is_flat_closes_whatever_size_stands_beside_it(name: str) -> None:
+    taken = signal(action="target", market_position="flat", qty=..., **{name: 1})
+    assert (taken.only_exits, taken.strategy_sign) == (True, 0)
+    assert f"`{name}` ignored: the strategy is flat, so all is closed" in taken.notes
 
 
 def test_stops_needs_a_stop() -> None:

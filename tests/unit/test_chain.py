@@ -89,3 +89,21 @@ def test_only_a_strategys_own_position_before_and_after_makes_a_link() -> None:
     assert link_of(signal(market_position="long")) is None
     assert link_of(signal()) is None
     assert link_of(signal(**whole, has_synthetic_position=True)) is None
+
+
+def test_what_fills_a_gap_exactly_and_is_no_newer_came_late_even_where_it_fits_behind() -> None:
+    """Flat, and the exit comes before its entry; the same between 100 and 200."""
+    for low, high in ((0, 5), (100, 200)):
+        for entry_ms in (10, 11):
+            reported = fits(link(low, low), link(high, low, 11), link(low, high, entry_ms), link(low, high, 12))
+            assert reported[1:] == [Fit.MISSING, Fit.OVERTAKEN, Fit.FITS]
+
+
+def test_what_fills_a_gap_and_is_newer_is_the_next_one() -> None:
+    assert fits(link(0, 0), link(5, 0, 11), link(0, 5, 12))[1:] == [Fit.MISSING, Fit.FITS]
+
+
+def test_an_older_entry_that_ends_where_the_very_first_exit_began_came_late() -> None:
+    assert fits(link(5, 0, 11), link(0, 5, 10)) == [Fit.FIRST, Fit.OVERTAKEN]
+    assert fits(link(5, 0, 11), link(0, 5, 11)) == [Fit.FIRST, Fit.FITS], "of one second, and no gap is known"
+    assert fits(link(5, 0), link(0, 5)) == [Fit.FIRST, Fit.FITS]

@@ -254,8 +254,7 @@ def test_what_cannot_be_honoured_is_refused_by_its_name(fields: Message, field: 
 @pytest.mark.parametrize(
     ("action", "fields", "field"),
     [
-        ("exit", {"sentiment": "flat"}, "sentiment"),
-        ("exit", {"cancel": False, "quantity": 2}, "cancel"),
+        ("add", {"sentiment": "flat", "quantity": 2}, "sentiment"),
         ("exit", {"orderType": "trailing_stop"}, "orderType"),
         ("exit", {"orderType": "trailing_stop", "trailAmount": 1, "quantity": 2}, "quantity"),
         ("cancel", {"cancelOrderType": "stop"}, "cancelOrderType"),

@@ -273,3 +273,106 @@ def test_a_flood_from_many_sources_takes_a_bounded_number_of_rows(journal: Journ
         journal.note_refused("AUTH_FAILED", f"2001:db8::{number:x}", now_ms=NOW_MS)
     _written(journal, 2500)
     assert len(journal.refused()) <= 1001
+
+
+def _close(identity: Identity, digest: str = "close", **changes: Any) -> NewSignal:
+    return new_signal(identity, **{"digest": digest, "only_exits": True, "may_exit": True, **changes})
+
+
+def test_the_same_close_again_is_a_resend_while_nothing_else_came_to_its_lane(journal: Journal) -> None:
+    first = accepted(journal, _close(body("c")))
+    for at_ms in (NOW_MS + 1, NOW_MS + WINDOW_MS):
+        again = accept(journal, _close(body("c")), at_ms=at_ms)
+        assert isinstance(again, Duplicate) and again.signal_id == first
+
+
+@pytest.mark.parametrize("accounts", [("main",), ("other", "main")])
+def test_the_same_close_again_is_new_once_another_alert_came_to_one_of_its_lanes(
+    journal: Journal, accounts: tuple[str, ...]
+) -> None:
+    accepted(journal, _close(body("c"), accounts=("main", "second")))
+    accepted(journal, new_signal(accounts=accounts, strategy="another"), at_ms=NOW_MS + 1)
+    second = accepted(journal, _close(body("c"), accounts=("main", "second")), at_ms=NOW_MS + 2)
+    again = accept(journal, _close(body("c"), accounts=("main", "second")), at_ms=NOW_MS + 3)
+    assert isinstance(again, Duplicate) and again.signal_id == second
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        {"symbol": "ETHUSDT", "ticker": "ETHUSDT.P"},
+        {"accounts": ("other",)},
+        {"accounts": (), "category": None, "symbol": None},
+    ],
+)
+def test_an_alert_of_another_lane_leaves_a_close_the_same(journal: Journal, between: dict[str, Any]) -> None:
+    first = accepted(journal, _close(body("c")))
+    accepted(journal, new_signal(**between))
+    again = accept(journal, _close(body("c")))
+    assert isinstance(again, Duplicate) and again.signal_id == first
+
+
+def test_what_can_open_or_has_a_time_is_a_duplicate_whatever_came_between(journal: Journal) -> None:
+    for changes in ({"only_exits": False}, {"sent_at_ms": NOW_MS - 1000}):
+        key = body(str(changes))
+        first = accepted(journal, _close(key, **changes))
+        accepted(journal, new_signal())
+        again = accept(journal, _close(key, **changes), at_ms=NOW_MS + WINDOW_MS)
+        assert isinstance(again, Duplicate) and again.signal_id == first
+
+
+def test_an_age_below_zero_is_no_repeat(journal: Journal) -> None:
+    accepted(journal, _like(body("d")))
+    second = accepted(journal, _like(body("d")), at_ms=NOW_MS - 1)
+    assert isinstance(accept(journal, _like(body("d")), at_ms=NOW_MS), Duplicate)
+    accepted(journal, _like(by_id("7")))
+    assert isinstance(accept(journal, _like(by_id("7")), at_ms=NOW_MS - 1), IdReused)
+    assert second
+
+
+def test_ages_are_measured_on_their_own_clock(journal: Journal) -> None:
+    first = accepted(journal, _like(body("d")), aged_ms=5)
+    hour_ms = 3_600_000
+    again = accept(journal, _like(body("d")), at_ms=NOW_MS - hour_ms, aged_ms=5 + WINDOW_MS)
+    assert isinstance(again, Duplicate) and again.signal_id == first
+    accepted(journal, _like(body("d")), at_ms=NOW_MS, aged_ms=6 + WINDOW_MS)
+
+
+def test_the_clock_of_ages_goes_on_when_the_machines_is_set_back(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before_ms = journal.steady_ms()
+    monkeypatch.setattr(time, "time_ns", lambda: 0)
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    assert 0 <= journal.steady_ms() - before_ms < 60_000
+
+
+@pytest.mark.parametrize(
+    ("identity", "digest", "after_ms"),
+    [
+        (by_id("Long"), "close", TEN_MINUTES_MS + 1),
+        (by_id("Long"), "another body", 0),
+        (by_id_and_time("Long|12:00"), "another body", 0),
+    ],
+)
+def test_an_exit_whose_id_came_before_is_executed_as_new_and_says_so(
+    journal: Journal, identity: Identity, digest: str, after_ms: int
+) -> None:
+    first = accepted(journal, _close(identity, sender_id="Long"))
+    second = accepted(journal, _close(identity, digest, sender_id="Long"), at_ms=NOW_MS + after_ms)
+    record = next(each.signal for each in journal.unfinished() if each.signal.id == second)
+    assert record.notes == (
+        f"id: 'Long' was used before, by signal {first}: an `id` must be new for each alert; "
+        "`{{strategy.order.id}}` belongs in `order_id`",
+    )
+    assert events_of(journal, second) == ["accepted", "id_reused"]
+    again = accept(journal, _close(identity, digest, sender_id="Long"), at_ms=NOW_MS + after_ms + 1)
+    assert isinstance(again, Duplicate) and again.signal_id == second
+
+
+def test_the_resend_of_an_entry_whose_id_an_exit_took_is_still_known(journal: Journal) -> None:
+    entry = accepted(journal, _like(by_id("Long"), "entry"))
+    accepted(journal, _close(by_id("Long")))
+    again = accept(journal, _like(by_id("Long"), "entry"), at_ms=NOW_MS + 6000)
+    assert isinstance(again, Duplicate) and again.signal_id == entry
+    assert isinstance(accept(journal, _like(by_id("Long"), "another entry")), IdReused)

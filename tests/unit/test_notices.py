@@ -77,11 +77,25 @@ def test_a_repeat_is_reported_only_where_tradingview_cannot_have_sent_it(journal
     signal = new_signal(by_id("x"))
     accepted(journal, signal)
     accept(journal, signal, at_ms=NOW_MS + 900)
-    accept(journal, signal, at_ms=NOW_MS + 5000)
+    for at_ms in (5000, 20_000, 20_001):
+        accept(journal, signal, at_ms=NOW_MS + at_ms)
+    accept(journal, signal, at_ms=NOW_MS - 90_000, aged_ms=NOW_MS + 6000)
     _, _, happened = notices.unread(NOW_MS)
     reported = [notice for event in happened if (notice := notice_of(event))]
+    assert [each.kind for each in reported] == [NoticeKind.DUPLICATE] * 2
+    for notice, after_ms in zip(reported, (900, 20_001), strict=True):
+        assert f"again after {after_ms} ms, which cannot be TradingView's resend" in notice.text
+        assert signal.id in notice.text
+
+
+def test_an_exit_under_an_id_that_came_before_is_reported_in_the_words_of_its_note(journal: Journal) -> None:
+    notices = Notices(journal.store)
+    notices.begin(NOW_MS)
+    accepted(journal, new_signal(by_id("x")))
+    accepted(journal, new_signal(by_id("x"), only_exits=True, may_exit=True, sender_id="x"))
+    reported = [notice for event in notices.unread(NOW_MS)[2] if (notice := notice_of(event))]
     assert [each.kind for each in reported] == [NoticeKind.DUPLICATE]
-    assert "again after 900 ms" in reported[0].text and signal.id in reported[0].text
+    assert "an `id` must be new for each alert; `{{strategy.order.id}}` belongs in `order_id`" in reported[0].text
 
 
 def test_what_happened_before_the_first_start_is_no_news(journal: Journal) -> None:

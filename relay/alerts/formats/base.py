@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from typing import Any, TypeVar
 
-from relay.alerts.fields import KNOWN
+from relay.alerts.fields import DECIDING, FIELDS_ELSEWHERE, KNOWN, says_what_is_closed, speaks_of_levels
 from relay.alerts.parse import number_text, read_number
-from relay.alerts.rules import Draft
+from relay.alerts.rules import Draft, draft_of, needed_by_exit
 from relay.alerts.wording import EMPTY_HINT, SHOWN_LENGTH_MAX, joined, nearest, placeholder_in, shown
 from relay.domain.signal import NATIVE_ACTIONS, NATIVE_UNITS, Action, QtyUnit
 from relay.errors import AlertInvalid
@@ -117,6 +117,7 @@ class Message:
         word = self.word(path, "true or false")
         if word is not None and word not in _YES | _NO:
             self.refuse(path, f"must be true or false, not {shown(word)}")
+            return None
         return None if word is None else word in _YES
 
     def percent(self, path: str, *, times: int = 1) -> str | None:
@@ -172,9 +173,32 @@ class Message:
             if len(self._problems) < _UNKNOWN_NAMED_MAX:
                 self.refuse(path if len(path) <= SHOWN_LENGTH_MAX else f"{path[:SHOWN_LENGTH_MAX]}…", problem)
 
-    def raise_problems(self) -> None:
-        """AlertInvalid, if anything was refused."""
-        Draft(problems=self._problems).raise_problems()
+    def raise_problems(self, spelled: Mapping[str, str], choosing: Iterable[str] = ()) -> None:
+        """AlertInvalid, if anything was refused that even an exit needs. `spelled`, `choosing`: see AlertFormat.
+
+        Of a message that can only exit, all else that was refused is left out with a note.
+        """
+        if not self._problems:
+            return
+        draft = draft_of(self.native)
+        if draft.only_exits:
+            needed = needed_by_exit(draft)
+            paths = [*spelled.items(), *self.names.items()]
+            own = {path for native, path in paths if native in needed}
+            others = self._problems.keys() - {path for _, path in paths}
+            deciding = own | {*choosing, *filter(self._says_what_is_closed, others)}
+            draft.problems, draft.notes = self._problems, self.notes
+            draft.leave_out_all_but(frozenset(deciding))
+        Draft(problems=self._problems, only_exits=draft.only_exits).raise_problems()
+
+    def _says_what_is_closed(self, path: str) -> bool:
+        """Of a field that no native one was made of."""
+        inside, _, name = _INDEX.sub("", path).lower().rpartition(".")
+        if speaks_of_levels(inside):
+            return False
+        if _INDEX.sub("[]", path).lower() in self._known:
+            return FIELDS_ELSEWHERE.get(name, name) in DECIDING
+        return says_what_is_closed(name)
 
     def _wrong_fields(self, inside: str, members: Mapping[str, object]) -> Iterator[tuple[str, str]]:
         for name, value in members.items():
@@ -262,7 +286,8 @@ class Translation:
             own = fields.setdefault(self.names.get(native, native), {})
             own.update(dict.fromkeys(map(self.in_senders_words, problems)))
         try:
-            Draft(problems={name: list(problems) for name, problems in fields.items()}).raise_problems()
+            problems_of = {name: list(problems) for name, problems in fields.items()}
+            Draft(problems=problems_of, only_exits=error.only_exits).raise_problems()
         except AlertInvalid as again:
             return again
         return error
@@ -291,6 +316,8 @@ class AlertFormat:
     refused: Mapping[str, str] = field(default_factory=dict)
     spelled: Mapping[str, str] = field(default_factory=dict)
     """Native names, to the sender's, also for what a message leaves out."""
+    choosing: tuple[str, ...] = ()
+    """Of `refused`, those that choose what is traded: they refuse an exit, too."""
     split_secret: Callable[[dict[str, object]], object] | None = None
     """Takes out a secret that is only a part of a field, and returns it."""
 
@@ -307,7 +334,7 @@ class AlertFormat:
         message = Message(fields, known=self.fields, refused=self.refused, service=self.service)
         message.refuse_unknown()
         self.read(message)
-        message.raise_problems()
+        message.raise_problems(self.spelled, self.choosing)
         _leave_levels_of_exits(message)
         names = {**self.spelled, **message.names}
         notes = (f"read as a message of {self.service}", *message.notes)

@@ -68,7 +68,7 @@ def _order(message: Message, action: str) -> None:
     kind = message.choice("order.order_type", _ORDER_TYPES)
     if kind == "limit" and action in _EXITS:
         message.refuse("order.order_type", "an exit is a market order; leave it out")
-    if kind is not None:
+    elif kind is not None:
         message.give("type", kind, "order.order_type")
         message.copy("order.price", "price")
 

@@ -220,6 +220,7 @@ TRADERSPOST = AlertFormat(
     refused=dict.fromkeys(_OPTION_FIELDS, _OPTION),
     marks=frozenset(_TOP - KNOWN),
     own_actions=frozenset({"add"}),
+    choosing=_OPTION_FIELDS,
     is_shape=_is_shape,
     read=_read,
     spelled={"qty": "quantity", "qty_unit": "quantityType", "type": "orderType", "price": "limitPrice"}

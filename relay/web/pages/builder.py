@@ -63,7 +63,7 @@ def _requested(given: Any) -> dict[str, str]:
     names = ("strategy", "kind", "ticker", "qty", "qty_unit", *_EXTRAS)
     requested = {name: given.get(name, "").strip()[:100] for name in names}
     requested["strategy"] = requested["strategy"] or NAME
-    requested["kind"] = requested["kind"] if requested["kind"] in {each.value for each in Kind} else Kind.STRATEGY.value
+    requested["kind"] = requested["kind"] if requested["kind"] in {each.value for each in Kind} else Kind.TARGET.value
     requested["ticker"] = requested["ticker"] or "{{ticker}}"
     return requested
 
