@@ -324,7 +324,7 @@ class AccountStart:
         self._name, self._services, self._stopping, self._begun = name, services, stopping, begun
         self._problem: str | None = "starting"
         self._has_begun = False
-        self._is_reported = False
+        self._is_announced = False
         self.thread = threading.Thread(target=self._run, name=f"starter of {name}", daemon=True)
 
     def problem(self) -> str | None:
@@ -343,8 +343,8 @@ class AccountStart:
             except Exception as error:
                 self._problem = f"the start failed ({type(error).__name__}: {error}); it is tried again"
                 log.exception("%s is not ready yet", self._name)
-            if time.monotonic() - began_at >= _AWAY_S and not self._is_reported:
-                self._is_reported = True
+            if time.monotonic() - began_at >= _AWAY_S and not self._is_announced:
+                self._is_announced = True
                 self._tell(f"account {self._name} executes nothing, its alerts wait: {self._problem}")
             self._stopping.wait(_START_AGAIN_S[min(tries, len(_START_AGAIN_S) - 1)])
             tries += 1

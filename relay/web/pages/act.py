@@ -86,9 +86,9 @@ def ask_flatten() -> str:
 @act.post("/flatten")
 def flatten() -> ResponseReturnValue:
     everything = request.form.get("everything") == "1"
-    for row in current_services().controls.flatten(everything=everything, by=_by()):
-        flash(f"{row.account}{f', {row.symbol}' if row.symbol else ''}: {row.message}.")
-    return _done("Halted.")
+    rows = current_services().controls.flatten(everything=everything, by=_by())
+    said = [f"{', '.join(filter(None, (row.account, row.symbol)))}: {row.message}." for row in rows]
+    return _done(" ".join(("Halted.", *said)))
 
 
 @act.get("/close")
