@@ -40,9 +40,7 @@ def test_flatten_halts_closes_and_cancels_what_the_relay_traded(own: RelayServer
     assert own.api("accounts")["accounts"][0]["halted"] is True
 
 
-def test_flatten_leaves_what_others_opened_unless_it_is_reported_everything(
-    own: RelayServer, paper: PaperServer
-) -> None:
+def test_flatten_leaves_what_others_opened_unless_everything_is_asked_for(own: RelayServer, paper: PaperServer) -> None:
     paper.session().place_order(category="linear", symbol="SOLUSDT", side="Buy", orderType="Market", qty="1")
     assert own.api("flatten", "POST")["signals"] == []
     assert [position["symbol"] for position in own.api("positions")["positions"]] == ["SOLUSDT"]
