@@ -121,7 +121,7 @@ class Checkup:
     """A thread of its own: a slow exchange holds up nothing else."""
 
     def __init__(self, check_targets: Mapping[str, AccountCheckTarget], *, every_s: float = EVERY_S) -> None:
-        """`patients`: by account."""
+        """`check_targets`: by account."""
         self._check_targets = check_targets
         self._every_s = every_s
         self._latest: dict[str, Report] = {}
