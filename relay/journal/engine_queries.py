@@ -271,7 +271,7 @@ _OPENING = (Purpose.ENTRY, Purpose.FLIP)
 
 
 class LimitQueries:
-    """What the limits request. Thread-safe. Raises JournalUnavailable."""
+    """What the limits have to know of the journal. Thread-safe. Raises JournalUnavailable."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

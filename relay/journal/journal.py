@@ -101,7 +101,7 @@ class Journal:
         now_ms: int,
         deadline_s: float = ANSWER_DEADLINE_S,
     ) -> None:
-        """Keep an alert that proved its sender but cannot be executed, to be shown.
+        """Store an alert that proved its sender but cannot be executed, so that it is shown.
 
         `alert`: without the secret; its text where it could not be parsed. `fields`: the problems of each field.
         """
@@ -247,7 +247,7 @@ class Journal:
             return engine_queries.unfinished(connection)
 
     def unfinished_of(self, account: str, category: Category, symbol: str) -> tuple[ExecutionRecord, ...]:
-        """Of one lane."""
+        """What is unfinished of one lane, in the order in which it is to be executed."""
         with self.store.read() as connection:
             return engine_queries.unfinished_of(connection, account, category, symbol)
 
@@ -282,7 +282,7 @@ class Journal:
         return tuple(each for each in found if each.may_rest)
 
     def circumstances(self, account: str, category: Category, symbol: str) -> Circumstances:
-        """What bears on every plan for the instrument."""
+        """What the journal knows that matters to every plan for the instrument."""
         with self.store.read() as connection:
             return engine_queries.circumstances(connection, account, category, symbol)
 
@@ -342,6 +342,6 @@ class Journal:
         self.store.probe()
 
     def close(self) -> None:
-        """Everything submitted is finished first."""
+        """Close the journal, once everything submitted is finished."""
         self._refusals.hasten()
         self.store.close()
