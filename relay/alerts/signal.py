@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Context, Decimal
-from typing import Any
+from typing import Any, Final
 
 from relay.alerts import rules
 from relay.alerts.authenticate import (
@@ -19,7 +20,7 @@ from relay.alerts.authenticate import (
     may_name_secret,
     without_secrets,
 )
-from relay.alerts.fields import load, unix_ms
+from relay.alerts.fields import FIELDS_ELSEWHERE, KNOWN, SHOWN_ONLY, load, unix_ms
 from relay.alerts.formats import FORMATS, NATIVE, alert_format_of, recognise
 from relay.alerts.formats.base import AlertFormat, Translation
 from relay.alerts.parse import legible, number_text, parse
@@ -211,6 +212,79 @@ def _settle_format(fields: dict[str, object], named: str | None, usual: str | No
 def redacted_text(body: bytes, secrets: tuple[str, ...]) -> str:
     """A body that could not be parsed, as people can read it, without its secret and without what is named like one."""
     return masked_text(without_secrets(legible(body), secrets))
+
+
+# No more of an alert is stored than a disk can hold of many: whoever has the secret can post 64 KiB at a time.
+
+
+STORED_BYTES_MAX: Final = 8 * 1024
+_LENGTHS: Final = (4000, 1000, 250)
+"""To which texts are cut, until all of it fits. Nothing that an order is made of is longer than the first."""
+_NOTES_MAX: Final = 30
+_NOTE_LENGTH_MAX: Final = 1000
+
+
+def bounded(stored: Mapping[str, object], *, is_accepted: bool) -> dict[str, object]:
+    """`stored` in at most STORED_BYTES_MAX of JSON. What an accepted alert's orders are made of is always in it.
+
+    Texts without effect are cut first, then their fields left out; of the rest only blanks, and texts that are longer
+    than any that can be read.
+    """
+    kept = dict(stored)
+    if _fits(kept):
+        return kept
+    needed = _deciding(kept) if is_accepted else frozenset()
+    spare = [name for name in kept if name not in needed]
+    for length in _LENGTHS:
+        kept |= {name: _cut(stored[name], length) for name in spare}
+        if _fits(kept):
+            return kept
+    for name in sorted(spare, key=lambda name: _size({name: kept[name]}), reverse=True):
+        del kept[name]
+        if _fits(kept):
+            return kept
+    legible = {name: _without_blanks(value) for name, value in kept.items()}
+    forms = (legible, *({name: _cut(value, length) for name, value in legible.items()} for length in _LENGTHS))
+    return next(filter(_fits, forms), forms[-1])
+
+
+def bounded_notes(notes: Sequence[str]) -> tuple[str, ...]:
+    """As many as anybody reads, none longer than a screen."""
+    more = len(notes) - _NOTES_MAX
+    told = [str(_cut(note, _NOTE_LENGTH_MAX)) for note in notes[:_NOTES_MAX]]
+    return (*told, f"and {more} more") if more > 0 else tuple(told)
+
+
+def _deciding(stored: Mapping[str, object]) -> frozenset[str]:
+    """The fields that the alert's orders are made of, by the names that it has for them."""
+    named = stored.get("format")
+    alert_format = alert_format_of(named) if isinstance(named, str) else None
+    of_format = alert_format.fields if alert_format is not None else ()
+    tops = {name.lower().partition(".")[0].removesuffix("[]") for name in of_format}
+    elsewhere = {name for name, native in FIELDS_ELSEWHERE.items() if native != "comment"}
+    return frozenset((KNOWN | elsewhere) - SHOWN_ONLY - {"comment"} | tops | {"format"})
+
+
+def _fits(stored: Mapping[str, object]) -> bool:
+    return _size(stored) <= STORED_BYTES_MAX
+
+
+def _size(stored: Mapping[str, object]) -> int:
+    return len(json.dumps(stored))
+
+
+def _cut(value: object, length: int) -> object:
+    if isinstance(value, str):
+        return value if len(value) <= length else f"{value[:length]}… ({len(value):,} characters)"
+    if isinstance(value, list):
+        return [_cut(member, length) for member in value]
+    if isinstance(value, dict):
+        return {name: _cut(member, length) for name, member in value.items()}
+    return value
+
+
+def _without_blanks(value: object) -> object:
+    return " ".join(value.split()) if isinstance(value, str) else value
 
 
 def _keepable(value: object) -> object:

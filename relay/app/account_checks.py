@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 from relay.app.accounts import exchanges_of
@@ -47,11 +50,13 @@ class AccountCheckTarget:
     subject: ExpectedAccount
     ownership: Ownership | None
     look_at_stream: Callable[[], Stream] | None
+    free_disk_bytes: Callable[[], int | None]
+    """Of the journal's disk."""
 
     def run(self) -> Report:
         """Some 12 requests, one after the other; each part that fails costs only its own points."""
         facts = read_facts(self.exchange, self.subject, ownership=self.ownership, look_at_stream=self.look_at_stream)
-        return judge(self.subject, facts)
+        return judge(self.subject, replace(facts, free_disk_bytes=self.free_disk_bytes()))
 
     def hedged(self) -> tuple[str, ...]:
         """The symbols looked at that are in hedge mode. What cannot be read is not among them."""
@@ -104,8 +109,22 @@ def check_target_for(
         )
 
     return AccountCheckTarget(
-        exchange=exchange, subject=subject, ownership=ownership, look_at_stream=look if stream_url else None
+        exchange=exchange,
+        subject=subject,
+        ownership=ownership,
+        look_at_stream=look if stream_url else None,
+        free_disk_bytes=partial(free_disk_bytes, settings),
     )
+
+
+def free_disk_bytes(settings: Settings) -> int | None:
+    """Of the disk that the SQLite journal is on, or will be. None: it cannot be told, or the journal is elsewhere."""
+    if settings.journal_path is None:
+        return None
+    path = settings.journal_path.absolute()
+    with suppress(OSError):
+        return shutil.disk_usage(next(folder for folder in path.parents if folder.exists())).free
+    return None
 
 
 def stream_reported(state: LinkState) -> Stream:
@@ -118,7 +137,7 @@ def stream_reported(state: LinkState) -> Stream:
 
 
 class Checkup:
-    """A thread of its own: a slow exchange holds up nothing else."""
+    """A thread an account: an exchange that is slow holds up nothing else, and no other account's look."""
 
     def __init__(self, check_targets: Mapping[str, AccountCheckTarget], *, every_s: float = EVERY_S) -> None:
         """`check_targets`: by account."""
@@ -126,44 +145,52 @@ class Checkup:
         self._every_s = every_s
         self._latest: dict[str, Report] = {}
         self._stop = threading.Event()
-        self._looked = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="checkup", daemon=True)
+        self._looked = {account: threading.Event() for account in check_targets}
+        self._threads = [
+            threading.Thread(target=self._run, args=(account,), name=f"checkup of {account}", daemon=True)
+            for account in check_targets
+        ]
 
     def start(self) -> None:
-        if not self._thread.is_alive():
-            self._thread.start()
+        for thread in self._threads:
+            if not thread.is_alive():
+                thread.start()
 
     def stop(self) -> None:
-        """A look that is under way is waited for, a little."""
+        """Looks that are under way are waited for, a little."""
         self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(_STOP_S)
+        until = time.monotonic() + _STOP_S
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0.0, until - time.monotonic()))
 
-    def wait_for_first(self, seconds: float) -> None:
-        """Until every account was looked at once."""
-        self._looked.wait(seconds)
+    def wait_for_first(self, account: str, seconds: float) -> None:
+        """Until the account was looked at once."""
+        self._looked[account].wait(seconds)
 
     def latest(self, account: str) -> Report | None:
         """None before the first look."""
         return self._latest.get(account)
 
-    def refuse_wide_keys(self) -> None:
-        """Raises as `Patient.refuse_wide_key` for the first account that must not be traded."""
-        for check_target in self._check_targets.values():
-            check_target.refuse_wide_key()
+    def refuse_wide_key(self, account: str) -> None:
+        """Raises as `AccountCheckTarget.refuse_wide_key` where the account must not be traded."""
+        self._check_targets[account].refuse_wide_key()
 
     def look_now(self) -> None:
         """Look at every account, one after the other."""
-        for account, check_target in self._check_targets.items():
-            try:
-                self._look(account, check_target)
-            except Exception:
-                log.exception("the checklist of %s could not be renewed", account)
+        for account in self._check_targets:
+            self._look_at(account)
 
-    def _run(self) -> None:
+    def _look_at(self, account: str) -> None:
+        try:
+            self._look(account, self._check_targets[account])
+        except Exception:
+            log.exception("the checklist of %s could not be renewed", account)
+
+    def _run(self, account: str) -> None:
         while not self._stop.is_set():
-            self.look_now()
-            self._looked.set()
+            self._look_at(account)
+            self._looked[account].set()
             self._stop.wait(self._every_s)
 
     def _look(self, account: str, check_target: AccountCheckTarget) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import urllib.request
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -38,18 +39,19 @@ _IDENTITY = "exchange"
 def exchanges_of(
     settings: Settings, boards: StreamBoards | None = None, journal: Journal | None = None
 ) -> dict[str, Exchange]:
-    """By account. One address for all: what the exchange counts by it holds for all. Raises SettingsInvalid.
+    """By account. One address a host: what is counted or banned there holds for its accounts alone. SettingsInvalid.
 
     `boards`: by which the processes that execute share the accounts' streams. On Postgres there are none without: what
     one process's stream has told of a fill, another's may still lack. `journal`: in which those processes take turns.
     """
     require_addresses(settings)
-    address, prices = Address(), SharedPrices()
+    prices = SharedPrices()
+    addresses: defaultdict[str | None, Address] = defaultdict(Address)
     has_streams = boards is not None or not settings.is_postgres
     return {
         each.name: exchange_of(
             each if has_streams else replace(each, stream_url=None),
-            address,
+            addresses[each.url],
             prices,
             board=boards.of(each.name) if boards is not None else None,
             turns=_turns(settings, journal, each.name),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import threading
 import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
@@ -61,11 +62,14 @@ class Execution(Protocol):
     def is_alone(self) -> bool:
         """Whether everything is executed in this process."""
 
-    def begin(self) -> None:
-        """All is warm. Raises JournalUnavailable. Harmless once it has begun."""
+    def begin(self, account: str) -> None:
+        """The account is warm: its lanes run from now on. Raises JournalUnavailable. Harmless once it has begun."""
 
-    def problem(self) -> str | None:
-        """Why what is accepted would not be executed now."""
+    def problem(self, account: str) -> str | None:
+        """Why what is accepted for the account would not be executed now."""
+
+    def executes(self, account: str) -> bool:
+        """Whether the account's lanes run in this process, as far as it is this one that has them."""
 
     def depth(self) -> int: ...
 
@@ -92,12 +96,15 @@ class Embedded:
         self.submit, self.wake, self.depth = self._lanes.submit, self._lanes.wake, self._lanes.depth
         self.feeder = Runner(journal=journal, engine=self._lanes, items=items)
 
-    def begin(self) -> None:
-        if not self.feeder.is_open:
-            log.info("%d unfinished signals taken up", self.feeder.recover())
+    def begin(self, account: str) -> None:
+        if not self.feeder.is_open_for(account):
+            log.info("%d unfinished signals of %s taken up", self.feeder.recover(account), account)
 
-    def problem(self) -> str | None:
-        return None if self.feeder.is_open else "starting"
+    def problem(self, account: str) -> str | None:
+        return None if self.executes(account) else "starting"
+
+    def executes(self, account: str) -> bool:
+        return self.feeder.is_open_for(account)
 
     def tidy(self) -> None:
         """Does nothing: there was no other process."""
@@ -118,16 +125,22 @@ class Elsewhere:
 
     @property
     def is_running(self) -> bool:
-        return self.problem() is None
+        return self._problem() is None
 
-    def begin(self) -> None:
+    def begin(self, account: str) -> None:
         """There is nothing to begin."""
 
-    def problem(self) -> str | None:
+    def problem(self, account: str) -> str | None:
+        return self._problem()
+
+    def _problem(self) -> str | None:
         try:
             return None if self._leases.workers() else _NO_WORKER
         except JournalUnavailable as error:
             return str(error)
+
+    def executes(self, account: str) -> bool:
+        return False
 
     def depth(self) -> int:
         return 0
@@ -155,7 +168,6 @@ class Shared:
         *,
         journal: Journal,
         items: Tasks,
-        accounts: tuple[str, ...],
         url: str,
         owner: str,
         lane_taken: LaneTaken,
@@ -167,24 +179,32 @@ class Shared:
         self._store = journal.store
         self._leases = keeper = Leases(journal.store, owner)
         waiting = WaitingLanes(journal.store, owner)
-        source = QueueSource(journal=journal, waiting=waiting, items=items, accounts=accounts, lane_taken=lane_taken)
+        self._beginning = threading.Lock()
+        self._begun: set[str] = set()
+        """The accounts whose lanes this process may take: those that are warm here."""
+        source = QueueSource(journal=journal, waiting=waiting, items=items, accounts=self._begun, lane_taken=lane_taken)
         self._engine = PostgresEngine(url, source, keeper)
-        self._has_begun = False
         self.feeder = QueueRunner(self._engine)
 
     @property
     def is_first(self) -> bool:
         return self._engine.is_first
 
-    def begin(self) -> None:
-        if not self._has_begun:
-            self._engine.start()
-            self._has_begun = True
+    def begin(self, account: str) -> None:
+        with self._beginning:
+            if not self._begun:
+                self._engine.start()
+            self._begun.add(account)
 
-    def problem(self) -> str | None:
+    def problem(self, account: str) -> str | None:
+        if account not in self._begun:
+            return "starting"
         if self._engine.is_running:
             return None
         return self._engine.problem or "this process has lost its lease, and takes a new one"
+
+    def executes(self, account: str) -> bool:
+        return account in self._begun
 
     def depth(self) -> int:
         return self._engine.depth()
@@ -217,7 +237,6 @@ def boards_of(journal: Journal, settings: Settings, process: Process) -> StreamB
 def execution_of(
     journal: Journal,
     items: Tasks,
-    accounts: tuple[str, ...],
     settings: Settings,
     process: Process,
     *,
@@ -231,7 +250,6 @@ def execution_of(
     return Shared(
         journal=journal,
         items=items,
-        accounts=accounts,
         url=_libpq_url(settings),
         owner=process.name,
         lane_taken=lane_taken,

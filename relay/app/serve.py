@@ -282,7 +282,7 @@ def work(settings: Settings) -> None:
     reported: dict[str, str] | None = None
     try:
         while not ending.wait(_WATCH_S if reported == {} else 0.2):
-            missing = relay.missing()
+            missing = relay.missing() | {name: why for name, why in relay.accounts().items() if why is not None}
             if missing != reported:
                 log.info("not ready: %s", missing) if missing else log.info("the worker is ready")
                 reported = missing

@@ -92,6 +92,8 @@ class AccountFacts:
     fees: Reported[FeeRate | None]
     stream: Stream | None
     """None if nobody has looked."""
+    free_disk_bytes: int | None = None
+    """Of the disk that the journal is on; None if it cannot be told."""
 
 
 class Ownership(Protocol):

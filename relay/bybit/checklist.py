@@ -38,6 +38,7 @@ NAMES = (
     "streams",
     "instruments",
     "fees",
+    "durability",
 )
 REQUIRED = frozenset(
     {
@@ -322,6 +323,28 @@ def _fees(subject: ExpectedAccount, facts: AccountFacts) -> Check:
     return green("fees", f"taker {plain(fees.taker * 100)} %, maker {plain(fees.maker * 100)} %")
 
 
+DISK_LOW_BYTES = 1024**3
+DISK_FULL_BYTES = 100 * 1024**2
+
+
+def durability(free_bytes: int | None) -> Check:
+    """`free_bytes`: of the disk that the journal is on; None: it cannot be looked at, as on Postgres."""
+    if free_bytes is None:
+        return unknown(
+            "durability", "how full the journal's disk is cannot be seen from here; watch the database's own"
+        )
+    free = f"the journal's disk has {megabytes(free_bytes)} free"
+    fix = "make room or give the journal a larger disk; KEEP_DAYS says for how long finished signals are kept"
+    if free_bytes < DISK_FULL_BYTES:
+        return red("durability", f"{free}: once it is full, alerts are answered 503 and nothing is executed", fix)
+    return amber("durability", free, fix) if free_bytes < DISK_LOW_BYTES else green("durability", free)
+
+
+def megabytes(count: int) -> str:
+    """In steps of 10 MB, so that what is shown does not change with every write."""
+    return f"{count // 10_000_000 * 10:,} MB" if count < 10_000_000_000 else f"{count // 1_000_000_000:,} GB"
+
+
 def _shown(symbols: Sequence[str]) -> str:
     more = len(symbols) - _SHOWN_MAX
     return ", ".join(symbols[:_SHOWN_MAX]) + (f" and {more} more" if more > 0 else "")
@@ -578,7 +601,7 @@ def _not_reported(name: str, subject: ExpectedAccount, facts: AccountFacts, why:
 
 def judge(subject: ExpectedAccount, facts: AccountFacts) -> Report:
     """Every point of `NAMES`, once and in this order."""
-    points = (*key_checks(subject, facts), *account_checks(subject, facts))
+    points = (*key_checks(subject, facts), *account_checks(subject, facts), durability(facts.free_disk_bytes))
     assert tuple(each.name for each in points) == NAMES, "every point has its place"
     return Report(points=points)
 

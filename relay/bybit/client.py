@@ -37,7 +37,7 @@ from relay.domain.order import (
 from relay.domain.performance import LedgerEntry
 from relay.domain.position import Fill, OrderReport, Position, StopLevels
 from relay.engine import lease_guard
-from relay.errors import ExchangeUnreachable
+from relay.errors import ExchangeAnswered, ExchangeUnreachable
 
 # What happened to an account's money while no stream reported it: read from the exchange, a day at a time.
 
@@ -179,6 +179,10 @@ TICKERS = "/v5/market/tickers"
 INSTRUMENTS = "/v5/market/instruments-info"
 WALLET = "/v5/account/wallet-balance"
 
+_TRADING = "Trading"
+_COMING_AND_GOING = ("PreLaunch", "Delivering", "Settling")
+_CLOSED = "Closed"
+
 SPAN_MAX_MS = 7 * 86_400_000
 """Of one question about the past. Source: docs/v5/order/execution.mdx, `startTime`."""
 LINEAR_SETTLE_COINS = ("USDT", "USDC")
@@ -249,6 +253,11 @@ class Exchange:
     def clock_offset_ms(self) -> int:
         """By how many milliseconds the exchange's clock was ahead of the local one when it was last measured."""
         return self._clock.offset_ms
+
+    @property
+    def is_clock_measured(self) -> bool:
+        """Whether `now_ms` is the exchange's clock, not this machine's."""
+        return self._clock.is_measured
 
     def measure_clock(self) -> int:
         """Measure the exchange's clock anew; by how many milliseconds it is ahead of the local one."""
@@ -424,15 +433,40 @@ class Exchange:
         return wire_account.wallet_from(rows[0] if rows else {"coin": ()})
 
     def instruments(self) -> tuple[Instrument, ...]:
-        """All perpetuals that the exchange lists."""
-        found: list[Instrument] = []
-        for category in Category:
-            rows = self._calls.pages(
-                self._session.get_instruments_info, INSTRUMENTS, category=category.value, limit=1000
-            )
-            listed = (wire_account.instrument_from(row, category=category) for row in rows)
-            found += [instrument for instrument in listed if instrument is not None]
-        return tuple(found)
+        """All perpetuals that the exchange lists and has not closed: those to come, and those being delivered, too."""
+        return self._listed((*_COMING_AND_GOING, _TRADING))
+
+    def closed_instruments(self) -> tuple[Instrument, ...]:
+        """All perpetuals that are over."""
+        return self._listed((_CLOSED,))
+
+    def _listed(self, statuses: tuple[str, ...]) -> tuple[Instrument, ...]:
+        return tuple(
+            instrument
+            for category in Category
+            for status in statuses
+            for instrument in self._of_status(category, status, limit=1000)
+        )
+
+    def instrument(self, *, category: Category, symbol: str) -> Instrument | None:
+        """One of them, as it is now, whatever its status; None: there is no such perpetual."""
+        for status in (_TRADING, *_COMING_AND_GOING, _CLOSED):
+            if found := self._of_status(category, status, symbol=symbol):
+                return found[0]
+        return None
+
+    def _of_status(self, category: Category, status: str, **which: object) -> list[Instrument]:
+        """Without a status the exchange lists what is trading only. Source: docs/v5/market/instrument.mdx, `status`."""
+        pages = self._calls.pages(
+            self._session.get_instruments_info, INSTRUMENTS, category=category.value, status=status, **which
+        )
+        try:
+            listed = [wire_account.instrument_from(row, category=category) for row in pages]
+        except ExchangeAnswered:
+            if status == _TRADING:
+                raise
+            return []  # an environment that does not know the status has none in it
+        return [instrument for instrument in listed if instrument is not None]
 
     def warm(self, connections: int) -> int:
         """Open that many connections at once, so that the first orders find them; how many the exchange answered on."""

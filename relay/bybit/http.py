@@ -247,6 +247,7 @@ class ExchangeClock:
         self._wall = wall
         self._monotonic = monotonic
         self._measuring = threading.Lock()
+        self.is_measured = False
         self._ahead_s = wall() - monotonic()
         """What must be added to the monotonic clock. One float, replaced whole: readers need no lock."""
 
@@ -274,6 +275,7 @@ class ExchangeClock:
         """
         with self._measuring:
             _, self._ahead_s = min(self._sample(ask) for _ in range(samples))
+            self.is_measured = True
         return self.offset_ms
 
     def _sample(self, ask: Callable[[], int]) -> tuple[float, float]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from types import MappingProxyType
@@ -12,7 +13,7 @@ from types import MappingProxyType
 from relay.bybit import wire_account
 from relay.bybit.client import Exchange
 from relay.bybit.stream import LinkState, Message, StreamGreeting, StreamLink
-from relay.domain.instrument import Category, Instrument, SymbolIndex
+from relay.domain.instrument import NOT_LISTED, Category, Instrument, SymbolIndex
 from relay.errors import ExchangeUnreachable
 
 # The instruments that the exchange lists, as they were read last.
@@ -30,8 +31,10 @@ class Catalog:
         self._instruments: Mapping[_Key, Instrument] = MappingProxyType({})
         self._loaded_at: float | None = None
 
-    def load(self, fetch: Callable[[], Iterable[Instrument]]) -> int:
-        """Replace all instruments with what `fetch` brings; how many.
+    def load(self, fetch: Callable[[], Iterable[Instrument]], needed: Collection[_Key] = ()) -> int:
+        """Replace all instruments with what `fetch` brings, the later of two rows of one; how many.
+
+        `needed`: what must not get lost, though the exchange has dropped it.
 
         What `fetch` raises passes through, and the old ones stay. So they do when it brings none, which is no answer
         that the exchange gives: ExchangeUnreachable.
@@ -40,9 +43,17 @@ class Catalog:
             fresh = {(instrument.category, instrument.symbol): instrument for instrument in fetch()}
             if not fresh:
                 raise ExchangeUnreachable("the exchange listed no instruments")
-            self._instruments = MappingProxyType(fresh)
+            dropped = {key: self._instruments[key] for key in needed if key in self._instruments and key not in fresh}
+            gone = {key: replace(each, is_trading=False, status=NOT_LISTED) for key, each in dropped.items()}
+            self._instruments = MappingProxyType({**fresh, **gone})
             self._loaded_at = self._monotonic()
         return len(fresh)
+
+    def keep(self, instrument: Instrument) -> None:
+        """One that was read by itself."""
+        with self._loading:
+            key = (instrument.category, instrument.symbol)
+            self._instruments = MappingProxyType({**self._instruments, key: instrument})
 
     def get(self, category: Category, symbol: str) -> Instrument | None:
         return self._instruments.get((category, symbol))
@@ -66,6 +77,8 @@ class Catalog:
         return None if self._loaded_at is None else timedelta(seconds=self._monotonic() - self._loaded_at)
 
 
+CLOSED_S = 900.0
+"""How often those that are over are read: they are many, and do not come back."""
 PRICE_AGE_MAX_S = 180.0
 """A price is used without asking only to tell that a notional is far from a bound; older than this, not even that."""
 
@@ -93,12 +106,38 @@ class Market:
         self._priced_at = 0.0
         self._hint = hint
         self._monotonic = monotonic
+        self._loading = threading.Lock()
+        self._closed: tuple[Instrument, ...] = ()
+        self._closed_at: float | None = None
 
-    def load_instruments(self, exchange: Exchange) -> int:
-        """Read all instruments anew; how many. Raises ExchangeUnreachable or ExchangeAnswered, and keeps the old."""
-        count = self._catalog.load(exchange.instruments)
+    def load_instruments(self, exchange: Exchange, needed: Collection[_Key] = ()) -> int:
+        """Read all instruments anew; how many. `needed`: where something is open, which is known even if it is dropped.
+
+        Raises ExchangeUnreachable or ExchangeAnswered, and keeps the old.
+        """
+
+        def fetch() -> Iterator[Instrument]:
+            if self._closed_at is None or self._monotonic() - self._closed_at >= CLOSED_S:
+                self._closed, self._closed_at = exchange.closed_instruments(), self._monotonic()
+            # What trades again under the name of one that is over counts.
+            yield from self._closed
+            yield from exchange.instruments()
+
+        count = self._catalog.load(fetch, needed)
         self._book = SymbolIndex.of(self._catalog.all(), self._overrides)
         return count
+
+    def load_once(self, exchange: Exchange) -> None:
+        """Read instruments and prices, unless some account did before. Raises like `load_instruments`."""
+        with self._loading:
+            if self._book is None:
+                self.load_prices(exchange)
+                self.load_instruments(exchange)
+
+    def keep_instrument(self, instrument: Instrument) -> None:
+        """One that was read by itself, because its rules seemed to have changed."""
+        self._catalog.keep(instrument)
+        self._book = SymbolIndex.of(self._catalog.all(), self._overrides)
 
     def load_prices(self, exchange: Exchange) -> None:
         """Read the price of everything, in one call each category. Raises like `load_instruments`."""
@@ -143,8 +182,12 @@ class Prices:
         self._feeds[category].want(symbol)
 
     def mark(self, category: Category, symbol: str) -> Decimal | None:
-        """The mark price of now; None if it is not followed (from now on it is), or its stream is not there."""
+        """The mark price of now; None if it is not followed (from now on it is), or its stream was not heard lately."""
         return self._feeds[category].mark(symbol)
+
+    def hurry(self, category: Category, seconds: float) -> None:
+        """For so long the category's prices are kept fresh enough to decide an entry."""
+        self._feeds[category].link.hurry(seconds)
 
     def state(self) -> dict[str, LinkState]:
         """Of the streams that anybody uses."""
@@ -186,7 +229,7 @@ class _Feed:
 
     def mark(self, symbol: str) -> Decimal | None:
         self.want(symbol)
-        if not self.link.is_current():
+        if not self.link.is_fresh():
             return None
         with self._lock:
             return self._marks.get(symbol)

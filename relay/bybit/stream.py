@@ -140,11 +140,16 @@ def _words(error: Exception) -> str:
 
 log = logging.getLogger(__name__)
 
-PING_S = 4.0
-SILENT_S = 12.0
-"""A stream that answers no ping for so long is half open: whatever it told may be old."""
+PING_S = 1.0
+IDLE_PING_S = 20.0
+"""Where nothing is open and no alert is to be expected."""
+SILENT_S = 8.0
+"""A stream that does not answer a ping for so long is half open: whatever it told may be old."""
+FRESH_S = 3.0
+"""What a stream told decides the size or the limit of an entry only if it was heard so lately."""
 _BACKOFF_S = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _STABLE_S = 3.0
+_POLL_S = 0.5
 _CATCH_UP_S = 0.25
 _ANSWER_S = 5.0
 
@@ -218,6 +223,9 @@ class StreamLink:
         self._generation = 0
         self._since = time.monotonic()
         self._received_at = 0.0
+        self._unanswered_since: float | None = None
+        """When the first ping was sent since the exchange was last heard."""
+        self._busy_until = 0.0
         self._problem = "not opened yet"
         self._thread = threading.Thread(target=self._run, name=f"stream {name}", daemon=True)
 
@@ -236,13 +244,29 @@ class StreamLink:
 
     @property
     def is_live(self) -> bool:
-        """Open, seeded, and heard of within the last seconds."""
-        return self._is_live and time.monotonic() - self._received_at < SILENT_S
+        """Open, seeded, and not silent where it was asked."""
+        return self._is_live and not self._is_silent(time.monotonic())
+
+    def _is_silent(self, now: float) -> bool:
+        unanswered_since = self._unanswered_since
+        return unanswered_since is not None and now - unanswered_since > SILENT_S
 
     def is_current(self) -> bool:
         """Live, and everything that has arrived here is heeded."""
         socket = self._socket
         return socket is not None and self.is_live and socket.is_caught_up(_CATCH_UP_S) and self.is_live
+
+    def is_fresh(self) -> bool:
+        """Current, and heard so lately that what it told may decide an entry."""
+        return self.is_current() and time.monotonic() - self._received_at <= FRESH_S
+
+    def hurry(self, seconds: float) -> None:
+        """For so long it is asked each second whether it is there, so that it is fresh when an alert comes."""
+        self._busy_until = max(self._busy_until, time.monotonic() + seconds)
+
+    def ping_every_s(self, now: float) -> float:
+        """`now`: on the monotonic clock."""
+        return PING_S if now < self._busy_until else IDLE_PING_S
 
     def state(self) -> LinkState:
         is_live, now = self.is_live, time.monotonic()
@@ -290,7 +314,7 @@ class StreamLink:
                 return "stopped"
             self._generation += 1
             self._greet(StreamGreeting(socket, self._received))
-            self._received_at = time.monotonic()
+            self._note_heard()
             self._opened()
             self._turn(is_live=True)
             return self._listen(socket)
@@ -319,25 +343,31 @@ class StreamLink:
             self._changed.notify_all()
 
     def _listen(self, socket: StreamSocket) -> str:
-        began = self._received_at = time.monotonic()
-        ping_at = began
+        began = time.monotonic()
+        self._note_heard()
+        pinged_at = float("-inf")
         while not self._stop.is_set():
             now = time.monotonic()
             self._is_stable = now - began > _STABLE_S
-            if now - self._received_at > SILENT_S:
+            if self._is_silent(now):
                 return "it fell silent"
-            if now >= ping_at:
+            if now >= pinged_at + self.ping_every_s(now):
                 socket.send({"op": "ping"})
-                ping_at = now + PING_S
-            if socket.has_more(min(ping_at - now, 1.0)):
+                pinged_at = now
+                if self._unanswered_since is None:
+                    self._unanswered_since = now
+            if socket.has_more(_POLL_S):
                 self._take(socket)
         return "stopped"
+
+    def _note_heard(self) -> None:
+        self._received_at, self._unanswered_since = time.monotonic(), None
 
     def _take(self, socket: StreamSocket) -> None:
         socket.begin()
         try:
             message = socket.receive()
-            self._received_at = time.monotonic()
+            self._note_heard()
             if message is not None and "topic" in message:
                 self._received(message)
             elif message is not None and message.get("success") is False:

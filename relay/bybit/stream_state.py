@@ -133,6 +133,9 @@ class KnownOrders:
     def forget(self) -> None:
         self._open.clear()
 
+    def places(self) -> set[tuple[Category, str]]:
+        return {where for _, where, _ in self._open.values()}
+
     def at(self, category: Category, symbol: str) -> tuple[OpenOrder, ...]:
         return tuple(order for _, where, order in self._open.values() if where == (category, symbol))
 
@@ -253,6 +256,11 @@ class KnownPosition:
     def _settle_order(self, key: str) -> None:
         found = self._open.pop(key)
         _remember(self._proven, key, max(found.take_report, self._proven.get(key, Decimal(0))))
+
+    @property
+    def may_be_open(self) -> bool:
+        last = self._last
+        return bool(self._open) or (last is not None and bool(last.position.size))
 
     @property
     def is_readable(self) -> bool:
@@ -554,6 +562,11 @@ class LiveAccount:
         """What rests there, whoever placed it, the position's stops included; None if it must be read."""
         with self._lock:
             return self._orders.at(*where) if self._is_seeded else None
+
+    def open_at(self) -> set[Where]:
+        """Where a position or an order is open, or may be."""
+        with self._lock:
+            return {where for where, each in self._positions.items() if each.may_be_open} | self._orders.places()
 
     def symbols(self) -> list[Where]:
         """Every instrument that was ever told of or asked for."""

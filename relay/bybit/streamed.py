@@ -38,6 +38,9 @@ AUTH_MS = 10_000
 _SETTLE_S = 2.0
 """What is still unknown after so long is read, so that the next alert finds it known."""
 _READS_A_ROUND = 20
+_ALERTS_S = 3600.0
+"""So long after an alert another one is to be expected."""
+_OPEN_S = 3 * _SETTLE_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,11 +224,17 @@ class StreamedExchange(Exchange):
     def position_now(self, category: Category, symbol: str) -> NowPosition | None:
         """Returns None if it must be read."""
         self.marks.want(category, symbol)
-        reported = self._live.position((category, symbol)) if self.link.is_current() else None
+        self._expect_alerts(category)
+        reported = self._live.position((category, symbol)) if self.link.is_fresh() else None
         if reported is None:
             return None
-        mark = self.marks.mark(category, symbol) or reported.position.mark_price
+        mark = self.marks.mark(category, symbol)
         return NowPosition(position=replace(reported.position, mark_price=mark), at_ms=reported.at_ms)
+
+    def _expect_alerts(self, category: Category) -> None:
+        """One has come: what the next one needs is kept fresh."""
+        self.link.hurry(_ALERTS_S)
+        self.marks.hurry(category, _ALERTS_S)
 
     def positions_now(self) -> tuple[Position, ...] | None:
         """All that are open, whoever opened them; None if they must be read.
@@ -234,9 +243,10 @@ class StreamedExchange(Exchange):
         """
         if isinstance(self.link, SharedLink):
             return None
-        return self._live.positions(self.marks.mark) if self.link.is_current() else None
+        return self._live.positions(self.marks.mark) if self.link.is_fresh() else None
 
     def price_now(self, category: Category, symbol: str) -> Decimal | None:
+        self._expect_alerts(category)
         return self.marks.mark(category, symbol)
 
     def open_orders_now(self, category: Category, symbol: str) -> tuple[wire_orders.OpenOrder, ...] | None:
@@ -244,17 +254,24 @@ class StreamedExchange(Exchange):
         return self._live.orders_at((category, symbol)) if self.link.is_current() else None
 
     def equity_now(self, coin: str) -> Decimal | None:
-        return self._live.equity(coin, self.marks.mark) if self.link.is_current() else None
+        return self._live.equity(coin, self.marks.mark) if self.link.is_fresh() else None
 
     # What the stream leaves open, read beside everything else.
 
     def _heal(self) -> None:
         before: set[Where] = set()
         while not self._stop_healing.wait(_SETTLE_S):
+            self._keep_fresh()
             unknown = set(self._live.unknown()) if self.link.is_live else set()
             for where in sorted(unknown & before)[:_READS_A_ROUND]:
                 self._try_to_read(where)
             before = unknown
+
+    def _keep_fresh(self) -> None:
+        """Where something is open an alert may come at any time."""
+        for category in {category for category, _ in self._live.open_at()}:
+            self.link.hurry(_OPEN_S)
+            self.marks.hurry(category, _OPEN_S)
 
     def _try_to_read(self, where: Where) -> None:
         try:

@@ -98,6 +98,14 @@ class SharedLink:
         self._looked_at = time.monotonic()
         return True
 
+    def is_fresh(self) -> bool:
+        """Current, and heard lately; what another process keeps is as fresh as its right to it."""
+        stored = self._stored
+        return stored.is_fresh() if stored is not None else self.is_current()
+
+    def hurry(self, seconds: float) -> None:
+        """It always is: another process's alerts are not known here."""
+
     def state(self) -> LinkState:
         stored = self._stored
         return stored.state() if stored is not None else self._followed.state()
@@ -145,6 +153,7 @@ class SharedLink:
         log.info("the stream %s is kept by this process", self.name)
         self._outbox = Outbox()
         self._stored = link = self._keep(self._hear_and_tell, self._open_and_tell, self._close_and_tell)
+        link.hurry(float("inf"))
         link.start()
 
     # What the kept stream calls. Once it is let go, what it still does is nobody's concern.

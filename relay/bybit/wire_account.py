@@ -117,6 +117,7 @@ def instrument_from(row: Row, *, category: Category) -> Instrument | None:
     if row["contractType"] not in _PERPETUAL:
         return None
     price, lot, leverage = row["priceFilter"], row["lotSizeFilter"], row["leverageFilter"]
+    delivery_ms = int(row.get("deliveryTime") or 0)
     return Instrument(
         category=category,
         symbol=row["symbol"],
@@ -133,6 +134,8 @@ def instrument_from(row: Row, *, category: Category) -> Instrument | None:
         qty_max_market=Decimal(lot["maxMktOrderQty"]),
         notional_min=number_or_zero(lot, "minNotionalValue"),
         leverage_max=Decimal(leverage["maxLeverage"]),
+        status=row["status"],
+        delivery_at=datetime.fromtimestamp(delivery_ms / 1000, UTC) if delivery_ms else None,
     )
 
 

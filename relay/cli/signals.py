@@ -283,7 +283,9 @@ def _say_page(page: dict[str, Any]) -> None:
         remark(f"there are more: --cursor {clean(page['next_cursor'])}")
     for posts in page.get("refused", []):
         counted = f"{posts.get('count')} x {posts.get('kind')} from {posts.get('source')}"
-        remark(clean(f"refused, and nothing kept: {counted}, last {moment(posts.get('last_at'))}"))
+        # Of a strategy they proved their sender, and were kept until about a thousand had come on that day.
+        said = "rejected, and only counted" if posts.get("kind") == "REJECTED_NOT_KEPT" else "refused, and nothing kept"
+        remark(clean(f"{said}: {counted}, last {moment(posts.get('last_at'))}"))
 
 
 @click.command()
@@ -303,7 +305,13 @@ def positions(account: str | None, symbol: str | None, as_json: bool, url: str |
         if account in (None, position.get("account")) and symbol in (None, position.get("symbol"))
     ]
     titles = [name.upper().replace("_", " ") for name in _POSITION]
-    say("\n".join(table(titles, rows)) if rows else "no open positions")
+    unreadable = body.get("unreadable", [])
+    if rows or not unreadable:
+        say("\n".join(table(titles, rows)) if rows else "no open positions")
+    for each in unreadable:
+        remark(f"{each.get('account')}: the positions cannot be read: {each.get('message')}")
+    if unreadable:
+        click.get_current_context().exit(NotDone.exit_code)
 
 
 @click.command()

@@ -6,8 +6,13 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from enum import StrEnum
+from typing import Final
+
+NOT_LISTED: Final = "not listed any more"
+PRE_LAUNCH: Final = "PreLaunch"
 
 
 class Category(StrEnum):
@@ -42,6 +47,18 @@ class Instrument:
     notional_min: Decimal
     """In the quote coin; zero where the exchange names none."""
     leverage_max: Decimal
+    status: str = "Trading"
+    """In the exchange's words; `NOT_LISTED` once it has dropped it."""
+    delivery_at: datetime | None = None
+    """When what is open is settled by the exchange; None: it has not said so."""
+
+    @property
+    def state(self) -> str:
+        """For people: that it is not open for trading, and until when."""
+        when = (
+            "" if self.delivery_at is None else f"; what is open is delivered at {self.delivery_at:%Y-%m-%d %H:%M} UTC"
+        )
+        return f"{self.symbol} is not open for trading at the exchange ({self.status}){when}"
 
     @property
     def is_inverse(self) -> bool:
@@ -123,6 +140,17 @@ class SymbolIndex:
             return self._ambiguous(spelled, market)
         return self.by_market.get(market) or self._unknown(spelled, name, market)
 
+    def spellings(self, ticker: str, exchange: str | None = None) -> tuple[tuple[Category, str], ...]:
+        """How the exchange would call what `ticker` means, if it listed that: to ask for what is not known here."""
+        spelled = ticker.strip().upper()
+        venue, name = _split_venue(spelled, exchange)
+        overridden = self.overrides.get(spelled) or self.overrides.get(f"{venue}:{name}")
+        market = None if overridden else (_read(name) or _Reading(market=_NOTHING, says_perpetual=False)).market
+        symbol = overridden or (_symbol_of(market) if market and market.coin else name)
+        if not symbol.isascii() or not symbol.isalnum() or len(symbol) > _SYMBOL_MAX:
+            return ()
+        return ((Category.INVERSE if symbol.endswith("USD") else Category.LINEAR, symbol),)
+
     def _ambiguous(self, spelled: str, market: _Market) -> SymbolUnknown:
         candidates = self._of_coin(market.coin)
         return SymbolUnknown(
@@ -133,7 +161,8 @@ class SymbolIndex:
 
     def _unknown(self, spelled: str, name: str, market: _Market | None = None) -> SymbolUnknown:
         candidates = self._of_coin(market.coin) if market else ()
-        candidates = candidates or tuple(difflib.get_close_matches(name, self.by_symbol, n=3, cutoff=0.5))
+        trading = [symbol for symbol, each in self.by_symbol.items() if each.is_trading]
+        candidates = candidates or tuple(difflib.get_close_matches(name, trading, n=3, cutoff=0.5))
         hint = f"; did you mean {_either(candidates)}?" if candidates else ""
         return SymbolUnknown(message=f"the exchange has no perpetual {spelled}{hint}", candidates=candidates)
 
@@ -189,6 +218,15 @@ def _multiplied(base: str) -> tuple[int, str]:
     if match := _MULTIPLIER_LAST.match(base):
         return int(match[2]), match[1]
     return 1, base
+
+
+_NOTHING: Final = _Market(coin="", multiplier=1, quote="USDT")
+_SYMBOL_MAX: Final = 30
+
+
+def _symbol_of(market: _Market) -> str:
+    coin = f"{market.multiplier}{market.coin}" if market.multiplier > 1 else market.coin
+    return f"{coin}PERP" if market.quote == "USDC" else f"{coin}{market.quote}"
 
 
 def _market_of(instrument: Instrument) -> _Market:

@@ -200,7 +200,7 @@ def _derived(signal: Signal, rules: Rules, facts: Facts, *, follows: bool, targe
         only_exits=signal.only_exits,
         is_strategys=follows,
         refused=mode_refusal(signal, rules)
-        or standing_refusal(signal, rules, instrument, now=facts.now, halted=facts.halted),
+        or standing_refusal(signal, rules, instrument, now=facts.now, halted=facts.halted, age=facts.age),
         limit_needs=limit_needs(rules),
         target=target,
     )

@@ -32,7 +32,7 @@ from relay.domain.limit_checks import (
 from relay.domain.order import Reason, Side
 from relay.domain.plan import Facts, LimitFacts, LimitNeed
 from relay.domain.rules import Direction, Rules, type_refusal
-from relay.domain.signal import Signal
+from relay.domain.signal import Signal, SignalAge, age_of
 
 _FORBIDDEN = {Direction.LONG_ONLY: Side.SELL, Direction.SHORT_ONLY: Side.BUY}
 
@@ -312,20 +312,20 @@ def unread(needed: frozenset[LimitNeed], facts: LimitFacts) -> Reason | None:
 
 
 def standing_refusal(
-    signal: Signal, rules: Rules, instrument: Instrument, *, now: datetime, halted: str | None
+    signal: Signal, rules: Rules, instrument: Instrument, *, now: datetime, halted: str | None, age: SignalAge | None
 ) -> Reason | None:
     """What holds back any entry of this signal, whatever its size: these are checked before anything is read."""
     if rules.no_entries is not None:
         return not_configured(rules.no_entries)
     if halted is not None:
         return halt_reason(halted)
-    if (reason := too_old(signal, rules, now)) is not None:
+    if (reason := too_old(signal, rules, age or age_by(signal, now))) is not None:
         return reason
     requested = Candidate(signal=signal, rules=rules, facts=Facts(instrument=instrument, now=now))
     if (reason := over_limit(LimitStage.ALERT, requested)) is not None:
         return reason
     if not instrument.is_trading:
-        return Reason(code="SYMBOL_NOT_TRADING", message=f"{instrument.symbol} is not open for trading at the exchange")
+        return Reason(code="SYMBOL_NOT_TRADING", message=instrument.state)
     if signal.reduce_only:
         return Reason(code="ENTRY_WITHHELD", message="the alert says reduce_only, so nothing is opened")
     return type_refusal(signal, rules)
@@ -341,18 +341,26 @@ def not_configured(why: str) -> Reason:
     return Reason(code="STRATEGY_NOT_CONFIGURED", message=f"no entries: {why}; exits go on")
 
 
-def too_old(signal: Signal, rules: Rules, now: datetime) -> Reason | None:
+def age_by(signal: Signal, now: datetime) -> SignalAge:
+    """By one clock alone, which is taken to be right."""
+    return age_of(signal, since_receipt=now - signal.received_at, exchange_now=now)
+
+
+def too_old(signal: Signal, rules: Rules, age: SignalAge) -> Reason | None:
     """Why an entry of this signal is not placed any more. That it was old on arrival already has a likely cause."""
-    age = now - signal.dated_at
     most = _oldest(signal, rules)
-    if _seconds(age) <= most:
+    if _seconds(age.age) <= most:
         return None
     hint = ""
-    if signal.sent_at is not None and _seconds(signal.received_at - signal.sent_at) > most:
-        hint = "; it was that old when it arrived: `{{time}}` is the bar's time, put `{{timenow}}` into `time`"
+    if signal.sent_at is not None and _seconds(age.on_arrival) > most:
+        hint = "; it was that old when it arrived: " + (
+            "`{{time}}` is the bar's time, put `{{timenow}}` into `time`"
+            if age.is_measured
+            else "the exchange's clock could not be measured yet, and this machine's may be wrong"
+        )
     return Reason(
         code="TIME_TOO_OLD",
-        message=f"the entry is {age.total_seconds():.0f} s old, more than {plain(most)} s{hint}",
+        message=f"the entry is {age.age.total_seconds():.0f} s old, more than {plain(most)} s{hint}",
     )
 
 

@@ -313,6 +313,24 @@ def _exits(leg: PlannedOrder, move: Move, instrument: Instrument, most: Decimal)
     return legs
 
 
+def exits_anew(
+    planned: PlannedOrder, qty: Decimal, instrument: Instrument, *, is_whole: bool, first: int
+) -> tuple[PlannedOrder, ...]:
+    """What `planned` should have been by the instrument's rules: the legs of an exit of `qty`, from leg `first` on.
+
+    `is_whole`: it is all that is open, whatever the step. Empty: the rules leave nothing that could be sent.
+    """
+    price, most = planned.price, instrument.largest_order(has_limit=planned.type.has_limit)
+    leg = replace(planned, price=_limit_price(planned.side, price, instrument.tick_size))
+    if not is_whole:
+        qty = floor_to(qty, instrument.qty_step)
+        return tuple(_split(leg, qty, instrument, most, first=first)) if qty >= instrument.qty_min else ()
+    legs = _split(leg, qty, instrument, most, first=first)
+    if planned.type is OrderType.MARKET or not _is_orderable(qty, instrument):
+        legs[-1] = replace(legs[-1], qty=_ZERO, closes_all=True)
+    return tuple(legs)
+
+
 def _is_orderable(qty: Decimal, instrument: Instrument) -> bool:
     return qty >= instrument.qty_min and is_on_grid(qty, instrument.qty_step)
 

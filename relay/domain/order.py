@@ -164,6 +164,8 @@ class ErrorKind(StrEnum):
     ALREADY_THERE = "already_there"
     """The client order id is known: the first send arrived."""
     NOTHING_TO_REDUCE = "nothing_to_reduce"
+    RULES = "rules"
+    """Refused for its quantity, price or symbol: the instrument's rules may not be the ones that are known here."""
     GONE = "gone"
     """The order to cancel does not exist or has ended."""
     UNCHANGED = "unchanged"

@@ -43,13 +43,13 @@ class Absence:
     is_moved: bool
     """The position has changed since the order was first sent, and nothing says that it was not by the order."""
 
-    @property
-    def is_certain(self) -> bool:
+    def is_certain(self, *, rests: bool) -> bool:
         """Whether the order certainly never arrived.
 
-        A position that moved does not show that it did, but calls for more time.
+        A position that moved does not show that it did, but calls for more time. `rests`: of an order that may rest,
+        of which the position tells nothing.
         """
-        least_ms = _MOVED_ABSENT_MS if self.is_moved else _ABSENT_MS
+        least_ms = _MOVED_ABSENT_MS if self.is_moved else _RESTING_ABSENT_MS if rests else _ABSENT_MS
         return self.look_ups >= _ABSENT_LOOK_UPS and self.at_ms - self.since_ms >= least_ms
 
 
@@ -114,7 +114,12 @@ class OrderState:
     def is_in_doubt(self) -> bool:
         """A send may have had an effect, for all that is known."""
         doubtful = any(isinstance(each.outcome, Unknown | None) for each in self.attempts)
-        return doubtful and not (self.absence is not None and self.absence.is_certain)
+        return doubtful and not self.is_absent
+
+    @property
+    def is_absent(self) -> bool:
+        """By enough look-ups that found nothing."""
+        return self.absence is not None and self.absence.is_certain(rests=self.planned.rests)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +185,7 @@ _RETRY_MS = (100, 250, 500, 1000, 2000)
 _EXIT_WAITS_MS = 3_000
 _THOROUGH_MS = 5_000
 _ABSENT_MS = 30_000
+_RESTING_ABSENT_MS = 62_000
 _MOVED_ABSENT_MS = 600_000
 _ABSENT_LOOK_UPS = 3
 _LAST_CHANCE_MS = 90_000

@@ -12,6 +12,7 @@ from relay.domain.bracket import Bracket
 from relay.domain.instrument import Category, Instrument, plain
 from relay.domain.order import PlannedOrder, Reason, Side
 from relay.domain.position import Position
+from relay.domain.signal import SignalAge
 
 # What the limits count: what is open and under way on the account, how often and at which loss, since when.
 
@@ -96,6 +97,8 @@ class Facts:
 
     instrument: Instrument
     now: datetime
+    age: SignalAge | None = None
+    """None: by `now` alone."""
     position: Position | None = None
     price: Decimal | None = None
     """The exchange's mark price, read for this plan."""

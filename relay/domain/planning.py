@@ -15,6 +15,7 @@ from relay.domain.limits import (
     LIMITS,
     Limit,
     LimitStage,
+    age_by,
     direction_refusal,
     over_limit,
     too_old,
@@ -438,12 +439,12 @@ def limit_checks(proposal: Proposal) -> tuple[LimitCheck, ...]:
 
 
 def _age(signal: Signal, rules: Rules, facts: Facts) -> LimitCheck:
-    age_s = (facts.now - signal.dated_at) // timedelta(seconds=1)
+    age = facts.age or age_by(signal, facts.now)
     return LimitCheck(
         limit="SIGNAL_MAX_AGE",
-        number=f"{age_s} s",
+        number=f"{age.age // timedelta(seconds=1)} s",
         bound=f"{rules.signal_max_age_s} s",
-        passes=too_old(signal, rules, facts.now) is None,
+        passes=too_old(signal, rules, age) is None,
     )
 
 

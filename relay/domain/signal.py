@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 from relay.domain.instrument import Category, plain
 from relay.domain.order import OrderType, Side, TimeInForce, TriggerBy
@@ -191,11 +192,6 @@ class Signal:
         return self.action.clears_resting
 
     @property
-    def dated_at(self) -> datetime:
-        """What the signal's age is counted from. A sender whose clock is ahead gains no time by it."""
-        return min(self.sent_at, self.received_at) if self.sent_at else self.received_at
-
-    @property
     def side(self) -> Side:
         """The side that the action names; it has one."""
         side = self.action.side
@@ -370,3 +366,38 @@ def _overtaken(link: ChainLink, last: Last) -> Judged:
     return Judged(
         last=Last(link=grown, fit=fit, open_from=None if is_whole else last.open_from), fit=Fit.OVERTAKEN, note=note
     )
+
+
+# How old an alert is: by the exchange's clock where it says when it left, else since it was received.
+
+
+_FUTURE_MAX: Final = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalAge:
+    """`on_arrival`: how old it was already when it was received. `is_measured`: by the exchange's clock as measured."""
+
+    age: timedelta
+    on_arrival: timedelta = timedelta(0)
+    is_measured: bool = True
+    note: str | None = None
+    """For people: why its own time does not count."""
+
+
+def age_of(signal: Signal, *, since_receipt: timedelta, exchange_now: datetime, is_measured: bool = True) -> SignalAge:
+    """`since_receipt`: by a clock that does not jump, as far as there is one.
+
+    A sender whose clock is ahead gains no time by it: what it dates into the future counts from receipt.
+    """
+    if signal.sent_at is None:
+        return SignalAge(age=since_receipt, is_measured=is_measured)
+    age = exchange_now - signal.sent_at
+    ahead = since_receipt - age
+    if ahead > _FUTURE_MAX:
+        note = (
+            f"`time` was {ahead // timedelta(seconds=1):,} s in the future by the exchange's clock: "
+            "the alert's age counts from receipt"
+        )
+        return SignalAge(age=since_receipt, is_measured=is_measured, note=note if is_measured else None)
+    return SignalAge(age=max(age, since_receipt), on_arrival=-ahead, is_measured=is_measured)

@@ -68,8 +68,10 @@ class Lanes:
     """Lanes cost a thread only while one of their steps runs: a lane that waits is an entry in a heap of alarms."""
 
     def __init__(self, *, threads: int = 64) -> None:
-        """`threads`: how many steps may run at once; threads start when they are first needed."""
-        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="lane")
+        """`threads`: how many steps of one account may run at once; threads start when they are first needed."""
+        self._threads = threads
+        self._pools: dict[str, ThreadPoolExecutor] = {}
+        """By account: steps that wait for an exchange that hangs take no thread from another account's."""
         self._alarms = Alarms()
         self._lock = threading.Lock()
         self._items: dict[Lane, deque[LaneTask]] = {}
@@ -109,15 +111,20 @@ class Lanes:
         self._alarms.close()
         with self._idle:
             ended = self._idle.wait_for(lambda: self._running == 0, timeout=timeout_s)
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in self._pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)
         return ended
 
     def _go(self, lane: Lane) -> None:
         """Run the lane's first task in the pool. The lock is held."""
         if self._closing:
             return
+        pool = self._pools.get(lane.account)
+        if pool is None:
+            pool = ThreadPoolExecutor(max_workers=self._threads, thread_name_prefix=f"lane of {lane.account}")
+            self._pools[lane.account] = pool
         self._running += 1
-        self._pool.submit(self._run, lane)
+        pool.submit(self._run, lane)
 
     def _run(self, lane: Lane) -> None:
         try:

@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from relay.alerts.authenticate import Credentials, authenticates, is_signed, may_authenticate, secret_among_bytes
-from relay.alerts.signal import ParsedAlert, digest, identity_key, read, redacted_text, respelled, signal_from_stored
+from relay.alerts.signal import (
+    ParsedAlert,
+    bounded,
+    bounded_notes,
+    digest,
+    identity_key,
+    read,
+    redacted_text,
+    respelled,
+    signal_from_stored,
+)
 from relay.app.metrics import TimedStage, timed
 from relay.app.telemetry import about, add
-from relay.domain.instrument import Instrument, SymbolUnknown
+from relay.domain.instrument import PRE_LAUNCH, Category, Instrument, SymbolUnknown
 from relay.domain.notice import NoticeKind
 from relay.domain.order import Reason, SignalStatus
 from relay.domain.signal import Action, Signal, link_of, new_signal_id
 from relay.engine import failpoint
 from relay.engine.failpoint import Failpoint
-from relay.errors import AlertError, AlertIdReused, AlertInvalid, AlertMalformed, AuthFailed, StrategyUnknown
+from relay.errors import (
+    AlertError,
+    AlertIdReused,
+    AlertInvalid,
+    AlertMalformed,
+    AuthFailed,
+    ExchangeAnswered,
+    ExchangeUnreachable,
+    StrategyUnknown,
+)
 from relay.execution.heartbeat import Heartbeats
 from relay.execution.notices import Announcer
 from relay.execution.ports import Account, Now, to_ms, utc_now
@@ -31,6 +53,10 @@ _HOW_TO_AUTHENTICATE = (
 )
 
 
+_LOOK_UPS_MAX = 20
+_LOOK_UPS_S = 10.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """What the sender is answered: the id under which the alert is durable, and whether it was so before."""
@@ -41,12 +67,16 @@ class Receipt:
 
 
 class AlertRejected(Exception):  # noqa: N818
-    """A bad alert from a proven sender: it was kept under `signal_id`, and `error` says what is wrong."""
+    """A bad alert from a proven sender: `error` says what is wrong.
 
-    def __init__(self, error: AlertError, signal_id: str) -> None:
+    `is_kept`: it is found under `signal_id`; else so many were kept today that it was only counted.
+    """
+
+    def __init__(self, error: AlertError, signal_id: str, *, is_kept: bool) -> None:
         super().__init__(error.message)
         self.error = error
         self.signal_id = signal_id
+        self.is_kept = is_kept
 
 
 class Intake:
@@ -74,6 +104,8 @@ class Intake:
         own = [secret for each in strategies.values() for secret in each.secrets]
         self._hidden = tuple(dict.fromkeys((*own, *hidden)))
         self._now = now
+        self._looking_up = threading.Lock()
+        self._looked_up_at: deque[float] = deque(maxlen=_LOOK_UPS_MAX)
 
     def strategy(self, name: str) -> Strategy:
         """Raises StrategyUnknown, which names those there are."""
@@ -111,8 +143,7 @@ class Intake:
         try:
             signal = self.signal_of(parsed, strategy=sender, signal_id=signal_id, now=now, known=known)
         except AlertInvalid as error:
-            self._keep_rejected(signal_id, sender, parsed.fields, parsed.body_digest, error, now)
-            raise AlertRejected(error, signal_id) from None
+            raise self._rejected(signal_id, sender, parsed.fields, parsed.body_digest, error, now) from None
         failpoint.passed(Failpoint.PARSED)
         is_covered = credentials.webhook_signature and is_signed(sender.secrets, credentials, body, now)
         return self._accept(signal, sender, parsed, now, signed_id=credentials.webhook_id if is_covered else None)
@@ -141,23 +172,55 @@ class Intake:
             problem = f"the strategy {strategy.name} has none; post to the address of one that has, or configure it"
             raise AlertInvalid(f"account: {problem}", fields={"account": [problem]})
         try:
-            return self._resolved(signal, self._accounts[names[0]]) if names else signal
+            return self._resolved(signal, [self._accounts[name] for name in names]) if names else signal
         except AlertInvalid as error:
             raise respelled(parsed.fields, error) from None
 
-    def _resolved(self, signal: Signal, account: Account) -> Signal:
+    def _resolved(self, signal: Signal, accounts: list[Account]) -> Signal:
         """The signal with its instrument; unchanged while none are loaded. Raises AlertInvalid for an unknown one.
 
-        It is the first account's: another account's exchange may not list it, which is told in that account's lane.
+        It is that of the first account whose exchange has told of its own: another's may not list it, which is told in
+        that account's lane.
         """
-        book = account.market.book
-        if signal.action is Action.HEARTBEAT or book is None or signal.ticker is None:
+        account = next((each for each in accounts if each.market.book is not None), None)
+        if signal.action is Action.HEARTBEAT or account is None or signal.ticker is None:
             return signal
-        found = book.resolve(signal.ticker, signal.exchange)
+        found = self._meant(account, signal.ticker, signal.exchange)
         if isinstance(found, SymbolUnknown):
             raise AlertInvalid(f"ticker: {found.message}", fields={"ticker": [found.message]})
         assert isinstance(found, Instrument)
         return replace(signal, category=found.category, symbol=found.symbol)
+
+    def _meant(self, account: Account, ticker: str, exchange: str | None) -> Instrument | SymbolUnknown:
+        """What the ticker means. What is not known, or has not begun to trade, may be new: the exchange is asked."""
+        book = account.market.book
+        assert book is not None, "it is loaded"
+        found = book.resolve(ticker, exchange)
+        if isinstance(found, Instrument):
+            if found.status != PRE_LAUNCH:
+                return found
+            spellings: tuple[tuple[Category, str], ...] = ((found.category, found.symbol),)
+        else:
+            spellings = book.spellings(ticker, exchange)
+        for category, symbol in spellings:
+            if not self._may_look_up():
+                return found
+            try:
+                listed = account.exchange.instrument(category=category, symbol=symbol)
+            except (ExchangeUnreachable, ExchangeAnswered):
+                return found
+            if listed is not None:
+                account.market.keep_instrument(listed)
+        return (account.market.book or book).resolve(ticker, exchange)
+
+    def _may_look_up(self) -> bool:
+        """A sender that repeats a wrong ticker must not spend the requests that orders need."""
+        now_s = time.monotonic()
+        with self._looking_up:
+            if len(self._looked_up_at) == _LOOK_UPS_MAX and now_s - self._looked_up_at[0] < _LOOK_UPS_S:
+                return False
+            self._looked_up_at.append(now_s)
+            return True
 
     def _authenticated(
         self, body: bytes, sender: Strategy, credentials: Credentials, now: datetime, named: str | None
@@ -172,8 +235,7 @@ class Intake:
                 raise AuthFailed(f"the alert does not prove its sender: {_HOW_TO_AUTHENTICATE}") from None
             signal_id = new_signal_id(to_ms(now))
             stored: dict[str, object] = {"text": redacted_text(body, self._hidden)}
-            self._keep_rejected(signal_id, sender, stored, digest(body), error, now)
-            raise AlertRejected(error, signal_id) from None
+            raise self._rejected(signal_id, sender, stored, digest(body), error, now) from None
         if not proven and not any(_is_secret_of(sender, each, now) for each in parsed.secrets):
             what = "its `secret` is not the webhook secret" if parsed.secrets else "it carries no secret"
             raise AuthFailed(f"the alert does not prove its sender, {what}: {_HOW_TO_AUTHENTICATE}")
@@ -187,7 +249,7 @@ class Intake:
             id=signal.id,
             strategy=signal.strategy,
             action=signal.action,
-            alert=parsed.fields,
+            alert=bounded(parsed.fields, is_accepted=True),
             digest=parsed.body_digest,
             identity=identity_key(signal, body_digest=parsed.body_digest, signed_id=signed_id),
             accounts=accounts,
@@ -195,7 +257,7 @@ class Intake:
             category=signal.category,
             symbol=signal.symbol,
             sent_at_ms=to_ms(signal.sent_at) if signal.sent_at else None,
-            notes=signal.notes,
+            notes=bounded_notes(signal.notes),
             link=link_of(signal),
         )
         admission = self._journal.accept(
@@ -219,14 +281,13 @@ class Intake:
                 return Receipt(signal_id=signal_id, status=status, is_duplicate=True)
             case IdReused(first_signal_id=first):
                 reused = _reused(signal, first)
-                self._keep_rejected(signal.id, sender, parsed.fields, parsed.body_digest, reused, now)
-                raise AlertRejected(reused, signal.id)
+                raise self._rejected(signal.id, sender, parsed.fields, parsed.body_digest, reused, now)
 
     def _admitted(self, admission: Admission, signal: Signal, accounts: tuple[str, ...]) -> None:
         failpoint.passed(Failpoint.COMMITTED)
         self._runner.admitted(admission, signal, accounts)
 
-    def _keep_rejected(
+    def _rejected(
         self,
         signal_id: str,
         sender: Strategy,
@@ -234,12 +295,13 @@ class Intake:
         body_digest: str,
         error: AlertError,
         now: datetime,
-    ) -> None:
+    ) -> AlertRejected:
+        """Keeps the alert, or counts it once much was kept today, and is what the sender is answered with."""
         self._heartbeats.received(sender.name, None)
-        self._journal.reject(
+        is_kept = self._journal.reject(
             signal_id=signal_id,
             strategy=sender.name,
-            alert=stored,
+            alert=bounded(stored, is_accepted=False),
             digest=body_digest,
             reason=Reason(code=error.code, message=error.message),
             fields=error.fields,
@@ -247,6 +309,7 @@ class Intake:
             ticker=_text(stored.get("ticker") or stored.get("symbol")),
             now_ms=to_ms(now),
         )
+        return AlertRejected(error, signal_id, is_kept=is_kept)
 
 
 def _is_secret_of(sender: Strategy, given: str, now: datetime) -> bool:

@@ -14,7 +14,7 @@ from relay.domain.notice import NoticeKind
 from relay.domain.order import OrderStatus, Reason, RequestSignature, SignalStatus
 from relay.domain.order_lifecycle import GiveUp, OrderState, passed_by, sent
 from relay.domain.plan import PlanStatus
-from relay.domain.progress import AddOrder, Advance, DenyRest, Finish, LookAtPosition, progress
+from relay.domain.progress import AddOrders, Advance, DenyRest, Finish, LookAtPosition, progress
 from relay.domain.signal import Signal
 from relay.engine import failpoint
 from relay.engine.failpoint import Failpoint
@@ -174,10 +174,12 @@ class Executor:
             if not self._clearing.is_clear(work):
                 return self._clearing.step(work, now_ms=self._now_ms())
             return self._plan(work)
-        match progress(tuple(work.orders.values()), size=work.size):
+        assert work.signal.category is not None and work.signal.symbol is not None
+        instrument = work.account.market.instrument(work.signal.category, work.signal.symbol)
+        match progress(tuple(work.orders.values()), size=work.size, instrument=instrument):
             case Advance(order=order):
                 return self._advance(work, order)
-            case AddOrder() as added:
+            case AddOrders() as added:
                 return self._add(work, added)
             case LookAtPosition():
                 return self._look_at_position(work)
@@ -308,7 +310,7 @@ class Executor:
         try:
             position = work.account.exchange.position(category=signal.category, symbol=signal.symbol)
         except ExchangeUnreachable as error:
-            came_to = unreachable(work, error, self._now())
+            came_to = unreachable(work, error)
         except ExchangeAnswered as error:
             came_to = refused_facts(error)
         else:
@@ -347,10 +349,9 @@ class Executor:
         halted = self._gatherer.halted(work.account.name)
         if work.rules.no_entries is not None:
             return not_configured(work.rules.no_entries)
-        return too_old(work.signal, work.rules, self._now()) or (halt_reason(halted) if halted else None)
+        return too_old(work.signal, work.rules, work.age(self._now())) or (halt_reason(halted) if halted else None)
 
-    def _add(self, work: Work, added: AddOrder) -> float:
-        state = work.states_of((added.planned,))[0]
+    def _add(self, work: Work, added: AddOrders) -> float:
         now_ms = self._now_ms()
 
         def write(uow: UnitOfWork) -> None:
@@ -358,14 +359,15 @@ class Executor:
                 signal_id=work.signal.id,
                 account=work.account.name,
                 generation=work.generation,
-                orders=(added.planned,),
+                orders=added.planned,
                 now_ms=now_ms,
             )
             uow.signals.add_notes(work.signal.id, (added.note,))
 
         self._journal.write(write)
         failpoint.passed(Failpoint.ORDER_ADDED)
-        work.keep(state)
+        for state in work.states_of(added.planned):
+            work.keep(state)
         work.size = None
         return _NOW
 

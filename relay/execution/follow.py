@@ -69,7 +69,10 @@ class Settling:
             return is_new
         if not is_in_doubt or order.status is OrderStatus.DENIED:
             return False
-        known = looked_up(known, None, begun_at_ms=begun_at_ms, is_moved=is_moved_since_sent(exchange, order))
+        expected = self._journal.expected_positions(record.account)
+        size = expected.get((order.planned.category, order.planned.symbol))
+        is_moved = is_moved_since_sent(exchange, order, expected=size)
+        known = looked_up(known, None, begun_at_ms=begun_at_ms, is_moved=is_moved)
         self._searched[order.client_order_id] = known
         return not known.is_in_doubt and self._never_was(exchange, record, begun_at_ms, now_ms=now_ms)
 
@@ -390,22 +393,30 @@ class Streams:
         self.reports = Reports(journal=journal)
         self.reports.on_change = follower.learned
         self.books = Bookkeeper(books_of or {}, ledger=Ledger(journal.store), stream=self._connection)
+        self._starting = threading.Lock()
         self._is_started = False
-        self._is_settled = not self._exchanges
+        self._opened: set[str] = set()
+        self._settled: set[str] = set()
 
-    def start(self) -> None:
-        """Open them, in the background; again does nothing."""
-        if self._is_started:
-            return
-        self._is_started = True
-        self.reports.start()
-        if self._boards is not None:
-            self._boards.start()
-        for name, exchange in self._exchanges.items():
-            self._keep_known(name, exchange)
-            exchange.on_opened = self._follower.wake
-            exchange.book_to(self.books.hears(name))
-            exchange.listen(on_wake=self._waker(name), on_unmatched=self.reports.hear)
+    def start(self, account: str) -> None:
+        """Open the account's, in the background; again does nothing."""
+        with self._starting:
+            self._start_common()
+            exchange = self._exchanges.get(account)
+            if exchange is None or account in self._opened:
+                return
+            self._opened.add(account)
+        self._keep_known(account, exchange)
+        exchange.on_opened = self._follower.wake
+        exchange.book_to(self.books.hears(account))
+        exchange.listen(on_wake=self._waker(account), on_unmatched=self.reports.hear)
+
+    def _start_common(self) -> None:
+        if not self._is_started:
+            self._is_started = True
+            self.reports.start()
+            if self._boards is not None:
+                self._boards.start()
 
     def _connection(self, name: str) -> int | None:
         exchange = self._exchanges.get(name)
@@ -422,25 +433,21 @@ class Streams:
 
         return wake
 
-    def settle(self, timeout_s: float = SEED_MAX_S) -> bool:
-        """Wait until each account's stream is there, or for so long; whether they all are."""
-        until = time.monotonic() + timeout_s
-        missing = [
-            name
-            for name, exchange in self._exchanges.items()
-            if not exchange.link.wait_live(max(0.0, until - time.monotonic()))
-        ]
-        for name in missing:
-            problem = self._exchanges[name].stream_state().problem
-            log.warning("%s trades without its stream (%s): everything is asked for until it is there", name, problem)
-        self._is_settled = True
-        self.books.start()
-        return not missing
+    def settle(self, account: str, timeout_s: float = SEED_MAX_S) -> None:
+        """Wait until the account's stream is there, or for so long."""
+        exchange = self._exchanges.get(account)
+        if exchange is not None and not exchange.link.wait_live(timeout_s):
+            problem = exchange.stream_state().problem
+            log.warning(
+                "%s trades without its stream (%s): everything is asked for until it is there", account, problem
+            )
+        with self._starting:
+            self._settled.add(account)
+            self.books.start()
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether the streams are there, or have been waited for long enough."""
-        return self._is_settled
+    def is_settled(self, account: str) -> bool:
+        """Whether its stream is there, or was waited for long enough."""
+        return account in self._settled
 
     def state(self) -> dict[str, LinkState]:
         """Each account's private stream: whether it is live, since when, and what is wrong."""

@@ -19,6 +19,7 @@ from relay.domain.plan import DayResult, Facts, LimitFacts, LimitNeed, Need, Pla
 from relay.domain.planning import Proposal, plan_of, proposal_of
 from relay.domain.position import Position
 from relay.domain.progress import Finish
+from relay.domain.signal import SignalAge
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.execution.ports import Account, ExchangePort, from_ms, to_ms
 from relay.execution.work import PositionSnapshot, Work
@@ -326,7 +327,7 @@ class Gatherer:
         try:
             proposal, passing = self._proposed(work, instrument, now, source)
         except ExchangeUnreachable as error:
-            return unreachable(work, error, now)
+            return unreachable(work, error)
         except ExchangeAnswered as error:
             return refused_facts(error)
         work.expected = proposal.expected
@@ -335,7 +336,7 @@ class Gatherer:
             # Nothing would be exited meanwhile: to ask again costs nothing but time.
             assert gathered.plan.reason is not None
             gathered = (
-                unreachable(work, passing, now)
+                unreachable(work, passing)
                 if passing is not None
                 else NotGathered(finish=_without_facts(gathered.plan.reason))
             )
@@ -343,7 +344,7 @@ class Gatherer:
             return gathered
         if work.uncleared is not None and not gathered.plan.orders:
             return NotGathered(finish=work.uncleared)
-        return replace(gathered, plan=source.marked(gathered.plan))
+        return replace(gathered, plan=_dated(source.marked(gathered.plan), proposal.facts.age))
 
     def _planned(
         self, work: Work, proposal: Proposal, source: FactSource, *, is_preview: bool
@@ -357,7 +358,7 @@ class Gatherer:
             made = plan_of(proposal)
             if passing is not None and not made.orders and made.reason == unread_refusal(work.rules, counted):
                 # Nothing would be exited meanwhile: to ask again costs nothing but time.
-                return unreachable(work, passing, now)
+                return unreachable(work, passing)
             if not is_preview:
                 self._limits.note(work, made, proposal.facts)
         return Gathered(plan=made, proposal=proposal)
@@ -395,6 +396,7 @@ class Gatherer:
         facts = Facts(
             instrument=instrument,
             now=now,
+            age=work.age(now),
             reference_price=account.market.last_price(instrument.category, instrument.symbol),
             residual=known.residual,
             halted=_halted_by(known.halt),
@@ -412,6 +414,11 @@ class Gatherer:
     def halted(self, account: str) -> str | None:
         """Who halted new entries and when, for people; None if nobody did."""
         return _halted_by(self._journal.switch(account, HALT))
+
+
+def _dated(plan: Plan, age: SignalAge | None) -> Plan:
+    """With what is to be said of the alert's own time."""
+    return plan if age is None or age.note is None else replace(plan, notes=(*plan.notes, age.note))
 
 
 def _halted_by(switch: Switch | None) -> str | None:
@@ -445,8 +452,9 @@ def _is_left_out(made: Plan, facts: Facts) -> bool:
     return made.status is PlanStatus.DENIED and made.reason in facts.unread.values()
 
 
-def unreachable(work: Work, error: ExchangeUnreachable, now: datetime) -> NotGathered:
-    now_ms = to_ms(now)
+def unreachable(work: Work, error: ExchangeUnreachable) -> NotGathered:
+    # By a clock that nobody sets: else a step of this machine's would end the patience at once.
+    now_ms = work.account.exchange.now_ms()
     if work.troubles == 0:
         work.troubled_since_ms = now_ms
     work.troubles += 1

@@ -84,10 +84,19 @@ def _executed(order: OrderState, fills: tuple[Fill, ...]) -> OrderReport | None:
     )
 
 
-def is_moved_since_sent(exchange: ExchangePort, order: OrderState) -> bool:
-    """Whether the order's position has changed since it was first sent. Raises as `report_of` does."""
-    position = exchange.position(category=order.planned.category, symbol=order.planned.symbol)
-    return position.changed_at_ms is not None and position.changed_at_ms >= order.attempts[0].signature.timestamp_ms
+def is_moved_since_sent(exchange: ExchangePort, order: OrderState, *, expected: Decimal | None) -> bool:
+    """Whether the order's position has moved since it was first sent. Raises as `report_of` does.
+
+    `expected`: its size by all that is known. Funding and changed stops renew its time and leave its size; so does a
+    stop that has taken back what the order may have opened.
+    """
+    where, sent_at_ms = order.planned, order.attempts[0].signature.timestamp_ms
+    position = exchange.position(category=where.category, symbol=where.symbol)
+    if position.changed_at_ms is None or position.changed_at_ms < sent_at_ms:
+        return False
+    if position.size != expected:
+        return True
+    return exchange.stopped_at_ms(category=where.category, symbol=where.symbol, since_ms=sent_at_ms) is not None
 
 
 _WAIT_MAX_S = 1.0
@@ -149,6 +158,8 @@ class Advancer:
         assert order.last is not None
         self._journal.record_outcome(order.client_order_id, order.last.number, outcome, now_ms=self._now_ms())
         failpoint.passed(Failpoint.OUTCOME_STORED)
+        if isinstance(outcome, OrderRejected) and outcome.refusal is ErrorKind.RULES:
+            _reload_instrument(account, order)
         return after_outcome(order, outcome)
 
     def deny(self, order: OrderState, reason: Reason) -> OrderState:
@@ -228,10 +239,15 @@ class Advancer:
         try:
             with about(client_order_id=order.client_order_id), timed(TimedStage.LOOK_UP):
                 report, fills = report_of(exchange, order, is_thorough=is_thorough)
-                is_moved = is_moved_since_sent(exchange, order) if is_thorough and report is None else None
+                is_moved = self._is_moved(account, order) if is_thorough and report is None else None
         except (ExchangeUnreachable, ExchangeAnswered):
             return Advanced(order=replace(order, look_ups=order.look_ups + 1))
         return self._keep(order, looked_up(order, report, begun_at_ms=begun_at_ms, is_moved=is_moved), report, fills)
+
+    def _is_moved(self, account: Account, order: OrderState) -> bool:
+        expected = self._journal.expected_positions(account.name)
+        size = expected.get((order.planned.category, order.planned.symbol))
+        return is_moved_since_sent(account.exchange, order, expected=size)
 
     def _keep_received(self, order: OrderState, received: Received) -> Advanced:
         """Treats what a stream reported like the answer of a look-up."""
@@ -250,7 +266,7 @@ class Advancer:
         if report is not None:
             self._journal.record_report(order.client_order_id, report, fills, now_ms=self._now_ms())
             failpoint.passed(Failpoint.REPORT_STORED)
-        elif after.absence is not None and after.absence.is_certain:
+        elif after.absence is not None and after.is_absent:
             assert order.last is not None, "what was never sent is not looked up"
             self._journal.record_absence(order.client_order_id, order.last.number, begun_at_ms=after.absence.at_ms)
             failpoint.passed(Failpoint.ABSENCE_STORED)
@@ -258,6 +274,15 @@ class Advancer:
 
     def _now_ms(self) -> int:
         return to_ms(self._now())
+
+
+def _reload_instrument(account: Account, order: OrderState) -> None:
+    """The exchange may have changed its rules. Where they cannot be read now, the old ones stay."""
+    planned = order.planned
+    with suppress(ExchangeUnreachable, ExchangeAnswered):
+        instrument = account.exchange.instrument(category=planned.category, symbol=planned.symbol)
+        if instrument is not None:
+            account.market.keep_instrument(instrument)
 
 
 def _measured(account: Account) -> bool:
@@ -277,6 +302,7 @@ _LOOK_AGAIN_S = (0.0, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 _LOOKS_AFTER_ANSWER = 7
 _LOOKS_AFTER_SILENCE = 3
 """A second cancel does no harm, and whatever waits for it may be an exit."""
+_EXIT_WAITS_MS = 5_000
 _NOT_SENT_AGAIN_S = 0.25
 _REFUSED_AGAIN_S = 0.5
 
@@ -296,6 +322,8 @@ class Canceller:
         """
         resting = next(each for each in all_resting.values() if not each.order.status.is_ended)
         seconds_max = account.bounds.max_seconds
+        if is_exit and _is_hopeless(resting, now_ms):
+            return _stuck(f"{resting.order.client_order_id} was cancelled, and it is not known whether it is gone")
         if resting.begun_at_ms is not None and now_ms - resting.begun_at_ms > seconds_max * 1000:
             return _stuck(f"{resting.order.client_order_id} could not be cancelled in {seconds_max} s")
         if resting.is_due:
@@ -322,6 +350,8 @@ class Canceller:
         )
         failpoint.passed(Failpoint.CANCEL_SENT)
         sent = replace(due, is_due=False, looks=0, is_answered=not isinstance(outcome, Unknown))
+        if sent.is_answered:
+            sent = replace(sent, answered_at_ms=resting.answered_at_ms or now_ms)
         match outcome:
             case Accepted() | Unknown():
                 self._journal.event(signal_id, "cancel_sent", {"client_order_id": order.client_order_id}, now_ms=now_ms)
@@ -350,6 +380,7 @@ class Canceller:
             report, fills = report_of(exchange, order)
         except (ExchangeUnreachable, ExchangeAnswered):
             return resting if resting.is_answered else looked, max(delay, _NOT_SENT_AGAIN_S)
+        looked = replace(looked, answered_at_ms=resting.answered_at_ms or now_ms)
         if report is None and not (is_due and resting.is_answered):
             return looked, delay
         report = report or _vanished(resting)
@@ -357,6 +388,12 @@ class Canceller:
         failpoint.passed(Failpoint.CANCEL_CONFIRMED)
         after = looked_up(order, report, begun_at_ms=begun_at_ms)
         return replace(looked, order=after), 0.0 if after.status.is_ended else delay
+
+
+def _is_hopeless(resting: Resting, now_ms: int) -> bool:
+    """For an exit, which goes by the position, after seconds. While nothing is answered it could not leave either."""
+    is_tried = not resting.is_due or resting.looks > 0
+    return is_tried and resting.answered_at_ms is not None and now_ms - resting.answered_at_ms > _EXIT_WAITS_MS
 
 
 def _vanished(resting: Resting) -> OrderReport:
@@ -431,7 +468,7 @@ class Clearing:
             work.account,
             work.clearing,
             signal_id=work.signal.id,
-            is_exit=work.signal.action.is_close,
+            is_exit=work.signal.only_exits,
             now_ms=now_ms,
         )
         if not isinstance(waits, Finish):
@@ -440,6 +477,11 @@ class Clearing:
         stuck, *others = [each for each in work.clearing.values() if not each.order.status.is_ended]
         begun_at_ms = stuck.begun_at_ms or now_ms
         work.clearing = {
-            each.order.client_order_id: replace(each, begun_at_ms=each.begun_at_ms or begun_at_ms) for each in others
+            each.order.client_order_id: replace(
+                each,
+                begun_at_ms=each.begun_at_ms or begun_at_ms,
+                answered_at_ms=each.answered_at_ms or stuck.answered_at_ms,
+            )
+            for each in others
         }
         return 0.0

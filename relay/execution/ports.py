@@ -26,6 +26,10 @@ class ExchangePort(Protocol):
     def now_ms(self) -> int:
         """The exchange's clock, as far as it is known here."""
 
+    @property
+    def is_clock_measured(self) -> bool:
+        """Whether it was measured; else `now_ms` is this machine's."""
+
     def signature(self) -> RequestSignature: ...
 
     def measure_clock(self) -> int: ...
@@ -59,6 +63,8 @@ class ExchangePort(Protocol):
     def price(self, *, category: Category, symbol: str) -> Decimal: ...
 
     def equity(self, coin: str) -> Decimal: ...
+
+    def instrument(self, *, category: Category, symbol: str) -> Instrument | None: ...
 
 
 class KnownPositionView(Protocol):
@@ -100,6 +106,9 @@ class MarketPort(Protocol):
         """The perpetuals there are; None until they are loaded."""
 
     def instrument(self, category: Category, symbol: str) -> Instrument | None: ...
+
+    def keep_instrument(self, instrument: Instrument) -> None:
+        """Its rules as they were read just now."""
 
     def last_price(self, category: Category, symbol: str) -> Decimal | None:
         """The last price heard of, seconds old at most, or None."""

@@ -226,7 +226,7 @@ class Protector:
                 self._keep(protection_run.account, record, step.after, now_ms)
                 self._journal.event(record.signal_id, "stops_set", step.levels.as_words(), now_ms=now_ms)
                 return _NOW
-            case OrderRejected(refusal=ErrorKind.FINAL):
+            case OrderRejected(refusal=ErrorKind.FINAL | ErrorKind.RULES):
                 return self._stops_refused(protection_run, record, step, outcome, now_ms)
             case _:
                 protection_run.why = _words(outcome)
@@ -318,7 +318,7 @@ class Protector:
             case Accepted() | Unknown():
                 protection_run.amended[step.order_id] = Amended(step=step, at_ms=now_ms, times=times)
                 return _NOW
-            case OrderRejected(refusal=ErrorKind.FINAL):
+            case OrderRejected(refusal=ErrorKind.FINAL | ErrorKind.RULES):
                 protection_run.amended[step.order_id] = Amended(
                     step=step, at_ms=now_ms - _AMEND_SHOWS_MS, times=_AMENDS_MAX
                 )
@@ -405,8 +405,10 @@ class ProtectionLanes:
         protector: Protector,
         accounts: Mapping[str, Account],
         tell: Tell,
+        executes: Callable[[str], bool] = lambda account: True,
         now: Now = utc_now,
     ) -> None:
+        """`executes`: whether an account's lanes run: before that nothing may get ahead of what is unfinished."""
         self.journal = journal
         self.protector = protector
         self.canceller = Canceller(journal=journal)
@@ -414,6 +416,7 @@ class ProtectionLanes:
         self.now = now
         self._engine = engine
         self._accounts = accounts
+        self._executes = executes
         self._lock = threading.Lock()
         self._queued: set[Lane] = set()
         self._pauses: dict[Lane, _Pause] = {}
@@ -424,7 +427,7 @@ class ProtectionLanes:
         """Behind what the lane has; once, however often it is asked for meanwhile."""
         account = self._accounts.get(lane.account)
         with self._lock:
-            if account is None or lane in self._queued:
+            if account is None or lane in self._queued or not self._executes(lane.account):
                 return
             self._queued.add(lane)
         protection_run = ProtectionRun(account=account, category=lane.category, symbol=lane.symbol)
@@ -434,12 +437,12 @@ class ProtectionLanes:
         with self._lock:
             self._queued.discard(lane)
 
-    def take_up(self) -> int:
-        """At the start: put every bracket into its lane, behind the signals that go on.
+    def take_up(self, account: str) -> int:
+        """At the account's start: put its brackets into their lanes, behind the signals that go on.
 
         Returns how many lanes there were.
         """
-        lanes = {_lane_of(each) for each in self.journal.live_brackets()}
+        lanes = {_lane_of(each) for each in self.journal.live_brackets() if each.account == account}
         for lane in sorted(lanes):
             self.submit(lane)
         return len(lanes)

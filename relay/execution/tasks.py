@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from relay.engine.lanes import Engine, Lane, LaneTask
 from relay.errors import JournalUnavailable
 from relay.execution.execute import Executor
 from relay.execution.ports import Account, to_ms, utc_now
-from relay.execution.work import Strategy, Work, resumed, rules_of, stored_signal
+from relay.execution.work import ReceiptTime, Strategy, Work, resumed, rules_of, steady_s, stored_signal
 from relay.journal.journal import Journal
 from relay.journal.records import Admission, ExecutionRecord, New, Reopened
 
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 _JOURNAL_AGAIN_S = 0.5
 _FAILED_AGAIN_S = 5.0
 _FAILURES_MAX = 5
+_RECEIVED_MAX = 10_000
 
 Placed = tuple[Lane, LaneTask]
 
@@ -39,11 +40,27 @@ class Tasks:
         executor: Executor,
         accounts: Mapping[str, Account],
         strategies: Mapping[str, Strategy],
+        steady: Callable[[], float] = steady_s,
     ) -> None:
+        """`steady`: seconds on a clock that does not jump."""
         self._journal = journal
         self._executor = executor
         self._accounts = accounts
         self._strategies = strategies
+        self._steady = steady
+        self._received: dict[str, ReceiptTime] = {}
+        """The latest signals of this process's own, oldest first."""
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """Those that are configured."""
+        return tuple(self._accounts)
+
+    def note_received(self, signal_id: str) -> None:
+        """From now on its age is counted, whatever this machine's clock is set to meanwhile. One thread calls it."""
+        self._received[signal_id] = ReceiptTime(at_s=self._steady(), steady=self._steady)
+        if len(self._received) > _RECEIVED_MAX:
+            del self._received[next(iter(self._received))]
 
     def of_new(self, signal: Signal, account: str) -> Placed:
         rules = rules_of(self._strategies, signal.strategy, account)
@@ -78,6 +95,7 @@ class Tasks:
     def _placed(self, work: Work) -> Placed:
         """The task and its lane. A signal that was accepted before the instruments were loaded is resolved here."""
         signal = work.signal
+        work.received = self._received.get(signal.id)
         unresolved = None
         if signal.category is None or signal.symbol is None:
             unresolved = self.meaning_of(signal.ticker, signal.exchange, work.account.name)
@@ -180,7 +198,9 @@ class _Task:
         execution = self.journal.execution(self.work.signal.id, self.work.account.name)
         if execution is None or execution.status.is_finished:
             return False
+        received = self.work.received
         self.work = resumed(self.work.signal, self.work.account, self.work.rules, execution)
+        self.work.received = received
         self.is_stale = False
         return True
 
@@ -193,7 +213,7 @@ class Feeder(Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Whether what is accepted is executed at once."""
+        """Whether what is accepted is executed at once, on one account at least."""
 
     def admitted(self, admission: Admission, signal: Signal, accounts: tuple[str, ...]) -> None:
         """Called right after the commit; it only reads."""
@@ -203,44 +223,61 @@ class Feeder(Protocol):
 
 
 class Runner:
-    """Feeds an engine. Until `recover` has put in what the journal holds, what is admitted waits in the journal."""
+    """Feeds an engine, each account from when `recover` has put in what the journal holds of it.
+
+    Until then what is admitted for it waits in the journal.
+    """
 
     def __init__(self, *, journal: Journal, engine: Engine, items: Tasks) -> None:
         self._journal = journal
         self._engine = engine
         self._items = items
-        self._is_open = False
+        self._open: set[str] = set()
 
     @property
     def is_open(self) -> bool:
-        return self._is_open
+        return bool(self._open)
+
+    def is_open_for(self, account: str) -> bool:
+        return account in self._open
 
     def admitted(self, admission: Admission, signal: Signal, accounts: tuple[str, ...]) -> None:
         """Called in the journal's writer thread, so in the order of acceptance."""
         match admission:
-            case New() if self._is_open:
+            case New():
+                self._items.note_received(signal.id)
                 for name in accounts:
-                    self._engine.submit(*self._items.of_new(signal, name))
+                    if name in self._open:
+                        self._engine.submit(*self._items.of_new(signal, name))
             case Reopened():
                 self.opened_again(admission)
 
     def opened_again(self, reopened: Reopened) -> None:
-        if self._is_open:
-            for execution in reopened.assignments:
+        for execution in reopened.assignments:
+            if execution.account in self._open:
                 self._resume(execution)
 
-    def recover(self) -> int:
-        """Put everything unfinished into its lanes, oldest first, and open the way for what comes. How many there were.
+    def recover(self, *accounts: str) -> int:
+        """Put what is unfinished of the accounts into its lanes, oldest first, and open the way for what comes.
 
-        Happens between two transactions of the journal's writer: what is accepted later is not among it, and is
-        submitted behind it. Raises JournalUnavailable; then nothing was submitted.
+        `accounts`: none named is all. Returns how many there were. Happens between two transactions of the journal's
+        writer: what is accepted later is not among it, and is submitted behind it. Raises JournalUnavailable; then
+        nothing was submitted.
         """
-        return len(self._journal.hand_over(self._take_up))
+        opening = set(accounts or self._items.accounts) - self._open
+        taken_up = 0
 
-    def _take_up(self, unfinished: tuple[ExecutionRecord, ...]) -> None:
-        for execution in unfinished:
-            self._resume(execution)
-        self._is_open = True
+        def take_up(unfinished: tuple[ExecutionRecord, ...]) -> None:
+            nonlocal taken_up
+            strange = set() if self._open else {each.account for each in unfinished} - set(self._items.accounts)
+            own = [each for each in unfinished if each.account in opening | strange]
+            for execution in own:
+                self._resume(execution)
+            self._open |= opening
+            taken_up = len(own)
+
+        self._journal.hand_over(take_up)
+        return taken_up
 
     def _resume(self, execution: ExecutionRecord) -> None:
         placed = self._items.of_stored(execution)

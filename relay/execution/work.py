@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -20,7 +21,7 @@ from relay.domain.position import Position
 from relay.domain.progress import Finish
 from relay.domain.protection import AmendTakeProfit, RestingOrder, Snapshot
 from relay.domain.rules import Rules, with_default_type
-from relay.domain.signal import Signal
+from relay.domain.signal import Signal, SignalAge, age_of
 from relay.execution.ports import Account, from_ms
 from relay.journal.journal import Journal
 from relay.journal.positions import BracketRecord
@@ -76,6 +77,8 @@ class Resting:
     """To be cancelled (again) next; else to be looked up."""
     looks: int = 0
     """Since the last cancel."""
+    answered_at_ms: int | None = None
+    """When the exchange first answered a cancel or a look-up of it, by the relay's clock."""
 
 
 # One run of the protection of a position, and what it came to.
@@ -121,6 +124,25 @@ class ProtectionRun:
 _CURRENT_S: Final = 0.1
 
 
+def steady_s() -> float:
+    """Seconds that nobody sets, and that count while the machine sleeps, where the system has such a clock."""
+    return time.clock_gettime(_STEADY) if _STEADY is not None else time.monotonic()
+
+
+_STEADY: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptTime:
+    """When this process received a signal."""
+
+    at_s: float
+    steady: Callable[[], float] = steady_s
+
+    def since(self) -> timedelta:
+        return timedelta(seconds=self.steady() - self.at_s)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PositionSnapshot:
     """The position as it was read for the plan. `requested_at_ms`: the exchange's clock when that began."""
@@ -159,9 +181,21 @@ class Work:
     troubles: int = 0
     """How often in a row the exchange did not answer while the facts were gathered."""
     troubled_since_ms: int = 0
+    received: ReceiptTime | None = None
+    """On a clock that does not jump; None: it was received by another process."""
 
     def __post_init__(self) -> None:
         self.signal = with_default_type(in_mode(self.signal, self.rules), self.rules)
+
+    def age(self, now: datetime) -> SignalAge:
+        """Of its signal, by the exchange's clock. `now`: this machine's clock, for what another process received."""
+        exchange = self.account.exchange
+        return age_of(
+            self.signal,
+            since_receipt=self.received.since() if self.received else now - self.signal.received_at,
+            exchange_now=from_ms(exchange.now_ms()),
+            is_measured=exchange.is_clock_measured,
+        )
 
     def keep(self, order: OrderState) -> None:
         self.orders[order.client_order_id] = order

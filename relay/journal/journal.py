@@ -52,6 +52,7 @@ class Journal:
         self.queue = queue
         self.strategies = StrategyQueries(store)
         self._refusals = rejected.Refusals(store)
+        self._rejected = rejected.RejectedToday(store)
 
     def accept(
         self,
@@ -100,17 +101,22 @@ class Journal:
         notes: tuple[str, ...] = (),
         now_ms: int,
         deadline_s: float = ANSWER_DEADLINE_S,
-    ) -> None:
+    ) -> bool:
         """Store an alert that proved its sender but cannot be executed, so that it is shown.
 
         `alert`: without the secret; its text where it could not be parsed. `fields`: the problems of each field.
+        Returns False if so much of this strategy's was stored today that it was only counted.
         """
+        stored = {"text": alert} if isinstance(alert, str) else alert
+        if not self._rejected.has_room(strategy, now_ms):
+            self._refusals.note(rejected.ONLY_COUNTED, strategy or "", now_ms)
+            return False
         self.store.submit(
             lambda connection: rejected.add_rejected(
                 connection,
                 signal_id=signal_id,
                 strategy=strategy,
-                alert={"text": alert} if isinstance(alert, str) else alert,
+                alert=stored,
                 digest=digest,
                 reason=reason,
                 fields=fields or {},
@@ -121,6 +127,8 @@ class Journal:
             deadline_s=deadline_s,
             on_withdrawn=lambda connection, _: remove_signal(connection, signal_id),
         )
+        self._rejected.add(strategy, stored, now_ms)
+        return True
 
     def note_refused(self, kind: str, source: str, *, now_ms: int) -> None:
         """Count a post that did not prove its sender. Does not wait; `source` is an address."""

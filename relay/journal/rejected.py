@@ -5,18 +5,31 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
+from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Text, func, insert, select, type_coerce, update
 
 from relay.domain.order import Reason, SignalStatus
+from relay.domain.signal import first_id_at
 from relay.errors import JournalUnavailable
-from relay.journal.codec import reason_columns
+from relay.journal.codec import compact_json, reason_columns
 from relay.journal.notices import add_event
 from relay.journal.records import RefusedPosts
+from relay.journal.retention import DAY_MS
 from relay.journal.store import Store
 from relay.journal.tables import refusals, signals
 
+ONLY_COUNTED: Final = "REJECTED_NOT_KEPT"
+"""The kind under which rejected alerts are counted once DAY_BYTES_MAX of their strategy's were kept; by strategy."""
+DAY_BYTES_MAX: Final = 2 * 1024 * 1024
+"""Of a strategy's rejected alerts, a day (UTC) and process: about a thousand."""
+_ROW_BYTES: Final = 2 * 1024
+"""What a rejected alert takes beside its own text."""
+_PROBLEMS_MAX: Final = 20
+_PROBLEM_LENGTH_MAX: Final = 300
+_MESSAGE_LENGTH_MAX: Final = 1000
 _MAX_SOURCES = 1000
 _OTHERS = "others"
 APART_S: Final = 0.5
@@ -42,6 +55,7 @@ def add_rejected(
     now_ms: int,
 ) -> None:
     """`shown`: the columns action, ticker, category and symbol, as far as they are known."""
+    reason = replace(reason, message=reason.message[:_MESSAGE_LENGTH_MAX])
     row = {
         "id": signal_id,
         "strategy": strategy,
@@ -56,7 +70,50 @@ def add_rejected(
         **shown,
     }
     connection.execute(insert(signals), row)
-    add_event(connection, signal_id, SignalStatus.REJECTED, {"fields": dict(fields)} if fields else None, now_ms)
+    detail = {"fields": _bounded(fields)} if fields else None
+    add_event(connection, signal_id, SignalStatus.REJECTED, detail, now_ms)
+
+
+def _bounded(fields: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    told = islice(fields.items(), _PROBLEMS_MAX)
+    return {name[:100]: [each[:_PROBLEM_LENGTH_MAX] for each in problems[:3]] for name, problems in told}
+
+
+class RejectedToday:
+    """How much was kept of each strategy's rejected alerts today. Thread-safe.
+
+    Whoever has a webhook secret can post what is rejected as fast as it is answered; that must not fill the disk.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._kept: dict[str | None, tuple[int, int]] = {}
+        """By strategy: the day, and how many bytes."""
+
+    def has_room(self, strategy: str | None, now_ms: int) -> bool:
+        """Raises JournalUnavailable."""
+        day = now_ms // DAY_MS
+        with self._lock:
+            counted_on, kept = self._kept.get(strategy, (None, 0))
+            if counted_on != day:
+                kept = self._kept_since(strategy, day * DAY_MS)
+                self._kept[strategy] = day, kept
+        return kept < DAY_BYTES_MAX
+
+    def add(self, strategy: str | None, alert: Mapping[str, Any], now_ms: int) -> None:
+        with self._lock:
+            day, kept = self._kept.get(strategy, (now_ms // DAY_MS, 0))
+            self._kept[strategy] = day, kept + _ROW_BYTES + len(compact_json(alert))
+
+    def _kept_since(self, strategy: str | None, since_ms: int) -> int:
+        """By an earlier run, once a day and strategy."""
+        length = func.sum(func.length(type_coerce(signals.c.alert, Text)))
+        which = (signals.c.id >= first_id_at(since_ms)) & (signals.c.status == SignalStatus.REJECTED)
+        statement = select(func.count(), length).where(which & (signals.c.strategy == strategy))
+        with self._store.read() as connection:
+            rows, characters = connection.execute(statement).one()
+        return int(rows) * _ROW_BYTES + int(characters or 0)
 
 
 class Refusals:

@@ -18,7 +18,7 @@ from relay.journal.orders import Orders
 from relay.journal.positions import Positions, Protection
 from relay.journal.records import HALT, LOGGED_OUT
 from relay.journal.statements import fetch_all, fetch_first, fetch_one, run
-from relay.journal.store import T
+from relay.journal.store import T, hold, locks_on
 from relay.journal.tables import assignments, carries, plans, signals, switches
 
 _this_signal = signals.c.id == bindparam("of_signal")
@@ -66,12 +66,18 @@ class UnitOfWork:
         self.plans = Plans(connection, self.events, self.orders, self.protection)
 
     def halted(self, account: str) -> str | None:
-        """Who halted new entries; None if nobody did. Read here, so that none leaves once a halt was answered."""
+        """Who halted new entries; None if nobody did. Read here, so that none leaves once a halt was answered.
+
+        A halt that is being written is waited for, and one that begins now waits until this transaction has ended.
+        """
+        self._hold(shared=(f"halt {account}",))
         row = fetch_first(self._connection, _HALT, {"of_account": account})
         return None if row is None or row.value != "on" else str(row.by)
 
     def set_switch(self, account: str, name: str, value: str, *, by: str, now_ms: int) -> None:
         """A setting that survives restarts, such as `halt`. `account` empty: of every account."""
+        if name == HALT:
+            self._hold(f"halt {account}")
         which = (switches.c.account == account) & (switches.c.name == name)
         self._connection.execute(delete(switches).where(which))
         self._connection.execute(
@@ -83,6 +89,11 @@ class UnitOfWork:
         is_past = (switches.c.name == LOGGED_OUT) & (switches.c.at < forget_before_ms)
         self._connection.execute(delete(switches).where(is_past))
         self.set_switch(key, LOGGED_OUT, "on", by="its owner", now_ms=now_ms)
+
+    def _hold(self, *names: str, shared: tuple[str, ...] = ()) -> None:
+        """Several processes write at once; SQLite has one writer anyway."""
+        if self._connection.dialect.name != "sqlite":
+            hold(self._connection, locks_on(*names, shared=shared))
 
 
 @dataclass(slots=True, eq=False)

@@ -339,8 +339,10 @@ def find_instrument(state: State, category: str, symbol: str) -> Instrument | Re
 
 
 def is_live(state: State, instrument: Instrument, ask: Ask) -> Refusal | None:
-    if instrument.status == "Trading":
+    if instrument.status == "Trading" or (instrument.status == "Delivering" and ask.reduce_only):
         return None
+    if instrument.status == "Delivering":
+        return Refusal(code=30228, message="No new positions during delisting")
     return Refusal(code=110074, message="This contract is not live")
 
 

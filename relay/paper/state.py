@@ -87,6 +87,30 @@ def _instrument(row: Mapping[str, Any]) -> Instrument:
     )
 
 
+def with_filters(instrument: Instrument, filters: Mapping[str, str]) -> Instrument:
+    """The same under other rules. Raises KeyError.
+
+    `filters`: fields of `priceFilter` and `lotSizeFilter`, and `status` and `deliveryTime`.
+    """
+    shown = {name: dict(value) if isinstance(value, dict) else value for name, value in instrument.published.items()}
+    for name, value in filters.items():
+        if name in ("status", "deliveryTime"):
+            shown[name] = value
+            continue
+        holder = next((shown[each] for each in ("priceFilter", "lotSizeFilter") if name in shown[each]), None)
+        if holder is None:
+            raise KeyError(name)
+        holder[name] = value
+    return _instrument(
+        {
+            "instrument": shown,
+            "category": instrument.category,
+            "startPrice": instrument.start_price,
+            "fundingRate": instrument.funding_rate,
+        }
+    )
+
+
 def load(path: Path = TABLE) -> dict[str, Instrument]:
     """The table's instruments by symbol, in its order."""
     rows = json.loads(path.read_text(encoding="utf-8"))

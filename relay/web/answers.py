@@ -24,7 +24,7 @@ from relay.domain.performance import DayTotal, Equity
 from relay.domain.position import Position
 from relay.errors import AlertError, ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, RelayError
 from relay.execution.accept import Receipt
-from relay.execution.controls import Preview, Previewed
+from relay.execution.controls import Flattened, Preview, Previewed
 from relay.execution.ports import from_ms
 from relay.journal.api_queries import DashboardQueries
 from relay.journal.codec import rfc3339
@@ -163,6 +163,16 @@ def reason_form(reason: Reason | None) -> dict[str, str] | None:
 
 def receipt_form(receipt: Receipt) -> dict[str, object]:
     return {"signal_id": receipt.signal_id, "status": receipt.status.value, "duplicate": receipt.is_duplicate}
+
+
+def flattened_form(row: Flattened) -> dict[str, str | None]:
+    return {
+        "account": row.account,
+        "symbol": row.symbol,
+        "outcome": row.outcome.value,
+        "message": row.message,
+        "signal_id": row.signal_id,
+    }
 
 
 def position_form(account: str, position: Position) -> dict[str, Any]:

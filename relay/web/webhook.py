@@ -152,12 +152,11 @@ def credentials_of(headers: Headers, path_secret: str | None) -> Credentials:
 
 @webhook.errorhandler(AlertRejected)
 def _rejected(rejected: AlertRejected) -> Response:
-    """A bad alert from a proven sender: it is kept."""
+    """A bad alert from a proven sender: it is kept, or at least counted."""
     error = rejected.error
     metrics.alerts.labels(error.code).inc()
-    return refusal(
-        error.code, error.message, status=error.http_status, fields=error.fields, signal_id=rejected.signal_id
-    )
+    kept_as = rejected.signal_id if rejected.is_kept else None
+    return refusal(error.code, error.message, status=error.http_status, fields=error.fields, signal_id=kept_as)
 
 
 @webhook.errorhandler(AlertError)

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import latency, pages, rate, reading, scale, soak, storm, structure, tracer
+from tests.bench import latency, mutants, pages, rate, reading, scale, soak, storm, structure, tracer
 from tests.bench.figures import Figure, table
 
 _SECONDS = 30.0
@@ -44,23 +44,25 @@ PARTS: dict[str, Part] = {
     ),
     "history": lambda folder, requested: rate.history(folder, requested.rows, requested.count),
     "structure": lambda folder, requested: structure.structure(),
+    "mutants": lambda folder, requested: mutants.mutants(folder, requested.count, requested.seed),
 }
 
 
-_ALONE = ("soak", "scale")
-"""They take as long as all the others."""
+_ALONE = ("soak", "scale", "mutants")
+"""They take as long as all the others, and longer."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument(
-        "parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; none: all of them but soak and scale"
+        "parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; none: all of them but {', '.join(_ALONE)}"
     )
     parser.add_argument("--count", type=int, default=200, help="how often each thing is measured")
     parser.add_argument(
         "--seconds", type=float, help="how long accepts are pressed (30), storm goes on (20), soak (480)"
     )
     parser.add_argument("--rows", type=int, default=1_000_000, help="how long the long journal is")
+    parser.add_argument("--seed", type=int, default=1, help="which mutants are picked")
     parser.add_argument("--most", type=int, default=0, help="trace prints so many of the functions called most, too")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     parser.add_argument("--plot", type=Path, help="draw them there (PNG)")

@@ -103,9 +103,7 @@ class Floor:
             strategies=strategies,
         )
         process = Process(executes=True)
-        self.engine = execution_of(
-            self.journal, self.items, (ACCOUNT,), self._settings, process, lane_taken=lambda *_: None
-        )
+        self.engine = execution_of(self.journal, self.items, self._settings, process, lane_taken=lambda *_: None)
         self._intake = Intake(
             journal=self.journal,
             accounts=self._accounts,
@@ -116,8 +114,8 @@ class Floor:
         )
 
     def begin(self) -> None:
-        self.engine.begin()
-        until(lambda: self.engine.problem() is None)
+        self.engine.begin(ACCOUNT)
+        until(lambda: self.engine.problem(ACCOUNT) is None)
 
     def accept(self, name: str, *steps: Step, symbol: str = SYMBOLS[0]) -> str:
         """An alert, which does `steps`; without any, one that is over at once. The signal's id."""

@@ -12,11 +12,11 @@ import psycopg
 import pytest
 
 from relay.domain.instrument import Category
-from relay.engine import lease_guard
 from relay.engine.lanes import Lane
 from relay.engine.lease_guard import Lease
 from relay.execution import tasks
 from tests.contract.engines import ACCOUNT, CLOSE_S, DEADLINE_S, LONG_S, SYMBOLS, Floor, at_once, until
+from tests.contract.raw_server import ACKNOWLEDGED, Stage, place
 
 MORE_THAN_THREADS = 100
 """Either engine has 64."""
@@ -165,7 +165,15 @@ def test_alerts_that_another_process_takes_before_it_knows_the_instruments_keep_
 
 def test_a_lane_whose_lease_ran_out_here_while_nobody_else_took_it_is_taken_up_again(postgres_url: str) -> None:
     """As after a database that stood still for longer than a lease lasts."""
-    worker = Floor(postgres_url)
+    worker, stage = Floor(postgres_url), Stage()
+    server = stage.says(ACKNOWLEDGED)
+    exchange = stage.exchange(server.url)
+    signature = exchange.signature()
+
+    def act() -> float:
+        place(exchange, signature=signature)
+        return 0.0
+
     try:
         worker.begin()
         worker.accept("late", lambda: LONG_S, act)
@@ -174,15 +182,12 @@ def test_a_lane_whose_lease_ran_out_here_while_nobody_else_took_it_is_taken_up_a
             worker.engine.wake(Lane(account=ACCOUNT, category=Category.LINEAR, symbol=SYMBOLS[0]))
             until(lambda: worker.hand.names("begins") == ["late"] * 2)
             until(lambda: worker.engine.depth() == 0)
+            assert server.requests == [], "nothing leaves by a lease that is over"
         worker.until_done("late")
+        assert len(server.requests) == 1
     finally:
         worker.close()
-
-
-def act() -> float:
-    """As everything does that leaves for the exchange."""
-    lease_guard.require()
-    return 0.0
+        stage.close()
 
 
 def test_what_ended_processes_have_left_in_the_database_is_forgotten(postgres_url: str) -> None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from unittest.mock import patch
 
 import pytest
 
+from relay.bybit import calls
 from relay.domain.order import Accepted, ErrorKind, NotSent, OrderRejected, Unknown
+from relay.domain.position import StopLevels
+from relay.engine import lease_guard
+from relay.engine.lease_guard import AccountLease, LeaseLost
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from tests.contract.raw_server import (
     ACKNOWLEDGED,
@@ -196,3 +201,37 @@ def test_a_region_that_is_not_served_is_a_last_word_on_a_question(stage: Stage) 
     with pytest.raises(ExchangeAnswered) as raised:
         stage.exchange(stage.says(page).url).position(**WHERE)
     assert raised.value.code == 403
+
+
+def test_nothing_leaves_once_the_lease_is_lost(stage: Stage) -> None:
+    server = stage.says(ACKNOWLEDGED)
+    exchange = stage.exchange(server.url)
+    signature = exchange.signature()
+    lease = AccountLease(name="main", epoch=1, deadline=lease_guard.clock() + 60)
+    with lease_guard.holding(lease):
+        assert isinstance(place(exchange, signature=signature), Accepted)
+        lease.is_lost = True
+        for leave in (
+            lambda: place(exchange, signature=signature),
+            lambda: exchange.cancel(**WHERE, client_order_id="id-1"),
+            lambda: exchange.set_leverage(**WHERE, leverage=Decimal(3)),
+            lambda: exchange.set_stops(**WHERE, levels=StopLevels(stop_loss=Decimal(1))),
+            lambda: exchange.price(**WHERE),
+        ):
+            with pytest.raises(LeaseLost):
+                leave()
+    assert len(server.requests) == 1
+
+
+def test_a_list_that_does_not_come_to_an_end_is_no_list(stage: Stage) -> None:
+    pages = iter(range(10_000))
+
+    row = {"orderId": "o-1", "orderLinkId": "", "side": "Buy", "qty": "1"}
+
+    def say(server: RawServer, request: bytes) -> bytes:
+        return answer({"retCode": 0, "result": {"list": [row], "nextPageCursor": f"page {next(pages)}"}})
+
+    exchange = stage.exchange(stage.server(say).url)
+    with patch.object(calls, "PAGES_MAX", 5), pytest.raises(ExchangeUnreachable, match="after 5 pages"):
+        exchange.open_orders(**WHERE)
+    assert next(pages) == 5

@@ -68,7 +68,8 @@ def test_the_exchange_lists_perpetuals_of_all_three_kinds(exchange: Exchange) ->
         if (found := catalog.get(category, symbol)) is not None
     }
     assert settled == {"BTCUSDT": "USDT", "BTCPERP": "USDC", "BTCUSD": "BTC"}
-    assert all(found.is_trading and found.tick_size > 0 and found.qty_step > 0 for found in catalog)
+    assert all(found.tick_size > 0 and found.qty_step > 0 for found in catalog)
+    assert all(found.is_trading == (found.status == "Trading") for found in catalog)
 
 
 def test_prices_are_mark_prices(exchange: Exchange, paper: PaperServer) -> None:

@@ -1,6 +1,7 @@
 """`python -m tests.faults`: everything that is broken on purpose, at full scale.
 
-Prints the counts of the chaos; the exit code is 0 if everything held. `one`, `many` or `others` does a part of it.
+Prints the counts of the chaos; the exit code is 0 if everything held. `one`, `many`, `machine` (20,000 random steps
+against the model exchange) or `others` does a part of it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ def main(requested: list[str]) -> int:
     parts: dict[str, Callable[[], bool]] = {
         "one": lambda: _is_survived("one relay on SQLite", _one, first),
         "many": lambda: _is_survived("2 web and 2 worker processes, and Postgres itself", _many, first),
-        "others": _are_others_survived,
+        "machine": lambda: _passes(_HERE.parent / "property" / "test_execution_machine.py"),
+        "others": lambda: _passes(_HERE, "--ignore", _HERE / "test_chaos.py"),
     }
     held = [parts[name]() for name in requested or parts]
     return 0 if all(held) else 1
@@ -63,9 +65,9 @@ def _many(folder: Path, number: int) -> Chaos:
     )
 
 
-def _are_others_survived() -> bool:
+def _passes(*arguments: str | Path) -> bool:
     ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", str(_HERE), "--ignore", str(_HERE / "test_chaos.py")],
+        [sys.executable, "-m", "pytest", "-q", *map(str, arguments)],
         cwd=_HERE.parent.parent,
         env={**os.environ, "RELAY_FAULTS": "full"},
         check=False,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -152,6 +154,7 @@ def test_a_host_that_does_not_answer_is_reported_and_nothing_else_is_green(paper
     code, points = looked_at(tmp_path, paper, BYBIT_URL=NOBODY)
     assert code == 1
     assert points.pop("host")["state"] == "red"
+    assert points.pop("durability")["state"] == "green", "the journal's disk is this machine's own"
     assert {point["state"] for point in points.values()} == {"unknown"}
 
 
@@ -176,6 +179,24 @@ def test_a_question_that_fails_costs_its_own_points_only(
     wanted = {name for name, point in points.items() if point["state"] == "unknown"}
     assert wanted == set(lost)
     assert "red" not in {point["state"] for point in points.values()}
+
+
+@pytest.mark.parametrize(
+    ("free", "state", "code", "words"),
+    [
+        (2 * 1024**3, "green", 0, "2,140 MB free"),
+        (500 * 1024**2, "amber", 0, "520 MB free"),
+        (99 * 1024**2, "red", 1, "alerts are answered 503"),
+    ],
+)
+def test_the_room_on_the_journals_disk_is_reported(
+    free: int, state: str, code: int, words: str, paper: PaperServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paper.control.reset()
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+    found, points = looked_at(tmp_path, paper)
+    assert (found, points["durability"]["state"]) == (code, state)
+    assert words in points["durability"]["message"]
 
 
 @pytest.mark.parametrize(("name", "state", "code"), [("paper", "amber", 0), ("mainnet", "red", 1)])

@@ -14,6 +14,8 @@ import pytest
 
 from relay.alerts.authenticate import QUICK_BYTES, SECRET_FIELDS
 from relay.execution import accept
+from relay.journal import rejected
+from relay.journal.accept import DUPLICATES_TOLD_MAX
 from tests.relay_server import WEBHOOK_SECRET, RelayServer, body_of, cold_relay, error_of
 
 BUY = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.01"}
@@ -102,3 +104,28 @@ def test_addresses_that_a_client_claims_count_for_nothing_without_a_trusted_prox
     ) as relay:
         assert relay.post(BUY, headers={"X-Forwarded-For": "6.6.6.6, 52.89.214.238"}).status_code == 202
         error_of(relay.post(BUY, headers={"X-Forwarded-For": "52.89.214.238, 6.6.6.6"}), 403, "SOURCE_NOT_ALLOWED")
+
+
+def test_a_flood_of_what_is_rejected_is_counted_and_no_exit_is_held_up_by_it(
+    own: RelayServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rejected, "DAY_BYTES_MAX", 20_000)
+    assert own.done(BUY)["status"] == "done"
+    answers = [own.post({**BUY, "action": "bye", "x_text": "t" * 60_000, "id": f"{number}"}) for number in range(6)]
+    kept = [answer.json() for answer in answers]
+    assert [answer.status_code for answer in answers] == [422] * 6
+    assert ["signal_id" in each for each in kept] == [True] * 4 + [False] * 2
+    assert len(own.ask(f"signals/{kept[0]['signal_id']}").text) < 10_000
+    seen = own.api("signals")["refused"]
+    assert [(each["kind"], each["source"], each["count"]) for each in seen] == [("REJECTED_NOT_KEPT", "default", 2)]
+    assert 'relay_refused_posts{kind="REJECTED_NOT_KEPT"} 2.0' in own.ask("../metrics").text
+    closed = own.done({"action": "close", "ticker": "BTCUSDT.P", "comment": "c" * 60_000})
+    assert (closed["status"], closed["orders"][0]["side"]) == ("done", "sell")
+    assert len(closed["alert"]["comment"]) < 5000
+
+
+def test_of_an_alert_that_is_sent_again_and_again_the_first_repeats_are_written_down(cold: RelayServer) -> None:
+    ids = {cold.post(BUY | {"id": "again"}).json()["signal_id"] for _ in range(DUPLICATES_TOLD_MAX + 5)}
+    assert len(ids) == 1
+    events = [each["name"] for each in cold.api(f"signals/{ids.pop()}")["events"]]
+    assert events.count("duplicate") == DUPLICATES_TOLD_MAX

@@ -31,7 +31,6 @@ REFUSED = {
     "a slip": ({"ticker": "BTCUSTD.P"}, "BTCUSDT"),
     "a coin there is not in this quote": ({"ticker": "DOGEUSDC.P"}, "DOGEUSDT"),
     "a future": ({"ticker": "BTCUSDT-31DEC27"}, "BTCUSDT"),
-    "delisted": ({"ticker": "FTTUSDT.P"}, "no perpetual FTTUSDT.P"),
 }
 
 
@@ -65,6 +64,16 @@ def test_every_listed_perpetual_is_found_as_a_chart_spells_it(account_api: Accou
             answer = account_api.relay.post({"action": "cancel", "ticker": ticker, "id": uuid.uuid4().hex})
             assert answer.status_code == 202, f"{ticker}: {answer.text}"
             assert account_api.relay.signal(answer.json()["signal_id"])["symbol"] == symbol, ticker
+
+
+@pytest.mark.parametrize(("ticker", "status"), [("FTTUSDT.P", "Closed"), ("BIOUSDT.P", "PreLaunch")])
+def test_an_entry_of_what_does_not_trade_is_denied_with_its_status(
+    account_api: AccountApi, ticker: str, status: str
+) -> None:
+    alert = {"action": "buy", "qty": "1", "ticker": ticker, "id": uuid.uuid4().hex}
+    signal = account_api.relay.post(alert, wait_s=10).json()
+    assert (signal["status"], signal["reason"]["code"]) == ("denied", "SYMBOL_NOT_TRADING")
+    assert f"({status})" in signal["reason"]["message"]
 
 
 @pytest.mark.parametrize(("named", "nearest"), REFUSED.values(), ids=REFUSED.keys())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -22,7 +24,10 @@ def test_healthz_is_alive_whatever_else_is_missing(cold: RelayServer) -> None:
 
 def test_readyz_is_200_once_everything_is_there(relay: RelayServer) -> None:
     answer = relay.request("GET", "/readyz")
-    assert (answer.status_code, answer.json()) == (200, {"ready": True})
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"ready": True, "accounts": {"default": {"ready": True, "reason": None}}},
+    )
 
 
 def test_readyz_is_503_with_what_is_missing_and_why(cold: RelayServer) -> None:
@@ -31,6 +36,7 @@ def test_readyz_is_503_with_what_is_missing_and_why(cold: RelayServer) -> None:
     assert answer.json()["ready"] is False
     assert set(answer.json()["missing"]) == {"instruments", "engine"}
     assert all(isinstance(why, str) and why for why in answer.json()["missing"].values())
+    assert answer.json()["accounts"] == {"default": {"ready": False, "reason": "starting"}}
 
 
 def test_the_pages_are_behind_a_password_and_tell_no_secret(relay: RelayServer, cold: RelayServer) -> None:
@@ -96,6 +102,20 @@ def _refused_to(browser: requests.Session, relay: RelayServer) -> None:
         answer = browser.get(f"{relay.url}{path}", timeout=15, allow_redirects=False)
         assert answer.status_code == 302 and answer.headers["Location"].startswith("/login"), path
     assert "Log out" not in browser.get(f"{relay.url}/login", timeout=15).text
+
+
+def test_the_overview_warns_while_the_journals_disk_is_nearly_full(
+    cold: RelayServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser, _ = _logged_in(cold)
+    for free, is_low in ((2 * 1024**3, False), (700_000_000, True)):
+        monkeypatch.setattr(shutil, "disk_usage", lambda path, free=free: SimpleNamespace(free=free))
+        page = browser.get(f"{cold.url}/", timeout=15).text
+        assert ("The disk is nearly full" in page) is is_low
+        assert ("700 MB are left" in page) is is_low
+        metrics = cold.request("GET", "/metrics", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}).text
+        (line,) = [each for each in metrics.splitlines() if each.startswith("relay_disk_free_bytes ")]
+        assert float(line.split()[1]) == free
 
 
 def test_a_session_from_before_a_session_had_an_id_has_to_log_in_again(cold: RelayServer) -> None:

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from relay.bybit.wire_account import ClosedPnl
 from relay.bybit.wire_orders import OpenOrder
-from relay.domain.instrument import Category, floor_to
+from relay.domain.instrument import Category, Instrument, floor_to, is_on_grid
 from relay.domain.order import (
     Accepted,
     ErrorKind,
@@ -35,12 +35,18 @@ BEGIN = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 
 @dataclass
 class Clock:
-    """The relay's and the exchange's. `on_passed` is told when time has passed."""
+    """The exchange's, and the relay's, which may be set wrong. `on_passed` is told when time has passed."""
 
     now_ms: int = int(BEGIN.timestamp() * 1000)
     on_passed: list[Callable[[], None]] = field(default_factory=list)
+    wrong_by_ms: int = 0
+    """How far the relay's is ahead."""
 
     def now(self) -> datetime:
+        """The relay's."""
+        return self.true() + timedelta(milliseconds=self.wrong_by_ms)
+
+    def true(self) -> datetime:
         return BEGIN + timedelta(milliseconds=self.now_ms - int(BEGIN.timestamp() * 1000))
 
     def pass_ms(self, milliseconds: int) -> None:
@@ -64,6 +70,7 @@ class Order:
 
     client_order_id: str
     planned: PlannedOrder
+    taken_at_ms: int
     status: OrderStatus = OrderStatus.ACCEPTED
     filled_qty: Decimal = Decimal(0)
 
@@ -79,6 +86,12 @@ class Send:
     client_order_id: str
     planned: PlannedOrder
     at_ms: int
+    is_halted: bool = False
+    """Entries had been halted when it left."""
+
+
+def _nothing_to_reduce(words: str) -> OrderRejected:
+    return OrderRejected(code=110017, words=words, refusal=ErrorKind.NOTHING_TO_REDUCE)
 
 
 class ModelExchange:
@@ -92,12 +105,22 @@ class ModelExchange:
         self.silent_asks = 0
         self.silent_lookups = False
         """No question by an order's id is answered."""
+        self.lag_ms = 0
+        """So long an order is not found by its id, nor its executions, after it was taken."""
+        self.is_halted = False
+        self.on_ask: list[Callable[[], None]] = []
+        """Done at the next questions, one each: what happens while the relay reads."""
         self.orders: dict[str, Order] = {}
         self.sends: list[Send] = []
         self.sizes: defaultdict[str, Decimal] = defaultdict(Decimal)
         self.changed_at_ms: dict[str, int] = {}
+        self.stopped_at: dict[str, int] = {}
+        self.instruments: dict[str, Instrument] = {}
+        """The rules that hold; of a symbol that is not there the exchange says nothing."""
         self.hidden: set[str] = set()
         """Orders that no question by their id shows, whether they are there or not."""
+
+    is_clock_measured = True
 
     def now_ms(self) -> int:
         return self._clock.now_ms
@@ -113,10 +136,17 @@ class ModelExchange:
         self, order: PlannedOrder, *, client_order_id: str, signature: RequestSignature, is_exit: bool
     ) -> Outcome:
         assert order.reduce_only or order.purpose is not Purpose.EXIT, f"an exit that may open: {order}"
-        self.sends.append(Send(client_order_id, order, self._clock.now_ms))
+        self.sends.append(Send(client_order_id, order, self._clock.now_ms, self.is_halted))
         fault = self._fault()
         if fault.kind == "refused" and client_order_id not in self.orders:
             return OrderRejected(code=110007, words="not enough balance", reason_code="EXCHANGE_BALANCE")
+        if (
+            fault.kind == "truncated"
+            and order.reduce_only
+            and not order.closes_all
+            and client_order_id not in self.orders
+        ):
+            return _nothing_to_reduce("orderQty will be truncated to zero")
         share = Decimal("0.5") if fault.kind == "partly" else Decimal(1)
         return self._request(fault, signature, lambda: self._take(client_order_id, order, share))
 
@@ -136,8 +166,8 @@ class ModelExchange:
         self._ask()
         if self.silent_lookups:
             raise ExchangeUnreachable("no answer")
-        order = self.orders.get(client_order_id)
-        if order is None or client_order_id in self.hidden:
+        order = self._shown(client_order_id)
+        if order is None:
             return None
         return OrderReport(
             client_order_id=client_order_id,
@@ -153,8 +183,8 @@ class ModelExchange:
         self._ask()
         if self.silent_lookups:
             raise ExchangeUnreachable("no answer")
-        order = self.orders.get(client_order_id)
-        if order is None or client_order_id in self.hidden or not order.filled_qty:
+        order = self._shown(client_order_id)
+        if order is None or not order.filled_qty:
             return ()
         fill = Fill(
             exec_id=f"e-{client_order_id}",
@@ -176,7 +206,9 @@ class ModelExchange:
         raise NotImplementedError
 
     def stopped_at_ms(self, *, category: Category, symbol: str, since_ms: int) -> int | None:
-        raise NotImplementedError
+        self._ask()
+        at_ms = self.stopped_at.get(symbol)
+        return at_ms if at_ms is not None and at_ms >= since_ms else None
 
     def position(self, *, category: Category, symbol: str) -> Position:
         self._ask()
@@ -197,6 +229,10 @@ class ModelExchange:
         self._ask()
         return PRICE
 
+    def instrument(self, *, category: Category, symbol: str) -> Instrument | None:
+        self._ask()
+        return self.instruments.get(symbol)
+
     def equity(self, coin: str) -> Decimal:
         self._ask()
         return Decimal(1_000_000)
@@ -205,8 +241,16 @@ class ModelExchange:
         """A resting order is filled by the market."""
         self._execute(self.orders[client_order_id], Decimal(1))
 
+    def _shown(self, client_order_id: str) -> Order | None:
+        order = self.orders.get(client_order_id)
+        if order is None or client_order_id in self.hidden or self._clock.now_ms - order.taken_at_ms < self.lag_ms:
+            return None
+        return order
+
     def _ask(self) -> None:
         self._clock.pass_ms(CALL_MS)
+        if self.on_ask:
+            self.on_ask.pop(0)()
         if self.silent_asks:
             self.silent_asks -= 1
             raise ExchangeUnreachable("no answer")
@@ -249,16 +293,35 @@ class ModelExchange:
     def _take(self, client_order_id: str, planned: PlannedOrder, share: Decimal) -> Outcome:
         if client_order_id in self.orders:
             return OrderRejected(code=110072, words="duplicate", refusal=ErrorKind.ALREADY_THERE)
-        if planned.reduce_only and self.sizes[planned.symbol] * planned.side.sign >= 0:
-            return OrderRejected(code=110017, words="nothing to reduce", refusal=ErrorKind.NOTHING_TO_REDUCE)
-        order = self.orders[client_order_id] = Order(client_order_id, planned)
+        if (broken := self._broken_rule(planned)) is not None:
+            return OrderRejected(code=10001, words=broken, refusal=ErrorKind.RULES)
+        p = self.sizes[planned.symbol]
+        if planned.reduce_only and p * planned.side.sign >= 0:
+            none_open = "current position is zero, cannot fix reduce-only order qty"
+            return _nothing_to_reduce("Reduce-only rule not satisfied" if p else none_open)
+        order = self.orders[client_order_id] = Order(client_order_id, planned, self._clock.now_ms)
         if not planned.rests:
             self._execute(order, share)
         return Accepted(venue_order_id=f"v-{client_order_id}")
 
+    def _broken_rule(self, planned: PlannedOrder) -> str | None:
+        rules = self.instruments.get(planned.symbol)
+        if rules is None or planned.closes_all:
+            return None
+        if not is_on_grid(planned.qty, rules.qty_step):
+            return "Qty invalid"
+        if planned.qty < rules.qty_min:
+            return "The number of contracts exceeds minimum limit allowed"
+        if planned.qty > rules.largest_order(has_limit=planned.type.has_limit):
+            return "The number of contracts exceeds maximum limit allowed"
+        return None
+
     def _execute(self, order: Order, share: Decimal) -> None:
         planned, p = order.planned, self.sizes[order.planned.symbol]
-        wanted = abs(p) if planned.closes_all else planned.qty
+        wanted = planned.qty
+        if planned.closes_all:
+            rules = self.instruments.get(planned.symbol)
+            wanted = min(abs(p), rules.qty_max_market) if rules else abs(p)
         if planned.reduce_only:
             wanted = min(wanted, max(Decimal(0), -p * planned.side.sign))
         order.filled_qty = floor_to(wanted * share, STEP)

@@ -71,12 +71,16 @@ class Market:
     """`book` None: the instruments are not loaded yet."""
 
     book: SymbolIndex | None = None
+    instruments: dict[str, Instrument] = field(default_factory=lambda: dict(INSTRUMENTS))
 
     def load(self) -> None:
         self.book = SymbolIndex.of(INSTRUMENTS.values())
 
     def instrument(self, category: Category, symbol: str) -> Instrument | None:
-        return INSTRUMENTS[symbol]
+        return self.instruments[symbol]
+
+    def keep_instrument(self, instrument: Instrument) -> None:
+        self.instruments[instrument.symbol] = instrument
 
     def last_price(self, category: Category, symbol: str) -> Decimal | None:
         return PRICE
@@ -151,7 +155,13 @@ class Workshop:
             now=self.clock.now,
         )
         strategies = {"default": Strategy(name="default", rules={"main": self._rules}, secrets=(SECRET,))}
-        items = Tasks(journal=journal, executor=executor, accounts=self._accounts, strategies=strategies)
+        items = Tasks(
+            journal=journal,
+            executor=executor,
+            accounts=self._accounts,
+            strategies=strategies,
+            steady=lambda: self.clock.now_ms / 1000,
+        )
         self.runner = Runner(journal=journal, engine=self.engine, items=items)
         self.intake = Intake(
             journal=journal,

@@ -86,15 +86,17 @@ def order_id(signal_id: str, *, leg: int = 0, generation: int = 0, account: str 
     return client_order_id(signal_id=signal_id, account=account, leg=leg, generation=generation)
 
 
-def sent_order(journal: Journal, *orders: PlannedOrder, signal: NewSignal | None = None) -> tuple[str, str]:
+def sent_order(
+    journal: Journal, *orders: PlannedOrder, signal: NewSignal | None = None, account: str = "main"
+) -> tuple[str, str]:
     """The ids of a new signal and of its first order, which is about to leave."""
     signal_id = accepted(journal, signal)
-    first = order_id(signal_id)
-    journal.write(lambda uow: uow.signals.begin(signal_id, "main", now_ms=NOW_MS))
+    first = order_id(signal_id, account=account)
+    journal.write(lambda uow: uow.signals.begin(signal_id, account, now_ms=NOW_MS))
     journal.write(
         lambda uow: uow.plans.record(
             signal_id=signal_id,
-            account="main",
+            account=account,
             generation=0,
             plan=plan(*orders),
             first_attempt=(first, SIGNATURE),

@@ -59,6 +59,7 @@ FACTS = AccountFacts(
     foreign=Foreign(positions=(), orders=()),
     fees=FeeRate(taker=Decimal("0.00055"), maker=Decimal("0.0002")),
     stream=Stream(connected=True),
+    free_disk_bytes=20_000_000_000,
 )
 SILENT = Unavailable(code=None, words="HTTP 502")
 
@@ -72,6 +73,12 @@ def test_an_account_as_it_should_be_is_green_throughout() -> None:
     assert report.is_ok
     assert {point.state for point in report.points} == {"green"}
     assert read_report(rows_of(report)) == report
+
+
+def test_a_disk_that_cannot_be_looked_at_is_not_green_and_hinders_nothing() -> None:
+    report = judged(free_disk_bytes=None)
+    assert report.point("durability").state == "unknown"
+    assert report.is_ok
 
 
 @pytest.mark.parametrize(

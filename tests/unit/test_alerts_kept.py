@@ -22,10 +22,16 @@ def body_of(**fields: Any) -> bytes:
     return json.dumps({"ticker": "BTCUSDT.P", "action": "buy", "qty": 0.010, **fields}).encode()
 
 
-def identity_of(body: bytes) -> Identity:
+def identity_of(body: bytes, *, signed_id: str | None = None) -> Identity:
     reading = read(body)
     signal = signal_from_stored(reading.fields, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
-    return identity_key(signal, body_digest=reading.body_digest)
+    return identity_key(signal, body_digest=reading.body_digest, signed_id=signed_id)
+
+
+def test_what_was_signed_is_the_same_alert_for_good_unless_it_names_itself() -> None:
+    assert identity_of(body_of(), signed_id="m-7") == Identity(kind=IdentityKind.ID_TIME, key="webhook-id:m-7")
+    named = body_of(id="a")
+    assert identity_of(named, signed_id="m-7") == identity_of(named) == Identity(kind=IdentityKind.ID, key="a")
 
 
 def test_the_secret_is_handed_out_once_and_stored_nowhere() -> None:

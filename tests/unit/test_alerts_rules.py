@@ -231,3 +231,29 @@ def test_a_time_in_the_future_is_noted() -> None:
 def test_a_plain_alert_has_no_notes() -> None:
     assert PLAIN["qty"] == "0.01"
     assert signal().notes == ()
+
+
+@pytest.mark.parametrize(
+    ("action", "side"), [("sell", "flat"), ("buy", "flat"), ("target", "flat"), ("sell", "long"), ("buy", "short")]
+)
+@pytest.mark.parametrize("unit", ["risk_pct", "risk_quote"])
+def test_an_exit_of_the_strategy_needs_no_stop_for_its_size(action: str, side: str, unit: str) -> None:
+    taken = signal(action=action, market_position=side, qty_unit=unit, stop_loss="")
+    assert taken.stop_loss is None
+
+
+@pytest.mark.parametrize(("action", "side"), [("buy", "long"), ("sell", "short"), ("buy", None)])
+def test_an_entry_sized_by_its_risk_needs_its_stop(action: str, side: str | None) -> None:
+    assert "is empty" in problem("stop_loss", "", action=action, market_position=side, qty_unit="risk_pct")
+
+
+@pytest.mark.parametrize("action", ["buy", "sell", "target"])
+def test_a_size_of_zero_says_nothing_where_the_strategy_goes_flat(action: str) -> None:
+    taken = signal(action=action, qty="0", market_position="flat")
+    assert taken.qty is None
+    assert [note for note in taken.notes if "`qty` ignored: it is zero" in note]
+
+
+@pytest.mark.parametrize("action", ["long", "short", "reverse"])
+def test_a_size_of_zero_is_refused_where_the_action_opens_whatever_the_strategy_says(action: str) -> None:
+    assert "must be above 0" in problem("qty", "0", action=action, market_position="flat")

@@ -53,6 +53,12 @@ def test_before_the_very_first_alert_only_an_earlier_one_belongs() -> None:
     assert fits(link(0, 1), link(2, 0))[-1] is Fit.MISSING
 
 
+def test_without_a_gap_an_alert_that_ends_where_a_later_one_began_is_no_late_one() -> None:
+    """0 to 2 and 2 to 3 are there; from 1 to 2 leads nothing that is missing before them."""
+    assert fits(link(0, 2, 10), link(2, 3, 20), link(1, 2, 15)) == [Fit.FIRST, Fit.FITS, Fit.MISSING]
+    assert fits(link(0, 2, 10), link(1, 3, 20), link(2, 1, 15)) == [Fit.FIRST, Fit.MISSING, Fit.OVERTAKEN]
+
+
 def test_a_size_that_the_strategy_had_before_is_no_wrong_order() -> None:
     """0 to 1 to 2, the exit is lost, and 0 to 1 again: it ends where the last alert began."""
     assert fits(link(0, 1), link(1, 2), link(0, 1))[-1] is Fit.MISSING

@@ -64,6 +64,13 @@ def test_the_published_order_cancels_first() -> None:
     assert not signal_of({**GNOME, "cancel_orders": "False"}).clears_resting
 
 
+@pytest.mark.parametrize("side", ["buy", "sell"])
+def test_either_side_cancels_first_where_it_says_so(side: str) -> None:
+    message = {"key": "k", "symbol": "BTCUSDT", "side": side, "amount": 1}
+    assert signal_of({**message, "cancel_orders": True}).clears_first
+    assert not signal_of(message).clears_first
+
+
 @pytest.mark.parametrize(
     ("mode", "levels"),
     [

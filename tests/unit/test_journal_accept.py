@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import takewhile
 from typing import Any
 
 import pytest
@@ -15,7 +17,8 @@ from relay.domain.signal import Identity, new_signal_id
 from relay.journal.journal import Journal
 from relay.journal.opening import open_journal
 from relay.journal.records import Duplicate, IdReused, New, NewSignal
-from relay.journal.rejected import APART_S
+from relay.journal.rejected import APART_S, ONLY_COUNTED
+from relay.journal.retention import DAY_MS
 from tests.unit.journal_builders import (
     NOW_MS,
     WINDOW_MS,
@@ -189,6 +192,40 @@ def test_a_rejected_alert_that_could_not_be_parsed_is_stored_as_text(journal: Jo
     shown = journal.signal(signal_id)
     assert shown is not None
     assert shown["alert"] == {"text": '{"a":'}
+
+
+def _reject(journal: Journal, *, strategy: str = "noisy", now_ms: int = NOW_MS, letters: int = 8000) -> str | None:
+    """The id under which it was kept."""
+    signal_id = new_signal_id(now_ms)
+    is_kept = journal.reject(
+        signal_id=signal_id,
+        strategy=strategy,
+        alert={"text": "x" * letters},
+        digest="d",
+        reason=Reason(code="ALERT_INVALID", message="m" * 50_000),
+        fields={f"field{number}": ["p" * 5000] * 9 for number in range(90)},
+        now_ms=now_ms,
+    )
+    return signal_id if is_kept else None
+
+
+def test_a_flood_of_rejected_alerts_is_stored_up_to_a_bound_a_day_and_strategy_and_then_counted(
+    journal: Journal,
+) -> None:
+    kept = list(takewhile(lambda signal_id: signal_id is not None, (_reject(journal) for _ in range(1000))))
+    assert 150 < len(kept) < 300
+    assert _reject(journal, letters=1) is None, "a short one, too"
+    _written(journal, 2)
+    (counted,) = journal.refused()
+    assert (counted.kind, counted.source, counted.count) == (ONLY_COUNTED, "noisy", 2)
+    first = journal.signal(str(kept[0]))
+    assert first is not None and len(json.dumps(first)) < 30_000
+    assert _reject(journal, strategy="another") is not None
+    assert accepted(journal, new_signal(by_id("after"), strategy="noisy"))
+    # A relay that is started again knows what was kept, and the next day is another.
+    again = Journal(journal.store)
+    assert _reject(again) is None
+    assert _reject(again, now_ms=NOW_MS + DAY_MS) is not None
 
 
 def _written(journal: Journal, posts: int) -> None:

@@ -19,10 +19,12 @@ from relay.errors import JournalUnavailable, SchemaOutdated
 from relay.journal.journal import Journal
 from relay.journal.opening import migrate, open_journal
 from relay.journal.postgres import PostgresStore
-from relay.journal.records import Duplicate, New
+from relay.journal.records import HALT, Duplicate, New
 from relay.journal.store import JobStage
 from relay.journal.tables import metadata
+from relay.journal.unit_of_work import UnitOfWork
 from tests import postgres
+from tests.faults.stage import until
 from tests.ports import free_port
 from tests.unit.journal_builders import NOW_MS, accept, accepted, body, fill, new_signal, report, sent_order
 
@@ -208,3 +210,35 @@ print(sorted({name.partition(".")[0] for name in sys.modules} & {"psycopg", "psy
 """
     reported = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert reported.stdout.strip() == "[]"
+
+
+def test_a_halt_is_written_after_the_entries_that_were_let_pass_and_seen_by_the_next(
+    journal: Journal, other: Journal, postgres_url: str
+) -> None:
+    """Whoever is answered that entries are halted knows that none is about to be written down as sent."""
+    is_read, may_end = threading.Event(), threading.Event()
+
+    def enter(uow: UnitOfWork) -> str | None:
+        halted = uow.halted("main")
+        is_read.set()
+        assert may_end.wait(DEADLINE_S)
+        return halted
+
+    with ThreadPoolExecutor(2) as threads:
+        entry = threads.submit(journal.write, enter)
+        assert is_read.wait(DEADLINE_S)
+        halt = threads.submit(other.set_switch, "main", HALT, "on", by="a test", now_ms=NOW_MS)
+        until(lambda: halt.done() or is_locked_out(postgres_url))
+        assert not halt.done()
+        may_end.set()
+        assert entry.result(DEADLINE_S) is None
+        halt.result(DEADLINE_S)
+    assert journal.write(lambda uow: uow.halted("main")) == "a test"
+    assert journal.write(lambda uow: uow.halted("another")) is None
+
+
+def is_locked_out(url: str) -> bool:
+    """Whether somebody waits for an advisory lock."""
+    with psycopg.connect(url.replace("postgresql+psycopg", "postgresql")) as connection:
+        row = connection.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").fetchone()
+    return row is not None and row[0] > 0

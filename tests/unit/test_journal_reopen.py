@@ -239,3 +239,12 @@ def test_generations_end_where_client_order_ids_do(journal: Journal) -> None:
     assert isinstance(accept(journal, _signal()), Duplicate)
     with pytest.raises(SignalNotRetryable, match="99 times"):
         journal.reopen(signal_id, now_ms=NOW_MS)
+
+
+def test_a_filled_quantity_is_an_effect_even_if_its_executions_are_not_known(journal: Journal) -> None:
+    _, client_id = _finished(journal, SignalStatus.FAILED, None)
+    partly = report(client_id, OrderStatus.PARTIALLY_FILLED, "0.004")
+    journal.record_report(client_id, partly, now_ms=NOW_MS)
+    journal.settle_order(client_id, OrderStatus.DENIED, DROPPED, now_ms=NOW_MS)
+    journal.record_absence(client_id, 1, begun_at_ms=SIGNATURE.dead_at_ms + 1)
+    assert isinstance(accept(journal, _signal()), Duplicate)

@@ -70,6 +70,15 @@ def test_a_fill_that_comes_after_the_end_is_still_counted(journal: Journal) -> N
     assert (state.status, state.filled_qty) == (OrderStatus.CANCELED, Decimal("0.006"))
 
 
+def test_an_order_that_was_reported_cancelled_and_filled_after_all_is_filled(journal: Journal) -> None:
+    _, client_id = sent_order(journal)
+    journal.record_report(client_id, report(client_id, OrderStatus.CANCELED, "0"), now_ms=NOW_MS)
+    assert journal.record_report(client_id, report(client_id, OrderStatus.FILLED, "0.010"), now_ms=NOW_MS)
+    assert not journal.record_report(client_id, report(client_id, OrderStatus.CANCELED, "0.010"), now_ms=NOW_MS)
+    state = _state(journal, client_id)
+    assert (state.status, state.filled_qty) == (OrderStatus.FILLED, Decimal("0.010"))
+
+
 def test_a_report_of_an_order_that_is_not_ours_is_no_news(journal: Journal) -> None:
     assert not journal.record_report("somebody-elses", report("somebody-elses"), now_ms=NOW_MS)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
+from relay.domain.bracket import Bracket, BracketStatus
 from relay.domain.instrument import Category
-from relay.domain.order import OrderStatus, SignalStatus
+from relay.domain.order import OrderStatus, Side, SignalStatus
+from relay.domain.signal import Level, LevelKind
 from relay.journal.journal import Journal
 from relay.journal.records import Duplicate
 from relay.journal.retention import DAY_MS, Retention
@@ -16,6 +19,9 @@ from tests.unit.journal_builders import (
     by_id_and_time,
     fill,
     new_signal,
+    order_id,
+    plan,
+    planned,
     report,
     sent_order,
 )
@@ -66,6 +72,26 @@ def test_where_a_position_is_open_the_signals_that_say_whose_it_is_are_kept(jour
     assert journal.ordered_among("main", lanes) == {lanes[0]}
     assert journal.ordered_among("other", lanes) == frozenset()
     flat(journal)
+    assert Retention(journal.store, keep_days=1).prune(LATER_MS) == 1
+
+
+def test_a_signal_whose_bracket_still_protects_a_position_is_stored(journal: Journal) -> None:
+    signal_id = accepted(journal)
+    bracket = Bracket(side=Side.BUY, stop_loss=Level(kind=LevelKind.PERCENT, value=Decimal(3)))
+    journal.write(lambda uow: uow.signals.begin(signal_id, "main", now_ms=NOW_MS))
+    journal.write(
+        lambda uow: uow.plans.record(
+            signal_id=signal_id, account="main", generation=0, plan=plan(planned(), bracket=bracket), now_ms=NOW_MS
+        )
+    )
+    client_id = order_id(signal_id)
+    journal.record_report(client_id, report(client_id), [fill(client_id)], now_ms=NOW_MS)
+    journal.finish(signal_id, "main", SignalStatus.DONE, now_ms=NOW_MS)
+    flat(journal)
+    assert Retention(journal.store, keep_days=1).prune(LATER_MS) == 0
+    (record,) = journal.live_brackets()
+    over = replace(record.bracket, status=BracketStatus.OVER)
+    journal.save_bracket(record.seq, over, now_ms=NOW_MS)
     assert Retention(journal.store, keep_days=1).prune(LATER_MS) == 1
 
 

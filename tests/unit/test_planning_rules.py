@@ -159,6 +159,22 @@ def test_what_was_not_carried_is_rounded_off_for_good() -> None:
     assert ([each.qty for each in made.orders], made.residual) == ([Decimal("0.001")], None)
 
 
+@pytest.mark.parametrize(
+    ("qty", "residual", "sent", "left"),
+    [
+        ("0.0019", "0.0003", "0.002", "0.0002"),
+        ("0.0019", "0.00005", "0.001", "0.00005"),
+        ("0.0018", "0.0002", "0.002", None),
+    ],
+)
+def test_of_what_an_exit_rounds_down_only_as_much_as_was_carried_into_it_is_carried_on(
+    qty: str, residual: str, sent: str, left: str | None
+) -> None:
+    made = plan(signal("sell", qty=qty), rules(), facts(p=1, residual=residual))
+    assert [each.qty for each in made.orders] == [Decimal(sent)]
+    assert made.residual == (None if left is None else Residual(size=Decimal(left)))
+
+
 def test_a_carried_exit_never_takes_more_than_the_position() -> None:
     made = plan(signal("sell", qty="0.0009"), rules(), facts(p="0.001", residual="0.0008"))
     (order,) = made.orders

@@ -36,7 +36,7 @@ class Shop:
         self.clock.now_ms = NOW_MS
         self.exchanges = {name: ModelExchange(self.clock) for name in ("dead", "live")}
         self.exchanges["dead"].silent_asks = FOREVER
-        accounts = {
+        self.accounts = {
             name: Account(name=name, exchange=each, market=Market(), bounds=Bounds())
             for name, each in self.exchanges.items()
         }
@@ -46,11 +46,13 @@ class Shop:
             journal=journal,
             engine=self.engine,
             protector=Protector(journal=journal, now=self.clock.now),
-            accounts=accounts,
+            accounts=self.accounts,
             tell=self.tell,
             now=self.clock.now,
         )
-        self.follower = Follower(journal=journal, accounts=accounts, protection=self.protection, now=self.clock.now)
+        self.follower = Follower(
+            journal=journal, accounts=self.accounts, protection=self.protection, now=self.clock.now
+        )
 
     def tell(self, signal_id: str, account: str, reason: Reason) -> None:
         self.reported.append(account)

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from relay.bybit.wire_account import instrument_from, mark_price_from, position_from, settle_coin_of, wallet_from
+from relay.bybit.wire_account import (
+    instrument_from,
+    mark_price_from,
+    position_from,
+    settle_coin_of,
+    stopped_at_ms_from,
+    wallet_from,
+)
 from relay.domain.instrument import Category
 from relay.domain.position import Position
 
@@ -157,3 +164,16 @@ def test_a_wallet_knows_each_coins_equity() -> None:
     assert wallet.equity("USDT") == Decimal("900.25")
     assert wallet.equity("BTC") == 0
     assert wallet.coins[0].unrealised_pnl == Decimal("10.25")
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_stop"),
+    [
+        *(("StopLoss", True), ("PartialStopLoss", True), ("TrailingStop", True)),
+        *(("TakeProfit", False), ("PartialTakeProfit", False), ("Stop", False), ("UNKNOWN", False), ("", False)),
+    ],
+)
+def test_a_fill_of_each_kind_of_stop_loss_is_told_with_its_time_and_no_other_is(kind: str, is_stop: bool) -> None:
+    execution = {"stopOrderType": kind, "execType": "Trade", "execTime": "1700000000123"}
+    assert stopped_at_ms_from(execution) == (1_700_000_000_123 if is_stop else None)
+    assert stopped_at_ms_from({**execution, "execType": "Funding"}) is None

@@ -13,13 +13,15 @@ from typing import Any, Final, Generic, TypeVar
 from flask import Blueprint, Flask, Response, current_app, render_template, request
 from flask.typing import ResponseReturnValue
 
-from relay.bybit.checklist import rows_of
+from relay.app.account_checks import free_disk_bytes
+from relay.bybit.checklist import DISK_LOW_BYTES, megabytes, rows_of
 from relay.bybit.client import Exchange
 from relay.domain.instrument import plain
 from relay.domain.order import SignalStatus
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.execution.ports import to_ms, utc_now
 from relay.journal.records import HALT
+from relay.journal.rejected import ONLY_COUNTED
 from relay.web.access import require_login
 from relay.web.answers import current_queries, current_relay, current_services, position_form, refused_form
 from relay.web.api import strategies_now
@@ -173,9 +175,12 @@ def unless_seen(template: str, values: dict[str, Any]) -> ResponseReturnValue:
 def _live() -> dict[str, Any]:
     relay, journal = current_relay(), current_services().journal
     positions, problems = all_positions()
+    free = free_disk_bytes(relay.settings)
+    refused = [refused_form(posts) for posts in journal.refused()]
     midnight = utc_now().replace(hour=0, minute=0, second=0, microsecond=0)
     return {
         "missing": relay.missing(),
+        "disk_low": megabytes(free) if free is not None and free < DISK_LOW_BYTES else None,
         "accounts": [_account(name, wallet) for name, wallet in equities().items()],
         "positions": positions,
         "problems": problems,
@@ -183,7 +188,8 @@ def _live() -> dict[str, Any]:
         "today": {status.value: count for status, count in current_queries().counts_since(to_ms(midnight)).items()},
         "latest": journal.signals(limit=_LATEST).signals,
         "strategies": strategies_now(),
-        "refused": [refused_form(posts) for posts in journal.refused()],
+        "refused": [each for each in refused if each["kind"] != ONLY_COUNTED],
+        "only_counted": [each for each in refused if each["kind"] == ONLY_COUNTED],
     }
 
 
@@ -194,6 +200,7 @@ def _account(name: str, wallet: Any) -> dict[str, Any]:
         "halted_by": switch.by if switch is not None and switch.value == "on" else None,
         "equity": wallet.value or {},
         "problem": wallet.problem,
+        "waits_for": current_relay().accounts()[name],
         "environment": current_relay().environment_of(name),
         "checks": _checks(name),
         "stream": current_services().streams.state().get(name),

@@ -1,0 +1,141 @@
+"""An account as its streams tell it, and what is not believed of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from unittest.mock import patch
+
+import pytest
+
+from relay.bybit.client import Exchange
+from relay.bybit.market import Prices
+from relay.bybit.stream_state import LiveAccount
+from relay.bybit.streamed import StreamedExchange
+from relay.bybit.wire_orders import ReportedPosition, reported_execution
+from relay.domain.instrument import Category
+from relay.domain.order import (
+    Accepted,
+    ErrorKind,
+    NotSent,
+    OrderRejected,
+    Outcome,
+    PlannedOrder,
+    RequestSignature,
+    Unknown,
+)
+from relay.domain.position import Moved, Position
+from tests.unit.journal_builders import planned
+
+BTC = (Category.LINEAR, "BTCUSDT")
+NOWHERE = "ws://127.0.0.1:9"
+KNOWN_BY_ITS_ID = OrderRejected(code=110072, words="duplicate", refusal=ErrorKind.ALREADY_THERE)
+
+
+def position_read(live: LiveAccount, size: str) -> None:
+    held = Position(category=BTC[0], symbol=BTC[1], size=Decimal(size))
+    read = ReportedPosition(position=held, seq=1, at_ms=1, pnl_price=Decimal(100), is_one_way=True)
+    live.position_read(BTC, live.begin_position(BTC), read)
+
+
+def balance_read(live: LiveAccount, balance: str) -> None:
+    live.balances_read(live.begin_balances(1), {"USDT": Decimal(balance)}, 1)
+
+
+@pytest.fixture
+def live() -> LiveAccount:
+    made = LiveAccount()
+    position_read(made, "2")
+    balance_read(made, "1000")
+    made.seeded()
+    return made
+
+
+@pytest.fixture
+def exchange(live: LiveAccount) -> Iterator[StreamedExchange]:
+    made = StreamedExchange(
+        name="main",
+        stream_url=NOWHERE,
+        prices=Prices(NOWHERE),
+        url="http://127.0.0.1:9",
+        api_key="key",
+        api_secret="secret",
+    )
+    made._live = live
+    yield made
+    made.close()
+
+
+def place(exchange: StreamedExchange, outcome: Outcome) -> None:
+    order: PlannedOrder = planned()
+    signature = RequestSignature(timestamp_ms=1, recv_window_ms=5000)
+    with patch.object(Exchange, "place", return_value=outcome):
+        exchange.place(order, client_order_id="o-1", signature=signature, is_exit=False)
+
+
+def test_what_other_processes_have_under_way_makes_the_position_unknown_until_it_is_settled(live: LiveAccount) -> None:
+    assert live.position(BTC) is not None
+    under_way = Moved(client_order_id="theirs", filled_qty=Decimal(0), is_settled=False)
+    live.catch_up(BTC, [under_way])
+    assert live.position(BTC) is None
+    live.catch_up(BTC, [Moved(client_order_id="theirs", filled_qty=Decimal(0), is_settled=True)])
+    assert live.position(BTC) is not None
+
+
+def test_what_other_processes_have_filled_is_waited_for(live: LiveAccount) -> None:
+    live.catch_up(BTC, [Moved(client_order_id="theirs", filled_qty=Decimal(1), is_settled=True)])
+    assert live.position(BTC) is None
+    position_read(live, "3")
+    found = live.position(BTC)
+    assert found is not None and found.position.size == 3
+
+
+@pytest.mark.parametrize("outcome", [Accepted(venue_order_id="v-1"), Unknown(why="cut"), KNOWN_BY_ITS_ID])
+def test_after_a_send_that_may_have_an_effect_the_position_is_unknown(
+    exchange: StreamedExchange, live: LiveAccount, outcome: Outcome
+) -> None:
+    place(exchange, outcome)
+    assert live.position(BTC) is None
+
+
+@pytest.mark.parametrize("outcome", [NotSent(why="refused"), OrderRejected(code=110007, words="not enough")])
+def test_after_a_send_without_effect_the_position_is_known_as_before(
+    exchange: StreamedExchange, live: LiveAccount, outcome: Outcome
+) -> None:
+    place(exchange, outcome)
+    found = live.position(BTC)
+    assert found is not None and found.position.size == 2
+
+
+def test_what_a_stream_told_that_is_not_current_is_not_answered(exchange: StreamedExchange) -> None:
+    def answers() -> list[object]:
+        return [
+            exchange.equity_now("USDT"),
+            exchange.position_now(*BTC),
+            exchange.positions_now(),
+            exchange.open_orders_now(*BTC),
+        ]
+
+    with patch.object(exchange.marks, "mark", return_value=Decimal(110)):
+        with patch.object(exchange.link, "is_current", return_value=True):
+            assert exchange.equity_now("USDT") == 1000 + 2 * (110 - 100)
+            assert None not in answers()
+        with patch.object(exchange.link, "is_current", return_value=False):
+            assert answers() == [None] * 4
+
+
+@pytest.mark.parametrize(
+    ("paid_in", "earned"), [("", "4.75"), ("USDT", "4.75"), ("MNT", "5")], ids=["not named", "its own", "another"]
+)
+def test_a_fee_is_taken_from_the_settle_coins_balance_only_where_it_was_paid_in_it(paid_in: str, earned: str) -> None:
+    row = {
+        **{"symbol": "BTCUSDT", "orderId": "v-1", "orderLinkId": "o-1", "execId": "e-1", "side": "Sell", "seq": 7},
+        **{"execType": "Trade", "execQty": "1", "execPrice": "100", "execTime": "5", "isMaker": False},
+        **{"execFee": "0.25", "execPnl": "5", "feeCurrency": paid_in},
+    }
+    reported = reported_execution(row, Category.LINEAR)
+    assert (reported.earned, reported.moved) == (Decimal(earned), Decimal(-1))
+    assert reported.fill is not None and (reported.fill.fee, reported.fill.fee_coin) == (
+        Decimal("0.25"),
+        paid_in or "USDT",
+    )
