@@ -5,5 +5,5 @@
    AlertMalformed, `secret_among_bytes` may still authenticate the sender, and `redacted_text` is what is stored;
 3. `authenticates` again, with the body's own secret;
 4. `signal_from_stored`: the Signal, from what is stored and nothing else, now and after any restart; or AlertInvalid;
-5. `identity_key`: by what the alert is known again.
+5. `identity_key`: by which the same alert is recognised when it comes again.
 """

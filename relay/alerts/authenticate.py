@@ -91,7 +91,8 @@ def may_authenticate(secrets: tuple[str, ...], body: bytes) -> bool:
 def is_surely_without(secrets: tuple[str, ...], body: bytes) -> bool:
     """Whether no way of reading `body` can find a secret in it: plain text, nothing escaped, and none as it stands.
 
-    Looked for as in `may_prove`. A secret that is a number may be spelled in many ways, so nothing is surely without.
+    It is looked for as in `may_authenticate`. A secret that is a number may be spelled in many ways, so no body is
+    surely without it.
     """
     if not body.isascii() or any(mark in body for mark in _ESCAPES):
         return False

@@ -1,4 +1,4 @@
-"""From a parsed alert to a Signal: what is stored of it, how it was read, and by what it is known again."""
+"""From a parsed alert to a Signal: what is stored of it, how it was read, and how the same alert is recognised."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def read(
 ) -> ParsedAlert:
     """Parse an alert. `secrets`: what must not be found in its fields. AlertMalformed carries none of them either.
 
-    `named`: the format that the sender said it is in, if any; a name that is none is told by `signal_from_kept`.
+    `named`: the format that the sender said it is in, if any; `signal_from_stored` refuses a name of no format.
     `usual`: the format of the strategy's alerts that name none themselves; None means that they are recognised by their
     shape.
     """

@@ -65,9 +65,9 @@ class Calls:
         waiter: str | None,
     ) -> Answer | OrderRejected | Unknown | NotSent:
         """`waiter`: by which name it waits for its turn, of what changes something."""
-        leave = self._leave(endpoint, priority, wait_s, waiter)
-        if isinstance(leave, NotSent):
-            return leave
+        permit = self._permit(endpoint, priority, wait_s, waiter)
+        if isinstance(permit, NotSent):
+            return permit
         arrived, code, began_at = True, "none", time.perf_counter()
         headers: Mapping[str, str] = {}
         try:
@@ -86,23 +86,23 @@ class Calls:
             code = "403"
             return self._forbidden(str(refused))
         finally:
-            self._limiter.done(endpoint, leave, counted=arrived, headers=headers)
+            self._limiter.done(endpoint, permit, counted=arrived, headers=headers)
             metrics.called(endpoint, code if arrived else "not_sent", time.perf_counter() - began_at)
         return self._judge(endpoint, answer)
 
-    def _leave(self, endpoint: str, priority: Priority, wait_s: float, waiter: str | None) -> NotSent | Permit:
-        """With a `Leave`: go, now."""
+    def _permit(self, endpoint: str, priority: Priority, wait_s: float, waiter: str | None) -> NotSent | Permit:
+        """With a `Permit` the request is to be sent at once; `NotSent` says why it may not be."""
         banned_for_s = self._address.banned_for_s
         if banned_for_s > 0:
             return NotSent(why=_WORDS_403[Forbidden.BANNED], retry_at_ms=self._clock.after_ms(banned_for_s))
         began_at = time.perf_counter()
-        leave = self._limiter.acquire(endpoint, priority=priority, timeout_s=wait_s, waiter=waiter)
+        permit = self._limiter.acquire(endpoint, priority=priority, timeout_s=wait_s, waiter=waiter)
         metrics.limiter_seconds.observe(time.perf_counter() - began_at)
-        if not leave.granted:
+        if not permit.granted:
             metrics.called(endpoint, "limited", None)
-            return NotSent(why=leave.why, retry_at_ms=leave.retry_at_ms)
+            return NotSent(why=permit.why, retry_at_ms=permit.retry_at_ms)
         self._address.note_sent()
-        return leave
+        return permit
 
     def _judge(self, endpoint: str, answer: Answer) -> Answer | OrderRejected | Unknown:
         retry_at_ms = self._limiter.learn(endpoint, answer.headers, refused=answer.code == RATE_LIMIT)

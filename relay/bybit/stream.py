@@ -196,7 +196,7 @@ class StreamGreeting:
 
 
 class StreamLink:
-    """One thread. `heard` and the others are called in it; `opened` after the subscriptions are confirmed."""
+    """One thread, in which the callbacks are called: `received` with each message, `opened` once all is subscribed."""
 
     is_keeper = True
     """Nobody else keeps it."""

@@ -367,7 +367,7 @@ Mark = Callable[[Category, str], Decimal | None]
 
 
 class LiveAccount:
-    """`on_wake`: an awaited order of this instrument has ended, or rests. `on_overheard`: news of any other order."""
+    """`on_wake`: an awaited order of this instrument has ended, or rests. `on_unmatched`: news of any other order."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

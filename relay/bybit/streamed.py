@@ -96,9 +96,9 @@ class StreamedExchange(Exchange):
         )
 
     def listen(self, *, on_wake: Callable[[Category, str], None], on_unmatched: Callable[[Received], None]) -> None:
-        """Start the stream, once. `on_wake`: an awaited order of this instrument may be taken with `heard`.
+        """Start the stream, once. `on_wake`: an awaited order of this instrument may be taken with `received`.
 
-        Of processes that share a stream only the one that keeps it passes on what it overhears, and what is booked.
+        Of processes that share a stream only the one that keeps it passes on news of other orders, and ledger entries.
         """
         self._live.on_wake, self._live.on_unmatched = on_wake, self._if_keeper(on_unmatched)
         self.link.start()

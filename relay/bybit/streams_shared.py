@@ -1,7 +1,7 @@
 """A stream that several processes share: one keeps it and tells the others over a board; any of them can take over.
 
-To whoever uses it, it is a `Link`: what it tells, when it was opened and that everything was heeded mean the same,
-wherever it is kept."""
+It is used like a `StreamLink`: its messages, when it was opened and that everything was heeded mean the same, whichever
+process keeps it."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class SharedLink:
         opened: Callable[[], None],
         closed: Callable[[], None],
     ) -> None:
-        """`keep` makes the stream itself, given what to call when something is heard, when it is opened, and closed.
+        """`keep` makes the stream itself, given what to call for each message, when it is opened, and closed.
 
-        `heard`, `opened`, `closed`: as for a Link.
+        `received`, `opened`, `closed`: as for a `StreamLink`.
         """
         self.name = name
         self._board = board

@@ -53,7 +53,7 @@ class Holdings:
 
 
 class Draining:
-    """An `Item` of the embedded lanes: the whole lane in one. `ended` is set when it is over."""
+    """A `LaneTask` of the embedded lanes: the whole lane in one. `ended` is set when it is over."""
 
     def __init__(self, lane: Key, source: Source, holdings: Holdings, last: LaneTask | None = None) -> None:
         """`last`: done when nothing else is left; dropped where another process has the lane."""

@@ -59,7 +59,7 @@ _LOOK_UPS_S = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What the sender is told: durable under this id, and whether it was before."""
+    """What the sender is answered: the id under which the alert is durable, and whether it was so before."""
 
     signal_id: str
     status: SignalStatus
@@ -80,7 +80,7 @@ class AlertRejected(Exception):  # noqa: N818
 
 
 class Intake:
-    """Thread-safe. What it returns from is on disk."""
+    """Accepts alerts. Thread-safe. What a call has returned is on disk."""
 
     def __init__(
         self,
@@ -131,7 +131,7 @@ class Intake:
     ) -> Receipt:
         """Accept the alert, in the format `named` if one is said. `anywhere`: on accounts that are not the strategy's.
 
-        Raises AuthFailed, StrategyUnknown, Rejected, JournalUnavailable.
+        Raises AuthFailed, StrategyUnknown, AlertRejected, JournalUnavailable.
         """
         with about(), timed(TimedStage.ACCEPT):
             return self._take(body, strategy, credentials, named, self._accounts if anywhere else None)

@@ -1,4 +1,4 @@
-"""Write down what the exchange tells of the accounts' money; and which of its positions and orders are the relay's
+"""Write down what the exchange reports of the accounts' money; and which of its positions and orders are the relay's
 own."""
 
 from __future__ import annotations
@@ -95,13 +95,13 @@ class Bookkeeper:
             self._thread.start()
 
     def stop(self) -> None:
-        """What was told is written down first, in so far as that is quick."""
+        """Writes down what was received first, in so far as that is quick."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(_STOP_S)
 
     def wait_for_first(self, timeout_s: float) -> bool:
-        """Until every account was looked at once."""
+        """Waits until every account was looked at once; returns whether it was within the time."""
         return self._looked.wait(timeout_s)
 
     def hears(self, account: str) -> Hear:
@@ -154,7 +154,7 @@ class Bookkeeper:
             due.equity_at = at + (_AGAIN_S if is_added is None else EQUITY_S)
 
     def _read(self, account: str) -> bool:
-        """Whether now is reached: one question covers a day at most."""
+        """Read on from where it stopped, a day at most. Returns whether it has come to the present."""
         exchange = self._exchanges[account]
         now_ms = exchange.now_ms()
         known_ms = self.ledger.booked_until(account)
@@ -180,7 +180,7 @@ class Bookkeeper:
         return self.ledger.add_equity(account, points, apart_ms=_APART_MS)
 
     def _try(self, account: str, do: Callable[[], int]) -> int | None:
-        """None where it failed, which is told once until it succeeds again."""
+        """Returns None where it failed, which is logged once until it succeeds again."""
         due = self._due.get(account, self._own)
         try:
             done = do()

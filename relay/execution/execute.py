@@ -142,7 +142,7 @@ _NOW = 0.0
 
 
 class Executor:
-    """The steps of any work; it holds nothing of its own between them."""
+    """Takes the steps of any work; it holds nothing of its own between them."""
 
     def __init__(
         self,
@@ -297,14 +297,14 @@ class Executor:
         return None
 
     def attention(self, signal_id: str, account: str, reason: Reason) -> None:
-        """A person must look at what a signal that was finished has left open."""
+        """Ends a finished signal anew with `attention`: a person must look at what it has left open."""
         execution = self._journal.execution(signal_id, account)
         if execution is not None:
             finish = Finish(status=SignalStatus.ATTENTION, reason=reason)
             self.end(stored_signal(execution.signal), account, finish)
 
     def _look_at_position(self, work: Work) -> float | None:
-        """From the exchange itself: what the streams told did not agree with what it just refused."""
+        """Reads the position from the exchange itself: its refusal did not agree with what the streams reported."""
         signal = work.signal
         assert signal.category is not None and signal.symbol is not None
         try:
@@ -390,7 +390,7 @@ class Executor:
         return finish if finish.reason else replace(finish, reason=work.plan_reason)
 
     def end(self, signal: Signal, account: str, finish: Finish) -> None:
-        """Write down what one account's part of the signal came to, then tell."""
+        """Write down what the signal came to on one account, then notify."""
         self._end(signal, account, finish, self._now_ms())
 
     def _end(self, signal: Signal, account: str, finish: Finish, now_ms: int) -> None:

@@ -45,11 +45,14 @@ class Settling:
         self._searched: dict[str, OrderState] = {}
 
     def keep_only(self, client_order_ids: set[str]) -> None:
-        """The others are not looked for any more."""
+        """Look for these only, and forget the others."""
         self._searched = {name: each for name, each in self._searched.items() if name in client_order_ids}
 
     def look(self, exchange: ExchangePort, record: OrderRecord, *, now_ms: int) -> bool:
-        """Whether anything new was written down. Raises ExchangeUnreachable, ExchangeAnswered, JournalUnavailable."""
+        """Look for the order. Returns whether anything new was written down.
+
+        Raises ExchangeUnreachable, ExchangeAnswered, JournalUnavailable.
+        """
         order = record.state
         known = self._searched.get(order.client_order_id)
         if known is None or known.attempts != order.attempts:
@@ -173,7 +176,7 @@ class Follower:
         now: Now = utc_now,
         is_first: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`care`: called in each round, once the orders are known. `is_first`: whether it is this process that
+        """`protection`: looked at in each round, once the orders are known. `is_first`: whether it is this process that
         follows, where there are several."""
         self._journal = journal
         self._accounts = accounts

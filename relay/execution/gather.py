@@ -34,7 +34,7 @@ STREAM, READ = "stream", "read"
 
 
 class FactSource:
-    """The facts for one plan of one account. `told`: which of them came from where, for the plan's inputs."""
+    """The facts for one plan of one account. `reported`: which of them came from where, for the plan's inputs."""
 
     def __init__(self, account: Account) -> None:
         self._exchange, self._live = account.exchange, account.live

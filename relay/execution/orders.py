@@ -113,7 +113,7 @@ class Advanced:
 
 
 class Advancer:
-    """The steps of any order; it holds nothing of its own between them."""
+    """Takes the steps of any order; it holds nothing of its own between them."""
 
     def __init__(self, *, journal: Journal, now: Now = utc_now) -> None:
         self._journal = journal
@@ -163,7 +163,7 @@ class Advancer:
         return after_outcome(order, outcome)
 
     def deny(self, order: OrderState, reason: Reason) -> OrderState:
-        """Never to be sent (again), and certainly without effect."""
+        """End an order that certainly had no effect, so that it is never sent (again)."""
         self._journal.settle_order(order.client_order_id, OrderStatus.DENIED, reason, now_ms=self._now_ms())
         failpoint.passed(Failpoint.ORDER_DENIED)
         return denied(order, reason)
@@ -424,7 +424,7 @@ def _stuck(why: str) -> Finish:
 
 
 class Clearing:
-    """The first part of a close, a target, a flip: nothing of the relay's may fill behind it."""
+    """The first part of a close, a target or a flip: cancels the relay's resting orders, lest one fills behind it."""
 
     def __init__(self, *, journal: Journal) -> None:
         self._journal = journal

@@ -68,7 +68,7 @@ class ExchangePort(Protocol):
 
 
 class KnownPositionView(Protocol):
-    """A position that needs no asking; `at_ms`: the exchange's time of what moved or set it last."""
+    """A position known from the streams; `at_ms`: the exchange's time of what moved or set it last."""
 
     @property
     def position(self) -> Position: ...
@@ -78,7 +78,7 @@ class KnownPositionView(Protocol):
 
 
 class LivePort(Protocol):
-    """What one account's streams tell. None always means: not known for certain, ask."""
+    """What one account's streams report. None always means that it is not known for certain and must be read."""
 
     @property
     def is_listening(self) -> bool:
@@ -99,7 +99,7 @@ class LivePort(Protocol):
 
 
 class MarketPort(Protocol):
-    """What is known of the market without asking."""
+    """What is known of the market without a request to the exchange."""
 
     @property
     def book(self) -> SymbolIndex | None:

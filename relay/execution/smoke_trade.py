@@ -53,7 +53,7 @@ class SmokeTrade:
         self._run = secrets.token_hex(8)
 
     def run(self) -> Iterator[StepResult]:
-        """Each step as it ends, up to the first that fails. Raises ProofImpossible before anything is ordered."""
+        """Each step as it ends, up to the first that fails. Raises SmokeTradeImpossible before anything is ordered."""
         steps = plan_smoke_trade(self._instrument, self._require_nothing_open())
         is_clean = False
         try:

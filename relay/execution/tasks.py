@@ -31,7 +31,7 @@ Placed = tuple[Lane, LaneTask]
 
 
 class Tasks:
-    """Makes them, each with the lane it belongs to. Thread-safe."""
+    """Makes the tasks of signals, each with the lane it belongs to. Thread-safe."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class Tasks:
         return self._placed(resumed(signal, account, rules, execution))
 
     def _placed(self, work: Work) -> Placed:
-        """What was accepted before the instruments were loaded has its place all the same."""
+        """The task and its lane. A signal that was accepted before the instruments were loaded is resolved here."""
         signal = work.signal
         work.received = self._received.get(signal.id)
         unresolved = None
@@ -118,7 +118,7 @@ def _internal_error(why: str) -> Reason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Unreadable:
-    """In the place of a work that the journal has and that cannot be made of it. It ends once the journal takes it."""
+    """Stands for work that cannot be read back from the journal: ends the signal with `attention`."""
 
     execution: ExecutionRecord
     journal: Journal
@@ -169,7 +169,7 @@ class _Task:
             return _JOURNAL_AGAIN_S
 
     def failed(self, error: Exception) -> float | None:
-        """A step went wrong in a way that nobody thought of: again from the journal, and in the end a person."""
+        """An unexpected error: the work is read again from the journal, and in the end a person is called."""
         self.is_stale = True
         self.failures += 1
         if self.failures < _FAILURES_MAX:
@@ -242,7 +242,7 @@ class Runner:
         return account in self._open
 
     def admitted(self, admission: Admission, signal: Signal, accounts: tuple[str, ...]) -> None:
-        """In the journal's writer, so in the order of acceptance."""
+        """Called in the journal's writer thread, so in the order of acceptance."""
         match admission:
             case New():
                 self._items.note_received(signal.id)

@@ -145,7 +145,7 @@ class ReceiptTime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PositionSnapshot:
-    """The position as it was read for the plan. `asked_at_ms`: the exchange's clock, before the question left."""
+    """The position as it was read for the plan. `requested_at_ms`: the exchange's clock when that began."""
 
     position: Position
     requested_at_ms: int
@@ -154,7 +154,7 @@ class PositionSnapshot:
 
 @dataclass(slots=True, kw_only=True)
 class Work:
-    """Confined to its lane: one thread at a time touches it."""
+    """What a lane knows of its signal. Only the lane's thread touches it."""
 
     signal: Signal
     account: Account
@@ -164,7 +164,7 @@ class Work:
     plan_reason: Reason | None = None
     """Why not all that was asked for was planned."""
     orders: dict[str, OrderState] = field(default_factory=dict)
-    """By client order id, in the order in which they were planned."""
+    """The plan's orders by client order id, in the order in which they were planned."""
     clearing: dict[str, Resting] | None = None
     """The relay's own resting orders that are being cancelled first; None if they were not looked for yet."""
     uncleared: Finish | None = None
@@ -217,7 +217,7 @@ class Work:
         self.orders = {each.client_order_id: each for each in self.states_of(plan.orders)}
 
     def plan_withdrawn(self) -> None:
-        """As if it had not been made: nothing of it was written down."""
+        """Forget the plan, of which nothing was written down."""
         self.is_planned, self.plan_reason, self.orders = False, None, {}
 
 

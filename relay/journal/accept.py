@@ -40,7 +40,7 @@ _LOOKED_BACK: Final = 10_000
 CHAIN_GAP = "chain_gap"
 CHAIN_OVERTAKEN = "chain_overtaken"
 CHAIN_EVENTS = {Fit.MISSING: CHAIN_GAP, Fit.OVERTAKEN: CHAIN_OVERTAKEN}
-"""What is stored with a signal that does not fit."""
+"""The event that is stored with a signal that does not fit its chain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,7 +288,7 @@ class Admitting:
         return New(signal_id=new.id, chain_note=fitted.note if fitted else None)
 
     def undo(self, connection: Connection, admission: Admission) -> None:
-        """As if it had never come, so that its resend is new."""
+        """Remove the alert as if it had never come, so that its resend is new."""
         match admission:
             case New(signal_id=signal_id) if not _is_begun(connection, signal_id):
                 for key in (self.new.identity.key, self._key_of_reuse):
@@ -371,7 +371,7 @@ def _is_begun(connection: Connection, signal_id: str) -> bool:
 
 
 def remove_signal(connection: Connection, signal_id: str) -> None:
-    """One that was answered to nobody and executed nowhere."""
+    """Remove a signal that no sender was told of and that was not executed."""
     for table in (events, assignments):
         connection.execute(delete(table).where(table.c.signal_id == signal_id))
     connection.execute(delete(signals).where(signals.c.id == signal_id))

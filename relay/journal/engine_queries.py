@@ -65,7 +65,7 @@ def first_of_lane(
     """The oldest unfinished; `category` None: of alerts of the ticker `symbol` whose instrument is not known.
 
     Alerts of the account whose instrument is not known are among them, since they may belong here; but for those that
-    were accepted up to `nameless_until`.
+    were accepted up to `unresolved_until`.
     """
     of = {"of_account": account, "of_symbol": symbol}
     if category is None:
@@ -271,7 +271,7 @@ _OPENING = (Purpose.ENTRY, Purpose.FLIP)
 
 
 class LimitQueries:
-    """What the limits request. Thread-safe. Raises JournalUnavailable."""
+    """What the limits have to know of the journal. Thread-safe. Raises JournalUnavailable."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

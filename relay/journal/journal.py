@@ -127,10 +127,10 @@ class Journal:
         now_ms: int,
         deadline_s: float = ANSWER_DEADLINE_S,
     ) -> bool:
-        """Keep an alert that proved its sender but cannot be executed, to be shown.
+        """Store an alert that proved its sender but cannot be executed, so that it is shown.
 
         `alert`: without the secret; its text where it could not be parsed. `fields`: the problems of each field.
-        False: so much of this strategy's was kept today that it was only counted.
+        Returns False if so much of this strategy's was stored today that it was only counted.
         """
         stored = {"text": alert} if isinstance(alert, str) else alert
         if not self._rejected.has_room(strategy, now_ms):
@@ -280,7 +280,7 @@ class Journal:
             return engine_queries.unfinished(connection)
 
     def unfinished_of(self, account: str, category: Category, symbol: str) -> tuple[ExecutionRecord, ...]:
-        """Of one lane."""
+        """What is unfinished of one lane, in the order in which it is to be executed."""
         with self.store.read() as connection:
             return engine_queries.unfinished_of(connection, account, category, symbol)
 
@@ -315,7 +315,7 @@ class Journal:
         return tuple(each for each in found if each.may_rest)
 
     def circumstances(self, account: str, category: Category, symbol: str) -> Circumstances:
-        """What bears on every plan for the instrument."""
+        """What the journal knows that matters to every plan for the instrument."""
         with self.store.read() as connection:
             return engine_queries.circumstances(connection, account, category, symbol)
 
@@ -375,6 +375,6 @@ class Journal:
         self.store.probe()
 
     def close(self) -> None:
-        """Everything submitted is finished first."""
+        """Close the journal, once everything submitted is finished."""
         self._refusals.hasten()
         self.store.close()

@@ -20,7 +20,7 @@ BOOKABLE_MS: Final = 30 * DAY_MS
 """What is older is not booked any more, so that nothing counts again once its execution is forgotten."""
 _STORED_MS: Final = 90 * DAY_MS
 _ALL_MS: Final = 7 * DAY_MS
-"""Every point is kept for so long, then the last of each hour, and after `_KEPT_MS` the last of each day."""
+"""Every point is kept for so long, then the last of each hour, and after `_STORED_MS` the last of each day."""
 _BATCH: Final = 500
 _DEADLINE_S: Final = 10.0
 

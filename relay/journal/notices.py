@@ -46,7 +46,7 @@ class EventLog:
         insert_rows(self._connection, *wanted, (events, pending))
 
     def flush(self) -> None:
-        """Nothing else is written in this transaction."""
+        """Write the events that are left, at the end of the transaction."""
         if self._pending:
             self.insert()
 
@@ -190,7 +190,7 @@ class Notices:
         self._store = store
 
     def begin(self, now_ms: int) -> None:
-        """From now on, where nothing was read before: what happened earlier is no news."""
+        """Begin to read events from now on, unless that has begun: what happened earlier is no news."""
 
         def work(connection: Connection) -> None:
             last = connection.execute(select(func.max(events.c.id))).scalar() or 0
@@ -238,7 +238,7 @@ class Notices:
         return self._store.submit(work, deadline_s=10)
 
     def add(self, targets: Iterable[tuple[str, Notice]]) -> None:
-        """What is in no event."""
+        """Store notices of what is in no event."""
         if rows := _rows(targets):
             self._store.submit(lambda connection: connection.execute(insert(notices), rows), deadline_s=10)
 
@@ -254,18 +254,18 @@ class Notices:
         return self._store.submit(work, deadline_s=10) if self._is_waiting(target, now_ms) else ()
 
     def _is_waiting(self, target: str, now_ms: int) -> bool:
-        """Looked at first: a question costs no commit."""
+        """Whether any waits. It is asked first, because a read costs no commit."""
         free = (notices.c.target == target) & (notices.c.claimed_until < now_ms)
         with self._store.read() as connection:
             return connection.execute(select(notices.c.id).where(free).limit(1)).first() is not None
 
     def delivered(self, taken: Sequence[PendingNotice]) -> None:
-        """They are forgotten."""
+        """Forget notices that were delivered."""
         ids = [each.id for each in taken]
         self._store.submit(lambda connection: _delete(connection, ids), deadline_s=10)
 
     def give_back(self, taken: Sequence[PendingNotice]) -> None:
-        """They could not be delivered now."""
+        """Let notices that could not be delivered be claimed again."""
         ids = [each.id for each in taken]
 
         def work(connection: Connection) -> None:

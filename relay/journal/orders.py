@@ -119,7 +119,7 @@ class Orders:
     def record_outcome(self, client_order_id: str, number: int, outcome: Outcome, *, now_ms: int) -> None:
         """What became of an attempt. One that is known for certain already is not changed.
 
-        The order is `accepted`, or `rejected` where the refusal is final (`domain.reconciliation.after_outcome`).
+        The order is `accepted`, or `rejected` where the refusal is final (`order_lifecycle.after_outcome`).
         """
         row, state = self._load(client_order_id)
         said = outcome_columns(outcome)
@@ -134,9 +134,9 @@ class Orders:
         self._events.add(row.signal_id, f"order_{said['outcome']}", known_detail, now_ms=now_ms)
 
     def record_absence(self, client_order_id: str, number: int, *, begun_at_ms: int) -> None:
-        """This attempt and those before it certainly never arrived (`domain.reconciliation.Absence`).
+        """This attempt and those before it certainly never arrived (`order_lifecycle.Absence`).
 
-        `begun_at_ms`: when the last of the look-ups that prove it was begun, by the exchange's clock.
+        `begun_at_ms`: when the last of the look-ups that show it was begun, by the exchange's clock.
         """
         of_attempt = {"of_order": client_order_id, "of_number": number}
         later = attempts.c.absent_at_ms.is_(None) | (attempts.c.absent_at_ms < begun_at_ms)

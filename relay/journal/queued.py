@@ -38,7 +38,7 @@ def locks_of(new: NewSignal) -> tuple[Lock, ...]:
 
 
 def admit(connection: Connection, admitting: Admitting, queue: Queue) -> Admission:
-    """By whoever holds `locks_of` it."""
+    """For a caller that holds `locks_of` the signal."""
     lanes = lanes_of(admitting.new)
     if (new := admitting.try_as_new(connection, along=queue.deferring(lanes))) is not None:
         return new

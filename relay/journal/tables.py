@@ -229,7 +229,7 @@ beliefs = Table(
     Column("size", ExactDecimal, nullable=False),
     Column("at", UnixMs, nullable=False),
 )
-"""`at`: when the position was last requested of the exchange, on its own clock."""
+"""`at`: when the position was last read from the exchange, on its own clock."""
 
 switches = Table(
     "switches",

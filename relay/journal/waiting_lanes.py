@@ -39,7 +39,7 @@ class Turn:
 
     lease: Lease
     execution: ExecutionRecord | None
-    """Returns None if there is nothing. One without a category may belong in this lane; it must be given its name
+    """None if there is nothing. One without a category may belong in this lane; it must be given its name
     first."""
 
 
@@ -58,7 +58,7 @@ class WaitingLanes:
         Returns None if another process is at it, or there is none, and the lease is given back, unless it is to `keep`.
         Whoever accepts an alert holds the lane's lock until it is there to be seen: so either this sees it, or a job
         follows. An older one of the account whose instrument is not known comes before it, unless it is looked past
-        those that were accepted up to `nameless_until`.
+        those that were accepted up to `unresolved_until`.
         """
 
         def work(connection: Connection) -> Turn | None:

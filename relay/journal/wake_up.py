@@ -82,7 +82,7 @@ class WakeUps:
 class WakeListener:
     """A daemon thread, begun with `start`, and a connection that listens. Without one, whoever waits looks by itself.
 
-    `heard` is called with each word in that thread and must be quick; with None where words may have been missed.
+    `received` is called with each word in that thread and must be quick; with None where words may have been missed.
     """
 
     def __init__(self, url: str, received: Callable[[str | None], None]) -> None:

@@ -135,7 +135,7 @@ def test_a_403_without_words_after_good_answers_is_worth_repeating(stage: Stage)
     assert isinstance(place(exchange), Accepted)
 
 
-def test_a_question_is_requested_again_after_a_cut_connection(stage: Stage) -> None:
+def test_a_question_is_asked_again_after_a_cut_connection(stage: Stage) -> None:
     found = answer({"retCode": 0, "result": {"list": [{"symbol": "BTCUSDT", "markPrice": "99000"}]}})
     server = stage.says(b"", found)
     assert stage.exchange(server.url).price(**WHERE) == Decimal(99000)
@@ -157,7 +157,7 @@ def test_a_question_that_is_refused_says_by_what(stage: Stage) -> None:
     assert (raised.value.code, raised.value.words) == (10003, "API key is invalid.")
 
 
-def test_a_question_refused_for_its_clock_is_requested_again_with_the_right_time(stage: Stage) -> None:
+def test_a_question_refused_for_its_clock_is_asked_again_with_the_right_time(stage: Stage) -> None:
     def conduct(server: RawServer, request: bytes) -> bytes:
         if request.startswith(b"GET /v5/market/time"):
             return answer({"retCode": 0, "result": {"timeSecond": "2000000000", "timeNano": "2000000000000000000"}})
@@ -177,19 +177,19 @@ def test_a_clock_that_is_refused_for_ever_ends(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("code", [10006, 10002, -1])
-def test_a_question_refused_for_the_moment_may_be_requested_later(stage: Stage, code: int) -> None:
+def test_a_question_refused_for_the_moment_may_be_asked_later(stage: Stage, code: int) -> None:
     exchange = stage.exchange(stage.says(refused(code, "not just now")).url)
     with pytest.raises(ExchangeUnreachable, match=f"{code}: not just now"):
         exchange.position(**WHERE)
 
 
-def test_a_question_refused_to_a_banned_address_may_be_requested_later(stage: Stage) -> None:
+def test_a_question_refused_to_a_banned_address_may_be_asked_later(stage: Stage) -> None:
     exchange = stage.exchange(stage.says(answer("403, access too frequent", status="403 Forbidden")).url)
     with pytest.raises(ExchangeUnreachable, match="ten minutes"):
         exchange.position(**WHERE)
 
 
-def test_a_question_refused_with_a_403_without_words_may_be_requested_later(stage: Stage) -> None:
+def test_a_question_refused_with_a_403_without_words_may_be_asked_later(stage: Stage) -> None:
     exchange = stage.exchange(stage.says(ACKNOWLEDGED, answer("", status="403 Forbidden")).url)
     assert isinstance(place(exchange), Accepted)
     with pytest.raises(ExchangeUnreachable, match="without saying why"):

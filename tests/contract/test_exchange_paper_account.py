@@ -134,7 +134,7 @@ def test_a_position_that_is_not_open_is_zero(exchange: Exchange) -> None:
 
 
 @pytest.mark.parametrize(("key", "secret", "code"), [("wrong", SECRET, 10003), (KEY, "wrong", 10004)])
-def test_a_wrong_key_is_reported_from_a_wrong_signature(paper: PaperServer, key: str, secret: str, code: int) -> None:
+def test_a_wrong_key_is_told_from_a_wrong_signature(paper: PaperServer, key: str, secret: str, code: int) -> None:
     exchange = Exchange(url=paper.url, api_key=key, api_secret=secret)
     outcome = buy(exchange)
     with pytest.raises(ExchangeAnswered) as raised:

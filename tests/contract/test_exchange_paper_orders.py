@@ -157,14 +157,14 @@ def test_the_same_client_order_id_again_is_already_there_and_no_second_order(exc
     assert exchange.position(**BTC).size == Decimal("0.01")
 
 
-def test_refusals_residual_the_reason_that_people_need(exchange: Exchange) -> None:
+def test_refusals_carry_the_reason_that_people_need(exchange: Exchange) -> None:
     low = rejected(exchange, type=OrderType.LIMIT, price=Decimal(500), qty=Decimal("0.001"))
     assert low.reason_code in ("NOTIONAL_BELOW_MIN", "EXCHANGE_REFUSED")
     assert rejected(exchange, qty=Decimal(100)).reason_code == "EXCHANGE_BALANCE"
     assert rejected(exchange, symbol="NOSUCHUSDT").reason_code == "EXCHANGE_REFUSED"
 
 
-def test_hedge_mode_is_reported_from_other_bad_parameters(exchange: Exchange, paper: PaperServer) -> None:
+def test_hedge_mode_is_told_from_other_bad_parameters(exchange: Exchange, paper: PaperServer) -> None:
     paper.control.account(positionMode={"ETHUSDT": 3})
     assert exchange.position(category=Category.LINEAR, symbol="ETHUSDT").is_hedge
     assert rejected(exchange, symbol="ETHUSDT", qty=Decimal(1)).reason_code == "POSITION_MODE_HEDGE"

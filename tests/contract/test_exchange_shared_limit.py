@@ -143,7 +143,7 @@ def _is_left_to_others(clients: list[Exchange], paper: PaperServer, database: Da
         return {type(each.result(30)) for each in sent} == {Accepted} and codes(paper, CREATE) == {0}
 
 
-def test_where_the_exchange_counts_nothing_the_database_is_not_requested(
+def test_where_the_exchange_counts_nothing_the_database_is_not_asked(
     clients: list[Exchange], paper: PaperServer, database: Database
 ) -> None:
     paper.control.account(limiter={"on": False})

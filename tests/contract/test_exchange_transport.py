@@ -125,7 +125,7 @@ def test_a_connection_cut_after_the_request_arrived_is_unknown_and_one_request(s
     assert len(server.requests) == 1
 
 
-def test_a_stored_connection_that_is_cut_at_the_next_request_is_unknown(stage: Stage) -> None:
+def test_a_connection_kept_open_that_is_cut_at_the_next_request_is_unknown(stage: Stage) -> None:
     server = stage.says(ACKNOWLEDGED, b"")
     exchange = stage.exchange(server.url)
     assert isinstance(place(exchange), Accepted)
@@ -139,13 +139,13 @@ def test_an_answer_cut_in_its_middle_is_unknown_and_one_request(stage: Stage) ->
     assert len(server.requests) == 1
 
 
-def test_a_path_in_front_of_the_exchange_is_stored(stage: Stage) -> None:
+def test_a_path_in_front_of_the_exchange_is_kept(stage: Stage) -> None:
     server = stage.says(ACKNOWLEDGED)
     assert isinstance(place(stage.exchange(f"{server.url}/gateway/")), Accepted)
     assert server.requests[0].startswith(b"POST /gateway/v5/order/create ")
 
 
-def test_connections_are_opened_before_they_are_needed_and_stored(stage: Stage) -> None:
+def test_connections_are_opened_before_they_are_needed_and_kept_open(stage: Stage) -> None:
     server = stage.says(ACKNOWLEDGED)
     exchange = stage.exchange(server.url)
     assert exchange.warm(5) == 5

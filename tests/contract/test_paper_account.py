@@ -114,7 +114,7 @@ def test_fee_rates_are_the_ones_charged(session: HTTP) -> None:
     assert row == {"symbol": "BTCUSDT", "takerFeeRate": "0.00055", "makerFeeRate": "0.0002"}
 
 
-def test_wrong_keys_signatures_and_missing_headers_are_reported_apart(paper: PaperServer) -> None:
+def test_wrong_keys_signatures_and_missing_headers_are_told_apart(paper: PaperServer) -> None:
     assert code(paper.session(api_key="other").get_account_info) == 10003
     assert code(paper.session(api_secret="wrong").place_order, **GOOD) == 10004
     bare = requests.get(f"{paper.url}/v5/account/info", timeout=5).json()
@@ -142,7 +142,7 @@ def test_the_timestamp_must_lie_in_the_window(
         assert code(session.get_account_info) == 10002
 
 
-def test_the_window_is_the_one_requested_for(paper: PaperServer) -> None:
+def test_the_window_is_the_one_asked_for(paper: PaperServer) -> None:
     paper.control.clock(6000)
     assert paper.session(recv_window=8000).get_account_info()["retCode"] == 0
 
@@ -168,7 +168,7 @@ def test_an_unknown_path_is_a_404_and_a_broken_body_a_parameter_error(paper: Pap
     assert (answer.status_code, answer.json()["retCode"]) == (200, 10001)
 
 
-def test_connections_are_stored_alive(paper: PaperServer) -> None:
+def test_connections_are_kept_alive(paper: PaperServer) -> None:
     with requests.Session() as session:
         for _ in range(3):
             answer = session.get(f"{paper.url}/v5/market/time", timeout=5)

@@ -84,7 +84,7 @@ def test_a_link_id_can_be_used_once_and_a_refused_order_does_not_use_it(session:
     assert refused(session.place_order, **GOOD, orderLinkId="once") == (110072, "OrderLinkedID is duplicate")
 
 
-def test_reduce_only_orders_residual_no_stops_and_need_no_minimum_value(session: HTTP) -> None:
+def test_reduce_only_orders_carry_no_stops_and_need_no_minimum_value(session: HTTP) -> None:
     session.place_order(**GOOD)
     closing = {**GOOD, "side": "Sell", "reduceOnly": True}
     assert refused(session.place_order, **closing, stopLoss="120000")[0] == 10001

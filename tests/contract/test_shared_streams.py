@@ -154,7 +154,9 @@ def test_one_connection_serves_both_and_both_know_what_it_tells(
     assert paper.control.calls(POSITIONS) == []
 
 
-def test_whoever_sends_an_order_hears_its_end_wherever_the_stream_is_stored(keeper: Process, other: Process) -> None:
+def test_whoever_sends_an_order_hears_its_end_whichever_process_keeps_the_stream(
+    keeper: Process, other: Process
+) -> None:
     for sender in (keeper, other):
         received = ended(sender, buy(sender.exchange, "0.1"))
         assert received.report is not None
@@ -209,7 +211,7 @@ def test_an_order_that_another_process_left_under_way_keeps_the_position_unknown
     until(lambda: other.position() == Decimal("0.2"), f"{other.position()}")
 
 
-def test_a_cut_of_the_stored_stream_is_known_to_both_and_mended_for_both(
+def test_a_cut_of_the_shared_stream_is_known_to_both_and_mended_for_both(
     paper: PaperServer, keeper: Process, other: Process
 ) -> None:
     until(lambda: other.position() == Decimal(0))

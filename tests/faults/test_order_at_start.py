@@ -88,7 +88,7 @@ def test_what_is_stored_together_with_the_opening_of_the_lanes_is_taken_up_once(
     assert len(accepted(shop)) == 2
 
 
-def test_what_was_accepted_without_an_instrument_is_reported_it_or_ends_without_one(shop: Workshop) -> None:
+def test_what_was_accepted_without_an_instrument_is_given_one_or_ends_without(shop: Workshop) -> None:
     known, unknown = buy(shop, "known"), buy(shop, "unknown", "NOSUCHUSDT.P")
     shop.open()
     while ready := shop.engine.ready():

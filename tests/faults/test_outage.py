@@ -115,7 +115,7 @@ def test_every_alert_of_an_outage_is_accepted(outage: Outage) -> None:
     assert not any(reported["duplicate"] for _, reported in outage.first.values())
 
 
-def test_every_resend_is_reported_that_its_alert_is_known(outage: Outage) -> None:
+def test_every_resend_is_answered_that_its_alert_is_known(outage: Outage) -> None:
     ids = [reported["signal_id"] for name, (_, reported) in outage.first.items() if name != "fresh"]
     assert len(outage.again) == 3 * len(ids)
     assert {status for status, _ in outage.again} == {200}

@@ -147,7 +147,7 @@ def test_a_resting_exit_that_others_leave_no_room_for_is_not_called_done(
     assert position(server, "OPUSDT") == 20
 
 
-def test_an_address_that_the_exchange_does_not_serve_is_reported_so(relay: RelayProcess, server: PaperServer) -> None:
+def test_an_address_that_the_exchange_does_not_serve_is_named(relay: RelayProcess, server: PaperServer) -> None:
     server.control.fault(CREATE, "http", status=403, body="blocked access from your country")
     signal = outcome(relay, action="long", ticker="INJUSDT.P", qty="20")
     assert (signal["status"], signal["reason"]["code"]) == ("failed", "EXCHANGE_REGION")

@@ -86,7 +86,7 @@ def assert_nothing_rests(relay: RelayProcess, server: PaperServer, symbol: str) 
     ],
     ids=lambda value: " ".join(value.values()) if isinstance(value, dict) else "",
 )
-def test_what_rests_is_gone_and_the_position_is_what_was_requested_for(
+def test_what_rests_is_gone_and_the_position_is_what_was_asked_for(
     relay: RelayProcess, server: PaperServer, symbol: str, alert: dict[str, str], left: int
 ) -> None:
     build(relay, server, symbol)

@@ -144,7 +144,7 @@ def test_stops_set_levels_on_what_is_open_and_replace_what_they_name(account_api
     assert account_api.send(LTC, "close")["status"] == "done"
 
 
-def test_a_flip_residuals_its_own_levels_and_the_old_ladder_is_gone(account_api: AccountApi) -> None:
+def test_a_flip_has_its_own_levels_and_the_old_ladder_is_gone(account_api: AccountApi) -> None:
     priced(account_api, LTC, "100")
     account_api.send(LTC, "buy", qty="4", stop_loss="5%", take_profit=LADDER)
     assert rests(account_api, LTC) == {"101": "2", "102": "1.2", "103": "0.8"}

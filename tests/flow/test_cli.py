@@ -68,7 +68,7 @@ def test_a_secret_that_the_alert_residuals_is_the_one_that_counts(shell: Shell) 
     assert result.stdout.startswith("not taken: AUTH_FAILED: ")
 
 
-def test_the_same_alert_again_is_reported_as_a_duplicate_with_what_became_of_the_first(shell: Shell) -> None:
+def test_the_same_alert_again_is_answered_as_a_duplicate_with_what_became_of_the_first(shell: Shell) -> None:
     alert = {"ticker": "SOLUSDT.P", "action": "close", "id": "twice"}
     shell.send(**alert)
     result = shell.send(**alert)

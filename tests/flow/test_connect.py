@@ -79,7 +79,7 @@ def test_a_key_that_may_withdraw_real_money_is_not_written(paper: PaperServer, t
     assert "withdraw_permission: the key may withdraw" in err
 
 
-def test_what_else_hinders_is_said_and_the_key_is_stored(paper: PaperServer, tmp_path: Path) -> None:
+def test_what_else_hinders_is_said_and_the_key_is_kept(paper: PaperServer, tmp_path: Path) -> None:
     paper.control.account(positionMode={"BTCUSDT": 3})
     code, _, err = connected(tmp_path, paper, "mainnet", KEY, SECRET)
     assert code == 1

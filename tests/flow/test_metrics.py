@@ -58,7 +58,7 @@ def test_answers_outcomes_stages_and_calls_are_counted(own: RelayServer, paper: 
     assert stages == {"accept": 5, "place": 1, "gather": 2, "finish": 2}
 
 
-def test_how_things_stand_is_measured_when_requested(own: RelayServer) -> None:
+def test_how_things_stand_is_measured_when_it_is_asked_for(own: RelayServer) -> None:
     own.done(BUY | {"type": "limit", "price": "60000"})
     scraped = _scraped(own)
     assert _value(scraped, "relay_ready") == 1

@@ -23,7 +23,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def reported(tmp_path: Path, paper: PaperServer, catcher: Catcher) -> Iterator[RelayServer]:
+def telling(tmp_path: Path, paper: PaperServer, catcher: Catcher) -> Iterator[RelayServer]:
     """A relay that tells the catcher everything."""
     paper.control.clear_faults()
     paper.control.reset()
@@ -46,51 +46,51 @@ def test_the_start_the_stop_fills_and_refusals_are_reported_with_alert_and_reaso
 
 
 def test_a_refusal_of_the_exchange_is_reported_in_its_words(
-    reported: RelayServer, paper: PaperServer, catcher: Catcher
+    telling: RelayServer, paper: PaperServer, catcher: Catcher
 ) -> None:
     paper.control.fault("/v5/order/create", "code", retCode=110007, retMsg="ab not enough for new order")
-    reported.done(BUY)
+    telling.done(BUY)
     catcher.until("the exchange refused it: EXCHANGE_BALANCE", "ab not enough")
 
 
-def test_what_needs_a_person_is_reported_as_such(reported: RelayServer, paper: PaperServer, catcher: Catcher) -> None:
-    reported.done(BUY)
+def test_what_needs_a_person_is_reported_as_such(telling: RelayServer, paper: PaperServer, catcher: Catcher) -> None:
+    telling.done(BUY)
     paper.control.fault("/v5/order/create", "code", retCode=110007, retMsg="no", times=9)
-    signal = reported.done({"action": "close", "ticker": "BTCUSDT.P"})
+    signal = telling.done({"action": "close", "ticker": "BTCUSDT.P"})
     assert signal["status"] == "attention"
     assert signal["id"] in catcher.until("BTCUSDT close: LOOK AT THE EXCHANGE")
 
 
-def test_halt_and_resume_are_reported_with_who_did_it(reported: RelayServer, catcher: Catcher) -> None:
-    reported.api("halt", "POST")
+def test_halt_and_resume_are_reported_with_who_did_it(telling: RelayServer, catcher: Catcher) -> None:
+    telling.api("halt", "POST")
     catcher.until("halted: no new entries, exits go on (by api)")
-    reported.api("resume", "POST")
+    telling.api("resume", "POST")
     catcher.until("resumed: new entries are allowed (by api)")
 
 
-def test_an_id_with_another_body_is_reported(reported: RelayServer, catcher: Catcher) -> None:
-    reported.done(BUY | {"id": "once"})
-    reported.post(BUY | {"id": "once", "qty": "0.02"})
+def test_an_id_with_another_body_is_reported(telling: RelayServer, catcher: Catcher) -> None:
+    telling.done(BUY | {"id": "once"})
+    telling.post(BUY | {"id": "once", "qty": "0.02"})
     catcher.until("ALERT_ID_REUSED", "must be new for each alert")
 
 
 def test_a_position_that_somebody_changed_is_reported(
-    reported: RelayServer, paper: PaperServer, catcher: Catcher
+    telling: RelayServer, paper: PaperServer, catcher: Catcher
 ) -> None:
-    reported.done(BUY)
-    reported.done({"action": "close", "ticker": "BTCUSDT.P"})
+    telling.done(BUY)
+    telling.done({"action": "close", "ticker": "BTCUSDT.P"})
     paper.session().place_order(category="linear", symbol="BTCUSDT", side="Sell", orderType="Market", qty="0.2")
-    reported.done({"action": "close", "ticker": "BTCUSDT.P", "id": "second"})
+    telling.done({"action": "close", "ticker": "BTCUSDT.P", "id": "second"})
     catcher.until("BTCUSDT on default: the position was changed outside", "and is -0.2")
 
 
-def test_any_part_can_tell_of_any_kind(reported: RelayServer, catcher: Catcher) -> None:
+def test_any_part_can_tell_of_any_kind(telling: RelayServer, catcher: Catcher) -> None:
     for kind in NoticeKind:
-        reported.relay.services.announcer.tell(kind, f"something of the kind {kind.value}.")
+        telling.relay.services.announcer.tell(kind, f"something of the kind {kind.value}.")
     catcher.until(*(f"something of the kind {kind.value}." for kind in NoticeKind))
 
 
-def test_tags_say_which_kinds_an_address_is_reported(tmp_path: Path, paper: PaperServer, catcher: Catcher) -> None:
+def test_tags_say_which_kinds_an_address_is_told(tmp_path: Path, paper: PaperServer, catcher: Catcher) -> None:
     other = Catcher()
     urls = f"halt,run=json://127.0.0.1:{catcher.port}/a json://127.0.0.1:{other.port}/b"
     try:
@@ -119,15 +119,15 @@ def test_what_could_not_be_delivered_is_delivered_later_even_by_the_next_start(
 
 
 def test_an_order_is_at_the_exchange_while_the_service_hangs(
-    reported: RelayServer, paper: PaperServer, catcher: Catcher
+    telling: RelayServer, paper: PaperServer, catcher: Catcher
 ) -> None:
     catcher.until("is ready")
     catcher.arrived.clear()
     catcher.free.clear()
-    reported.api("halt", "POST")
-    reported.api("resume", "POST")
+    telling.api("halt", "POST")
+    telling.api("resume", "POST")
     assert catcher.arrived.wait(30), "the service has the request, and answers nothing"
-    signal = reported.done(BUY | {"id": "meanwhile"})
+    signal = telling.done(BUY | {"id": "meanwhile"})
     which = {"category": "linear", "symbol": "BTCUSDT", "orderLinkId": signal["orders"][0]["client_order_id"]}
     found = paper.session().get_open_orders(**which)
     assert found["result"]["list"][0]["orderStatus"] == "Filled"

@@ -40,7 +40,7 @@ def account_api(fleet: Fleet) -> Iterator[AccountApi]:
     account_api.hold(BTC, "0")
 
 
-def test_entries_flips_and_closes_come_to_the_position_that_was_requested_for(account_api: AccountApi) -> None:
+def test_entries_flips_and_closes_come_to_the_position_that_was_asked_for(account_api: AccountApi) -> None:
     steps: tuple[tuple[str, dict[str, str], str], ...] = (
         ("buy", {"qty": "0.2"}, "0.2"),
         ("sell", {"qty": "0.3"}, "-0.1"),

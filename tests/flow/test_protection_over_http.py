@@ -22,7 +22,7 @@ def test_the_leverage_is_set_before_the_entry_and_only_while_nothing_is_open(acc
     assert len(account_api.control.calls(LEVERAGE)) == 1
 
 
-def test_a_lost_reply_to_the_leverage_is_requested_for_again(account_api: AccountApi) -> None:
+def test_a_lost_reply_to_the_leverage_is_asked_for_again(account_api: AccountApi) -> None:
     account_api.control.fault(LEVERAGE, "drop_reply")
     signal = account_api.send(BTC, "buy", qty="0.1", leverage="8")
     assert (signal["status"], leverage(account_api), account_api.held(BTC)) == ("done", Decimal(8), "0.1")

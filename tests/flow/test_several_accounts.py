@@ -121,7 +121,7 @@ def test_a_strategys_alerts_are_in_its_format_unless_they_say_another(relay: Rel
     assert native.json()["alert"]["format"] == "native"
 
 
-def test_a_ticker_may_be_reported_to_mean_another_symbol(relay: RelayServer) -> None:
+def test_a_ticker_may_be_configured_to_mean_another_symbol(relay: RelayServer) -> None:
     alert = {"secret": TREND, "ticker": "MYINDEX", "action": "buy", "qty": "0.1", "account": "main", "id": "index"}
     signal = relay.post(alert, path="/webhook/trend", wait_s=10).json()
     assert (signal["status"], signal["symbol"]) == ("done", "ETHUSDT")

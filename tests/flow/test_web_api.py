@@ -45,7 +45,7 @@ def test_without_an_admin_token_the_api_is_closed_and_says_so(tmp_path: Path, me
 
 
 @pytest.mark.parametrize("path", ["/api/signals", "/metrics"])
-def test_who_guesses_the_token_is_reported_to_slow_down_and_seen_but_the_right_token_never_is(
+def test_who_guesses_the_token_is_told_to_slow_down_and_seen_but_the_right_token_never_is(
     cold: RelayServer, path: str
 ) -> None:
     def ask(token: str) -> requests.Response:

@@ -44,9 +44,7 @@ def test_flatten_halts_closes_and_cancels_what_the_relay_traded(own: RelayServer
     assert own.api("accounts")["accounts"][0]["halted"] is True
 
 
-def test_flatten_leaves_what_others_opened_unless_it_is_reported_everything(
-    own: RelayServer, paper: PaperServer
-) -> None:
+def test_flatten_leaves_what_others_opened_unless_everything_is_asked_for(own: RelayServer, paper: PaperServer) -> None:
     paper.session().place_order(category="linear", symbol="SOLUSDT", side="Buy", orderType="Market", qty="1")
     (row,) = own.api("flatten", "POST")["accounts"]
     assert (row["account"], row["symbol"], row["outcome"], row["signal_id"]) == ("default", None, "nothing_open", None)

@@ -160,7 +160,7 @@ def test_an_unexpected_failure_is_500_in_json_without_a_traceback(
     assert "the inner workings" in caplog.text
 
 
-def test_every_answer_residuals_the_security_headers(cold: RelayServer) -> None:
+def test_every_answer_has_the_security_headers(cold: RelayServer) -> None:
     answers: list[requests.Response] = [
         cold.request("GET", "/"),
         cold.request("GET", "/readyz"),

@@ -203,7 +203,7 @@ def test_behind_a_trusted_proxy_the_address_is_the_one_that_it_saw(tmp_path: Pat
         assert refused(relay) == [("SOURCE_NOT_ALLOWED", "203.0.113.9", 1)]
 
 
-def test_who_does_not_prove_the_secret_is_reported_to_slow_down_but_a_right_secret_never_is(cold: RelayServer) -> None:
+def test_who_does_not_prove_the_secret_is_told_to_slow_down_but_a_right_secret_never_is(cold: RelayServer) -> None:
     bad = BUY | {"secret": WRONG}
     for _ in range(20):
         error_of(cold.post(bad), 401, "AUTH_FAILED")

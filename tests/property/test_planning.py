@@ -135,7 +135,7 @@ def test_no_leg_is_off_the_grid_over_the_maximum_or_under_the_minimum(case: Case
 
 @_search
 @given(case=cases())
-def test_no_more_is_ordered_than_was_requested(case: Case) -> None:
+def test_no_more_is_ordered_than_was_asked_for(case: Case) -> None:
     made = _planned(case)
     requested = path_length(case.p, wanted(case.signal, case.p))
     assert sum(each.exit_qty or ZERO if each.closes_all else each.qty for each in made.orders) <= requested
@@ -185,7 +185,7 @@ def test_no_entry_passes_a_limit_by_flipping_or_rounding_and_it_goes_out_whole_o
 
 @_search
 @given(case=cases(), steps=st.integers(1, 5000))
-def test_what_is_carried_is_sent_or_stored_and_never_takes_more_than_the_position(case: Case, steps: int) -> None:
+def test_what_is_carried_is_sent_or_kept_and_never_takes_more_than_the_position(case: Case, steps: int) -> None:
     residual = (case.instrument.qty_min * steps / 5000).copy_sign(case.p) if case.p else ZERO
     made = _planned(case, residual=residual)
     end = _end(case, made)

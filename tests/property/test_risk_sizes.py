@@ -30,7 +30,7 @@ _PRICES = st.integers(10_000, 10**9).map(lambda n: Decimal(n).scaleb(-3))
     share=st.integers(1, 9_000).map(lambda n: Decimal(n).scaleb(-4)),
     unit=st.sampled_from(["risk_pct", "risk_quote"]),
 )
-def test_the_stop_never_costs_more_than_was_requested(
+def test_the_stop_never_costs_more_than_was_asked_for(
     instrument: Instrument,
     action: str,
     amount: Decimal,

@@ -181,7 +181,7 @@ def test_an_unknown_field_is_refused_with_the_nearest(field: str, likely: str) -
     assert f"unknown field; the nearest known one is `{likely}`" in problem(field, "5")
 
 
-def test_an_unknown_field_like_no_other_is_refused_and_reported_how_to_keep_it() -> None:
+def test_an_unknown_field_like_no_other_is_refused_saying_how_to_keep_it() -> None:
     assert "must begin with `x_`" in problem("zzzzzz", "5")
 
 

@@ -84,7 +84,7 @@ def test_json_text_is_refused_by_name(body: str) -> None:
 
 
 @pytest.mark.parametrize("body", ["5", "true", "null", "hello there", "ticker: BTCUSDT"])
-def test_what_is_neither_json_nor_pairs_is_reported_both(body: str) -> None:
+def test_what_is_neither_json_nor_pairs_is_explained_both_ways(body: str) -> None:
     assert "neither JSON nor key=value" in refusal(body).message
 
 

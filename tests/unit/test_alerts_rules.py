@@ -110,7 +110,7 @@ def test_a_conditional_order_needs_the_price_that_triggers_it(kind: str) -> None
     assert signal(type=kind, price=1, trigger_price=2).trigger_price == 2
 
 
-def test_a_stop_limit_order_without_prices_is_reported_both() -> None:
+def test_a_stop_limit_order_without_prices_is_told_that_both_are_missing() -> None:
     assert set(refusal(type="stop_limit").fields) == {"price", "trigger_price"}
 
 

@@ -38,7 +38,7 @@ def test_a_lost_alert_is_missed_at_the_next_one_and_only_there() -> None:
     assert fits(link(0, 1), link(2, 3), link(3, 0)) == [Fit.FIRST, Fit.MISSING, Fit.FITS]
 
 
-def test_two_alerts_in_the_wrong_order_are_reported_from_a_loss() -> None:
+def test_two_alerts_in_the_wrong_order_are_told_from_a_loss() -> None:
     assert fits(link(0, 1), link(2, 3, 9), link(1, 2, 9), link(3, 0))[1:] == [Fit.MISSING, Fit.OVERTAKEN, Fit.FITS]
 
 

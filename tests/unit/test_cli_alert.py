@@ -89,7 +89,7 @@ def alert(folder: Path, *arguments: str, **environ: str) -> Result:
     return run(environment(folder, **environ), "alert", *arguments)
 
 
-def test_the_secret_is_printed_only_when_requested_for(tmp_path: Path) -> None:
+def test_the_secret_is_printed_only_when_it_is_asked_for(tmp_path: Path) -> None:
     secret = "the-very-secret-of-this-test"
     hidden = alert(tmp_path, WEBHOOK_SECRET=secret)
     assert hidden.exit_code == 0

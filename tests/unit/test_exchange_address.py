@@ -28,7 +28,7 @@ def address(hand: Hand) -> Address:
     return Address(monotonic=hand)
 
 
-def test_a_ban_that_says_so_is_stored_for_ten_minutes(address: Address, hand: Hand) -> None:
+def test_a_ban_that_says_so_is_kept_for_ten_minutes(address: Address, hand: Hand) -> None:
     address.note_served()
     assert address.judge("403, access too frequent") is Forbidden.BANNED
     assert address.banned_for_s == BAN_S

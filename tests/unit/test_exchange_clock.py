@@ -84,7 +84,7 @@ def test_a_failed_measurement_changes_nothing(times: Times, clock: ExchangeClock
     assert clock.offset_ms == pytest.approx(5000, abs=1)
 
 
-def test_times_to_come_are_reported_both_ways(clock: ExchangeClock) -> None:
+def test_times_to_come_are_named_both_ways(clock: ExchangeClock) -> None:
     assert clock.after_ms(2.5) == pytest.approx(clock.now_ms() + 2500, abs=1)
     assert clock.seconds_until(clock.now_ms() + 1500) == pytest.approx(1.5, abs=0.002)
     assert clock.seconds_until(clock.now_ms() - 1500) == pytest.approx(-1.5, abs=0.002)

@@ -64,7 +64,7 @@ def test_nothing_is_counted_where_no_limit_was_ever_named(limiter: Limiter) -> N
         assert at_once(limiter).granted
 
 
-def test_the_limit_that_was_named_is_stored_within_its_second(limiter: Limiter, hand: Hand) -> None:
+def test_the_limit_that_was_named_is_kept_within_its_second(limiter: Limiter, hand: Hand) -> None:
     assert at_once(limiter).granted
     limiter.learn(CREATE, headers(3, 2), refused=False)
     assert [at_once(limiter).granted for _ in range(3)] == [True, True, False]
@@ -72,7 +72,7 @@ def test_the_limit_that_was_named_is_stored_within_its_second(limiter: Limiter, 
     assert at_once(limiter).granted
 
 
-def test_who_may_not_go_is_reported_when_to_ask_again(limiter: Limiter, hand: Hand) -> None:
+def test_who_may_not_go_is_told_when_to_ask_again(limiter: Limiter, hand: Hand) -> None:
     at_once(limiter)
     limiter.learn(CREATE, headers(1, 0), refused=False)
     refused = at_once(limiter)

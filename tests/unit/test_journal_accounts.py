@@ -54,7 +54,7 @@ def test_what_is_older_than_what_is_remembered_is_not_booked(ledger: Ledger) -> 
     assert ledger.book("main", [ledger_entry("old", at_ms=NOW_MS - BOOKABLE_MS)], now_ms=NOW_MS) == 0
 
 
-def test_points_of_two_processes_are_stored_apart(ledger: Ledger) -> None:
+def test_points_of_two_processes_are_kept_apart(ledger: Ledger) -> None:
     assert ledger.add_equity("main", [equity(NOW_MS)], apart_ms=FIVE_MS)
     assert not ledger.add_equity("main", [equity(NOW_MS + 1000)], apart_ms=FIVE_MS)
     assert not ledger.add_equity("main", [], apart_ms=FIVE_MS)

@@ -36,7 +36,7 @@ def _child(script: str, *arguments: object, before: Sequence[str] = ()) -> subpr
     )
 
 
-def test_a_second_relay_is_refused_and_reported_who_has_the_journal(journal: Journal, tmp_path: Path) -> None:
+def test_a_second_relay_is_refused_and_told_who_has_the_journal(journal: Journal, tmp_path: Path) -> None:
     with pytest.raises(JournalBusy, match=f"process {os.getpid()}"):
         open_journal(url_of(tmp_path))
 

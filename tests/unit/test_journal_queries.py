@@ -153,7 +153,7 @@ def test_a_cursor_that_is_none_is_reported(journal: Journal, cursor: str) -> Non
         journal.signals(cursor=cursor)
 
 
-def test_orders_are_listed_by_what_is_requested(journal: Journal) -> None:
+def test_orders_are_listed_by_what_is_asked_for(journal: Journal) -> None:
     _, filled = sent_order(journal)
     journal.record_report(filled, report(filled), now_ms=NOW_MS)
     signal_id, resting = sent_order(journal, limit(), signal=new_signal())

@@ -73,7 +73,7 @@ def test_what_was_stored_too_late_is_taken_back_so_that_its_resend_is_new(journa
     assert isinstance(accept(other, new_signal(body("late"), digest="d")), New)
 
 
-def test_what_was_stored_too_late_stays_once_a_resend_was_reported_that_it_is_there(
+def test_what_was_stored_too_late_stays_once_a_resend_was_told_that_it_is_there(
     journal: Journal, other: Journal
 ) -> None:
     signal = new_signal(body("late"), digest="d")

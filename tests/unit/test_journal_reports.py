@@ -24,7 +24,7 @@ def _state(journal: Journal, client_id: str) -> OrderState:
     return record.state
 
 
-def test_reports_residual_the_order_to_its_end_and_older_ones_change_nothing(journal: Journal) -> None:
+def test_reports_bring_the_order_to_its_end_and_older_ones_change_nothing(journal: Journal) -> None:
     signal_id, client_id = sent_order(journal, limit())
     opened = report(client_id, OrderStatus.ACCEPTED, "0", rests=True)
     half = report(client_id, OrderStatus.PARTIALLY_FILLED, "0.004", rests=True, fee="0.13")

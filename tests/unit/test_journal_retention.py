@@ -52,7 +52,7 @@ def test_an_old_finished_signal_goes_with_all_that_belongs_to_it(journal: Journa
     assert journal.orders() == []
 
 
-def test_what_is_unfinished_is_stored_however_old(journal: Journal) -> None:
+def test_what_is_unfinished_is_kept_however_old(journal: Journal) -> None:
     signal_id, _ = sent_order(journal)
     assert Retention(journal.store, keep_days=1).prune(LATER_MS) == 0
     assert journal.signal(signal_id) is not None
@@ -65,7 +65,7 @@ def test_a_signal_whose_order_still_rests_is_stored(journal: Journal) -> None:
     assert Retention(journal.store, keep_days=1).prune(LATER_MS) == 0
 
 
-def test_where_a_position_is_open_the_signals_that_say_whose_it_is_are_stored(journal: Journal) -> None:
+def test_where_a_position_is_open_the_signals_that_say_whose_it_is_are_kept(journal: Journal) -> None:
     finished(journal)
     assert Retention(journal.store, keep_days=1).prune(LATER_MS) == 0
     lanes = [(Category.LINEAR, "BTCUSDT"), (Category.LINEAR, "ETHUSDT"), (Category.INVERSE, "BTCUSDT")]

@@ -117,7 +117,7 @@ def test_a_newer_schema_that_is_not_is_refused_and_left_alone(tmp_path: Path, lo
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("9999",)]
 
 
-def test_a_refused_journal_is_not_stored_locked(tmp_path: Path) -> None:
+def test_a_refused_journal_is_not_left_locked(tmp_path: Path) -> None:
     migrate(url_of(tmp_path))
     _run(tmp_path / "relay.db", "UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(JournalUnavailable):

@@ -37,7 +37,7 @@ def test_a_balance_that_nobody_asks_for_keeps_a_bounded_number_of_executions_in_
     assert len(known.begin(20_000).exec_ids) <= 2000
 
 
-def test_a_balance_is_read_anew_after_more_executions_than_are_stored_in_mind_and_then_known_again() -> None:
+def test_a_balance_is_read_anew_after_more_executions_than_are_remembered_and_then_known_again() -> None:
     known = KnownBalance()
     _read(known, _START, 0)
     outrun = known.begin(0)

@@ -82,7 +82,7 @@ def test_an_off_grid_close_keeps_the_price_and_the_trigger_it_was_requested_with
     assert (order.price, order.trigger_price) == (price, trigger)
 
 
-def test_every_opening_leg_residuals_the_stop_loss_and_no_exit_does() -> None:
+def test_every_opening_leg_carries_the_stop_loss_and_no_exit_does() -> None:
     orders = _orders("reverse", "-12", qty=11, stop_loss=level(45000), take_profits=(profit(60000),))
     assert [each.stop_loss for each in orders] == [None, None, 45000, 45000]
     assert [each.take_profit for each in orders] == [None, None, 60000, 60000]

@@ -36,7 +36,7 @@ def test_an_entry_that_waited_too_long_expires() -> None:
     assert "61 s" in reason.message and "timenow" not in reason.message
 
 
-def test_an_entry_that_was_old_when_it_arrived_is_reported_of_the_bars_time() -> None:
+def test_an_entry_that_was_old_when_it_arrived_names_the_bars_time() -> None:
     stale = signal("buy", qty=1, sent_at=NOW - timedelta(hours=4))
     reason = _reason(plan(stale, rules(), facts(p=0)), PlanStatus.EXPIRED)
     assert reason.code == "TIME_TOO_OLD"

@@ -59,7 +59,7 @@ def test_hours_go_by_the_zones_wall_clock_past_midnight_and_over_changes_of_it(
     assert is_open(hours, _utc(now)) is open_
 
 
-def test_out_of_hours_an_entry_is_denied_and_reported_when_it_may_go() -> None:
+def test_out_of_hours_an_entry_is_denied_saying_when_it_may_go() -> None:
     limits = rules(hours=((_hours("Europe/Berlin", "14:00", "15:00", FRIDAY),),))
     reason = _reason(plan(signal("buy", qty=1), limits, facts(p=0)))
     assert reason.code == "LIMIT_HOURS"
@@ -93,7 +93,7 @@ def test_the_forbidden_side_neither_opens_nor_adds_and_of_a_flip_the_exit_goes_a
         ({"leverage": 101}, 0, 1, False),
     ],
 )
-def test_leverage_is_bounded_whether_requested_for_or_set_at_the_exchange(
+def test_leverage_is_bounded_whether_asked_for_or_set_at_the_exchange(
     requested: dict[str, Any], p: int, shown: int | None, passes: bool
 ) -> None:
     known = facts(position=position(p, leverage=shown))

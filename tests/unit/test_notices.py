@@ -29,7 +29,7 @@ def _waiting(number: int, kind: NoticeKind = NoticeKind.REFUSED, text: str = "")
     return PendingNotice(id=number, kind=kind.value, text=text or f"text {number}.", at_ms=NOW_MS, lost=0)
 
 
-def test_an_address_without_tags_is_reported_all_but_fills() -> None:
+def test_an_address_without_tags_is_told_all_but_fills() -> None:
     (target,) = notify_targets("json://localhost/?key=value")
     assert target.kinds == DEFAULT_KINDS and NoticeKind.FILL not in target.kinds
 

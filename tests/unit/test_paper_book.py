@@ -223,7 +223,7 @@ def test_hedge_mode_keeps_two_positions_and_refuses_index_zero(book: Book) -> No
     assert sizes == [Decimal("0.5"), Decimal(-2)]
 
 
-def test_listeners_are_reported_of_published_changes(book: Book) -> None:
+def test_listeners_are_told_of_published_changes(book: Book) -> None:
     seen: list[str] = []
     book.listeners.append(lambda changes: seen.extend(changes.orders))
     order = place(book, Side.BUY, "1")

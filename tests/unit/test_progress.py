@@ -150,7 +150,7 @@ def test_an_entry_that_may_not_go_has_an_exit_part_only_where_something_is_open_
             )
 
 
-def test_the_exit_of_a_flip_that_was_refused_goes_at_the_market_and_of_one_held_back_as_it_was_requested() -> None:
+def test_the_exit_of_a_flip_that_was_refused_goes_at_the_market_and_of_one_held_back_as_it_was_asked_for() -> None:
     flip = replace(FLIP, planned=replace(FLIP.planned, type=OrderType.LIMIT, price=Decimal(9)))
     for gone, kind in ((refused(flip), OrderType.MARKET), (denied(flip, TOO_OLD), OrderType.LIMIT)):
         added = progress((gone,))

@@ -55,7 +55,7 @@ def test_the_made_up_secrets_stay_the_same_over_a_restart_in_a_file_for_the_owne
     assert stat.S_IMODE((tmp_path / "relay.db.secrets").stat().st_mode) == 0o600
 
 
-def test_the_relay_is_reported_where_the_paper_exchange_is_and_which_key_it_takes(tmp_path: Path) -> None:
+def test_the_relay_is_told_where_the_paper_exchange_is_and_which_key_it_takes(tmp_path: Path) -> None:
     with run_serve(tmp_path) as program:
         paper = program.await_line(r"stand-in paper \d+ (\S+) (\S+) (\S+)")
         environ = _body(ask(_ready(program), "/"))["environ"]
@@ -119,7 +119,7 @@ def test_an_application_that_cannot_boot_says_so_and_everything_ends_without_a_t
     assert "stand-in paper ended" in program.said
 
 
-def test_secrets_that_cannot_be_stored_are_one_line(tmp_path: Path) -> None:
+def test_secrets_that_cannot_be_kept_are_one_line(tmp_path: Path) -> None:
     with run_serve(tmp_path, DATABASE_URL="sqlite:///missing/relay.db") as program:
         assert program.await_end() == 1
     assert program.said == ["the made-up secrets cannot be kept in missing/relay.db.secrets: No such file or directory"]

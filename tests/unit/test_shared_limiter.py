@@ -64,7 +64,7 @@ def two(postgres_url: str, database: Database) -> Iterator[tuple[Process, Proces
 Two = tuple[Process, Process]
 
 
-def test_where_nothing_is_counted_nothing_is_requested(two: Two, database: Database) -> None:
+def test_where_nothing_is_counted_nothing_is_asked(two: Two, database: Database) -> None:
     two[0].limiter.learn(CREATE, {}, refused=False)
     for number in range(30):
         leave = two[0].acquire(f"o{number}")
@@ -79,7 +79,7 @@ def test_a_question_is_nobody_elses_affair(two: Two, database: Database) -> None
     assert database.ask("SELECT count(*) FROM turns") == [(0,)]
 
 
-def test_the_limit_that_each_was_reported_holds_for_both_together(two: Two) -> None:
+def test_the_limit_that_each_was_told_holds_for_both_together(two: Two) -> None:
     for each in two:
         each.learn(4, 3)
     granted = [two[number % 2].acquire(f"o{number}", timeout_s=0).granted for number in range(6)]
@@ -99,7 +99,7 @@ def test_an_answer_without_a_limit_ends_the_asking(two: Two, database: Database)
     assert all(two[0].acquire(f"o{number}").granted for number in range(3))
 
 
-def test_who_would_wait_for_long_is_reported_when_to_come_and_holds_no_thread(two: Two) -> None:
+def test_who_would_wait_for_long_is_told_when_to_come_and_holds_no_thread(two: Two) -> None:
     one, other = two
     one.learn(1, 0)
     other.learn(1, 0)
@@ -112,7 +112,7 @@ def test_who_would_wait_for_long_is_reported_when_to_come_and_holds_no_thread(tw
     assert PATIENCE_S * 1000 < leave.retry_at_ms - now_ms <= WINDOW_S * 1000 + 500
 
 
-def test_who_comes_again_in_time_goes_before_who_requested_later(two: Two, database: Database) -> None:
+def test_who_comes_again_in_time_goes_before_who_came_later(two: Two, database: Database) -> None:
     one, other = two
     one.learn(1, 0)
     other.learn(1, 0)

@@ -67,7 +67,7 @@ def test_a_share_of_no_equity_is_nothing_and_never_negative(equity: str, instrum
     assert _quantity("10", "equity_pct", instrument, equity=Decimal(equity), price=Decimal(50000)) == 0
 
 
-def test_on_inverse_a_bare_quantity_is_refused_and_reported_what_to_say() -> None:
+def test_on_inverse_a_bare_quantity_is_refused_saying_what_to_write() -> None:
     made = plan(signal("buy", qty=100), rules(), facts(inverse(), p=0))
     assert made.status is PlanStatus.DENIED
     assert made.reason is not None and made.reason.code == "QTY_UNIT_NEEDED"
@@ -110,7 +110,7 @@ def test_an_entry_without_a_size_takes_the_default_one() -> None:
         ("position_pct", False, False),
     ],
 )
-def test_a_price_is_requested_for_only_where_the_unit_needs_it(unit: str, on_linear: bool, on_inverse: bool) -> None:
+def test_a_price_is_read_only_where_the_unit_needs_it(unit: str, on_linear: bool, on_inverse: bool) -> None:
     size = Size(qty=Decimal(1), unit=QtyUnit(unit))
     assert (needs_price(size, is_inverse=False), needs_price(size, is_inverse=True)) == (on_linear, on_inverse)
     assert needs_equity(size) is (unit in ("equity_pct", "margin_pct", "risk_pct"))
@@ -167,7 +167,7 @@ def test_a_reduction_with_your_own_size_closes_the_share_that_the_strategy_close
     assert (order.side.value, order.qty, order.reduce_only) == ("sell", Decimal(10), True)
 
 
-def test_a_share_that_is_not_known_is_refused_and_reported_what_to_add() -> None:
+def test_a_share_that_is_not_known_is_refused_saying_what_to_add() -> None:
     made = plan(signal("sell", qty=100, qty_unit="quote", market_position="long"), rules(), facts(p=1))
     assert made.status is PlanStatus.DENIED
     assert made.reason is not None and "prev_market_position_size" in made.reason.message

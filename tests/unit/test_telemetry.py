@@ -72,7 +72,7 @@ def test_json_logs_are_an_object_a_line(stream: io.StringIO) -> None:
 
 
 @pytest.mark.parametrize("stream", ["text"], indirect=True)
-def test_the_client_librarys_own_lines_are_stored_out(stream: io.StringIO) -> None:
+def test_the_client_librarys_own_lines_are_kept_out(stream: io.StringIO) -> None:
     logging.getLogger("pybit._http_manager").error("a request with its signature")
     logging.getLogger("urllib3.connectionpool").warning("a retry")
     assert stream.getvalue() == ""

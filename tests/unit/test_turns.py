@@ -107,7 +107,7 @@ def test_exits_go_before_entries_whichever_process_they_wait_in(clients: Clients
     assert went == ["exit", "exit 2", "entry"]
 
 
-def test_equals_go_in_the_order_in_which_they_first_requested(clients: Clients, database: Database) -> None:
+def test_equals_go_in_the_order_in_which_they_came_first(clients: Clients, database: Database) -> None:
     assert clients[0].take("spent", limit=1) == 0
     for number in range(6):
         assert clients[number % 3].take(f"t{number}", limit=1) > 0
@@ -120,7 +120,7 @@ def test_equals_go_in_the_order_in_which_they_first_requested(clients: Clients, 
     assert went == [f"t{number}" for number in range(6)]
 
 
-def test_who_waits_is_reported_when_its_own_turn_comes(clients: Clients, database: Database) -> None:
+def test_who_waits_is_told_when_its_own_turn_comes(clients: Clients, database: Database) -> None:
     window_s = FAR_S / 2
     for turn in ("a", "b"):
         assert clients[0].take(turn, limit=2, window_s=window_s) == 0
@@ -132,7 +132,7 @@ def test_who_waits_is_reported_when_its_own_turn_comes(clients: Clients, databas
         assert number // 2 * window_s * 1000 < wait_ms <= (number // 2 + 1) * window_s * 1000 + 1
 
 
-def test_nobody_is_reported_to_come_later_than_a_dead_waiter_may_be_waited_for(clients: Clients) -> None:
+def test_nobody_is_told_to_come_later_than_a_dead_waiter_may_be_waited_for(clients: Clients) -> None:
     assert clients[0].take("a") == 0
     reported = [clients[0].take(f"t{number}") for number in range(12)]
     assert max(reported) == pytest.approx(FAR_S * 1000, abs=1)
@@ -149,7 +149,7 @@ def test_a_waiter_that_has_died_blocks_nobody_for_long(clients: Clients, databas
     assert two.take("alive") == 0
 
 
-def test_a_waiter_that_comes_a_little_late_has_stored_its_place(clients: Clients, database: Database) -> None:
+def test_a_waiter_that_comes_a_little_late_has_kept_its_place(clients: Clients, database: Database) -> None:
     one, two, _ = clients
     assert one.take("spent") == 0
     assert one.take("late") > 0

@@ -52,7 +52,7 @@ def test_the_addresses_of_one_ipv6_site_and_of_one_network_count_as_one_sender()
     assert neighbourhoods("203.0.113.1") == ("203.0.113.1",)
 
 
-def test_who_changes_the_ipv6_site_with_each_failure_is_still_reported_to_slow_down() -> None:
+def test_who_changes_the_ipv6_site_with_each_failure_is_still_told_to_slow_down() -> None:
     limit = FailureLimit(most=5, window_s=60, monotonic=Clock())
     told = [limit.failed(f"2001:db8:77:{site:x}::1") for site in range(21)]
     assert told == [None] * 20 + [60.0]
@@ -61,7 +61,7 @@ def test_who_changes_the_ipv6_site_with_each_failure_is_still_reported_to_slow_d
     assert limit.failed("2001:db8:78:1::1") is None
 
 
-def test_failures_over_the_limit_are_reported_when_to_come_back() -> None:
+def test_failures_over_the_limit_are_told_when_to_come_back() -> None:
     clock = Clock()
     limit = FailureLimit(most=2, window_s=60, monotonic=clock)
     assert [limit.failed("a"), limit.failed("a")] == [None, None]

@@ -263,7 +263,7 @@ def test_funding_is_no_fill() -> None:
     assert fill_from(execution(execType="Funding")) is None
 
 
-def test_the_positions_stops_are_reported_from_orders() -> None:
+def test_the_positions_stops_are_told_from_orders() -> None:
     stop = open_order_from(
         row(orderLinkId="", side="Sell", stopOrderType="StopLoss", triggerPrice="1500", price="0.00", reduceOnly=True)
     )
