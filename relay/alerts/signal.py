@@ -333,14 +333,26 @@ def _without(name: str, value: object, secrets: tuple[str, ...]) -> object:
     if value not in (None, "", True, False) and is_secret_name(name):
         return REMOVED
     if isinstance(value, str):
-        cleaned = without_secrets(value, secrets)
-        # An `id` is what an alert is known by: it is not to become another's.
-        return cleaned if name == "id" else masked_text(cleaned)
+        plain = without_secrets(value, secrets)
+        cleaned = masked_text(plain)
+        # An `id` is what an alert is known by: with something masked in it, it must not become another's.
+        return f"{cleaned}#{digest(plain.encode())[:12]}" if name == "id" and cleaned != plain else cleaned
     if isinstance(value, list):
         return [_without("", member, secrets) for member in value]
     if isinstance(value, dict):
-        return {without_secrets(key, secrets): _without(key, member, secrets) for key, member in value.items()}
+        names_secret = any(isinstance(each := value.get(key), str) and is_secret_name(each) for key in _NAMING)
+        return {
+            without_secrets(key, secrets): REMOVED
+            if names_secret and key in _NAMED_SO
+            else _without(key, member, secrets)
+            for key, member in value.items()
+        }
     return value
+
+
+_NAMING: Final = ("name", "key", "field", "header")
+_NAMED_SO: Final = frozenset({"value", "val", "content"})
+"""Of an object such as `{"name": "X-API-KEY", "value": "…"}`."""
 
 
 def _cleaned(error: AlertMalformed, secrets: tuple[str, ...]) -> AlertMalformed:

@@ -119,6 +119,11 @@ def test_a_flood_of_what_is_rejected_is_counted_and_no_exit_is_held_up_by_it(
     seen = own.api("signals")["refused"]
     assert [(each["kind"], each["source"], each["count"]) for each in seen] == [("REJECTED_NOT_KEPT", "default", 2)]
     assert 'relay_refused_posts{kind="REJECTED_NOT_KEPT"} 2.0' in own.ask("../metrics").text
+    with own.app.test_client() as client:
+        with client.session_transaction() as session:
+            session.update(since=int(time.time()), id="of this test")
+        page = client.get("/").text
+    assert "2 rejected alerts of default were only counted" in page and "did not prove" not in page
     closed = own.done({"action": "close", "ticker": "BTCUSDT.P", "comment": "c" * 60_000})
     assert (closed["status"], closed["orders"][0]["side"]) == ("done", "sell")
     assert len(closed["alert"]["comment"]) < 5000

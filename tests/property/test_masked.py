@@ -138,8 +138,9 @@ def test_what_is_masked_leaves_the_rest_legible(text: str, stored: str) -> None:
 
 def test_two_ids_that_name_a_secret_stay_two_alerts() -> None:
     identities = set()
-    for number in (1, 2):
+    for number in (1, 2, 1):
         parsed = read(json.dumps({"ticker": "ETHUSDT.P", "action": "buy", "qty": 1, "id": f"key: {number}"}).encode())
+        assert str(parsed.fields["id"]).startswith("key: [secret]#")
         at = datetime(2026, 3, 4, tzinfo=UTC)
         signal = signal_from_stored(parsed.fields, id="s" * 26, strategy="default", received_at=at)
         identities.add(identity_key(signal, body_digest=parsed.body_digest).key)
@@ -149,3 +150,15 @@ def test_two_ids_that_name_a_secret_stay_two_alerts() -> None:
 def test_a_secret_named_so_is_masked_in_numbers_and_objects_and_an_empty_one_stays_empty() -> None:
     stored = read(b'{"api_key": 12345, "x_token": null, "x_pwd": "", "Signal-Token": {"a": 1}}').fields
     assert stored == {"api_key": REMOVED, "x_token": None, "x_pwd": "", "signal-token": REMOVED}
+
+
+def test_what_an_object_names_like_a_secret_beside_its_value_is_masked() -> None:
+    headers = [{"name": "X-API-Key", "value": PRIVATE}, {"name": "Accept", "value": "json"}, {"key": "token", "val": 1}]
+    stored = read(json.dumps({"headers": headers}).encode()).fields
+    assert stored == {
+        "headers": [
+            {"name": "X-API-Key", "value": REMOVED},
+            {"name": "Accept", "value": "json"},
+            {"key": REMOVED, "val": REMOVED},
+        ]
+    }

@@ -14,12 +14,15 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
-from relay.domain.order import SignalStatus
+from relay.domain.order import Reason, SignalStatus
+from relay.domain.signal import new_signal_id
 from relay.errors import JournalUnavailable, SchemaOutdated
+from relay.journal import rejected
 from relay.journal.journal import Journal
 from relay.journal.opening import migrate, open_journal
 from relay.journal.postgres import PostgresStore
 from relay.journal.records import HALT, Duplicate, New
+from relay.journal.retention import DAY_MS
 from relay.journal.store import JobStage
 from relay.journal.tables import metadata
 from relay.journal.unit_of_work import UnitOfWork
@@ -200,6 +203,34 @@ def test_the_same_fills_reported_by_two_processes_count_once(journal: Journal, o
             record = journal.order(client_id)
             assert record is not None
             assert str(record.state.filled_qty) == "0.010"
+
+
+def test_a_session_that_ended_in_one_process_has_ended_in_all(journal: Journal, other: Journal) -> None:
+    assert not other.is_session_ended("a")
+    journal.end_session("a", now_ms=NOW_MS, forget_before_ms=NOW_MS - 1000)
+    assert other.is_session_ended("a") and not other.is_session_ended("b")
+    other.end_session("b", now_ms=NOW_MS + 5000, forget_before_ms=NOW_MS + 4000)
+    assert journal.is_session_ended("b") and not journal.is_session_ended("a"), "its time is over, and so is it"
+
+
+def test_what_another_process_has_kept_of_rejected_alerts_today_counts(
+    journal: Journal, other: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rejected, "DAY_BYTES_MAX", 6000)
+
+    def reject(where: Journal, strategy: str, now_ms: int = NOW_MS) -> bool:
+        return where.reject(
+            signal_id=new_signal_id(now_ms),
+            strategy=strategy,
+            alert="x" * 4000,
+            digest="d",
+            reason=Reason(code="ALERT_MALFORMED", message="line 1"),
+            now_ms=now_ms,
+        )
+
+    assert reject(journal, "noisy")
+    assert not reject(other, "noisy") and reject(other, "quiet")
+    assert reject(other, "noisy", NOW_MS + DAY_MS)
 
 
 def test_the_embedded_relay_loads_nothing_of_postgres() -> None:
