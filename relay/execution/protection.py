@@ -483,6 +483,9 @@ class ProtectionLanes:
 
     def _look_at(self, record: BracketRecord, now_ms: int) -> None:
         lane = _lane_of(record)
+        if any(each.is_taken_back for each in record.bracket.tp_legs):
+            # The relay cancelled it for an alert: it is to rest again soon, however often that happens.
+            self._pauses.pop(lane, None)
         pause = self._pauses.setdefault(lane, _Pause())
         if pause.left > 0:
             pause.left -= 1

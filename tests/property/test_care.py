@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.domain.bracket import Bracket, BracketStatus, TakeProfitLeg
+from relay.domain.instrument import ceil_to, floor_to
 from relay.domain.order import OrderStatus, Side
 from relay.domain.order_lifecycle import OrderState
 from relay.domain.position import Position
@@ -42,6 +43,10 @@ class AccountApi:
 
     bracket: Bracket
     size: Decimal
+    average: Decimal = ENTRY
+    """What the position was entered at, all in all."""
+    breakeven: Decimal | None = None
+    """Where the stop had to stand at least when it was moved to the entry."""
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
     orders: dict[str, OrderState] = field(default_factory=dict)
@@ -53,7 +58,7 @@ class AccountApi:
             category=INSTRUMENT.category,
             symbol=INSTRUMENT.symbol,
             size=self.size,
-            avg_price=ENTRY,
+            avg_price=self.average,
             mark_price=ENTRY,
             stop_loss=self.stop_loss,
             take_profit=self.take_profit,
@@ -63,7 +68,7 @@ class AccountApi:
         )
 
     def do(self, step: ProtectionStep) -> None:
-        sign = self.bracket.side.sign
+        sign, before, before_resting = self.bracket.side.sign, self.bracket, self.resting
         match step:
             case Save(bracket=bracket):
                 self.bracket = bracket
@@ -74,6 +79,7 @@ class AccountApi:
                 assert self.size * sign > 0, "levels of a position that is not there"
                 if levels.stop_loss:
                     assert (levels.stop_loss - ENTRY) * sign <= 0, "a stop loss on the winning side"
+                    assert self.breakeven is None, "a stop that was moved to the entry stays there"
                     self.stop_loss = levels.stop_loss
                 if levels.take_profit is not None:
                     assert levels.take_profit == 0 or (levels.take_profit - ENTRY) * sign > 0
@@ -100,9 +106,22 @@ class AccountApi:
                 self.now_ms += 1000
             case NoOp():
                 raise AssertionError("rest is nothing to do")
-        resting = sum((each.qty - self.orders[name].filled_qty for name, each in self.book.items()), Decimal(0))
-        grown_since = isinstance(step, CancelTakeProfit | AmendTakeProfit)
-        assert grown_since or resting <= max(abs(self.size), resting if self.size * sign <= 0 else Decimal(0))
+        if self.bracket.is_at_breakeven and not before.is_at_breakeven:
+            self.breakeven = on_the_grid(self.average, sign)
+            assert self.stop_loss is not None and (self.stop_loss - self.breakeven) * sign >= 0
+            assert self.stop_loss == self.breakeven or isinstance(step, Save), "it is moved to the average entry"
+        if isinstance(step, AdvanceTakeProfit | AmendTakeProfit) and self.resting > before_resting:
+            assert self.resting <= abs(self.size), "together they would close more than there is"
+
+    @property
+    def resting(self) -> Decimal:
+        return sum((each.qty - self.orders[name].filled_qty for name, each in self.book.items()), Decimal(0))
+
+    def add(self, qty: Decimal, price: Decimal) -> None:
+        """More of it is bought (or sold short), which moves the average."""
+        held = abs(self.size)
+        self.average = (held * self.average + qty * price) / (held + qty)
+        self.size += self.bracket.side.sign * qty
 
     def settle(self) -> None:
         """Until there is nothing to do, which must come."""
@@ -130,10 +149,11 @@ class AccountApi:
         if is_over:
             del self.book[name]
 
-    def trim(self) -> None:
-        """The exchange cuts what rests to the position, the farthest first."""
+    def trim(self, *, spares_the_nearest: bool) -> None:
+        """The exchange cuts what rests to the position, from one end or the other."""
         room = abs(self.size) if self.size * self.bracket.side.sign > 0 else Decimal(0)
-        for name in sorted(self.book, key=lambda each: abs((self.book[each].price or ENTRY) - ENTRY)):
+        nearest_first = sorted(self.book, key=lambda each: abs((self.book[each].price or ENTRY) - ENTRY))
+        for name in nearest_first if spares_the_nearest else reversed(nearest_first):
             state, rests = self.orders[name], self.book[name]
             stored = min(rests.qty - state.filled_qty, room)
             room -= stored
@@ -142,6 +162,12 @@ class AccountApi:
             else:
                 self.orders[name] = replace(state, status=OrderStatus.CANCELED, rests=False)
                 del self.book[name]
+
+
+def on_the_grid(price: Decimal, sign: int) -> Decimal:
+    """Away from the position."""
+    tick = INSTRUMENT.tick_size
+    return floor_to(price, tick) if sign > 0 else ceil_to(price, tick)
 
 
 def percent(value: int) -> Level:
@@ -183,11 +209,11 @@ def test_care_comes_to_rest_on_the_right_side_with_the_ladder_making_up_the_posi
         sign, part = account_api.bracket.side.sign, max(STEP, (abs(account_api.size) * share / 100).quantize(STEP))
         if kind == "fill":
             account_api.fill(share)
+        elif kind == "add":
+            account_api.add(part, ENTRY * (1000 - sign * share) / 1000)
         else:
-            account_api.size += sign * (
-                part if kind == "add" else -part if kind == "cut" else -abs(account_api.size) - part
-            )
-            account_api.trim()
+            account_api.size -= sign * (part if kind == "cut" else abs(account_api.size) + part)
+            account_api.trim(spares_the_nearest=share % 2 == 0)
         account_api.now_ms += 60_000
         account_api.settle()
         _check(account_api)
@@ -197,9 +223,10 @@ def _check(account_api: AccountApi) -> None:
     if account_api.bracket.status is BracketStatus.OVER:
         assert account_api.size * account_api.bracket.side.sign <= 0 and not account_api.book
         return
-    resting = sum(
-        (each.qty - account_api.orders[name].filled_qty for name, each in account_api.book.items()), Decimal(0)
+    assert account_api.resting == (
+        abs(account_api.size) if any(not each.is_done for each in account_api.bracket.tp_legs) else 0
     )
-    assert resting == (abs(account_api.size) if any(not each.is_done for each in account_api.bracket.tp_legs) else 0)
     if any(each.is_done and each.moves_stop_to_entry for each in account_api.bracket.tp_legs):
-        assert account_api.stop_loss is not None and account_api.stop_loss == ENTRY
+        stands, least = account_api.stop_loss, account_api.breakeven
+        assert stands is not None and least is not None
+        assert (stands - least) * account_api.bracket.side.sign >= 0

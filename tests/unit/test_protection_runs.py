@@ -56,3 +56,21 @@ def test_a_take_profit_that_the_relay_cancels_for_an_alert_is_not_one_that_the_e
     assert Clearing(journal=shop.journal).is_clear(work) is not is_taken_back
     (record,) = shop.journal.live_brackets()
     assert record.bracket.tp_legs[0].is_taken_back is is_taken_back
+
+
+def looked_at(shop: Shop) -> bool:
+    """Whether this round of the follower put the bracket into its lane."""
+    shop.protection.round()
+    lane = Lane(account="live", category=Category.LINEAR, symbol=ETH)
+    is_submitted = shop.engine.lanes.pop(lane, None) is not None
+    shop.protection.done(lane)
+    return is_submitted
+
+
+def test_a_ladder_that_the_relay_took_back_is_put_back_at_the_next_look_however_often_that_was(shop: Shop) -> None:
+    shop.guarded("live", ETH)
+    assert [looked_at(shop) for _ in range(5)] == [True, False, True, False, False]
+    (record,) = shop.journal.live_brackets()
+    tp_leg = replace(record.bracket.tp_legs[0], is_taken_back=True)
+    shop.journal.save_bracket(record.seq, replace(record.bracket, tp_legs=(tp_leg,)), now_ms=NOW_MS)
+    assert [looked_at(shop) for _ in range(5)] == [True] * 5

@@ -9,10 +9,11 @@ import pytest
 
 from relay.domain.instrument import Instrument
 from relay.domain.intent import intent_of
+from relay.domain.order import Side
 from relay.domain.plan import Facts, Plan, PlanStatus
 from relay.domain.rules import Rules
 from relay.domain.signal import Level, LevelKind, Signal
-from relay.domain.sizing import Sizes, sizes_of
+from relay.domain.sizing import References, Sizes, references_of, sizes_of
 from tests.builders import facts, inverse, level, linear, plan, position, rules, signal
 
 
@@ -139,3 +140,25 @@ def test_what_a_size_was_worked_out_from_is_stored_with_the_plan() -> None:
         "stop": "49000",
         "qty": "0.1",
     }
+
+
+@pytest.mark.parametrize(
+    ("side", "own", "market", "stop", "profit"),
+    [
+        (Side.BUY, "100", "90", "90", "100"),
+        (Side.BUY, "100", "110", "100", "100"),
+        (Side.SELL, "100", "110", "110", "100"),
+        (Side.SELL, "100", "90", "100", "100"),
+        (Side.BUY, "100", None, "100", "100"),
+        (Side.BUY, None, "90", "90", "90"),
+        (Side.BUY, None, None, None, None),
+    ],
+)
+def test_a_stop_counts_from_whichever_of_limit_and_market_the_order_will_fill_at(
+    side: Side, own: str | None, market: str | None, stop: str | None, profit: str | None
+) -> None:
+    known = facts(p=0, price=market)
+    more = {} if own is None else {"type": "limit", "price": own}
+    found = references_of(intent_of(signal(side.value, qty=1, **more), rules(), known), known, side)
+    for_stop, for_profit = (None if each is None else Decimal(each) for each in (stop, profit))
+    assert found == References(for_stop=for_stop, for_profit=for_profit)
