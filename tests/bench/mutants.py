@@ -50,7 +50,7 @@ class Mutant:
     end: int
     after: str
 
-    def told(self) -> str:
+    def reported(self) -> str:
         before = (ROOT / self.path).read_bytes()[self.start : self.end].decode()
         return f"{self.path}:{self.line}: {' '.join(before.split())} -> {self.after}"
 
@@ -217,7 +217,7 @@ def mutants(folder: Path, count: int, seed: int, *, is_wide: bool = True) -> lis
     for mutant in picked:
         is_noticed = copy.is_noticed(mutant, is_wide=is_wide)
         noticed += is_noticed
-        print(f"{'noticed' if is_noticed else 'missed '} {mutant.told()}", flush=True)
+        print(f"{'noticed' if is_noticed else 'missed '} {mutant.reported()}", flush=True)
     share = 100 * noticed / len(picked)
     case = f"noticed of {len(picked)} mutants (of {len(every)}, seed {seed})"
     return [Figure(case=case, median=share, p99=share, unit="%", limit="90 at least")]

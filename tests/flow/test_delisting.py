@@ -81,13 +81,13 @@ class _Listing:
     def __init__(self) -> None:
         self.listed: tuple[Instrument, ...] = ()
         self.closed: tuple[Instrument, ...] = ()
-        self.asked_for_closed = 0
+        self.requested_for_closed = 0
 
     def instruments(self) -> tuple[Instrument, ...]:
         return self.listed
 
     def closed_instruments(self) -> tuple[Instrument, ...]:
-        self.asked_for_closed += 1
+        self.requested_for_closed += 1
         return self.closed
 
 
@@ -121,7 +121,7 @@ def test_what_trades_again_under_the_name_of_one_that_is_over_is_the_one_that_tr
     exchange.listed = (DOGE, ETH)
     market.load_instruments(exchange)  # type: ignore[arg-type]
     assert market.instrument(Category.LINEAR, "DOGEUSDT") == DOGE
-    assert exchange.asked_for_closed == 1, "they are many, and do not come back"
+    assert exchange.requested_for_closed == 1, "they are many, and do not come back"
 
 
 def test_an_unknown_ticker_is_refused_where_the_exchange_cannot_be_asked(paper: PaperServer, tmp_path: Path) -> None:
@@ -137,8 +137,8 @@ def test_a_wrong_ticker_that_is_repeated_does_not_spend_the_requests_of_orders(
 ) -> None:
     with running_relay(tmp_path, paper.url) as relay:
         exchange = relay.relay.services.exchanges["default"]
-        with patch.object(exchange, "instrument", return_value=None) as asked:
+        with patch.object(exchange, "instrument", return_value=None) as requested:
             for number in range(30):
                 answer = relay.post({"ticker": "NEVERUSDT.P", "action": "buy", "qty": "1", "id": f"never {number}"})
                 error_of(answer, 422, "ALERT_INVALID")
-        assert asked.call_count == 20
+        assert requested.call_count == 20

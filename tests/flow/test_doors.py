@@ -15,7 +15,7 @@ import pytest
 from relay.alerts.authenticate import QUICK_BYTES, SECRET_FIELDS
 from relay.execution import accept
 from relay.journal import rejected
-from relay.journal.accept import DUPLICATES_TOLD_MAX
+from relay.journal.accept import DUPLICATES_REPORTED_MAX
 from tests.relay_server import WEBHOOK_SECRET, RelayServer, body_of, cold_relay, error_of
 
 BUY = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.01"}
@@ -112,10 +112,10 @@ def test_a_flood_of_what_is_rejected_is_counted_and_no_exit_is_held_up_by_it(
     monkeypatch.setattr(rejected, "DAY_BYTES_MAX", 20_000)
     assert own.done(BUY)["status"] == "done"
     answers = [own.post({**BUY, "action": "bye", "x_text": "t" * 60_000, "id": f"{number}"}) for number in range(6)]
-    kept = [answer.json() for answer in answers]
+    stored = [answer.json() for answer in answers]
     assert [answer.status_code for answer in answers] == [422] * 6
-    assert ["signal_id" in each for each in kept] == [True] * 4 + [False] * 2
-    assert len(own.ask(f"signals/{kept[0]['signal_id']}").text) < 10_000
+    assert ["signal_id" in each for each in stored] == [True] * 4 + [False] * 2
+    assert len(own.ask(f"signals/{stored[0]['signal_id']}").text) < 10_000
     seen = own.api("signals")["refused"]
     assert [(each["kind"], each["source"], each["count"]) for each in seen] == [("REJECTED_NOT_KEPT", "default", 2)]
     assert 'relay_refused_posts{kind="REJECTED_NOT_KEPT"} 2.0' in own.ask("../metrics").text
@@ -130,7 +130,7 @@ def test_a_flood_of_what_is_rejected_is_counted_and_no_exit_is_held_up_by_it(
 
 
 def test_of_an_alert_that_is_sent_again_and_again_the_first_repeats_are_written_down(cold: RelayServer) -> None:
-    ids = {cold.post(BUY | {"id": "again"}).json()["signal_id"] for _ in range(DUPLICATES_TOLD_MAX + 5)}
+    ids = {cold.post(BUY | {"id": "again"}).json()["signal_id"] for _ in range(DUPLICATES_REPORTED_MAX + 5)}
     assert len(ids) == 1
     events = [each["name"] for each in cold.api(f"signals/{ids.pop()}")["events"]]
-    assert events.count("duplicate") == DUPLICATES_TOLD_MAX
+    assert events.count("duplicate") == DUPLICATES_REPORTED_MAX

@@ -76,8 +76,8 @@ def test_an_alert_after_a_pause_still_costs_one_call_while_something_is_open(
     limited: RelayServer, paper: PaperServer
 ) -> None:
     assert limited.done(BUY | {"qty": "0.005", "id": "first"})["status"] == "done"
-    heard = time.monotonic()
-    until(lambda: time.monotonic() - heard > FRESH_S and is_fresh(limited))
+    received = time.monotonic()
+    until(lambda: time.monotonic() - received > FRESH_S and is_fresh(limited))
     paper.control.clear_calls()
     assert limited.done(BUY | {"qty": "0.002", "id": "second"})["status"] == "done"
     assert calls(paper) == [CREATE]

@@ -52,10 +52,10 @@ def test_at_most_8_kib_are_stored_and_they_ask_for_the_same_orders(
     if alert is ENTRY:
         fields |= {"comment": letter * comment, "take_profit": json.dumps(LADDER) + " " * padding}
     stored = read(json.dumps(fields, ensure_ascii=False).encode()).fields
-    kept = bounded(stored, is_accepted=True)
-    assert size_of(kept) <= STORED_BYTES_MAX
-    assert signal_of(kept) == signal_of(stored)
-    assert bounded(kept, is_accepted=True) == kept
+    stored = bounded(stored, is_accepted=True)
+    assert size_of(stored) <= STORED_BYTES_MAX
+    assert signal_of(stored) == signal_of(stored)
+    assert bounded(stored, is_accepted=True) == stored
 
 
 def test_what_is_short_is_stored_as_it_came() -> None:
@@ -65,17 +65,17 @@ def test_what_is_short_is_stored_as_it_came() -> None:
 
 @pytest.mark.parametrize("text", ["{" * 60_000, "€" * 20_000, "a\n" * 30_000])
 def test_of_a_text_that_could_not_be_read_the_beginning_is_stored(text: str) -> None:
-    kept = bounded({"text": text}, is_accepted=False)
-    assert size_of(kept) <= STORED_BYTES_MAX
-    assert str(kept["text"]).startswith(text[:1000])
-    assert str(kept["text"]).endswith(f"… ({len(text):,} characters)")
+    stored = bounded({"text": text}, is_accepted=False)
+    assert size_of(stored) <= STORED_BYTES_MAX
+    assert str(stored["text"]).startswith(text[:1000])
+    assert str(stored["text"]).endswith(f"… ({len(text):,} characters)")
 
 
 def test_of_a_rejected_alert_with_many_long_fields_some_are_stored() -> None:
     fields = {f"field_{number}_{'n' * 500}": "v" * 100 for number in range(100)} | {"action": "bye"}
-    kept = bounded(fields, is_accepted=False)
-    assert size_of(kept) <= STORED_BYTES_MAX
-    assert kept["action"] == "bye" and len(kept) > 10
+    stored = bounded(fields, is_accepted=False)
+    assert size_of(stored) <= STORED_BYTES_MAX
+    assert stored["action"] == "bye" and len(stored) > 10
 
 
 def test_notes_are_as_many_and_as_long_as_somebody_reads() -> None:

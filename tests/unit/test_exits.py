@@ -273,10 +273,10 @@ def test_no_field_of_another_services_format_that_an_exit_does_not_need_stops_it
     alert_format = alert_format_of(name)
     assert alert_format is not None
     is_sized = name == "bot" and "side" in message
-    kept = {*_CHOOSE, *_OPTIONS, *deciding, *(_SIZES if is_sized else ())} | {"strategy.order_action"}
+    needed = {*_CHOOSE, *_OPTIONS, *deciding, *(_SIZES if is_sized else ())} | {"strategy.order_action"}
     if "flat" not in str(message):
-        kept |= {"strategy.position_size"}
-    paths = [path for path in alert_format.fields if path not in kept or path == "secret"]
+        needed |= {"strategy.position_size"}
+    paths = [path for path in alert_format.fields if path not in needed or path == "secret"]
     for path in paths:
         for value in ("", "NaN", None, "na", 0, "{{plot_3}}", "!?", {"a": 1}):
             changed = _with(message, path, value)

@@ -54,8 +54,8 @@ def test_the_addresses_of_one_ipv6_site_and_of_one_network_count_as_one_sender()
 
 def test_who_changes_the_ipv6_site_with_each_failure_is_still_told_to_slow_down() -> None:
     limit = FailureLimit(most=5, window_s=60, monotonic=Clock())
-    told = [limit.failed(f"2001:db8:77:{site:x}::1") for site in range(21)]
-    assert told == [None] * 20 + [60.0]
+    reported = [limit.failed(f"2001:db8:77:{site:x}::1") for site in range(21)]
+    assert reported == [None] * 20 + [60.0]
     assert limit.blocked_s("2001:db8:77:ffff::1") == 60.0
     assert limit.blocked_s("2001:db8:78:1::1") is None
     assert limit.failed("2001:db8:78:1::1") is None
