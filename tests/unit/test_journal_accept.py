@@ -197,7 +197,7 @@ def test_a_rejected_alert_that_could_not_be_parsed_is_stored_as_text(journal: Jo
 def _reject(journal: Journal, *, strategy: str = "noisy", now_ms: int = NOW_MS, letters: int = 8000) -> str | None:
     """The id under which it was kept."""
     signal_id = new_signal_id(now_ms)
-    is_kept = journal.reject(
+    is_stored = journal.reject(
         signal_id=signal_id,
         strategy=strategy,
         alert={"text": "x" * letters},
@@ -206,7 +206,7 @@ def _reject(journal: Journal, *, strategy: str = "noisy", now_ms: int = NOW_MS, 
         fields={f"field{number}": ["p" * 5000] * 9 for number in range(90)},
         now_ms=now_ms,
     )
-    return signal_id if is_kept else None
+    return signal_id if is_stored else None
 
 
 def test_a_flood_of_rejected_alerts_is_stored_up_to_a_bound_a_day_and_strategy_and_then_counted(
