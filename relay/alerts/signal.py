@@ -253,20 +253,20 @@ def bounded(stored: Mapping[str, object], *, is_accepted: bool) -> dict[str, obj
     Texts without effect are cut first, then their fields left out; of the rest only blanks, and texts that are longer
     than any that can be read.
     """
-    stored = dict(stored)
-    if _fits(stored):
-        return stored
-    needed = _deciding(stored) if is_accepted else frozenset()
-    spare = [name for name in stored if name not in needed]
+    short = dict(stored)
+    if _fits(short):
+        return short
+    needed = _deciding(short) if is_accepted else frozenset()
+    spare = [name for name in short if name not in needed]
     for length in _LENGTHS:
-        stored |= {name: _cut(stored[name], length) for name in spare}
-        if _fits(stored):
-            return stored
-    for name in sorted(spare, key=lambda name: _size({name: stored[name]}), reverse=True):
-        del stored[name]
-        if _fits(stored):
-            return stored
-    legible = {name: _without_blanks(value) for name, value in stored.items()}
+        short |= {name: _cut(stored[name], length) for name in spare}
+        if _fits(short):
+            return short
+    for name in sorted(spare, key=lambda name: _size({name: short[name]}), reverse=True):
+        del short[name]
+        if _fits(short):
+            return short
+    legible = {name: _without_blanks(value) for name, value in short.items()}
     forms = (legible, *({name: _cut(value, length) for name, value in legible.items()} for length in _LENGTHS))
     return next(filter(_fits, forms), forms[-1])
 
@@ -274,8 +274,8 @@ def bounded(stored: Mapping[str, object], *, is_accepted: bool) -> dict[str, obj
 def bounded_notes(notes: Sequence[str]) -> tuple[str, ...]:
     """As many as anybody reads, none longer than a screen."""
     more = len(notes) - _NOTES_MAX
-    reported = [str(_cut(note, _NOTE_LENGTH_MAX)) for note in notes[:_NOTES_MAX]]
-    return (*reported, f"and {more} more") if more > 0 else tuple(reported)
+    lines = [str(_cut(note, _NOTE_LENGTH_MAX)) for note in notes[:_NOTES_MAX]]
+    return (*lines, f"and {more} more") if more > 0 else tuple(lines)
 
 
 def _deciding(stored: Mapping[str, object]) -> frozenset[str]:

@@ -69,7 +69,7 @@ class Receipt:
 class AlertRejected(Exception):  # noqa: N818
     """A bad alert from a proven sender: `error` says what is wrong.
 
-    `is_kept`: it is found under `signal_id`; else so many were kept today that it was only counted.
+    `is_stored`: it is found under `signal_id`; else so many were kept today that it was only counted.
     """
 
     def __init__(self, error: AlertError, signal_id: str, *, is_stored: bool) -> None:

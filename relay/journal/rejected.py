@@ -75,8 +75,8 @@ def add_rejected(
 
 
 def _bounded(fields: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    reported = islice(fields.items(), _PROBLEMS_MAX)
-    return {name[:100]: [each[:_PROBLEM_LENGTH_MAX] for each in problems[:3]] for name, problems in reported}
+    shown = islice(fields.items(), _PROBLEMS_MAX)
+    return {name[:100]: [each[:_PROBLEM_LENGTH_MAX] for each in problems[:3]] for name, problems in shown}
 
 
 class RejectedToday:
@@ -95,18 +95,18 @@ class RejectedToday:
         """Raises JournalUnavailable."""
         day = now_ms // DAY_MS
         with self._lock:
-            counted_on, stored = self._stored.get(strategy, (None, 0))
+            counted_on, size = self._stored.get(strategy, (None, 0))
             if counted_on != day:
-                stored = self._stored_since(strategy, day * DAY_MS)
-                self._stored[strategy] = day, stored
-        return stored < DAY_BYTES_MAX
+                size = self._bytes_since(strategy, day * DAY_MS)
+                self._stored[strategy] = day, size
+        return size < DAY_BYTES_MAX
 
     def add(self, strategy: str | None, alert: Mapping[str, Any], now_ms: int) -> None:
         with self._lock:
-            day, stored = self._stored.get(strategy, (now_ms // DAY_MS, 0))
-            self._stored[strategy] = day, stored + _ROW_BYTES + len(compact_json(alert))
+            day, size = self._stored.get(strategy, (now_ms // DAY_MS, 0))
+            self._stored[strategy] = day, size + _ROW_BYTES + len(compact_json(alert))
 
-    def _stored_since(self, strategy: str | None, since_ms: int) -> int:
+    def _bytes_since(self, strategy: str | None, since_ms: int) -> int:
         """By an earlier run, once a day and strategy."""
         length = func.sum(func.length(type_coerce(signals.c.alert, Text)))
         which = (signals.c.id >= first_id_at(since_ms)) & (signals.c.status == SignalStatus.REJECTED)
