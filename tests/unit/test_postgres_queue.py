@@ -90,7 +90,7 @@ def test_who_waits_for_the_lane_has_its_place_behind_who_had_it(journal: Journal
         hold(connection, locks_of(ahead))
         waits = threads.submit(accept, journal, behind, deadline_s=DEADLINE_S)
         until_one_waits(postgres_url)
-        admit(connection, Admitting(new=ahead, now_ms=NOW_MS, dedup_window_ms=0), PostgresQueue())
+        admit(connection, Admitting(new=ahead, now_ms=NOW_MS, dedup_window_ms=0, aged_ms=NOW_MS), PostgresQueue())
         connection.commit()
         waits.result()
     assert [each.signal.id for each in journal.unfinished()] == [ahead.id, behind.id]
