@@ -230,20 +230,20 @@ def bounded(stored: Mapping[str, object], *, is_accepted: bool) -> dict[str, obj
     Texts without effect are cut first, then their fields left out; of the rest only blanks, and texts that are longer
     than any that can be read.
     """
-    kept = dict(stored)
-    if _fits(kept):
-        return kept
-    needed = _deciding(kept) if is_accepted else frozenset()
-    spare = [name for name in kept if name not in needed]
+    bounded_fields = dict(stored)
+    if _fits(bounded_fields):
+        return bounded_fields
+    needed = _deciding(bounded_fields) if is_accepted else frozenset()
+    spare = [name for name in bounded_fields if name not in needed]
     for length in _LENGTHS:
-        kept |= {name: _cut(stored[name], length) for name in spare}
-        if _fits(kept):
-            return kept
-    for name in sorted(spare, key=lambda name: _size({name: kept[name]}), reverse=True):
-        del kept[name]
-        if _fits(kept):
-            return kept
-    legible = {name: _without_blanks(value) for name, value in kept.items()}
+        bounded_fields |= {name: _cut(stored[name], length) for name in spare}
+        if _fits(bounded_fields):
+            return bounded_fields
+    for name in sorted(spare, key=lambda name: _size({name: bounded_fields[name]}), reverse=True):
+        del bounded_fields[name]
+        if _fits(bounded_fields):
+            return bounded_fields
+    legible = {name: _without_blanks(value) for name, value in bounded_fields.items()}
     forms = (legible, *({name: _cut(value, length) for name, value in legible.items()} for length in _LENGTHS))
     return next(filter(_fits, forms), forms[-1])
 
@@ -251,8 +251,8 @@ def bounded(stored: Mapping[str, object], *, is_accepted: bool) -> dict[str, obj
 def bounded_notes(notes: Sequence[str]) -> tuple[str, ...]:
     """As many as anybody reads, none longer than a screen."""
     more = len(notes) - _NOTES_MAX
-    told = [str(_cut(note, _NOTE_LENGTH_MAX)) for note in notes[:_NOTES_MAX]]
-    return (*told, f"and {more} more") if more > 0 else tuple(told)
+    shown_notes = [str(_cut(note, _NOTE_LENGTH_MAX)) for note in notes[:_NOTES_MAX]]
+    return (*shown_notes, f"and {more} more") if more > 0 else tuple(shown_notes)
 
 
 def _deciding(stored: Mapping[str, object]) -> frozenset[str]:

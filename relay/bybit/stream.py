@@ -314,7 +314,7 @@ class StreamLink:
                 return "stopped"
             self._generation += 1
             self._greet(StreamGreeting(socket, self._received))
-            self._note_heard()
+            self._note_received()
             self._opened()
             self._turn(is_live=True)
             return self._listen(socket)
@@ -344,7 +344,7 @@ class StreamLink:
 
     def _listen(self, socket: StreamSocket) -> str:
         began = time.monotonic()
-        self._note_heard()
+        self._note_received()
         pinged_at = float("-inf")
         while not self._stop.is_set():
             now = time.monotonic()
@@ -360,14 +360,14 @@ class StreamLink:
                 self._take(socket)
         return "stopped"
 
-    def _note_heard(self) -> None:
+    def _note_received(self) -> None:
         self._received_at, self._unanswered_since = time.monotonic(), None
 
     def _take(self, socket: StreamSocket) -> None:
         socket.begin()
         try:
             message = socket.receive()
-            self._note_heard()
+            self._note_received()
             if message is not None and "topic" in message:
                 self._received(message)
             elif message is not None and message.get("success") is False:

@@ -69,14 +69,14 @@ class Receipt:
 class AlertRejected(Exception):  # noqa: N818
     """A bad alert from a proven sender: `error` says what is wrong.
 
-    `is_kept`: it is found under `signal_id`; else so many were kept today that it was only counted.
+    `is_stored`: it is found under `signal_id`; else so many were kept today that it was only counted.
     """
 
-    def __init__(self, error: AlertError, signal_id: str, *, is_kept: bool) -> None:
+    def __init__(self, error: AlertError, signal_id: str, *, is_stored: bool) -> None:
         super().__init__(error.message)
         self.error = error
         self.signal_id = signal_id
-        self.is_kept = is_kept
+        self.is_stored = is_stored
 
 
 class Intake:
@@ -298,7 +298,7 @@ class Intake:
     ) -> AlertRejected:
         """Keeps the alert, or counts it once much was kept today, and is what the sender is answered with."""
         self._heartbeats.received(sender.name, None)
-        is_kept = self._journal.reject(
+        is_stored = self._journal.reject(
             signal_id=signal_id,
             strategy=sender.name,
             alert=bounded(stored, is_accepted=False),
@@ -309,7 +309,7 @@ class Intake:
             ticker=_text(stored.get("ticker") or stored.get("symbol")),
             now_ms=to_ms(now),
         )
-        return AlertRejected(error, signal_id, is_kept=is_kept)
+        return AlertRejected(error, signal_id, is_stored=is_stored)
 
 
 def _is_secret_of(sender: Strategy, given: str, now: datetime) -> bool:

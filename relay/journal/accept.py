@@ -170,7 +170,7 @@ _ORDERS = select(orders.c.status, orders.c.filled_qty).where(_of_signal)
 _ATTEMPTS = select(attempts).join(orders, orders.c.client_order_id == attempts.c.client_order_id).where(_of_signal)
 _FILLS = select(fills.c.exec_id).join(orders, orders.c.client_order_id == fills.c.client_order_id).where(_of_signal)
 _REPEATS = select(func.count()).where((events.c.signal_id == bindparam("of_id")) & (events.c.name == "duplicate"))
-DUPLICATES_TOLD_MAX: Final = 50
+DUPLICATES_NOTED_MAX: Final = 50
 """Further repeats of an alert are answered and leave nothing: whoever repeats it for days must not fill the disk."""
 ID_ALONE_WINDOW_MS = 10 * 60 * 1000
 _REOPENED_BY_RESEND = (SignalStatus.FAILED, SignalStatus.DENIED, SignalStatus.EXPIRED)
@@ -309,7 +309,7 @@ class Admitting:
         may_reopen = known.status in _REOPENED_BY_RESEND and known.generation < MAX_GENERATION
         if may_reopen and is_without_effect(connection, signal_id):
             return reopen(connection, signal_id, now_ms=self.now_ms, why="sent again")
-        if connection.execute(_REPEATS, {"of_id": signal_id}).scalar_one() < DUPLICATES_TOLD_MAX:
+        if connection.execute(_REPEATS, {"of_id": signal_id}).scalar_one() < DUPLICATES_NOTED_MAX:
             add_event(connection, signal_id, "duplicate", None, self.now_ms)
         return Duplicate(signal_id=signal_id, status=known.status, first_at_ms=first.first_at)
 

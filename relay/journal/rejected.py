@@ -75,8 +75,8 @@ def add_rejected(
 
 
 def _bounded(fields: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    told = islice(fields.items(), _PROBLEMS_MAX)
-    return {name[:100]: [each[:_PROBLEM_LENGTH_MAX] for each in problems[:3]] for name, problems in told}
+    shown = islice(fields.items(), _PROBLEMS_MAX)
+    return {name[:100]: [each[:_PROBLEM_LENGTH_MAX] for each in problems[:3]] for name, problems in shown}
 
 
 class RejectedToday:
@@ -88,25 +88,25 @@ class RejectedToday:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._lock = threading.Lock()
-        self._kept: dict[str | None, tuple[int, int]] = {}
+        self._stored: dict[str | None, tuple[int, int]] = {}
         """By strategy: the day, and how many bytes."""
 
     def has_room(self, strategy: str | None, now_ms: int) -> bool:
         """Raises JournalUnavailable."""
         day = now_ms // DAY_MS
         with self._lock:
-            counted_on, kept = self._kept.get(strategy, (None, 0))
+            counted_on, stored = self._stored.get(strategy, (None, 0))
             if counted_on != day:
-                kept = self._kept_since(strategy, day * DAY_MS)
-                self._kept[strategy] = day, kept
-        return kept < DAY_BYTES_MAX
+                stored = self._stored_since(strategy, day * DAY_MS)
+                self._stored[strategy] = day, stored
+        return stored < DAY_BYTES_MAX
 
     def add(self, strategy: str | None, alert: Mapping[str, Any], now_ms: int) -> None:
         with self._lock:
-            day, kept = self._kept.get(strategy, (now_ms // DAY_MS, 0))
-            self._kept[strategy] = day, kept + _ROW_BYTES + len(compact_json(alert))
+            day, stored = self._stored.get(strategy, (now_ms // DAY_MS, 0))
+            self._stored[strategy] = day, stored + _ROW_BYTES + len(compact_json(alert))
 
-    def _kept_since(self, strategy: str | None, since_ms: int) -> int:
+    def _stored_since(self, strategy: str | None, since_ms: int) -> int:
         """By an earlier run, once a day and strategy."""
         length = func.sum(func.length(type_coerce(signals.c.alert, Text)))
         which = (signals.c.id >= first_id_at(since_ms)) & (signals.c.status == SignalStatus.REJECTED)

@@ -155,8 +155,8 @@ def _rejected(rejected: AlertRejected) -> Response:
     """A bad alert from a proven sender: it is kept, or at least counted."""
     error = rejected.error
     metrics.alerts.labels(error.code).inc()
-    kept_as = rejected.signal_id if rejected.is_kept else None
-    return refusal(error.code, error.message, status=error.http_status, fields=error.fields, signal_id=kept_as)
+    stored_as = rejected.signal_id if rejected.is_stored else None
+    return refusal(error.code, error.message, status=error.http_status, fields=error.fields, signal_id=stored_as)
 
 
 @webhook.errorhandler(AlertError)

@@ -15,7 +15,7 @@ import pytest
 from relay.alerts.authenticate import QUICK_BYTES, SECRET_FIELDS
 from relay.execution import accept
 from relay.journal import rejected
-from relay.journal.accept import DUPLICATES_TOLD_MAX
+from relay.journal.accept import DUPLICATES_NOTED_MAX
 from tests.relay_server import WEBHOOK_SECRET, RelayServer, body_of, cold_relay, error_of
 
 BUY = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.01"}
@@ -125,7 +125,7 @@ def test_a_flood_of_what_is_rejected_is_counted_and_no_exit_is_held_up_by_it(
 
 
 def test_of_an_alert_that_is_sent_again_and_again_the_first_repeats_are_written_down(cold: RelayServer) -> None:
-    ids = {cold.post(BUY | {"id": "again"}).json()["signal_id"] for _ in range(DUPLICATES_TOLD_MAX + 5)}
+    ids = {cold.post(BUY | {"id": "again"}).json()["signal_id"] for _ in range(DUPLICATES_NOTED_MAX + 5)}
     assert len(ids) == 1
     events = [each["name"] for each in cold.api(f"signals/{ids.pop()}")["events"]]
-    assert events.count("duplicate") == DUPLICATES_TOLD_MAX
+    assert events.count("duplicate") == DUPLICATES_NOTED_MAX

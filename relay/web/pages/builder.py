@@ -52,7 +52,7 @@ def send() -> ResponseReturnValue:
         receipt = current_services().intake.take(body, strategy=strategy.name, credentials=credentials)
     except AlertRejected as rejected:
         flash(f"Rejected: {rejected.error.message}")
-        return redirect(f"/signals/{rejected.signal_id}" if rejected.is_kept else "/builder")
+        return redirect(f"/signals/{rejected.signal_id}" if rejected.is_stored else "/builder")
     except AlertError as error:
         flash(f"Not taken: {error.message}")
         return redirect("/builder")
