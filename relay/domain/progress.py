@@ -126,13 +126,13 @@ def _is_spent(order: OrderState) -> bool:
 
 
 def _refused_for(order: OrderState) -> ErrorKind | None:
-    outcome = order.last.outcome if order.last else None
+    outcome = order.attempts[-1].outcome if order.attempts else None
     return outcome.refusal if isinstance(outcome, OrderRejected) else None
 
 
 def _was_refused(order: OrderState) -> bool:
     """By the exchange, and nothing that was sent before took effect either."""
-    outcome = order.last.outcome if order.last else None
+    outcome = order.attempts[-1].outcome if order.attempts else None
     return _is_withheld(order) and isinstance(outcome, OrderRejected) and is_final(order, outcome)
 
 

@@ -27,9 +27,9 @@ from relay.domain.signal import (
 from relay.errors import SignalNotRetryable
 from relay.journal import engine_queries
 from relay.journal.codec import reason_columns
-from relay.journal.notices import add_event, event_row
+from relay.journal.notices import add_event
 from relay.journal.records import Admission, AttemptOutcome, Duplicate, IdReused, New, NewSignal, Reopened
-from relay.journal.statements import Along, Rows, insert_if_new, insert_rows
+from relay.journal.statements import Along, Rows, event_row, insert_if_new, insert_rows
 from relay.journal.store import Store
 from relay.journal.tables import assignments, attempts, chains, events, fills, identities, orders, signals
 

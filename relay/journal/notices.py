@@ -6,17 +6,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Table, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from relay.domain.notice import Notice
 from relay.domain.order import OrderStatus, Reason, Side, SignalStatus
 from relay.journal.codec import reason_of, switch_of
 from relay.journal.records import Switch
-from relay.journal.statements import Rows, insert_rows
+from relay.journal.statements import event_row
 from relay.journal.store import Store
 from relay.journal.tables import assignments, events, marks, notices, orders, signals, switches
 
@@ -27,32 +27,6 @@ AT_ONCE_MAX: Final = 400
 _GAP_MS: Final = 15_000
 """On Postgres an event can become visible after one with a higher number; no transaction takes as long as this."""
 _ADD = insert(events)
-
-
-@dataclass(slots=True, eq=False)
-class EventLog:
-    """The events of one transaction. They are written in their order: with the next rows, or when it is flushed."""
-
-    _connection: Connection
-    _pending: list[dict[str, Any]] = field(default_factory=list)
-
-    def add(self, signal_id: str, name: str, detail: object, *, now_ms: int) -> None:
-        """`now_ms`: the relay's clock, Unix milliseconds."""
-        self._pending.append(event_row(signal_id, name, detail, now_ms))
-
-    def insert(self, *wanted: tuple[Table, Rows]) -> None:
-        """New rows of these tables, and the events so far, in one statement where the database takes that."""
-        pending, self._pending = self._pending, []
-        insert_rows(self._connection, *wanted, (events, pending))
-
-    def flush(self) -> None:
-        """Write the events that are left, at the end of the transaction."""
-        if self._pending:
-            self.insert()
-
-
-def event_row(signal_id: str, name: str, detail: object, now_ms: int) -> dict[str, object]:
-    return {"signal_id": signal_id, "at": now_ms, "name": name, "detail": detail}
 
 
 def add_event(connection: Connection, signal_id: str, name: str, detail: object, now_ms: int) -> int:

@@ -25,9 +25,8 @@ from relay.domain.order import (
 from relay.domain.order_lifecycle import OrderState, after_outcome
 from relay.domain.position import Fill, OrderReport
 from relay.journal.codec import outcome_columns, reason_columns, state_of, to_json
-from relay.journal.notices import EventLog
 from relay.journal.positions import Positions
-from relay.journal.statements import Rows, fetch_all, fetch_first, run
+from relay.journal.statements import EventLog, Rows, fetch_all, fetch_first, run
 from relay.journal.tables import attempts, fills, orders
 
 _this_order = orders.c.client_order_id == bindparam("of_order")

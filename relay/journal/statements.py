@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from sqlalchemy import (
@@ -336,3 +336,29 @@ def _insert(
 
 def _parameter_name(place: int, row: int, column: str) -> str:
     return f"{column}_{place}_{row}"
+
+
+@dataclass(slots=True, eq=False)
+class EventLog:
+    """The events of one transaction. They are written in their order: with the next rows, or when it is flushed."""
+
+    _connection: Connection
+    _pending: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, signal_id: str, name: str, detail: object, *, now_ms: int) -> None:
+        """`now_ms`: the relay's clock, Unix milliseconds."""
+        self._pending.append(event_row(signal_id, name, detail, now_ms))
+
+    def insert(self, *wanted: tuple[Table, Rows]) -> None:
+        """New rows of these tables, and the events so far, in one statement where the database takes that."""
+        pending, self._pending = self._pending, []
+        insert_rows(self._connection, *wanted, (events, pending))
+
+    def flush(self) -> None:
+        """Write the events that are left, at the end of the transaction."""
+        if self._pending:
+            self.insert()
+
+
+def event_row(signal_id: str, name: str, detail: object, now_ms: int) -> dict[str, object]:
+    return {"signal_id": signal_id, "at": now_ms, "name": name, "detail": detail}
