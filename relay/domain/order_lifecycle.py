@@ -229,7 +229,8 @@ def passed_by(order: OrderState, *, now_ms: int) -> Reason | None:
     if last is None or order.is_settled:
         return None
     if order.is_there:
-        is_over = not order.planned.rests and now_ms > last.signature.timestamp_ms + _EXIT_WAITS_MS
+        since_ms = max(last.signature.timestamp_ms, order.taken_up_at_ms or 0)
+        is_over = not order.planned.rests and now_ms > since_ms + _EXIT_WAITS_MS
         return _unknown("the exchange has it and has not told its end, and an exit was waiting") if is_over else None
     if order.is_exit or not order.is_in_doubt or now_ms <= order.dead_at_ms:
         return None

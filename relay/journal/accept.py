@@ -184,6 +184,7 @@ _REPEATS = select(func.count()).where((events.c.signal_id == bindparam("of_id"))
 DUPLICATES_WRITTEN_MAX: Final = 50
 """Further repeats of an alert are answered and leave nothing: whoever repeats it for days must not fill the disk."""
 ID_ALONE_WINDOW_MS = 10 * 60 * 1000
+_CLOCKS_APART_MS = 5_000
 ID_REUSED = "id_reused"
 """What is stored with a signal that was accepted although its `id` came before: its entry is not placed."""
 _REOPENED_BY_RESEND = (SignalStatus.FAILED, SignalStatus.DENIED, SignalStatus.EXPIRED)
@@ -316,9 +317,12 @@ class Admitting:
         }
 
     def _is_within(self, first: Row[*tuple[Any, ...]], window_ms: int) -> bool:
-        """An age below zero tells nothing: the clock was set back while the relay did not run."""
+        """An age far below zero tells nothing: the clock was set back while the relay did not run.
+
+        A little below zero it is as good as none: the clocks of two processes are never quite the same.
+        """
         age_ms: int = self.aged_ms - first.first_at
-        return 0 <= age_ms <= window_ms
+        return -_CLOCKS_APART_MS <= age_ms <= window_ms
 
     def _is_reused(self, first: Row[*tuple[Any, ...]]) -> bool:
         kind = self.new.identity.kind

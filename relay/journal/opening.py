@@ -161,10 +161,13 @@ def _open_postgres(where: URL, connections: int, queue: Queue | None) -> Journal
     try:
         with store.read() as connection:
             require_current(connection)
+        journal = Journal(store, queue)
+        # Set by the database's clock while it is there: an alert must not wait for it once it is away.
+        journal.steady_ms()
     except JournalUnavailable:
         store.close()
         raise
-    return Journal(store, queue)
+    return journal
 
 
 @contextmanager

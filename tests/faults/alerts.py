@@ -73,11 +73,11 @@ def _shot(number: int, symbol: str, units: dict[str, Decimal], dice: random.Rand
         case _:
             alert |= {"qty": plain(size)}
             signed = size if action in ("buy", "long") else -size
-    body = json.dumps(alert | _identity(number, dice)).encode()
+    body = json.dumps(alert | _identity(number, dice, is_exit=action == "close")).encode()
     return Shot(number=number, symbol=symbol, action=action, size=signed, body=body)
 
 
-def _identity(number: int, dice: random.Random) -> dict[str, str]:
-    """`id` and `time`, an `id` alone, or nothing but the body itself."""
-    now = datetime.now(UTC).isoformat()
-    return dice.choice(({"id": f"shot-{number}", "time": now}, {"id": f"shot-{number}"}, {}))
+def _identity(number: int, dice: random.Random, *, is_exit: bool) -> dict[str, str]:
+    """`id` and `time`, an `id` alone, or nothing but the body: a `close` without any closes again behind another."""
+    both, alone = {"id": f"shot-{number}", "time": datetime.now(UTC).isoformat()}, {"id": f"shot-{number}"}
+    return dice.choice((both, alone) if is_exit else (both, alone, {}))

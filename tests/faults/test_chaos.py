@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 def survived(chaos: Chaos, *, kills: int) -> Counts:
     counts = chaos.run()
     print(f"\n{Counts.heading()}\n{counts.row()}")
-    assert chaos.problems == []
+    assert chaos.problems == [], "\n".join(chaos.problems)
     assert counts.kills == kills
     return counts
 

@@ -270,7 +270,7 @@ def test_every_boundary_is_passed_somewhere_in_the_pipeline_and_killed_at_by_a_t
         node.args[0].attr
         for path in (ROOT / "relay").rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "passed"
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "failpoint.passed"
         if isinstance(node.args[0], ast.Attribute)
     ]
     assert sorted(called) == sorted(each.name for each in Failpoint), "each boundary is at one place"

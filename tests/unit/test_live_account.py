@@ -117,10 +117,16 @@ def test_what_a_stream_told_that_is_not_current_is_not_answered(exchange: Stream
         ]
 
     with patch.object(exchange.marks, "mark", return_value=Decimal(110)):
-        with patch.object(exchange.link, "is_current", return_value=True):
+        with (
+            patch.object(exchange.link, "is_current", return_value=True),
+            patch.object(exchange.link, "is_fresh", return_value=True),
+        ):
             assert exchange.equity_now("USDT") == 1000 + 2 * (110 - 100)
             assert None not in answers()
-        with patch.object(exchange.link, "is_current", return_value=False):
+        with (
+            patch.object(exchange.link, "is_current", return_value=False),
+            patch.object(exchange.link, "is_fresh", return_value=False),
+        ):
             assert answers() == [None] * 4
 
 
