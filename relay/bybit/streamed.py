@@ -154,6 +154,9 @@ class StreamedExchange(Exchange):
             self.marks.want(*where)
         for row, category in self._open_order_rows():
             live.open_order(row, category)
+        # What was known before and is not among the open ones: until it is read, no equity could be worked out.
+        for where in live.unknown()[:_READS_A_ROUND]:
+            self._try_to_read(where)
         self._read_balances()
         live.seeded()
         self.on_opened()
