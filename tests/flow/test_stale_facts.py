@@ -67,7 +67,7 @@ def test_what_is_done_by_hand_while_the_stream_is_silent_is_seen_by_an_entry(
     until(lambda: is_fresh(limited))
     paper.control.streams(mute=True)
     paper.session().place_order(category="linear", symbol="BTCUSDT", side="Buy", orderType="Market", qty="0.013")
-    until(lambda: any(each.is_live and each.silent_s > FRESH_S for each in links(limited)))
+    until(lambda: all(each.silent_s > FRESH_S for each in links(limited)))
     signal = limited.done(BUY | {"qty": "0.002", "id": "second"})
     assert (signal["status"], signal["reason"]["code"]) == ("denied", "LIMIT_POSITION_NOTIONAL"), signal
 
