@@ -234,12 +234,12 @@ def passed_by(order: OrderState, *, now_ms: int) -> Reason | None:
         return _unknown("the exchange has it and has not told its end, and an exit was waiting") if is_over else None
     if order.is_exit or not order.is_in_doubt or now_ms <= order.dead_at_ms:
         return None
-    if _may_be_told(order, now_ms):
+    if _may_yet_show(order, now_ms):
         return None
     return _unknown(f"{_why(last)}; an exit was waiting, so it is not sent again")
 
 
-def _may_be_told(order: OrderState, now_ms: int) -> bool:
+def _may_yet_show(order: OrderState, now_ms: int) -> bool:
     """A look-up that works shows the order, or that it may be sent once more; both are over in a moment."""
     doubtful = sum(isinstance(each.outcome, Unknown | None) for each in order.attempts)
     return doubtful == 1 and now_ms <= max(order.dead_at_ms, order.taken_up_at_ms or 0) + _EXIT_WAITS_MS

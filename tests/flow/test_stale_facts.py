@@ -55,7 +55,7 @@ def test_an_entry_is_held_against_the_price_that_a_stream_has_fallen_silent_abou
     until(lambda: is_fresh(limited))
     paper.control.streams(mute=True)
     paper.control.prices(BTCUSDT="250000")
-    until(lambda: any(each.is_live and each.silent_s > FRESH_S for each in links(limited)))
+    until(lambda: all(each.silent_s > FRESH_S for each in links(limited)))
     signal = limited.done(BUY | {"qty": "0.003", "id": "second"})
     assert (signal["status"], signal["reason"]["code"]) == ("denied", "LIMIT_POSITION_NOTIONAL"), signal
 
