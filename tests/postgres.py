@@ -21,7 +21,6 @@ import psycopg
 from psycopg import sql
 from sqlalchemy.engine import URL, make_url
 
-from relay.engine.postgres_schema import migrate_queue
 from relay.journal.opening import migrate
 
 _RUN: Final = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
@@ -31,7 +30,7 @@ END_OTHERS: Final = (
 )
 _EMPTIED: Final = (
     "SELECT quote_ident(tablename) FROM pg_tables "
-    "WHERE schemaname = 'public' AND tablename NOT IN ('schema_meta', 'alembic_version', 'queue_schema')"
+    "WHERE schemaname = 'public' AND tablename NOT IN ('schema_meta', 'alembic_version')"
 )
 _MARKS: Final = """
     SELECT array(SELECT version_num::text FROM alembic_version ORDER BY 1),
@@ -67,7 +66,6 @@ class Server:
         if self._template is None:
             self._template = make_url(url := self.empty()).database
             migrate(url)
-            migrate_queue(url)
             with psycopg.connect(url) as connection:
                 self._marks = connection.execute(_MARKS).fetchone()
         return self._create(self._template)

@@ -147,9 +147,10 @@ class Checkup:
         """None before the first look."""
         return self._latest.get(account)
 
-    def refuse_wide_keys(self) -> None:
-        """Raises as `Patient.refuse_wide_key` for the first account that must not be traded."""
-        for check_target in self._check_targets.values():
+    def refuse_wide_key(self, account: str) -> None:
+        """Raises as `AccountCheckTarget.refuse_wide_key` for an account that must not be traded."""
+        check_target = self._check_targets.get(account)
+        if check_target is not None:
             check_target.refuse_wide_key()
 
     def look_now(self) -> None:

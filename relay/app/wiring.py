@@ -20,7 +20,7 @@ from relay.app.accounts import (
     require_addresses,
     strategies_of,
 )
-from relay.app.engines import Execution, Process, boards_of, execution_of, journal_of
+from relay.app.engines import Execution, Process, execution_of, journal_of
 from relay.app.sentry import CHECK_IN_S, Reporter, configure_sentry
 from relay.bybit.client import Exchange
 from relay.bybit.market import Market
@@ -29,10 +29,9 @@ from relay.domain.notice import NoticeKind
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, SettingsInvalid
 from relay.execution.accept import Intake
 from relay.execution.bookkeeping import JournalOwnership
-from relay.execution.catching_up import CatchingUp
 from relay.execution.controls import Controls, Previewer
 from relay.execution.execute import DriftWatch, Executor, compare_positions
-from relay.execution.follow import Boards, Follower, Streams
+from relay.execution.follow import Follower, Streams
 from relay.execution.gather import Gatherer
 from relay.execution.heartbeat import Heartbeats, expectations
 from relay.execution.notices import Announcer, Notifier, open_services
@@ -43,7 +42,6 @@ from relay.execution.tasks import Feeder, Tasks
 from relay.execution.work import Strategy
 from relay.journal.journal import Journal
 from relay.journal.notices import Notices
-from relay.journal.positions import FillQueries
 from relay.journal.retention import Retention
 from relay.settings.settings import Settings, Worker
 
@@ -76,8 +74,12 @@ class PeriodicJobs:
         markets: Iterable[tuple[Market, Exchange]],
         exchanges: Mapping[str, Exchange],
         more: Mapping[str, Callable[[], object]] | None = None,
+        is_ours: Callable[[str], bool] = lambda account: True,
     ) -> None:
-        """`markets`: each with an account by which it is read. `more`: what else is looked after every few seconds."""
+        """`markets`: each with an account by which it is read. `more`: what else is looked after every few seconds.
+
+        `is_ours`: whether the account is kept warm here.
+        """
         now = time.monotonic()
         periodic_jobs: list[tuple[str, float, Callable[[], object]]] = []
         for market, reader in markets:
@@ -85,8 +87,11 @@ class PeriodicJobs:
             periodic_jobs.append(("instruments", INSTRUMENTS_S, partial(market.load_instruments, reader)))
         periodic_jobs += [(name, MORE_S, do) for name, do in (more or {}).items()]
         for name, exchange in exchanges.items():
-            periodic_jobs.append((f"connections of {name}", KEEP_WARM_S, exchange.keep_warm))
-            periodic_jobs.append((f"clock of {name}", CLOCK_S, exchange.measure_clock))
+            for what, every_s, do in (
+                ("connections", KEEP_WARM_S, exchange.keep_warm),
+                ("clock", CLOCK_S, exchange.measure_clock),
+            ):
+                periodic_jobs.append((f"{what} of {name}", every_s, partial(_if_ours, is_ours, name, do)))
         self._periodic_jobs = [
             _PeriodicJob(name=name, every_s=every, do=do, due_at=now + every) for name, every, do in periodic_jobs
         ]
@@ -118,6 +123,11 @@ class PeriodicJobs:
                 log.exception("%s could not be renewed", periodic_job.name)
 
 
+def _if_ours(is_ours: Callable[[str], bool], account: str, do: Callable[[], object]) -> None:
+    if is_ours(account):
+        do()
+
+
 # What one process does for all of them, now and then.
 
 
@@ -134,7 +144,6 @@ def periodic_jobs_of(
         nonlocal due_at
         if engine.is_first and time.monotonic() >= due_at:
             due_at = time.monotonic() + FORGET_S
-            engine.tidy()
             if forgotten := retention.prune(to_ms(utc_now())):
                 log.info("%d old signals forgotten", forgotten)
 
@@ -215,9 +224,8 @@ def assemble(
     notifier: Notifier,
     checkup: Checkup,
     process: Process,
-    boards: Boards | None,
 ) -> Services:
-    """The parts, none of them started. `boards`: by which processes share the accounts' streams."""
+    """The parts, none of them started."""
     accounts, strategies = accounts_of(settings, exchanges), strategies_of(settings)
     markets = markets_of(settings, accounts)
     announcer = Announcer()
@@ -227,14 +235,18 @@ def assemble(
     gatherer, protector = Gatherer(journal=journal), Protector(journal=journal)
     executor = _executor(journal, gatherer, protector, announcer)
     items = Tasks(journal=journal, executor=executor, accounts=accounts, strategies=strategies)
-    taken = CatchingUp(moves=FillQueries(journal.store), streams=streamed).lane_taken
-    engine = execution_of(journal, items, tuple(accounts), settings, process, lane_taken=taken)
+    engine = execution_of(journal, items, tuple(accounts), settings, process)
     runner = engine.feeder
     protection = ProtectionLanes(
-        journal=journal, engine=engine, protector=protector, accounts=accounts, tell=executor.attention
+        journal=journal,
+        engine=engine,
+        protector=protector,
+        accounts=accounts,
+        tell=executor.attention,
+        acting_for=engine.acting_for,
     )
     intake = _intake(settings, journal, accounts, runner, announcer, heartbeats)
-    follower = Follower(journal=journal, accounts=accounts, protection=protection, is_first=lambda: engine.is_first)
+    follower = Follower(journal=journal, accounts=accounts, protection=protection, acting_for=engine.acting_for)
     return Services(
         journal=journal,
         markets=markets,
@@ -249,13 +261,19 @@ def assemble(
         controls=Controls(journal=journal, intake=intake, runner=runner, accounts=accounts, strategies=strategies),
         follower=follower,
         streams=Streams(
-            streamed, journal=journal, wake=engine.wake, follower=follower, books_of=exchanges, boards=boards
+            streamed,
+            journal=journal,
+            wake=engine.wake,
+            follower=follower,
+            books_of=exchanges,
+            is_ours=lambda account: account in engine.owned,
         ),
         protection=protection,
         periodic_jobs=PeriodicJobs(
             markets=[(market, exchanges[name]) for name, market in markets.items()],
             exchanges=exchanges,
             more=periodic_jobs_of(engine, heartbeats, Retention(journal.store, keep_days=settings.keep_days)),
+            is_ours=lambda account: account in engine.owned,
         ),
         heartbeats=heartbeats,
         notifier=notifier,
@@ -291,7 +309,7 @@ class Relay:
         services = self.services
         watch = StreamWatch(services.announcer)
         services.periodic_jobs.add(
-            "what is known of the keys", KEYS_S, lambda: tell_of_keys(services.exchanges, services.announcer)
+            "what is known of the keys", KEYS_S, lambda: tell_of_keys(self._own_exchanges(), services.announcer)
         )
         services.periodic_jobs.add(
             "what is known of the streams", STREAMS_S, lambda: watch.look(services.streams.state())
@@ -375,30 +393,47 @@ class Relay:
             self._stopping.wait(_START_AGAIN_S[min(tries, len(_START_AGAIN_S) - 1)])
             tries += 1
 
+    def _own_exchanges(self) -> dict[str, Exchange]:
+        owned = self.services.engine.owned
+        return {name: each for name, each in self.services.exchanges.items() if name in owned}
+
     def _warm_up(self) -> None:
         services = self.services
-        for exchange in services.exchanges.values():
-            exchange.measure_clock()
-        services.checkup.refuse_wide_keys()
         for name, market in services.markets.items():
             market.load_instruments(services.exchanges[name])
             market.load_prices(services.exchanges[name])
-        services.streams.start()
-        for exchange in services.exchanges.values():
-            exchange.warm(_CONNECTIONS)
-        for account in services.accounts.values():
-            for (_, symbol), text in compare_positions(account, services.journal).items():
-                services.announcer.tell(NoticeKind.DRIFT, f"{symbol} on {account.name}: {text}")
-        services.checkup.wait_for_first(_FIRST_CHECK_S)
-        if not self._is_warm:
-            services.engine.begin()
-            services.protection.take_up()
-            self._is_warm = True
+        services.engine.begin(AccountServing(services))
+        self._is_warm = True
         services.heartbeats.start()
         services.follower.start()
         services.periodic_jobs.start()
-        services.streams.settle()
+        services.streams.books.start()
         services.announcer.tell(NoticeKind.RUN, f"relay {__version__} is ready ({self.settings.environment.value})")
+
+
+class AccountServing:
+    """What an account needs of the process that owns it: a clock, a stream, connections, and care of its guards."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def prepare(self, account: str) -> None:
+        services = self._services
+        exchange = services.exchanges[account]
+        exchange.measure_clock()
+        services.checkup.refuse_wide_key(account)
+        services.streams.open(account)
+        for (_, symbol), text in compare_positions(services.accounts[account], services.journal).items():
+            services.announcer.tell(NoticeKind.DRIFT, f"{symbol} on {account}: {text}")
+
+    def complete(self, account: str) -> None:
+        services = self._services
+        services.protection.take_up(account)
+        services.exchanges[account].warm(_CONNECTIONS)
+        services.streams.settle(account)
+
+    def release(self, account: str) -> None:
+        self._services.streams.close(account)
 
 
 def build(settings: Settings, *, wait_for_lock_s: float = 0, is_worker: bool = False) -> Relay:
@@ -410,9 +445,8 @@ def build(settings: Settings, *, wait_for_lock_s: float = 0, is_worker: bool = F
     process = Process(executes=is_worker or settings.worker is Worker.INLINE)
     to_notify = open_services(settings.notify_targets)
     journal = journal_of(settings, process, wait_for_lock_s=wait_for_lock_s)
-    boards = boards_of(journal, settings, process)
     try:
-        exchanges = exchanges_of(settings, boards, journal)
+        exchanges = exchanges_of(settings)
         remember_identities(settings, journal)
     except SettingsInvalid:
         journal.close()
@@ -422,5 +456,5 @@ def build(settings: Settings, *, wait_for_lock_s: float = 0, is_worker: bool = F
         each.name: check_target_for(settings, each, exchanges[each.name], JournalOwnership(journal, each.name))
         for each in settings.accounts
     }
-    services = assemble(settings, journal, exchanges, notifier, Checkup(check_targets), process, boards)
+    services = assemble(settings, journal, exchanges, notifier, Checkup(check_targets), process)
     return Relay(settings, services)

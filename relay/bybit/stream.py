@@ -193,9 +193,6 @@ class StreamGreeting:
 class StreamLink:
     """One thread. `heard` and the others are called in it; `opened` after the subscriptions are confirmed."""
 
-    is_keeper = True
-    """Nobody else keeps it."""
-
     def __init__(
         self,
         *,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG, Bracket, BracketStatus, taking_over
@@ -31,6 +32,7 @@ from relay.domain.protection import (
 )
 from relay.engine.failpoint import Failpoint, passed
 from relay.engine.lanes import Engine, Lane
+from relay.engine.lease_guard import LeaseLost
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
 from relay.execution.gather import FactSource
 from relay.execution.orders import Advancer, Canceller, report_of
@@ -377,6 +379,8 @@ _FAILED_MAX = 3
 _PAUSE_MAX_ROUNDS = 32
 """A guard that does not come to rest is looked at ever more seldom."""
 
+ActingFor = Callable[[str], AbstractContextManager[None] | None]
+"""By account."""
 Tell = Callable[[str, str, Reason], None]
 """Of a signal on an account: what a person must look at."""
 
@@ -401,7 +405,10 @@ class ProtectionLanes:
         accounts: Mapping[str, Account],
         tell: Tell,
         now: Now = utc_now,
+        acting_for: ActingFor = lambda account: nullcontext(),
     ) -> None:
+        """`acting_for`: by whose right an account is looked after here; None: another process does."""
+        self._acting_for = acting_for
         self.journal = journal
         self.protector = protector
         self.canceller = Canceller(journal=journal)
@@ -418,6 +425,8 @@ class ProtectionLanes:
     def submit(self, lane: Lane) -> None:
         """Behind what the lane has; once, however often it is asked for meanwhile."""
         account = self._accounts.get(lane.account)
+        if self._acting_for(lane.account) is None:
+            return
         with self._lock:
             if account is None or lane in self._queued:
                 return
@@ -429,9 +438,12 @@ class ProtectionLanes:
         with self._lock:
             self._queued.discard(lane)
 
-    def take_up(self) -> int:
-        """At the start: everything that is guarded, behind the signals that go on. How many lanes there were."""
-        lanes = {_lane_of(each) for each in self.journal.live_brackets()}
+    def take_up(self, account: str) -> int:
+        """All that is guarded there, behind the signals that go on. How many lanes there were."""
+        lanes = {_lane_of(each) for each in self.journal.live_brackets() if each.account == account}
+        with self._lock:
+            # Whatever was in a lane before is gone, if it is another process that has had the account meanwhile.
+            self._queued = {each for each in self._queued if each.account != account}
         for lane in sorted(lanes):
             self.submit(lane)
         return len(lanes)
@@ -457,10 +469,16 @@ class ProtectionLanes:
         """False: its account does not answer."""
         lane = _lane_of(record)
         self._unseen.pop(lane, None)
+        right = self._acting_for(record.account)
+        if right is None:
+            return True
         try:
-            self._look_at(record, now_ms)
+            with right:
+                self._look_at(record, now_ms)
         except JournalUnavailable:
             raise
+        except LeaseLost:
+            return False
         except ExchangeUnreachable as error:
             self._unseen[lane] = None
             log.warning("the guards of %s could not be looked at just now: %s", record.account, error)
@@ -529,6 +547,9 @@ class ProtectionTask:
         except JournalUnavailable as error:
             log.error("the care of %s waits for the journal: %s", self.lane.symbol, error)
             return _JOURNAL_AGAIN_S
+        except LeaseLost:
+            self._begin_anew()
+            raise
         if again_s is None:
             self.lanes.done(self.lane)
         return again_s
@@ -537,14 +558,15 @@ class ProtectionTask:
         """What care there is to take, the next look at the guard will find again."""
         self.failures += 1
         if self.failures < _FAILED_MAX:
-            self.protection_run = ProtectionRun(
-                account=self.protection_run.account,
-                category=self.protection_run.category,
-                symbol=self.protection_run.symbol,
-            )
+            self._begin_anew()
             return float(self.failures)
         self.lanes.done(self.lane)
         return None
+
+    def _begin_anew(self) -> None:
+        run = self.protection_run
+        self.protection_run = ProtectionRun(account=run.account, category=run.category, symbol=run.symbol)
+        self.overdue = None
 
     def _step(self) -> float | None:
         now_ms = to_ms(self.lanes.now())

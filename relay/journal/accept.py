@@ -28,7 +28,7 @@ from relay.journal import engine_queries
 from relay.journal.codec import reason_columns
 from relay.journal.notices import add_event, event_row
 from relay.journal.records import Admission, AttemptOutcome, Duplicate, IdReused, New, NewSignal, Reopened
-from relay.journal.statements import Along, Rows, insert_if_new, insert_rows
+from relay.journal.statements import Rows, insert_if_new, insert_rows
 from relay.journal.store import Store
 from relay.journal.tables import assignments, attempts, chains, events, fills, identities, orders, signals
 
@@ -235,12 +235,12 @@ class Admitting:
     def run(self, connection: Connection) -> Admission:
         return self.try_as_new(connection) or self.compare(connection)
 
-    def try_as_new(self, connection: Connection, along: Along | None = None) -> New | None:
-        """None: it is not, or one statement cannot tell, and nothing was done. `along`: see `insert_if_new`."""
+    def try_as_new(self, connection: Connection) -> New | None:
+        """None: it is not, or one statement cannot tell, and nothing was done."""
         if self.new.link is not None:
             return None
         rows = _rows_of(self.new, None, self.now_ms)
-        is_new = insert_if_new(connection, (identities, self._identity_row()), *rows, along=along)
+        is_new = insert_if_new(connection, (identities, self._identity_row()), *rows)
         return New(signal_id=self.new.id) if is_new else None
 
     def compare(self, connection: Connection) -> Admission:

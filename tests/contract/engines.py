@@ -103,9 +103,7 @@ class Floor:
             strategies=strategies,
         )
         process = Process(executes=True)
-        self.engine = execution_of(
-            self.journal, self.items, (ACCOUNT,), self._settings, process, lane_taken=lambda *_: None
-        )
+        self.engine = execution_of(self.journal, self.items, (ACCOUNT,), self._settings, process)
         self._intake = Intake(
             journal=self.journal,
             accounts=self._accounts,
