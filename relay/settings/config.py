@@ -269,7 +269,7 @@ def _shared_keys(accounts: Sequence[AccountSettings]) -> list[str]:
         first = names.setdefault((each.api_key.reveal(), each.url), each.name)
         if first != each.name:
             problems.append(
-                f"accounts.{each.name}.api_key: it is the key of accounts.{first}, too; it should be a key of its own, or the "
+                f"accounts.{each.name}.api_key: it is the key of accounts.{first}, too; it should be its own, or the "
                 "account should be named once"
             )
     return problems
