@@ -11,7 +11,7 @@ from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from relay.engine.lanes import Alarms, Lane, Lanes, LaneTask
 from relay.engine.lease_guard import AccountLease, LeaseLost, clock
@@ -23,11 +23,8 @@ from relay.journal.journal import Journal
 from relay.journal.opening import migrate as bring_up_to_date
 from relay.journal.opening import open_journal
 from relay.journal.ownership import FIRST, PLACED, AccountOwners, is_executing
+from relay.journal.wake_up import WakeListener, WakeUps
 from relay.settings.settings import Settings
-
-if TYPE_CHECKING:
-    from relay.journal.wake_up import WakeUps
-
 
 log = logging.getLogger(__name__)
 
@@ -219,9 +216,6 @@ class Owning:
         room: int,
     ) -> None:
         """`url`: of the database, for psycopg. `name`: of this process, and of no other ever."""
-        # Imported here: with SQLite nobody needs psycopg.
-        from relay.journal.wake_up import WakeListener
-
         self._lanes = Lanes()
         self._wake_ups = wake_ups
         self.feeder = OwnedFeeder(journal=journal, lanes=self._lanes, tasks=items, tell=wake_ups.tell)
@@ -398,7 +392,6 @@ def execution_of(
 
 def _wake_ups(journal: Journal) -> WakeUps:
     from relay.journal.postgres import PostgresStore
-    from relay.journal.wake_up import WakeUps
 
     assert isinstance(journal.store, PostgresStore), "several processes share a Postgres"
     return WakeUps(journal.store.engine)

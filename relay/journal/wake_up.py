@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
 
-import psycopg
 from sqlalchemy import ARRAY, Connection, Engine, Text, bindparam, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -102,16 +101,19 @@ class WakeListener:
             self._thread.join(_CLOSE_S)
 
     def _run(self) -> None:
+        # Where there is no Postgres, its client is not loaded.
+        import psycopg
+
         while not self._stop.is_set():
             try:
-                self._listen()
+                self._listen(psycopg.connect)
             except psycopg.Error as error:
                 log.warning("wake-ups come late just now (%s)", type(error).__name__)
                 self._stop.wait(_AGAIN_S)
 
-    def _listen(self) -> None:
+    def _listen(self, connect: Callable[..., Any]) -> None:
         options: dict[str, Any] = {"connect_timeout": 2, "application_name": "relay listener", "tcp_user_timeout": 5000}
-        with psycopg.connect(self._url, autocommit=True, **options) as connection:
+        with connect(self._url, autocommit=True, **options) as connection:
             connection.execute(f"LISTEN {CHANNEL}".encode())
             self._received(None)
             while not self._stop.is_set():
