@@ -137,8 +137,12 @@ class StreamedExchange(Exchange):
         greeting.ask("subscribe", TOPICS)
 
     def _seed(self) -> None:
-        """What happened while no stream was there: read once the subscriptions are confirmed."""
+        """What happened while no stream was there: read once the subscriptions are confirmed.
+
+        What was read before that is forgotten: a position that was closed meanwhile is not among the open ones.
+        """
         live = self._live
+        live.forget()
         readings = {where: live.begin_position(where) for where in live.symbols()}
         for where, rows in self._open_position_rows().items():
             live.position_read(

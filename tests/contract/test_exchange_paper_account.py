@@ -11,7 +11,8 @@ import pytest
 from Crypto.PublicKey import RSA
 
 from relay.bybit.client import CREATE, TICKERS, Exchange
-from relay.bybit.market import Catalog
+from relay.bybit.market import Catalog, Prices
+from relay.bybit.streamed import StreamedExchange
 from relay.domain.instrument import Category
 from relay.domain.order import (
     Accepted,
@@ -199,3 +200,29 @@ def test_orders_go_through_after_the_exchange_was_restarted(tmp_path: Path) -> N
     finally:
         exchange.close()
         paper.close()
+
+
+def test_what_was_read_before_the_stream_was_there_is_not_acted_upon_once_it_is(
+    exchange: Exchange, paper: PaperServer
+) -> None:
+    """As in a process that checks an account which another one trades, and takes it over later."""
+    watching = StreamedExchange(
+        name="main",
+        stream_url=paper.url.replace("http", "ws", 1),
+        prices=Prices("ws://127.0.0.1:1"),
+        url=paper.url,
+        api_key=KEY,
+        api_secret=SECRET,
+    )
+    try:
+        assert isinstance(buy(exchange, "DOGEUSDT", "100"), Accepted)
+        assert watching.position(category=Category.LINEAR, symbol="DOGEUSDT").size == 100
+        sold = buy(exchange, "DOGEUSDT", "100", side=Side.SELL, purpose=Purpose.EXIT, reduce_only=True)
+        assert isinstance(sold, Accepted)
+        watching.listen(on_wake=lambda category, symbol: None, on_unmatched=lambda received: None)
+        assert watching.link.wait_live(10)
+        known = watching.position_now(Category.LINEAR, "DOGEUSDT")
+        assert known is None or known.position.size == 0
+    finally:
+        watching.close()
+        watching.marks.stop()
