@@ -22,7 +22,7 @@ script=$(realpath "$0")
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
-"$folder/venv/bin/pip" install -qq --disable-pip-version-check apprise==2.2.0
+timeout 300 "$folder/venv/bin/pip" install -qq --disable-pip-version-check apprise==2.2.0
 
 cat >"$folder/check.py" <<'END'
 import json

@@ -24,7 +24,7 @@ script=$(realpath "$0")
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
-"$folder/venv/bin/pip" install -qq --disable-pip-version-check environs==15.2.0 python-dotenv==1.2.4
+timeout 300 "$folder/venv/bin/pip" install -qq --disable-pip-version-check environs==15.2.0 python-dotenv==1.2.4
 
 cat >"$folder/check.py" <<'END'
 from pathlib import Path

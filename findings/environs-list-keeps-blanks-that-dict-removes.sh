@@ -21,7 +21,7 @@ script=$(realpath "$0")
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
-"$folder/venv/bin/pip" install -qq --disable-pip-version-check environs==15.2.0
+timeout 300 "$folder/venv/bin/pip" install -qq --disable-pip-version-check environs==15.2.0
 
 cat >"$folder/check.py" <<'END'
 import os

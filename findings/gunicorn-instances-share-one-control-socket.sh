@@ -23,7 +23,7 @@ script=$(realpath "$0")
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
-"$folder/venv/bin/pip" install -qq --disable-pip-version-check gunicorn==27.0.1
+timeout 300 "$folder/venv/bin/pip" install -qq --disable-pip-version-check gunicorn==27.0.1
 
 cat >"$folder/check.py" <<'END'
 import http.client

@@ -10,8 +10,8 @@
 #   connection and request, nobody answers, and when the last worker ends the client gets a reset.
 #
 # Why it matters to a relay from TradingView to Bybit: TradingView waits three seconds and does not repeat a request
-#   that timed out, while a refused one would go to the next instance behind a proxy, or be tried again. Each
-#   deployment can lose the alerts of its drain; one slow request makes it long.
+#   that timed out, while a proxy in front gives a refused one to the next instance, or answers 502, which TradingView
+#   sends again. Each deployment can lose the alerts of its drain; one slow request makes it long.
 #
 # Output seen, which is what this script compares with:
 #> in flight at SIGTERM: 200
@@ -21,7 +21,7 @@ script=$(realpath "$0")
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
-"$folder/venv/bin/pip" install -qq --disable-pip-version-check gunicorn==27.0.1
+timeout 300 "$folder/venv/bin/pip" install -qq --disable-pip-version-check gunicorn==27.0.1
 
 cat >"$folder/check.py" <<'END'
 import http.client

@@ -19,9 +19,9 @@ script=$(realpath "$0")
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
-"$folder/venv/bin/pip" install -qq --disable-pip-version-check imap-tools==1.16.0 IMAPClient==4.1.0
+timeout 300 "$folder/venv/bin/pip" install -qq --disable-pip-version-check imap-tools==1.16.0 IMAPClient==4.1.0
 cd "$folder"
-apt-get download -qq dovecot-core=1:2.3.19.1+dfsg1-2.1+deb12u7 dovecot-imapd=1:2.3.19.1+dfsg1-2.1+deb12u7
+timeout 120 apt-get download -qq dovecot-core=1:2.3.19.1+dfsg1-2.1+deb12u7 dovecot-imapd=1:2.3.19.1+dfsg1-2.1+deb12u7
 for package in *.deb; do dpkg -x "$package" root; done
 cd - >/dev/null
 
@@ -69,7 +69,8 @@ def serve():
         connection, _ = listener.accept()
         command = [HERE / "root/usr/bin/doveconf", "-c", HERE / "dovecot.conf", "-m", "imap", "-e", LIBRARIES / "imap"]
         environment = {"USER": "relay", "HOME": str(HERE), "LD_LIBRARY_PATH": str(LIBRARIES)}
-        imap = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, bufsize=0)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        imap = subprocess.Popen(command, env=environment, bufsize=0, **pipes)
         sessions.append(imap)
         threading.Thread(target=to_dovecot, args=(connection, imap), daemon=True).start()
         threading.Thread(target=from_dovecot, args=(connection, imap), daemon=True).start()

@@ -23,7 +23,7 @@ script=$(realpath "$0")
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
-apt-get download -qq dovecot-core=1:2.3.19.1+dfsg1-2.1+deb12u7 dovecot-imapd=1:2.3.19.1+dfsg1-2.1+deb12u7
+timeout 120 apt-get download -qq dovecot-core=1:2.3.19.1+dfsg1-2.1+deb12u7 dovecot-imapd=1:2.3.19.1+dfsg1-2.1+deb12u7
 for package in *.deb; do dpkg -x "$package" root; done
 cd - >/dev/null
 "${PYTHON:-python3}" -m venv "$folder/venv"
@@ -72,7 +72,8 @@ def serve():
         connection, _ = listener.accept()
         command = [HERE / "root/usr/bin/doveconf", "-c", HERE / "dovecot.conf", "-m", "imap", "-e", LIBRARIES / "imap"]
         environment = {"USER": "relay", "HOME": str(HERE), "LD_LIBRARY_PATH": str(LIBRARIES)}
-        imap = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, bufsize=0)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        imap = subprocess.Popen(command, env=environment, bufsize=0, **pipes)
         sessions.append(imap)
         threading.Thread(target=to_dovecot, args=(connection, imap), daemon=True).start()
         threading.Thread(target=from_dovecot, args=(connection, imap), daemon=True).start()

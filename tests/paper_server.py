@@ -57,6 +57,10 @@ class Control:
         """Changes the account if fields are given, and tells it."""
         return self._call("POST", "/account", fields) if fields else self._call("GET", "/account")
 
+    def rules(self, symbol: str, **fields: str) -> None:
+        """Changes an instrument's rules (`qtyStep="1"`), of which nobody is told."""
+        self._call("PUT", "/instruments", {symbol: fields})
+
     def clock(self, offset_ms: int) -> None:
         self._call("POST", "/clock", {"offset_ms": offset_ms})
 

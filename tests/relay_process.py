@@ -93,7 +93,8 @@ class RelayProcess:
         until = time.monotonic() + deadline_s
         while time.monotonic() < until:
             with contextlib.suppress(requests.RequestException):
-                if requests.get(f"{self.url}/readyz", timeout=2).status_code == 200:
+                answer = requests.get(f"{self.url}/readyz", timeout=2)
+                if answer.status_code == 200 and all(each["ready"] for each in answer.json()["accounts"].values()):
                     return
             assert self.process.poll() is None, f"the relay ended: {self.tail()}"
             time.sleep(0.02)

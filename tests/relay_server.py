@@ -69,7 +69,7 @@ class RelayServer:
         """Starts the relay behind the server, and returns once it is ready."""
         self.relay.start()
         until = time.monotonic() + DEADLINE_S
-        while missing := self.relay.missing():
+        while missing := {name: why for name, why in self.relay.accounts().items() if why} | self.relay.missing():
             assert time.monotonic() < until, f"not ready: {missing}"
             time.sleep(0.005)
         # So that what a test counts is its own.

@@ -7,9 +7,13 @@ import binascii
 import hashlib
 import hmac
 import re
+import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
+from typing import Final
+from urllib.parse import unquote_plus
 
 SIGNATURE_AGE_MAX_S = 300
 """How far a signature's timestamp may be from now. Source: Standard Webhooks specification, "Verifying timestamp"."""
@@ -18,6 +22,8 @@ QUICK_BYTES = 8 * 1024
 """More than any alert that TradingView sends."""
 
 REMOVED = "[secret]"
+SECRET_FIELDS: Final = ("secret", "passphrase", "password", "key", "token", "pin")
+"""The fields of a body that may prove its sender. Nothing of them is ever stored."""
 _SIGNATURES_MAX = 16
 _ESCAPES = (b"\\", b"%", b"+", b"\0")
 """Of JSON, of forms, and of UTF-16."""
@@ -192,3 +198,107 @@ def _letter_spellings(letter: str) -> str:
     if letter == " ":
         options.append(r"\+")
     return f"(?:{'|'.join(options)})"
+
+
+# What is named like a secret, whoever's it is: senders put their exchange's keys into alerts, and none is to be stored.
+
+
+_NAME_LENGTH_MAX: Final = 64
+_HINTS: Final = ("key", "secret", "token", "pass", "pwd", "pin", "credential", "authorization")
+"""Every name of a secret holds one of these."""
+_PARTS: Final = re.compile(r"secret|token|passw|passphrase|passcode|pwd|apikey|credential|authorization")
+_WORDS: Final = frozenset({"key", "keys", "pass", "pin"})
+_NOT_A_WORD: Final = re.compile(r"[^a-z0-9]+")
+_UNICODE_ESCAPE: Final = re.compile(r"\\+u([0-9a-fA-F]{4})")
+_NAMED: Final = re.compile(
+    r"""(?<![\w%\\])((?:\\+u[0-9a-f]{4}|[\w%])(?:\\+u[0-9a-f]{4}|[\w%+. \-\[\]]){0,60}+)\\*["']?\s*(?:=>|=|:)\s*""",
+    re.IGNORECASE,
+)
+"""A name, and what stands between it and its value: in JSON, in JSON inside of JSON, in pairs, in prose."""
+_OPENING: Final = re.compile(r"""(\\*)(["'])""")
+_BARE_END: Final = re.compile(r"""[\r\n]|[,;&](?=\s*\\*["']?[\w%.\-]{1,60}\\*["']?\s*[=:])|\Z""")
+_CLOSING: Final = {"{": "}", "[": "]"}
+
+
+@lru_cache(maxsize=1024)
+def _is_secret_spelling(name: str) -> bool:
+    plain = _UNICODE_ESCAPE.sub(lambda found: chr(int(found[1], 16)), unquote_plus(name))
+    plain = unicodedata.normalize("NFKC", plain).lower()
+    words = [word.rstrip("0123456789") for word in _NOT_A_WORD.split(plain)]
+    squeezed = "".join(words)
+    return bool(_PARTS.search(squeezed)) or squeezed.endswith(("key", "keys")) or not _WORDS.isdisjoint(words)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether what has this name is a secret by its name: `api_key`, `signalToken`, `API-Secret`, `passphrase2`."""
+    return _is_secret_spelling(name[-_NAME_LENGTH_MAX:])
+
+
+def may_name_secret(text: str) -> bool:
+    """A quick look that spares the search in nearly every text. `text` may be many texts, as `repr` spells them."""
+    if "\\" in text or "%" in text or not text.isascii():
+        return True
+    lowered = text.lower()
+    for hint in _HINTS:  # noqa: SIM110
+        if hint in lowered:
+            return True
+    return False
+
+
+def masked_text(text: str) -> str:
+    """`text` without the values of what it names like a secret, in JSON that is broken, in pairs or in form data."""
+    if not may_name_secret(text):
+        return text
+    if "%" in text and (decoded := unquote_plus(text)) != (masked := _masked(decoded)):
+        return masked
+    return _masked(text)
+
+
+def _masked(text: str) -> str:
+    pieces, done = [], 0
+    for start, end in _secret_values(text):
+        pieces += [text[done:start], REMOVED]
+        done = end
+    return "".join([*pieces, text[done:]])
+
+
+def _secret_values(text: str) -> Iterator[tuple[int, int]]:
+    """Where each stands, without its quotes. One that does not end goes on to the end of the text."""
+    position = 0
+    while found := _NAMED.search(text, position):
+        position = found.end()
+        if is_secret_name(found[1]):
+            start, end = _value_at(text, position)
+            if end > start:
+                yield start, end
+            position = max(end, position)
+
+
+def _value_at(text: str, start: int) -> tuple[int, int]:
+    if opening := _OPENING.match(text, start):
+        return opening.end(), _quote_end(text, opening.end(), opening[1], opening[2])
+    if text[start : start + 1] in _CLOSING:
+        return start, _bracket_end(text, start)
+    end = _BARE_END.search(text, start)
+    assert end is not None, "the end of the text ends a value"
+    return start, end.start()
+
+
+def _quote_end(text: str, start: int, escape: str, quote: str) -> int:
+    """Before the quote that closes: the one with as many backslashes before it as the one that opens has."""
+    end = text.find(quote, start)
+    while end >= 0:
+        first = end - len(escape)
+        if first >= start and text.startswith(escape, first) and text[first - 1] != "\\":
+            return first
+        end = text.find(quote, end + 1)
+    return len(text)
+
+
+def _bracket_end(text: str, start: int) -> int:
+    opening, depth = text[start], 0
+    for position in range(start, len(text)):
+        depth += {opening: 1, _CLOSING[opening]: -1}.get(text[position], 0)
+        if depth == 0:
+            return position + 1
+    return len(text)

@@ -105,7 +105,7 @@ def read_trail(value: object) -> Level:
 
 
 def read_ladder(value: object) -> tuple[TakeProfit, ...]:
-    """One take profit, or several as a list of `{"at", "share", "then"}`. ValueError names the rung that is wrong."""
+    """One take profit, or several as a list of `{"at", "share", "then"}`. ValueError names the leg that is wrong."""
     if not isinstance(value, list | Mapping):
         return (TakeProfit(at=read_level(value)),)
     tp_legs = value if isinstance(value, list) else [value]
@@ -256,7 +256,7 @@ class Text(fields.Field[str]):
 class Choice(fields.Field[_E], Generic[_E]):
     """One of an enum's values, in any case. `other_words`: what people write instead, to the value that they mean.
 
-    `among`: those of the values that an alert may name; None: all.
+    `among`: those of the values that an alert may name; None means all.
     """
 
     def __init__(
@@ -266,10 +266,11 @@ class Choice(fields.Field[_E], Generic[_E]):
         members = tuple(enum) if among is None else among
         self.members = {member.value.lower(): member for member in members}
         self.values = tuple(member.value for member in members)
+        self.right = f"one of {joined(self.values)}"
         self.other_words = dict(other_words or {})
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> _E:
-        word = text_of(value, f"one of {joined(self.values)}").lower()
+        word = text_of(value, self.right).lower()
         found = self.members.get(word)
         if found is None:
             raise ValidationError(self._refusal(word))
@@ -279,7 +280,7 @@ class Choice(fields.Field[_E], Generic[_E]):
         likely = self.other_words.get(word) or nearest(word, self.members)
         meant = self.members[likely.lower()].value if likely else None
         hint = f"; the nearest is `{meant}`" if meant else ""
-        return f"cannot be {shown(word)}{hint}; it must be one of {joined(self.values)}"
+        return f"cannot be {shown(word)}{hint}; it must be {self.right}"
 
 
 class Flag(fields.Field[bool]):

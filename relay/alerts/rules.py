@@ -56,9 +56,9 @@ class Draft:
             return
         names = list(self.problems)
         reported = "; ".join(f"`{name}` {self.problems[name][0]}" for name in names[:_PROBLEMS_REPORTED_MAX])
-        unavailable = names[_PROBLEMS_REPORTED_MAX:][:_NAMES_REPORTED_MAX]
+        not_shown = names[_PROBLEMS_REPORTED_MAX:][:_NAMES_REPORTED_MAX]
         raise AlertInvalid(
-            f"{reported}; wrong too: {joined(unavailable)}" if unavailable else reported, fields=self.problems
+            f"{reported}; wrong too: {joined(not_shown)}" if not_shown else reported, fields=self.problems
         )
 
     def note_blanks(self) -> None:

@@ -10,7 +10,15 @@ from decimal import Context, Decimal
 from typing import Any
 
 from relay.alerts import rules
-from relay.alerts.authenticate import may_hold_secret, without_secrets
+from relay.alerts.authenticate import (
+    REMOVED,
+    SECRET_FIELDS,
+    is_secret_name,
+    masked_text,
+    may_hold_secret,
+    may_name_secret,
+    without_secrets,
+)
 from relay.alerts.fields import load, unix_ms
 from relay.alerts.formats import FORMATS, NATIVE, alert_format_of, recognise
 from relay.alerts.formats.base import AlertFormat, Translation
@@ -102,7 +110,7 @@ def _note_time(draft: Draft, received_at: datetime) -> None:
         draft.notes.append(f"`time` is {ahead_s:,} s in the future: the sender's clock or this one is wrong")
 
 
-# By what an alert is known again.
+# How the same alert is recognised again.
 
 
 def digest(body: bytes) -> str:
@@ -140,8 +148,13 @@ class ParsedAlert:
 
     fields: dict[str, object]
     body_digest: str
-    secret: str | None = field(repr=False)
-    """The body's own secret, to be proven; nothing else holds it."""
+    secrets: tuple[str, ...] = field(repr=False)
+    """What the body brings to prove its sender, under each of SECRET_FIELDS; nothing else holds it."""
+
+    @property
+    def secret(self) -> str | None:
+        """The first of them, for whoever sends it on."""
+        return next(iter(self.secrets), None)
 
     @property
     def format(self) -> str:
@@ -156,18 +169,25 @@ def read(
     """Parse an alert. `secrets`: what must not be found in its fields. AlertMalformed carries none of them either.
 
     `named`: the format that the sender said it is in, if any; a name that is none is told by `signal_from_kept`.
-    `usual`: the format of the strategy's alerts that name none themselves; None: recognised by their shape.
+    `usual`: the format of the strategy's alerts that name none themselves; None means that they are recognised by their
+    shape.
     """
     try:
         fields = parse(body)
     except AlertMalformed as error:
         raise _cleaned(error, secrets) from None
-    given = fields.pop("secret", None)
-    secret = given if isinstance(given, str) else number_text(given) if isinstance(given, Decimal) else None
+    given = [fields.pop("secret", None)]
     alert_format = _settle_format(fields, named, usual)
-    own_secret = alert_format.take_secret(fields) if alert_format is not None else None
+    if alert_format is not None:
+        given.append(alert_format.take_secret(fields))
+    given += [fields.pop(name, None) for name in SECRET_FIELDS]
+    texts = [number_text(each) if isinstance(each, Decimal) else each for each in given if each]
     stored = {name: value if isinstance(value, str) else _keepable(value) for name, value in fields.items()}
-    return ParsedAlert(fields=_redacted(stored, secrets), body_digest=digest(body), secret=secret or own_secret)
+    return ParsedAlert(
+        fields=_redacted(stored, secrets),
+        body_digest=digest(body),
+        secrets=tuple(text for text in texts if isinstance(text, str)),
+    )
 
 
 def _settle_format(fields: dict[str, object], named: str | None, usual: str | None) -> AlertFormat | None:
@@ -189,8 +209,8 @@ def _settle_format(fields: dict[str, object], named: str | None, usual: str | No
 
 
 def redacted_text(body: bytes, secrets: tuple[str, ...]) -> str:
-    """A body that could not be parsed, as people can read it, without its secret."""
-    return without_secrets(legible(body), secrets)
+    """A body that could not be parsed, as people can read it, without its secret and without what is named like one."""
+    return masked_text(without_secrets(legible(body), secrets))
 
 
 def _keepable(value: object) -> object:
@@ -204,19 +224,25 @@ def _keepable(value: object) -> object:
 
 
 def _redacted(stored: dict[str, object], secrets: tuple[str, ...]) -> dict[str, object]:
-    """`kept` itself where no secret is in it: one look at all of it spares one at each of its texts."""
-    if not may_hold_secret(repr(stored), secrets):
+    """`stored` itself where no secret is in it: one look at all of it spares one at each of its texts."""
+    spelled = repr(stored)
+    if not may_hold_secret(spelled, secrets) and not may_name_secret(spelled):
         return stored
-    return {without_secrets(name, secrets): _without(value, secrets) for name, value in stored.items()}
+    return {without_secrets(name, secrets): _without(name, value, secrets) for name, value in stored.items()}
 
 
-def _without(value: object, secrets: tuple[str, ...]) -> object:
+def _without(name: str, value: object, secrets: tuple[str, ...]) -> object:
+    """`value`, which has this name, without the relay's secrets and without what is a secret by its name."""
+    if value not in (None, "", True, False) and is_secret_name(name):
+        return REMOVED
     if isinstance(value, str):
-        return without_secrets(value, secrets)
+        cleaned = without_secrets(value, secrets)
+        # An `id` is what an alert is known by: it is not to become another's.
+        return cleaned if name == "id" else masked_text(cleaned)
     if isinstance(value, list):
-        return [_without(member, secrets) for member in value]
+        return [_without("", member, secrets) for member in value]
     if isinstance(value, dict):
-        return {without_secrets(name, secrets): _without(member, secrets) for name, member in value.items()}
+        return {without_secrets(key, secrets): _without(key, member, secrets) for key, member in value.items()}
     return value
 
 

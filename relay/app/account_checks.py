@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -61,7 +62,7 @@ class AccountCheckTarget:
         )
 
     def switch_to_one_way(self, symbol: str) -> str | None:
-        """None: it is so now; else why not. Nothing is sent where a position or an order is open."""
+        """Returns None if it is so now, else why not. Nothing is sent where a position or an order is open."""
         category = category_of(symbol)
         try:
             if self.exchange.position(category=category, symbol=symbol).size != 0:
@@ -118,53 +119,60 @@ def stream_reported(state: LinkState) -> Stream:
 
 
 class Checkup:
-    """A thread of its own: a slow exchange holds up nothing else."""
+    """A thread an account: an exchange that is slow holds up nothing else, and no other account's look."""
 
     def __init__(self, check_targets: Mapping[str, AccountCheckTarget], *, every_s: float = EVERY_S) -> None:
-        """`patients`: by account."""
+        """`check_targets`: by account."""
         self._check_targets = check_targets
         self._every_s = every_s
         self._latest: dict[str, Report] = {}
         self._stop = threading.Event()
-        self._looked = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="checkup", daemon=True)
+        self._looked = {account: threading.Event() for account in check_targets}
+        self._threads = [
+            threading.Thread(target=self._run, args=(account,), name=f"checkup of {account}", daemon=True)
+            for account in check_targets
+        ]
 
     def start(self) -> None:
-        if not self._thread.is_alive():
-            self._thread.start()
+        for thread in self._threads:
+            if not thread.is_alive():
+                thread.start()
 
     def stop(self) -> None:
-        """A look that is under way is waited for, a little."""
+        """Looks that are under way are waited for, a little."""
         self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(_STOP_S)
+        until = time.monotonic() + _STOP_S
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0.0, until - time.monotonic()))
 
-    def wait_for_first(self, seconds: float) -> None:
-        """Until every account was looked at once."""
-        self._looked.wait(seconds)
+    def wait_for_first(self, account: str, seconds: float) -> None:
+        """Until the account was looked at once."""
+        self._looked[account].wait(seconds)
 
     def latest(self, account: str) -> Report | None:
         """None before the first look."""
         return self._latest.get(account)
 
     def refuse_wide_key(self, account: str) -> None:
-        """Raises as `AccountCheckTarget.refuse_wide_key` for an account that must not be traded."""
-        check_target = self._check_targets.get(account)
-        if check_target is not None:
-            check_target.refuse_wide_key()
+        """Raises as `AccountCheckTarget.refuse_wide_key` where the account must not be traded."""
+        self._check_targets[account].refuse_wide_key()
 
     def look_now(self) -> None:
         """Look at every account, one after the other."""
-        for account, check_target in self._check_targets.items():
-            try:
-                self._look(account, check_target)
-            except Exception:
-                log.exception("the checklist of %s could not be renewed", account)
+        for account in self._check_targets:
+            self._look_at(account)
 
-    def _run(self) -> None:
+    def _look_at(self, account: str) -> None:
+        try:
+            self._look(account, self._check_targets[account])
+        except Exception:
+            log.exception("the checklist of %s could not be renewed", account)
+
+    def _run(self, account: str) -> None:
         while not self._stop.is_set():
-            self.look_now()
-            self._looked.set()
+            self._look_at(account)
+            self._looked[account].set()
             self._stop.wait(self._every_s)
 
     def _look(self, account: str, check_target: AccountCheckTarget) -> None:
@@ -235,7 +243,7 @@ def _moved(account: AccountSettings, child: PaperExchange | None) -> AccountSett
 
 @contextmanager
 def _ownership(settings: Settings, account: str) -> Iterator[Ownership | None]:
-    """By the journal, which is only read. None: there is no journal yet, so nothing is the relay's own."""
+    """By the journal, which is only read. Returns None if there is no journal yet, so nothing is the relay's own."""
     path = settings.journal_path
     if path is not None and not path.exists():
         yield None

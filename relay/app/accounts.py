@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import urllib.request
+from collections import defaultdict
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -29,10 +30,11 @@ _IDENTITY = "exchange"
 
 
 def exchanges_of(settings: Settings) -> dict[str, Exchange]:
-    """By account. One address for all: what the exchange counts by it holds for all. Raises SettingsInvalid."""
+    """By account. One address a host: what is counted or banned there holds for its accounts alone. SettingsInvalid."""
     require_addresses(settings)
-    address, prices = Address(), SharedPrices()
-    return {each.name: exchange_of(each, address, prices) for each in settings.accounts}
+    prices = SharedPrices()
+    addresses: defaultdict[str | None, Address] = defaultdict(Address)
+    return {each.name: exchange_of(each, addresses[each.url], prices) for each in settings.accounts}
 
 
 def require_addresses(settings: Settings) -> None:

@@ -8,15 +8,14 @@ import socket
 import threading
 import uuid
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from relay.engine.lanes import Alarms, Lane, Lanes, LaneTask
+from relay.engine.lanes import Lane, Lanes, LaneTask
 from relay.engine.lease_guard import AccountLease, LeaseLost, clock
 from relay.engine.placement import Placement
-from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, SettingsInvalid
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
 from relay.execution.owned import OwnedFeeder, WakingFeeder
 from relay.execution.tasks import Feeder, Runner, Tasks
 from relay.journal.journal import Journal
@@ -33,9 +32,6 @@ CONNECTIONS_EXECUTING: Final = 6
 """At most, of a process, where DATABASE_CONNECTIONS says nothing: small plans have twenty in all."""
 LISTENING_CONNECTIONS: Final = 1
 """What is opened where orders are executed beside the journal's own."""
-_AT_ONCE: Final = 4
-"""So many accounts are brought up at a time: the exchange counts what comes from one address."""
-_AGAIN_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 _UNREACHABLE_S: Final = 10.0
 """So long an account's exchange may be out of this process's reach until another process is left to try."""
 _KEY_REFUSED: Final = frozenset({10010, 403})
@@ -52,20 +48,6 @@ class Process:
 
     executes: bool
     name: str = field(default_factory=_process_name)
-
-
-class Serving(Protocol):
-    """What an account needs of this process beside its lanes."""
-
-    def prepare(self, account: str) -> None:
-        """Before its work is taken up. Raises ExchangeUnreachable, ExchangeAnswered, JournalUnavailable,
-        SettingsInvalid."""
-
-    def complete(self, account: str) -> None:
-        """Its work is in the lanes. Raises likewise."""
-
-    def release(self, account: str) -> None:
-        """It is not this process's any more."""
 
 
 class Execution(Protocol):
@@ -89,11 +71,27 @@ class Execution(Protocol):
     def acting_for(self, account: str) -> AbstractContextManager[None] | None:
         """By whose right this thread acts in it; None: another process does."""
 
-    def begin(self, serving: Serving | None = None) -> None:
-        """What belongs to no account is warm. Raises JournalUnavailable. Harmless once it has begun."""
+    def start(self) -> None:
+        """Begin to ask for accounts, where there are several processes."""
 
-    def problem(self) -> str | None:
-        """Why what is accepted would not be executed now."""
+    def await_account(self, account: str, timeout_s: float) -> bool:
+        """Whether the account is this process's to execute, waiting for that so long."""
+
+    def await_loss(self, account: str, timeout_s: float) -> bool:
+        """Whether it is so no more, waiting for that so long."""
+
+    def begin(self, account: str) -> None:
+        """The account is warm: its lanes run from now on. Raises JournalUnavailable, LeaseLost. Harmless once it has
+        begun."""
+
+    def failed(self, account: str, error: Exception) -> None:
+        """It could not be warmed up: perhaps another process can."""
+
+    def problem(self, account: str) -> str | None:
+        """Why what is accepted for the account would not be executed now."""
+
+    def executes(self, account: str) -> bool:
+        """Whether the account's lanes run in this process."""
 
     def depth(self) -> int: ...
 
@@ -114,34 +112,34 @@ class Embedded:
 
     def __init__(self, *, journal: Journal, items: Tasks, accounts: Collection[str]) -> None:
         self._lanes = Lanes()
+        self.submit, self.wake, self.depth = self._lanes.submit, self._lanes.wake, self._lanes.depth
         self.owned = frozenset(accounts)
         self.feeder = Runner(journal=journal, engine=self._lanes, items=items)
 
     def acting_for(self, account: str) -> AbstractContextManager[None] | None:
         return nullcontext()
 
-    def begin(self, serving: Serving | None = None) -> None:
-        if self.feeder.is_open:
-            return
-        for account in sorted(self.owned):
-            if serving is not None:
-                serving.prepare(account)
-        log.info("%d unfinished signals taken up", self.feeder.recover())
-        for account in sorted(self.owned):
-            if serving is not None:
-                serving.complete(account)
+    def start(self) -> None:
+        """Does nothing: all accounts are its own."""
 
-    def problem(self) -> str | None:
-        return None if self.feeder.is_open else "starting"
+    def await_account(self, account: str, timeout_s: float) -> bool:
+        return True
 
-    def depth(self) -> int:
-        return self._lanes.depth()
+    def await_loss(self, account: str, timeout_s: float) -> bool:
+        return False
 
-    def submit(self, lane: Lane, item: LaneTask) -> None:
-        self._lanes.submit(lane, item)
+    def begin(self, account: str) -> None:
+        if not self.feeder.is_open_for(account):
+            log.info("%d unfinished signals of %s taken up", self.feeder.recover(account), account)
 
-    def wake(self, lane: Lane) -> None:
-        self._lanes.wake(lane)
+    def failed(self, account: str, error: Exception) -> None:
+        """Does nothing: there is no other process."""
+
+    def problem(self, account: str) -> str | None:
+        return None if self.executes(account) else "starting"
+
+    def executes(self, account: str) -> bool:
+        return self.feeder.is_open_for(account)
 
     def close(self, timeout_s: float) -> bool:
         return self._lanes.close(timeout_s)
@@ -157,46 +155,50 @@ class Elsewhere:
     def __init__(self, journal: Journal, wake_ups: WakeUps) -> None:
         self._store = journal.store
         self._wake_ups = wake_ups
-        self.feeder = WakingFeeder(wake_ups.tell, is_open=lambda: self.problem() is None)
+        self.feeder = WakingFeeder(wake_ups.tell, is_open=lambda: self._problem() is None)
 
     def acting_for(self, account: str) -> AbstractContextManager[None] | None:
         return None
 
-    def begin(self, serving: Serving | None = None) -> None:
+    def start(self) -> None:
+        """Does nothing: this process executes nothing."""
+
+    def await_account(self, account: str, timeout_s: float) -> bool:
+        return True
+
+    def await_loss(self, account: str, timeout_s: float) -> bool:
+        return False
+
+    def begin(self, account: str) -> None:
         """There is nothing to begin."""
 
-    def problem(self) -> str | None:
+    def failed(self, account: str, error: Exception) -> None:
+        """Does nothing: the account's owner tries by itself."""
+
+    def problem(self, account: str) -> str | None:
+        return self._problem()
+
+    def _problem(self) -> str | None:
         try:
             return None if is_executing(self._store) else _NO_WORKER
         except JournalUnavailable as error:
             return str(error)
 
+    def executes(self, account: str) -> bool:
+        return False
+
     def depth(self) -> int:
         return 0
 
     def submit(self, lane: Lane, item: LaneTask) -> None:
-        """The account's owner takes care by itself."""
+        """Does nothing: the account's owner protects positions by itself."""
 
     def wake(self, lane: Lane) -> None:
-        """None waits here."""
+        """Does nothing: no lane waits in this process."""
 
     def close(self, timeout_s: float) -> bool:
         self._wake_ups.close()
         return True
-
-
-@dataclass(slots=True, eq=False)
-class _Served:
-    """An account on its way up, or up."""
-
-    lease: AccountLease
-    problem: str | None = "it is being brought up"
-    tries: int = 0
-    unreachable_since: float | None = None
-    going: threading.Event = field(default_factory=threading.Event)
-    """Set when it is given back, or lost: nothing further is begun."""
-    is_busy: bool = False
-    """A thread is at it."""
 
 
 class Owning:
@@ -223,11 +225,10 @@ class Owning:
         self._placement = Placement(owners, self, accounts, first=FIRST, room=room)
         self._lanes.on_idle = lambda account: self._placement.wake()
         self._listener = WakeListener(url, self._hear)
-        self._serving: Serving | None = None
-        self._served: dict[str, _Served] = {}
-        self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="bring up")
-        self._alarms = Alarms()
+        self._changed = threading.Condition()
+        self._leases: dict[str, AccountLease] = {}
+        self._taking_up = threading.Lock()
+        self._unreachable_since: dict[str, float] = {}
         self._has_begun = False
         self._has_ended = False
 
@@ -242,19 +243,46 @@ class Owning:
     def acting_for(self, account: str) -> AbstractContextManager[None] | None:
         return self.feeder.acting_for(account)
 
-    def begin(self, serving: Serving | None = None) -> None:
-        if self._has_begun:
-            return
-        self._has_begun, self._serving = True, serving
-        self.feeder.start()
-        self._listener.start()
-        self._placement.start()
+    def start(self) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            self.feeder.start()
+            self._listener.start()
+            self._placement.start()
 
-    def problem(self) -> str | None:
+    def await_account(self, account: str, timeout_s: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: account in self._leases, timeout_s)
+
+    def await_loss(self, account: str, timeout_s: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: account not in self._leases, timeout_s)
+
+    def begin(self, account: str) -> None:
+        with self._taking_up:
+            lease = self._leases.get(account)
+            if lease is None:
+                raise LeaseLost
+            if account not in self.feeder.fed:
+                log.info("%d unfinished signals of %s taken up", self.feeder.take_up(account, lease), account)
+            self._unreachable_since.pop(account, None)
+
+    def failed(self, account: str, error: Exception) -> None:
+        """What this process cannot reach or may not ask, another may; an exchange that is away is so for all."""
+        since = self._unreachable_since.setdefault(account, clock())
+        is_refused = isinstance(error, ExchangeAnswered) and error.code in _KEY_REFUSED
+        is_away = isinstance(error, ExchangeUnreachable) and clock() - since >= _UNREACHABLE_S
+        if is_refused or is_away:
+            self._unreachable_since.pop(account, None)
+            self._placement.refuse(account)
+
+    def problem(self, account: str) -> str | None:
         if self._placement.problem is not None:
             return self._placement.problem
-        served = dict(self._served)
-        return next((f"{name}: {each.problem}" for name, each in sorted(served.items()) if each.problem), None)
+        return "it is being brought up" if account in self._leases and not self.executes(account) else None
+
+    def executes(self, account: str) -> bool:
+        return account in self.feeder.fed
 
     def depth(self) -> int:
         return self._lanes.depth()
@@ -272,8 +300,6 @@ class Owning:
         ended = self._placement.stop(timeout_s) if self._has_begun else True
         self._listener.stop()
         self.feeder.stop()
-        self._alarms.close()
-        self._pool.shutdown(wait=False, cancel_futures=True)
         self._wake_ups.close()
         return self._lanes.close(0.0) and ended
 
@@ -286,89 +312,27 @@ class Owning:
     # What `Placement` calls.
 
     def bring_up(self, account: str, lease: AccountLease) -> None:
-        served = self._served[account] = _Served(lease)
-        self._begin_soon(account, served)
+        with self._changed:
+            self._leases[account] = lease
+            self._changed.notify_all()
 
     def wind_down(self, account: str) -> bool:
-        served = self._served.get(account)
-        if served is not None:
-            served.going.set()
-            with self._lock:
-                if served.is_busy:
-                    return False
-        if not self.feeder.close_account(account):
+        self._forget(account)
+        if not self._taking_up.acquire(blocking=False):
             return False
-        self._let_go(account)
-        return True
+        try:
+            return self.feeder.close_account(account)
+        finally:
+            self._taking_up.release()
 
     def lost(self, account: str) -> None:
+        self._forget(account)
         self.feeder.drop(account)
-        self._let_go(account)
 
-    def _let_go(self, account: str) -> None:
-        served = self._served.pop(account, None)
-        if served is not None:
-            served.going.set()
-            if self._serving is not None and not self._has_ended:
-                self._pool.submit(self._release, account)
-
-    def _release(self, account: str) -> None:
-        if account not in self._served and self._serving is not None:
-            self._serving.release(account)
-
-    def _begin_soon(self, account: str, served: _Served) -> None:
-        if not self._has_ended:
-            self._pool.submit(self._bring_up, account, served)
-
-    def _bring_up(self, account: str, served: _Served) -> None:
-        """Tried until it succeeds, without a thread in between."""
-        with self._lock:
-            if served.going.is_set() or served.is_busy:
-                return
-            served.is_busy = True
-        try:
-            self._serve(account, served)
-            return
-        except LeaseLost:
-            log.info("account %s is another process's by now", account)
-        except (ExchangeUnreachable, ExchangeAnswered, JournalUnavailable, SettingsInvalid) as error:
-            self._note_failure(account, served, error)
-        except Exception as error:
-            log.exception("account %s could not be brought up", account)
-            served.problem = f"it could not be brought up ({type(error).__name__})"
-        finally:
-            with self._lock:
-                served.is_busy = False
-            if served.going.is_set():
-                self._placement.wake()
-        delay_s = _AGAIN_S[min(served.tries, len(_AGAIN_S) - 1)]
-        served.tries += 1
-        self._alarms.set(delay_s, lambda: self._begin_soon(account, served))
-
-    def _serve(self, account: str, served: _Served) -> None:
-        serving = self._serving
-        if account not in self.feeder.fed:
-            if serving is not None:
-                serving.prepare(account)
-            if served.going.is_set():
-                return
-            taken_up = self.feeder.take_up(account, served.lease)
-            log.info("account %s: %d unfinished signals taken up", account, taken_up)
-            served.problem = None
-        if served.going.is_set():
-            self.feeder.close_account(account)
-        elif serving is not None:
-            serving.complete(account)
-
-    def _note_failure(self, account: str, served: _Served, error: Exception) -> None:
-        """What this process cannot reach or may not ask, another may; an exchange that is away is so for all."""
-        served.problem = str(error)
-        log.warning("account %s is not ready yet: %s", account, error)
-        served.unreachable_since = served.unreachable_since or clock()
-        is_refused = isinstance(error, ExchangeAnswered) and error.code in _KEY_REFUSED
-        is_away = isinstance(error, ExchangeUnreachable) and clock() - served.unreachable_since >= _UNREACHABLE_S
-        if is_refused or is_away:
-            self._placement.refuse(account)
+    def _forget(self, account: str) -> None:
+        with self._changed:
+            self._leases.pop(account, None)
+            self._changed.notify_all()
 
 
 def execution_of(

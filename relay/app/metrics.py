@@ -79,7 +79,8 @@ def took(stage: TimedStage, seconds: float) -> None:
 
 
 def called(endpoint: str, code: str, seconds: float | None) -> None:
-    """A request to the exchange came to `code`: a retCode, or a word where there was none. None: it was not sent."""
+    """A request to the exchange came to `code`: a retCode, or a word where there was none. `seconds`
+    is None if it was not sent."""
     calls.labels(endpoint, code).inc()
     if seconds is not None:
         call_seconds.labels(endpoint).observe(seconds)

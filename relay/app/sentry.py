@@ -83,7 +83,7 @@ class Scrubber:
 
 
 def configure_sentry(settings: Settings) -> Reporter | None:
-    """Once in each process that works, after any fork. None: it is not configured."""
+    """Once in each process that works, after any fork. Returns None if it is not configured."""
     if settings.sentry_dsn is None:
         return None
     import sentry_sdk

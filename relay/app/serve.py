@@ -83,7 +83,7 @@ def _alert(symbol: str, rules: Rules, size: Alert) -> Alert:
 
 
 def _problem(alert: Alert, strategy: str, url: str, token: str) -> str | None:
-    """Why the relay would not place it, in its words; None: it would, or does not say."""
+    """Why the relay would not place it, in its words; None if it would, or does not say."""
     query = urlencode({"strategy": strategy, "format": "native"})
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     body = json.dumps(alert).encode()
@@ -145,7 +145,7 @@ class Greeting:
         sys.stdout.flush()
 
     def _missing(self) -> str | None:
-        """What is not ready yet; None: nothing."""
+        """What is not ready yet; None if there is nothing."""
         try:
             with urlopen(f"{self._url}/readyz", timeout=2):  # noqa: S310 - always this machine's own http
                 return None
@@ -282,7 +282,7 @@ def work(settings: Settings) -> None:
     reported: dict[str, str] | None = None
     try:
         while not ending.wait(_WATCH_S if reported == {} else 0.2):
-            missing = relay.missing()
+            missing = relay.missing() | {name: why for name, why in relay.accounts().items() if why is not None}
             if missing != reported:
                 log.info("not ready: %s", missing) if missing else log.info("the worker is ready")
                 reported = missing

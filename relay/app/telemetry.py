@@ -1,5 +1,5 @@
 """Logging: one handler on stderr, as JSON or text, from which every known secret is removed; and which signal a
-thread is about."""
+thread is working on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from urllib.parse import quote
 from relay.settings.environment import Secret
 from relay.settings.settings import LogFormat, Settings
 
-# What this thread is about just now: which request, signal, account and order. Logs and error reports carry it.
+# The request, signal, account and order that a thread is working on: each log line and error report names them.
 
 
 FACTS: Final = ("request_id", "signal_id", "account", "client_order_id")
@@ -26,7 +26,7 @@ _CONTEXT: ContextVar[Mapping[str, str]] = ContextVar("relay_facts", default={}) 
 
 
 class about:  # noqa: N801 - it is used like a function
-    """Inside, what is logged in this thread carries `facts`, with those of the `about` around it."""
+    """Inside, each log line of this thread carries `facts`, beside those of the `about` around it."""
 
     __slots__ = ("_new", "_token")
 
@@ -41,7 +41,7 @@ class about:  # noqa: N801 - it is used like a function
 
 
 def add(**facts: str) -> None:
-    """Until the end of the innermost `about`."""
+    """Add `facts` to what this thread logs until the innermost `about` ends."""
     _CONTEXT.set({**_CONTEXT.get(), **facts})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -26,6 +26,7 @@ from relay.bybit.client import Exchange
 from relay.bybit.market import Market
 from relay.bybit.streamed import StreamedExchange
 from relay.domain.notice import NoticeKind
+from relay.engine.lease_guard import LeaseLost
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, SettingsInvalid
 from relay.execution.accept import Intake
 from relay.execution.bookkeeping import JournalOwnership
@@ -45,7 +46,7 @@ from relay.journal.notices import Notices
 from relay.journal.retention import Retention
 from relay.settings.settings import Settings, Worker
 
-# What must be done again and again so that the next alert finds everything warm.
+# Periodic jobs that keep connections, clock and prices ready for the next alert.
 
 
 log = logging.getLogger(__name__)
@@ -66,52 +67,57 @@ class _PeriodicJob:
 
 
 class PeriodicJobs:
-    """One thread; a chore that fails is due again at its usual time, and what it would have renewed is kept."""
+    """A thread an account, and one for all else: an exchange that is slow keeps no other account's jobs waiting.
+
+    A job that fails is due again at its usual time, and what it would have renewed is kept.
+    """
 
     def __init__(
         self,
         *,
-        markets: Iterable[tuple[Market, Exchange]],
+        markets: Mapping[str, Market],
         exchanges: Mapping[str, Exchange],
         more: Mapping[str, Callable[[], object]] | None = None,
         is_ours: Callable[[str], bool] = lambda account: True,
     ) -> None:
-        """`markets`: each with an account by which it is read. `more`: what else is looked after every few seconds.
+        """`markets`: by the account with which each is read. `more`: what else is looked after every few seconds.
 
         `is_ours`: whether the account is kept warm here.
         """
-        now = time.monotonic()
-        periodic_jobs: list[tuple[str, float, Callable[[], object]]] = []
-        for market, reader in markets:
-            periodic_jobs.append(("prices", PRICES_S, partial(market.load_prices, reader)))
-            periodic_jobs.append(("instruments", INSTRUMENTS_S, partial(market.load_instruments, reader)))
-        periodic_jobs += [(name, MORE_S, do) for name, do in (more or {}).items()]
+        self._groups: dict[str, list[_PeriodicJob]] = {"": [], **{name: [] for name in exchanges}}
+        for name, market in markets.items():
+            self._add(name, "prices", PRICES_S, partial(market.load_prices, exchanges[name]))
+            self._add(name, "instruments", INSTRUMENTS_S, partial(market.load_instruments, exchanges[name]))
         for name, exchange in exchanges.items():
-            for what, every_s, do in (
-                ("connections", KEEP_WARM_S, exchange.keep_warm),
-                ("clock", CLOCK_S, exchange.measure_clock),
-            ):
-                periodic_jobs.append((f"{what} of {name}", every_s, partial(_if_ours, is_ours, name, do)))
-        self._periodic_jobs = [
-            _PeriodicJob(name=name, every_s=every, do=do, due_at=now + every) for name, every, do in periodic_jobs
-        ]
+            self._add(name, f"connections of {name}", KEEP_WARM_S, partial(_if_ours, is_ours, name, exchange.keep_warm))
+            self._add(name, f"clock of {name}", CLOCK_S, partial(_if_ours, is_ours, name, exchange.measure_clock))
+        for name, do in (more or {}).items():
+            self._add("", name, MORE_S, do)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._run, args=(jobs,), name=f"upkeep {account}".strip(), daemon=True)
+            for account, jobs in self._groups.items()
+        ]
+
+    def _add(self, account: str, name: str, every_s: float, do: Callable[[], object]) -> None:
+        job = _PeriodicJob(name=name, every_s=every_s, do=do, due_at=time.monotonic() + every_s)
+        self._groups[account].append(job)
 
     def add(self, name: str, every_s: float, do: Callable[[], object]) -> None:
-        """A further chore, due at once. Before `start`."""
-        self._periodic_jobs.append(_PeriodicJob(name=name, every_s=every_s, do=do, due_at=time.monotonic()))
+        """A further job, due at once. Before `start`."""
+        self._groups[""].append(_PeriodicJob(name=name, every_s=every_s, do=do, due_at=time.monotonic()))
 
     def start(self) -> None:
-        if not self._thread.is_alive():
-            self._thread.start()
+        for thread, jobs in zip(self._threads, self._groups.values(), strict=True):
+            if jobs and not thread.is_alive():
+                thread.start()
 
     def stop(self) -> None:
         self._stop.set()
 
-    def _run(self) -> None:
+    def _run(self, jobs: list[_PeriodicJob]) -> None:
         while True:
-            periodic_job = min(self._periodic_jobs, key=lambda each: each.due_at)
+            periodic_job = min(jobs, key=lambda each: each.due_at)
             if self._stop.wait(max(0.0, periodic_job.due_at - time.monotonic())):
                 return
             periodic_job.due_at = time.monotonic() + periodic_job.every_s
@@ -128,7 +134,7 @@ def _if_ours(is_ours: Callable[[str], bool], account: str, do: Callable[[], obje
         do()
 
 
-# What one process does for all of them, now and then.
+# Periodic jobs that one process does for all of them.
 
 
 FORGET_S: Final = 60.0
@@ -177,10 +183,16 @@ class Services:
     notifier: Notifier
     checkup: Checkup
 
+    def market_of(self, account: str) -> Market:
+        """Of which accounts at one host have one."""
+        market = self.accounts[account].market
+        assert isinstance(market, Market), "`accounts_of` made it"
+        return market
+
     @property
     def has_instruments(self) -> bool:
-        """Whether the perpetuals of every account's exchange are known."""
-        return all(market.book is not None for market in self.markets.values())
+        """Whether the perpetuals of any account's exchange are known."""
+        return any(market.book is not None for market in self.markets.values())
 
 
 _SECRET_MIN = 16
@@ -243,6 +255,7 @@ def assemble(
         protector=protector,
         accounts=accounts,
         tell=executor.attention,
+        executes=engine.executes,
         acting_for=engine.acting_for,
     )
     intake = _intake(settings, journal, accounts, runner, announcer, heartbeats)
@@ -266,14 +279,14 @@ def assemble(
             wake=engine.wake,
             follower=follower,
             books_of=exchanges,
-            is_ours=lambda account: account in engine.owned,
+            is_ours=engine.executes,
         ),
         protection=protection,
         periodic_jobs=PeriodicJobs(
-            markets=[(market, exchanges[name]) for name, market in markets.items()],
+            markets=markets,
             exchanges=exchanges,
             more=periodic_jobs_of(engine, heartbeats, Retention(journal.store, keep_days=settings.keep_days)),
-            is_ours=lambda account: account in engine.owned,
+            is_ours=lambda account: engine.executes(account) or not process.executes,
         ),
         heartbeats=heartbeats,
         notifier=notifier,
@@ -287,8 +300,97 @@ _FIRST_CHECK_S = 2.0
 _CONNECTIONS = 10
 """Of each account, open before the first order: as many as an account may usually send in a second. One that is opened
 for an order costs it one or two round trips more."""
+_AWAY_S: Final = 30.0
+"""An account that is not there by then is told of."""
 _LANES_CLOSE_S = 6.0
 """What is in flight by then is answered or timed out; the server leaves 7 s in all after its own drain."""
+
+
+_LOOK_S: Final = 0.5
+"""How often it is looked whether the relay is stopping."""
+
+
+class AccountStart:
+    """One account's way to where its lanes run, in a thread of its own: it waits for no other account, and none for it.
+
+    It is tried again until it is there, so an account that was away comes back without a restart.
+    """
+
+    def __init__(self, name: str, services: Services, *, stopping: threading.Event, begun: Callable[[], None]) -> None:
+        """`begun`: called once the account's lanes run."""
+        self._name, self._services, self._stopping, self._begun = name, services, stopping, begun
+        self._problem: str | None = "starting"
+        self._has_begun = False
+        self._is_reported = False
+        self.thread = threading.Thread(target=self._run, name=f"starter of {name}", daemon=True)
+
+    def problem(self) -> str | None:
+        """Why what is accepted for the account would not be executed at once; None: it is."""
+        return self._problem or self._services.engine.problem(self._name)
+
+    def _run(self) -> None:
+        """For as long as the account is this process's; again when it becomes so anew."""
+        engine = self._services.engine
+        while not self._stopping.is_set():
+            self._problem = None
+            if not engine.await_account(self._name, _LOOK_S):
+                continue
+            self._problem, self._has_begun = "starting", False
+            self._bring_up()
+            while not self._stopping.is_set() and not engine.await_loss(self._name, _LOOK_S):
+                pass
+            if not self._stopping.is_set():
+                self._services.streams.end(self._name)
+
+    def _bring_up(self) -> None:
+        """Returns once it is up, or another process has it."""
+        engine = self._services.engine
+        tries, began_at = 0, time.monotonic()
+        while not self._stopping.is_set() and not engine.await_loss(self._name, 0):
+            try:
+                self._warm_up()
+                return
+            except LeaseLost:
+                self._problem = "another process may have it"
+            except (ExchangeUnreachable, ExchangeAnswered, JournalUnavailable, SettingsInvalid) as error:
+                self._problem = str(error)
+                log.warning("%s is not ready yet: %s", self._name, error)
+                engine.failed(self._name, error)
+            except Exception as error:
+                self._problem = f"the start failed ({type(error).__name__}: {error}); it is tried again"
+                log.exception("%s is not ready yet", self._name)
+            if time.monotonic() - began_at >= _AWAY_S and not self._is_reported:
+                self._is_reported = True
+                self._tell(f"account {self._name} executes nothing, its alerts wait: {self._problem}")
+            self._stopping.wait(_START_AGAIN_S[min(tries, len(_START_AGAIN_S) - 1)])
+            tries += 1
+
+    def _warm_up(self) -> None:
+        services, name = self._services, self._name
+        account, exchange = services.accounts[name], services.exchanges[name]
+        exchange.measure_clock()
+        services.checkup.refuse_wide_key(name)
+        services.market_of(name).load_once(exchange)
+        services.streams.start(name)
+        exchange.warm(_CONNECTIONS)
+        for (_, symbol), text in compare_positions(account, services.journal).items():
+            services.announcer.tell(NoticeKind.DRIFT, f"{symbol} on {name}: {text}")
+        services.checkup.wait_for_first(name, _FIRST_CHECK_S)
+        if not self._has_begun:
+            services.engine.begin(name)
+            services.protection.take_up(name)
+            self._has_begun = True
+        self._problem = "its stream is being opened"
+        self._begun()
+        services.streams.settle(name)
+        self._problem = None
+        self._tell(f"relay {__version__} is ready ({account.environment}){self._of_account()}")
+
+    def _of_account(self) -> str:
+        return f" on {self._name}" if len(self._services.accounts) > 1 else ""
+
+    def _tell(self, text: str) -> None:
+        self._services.announcer.tell(NoticeKind.RUN, text)
 
 
 class Relay:
@@ -298,9 +400,12 @@ class Relay:
         self.settings = settings
         self.services = services
         self._stopping = threading.Event()
-        self._starter = threading.Thread(target=self._start, name="starter", daemon=True)
-        self._problem = "starting"
-        self._is_warm = False
+        self._starts = {
+            name: AccountStart(name, services, stopping=self._stopping, begun=self._begin_common)
+            for name in services.accounts
+        }
+        self._beginning = threading.Lock()
+        self._has_begun = False
         self._reporter: Reporter | None = None
 
     def start(self) -> None:
@@ -318,7 +423,13 @@ class Relay:
         if self.settings.environment.is_real_money:
             log.warning("MAINNET - real money")
         self.services.checkup.start()
-        self._starter.start()
+        self.services.engine.start()
+        for each in self._starts.values():
+            each.thread.start()
+
+    def _own_exchanges(self) -> dict[str, Exchange]:
+        services = self.services
+        return {name: each for name, each in services.exchanges.items() if services.engine.executes(name)}
 
     def _report(self) -> None:
         """From here on, in this process, what goes wrong is reported to Sentry where that is configured."""
@@ -361,79 +472,36 @@ class Relay:
         """Of one account, for people."""
         return self.services.accounts[account].environment
 
+    def accounts(self) -> dict[str, str | None]:
+        """Why what is accepted for each account would not be executed at once; None: it is."""
+        return {name: start.problem() for name, start in self._starts.items()}
+
     def missing(self) -> dict[str, str]:
-        """What is not ready, each part with the reason; empty when alerts are executed at once."""
+        """What is not ready, each part with the reason; empty when one account at least executes at once."""
         found: dict[str, str] = {}
         try:
             self.services.journal.check()
         except JournalUnavailable as error:
             found["journal"] = str(error)
-        if not self.services.has_instruments:
-            found["instruments"] = self._problem
-        if not self._is_warm:
-            found["engine"] = self._problem
-        elif (problem := self.services.engine.problem()) is not None:
-            found["engine"] = problem
-        if not found and not self.services.streams.is_settled:
-            found["streams"] = "the accounts' streams are being opened"
+        problems = [(name, problem) for name, problem in self.accounts().items() if problem is not None]
+        if len(problems) == len(self._starts):
+            is_one = len(problems) == 1
+            why = "; ".join(problem if is_one else f"{name}: {problem}" for name, problem in problems)
+            found["engine"] = why
+            if not self.services.has_instruments:
+                found["instruments"] = why
         return found
 
-    def _start(self) -> None:
-        tries = 0
-        while not self._stopping.is_set():
-            try:
-                self._warm_up()
-                return
-            except (ExchangeUnreachable, ExchangeAnswered, JournalUnavailable, SettingsInvalid) as error:
-                self._problem = str(error)
-                log.warning("not ready yet: %s", error)
-            except Exception as error:
-                self._problem = f"the start failed ({type(error).__name__}: {error}); it is tried again"
-                log.exception("not ready yet")
-            self._stopping.wait(_START_AGAIN_S[min(tries, len(_START_AGAIN_S) - 1)])
-            tries += 1
-
-    def _own_exchanges(self) -> dict[str, Exchange]:
-        owned = self.services.engine.owned
-        return {name: each for name, each in self.services.exchanges.items() if name in owned}
-
-    def _warm_up(self) -> None:
+    def _begin_common(self) -> None:
+        """The first account is warm: what is there once for all of them begins."""
         services = self.services
-        for name, market in services.markets.items():
-            market.load_instruments(services.exchanges[name])
-            market.load_prices(services.exchanges[name])
-        services.engine.begin(AccountServing(services))
-        self._is_warm = True
-        services.heartbeats.start()
-        services.follower.start()
-        services.periodic_jobs.start()
-        services.streams.books.start()
-        services.announcer.tell(NoticeKind.RUN, f"relay {__version__} is ready ({self.settings.environment.value})")
-
-
-class AccountServing:
-    """What an account needs of the process that owns it: a clock, a stream, connections, and care of its guards."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
-
-    def prepare(self, account: str) -> None:
-        services = self._services
-        exchange = services.exchanges[account]
-        exchange.measure_clock()
-        services.checkup.refuse_wide_key(account)
-        services.streams.open(account)
-        for (_, symbol), text in compare_positions(services.accounts[account], services.journal).items():
-            services.announcer.tell(NoticeKind.DRIFT, f"{symbol} on {account}: {text}")
-
-    def complete(self, account: str) -> None:
-        services = self._services
-        services.protection.take_up(account)
-        services.exchanges[account].warm(_CONNECTIONS)
-        services.streams.settle(account)
-
-    def release(self, account: str) -> None:
-        self._services.streams.close(account)
+        with self._beginning:
+            if self._has_begun:
+                return
+            self._has_begun = True
+            services.heartbeats.start()
+            services.follower.start()
+            services.periodic_jobs.start()
 
 
 def build(settings: Settings, *, wait_for_lock_s: float = 0, is_worker: bool = False) -> Relay:

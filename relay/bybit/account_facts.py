@@ -41,7 +41,7 @@ class ExpectedAccount:
     allow_wide_key: bool
     key_end: str
     symbols: frozenset[str] | None
-    """What alerts may trade; None: anything."""
+    """What alerts may trade; None means anything."""
     max_leverage: Decimal | None
     also: str | None = None
     """One more symbol to look at."""
@@ -91,7 +91,7 @@ class AccountFacts:
     foreign: Reported[Foreign]
     fees: Reported[FeeRate | None]
     stream: Stream | None
-    """None: nobody looked."""
+    """None if nobody has looked."""
 
 
 class Ownership(Protocol):
@@ -104,7 +104,7 @@ class Ownership(Protocol):
         """What the relay believes each position to be, signed."""
 
     def moving(self) -> frozenset[tuple[Category, str]]:
-        """Where an order of the relay's is under way: a position may differ from the belief for a moment."""
+        """Where an order of the relay's is under way: a position may differ from what is expected for a moment."""
 
     def has_placed(self, client_order_id: str) -> bool: ...
 

@@ -77,7 +77,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that was looked at. `fix`: what to do about it, in the exchange's own menus; None: nothing."""
+    """One thing that was looked at.
+
+    `fix`: what to do about it, in the exchange's own menus; None if nothing is to be done.
+    """
 
     name: str
     state: State
@@ -481,7 +484,7 @@ def _expiry(subject: ExpectedAccount, facts: AccountFacts, codes: frozenset[int]
 
 
 def _days_left(key: KeyRights, now_ms: int) -> int | None:
-    """Whole days; None: no end is named."""
+    """Whole days; None if no end is named."""
     if key.expires_at is not None:
         return (key.expires_at - datetime.fromtimestamp(now_ms / 1000, UTC)).days
     return key.days_left

@@ -38,7 +38,7 @@ from relay.domain.position import Fill, OrderReport, Position, StopLevels
 from relay.engine import lease_guard
 from relay.errors import ExchangeUnreachable
 
-# What happened to an account's money while no stream told of it: asked for, a day at a time.
+# What happened to an account's money while no stream reported it: read from the exchange, a day at a time.
 
 
 EXECUTIONS = "/v5/execution/list"
@@ -49,7 +49,7 @@ _BEFORE_MS = 86_400_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransactionLogRead:
-    """`open_at_ms`: of the first execution whose result the exchange does not tell yet; None: all are told."""
+    """`open_at_ms`: of the first execution whose result the exchange does not tell yet; None if all are told."""
 
     bookings: tuple[LedgerEntry, ...]
     open_at_ms: int | None
@@ -65,7 +65,7 @@ class TransactionLogApi:
     def read(self, since_ms: int, until_ms: int) -> TransactionLogRead:
         """All executions of perpetuals between two moments, which are at most 6 days apart."""
         rows: list[Row] = []
-        unavailable: dict[str, Category] = {}
+        unsettled: dict[str, Category] = {}
         for category in Category:
             found = self._calls.pages(
                 self._session.get_executions,
@@ -78,10 +78,10 @@ class TransactionLogApi:
             for row in found:
                 rows.append(row)
                 if ledger_entry_from(row) is None:
-                    unavailable[row["orderId"]] = category
+                    unsettled[row["orderId"]] = category
         closed = {
             each.order_id: each
-            for category in sorted(set(unavailable.values()))
+            for category in sorted(set(unsettled.values()))
             for row in self._calls.pages(
                 self._session.get_closed_pnl,
                 CLOSED_PNL,
@@ -107,10 +107,7 @@ KEY = "/v5/user/query-api"
 MODE = "/v5/account/info"
 FEE_RATE = "/v5/account/fee-rate"
 SWITCH_MODE = "/v5/position/switch-mode"
-OPEN_ORDERS = "/v5/order/realtime"
-
 _ONE_WAY = 0
-_SETTLE_COINS = ("USDT", "USDC")
 _SWITCH_WAIT_S = 2.0
 
 
@@ -130,7 +127,7 @@ class AccountApi:
         return account_mode_from(self._calls.ask(self._session.get_account_info, MODE).result)
 
     def fee_rate(self, category: Category, symbol: str) -> FeeRate | None:
-        """None: the exchange names none for the symbol. The demo environment has no answer to this."""
+        """Returns None if the exchange names none for the symbol. The demo environment has no answer to this."""
         rows = self._calls.ask(
             self._session.get_fee_rates, FEE_RATE, category=category.value, symbol=symbol
         ).result.get("list")
@@ -138,17 +135,17 @@ class AccountApi:
 
     def open_orders(self) -> tuple[StandingOrder, ...]:
         """All perpetual orders that rest in the account, whoever placed them."""
-        found = [order for coin in _SETTLE_COINS for order in self._orders(Category.LINEAR, settleCoin=coin)]
+        found = [order for coin in LINEAR_SETTLE_COINS for order in self._orders(Category.LINEAR, settleCoin=coin)]
         return (*found, *self._orders(Category.INVERSE))
 
     def _orders(self, category: Category, **which: object) -> tuple[StandingOrder, ...]:
         rows = self._calls.pages(
-            self._session.get_open_orders, OPEN_ORDERS, category=category.value, openOnly=0, limit=50, **which
+            self._session.get_open_orders, REALTIME, category=category.value, openOnly=0, limit=50, **which
         )
         return tuple(standing_order_from(row, category=category) for row in rows)
 
     def switch_to_one_way(self, category: Category, symbol: str) -> str | None:
-        """Put one symbol into one-way mode; None: it is so now, else why not.
+        """Put one symbol into one-way mode. Returns None if it is so now, else why not.
 
         The exchange itself refuses where a position (110024) or an order (110028) of the symbol is open.
         Source: docs/v5/position/position-mode.mdx.
@@ -262,9 +259,10 @@ class Exchange:
     def place(
         self, order: PlannedOrder, *, client_order_id: str, signature: RequestSignature, is_exit: bool
     ) -> Outcome:
-        """Send the order, once, signed with `stamp`. Accepted is an acknowledgement, not a fill.
+        """Send the order, once, signed with `signature`. Accepted is an acknowledgement, not a fill.
 
-        Waits for the rate limit for at most half of the stamp's window, and sends nothing once that window has passed.
+        Waits for the rate limit for at most half of the signature's window, and sends nothing once that window has
+        passed.
         """
         params = wire_orders.create_params(order, client_order_id)
         return self._change(self._session.place_order, CREATE, params, signature, is_exit=is_exit)
@@ -295,7 +293,7 @@ class Exchange:
     ) -> Outcome:
         left_ms = signature.timestamp_ms + signature.recv_window_ms - self._clock.now_ms()
         if left_ms <= 0:
-            return NotSent(why="the request waited until its stamp was worthless", retry_at_ms=self._clock.now_ms())
+            return NotSent(why="the request waited until its signature had run out", retry_at_ms=self._clock.now_ms())
         wait_s = max(0.0, left_ms - signature.recv_window_ms / 2) / 1000
         with self._session.stamped(signature):
             came_to = self._calls.change(
@@ -311,7 +309,7 @@ class Exchange:
         return Accepted(venue_order_id=order_id)
 
     def look_up(self, *, category: Category, symbol: str, client_order_id: str) -> OrderReport | None:
-        """What became of the order: the open and lately closed ones first, then the history; None: not found.
+        """What became of the order: the open and lately closed ones first, then the history; None if it was not found.
 
         The history lags behind and keeps what was cancelled without a fill for 24 hours only.
         """
@@ -350,7 +348,7 @@ class Exchange:
         return tuple(found)
 
     def stopped_at_ms(self, *, category: Category, symbol: str, since_ms: int) -> int | None:
-        """When a stop loss of the symbol last filled; None: not since `since_ms`."""
+        """When a stop loss of the symbol last filled; None if none has since `since_ms`."""
         until_ms = self._clock.now_ms()
         which: dict[str, object] = {"category": category.value, "symbol": symbol, "limit": 100}
         while until_ms > since_ms:
@@ -433,6 +431,14 @@ class Exchange:
             listed = (wire_account.instrument_from(row, category=category) for row in rows)
             found += [instrument for instrument in listed if instrument is not None]
         return tuple(found)
+
+    def instrument(self, *, category: Category, symbol: str) -> Instrument | None:
+        """One of them, as it is now; None: there is no such perpetual."""
+        rows = self._calls.pages(
+            self._session.get_instruments_info, INSTRUMENTS, category=category.value, symbol=symbol
+        )
+        listed = (wire_account.instrument_from(row, category=category) for row in rows)
+        return next((instrument for instrument in listed if instrument is not None), None)
 
     def warm(self, connections: int) -> int:
         """Open that many connections at once, so that the first orders find them; how many the exchange answered on."""

@@ -348,7 +348,10 @@ class BybitSession(HTTP):  # type: ignore[misc]
 
     @contextmanager
     def stamped(self, signature: RequestSignature | None) -> Iterator[None]:
-        """What this thread sends inside is signed with exactly this stamp; None: with the exchange's now."""
+        """What this thread sends inside is signed with exactly this signature;
+
+        None means the exchange's present time.
+        """
         self._pinned.signature = signature
         try:
             yield

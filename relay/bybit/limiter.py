@@ -195,7 +195,7 @@ class Limiter:
 
 
 def reported_by(headers: Mapping[str, str]) -> tuple[int | None, int]:
-    """The endpoint's limit and how much of it is left; None: nothing is counted."""
+    """The endpoint's limit and how much of it is left; None if nothing is counted."""
     limit, remaining = _whole(headers.get("X-Bapi-Limit")), _whole(headers.get("X-Bapi-Limit-Status"))
     return limit or None, remaining or 0
 

@@ -15,7 +15,7 @@ from relay.bybit.stream import LinkState, Message, StreamGreeting, StreamLink
 from relay.domain.instrument import Category, Instrument, SymbolIndex
 from relay.errors import ExchangeUnreachable
 
-# The instruments that the exchange lists, as of the last time that it told.
+# The instruments that the exchange lists, as they were read last.
 
 
 _Key = tuple[Category, str]
@@ -43,6 +43,12 @@ class Catalog:
             self._instruments = MappingProxyType(fresh)
             self._loaded_at = self._monotonic()
         return len(fresh)
+
+    def keep(self, instrument: Instrument) -> None:
+        """One that was read by itself."""
+        with self._loading:
+            key = (instrument.category, instrument.symbol)
+            self._instruments = MappingProxyType({**self._instruments, key: instrument})
 
     def get(self, category: Category, symbol: str) -> Instrument | None:
         return self._instruments.get((category, symbol))
@@ -93,12 +99,25 @@ class Market:
         self._priced_at = 0.0
         self._hint = hint
         self._monotonic = monotonic
+        self._loading = threading.Lock()
 
     def load_instruments(self, exchange: Exchange) -> int:
         """Read all instruments anew; how many. Raises ExchangeUnreachable or ExchangeAnswered, and keeps the old."""
         count = self._catalog.load(exchange.instruments)
         self._book = SymbolIndex.of(self._catalog.all(), self._overrides)
         return count
+
+    def load_once(self, exchange: Exchange) -> None:
+        """Read instruments and prices, unless some account did before. Raises like `load_instruments`."""
+        with self._loading:
+            if self._book is None:
+                self.load_prices(exchange)
+                self.load_instruments(exchange)
+
+    def keep_instrument(self, instrument: Instrument) -> None:
+        """One that was read by itself, because its rules seemed to have changed."""
+        self._catalog.keep(instrument)
+        self._book = SymbolIndex.of(self._catalog.all(), self._overrides)
 
     def load_prices(self, exchange: Exchange) -> None:
         """Read the price of everything, in one call each category. Raises like `load_instruments`."""
@@ -124,7 +143,7 @@ class Market:
             self._hint(category, symbol, price)
 
 
-# Mark prices as the public ticker streams tell them, of the symbols that somebody wanted. Thread-safe.
+# Mark prices from the public ticker streams, for the symbols that were asked for. Thread-safe.
 
 
 PATHS = {Category.LINEAR: "/v5/public/linear", Category.INVERSE: "/v5/public/inverse"}
@@ -143,7 +162,7 @@ class Prices:
         self._feeds[category].want(symbol)
 
     def mark(self, category: Category, symbol: str) -> Decimal | None:
-        """The mark price of now; None: it is not followed (from now on it is), or its stream is not there."""
+        """The mark price of now; None if it is not followed (from now on it is), or its stream is not there."""
         return self._feeds[category].mark(symbol)
 
     def state(self) -> dict[str, LinkState]:

@@ -86,7 +86,7 @@ class StreamSocket:
             self._idle.notify_all()
 
     def receive(self) -> dict[str, Any] | None:
-        """The next message; None: it was a ping or the like. Raises StreamEnded."""
+        """The next message; None if it was a ping or the like. Raises StreamEnded."""
         try:
             opcode, content = self._socket.recv_data(control_frame=True)
         except (OSError, WebSocketException) as error:
@@ -155,7 +155,7 @@ Message = Mapping[str, Any]
 class LinkState:
     """`since_s`: for how long it is so. `problem`: why it is not live, in words. `generation` counts connections.
 
-    `silent_s`: how long ago the exchange was last heard, if only by its answer to a ping; None: never.
+    `silent_s`: how long ago the exchange was last heard, if only by its answer to a ping; None if it never did.
     """
 
     is_live: bool

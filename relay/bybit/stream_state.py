@@ -89,7 +89,7 @@ class KnownBalance:
         self._earned = {key: earned for key, earned in self._earned.items() if key not in reading.exec_ids}
 
     def known(self) -> Decimal | None:
-        """The balance with every execution that was told in it; None: read it."""
+        """The balance with every execution that was told in it; None if it must be read."""
         if self._base is None or self._last is None:
             return None
         expected = self._base + sum(self._earned.values(), Decimal(0))
@@ -100,7 +100,7 @@ class KnownBalance:
         return self._last
 
 
-# The orders that rest at the exchange, as streams and readings tell of them. Pure.
+# The orders that rest at the exchange, as streams and readings report them. Pure.
 #
 # For what is only said, never for what is done: an order event that was lost leaves an order standing here until the
 # next connection. Source: docs/v5/websocket/private/order.mdx.
@@ -139,8 +139,8 @@ class KnownOrders:
 
 # When a position that the streams told may be acted upon. Pure: no I/O, no clock, no lock.
 #
-# The rule: never act on a position that may be older than the relay's own last fill. What is believed is the last one
-# proven plus every execution told since, and it is believed only while all that is told agrees:
+# The rule: never act on a position that may be older than the relay's own last fill. The position is the last one
+# proven plus every execution reported since, and it is used only while all reports agree:
 #
 # - no order of the relay is on its way, or has an end that nobody has told yet;
 # - of every order told to be filled, the executions add up to what was filled;
@@ -248,9 +248,9 @@ class KnownPosition:
         for key, version in reading.versions.items():
             found = self._open.get(key)
             if found is not None and found.version == version and not found.is_under_way:
-                self._smoke_trade(key)
+                self._settle_order(key)
 
-    def _smoke_trade(self, key: str) -> None:
+    def _settle_order(self, key: str) -> None:
         found = self._open.pop(key)
         _remember(self._proven, key, max(found.take_report, self._proven.get(key, Decimal(0))))
 
@@ -260,7 +260,7 @@ class KnownPosition:
         return not any(each.is_under_way for each in self._open.values())
 
     def known(self) -> ReportedPosition | None:
-        """The position, proven to hold every fill that was told; None: read it."""
+        """The position, proven to hold every fill that was told; None if it must be read."""
         base, last = self._base, self._last
         if base is None or last is None or not all(map(self._adds_up, self._open)):
             return None
@@ -271,7 +271,7 @@ class KnownPosition:
         self._base = last
         self._moves.clear()
         for key in tuple(self._open):
-            self._smoke_trade(key)
+            self._settle_order(key)
         return last
 
     def _adds_up(self, key: str) -> bool:
@@ -320,7 +320,7 @@ class Awaited:
         self._waiting.setdefault(client_order_id, _Waiting())
 
     def hear(self, client_order_id: str, report: OrderReport | None, fills: tuple[Fill, ...]) -> bool | None:
-        """Whether the order is whole now; None: nobody waits for it."""
+        """Whether the order is whole now; None if nobody waits for it."""
         waiting = self._waiting.get(client_order_id)
         if waiting is None:
             return None
@@ -506,12 +506,12 @@ class LiveAccount:
     # What is known.
 
     def position(self, where: Where) -> ReportedPosition | None:
-        """None: it must be read."""
+        """Returns None if it must be read."""
         with self._lock:
             return self._known(where).known() if self._is_seeded else None
 
     def positions(self, mark: Mark) -> tuple[Position, ...] | None:
-        """All that are open, their PnL at mark; None: one of them must be read."""
+        """All that are open, their PnL at mark; None if one of them must be read."""
         with self._lock:
             take_report = {where: each.known() for where, each in self._positions.items()} if self._is_seeded else None
         if take_report is None:
@@ -528,7 +528,7 @@ class LiveAccount:
         return tuple(found)
 
     def equity(self, coin: str, mark: Mark) -> Decimal | None:
-        """The coin's balance and the open PnL at mark of everything settled in it; None: it must be read."""
+        """The coin's balance and the open PnL at mark of everything settled in it; None if it must be read."""
         with self._lock:
             balance = self._balance(coin).known() if self._is_seeded else None
             held = [(where, each.known()) for where, each in self._positions.items() if _is_of(where, coin)]
@@ -542,7 +542,7 @@ class LiveAccount:
         return balance
 
     def orders_at(self, where: Where) -> tuple[wire_orders.OpenOrder, ...] | None:
-        """What rests there, whoever placed it, the position's stops included; None: it must be read."""
+        """What rests there, whoever placed it, the position's stops included; None if it must be read."""
         with self._lock:
             return self._orders.at(*where) if self._is_seeded else None
 

@@ -102,7 +102,7 @@ class StreamedExchange(Exchange):
         super().close()
 
     def awaited_stream(self, timeout_s: float) -> LinkState | None:
-        """How the stream stands once it is there, or was waited for so long; None: nobody listens."""
+        """How the stream stands once it is there, or was waited for so long; None if nobody listens."""
         if not self._reader.is_alive():
             return None
         self.link.wait_live(timeout_s)
@@ -202,7 +202,7 @@ class StreamedExchange(Exchange):
         self.marks.want(category, symbol)
 
     def position_now(self, category: Category, symbol: str) -> NowPosition | None:
-        """None: it must be read."""
+        """Returns None if it must be read."""
         self.marks.want(category, symbol)
         reported = self._live.position((category, symbol)) if self.link.is_current() else None
         if reported is None:

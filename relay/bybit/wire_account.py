@@ -24,13 +24,12 @@ def number(row: Row, key: str) -> Decimal | None:
 
 
 def number_or_zero(row: Row, key: str) -> Decimal:
-    found = number(row, key)
-    return Decimal(0) if found is None else found
+    return Decimal(row.get(key) or 0)
 
 
 def number_but_zero(row: Row, key: str) -> Decimal | None:
     """For prices that Bybit sends as `"0"` or `"0.00"` where there is none."""
-    return number(row, key) or None
+    return Decimal(row.get(key) or 0) or None
 
 
 # Positions, instruments and balances, from Bybit's spelling.
@@ -277,7 +276,7 @@ class KeyRights:
     addresses: tuple[str, ...]
     """Empty: from anywhere."""
     expires_at: datetime | None
-    """None: the exchange names no day."""
+    """None if the exchange names no day."""
     days_left: int | None
     """As the exchange counts them, where it does."""
 

@@ -179,8 +179,8 @@ def _ended_by_its_terms(row: Row) -> bool:
     """Nobody cancelled it: its time in force did."""
     if row.get("rejectReason") in _ENDED_BY_ITS_TERMS:
         return True
-    unavailable = row.get("rejectReason", "") in _NO_WORD and row.get("cancelType", "") in _NO_WORD
-    return unavailable and row.get("timeInForce") in _AT_ONCE and row["orderStatus"] != "Deactivated"
+    says_nothing = row.get("rejectReason", "") in _NO_WORD and row.get("cancelType", "") in _NO_WORD
+    return says_nothing and row.get("timeInForce") in _AT_ONCE and row["orderStatus"] != "Deactivated"
 
 
 def _word_for_the_end(row: Row) -> str | None:
@@ -240,7 +240,7 @@ def open_order_from(row: Row) -> OpenOrder:
 
 # What Bybit's return codes mean. Source: V5 documentation, "Error Codes" (docs/v5/error.mdx), section UTA.
 #
-# Told by the code, never by the words, with one exception that the documentation leaves no code for: hedge mode.
+# Told by the code, never by the words, but for 10001, which the documentation gives to any bad parameter.
 
 
 HTTP_FORBIDDEN = 403
@@ -276,6 +276,15 @@ _REFUSALS = {
     110072: ErrorKind.ALREADY_THERE,
     110017: ErrorKind.NOTHING_TO_REDUCE,
     110034: ErrorKind.NOTHING_TO_REDUCE,
+    30208: ErrorKind.RULES,  # the price is above the highest that a buy may have
+    30209: ErrorKind.RULES,  # below the lowest that a sell may have
+    30228: ErrorKind.RULES,  # no new positions while the contract is being delisted
+    110003: ErrorKind.RULES,  # the price is outside the allowable range
+    110063: ErrorKind.RULES,  # the contract is being settled
+    110074: ErrorKind.RULES,  # the contract is not live
+    110094: ErrorKind.RULES,  # under the minimum order value
+    110120: ErrorKind.RULES,  # the price is below the limit
+    110121: ErrorKind.RULES,  # the price is above the limit
     110001: ErrorKind.GONE,
     110008: ErrorKind.GONE,
     110010: ErrorKind.GONE,
@@ -295,8 +304,9 @@ _REASONS = {
 }
 _REASON_OF = {code: reason for reason, codes in _REASONS.items() for code in codes}
 
-_HEDGE_CODE = 10001
+_BAD_PARAMETER = 10001
 _HEDGE_WORDS = "position idx not match position mode"
+_RULE_WORDS = ("qty", "quantity", "number of contracts", "price", "symbol")
 
 
 def is_uncertain(code: int) -> bool:
@@ -311,15 +321,21 @@ def refusal_of(code: int, words: str, *, retry_at_ms: int | None = None) -> Orde
     return OrderRejected(
         code=code,
         words=words,
-        refusal=_REFUSALS.get(code, ErrorKind.FINAL),
+        refusal=_kind(code, words),
         reason_code=_reason_code(code, words),
         retry_at_ms=retry_at_ms,
     )
 
 
+def _kind(code: int, words: str) -> ErrorKind:
+    # 10001 is every kind of bad parameter: only the words tell which.
+    if code == _BAD_PARAMETER and any(word in words.lower() for word in _RULE_WORDS):
+        return ErrorKind.RULES
+    return _REFUSALS.get(code, ErrorKind.FINAL)
+
+
 def _reason_code(code: int, words: str) -> str:
-    # 10001 is every kind of bad parameter: only the words tell this one apart.
-    if code == _HEDGE_CODE and _HEDGE_WORDS in words.lower():
+    if code == _BAD_PARAMETER and _HEDGE_WORDS in words.lower():
         return "POSITION_MODE_HEDGE"
     return _REASON_OF.get(code, "EXCHANGE_REFUSED")
 

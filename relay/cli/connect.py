@@ -84,11 +84,11 @@ class Place:
     """The variables of one account's key."""
 
     account: str | None
-    """None: there is one, and RELAY_CONFIG names none."""
+    """None where there is one account, and RELAY_CONFIG names none."""
     key: str
     secret: str
     environment: str | None
-    """As RELAY_CONFIG says; None: it is asked, and BYBIT_ENV."""
+    """As RELAY_CONFIG says; None means that a person is asked, or that BYBIT_ENV says it."""
     others: tuple[str, ...] = ()
     """Variables of other accounts' keys that are not set yet."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import time
 from typing import Any
 from urllib.parse import quote
@@ -12,7 +11,6 @@ import click
 from relay.cli.client import (
     Client,
     NotDone,
-    RequestRefused,
     Unreachable,
     Unusable,
     connect,
@@ -75,12 +73,17 @@ def flatten(context: click.Context, everything: bool, as_json: bool, url: str | 
     body = _flattened(client, everything)
     if not as_json:
         say(_HALTED)
-    ended = [await_end(client, signal_id, until=until) for signal_id in _signal_ids(body)]
+    rows = _rows(body)
+    ended = [await_end(client, row["signal_id"], until=until) for row in rows if row.get("signal_id")]
     if as_json:
         say_json({**body, "signals": ended})
     else:
-        say("\n".join(line for signal in ended for line in reported(signal)) or "nothing was open")
-    context.exit(0 if all(signal.get("status") == SignalStatus.DONE for signal in ended) else NotDone.exit_code)
+        said = [line for signal in ended for line in reported(signal)]
+        said += [_in_words(row) for row in rows if not row.get("signal_id")]
+        say("\n".join(said))
+    is_done = all(signal.get("status") == SignalStatus.DONE for signal in ended)
+    is_read = all(row.get("outcome") != "unreadable" for row in rows)
+    context.exit(0 if is_done and is_read else NotDone.exit_code)
 
 
 def _flattened(client: Client, everything: bool) -> dict[str, Any]:
@@ -88,17 +91,18 @@ def _flattened(client: Client, everything: bool) -> dict[str, Any]:
         return client.post("/api/flatten", all=1 if everything else None)
     except Unreachable as error:
         raise Unusable(f"{error}; nothing is known to be halted or closed") from error
-    except RequestRefused as error:
-        if error.answer.status != http.client.BAD_GATEWAY:
-            raise
-        raise NotDone(f"{error}; it is halted all the same, but not everything is closed") from error
 
 
-def _signal_ids(body: dict[str, Any]) -> list[str]:
-    receipts = body.get("signals", [])
-    if not all(isinstance(each, dict) and each.get("signal_id") for each in receipts):
+def _rows(body: dict[str, Any]) -> list[dict[str, Any]]:
+    rows = body.get("accounts", [])
+    if not rows or not all(isinstance(each, dict) and each.get("outcome") for each in rows):
         raise NotDone("the relay halted, but its answer does not tell what it closes; see `signals`")
-    return [str(each["signal_id"]) for each in receipts]
+    return list(rows)
+
+
+def _in_words(row: dict[str, Any]) -> str:
+    """Of an account as a whole."""
+    return f"{row.get('account')}: {row.get('message')}"
 
 
 @click.command()

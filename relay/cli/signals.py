@@ -303,7 +303,13 @@ def positions(account: str | None, symbol: str | None, as_json: bool, url: str |
         if account in (None, position.get("account")) and symbol in (None, position.get("symbol"))
     ]
     titles = [name.upper().replace("_", " ") for name in _POSITION]
-    say("\n".join(table(titles, rows)) if rows else "no open positions")
+    unreadable = body.get("unreadable", [])
+    if rows or not unreadable:
+        say("\n".join(table(titles, rows)) if rows else "no open positions")
+    for each in unreadable:
+        remark(f"{each.get('account')}: the positions cannot be read: {each.get('message')}")
+    if unreadable:
+        click.get_current_context().exit(NotDone.exit_code)
 
 
 @click.command()

@@ -150,13 +150,13 @@ class Bracket:
     side: Side
     stop_loss: Level | None = None
     take_profit: Level | None = None
-    """Of the whole position, which the exchange keeps with it; `rungs` rest as orders."""
+    """Of the whole position, which the exchange keeps with it; `tp_legs` rest as orders."""
     trailing_stop: Level | None = None
     trailing_start: Level | None = None
     tp_legs: tuple[TakeProfitLeg, ...] = field(default=(), metadata={"stored_as": "rungs"})
     entries: tuple[str, ...] = ()
     stale_orders: tuple[str, ...] = field(default=(), metadata={"stored_as": "leavings"})
-    """Orders of an older guard that are to be cancelled."""
+    """Orders of an older bracket that are to be cancelled."""
     status: BracketStatus = BracketStatus.WAITING
     entry_price: Decimal | None = None
     """What distances count from: the average fill, so far."""
@@ -177,7 +177,7 @@ class Bracket:
 
 
 def taken_back(bracket: Bracket, order_ids: frozenset[str]) -> Bracket:
-    """The guard, once the relay has begun to cancel these orders of its own accord."""
+    """The bracket, once the relay has begun to cancel these orders of its own accord."""
     tp_legs = tuple(
         replace(each, is_taken_back=True) if each.order_id in order_ids else each for each in bracket.tp_legs
     )
@@ -185,7 +185,7 @@ def taken_back(bracket: Bracket, order_ids: frozenset[str]) -> Bracket:
 
 
 def bracket_of(levels: Levels, side: Side, *, reference: Decimal | None) -> Bracket | None:
-    """The guard that an alert asks for; None: it names no level. `reference`: what distances count from for now."""
+    """The bracket that an alert asks for; None if it names no level. `reference`: what distances count from for now."""
     if levels.is_empty:
         return None
     tp_legs = levels.take_profits if levels.is_ladder else ()
@@ -224,12 +224,12 @@ def _fixed(at: Level, bracket: Bracket, tick: Decimal) -> Level:
 
 
 def take_profit_price(at: Level, bracket: Bracket, tick: Decimal) -> Decimal:
-    """Where a rung rests, on the price grid."""
-    assert bracket.entry_price is not None, "an active guard has its entry price"
+    """Where a take-profit leg rests, on the price grid."""
+    assert bracket.entry_price is not None, "an active bracket has its entry price"
     return profit_price(at, side=bracket.side, reference=bracket.entry_price, tick=tick)
 
 
-# How large each rung of a ladder of take profits is, given the position as it is now.
+# How large each leg of a ladder of take profits is, given the position as it is now.
 
 
 _ZERO = Decimal(0)
@@ -238,7 +238,8 @@ _ALL = Decimal(100)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A rung, the nearest first. `filled`: all that it has taken; `held`: of that, by the order that rests now.
+    """A take-profit leg, the nearest first. `filled`: all that it has taken; `held`: of that, by the order that rests
+    now.
 
     `is_off`: nothing may be placed for it.
     """

@@ -121,7 +121,7 @@ class Intent:
     uses_strategy_size: bool
     """The size of the strategy's own position has a part in what is ordered, other than as a share."""
     strategy_unit: QtyUnit | None
-    """What the strategy's sizes are in; None: nobody says."""
+    """The unit of the strategy's sizes; None if neither alert nor rules name one."""
     order_price: Decimal | None
     """What the order itself says it will be filled at."""
     rests: bool
@@ -131,7 +131,7 @@ class Intent:
     levels: Levels
     has_levels: bool
     leverage: Decimal | None
-    """What is asked for; None: the symbol's stays as it is."""
+    """The leverage that is asked for; None if the symbol's stays as it is."""
     only_exits: bool
     is_strategys: bool
     """It follows a strategy, and says where that stands afterwards."""

@@ -19,7 +19,7 @@ from relay.domain.signal import Signal
 
 
 def requested_leverage(signal: Signal, rules: Rules) -> Decimal | None:
-    """The alert's own, else the strategy's default one; None: the symbol's stays as it is."""
+    """The alert's own, else the strategy's default one; None if the symbol's stays as it is."""
     return signal.leverage or rules.default_leverage
 
 
@@ -87,7 +87,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """An entry that is held against the limits. `entry`: None before Stage.SIZE."""
+    """An entry that is held against the limits. `entry`: None before LimitStage.SIZE."""
 
     signal: Signal
     rules: Rules
@@ -110,7 +110,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitVerdict:
-    """`number`: what the entry came to, for people, if anything. `refused`: why it may not go out; None: it passes."""
+    """`number`: what the entry came to, for people, if anything.
+
+    `refused`: why it may not go out; None if it passes.
+    """
 
     number: str | None = None
     refused: Reason | None = None

@@ -38,7 +38,7 @@ _FORBIDDEN = {Direction.LONG_ONLY: Side.SELL, Direction.SHORT_ONLY: Side.BUY}
 
 
 class LimitUnit(StrEnum):
-    """What a limit's bound is: by it the bound is read and shown."""
+    """The unit of a limit's bound, which says how the bound is read and shown."""
 
     MONEY = "money"
     COUNT = "count"
@@ -67,29 +67,29 @@ class Limit:
     """A row of the table. Its bound is None where it is not set; `none` is the word for that, wherever it is read."""
 
     field: str
-    """Of `Rules`."""
+    """The name of its field in `Rules`."""
     key: str
-    """In a `limits` table of RELAY_CONFIG, or in a strategy's own."""
+    """Its key in a `limits` table of RELAY_CONFIG, or in a strategy's table."""
     variable: str | None = None
-    """The environment's, which holds for every strategy that is silent about it."""
+    """Its environment variable, which holds for every strategy whose table does not name the limit."""
     is_strategys_key: bool = False
-    """It stands in the strategy's table itself."""
+    """Whether the key stands in the strategy's table itself, not in its `limits`."""
     words: str
     """What the greeting calls it."""
     unit: LimitUnit
     least: int = 1
     most: int = 0
-    """The bounds of a bound that is a count, a span of time or a percentage."""
+    """The least and the greatest bound that may be set, of a count, a span of time (seconds) or a percentage."""
     stage: LimitStage
     stricter: Callable[[Any, Any], Any] = min
-    """Of two bounds the one that lets through only what both let through."""
+    """Of two bounds makes the one that lets through only what both let through."""
     reads_position: bool = True
     """The position is read before the decision, because the exit goes out even where the entry may not."""
     reads_price: Callable[[Signal, Instrument], bool] = lambda signal, instrument: False
     counts: frozenset[LimitNeed] = frozenset()
-    """What it must know besides position and price."""
+    """Which facts it needs besides position and price."""
     check: Callable[[Any, Candidate], LimitVerdict | None]
-    """Holds an entry against the bound; None: it does not apply to this one."""
+    """Checks an entry against the bound; returns None if the limit does not apply to it."""
 
     @property
     def name(self) -> str:
@@ -240,7 +240,6 @@ LIMITS: Final = (
     ),
 )
 """In the order in which an entry is held against them."""
-_OF_STAGE: Final = {stage: tuple(each for each in LIMITS if each.stage is stage) for stage in LimitStage}
 _CODES: Final = {
     LimitNeed.WORKING: "LIMIT_POSITION_NOTIONAL",
     LimitNeed.POSITIONS: "LIMIT_EXPOSURE",
@@ -265,28 +264,30 @@ def _strictest(limit: Limit, every: tuple[Rules, ...]) -> Any:
 
 def over_limit(stage: LimitStage, requested: Candidate) -> Reason | None:
     """Why the entry may not go out by the limits of one stage."""
-    for limit in _OF_STAGE[stage]:
-        bound = limit.bound(requested.rules)
-        if bound is not None and (check := limit.check(bound, requested)) is not None and check.refused is not None:
+    for limit, bound in _set_by(requested.rules):
+        if limit.stage is stage and (check := limit.check(bound, requested)) is not None and check.refused is not None:
             return check.refused
     return None
 
 
+def _set_by(rules: Rules) -> list[tuple[Limit, Any]]:
+    """The limits that these rules set, each with its bound."""
+    return [(each, bound) for each in LIMITS if (bound := getattr(rules, each.field)) is not None]
+
+
 def limit_needs(rules: Rules) -> frozenset[LimitNeed]:
     """What these rules must know of the account before an entry."""
-    return frozenset[LimitNeed]().union(*(each.counts for each in LIMITS if each.bound(rules) is not None))
+    return frozenset[LimitNeed]().union(*[limit.counts for limit, _ in _set_by(rules)])
 
 
 def limits_entries(rules: Rules) -> bool:
     """Whether anything here could hold back an entry once it is looked at: then its exit must be known."""
-    return rules.direction is not Direction.BOTH or any(
-        each.bound(rules) is not None for each in LIMITS if each.reads_position
-    )
+    return rules.direction is not Direction.BOTH or any(limit.reads_position for limit, _ in _set_by(rules))
 
 
 def limits_by_price(signal: Signal, rules: Rules, instrument: Instrument) -> bool:
     """Whether a limit wants the exchange's price."""
-    return any(each.bound(rules) is not None and each.reads_price(signal, instrument) for each in LIMITS)
+    return any(limit.reads_price(signal, instrument) for limit, _ in _set_by(rules))
 
 
 def unread_refusal(rules: Rules, facts: LimitFacts) -> Reason | None:
@@ -295,7 +296,7 @@ def unread_refusal(rules: Rules, facts: LimitFacts) -> Reason | None:
 
 
 def unread(needed: frozenset[LimitNeed], facts: LimitFacts) -> Reason | None:
-    """Why one of these facts could not be had; None: all are there."""
+    """Why one of these facts could not be had; None if all are there."""
     known = {
         LimitNeed.WORKING: True,
         LimitNeed.POSITIONS: facts.positions is not None,

@@ -17,7 +17,7 @@ class NoticeKind(StrEnum):
     HALT = "halt"
     """Entries were halted or allowed again, by whomever."""
     DRIFT = "drift"
-    """A position is not what it was believed to be, or not what the strategy says."""
+    """A position is not what it was expected to be, or not what the strategy says."""
     CHAIN = "chain"
     """An alert of a strategy was lost, or came out of order."""
     HEARTBEAT = "heartbeat"

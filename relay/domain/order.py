@@ -109,7 +109,7 @@ class PlannedOrder:
     slippage_pct: Decimal | None = None
     valid_for_s: int | None = None
     leverage: Decimal | None = None
-    """What the symbol's leverage is set to before the order leaves; None: it stays as it is."""
+    """What the symbol's leverage is set to before the order leaves; None if it stays as it is."""
     exit_qty: Decimal | None = None
     fallback_qty: Decimal | None = None
     replaces_leg: int | None = None
@@ -164,6 +164,8 @@ class ErrorKind(StrEnum):
     ALREADY_THERE = "already_there"
     """The client order id is known: the first send arrived."""
     NOTHING_TO_REDUCE = "nothing_to_reduce"
+    RULES = "rules"
+    """Refused for its quantity, price or symbol: the instrument's rules may not be the ones that are known here."""
     GONE = "gone"
     """The order to cancel does not exist or has ended."""
     UNCHANGED = "unchanged"

@@ -44,10 +44,13 @@ class Absence:
     """The position has changed since the order was first sent, and nothing says that it was not by the order."""
 
     @property
-    def is_smoke_trade(self) -> bool:
-        """Whether the order certainly never was. A position that moved is no proof that it was, but calls for more."""
-        least_ms = _MOVED_SMOKE_TRADE_MS if self.is_moved else _SMOKE_TRADE_MS
-        return self.look_ups >= _SMOKE_TRADE_LOOK_UPS and self.at_ms - self.since_ms >= least_ms
+    def is_certain(self) -> bool:
+        """Whether the order certainly never arrived.
+
+        A position that moved does not show that it did, but calls for more time.
+        """
+        least_ms = _MOVED_ABSENT_MS if self.is_moved else _ABSENT_MS
+        return self.look_ups >= _ABSENT_LOOK_UPS and self.at_ms - self.since_ms >= least_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +114,7 @@ class OrderState:
     def is_in_doubt(self) -> bool:
         """A send may have had an effect, for all that is known."""
         doubtful = any(isinstance(each.outcome, Unknown | None) for each in self.attempts)
-        return doubtful and not (self.absence is not None and self.absence.is_smoke_trade)
+        return doubtful and not (self.absence is not None and self.absence.is_certain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,9 +179,9 @@ _SEARCH_MS = (0, 200, 400, 800, 1500)
 _RETRY_MS = (100, 250, 500, 1000, 2000)
 _EXIT_WAITS_MS = 3_000
 _THOROUGH_MS = 5_000
-_SMOKE_TRADE_MS = 30_000
-_MOVED_SMOKE_TRADE_MS = 600_000
-_SMOKE_TRADE_LOOK_UPS = 3
+_ABSENT_MS = 30_000
+_MOVED_ABSENT_MS = 600_000
+_ABSENT_LOOK_UPS = 3
 _LAST_CHANCE_MS = 90_000
 """How long after its time is over an order may still be proven absent, before it is given up."""
 
@@ -211,7 +214,7 @@ def next_step(
 
 
 def passed_by(order: OrderState, *, now_ms: int) -> Reason | None:
-    """Why an exit that waits behind the order need not wait any longer; None: it must.
+    """Why an exit that waits behind the order need not wait any longer; None if it must.
 
     What it comes to is not known, but it can change nothing that a reading of the position would not show, unless it
     is sent again. That it must not be.
@@ -249,7 +252,7 @@ def _follow(order: OrderState, now_ms: int, bounds: Bounds, delays: tuple[int, .
 
 
 def _ended_by(order: OrderState, now_ms: int, bounds: Bounds, held_back: Reason | None) -> Reason | None:
-    """Why nothing of it may be sent again; None: it may be."""
+    """Why nothing of it may be sent again; None if it may be."""
     last = order.last
     assert last is not None
     if isinstance(last.outcome, OrderRejected) and is_final(order, last.outcome):
@@ -272,7 +275,7 @@ def _drop(order: OrderState, reason: Reason, now_ms: int, bounds: Bounds, jitter
         return Drop(reason=reason)
     if order.look_ups > 0 and now_ms > order.dead_at_ms + 1000 and _is_over(order, now_ms, bounds):
         since_ms = absence.since_ms if absence is not None else 0
-        if now_ms - since_ms > (_MOVED_SMOKE_TRADE_MS if absence and absence.is_moved else 0) + _LAST_CHANCE_MS:
+        if now_ms - since_ms > (_MOVED_ABSENT_MS if absence and absence.is_moved else 0) + _LAST_CHANCE_MS:
             return GiveUp(reason=_unknown(_why(last)))
     if now_ms <= order.dead_at_ms:
         return _after_unknown(order, last, now_ms, jitter)
@@ -389,11 +392,11 @@ def is_final(order: OrderState, rejected: OrderRejected) -> bool:
     return rejected.refusal not in (ErrorKind.RATE, ErrorKind.ALREADY_THERE)
 
 
-# How what is known of an order grows: by a send, by an answer, by a report. Nothing known is ever unlearned.
+# What is known of an order after a send, an answer, a look-up or a report. What was known once stays known.
 
 
 def sent(order: OrderState, signature: RequestSignature) -> OrderState:
-    """A send with this stamp is about to leave; what was looked up before it counts no more."""
+    """A send with this signature is about to leave; earlier look-ups count no more."""
     attempt = Attempt(number=len(order.attempts) + 1, signature=signature)
     return replace(
         order,
@@ -408,7 +411,8 @@ def sent(order: OrderState, signature: RequestSignature) -> OrderState:
 def looked_up(
     order: OrderState, report: OrderReport | None, *, begun_at_ms: int, is_moved: bool | None = None
 ) -> OrderState:
-    """A look-up begun at `begun_at_ms` of the exchange's clock brought this; None: the exchange has no such order.
+    """The order after a look-up, begun at `begun_at_ms` of the exchange's clock. `report`: None if it has no such
+    order.
 
     `is_moved`: of a thorough look-up, whether the position has changed since the order was first sent.
     """

@@ -211,7 +211,7 @@ class Equity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayTotal:
-    """All bookings of one coin on one day (UTC, `YYYY-MM-DD`)."""
+    """All transactions of one coin on one day (UTC, `YYYY-MM-DD`)."""
 
     day: str
     coin: str

@@ -17,7 +17,8 @@ class OwnerSnapshot:
     owners: Mapping[str, str]
     """By account; one that no living process owns is not in it."""
     expires_in_s: float | None = None
-    """Until the next of the other processes is taken for dead, unless it renews its row. None: there is no other."""
+    """How long until the next of the other processes counts as dead, unless it renews its row; None if there is no
+    other."""
 
     def is_free(self, account: str) -> bool:
         return account not in self.owners

@@ -62,7 +62,7 @@ class LimitFacts:
     entries_last_minute: int | None = None
     day: DayResult | None = None
     stopped_at: datetime | None = None
-    """When a stop loss closed something of the symbol last, within the cooldown; None: not within it."""
+    """When a stop loss closed something of the symbol last, within the cooldown; None if none did."""
     unread: Mapping[LimitNeed, str] = field(default_factory=dict)
 
 

@@ -10,7 +10,6 @@ from decimal import ROUND_DOWN, Context, Decimal, localcontext
 from relay.domain.bracket import bracket_of, wrong_side
 from relay.domain.instrument import Instrument, plain
 from relay.domain.intent import ORDERS_NOTHING, Intent, size_needs
-from relay.domain.legs import orders_of, rounded
 from relay.domain.limit_checks import Candidate, Entry, largest_size, leverage_refusal, size_refusal, with_leverage
 from relay.domain.limits import (
     LIMITS,
@@ -22,12 +21,12 @@ from relay.domain.limits import (
     unread,
     unread_refusal,
 )
-from relay.domain.move import Move, Nothing, Requested, Sizes, move_of
+from relay.domain.move import Move, Nothing, Requested, move_of, orders_of, rounded
 from relay.domain.order import OrderType, Reason, Side, TimeInForce
 from relay.domain.plan import Facts, LimitFacts, LimitNeed, Need, Plan, PlanStatus, Residual, Working
 from relay.domain.rules import Direction, Mode, Rules
 from relay.domain.signal import Action, Signal
-from relay.domain.sizing import References, references_of, sizes_of
+from relay.domain.sizing import References, Sizes, references_of, sizes_of
 
 # The strategy's position against the account's.
 
@@ -37,7 +36,7 @@ _ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """Where the account should stand. `size`: signed, in the exchange's unit; None: only the side counts."""
+    """Where the account should stand. `size`: signed, in the exchange's unit; None means that only the side counts."""
 
     sign: int
     size: Decimal | None
@@ -90,7 +89,7 @@ def needs_healing(intent: Intent, facts: Facts, target: Sizes | None) -> Expecte
 
 
 def target_sizes(intent: Intent, facts: Facts) -> Sizes | None:
-    """Those with which it stands where the strategy does; None: they cannot be known, or are not the strategy's."""
+    """Those with which it stands where the strategy does; None if they cannot be known, or are not the strategy's."""
     target = intent.target
     if (
         target is None
@@ -229,7 +228,7 @@ class Proposal:
     """What is planned: the strategy's own target where a drift is mended."""
     facts: Facts
     requested: Requested | None
-    """None: there is nothing that could be sized, or it is hedged."""
+    """None if there is nothing that could be sized, or it is hedged."""
     inputs: Mapping[str, str]
     """What the size was worked out from."""
     notes: tuple[str, ...] = ()
@@ -455,7 +454,7 @@ def _direction(side: Side, rules: Rules) -> Iterator[LimitCheck]:
 
 
 def _held_against(limit: Limit, candidate: Candidate) -> LimitCheck | None:
-    """None: it is not set, or does not apply."""
+    """Returns None if it is not set, or does not apply."""
     bound, known = limit.bound(candidate.rules), candidate.facts.limits
     if bound is None:
         return None

@@ -25,7 +25,7 @@ class Position:
     trailing_stop: Decimal | None = None
     """A distance in price."""
     changed_at_ms: int | None = field(default=None, compare=False)
-    """When the exchange last changed it, by its own clock; None: it does not say, as where nothing ever was."""
+    """When the exchange last changed it, by its own clock; None if it does not say, as where nothing ever was."""
     is_hedge: bool = False
     """The symbol is in hedge mode, in which the relay orders nothing."""
 
@@ -39,7 +39,7 @@ class StopLevels:
     trailing_stop: Decimal | None = None
     """A distance in price."""
     trailing_start: Decimal | None = None
-    """Where the trailing stop begins; None: at once."""
+    """Where the trailing stop begins; None means that it follows at once."""
 
     @property
     def is_empty(self) -> bool:

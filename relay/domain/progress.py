@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from relay.domain.instrument import plain
+from relay.domain.instrument import Instrument, plain
+from relay.domain.move import exits_anew
 from relay.domain.order import (
     ErrorKind,
     OrderRejected,
@@ -32,16 +33,16 @@ class Advance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AddOrder:
-    """One more order is needed to keep what the plan promised."""
+class AddOrders:
+    """More orders are needed to keep what the plan promised."""
 
-    planned: PlannedOrder
+    planned: tuple[PlannedOrder, ...]
     note: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookAtPosition:
-    """What follows hangs on what is open now: it is to be read from the exchange."""
+    """The next step depends on what is open now, so the position is to be read from the exchange."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +59,17 @@ class Finish:
     notes: tuple[str, ...] = ()
 
 
-Progress = Advance | AddOrder | LookAtPosition | DenyRest | Finish
+Progress = Advance | AddOrders | LookAtPosition | DenyRest | Finish
 
 
-def progress(orders: tuple[OrderState, ...], *, size: Decimal | None = None) -> Progress:
-    """The next thing to do for a plan's orders. `size`: the position as it was read after the last of the exits."""
+def progress(
+    orders: tuple[OrderState, ...], *, size: Decimal | None = None, instrument: Instrument | None = None
+) -> Progress:
+    """The next step for a plan's orders.
+
+    `size`: the signed position as it was read after the last of the exits. `instrument`: by its rules an exit that was
+    refused for others is planned anew.
+    """
     orders = _in_sequence(orders)
     for position, order in enumerate(orders):
         if not order.is_settled:
@@ -70,7 +77,7 @@ def progress(orders: tuple[OrderState, ...], *, size: Decimal | None = None) -> 
             return DenyRest(reason=failed) if failed and not order.attempts else Advance(order=order)
         if size is None and _wants_position(order, orders):
             return LookAtPosition()
-        if added := _promised(order, orders, size):
+        if added := _promised(order, orders, size, instrument):
             return added
     return _finish(orders, size)
 
@@ -92,7 +99,12 @@ def _wants_position(order: OrderState, orders: tuple[OrderState, ...]) -> bool:
     """Whether what its refusal means hangs on the position. It is read once, when no exit can change it any more."""
     if _is_replaced(order, orders) or any(each.is_exit and not each.is_settled for each in orders):
         return False
-    return _is_spent(order) or (_is_withheld(order) and _is_blind(order))
+    return (
+        _is_spent(order)
+        or _is_cut(order)
+        or (_is_outdated(order) and not _is_anew(order, orders))
+        or (_is_withheld(order) and _is_blind(order))
+    )
 
 
 def _is_replaced(order: OrderState, orders: tuple[OrderState, ...]) -> bool:
@@ -110,8 +122,28 @@ def _is_blind(order: OrderState) -> bool:
 
 def _is_spent(order: OrderState) -> bool:
     """The exchange refused it with what may mean that nothing was left to reduce, or that other orders hold it all."""
+    return _refused_for(order) is ErrorKind.NOTHING_TO_REDUCE
+
+
+def _refused_for(order: OrderState) -> ErrorKind | None:
     outcome = order.last.outcome if order.last else None
-    return isinstance(outcome, OrderRejected) and outcome.refusal is ErrorKind.NOTHING_TO_REDUCE
+    return outcome.refusal if isinstance(outcome, OrderRejected) else None
+
+
+def _is_outdated(order: OrderState) -> bool:
+    """An exit that may have been planned by rules that the exchange has changed."""
+    return order.is_exit and order.status is OrderStatus.REJECTED and _refused_for(order) is ErrorKind.RULES
+
+
+def _is_anew(order: OrderState, orders: tuple[OrderState, ...]) -> bool:
+    """It stands in for an outdated exit, so that one is not planned anew twice."""
+    return any(each.planned.leg == order.planned.replaces_leg and _is_outdated(each) for each in orders)
+
+
+def _is_cut(order: OrderState) -> bool:
+    """The exchange's own close closes no more than one order may be large."""
+    wanted = order.planned.exit_qty or Decimal(0)
+    return order.planned.closes_all and order.status is OrderStatus.FILLED and order.filled_qty < wanted
 
 
 def _open_for(order: OrderState, size: Decimal | None) -> Decimal:
@@ -124,35 +156,86 @@ def _failure_among(
 ) -> Reason | None:
     """Why no entry may follow: a leg before it was refused or left something open. Exits go all the same."""
     for each in earlier:
-        refused = _is_withheld(each) and not _had_nothing_to_reduce(each, orders, size)
+        refused = _is_withheld(each) and not _is_excused(each, orders, size)
         if refused or exit_left(each) > 0:
             why = each.reason.message if each.reason else "it was not complete"
             return Reason(code="LEG_FAILED", message=f"an earlier order of this signal did not do its part: {why}")
     return None
 
 
-def _promised(order: OrderState, orders: tuple[OrderState, ...], size: Decimal | None) -> AddOrder | None:
+def _promised(
+    order: OrderState, orders: tuple[OrderState, ...], size: Decimal | None, instrument: Instrument | None
+) -> AddOrders | None:
     if _is_replaced(order, orders):
         return None
     leg = max(each.planned.leg for each in orders) + 1
     if _is_spent(order):
         return _close_of_all(order, orders, leg, size)
+    if _is_cut(order):
+        return _close_of_rest(order, orders, leg, size)
+    if _is_outdated(order):
+        return _anew(order, orders, leg, size, instrument)
     if _is_withheld(order):
         return _fallback(order, leg, size)
     return _remainder(order, orders, leg)
 
 
-def _close_of_all(order: OrderState, orders: tuple[OrderState, ...], leg: int, size: Decimal | None) -> AddOrder | None:
+def _close_of_all(
+    order: OrderState, orders: tuple[OrderState, ...], leg: int, size: Decimal | None
+) -> AddOrders | None:
     """The exchange's own close in place of an exit that found "nothing", though all that is open was to be closed."""
     left = _open_for(order, size)
     wanted = sum((each.planned.exit_qty or Decimal(0) for each in orders if each.is_exit), Decimal(0))
     if left == 0 or wanted < left or order.planned.closes_all or order.planned.rests:
         return None
     closing = replace(_exit_of(order.planned, Decimal(0), leg), exit_qty=left, closes_all=True)
-    return AddOrder(planned=closing, note=f"{plain(left)} was open all the same; the exchange is asked to close it all")
+    note = f"{plain(left)} was open all the same; the exchange is asked to close it all"
+    return AddOrders(planned=(closing,), note=note)
 
 
-def _fallback(order: OrderState, leg: int, size: Decimal | None) -> AddOrder | None:
+def _close_of_rest(
+    order: OrderState, orders: tuple[OrderState, ...], leg: int, size: Decimal | None
+) -> AddOrders | None:
+    left = _open_for(order, size)
+    if left == 0 or _remainders(orders) >= MAX_REMAINDERS:
+        return None
+    closing = replace(order.planned, leg=leg, exit_qty=left, replaces_leg=order.planned.leg)
+    return AddOrders(planned=(closing,), note=f"{plain(left)} of the position was left; it is closed on")
+
+
+def _anew(
+    order: OrderState,
+    orders: tuple[OrderState, ...],
+    leg: int,
+    size: Decimal | None,
+    instrument: Instrument | None,
+) -> AddOrders | None:
+    """The same exit by the rules that hold now, where they make another one of it.
+
+    What rounds away of one leg goes with the last; together they close no more than they were to.
+    """
+    left = _open_for(order, size)
+    if instrument is None or left == 0 or _is_anew(order, orders):
+        return None
+    waiting = [each for each in orders if _is_outdated(each) and not _is_replaced(each, orders)]
+    qty = _owed(orders) if waiting == [order] else order.planned.exit_qty or Decimal(0)
+    planned = replace(order.planned, replaces_leg=order.planned.leg)
+    legs = exits_anew(planned, min(qty, left), instrument, is_whole=qty >= left, first=leg)
+    if not legs or (len(legs) == 1 and replace(legs[0], leg=order.planned.leg) == planned):
+        return None
+    return AddOrders(
+        planned=legs, note="the exchange refused the exit by its rules; it was planned anew by the new ones"
+    )
+
+
+def _owed(orders: tuple[OrderState, ...]) -> Decimal:
+    """What all exits together were to close and have not."""
+    exits = {each.planned.leg: each for each in orders if each.is_exit}
+    wanted = (each.planned.exit_qty or Decimal(0) for each in exits.values() if each.planned.replaces_leg not in exits)
+    return sum(wanted, Decimal(0)) - sum((each.filled_qty for each in exits.values()), Decimal(0))
+
+
+def _fallback(order: OrderState, leg: int, size: Decimal | None) -> AddOrders | None:
     """The exit part of an order whose entry may not go out; at the market, where the exchange refused its price."""
     planned, reason, qty = order.planned, order.reason, order.planned.fallback_qty
     if qty is None or (reason is not None and reason.code in _POINTLESS):
@@ -165,15 +248,16 @@ def _fallback(order: OrderState, leg: int, size: Decimal | None) -> AddOrder | N
     was_refused = order.last is not None and isinstance(order.last.outcome, OrderRejected)
     if order.status is OrderStatus.DENIED and not was_refused:
         exit_alone = replace(exit_alone, type=planned.type, price=planned.price)
-    return AddOrder(planned=exit_alone, note=f"ENTRY_WITHHELD: only the exit is sent: {reason and reason.message}")
+    return AddOrders(planned=(exit_alone,), note=f"ENTRY_WITHHELD: only the exit is sent: {reason and reason.message}")
 
 
-def _remainder(order: OrderState, orders: tuple[OrderState, ...], leg: int) -> AddOrder | None:
+def _remainder(order: OrderState, orders: tuple[OrderState, ...], leg: int) -> AddOrders | None:
     """What a market exit left open when it ended early."""
     left = exit_left(order)
     if left == 0 or order.planned.type is not OrderType.MARKET or _remainders(orders) >= MAX_REMAINDERS:
         return None
-    return AddOrder(planned=_exit_of(order.planned, left, leg), note=f"{plain(left)} of the exit was left; sent again")
+    rest = _exit_of(order.planned, left, leg)
+    return AddOrders(planned=(rest,), note=f"{plain(left)} of the exit was left; sent again")
 
 
 def exit_left(order: OrderState) -> Decimal:
@@ -186,7 +270,8 @@ def exit_left(order: OrderState) -> Decimal:
 
 def _remainders(orders: tuple[OrderState, ...]) -> int:
     """How many of the orders stand in for one that ended early, rather than for one that was refused."""
-    ended = {each.planned.leg for each in orders if each.status in (OrderStatus.CANCELED, OrderStatus.EXPIRED)}
+    early = (OrderStatus.CANCELED, OrderStatus.EXPIRED)
+    ended = {each.planned.leg for each in orders if each.status in early or _is_cut(each)}
     return sum(1 for each in orders if each.planned.replaces_leg in ended)
 
 
@@ -209,8 +294,16 @@ def _exit_of(planned: PlannedOrder, qty: Decimal, leg: int) -> PlannedOrder:
     )
 
 
+def _is_excused(order: OrderState, orders: tuple[OrderState, ...], size: Decimal | None) -> bool:
+    """Its refusal is no failure: nothing was left for it to do, or another order does it."""
+    return _had_nothing_to_reduce(order, orders, size) or (_is_outdated(order) and _is_replaced(order, orders))
+
+
 def _had_nothing_to_reduce(order: OrderState, orders: tuple[OrderState, ...], size: Decimal | None) -> bool:
-    """What stands in for it is judged by itself."""
+    """Whether the exchange refused the order only because nothing was left to reduce.
+
+    An order that replaces it is judged by itself.
+    """
     return _is_spent(order) and (_is_replaced(order, orders) or _open_for(order, size) == 0)
 
 
@@ -221,7 +314,7 @@ def _finish(orders: tuple[OrderState, ...], size: Decimal | None) -> Finish:
             return Finish(
                 status=SignalStatus.ATTENTION, reason=missing, notes=(*notes, "the position may still be open")
             )
-    refused = [o for o in orders if o.status is OrderStatus.REJECTED and not _had_nothing_to_reduce(o, orders, size)]
+    refused = [o for o in orders if o.status is OrderStatus.REJECTED and not _is_excused(o, orders, size)]
     if refused:
         return Finish(status=SignalStatus.FAILED, reason=refused[0].reason, notes=notes)
     denied = [o for o in orders if o.status is OrderStatus.DENIED]
@@ -236,7 +329,8 @@ def _missing_exit(order: OrderState, orders: tuple[OrderState, ...], size: Decim
         return None
     if _is_withheld(order) and not _had_nothing_to_reduce(order, orders, size):
         return _remains(order, size) if _is_spent(order) else order.reason
-    if (left := exit_left(order)) > 0:
+    left = _open_for(order, size) if _is_cut(order) else exit_left(order)
+    if left > 0:
         return Reason(code="POSITION_REMAINS", message=f"{plain(left)} of what was to be closed remains open")
     return None
 

@@ -23,7 +23,7 @@ from relay.domain.order import OrderStatus, OrderType, PlannedOrder, Purpose
 from relay.domain.order_lifecycle import OrderState
 from relay.domain.position import Position, StopLevels
 
-# The steps of care: what they are decided by, and what is to be done next for a guard.
+# The steps that protect a position: what each is decided by, and which is next.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class RestingOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What a step is decided by. `orders`: the guard's, by client order id. `position` None: it was not looked at."""
+    """What a step is decided by. `orders`: the bracket's, by client order id. `position` None: it was not looked at."""
 
     instrument: Instrument
     now_ms: int
@@ -47,7 +47,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoOp:
-    """Everything is where it belongs."""
+    """Every level and take profit of the bracket is where it belongs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class Refresh:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Save:
-    """Nothing to send; the guard is now this."""
+    """Nothing is to be sent; the bracket is to be stored as it is here."""
 
     bracket: Bracket
 
@@ -69,7 +69,7 @@ class Close:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetStops:
-    """Set the position's own levels. Then the guard is `after`."""
+    """Set the position's own levels at the exchange; once that is done, store the bracket `after`."""
 
     after: Bracket
     levels: StopLevels
@@ -162,7 +162,7 @@ class Shortfall:
 
 
 def shortfall(bracket: Bracket, snapshot: Snapshot) -> Shortfall | None:
-    """Of a guard at rest: what does not rest, in words."""
+    """Which take profits of a bracket could not be placed, in words."""
     open_ones = [each for each in bracket.tp_legs if not each.is_done]
     without = [each for each in open_ones if each.order_id is None]
     if not without:
@@ -202,16 +202,16 @@ _AT_ONCE_MS = 5000
 
 
 def next_protection_step(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep:
-    """The next thing to do. The orders that the guard names must be in sight, and for an active one the position."""
+    """The next thing to do. The orders that the bracket names must be known, and for an active one the position."""
     if bracket.status is BracketStatus.WAITING:
         return _wait(bracket, snapshot)
-    assert bracket.status is BracketStatus.ACTIVE, "what is over needs no care"
+    assert bracket.status is BracketStatus.ACTIVE, "a bracket that is over needs no step"
     if (on_its_way := _unsettled(bracket, snapshot)) is not None:
         return AdvanceTakeProfit(order_id=on_its_way)
     booked = _booked(bracket, snapshot)
     if booked != bracket:
         return Save(bracket=booked)
-    assert snapshot.position is not None, "an active guard needs the position"
+    assert snapshot.position is not None, "an active bracket needs the position"
     if snapshot.position.size * bracket.side.sign <= 0:
         return _released(bracket, snapshot)
     if bracket.stale_orders:
@@ -270,7 +270,7 @@ def _unsettled(bracket: Bracket, snapshot: Snapshot) -> str | None:
 
 
 def _booked(bracket: Bracket, snapshot: Snapshot) -> Bracket:
-    """The guard once its ended orders are counted."""
+    """The bracket with the fills and refusals of its ended orders counted in."""
     stale_orders = tuple(each for each in bracket.stale_orders if not snapshot.orders[each].status.is_ended)
     tp_legs = tuple(_booked_tp_leg(each, snapshot) for each in bracket.tp_legs)
     return replace(bracket, stale_orders=stale_orders, tp_legs=tp_legs)
@@ -291,7 +291,7 @@ def _booked_tp_leg(tp_leg: TakeProfitLeg, snapshot: Snapshot) -> TakeProfitLeg:
 
 
 def _released(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep:
-    """The position is closed or on the other side: nothing of the guard's may rest on."""
+    """The position is closed or on the other side: none of the bracket's orders may stay."""
     if not bracket.is_seen and snapshot.now_ms - bracket.active_at_ms < LAG_MS:
         return Refresh()
     return CancelTakeProfit(order_id=bracket.order_ids[0]) if bracket.order_ids else Close()
@@ -309,7 +309,7 @@ def _entry(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep | None:
 
 
 def _stops(bracket: Bracket, position: Position | None, snapshot: Snapshot) -> ProtectionStep | None:
-    """None: they are where they belong."""
+    """Returns None if they are where they belong."""
     if bracket.are_stops_set:
         return None
     assert position is not None and bracket.entry_price is not None, "stops are set on a position that is open"
@@ -324,7 +324,7 @@ def _stops(bracket: Bracket, position: Position | None, snapshot: Snapshot) -> P
 
 
 def _wanted_stop(bracket: Bracket, position: Position, tick: Decimal) -> Decimal | None:
-    """None: it is there, or the price has passed where it belongs, and the one that is there stays."""
+    """Returns None if it is there, or the price has passed where it belongs, and the one that is there stays."""
     if bracket.stop_loss is None or bracket.is_at_breakeven:
         return None
     assert bracket.entry_price is not None
@@ -365,7 +365,7 @@ def _with_trail(wanted: StopLevels, bracket: Bracket, position: Position, tick: 
 
 
 def _breakeven(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep | None:
-    """Once such a rung has filled the stop loss goes to the average entry; never back from where it is."""
+    """Once such a take-profit leg has filled the stop loss goes to the average entry; never back from where it is."""
     if bracket.is_at_breakeven or not any(each.is_done and each.moves_stop_to_entry for each in bracket.tp_legs):
         return None
     position, after = snapshot.position, replace(bracket, is_at_breakeven=True)

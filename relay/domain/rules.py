@@ -58,11 +58,11 @@ class TradingHours:
 class Rules:
     """A strategy's limits on one account, which hold back entries only, and its defaults.
 
-    None: no limit. Notionals: quote coin; exposure and losses: USD, with stable coins at par.
+    None means no limit. Notionals: quote coin; exposure and losses: USD, with stable coins at par.
     """
 
     no_entries: str | None = None
-    """Why no entry may go out at all: the strategy is not, or no longer, one of this account's. None: they may."""
+    """Why no entry may go out at all: the strategy is not, or no longer, one of this account's. None if they may."""
     allowed_symbols: frozenset[str] | None = None
     max_order_notional: Decimal | None = None
     max_position_notional: Decimal | None = None
@@ -90,7 +90,7 @@ class Rules:
     default_stop_loss: Level | None = None
     default_take_profit: Level | None = None
     size_unit: QtyUnit | None = None
-    """What a bare `qty` means; None: coins on linear, and on inverse a unit must be given."""
+    """What a bare `qty` means; None means coins on linear; on inverse the alert must name a unit."""
     size_scale_pct: Decimal = Decimal(100)
     """This account takes so much of every size that the alert or the default names; `position_pct` is not scaled."""
 

@@ -3,6 +3,7 @@ positions."""
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -11,8 +12,30 @@ from enum import StrEnum
 from relay.domain.instrument import Category, plain
 from relay.domain.order import OrderType, Side, TimeInForce, TriggerBy
 
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
+_LENGTH = 26
+_RANDOM_BITS = 80
 _SIDES = {"buy": Side.BUY, "long": Side.BUY, "sell": Side.SELL, "short": Side.SELL}
 _CLOSES = ("close", "close_long", "close_short", "flat", "exit")
+
+
+def new_signal_id(now_ms: int) -> str:
+    """26 characters of lower-case Crockford base32: 48 bits of Unix milliseconds, then 80 random bits.
+
+    Ids of later milliseconds sort after earlier ones.
+    """
+    assert 0 <= now_ms < 1 << 48, f"not Unix milliseconds: {now_ms}"
+    return _spelled(now_ms << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS))
+
+
+def first_id_at(at_ms: int) -> str:
+    """The smallest id of that millisecond: ids of signals that came then or later do not sort before it."""
+    return _spelled(at_ms << _RANDOM_BITS)
+
+
+def _spelled(number: int) -> str:
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range((_LENGTH - 2) * 5, -1, -10)])
 
 
 class Action(StrEnum):
@@ -95,7 +118,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeProfit:
-    """One rung of a ladder: `share_pct` percent of the position at `at`."""
+    """One leg of a ladder: `share_pct` percent of the position at `at`."""
 
     at: Level
     share_pct: Decimal = Decimal(100)
@@ -277,7 +300,7 @@ class Fit(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Last:
-    """What is known of a strategy's chain. `open_from`: where a gap before `link` begins; None: no gap is open."""
+    """What is known of a strategy's chain. `open_from`: where a gap before `link` begins; None if no gap is open."""
 
     link: ChainLink
     fit: Fit

@@ -4,13 +4,12 @@ included."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal
 
 from relay.domain.bracket import stop_price
 from relay.domain.instrument import Instrument, plain
 from relay.domain.intent import Intent, Size, needs_equity, needs_price, scaled
-from relay.domain.move import Sizes
 from relay.domain.order import Reason, Side
 from relay.domain.plan import Facts, Need
 from relay.domain.signal import Action, QtyUnit, Signal
@@ -23,6 +22,23 @@ _UP = Context(prec=28, rounding=ROUND_UP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """The sizes of a signal, in the exchange's unit, each worked out or the reason why it could not be."""
+
+    qty: Decimal | Reason
+    """The alert's own size, or the default one. Not worked out where nothing depends on it."""
+    is_own: bool
+    """The size is the user's own: in another unit than the strategy's, or the default one."""
+    tops_up: bool
+    """The size is one of coins or contracts, which a position can be compared with."""
+    strategy: Decimal | Reason | None
+    """`market_position_size`, without sign; None where the alert does not carry it or nothing depends on it."""
+    prev_strategy: Decimal | Reason | None
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """What the size was worked out from, besides the facts themselves: for the journal and for people."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Basis:
     """The price that an entry is reckoned with, and its stop loss as it will be sent, on the grid."""
 
@@ -32,7 +48,7 @@ class Basis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class References:
-    """What an entry's levels count from until it has filled; None: no price is known."""
+    """What an entry's levels count from until it has filled; None if no price is known."""
 
     for_stop: Decimal | None
     for_profit: Decimal | None

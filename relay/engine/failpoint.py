@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
@@ -83,10 +84,5 @@ class _Killer:
 
 
 _requested = os.environ.get(KILL_AT)
-_killer = _Killer(_requested) if _requested else None
-
-
-def passed(boundary: Failpoint) -> None:
-    """Called between two steps of the pipeline."""
-    if _killer is not None:
-        _killer.passed(boundary)
+passed: Final[Callable[[Failpoint], object]] = _Killer(_requested).passed if _requested else id
+"""Called between two steps of the execution. Where no test asks to be killed, it is a builtin that does nothing."""

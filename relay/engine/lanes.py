@@ -15,7 +15,7 @@ from typing import Protocol
 
 from relay.domain.instrument import Category
 
-# What the pipeline expects of an engine, whichever it is.
+# What an engine does for the execution, whether it runs in one process or in many.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -31,23 +31,32 @@ class LaneTask(Protocol):
     """One signal's work in one lane."""
 
     def step(self) -> float | None:
-        """Do the next thing. None: finished. Else: seconds after which there is more to do; the lane waits with it."""
+        """Do the next thing.
+
+        Returns None once it is finished, else the seconds until there is more; the lane waits with it.
+        """
 
     def failed(self, error: Exception) -> float | None:
-        """A step raised `error`. None: the lane goes on without the item. Else: seconds until it is tried again."""
+        """A step raised `error`.
+
+        Returns None if the lane goes on without the task, else the seconds until the next try.
+        """
 
 
 class Engine(Protocol):
-    """Runs each lane's items in the order in which they were submitted, different lanes in parallel."""
+    """Runs each lane's tasks in the order in which they were submitted, different lanes in parallel."""
 
     def submit(self, lane: Lane, item: LaneTask) -> None:
-        """Put an item behind those that the lane has. Never blocks."""
+        """Put a task behind those that the lane has. Never blocks."""
 
     def depth(self) -> int:
-        """How many items are not finished."""
+        """How many tasks are not finished."""
 
     def close(self, timeout_s: float) -> bool:
-        """Start no further step, and wait for those that run. False: some still do; the journal has their work."""
+        """Start no further step, and wait for those that run.
+
+        Returns False if some still do; the journal has their work.
+        """
 
 
 log = logging.getLogger(__name__)
@@ -59,8 +68,10 @@ class Lanes:
     """Lanes cost a thread only while one of their steps runs: a lane that waits is an entry in a heap of alarms."""
 
     def __init__(self, *, threads: int = 64) -> None:
-        """`threads`: how many steps may run at once; threads start when they are first needed."""
-        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="lane")
+        """`threads`: how many steps of one account may run at once; threads start when they are first needed."""
+        self._threads = threads
+        self._pools: dict[str, ThreadPoolExecutor] = {}
+        """By account: steps that wait for an exchange that hangs take no thread from another account's."""
         self._alarms = Alarms()
         self._lock = threading.Lock()
         self._items: dict[Lane, deque[LaneTask]] = {}
@@ -92,7 +103,7 @@ class Lanes:
             return sum(len(items) for items in self._items.values())
 
     def wake(self, lane: Lane) -> None:
-        """Something has happened that the lane may wait for: its first item's next step is due now."""
+        """Something has happened that the lane may wait for: its first task's next step is due now."""
         with self._lock:
             if self._asleep.pop(lane, None) is not None:
                 self._go(lane)
@@ -124,16 +135,21 @@ class Lanes:
             self._closing = True
         self._alarms.close()
         with self._idle:
-            ended = self._idle.wait_for(lambda: not +self._running, timeout=timeout_s)
-        self._pool.shutdown(wait=False, cancel_futures=True)
+            ended = self._idle.wait_for(lambda: not self._running, timeout=timeout_s)
+        for pool in self._pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)
         return ended
 
     def _go(self, lane: Lane) -> None:
-        """Run the lane's first item in the pool. The lock is held."""
+        """Run the lane's first task in the pool. The lock is held."""
         if self._closing:
             return
+        pool = self._pools.get(lane.account)
+        if pool is None:
+            pool = ThreadPoolExecutor(max_workers=self._threads, thread_name_prefix=f"lane of {lane.account}")
+            self._pools[lane.account] = pool
         self._running[lane.account] += 1
-        self._pool.submit(self._run, lane)
+        pool.submit(self._run, lane)
 
     def _run(self, lane: Lane) -> None:
         try:
@@ -176,7 +192,7 @@ class Lanes:
                 self._go(lane)
 
     def _first(self, lane: Lane) -> LaneTask | None:
-        """The lane's next item; a lane without one is gone, and leaves nothing behind."""
+        """The lane's next task; a lane without one is gone, and leaves nothing behind."""
         with self._lock:
             items = self._items[lane]
             if self._closing or (items and lane.account in self._shut):

@@ -118,8 +118,8 @@ class Placement:
         return max(0, len(self.owned) - self._room)
 
     def stop(self, timeout_s: float) -> bool:
-        """Wind everything down and let others have it at once. False: steps still run; their accounts are others' only
-        when what they are held by ends by itself."""
+        """Wind everything down and let others have it at once. Returns False if steps still run; their accounts are
+        others' only when what they are held by ends by itself."""
         self._ends_at = lease_guard.clock() + timeout_s
         self.wake()
         if self._thread.ident is None:

@@ -13,8 +13,9 @@ from relay.app.telemetry import about, add
 from relay.domain.instrument import Instrument, SymbolUnknown
 from relay.domain.notice import NoticeKind
 from relay.domain.order import Reason, SignalStatus
-from relay.domain.signal import Action, Signal, link_of
-from relay.engine.failpoint import Failpoint, passed
+from relay.domain.signal import Action, Signal, link_of, new_signal_id
+from relay.engine import failpoint
+from relay.engine.failpoint import Failpoint
 from relay.errors import AlertError, AlertIdReused, AlertInvalid, AlertMalformed, AuthFailed, StrategyUnknown
 from relay.execution.heartbeat import Heartbeats
 from relay.execution.notices import Announcer
@@ -22,7 +23,7 @@ from relay.execution.ports import Account, Now, to_ms, utc_now
 from relay.execution.tasks import Feeder
 from relay.execution.work import Strategy
 from relay.journal.journal import Journal
-from relay.journal.records import Admission, Duplicate, IdReused, New, NewSignal, Reopened, new_signal_id
+from relay.journal.records import Admission, Duplicate, IdReused, New, NewSignal, Reopened
 
 _HOW_TO_AUTHENTICATE = (
     'put `"secret": "…"` with the webhook secret into the alert, or send it as `X-Webhook-Secret`, '
@@ -103,8 +104,8 @@ class Intake:
     ) -> Receipt:
         now = self._now()
         sender = self.strategy(strategy)
-        passed(Failpoint.RECEIVED)
-        parsed = self._smoke_trade(body, sender, credentials, now, named)
+        failpoint.passed(Failpoint.RECEIVED)
+        parsed = self._authenticated(body, sender, credentials, now, named)
         signal_id = new_signal_id(to_ms(now))
         add(signal_id=signal_id)
         try:
@@ -112,7 +113,7 @@ class Intake:
         except AlertInvalid as error:
             self._keep_rejected(signal_id, sender, parsed.fields, parsed.body_digest, error, now)
             raise AlertRejected(error, signal_id) from None
-        passed(Failpoint.PARSED)
+        failpoint.passed(Failpoint.PARSED)
         is_covered = credentials.webhook_signature and is_signed(sender.secrets, credentials, body, now)
         return self._accept(signal, sender, parsed, now, signed_id=credentials.webhook_id if is_covered else None)
 
@@ -125,7 +126,10 @@ class Intake:
         now: datetime,
         known: Iterable[str] | None = None,
     ) -> Signal:
-        """The signal with its instrument. `known`: what accounts it may name; None: the strategy's. AlertInvalid."""
+        """The signal with its instrument.
+
+        `known`: what accounts it may name; None means the strategy's. Raises AlertInvalid.
+        """
         signal = signal_from_stored(parsed.fields, id=signal_id, strategy=strategy.name, received_at=now)
         allowed = tuple(strategy.accounts if known is None else known)
         unknown = [name for name in signal.accounts if name not in allowed]
@@ -137,16 +141,17 @@ class Intake:
             problem = f"the strategy {strategy.name} has none; post to the address of one that has, or configure it"
             raise AlertInvalid(f"account: {problem}", fields={"account": [problem]})
         try:
-            return self._resolved(signal, self._accounts[names[0]]) if names else signal
+            return self._resolved(signal, [self._accounts[name] for name in names]) if names else signal
         except AlertInvalid as error:
             raise respelled(parsed.fields, error) from None
 
-    def _resolved(self, signal: Signal, account: Account) -> Signal:
+    def _resolved(self, signal: Signal, accounts: list[Account]) -> Signal:
         """The signal with its instrument; unchanged while none are loaded. Raises AlertInvalid for an unknown one.
 
-        It is the first account's: another account's exchange may not list it, which is told in that account's lane.
+        It is that of the first account whose exchange has told of its own: another's may not list it, which is told in
+        that account's lane.
         """
-        book = account.market.book
+        book = next((each.market.book for each in accounts if each.market.book is not None), None)
         if signal.action is Action.HEARTBEAT or book is None or signal.ticker is None:
             return signal
         found = book.resolve(signal.ticker, signal.exchange)
@@ -155,7 +160,7 @@ class Intake:
         assert isinstance(found, Instrument)
         return replace(signal, category=found.category, symbol=found.symbol)
 
-    def _smoke_trade(
+    def _authenticated(
         self, body: bytes, sender: Strategy, credentials: Credentials, now: datetime, named: str | None
     ) -> ParsedAlert:
         proven = authenticates(sender.secrets, credentials, body, None, now)
@@ -170,8 +175,8 @@ class Intake:
             stored: dict[str, object] = {"text": redacted_text(body, self._hidden)}
             self._keep_rejected(signal_id, sender, stored, digest(body), error, now)
             raise AlertRejected(error, signal_id) from None
-        if not proven and not authenticates(sender.secrets, Credentials(), body, parsed.secret, now):
-            what = "its `secret` is not the webhook secret" if parsed.secret else "it carries no secret"
+        if not proven and not any(_is_secret_of(sender, each, now) for each in parsed.secrets):
+            what = "its `secret` is not the webhook secret" if parsed.secrets else "it carries no secret"
             raise AuthFailed(f"the alert does not prove its sender, {what}: {_HOW_TO_AUTHENTICATE}")
         return parsed
 
@@ -200,7 +205,7 @@ class Intake:
             dedup_window_ms=sender.dedup_window_ms,
             on_committed=lambda reported: self._admitted(reported, signal, accounts),
         )
-        passed(Failpoint.ANSWERED)
+        failpoint.passed(Failpoint.ANSWERED)
         match admission:
             case New(signal_id=signal_id, chain_note=note):
                 self._heartbeats.received(signal.strategy, signal.action)
@@ -219,7 +224,7 @@ class Intake:
                 raise AlertRejected(reused, signal.id)
 
     def _admitted(self, admission: Admission, signal: Signal, accounts: tuple[str, ...]) -> None:
-        passed(Failpoint.COMMITTED)
+        failpoint.passed(Failpoint.COMMITTED)
         self._runner.admitted(admission, signal, accounts)
 
     def _keep_rejected(
@@ -243,6 +248,11 @@ class Intake:
             ticker=_text(stored.get("ticker") or stored.get("symbol")),
             now_ms=to_ms(now),
         )
+
+
+def _is_secret_of(sender: Strategy, given: str, now: datetime) -> bool:
+    """Whether a secret that a body brought is the sender's."""
+    return authenticates(sender.secrets, Credentials(), b"", given, now)
 
 
 def _of_chain(signal: Signal, note: str) -> str:

@@ -57,7 +57,7 @@ class BookedExchange(Protocol):
 
 
 @dataclass(slots=True, kw_only=True)
-class _PeriodicJobs:
+class _Due:
     """When each is due for one account, on the monotonic clock. `generation`: of the stream when it was last read."""
 
     read_at: float = 0.0
@@ -86,8 +86,8 @@ class Bookkeeper:
         self._is_ours = is_ours
         self._now = now
         self._waiting: queue.Queue[tuple[str, LedgerEntry] | None] = queue.Queue(_WAITING_MAX)
-        self._periodic_jobs = {name: _PeriodicJobs() for name in exchanges}
-        self._own = _PeriodicJobs()
+        self._due = {name: _Due() for name in exchanges}
+        self._own = _Due()
         self._thin_at = time.monotonic() + _THIN_S
         self._stopping = threading.Event()
         self._looked = threading.Event()
@@ -114,7 +114,7 @@ class Bookkeeper:
             try:
                 self._waiting.put_nowait((account, ledger_entry))
             except queue.Full:
-                self._periodic_jobs[account].read_at = 0.0
+                self._due[account].read_at = 0.0
 
         return hear
 
@@ -138,23 +138,23 @@ class Bookkeeper:
                 reported[waiting[0]].append(waiting[1])
         for account, found in reported.items():
             if self._try(account, partial(self._book, account, found)) is None:
-                self._periodic_jobs[account].read_at = time.monotonic() + _AGAIN_S
+                self._due[account].read_at = time.monotonic() + _AGAIN_S
 
     def _book(self, account: str, found: list[LedgerEntry], until_ms: int | None = None) -> int:
         return self.ledger.book(account, found, until_ms=until_ms, now_ms=to_ms(self._now()))
 
     def _look(self, account: str) -> None:
-        periodic_jobs, at, live = self._periodic_jobs[account], time.monotonic(), self._stream(account)
-        is_new = live is not None and live != periodic_jobs.generation
-        if at >= periodic_jobs.read_at or is_new:
+        due, at, live = self._due[account], time.monotonic(), self._stream(account)
+        is_new = live is not None and live != due.generation
+        if at >= due.read_at or is_new:
             is_done = self._try(account, lambda: self._read(account))
             if is_done is not None and live is not None:
-                periodic_jobs.generation = live
+                due.generation = live
             every_s = READ_LIVE_S if live is not None else READ_S
-            periodic_jobs.read_at = at + (_AGAIN_S if is_done is None else every_s if is_done else 0)
-        if at >= periodic_jobs.equity_at:
+            due.read_at = at + (_AGAIN_S if is_done is None else every_s if is_done else 0)
+        if at >= due.equity_at:
             is_added = self._try(account, lambda: self._add_equity(account))
-            periodic_jobs.equity_at = at + (_AGAIN_S if is_added is None else EQUITY_S)
+            due.equity_at = at + (_AGAIN_S if is_added is None else EQUITY_S)
 
     def _read(self, account: str) -> bool:
         """Whether now is reached: one question covers a day at most."""
@@ -184,24 +184,24 @@ class Bookkeeper:
 
     def _try(self, account: str, do: Callable[[], int]) -> int | None:
         """None where it failed, which is told once until it succeeds again."""
-        periodic_jobs = self._periodic_jobs.get(account, self._own)
+        due = self._due.get(account, self._own)
         try:
             done = do()
         except (ExchangeUnreachable, ExchangeAnswered, JournalUnavailable) as error:
-            self._tell(periodic_jobs, account, str(error))
+            self._tell(due, account, str(error))
         except Exception as error:
-            if not periodic_jobs.is_troubled:
-                log.exception("the books of %s could not be kept", account or "the relay")
-            self._tell(periodic_jobs, account, type(error).__name__)
+            if not due.is_troubled:
+                log.exception("the ledger of %s could not be written", account or "the relay")
+            self._tell(due, account, type(error).__name__)
         else:
-            periodic_jobs.is_troubled = False
+            due.is_troubled = False
             return done
         return None
 
-    def _tell(self, periodic_jobs: _PeriodicJobs, account: str, why: str) -> None:
-        if not periodic_jobs.is_troubled:
-            periodic_jobs.is_troubled = True
-            log.warning("the books of %s are behind, and are caught up with later: %s", account or "the relay", why)
+    def _tell(self, due: _Due, account: str, why: str) -> None:
+        if not due.is_troubled:
+            due.is_troubled = True
+            log.warning("the ledger of %s is behind, and is caught up with later: %s", account or "the relay", why)
 
 
 # Which of the account's positions and orders are the relay's own, by its journal.

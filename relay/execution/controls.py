@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import StrEnum
 
 from relay.alerts.authenticate import Credentials
 from relay.alerts.signal import FieldRead, fields_read, read
@@ -13,7 +15,8 @@ from relay.domain.instrument import Category
 from relay.domain.order import Accepted, ErrorKind, NotSent, OrderRejected, PlannedOrder, Reason, SignalStatus, Unknown
 from relay.domain.plan import PlanStatus
 from relay.domain.planning import LimitCheck, limit_checks
-from relay.domain.signal import Action
+from relay.domain.signal import Action, new_signal_id
+from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.execution import accept
 from relay.execution.accept import Intake, Receipt
 from relay.execution.gather import Gatherer, NotGathered
@@ -21,9 +24,29 @@ from relay.execution.ports import Account, Now, to_ms, utc_now
 from relay.execution.tasks import Feeder
 from relay.execution.work import Strategy, Work
 from relay.journal.journal import Journal
-from relay.journal.records import HALT, OrderRecord, new_signal_id
+from relay.journal.records import HALT, OrderRecord
 
 log = logging.getLogger(__name__)
+
+
+class FlattenOutcome(StrEnum):
+    """What `flatten` came to at one symbol of an account, or at the account as a whole."""
+
+    QUEUED = "queued"
+    NOTHING_OPEN = "nothing_open"
+    UNREADABLE = "unreadable"
+    """What is open cannot be read, or the relay cannot close it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flattened:
+    """`symbol` None: of the account as a whole. `signal_id`: the close's, where there is one."""
+
+    account: str
+    symbol: str | None = None
+    outcome: FlattenOutcome
+    message: str
+    signal_id: str | None = None
 
 
 class Controls:
@@ -59,34 +82,77 @@ class Controls:
         for name in self._accounts:
             self._journal.set_switch(name, HALT, value, by=by, now_ms=now_ms)
 
-    def flatten(self, *, everything: bool, by: str) -> tuple[Receipt, ...]:
-        """Halt, then cancel and close what the relay has ordered, or `everything` that is open: a signal for each.
+    def flatten(self, *, everything: bool, by: str) -> tuple[Flattened, ...]:
+        """Halt, then cancel and close what the relay has ordered, or `everything` that is open: a row for each symbol.
 
-        What is no perpetual of the exchange's list, as a dated future, stays open: its signal is `rejected`, with why.
-        Raises ExchangeUnreachable or ExchangeAnswered if the positions cannot be read; the halt stands all the same.
+        Each account by itself and all at once, so that one that does not answer keeps no other's closes waiting. Where
+        the positions cannot be read, what the journal knows of is closed, and a row without a symbol says that more may
+        be open. Raises JournalUnavailable.
         """
         self.halt(by=by)
-        receipts = []
-        for account in self._accounts.values():
-            strategy = self._strategy_of(account.name)
-            for category, symbol in self._open_symbols(account, everything=everything):
-                receipts.append(self._close(account.name, strategy, category, symbol, by))
-        return tuple(receipts)
+        accounts = tuple(self._accounts.values())
+        with ThreadPoolExecutor(len(accounts), thread_name_prefix="flatten") as threads:
+            rows = threads.map(lambda account: self._flatten(account, everything=everything, by=by), accounts)
+            return tuple(row for of_account in rows for row in of_account)
+
+    def _flatten(self, account: Account, *, everything: bool, by: str) -> list[Flattened]:
+        # Read first: an entry that was planned before the halt has to be in here or in what is read below.
+        known = self._in_flight(account.name) | self._resting(account.name)
+        unread = None
+        try:
+            held = {(each.category, each.symbol) for each in account.exchange.positions()}
+        except (ExchangeUnreachable, ExchangeAnswered) as error:
+            unread = str(error)
+            own = self._expected(account.name)
+        else:
+            own = held if everything else set(self._journal.ordered_among(account.name, held))
+        strategy = self._strategy_of(account.name)
+        rows = [self._queued(account.name, strategy, *each, by=by, unread=unread) for each in sorted(own | known)]
+        if unread is not None:
+            message = f"the positions cannot be read: {unread}; more may be open than the journal knows of"
+            rows.append(Flattened(account=account.name, outcome=FlattenOutcome.UNREADABLE, message=message))
+        elif not rows:
+            what = "nothing is open" if everything else "nothing is open that the relay has ordered"
+            rows.append(Flattened(account=account.name, outcome=FlattenOutcome.NOTHING_OPEN, message=what))
+        return rows
+
+    def _queued(
+        self, account: str, strategy: Strategy, category: Category, symbol: str, *, by: str, unread: str | None
+    ) -> Flattened:
+        """What is no perpetual of the exchange's list, as a dated future, stays open: its signal is `rejected`."""
+        try:
+            receipt = self._close(account, strategy, category, symbol, by)
+        except accept.AlertRejected as rejected:
+            return Flattened(
+                account=account,
+                symbol=symbol,
+                outcome=FlattenOutcome.UNREADABLE,
+                message=f"it cannot be closed: {rejected.error.message}",
+                signal_id=rejected.signal_id,
+            )
+        message = "its close is queued" if unread is None else "its close is queued by what the journal knows"
+        return Flattened(
+            account=account,
+            symbol=symbol,
+            outcome=FlattenOutcome.QUEUED,
+            message=message,
+            signal_id=receipt.signal_id,
+        )
 
     def _strategy_of(self, account: str) -> Strategy:
         """In whose name the account is closed; any, where none trades on it any more."""
         every = tuple(self._strategies.values())
         return next((each for each in every if account in each.accounts), every[0])
 
-    def _open_symbols(self, account: Account, *, everything: bool) -> list[tuple[Category, str]]:
-        """Where there is or may soon be a position or a resting order of the relay, and for `everything` of anybody."""
-        # Read first: an entry that was planned before the halt has to be in here or in what is read below.
-        unfinished = self._in_flight(account.name)
-        open_orders = [each.state.planned for each in self._journal.open_orders() if each.account == account.name]
-        resting = {(each.category, each.symbol) for each in open_orders}
-        held = {(each.category, each.symbol) for each in account.exchange.positions()}
-        own = held if everything else self._journal.ordered_among(account.name, held)
-        return sorted(own | resting | unfinished)
+    def _resting(self, account: str) -> set[tuple[Category, str]]:
+        """Where an order of the relay's may rest."""
+        open_orders = [each.state.planned for each in self._journal.open_orders() if each.account == account]
+        return {(each.category, each.symbol) for each in open_orders}
+
+    def _expected(self, account: str) -> set[tuple[Category, str]]:
+        """Where the relay holds a position, as far as the journal knows."""
+        guarded = {(each.category, each.symbol) for each in self._journal.live_brackets() if each.account == account}
+        return guarded | {where for where, size in self._journal.expected_positions(account).items() if size}
 
     def _in_flight(self, account: str) -> set[tuple[Category, str]]:
         """Of signals that may still order: the close waits behind them in their lane.
@@ -107,20 +173,26 @@ class Controls:
             "id": f"{word}-{new_signal_id(to_ms(self._now()))}",
             "comment": f"{word}, asked for by {by}",
         }
-        smoke_trade = Credentials(header_secret=strategy.secrets[0])
+        credentials = Credentials(header_secret=strategy.secrets[0])
         try:
-            body = json.dumps(alert).encode()
             return self._intake.take(
-                body, strategy=strategy.name, credentials=smoke_trade, named="native", anywhere=True
+                json.dumps(alert).encode(),
+                strategy=strategy.name,
+                credentials=credentials,
+                named="native",
+                anywhere=True,
             )
         except accept.AlertRejected as rejected:
             log.error("%s cannot close %s %s on %s: %s", word, category.value, symbol, account, rejected.error)
-            return Receipt(signal_id=rejected.signal_id, status=SignalStatus.REJECTED, is_duplicate=False)
+            raise
 
     def close(self, account: str, category: Category, symbol: str, *, by: str) -> Receipt:
         """Close one position, like an alert's `close`: a signal of its own. Raises JournalUnavailable."""
         strategy = self._strategy_of(account)
-        return self._close(account, strategy, category, symbol, by, word="close")
+        try:
+            return self._close(account, strategy, category, symbol, by, word="close")
+        except accept.AlertRejected as rejected:
+            return Receipt(signal_id=rejected.signal_id, status=SignalStatus.REJECTED, is_duplicate=False)
 
     def cancel_order(self, order: OrderRecord, *, by: str) -> str | None:
         """Cancel one of the relay's own resting orders; its end is followed like any other. Why it could not be."""
@@ -200,6 +272,10 @@ class Previewer:
         )
 
     def _of(self, work: Work) -> Preview:
+        if work.account.market.book is None:
+            message = f"the instruments of {work.account.name} are not loaded yet: its exchange has not answered"
+            unloaded = Reason(code="EXCHANGE_UNREACHABLE", message=message)
+            return Preview(account=work.account.name, status="denied", reason=unloaded, notes=(), orders=())
         gathered = self._gatherer.gather(work, self._now(), is_preview=True)
         name = work.account.name
         if isinstance(gathered, NotGathered):

@@ -14,9 +14,10 @@ from relay.domain.notice import NoticeKind
 from relay.domain.order import OrderStatus, Reason, RequestSignature, SignalStatus
 from relay.domain.order_lifecycle import GiveUp, OrderState, passed_by, sent
 from relay.domain.plan import PlanStatus
-from relay.domain.progress import AddOrder, Advance, DenyRest, Finish, LookAtPosition, progress
+from relay.domain.progress import AddOrders, Advance, DenyRest, Finish, LookAtPosition, progress
 from relay.domain.signal import Signal
-from relay.engine.failpoint import Failpoint, passed
+from relay.engine import failpoint
+from relay.engine.failpoint import Failpoint
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.execution.gather import Gathered, Gatherer, NotGathered, refused_facts, unreachable
 from relay.execution.notices import Announcer
@@ -27,7 +28,7 @@ from relay.execution.work import ProtectionEnded, ProtectionRun, Work, stored_si
 from relay.journal.journal import Journal
 from relay.journal.unit_of_work import UnitOfWork
 
-# Once a signal's orders are done: does the account stand where the strategy does? What differs is told.
+# Once a signal's orders are done: whether the account stands where the strategy does. A difference is reported.
 
 
 DRIFT = "drift"
@@ -80,7 +81,7 @@ def position_after(work: Work) -> Decimal | None:
     return work.seen.position.size + sum(moved, Decimal(0))
 
 
-# Compare what the relay believes of its positions with what the exchange says. What differs is told, never mended.
+# Compare the positions that the relay expects with the exchange's. A difference is reported, and never traded away.
 
 
 def changed_outside(before: Decimal, now: Decimal) -> str:
@@ -92,7 +93,7 @@ def changed_outside(before: Decimal, now: Decimal) -> str:
 
 
 def compare_positions(account: Account, journal: Journal) -> dict[tuple[Category, str], str]:
-    """At the start: each position that is not what it was believed to be, with what to say of it.
+    """At the start: each position that is not what it was expected to be, with what to say of it.
 
     Where something of the relay's is still under way or rests, a difference is to be expected, and nothing is said.
     Raises ExchangeUnreachable or ExchangeAnswered.
@@ -108,7 +109,7 @@ def compare_positions(account: Account, journal: Journal) -> dict[tuple[Category
     return {lane: changed_outside(before[lane], held.get(lane, Decimal(0))) for lane in sorted(before)}
 
 
-# Orders at the symbol that the relay did not place: left alone, and said to be there.
+# Orders at the symbol that the relay did not place: they are left alone, and a note says how many there are.
 
 
 def foreign_notes(work: Work, journal: Journal) -> tuple[str, ...]:
@@ -164,16 +165,21 @@ class Executor:
         self._now = now
 
     def step(self, work: Work) -> float | None:
-        """Do the next thing. None: this account's part of the signal is finished; else seconds until there is more."""
+        """Do the next thing.
+
+        Returns None once the signal is finished on this account, else the seconds until there is more.
+        """
         if not work.is_planned:
-            passed(Failpoint.BEGUN)
+            failpoint.passed(Failpoint.BEGUN)
             if not self._clearing.is_clear(work):
                 return self._clearing.step(work, now_ms=self._now_ms())
             return self._plan(work)
-        match progress(tuple(work.orders.values()), size=work.size):
+        assert work.signal.category is not None and work.signal.symbol is not None
+        instrument = work.account.market.instrument(work.signal.category, work.signal.symbol)
+        match progress(tuple(work.orders.values()), size=work.size, instrument=instrument):
             case Advance(order=order):
                 return self._advance(work, order)
-            case AddOrder() as added:
+            case AddOrders() as added:
                 return self._add(work, added)
             case LookAtPosition():
                 return self._look_at_position(work)
@@ -191,13 +197,14 @@ class Executor:
                 return gathered.again_s
             self._finish(work, gathered.finish)
             return None
-        passed(Failpoint.GATHERED)
+        failpoint.passed(Failpoint.GATHERED)
         took(TimedStage.WAIT, (now - work.signal.received_at).total_seconds())
         plan = gathered.plan
         work.plan_made(plan)
         if plan.status is not PlanStatus.PLANNED:
             # In one transaction: a plan without orders, found after a kill, would look like one that is done.
-            finish = self._with_notes(work, Finish(status=_STATUS_OF[plan.status], reason=plan.reason))
+            finish = Finish(status=_STATUS_OF[plan.status], reason=plan.reason)
+            finish = self._with_notes(work, finish, to_ms(now))
             self._record(work, gathered, None, finish)
             self._tell(work.signal, work.account.name, finish)
             return None
@@ -227,7 +234,10 @@ class Executor:
         *,
         opens: bool = False,
     ) -> bool:
-        """`opens`: what leaves with it is an entry. False: that was halted meanwhile, and nothing was written."""
+        """`opens`: an entry leaves with it.
+
+        Returns False if entries were halted meanwhile; then nothing was written.
+        """
         now_ms, plan = self._now_ms(), gathered.plan
         discrepancy: tuple[str, ...] = ()
 
@@ -253,13 +263,13 @@ class Executor:
 
         if not self._journal.write(write):
             return False
-        passed(Failpoint.PLANNED)
+        failpoint.passed(Failpoint.PLANNED)
         for text in discrepancy:
             self._announcer.tell(NoticeKind.DRIFT, f"{work.signal.symbol} on {work.account.name}: {text}")
         return True
 
     def _discrepancy(self, uow: UnitOfWork, work: Work) -> tuple[str, ...]:
-        """A position that is not what it was believed to be; while orders rest, their fills may just not be known."""
+        """A position that is not what it was expected to be; while orders rest, their fills may just not be known."""
         seen = work.seen
         if seen is None:
             return ()
@@ -341,8 +351,7 @@ class Executor:
             return not_configured(work.rules.no_entries)
         return too_old(work.signal, work.rules, self._now()) or (halt_reason(halted) if halted else None)
 
-    def _add(self, work: Work, added: AddOrder) -> float:
-        state = work.states_of((added.planned,))[0]
+    def _add(self, work: Work, added: AddOrders) -> float:
         now_ms = self._now_ms()
 
         def write(uow: UnitOfWork) -> None:
@@ -350,14 +359,15 @@ class Executor:
                 signal_id=work.signal.id,
                 account=work.account.name,
                 generation=work.generation,
-                orders=(added.planned,),
+                orders=added.planned,
                 now_ms=now_ms,
             )
             uow.signals.add_notes(work.signal.id, (added.note,))
 
         self._journal.write(write)
-        passed(Failpoint.ORDER_ADDED)
-        work.keep(state)
+        failpoint.passed(Failpoint.ORDER_ADDED)
+        for state in work.states_of(added.planned):
+            work.keep(state)
         work.size = None
         return _NOW
 
@@ -368,11 +378,12 @@ class Executor:
         return _NOW
 
     def _finish(self, work: Work, finish: Finish) -> None:
-        self.end(work.signal, work.account.name, self._with_notes(work, finish))
+        now_ms = self._now_ms()
+        self._end(work.signal, work.account.name, self._with_notes(work, finish, now_ms), now_ms)
 
-    def _with_notes(self, work: Work, finish: Finish) -> Finish:
+    def _with_notes(self, work: Work, finish: Finish, now_ms: int) -> Finish:
         if finish.status is SignalStatus.DONE:
-            drifted = self._drift.notes(work, now_ms=self._now_ms())
+            drifted = self._drift.notes(work, now_ms=now_ms)
             finish = replace(finish, notes=(*finish.notes, *foreign_notes(work, self._journal), *drifted))
         if work.plan_reason is not None and work.plan_reason.code == UNCLEARED:
             finish = replace(finish, status=SignalStatus.ATTENTION)
@@ -380,12 +391,14 @@ class Executor:
 
     def end(self, signal: Signal, account: str, finish: Finish) -> None:
         """Write down what one account's part of the signal came to, then tell."""
-        now_ms = self._now_ms()
+        self._end(signal, account, finish, self._now_ms())
+
+    def _end(self, signal: Signal, account: str, finish: Finish, now_ms: int) -> None:
         self._journal.write(lambda uow: _end(uow, signal.id, account, finish, now_ms))
         self._tell(signal, account, finish)
 
     def _tell(self, signal: Signal, account: str, finish: Finish) -> None:
-        passed(Failpoint.FINISHED)
+        failpoint.passed(Failpoint.FINISHED)
         self._announcer.finished(signal, account, finish)
 
     def _now_ms(self) -> int:

@@ -66,12 +66,15 @@ class Settling:
             return is_new
         if not is_in_doubt or order.status is OrderStatus.DENIED:
             return False
-        known = looked_up(known, None, begun_at_ms=begun_at_ms, is_moved=is_moved_since_sent(exchange, order))
+        expected = self._journal.expected_positions(record.account)
+        size = expected.get((order.planned.category, order.planned.symbol))
+        is_moved = is_moved_since_sent(exchange, order, expected=size)
+        known = looked_up(known, None, begun_at_ms=begun_at_ms, is_moved=is_moved)
         self._searched[order.client_order_id] = known
         return not known.is_in_doubt and self._never_was(exchange, record, begun_at_ms, now_ms=now_ms)
 
     def _never_was(self, exchange: ExchangePort, record: OrderRecord, absent_at_ms: int, *, now_ms: int) -> bool:
-        """False: its lane is still at it, or has sent it again meanwhile."""
+        """Returns False if its lane is still at it, or has sent it again meanwhile."""
         order = record.state
         assert order.last is not None, "what was never sent is not in doubt"
         number = order.last.number
@@ -122,7 +125,7 @@ def _may_be_wrong(execution: ExecutionRecord, record: OrderRecord) -> bool:
 
 
 def _came_to(execution: ExecutionRecord, exchange: ExchangePort) -> Finish | None:
-    """None: that cannot be told from its orders, or a person must look for another reason."""
+    """Returns None if that cannot be told from its orders, or a person must look for another reason."""
     reason = execution.plan.reason if execution.plan else None
     if reason is not None and reason.code == UNCLEARED:
         return None
@@ -219,11 +222,12 @@ class Follower:
         )
 
     def round(self, accounts: frozenset[str] | None = None) -> int:
-        """Ask for those that were not asked for the longest, then look after what is guarded; how many have changed.
+        """Ask for those that were not asked for the longest, then look after the brackets. Returns how many have
+        changed.
 
-        `accounts`: only theirs are asked for; None: all. Raises JournalUnavailable, which ends the round. An account
-        that does not answer is left alone until the next round; whatever else goes wrong with an order is that order's
-        alone.
+        `accounts`: only theirs are asked for; None means all. Raises JournalUnavailable, which ends the round. An
+        account that does not answer is left alone until the next round; whatever else goes wrong with an order is that
+        order's alone.
         """
         self._rounds += 1
         changed = self._ask_in_turn(accounts) if accounts is None or accounts else 0
@@ -383,27 +387,37 @@ class Streams:
         self.reports.on_change = follower.learned
         ledger = Ledger(journal.store)
         self.books = Bookkeeper(books_of or {}, ledger=ledger, stream=self._connection, is_ours=is_ours)
+        self._starting = threading.Lock()
+        self._is_started = False
         self._opened: set[str] = set()
         self._settled: set[str] = set()
 
-    def open(self, name: str) -> None:
-        """Open the account's, if it has one, in the background; again does nothing."""
-        self.reports.start()
-        exchange = self._exchanges.get(name)
-        if exchange is None or name in self._opened:
-            return
-        self._opened.add(name)
-        self._keep_known(name, exchange)
+    def start(self, account: str) -> None:
+        """Open the account's, in the background; again does nothing."""
+        with self._starting:
+            self._start_common()
+            exchange = self._exchanges.get(account)
+            if exchange is None or account in self._opened:
+                return
+            self._opened.add(account)
+        self._keep_known(account, exchange)
         exchange.on_opened = self._follower.wake
-        exchange.book_to(self.books.hears(name))
-        exchange.listen(on_wake=self._waker(name), on_unmatched=self.reports.hear)
+        exchange.book_to(self.books.hears(account))
+        exchange.listen(on_wake=self._waker(account), on_unmatched=self.reports.hear)
 
-    def close(self, name: str) -> None:
-        """End the account's, and forget all that it has told."""
-        if name in self._opened:
-            self._exchanges[name].hush()
-            self._opened.discard(name)
-            self._settled.discard(name)
+    def _start_common(self) -> None:
+        if not self._is_started:
+            self._is_started = True
+            self.reports.start()
+
+    def end(self, account: str) -> None:
+        """End the account's, and forget all that it has told: another process may trade there."""
+        with self._starting:
+            was_open = account in self._opened
+            self._opened.discard(account)
+            self._settled.discard(account)
+        if was_open:
+            self._exchanges[account].hush()
 
     def _connection(self, name: str) -> int | None:
         exchange = self._exchanges.get(name)
@@ -420,20 +434,21 @@ class Streams:
 
         return wake
 
-    def settle(self, name: str, timeout_s: float = SEED_MAX_S) -> bool:
-        """Wait until the account's stream is there, or for so long; whether it is."""
-        exchange = self._exchanges.get(name)
-        is_there = exchange is None or exchange.link.wait_live(timeout_s)
-        if exchange is not None and not is_there and name in self._opened:
+    def settle(self, account: str, timeout_s: float = SEED_MAX_S) -> None:
+        """Wait until the account's stream is there, or for so long."""
+        exchange = self._exchanges.get(account)
+        if exchange is not None and not exchange.link.wait_live(timeout_s):
             problem = exchange.stream_state().problem
-            log.warning("%s trades without its stream (%s): everything is asked for until it is there", name, problem)
-        self._settled.add(name)
-        return is_there
+            log.warning(
+                "%s trades without its stream (%s): everything is asked for until it is there", account, problem
+            )
+        with self._starting:
+            self._settled.add(account)
+            self.books.start()
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether the streams are there, or have been waited for long enough."""
-        return self._opened <= self._settled
+    def is_settled(self, account: str) -> bool:
+        """Whether its stream is there, or was waited for long enough."""
+        return account in self._settled
 
     def state(self) -> dict[str, LinkState]:
         """Each account's private stream: whether it is live, since when, and what is wrong."""

@@ -92,7 +92,7 @@ class FactSource:
         return (f"the account's stream is down, so the exchange was asked for: {', '.join(read)}",)
 
 
-# Read what an account's limits count. What cannot be read is said so, and then only withholds the entry.
+# Read what an account's limits count. What cannot be read is named, and withholds only the entry.
 
 
 _MINUTE = timedelta(seconds=60)
@@ -410,7 +410,7 @@ class Gatherer:
         return position
 
     def halted(self, account: str) -> str | None:
-        """Who halted new entries and when, for people; None: nobody."""
+        """Who halted new entries and when, for people; None if nobody did."""
         return _halted_by(self._journal.switch(account, HALT))
 
 
@@ -427,7 +427,7 @@ class _Reading:
         self.passing: ExchangeUnreachable | None = None
 
     def of(self, need: Need, read: Callable[[], Decimal]) -> Decimal | None:
-        """None: it is not wanted, or could not be had."""
+        """Returns None if it is not wanted, or could not be had."""
         if need not in self._wanted:
             return None
         try:

@@ -35,7 +35,7 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pulse:
-    """What is known of one strategy's alerts; Unix milliseconds, None: never."""
+    """What is known of one strategy's alerts; Unix milliseconds, None means never."""
 
     last_alert_at_ms: int | None
     last_sign_at_ms: int | None

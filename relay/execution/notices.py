@@ -44,7 +44,7 @@ _FILLED: Final = {f"order_{each}" for each in ("filled", "partially_filled", "ca
 
 
 def notice_of(event: EventRecord) -> Notice | None:
-    """None: nothing that anybody is told of."""
+    """Returns None for what nobody is told of."""
     if event.name in _FILLED:
         return _of_fill(event)
     if event.name == "duplicate":
@@ -331,7 +331,7 @@ class _Post:
         return self._pace.again_s[min(self._failures, len(self._pace.again_s)) - 1]
 
     def deliver(self) -> bool | None:
-        """None: there was nothing to deliver. Raises JournalUnavailable."""
+        """Returns None if there was nothing to deliver. Raises JournalUnavailable."""
         waiting = self._notices.claim(self._service.target.fingerprint, to_ms(self._now()))
         if not waiting:
             return None
@@ -451,8 +451,8 @@ class AppriseService:
             )
 
     def send(self, text: str, *, title: str = TITLE) -> bool:
-        """Whether the service took it."""
-        return bool(self._apprise.notify(body=text, title=title))
+        """Whether the service took it. The text is said to be text: else services that speak HTML get it unescaped."""
+        return bool(self._apprise.notify(body=text, title=title, body_format="text"))
 
 
 def open_services(targets: Iterable[NotifyTarget]) -> tuple[AppriseService, ...]:

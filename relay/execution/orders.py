@@ -41,20 +41,21 @@ from relay.domain.order_lifecycle import (
 )
 from relay.domain.position import Fill, OrderReport
 from relay.domain.progress import Finish
-from relay.engine.failpoint import Failpoint, passed
+from relay.engine import failpoint
+from relay.engine.failpoint import Failpoint
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.execution.ports import Account, ExchangePort, Now, to_ms, utc_now
 from relay.execution.work import Resting, Work
 from relay.journal.journal import Journal
 from relay.journal.unit_of_work import UnitOfWork
 
-# Ask the exchange for one order: what it says of it, and its fills where there are any.
+# Ask the exchange for one order: its report, and its fills where there are any.
 
 
 def report_of(
     exchange: ExchangePort, order: OrderState, *, is_thorough: bool = False
 ) -> tuple[OrderReport | None, tuple[Fill, ...]]:
-    """None: the exchange has no such order. Raises ExchangeUnreachable or ExchangeAnswered.
+    """Returns None if the exchange has no such order. Raises ExchangeUnreachable or ExchangeAnswered.
 
     `is_thorough`: an order that is not listed is told by its executions, should there be any.
     """
@@ -69,7 +70,7 @@ def report_of(
 
 
 def _executed(order: OrderState, fills: tuple[Fill, ...]) -> OrderReport | None:
-    """What executions alone say of an order; None: nothing."""
+    """What executions alone say of an order; None if there is nothing."""
     filled = sum((fill.qty for fill in fills), Decimal(0))
     if not filled:
         return None
@@ -83,10 +84,19 @@ def _executed(order: OrderState, fills: tuple[Fill, ...]) -> OrderReport | None:
     )
 
 
-def is_moved_since_sent(exchange: ExchangePort, order: OrderState) -> bool:
-    """Whether the order's position has changed since it was first sent. Raises as `report_of` does."""
-    position = exchange.position(category=order.planned.category, symbol=order.planned.symbol)
-    return position.changed_at_ms is not None and position.changed_at_ms >= order.attempts[0].signature.timestamp_ms
+def is_moved_since_sent(exchange: ExchangePort, order: OrderState, *, expected: Decimal | None) -> bool:
+    """Whether the order's position has moved since it was first sent. Raises as `report_of` does.
+
+    `expected`: its size by all that is known. Funding and changed stops renew its time and leave its size; so does a
+    stop that has taken back what the order may have opened.
+    """
+    where, sent_at_ms = order.planned, order.attempts[0].signature.timestamp_ms
+    position = exchange.position(category=where.category, symbol=where.symbol)
+    if position.changed_at_ms is None or position.changed_at_ms < sent_at_ms:
+        return False
+    if position.size != expected:
+        return True
+    return exchange.stopped_at_ms(category=where.category, symbol=where.symbol, since_ms=sent_at_ms) is not None
 
 
 _WAIT_MAX_S = 1.0
@@ -144,16 +154,18 @@ class Advancer:
             outcome = account.exchange.place(
                 order.planned, client_order_id=order.client_order_id, signature=signature, is_exit=order.is_exit
             )
-        passed(Failpoint.SENT)
+        failpoint.passed(Failpoint.SENT)
         assert order.last is not None
         self._journal.record_outcome(order.client_order_id, order.last.number, outcome, now_ms=self._now_ms())
-        passed(Failpoint.OUTCOME_STORED)
+        failpoint.passed(Failpoint.OUTCOME_STORED)
+        if isinstance(outcome, OrderRejected) and outcome.refusal is ErrorKind.RULES:
+            _reload_instrument(account, order)
         return after_outcome(order, outcome)
 
     def deny(self, order: OrderState, reason: Reason) -> OrderState:
         """Never to be sent (again), and certainly without effect."""
         self._journal.settle_order(order.client_order_id, OrderStatus.DENIED, reason, now_ms=self._now_ms())
-        passed(Failpoint.ORDER_DENIED)
+        failpoint.passed(Failpoint.ORDER_DENIED)
         return denied(order, reason)
 
     def _send(self, account: Account, order: OrderState, *, measure_clock: bool) -> Advanced:
@@ -165,11 +177,11 @@ class Advancer:
         signature = exchange.signature()
         if not self._attempt(account, order, signature):
             return Advanced(order=order)
-        passed(Failpoint.SUBMITTED)
+        failpoint.passed(Failpoint.SUBMITTED)
         return Advanced(order=self.place(account, sent(order, signature), signature))
 
     def _attempt(self, account: Account, order: OrderState, signature: RequestSignature) -> bool:
-        """Write it down. False: entries were halted meanwhile, and it must not leave."""
+        """Write it down. Returns False if entries were halted meanwhile, and it must not leave."""
         now_ms = self._now_ms()
 
         def write(uow: UnitOfWork) -> bool:
@@ -181,15 +193,18 @@ class Advancer:
         return self._journal.write(write)
 
     def _set_leverage(self, account: Account, order: OrderState) -> Advanced | None:
-        """None: it is as it should be. An answer that got lost costs nothing: setting it again changes nothing."""
+        """Returns None if it is as it should be.
+
+        An answer that got lost costs nothing: setting it again changes nothing.
+        """
         planned = order.planned
         if planned.leverage is None:
             return None
-        passed(Failpoint.LEVERAGE_DUE)
+        failpoint.passed(Failpoint.LEVERAGE_DUE)
         outcome = account.exchange.set_leverage(
             category=planned.category, symbol=planned.symbol, leverage=planned.leverage
         )
-        passed(Failpoint.LEVERAGE_SENT)
+        failpoint.passed(Failpoint.LEVERAGE_SENT)
         match outcome:
             case Accepted() | OrderRejected(refusal=ErrorKind.UNCHANGED):
                 return None
@@ -224,15 +239,20 @@ class Advancer:
         try:
             with about(client_order_id=order.client_order_id), timed(TimedStage.LOOK_UP):
                 report, fills = report_of(exchange, order, is_thorough=is_thorough)
-                is_moved = is_moved_since_sent(exchange, order) if is_thorough and report is None else None
+                is_moved = self._is_moved(account, order) if is_thorough and report is None else None
         except (ExchangeUnreachable, ExchangeAnswered):
             return Advanced(order=replace(order, look_ups=order.look_ups + 1))
         return self._keep(order, looked_up(order, report, begun_at_ms=begun_at_ms, is_moved=is_moved), report, fills)
 
+    def _is_moved(self, account: Account, order: OrderState) -> bool:
+        expected = self._journal.expected_positions(account.name)
+        size = expected.get((order.planned.category, order.planned.symbol))
+        return is_moved_since_sent(account.exchange, order, expected=size)
+
     def _keep_received(self, order: OrderState, received: Received) -> Advanced:
-        """What a stream told counts as what a look-up would have."""
+        """Treats what a stream reported like the answer of a look-up."""
         report = received.report
-        assert report is not None, "what is heard of an awaited order is whole"
+        assert report is not None, "streams hand over an awaited order once its report is there"
         return self._keep(order, reported(order, report), report, received.fills)
 
     def _keep(
@@ -242,18 +262,27 @@ class Advancer:
         report: OrderReport | None,
         fills: tuple[Fill, ...],
     ) -> Advanced:
-        passed(Failpoint.LOOKED_UP)
+        failpoint.passed(Failpoint.LOOKED_UP)
         if report is not None:
             self._journal.record_report(order.client_order_id, report, fills, now_ms=self._now_ms())
-            passed(Failpoint.REPORT_STORED)
-        elif after.absence is not None and after.absence.is_smoke_trade:
+            failpoint.passed(Failpoint.REPORT_STORED)
+        elif after.absence is not None and after.absence.is_certain:
             assert order.last is not None, "what was never sent is not looked up"
             self._journal.record_absence(order.client_order_id, order.last.number, begun_at_ms=after.absence.at_ms)
-            passed(Failpoint.ABSENCE_STORED)
+            failpoint.passed(Failpoint.ABSENCE_STORED)
         return Advanced(order=after)
 
     def _now_ms(self) -> int:
         return to_ms(self._now())
+
+
+def _reload_instrument(account: Account, order: OrderState) -> None:
+    """The exchange may have changed its rules. Where they cannot be read now, the old ones stay."""
+    planned = order.planned
+    with suppress(ExchangeUnreachable, ExchangeAnswered):
+        instrument = account.exchange.instrument(category=planned.category, symbol=planned.symbol)
+        if instrument is not None:
+            account.market.keep_instrument(instrument)
 
 
 def _measured(account: Account) -> bool:
@@ -265,7 +294,7 @@ def _measured(account: Account) -> bool:
     return True
 
 
-# Cancel orders of the relay's that rest, one by one by id, and be sure of it.
+# Cancel resting orders of the relay one by one, by id, and look until each has certainly ended.
 
 
 UNCLEARED = "CANCEL_INCOMPLETE"
@@ -273,6 +302,7 @@ _LOOK_AGAIN_S = (0.0, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 _LOOKS_AFTER_ANSWER = 7
 _LOOKS_AFTER_SILENCE = 3
 """A second cancel does no harm, and whatever waits for it may be an exit."""
+_EXIT_WAITS_MS = 5_000
 _NOT_SENT_AGAIN_S = 0.25
 _REFUSED_AGAIN_S = 0.5
 
@@ -292,6 +322,8 @@ class Canceller:
         """
         resting = next(each for each in all_resting.values() if not each.order.status.is_ended)
         seconds_max = account.bounds.max_seconds
+        if is_exit and _is_hopeless(resting, now_ms):
+            return _stuck(f"{resting.order.client_order_id} was cancelled, and it is not known whether it is gone")
         if resting.begun_at_ms is not None and now_ms - resting.begun_at_ms > seconds_max * 1000:
             return _stuck(f"{resting.order.client_order_id} could not be cancelled in {seconds_max} s")
         if resting.is_due:
@@ -309,15 +341,17 @@ class Canceller:
         order = resting.order
         planned = order.planned
         due = replace(resting, begun_at_ms=resting.begun_at_ms or now_ms)
-        passed(Failpoint.CANCEL_DUE)
+        failpoint.passed(Failpoint.CANCEL_DUE)
         outcome = account.exchange.cancel(
             category=planned.category,
             symbol=planned.symbol,
             client_order_id=order.client_order_id,
             is_exit=is_exit,
         )
-        passed(Failpoint.CANCEL_SENT)
+        failpoint.passed(Failpoint.CANCEL_SENT)
         sent = replace(due, is_due=False, looks=0, is_answered=not isinstance(outcome, Unknown))
+        if sent.is_answered:
+            sent = replace(sent, answered_at_ms=resting.answered_at_ms or now_ms)
         match outcome:
             case Accepted() | Unknown():
                 self._journal.event(signal_id, "cancel_sent", {"client_order_id": order.client_order_id}, now_ms=now_ms)
@@ -346,13 +380,20 @@ class Canceller:
             report, fills = report_of(exchange, order)
         except (ExchangeUnreachable, ExchangeAnswered):
             return resting if resting.is_answered else looked, max(delay, _NOT_SENT_AGAIN_S)
+        looked = replace(looked, answered_at_ms=resting.answered_at_ms or now_ms)
         if report is None and not (is_due and resting.is_answered):
             return looked, delay
         report = report or _vanished(resting)
         self._journal.record_report(order.client_order_id, report, fills, now_ms=now_ms)
-        passed(Failpoint.CANCEL_CONFIRMED)
+        failpoint.passed(Failpoint.CANCEL_CONFIRMED)
         after = looked_up(order, report, begun_at_ms=begun_at_ms)
         return replace(looked, order=after), 0.0 if after.status.is_ended else delay
+
+
+def _is_hopeless(resting: Resting, now_ms: int) -> bool:
+    """For an exit, which goes by the position, after seconds. While nothing is answered it could not leave either."""
+    is_tried = not resting.is_due or resting.looks > 0
+    return is_tried and resting.answered_at_ms is not None and now_ms - resting.answered_at_ms > _EXIT_WAITS_MS
 
 
 def _vanished(resting: Resting) -> OrderReport:
@@ -427,7 +468,7 @@ class Clearing:
             work.account,
             work.clearing,
             signal_id=work.signal.id,
-            is_exit=work.signal.action.is_close,
+            is_exit=work.signal.only_exits,
             now_ms=now_ms,
         )
         if not isinstance(waits, Finish):
@@ -436,6 +477,11 @@ class Clearing:
         stuck, *others = [each for each in work.clearing.values() if not each.order.status.is_ended]
         begun_at_ms = stuck.begun_at_ms or now_ms
         work.clearing = {
-            each.order.client_order_id: replace(each, begun_at_ms=each.begun_at_ms or begun_at_ms) for each in others
+            each.order.client_order_id: replace(
+                each,
+                begun_at_ms=each.begun_at_ms or begun_at_ms,
+                answered_at_ms=each.answered_at_ms or stuck.answered_at_ms,
+            )
+            for each in others
         }
         return 0.0

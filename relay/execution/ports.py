@@ -1,12 +1,13 @@
-"""What the pipeline needs of the exchange and of the market, whoever provides it."""
+"""What the execution needs of the exchange and of the market, whoever provides it."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Final, Protocol
 
 from relay.bybit.stream_state import Received
 from relay.bybit.wire_account import ClosedPnl
@@ -15,6 +16,8 @@ from relay.domain.instrument import Category, Instrument, SymbolIndex
 from relay.domain.order import Outcome, PlannedOrder, RequestSignature
 from relay.domain.order_lifecycle import Bounds
 from relay.domain.position import Fill, OrderReport, Position, StopLevels
+from relay.journal.codec import from_ms as from_ms
+from relay.journal.codec import to_ms as to_ms
 
 
 class ExchangePort(Protocol):
@@ -57,6 +60,8 @@ class ExchangePort(Protocol):
 
     def equity(self, coin: str) -> Decimal: ...
 
+    def instrument(self, *, category: Category, symbol: str) -> Instrument | None: ...
+
 
 class KnownPositionView(Protocol):
     """A position that needs no asking; `at_ms`: the exchange's time of what moved or set it last."""
@@ -98,6 +103,9 @@ class MarketPort(Protocol):
 
     def instrument(self, category: Category, symbol: str) -> Instrument | None: ...
 
+    def keep_instrument(self, instrument: Instrument) -> None:
+        """Its rules as they were read just now."""
+
     def last_price(self, category: Category, symbol: str) -> Decimal | None:
         """The last price heard of, seconds old at most, or None."""
 
@@ -119,24 +127,11 @@ class Account:
     key_tail: str = ""
     bounds: Bounds
     live: LivePort | None = None
-    """None: there are no streams, and everything is asked for."""
+    """None if there are no streams; then the exchange is asked for everything."""
 
 
-# The relay's own clock, passed in wherever it matters.
+# The relay's own clock, passed in wherever it matters; `to_ms` and `from_ms` go with it.
 
 
 Now = Callable[[], datetime]
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-def to_ms(moment: datetime) -> int:
-    """Unix milliseconds."""
-    return int(moment.timestamp() * 1000)
-
-
-def from_ms(unix_ms: int) -> datetime:
-    """Aware UTC."""
-    return datetime.fromtimestamp(unix_ms / 1000, UTC)
+utc_now: Final[Now] = functools.partial(datetime.now, UTC)

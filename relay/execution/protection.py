@@ -30,7 +30,8 @@ from relay.domain.protection import (
     next_protection_step,
     shortfall,
 )
-from relay.engine.failpoint import Failpoint, passed
+from relay.engine import failpoint
+from relay.engine.failpoint import Failpoint
 from relay.engine.lanes import Engine, Lane
 from relay.engine.lease_guard import LeaseLost
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
@@ -39,17 +40,17 @@ from relay.execution.orders import Advancer, Canceller, report_of
 from relay.execution.ports import Account, Now, to_ms, utc_now
 from relay.execution.work import Amended, ExchangeSnapshot, ProtectionEnded, ProtectionRun, Resting, _orders
 from relay.journal.journal import Journal
-from relay.journal.protection import BracketRecord
+from relay.journal.positions import BracketRecord
 from relay.journal.records import OrderRecord
 from relay.journal.unit_of_work import UnitOfWork
 
-# Look at what a guard's next step is decided by: the position, and what rests for it.
+# Read what a bracket's next step is decided by: the position, and the orders that rest for it.
 
 
 def entry_snapshot(
     account: Account, journal: Journal, record: BracketRecord, instrument: Instrument, now_ms: int
 ) -> Snapshot:
-    """For a guard that waits: its entries, as the journal has them; the position where there are none."""
+    """For a bracket that waits: its entries, as the journal has them; the position where there are none."""
     position = None
     if not record.bracket.entries:
         position = _position(account, record)
@@ -66,7 +67,8 @@ def look(
     *,
     now_ms: int,
 ) -> ExchangeSnapshot | None:
-    """None: an order has filled meanwhile, so that the position that was read may be older or newer than the fill.
+    """Returns None if an order has filled meanwhile, so that the position that was read may be older or newer than the
+    fill.
 
     Raises ExchangeUnreachable or ExchangeAnswered. What is news goes into the journal and into `known`.
     """
@@ -110,7 +112,7 @@ _LEGS_END = 1000
 
 
 class Protector:
-    """The steps of any guard's care; it holds nothing of its own between them."""
+    """Takes the steps that protect a position, for any bracket; it holds nothing of its own between them."""
 
     def __init__(self, *, journal: Journal, now: Now = utc_now) -> None:
         self._journal = journal
@@ -202,7 +204,7 @@ class Protector:
             live = self._journal.live_brackets_of(record.account, record.category, record.symbol)
             old = next((each for each in live if each.bracket.status is BracketStatus.ACTIVE), None)
             instrument = account.market.instrument(record.category, record.symbol)
-            assert instrument is not None, "care is taken of listed instruments only"
+            assert instrument is not None, "only positions of listed instruments are protected"
             bracket = taking_over(bracket, old.bracket if old else None, tick=instrument.tick_size)
 
         def write(uow: UnitOfWork) -> None:
@@ -211,22 +213,22 @@ class Protector:
                 uow.protection.save(old.seq, replace(old.bracket, status=BracketStatus.OVER), now_ms=now_ms)
 
         self._journal.write(write)
-        passed(Failpoint.BRACKET_SAVED)
+        failpoint.passed(Failpoint.BRACKET_SAVED)
 
     def _set_stops(
         self, protection_run: ProtectionRun, record: BracketRecord, step: SetStops, now_ms: int
     ) -> float | ProtectionEnded:
-        passed(Failpoint.STOPS_DUE)
+        failpoint.passed(Failpoint.STOPS_DUE)
         exchange = protection_run.account.exchange
         outcome = exchange.set_stops(category=record.category, symbol=record.symbol, levels=step.levels)
-        passed(Failpoint.STOPS_SENT)
+        failpoint.passed(Failpoint.STOPS_SENT)
         protection_run.looked = None
         match outcome:
             case Accepted() | OrderRejected(refusal=ErrorKind.UNCHANGED):
                 self._keep(protection_run.account, record, step.after, now_ms)
                 self._journal.event(record.signal_id, "stops_set", step.levels.as_words(), now_ms=now_ms)
                 return _NOW
-            case OrderRejected(refusal=ErrorKind.FINAL):
+            case OrderRejected(refusal=ErrorKind.FINAL | ErrorKind.RULES):
                 return self._stops_refused(protection_run, record, step, outcome, now_ms)
             case _:
                 protection_run.why = _words(outcome)
@@ -252,7 +254,7 @@ class Protector:
     def _place(
         self, protection_run: ProtectionRun, record: BracketRecord, step: PlaceTakeProfit, now_ms: int
     ) -> float | ProtectionEnded:
-        """The order and the guard that knows of it become durable together; then it is sent like any other."""
+        """The order and the bracket that knows of it become durable together; then it is sent like any other."""
         execution = self._journal.execution(record.signal_id, record.account)
         legs = [each.state.planned.leg for each in execution.orders] if execution else []
         leg = max([FIRST_TAKE_PROFIT_LEG - 1, *legs]) + 1
@@ -276,7 +278,7 @@ class Protector:
             uow.protection.save(record.seq, replace(record.bracket, tp_legs=tuple(tp_legs)), now_ms=now_ms)
 
         self._journal.write(write)
-        passed(Failpoint.TAKE_PROFIT_ADDED)
+        failpoint.passed(Failpoint.TAKE_PROFIT_ADDED)
         protection_run.orders[order_id] = OrderState(client_order_id=order_id, planned=planned)
         return _NOW
 
@@ -286,7 +288,7 @@ class Protector:
         state = protection_run.orders.get(order_id)
         if state is None:
             stored = self._journal.order(order_id)
-            assert stored is not None, f"the guard names {order_id}, which is no order"
+            assert stored is not None, f"the bracket names {order_id}, which is no order"
             state = replace(stored.state, taken_up_at_ms=protection_run.account.exchange.now_ms())
         came_to = self._advancer.step(protection_run.account, state)
         if isinstance(came_to, GiveUp):
@@ -308,17 +310,17 @@ class Protector:
         if times > _AMENDS_MAX:
             return self._cancel(protection_run, record, step.order_id, now_ms)
         stored = self._journal.order(step.order_id)
-        assert stored is not None, f"the guard names {step.order_id}, which is no order"
-        passed(Failpoint.AMEND_DUE)
+        assert stored is not None, f"the bracket names {step.order_id}, which is no order"
+        failpoint.passed(Failpoint.AMEND_DUE)
         outcome = protection_run.account.exchange.amend(
             stored.state.planned, client_order_id=step.order_id, qty=step.qty, price=step.price
         )
-        passed(Failpoint.AMEND_SENT)
+        failpoint.passed(Failpoint.AMEND_SENT)
         match outcome:
             case Accepted() | Unknown():
                 protection_run.amended[step.order_id] = Amended(step=step, at_ms=now_ms, times=times)
                 return _NOW
-            case OrderRejected(refusal=ErrorKind.FINAL):
+            case OrderRejected(refusal=ErrorKind.FINAL | ErrorKind.RULES):
                 protection_run.amended[step.order_id] = Amended(
                     step=step, at_ms=now_ms - _AMEND_SHOWS_MS, times=_AMENDS_MAX
                 )
@@ -332,7 +334,7 @@ class Protector:
     ) -> float | ProtectionEnded:
         if order_id not in protection_run.cancelling:
             stored = self._journal.order(order_id)
-            assert stored is not None, f"the guard names {order_id}, which is no order"
+            assert stored is not None, f"the bracket names {order_id}, which is no order"
             protection_run.cancelling = {order_id: Resting(order=stored.state)}
         came_to = self._canceller.step(
             protection_run.account, protection_run.cancelling, signal_id=record.signal_id, is_exit=False, now_ms=now_ms
@@ -369,7 +371,7 @@ def _measured(account: Account, outcome: OrderRejected | Unknown | NotSent) -> f
     return _AGAIN_S
 
 
-# Care that no signal is at work for: as an item of the lane, so that effects on one instrument stay in order.
+# The protection of positions for which no signal is at work: a task of the lane, so that effects stay in order.
 
 
 log = logging.getLogger(__name__)
@@ -377,7 +379,7 @@ log = logging.getLogger(__name__)
 _JOURNAL_AGAIN_S = 0.5
 _FAILED_MAX = 3
 _PAUSE_MAX_ROUNDS = 32
-"""A guard that does not come to rest is looked at ever more seldom."""
+"""A bracket that does not come to rest is looked at ever more seldom."""
 
 ActingFor = Callable[[str], AbstractContextManager[None] | None]
 """By account."""
@@ -394,7 +396,10 @@ class _Pause:
 
 
 class ProtectionLanes:
-    """Puts care into lanes. Thread-safe for `submit`; `round` belongs to the follower's thread."""
+    """Puts tasks that protect positions into lanes.
+
+    `submit` is thread-safe; `round` belongs to the follower's thread.
+    """
 
     def __init__(
         self,
@@ -404,10 +409,14 @@ class ProtectionLanes:
         protector: Protector,
         accounts: Mapping[str, Account],
         tell: Tell,
+        executes: Callable[[str], bool] = lambda account: True,
         now: Now = utc_now,
         acting_for: ActingFor = lambda account: nullcontext(),
     ) -> None:
-        """`acting_for`: by whose right an account is looked after here; None: another process does."""
+        """`executes`: whether an account's lanes run: before that nothing may get ahead of what is unfinished.
+
+        `acting_for`: by whose right an account is looked after here; None: another process does.
+        """
         self._acting_for = acting_for
         self.journal = journal
         self.protector = protector
@@ -416,6 +425,7 @@ class ProtectionLanes:
         self.now = now
         self._engine = engine
         self._accounts = accounts
+        self._executes = executes
         self._lock = threading.Lock()
         self._queued: set[Lane] = set()
         self._pauses: dict[Lane, _Pause] = {}
@@ -428,7 +438,7 @@ class ProtectionLanes:
         if self._acting_for(lane.account) is None:
             return
         with self._lock:
-            if account is None or lane in self._queued:
+            if account is None or lane in self._queued or not self._executes(lane.account):
                 return
             self._queued.add(lane)
         protection_run = ProtectionRun(account=account, category=lane.category, symbol=lane.symbol)
@@ -449,10 +459,11 @@ class ProtectionLanes:
         return len(lanes)
 
     def round(self) -> None:
-        """Look at each guard, and submit care where it is not at rest; and where a resting entry's time is over.
+        """Look at each bracket, and put a task into its lane where it is not at rest; and where a resting entry's time
+        is over.
 
         Raises JournalUnavailable, which ends the round. An account that does not answer is left alone until the next
-        one, and whatever else goes wrong with a guard is that guard's alone.
+        one, and whatever else goes wrong with a bracket is that bracket's alone.
         """
         now_ms = to_ms(self.now())
         for order in self.journal.open_orders():
@@ -466,7 +477,7 @@ class ProtectionLanes:
                 silent.add(record.account)
 
     def _could_look_at(self, record: BracketRecord, now_ms: int) -> bool:
-        """False: its account does not answer."""
+        """Returns False if its account does not answer."""
         lane = _lane_of(record)
         self._unseen.pop(lane, None)
         right = self._acting_for(record.account)
@@ -481,10 +492,10 @@ class ProtectionLanes:
             return False
         except ExchangeUnreachable as error:
             self._unseen[lane] = None
-            log.warning("the guards of %s could not be looked at just now: %s", record.account, error)
+            log.warning("the brackets of %s could not be looked at just now: %s", record.account, error)
             return False
         except Exception:
-            log.exception("the guard of %s on %s could not be looked at just now", record.symbol, record.account)
+            log.exception("the bracket of %s on %s could not be looked at just now", record.symbol, record.account)
         return True
 
     def _look_at(self, record: BracketRecord, now_ms: int) -> None:
@@ -517,7 +528,7 @@ class ProtectionLanes:
         try:
             looked = look(account, self.journal, record, instrument, known, now_ms=now_ms)
         except ExchangeAnswered as error:
-            log.warning("the guard of %s could not be looked at just now: %s", record.symbol, error)
+            log.warning("the bracket of %s could not be looked at just now: %s", record.symbol, error)
             return True
         except ExchangeUnreachable:
             if bracket.are_stops_set:
@@ -533,7 +544,7 @@ class ProtectionLanes:
 
 @dataclass(slots=True, kw_only=True)
 class ProtectionTask:
-    """Care in its lane: entries whose time is over are cancelled, then the guard is brought to rest."""
+    """Protects a position in its lane: cancels entries whose time is over, then brings the bracket to rest."""
 
     lane: Lane
     lanes: ProtectionLanes
@@ -545,7 +556,7 @@ class ProtectionTask:
         try:
             again_s = self._step()
         except JournalUnavailable as error:
-            log.error("the care of %s waits for the journal: %s", self.lane.symbol, error)
+            log.error("the protection of %s waits for the journal: %s", self.lane.symbol, error)
             return _JOURNAL_AGAIN_S
         except LeaseLost:
             self._begin_anew()
@@ -555,7 +566,7 @@ class ProtectionTask:
         return again_s
 
     def failed(self, error: Exception) -> float | None:
-        """What care there is to take, the next look at the guard will find again."""
+        """Nothing is lost: the next look at the bracket finds again what is to be done."""
         self.failures += 1
         if self.failures < _FAILED_MAX:
             self._begin_anew()
@@ -581,7 +592,7 @@ class ProtectionTask:
         return None
 
     def _expire(self, now_ms: int) -> float | None:
-        """None: nothing of the relay's rests longer than it may."""
+        """Returns None if nothing of the relay's rests longer than it may."""
         if self.overdue is None:
             self.overdue = self._find_overdue(now_ms)
         if all(each.order.status.is_ended for each in self.overdue.values()):

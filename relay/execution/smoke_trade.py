@@ -24,7 +24,7 @@ _CLOSE_TRIES = 3
 
 
 class SmokeTradeImpossible(RelayError):
-    """The proof cannot begin; nothing was ordered."""
+    """The smoke trade cannot begin; nothing was ordered."""
 
 
 class _StepFailed(Exception):
@@ -71,7 +71,7 @@ class SmokeTrade:
             yield cleaned
 
     def _require_nothing_open(self) -> Decimal:
-        """The price, of a symbol where nothing is open: else it could not be told what is the proof's own."""
+        """The price, of a symbol where nothing is open: else the smoke trade's own position could not be told apart."""
         where = {"category": self._instrument.category, "symbol": self._instrument.symbol}
         try:
             position = self._exchange.position(**where)  # type: ignore[arg-type]
@@ -120,7 +120,7 @@ class SmokeTrade:
         return report
 
     def _ended(self, client_order_id: str, signature: RequestSignature) -> OrderReport | None:
-        """None: not found, asked after the request could no longer arrive."""
+        """Returns None if it is not found by a look-up begun after the request could no longer arrive."""
         where = {"category": self._instrument.category, "symbol": self._instrument.symbol}
         until = time.monotonic() + _END_S
         while True:

@@ -46,12 +46,20 @@ class Tasks:
         self._accounts = accounts
         self._strategies = strategies
 
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """Those that are configured."""
+        return tuple(self._accounts)
+
     def of_new(self, signal: Signal, account: str) -> Placed:
         rules = rules_of(self._strategies, signal.strategy, account)
         return self._placed(Work(signal=signal, account=self._accounts[account], rules=rules, generation=0))
 
     def of_stored(self, execution: ExecutionRecord) -> Placed | None:
-        """None: there is nothing to do. What cannot be taken up is told to a person, and keeps no other from it."""
+        """Returns None if there is nothing to do.
+
+        What cannot be taken up is told to a person, and keeps no other from it.
+        """
         try:
             return self._taken_up(execution)
         except Exception as error:
@@ -166,7 +174,7 @@ class _Task:
         return None
 
     def _name(self, meant: Instrument | SymbolUnknown) -> bool:
-        """False: there is no such instrument, and that is how the signal ends."""
+        """Returns False if there is no such instrument, and that is how the signal ends."""
         signal = self.work.signal
         if isinstance(meant, SymbolUnknown):
             reason = Reason(code="SYMBOL_UNKNOWN", message=meant.message)
@@ -177,7 +185,7 @@ class _Task:
         return True
 
     def _reload(self) -> bool:
-        """False: it was finished before its last step failed."""
+        """Returns False if it was finished before its last step failed."""
         execution = self.journal.execution(self.work.signal.id, self.work.account.name)
         if execution is None or execution.status.is_finished:
             return False
@@ -194,7 +202,7 @@ class Feeder(Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Whether what is accepted is executed at once."""
+        """Whether what is accepted is executed at once, on one account at least."""
 
     def admitted(self, admission: Admission, signal: Signal, accounts: tuple[str, ...]) -> None:
         """Called right after the commit; it only reads."""
@@ -204,44 +212,60 @@ class Feeder(Protocol):
 
 
 class Runner:
-    """Feeds an engine. Until `recover` has put in what the journal holds, what is admitted waits in the journal."""
+    """Feeds an engine, each account from when `recover` has put in what the journal holds of it.
+
+    Until then what is admitted for it waits in the journal.
+    """
 
     def __init__(self, *, journal: Journal, engine: Engine, items: Tasks) -> None:
         self._journal = journal
         self._engine = engine
         self._items = items
-        self._is_open = False
+        self._open: set[str] = set()
 
     @property
     def is_open(self) -> bool:
-        return self._is_open
+        return bool(self._open)
+
+    def is_open_for(self, account: str) -> bool:
+        return account in self._open
 
     def admitted(self, admission: Admission, signal: Signal, accounts: tuple[str, ...]) -> None:
         """In the journal's writer, so in the order of acceptance."""
         match admission:
-            case New() if self._is_open:
+            case New():
                 for name in accounts:
-                    self._engine.submit(*self._items.of_new(signal, name))
+                    if name in self._open:
+                        self._engine.submit(*self._items.of_new(signal, name))
             case Reopened():
                 self.opened_again(admission)
 
     def opened_again(self, reopened: Reopened) -> None:
-        if self._is_open:
-            for execution in reopened.assignments:
+        for execution in reopened.assignments:
+            if execution.account in self._open:
                 self._resume(execution)
 
-    def recover(self) -> int:
-        """Put everything unfinished into its lanes, oldest first, and open the way for what comes. How many there were.
+    def recover(self, *accounts: str) -> int:
+        """Put what is unfinished of the accounts into its lanes, oldest first, and open the way for what comes.
 
-        Happens between two transactions of the journal's writer: what is accepted later is not among it, and is
-        submitted behind it. Raises JournalUnavailable; then nothing was submitted.
+        `accounts`: none named is all. Returns how many there were. Happens between two transactions of the journal's
+        writer: what is accepted later is not among it, and is submitted behind it. Raises JournalUnavailable; then
+        nothing was submitted.
         """
-        return len(self._journal.hand_over(self._take_up))
+        opening = set(accounts or self._items.accounts) - self._open
+        taken_up = 0
 
-    def _take_up(self, unfinished: tuple[ExecutionRecord, ...]) -> None:
-        for execution in unfinished:
-            self._resume(execution)
-        self._is_open = True
+        def take_up(unfinished: tuple[ExecutionRecord, ...]) -> None:
+            nonlocal taken_up
+            strange = set() if self._open else {each.account for each in unfinished} - set(self._items.accounts)
+            own = [each for each in unfinished if each.account in opening | strange]
+            for execution in own:
+                self._resume(execution)
+            self._open |= opening
+            taken_up = len(own)
+
+        self._journal.hand_over(take_up)
+        return taken_up
 
     def _resume(self, execution: ExecutionRecord) -> None:
         placed = self._items.of_stored(execution)

@@ -23,7 +23,7 @@ from relay.domain.rules import Rules, with_default_type
 from relay.domain.signal import Signal
 from relay.execution.ports import Account, from_ms
 from relay.journal.journal import Journal
-from relay.journal.protection import BracketRecord
+from relay.journal.positions import BracketRecord
 from relay.journal.records import Circumstances, ExecutionRecord, SignalRecord
 
 
@@ -38,7 +38,7 @@ class ExchangeSnapshot:
     def snapshot(
         self, journal: Journal, record: BracketRecord, known: Mapping[str, OrderState], *, now_ms: int
     ) -> Snapshot:
-        """With the guard's orders as they are known by now."""
+        """With the bracket's orders as they are known by now."""
         return Snapshot(
             instrument=self.instrument,
             now_ms=now_ms,
@@ -54,7 +54,7 @@ def _orders(journal: Journal, names: tuple[str, ...], known: Mapping[str, OrderS
         stored = known.get(name)
         if stored is None:
             record = journal.order(name)
-            assert record is not None, f"the guard names {name}, which is no order"
+            assert record is not None, f"the bracket names {name}, which is no order"
             stored = record.state
         found[name] = stored
     return found
@@ -69,21 +69,23 @@ class Resting:
 
     order: OrderState
     begun_at_ms: int | None = None
-    """When it was cancelled first, by the relay's clock; None: not yet."""
+    """When it was cancelled first, by the relay's clock; None if it was not yet."""
     is_answered: bool = False
     """The exchange has answered the last cancel; else it may never have had it."""
     is_due: bool = True
     """To be cancelled (again) next; else to be looked up."""
     looks: int = 0
     """Since the last cancel."""
+    answered_at_ms: int | None = None
+    """When the exchange first answered a cancel or a look-up of it, by the relay's clock."""
 
 
-# One run of care, and what it came to.
+# One run of the protection of a position, and what it came to.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProtectionEnded:
-    """Care has come to rest, or to where a person must look: `reason`, about the guard of `signal_id`."""
+    """The protection is in place, or a person must look: then `reason` says why, about the bracket of `signal_id`."""
 
     signal_id: str | None = None
     reason: Reason | None = None
@@ -102,7 +104,7 @@ class Amended:
 
 @dataclass(slots=True, kw_only=True)
 class ProtectionRun:
-    """One run of care in its lane: what it holds in memory. The journal has all that matters."""
+    """What one run of a position's protection holds in memory. The journal has all that matters."""
 
     account: Account
     category: Category
@@ -144,18 +146,18 @@ class Work:
     orders: dict[str, OrderState] = field(default_factory=dict)
     """By client order id, in the order in which they were planned."""
     clearing: dict[str, Resting] | None = None
-    """The relay's own resting orders that are being cancelled first; None: not looked for yet."""
+    """The relay's own resting orders that are being cancelled first; None if they were not looked for yet."""
     uncleared: Finish | None = None
     """How the signal ends because one of those could not be cancelled; an exit goes out all the same."""
     seen: PositionSnapshot | None = None
     size: Decimal | None = None
-    """The position as it was read once the exits were over; None: nobody had to know."""
+    """The position as it was read once the exits were over; None where it did not matter."""
     expected: Expected | None = None
     """Where the account should stand once the signal is done, as far as the strategy says."""
     circumstances: Circumstances | None = None
     """As they were when it was taken up."""
     protection_run: ProtectionRun | None = None
-    """The care of what is open, once the orders are done."""
+    """The protection of what is open, once the orders are done."""
     troubles: int = 0
     """How often in a row the exchange did not answer while the facts were gathered."""
     troubled_since_ms: int = 0
@@ -190,7 +192,7 @@ class Work:
 def resumed(signal: Signal, account: Account, rules: Rules, execution: ExecutionRecord) -> Work:
     """The work as the journal has it, after a restart or a step that failed."""
     now_ms = account.exchange.now_ms()
-    # The take profits that rest are the guard's affair.
+    # The take profits that rest belong to the bracket, which cancels them itself.
     own = [record.state for record in execution.orders if record.state.planned.leg < FIRST_TAKE_PROFIT_LEG]
     states = [replace(state, taken_up_at_ms=now_ms) for state in own]
     return Work(
@@ -220,7 +222,7 @@ class Strategy:
     """`rules`: by account, in the order in which alerts go there.
 
     `dedup_window_ms`: how long the same body without an `id` is the same alert; 0: never. `format`: in whose words its
-    alerts are where they do not say so. `heartbeat_s`: how long they may be silent; None: as long as they like.
+    alerts are where they do not say so. `heartbeat_s`: how long they may be silent; None means as long as they like.
     """
 
     name: str

@@ -18,7 +18,6 @@ from relay.journal.records import (
     SignalPage,
     SignalRecord,
     Switch,
-    new_signal_id,
 )
 from relay.journal.unit_of_work import UnitOfWork
 
@@ -39,6 +38,5 @@ __all__ = [
     "Switch",
     "UnitOfWork",
     "migrate",
-    "new_signal_id",
     "open_journal",
 ]

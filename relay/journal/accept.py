@@ -149,7 +149,7 @@ class StrategyQueries:
     def last_alerts(self, strategy: str) -> tuple[int | None, int | None]:
         """When the last alert came, rejected ones included, and the last heartbeat: Unix milliseconds.
 
-        None: never, or not among the newest signals, for a long journal is not read through.
+        Returns None if there never was one, or none among the newest signals: a long journal is not read through.
         """
         newest = select(signals.c.received_at).where(signals.c.strategy == strategy).order_by(signals.c.seq.desc())
         with self._store.read() as connection:
@@ -281,7 +281,7 @@ class Admitting:
         }
 
     def _judge(self, connection: Connection, first: Row[*tuple[Any, ...]]) -> Admission | None:
-        """None: the identity is free again."""
+        """Returns None if the identity is free again."""
         same, age_ms = first.digest == self.new.digest, self.now_ms - first.first_at
         match self.new.identity.kind:
             case IdentityKind.ID_TIME:

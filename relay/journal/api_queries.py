@@ -14,9 +14,10 @@ from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG
 from relay.domain.instrument import plain
 from relay.domain.order import OrderStatus, SignalStatus
 from relay.domain.performance import FillRow, PricedFill, slippage_pct
+from relay.domain.signal import first_id_at
 from relay.journal.codec import reason_of, rfc3339
 from relay.journal.engine_queries import select_orders
-from relay.journal.records import AttemptOutcome, SignalPage, first_id_at
+from relay.journal.records import AttemptOutcome, SignalPage
 from relay.journal.statements import fetch_all, fetch_first, fetch_one
 from relay.journal.store import Store
 from relay.journal.tables import OPEN_STATUSES, assignments, attempts, events, fills, orders, plans, signals
@@ -246,7 +247,7 @@ _ATTENTION = "attention-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalFilter:
-    """None: any."""
+    """None means any."""
 
     strategy: str | None = None
     account: str | None = None
@@ -424,7 +425,7 @@ _STATUS = select(signals.c.status).where(signals.c.id == bindparam("of_signal"))
 
 
 def status_of(store: Store, signal_id: str) -> SignalStatus | None:
-    """None: there is no such signal."""
+    """Returns None if there is no such signal."""
     with store.read() as connection:
         found = fetch_first(connection, _STATUS, {"of_signal": signal_id})
     return None if found is None else found.status

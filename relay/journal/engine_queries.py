@@ -32,17 +32,9 @@ from sqlalchemy import (
 from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, PlannedOrder, Purpose, Reason
 from relay.domain.plan import Residual, Working
+from relay.domain.signal import first_id_at
 from relay.journal.codec import from_json, order_of, signal_of, switch_of
-from relay.journal.records import (
-    HALT,
-    AttemptOutcome,
-    Circumstances,
-    ExecutionRecord,
-    OrderRecord,
-    PlanRecord,
-    Switch,
-    first_id_at,
-)
+from relay.journal.records import HALT, AttemptOutcome, Circumstances, ExecutionRecord, OrderRecord, PlanRecord, Switch
 from relay.journal.statements import fetch_all, fetch_one
 from relay.journal.store import Store
 from relay.journal.tables import (

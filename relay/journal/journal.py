@@ -14,12 +14,13 @@ from relay.domain.bracket import Bracket
 from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, Outcome, Reason, RequestSignature, SignalStatus
 from relay.domain.position import Fill, OrderReport
-from relay.journal import engine_queries, positions, protection, rejected
+from relay.journal import engine_queries, positions, rejected
 from relay.journal.accept import Admitting, StrategyQueries, remove_signal, reopen_by_hand, undo_reopening
 from relay.journal.api_queries import SignalFilter, count_signals, find_orders, find_signal, find_signals
-from relay.journal.protection import BracketRecord
+from relay.journal.positions import BracketRecord
 from relay.journal.queued import locks_of, reopen, take_back
 from relay.journal.records import (
+    LOGGED_OUT,
     Admission,
     Circumstances,
     ExecutionRecord,
@@ -36,7 +37,7 @@ from relay.journal.unit_of_work import UnitOfWork, run_in
 ANSWER_DEADLINE_S = 1.8
 """For what is answered over HTTP: a 503 is to be out within 2 s, before the sender gives up."""
 WRITE_DEADLINE_S = 10.0
-"""For what the pipeline writes, where nobody waits for an HTTP answer."""
+"""For what the execution writes, where nobody waits for an HTTP answer."""
 
 
 class Journal:
@@ -167,7 +168,7 @@ class Journal:
         return self.write(lambda uow: uow.orders.record_report(client_order_id, report, fills, now_ms=now_ms))
 
     def settle_order(self, client_order_id: str, status: OrderStatus, reason: Reason | None, *, now_ms: int) -> bool:
-        """False: it had ended already, or was further; see `Orders.settle`."""
+        """Returns False if it had ended already, or was further; see `Orders.settle`."""
         return self.write(lambda uow: uow.orders.settle(client_order_id, status, reason, now_ms=now_ms))
 
     def finish(
@@ -200,6 +201,13 @@ class Journal:
         """See `UnitOfWork.set_switch`."""
         self.write(lambda uow: uow.set_switch(account, name, value, by=by, now_ms=now_ms))
 
+    def end_session(self, key: str, *, now_ms: int, forget_before_ms: int) -> None:
+        """See `UnitOfWork.end_session`."""
+        self.write(lambda uow: uow.end_session(key, now_ms=now_ms, forget_before_ms=forget_before_ms))
+
+    def is_session_ended(self, key: str) -> bool:
+        return self.switch(key, LOGGED_OUT) is not None
+
     def hand_over(
         self, receive: Callable[[tuple[ExecutionRecord, ...]], None], *, deadline_s: float = WRITE_DEADLINE_S
     ) -> tuple[ExecutionRecord, ...]:
@@ -226,12 +234,12 @@ class Journal:
     def live_brackets(self) -> tuple[BracketRecord, ...]:
         """Those of all accounts that wait or are active, oldest first."""
         with self.store.read() as connection:
-            return protection.live_brackets(connection)
+            return positions.live_brackets(connection)
 
     def live_brackets_of(self, account: str, category: Category, symbol: str) -> tuple[BracketRecord, ...]:
         """Those of one account and instrument, oldest first."""
         with self.store.read() as connection:
-            return protection.live_brackets_of(connection, account, category, symbol)
+            return positions.live_brackets_of(connection, account, category, symbol)
 
     def unfinished(self) -> tuple[ExecutionRecord, ...]:
         """What is to be gone on with after a start, in the order in which it is to be executed."""

@@ -47,12 +47,12 @@ class Ledger:
         return self._store.submit(work, deadline_s=_DEADLINE_S)
 
     def booked_until(self, account: str) -> int | None:
-        """None: nothing was ever read."""
+        """Returns None if nothing was ever read."""
         with self._store.read() as connection:
             return _until(connection, account)
 
     def add_equity(self, account: str, points: Sequence[Equity], *, apart_ms: int) -> bool:
-        """False: there is a point less than `apart_ms` before these, of another process or an earlier run."""
+        """Returns False if there is a point less than `apart_ms` before these, of another process or an earlier run."""
 
         def work(connection: Connection) -> bool:
             _hold(connection, account)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
@@ -29,12 +29,12 @@ _GAP_MS: Final = 15_000
 _ADD = insert(events)
 
 
+@dataclass(slots=True, eq=False)
 class EventLog:
     """The events of one transaction. They are written in their order: with the next rows, or when it is flushed."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._pending: list[dict[str, Any]] = []
+    _connection: Connection
+    _pending: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, signal_id: str, name: str, detail: object, *, now_ms: int) -> None:
         """`now_ms`: the relay's clock, Unix milliseconds."""
@@ -224,7 +224,7 @@ class Notices:
             return None if today <= after else (after, today, _day(connection, today - DAY_MS, today))
 
     def save(self, targets: Iterable[tuple[str, Notice]], *, mark: str, after: int, upto: int) -> bool:
-        """Write them down and move the mark. False: another process has done it, and nothing was written."""
+        """Write them down and move the mark. Returns False if another process has done it, and nothing was written."""
         rows = _rows(targets)
 
         def work(connection: Connection) -> bool:

@@ -23,7 +23,7 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def is_current(connection: Connection) -> bool:
-    """Whether this relay can run on the schema as it is. False: it is older, or there is none yet.
+    """Whether this relay can run on the schema as it is. Returns False if it is older, or there is none yet.
 
     SchemaTooNew: it is newer and not marked compatible with this relay.
     """

@@ -5,6 +5,7 @@ Reports come twice and in any order; facts are only ever added."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -54,13 +55,13 @@ def moves_on(old: OrderStatus, new: OrderStatus) -> bool:
     return new.is_ended or _FORWARD.index(new) > _FORWARD.index(old)
 
 
+@dataclass(slots=True, eq=False)
 class Orders:
     """The orders, their attempts and fills, within one transaction. `now_ms`: the relay's clock, Unix milliseconds."""
 
-    def __init__(self, connection: Connection, events: EventLog, positions: Positions) -> None:
-        self._connection = connection
-        self._events = events
-        self._positions = positions
+    _connection: Connection
+    _events: EventLog
+    _positions: Positions
 
     def add(
         self,
@@ -102,7 +103,7 @@ class Orders:
     def record_attempt(self, client_order_id: str, signature: RequestSignature, *, now_ms: int) -> int:
         """Before the request leaves; returns the attempt's number, from 1. The order is `submitted` from now on.
 
-        Repeated with the same stamp while its outcome is open, it is the same attempt.
+        Repeated with the same signature while its outcome is open, it is the same attempt.
         """
         row, state = self._load(client_order_id)
         assert not state.status.is_ended, f"{client_order_id} is {state.status}; nothing of it may be sent"
@@ -164,7 +165,10 @@ class Orders:
         return True
 
     def settle(self, client_order_id: str, status: OrderStatus, reason: Reason | None, *, now_ms: int) -> bool:
-        """End an order, or move it on, by the relay's own knowledge. False: it had ended already, or was further."""
+        """End an order, or move it on, by the relay's own knowledge.
+
+        Returns False if it had ended already, or was further.
+        """
         row, state = self._load(client_order_id)
         if not moves_on(state.status, status):
             return False

@@ -143,10 +143,11 @@ class AccountOwners:
         self.name, self._deadline = name, deadline
 
     def renew(self, refuses: Collection[str]) -> OwnerSnapshot | None:
-        """All that this process has, for some seconds more; and who owns what now. None: its row is gone, and with it
-        everything that it had.
+        """Renew all that this process has for some seconds more; and who owns what now.
 
-        Not only in memory: a crash of the database must not bring back an end that is earlier than is believed here.
+        Returns None if its row is gone, and with it everything that it had.
+
+        Not only in memory: a crash of the database must not bring back an end earlier than this process counts on.
         """
         deadline = lease_guard.clock() + TTL_S
         given = {"of_name": self.name, "of_refuses": sorted(self._unknown.union(refuses))}

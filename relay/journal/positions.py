@@ -1,17 +1,22 @@
-"""The expected position of each instrument: what the exchange last reported, plus the relay's own fills since."""
+"""Positions: what the relay expects each to be (the exchange's last report and its own fills since), and the brackets
+that protect them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, insert, select, true, tuple_, update
 
+from relay.domain.bracket import Bracket
 from relay.domain.instrument import Category
 from relay.domain.order import Side
 from relay.domain.position import Fill
-from relay.journal.statements import fetch_first, run
-from relay.journal.tables import beliefs
+from relay.journal.codec import from_json, to_json
+from relay.journal.statements import fetch_all, fetch_first, run
+from relay.journal.tables import IS_LIVE, beliefs, guards
 
 Lane = tuple[Category, str]
 """Of one account."""
@@ -25,11 +30,11 @@ _EXPECTED = select(beliefs).where(_this).with_for_update()
 _ADD, _CHANGE = insert(beliefs), update(beliefs).where(_this)
 
 
+@dataclass(slots=True, eq=False)
 class Positions:
     """The expected positions, within one transaction."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    _connection: Connection
 
     def add_fills(self, account: str, category: Category, symbol: str, side: Side, fills: Sequence[Fill]) -> None:
         """Fills older than the last check were part of the position already."""
@@ -82,3 +87,93 @@ def expected_positions(connection: Connection, account: str) -> dict[Lane, Decim
 
 def _of_lane(account: str, category: Category, symbol: str) -> dict[str, object]:
     return {"of_account": account, "of_category": category, "of_symbol": symbol}
+
+
+# The brackets of positions: stored, and found again.
+
+
+_LIVE = select(guards).where(IS_LIVE)
+_LIVE_OF_LANE = _LIVE.where(
+    guards.c.account == bindparam("of_account"),
+    guards.c.category == bindparam("of_category"),
+    guards.c.symbol == bindparam("of_symbol"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BracketRecord:
+    """A bracket as it is stored. `signal_id`, `generation`: whose orders its take profits are."""
+
+    seq: int
+    signal_id: str
+    account: str
+    generation: int
+    category: Category
+    symbol: str
+    bracket: Bracket
+
+
+@dataclass(slots=True, eq=False)
+class Protection:
+    """The brackets, within one transaction."""
+
+    _connection: Connection
+
+    def add(
+        self,
+        *,
+        signal_id: str,
+        account: str,
+        generation: int,
+        category: Category,
+        symbol: str,
+        bracket: Bracket,
+        now_ms: int,
+    ) -> None:
+        """A new bracket; with the plan that it belongs to."""
+        row = {
+            "signal_id": signal_id,
+            "account": account,
+            "generation": generation,
+            "category": category,
+            "symbol": symbol,
+            **_bracket_columns(bracket, now_ms),
+        }
+        self._connection.execute(insert(guards), row)
+
+    def save(self, seq: int, bracket: Bracket, *, now_ms: int) -> None:
+        """How a bracket stands now."""
+        self._connection.execute(update(guards).where(guards.c.seq == seq).values(_bracket_columns(bracket, now_ms)))
+
+
+def live_brackets(connection: Connection) -> tuple[BracketRecord, ...]:
+    """Those of all accounts that wait or are active, oldest first."""
+    return _records(fetch_all(connection, _LIVE, {}))
+
+
+def live_brackets_of(
+    connection: Connection, account: str, category: Category, symbol: str
+) -> tuple[BracketRecord, ...]:
+    """Those of one account and instrument, oldest first."""
+    of_lane = {"of_account": account, "of_category": category, "of_symbol": symbol}
+    return _records(fetch_all(connection, _LIVE_OF_LANE, of_lane))
+
+
+def _bracket_columns(bracket: Bracket, now_ms: int) -> dict[str, Any]:
+    return {"status": bracket.status, "guard": to_json(bracket), "updated_at": now_ms}
+
+
+def _records(rows: Sequence[Any]) -> tuple[BracketRecord, ...]:
+    """Sorted here, since for ORDER BY SQLite would pass over a partial index."""
+    return tuple(
+        BracketRecord(
+            seq=row.seq,
+            signal_id=row.signal_id,
+            account=row.account,
+            generation=row.generation,
+            category=row.category,
+            symbol=row.symbol,
+            bracket=from_json(Bracket, row.guard),
+        )
+        for row in sorted(rows, key=lambda row: row.seq)
+    )

@@ -144,11 +144,12 @@ class PostgresStore:
     ) -> T:
         lease = lease_guard.held()
         job = Job(work, on_withdrawn, on_committed=on_committed)
+        job.ended.acquire()
         deadline = time.monotonic() + deadline_s
         self._threads.put(lambda: self._run(job, deadline, holding, lease), first=is_urgent)
-        if not job.ended.wait(deadline_s):
+        if not job.ended.acquire(timeout=max(0.0, deadline_s)):
             self._withdraw(job, deadline_s)
-            job.ended.wait()
+            job.ended.acquire()
         result: T = job.result()
         return result
 

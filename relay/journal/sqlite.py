@@ -172,6 +172,24 @@ def _say(connection: Connection, text: str) -> None:
         raise DBAPIError.instance(text, None, error, sqlite3.Error) from error
 
 
+def _run(job: Job, connection: Connection) -> None:
+    """In a savepoint: what the work raises is its own caller's affair, unless it is the journal's trouble."""
+    job.outcome, job.error = None, None
+    # By the driver itself: SQLAlchemy's savepoints cost as much as the work in them.
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection), "the file is SQLite's"
+    driver.execute("SAVEPOINT work").close()
+    try:
+        job.outcome = job.work(connection)
+    except Exception as error:
+        if sqlite_unavailable(error, "") is not None:
+            # SQLite may have rolled back everything by itself: there is no going on in this transaction.
+            raise
+        driver.execute("ROLLBACK TO work").close()
+        job.error = error
+    driver.execute("RELEASE work").close()
+
+
 _MAX_BATCH = 256
 _RETRY_S = 0.2
 _CLOSE_S = 10.0
@@ -207,10 +225,11 @@ class Writer:
         """See `Store.submit`."""
         assert threading.current_thread() is not self._thread, "work cannot wait for other work"
         job = Job(work, on_withdrawn, on_committed=on_committed)
+        job.ended.acquire()
         self._enqueue(job)
-        if not job.ended.wait(deadline_s):
+        if not job.ended.acquire(timeout=max(0.0, deadline_s)):
             self._withdraw(job, deadline_s)
-            job.ended.wait()
+            job.ended.acquire()
         result: T = job.result()
         return result
 
@@ -284,7 +303,7 @@ class Writer:
         batch = self._take()
         try:
             for job in batch:
-                job.run(transaction.connection)
+                _run(job, transaction.connection)
             if not batch or not self._seal(batch):
                 transaction.rollback()
                 return
@@ -314,7 +333,10 @@ class Writer:
             return batch
 
     def _seal(self, batch: list[Job]) -> bool:
-        """Past this nothing can be left out any more. False: something was withdrawn, the others go back to wait."""
+        """Past this nothing can be left out any more.
+
+        Returns False if something was withdrawn, the others go back to wait.
+        """
         with self._changed:
             rest = [job for job in batch if job.stage is JobStage.RUNNING]
             sealed = len(rest) == len(batch)

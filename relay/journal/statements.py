@@ -38,6 +38,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
+from relay.journal.codec import OrNull
 from relay.journal.tables import assignments, events
 
 Given = Mapping[str, Any]
@@ -53,7 +54,7 @@ class Ran(Protocol):
 
 
 _Parameter = tuple[str, bool, _Convert | None, Any]
-"""Its name, whether its value is given, how that is converted; else the value, which the statement itself has."""
+"""Its name, whether its value is given, how that is converted; else the statement's own value, converted already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,11 @@ class _Compiled:
     is_positional: bool
 
     def values(self, given: Given) -> list[Any] | dict[str, Any]:
-        found = [
-            (given[name] if convert is None else convert(given[name])) if is_given else value
-            for name, is_given, convert, value in self.parameters
-        ]
+        """As the driver takes them. NULL needs no conversion, whatever the column's type."""
+        found = []
+        for name, is_given, convert, own in self.parameters:
+            value = given[name] if is_given else own
+            found.append(value if convert is None or value is None else convert(value))
         return found if self.is_positional else dict(zip([each[0] for each in self.parameters], found, strict=True))
 
 
@@ -78,25 +80,23 @@ class _RowReader:
     make: Callable[..., Any]
     reads: tuple[_Convert | None, ...]
 
-    def read(self, row: tuple[Any, ...]) -> Any:
-        return self.make(*[each if read is None else read(each) for read, each in zip(self.reads, row, strict=True)])
-
 
 def run(connection: Connection, statement: ClauseElement, given: Given | list[Given]) -> Ran:
     """Like `connection.execute`, with values for all of the statement's parameters; of several rows all have the same.
 
     For what returns no rows. Errors are those of `connection.execute`; KeyError: a value is missing.
     """
-    ran: Ran
-    if isinstance(given, list):
-        compiled = _compiled(statement, tuple(given[0]), connection.dialect)
-        rows = [compiled.values(each) for each in given]
-        ran = _by_driver(connection, compiled.text, lambda driver: _executed_many(driver, compiled.text, rows))
-    else:
-        compiled = _compiled(statement, tuple(given), connection.dialect)
-        values = compiled.values(given)
-        ran = _by_driver(connection, compiled.text, lambda driver: driver.execute(compiled.text, values))
-    return ran
+    names = tuple(given[0] if isinstance(given, list) else given)
+    compiled = _compiled(statement, names, connection.dialect)
+    driver: Any = connection.connection.driver_connection
+    try:
+        if not isinstance(given, list):
+            return driver.execute(compiled.text, compiled.values(given))  # type: ignore[no-any-return]
+        cursor: Any = driver.cursor()
+        cursor.executemany(compiled.text, [compiled.values(each) for each in given])
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _error_of(connection, compiled.text, error) from error
+    return cursor  # type: ignore[no-any-return]
 
 
 def fetch_all(connection: Connection, statement: Executable, given: Given) -> list[Any]:
@@ -105,14 +105,25 @@ def fetch_all(connection: Connection, statement: Executable, given: Given) -> li
     All is read at once: SQLite finds a row when it is fetched, and may fail at any of them.
     """
     compiled = _compiled(statement, tuple(given), connection.dialect)
+    driver: Any = connection.connection.driver_connection
+    try:
+        found = driver.execute(compiled.text, compiled.values(given)).fetchall()
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _error_of(connection, compiled.text, error) from error
     reader = _row_reader(statement, connection.dialect)
-    values = compiled.values(given)
-    found = _by_driver(connection, compiled.text, lambda driver: driver.execute(compiled.text, values).fetchall())
-    return [reader.read(row) for row in found]
+    return [
+        reader.make(
+            *[
+                each if read is None or each is None else read(each)
+                for read, each in zip(reader.reads, row, strict=True)
+            ]
+        )
+        for row in found
+    ]
 
 
 def fetch_first(connection: Connection, statement: Executable, given: Given) -> Any:
-    """The first of `fetch_all`; None: there is none."""
+    """The first row of `fetch_all`; None if there is none."""
     return next(iter(fetch_all(connection, statement, given)), None)
 
 
@@ -123,10 +134,13 @@ def fetch_one(connection: Connection, statement: Executable, given: Given) -> An
 
 
 def fetch_value(connection: Connection, statement: ClauseElement, given: Given) -> Any:
-    """The first value of the first row, as the driver has it; None: there is no row."""
+    """The first value of the first row, as the driver has it; None if there is no row."""
     compiled = _compiled(statement, tuple(given), connection.dialect)
-    values = compiled.values(given)
-    row = _by_driver(connection, compiled.text, lambda driver: driver.execute(compiled.text, values).fetchone())
+    driver: Any = connection.connection.driver_connection
+    try:
+        row = driver.execute(compiled.text, compiled.values(given)).fetchone()
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _error_of(connection, compiled.text, error) from error
     return None if row is None else row[0]
 
 
@@ -146,23 +160,23 @@ def roll_back(connection: Connection) -> None:
     _by_driver(connection, "ROLLBACK", lambda driver: driver.rollback())
 
 
-def _executed_many(driver: Any, text: str, rows: list[Any]) -> Any:
-    cursor = driver.cursor()
-    cursor.executemany(text, rows)
-    return cursor
-
-
 def _by_driver(connection: Connection, text: str, execute: Callable[[Any], Any]) -> Any:
-    """What `execute` gets from the driver's own connection. Errors are SQLAlchemy's, which drops a dead connection."""
-    driver = connection.connection.driver_connection
+    """What `execute` returns, given the driver's own connection. Errors are SQLAlchemy's."""
     try:
-        return execute(driver)
+        return execute(connection.connection.driver_connection)
     except connection.dialect.loaded_dbapi.Error as error:
-        is_gone = connection.dialect.is_disconnect(error, driver, None)
-        if is_gone:
-            connection.invalidate(error)
-        kind = connection.dialect.loaded_dbapi.Error
-        raise DBAPIError.instance(text, None, error, kind, connection_invalidated=is_gone) from error
+        raise _error_of(connection, text, error) from error
+
+
+def _error_of(connection: Connection, text: str, error: Any) -> Exception:
+    """What SQLAlchemy raises for the driver's error. A connection that died is dropped."""
+    driver = connection.connection.driver_connection
+    kind = connection.dialect.loaded_dbapi.Error
+    is_gone = connection.dialect.is_disconnect(error, driver, None)
+    if is_gone:
+        connection.invalidate(error)
+    raised: Exception = DBAPIError.instance(text, None, error, kind, connection_invalidated=is_gone)
+    return raised
 
 
 @functools.lru_cache(maxsize=500)
@@ -171,20 +185,25 @@ def _compiled(statement: Any, names: tuple[str, ...], dialect: Dialect) -> _Comp
     parameters: list[_Parameter] = []
     for name in compiled.positiontup or compiled.binds:
         bind = compiled.binds[name]
-        convert = bind.type.dialect_impl(dialect).bind_processor(dialect)
+        convert = _of_value(bind.type.dialect_impl(dialect).bind_processor(dialect))
         if name in names or bind.required:
             parameters.append((name, True, convert, None))
         else:
             value = bind.effective_value
-            parameters.append((name, False, None, value if convert is None else convert(value)))
+            parameters.append((name, False, None, value if convert is None or value is None else convert(value)))
     return _Compiled(str(compiled), tuple(parameters), compiled.positional)
+
+
+def _of_value(convert: _Convert | None) -> _Convert | None:
+    """NULL is left out here, where all conversions are made, and not once more in each."""
+    return convert.convert if isinstance(convert, OrNull) else convert
 
 
 @functools.lru_cache(maxsize=500)
 def _row_reader(statement: Any, dialect: Dialect) -> _RowReader:
     columns = statement.exported_columns
     kinds: list[TypeEngine[Any]] = [each.type for each in columns]
-    reads = tuple(each.dialect_impl(dialect).result_processor(dialect, None) for each in kinds)
+    reads = tuple(_of_value(each.dialect_impl(dialect).result_processor(dialect, None)) for each in kinds)
     return _RowReader(namedtuple("Row", columns.keys()), reads)
 
 

@@ -239,27 +239,6 @@ class JobStage(Enum):
     WITHDRAWN = auto()
 
 
-class Ending:
-    """Something that one thread brings about and one other waits for: a lock, a quarter of what `Event` costs."""
-
-    __slots__ = ("_before",)
-
-    def __init__(self) -> None:
-        self._before = threading.Lock()
-        self._before.acquire()
-
-    def set(self) -> None:
-        if self._before.locked():
-            self._before.release()
-
-    def wait(self, timeout_s: float | None = None) -> bool:
-        """Whether it has come to that in time. None: waits for as long as it takes."""
-        if not self._before.acquire(timeout=-1 if timeout_s is None else max(0.0, timeout_s)):
-            return False
-        self._before.release()
-        return True
-
-
 @dataclass(slots=True, eq=False)
 class Job:
     """One unit of work. `stage` changes under the writer's lock only; the rest is the writer thread's until done."""
@@ -273,24 +252,8 @@ class Job:
     stage: JobStage = JobStage.QUEUED
     outcome: Any = None
     error: Exception | None = None
-    ended: Ending = field(default_factory=Ending)
-
-    def run(self, connection: Connection) -> None:
-        """In a savepoint: what the work raises is its own caller's affair, unless it is the journal's trouble."""
-        self.outcome, self.error = None, None
-        # By the driver itself: SQLAlchemy's savepoints cost as much as the work in them.
-        driver = connection.connection.driver_connection
-        assert isinstance(driver, sqlite3.Connection), "the writer is SQLite's"
-        driver.execute("SAVEPOINT work").close()
-        try:
-            self.outcome = self.work(connection)
-        except Exception as error:
-            if sqlite_unavailable(error, "") is not None:
-                # SQLite may have rolled back everything by itself: there is no going on in this transaction.
-                raise
-            driver.execute("ROLLBACK TO work").close()
-            self.error = error
-        driver.execute("RELEASE work").close()
+    ended: threading.Lock = field(default_factory=threading.Lock)
+    """Held until the job has ended: whoever waits for it acquires it. It costs a quarter of what an `Event` does."""
 
     def undo(self, connection: Connection) -> None:
         assert self.on_withdrawn is not None
@@ -304,7 +267,8 @@ class Job:
         except Exception as raised:  # it is this caller's alone; the others must still be answered
             self.error = self.error or raised
         finally:
-            self.ended.set()
+            if self.ended.locked():
+                self.ended.release()
 
     def _call_back(self) -> None:
         if self.on_committed is not None and self.error is None and self.stage is JobStage.DONE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, update
@@ -15,9 +15,8 @@ from relay.domain.plan import Plan, PlanStatus, Residual
 from relay.journal.codec import reason_columns, to_json
 from relay.journal.notices import EventLog
 from relay.journal.orders import Orders
-from relay.journal.positions import Positions
-from relay.journal.protection import Protection
-from relay.journal.records import HALT
+from relay.journal.positions import Positions, Protection
+from relay.journal.records import HALT, LOGGED_OUT
 from relay.journal.statements import fetch_all, fetch_first, fetch_one, run
 from relay.journal.store import T
 from relay.journal.tables import assignments, carries, plans, signals, switches
@@ -54,11 +53,6 @@ _WORST_FIRST = (
 )
 
 
-_HALT = select(switches.c.value, switches.c.by).where(
-    switches.c.account == bindparam("of_account"), switches.c.name == HALT
-)
-
-
 class UnitOfWork:
     """Operations that become durable together; see `Journal.write`. `now_ms`: the relay's clock, Unix milliseconds."""
 
@@ -72,7 +66,7 @@ class UnitOfWork:
         self.plans = Plans(connection, self.events, self.orders, self.protection)
 
     def halted(self, account: str) -> str | None:
-        """Who halted new entries; None: nobody. Read here, so that none leaves once a halt was answered."""
+        """Who halted new entries; None if nobody did. Read here, so that none leaves once a halt was answered."""
         row = fetch_first(self._connection, _HALT, {"of_account": account})
         return None if row is None or row.value != "on" else str(row.by)
 
@@ -84,15 +78,21 @@ class UnitOfWork:
             insert(switches), {"account": account, "name": name, "value": value, "at": now_ms, "by": by}
         )
 
+    def end_session(self, key: str, *, now_ms: int, forget_before_ms: int) -> None:
+        """Nobody is logged in by it any more. Those that ended before `forget_before_ms` are past their time anyway."""
+        is_past = (switches.c.name == LOGGED_OUT) & (switches.c.at < forget_before_ms)
+        self._connection.execute(delete(switches).where(is_past))
+        self.set_switch(key, LOGGED_OUT, "on", by="its owner", now_ms=now_ms)
 
+
+@dataclass(slots=True, eq=False)
 class Signals:
     """What a signal is at, on each of its accounts and as a whole."""
 
-    def __init__(self, connection: Connection, events: EventLog) -> None:
-        self._connection = connection
-        self._events = events
-        self._notes: dict[str, list[str]] = {}
-        """Of signals that nobody else can change now, since this transaction has."""
+    _connection: Connection
+    _events: EventLog
+    _notes: dict[str, list[str]] = field(default_factory=dict)
+    """Of signals that nobody else can change now, since this transaction has."""
 
     def begin(self, signal_id: str, account: str, *, now_ms: int) -> None:
         """The signal's turn on this account has come. Once it has begun, or has finished, this changes nothing."""
@@ -167,14 +167,14 @@ class Signals:
         return status
 
 
+@dataclass(slots=True, eq=False)
 class Plans:
     """What a signal's orders are to be."""
 
-    def __init__(self, connection: Connection, events: EventLog, orders: Orders, protection: Protection) -> None:
-        self._connection = connection
-        self._events = events
-        self._orders = orders
-        self._protection = protection
+    _connection: Connection
+    _events: EventLog
+    _orders: Orders
+    _protection: Protection
 
     def record(
         self,
@@ -276,7 +276,7 @@ def _note(part: Ended) -> str:
 
 
 def _entries(plan: Plan, ids: tuple[str, ...]) -> tuple[str, ...]:
-    """The orders that open what the plan's guard protects."""
+    """The orders that open what the plan's bracket protects."""
     pairs = zip(plan.orders, ids, strict=True)
     return tuple(each_id for order, each_id in pairs if order.purpose is not Purpose.EXIT)
 

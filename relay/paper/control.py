@@ -6,6 +6,7 @@
 | `PUT /paper/prices` `{symbol: price}` | sets prices; orders fill and trigger. Instead of a price: `{"price", "bid", "ask", "mark", "index", "depth", "fundingRate"}`, of which `depth` is how much can be taken in all until the next price (null: any amount). The market feed leaves these symbols alone from then on |
 | `PUT /paper/hints` `{symbol: price}` | sets prices unless a market is followed or they were set by hand: how a relay passes on the `signal_price` of its alerts |
 | `DELETE /paper/prices` | hands all symbols back to the feed |
+| `PUT /paper/instruments` `{symbol: {"qtyStep", "minOrderQty", "maxMktOrderQty", "maxOrderQty", "tickSize", …: value}}` | changes an instrument's rules, as the exchange does while relays run: any field of its `priceFilter` and `lotSizeFilter`; not kept over a restart |
 | `GET /paper/market` | `{"live": whether a feed is being followed}` |
 | `POST /paper/faults` a fault or a list | see `relay.paper.faults`: `{"path": "/v5/order/create" or "*", "kind", "times": n or null, "probability", "seed", "match": {field: value}, "ms", "status", "body", "retCode", "retMsg", "headers", "after_effect"}` |
 | `GET`, `DELETE /paper/faults` | how many wait / forget them |
@@ -31,7 +32,7 @@ from relay.paper import margin
 from relay.paper.account import Account
 from relay.paper.book import Book
 from relay.paper.exchange import Exchange, FaultInvalid, read_fault
-from relay.paper.state import Instrument, Quote, Wallet
+from relay.paper.state import Instrument, Quote, Wallet, with_filters
 from relay.paper.streams import PATHS, Manners, Streams
 from relay.paper.wire import on_grid, plain
 
@@ -182,6 +183,7 @@ def blueprint(exchange: Exchange) -> Blueprint:
         ("/prices", "PUT", _set_prices),
         ("/prices", "DELETE", _unpin),
         ("/hints", "PUT", _hint),
+        ("/instruments", "PUT", _change_rules),
         ("/market", "GET", _market),
         ("/faults", "GET", _faults),
         ("/faults", "POST", _add_faults),
@@ -264,6 +266,23 @@ def _hint(exchange: Exchange) -> dict[str, int]:
 def _unpin(exchange: Exchange) -> dict[str, str]:
     exchange.pinned.clear()
     return {}
+
+
+def _change_rules(exchange: Exchange) -> dict[str, Any]:
+    """Nothing changes unless all of it can be read."""
+    asked = read_body()
+    changed = {}
+    for symbol in asked:
+        filters = {
+            name: str(number(value, f"{symbol}: {name}", positive=False))
+            for name, value in table(asked, symbol).items()
+        }
+        try:
+            changed[symbol] = with_filters(instrument(exchange, symbol), filters)
+        except KeyError as error:
+            raise ControlInvalid(f"{symbol}: {error} is no field of its priceFilter or lotSizeFilter") from error
+    exchange.act(lambda book, now_ms: exchange.instruments.update(changed))
+    return {symbol: each.published for symbol, each in changed.items()}
 
 
 def _market(exchange: Exchange) -> dict[str, bool]:

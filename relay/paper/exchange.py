@@ -184,6 +184,7 @@ class Exchange:
         self.verifier = Verifier(credentials)
         self.store = Store(path)
         self.instruments = load(table)
+        self._listed = dict(self.instruments)
         state = State(self.instruments)
         self.store.restore(state)
         self.book = Book(state)
@@ -239,9 +240,10 @@ class Exchange:
         self.store.set_setting("account", self.account.dump())
 
     def reset(self) -> None:
-        """Starts over: start balances and prices, no orders, no faults, no shifted clock."""
+        """Starts over: start balances, prices and rules, no orders, no faults, no shifted clock."""
         with self._lock:
             self.store.wipe()
+            self.instruments.update(self._listed)
             self.book.state = State(self.instruments)
             self.account = Account()
             self.verifier.trust("")

@@ -82,7 +82,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exits:
-    """Take profit and stop loss as asked for, on an order or on a position. None: not mentioned; zero: take it away."""
+    """Take profit and stop loss as asked for, on an order or on a position.
+
+    None means not mentioned; zero takes it away.
+    """
 
     take_profit: Decimal | None = None
     stop_loss: Decimal | None = None

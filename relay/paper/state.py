@@ -87,6 +87,24 @@ def _instrument(row: Mapping[str, Any]) -> Instrument:
     )
 
 
+def with_filters(instrument: Instrument, filters: Mapping[str, str]) -> Instrument:
+    """The same under other rules. `filters`: fields of `priceFilter` and `lotSizeFilter`. Raises KeyError."""
+    shown = {name: dict(value) if isinstance(value, dict) else value for name, value in instrument.published.items()}
+    for name, value in filters.items():
+        holder = next((shown[each] for each in ("priceFilter", "lotSizeFilter") if name in shown[each]), None)
+        if holder is None:
+            raise KeyError(name)
+        holder[name] = value
+    return _instrument(
+        {
+            "instrument": shown,
+            "category": instrument.category,
+            "startPrice": instrument.start_price,
+            "fundingRate": instrument.funding_rate,
+        }
+    )
+
+
 def load(path: Path = TABLE) -> dict[str, Instrument]:
     """The table's instruments by symbol, in its order."""
     rows = json.loads(path.read_text(encoding="utf-8"))

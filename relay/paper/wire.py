@@ -27,6 +27,11 @@ def on_grid(number: Decimal, grid: Decimal) -> str:
     return format(number.quantize(grid, rounding=ROUND_HALF_EVEN), "f")
 
 
+def _qty(number: Decimal, instrument: Instrument) -> str:
+    """What was traded by an earlier, finer step is shown as it is."""
+    return plain(number) if number % instrument.qty_step else on_grid(number, instrument.qty_step)
+
+
 def _price(number: Decimal | None, instrument: Instrument, empty: str = "") -> str:
     return on_grid(number, instrument.tick_size) if number else empty
 
@@ -40,7 +45,7 @@ def order(found: Order, instrument: Instrument) -> Fields:
         "blockTradeId": "",
         "symbol": found.symbol,
         "price": _price(found.price, instrument, on_grid(ZERO, instrument.tick_size)),
-        "qty": on_grid(found.qty, instrument.qty_step),
+        "qty": _qty(found.qty, instrument),
         "side": found.side.value,
         "isLeverage": "",
         "positionIdx": found.position_idx,
@@ -73,9 +78,9 @@ def _order_fills(found: Order, instrument: Instrument) -> Fields:
     filled = bool(found.cum_qty)
     return {
         "avgPrice": plain(_average(found.cum_qty, found.cum_value, instrument)) if filled else "",
-        "leavesQty": on_grid(leaves, instrument.qty_step),
+        "leavesQty": _qty(leaves, instrument),
         "leavesValue": plain(instrument.value(leaves, at)),
-        "cumExecQty": on_grid(found.cum_qty, instrument.qty_step),
+        "cumExecQty": _qty(found.cum_qty, instrument),
         "cumExecValue": plain(found.cum_value),
         "cumExecFee": plain(found.cum_fee),
         "cumFeeDetail": {instrument.settle_coin: plain(found.cum_fee)} if filled else {},
@@ -116,8 +121,8 @@ def execution(fill: Execution, instrument: Instrument) -> Fields:
         "orderLinkId": placed.link_id,
         "side": placed.side.value,
         "orderPrice": on_grid(placed.price or ZERO, instrument.tick_size),
-        "orderQty": on_grid(placed.qty, instrument.qty_step),
-        "leavesQty": on_grid(fill.leaves, instrument.qty_step),
+        "orderQty": _qty(placed.qty, instrument),
+        "leavesQty": _qty(fill.leaves, instrument),
         "createType": placed.create_type,
         "orderType": "UNKNOWN" if funding else placed.order_type.value,
         "stopOrderType": placed.stop_kind.value or "UNKNOWN",
@@ -125,7 +130,7 @@ def execution(fill: Execution, instrument: Instrument) -> Fields:
         "execFeeV2": "",
         "execId": fill.id,
         "execPrice": on_grid(fill.price, instrument.tick_size),
-        "execQty": on_grid(fill.qty, instrument.qty_step),
+        "execQty": _qty(fill.qty, instrument),
         "execType": fill.kind,
         "execValue": plain(fill.value),
         "execTime": str(fill.at_ms),
@@ -139,7 +144,7 @@ def execution(fill: Execution, instrument: Instrument) -> Fields:
         "indexPrice": "",
         "underlyingPrice": "",
         "blockTradeId": "",
-        "closedSize": on_grid(fill.closed_qty, instrument.qty_step) if fill.closed_qty else "",
+        "closedSize": _qty(fill.closed_qty, instrument) if fill.closed_qty else "",
         "seq": fill.seq,
         "extraFees": "",
     }
@@ -156,7 +161,7 @@ def position(
         "riskLimitValue": "2000000",
         "symbol": held.symbol,
         "side": ("Buy" if held.size > 0 else "Sell") if is_open else "",
-        "size": on_grid(abs(held.size), instrument.qty_step) if is_open else "0",
+        "size": _qty(abs(held.size), instrument) if is_open else "0",
         "avgPrice": plain(held.avg_price),
         "tradeMode": 0,
         "positionStatus": "Normal",

@@ -59,7 +59,7 @@ class StrategyDraft:
     """What is no limit: direction, defaults."""
     limits: Limits = field(default_factory=Limits)
     shares: Mapping[str, Decimal] | None = None
-    """By account; None: the table is silent."""
+    """By account; None if the table is silent."""
     is_of_file: bool = True
     is_shared: bool = False
     secrets: tuple[Secret, ...] = ()

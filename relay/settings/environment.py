@@ -542,7 +542,7 @@ class AccountSettings:
     api_key: Secret | None
     api_secret: Secret | None
     url: str | None
-    """None: a paper exchange that `serve` has not started yet."""
+    """None means a paper exchange that `serve` has not started yet."""
     stream_url: str | None
     recv_window_ms: int
     referer: str | None
@@ -570,9 +570,10 @@ class StrategySettings:
     """Empty: WEBHOOK_SECRET's."""
     dedup_window_ms: int = 30_000
     format: str | None = None
-    """In which service's words its alerts are, where they do not say so; None: recognised by their shape."""
+    """In which service's words its alerts are, where they do not say so; None means that they are recognised by their
+    shape."""
     heartbeat_s: int | None = None
-    """How long its alerts may be silent before that is told; None: as long as they like."""
+    """How long its alerts may be silent before that is told; None means as long as they like."""
     heartbeat_any: bool = False
     """Any alert is a sign of life, not only a `heartbeat`."""
     is_shared: bool = False

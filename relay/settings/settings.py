@@ -148,7 +148,7 @@ DOTENV: Final = Path(".env")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All of the environment and of RELAY_CONFIG. Durations carry their unit in the name; None: not set."""
+    """All of the environment and of RELAY_CONFIG. Durations carry their unit in the name; None means not set."""
 
     environment: Environment
     """Of the accounts' environments the gravest: mainnet if there is one of it."""
@@ -175,7 +175,7 @@ class Settings:
     """How long an unknown outcome is looked up before a person must."""
     outcome_max_attempts: int
     paper_market: str | None
-    """Where the paper exchange takes its prices from; None: nowhere."""
+    """Where the paper exchange takes its prices from; None means nowhere."""
     paper_state: Path
     notify_targets: tuple[NotifyTarget, ...]
     """Empty: nobody is told of anything."""
@@ -315,7 +315,7 @@ def _missing(reader: Reader, configured: Configuration, needs_webhook_secret: bo
     return problems
 
 
-# What is configured and what is not, in a few lines for whoever starts the relay. No secret is in them.
+# What is configured and what is not, in a few lines for the person who starts the relay. They hold no secret.
 
 
 _SYMBOLS_SHOWN: Final = 6

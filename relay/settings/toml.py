@@ -146,7 +146,7 @@ _CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])(:00)?")
 
 
 def name_problem(name: str) -> str | None:
-    """What is wrong with an account's or a strategy's name, which stands in addresses; None: nothing."""
+    """What is wrong with an account's or a strategy's name, which stands in addresses; None if nothing is."""
     if NAME.fullmatch(name):
         return None
     return "its name does not do; it should be letters, digits, `_` and `-`, at most 32, such as main"

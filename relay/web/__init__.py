@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -12,18 +9,10 @@ from relay.app.wiring import Relay, build
 from relay.settings.settings import Settings, load_settings
 from relay.web import pages
 from relay.web.access import init_tokens
-from relay.web.answers import EXTENSION, init_problems
+from relay.web.answers import EXTENSION, Envelope, init_problems
 from relay.web.endpoints import programs
-from relay.web.gate import Envelope, Gate
 from relay.web.openapi import openapi
-from relay.web.webhook import FAILURES, init_receipts, webhook
-
-
-class Application(Flask):
-    """Flask, without the question whether each function that it calls is a coroutine: none is."""
-
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        return func
+from relay.web.webhook import FAILURES, Gate, init_receipts, webhook
 
 
 def create_app(settings: Settings | None = None, *, relay: Relay | None = None) -> Flask:
@@ -33,7 +22,7 @@ def create_app(settings: Settings | None = None, *, relay: Relay | None = None) 
     """
     if relay is None:
         relay = build(settings or load_settings(needs_webhook_secret=True))
-    app = Application(__name__, static_folder=None)
+    app = Flask(__name__, static_folder=None)
     # An address is answered as it is, never with a redirect: a redirect would show the secret in a path again.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False

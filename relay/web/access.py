@@ -5,16 +5,29 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
+import math
 import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
-from flask import Blueprint, Flask, Request, Response, current_app, redirect, render_template, request, session, url_for
+from flask import (
+    Blueprint,
+    Flask,
+    Request,
+    Response,
+    current_app,
+    g,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError, CSRFProtect  # type: ignore[import-untyped]
@@ -24,11 +37,14 @@ from relay.execution.ports import to_ms, utc_now
 from relay.settings.environment import Network
 from relay.web.answers import current_relay, current_services, refusal, too_many
 
-# How often somebody has failed to prove who they are.
+# How often an address has failed to prove who is behind it.
 
 
 class FailureLimit:
-    """Thread-safe, in memory, and bounded: of many sources the one that failed first is forgotten first."""
+    """Thread-safe, in memory, and bounded: of many sources the one that failed first is forgotten first.
+
+    Whoever has one address of an IPv6 site or network has them all, so those are counted as well.
+    """
 
     def __init__(
         self,
@@ -38,7 +54,10 @@ class FailureLimit:
         sources_max: int = 4096,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`most` failures of one source within `window_s` after its first one are answered as such."""
+        """`most` failures of one source within `window_s` after its first one are answered as such.
+
+        A network of many sites has _NETWORK_TIMES as many.
+        """
         self._most = most
         self._window_s = window_s
         self._sources_max = sources_max
@@ -47,25 +66,36 @@ class FailureLimit:
         self._failures: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def failed(self, source: str) -> float | None:
-        """Counts a failure. None: one more like others. Else it is one too many, and in how many seconds it is not."""
+        """Counts a failure. Returns None while there are few, else in how many seconds the source may try again."""
         now = self._monotonic()
         with self._lock:
-            since, count = self._failures.get(source, (now, 0))
-            if now - since >= self._window_s:
-                del self._failures[source]
-                since, count = now, 0
-            self._failures[source] = (since, count + 1)
-            if len(self._failures) > self._sources_max:
-                self._failures.popitem(last=False)
-        return since + self._window_s - now if count >= self._most else None
+            left = [self._count(name, most, now) for name, most in self._counted_as(source)]
+        return max((left_s for left_s in left if left_s is not None), default=None)
 
     def blocked_s(self, source: str) -> float | None:
-        """In how many seconds the source may try again; None: now. Counts nothing."""
+        """In how many seconds the source may try again; None if it may now. Counts nothing."""
         now = self._monotonic()
+        left = []
         with self._lock:
-            since, count = self._failures.get(source, (now, 0))
-        left_s = since + self._window_s - now
-        return left_s if count >= self._most and left_s > 0 else None
+            for name, most in self._counted_as(source):
+                since, count = self._failures.get(name, (now, 0))
+                left += [since + self._window_s - now] if count >= most else []
+        return max((left_s for left_s in left if left_s > 0), default=None)
+
+    def _count(self, name: str, most: int, now: float) -> float | None:
+        since, count = self._failures.get(name, (now, 0))
+        if now - since >= self._window_s:
+            del self._failures[name]
+            since, count = now, 0
+        self._failures[name] = (since, count + 1)
+        if len(self._failures) > self._sources_max:
+            self._failures.popitem(last=False)
+        return since + self._window_s - now if count >= most else None
+
+    def _counted_as(self, source: str) -> tuple[tuple[str, int], ...]:
+        """Under which names, with how many failures each may have."""
+        own, *wider = neighbourhoods(source)
+        return (own, self._most), *((name, self._most * _NETWORK_TIMES) for name in wider)
 
     def forget(self) -> None:
         """Everybody starts anew."""
@@ -78,7 +108,10 @@ class FailureLimit:
 
 _UNKNOWN = "unknown"
 _IPV6_SITE_BITS = 64
-"""What one customer of a provider usually has: whoever has one address of it has them all."""
+"""What one customer of a provider has at least."""
+_IPV6_NETWORK_BITS = 48
+"""What some have: 65,536 sites."""
+_NETWORK_TIMES = 4
 
 
 def source() -> str:
@@ -100,12 +133,12 @@ def is_allowed(source: str, networks: tuple[Network, ...]) -> bool:
     return address is not None and any(address in network for network in networks)
 
 
-def neighbourhood(source: str) -> str:
-    """What counts as one sender: an IPv4 address, or an IPv6 site."""
+def neighbourhoods(source: str) -> tuple[str, ...]:
+    """What counts as one sender, the narrowest first: an IPv4 address; of IPv6 the site, and the network around it."""
     address = _address(source)
     if not isinstance(address, IPv6Address):
-        return source
-    return f"{int(address) >> (128 - _IPV6_SITE_BITS):x}"
+        return (source,)
+    return tuple(f"{int(address) >> 128 - bits:x}/{bits}" for bits in (_IPV6_SITE_BITS, _IPV6_NETWORK_BITS))
 
 
 @lru_cache(maxsize=1024)
@@ -144,7 +177,7 @@ def require_admin() -> Response | None:
     if _is_given(token.reveal(), given):
         return None
     failures: FailureLimit = current_app.extensions[_EXTENSION]
-    again_s = failures.failed(neighbourhood(source())) if given else None
+    again_s = failures.failed(source()) if given else None
     if given:
         note_guess()
     if again_s is not None:
@@ -225,8 +258,18 @@ def require_login() -> ResponseReturnValue | None:
 
 
 def is_logged_in() -> bool:
-    since = session.get("since")
-    return isinstance(since, int) and 0 <= time.time() - since < SESSION_S
+    """Raises JournalUnavailable where it cannot be told whether somebody has logged out."""
+    since, session_id = session.get("since"), session.get("id")
+    if not isinstance(since, int) or not isinstance(session_id, str) or not 0 <= time.time() - since < SESSION_S:
+        return False
+    if "is_session_ended" not in g:  # asked once for each request
+        g.is_session_ended = current_services().journal.is_session_ended(_session_key(session_id))
+    return not g.is_session_ended
+
+
+def _session_key(session_id: str) -> str:
+    """What is stored of a session that has ended: nothing that could be put into a cookie."""
+    return hashlib.sha256(session_id.encode()).hexdigest()
 
 
 @access.get("/login")
@@ -238,34 +281,48 @@ def login() -> ResponseReturnValue:
 
 @access.post("/login")
 def log_in() -> ResponseReturnValue:
-    """Right: a new session. Wrong: counted, and after five wrong ones in a minute not even looked at."""
+    """Right: a new session, whatever came before from the same address, which may be a proxy's and everybody's.
+
+    Wrong: counted, and after five wrong ones in a minute told to slow down.
+    """
     _CSRF.protect()
     token = current_relay().settings.admin_token
     if token is None:
         return _form(status=403)
-    failures: FailureLimit = current_app.extensions[_LOGINS]
-    source_ip = neighbourhood(source())
-    blocked_s = failures.blocked_s(source_ip)
-    if blocked_s is not None:
-        return _form(f"Too many wrong passwords from here. Try again in {int(blocked_s) + 1} s.", status=429)
     given = request.form.get("password", "")
     if not hmac.compare_digest(given.encode(), token.reveal().encode()):
-        failures.failed(source_ip)
-        note_guess()
-        return _form("This is not the password. It is the relay's ADMIN_TOKEN.", status=401)
+        return _wrong_password()
     session.clear()
+    session["id"] = secrets.token_hex(16)
     session["since"] = int(time.time())
     return redirect(_safe(request.form.get("next", "")))
 
 
+def _wrong_password() -> ResponseReturnValue:
+    failures: FailureLimit = current_app.extensions[_LOGINS]
+    again_s = failures.failed(source())
+    note_guess()
+    if again_s is None:
+        return _form("This is not the password. It is the relay's ADMIN_TOKEN.", status=401)
+    seconds = math.ceil(again_s)
+    problem = f"Too many wrong passwords from here. Wait {seconds} s, or give the right one."
+    return _form(problem, status=429, headers={"Retry-After": str(seconds)})
+
+
 @access.post("/logout")
 def log_out() -> ResponseReturnValue:
+    """The session ends here and not only in this browser: a copy of its cookie is worth nothing any more."""
     _CSRF.protect()
+    if is_logged_in():
+        ended, now_ms = _session_key(session["id"]), to_ms(utc_now())
+        current_services().journal.end_session(ended, now_ms=now_ms, forget_before_ms=now_ms - SESSION_S * 1000)
     session.clear()
     return redirect(url_for("access.login"))
 
 
-def _form(problem: str = "", *, status: int = 200) -> ResponseReturnValue:
+def _form(
+    problem: str = "", *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> tuple[str, int, dict[str, str]]:
     relay = current_relay()
     page = render_template(
         "login.html",
@@ -273,7 +330,7 @@ def _form(problem: str = "", *, status: int = 200) -> ResponseReturnValue:
         is_closed=relay.settings.admin_token is None,
         next=_safe(request.values.get("next", "")),
     )
-    return page, status
+    return page, status, dict(headers or {})
 
 
 def _here() -> str:

@@ -1,19 +1,21 @@
-"""What every view needs: the relay that it serves, answers in JSON, and errors of one form."""
+"""What every view needs: the relay that it serves, answers in JSON, errors of one form, and headers of every answer."""
 
 from __future__ import annotations
 
 import json
 import logging
 import math
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from relay.app import metrics
+from relay.app.telemetry import about
 from relay.app.wiring import Relay, Services
 from relay.bybit.wire_orders import refusal_of
 from relay.domain.instrument import plain
@@ -22,11 +24,14 @@ from relay.domain.performance import DayTotal, Equity
 from relay.domain.position import Position
 from relay.errors import AlertError, ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, RelayError
 from relay.execution.accept import Receipt
-from relay.execution.controls import Preview, Previewed
+from relay.execution.controls import Flattened, Preview, Previewed
 from relay.execution.ports import from_ms
 from relay.journal.api_queries import DashboardQueries
 from relay.journal.codec import rfc3339
 from relay.journal.records import RefusedPosts
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 Fields = Mapping[str, list[str]]
 TOO_MANY: Final = "TOO_MANY_REQUESTS"
@@ -160,6 +165,16 @@ def receipt_form(receipt: Receipt) -> dict[str, object]:
     return {"signal_id": receipt.signal_id, "status": receipt.status.value, "duplicate": receipt.is_duplicate}
 
 
+def flattened_form(row: Flattened) -> dict[str, str | None]:
+    return {
+        "account": row.account,
+        "symbol": row.symbol,
+        "outcome": row.outcome.value,
+        "message": row.message,
+        "signal_id": row.signal_id,
+    }
+
+
 def position_form(account: str, position: Position) -> dict[str, Any]:
     """`size` without sign: the side tells."""
     return {
@@ -284,3 +299,55 @@ def current_services() -> Services:
 def current_queries() -> DashboardQueries:
     """What the pages read of the journal."""
     return DashboardQueries(current_services().journal.store)
+
+
+# What every request and every answer has: an id, and headers that keep browsers from misusing it.
+#
+# It is around the application and not in it: there it would cost an alert as much as to read it does.
+
+
+REQUEST_ID: Final = "X-Request-ID"
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_ALWAYS: Final = (
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+)
+_FOR_PROGRAMS: Final = (
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
+    ("Referrer-Policy", "no-referrer"),
+    *_ALWAYS,
+)
+_FOR_PAGES: Final = (
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    ),
+    ("Referrer-Policy", "same-origin"),
+    *_ALWAYS,
+)
+
+
+class Envelope:
+    """A WSGI application around another one: log lines of a request carry its id, and so does its answer.
+
+    The id is the front end's, where that has given one. A header that the application has set stays as it is.
+    """
+
+    def __init__(self, application: WSGIApplication) -> None:
+        self._application = application
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        given = environ.get("HTTP_X_REQUEST_ID", "")
+        request_id = given if _PLAIN.fullmatch(given) else os.urandom(16).hex()
+
+        def start(status: str, fields: list[tuple[str, str]], *more: Any) -> Any:
+            named = {name.lower(): value for name, value in fields}
+            is_page = named.get("content-type", "").startswith("text/html")
+            usual = _FOR_PAGES if is_page else _FOR_PROGRAMS
+            added = [each for each in usual if each[0].lower() not in named]
+            return start_response(status, [*fields, *added, (REQUEST_ID, request_id)], *more)
+
+        with about(request_id=request_id):
+            return self._application(environ, start)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeVar
@@ -14,6 +15,7 @@ from flask import Response, request
 from relay.bybit.checklist import rows_of
 from relay.bybit.client import Exchange
 from relay.domain.order import OrderStatus, SignalStatus
+from relay.domain.position import Position
 from relay.domain.signal import Fit
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, SignalNotRetryable
 from relay.execution.accept import Receipt
@@ -32,10 +34,10 @@ from relay.web.answers import (
     current_services,
     day_form,
     equity_form,
+    flattened_form,
     number,
     position_form,
     preview_form,
-    receipt_form,
     refused_form,
     request_invalid,
 )
@@ -176,7 +178,7 @@ class Parameter:
     read: Callable[[Query, str], Any]
     form: dict[str, Any]
     argument: str | None = None
-    """What the view calls it; None: as it is called."""
+    """What the view calls it; None means by the same name."""
 
 
 def text(*, argument: str | None = None) -> Parameter:
@@ -250,15 +252,40 @@ def list_orders(
 
 
 def list_positions(*, account: str | None, symbol: str | None) -> Response:
-    """The open ones of every account, whoever opened them, as the exchange has them now."""
+    """The open ones of every account, whoever opened them, as the exchange has them now, and who could not be asked.
+
+    Raises what the exchange said where none of the accounts could be.
+    """
+    exchanges = {name: each for name, each in current_services().exchanges.items() if account in (None, name)}
+    read = _read_positions(exchanges)
+    errors = {name: each for name, each in read.items() if not isinstance(each, tuple)}
+    if errors and len(errors) == len(exchanges):
+        # Else nothing read would pass for nothing open.
+        raise next(iter(errors.values()))
     found = [
         position_form(name, position)
-        for name, exchange in current_services().exchanges.items()
-        if account in (None, name)
-        for position in sorted(exchange.positions(), key=lambda each: (each.category, each.symbol))
+        for name, positions in read.items()
+        if isinstance(positions, tuple)
+        for position in sorted(positions, key=lambda each: (each.category, each.symbol))
         if symbol in (None, position.symbol)
     ]
-    return answer({"positions": found})
+    unreadable = [{"account": name, "message": str(error)} for name, error in errors.items()]
+    return answer({"positions": found, "unreadable": unreadable})
+
+
+def _read_positions(
+    exchanges: Mapping[str, Exchange],
+) -> dict[str, tuple[Position, ...] | ExchangeUnreachable | ExchangeAnswered]:
+    """Each account's, all at once, or why they cannot be read: one that hangs keeps no other waiting."""
+
+    def read(exchange: Exchange) -> tuple[Position, ...] | ExchangeUnreachable | ExchangeAnswered:
+        try:
+            return exchange.positions()
+        except (ExchangeUnreachable, ExchangeAnswered) as error:
+            return error
+
+    with ThreadPoolExecutor(max(1, len(exchanges)), thread_name_prefix="positions") as threads:
+        return dict(zip(exchanges, threads.map(read, exchanges.values()), strict=True))
 
 
 def list_accounts() -> Response:
@@ -298,14 +325,13 @@ def resume() -> Response:
 
 
 def flatten(*, everything: bool) -> Response:
-    """Halts, then cancels and closes what the relay traded: a signal for each symbol.
+    """Halts, then cancels and closes what the relay traded: a row for each symbol, and for each account without one.
 
-    `{"everything": true}` in the body, or `all=1` in the query: what others opened, too. Where the positions cannot be
-    read the answer is 502, and the halt stands all the same.
+    `{"everything": true}` in the body, or `all=1` in the query: what others opened, too.
     """
     everything = flag_of_body("everything") or everything
-    receipts = current_services().controls.flatten(everything=everything, by=_BY)
-    return answer({"halted": True, "signals": [receipt_form(receipt) for receipt in receipts]})
+    rows = current_services().controls.flatten(everything=everything, by=_BY)
+    return answer({"halted": True, "accounts": [flattened_form(each) for each in rows]})
 
 
 def _is_halted(account: str) -> bool:

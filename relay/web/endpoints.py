@@ -196,7 +196,7 @@ ENDPOINTS: Final = (
         rule="/api/flatten",
         view=api.flatten,
         summary="Halt, cancel and close what the relay traded.",
-        answers={200: "Halted", **_errors(400, 401, 413, 429, 502, 503)},
+        answers={200: "Flattened", **_errors(400, 401, 413, 429, 503)},
         query={"all": flag(argument="everything")},
     ),
     Endpoint(
@@ -212,7 +212,7 @@ ENDPOINTS: Final = (
         method="get",
         rule="/readyz",
         view=metrics.ready,
-        summary="Whether alerts are executed at once; else what is missing.",
+        summary="Whether alerts of one account at least are executed at once, which those are, and what is missing.",
         answers={200: "Ready", 503: "Ready"},
         reads_query=False,
         is_closed=False,

@@ -51,6 +51,8 @@ class _Moment(Collector):
         services = self._relay.services
         missing = self._relay.missing()
         yield _gauge("relay_ready", "1: alerts are executed as soon as they are accepted.", {(): not missing})
+        ready = {(name,): problem is None for name, problem in self._relay.accounts().items()}
+        yield _gauge("relay_account_ready", "1: the account executes what is accepted for it.", ready, "account")
         yield _gauge("relay_lane_depth", "Signals in the lanes of this process.", {(): services.engine.depth()})
         offsets = {(name,): exchange.clock_offset_ms for name, exchange in services.exchanges.items()}
         yield _gauge("relay_clock_offset_ms", "How far the exchange's clock is ahead.", offsets, "account")
@@ -96,6 +98,12 @@ def alive() -> Response:
 
 
 def ready() -> Response:
-    """200 once alerts are executed as soon as they are accepted; else 503 with what is missing, and why."""
-    missing = current_relay().missing()
-    return answer({"ready": False, "missing": missing}, 503) if missing else answer({"ready": True})
+    """200 while the journal answers and one account at least executes what is accepted; else 503 with what is missing.
+
+    A platform must not restart a relay that works for the sake of an account that does not.
+    """
+    relay = current_relay()
+    missing = relay.missing()
+    accounts = {name: {"ready": why is None, "reason": why} for name, why in relay.accounts().items()}
+    body = {"ready": not missing, "accounts": accounts}
+    return answer({**body, "missing": missing}, 503) if missing else answer(body)

@@ -12,6 +12,7 @@ from flask import Blueprint, Response, render_template
 from relay import __version__
 from relay.alerts.fields import Accounts, AlertSchema, Choice, Flag, Ladder, Moment, Number, Read, Scalar, Text, Whole
 from relay.domain.order import OrderStatus, OrderType, Side, SignalStatus
+from relay.execution.controls import FlattenOutcome
 from relay.journal.api_queries import STAGES
 from relay.web.answers import answer
 from relay.web.endpoints import ENDPOINTS, PLAIN, PREFER, Endpoint
@@ -118,7 +119,9 @@ def _forms() -> dict[str, Form]:
         ),
         "Orders": _object({"orders": _list(_ref("Order"))}),
         "Position": _position(),
-        "Positions": _object({"positions": _list(_ref("Position"))}),
+        "Positions": _object(
+            {"positions": _list(_ref("Position")), "unreadable": _list(_object({"account": _TEXT, "message": _TEXT}))}
+        ),
         "Accounts": _object({"accounts": _list(_account())}),
         "Equity": _equity(),
         "Strategies": _object({"strategies": _list(_object({"name": _TEXT}))}),
@@ -133,9 +136,23 @@ def _forms() -> dict[str, Form]:
             format=_TEXT,
             fields=_list(_object({"field": _TEXT, "native": _TEXT, "value": _TEXT})),
         ),
-        "Halted": _object({"halted": _FLAG}, signals=_list(_ref("Receipt"))),
+        "Halted": _object({"halted": _FLAG}),
+        "Flattened": _object({"halted": _FLAG, "accounts": _list(_ref("FlattenedSymbol"))}),
+        "FlattenedSymbol": _object(
+            {
+                "account": _TEXT,
+                "symbol": _or_null(_TEXT),
+                "outcome": _one_of(FlattenOutcome),
+                "message": _TEXT,
+                "signal_id": _or_null(_TEXT),
+            }
+        ),
         "Alive": _object({"alive": _FLAG}),
-        "Ready": _object({"ready": _FLAG}, missing={"type": "object", "additionalProperties": _TEXT}),
+        "Ready": _object(
+            {"ready": _FLAG, "accounts": {"type": "object", "additionalProperties": _ref("AccountReady")}},
+            missing={"type": "object", "additionalProperties": _TEXT},
+        ),
+        "AccountReady": _object({"ready": _FLAG, "reason": _or_null(_TEXT)}),
     }
 
 

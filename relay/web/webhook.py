@@ -1,27 +1,34 @@
-"""`POST /webhook`: where alerts come in, and what their sender is answered."""
+"""`POST /webhook`: where alerts come in, what their sender is answered, and when a source is refused at once."""
 
 from __future__ import annotations
 
 import contextlib
+import io
+import math
 import re
 import threading
 import time
-from typing import Any, Final
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
 from flask import Blueprint, Flask, Response, current_app, request
 from flask.blueprints import BlueprintSetupState
-from werkzeug.datastructures import Headers
+from werkzeug.datastructures import EnvironHeaders, Headers
 
-from relay.alerts.authenticate import Credentials
+from relay.alerts.authenticate import QUICK_BYTES, Credentials, authenticates, is_surely_without
 from relay.app import metrics
 from relay.app.wiring import Relay, Services
-from relay.errors import AlertError, AuthFailed, JournalUnavailable, SourceNotAllowed
+from relay.errors import AlertError, AuthFailed, JournalUnavailable, SourceNotAllowed, StrategyUnknown
 from relay.execution.accept import AlertRejected, Receipt
 from relay.execution.ports import to_ms, utc_now
 from relay.journal.api_queries import status_of
 from relay.settings.config import NAME
-from relay.web.access import FailureLimit, is_allowed, neighbourhood, source, whole_body
+from relay.web.access import FailureLimit, is_allowed, source, spelled, whole_body
 from relay.web.answers import TOO_MANY, answer, current_relay, current_services, receipt_form, refusal, too_many
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 # `Prefer: wait=SECONDS`: hold the answer back until the signal has come to its end, or the time is up.
 
@@ -48,7 +55,7 @@ class Waiting:
         self._places = threading.BoundedSemaphore(at_once_max)
 
     def outcome(self, parts: Services, signal_id: str, *, wait_s: float) -> dict[str, Any] | None:
-        """The finished signal in full; None: it is not finished yet, or too many wait already."""
+        """The finished signal in full; None if it is not finished yet, or too many wait already."""
         if wait_s <= 0 or not self._places.acquire(blocking=False):
             return None
         try:
@@ -164,7 +171,7 @@ def _refused(error: AlertError) -> Response:
 def _not_proven(error: AuthFailed) -> Response:
     """Only here is a source told to slow down, so a right secret never is."""
     failures: FailureLimit = current_app.extensions[FAILURES]
-    again_s = failures.failed(neighbourhood(source()))
+    again_s = failures.failed(source())
     if again_s is None:
         return _refused(error)
     count(current_relay(), TOO_MANY, source())
@@ -181,3 +188,75 @@ def count(relay: Relay, code: str, source_ip: str) -> None:
     (_TOO_MANY if code == TOO_MANY else metrics.alerts.labels(code)).inc()
     with contextlib.suppress(JournalUnavailable):
         relay.services.journal.note_refused(code, source_ip, now_ms=to_ms(utc_now()))
+
+
+# In front of the application: a source that has failed too often is refused before anything else is done for it.
+
+
+_PATH: Final = re.compile(r"/webhook(?:/([^/]+)(?:/([^/].*))?)?", re.ASCII)
+"""The webhook's addresses in their plain spelling; any other goes on to the application."""
+_CREDENTIALS: Final = ("HTTP_X_WEBHOOK_SECRET", "HTTP_WEBHOOK_SIGNATURE")
+"""Without any of these, and without a secret in the path, only the body can prove its sender."""
+
+
+class Gate:
+    """A WSGI application around another one. Behind whatever finds out the client's address."""
+
+    def __init__(self, application: WSGIApplication, relay: Relay, failures: FailureLimit) -> None:
+        self._application = application
+        self._relay = relay
+        self._failures = failures
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        again_s = self._again_s(environ)
+        if again_s is None:
+            return self._application(environ, start_response)
+        status, fields, body = _slow_down(math.ceil(again_s))
+        start_response(status, list(fields))
+        return [body]
+
+    def _again_s(self, environ: WSGIEnvironment) -> float | None:
+        """In how many seconds the source may try again; None if the application is to answer."""
+        path = _PATH.fullmatch(environ["PATH_INFO"]) if environ["REQUEST_METHOD"] == "POST" else None
+        if path is None or not path[0].isascii():
+            return None
+        source_ip = spelled(environ.get("REMOTE_ADDR"))
+        again_s = self._failures.blocked_s(source_ip)
+        if again_s is None or self._may_authenticate(environ, path[1] or NAME, path[2], source_ip):
+            return None
+        count(self._relay, TOO_MANY, source_ip)
+        return again_s
+
+    def _may_authenticate(
+        self, environ: WSGIEnvironment, strategy: str, path_secret: str | None, source_ip: str
+    ) -> bool:
+        """Or is to be answered otherwise."""
+        if not is_allowed(source_ip, self._relay.settings.webhook_sources):
+            return True
+        try:
+            secrets = self._relay.services.intake.strategy(strategy).secrets
+        except StrategyUnknown:
+            return True
+        body = _body_of(environ)
+        if body is None or not is_surely_without(secrets, body):
+            return True
+        if path_secret is None and not any(name in environ for name in _CREDENTIALS):
+            return False
+        return authenticates(secrets, credentials_of(EnvironHeaders(environ), path_secret), body, None, utc_now())
+
+
+@lru_cache(maxsize=128)
+def _slow_down(seconds: int) -> tuple[str, list[tuple[str, str]], bytes]:
+    """Status, headers and body of the application's own 429, made once."""
+    response = slow_down(seconds)
+    return response.status, response.headers.to_wsgi_list(), response.get_data()
+
+
+def _body_of(environ: WSGIEnvironment) -> bytes | None:
+    """A short body that has come whole; None for any other. The application can read it after all."""
+    length = environ.get("CONTENT_LENGTH") or ""
+    if not re.fullmatch("[0-9]{1,5}", length) or int(length) > QUICK_BYTES:
+        return None
+    body: bytes = environ["wsgi.input"].read(int(length))
+    environ["wsgi.input"] = io.BytesIO(body)
+    return body if len(body) == int(length) else None

@@ -66,7 +66,7 @@ class ClientSocket(socket.socket):
     """A connection that can be told by when what is read from it has to be there."""
 
     read_by: float | None = None
-    """On the monotonic clock; None: no deadline."""
+    """On the monotonic clock; None means no deadline."""
 
     def recv(self, *args: Any) -> bytes:
         if self.read_by is None:
@@ -243,7 +243,7 @@ class RelayWorker(ThreadWorker):  # type: ignore[misc]
             self._served.discard(conn)
 
     def _serve(self, conn: Connection) -> bool:
-        """One request. False: that was the last one."""
+        """One request. Returns False if that was the last one."""
         conn.sock.read_by = time.monotonic() + HEAD_S
         keeps = bool(super().handle(conn))
         conn.sock.read_by = None

@@ -14,7 +14,7 @@ from tests.bench.figures import Figure, figure
 from tests.property.test_alerts_fuzz import RECEIVED_AT, SECRET, bodies
 
 MS_MAX = 50.0
-_SMOKE_TRADE = b'"secret": "%s", ' % SECRET.encode()
+_SECRET_FIELD = b'"secret": "%s", ' % SECRET.encode()
 
 
 def reading(count: int) -> list[Figure]:
@@ -36,7 +36,7 @@ def _tampered() -> Iterator[bytes]:
 
 def _worst() -> Iterable[bytes]:
     """Each proves its sender, or nobody would read it."""
-    head, room = b"{" + _SMOKE_TRADE, BYTES_MAX - 200
+    head, room = b"{" + _SECRET_FIELD, BYTES_MAX - 200
     fills = (
         b'"comment": "' + b"x" * room + b'"}',
         b'"comment": "' + b"\\u0061" * (room // 6) + b'"}',

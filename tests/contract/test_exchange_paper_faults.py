@@ -71,7 +71,7 @@ def test_what_says_nothing_is_unknown(exchange: Exchange, paper: PaperServer, fa
     assert len(paper.control.calls(CREATE)) == 1
 
 
-def test_a_failing_look_up_is_no_smoke_trade_of_absence(exchange: Exchange, paper: PaperServer) -> None:
+def test_a_failing_look_up_does_not_show_that_an_order_is_absent(exchange: Exchange, paper: PaperServer) -> None:
     report = placed(exchange)
     paper.control.fault(HISTORY, "http", status=503, times=None)
     with pytest.raises(ExchangeUnreachable):

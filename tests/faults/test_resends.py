@@ -15,6 +15,8 @@ from tests.paper_server import PaperServer
 from tests.relay_process import WEBHOOK_SECRET, RelayProcess
 
 AT_ONCE = 10
+ABSENCE_CERTAIN_S = 90
+"""Look-ups find nothing for half a minute before it is certain that an order never arrived."""
 BALANCE = {"retCode": 110007, "retMsg": "ab not enough for new order"}
 
 
@@ -185,11 +187,14 @@ def test_the_resend_of_a_signal_under_way_orders_nothing(relay: RelayProcess, se
 def test_the_resend_of_what_certainly_never_arrived_is_executed_and_kill_9_forgets_no_identity(
     server: PaperServer, tmp_path: Path
 ) -> None:
-    """Its request was cut, and by the time that was certain the entry was too old to be sent again."""
+    """Its request was cut, and by the time that was certain the entry was too old to be sent again.
+
+    The half minute of look-ups without a trace is waited for: before it, the resend is a duplicate.
+    """
     alert = body("NEARUSDT", qty="20", id="never-arrived")
     with running(tmp_path / "relay", server, {"SIGNAL_MAX_AGE": "1"}) as relay:
         server.control.fault(CREATE, "drop_request", match={"symbol": "NEARUSDT"})
-        expired = ended(relay, alert)
+        expired = relay.wait_for(relay.post(alert).json()["signal_id"], ABSENCE_CERTAIN_S)
         assert expired["status"] == "expired"
         assert taken_for(server, expired["id"]) == []
         relay.kill()

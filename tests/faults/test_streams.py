@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from tests.faults import audit
-from tests.faults.stage import position, until
+from tests.faults.stage import CREATE, HISTORY, REALTIME, position, until
 from tests.paper_server import PaperServer
 from tests.relay_server import RelayServer, running_relay
 
@@ -173,3 +173,23 @@ def test_a_resting_order_that_fills_is_reported_by_the_stream(relay: RelayServer
     paper.control.prices(BTCUSDT="89000")
     until(lambda: relay.api(f"signals/{signal['id']}")["orders"][0]["status"] == "filled")
     assert paper.control.calls("/v5/order/realtime") == []
+
+
+@pytest.mark.parametrize("reply", ["acknowledged", "lost"])
+def test_a_close_leaves_seconds_after_an_entry_of_which_neither_streams_nor_look_ups_tell_the_end(
+    relay: RelayServer, paper: PaperServer, reply: str
+) -> None:
+    steer(paper, manners={"drop": 1, "topics": ["order", "execution"]})
+    for path in (REALTIME, HISTORY):
+        paper.control.fault(path, "http", status=503, times=None)
+    if reply == "lost":
+        paper.control.fault(CREATE, "drop_reply")
+    entry = relay.post({"ticker": "BTCUSDT", "action": "buy", "qty": "0.1"}).json()["signal_id"]
+    until(lambda: position(paper, "BTCUSDT") > 0)
+    closing = relay.post({"ticker": "BTCUSDT", "action": "close"}).json()["signal_id"]
+    until(lambda: position(paper, "BTCUSDT") == 0)
+    paper.control.clear_faults()
+    steer(paper, manners={})
+    assert relay.wait_for(closing)["status"] == "done"
+    reason = relay.api(f"signals/{entry}")["reason"]
+    assert reason["code"] == "OUTCOME_UNKNOWN" and "an exit was waiting" in reason["message"]

@@ -75,7 +75,7 @@ def test_an_exchange_that_tells_nothing_of_the_past_holds_up_no_order(
     try:
         with running_relay(tmp_path, paper.url, BYBIT_STREAM_URL="off") as relay:
             assert relay.api("accounts/default/equity") == {"points": [], "days": []}
-            assert [record for record in caplog.messages if "books of default" in record][1:] == []
+            assert [record for record in caplog.messages if "ledger of default" in record][1:] == []
     finally:
         paper.control.clear_faults()
 

@@ -254,5 +254,5 @@ def test_flatten_closes_what_the_relay_traded_and_with_all_everything(shell: She
     everything = json.loads(shell.run("flatten", "--all", "--json").stdout)
     assert [signal["symbol"] for signal in everything["signals"]] == ["LTCUSDT"]
     assert shell.run("positions").stdout == "no open positions\n"
-    assert shell.run("flatten").stdout.endswith("nothing was open\n")
+    assert shell.run("flatten").stdout.endswith("default: nothing is open that the relay has ordered\n")
     assert shell.run("resume").exit_code == 0

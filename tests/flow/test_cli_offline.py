@@ -210,11 +210,20 @@ def test_an_answer_of_503_is_reported_and_exits_with_1(tmp_path: Path) -> None:
         assert (flat.exit_code, flat.stderr) == (1, "JOURNAL_UNAVAILABLE: the disk is full\n")
 
 
-def test_a_flatten_that_could_not_read_the_positions_says_that_the_halt_stands(tmp_path: Path) -> None:
-    with answering(502, b'{"error": {"code": "EXCHANGE_UNREACHABLE", "message": "no answer"}}') as url:
+def test_a_flatten_that_could_not_read_the_positions_says_of_which_account_and_exits_with_1(tmp_path: Path) -> None:
+    row = b'{"account": "main", "symbol": null, "outcome": "unreadable", "message": "no answer", "signal_id": null}'
+    with answering(200, b'{"halted": true, "accounts": [' + row + b"]}") as url:
         result = run(environment(tmp_path, url), "flatten")
         assert result.exit_code == 1
-        assert result.stderr.startswith("EXCHANGE_UNREACHABLE: no answer; it is halted all the same")
+        assert result.stdout.startswith("halted: ") and result.stdout.endswith("main: no answer\n")
+
+
+def test_positions_that_could_not_be_read_everywhere_exit_with_1(tmp_path: Path) -> None:
+    body = b'{"positions": [], "unreadable": [{"account": "main", "message": "no answer"}]}'
+    with answering(200, body) as url:
+        result = run(environment(tmp_path, url), "positions")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr == "main: the positions cannot be read: no answer\n"
 
 
 def test_an_alert_that_is_too_big_or_not_there_is_bad_usage(tmp_path: Path) -> None:

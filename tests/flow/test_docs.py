@@ -41,9 +41,7 @@ from tests.relay_server import ADMIN_TOKEN, WEBHOOK_SECRET, RelayServer
 ROOT: Final = Path(__file__).resolve().parents[2]
 README_BYTES_MAX: Final = 12_000
 DEADLINE_S: Final = 30
-_LEASE_GUARD: Final = re.compile(
-    r"^(?P<indent> *)```(?P<kind>\w*)\n(?P<body>.*?)^(?P=indent)```$", re.DOTALL | re.MULTILINE
-)
+_FENCED: Final = re.compile(r"^(?P<indent> *)```(?P<kind>\w*)\n(?P<body>.*?)^(?P=indent)```$", re.DOTALL | re.MULTILINE)
 _LINK: Final = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 _SPAN: Final = re.compile(r"`([^`\n]+)`")
 _CODE: Final = re.compile(r'''"([A-Z]+(?:_[A-Z]+)+)"|\bcode="([A-Z]+)"|\b(?:refusal|Problem)\("([A-Z]+)"''')
@@ -108,7 +106,7 @@ class Page:
     def blocks(self) -> list[Block]:
         return [
             Block(page=self.name, kind=each["kind"], text=dedent(each["body"]), line=self.line(each.start()))
-            for each in _LEASE_GUARD.finditer(self.text)
+            for each in _FENCED.finditer(self.text)
         ]
 
     def line(self, offset: int) -> int:
@@ -117,7 +115,7 @@ class Page:
     @property
     def prose(self) -> str:
         """Without fenced blocks."""
-        return _LEASE_GUARD.sub("", self.text)
+        return _FENCED.sub("", self.text)
 
     @property
     def anchors(self) -> set[str]:
@@ -175,8 +173,8 @@ def test_the_readme_is_short_and_has_the_test_command_between_its_marks() -> Non
     readme = pages()["README.md"].text
     assert len(readme.encode()) <= README_BYTES_MAX
     between = readme.partition("<!-- test command -->\n")[2].partition("<!-- end of test command -->")[0]
-    lease_guard, command, end, rest = between.split("\n")
-    assert (lease_guard, end, rest) == ("```sh", "```", "")
+    fence, command, end, rest = between.split("\n")
+    assert (fence, end, rest) == ("```sh", "```", "")
     assert {"tests/requirements.txt", "pytest"} <= set(shlex.split(command))
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import time
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
-from relay.alerts.authenticate import QUICK_BYTES
+from relay.alerts.authenticate import QUICK_BYTES, SECRET_FIELDS
 from relay.execution import accept
 from tests.relay_server import WEBHOOK_SECRET, RelayServer, body_of, cold_relay, error_of
 
@@ -49,6 +50,26 @@ def test_what_was_signed_once_has_one_effect_however_long_after_it_is_replayed(t
 def test_a_signature_more_than_five_minutes_old_authenticates_nothing(cold: RelayServer) -> None:
     body = body_of(BUY | {"secret": None})
     error_of(cold.post(body, headers=_signed(body, name="old", at_s=int(time.time()) - 400)), 401, "AUTH_FAILED")
+
+
+@pytest.mark.parametrize("name", SECRET_FIELDS)
+@pytest.mark.parametrize("is_valid", [True, False])
+def test_the_secret_authenticates_under_each_of_its_names_and_nothing_named_so_reaches_the_disk(
+    tmp_path: Path, name: str, is_valid: bool
+) -> None:
+    private = "of-somebodys-exchange-4711"
+    alert = {"ticker": "BTCUSDT.P", "action": "close", name: WEBHOOK_SECRET, "x_api_key": private}
+    text = json.dumps(alert | {"secret": "one-of-before", name: WEBHOOK_SECRET})
+    with cold_relay(tmp_path) as relay:
+        answer = relay.post(text.encode() if is_valid else text[:-1].encode())
+        assert answer.status_code == (202 if is_valid else 400), answer.text
+        stored = relay.ask(f"signals/{answer.json()['signal_id']}").text
+        assert "[secret]" in stored
+        relay.post(text.replace(WEBHOOK_SECRET, "a-wrong-one-0123456789").encode())
+    on_disk = b"".join(each.read_bytes() for each in tmp_path.rglob("*") if each.is_file())
+    assert b"x_api_key" in on_disk
+    for secret in (WEBHOOK_SECRET, private, "one-of-before"):
+        assert secret not in stored and secret.encode() not in on_disk
 
 
 @pytest.mark.parametrize("junk", JUNK, ids=["escapes", "percent", "brackets", "quotes", "pairs"])

@@ -57,7 +57,7 @@ def test_flatten_closes_what_an_entry_opens_that_was_on_its_way_before_the_halt(
         assert time.monotonic() < give_up_at, "its order never left"
     reported = asking.api("flatten", "POST")
     assert asking.wait_for(entry)["status"] == "done", "it left before the halt"
-    assert [asking.wait_for(each["signal_id"])["symbol"] for each in reported["signals"]] == ["BTCUSDT"]
+    assert [asking.wait_for(each["signal_id"])["symbol"] for each in reported["accounts"]] == ["BTCUSDT"]
     assert asking.api("positions")["positions"] == []
 
 
@@ -97,10 +97,11 @@ def test_flatten_of_everything_closes_the_rest_where_it_cannot_close_one(
         cast(Exchange, _Fewer(next(iter(services.exchanges.values())), "SOLUSDT"))
     )
     reported = own.api("flatten", "POST", json={"everything": True})
-    ended = [own.wait_for(each["signal_id"]) for each in reported["signals"]]
+    ended = [own.wait_for(each["signal_id"]) for each in reported["accounts"]]
     assert [each["status"] for each in ended] == ["done", "rejected", "done"]
     assert "SOLUSDT" in ended[1]["reason"]["message"]
-    assert [each["status"] for each in reported["signals"]] == ["accepted", "rejected", "accepted"]
+    assert [each["outcome"] for each in reported["accounts"]] == ["queued", "unreadable", "queued"]
+    assert "SOLUSDT" in reported["accounts"][1]["message"]
     assert [position["symbol"] for position in own.api("positions")["positions"]] == ["SOLUSDT"]
     assert any("SOLUSDT" in record.getMessage() for record in caplog.records if record.levelname == "ERROR")
 

@@ -167,7 +167,7 @@ def test_a_start_that_meets_what_nobody_thought_of_is_reported_and_tried_again(
             assert met.wait(DEADLINE_S)
             assert "a value that nobody thought of" in server.relay.missing()["engine"]
             go_on.set()
-            server.relay._starter.join(DEADLINE_S)
+            server.relay._starts["default"].thread.join(DEADLINE_S)
         assert server.relay.missing() == {}
     finally:
         go_on.set()

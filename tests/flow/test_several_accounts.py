@@ -145,7 +145,7 @@ def test_accounts_and_positions_are_listed_by_name(relay: RelayServer) -> None:
 
 
 def test_halt_and_flatten_reach_every_account(relay: RelayServer, paper: PaperServer, small: PaperServer) -> None:
-    receipts = relay.api("flatten", "POST")["signals"]
+    receipts = relay.api("flatten", "POST")["accounts"]
     assert all(relay.wait_for(each["signal_id"])["status"] == "done" for each in receipts)
     assert {each["halted"] for each in relay.api("accounts")["accounts"]} == {True}
     assert relay.api("positions")["positions"] == []

@@ -33,8 +33,12 @@ def test_flatten_halts_closes_and_cancels_what_the_relay_traded(own: RelayServer
     own.done(BUY | {"id": "open"})
     own.done(BUY | {"id": "rests", "ticker": "ETHUSDT.P", "type": "limit", "price": "100", "qty": "1"})
     reported = own.api("flatten", "POST")
-    assert reported["halted"] is True and len(reported["signals"]) == 2
-    assert {own.wait_for(each["signal_id"])["status"] for each in reported["signals"]} == {"done"}
+    assert reported["halted"] is True
+    assert [(each["symbol"], each["outcome"]) for each in reported["accounts"]] == [
+        ("BTCUSDT", "queued"),
+        ("ETHUSDT", "queued"),
+    ]
+    assert {own.wait_for(each["signal_id"])["status"] for each in reported["accounts"]} == {"done"}
     assert own.api("positions")["positions"] == []
     assert own.api("orders?open=1")["orders"] == []
     assert own.api("accounts")["accounts"][0]["halted"] is True
@@ -44,10 +48,11 @@ def test_flatten_leaves_what_others_opened_unless_it_is_reported_everything(
     own: RelayServer, paper: PaperServer
 ) -> None:
     paper.session().place_order(category="linear", symbol="SOLUSDT", side="Buy", orderType="Market", qty="1")
-    assert own.api("flatten", "POST")["signals"] == []
+    (row,) = own.api("flatten", "POST")["accounts"]
+    assert (row["account"], row["symbol"], row["outcome"], row["signal_id"]) == ("default", None, "nothing_open", None)
     assert [position["symbol"] for position in own.api("positions")["positions"]] == ["SOLUSDT"]
     reported = own.api("flatten", "POST", json={"everything": True})
-    assert [own.wait_for(each["signal_id"])["symbol"] for each in reported["signals"]] == ["SOLUSDT"]
+    assert [own.wait_for(each["signal_id"])["symbol"] for each in reported["accounts"]] == ["SOLUSDT"]
     assert own.api("positions")["positions"] == []
 
 
@@ -57,8 +62,12 @@ def test_a_bad_body_of_flatten_is_400_and_flattens_nothing(cold: RelayServer, bo
     assert cold.api("signals")["signals"] == []
 
 
-def test_flatten_is_502_when_the_exchange_cannot_be_reached_and_halts_all_the_same(cold: RelayServer) -> None:
-    error_of(cold.ask("flatten", "POST"), 502, "EXCHANGE_UNREACHABLE")
+def test_flatten_says_of_an_exchange_that_cannot_be_reached_that_it_is_and_halts_all_the_same(
+    cold: RelayServer,
+) -> None:
+    (row,) = cold.api("flatten", "POST")["accounts"]
+    assert (row["symbol"], row["outcome"], row["signal_id"]) == (None, "unreadable", None)
+    assert "refused" in row["message"]
     assert cold.api("accounts")["accounts"][0]["halted"] is True
 
 

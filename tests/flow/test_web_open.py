@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,10 @@ def test_healthz_is_alive_whatever_else_is_missing(cold: RelayServer) -> None:
 
 def test_readyz_is_200_once_everything_is_there(relay: RelayServer) -> None:
     answer = relay.request("GET", "/readyz")
-    assert (answer.status_code, answer.json()) == (200, {"ready": True})
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"ready": True, "accounts": {"default": {"ready": True, "reason": None}}},
+    )
 
 
 def test_readyz_is_503_with_what_is_missing_and_why(cold: RelayServer) -> None:
@@ -29,6 +34,7 @@ def test_readyz_is_503_with_what_is_missing_and_why(cold: RelayServer) -> None:
     assert answer.json()["ready"] is False
     assert set(answer.json()["missing"]) == {"instruments", "engine"}
     assert all(isinstance(why, str) and why for why in answer.json()["missing"].values())
+    assert answer.json()["accounts"] == {"default": {"ready": False, "reason": "starting"}}
 
 
 def test_the_pages_are_behind_a_password_and_tell_no_secret(relay: RelayServer, cold: RelayServer) -> None:
@@ -48,6 +54,62 @@ def test_a_form_without_its_token_does_nothing(relay: RelayServer) -> None:
         assert browser.post(f"{relay.url}/login", data={"password": ADMIN_TOKEN}, timeout=15).status_code == 400
         assert browser.post(f"{relay.url}/act/halt", timeout=15, allow_redirects=False).status_code == 302
     assert [each["halted"] for each in relay.api("accounts")["accounts"]] == [False]
+
+
+def _logged_in(relay: RelayServer, password: str = ADMIN_TOKEN) -> tuple[requests.Session, requests.Response]:
+    browser = requests.Session()
+    return browser, _give(browser, relay, "/login", password=password)
+
+
+def _give(browser: requests.Session, relay: RelayServer, path: str, **fields: str) -> requests.Response:
+    """Posts the form that stands on the page where one logs in or, inside, on the overview."""
+    page = browser.get(f"{relay.url}{'/' if path == '/logout' else path}", timeout=15).text
+    found = re.search(r'name="csrf_token" value="([^"]+)"', page)
+    assert found, page
+    sent = {"csrf_token": found[1], **fields}
+    return browser.post(f"{relay.url}{path}", data=sent, timeout=15, allow_redirects=False)
+
+
+def test_wrong_passwords_are_told_to_slow_down_but_never_keep_the_right_one_out(cold: RelayServer) -> None:
+    for _ in range(5):
+        assert _logged_in(cold, "not the password")[1].status_code == 401
+    late = _logged_in(cold, "not the password either")[1]
+    assert late.status_code == 429 and int(late.headers["Retry-After"]) in range(1, 61)
+    for _ in range(3):
+        browser, answer = _logged_in(cold)
+        assert answer.status_code == 302 and answer.headers["Location"] == "/"
+        assert browser.get(f"{cold.url}/", timeout=15, allow_redirects=False).status_code == 200
+
+
+def test_a_copied_cookie_is_worth_nothing_once_its_session_was_logged_out_of(tmp_path: Path) -> None:
+    with cold_relay(tmp_path) as relay:
+        browser, _ = _logged_in(relay)
+        other, _ = _logged_in(relay)
+        thief = requests.Session()
+        thief.cookies.update(browser.cookies)
+        assert thief.get(f"{relay.url}/", timeout=15, allow_redirects=False).status_code == 200
+        assert _give(browser, relay, "/logout").status_code == 302
+        _refused_to(thief, relay)
+        assert other.get(f"{relay.url}/", timeout=15, allow_redirects=False).status_code == 200, "a session of its own"
+    with cold_relay(tmp_path) as again:
+        _refused_to(thief, again)
+
+
+def _refused_to(browser: requests.Session, relay: RelayServer) -> None:
+    for path in ("/", "/signals", "/act/halt", "/live/overview"):
+        answer = browser.get(f"{relay.url}{path}", timeout=15, allow_redirects=False)
+        assert answer.status_code == 302 and answer.headers["Location"].startswith("/login"), path
+    assert "Log out" not in browser.get(f"{relay.url}/login", timeout=15).text
+
+
+def test_a_session_from_before_a_session_had_an_id_has_to_log_in_again(cold: RelayServer) -> None:
+    with cold.app.test_client() as client:
+        with client.session_transaction() as old:
+            old["since"] = int(time.time())
+        assert client.get("/").status_code == 302
+        with client.session_transaction() as new:
+            new.update(since=int(time.time()), id="a")
+        assert client.get("/").status_code == 200
 
 
 def test_without_an_admin_token_the_pages_are_closed_and_say_so(tmp_path: Path) -> None:

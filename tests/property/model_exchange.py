@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from relay.bybit.wire_account import ClosedPnl
 from relay.bybit.wire_orders import OpenOrder
-from relay.domain.instrument import Category, floor_to
+from relay.domain.instrument import Category, Instrument, floor_to
 from relay.domain.order import (
     Accepted,
     ErrorKind,
@@ -96,6 +96,9 @@ class ModelExchange:
         self.sends: list[Send] = []
         self.sizes: defaultdict[str, Decimal] = defaultdict(Decimal)
         self.changed_at_ms: dict[str, int] = {}
+        self.stopped_at: dict[str, int] = {}
+        self.instruments: dict[str, Instrument] = {}
+        """The rules that hold; of a symbol that is not there the exchange says nothing."""
         self.hidden: set[str] = set()
         """Orders that no question by their id shows, whether they are there or not."""
 
@@ -176,7 +179,9 @@ class ModelExchange:
         raise NotImplementedError
 
     def stopped_at_ms(self, *, category: Category, symbol: str, since_ms: int) -> int | None:
-        raise NotImplementedError
+        self._ask()
+        at_ms = self.stopped_at.get(symbol)
+        return at_ms if at_ms is not None and at_ms >= since_ms else None
 
     def position(self, *, category: Category, symbol: str) -> Position:
         self._ask()
@@ -196,6 +201,10 @@ class ModelExchange:
     def price(self, *, category: Category, symbol: str) -> Decimal:
         self._ask()
         return PRICE
+
+    def instrument(self, *, category: Category, symbol: str) -> Instrument | None:
+        self._ask()
+        return self.instruments.get(symbol)
 
     def equity(self, coin: str) -> Decimal:
         self._ask()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.domain.instrument import ceil_to, floor_to, is_on_grid, plain
-from relay.domain.legs import split_evenly
+from relay.domain.move import split_evenly
 
 _STEPS = st.sampled_from(
     [Decimal(text) for text in ("1", "10", "100", "0.1", "0.5", "0.05", "0.001", "1E-7", "1E+2", "0.0005", "0.010")]

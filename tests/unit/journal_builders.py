@@ -10,9 +10,9 @@ from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, OrderType, PlannedOrder, Purpose, RequestSignature, Side, client_order_id
 from relay.domain.plan import Plan, PlanStatus
 from relay.domain.position import Fill, OrderReport
-from relay.domain.signal import Action, Identity, IdentityKind
+from relay.domain.signal import Action, Identity, IdentityKind, new_signal_id
 from relay.journal.journal import Journal
-from relay.journal.records import Admission, New, NewSignal, new_signal_id
+from relay.journal.records import Admission, New, NewSignal
 
 NOW_MS = 1_767_225_600_000
 WINDOW_MS = 30_000

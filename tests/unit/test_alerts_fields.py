@@ -174,7 +174,6 @@ def test_an_unknown_word_is_refused_with_the_nearest(field: str, word: str, like
         ("stoploss", "stop_loss"),
         ("take_profits", "take_profit"),
         ("side", "action"),
-        ("passphrase", "secret"),
         ("marketposition", "market_position"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from relay.domain.order import OrderStatus
+from relay.domain.order import OrderStatus, Unknown
 from relay.journal.opening import open_journal
 from tests.property.model_exchange import Fault
 from tests.property.workshop import MAX_AGE_S, Workshop, body_of
@@ -133,6 +133,41 @@ def test_an_order_that_never_arrived_is_settled_soon_after_the_exchange_is_back(
     assert not shop.journal.open_orders()
 
 
+def test_a_funding_or_a_changed_stop_does_not_hold_up_the_settling_of_what_never_arrived(shop: Workshop) -> None:
+    take(shop, action="buy", qty="1")
+    work(shop)
+    shop.exchange.faults += [LOST] * 20
+    signal_id = send(shop, action="long", qty="2")
+    shop.exchange.silent_asks = 10_000
+    work(shop)
+    shop.clock.pass_ms(MAX_AGE_S * 1000)
+    shop.exchange.silent_asks = 0
+    shop.exchange.changed_at_ms["BTCUSDT"] = shop.clock.now_ms
+    assert follow(shop, 120) <= 75
+    assert signal(shop, signal_id)["status"] == "failed"
+
+
+@pytest.mark.parametrize("is_stopped", [True, False], ids=["and stopped out again", "in part by hand"])
+def test_a_position_that_has_moved_holds_up_what_would_settle_an_order_as_absent(
+    shop: Workshop, is_stopped: bool
+) -> None:
+    take(shop, action="buy", qty="1")
+    work(shop)
+    shop.exchange.faults += [LOST] * 20
+    signal_id = send(shop, action="long", qty="2")
+    shop.exchange.silent_asks = 10_000
+    work(shop)
+    shop.clock.pass_ms(MAX_AGE_S * 1000)
+    shop.exchange.silent_asks = 0
+    shop.exchange.changed_at_ms["BTCUSDT"] = shop.clock.now_ms
+    if is_stopped:
+        shop.exchange.stopped_at["BTCUSDT"] = shop.clock.now_ms
+    else:
+        shop.exchange.sizes["BTCUSDT"] -= Decimal("0.5")
+    assert follow(shop, 900) > 500
+    assert signal(shop, signal_id)["status"] == "failed"
+
+
 def test_an_order_whose_id_the_exchange_knows_is_never_settled_as_absent(shop: Workshop) -> None:
     hide_what_comes(shop)
     shop.exchange.faults.append(NO_REPLY)
@@ -179,6 +214,52 @@ def test_an_exit_passes_an_acknowledged_market_order_whose_end_nobody_tells(shop
     shop.follower.round()
     for signal_id in (entry_id, close_id):
         assert signal(shop, signal_id)["status"] == "done"
+
+
+def held_with_resting_entries(shop: Workshop) -> None:
+    take(shop, action="buy", qty="1")
+    for price in ("40000", "41000"):
+        work(shop)
+        take(shop, action="buy", qty="1", type="limit", price=price)
+    work(shop)
+
+
+def test_an_exit_goes_soon_after_its_cancels_were_answered_though_no_look_up_tells_what_they_came_to(
+    shop: Workshop,
+) -> None:
+    held_with_resting_entries(shop)
+    shop.exchange.silent_lookups = True
+    begun_ms = shop.clock.now_ms
+    take(shop, action="close")
+    work(shop, until_ms=begun_ms + 9_000)
+    assert shop.exchange.sizes["BTCUSDT"] == 0
+    assert not any(each.rests for each in shop.exchange.orders.values())
+
+
+def test_an_exit_goes_soon_though_what_rests_is_seen_to_rest_on_and_no_cancel_is_answered(shop: Workshop) -> None:
+    held_with_resting_entries(shop)
+    shop.exchange.cancel = lambda **which: Unknown(why="no answer")  # type: ignore[method-assign]
+    begun_ms = shop.clock.now_ms
+    close_id = take(shop, action="close")
+    work(shop, until_ms=begun_ms + 9_000)
+    assert shop.exchange.sizes["BTCUSDT"] == 0
+    work(shop)
+    found = signal(shop, close_id)
+    assert (found["status"], found["reason"]["code"]) == ("attention", "CANCEL_INCOMPLETE")
+
+
+def test_an_exit_waits_for_its_cancels_while_the_exchange_answers_nothing_at_all(shop: Workshop) -> None:
+    held_with_resting_entries(shop)
+    begun_ms = shop.clock.now_ms
+    shop.exchange.cancel, cancel = (lambda **which: Unknown(why="no answer")), shop.exchange.cancel  # type: ignore[method-assign]
+    shop.exchange.silent_lookups = True
+    close_id = take(shop, action="close")
+    work(shop, until_ms=begun_ms + 60_000)
+    shop.exchange.cancel = cancel  # type: ignore[method-assign]
+    shop.exchange.silent_lookups = False
+    work(shop)
+    assert signal(shop, close_id)["status"] == "done"
+    assert shop.exchange.sizes["BTCUSDT"] == 0
 
 
 def test_an_entry_waits_behind_one_that_is_unknown(shop: Workshop) -> None:

@@ -131,9 +131,7 @@ def test_upkeep_outlives_what_nobody_thought_of() -> None:
 
     odd = Odd()
     with patch.object(wiring, "KEEP_WARM_S", 0.001):
-        periodic_jobs = PeriodicJobs(
-            markets=((Market(), cast(Exchange, odd)),), exchanges={"main": cast(Exchange, odd)}
-        )
+        periodic_jobs = PeriodicJobs(markets={"main": Market()}, exchanges={"main": cast(Exchange, odd)})
     periodic_jobs.start()
     assert odd.keep_warm.again.wait(DEADLINE_S)
     periodic_jobs.stop()

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from relay.domain.order import Reason, SignalStatus
-from relay.domain.signal import Identity
+from relay.domain.signal import Identity, new_signal_id
 from relay.journal.journal import Journal
 from relay.journal.opening import open_journal
-from relay.journal.records import Duplicate, IdReused, New, NewSignal, new_signal_id
+from relay.journal.records import Duplicate, IdReused, New, NewSignal
 from relay.journal.rejected import APART_S
 from tests.unit.journal_builders import (
     NOW_MS,

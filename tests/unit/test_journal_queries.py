@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import Connection, event
 
 from relay.domain.order import OrderStatus, Reason, SignalStatus
+from relay.domain.signal import new_signal_id
 from relay.journal.journal import Journal
 from relay.journal.opening import open_journal
-from relay.journal.records import new_signal_id
 from relay.journal.sqlite import SqliteStore
 from tests.unit.journal_builders import (
     NOW_MS,

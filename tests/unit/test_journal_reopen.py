@@ -16,9 +16,10 @@ from relay.domain.order import (
     SignalStatus,
     Unknown,
 )
+from relay.domain.signal import new_signal_id
 from relay.errors import SignalNotRetryable
 from relay.journal.journal import Journal
-from relay.journal.records import Duplicate, NewSignal, Reopened, new_signal_id
+from relay.journal.records import Duplicate, NewSignal, Reopened
 from tests.unit.journal_builders import (
     NOW_MS,
     SIGNATURE,

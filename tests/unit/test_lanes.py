@@ -168,6 +168,17 @@ def test_the_same_symbol_on_another_account_or_in_another_category_is_another_la
     assert all(each.ended.wait(DEADLINE_S) for each in tasks)
 
 
+def test_steps_that_hang_on_one_account_take_no_thread_from_another(lanes: Lanes) -> None:
+    go_on = threading.Event()
+    for number in range(3 * THREADS):
+        lanes.submit(lane(number), task(lambda: go_on.wait(DEADLINE_S)))
+    other = task(lambda: None)
+    lanes.submit(Lane(account="other", category=Category.LINEAR, symbol="S0USDT"), other)
+    ran_beside = other.ended.wait(2)
+    go_on.set()
+    assert ran_beside
+
+
 def test_an_item_that_waits_blocks_its_own_lane_only_and_costs_no_thread(lanes: Lanes) -> None:
     """More lanes wait than there are threads, and others go on."""
     behind = [task(lambda: None) for _ in range(100)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from environs import ValidationError
 from sqlalchemy import update
@@ -13,6 +15,7 @@ from relay.journal.journal import Journal
 from relay.journal.notices import CLAIM_MS, DAY_MS, EVENTS, WAITING_MAX, Notices, PendingNotice
 from relay.journal.tables import events
 from relay.settings.environment import notify_targets
+from tests.catcher import Catcher
 from tests.unit.journal_builders import NOW_MS, accept, accepted, by_id, new_signal
 
 TELEGRAM = "tgram://123456789:abcdefg_hijklmnop-qrstuvwxyz012345/987654321"
@@ -153,3 +156,18 @@ def test_a_day_is_summed_up_once(journal: Journal) -> None:
     assert "2026-01-01: 1 alerts (1 accepted), 0 orders filled" in summary_notice(day, until_ms=upto).text
     notices.save([], mark="summary", after=after, upto=upto)
     assert notices.day_before(NOW_MS + DAY_MS + 1000) is None
+
+
+def test_what_an_alert_or_the_exchange_says_cannot_break_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Telegram refuses markup that it cannot read, and a refused message is sent again with all that is behind it."""
+    from apprise.plugins import telegram
+
+    catcher = Catcher()
+    try:
+        monkeypatch.setattr(telegram.NotifyTelegram, "notify_url", f"http://127.0.0.1:{catcher.port}/bot")
+        (service,) = open_services(notify_targets(TELEGRAM))
+        service.send("denied: 41 < 43 & the <stop> is at 40")
+        sent = json.loads(catcher.next())
+    finally:
+        catcher.close()
+    assert sent["parse_mode"] == "HTML" and "41 &lt; 43 &amp; the &lt;stop&gt; is at 40" in sent["text"]

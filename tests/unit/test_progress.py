@@ -34,7 +34,8 @@ from relay.domain.order_lifecycle import (
     next_step,
     sent,
 )
-from relay.domain.progress import AddOrder, Advance, DenyRest, Finish, LookAtPosition, progress
+from relay.domain.progress import AddOrders, Advance, DenyRest, Finish, LookAtPosition, progress
+from tests.builders import linear
 
 TOO_OLD = Reason(code="TIME_TOO_OLD", message="too old")
 AWAY = Reason(code="EXCHANGE_UNREACHABLE", message="away")
@@ -80,8 +81,8 @@ STAND_IN = order(1, Purpose.EXIT, exit_qty="1", replaces_leg=0)
 
 def test_a_flip_whose_entry_may_not_go_is_followed_by_its_exit_alone() -> None:
     added = progress((denied(FLIP, TOO_OLD),))
-    assert isinstance(added, AddOrder)
-    assert added.planned.reduce_only and added.planned.qty == 1 and added.planned.purpose is Purpose.EXIT
+    assert isinstance(added, AddOrders)
+    assert added.planned[0].reduce_only and added.planned[0].qty == 1 and added.planned[0].purpose is Purpose.EXIT
 
 
 def test_an_exit_that_was_dropped_needs_a_person_whatever_became_of_the_entry() -> None:
@@ -105,9 +106,13 @@ def test_an_exit_with_nothing_left_to_reduce_is_done_once_the_position_says_so()
 def test_what_is_open_all_the_same_is_closed_by_the_exchange_itself_and_then_needs_a_person() -> None:
     gone = refused(order(0, Purpose.EXIT, exit_qty="1"), GONE)
     added = progress((gone,), size=Decimal("0.7"))
-    assert isinstance(added, AddOrder)
-    assert (added.planned.closes_all, added.planned.qty, added.planned.exit_qty) == (True, Decimal(0), Decimal("0.7"))
-    closing = OrderState(client_order_id="o1", planned=added.planned)
+    assert isinstance(added, AddOrders)
+    assert (added.planned[0].closes_all, added.planned[0].qty, added.planned[0].exit_qty) == (
+        True,
+        Decimal(0),
+        Decimal("0.7"),
+    )
+    closing = OrderState(client_order_id="o1", planned=added.planned[0])
     assert finish(gone, ended(closing, OrderStatus.FILLED, "0.7")).status is SignalStatus.DONE
     again = refused(closing, GONE)
     assert isinstance(progress((gone, again)), LookAtPosition)
@@ -138,14 +143,16 @@ def test_an_entry_that_may_not_go_has_an_exit_part_only_where_something_is_open_
             assert came_to.status is status and came_to.reason == gone.reason
         for size, qty in (("0.4", "0.4"), ("3", "1")):
             added = progress((gone,), size=Decimal(size))
-            assert isinstance(added, AddOrder) and added.planned.qty == Decimal(qty) and added.planned.reduce_only
+            assert (
+                isinstance(added, AddOrders) and added.planned[0].qty == Decimal(qty) and added.planned[0].reduce_only
+            )
 
 
 def test_the_exit_of_a_flip_that_was_refused_goes_at_the_market_and_of_one_held_back_as_it_was_requested() -> None:
     flip = replace(FLIP, planned=replace(FLIP.planned, type=OrderType.LIMIT, price=Decimal(9)))
     for gone, kind in ((refused(flip), OrderType.MARKET), (denied(flip, TOO_OLD), OrderType.LIMIT)):
         added = progress((gone,))
-        assert isinstance(added, AddOrder) and added.planned.type is kind
+        assert isinstance(added, AddOrders) and added.planned[0].type is kind
 
 
 def test_a_limit_exit_that_is_refused_needs_a_person_as_others_may_hold_the_position() -> None:
@@ -213,3 +220,62 @@ def test_look_ups_that_were_not_answered_do_not_prove_that_a_known_order_is_not_
     state = replace(after_outcome(sent(order(0, Purpose.ENTRY), SIGNATURE), known), look_ups=50)
     step = next_step(state, now_ms=NOW_MS + 60_000, bounds=Bounds(), held_back=None, jitter=0)
     assert not isinstance(step, GiveUp)
+
+
+STALE = OrderRejected(code=10001, words="Qty invalid", refusal=ErrorKind.RULES)
+COARSE = linear(qty_step=1, qty_min=1, qty_max_market=5)
+
+
+def outdated(leg: int, exit_qty: str, **more: object) -> OrderState:
+    return refused(order(leg, Purpose.EXIT, exit_qty=exit_qty, qty=exit_qty, **more), STALE)
+
+
+def test_an_exit_that_was_refused_by_other_rules_is_planned_anew_once_the_position_is_read() -> None:
+    gone = outdated(0, "12.3")
+    assert isinstance(progress((gone,), instrument=COARSE), LookAtPosition)
+    added = progress((gone,), size=Decimal("12.3"), instrument=COARSE)
+    assert isinstance(added, AddOrders)
+    assert [(each.qty, each.closes_all, each.exit_qty) for each in added.planned] == [
+        (Decimal(4), False, Decimal(4)),
+        (Decimal(4), False, Decimal(4)),
+        (Decimal(0), True, Decimal("4.3")),
+    ]
+    assert {each.replaces_leg for each in added.planned} == {0} and [each.leg for each in added.planned] == [1, 2, 3]
+
+
+def test_a_part_of_a_position_is_never_closed_by_the_close_of_all() -> None:
+    added = progress((outdated(0, "3.7"),), size=Decimal("12.3"), instrument=COARSE)
+    assert isinstance(added, AddOrders)
+    assert [(each.qty, each.closes_all) for each in added.planned] == [(Decimal(3), False)]
+    under_the_minimum = progress((outdated(0, "0.7"),), size=Decimal("12.3"), instrument=COARSE)
+    assert isinstance(under_the_minimum, Finish) and under_the_minimum.status is SignalStatus.ATTENTION
+
+
+def test_what_was_planned_anew_is_not_planned_a_second_time() -> None:
+    again = outdated(1, "12.3", replaces_leg=0, closes_all=True)
+    came_to = progress((outdated(0, "12.3"), again), size=Decimal("12.3"), instrument=COARSE)
+    assert isinstance(came_to, Finish) and came_to.status is SignalStatus.ATTENTION
+
+
+def test_nothing_is_planned_anew_where_the_position_is_gone_or_the_rules_are_the_same() -> None:
+    gone = progress((outdated(0, "12.3"),), size=Decimal(0), instrument=COARSE)
+    assert isinstance(gone, Finish)
+    part = progress((outdated(0, "3"),), size=Decimal(12), instrument=COARSE)
+    assert isinstance(part, Finish) and part.status is SignalStatus.ATTENTION
+
+
+def test_the_close_of_all_that_closed_less_than_was_open_is_repeated_three_times_at_most() -> None:
+    orders: tuple[OrderState, ...] = ()
+    left = Decimal("12.3")
+    for leg in range(4):
+        cut = order(
+            leg, Purpose.EXIT, qty="0", exit_qty=str(left), closes_all=True, replaces_leg=leg - 1 if leg else None
+        )
+        orders, left = (*orders, ended(cut, OrderStatus.FILLED, "2")), left - 2
+        assert isinstance(progress(orders), LookAtPosition)
+        came_to = progress(orders, size=left)
+        if leg < 3:
+            assert isinstance(came_to, AddOrders) and came_to.planned[0].closes_all
+            assert came_to.planned[0].exit_qty == left
+    assert isinstance(came_to, Finish) and came_to.reason is not None
+    assert (came_to.status, came_to.reason.code) == (SignalStatus.ATTENTION, "POSITION_REMAINS")

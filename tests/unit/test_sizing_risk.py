@@ -9,11 +9,10 @@ import pytest
 
 from relay.domain.instrument import Instrument
 from relay.domain.intent import intent_of
-from relay.domain.move import Sizes
 from relay.domain.plan import Facts, Plan, PlanStatus
 from relay.domain.rules import Rules
 from relay.domain.signal import Level, LevelKind, Signal
-from relay.domain.sizing import sizes_of
+from relay.domain.sizing import Sizes, sizes_of
 from tests.builders import facts, inverse, level, linear, plan, position, rules, signal
 
 

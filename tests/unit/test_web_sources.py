@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from relay.web.access import FailureLimit, is_allowed, neighbourhood
+from relay.web.access import FailureLimit, is_allowed, neighbourhoods
 from relay.web.gunicorn import threads
 from relay.web.webhook import WAITERS_MAX, wait_requested_s
 
@@ -43,10 +43,22 @@ def test_without_networks_everybody_may_post() -> None:
     assert is_allowed("unknown", ())
 
 
-def test_the_addresses_of_one_ipv6_site_count_as_one_sender() -> None:
-    assert neighbourhood("2001:db8:1:2::3") == neighbourhood("2001:db8:1:2:ffff::9")
-    assert neighbourhood("2001:db8:1:2::3") != neighbourhood("2001:db8:1:3::3")
-    assert neighbourhood("203.0.113.1") != neighbourhood("203.0.113.2")
+def test_the_addresses_of_one_ipv6_site_and_of_one_network_count_as_one_sender() -> None:
+    site, network = neighbourhoods("2001:db8:1:2::3")
+    assert neighbourhoods("2001:db8:1:2:ffff::9") == (site, network)
+    assert neighbourhoods("2001:db8:1:3::3")[0] != site
+    assert neighbourhoods("2001:db8:1:3::3")[1] == network != site
+    assert set(neighbourhoods("2001:db8:2:2::3")).isdisjoint({site, network})
+    assert neighbourhoods("203.0.113.1") == ("203.0.113.1",)
+
+
+def test_who_changes_the_ipv6_site_with_each_failure_is_still_reported_to_slow_down() -> None:
+    limit = FailureLimit(most=5, window_s=60, monotonic=Clock())
+    told = [limit.failed(f"2001:db8:77:{site:x}::1") for site in range(21)]
+    assert told == [None] * 20 + [60.0]
+    assert limit.blocked_s("2001:db8:77:ffff::1") == 60.0
+    assert limit.blocked_s("2001:db8:78:1::1") is None
+    assert limit.failed("2001:db8:78:1::1") is None
 
 
 def test_failures_over_the_limit_are_reported_when_to_come_back() -> None:

@@ -30,7 +30,11 @@ def test_a_code_by_which_the_exchange_could_not_tell_is_uncertain(code: int) -> 
         (110043, ErrorKind.UNCHANGED),
         (110025, ErrorKind.UNCHANGED),
         (34040, ErrorKind.UNCHANGED),
-        (110003, ErrorKind.FINAL),
+        (110003, ErrorKind.RULES),
+        (110094, ErrorKind.RULES),
+        (110120, ErrorKind.RULES),
+        (110121, ErrorKind.RULES),
+        (110074, ErrorKind.RULES),
         (10001, ErrorKind.FINAL),
         (999999, ErrorKind.FINAL),
     ],
@@ -38,6 +42,21 @@ def test_a_code_by_which_the_exchange_could_not_tell_is_uncertain(code: int) -> 
 def test_a_certain_refusal_is_reported_by_its_code(code: int, refusal: ErrorKind) -> None:
     assert not is_uncertain(code)
     assert refusal_of(code, "whatever").refusal is refusal
+
+
+@pytest.mark.parametrize(
+    ("words", "refusal"),
+    [
+        ("Qty invalid", ErrorKind.RULES),
+        ("The number of contracts exceeds maximum limit allowed: too large, order_qty:5 > max_qty:4", ErrorKind.RULES),
+        ("params error: symbol invalid BTCUSDT", ErrorKind.RULES),
+        ("Price invalid", ErrorKind.RULES),
+        ("position idx not match position mode", ErrorKind.FINAL),
+        ("TriggerDirection invalid", ErrorKind.FINAL),
+    ],
+)
+def test_a_bad_parameter_is_told_by_the_words_alone(words: str, refusal: ErrorKind) -> None:
+    assert refusal_of(10001, words).refusal is refusal
 
 
 @pytest.mark.parametrize(

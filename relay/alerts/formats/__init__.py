@@ -27,7 +27,7 @@ def alert_format_of(name: str) -> AlertFormat | None:
 
 
 def recognise(fields: Mapping[str, object], named: str | None) -> AlertFormat | None:
-    """In which format `fields`, with lower-case names, are written; None: the native one.
+    """In which format `fields`, with lower-case names, are written; None means the native one.
 
     `named`: what the sender said, if anything; it is taken at its word. No shape fits what the native schema takes:
     each has a name, or a value, that is not a native one.
@@ -35,9 +35,11 @@ def recognise(fields: Mapping[str, object], named: str | None) -> AlertFormat | 
     if named is not None:
         return alert_format_of(named)
     message = {name: value for name, value in fields.items() if name not in ("secret", "format")}
-    for alert_format in ALERT_FORMATS:
-        if alert_format.is_shape(message):
-            return alert_format
+    action = str(message.get("action")).strip().lower()
+    for each in ALERT_FORMATS:
+        is_marked = not each.marks.isdisjoint(message) or action in each.own_actions
+        if is_marked and (each.is_shape is None or each.is_shape(message)):
+            return each
     return None
 
 

@@ -275,14 +275,18 @@ class AlertFormat:
     `name`: as `?format=` has it. `service`: as people call it. `fields`: every field it may have, as the service
     spells it: `a.b` is `b` inside the object `a`, `a[].b` inside each object of the list `a`, `a.*` whatever is in `a`.
     `refused`: those of them that cannot be done here, with the reason. `secrets`: the fields that prove the sender.
-    `is_shape` is asked with names in lower case, without `secret`. `read` does the translation.
+    A message with one of `marks` (names in lower case), or with one of `own_actions`, is of this format if `is_shape`
+    says so too; it is given the message with names in lower case, without `secret`. `read` does the translation.
     """
 
     name: str
     service: str
     fields: tuple[str, ...]
-    is_shape: Callable[[Mapping[str, object]], bool]
+    marks: frozenset[str]
     read: Callable[[Message], None]
+    is_shape: Callable[[Mapping[str, object]], bool] | None = None
+    """None means that a mark is enough."""
+    own_actions: frozenset[str] = frozenset()
     secrets: tuple[str, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
     spelled: Mapping[str, str] = field(default_factory=dict)

@@ -23,17 +23,17 @@ _OTHER_NAMES = {
 }
 _MODES = {"both": ("take_profit", "stop_loss"), "profit": ("take_profit",), "stop": ("stop_loss",), "none": ()}
 _SWITCHES = ("close_position", "cancel_orders")
-_MARKS = {*_SECRETS, *_SWITCHES, "order_mode", "take_profit_percent", "stop_loss_percent"}
+_MARKS = frozenset({*_SECRETS, *_SWITCHES, "order_mode", "take_profit_percent", "stop_loss_percent"})
 _STOPS = ("take_profit", "stop_loss")
 _HANDED_ON = sorted(KNOWN - {"action", "symbol", *_OTHER_NAMES, *_STOPS})
 
 
 def _is_shape(fields: Mapping[str, object]) -> bool:
-    """A native alert whose only fault is another name for its secret is told so instead."""
+    """An alert that has nothing foreign but another name for its secret is a native one."""
     names = {name for name in fields if not name.startswith("x_")}
     is_order = bool(names & {"ticker", "symbol"}) and bool(names & {"side", "action", *_SWITCHES})
     is_whole = names <= {*BOT.fields, *_SECRETS}
-    return is_order and is_whole and bool(names & _MARKS) and bool(names - KNOWN - {*_SECRETS})
+    return is_order and is_whole and bool(names - KNOWN - {*_SECRETS})
 
 
 def _read(message: Message) -> None:
@@ -114,6 +114,7 @@ BOT = AlertFormat(
         *("order_mode", *_SWITCHES),
     ),
     secrets=_SECRETS,
+    marks=_MARKS,
     is_shape=_is_shape,
     read=_read,
 )
@@ -163,6 +164,7 @@ STRATEGY_BOT = AlertFormat(
         *(f"strategy.{name}" for name in _HANDED_ON_FILL),
     ),
     secrets=("passphrase",),
+    marks=frozenset({"strategy"}),
     is_shape=_is_fill_shape,
     read=_read_fill,
     spelled={native: f"strategy.{own}" for own, native in _HANDED_ON_FILL.items()}

@@ -95,6 +95,7 @@ OKX = AlertFormat(
         *("investmentType", "amount", *_MARKET),
     ),
     secrets=("signaltoken",),
+    marks=frozenset({"signaltoken", "instrument"}),
     is_shape=_is_shape,
     read=_read,
     spelled={"ticker": "instrument", "time": "timestamp", "order_id": "id", "qty": "amount"}

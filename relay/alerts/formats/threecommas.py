@@ -9,8 +9,6 @@ leaves a short alone. `trigger_price` is the chart's price, for which nothing is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from relay.alerts.formats.base import AlertFormat, Message, enter, fill, lag
 
 _FILLS = {"buy": "buy", "sell": "sell"}
@@ -25,10 +23,6 @@ _MARKET = {f"strategy_info.{name}": name for name in _INFO}
 _UNIT = "order.currency_type"
 _RELATIVE = "asks for a limit price relative to the market; send `order.price`"
 _TRAILS = "follows the price in a way that the exchange's trailing stop does not"
-
-
-def _is_shape(fields: Mapping[str, object]) -> bool:
-    return bool(fields.keys() & {"bot_uuid", "tv_instrument"})
 
 
 def _read(message: Message) -> None:
@@ -142,7 +136,7 @@ THREECOMMAS = AlertFormat(
         *("stop_loss.trailing.enabled", "stop_loss.trailing.percent"),
     ),
     refused={"order.price_percent": _RELATIVE, "order.price_percent_ref_type": _RELATIVE},
-    is_shape=_is_shape,
+    marks=frozenset({"bot_uuid", "tv_instrument"}),
     read=_read,
     spelled={"ticker": "tv_instrument", "exchange": "tv_exchange", "time": "timestamp", "qty": "order.amount"}
     | {"qty_unit": _UNIT, "type": "order.order_type", "price": "order.price"}

@@ -34,9 +34,7 @@ _STOP_TYPES = {name: name for name in ("stop", "stop_limit", "trailing_stop")}
 
 
 def _is_shape(fields: Mapping[str, object]) -> bool:
-    if not {"ticker", "action"} <= fields.keys() or fields.keys() & (KNOWN - _TOP):
-        return False
-    return bool(fields.keys() & _OWN) or str(fields["action"]).strip().lower() == "add"
+    return {"ticker", "action"} <= fields.keys() and not fields.keys() & (KNOWN - _TOP)
 
 
 def _read(message: Message) -> None:
@@ -204,25 +202,27 @@ def _unusual(message: Message, action: str | None) -> None:
 
 _OPTION_FIELDS = ("optionType", "intrinsicValue", "expiration", "strikeCount", "strikesAway", "strikePrice")
 
+_FIELDS = (
+    *("ticker", "action", "sentiment", "signalPrice", "price", "limitPrice", "stopPrice", "quantity"),
+    *("quantityType", "orderType", "trailAmount", "trailPercent", "interval", "timeInForce", "time"),
+    *("extendedHours", "ignoreTradingWindows", "cancel", "cancelOrderType", "delay", "extras.*"),
+    *("takeProfit.limitPrice", "takeProfit.percent", "takeProfit.amount"),
+    *("stopLoss.type", "stopLoss.percent", "stopLoss.amount", "stopLoss.stopPrice", "stopLoss.limitPrice"),
+    *("stopLoss.trailAmount", "stopLoss.trailPercent", *_OPTION_FIELDS),
+)
+_TOP = {path.lower().partition(".")[0] for path in _FIELDS}
+
 TRADERSPOST = AlertFormat(
     name="traderspost",
     service="TradersPost",
-    fields=(
-        *("ticker", "action", "sentiment", "signalPrice", "price", "limitPrice", "stopPrice", "quantity"),
-        *("quantityType", "orderType", "trailAmount", "trailPercent", "interval", "timeInForce", "time"),
-        *("extendedHours", "ignoreTradingWindows", "cancel", "cancelOrderType", "delay", "extras.*"),
-        *("takeProfit.limitPrice", "takeProfit.percent", "takeProfit.amount"),
-        *("stopLoss.type", "stopLoss.percent", "stopLoss.amount", "stopLoss.stopPrice", "stopLoss.limitPrice"),
-        *("stopLoss.trailAmount", "stopLoss.trailPercent", *_OPTION_FIELDS),
-    ),
+    fields=_FIELDS,
     secrets=("password",),
     refused=dict.fromkeys(_OPTION_FIELDS, _OPTION),
+    marks=frozenset(_TOP - KNOWN),
+    own_actions=frozenset({"add"}),
     is_shape=_is_shape,
     read=_read,
     spelled={"qty": "quantity", "qty_unit": "quantityType", "type": "orderType", "price": "limitPrice"}
     | {"trigger_price": "stopPrice", "time_in_force": "timeInForce", "signal_price": "signalPrice"}
     | {"take_profit": "takeProfit", "stop_loss": "stopLoss", "trailing_stop": "stopLoss.trailAmount"},
 )
-_TOP = {path.lower().partition(".")[0] for path in TRADERSPOST.fields}
-_OWN = _TOP - KNOWN
-"""What a native alert does not have."""

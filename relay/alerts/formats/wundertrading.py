@@ -150,6 +150,7 @@ WUNDERTRADING = AlertFormat(
     ),
     refused=dict.fromkeys(_OTHER_STOPS, "is managed by the bot, and not done here"),
     split_secret=_split_secret,
+    marks=frozenset({"code"}),
     is_shape=_is_shape,
     read=_read,
     spelled={"qty": "amountPerTrade", "qty_unit": "amountPerTradeType", "type": "orderType", "ticker": "code"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import mimetypes
 from functools import cache
@@ -10,6 +11,7 @@ from typing import Any, Final
 
 from flask import Flask, Response, abort, request, url_for
 
+from relay.errors import JournalUnavailable
 from relay.web.access import access, init_logins, is_logged_in
 from relay.web.answers import current_relay
 from relay.web.pages import words
@@ -28,14 +30,10 @@ _NAVIGATION: Final = (
     ("/builder", "Alert builder"),
     ("/setup", "Set-up"),
 )
-_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'"
-)
 
 
 def init_app(app: Flask, token: str | None) -> None:
-    """`token`: the admin token, the pages' password; None: they are closed."""
+    """`token`: the admin token, which is the pages' password; None closes them."""
     init_logins(app, token)
     init_glance(app)
     words.init_app(app)
@@ -45,25 +43,24 @@ def init_app(app: Flask, token: str | None) -> None:
     app.register_blueprint(access)
     app.add_url_rule("/static/<path:name>", "static", _static)
     app.context_processor(_everywhere)
-    app.after_request(_policy)
 
 
 def _everywhere() -> dict[str, Any]:
     """What every template has."""
     return {
         "environment": current_relay().environment,
-        "is_inside": is_logged_in(),
+        "is_inside": _is_inside(),
         "navigation": _NAVIGATION,
         "here": "/" + request.path.strip("/").partition("/")[0],
         "static": _address,
     }
 
 
-def _policy(response: Response) -> Response:
-    if response.mimetype == "text/html":
-        response.headers["Content-Security-Policy"] = _POLICY
-        response.headers["Referrer-Policy"] = "same-origin"
-    return response
+def _is_inside() -> bool:
+    """False too where that cannot be told now: a page that says what is wrong must not fail for it."""
+    with contextlib.suppress(JournalUnavailable):
+        return is_logged_in()
+    return False
 
 
 def _address(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ from flask import Blueprint, abort, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from relay.domain.instrument import Category
-from relay.errors import ExchangeAnswered, ExchangeUnreachable, RelayError, SignalNotRetryable
+from relay.errors import SignalNotRetryable
 from relay.web.access import require_login, source
 from relay.web.answers import current_services
 from relay.web.pages.overview import all_positions
@@ -87,10 +86,9 @@ def ask_flatten() -> str:
 @act.post("/flatten")
 def flatten() -> ResponseReturnValue:
     everything = request.form.get("everything") == "1"
-    receipts = _try(lambda: current_services().controls.flatten(everything=everything, by=_by()))
-    if receipts is None:
-        return redirect("/")
-    return _done(f"Halted, and {len(receipts)} symbol{'s are' if len(receipts) != 1 else ' is'} being closed.")
+    for row in current_services().controls.flatten(everything=everything, by=_by()):
+        flash(f"{row.account}{f', {row.symbol}' if row.symbol else ''}: {row.message}.")
+    return _done("Halted.")
 
 
 @act.get("/close")
@@ -179,14 +177,6 @@ def _where(given: Any) -> tuple[str, Category, str]:
         return account, Category(given.get("category", "")), symbol
     except ValueError:
         abort(404)
-
-
-def _try(ask: Callable[[], Any]) -> Any:
-    try:
-        return ask()
-    except (ExchangeUnreachable, ExchangeAnswered, RelayError) as error:
-        flash(f"Entries are halted, but not everything could be closed: {error}")
-        return None
 
 
 def _done(words: str) -> ResponseReturnValue:

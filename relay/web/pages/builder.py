@@ -46,10 +46,10 @@ def send() -> ResponseReturnValue:
     if strategy is None or not _is_paper_only(requested["strategy"]):
         flash("Tests go to paper accounts only, and this strategy has others; nothing was sent.")
         return redirect("/builder")
-    smoke_trade = Credentials(header_secret=strategy.secrets[0])
+    credentials = Credentials(header_secret=strategy.secrets[0])
     body = _filled_in(text, requested).encode()
     try:
-        receipt = current_services().intake.take(body, strategy=strategy.name, credentials=smoke_trade)
+        receipt = current_services().intake.take(body, strategy=strategy.name, credentials=credentials)
     except AlertRejected as rejected:
         flash(f"Rejected: {rejected.error.message}")
         return redirect(f"/signals/{rejected.signal_id}")

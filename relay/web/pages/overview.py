@@ -194,6 +194,7 @@ def _account(name: str, wallet: Any) -> dict[str, Any]:
         "halted_by": switch.by if switch is not None and switch.value == "on" else None,
         "equity": wallet.value or {},
         "problem": wallet.problem,
+        "waits_for": current_relay().accounts()[name],
         "environment": current_relay().environment_of(name),
         "checks": _checks(name),
         "stream": current_services().streams.state().get(name),
