@@ -33,7 +33,7 @@ from relay.paper.account import Account
 from relay.paper.book import Book
 from relay.paper.exchange import Exchange, FaultInvalid, read_fault
 from relay.paper.state import Instrument, Quote, Wallet, with_filters
-from relay.paper.streams import PATHS, Manners, Streams
+from relay.paper.streams import PATHS, StreamFaults, Streams
 from relay.paper.wire import on_grid, plain
 
 # Reading what comes in at `/paper/…`: what cannot be read is a ControlInvalid that says so.
@@ -389,13 +389,13 @@ def _kind(asked: object) -> str | None:
     return None if asked is True else str(asked)
 
 
-def _read(asked: object) -> Manners:
+def _read(asked: object) -> StreamFaults:
     known = {"delay_ms", "jitter_ms", "drop", "duplicate", "seed", "topics", "refuse_auth", "refuse"}
     if not isinstance(asked, Mapping) or set(asked) - known:
         raise ControlInvalid(f"manners must be a JSON object with any of {', '.join(sorted(known))}")
     try:
         seed = int(asked.get("seed", 0))
-        return Manners(
+        return StreamFaults(
             delay_ms=int(asked.get("delay_ms", 0)),
             jitter_ms=int(asked.get("jitter_ms", 0)),
             drop=float(asked.get("drop", 0)),

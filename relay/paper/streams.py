@@ -270,7 +270,7 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manners:
+class StreamFaults:
     """`delay_ms` holds each event back, `jitter_ms` by up to so much more, so that later ones overtake.
 
     `drop` and `duplicate`: the shares of events that are lost, or told twice. `topics`: which ones; empty means all.
@@ -345,7 +345,7 @@ class Streams:
         self._sessions: set[Session] = set()
         self._lock = threading.Lock()
         self._courier = Courier()
-        self.manners = Manners()
+        self.manners = StreamFaults()
         exchange.book.listeners.append(self._publish)
         exchange.on_reset = self._reset
 
@@ -363,7 +363,7 @@ class Streams:
 
     def _reset(self) -> None:
         """Everything is another account's from now on: whoever listens must look anew."""
-        self.manners = Manners()
+        self.manners = StreamFaults()
         self.cut()
 
     def sessions(self, kind: str | None = None) -> list[Session]:

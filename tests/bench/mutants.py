@@ -134,7 +134,7 @@ def _module(path: Path) -> str:
 
 
 @cache
-def tests_of(path: Path) -> tuple[list[Path], list[Path]]:
+def importers_of(path: Path) -> tuple[list[Path], list[Path]]:
     """Those that import it, themselves or by their helpers; and those that import a module which imports it."""
     every = [each.relative_to(ROOT) for folder in ("relay", "tests") for each in sorted((ROOT / folder).rglob("*.py"))]
     near, far = {_module(path)}, {_module(each) for each in every if _module(path) in _imports(each)}
@@ -166,7 +166,7 @@ class Copy:
 
     def is_noticed(self, mutant: Mutant, *, is_wide: bool) -> bool:
         source = (ROOT / mutant.path).read_bytes()
-        nearest, farther = tests_of(mutant.path)
+        nearest, farther = importers_of(mutant.path)
         try:
             self._write(mutant.path, source[: mutant.start] + mutant.after.encode() + source[mutant.end :])
             return any(self._fail(mutant.path, tests) for tests in ([nearest, farther] if is_wide else [nearest]))
