@@ -223,7 +223,8 @@ def test_what_was_read_before_the_stream_was_there_is_not_acted_upon_once_it_is(
         watching.listen(on_wake=lambda category, symbol: None, on_unmatched=lambda received: None)
         assert watching.link.wait_live(10)
         known = watching.position_now(Category.LINEAR, "DOGEUSDT")
-        assert known is None or known.position.size == 0
+        assert known is not None and known.position.size == 0
+        assert watching.equity_now("USDT") == watching.equity("USDT"), "it is read with the rest, not a round later"
     finally:
         watching.close()
         watching.marks.stop()
