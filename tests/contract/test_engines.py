@@ -168,10 +168,10 @@ def test_a_lane_whose_lease_ran_out_here_while_nobody_else_took_it_is_taken_up_a
     worker, stage = Floor(postgres_url), Stage()
     server = stage.says(ACKNOWLEDGED)
     exchange = stage.exchange(server.url)
-    signature = exchange.signature()
 
     def act() -> float:
-        place(exchange, signature=signature)
+        # Made now: on a busy machine one made at the beginning would have run out by then.
+        place(exchange, signature=exchange.signature())
         return 0.0
 
     try:
