@@ -47,7 +47,7 @@ class AccountCheckTarget:
     """One account to be looked at."""
 
     exchange: Exchange
-    subject: ExpectedAccount
+    expected_account: ExpectedAccount
     ownership: Ownership | None
     look_at_stream: Callable[[], Stream] | None
     free_disk_bytes: Callable[[], int | None]
@@ -55,12 +55,14 @@ class AccountCheckTarget:
 
     def run(self) -> Report:
         """Some 12 requests, one after the other; each part that fails costs only its own points."""
-        facts = read_facts(self.exchange, self.subject, ownership=self.ownership, look_at_stream=self.look_at_stream)
-        return judge(self.subject, replace(facts, free_disk_bytes=self.free_disk_bytes()))
+        facts = read_facts(
+            self.exchange, self.expected_account, ownership=self.ownership, look_at_stream=self.look_at_stream
+        )
+        return judge(self.expected_account, replace(facts, free_disk_bytes=self.free_disk_bytes()))
 
     def hedged(self) -> tuple[str, ...]:
         """The symbols looked at that are in hedge mode. What cannot be read is not among them."""
-        facts = read_facts(self.exchange, self.subject, ownership=self.ownership, look_at_stream=None)
+        facts = read_facts(self.exchange, self.expected_account, ownership=self.ownership, look_at_stream=None)
         return tuple(
             symbol for symbol, reported in facts.positions if isinstance(reported, Position) and reported.is_hedge
         )
@@ -79,8 +81,8 @@ class AccountCheckTarget:
 
     def refuse_wide_key(self) -> None:
         """Raises SettingsInvalid for a key that mainnet must not run with; ExchangeUnreachable, ExchangeAnswered."""
-        if self.subject.environment.is_real_money and not self.subject.allow_wide_key:
-            refuse_wide_key(self.subject, self.exchange.account_api.key())
+        if self.expected_account.environment.is_real_money and not self.expected_account.allow_wide_key:
+            refuse_wide_key(self.expected_account, self.exchange.account_api.key())
 
 
 def check_target_for(
@@ -90,7 +92,7 @@ def check_target_for(
     key, secret = account.api_key, account.api_secret
     assert key is not None and secret is not None, "settings without a key do not load"
     stream_url = account.stream_url
-    subject = ExpectedAccount(
+    expected_account = ExpectedAccount(
         environment=account.environment,
         host=account.url or "",
         recv_window_ms=account.recv_window_ms,
@@ -110,7 +112,7 @@ def check_target_for(
 
     return AccountCheckTarget(
         exchange=exchange,
-        subject=subject,
+        expected_account=expected_account,
         ownership=ownership,
         look_at_stream=look if stream_url else None,
         free_disk_bytes=partial(free_disk_bytes, settings),
@@ -198,15 +200,15 @@ class Checkup:
         if self._stop.is_set():
             return  # what was asked while everything is being closed proves nothing
         self._latest[account] = report
-        for point in report.points:
-            if before is None or before.point(point.name).state is not point.state:
-                log.log(_LEVELS.get(point.state, logging.WARNING), "%s: %s", account, in_words(point))
+        for check in report.checks:
+            if before is None or before.check(check.name).state is not check.state:
+                log.log(_LEVELS.get(check.state, logging.WARNING), "%s: %s", account, in_words(check))
 
 
-def in_words(point: Check) -> str:
+def in_words(check: Check) -> str:
     """One line: the point, its state, what is so, and what to do about it."""
-    fix = f"; {point.fix}" if point.fix else ""
-    return f"{point.name} {point.state}: {point.message}{fix}"
+    fix = f"; {check.fix}" if check.fix else ""
+    return f"{check.name} {check.state}: {check.message}{fix}"
 
 
 # The accounts of the settings, opened to be looked at by a command: beside a running relay, or without one.

@@ -123,21 +123,21 @@ _NOT_UNDERSTOOD = (KeyError, TypeError, ValueError, ArithmeticError, IndexError,
 
 def read_facts(
     exchange: Exchange,
-    subject: ExpectedAccount,
+    expected_account: ExpectedAccount,
     *,
     ownership: Ownership | None,
     look_at_stream: Callable[[], Stream] | None,
 ) -> AccountFacts:
     """One look at everything, some 12 requests. `ownership` None: whatever is open counts as somebody else's."""
     ahead = _reported(exchange.measure_clock)
-    listed = _reported(lambda: _listed(exchange, subject))
+    listed = _reported(lambda: _listed(exchange, expected_account))
     silent = _silence(ahead, listed)
     if silent is not None:
-        return _nothing(exchange, subject, silent)
+        return _nothing(exchange, expected_account, silent)
     foreign = _reported(lambda: _foreign(exchange, ownership))
     return AccountFacts(
         now_ms=exchange.now_ms(),
-        own_address=_own_address(subject.host),
+        own_address=_own_address(expected_account.host),
         clock_ahead_ms=ahead,
         listed=listed,
         key=_reported(exchange.account_api.key),
@@ -145,7 +145,7 @@ def read_facts(
         wallet=_reported(exchange.wallet),
         positions=tuple(
             (symbol, _reported(lambda symbol=symbol: exchange.position(category=category_of(symbol), symbol=symbol)))  # type: ignore[misc]
-            for symbol in _symbols(subject, ownership, foreign)
+            for symbol in _symbols(expected_account, ownership, foreign)
         ),
         foreign=foreign,
         fees=_reported(lambda: exchange.account_api.fee_rate(Category.LINEAR, USUAL_SYMBOLS[0])),
@@ -170,7 +170,7 @@ def _silence(*first: Reported[object]) -> Unavailable | None:
     return unavailable[0] if len(unavailable) == len(first) else None
 
 
-def _nothing(exchange: Exchange, subject: ExpectedAccount, why: Unavailable) -> AccountFacts:
+def _nothing(exchange: Exchange, expected_account: ExpectedAccount, why: Unavailable) -> AccountFacts:
     return AccountFacts(
         now_ms=exchange.now_ms(),
         own_address=None,
@@ -179,7 +179,7 @@ def _nothing(exchange: Exchange, subject: ExpectedAccount, why: Unavailable) -> 
         key=why,
         mode=why,
         wallet=why,
-        positions=tuple((symbol, why) for symbol in sorted(subject.symbols or USUAL_SYMBOLS)),
+        positions=tuple((symbol, why) for symbol in sorted(expected_account.symbols or USUAL_SYMBOLS)),
         foreign=why,
         fees=why,
         stream=None,
@@ -191,10 +191,10 @@ def category_of(symbol: str) -> Category:
     return Category.INVERSE if symbol.endswith("USD") else Category.LINEAR
 
 
-def _listed(exchange: Exchange, subject: ExpectedAccount) -> Listed:
+def _listed(exchange: Exchange, expected_account: ExpectedAccount) -> Listed:
     instruments = exchange.instruments()
     trading = {each.symbol for each in instruments if each.is_trading}
-    return Listed(count=len(instruments), absent=tuple(sorted((subject.symbols or frozenset()) - trading)))
+    return Listed(count=len(instruments), absent=tuple(sorted((expected_account.symbols or frozenset()) - trading)))
 
 
 def _foreign(exchange: Exchange, ownership: Ownership | None) -> Foreign:
@@ -215,11 +215,11 @@ def _foreign(exchange: Exchange, ownership: Ownership | None) -> Foreign:
     return Foreign(positions=tuple(sorted(positions)), orders=tuple(sorted(orders)))
 
 
-def _symbols(subject: ExpectedAccount, ownership: Ownership | None, foreign: Reported[Foreign]) -> list[str]:
+def _symbols(expected_account: ExpectedAccount, ownership: Ownership | None, foreign: Reported[Foreign]) -> list[str]:
     """The allowed ones; where all are allowed, those that are in use, and the most usual ones."""
-    also = {subject.also} if subject.also else set()
-    if subject.symbols is not None:
-        return sorted({*sorted(subject.symbols)[:SYMBOLS_MAX], *also})
+    also = {expected_account.also} if expected_account.also else set()
+    if expected_account.symbols is not None:
+        return sorted({*sorted(expected_account.symbols)[:SYMBOLS_MAX], *also})
     used = {*USUAL_SYMBOLS, *also}
     if not isinstance(foreign, Unavailable):
         used |= {*foreign.positions, *foreign.orders}

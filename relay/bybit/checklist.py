@@ -93,7 +93,7 @@ class Check:
 class Report:
     """All points, in the order of `NAMES`."""
 
-    points: tuple[Check, ...]
+    checks: tuple[Check, ...]
 
     @property
     def is_ok(self) -> bool:
@@ -103,12 +103,12 @@ class Report:
     def hindering(self) -> tuple[Check, ...]:
         return tuple(
             each
-            for each in self.points
+            for each in self.checks
             if each.state is State.RED or (each.state is State.UNKNOWN and each.name in REQUIRED)
         )
 
-    def point(self, name: str) -> Check:
-        return next(each for each in self.points if each.name == name)
+    def check(self, name: str) -> Check:
+        return next(each for each in self.checks if each.name == name)
 
 
 def green(name: str, message: str) -> Check:
@@ -135,14 +135,14 @@ def rows_of(report: Report) -> list[dict[str, str | None]]:
     """As the API and `check --json` show it."""
     return [
         {"name": each.name, "state": each.state.value, "message": each.message, "fix": each.fix}
-        for each in report.points
+        for each in report.checks
     ]
 
 
 def read_report(rows: Sequence[Mapping[str, Any]]) -> Report:
     """From what `rows_of` made, by way of JSON."""
     return Report(
-        points=tuple(
+        checks=tuple(
             Check(name=row["name"], state=State(row["state"]), message=row["message"], fix=row["fix"]) for row in rows
         )
     )
@@ -156,17 +156,17 @@ _STABLE = ("USDT", "USDC")
 _SHOWN_MAX = 6
 
 
-def account_checks(subject: ExpectedAccount, facts: AccountFacts) -> Iterator[Check]:
+def account_checks(expected_account: ExpectedAccount, facts: AccountFacts) -> Iterator[Check]:
     """From `account_type` to `fees`."""
     yield _account_type(facts)
     yield _margin_mode(facts)
-    yield _position_mode(subject, facts)
-    yield _wallet(subject, facts)
-    yield _leverage(subject, facts)
-    yield _foreign(subject, facts)
+    yield _position_mode(expected_account, facts)
+    yield _wallet(expected_account, facts)
+    yield _leverage(expected_account, facts)
+    yield _foreign(expected_account, facts)
     yield _streams(facts)
     yield _instruments(facts)
-    yield _fees(subject, facts)
+    yield _fees(expected_account, facts)
 
 
 def _account_type(facts: AccountFacts) -> Check:
@@ -193,7 +193,7 @@ def _margin_mode(facts: AccountFacts) -> Check:
     return green("margin_mode", f"{mode.margin.value}; the relay never changes it")
 
 
-def _position_mode(subject: ExpectedAccount, facts: AccountFacts) -> Check:
+def _position_mode(expected_account: ExpectedAccount, facts: AccountFacts) -> Check:
     hedged = [symbol for symbol, reported in facts.positions if isinstance(reported, Position) and reported.is_hedge]
     if hedged:
         return red(
@@ -206,11 +206,11 @@ def _position_mode(subject: ExpectedAccount, facts: AccountFacts) -> Check:
     if unavailable:
         return unknown("position_mode", unavailable[0])
     looked_at = _shown([symbol for symbol, _ in facts.positions])
-    rest = "" if subject.symbols is not None else "; others are looked at when an alert names them"
+    rest = "" if expected_account.symbols is not None else "; others are looked at when an alert names them"
     return green("position_mode", f"one-way: {looked_at}{rest}")
 
 
-def _wallet(subject: ExpectedAccount, facts: AccountFacts) -> Check:
+def _wallet(expected_account: ExpectedAccount, facts: AccountFacts) -> Check:
     wallet = facts.wallet
     if isinstance(wallet, Unavailable):
         return unknown("wallet", wallet)
@@ -219,7 +219,7 @@ def _wallet(subject: ExpectedAccount, facts: AccountFacts) -> Check:
         Environment.DEMO: "on the exchange with Demo Trading switched on: Assets → Request Demo Funds",
         Environment.TESTNET: "on testnet.bybit.com: Assets → Request Test Coins",
         Environment.MAINNET: "on the exchange: Assets → Transfer, from Funding to Unified Trading",
-    }.get(subject.environment, "POST /paper/account on the paper exchange sets balances")
+    }.get(expected_account.environment, "POST /paper/account on the paper exchange sets balances")
     if worth < WALLET_MIN_USD:
         return amber(
             "wallet",
@@ -237,7 +237,7 @@ def _worth(wallet: Wallet) -> Decimal:
     return total.quantize(Decimal("0.01"))
 
 
-def _leverage(subject: ExpectedAccount, facts: AccountFacts) -> Check:
+def _leverage(expected_account: ExpectedAccount, facts: AccountFacts) -> Check:
     reported = [(symbol, each) for symbol, each in facts.positions if isinstance(each, Position)]
     unavailable = [each for _, each in facts.positions if isinstance(each, Unavailable)]
     if unavailable and not reported:
@@ -246,7 +246,7 @@ def _leverage(subject: ExpectedAccount, facts: AccountFacts) -> Check:
         f"{symbol} {plain(each.leverage)}x" if each.leverage else f"{symbol} by the portfolio"
         for symbol, each in reported[:_SHOWN_MAX]
     )
-    most = subject.max_leverage
+    most = expected_account.max_leverage
     above = [symbol for symbol, each in reported if most is not None and each.leverage and each.leverage > most]
     if above and most is not None:
         return amber(
@@ -257,7 +257,7 @@ def _leverage(subject: ExpectedAccount, facts: AccountFacts) -> Check:
     return unknown("leverage", unavailable[0]) if unavailable else green("leverage", shown)
 
 
-def _foreign(subject: ExpectedAccount, facts: AccountFacts) -> Check:
+def _foreign(expected_account: ExpectedAccount, facts: AccountFacts) -> Check:
     foreign = facts.foreign
     if isinstance(foreign, Unavailable):
         return unknown("foreign_positions", foreign)
@@ -271,7 +271,7 @@ def _foreign(subject: ExpectedAccount, facts: AccountFacts) -> Check:
     )
     return (
         red("foreign_positions", message, fix)
-        if subject.environment.is_real_money
+        if expected_account.environment.is_real_money
         else amber("foreign_positions", message, fix)
     )
 
@@ -312,10 +312,10 @@ def _instruments(facts: AccountFacts) -> Check:
     return green("instruments", f"{listed.count} perpetuals")
 
 
-def _fees(subject: ExpectedAccount, facts: AccountFacts) -> Check:
+def _fees(expected_account: ExpectedAccount, facts: AccountFacts) -> Check:
     fees = facts.fees
     if isinstance(fees, Unavailable):
-        if subject.environment is Environment.DEMO and not isinstance(facts.wallet, Unavailable):
+        if expected_account.environment is Environment.DEMO and not isinstance(facts.wallet, Unavailable):
             return amber("fees", "the demo environment does not tell fee rates")
         return unknown("fees", fees)
     if fees is None:
@@ -379,36 +379,38 @@ _SITES = {
 }
 
 
-def key_checks(subject: ExpectedAccount, facts: AccountFacts) -> Iterator[Check]:
+def key_checks(expected_account: ExpectedAccount, facts: AccountFacts) -> Iterator[Check]:
     """From `host` to `transfer_permission`."""
-    codes = _codes(subject, facts)
-    yield _host(subject, facts)
+    codes = _codes(expected_account, facts)
+    yield _host(expected_account, facts)
     yield _region(facts)
-    yield _clock(subject, facts)
-    yield _key(subject, facts, codes)
-    yield _signature(subject, facts, codes)
-    yield _expiry(subject, facts, codes)
-    yield _ip(subject, facts, codes)
-    yield _trade(subject, facts, codes)
-    yield _read_only(subject, facts)
-    yield _withdraw(subject, facts)
-    yield _transfer(subject, facts)
+    yield _clock(expected_account, facts)
+    yield _key(expected_account, facts, codes)
+    yield _signature(expected_account, facts, codes)
+    yield _expiry(expected_account, facts, codes)
+    yield _ip(expected_account, facts, codes)
+    yield _trade(expected_account, facts, codes)
+    yield _read_only(expected_account, facts)
+    yield _withdraw(expected_account, facts)
+    yield _transfer(expected_account, facts)
 
 
-def _signed(subject: ExpectedAccount, facts: AccountFacts) -> list[Reported[object]]:
+def _signed(expected_account: ExpectedAccount, facts: AccountFacts) -> list[Reported[object]]:
     """The answers to signed requests. What the demo environment does not have proves nothing about its key."""
     always: list[Reported[object]] = [facts.wallet, facts.mode, *(reported for _, reported in facts.positions)]
-    return always if subject.environment is Environment.DEMO else [*always, facts.key, facts.fees]
+    return always if expected_account.environment is Environment.DEMO else [*always, facts.key, facts.fees]
 
 
-def _codes(subject: ExpectedAccount, facts: AccountFacts) -> frozenset[int]:
+def _codes(expected_account: ExpectedAccount, facts: AccountFacts) -> frozenset[int]:
     return frozenset(
-        each.code for each in _signed(subject, facts) if isinstance(each, Unavailable) and each.code is not None
+        each.code
+        for each in _signed(expected_account, facts)
+        if isinstance(each, Unavailable) and each.code is not None
     )
 
 
-def _was_served(subject: ExpectedAccount, facts: AccountFacts) -> bool:
-    return any(not isinstance(each, Unavailable) for each in _signed(subject, facts))
+def _was_served(expected_account: ExpectedAccount, facts: AccountFacts) -> bool:
+    return any(not isinstance(each, Unavailable) for each in _signed(expected_account, facts))
 
 
 def _all(facts: AccountFacts) -> list[Reported[object]]:
@@ -419,12 +421,12 @@ def _first_unavailable(facts: AccountFacts) -> Unavailable:
     return next(each for each in _all(facts) if isinstance(each, Unavailable))
 
 
-def _host(subject: ExpectedAccount, facts: AccountFacts) -> Check:
+def _host(expected_account: ExpectedAccount, facts: AccountFacts) -> Check:
     if any(not isinstance(each, Unavailable) or each.code is not None for each in _all(facts)):
-        return green("host", f"{subject.host} answers")
+        return green("host", f"{expected_account.host} answers")
     return red(
         "host",
-        f"{subject.host} does not answer: {_first_unavailable(facts).words}",
+        f"{expected_account.host} does not answer: {_first_unavailable(facts).words}",
         "see whether this machine reaches the internet and whether BYBIT_URL, if it is set, is right",
     )
 
@@ -443,11 +445,11 @@ def _region(facts: AccountFacts) -> Check:
     return green("region", "this address is served")
 
 
-def _clock(subject: ExpectedAccount, facts: AccountFacts) -> Check:
+def _clock(expected_account: ExpectedAccount, facts: AccountFacts) -> Check:
     ahead = facts.clock_ahead_ms
     if isinstance(ahead, Unavailable):
         return unknown("clock", ahead)
-    window = subject.recv_window_ms
+    window = expected_account.recv_window_ms
     off = f"this machine's clock is {abs(ahead)} ms {'behind' if ahead > 0 else 'ahead'}"
     fix = "let this machine keep its time by NTP (timedatectl set-ntp true); the relay corrects for it until then"
     if abs(ahead) > window:
@@ -457,50 +459,50 @@ def _clock(subject: ExpectedAccount, facts: AccountFacts) -> Check:
     return green("clock", f"within the recv_window: {abs(ahead)} ms off")
 
 
-def _key(subject: ExpectedAccount, facts: AccountFacts, codes: frozenset[int]) -> Check:
-    site = _SITES[subject.environment]
+def _key(expected_account: ExpectedAccount, facts: AccountFacts, codes: frozenset[int]) -> Check:
+    site = _SITES[expected_account.environment]
     if codes & _KEY_CODES:
         return red(
             "key",
-            f"the exchange does not know the key {subject.key_end} in {subject.environment} (10003)",
+            f"the exchange does not know the key {expected_account.key_end} in {expected_account.environment} (10003)",
             f"keys of mainnet, testnet and their demos differ: make one on {site} under {MENU}, or set BYBIT_ENV "
             "(and BYBIT_URL) to where this one was made",
         )
     later = _SIGNATURE_CODES | _EXPIRED_CODES | _ADDRESS_CODES | _PERMISSION_CODES
-    if _was_served(subject, facts) or codes & later:
-        return green("key", f"the key {subject.key_end} is known in {subject.environment}")
-    return unknown("key", _why_unsigned(subject, facts))
+    if _was_served(expected_account, facts) or codes & later:
+        return green("key", f"the key {expected_account.key_end} is known in {expected_account.environment}")
+    return unknown("key", _why_unsigned(expected_account, facts))
 
 
-def _why_unsigned(subject: ExpectedAccount, facts: AccountFacts) -> Unavailable:
-    return next(each for each in _signed(subject, facts) if isinstance(each, Unavailable))
+def _why_unsigned(expected_account: ExpectedAccount, facts: AccountFacts) -> Unavailable:
+    return next(each for each in _signed(expected_account, facts) if isinstance(each, Unavailable))
 
 
-def _signature(subject: ExpectedAccount, facts: AccountFacts, codes: frozenset[int]) -> Check:
+def _signature(expected_account: ExpectedAccount, facts: AccountFacts, codes: frozenset[int]) -> Check:
     if codes & _SIGNATURE_CODES:
         return red(
             "signature",
-            f"the secret does not belong to the key {subject.key_end} (10004)",
+            f"the secret does not belong to the key {expected_account.key_end} (10004)",
             "copy BYBIT_API_SECRET again; of a self-generated key it is the RSA private key whose public half was "
             f"pasted under {MENU}; a system-generated secret is shown once only, so make a new key",
         )
-    if _was_served(subject, facts):
+    if _was_served(expected_account, facts):
         return green("signature", "the exchange takes what the secret signs")
-    return unknown("signature", _why_unsigned(subject, facts))
+    return unknown("signature", _why_unsigned(expected_account, facts))
 
 
-def _expiry(subject: ExpectedAccount, facts: AccountFacts, codes: frozenset[int]) -> Check:
+def _expiry(expected_account: ExpectedAccount, facts: AccountFacts, codes: frozenset[int]) -> Check:
     fix = f"make a new key under {MENU}; one that is bound to this machine's address does not expire"
     if codes & _EXPIRED_CODES:
-        return red("expiry", f"the key {subject.key_end} has expired (33004)", fix)
+        return red("expiry", f"the key {expected_account.key_end} has expired (33004)", fix)
     key = facts.key
     if isinstance(key, Unavailable):
-        return _not_reported("expiry", subject, facts, key)
+        return _not_reported("expiry", expected_account, facts, key)
     days = _days_left(key, facts.now_ms)
     if days is None:
         return green("expiry", "the key does not expire")
     if days <= 0:
-        return red("expiry", f"the key {subject.key_end} is past its last day", fix)
+        return red("expiry", f"the key {expected_account.key_end} is past its last day", fix)
     if days < _SOON_DAYS:
         return amber("expiry", f"the key expires in {_counted(days, 'day')}", fix)
     return green("expiry", f"the key is good for {days} more days")
@@ -517,18 +519,18 @@ def _counted(number: int, thing: str) -> str:
     return f"1 {thing}" if number == 1 else f"{number} {thing}s"
 
 
-def _ip(subject: ExpectedAccount, facts: AccountFacts, codes: frozenset[int]) -> Check:
+def _ip(expected_account: ExpectedAccount, facts: AccountFacts, codes: frozenset[int]) -> Check:
     ours = facts.own_address or "unknown"
     if codes & _ADDRESS_CODES:
         return red(
             "ip",
-            f"the key {subject.key_end} is bound to other addresses (10010); this machine's is {ours}",
+            f"the key {expected_account.key_end} is bound to other addresses (10010); this machine's is {ours}",
             f"add the address that this machine has towards the internet to the key under {MENU} → Edit (behind a "
             "router that is not the one named here)",
         )
     key = facts.key
     if isinstance(key, Unavailable):
-        return _not_reported("ip", subject, facts, key)
+        return _not_reported("ip", expected_account, facts, key)
     if key.addresses:
         return green("ip", f"bound to {', '.join(key.addresses)}")
     return amber(
@@ -538,60 +540,62 @@ def _ip(subject: ExpectedAccount, facts: AccountFacts, codes: frozenset[int]) ->
     )
 
 
-def _trade(subject: ExpectedAccount, facts: AccountFacts, codes: frozenset[int]) -> Check:
+def _trade(expected_account: ExpectedAccount, facts: AccountFacts, codes: frozenset[int]) -> Check:
     fix = f"tick Orders and Positions of Contract (Unified Trading) under {MENU} → Edit"
     key = facts.key
     if isinstance(key, Unavailable):
         if codes & _PERMISSION_CODES:
-            return red("trade_permission", f"the key {subject.key_end} is not permitted to ask or order (10005)", fix)
-        return _not_reported("trade_permission", subject, facts, key)
+            return red(
+                "trade_permission", f"the key {expected_account.key_end} is not permitted to ask or order (10005)", fix
+            )
+        return _not_reported("trade_permission", expected_account, facts, key)
     lacking = sorted(_NEEDED - key.contract_permissions)
     if lacking:
         return red("trade_permission", f"the key may not trade contracts: {' and '.join(lacking)} is not ticked", fix)
     return green("trade_permission", "orders and positions of contracts")
 
 
-def _read_only(subject: ExpectedAccount, facts: AccountFacts) -> Check:
+def _read_only(expected_account: ExpectedAccount, facts: AccountFacts) -> Check:
     key = facts.key
     if isinstance(key, Unavailable):
-        return _not_reported("read_only", subject, facts, key)
+        return _not_reported("read_only", expected_account, facts, key)
     if key.read_only:
         return red("read_only", "the key is read-only", f"choose Read-Write under {MENU} → Edit")
     return green("read_only", "the key may read and write")
 
 
-def _withdraw(subject: ExpectedAccount, facts: AccountFacts) -> Check:
+def _withdraw(expected_account: ExpectedAccount, facts: AccountFacts) -> Check:
     key = facts.key
     if isinstance(key, Unavailable):
-        return _not_reported("withdraw_permission", subject, facts, key)
+        return _not_reported("withdraw_permission", expected_account, facts, key)
     if not key.may_withdraw:
         return green("withdraw_permission", "the key cannot withdraw")
-    return _wide("withdraw_permission", subject, "the key may withdraw (Withdraw)", "Withdrawal")
+    return _wide("withdraw_permission", expected_account, "the key may withdraw (Withdraw)", "Withdrawal")
 
 
-def _transfer(subject: ExpectedAccount, facts: AccountFacts) -> Check:
+def _transfer(expected_account: ExpectedAccount, facts: AccountFacts) -> Check:
     key = facts.key
     if isinstance(key, Unavailable):
-        return _not_reported("transfer_permission", subject, facts, key)
+        return _not_reported("transfer_permission", expected_account, facts, key)
     if not key.transfers:
         return green("transfer_permission", "the key cannot transfer")
     what = f"the key may move money between accounts ({', '.join(key.transfers)})"
-    return _wide("transfer_permission", subject, what, "Account Transfer and Subaccount Transfer")
+    return _wide("transfer_permission", expected_account, what, "Account Transfer and Subaccount Transfer")
 
 
-def _wide(name: str, subject: ExpectedAccount, what: str, boxes: str) -> Check:
+def _wide(name: str, expected_account: ExpectedAccount, what: str, boxes: str) -> Check:
     """Nothing the relay does needs it; whoever gets hold of the key can empty the account."""
     fix = f"untick {boxes} (Wallet or Assets) under {MENU} → Edit"
-    if not subject.environment.is_real_money:
+    if not expected_account.environment.is_real_money:
         return amber(name, what, fix)
-    if subject.allow_wide_key:
+    if expected_account.allow_wide_key:
         return amber(name, f"{what}; ALLOW_WIDE_KEY lets it pass", fix)
     return red(name, f"{what}, and mainnet does not start with such a key", f"{fix}, or set ALLOW_WIDE_KEY=1")
 
 
-def _not_reported(name: str, subject: ExpectedAccount, facts: AccountFacts, why: Unavailable) -> Check:
+def _not_reported(name: str, expected_account: ExpectedAccount, facts: AccountFacts, why: Unavailable) -> Check:
     """The demo environment does not tell what its keys may do; anywhere else it is merely not known yet."""
-    if subject.environment is Environment.DEMO and _was_served(subject, facts):
+    if expected_account.environment is Environment.DEMO and _was_served(expected_account, facts):
         return amber(name, "the demo environment does not tell this of its keys; see it where the key was made")
     return unknown(name, why)
 
@@ -599,23 +603,27 @@ def _not_reported(name: str, subject: ExpectedAccount, facts: AccountFacts, why:
 # The connection checklist of an account. Pure: from what was read to a report.
 
 
-def judge(subject: ExpectedAccount, facts: AccountFacts) -> Report:
+def judge(expected_account: ExpectedAccount, facts: AccountFacts) -> Report:
     """Every point of `NAMES`, once and in this order."""
-    points = (*key_checks(subject, facts), *account_checks(subject, facts), durability(facts.free_disk_bytes))
-    assert tuple(each.name for each in points) == NAMES, "every point has its place"
-    return Report(points=points)
+    checks = (
+        *key_checks(expected_account, facts),
+        *account_checks(expected_account, facts),
+        durability(facts.free_disk_bytes),
+    )
+    assert tuple(each.name for each in checks) == NAMES, "every point has its place"
+    return Report(checks=checks)
 
 
-def refuse_wide_key(subject: ExpectedAccount, key: KeyRights) -> None:
+def refuse_wide_key(expected_account: ExpectedAccount, key: KeyRights) -> None:
     """Raises SettingsInvalid where real money would be traded with a key that can take it away."""
-    if not subject.environment.is_real_money or subject.allow_wide_key:
+    if not expected_account.environment.is_real_money or expected_account.allow_wide_key:
         return
     rights = [*(["withdraw"] if key.may_withdraw else []), *(["transfer"] if key.transfers else [])]
     if rights:
         raise SettingsInvalid(
             [
-                f"BYBIT_API_KEY: the key {subject.key_end} may {' and '.join(rights)}; on mainnet it should have "
-                "orders and positions of contracts only (Account & Security → API Management → Edit), or set "
+                f"BYBIT_API_KEY: the key {expected_account.key_end} may {' and '.join(rights)}; on mainnet it should "
+                "have orders and positions of contracts only (Account & Security → API Management → Edit), or set "
                 "ALLOW_WIDE_KEY=1"
             ]
         )

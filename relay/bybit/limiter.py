@@ -150,7 +150,7 @@ class Limiter:
                 return Permit(granted=False, retry_at_ms=self._clock.after_ms(max(0.0, free_at - now)))
             ticket.news.wait((free_at if is_first else deadline) - now)
 
-    def done(self, endpoint: str, leave: Permit, *, counted: bool, headers: Mapping[str, str]) -> None:
+    def done(self, endpoint: str, permit: Permit, *, counted: bool, headers: Mapping[str, str]) -> None:
         """A request that was granted its turn has ended; `counted`: the exchange may have seen it.
 
         `headers`: of the answer, if there was one.
@@ -159,7 +159,7 @@ class Limiter:
         with window.lock:
             window.in_flight -= 1
             if counted:
-                insort(window.counted_at, self._counted_at(headers, self._monotonic(), earliest=leave.at))
+                insort(window.counted_at, self._counted_at(headers, self._monotonic(), earliest=permit.at))
             window.tell_first()
 
     def _counted_at(self, headers: Mapping[str, str], now: float, *, earliest: float) -> float:

@@ -95,15 +95,15 @@ class SharedLimiter(Limiter):
                 return Permit(granted=False, retry_at_ms=self._clock.after_ms(max(0.0, again_s - EARLY_S)))
             self._sleep(again_s)
 
-    def done(self, endpoint: str, leave: Permit, *, counted: bool, headers: Mapping[str, str]) -> None:
-        if leave.turn is None:
-            super().done(endpoint, leave, counted=counted, headers=headers)
+    def done(self, endpoint: str, permit: Permit, *, counted: bool, headers: Mapping[str, str]) -> None:
+        if permit.turn is None:
+            super().done(endpoint, permit, counted=counted, headers=headers)
         elif counted:
             limit, remaining = reported_by(headers)
             spent = None if limit is None else limit - remaining
-            self._turns.end(leave.turn, endpoint=endpoint, spent=spent, window_s=WINDOW_S)
+            self._turns.end(permit.turn, endpoint=endpoint, spent=spent, window_s=WINDOW_S)
         else:
-            self._turns.give_back(leave.turn, endpoint=endpoint)
+            self._turns.give_back(permit.turn, endpoint=endpoint)
 
     def learn(self, endpoint: str, headers: Mapping[str, str], *, refused: bool) -> int | None:
         limit, _ = reported_by(headers)

@@ -66,8 +66,10 @@ def _one(
 
     tell = remark if as_json else say
     if symbol is not None:
-        check_target = replace(check_target, subject=replace(check_target.subject, also=symbol.upper()))
-    tell(heading(name, check_target.subject.environment, check_target.subject.host))
+        check_target = replace(
+            check_target, expected_account=replace(check_target.expected_account, also=symbol.upper())
+        )
+    tell(heading(name, check_target.expected_account.environment, check_target.expected_account.host))
     report = check_target.run()
     if fix:
         report = _fixed(check_target, report, tell)
@@ -130,10 +132,10 @@ def _say_report(report: Report, *, tell: Callable[[str], None] | None) -> None:
 def lines_of(report: Report) -> list[str]:
     """A line a point, and where something is to be done, a second one with what."""
     lines = []
-    for point in report.points:
-        lines.append(f"{_MARKS[point.state]:>2} {point.state:<7} {point.name:<{_NAME_WIDTH}} {clean(point.message)}")
-        if point.fix:
-            lines.append(f"{'':<11}{'':<{_NAME_WIDTH}} -> {clean(point.fix)}")
+    for check in report.checks:
+        lines.append(f"{_MARKS[check.state]:>2} {check.state:<7} {check.name:<{_NAME_WIDTH}} {clean(check.message)}")
+        if check.fix:
+            lines.append(f"{'':<11}{'':<{_NAME_WIDTH}} -> {clean(check.fix)}")
     return lines
 
 
@@ -168,7 +170,7 @@ def smoke_trade(
     from relay.bybit.checklist import State
     from relay.execution.smoke_trade import SmokeTrade, SmokeTradeImpossible
 
-    red = [each for each in (report.point(name) for name in _NEEDED) if each.state is State.RED]
+    red = [each for each in (report.check(name) for name in _NEEDED) if each.state is State.RED]
     if red:
         tell(f"trade: nothing was ordered: {red[0].name} is red")
         return [{"name": "begin", "passed": False, "message": f"nothing was ordered: {red[0].name} is red"}]
@@ -189,7 +191,7 @@ def smoke_trade(
 def _instrument(check_target: AccountCheckTarget, symbol: str | None) -> Instrument:
     from relay.errors import ExchangeAnswered, ExchangeUnreachable
 
-    allowed = sorted(check_target.subject.symbols or ())
+    allowed = sorted(check_target.expected_account.symbols or ())
     wanted = (symbol or (allowed[0] if allowed else "BTCUSDT")).upper()
     try:
         listed = {each.symbol: each for each in check_target.exchange.instruments() if each.is_trading}
@@ -202,7 +204,7 @@ def _instrument(check_target: AccountCheckTarget, symbol: str | None) -> Instrum
 
 def _ask_for_leave(check_target: AccountCheckTarget, symbol: str) -> None:
     """Real money moves only after a typed yes."""
-    if not check_target.subject.environment.is_real_money:
+    if not check_target.expected_account.environment.is_real_money:
         return
     said = click.prompt(
         f"This places real orders of {symbol} with REAL MONEY, of the least size. Type {_YES} to go on",

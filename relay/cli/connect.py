@@ -204,7 +204,7 @@ def connect(account: str | None) -> None:
         values = _requested(place)
         settings = _settled(values, place)
         report = _looked_at(settings, place.account)
-        wrong = [each for each in report.points if each.name in _OF_THE_KEY and each.state == "red"]
+        wrong = [each for each in report.checks if each.name in _OF_THE_KEY and each.state == "red"]
         if not wrong:
             _write(values, place, settings, report)
             return
@@ -256,7 +256,7 @@ def _looked_at(settings: Settings, account: str | None) -> Report:
 
     with open_check_targets(settings, account) as check_targets:
         ((name, check_target),) = check_targets
-        say(heading(name, check_target.subject.environment, check_target.subject.host))
+        say(heading(name, check_target.expected_account.environment, check_target.expected_account.host))
         report = check_target.run()
     say("\n".join(lines_of(report)))
     return report

@@ -310,8 +310,8 @@ def show_equity(name: str, *, days: int) -> Response:
     if name not in current_services().accounts:
         raise Problem("ACCOUNT_UNKNOWN", f"there is no account {name[:60]!r}", status=404)
     ledger, since_ms = current_services().streams.books.ledger, to_ms(utc_now()) - days * DAY_MS
-    points = [equity_form(each) for each in ledger.equity(name, since_ms)]
-    return answer({"points": points, "days": [day_form(each) for each in ledger.days(name, since_ms)]})
+    checks = [equity_form(each) for each in ledger.equity(name, since_ms)]
+    return answer({"points": checks, "days": [day_form(each) for each in ledger.days(name, since_ms)]})
 
 
 def halt() -> Response:

@@ -221,9 +221,9 @@ def _position() -> Form:
 
 def _equity() -> Form:
     """Numbers are in the coin, but for `usd`; `fees` and `funding` are above zero where they were paid."""
-    point = {"at": _TIME, "coin": _TEXT, "equity": _NUMBER, "unrealised": _NUMBER, "usd": _or_null(_NUMBER)}
+    check = {"at": _TIME, "coin": _TEXT, "equity": _NUMBER, "unrealised": _NUMBER, "usd": _or_null(_NUMBER)}
     day = {"day": _TEXT, "coin": _TEXT, "realised": _NUMBER, "fees": _NUMBER, "funding": _NUMBER}
-    return _object({"points": _list(_object(point)), "days": _list(_object(day))})
+    return _object({"points": _list(_object(check)), "days": _list(_object(day))})
 
 
 def _account() -> Form:

@@ -136,26 +136,26 @@ def test_each_thing_that_is_wrong_is_reported_by_its_own_point(case: Case, paper
     if case.account:
         paper.control.account(**case.account)
     paper.control.clock(case.clock_ms)
-    code, points = looked_at(tmp_path, paper, **case.environ)
+    code, checks = looked_at(tmp_path, paper, **case.environ)
     expected = dict.fromkeys(NAMES, "green")
     expected |= dict.fromkeys(case.red, "red") | dict.fromkeys(case.amber, "amber")
     expected |= dict.fromkeys(case.unknown, "unknown")
-    found = {name: point["state"] for name, point in points.items()}
+    found = {name: check["state"] for name, check in checks.items()}
     if "key" in case.red or "signature" in case.red:
         expected["streams"] = "unknown"
     assert found == expected
     for name, words in {**case.red, **case.amber}.items():
-        assert words in f"{points[name]['message']} {points[name]['fix']}"
-    assert all(points[name]["fix"] for name in case.red)
+        assert words in f"{checks[name]['message']} {checks[name]['fix']}"
+    assert all(checks[name]["fix"] for name in case.red)
     assert (code != 0) == bool(case.red or {"position_mode"} & {*case.unknown})
 
 
 def test_a_host_that_does_not_answer_is_reported_and_nothing_else_is_green(paper: PaperServer, tmp_path: Path) -> None:
-    code, points = looked_at(tmp_path, paper, BYBIT_URL=NOBODY)
+    code, checks = looked_at(tmp_path, paper, BYBIT_URL=NOBODY)
     assert code == 1
-    assert points.pop("host")["state"] == "red"
-    assert points.pop("durability")["state"] == "green", "the journal's disk is this machine's own"
-    assert {point["state"] for point in points.values()} == {"unknown"}
+    assert checks.pop("host")["state"] == "red"
+    assert checks.pop("durability")["state"] == "green", "the journal's disk is this machine's own"
+    assert {check["state"] for check in checks.values()} == {"unknown"}
 
 
 @pytest.mark.parametrize(
@@ -175,10 +175,10 @@ def test_a_question_that_fails_costs_its_own_points_only(
 ) -> None:
     paper.control.reset()
     paper.control.fault(path, "http", status=502, times=None)
-    _, points = looked_at(tmp_path, paper)
-    wanted = {name for name, point in points.items() if point["state"] == "unknown"}
+    _, checks = looked_at(tmp_path, paper)
+    wanted = {name for name, check in checks.items() if check["state"] == "unknown"}
     assert wanted == set(lost)
-    assert "red" not in {point["state"] for point in points.values()}
+    assert "red" not in {check["state"] for check in checks.values()}
 
 
 @pytest.mark.parametrize(
@@ -194,9 +194,9 @@ def test_the_room_on_the_journals_disk_is_reported(
 ) -> None:
     paper.control.reset()
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
-    found, points = looked_at(tmp_path, paper)
-    assert (found, points["durability"]["state"]) == (code, state)
-    assert words in points["durability"]["message"]
+    found, checks = looked_at(tmp_path, paper)
+    assert (found, checks["durability"]["state"]) == (code, state)
+    assert words in checks["durability"]["message"]
 
 
 @pytest.mark.parametrize(("name", "state", "code"), [("paper", "amber", 0), ("mainnet", "red", 1)])
@@ -209,10 +209,10 @@ def test_what_others_have_open_is_reported_and_is_red_where_money_is_real(
     session.place_order(
         category="linear", symbol="XRPUSDT", side="Buy", orderType="Limit", qty="100", price="0.5", positionIdx=0
     )
-    found, points = looked_at(tmp_path, paper, BYBIT_ENV=name, MAX_POSITION_NOTIONAL="none")
-    assert (found, points["foreign_positions"]["state"]) == (code, state)
-    assert "positions of SOLUSDT and orders of XRPUSDT" in points["foreign_positions"]["message"]
-    assert "sub-account" in points["foreign_positions"]["fix"]
+    found, checks = looked_at(tmp_path, paper, BYBIT_ENV=name, MAX_POSITION_NOTIONAL="none")
+    assert (found, checks["foreign_positions"]["state"]) == (code, state)
+    assert "positions of SOLUSDT and orders of XRPUSDT" in checks["foreign_positions"]["message"]
+    assert "sub-account" in checks["foreign_positions"]["fix"]
 
 
 def test_for_people_there_is_a_line_a_point_and_real_money_is_unmistakable(paper: PaperServer, tmp_path: Path) -> None:

@@ -64,20 +64,20 @@ FACTS = AccountFacts(
 SILENT = Unavailable(code=None, words="HTTP 502")
 
 
-def judged(subject: ExpectedAccount = SUBJECT, **facts: Any) -> Report:
-    return judge(subject, replace(FACTS, **facts))
+def judged(expected_account: ExpectedAccount = SUBJECT, **facts: Any) -> Report:
+    return judge(expected_account, replace(FACTS, **facts))
 
 
 def test_an_account_as_it_should_be_is_green_throughout() -> None:
     report = judged()
     assert report.is_ok
-    assert {point.state for point in report.points} == {"green"}
+    assert {check.state for check in report.checks} == {"green"}
     assert read_report(rows_of(report)) == report
 
 
 def test_a_disk_that_cannot_be_looked_at_is_not_green_and_hinders_nothing() -> None:
     report = judged(free_disk_bytes=None)
-    assert report.point("durability").state == "unknown"
+    assert report.check("durability").state == "unknown"
     assert report.is_ok
 
 
@@ -86,7 +86,7 @@ def test_a_disk_that_cannot_be_looked_at_is_not_green_and_hinders_nothing() -> N
 )
 def test_the_days_that_a_key_has_left_are_counted_from_its_last_day(days: int, state: str) -> None:
     key = replace(KEY, expires_at=NOW + timedelta(days=days, minutes=1))
-    assert judged(key=key).point("expiry").state == state
+    assert judged(key=key).check("expiry").state == state
 
 
 @pytest.mark.parametrize(
@@ -109,30 +109,30 @@ def test_a_key_that_is_bound_to_addresses_has_no_last_day(
     [(0, "green"), (5000, "green"), (5001, "red"), (-999, "green"), (-1000, "amber"), (-5000, "amber"), (-5001, "red")],
 )
 def test_the_clock_may_be_off_as_far_as_the_exchange_takes_it(ahead_ms: int, state: str) -> None:
-    assert judged(clock_ahead_ms=ahead_ms).point("clock").state == state
+    assert judged(clock_ahead_ms=ahead_ms).check("clock").state == state
 
 
 def test_a_wallet_without_a_total_counts_its_stable_coins() -> None:
     coin = CoinBalance(coin="USDT", equity=Decimal("49.99"), wallet_balance=Decimal("49.99"), unrealised_pnl=Decimal(0))
-    point = judged(wallet=replace(WALLET, total_equity=None, coins=(coin,))).point("wallet")
-    assert (point.state, "49.99 USD" in point.message) == ("amber", True)
+    check = judged(wallet=replace(WALLET, total_equity=None, coins=(coin,))).check("wallet")
+    assert (check.state, "49.99 USD" in check.message) == ("amber", True)
 
 
 def test_a_leverage_above_the_limit_is_amber() -> None:
-    point = judged(replace(SUBJECT, max_leverage=Decimal(5))).point("leverage")
-    assert (point.state, "above the limit of 5x" in point.message) == ("amber", True)
+    check = judged(replace(SUBJECT, max_leverage=Decimal(5))).check("leverage")
+    assert (check.state, "above the limit of 5x" in check.message) == ("amber", True)
 
 
 def test_what_is_required_must_have_been_seen() -> None:
     assert judged(fees=SILENT, foreign=SILENT, clock_ahead_ms=SILENT).is_ok
     report = judged(key=SILENT)
     assert not report.is_ok
-    assert [point.name for point in report.hindering()] == ["trade_permission", "read_only", "withdraw_permission"]
+    assert [check.name for check in report.hindering()] == ["trade_permission", "read_only", "withdraw_permission"]
 
 
 def test_a_stream_that_does_not_take_a_key_that_works_is_amber() -> None:
-    point = judged(stream=Stream(connected=True, refusal="the stream did not take the key")).point("streams")
-    assert point.state == "amber"
+    check = judged(stream=Stream(connected=True, refusal="the stream did not take the key")).check("streams")
+    assert check.state == "amber"
 
 
 @pytest.mark.parametrize(
@@ -147,10 +147,10 @@ def test_a_stream_that_does_not_take_a_key_that_works_is_amber() -> None:
 def test_only_mainnet_refuses_a_wide_key(
     environment: Environment, allowed: bool, permission: str, refused: bool
 ) -> None:
-    subject = replace(SUBJECT, environment=environment, allow_wide_key=allowed)
+    expected_account = replace(SUBJECT, environment=environment, allow_wide_key=allowed)
     key = replace(KEY, wallet_permissions=frozenset({permission}))
     if not refused:
-        refuse_wide_key(subject, key)
+        refuse_wide_key(expected_account, key)
         return
     with pytest.raises(SettingsInvalid, match="BYBIT_API_KEY: the key …1234 may"):
-        refuse_wide_key(subject, key)
+        refuse_wide_key(expected_account, key)

@@ -210,7 +210,7 @@ def _account(name: str, wallet: Any) -> dict[str, Any]:
 def _checks(name: str) -> dict[str, int]:
     """How many points of the last checklist are in each state; empty before the first."""
     report = current_services().checkup.latest(name)
-    return dict(Counter(point.state.value for point in report.points)) if report else {}
+    return dict(Counter(check.state.value for check in report.checks)) if report else {}
 
 
 # `/setup`: the connection checklist, and the way from paper to mainnet.
