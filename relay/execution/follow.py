@@ -48,12 +48,12 @@ class Settling:
         """Look for these only, and forget the others."""
         self._searched = {name: each for name, each in self._searched.items() if name in client_order_ids}
 
-    def look(self, exchange: ExchangePort, record: OrderRecord, *, now_ms: int) -> bool:
+    def look(self, account: Account, record: OrderRecord, *, now_ms: int) -> bool:
         """Look for the order. Returns whether anything new was written down.
 
         Raises ExchangeUnreachable, ExchangeAnswered, JournalUnavailable.
         """
-        order = record.state
+        order, exchange = record.state, account.exchange
         known = self._searched.get(order.client_order_id)
         if known is None or known.attempts != order.attempts:
             known = order
@@ -72,7 +72,7 @@ class Settling:
         expected = self._journal.expected_positions(record.account)
         size = expected.get((order.planned.category, order.planned.symbol))
         is_moved = is_moved_since_sent(exchange, order, expected=size)
-        known = looked_up(known, None, begun_at_ms=begun_at_ms, is_moved=is_moved)
+        known = looked_up(known, None, begun_at_ms=begun_at_ms, bounds=account.bounds, is_moved=is_moved)
         self._searched[order.client_order_id] = known
         return not known.is_in_doubt and self._never_was(exchange, record, begun_at_ms, now_ms=now_ms)
 
@@ -287,7 +287,7 @@ class Follower:
         account = self._accounts.get(record.account)
         if account is None or self._stop.is_set():
             return False
-        return self._settling.look(account.exchange, record, now_ms=to_ms(self._now()))
+        return self._settling.look(account, record, now_ms=to_ms(self._now()))
 
     def learned(self, client_order_id: str) -> None:
         """A stream brought something new of an order. Raises JournalUnavailable."""
