@@ -66,13 +66,13 @@ class _Killer:
 
     def __init__(self, requested: str) -> None:
         name, _, times = requested.partition(":")
-        self._boundary = Failpoint(name)
+        self._failpoint = Failpoint(name)
         self._left = int(times or 1)
         self._signal = signal.Signals[os.environ.get(KILL_BY, "SIGKILL")]
         self._lock = threading.Lock()
 
-    def passed(self, boundary: Failpoint) -> None:
-        if boundary is not self._boundary:
+    def passed(self, failpoint: Failpoint) -> None:
+        if failpoint is not self._failpoint:
             return
         with self._lock:
             self._left -= 1

@@ -331,7 +331,7 @@ class Reports:
         if self._thread.is_alive():
             self._thread.join(5)
 
-    def hear(self, received: Received) -> None:
+    def receive(self, received: Received) -> None:
         """Never blocks: it is called by the streams' threads."""
         try:
             self._waiting.put_nowait(received)
@@ -381,10 +381,10 @@ class Streams:
         journal: Journal,
         wake: Callable[[Lane], None],
         follower: Follower,
-        books_of: Mapping[str, BookedExchange] | None = None,
+        every_exchange: Mapping[str, BookedExchange] | None = None,
         boards: Boards | None = None,
     ) -> None:
-        """`wake`: a lane's next step is due. `books_of`: every account's exchange, with a stream or without."""
+        """`wake`: a lane's next step is due. `every_exchange`: every account's exchange, with a stream or without."""
         self._boards = boards
         self._exchanges = dict(exchanges)
         self._journal = journal
@@ -392,7 +392,7 @@ class Streams:
         self._follower = follower
         self.reports = Reports(journal=journal)
         self.reports.on_change = follower.learned
-        self.books = Bookkeeper(books_of or {}, ledger=Ledger(journal.store), stream=self._connection)
+        self.bookkeeper = Bookkeeper(every_exchange or {}, ledger=Ledger(journal.store), stream=self._connection)
         self._starting = threading.Lock()
         self._is_started = False
         self._opened: set[str] = set()
@@ -408,8 +408,8 @@ class Streams:
             self._opened.add(account)
         self._keep_known(account, exchange)
         exchange.on_opened = self._follower.wake
-        exchange.book_to(self.books.hears(account))
-        exchange.listen(on_wake=self._waker(account), on_unmatched=self.reports.hear)
+        exchange.send_ledger_to(self.bookkeeper.receiver(account))
+        exchange.listen(on_wake=self._waker(account), on_unmatched=self.reports.receive)
 
     def _start_common(self) -> None:
         if not self._is_started:
@@ -443,7 +443,7 @@ class Streams:
             )
         with self._starting:
             self._settled.add(account)
-            self.books.start()
+            self.bookkeeper.start()
 
     def is_settled(self, account: str) -> bool:
         """Whether its stream is there, or was waited for long enough."""
@@ -460,6 +460,6 @@ class Streams:
             exchange.marks.stop()
         if self._is_started:
             self.reports.stop()
-            self.books.stop()
+            self.bookkeeper.stop()
             if self._boards is not None:
                 self._boards.stop()
