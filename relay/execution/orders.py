@@ -40,7 +40,7 @@ from relay.domain.order_lifecycle import (
     sent,
 )
 from relay.domain.position import Fill, OrderReport
-from relay.domain.progress import Finish
+from relay.domain.progress import UNCLEARED, Finish
 from relay.engine import failpoint
 from relay.engine.failpoint import Failpoint
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
@@ -297,7 +297,6 @@ def _measured(account: Account) -> bool:
 # Cancel resting orders of the relay one by one, by id, and look until each has certainly ended.
 
 
-UNCLEARED = "CANCEL_INCOMPLETE"
 _LOOK_AGAIN_S = (0.0, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 _LOOKS_AFTER_ANSWER = 7
 _LOOKS_AFTER_SILENCE = 3
