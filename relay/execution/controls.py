@@ -330,7 +330,7 @@ class Previewer:
         )
 
     def _of(self, work: Work) -> Preview:
-        if work.account.market.book is None:
+        if work.account.market.symbol_index is None:
             message = f"the instruments of {work.account.name} are not loaded yet: its exchange has not answered"
             unloaded = Reason(code="EXCHANGE_UNREACHABLE", message=message)
             return Preview(account=work.account.name, status="denied", reason=unloaded, notes=(), orders=())

@@ -56,12 +56,12 @@ class Settling:
         """Look for these only, and forget the others."""
         self._searched = {name: each for name, each in self._searched.items() if name in client_order_ids}
 
-    def look(self, exchange: ExchangePort, record: OrderRecord, *, now_ms: int) -> bool:
+    def look(self, account: Account, record: OrderRecord, *, now_ms: int) -> bool:
         """Look for the order. Returns whether anything new was written down.
 
         Raises ExchangeUnreachable, ExchangeAnswered, JournalUnavailable.
         """
-        order = record.state
+        order, exchange = record.state, account.exchange
         known = self._searched.get(order.client_order_id)
         if known is None or known.attempts != order.attempts:
             known = order
@@ -80,7 +80,7 @@ class Settling:
         expected = self._journal.expected_positions(record.account)
         size = expected.get((order.planned.category, order.planned.symbol))
         is_moved = is_moved_since_sent(exchange, order, expected=size)
-        known = looked_up(known, None, begun_at_ms=begun_at_ms, is_moved=is_moved)
+        known = looked_up(known, None, begun_at_ms=begun_at_ms, bounds=account.bounds, is_moved=is_moved)
         self._searched[order.client_order_id] = known
         return not known.is_in_doubt and self._never_was(exchange, record, begun_at_ms, now_ms=now_ms)
 
@@ -356,7 +356,7 @@ class Follower:
         account = self._accounts.get(record.account)
         if account is None or self._stop.is_set():
             return False
-        return self._settling.look(account.exchange, record, now_ms=to_ms(self._now()))
+        return self._settling.look(account, record, now_ms=to_ms(self._now()))
 
     def learned(self, client_order_id: str) -> None:
         """A stream brought something new of an order. Raises JournalUnavailable."""
@@ -400,7 +400,7 @@ class Reports:
         if self._thread.is_alive():
             self._thread.join(5)
 
-    def hear(self, received: Received) -> None:
+    def receive(self, received: Received) -> None:
         """Never blocks: it is called by the streams' threads."""
         try:
             self._waiting.put_nowait(received)
@@ -450,10 +450,10 @@ class Streams:
         journal: Journal,
         wake: Callable[[Lane], None],
         follower: Follower,
-        books_of: Mapping[str, BookedExchange] | None = None,
+        every_exchange: Mapping[str, BookedExchange] | None = None,
         boards: Boards | None = None,
     ) -> None:
-        """`wake`: a lane's next step is due. `books_of`: every account's exchange, with a stream or without."""
+        """`wake`: a lane's next step is due. `every_exchange`: every account's exchange, with a stream or without."""
         self._boards = boards
         self._exchanges = dict(exchanges)
         self._journal = journal
@@ -461,7 +461,7 @@ class Streams:
         self._follower = follower
         self.reports = Reports(journal=journal)
         self.reports.on_change = follower.learned
-        self.books = Bookkeeper(books_of or {}, ledger=Ledger(journal.store), stream=self._connection)
+        self.bookkeeper = Bookkeeper(every_exchange or {}, ledger=Ledger(journal.store), stream=self._connection)
         self._starting = threading.Lock()
         self._is_started = False
         self._opened: set[str] = set()
@@ -477,8 +477,8 @@ class Streams:
             self._opened.add(account)
         self._keep_known(account, exchange)
         exchange.on_opened = self._follower.wake
-        exchange.book_to(self.books.hears(account))
-        exchange.listen(on_wake=self._waker(account), on_unmatched=self.reports.hear)
+        exchange.send_ledger_to(self.bookkeeper.receiver(account))
+        exchange.listen(on_wake=self._waker(account), on_unmatched=self.reports.receive)
 
     def _start_common(self) -> None:
         if not self._is_started:
@@ -512,7 +512,7 @@ class Streams:
             )
         with self._starting:
             self._settled.add(account)
-            self.books.start()
+            self.bookkeeper.start()
 
     def is_settled(self, account: str) -> bool:
         """Whether its stream is there, or was waited for long enough."""
@@ -529,6 +529,6 @@ class Streams:
             exchange.marks.stop()
         if self._is_started:
             self.reports.stop()
-            self.books.stop()
+            self.bookkeeper.stop()
             if self._boards is not None:
                 self._boards.stop()

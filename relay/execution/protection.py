@@ -75,21 +75,21 @@ def look(
     orders = _orders(journal, record.bracket.order_ids, known)
     resting = {name: each for name, each in orders.items() if each.rests and not each.status.is_ended}
     if not resting:
-        return ExchangeSnapshot(instrument=instrument, position=position, book={})
+        return ExchangeSnapshot(instrument=instrument, position=position, resting={})
     shown = {each.client_order_id: each for each in exchange.open_orders(category=category, symbol=symbol)}
     is_news = False
-    book = {}
+    as_shown = {}
     for name, order in resting.items():
         resting_order = shown.get(name)
         if resting_order is not None and resting_order.filled_qty == order.filled_qty:
-            book[name] = RestingOrder(qty=resting_order.qty, price=resting_order.price)
+            as_shown[name] = RestingOrder(qty=resting_order.qty, price=resting_order.price)
             continue
         report, fills = report_of(exchange, order)
         is_news = True
         if report is not None:
             journal.record_report(name, report, fills, now_ms=now_ms)
             known[name] = reported(order, report)
-    return None if is_news else ExchangeSnapshot(instrument=instrument, position=position, book=book)
+    return None if is_news else ExchangeSnapshot(instrument=instrument, position=position, resting=as_shown)
 
 
 def _position(account: Account, record: BracketRecord) -> Position:

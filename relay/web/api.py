@@ -329,7 +329,7 @@ def show_equity(name: str, *, days: int) -> Response:
     """Equity over time by coin, and what each day came to; fees and funding are above zero where they were paid."""
     if name not in current_services().accounts:
         raise Problem("ACCOUNT_UNKNOWN", f"there is no account {name[:60]!r}", status=404)
-    ledger, since_ms = current_services().streams.books.ledger, to_ms(utc_now()) - days * DAY_MS
+    ledger, since_ms = current_services().streams.bookkeeper.ledger, to_ms(utc_now()) - days * DAY_MS
     checks = [equity_form(each) for each in ledger.equity(name, since_ms)]
     return answer({"points": checks, "days": [day_form(each) for each in ledger.days(name, since_ms)]})
 
