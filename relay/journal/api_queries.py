@@ -145,7 +145,7 @@ def fill_rows(connection: Connection, strategy: str | None, since_ms: int) -> li
     statement = (
         select(
             *(fills.c.account, fills.c.qty, fills.c.price, fills.c.fee, fills.c.at),
-            *(orders.c.category, orders.c.symbol, orders.c.side),
+            *(orders.c.category, orders.c.symbol, orders.c.side, orders.c.client_order_id),
             *(signals.c.id, signals.c.strategy, signals.c.alert, signals.c.received_at),
             select(func.min(attempts.c.sent_at))
             .where(attempts.c.client_order_id == orders.c.client_order_id)
@@ -175,6 +175,7 @@ def _fill_row(row: Any) -> FillRow:
         fee=row.fee,
         at_ms=row.at,
         signal_price=signal_price(row.alert),
+        client_order_id=row.client_order_id,
         submitted_after_ms=None if row.submitted_at is None else max(0, row.submitted_at - row.received_at),
     )
 

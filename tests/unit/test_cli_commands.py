@@ -10,7 +10,10 @@ import click
 from relay.cli.client import is_address
 from relay.cli.main import cli
 
-COMMANDS = "alert check connect flatten halt migrate orders plan positions resume retry seen send serve signals worker"
+COMMANDS = (
+    "alert check connect flatten halt migrate notify-test orders plan positions resume retry seen send serve signals "
+    "worker"
+)
 
 
 def test_the_commands_are_those_of_the_contract() -> None:

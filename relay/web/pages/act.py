@@ -200,6 +200,20 @@ def seen() -> ResponseReturnValue:
     return redirect(f"/signals/{signal_id}")
 
 
+@act.get("/notify-test")
+def ask_notify_test() -> str:
+    lines = ["A test message goes to each recipient of NOTIFY_URLS; who did not take it is named."]
+    return _ask(Question(title="Send a test?", lines=lines, button="Send a test", back="/setup"))
+
+
+@act.post("/notify-test")
+def notify_test() -> ResponseReturnValue:
+    outcomes = current_services().notifier.send_test()
+    said = "; ".join(f"{name}: {outcome}" for name, outcome in outcomes)
+    flash(said or "NOTIFY_URLS is not set, so nobody is told of anything.")
+    return redirect("/setup")
+
+
 def _side(position: dict[str, Any]) -> str:
     return f"A {position['side']} of {number(position['size'])}"
 

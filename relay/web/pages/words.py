@@ -96,7 +96,9 @@ def tone(status: str | None) -> str:
 def tone_of(signal: Mapping[str, Any]) -> str:
     """The class of a signal: done without a fill is nothing to be glad of, and what was looked at no alarm."""
     status, reason = signal["status"], signal.get("reason")
-    if (status == "done" and reason and reason["code"] == NOTHING_FILLED) or (status == "attention" and "seen" in signal):
+    if (status == "done" and reason and reason["code"] == NOTHING_FILLED) or (
+        status == "attention" and "seen" in signal
+    ):
         return "warn"
     return tone(status)
 
