@@ -150,7 +150,7 @@ def in_full(signal: Shown) -> list[str]:
 def _passed(timing: Shown | None) -> Iterable[str]:
     """Each stage with the milliseconds since the one before: `received +812 ms`."""
     between = (timing or {}).get("ms") or {}
-    return [f"{stage} {ms:+} ms" for stage, ms in between.items() if ms is not None]
+    return [f"{stage} +{max(ms, 0)} ms" for stage, ms in between.items() if ms is not None]
 
 
 def order_table(orders: Sequence[Shown], *, indent: str = "") -> list[str]:
@@ -186,7 +186,7 @@ def _steps(events: Iterable[Shown]) -> list[str]:
     before: datetime | None = None
     for event in events:
         at = read_moment(event.get("at"))
-        passed = f"+{(at - before) // _MILLISECOND} ms" if at and before else ""
+        passed = f"+{max((at - before) // _MILLISECOND, 0)} ms" if at and before else ""
         rows.append([str(event.get("at")), passed, str(event.get("name")), detail_text(event.get("detail"))])
         before = at or before
     return table(("TIME", "", "STEP", ""), rows, indent="  ") if rows else []

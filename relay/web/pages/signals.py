@@ -106,7 +106,7 @@ def _steps(signal: dict[str, Any]) -> list[dict[str, Any]]:
     before: datetime | None = None
     for step in steps:
         at = datetime.fromisoformat(step["at"])
-        step["after_ms"] = None if before is None else int((at - before).total_seconds() * 1000)
+        step["after_ms"] = None if before is None else max(0, int((at - before).total_seconds() * 1000))
         before = at
     return steps
 
