@@ -182,7 +182,7 @@ class Journal:
 
     def write(self, operations: Callable[[UnitOfWork], T], *, deadline_s: float = WRITE_DEADLINE_S) -> T:
         """All of `operations` in one transaction; they may be run more than once, of which one run counts."""
-        return self.store.submit(lambda connection: run_in(connection, operations), deadline_s=deadline_s)
+        return self.store.submit(functools.partial(run_in, operations), deadline_s=deadline_s)
 
     def record_attempt(self, client_order_id: str, signature: RequestSignature, *, now_ms: int) -> int:
         """See `Orders.record_attempt`; this and what follows are transactions of their own."""
