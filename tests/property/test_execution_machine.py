@@ -112,6 +112,8 @@ class Execution(RuleBasedStateMachine):
         self.has_jumped = False
         self.strategy_at = 0
         """Where the strategy of FOLLOWED stands."""
+        self.settled_after: dict[str, int] = {}
+        """How many alerts had been sent when the exchange last settled what was open of a symbol."""
 
     @initialize(warm=st.booleans())
     def start(self, warm: bool) -> None:
@@ -287,6 +289,7 @@ class Execution(RuleBasedStateMachine):
                 exchange.instruments[symbol] = replace(known, is_trading=False, status="Delivering")
             if is_delivered:
                 exchange.deliver(symbol)
+                self.settled_after[symbol] = len(self.bodies)
 
     @rule()
     def the_instruments_are_read_anew(self) -> None:
@@ -364,6 +367,8 @@ class Execution(RuleBasedStateMachine):
         """Right at its end, before the lane goes on, the position is what the signal asked for."""
         ended_early = any("the exchange ended the order with" in note for note in finish.notes)
         if finish.status is not SignalStatus.DONE or finish.reason is not None or ended_early:
+            return
+        if int(signal.comment or 0) < self.settled_after.get(signal.symbol or "", 0):
             return
         exchange = self.exchanges[account]
         p = exchange.sizes[signal.symbol or ""]
