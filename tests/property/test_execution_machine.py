@@ -77,14 +77,6 @@ def _nothing() -> None:
     """Nothing happens at this question."""
 
 
-def _is_of(event: dict[str, Any], account: str, orders: dict[str, Any]) -> bool:
-    """Whether it is about the account, or about the signal as a whole."""
-    detail = event["detail"] or {}
-    if "client_order_id" in detail:
-        return bool(detail["client_order_id"] in orders)
-    return bool(detail.get("account", account) == account)
-
-
 def _told(signal: dict[str, Any], account: str) -> str:
     """What its end on the account was said to be."""
     texts: list[str] = [signal["reason"]["message"] if signal["reason"] else "", *signal["notes"]]
@@ -459,7 +451,7 @@ class Execution(RuleBasedStateMachine):
         """One outcome for each opening, or one that was put right; effects in at most one generation."""
         account = execution.account
         orders = {each["client_order_id"]: each for each in signal["orders"] if each["account"] == account}
-        mine = [event for event in signal["events"] if _is_of(event, account, orders)]
+        mine = audit.of_account(signal, account)
         is_put_right = any("found later" in note for note in signal["notes"])
         assert execution.status.is_finished, signal
         assert is_put_right or all(len(each) == 1 for each in audit.outcomes({"events": mine})), signal
