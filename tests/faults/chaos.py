@@ -119,6 +119,7 @@ class Chaos:
         self._pause_s = pause_s
         self._goes_on = goes_on
         self._killed = 0
+        self._killed_at: list[float] = []
         self._retries = 0
         self._lock = threading.Lock()
         self._sent: dict[int, Sent] = {}
@@ -252,6 +253,7 @@ class Chaos:
             self._strike()
 
     def _strike(self) -> None:
+        self._killed_at.append(time.time())
         self._victim.strike(self._dice)
         self._killed += 1
         self._kills_left -= 1
@@ -326,7 +328,10 @@ class Chaos:
         ]
 
     def _exits(self, signals: list[dict[str, Any]]) -> tuple[list[float], list[float]]:
-        """How long the first account's closes took, in ms: while all accounts were there, and while one was away."""
+        """How long the first account's closes took, in ms: while all accounts were there, and while one was away.
+
+        Those that a kill interrupted tell nothing of it.
+        """
         first = next(iter(self._papers))
         there, away = list[float](), list[float]()
         for signal in signals:
@@ -335,6 +340,8 @@ class Chaos:
             if signal["action"] != "close" or not ends:
                 continue
             end = datetime.fromisoformat(ends[0]).timestamp()
+            if any(begin <= at <= end for at in self._killed_at):
+                continue
             was_away = self._absences is not None and self._absences.overlap(begin, end)
             (away if was_away else there).append((end - begin) * 1000)
         return there, away
