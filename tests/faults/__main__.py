@@ -62,12 +62,12 @@ def _one(folder: Path, number: int) -> Chaos:
 
 
 def _one_away(folder: Path, number: int) -> Chaos:
-    return on_one_relay(folder, seed=number, alerts=ALERTS, kills=KILLS, two_accounts=True)
+    return on_one_relay(folder, seed=number, alerts=ALERTS, kills=KILLS // 4, two_accounts=True)
 
 
 def _many_away(folder: Path, number: int) -> Chaos:
     url = postgres.Server(postgres.address_of(postgres.own_server(f"chaos-{os.getpid()}", is_safe=True))).migrated()
-    return on_many_processes(folder, url, seed=number, alerts=ALERTS, kills=KILLS, two_accounts=True)
+    return on_many_processes(folder, url, seed=number, alerts=ALERTS, kills=KILLS // 4, two_accounts=True)
 
 
 def _many(folder: Path, number: int) -> Chaos:

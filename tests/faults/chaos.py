@@ -35,7 +35,7 @@ KILLED_WHILE_STARTING = 0.3
 DEADLINE_S = 120
 AWAY_S = 4.0
 """Of two accounts one is away for so long, then there for twice as long."""
-PAUSE_S = 0.5
+PAUSE_S = 2.0
 """Of each sender between two alerts, where exits are timed: what waits for a core is not what is measured."""
 FINISHED_S = 300
 ENVIRONMENT = {"SIGNAL_MAX_AGE": "86400"}
