@@ -31,7 +31,7 @@ from relay.domain.limits import (
     unread_refusal,
 )
 from relay.domain.move import Move, Nothing, Requested, move_of, orders_of, rounded
-from relay.domain.order import OrderType, Reason, Side, TimeInForce
+from relay.domain.order import OrderType, Reason, Side, TimeInForce, is_marketable
 from relay.domain.plan import Facts, LimitFacts, LimitNeed, Need, Plan, PlanStatus, Residual, Working
 from relay.domain.rules import Direction, Rules
 from relay.domain.signal import Action, Signal
@@ -134,8 +134,7 @@ def marketable_limit_note(move: Move, signal: Signal, facts: Facts) -> tuple[str
     market = facts.market_price
     if signal.type is not OrderType.LIMIT or signal.price is None or market is None or move.entry_qty > 0:
         return ()
-    is_beyond = signal.price <= market if move.side is Side.SELL else signal.price >= market
-    if not is_beyond:
+    if not is_marketable(move.side, signal.price, market):
         return ()
     where = f"the limit price {plain(signal.price)} of this {move.side.value} is on the taker's side of the market"
     if signal.time_in_force is TimeInForce.POST_ONLY:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeVar
@@ -37,6 +36,7 @@ from relay.web.answers import (
     equity_form,
     flattened_form,
     number,
+    of_each,
     position_form,
     preview_form,
     refused_form,
@@ -289,7 +289,7 @@ def list_positions(*, account: str | None, symbol: str | None) -> Response:
     Raises what the exchange said where none of the accounts could be.
     """
     exchanges = {name: each for name, each in current_services().exchanges.items() if account in (None, name)}
-    read = _read_positions(exchanges)
+    read = of_each(exchanges, _read_positions)
     errors = {name: each for name, each in read.items() if not isinstance(each, tuple)}
     if errors and len(errors) == len(exchanges):
         # Else nothing read would pass for nothing open.
@@ -305,19 +305,12 @@ def list_positions(*, account: str | None, symbol: str | None) -> Response:
     return answer({"positions": found, "unreadable": unreadable})
 
 
-def _read_positions(
-    exchanges: Mapping[str, Exchange],
-) -> dict[str, tuple[Position, ...] | ExchangeUnreachable | ExchangeAnswered]:
-    """Each account's, all at once, or why they cannot be read: one that hangs keeps no other waiting."""
-
-    def read(exchange: Exchange) -> tuple[Position, ...] | ExchangeUnreachable | ExchangeAnswered:
-        try:
-            return exchange.positions()
-        except (ExchangeUnreachable, ExchangeAnswered) as error:
-            return error
-
-    with ThreadPoolExecutor(max(1, len(exchanges)), thread_name_prefix="positions") as threads:
-        return dict(zip(exchanges, threads.map(read, exchanges.values()), strict=True))
+def _read_positions(account: str, exchange: Exchange) -> tuple[Position, ...] | ExchangeUnreachable | ExchangeAnswered:
+    """Or why they cannot be read."""
+    try:
+        return exchange.positions()
+    except (ExchangeUnreachable, ExchangeAnswered) as error:
+        return error
 
 
 def list_accounts() -> Response:
@@ -329,10 +322,10 @@ def list_accounts() -> Response:
             "environment": relay.services.accounts[name].environment,
             "key": relay.services.accounts[name].key_tail,
             "halted": _is_halted(name),
-            "equity": _equity(name, exchange),
+            "equity": equity,
             "checks": _checks(name),
         }
-        for name, exchange in relay.services.exchanges.items()
+        for name, equity in of_each(relay.services.exchanges, _equity).items()
     ]
     return answer({"accounts": accounts})
 
