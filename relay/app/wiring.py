@@ -207,7 +207,7 @@ class Services:
     @property
     def has_instruments(self) -> bool:
         """Whether the perpetuals of any account's exchange are known."""
-        return any(market.book is not None for market in self.markets.values())
+        return any(market.symbol_index is not None for market in self.markets.values())
 
 
 _SECRET_MIN = 16
@@ -258,7 +258,7 @@ def assemble(
     accounts, strategies = accounts_of(settings, exchanges), strategies_of(settings)
     markets = markets_of(settings, accounts)
     announcer = Announcer()
-    announcer.hear(notifier.hear)
+    announcer.add_receiver(notifier.receive)
     heartbeats = Heartbeats(journal=journal, announcer=announcer, expected=expectations(strategies))
     streamed = {name: each for name, each in exchanges.items() if isinstance(each, StreamedExchange)}
     gatherer, protector = Gatherer(journal=journal), Protector(journal=journal)
@@ -291,7 +291,7 @@ def assemble(
         controls=Controls(journal=journal, intake=intake, runner=runner, accounts=accounts, strategies=strategies),
         follower=follower,
         streams=Streams(
-            streamed, journal=journal, wake=engine.wake, follower=follower, books_of=exchanges, boards=boards
+            streamed, journal=journal, wake=engine.wake, follower=follower, every_exchange=exchanges, boards=boards
         ),
         protection=protection,
         periodic_jobs=PeriodicJobs(

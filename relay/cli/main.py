@@ -14,7 +14,7 @@ from relay.cli.alerts import alert, plan, send
 from relay.cli.check import check
 from relay.cli.client import INTERRUPTED, NotDone, RequestRefused, Unreachable, Unusable, clean, say
 from relay.cli.connect import connect
-from relay.cli.control import flatten, halt, resume, retry
+from relay.cli.control import flatten, halt, resume, retry, seen
 from relay.cli.keep import notify_test
 from relay.cli.signals import orders, positions, signals
 from relay.errors import RelayError, SettingsInvalid
@@ -94,6 +94,7 @@ for _command in (
     halt,
     resume,
     flatten,
+    seen,
     retry,
     notify_test,
 ):

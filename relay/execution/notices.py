@@ -231,7 +231,7 @@ class Notifier:
             for post in self._posts:
                 post.thread.start()
 
-    def hear(self, kind: NoticeKind, text: str) -> None:
+    def receive(self, kind: NoticeKind, text: str) -> None:
         """At once: what it is told is written down by the next look."""
         if self._services:
             self._received.append(Notice(kind=kind, text=text, at_ms=to_ms(self._now())))
@@ -459,7 +459,7 @@ class _Post:
 
 
 Listener = Callable[[Signal, str, Finish], None]
-Hearer = Callable[[NoticeKind, str], None]
+Receiver = Callable[[NoticeKind, str], None]
 
 
 class Announcer:
@@ -469,16 +469,16 @@ class Announcer:
         self._lock = threading.Lock()
         self._waiters: dict[str, list[threading.Event]] = {}
         self._listeners: list[Listener] = []
-        self._hearers: list[Hearer] = []
+        self._receivers: list[Receiver] = []
         self.is_released = False
         """The relay is stopping: nobody waits any more."""
 
     def listen(self, listener: Listener) -> None:
         self._listeners.append(listener)
 
-    def hear(self, hearer: Hearer) -> None:
-        """`hearer` is given what `tell` is; it must be quick and must not raise."""
-        self._hearers.append(hearer)
+    def add_receiver(self, receiver: Receiver) -> None:
+        """`receiver` is given what `tell` is; it must be quick and must not raise."""
+        self._receivers.append(receiver)
 
     def tell(self, kind: NoticeKind, text: str) -> None:
         """Something that a person should know and that is no signal's outcome: a line, without secrets.
@@ -486,8 +486,8 @@ class Announcer:
         What the journal's events say (outcomes, fills, halts) is told from there and needs no call.
         """
         log.log(logging.INFO if kind is NoticeKind.RUN else logging.WARNING, "%s: %s", kind.value, text)
-        for hearer in self._hearers:
-            hearer(kind, text)
+        for receiver in self._receivers:
+            receiver(kind, text)
 
     def finished(self, signal: Signal, account: str, finish: Finish) -> None:
         """One account's part of the signal has come to its end; it is in the journal already."""
