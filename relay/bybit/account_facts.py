@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol, TypeAlias, TypeVar
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from relay.domain.instrument import Category
 from relay.domain.position import Position
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
 from relay.settings.environment import Environment
+from relay.settings.network import Way
 
 T = TypeVar("T")
 
@@ -45,6 +46,8 @@ class ExpectedAccount:
     max_leverage: Decimal | None
     also: str | None = None
     """One more symbol to look at."""
+    way: Way = field(default_factory=Way)
+    """How the host is reached."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

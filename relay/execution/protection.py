@@ -12,7 +12,7 @@ from relay.domain.instrument import Instrument
 from relay.domain.order import Accepted, ErrorKind, NotSent, OrderRejected, Reason, Unknown, client_order_id
 from relay.domain.order_lifecycle import GiveUp, OrderState, reported
 from relay.domain.position import Position
-from relay.domain.progress import Finish
+from relay.domain.progress import STOPS_INCOMPLETE, Finish
 from relay.domain.protection import (
     AdvanceTakeProfit,
     AmendTakeProfit,
@@ -165,11 +165,11 @@ class Protector:
             self._journal.add_notes(active.signal_id, (missing.words,))
         elif missing is not None:
             protection_run.trouble = protection_run.trouble or _reason(missing.words)
-        return (
-            self._incomplete(active, protection_run.trouble.message, now_ms)
-            if protection_run.trouble
-            else ProtectionEnded()
-        )
+        if protection_run.trouble:
+            return self._incomplete(active, protection_run.trouble.message, now_ms)
+        if active.bracket.trouble is not None:
+            self._journal.save_bracket(active.seq, replace(active.bracket, trouble=None), now_ms=now_ms)
+        return ProtectionEnded()
 
     def _act(
         self, protection_run: ProtectionRun, record: BracketRecord, step: ProtectionStep, now_ms: int
@@ -356,7 +356,7 @@ class Protector:
 
 
 def _reason(words: str) -> Reason:
-    return Reason(code="STOPS_INCOMPLETE", message=words)
+    return Reason(code=STOPS_INCOMPLETE, message=words)
 
 
 def _words(outcome: OrderRejected | Unknown | NotSent) -> str:

@@ -73,6 +73,8 @@ SUITE: Final = "pytest"
 PARSED_ONLY: Final = {
     "serve": "it never ends; test_main_job runs it",
     "worker": "it never ends, and needs Postgres; test_postgres_processes runs it",
+    "notify-test": "it tells people; test_notices has some",
+    "seen": "it wants a signal in attention; test_seen has some",
     "connect": "it asks a person; test_connect answers",
 }
 NOT_CODES: Final = frozenset(
