@@ -22,7 +22,7 @@ from tests.ports import free_port
 ROOT = Path(__file__).resolve().parents[1]
 WEBHOOK_SECRET = "a-secret-of-the-tests-0123"
 ADMIN_TOKEN = "an-admin-token-of-the-tests-0123"
-DEADLINE_S = 20
+DEADLINE_S = 60
 _OURS = ("BYBIT_", "RELAY_", "PAPER_", "WEBHOOK_", "ADMIN_", "DATABASE_", "DEFAULT_", "MAX_", "SIGNAL_", "ALLOWED_")
 """Variables that a test decides, whatever they are in the shell that runs it."""
 
@@ -138,7 +138,7 @@ class RelayProcess:
         self.http.close()  # else the relay would wait for what may still come on a connection that is kept alive
         self.process.terminate()
         try:
-            return self.process.wait(30)
+            return self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.kill()
             raise
@@ -147,14 +147,14 @@ class RelayProcess:
         """Post an alert; a mapping gets the secret. `wait_s`: ask for the outcome."""
         body = alert if isinstance(alert, bytes) else json.dumps({"secret": WEBHOOK_SECRET, **alert}).encode()
         headers = {"Prefer": f"wait={wait_s}"} if wait_s else {}
-        return self.http.post(f"{self.url}/webhook", data=body, headers=headers, timeout=15)
+        return self.http.post(f"{self.url}/webhook", data=body, headers=headers, timeout=60)
 
     def api(self, path: str, method: str = "GET", **more: Any) -> Any:
         answer = self.http.request(
             method,
             f"{self.url}/api/{path}",
             headers={"Authorization": f"Bearer {self.admin_token}"},
-            timeout=15,
+            timeout=60,
             **more,
         )
         assert answer.status_code < 300, f"{answer.status_code} {answer.text}"

@@ -27,7 +27,7 @@ from relay.journal.stream_board import CHANNEL
 from relay.journal.stream_boards import StreamBoards
 from tests.paper_server import KEY, SECRET, PaperServer
 
-DEADLINE_S = 20
+DEADLINE_S = 60
 SLACK = 5
 """What the exchange may have to say by itself just then."""
 BTC = (Category.LINEAR, "BTCUSDT")

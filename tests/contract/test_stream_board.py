@@ -95,6 +95,6 @@ def test_all_are_reported_that_there_is_news_but_not_by_who_has_lost_the_right(
         keeper.write(epoch, LIVE, [], 0)
         keeper.write(epoch - 1, LIVE, [], 0)
         assert keeper.write(epoch, LIVE, FACTS, 2)
-        reported = [each.payload for each in connection.notifies(timeout=10, stop_after=2)]
+        reported = [each.payload for each in connection.notifies(timeout=60, stop_after=2)]
         assert reported == ["main", "main"]
         assert not list(connection.notifies(timeout=0))

@@ -85,5 +85,5 @@ def test_a_keeper_that_is_frozen_and_wakes_up_lets_the_other_keep_it(fleet: Flee
 
 
 def private(paper: PaperServer) -> list[dict[str, object]]:
-    shown = requests.get(f"{paper.url}/paper/streams", timeout=20).json()["connections"]
+    shown = requests.get(f"{paper.url}/paper/streams", timeout=60).json()["connections"]
     return [each for each in shown if each["kind"] == "private"]

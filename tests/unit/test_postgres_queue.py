@@ -26,7 +26,7 @@ from relay.journal.store import hold
 from relay.journal.waiting_lanes import LaneKey, WaitingLanes
 from tests.unit.journal_builders import NOW_MS, accept, accepted, body, new_signal
 
-DEADLINE_S = 30
+DEADLINE_S = 60
 LANE = LaneKey(account="main", category=Category.LINEAR, symbol="BTCUSDT")
 
 

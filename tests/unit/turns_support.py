@@ -15,7 +15,7 @@ from relay.journal.turns import SharedTurns
 CREATE = "/v5/order/create"
 WINDOW_S = 1.005
 EXIT, ENTRY = 0, 1
-DEADLINE_S = 20
+DEADLINE_S = 60
 
 
 class Client:
