@@ -96,6 +96,7 @@ def accounts_of(settings: Settings, exchanges: dict[str, Exchange]) -> dict[str,
             bounds=bounds,
             environment=each.environment.value,
             key_tail=each.key_tail,
+            entry_bar=exchanges[each.name].entry_bar,
         )
         for each in settings.accounts
     }

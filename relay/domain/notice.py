@@ -25,6 +25,9 @@ class NoticeKind(StrEnum):
     DUPLICATE = "duplicate"
     """The same `id` with another body, or a repeat that cannot be TradingView's."""
     STREAM = "stream"
+    EXCHANGE = "exchange"
+    """What the exchange announced or did by itself: maintenance, a delisting, a liquidation, an answer that cannot be
+    read."""
     KEY = "key"
     """The API key expires soon."""
     RUN = "run"
