@@ -250,10 +250,11 @@ class Chaos:
         return False
 
     def _all_finished(self) -> list[dict[str, Any]]:
+        """On a busy machine an exit may pass an entry that is not found in time; that settles itself a little later."""
         until = time.monotonic() + FINISHED_S
         while True:
             signals = self._victim.web.all_signals()
-            left = [each for each in signals if each["status"] not in audit.FINISHED]
+            left = [each for each in signals if each["status"] not in audit.FINISHED or each["status"] == "attention"]
             if not left:
                 return signals
             assert time.monotonic() < until, f"{len(left)} are not finished, such as {left[0]}"

@@ -124,13 +124,14 @@ def test_each_odd_row_is_told_once(paper: PaperServer, tmp_path: Path) -> None:
     spoil(paper, TICKERS, "SOLUSDT", markPrice="high")
     with running_relay(tmp_path, paper.url) as relay:
         services = relay.relay.services
-        services.announcer.hear(lambda kind, text: told.append(text))
-        market, exchange = services.markets["default"], services.exchanges["default"]
+        exchange = services.exchanges["default"]
+        exchange.odd_rows.tell = told.append
+        market = services.markets["default"]
         exchange.odd_rows._told.clear()
         for _ in range(3):
             market.load_prices(exchange)
         assert [text for text in told if "price of SOLUSDT" in text] == [
-            "the exchange's price of SOLUSDT cannot be read: `markPrice` is 'high' (default)"
+            "the exchange's price of SOLUSDT cannot be read: `markPrice` is 'high'"
         ]
         paper.control.clear_faults()
         market.load_prices(exchange)
