@@ -51,6 +51,10 @@ class Instrument:
     """In the exchange's words; `NOT_LISTED` once it has dropped it."""
     delivery_at: datetime | None = None
     """When what is open is settled by the exchange; None: it has not said so."""
+    kind: str = ""
+    """In the exchange's words: `stock`, `commodity`, `forex`, `innovation`; empty for the rest."""
+    unreadable: str | None = None
+    """Which of its rules could not be read, so that nothing may be opened."""
 
     @property
     def state(self) -> str:

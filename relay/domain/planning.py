@@ -153,6 +153,7 @@ def entry_refusal(move: Move, intent: Intent, facts: Facts, references: Referenc
     return (
         intent.refused
         or facts.uncleared
+        or (facts.position.no_entry if facts.position else None)
         or next(iter(facts.unread.values()), None)
         or leverage_refusal(signal, rules, facts.instrument)
         or direction_refusal(move.side, rules)

@@ -17,7 +17,7 @@ from relay.domain.instrument import symbol_of_filter
 from relay.domain.order import OrderStatus, SignalStatus
 from relay.domain.position import Position
 from relay.domain.signal import Fit
-from relay.errors import ExchangeAnswered, ExchangeUnreachable, SignalNotRetryable, SignalNotSeen
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, SignalNotRetryable, SignalNotSeen
 from relay.execution.accept import Receipt
 from relay.execution.heartbeat import Pulse
 from relay.execution.ports import to_ms, utc_now
@@ -291,18 +291,24 @@ def list_positions(*, account: str | None, symbol: str | None) -> Response:
     exchanges = {name: each for name, each in current_services().exchanges.items() if account in (None, name)}
     read = of_each(exchanges, _read_positions)
     errors = {name: each for name, each in read.items() if not isinstance(each, tuple)}
-    if errors and len(errors) == len(exchanges):
+    unanswered = [each for each in errors.values() if not isinstance(each, FactsUnreadable)]
+    if unanswered and len(unanswered) == len(exchanges):
         # Else nothing read would pass for nothing open.
-        raise next(iter(errors.values()))
+        raise unanswered[0]
     found = [
         position_form(name, position)
-        for name, positions in read.items()
-        if isinstance(positions, tuple)
-        for position in sorted(positions, key=lambda each: (each.category, each.symbol))
+        for name, came_to in read.items()
+        for position in sorted(_readable(came_to), key=lambda each: (each.category, each.symbol))
         if symbol in (None, position.symbol)
     ]
     unreadable = [{"account": name, "message": str(error)} for name, error in errors.items()]
     return answer({"positions": found, "unreadable": unreadable})
+
+
+def _readable(came_to: tuple[Position, ...] | ExchangeUnreachable | ExchangeAnswered) -> tuple[Position, ...]:
+    if isinstance(came_to, tuple):
+        return came_to
+    return came_to.readable if isinstance(came_to, FactsUnreadable) else ()
 
 
 def _read_positions(account: str, exchange: Exchange) -> tuple[Position, ...] | ExchangeUnreachable | ExchangeAnswered:
