@@ -94,7 +94,8 @@ class RelayProcess:
         while time.monotonic() < until:
             with contextlib.suppress(requests.RequestException):
                 answer = requests.get(f"{self.url}/readyz", timeout=2)
-                if answer.status_code == 200 and all(each["ready"] for each in answer.json()["accounts"].values()):
+                accounts = answer.json().get("accounts", {})  # a checkout of before, which is measured, tells of none
+                if answer.status_code == 200 and all(each["ready"] for each in accounts.values()):
                     return
             assert self.process.poll() is None, f"the relay ended: {self.tail()}"
             time.sleep(0.02)
