@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
 from relay.bybit import wire_account, wire_orders
-from relay.bybit.client import EVERYTHING, REALTIME, Exchange
+from relay.bybit.client import EVERYTHING, REALTIME, Exchange, equity_in
 from relay.bybit.http import signer
 from relay.bybit.limiter import Address
 from relay.bybit.market import Prices
 from relay.bybit.stream import LinkState, StreamGreeting, StreamLink
 from relay.bybit.stream_state import LiveAccount, Received, Where
-from relay.bybit.wire_account import Row
-from relay.bybit.wire_orders import ReportedPosition, reported_position
+from relay.bybit.wire_account import Row, problem_of
+from relay.bybit.wire_orders import ReportedExecution, ReportedPosition, reported_position
 from relay.domain.instrument import Category
-from relay.domain.order import ErrorKind, NotSent, OrderRejected, Outcome, PlannedOrder, RequestSignature
+from relay.domain.order import ErrorKind, NotSent, OrderRejected, Outcome, PlannedOrder, Reason, RequestSignature
 from relay.domain.performance import LedgerEntry
 from relay.domain.position import OrderReport, Position
-from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
 from relay.settings.environment import NO_STREAMS, AccountSettings, public_stream_url
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class StreamedExchange(Exchange):
     def _begin_anew(self) -> None:
         """Nothing is known, and nothing listens."""
         self._live = live = LiveAccount()
+        live.on_unreadable = self._unreadable
         self._stop_healing = stop = threading.Event()
         self.link = StreamLink(
             name=self._name,
@@ -81,6 +83,9 @@ class StreamedExchange(Exchange):
             target=self._heal, args=(live, self.link, stop), name=f"reader of {self._name}", daemon=True
         )
 
+    def _unreadable(self, what: str, row: Row, error: Exception) -> None:
+        self.odd_rows.report(what, row, problem_of(error))
+
     def listen(self, *, on_wake: Callable[[Category, str], None], on_unmatched: Callable[[Received], None]) -> None:
         """Start the stream, once until `hush`. `on_wake`: an awaited order of this instrument may be taken with
         `received`."""
@@ -88,9 +93,13 @@ class StreamedExchange(Exchange):
         self.link.start()
         self._reader.start()
 
-    def book_to(self, hear: Callable[[LedgerEntry], None]) -> None:
+    def send_ledger_to(self, hear: Callable[[LedgerEntry], None]) -> None:
         """From now on every execution that the stream tells is told there, too; `hear` must not block."""
         self._live.on_booked = hear
+
+    def hear_outside(self, hear: Callable[[ReportedExecution], None]) -> None:
+        """From now on what moves a position without an order is told there: a liquidation, a delivery, a split."""
+        self._live.on_outside = hear
 
     def hush(self) -> None:
         """Another process may trade here from now on: the stream ends, and all that is known is forgotten."""
@@ -127,12 +136,13 @@ class StreamedExchange(Exchange):
         live.forget()
         readings = {where: live.begin_position(where) for where in live.symbols()}
         for where, rows in self._open_position_rows().items():
-            live.position_read(
-                where, readings.get(where) or live.begin_position(where), reported_position(tuple(rows), *where)
-            )
+            # What cannot be read stays unknown: an alert that needs it asks again, and opens nothing.
+            with suppress(FactsUnreadable):
+                read = self._reported(rows, where)
+                live.position_read(where, readings.get(where) or live.begin_position(where), read)
             self.marks.want(*where)
         for row, category in self._open_order_rows():
-            live.open_order(row, category)
+            self.odd_rows.read("order", (row,), partial(live.open_order, category=category))
         # What was known before and is not among the open ones: until it is read, no equity could be worked out.
         for where in live.unknown()[:_READS_A_ROUND]:
             self._try_to_read(where, live)
@@ -181,12 +191,17 @@ class StreamedExchange(Exchange):
 
     def _read_position(self, where: Where, live: LiveAccount) -> ReportedPosition:
         reading = live.begin_position(where)
-        read = reported_position(self._position_rows(*where), *where)
+        read = self._reported(self._position_rows(*where), where)
         live.position_read(where, reading, read)
         return read
 
+    def _reported(self, rows: Sequence[Row], where: Where) -> ReportedPosition:
+        """Raises FactsUnreadable."""
+        self._understood(rows, *where)
+        return reported_position(tuple(rows), *where)
+
     def equity(self, coin: str) -> Decimal:
-        return self._read_balances(self._live).equity(coin)
+        return equity_in(self._read_balances(self._live), coin)
 
     # What is known without asking.
 
@@ -221,6 +236,9 @@ class StreamedExchange(Exchange):
         """One has come: what the next one needs is kept fresh."""
         self.link.hurry(_ALERTS_S)
         self.marks.hurry(category, _ALERTS_S)
+
+    def entry_bar(self, category: Category, symbol: str) -> Reason | None:
+        return super().entry_bar(category, symbol) or self._live.no_entry((category, symbol))
 
     def positions_now(self) -> tuple[Position, ...] | None:
         """All that are open, whoever opened them; None if they must be read."""

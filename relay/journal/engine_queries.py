@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 
 from relay.domain.instrument import Category
-from relay.domain.order import OrderStatus, PlannedOrder, Purpose, Reason
+from relay.domain.order import OrderStatus, PlannedOrder, Purpose, Reason, SignalStatus
 from relay.domain.plan import Residual, Working
 from relay.domain.signal import first_id_at
 from relay.journal.codec import from_json, order_of, signal_of, switch_of
@@ -51,6 +51,8 @@ from relay.journal.tables import (
 )
 
 _CHUNK = 500
+_ATTENTION_MAX = 100
+"""So many signals that need a person are looked at again."""
 _of_plan = and_(
     plans.c.signal_id == assignments.c.signal_id,
     plans.c.account == assignments.c.account,
@@ -108,6 +110,13 @@ def unfinished_keys(connection: Connection, accounts: Collection[str]) -> tuple[
 def unfinished_of(connection: Connection, account: str, category: Category, symbol: str) -> tuple[ExecutionRecord, ...]:
     of_lane = (assignments.c.category == category) & (assignments.c.symbol == symbol)
     return _executions(connection, IS_UNFINISHED & (assignments.c.account == account) & of_lane)
+
+
+def in_attention(connection: Connection) -> tuple[ExecutionRecord, ...]:
+    """The newest of them, the oldest first."""
+    newest = select(signals.c.id).where(signals.c.status == SignalStatus.ATTENTION)
+    ids = newest.order_by(signals.c.seq.desc()).limit(_ATTENTION_MAX)
+    return _executions(connection, assignments.c.signal_id.in_(ids) & (assignments.c.status == SignalStatus.ATTENTION))
 
 
 def execution(connection: Connection, signal_id: str, account: str) -> ExecutionRecord | None:
