@@ -23,7 +23,7 @@ def refuse(server: PaperServer, symbol: str, code: int, words: str, times: int =
 
 
 def outcome(relay: RelayProcess, **alert: str) -> dict[str, Any]:
-    finished: dict[str, Any] = relay.post(alert, wait_s=10).json()
+    finished: dict[str, Any] = relay.done(alert)
     assert finished["status"] not in ("accepted", "executing"), finished
     return finished
 
