@@ -390,7 +390,7 @@ _NEEDED = frozenset({"Order", "Position"})
 _TRADING = frozenset({"Spot", "Options", "Derivatives"})
 _IDLE = frozenset({"CopyTrading", "BlockTrade", "NFT", "Affiliate"})
 """Sets of permissions that cannot spend. Whatever is in neither list can, for all that is known here."""
-_UNTOLD_CODES = frozenset({404, 10017, 10032})
+_UNAVAILABLE_CODES = frozenset({404, 10017, 10032})
 _HOURS_BELOW = 48
 
 _SITES = {
@@ -646,8 +646,8 @@ def _wide(name: str, expected_account: ExpectedAccount, what: str, boxes: str, *
 
 def _not_reported(name: str, expected_account: ExpectedAccount, facts: AccountFacts, why: Unavailable) -> Check:
     """Where the demo environment has no answer to a question; anywhere else it is merely not known yet."""
-    is_untold = why.code in _UNTOLD_CODES or (why.code is None and "HTTP 404" in why.words)
-    if is_untold and expected_account.environment is Environment.DEMO and _was_served(facts):
+    is_unavailable = why.code in _UNAVAILABLE_CODES or (why.code is None and "HTTP 404" in why.words)
+    if is_unavailable and expected_account.environment is Environment.DEMO and _was_served(facts):
         return amber(name, "the demo environment does not tell this; see it where the key was made")
     return unknown(name, why)
 

@@ -253,6 +253,8 @@ class Exchange:
         """
         self._recv_window_ms = recv_window_ms
         self._clock = clock or ExchangeClock()
+        self.now_ms = self._clock.now_ms
+        """The exchange's clock, Unix milliseconds."""
         self._transport = Transport(url, connect_s=connect_timeout_s, read_s=read_timeout_s)
         self._session = BybitSession(
             transport=self._transport,
@@ -281,10 +283,6 @@ class Exchange:
         return RequestSignature(
             timestamp_ms=self._clock.now_ms(), recv_window_ms=lease_guard.remaining_validity_ms(self._recv_window_ms)
         )
-
-    def now_ms(self) -> int:
-        """The exchange's clock, Unix milliseconds."""
-        return self._clock.now_ms()
 
     @property
     def clock_offset_ms(self) -> int:

@@ -40,7 +40,7 @@ from relay.journal.opening import open_journal
 from tests.property.workshop import Workshop, body_of
 from tests.unit.journal_builders import NOW_MS, accepted, fill, new_signal, planned, report, sent_order
 
-DEADLINE_S = 10
+DEADLINE_S = 60
 JUST_QUIET_MS = 61_000
 
 

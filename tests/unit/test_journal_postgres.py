@@ -33,7 +33,7 @@ from tests.faults.stage import until
 from tests.ports import free_port
 from tests.unit.journal_builders import NOW_MS, accept, accepted, body, fill, new_signal, report, sent_order
 
-DEADLINE_S = 30
+DEADLINE_S = 60
 
 
 @pytest.fixture
