@@ -114,5 +114,9 @@ class ExchangeAnswered(RelayError):
         self.words = words
 
 
+class SignalNotSeen(RelayError):
+    """Nobody needs to look at this signal, or what was said of it does not hold at the exchange."""
+
+
 class SignalNotRetryable(RelayError):
     """This signal cannot be opened again: an order of it may have had an effect."""

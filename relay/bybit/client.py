@@ -52,7 +52,7 @@ _BEFORE_MS = 86_400_000
 class TransactionLogRead:
     """`open_at_ms`: of the first execution whose result the exchange does not tell yet; None if all are told."""
 
-    bookings: tuple[LedgerEntry, ...]
+    ledger_entries: tuple[LedgerEntry, ...]
     open_at_ms: int | None
 
 
@@ -94,7 +94,7 @@ class TransactionLogApi:
         }
         booked = [(row, ledger_entry_from(row, closed=closed.get(row["orderId"]))) for row in rows]
         return TransactionLogRead(
-            bookings=tuple(ledger_entry for _, ledger_entry in booked if ledger_entry is not None),
+            ledger_entries=tuple(ledger_entry for _, ledger_entry in booked if ledger_entry is not None),
             open_at_ms=min(
                 (int(row["execTime"]) for row, ledger_entry in booked if ledger_entry is None), default=None
             ),
@@ -118,7 +118,7 @@ class AccountApi:
     def __init__(self, session: BybitSession, calls: Calls) -> None:
         self._session = session
         self._calls = calls
-        self.books = TransactionLogApi(session, calls)
+        self.transaction_log = TransactionLogApi(session, calls)
 
     def key(self) -> KeyRights:
         """What the key may do. The demo environment has no answer to this."""

@@ -101,7 +101,8 @@ class Market:
         """
         self._overrides = symbols or {}
         self._catalog = Catalog()
-        self._book: SymbolIndex | None = None
+        self.symbol_index: SymbolIndex | None = None
+        """Of the perpetuals there are; None until they are loaded."""
         self._prices: Mapping[tuple[Category, str], Decimal] = {}
         self._priced_at = 0.0
         self._hint = hint
@@ -124,20 +125,20 @@ class Market:
             yield from exchange.instruments()
 
         count = self._catalog.load(fetch, needed)
-        self._book = SymbolIndex.of(self._catalog.all(), self._overrides)
+        self.symbol_index = SymbolIndex.of(self._catalog.all(), self._overrides)
         return count
 
     def load_once(self, exchange: Exchange) -> None:
         """Read instruments and prices, unless some account did before. Raises like `load_instruments`."""
         with self._loading:
-            if self._book is None:
+            if self.symbol_index is None:
                 self.load_prices(exchange)
                 self.load_instruments(exchange)
 
     def keep_instrument(self, instrument: Instrument) -> None:
         """One that was read by itself, because its rules seemed to have changed."""
         self._catalog.keep(instrument)
-        self._book = SymbolIndex.of(self._catalog.all(), self._overrides)
+        self.symbol_index = SymbolIndex.of(self._catalog.all(), self._overrides)
 
     def load_prices(self, exchange: Exchange) -> None:
         """Read the price of everything, in one call each category. Raises like `load_instruments`."""
@@ -145,10 +146,6 @@ class Market:
             (category, symbol): price for category in Category for symbol, price in exchange.prices(category).items()
         }
         self._priced_at = self._monotonic()
-
-    @property
-    def book(self) -> SymbolIndex | None:
-        return self._book
 
     def instrument(self, category: Category, symbol: str) -> Instrument | None:
         return self._catalog.get(category, symbol)

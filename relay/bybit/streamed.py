@@ -104,7 +104,7 @@ class StreamedExchange(Exchange):
         self.link.start()
         self._reader.start()
 
-    def book_to(self, hear: Callable[[LedgerEntry], None]) -> None:
+    def send_ledger_to(self, hear: Callable[[LedgerEntry], None]) -> None:
         """From now on every execution that the stream tells is told there, too; `hear` must not block."""
         self._live.on_booked = self._if_keeper(hear)
 

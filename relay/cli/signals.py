@@ -44,8 +44,8 @@ Shown = Mapping[str, Any]
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _WHAT_TO_DO: Final = {
-    "attention": "look at the account, then see `python -m relay retry {id}`: it opens a signal again only where no "
-    "order of it can have had an effect",
+    "attention": "look at the account, then say so with `python -m relay seen {id}`; `retry {id}` opens it again, if "
+    "no order of it can have had an effect",
     "failed": "`python -m relay retry {id}` opens it again, if no order of it can have had an effect",
 }
 
@@ -100,7 +100,7 @@ def summary(signal: Shown) -> list[str]:
 
 def hint(signal: Shown) -> list[str]:
     """What a person can do about it, if there is something to do."""
-    words = _WHAT_TO_DO.get(str(signal.get("status")))
+    words = None if signal.get("seen") else _WHAT_TO_DO.get(str(signal.get("status")))
     return [f"  what to do: {words.format(id=clean(signal.get('id')))}"] if words else []
 
 
@@ -131,6 +131,7 @@ def in_full(signal: Shown) -> list[str]:
     lines += facts(
         {
             "reason": reason_text(signal.get("reason")),
+            "seen": detail_text(signal["seen"]) if signal.get("seen") else None,
             "strategy": signal.get("strategy"),
             "action": title(signal),
             "sent": signal.get("sent_at"),
@@ -273,7 +274,7 @@ def _say_page(page: dict[str, Any]) -> None:
     found = page.get("signals", [])
     for line in page.get("silent", []):
         say(clean(line))
-    needing = sum(signal.get("status") == SignalStatus.ATTENTION for signal in found)
+    needing = sum(each.get("status") == SignalStatus.ATTENTION and not each.get("seen") for each in found)
     if needing:
         say(
             f"{needing} {'needs' if needing == 1 else 'need'} attention: `python -m relay signals ID` shows one in full"

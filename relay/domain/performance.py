@@ -31,6 +31,7 @@ class FillRow:
     signal_price: Decimal | None = None
     submitted_after_ms: int | None = None
     """From receipt to the order's leaving."""
+    client_order_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,11 +124,23 @@ def _gain(book: _Book, fill_row: FillRow, qty: Decimal) -> Decimal:
     return _EXACT.multiply(fill_row.price - book.price, qty) * side
 
 
-def tallies(fill_rows: list[FillRow]) -> dict[str, Tally]:
-    """Each strategy's sum, by its name."""
+def order_result(fill_rows: Iterable[FillRow], client_order_id: str, qty: Decimal) -> Decimal | None:
+    """What it realised before fees, in the quote coin; None where it closed nothing, or its fills are not `qty`."""
+    rows = list(fill_rows)
+    own = [made for row, made in zip(rows, results(rows), strict=True) if row.client_order_id == client_order_id]
+    filled = sum((row.qty for row in rows if row.client_order_id == client_order_id), _ZERO)
+    if filled != qty or not any(each.closed for each in own):
+        return None
+    return sum((each.realised for each in own), _ZERO)
+
+
+def tallies(fill_rows: list[FillRow], *, since_ms: int = 0) -> dict[str, Tally]:
+    """Each strategy's sum since then, by its name; the fills before it count for what they opened."""
     found: defaultdict[str, Tally] = defaultdict(Tally)
     first_of: set[str] = set()
     for fill_row, result in zip(fill_rows, results(fill_rows), strict=True):
+        if fill_row.at_ms < since_ms:
+            continue
         tally = found[fill_row.strategy]
         tally.fills += 1
         tally.realised += result.realised

@@ -15,6 +15,7 @@ from relay.domain.order import (
     PlannedOrder,
     Purpose,
     Reason,
+    Side,
     SignalStatus,
     is_marketable,
 )
@@ -22,6 +23,12 @@ from relay.domain.order_lifecycle import OrderState, is_final
 
 _ZERO = Decimal(0)
 MAX_REMAINDERS = 3
+NOTHING_FILLED = "NOTHING_FILLED"
+UNCLEARED = "CANCEL_INCOMPLETE"
+STOPS_INCOMPLETE = "STOPS_INCOMPLETE"
+OF_THE_POSITION = frozenset({UNCLEARED, STOPS_INCOMPLETE})
+"""Trouble with what rests beside the signal's own orders."""
+ENDED_UNFILLED = (OrderStatus.CANCELED, OrderStatus.EXPIRED)
 _ENDS_AS = {"TIME_TOO_OLD": SignalStatus.EXPIRED, "HALTED": SignalStatus.DENIED}
 _POINTLESS = ("EXCHANGE_KEY", "EXCHANGE_REGION", "POSITION_MODE_HEDGE")
 """Refused for what the account is, not for what the order was: its exit would be refused as well."""
@@ -340,7 +347,7 @@ def _had_nothing_to_reduce(order: OrderState, orders: tuple[OrderState, ...], si
     return _is_outdated(order) and size is not None and _open_for(order, size) == 0
 
 
-def _finish(orders: tuple[OrderState, ...], size: Decimal | None, instrument: Instrument | None) -> Finish:
+def _finish(orders: tuple[OrderState, ...], size: Decimal | None, instrument: Instrument | None = None) -> Finish:
     notes = tuple(note for each in orders if (note := _note(each, orders, size)))
     dust = [each for each in orders if _is_dust(each, orders, size, instrument)]
     if dust and all(each in dust or not _is_withheld(each) for each in orders):
@@ -360,12 +367,34 @@ def _finish(orders: tuple[OrderState, ...], size: Decimal | None, instrument: In
     denied = [o for o in orders if o.status is OrderStatus.DENIED]
     if denied:
         return _finish_denied(denied[0], orders, notes)
-    return Finish(status=SignalStatus.DONE, notes=notes)
+    return Finish(status=SignalStatus.DONE, reason=_nothing_filled(orders), notes=notes)
+
+
+def _nothing_filled(orders: tuple[OrderState, ...]) -> Reason | None:
+    """Every order was taken, and has ended without a fill."""
+    if not orders or any(each.filled_qty or each.status not in ENDED_UNFILLED for each in orders):
+        return None
+    what = "bought" if orders[0].planned.side is Side.BUY else "sold"
+    return Reason(code=NOTHING_FILLED, message=f"nothing was {what}: the order ended before any of it was filled")
+
+
+def settled(orders: tuple[OrderState, ...], *, reason_code: str | None, size: Decimal, is_clear: bool) -> Finish | None:
+    """What a signal in `attention` has come to by now, or None while a person is still needed.
+
+    `reason_code`: why it needed one. `size`: the signed position now. `is_clear`: older orders have ended, and stops
+    and take profits are in place.
+    """
+    if not is_clear or not all(each.is_settled for each in orders):
+        return None
+    if not orders and reason_code not in OF_THE_POSITION:
+        return None
+    came_to = _finish(_in_sequence(orders), size)
+    return came_to if came_to.status is not SignalStatus.ATTENTION else None
 
 
 def _missing_exit(order: OrderState, orders: tuple[OrderState, ...], size: Decimal | None) -> Reason | None:
     """An exit that was refused, dropped or left incomplete leaves a position that the strategy has left."""
-    if not order.planned.exit_qty:
+    if not order.planned.exit_qty or (size is not None and _open_for(order, size) == 0):
         return None
     if _is_withheld(order) and not _had_nothing_to_reduce(order, orders, size):
         return _remains(order, size) if _is_spent(order) else order.reason

@@ -187,7 +187,7 @@ class Intake:
         It is that of the first account whose exchange has told of its own: another's may not list it, which is told in
         that account's lane.
         """
-        account = next((each for each in accounts if each.market.book is not None), None)
+        account = next((each for each in accounts if each.market.symbol_index is not None), None)
         if signal.action is Action.HEARTBEAT or account is None or signal.ticker is None:
             return signal
         found = self._meant(account, signal.ticker, signal.exchange)
@@ -198,15 +198,15 @@ class Intake:
 
     def _meant(self, account: Account, ticker: str, exchange: str | None) -> Instrument | SymbolUnknown:
         """What the ticker means. What is not known, or has not begun to trade, may be new: the exchange is asked."""
-        book = account.market.book
-        assert book is not None, "it is loaded"
-        found = book.resolve(ticker, exchange)
+        index = account.market.symbol_index
+        assert index is not None, "it is loaded"
+        found = index.resolve(ticker, exchange)
         if isinstance(found, Instrument):
             if found.status != PRE_LAUNCH:
                 return found
             spellings: tuple[tuple[Category, str], ...] = ((found.category, found.symbol),)
         else:
-            spellings = book.spellings(ticker, exchange)
+            spellings = index.spellings(ticker, exchange)
         for category, symbol in spellings:
             if not self._may_look_up():
                 return found
@@ -216,7 +216,7 @@ class Intake:
                 return found
             if listed is not None:
                 account.market.keep_instrument(listed)
-        return (account.market.book or book).resolve(ticker, exchange)
+        return (account.market.symbol_index or index).resolve(ticker, exchange)
 
     def _may_look_up(self) -> bool:
         """A sender that repeats a wrong ticker must not spend the requests that orders need."""

@@ -42,7 +42,7 @@ _READ_MAX_MS: Final = DAY_MS
 _WAITING_MAX: Final = 10_000
 _STOP_S: Final = 1.0
 
-Hear = Callable[[LedgerEntry], None]
+Receive = Callable[[LedgerEntry], None]
 
 
 class BookedExchange(Protocol):
@@ -104,16 +104,16 @@ class Bookkeeper:
         """Waits until every account was looked at once; returns whether it was within the time."""
         return self._looked.wait(timeout_s)
 
-    def hears(self, account: str) -> Hear:
+    def receiver(self, account: str) -> Receive:
         """For the account's stream. Never blocks."""
 
-        def hear(ledger_entry: LedgerEntry) -> None:
+        def receive(ledger_entry: LedgerEntry) -> None:
             try:
                 self._waiting.put_nowait((account, ledger_entry))
             except queue.Full:
                 self._due[account].read_at = 0.0
 
-        return hear
+        return receive
 
     def _run(self) -> None:
         while not self._stopping.wait(_COLLECT_S if self._looked.is_set() else 0):
@@ -160,14 +160,14 @@ class Bookkeeper:
         known_ms = self.ledger.booked_until(account)
         since_ms = now_ms - now_ms % DAY_MS if known_ms is None else max(known_ms, now_ms - 7 * DAY_MS + HOUR_MS)
         until_ms = min(since_ms + _READ_MAX_MS, now_ms)
-        found = exchange.account_api.books.read(since_ms, until_ms)
+        found = exchange.account_api.transaction_log.read(since_ms, until_ms)
         sure_ms = until_ms if until_ms < now_ms else max(since_ms, now_ms - _OVERLAP_MS)
         if found.open_at_ms is not None:
             if now_ms - found.open_at_ms < _GIVE_UP_MS:
                 sure_ms = min(sure_ms, found.open_at_ms)
             else:
                 log.warning("%s: the exchange does not tell what some executions came to; they are left out", account)
-        self._book(account, list(found.bookings), until_ms=sure_ms)
+        self._book(account, list(found.ledger_entries), until_ms=sure_ms)
         return until_ms == now_ms
 
     def _add_equity(self, account: str) -> bool:

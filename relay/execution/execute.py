@@ -14,14 +14,14 @@ from relay.domain.notice import NoticeKind
 from relay.domain.order import OrderStatus, Reason, RequestSignature, SignalStatus
 from relay.domain.order_lifecycle import GiveUp, OrderState, passed_by, sent
 from relay.domain.plan import PlanStatus
-from relay.domain.progress import AddOrders, Advance, DenyRest, Finish, LookAtPosition, progress
+from relay.domain.progress import UNCLEARED, AddOrders, Advance, DenyRest, Finish, LookAtPosition, progress
 from relay.domain.signal import Signal
 from relay.engine import failpoint
 from relay.engine.failpoint import Failpoint
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.execution.gather import Gathered, Gatherer, NotGathered, refused_facts, unreachable
 from relay.execution.notices import Announcer
-from relay.execution.orders import UNCLEARED, Advancer, Clearing
+from relay.execution.orders import Advancer, Clearing
 from relay.execution.ports import Account, Now, to_ms, utc_now
 from relay.execution.protection import Protector
 from relay.execution.work import ProtectionEnded, ProtectionRun, Work, stored_signal

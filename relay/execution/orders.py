@@ -40,7 +40,7 @@ from relay.domain.order_lifecycle import (
     sent,
 )
 from relay.domain.position import Fill, OrderReport
-from relay.domain.progress import Finish
+from relay.domain.progress import UNCLEARED, Finish
 from relay.engine import failpoint
 from relay.engine.failpoint import Failpoint
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
@@ -242,7 +242,8 @@ class Advancer:
                 is_moved = self._is_moved(account, order) if is_thorough and report is None else None
         except (ExchangeUnreachable, ExchangeAnswered):
             return Advanced(order=replace(order, look_ups=order.look_ups + 1))
-        return self._keep(order, looked_up(order, report, begun_at_ms=begun_at_ms, is_moved=is_moved), report, fills)
+        after = looked_up(order, report, begun_at_ms=begun_at_ms, bounds=account.bounds, is_moved=is_moved)
+        return self._keep(order, after, report, fills)
 
     def _is_moved(self, account: Account, order: OrderState) -> bool:
         expected = self._journal.expected_positions(account.name)
@@ -297,7 +298,6 @@ def _measured(account: Account) -> bool:
 # Cancel resting orders of the relay one by one, by id, and look until each has certainly ended.
 
 
-UNCLEARED = "CANCEL_INCOMPLETE"
 _LOOK_AGAIN_S = (0.0, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 _LOOKS_AFTER_ANSWER = 7
 _LOOKS_AFTER_SILENCE = 3
@@ -390,7 +390,7 @@ class Canceller:
         report = report or _vanished(resting)
         self._journal.record_report(order.client_order_id, report, fills, now_ms=now_ms)
         failpoint.passed(Failpoint.CANCEL_CONFIRMED)
-        after = looked_up(order, report, begun_at_ms=begun_at_ms)
+        after = reported(order, report)
         return replace(looked, order=after), 0.0 if after.status.is_ended else delay
 
 

@@ -101,9 +101,8 @@ class LivePort(Protocol):
 class MarketPort(Protocol):
     """What is known of the market without a request to the exchange."""
 
-    @property
-    def book(self) -> SymbolIndex | None:
-        """The perpetuals there are; None until they are loaded."""
+    symbol_index: SymbolIndex | None
+    """Of the perpetuals there are; None until they are loaded."""
 
     def instrument(self, category: Category, symbol: str) -> Instrument | None: ...
 

@@ -34,7 +34,7 @@ class ExchangeSnapshot:
 
     instrument: Instrument
     position: Position
-    book: Mapping[str, RestingOrder]
+    resting: Mapping[str, RestingOrder]
 
     def snapshot(
         self, journal: Journal, record: BracketRecord, known: Mapping[str, OrderState], *, now_ms: int
@@ -45,7 +45,7 @@ class ExchangeSnapshot:
             now_ms=now_ms,
             position=self.position,
             orders=_orders(journal, (*record.bracket.entries, *record.bracket.order_ids), known),
-            book=self.book,
+            resting=self.resting,
         )
 
 

@@ -284,6 +284,11 @@ class Journal:
         with self.store.read() as connection:
             return engine_queries.unfinished_of(connection, account, category, symbol)
 
+    def in_attention(self) -> tuple[ExecutionRecord, ...]:
+        """What needs a person, on each account, the oldest first; only the newest signals if there are many."""
+        with self.store.read() as connection:
+            return engine_queries.in_attention(connection)
+
     def execution(self, signal_id: str, account: str) -> ExecutionRecord | None:
         with self.store.read() as connection:
             return engine_queries.execution(connection, signal_id, account)
@@ -337,9 +342,17 @@ class Journal:
         cursor: str | None = None,
         attention_first: bool = False,
         text: str | None = None,
+        needs_a_person: bool = False,
     ) -> SignalPage:
         """The latest first, each in full. ValueError if `cursor` is not one of an earlier page of the same list."""
-        which = SignalFilter(strategy=strategy, account=account, symbol=symbol, status=status, text=text)
+        which = SignalFilter(
+            strategy=strategy,
+            account=account,
+            symbol=symbol,
+            status=status,
+            text=text,
+            needs_a_person=needs_a_person,
+        )
         with self.store.read() as connection:
             return find_signals(connection, which, limit=limit, cursor=cursor, attention_first=attention_first)
 

@@ -137,7 +137,9 @@ class Signals:
         parts = {each.account: each for each in fetch_all(self._connection, _EXECUTIONS, {"of_signal": signal_id})}
         known: SignalStatus = parts[account].status
         is_final = known.is_finished and status is not SignalStatus.ATTENTION and not is_better_known
-        if known is status or is_final:
+        may_be_new = is_better_known or status is SignalStatus.ATTENTION
+        is_new_reason = may_be_new and parts[account].reason_code != (reason.code if reason else None)
+        if (known is status and not is_new_reason) or is_final:
             return self._status_of(signal_id)
         of_execution = {"of_signal": signal_id, "of_account": account}
         run(self._connection, _CHANGE, {"status": status, **reason_columns(reason), **of_execution})

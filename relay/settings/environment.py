@@ -309,6 +309,18 @@ def host_url_or_off(text: str) -> str | None:
     return None if text.lower() == "off" else host_url("https", "http")(text)
 
 
+def alive_url(text: str) -> Secret:
+    """An address of http or https. All of it is secret: its path is what tells whose life it is."""
+    try:
+        parts = urlsplit(text)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address or re.search(r"\s", text):
+        raise ValidationError("it is no address; it should be one of http or https, like https://hc-ping.com/ID")
+    return Secret(text)
+
+
 def sentry_dsn(text: str) -> Secret:
     """`https://key@host/project`."""
     try:
@@ -428,6 +440,8 @@ class NotifyTarget:
 
     url: Secret
     kinds: frozenset[NoticeKind]
+    recipient: Secret | None = None
+    """The one of several that the address names."""
 
     @property
     def scheme(self) -> str:
@@ -437,7 +451,8 @@ class NotifyTarget:
     @property
     def fingerprint(self) -> str:
         """The address in the journal: the same after a restart, and nothing of it can be read."""
-        return hashlib.sha256(self.url.reveal().encode()).hexdigest()[:16]
+        whole = self.url.reveal() + (f"\n{self.recipient.reveal()}" if self.recipient else "")
+        return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
     @property
     def secrets(self) -> tuple[Secret, ...]:

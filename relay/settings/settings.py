@@ -75,6 +75,7 @@ def read_running(reader: Reader) -> dict[str, Any]:
         "sentry_dsn": reader.read("SENTRY_DSN", fields.sentry_dsn, None),
         "sentry_monitor_slug": reader.read("SENTRY_MONITOR_SLUG", fields.plain_text, None),
         "notify_targets": reader.read("NOTIFY_URLS", notify_targets, ()),
+        "alive_url": reader.read("ALIVE_URL", fields.alive_url, None),
         "log_level": reader.read("LOG_LEVEL", fields.choice_of(LogLevel), LogLevel.INFO),
         "log_format": reader.read("LOG_FORMAT", fields.choice_of(LogFormat), log_format),
         "port": reader.read("PORT", fields.whole(0, 65_535), 8000),
@@ -176,6 +177,8 @@ class Settings:
     paper_state: Path
     notify_targets: tuple[NotifyTarget, ...]
     """Empty: nobody is told of anything."""
+    alive_url: Secret | None
+    """Fetched each minute that alerts are executed."""
     sentry_dsn: Secret | None
     sentry_monitor_slug: str | None
     """The monitor that is told each minute that the engine runs."""
@@ -219,7 +222,7 @@ class Settings:
         keys = [half for each in self.accounts for half in (each.api_key, each.api_secret)]
         own = [secret for each in self.strategies for secret in each.secrets]
         addresses = [secret for target in self.notify_targets for secret in target.secrets]
-        single = (self.admin_token, self.sentry_dsn, fields.database_password(self.database_url))
+        single = (self.admin_token, self.sentry_dsn, self.alive_url, fields.database_password(self.database_url))
         found = (*self.webhook_secrets, *own, *keys, *single, *addresses)
         return tuple(secret for secret in found if secret is not None)
 

@@ -16,7 +16,7 @@ from relay.bybit.client import Exchange
 from relay.domain.order import OrderStatus, SignalStatus
 from relay.domain.position import Position
 from relay.domain.signal import Fit
-from relay.errors import ExchangeAnswered, ExchangeUnreachable, SignalNotRetryable
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, SignalNotRetryable, SignalNotSeen
 from relay.execution.accept import Receipt
 from relay.execution.heartbeat import Pulse
 from relay.execution.ports import to_ms, utc_now
@@ -42,6 +42,10 @@ from relay.web.answers import (
     request_invalid,
 )
 from relay.web.webhook import awaited, tell
+
+_BY = "api"
+NOTE_MAX = 500
+"""So many letters of a note are kept."""
 
 
 def list_signals(
@@ -93,6 +97,20 @@ def retry_signal(signal_id: str) -> Response:
     except SignalNotRetryable as error:
         raise Problem("SIGNAL_NOT_RETRYABLE", str(error), status=409) from None
     return tell(Receipt(signal_id=signal_id, status=SignalStatus.ACCEPTED, is_duplicate=False))
+
+
+def mark_seen(signal_id: str) -> Response:
+    """A person has looked at a signal in `attention`: `{"note"}` in the body, and `{"nothing_placed": true}` where they
+    found none of its orders in doubt at the exchange. Answers with the signal."""
+    given = fields_of_body(note=str, nothing_placed=bool)
+    parts = current_services()
+    if parts.journal.signal(signal_id) is None:
+        raise _unknown(signal_id)
+    try:
+        parts.controls.seen(signal_id, by=_BY, **given)
+    except SignalNotSeen as error:
+        raise Problem("SIGNAL_NOT_SEEN", str(error), status=409) from None
+    return show_signal(signal_id)
 
 
 def plan_alert(*, strategy: str | None, named: str | None) -> Response:
@@ -211,22 +229,26 @@ def read_query(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
     return values
 
 
-def flag_of_body(name: str) -> bool:
-    """The one flag that the JSON body may hold; no body is the same as false. Raises a Problem."""
+def fields_of_body(**kinds: type[bool] | type[str]) -> dict[str, Any]:
+    """The fields that the JSON body may hold, by name; what it leaves out is false or empty. Raises a Problem."""
     body = whole_body().strip()
     try:
         given = json.loads(body) if body else {}
     except (ValueError, RecursionError):
         given = None
     if not isinstance(given, dict):
-        raise request_invalid({"body": [f'it is no JSON object; it should be empty or like {{"{name}": true}}']})
-    problems = {key[:60]: [f"it is no field here; there is {name}"] for key in given if key != name}
-    wanted = given.get(name, False)
-    if not isinstance(wanted, bool):
-        problems[name] = ["it is neither true nor false"]
+        example = json.dumps({name: kind is bool or "words" for name, kind in kinds.items()})
+        raise request_invalid({"body": [f"it is no JSON object; it should be empty or like {example}"]})
+    problems = {key[:60]: [f"it is no field here; there is {_listed(kinds)}"] for key in given if key not in kinds}
+    values = {name: given.get(name, kind()) for name, kind in kinds.items()}
+    for name, kind in kinds.items():
+        if not isinstance(values[name], kind):
+            problems[name] = ["it is neither true nor false" if kind is bool else "it is no text"]
+        elif isinstance(values[name], str) and len(values[name]) > NOTE_MAX:
+            problems[name] = [f"it is longer than {NOTE_MAX} letters"]
     if problems:
         raise request_invalid(problems)
-    return bool(wanted)
+    return values
 
 
 def _listed(words: Iterable[str]) -> str:
@@ -237,8 +259,6 @@ def _listed(words: Iterable[str]) -> str:
 
 
 log = logging.getLogger(__name__)
-
-_BY = "api"
 
 
 def list_orders(
@@ -302,7 +322,7 @@ def show_equity(name: str, *, days: int) -> Response:
     """Equity over time by coin, and what each day came to; fees and funding are above zero where they were paid."""
     if name not in current_services().accounts:
         raise Problem("ACCOUNT_UNKNOWN", f"there is no account {name[:60]!r}", status=404)
-    ledger, since_ms = current_services().streams.books.ledger, to_ms(utc_now()) - days * DAY_MS
+    ledger, since_ms = current_services().streams.bookkeeper.ledger, to_ms(utc_now()) - days * DAY_MS
     checks = [equity_form(each) for each in ledger.equity(name, since_ms)]
     return answer({"points": checks, "days": [day_form(each) for each in ledger.days(name, since_ms)]})
 
@@ -322,7 +342,7 @@ def flatten(*, everything: bool) -> Response:
 
     `{"everything": true}` in the body, or `all=1` in the query: what others opened, too.
     """
-    everything = flag_of_body("everything") or everything
+    everything = fields_of_body(everything=bool)["everything"] or everything
     rows = current_services().controls.flatten(everything=everything, by=_BY)
     return answer({"halted": True, "accounts": [flattened_form(each) for each in rows]})
 

@@ -68,13 +68,13 @@ def kill_switch() -> Iterator[KillSwitch]:
 
 @dataclass
 class Market:
-    """`book` None: the instruments are not loaded yet."""
+    """`symbol_index` None: the instruments are not loaded yet."""
 
-    book: SymbolIndex | None = None
+    symbol_index: SymbolIndex | None = None
     instruments: dict[str, Instrument] = field(default_factory=lambda: dict(INSTRUMENTS))
 
     def load(self) -> None:
-        self.book = SymbolIndex.of(INSTRUMENTS.values())
+        self.symbol_index = SymbolIndex.of(INSTRUMENTS.values())
 
     def instrument(self, category: Category, symbol: str) -> Instrument | None:
         return self.instruments[symbol]

@@ -17,7 +17,6 @@ from relay.app.account_checks import free_disk_bytes
 from relay.bybit.checklist import DISK_LOW_BYTES, megabytes, rows_of
 from relay.bybit.client import Exchange
 from relay.domain.instrument import plain
-from relay.domain.order import SignalStatus
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.execution.ports import to_ms, utc_now
 from relay.journal.records import HALT
@@ -184,7 +183,7 @@ def _live() -> dict[str, Any]:
         "accounts": [_account(name, wallet) for name, wallet in equities().items()],
         "positions": positions,
         "problems": problems,
-        "attention": journal.signals(status=SignalStatus.ATTENTION, limit=20).signals,
+        "attention": journal.signals(needs_a_person=True, limit=20).signals,
         "today": {status.value: count for status, count in current_queries().counts_since(to_ms(midnight)).items()},
         "latest": journal.signals(limit=_LATEST).signals,
         "strategies": strategies_now(),

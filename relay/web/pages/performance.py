@@ -116,7 +116,7 @@ _STABLE = ("USDT", "USDC")
 def equity_lines(days: int) -> Response:
     """Stable coins in themselves, others in what the exchange said they were worth in USD; unknown worth: no point."""
     parts, since_ms = current_services(), to_ms(utc_now()) - days * DAY_MS
-    ledger = parts.streams.books.ledger
+    ledger = parts.streams.bookkeeper.ledger
     lines: dict[str, dict[int, float]] = {}
     for account in parts.accounts:
         for point in ledger.equity(account, since_ms):
