@@ -98,6 +98,7 @@ def accounts_of(settings: Settings, exchanges: dict[str, Exchange]) -> dict[str,
             bounds=for_paper if each.environment is Environment.PAPER else bounds,
             environment=each.environment.value,
             key_tail=each.key_tail,
+            entry_bar=exchanges[each.name].entry_bar,
         )
         for each in settings.accounts
     }

@@ -27,6 +27,7 @@ from relay.app.sentry import CHECK_IN_S, Reporter, configure_sentry
 from relay.bybit.client import Exchange
 from relay.bybit.market import Market
 from relay.bybit.streamed import StreamedExchange
+from relay.bybit.wire_orders import ReportedExecution
 from relay.domain.instrument import Category
 from relay.domain.notice import NoticeKind
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, SettingsInvalid
@@ -39,7 +40,7 @@ from relay.execution.execute import DriftWatch, Executor, compare_positions
 from relay.execution.follow import Boards, Follower, Streams
 from relay.execution.gather import Gatherer
 from relay.execution.heartbeat import Heartbeats, expectations
-from relay.execution.notices import Announcer, Notifier
+from relay.execution.notices import Announcer, Notifier, outside_text
 from relay.execution.orders import Clearing
 from relay.execution.ports import Account, to_ms, utc_now
 from relay.execution.protection import ProtectionLanes, Protector
@@ -277,6 +278,7 @@ def assemble(
     )
     intake = _intake(settings, journal, accounts, runner, announcer, heartbeats)
     follower = Follower(journal=journal, accounts=accounts, protection=protection, is_first=lambda: engine.is_first)
+    _tell_of_answers(exchanges, announcer, follower)
     return Services(
         journal=journal,
         markets=markets,
@@ -304,6 +306,22 @@ def assemble(
         notifier=notifier,
         checkup=checkup,
     )
+
+
+def _tell_of_answers(exchanges: Mapping[str, Exchange], announcer: Announcer, follower: Follower) -> None:
+    """What an exchange does by itself, and what of its answers cannot be read, is told at once."""
+
+    def tell(name: str, text: str) -> None:
+        announcer.tell(NoticeKind.EXCHANGE, f"{text} ({name})")
+
+    def outside(name: str, execution: ReportedExecution) -> None:
+        announcer.tell(NoticeKind.EXCHANGE, outside_text(name, execution))
+        follower.wake()
+
+    for name, exchange in exchanges.items():
+        exchange.odd_rows.tell = partial(tell, name)
+        if isinstance(exchange, StreamedExchange):
+            exchange.hear_outside(partial(outside, name))
 
 
 _START_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
+from typing import Final
 
 from relay.domain.instrument import Category
 
@@ -134,6 +135,10 @@ class Reason:
 
     code: str
     message: str
+
+
+FACTS_UNREADABLE: Final = "FACTS_UNREADABLE"
+EXCHANGE_RESTRICTED: Final = "EXCHANGE_RESTRICTED"
 
 
 def client_order_id(*, signal_id: str, account: str, leg: int, generation: int) -> str:

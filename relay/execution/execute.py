@@ -18,7 +18,7 @@ from relay.domain.progress import UNCLEARED, AddOrders, Advance, DenyRest, Finis
 from relay.domain.signal import Signal
 from relay.engine import failpoint
 from relay.engine.failpoint import Failpoint
-from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
 from relay.execution.gather import Gathered, Gatherer, NotGathered, refused_facts, unreachable
 from relay.execution.notices import Announcer
 from relay.execution.orders import Advancer, Clearing
@@ -95,12 +95,17 @@ def changed_outside(before: Decimal, now: Decimal) -> str:
 def compare_positions(account: Account, journal: Journal) -> dict[tuple[Category, str], str]:
     """At the start: each position that is not what it was expected to be, with what to say of it.
 
-    Where something of the relay's is still under way or rests, a difference is to be expected, and nothing is said.
+    Where something of the relay's is still under way or rests, a difference is to be expected, and nothing is said; nor
+    of a position that cannot be read.
     Raises ExchangeUnreachable or ExchangeAnswered.
     """
     at_ms = account.exchange.now_ms()
-    held = {(each.category, each.symbol): each.size for each in account.exchange.positions()}
-    busy = {
+    try:
+        positions, unreadable = account.exchange.positions(), frozenset[tuple[Category, str]]()
+    except FactsUnreadable as error:
+        positions, unreadable = error.readable, error.where
+    held = {(each.category, each.symbol): each.size for each in positions}
+    busy = unreadable | {
         (each.state.planned.category, each.state.planned.symbol)
         for each in journal.open_orders()
         if each.account == account.name

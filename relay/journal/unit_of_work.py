@@ -256,7 +256,7 @@ class Plans:
             run(self._connection, _ADD_RESIDUAL, carried)
 
 
-def run_in(connection: Connection, operations: Callable[[UnitOfWork], T]) -> T:
+def run_in(operations: Callable[[UnitOfWork], T], connection: Connection) -> T:
     """What `operations` returns, with all that it wrote."""
     uow = UnitOfWork(connection)
     returned = operations(uow)

@@ -21,10 +21,17 @@ from relay.app.wiring import Relay, Services
 from relay.bybit.client import Exchange
 from relay.bybit.wire_orders import refusal_of
 from relay.domain.instrument import plain
-from relay.domain.order import OrderStatus, PlannedOrder, Reason
+from relay.domain.order import FACTS_UNREADABLE, OrderStatus, PlannedOrder, Reason
 from relay.domain.performance import DayTotal, Equity
 from relay.domain.position import Position
-from relay.errors import AlertError, ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, RelayError
+from relay.errors import (
+    AlertError,
+    ExchangeAnswered,
+    ExchangeUnreachable,
+    FactsUnreadable,
+    JournalUnavailable,
+    RelayError,
+)
 from relay.execution.accept import Receipt
 from relay.execution.controls import Flattened, Preview, Previewed
 from relay.execution.ports import from_ms
@@ -133,6 +140,8 @@ def _exchange_unreachable(error: ExchangeUnreachable) -> Response:
 
 def _exchange_answered(error: ExchangeAnswered) -> Response:
     """With the exchange's own code and words in the message."""
+    if isinstance(error, FactsUnreadable):
+        return refusal(FACTS_UNREADABLE, str(error), status=502)
     return refusal(refusal_of(error.code, error.words).reason_code, str(error), status=502)
 
 

@@ -17,7 +17,7 @@ from relay.app.account_checks import free_disk_bytes
 from relay.bybit.checklist import DISK_LOW_BYTES, megabytes, rows_of
 from relay.bybit.client import Exchange
 from relay.domain.instrument import plain
-from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
 from relay.execution.ports import to_ms, utc_now
 from relay.journal.records import HALT
 from relay.journal.rejected import ONLY_COUNTED
@@ -103,7 +103,11 @@ class Glance:
 
 
 def _positions(account: str, exchange: Exchange) -> list[dict[str, Any]]:
-    found = sorted(exchange.positions(), key=lambda each: (each.category, each.symbol))
+    try:
+        positions = exchange.positions()
+    except FactsUnreadable as error:  # the row that cannot be read was told of
+        positions = error.readable
+    found = sorted(positions, key=lambda each: (each.category, each.symbol))
     return [position_form(account, position) for position in found]
 
 
