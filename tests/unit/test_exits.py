@@ -207,21 +207,27 @@ def test_an_exit_that_waits_for_a_trigger_needs_the_trigger() -> None:
 )
 def test_an_unknown_field_that_speaks_of_something_else_does_not_stop_an_exit(name: str, value: Any) -> None:
     signal = signal_of({"ticker": TICKER, "action": "exit", name: value})
-    assert any(f"`{name}` ignored: is an unknown field" in note for note in signal.notes)
+    assert closed_by(signal, LONG) == 3
+    told = [note for note in signal.notes if note.startswith(f"`{name}` ")]
+    assert any("ignored" in note or "without effect" in note for note in told)
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *(("amount", 1), ("close_pct", 50), ("contracts", 1), ("side", "sell"), ("direction", "up")),
-        *(("sub_account", "two"), ("accounts", "two"), ("dry_run", True), ("test", 1), ("pair", "ETHUSDT")),
-        ("order", "buy"),
+        *(("amount", 1), ("close_pct", 50), ("side", "sell"), ("direction", "up"), ("order", "buy")),
+        *(("dry_run", True), ("test", 1), ("pair", "ETHUSDT")),
     ],
 )
 def test_an_unknown_field_that_may_say_what_is_closed_is_refused(name: str, value: Any) -> None:
-    with pytest.raises(AlertInvalid) as refused:
+    with pytest.raises(AlertInvalid, match=f"`{name}`"):
         signal_of({"ticker": TICKER, "action": "close", name: value})
-    assert list(refused.value.fields) == [name]
+
+
+def test_another_name_for_what_is_closed_is_read_as_it() -> None:
+    assert closed_by(signal_of({"ticker": TICKER, "action": "close", "contracts": 1}), LONG) == 1
+    for name in ("sub_account", "accounts"):
+        assert signal_of({"ticker": TICKER, "action": "close", name: "two"}).accounts == ("two",)
 
 
 def test_an_account_that_was_not_replaced_is_refused() -> None:
@@ -341,7 +347,9 @@ def test_no_field_of_another_services_format_that_an_exit_does_not_need_stops_it
     alert_format = alert_format_of(name)
     assert alert_format is not None
     is_sized = name == "bot" and "side" in message
-    needed = {*_CHOOSE, *_OPTIONS, *deciding, *(_SIZES if is_sized else ())} | {"strategy.order_action"}
+    needed = {*_CHOOSE, *_OPTIONS, *deciding, *(_SIZES if is_sized else ())} | {"strategy.order_action", "test"}
+    if "quantity" in deciding:
+        needed.add("qty")
     if "flat" not in str(message):
         needed |= {"strategy.position_size"}
     paths = [path for path in alert_format.fields if path not in needed or path == "secret"]
@@ -360,9 +368,10 @@ def test_a_foreign_exit_is_told_what_was_left_out_and_refused_for_what_it_closes
         return signal_from_stored(stored, id="s" * 26, strategy="default", received_at=NOW)
 
     notes = signal_of_exit(stopLoss={"type": "stop_limit", "stopPrice": "NaN"}, delay="soon", orderTyp="x").notes
-    for left_out in ("stopLoss.type", "stopLoss.stopPrice", "delay", "ordertyp"):
+    for left_out in ("stopLoss.type", "stopLoss.stopPrice", "delay"):
         assert any(note.startswith(f"`{left_out}` ignored: ") for note in notes), (left_out, notes)
-    for name in ("quantity", "quantitee", "optionType", "account"):
+    assert any(note.startswith("`ordertyp` ") for note in notes)
+    for name in ("quantity", "quantitiy", "optionType", "account"):
         with pytest.raises(AlertInvalid) as refused:
             signal_of_exit(**{name: "NaN"})
         assert list(refused.value.fields) == [name]

@@ -194,9 +194,11 @@ class Message:
 
     def _says_what_is_closed(self, path: str) -> bool:
         """Of a field that no native one was made of."""
-        inside, _, name = _INDEX.sub("", path).lower().rpartition(".")
-        if speaks_of_levels(inside):
+        inside, _, name = _INDEX.sub("", path).rpartition(".")
+        # As the service spells it: of `takeprofits` nobody could tell the parts.
+        if speaks_of_levels(inside or name):
             return False
+        name = name.lower()
         if _INDEX.sub("[]", path).lower() in self._known:
             return meaning_of(name) in DECIDING
         return decides_exit(name)
