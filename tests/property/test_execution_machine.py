@@ -206,7 +206,7 @@ class Execution(RuleBasedStateMachine):
         """Nothing reaches its exchange; the other account's is there."""
         self.exchanges[account].away_until_ms = self.shop.clock.now_ms + for_ms
 
-    @precondition(lambda self: self.shop.market.book is not None)
+    @precondition(lambda self: self.shop.market.symbol_index is not None)
     @rule(
         moves=st.lists(st.integers(-3, 3), min_size=1, max_size=2),
         is_swapped=st.booleans(),
