@@ -377,6 +377,17 @@ def test_a_foreign_exit_is_told_what_was_left_out_and_refused_for_what_it_closes
         assert list(refused.value.fields) == [name]
 
 
+@pytest.mark.parametrize("order", ["", "NaN", 0, [1], "{{plot_2}}"])
+def test_an_object_that_says_how_large_an_order_is_stops_no_exit_of_all(order: Any) -> None:
+    message = {"tv_instrument": TICKER, "bot_uuid": "b", "order": order}
+    whole = {**message, "action": "sell", "strategy_info": {"market_position": "flat"}}
+    stored = read(json.dumps(whole).encode(), named="3commas").fields
+    assert closed_by(signal_from_stored(stored, id="s" * 26, strategy="default", received_at=NOW), LONG) == 3
+    with pytest.raises(AlertInvalid, match="`order` must be an object"):
+        stored = read(json.dumps({**message, "action": "exit_long"}).encode(), named="3commas").fields
+        signal_from_stored(stored, id="s" * 26, strategy="default", received_at=NOW)
+
+
 def test_an_exit_under_the_name_of_no_format_is_read_as_it_stands() -> None:
     signal = signal_of({"ticker": TICKER, "action": "close", "format": "json"})
     assert closed_by(signal, LONG) == 3
