@@ -27,7 +27,7 @@ from relay.domain.order_lifecycle import OUTCOME_UNKNOWN
 from relay.domain.plan import PlanStatus
 from relay.domain.planning import LimitCheck, limit_checks
 from relay.domain.signal import Action, new_signal_id
-from relay.errors import ExchangeAnswered, ExchangeUnreachable, SignalNotSeen
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, SignalNotSeen
 from relay.execution import accept
 from relay.execution.accept import Intake, Receipt
 from relay.execution.gather import Gatherer, NotGathered
@@ -113,8 +113,13 @@ class Controls:
         # Read first: an entry that was planned before the halt has to be in here or in what is read below.
         known = self._in_flight(account.name) | self._resting(account.name)
         unread = None
+        held = set[tuple[Category, str]]()
         try:
             held = {(each.category, each.symbol) for each in account.exchange.positions()}
+        except FactsUnreadable as error:
+            unread = str(error)
+            held = {(each.category, each.symbol) for each in error.readable}
+            own = self._expected(account.name) | (held if everything else set())
         except (ExchangeUnreachable, ExchangeAnswered) as error:
             unread = str(error)
             own = self._expected(account.name)

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Final
 
 from relay.app import metrics
+from relay.bybit.wire_orders import ReportedExecution
 from relay.domain.instrument import plain
 from relay.domain.notice import Notice, NoticeKind
 from relay.domain.order import OrderStatus, SignalStatus
@@ -115,6 +116,22 @@ def _reported(kind: NoticeKind, event: EventRecord, what: str) -> Notice:
     return Notice(
         kind=kind, text=f"{alert}{strategy}: {what}", at_ms=event.at_ms, signal_id=event.signal_id, account=account
     )
+
+
+_OUTSIDE: Final = {
+    "AdlTrade": "was reduced by auto-deleveraging",
+    "BustTrade": "was liquidated",
+    "Delivery": "was closed by delivery, because the contract is delisted",
+    "Settle": "was settled",
+    "CorporateAction": "was changed by a stock split or reverse split: its size and price mean something else now",
+    "MovePosition": "was moved to or from another account",
+}
+
+
+def outside_text(account: str, execution: ReportedExecution) -> str:
+    """What the exchange did to a position by itself, for people."""
+    what = _OUTSIDE.get(execution.kind, f"was changed by an execution of the kind {execution.kind[:40]}")
+    return f"{execution.symbol} on {account} {what} ({execution.text}); it is read anew, and protected as it is then"
 
 
 def halt_notice(switch: Switch) -> Notice | None:
