@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from relay.bybit.account_facts import AccountFacts, ExpectedAccount, Reported, Unavailable
+from relay.bybit.account_facts import AccountFacts, DatabaseFacts, ExpectedAccount, Reported, Unavailable
 from relay.bybit.wire_account import AccountType, KeyRights, Wallet, settle_coin_of, time_left
 from relay.domain.instrument import plain
 from relay.domain.order import Reason
@@ -329,8 +329,10 @@ DISK_LOW_BYTES = 1024**3
 DISK_FULL_BYTES = 100 * 1024**2
 
 
-def durability(free_bytes: int | None) -> Check:
+def durability(free_bytes: int | None, database: DatabaseFacts | None = None) -> Check:
     """`free_bytes`: of the disk that the journal is on; None: it cannot be looked at, as on Postgres."""
+    if database is not None:
+        return _in_database(database)
     if free_bytes is None:
         return unknown(
             "durability", "how full the journal's disk is cannot be seen from here; watch the database's own"
@@ -340,6 +342,19 @@ def durability(free_bytes: int | None) -> Check:
     if free_bytes < DISK_FULL_BYTES:
         return red("durability", f"{free}: once it is full, alerts are answered 503 and nothing is executed", fix)
     return amber("durability", free, fix) if free_bytes < DISK_LOW_BYTES else green("durability", free)
+
+
+def _in_database(database: DatabaseFacts) -> Check:
+    owned, room = database.owned_by_owner, database.room
+    if not database.is_flushed:
+        lost = "a crash of the database's machine loses alerts that were answered, and orders at the exchange"
+        return red("durability", f"{lost}: fsync is off", "turn fsync on in Postgres's settings")
+    if owned is None:
+        return amber("durability", "no process executes this account just now", "start `python -m relay worker`")
+    if owned > room:
+        crowded = f"the process that executes this account has {owned} accounts, and wishes for {room} at most"
+        return amber("durability", crowded, "start another worker, or raise ACCOUNTS_PER_PROCESS")
+    return green("durability", "commits are flushed to the database's disk; how full that is, is its own affair")
 
 
 def megabytes(count: int) -> str:
@@ -646,7 +661,7 @@ def judge(expected_account: ExpectedAccount, facts: AccountFacts) -> Report:
         *key_checks(expected_account, facts),
         *account_checks(expected_account, facts),
         _of_key("other_permissions", expected_account, facts, _other),
-        durability(facts.free_disk_bytes),
+        durability(facts.free_disk_bytes, facts.database),
     )
     assert tuple(each.name for each in checks) == NAMES, "every point has its place"
     return Report(checks=checks)

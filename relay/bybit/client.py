@@ -567,6 +567,11 @@ class Exchange:
                 self.odd_rows.report("instrument", {"symbol": each.symbol}, each.unreadable)
         return instruments
 
+    @property
+    def is_much_asked(self) -> bool:
+        """Whether from this address so much was asked of it lately that what can wait should."""
+        return self._address.is_much_asked
+
     def warm(self, connections: int) -> int:
         """Open that many connections at once, so that the first orders find them; how many the exchange answered on."""
         self._stored_warm = connections
