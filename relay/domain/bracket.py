@@ -127,8 +127,8 @@ def too_far(levels: Levels, *, side: Side, near: Sequence[Decimal]) -> Reason | 
             what, meant = ("a distance" if is_distance else "a price"), plain(abs(level.value))
             question = f'{what} of {meant}, or "{meant}%"?' if level.value < _PERCENT else f"{what} of {meant}?"
             message = (
-                f"`{name}` {meant} is more than 50 % away from the price {plain(near[0])} of a {side.value}: {question} "
-                "Send what is meant, or set `levels_any_distance = true` for the strategy"
+                f"`{name}` {meant} is more than 50 % away from the price {plain(near[0])} of a {side.value}: "
+                f"{question} Send what is meant, or set `levels_any_distance = true` for the strategy"
             )
             return Reason(code="LEVEL_TOO_FAR", message=message)
     return None
