@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from typing import Protocol, TypeAlias, TypeVar
@@ -54,6 +54,8 @@ class Listed:
 
     count: int
     absent: tuple[str, ...]
+    unreadable: tuple[str, ...] = ()
+    """Those whose rules cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,8 @@ class AccountFacts:
     fees: Reported[FeeRate | None]
     stream: Stream | None
     """None if nobody has looked."""
+    terms: Reported[Mapping[str, str]] = field(default_factory=dict)
+    """By kind of contract, where its trading terms are not accepted; the exchange does not tell it before an order."""
     free_disk_bytes: int | None = None
     """Of the disk that the journal is on; None if it cannot be told."""
 
@@ -110,6 +114,9 @@ class Ownership(Protocol):
         """Where an order of the relay's is under way: a position may differ from what is expected for a moment."""
 
     def has_placed(self, client_order_id: str) -> bool: ...
+
+    def terms(self) -> dict[str, str]:
+        """By kind of contract, where the exchange said that its trading terms are not accepted."""
 
 
 # Asks the exchange for everything that the checklist is judged by; a question that fails costs only its own part.
@@ -153,6 +160,7 @@ def read_facts(
         foreign=foreign,
         fees=_reported(lambda: exchange.account_api.fee_rate(Category.LINEAR, USUAL_SYMBOLS[0])),
         stream=look_at_stream() if look_at_stream else None,
+        terms=_reported(ownership.terms) if ownership else {},
     )
 
 
@@ -203,7 +211,11 @@ def category_of(symbol: str) -> Category:
 def _listed(exchange: Exchange, expected_account: ExpectedAccount) -> Listed:
     instruments = exchange.instruments()
     trading = {each.symbol for each in instruments if each.is_trading}
-    return Listed(count=len(instruments), absent=tuple(sorted((expected_account.symbols or frozenset()) - trading)))
+    return Listed(
+        count=len(instruments),
+        absent=tuple(sorted((expected_account.symbols or frozenset()) - trading)),
+        unreadable=tuple(each.symbol for each in instruments if each.unreadable is not None),
+    )
 
 
 def _foreign(exchange: Exchange, ownership: Ownership | None) -> Foreign:

@@ -313,6 +313,17 @@ def _instruments(facts: AccountFacts) -> Check:
             f"{listed.count} perpetuals; not traded there: {_shown(listed.absent)}",
             "correct ALLOWED_SYMBOLS: the exchange's own names, such as BTCUSDT or BTCPERP",
         )
+    if not isinstance(facts.terms, Unavailable) and facts.terms:
+        found = ", ".join(f"{kind or 'ordinary'} contracts ({where})" for kind, where in sorted(facts.terms.items()))
+        return amber(
+            "instruments",
+            f"{listed.count} perpetuals; trading terms not accepted: {found}",
+            "accept them with the master account on Bybit's site or in its app, on the page of such a contract; this "
+            "is shown until an order there is accepted",
+        )
+    if listed.unreadable:
+        message = f"{listed.count} perpetuals; nothing is opened in those whose rules cannot be read: "
+        return amber("instruments", f"{message}{_shown(listed.unreadable)}")
     return green("instruments", f"{listed.count} perpetuals")
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from relay.bybit.wire_account import (
     AccountMode,
     FeeRate,
     KeyRights,
+    Maintenance,
     Row,
     account_mode_from,
     closed_order_from,
@@ -29,7 +31,7 @@ from relay.bybit.wire_account import (
     problem_of,
 )
 from relay.bybit.wire_orders import StandingOrder, standing_order_from
-from relay.domain.instrument import Category, Instrument
+from relay.domain.instrument import Category, Instrument, PriceBounds
 from relay.domain.order import (
     FACTS_UNREADABLE,
     Accepted,
@@ -200,6 +202,9 @@ POSITIONS = "/v5/position/list"
 SYMBOL_INFO = "/v5/position/symbol-info"
 LEVERAGE = "/v5/position/set-leverage"
 STOPS = "/v5/position/trading-stop"
+PRICE_LIMIT = "/v5/market/price-limit"
+USER_SETTINGS = "/v5/account/user-setting-config"
+SYSTEM_STATUS = "/v5/system/status"
 TICKERS = "/v5/market/tickers"
 INSTRUMENTS = "/v5/market/instruments-info"
 WALLET = "/v5/account/wallet-balance"
@@ -499,6 +504,26 @@ class Exchange:
         if symbol not in found:
             raise ExchangeUnreachable(f"the exchange names no mark price for {symbol}")
         return found[symbol]
+
+    def price_bounds(self, category: Category, symbol: str) -> PriceBounds | None:
+        """What limit prices the exchange takes now, and what it does with others; None where it does not say."""
+        ask = self._calls.ask
+        with suppress(ExchangeUnreachable, ExchangeAnswered, *NOT_UNDERSTOOD):
+            row = ask(self._session.get_price_limit, PRICE_LIMIT, category=category.value, symbol=symbol).result
+            bounds = PriceBounds(
+                buy_max=wire_account.required(row, "buyLmt"), sell_min=wire_account.required(row, "sellLmt"), moves=None
+            )
+            with suppress(ExchangeUnreachable, ExchangeAnswered):
+                refuses = ask(self._session.get_user_setting_config, USER_SETTINGS).result.get("lpaPerp")
+                return replace(bounds, moves=not refuses if isinstance(refuses, bool) else None)
+            return bounds
+        return None
+
+    def announced(self) -> tuple[Maintenance, ...]:
+        """Maintenance of futures trading, to come and under way. Raises as every question does."""
+        rows = listed(self._calls.ask(self._session.get_system_status, SYSTEM_STATUS).result)
+        found, _ = self.odd_rows.read("announcement", rows, wire_account.maintenance_from)
+        return tuple(each for each in found if each is not None)
 
     def prices(self, category: Category) -> dict[str, Decimal]:
         """Mark prices of all symbols of the category that have one."""

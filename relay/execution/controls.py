@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,11 +20,12 @@ from relay.domain.order import (
     OrderStatus,
     PlannedOrder,
     Reason,
+    Side,
     SignalStatus,
     Unknown,
 )
 from relay.domain.order_lifecycle import OUTCOME_UNKNOWN
-from relay.domain.plan import PlanStatus
+from relay.domain.plan import Plan, PlanStatus
 from relay.domain.planning import LimitCheck, limit_checks
 from relay.domain.signal import Action, new_signal_id
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, SignalNotSeen
@@ -352,7 +353,19 @@ class Previewer:
             account=name,
             status="denied" if denied else "planned",
             reason=made.reason,
-            notes=(*work.signal.notes, *made.notes),
+            notes=(*work.signal.notes, *made.notes, *_bound_notes(work.account, made)),
             orders=tuple((order.client_order_id, order.planned) for order in work.orders.values()),
             checks=limit_checks(gathered.proposal),
         )
+
+
+def _bound_notes(account: Account, made: Plan) -> Iterator[str]:
+    """What the exchange would do with the plan's limit prices, which it may move or refuse."""
+    limits = [each for each in made.orders if each.price is not None and not each.type.is_conditional]
+    if not limits:
+        return
+    bounds = account.price_bounds(limits[0].category, limits[0].symbol)
+    for each in limits if bounds is not None else ():
+        assert bounds is not None and each.price is not None
+        if note := bounds.note(is_buy=each.side is Side.BUY, price=each.price):
+            yield note
