@@ -33,6 +33,7 @@ from relay.execution.notices import Announcer
 from relay.execution.ports import from_ms, utc_now
 from relay.journal.opening import open_journal
 from relay.settings.environment import AccountSettings
+from relay.settings.network import way_to
 from relay.settings.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -126,6 +127,7 @@ def check_target_for(
         key_end=f"…{key.reveal()[-4:]}",
         symbols=settings.traded_on(account).allowed_symbols,
         max_leverage=settings.traded_on(account).max_leverage,
+        way=way_to(account.url or ""),
     )
 
     def look() -> Stream:

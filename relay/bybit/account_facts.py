@@ -17,6 +17,7 @@ from relay.domain.instrument import Category
 from relay.domain.position import Position
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, JournalUnavailable
 from relay.settings.environment import Environment
+from relay.settings.network import Way
 
 T = TypeVar("T")
 
@@ -46,6 +47,8 @@ class ExpectedAccount:
     max_leverage: Decimal | None
     also: str | None = None
     """One more symbol to look at."""
+    way: Way = field(default_factory=Way)
+    """How the host is reached."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -435,12 +435,14 @@ def _first_unavailable(facts: AccountFacts) -> Unavailable:
 
 
 def _host(expected_account: ExpectedAccount, facts: AccountFacts) -> Check:
+    way = str(expected_account.way)
     if any(not isinstance(each, Unavailable) or each.code is not None for each in _all(facts)):
-        return green("host", f"{expected_account.host} answers")
+        return green("host", f"{expected_account.host} answers{way and f', {way}'}")
     return red(
         "host",
-        f"{expected_account.host} does not answer: {_first_unavailable(facts).words}",
-        "see whether this machine reaches the internet and whether BYBIT_URL, if it is set, is right",
+        f"{expected_account.host} does not answer{way and f' {way}'}: {_first_unavailable(facts).words}",
+        "see whether this machine reaches the internet and whether BYBIT_URL, if it is set, is right"
+        + (f", and whether {way} is the right way" if way else ""),
     )
 
 
@@ -535,7 +537,8 @@ def _counted(number: int, thing: str) -> str:
 
 
 def _ip(expected_account: ExpectedAccount, facts: AccountFacts, codes: frozenset[int]) -> Check:
-    ours = facts.own_address or "unknown"
+    proxy = expected_account.way.proxy
+    ours = f"the one of the proxy {proxy}" if proxy else (facts.own_address or "unknown")
     if codes & _ADDRESS_CODES:
         return red(
             "ip",
@@ -547,7 +550,8 @@ def _ip(expected_account: ExpectedAccount, facts: AccountFacts, codes: frozenset
     if isinstance(key, Unavailable):
         return _not_reported("ip", expected_account, facts, key)
     if key.addresses:
-        return green("ip", f"bound to {', '.join(key.addresses)}")
+        only = ", which is the address that the exchange sees" if len(key.addresses) == 1 else ""
+        return green("ip", f"bound to {', '.join(key.addresses)}{only}")
     return amber(
         "ip",
         "the key works from any address, and such a key expires after three months",

@@ -130,6 +130,14 @@ class _Reading:
     says_perpetual: bool
 
 
+def symbol_of_filter(text: str) -> str:
+    """What a person types to find a symbol, as the exchange spells it: `btcusdt.p`, `BYBIT:BTCUSDT` are BTCUSDT."""
+    ticker = text.strip().upper().rpartition(":")[2]
+    if ticker.endswith("USDC.P"):
+        return f"{ticker.removesuffix('USDC.P')}PERP"
+    return ticker.removesuffix(".P")
+
+
 @dataclass(frozen=True, slots=True)
 class SymbolIndex:
     """The exchange's perpetuals, found by any spelling. Built once for each list of instruments."""

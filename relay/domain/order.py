@@ -124,6 +124,11 @@ class PlannedOrder:
         return self.type is OrderType.LIMIT and self.time_in_force in (TimeInForce.GTC, TimeInForce.POST_ONLY)
 
 
+def is_marketable(side: Side, price: Decimal, market: Decimal) -> bool:
+    """Whether a limit order at `price` fills at once where the market is at `market`."""
+    return price >= market if side is Side.BUY else price <= market
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
     """Why something is not as it was asked: a code of the form CATEGORY_CONDITION and a sentence for people."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from relay.alerts.authenticate import Credentials, authenticates, is_signed, may_authenticate, secret_among_bytes
+from relay.alerts.correction import with_correction, with_readable
 from relay.alerts.signal import (
     ParsedAlert,
     bounded,
@@ -166,7 +167,10 @@ class Intake:
 
         `known`: what accounts it may name; None means the strategy's. Raises AlertInvalid.
         """
-        signal = signal_from_stored(parsed.fields, id=signal_id, strategy=strategy.name, received_at=now)
+        try:
+            signal = signal_from_stored(parsed.fields, id=signal_id, strategy=strategy.name, received_at=now)
+        except AlertInvalid as error:
+            raise with_correction(parsed, error) from None
         allowed = tuple(strategy.accounts if known is None else known)
         unknown = [name for name in signal.accounts if name not in allowed]
         if unknown:
@@ -240,7 +244,8 @@ class Intake:
                 raise AuthFailed(f"the alert does not prove its sender: {_HOW_TO_AUTHENTICATE}") from None
             signal_id = new_signal_id(to_ms(now))
             stored: dict[str, object] = {"text": redacted_text(body, self._hidden)}
-            raise self._rejected(signal_id, sender, stored, digest(body), error, now) from None
+            readable = with_readable(body, error, self._hidden)
+            raise self._rejected(signal_id, sender, stored, digest(body), readable, now) from None
         if not proven and not any(_is_secret_of(sender, each, now) for each in parsed.secrets):
             what = "its `secret` is not the webhook secret" if parsed.secrets else "it carries no secret"
             raise AuthFailed(f"the alert does not prove its sender, {what}: {_HOW_TO_AUTHENTICATE}")

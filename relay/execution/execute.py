@@ -181,7 +181,7 @@ class Executor:
             return self._plan(work)
         assert work.signal.category is not None and work.signal.symbol is not None
         instrument = work.account.market.instrument(work.signal.category, work.signal.symbol)
-        match progress(tuple(work.orders.values()), size=work.size, instrument=instrument):
+        match progress(tuple(work.orders.values()), size=work.size, mark=work.mark, instrument=instrument):
             case Advance(order=order):
                 return self._advance(work, order)
             case AddOrders() as added:
@@ -295,7 +295,7 @@ class Executor:
             return came_to
         if came_to.reason is not None and came_to.signal_id == signal.id:
             status = SignalStatus.FAILED if came_to.is_refused else SignalStatus.ATTENTION
-            finish = Finish(status=status, reason=came_to.reason, notes=finish.notes)
+            finish = replace(finish, status=status, reason=came_to.reason)
         elif came_to.reason is not None and came_to.signal_id is not None:
             self.attention(came_to.signal_id, account.name, came_to.reason)
         self._finish(work, finish)
@@ -319,7 +319,7 @@ class Executor:
         except ExchangeAnswered as error:
             came_to = refused_facts(error)
         else:
-            work.size, work.troubles = position.size, 0
+            work.size, work.mark, work.troubles = position.size, position.mark_price, 0
             return _NOW
         if came_to.finish is None:
             return came_to.again_s
@@ -419,3 +419,5 @@ _STATUS_OF = {
 
 def _end(uow: UnitOfWork, signal_id: str, account: str, finish: Finish, now_ms: int) -> None:
     uow.signals.finish(signal_id, account, finish.status, finish.reason, finish.notes, now_ms=now_ms)
+    if finish.carried:
+        uow.plans.carry(signal_id, account, finish.carried)

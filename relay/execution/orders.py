@@ -335,8 +335,10 @@ _REFUSED_AGAIN_S = 0.5
 class Canceller:
     """The steps of cancelling; `resting` is the caller's, by client order id, and is kept up to date."""
 
-    def __init__(self, *, journal: Journal) -> None:
+    def __init__(self, *, journal: Journal, leaves_doubt: bool = False) -> None:
+        """`leaves_doubt`: of an order that may never have been there it is enough that it cannot rest any more."""
         self._journal = journal
+        self._leaves_doubt = leaves_doubt
 
     def step(
         self, account: Account, all_resting: dict[str, Resting], *, signal_id: str, is_exit: bool, now_ms: int
@@ -345,7 +347,7 @@ class Canceller:
 
         `signal_id`: whose doing it is; `is_exit`: an exit waits for it.
         """
-        resting = next(each for each in all_resting.values() if not each.order.status.is_ended)
+        resting = next(each for each in all_resting.values() if not each.is_over)
         seconds_max = account.bounds.max_seconds
         if is_exit and _is_hopeless(resting, now_ms):
             return _stuck(f"{resting.order.client_order_id} was cancelled, and it is not known whether it is gone")
@@ -401,12 +403,14 @@ class Canceller:
         is_due = looks >= (_LOOKS_AFTER_ANSWER if resting.is_answered else _LOOKS_AFTER_SILENCE)
         looked = replace(resting, looks=looks, is_due=is_due)
         try:
-            report, fills = report_of(exchange, order)
+            report, fills = report_of(exchange, order, is_thorough=is_due)
         except (ExchangeUnreachable, ExchangeAnswered):
             return resting if resting.is_answered else looked, max(delay, _NOT_SENT_AGAIN_S)
         looked = replace(looked, answered_at_ms=resting.answered_at_ms or now_ms)
         if report is None and not (is_due and resting.is_answered):
             return looked, delay
+        if report is None and self._leaves_doubt and order.is_in_doubt and not order.is_there:
+            return replace(looked, rests_no_more=begun_at_ms > order.dead_at_ms), delay
         report = report or _vanished(resting)
         self._journal.record_report(order.client_order_id, report, fills, now_ms=now_ms)
         failpoint.passed(Failpoint.CANCEL_CONFIRMED)
@@ -452,7 +456,7 @@ class Clearing:
 
     def __init__(self, *, journal: Journal) -> None:
         self._journal = journal
-        self._canceller = Canceller(journal=journal)
+        self._canceller = Canceller(journal=journal, leaves_doubt=True)
 
     def is_clear(self, work: Work) -> bool:
         """Whether nothing of the relay's rests that the signal wants gone."""
@@ -460,7 +464,7 @@ class Clearing:
             return True
         if work.clearing is None:
             work.clearing = self._resting(work)
-        return all(each.order.status.is_ended for each in work.clearing.values())
+        return all(each.is_over for each in work.clearing.values())
 
     def _resting(self, work: Work) -> dict[str, Resting]:
         signal = work.signal
@@ -498,7 +502,7 @@ class Clearing:
         if not isinstance(waits, Finish):
             return waits
         work.uncleared = work.uncleared or waits
-        stuck, *others = [each for each in work.clearing.values() if not each.order.status.is_ended]
+        stuck, *others = [each for each in work.clearing.values() if not each.is_over]
         begun_at_ms = stuck.begun_at_ms or now_ms
         work.clearing = {
             each.order.client_order_id: replace(

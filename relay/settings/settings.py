@@ -31,6 +31,7 @@ from relay.settings.environment import (
     stop_loss,
     take_profit,
 )
+from relay.settings.network import VARIABLES, network_problems
 from relay.settings.toml import read_variables
 
 # How the relay runs: where it keeps its journal, who executes, what it logs and whom it tells.
@@ -245,6 +246,7 @@ def load_settings(
         own_secrets = [secret for each in configured.strategies for secret in each.secrets]
         secrets = (*(values["webhook_secrets"] or ()), *own_secrets, values["admin_token"])
         problems += mainnet_problems(reader, secrets, sqlite_path(str(values["database_url"])))
+    problems += _way_out(reader, configured)
     problems = reader.close() + problems + _shared_secrets(values, configured)
     if problems:
         raise SettingsInvalid(problems)
@@ -256,6 +258,14 @@ def load_settings(
         **values,
         warnings=reader.misspelt() + doubts,
     )
+
+
+def _way_out(reader: Reader, configured: Configuration) -> list[str]:
+    """What is wrong with proxies and certificates. What only the file says of them is put into this process's
+    environment, where the libraries that notify and report look for it, too."""
+    os.environ.update(reader.only_in_file(VARIABLES))
+    said = {name: reader.text(name) for name in VARIABLES}
+    return network_problems(said, [(each.url or "", each.stream_url) for each in configured.accounts])
 
 
 def _shared_secrets(values: Mapping[str, Any], configured: Any) -> list[str]:
