@@ -314,6 +314,8 @@ class State:
             for symbol, instrument in instruments.items()
         }
         self.seq = 0
+        self.refuses_prices = False
+        """Whether a limit price beyond the bound is refused (`lpaPerp`), or moved to it."""
         self.changes = Changes()
 
     def next_seq(self) -> int:
