@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 from unittest.mock import patch
 
-import ccxt
+import ccxt  # type: ignore[import-untyped]
 import pybit.unified_trading
 import pytest
 from pybit.unified_trading import WebSocket
