@@ -35,9 +35,10 @@ def problem_of(error: Exception) -> str:
 
 
 def name_of(row: object) -> str:
-    """Which of a list's rows it is: its symbol or coin."""
+    """Which of a list's rows it is: its symbol or coin, or what else it goes by."""
     known = row if isinstance(row, Mapping) else {}
-    return str(known.get("symbol") or known.get("coin") or "a row without a symbol")[:40]
+    named = (known.get(each) for each in ("symbol", "coin", "orderId", "execId", "id"))
+    return str(next(filter(None, named), "a row without a symbol"))[:40]
 
 
 def number(row: Row, key: str) -> Decimal | None:
