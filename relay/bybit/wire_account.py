@@ -47,7 +47,7 @@ def number(row: Row, key: str) -> Decimal | None:
     if text is None or text == "":
         return None
     try:
-        value = Decimal(text)
+        value = Decimal("nan") if isinstance(text, bool) else Decimal(text)
     except (ArithmeticError, TypeError, ValueError):
         raise RowUnreadable(f"`{key}` is {str(text)[:40]!r}") from None
     if not value.is_finite():
