@@ -7,7 +7,7 @@ nobody knows: a reader then reads, or says that the row cannot be read; a word t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -39,7 +39,7 @@ from relay.bybit.wire_orders import (
 from relay.domain.instrument import Category
 
 LINEAR = Category.LINEAR
-Row = dict[str, Any]
+Row = Mapping[str, Any]
 
 ORDER: Row = {
     "category": "linear",
@@ -383,12 +383,14 @@ def test_what_is_no_row_at_all_takes_no_neighbour_down(name: str) -> None:
     told: list[str] = []
     odd = OddRows()
     odd.tell = told.append
-    found, problems = odd.read(name, [row, None, "text", 5, [], row], read)
+    rows: list[Any] = [row, None, "text", 5, [], row]
+    found, problems = odd.read(name, rows, read)
     assert len(found) == 2 and len(problems) == 4
     assert told and all(name in each for each in told)
 
 
 def test_numbers_that_are_none_are_unreadable() -> None:
-    for text in ("NaN", "Infinity", "-inf", "1,5", "0x10", "ten", True, [], {"a": 1}):
+    others: list[Any] = ["NaN", "Infinity", "-inf", "1,5", "0x10", "ten", True, [], {"a": 1}]
+    for text in others:
         with pytest.raises(NOT_UNDERSTOOD):
             position_from(({**POSITION, "size": text},), category=LINEAR, symbol="ETHUSDT")
