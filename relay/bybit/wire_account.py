@@ -99,7 +99,10 @@ _STOP_LOSSES = frozenset({"StopLoss", "PartialStopLoss", "TrailingStop"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoinBalance:
-    """One coin of the unified wallet, in that coin. `equity` is the balance and the open PnL."""
+    """One coin of the unified wallet, in that coin. `equity` is the balance and the open PnL.
+
+    The balance is without what is borrowed for spot, which the exchange counts in since 2025-09-16.
+    """
 
     coin: str
     equity: Decimal
@@ -284,7 +287,7 @@ def _coin_from(row: Row) -> CoinBalance:
     return CoinBalance(
         coin=row["coin"],
         equity=number_or_zero(row, "equity"),
-        wallet_balance=number_or_zero(row, "walletBalance"),
+        wallet_balance=number_or_zero(row, "walletBalance") - number_or_zero(row, "spotBorrow"),
         unrealised_pnl=number_or_zero(row, "unrealisedPnl"),
         usd=Lenient().read(lambda: number(row, "usdValue"), None),
     )

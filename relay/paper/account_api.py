@@ -40,7 +40,7 @@ def _coin(state: State, wallet: Wallet) -> tuple[dict[str, Any], dict[str, Decim
         "coin": wallet.coin,
         "equity": plain(equity),
         "usdValue": plain(amounts["equity"]),
-        "walletBalance": plain(wallet.balance),
+        "walletBalance": plain(wallet.balance + state.borrowed.get(wallet.coin, ZERO)),
         "free": "",
         "locked": "0",
         "spotHedgingQty": "0",
@@ -57,7 +57,7 @@ def _coin(state: State, wallet: Wallet) -> tuple[dict[str, Any], dict[str, Decim
         "marginCollateral": True,
         "collateralSwitch": True,
         "colRes": "0",
-        "spotBorrow": "0",
+        "spotBorrow": plain(state.borrowed.get(wallet.coin, ZERO)),
     }
     return row, amounts
 

@@ -11,7 +11,7 @@
 | `POST /paper/faults` a fault or a list | see `relay.paper.exchange`: `{"path": "/v5/order/create" or "*", "kind", "times": n or null, "probability", "seed", "match": {field: value}, "ms", "status", "body", "retCode", "retMsg", "headers", "after_effect", "where", "set"}` |
 | `GET`, `DELETE /paper/faults` | how many wait / forget them |
 | `GET`, `DELETE /paper/calls` | `{"calls": [{"at_ns", "method", "path", "symbol", "orderLinkId", "retCode"}]}`, oldest first, the newest 20,000; `retCode` is the effect's, even where a fault swallowed the answer, and null without one |
-| `GET /paper/account`, `POST` any of | `{"marginMode", "lpaPerp": bool, "unifiedMarginStatus", "key": {fields of query-api}, "ipCheck": bool, "expired": bool, "limiter": {"on": bool, "rate": creates a second}, "historyLagMs": n, "keyUnknown": bool, "signatureWrong": bool, "regionBlocked": bool, "demo": bool, "publicKey": RSA PEM or "", "balances": {coin: amount}, "positionMode": {symbol: 0 or 3}, "leverage": {symbol: n}}` |
+| `GET /paper/account`, `POST` any of | `{"marginMode", "lpaPerp": bool, "unifiedMarginStatus", "key": {fields of query-api}, "ipCheck": bool, "expired": bool, "limiter": {"on": bool, "rate": creates a second}, "historyLagMs": n, "keyUnknown": bool, "signatureWrong": bool, "regionBlocked": bool, "demo": bool, "publicKey": RSA PEM or "", "balances": {coin: amount}, "spotBorrow": {coin: amount}, "positionMode": {symbol: 0 or 3}, "leverage": {symbol: n}}` |
 | `POST /paper/clock` `{"offset_ms": n}` | shifts the exchange's clock; not kept over a restart |
 | `POST /paper/funding` `{"symbol", "rate"}` | settles one funding payment |
 | `POST /paper/split` `{"symbol", "ratio"}` | a stock split: each position becomes `ratio` times as large at a `ratio`th of its price, by an execution `CorporateAction` and without an order; prices follow, orders end |
@@ -106,7 +106,7 @@ def shown(exchange: Exchange) -> dict[str, Any]:
 def change(exchange: Exchange) -> dict[str, Any]:
     """Changes what the body names, and nothing unless all of it can be read."""
     asked, account = read_body(), exchange.account
-    unknown = set(asked) - {*shown(exchange), "leverage"}
+    unknown = set(asked) - {*shown(exchange), "leverage", "spotBorrow"}
     if unknown:
         raise ControlInvalid(f"unknown: {', '.join(sorted(unknown))}")
     changed = _read_account(account, asked)
@@ -163,6 +163,9 @@ def _set_book(exchange: Exchange, book: Book, body: Mapping[str, Any], now_ms: i
         for symbol, value in table(body, "leverage").items()
     }
     state = book.state
+    state.borrowed |= {
+        coin: number(amount, "spotBorrow", positive=False) for coin, amount in table(body, "spotBorrow").items()
+    }
     for coin, amount in balances.items():
         wallet = state.wallets.setdefault(coin, Wallet(coin=coin))
         wallet.balance = amount
