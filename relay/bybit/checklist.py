@@ -19,40 +19,14 @@ from relay.errors import SettingsInvalid
 from relay.settings.environment import Environment
 
 NAMES = (
-    "host",
-    "region",
-    "clock",
-    "key",
-    "signature",
-    "expiry",
-    "ip",
-    "trade_permission",
-    "read_only",
-    "withdraw_permission",
-    "transfer_permission",
-    "account_type",
-    "margin_mode",
-    "position_mode",
-    "wallet",
-    "leverage",
-    "foreign_positions",
-    "streams",
-    "instruments",
-    "fees",
-    "other_permissions",
-    "durability",
+    *("host", "region", "clock", "key", "signature", "expiry", "ip", "trade_permission", "read_only"),
+    *("withdraw_permission", "transfer_permission", "account_type", "margin_mode", "position_mode", "wallet"),
+    *("leverage", "foreign_positions", "streams", "instruments", "fees", "other_permissions", "durability"),
 )
 REQUIRED = frozenset(
     {
-        "host",
-        "region",
-        "key",
-        "signature",
-        "trade_permission",
-        "read_only",
-        "withdraw_permission",
-        "position_mode",
-        "instruments",
+        *("host", "region", "key", "signature", "trade_permission", "read_only", "withdraw_permission"),
+        *("position_mode", "instruments"),
     }
 )
 """What must have been seen, and not merely not be wrong."""

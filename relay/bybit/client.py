@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from relay.bybit import wire_account, wire_orders
-from relay.bybit.calls import Ask, Calls, listed
+from relay.bybit.calls import Ask, Calls, OddRows, listed
 from relay.bybit.http import SERVER_TIME, Answer, BybitSession, ExchangeClock, Transport
 from relay.bybit.limiter import Address, Limiter, Priority
 from relay.bybit.wire_account import (
@@ -429,6 +429,8 @@ class Exchange:
         except NOT_UNDERSTOOD as error:
             raise FactsUnreadable(self.odd_rows.report("position", {"symbol": symbol}, problem_of(error))) from None
         self.odd_rows.is_readable("position", symbol)
+        is_odd = found.no_entry is not None and found.no_entry.code == FACTS_UNREADABLE
+        self.odd_rows.note("details", symbol, found.no_entry.message if found.no_entry and is_odd else None)
         return found
 
     def entry_bar(self, category: Category, symbol: str) -> Reason | None:
@@ -549,6 +551,8 @@ class Exchange:
         reported = self._calls.ask(self._session.get_wallet_balance, WALLET, accountType="UNIFIED", **which)
         rows = self.odd_rows.all_of("wallet", listed(reported.result)[:1], wire_account.wallet_from)
         wallet = rows[0] if rows else wire_account.wallet_from({"coin": ()})
+        for each in wallet.coins:
+            self.odd_rows.is_readable("balance", each.coin)
         for coin, problem in wallet.unreadable.items():
             self.odd_rows.report("balance", {"coin": coin}, problem)
         return wallet
@@ -582,16 +586,17 @@ class Exchange:
             self._session.get_instruments_info, INSTRUMENTS, category=category.value, status=status, **which
         )
         read = partial(wire_account.instrument_from, category=category)
+        # Of what is over, or not there yet, nobody needs to be told.
+        odd_rows = self.odd_rows if status == _TRADING else OddRows(quiet=True)
         try:
-            found, _ = self.odd_rows.read("instrument", pages, read)
+            found, _ = odd_rows.read("instrument", pages, read)
         except ExchangeAnswered:
             if status == _TRADING:
                 raise
             return []  # an environment that does not know the status has none in it
         instruments = [each for each in found if each is not None]
         for each in instruments:
-            if each.unreadable is not None:
-                self.odd_rows.report("instrument", {"symbol": each.symbol}, each.unreadable)
+            odd_rows.note("rules", each.symbol, each.unreadable)
         return instruments
 
     def warm(self, connections: int) -> int:
