@@ -23,7 +23,7 @@ from relay.bybit.wire_orders import (
     reported_position,
 )
 from relay.domain.instrument import Category
-from relay.domain.order import Reason
+from relay.domain.order import FACTS_UNREADABLE, Reason
 from relay.domain.performance import LedgerEntry
 from relay.domain.position import Fill, OrderReport, Position
 
@@ -415,6 +415,9 @@ class LiveAccount:
                 self._order(take_report)
             case "position":
                 reported = reported_position((row,), category, row["symbol"])
+                odd = reported.position.no_entry
+                if odd is not None and odd.code == FACTS_UNREADABLE:
+                    self.on_unreadable("details", row, wire_account.RowUnreadable(odd.message))
                 with self._lock:
                     self._known((category, row["symbol"])).take_report(reported)
 

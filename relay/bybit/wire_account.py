@@ -36,9 +36,10 @@ def problem_of(error: Exception) -> str:
 
 
 def name_of(row: object) -> str:
-    """Which of a list's rows it is: its symbol or coin."""
+    """Which of a list's rows it is: its symbol or coin, or what else it goes by."""
     known = row if isinstance(row, Mapping) else {}
-    return str(known.get("symbol") or known.get("coin") or "a row without a symbol")[:40]
+    named = (known.get(each) for each in ("symbol", "coin", "orderId", "execId", "id"))
+    return str(next(filter(None, named), "a row without a symbol"))[:40]
 
 
 def number(row: Row, key: str) -> Decimal | None:
@@ -47,7 +48,7 @@ def number(row: Row, key: str) -> Decimal | None:
     if text is None or text == "":
         return None
     try:
-        value = Decimal(text)
+        value = Decimal("nan") if isinstance(text, bool) else Decimal(text)
     except (ArithmeticError, TypeError, ValueError):
         raise RowUnreadable(f"`{key}` is {str(text)[:40]!r}") from None
     if not value.is_finite():
@@ -100,7 +101,10 @@ _STOP_LOSSES = frozenset({"StopLoss", "PartialStopLoss", "TrailingStop"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoinBalance:
-    """One coin of the unified wallet, in that coin. `equity` is the balance and the open PnL."""
+    """One coin of the unified wallet, in that coin. `equity` is the balance and the open PnL.
+
+    The balance is without what is borrowed for spot, which the exchange counts in since 2025-09-16.
+    """
 
     coin: str
     equity: Decimal
@@ -287,7 +291,7 @@ def _coin_from(row: Row) -> CoinBalance:
     return CoinBalance(
         coin=row["coin"],
         equity=number_or_zero(row, "equity"),
-        wallet_balance=number_or_zero(row, "walletBalance"),
+        wallet_balance=number_or_zero(row, "walletBalance") - number_or_zero(row, "spotBorrow"),
         unrealised_pnl=number_or_zero(row, "unrealisedPnl"),
         usd=Lenient().read(number, row, "usdValue", instead=None),
     )
@@ -360,6 +364,47 @@ def closed_order_from(row: Row) -> ClosedOrder | None:
     if net is None or open_fee is None or close_fee is None or not size:
         return None
     return ClosedOrder(order_id=row["orderId"], closed_qty=size, realised=net + open_fee + close_fee)
+
+
+_FUTURES_TRADING, _PLAY_ENV = 1, 2
+_UNDER_WAY = frozenset({"scheduled", "ongoing"})
+_SERVICES = {1: "trading", 2: "trading by HTTP", 3: "trading by WebSocket", 4: "private streams", 5: "market data"}
+_MAINTENANCE = {1: "planned maintenance", 2: "maintenance at short notice", 3: "an incident"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maintenance:
+    """What the exchange announces of its own state. `end`: as it is expected."""
+
+    id: str
+    state: str
+    is_demo: bool
+    begin: datetime
+    end: datetime
+    what: str
+    """For people."""
+
+
+def maintenance_from(row: Row) -> Maintenance | None:
+    """From a row of `GET /v5/system/status`; None for what is over, or has no part in futures.
+
+    Source: docs/v5/system-status.mdx.
+    """
+    products = [int(each) for each in row.get("product") or (_FUTURES_TRADING,)]
+    if row["state"] not in _UNDER_WAY or _FUTURES_TRADING not in products:
+        return None
+    services = [_SERVICES.get(int(each), "another service") for each in row.get("serviceTypes") or ()]
+    digits = ", ".join(str(each) for each in row.get("uidSuffix") or ())
+    kind = _MAINTENANCE.get(int(row.get("maintainType") or 0), "maintenance")
+    whose = f"; only accounts whose number ends in {digits}" if digits else ""
+    return Maintenance(
+        id=str(row["id"]),
+        state=row["state"],
+        is_demo=int(row.get("env") or 0) == _PLAY_ENV,
+        begin=datetime.fromtimestamp(int(row["begin"]) / 1000, UTC),
+        end=datetime.fromtimestamp(int(row["end"]) / 1000, UTC),
+        what=f"{kind} of {', '.join(services) or 'the exchange'} ({str(row.get('title') or '')[:80]}){whose}",
+    )
 
 
 # What an account and its key are set up to, from Bybit's spelling.

@@ -22,6 +22,7 @@ from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailab
 from relay.execution.ports import Now, to_ms, utc_now
 from relay.journal.journal import Journal
 from relay.journal.ledger import DAY_MS, HOUR_MS, Ledger
+from relay.journal.records import TERMS
 
 log = logging.getLogger(__name__)
 
@@ -226,6 +227,14 @@ class JournalOwnership:
             for each in self.journal.open_orders()
             if each.account == self._account
         )
+
+    def terms(self) -> dict[str, str]:
+        """By kind of contract, where the exchange said that its trading terms are not accepted."""
+        return {
+            each.name.removeprefix(TERMS).strip(): each.value
+            for each in self.journal.switches()
+            if each.account == self._account and each.name.startswith(TERMS) and each.value
+        }
 
     def has_placed(self, client_order_id: str) -> bool:
         found = self.journal.order(client_order_id)
