@@ -16,11 +16,12 @@ from typing import Final
 
 from relay.app.accounts import exchanges_of
 from relay.app.paper_child import PaperExchange, needed
-from relay.bybit.account_facts import ExpectedAccount, Ownership, Stream, category_of, read_facts
+from relay.bybit.account_facts import ExpectedAccount, Ownership, Stream, read_facts
 from relay.bybit.checklist import Check, Report, State, judge, refuse_wide_key
 from relay.bybit.client import Exchange
 from relay.bybit.stream import LinkState, probe_stream
 from relay.bybit.streamed import StreamedExchange
+from relay.bybit.wire_account import category_of_symbol
 from relay.domain.instrument import Category
 from relay.domain.notice import NoticeKind
 from relay.domain.position import Position
@@ -69,7 +70,7 @@ class AccountCheckTarget:
 
     def switch_to_one_way(self, symbol: str) -> str | None:
         """Returns None if it is so now, else why not. Nothing is sent where a position or an order is open."""
-        category = category_of(symbol)
+        category = category_of_symbol(symbol)
         try:
             if self.exchange.position(category=category, symbol=symbol).size != 0:
                 return "a position is open; close it first"

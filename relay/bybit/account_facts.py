@@ -11,7 +11,7 @@ from typing import Protocol, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from relay.bybit.client import Exchange
-from relay.bybit.wire_account import AccountMode, FeeRate, KeyRights, Wallet
+from relay.bybit.wire_account import AccountMode, FeeRate, KeyRights, Wallet, category_of_symbol
 from relay.domain.instrument import Category
 from relay.domain.position import Position
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
@@ -144,13 +144,16 @@ def read_facts(
         mode=_reported(exchange.account_api.mode),
         wallet=_reported(exchange.wallet),
         positions=tuple(
-            (symbol, _reported(lambda symbol=symbol: exchange.position(category=category_of(symbol), symbol=symbol)))  # type: ignore[misc]
-            for symbol in _symbols(expected_account, ownership, foreign)
+            (symbol, _position(exchange, symbol)) for symbol in _symbols(expected_account, ownership, foreign)
         ),
         foreign=foreign,
         fees=_reported(lambda: exchange.account_api.fee_rate(Category.LINEAR, USUAL_SYMBOLS[0])),
         stream=look_at_stream() if look_at_stream else None,
     )
+
+
+def _position(exchange: Exchange, symbol: str) -> Reported[Position]:
+    return _reported(lambda: exchange.position(category=category_of_symbol(symbol), symbol=symbol))
 
 
 def _reported(ask: Callable[[], T]) -> Reported[T]:
@@ -184,11 +187,6 @@ def _nothing(exchange: Exchange, expected_account: ExpectedAccount, why: Unavail
         fees=why,
         stream=None,
     )
-
-
-def category_of(symbol: str) -> Category:
-    """By the exchange's own names: `BTCUSD` is inverse, `BTCUSDT` and `BTCPERP` are linear."""
-    return Category.INVERSE if symbol.endswith("USD") else Category.LINEAR
 
 
 def _listed(exchange: Exchange, expected_account: ExpectedAccount) -> Listed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -15,12 +14,13 @@ from relay.bybit.wire_account import (
     AccountMode,
     FeeRate,
     KeyRights,
+    LogEntry,
     Row,
     account_mode_from,
-    closed_order_from,
     fee_rate_from,
     key_rights_from,
     ledger_entry_from,
+    log_entry_from,
 )
 from relay.bybit.wire_orders import StandingOrder, standing_order_from
 from relay.domain.instrument import Category, Instrument
@@ -34,26 +34,17 @@ from relay.domain.order import (
     RequestSignature,
     Unknown,
 )
-from relay.domain.performance import LedgerEntry
 from relay.domain.position import Fill, OrderReport, Position, StopLevels
+from relay.domain.trades import LedgerEntry
 from relay.engine import lease_guard
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 
-# What happened to an account's money while no stream reported it: read from the exchange, a day at a time.
+# What happened to an account's money: its executions, and the transaction log of the exchange beside them.
 
 
 EXECUTIONS = "/v5/execution/list"
 CLOSED_PNL = "/v5/position/closed-pnl"
-_BEFORE_MS = 86_400_000
-"""An order that closed within the time asked for may have been placed so long before."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransactionLogRead:
-    """`open_at_ms`: of the first execution whose result the exchange does not tell yet; None if all are told."""
-
-    bookings: tuple[LedgerEntry, ...]
-    open_at_ms: int | None
+TRANSACTION_LOG = "/v5/account/transaction-log"
 
 
 class TransactionLogApi:
@@ -63,12 +54,12 @@ class TransactionLogApi:
         self._session = session
         self._calls = calls
 
-    def read(self, since_ms: int, until_ms: int) -> TransactionLogRead:
-        """All executions of perpetuals between two moments, which are at most 6 days apart."""
-        rows: list[Row] = []
-        unsettled: dict[str, Category] = {}
-        for category in Category:
-            found = self._calls.pages(
+    def read(self, since_ms: int, until_ms: int) -> list[LedgerEntry]:
+        """All executions of perpetuals and futures between two moments, which are at most 7 days apart."""
+        return [
+            ledger_entry_from(row, category)
+            for category in Category
+            for row in self._calls.pages(
                 self._session.get_executions,
                 EXECUTIONS,
                 category=category.value,
@@ -76,29 +67,19 @@ class TransactionLogApi:
                 endTime=until_ms,
                 limit=100,
             )
-            for row in found:
-                rows.append(row)
-                if ledger_entry_from(row) is None:
-                    unsettled[row["orderId"]] = category
-        closed = {
-            each.order_id: each
-            for category in sorted(set(unsettled.values()))
-            for row in self._calls.pages(
-                self._session.get_closed_pnl,
-                CLOSED_PNL,
-                category=category.value,
-                startTime=since_ms - _BEFORE_MS,
-                limit=100,
-            )
-            if (each := closed_order_from(row)) is not None
-        }
-        booked = [(row, ledger_entry_from(row, closed=closed.get(row["orderId"]))) for row in rows]
-        return TransactionLogRead(
-            bookings=tuple(ledger_entry for _, ledger_entry in booked if ledger_entry is not None),
-            open_at_ms=min(
-                (int(row["execTime"]) for row, ledger_entry in booked if ledger_entry is None), default=None
-            ),
+        ]
+
+    def log(self, since_ms: int, until_ms: int) -> list[LogEntry]:
+        """What the exchange booked between two moments, which are at most 7 days apart, in trade and for it."""
+        rows = self._calls.pages(
+            self._session.get_transaction_log,
+            TRANSACTION_LOG,
+            accountType="UNIFIED",
+            startTime=since_ms,
+            endTime=until_ms,
+            limit=50,
         )
+        return [entry for row in rows if (entry := log_entry_from(row)) is not None]
 
 
 # What the exchange tells of an account and its key: the questions behind the checklist, and its one repair.

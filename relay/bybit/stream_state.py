@@ -24,8 +24,8 @@ from relay.bybit.wire_orders import (
     reported_position,
 )
 from relay.domain.instrument import Category
-from relay.domain.performance import LedgerEntry
 from relay.domain.position import Fill, Moved, OrderReport, Position
+from relay.domain.trades import LedgerEntry
 
 _REMEMBERED = 2000
 """How many executions are kept in mind: to know a repeat for one, and to add up while nobody asks for the balance."""
@@ -398,8 +398,7 @@ class LiveAccount:
             case "execution":
                 for row, category in of_category:
                     self._execution(reported_execution(row, category))
-                    if (ledger_entry := ledger_entry_from(row)) is not None:
-                        self.on_booked(ledger_entry)
+                    self.on_booked(ledger_entry_from(row, category))
             case "order":
                 for row, category in of_category:
                     self.open_order(row, category)

@@ -23,8 +23,8 @@ from relay.bybit.wire_account import Row
 from relay.bybit.wire_orders import ReportedPosition, reported_position
 from relay.domain.instrument import Category
 from relay.domain.order import ErrorKind, NotSent, OrderRejected, Outcome, PlannedOrder, RequestSignature
-from relay.domain.performance import LedgerEntry
 from relay.domain.position import Moved, OrderReport, Position
+from relay.domain.trades import LedgerEntry
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.settings.environment import NO_STREAMS, AccountSettings, public_stream_url
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from relay.bybit.wire_account import Row, number_but_zero, number_or_zero, position_from, settle_coin_of
+from relay.bybit.wire_account import (
+    Row,
+    ledger_entry_from,
+    number_but_zero,
+    number_or_zero,
+    position_from,
+    settle_coin_of,
+)
 from relay.domain.instrument import Category, floor_to, plain
 from relay.domain.order import ErrorKind, OrderRejected, OrderStatus, OrderType, PlannedOrder, Side, TriggerBy
 from relay.domain.position import Fill, OrderReport, Position, StopLevels
@@ -418,11 +425,10 @@ def reported_order(row: Row, category: Category) -> ReportedOrder:
 
 def reported_execution(row: Row, category: Category) -> ReportedExecution:
     """Funding moves the wallet and no position; its fee is positive where it was paid."""
-    fill, coin = fill_from(row), settle_coin_of(row["symbol"])
+    fill, entry = fill_from(row), ledger_entry_from(row, category)
     moved = Decimal(0)
     if fill is not None:
         moved = -fill.qty if row["side"] == "Sell" else fill.qty
-    fee = number_or_zero(row, "execFee") if (row.get("feeCurrency") or coin) == coin else Decimal(0)
     return ReportedExecution(
         category=category,
         symbol=row["symbol"],
@@ -431,7 +437,7 @@ def reported_execution(row: Row, category: Category) -> ReportedExecution:
         seq=int(row["seq"]),
         at_ms=int(row["execTime"]),
         moved=moved,
-        earned=number_or_zero(row, "execPnl") - fee,
+        earned=(entry.realised or Decimal(0)) - entry.fee - entry.funding,
         fill=fill,
     )
 
