@@ -16,6 +16,7 @@ from relay.cli.client import INTERRUPTED, NotDone, RequestRefused, Unreachable, 
 from relay.cli.connect import connect
 from relay.cli.control import flatten, halt, resume, retry
 from relay.cli.signals import orders, positions, signals
+from relay.cli.trades import trades
 from relay.errors import RelayError, SettingsInvalid
 
 PROGRAM: Final = "python -m relay"
@@ -81,7 +82,7 @@ def migrate() -> None:
     say(f"the journal {clean(where)} has the current schema")
 
 
-for _command in (check, connect, send, signals, positions, orders, plan, alert, halt, resume, flatten, retry):
+for _command in (check, connect, send, signals, positions, orders, trades, plan, alert, halt, resume, flatten, retry):
     cli.add_command(_command)
 
 

@@ -202,13 +202,13 @@ def _upper(context: click.Context, parameter: click.Parameter, symbol: str | Non
     return symbol and symbol.upper()
 
 
-_with_account = click.option("--account", metavar="NAME", help="Only of this account.")
-_with_symbol = click.option(
+with_account = click.option("--account", metavar="NAME", help="Only of this account.")
+with_symbol = click.option(
     "--symbol", metavar="SYMBOL", callback=_upper, help="Only of this symbol, as the exchange spells it."
 )
 
 
-def _with_limit(default: int) -> Callable[[Command], Command]:
+def with_limit(default: int) -> Callable[[Command], Command]:
     kind = click.IntRange(1, _LIMIT_MAX)
     return click.option("--limit", type=kind, default=default, show_default=True, help="At most so many.")
 
@@ -216,10 +216,10 @@ def _with_limit(default: int) -> Callable[[Command], Command]:
 @click.command()
 @click.argument("signal_id", metavar="[ID]", required=False)
 @click.option("--status", type=one_of(SignalStatus), help="Only of this status.")
-@_with_symbol
+@with_symbol
 @click.option("--strategy", metavar="NAME", help="Only of this strategy.")
-@_with_account
-@_with_limit(50)
+@with_account
+@with_limit(50)
 @click.option("--cursor", help="Go on where the page before ended.")
 @with_json
 @with_url
@@ -289,8 +289,8 @@ def _say_page(page: dict[str, Any]) -> None:
 
 
 @click.command()
-@_with_account
-@_with_symbol
+@with_account
+@with_symbol
 @with_json
 @with_url
 def positions(account: str | None, symbol: str | None, as_json: bool, url: str | None) -> None:
@@ -317,9 +317,9 @@ def positions(account: str | None, symbol: str | None, as_json: bool, url: str |
 @click.command()
 @click.option("--status", type=one_of(OrderStatus), help="Only of this status.")
 @click.option("--open", "open_only", is_flag=True, help="Only what may still be filled.")
-@_with_symbol
-@_with_account
-@_with_limit(100)
+@with_symbol
+@with_account
+@with_limit(100)
 @with_json
 @with_url
 def orders(as_json: bool, url: str | None, **query: Any) -> None:

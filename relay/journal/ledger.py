@@ -20,6 +20,7 @@ from relay.journal.trades import (
     TradeFilter,
     add_to,
     book_trades,
+    closed_trades,
     day_of,
     find_trades,
     in_batches,
@@ -53,6 +54,11 @@ class AccountResult:
     coin: str
     net: Decimal
     booked: Decimal | None
+
+
+def start_of_day(at_ms: int) -> int:
+    """Of the UTC day."""
+    return at_ms - at_ms % DAY_MS
 
 
 class Ledger:
@@ -152,6 +158,11 @@ class Ledger:
         """All that are open, of one account or of all."""
         with self._store.read() as connection:
             return open_trades(connection, account)
+
+    def closed_trades(self, since_ms: int, *, limit: int) -> list[Trade]:
+        """The latest closed first, of all accounts."""
+        with self._store.read() as connection:
+            return closed_trades(connection, since_ms, limit=limit)
 
     def strategy_results(self, since_ms: int) -> list[StrategyResult]:
         """Of all accounts, from the day of that moment on."""
@@ -310,7 +321,7 @@ def _total(account: str, day: str, coin: str) -> ColumnElement[bool]:
 
 
 def _account_results(connection: Connection, row: Row[Any], since_ms: int) -> list[AccountResult]:
-    account, from_ms = row.account, max(since_ms - since_ms % DAY_MS, row.since)
+    account, from_ms = row.account, max(start_of_day(since_ms), row.since)
     which = (day_totals.c.account == account) & (day_totals.c.day >= day_of(from_ms))
     net: defaultdict[str, Decimal] = defaultdict(Decimal)
     for day in connection.execute(select(day_totals).where(which)):

@@ -12,9 +12,10 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, insert, or_, select, update
 
 from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG
-from relay.domain.instrument import Category
+from relay.domain.instrument import Category, plain
+from relay.domain.order import Side
 from relay.domain.trades import BY_HAND, LedgerEntry, Maker, Step, Trade, after, replay
-from relay.journal.codec import from_json, to_json
+from relay.journal.codec import from_json, rfc3339, to_json
 from relay.journal.tables import bookings, orders, signals, trade_totals, trades
 
 _BATCH: Final = 500
@@ -249,6 +250,13 @@ def open_trades(connection: Connection, account: str | None = None) -> list[Trad
     return [from_json(Trade, body) for body in connection.scalars(statement)]
 
 
+def closed_trades(connection: Connection, since_ms: int, *, limit: int) -> list[Trade]:
+    """The latest closed first."""
+    statement = select(trades.c.body).where(trades.c.closed_at >= since_ms)
+    found = connection.scalars(statement.order_by(trades.c.closed_at.desc(), trades.c.id.desc()).limit(limit))
+    return [from_json(Trade, body) for body in found]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyResult:
     """A strategy's closed trades on one account, in one coin; `won`: with a net above zero."""
@@ -279,3 +287,42 @@ def strategy_results(connection: Connection, since_ms: int) -> list[StrategyResu
         for (strategy, account, coin), own in sorted(sums.items())
         if any(own.values())
     ]
+
+
+_PRICE_PLACES: Final = Decimal("1E-8")
+
+
+def _price(average: Decimal | None) -> str | None:
+    """An average to eight places: more of it says nothing."""
+    return None if average is None else plain(average.quantize(_PRICE_PLACES))
+
+
+def shown_trade(trade: Trade) -> dict[str, Any]:
+    """As the API shows it. `size`: the largest it was; `funding` is above zero where it was paid."""
+    return {
+        "id": trade.id,
+        "account": trade.account,
+        "strategy": trade.strategy,
+        "symbol": trade.symbol,
+        "category": trade.category.value,
+        "side": "long" if trade.side is Side.BUY else "short",
+        "status": "open" if trade.closed_at_ms is None else "closed",
+        "opened_at": None if trade.opened_at_ms is None else rfc3339(trade.opened_at_ms),
+        "closed_at": None if trade.closed_at_ms is None else rfc3339(trade.closed_at_ms),
+        "size": plain(trade.size),
+        "entry_price": _price(trade.entry_price),
+        "exit_price": _price(trade.exit_price),
+        "exit_reason": trade.exit_reason.value if trade.exit_reason else None,
+        "realised": plain(trade.realised),
+        "fees": plain(trade.fees),
+        "fees_other": plain_by_coin(trade.fees_other),
+        "funding": plain(trade.funding),
+        "net": plain(trade.net),
+        "net_usd": _price(trade.net_usd),
+        "settle_coin": trade.settle_coin,
+        "signals": list(trade.signals),
+    }
+
+
+def plain_by_coin(amounts: Mapping[str, Decimal]) -> dict[str, str]:
+    return {coin: plain(amount) for coin, amount in amounts.items()}
