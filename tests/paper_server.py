@@ -67,6 +67,12 @@ class Control:
     def funding(self, symbol: str, rate: str) -> None:
         self._call("POST", "/funding", {"symbol": symbol, "rate": rate})
 
+    def fees(self, coin: str, **more: str) -> None:
+        self._call("POST", "/fees", {"coin": coin, **more})
+
+    def takeover(self, symbol: str, kind: str, **more: str) -> None:
+        self._call("POST", "/takeover", {"symbol": symbol, "kind": kind, **more})
+
     def streams(self, **requested: object) -> None:
         """Cuts, mutes, or changes the manners of the streams."""
         self._call("POST", "/streams", requested)

@@ -16,7 +16,7 @@ from relay.bybit.wire_account import Row
 from relay.bybit.wire_orders import ADDRESS_LIMIT, HTTP_FORBIDDEN, RATE_LIMIT, is_uncertain, refusal_of
 from relay.domain.order import ErrorKind, NotSent, OrderRejected, Unknown
 from relay.engine import lease_guard
-from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, ListTooLong
 
 ASK_WAIT_S = 5.0
 """How long a question waits for its turn in the limiter."""
@@ -161,7 +161,7 @@ class Calls:
             if not rows or not following or following == cursor:
                 return
             cursor = following
-        raise ExchangeUnreachable(f"{endpoint} did not come to an end after {PAGES_MAX} pages")
+        raise ListTooLong(f"{endpoint} did not come to an end after {PAGES_MAX} pages")
 
 
 def _twice(ask: Ask) -> Ask:

@@ -299,6 +299,7 @@ _PROVING = frozenset({"TRADE", "SETTLEMENT", "DELIVERY", "LIQUIDATION", "ADL", "
 class LogEntry:
     """What one row of the transaction log changed a coin's balance by."""
 
+    id: str
     coin: str
     change: Decimal
     at_ms: int
@@ -308,7 +309,9 @@ def log_entry_from(row: Row) -> LogEntry | None:
     """None for what is no business of the ledger."""
     if row.get("type") not in _PROVING or row.get("category") not in (Category.LINEAR.value, Category.INVERSE.value):
         return None
-    return LogEntry(coin=row["currency"], change=number_or_zero(row, "change"), at_ms=int(row["transactionTime"]))
+    told = row.get("id") or " ".join(str(row.get(name)) for name in ("type", "tradeId", "currency", "symbol"))
+    at_ms = int(row["transactionTime"])
+    return LogEntry(id=told, coin=row["currency"], change=number_or_zero(row, "change"), at_ms=at_ms)
 
 
 # What an account and its key are set up to, from Bybit's spelling.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from sqlalchemy import Row
 
@@ -22,7 +22,7 @@ from relay.domain.instrument import Category
 from relay.domain.performance import Equity
 from relay.domain.position import Position
 from relay.domain.trades import LedgerEntry, before_the_first, opening_of
-from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, ListTooLong
 from relay.execution.ports import Now, to_ms, utc_now
 from relay.journal.journal import Journal
 from relay.journal.ledger import DAY_MS, HOUR_MS, Ledger
@@ -41,13 +41,14 @@ _COLLECT_S: Final = 0.5
 """What is told within it is written in one transaction."""
 _OVERLAP_MS: Final = 600_000
 """The exchange's lists lag behind: so much of what was read is read again."""
-_WINDOW_MS: Final = DAY_MS
-"""Of one question about the past; whole hours, and no more than fits into the pages of one list."""
+_WINDOW_MS: Final = 7 * DAY_MS - HOUR_MS
+"""Of one question about the past; whole hours."""
 _LOOK_BACK_MS: Final = 7 * DAY_MS
 """So far back the first reading goes at least: what the exchange tells without being asked for more."""
 _TOLD_MS: Final = 720 * DAY_MS
 """The exchange tells two years."""
 _LAG_MS: Final = 60_000
+_SHORTEST_MS: Final = 1000
 _AT_ONCE: Final = 50
 _DOUBTS: Final = 3
 """After so many readings of the transaction log that do not fit, the executions are read again."""
@@ -56,6 +57,18 @@ _WAITING_MAX: Final = 10_000
 _STOP_S: Final = 1.0
 
 Hear = Callable[[LedgerEntry], None]
+T = TypeVar("T")
+
+
+def in_halves(read: Callable[[int, int], list[T]], begin_ms: int, until_ms: int) -> list[T]:
+    """All between two moments: where that is more than one list tells, its halves."""
+    try:
+        return read(begin_ms, until_ms)
+    except ListTooLong:
+        middle_ms = begin_ms + (until_ms - begin_ms) // 2
+        if until_ms - begin_ms < _SHORTEST_MS:
+            raise
+        return [*in_halves(read, begin_ms, middle_ms), *in_halves(read, middle_ms, until_ms)]
 
 
 def own_entry(row: Row[Any]) -> LedgerEntry:
@@ -125,6 +138,8 @@ class _Due:
     equity_at: float = 0.0
     generation: int = -1
     is_troubled: bool = False
+    is_read: bool = False
+    """Something was read for the first time: before that there is nothing to prove."""
 
 
 class Bookkeeper:
@@ -215,11 +230,12 @@ class Bookkeeper:
         is_new = live is not None and live != due.generation
         if at >= due.read_at or is_new:
             is_done = self._try(account, lambda: self._read(account))
+            due.is_read = due.is_read or is_done is True
             if is_done is not None and live is not None:
                 due.generation = live
             every_s = READ_LIVE_S if live is not None else READ_S
             due.read_at = at + (_AGAIN_S if is_done is None else every_s if is_done else 0)
-        if at >= due.log_at:
+        if due.is_read and at >= due.log_at:
             is_proven = self._try(account, lambda: self._read_log(account))
             due.doubts = 0 if is_proven else due.doubts + 1
             due.log_at = at + (READ_S if is_proven else min(READ_S, 2.0**due.doubts))
@@ -237,7 +253,7 @@ class Bookkeeper:
         now_ms = exchange.now_ms()
         since_ms = max(self.ledger.booked_until(account) or 0, now_ms - 7 * DAY_MS + HOUR_MS)
         until_ms = min(since_ms + _READ_MAX_MS, now_ms)
-        found = exchange.account_api.books.read(since_ms, until_ms)
+        found = in_halves(exchange.account_api.books.read, since_ms, until_ms)
         self._book(account, found, until_ms=until_ms if until_ms < now_ms else max(since_ms, now_ms - _OVERLAP_MS))
         return until_ms == now_ms
 
@@ -250,7 +266,7 @@ class Bookkeeper:
         before = {(each.category, each.symbol): each for each in exchange.positions()}
         known = {row.exec_id: own_entry(row) for row in own}
         for begin_ms in range(since_ms, now_ms, _WINDOW_MS):
-            told = exchange.account_api.books.read(begin_ms, min(begin_ms + _WINDOW_MS, now_ms))
+            told = in_halves(exchange.account_api.books.read, begin_ms, min(begin_ms + _WINDOW_MS, now_ms))
             known |= {each.exec_id: each for each in told}
         held = {(each.category, each.symbol): each for each in exchange.positions()}
         if {lane: each.size for lane, each in before.items()} != {lane: each.size for lane, each in held.items()}:
@@ -283,7 +299,8 @@ class Bookkeeper:
         while begin_ms < now_ms:
             until_ms = min(begin_ms + _WINDOW_MS, now_ms)
             sums: defaultdict[tuple[int, str], Decimal] = defaultdict(Decimal)
-            for each in exchange.account_api.books.log(begin_ms, until_ms):
+            told = in_halves(exchange.account_api.books.log, begin_ms, until_ms)
+            for each in {each.id: each for each in told}.values():
                 sums[each.at_ms - each.at_ms % HOUR_MS, each.coin] += each.change
             self.ledger.take_log(account, sums, from_ms=begin_ms, until_ms=until_ms)
             begin_ms = until_ms

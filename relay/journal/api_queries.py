@@ -135,8 +135,7 @@ def fill_rows(connection: Connection, strategy: str | None, since_ms: int) -> li
     """Every fill since, with what is needed to reckon with it, in the order of the exchange's time."""
     statement = (
         select(
-            *(fills.c.account, fills.c.qty, fills.c.price, fills.c.fee, fills.c.at),
-            *(orders.c.category, orders.c.symbol, orders.c.side),
+            *(fills.c.price, orders.c.side),
             *(signals.c.id, signals.c.strategy, signals.c.alert, signals.c.received_at),
             select(func.min(attempts.c.sent_at))
             .where(attempts.c.client_order_id == orders.c.client_order_id)
@@ -157,14 +156,8 @@ def _fill_row(row: Any) -> FillRow:
     return FillRow(
         signal_id=row.id,
         strategy=row.strategy or "",
-        account=row.account,
-        category=row.category,
-        symbol=row.symbol,
         side=row.side,
-        qty=row.qty,
         price=row.price,
-        fee=row.fee,
-        at_ms=row.at,
         signal_price=signal_price(row.alert),
         submitted_after_ms=None if row.submitted_at is None else max(0, row.submitted_at - row.received_at),
     )

@@ -88,7 +88,7 @@ def _maker(strategy: str, number: int, *, reduce_only: bool = False) -> Maker:
 
 
 Played = tuple[str, str, Side, Decimal, Decimal]
-_STEP = st.tuples(
+STEP = st.tuples(
     st.sampled_from(("own", "own", "own", "reduce", "stop", "hand", "funding")),
     st.sampled_from(_STRATEGIES),
     st.sampled_from(Side),
@@ -97,7 +97,7 @@ _STEP = st.tuples(
 )
 
 
-def _played(category: Category, steps: list[Played]) -> Netted:
+def played(category: Category, steps: list[Played]) -> Netted:
     exchange = Netted(category=category)
     for number, (what, strategy, side, qty, price) in enumerate(steps):
         closes = Side.SELL if exchange.size > 0 else Side.BUY
@@ -116,11 +116,11 @@ def _played(category: Category, steps: list[Played]) -> Netted:
     return exchange
 
 
-@given(st.sampled_from(Category), st.lists(_STEP, max_size=40))
+@given(st.sampled_from(Category), st.lists(STEP, max_size=40))
 def test_the_trades_together_hold_what_the_exchange_holds_to_the_smallest_unit(
     category: Category, steps: list[Played]
 ) -> None:
-    exchange = _played(category, steps)
+    exchange = played(category, steps)
     trades = exchange.trades()
     assert sum((each.realised + each.netting for each in trades), D(0)) == exchange.realised
     entries = [entry for entry, _ in exchange.entries]
@@ -134,11 +134,11 @@ def test_the_trades_together_hold_what_the_exchange_holds_to_the_smallest_unit(
         assert not any(each.netting for each in trades)
 
 
-@given(st.lists(_STEP, max_size=40))
+@given(st.lists(STEP, max_size=40))
 def test_one_strategy_alone_earns_what_the_position_earned_between_two_times_flat(
     steps: list[Played],
 ) -> None:
-    exchange = _played(
+    exchange = played(
         Category.LINEAR,
         [("stop" if what == "hand" else what, "trend", side, qty, price) for what, _, side, qty, price in steps],
     )
@@ -158,11 +158,11 @@ def test_one_strategy_alone_earns_what_the_position_earned_between_two_times_fla
     assert [each.realised for each in trades] == earned
 
 
-@given(st.lists(_STEP, max_size=40))
+@given(st.lists(STEP, max_size=40))
 def test_strategies_side_by_side_each_earn_by_their_own_average_price(
     steps: list[Played],
 ) -> None:
-    exchange = _played(Category.LINEAR, [("own", name, side, qty, price) for _, name, side, qty, price in steps])
+    exchange = played(Category.LINEAR, [("own", name, side, qty, price) for _, name, side, qty, price in steps])
     earned: defaultdict[str, Fraction] = defaultdict(Fraction)
     held: defaultdict[str, tuple[Fraction, Fraction]] = defaultdict(lambda: (Fraction(0), Fraction(0)))
     for entry, maker in exchange.entries:
