@@ -173,7 +173,7 @@ class StreamedExchange(Exchange):
         now_ms = self.now_ms()
         readings = self._live.begin_balances(now_ms)
         wallet = self.wallet()
-        self._live.balances_read(readings, {each.coin: each.wallet_balance for each in wallet.coins}, now_ms)
+        self._live.balances_read(readings, wallet.coins, now_ms, self.marks.mark)
         return wallet
 
     # What changes or asks.

@@ -38,6 +38,7 @@ def number_but_zero(row: Row, key: str) -> Decimal | None:
 # Positions, instruments and balances, from Bybit's spelling.
 
 
+_ROUNDED = Decimal("1E-7")
 _PERPETUAL = frozenset({"LinearPerpetual", "InversePerpetual"})
 _ONE_WAY = 0
 _STOP_LOSSES = frozenset({"StopLoss", "PartialStopLoss", "TrailingStop"})
@@ -45,7 +46,7 @@ _STOP_LOSSES = frozenset({"StopLoss", "PartialStopLoss", "TrailingStop"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoinBalance:
-    """One coin of the unified wallet, in that coin. `equity` is the balance and the open PnL."""
+    """One coin of the unified wallet, in that coin. `equity`: the balance less debt, open PnL and options."""
 
     coin: str
     equity: Decimal
@@ -53,6 +54,14 @@ class CoinBalance:
     unrealised_pnl: Decimal
     usd: Decimal | None = None
     """What the equity is worth, where the exchange says it."""
+    borrowed: Decimal = Decimal(0)
+
+    @property
+    def beside_balance(self) -> Decimal | None:
+        """What the equity has beside balance and open PnL: a debt that is in the balance. None: something else, too,
+        as options, whose value moves by itself. Source: docs/v5/account/wallet-balance.mdx, `equity`."""
+        rest = self.equity - self.wallet_balance - self.unrealised_pnl
+        return -self.borrowed if abs(rest + self.borrowed) <= _ROUNDED * max(abs(self.equity), Decimal(1)) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +182,7 @@ def wallet_from(row: Row) -> Wallet:
                 wallet_balance=number_or_zero(coin, "walletBalance"),
                 unrealised_pnl=number_or_zero(coin, "unrealisedPnl"),
                 usd=number(coin, "usdValue"),
+                borrowed=number_or_zero(coin, "spotBorrow"),
             )
             for coin in row["coin"]
         ),
