@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import queue
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 DEADLINE_S = 30
@@ -16,6 +17,8 @@ class Catcher:
 
     def __init__(self) -> None:
         self.status = 200
+        self.judge: Callable[[str], int] = lambda _: self.status
+        """The status by which a body is answered."""
         self.seen = ""
         self.bodies: queue.Queue[bytes] = queue.Queue()
         self.arrived = threading.Event()
@@ -31,13 +34,20 @@ class Catcher:
                 catcher.free.wait(DEADLINE_S)
                 if self.headers.get("Content-Encoding") == "gzip":
                     body = gzip.decompress(body)
-                if catcher.status == 200:
+                status = catcher.judge(body.decode())
+                if status == 200:
                     catcher.bodies.put(body)
                 with contextlib.suppress(OSError):  # whoever waited too long has gone
-                    self.send_response(catcher.status)
+                    self.send_response(status)
                     self.send_header("Content-Length", "2")
                     self.end_headers()
                     self.wfile.write(b"{}")
+
+            def do_GET(self) -> None:
+                catcher.bodies.put(self.path.encode())
+                self.send_response(catcher.status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
 
             def log_message(self, *_: object) -> None:
                 """Says nothing."""

@@ -73,7 +73,7 @@ class RelayServer:
             assert time.monotonic() < until, f"not ready: {missing}"
             time.sleep(0.005)
         # So that what a test counts is its own.
-        self.relay.services.streams.books.wait_for_first(DEADLINE_S)
+        self.relay.services.streams.bookkeeper.wait_for_first(DEADLINE_S)
 
     def stop(self) -> None:
         self._server.shutdown()

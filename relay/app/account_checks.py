@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Final
@@ -17,20 +18,22 @@ from typing import Final
 from relay.app.accounts import exchanges_of
 from relay.app.paper_child import PaperExchange, needed
 from relay.bybit.account_facts import ExpectedAccount, Ownership, Stream, read_facts
-from relay.bybit.checklist import Check, Report, State, judge, refuse_wide_key
+from relay.bybit.checklist import Check, Report, State, in_time, judge, refuse_wide_key, withheld_by
 from relay.bybit.client import Exchange
 from relay.bybit.stream import LinkState, probe_stream
 from relay.bybit.streamed import StreamedExchange
-from relay.bybit.wire_account import category_of_symbol
+from relay.bybit.wire_account import KeyRights, category_of_symbol, time_left
 from relay.domain.instrument import Category
 from relay.domain.notice import NoticeKind
+from relay.domain.order import Reason
 from relay.domain.position import Position
-from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, SettingsInvalid
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, JournalUnavailable, SettingsInvalid
 from relay.execution.bookkeeping import JournalOwnership
 from relay.execution.notices import Announcer
-from relay.execution.ports import from_ms
+from relay.execution.ports import from_ms, utc_now
 from relay.journal.opening import open_journal
 from relay.settings.environment import AccountSettings
+from relay.settings.network import way_to
 from relay.settings.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -59,6 +62,8 @@ class AccountCheckTarget:
         facts = read_facts(
             self.exchange, self.expected_account, ownership=self.ownership, look_at_stream=self.look_at_stream
         )
+        if isinstance(facts.key, KeyRights):
+            self.exchange.withheld = withheld_by(self.expected_account, facts.key)
         return judge(self.expected_account, replace(facts, free_disk_bytes=self.free_disk_bytes()))
 
     def hedged(self) -> tuple[str, ...]:
@@ -81,9 +86,30 @@ class AccountCheckTarget:
         return self.exchange.account_api.switch_to_one_way(category, symbol)
 
     def refuse_wide_key(self) -> None:
-        """Raises SettingsInvalid for a key that mainnet must not run with; ExchangeUnreachable, ExchangeAnswered."""
-        if self.expected_account.environment.is_real_money and not self.expected_account.allow_wide_key:
-            refuse_wide_key(self.expected_account, self.exchange.account_api.key())
+        """Raises SettingsInvalid for a key that mainnet must not run with; ExchangeUnreachable, ExchangeAnswered.
+
+        Where something is open, and where the key cannot be read, entries are withheld instead, and exits go on: no
+        update of the relay or of the exchange leaves positions to themselves.
+        """
+        if not self.expected_account.environment.is_real_money or self.expected_account.allow_wide_key:
+            return
+        try:
+            key = self.exchange.account_api.key()
+        except FactsUnreadable as error:
+            self.exchange.withheld = Reason(code="EXCHANGE_KEY", message=f"nothing is opened: {error}")
+            return
+        if not self._has_open():
+            refuse_wide_key(self.expected_account, key)
+        self.exchange.withheld = withheld_by(self.expected_account, key)
+
+    def _has_open(self) -> bool:
+        """By the journal; one that cannot be read may know of something."""
+        if self.ownership is None:
+            return False
+        try:
+            return any(self.ownership.expected().values()) or bool(self.ownership.moving())
+        except JournalUnavailable:
+            return True
 
 
 def check_target_for(
@@ -101,6 +127,7 @@ def check_target_for(
         key_end=f"…{key.reveal()[-4:]}",
         symbols=settings.traded_on(account).allowed_symbols,
         max_leverage=settings.traded_on(account).max_leverage,
+        way=way_to(account.url or ""),
     )
 
     def look() -> Stream:
@@ -311,7 +338,8 @@ def refuse_wide_keys(settings: Settings) -> None:
         return
     for account, exchange in zip(settings.accounts, exchanges_of(settings).values(), strict=True):
         try:
-            check_target_for(settings, account, exchange, None).refuse_wide_key()
+            with _ownership(settings, account.name) as ownership:
+                check_target_for(settings, account, exchange, ownership).refuse_wide_key()
         except (ExchangeUnreachable, ExchangeAnswered) as error:
             log.warning("what the key of %s may do cannot be asked yet: %s", account.name, error)
         finally:
@@ -329,21 +357,15 @@ def tell_of_keys(exchanges: Mapping[str, Exchange], announcer: Announcer) -> Non
     """An account that cannot be asked does not keep the others' keys from being looked at."""
     for account, exchange in exchanges.items():
         try:
-            days = _days_left(exchange)
+            key = exchange.account_api.key()
+            left = time_left(key, from_ms(exchange.now_ms()) if key.expires_at is not None else utc_now())
         except (ExchangeUnreachable, ExchangeAnswered) as error:
             log.warning("when the key of %s ends cannot be asked today: %s", account, error)
             continue
-        if days is not None and days <= _DAYS:
-            when = f"expires in {days} days" if days > 0 else "expires today or has expired"
+        if left is not None and left.days <= _DAYS:
+            when = f"expires {in_time(left)}" if left > timedelta(0) else "expires today or has expired"
             text = f"the API key of {account} {when}: renew it on Bybit, or bind it to an address, which makes it last"
             announcer.tell(NoticeKind.KEY, text)
-
-
-def _days_left(exchange: Exchange) -> int | None:
-    key = exchange.account_api.key()
-    if key.expires_at is None:
-        return key.days_left
-    return (key.expires_at - from_ms(exchange.now_ms())).days
 
 
 # Tells people that an account's stream is cut, and that it is back; one that returns quickly is not worth a word.

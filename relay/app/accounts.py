@@ -17,6 +17,7 @@ from relay.bybit.streamed import SharedPrices, StreamedExchange, exchange_of
 from relay.bybit.turns import Turns
 from relay.domain.instrument import Category, plain
 from relay.domain.order_lifecycle import Bounds
+from relay.engine.failpoint import absent_sooner
 from relay.errors import SettingsInvalid
 from relay.execution.ports import Account, to_ms, utc_now
 from relay.execution.work import Strategy
@@ -84,6 +85,7 @@ def _turns(settings: Settings, journal: Journal | None, account: str) -> Turns |
 def accounts_of(settings: Settings, exchanges: dict[str, Exchange]) -> dict[str, Account]:
     """By name. Accounts at one host share a market; environments list different instruments at different prices."""
     bounds = Bounds(max_attempts=settings.outcome_max_attempts, max_seconds=settings.outcome_max_s)
+    for_paper = bounds.hurried(absent_sooner())
     markets: dict[str | None, Market] = {}
     for each in settings.accounts:
         markets.setdefault(each.url, Market(hint=_hint(each), symbols=settings.symbols))
@@ -93,9 +95,10 @@ def accounts_of(settings: Settings, exchanges: dict[str, Exchange]) -> dict[str,
             exchange=exchanges[each.name],
             live=_live(exchanges[each.name]),
             market=markets[each.url],
-            bounds=bounds,
+            bounds=for_paper if each.environment is Environment.PAPER else bounds,
             environment=each.environment.value,
             key_tail=each.key_tail,
+            entry_bar=exchanges[each.name].entry_bar,
         )
         for each in settings.accounts
     }

@@ -56,7 +56,6 @@ _PATH: Final = re.compile(r"(/+webhook/+[^/\s?#\"']*/+)[^\s?#\"']+", re.IGNORECA
 _QUERY: Final = re.compile(r"(/[^\s?\"']*)\?[^\s\"']*")
 _QUIET: Final = {
     "alembic": logging.WARNING,
-    "apprise": logging.CRITICAL,
     "pybit": logging.CRITICAL,
     "urllib3": logging.ERROR,
     "werkzeug": logging.WARNING,

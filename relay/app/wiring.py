@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+import requests
+
 from relay import __version__
 from relay.app.account_checks import KEYS_S, STREAMS_S, Checkup, StreamWatch, check_target_for, tell_of_keys
 from relay.app.accounts import (
@@ -25,6 +27,7 @@ from relay.app.sentry import CHECK_IN_S, Reporter, configure_sentry
 from relay.bybit.client import Exchange
 from relay.bybit.market import Market
 from relay.bybit.streamed import StreamedExchange
+from relay.bybit.wire_orders import ReportedExecution
 from relay.domain.instrument import Category
 from relay.domain.notice import NoticeKind
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, SettingsInvalid
@@ -32,11 +35,12 @@ from relay.execution.accept import Intake
 from relay.execution.bookkeeping import JournalOwnership
 from relay.execution.catching_up import CatchingUp
 from relay.execution.controls import Controls, Previewer
+from relay.execution.delivery import open_services
 from relay.execution.execute import DriftWatch, Executor, compare_positions
 from relay.execution.follow import Boards, Follower, Streams
 from relay.execution.gather import Gatherer
 from relay.execution.heartbeat import Heartbeats, expectations
-from relay.execution.notices import Announcer, Notifier, open_services
+from relay.execution.notices import Announcer, Notifier, outside_text
 from relay.execution.orders import Clearing
 from relay.execution.ports import Account, to_ms, utc_now
 from relay.execution.protection import ProtectionLanes, Protector
@@ -59,6 +63,8 @@ PRICES_S = 60.0
 INSTRUMENTS_S = 50.0
 """So that a new listing is known within a minute."""
 MORE_S = 5.0
+ALIVE_S = 60.0
+ALIVE_ANSWER_S = 5.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -202,7 +208,7 @@ class Services:
     @property
     def has_instruments(self) -> bool:
         """Whether the perpetuals of any account's exchange are known."""
-        return any(market.book is not None for market in self.markets.values())
+        return any(market.symbol_index is not None for market in self.markets.values())
 
 
 _SECRET_MIN = 16
@@ -253,7 +259,7 @@ def assemble(
     accounts, strategies = accounts_of(settings, exchanges), strategies_of(settings)
     markets = markets_of(settings, accounts)
     announcer = Announcer()
-    announcer.hear(notifier.hear)
+    announcer.add_receiver(notifier.receive)
     heartbeats = Heartbeats(journal=journal, announcer=announcer, expected=expectations(strategies))
     streamed = {name: each for name, each in exchanges.items() if isinstance(each, StreamedExchange)}
     gatherer, protector = Gatherer(journal=journal), Protector(journal=journal)
@@ -272,6 +278,7 @@ def assemble(
     )
     intake = _intake(settings, journal, accounts, runner, announcer, heartbeats)
     follower = Follower(journal=journal, accounts=accounts, protection=protection, is_first=lambda: engine.is_first)
+    _tell_of_answers(exchanges, announcer, follower)
     return Services(
         journal=journal,
         markets=markets,
@@ -286,7 +293,7 @@ def assemble(
         controls=Controls(journal=journal, intake=intake, runner=runner, accounts=accounts, strategies=strategies),
         follower=follower,
         streams=Streams(
-            streamed, journal=journal, wake=engine.wake, follower=follower, books_of=exchanges, boards=boards
+            streamed, journal=journal, wake=engine.wake, follower=follower, every_exchange=exchanges, boards=boards
         ),
         protection=protection,
         periodic_jobs=PeriodicJobs(
@@ -299,6 +306,22 @@ def assemble(
         notifier=notifier,
         checkup=checkup,
     )
+
+
+def _tell_of_answers(exchanges: Mapping[str, Exchange], announcer: Announcer, follower: Follower) -> None:
+    """What an exchange does by itself, and what of its answers cannot be read, is told at once."""
+
+    def tell(name: str, text: str) -> None:
+        announcer.tell(NoticeKind.EXCHANGE, f"{text} ({name})")
+
+    def outside(name: str, execution: ReportedExecution) -> None:
+        announcer.tell(NoticeKind.EXCHANGE, outside_text(name, execution))
+        follower.wake()
+
+    for name, exchange in exchanges.items():
+        exchange.odd_rows.tell = partial(tell, name)
+        if isinstance(exchange, StreamedExchange):
+            exchange.hear_outside(partial(outside, name))
 
 
 _START_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -403,6 +426,9 @@ class Relay:
         services.periodic_jobs.add(
             "what is known of the streams", STREAMS_S, lambda: watch.look(services.streams.state())
         )
+        if self.settings.alive_url is not None:
+            address = self.settings.alive_url.reveal()
+            services.periodic_jobs.add("the sign of life", ALIVE_S, lambda: self._sign_of_life(address))
         self.services.notifier.start()
         if self.settings.environment.is_real_money:
             log.warning("MAINNET - real money")
@@ -417,6 +443,15 @@ class Relay:
             return
         self.services.announcer.listen(reporter.finished)
         self.services.periodic_jobs.add("the Sentry monitor", CHECK_IN_S, lambda: reporter.check_in(self.missing))
+
+    def _sign_of_life(self, address: str) -> None:
+        """One process of several, and only while alerts are executed: silence is the news."""
+        if not self.services.engine.is_first or self.missing():
+            return
+        try:
+            requests.get(address, timeout=ALIVE_ANSWER_S).raise_for_status()
+        except requests.RequestException as error:
+            log.warning("ALIVE_URL could not be fetched (%s); it is tried again in a minute", type(error).__name__)
 
     def drain(self) -> None:
         """Nothing new comes in from now on: whoever waits for a signal gets the answer there is."""

@@ -5,17 +5,27 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import Protocol, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from relay.bybit.client import Exchange
-from relay.bybit.wire_account import AccountMode, FeeRate, KeyRights, Wallet, category_of_symbol
+from relay.bybit.wire_account import (
+    NOT_UNDERSTOOD,
+    AccountMode,
+    FeeRate,
+    KeyRights,
+    MarginMode,
+    Wallet,
+    category_of_symbol,
+)
 from relay.domain.instrument import Category
 from relay.domain.position import Position
-from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, JournalUnavailable
 from relay.settings.environment import Environment
+from relay.settings.network import Way
 
 T = TypeVar("T")
 
@@ -45,6 +55,8 @@ class ExpectedAccount:
     max_leverage: Decimal | None
     also: str | None = None
     """One more symbol to look at."""
+    way: Way = field(default_factory=Way)
+    """How the host is reached."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +130,6 @@ SYMBOLS_MAX = 20
 """So many symbols are looked at one by one; each is a request."""
 USUAL_SYMBOLS = ("BTCUSDT", "ETHUSDT")
 """Looked at where alerts may name any symbol."""
-_NOT_UNDERSTOOD = (KeyError, TypeError, ValueError, ArithmeticError, IndexError, AssertionError)
 
 
 def read_facts(
@@ -135,16 +146,20 @@ def read_facts(
     if silent is not None:
         return _nothing(exchange, expected_account, silent)
     foreign = _reported(lambda: _foreign(exchange, ownership))
+    mode = _reported(exchange.account_api.mode)
+    is_portfolio = isinstance(mode, AccountMode) and mode.margin is MarginMode.PORTFOLIO
+    look = _position_of if is_portfolio else Exchange.settings_of
     return AccountFacts(
         now_ms=exchange.now_ms(),
         own_address=_own_address(expected_account.host),
         clock_ahead_ms=ahead,
         listed=listed,
         key=_reported(exchange.account_api.key),
-        mode=_reported(exchange.account_api.mode),
+        mode=mode,
         wallet=_reported(exchange.wallet),
         positions=tuple(
-            (symbol, _position(exchange, symbol)) for symbol in _symbols(expected_account, ownership, foreign)
+            (symbol, _reported(partial(look, exchange, category_of_symbol(symbol), symbol)))
+            for symbol in _symbols(expected_account, ownership, foreign)
         ),
         foreign=foreign,
         fees=_reported(lambda: exchange.account_api.fee_rate(Category.LINEAR, USUAL_SYMBOLS[0])),
@@ -159,11 +174,13 @@ def _position(exchange: Exchange, symbol: str) -> Reported[Position]:
 def _reported(ask: Callable[[], T]) -> Reported[T]:
     try:
         return ask()
+    except FactsUnreadable as error:
+        return Unavailable(code=None, words=error.words)
     except ExchangeAnswered as refusal:
         return Unavailable(code=refusal.code, words=str(refusal))
     except (ExchangeUnreachable, JournalUnavailable) as silence:
         return Unavailable(code=None, words=str(silence))
-    except _NOT_UNDERSTOOD as error:
+    except NOT_UNDERSTOOD as error:
         return Unavailable(code=None, words=f"the exchange's answer is not understood ({type(error).__name__})")
 
 
@@ -187,6 +204,10 @@ def _nothing(exchange: Exchange, expected_account: ExpectedAccount, why: Unavail
         fees=why,
         stream=None,
     )
+
+
+def _position_of(exchange: Exchange, category: Category, symbol: str) -> Position:
+    return exchange.position(category=category, symbol=symbol)
 
 
 def _listed(exchange: Exchange, expected_account: ExpectedAccount) -> Listed:

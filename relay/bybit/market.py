@@ -40,7 +40,7 @@ class Catalog:
         that the exchange gives: ExchangeUnreachable.
         """
         with self._loading:
-            fresh = {(instrument.category, instrument.symbol): instrument for instrument in fetch()}
+            fresh = {(each.category, each.symbol): self._with_rules(each) for each in fetch()}
             if not fresh:
                 raise ExchangeUnreachable("the exchange listed no instruments")
             dropped = {key: self._instruments[key] for key in needed if key in self._instruments and key not in fresh}
@@ -53,7 +53,14 @@ class Catalog:
         """One that was read by itself."""
         with self._loading:
             key = (instrument.category, instrument.symbol)
-            self._instruments = MappingProxyType({**self._instruments, key: instrument})
+            self._instruments = MappingProxyType({**self._instruments, key: self._with_rules(instrument)})
+
+    def _with_rules(self, instrument: Instrument) -> Instrument:
+        """What cannot be read is exited by the rules that were known last."""
+        if instrument.unreadable is None:
+            return instrument
+        known = self._instruments.get((instrument.category, instrument.symbol), instrument)
+        return replace(known, unreadable=instrument.unreadable)
 
     def get(self, category: Category, symbol: str) -> Instrument | None:
         return self._instruments.get((category, symbol))
@@ -101,7 +108,8 @@ class Market:
         """
         self._overrides = symbols or {}
         self._catalog = Catalog()
-        self._book: SymbolIndex | None = None
+        self.symbol_index: SymbolIndex | None = None
+        """Of the perpetuals there are; None until they are loaded."""
         self._prices: Mapping[tuple[Category, str], Decimal] = {}
         self._priced_at = 0.0
         self._hint = hint
@@ -124,20 +132,20 @@ class Market:
             yield from exchange.instruments()
 
         count = self._catalog.load(fetch, needed)
-        self._book = SymbolIndex.of(self._catalog.all(), self._overrides)
+        self.symbol_index = SymbolIndex.of(self._catalog.all(), self._overrides)
         return count
 
     def load_once(self, exchange: Exchange) -> None:
         """Read instruments and prices, unless some account did before. Raises like `load_instruments`."""
         with self._loading:
-            if self._book is None:
+            if self.symbol_index is None:
                 self.load_prices(exchange)
                 self.load_instruments(exchange)
 
     def keep_instrument(self, instrument: Instrument) -> None:
         """One that was read by itself, because its rules seemed to have changed."""
         self._catalog.keep(instrument)
-        self._book = SymbolIndex.of(self._catalog.all(), self._overrides)
+        self.symbol_index = SymbolIndex.of(self._catalog.all(), self._overrides)
 
     def load_prices(self, exchange: Exchange) -> None:
         """Read the price of everything, in one call each category. Raises like `load_instruments`."""
@@ -145,10 +153,6 @@ class Market:
             (category, symbol): price for category in Category for symbol, price in exchange.prices(category).items()
         }
         self._priced_at = self._monotonic()
-
-    @property
-    def book(self) -> SymbolIndex | None:
-        return self._book
 
     def instrument(self, category: Category, symbol: str) -> Instrument | None:
         return self._catalog.get(category, symbol)
@@ -244,10 +248,16 @@ class _Feed:
         row = message.get("data")
         if not isinstance(row, dict):
             return
-        mark = wire_account.mark_price_from(row)
+        symbol = str(row.get("symbol"))
+        try:
+            mark = wire_account.mark_price_from(row)
+        except wire_account.NOT_UNDERSTOOD:  # it is asked for, then, and whoever asks is told
+            with self._lock:
+                self._marks.pop(symbol, None)
+            return
         if mark is not None:
             with self._lock:
-                self._marks[row["symbol"]] = mark
+                self._marks[symbol] = mark
 
     def _forget(self) -> None:
         with self._lock:

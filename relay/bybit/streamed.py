@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from typing import Any, TypeVar
 
 from relay.bybit import wire_account, wire_orders
-from relay.bybit.client import EVERYTHING, REALTIME, Exchange
+from relay.bybit.client import EVERYTHING, REALTIME, Exchange, equity_in
 from relay.bybit.http import signer
 from relay.bybit.limiter import Address
 from relay.bybit.market import Prices
@@ -19,13 +21,13 @@ from relay.bybit.stream_state import LiveAccount, Received, Where
 from relay.bybit.streams_board import Board
 from relay.bybit.streams_shared import SharedLink
 from relay.bybit.turns import Turns
-from relay.bybit.wire_account import Row
-from relay.bybit.wire_orders import ReportedPosition, reported_position
+from relay.bybit.wire_account import Row, problem_of
+from relay.bybit.wire_orders import ReportedExecution, ReportedPosition, reported_position
 from relay.domain.instrument import Category
-from relay.domain.order import ErrorKind, NotSent, OrderRejected, Outcome, PlannedOrder, RequestSignature
+from relay.domain.order import ErrorKind, NotSent, OrderRejected, Outcome, PlannedOrder, Reason, RequestSignature
 from relay.domain.position import Moved, OrderReport, Position
 from relay.domain.trades import LedgerEntry
-from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
 from relay.settings.environment import NO_STREAMS, AccountSettings, public_stream_url
 
 log = logging.getLogger(__name__)
@@ -77,6 +79,7 @@ class StreamedExchange(Exchange):
         self._api_key, self._sign = api_key, signer(api_secret)
         self.marks = prices
         self._live = LiveAccount()
+        self._live.on_unreadable = self._unreadable
         self._stop_healing = threading.Event()
         self._reader = threading.Thread(target=self._heal, name=f"reader of {name}", daemon=True)
         self.on_opened: Callable[[], None] = lambda: None
@@ -95,6 +98,9 @@ class StreamedExchange(Exchange):
             name=self._name, url=self._stream_url, greet=self._greet, received=received, opened=opened, closed=closed
         )
 
+    def _unreadable(self, what: str, row: Row, error: Exception) -> None:
+        self.odd_rows.report(what, row, problem_of(error))
+
     def listen(self, *, on_wake: Callable[[Category, str], None], on_unmatched: Callable[[Received], None]) -> None:
         """Start the stream, once. `on_wake`: an awaited order of this instrument may be taken with `received`.
 
@@ -104,9 +110,13 @@ class StreamedExchange(Exchange):
         self.link.start()
         self._reader.start()
 
-    def book_to(self, hear: Callable[[LedgerEntry], None]) -> None:
+    def send_ledger_to(self, hear: Callable[[LedgerEntry], None]) -> None:
         """From now on every execution that the stream tells is told there, too; `hear` must not block."""
         self._live.on_booked = self._if_keeper(hear)
+
+    def hear_outside(self, hear: Callable[[ReportedExecution], None]) -> None:
+        """From now on what moves a position without an order is told there: a liquidation, a delivery, a split."""
+        self._live.on_outside = self._if_keeper(hear)
 
     def _if_keeper(self, hear: Callable[[T], None]) -> Callable[[T], None]:
         def reported(news: T) -> None:
@@ -148,12 +158,13 @@ class StreamedExchange(Exchange):
         live.forget()
         readings = {where: live.begin_position(where) for where in live.symbols()}
         for where, rows in self._open_position_rows().items():
-            live.position_read(
-                where, readings.get(where) or live.begin_position(where), reported_position(tuple(rows), *where)
-            )
+            # What cannot be read stays unknown: an alert that needs it asks again, and opens nothing.
+            with suppress(FactsUnreadable):
+                read = self._reported(rows, where)
+                live.position_read(where, readings.get(where) or live.begin_position(where), read)
             self.marks.want(*where)
         for row, category in self._open_order_rows():
-            live.open_order(row, category)
+            self.odd_rows.read("order", (row,), partial(live.open_order, category=category))
         # What was known before and is not among the open ones: until it is read, no equity could be worked out.
         for where in live.unknown()[:_READS_A_ROUND]:
             self._try_to_read(where)
@@ -202,12 +213,17 @@ class StreamedExchange(Exchange):
 
     def _read_position(self, where: Where) -> ReportedPosition:
         reading = self._live.begin_position(where)
-        read = reported_position(self._position_rows(*where), *where)
+        read = self._reported(self._position_rows(*where), where)
         self._live.position_read(where, reading, read)
         return read
 
+    def _reported(self, rows: Sequence[Row], where: Where) -> ReportedPosition:
+        """Raises FactsUnreadable."""
+        self._understood(rows, *where)
+        return reported_position(tuple(rows), *where)
+
     def equity(self, coin: str) -> Decimal:
-        return self._read_balances().equity(coin)
+        return equity_in(self._read_balances(), coin)
 
     # What is known without asking.
 
@@ -242,6 +258,9 @@ class StreamedExchange(Exchange):
         """One has come: what the next one needs is kept fresh."""
         self.link.hurry(_ALERTS_S)
         self.marks.hurry(category, _ALERTS_S)
+
+    def entry_bar(self, category: Category, symbol: str) -> Reason | None:
+        return super().entry_bar(category, symbol) or self._live.no_entry((category, symbol))
 
     def positions_now(self) -> tuple[Position, ...] | None:
         """All that are open, whoever opened them; None if they must be read.

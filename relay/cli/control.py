@@ -1,7 +1,8 @@
-"""`halt`, `resume`, `flatten` and `retry`: what a person tells the relay to do."""
+"""`halt`, `resume`, `flatten`, `seen` and `retry`: what a person tells the relay to do."""
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +14,7 @@ from relay.cli.client import (
     NotDone,
     Unreachable,
     Unusable,
+    clean,
     connect,
     remark,
     say,
@@ -121,3 +123,21 @@ def retry(context: click.Context, signal_id: str, as_json: bool, url: str | None
     else:
         say("\n".join(reported(signal)))
     context.exit(0 if signal.get("status") == SignalStatus.DONE else NotDone.exit_code)
+
+
+@click.command()
+@click.argument("signal_id", metavar="ID")
+@click.option("--note", default="", help="What you found.")
+@click.option(
+    "--nothing-placed", is_flag=True, help="The exchange has none of its orders in doubt: stop counting them in limits."
+)
+@with_json
+@with_url
+def seen(signal_id: str, note: str, nothing_placed: bool, as_json: bool, url: str | None) -> None:
+    """Say that you have looked at a signal in `attention`: it is not counted as needing you any more."""
+    given = {"note": note, "nothing_placed": nothing_placed}
+    signal = connect(url).post(f"/api/signals/{quote(signal_id, safe='')}/seen", json.dumps(given).encode())
+    if as_json:
+        say_json(signal)
+    else:
+        say(f"noted: signal {clean(signal.get('id'))} was looked at")

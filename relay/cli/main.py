@@ -14,7 +14,8 @@ from relay.cli.alerts import alert, plan, send
 from relay.cli.check import check
 from relay.cli.client import INTERRUPTED, NotDone, RequestRefused, Unreachable, Unusable, clean, say
 from relay.cli.connect import connect
-from relay.cli.control import flatten, halt, resume, retry
+from relay.cli.control import flatten, halt, resume, retry, seen
+from relay.cli.keep import notify_test
 from relay.cli.signals import orders, positions, signals
 from relay.cli.trades import trades
 from relay.errors import RelayError, SettingsInvalid
@@ -82,7 +83,23 @@ def migrate() -> None:
     say(f"the journal {clean(where)} has the current schema")
 
 
-for _command in (check, connect, send, signals, positions, orders, trades, plan, alert, halt, resume, flatten, retry):
+for _command in (
+    check,
+    connect,
+    send,
+    signals,
+    positions,
+    orders,
+    trades,
+    plan,
+    alert,
+    halt,
+    resume,
+    flatten,
+    seen,
+    retry,
+    notify_test,
+):
     cli.add_command(_command)
 
 

@@ -25,21 +25,39 @@ class NoticeKind(StrEnum):
     DUPLICATE = "duplicate"
     """The same `id` with another body, or a repeat that cannot be TradingView's."""
     STREAM = "stream"
+    EXCHANGE = "exchange"
+    """What the exchange announced or did by itself: maintenance, a delisting, a liquidation, an answer that cannot be
+    read."""
     KEY = "key"
     """The API key expires soon."""
     RUN = "run"
     """The relay started or stopped."""
     SUMMARY = "summary"
+    """What the day came to."""
+    WEEKLY = "weekly"
+    """The same of a week, for who wishes it."""
 
 
-DEFAULT_KINDS: Final = frozenset(NoticeKind) - {NoticeKind.FILL}
+DEFAULT_KINDS: Final = frozenset(NoticeKind) - {NoticeKind.FILL, NoticeKind.WEEKLY}
 """A message for each fill would bury those that matter, and the exchange's own app tells of fills."""
+
+
+NEVER_COUNTED: Final = frozenset(
+    {NoticeKind.ATTENTION, NoticeKind.DRIFT, NoticeKind.CHAIN, NoticeKind.HEARTBEAT, NoticeKind.KEY, NoticeKind.HALT}
+    | {NoticeKind.EXCHANGE, NoticeKind.SUMMARY, NoticeKind.WEEKLY, "lost"}
+)
+"""A flood of other kinds becomes a count; each of these is said, however many there are. `lost`: what was dropped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """`text`: a line for people, without secrets. `at_ms`: when it happened, Unix milliseconds."""
+    """`text`: a line for people, without secrets. `at_ms`: when it happened, Unix milliseconds.
+
+    Of a signal `text` is what it asks for, ": ", and what became of it; `account`: where, empty on the only one.
+    """
 
     kind: NoticeKind
     text: str
     at_ms: int
+    signal_id: str = ""
+    account: str = ""

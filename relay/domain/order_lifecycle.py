@@ -31,6 +31,35 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How long and how often one order is tried before a person must look, and how long it is looked for in vain before
+    it certainly never arrived.
+
+    The time is longer than the exchange's ban of an address (10 minutes), so that an exit outlives one.
+    """
+
+    max_attempts: int = 8
+    max_seconds: int = 900
+    absent_ms: int = 30_000
+    resting_absent_ms: int = 62_000
+    """Of an order that may rest, of which the position tells nothing."""
+    moved_absent_ms: int = 600_000
+    """A position that moved does not show that the order arrived, but calls for more time."""
+    look_every_ms: int = 5_000
+    """From one thorough look-up to the next."""
+
+    def hurried(self, times: int) -> Bounds:
+        """With absences that are certain so many times sooner, everything in proportion."""
+        return replace(
+            self,
+            absent_ms=self.absent_ms // times,
+            resting_absent_ms=self.resting_absent_ms // times,
+            moved_absent_ms=self.moved_absent_ms // times,
+            look_every_ms=self.look_every_ms // times,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Absence:
     """A run of look-ups that found nothing of an order: no order, no past one, no execution. Times are the exchange's.
 
@@ -39,17 +68,16 @@ class Absence:
 
     since_ms: int
     at_ms: int
+    bounds: Bounds
     look_ups: int = 1
     is_moved: bool
     """The position has changed since the order was first sent, and nothing says that it was not by the order."""
 
     def is_certain(self, *, rests: bool) -> bool:
-        """Whether the order certainly never arrived.
-
-        A position that moved does not show that it did, but calls for more time. `rests`: of an order that may rest,
-        of which the position tells nothing.
-        """
-        least_ms = _MOVED_ABSENT_MS if self.is_moved else _RESTING_ABSENT_MS if rests else _ABSENT_MS
+        """Whether the order certainly never arrived. `rests`: of an order that may rest."""
+        bounds = self.bounds
+        resting_or_not = bounds.resting_absent_ms if rests else bounds.absent_ms
+        least_ms = bounds.moved_absent_ms if self.is_moved else resting_or_not
         return self.look_ups >= _ABSENT_LOOK_UPS and self.at_ms - self.since_ms >= least_ms
 
 
@@ -123,17 +151,6 @@ class OrderState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """How long and how often one order is tried before a person must look.
-
-    The time is longer than the exchange's ban of an address (10 minutes), so that an exit outlives one.
-    """
-
-    max_attempts: int = 8
-    max_seconds: int = 900
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
     """Send it, under the same client order id as ever. `measure_clock`: the last one was refused for its timestamp."""
 
@@ -183,10 +200,6 @@ _LISTEN_MS = (250, 250, 500)
 _SEARCH_MS = (0, 200, 400, 800, 1500)
 _RETRY_MS = (100, 250, 500, 1000, 2000)
 _EXIT_WAITS_MS = 3_000
-_THOROUGH_MS = 5_000
-_ABSENT_MS = 30_000
-_RESTING_ABSENT_MS = 62_000
-_MOVED_ABSENT_MS = 600_000
 _ABSENT_LOOK_UPS = 3
 _LAST_CHANCE_MS = 90_000
 """How long after its time is over an order may still be proven absent, before it is given up."""
@@ -290,11 +303,11 @@ def _drop(order: OrderState, reason: Reason, now_ms: int, bounds: Bounds, jitter
         return Drop(reason=reason)
     if order.look_ups > 0 and now_ms > order.dead_at_ms + 1000 and _is_over(order, now_ms, bounds):
         since_ms = absence.since_ms if absence is not None else 0
-        if now_ms - since_ms > (_MOVED_ABSENT_MS if absence and absence.is_moved else 0) + _LAST_CHANCE_MS:
+        if now_ms - since_ms > (bounds.moved_absent_ms if absence and absence.is_moved else 0) + _LAST_CHANCE_MS:
             return GiveUp(reason=_unknown(_why(last)))
     if now_ms <= order.dead_at_ms:
         return _after_unknown(order, last, now_ms, jitter)
-    due = order.dead_at_ms + 1 if absence is None else absence.at_ms + _THOROUGH_MS
+    due = order.dead_at_ms + 1 if absence is None else absence.at_ms + bounds.look_every_ms
     due = max(due, _since_ms(order) + _sum(_SEARCH_MS, order.look_ups))
     return LookUp(is_thorough=True) if now_ms >= due else Wait(until_ms=due)
 
@@ -367,6 +380,10 @@ def _unknown(why: str) -> Reason:
 _ADVICE = {
     "POSITION_MODE_HEDGE": ": the relay trades in one-way mode only; close the symbol's positions and orders, "
     "then switch its position mode to one-way",
+    "EXCHANGE_TERMS": ": the master account must accept the trading terms on Bybit's site or in its app, on the page "
+    "of this contract; they hold for its subaccounts, too, and the relay neither can nor may accept them",
+    "EXCHANGE_PRICE": ": the price is outside the range that the exchange allows just now; `plan` shows the range",
+    "EXCHANGE_RESTRICTED": ": the exchange does not let this account trade just now; look at its messages to you there",
 }
 
 
@@ -424,7 +441,7 @@ def sent(order: OrderState, signature: RequestSignature) -> OrderState:
 
 
 def looked_up(
-    order: OrderState, report: OrderReport | None, *, begun_at_ms: int, is_moved: bool | None = None
+    order: OrderState, report: OrderReport | None, *, begun_at_ms: int, bounds: Bounds, is_moved: bool | None = None
 ) -> OrderState:
     """The order after a look-up, begun at `begun_at_ms` of the exchange's clock. `report`: None if it has no such
     order.
@@ -439,7 +456,8 @@ def looked_up(
         return counted
     run = order.absence
     if run is None:
-        return replace(counted, absence=Absence(since_ms=begun_at_ms, at_ms=begun_at_ms, is_moved=is_moved))
+        first = Absence(since_ms=begun_at_ms, at_ms=begun_at_ms, bounds=bounds, is_moved=is_moved)
+        return replace(counted, absence=first)
     longer = replace(run, at_ms=begun_at_ms, look_ups=run.look_ups + 1, is_moved=is_moved or run.is_moved)
     return replace(counted, absence=longer)
 

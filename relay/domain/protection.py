@@ -42,7 +42,7 @@ class Snapshot:
     now_ms: int
     position: Position | None = None
     orders: Mapping[str, OrderState] = field(default_factory=dict)
-    book: Mapping[str, RestingOrder] = field(default_factory=dict)
+    resting: Mapping[str, RestingOrder] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +147,7 @@ def _tp_leg_step(place: int, wanted: Decimal, bracket: Bracket, snapshot: Snapsh
         return PlaceTakeProfit(place=place, planned=_order(bracket, snapshot, wanted, price)) if wanted > 0 else None
     if wanted == 0:
         return CancelTakeProfit(order_id=tp_leg.order_id)
-    rests, total = snapshot.book[tp_leg.order_id], snapshot.orders[tp_leg.order_id].filled_qty + wanted
+    rests, total = snapshot.resting[tp_leg.order_id], snapshot.orders[tp_leg.order_id].filled_qty + wanted
     if rests == RestingOrder(qty=total, price=price):
         return None
     return AmendTakeProfit(order_id=tp_leg.order_id, qty=total, price=price)
@@ -177,7 +177,7 @@ def shortfall(bracket: Bracket, snapshot: Snapshot) -> Shortfall | None:
 
 def _shrinks(step: ProtectionStep, snapshot: Snapshot) -> bool:
     return isinstance(step, CancelTakeProfit) or (
-        isinstance(step, AmendTakeProfit) and step.qty < snapshot.book[step.order_id].qty
+        isinstance(step, AmendTakeProfit) and step.qty < snapshot.resting[step.order_id].qty
     )
 
 

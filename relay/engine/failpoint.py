@@ -1,4 +1,4 @@
-"""The moments between two steps of the execution, named so that a test can kill the relay at each."""
+"""What tests may do to a running relay: kill it between two named steps of the execution, and let it wait shorter."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from typing import Final
 KILL_AT: Final = "RELAY_KILL_AT"
 KILL_BY: Final = "RELAY_KILL_BY"
 """Another signal than SIGKILL, to the process that has come there: SIGSTOP freezes it."""
+
+ABSENT_SOONER: Final = "RELAY_ABSENT_SOONER"
+"""How many times sooner than after half a minute an order that nothing is found of is absent. On paper only."""
 
 
 class Failpoint(StrEnum):
@@ -63,13 +66,13 @@ class _Killer:
 
     def __init__(self, requested: str) -> None:
         name, _, times = requested.partition(":")
-        self._boundary = Failpoint(name)
+        self._failpoint = Failpoint(name)
         self._left = int(times or 1)
         self._signal = signal.Signals[os.environ.get(KILL_BY, "SIGKILL")]
         self._lock = threading.Lock()
 
-    def passed(self, boundary: Failpoint) -> None:
-        if boundary is not self._boundary:
+    def passed(self, failpoint: Failpoint) -> None:
+        if failpoint is not self._failpoint:
             return
         with self._lock:
             self._left -= 1
@@ -86,3 +89,7 @@ class _Killer:
 _requested = os.environ.get(KILL_AT)
 passed: Final[Callable[[Failpoint], object]] = _Killer(_requested).passed if _requested else id
 """Called between two steps of the execution. Where no test asks to be killed, it is a builtin that does nothing."""
+
+
+def absent_sooner() -> int:
+    return int(os.environ.get(ABSENT_SOONER, 1))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from relay.alerts.authenticate import Credentials, authenticates, is_signed, may_authenticate, secret_among_bytes
+from relay.alerts.correction import with_correction, with_readable
 from relay.alerts.signal import (
     ParsedAlert,
     bounded,
@@ -166,7 +167,10 @@ class Intake:
 
         `known`: what accounts it may name; None means the strategy's. Raises AlertInvalid.
         """
-        signal = signal_from_stored(parsed.fields, id=signal_id, strategy=strategy.name, received_at=now)
+        try:
+            signal = signal_from_stored(parsed.fields, id=signal_id, strategy=strategy.name, received_at=now)
+        except AlertInvalid as error:
+            raise with_correction(parsed, error) from None
         allowed = tuple(strategy.accounts if known is None else known)
         unknown = [name for name in signal.accounts if name not in allowed]
         if unknown:
@@ -187,7 +191,7 @@ class Intake:
         It is that of the first account whose exchange has told of its own: another's may not list it, which is told in
         that account's lane.
         """
-        account = next((each for each in accounts if each.market.book is not None), None)
+        account = next((each for each in accounts if each.market.symbol_index is not None), None)
         if signal.action is Action.HEARTBEAT or account is None or signal.ticker is None:
             return signal
         found = self._meant(account, signal.ticker, signal.exchange)
@@ -198,15 +202,15 @@ class Intake:
 
     def _meant(self, account: Account, ticker: str, exchange: str | None) -> Instrument | SymbolUnknown:
         """What the ticker means. What is not known, or has not begun to trade, may be new: the exchange is asked."""
-        book = account.market.book
-        assert book is not None, "it is loaded"
-        found = book.resolve(ticker, exchange)
+        index = account.market.symbol_index
+        assert index is not None, "it is loaded"
+        found = index.resolve(ticker, exchange)
         if isinstance(found, Instrument):
             if found.status != PRE_LAUNCH:
                 return found
             spellings: tuple[tuple[Category, str], ...] = ((found.category, found.symbol),)
         else:
-            spellings = book.spellings(ticker, exchange)
+            spellings = index.spellings(ticker, exchange)
         for category, symbol in spellings:
             if not self._may_look_up():
                 return found
@@ -216,7 +220,7 @@ class Intake:
                 return found
             if listed is not None:
                 account.market.keep_instrument(listed)
-        return (account.market.book or book).resolve(ticker, exchange)
+        return (account.market.symbol_index or index).resolve(ticker, exchange)
 
     def _may_look_up(self) -> bool:
         """A sender that repeats a wrong ticker must not spend the requests that orders need."""
@@ -240,7 +244,8 @@ class Intake:
                 raise AuthFailed(f"the alert does not prove its sender: {_HOW_TO_AUTHENTICATE}") from None
             signal_id = new_signal_id(to_ms(now))
             stored: dict[str, object] = {"text": redacted_text(body, self._hidden)}
-            raise self._rejected(signal_id, sender, stored, digest(body), error, now) from None
+            readable = with_readable(body, error, self._hidden)
+            raise self._rejected(signal_id, sender, stored, digest(body), readable, now) from None
         if not proven and not any(_is_secret_of(sender, each, now) for each in parsed.secrets):
             what = "its `secret` is not the webhook secret" if parsed.secrets else "it carries no secret"
             raise AuthFailed(f"the alert does not prove its sender, {what}: {_HOW_TO_AUTHENTICATE}")

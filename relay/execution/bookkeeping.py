@@ -56,7 +56,7 @@ _READ_MAX_MS: Final = DAY_MS
 _WAITING_MAX: Final = 10_000
 _STOP_S: Final = 1.0
 
-Hear = Callable[[LedgerEntry], None]
+Receive = Callable[[LedgerEntry], None]
 T = TypeVar("T")
 
 
@@ -180,16 +180,16 @@ class Bookkeeper:
         """Waits until every account was looked at once; returns whether it was within the time."""
         return self._looked.wait(timeout_s)
 
-    def hears(self, account: str) -> Hear:
+    def receiver(self, account: str) -> Receive:
         """For the account's stream. Never blocks."""
 
-        def hear(ledger_entry: LedgerEntry) -> None:
+        def receive(ledger_entry: LedgerEntry) -> None:
             try:
                 self._waiting.put_nowait((account, ledger_entry))
             except queue.Full:
                 self._due[account].read_at = 0.0
 
-        return hear
+        return receive
 
     def _run(self) -> None:
         while not self._stopping.wait(_COLLECT_S if self._looked.is_set() else 0):
@@ -253,7 +253,7 @@ class Bookkeeper:
         now_ms = exchange.now_ms()
         since_ms = max(self.ledger.booked_until(account) or 0, now_ms - 7 * DAY_MS + HOUR_MS)
         until_ms = min(since_ms + _READ_MAX_MS, now_ms)
-        found = in_halves(exchange.account_api.books.read, since_ms, until_ms)
+        found = in_halves(exchange.account_api.transaction_log.read, since_ms, until_ms)
         self._book(account, found, until_ms=until_ms if until_ms < now_ms else max(since_ms, now_ms - _OVERLAP_MS))
         return until_ms == now_ms
 
@@ -266,7 +266,7 @@ class Bookkeeper:
         before = {(each.category, each.symbol): each for each in exchange.positions()}
         known = {row.exec_id: own_entry(row) for row in own}
         for begin_ms in range(since_ms, now_ms, _WINDOW_MS):
-            told = in_halves(exchange.account_api.books.read, begin_ms, min(begin_ms + _WINDOW_MS, now_ms))
+            told = in_halves(exchange.account_api.transaction_log.read, begin_ms, min(begin_ms + _WINDOW_MS, now_ms))
             known |= {each.exec_id: each for each in told}
         held = {(each.category, each.symbol): each for each in exchange.positions()}
         if {lane: each.size for lane, each in before.items()} != {lane: each.size for lane, each in held.items()}:
@@ -299,7 +299,7 @@ class Bookkeeper:
         while begin_ms < now_ms:
             until_ms = min(begin_ms + _WINDOW_MS, now_ms)
             sums: defaultdict[tuple[int, str], Decimal] = defaultdict(Decimal)
-            told = in_halves(exchange.account_api.books.log, begin_ms, until_ms)
+            told = in_halves(exchange.account_api.transaction_log.log, begin_ms, until_ms)
             for each in {each.id: each for each in told}.values():
                 sums[each.at_ms - each.at_ms % HOUR_MS, each.coin] += each.change
             self.ledger.take_log(account, sums, from_ms=begin_ms, until_ms=until_ms)

@@ -1,4 +1,4 @@
-"""What people ask for: halt, resume, flatten, retry, and what an alert would do now."""
+"""What people ask for: halt, resume, flatten, retry, seen, and what an alert would do now."""
 
 from __future__ import annotations
 
@@ -12,19 +12,33 @@ from enum import StrEnum
 from relay.alerts.authenticate import Credentials
 from relay.alerts.signal import FieldRead, fields_read, read
 from relay.domain.instrument import Category
-from relay.domain.order import Accepted, ErrorKind, NotSent, OrderRejected, PlannedOrder, Reason, SignalStatus, Unknown
+from relay.domain.order import (
+    Accepted,
+    ErrorKind,
+    NotSent,
+    OrderRejected,
+    OrderStatus,
+    PlannedOrder,
+    Reason,
+    SignalStatus,
+    Unknown,
+)
+from relay.domain.order_lifecycle import OUTCOME_UNKNOWN
 from relay.domain.plan import PlanStatus
 from relay.domain.planning import LimitCheck, limit_checks
 from relay.domain.signal import Action, new_signal_id
-from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, SignalNotSeen
 from relay.execution import accept
 from relay.execution.accept import Intake, Receipt
 from relay.execution.gather import Gatherer, NotGathered
+from relay.execution.orders import is_moved_since_sent, report_of
 from relay.execution.ports import Account, Now, to_ms, utc_now
 from relay.execution.tasks import Feeder
 from relay.execution.work import Strategy, Work
+from relay.journal.api_queries import SIGNAL_SEEN, status_of
 from relay.journal.journal import Journal
 from relay.journal.records import HALT, OrderRecord
+from relay.journal.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
 
@@ -99,8 +113,13 @@ class Controls:
         # Read first: an entry that was planned before the halt has to be in here or in what is read below.
         known = self._in_flight(account.name) | self._resting(account.name)
         unread = None
+        held = set[tuple[Category, str]]()
         try:
             held = {(each.category, each.symbol) for each in account.exchange.positions()}
+        except FactsUnreadable as error:
+            unread = str(error)
+            held = {(each.category, each.symbol) for each in error.readable}
+            own = self._expected(account.name) | (held if everything else set())
         except (ExchangeUnreachable, ExchangeAnswered) as error:
             unread = str(error)
             own = self._expected(account.name)
@@ -210,6 +229,50 @@ class Controls:
             case Unknown(why=why) | NotSent(why=why):
                 return f"whether it is cancelled is not known yet: {why}"
 
+    def seen(self, signal_id: str, *, note: str, by: str, nothing_placed: bool = False) -> None:
+        """A person has looked at a signal in `attention`; it is not counted as needing one any more.
+
+        `nothing_placed`: its orders in doubt count as never placed from now on, if the exchange shows none of them at
+        this moment and their positions have not moved; a fill that is found later still counts. Raises SignalNotSeen.
+        """
+        status = status_of(self._journal.store, signal_id)
+        if status is not SignalStatus.ATTENTION:
+            raise SignalNotSeen(f"only what is in attention needs a person; this signal is {status}")
+        doubtful = self._in_doubt(signal_id) if nothing_placed else ()
+        if nothing_placed and not doubtful:
+            raise SignalNotSeen("no order of this signal is in doubt")
+        for order in doubtful:
+            self._check_nothing_placed(order)
+        now_ms = to_ms(self._now())
+        denied = Reason(code=OUTCOME_UNKNOWN, message=f"{by} looked: nothing of it is at the exchange")
+
+        def write(uow: UnitOfWork) -> None:
+            for order in doubtful:
+                uow.orders.settle(order.state.client_order_id, OrderStatus.DENIED, denied, now_ms=now_ms)
+            uow.events.add(signal_id, SIGNAL_SEEN, {"by": by, "note": note}, now_ms=now_ms)
+
+        self._journal.write(write)
+
+    def _in_doubt(self, signal_id: str) -> tuple[OrderRecord, ...]:
+        executions = self._journal.executions_of(signal_id)
+        orders = (each for execution in executions for each in execution.orders)
+        return tuple(each for each in orders if each.state.attempts and not each.state.is_settled)
+
+    def _check_nothing_placed(self, record: OrderRecord) -> None:
+        order, exchange = record.state, self._accounts[record.account].exchange
+        expected = self._journal.expected_positions(record.account)
+        try:
+            if exchange.now_ms() <= order.dead_at_ms:
+                raise SignalNotSeen(f"{order.client_order_id} may still arrive at the exchange; wait a few seconds")
+            report, fills = report_of(exchange, order, is_thorough=True)
+            if report is not None or fills:
+                raise SignalNotSeen(f"the exchange has {order.client_order_id}; it is followed")
+            size = expected.get((order.planned.category, order.planned.symbol))
+            if is_moved_since_sent(exchange, order, expected=size):
+                raise SignalNotSeen(f"the position of {order.planned.symbol} has changed since the order was sent")
+        except (ExchangeUnreachable, ExchangeAnswered) as error:
+            raise SignalNotSeen(f"{record.account} cannot be read just now: {error}") from error
+
     def retry(self, signal_id: str) -> int:
         """Open a finished signal again, with a new plan. The number of its new generation.
 
@@ -272,7 +335,7 @@ class Previewer:
         )
 
     def _of(self, work: Work) -> Preview:
-        if work.account.market.book is None:
+        if work.account.market.symbol_index is None:
             message = f"the instruments of {work.account.name} are not loaded yet: its exchange has not answered"
             unloaded = Reason(code="EXCHANGE_UNREACHABLE", message=message)
             return Preview(account=work.account.name, status="denied", reason=unloaded, notes=(), orders=())

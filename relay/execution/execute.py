@@ -14,14 +14,14 @@ from relay.domain.notice import NoticeKind
 from relay.domain.order import OrderStatus, Reason, RequestSignature, SignalStatus
 from relay.domain.order_lifecycle import GiveUp, OrderState, passed_by, sent
 from relay.domain.plan import PlanStatus
-from relay.domain.progress import AddOrders, Advance, DenyRest, Finish, LookAtPosition, progress
+from relay.domain.progress import UNCLEARED, AddOrders, Advance, DenyRest, Finish, LookAtPosition, progress
 from relay.domain.signal import Signal
 from relay.engine import failpoint
 from relay.engine.failpoint import Failpoint
-from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
 from relay.execution.gather import Gathered, Gatherer, NotGathered, refused_facts, unreachable
 from relay.execution.notices import Announcer
-from relay.execution.orders import UNCLEARED, Advancer, Clearing
+from relay.execution.orders import Advancer, Clearing
 from relay.execution.ports import Account, Now, to_ms, utc_now
 from relay.execution.protection import Protector
 from relay.execution.work import ProtectionEnded, ProtectionRun, Work, stored_signal
@@ -95,12 +95,17 @@ def changed_outside(before: Decimal, now: Decimal) -> str:
 def compare_positions(account: Account, journal: Journal) -> dict[tuple[Category, str], str]:
     """At the start: each position that is not what it was expected to be, with what to say of it.
 
-    Where something of the relay's is still under way or rests, a difference is to be expected, and nothing is said.
+    Where something of the relay's is still under way or rests, a difference is to be expected, and nothing is said; nor
+    of a position that cannot be read.
     Raises ExchangeUnreachable or ExchangeAnswered.
     """
     at_ms = account.exchange.now_ms()
-    held = {(each.category, each.symbol): each.size for each in account.exchange.positions()}
-    busy = {
+    try:
+        positions, unreadable = account.exchange.positions(), frozenset[tuple[Category, str]]()
+    except FactsUnreadable as error:
+        positions, unreadable = error.readable, error.where
+    held = {(each.category, each.symbol): each.size for each in positions}
+    busy = unreadable | {
         (each.state.planned.category, each.state.planned.symbol)
         for each in journal.open_orders()
         if each.account == account.name
@@ -176,7 +181,7 @@ class Executor:
             return self._plan(work)
         assert work.signal.category is not None and work.signal.symbol is not None
         instrument = work.account.market.instrument(work.signal.category, work.signal.symbol)
-        match progress(tuple(work.orders.values()), size=work.size, instrument=instrument):
+        match progress(tuple(work.orders.values()), size=work.size, mark=work.mark, instrument=instrument):
             case Advance(order=order):
                 return self._advance(work, order)
             case AddOrders() as added:
@@ -290,7 +295,7 @@ class Executor:
             return came_to
         if came_to.reason is not None and came_to.signal_id == signal.id:
             status = SignalStatus.FAILED if came_to.is_refused else SignalStatus.ATTENTION
-            finish = Finish(status=status, reason=came_to.reason, notes=finish.notes)
+            finish = replace(finish, status=status, reason=came_to.reason)
         elif came_to.reason is not None and came_to.signal_id is not None:
             self.attention(came_to.signal_id, account.name, came_to.reason)
         self._finish(work, finish)
@@ -314,7 +319,7 @@ class Executor:
         except ExchangeAnswered as error:
             came_to = refused_facts(error)
         else:
-            work.size, work.troubles = position.size, 0
+            work.size, work.mark, work.troubles = position.size, position.mark_price, 0
             return _NOW
         if came_to.finish is None:
             return came_to.again_s
@@ -414,3 +419,5 @@ _STATUS_OF = {
 
 def _end(uow: UnitOfWork, signal_id: str, account: str, finish: Finish, now_ms: int) -> None:
     uow.signals.finish(signal_id, account, finish.status, finish.reason, finish.notes, now_ms=now_ms)
+    if finish.carried:
+        uow.plans.carry(signal_id, account, finish.carried)

@@ -19,11 +19,19 @@ from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG
 from relay.domain.instrument import Category, plain
 from relay.domain.order import OrderStatus, Reason, SignalStatus
 from relay.domain.order_lifecycle import OUTCOME_UNKNOWN, OrderState, looked_up, reported
-from relay.domain.progress import Finish, LookAtPosition, progress
+from relay.domain.progress import (
+    ENDED_UNFILLED,
+    OF_THE_POSITION,
+    UNCLEARED,
+    Finish,
+    LookAtPosition,
+    progress,
+    settled,
+)
 from relay.engine.lanes import Lane
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
 from relay.execution.bookkeeping import BookedExchange, Bookkeeper
-from relay.execution.orders import UNCLEARED, is_moved_since_sent, report_of
+from relay.execution.orders import is_moved_since_sent, report_of
 from relay.execution.ports import Account, ExchangePort, Now, to_ms, utc_now
 from relay.execution.protection import ProtectionLanes
 from relay.journal.journal import Journal
@@ -48,12 +56,12 @@ class Settling:
         """Look for these only, and forget the others."""
         self._searched = {name: each for name, each in self._searched.items() if name in client_order_ids}
 
-    def look(self, exchange: ExchangePort, record: OrderRecord, *, now_ms: int) -> bool:
+    def look(self, account: Account, record: OrderRecord, *, now_ms: int) -> bool:
         """Look for the order. Returns whether anything new was written down.
 
         Raises ExchangeUnreachable, ExchangeAnswered, JournalUnavailable.
         """
-        order = record.state
+        order, exchange = record.state, account.exchange
         known = self._searched.get(order.client_order_id)
         if known is None or known.attempts != order.attempts:
             known = order
@@ -72,7 +80,7 @@ class Settling:
         expected = self._journal.expected_positions(record.account)
         size = expected.get((order.planned.category, order.planned.symbol))
         is_moved = is_moved_since_sent(exchange, order, expected=size)
-        known = looked_up(known, None, begun_at_ms=begun_at_ms, is_moved=is_moved)
+        known = looked_up(known, None, begun_at_ms=begun_at_ms, bounds=account.bounds, is_moved=is_moved)
         self._searched[order.client_order_id] = known
         return not known.is_in_doubt and self._never_was(exchange, record, begun_at_ms, now_ms=now_ms)
 
@@ -102,29 +110,73 @@ class Settling:
         if execution is None or execution.generation != record.generation or not _may_be_wrong(execution, record):
             return
         came_to = _came_to(execution, exchange)
-        if came_to is None or came_to.status is execution.status:
-            return
-        note = _note(record.state)
-        finish = replace(came_to, notes=(note, *came_to.notes))
+        if came_to is not None and not _is_known(came_to, execution):
+            self._better_known(execution, came_to, _note(record.state), now_ms=now_ms)
+
+    def _better_known(self, execution: ExecutionRecord, finish: Finish, note: str, *, now_ms: int) -> None:
         self._journal.write(
             lambda uow: uow.signals.finish(
-                record.signal_id,
-                record.account,
+                execution.signal.id,
+                execution.account,
                 finish.status,
                 finish.reason,
-                finish.notes,
+                tuple(filter(None, (note, *finish.notes))),
                 is_better_known=True,
                 now_ms=now_ms,
             )
         )
 
+    def settle(self, exchange: ExchangePort, execution: ExecutionRecord, *, now_ms: int) -> bool:
+        """End an `attention` once nothing needs a person any more. Returns whether it did. Raises as `look` does."""
+        signal = execution.signal
+        if signal.category is None or signal.symbol is None:
+            return False
+        came_to = settled(
+            _own(execution),
+            reason_code=execution.reason_code,
+            size=exchange.position(category=signal.category, symbol=signal.symbol).size,
+            is_clear=self._is_clear(execution, signal.category, signal.symbol),
+        )
+        if came_to is None:
+            return False
+        self._better_known(execution, came_to, "settled: nothing of it needs a person any more", now_ms=now_ms)
+        return True
+
+    def _is_clear(self, execution: ExecutionRecord, category: Category, symbol: str) -> bool:
+        """Nothing of what called for a person is left beside the signal's own orders."""
+        if execution.reason_code not in OF_THE_POSITION:
+            return True
+        where = (execution.account, category, symbol)
+        if execution.reason_code != UNCLEARED:
+            return all(each.bracket.trouble is None for each in self._journal.live_brackets_of(*where))
+        return not any(
+            (each.account, each.state.planned.category, each.state.planned.symbol) == where
+            for each in self._journal.open_orders()
+            if each.signal_id < execution.signal.id
+        )
+
 
 def _may_be_wrong(execution: ExecutionRecord, record: OrderRecord) -> bool:
-    """A person was called because the order was in doubt, or it was proven absent and is there after all."""
+    """A person was called because the order was in doubt, or it was proven absent and is there after all, or it rested
+    and has ended without a fill."""
     if execution.status is SignalStatus.ATTENTION:
         return execution.reason_code == OUTCOME_UNKNOWN
     was_absent = record.state.absent_at_ms is not None and record.state.status is not OrderStatus.DENIED
-    return execution.status.is_finished and was_absent
+    is_unfilled = record.state.status in ENDED_UNFILLED and not record.state.filled_qty
+    is_done = execution.status is SignalStatus.DONE
+    return (execution.status.is_finished and was_absent) or (is_done and is_unfilled)
+
+
+def _is_known(came_to: Finish, execution: ExecutionRecord) -> bool:
+    code = came_to.reason.code if came_to.reason else None
+    return came_to.status is execution.status and (
+        came_to.status is not SignalStatus.DONE or code == execution.reason_code
+    )
+
+
+def _own(execution: ExecutionRecord) -> tuple[OrderState, ...]:
+    """The plan's orders and what stands in for them, without the take profits, which are the bracket's."""
+    return tuple(each.state for each in execution.orders if each.state.planned.leg < FIRST_TAKE_PROFIT_LEG)
 
 
 def _came_to(execution: ExecutionRecord, exchange: ExchangePort) -> Finish | None:
@@ -132,7 +184,7 @@ def _came_to(execution: ExecutionRecord, exchange: ExchangePort) -> Finish | Non
     reason = execution.plan.reason if execution.plan else None
     if reason is not None and reason.code == UNCLEARED:
         return None
-    orders = tuple(each.state for each in execution.orders if each.state.planned.leg < FIRST_TAKE_PROFIT_LEG)
+    orders = _own(execution)
     if not orders:
         return None
     came_to = progress(orders)
@@ -148,6 +200,8 @@ def _came_to(execution: ExecutionRecord, exchange: ExchangePort) -> Finish | Non
 def _note(order: OrderState) -> str:
     if order.status is OrderStatus.DENIED:
         return "found later: the order never arrived at the exchange"
+    if order.status in ENDED_UNFILLED and not order.filled_qty:
+        return ""
     return f"found later: the order was at the exchange, {plain(order.filled_qty)} of it filled"
 
 
@@ -235,6 +289,8 @@ class Follower:
         """
         self._rounds += 1
         changed = self._ask_in_turn(accounts) if accounts is None or accounts else 0
+        if accounts is None:
+            self._settle()
         if self._protect is not None and not self._stop.is_set():
             self._protect.round()
         return changed
@@ -264,6 +320,19 @@ class Follower:
                 log.warning("the resting orders of %s could not be followed just now: %s", record.account, error)
         return changed
 
+    def _settle(self) -> None:
+        """End what needed a person and does not any more."""
+        silent: set[str] = set()
+        for execution in self._journal.in_attention():
+            account = self._accounts.get(execution.account)
+            if account is None or account.name in silent or self._stop.is_set():
+                continue
+            try:
+                self._settling.settle(account.exchange, execution, now_ms=to_ms(self._now()))
+            except (ExchangeUnreachable, ExchangeAnswered) as error:
+                silent.add(account.name)
+                log.warning("what signal %s came to could not be told just now: %s", execution.signal.id, error)
+
     def _is_ours(self, record: OrderRecord) -> bool:
         """What rests, and what a lane has given up: a report that comes late is still a report.
 
@@ -287,7 +356,7 @@ class Follower:
         account = self._accounts.get(record.account)
         if account is None or self._stop.is_set():
             return False
-        return self._settling.look(account.exchange, record, now_ms=to_ms(self._now()))
+        return self._settling.look(account, record, now_ms=to_ms(self._now()))
 
     def learned(self, client_order_id: str) -> None:
         """A stream brought something new of an order. Raises JournalUnavailable."""
@@ -331,7 +400,7 @@ class Reports:
         if self._thread.is_alive():
             self._thread.join(5)
 
-    def hear(self, received: Received) -> None:
+    def receive(self, received: Received) -> None:
         """Never blocks: it is called by the streams' threads."""
         try:
             self._waiting.put_nowait(received)
@@ -381,10 +450,10 @@ class Streams:
         journal: Journal,
         wake: Callable[[Lane], None],
         follower: Follower,
-        books_of: Mapping[str, BookedExchange] | None = None,
+        every_exchange: Mapping[str, BookedExchange] | None = None,
         boards: Boards | None = None,
     ) -> None:
-        """`wake`: a lane's next step is due. `books_of`: every account's exchange, with a stream or without."""
+        """`wake`: a lane's next step is due. `every_exchange`: every account's exchange, with a stream or without."""
         self._boards = boards
         self._exchanges = dict(exchanges)
         self._journal = journal
@@ -392,7 +461,7 @@ class Streams:
         self._follower = follower
         self.reports = Reports(journal=journal)
         self.reports.on_change = follower.learned
-        self.books = Bookkeeper(books_of or {}, ledger=Ledger(journal.store), stream=self._connection)
+        self.bookkeeper = Bookkeeper(every_exchange or {}, ledger=Ledger(journal.store), stream=self._connection)
         self._starting = threading.Lock()
         self._is_started = False
         self._opened: set[str] = set()
@@ -408,8 +477,8 @@ class Streams:
             self._opened.add(account)
         self._keep_known(account, exchange)
         exchange.on_opened = self._follower.wake
-        exchange.book_to(self.books.hears(account))
-        exchange.listen(on_wake=self._waker(account), on_unmatched=self.reports.hear)
+        exchange.send_ledger_to(self.bookkeeper.receiver(account))
+        exchange.listen(on_wake=self._waker(account), on_unmatched=self.reports.receive)
 
     def _start_common(self) -> None:
         if not self._is_started:
@@ -443,7 +512,7 @@ class Streams:
             )
         with self._starting:
             self._settled.add(account)
-            self.books.start()
+            self.bookkeeper.start()
 
     def is_settled(self, account: str) -> bool:
         """Whether its stream is there, or was waited for long enough."""
@@ -460,6 +529,6 @@ class Streams:
             exchange.marks.stop()
         if self._is_started:
             self.reports.stop()
-            self.books.stop()
+            self.bookkeeper.stop()
             if self._boards is not None:
                 self._boards.stop()

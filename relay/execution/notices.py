@@ -5,26 +5,29 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Final, Protocol
+from functools import partial
+from typing import Final
 
 from relay.app import metrics
+from relay.bybit.wire_orders import ReportedExecution
 from relay.domain.instrument import plain
 from relay.domain.notice import Notice, NoticeKind
 from relay.domain.order import OrderStatus, SignalStatus
+from relay.domain.performance import Tally
 from relay.domain.progress import Finish
 from relay.domain.signal import Action, Signal
-from relay.errors import JournalUnavailable, SettingsInvalid
+from relay.errors import JournalUnavailable
+from relay.execution.delivery import SMALLEST, Delivery, Message, Service, messages_of, send_test
 from relay.execution.ports import Now, to_ms, utc_now
 from relay.journal.accept import ID_REUSED
-from relay.journal.notices import EVENTS, SUMMARY, SWITCHES, Day, EventRecord, Notices, PendingNotice
+from relay.journal.notices import EVENTS, SUMMARY, SWITCHES, WEEKLY, EventRecord, Notices, Period
 from relay.journal.records import Switch
 from relay.settings.config import NAME
-from relay.settings.environment import NotifyTarget
 
 # What a person is told of an event: which alert, what became of it, and why, in a line.
 
@@ -32,8 +35,6 @@ from relay.settings.environment import NotifyTarget
 QUICK_MS: Final = 4000
 LATE_MS: Final = 20_000
 """TradingView sends again after 5 s, up to three times, never earlier or later."""
-_LINES_MAX: Final = 15
-_LINE_CHARACTERS_MAX: Final = 400
 _ID_REUSED: Final = "ALERT_ID_REUSED"
 
 _REFUSED: Final = {
@@ -71,7 +72,14 @@ def _of_fill(event: EventRecord) -> Notice | None:
         return None
     of_all = "" if event.name == "order_filled" else f" of {plain(order.qty)}"
     price = _plain(event.detail.get("avg_price"))
-    return _reported(NoticeKind.FILL, event, f"{order.side} {filled}{of_all} filled{f' at {price}' if price else ''}")
+    made = "" if order.realised is None else f", PnL {_signed(order.realised)} before fees"
+    what = f"{order.side} {filled}{of_all} filled{f' at {price}' if price else ''}{made}"
+    return _reported(NoticeKind.FILL, event, what)
+
+
+def _signed(amount: Decimal) -> str:
+    """Of money, as people write it."""
+    return f"{amount.quantize(Decimal('0.01')):+f}"
 
 
 def _plain(number: object) -> str:
@@ -103,9 +111,27 @@ def _why(event: EventRecord) -> str:
 
 def _reported(kind: NoticeKind, event: EventRecord, what: str) -> Notice:
     alert = " ".join(filter(None, (event.symbol, event.action))) or "an alert"
-    account = f" on {event.account}" if event.account not in (None, NAME) else ""
     strategy = f" ({event.strategy})" if event.strategy not in (None, NAME) else ""
-    return Notice(kind=kind, text=f"{alert}{strategy}{account}: {what} [{event.signal_id}]", at_ms=event.at_ms)
+    account = event.account if event.account is not None and event.account != NAME else ""
+    return Notice(
+        kind=kind, text=f"{alert}{strategy}: {what}", at_ms=event.at_ms, signal_id=event.signal_id, account=account
+    )
+
+
+_OUTSIDE: Final = {
+    "AdlTrade": "was reduced by auto-deleveraging",
+    "BustTrade": "was liquidated",
+    "Delivery": "was closed by delivery, because the contract is delisted",
+    "Settle": "was settled",
+    "CorporateAction": "was changed by a stock split or reverse split: its size and price mean something else now",
+    "MovePosition": "was moved to or from another account",
+}
+
+
+def outside_text(account: str, execution: ReportedExecution) -> str:
+    """What the exchange did to a position by itself, for people."""
+    what = _OUTSIDE.get(execution.kind, f"was changed by an execution of the kind {execution.kind[:40]}")
+    return f"{execution.symbol} on {account} {what} ({execution.text}); it is read anew, and protected as it is then"
 
 
 def halt_notice(switch: Switch) -> Notice | None:
@@ -117,32 +143,55 @@ def halt_notice(switch: Switch) -> Notice | None:
     return Notice(kind=NoticeKind.HALT, text=f"{what}{account} (by {switch.by})", at_ms=switch.at_ms)
 
 
-def summary_notice(day: Day, *, until_ms: int) -> Notice:
-    """`until_ms`: the midnight (UTC) at which the day ended."""
-    date = datetime.fromtimestamp(until_ms / 1000 - 1, UTC).date()
-    counts = ", ".join(f"{count} {status}" for status, count in sorted(day.signals.items()))
-    text = f"{date}: {sum(day.signals.values())} alerts{f' ({counts})' if counts else ''}, {day.filled} orders filled"
-    return Notice(kind=NoticeKind.SUMMARY, text=text, at_ms=until_ms)
+_SHOWN_MAX: Final = 20
 
 
-def message_of(waiting: Sequence[PendingNotice]) -> str:
-    """One message of all of them: what needs a person first, equal lines once, of the rest how many of which kind."""
-    by_text: Mapping[str, PendingNotice] = {each.text: each for each in reversed(waiting)}
-    times = Counter(each.text for each in waiting)
-    ordered = sorted(by_text.values(), key=lambda each: (each.kind != NoticeKind.ATTENTION, each.id))
-    lines = [_line(each, times[each.text]) for each in ordered[:_LINES_MAX]]
-    left_out = {each.text for each in ordered[_LINES_MAX:]}
-    rest = Counter(each.kind for each in waiting if each.text in left_out)
-    if rest:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(rest.items()))
-        lines.append(f"… and {sum(rest.values())} more: {kinds}; see `python -m relay signals`")
-    return "\n".join(lines)
+def report_of(period: Period, *, until_ms: int) -> list[Notice]:
+    """A line a topic. `until_ms`: the midnight (UTC) at which the day or the week ended."""
+    last = datetime.fromtimestamp(until_ms / 1000 - 1, UTC).date()
+    when = str(last) if period.days == 1 else f"{last - timedelta(days=period.days - 1)} to {last}"
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(period.signals.items()))
+    alerts = sum(period.signals.values())
+    lines = [f"{when}: {alerts} alerts{f' ({counts})' if counts else ''}, {period.filled} orders filled"]
+    lines += [_of_strategy(name, tally) for name, tally in sorted(period.tallies.items())[:_SHOWN_MAX]]
+    if period.denied:
+        said = sorted(period.denied.items(), key=lambda each: (-each[1], each[0]))
+        lines.append("not executed: " + ", ".join(f"{count} {code}" for code, count in said[:_SHOWN_MAX]))
+    lines += _open_risk(period)
+    lines += _for_people(period)
+    kind = NoticeKind.SUMMARY if period.days == 1 else NoticeKind.WEEKLY
+    return [Notice(kind=kind, text=line, at_ms=until_ms) for line in lines]
 
 
-def _line(notice: PendingNotice, times: int) -> str:
-    at = datetime.fromtimestamp(notice.at_ms / 1000, UTC).strftime("%H:%M:%SZ")
-    text = notice.text if len(notice.text) <= _LINE_CHARACTERS_MAX else notice.text[: _LINE_CHARACTERS_MAX - 1] + "…"
-    return f"{at} {' '.join(text.split())}{f' ({times} times)' if times > 1 else ''}"
+def _of_strategy(name: str, tally: Tally) -> str:
+    closed = tally.wins + tally.losses
+    slip = sorted(tally.slippages_pct)
+    slipped = f", slippage {slip[len(slip) // 2].quantize(Decimal('0.001')):f} % in the middle" if slip else ""
+    net = _signed(tally.realised - tally.fees)
+    return f"{name or 'by hand'}: net {net} after fees, {closed} closing fills ({tally.wins} won){slipped}"
+
+
+def _open_risk(period: Period) -> list[str]:
+    """What is open, and what its stops would cost from the entry on."""
+    of_lane = {(each.account, each.symbol): each.bracket for each in period.brackets}
+    said = []
+    for (account, symbol), size in sorted(period.positions.items())[:_SHOWN_MAX]:
+        bracket = of_lane.get((account, symbol))
+        stop = "" if bracket is not None and bracket.stop_loss is not None else ", no stop that the relay knows"
+        where = f" on {account}" if account != NAME else ""
+        said.append(f"{symbol}{where} {size:+f}{stop}")
+    more = len(period.positions) - len(said)
+    return [f"open: {'; '.join(said)}{f'; and {more} more' if more else ''}"] if said else []
+
+
+def _for_people(period: Period) -> list[str]:
+    said = (
+        [f"entries are halted on {', '.join(filter(None, period.halted)) or 'all accounts'}"] if period.halted else []
+    )
+    if period.attention:
+        ids = ", ".join(each[:12] for each in period.attention[:_SHOWN_MAX])
+        said.append(f"{len(period.attention)} signals need you: {ids}")
+    return [f"to look at: {'; '.join(said)}"] if said else []
 
 
 log = logging.getLogger(__name__)
@@ -150,23 +199,19 @@ log = logging.getLogger(__name__)
 _LOOK_S: Final = 0.5
 _DROP_EVERY_S: Final = 600.0
 _RECEIVED_MAX: Final = 1000
-
-
-class Service(Protocol):
-    """An address where a person reads."""
-
-    target: NotifyTarget
-    name: str
-
-    def send(self, text: str) -> bool: ...
+_DELIVERY_S: Final = 40.0
+"""Of messages in one piece: far less than what was claimed is this process's for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """Seconds: how long a message gathers, how far apart messages are, the pauses after failures, the last moment."""
+    """Seconds: how long a message gathers, how far apart messages and parts of one are, after how long of failures the
+    other services are told, the pauses after failures, the last moment."""
 
     gather_s: float = 1.5
     apart_s: float = 15.0
+    part_s: float = 1.0
+    tell_s: float = 3600.0
     again_s: tuple[float, ...] = (5.0, 15.0, 60.0, 300.0)
     at_stop_s: float = 1.0
 
@@ -188,7 +233,10 @@ class Notifier:
         self._read_out = threading.Event()
         self._reader = threading.Thread(target=self._read, name="notices", daemon=True)
         ends = (self._stop, self._read_out)
-        self._posts = [_Post(service, notices, self._pace, now, ends) for service in self._services]
+        self._posts = [
+            _Post(service, notices, self._pace, now, ends, partial(self._tell_others, service))
+            for service in self._services
+        ]
         self._drop_at = 0.0
 
     def start(self) -> None:
@@ -200,10 +248,14 @@ class Notifier:
             for post in self._posts:
                 post.thread.start()
 
-    def hear(self, kind: NoticeKind, text: str) -> None:
+    def receive(self, kind: NoticeKind, text: str) -> None:
         """At once: what it is told is written down by the next look."""
         if self._services:
             self._received.append(Notice(kind=kind, text=text, at_ms=to_ms(self._now())))
+
+    def send_test(self) -> list[tuple[str, Delivery]]:
+        """To each recipient at once, past what waits for it."""
+        return send_test(self._services)
 
     def stop(self) -> None:
         """A last look, and a moment for a last delivery; what is not delivered then is after the next start."""
@@ -243,9 +295,10 @@ class Notifier:
         after, upto, changed = self._notices.changed_switches()
         if changed:
             self._keep(map(halt_notice, changed), mark=SWITCHES, after=after, upto=upto)
-        if (over := self._notices.day_before(now_ms)) is not None:
-            after, upto, day = over
-            self._keep([summary_notice(day, until_ms=upto)], mark=SUMMARY, after=after, upto=upto)
+        for name in (SUMMARY, WEEKLY):
+            if (over := self._notices.period_before(name, now_ms)) is not None:
+                after, upto, period = over
+                self._keep(report_of(period, until_ms=upto), mark=name, after=after, upto=upto)
         self._keep_received()
         self._drop_old(now_ms)
 
@@ -280,6 +333,13 @@ class Notifier:
             if notice is not None and notice.kind in target.kinds
         ]
 
+    def _tell_others(self, service: Service, text: str) -> None:
+        """What is wrong with `service` is told to everybody but itself."""
+        notice = Notice(kind=NoticeKind.ATTENTION, text=text, at_ms=to_ms(self._now()))
+        others = [each for each in self._addressed([notice]) if each[0] != service.target.fingerprint]
+        self._guarded(lambda: self._notices.add(others))
+        self._wake()
+
     def _drop_old(self, now_ms: int) -> None:
         if time.monotonic() >= self._drop_at:
             self._drop_at = time.monotonic() + _DROP_EVERY_S
@@ -292,10 +352,16 @@ class Notifier:
 
 
 class _Post:
-    """Delivers to one service: gathers for a moment, sends one message of all there is, and pauses."""
+    """Delivers to one service: gathers for a moment, sends all there is in as few messages as do, and pauses."""
 
     def __init__(
-        self, service: Service, notices: Notices, pace: Pace, now: Now, ends: tuple[threading.Event, threading.Event]
+        self,
+        service: Service,
+        notices: Notices,
+        pace: Pace,
+        now: Now,
+        ends: tuple[threading.Event, threading.Event],
+        tell_others: Callable[[str], None],
     ) -> None:
         """`ends`: the relay stops; all that will be told has been written down."""
         self.news = threading.Event()
@@ -305,7 +371,11 @@ class _Post:
         self._pace = pace
         self._now = now
         self._stop, self._read_out = ends
+        self._tell_others = tell_others
+        self._limit, self._is_bare = service.limit, False
         self._failures = 0
+        self._failing_since: float | None = None
+        self._is_told = False
         self.news.set()  # what an earlier run left
 
     def _run(self) -> None:
@@ -326,45 +396,87 @@ class _Post:
             came_to = self.deliver()
         except JournalUnavailable as error:
             log.warning("notices to %s wait for the journal: %s", self._service.name, error)
-            came_to = False
+            came_to = Delivery.AWAY
         except Exception:
             log.exception("notices could not be sent to %s", self._service.name)
-            came_to = False
+            came_to = Delivery.AWAY
         if came_to is None:
             return 0.0
-        self._failures = 0 if came_to else self._failures + 1
-        if came_to:
+        self._note(came_to)
+        if came_to is Delivery.TAKEN:
             return self._pace.apart_s
         self.news.set()
-        return self._pace.again_s[min(self._failures, len(self._pace.again_s)) - 1]
+        # Another size is tried soon: it is the text that was not liked.
+        place = 1 if came_to is Delivery.REFUSED else min(self._failures, len(self._pace.again_s))
+        return self._pace.again_s[place - 1]
 
-    def deliver(self) -> bool | None:
-        """Returns None if there was nothing to deliver. Raises JournalUnavailable."""
+    def _note(self, came_to: Delivery) -> None:
+        """How long nothing has been taken; the other services are told of it once, and once of its end."""
+        name = self._service.name
+        if came_to is Delivery.TAKEN:
+            if self._is_told:
+                self._tell_others(f"{name} takes notices again")
+            self._failures, self._failing_since, self._is_told = 0, None, False
+            return
+        self._failures += 1
+        self._failing_since = self._failing_since or time.monotonic()
+        failing_s = time.monotonic() - self._failing_since
+        if failing_s >= self._pace.tell_s and not self._is_told:
+            self._is_told = True
+            text = f"{name} of NOTIFY_URLS has taken no notice for {failing_s / 60:.0f} minutes; is the recipient gone?"
+            log.error("%s They are dropped when they are a day old.", text)
+            self._tell_others(text)
+
+    def deliver(self) -> Delivery | None:
+        """What became of it, message by message; None if there was nothing. Raises JournalUnavailable."""
         waiting = self._notices.claim(self._service.target.fingerprint, to_ms(self._now()))
         if not waiting:
             return None
-        taken = self._sent(waiting)
-        metrics.reported.labels(self._service.name, "yes" if taken else "no").inc()
-        if taken:
-            self._notices.delivered(waiting)
-            return True
-        log.warning("%s did not take a message of %d notices; it is sent again", self._service.name, len(waiting))
-        self._notices.give_back(waiting)
-        return False
+        messages = messages_of(waiting, limit=self._limit, bare=self._is_bare)
+        until = time.monotonic() + _DELIVERY_S
+        for place, message in enumerate(messages):
+            if place and (self._stop.wait(self._pace.part_s) or time.monotonic() > until):
+                self._give_back(messages[place:])
+                self.news.set()
+                break
+            came_to = self._sent(message)
+            if came_to is not Delivery.TAKEN:
+                self._give_back(messages[place:])
+                return came_to
+            self._notices.delivered(message.notices)
+        return Delivery.TAKEN
 
-    def _sent(self, waiting: tuple[PendingNotice, ...]) -> bool:
+    def _give_back(self, messages: Sequence[Message]) -> None:
+        self._notices.give_back([notice for message in messages for notice in message.notices])
+
+    def _sent(self, message: Message) -> Delivery:
+        """After a refusal what is sent next is smaller, in the end one notice of plain letters; then larger again."""
         try:
-            return self._service.send(message_of(waiting))
+            came_to = self._service.send(message.text)
         except Exception:
             log.exception("the service %s failed", self._service.name)
-            return False
+            came_to = Delivery.AWAY
+        metrics.reported.labels(self._service.target.scheme, "yes" if came_to is Delivery.TAKEN else "no").inc()
+        if came_to is Delivery.TAKEN:
+            self._limit, self._is_bare = min(self._service.limit, self._limit * 2), False
+            return came_to
+        count = len(message.notices)
+        log.warning(
+            "%s did not take a message of %d notices (%s); it is sent again", self._service.name, count, came_to
+        )
+        if came_to is Delivery.REFUSED:
+            if self._is_bare:
+                return Delivery.AWAY  # nothing smaller is left to try
+            self._is_bare = self._limit <= SMALLEST
+            self._limit = max(SMALLEST, min(self._limit, len(message.text)) // 2)
+        return came_to
 
 
 # Tell whoever waits that a signal is finished, and whoever listens what became of it. Never in the way of an order.
 
 
 Listener = Callable[[Signal, str, Finish], None]
-Hearer = Callable[[NoticeKind, str], None]
+Receiver = Callable[[NoticeKind, str], None]
 
 
 class Announcer:
@@ -374,16 +486,16 @@ class Announcer:
         self._lock = threading.Lock()
         self._waiters: dict[str, list[threading.Event]] = {}
         self._listeners: list[Listener] = []
-        self._hearers: list[Hearer] = []
+        self._receivers: list[Receiver] = []
         self.is_released = False
         """The relay is stopping: nobody waits any more."""
 
     def listen(self, listener: Listener) -> None:
         self._listeners.append(listener)
 
-    def hear(self, hearer: Hearer) -> None:
-        """`hearer` is given what `tell` is; it must be quick and must not raise."""
-        self._hearers.append(hearer)
+    def add_receiver(self, receiver: Receiver) -> None:
+        """`receiver` is given what `tell` is; it must be quick and must not raise."""
+        self._receivers.append(receiver)
 
     def tell(self, kind: NoticeKind, text: str) -> None:
         """Something that a person should know and that is no signal's outcome: a line, without secrets.
@@ -391,8 +503,8 @@ class Announcer:
         What the journal's events say (outcomes, fills, halts) is told from there and needs no call.
         """
         log.log(logging.INFO if kind is NoticeKind.RUN else logging.WARNING, "%s: %s", kind.value, text)
-        for hearer in self._hearers:
-            hearer(kind, text)
+        for receiver in self._receivers:
+            receiver(kind, text)
 
     def finished(self, signal: Signal, account: str, finish: Finish) -> None:
         """One account's part of the signal has come to its end; it is in the journal already."""
@@ -431,47 +543,3 @@ class Announcer:
             self._waiters.clear()
         for event in waiters:
             event.set()
-
-
-# Delivers notices to the services that NOTIFY_URLS names, through Apprise. Slow by nature: for a thread of its own.
-
-
-TITLE = "relay"
-
-
-class AppriseService:
-    """One address. `send` may take as long as the service lets it wait."""
-
-    def __init__(self, target: NotifyTarget) -> None:
-        """Raises SettingsInvalid for an address that Apprise does not know."""
-        # Imported only where it is configured: it takes longer than all the rest of the start.
-        from apprise import Apprise
-
-        self.target = target
-        self.name = target.scheme
-        self._apprise = Apprise()
-        if not self._apprise.add(target.url.reveal()):
-            raise SettingsInvalid(
-                [
-                    f"NOTIFY_URLS: the address that begins with {target.scheme}:// is none that Apprise knows; "
-                    "see https://appriseit.com/services/ for how it should look"
-                ]
-            )
-
-    def send(self, text: str, *, title: str = TITLE) -> bool:
-        """Whether the service took it. The text is said to be text: else services that speak HTML get it unescaped."""
-        return bool(self._apprise.notify(body=text, title=title, body_format="text"))
-
-
-def open_services(targets: Iterable[NotifyTarget]) -> tuple[AppriseService, ...]:
-    """Raises SettingsInvalid with every address that does not do."""
-    services: list[AppriseService] = []
-    problems: list[str] = []
-    for target in targets:
-        try:
-            services.append(AppriseService(target))
-        except SettingsInvalid as error:
-            problems += error.problems
-    if problems:
-        raise SettingsInvalid(problems)
-    return tuple(services)

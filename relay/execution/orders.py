@@ -40,7 +40,7 @@ from relay.domain.order_lifecycle import (
     sent,
 )
 from relay.domain.position import Fill, OrderReport
-from relay.domain.progress import Finish
+from relay.domain.progress import UNCLEARED, Finish
 from relay.engine import failpoint
 from relay.engine.failpoint import Failpoint
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
@@ -242,7 +242,8 @@ class Advancer:
                 is_moved = self._is_moved(account, order) if is_thorough and report is None else None
         except (ExchangeUnreachable, ExchangeAnswered):
             return Advanced(order=replace(order, look_ups=order.look_ups + 1))
-        return self._keep(order, looked_up(order, report, begun_at_ms=begun_at_ms, is_moved=is_moved), report, fills)
+        after = looked_up(order, report, begun_at_ms=begun_at_ms, bounds=account.bounds, is_moved=is_moved)
+        return self._keep(order, after, report, fills)
 
     def _is_moved(self, account: Account, order: OrderState) -> bool:
         expected = self._journal.expected_positions(account.name)
@@ -297,7 +298,6 @@ def _measured(account: Account) -> bool:
 # Cancel resting orders of the relay one by one, by id, and look until each has certainly ended.
 
 
-UNCLEARED = "CANCEL_INCOMPLETE"
 _LOOK_AGAIN_S = (0.0, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 _LOOKS_AFTER_ANSWER = 7
 _LOOKS_AFTER_SILENCE = 3
@@ -310,8 +310,10 @@ _REFUSED_AGAIN_S = 0.5
 class Canceller:
     """The steps of cancelling; `resting` is the caller's, by client order id, and is kept up to date."""
 
-    def __init__(self, *, journal: Journal) -> None:
+    def __init__(self, *, journal: Journal, leaves_doubt: bool = False) -> None:
+        """`leaves_doubt`: of an order that may never have been there it is enough that it cannot rest any more."""
         self._journal = journal
+        self._leaves_doubt = leaves_doubt
 
     def step(
         self, account: Account, all_resting: dict[str, Resting], *, signal_id: str, is_exit: bool, now_ms: int
@@ -320,7 +322,7 @@ class Canceller:
 
         `signal_id`: whose doing it is; `is_exit`: an exit waits for it.
         """
-        resting = next(each for each in all_resting.values() if not each.order.status.is_ended)
+        resting = next(each for each in all_resting.values() if not each.is_over)
         seconds_max = account.bounds.max_seconds
         if is_exit and _is_hopeless(resting, now_ms):
             return _stuck(f"{resting.order.client_order_id} was cancelled, and it is not known whether it is gone")
@@ -371,22 +373,23 @@ class Canceller:
 
     def _look(self, account: Account, resting: Resting, now_ms: int) -> tuple[Resting, float]:
         order, exchange = resting.order, account.exchange
-        begun_at_ms = exchange.now_ms()
         delay = _LOOK_AGAIN_S[min(resting.looks, len(_LOOK_AGAIN_S) - 1)]
         looks = resting.looks + 1
         is_due = looks >= (_LOOKS_AFTER_ANSWER if resting.is_answered else _LOOKS_AFTER_SILENCE)
         looked = replace(resting, looks=looks, is_due=is_due)
         try:
-            report, fills = report_of(exchange, order)
+            report, fills = report_of(exchange, order, is_thorough=is_due)
         except (ExchangeUnreachable, ExchangeAnswered):
             return resting if resting.is_answered else looked, max(delay, _NOT_SENT_AGAIN_S)
         looked = replace(looked, answered_at_ms=resting.answered_at_ms or now_ms)
         if report is None and not (is_due and resting.is_answered):
             return looked, delay
+        if report is None and self._leaves_doubt and order.is_in_doubt and not order.is_there:
+            return replace(looked, rests_no_more=begun_at_ms > order.dead_at_ms), delay
         report = report or _vanished(resting)
         self._journal.record_report(order.client_order_id, report, fills, now_ms=now_ms)
         failpoint.passed(Failpoint.CANCEL_CONFIRMED)
-        after = looked_up(order, report, begun_at_ms=begun_at_ms)
+        after = reported(order, report)
         return replace(looked, order=after), 0.0 if after.status.is_ended else delay
 
 
@@ -428,7 +431,7 @@ class Clearing:
 
     def __init__(self, *, journal: Journal) -> None:
         self._journal = journal
-        self._canceller = Canceller(journal=journal)
+        self._canceller = Canceller(journal=journal, leaves_doubt=True)
 
     def is_clear(self, work: Work) -> bool:
         """Whether nothing of the relay's rests that the signal wants gone."""
@@ -436,7 +439,7 @@ class Clearing:
             return True
         if work.clearing is None:
             work.clearing = self._resting(work)
-        return all(each.order.status.is_ended for each in work.clearing.values())
+        return all(each.is_over for each in work.clearing.values())
 
     def _resting(self, work: Work) -> dict[str, Resting]:
         signal = work.signal
@@ -474,7 +477,7 @@ class Clearing:
         if not isinstance(waits, Finish):
             return waits
         work.uncleared = work.uncleared or waits
-        stuck, *others = [each for each in work.clearing.values() if not each.order.status.is_ended]
+        stuck, *others = [each for each in work.clearing.values() if not each.is_over]
         begun_at_ms = stuck.begun_at_ms or now_ms
         work.clearing = {
             each.order.client_order_id: replace(

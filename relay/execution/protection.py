@@ -12,7 +12,7 @@ from relay.domain.instrument import Instrument
 from relay.domain.order import Accepted, ErrorKind, NotSent, OrderRejected, Reason, Unknown, client_order_id
 from relay.domain.order_lifecycle import GiveUp, OrderState, reported
 from relay.domain.position import Position
-from relay.domain.progress import Finish
+from relay.domain.progress import STOPS_INCOMPLETE, Finish
 from relay.domain.protection import (
     AdvanceTakeProfit,
     AmendTakeProfit,
@@ -75,21 +75,21 @@ def look(
     orders = _orders(journal, record.bracket.order_ids, known)
     resting = {name: each for name, each in orders.items() if each.rests and not each.status.is_ended}
     if not resting:
-        return ExchangeSnapshot(instrument=instrument, position=position, book={})
+        return ExchangeSnapshot(instrument=instrument, position=position, resting={})
     shown = {each.client_order_id: each for each in exchange.open_orders(category=category, symbol=symbol)}
     is_news = False
-    book = {}
+    as_shown = {}
     for name, order in resting.items():
         resting_order = shown.get(name)
         if resting_order is not None and resting_order.filled_qty == order.filled_qty:
-            book[name] = RestingOrder(qty=resting_order.qty, price=resting_order.price)
+            as_shown[name] = RestingOrder(qty=resting_order.qty, price=resting_order.price)
             continue
         report, fills = report_of(exchange, order)
         is_news = True
         if report is not None:
             journal.record_report(name, report, fills, now_ms=now_ms)
             known[name] = reported(order, report)
-    return None if is_news else ExchangeSnapshot(instrument=instrument, position=position, book=book)
+    return None if is_news else ExchangeSnapshot(instrument=instrument, position=position, resting=as_shown)
 
 
 def _position(account: Account, record: BracketRecord) -> Position:
@@ -165,11 +165,11 @@ class Protector:
             self._journal.add_notes(active.signal_id, (missing.words,))
         elif missing is not None:
             protection_run.trouble = protection_run.trouble or _reason(missing.words)
-        return (
-            self._incomplete(active, protection_run.trouble.message, now_ms)
-            if protection_run.trouble
-            else ProtectionEnded()
-        )
+        if protection_run.trouble:
+            return self._incomplete(active, protection_run.trouble.message, now_ms)
+        if active.bracket.trouble is not None:
+            self._journal.save_bracket(active.seq, replace(active.bracket, trouble=None), now_ms=now_ms)
+        return ProtectionEnded()
 
     def _act(
         self, protection_run: ProtectionRun, record: BracketRecord, step: ProtectionStep, now_ms: int
@@ -356,7 +356,7 @@ class Protector:
 
 
 def _reason(words: str) -> Reason:
-    return Reason(code="STOPS_INCOMPLETE", message=words)
+    return Reason(code=STOPS_INCOMPLETE, message=words)
 
 
 def _words(outcome: OrderRejected | Unknown | NotSent) -> str:

@@ -107,9 +107,9 @@ class Tasks:
         return lane, _Task(work=work, executor=self._executor, journal=self._journal, unresolved=unresolved)
 
     def meaning_of(self, ticker: str | None, exchange: str | None, account: str) -> Instrument | SymbolUnknown:
-        book = self._accounts[account].market.book
-        assert book is not None, "nothing is executed before the instruments are loaded"
-        return book.resolve(ticker or "", exchange)
+        index = self._accounts[account].market.symbol_index
+        assert index is not None, "nothing is executed before the instruments are loaded"
+        return index.resolve(ticker or "", exchange)
 
 
 def _internal_error(why: str) -> Reason:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -48,7 +48,7 @@ def shown_event(row: Row[Any]) -> dict[str, Any]:
 
 
 def shown_signal(
-    row: Row[Any], *, plan_notes: Iterable[str], orders: Iterable[Row[Any]], events: Iterable[Row[Any]]
+    row: Row[Any], *, plan_notes: Iterable[str], orders: Iterable[Row[Any]], events: Sequence[Row[Any]]
 ) -> dict[str, Any]:
     """`plan_notes`: those of its plans, which come before what was noted at the end."""
     alert: Mapping[str, Any] = row.alert
@@ -65,7 +65,16 @@ def shown_signal(
         "alert": dict(alert),
         "orders": [shown_order(each) for each in orders],
         "events": [shown_event(each) for each in events],
+        **_shown_seen(events),
     }
+
+
+def _shown_seen(events: Sequence[Row[Any]]) -> dict[str, Any]:
+    """Who has looked at it since it last needed a person; empty if nobody has."""
+    last = next((each for each in reversed(events) if each.name in (SIGNAL_SEEN, *_NEEDS_ANEW)), None)
+    if last is None or last.name != SIGNAL_SEEN:
+        return {}
+    return {"seen": {"at": rfc3339(last.at), "by": last.detail["by"], "note": last.detail["note"]}}
 
 
 def _shown_reason(row: Row[Any]) -> dict[str, str] | None:
@@ -135,7 +144,8 @@ def fill_rows(connection: Connection, strategy: str | None, since_ms: int) -> li
     """Every fill since, with what is needed to reckon with it, in the order of the exchange's time."""
     statement = (
         select(
-            *(fills.c.price, orders.c.side),
+            *(fills.c.account, fills.c.qty, fills.c.price, fills.c.fee, fills.c.at),
+            *(orders.c.category, orders.c.symbol, orders.c.side, orders.c.client_order_id),
             *(signals.c.id, signals.c.strategy, signals.c.alert, signals.c.received_at),
             select(func.min(attempts.c.sent_at))
             .where(attempts.c.client_order_id == orders.c.client_order_id)
@@ -156,9 +166,16 @@ def _fill_row(row: Any) -> FillRow:
     return FillRow(
         signal_id=row.id,
         strategy=row.strategy or "",
+        account=row.account,
+        category=row.category,
+        symbol=row.symbol,
         side=row.side,
+        qty=row.qty,
         price=row.price,
+        fee=row.fee,
+        at_ms=row.at,
         signal_price=signal_price(row.alert),
+        client_order_id=row.client_order_id,
         submitted_after_ms=None if row.submitted_at is None else max(0, row.submitted_at - row.received_at),
     )
 
@@ -236,6 +253,15 @@ def _fill(row: Any) -> PricedFill:
 
 MAX_LIMIT = 500
 _ATTENTION = "attention-"
+SIGNAL_SEEN = "signal_seen"
+_NEEDS_ANEW = ("attention", "reopened")
+_later = events.alias()
+_WAS_SEEN = exists().where(
+    events.c.signal_id == signals.c.id,
+    events.c.name == SIGNAL_SEEN,
+    ~exists().where(_later.c.signal_id == signals.c.id, _later.c.name.in_(_NEEDS_ANEW), _later.c.id > events.c.id),
+)
+NEEDS_A_PERSON = (signals.c.status == SignalStatus.ATTENTION) & ~_WAS_SEEN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,6 +274,8 @@ class SignalFilter:
     status: SignalStatus | None = None
     text: str | None = None
     """Somewhere in the alert, the ticker, the id or the reason, among the newest signals."""
+    needs_a_person: bool = False
+    """Only what is in `attention` and nobody has looked at since."""
 
 
 def find_signals(
@@ -264,13 +292,13 @@ def find_signals(
         return _as_page(connection, rows, limit)
     attention: list[Row[Any]] = []
     if cursor is None or in_attention:
-        needed = statement.where(signals.c.status == SignalStatus.ATTENTION)
+        needed = statement.where(NEEDS_A_PERSON)
         attention = list(connection.execute(_page(needed, before_seq, limit + 1)))
         before_seq = None
-    others = statement.where(signals.c.status != SignalStatus.ATTENTION)
+    others = statement.where((signals.c.status != SignalStatus.ATTENTION) | _WAS_SEEN)
     missing = limit + 1 - len(attention)
     rest = connection.execute(_page(others, before_seq, missing)).all() if missing > 0 else []
-    return _as_page(connection, [*attention, *rest], limit)
+    return _as_page(connection, [*attention, *rest], limit, needing=len(attention))
 
 
 def _read_cursor(cursor: str | None) -> tuple[bool, int | None]:
@@ -290,6 +318,8 @@ def _matching(which: SignalFilter) -> Select[Any]:
         statement = statement.where(signals.c.symbol == which.symbol)
     if which.status is not None:
         statement = statement.where(signals.c.status == which.status)
+    if which.needs_a_person:
+        statement = statement.where(NEEDS_A_PERSON)
     if which.account is not None:
         on_account = exists().where(assignments.c.signal_id == signals.c.id, assignments.c.account == which.account)
         statement = statement.where(on_account)
@@ -302,15 +332,27 @@ def _page(statement: Select[Any], before_seq: int | None, limit: int) -> Select[
     return statement.order_by(signals.c.seq.desc()).limit(limit)
 
 
-def _as_page(connection: Connection, rows: Iterable[Row[Any]], limit: int) -> SignalPage:
-    """`rows` has one more than the page where there is a next one."""
+def _as_page(connection: Connection, rows: Iterable[Row[Any]], limit: int, needing: int = 0) -> SignalPage:
+    """`rows` has one more than the page where there is a next one; `needing` of them come first since they need a
+    person."""
     found = list(rows)
     shown, next_cursor = found[:limit], None
     if len(found) > limit:
         last = shown[-1]
-        needs = last.status is SignalStatus.ATTENTION
-        next_cursor = f"{_ATTENTION if needs else ''}{last.seq}"
+        next_cursor = f"{_ATTENTION if limit <= needing else ''}{last.seq}"
     return SignalPage(signals=_show(connection, shown), next_cursor=next_cursor)
+
+
+_AFTER_LETTERS = "\x7f"
+
+
+def ids_beginning(connection: Connection, text: str) -> tuple[str, ...]:
+    """At most two. By a range and not by LIKE, which would read every id."""
+    if not (text.isascii() and text.isalnum()):
+        return ()
+    found = select(signals.c.id).where(signals.c.id >= text, signals.c.id < text + _AFTER_LETTERS)
+    ids = tuple(connection.execute(found.order_by(signals.c.id).limit(2)).scalars())
+    return ids[:1] if ids and ids[0] == text else ids
 
 
 def find_signal(connection: Connection, signal_id: str) -> dict[str, Any] | None:

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from relay.domain.instrument import Category
-from relay.domain.order import OrderStatus, PlannedOrder, Purpose, Reason
+from relay.domain.order import OrderStatus, PlannedOrder, Purpose, Reason, SignalStatus
 from relay.domain.plan import Residual, Working
 from relay.domain.signal import first_id_at
 from relay.journal.codec import from_json, order_of, signal_of, switch_of
@@ -47,6 +47,8 @@ from relay.journal.tables import (
 )
 
 _CHUNK = 500
+_ATTENTION_MAX = 100
+"""So many signals that need a person are looked at again."""
 _of_plan = and_(
     plans.c.signal_id == assignments.c.signal_id,
     plans.c.account == assignments.c.account,
@@ -84,6 +86,13 @@ def unfinished_of(connection: Connection, account: str, category: Category, symb
 def unresolved(connection: Connection, account: str) -> tuple[ExecutionRecord, ...]:
     of_account = IS_UNFINISHED & (assignments.c.account == account)
     return _executions(connection, of_account & assignments.c.category.is_(None))
+
+
+def in_attention(connection: Connection) -> tuple[ExecutionRecord, ...]:
+    """The newest of them, the oldest first."""
+    newest = select(signals.c.id).where(signals.c.status == SignalStatus.ATTENTION)
+    ids = newest.order_by(signals.c.seq.desc()).limit(_ATTENTION_MAX)
+    return _executions(connection, assignments.c.signal_id.in_(ids) & (assignments.c.status == SignalStatus.ATTENTION))
 
 
 def execution(connection: Connection, signal_id: str, account: str) -> ExecutionRecord | None:

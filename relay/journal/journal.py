@@ -17,7 +17,7 @@ from relay.domain.order import OrderStatus, Outcome, Reason, RequestSignature, S
 from relay.domain.position import Fill, OrderReport
 from relay.journal import engine_queries, positions, rejected
 from relay.journal.accept import Admitting, StrategyQueries, remove_signal, undo_reopening
-from relay.journal.api_queries import SignalFilter, count_signals, find_orders, find_signal, find_signals
+from relay.journal.api_queries import SignalFilter, count_signals, find_orders, find_signal, find_signals, ids_beginning
 from relay.journal.positions import BracketRecord
 from relay.journal.queued import Queue, admit, locks_of, reopen, take_back
 from relay.journal.records import (
@@ -182,7 +182,7 @@ class Journal:
 
     def write(self, operations: Callable[[UnitOfWork], T], *, deadline_s: float = WRITE_DEADLINE_S) -> T:
         """All of `operations` in one transaction; they may be run more than once, of which one run counts."""
-        return self.store.submit(lambda connection: run_in(connection, operations), deadline_s=deadline_s)
+        return self.store.submit(functools.partial(run_in, operations), deadline_s=deadline_s)
 
     def record_attempt(self, client_order_id: str, signature: RequestSignature, *, now_ms: int) -> int:
         """See `Orders.record_attempt`; this and what follows are transactions of their own."""
@@ -284,6 +284,11 @@ class Journal:
         with self.store.read() as connection:
             return engine_queries.unfinished_of(connection, account, category, symbol)
 
+    def in_attention(self) -> tuple[ExecutionRecord, ...]:
+        """What needs a person, on each account, the oldest first; only the newest signals if there are many."""
+        with self.store.read() as connection:
+            return engine_queries.in_attention(connection)
+
     def execution(self, signal_id: str, account: str) -> ExecutionRecord | None:
         with self.store.read() as connection:
             return engine_queries.execution(connection, signal_id, account)
@@ -337,11 +342,24 @@ class Journal:
         cursor: str | None = None,
         attention_first: bool = False,
         text: str | None = None,
+        needs_a_person: bool = False,
     ) -> SignalPage:
         """The latest first, each in full. ValueError if `cursor` is not one of an earlier page of the same list."""
-        which = SignalFilter(strategy=strategy, account=account, symbol=symbol, status=status, text=text)
+        which = SignalFilter(
+            strategy=strategy,
+            account=account,
+            symbol=symbol,
+            status=status,
+            text=text,
+            needs_a_person=needs_a_person,
+        )
         with self.store.read() as connection:
             return find_signals(connection, which, limit=limit, cursor=cursor, attention_first=attention_first)
+
+    def ids_beginning(self, text: str) -> tuple[str, ...]:
+        """The signal of that id, or those whose ids begin so: two at most, which is enough to know it is not one."""
+        with self.store.read() as connection:
+            return ids_beginning(connection, text)
 
     def signal(self, signal_id: str) -> dict[str, Any] | None:
         """A signal in the contract's form, with its orders and events."""

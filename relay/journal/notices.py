@@ -14,11 +14,14 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from relay.domain.notice import Notice
 from relay.domain.order import OrderStatus, Reason, Side, SignalStatus
+from relay.domain.performance import FillRow, Tally, order_result, tallies
+from relay.journal.api_queries import fill_rows
 from relay.journal.codec import reason_of, switch_of
-from relay.journal.records import Switch
+from relay.journal.positions import BracketRecord, live_brackets
+from relay.journal.records import HALT, Switch
 from relay.journal.statements import event_row
 from relay.journal.store import Store
-from relay.journal.tables import assignments, events, marks, notices, orders, signals, switches
+from relay.journal.tables import assignments, beliefs, events, marks, notices, orders, signals, switches
 
 # The events of signals: each is added once, in order, and read again in that order with what is known around it.
 
@@ -26,6 +29,8 @@ from relay.journal.tables import assignments, events, marks, notices, orders, si
 AT_ONCE_MAX: Final = 400
 _GAP_MS: Final = 15_000
 """On Postgres an event can become visible after one with a higher number; no transaction takes as long as this."""
+_FILLS_MS: Final = 90 * 24 * 60 * 60 * 1000
+"""How far back the fills are read that a position may come from."""
 _ADD = insert(events)
 
 
@@ -45,6 +50,8 @@ class EventOrder:
     side: Side
     qty: Decimal
     account: str
+    realised: Decimal | None = None
+    """By what has filled of it, before fees, where that closed something; known of fills only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +92,32 @@ def read_events(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[Event
     of_part = {(row.signal_id, row.account): row for row in parts}
     named = {client_id for row in rows if (client_id := _detail(row).get("client_order_id"))}
     of_order = {row.client_order_id: row for row in connection.execute(_orders(named))} if named else {}
+    realised = _realised(connection, rows, of_signal, of_order)
     # An alert that was withdrawn between two of these questions is gone with its events.
     present = [row for row in rows if row.signal_id in of_signal]
-    return tuple(_event_record(row, of_signal[row.signal_id], of_part, of_order) for row in present)
+    return tuple(_event_record(row, of_signal[row.signal_id], of_part, of_order, realised) for row in present)
+
+
+def _realised(
+    connection: Connection,
+    rows: Sequence[Row[Any]],
+    of_signal: Mapping[str, Row[Any]],
+    of_order: Mapping[str, Row[Any]],
+) -> dict[int, Decimal | None]:
+    """By the number of each event that tells of a fill: what had been realised by so much of the order."""
+    found: dict[int, Decimal | None] = {}
+    known: dict[str | None, list[FillRow]] = {}
+    for row in rows:
+        detail = _detail(row)
+        order, signal = of_order.get(detail.get("client_order_id", "")), of_signal.get(row.signal_id)
+        if order is None or signal is None or not detail.get("filled_qty"):
+            continue
+        if signal.strategy not in known:
+            known[signal.strategy] = fill_rows(connection, signal.strategy, max(0, row.at - _FILLS_MS))
+        where = (order.account, order.category, order.symbol)
+        own = [each for each in known[signal.strategy] if (each.account, each.category, each.symbol) == where]
+        found[row.id] = order_result(own, order.client_order_id, Decimal(str(detail["filled_qty"])))
+    return found
 
 
 def _orders(client_order_ids: set[str]) -> Any:
@@ -99,7 +129,11 @@ def _detail(row: Row[Any]) -> Mapping[str, Any]:
 
 
 def _event_record(
-    row: Row[Any], signal: Row[Any], of_part: Mapping[tuple[str, str], Row[Any]], of_order: Mapping[str, Row[Any]]
+    row: Row[Any],
+    signal: Row[Any],
+    of_part: Mapping[tuple[str, str], Row[Any]],
+    of_order: Mapping[str, Row[Any]],
+    realised: Mapping[int, Decimal | None],
 ) -> EventRecord:
     detail = _detail(row)
     order = of_order.get(detail.get("client_order_id", ""))
@@ -118,12 +152,12 @@ def _event_record(
         status=source.status,
         account=account,
         reason=reason_of(source),
-        order=None if order is None else _order(order),
+        order=None if order is None else _order(order, realised.get(row.id)),
     )
 
 
-def _order(row: Row[Any]) -> EventOrder:
-    return EventOrder(symbol=row.symbol, side=row.side, qty=row.qty, account=row.account)
+def _order(row: Row[Any], realised: Decimal | None) -> EventOrder:
+    return EventOrder(symbol=row.symbol, side=row.side, qty=row.qty, account=row.account, realised=realised)
 
 
 DAY_MS: Final = 24 * 60 * 60 * 1000
@@ -136,6 +170,10 @@ CLAIM_MS: Final = 90_000
 EVENTS: Final = "events"
 SWITCHES: Final = "switches"
 SUMMARY: Final = "summary"
+WEEKLY: Final = "weekly"
+_DAYS: Final = {SUMMARY: 1, WEEKLY: 7}
+_MONDAY_MS: Final = 4 * DAY_MS
+"""The first one of Unix time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,14 +185,31 @@ class PendingNotice:
     text: str
     at_ms: int
     lost: int
+    signal_id: str = ""
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Day:
-    """What a day came to: signals by status, and orders that filled."""
+class Period:
+    """What a day or a week came to, and how things stand at its end. Positions are signed."""
 
+    days: int
     signals: dict[SignalStatus, int]
     filled: int
+    """Orders."""
+    denied: dict[str, int]
+    """By reason code: by the relay, the exchange or age."""
+    tallies: dict[str, Tally]
+    positions: dict[tuple[str, str], Decimal]
+    """By account and symbol."""
+    brackets: tuple[BracketRecord, ...]
+    attention: tuple[str, ...]
+    """Signals that nobody has looked at, the oldest first."""
+    halted: tuple[str, ...]
+    """Accounts; an empty name is all of them."""
+
+
+_NOT_DONE: Final = (SignalStatus.DENIED, SignalStatus.FAILED, SignalStatus.EXPIRED, SignalStatus.REJECTED)
 
 
 class Notices:
@@ -168,8 +223,8 @@ class Notices:
 
         def work(connection: Connection) -> None:
             last = connection.execute(select(func.max(events.c.id))).scalar() or 0
-            today = now_ms - now_ms % DAY_MS
-            for name, value in ((EVENTS, last), (SWITCHES, now_ms), (SUMMARY, today)):
+            ends = ((name, _last_end(name, now_ms)) for name in _DAYS)
+            for name, value in ((EVENTS, last), (SWITCHES, now_ms), *ends):
                 if _mark(connection, name) is None:
                     connection.execute(insert(marks), {"name": name, "value": value})
 
@@ -190,18 +245,22 @@ class Notices:
         found = tuple(switch_of(row) for row in rows)
         return after, found[-1].at_ms if found else after, found
 
-    def day_before(self, now_ms: int) -> tuple[int, int, Day] | None:
-        """The last day (UTC) that is over, unless it was summed up already."""
-        today = now_ms - now_ms % DAY_MS
+    def period_before(self, name: str, now_ms: int) -> tuple[int, int, Period] | None:
+        """The last day or week (`SUMMARY`, `WEEKLY`; UTC, from Monday) that is over, unless it was told already."""
+        end = _last_end(name, now_ms)
         with self._store.read() as connection:
-            after = _mark(connection, SUMMARY) or 0
-            return None if today <= after else (after, today, _day(connection, today - DAY_MS, today))
+            after = _mark(connection, name)
+            if after is not None and end <= after:
+                return None
+            return after or 0, end, _period(connection, _DAYS[name], end)
 
     def save(self, targets: Iterable[tuple[str, Notice]], *, mark: str, after: int, upto: int) -> bool:
         """Write them down and move the mark. Returns False if another process has done it, and nothing was written."""
         rows = _rows(targets)
 
         def work(connection: Connection) -> bool:
+            if not after and _mark(connection, mark) is None:
+                connection.execute(insert(marks), {"name": mark, "value": 0})
             which = (marks.c.name == mark) & (marks.c.value == after)
             if not connection.execute(update(marks).where(which).values(value=upto)).rowcount:
                 return False
@@ -223,7 +282,7 @@ class Notices:
             free = (notices.c.target == target) & (notices.c.claimed_until < now_ms)
             taken = update(notices).where(free).values(claimed_until=now_ms + CLAIM_MS).returning(notices)
             rows = sorted(connection.execute(taken), key=lambda row: int(row.id))
-            return tuple(PendingNotice(id=r.id, kind=r.kind, text=r.text, at_ms=r.at, lost=r.lost) for r in rows)
+            return tuple(map(_pending, rows))
 
         return self._store.submit(work, deadline_s=10) if self._is_waiting(target, now_ms) else ()
 
@@ -271,8 +330,23 @@ def _mark(connection: Connection, name: str) -> int | None:
     return connection.execute(select(marks.c.value).where(marks.c.name == name)).scalar()
 
 
+def _pending(row: Row[Any]) -> PendingNotice:
+    return PendingNotice(
+        id=row.id,
+        kind=row.kind,
+        text=row.text,
+        at_ms=row.at,
+        lost=row.lost,
+        signal_id=row.signal_id or "",
+        account=row.account or "",
+    )
+
+
 def _rows(targets: Iterable[tuple[str, Notice]]) -> list[dict[str, object]]:
-    return [_row(target, notice.kind.value, notice.text, notice.at_ms) for target, notice in targets]
+    return [
+        _row(target, each.kind.value, each.text, each.at_ms) | {"signal_id": each.signal_id, "account": each.account}
+        for target, each in targets
+    ]
 
 
 def _row(target: str, kind: str, text: str, at_ms: int, lost: int = 0) -> dict[str, object]:
@@ -291,8 +365,7 @@ def _too_old(connection: Connection, now_ms: int) -> list[tuple[PendingNotice, s
         of_target = select(notices).where((notices.c.target == target) & free).order_by(notices.c.id.desc())
         for place, row in enumerate(connection.execute(of_target)):
             if place >= WAITING_MAX or row.at < now_ms - STORED_MS:
-                waiting = PendingNotice(id=row.id, kind=row.kind, text=row.text, at_ms=row.at, lost=row.lost)
-                found.append((waiting, target))
+                found.append((_pending(row), target))
     return found
 
 
@@ -306,10 +379,31 @@ def _chunks(ids: Sequence[int]) -> Iterable[Sequence[int]]:
     return (ids[start : start + 500] for start in range(0, len(ids), 500))
 
 
-def _day(connection: Connection, since_ms: int, until_ms: int) -> Day:
+def _last_end(name: str, now_ms: int) -> int:
+    length, offset = _DAYS[name] * DAY_MS, _MONDAY_MS if name == WEEKLY else 0
+    return now_ms - (now_ms - offset) % length
+
+
+def _period(connection: Connection, days: int, until_ms: int) -> Period:
+    since_ms = until_ms - days * DAY_MS
     came = (signals.c.received_at >= since_ms) & (signals.c.received_at < until_ms)
     counted = select(signals.c.status, func.count()).where(came).group_by(signals.c.status)
     ended = (orders.c.updated_at >= since_ms) & (orders.c.updated_at < until_ms)
     filled = select(func.count()).select_from(orders).where(ended & (orders.c.status == OrderStatus.FILLED))
-    by_status = {row[0]: int(row[1]) for row in connection.execute(counted)}
-    return Day(signals=by_status, filled=connection.execute(filled).scalar_one())
+    refused = (signals.c.status.in_(_NOT_DONE)) & signals.c.reason_code.is_not(None)
+    denied = select(signals.c.reason_code, func.count()).where(came & refused).group_by(signals.c.reason_code)
+    looked = select(signals.c.id).where(signals.c.status == SignalStatus.ATTENTION).order_by(signals.c.id)
+    held = select(switches.c.account).where((switches.c.name == HALT) & (switches.c.value == "on"))
+    sizes = connection.execute(select(beliefs.c.account, beliefs.c.symbol, beliefs.c.size)).all()
+    fills = [each for each in fill_rows(connection, None, max(0, since_ms - _FILLS_MS)) if each.at_ms < until_ms]
+    return Period(
+        days=days,
+        signals={row[0]: int(row[1]) for row in connection.execute(counted)},
+        filled=connection.execute(filled).scalar_one(),
+        denied={row[0]: int(row[1]) for row in connection.execute(denied)},
+        tallies=tallies(fills, since_ms=since_ms),
+        positions={(row.account, row.symbol): row.size for row in sizes if row.size},
+        brackets=live_brackets(connection),
+        attention=tuple(connection.scalars(looked)),
+        halted=tuple(connection.scalars(held)),
+    )

@@ -463,6 +463,8 @@ notices = Table(
     Column("at", UnixMs, nullable=False),
     Column("lost", Integer, nullable=False),
     Column("claimed_until", UnixMs, nullable=False),
+    Column("signal_id", Text),
+    Column("account", Text),
     Index("ix_notices_target", "target", "id"),
     sqlite_autoincrement=True,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, update
@@ -42,7 +43,9 @@ _HALT = select(switches.c.value, switches.c.by).where(
 )
 _ADD_RESIDUAL = insert(carries)
 _lane = select(assignments.c.account, assignments.c.category, assignments.c.symbol).where(_this_execution)
-_FORGET_RESIDUAL = delete(carries).where(tuple_(carries.c.account, carries.c.category, carries.c.symbol).in_(_lane))
+_of_lane = tuple_(carries.c.account, carries.c.category, carries.c.symbol).in_(_lane)
+_FORGET_RESIDUAL = delete(carries).where(_of_lane)
+_RESIDUAL = select(carries.c.size).where(_of_lane)
 _WORST_FIRST = (
     SignalStatus.ATTENTION,
     SignalStatus.FAILED,
@@ -134,7 +137,9 @@ class Signals:
         parts = {each.account: each for each in fetch_all(self._connection, _EXECUTIONS, {"of_signal": signal_id})}
         known: SignalStatus = parts[account].status
         is_final = known.is_finished and status is not SignalStatus.ATTENTION and not is_better_known
-        if known is status or is_final:
+        may_be_new = is_better_known or status is SignalStatus.ATTENTION
+        is_new_reason = may_be_new and parts[account].reason_code != (reason.code if reason else None)
+        if (known is status and not is_new_reason) or is_final:
             return self._status_of(signal_id)
         of_execution = {"of_signal": signal_id, "of_account": account}
         run(self._connection, _CHANGE, {"status": status, **reason_columns(reason), **of_execution})
@@ -237,6 +242,11 @@ class Plans:
             now_ms=now_ms,
         )
 
+    def carry(self, signal_id: str, account: str, size: Decimal) -> None:
+        """Add to what is carried for the instrument what an exit had to leave."""
+        known = fetch_first(self._connection, _RESIDUAL, {"of_signal": signal_id, "of_account": account})
+        self._save_residual(signal_id, account, Residual(size=size + (known.size if known else 0)))
+
     def _save_residual(self, signal_id: str, account: str, residual: Residual | None) -> None:
         of_execution = {"of_signal": signal_id, "of_account": account}
         run(self._connection, _FORGET_RESIDUAL, of_execution)
@@ -246,7 +256,7 @@ class Plans:
             run(self._connection, _ADD_RESIDUAL, carried)
 
 
-def run_in(connection: Connection, operations: Callable[[UnitOfWork], T]) -> T:
+def run_in(operations: Callable[[UnitOfWork], T], connection: Connection) -> T:
     """What `operations` returns, with all that it wrote."""
     uow = UnitOfWork(connection)
     returned = operations(uow)

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -68,6 +68,12 @@ class Reader:
         self._env.add_parser(parser, lambda text: parse(text.strip()))
         value: T | D = getattr(self._env, parser)(name)
         return value
+
+    def only_in_file(self, names: Iterable[str]) -> dict[str, str]:
+        """Of these variables what the file says and the given environment does not."""
+        given = os.environ if self._given is None else self._given
+        stored = {name: self._env._environ.get(name) for name in names if name not in given}
+        return {name: value for name, value in stored.items() if value}
 
     def close(self) -> list[str]:
         """All problems, one line each."""
@@ -309,6 +315,18 @@ def host_url_or_off(text: str) -> str | None:
     return None if text.lower() == "off" else host_url("https", "http")(text)
 
 
+def alive_url(text: str) -> Secret:
+    """An address of http or https. All of it is secret: its path is what tells whose life it is."""
+    try:
+        parts = urlsplit(text)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address or re.search(r"\s", text):
+        raise ValidationError("it is no address; it should be one of http or https, like https://hc-ping.com/ID")
+    return Secret(text)
+
+
 def sentry_dsn(text: str) -> Secret:
     """`https://key@host/project`."""
     try:
@@ -428,6 +446,8 @@ class NotifyTarget:
 
     url: Secret
     kinds: frozenset[NoticeKind]
+    recipient: Secret | None = None
+    """The one of several that the address names."""
 
     @property
     def scheme(self) -> str:
@@ -437,7 +457,8 @@ class NotifyTarget:
     @property
     def fingerprint(self) -> str:
         """The address in the journal: the same after a restart, and nothing of it can be read."""
-        return hashlib.sha256(self.url.reveal().encode()).hexdigest()[:16]
+        whole = self.url.reveal() + (f"\n{self.recipient.reveal()}" if self.recipient else "")
+        return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
     @property
     def secrets(self) -> tuple[Secret, ...]:

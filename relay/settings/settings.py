@@ -31,6 +31,7 @@ from relay.settings.environment import (
     stop_loss,
     take_profit,
 )
+from relay.settings.network import VARIABLES, network_problems
 from relay.settings.toml import read_variables
 
 # How the relay runs: where it keeps its journal, who executes, what it logs and whom it tells.
@@ -75,6 +76,7 @@ def read_running(reader: Reader) -> dict[str, Any]:
         "sentry_dsn": reader.read("SENTRY_DSN", fields.sentry_dsn, None),
         "sentry_monitor_slug": reader.read("SENTRY_MONITOR_SLUG", fields.plain_text, None),
         "notify_targets": reader.read("NOTIFY_URLS", notify_targets, ()),
+        "alive_url": reader.read("ALIVE_URL", fields.alive_url, None),
         "log_level": reader.read("LOG_LEVEL", fields.choice_of(LogLevel), LogLevel.INFO),
         "log_format": reader.read("LOG_FORMAT", fields.choice_of(LogFormat), log_format),
         "port": reader.read("PORT", fields.whole(0, 65_535), 8000),
@@ -176,6 +178,8 @@ class Settings:
     paper_state: Path
     notify_targets: tuple[NotifyTarget, ...]
     """Empty: nobody is told of anything."""
+    alive_url: Secret | None
+    """Fetched each minute that alerts are executed."""
     sentry_dsn: Secret | None
     sentry_monitor_slug: str | None
     """The monitor that is told each minute that the engine runs."""
@@ -219,7 +223,7 @@ class Settings:
         keys = [half for each in self.accounts for half in (each.api_key, each.api_secret)]
         own = [secret for each in self.strategies for secret in each.secrets]
         addresses = [secret for target in self.notify_targets for secret in target.secrets]
-        single = (self.admin_token, self.sentry_dsn, fields.database_password(self.database_url))
+        single = (self.admin_token, self.sentry_dsn, self.alive_url, fields.database_password(self.database_url))
         found = (*self.webhook_secrets, *own, *keys, *single, *addresses)
         return tuple(secret for secret in found if secret is not None)
 
@@ -242,6 +246,7 @@ def load_settings(
         own_secrets = [secret for each in configured.strategies for secret in each.secrets]
         secrets = (*(values["webhook_secrets"] or ()), *own_secrets, values["admin_token"])
         problems += mainnet_problems(reader, secrets, sqlite_path(str(values["database_url"])))
+    problems += _way_out(reader, configured)
     problems = reader.close() + problems + _shared_secrets(values, configured)
     if problems:
         raise SettingsInvalid(problems)
@@ -253,6 +258,14 @@ def load_settings(
         **values,
         warnings=reader.misspelt() + doubts,
     )
+
+
+def _way_out(reader: Reader, configured: Configuration) -> list[str]:
+    """What is wrong with proxies and certificates. What only the file says of them is put into this process's
+    environment, where the libraries that notify and report look for it, too."""
+    os.environ.update(reader.only_in_file(VARIABLES))
+    said = {name: reader.text(name) for name in VARIABLES}
+    return network_problems(said, [(each.url or "", each.stream_url) for each in configured.accounts])
 
 
 def _shared_secrets(values: Mapping[str, Any], configured: Any) -> list[str]:

@@ -7,7 +7,6 @@ import io
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeVar
@@ -16,10 +15,11 @@ from flask import Response, request
 
 from relay.bybit.checklist import rows_of
 from relay.bybit.client import Exchange
+from relay.domain.instrument import symbol_of_filter
 from relay.domain.order import OrderStatus, SignalStatus
 from relay.domain.position import Position
 from relay.domain.signal import Fit
-from relay.errors import ExchangeAnswered, ExchangeUnreachable, SignalNotRetryable
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, SignalNotRetryable, SignalNotSeen
 from relay.execution.accept import Receipt
 from relay.execution.heartbeat import Pulse
 from relay.execution.ports import to_ms, utc_now
@@ -40,6 +40,7 @@ from relay.web.answers import (
     equity_form,
     flattened_form,
     number,
+    of_each,
     position_form,
     preview_form,
     refused_form,
@@ -47,6 +48,10 @@ from relay.web.answers import (
     strategy_result_form,
 )
 from relay.web.webhook import awaited, tell
+
+_BY = "api"
+NOTE_MAX = 500
+"""So many letters of a note are kept."""
 
 
 def list_signals(
@@ -80,8 +85,21 @@ def list_signals(
     return answer(body)
 
 
+def _whole_id(signal_id: str) -> str:
+    """The id of which `signal_id` may be only the first letters. Raises a Problem unless it is one signal's."""
+    found = current_services().journal.ids_beginning(signal_id.lower())
+    if len(found) > 1:
+        raise Problem(
+            "SIGNAL_UNKNOWN", f"several signals begin with {signal_id[:60]!r}; say more of the id", status=404
+        )
+    if not found:
+        raise _unknown(signal_id)
+    return found[0]
+
+
 def show_signal(signal_id: str) -> Response:
     """With `Prefer: wait=SECONDS`: once it is finished, or as it is when the time is up."""
+    signal_id = _whole_id(signal_id)
     signal = awaited(signal_id) or current_services().journal.signal(signal_id)
     if signal is None:
         raise _unknown(signal_id)
@@ -90,14 +108,26 @@ def show_signal(signal_id: str) -> Response:
 
 def retry_signal(signal_id: str) -> Response:
     """Opens the signal again with a new plan; answers like the webhook."""
+    signal_id = _whole_id(signal_id)
     parts = current_services()
-    if parts.journal.signal(signal_id) is None:
-        raise _unknown(signal_id)
     try:
         parts.controls.retry(signal_id)
     except SignalNotRetryable as error:
         raise Problem("SIGNAL_NOT_RETRYABLE", str(error), status=409) from None
     return tell(Receipt(signal_id=signal_id, status=SignalStatus.ACCEPTED, is_duplicate=False))
+
+
+def mark_seen(signal_id: str) -> Response:
+    """A person has looked at a signal in `attention`: `{"note"}` in the body, and `{"nothing_placed": true}` where they
+    found none of its orders in doubt at the exchange. Answers with the signal."""
+    given = fields_of_body(note=str, nothing_placed=bool)
+    signal_id = _whole_id(signal_id)
+    parts = current_services()
+    try:
+        parts.controls.seen(signal_id, by=_BY, **given)
+    except SignalNotSeen as error:
+        raise Problem("SIGNAL_NOT_SEEN", str(error), status=409) from None
+    return show_signal(signal_id)
 
 
 def plan_alert(*, strategy: str | None, named: str | None) -> Response:
@@ -137,7 +167,7 @@ class Query:
 
     def symbol(self, name: str) -> str | None:
         text = self.text(name)
-        return text.upper() if text else None
+        return symbol_of_filter(text) if text else None
 
     def choice(self, name: str, kind: type[Choice]) -> Choice | None:
         text = self.text(name)
@@ -216,22 +246,26 @@ def read_query(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
     return values
 
 
-def flag_of_body(name: str) -> bool:
-    """The one flag that the JSON body may hold; no body is the same as false. Raises a Problem."""
+def fields_of_body(**kinds: type[bool] | type[str]) -> dict[str, Any]:
+    """The fields that the JSON body may hold, by name; what it leaves out is false or empty. Raises a Problem."""
     body = whole_body().strip()
     try:
         given = json.loads(body) if body else {}
     except (ValueError, RecursionError):
         given = None
     if not isinstance(given, dict):
-        raise request_invalid({"body": [f'it is no JSON object; it should be empty or like {{"{name}": true}}']})
-    problems = {key[:60]: [f"it is no field here; there is {name}"] for key in given if key != name}
-    wanted = given.get(name, False)
-    if not isinstance(wanted, bool):
-        problems[name] = ["it is neither true nor false"]
+        example = json.dumps({name: kind is bool or "words" for name, kind in kinds.items()})
+        raise request_invalid({"body": [f"it is no JSON object; it should be empty or like {example}"]})
+    problems = {key[:60]: [f"it is no field here; there is {_listed(kinds)}"] for key in given if key not in kinds}
+    values = {name: given.get(name, kind()) for name, kind in kinds.items()}
+    for name, kind in kinds.items():
+        if not isinstance(values[name], kind):
+            problems[name] = ["it is neither true nor false" if kind is bool else "it is no text"]
+        elif isinstance(values[name], str) and len(values[name]) > NOTE_MAX:
+            problems[name] = [f"it is longer than {NOTE_MAX} letters"]
     if problems:
         raise request_invalid(problems)
-    return bool(wanted)
+    return values
 
 
 def _listed(words: Iterable[str]) -> str:
@@ -242,8 +276,6 @@ def _listed(words: Iterable[str]) -> str:
 
 
 log = logging.getLogger(__name__)
-
-_BY = "api"
 
 
 def list_orders(
@@ -262,35 +294,34 @@ def list_positions(*, account: str | None, symbol: str | None) -> Response:
     Raises what the exchange said where none of the accounts could be.
     """
     exchanges = {name: each for name, each in current_services().exchanges.items() if account in (None, name)}
-    read = _read_positions(exchanges)
+    read = of_each(exchanges, _read_positions)
     errors = {name: each for name, each in read.items() if not isinstance(each, tuple)}
-    if errors and len(errors) == len(exchanges):
+    unanswered = [each for each in errors.values() if not isinstance(each, FactsUnreadable)]
+    if unanswered and len(unanswered) == len(exchanges):
         # Else nothing read would pass for nothing open.
-        raise next(iter(errors.values()))
+        raise unanswered[0]
     found = [
         position_form(name, position)
-        for name, positions in read.items()
-        if isinstance(positions, tuple)
-        for position in sorted(positions, key=lambda each: (each.category, each.symbol))
+        for name, came_to in read.items()
+        for position in sorted(_readable(came_to), key=lambda each: (each.category, each.symbol))
         if symbol in (None, position.symbol)
     ]
     unreadable = [{"account": name, "message": str(error)} for name, error in errors.items()]
     return answer({"positions": found, "unreadable": unreadable})
 
 
-def _read_positions(
-    exchanges: Mapping[str, Exchange],
-) -> dict[str, tuple[Position, ...] | ExchangeUnreachable | ExchangeAnswered]:
-    """Each account's, all at once, or why they cannot be read: one that hangs keeps no other waiting."""
+def _readable(came_to: tuple[Position, ...] | ExchangeUnreachable | ExchangeAnswered) -> tuple[Position, ...]:
+    if isinstance(came_to, tuple):
+        return came_to
+    return came_to.readable if isinstance(came_to, FactsUnreadable) else ()
 
-    def read(exchange: Exchange) -> tuple[Position, ...] | ExchangeUnreachable | ExchangeAnswered:
-        try:
-            return exchange.positions()
-        except (ExchangeUnreachable, ExchangeAnswered) as error:
-            return error
 
-    with ThreadPoolExecutor(max(1, len(exchanges)), thread_name_prefix="positions") as threads:
-        return dict(zip(exchanges, threads.map(read, exchanges.values()), strict=True))
+def _read_positions(account: str, exchange: Exchange) -> tuple[Position, ...] | ExchangeUnreachable | ExchangeAnswered:
+    """Or why they cannot be read."""
+    try:
+        return exchange.positions()
+    except (ExchangeUnreachable, ExchangeAnswered) as error:
+        return error
 
 
 def list_accounts() -> Response:
@@ -302,10 +333,10 @@ def list_accounts() -> Response:
             "environment": relay.services.accounts[name].environment,
             "key": relay.services.accounts[name].key_tail,
             "halted": _is_halted(name),
-            "equity": _equity(name, exchange),
+            "equity": equity,
             "checks": _checks(name),
         }
-        for name, exchange in relay.services.exchanges.items()
+        for name, equity in of_each(relay.services.exchanges, _equity).items()
     ]
     return answer({"accounts": accounts})
 
@@ -314,7 +345,7 @@ def show_equity(name: str, *, days: int) -> Response:
     """Equity over time by coin, and what each day came to; fees and funding are above zero where they were paid."""
     if name not in current_services().accounts:
         raise Problem("ACCOUNT_UNKNOWN", f"there is no account {name[:60]!r}", status=404)
-    ledger, since_ms = current_services().streams.books.ledger, to_ms(utc_now()) - days * DAY_MS
+    ledger, since_ms = current_services().streams.bookkeeper.ledger, to_ms(utc_now()) - days * DAY_MS
     checks = [equity_form(each) for each in ledger.equity(name, since_ms)]
     return answer({"points": checks, "days": [day_form(each) for each in ledger.days(name, since_ms)]})
 
@@ -337,7 +368,7 @@ def list_trades(
         raise request_invalid({"format": [f"{form[:60]!r} is neither json nor csv"]})
     since_ms = None if days is None else start_of_day(to_ms(utc_now()) - days * DAY_MS)
     which = TradeFilter(account=account, strategy=strategy, symbol=symbol, since_ms=since_ms)
-    ledger = current_services().streams.books.ledger
+    ledger = current_services().streams.bookkeeper.ledger
     wanted = limit or (CSV_ROWS_MAX if form == "csv" else 50)
     try:
         found, following = ledger.trades(which, limit=wanted, cursor=cursor)
@@ -367,7 +398,7 @@ def _cell(value: Any) -> str:
 
 def show_performance(*, days: int) -> Response:
     """What each strategy's closed trades came to; and that all of it is what the exchange booked."""
-    ledger, since_ms = current_services().streams.books.ledger, to_ms(utc_now()) - days * DAY_MS
+    ledger, since_ms = current_services().streams.bookkeeper.ledger, to_ms(utc_now()) - days * DAY_MS
     return answer(
         {
             "strategies": [strategy_result_form(each) for each in ledger.strategy_results(since_ms)],
@@ -391,7 +422,7 @@ def flatten(*, everything: bool) -> Response:
 
     `{"everything": true}` in the body, or `all=1` in the query: what others opened, too.
     """
-    everything = flag_of_body("everything") or everything
+    everything = fields_of_body(everything=bool)["everything"] or everything
     rows = current_services().controls.flatten(everything=everything, by=_BY)
     return answer({"halted": True, "accounts": [flattened_form(each) for each in rows]})
 

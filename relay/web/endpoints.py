@@ -126,6 +126,13 @@ ENDPOINTS: Final = (
     ),
     Endpoint(
         method="post",
+        rule="/api/signals/<signal_id>/seen",
+        view=api.mark_seen,
+        summary="A person has looked at a signal in attention.",
+        answers={200: "Signal", **_errors(400, 401, 404, 409, 413, 429, 503)},
+    ),
+    Endpoint(
+        method="post",
         rule="/api/plan",
         view=api.plan_alert,
         summary="What an alert would do now, without doing it.",

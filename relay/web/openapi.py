@@ -197,6 +197,7 @@ def _signal() -> Form:
             "orders": _list(_ref("Order")),
             "events": _list(_ref("Event")),
         },
+        seen=_object({"at": _TIME, "by": _TEXT, "note": _TEXT}),
         timing=_timing(),
         slippage=_or_null(_SLIPPAGE),
     )

@@ -138,9 +138,9 @@ def test_what_was_accepted_while_nothing_ran_is_executed_at_the_start_the_oldest
 
 
 def test_what_is_accepted_before_the_instruments_are_known_keeps_its_place(floor: Floor) -> None:
-    book, floor.market.book = floor.market.book, None
+    index, floor.market.symbol_index = floor.market.symbol_index, None
     floor.accept("nameless")
-    floor.market.book = book
+    floor.market.symbol_index = index
     floor.accept("last")
     floor.begin()
     floor.until_done("nameless", "last")
@@ -152,7 +152,7 @@ def test_alerts_that_another_process_takes_before_it_knows_the_instruments_keep_
     web, worker = Floor(postgres_url), Floor(postgres_url)
     try:
         worker.begin()
-        web.hand, web.market.book = worker.hand, None
+        web.hand, web.market.symbol_index = worker.hand, None
         names = [f"alert {number}" for number in range(200)]
         for number, name in enumerate(names):
             (web if number % 3 else worker).accept(name)

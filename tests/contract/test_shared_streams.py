@@ -70,7 +70,7 @@ def process(paper: PaperServer, url: str, name: str) -> Iterator[Process]:
         board=boards.of("default"),
     )
     made = Process(exchange=exchange, boards=boards, store=journal.store, booked=[], unmatched=[])
-    exchange.book_to(lambda ledger_entry: made.booked.append(ledger_entry.exec_id))
+    exchange.send_ledger_to(lambda ledger_entry: made.booked.append(ledger_entry.exec_id))
     boards.start()
     exchange.use(*BTC)
     exchange.listen(

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import requests
 
-from relay.engine.failpoint import KILL_AT, Failpoint
+from relay.engine.failpoint import ABSENT_SOONER, KILL_AT, Failpoint
 from tests.faults import audit
 from tests.faults.scale import FULL
 from tests.paper_server import Control, PaperServer
@@ -50,6 +50,10 @@ class Scenario:
     positions: Mapping[str, Decimal] = field(default_factory=dict)
     deadline_s: int = 20
     """To come to its boundary, and again from the restart to its end."""
+
+
+HURRIED = {ABSENT_SOONER: "10"}
+"""That nothing is found for half a minute before an order certainly never arrived, `test_resends` waits for."""
 
 
 def lose_a_request(control: Control) -> None:
@@ -123,7 +127,6 @@ SCENARIOS = (
         passes=LOST | {B.ORDER_DENIED},
         status="expired",
         orders=0,
-        deadline_s=60,  # nothing is found for half a minute before it is certain that it never arrived
     ),
     Scenario(
         name="a flip that is refused",
@@ -132,7 +135,6 @@ SCENARIOS = (
         meanwhile=lambda control: control.account(leverage={"LTCUSDT": 1}),
         passes=ORDERED | {B.SUBMITTED, B.ORDER_ADDED},
         status="failed",
-        deadline_s=60,  # its exit alone could double one that is only late to be found
     ),
     Scenario(
         name="an entry that sets the leverage",
@@ -218,7 +220,7 @@ def test_killed_at_a_boundary_each_alert_still_comes_to_one_outcome(
     folder = tmp_path / "begun"
     shutil.copytree(prepared(scenario), folder)
     paper = PaperServer(folder)
-    relay = RelayProcess(folder, paper.url, environment=scenario.environment)
+    relay = RelayProcess(folder, paper.url, environment=HURRIED | dict(scenario.environment))
     try:
         kill_and_restart(relay, paper, boundary, scenario)
         check(relay, paper, scenario)

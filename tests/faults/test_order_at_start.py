@@ -72,9 +72,9 @@ def test_what_came_before_the_instruments_keeps_its_place_before_what_came_after
 
 def test_what_was_read_before_the_instruments_and_stored_after_them_goes_before_what_comes_next(shop: Workshop) -> None:
     shop.open()
-    book, shop.market.book = shop.market.book, None
+    index, shop.market.symbol_index = shop.market.symbol_index, None
     with one_transaction(shop, lambda: buy(shop, "read before"), lambda: buy(shop, "next", "BTCUSDT")):
-        shop.market.book = book
+        shop.market.symbol_index = index
     assert shop.engine.signals() == accepted(shop)
     assert len(accepted(shop)) == 2
 

@@ -73,6 +73,8 @@ SUITE: Final = "pytest"
 PARSED_ONLY: Final = {
     "serve": "it never ends; test_main_job runs it",
     "worker": "it never ends, and needs Postgres; test_postgres_processes runs it",
+    "notify-test": "it tells people; test_notices has some",
+    "seen": "it wants a signal in attention; test_seen has some",
     "connect": "it asks a person; test_connect answers",
 }
 NOT_CODES: Final = frozenset(
@@ -82,7 +84,7 @@ NOT_CODES: Final = frozenset(
         *("HTTP_COOKIE", "HTTP_WEBHOOK_SIGNATURE", "HTTP_X_REQUEST_ID", "HTTP_X_WEBHOOK_SECRET"),
         *("FEE_REFUND", "ISOLATED_MARGIN", "PORTFOLIO_MARGIN", "REGULAR_MARGIN"),
         *("ALERT_FORMATS", "CLOCK_BOOTTIME"),
-        *("RELAY_KILL_AT", "RELAY_KILL_BY", "REQUESTS_CA_BUNDLE", "PROMETHEUS_MULTIPROC_DIR"),
+        *("RELAY_KILL_AT", "RELAY_KILL_BY", "RELAY_ABSENT_SOONER", "REQUESTS_CA_BUNDLE", "PROMETHEUS_MULTIPROC_DIR"),
     }
 )
 """WSGI's words, Bybit's words, and variables that are no settings: what looks like a reason code and is none."""

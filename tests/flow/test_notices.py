@@ -79,6 +79,7 @@ def test_a_position_that_somebody_changed_is_reported(
 ) -> None:
     telling.done(BUY)
     telling.done({"action": "close", "ticker": "BTCUSDT.P"})
+    catcher.until("before fees")
     paper.session().place_order(category="linear", symbol="BTCUSDT", side="Sell", orderType="Market", qty="0.2")
     telling.done({"action": "close", "ticker": "BTCUSDT.P", "id": "second"})
     catcher.until("BTCUSDT on default: the position was changed outside", "and is -0.2")
@@ -145,3 +146,22 @@ def test_a_storm_is_one_message(tmp_path: Path, catcher: Catcher) -> None:
         message = catcher.next()
     assert "and 45 more: 45 refused" in message
     assert catcher.bodies.empty()
+
+
+def test_the_sign_of_life_is_given_only_while_alerts_are_executed(
+    tmp_path: Path, paper: PaperServer, catcher: Catcher
+) -> None:
+    address = {"ALIVE_URL": f"http://127.0.0.1:{catcher.port}/alive/id"}
+    with cold_relay(tmp_path, **address) as cold:
+        cold.relay._sign_of_life(address["ALIVE_URL"])
+    assert catcher.bodies.empty()
+    with running_relay(tmp_path, paper.url, **address):
+        assert catcher.next() == "/alive/id"
+
+
+def test_a_test_is_sent_from_the_page_and_the_recipients_are_named(telling: RelayServer, catcher: Catcher) -> None:
+    catcher.until("is ready")
+    assert telling.relay.services.notifier.send_test() == [("json", "taken")]
+    catcher.until("this is a test")
+    catcher.status = 503
+    assert telling.relay.services.notifier.send_test() == [("json", "away")]

@@ -54,7 +54,9 @@ def test_silence_is_listed_with_the_signals(own: RelayServer) -> None:
 
 def test_a_drift_is_noted_while_it_lasts_and_reported_once_until_it_changes(own: RelayServer) -> None:
     reported: list[str] = []
-    own.relay.services.announcer.hear(lambda kind, text: reported.append(text) if kind is NoticeKind.DRIFT else None)
+    own.relay.services.announcer.add_receiver(
+        lambda kind, text: reported.append(text) if kind is NoticeKind.DRIFT else None
+    )
     noted = []
     # The strategy holds 0.02 more than the account, twice; then the account is right; then 0.03 more.
     for number, (before, qty) in enumerate([("0.02", "0.01"), ("0.03", "0.01"), ("0", "-0.04"), ("0.03", "0.01")]):

@@ -187,7 +187,7 @@ def test_an_execution_that_nobody_told_of_shows_as_a_difference(own: RelayServer
     assert proven_before == []
     send(own, "buy", qty="0.1")
     proven(own)
-    ledger = own.relay.services.streams.books.ledger
+    ledger = own.relay.services.streams.bookkeeper.ledger
     (open_trade,) = ledger.open_trades()
     with own.relay.services.journal.store.read() as connection:
         days = connection.exec_driver_sql("SELECT fees FROM day_totals").scalar()

@@ -22,7 +22,7 @@ SIGNAL_KEYS = {
 }
 PATHS = [
     *(("GET", path) for path in ("signals", "signals/x", "orders", "positions", "accounts")),
-    *(("POST", path) for path in ("signals/x/retry", "plan", "halt", "resume", "flatten")),
+    *(("POST", path) for path in ("signals/x/retry", "signals/x/seen", "plan", "halt", "resume", "flatten")),
 ]
 
 

@@ -85,3 +85,15 @@ def test_what_may_have_had_an_effect_is_409_on_retry_with_the_reason(own: RelayS
     error = error_of(own.ask(f"signals/{done['id']}/retry", "POST"), 409, "SIGNAL_NOT_RETRYABLE")
     assert "done" in error["message"]
     error_of(own.ask("signals/01arz3ndektsv4rrffq69g5fav/retry", "POST"), 404, "SIGNAL_UNKNOWN")
+
+
+def test_only_what_is_in_attention_is_marked_as_seen(own: RelayServer) -> None:
+    done = own.done(BUY | {"id": "nothing to look at"})
+    error = error_of(own.ask(f"signals/{done['id']}/seen", "POST"), 409, "SIGNAL_NOT_SEEN")
+    assert "done" in error["message"] and "seen" not in own.api(f"signals/{done['id']}")
+    error_of(own.ask("signals/01arz3ndektsv4rrffq69g5fav/seen", "POST"), 404, "SIGNAL_UNKNOWN")
+
+
+@pytest.mark.parametrize("body", ['{"note": 7}', '{"note": "' + "x" * 501 + '"}', '{"by": "me"}', "seen"])
+def test_a_bad_body_of_seen_is_400(cold: RelayServer, body: str) -> None:
+    error_of(cold.ask("signals/01arz3ndektsv4rrffq69g5fav/seen", "POST", data=body), 400, "REQUEST_INVALID")

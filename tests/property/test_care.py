@@ -50,7 +50,7 @@ class AccountApi:
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
     orders: dict[str, OrderState] = field(default_factory=dict)
-    book: dict[str, RestingOrder] = field(default_factory=dict)
+    resting: dict[str, RestingOrder] = field(default_factory=dict)
     now_ms: int = 1_000_000
 
     def snapshot(self) -> Snapshot:
@@ -64,16 +64,20 @@ class AccountApi:
             take_profit=self.take_profit,
         )
         return Snapshot(
-            instrument=INSTRUMENT, now_ms=self.now_ms, position=position, orders=dict(self.orders), book=dict(self.book)
+            instrument=INSTRUMENT,
+            now_ms=self.now_ms,
+            position=position,
+            orders=dict(self.orders),
+            resting=dict(self.resting),
         )
 
     def do(self, step: ProtectionStep) -> None:
-        sign, before, before_resting = self.bracket.side.sign, self.bracket, self.resting
+        sign, before, before_resting = self.bracket.side.sign, self.bracket, self.resting_qty
         match step:
             case Save(bracket=bracket):
                 self.bracket = bracket
             case Close():
-                assert self.size * sign <= 0 and not self.book
+                assert self.size * sign <= 0 and not self.resting
                 self.bracket = replace(self.bracket, status=BracketStatus.OVER)
             case SetStops(after=after, levels=levels):
                 assert self.size * sign > 0, "levels of a position that is not there"
@@ -95,13 +99,13 @@ class AccountApi:
             case AdvanceTakeProfit(order_id=name):
                 state = self.orders[name]
                 self.orders[name] = replace(state, status=OrderStatus.ACCEPTED, rests=True)
-                self.book[name] = RestingOrder(qty=state.planned.qty, price=state.planned.price)
+                self.resting[name] = RestingOrder(qty=state.planned.qty, price=state.planned.price)
             case AmendTakeProfit(order_id=name, qty=qty, price=price):
                 assert qty > self.orders[name].filled_qty
-                self.book[name] = RestingOrder(qty=qty, price=price)
+                self.resting[name] = RestingOrder(qty=qty, price=price)
             case CancelTakeProfit(order_id=name):
                 self.orders[name] = replace(self.orders[name], status=OrderStatus.CANCELED, rests=False)
-                del self.book[name]
+                del self.resting[name]
             case Refresh():
                 self.now_ms += 1000
             case NoOp():
@@ -110,12 +114,12 @@ class AccountApi:
             self.breakeven = on_the_grid(self.average, sign)
             assert self.stop_loss is not None and (self.stop_loss - self.breakeven) * sign >= 0
             assert self.stop_loss == self.breakeven or isinstance(step, Save), "it is moved to the average entry"
-        if isinstance(step, AdvanceTakeProfit | AmendTakeProfit) and self.resting > before_resting:
-            assert self.resting <= abs(self.size), "together they would close more than there is"
+        if isinstance(step, AdvanceTakeProfit | AmendTakeProfit) and self.resting_qty > before_resting:
+            assert self.resting_qty <= abs(self.size), "together they would close more than there is"
 
     @property
-    def resting(self) -> Decimal:
-        return sum((each.qty - self.orders[name].filled_qty for name, each in self.book.items()), Decimal(0))
+    def resting_qty(self) -> Decimal:
+        return sum((each.qty - self.orders[name].filled_qty for name, each in self.resting.items()), Decimal(0))
 
     def add(self, qty: Decimal, price: Decimal) -> None:
         """More of it is bought (or sold short), which moves the average."""
@@ -136,10 +140,10 @@ class AccountApi:
 
     def fill(self, percent: int) -> None:
         """The nearest take profit fills, wholly or in part."""
-        if not self.book:
+        if not self.resting:
             return
-        name = min(self.book, key=lambda each: abs((self.book[each].price or ENTRY) - ENTRY))
-        state, rests = self.orders[name], self.book[name]
+        name = min(self.resting, key=lambda each: abs((self.resting[each].price or ENTRY) - ENTRY))
+        state, rests = self.orders[name], self.resting[name]
         left = rests.qty - state.filled_qty
         qty = left if percent > 50 else min(left, max(STEP, (left * percent / 100).quantize(STEP)))
         self.size -= self.bracket.side.sign * qty
@@ -147,21 +151,21 @@ class AccountApi:
         status = OrderStatus.FILLED if is_over else OrderStatus.PARTIALLY_FILLED
         self.orders[name] = replace(state, filled_qty=state.filled_qty + qty, status=status, rests=not is_over)
         if is_over:
-            del self.book[name]
+            del self.resting[name]
 
     def trim(self, *, spares_the_nearest: bool) -> None:
         """The exchange cuts what rests to the position, from one end or the other."""
         room = abs(self.size) if self.size * self.bracket.side.sign > 0 else Decimal(0)
-        nearest_first = sorted(self.book, key=lambda each: abs((self.book[each].price or ENTRY) - ENTRY))
+        nearest_first = sorted(self.resting, key=lambda each: abs((self.resting[each].price or ENTRY) - ENTRY))
         for name in nearest_first if spares_the_nearest else reversed(nearest_first):
-            state, rests = self.orders[name], self.book[name]
+            state, rests = self.orders[name], self.resting[name]
             stored = min(rests.qty - state.filled_qty, room)
             room -= stored
             if stored:
-                self.book[name] = replace(rests, qty=state.filled_qty + stored)
+                self.resting[name] = replace(rests, qty=state.filled_qty + stored)
             else:
                 self.orders[name] = replace(state, status=OrderStatus.CANCELED, rests=False)
-                del self.book[name]
+                del self.resting[name]
 
 
 def on_the_grid(price: Decimal, sign: int) -> Decimal:
@@ -221,9 +225,9 @@ def test_care_comes_to_rest_on_the_right_side_with_the_ladder_making_up_the_posi
 
 def _check(account_api: AccountApi) -> None:
     if account_api.bracket.status is BracketStatus.OVER:
-        assert account_api.size * account_api.bracket.side.sign <= 0 and not account_api.book
+        assert account_api.size * account_api.bracket.side.sign <= 0 and not account_api.resting
         return
-    assert account_api.resting == (
+    assert account_api.resting_qty == (
         abs(account_api.size) if any(not each.is_done for each in account_api.bracket.tp_legs) else 0
     )
     if any(each.is_done and each.moves_stop_to_entry for each in account_api.bracket.tp_legs):

@@ -187,7 +187,9 @@ def test_whatever_the_exchange_does_the_relay_believes_what_is_true(
                     order = replace(order, look_ups=order.look_ups + 1)
                 else:
                     is_moved = exchange.created > 0 if is_thorough else None
-                    order = looked_up(order, exchange.look_up(), begun_at_ms=begun_at_ms, is_moved=is_moved)
+                    order = looked_up(
+                        order, exchange.look_up(), begun_at_ms=begun_at_ms, bounds=bounds, is_moved=is_moved
+                    )
             case Wait(until_ms=until_ms):
                 assert until_ms > exchange.now_ms, "waiting must take time"
                 exchange.pass_time(until_ms - exchange.now_ms)
@@ -262,7 +264,9 @@ def test_an_entry_that_may_not_go_again_is_dropped_after_half_a_minute_of_findin
             continue
         assert isinstance(step, LookUp), step
         thorough += [now_ms] if step.is_thorough else []
-        order = looked_up(order, None, begun_at_ms=now_ms, is_moved=False if step.is_thorough else None)
+        order = looked_up(
+            order, None, begun_at_ms=now_ms, bounds=Bounds(), is_moved=False if step.is_thorough else None
+        )
         now_ms += 1
     assert step.reason == TOO_OLD
     assert 3 <= len(thorough) <= 12 and thorough[0] > dead_at_ms
@@ -273,9 +277,9 @@ def test_where_the_position_moved_meanwhile_half_a_minute_authenticates_nothing(
     order = state(Unknown(why="cut"))
     begun_ms = START_MS + WINDOW_MS + 1001
     for after_ms in (0, 15_000, 40_000, 300_000):
-        order = looked_up(order, None, begun_at_ms=begun_ms + after_ms, is_moved=after_ms == 15_000)
+        order = looked_up(order, None, begun_at_ms=begun_ms + after_ms, bounds=Bounds(), is_moved=after_ms == 15_000)
         assert not isinstance(step_of(order, begun_ms + after_ms + 1), Drop)
-    order = looked_up(order, None, begun_at_ms=begun_ms + 600_000, is_moved=False)
+    order = looked_up(order, None, begun_at_ms=begun_ms + 600_000, bounds=Bounds(), is_moved=False)
     assert isinstance(step_of(order, begun_ms + 600_001), Drop)
 
 
@@ -285,7 +289,7 @@ def test_a_send_that_is_refused_for_good_says_nothing_of_the_one_before_it_that_
     assert order.status is OrderStatus.SUBMITTED
     assert isinstance(step_of(order, START_MS + 20_000, held_back=None), LookUp)
     for after_ms in (12_000, 25_000, 43_000):
-        order = looked_up(order, None, begun_at_ms=START_MS + after_ms, is_moved=False)
+        order = looked_up(order, None, begun_at_ms=START_MS + after_ms, bounds=Bounds(), is_moved=False)
     step = step_of(order, START_MS + 43_001, held_back=None)
     assert isinstance(step, Drop) and step.reason.code == "EXCHANGE_BALANCE"
 
@@ -310,7 +314,7 @@ def test_reports_in_the_wrong_order_take_no_fill_back_and_reopen_nothing() -> No
         avg_price=Decimal(100),
         fee=Decimal(0),
     )
-    order = looked_up(state(Accepted(venue_order_id="v")), filled, begun_at_ms=START_MS)
+    order = looked_up(state(Accepted(venue_order_id="v")), filled, begun_at_ms=START_MS, bounds=Bounds())
     late = replace(filled, status=OrderStatus.PARTIALLY_FILLED, filled_qty=Decimal("0.5"))
-    assert looked_up(order, late, begun_at_ms=START_MS).status is OrderStatus.FILLED
-    assert looked_up(order, late, begun_at_ms=START_MS).filled_qty == 1
+    assert looked_up(order, late, begun_at_ms=START_MS, bounds=Bounds()).status is OrderStatus.FILLED
+    assert looked_up(order, late, begun_at_ms=START_MS, bounds=Bounds()).filled_qty == 1

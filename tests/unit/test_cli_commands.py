@@ -10,7 +10,10 @@ import click
 from relay.cli.client import is_address
 from relay.cli.main import cli
 
-COMMANDS = "alert check connect flatten halt migrate orders plan positions resume retry send serve signals worker"
+COMMANDS = (
+    "alert check connect flatten halt migrate notify-test orders plan positions resume retry seen send serve signals "
+    "worker"
+)
 
 
 def test_the_commands_are_those_of_the_contract() -> None:
@@ -23,7 +26,18 @@ def test_no_secret_is_ever_taken_from_the_command_line() -> None:
         names = {name for each in command.params for name in each.opts if not isinstance(each, click.Argument)}
         assert names <= {
             *("--url", "--json", "--strategy", "--format", "--kind", "--with-secret", "--all", "--open"),
-            *("--status", "--symbol", "--account", "--limit", "--cursor", "--fix", "--trade"),
+            *(
+                "--status",
+                "--symbol",
+                "--account",
+                "--limit",
+                "--cursor",
+                "--fix",
+                "--trade",
+                "--note",
+                "--nothing-placed",
+                "--wide",
+            ),
         }
 
 

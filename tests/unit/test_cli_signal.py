@@ -85,7 +85,7 @@ def test_a_signal_that_needs_attention_says_what_to_do() -> None:
         "  reason  OUTCOME_UNKNOWN: the exchange did not tell",
         "  buy 0.01: submitted",
     ]
-    assert "`python -m relay retry 01abc`" in lines[3]
+    assert "`python -m relay seen 01abc`" in lines[3]
 
 
 def test_a_signal_that_ordered_nothing_shows_its_last_note_as_the_reason() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any, cast
 from unittest.mock import patch
 
@@ -14,15 +15,26 @@ from relay.app.wiring import PeriodicJobs
 from relay.bybit.client import Exchange
 from relay.bybit.market import Market
 from relay.domain.instrument import Category
-from relay.domain.order import Accepted, OrderStatus, RequestSignature, SignalStatus
+from relay.domain.order import (
+    Accepted,
+    OrderStatus,
+    Purpose,
+    Reason,
+    RequestSignature,
+    Side,
+    SignalStatus,
+    Unknown,
+)
 from relay.domain.order_lifecycle import Bounds
 from relay.domain.position import OrderReport
+from relay.domain.progress import UNCLEARED
+from relay.domain.signal import new_signal_id
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.execution.follow import Follower
 from relay.execution.ports import Account
 from relay.journal.opening import open_journal
 from tests.property.workshop import Workshop, body_of
-from tests.unit.journal_builders import NOW_MS, planned, sent_order
+from tests.unit.journal_builders import NOW_MS, accepted, fill, new_signal, planned, report, sent_order
 
 DEADLINE_S = 10
 JUST_QUIET_MS = 61_000
@@ -96,6 +108,73 @@ def test_an_order_that_was_acknowledged_and_then_given_up_is_followed_once_it_is
     shop.clock.now_ms = NOW_MS + JUST_QUIET_MS
     assert shop.follower.round() == 1
     assert status_of(shop, client_id) is OrderStatus.FILLED
+
+
+def signal_of(shop: Workshop, signal_id: str) -> dict[str, Any]:
+    signal = shop.journal.signal(signal_id)
+    assert signal is not None
+    return signal
+
+
+def incomplete_exit(shop: Workshop) -> str:
+    """A short of two, of which a close bought back one before the exchange ended it: a person must look."""
+    close = planned(
+        qty=Decimal(2), exit_qty=Decimal(2), side=Side.BUY, purpose=Purpose.EXIT, reduce_only=True, replaces_leg=None
+    )
+    shop.exchange.sizes["BTCUSDT"] = Decimal(-1)
+    signal_id, client_id = sent_order(shop.journal, close)
+    cut = report(client_id, OrderStatus.CANCELED, "1")
+    shop.journal.record_report(client_id, cut, (fill(client_id, qty="1"),), now_ms=NOW_MS)
+    reason = Reason(code="POSITION_REMAINS", message="1 remains open")
+    shop.journal.finish(signal_id, "main", SignalStatus.ATTENTION, reason, now_ms=NOW_MS)
+    return signal_id
+
+
+def test_an_incomplete_exit_needs_a_person_for_as_long_as_its_position_is_open(shop: Workshop) -> None:
+    shop.open()
+    signal_id = incomplete_exit(shop)
+    shop.follower.round()
+    assert signal_of(shop, signal_id)["status"] == "attention"
+    shop.exchange.sizes["BTCUSDT"] = Decimal(0)
+    shop.follower.round()
+    signal = signal_of(shop, signal_id)
+    assert (signal["status"], signal["reason"]) == ("done", None)
+    assert signal["events"][-1]["name"] == "done"
+    assert any(note.startswith("settled") for note in signal["notes"])
+
+
+def test_what_an_order_in_doubt_came_to_is_left_to_its_look_ups(shop: Workshop) -> None:
+    shop.open()
+    signal_id, client_id = sent_order(shop.journal)
+    shop.journal.record_outcome(client_id, 1, Unknown(why="cut"), now_ms=NOW_MS)
+    shop.journal.finish(signal_id, "main", SignalStatus.ATTENTION, None, now_ms=NOW_MS)
+    shop.follower.round()
+    assert signal_of(shop, signal_id)["status"] == "attention"
+
+
+def test_orders_that_could_not_be_cleared_need_a_person_until_they_have_ended(shop: Workshop) -> None:
+    (resting_id,) = resting(shop, "40000")
+    signal_id = accepted(shop.journal, new_signal(id=new_signal_id(shop.clock.now_ms + 1)))
+    shop.journal.write(lambda uow: uow.signals.begin(signal_id, "main", now_ms=NOW_MS))
+    reason = Reason(code=UNCLEARED, message="an order still rests")
+    shop.journal.finish(signal_id, "main", SignalStatus.ATTENTION, reason, now_ms=NOW_MS)
+    shop.follower.round()
+    assert signal_of(shop, signal_id)["status"] == "attention"
+    shop.exchange.cancel(category=Category.LINEAR, symbol="BTCUSDT", client_order_id=resting_id)
+    shop.follower.round()
+    shop.follower.round()
+    assert signal_of(shop, signal_id)["status"] == "done"
+
+
+def test_a_resting_order_that_ends_without_a_fill_says_so_of_its_signal(shop: Workshop) -> None:
+    (resting_id,) = resting(shop, "40000")
+    record = shop.journal.order(resting_id)
+    assert record is not None and signal_of(shop, record.signal_id)["reason"] is None
+    shop.exchange.cancel(category=Category.LINEAR, symbol="BTCUSDT", client_order_id=resting_id)
+    shop.follower.round()
+    signal = signal_of(shop, record.signal_id)
+    assert (signal["status"], signal["reason"]["code"]) == ("done", "NOTHING_FILLED")
+    assert "nothing was bought" in signal["reason"]["message"]
 
 
 class _Discrepancy:

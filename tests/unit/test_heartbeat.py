@@ -26,7 +26,7 @@ class Watch:
         self.now = BEGAN
         self.reported: list[str] = []
         announcer = Announcer()
-        announcer.hear(self._hear)
+        announcer.add_receiver(self._hear)
         self.heartbeats = Heartbeats(
             journal=journal, announcer=announcer, expected={"default": expectation}, now=lambda: self.now
         )

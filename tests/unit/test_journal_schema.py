@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -24,7 +25,12 @@ from tests.unit.journal_builders import accepted, url_of
 def _schema(file: Path) -> dict[str, str]:
     with closing(sqlite3.connect(file)) as connection:
         rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
-    return {name: " ".join(sql.split()) for name, sql in rows if not name.startswith(("sqlite_", "alembic_"))}
+    # A column that was added later stands behind other blanks than one of the first.
+    return {
+        name: " ".join(re.sub(r"([(),])", r" \1 ", sql).split())
+        for name, sql in rows
+        if not name.startswith(("sqlite_", "alembic_"))
+    }
 
 
 def _run(file: Path, *statements: str) -> None:

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 
 import pytest
 from environs import ValidationError
 from sqlalchemy import update
 
 from relay.domain.notice import DEFAULT_KINDS, Notice, NoticeKind
+from relay.domain.order import SignalStatus
+from relay.domain.performance import Tally
+from relay.domain.signal import new_signal_id
 from relay.errors import SettingsInvalid
-from relay.execution.notices import message_of, notice_of, open_services, summary_notice
+from relay.execution.delivery import SMALLEST, Delivery, messages_of, open_services
+from relay.execution.notices import notice_of, report_of
 from relay.journal.journal import Journal
-from relay.journal.notices import CLAIM_MS, DAY_MS, EVENTS, WAITING_MAX, Notices, PendingNotice
+from relay.journal.notices import (
+    CLAIM_MS,
+    DAY_MS,
+    EVENTS,
+    SUMMARY,
+    WAITING_MAX,
+    WEEKLY,
+    Notices,
+    PendingNotice,
+    Period,
+)
 from relay.journal.tables import events
 from relay.settings.environment import notify_targets
 from tests.catcher import Catcher
@@ -27,6 +42,14 @@ def _notice(text: str, at_ms: int = NOW_MS) -> Notice:
 
 def _waiting(number: int, kind: NoticeKind = NoticeKind.REFUSED, text: str = "") -> PendingNotice:
     return PendingNotice(id=number, kind=kind.value, text=text or f"text {number}.", at_ms=NOW_MS, lost=0)
+
+
+def _of_signal(number: int, text: str, account: str = "") -> PendingNotice:
+    kind = NoticeKind.ATTENTION.value
+    signal_id = new_signal_id(NOW_MS + number)
+    if account:
+        signal_id = "01hzzzzzzzzzzzzzzzzzzzzzzz"
+    return PendingNotice(id=number, kind=kind, text=text, at_ms=NOW_MS, lost=0, signal_id=signal_id, account=account)
 
 
 def test_an_address_without_tags_is_told_all_but_fills() -> None:
@@ -61,14 +84,49 @@ def test_the_parts_of_an_address_are_secrets_of_their_own() -> None:
 
 def test_a_message_has_what_needs_a_person_first_equal_lines_once_and_the_rest_counted() -> None:
     many = [_waiting(number) for number in range(1, 30)]
-    message = message_of(
-        [*many, _waiting(30, text="same."), _waiting(31, text="same."), _waiting(32, NoticeKind.ATTENTION)]
+    (message,) = messages_of(
+        [*many, _waiting(30, text="same."), _waiting(31, text="same."), _waiting(32, NoticeKind.ATTENTION)], limit=4000
     )
-    lines = message.splitlines()
-    assert len(lines) == 16
+    lines = message.text.splitlines()
+    assert len(lines) == 17 and len(message.notices) == 32
     assert lines[0].endswith("text 32.") and lines[1].endswith("text 1.")
-    assert "and 17 more: 17 refused" in lines[-1]
-    assert message_of([_waiting(1, text="same."), _waiting(2, text="same.")]).endswith("same. (2 times)")
+    assert "and 16 more: 16 refused" in lines[-1]
+    (twice,) = messages_of([_waiting(1, text="same."), _waiting(2, text="same.")], limit=4000)
+    assert twice.text.endswith("same. (2 times)")
+
+
+def test_what_needs_a_person_is_never_a_count_and_is_split_where_a_service_takes_less() -> None:
+    waiting = [_of_signal(number, "BTCUSDT buy: LOOK " + "at it " * 60) for number in range(40)]
+    messages = messages_of([*waiting, *(_waiting(number) for number in range(100, 140))], limit=SMALLEST + 4)
+    assert all(len(each.text) <= SMALLEST + 4 and each.text.isascii() for each in messages)
+    assert [each.notices for each in messages[:40]] == [(each,) for each in waiting]
+    for each, message in zip(waiting, messages, strict=False):
+        assert message.text.endswith(f"... [{each.signal_id[:12]}]"), "the short id stays where the line is cut"
+    assert sum(len(each.notices) for each in messages) == 80
+
+
+def test_one_alert_on_two_accounts_is_one_line() -> None:
+    same = [_of_signal(1, "BTCUSDT buy: denied: HALTED: no", account=name) for name in ("b", "a")]
+    (message,) = messages_of(same, limit=4000)
+    assert message.text.endswith(f"Z BTCUSDT buy: denied: HALTED: no on a, b [{same[0].signal_id}]")
+    other = [_of_signal(1, "BTCUSDT buy: buy 1 filled at 7", account="a"), same[0]]
+    (message,) = messages_of(other, limit=4000)
+    assert "Z BTCUSDT buy: buy 1 filled at 7 on a; denied: HALTED: no on b [" in message.text
+
+
+def test_letters_beyond_the_plane_count_twice_as_the_services_count_them() -> None:
+    messages = messages_of([_waiting(number, text=f"{number} " + "\U0001f680" * 180) for number in range(3)], limit=400)
+    assert all(len(each.text.encode("utf-16-le")) // 2 <= 400 for each in messages) and len(messages) == 3
+
+
+def test_each_recipient_of_an_address_is_a_target_of_its_own() -> None:
+    first, second = open_services(notify_targets(f"{TELEGRAM}/123123"))
+    assert (first.name, second.name) == ("tgram (1 of 2)", "tgram (2 of 2)")
+    assert first.target.fingerprint != second.target.fingerprint and "123123" not in repr(second.target)
+    (alone,) = open_services(notify_targets(TELEGRAM))
+    assert alone.name == "tgram" and 4000 < alone.limit < 4096
+    (copied,) = open_services(notify_targets("mailtos://u:p@example.com?to=a@x.org,b@x.org&cc=c@x.org"))
+    assert copied.name == "mailtos", "a copy would be sent with each"
 
 
 def test_a_repeat_is_reported_only_where_tradingview_cannot_have_sent_it(journal: Journal) -> None:
@@ -85,7 +143,7 @@ def test_a_repeat_is_reported_only_where_tradingview_cannot_have_sent_it(journal
     assert [each.kind for each in reported] == [NoticeKind.DUPLICATE] * 2
     for notice, after_ms in zip(reported, (900, 20_001), strict=True):
         assert f"again after {after_ms} ms, which cannot be TradingView's resend" in notice.text
-        assert signal.id in notice.text
+        assert notice.signal_id == signal.id
 
 
 def test_an_exit_under_an_id_that_came_before_is_reported_in_the_words_of_its_note(journal: Journal) -> None:
@@ -159,17 +217,45 @@ def test_more_than_can_ever_be_read_is_dropped_too(journal: Journal) -> None:
     assert notices.drop_old(NOW_MS) == {"t": 7}
 
 
-def test_a_day_is_summed_up_once(journal: Journal) -> None:
+def test_a_day_and_a_week_are_told_once(journal: Journal) -> None:
     notices = Notices(journal.store)
     notices.begin(NOW_MS)
-    assert notices.day_before(NOW_MS + 1000) is None
+    assert notices.period_before(SUMMARY, NOW_MS + 1000) is None
     accepted(journal)
-    over = notices.day_before(NOW_MS + DAY_MS)
+    over = notices.period_before(SUMMARY, NOW_MS + DAY_MS)
     assert over is not None
     after, upto, day = over
-    assert "2026-01-01: 1 alerts (1 accepted), 0 orders filled" in summary_notice(day, until_ms=upto).text
-    notices.save([], mark="summary", after=after, upto=upto)
-    assert notices.day_before(NOW_MS + DAY_MS + 1000) is None
+    first = report_of(day, until_ms=upto)[0]
+    assert "2026-01-01: 1 alerts (1 accepted), 0 orders filled" in first.text and first.kind is NoticeKind.SUMMARY
+    notices.save([], mark=SUMMARY, after=after, upto=upto)
+    assert notices.period_before(SUMMARY, NOW_MS + DAY_MS + 1000) is None
+    assert notices.period_before(WEEKLY, NOW_MS + 3 * DAY_MS) is None, "it ends on Sunday"
+    week = notices.period_before(WEEKLY, NOW_MS + 4 * DAY_MS)
+    assert week is not None
+    (line,) = report_of(week[2], until_ms=week[1])
+    assert line.text.startswith("2025-12-29 to 2026-01-04: 1 alerts") and line.kind is NoticeKind.WEEKLY
+
+
+def test_a_report_says_what_was_earned_denied_and_is_open_and_what_needs_a_person() -> None:
+    tally = Tally(fills=3, wins=1, losses=1, realised=Decimal("12.3456"), fees=Decimal("0.4"))
+    tally.slippages_pct += [Decimal("0.5"), Decimal("-1"), Decimal("0.25")]
+    period = Period(
+        days=1,
+        signals={SignalStatus.DENIED: 3},
+        filled=3,
+        denied={"HALTED": 1, "LIMIT_RATE": 2},
+        tallies={"trend": tally},
+        positions={("default", "BTCUSDT"): Decimal("-0.5"), ("other", "ETHUSDT"): Decimal(2)},
+        brackets=(),
+        attention=("01hzzzzzzzzzzzzzzzzzzzzzzz",),
+        halted=("",),
+    )
+    assert [each.text for each in report_of(period, until_ms=NOW_MS)][1:] == [
+        "trend: net +11.95 after fees, 2 closing fills (1 won), slippage 0.250 % in the middle",
+        "not executed: 2 LIMIT_RATE, 1 HALTED",
+        "open: BTCUSDT -0.5, no stop that the relay knows; ETHUSDT on other +2, no stop that the relay knows",
+        "to look at: entries are halted on all accounts; 1 signals need you: 01hzzzzzzzzz",
+    ]
 
 
 def test_what_an_alert_or_the_exchange_says_cannot_break_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +266,7 @@ def test_what_an_alert_or_the_exchange_says_cannot_break_a_message(monkeypatch: 
     try:
         monkeypatch.setattr(telegram.NotifyTelegram, "notify_url", f"http://127.0.0.1:{catcher.port}/bot")
         (service,) = open_services(notify_targets(TELEGRAM))
-        service.send("denied: 41 < 43 & the <stop> is at 40")
+        assert service.send("denied: 41 < 43 & the <stop> is at 40") is Delivery.TAKEN
         sent = json.loads(catcher.next())
     finally:
         catcher.close()

@@ -51,7 +51,7 @@ def resting(name: str, qty: str) -> OrderState:
 
 def step(of: Bracket, size: str, *, orders: tuple[OrderState, ...] = (), **held: Any) -> ProtectionStep:
     """`orders` rest with the quantity that they were placed with, the n-th at n + 1 percent above the entry."""
-    book = {
+    resting = {
         each.client_order_id: RestingOrder(qty=each.planned.qty, price=ENTRY * (100 + place) / 100)
         for place, each in enumerate(orders, 1)
     }
@@ -62,7 +62,7 @@ def step(of: Bracket, size: str, *, orders: tuple[OrderState, ...] = (), **held:
             now_ms=1_000_000,
             position=position(size, **held),
             orders={each.client_order_id: each for each in orders},
-            book=book,
+            resting=resting,
         ),
     )
 
@@ -90,10 +90,10 @@ def test_what_is_too_large_shrinks_before_another_order_is_placed() -> None:
     far = replace(resting("far", "10"), client_order_id="far")
     snapshot_of = {"far": RestingOrder(qty=Decimal(10), price=Decimal(51_000))}
     seen = Snapshot(
-        instrument=linear(), now_ms=1_000_000, position=position("10"), orders={"far": far}, book=snapshot_of
+        instrument=linear(), now_ms=1_000_000, position=position("10"), orders={"far": far}, resting=snapshot_of
     )
     assert next_protection_step(ladder, seen) == AmendTakeProfit(order_id="far", qty=Decimal(5), price=Decimal(51_000))
-    shrunk = replace(seen, book={"far": RestingOrder(qty=Decimal(5), price=Decimal(51_000))})
+    shrunk = replace(seen, resting={"far": RestingOrder(qty=Decimal(5), price=Decimal(51_000))})
     placed = next_protection_step(ladder, shrunk)
     assert isinstance(placed, PlaceTakeProfit) and (placed.place, placed.planned.qty) == (0, Decimal(5))
 

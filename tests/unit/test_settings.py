@@ -245,3 +245,11 @@ def test_a_default_level_by_which_every_entry_would_be_denied_stops_the_start(na
 def test_a_default_level_on_its_own_side_is_taken(stop: str, profit: str) -> None:
     rules = load({"DEFAULT_STOP_LOSS": stop, "DEFAULT_TAKE_PROFIT": profit}).rules
     assert rules.default_stop_loss is not None and rules.default_take_profit is not None
+
+
+def test_the_address_of_the_sign_of_life_is_one_and_is_secret() -> None:
+    given = {"ALIVE_URL": "https://hc-ping.com/0123-4567"}
+    settings = load_settings(given, dotenv=None)
+    assert settings.alive_url in settings.secrets and "0123" not in repr(settings)
+    with pytest.raises(SettingsInvalid, match="ALIVE_URL: it is no address"):
+        load_settings({"ALIVE_URL": "hc-ping.com/0123"}, dotenv=None)

@@ -26,7 +26,7 @@ def reported() -> list[tuple[NoticeKind, str]]:
 @pytest.fixture
 def announcer(reported: list[tuple[NoticeKind, str]]) -> Announcer:
     made = Announcer()
-    made.hear(lambda kind, text: reported.append((kind, text)))
+    made.add_receiver(lambda kind, text: reported.append((kind, text)))
     return made
 
 

@@ -9,9 +9,10 @@ from flask import Blueprint, abort, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from relay.domain.instrument import Category
-from relay.errors import SignalNotRetryable
+from relay.errors import SignalNotRetryable, SignalNotSeen
 from relay.web.access import require_login, source
 from relay.web.answers import current_services
+from relay.web.api import NOTE_MAX
 from relay.web.pages.overview import all_positions
 from relay.web.pages.words import number
 
@@ -30,6 +31,8 @@ class Question:
     fields: dict[str, str] | None = None
     choice: tuple[str, str] | None = None
     """A box to tick: its name and its words."""
+    note: str | None = None
+    """What may be written beside it, in a line of its own."""
 
 
 def _by() -> str:
@@ -163,6 +166,52 @@ def retry() -> ResponseReturnValue:
     except SignalNotRetryable as error:
         flash(f"Not opened again: {error}")
     return redirect(f"/signals/{signal_id}")
+
+
+@act.get("/seen")
+def ask_seen() -> str:
+    signal_id = request.args.get("signal", "")
+    if current_services().journal.signal(signal_id) is None:
+        abort(404)
+    question = Question(
+        title="You have looked at it?",
+        lines=["It is not counted as needing you any more. Nothing is sent, and nothing in the books changes."],
+        button="I have looked",
+        fields={"signal": signal_id},
+        back=f"/signals/{signal_id}",
+        choice=("nothing_placed", "The exchange has none of its orders: stop counting them in limits"),
+        note="What you found",
+    )
+    return _ask(question)
+
+
+@act.post("/seen")
+def seen() -> ResponseReturnValue:
+    signal_id = request.form.get("signal", "")
+    if current_services().journal.signal(signal_id) is None:
+        abort(404)
+    nothing_placed = request.form.get("nothing_placed") == "1"
+    note = request.form.get("note", "")[:NOTE_MAX]
+    try:
+        current_services().controls.seen(signal_id, note=note, by=_by(), nothing_placed=nothing_placed)
+        flash("Noted.")
+    except SignalNotSeen as error:
+        flash(f"Not noted: {error}")
+    return redirect(f"/signals/{signal_id}")
+
+
+@act.get("/notify-test")
+def ask_notify_test() -> str:
+    lines = ["A test message goes to each recipient of NOTIFY_URLS; who did not take it is named."]
+    return _ask(Question(title="Send a test?", lines=lines, button="Send a test", back="/setup"))
+
+
+@act.post("/notify-test")
+def notify_test() -> ResponseReturnValue:
+    outcomes = current_services().notifier.send_test()
+    said = "; ".join(f"{name}: {outcome}" for name, outcome in outcomes)
+    flash(said or "NOTIFY_URLS is not set, so nobody is told of anything.")
+    return redirect("/setup")
 
 
 def _side(position: dict[str, Any]) -> str:

@@ -30,7 +30,7 @@ _TRADES = 50
 def show() -> str:
     """Sums over the trades that were closed, and whether all of it is what the exchange booked."""
     days = _days()
-    ledger, since_ms = current_services().streams.books.ledger, _since(days)
+    ledger, since_ms = current_services().streams.bookkeeper.ledger, _since(days)
     followed = tallies(_fill_rows(days))
     return render_template(
         "performance.html",
@@ -46,7 +46,7 @@ def show_trades() -> str:
     given = {name: request.args.get(name, "").strip() for name in ("account", "strategy", "symbol")}
     account, strategy, symbol = (each or None for each in given.values())
     which = TradeFilter(account=account, strategy=strategy, symbol=symbol and symbol.upper())
-    ledger = current_services().streams.books.ledger
+    ledger = current_services().streams.bookkeeper.ledger
     try:
         found, following = ledger.trades(which, limit=_TRADES, cursor=request.args.get("cursor"))
     except ValueError:
@@ -69,7 +69,7 @@ def profit() -> Response:
 
 def profit_line(days: int) -> Response:
     """The chart of so many days: its last points are the trades themselves, what was before them is their start."""
-    ledger, since_ms = current_services().streams.books.ledger, _since(days)
+    ledger, since_ms = current_services().streams.bookkeeper.ledger, _since(days)
     sums = {_line(each.strategy, each.coin): each.net for each in ledger.strategy_results(since_ms)}
     made = ledger.closed_trades(since_ms, limit=_POINTS_MAX)
     for trade in made:
@@ -145,7 +145,7 @@ _STABLE = ("USDT", "USDC")
 def equity_lines(days: int) -> Response:
     """Stable coins in themselves, others in what the exchange said they were worth in USD; unknown worth: no point."""
     parts, since_ms = current_services(), to_ms(utc_now()) - days * DAY_MS
-    ledger = parts.streams.books.ledger
+    ledger = parts.streams.bookkeeper.ledger
     lines: dict[str, dict[int, float]] = {}
     for account in parts.accounts:
         for point in ledger.equity(account, since_ms):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -11,6 +12,7 @@ from flask import Flask
 from markupsafe import Markup, escape
 
 from relay.domain.instrument import plain
+from relay.domain.progress import NOTHING_FILLED
 
 _GOOD: Final = frozenset({"done", "filled", "green", "planned"})
 _BAD: Final = frozenset({"failed", "attention", "red", "rejected"})
@@ -26,7 +28,15 @@ _ADVICE: Final = {
 
 def init_app(app: Flask) -> None:
     app.jinja_env.filters.update(
-        moment=moment, number=number, money=money, tone=tone, advice=advice, words=words, sign=sign, prose=prose
+        moment=moment,
+        number=number,
+        money=money,
+        tone=tone,
+        tone_of=tone_of,
+        advice=advice,
+        words=words,
+        sign=sign,
+        prose=prose,
     )
 
 
@@ -48,7 +58,7 @@ def number(value: Any) -> str:
         given = Decimal(str(value))
     except InvalidOperation:
         return "" if value is None else str(value)
-    whole, _, part = plain(given).partition(".")
+    whole, _, part = plain(given or Decimal(0)).partition(".")
     sign_, digits = ("−", whole[1:]) if whole.startswith("-") else ("", whole)
     grouped = f"{int(digits):,}".replace(",", "\u202f")
     return sign_ + grouped + (f".{part}" if part else "")
@@ -81,6 +91,16 @@ def tone(status: str | None) -> str:
         if status in members:
             return name
     return "calm"
+
+
+def tone_of(signal: Mapping[str, Any]) -> str:
+    """The class of a signal: done without a fill is nothing to be glad of, and what was looked at no alarm."""
+    status, reason = signal["status"], signal.get("reason")
+    if (status == "done" and reason and reason["code"] == NOTHING_FILLED) or (
+        status == "attention" and "seen" in signal
+    ):
+        return "warn"
+    return tone(status)
 
 
 def advice(status: str) -> str:
