@@ -13,6 +13,7 @@ from relay import __version__
 from relay.cli.alerts import alert, plan, send
 from relay.cli.check import check
 from relay.cli.client import INTERRUPTED, NotDone, RequestRefused, Unreachable, Unusable, clean, say
+from relay.cli.compare import compare
 from relay.cli.connect import connect
 from relay.cli.control import flatten, halt, resume, retry, seen
 from relay.cli.keep import notify_test
@@ -91,6 +92,7 @@ for _command in (
     positions,
     orders,
     trades,
+    compare,
     plan,
     alert,
     halt,

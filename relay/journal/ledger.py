@@ -26,6 +26,7 @@ from relay.journal.trades import (
     in_batches,
     open_trades,
     strategy_results,
+    trades_between,
 )
 
 HOUR_MS: Final = 3_600_000
@@ -153,6 +154,11 @@ class Ledger:
         """The latest begun first, and the next page's cursor. ValueError if `cursor` is none."""
         with self._store.read() as connection:
             return find_trades(connection, which, limit=limit, cursor=cursor)
+
+    def trades_between(self, which: TradeFilter, since_ms: int, until_ms: int) -> list[Trade]:
+        """Those that began in that time, the earliest first."""
+        with self._store.read() as connection:
+            return trades_between(connection, which, since_ms, until_ms)
 
     def open_trades(self, account: str | None = None) -> list[Trade]:
         """All that are open, of one account or of all."""

@@ -232,6 +232,12 @@ def find_trades(
     return [from_json(Trade, row.body) for row in rows[:limit]], following
 
 
+def trades_between(connection: Connection, which: TradeFilter, since_ms: int, until_ms: int) -> list[Trade]:
+    """Those that began in that time, the earliest first."""
+    statement = _matching(which).where(trades.c.at >= since_ms, trades.c.at < until_ms).order_by(trades.c.at)
+    return [from_json(Trade, row.body) for row in connection.execute(statement)]
+
+
 def _matching(which: TradeFilter) -> Select[Any]:
     statement = select(trades.c.at, trades.c.id, trades.c.body)
     wanted = {"account": which.account, "strategy": which.strategy, "symbol": which.symbol}

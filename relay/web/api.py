@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 from flask import Response, request
 
+from relay.alerts.exports import ExportUnreadable, read_export
 from relay.bybit.checklist import rows_of
 from relay.bybit.client import Exchange
 from relay.domain.instrument import symbol_of_filter
@@ -21,6 +23,7 @@ from relay.domain.position import Position
 from relay.domain.signal import Fit
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, SignalNotRetryable, SignalNotSeen
 from relay.execution.accept import Receipt
+from relay.execution.compare import NotComparable, compare
 from relay.execution.heartbeat import Pulse
 from relay.execution.ports import to_ms, utc_now
 from relay.journal.accept import ChainRecord
@@ -34,6 +37,7 @@ from relay.web.answers import (
     Problem,
     account_result_form,
     answer,
+    current_queries,
     current_relay,
     current_services,
     day_form,
@@ -405,6 +409,34 @@ def show_performance(*, days: int) -> Response:
             "accounts": [account_result_form(each) for each in ledger.account_results(since_ms)],
         }
     )
+
+
+UPLOAD_BYTES_MAX: Final = 24 * 1024 * 1024
+
+
+def compare_exports(*, zone: str | None, strategy: str | None, account: str | None, symbol: str | None) -> Response:
+    """TradingView's alerts log and list of trades, in the body as `{"files": [{"name", "content": base64}]}`, against
+    the journal and the ledger."""
+    words = "files to compare are at most 24 MiB"
+    try:
+        body = json.loads(whole_body(bytes_max=UPLOAD_BYTES_MAX, what=words) or b"null")
+        files = [(str(each["name"])[:200], base64.b64decode(each["content"], validate=True)) for each in body["files"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        problem = 'the body should be like {"files": [{"name": "trades.csv", "content": "base64 of the file"}]}'
+        raise request_invalid({"files": [problem]}) from None
+    return answer(compared(files, zone=zone, strategy=strategy, account=account, symbol=symbol))
+
+
+def compared(files: Sequence[tuple[str, bytes]], **which: str | None) -> dict[str, Any]:
+    """Raises a Problem for a file that cannot be read, and for what must be said first."""
+    parts = current_services()
+    try:
+        exports = [read_export(name, content) for name, content in files]
+        return compare(exports, queries=current_queries(), ledger=parts.streams.bookkeeper.ledger, **which)
+    except ExportUnreadable as error:
+        raise request_invalid({"files": [str(error)]}) from None
+    except NotComparable as error:
+        raise request_invalid({error.field: [str(error)]}) from None
 
 
 def halt() -> Response:

@@ -194,6 +194,15 @@ ENDPOINTS: Final = (
         },
     ),
     Endpoint(
+        method="post",
+        rule="/api/compare",
+        view=api.compare_exports,
+        summary="TradingView's alerts log and list of trades, held against what arrived and what was earned.",
+        answers={200: "Comparison", **_errors(400, 401, 413, 429, 503)},
+        query={"zone": text(), "strategy": text(), "account": text(), "symbol": symbol()},
+        body="Exports",
+    ),
+    Endpoint(
         method="get",
         rule="/api/performance",
         view=api.show_performance,

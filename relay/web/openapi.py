@@ -127,6 +127,8 @@ def _forms() -> dict[str, Form]:
         "Equity": _equity(),
         "Trades": _object({"trades": _list(_trade()), "next_cursor": _or_null(_TEXT)}),
         "Performance": _performance(),
+        "Exports": _object({"files": _list(_object({"name": _TEXT, "content": _TEXT}))}),
+        "Comparison": _comparison(),
         "Strategies": _object({"strategies": _list(_object({"name": _TEXT}))}),
         "Plan": _object(
             {
@@ -255,6 +257,18 @@ def _performance() -> Form:
     account = {"account": _TEXT, "settle_coin": _TEXT, "net": _NUMBER}
     proof = dict.fromkeys(("booked", "difference"), _or_null(_NUMBER))
     return _object({"strategies": _list(_object(strategy)), "accounts": _list(_object({**account, **proof}))})
+
+
+def _comparison() -> Form:
+    alerts = _object({"counts": {"type": "object"}, "rows": _list({"type": "object"})})
+    parts = ("profit", "slippage", "fees", "funding", "missed", "size", "extra", "yours")
+    money = _object(dict.fromkeys(parts, _NUMBER))
+    found = {name: _list({"type": "object"}) for name in ("matched", "missed", "extra")}
+    trades = _object({"file": _TEXT, "zone": _TEXT, "zone_found": _FLAG, **found, "money": money})
+    row = _object({"file": _TEXT, "row": {"type": "integer"}, "why": _TEXT})
+    return _object(
+        {"alerts": _or_null(alerts), "trades": _or_null(trades), "unreadable": _list(row), "notes": _list(_TEXT)}
+    )
 
 
 def _equity() -> Form:

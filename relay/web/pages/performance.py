@@ -15,9 +15,25 @@ from relay.execution.ports import to_ms, utc_now
 from relay.journal.ledger import DAY_MS, start_of_day
 from relay.journal.trades import StrategyResult, TradeFilter, shown_trade
 from relay.web.access import require_login
-from relay.web.answers import account_result_form, answer, current_queries, current_services, strategy_result_form
+from relay.web.answers import (
+    Problem,
+    account_result_form,
+    answer,
+    current_queries,
+    current_services,
+    strategy_result_form,
+)
+from relay.web.api import UPLOAD_BYTES_MAX, compared
 
 performance = Blueprint("performance", __name__)
+
+
+@performance.before_request
+def bound_uploads() -> None:
+    """What is posted here are files."""
+    request.max_content_length = UPLOAD_BYTES_MAX
+
+
 performance.before_request(require_login)
 
 _DAYS = (1, 7, 30, 90)
@@ -53,6 +69,27 @@ def show_trades() -> str:
         abort(400)
     more = f"/trades?{urlencode({**given, 'cursor': following})}" if following else None
     return render_template("trades.html", trades=[_trade(each) for each in found], given=given, more=more)
+
+
+@performance.get("/compare")
+def ask_compare() -> str:
+    """What TradingView lets people download can be held against the journal and the ledger."""
+    return render_template("compare.html", given={}, found=None, problems=[])
+
+
+@performance.post("/compare")
+def show_compare() -> str:
+    """The files are read and forgotten."""
+    given = {name: request.form.get(name, "").strip() for name in ("zone", "strategy", "account", "symbol")}
+    files = [(each.filename or "a file", each.read()) for each in request.files.getlist("files") if each.filename]
+    if not files:
+        return render_template("compare.html", given=given, found=None, problems=["Choose a file first."])
+    try:
+        found = compared(files, **{name: text or None for name, text in given.items()})
+    except Problem as problem:
+        said = [sentence for each in problem.fields.values() for sentence in each]
+        return render_template("compare.html", given=given, found=None, problems=said)
+    return render_template("compare.html", given=given, found=found, problems=[])
 
 
 def _trade(trade: Trade) -> dict[str, Any]:
