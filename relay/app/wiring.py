@@ -22,7 +22,7 @@ from relay.app.accounts import (
     require_addresses,
     strategies_of,
 )
-from relay.app.engines import Execution, Process, boards_of, execution_of, journal_of
+from relay.app.engines import Execution, Process, execution_of, journal_of
 from relay.app.sentry import CHECK_IN_S, Reporter, configure_sentry
 from relay.bybit.client import Exchange
 from relay.bybit.market import Market
@@ -30,14 +30,14 @@ from relay.bybit.streamed import StreamedExchange
 from relay.bybit.wire_orders import ReportedExecution
 from relay.domain.instrument import Category
 from relay.domain.notice import NoticeKind
+from relay.engine.lease_guard import LeaseLost
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, SettingsInvalid
 from relay.execution.accept import Intake
 from relay.execution.bookkeeping import JournalOwnership
-from relay.execution.catching_up import CatchingUp
 from relay.execution.controls import Controls, Previewer
 from relay.execution.delivery import open_services
 from relay.execution.execute import DriftWatch, Executor, compare_positions
-from relay.execution.follow import Boards, Follower, Streams
+from relay.execution.follow import Follower, Streams
 from relay.execution.gather import Gatherer
 from relay.execution.heartbeat import Heartbeats, expectations
 from relay.execution.notices import Announcer, Notifier, outside_text
@@ -48,7 +48,6 @@ from relay.execution.tasks import Feeder, Tasks
 from relay.execution.work import Strategy
 from relay.journal.journal import Journal
 from relay.journal.notices import Notices
-from relay.journal.positions import FillQueries
 from relay.journal.retention import Retention
 from relay.settings.settings import Settings, Worker
 
@@ -88,18 +87,20 @@ class PeriodicJobs:
         exchanges: Mapping[str, Exchange],
         more: Mapping[str, Callable[[], object]] | None = None,
         needed: Callable[[], Collection[tuple[Category, str]]] = tuple,
+        is_ours: Callable[[str], bool] = lambda account: True,
     ) -> None:
         """`markets`: by the account with which each is read. `more`: what else is looked after every few seconds.
 
         `needed`: where something is open, which must stay known even if the exchange has dropped it from its list.
+        `is_ours`: whether the account is kept warm here.
         """
         self._groups: dict[str, list[_PeriodicJob]] = {"": [], **{name: [] for name in exchanges}}
         for name, market in markets.items():
             self._add(name, "prices", PRICES_S, partial(market.load_prices, exchanges[name]))
             self._add(name, "instruments", INSTRUMENTS_S, partial(_load, market, exchanges[name], needed))
         for name, exchange in exchanges.items():
-            self._add(name, f"connections of {name}", KEEP_WARM_S, exchange.keep_warm)
-            self._add(name, f"clock of {name}", CLOCK_S, exchange.measure_clock)
+            self._add(name, f"connections of {name}", KEEP_WARM_S, partial(_if_ours, is_ours, name, exchange.keep_warm))
+            self._add(name, f"clock of {name}", CLOCK_S, partial(_if_ours, is_ours, name, exchange.measure_clock))
         for name, do in (more or {}).items():
             self._add("", name, MORE_S, do)
         self._stop = threading.Event()
@@ -149,6 +150,11 @@ def open_instruments(journal: Journal, accounts: Iterable[str]) -> frozenset[tup
     return frozenset(held | ordered | {(each.category, each.symbol) for each in journal.live_brackets()})
 
 
+def _if_ours(is_ours: Callable[[str], bool], account: str, do: Callable[[], object]) -> None:
+    if is_ours(account):
+        do()
+
+
 # Periodic jobs that one process does for all of them.
 
 
@@ -165,7 +171,6 @@ def periodic_jobs_of(
         nonlocal due_at
         if engine.is_first and time.monotonic() >= due_at:
             due_at = time.monotonic() + FORGET_S
-            engine.tidy()
             if forgotten := retention.prune(to_ms(utc_now())):
                 log.info("%d old signals forgotten", forgotten)
 
@@ -253,9 +258,8 @@ def assemble(
     notifier: Notifier,
     checkup: Checkup,
     process: Process,
-    boards: Boards | None,
 ) -> Services:
-    """The parts, none of them started. `boards`: by which processes share the accounts' streams."""
+    """The parts, none of them started."""
     accounts, strategies = accounts_of(settings, exchanges), strategies_of(settings)
     markets = markets_of(settings, accounts)
     announcer = Announcer()
@@ -265,8 +269,7 @@ def assemble(
     gatherer, protector = Gatherer(journal=journal), Protector(journal=journal)
     executor = _executor(journal, gatherer, protector, announcer)
     items = Tasks(journal=journal, executor=executor, accounts=accounts, strategies=strategies)
-    taken = CatchingUp(moves=FillQueries(journal.store), streams=streamed).lane_taken
-    engine = execution_of(journal, items, settings, process, lane_taken=taken)
+    engine = execution_of(journal, items, tuple(accounts), settings, process)
     runner = engine.feeder
     protection = ProtectionLanes(
         journal=journal,
@@ -275,9 +278,10 @@ def assemble(
         accounts=accounts,
         tell=executor.attention,
         executes=engine.executes,
+        acting_for=engine.acting_for,
     )
     intake = _intake(settings, journal, accounts, runner, announcer, heartbeats)
-    follower = Follower(journal=journal, accounts=accounts, protection=protection, is_first=lambda: engine.is_first)
+    follower = Follower(journal=journal, accounts=accounts, protection=protection, acting_for=engine.acting_for)
     _tell_of_answers(exchanges, announcer, follower)
     return Services(
         journal=journal,
@@ -293,7 +297,12 @@ def assemble(
         controls=Controls(journal=journal, intake=intake, runner=runner, accounts=accounts, strategies=strategies),
         follower=follower,
         streams=Streams(
-            streamed, journal=journal, wake=engine.wake, follower=follower, every_exchange=exchanges, boards=boards
+            streamed,
+            journal=journal,
+            wake=engine.wake,
+            follower=follower,
+            every_exchange=exchanges,
+            is_ours=engine.executes,
         ),
         protection=protection,
         periodic_jobs=PeriodicJobs(
@@ -301,6 +310,7 @@ def assemble(
             exchanges=exchanges,
             needed=lambda: open_instruments(journal, accounts),
             more=periodic_jobs_of(engine, heartbeats, Retention(journal.store, keep_days=settings.keep_days)),
+            is_ours=lambda account: engine.executes(account) or not process.executes,
         ),
         heartbeats=heartbeats,
         notifier=notifier,
@@ -355,14 +365,32 @@ class AccountStart:
         return self._problem or self._services.engine.problem(self._name)
 
     def _run(self) -> None:
-        tries, began_at = 0, time.monotonic()
+        """For as long as the account is this process's; again when it becomes so anew."""
+        engine = self._services.engine
         while not self._stopping.is_set():
+            self._problem = None
+            if not engine.await_account(self._name):
+                return
+            self._problem, self._has_begun = "starting", False
+            self._bring_up()
+            engine.await_loss(self._name)
+            if not self._stopping.is_set():
+                self._services.streams.end(self._name)
+
+    def _bring_up(self) -> None:
+        """Returns once it is up, or another process has it."""
+        engine = self._services.engine
+        tries, began_at = 0, time.monotonic()
+        while not self._stopping.is_set() and not engine.await_loss(self._name, 0):
             try:
                 self._warm_up()
                 return
+            except LeaseLost:
+                self._problem = "another process may have it"
             except (ExchangeUnreachable, ExchangeAnswered, JournalUnavailable, SettingsInvalid) as error:
                 self._problem = str(error)
                 log.warning("%s is not ready yet: %s", self._name, error)
+                engine.failed(self._name, error)
             except Exception as error:
                 self._problem = f"the start failed ({type(error).__name__}: {error}); it is tried again"
                 log.exception("%s is not ready yet", self._name)
@@ -421,7 +449,7 @@ class Relay:
         services = self.services
         watch = StreamWatch(services.announcer)
         services.periodic_jobs.add(
-            "what is known of the keys", KEYS_S, lambda: tell_of_keys(services.exchanges, services.announcer)
+            "what is known of the keys", KEYS_S, lambda: tell_of_keys(self._own_exchanges(), services.announcer)
         )
         services.periodic_jobs.add(
             "what is known of the streams", STREAMS_S, lambda: watch.look(services.streams.state())
@@ -433,8 +461,13 @@ class Relay:
         if self.settings.environment.is_real_money:
             log.warning("MAINNET - real money")
         self.services.checkup.start()
+        self.services.engine.start()
         for each in self._starts.values():
             each.thread.start()
+
+    def _own_exchanges(self) -> dict[str, Exchange]:
+        services = self.services
+        return {name: each for name, each in services.exchanges.items() if services.engine.executes(name)}
 
     def _report(self) -> None:
         """From here on, in this process, what goes wrong is reported to Sentry where that is configured."""
@@ -527,9 +560,8 @@ def build(settings: Settings, *, wait_for_lock_s: float = 0, is_worker: bool = F
     process = Process(executes=is_worker or settings.worker is Worker.INLINE)
     to_notify = open_services(settings.notify_targets)
     journal = journal_of(settings, process, wait_for_lock_s=wait_for_lock_s)
-    boards = boards_of(journal, settings, process)
     try:
-        exchanges = exchanges_of(settings, boards, journal)
+        exchanges = exchanges_of(settings)
         remember_identities(settings, journal)
     except SettingsInvalid:
         journal.close()
@@ -539,5 +571,5 @@ def build(settings: Settings, *, wait_for_lock_s: float = 0, is_worker: bool = F
         each.name: check_target_for(settings, each, exchanges[each.name], JournalOwnership(journal, each.name))
         for each in settings.accounts
     }
-    services = assemble(settings, journal, exchanges, notifier, Checkup(check_targets), process, boards)
+    services = assemble(settings, journal, exchanges, notifier, Checkup(check_targets), process)
     return Relay(settings, services)

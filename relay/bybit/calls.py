@@ -105,7 +105,7 @@ class Calls:
         self, ask: Ask, endpoint: str, params: dict[str, object], *, priority: Priority, wait_s: float
     ) -> Answer | OrderRejected | Unknown | NotSent:
         """Send once. An `Answer` has code 0; a refusal is certain; Unknown means that it may have taken effect."""
-        return self._send(ask, endpoint, params, priority, wait_s, str(params.get("orderLinkId") or params["symbol"]))
+        return self._send(ask, endpoint, params, priority, wait_s)
 
     def _send(
         self,
@@ -114,10 +114,8 @@ class Calls:
         params: dict[str, object],
         priority: Priority,
         wait_s: float,
-        waiter: str | None,
     ) -> Answer | OrderRejected | Unknown | NotSent:
-        """`waiter`: by which name it waits for its turn, of what changes something."""
-        permit = self._permit(endpoint, priority, wait_s, waiter)
+        permit = self._permit(endpoint, priority, wait_s)
         if isinstance(permit, NotSent):
             return permit
         arrived, code, began_at = True, "none", time.perf_counter()
@@ -142,13 +140,13 @@ class Calls:
             metrics.called(endpoint, code if arrived else "not_sent", time.perf_counter() - began_at)
         return self._judge(endpoint, answer)
 
-    def _permit(self, endpoint: str, priority: Priority, wait_s: float, waiter: str | None) -> NotSent | Permit:
+    def _permit(self, endpoint: str, priority: Priority, wait_s: float) -> NotSent | Permit:
         """With a `Permit` the request is to be sent at once; `NotSent` says why it may not be."""
         banned_for_s = self._address.banned_for_s
         if banned_for_s > 0:
             return NotSent(why=_WORDS_403[Forbidden.BANNED], retry_at_ms=self._clock.after_ms(banned_for_s))
         began_at = time.perf_counter()
-        permit = self._limiter.acquire(endpoint, priority=priority, timeout_s=wait_s, waiter=waiter)
+        permit = self._limiter.acquire(endpoint, priority=priority, timeout_s=wait_s)
         metrics.limiter_seconds.observe(time.perf_counter() - began_at)
         if not permit.granted:
             metrics.called(endpoint, "limited", None)
@@ -185,7 +183,7 @@ class Calls:
         Asks once more after a cut connection, a spent rate limit, and a clock that was off.
         """
         for left in reversed(range(ASK_TIMES)):
-            came_to = self._send(_twice(ask), endpoint, params, Priority.ENTRY, ASK_WAIT_S, None)
+            came_to = self._send(_twice(ask), endpoint, params, Priority.ENTRY, ASK_WAIT_S)
             if isinstance(came_to, Answer):
                 return came_to
             if left == 0 or not self._is_worth_repeating(endpoint, came_to):

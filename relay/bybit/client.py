@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 from relay.bybit import wire_account, wire_orders
 from relay.bybit.calls import Ask, Calls, listed
 from relay.bybit.http import SERVER_TIME, Answer, BybitSession, ExchangeClock, Transport
-from relay.bybit.limiter import Address, Priority
-from relay.bybit.turns import Turns, limiter_of
+from relay.bybit.limiter import Address, Limiter, Priority
 from relay.bybit.wire_account import (
     NOT_UNDERSTOOD,
     AccountMode,
@@ -232,11 +231,10 @@ class Exchange:
         read_timeout_s: float = 3.0,
         clock: ExchangeClock | None = None,
         address: Address | None = None,
-        turns: Turns | None = None,
     ) -> None:
         """`url`: any host that speaks V5, `http` or `https`. `address`: shared by the accounts of one process.
 
-        `turns`: shared by an account's processes. Raises SettingsInvalid when the secret is a PEM that cannot sign.
+        Raises SettingsInvalid when the secret is a PEM that cannot sign.
         """
         self._recv_window_ms = recv_window_ms
         self._clock = clock or ExchangeClock()
@@ -252,7 +250,7 @@ class Exchange:
         )
         self._address = address or Address()
         self._calls = Calls(
-            clock=self._clock, limiter=limiter_of(self._clock, turns), address=self._address, measure=self.measure_clock
+            clock=self._clock, limiter=Limiter(self._clock), address=self._address, measure=self.measure_clock
         )
         self.account_api = AccountApi(self._session, self._calls)
         self.odd_rows = self._calls.odd_rows

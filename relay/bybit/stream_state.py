@@ -25,7 +25,7 @@ from relay.bybit.wire_orders import (
 )
 from relay.domain.instrument import Category
 from relay.domain.order import Reason
-from relay.domain.position import Fill, Moved, OrderReport, Position
+from relay.domain.position import Fill, OrderReport, Position
 from relay.domain.trades import LedgerEntry
 
 _REMEMBERED = 2000
@@ -508,15 +508,6 @@ class LiveAccount:
                 left = self._awaited.drop(report.client_order_id)
             if left is not None and left.fills:
                 self.on_unmatched(left)
-
-    def catch_up(self, where: Where, orders: Iterable[Moved]) -> None:
-        """What other processes have ordered there: until all of it is in what the stream told, nothing is known."""
-        with self._lock:
-            known = self._known(where)
-            for each in orders:
-                if not each.is_settled:
-                    known.sending(each.client_order_id)
-                known.reported(each.client_order_id, each.filled_qty, is_settled=each.is_settled)
 
     def take(self, client_order_id: str) -> Received | None:
         with self._lock:

@@ -83,12 +83,3 @@ class Fill:
     fee_coin: str
     is_maker: bool
     at_ms: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
-    """How far an order of the relay's is known to have moved its position. `is_settled`: it rests, or has ended."""
-
-    client_order_id: str
-    filled_qty: Decimal
-    is_settled: bool

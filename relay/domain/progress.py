@@ -388,7 +388,7 @@ def settled(orders: tuple[OrderState, ...], *, reason_code: str | None, size: De
         return None
     if not orders and reason_code not in OF_THE_POSITION:
         return None
-    came_to = _finish(_in_sequence(orders), size)
+    came_to = _finish(_in_sequence(orders), size, None)
     return came_to if came_to.status is not SignalStatus.ATTENTION else None
 
 

@@ -151,12 +151,15 @@ class Bookkeeper:
         *,
         ledger: Ledger,
         stream: Callable[[str], int | None] = lambda account: None,
+        is_ours: Callable[[str], bool] = lambda account: True,
         now: Now = utc_now,
     ) -> None:
-        """`stream`: which connection of the account's stream is there, as a number; None if there is none just now."""
+        """`is_ours`: whether the account's books are kept here. `stream`: which connection of the account's stream is
+        there, as a number; None: there is none just now."""
         self.ledger = ledger
         self._exchanges = exchanges
         self._stream = stream
+        self._is_ours = is_ours
         self._now = now
         self._waiting: queue.Queue[tuple[str, LedgerEntry] | None] = queue.Queue(_WAITING_MAX)
         self._due = {name: _Due() for name in exchanges}
@@ -195,7 +198,7 @@ class Bookkeeper:
         while not self._stopping.wait(_COLLECT_S if self._looked.is_set() else 0):
             self._book_what_waits()
             for account in self._exchanges:
-                if not self._stopping.is_set():
+                if not self._stopping.is_set() and self._is_ours(account):
                     self._look(account)
             self._looked.set()
             if time.monotonic() >= self._thin_at:

@@ -373,6 +373,7 @@ class Canceller:
 
     def _look(self, account: Account, resting: Resting, now_ms: int) -> tuple[Resting, float]:
         order, exchange = resting.order, account.exchange
+        begun_at_ms = exchange.now_ms()
         delay = _LOOK_AGAIN_S[min(resting.looks, len(_LOOK_AGAIN_S) - 1)]
         looks = resting.looks + 1
         is_due = looks >= (_LOOKS_AFTER_ANSWER if resting.is_answered else _LOOKS_AFTER_SILENCE)

@@ -91,6 +91,12 @@ _GIVE_BACK_ALL = update(account_owner).where(account_owner.c.owner == _me).value
 _END = delete(process).where(process.c.name == _me)
 
 
+def is_executing(store: Store) -> bool:
+    """Whether any process executes just now. Raises JournalUnavailable."""
+    with store.read() as connection:
+        return bool(fetch_all(connection, _LIVING, {}))
+
+
 def owning(lease: AccountLease) -> str:
     """A statement that finds a row if the lease is still this one, which then ends only after the transaction.
 
