@@ -299,6 +299,13 @@ def test_each_command_of_the_relay_does_what_it_says(
         return
     if "traderspost" in arguments:
         Path("alert.json").write_text('{"ticker": "BTCUSDT.P", "action": "buy", "quantity": 0.001}')
+    if "compare" in arguments:
+        Path("alerts.csv").write_text(
+            "Alert ID,Ticker,Name,Description,Time\n1,BYBIT:BTCUSDT.P,x,y,2026-01-01T00:00:00Z\n"
+        )
+        Path("trades.csv").write_text(
+            "Trade #,Type,Date and time,Signal,Price USDT,Size (qty),Net P&L\n1,Entry long,2020-01-01 00:00,L,9,1,\n"
+        )
     done = run({**environment(folder, relay.url), "BYBIT_URL": paper.url}, *arguments)
     assert done.exit_code == 0, done.output
 
