@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -13,9 +13,15 @@ from enum import StrEnum
 from relay.alerts.authenticate import Credentials
 from relay.alerts.signal import FieldRead, fields_read, read
 from relay.domain.instrument import Category
-from relay.domain.order import OrderStatus, PlannedOrder, Reason, SignalStatus
+from relay.domain.order import (
+    OrderStatus,
+    PlannedOrder,
+    Reason,
+    Side,
+    SignalStatus,
+)
 from relay.domain.order_lifecycle import OUTCOME_UNKNOWN
-from relay.domain.plan import PlanStatus
+from relay.domain.plan import Plan, PlanStatus
 from relay.domain.planning import LimitCheck, limit_checks
 from relay.domain.signal import Action, new_signal_id
 from relay.engine.lease_guard import LeaseLost
@@ -348,7 +354,19 @@ class Previewer:
             account=name,
             status="denied" if denied else "planned",
             reason=made.reason,
-            notes=(*work.signal.notes, *made.notes),
+            notes=(*work.signal.notes, *made.notes, *_bound_notes(work.account, made)),
             orders=tuple((order.client_order_id, order.planned) for order in work.orders.values()),
             checks=limit_checks(gathered.proposal),
         )
+
+
+def _bound_notes(account: Account, made: Plan) -> Iterator[str]:
+    """What the exchange would do with the plan's limit prices, which it may move or refuse."""
+    limits = [each for each in made.orders if each.price is not None and not each.type.is_conditional]
+    if not limits:
+        return
+    bounds = account.price_bounds(limits[0].category, limits[0].symbol)
+    for each in limits if bounds is not None else ():
+        assert bounds is not None and each.price is not None
+        if note := bounds.note(is_buy=each.side is Side.BUY, price=each.price):
+            yield note

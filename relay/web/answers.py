@@ -37,7 +37,9 @@ from relay.execution.controls import Flattened, Preview, Previewed
 from relay.execution.ports import from_ms
 from relay.journal.api_queries import DashboardQueries
 from relay.journal.codec import rfc3339
+from relay.journal.ledger import AccountResult
 from relay.journal.records import RefusedPosts
+from relay.journal.trades import StrategyResult, plain_by_coin
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -226,7 +228,33 @@ def day_form(total: DayTotal) -> dict[str, Any]:
         "coin": total.coin,
         "realised": plain(total.realised),
         "fees": plain(total.fees),
+        "fees_other": plain_by_coin(total.fees_other),
         "funding": plain(total.funding),
+    }
+
+
+def strategy_result_form(result: StrategyResult) -> dict[str, Any]:
+    return {
+        "strategy": result.strategy,
+        "account": result.account,
+        "settle_coin": result.coin,
+        "trades": result.trades,
+        "won": result.won,
+        "realised": plain(result.realised),
+        "fees": plain(result.fees),
+        "funding": plain(result.funding),
+        "net": plain(result.net),
+    }
+
+
+def account_result_form(result: AccountResult) -> dict[str, Any]:
+    """`difference` is zero where the ledger comes to what the exchange booked; null where that is not known."""
+    return {
+        "account": result.account,
+        "settle_coin": result.coin,
+        "net": plain(result.net),
+        "booked": number(result.booked),
+        "difference": number(None if result.booked is None else result.net - result.booked),
     }
 
 

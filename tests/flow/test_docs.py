@@ -82,7 +82,7 @@ NOT_CODES: Final = frozenset(
         *("CONTENT_LENGTH", "CONTENT_TYPE", "PATH_INFO", "QUERY_STRING", "RAW_URI", "REMOTE_ADDR", "REQUEST_METHOD"),
         *("SCRIPT_NAME", "SERVER_NAME", "SERVER_PORT", "SERVER_PROTOCOL"),
         *("HTTP_COOKIE", "HTTP_WEBHOOK_SIGNATURE", "HTTP_X_REQUEST_ID", "HTTP_X_WEBHOOK_SECRET"),
-        *("ISOLATED_MARGIN", "PORTFOLIO_MARGIN", "REGULAR_MARGIN"),
+        *("FEE_REFUND", "ISOLATED_MARGIN", "PORTFOLIO_MARGIN", "REGULAR_MARGIN"),
         *("ALERT_FORMATS", "CLOCK_BOOTTIME"),
         *("RELAY_KILL_AT", "RELAY_KILL_BY", "RELAY_ABSENT_SOONER", "REQUESTS_CA_BUNDLE", "PROMETHEUS_MULTIPROC_DIR"),
     }
@@ -299,6 +299,13 @@ def test_each_command_of_the_relay_does_what_it_says(
         return
     if "traderspost" in arguments:
         Path("alert.json").write_text('{"ticker": "BTCUSDT.P", "action": "buy", "quantity": 0.001}')
+    if "compare" in arguments:
+        Path("alerts.csv").write_text(
+            "Alert ID,Ticker,Name,Description,Time\n1,BYBIT:BTCUSDT.P,x,y,2026-01-01T00:00:00Z\n"
+        )
+        Path("trades.csv").write_text(
+            "Trade #,Type,Date and time,Signal,Price USDT,Size (qty),Net P&L\n1,Entry long,2020-01-01 00:00,L,9,1,\n"
+        )
     done = run({**environment(folder, relay.url), "BYBIT_URL": paper.url}, *arguments)
     assert done.exit_code == 0, done.output
 
