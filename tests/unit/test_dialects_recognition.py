@@ -31,7 +31,7 @@ from tests.unit.dialect_messages import (
     with_fields,
 )
 
-POSTED: Message = {"ticker": "BTCUSDT.P", "action": "buy", "quantity": 1}
+POSTED: Message = {"ticker": "BTCUSDT.P", "action": "buy", "quantity": 1, "signalPrice": 100000}
 EXAMPLES: list[tuple[str, Message]] = [
     *(("3commas", message) for message in (STRATEGY, CUSTOM, EXIT)),
     *(("okx", message) for message in (OKX_A, OKX_B)),
@@ -106,7 +106,7 @@ def test_an_alert_may_name_its_format_itself() -> None:
 
 @pytest.mark.parametrize(
     ("message", "named"),
-    [({}, "alertatron"), ({"format": "alertatron"}, None), ({"format": ["okx"]}, None), ({"format": 5}, None)],
+    [({}, "nobody"), ({"format": "nobody"}, None), ({"format": ["okx"]}, None), ({"format": 5}, None)],
 )
 def test_a_name_of_no_format_is_refused_with_those_there_are(message: Message, named: str | None) -> None:
     error = refusal_of({"ticker": "BTCUSDT.P", "action": "buy", "qty": 1, **message}, named)
@@ -146,7 +146,7 @@ def test_what_is_stored_is_read_the_same_after_a_restart(name: str, message: Mes
     ],
     ids=lambda value: str(value)[:30],
 )
-@pytest.mark.parametrize("named", [None, "alertatron"])
+@pytest.mark.parametrize("named", [None, "nobody"])
 def test_the_secret_of_a_format_authenticates_the_sender_and_is_stored_nowhere(
     message: Message, field: str, named: str | None
 ) -> None:
@@ -184,7 +184,7 @@ def test_one_field_that_becomes_two_is_refused_once() -> None:
 
 
 def test_every_format_has_a_name_of_its_own() -> None:
-    assert len(set(FORMATS)) == len(FORMATS) == len(ALERT_FORMATS) + 1
+    assert len(set(FORMATS)) == len(FORMATS) and len({each.name for each in ALERT_FORMATS}) == len(ALERT_FORMATS)
     assert alert_format_of(NATIVE) is None and recognise({}, NATIVE) is None
     assert not {alert_format.name for alert_format in ALERT_FORMATS} & KNOWN
 

@@ -273,7 +273,9 @@ def test_no_field_of_another_services_format_that_an_exit_does_not_need_stops_it
     alert_format = alert_format_of(name)
     assert alert_format is not None
     is_sized = name == "bot" and "side" in message
-    needed = {*_CHOOSE, *_OPTIONS, *deciding, *(_SIZES if is_sized else ())} | {"strategy.order_action"}
+    needed = {*_CHOOSE, *_OPTIONS, *deciding, *(_SIZES if is_sized else ())} | {"strategy.order_action", "test"}
+    if "quantity" in deciding:
+        needed.add("qty")
     if "flat" not in str(message):
         needed |= {"strategy.position_size"}
     paths = [path for path in alert_format.fields if path not in needed or path == "secret"]
