@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -354,3 +355,13 @@ def test_a_message_of_two_shapes_is_read_as_the_one_that_its_sender_names() -> N
 )
 def test_what_is_no_services_text_is_left_to_json_and_pairs(text: str) -> None:
     assert fields_of_text(text.encode()) is None
+
+
+@pytest.mark.parametrize(
+    "start", ["s=A b=c", "a/b", "6012345,", "order buy @ 1 filled on", "buy A", "key=", "pair:", ""]
+)
+@pytest.mark.parametrize("unit", ["\n", "\n |", "a=b ", "\na/b", "ENTER-LONG_", "order buy @ a filled on ", "#"])
+def test_no_text_takes_long_to_be_told_apart(start: str, unit: str) -> None:
+    begun = time.thread_time()
+    fields_of_text((start + unit * 1900)[:1990].encode() + b"!}=")
+    assert time.thread_time() - begun < 0.05

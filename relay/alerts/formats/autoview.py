@@ -129,6 +129,6 @@ AUTOVIEW = AlertFormat(
         **rows(own(chooses=True), "c e d u"),
         "delay": own(),
     },
-    pattern=re.compile(rf"(?i:{_LABEL}(?=.*\b[bc]=\w){_COMMAND}(?:[\r\n|]+(?:{_COMMAND})?)*)", re.DOTALL),
+    pattern=re.compile(rf"(?i:{_LABEL}(?=.*\b[bc]=\w){_COMMAND}(?:[\r\n|](?:{_COMMAND}|[ \t]*))*)", re.DOTALL),
     read=_read,
 )

@@ -18,11 +18,12 @@ from relay.alerts.wording import Kind
 _PLACEHOLDER = (
     "whose text holds placeholders that TradingView replaced; as it is it names no size, side or price for sure"
 )
-_DEFAULT = re.compile(r"order (buy|sell) @ \S+ filled on \S+", re.IGNORECASE)
+_DEFAULT = re.compile(r"order (buy|sell) @ \S+ filled on \S", re.IGNORECASE)
 _TEXT_FIELDS = frozenset({"message", "text", "content", "msg", "alert", "body"})
 _METALS = "XAU|XAG|XPT|XPD|USOIL|UKOIL|NAS|US30|US500|SPX|GER|DAX|JPN|UK100"
 _CURRENCIES = "USD|EUR|GBP|JPY|CHF|AUD|NZD|CAD|SEK|NOK|SGD|HKD|TRY|ZAR|MXN|CNH"
 _FOREX = rf"(?:(?:{_CURRENCIES})/?(?:{_CURRENCIES})|(?:{_METALS})\w*)"
+_BULLET = r"[^\w\n]*"
 
 
 def _called_after(word: str) -> frozenset[str]:
@@ -92,8 +93,9 @@ REFUSED = (
         service="Cornix",
         refused=_BOTS,
         pattern=re.compile(
-            r"(?=.*^\W*(?:pair|coin|symbol|exchanges?)\s*:)(?=.*^\W*(?:signal(?: type)?|entry(?: targets?)?)\s*:).*|"
-            r"\W*#?\w+/\w+.*\n.*(?:entry|take.profit) targets?\s*:.*",
+            rf"(?=.*^{_BULLET}(?:pair|coin|symbol|exchanges?)[ \t]*:)"
+            rf"(?=.*^{_BULLET}(?:signal(?: type)?|entry(?: targets?)?)[ \t]*:).*|"
+            rf"{_BULLET}\w+/\w[^\n]*\n.*(?:entry|take.profit) targets?[ \t]*:.*",
             re.IGNORECASE | re.DOTALL | re.MULTILINE,
         ),
         marks=_called_after("cornix") | {"alertname"},

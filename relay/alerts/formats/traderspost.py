@@ -219,8 +219,8 @@ def _unusual(message: Message, action: str | None) -> None:
 
 
 _FORMULA_LENGTH_MAX = 200
-_LITERAL = ("ticker", "action", "test", "cancel", "secret", "password")
-"""Fields that are never formulas; TradersPost's list, and what proves the sender."""
+_LITERAL = frozenset({"ticker", "action", "test", "cancel"})
+"""Fields that are never formulas."""
 _EXACT = Context(prec=28)
 _OPERATORS: dict[type[ast.operator], Callable[[Decimal, Decimal], Decimal]] = {
     **{ast.Add: _EXACT.add, ast.Sub: _EXACT.subtract, ast.Mult: _EXACT.multiply, ast.Div: _EXACT.divide},
@@ -240,7 +240,7 @@ def _calculated(fields: dict[str, object]) -> dict[str, object]:
     def settled(path: str, value: object) -> object:
         if isinstance(value, Mapping):
             return {name: settled(f"{path}.{name}", member) for name, member in value.items()}
-        if not isinstance(value, str) or not value.startswith("=") or path in _LITERAL:
+        if not isinstance(value, str) or not value.startswith("=") or path not in _CALCULATED:
             return value
         formula = value[1:].strip()
         try:
@@ -250,7 +250,7 @@ def _calculated(fields: dict[str, object]) -> dict[str, object]:
             problems[path] = [f"holds the formula {shown(value)}, which {why}; write the number that it comes to"]
             return value
 
-    found = {name: value if name == "extras" else settled(name, value) for name, value in fields.items()}
+    found = {name: settled(name, value) for name, value in fields.items()}
     if problems:
         text = "; ".join(f"`{name}` {each[0]}" for name, each in problems.items())
         raise AlertInvalid(text, fields=problems)
@@ -312,6 +312,7 @@ _TABLE = {
     **rows(own(), "stopLoss.amount stopLoss.stopPrice stopLoss.limitPrice stopLoss.trailAmount stopLoss.trailPercent"),
     **rows(no(_OPTION, chooses=True), "optionType intrinsicValue expiration strikeCount strikesAway strikePrice"),
 }
+_CALCULATED = {path.lower() for path in _TABLE} - _LITERAL
 _TOP = {path.lower().partition(".")[0] for path in _TABLE}
 _PLAIN = {"quantity", "ordertype", "test", "message", "takeprofit", "stoploss"}
 """Names that many bots use: they make no message TradersPost's."""
