@@ -64,6 +64,15 @@ def test_what_fits_the_native_schema_is_native(message: Message) -> None:
     assert "format" not in reading_of(message).fields
 
 
+@pytest.mark.parametrize(("action", "said"), [("buy", True), ("SELL", True), ("exit", False)])
+def test_a_template_that_two_services_share_says_how_it_is_read(action: str, said: bool) -> None:
+    """It is TradersPost's for indicators; what differs is a `buy` with a long open."""
+    message: Message = {"ticker": "ETHUSDT.P", "action": action, "price": "2500", "time": "2025-01-31T12:00:00Z"}
+    assert "format" not in reading_of(message).fields
+    assert ("`?format=traderspost`" in " ".join(signal_of(message).notes)) is said
+    assert "`?format=traderspost`" not in " ".join(signal_of({**message, "qty": "1"}).notes)
+
+
 @pytest.mark.parametrize("alert_format", ALERT_FORMATS, ids=lambda alert_format: alert_format.name)
 def test_native_names_alone_have_the_shape_of_no_other_format(alert_format: AlertFormat) -> None:
     """So a native alert needs no second look to be told from a foreign one."""

@@ -36,6 +36,7 @@ _BY_NAME: Final = {alert_format.name: alert_format for alert_format in ALERT_FOR
 _TEXTS: Final = tuple(alert_format for alert_format in ALERT_FORMATS if alert_format.pattern is not None)
 _TEXT_LENGTH_MAX: Final = 2000
 _OR: Final = "|"
+_TEMPLATE: Final = frozenset({"ticker", "action", "price"})
 
 
 def alert_format_of(name: str) -> AlertFormat | None:
@@ -65,6 +66,17 @@ def recognise(fields: Mapping[str, object], named: str | None) -> AlertFormat | 
     return alert_format_of(_OR.join(each.name for each in found)) if found else None
 
 
+def doubt(fields: Mapping[str, object]) -> str | None:
+    """What to tell the sender of a native alert that looks like TradersPost's template for indicators."""
+    action = str(fields.get("action")).strip().lower()
+    if not _TEMPLATE <= fields.keys() <= _TEMPLATE | {"time", "interval"} or action not in ("buy", "sell"):
+        return None
+    return (
+        f"read as relay's own `{action}`, which adds to what is open; where it was written for TradersPost, "
+        "whose `buy` and `sell` leave a position of their own side as it is, add `?format=traderspost`"
+    )
+
+
 def fields_of_text(body: bytes) -> dict[str, object] | None:
     """The fields of a message that is another service's plain text; None where it is none that is known."""
     start = body.lstrip()[:1]
@@ -86,6 +98,7 @@ __all__ = [
     "AlertFormat",
     "Translation",
     "alert_format_of",
+    "doubt",
     "fields_of_text",
     "recognise",
 ]
