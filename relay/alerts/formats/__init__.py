@@ -32,6 +32,8 @@ READ: Final = (
 ALERT_FORMATS = (*READ, *REFUSED)
 FORMATS = (NATIVE, *(alert_format.name for alert_format in READ))
 """Those that a sender may name."""
+_WORDS: Final = frozenset().union(*(each.words for each in ALERT_FORMATS))
+_ACTIONS: Final = frozenset().union(*(each.own_actions | each.action_marks.keys() for each in ALERT_FORMATS))
 _BY_NAME: Final = {alert_format.name: alert_format for alert_format in ALERT_FORMATS}
 _TEXTS: Final = tuple(alert_format for alert_format in ALERT_FORMATS if alert_format.pattern is not None)
 _TEXT_LENGTH_MAX: Final = 2000
@@ -60,6 +62,8 @@ def recognise(fields: Mapping[str, object], named: str | None) -> AlertFormat | 
     if named is not None:
         return alert_format_of(named)
     message = lowered_names({name: value for name, value in fields.items() if name.lower() not in ("secret", "format")})
+    if message.keys().isdisjoint(_WORDS) and str(message.get("action")).strip().lower() not in _ACTIONS:
+        return None
     found = [
         each for each in ALERT_FORMATS if each.mark_in(message) and (each.is_shape is None or each.is_shape(message))
     ]

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, TypeVar
 
 from relay.alerts.fields import DECIDING, KNOWN
@@ -104,7 +105,7 @@ class Message:
         self.notes: list[str] = []
         self._fields = lowered_names(fields)
         self._table = table
-        self._known = {path.lower(): path for path in table}
+        self._known, self._containers = _forms(tuple(table))
         self._service = service
         self._problems: dict[str, list[str]] = {}
         self._unknown: list[str] = []
@@ -284,15 +285,16 @@ class Message:
         for name, value in members.items():
             path = f"{inside}{name}"
             form = _INDEX.sub("[]", path).lower()
-            spelled = _with_indexes_of(path, self._known.get(form) or self._container(form) or path)
+            container = self._containers.get(form)
+            spelled = _with_indexes_of(path, self._known.get(form) or container or path)
             if value is None or (not inside and name.startswith("x_")):
                 continue
             row = self._table.get(self._known.get(form, self._known.get(f"{form}.*", "")))
             if row is not None and row.refused and not (row.is_harmless_off and _is_off(value)):
                 yield spelled, row.refused
-            elif f"{form}.*" in self._known or (row is not None and self._container(form) is None):
+            elif f"{form}.*" in self._known or (row is not None and container is None):
                 continue
-            elif self._container(form) is None:
+            elif container is None:
                 yield from self._judge_unknown(path, value)
             else:
                 yield from self._inside(form, spelled, value)
@@ -311,13 +313,6 @@ class Message:
         else:
             yield spelled, f"must be {'a list of objects' if is_list else 'an object'}, not {shown(value)}"
 
-    def _container(self, form: str) -> str | None:
-        """How the service spells `form`, where it is an object or a list of fields."""
-        for lower, spelled in self._known.items():
-            if lower.startswith((f"{form}.", f"{form}[]")):
-                return spelled[: len(form)]
-        return None
-
     def _judge_unknown(self, path: str, value: object) -> Iterator[tuple[str, str]]:
         """Taken without effect where it cannot bear on an order."""
         inner = value.items() if isinstance(value, Mapping) else ()
@@ -331,6 +326,13 @@ class Message:
             self._unknown.append(path)
         for name, member in inner:
             yield from self._judge_unknown(f"{path}.{name}", member)
+
+
+@cache
+def _forms(paths: tuple[str, ...]) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """How a service spells its fields, and the objects and lists that hold them, from their names in lower case."""
+    inner = [path[: found.start()] for path in paths for found in re.finditer(r"\.|\[\]", path)]
+    return {path.lower(): path for path in paths}, {path.lower(): path for path in inner}
 
 
 def lowered_names(fields: Mapping[str, object]) -> dict[str, object]:
@@ -416,8 +418,8 @@ class AlertFormat:
     marks: frozenset[str] = frozenset()
     object_marks: frozenset[str] = frozenset()
     own_actions: frozenset[str] = frozenset()
-    marked: Callable[[Mapping[str, object]], str | None] = lambda fields: None
-    """A further mark, of several fields together."""
+    action_marks: Mapping[str, str] = field(default_factory=dict)
+    """Actions that only this service has beside a field of that name."""
     is_shape: Callable[[Mapping[str, object]], bool] | None = None
     """None means that a mark is enough."""
     pattern: re.Pattern[str] | None = None
@@ -438,16 +440,23 @@ class AlertFormat:
     """A message that has the shape of each of these."""
 
     @property
+    def words(self) -> frozenset[str]:
+        """Names of fields without which no message is recognised by its fields."""
+        return self.marks | self.object_marks
+
+    @property
     def fields(self) -> tuple[str, ...]:
         return tuple(self.table)
 
     def mark_in(self, fields: Mapping[str, object]) -> str | None:
         """By which of its words a message, its names in lower case, is known."""
-        for name, value in fields.items():
-            if name in self.marks or (name in self.object_marks and isinstance(value, Mapping)):
-                return name
+        if not (self.marks.isdisjoint(fields) and self.object_marks.isdisjoint(fields)):
+            for name, value in fields.items():
+                if name in self.marks or (name in self.object_marks and isinstance(value, Mapping)):
+                    return name
         action = str(fields.get("action")).strip().lower()
-        return action if action in self.own_actions else self.marked(fields)
+        beside = self.action_marks.get(action)
+        return action if action in self.own_actions else beside if beside in fields else None
 
     def take_secret(self, fields: dict[str, object]) -> str | None:
         """Takes what proves the sender out of `fields`: all of it, even if a part is nobody's secret here."""

@@ -318,12 +318,6 @@ _PLAIN = {"quantity", "ordertype", "test", "message", "takeprofit", "stoploss"}
 """Names that many bots use: they make no message TradersPost's."""
 
 
-def _marked(fields: Mapping[str, object]) -> str | None:
-    """Of an `exit` only TradersPost takes a part."""
-    is_part = str(fields.get("action")).strip().lower() == "exit" and "quantity" in fields
-    return "quantity" if is_part else None
-
-
 TRADERSPOST = AlertFormat(
     name="traderspost",
     service="TradersPost",
@@ -332,7 +326,7 @@ TRADERSPOST = AlertFormat(
     marks=frozenset(_TOP - KNOWN - _PLAIN),
     object_marks=frozenset({"takeprofit", "stoploss"}),
     own_actions=frozenset({"add", "breakeven"}),
-    marked=_marked,
+    action_marks={"exit": "quantity"},
     prepare=_calculated,
     is_shape=_is_shape,
     read=_read,
