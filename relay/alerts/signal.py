@@ -21,7 +21,7 @@ from relay.alerts.authenticate import (
     without_secrets,
 )
 from relay.alerts.fields import EPOCH, KNOWN, SHOWN_ONLY, unix_ms
-from relay.alerts.formats import FORMATS, NATIVE, alert_format_of, recognise
+from relay.alerts.formats import FORMATS, NATIVE, alert_format_of, doubt, fields_of_text, recognise
 from relay.alerts.formats.base import AlertFormat, Translation
 from relay.alerts.names import meaning_of
 from relay.alerts.native import is_plain, named
@@ -121,6 +121,8 @@ def _judged(stored: Mapping[str, object], translation: Translation | None) -> Dr
         rules.check(draft)
     draft.raise_problems()
     draft.note_blanks()
+    if (doubted := doubt(stored)) is not None:
+        draft.notes.append(doubted)
     return draft
 
 
@@ -204,7 +206,7 @@ def read(
     shape.
     """
     try:
-        return _parsed(parse(body), body, secrets, named, usual)
+        return _parsed(fields_of_text(body) or parse(body), body, secrets, named, usual)
     except AlertMalformed as error:
         fields = read_leniently(body)
         parsed = _parsed(fields, body, secrets, named, usual) if fields else None

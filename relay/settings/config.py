@@ -121,6 +121,7 @@ def _rules(table: Table, defaults: Rules) -> Rules:
         default_take_profit=table.read("take_profit", take_profit(direction), defaults.default_take_profit),
         levels_any_distance=table.read("levels_any_distance", fields.flag, defaults.levels_any_distance),
         size_unit=table.read("size_unit", fields.choice_of(QtyUnit), defaults.size_unit),
+        subtract_exit=table.read("subtract_exit", fields.flag, defaults.subtract_exit),
     )
 
 
