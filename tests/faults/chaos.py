@@ -281,7 +281,7 @@ class Chaos:
         until = time.monotonic() + FINISHED_S
         while True:
             signals = self._victim.web.all_signals()
-            left = [each for each in signals if each["status"] not in audit.FINISHED or _is_doubtful(each)]
+            left = [each for each in signals if each["status"] not in audit.FINISHED or each["status"] == "attention"]
             if not left:
                 return signals
             assert time.monotonic() < until, f"{len(left)} are not finished, such as {left[0]}"
@@ -346,11 +346,6 @@ class Chaos:
             was_away = self._absences is not None and self._absences.overlap(begin, end)
             (away if was_away else there).append((end - begin) * 1000)
         return there, away
-
-
-def _is_doubtful(signal: dict[str, Any]) -> bool:
-    """It settles itself once its order is found, or proven never to have been there."""
-    return signal["status"] == "attention" and any(each["status"] == "submitted" for each in signal["orders"])
 
 
 def _share(values: list[float], share: float) -> int:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from relay.alerts.fields import DECIDING, KNOWN
 from relay.alerts.names import decides_exit, meaning_of, speaks_of_levels
 from relay.alerts.parse import number_text, read_number
-from relay.alerts.rules import Draft, draft_of, needed_by_exit
+from relay.alerts.rules import Draft, closes_whole, draft_of, needed_by_exit
 from relay.alerts.wording import EMPTY_HINT, SHOWN_LENGTH_MAX, joined, nearest, placeholder_in, shown
 from relay.domain.signal import NATIVE_ACTIONS, NATIVE_UNITS, Action, QtyUnit
 from relay.errors import AlertInvalid
@@ -187,6 +187,8 @@ class Message:
             paths = [*spelled.items(), *self.names.items()]
             own = {path for native, path in paths if native in needed}
             others = self._problems.keys() - {path for _, path in paths}
+            if closes_whole(draft):
+                others = {path for path in others if self._container(path.lower()) is None}
             deciding = own | {*choosing, *filter(self._says_what_is_closed, others)}
             draft.problems, draft.notes = self._problems, self.notes
             draft.leave_out_all_but(frozenset(deciding))
@@ -194,9 +196,11 @@ class Message:
 
     def _says_what_is_closed(self, path: str) -> bool:
         """Of a field that no native one was made of."""
-        inside, _, name = _INDEX.sub("", path).lower().rpartition(".")
-        if speaks_of_levels(inside):
+        inside, _, name = _INDEX.sub("", path).rpartition(".")
+        # As the service spells it: of `takeprofits` nobody could tell the parts.
+        if speaks_of_levels(inside or name):
             return False
+        name = name.lower()
         if _INDEX.sub("[]", path).lower() in self._known:
             return meaning_of(name) in DECIDING
         return decides_exit(name)
