@@ -441,6 +441,13 @@ def fields_read(stored: Mapping[str, object]) -> tuple[FieldRead, ...]:
     )
 
 
+def native_fields(stored: Mapping[str, object]) -> dict[str, object]:
+    """The alert in the relay's own fields; those that no alert can set are left out. Raises AlertInvalid."""
+    translation = translated(stored)
+    fields = translation.fields if translation else _without_format(stored)
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 def _text(value: object) -> str:
     text = str(value)
     return text if len(text) <= SHOWN_LENGTH_MAX else f"{text[:SHOWN_LENGTH_MAX]}…"
