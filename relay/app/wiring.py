@@ -435,7 +435,7 @@ class AccountStart:
         tries, began_at = 0, time.monotonic()
         while not self._stopping.is_set() and not engine.await_loss(self._name, 0):
             try:
-                with self._turns.taken_by(self._name, lambda: self._services.exchanges[self._name].is_much_asked):
+                with self._turns.taken_by(self._name, lambda: self._services.exchanges[self._name].is_crowded):
                     self._warm_up()
                 return
             except LeaseLost:

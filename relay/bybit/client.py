@@ -584,9 +584,9 @@ class Exchange:
         return instruments
 
     @property
-    def is_much_asked(self) -> bool:
+    def is_crowded(self) -> bool:
         """Whether from this address so much was asked of it lately that what can wait should."""
-        return self._address.is_much_asked
+        return self._address.is_crowded
 
     def warm(self, connections: int) -> int:
         """Open that many connections at once, so that the first orders find them; how many the exchange answered on."""

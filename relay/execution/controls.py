@@ -42,7 +42,7 @@ from relay.execution.tasks import Feeder
 from relay.execution.work import Strategy, Work
 from relay.journal.api_queries import SIGNAL_SEEN, status_of
 from relay.journal.journal import Journal
-from relay.journal.records import CANCEL_ASKED, HALT, OrderRecord
+from relay.journal.records import CANCEL_REQUESTED, HALT, OrderRecord
 from relay.journal.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
@@ -227,7 +227,7 @@ class Controls:
         """Cancel one of the relay's own resting orders, by whichever process owns the account; its end is followed like
         any other. Why it is not cancelled yet, or could not be."""
         detail, now_ms = {"client_order_id": order.state.client_order_id, "by": by}, to_ms(self._now())
-        self._journal.event(order.signal_id, CANCEL_ASKED, detail, now_ms=now_ms)
+        self._journal.event(order.signal_id, CANCEL_REQUESTED, detail, now_ms=now_ms)
         right = self._acting_for(order.account)
         if right is None:
             return _CANCELLED_ELSEWHERE

@@ -206,7 +206,7 @@ def test_a_lag_of_the_message_is_stricter_than_the_relays(relay: RelayServer, ex
     hold(exchange, BTC, "0.1")
     for message, status in ((okx("ENTER_LONG", amount="0.1"), "expired"), (OKX_EXIT, "done")):
         body = json.dumps({**message, "maxLag": "10", "timestamp": old, "x_note": uuid.uuid4().hex}).encode()
-        assert relay.post(body, path=URL, wait_s=10).json()["status"] == status
+        assert relay.done(body, path=URL)["status"] == status
     assert position(exchange, BTC) == 0
 
 
