@@ -489,14 +489,14 @@ def parse(body: bytes) -> dict[str, object]:
     if start[:3].lower() == "%7b":
         text = start = _decoded(unquote_plus(start).encode(errors="replace"))
     if start[0] in '{["“”' and not start.startswith("{{"):
-        fields = _object_of(parse_json(_without_form_mark(text)))
+        fields, may_be_unkeepable = _object_of(parse_json(_without_form_mark(text))), "\\u" in text
     elif "=" in start:
-        fields = parse_pairs(text)
+        fields, may_be_unkeepable = parse_pairs(text), "%" in text
     else:
         raise AlertMalformed(_neither(start))
     if len(fields) > FIELDS_MAX:
         raise AlertMalformed(f"the alert has {len(fields)} fields; at most {FIELDS_MAX} are taken")
-    if "\\u" in text or "%" in text:
+    if may_be_unkeepable:
         _refuse_unkeepable(fields, None)
     return fields
 
@@ -551,6 +551,9 @@ def _neither(text: str) -> str:
     )
 
 
+_UNKEEPABLE = re.compile("[\0\ud800-\udfff]")
+
+
 def _refuse_unkeepable(value: object, name: str | None) -> None:
     """Half a surrogate pair and NUL can be written in JSON, but no database keeps them as text."""
     if isinstance(value, dict):
@@ -560,7 +563,7 @@ def _refuse_unkeepable(value: object, name: str | None) -> None:
     elif isinstance(value, list):
         for member in value:
             _refuse_unkeepable(member, name)
-    elif isinstance(value, str) and any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in value):
+    elif isinstance(value, str) and _UNKEEPABLE.search(value):
         problem = "holds an escaped NUL or half a letter (`\\u0000`, `\\ud800`); write plain text"
         if name is None:
             raise AlertMalformed(f"a field's name {problem}")

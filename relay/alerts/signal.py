@@ -229,7 +229,7 @@ def _can_only_exit(stored: Mapping[str, object]) -> bool:
 def _parsed(
     spelled: dict[str, object], body: bytes, secrets: tuple[str, ...], named: str | None, usual: str | None
 ) -> ParsedAlert:
-    fields = {name.lower(): lowered(value) for name, value in spelled.items()}
+    fields = {name.lower(): value if isinstance(value, str) else lowered(value) for name, value in spelled.items()}
     given = [fields.pop("secret", None)]
     alert_format = _settle_format(fields, named, usual)
     if alert_format is not None:
@@ -248,7 +248,11 @@ def _parsed(
 
 def _as_spelled(fields: dict[str, object], spelled: Mapping[str, object]) -> dict[str, object]:
     """What is no native name as its sender spells it: where its words begin is told by its capitals."""
-    own = {name.lower(): name for name in spelled if not _is_lower(name.lower())}
+    own = {
+        name.lower(): name
+        for name, value in spelled.items()
+        if (isinstance(value, dict | list) or not name.islower()) and not _is_lower(name.lower())
+    }
     if not own:
         return fields
     return {own.get(name, name): spelled[own[name]] if name in own else value for name, value in fields.items()}

@@ -89,6 +89,8 @@ class Rules:
     default_leverage: Decimal | None = None
     default_stop_loss: Level | None = None
     default_take_profit: Level | None = None
+    levels_any_distance: bool = False
+    """An alert's levels may be prices that lie more than half the market's price from it."""
     size_unit: QtyUnit | None = None
     """What a bare `qty` means; None means coins on linear; on inverse the alert must name a unit."""
     size_scale_pct: Decimal = Decimal(100)

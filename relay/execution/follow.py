@@ -31,7 +31,7 @@ from relay.engine.lanes import Lane
 from relay.engine.lease_guard import LeaseLost
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
 from relay.execution.bookkeeping import BookedExchange, Bookkeeper
-from relay.execution.orders import is_moved_since_sent, report_of
+from relay.execution.orders import cancel_by_hand, is_moved_since_sent, report_of
 from relay.execution.ports import Account, ExchangePort, Now, to_ms, utc_now
 from relay.execution.protection import ActingFor, ProtectionLanes
 from relay.journal.journal import Journal
@@ -310,6 +310,7 @@ class Follower:
         """
         if self._acting_for(account) is None:
             return 0
+        self._cancel_wanted(account)
         changed = self._ask_in_turn(account) if asks else 0
         if settles:
             self._settle(account)
@@ -338,6 +339,18 @@ class Follower:
                 log.warning("the resting orders of %s could not be followed just now: %s", account, error)
                 break
         return changed
+
+    def _cancel_wanted(self, account: str) -> None:
+        """What a person wants cancelled, in whichever process it was said."""
+        exchange = self._accounts[account].exchange
+        for record in [each for each in self._journal.cancels_wanted() if each.account == account]:
+            right = self._acting_for(account)
+            if right is None or self._stop.is_set():
+                return
+            with suppress(LeaseLost), right:
+                problem = cancel_by_hand(self._journal, exchange, record, now_ms=to_ms(self._now()))
+                if problem is not None:
+                    log.warning("order %s: %s", record.state.client_order_id, problem)
 
     def _settle(self, account: str) -> None:
         """End what needed a person and does not any more."""
