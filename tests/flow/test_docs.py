@@ -61,6 +61,7 @@ NOT_RUN: Final = {
     "python -m tests.faults": "likewise",
     "python -m tests.faults one": "likewise",
     "python -m tests.faults many": "likewise",
+    "python -m tests.faults one-away": "likewise",
     "python -m tests.faults machine": "likewise",
     "openssl genrsa -out relay.pem 2048": "another program's; tests/ signs with such a key",
     "openssl rsa -in relay.pem -pubout": "another program's",
