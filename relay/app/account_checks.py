@@ -17,7 +17,7 @@ from typing import Final
 
 from relay.app.accounts import exchanges_of
 from relay.app.paper_child import PaperExchange, needed
-from relay.bybit.account_facts import ExpectedAccount, Ownership, Stream, category_of, read_facts
+from relay.bybit.account_facts import DatabaseFacts, ExpectedAccount, Ownership, Stream, category_of, read_facts
 from relay.bybit.checklist import Check, Report, State, in_time, judge, refuse_wide_key, withheld_by
 from relay.bybit.client import Exchange
 from relay.bybit.stream import LinkState, probe_stream
@@ -32,6 +32,7 @@ from relay.execution.bookkeeping import JournalOwnership
 from relay.execution.notices import Announcer
 from relay.execution.ports import from_ms, utc_now
 from relay.journal.opening import open_journal
+from relay.journal.ownership import is_flushing, owned_by_owner_of
 from relay.settings.environment import AccountSettings
 from relay.settings.network import way_to
 from relay.settings.settings import Settings
@@ -56,6 +57,7 @@ class AccountCheckTarget:
     look_at_stream: Callable[[], Stream] | None
     free_disk_bytes: Callable[[], int | None]
     """Of the journal's disk."""
+    look_at_database: Callable[[], DatabaseFacts | None] = lambda: None
 
     def run(self) -> Report:
         """Some 12 requests, one after the other; each part that fails costs only its own points."""
@@ -64,7 +66,8 @@ class AccountCheckTarget:
         )
         if isinstance(facts.key, KeyRights):
             self.exchange.withheld = withheld_by(self.expected_account, facts.key)
-        return judge(self.expected_account, replace(facts, free_disk_bytes=self.free_disk_bytes()))
+        facts = replace(facts, free_disk_bytes=self.free_disk_bytes(), database=self.look_at_database())
+        return judge(self.expected_account, facts)
 
     def hedged(self) -> tuple[str, ...]:
         """The symbols looked at that are in hedge mode. What cannot be read is not among them."""
@@ -144,7 +147,18 @@ def check_target_for(
         ownership=ownership,
         look_at_stream=look if stream_url else None,
         free_disk_bytes=partial(free_disk_bytes, settings),
+        look_at_database=partial(_database_facts, settings, account.name, ownership),
     )
+
+
+def _database_facts(settings: Settings, account: str, ownership: Ownership | None) -> DatabaseFacts | None:
+    if not settings.is_postgres or not isinstance(ownership, JournalOwnership):
+        return None
+    try:
+        is_flushed, owned = is_flushing(ownership.journal.store), owned_by_owner_of(ownership.journal.store, account)
+    except JournalUnavailable:
+        return None
+    return DatabaseFacts(is_flushed=is_flushed, owned_by_owner=owned, room=settings.accounts_per_process)
 
 
 def free_disk_bytes(settings: Settings) -> int | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -304,7 +305,14 @@ def assemble(
         runner=runner,
         intake=intake,
         previewer=Previewer(intake=intake, gatherer=gatherer, accounts=accounts),
-        controls=Controls(journal=journal, intake=intake, runner=runner, accounts=accounts, strategies=strategies),
+        controls=Controls(
+            journal=journal,
+            intake=intake,
+            runner=runner,
+            accounts=accounts,
+            strategies=strategies,
+            acting_for=engine.acting_for,
+        ),
         follower=follower,
         streams=Streams(
             streamed,
@@ -350,10 +358,41 @@ _FIRST_CHECK_S = 2.0
 _CONNECTIONS = 10
 """Of each account, open before the first order: as many as an account may usually send in a second. One that is opened
 for an order costs it one or two round trips more."""
+_TURN_S: Final = 0.2
 _AWAY_S: Final = 30.0
 """An account that is not there by then is told of."""
 _LANES_CLOSE_S = 6.0
 """What is in flight by then is answered or timed out; the server leaves 7 s in all after its own drain."""
+
+
+class BringUps:
+    """Accounts are brought up a few at a time: each asks for much at once, and an address may only ask for so much.
+
+    One that is slow, since its exchange is, goes on without keeping the others from their turn.
+    """
+
+    def __init__(self, *, at_once: int = 4, slow_s: float = 3.0) -> None:
+        self._at_once, self._slow_s = at_once, slow_s
+        self._changed = threading.Condition()
+        self._begun: dict[str, float] = {}
+
+    @contextmanager
+    def taken_by(self, account: str, is_busy: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """Waits for a turn. `is_busy`: whether the account's exchange is asked for much already."""
+        with self._changed:
+            while len(quick := self._quick()) >= self._at_once or (quick and is_busy()):
+                self._changed.wait(_TURN_S)
+            self._begun[account] = time.monotonic()
+        try:
+            yield
+        finally:
+            with self._changed:
+                del self._begun[account]
+                self._changed.notify_all()
+
+    def _quick(self) -> list[str]:
+        """Those at it that are not slow."""
+        return [name for name, at in self._begun.items() if time.monotonic() - at < self._slow_s]
 
 
 class AccountStart:
@@ -362,9 +401,12 @@ class AccountStart:
     It is tried again until it is there, so an account that was away comes back without a restart.
     """
 
-    def __init__(self, name: str, services: Services, *, stopping: threading.Event, begun: Callable[[], None]) -> None:
+    def __init__(
+        self, name: str, services: Services, *, stopping: threading.Event, begun: Callable[[], None], turns: BringUps
+    ) -> None:
         """`begun`: called once the account's lanes run."""
         self._name, self._services, self._stopping, self._begun = name, services, stopping, begun
+        self._turns = turns
         self._problem: str | None = "starting"
         self._has_begun = False
         self._is_announced = False
@@ -393,7 +435,8 @@ class AccountStart:
         tries, began_at = 0, time.monotonic()
         while not self._stopping.is_set() and not engine.await_loss(self._name, 0):
             try:
-                self._warm_up()
+                with self._turns.taken_by(self._name, lambda: self._services.exchanges[self._name].is_much_asked):
+                    self._warm_up()
                 return
             except LeaseLost:
                 self._problem = "another process may have it"
@@ -416,10 +459,11 @@ class AccountStart:
         exchange.measure_clock()
         services.checkup.refuse_wide_key(name)
         services.market_of(name).load_once(exchange)
-        services.streams.start(name)
-        exchange.warm(_CONNECTIONS)
-        for (_, symbol), text in compare_positions(account, services.journal).items():
-            services.announcer.tell(NoticeKind.DRIFT, f"{symbol} on {name}: {text}")
+        if services.engine.is_here:
+            services.streams.start(name)
+            exchange.warm(_CONNECTIONS)
+            for (_, symbol), text in compare_positions(account, services.journal).items():
+                services.announcer.tell(NoticeKind.DRIFT, f"{symbol} on {name}: {text}")
         services.checkup.wait_for_first(name, _FIRST_CHECK_S)
         if not self._has_begun:
             services.engine.begin(name)
@@ -445,8 +489,9 @@ class Relay:
         self.settings = settings
         self.services = services
         self._stopping = threading.Event()
+        turns = BringUps()
         self._starts = {
-            name: AccountStart(name, services, stopping=self._stopping, begun=self._begin_common)
+            name: AccountStart(name, services, stopping=self._stopping, begun=self._begin_common, turns=turns)
             for name in services.accounts
         }
         self._beginning = threading.Lock()
@@ -588,7 +633,7 @@ def build(settings: Settings, *, wait_for_lock_s: float = 0, is_worker: bool = F
     to_notify = open_services(settings.notify_targets)
     journal = journal_of(settings, process, wait_for_lock_s=wait_for_lock_s)
     try:
-        exchanges = exchanges_of(settings)
+        exchanges = exchanges_of(settings, has_streams=process.executes)
         remember_identities(settings, journal)
     except SettingsInvalid:
         journal.close()

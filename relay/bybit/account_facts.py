@@ -80,6 +80,18 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseFacts:
+    """Of the Postgres that the journal is in."""
+
+    is_flushed: bool
+    """Whether what is committed outlives a crash of its machine."""
+    owned_by_owner: int | None
+    """How many accounts the process has that owns this one; None if no process owns it just now."""
+    room: int
+    """How many it wishes to own at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountFacts:
     """All that was read, at `now_ms` of the exchange's clock. Each part stands by itself."""
 
@@ -102,6 +114,8 @@ class AccountFacts:
     """By kind of contract, where its trading terms are not accepted; the exchange does not tell it before an order."""
     free_disk_bytes: int | None = None
     """Of the disk that the journal is on; None if it cannot be told."""
+    database: DatabaseFacts | None = None
+    """None if the journal is on a disk of this machine, or cannot be read."""
 
 
 class Ownership(Protocol):

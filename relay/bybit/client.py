@@ -258,6 +258,8 @@ class Exchange:
         """
         self._recv_window_ms = recv_window_ms
         self._clock = clock or ExchangeClock()
+        self.now_ms = self._clock.now_ms
+        """The exchange's clock, Unix milliseconds."""
         self._transport = Transport(url, connect_s=connect_timeout_s, read_s=read_timeout_s)
         self._session = BybitSession(
             transport=self._transport,
@@ -286,10 +288,6 @@ class Exchange:
         return RequestSignature(
             timestamp_ms=self._clock.now_ms(), recv_window_ms=lease_guard.remaining_validity_ms(self._recv_window_ms)
         )
-
-    def now_ms(self) -> int:
-        """The exchange's clock, Unix milliseconds."""
-        return self._clock.now_ms()
 
     @property
     def clock_offset_ms(self) -> int:
@@ -598,6 +596,11 @@ class Exchange:
         for each in instruments:
             odd_rows.note("rules", each.symbol, each.unreadable)
         return instruments
+
+    @property
+    def is_much_asked(self) -> bool:
+        """Whether from this address so much was asked of it lately that what can wait should."""
+        return self._address.is_much_asked
 
     def warm(self, connections: int) -> int:
         """Open that many connections at once, so that the first orders find them; how many the exchange answered on."""

@@ -17,7 +17,6 @@ from relay.bybit.wire_orders import (
     ReportedExecution,
     ReportedOrder,
     ReportedPosition,
-    category_of,
     open_order_from,
     reported_execution,
     reported_order,
@@ -28,6 +27,8 @@ from relay.domain.order import FACTS_UNREADABLE, Reason
 from relay.domain.performance import LedgerEntry
 from relay.domain.position import Fill, OrderReport, Position
 
+_CATEGORIES = {each.value: each for each in (Category.LINEAR, Category.INVERSE)}
+"""The relay has nothing to do with others: spot, options."""
 _REMEMBERED = 2000
 """How many executions are kept in mind: to know a repeat for one, and to add up while nobody asks for the balance."""
 _EXACT = Decimal("0.0000001")
@@ -397,7 +398,7 @@ class LiveAccount:
             try:
                 if topic == "wallet":
                     self._wallet(row, at_ms)
-                elif (category := category_of(row)) is not None:
+                elif (category := _CATEGORIES.get(str(row.get("category")))) is not None:
                     self._hear(topic, row, category)
             except NOT_UNDERSTOOD as error:
                 self._not_understood(topic, row, error)

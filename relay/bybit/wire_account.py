@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import IntEnum, StrEnum
+from functools import partial
 from typing import Any, TypeVar
 
 from relay.domain.instrument import Category, Instrument
@@ -78,9 +79,10 @@ class Lenient:
     def __init__(self) -> None:
         self.problems: list[str] = []
 
-    def read(self, read: Callable[[], T], instead: T) -> T:
+    def read(self, read: Callable[..., T], *given: Any, instead: T) -> T:
+        """What `read` returns of what is given; `instead` where that cannot be read."""
         try:
-            return read()
+            return read(*given)
         except NOT_UNDERSTOOD as error:
             self.problems.append(problem_of(error))
             return instead
@@ -157,8 +159,7 @@ def position_from(rows: Sequence[Row], *, category: Category, symbol: str) -> Po
     shown: Row = next(iter(open_rows or rows), {})
     lenient = Lenient()
 
-    def price(key: str) -> Decimal | None:
-        return lenient.read(lambda: number_but_zero(shown, key), None)
+    price = partial(lenient.read, number_but_zero, shown, instead=None)
 
     return Position(
         category=category,
@@ -166,13 +167,12 @@ def position_from(rows: Sequence[Row], *, category: Category, symbol: str) -> Po
         size=sum((_signed_size(row) for row in open_rows), Decimal(0)),
         avg_price=price("avgPrice") or price("entryPrice"),
         mark_price=price("markPrice"),
-        unrealised_pnl=lenient.read(lambda: number(shown, "unrealisedPnl"), None),
+        unrealised_pnl=lenient.read(number, shown, "unrealisedPnl", instead=None),
         leverage=price("leverage"),
         take_profit=price("takeProfit"),
         stop_loss=price("stopLoss"),
         trailing_stop=price("trailingStop"),
-        changed_at_ms=lenient.read(lambda: max((int(row.get("updatedTime") or 0) for row in rows), default=0), 0)
-        or None,
+        changed_at_ms=lenient.read(_changed_at_ms, rows, instead=None),
         is_hedge=any(int(row.get("positionIdx") or _ONE_WAY) != _ONE_WAY for row in rows),
         no_entry=_unreadable("position", symbol, lenient) or _restricted(rows, symbol),
     )
@@ -192,6 +192,10 @@ def _restricted(rows: Sequence[Row], symbol: str) -> Reason | None:
         return Reason(code=EXCHANGE_RESTRICTED, message=message)
     status = next((word for row in rows if (word := row.get("positionStatus")) in _IN_TROUBLE), None)
     return None if status is None else Reason(code=EXCHANGE_RESTRICTED, message=f"{symbol} is {_IN_TROUBLE[status]}")
+
+
+def _changed_at_ms(rows: Sequence[Row]) -> int | None:
+    return max((int(row.get("updatedTime") or 0) for row in rows), default=0) or None
 
 
 def _signed_size(row: Row) -> Decimal:
@@ -216,7 +220,7 @@ def instrument_from(row: Row, *, category: Category) -> Instrument | None:
     lenient = Lenient()
 
     def rule(section: Row, key: str, instead: Decimal) -> Decimal:
-        return lenient.read(lambda: _positive(section, key), instead)
+        return lenient.read(_positive, section, key, instead=instead)
 
     tick = rule(price, "tickSize", _FINEST)
     step = rule(lot, "qtyStep", _FINEST)
@@ -229,16 +233,16 @@ def instrument_from(row: Row, *, category: Category) -> Instrument | None:
         settle_coin=row["settleCoin"],
         is_trading=row.get("status") == "Trading",
         tick_size=tick,
-        price_min=lenient.read(lambda: required(price, "minPrice"), tick),
+        price_min=lenient.read(required, price, "minPrice", instead=tick),
         price_max=rule(price, "maxPrice", _NO_BOUND),
         qty_step=step,
         qty_min=rule(lot, "minOrderQty", step),
         qty_max=most,
         qty_max_market=rule(lot, "maxMktOrderQty", most),
-        notional_min=lenient.read(lambda: number_or_zero(lot, "minNotionalValue"), Decimal(0)),
+        notional_min=lenient.read(number_or_zero, lot, "minNotionalValue", instead=Decimal(0)),
         leverage_max=rule(leverage, "maxLeverage", Decimal(1)),
         status=str(row.get("status")),
-        delivery_at=lenient.read(lambda: _delivery(row), None),
+        delivery_at=lenient.read(_delivery, row, instead=None),
         kind=str(row.get("symbolType") or ""),
     )
     unreadable = _unreadable("rules", made.symbol, lenient)
@@ -276,8 +280,8 @@ def wallet_from(row: Row) -> Wallet:
         except NOT_UNDERSTOOD as error:
             unreadable[name_of(each)] = problem_of(error)
     return Wallet(
-        total_equity=lenient.read(lambda: number(row, "totalEquity"), None),
-        total_available=lenient.read(lambda: number(row, "totalAvailableBalance"), None),
+        total_equity=lenient.read(number, row, "totalEquity", instead=None),
+        total_available=lenient.read(number, row, "totalAvailableBalance", instead=None),
         coins=tuple(coins),
         unreadable=unreadable,
     )
@@ -289,7 +293,7 @@ def _coin_from(row: Row) -> CoinBalance:
         equity=number_or_zero(row, "equity"),
         wallet_balance=number_or_zero(row, "walletBalance") - number_or_zero(row, "spotBorrow"),
         unrealised_pnl=number_or_zero(row, "unrealisedPnl"),
-        usd=Lenient().read(lambda: number(row, "usdValue"), None),
+        usd=Lenient().read(number, row, "usdValue", instead=None),
     )
 
 
@@ -512,7 +516,7 @@ def key_rights_from(result: Row) -> KeyRights:
     permissions = {str(name): _words(words) for name, words in (result["permissions"] or {}).items()}
     addresses = tuple(sorted(_words(result.get("ips")) - {_EVERYWHERE}))
     at = _moment(result.get("expiredAt"))
-    days = Lenient().read(lambda: int(result.get("deadlineDay") or 0), 0)
+    days = Lenient().read(int, result.get("deadlineDay") or 0, instead=0)
     counted = days if days > 0 or (days < 0 and at is None and not addresses) else None
     return KeyRights(
         read_only=int(result["readOnly"]) != 0,

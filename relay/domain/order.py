@@ -253,4 +253,7 @@ class SignalStatus(StrEnum):
 
     @property
     def is_finished(self) -> bool:
-        return self not in (SignalStatus.ACCEPTED, SignalStatus.EXECUTING)
+        return self not in UNFINISHED
+
+
+UNFINISHED: Final = frozenset({SignalStatus.ACCEPTED, SignalStatus.EXECUTING})

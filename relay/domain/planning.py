@@ -347,8 +347,8 @@ def _plan_move(requested: Move, intent: Intent, facts: Facts, residual: Residual
     if requested.entry_qty > 0:
         refused = entry_refusal(move, intent, facts, references)
         if refused and refused.code == QTY_BELOW_MIN and requested.entry_qty != move.entry_qty:
-            asked = f"{plain(requested.entry_qty)} was asked for; rounded down to the step"
-            refused = replace(refused, message=f"{asked}, {refused.message}")
+            wanted = f"{plain(requested.entry_qty)} was asked for; rounded down to the step"
+            refused = replace(refused, message=f"{wanted}, {refused.message}")
         if refused and requested.is_target and refused.code in (QTY_BELOW_MIN, "NOTIONAL_BELOW_MIN"):
             notes, refused = (*notes, f"already there to within the minimum: {refused.message}"), None
             move = replace(move, entry_qty=Decimal(0))

@@ -31,7 +31,7 @@ from relay.engine.lanes import Lane
 from relay.engine.lease_guard import LeaseLost
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
 from relay.execution.bookkeeping import BookedExchange, Bookkeeper
-from relay.execution.orders import is_moved_since_sent, report_of
+from relay.execution.orders import cancel_by_hand, is_moved_since_sent, report_of
 from relay.execution.ports import Account, ExchangePort, Now, to_ms, utc_now
 from relay.execution.protection import ActingFor, ProtectionLanes
 from relay.journal.journal import Journal
@@ -287,6 +287,7 @@ class Follower:
         order's alone.
         """
         self._rounds += 1
+        self._cancel_wanted()
         changed = self._ask_in_turn(accounts) if accounts is None or accounts else 0
         if accounts is None:
             self._settle()
@@ -319,6 +320,17 @@ class Follower:
                 silent.add(record.account)
                 log.warning("the resting orders of %s could not be followed just now: %s", record.account, error)
         return changed
+
+    def _cancel_wanted(self) -> None:
+        """What a person wants cancelled, in whichever process it was said."""
+        for record in self._journal.cancels_wanted():
+            account, right = self._accounts.get(record.account), self._acting_for(record.account)
+            if account is None or right is None or self._stop.is_set():
+                continue
+            with suppress(LeaseLost), right:
+                problem = cancel_by_hand(self._journal, account.exchange, record, now_ms=to_ms(self._now()))
+                if problem is not None:
+                    log.warning("order %s: %s", record.state.client_order_id, problem)
 
     def _settle(self) -> None:
         """End what needed a person and does not any more."""

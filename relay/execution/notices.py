@@ -22,7 +22,7 @@ from relay.domain.performance import Tally
 from relay.domain.progress import Finish
 from relay.domain.signal import Action, Signal
 from relay.errors import JournalUnavailable
-from relay.execution.delivery import SMALLEST, Delivery, Message, Service, messages_of, send_test
+from relay.execution.delivery import SMALLEST, Delivery, NoticeMessage, Service, messages_of, send_test
 from relay.execution.ports import Now, to_ms, utc_now
 from relay.journal.accept import ID_REUSED
 from relay.journal.notices import EVENTS, SUMMARY, SWITCHES, WEEKLY, EventRecord, Notices, Period
@@ -380,7 +380,7 @@ class _Post:
         self._limit, self._is_bare = service.limit, False
         self._failures = 0
         self._failing_since: float | None = None
-        self._is_told = False
+        self._is_reported = False
         self.news.set()  # what an earlier run left
 
     def _run(self) -> None:
@@ -419,15 +419,15 @@ class _Post:
         """How long nothing has been taken; the other services are told of it once, and once of its end."""
         name = self._service.name
         if came_to is Delivery.TAKEN:
-            if self._is_told:
+            if self._is_reported:
                 self._tell_others(f"{name} takes notices again")
-            self._failures, self._failing_since, self._is_told = 0, None, False
+            self._failures, self._failing_since, self._is_reported = 0, None, False
             return
         self._failures += 1
         self._failing_since = self._failing_since or time.monotonic()
         failing_s = time.monotonic() - self._failing_since
-        if failing_s >= self._pace.tell_s and not self._is_told:
-            self._is_told = True
+        if failing_s >= self._pace.tell_s and not self._is_reported:
+            self._is_reported = True
             text = f"{name} of NOTIFY_URLS has taken no notice for {failing_s / 60:.0f} minutes; is the recipient gone?"
             log.error("%s They are dropped when they are a day old.", text)
             self._tell_others(text)
@@ -451,10 +451,10 @@ class _Post:
             self._notices.delivered(message.notices)
         return Delivery.TAKEN
 
-    def _give_back(self, messages: Sequence[Message]) -> None:
+    def _give_back(self, messages: Sequence[NoticeMessage]) -> None:
         self._notices.give_back([notice for message in messages for notice in message.notices])
 
-    def _sent(self, message: Message) -> Delivery:
+    def _sent(self, message: NoticeMessage) -> Delivery:
         """After a refusal what is sent next is smaller, in the end one notice of plain letters; then larger again."""
         try:
             came_to = self._service.send(message.text)

@@ -49,7 +49,7 @@ from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.execution.ports import Account, ExchangePort, Now, to_ms, utc_now
 from relay.execution.work import Resting, Work
 from relay.journal.journal import Journal
-from relay.journal.records import TERMS
+from relay.journal.records import CANCEL_ANSWERED, TERMS, OrderRecord
 from relay.journal.unit_of_work import UnitOfWork
 
 # Ask the exchange for one order: its report, and its fills where there are any.
@@ -330,6 +330,25 @@ _LOOKS_AFTER_SILENCE = 3
 _EXIT_WAITS_MS = 5_000
 _NOT_SENT_AGAIN_S = 0.25
 _REFUSED_AGAIN_S = 0.5
+
+
+def cancel_by_hand(journal: Journal, exchange: ExchangePort, record: OrderRecord, *, now_ms: int) -> str | None:
+    """Send the cancel that a person wants. Returns why it is not sure; what the exchange has answered is an event.
+
+    Its end is followed like any other; without an answer it is sent again. Raises JournalUnavailable.
+    """
+    planned = record.state.planned
+    name = record.state.client_order_id
+    match exchange.cancel(category=planned.category, symbol=planned.symbol, client_order_id=name):
+        case Accepted() | OrderRejected(refusal=ErrorKind.GONE):
+            problem = None
+        case OrderRejected(words=words):
+            problem = f"the exchange refused: {words}"
+        case Unknown(why=why) | NotSent(why=why):
+            return f"whether it is cancelled is not known yet: {why}; it is sent again"
+    detail = {"client_order_id": name, "problem": problem}
+    journal.event(record.signal_id, CANCEL_ANSWERED, detail, now_ms=now_ms)
+    return problem
 
 
 class Canceller:

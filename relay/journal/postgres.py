@@ -20,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from relay.engine import lease_guard
 from relay.engine.lease_guard import AccountLease, LeaseLost
-from relay.errors import JournalUnavailable
+from relay.errors import JournalUnavailable, SettingsInvalid
 from relay.journal.ownership import owning
 from relay.journal.statements import commit, roll_back, run_text
 from relay.journal.store import (
@@ -95,6 +95,11 @@ _IDLE_MS: Final = 2000
 _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on"
 """Whatever the database has for its own: what is answered as stored has to outlive a crash, and whoever waited for a
 lock has to see what was committed meanwhile."""
+_SESSION: Final = text("SELECT pg_backend_pid()")
+_POOLED: Final = (
+    "DATABASE_URL: there is a pooler that gives a session away after each transaction; it should be the database's own "
+    "address, or the pooler's that keeps a session for each connection"
+)
 _AGAIN_S: Final = 0.05
 _COLLISIONS_MAX: Final = 3
 _UNDO_S: Final = 30.0
@@ -164,6 +169,19 @@ class PostgresStore:
 
     def probe(self) -> None:
         self.submit(lambda connection: connection.execute(text("SELECT revision FROM schema_meta")).first())
+
+    def require_sessions(self) -> None:
+        """Raises SettingsInvalid where two connections are one session: a pooler gives it to each for a transaction.
+
+        Then nobody would be notified, and prepared statements were those of others.
+        """
+        with _in_words(), self.engine.connect() as one, self.engine.connect() as other:
+            first = one.execute(_SESSION).scalar_one()
+            other.execute(text("BEGIN"))
+            is_shared = other.execute(_SESSION).scalar_one() == first
+            roll_back(other)
+        if is_shared:
+            raise SettingsInvalid([_POOLED])
 
     def close(self) -> None:
         self._threads.close()
@@ -259,6 +277,7 @@ class PostgresStore:
             begin,
             f"SET LOCAL statement_timeout = {int(timeout_s * 1000):d}",
             f"SET LOCAL idle_in_transaction_session_timeout = {_IDLE_MS:d}",
+            "SET LOCAL lock_timeout = 0",
             *((lock_statement(locks),) if locks else ()),
             *((owning(lease),) if lease else ()),
         )

@@ -49,7 +49,7 @@ def post(fleet: Fleet, name: str) -> tuple[requests.Response, float]:
     """The answer, and the seconds that it took."""
     body = alert(name) | {"secret": WEBHOOK_SECRET}
     begun_at = time.monotonic()
-    answer = requests.post(f"{fleet.web.url}/webhook", json=body, timeout=15)
+    answer = requests.post(f"{fleet.web.url}/webhook", json=body, timeout=60)
     return answer, time.monotonic() - begun_at
 
 
