@@ -265,7 +265,7 @@ class Message:
             own = {path for native, path in paths if native in needed}
             others = self._problems.keys() - {path for _, path in paths}
             if closes_whole(draft):
-                others = {path for path in others if self._container(path.lower()) is None}
+                others = {path for path in others if self._containers.get(path.lower()) is None}
             deciding = own | {*choosing, *filter(self._says_what_is_closed, others)}
             draft.problems, draft.notes = self._problems, self.notes
             draft.leave_out_all_but(frozenset(deciding))
