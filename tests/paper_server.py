@@ -19,7 +19,7 @@ from tests.ports import free_port
 ROOT = Path(__file__).resolve().parents[1]
 KEY = "paper"
 SECRET = "paper-exchange-not-a-secret"
-DEADLINE_S = 10
+DEADLINE_S = 60
 STDERR = 2
 
 

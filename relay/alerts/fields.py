@@ -8,15 +8,14 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from difflib import get_close_matches
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
-from relay.alerts.parse import number_text, parse_json, read_number
-from relay.alerts.wording import SHOWN_LENGTH_MAX, joined, nearest, placeholder_in, shown
+from relay.alerts.parse import lowered, number_text, parse_json, read_number
+from relay.alerts.wording import joined, nearest, placeholder_in, shown
 from relay.domain.order import OrderType, TimeInForce, TriggerBy
 from relay.domain.signal import NATIVE_ACTIONS, NATIVE_UNITS, Action, Level, LevelKind, MarketSide, QtyUnit, TakeProfit
 from relay.errors import AlertMalformed
@@ -328,7 +327,7 @@ class Ladder(fields.Field[tuple[TakeProfit, ...]]):
     ) -> tuple[TakeProfit, ...]:
         try:
             if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
-                value = parse_json(value)
+                value = lowered(parse_json(value))
             return read_ladder(value)
         except (ValueError, AlertMalformed) as error:
             raise ValidationError(_said(error)) from None
@@ -366,7 +365,6 @@ def _said(error: Exception) -> str:
 # Every field that an alert may have, and what each may hold.
 
 
-_UNKNOWN_NAMED_MAX = 20
 _YEAR_S = 31_536_000
 _LEVERAGE_MAX = 1000
 """No instrument of the exchange comes near; its own maximum is looked at when the entry is planned."""
@@ -383,53 +381,8 @@ _UNITS_ELSEWHERE = {
     **{"risk_percent": "risk_pct", "percent_of_position": "position_pct", "risk_dollar_amount": "risk_quote"},
 }
 _TYPES_ELSEWHERE = {"stop": "stop_market", "conditional": "stop_market", "stoplimit": "stop_limit"}
-_TIMES_IN_FORCE_ELSEWHERE = {"maker": "PostOnly", "post": "PostOnly", "day": "GTC"}
+_TIMES_IN_FORCE_ELSEWHERE = {"maker": "PostOnly", "post": "PostOnly"}
 _SIDES_ELSEWHERE = {"buy": "long", "sell": "short", "none": "flat", "0": "flat"}
-
-FIELDS_ELSEWHERE = {
-    **{"side": "action", "order": "action", "signal": "action", "direction": "action", "sentiment": "market_position"},
-    **{"quantity": "qty", "amount": "qty", "size": "qty", "contracts": "qty", "volume_usd": "qty", "q": "qty"},
-    **{"quantity_type": "qty_unit", "quantitytype": "qty_unit", "unit": "qty_unit", "currency_type": "qty_unit"},
-    **{"order_type": "type", "ordertype": "type", "limit_price": "price", "limitprice": "price"},
-    **{"stop_price": "trigger_price", "stopprice": "trigger_price", "trigger": "trigger_price"},
-    **{"tp": "take_profit", "takeprofit": "take_profit", "sl": "stop_loss", "stoploss": "stop_loss"},
-    **{"stop": "stop_loss", "ts": "trailing_stop", "trailing": "trailing_stop", "lev": "leverage"},
-    **{"tif": "time_in_force", "pair": "ticker", "instrument": "ticker", "market": "ticker", "coin": "ticker"},
-    **{"timestamp": "time", "date": "time", "text": "comment", "message": "comment", "note": "comment"},
-    **{"passphrase": "secret", "password": "secret", "key": "secret", "token": "secret", "pin": "secret"},
-    **{"reduce": "reduce_only", "close_position": "reduce_only", "expiry": "valid_for", "slippage": "slippage_pct"},
-}
-"""What other services call a field, to what it is called here; used for suggestions only."""
-
-_OF_LEVELS = frozenset(
-    {"tp", "sl", "ts", "stop", "stoploss", "takeprofit", "profit", "trail", "trailing", "risk", "price"}
-)
-_OF_WHAT_IS_CLOSED = frozenset(
-    {
-        *("side", "action", "direction", "dir", "command", "cmd", "order", "signal", "sentiment", "position", "pos"),
-        *("qty", "quantity", "size", "amount", "volume", "lot", "lots", "contracts", "units", "unit", "share", "pct"),
-        *("percent", "perc", "percentage", "quote", "usd", "usdt", "notional", "value", "q", "closepercent"),
-        *("account", "accounts", "subaccount", "sub", "ticker", "symbol", "pair", "instrument", "coin", "market"),
-        *("test", "paper", "demo", "dry", "dryrun", "simulated", "simulate", "sandbox"),
-    }
-)
-_LONG_WORDS = sorted(word for word in _OF_WHAT_IS_CLOSED if len(word) > 5)
-"""Those that are known even where they are misspelt."""
-_NAME_PARTS = re.compile(r"[a-z]+")
-
-
-def says_what_is_closed(name: str) -> bool:
-    """Whether an unknown field's name, in lower case, speaks of a size, a side, an account, or of not being meant."""
-    if name in FIELDS_ELSEWHERE or speaks_of_levels(name):
-        return FIELDS_ELSEWHERE.get(name) in DECIDING
-    parts = _NAME_PARTS.findall(name)
-    return any(part in _OF_WHAT_IS_CLOSED or get_close_matches(part, _LONG_WORDS, n=1, cutoff=0.8) for part in parts)
-
-
-def speaks_of_levels(name: str) -> bool:
-    """Whether a name, in lower case, speaks of stops, take profits or prices."""
-    return not _OF_LEVELS.isdisjoint(_NAME_PARTS.findall(name))
-
 
 DECIDING = frozenset({"action", "qty", "qty_unit", "ticker", "symbol", "account"})
 """The fields that say what is closed, and where."""
@@ -486,11 +439,15 @@ KNOWN = frozenset(SCHEMA.load_fields)
 SHOWN_ONLY = frozenset(name for name, kind in SCHEMA.load_fields.items() if isinstance(kind, Scalar))
 """Taken and shown, without effect. Fields that begin with `x_` are too."""
 
-_SUGGESTED = sorted((KNOWN - SHOWN_ONLY) | {"secret"})
+
+def meant_word(name: str, text: str) -> str | None:
+    """The word of the native field `name` that `text`, another service's, certainly means; None where there is none."""
+    kind = SCHEMA.load_fields.get(name)
+    return kind.other_words.get(text.lower()) if isinstance(kind, Choice) else None
 
 
 def load(filled: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, list[str]]]:
-    """The values of `filled` (lower-case names, no blanks) under the Signal's names; and each field's problems."""
+    """The values of `filled` (native names, no blanks) under the Signal's names; and each field's problems."""
     problems: dict[str, list[str]] = {}
     try:
         loaded: dict[str, Any] = _narrowed(tuple([name for name in filled if name in KNOWN])).load(filled)
@@ -498,10 +455,6 @@ def load(filled: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, list[s
         assert isinstance(error.valid_data, dict), "one object was loaded"
         loaded = error.valid_data
         problems.update(error.messages_dict)
-    unknown = [name for name in filled if name not in KNOWN]
-    for name in sorted(unknown, key=says_what_is_closed, reverse=True)[:_UNKNOWN_NAMED_MAX]:
-        if problem := _unknown_problem(name, filled[name]):
-            problems[_short(name)] = [problem]
     for name in SHOWN_ONLY:
         loaded.pop(name, None)
     return loaded, problems
@@ -513,15 +466,3 @@ def _narrowed(names: tuple[str, ...]) -> AlertSchema:
     schema = copy(SCHEMA)
     schema.load_fields = {name: kind for name, kind in SCHEMA.load_fields.items() if name in names}
     return schema
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= SHOWN_LENGTH_MAX else f"{name[:SHOWN_LENGTH_MAX]}…"
-
-
-def _unknown_problem(name: str, value: object) -> str | None:
-    if name.startswith("x_"):
-        return f"must be text or a number, not {shown(value)}" if isinstance(value, list | dict) else None
-    likely = FIELDS_ELSEWHERE.get(name) or nearest(name, _SUGGESTED)
-    hint = f"; the nearest known one is `{likely}`" if likely else ""
-    return f"is an unknown field{hint}; a field of your own must begin with `x_`"

@@ -21,7 +21,8 @@ _ODD_SPACES = "\u00a0\u200b\u200c\u200d\u2060\ufeff\u2007\u202f"
 _KEY_BEFORE = re.compile(r'"([A-Za-z_][\w.\-]{0,40})"\s*:', re.ASCII)
 _NO_VALUE = re.compile(r"n/a|na\b|nan\b|none\b|undefined\b", re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z_]")
-_DECIMAL_COMMA = re.compile(r":\s*-?\d+,\s*\Z")
+_COMMA_IN_NUMBER = re.compile(r":\s*-?\d+,\s*\Z")
+_THOUSANDS_REST = re.compile(r"\d{3}(?!\d)", re.ASCII)
 
 
 def what_is_wrong(text: str, error: json.JSONDecodeError) -> tuple[str | None, str]:
@@ -83,9 +84,11 @@ def _placeholder(place: _Place) -> str | None:
 
 
 def _decimal_comma(place: _Place) -> str | None:
-    if place.here.isdigit() and _DECIMAL_COMMA.search(place.before[-60:]):
-        return f"the number{place.of_field} has a decimal comma; write a decimal point"
-    return None
+    if not place.here.isdigit() or not _COMMA_IN_NUMBER.search(place.before[-60:]):
+        return None
+    if _THOUSANDS_REST.match(place.at):
+        return f"the number{place.of_field} has a comma between the thousands; {WITHOUT_COMMAS}"
+    return f"the number{place.of_field} has a decimal comma; write a decimal point"
 
 
 def _by_kind(place: _Place) -> str | None:
@@ -140,11 +143,15 @@ def _missing_value(place: _Place) -> str:
 # Numbers of an alert: decimal, from their text, never through binary floating point.
 
 
+WITHOUT_COMMAS = "write it without, such as 98000 (Pine: `str.tostring(x)`, or `{0,number,#.########}` in `str.format`)"
 DIGITS_MAX = 40
 EXPONENT_MAX = 30
 _LENGTH_MAX = 90  # every number within the limits above, spelled without an exponent, is shorter
 _NUMBER = re.compile(r"[+-]?(\d+(?:\.\d*)?|\.\d+)(?:[eE]([+-]?\d+))?", re.ASCII)
 _NOT_A_NUMBER = frozenset({"nan", "n/a", "na", "null", "none", "undefined"})
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", re.ASCII)
+_CALCULATION = re.compile(r"=?[\d.,%\s()*/+-]+", re.ASCII)
+_OPERATOR = re.compile(r"[*/]|\d[\s)%]*\+|\s-\s", re.ASCII)
 _INFINITE = frozenset({"inf", "infinity", "∞"})
 
 
@@ -182,6 +189,10 @@ def _what_it_is_instead(text: str) -> str:
         return f"is {shown(text)}, which is no number; write a finite one"
     if not text:
         return "is empty; it must be a number"
+    if _THOUSANDS.fullmatch(text):
+        return f"has a comma between the thousands, {shown(text)}; {WITHOUT_COMMAS}"
+    if _CALCULATION.fullmatch(text) and _OPERATOR.search(text):
+        return f"is a calculation, {shown(text)}: TradingView does not calculate; send the result, as Pine can"
     if "," in text:
         return f"must be a number with a decimal point and no commas, such as 1800.5, not {shown(text)}"
     if text.endswith("%"):
@@ -207,7 +218,7 @@ class _Refused:
 
 
 def parse_json(text: str) -> object:
-    """What `text` holds: names in lower case, numbers as Decimal. AlertMalformed says where it breaks."""
+    """What `text` holds: names as they are spelled, numbers as Decimal. AlertMalformed says where it breaks."""
     if text.count("[") + text.count("{") > DEPTH_MAX:
         _refuse_depth(text)
     if text.count(",") > VALUES_MAX and _STRING.sub("", text).count(",") > VALUES_MAX:
@@ -241,15 +252,18 @@ def _constant(text: str) -> _Refused:
 
 def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members: dict[str, object] = {}
+    names: set[str] = set()
     for spelled, value in pairs:
-        name = spelled.strip().lower()
-        if name in members:
+        own = spelled.strip()
+        name = own.lower()
+        if name in names:
             problem = "stands twice (upper and lower case count as the same); name each field once"
             raise AlertMalformed(f"{_named(spelled)} {problem}", fields={name: [problem]})
         if isinstance(value, _Refused | list) and (refused := _refused_in(value)):
             problem = "must be quoted text" if name == "secret" else refused.problem
             raise AlertMalformed(f"{_named(spelled)} {problem}", fields={name: [problem]})
-        members[name] = value
+        names.add(name)
+        members[own] = value
     return members
 
 
@@ -326,9 +340,10 @@ def _number_or_text(text: str) -> Decimal | str:
 
 def _lenient_members(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members: dict[str, object] = {}
+    names: dict[str, str] = {}
     for spelled, value in pairs:
-        name = spelled.strip().lower()
-        members[name] = value if members.get(name, value) == value else _TWICE
+        own = names.setdefault(spelled.strip().lower(), spelled.strip())
+        members[own] = value if members.get(own, value) == value else _TWICE
     return members
 
 
@@ -372,19 +387,21 @@ _FORM = re.compile(rf"{_KEY}=[^&\s]*(?:&{_KEY}=[^&\s]*)+", re.ASCII)
 
 
 def parse_pairs(text: str) -> dict[str, object]:
-    """The pairs of `text`, names in lower case, values as text. AlertMalformed names the line that is none."""
+    """The pairs of `text`, names as they are spelled, values as text. AlertMalformed names the line that is none."""
     if _FORM.fullmatch(text.strip()) and not _COMMA_PAIR.search(text):
         _refuse_too_many(text.count("&") + 1)
         pairs = [(key, unquote_plus(value)) for key, _, value in (p.partition("=") for p in text.strip().split("&"))]
     else:
         pairs = _pairs_of(text)
     members: dict[str, object] = {}
+    names: set[str] = set()
     for key, value in pairs:
         name = key.lower()
-        if name in members:
+        if name in names:
             problem = "stands twice; name each field once"
             raise AlertMalformed(f"{shown(name)} {problem}", fields={name: [problem]})
-        members[name] = value
+        names.add(name)
+        members[key] = value
     return members
 
 
@@ -433,7 +450,8 @@ _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def parse(body: bytes) -> dict[str, object]:
-    """The fields of an alert, their names in lower case, their numbers as Decimal. AlertMalformed says where it breaks.
+    """The fields of an alert, their names as they are spelled, their numbers as Decimal. AlertMalformed says where it
+    breaks.
 
     Values are text, Decimal, bool, None, lists and objects; nothing is said yet about which fields there should be.
     """
@@ -456,6 +474,13 @@ def parse(body: bytes) -> dict[str, object]:
     if "\\u" in text or "%" in text:
         _refuse_unkeepable(fields, None)
     return fields
+
+
+def lowered(value: object) -> object:
+    """The same with all names in lower case, inside of lists and objects, too."""
+    if isinstance(value, dict):
+        return {name.lower(): lowered(member) for name, member in value.items()}
+    return [lowered(member) for member in value] if isinstance(value, list) else value
 
 
 def legible(body: bytes) -> str:

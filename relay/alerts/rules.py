@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from relay.alerts.fields import KNOWN, SHOWN_ONLY, load, says_what_is_closed
+from relay.alerts.fields import KNOWN, SHOWN_ONLY, load
 from relay.alerts.wording import EMPTY_HINT, joined, placeholder_in
 from relay.domain.order import OrderType, TimeInForce
 from relay.domain.signal import Action, Level, LevelKind, MarketSide, QtyUnit, TakeProfit, can_only_exit
@@ -16,7 +16,7 @@ from relay.errors import AlertInvalid
 # An alert between its schema and its Signal: what is there, what was blank, what is wrong, what is noted.
 
 
-_PROBLEMS_REPORTED_MAX = 3
+_PROBLEMS_REPORTED_MAX = 12
 _NAMES_REPORTED_MAX = 20
 _SILENT_BLANKS = SHOWN_ONLY | {"comment", "order_id", "exchange"}
 SPELLED = {
@@ -39,6 +39,10 @@ class Draft:
     notes: list[str] = field(default_factory=list)
     only_exits: bool = False
     """The alert can open nothing, so nothing that its exit does not need may refuse it."""
+    deciding: frozenset[str] = frozenset()
+    """Of what is wrong under names that are not native: what refuses an exit, too."""
+    has_volume: bool = False
+    """It has a `volume`, which may be the bar's or the order's size."""
 
     def names(self, name: str) -> bool:
         """Whether the alert has the field `name` (the alert's), readable or not; a null is none."""
@@ -49,8 +53,13 @@ class Draft:
         return self.blanks.get(name, _EMPTY) != _EMPTY
 
     def need(self, name: str, right: str) -> None:
-        """`name` (the alert's) is needed and is not there: say why, with what was wrong with it if it was blank."""
+        """`name` (the alert's) is needed and is not there: say why, with what was wrong with it if it was blank.
+
+        Where something else is wrong with it, that is said already.
+        """
         blank = self.blanks.get(name)
+        if name in self.problems:
+            return
         self.refuse(name, f"{blank}; {right}" if blank else f"is missing: {right}")
 
     def refuse(self, name: str, problem: str) -> None:
@@ -72,7 +81,8 @@ class Draft:
         if not self.problems:
             return
         names = list(self.problems)
-        reported = "; ".join(f"`{name}` {self.problems[name][0]}" for name in names[:_PROBLEMS_REPORTED_MAX])
+        said = [(name, problem) for name in names[:_PROBLEMS_REPORTED_MAX] for problem in self.problems[name]]
+        reported = "; ".join(f"`{name}` {problem}" for name, problem in said)
         not_shown = names[_PROBLEMS_REPORTED_MAX:][:_NAMES_REPORTED_MAX]
         raise AlertInvalid(
             f"{reported}; wrong too: {joined(not_shown)}" if not_shown else reported,
@@ -119,6 +129,9 @@ _WHICH_SIZE = (
     "could be the order's size or the strategy's position: send the order's size as `qty`, "
     'and the position as "market_position": "{{strategy.market_position}}" or as `position_size` beside a `qty`'
 )
+_WHOSE_VOLUME = (
+    "may be the order's size or the bar's volume: send the size as `qty`; with a `qty` beside it, it is the bar's"
+)
 _ORDER_FIELDS = [
     *("qty", "qty_unit", "type", "price", "trigger_price", "trigger_by", "time_in_force", "reduce_only"),
     *("slippage_pct", "valid_for_s", "leverage"),
@@ -130,17 +143,27 @@ _STOP_FIELDS = [*_LEVELS, "trailing_start"]
 _RIGHT_SIDE = "`long`, `short` or `flat`, as `{{strategy.market_position}}` is"
 
 
-def draft_of(fields: Mapping[str, object]) -> Draft:
-    """Native fields, each read by itself; and whether they can only exit."""
+def draft_of(
+    fields: Mapping[str, object],
+    problems: Mapping[str, list[str]] | None = None,
+    deciding: frozenset[str] = frozenset(),
+) -> Draft:
+    """Native fields, each read by itself; and whether they can only exit.
+
+    `problems`: what is wrong besides, with the names that the fields had; `deciding`: see Draft.
+    """
     filled, blanks = without_blanks(fields)
-    values, problems = load(filled)
-    draft = Draft(values=values, blanks=blanks, problems=problems)
+    if problems:
+        filled = {name: value for name, value in filled.items() if name not in problems}
+    values, found = load(filled)
+    found |= {name: list(said) for name, said in (problems or {}).items()}
+    draft = Draft(values=values, blanks=blanks, problems=found, deciding=deciding, has_volume="volume" in filled)
     _settle_direction(draft)
     return draft
 
 
 def check(draft: Draft) -> None:
-    """Apply every rule: problems, notes and ignored fields are left in `draft`, which has an action and a ticker."""
+    """Apply every rule: problems, notes and ignored fields are left in `draft`, which has an action."""
     for rule in _RULES:
         rule(draft)
 
@@ -175,7 +198,7 @@ def _position_size(draft: Draft, action: Action) -> None:
 def needed_by_exit(draft: Draft) -> frozenset[str]:
     """The fields that say what is closed, and where: what cannot be read of these refuses even an exit."""
     values = draft.values
-    needed = {"action", "account", *filter(says_what_is_closed, draft.problems.keys() - KNOWN)}
+    needed = {"action", "account", *draft.deciding}
     if not values.keys() & {"ticker", "symbol"}:
         needed |= {"ticker", "symbol"}
     if values.get("trigger_price") is not None:
@@ -201,8 +224,8 @@ def closes_whole(draft: Draft) -> bool:
 
 
 def need_action_and_ticker(draft: Draft) -> None:
-    """What no alert can be read without. Where one is there but wrong, that is said already."""
-    if draft.values.get("action") is None and "action" not in draft.problems:
+    """What no alert can be read without."""
+    if draft.values.get("action") is None:
         draft.need("action", "say what to do, such as `buy`, `sell` or `close`")
     _one_ticker(draft)
     is_needed = draft.values.get("action") is not Action.HEARTBEAT and draft.values.get("ticker") is None
@@ -256,6 +279,8 @@ def _quantity(draft: Draft) -> None:
             draft.ignore(["qty"], "it is zero, and the whole position is closed")
         else:
             draft.refuse("qty", "must be above 0; leave it out where no size is meant")
+    if draft.has_volume and not is_whole and action in (*_SIZED, Action.REVERSE) and not draft.names("qty"):
+        draft.refuse("volume", _WHOSE_VOLUME)
     if is_whole or "qty" not in draft.blanks:
         return
     if action in _SIZED:
@@ -277,7 +302,13 @@ def _price(draft: Draft) -> None:
 
     Any other field that the type of order has no use for was meant, and is refused.
     """
+    if "type" in draft.problems:
+        return
     kind = draft.values.get("type") or OrderType.MARKET
+    if not kind.has_limit and "price" in draft.problems:
+        draft.notes.append(
+            f"`price` ignored: {draft.problems.pop('price')[0]}, and a `{kind}` order has no limit price"
+        )
     if draft.only_exits and kind.has_limit and draft.values.get("price") is None:
         kind = _at_market(draft, kind)
     if kind.has_limit and draft.values.get("price") is None:
@@ -314,7 +345,7 @@ def _unfit(draft: Draft, spelled: str, why: str, *, field: str | None = None) ->
 def _slippage(draft: Draft) -> None:
     """Source: create-order.mdx, slippageTolerance: 0.01 to 10 percent, of market orders only."""
     kind, requested = draft.values.get("type") or OrderType.MARKET, draft.values.get("slippage_pct")
-    if requested is None:
+    if requested is None or "type" in draft.problems:
         return
     if kind.is_conditional and not kind.has_limit:
         _unfit(draft, "slippage_pct", f"does not go with a `{kind}` order: the exchange bounds market orders only")
@@ -335,6 +366,12 @@ def _resting_time(draft: Draft, kind: OrderType) -> None:
 
 
 def _stops(draft: Draft) -> None:
+    """An entry that names a level and brings none is refused: nothing is bought without the stop that was meant."""
+    if not draft.only_exits and draft.values["action"] not in (Action.CANCEL, Action.HEARTBEAT):
+        trails = ["trailing_start"] if draft.values.get("trailing_stop") is not None else []
+        for name in (*_LEVELS.values(), *trails):
+            if name in draft.blanks:
+                draft.need(name, 'write a price or a distance such as "1%", or take the field out if none is meant')
     if draft.values.get("trailing_start") is not None and draft.values.get("trailing_stop") is None:
         if draft.only_exits:
             draft.ignore(["trailing_start"], "it says where a `trailing_stop` begins, and none is named")
@@ -381,8 +418,6 @@ def _risk(draft: Draft) -> None:
         draft.ignore(["qty", "qty_unit"], f"`{unit}` sizes an entry; the whole position is closed")
     elif draft.values.get("reduce_only"):
         draft.refuse("qty_unit", f"`{unit}` sizes an entry; with `reduce_only` use `position_pct`")
-    elif "stop_loss" in draft.blanks and not _is_the_strategys_exit(draft):
-        draft.need("stop_loss", f"a size in `{unit}` is what the stop loss would cost")
 
 
 def _is_the_strategys_exit(draft: Draft) -> bool:

@@ -21,10 +21,12 @@ from relay.alerts.authenticate import (
     may_name_secret,
     without_secrets,
 )
-from relay.alerts.fields import EPOCH, FIELDS_ELSEWHERE, KNOWN, SHOWN_ONLY, unix_ms
+from relay.alerts.fields import EPOCH, KNOWN, SHOWN_ONLY, unix_ms
 from relay.alerts.formats import FORMATS, NATIVE, alert_format_of, recognise
 from relay.alerts.formats.base import AlertFormat, Translation
-from relay.alerts.parse import legible, number_text, parse, read_leniently
+from relay.alerts.names import meaning_of
+from relay.alerts.native import is_plain, named
+from relay.alerts.parse import legible, lowered, number_text, parse, read_leniently
 from relay.alerts.rules import Draft
 from relay.alerts.wording import SHOWN_LENGTH_MAX, joined, shown
 from relay.domain.signal import Identity, IdentityKind, Signal
@@ -49,7 +51,7 @@ def signal_from_stored(stored: Mapping[str, object], *, id: str, strategy: str, 
     """
     translation = translated(stored)
     try:
-        draft = _judged(translation.fields if translation else stored)
+        draft = _judged(stored, translation)
     except AlertInvalid as error:
         raise translation.respelled(error) if translation else error from None
     _note_time(draft, received_at)
@@ -74,28 +76,50 @@ def translated(stored: Mapping[str, object]) -> Translation | None:
     """The alert's fields out of its own format's; None where that is the native one. Raises AlertInvalid."""
     named = stored.get("format")
     if named is None or named == NATIVE:
-        return None
+        return _named(stored)
     alert_format = alert_format_of(named) if isinstance(named, str) else None
-    if alert_format is None and rules.draft_of(_without_format(stored)).only_exits:
-        return None
+    if alert_format is None and _draft(stored, natural := _named(stored)).only_exits:
+        return natural
     if alert_format is None:
         problem = f"cannot be {shown(named)}; it must be one of {joined(FORMATS)}"
         raise AlertInvalid(f"`format` {problem}", fields={"format": [problem]})
     return alert_format.translate(_without_format(stored))
 
 
+def _named(stored: Mapping[str, object]) -> Translation | None:
+    """Native fields under other names; None where all of them have their own."""
+    if is_plain(stored):
+        return None
+    found = named(_without_format(stored))
+    return Translation(
+        fields=found.fields,
+        names=found.names,
+        notes=tuple(found.notes),
+        internal=found.internal,
+        problems=found.problems,
+        deciding=frozenset(found.deciding),
+        fixes=found.fixes,
+    )
+
+
+def _draft(stored: Mapping[str, object], translation: Translation | None) -> Draft:
+    if translation is None:
+        return rules.draft_of(_without_format(stored))
+    return rules.draft_of(_without_format(translation.fields), translation.problems, translation.deciding)
+
+
 def _without_format(stored: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in stored.items() if name != "format"}
 
 
-def _judged(fields: Mapping[str, object]) -> Draft:
-    """Native fields, after every rule. AlertInvalid if one is broken."""
-    draft = rules.draft_of(_without_format(fields))
-    if fields.get("format") not in (None, NATIVE, *FORMATS):
-        draft.notes.append(f"`format` ignored: it cannot be {shown(fields['format'])}; the alert is read as it stands")
+def _judged(stored: Mapping[str, object], translation: Translation | None) -> Draft:
+    """The alert's native fields, after every rule. AlertInvalid if one is broken."""
+    draft = _draft(stored, translation)
+    if stored.get("format") not in (None, NATIVE, *FORMATS):
+        draft.notes.append(f"`format` ignored: it cannot be {shown(stored['format'])}; the alert is read as it stands")
     rules.need_action_and_ticker(draft)
-    draft.raise_problems()
-    rules.check(draft)
+    if draft.values.get("action") is not None:
+        rules.check(draft)
     draft.raise_problems()
     draft.note_blanks()
     return draft
@@ -199,6 +223,11 @@ def read(
         raise _cleaned(error, secrets) from None
 
 
+def stored_of(fields: dict[str, object], body: bytes, secrets: tuple[str, ...]) -> ParsedAlert:
+    """What is kept of an alert with these fields, as `read` would keep it."""
+    return _parsed(fields, body, secrets, None, None)
+
+
 def _can_only_exit(stored: Mapping[str, object]) -> bool:
     """Whether the alert opens nothing, be it refused or not."""
     try:
@@ -208,20 +237,35 @@ def _can_only_exit(stored: Mapping[str, object]) -> bool:
 
 
 def _parsed(
-    fields: dict[str, object], body: bytes, secrets: tuple[str, ...], named: str | None, usual: str | None
+    spelled: dict[str, object], body: bytes, secrets: tuple[str, ...], named: str | None, usual: str | None
 ) -> ParsedAlert:
+    fields = {name.lower(): lowered(value) for name, value in spelled.items()}
     given = [fields.pop("secret", None)]
     alert_format = _settle_format(fields, named, usual)
     if alert_format is not None:
         given.append(alert_format.take_secret(fields))
     given += [fields.pop(name, None) for name in SECRET_FIELDS]
     texts = [number_text(each) if isinstance(each, Decimal) else each for each in given if each]
+    if fields.get("format") in (None, NATIVE):
+        fields = _as_spelled(fields, spelled)
     stored = {name: value if isinstance(value, str) else _keepable(value) for name, value in fields.items()}
     return ParsedAlert(
         fields=_redacted(stored, secrets),
         body_digest=digest(body),
         secrets=tuple(text for text in texts if isinstance(text, str)),
     )
+
+
+def _as_spelled(fields: dict[str, object], spelled: Mapping[str, object]) -> dict[str, object]:
+    """What is no native name as its sender spells it: where its words begin is told by its capitals."""
+    own = {name.lower(): name for name in spelled if not _is_lower(name.lower())}
+    if not own:
+        return fields
+    return {own.get(name, name): spelled[own[name]] if name in own else value for name, value in fields.items()}
+
+
+def _is_lower(name: str) -> bool:
+    return name in KNOWN or name == "format" or name.startswith("x_")
 
 
 def _settle_format(fields: dict[str, object], named: str | None, usual: str | None) -> AlertFormat | None:
@@ -290,12 +334,13 @@ def bounded_notes(notes: Sequence[str]) -> tuple[str, ...]:
 
 def _deciding(stored: Mapping[str, object]) -> frozenset[str]:
     """The fields that the alert's orders are made of, by the names that it has for them."""
-    named = stored.get("format")
-    alert_format = alert_format_of(named) if isinstance(named, str) else None
+    said = stored.get("format")
+    alert_format = alert_format_of(said) if isinstance(said, str) else None
     of_format = alert_format.fields if alert_format is not None else ()
     tops = {name.lower().partition(".")[0].removesuffix("[]") for name in of_format}
-    elsewhere = {name for name, native in FIELDS_ELSEWHERE.items() if native != "comment"}
-    return frozenset((KNOWN | elsewhere) - SHOWN_ONLY - {"comment"} | tops | {"format"})
+    of_orders = KNOWN - SHOWN_ONLY - {"comment"}
+    named = {name for name, value in stored.items() if isinstance(value, dict) or meaning_of(name) in of_orders}
+    return frozenset(of_orders | named | tops | {"format"})
 
 
 def _fits(stored: Mapping[str, object]) -> bool:

@@ -7,14 +7,15 @@ import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import Protocol, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from relay.bybit.client import Exchange
-from relay.bybit.wire_account import AccountMode, FeeRate, KeyRights, Wallet
+from relay.bybit.wire_account import NOT_UNDERSTOOD, AccountMode, FeeRate, KeyRights, MarginMode, Wallet
 from relay.domain.instrument import Category
 from relay.domain.position import Position
-from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, JournalUnavailable
 from relay.settings.environment import Environment
 from relay.settings.network import Way
 
@@ -77,6 +78,18 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseFacts:
+    """Of the Postgres that the journal is in."""
+
+    is_flushed: bool
+    """Whether what is committed outlives a crash of its machine."""
+    owned_by_owner: int | None
+    """How many accounts the process has that owns this one; None if no process owns it just now."""
+    room: int
+    """How many it wishes to own at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountFacts:
     """All that was read, at `now_ms` of the exchange's clock. Each part stands by itself."""
 
@@ -97,6 +110,8 @@ class AccountFacts:
     """None if nobody has looked."""
     free_disk_bytes: int | None = None
     """Of the disk that the journal is on; None if it cannot be told."""
+    database: DatabaseFacts | None = None
+    """None if the journal is on a disk of this machine, or cannot be read."""
 
 
 class Ownership(Protocol):
@@ -121,7 +136,6 @@ SYMBOLS_MAX = 20
 """So many symbols are looked at one by one; each is a request."""
 USUAL_SYMBOLS = ("BTCUSDT", "ETHUSDT")
 """Looked at where alerts may name any symbol."""
-_NOT_UNDERSTOOD = (KeyError, TypeError, ValueError, ArithmeticError, IndexError, AssertionError)
 
 
 def read_facts(
@@ -138,16 +152,19 @@ def read_facts(
     if silent is not None:
         return _nothing(exchange, expected_account, silent)
     foreign = _reported(lambda: _foreign(exchange, ownership))
+    mode = _reported(exchange.account_api.mode)
+    is_portfolio = isinstance(mode, AccountMode) and mode.margin is MarginMode.PORTFOLIO
+    look = _position_of if is_portfolio else Exchange.settings_of
     return AccountFacts(
         now_ms=exchange.now_ms(),
         own_address=_own_address(expected_account.host),
         clock_ahead_ms=ahead,
         listed=listed,
         key=_reported(exchange.account_api.key),
-        mode=_reported(exchange.account_api.mode),
+        mode=mode,
         wallet=_reported(exchange.wallet),
         positions=tuple(
-            (symbol, _reported(lambda symbol=symbol: exchange.position(category=category_of(symbol), symbol=symbol)))  # type: ignore[misc]
+            (symbol, _reported(partial(look, exchange, category_of(symbol), symbol)))
             for symbol in _symbols(expected_account, ownership, foreign)
         ),
         foreign=foreign,
@@ -159,11 +176,13 @@ def read_facts(
 def _reported(ask: Callable[[], T]) -> Reported[T]:
     try:
         return ask()
+    except FactsUnreadable as error:
+        return Unavailable(code=None, words=error.words)
     except ExchangeAnswered as refusal:
         return Unavailable(code=refusal.code, words=str(refusal))
     except (ExchangeUnreachable, JournalUnavailable) as silence:
         return Unavailable(code=None, words=str(silence))
-    except _NOT_UNDERSTOOD as error:
+    except NOT_UNDERSTOOD as error:
         return Unavailable(code=None, words=f"the exchange's answer is not understood ({type(error).__name__})")
 
 
@@ -187,6 +206,10 @@ def _nothing(exchange: Exchange, expected_account: ExpectedAccount, why: Unavail
         fees=why,
         stream=None,
     )
+
+
+def _position_of(exchange: Exchange, category: Category, symbol: str) -> Position:
+    return exchange.position(category=category, symbol=symbol)
 
 
 def category_of(symbol: str) -> Category:

@@ -435,6 +435,12 @@ class BybitSession(HTTP):  # type: ignore[misc]
         finally:
             self._pinned.signature = None
 
+    def get_symbol_info(self, **which: object) -> Answer:
+        """Leverage and mode of a symbol, which pybit does not know. Source: docs/v5/position/batch-lvg.mdx."""
+        path = f"{self.endpoint}/v5/position/symbol-info"
+        answer: Answer = self._submit_request(method="GET", path=path, query=which, auth=True)
+        return answer
+
     def server_time_request(self) -> Request:
         return self._prepare_request("GET", self.endpoint + SERVER_TIME, "", {})
 

@@ -208,9 +208,6 @@ class StreamGreeting:
 class StreamLink:
     """One thread, in which the callbacks are called: `received` with each message, `opened` once all is subscribed."""
 
-    is_keeper = True
-    """Nobody else keeps it."""
-
     def __init__(
         self,
         *,

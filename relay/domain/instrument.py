@@ -51,6 +51,10 @@ class Instrument:
     """In the exchange's words; `NOT_LISTED` once it has dropped it."""
     delivery_at: datetime | None = None
     """When what is open is settled by the exchange; None: it has not said so."""
+    kind: str = ""
+    """In the exchange's words: `stock`, `commodity`, `forex`, `innovation`; empty for the rest."""
+    unreadable: str | None = None
+    """Which of its rules could not be read, so that nothing may be opened."""
 
     @property
     def state(self) -> str:
@@ -103,6 +107,14 @@ class _Market:
 class _Reading:
     market: _Market
     says_perpetual: bool
+
+
+def symbol_of_filter(text: str) -> str:
+    """What a person types to find a symbol, as the exchange spells it: `btcusdt.p`, `BYBIT:BTCUSDT` are BTCUSDT."""
+    ticker = text.strip().upper().rpartition(":")[2]
+    if ticker.endswith("USDC.P"):
+        return f"{ticker.removesuffix('USDC.P')}PERP"
+    return ticker.removesuffix(".P")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,8 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
-from typing import Protocol
 
 from relay.bybit.stream import LinkState
 from relay.bybit.stream_state import Received, Wake
@@ -29,11 +28,12 @@ from relay.domain.progress import (
     settled,
 )
 from relay.engine.lanes import Lane
+from relay.engine.lease_guard import LeaseLost
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
 from relay.execution.bookkeeping import BookedExchange, Bookkeeper
-from relay.execution.orders import is_moved_since_sent, report_of
+from relay.execution.orders import cancel_by_hand, is_moved_since_sent, report_of
 from relay.execution.ports import Account, ExchangePort, Now, to_ms, utc_now
-from relay.execution.protection import ProtectionLanes
+from relay.execution.protection import ActingFor, ProtectionLanes
 from relay.journal.journal import Journal
 from relay.journal.ledger import Ledger
 from relay.journal.records import ExecutionRecord, OrderRecord
@@ -228,15 +228,15 @@ class Follower:
         protection: ProtectionLanes | None = None,
         every_s: float = _EVERY_S,
         now: Now = utc_now,
-        is_first: Callable[[], bool] = lambda: True,
+        acting_for: ActingFor = lambda account: nullcontext(),
     ) -> None:
-        """`protection`: looked at in each round, once the orders are known. `is_first`: whether it is this process that
-        follows, where there are several."""
+        """`protection`: looked at in each round, once the orders are known. `acting_for`: by whose right an account's
+        orders are followed here; None if another process does."""
         self._journal = journal
         self._accounts = accounts
         self._protect = protection
         self._every_s = every_s
-        self._is_first = is_first
+        self._acting_for = acting_for
         self._now = now
         self._settling = Settling(journal=journal)
         self._requested: dict[str, int] = {}
@@ -266,8 +266,7 @@ class Follower:
                 self._is_woken.clear()
                 requested_at = time.monotonic()
             try:
-                if self._is_first():
-                    self.round(None if is_due else self._deaf())
+                self.round(None if is_due else self._deaf())
             except JournalUnavailable as error:
                 log.warning("resting orders could not be followed just now: %s", error)
             except Exception:
@@ -288,6 +287,7 @@ class Follower:
         order's alone.
         """
         self._rounds += 1
+        self._cancel_wanted()
         changed = self._ask_in_turn(accounts) if accounts is None or accounts else 0
         if accounts is None:
             self._settle()
@@ -301,7 +301,8 @@ class Follower:
             since_ms=now_ms - _DENIED_MS, of_signals_since_ms=now_ms - _DENIED_OF_SIGNALS_MS
         )
         open_orders = [each for each in self._journal.open_orders() if self._is_ours(each)]
-        resting = {each.state.client_order_id: each for each in (*open_orders, *denied)}
+        doubted = [each for each in denied if self._acting_for(each.account) is not None]
+        resting = {each.state.client_order_id: each for each in (*open_orders, *doubted)}
         self._settling.keep_only(set(resting))
         self._requested = {each: self._requested.get(each, 0) for each in resting}
         silent: set[str] = set()
@@ -320,15 +321,27 @@ class Follower:
                 log.warning("the resting orders of %s could not be followed just now: %s", record.account, error)
         return changed
 
+    def _cancel_wanted(self) -> None:
+        """What a person wants cancelled, in whichever process it was said."""
+        for record in self._journal.cancels_wanted():
+            account, right = self._accounts.get(record.account), self._acting_for(record.account)
+            if account is None or right is None or self._stop.is_set():
+                continue
+            with suppress(LeaseLost), right:
+                problem = cancel_by_hand(self._journal, account.exchange, record, now_ms=to_ms(self._now()))
+                if problem is not None:
+                    log.warning("order %s: %s", record.state.client_order_id, problem)
+
     def _settle(self) -> None:
         """End what needed a person and does not any more."""
         silent: set[str] = set()
         for execution in self._journal.in_attention():
-            account = self._accounts.get(execution.account)
-            if account is None or account.name in silent or self._stop.is_set():
+            account, right = self._accounts.get(execution.account), self._acting_for(execution.account)
+            if account is None or right is None or account.name in silent or self._stop.is_set():
                 continue
             try:
-                self._settling.settle(account.exchange, execution, now_ms=to_ms(self._now()))
+                with suppress(LeaseLost), right:
+                    self._settling.settle(account.exchange, execution, now_ms=to_ms(self._now()))
             except (ExchangeUnreachable, ExchangeAnswered) as error:
                 silent.add(account.name)
                 log.warning("what signal %s came to could not be told just now: %s", execution.signal.id, error)
@@ -338,7 +351,8 @@ class Follower:
 
         Given up is whatever is open and has been quiet for long, acknowledged or not.
         """
-        return record.state.rests or to_ms(self._now()) - record.updated_at_ms > _GIVEN_UP_MS
+        is_left = record.state.rests or to_ms(self._now()) - record.updated_at_ms > _GIVEN_UP_MS
+        return is_left and self._acting_for(record.account) is not None
 
     def _turn_of(self, record: OrderRecord) -> bool:
         self._requested[record.state.client_order_id] = self._rounds
@@ -346,6 +360,8 @@ class Follower:
             return self._ask(record)
         except (JournalUnavailable, ExchangeUnreachable):
             raise
+        except LeaseLost:
+            return False
         except ExchangeAnswered as error:
             log.warning("order %s could not be followed just now: %s", record.state.client_order_id, error)
         except Exception:
@@ -353,19 +369,22 @@ class Follower:
         return False
 
     def _ask(self, record: OrderRecord) -> bool:
-        account = self._accounts.get(record.account)
-        if account is None or self._stop.is_set():
+        account, right = self._accounts.get(record.account), self._acting_for(record.account)
+        if account is None or right is None or self._stop.is_set():
             return False
-        return self._settling.look(account, record, now_ms=to_ms(self._now()))
+        with right:
+            return self._settling.look(account, record, now_ms=to_ms(self._now()))
 
     def learned(self, client_order_id: str) -> None:
         """A stream brought something new of an order. Raises JournalUnavailable."""
         record = self._journal.order(client_order_id)
         account = self._accounts.get(record.account) if record else None
-        if account is None:
+        right = self._acting_for(record.account) if record else None
+        if account is None or right is None:
             return
         try:
-            self._settling.put_right(account.exchange, client_order_id, now_ms=to_ms(self._now()))
+            with suppress(LeaseLost), right:
+                self._settling.put_right(account.exchange, client_order_id, now_ms=to_ms(self._now()))
         except (ExchangeUnreachable, ExchangeAnswered) as error:
             log.warning("what order %s means for its signal could not be told just now: %s", client_order_id, error)
 
@@ -432,16 +451,8 @@ _STORED_MAX = 50
 """How many of an account's symbols are kept known from the start; the others from their first alert on."""
 
 
-class Boards(Protocol):
-    """What is listened to where several processes share the streams."""
-
-    def start(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-
 class Streams:
-    """All of a relay's streams. Empty where they are turned off."""
+    """The streams of the accounts that are executed here. Empty where they are turned off."""
 
     def __init__(
         self,
@@ -451,17 +462,18 @@ class Streams:
         wake: Callable[[Lane], None],
         follower: Follower,
         every_exchange: Mapping[str, BookedExchange] | None = None,
-        boards: Boards | None = None,
+        is_ours: Callable[[str], bool] = lambda account: True,
     ) -> None:
-        """`wake`: a lane's next step is due. `every_exchange`: every account's exchange, with a stream or without."""
-        self._boards = boards
+        """`wake`: a lane's next step is due. `every_exchange`: every account's exchange, with a stream or without; the
+        transactions of those that are `ours` are noted."""
         self._exchanges = dict(exchanges)
         self._journal = journal
         self._wake = wake
         self._follower = follower
         self.reports = Reports(journal=journal)
         self.reports.on_change = follower.learned
-        self.bookkeeper = Bookkeeper(every_exchange or {}, ledger=Ledger(journal.store), stream=self._connection)
+        ledger = Ledger(journal.store)
+        self.bookkeeper = Bookkeeper(every_exchange or {}, ledger=ledger, stream=self._connection, is_ours=is_ours)
         self._starting = threading.Lock()
         self._is_started = False
         self._opened: set[str] = set()
@@ -484,8 +496,15 @@ class Streams:
         if not self._is_started:
             self._is_started = True
             self.reports.start()
-            if self._boards is not None:
-                self._boards.start()
+
+    def end(self, account: str) -> None:
+        """End the account's, and forget all that it has told: another process may trade there."""
+        with self._starting:
+            was_open = account in self._opened
+            self._opened.discard(account)
+            self._settled.discard(account)
+        if was_open:
+            self._exchanges[account].hush()
 
     def _connection(self, name: str) -> int | None:
         exchange = self._exchanges.get(name)
@@ -520,15 +539,12 @@ class Streams:
 
     def state(self) -> dict[str, LinkState]:
         """Each account's private stream: whether it is live, since when, and what is wrong."""
-        return {name: exchange.stream_state() for name, exchange in self._exchanges.items()}
+        return {name: self._exchanges[name].stream_state() for name in sorted(self._opened)}
 
     def stop(self) -> None:
         """Quick; what was heard is written down first."""
         for exchange in self._exchanges.values():
             exchange.link.stop()
             exchange.marks.stop()
-        if self._is_started:
-            self.reports.stop()
-            self.bookkeeper.stop()
-            if self._boards is not None:
-                self._boards.stop()
+        self.reports.stop()
+        self.bookkeeper.stop()

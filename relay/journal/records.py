@@ -193,6 +193,8 @@ class Switch:
 
 
 HALT = "halt"
+CANCEL_ASKED, CANCEL_ANSWERED = "cancel_asked_for", "cancel_answered"
+"""Events of a signal: a person wants one of its orders cancelled, and what the exchange said to that."""
 LOGGED_OUT = "logged_out"
 """The name of a session that has ended; its `account` is the session's digest."""
 

@@ -33,8 +33,8 @@ WRITES = frozenset(
         "/v5/position/trading-stop",
     }
 )
-NOT_IN_DEMO = frozenset({"/v5/user/query-api", "/v5/account/fee-rate"})
-"""demo.mdx does not list them."""
+NOT_IN_DEMO = frozenset({"/v5/account/fee-rate"})
+"""demo.mdx does not list it."""
 READS_PER_SECOND = 50
 WINDOW_MS = 1000
 

@@ -189,6 +189,24 @@ def positions(exchange: Exchange, params: Params) -> Answer:
     return {"list": shown, "nextPageCursor": cursor, "category": category}
 
 
+def symbol_info(exchange: Exchange, params: Params) -> Answer:
+    """batch-lvg.mdx: leverage and mode, whether anything is open or not; not under portfolio margin."""
+    if exchange.account.margin_mode == "PORTFOLIO_MARGIN":
+        return Refusal(code=110077, message="Pm mode cannot support")
+    found = _chosen(exchange, params)
+    if isinstance(found, Refusal):
+        return found
+
+    def row(state: State, symbol: str, idx: int) -> dict[str, Any]:
+        leverage = plain(state.position(symbol, idx).leverage)
+        return {"symbol": symbol, "leverage": leverage, "side": "", "positionIdx": idx}
+
+    rows = exchange.read(
+        lambda state: [row(state, each.symbol, idx) for each in found for idx in state.indices(each.symbol)]
+    )
+    return {"category": params["category"], "list": rows}
+
+
 def _open_rows(state: State, category: str, settle: object) -> list[dict[str, Any]]:
     return [
         row(state, instrument, idx)

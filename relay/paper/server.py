@@ -19,7 +19,7 @@ from werkzeug.exceptions import HTTPException
 
 from relay.paper import account_api, control, orders_api
 from relay.paper.asks import Unreadable
-from relay.paper.exchange import Exchange, Fault, FaultKind
+from relay.paper.exchange import Exchange, Fault, FaultKind, spoil
 from relay.paper.orders import Refusal
 from relay.paper.orders_api import Answer, Params
 from relay.paper.streams import PATHS, Streams, WebSocket
@@ -37,6 +37,7 @@ READS: dict[str, Endpoint] = {
     "/v5/order/history": orders_api.history,
     "/v5/execution/list": orders_api.executions,
     "/v5/position/list": account_api.positions,
+    "/v5/position/symbol-info": account_api.symbol_info,
     "/v5/position/closed-pnl": account_api.closed_pnl,
     "/v5/account/wallet-balance": account_api.wallet_balance,
     "/v5/account/info": account_api.summary,
@@ -84,9 +85,18 @@ def _view(exchange: Exchange, path: str, endpoint: Endpoint) -> Callable[[], Res
             return _effect(exchange, path, endpoint, params, payload)
         early = None if fault.is_after else _misbehave(exchange, fault)
         response = early or _effect(exchange, path, endpoint, params, payload)
+        if fault.kind is FaultKind.ROWS:
+            return _spoilt(response, fault)
         return (_misbehave(exchange, fault) or response) if fault.is_after else response
 
     return view
+
+
+def _spoilt(response: Response, fault: Fault) -> Response:
+    body = json.loads(response.get_data())
+    spoil(body.get("result"), fault.where, fault.changes)
+    response.set_data(json.dumps(body, separators=(",", ":")))
+    return response
 
 
 def _stream(streams: Streams, kind: str) -> Callable[[], Response]:

@@ -69,6 +69,7 @@ def read_running(reader: Reader) -> dict[str, Any]:
         "database_url": url,
         "allow_wide_key": reader.read("ALLOW_WIDE_KEY", fields.flag, False),
         "database_connections": reader.read("DATABASE_CONNECTIONS", fields.whole(5, 100), None),
+        "accounts_per_process": reader.read("ACCOUNTS_PER_PROCESS", fields.whole(1, 10_000), 50),
         "worker": reader.read("RELAY_WORKER", fields.choice_of(Worker), worker),
         "keep_days": reader.read("KEEP_DAYS", fields.whole(1, 36_500), 90),
         "paper_market": reader.read("PAPER_MARKET", fields.host_url_or_off, "https://api.bybit.com"),
@@ -183,7 +184,9 @@ class Settings:
     database_url: str = field(repr=False)
     """May carry a password."""
     database_connections: int | None
-    """At most, of each process, on Postgres; None means the fewest that do."""
+    """At most, of each process, on Postgres; None: the fewest that do."""
+    accounts_per_process: int
+    """How many a process wishes to own, on Postgres; where nobody has room, one takes more."""
     worker: Worker
     allow_wide_key: bool
     keep_days: int

@@ -172,9 +172,8 @@ def test_a_limit_order_without_a_price(relay: RelayServer) -> None:
     assert "limit" in invalid(relay, "price", type="limit")
 
 
-def test_an_unknown_field_names_the_nearest(relay: RelayServer) -> None:
-    problem = invalid(relay, "quantitty", quantitty="1")
-    assert "qty" in problem or "quantity" in problem
+def test_an_unknown_field_that_may_bear_on_the_order(relay: RelayServer) -> None:
+    assert "may bear on the order" in invalid(relay, "quantitty", quantitty="1")
 
 
 @pytest.mark.parametrize("wrong", [True, ["0.001"], {"value": "0.001"}, "a lot"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relay.alerts.parse import parse
+from relay.alerts.parse import lowered, parse
 from relay.errors import AlertMalformed
 
 
@@ -21,7 +21,7 @@ from relay.errors import AlertMalformed
     ],
 )
 def test_pairs_stand_on_lines_or_between_commas(text: str) -> None:
-    assert parse(text.encode()) == {"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.01"}
+    assert lowered(parse(text.encode())) == {"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.01"}
 
 
 @pytest.mark.parametrize(

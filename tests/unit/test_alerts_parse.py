@@ -21,18 +21,18 @@ def refusal(body: bytes | str) -> AlertMalformed:
     return caught.value
 
 
-def test_json_is_read_with_numbers_as_decimals_and_names_in_lower_case() -> None:
+def test_json_is_read_with_numbers_as_decimals_and_names_as_they_are_spelled() -> None:
     body = b' {"Ticker": "BTCUSDT.P", "QTY": 0.10, "price": 1800.8000000000002, "n": -1e3, "t": true, "z": null}\n'
     fields = parse(body)
     assert fields == {
-        "ticker": "BTCUSDT.P",
-        "qty": Decimal("0.10"),
+        "Ticker": "BTCUSDT.P",
+        "QTY": Decimal("0.10"),
         "price": Decimal("1800.8000000000002"),
         "n": Decimal("-1000"),
         "t": True,
         "z": None,
     }
-    assert str(fields["qty"]) == "0.10"
+    assert str(fields["QTY"]) == "0.10"
     assert isinstance(parse(b'{"qty": 5}')["qty"], Decimal)
 
 

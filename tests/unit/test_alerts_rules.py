@@ -38,7 +38,7 @@ def test_a_misspelt_placeholder_is_refused_with_the_nearest() -> None:
     assert "the nearest is `{{strategy.order.contracts}}`" in said
 
 
-@pytest.mark.parametrize("field", ["signal_price", "stop_loss", "id", "price", "leverage"])
+@pytest.mark.parametrize("field", ["signal_price", "id", "price", "leverage"])
 def test_an_unreplaced_placeholder_is_ignored_with_a_note_where_it_is_not_needed(field: str) -> None:
     taken = signal(**{field: "{{close}}"})
     assert [note for note in taken.notes if f"`{field}` ignored: it still holds the unreplaced `{{{{close}}}}`" in note]
@@ -46,9 +46,10 @@ def test_an_unreplaced_placeholder_is_ignored_with_a_note_where_it_is_not_needed
 
 
 def test_fields_that_are_empty_together_are_noted_together() -> None:
-    taken = signal(market_position="", position_size=" ", leverage=None, comment="")
-    assert len(taken.notes) == 1
-    assert taken.notes[0].startswith("`market_position` and `position_size` ignored: each is empty")
+    taken = signal(market_position="", position_size=" ", leverage=None, comment="", close=None)
+    assert taken.notes[0] == "`leverage` is null: read as not there"
+    assert len(taken.notes) == 2
+    assert taken.notes[1].startswith("`market_position` and `position_size` ignored: each is empty")
 
 
 def test_an_alert_without_ticker_is_refused_unless_it_is_a_heartbeat() -> None:
@@ -154,7 +155,7 @@ def test_a_start_without_a_trailing_stop_is_refused() -> None:
 
 @pytest.mark.parametrize("unit", ["risk_pct", "risk_quote"])
 def test_a_size_from_risk_takes_the_default_stop_loss_but_no_blank_one(unit: str) -> None:
-    assert "is what the stop loss would cost" in problem("stop_loss", "", qty_unit=unit)
+    assert "is empty" in problem("stop_loss", "", qty_unit=unit)
     assert signal(qty_unit=unit).stop_loss is None
     assert signal(qty_unit=unit, stop_loss="1%").stop_loss is not None
     assert "use `position_pct`" in problem("qty_unit", unit, reduce_only=True)

@@ -24,7 +24,7 @@ from relay.domain.order import (
     RequestSignature,
     Unknown,
 )
-from relay.domain.position import Moved, Position
+from relay.domain.position import Position
 from tests.unit.journal_builders import planned
 
 BTC = (Category.LINEAR, "BTCUSDT")
@@ -71,23 +71,6 @@ def place(exchange: StreamedExchange, outcome: Outcome) -> None:
     signature = RequestSignature(timestamp_ms=1, recv_window_ms=5000)
     with patch.object(Exchange, "place", return_value=outcome):
         exchange.place(order, client_order_id="o-1", signature=signature, is_exit=False)
-
-
-def test_what_other_processes_have_under_way_makes_the_position_unknown_until_it_is_settled(live: LiveAccount) -> None:
-    assert live.position(BTC) is not None
-    under_way = Moved(client_order_id="theirs", filled_qty=Decimal(0), is_settled=False)
-    live.catch_up(BTC, [under_way])
-    assert live.position(BTC) is None
-    live.catch_up(BTC, [Moved(client_order_id="theirs", filled_qty=Decimal(0), is_settled=True)])
-    assert live.position(BTC) is not None
-
-
-def test_what_other_processes_have_filled_is_waited_for(live: LiveAccount) -> None:
-    live.catch_up(BTC, [Moved(client_order_id="theirs", filled_qty=Decimal(1), is_settled=True)])
-    assert live.position(BTC) is None
-    position_read(live, "3")
-    found = live.position(BTC)
-    assert found is not None and found.position.size == 3
 
 
 @pytest.mark.parametrize("outcome", [Accepted(venue_order_id="v-1"), Unknown(why="cut"), KNOWN_BY_ITS_ID])

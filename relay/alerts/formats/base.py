@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from typing import Any, TypeVar
 
-from relay.alerts.fields import DECIDING, FIELDS_ELSEWHERE, KNOWN, says_what_is_closed, speaks_of_levels
+from relay.alerts.fields import DECIDING, KNOWN
+from relay.alerts.names import decides_exit, meaning_of, speaks_of_levels
 from relay.alerts.parse import number_text, read_number
 from relay.alerts.rules import Draft, draft_of, needed_by_exit
 from relay.alerts.wording import EMPTY_HINT, SHOWN_LENGTH_MAX, joined, nearest, placeholder_in, shown
@@ -197,8 +198,8 @@ class Message:
         if speaks_of_levels(inside):
             return False
         if _INDEX.sub("[]", path).lower() in self._known:
-            return FIELDS_ELSEWHERE.get(name, name) in DECIDING
-        return says_what_is_closed(name)
+            return meaning_of(name) in DECIDING
+        return decides_exit(name)
 
     def _wrong_fields(self, inside: str, members: Mapping[str, object]) -> Iterator[tuple[str, str]]:
         for name, value in members.items():
@@ -268,6 +269,12 @@ class Translation:
     notes: tuple[str, ...]
     internal: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the Signal that no native field sets."""
+    problems: Mapping[str, list[str]] = field(default_factory=dict)
+    """What is wrong with the names themselves, under the native ones where there are."""
+    deciding: frozenset[str] = frozenset()
+    """Of those under the sender's names, what refuses an alert that can only exit, too."""
+    fixes: Mapping[str, dict[str, object]] = field(default_factory=dict)
+    """For a field in the sender's name, the fields that would be right in its place; none: without it."""
 
     def in_senders_words(self, text: str) -> str:
         """`text`, which speaks of native fields, in the sender's names of them."""
@@ -284,7 +291,8 @@ class Translation:
         fields: dict[str, dict[str, None]] = {}
         for native, problems in error.fields.items():
             own = fields.setdefault(self.names.get(native, native), {})
-            own.update(dict.fromkeys(map(self.in_senders_words, problems)))
+            said = self.problems.get(native, ())
+            own.update(dict.fromkeys(each if each in said else self.in_senders_words(each) for each in problems))
         try:
             problems_of = {name: list(problems) for name, problems in fields.items()}
             Draft(problems=problems_of, only_exits=error.only_exits).raise_problems()
