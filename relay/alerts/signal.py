@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -149,6 +150,15 @@ def _note_time(draft: Draft, received_at: datetime) -> None:
 def digest(body: bytes) -> str:
     """SHA-256 of the raw bytes, in hex."""
     return hashlib.sha256(body).hexdigest()
+
+
+def text_digest(fields: Mapping[str, object]) -> str:
+    """Of what an alert says: the same by webhook and by mail, which changes blanks and line ends.
+
+    `fields`: without the secret, which may stand elsewhere.
+    """
+    said = json.dumps(fields, sort_keys=True, ensure_ascii=True, default=str)
+    return hashlib.sha256(re.sub(r"(?:\s|\\[nrt]|\\u00a0)+", "", said).encode()).hexdigest()
 
 
 def identity_key(signal: Signal, *, body_digest: str, signed_id: str | None = None) -> Identity:
