@@ -77,7 +77,7 @@ class OddRows:
         return found
 
     def report(self, what: str, row: object, problem: str) -> str:
-        """In words; told if that is news."""
+        """In words; reported if that is news."""
         text = f"the exchange's {what} of {name_of(row)} cannot be read: {problem}"
         self.note(what, name_of(row), problem, text)
         return text

@@ -35,6 +35,7 @@ KILLED_WHILE_STARTING = 0.3
 DEADLINE_S = 120
 AWAY_S = 4.0
 """Of two accounts one is away for so long, then there for twice as long."""
+STARTED_S = 30.0
 PAUSE_S = 2.0
 """Of each sender between two alerts, where exits are timed: what waits for a core is not what is measured."""
 FINISHED_S = 300
@@ -331,7 +332,7 @@ class Chaos:
     def _exits(self, signals: list[dict[str, Any]]) -> tuple[list[float], list[float]]:
         """How long the first account's closes took, in ms: while all accounts were there, and while one was away.
 
-        Those that a kill interrupted tell nothing of it.
+        Those that a kill interrupted, or that met a relay that was just starting, tell nothing of it.
         """
         first = next(iter(self._papers))
         there, away = list[float](), list[float]()
@@ -341,7 +342,7 @@ class Chaos:
             if signal["action"] != "close" or not ends:
                 continue
             end = datetime.fromisoformat(ends[0]).timestamp()
-            if any(begin <= at <= end for at in self._killed_at):
+            if any(at <= end and begin <= at + STARTED_S for at in self._killed_at):
                 continue
             was_away = self._absences is not None and self._absences.overlap(begin, end)
             (away if was_away else there).append((end - begin) * 1000)
