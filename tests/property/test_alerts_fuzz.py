@@ -22,7 +22,7 @@ from relay.alerts.signal import read, signal_from_stored
 from relay.errors import AlertError
 from tests.unit import dialect_messages
 
-COUNT: Final = int(os.environ.get("RELAY_FUZZ", "10000"))
+COUNT: Final = int(os.environ.get("RELAY_FUZZ", "4000"))
 AT_ONCE: Final = 25
 SECRET: Final = "a-secret-of-the-tests-0123"
 RECEIVED_AT: Final = datetime(2025, 1, 31, 12, 0, tzinfo=UTC)
