@@ -349,8 +349,12 @@ class Chaos:
 
 
 def _is_doubtful(signal: dict[str, Any]) -> bool:
-    """It settles itself once its order is found, or proven never to have been there."""
-    return signal["status"] == "attention" and any(each["status"] == "submitted" for each in signal["orders"])
+    """It settles itself once its order's end is known, or it is proven never to have been there."""
+    is_open = any(
+        each["status"] == "submitted" or (each["status"] == "accepted" and each["type"] == "market")
+        for each in signal["orders"]
+    )
+    return signal["status"] == "attention" and is_open
 
 
 def _share(values: list[float], share: float) -> int:
