@@ -125,10 +125,10 @@ def too_far(levels: Levels, *, side: Side, near: Sequence[Decimal]) -> Reason | 
         is_distance = level.kind is LevelKind.DISTANCE
         if all((abs(level.value) if is_distance else abs(level.value - price)) * 2 > price for price in near):
             what, meant = ("a distance" if is_distance else "a price"), plain(abs(level.value))
-            asked = f'{what} of {meant}, or "{meant}%"?' if level.value < _PERCENT else f"{what} of {meant}?"
+            question = f'{what} of {meant}, or "{meant}%"?' if level.value < _PERCENT else f"{what} of {meant}?"
             message = (
-                f"`{name}` {meant} is more than 50 % away from the price {plain(near[0])} of a {side.value}: {asked} "
-                "Send what is meant, or set `levels_any_distance = true` for the strategy"
+                f"`{name}` {meant} is more than 50 % away from the price {plain(near[0])} of a {side.value}: "
+                f"{question} Send what is meant, or set `levels_any_distance = true` for the strategy"
             )
             return Reason(code="LEVEL_TOO_FAR", message=message)
     return None

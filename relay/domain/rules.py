@@ -93,6 +93,8 @@ class Rules:
     """An alert's levels may be prices that lie more than half the market's price from it."""
     size_unit: QtyUnit | None = None
     """What a bare `qty` means; None means coins on linear; on inverse the alert must name a unit."""
+    subtract_exit: bool | None = None
+    """Of TradersPost's reversals: whether their quantity holds the exit, too; None: not said, so nothing is opened."""
     size_scale_pct: Decimal = Decimal(100)
     """This account takes so much of every size that the alert or the default names; `position_pct` is not scaled."""
 
