@@ -305,6 +305,15 @@ def assemble(
         acting_for=engine.acting_for,
     )
     intake = _intake(settings, journal, accounts, runner, announcer, heartbeats)
+    controls = Controls(
+        journal=journal,
+        intake=intake,
+        runner=runner,
+        accounts=accounts,
+        strategies=strategies,
+        acting_for=engine.acting_for,
+    )
+    protector.close = partial(controls.close, by="relay, since the price had passed the entry")
     follower = Follower(journal=journal, accounts=accounts, protection=protection, acting_for=engine.acting_for)
     _tell_of_answers(exchanges, announcer, follower)
     return Services(
@@ -318,14 +327,7 @@ def assemble(
         runner=runner,
         intake=intake,
         previewer=Previewer(intake=intake, gatherer=gatherer, accounts=accounts),
-        controls=Controls(
-            journal=journal,
-            intake=intake,
-            runner=runner,
-            accounts=accounts,
-            strategies=strategies,
-            acting_for=engine.acting_for,
-        ),
+        controls=controls,
         follower=follower,
         streams=Streams(
             streamed,
