@@ -171,3 +171,14 @@ def test_an_odd_row_costs_what_is_known_of_its_own_symbol(live: LiveAccount) -> 
     live.position_read(eth, live.begin_position(eth), read)
     live.hear({"topic": "position", "data": [{"category": "linear", "symbol": "BTCUSDT", "size": "many"}]})
     assert live.position(BTC) is None and live.position(eth) is not None
+
+
+def test_a_position_that_the_exchange_winds_down_is_told_and_opens_nothing(live: LiveAccount) -> None:
+    told: list[str] = []
+    live.on_barred = lambda symbol, why: told.append(f"{symbol}: {why.code if why else None}")
+    row = {"category": "linear", "symbol": "BTCUSDT", "side": "Buy", "size": "2", "positionIdx": 0, "seq": 2}
+    for status in ("Normal", "Liq"):
+        live.hear({"topic": "position", "data": [{**row, "positionStatus": status}]})
+    assert told == ["BTCUSDT: None", "BTCUSDT: EXCHANGE_RESTRICTED"]
+    why = live.no_entry(BTC)
+    assert why is not None and "being liquidated" in why.message
