@@ -182,3 +182,13 @@ def test_a_position_that_the_exchange_winds_down_is_told_and_opens_nothing(live:
     assert told == ["BTCUSDT: None", "BTCUSDT: EXCHANGE_RESTRICTED"]
     why = live.no_entry(BTC)
     assert why is not None and "being liquidated" in why.message
+
+
+def test_an_account_that_comes_back_to_this_process_is_heard_as_before(exchange: StreamedExchange) -> None:
+    told: list[str] = []
+    exchange.on_outside = lambda execution: told.append(execution.kind)
+    exchange.odd_rows.tell = told.append
+    exchange.hush()
+    exchange._live.hear({"topic": "execution", "data": [outside("BustTrade")]})
+    exchange._live.hear({"topic": "position", "data": [{"category": "linear", "symbol": "BTCUSDT", "size": "many"}]})
+    assert told == ["BustTrade", "the exchange's position of BTCUSDT cannot be read: `size` is 'many'"]
