@@ -59,6 +59,12 @@ class AlertIdReused(AlertError):
     http_status = 409
 
 
+class AlertLate(AlertError):
+    """A mail that is old, whose webhook never came."""
+
+    code = "LATE_BY_MAIL"
+
+
 class AuthFailed(AlertError):
     """The alert does not prove its sender."""
 
@@ -105,6 +111,10 @@ class SchemaTooNew(JournalUnavailable):
 
 class ExchangeUnreachable(RelayError):
     """The exchange did not answer a question that changes nothing; asking again is safe."""
+
+
+class ListTooLong(ExchangeUnreachable):
+    """The exchange has more to tell of that time than is read at once."""
 
 
 class ExchangeAnswered(RelayError):

@@ -75,6 +75,12 @@ class Control:
         """What `/v5/system/status` has from now on."""
         self._call("POST", "/status", rows)
 
+    def fees(self, coin: str, **more: str) -> None:
+        self._call("POST", "/fees", {"coin": coin, **more})
+
+    def takeover(self, symbol: str, kind: str, **more: str) -> None:
+        self._call("POST", "/takeover", {"symbol": symbol, "kind": kind, **more})
+
     def streams(self, **requested: object) -> None:
         """Cuts, mutes, or changes the manners of the streams."""
         self._call("POST", "/streams", requested)

@@ -17,12 +17,12 @@ from typing import Final
 
 from relay.app.accounts import exchanges_of
 from relay.app.paper_child import PaperExchange, needed
-from relay.bybit.account_facts import DatabaseFacts, ExpectedAccount, Ownership, Stream, category_of, read_facts
+from relay.bybit.account_facts import DatabaseFacts, ExpectedAccount, Ownership, Stream, read_facts
 from relay.bybit.checklist import Check, Report, State, in_time, judge, refuse_wide_key, withheld_by
 from relay.bybit.client import Exchange
 from relay.bybit.stream import LinkState, probe_stream
 from relay.bybit.streamed import StreamedExchange
-from relay.bybit.wire_account import KeyRights, time_left
+from relay.bybit.wire_account import KeyRights, category_of_symbol, time_left
 from relay.domain.instrument import Category, Instrument
 from relay.domain.notice import NoticeKind
 from relay.domain.order import Reason
@@ -78,7 +78,7 @@ class AccountCheckTarget:
 
     def switch_to_one_way(self, symbol: str) -> str | None:
         """Returns None if it is so now, else why not. Nothing is sent where a position or an order is open."""
-        category = category_of(symbol)
+        category = category_of_symbol(symbol)
         try:
             if self.exchange.position(category=category, symbol=symbol).size != 0:
                 return "a position is open; close it first"

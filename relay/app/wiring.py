@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import requests
 
@@ -57,10 +57,14 @@ from relay.execution.ports import Account, to_ms, utc_now
 from relay.execution.protection import ProtectionLanes, Protector
 from relay.execution.tasks import Feeder, Tasks
 from relay.execution.work import Strategy
+from relay.journal.copies import Mailboxes
 from relay.journal.journal import Journal
 from relay.journal.notices import Notices
 from relay.journal.retention import Retention
 from relay.settings.settings import Settings, Worker
+
+if TYPE_CHECKING:
+    from relay.mailbox.watch import MailboxWatch
 
 # Periodic jobs that keep connections, clock and prices ready for the next alert.
 
@@ -214,6 +218,7 @@ class Services:
     heartbeats: Heartbeats
     notifier: Notifier
     checkup: Checkup
+    mailbox: MailboxWatch | None
 
     def market_of(self, account: str) -> Market:
         """Of which accounts at one host have one."""
@@ -258,6 +263,7 @@ def _intake(
         heartbeats=heartbeats,
         strategies=strategies_of(settings),
         ages_ms=journal.steady_ms,
+        comes_by_mail=settings.mailbox is not None,
         hidden=tuple(each for each in (secret.reveal() for secret in settings.secrets) if len(each) >= _SECRET_MIN),
     )
 
@@ -333,6 +339,31 @@ def assemble(
         heartbeats=heartbeats,
         notifier=notifier,
         checkup=checkup,
+        mailbox=_mailbox(settings, journal, intake, announcer, engine, markets),
+    )
+
+
+def _mailbox(
+    settings: Settings,
+    journal: Journal,
+    intake: Intake,
+    announcer: Announcer,
+    engine: Execution,
+    markets: Mapping[str, Market],
+) -> MailboxWatch | None:
+    if settings.mailbox is None:
+        return None
+    # Imported only where it is configured.
+    from relay.mailbox.watch import MailboxWatch
+
+    return MailboxWatch(
+        settings=settings.mailbox,
+        marks=Mailboxes(journal.store),
+        intake=intake,
+        announcer=announcer,
+        uses={each.name: each.mailbox for each in settings.strategies},
+        # Without instruments nobody could say of which lane an alert is, and so what is late.
+        is_mine=lambda: engine.is_first and any(each.symbol_index is not None for each in markets.values()),
     )
 
 
@@ -435,7 +466,7 @@ class AccountStart:
         tries, began_at = 0, time.monotonic()
         while not self._stopping.is_set() and not engine.await_loss(self._name, 0):
             try:
-                with self._turns.taken_by(self._name, lambda: self._services.exchanges[self._name].is_much_asked):
+                with self._turns.taken_by(self._name, lambda: self._services.exchanges[self._name].is_crowded):
                     self._warm_up()
                 return
             except LeaseLost:
@@ -514,6 +545,8 @@ class Relay:
             services.periodic_jobs.add("the sign of life", ALIVE_S, lambda: self._sign_of_life(address))
         self._watch_announcements()
         self.services.notifier.start()
+        if services.mailbox is not None:
+            services.mailbox.start()
         if self.settings.environment.is_real_money:
             log.warning("MAINNET - real money")
         self.services.checkup.start()
@@ -566,6 +599,8 @@ class Relay:
         """Finish the steps that run, leave the rest to the journal, and let go of everything."""
         self._stopping.set()
         services = self.services
+        if services.mailbox is not None:
+            services.mailbox.stop()
         services.announcer.release()
         if not services.engine.close(_LANES_CLOSE_S):
             log.warning("some orders were still under way; the journal has them and the next start goes on with them")

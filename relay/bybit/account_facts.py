@@ -13,7 +13,15 @@ from typing import Protocol, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from relay.bybit.client import Exchange
-from relay.bybit.wire_account import NOT_UNDERSTOOD, AccountMode, FeeRate, KeyRights, MarginMode, Wallet
+from relay.bybit.wire_account import (
+    NOT_UNDERSTOOD,
+    AccountMode,
+    FeeRate,
+    KeyRights,
+    MarginMode,
+    Wallet,
+    category_of_symbol,
+)
 from relay.domain.instrument import Category
 from relay.domain.position import Position
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, JournalUnavailable
@@ -174,7 +182,7 @@ def read_facts(
         mode=mode,
         wallet=_reported(exchange.wallet),
         positions=tuple(
-            (symbol, _reported(partial(look, exchange, category_of(symbol), symbol)))
+            (symbol, _reported(partial(look, exchange, category_of_symbol(symbol), symbol)))
             for symbol in _symbols(expected_account, ownership, foreign)
         ),
         foreign=foreign,
@@ -182,6 +190,10 @@ def read_facts(
         stream=look_at_stream() if look_at_stream else None,
         terms=_reported(ownership.terms) if ownership else {},
     )
+
+
+def _position(exchange: Exchange, symbol: str) -> Reported[Position]:
+    return _reported(lambda: exchange.position(category=category_of_symbol(symbol), symbol=symbol))
 
 
 def _reported(ask: Callable[[], T]) -> Reported[T]:
@@ -221,11 +233,6 @@ def _nothing(exchange: Exchange, expected_account: ExpectedAccount, why: Unavail
 
 def _position_of(exchange: Exchange, category: Category, symbol: str) -> Position:
     return exchange.position(category=category, symbol=symbol)
-
-
-def category_of(symbol: str) -> Category:
-    """By the exchange's own names: `BTCUSD` is inverse, `BTCUSDT` and `BTCPERP` are linear."""
-    return Category.INVERSE if symbol.endswith("USD") else Category.LINEAR
 
 
 def _listed(exchange: Exchange, expected_account: ExpectedAccount) -> Listed:

@@ -17,7 +17,7 @@ from relay.bybit.wire_account import NOT_UNDERSTOOD, Row, name_of, problem_of
 from relay.bybit.wire_orders import ADDRESS_LIMIT, HTTP_FORBIDDEN, RATE_LIMIT, is_uncertain, refusal_of
 from relay.domain.order import ErrorKind, NotSent, OrderRejected, Unknown
 from relay.engine import lease_guard
-from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, ListTooLong
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -217,7 +217,7 @@ class Calls:
             if not rows or not following or following == cursor:
                 return
             cursor = following
-        raise ExchangeUnreachable(f"{endpoint} did not come to an end after {PAGES_MAX} pages")
+        raise ListTooLong(f"{endpoint} did not come to an end after {PAGES_MAX} pages")
 
 
 def listed(result: Row) -> Sequence[Row]:

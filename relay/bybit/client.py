@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
@@ -18,14 +18,15 @@ from relay.bybit.wire_account import (
     AccountMode,
     FeeRate,
     KeyRights,
+    LogEntry,
     Maintenance,
     Row,
     account_mode_from,
-    closed_order_from,
     closed_pnl_from,
     fee_rate_from,
     key_rights_from,
     ledger_entry_from,
+    log_entry_from,
     name_of,
     problem_of,
 )
@@ -43,28 +44,19 @@ from relay.domain.order import (
     RequestSignature,
     Unknown,
 )
-from relay.domain.performance import LedgerEntry
 from relay.domain.position import Fill, OrderReport, Position, StopLevels
+from relay.domain.trades import LedgerEntry
 from relay.engine import lease_guard
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
 
 T = TypeVar("T")
 
-# What happened to an account's money while no stream reported it: read from the exchange, a day at a time.
+# What happened to an account's money: its executions, and the transaction log of the exchange beside them.
 
 
 EXECUTIONS = "/v5/execution/list"
 CLOSED_PNL = "/v5/position/closed-pnl"
-_BEFORE_MS = 86_400_000
-"""An order that closed within the time asked for may have been placed so long before."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransactionLogRead:
-    """`open_at_ms`: of the first execution whose result the exchange does not tell yet; None if all are told."""
-
-    ledger_entries: tuple[LedgerEntry, ...]
-    open_at_ms: int | None
+TRANSACTION_LOG = "/v5/account/transaction-log"
 
 
 class TransactionLogApi:
@@ -74,46 +66,40 @@ class TransactionLogApi:
         self._session = session
         self._calls = calls
 
-    def read(self, since_ms: int, until_ms: int) -> TransactionLogRead:
-        """All executions of perpetuals between two moments, which are at most 6 days apart."""
-        rows: list[tuple[Row, LedgerEntry | None]] = []
-        unsettled: set[Category] = set()
-        for category in Category:
-            found = self._read(
+    def read(self, since_ms: int, until_ms: int) -> list[LedgerEntry]:
+        """All executions of perpetuals and futures between two moments, which are at most 7 days apart."""
+        return [
+            entry
+            for category in Category
+            for entry in self._read(
                 "execution",
-                lambda row: (row, ledger_entry_from(row)),
+                partial(ledger_entry_from, category=category),
                 self._session.get_executions,
                 EXECUTIONS,
                 category=category.value,
                 startTime=since_ms,
                 endTime=until_ms,
+                limit=100,
             )
-            rows += found
-            unsettled |= {category} if any(ledger_entry is None for _, ledger_entry in found) else set()
-        closed = {
-            each.order_id: each
-            for category in sorted(unsettled)
-            for each in self._read(
-                "closed profit",
-                closed_order_from,
-                self._session.get_closed_pnl,
-                CLOSED_PNL,
-                category=category.value,
-                startTime=since_ms - _BEFORE_MS,
-            )
-            if each is not None
-        }
-        booked = [(row, known or ledger_entry_from(row, closed=closed.get(row["orderId"]))) for row, known in rows]
-        return TransactionLogRead(
-            ledger_entries=tuple(ledger_entry for _, ledger_entry in booked if ledger_entry is not None),
-            open_at_ms=min(
-                (int(row["execTime"]) for row, ledger_entry in booked if ledger_entry is None), default=None
-            ),
+        ]
+
+    def log(self, since_ms: int, until_ms: int) -> list[LogEntry]:
+        """What the exchange booked between two moments, which are at most 7 days apart, in trade and for it."""
+        found = self._read(
+            "transaction",
+            log_entry_from,
+            self._session.get_transaction_log,
+            TRANSACTION_LOG,
+            accountType="UNIFIED",
+            startTime=since_ms,
+            endTime=until_ms,
+            limit=50,
         )
+        return [entry for entry in found if entry is not None]
 
     def _read(self, what: str, read: Callable[[Row], T], ask: Ask, endpoint: str, **params: object) -> list[T]:
         """All rows; one that cannot be read is left out, and told."""
-        return self._calls.odd_rows.read(what, self._calls.pages(ask, endpoint, **params, limit=100), read)[0]
+        return self._calls.odd_rows.read(what, self._calls.pages(ask, endpoint, **params), read)[0]
 
 
 # What the exchange tells of an account and its key: the questions behind the checklist, and its one repair.
@@ -601,9 +587,9 @@ class Exchange:
         return instruments
 
     @property
-    def is_much_asked(self) -> bool:
+    def is_crowded(self) -> bool:
         """Whether from this address so much was asked of it lately that what can wait should."""
-        return self._address.is_much_asked
+        return self._address.is_crowded
 
     def warm(self, connections: int) -> int:
         """Open that many connections at once, so that the first orders find them; how many the exchange answered on."""

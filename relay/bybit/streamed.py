@@ -22,8 +22,8 @@ from relay.bybit.wire_account import Row, problem_of
 from relay.bybit.wire_orders import ReportedExecution, ReportedPosition, reported_position
 from relay.domain.instrument import Category
 from relay.domain.order import ErrorKind, NotSent, OrderRejected, Outcome, PlannedOrder, Reason, RequestSignature
-from relay.domain.performance import LedgerEntry
 from relay.domain.position import OrderReport, Position
+from relay.domain.trades import LedgerEntry
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
 from relay.settings.environment import NO_STREAMS, AccountSettings, public_stream_url
 
@@ -161,7 +161,7 @@ class StreamedExchange(Exchange):
         now_ms = self.now_ms()
         readings = live.begin_balances(now_ms)
         wallet = self.wallet()
-        live.balances_read(readings, {each.coin: each.wallet_balance for each in wallet.coins}, now_ms)
+        live.balances_read(readings, wallet.coins, now_ms, self.marks.mark)
         return wallet
 
     # What changes or asks.

@@ -21,6 +21,7 @@ from relay.alerts.signal import (
     redacted_text,
     respelled,
     signal_from_stored,
+    text_digest,
 )
 from relay.app.metrics import TimedStage, timed
 from relay.app.telemetry import about, add
@@ -34,6 +35,7 @@ from relay.errors import (
     AlertError,
     AlertIdReused,
     AlertInvalid,
+    AlertLate,
     AlertMalformed,
     AuthFailed,
     ExchangeAnswered,
@@ -46,7 +48,7 @@ from relay.execution.ports import Account, Now, to_ms, utc_now
 from relay.execution.tasks import Feeder
 from relay.execution.work import Strategy
 from relay.journal.journal import Journal
-from relay.journal.records import Admission, Duplicate, IdReused, New, NewSignal, Reopened
+from relay.journal.records import Admission, Copy, Duplicate, IdReused, LateByMail, New, NewSignal, Reopened, Way
 
 _HOW_TO_AUTHENTICATE = (
     'put `"secret": "…"` with the webhook secret into the alert, or send it as `X-Webhook-Secret`, '
@@ -65,6 +67,15 @@ class Receipt:
     signal_id: str
     status: SignalStatus
     is_duplicate: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailedAlert:
+    """How an alert came by mail. `at`: the earliest moment at which a server took it. `note`: from whom, for people."""
+
+    message: str
+    at: datetime
+    note: str
 
 
 class AlertRejected(Exception):  # noqa: N818
@@ -95,8 +106,11 @@ class Intake:
         hidden: tuple[str, ...] = (),
         now: Now = utc_now,
         ages_ms: Callable[[], int] | None = None,
+        comes_by_mail: bool = False,
     ) -> None:
-        """`hidden`: further secrets of the relay's, which are taken out of every alert that is kept, too.
+        """`comes_by_mail`: a mailbox is read, so that each alert may come two ways.
+
+        `hidden`: further secrets of the relay's, which are taken out of every alert that is kept, too.
 
         `ages_ms`: the clock by which a repeat is told; None: `now`.
         """
@@ -112,6 +126,7 @@ class Intake:
         self._looking_up = threading.Lock()
         self._looked_up_at: deque[float] = deque(maxlen=_LOOK_UPS_MAX)
         self._ages_ms = ages_ms
+        self._comes_by_mail = comes_by_mail
 
     def strategy(self, name: str) -> Strategy:
         """Raises StrategyUnknown, which names those there are."""
@@ -129,16 +144,53 @@ class Intake:
         credentials: Credentials,
         named: str | None = None,
         anywhere: bool = False,
+        mail: MailedAlert | None = None,
     ) -> Receipt:
         """Accept the alert, in the format `named` if one is said. `anywhere`: on accounts that are not the strategy's.
+
+        `mail`: it came that way, and is the copy of a webhook that has the same `id` and time, or else the same text.
 
         Raises AuthFailed, StrategyUnknown, AlertRejected, JournalUnavailable.
         """
         with about(), timed(TimedStage.ACCEPT):
-            return self._take(body, strategy, credentials, named, self._accounts if anywhere else None)
+            return self._take(body, strategy, credentials, named, self._accounts if anywhere else None, mail)
+
+    def senders_of(self, body: bytes) -> tuple[tuple[str, ...], bool, str | None]:
+        """Of an alert in a mail: the strategies whose secret it holds, whether it is valid, and which it names."""
+        now, proven = self._now(), []
+        try:
+            parsed = read(body, secrets=self._hidden)
+        except AlertMalformed:
+            found = [each.name for each in self._strategies.values() if secret_among_bytes(each.secrets, body)]
+            return tuple(found), False, None
+        for sender in self._strategies.values():
+            if any(_is_secret_of(sender, each, now) for each in parsed.secrets):
+                proven.append(sender)
+        try:
+            for sender in proven[:1]:
+                self.signal_of(read(body, usual=sender.format), strategy=sender, signal_id="", now=now)
+        except (AlertInvalid, AlertMalformed):
+            return tuple(each.name for each in proven), False, None
+        return tuple(each.name for each in proven), bool(proven), _text(parsed.fields.get("strategy"))
+
+    def can_only_exit(self, body: bytes, strategy: str) -> bool:
+        """Whatever is wrong with it otherwise."""
+        try:
+            parsed = read(body, secrets=self._hidden, usual=self.strategy(strategy).format)
+            return signal_from_stored(parsed.fields, id="", strategy=strategy, received_at=self._now()).only_exits
+        except AlertInvalid as error:
+            return error.only_exits
+        except AlertMalformed:
+            return False
 
     def _take(
-        self, body: bytes, strategy: str, credentials: Credentials, named: str | None, known: Iterable[str] | None
+        self,
+        body: bytes,
+        strategy: str,
+        credentials: Credentials,
+        named: str | None,
+        known: Iterable[str] | None,
+        mail: MailedAlert | None,
     ) -> Receipt:
         now = self._now()
         now_ms, sender = to_ms(now), self.strategy(strategy)
@@ -147,12 +199,14 @@ class Intake:
         signal_id = new_signal_id(now_ms)
         add(signal_id=signal_id)
         try:
-            signal = self.signal_of(parsed, strategy=sender, signal_id=signal_id, now=now, known=known)
+            received_at = min(mail.at, now) if mail else now
+            signal = self.signal_of(parsed, strategy=sender, signal_id=signal_id, now=received_at, known=known)
         except AlertInvalid as error:
             raise self._rejected(signal_id, sender, parsed.fields, parsed.body_digest, error, now_ms) from None
         failpoint.passed(Failpoint.PARSED)
         is_covered = credentials.webhook_signature and is_signed(sender.secrets, credentials, body, now)
-        return self._accept(signal, sender, parsed, now_ms, signed_id=credentials.webhook_id if is_covered else None)
+        signed_id = credentials.webhook_id if is_covered else None
+        return self._accept(signal, sender, parsed, now_ms, signed_id=signed_id, mail=mail)
 
     def signal_of(
         self,
@@ -253,7 +307,14 @@ class Intake:
         return parsed
 
     def _accept(
-        self, signal: Signal, sender: Strategy, parsed: ParsedAlert, now_ms: int, *, signed_id: str | None
+        self,
+        signal: Signal,
+        sender: Strategy,
+        parsed: ParsedAlert,
+        now_ms: int,
+        *,
+        signed_id: str | None,
+        mail: MailedAlert | None,
     ) -> Receipt:
         accounts = () if signal.action is Action.HEARTBEAT else signal.accounts or sender.accounts
         new = NewSignal(
@@ -268,11 +329,12 @@ class Intake:
             category=signal.category,
             symbol=signal.symbol,
             sent_at_ms=to_ms(signal.sent_at) if signal.sent_at else None,
-            notes=bounded_notes(signal.notes),
+            notes=bounded_notes((mail.note, *signal.notes) if mail else signal.notes),
             link=link_of(signal),
             only_exits=signal.only_exits,
             may_exit=signal.may_exit,
             sender_id=signal.sender_id,
+            copy=self._copy(signal, sender, parsed, mail),
         )
         admission = self._journal.accept(
             new,
@@ -297,6 +359,23 @@ class Intake:
             case IdReused(first_signal_id=first):
                 reused = _reused(signal, first)
                 raise self._rejected(signal.id, sender, parsed.fields, parsed.body_digest, reused, now_ms)
+            case LateByMail():
+                late = AlertLate(
+                    f"late by mail: its webhook never came, the mail is of {signal.received_at:%H:%M:%S} UTC, and "
+                    "another alert of this symbol was accepted since; nothing is ordered"
+                )
+                raise self._rejected(signal.id, sender, parsed.fields, parsed.body_digest, late, now_ms)
+
+    def _copy(self, signal: Signal, sender: Strategy, parsed: ParsedAlert, mail: MailedAlert | None) -> Copy | None:
+        if not self._comes_by_mail:
+            return None
+        return Copy(
+            way=Way.MAIL if mail else Way.WEBHOOK,
+            text=text_digest(parsed.fields),
+            at_ms=to_ms(signal.received_at),
+            message=mail.message if mail else None,
+            max_age_ms=max((each.signal_max_age_s for each in sender.rules.values()), default=0) * 1000,
+        )
 
     def _admitted(self, admission: Admission, signal: Signal, accounts: tuple[str, ...]) -> None:
         failpoint.passed(Failpoint.COMMITTED)

@@ -158,6 +158,10 @@ def report_of(period: Period, *, until_ms: int) -> list[Notice]:
     counts = ", ".join(f"{count} {status}" for status, count in sorted(period.signals.items()))
     alerts = sum(period.signals.values())
     lines = [f"{when}: {alerts} alerts{f' ({counts})' if counts else ''}, {period.filled} orders filled"]
+    if (ways := period.ways) is not None:
+        lines.append(
+            f"{ways.only_by_mail} of {ways.alerts} alerts came only by mail, {ways.only_by_webhook} only by webhook"
+        )
     lines += [_of_strategy(name, tally) for name, tally in sorted(period.tallies.items())[:_SHOWN_MAX]]
     if period.denied:
         said = sorted(period.denied.items(), key=lambda each: (-each[1], each[0]))

@@ -17,7 +17,7 @@ from relay.journal.sqlite import FileLock, JournalFile, SqliteStore, begin_readi
 from relay.journal.store import sqlite_unavailable
 from relay.journal.tables import schema_meta
 
-HEAD = "0015"
+HEAD = "0016"
 """The revision of this relay's tables. Revisions are numbered, so that later ones compare as greater."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
 

@@ -108,6 +108,23 @@ def _totals(total: dict[str, Decimal]) -> dict[str, str]:
     }
 
 
+def transaction_log(exchange: Exchange, params: Params) -> Answer:
+    """transaction-log.mdx: a day by default, a week at most, newest first."""
+    if params.get("accountType") not in (None, "", "UNIFIED"):
+        return Refusal(code=10001, message="accountType only support UNIFIED.")
+    named = {"category": "category", "currency": "coin", "baseCoin": "base_coin", "type": "type"}
+    where: dict[str, object] = {column: params[name] for name, column in named.items() if params.get(name)}
+    begin, end = asks.whole(params, "startTime", 0), asks.whole(params, "endTime", 0)
+    if begin and end and not 0 <= end - begin <= wire.WEEK_MS:
+        raise Unreadable("The time range between startTime and endTime cannot exceed 7 days")
+    where["at_ms >= ?"] = begin or (end or exchange.now_ms()) - wire.DAY_MS
+    where["at_ms < ?"] = end or (begin or exchange.now_ms()) + wire.DAY_MS
+    found = exchange.store.transactions(
+        where, before_seq=wire.after(params), limit=wire.limit(params, default=20, most=50)
+    )
+    return {"list": [row for _, row in found], "nextPageCursor": wire.cursor(found[-1][0]) if found else ""}
+
+
 def summary(exchange: Exchange, params: Params) -> Answer:
     return {
         "marginMode": exchange.account.margin_mode,

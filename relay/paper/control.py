@@ -16,6 +16,8 @@
 | `POST /paper/funding` `{"symbol", "rate"}` | settles one funding payment |
 | `POST /paper/split` `{"symbol", "ratio"}` | a stock split: each position becomes `ratio` times as large at a `ratio`th of its price, by an execution `CorporateAction` and without an order; prices follow, orders end |
 | `POST /paper/status` `[rows of /v5/system/status]` | what the exchange announces of its own state; not kept over a restart |
+| `POST /paper/fees` `{"coin", "price", "taxRate"}` | from now on fees are taken in `coin`, at so many dollars each (`""`: in the settle coin), and taxed at a share of the fee; not kept over a restart |
+| `POST /paper/takeover` `{"symbol", "kind", "qty"}` | the exchange itself closes so much of the position (all of it by default): `kind` `BustTrade` (liquidation), `AdlTrade` or `Delivery` |
 | `GET /paper/streams` | `{"connections": [{"kind": "private", "linear" or "inverse", "topics": […], "mute": bool}], "manners": {…}}` |
 | `POST /paper/streams` any of | `{"cut": true or a kind}`: ends the streams' connections without a word; `{"mute": true or a kind}`: those there are stay open, and say and answer nothing more; `{"manners": {"delay_ms", "jitter_ms", "drop", "duplicate", "seed", "topics": [names], "refuse_auth": bool, "refuse": bool}}`: how events are treated from now on, what is left out as usual: held back, overtaken, lost and told twice (shares from 0 to 1), the key refused, or no stream opened at all |
 | `POST /paper/reset` `{}` | starts over: start balances and prices, no orders, positions, faults or calls |"""  # noqa: E501
@@ -30,7 +32,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from relay.paper import margin, stops
+from relay.paper import margin, matching, stops
 from relay.paper.account import Account
 from relay.paper.book import Book
 from relay.paper.exchange import Exchange, FaultInvalid, read_fault
@@ -204,6 +206,8 @@ def blueprint(exchange: Exchange) -> Blueprint:
         ("/funding", "POST", _pay_funding),
         ("/split", "POST", _split),
         ("/status", "POST", _announce),
+        ("/fees", "POST", _set_fees),
+        ("/takeover", "POST", _take_over),
         ("/reset", "POST", _reset),
     ):
         name = f"{method} {path}".replace("/", "").replace(" ", "_")
@@ -340,6 +344,28 @@ def _set_clock(exchange: Exchange) -> dict[str, int]:
     except (KeyError, TypeError, ValueError) as error:
         raise ControlInvalid("offset_ms must be a whole number") from error
     return {"offset_ms": exchange.clock_offset_ms}
+
+
+def _set_fees(exchange: Exchange) -> dict[str, str]:
+    asked = read_body()
+    coin, price = str(asked.get("coin") or ""), number(asked.get("price", 1), "price")
+    tax = number(asked.get("taxRate", 0), "taxRate", positive=False)
+
+    def set_fees(book: Book, now_ms: int) -> None:
+        book.state.fee_coin, book.state.fee_coin_price, book.state.tax_rate = coin, price, tax
+
+    exchange.act(set_fees)
+    return {"coin": coin, "price": plain(price), "taxRate": plain(tax)}
+
+
+def _take_over(exchange: Exchange) -> dict[str, str]:
+    asked = read_body()
+    chosen, kind = instrument(exchange, asked.get("symbol")), str(asked.get("kind"))
+    if kind not in matching.TAKEOVERS:
+        raise ControlInvalid(f"kind must be one of {', '.join(matching.TAKEOVERS)}")
+    wanted = number(asked["qty"], "qty") if "qty" in asked else None
+    closed = exchange.act(lambda book, now_ms: matching.take_over(book.state, chosen, kind, wanted, now_ms))
+    return {"closed": plain(closed)}
 
 
 def _reset(exchange: Exchange) -> dict[str, str]:

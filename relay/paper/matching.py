@@ -147,46 +147,73 @@ def _take(state: State, order: Order, now_ms: int) -> None:
         _rest_or_cancel(state, order, now_ms)
 
 
-def fill(state: State, order: Order, qty: Decimal, price: Decimal, *, maker: bool, now_ms: int) -> None:
+def fill(
+    state: State, order: Order, qty: Decimal, price: Decimal, *, maker: bool, now_ms: int, kind: str = "Trade"
+) -> None:
     """One execution with all that follows: position, wallet, the order itself, stops and the other closing orders."""
     instrument = state.instruments[order.symbol]
     position = state.position(order.symbol, order.position_idx)
     value = instrument.value(qty, price)
     rate = state.maker_fee if maker else state.taker_fee
-    fee = cents(value * rate)
+    fee, fee_coin = cents(value * rate), instrument.settle_coin
+    tax = cents(fee * state.tax_rate)
+    if state.fee_coin:
+        dollars = qty if instrument.inverse else value
+        fee, fee_coin = cents(dollars * rate / state.fee_coin_price), state.fee_coin
+    own_fee = (fee if fee_coin == instrument.settle_coin else ZERO) + tax
     was_open = bool(position.size)
-    closed = apply_fill(position, instrument, order.side, qty, price, fee)
+    closed = apply_fill(position, instrument, order.side, qty, price, own_fee)
     if position.size and (not was_open or closed.qty and position.size * order.side.sign > 0):
         position.opened_ms = now_ms
     _consume(state, order.symbol, qty)
     _book_fill(order, position, qty, value, fee, closed)
     position.seq = state.next_seq()
-    state.credit(instrument.settle_coin, closed.pnl - fee)
-    state.changes.executions.append(
-        Execution(
-            id=state.new_id(),
-            seq=position.seq,
-            order=replace(order),
-            kind="Trade",
-            price=price,
-            qty=qty,
-            value=value,
-            fee=fee,
-            fee_rate=rate,
-            fee_coin=instrument.settle_coin,
-            is_maker=maker,
-            mark_price=state.quotes[order.symbol].mark,
-            closed_qty=closed.qty,
-            pnl=closed.pnl,
-            leaves=order.leaves,
-            at_ms=now_ms,
-        )
+    execution = Execution(
+        id=state.new_id(),
+        seq=position.seq,
+        order=replace(order),
+        kind=kind,
+        price=price,
+        qty=qty,
+        value=value,
+        fee=fee,
+        fee_rate=rate,
+        fee_coin=fee_coin,
+        is_maker=maker,
+        mark_price=state.quotes[order.symbol].mark,
+        closed_qty=closed.qty,
+        pnl=closed.pnl,
+        leaves=order.leaves,
+        at_ms=now_ms,
+        extra_fee=tax,
     )
+    state.changes.executions.append(execution)
+    for coin in dict.fromkeys((instrument.settle_coin, fee_coin)):
+        state.book(execution, coin)
     state.note_order(order, now_ms)
     state.note_position(position, now_ms)
     stops.sync(state, position, now_ms)
     stops.attach(state, order, qty, now_ms)
     trim(state, position, now_ms)
+
+
+TAKEOVERS = {
+    "BustTrade": "CreateByTakeOver_PassThrough",
+    "AdlTrade": "CreateByAdl_PassThrough",
+    "Delivery": "CreateBySettle",
+}
+"""How the exchange itself closes positions: `execType` and `createType` (enum.mdx)."""
+
+
+def take_over(state: State, instrument: Instrument, kind: str, wanted: Decimal | None, now_ms: int) -> Decimal:
+    """The exchange closes so much of the one-way position, or all of it. Returns how much."""
+    position = state.position(instrument.symbol, 0)
+    qty = abs(position.size) if wanted is None else min(wanted, abs(position.size))
+    if qty:
+        order = margin.order_of_exchange(state, position, now_ms, create_type=TAKEOVERS[kind])
+        order.side, order.qty, order.status = order.side.opposite, qty, Status.NEW
+        fill(state, order, qty, state.quotes[instrument.symbol].mark, maker=False, now_ms=now_ms, kind=kind)
+    return qty
 
 
 def _consume(state: State, symbol: str, qty: Decimal) -> None:

@@ -46,6 +46,7 @@ READS: dict[str, Endpoint] = {
     "/v5/position/closed-pnl": account_api.closed_pnl,
     "/v5/account/wallet-balance": account_api.wallet_balance,
     "/v5/account/info": account_api.summary,
+    "/v5/account/transaction-log": account_api.transaction_log,
     "/v5/account/fee-rate": account_api.fee_rate,
     "/v5/account/user-setting-config": account_api.user_settings,
     "/v5/user/query-api": account_api.key,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from unittest.mock import patch
 
@@ -12,6 +12,7 @@ from relay.bybit.client import Exchange
 from relay.bybit.market import Prices
 from relay.bybit.stream_state import LiveAccount
 from relay.bybit.streamed import StreamedExchange
+from relay.bybit.wire_account import CoinBalance
 from relay.bybit.wire_orders import ReportedPosition, reported_execution
 from relay.domain.instrument import Category
 from relay.domain.order import (
@@ -39,7 +40,10 @@ def position_read(live: LiveAccount, size: str) -> None:
 
 
 def balance_read(live: LiveAccount, balance: str) -> None:
-    live.balances_read(live.begin_balances(1), {"USDT": Decimal(balance)}, 1)
+    whole = CoinBalance(
+        coin="USDT", equity=Decimal(balance), wallet_balance=Decimal(balance), unrealised_pnl=Decimal(0)
+    )
+    live.balances_read(live.begin_balances(1), [whole], 1, lambda category, symbol: Decimal(100))
 
 
 @pytest.fixture
@@ -192,3 +196,43 @@ def test_an_account_that_comes_back_to_this_process_is_heard_as_before(exchange:
     exchange._live.hear({"topic": "execution", "data": [outside("BustTrade")]})
     exchange._live.hear({"topic": "position", "data": [{"category": "linear", "symbol": "BTCUSDT", "size": "many"}]})
     assert told == ["BustTrade", "the exchange's position of BTCUSDT cannot be read: `size` is 'many'"]
+
+
+def _at(price: str) -> Callable[[Category, str], Decimal | None]:
+    return lambda category, symbol: Decimal(price)
+
+
+def wallet_of(equity: str, balance: str, pnl: str, borrowed: str = "0", coin: str = "USDT") -> CoinBalance:
+    return CoinBalance(
+        coin=coin,
+        equity=Decimal(equity),
+        wallet_balance=Decimal(balance),
+        unrealised_pnl=Decimal(pnl),
+        borrowed=Decimal(borrowed),
+    )
+
+
+@pytest.mark.parametrize(
+    ("read", "equity"),
+    [
+        (wallet_of("1000", "1000", "0"), "1020"),
+        (wallet_of("600", "1000", "0", "400"), "620"),
+        (wallet_of("1050", "1000", "0"), None),
+        (wallet_of("1250", "1000", "250"), None),
+    ],
+    ids=["all that there is", "a debt is in the balance", "options beside it", "a position that is not known here"],
+)
+def test_an_equity_is_reckoned_only_where_the_last_one_read_added_up(
+    live: LiveAccount, read: CoinBalance, equity: str | None
+) -> None:
+    live.balances_read(live.begin_balances(2), [read], 2, _at("100"))
+    assert live.equity("USDT", _at("110")) == (None if equity is None else Decimal(equity))
+
+
+def test_a_dated_future_counts_in_the_coin_that_it_settles_in(live: LiveAccount) -> None:
+    dated = (Category.INVERSE, "BTCUSDZ26")
+    held = Position(category=dated[0], symbol=dated[1], size=Decimal(100))
+    read = ReportedPosition(position=held, seq=1, at_ms=1, pnl_price=Decimal(100), is_one_way=True)
+    live.position_read(dated, live.begin_position(dated), read)
+    live.balances_read(live.begin_balances(2), [wallet_of("3", "3", "0", coin="BTC")], 2, _at("100"))
+    assert live.equity("BTC", _at("200")) == Decimal("3.5")
