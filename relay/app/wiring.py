@@ -389,7 +389,7 @@ def _tell_of_answers(exchanges: Mapping[str, Exchange], announcer: Announcer, fo
     for name, exchange in exchanges.items():
         exchange.odd_rows.tell = partial(tell, name)
         if isinstance(exchange, StreamedExchange):
-            exchange.hear_outside(partial(outside, name))
+            exchange.on_outside = partial(outside, name)
 
 
 _START_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)
