@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from typing import Any
+
 
 class RelayError(Exception):
     """The relay cannot do that."""
@@ -112,6 +115,18 @@ class ExchangeAnswered(RelayError):
         super().__init__(f"the exchange answered {code}: {words}")
         self.code = code
         self.words = words
+
+
+class FactsUnreadable(ExchangeAnswered):
+    """The exchange answered a question with something that cannot be read."""
+
+    def __init__(self, words: str, readable: Sequence[Any] = (), where: Collection[Any] = ()) -> None:
+        """`readable`: what could be read of the same list; `where`: the instruments that could not."""
+        super().__init__(0, words)
+        self.readable, self.where = tuple(readable), frozenset(where)
+
+    def __str__(self) -> str:
+        return self.words
 
 
 class SignalNotSeen(RelayError):

@@ -17,7 +17,7 @@ import requests
 from tests.paper_server import PaperServer
 from tests.relay_process import RelayProcess
 
-DEADLINE_S = 40
+DEADLINE_S = 60
 _WEB = ("-m", "gunicorn", "-c", "python:relay.web.gunicorn", "--workers")
 _APP = "relay.web:create_app()"
 _WORKER = ("-m", "relay", "worker")
@@ -86,21 +86,15 @@ class Fleet:
 
     def is_alive(self, worker: RelayProcess) -> bool:
         """Whether it says so itself, in the database."""
-        alive = "SELECT count(*) FROM leases WHERE name LIKE %(name)s AND until > extract(epoch from now()) * 1000"
-        return int(self.ask(alive, name=f"worker % {worker.process.pid} %")[0][0]) == 1
+        alive = (
+            "SELECT count(*) FROM process WHERE name LIKE %(name)s AND expires_at > extract(epoch from now()) * 1000"
+        )
+        return int(self.ask(alive, name=f"% {worker.process.pid} %")[0][0]) == 1
 
-    def epoch(self, lane: str) -> tuple[str, int]:
-        """Who has the lane, and since which change of hands."""
-        rows = self.ask("SELECT owner, epoch FROM leases WHERE name = %(lane)s", lane=lane)
+    def epoch(self, account: str) -> tuple[str, int]:
+        """Who owns the account, and since which change of hands."""
+        rows = self.ask("SELECT owner, epoch FROM account_owner WHERE account = %(account)s", account=account)
         return rows[0] if rows else ("", 0)
-
-    @contextmanager
-    def late_streams(self) -> Iterator[None]:
-        """What the stream tells the worker that keeps it, no other hears meanwhile; bounded by that worker's lease."""
-        with psycopg.connect(self._database_url) as connection:
-            connection.execute("LOCK TABLE stream_facts IN ACCESS EXCLUSIVE MODE")
-            yield
-            connection.rollback()
 
     def close(self) -> None:
         for each in (*self.workers, self.web):

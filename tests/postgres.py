@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,7 +22,6 @@ import psycopg
 from psycopg import sql
 from sqlalchemy.engine import URL, make_url
 
-from relay.engine.postgres_schema import migrate_queue
 from relay.journal.opening import migrate
 
 _RUN: Final = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
@@ -31,7 +31,7 @@ END_OTHERS: Final = (
 )
 _EMPTIED: Final = (
     "SELECT quote_ident(tablename) FROM pg_tables "
-    "WHERE schemaname = 'public' AND tablename NOT IN ('schema_meta', 'alembic_version', 'queue_schema')"
+    "WHERE schemaname = 'public' AND tablename NOT IN ('schema_meta', 'alembic_version')"
 )
 _MARKS: Final = """
     SELECT array(SELECT version_num::text FROM alembic_version ORDER BY 1),
@@ -67,7 +67,6 @@ class Server:
         if self._template is None:
             self._template = make_url(url := self.empty()).database
             migrate(url)
-            migrate_queue(url)
             with psycopg.connect(url) as connection:
                 self._marks = connection.execute(_MARKS).fetchone()
         return self._create(self._template)
@@ -146,10 +145,12 @@ def crash(home: Path) -> None:
 
 def restart(home: Path) -> None:
     """Returns once it takes connections; after a crash that may take longer than the package waits for."""
-    for _ in range(10):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
         with suppress(subprocess.SubprocessError, AssertionError):  # the package asserts that it is there in time
             _running(home).ensure_postgres_running()
             return
+        time.sleep(0.2)
     raise AssertionError("Postgres does not start again")
 
 

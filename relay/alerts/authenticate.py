@@ -224,6 +224,12 @@ _NAMED: Final = re.compile(
     re.IGNORECASE,
 )
 """A name, and what stands between it and its value: in JSON, in JSON inside of JSON, in pairs, in prose."""
+_IN_PROSE: Final = re.compile(
+    r"""(\b(?:keys?|secret|token|password|passphrase|passcode|pwd|pin|credentials?)\s+(?:(?:is|was|are)\s+)?["'`(<]{0,2})"""
+    r"""((?=[\w.+/~-]*\d)(?=[\w.+/~-]*[a-z])[\w.+/~-]{8,})""",
+    re.IGNORECASE,
+)
+"""Its name, and right behind it what no word is: letters and digits in one."""
 _OPENING: Final = re.compile(r"""(\\*)(["'])""")
 _BARE_END: Final = re.compile(r"""[\r\n]|[,;&](?=\s*\\*["']?[\w%.\-]{1,60}\\*["']?\s*[=:])|\Z""")
 _CLOSING: Final = {"{": "}", "[": "]"}
@@ -268,7 +274,7 @@ def _masked(text: str) -> str:
     for start, end in _secret_values(text):
         pieces += [text[done:start], REMOVED]
         done = end
-    return "".join([*pieces, text[done:]])
+    return _IN_PROSE.sub(rf"\1{REMOVED}", "".join([*pieces, text[done:]]))
 
 
 def _secret_values(text: str) -> Iterator[tuple[int, int]]:

@@ -141,6 +141,8 @@ def named(fields: Mapping[str, object]) -> Named:
 def _leaves(fields: Mapping[str, object], inside: str = "") -> Iterator[tuple[str, object]]:
     for name, value in fields.items():
         path = f"{inside}{name}"
+        if value == {} and squeezed(name) in NEUTRAL:
+            continue
         if isinstance(value, Mapping) and value and not _is_native_level(value) and not path.lower().startswith(_OWN):
             yield from _leaves(value, f"{path}.")
         elif isinstance(value, list) and not _is_level(path) and any(isinstance(each, Mapping) for each in value):
@@ -366,7 +368,7 @@ def _is_fill(filled: list[Leaf], groups: _Groups, word: Word) -> bool:
     """Whether the side stands where TradingView puts its order's action, with its order's contracts beside it."""
     own = {squeezed(leaf.path).removeprefix("strategy") for leaf in groups.get("qty", ())}
     is_order = squeezed(filled[0].path).removeprefix("strategy") == "orderaction"
-    return is_order and word.position in _ORDER_OF and bool(own & {"ordercontracts", "contracts"})
+    return is_order and word.position in _ORDER_OF and "ordercontracts" in own
 
 
 # The size, and what it counts.

@@ -10,26 +10,31 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Final
 
 from relay.app.accounts import exchanges_of
 from relay.app.paper_child import PaperExchange, needed
-from relay.bybit.account_facts import ExpectedAccount, Ownership, Stream, category_of, read_facts
-from relay.bybit.checklist import Check, Report, State, judge, refuse_wide_key
+from relay.bybit.account_facts import DatabaseFacts, ExpectedAccount, Ownership, Stream, category_of, read_facts
+from relay.bybit.checklist import Check, Report, State, in_time, judge, refuse_wide_key, withheld_by
 from relay.bybit.client import Exchange
 from relay.bybit.stream import LinkState, probe_stream
 from relay.bybit.streamed import StreamedExchange
-from relay.domain.instrument import Category
+from relay.bybit.wire_account import KeyRights, time_left
+from relay.domain.instrument import Category, Instrument
 from relay.domain.notice import NoticeKind
+from relay.domain.order import Reason
 from relay.domain.position import Position
-from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, SettingsInvalid
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, JournalUnavailable, SettingsInvalid
 from relay.execution.bookkeeping import JournalOwnership
 from relay.execution.notices import Announcer
-from relay.execution.ports import from_ms
+from relay.execution.ports import from_ms, utc_now
 from relay.journal.opening import open_journal
+from relay.journal.ownership import is_flushing, owned_by_owner_of
 from relay.settings.environment import AccountSettings
+from relay.settings.network import way_to
 from relay.settings.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -52,13 +57,17 @@ class AccountCheckTarget:
     look_at_stream: Callable[[], Stream] | None
     free_disk_bytes: Callable[[], int | None]
     """Of the journal's disk."""
+    look_at_database: Callable[[], DatabaseFacts | None] = lambda: None
 
     def run(self) -> Report:
         """Some 12 requests, one after the other; each part that fails costs only its own points."""
         facts = read_facts(
             self.exchange, self.expected_account, ownership=self.ownership, look_at_stream=self.look_at_stream
         )
-        return judge(self.expected_account, replace(facts, free_disk_bytes=self.free_disk_bytes()))
+        if isinstance(facts.key, KeyRights):
+            self.exchange.withheld = withheld_by(self.expected_account, facts.key)
+        facts = replace(facts, free_disk_bytes=self.free_disk_bytes(), database=self.look_at_database())
+        return judge(self.expected_account, facts)
 
     def hedged(self) -> tuple[str, ...]:
         """The symbols looked at that are in hedge mode. What cannot be read is not among them."""
@@ -80,9 +89,30 @@ class AccountCheckTarget:
         return self.exchange.account_api.switch_to_one_way(category, symbol)
 
     def refuse_wide_key(self) -> None:
-        """Raises SettingsInvalid for a key that mainnet must not run with; ExchangeUnreachable, ExchangeAnswered."""
-        if self.expected_account.environment.is_real_money and not self.expected_account.allow_wide_key:
-            refuse_wide_key(self.expected_account, self.exchange.account_api.key())
+        """Raises SettingsInvalid for a key that mainnet must not run with; ExchangeUnreachable, ExchangeAnswered.
+
+        Where something is open, and where the key cannot be read, entries are withheld instead, and exits go on: no
+        update of the relay or of the exchange leaves positions to themselves.
+        """
+        if not self.expected_account.environment.is_real_money or self.expected_account.allow_wide_key:
+            return
+        try:
+            key = self.exchange.account_api.key()
+        except FactsUnreadable as error:
+            self.exchange.withheld = Reason(code="EXCHANGE_KEY", message=f"nothing is opened: {error}")
+            return
+        if not self._has_open():
+            refuse_wide_key(self.expected_account, key)
+        self.exchange.withheld = withheld_by(self.expected_account, key)
+
+    def _has_open(self) -> bool:
+        """By the journal; one that cannot be read may know of something."""
+        if self.ownership is None:
+            return False
+        try:
+            return any(self.ownership.expected().values()) or bool(self.ownership.moving())
+        except JournalUnavailable:
+            return True
 
 
 def check_target_for(
@@ -100,6 +130,7 @@ def check_target_for(
         key_end=f"…{key.reveal()[-4:]}",
         symbols=settings.traded_on(account).allowed_symbols,
         max_leverage=settings.traded_on(account).max_leverage,
+        way=way_to(account.url or ""),
     )
 
     def look() -> Stream:
@@ -116,7 +147,18 @@ def check_target_for(
         ownership=ownership,
         look_at_stream=look if stream_url else None,
         free_disk_bytes=partial(free_disk_bytes, settings),
+        look_at_database=partial(_database_facts, settings, account.name, ownership),
     )
+
+
+def _database_facts(settings: Settings, account: str, ownership: Ownership | None) -> DatabaseFacts | None:
+    if not settings.is_postgres or not isinstance(ownership, JournalOwnership):
+        return None
+    try:
+        is_flushed, owned = is_flushing(ownership.journal.store), owned_by_owner_of(ownership.journal.store, account)
+    except JournalUnavailable:
+        return None
+    return DatabaseFacts(is_flushed=is_flushed, owned_by_owner=owned, room=settings.accounts_per_process)
 
 
 def free_disk_bytes(settings: Settings) -> int | None:
@@ -294,6 +336,9 @@ class _Unavailable:
     def moving(self) -> frozenset[tuple[Category, str]]:
         raise JournalUnavailable(self._why)
 
+    def terms(self) -> dict[str, str]:
+        raise JournalUnavailable(self._why)
+
     def has_placed(self, client_order_id: str) -> bool:
         raise JournalUnavailable(self._why)
 
@@ -310,7 +355,8 @@ def refuse_wide_keys(settings: Settings) -> None:
         return
     for account, exchange in zip(settings.accounts, exchanges_of(settings).values(), strict=True):
         try:
-            check_target_for(settings, account, exchange, None).refuse_wide_key()
+            with _ownership(settings, account.name) as ownership:
+                check_target_for(settings, account, exchange, ownership).refuse_wide_key()
         except (ExchangeUnreachable, ExchangeAnswered) as error:
             log.warning("what the key of %s may do cannot be asked yet: %s", account.name, error)
         finally:
@@ -328,21 +374,15 @@ def tell_of_keys(exchanges: Mapping[str, Exchange], announcer: Announcer) -> Non
     """An account that cannot be asked does not keep the others' keys from being looked at."""
     for account, exchange in exchanges.items():
         try:
-            days = _days_left(exchange)
+            key = exchange.account_api.key()
+            left = time_left(key, from_ms(exchange.now_ms()) if key.expires_at is not None else utc_now())
         except (ExchangeUnreachable, ExchangeAnswered) as error:
             log.warning("when the key of %s ends cannot be asked today: %s", account, error)
             continue
-        if days is not None and days <= _DAYS:
-            when = f"expires in {days} days" if days > 0 else "expires today or has expired"
+        if left is not None and left.days <= _DAYS:
+            when = f"expires {in_time(left)}" if left > timedelta(0) else "expires today or has expired"
             text = f"the API key of {account} {when}: renew it on Bybit, or bind it to an address, which makes it last"
             announcer.tell(NoticeKind.KEY, text)
-
-
-def _days_left(exchange: Exchange) -> int | None:
-    key = exchange.account_api.key()
-    if key.expires_at is None:
-        return key.days_left
-    return (key.expires_at - from_ms(exchange.now_ms())).days
 
 
 # Tells people that an account's stream is cut, and that it is back; one that returns quickly is not worth a word.
@@ -372,3 +412,43 @@ class StreamWatch:
                     "all the same, with a question or two more"
                 )
                 self._announcer.tell(NoticeKind.STREAM, text)
+
+
+# Tells people what the exchange announces: maintenance, and that something which is in use is delisted.
+
+
+ANNOUNCED_S: Final = 300.0
+DELISTED_S: Final = 60.0
+_AHEAD: Final = (timedelta(hours=1), timedelta(hours=24))
+
+
+class AnnouncementWatch:
+    """Each announcement is told once for each state, each delisting a day and an hour ahead; a restart forgets it."""
+
+    def __init__(self, announcer: Announcer) -> None:
+        self._announcer = announcer
+        self._told: set[tuple[object, ...]] = set()
+
+    def look(self, exchanges: Iterable[Exchange], *, is_demo: bool) -> None:
+        """One that answers is enough: they tell the same."""
+        for exchange in exchanges:
+            with suppress(ExchangeUnreachable, ExchangeAnswered):
+                for each in exchange.announced():
+                    if each.is_demo == is_demo and self._is_new(each.id, each.state):
+                        when = f"from {each.begin:%Y-%m-%d %H:%M} to {each.end:%H:%M} UTC (expected)"
+                        self._announcer.tell(NoticeKind.EXCHANGE, f"Bybit {each.state}: {each.what}, {when}")
+                return
+
+    def delistings(self, instruments: Iterable[Instrument], now: datetime) -> None:
+        """`instruments`: those that are in use."""
+        for each in instruments:
+            left = None if each.delivery_at is None else each.delivery_at - now
+            ahead = next((span for span in _AHEAD if left is not None and timedelta(0) < left <= span), None)
+            if ahead is not None and left is not None and self._is_new(each.symbol, ahead):
+                text = f"{each.symbol} is delisted {in_time(left)}: what is open then is closed by delivery"
+                self._announcer.tell(NoticeKind.EXCHANGE, text)
+
+    def _is_new(self, *key: object) -> bool:
+        is_new = key not in self._told
+        self._told.add(key)
+        return is_new

@@ -8,13 +8,11 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from relay.bybit.client import Exchange
 from relay.bybit.limiter import Address
 from relay.bybit.market import Hint, Market
 from relay.bybit.streamed import SharedPrices, StreamedExchange, exchange_of
-from relay.bybit.turns import Turns
 from relay.domain.instrument import Category, plain
 from relay.domain.order_lifecycle import Bounds
 from relay.engine.failpoint import absent_sooner
@@ -26,10 +24,6 @@ from relay.journal.records import HALT
 from relay.settings.environment import AccountSettings, Environment
 from relay.settings.settings import Settings
 
-if TYPE_CHECKING:
-    from relay.journal.stream_boards import StreamBoards
-
-
 log = logging.getLogger(__name__)
 
 
@@ -37,28 +31,16 @@ _IDENTITY = "exchange"
 """The journal's note of which exchange an account's name means: its environment, and the key's last characters."""
 
 
-def exchanges_of(
-    settings: Settings, boards: StreamBoards | None = None, journal: Journal | None = None
-) -> dict[str, Exchange]:
+def exchanges_of(settings: Settings, *, has_streams: bool = True) -> dict[str, Exchange]:
     """By account. One address a host: what is counted or banned there holds for its accounts alone. SettingsInvalid.
 
-    `boards`: by which the processes that execute share the accounts' streams. On Postgres there are none without: what
-    one process's stream has told of a fill, another's may still lack. `journal`: in which those processes take turns.
+    `has_streams`: False where nothing is executed: what is shown or planned there is read when it is asked for.
     """
     require_addresses(settings)
     prices = SharedPrices()
     addresses: defaultdict[str | None, Address] = defaultdict(Address)
-    has_streams = boards is not None or not settings.is_postgres
-    return {
-        each.name: exchange_of(
-            each if has_streams else replace(each, stream_url=None),
-            addresses[each.url],
-            prices,
-            board=boards.of(each.name) if boards is not None else None,
-            turns=_turns(settings, journal, each.name),
-        )
-        for each in settings.accounts
-    }
+    accounts = [each if has_streams else replace(each, stream_url=None) for each in settings.accounts]
+    return {each.name: exchange_of(each, addresses[each.url], prices) for each in accounts}
 
 
 def require_addresses(settings: Settings) -> None:
@@ -71,15 +53,6 @@ def require_addresses(settings: Settings) -> None:
     ]
     if problems:
         raise SettingsInvalid(problems)
-
-
-def _turns(settings: Settings, journal: Journal | None, account: str) -> Turns | None:
-    if journal is None or not settings.is_postgres:
-        return None
-    # Imported here: with SQLite nobody needs psycopg.
-    from relay.journal.turns import SharedTurns
-
-    return SharedTurns(journal.store, account)
 
 
 def accounts_of(settings: Settings, exchanges: dict[str, Exchange]) -> dict[str, Account]:
@@ -98,6 +71,8 @@ def accounts_of(settings: Settings, exchanges: dict[str, Exchange]) -> dict[str,
             bounds=for_paper if each.environment is Environment.PAPER else bounds,
             environment=each.environment.value,
             key_tail=each.key_tail,
+            entry_bar=exchanges[each.name].entry_bar,
+            price_bounds=exchanges[each.name].price_bounds,
         )
         for each in settings.accounts
     }

@@ -7,32 +7,34 @@ import os
 import socket
 import threading
 import uuid
+from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from relay.engine.lanes import Lane, Lanes, LaneTask
-from relay.errors import JournalUnavailable, SchemaOutdated
-from relay.execution.queue_source import LaneTaken, QueueRunner, QueueSource
+from relay.engine.lease_guard import AccountLease, LeaseLost, clock
+from relay.engine.placement import Placement
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
+from relay.execution.owned import OwnedFeeder, WakingFeeder
 from relay.execution.tasks import Feeder, Runner, Tasks
 from relay.journal.journal import Journal
-from relay.journal.leases import Leases
 from relay.journal.opening import migrate as bring_up_to_date
 from relay.journal.opening import open_journal
-from relay.journal.waiting_lanes import WaitingLanes
+from relay.journal.ownership import FIRST, PLACED, AccountOwners, is_executing
+from relay.journal.wake_up import WakeListener, WakeUps
 from relay.settings.settings import Settings
-
-if TYPE_CHECKING:
-    from relay.journal.stream_boards import StreamBoards
-
 
 log = logging.getLogger(__name__)
 
 CONNECTIONS_ACCEPTING: Final = 4
 CONNECTIONS_EXECUTING: Final = 6
 """At most, of a process, where DATABASE_CONNECTIONS says nothing: small plans have twenty in all."""
-QUEUE_CONNECTIONS: Final = 3
-"""What is opened where orders are executed beside the journal's own: one for the queue's jobs, and two that listen, for
-jobs and for what the streams tell."""
+LISTENING_CONNECTIONS: Final = 1
+"""What is opened where orders are executed beside the journal's own."""
+_UNREACHABLE_S: Final = 10.0
+"""So long an account's exchange may be out of this process's reach until another process is left to try."""
+_KEY_REFUSED: Final = frozenset({10010, 403})
 _NO_WORKER: Final = "no worker process runs; start `python -m relay worker`, or set RELAY_WORKER=inline"
 
 
@@ -56,45 +58,86 @@ class Execution(Protocol):
 
     @property
     def is_first(self) -> bool:
-        """Whether this process does what only one of them should."""
+        """Whether this process does what belongs to no account."""
 
     @property
     def is_alone(self) -> bool:
         """Whether everything is executed in this process."""
 
+    @property
+    def is_here(self) -> bool:
+        """Whether this process executes any account, or would."""
+
+    def acting_for(self, account: str) -> AbstractContextManager[None] | None:
+        """By whose right this thread acts in it; None: another process does."""
+
+    def start(self) -> None:
+        """Begin to ask for accounts, where there are several processes."""
+
+    def await_account(self, account: str, timeout_s: float | None = None) -> bool:
+        """Waits until the account is this process's to execute. Returns False if it is not by then, or all is over."""
+
+    def await_loss(self, account: str, timeout_s: float | None = None) -> bool:
+        """Waits until what `await_account` found has changed, or all is over. Returns False if it has not by then."""
+
     def begin(self, account: str) -> None:
-        """The account is warm: its lanes run from now on. Raises JournalUnavailable. Harmless once it has begun."""
+        """The account is warm: its lanes run from now on. Raises JournalUnavailable, LeaseLost. Harmless once it has
+        begun."""
+
+    def failed(self, account: str, error: Exception) -> None:
+        """It could not be warmed up: perhaps another process can."""
 
     def problem(self, account: str) -> str | None:
         """Why what is accepted for the account would not be executed now."""
 
     def executes(self, account: str) -> bool:
-        """Whether the account's lanes run in this process, as far as it is this one that has them."""
+        """Whether the account's lanes run in this process."""
 
     def depth(self) -> int: ...
 
     def submit(self, lane: Lane, item: LaneTask) -> None:
-        """Put a task that protects positions behind those that the lane has."""
+        """Care of a lane, behind what it has."""
 
     def wake(self, lane: Lane) -> None:
         """The lane's next step is due, if it waits in this process."""
 
-    def tidy(self) -> None:
-        """Forget what ended processes have left. Raises JournalUnavailable."""
-
     def close(self, timeout_s: float) -> bool: ...
 
 
-class Embedded:
-    """In this process, and in no other."""
+class _Unplaced:
+    """No account ever changes hands."""
+
+    def __init__(self) -> None:
+        self._is_over = threading.Event()
+
+    def start(self) -> None:
+        """Does nothing: there is nothing to ask for."""
+
+    def await_account(self, account: str, timeout_s: float | None = None) -> bool:
+        return not self._is_over.is_set()
+
+    def await_loss(self, account: str, timeout_s: float | None = None) -> bool:
+        return self._is_over.wait(timeout_s)
+
+    def failed(self, account: str, error: Exception) -> None:
+        """Does nothing: no other process would take the account for that."""
+
+
+class Embedded(_Unplaced):
+    """In this process, and in no other: all accounts are its own."""
 
     is_first = True
     is_alone = True
+    is_here = True
 
     def __init__(self, *, journal: Journal, items: Tasks) -> None:
+        super().__init__()
         self._lanes = Lanes()
         self.submit, self.wake, self.depth = self._lanes.submit, self._lanes.wake, self._lanes.depth
         self.feeder = Runner(journal=journal, engine=self._lanes, items=items)
+
+    def acting_for(self, account: str) -> AbstractContextManager[None] | None:
+        return nullcontext()
 
     def begin(self, account: str) -> None:
         if not self.feeder.is_open_for(account):
@@ -106,26 +149,26 @@ class Embedded:
     def executes(self, account: str) -> bool:
         return self.feeder.is_open_for(account)
 
-    def tidy(self) -> None:
-        """Does nothing: there was no other process."""
-
     def close(self, timeout_s: float) -> bool:
+        self._is_over.set()
         return self._lanes.close(timeout_s)
 
 
-class Elsewhere:
+class Elsewhere(_Unplaced):
     """In worker processes; this one only accepts."""
 
     is_first = False
     is_alone = False
+    is_here = False
 
-    def __init__(self, journal: Journal) -> None:
-        self._leases = Leases(journal.store, "")
-        self.feeder = QueueRunner(self)
+    def __init__(self, journal: Journal, wake_ups: WakeUps) -> None:
+        super().__init__()
+        self._store = journal.store
+        self._wake_ups = wake_ups
+        self.feeder = WakingFeeder(wake_ups.tell, is_open=lambda: self._problem() is None)
 
-    @property
-    def is_running(self) -> bool:
-        return self._problem() is None
+    def acting_for(self, account: str) -> AbstractContextManager[None] | None:
+        return None
 
     def begin(self, account: str) -> None:
         """There is nothing to begin."""
@@ -135,7 +178,7 @@ class Elsewhere:
 
     def _problem(self) -> str | None:
         try:
-            return None if self._leases.workers() else _NO_WORKER
+            return None if is_executing(self._store) else _NO_WORKER
         except JournalUnavailable as error:
             return str(error)
 
@@ -146,145 +189,200 @@ class Elsewhere:
         return 0
 
     def submit(self, lane: Lane, item: LaneTask) -> None:
-        """Does nothing: the first of the workers protects positions by itself."""
+        """Does nothing: the account's owner protects positions by itself."""
 
     def wake(self, lane: Lane) -> None:
         """Does nothing: no lane waits in this process."""
 
-    def tidy(self) -> None:
-        """Does nothing: the first of the workers does it."""
-
     def close(self, timeout_s: float) -> bool:
+        self._is_over.set()
+        self._wake_ups.close()
         return True
 
 
-class Shared:
-    """In this process, and perhaps in others: whoever takes a lane's lease."""
+class Owning:
+    """In this process for the accounts that it owns; other processes have the others. An `AccountHost`."""
 
     is_alone = False
+    is_here = True
 
     def __init__(
         self,
         *,
         journal: Journal,
         items: Tasks,
+        accounts: Collection[str],
         url: str,
-        owner: str,
-        lane_taken: LaneTaken,
+        name: str,
+        wake_ups: WakeUps,
+        room: int,
     ) -> None:
-        """`owner`: names this process among all."""
-        # Imported here: the embedded engine needs neither psycopg nor procrastinate.
-        from relay.engine.postgres import PostgresEngine
-
-        self._store = journal.store
-        self._leases = keeper = Leases(journal.store, owner)
-        waiting = WaitingLanes(journal.store, owner)
-        self._beginning = threading.Lock()
-        self._begun: set[str] = set()
-        """The accounts whose lanes this process may take: those that are warm here."""
-        source = QueueSource(journal=journal, waiting=waiting, items=items, accounts=self._begun, lane_taken=lane_taken)
-        self._engine = PostgresEngine(url, source, keeper)
-        self.feeder = QueueRunner(self._engine)
+        """`url`: of the database, for psycopg. `name`: of this process, and of no other ever."""
+        self._lanes = Lanes()
+        self._wake_ups = wake_ups
+        self.feeder = OwnedFeeder(journal=journal, lanes=self._lanes, tasks=items, tell=wake_ups.tell)
+        owners = AccountOwners(journal.store, name, accounts)
+        self._placement = Placement(owners, self, accounts, first=FIRST, room=room)
+        self._lanes.on_idle = lambda account: self._placement.wake()
+        self._listener = WakeListener(url, self._hear)
+        self._changed = threading.Condition()
+        self._leases: dict[str, AccountLease] = {}
+        self._awaited: dict[str, AccountLease | None] = {}
+        """What `await_account` has found."""
+        self._taking_up = threading.Lock()
+        self._unreachable_since: dict[str, float] = {}
+        self._has_begun = False
+        self._has_ended = False
 
     @property
     def is_first(self) -> bool:
-        return self._engine.is_first
+        return self._placement.is_first
+
+    def acting_for(self, account: str) -> AbstractContextManager[None] | None:
+        return self.feeder.acting_for(account)
+
+    def start(self) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            self.feeder.start()
+            self._listener.start()
+            self._placement.start()
+
+    def await_account(self, account: str, timeout_s: float | None = None) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self._has_ended or account in self._leases, timeout_s)
+            self._awaited[account] = found = self._leases.get(account)
+            return found is not None and not self._has_ended
+
+    def await_loss(self, account: str, timeout_s: float | None = None) -> bool:
+        """Also if it became this process's again at once."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._has_ended or self._is_another_now(account), timeout_s)
+
+    def _is_another_now(self, account: str) -> bool:
+        return self._leases.get(account) is not self._awaited.get(account)
 
     def begin(self, account: str) -> None:
-        with self._beginning:
-            if not self._begun:
-                self._engine.start()
-            self._begun.add(account)
+        with self._taking_up:
+            lease = self._leases.get(account)
+            if lease is None:
+                raise LeaseLost
+            if account not in self.feeder.fed:
+                log.info("%d unfinished signals of %s taken up", self.feeder.take_up(account, lease), account)
+            self._unreachable_since.pop(account, None)
+
+    def failed(self, account: str, error: Exception) -> None:
+        """What this process cannot reach or may not ask, another may; an exchange that is away is so for all."""
+        since = self._unreachable_since.setdefault(account, clock())
+        is_refused = isinstance(error, ExchangeAnswered) and error.code in _KEY_REFUSED
+        is_away = isinstance(error, ExchangeUnreachable) and clock() - since >= _UNREACHABLE_S
+        if is_refused or is_away:
+            self._unreachable_since.pop(account, None)
+            self._placement.refuse(account)
 
     def problem(self, account: str) -> str | None:
-        if account not in self._begun:
-            return "starting"
-        if self._engine.is_running:
-            return None
-        return self._engine.problem or "this process has lost its lease, and takes a new one"
+        if self._placement.problem is not None:
+            return self._placement.problem
+        return "it is being brought up" if account in self._leases and not self.executes(account) else None
 
     def executes(self, account: str) -> bool:
-        return account in self._begun
+        return account in self.feeder.fed
 
     def depth(self) -> int:
-        return self._engine.depth()
+        return self._lanes.depth()
 
     def submit(self, lane: Lane, item: LaneTask) -> None:
-        self._engine.submit(lane, item)
+        self.feeder.submit(lane, item)
 
     def wake(self, lane: Lane) -> None:
-        self._engine.wake(lane)
-
-    def tidy(self) -> None:
-        from relay.engine.postgres_jobs import prune
-
-        self._leases.forget_dead_workers()
-        self._store.submit(prune)
+        self._lanes.wake(lane)
 
     def close(self, timeout_s: float) -> bool:
-        return self._engine.close(timeout_s)
+        with self._changed:
+            if self._has_ended:
+                return True
+            self._has_ended = True
+            self._changed.notify_all()
+        ended = self._placement.stop(timeout_s) if self._has_begun else True
+        self._listener.stop()
+        self.feeder.stop()
+        self._wake_ups.close()
+        return self._lanes.close(0.0) and ended
 
+    def _hear(self, word: str | None) -> None:
+        if word == PLACED or word is None:
+            self._placement.wake()
+        if word != PLACED:
+            self.feeder.hear(word)
 
-def boards_of(journal: Journal, settings: Settings, process: Process) -> StreamBoards | None:
-    """By which the processes that execute share the accounts' streams; None if this one shares none."""
-    if not settings.is_postgres or not process.executes:
-        return None
-    from relay.journal.stream_boards import StreamBoards
+    # What `Placement` calls.
 
-    return StreamBoards(journal.store, _libpq_url(settings), process.name)
+    def bring_up(self, account: str, lease: AccountLease) -> None:
+        with self._changed:
+            self._leases[account] = lease
+            self._changed.notify_all()
+
+    def wind_down(self, account: str) -> bool:
+        self._forget(account)
+        if not self._taking_up.acquire(blocking=False):
+            return False
+        try:
+            return self.feeder.close_account(account)
+        finally:
+            self._taking_up.release()
+
+    def lost(self, account: str) -> None:
+        self._forget(account)
+        self.feeder.drop(account)
+
+    def _forget(self, account: str) -> None:
+        with self._changed:
+            self._leases.pop(account, None)
+            self._changed.notify_all()
 
 
 def execution_of(
-    journal: Journal,
-    items: Tasks,
-    settings: Settings,
-    process: Process,
-    *,
-    lane_taken: LaneTaken,
+    journal: Journal, items: Tasks, accounts: Collection[str], settings: Settings, process: Process
 ) -> Execution:
-    """`lane_taken`: see QueueSource."""
     if not settings.is_postgres:
         return Embedded(journal=journal, items=items)
+    wake_ups = _wake_ups(journal)
     if not process.executes:
-        return Elsewhere(journal)
-    return Shared(
+        return Elsewhere(journal, wake_ups)
+    return Owning(
         journal=journal,
         items=items,
+        accounts=accounts,
         url=_libpq_url(settings),
-        owner=process.name,
-        lane_taken=lane_taken,
+        name=process.name,
+        wake_ups=wake_ups,
+        room=settings.accounts_per_process,
     )
+
+
+def _wake_ups(journal: Journal) -> WakeUps:
+    from relay.journal.postgres import PostgresStore
+
+    assert isinstance(journal.store, PostgresStore), "several processes share a Postgres"
+    return WakeUps(journal.store.engine)
 
 
 def journal_of(settings: Settings, process: Process, *, wait_for_lock_s: float) -> Journal:
-    """The journal, with the queue that goes with it. Raises JournalUnavailable."""
+    """Raises JournalUnavailable."""
     if not settings.is_postgres:
         return open_journal(settings.database_url, wait_for_lock_s=wait_for_lock_s)
-    from relay.engine.postgres_queue import PostgresQueue
-    from relay.engine.postgres_schema import is_current
-
-    journal = open_journal(
-        settings.database_url, connections=_connections(settings, process.executes), queue=PostgresQueue()
-    )
-    if not is_current(_libpq_url(settings)):
-        journal.close()
-        raise SchemaOutdated
-    return journal
+    return open_journal(settings.database_url, connections=_connections(settings, process.executes))
 
 
 def _connections(settings: Settings, executes: bool) -> int:
-    """For the journal: what the process may have in all, less what the queue needs."""
+    """For the journal: what the process may have in all, less the one that listens."""
     least = CONNECTIONS_EXECUTING if executes else CONNECTIONS_ACCEPTING
-    return (settings.database_connections or least) - (QUEUE_CONNECTIONS if executes else 0)
+    return (settings.database_connections or least) - (LISTENING_CONNECTIONS if executes else 0)
 
 
 def migrate_all(settings: Settings) -> None:
-    """Bring the journal, and the queue where there is one, to the current schema. Raises JournalUnavailable."""
+    """Bring the journal to the current schema. Raises JournalUnavailable."""
     bring_up_to_date(settings.database_url)
-    if settings.is_postgres:
-        from relay.engine.postgres_schema import migrate_queue
-
-        migrate_queue(_libpq_url(settings))
 
 
 def _libpq_url(settings: Settings) -> str:

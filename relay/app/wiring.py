@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -13,7 +14,17 @@ from typing import Final
 import requests
 
 from relay import __version__
-from relay.app.account_checks import KEYS_S, STREAMS_S, Checkup, StreamWatch, check_target_for, tell_of_keys
+from relay.app.account_checks import (
+    ANNOUNCED_S,
+    DELISTED_S,
+    KEYS_S,
+    STREAMS_S,
+    AnnouncementWatch,
+    Checkup,
+    StreamWatch,
+    check_target_for,
+    tell_of_keys,
+)
 from relay.app.accounts import (
     accounts_of,
     exchanges_of,
@@ -22,24 +33,25 @@ from relay.app.accounts import (
     require_addresses,
     strategies_of,
 )
-from relay.app.engines import Execution, Process, boards_of, execution_of, journal_of
+from relay.app.engines import Execution, Process, execution_of, journal_of
 from relay.app.sentry import CHECK_IN_S, Reporter, configure_sentry
 from relay.bybit.client import Exchange
 from relay.bybit.market import Market
 from relay.bybit.streamed import StreamedExchange
+from relay.bybit.wire_orders import ReportedExecution
 from relay.domain.instrument import Category
 from relay.domain.notice import NoticeKind
+from relay.engine.lease_guard import LeaseLost
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, SettingsInvalid
 from relay.execution.accept import Intake
 from relay.execution.bookkeeping import JournalOwnership
-from relay.execution.catching_up import CatchingUp
 from relay.execution.controls import Controls, Previewer
 from relay.execution.delivery import open_services
 from relay.execution.execute import DriftWatch, Executor, compare_positions
-from relay.execution.follow import Boards, Follower, Streams
+from relay.execution.follow import Follower, Streams
 from relay.execution.gather import Gatherer
 from relay.execution.heartbeat import Heartbeats, expectations
-from relay.execution.notices import Announcer, Notifier
+from relay.execution.notices import Announcer, Notifier, outside_text
 from relay.execution.orders import Clearing
 from relay.execution.ports import Account, to_ms, utc_now
 from relay.execution.protection import ProtectionLanes, Protector
@@ -47,7 +59,6 @@ from relay.execution.tasks import Feeder, Tasks
 from relay.execution.work import Strategy
 from relay.journal.journal import Journal
 from relay.journal.notices import Notices
-from relay.journal.positions import FillQueries
 from relay.journal.retention import Retention
 from relay.settings.settings import Settings, Worker
 
@@ -87,18 +98,20 @@ class PeriodicJobs:
         exchanges: Mapping[str, Exchange],
         more: Mapping[str, Callable[[], object]] | None = None,
         needed: Callable[[], Collection[tuple[Category, str]]] = tuple,
+        is_ours: Callable[[str], bool] = lambda account: True,
     ) -> None:
         """`markets`: by the account with which each is read. `more`: what else is looked after every few seconds.
 
         `needed`: where something is open, which must stay known even if the exchange has dropped it from its list.
+        `is_ours`: whether the account is kept warm here.
         """
         self._groups: dict[str, list[_PeriodicJob]] = {"": [], **{name: [] for name in exchanges}}
         for name, market in markets.items():
             self._add(name, "prices", PRICES_S, partial(market.load_prices, exchanges[name]))
             self._add(name, "instruments", INSTRUMENTS_S, partial(_load, market, exchanges[name], needed))
         for name, exchange in exchanges.items():
-            self._add(name, f"connections of {name}", KEEP_WARM_S, exchange.keep_warm)
-            self._add(name, f"clock of {name}", CLOCK_S, exchange.measure_clock)
+            self._add(name, f"connections of {name}", KEEP_WARM_S, partial(_if_ours, is_ours, name, exchange.keep_warm))
+            self._add(name, f"clock of {name}", CLOCK_S, partial(_if_ours, is_ours, name, exchange.measure_clock))
         for name, do in (more or {}).items():
             self._add("", name, MORE_S, do)
         self._stop = threading.Event()
@@ -148,6 +161,11 @@ def open_instruments(journal: Journal, accounts: Iterable[str]) -> frozenset[tup
     return frozenset(held | ordered | {(each.category, each.symbol) for each in journal.live_brackets()})
 
 
+def _if_ours(is_ours: Callable[[str], bool], account: str, do: Callable[[], object]) -> None:
+    if is_ours(account):
+        do()
+
+
 # Periodic jobs that one process does for all of them.
 
 
@@ -164,7 +182,6 @@ def periodic_jobs_of(
         nonlocal due_at
         if engine.is_first and time.monotonic() >= due_at:
             due_at = time.monotonic() + FORGET_S
-            engine.tidy()
             if forgotten := retention.prune(to_ms(utc_now())):
                 log.info("%d old signals forgotten", forgotten)
 
@@ -252,9 +269,8 @@ def assemble(
     notifier: Notifier,
     checkup: Checkup,
     process: Process,
-    boards: Boards | None,
 ) -> Services:
-    """The parts, none of them started. `boards`: by which processes share the accounts' streams."""
+    """The parts, none of them started."""
     accounts, strategies = accounts_of(settings, exchanges), strategies_of(settings)
     markets = markets_of(settings, accounts)
     announcer = Announcer()
@@ -264,8 +280,7 @@ def assemble(
     gatherer, protector = Gatherer(journal=journal), Protector(journal=journal)
     executor = _executor(journal, gatherer, protector, announcer)
     items = Tasks(journal=journal, executor=executor, accounts=accounts, strategies=strategies)
-    taken = CatchingUp(moves=FillQueries(journal.store), streams=streamed).lane_taken
-    engine = execution_of(journal, items, settings, process, lane_taken=taken)
+    engine = execution_of(journal, items, tuple(accounts), settings, process)
     runner = engine.feeder
     protection = ProtectionLanes(
         journal=journal,
@@ -274,9 +289,11 @@ def assemble(
         accounts=accounts,
         tell=executor.attention,
         executes=engine.executes,
+        acting_for=engine.acting_for,
     )
     intake = _intake(settings, journal, accounts, runner, announcer, heartbeats)
-    follower = Follower(journal=journal, accounts=accounts, protection=protection, is_first=lambda: engine.is_first)
+    follower = Follower(journal=journal, accounts=accounts, protection=protection, acting_for=engine.acting_for)
+    _tell_of_answers(exchanges, announcer, follower)
     return Services(
         journal=journal,
         markets=markets,
@@ -288,10 +305,22 @@ def assemble(
         runner=runner,
         intake=intake,
         previewer=Previewer(intake=intake, gatherer=gatherer, accounts=accounts),
-        controls=Controls(journal=journal, intake=intake, runner=runner, accounts=accounts, strategies=strategies),
+        controls=Controls(
+            journal=journal,
+            intake=intake,
+            runner=runner,
+            accounts=accounts,
+            strategies=strategies,
+            acting_for=engine.acting_for,
+        ),
         follower=follower,
         streams=Streams(
-            streamed, journal=journal, wake=engine.wake, follower=follower, every_exchange=exchanges, boards=boards
+            streamed,
+            journal=journal,
+            wake=engine.wake,
+            follower=follower,
+            every_exchange=exchanges,
+            is_ours=engine.executes,
         ),
         protection=protection,
         periodic_jobs=PeriodicJobs(
@@ -299,11 +328,28 @@ def assemble(
             exchanges=exchanges,
             needed=lambda: open_instruments(journal, accounts),
             more=periodic_jobs_of(engine, heartbeats, Retention(journal.store, keep_days=settings.keep_days)),
+            is_ours=lambda account: engine.executes(account) or not process.executes,
         ),
         heartbeats=heartbeats,
         notifier=notifier,
         checkup=checkup,
     )
+
+
+def _tell_of_answers(exchanges: Mapping[str, Exchange], announcer: Announcer, follower: Follower) -> None:
+    """What an exchange does by itself, and what of its answers cannot be read, is told at once."""
+
+    def tell(name: str, text: str) -> None:
+        announcer.tell(NoticeKind.EXCHANGE, f"{text} ({name})")
+
+    def outside(name: str, execution: ReportedExecution) -> None:
+        announcer.tell(NoticeKind.EXCHANGE, outside_text(name, execution))
+        follower.wake()
+
+    for name, exchange in exchanges.items():
+        exchange.odd_rows.tell = partial(tell, name)
+        if isinstance(exchange, StreamedExchange):
+            exchange.hear_outside(partial(outside, name))
 
 
 _START_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -312,10 +358,41 @@ _FIRST_CHECK_S = 2.0
 _CONNECTIONS = 10
 """Of each account, open before the first order: as many as an account may usually send in a second. One that is opened
 for an order costs it one or two round trips more."""
+_TURN_S: Final = 0.2
 _AWAY_S: Final = 30.0
 """An account that is not there by then is told of."""
 _LANES_CLOSE_S = 6.0
 """What is in flight by then is answered or timed out; the server leaves 7 s in all after its own drain."""
+
+
+class BringUps:
+    """Accounts are brought up a few at a time: each asks for much at once, and an address may only ask for so much.
+
+    One that is slow, since its exchange is, goes on without keeping the others from their turn.
+    """
+
+    def __init__(self, *, at_once: int = 4, slow_s: float = 3.0) -> None:
+        self._at_once, self._slow_s = at_once, slow_s
+        self._changed = threading.Condition()
+        self._begun: dict[str, float] = {}
+
+    @contextmanager
+    def taken_by(self, account: str, is_busy: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """Waits for a turn. `is_busy`: whether the account's exchange is asked for much already."""
+        with self._changed:
+            while len(quick := self._quick()) >= self._at_once or (quick and is_busy()):
+                self._changed.wait(_TURN_S)
+            self._begun[account] = time.monotonic()
+        try:
+            yield
+        finally:
+            with self._changed:
+                del self._begun[account]
+                self._changed.notify_all()
+
+    def _quick(self) -> list[str]:
+        """Those at it that are not slow."""
+        return [name for name, at in self._begun.items() if time.monotonic() - at < self._slow_s]
 
 
 class AccountStart:
@@ -324,9 +401,12 @@ class AccountStart:
     It is tried again until it is there, so an account that was away comes back without a restart.
     """
 
-    def __init__(self, name: str, services: Services, *, stopping: threading.Event, begun: Callable[[], None]) -> None:
+    def __init__(
+        self, name: str, services: Services, *, stopping: threading.Event, begun: Callable[[], None], turns: BringUps
+    ) -> None:
         """`begun`: called once the account's lanes run."""
         self._name, self._services, self._stopping, self._begun = name, services, stopping, begun
+        self._turns = turns
         self._problem: str | None = "starting"
         self._has_begun = False
         self._is_announced = False
@@ -337,14 +417,33 @@ class AccountStart:
         return self._problem or self._services.engine.problem(self._name)
 
     def _run(self) -> None:
-        tries, began_at = 0, time.monotonic()
+        """For as long as the account is this process's; again when it becomes so anew."""
+        engine = self._services.engine
         while not self._stopping.is_set():
-            try:
-                self._warm_up()
+            self._problem = None
+            if not engine.await_account(self._name):
                 return
+            self._problem, self._has_begun = "starting", False
+            self._bring_up()
+            engine.await_loss(self._name)
+            if not self._stopping.is_set():
+                self._services.streams.end(self._name)
+
+    def _bring_up(self) -> None:
+        """Returns once it is up, or another process has it."""
+        engine = self._services.engine
+        tries, began_at = 0, time.monotonic()
+        while not self._stopping.is_set() and not engine.await_loss(self._name, 0):
+            try:
+                with self._turns.taken_by(self._name, lambda: self._services.exchanges[self._name].is_much_asked):
+                    self._warm_up()
+                return
+            except LeaseLost:
+                self._problem = "another process may have it"
             except (ExchangeUnreachable, ExchangeAnswered, JournalUnavailable, SettingsInvalid) as error:
                 self._problem = str(error)
                 log.warning("%s is not ready yet: %s", self._name, error)
+                engine.failed(self._name, error)
             except Exception as error:
                 self._problem = f"the start failed ({type(error).__name__}: {error}); it is tried again"
                 log.exception("%s is not ready yet", self._name)
@@ -360,10 +459,11 @@ class AccountStart:
         exchange.measure_clock()
         services.checkup.refuse_wide_key(name)
         services.market_of(name).load_once(exchange)
-        services.streams.start(name)
-        exchange.warm(_CONNECTIONS)
-        for (_, symbol), text in compare_positions(account, services.journal).items():
-            services.announcer.tell(NoticeKind.DRIFT, f"{symbol} on {name}: {text}")
+        if services.engine.is_here:
+            services.streams.start(name)
+            exchange.warm(_CONNECTIONS)
+            for (_, symbol), text in compare_positions(account, services.journal).items():
+                services.announcer.tell(NoticeKind.DRIFT, f"{symbol} on {name}: {text}")
         services.checkup.wait_for_first(name, _FIRST_CHECK_S)
         if not self._has_begun:
             services.engine.begin(name)
@@ -389,8 +489,9 @@ class Relay:
         self.settings = settings
         self.services = services
         self._stopping = threading.Event()
+        turns = BringUps()
         self._starts = {
-            name: AccountStart(name, services, stopping=self._stopping, begun=self._begin_common)
+            name: AccountStart(name, services, stopping=self._stopping, begun=self._begin_common, turns=turns)
             for name in services.accounts
         }
         self._beginning = threading.Lock()
@@ -403,7 +504,7 @@ class Relay:
         services = self.services
         watch = StreamWatch(services.announcer)
         services.periodic_jobs.add(
-            "what is known of the keys", KEYS_S, lambda: tell_of_keys(services.exchanges, services.announcer)
+            "what is known of the keys", KEYS_S, lambda: tell_of_keys(self._own_exchanges(), services.announcer)
         )
         services.periodic_jobs.add(
             "what is known of the streams", STREAMS_S, lambda: watch.look(services.streams.state())
@@ -411,12 +512,34 @@ class Relay:
         if self.settings.alive_url is not None:
             address = self.settings.alive_url.reveal()
             services.periodic_jobs.add("the sign of life", ALIVE_S, lambda: self._sign_of_life(address))
+        self._watch_announcements()
         self.services.notifier.start()
         if self.settings.environment.is_real_money:
             log.warning("MAINNET - real money")
         self.services.checkup.start()
+        self.services.engine.start()
         for each in self._starts.values():
             each.thread.start()
+
+    def _watch_announcements(self) -> None:
+        services = self.services
+        watch = AnnouncementWatch(services.announcer)
+
+        def delisted() -> None:
+            used = open_instruments(services.journal, services.accounts)
+            for market in services.markets.values():
+                found = (market.instrument(*where) for where in sorted(used))
+                watch.delistings([each for each in found if each is not None], utc_now())
+
+        def announced() -> None:
+            watch.look(self._own_exchanges().values(), is_demo=self.environment == "demo")
+
+        services.periodic_jobs.add("what the exchange announces", ANNOUNCED_S, announced)
+        services.periodic_jobs.add("what is delisted", DELISTED_S, delisted)
+
+    def _own_exchanges(self) -> dict[str, Exchange]:
+        services = self.services
+        return {name: each for name, each in services.exchanges.items() if services.engine.executes(name)}
 
     def _report(self) -> None:
         """From here on, in this process, what goes wrong is reported to Sentry where that is configured."""
@@ -509,9 +632,8 @@ def build(settings: Settings, *, wait_for_lock_s: float = 0, is_worker: bool = F
     process = Process(executes=is_worker or settings.worker is Worker.INLINE)
     to_notify = open_services(settings.notify_targets)
     journal = journal_of(settings, process, wait_for_lock_s=wait_for_lock_s)
-    boards = boards_of(journal, settings, process)
     try:
-        exchanges = exchanges_of(settings, boards, journal)
+        exchanges = exchanges_of(settings, has_streams=process.executes)
         remember_identities(settings, journal)
     except SettingsInvalid:
         journal.close()
@@ -521,5 +643,5 @@ def build(settings: Settings, *, wait_for_lock_s: float = 0, is_worker: bool = F
         each.name: check_target_for(settings, each, exchanges[each.name], JournalOwnership(journal, each.name))
         for each in settings.accounts
     }
-    services = assemble(settings, journal, exchanges, notifier, Checkup(check_targets), process, boards)
+    services = assemble(settings, journal, exchanges, notifier, Checkup(check_targets), process)
     return Relay(settings, services)

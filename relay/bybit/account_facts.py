@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import Protocol, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from relay.bybit.client import Exchange
-from relay.bybit.wire_account import AccountMode, FeeRate, KeyRights, Wallet
+from relay.bybit.wire_account import NOT_UNDERSTOOD, AccountMode, FeeRate, KeyRights, MarginMode, Wallet
 from relay.domain.instrument import Category
 from relay.domain.position import Position
-from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, JournalUnavailable
 from relay.settings.environment import Environment
+from relay.settings.network import Way
 
 T = TypeVar("T")
 
@@ -45,6 +47,8 @@ class ExpectedAccount:
     max_leverage: Decimal | None
     also: str | None = None
     """One more symbol to look at."""
+    way: Way = field(default_factory=Way)
+    """How the host is reached."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +57,8 @@ class Listed:
 
     count: int
     absent: tuple[str, ...]
+    unreadable: tuple[str, ...] = ()
+    """Those whose rules cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +80,18 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseFacts:
+    """Of the Postgres that the journal is in."""
+
+    is_flushed: bool
+    """Whether what is committed outlives a crash of its machine."""
+    owned_by_owner: int | None
+    """How many accounts the process has that owns this one; None if no process owns it just now."""
+    room: int
+    """How many it wishes to own at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountFacts:
     """All that was read, at `now_ms` of the exchange's clock. Each part stands by itself."""
 
@@ -92,8 +110,12 @@ class AccountFacts:
     fees: Reported[FeeRate | None]
     stream: Stream | None
     """None if nobody has looked."""
+    terms: Reported[Mapping[str, str]] = field(default_factory=dict)
+    """By kind of contract, where its trading terms are not accepted; the exchange does not tell it before an order."""
     free_disk_bytes: int | None = None
     """Of the disk that the journal is on; None if it cannot be told."""
+    database: DatabaseFacts | None = None
+    """None if the journal is on a disk of this machine, or cannot be read."""
 
 
 class Ownership(Protocol):
@@ -110,6 +132,9 @@ class Ownership(Protocol):
 
     def has_placed(self, client_order_id: str) -> bool: ...
 
+    def terms(self) -> dict[str, str]:
+        """By kind of contract, where the exchange said that its trading terms are not accepted."""
+
 
 # Asks the exchange for everything that the checklist is judged by; a question that fails costs only its own part.
 
@@ -118,7 +143,6 @@ SYMBOLS_MAX = 20
 """So many symbols are looked at one by one; each is a request."""
 USUAL_SYMBOLS = ("BTCUSDT", "ETHUSDT")
 """Looked at where alerts may name any symbol."""
-_NOT_UNDERSTOOD = (KeyError, TypeError, ValueError, ArithmeticError, IndexError, AssertionError)
 
 
 def read_facts(
@@ -135,32 +159,38 @@ def read_facts(
     if silent is not None:
         return _nothing(exchange, expected_account, silent)
     foreign = _reported(lambda: _foreign(exchange, ownership))
+    mode = _reported(exchange.account_api.mode)
+    is_portfolio = isinstance(mode, AccountMode) and mode.margin is MarginMode.PORTFOLIO
+    look = _position_of if is_portfolio else Exchange.settings_of
     return AccountFacts(
         now_ms=exchange.now_ms(),
         own_address=_own_address(expected_account.host),
         clock_ahead_ms=ahead,
         listed=listed,
         key=_reported(exchange.account_api.key),
-        mode=_reported(exchange.account_api.mode),
+        mode=mode,
         wallet=_reported(exchange.wallet),
         positions=tuple(
-            (symbol, _reported(lambda symbol=symbol: exchange.position(category=category_of(symbol), symbol=symbol)))  # type: ignore[misc]
+            (symbol, _reported(partial(look, exchange, category_of(symbol), symbol)))
             for symbol in _symbols(expected_account, ownership, foreign)
         ),
         foreign=foreign,
         fees=_reported(lambda: exchange.account_api.fee_rate(Category.LINEAR, USUAL_SYMBOLS[0])),
         stream=look_at_stream() if look_at_stream else None,
+        terms=_reported(ownership.terms) if ownership else {},
     )
 
 
 def _reported(ask: Callable[[], T]) -> Reported[T]:
     try:
         return ask()
+    except FactsUnreadable as error:
+        return Unavailable(code=None, words=error.words)
     except ExchangeAnswered as refusal:
         return Unavailable(code=refusal.code, words=str(refusal))
     except (ExchangeUnreachable, JournalUnavailable) as silence:
         return Unavailable(code=None, words=str(silence))
-    except _NOT_UNDERSTOOD as error:
+    except NOT_UNDERSTOOD as error:
         return Unavailable(code=None, words=f"the exchange's answer is not understood ({type(error).__name__})")
 
 
@@ -186,6 +216,10 @@ def _nothing(exchange: Exchange, expected_account: ExpectedAccount, why: Unavail
     )
 
 
+def _position_of(exchange: Exchange, category: Category, symbol: str) -> Position:
+    return exchange.position(category=category, symbol=symbol)
+
+
 def category_of(symbol: str) -> Category:
     """By the exchange's own names: `BTCUSD` is inverse, `BTCUSDT` and `BTCPERP` are linear."""
     return Category.INVERSE if symbol.endswith("USD") else Category.LINEAR
@@ -194,7 +228,11 @@ def category_of(symbol: str) -> Category:
 def _listed(exchange: Exchange, expected_account: ExpectedAccount) -> Listed:
     instruments = exchange.instruments()
     trading = {each.symbol for each in instruments if each.is_trading}
-    return Listed(count=len(instruments), absent=tuple(sorted((expected_account.symbols or frozenset()) - trading)))
+    return Listed(
+        count=len(instruments),
+        absent=tuple(sorted((expected_account.symbols or frozenset()) - trading)),
+        unreadable=tuple(each.symbol for each in instruments if each.unreadable is not None),
+    )
 
 
 def _foreign(exchange: Exchange, ownership: Ownership | None) -> Foreign:

@@ -5,23 +5,29 @@ may help, and raises when there is no answer."""
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from relay.app import metrics
 from relay.bybit.http import SERVER_TIME, Answer, Cut, ExchangeClock, NoAnswer, NothingLeft, Refused403
 from relay.bybit.limiter import BAN_S, Address, Forbidden, Limiter, Permit, Priority
-from relay.bybit.wire_account import Row
+from relay.bybit.wire_account import NOT_UNDERSTOOD, Row, name_of, problem_of
 from relay.bybit.wire_orders import ADDRESS_LIMIT, HTTP_FORBIDDEN, RATE_LIMIT, is_uncertain, refusal_of
 from relay.domain.order import ErrorKind, NotSent, OrderRejected, Unknown
 from relay.engine import lease_guard
-from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 ASK_WAIT_S = 5.0
 """How long a question waits for its turn in the limiter."""
 ASK_TIMES = 2
 PAGES_MAX = 100
+_REPORTED_MAX = 1000
+_SHOWN_MAX = 3
 UNAVAILABLE_403_S = 5.0
 
 _WORDS_403 = {
@@ -37,6 +43,57 @@ Ask = Callable[..., Answer]
 """A method of pybit's session."""
 
 
+class OddRows:
+    """Rows of the exchange's lists that cannot be read, each reported once, until it can be, or is wrong otherwise."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.tell: Callable[[str], None] = lambda text: None
+        self._quiet = quiet
+        self._reported: dict[tuple[str, str], str] = {}
+
+    def read(self, what: str, rows: Iterable[Row], read: Callable[[Row], T]) -> tuple[list[T], list[str]]:
+        """What can be read of `rows`, and of the others what is wrong with them."""
+        found, problems = list[T](), list[str]()
+        for row in rows:
+            try:
+                found.append(read(row))
+                self.is_readable(what, name_of(row))
+            except NOT_UNDERSTOOD as error:
+                problems.append(self.report(what, row, problem_of(error)))
+        return found, problems
+
+    def problem(self, what: str, name: str) -> str | None:
+        """What is wrong with the row of this name; None if it could be read last."""
+        return self._reported.get((what, name))
+
+    def is_readable(self, what: str, name: str) -> None:
+        self._reported.pop((what, name), None)
+
+    def all_of(self, what: str, rows: Iterable[Row], read: Callable[[Row], T]) -> list[T]:
+        """The same where nothing may be missing. Raises FactsUnreadable with what could be read."""
+        found, problems = self.read(what, rows, read)
+        if problems:
+            raise FactsUnreadable("; ".join(problems[:_SHOWN_MAX]), found)
+        return found
+
+    def report(self, what: str, row: object, problem: str) -> str:
+        """In words; told if that is news."""
+        text = f"the exchange's {what} of {name_of(row)} cannot be read: {problem}"
+        self.note(what, name_of(row), problem, text)
+        return text
+
+    def note(self, what: str, name: str, problem: str | None, text: str = "") -> None:
+        """The same of what can be used all the same, though not for everything; None: nothing is wrong with it."""
+        if problem is None:
+            self.is_readable(what, name)
+        elif self._reported.get((what, name)) != problem:
+            if len(self._reported) >= _REPORTED_MAX:
+                self._reported.clear()
+            self._reported[what, name] = problem
+            log.log(logging.DEBUG if self._quiet else logging.WARNING, "%s", text or problem)
+            self.tell(text or problem)
+
+
 class Calls:
     """How an account's requests go out. Thread-safe."""
 
@@ -48,12 +105,13 @@ class Calls:
         self._measure = measure
         self._limiter = limiter
         self._address = address
+        self.odd_rows = OddRows()
 
     def change(
         self, ask: Ask, endpoint: str, params: dict[str, object], *, priority: Priority, wait_s: float
     ) -> Answer | OrderRejected | Unknown | NotSent:
         """Send once. An `Answer` has code 0; a refusal is certain; Unknown means that it may have taken effect."""
-        return self._send(ask, endpoint, params, priority, wait_s, str(params.get("orderLinkId") or params["symbol"]))
+        return self._send(ask, endpoint, params, priority, wait_s)
 
     def _send(
         self,
@@ -62,10 +120,8 @@ class Calls:
         params: dict[str, object],
         priority: Priority,
         wait_s: float,
-        waiter: str | None,
     ) -> Answer | OrderRejected | Unknown | NotSent:
-        """`waiter`: by which name it waits for its turn, of what changes something."""
-        permit = self._permit(endpoint, priority, wait_s, waiter)
+        permit = self._permit(endpoint, priority, wait_s)
         if isinstance(permit, NotSent):
             return permit
         arrived, code, began_at = True, "none", time.perf_counter()
@@ -90,13 +146,13 @@ class Calls:
             metrics.called(endpoint, code if arrived else "not_sent", time.perf_counter() - began_at)
         return self._judge(endpoint, answer)
 
-    def _permit(self, endpoint: str, priority: Priority, wait_s: float, waiter: str | None) -> NotSent | Permit:
+    def _permit(self, endpoint: str, priority: Priority, wait_s: float) -> NotSent | Permit:
         """With a `Permit` the request is to be sent at once; `NotSent` says why it may not be."""
         banned_for_s = self._address.banned_for_s
         if banned_for_s > 0:
             return NotSent(why=_WORDS_403[Forbidden.BANNED], retry_at_ms=self._clock.after_ms(banned_for_s))
         began_at = time.perf_counter()
-        permit = self._limiter.acquire(endpoint, priority=priority, timeout_s=wait_s, waiter=waiter)
+        permit = self._limiter.acquire(endpoint, priority=priority, timeout_s=wait_s)
         metrics.limiter_seconds.observe(time.perf_counter() - began_at)
         if not permit.granted:
             metrics.called(endpoint, "limited", None)
@@ -133,7 +189,7 @@ class Calls:
         Asks once more after a cut connection, a spent rate limit, and a clock that was off.
         """
         for left in reversed(range(ASK_TIMES)):
-            came_to = self._send(_twice(ask), endpoint, params, Priority.ENTRY, ASK_WAIT_S, None)
+            came_to = self._send(_twice(ask), endpoint, params, Priority.ENTRY, ASK_WAIT_S)
             if isinstance(came_to, Answer):
                 return came_to
             if left == 0 or not self._is_worth_repeating(endpoint, came_to):
@@ -154,7 +210,7 @@ class Calls:
         cursor: Any = None
         for _ in range(PAGES_MAX):
             result = self.ask(ask, endpoint, **params, cursor=cursor).result
-            rows = result.get("list") or ()
+            rows = listed(result)
             yield from rows
             following = result.get("nextPageCursor")
             # A short page is no proof of the last one: rows may be filtered out after paging.
@@ -162,6 +218,14 @@ class Calls:
                 return
             cursor = following
         raise ExchangeUnreachable(f"{endpoint} did not come to an end after {PAGES_MAX} pages")
+
+
+def listed(result: Row) -> Sequence[Row]:
+    """The rows of an answer. Raises FactsUnreadable where they are no list."""
+    rows = result.get("list") or ()
+    if not isinstance(rows, (list, tuple)):
+        raise FactsUnreadable(f"the exchange's list has another form ({type(rows).__name__})")
+    return rows
 
 
 def _twice(ask: Ask) -> Ask:

@@ -3,54 +3,30 @@ report."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from relay.bybit.account_facts import AccountFacts, ExpectedAccount, Reported, Unavailable
-from relay.bybit.wire_account import AccountType, KeyRights, Wallet
+from relay.bybit.account_facts import AccountFacts, DatabaseFacts, ExpectedAccount, Reported, Unavailable
+from relay.bybit.wire_account import AccountType, KeyRights, Wallet, settle_coin_of, time_left
 from relay.domain.instrument import plain
+from relay.domain.order import Reason
 from relay.domain.position import Position
 from relay.errors import SettingsInvalid
 from relay.settings.environment import Environment
 
 NAMES = (
-    "host",
-    "region",
-    "clock",
-    "key",
-    "signature",
-    "expiry",
-    "ip",
-    "trade_permission",
-    "read_only",
-    "withdraw_permission",
-    "transfer_permission",
-    "account_type",
-    "margin_mode",
-    "position_mode",
-    "wallet",
-    "leverage",
-    "foreign_positions",
-    "streams",
-    "instruments",
-    "fees",
-    "durability",
+    *("host", "region", "clock", "key", "signature", "expiry", "ip", "trade_permission", "read_only"),
+    *("withdraw_permission", "transfer_permission", "account_type", "margin_mode", "position_mode", "wallet"),
+    *("leverage", "foreign_positions", "streams", "instruments", "fees", "other_permissions", "durability"),
 )
 REQUIRED = frozenset(
     {
-        "host",
-        "region",
-        "key",
-        "signature",
-        "trade_permission",
-        "read_only",
-        "withdraw_permission",
-        "position_mode",
-        "instruments",
+        *("host", "region", "key", "signature", "trade_permission", "read_only", "withdraw_permission"),
+        *("position_mode", "instruments"),
     }
 )
 """What must have been seen, and not merely not be wrong."""
@@ -183,6 +159,8 @@ def _account_type(facts: AccountFacts) -> Check:
             "not read, so sizes in percent of equity are wrong for them",
             upgrade,
         )
+    if mode.type is AccountType.OTHER:
+        return amber("account_type", "a kind of account that this relay does not know; it is taken for unified 2.0")
     return green("account_type", "unified account 2.0: linear and inverse share one wallet")
 
 
@@ -309,15 +287,24 @@ def _instruments(facts: AccountFacts) -> Check:
             f"{listed.count} perpetuals; not traded there: {_shown(listed.absent)}",
             "correct ALLOWED_SYMBOLS: the exchange's own names, such as BTCUSDT or BTCPERP",
         )
+    if not isinstance(facts.terms, Unavailable) and facts.terms:
+        found = ", ".join(f"{kind or 'ordinary'} contracts ({where})" for kind, where in sorted(facts.terms.items()))
+        return amber(
+            "instruments",
+            f"{listed.count} perpetuals; trading terms not accepted: {found}",
+            "accept them with the master account on Bybit's site or in its app, on the page of such a contract; this "
+            "is shown until an order there is accepted",
+        )
+    if listed.unreadable:
+        message = f"{listed.count} perpetuals; nothing is opened in those whose rules cannot be read: "
+        return amber("instruments", f"{message}{_shown(listed.unreadable)}")
     return green("instruments", f"{listed.count} perpetuals")
 
 
 def _fees(expected_account: ExpectedAccount, facts: AccountFacts) -> Check:
     fees = facts.fees
     if isinstance(fees, Unavailable):
-        if expected_account.environment is Environment.DEMO and not isinstance(facts.wallet, Unavailable):
-            return amber("fees", "the demo environment does not tell fee rates")
-        return unknown("fees", fees)
+        return _not_reported("fees", expected_account, facts, fees)
     if fees is None:
         return unknown("fees", "the exchange names none")
     return green("fees", f"taker {plain(fees.taker * 100)} %, maker {plain(fees.maker * 100)} %")
@@ -327,8 +314,10 @@ DISK_LOW_BYTES = 1024**3
 DISK_FULL_BYTES = 100 * 1024**2
 
 
-def durability(free_bytes: int | None) -> Check:
+def durability(free_bytes: int | None, database: DatabaseFacts | None = None) -> Check:
     """`free_bytes`: of the disk that the journal is on; None: it cannot be looked at, as on Postgres."""
+    if database is not None:
+        return _in_database(database)
     if free_bytes is None:
         return unknown(
             "durability", "how full the journal's disk is cannot be seen from here; watch the database's own"
@@ -338,6 +327,19 @@ def durability(free_bytes: int | None) -> Check:
     if free_bytes < DISK_FULL_BYTES:
         return red("durability", f"{free}: once it is full, alerts are answered 503 and nothing is executed", fix)
     return amber("durability", free, fix) if free_bytes < DISK_LOW_BYTES else green("durability", free)
+
+
+def _in_database(database: DatabaseFacts) -> Check:
+    owned, room = database.owned_by_owner, database.room
+    if not database.is_flushed:
+        lost = "a crash of the database's machine loses alerts that were answered, and orders at the exchange"
+        return red("durability", f"{lost}: fsync is off", "turn fsync on in Postgres's settings")
+    if owned is None:
+        return amber("durability", "no process executes this account just now", "start `python -m relay worker`")
+    if owned > room:
+        crowded = f"the process that executes this account has {owned} accounts, and wishes for {room} at most"
+        return amber("durability", crowded, "start another worker, or raise ACCOUNTS_PER_PROCESS")
+    return green("durability", "commits are flushed to the database's disk; how full that is, is its own affair")
 
 
 def megabytes(count: int) -> str:
@@ -370,6 +372,11 @@ _SOON_DAYS = 14
 _AHEAD_MS = 1000
 """How far a timestamp may be ahead of the exchange's clock. Source: docs/v5/guide.mdx, "Authentication"."""
 _NEEDED = frozenset({"Order", "Position"})
+_TRADING = frozenset({"Spot", "Options", "Derivatives"})
+_IDLE = frozenset({"CopyTrading", "BlockTrade", "NFT", "Affiliate"})
+"""Sets of permissions that cannot spend. Whatever is in neither list can, for all that is known here."""
+_UNAVAILABLE_CODES = frozenset({404, 10017, 10032})
+_HOURS_BELOW = 48
 
 _SITES = {
     Environment.PAPER: "the paper exchange",
@@ -381,7 +388,7 @@ _SITES = {
 
 def key_checks(expected_account: ExpectedAccount, facts: AccountFacts) -> Iterator[Check]:
     """From `host` to `transfer_permission`."""
-    codes = _codes(expected_account, facts)
+    codes = _codes(facts)
     yield _host(expected_account, facts)
     yield _region(facts)
     yield _clock(expected_account, facts)
@@ -390,27 +397,22 @@ def key_checks(expected_account: ExpectedAccount, facts: AccountFacts) -> Iterat
     yield _expiry(expected_account, facts, codes)
     yield _ip(expected_account, facts, codes)
     yield _trade(expected_account, facts, codes)
-    yield _read_only(expected_account, facts)
-    yield _withdraw(expected_account, facts)
-    yield _transfer(expected_account, facts)
+    for name, of in _OF_KEY.items():
+        yield _of_key(name, expected_account, facts, of)
 
 
-def _signed(expected_account: ExpectedAccount, facts: AccountFacts) -> list[Reported[object]]:
-    """The answers to signed requests. What the demo environment does not have proves nothing about its key."""
-    always: list[Reported[object]] = [facts.wallet, facts.mode, *(reported for _, reported in facts.positions)]
-    return always if expected_account.environment is Environment.DEMO else [*always, facts.key, facts.fees]
+def _signed(facts: AccountFacts) -> list[Reported[object]]:
+    """The answers to signed requests."""
+    positions = (reported for _, reported in facts.positions)
+    return [facts.wallet, facts.mode, *positions, facts.key, facts.fees]
 
 
-def _codes(expected_account: ExpectedAccount, facts: AccountFacts) -> frozenset[int]:
-    return frozenset(
-        each.code
-        for each in _signed(expected_account, facts)
-        if isinstance(each, Unavailable) and each.code is not None
-    )
+def _codes(facts: AccountFacts) -> frozenset[int]:
+    return frozenset(each.code for each in _signed(facts) if isinstance(each, Unavailable) and each.code is not None)
 
 
-def _was_served(expected_account: ExpectedAccount, facts: AccountFacts) -> bool:
-    return any(not isinstance(each, Unavailable) for each in _signed(expected_account, facts))
+def _was_served(facts: AccountFacts) -> bool:
+    return any(not isinstance(each, Unavailable) for each in _signed(facts))
 
 
 def _all(facts: AccountFacts) -> list[Reported[object]]:
@@ -422,12 +424,14 @@ def _first_unavailable(facts: AccountFacts) -> Unavailable:
 
 
 def _host(expected_account: ExpectedAccount, facts: AccountFacts) -> Check:
+    way = str(expected_account.way)
     if any(not isinstance(each, Unavailable) or each.code is not None for each in _all(facts)):
-        return green("host", f"{expected_account.host} answers")
+        return green("host", f"{expected_account.host} answers{way and f', {way}'}")
     return red(
         "host",
-        f"{expected_account.host} does not answer: {_first_unavailable(facts).words}",
-        "see whether this machine reaches the internet and whether BYBIT_URL, if it is set, is right",
+        f"{expected_account.host} does not answer{way and f' {way}'}: {_first_unavailable(facts).words}",
+        "see whether this machine reaches the internet and whether BYBIT_URL, if it is set, is right"
+        + (f", and whether {way} is the right way" if way else ""),
     )
 
 
@@ -438,7 +442,8 @@ def _region(facts: AccountFacts) -> Check:
             "region",
             f"the exchange does not serve this address: {refused[0].words}",
             "run the relay in an EU region (US and mainland-China addresses are blocked); where your country has a "
-            "host of its own, such as https://api.bybit.eu, set BYBIT_URL to it",
+            "host of its own, such as https://api.bybit.kz, set BYBIT_URL to it (bybit.eu gives no keys for one's "
+            "own programs)",
         )
     if all(isinstance(each, Unavailable) and each.code is None for each in _all(facts)):
         return unknown("region", "the host does not answer")
@@ -469,13 +474,13 @@ def _key(expected_account: ExpectedAccount, facts: AccountFacts, codes: frozense
             "(and BYBIT_URL) to where this one was made",
         )
     later = _SIGNATURE_CODES | _EXPIRED_CODES | _ADDRESS_CODES | _PERMISSION_CODES
-    if _was_served(expected_account, facts) or codes & later:
+    if _was_served(facts) or codes & later:
         return green("key", f"the key {expected_account.key_end} is known in {expected_account.environment}")
-    return unknown("key", _why_unsigned(expected_account, facts))
+    return unknown("key", _why_unsigned(facts))
 
 
-def _why_unsigned(expected_account: ExpectedAccount, facts: AccountFacts) -> Unavailable:
-    return next(each for each in _signed(expected_account, facts) if isinstance(each, Unavailable))
+def _why_unsigned(facts: AccountFacts) -> Unavailable:
+    return next(each for each in _signed(facts) if isinstance(each, Unavailable))
 
 
 def _signature(expected_account: ExpectedAccount, facts: AccountFacts, codes: frozenset[int]) -> Check:
@@ -486,9 +491,9 @@ def _signature(expected_account: ExpectedAccount, facts: AccountFacts, codes: fr
             "copy BYBIT_API_SECRET again; of a self-generated key it is the RSA private key whose public half was "
             f"pasted under {MENU}; a system-generated secret is shown once only, so make a new key",
         )
-    if _was_served(expected_account, facts):
+    if _was_served(facts):
         return green("signature", "the exchange takes what the secret signs")
-    return unknown("signature", _why_unsigned(expected_account, facts))
+    return unknown("signature", _why_unsigned(facts))
 
 
 def _expiry(expected_account: ExpectedAccount, facts: AccountFacts, codes: frozenset[int]) -> Check:
@@ -498,21 +503,22 @@ def _expiry(expected_account: ExpectedAccount, facts: AccountFacts, codes: froze
     key = facts.key
     if isinstance(key, Unavailable):
         return _not_reported("expiry", expected_account, facts, key)
-    days = _days_left(key, facts.now_ms)
-    if days is None:
+    left = time_left(key, datetime.fromtimestamp(facts.now_ms / 1000, UTC))
+    if left is None:
         return green("expiry", "the key does not expire")
-    if days <= 0:
+    if left < timedelta(0) or (not left and key.days_left is None):
         return red("expiry", f"the key {expected_account.key_end} is past its last day", fix)
-    if days < _SOON_DAYS:
-        return amber("expiry", f"the key expires in {_counted(days, 'day')}", fix)
-    return green("expiry", f"the key is good for {days} more days")
+    if left.days < _SOON_DAYS:
+        return amber("expiry", f"the key expires {in_time(left)}", fix)
+    return green("expiry", f"the key is good for {left.days} more days")
 
 
-def _days_left(key: KeyRights, now_ms: int) -> int | None:
-    """Whole days; None if no end is named."""
-    if key.expires_at is not None:
-        return (key.expires_at - datetime.fromtimestamp(now_ms / 1000, UTC)).days
-    return key.days_left
+def in_time(left: timedelta) -> str:
+    """In days, or in hours where there are few."""
+    hours = left // timedelta(hours=1)
+    if hours < _HOURS_BELOW:
+        return f"in {_counted(hours, 'hour')}" if hours else "within the hour"
+    return f"in {_counted(left.days, 'day')}"
 
 
 def _counted(number: int, thing: str) -> str:
@@ -520,7 +526,8 @@ def _counted(number: int, thing: str) -> str:
 
 
 def _ip(expected_account: ExpectedAccount, facts: AccountFacts, codes: frozenset[int]) -> Check:
-    ours = facts.own_address or "unknown"
+    proxy = expected_account.way.proxy
+    ours = f"the one of the proxy {proxy}" if proxy else (facts.own_address or "unknown")
     if codes & _ADDRESS_CODES:
         return red(
             "ip",
@@ -532,7 +539,8 @@ def _ip(expected_account: ExpectedAccount, facts: AccountFacts, codes: frozenset
     if isinstance(key, Unavailable):
         return _not_reported("ip", expected_account, facts, key)
     if key.addresses:
-        return green("ip", f"bound to {', '.join(key.addresses)}")
+        only = ", which is the address that the exchange sees" if len(key.addresses) == 1 else ""
+        return green("ip", f"bound to {', '.join(key.addresses)}{only}")
     return amber(
         "ip",
         "the key works from any address, and such a key expires after three months",
@@ -541,62 +549,91 @@ def _ip(expected_account: ExpectedAccount, facts: AccountFacts, codes: frozenset
 
 
 def _trade(expected_account: ExpectedAccount, facts: AccountFacts, codes: frozenset[int]) -> Check:
+    name, key = "trade_permission", facts.key
     fix = f"tick Orders and Positions of Contract (Unified Trading) under {MENU} → Edit"
-    key = facts.key
     if isinstance(key, Unavailable):
         if codes & _PERMISSION_CODES:
-            return red(
-                "trade_permission", f"the key {expected_account.key_end} is not permitted to ask or order (10005)", fix
-            )
-        return _not_reported("trade_permission", expected_account, facts, key)
+            return red(name, f"the key {expected_account.key_end} is not permitted to ask or order (10005)", fix)
+        return _not_reported(name, expected_account, facts, key)
     lacking = sorted(_NEEDED - key.contract_permissions)
     if lacking:
-        return red("trade_permission", f"the key may not trade contracts: {' and '.join(lacking)} is not ticked", fix)
-    return green("trade_permission", "orders and positions of contracts")
+        return red(name, f"the key may not trade contracts: {' and '.join(lacking)} is not ticked", fix)
+    usdc = sorted(each for each in expected_account.symbols or () if settle_coin_of(each) == "USDC")
+    if usdc and not key.trades_usdc:
+        message = f"{_shown(usdc)}: the key has neither Options nor Derivatives, which USDC perpetuals need"
+        return amber(name, message, f"tick USDC Contracts (or Derivatives) under {MENU} → Edit")
+    rest = "" if key.trades_usdc else "; not of USDC perpetuals (neither Options nor Derivatives is ticked)"
+    return green(name, f"orders and positions of contracts{rest}")
 
 
-def _read_only(expected_account: ExpectedAccount, facts: AccountFacts) -> Check:
-    key = facts.key
-    if isinstance(key, Unavailable):
-        return _not_reported("read_only", expected_account, facts, key)
+def _read_only(expected_account: ExpectedAccount, key: KeyRights) -> Check:
     if key.read_only:
         return red("read_only", "the key is read-only", f"choose Read-Write under {MENU} → Edit")
     return green("read_only", "the key may read and write")
 
 
-def _withdraw(expected_account: ExpectedAccount, facts: AccountFacts) -> Check:
-    key = facts.key
-    if isinstance(key, Unavailable):
-        return _not_reported("withdraw_permission", expected_account, facts, key)
+def _withdraw(expected_account: ExpectedAccount, key: KeyRights) -> Check:
     if not key.may_withdraw:
         return green("withdraw_permission", "the key cannot withdraw")
     return _wide("withdraw_permission", expected_account, "the key may withdraw (Withdraw)", "Withdrawal")
 
 
-def _transfer(expected_account: ExpectedAccount, facts: AccountFacts) -> Check:
-    key = facts.key
-    if isinstance(key, Unavailable):
-        return _not_reported("transfer_permission", expected_account, facts, key)
+def _transfer(expected_account: ExpectedAccount, key: KeyRights) -> Check:
     if not key.transfers:
         return green("transfer_permission", "the key cannot transfer")
     what = f"the key may move money between accounts ({', '.join(key.transfers)})"
     return _wide("transfer_permission", expected_account, what, "Account Transfer and Subaccount Transfer")
 
 
-def _wide(name: str, expected_account: ExpectedAccount, what: str, boxes: str) -> Check:
+def _other(expected_account: ExpectedAccount, key: KeyRights) -> Check:
+    name, spending, idle = "other_permissions", _spending(key), _sets(key, lambda each: each in _IDLE)
+    if spending:
+        what = f"the key may do more than trade ({spending})"
+        return _wide(name, expected_account, what, "everything but Contract", starts=True)
+    if idle:
+        return amber(name, f"the key may also do what the relay never does ({idle})", f"untick it under {MENU} → Edit")
+    return green(name, "the key can do nothing else")
+
+
+def _spending(key: KeyRights) -> str:
+    return _sets(key, lambda each: each not in _IDLE and each not in _TRADING)
+
+
+def _sets(key: KeyRights, chosen: Callable[[str], bool]) -> str:
+    found = sorted((name, words) for name, words in key.other_permissions.items() if chosen(name))
+    return "; ".join(f"{name}: {', '.join(sorted(words))}" for name, words in found)
+
+
+_OF_KEY = {"read_only": _read_only, "withdraw_permission": _withdraw, "transfer_permission": _transfer}
+
+
+def _of_key(
+    name: str,
+    expected_account: ExpectedAccount,
+    facts: AccountFacts,
+    of: Callable[[ExpectedAccount, KeyRights], Check],
+) -> Check:
+    if isinstance(facts.key, Unavailable):
+        return _not_reported(name, expected_account, facts, facts.key)
+    return of(expected_account, facts.key)
+
+
+def _wide(name: str, expected_account: ExpectedAccount, what: str, boxes: str, *, starts: bool = False) -> Check:
     """Nothing the relay does needs it; whoever gets hold of the key can empty the account."""
-    fix = f"untick {boxes} (Wallet or Assets) under {MENU} → Edit"
+    fix = f"untick {boxes} under {MENU} → Edit"
     if not expected_account.environment.is_real_money:
         return amber(name, what, fix)
     if expected_account.allow_wide_key:
         return amber(name, f"{what}; ALLOW_WIDE_KEY lets it pass", fix)
-    return red(name, f"{what}, and mainnet does not start with such a key", f"{fix}, or set ALLOW_WIDE_KEY=1")
+    rest = "on mainnet nothing is opened with it" if starts else "mainnet does not start with such a key"
+    return red(name, f"{what}, and {rest}", f"{fix}, or set ALLOW_WIDE_KEY=1")
 
 
 def _not_reported(name: str, expected_account: ExpectedAccount, facts: AccountFacts, why: Unavailable) -> Check:
-    """The demo environment does not tell what its keys may do; anywhere else it is merely not known yet."""
-    if expected_account.environment is Environment.DEMO and _was_served(expected_account, facts):
-        return amber(name, "the demo environment does not tell this of its keys; see it where the key was made")
+    """Where the demo environment has no answer to a question; anywhere else it is merely not known yet."""
+    is_unavailable = why.code in _UNAVAILABLE_CODES or (why.code is None and "HTTP 404" in why.words)
+    if is_unavailable and expected_account.environment is Environment.DEMO and _was_served(facts):
+        return amber(name, "the demo environment does not tell this; see it where the key was made")
     return unknown(name, why)
 
 
@@ -608,7 +645,8 @@ def judge(expected_account: ExpectedAccount, facts: AccountFacts) -> Report:
     checks = (
         *key_checks(expected_account, facts),
         *account_checks(expected_account, facts),
-        durability(facts.free_disk_bytes),
+        _of_key("other_permissions", expected_account, facts, _other),
+        durability(facts.free_disk_bytes, facts.database),
     )
     assert tuple(each.name for each in checks) == NAMES, "every point has its place"
     return Report(checks=checks)
@@ -627,3 +665,17 @@ def refuse_wide_key(expected_account: ExpectedAccount, key: KeyRights) -> None:
                 "ALLOW_WIDE_KEY=1"
             ]
         )
+
+
+def withheld_by(expected_account: ExpectedAccount, key: KeyRights) -> Reason | None:
+    """Why nothing may be opened with the key: real money, and it can do more than trade. Exits go on."""
+    if not expected_account.environment.is_real_money or expected_account.allow_wide_key:
+        return None
+    spending = "; ".join(filter(None, (", ".join(sorted(key.wallet_permissions)), _spending(key))))
+    if not spending:
+        return None
+    message = (
+        f"the key {expected_account.key_end} may do more than trade ({spending}), so nothing is opened with it: "
+        f"untick that under {MENU} → Edit, or set ALLOW_WIDE_KEY=1"
+    )
+    return Reason(code="EXCHANGE_KEY", message=message)

@@ -2,42 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from relay.bybit import wire_account, wire_orders
-from relay.bybit.calls import Ask, Calls
+from relay.bybit.calls import Ask, Calls, OddRows, listed
 from relay.bybit.http import SERVER_TIME, Answer, BybitSession, ExchangeClock, Transport
-from relay.bybit.limiter import Address, Priority
-from relay.bybit.turns import Turns, limiter_of
+from relay.bybit.limiter import Address, Limiter, Priority
 from relay.bybit.wire_account import (
+    NOT_UNDERSTOOD,
     AccountMode,
     FeeRate,
     KeyRights,
+    Maintenance,
     Row,
     account_mode_from,
     closed_order_from,
+    closed_pnl_from,
     fee_rate_from,
     key_rights_from,
     ledger_entry_from,
+    name_of,
+    problem_of,
 )
 from relay.bybit.wire_orders import StandingOrder, standing_order_from
-from relay.domain.instrument import Category, Instrument
+from relay.domain.instrument import Category, Instrument, PriceBounds
 from relay.domain.order import (
+    FACTS_UNREADABLE,
     Accepted,
     ErrorKind,
     NotSent,
     OrderRejected,
     Outcome,
     PlannedOrder,
+    Reason,
     RequestSignature,
     Unknown,
 )
 from relay.domain.performance import LedgerEntry
 from relay.domain.position import Fill, OrderReport, Position, StopLevels
 from relay.engine import lease_guard
-from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
+
+T = TypeVar("T")
 
 # What happened to an account's money while no stream reported it: read from the exchange, a day at a time.
 
@@ -65,40 +76,44 @@ class TransactionLogApi:
 
     def read(self, since_ms: int, until_ms: int) -> TransactionLogRead:
         """All executions of perpetuals between two moments, which are at most 6 days apart."""
-        rows: list[Row] = []
-        unsettled: dict[str, Category] = {}
+        rows: list[tuple[Row, LedgerEntry | None]] = []
+        unsettled: set[Category] = set()
         for category in Category:
-            found = self._calls.pages(
+            found = self._read(
+                "execution",
+                lambda row: (row, ledger_entry_from(row)),
                 self._session.get_executions,
                 EXECUTIONS,
                 category=category.value,
                 startTime=since_ms,
                 endTime=until_ms,
-                limit=100,
             )
-            for row in found:
-                rows.append(row)
-                if ledger_entry_from(row) is None:
-                    unsettled[row["orderId"]] = category
+            rows += found
+            unsettled |= {category} if any(ledger_entry is None for _, ledger_entry in found) else set()
         closed = {
             each.order_id: each
-            for category in sorted(set(unsettled.values()))
-            for row in self._calls.pages(
+            for category in sorted(unsettled)
+            for each in self._read(
+                "closed profit",
+                closed_order_from,
                 self._session.get_closed_pnl,
                 CLOSED_PNL,
                 category=category.value,
                 startTime=since_ms - _BEFORE_MS,
-                limit=100,
             )
-            if (each := closed_order_from(row)) is not None
+            if each is not None
         }
-        booked = [(row, ledger_entry_from(row, closed=closed.get(row["orderId"]))) for row in rows]
+        booked = [(row, known or ledger_entry_from(row, closed=closed.get(row["orderId"]))) for row, known in rows]
         return TransactionLogRead(
             ledger_entries=tuple(ledger_entry for _, ledger_entry in booked if ledger_entry is not None),
             open_at_ms=min(
                 (int(row["execTime"]) for row, ledger_entry in booked if ledger_entry is None), default=None
             ),
         )
+
+    def _read(self, what: str, read: Callable[[Row], T], ask: Ask, endpoint: str, **params: object) -> list[T]:
+        """All rows; one that cannot be read is left out, and told."""
+        return self._calls.odd_rows.read(what, self._calls.pages(ask, endpoint, **params, limit=100), read)[0]
 
 
 # What the exchange tells of an account and its key: the questions behind the checklist, and its one repair.
@@ -121,18 +136,26 @@ class AccountApi:
         self.transaction_log = TransactionLogApi(session, calls)
 
     def key(self) -> KeyRights:
-        """What the key may do. The demo environment has no answer to this."""
-        return key_rights_from(self._calls.ask(self._session.get_api_key_information, KEY).result)
+        """What the key may do. Raises FactsUnreadable as well."""
+        return self._one("key", key_rights_from, self._calls.ask(self._session.get_api_key_information, KEY).result)
 
     def mode(self) -> AccountMode:
-        return account_mode_from(self._calls.ask(self._session.get_account_info, MODE).result)
+        """Raises FactsUnreadable as well."""
+        return self._one("account", account_mode_from, self._calls.ask(self._session.get_account_info, MODE).result)
+
+    def _one(self, what: str, read: Callable[[Row], T], result: Row) -> T:
+        try:
+            return read(result)
+        except NOT_UNDERSTOOD as error:
+            words = f"what the exchange tells of the {what} cannot be read: {problem_of(error)}"
+            raise FactsUnreadable(words) from None
 
     def fee_rate(self, category: Category, symbol: str) -> FeeRate | None:
         """Returns None if the exchange names none for the symbol. The demo environment has no answer to this."""
-        rows = self._calls.ask(
-            self._session.get_fee_rates, FEE_RATE, category=category.value, symbol=symbol
-        ).result.get("list")
-        return fee_rate_from(rows[0]) if rows else None
+        rows = listed(
+            self._calls.ask(self._session.get_fee_rates, FEE_RATE, category=category.value, symbol=symbol).result
+        )
+        return self._one("fees", fee_rate_from, rows[0]) if rows else None
 
     def open_orders(self) -> tuple[StandingOrder, ...]:
         """All perpetual orders that rest in the account, whoever placed them."""
@@ -143,7 +166,9 @@ class AccountApi:
         rows = self._calls.pages(
             self._session.get_open_orders, REALTIME, category=category.value, openOnly=0, limit=50, **which
         )
-        return tuple(standing_order_from(row, category=category) for row in rows)
+        return tuple(
+            self._calls.odd_rows.read("order", rows, lambda row: standing_order_from(row, category=category))[0]
+        )
 
     def switch_to_one_way(self, category: Category, symbol: str) -> str | None:
         """Put one symbol into one-way mode. Returns None if it is so now, else why not.
@@ -173,8 +198,12 @@ AMEND = "/v5/order/amend"
 REALTIME = "/v5/order/realtime"
 HISTORY = "/v5/order/history"
 POSITIONS = "/v5/position/list"
+SYMBOL_INFO = "/v5/position/symbol-info"
 LEVERAGE = "/v5/position/set-leverage"
 STOPS = "/v5/position/trading-stop"
+PRICE_LIMIT = "/v5/market/price-limit"
+USER_SETTINGS = "/v5/account/user-setting-config"
+SYSTEM_STATUS = "/v5/system/status"
 TICKERS = "/v5/market/tickers"
 INSTRUMENTS = "/v5/market/instruments-info"
 WALLET = "/v5/account/wallet-balance"
@@ -190,6 +219,17 @@ EVERYTHING: tuple[tuple[Category, dict[str, str]], ...] = (
     *((Category.LINEAR, {"settleCoin": coin}) for coin in LINEAR_SETTLE_COINS),
     (Category.INVERSE, {}),
 )
+
+
+def _is_of(row: Row, client_order_id: str) -> bool:
+    return isinstance(row, Mapping) and row.get("orderLinkId") == client_order_id
+
+
+def equity_in(wallet: wire_account.Wallet, coin: str) -> Decimal:
+    """Raises FactsUnreadable where the coin's row cannot be read."""
+    if coin in wallet.unreadable:
+        raise FactsUnreadable(f"the exchange's balance of {coin} cannot be read: {wallet.unreadable[coin]}")
+    return wallet.equity(coin)
 
 
 class Exchange:
@@ -211,14 +251,15 @@ class Exchange:
         read_timeout_s: float = 3.0,
         clock: ExchangeClock | None = None,
         address: Address | None = None,
-        turns: Turns | None = None,
     ) -> None:
         """`url`: any host that speaks V5, `http` or `https`. `address`: shared by the accounts of one process.
 
-        `turns`: shared by an account's processes. Raises SettingsInvalid when the secret is a PEM that cannot sign.
+        Raises SettingsInvalid when the secret is a PEM that cannot sign.
         """
         self._recv_window_ms = recv_window_ms
         self._clock = clock or ExchangeClock()
+        self.now_ms = self._clock.now_ms
+        """The exchange's clock, Unix milliseconds."""
         self._transport = Transport(url, connect_s=connect_timeout_s, read_s=read_timeout_s)
         self._session = BybitSession(
             transport=self._transport,
@@ -231,10 +272,13 @@ class Exchange:
         )
         self._address = address or Address()
         self._calls = Calls(
-            clock=self._clock, limiter=limiter_of(self._clock, turns), address=self._address, measure=self.measure_clock
+            clock=self._clock, limiter=Limiter(self._clock), address=self._address, measure=self.measure_clock
         )
         self.account_api = AccountApi(self._session, self._calls)
+        self.odd_rows = self._calls.odd_rows
         self._stored_warm = 1
+        self.withheld: Reason | None = None
+        """Why nothing may be opened with this account's key."""
 
     def __repr__(self) -> str:
         return f"Exchange({self._session.endpoint})"
@@ -244,10 +288,6 @@ class Exchange:
         return RequestSignature(
             timestamp_ms=self._clock.now_ms(), recv_window_ms=lease_guard.remaining_validity_ms(self._recv_window_ms)
         )
-
-    def now_ms(self) -> int:
-        """The exchange's clock, Unix milliseconds."""
-        return self._clock.now_ms()
 
     @property
     def clock_offset_ms(self) -> int:
@@ -322,6 +362,7 @@ class Exchange:
     def look_up(self, *, category: Category, symbol: str, client_order_id: str) -> OrderReport | None:
         """What became of the order: the open and lately closed ones first, then the history; None if it was not found.
 
+        Raises FactsUnreadable where it was found and cannot be read.
         The history lags behind and keeps what was cancelled without a fill for 24 hours only.
         """
         places: tuple[tuple[Ask, str], ...] = (
@@ -330,9 +371,10 @@ class Exchange:
         )
         which = {"category": category.value, "symbol": symbol, "orderLinkId": client_order_id}
         for ask, endpoint in places:
-            for row in self._calls.ask(ask, endpoint, **which).result.get("list") or ():
-                if row["orderLinkId"] == client_order_id:
-                    return wire_orders.report_from(row)
+            rows = listed(self._calls.ask(ask, endpoint, **which).result)
+            own = (row for row in rows if _is_of(row, client_order_id))
+            if found := self._calls.odd_rows.all_of("order", own, wire_orders.report_from):
+                return found[0]
         return None
 
     def fills(self, *, category: Category, symbol: str, client_order_id: str) -> tuple[Fill, ...]:
@@ -345,7 +387,8 @@ class Exchange:
             orderLinkId=client_order_id,
             limit=100,
         )
-        fills = (wire_orders.fill_from(row) for row in rows if row["orderLinkId"] == client_order_id)
+        own = (row for row in rows if _is_of(row, client_order_id))
+        fills, _ = self._calls.odd_rows.read("execution", own, wire_orders.fill_from)
         return tuple(sorted((fill for fill in fills if fill), key=lambda fill: (fill.at_ms, fill.exec_id)))
 
     def closed_pnl(self, *, since_ms: int) -> tuple[wire_account.ClosedPnl, ...]:
@@ -355,7 +398,7 @@ class Exchange:
             rows = self._calls.pages(
                 self._session.get_closed_pnl, CLOSED_PNL, category=category.value, startTime=since_ms, limit=100
             )
-            found += [wire_account.closed_pnl_from(row, category=category) for row in rows]
+            found += self._calls.odd_rows.all_of("closed profit", rows, partial(closed_pnl_from, category=category))
         return tuple(found)
 
     def stopped_at_ms(self, *, category: Category, symbol: str, since_ms: int) -> int | None:
@@ -367,25 +410,70 @@ class Exchange:
             rows = self._calls.pages(
                 self._session.get_executions, EXECUTIONS, **which, startTime=begin_ms, endTime=until_ms
             )
-            found = [at_ms for row in rows if (at_ms := wire_account.stopped_at_ms_from(row)) is not None]
-            if found:
+            read, _ = self._calls.odd_rows.read("execution", rows, wire_account.stopped_at_ms_from)
+            if found := [at_ms for at_ms in read if at_ms is not None]:
                 return max(found)
             until_ms = begin_ms
         return None
 
     def position(self, *, category: Category, symbol: str) -> Position:
-        """The symbol's position; of size zero where none is open."""
-        return wire_account.position_from(self._position_rows(category, symbol), category=category, symbol=symbol)
+        """The symbol's position; of size zero where none is open. Raises FactsUnreadable as well."""
+        return self._understood(self._position_rows(category, symbol), category, symbol)
+
+    def _understood(self, rows: Sequence[Row], category: Category, symbol: str) -> Position:
+        """Raises FactsUnreadable."""
+        try:
+            found = wire_account.position_from(rows, category=category, symbol=symbol)
+        except NOT_UNDERSTOOD as error:
+            raise FactsUnreadable(self.odd_rows.report("position", {"symbol": symbol}, problem_of(error))) from None
+        self.odd_rows.is_readable("position", symbol)
+        is_odd = found.no_entry is not None and found.no_entry.code == FACTS_UNREADABLE
+        self.odd_rows.note("details", symbol, found.no_entry.message if found.no_entry and is_odd else None)
+        return found
+
+    def entry_bar(self, category: Category, symbol: str) -> Reason | None:
+        """Why nothing may be opened there, by what is known without asking."""
+        if self.withheld is not None:
+            return self.withheld
+        problem = self.odd_rows.problem("position", symbol)
+        if problem is None:
+            return None
+        message = f"the exchange's position of {symbol} cannot be read: {problem}"
+        return Reason(code=FACTS_UNREADABLE, message=message)
 
     def _position_rows(self, category: Category, symbol: str) -> tuple[Row, ...]:
         requested = self._calls.ask(self._session.get_positions, POSITIONS, category=category.value, symbol=symbol)
-        return tuple(requested.result.get("list") or ())
+        return tuple(listed(requested.result))
+
+    def settings_of(self, category: Category, symbol: str) -> Position:
+        """Mode and leverage of a symbol, by a position of no size. Raises as `position` does.
+
+        Source: docs/v5/position/batch-lvg.mdx; in portfolio margin, and where it is not served, the position says it.
+        """
+        which = {"category": category.value, "symbol": symbol}
+        try:
+            rows = listed(self._calls.ask(self._session.get_symbol_info, SYMBOL_INFO, **which).result)
+            if own := [{**row, "size": "0"} for row in rows if row.get("symbol") == symbol]:
+                return wire_account.position_from(own, category=category, symbol=symbol)
+        except (ExchangeAnswered, *NOT_UNDERSTOOD):
+            pass
+        return self.position(category=category, symbol=symbol)
 
     def positions(self) -> tuple[Position, ...]:
-        """All open positions: linear in USDT and in USDC, and inverse."""
-        rows = self._open_position_rows().items()
-        found = (wire_account.position_from(listed, category=where[0], symbol=where[1]) for where, listed in rows)
-        return tuple(position for position in found if position.size != 0)
+        """All open positions: linear in USDT and in USDC, and inverse.
+
+        Raises FactsUnreadable, with those that can be read, where one cannot.
+        """
+        found, problems = list[Position](), dict[tuple[Category, str], str]()
+        for (category, symbol), rows in self._open_position_rows().items():
+            try:
+                found.append(self._understood(rows, category, symbol))
+            except FactsUnreadable as error:
+                problems[category, symbol] = error.words
+        opened = tuple(position for position in found if position.size != 0)
+        if problems:
+            raise FactsUnreadable("; ".join(problems.values()), opened, where=problems)
+        return opened
 
     def _open_position_rows(self) -> dict[tuple[Category, str], list[Row]]:
         rows_of: dict[tuple[Category, str], list[Row]] = {}
@@ -393,35 +481,65 @@ class Exchange:
             for row in self._calls.pages(
                 self._session.get_positions, POSITIONS, category=category.value, limit=200, **narrowed
             ):
-                rows_of.setdefault((category, row["symbol"]), []).append(row)
+                rows_of.setdefault((category, name_of(row)), []).append(row)
         return rows_of
 
     def open_orders(self, *, category: Category, symbol: str) -> tuple[wire_orders.OpenOrder, ...]:
-        """All orders that rest at the symbol, whoever placed them, the position's stops included."""
+        """All orders that rest at the symbol, whoever placed them, the position's stops included.
+
+        One that cannot be read is left out, and told.
+        """
         rows = self._calls.pages(
             self._session.get_open_orders, REALTIME, category=category.value, symbol=symbol, openOnly=0, limit=50
         )
-        return tuple(wire_orders.open_order_from(row) for row in rows)
+        return tuple(self.odd_rows.read("order", rows, wire_orders.open_order_from)[0])
 
     def price(self, *, category: Category, symbol: str) -> Decimal:
-        """The symbol's mark price. Raises ExchangeUnreachable where the exchange names none."""
-        price = self._prices(category, symbol=symbol).get(symbol)
-        if price is None:
+        """The symbol's mark price. Raises ExchangeUnreachable where the exchange names none, FactsUnreadable."""
+        found, problems = self._prices(category, symbol=symbol)
+        if problems and symbol not in found:
+            raise FactsUnreadable(problems[0])
+        if symbol not in found:
             raise ExchangeUnreachable(f"the exchange names no mark price for {symbol}")
-        return price
+        return found[symbol]
+
+    def price_bounds(self, category: Category, symbol: str) -> PriceBounds | None:
+        """What limit prices the exchange takes now, and what it does with others; None where it does not say."""
+        ask = self._calls.ask
+        with suppress(ExchangeUnreachable, ExchangeAnswered, *NOT_UNDERSTOOD):
+            row = ask(self._session.get_price_limit, PRICE_LIMIT, category=category.value, symbol=symbol).result
+            bounds = PriceBounds(
+                buy_max=wire_account.required(row, "buyLmt"), sell_min=wire_account.required(row, "sellLmt"), moves=None
+            )
+            with suppress(ExchangeUnreachable, ExchangeAnswered):
+                refuses = ask(self._session.get_user_setting_config, USER_SETTINGS).result.get("lpaPerp")
+                return replace(bounds, moves=not refuses if isinstance(refuses, bool) else None)
+            return bounds
+        return None
+
+    def announced(self) -> tuple[Maintenance, ...]:
+        """Maintenance of futures trading, to come and under way. Raises as every question does."""
+        rows = listed(self._calls.ask(self._session.get_system_status, SYSTEM_STATUS).result)
+        found, _ = self.odd_rows.read("announcement", rows, wire_account.maintenance_from)
+        return tuple(each for each in found if each is not None)
 
     def prices(self, category: Category) -> dict[str, Decimal]:
         """Mark prices of all symbols of the category that have one."""
-        return self._prices(category)
+        return self._prices(category)[0]
 
-    def _prices(self, category: Category, **which: object) -> dict[str, Decimal]:
-        rows = self._calls.ask(self._session.get_tickers, TICKERS, category=category.value, **which).result
-        marks = {row["symbol"]: wire_account.mark_price_from(row) for row in rows.get("list") or ()}
-        return {symbol: mark for symbol, mark in marks.items() if mark is not None}
+    def _prices(self, category: Category, **which: object) -> tuple[dict[str, Decimal], list[str]]:
+        rows = listed(self._calls.ask(self._session.get_tickers, TICKERS, category=category.value, **which).result)
+        marks, problems = self.odd_rows.read(
+            "price", rows, lambda row: (str(row["symbol"]), wire_account.mark_price_from(row))
+        )
+        return {symbol: mark for symbol, mark in marks if mark is not None}, problems
 
     def equity(self, coin: str) -> Decimal:
-        """The coin's equity in the unified wallet, open PnL included, in that coin; zero where it was never held."""
-        return self._wallet(coin=coin).equity(coin)
+        """The coin's equity in the unified wallet, open PnL included, in that coin; zero where it was never held.
+
+        Raises FactsUnreadable as well.
+        """
+        return equity_in(self._wallet(coin=coin), coin)
 
     def wallet(self) -> wire_account.Wallet:
         """The unified wallet with all its coins. On unified accounts 1.0 inverse contracts have another one."""
@@ -429,8 +547,13 @@ class Exchange:
 
     def _wallet(self, **which: Any) -> wire_account.Wallet:
         reported = self._calls.ask(self._session.get_wallet_balance, WALLET, accountType="UNIFIED", **which)
-        rows = reported.result.get("list")
-        return wire_account.wallet_from(rows[0] if rows else {"coin": ()})
+        rows = self.odd_rows.all_of("wallet", listed(reported.result)[:1], wire_account.wallet_from)
+        wallet = rows[0] if rows else wire_account.wallet_from({"coin": ()})
+        for each in wallet.coins:
+            self.odd_rows.is_readable("balance", each.coin)
+        for coin, problem in wallet.unreadable.items():
+            self.odd_rows.report("balance", {"coin": coin}, problem)
+        return wallet
 
     def instruments(self) -> tuple[Instrument, ...]:
         """All perpetuals that the exchange lists and has not closed: those to come, and those being delivered, too."""
@@ -460,13 +583,24 @@ class Exchange:
         pages = self._calls.pages(
             self._session.get_instruments_info, INSTRUMENTS, category=category.value, status=status, **which
         )
+        read = partial(wire_account.instrument_from, category=category)
+        # Of what is over, or not there yet, nobody needs to be told.
+        odd_rows = self.odd_rows if status == _TRADING else OddRows(quiet=True)
         try:
-            listed = [wire_account.instrument_from(row, category=category) for row in pages]
+            found, _ = odd_rows.read("instrument", pages, read)
         except ExchangeAnswered:
             if status == _TRADING:
                 raise
             return []  # an environment that does not know the status has none in it
-        return [instrument for instrument in listed if instrument is not None]
+        instruments = [each for each in found if each is not None]
+        for each in instruments:
+            odd_rows.note("rules", each.symbol, each.unreadable)
+        return instruments
+
+    @property
+    def is_much_asked(self) -> bool:
+        """Whether from this address so much was asked of it lately that what can wait should."""
+        return self._address.is_much_asked
 
     def warm(self, connections: int) -> int:
         """Open that many connections at once, so that the first orders find them; how many the exchange answered on."""

@@ -6,6 +6,8 @@ import base64
 import hmac
 import json
 import logging
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,9 +25,8 @@ from Crypto.Hash import SHA256
 from Crypto.PublicKey import RSA
 from Crypto.Signature import pkcs1_15
 from pybit.unified_trading import HTTP
-from requests import Session
-from requests.utils import default_user_agent, select_proxy
-from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager, Retry, Timeout
+from requests.utils import default_user_agent
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, Retry, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import (
     ConnectTimeoutError,
@@ -35,10 +38,11 @@ from urllib3.exceptions import (
     ReadTimeoutError,
     SSLError,
 )
-from urllib3.util import create_urllib3_context, make_headers, parse_url
+from urllib3.util import create_urllib3_context
 
 from relay.domain.order import RequestSignature
 from relay.errors import SettingsInvalid
+from relay.settings.network import Proxy, certificates, way_to
 
 # Bytes to the exchange and back: kept-alive connections, one send per request, and whether anything left.
 #
@@ -48,7 +52,6 @@ from relay.errors import SettingsInvalid
 
 
 POOL_SIZE = 64
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 # False, not zero: the error comes out as it is, and no status is ever worth a second send.
 _ONCE = Retry(total=False, redirect=False, respect_retry_after_header=False)
 
@@ -74,6 +77,88 @@ class Request:
     headers: dict[str, str]
 
 
+# The way out, the same for requests and streams.
+
+
+_HEAD_MAX = 16_384
+
+
+class TunnelRefused(OSError):
+    """The proxy is there, and did not let the connection through."""
+
+
+@lru_cache
+def trusted(bundle: Path | None) -> ssl.SSLContext:
+    """With the certificates of a file or a folder, else with the usual ones.
+
+    Made once: reading the certificates takes longer than the handshake itself. Raises OSError.
+    """
+    context = create_urllib3_context()
+    for file in certificates(bundle) if bundle is not None else (Path(certifi.where()),):
+        context.load_verify_locations(file)
+    return context
+
+
+def connected(host: str, port: int, *, proxy: Proxy | None, timeout_s: float | None) -> socket.socket:
+    """A connection to `host`, through the proxy if there is one. Raises OSError, of a proxy's refusal TunnelRefused."""
+    if proxy is None:
+        made = socket.create_connection((host, port), timeout_s)
+    elif proxy.kind == "http":
+        made = _tunnel(host, port, proxy, timeout_s)
+    else:
+        made = _by_socks(host, port, proxy, timeout_s)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
+
+
+def _tunnel(host: str, port: int, proxy: Proxy, timeout_s: float | None) -> socket.socket:
+    made = socket.create_connection((proxy.host, proxy.port), timeout_s)
+    try:
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        password = proxy.password.reveal() if proxy.password else ""
+        login = base64.b64encode(f"{proxy.user}:{password}".encode()).decode()
+        authorization = f"Proxy-Authorization: Basic {login}\r\n" if proxy.user else ""
+        made.sendall(f"CONNECT {where} HTTP/1.1\r\nHost: {where}\r\n{authorization}\r\n".encode())
+        head = b""
+        # Byte by byte: what follows the head belongs to the tunnel.
+        while not head.endswith(b"\r\n\r\n") and len(head) < _HEAD_MAX and (byte := made.recv(1)):
+            head += byte
+        status = head.split(b" ", 2)[1:2]
+        if status != [b"200"]:
+            said = status[0][:3].decode("latin-1") if status else "no answer"
+            raise TunnelRefused(f"the proxy did not let it through ({said})")
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _by_socks(host: str, port: int, proxy: Proxy, timeout_s: float | None) -> socket.socket:
+    # Imported only where it is configured.
+    import socks
+
+    kind = socks.SOCKS5 if proxy.kind.startswith("socks5") else socks.SOCKS4
+    resolves = proxy.kind in ("socks5h", "socks4a")
+    try:
+        made: socket.socket = socks.create_connection(
+            (host, port),
+            timeout_s,
+            proxy_type=kind,
+            proxy_addr=proxy.host,
+            proxy_port=proxy.port,
+            proxy_rdns=resolves,
+            proxy_username=proxy.user or None,
+            proxy_password=proxy.password.reveal() if proxy.password else None,
+        )
+    except socks.ProxyConnectionError as error:
+        raise error.socket_err if isinstance(error.socket_err, OSError) else OSError(str(error)) from None
+    except socks.ProxyError as error:
+        if isinstance(error.socket_err, TimeoutError):
+            raise TimeoutError(str(error)) from None
+        raise TunnelRefused(f"the proxy did not let it through ({error.msg})") from None
+    return made
+
+
 class _Progress(threading.local):
     left = False
 
@@ -86,6 +171,22 @@ class _Watched(HTTPConnection):
 
     No exception tells this for certain: one and the same TLS error may come from the handshake or after the request.
     """
+
+    past: Proxy | None = None
+    """The proxy before the host."""
+
+    def _new_conn(self) -> socket.socket:
+        if self.past is None:
+            return super()._new_conn()
+        timeout = self.timeout if isinstance(self.timeout, int | float) else None
+        try:
+            return connected(self.host, self.port, proxy=self.past, timeout_s=timeout)
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, "the proxy takes too long") from error
+        except TunnelRefused as error:
+            raise ProxyError(str(error), error) from error
+        except OSError as error:
+            raise NewConnectionError(self, str(error)) from error
 
     def connect(self) -> None:
         try:
@@ -105,20 +206,11 @@ class _WatchedTLS(_Watched, HTTPSConnection):
     """The same over TLS."""
 
 
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Watched
-
-
-class _PoolTLS(HTTPSConnectionPool):
-    ConnectionCls = _WatchedTLS
-
-
 class Transport:
     """Connections to one host. Thread-safe.
 
-    What requests would take from the environment at each call is taken once: for https hosts a proxy (`HTTPS_PROXY`,
-    `NO_PROXY`) and other certificates (`REQUESTS_CA_BUNDLE`). Loopback hosts and plain http never go through a proxy.
-    Name resolution is bounded by the system alone, not by `connect_s`.
+    The way out is taken from the environment once: for https hosts a proxy and other certificates, as for the streams
+    (`relay.settings.network`). Name resolution is bounded by the system alone, not by `connect_s`.
     """
 
     def __init__(self, url: str, *, connect_s: float, read_s: float) -> None:
@@ -129,8 +221,15 @@ class Transport:
         self.prefix = parts.path.rstrip("/")
         self.timeout = Timeout(connect=connect_s, read=read_s)
         self.headers = {"User-Agent": default_user_agent(), "Accept": "application/json"}
-        self._manager = _manager(*_environment(url)) if parts.scheme == "https" else _manager(None, None)
-        self._pool = self._manager.connection_from_host(parts.hostname, parts.port, parts.scheme)
+        way = way_to(url)
+        if parts.scheme == "https":
+            self._pool: HTTPConnectionPool = HTTPSConnectionPool(
+                parts.hostname, parts.port, maxsize=POOL_SIZE, block=False, ssl_context=trusted(way.bundle)
+            )
+        else:
+            self._pool = HTTPConnectionPool(parts.hostname, parts.port, maxsize=POOL_SIZE, block=False)
+        kind = _WatchedTLS if parts.scheme == "https" else _Watched
+        self._pool.ConnectionCls = type(kind.__name__, (kind,), {"past": way.proxy})
 
     def send(self, request: Request, timeout: Timeout) -> BaseHTTPResponse:
         """Send once. Raises NothingLeft or NoAnswer; an answer of any status is returned."""
@@ -174,30 +273,6 @@ class Transport:
 
     def close(self) -> None:
         self._pool.close()
-        self._manager.clear()
-
-
-def _environment(url: str) -> tuple[str | None, str]:
-    """The proxy to an https host, if any, and the file of the certificates to trust."""
-    with Session() as session:
-        reported = session.merge_environment_settings(url, {}, None, None, None)
-    proxy = None if urlsplit(url).hostname in _LOOPBACK else select_proxy(url, reported["proxies"])
-    return proxy, reported["verify"] if isinstance(reported["verify"], str) else certifi.where()
-
-
-def _manager(proxy: str | None, certificates: str | None) -> PoolManager:
-    options: dict[str, Any] = {"num_pools": 1, "maxsize": POOL_SIZE, "block": False}
-    if certificates is not None:
-        # Made once: reading the certificates takes longer than the handshake itself.
-        options["ssl_context"] = create_urllib3_context()
-        options["ssl_context"].load_verify_locations(certificates)
-    if proxy is None:
-        manager = PoolManager(**options)
-    else:
-        login = parse_url(proxy).auth
-        manager = ProxyManager(proxy, proxy_headers=make_headers(proxy_basic_auth=login) if login else None, **options)
-    manager.pool_classes_by_scheme = {"http": _Pool, "https": _PoolTLS}
-    return manager
 
 
 _SENTENCES: tuple[tuple[type[HTTPError], str], ...] = (
@@ -359,6 +434,12 @@ class BybitSession(HTTP):  # type: ignore[misc]
             yield
         finally:
             self._pinned.signature = None
+
+    def get_symbol_info(self, **which: object) -> Answer:
+        """Leverage and mode of a symbol, which pybit does not know. Source: docs/v5/position/batch-lvg.mdx."""
+        path = f"{self.endpoint}/v5/position/symbol-info"
+        answer: Answer = self._submit_request(method="GET", path=path, query=which, auth=True)
+        return answer
 
     def server_time_request(self) -> Request:
         return self._prepare_request("GET", self.endpoint + SERVER_TIME, "", {})

@@ -34,14 +34,13 @@ class Priority(IntEnum):
 class Permit:
     """What waiting for one's turn came to. `why` and `retry_at_ms` (exchange clock): where leave was not given.
 
-    `turn`: by which name several processes know it. `at`: the monotonic clock when it was granted.
+    `at`: the monotonic clock when it was granted.
     """
 
     granted: bool
     at: float = 0.0
     retry_at_ms: int | None = None
     why: str = "the exchange's rate limit is spent"
-    turn: str | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -119,10 +118,10 @@ class Limiter:
         self._order = itertools.count()
         self._endpoints: dict[str, _Endpoint] = {}
 
-    def acquire(self, endpoint: str, *, priority: Priority, timeout_s: float, waiter: str | None = None) -> Permit:
+    def acquire(self, endpoint: str, *, priority: Priority, timeout_s: float) -> Permit:
         """Wait for a turn, at most `timeout_s`; who is granted it must send at once and say when it is `done`.
 
-        Who cannot have a turn in time is told so without waiting. `waiter`: by which name it would come again.
+        Who cannot have a turn in time is told so without waiting.
         """
         window = self._window(endpoint)
         deadline = self._monotonic() + timeout_s
@@ -172,10 +171,6 @@ class Limiter:
             return now
         at = now + self._clock.seconds_until(reported_ms + 1)
         return at if earliest <= at <= now else now
-
-    def held_for_s(self, endpoint: str) -> float:
-        """How long nothing goes, after a refusal."""
-        return max(0.0, self._window(endpoint).held_until - self._monotonic())
 
     def waiting(self, endpoint: str) -> int:
         """How many wait for their turn."""
@@ -258,6 +253,11 @@ class Address:
     def banned_for_s(self) -> float:
         """Seconds until sending is allowed again; zero: it is."""
         return max(0.0, self._banned_until - self._monotonic())
+
+    @property
+    def is_much_asked(self) -> bool:
+        """Whether so much was sent lately that what can wait should."""
+        return self._sent_much()
 
     def judge(self, body: str) -> Forbidden:
         """What a 403 with this body means; a ban begins with it."""

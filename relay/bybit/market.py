@@ -40,7 +40,7 @@ class Catalog:
         that the exchange gives: ExchangeUnreachable.
         """
         with self._loading:
-            fresh = {(instrument.category, instrument.symbol): instrument for instrument in fetch()}
+            fresh = {(each.category, each.symbol): self._with_rules(each) for each in fetch()}
             if not fresh:
                 raise ExchangeUnreachable("the exchange listed no instruments")
             dropped = {key: self._instruments[key] for key in needed if key in self._instruments and key not in fresh}
@@ -53,7 +53,14 @@ class Catalog:
         """One that was read by itself."""
         with self._loading:
             key = (instrument.category, instrument.symbol)
-            self._instruments = MappingProxyType({**self._instruments, key: instrument})
+            self._instruments = MappingProxyType({**self._instruments, key: self._with_rules(instrument)})
+
+    def _with_rules(self, instrument: Instrument) -> Instrument:
+        """What cannot be read is exited by the rules that were known last."""
+        if instrument.unreadable is None:
+            return instrument
+        known = self._instruments.get((instrument.category, instrument.symbol), instrument)
+        return replace(known, unreadable=instrument.unreadable)
 
     def get(self, category: Category, symbol: str) -> Instrument | None:
         return self._instruments.get((category, symbol))
@@ -241,10 +248,16 @@ class _Feed:
         row = message.get("data")
         if not isinstance(row, dict):
             return
-        mark = wire_account.mark_price_from(row)
+        symbol = str(row.get("symbol"))
+        try:
+            mark = wire_account.mark_price_from(row)
+        except wire_account.NOT_UNDERSTOOD:  # it is asked for, then, and whoever asks is told
+            with self._lock:
+                self._marks.pop(symbol, None)
+            return
         if mark is not None:
             with self._lock:
-                self._marks[row["symbol"]] = mark
+                self._marks[symbol] = mark
 
     def _forget(self) -> None:
         with self._lock:

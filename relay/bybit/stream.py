@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import random
 import select
 import socket
@@ -15,13 +14,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlsplit
 
-import certifi
 from websocket import ABNF, WebSocket, WebSocketConnectionClosedException, WebSocketException, create_connection
 
 from relay.bybit.account_facts import Stream
-from relay.bybit.http import signer
+from relay.bybit.http import TunnelRefused, connected, signer, trusted
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.settings.network import way_to
 
 CONNECT_S = 5.0
 IO_S = 5.0
@@ -31,21 +31,29 @@ class StreamEnded(Exception):
     """The connection is of no more use; the message says why."""
 
 
+def open_websocket(url: str, timeout_s: float) -> WebSocket:
+    """On the way that requests take (`relay.bybit.http`). Raises OSError, WebSocketException or ValueError."""
+    parts, way = urlsplit(url), way_to(url)
+    is_tls, host = parts.scheme == "wss", parts.hostname or ""
+    under = connected(host, parts.port or (443 if is_tls else 80), proxy=way.proxy, timeout_s=timeout_s)
+    try:
+        if is_tls:
+            under = trusted(way.bundle).wrap_socket(under, server_hostname=host)
+        return create_connection(
+            url, timeout=timeout_s, socket=under, enable_multithread=True, skip_utf8_validation=True
+        )
+    except BaseException:
+        under.close()
+        raise
+
+
 class StreamSocket:
     """One thread receives, any thread sends, closes, or waits until all is heeded."""
 
     def __init__(self, url: str) -> None:
         """Connects. Raises StreamEnded."""
-        options = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
         try:
-            self._socket: WebSocket = create_connection(
-                url,
-                timeout=CONNECT_S,
-                sockopt=options,
-                sslopt={"ca_certs": os.environ.get("REQUESTS_CA_BUNDLE") or certifi.where()},
-                enable_multithread=True,
-                skip_utf8_validation=True,
-            )
+            self._socket = open_websocket(url, CONNECT_S)
             self._socket.settimeout(IO_S)
         except (OSError, WebSocketException, ValueError) as error:
             raise StreamEnded(_words(error)) from None
@@ -132,6 +140,8 @@ def _words(error: Exception) -> str:
         return f"HTTP {status}"
     if isinstance(error, WebSocketConnectionClosedException):
         return "the connection was cut"
+    if isinstance(error, TunnelRefused):
+        return str(error)
     return (isinstance(error, OSError) and error.strerror) or type(error).__name__
 
 
@@ -197,9 +207,6 @@ class StreamGreeting:
 
 class StreamLink:
     """One thread, in which the callbacks are called: `received` with each message, `opened` once all is subscribed."""
-
-    is_keeper = True
-    """Nobody else keeps it."""
 
     def __init__(
         self,
@@ -387,8 +394,8 @@ _VALID_MS = 5000
 def probe_stream(url: str, *, api_key: str, api_secret: str, now_ms: int) -> Stream:
     """`url`: the streams' host, `ws` or `wss`; `now_ms`: the exchange's clock. Source: V5 documentation, "Connect"."""
     try:
-        socket: Any = create_connection(f"{url}{PRIVATE}", timeout=_PATIENCE_S, enable_multithread=False)
-    except (WebSocketException, OSError) as error:
+        socket: Any = open_websocket(f"{url}{PRIVATE}", _PATIENCE_S)
+    except (WebSocketException, OSError, ValueError) as error:
         return Stream(connected=False, why=_in_words(error))
     try:
         expires = str(now_ms + _VALID_MS)

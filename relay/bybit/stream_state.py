@@ -5,28 +5,30 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
 from relay.bybit import wire_account, wire_orders
-from relay.bybit.wire_account import Row, ledger_entry_from
+from relay.bybit.wire_account import NOT_UNDERSTOOD, Row, ledger_entry_from
 from relay.bybit.wire_orders import (
     OpenOrder,
     ReportedExecution,
     ReportedOrder,
     ReportedPosition,
-    category_of,
     open_order_from,
     reported_execution,
     reported_order,
     reported_position,
 )
 from relay.domain.instrument import Category
+from relay.domain.order import FACTS_UNREADABLE, Reason
 from relay.domain.performance import LedgerEntry
-from relay.domain.position import Fill, Moved, OrderReport, Position
+from relay.domain.position import Fill, OrderReport, Position
 
+_CATEGORIES = {each.value: each for each in (Category.LINEAR, Category.INVERSE)}
+"""The relay has nothing to do with others: spot, options."""
 _REMEMBERED = 2000
 """How many executions are kept in mind: to know a repeat for one, and to add up while nobody asks for the balance."""
 _EXACT = Decimal("0.0000001")
@@ -119,7 +121,7 @@ class KnownOrders:
 
     def take_report(self, row: Row, category: Category) -> None:
         """A row of the `order` stream or of `/v5/order/realtime`; what has ended stays ended."""
-        order_id, at_ms = row["orderId"], int(row["updatedTime"])
+        order_id, at_ms = row["orderId"], int(row.get("updatedTime") or 0)
         if row["orderStatus"] not in _OPEN:
             self._open.pop(order_id, None)
             self._ended[order_id] = None
@@ -258,6 +260,10 @@ class KnownPosition:
         _remember(self._proven, key, max(found.take_report, self._proven.get(key, Decimal(0))))
 
     @property
+    def no_entry(self) -> Reason | None:
+        return self._last.position.no_entry if self._last is not None else None
+
+    @property
     def may_be_open(self) -> bool:
         last = self._last
         return bool(self._open) or (last is not None and bool(last.position.size))
@@ -379,41 +385,64 @@ class LiveAccount:
         self.on_wake: Wake = lambda category, symbol: None
         self.on_unmatched: Unmatched = lambda received: None
         self.on_booked: Callable[[LedgerEntry], None] = lambda ledger_entry: None
+        self.on_outside: Callable[[ReportedExecution], None] = lambda execution: None
+        self.on_unreadable: Callable[[str, Row, Exception], None] = lambda what, row, error: None
 
     # What the streams tell.
 
     def hear(self, message: Mapping[str, Any]) -> None:
-        """One message of a private topic. Raises for what cannot be understood: the stream is then opened anew."""
-        self._hear(str(message.get("topic", "")).partition(".")[0], message)
+        """One message of a private topic. A row that cannot be understood costs what is known of its own symbol."""
+        topic = str(message.get("topic", "")).partition(".")[0]
+        at_ms = int(message.get("creationTime") or 0)
+        for row in message.get("data") or ():
+            try:
+                if topic == "wallet":
+                    self._wallet(row, at_ms)
+                elif (category := _CATEGORIES.get(str(row.get("category")))) is not None:
+                    self._hear(topic, row, category)
+            except NOT_UNDERSTOOD as error:
+                self._not_understood(topic, row, error)
 
-    def _hear(self, topic: str, message: Mapping[str, Any]) -> None:
-        rows = message.get("data") or ()
-        if topic == "wallet":
-            at_ms = int(message.get("creationTime") or 0)
-            for row in rows:
-                self._wallet(row, at_ms)
-            return
-        of_category = [(row, category) for row in rows if (category := category_of(row)) is not None]
+    def _hear(self, topic: str, row: Row, category: Category) -> None:
         match topic:
             case "execution":
-                for row, category in of_category:
-                    self._execution(reported_execution(row, category))
-                    if (ledger_entry := ledger_entry_from(row)) is not None:
-                        self.on_booked(ledger_entry)
+                self._execution(reported_execution(row, category))
+                if (ledger_entry := ledger_entry_from(row)) is not None:
+                    self.on_booked(ledger_entry)
             case "order":
-                for row, category in of_category:
-                    self.open_order(row, category)
-                    self._order(reported_order(row, category))
+                take_report = reported_order(row, category)
+                self.open_order(row, category)
+                self._order(take_report)
             case "position":
+                reported = reported_position((row,), category, row["symbol"])
+                odd = reported.position.no_entry
+                if odd is not None and odd.code == FACTS_UNREADABLE:
+                    self.on_unreadable("details", row, wire_account.RowUnreadable(odd.message))
                 with self._lock:
-                    for row, category in of_category:
-                        take_report = reported_position((row,), category, row["symbol"])
-                        self._known((category, row["symbol"])).take_report(take_report)
+                    self._known((category, row["symbol"])).take_report(reported)
+
+    def _not_understood(self, topic: str, row: Any, error: Exception) -> None:
+        """It is told, and read anew. Of a row that does not name its symbol nothing is known: all is read."""
+        self.on_unreadable(topic, row, error)
+        symbol = row.get("symbol") if isinstance(row, Mapping) else None
+        with self._lock:
+            if topic == "wallet":
+                for balance in self._balances.values():
+                    balance.forget()
+            elif topic != "order":
+                for where, known in self._positions.items():
+                    if symbol in (None, where[1]):
+                        known.forget()
 
     def _execution(self, take_report: ReportedExecution) -> None:
         with self._lock:
             self._balance(wire_account.settle_coin_of(take_report.symbol)).executed(take_report)
-            self._known((take_report.category, take_report.symbol)).executed(take_report)
+            known = self._known((take_report.category, take_report.symbol))
+            known.executed(take_report)
+            if not take_report.is_certain:
+                known.forget()
+        if take_report.is_outside:
+            self.on_outside(take_report)
         if take_report.fill is not None and take_report.fill.client_order_id:
             self._tell(
                 (take_report.category, take_report.symbol), take_report.fill.client_order_id, None, (take_report.fill,)
@@ -440,10 +469,14 @@ class LiveAccount:
             self.on_unmatched(Received(client_order_id=identity, report=report, fills=fills))
 
     def _wallet(self, row: Row, at_ms: int) -> None:
-        balances = wire_account.wallet_from(row).coins
+        wallet = wire_account.wallet_from(row)
         with self._lock:
-            for each in balances:
+            for each in wallet.coins:
                 self._balance(each.coin).take_report(each.wallet_balance, at_ms)
+            for coin in wallet.unreadable:
+                self._balance(coin).forget()
+        for coin, problem in wallet.unreadable.items():
+            self.on_unreadable("balance", {"coin": coin}, wire_account.RowUnreadable(problem))
 
     def forget(self) -> None:
         """The stream was away: nothing is known until it is read."""
@@ -474,15 +507,6 @@ class LiveAccount:
                 left = self._awaited.drop(report.client_order_id)
             if left is not None and left.fills:
                 self.on_unmatched(left)
-
-    def catch_up(self, where: Where, orders: Iterable[Moved]) -> None:
-        """What other processes have ordered there: until all of it is in what the stream told, nothing is known."""
-        with self._lock:
-            known = self._known(where)
-            for each in orders:
-                if not each.is_settled:
-                    known.sending(each.client_order_id)
-                known.reported(each.client_order_id, each.filled_qty, is_settled=each.is_settled)
 
     def take(self, client_order_id: str) -> Received | None:
         with self._lock:
@@ -526,6 +550,12 @@ class LiveAccount:
         """Returns None if it must be read."""
         with self._lock:
             return self._known(where).known() if self._is_seeded else None
+
+    def no_entry(self, where: Where) -> Reason | None:
+        """Why nothing may be opened there, as it was told last."""
+        with self._lock:
+            known = self._positions.get(where)
+            return known.no_entry if known is not None else None
 
     def positions(self, mark: Mark) -> tuple[Position, ...] | None:
         """All that are open, their PnL at mark; None if one of them must be read."""

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 from relay.bybit import wire_account, wire_orders
-from relay.bybit.client import EVERYTHING, REALTIME, Exchange
+from relay.bybit.client import EVERYTHING, REALTIME, Exchange, equity_in
 from relay.bybit.http import signer
 from relay.bybit.limiter import Address
 from relay.bybit.market import Prices
-from relay.bybit.stream import LinkState, Message, StreamGreeting, StreamLink
+from relay.bybit.stream import LinkState, StreamGreeting, StreamLink
 from relay.bybit.stream_state import LiveAccount, Received, Where
-from relay.bybit.streams_board import Board
-from relay.bybit.streams_shared import SharedLink
-from relay.bybit.turns import Turns
-from relay.bybit.wire_account import Row
-from relay.bybit.wire_orders import ReportedPosition, reported_position
+from relay.bybit.wire_account import Row, name_of, problem_of
+from relay.bybit.wire_orders import ReportedExecution, ReportedPosition, reported_position
 from relay.domain.instrument import Category
-from relay.domain.order import ErrorKind, NotSent, OrderRejected, Outcome, PlannedOrder, RequestSignature
+from relay.domain.order import ErrorKind, NotSent, OrderRejected, Outcome, PlannedOrder, Reason, RequestSignature
 from relay.domain.performance import LedgerEntry
-from relay.domain.position import Moved, OrderReport, Position
-from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.domain.position import OrderReport, Position
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
 from relay.settings.environment import NO_STREAMS, AccountSettings, public_stream_url
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 PRIVATE_PATH = "/v5/private"
 TOPICS = ["order", "execution", "position", "wallet"]
@@ -58,66 +56,60 @@ class StreamedExchange(Exchange):
     """
 
     def __init__(
-        self,
-        *,
-        name: str,
-        stream_url: str,
-        prices: Prices,
-        url: str,
-        api_key: str,
-        api_secret: str,
-        board: Board | None = None,
-        **more: Any,
+        self, *, name: str, stream_url: str, prices: Prices, url: str, api_key: str, api_secret: str, **more: Any
     ) -> None:
-        """`stream_url`: `ws` or `wss`, without a path. `board`: where several processes share the account's stream.
-
-        Raises SettingsInvalid as Exchange does.
-        """
+        """`stream_url`: `ws` or `wss`, without a path. Raises SettingsInvalid as Exchange does."""
         super().__init__(url=url, api_key=api_key, api_secret=api_secret, **more)
         self._api_key, self._sign = api_key, signer(api_secret)
         self.marks = prices
-        self._live = LiveAccount()
-        self._stop_healing = threading.Event()
-        self._reader = threading.Thread(target=self._heal, name=f"reader of {name}", daemon=True)
         self.on_opened: Callable[[], None] = lambda: None
         self._name, self._stream_url = name, stream_url.rstrip("/") + PRIVATE_PATH
-        hear, seed, forget = self._live.hear, self._seed, self._live.forget
-        self.link: StreamLink | SharedLink = (
-            self._stream(hear, seed, forget)
-            if board is None
-            else SharedLink(name=name, board=board, keep=self._stream, received=hear, opened=seed, closed=forget)
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Nothing is known, and nothing listens."""
+        self._live = live = LiveAccount()
+        live.on_unreadable = self._unreadable
+        self._stop_healing = stop = threading.Event()
+        self.link = StreamLink(
+            name=self._name,
+            url=self._stream_url,
+            greet=self._greet,
+            received=live.hear,
+            opened=partial(self._seed, live),
+            closed=live.forget,
+        )
+        self._reader = threading.Thread(
+            target=self._heal, args=(live, self.link, stop), name=f"reader of {self._name}", daemon=True
         )
 
-    def _stream(
-        self, received: Callable[[Message], None], opened: Callable[[], None], closed: Callable[[], None]
-    ) -> StreamLink:
-        return StreamLink(
-            name=self._name, url=self._stream_url, greet=self._greet, received=received, opened=opened, closed=closed
-        )
+    def _unreadable(self, what: str, row: Row, error: Exception) -> None:
+        if what == "details":
+            self.odd_rows.note(what, name_of(row), str(error))
+        else:
+            self.odd_rows.report(what, row, problem_of(error))
 
     def listen(self, *, on_wake: Callable[[Category, str], None], on_unmatched: Callable[[Received], None]) -> None:
-        """Start the stream, once. `on_wake`: an awaited order of this instrument may be taken with `received`.
-
-        Of processes that share a stream only the one that keeps it passes on news of other orders, and ledger entries.
-        """
-        self._live.on_wake, self._live.on_unmatched = on_wake, self._if_keeper(on_unmatched)
+        """Start the stream, once until `hush`. `on_wake`: an awaited order of this instrument may be taken with
+        `received`."""
+        self._live.on_wake, self._live.on_unmatched = on_wake, on_unmatched
         self.link.start()
         self._reader.start()
 
     def send_ledger_to(self, hear: Callable[[LedgerEntry], None]) -> None:
         """From now on every execution that the stream tells is told there, too; `hear` must not block."""
-        self._live.on_booked = self._if_keeper(hear)
+        self._live.on_booked = hear
 
-    def _if_keeper(self, hear: Callable[[T], None]) -> Callable[[T], None]:
-        def reported(news: T) -> None:
-            if self.link.is_keeper:
-                hear(news)
+    def hear_outside(self, hear: Callable[[ReportedExecution], None]) -> None:
+        """From now on what moves a position without an order is told there: a liquidation, a delivery, a split."""
+        self._live.on_outside = hear
 
-        return reported
-
-    def catch_up(self, category: Category, symbol: str, orders: Iterable[Moved]) -> None:
-        """What other processes have ordered of the instrument, so far as the journal knows."""
-        self._live.catch_up((category, symbol), orders)
+    def hush(self) -> None:
+        """Another process may trade here from now on: the stream ends, and all that is known is forgotten."""
+        link, stop = self.link, self._stop_healing
+        self._begin_anew()
+        stop.set()
+        link.stop()
 
     def close(self) -> None:
         self._stop_healing.set()
@@ -139,25 +131,25 @@ class StreamedExchange(Exchange):
         greeting.ask("auth", [self._api_key, expires, self._sign(f"GET/realtime{expires}".encode())])
         greeting.ask("subscribe", TOPICS)
 
-    def _seed(self) -> None:
+    def _seed(self, live: LiveAccount) -> None:
         """What happened while no stream was there: read once the subscriptions are confirmed.
 
         What was read before that is forgotten: a position that was closed meanwhile is not among the open ones.
         """
-        live = self._live
         live.forget()
         readings = {where: live.begin_position(where) for where in live.symbols()}
         for where, rows in self._open_position_rows().items():
-            live.position_read(
-                where, readings.get(where) or live.begin_position(where), reported_position(tuple(rows), *where)
-            )
+            # What cannot be read stays unknown: an alert that needs it asks again, and opens nothing.
+            with suppress(FactsUnreadable):
+                read = self._reported(rows, where)
+                live.position_read(where, readings.get(where) or live.begin_position(where), read)
             self.marks.want(*where)
         for row, category in self._open_order_rows():
-            live.open_order(row, category)
+            self.odd_rows.read("order", (row,), partial(live.open_order, category=category))
         # What was known before and is not among the open ones: until it is read, no equity could be worked out.
         for where in live.unknown()[:_READS_A_ROUND]:
-            self._try_to_read(where)
-        self._read_balances()
+            self._try_to_read(where, live)
+        self._read_balances(live)
         live.seeded()
         self.on_opened()
 
@@ -169,11 +161,11 @@ class StreamedExchange(Exchange):
             ):
                 yield row, category
 
-    def _read_balances(self) -> wire_account.Wallet:
+    def _read_balances(self, live: LiveAccount) -> wire_account.Wallet:
         now_ms = self.now_ms()
-        readings = self._live.begin_balances(now_ms)
+        readings = live.begin_balances(now_ms)
         wallet = self.wallet()
-        self._live.balances_read(readings, {each.coin: each.wallet_balance for each in wallet.coins}, now_ms)
+        live.balances_read(readings, {each.coin: each.wallet_balance for each in wallet.coins}, now_ms)
         return wallet
 
     # What changes or asks.
@@ -181,14 +173,14 @@ class StreamedExchange(Exchange):
     def place(
         self, order: PlannedOrder, *, client_order_id: str, signature: RequestSignature, is_exit: bool
     ) -> Outcome:
-        where = (order.category, order.symbol)
-        self._live.sending(where, client_order_id)
+        where, live = (order.category, order.symbol), self._live
+        live.sending(where, client_order_id)
         outcome = super().place(order, client_order_id=client_order_id, signature=signature, is_exit=is_exit)
         match outcome:
             case NotSent():
-                self._live.not_sent(where, client_order_id)
+                live.not_sent(where, client_order_id)
             case OrderRejected() if outcome.refusal is not ErrorKind.ALREADY_THERE:
-                self._live.not_sent(where, client_order_id)
+                live.not_sent(where, client_order_id)
         return outcome
 
     def look_up(self, *, category: Category, symbol: str, client_order_id: str) -> OrderReport | None:
@@ -198,16 +190,21 @@ class StreamedExchange(Exchange):
         return report
 
     def position(self, *, category: Category, symbol: str) -> Position:
-        return self._read_position((category, symbol)).position
+        return self._read_position((category, symbol), self._live).position
 
-    def _read_position(self, where: Where) -> ReportedPosition:
-        reading = self._live.begin_position(where)
-        read = reported_position(self._position_rows(*where), *where)
-        self._live.position_read(where, reading, read)
+    def _read_position(self, where: Where, live: LiveAccount) -> ReportedPosition:
+        reading = live.begin_position(where)
+        read = self._reported(self._position_rows(*where), where)
+        live.position_read(where, reading, read)
         return read
 
+    def _reported(self, rows: Sequence[Row], where: Where) -> ReportedPosition:
+        """Raises FactsUnreadable."""
+        self._understood(rows, *where)
+        return reported_position(tuple(rows), *where)
+
     def equity(self, coin: str) -> Decimal:
-        return self._read_balances().equity(coin)
+        return equity_in(self._read_balances(self._live), coin)
 
     # What is known without asking.
 
@@ -243,13 +240,11 @@ class StreamedExchange(Exchange):
         self.link.hurry(_ALERTS_S)
         self.marks.hurry(category, _ALERTS_S)
 
-    def positions_now(self) -> tuple[Position, ...] | None:
-        """All that are open, whoever opened them; None if they must be read.
+    def entry_bar(self, category: Category, symbol: str) -> Reason | None:
+        return super().entry_bar(category, symbol) or self._live.no_entry((category, symbol))
 
-        Always read where the stream is shared: what other processes ordered is caught up with lane by lane only.
-        """
-        if isinstance(self.link, SharedLink):
-            return None
+    def positions_now(self) -> tuple[Position, ...] | None:
+        """All that are open, whoever opened them; None if they must be read."""
         return self._live.positions(self.marks.mark) if self.link.is_fresh() else None
 
     def price_now(self, category: Category, symbol: str) -> Decimal | None:
@@ -265,24 +260,24 @@ class StreamedExchange(Exchange):
 
     # What the stream leaves open, read beside everything else.
 
-    def _heal(self) -> None:
+    def _heal(self, live: LiveAccount, link: StreamLink, stop: threading.Event) -> None:
         before: set[Where] = set()
-        while not self._stop_healing.wait(_SETTLE_S):
-            self._keep_fresh()
-            unknown = set(self._live.unknown()) if self.link.is_live else set()
+        while not stop.wait(_SETTLE_S):
+            self._keep_fresh(live, link)
+            unknown = set(live.unknown()) if link.is_live else set()
             for where in sorted(unknown & before)[:_READS_A_ROUND]:
-                self._try_to_read(where)
+                self._try_to_read(where, live)
             before = unknown
 
-    def _keep_fresh(self) -> None:
+    def _keep_fresh(self, live: LiveAccount, link: StreamLink) -> None:
         """Where something is open an alert may come at any time."""
-        for category in {category for category, _ in self._live.open_at()}:
-            self.link.hurry(_OPEN_S)
+        for category in {category for category, _ in live.open_at()}:
+            link.hurry(_OPEN_S)
             self.marks.hurry(category, _OPEN_S)
 
-    def _try_to_read(self, where: Where) -> None:
+    def _try_to_read(self, where: Where, live: LiveAccount) -> None:
         try:
-            self._read_position(where)
+            self._read_position(where, live)
         except (ExchangeUnreachable, ExchangeAnswered) as error:
             log.info("the position of %s could not be read just now: %s", where[1], error)
         except Exception:
@@ -302,18 +297,8 @@ class SharedPrices:
         return self._prices.setdefault(stream_url, Prices(public_stream_url(stream_url)))
 
 
-def exchange_of(
-    account: AccountSettings,
-    address: Address,
-    prices: SharedPrices,
-    *,
-    board: Board | None = None,
-    turns: Turns | None = None,
-) -> Exchange:
-    """Not used yet. Raises SettingsInvalid for a PEM that cannot sign.
-
-    `board`, `turns`: where several processes share its stream, and its limit.
-    """
+def exchange_of(account: AccountSettings, address: Address, prices: SharedPrices) -> Exchange:
+    """Not used yet. Raises SettingsInvalid for a PEM that cannot sign."""
     key, secret, url = account.api_key, account.api_secret, account.url
     assert key is not None and secret is not None and url is not None, "settings without a key do not load"
     shared: dict[str, Any] = {
@@ -323,11 +308,8 @@ def exchange_of(
         "recv_window_ms": account.recv_window_ms,
         "referer": account.referer,
         "address": address,
-        "turns": turns,
     }
     stream_url = account.stream_url
     if stream_url is None or stream_url == NO_STREAMS:
         return Exchange(**shared)
-    return StreamedExchange(
-        name=account.name, stream_url=stream_url, prices=prices.at(stream_url), board=board, **shared
-    )
+    return StreamedExchange(name=account.name, stream_url=stream_url, prices=prices.at(stream_url), **shared)

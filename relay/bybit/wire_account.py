@@ -2,47 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import IntEnum, StrEnum
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from relay.domain.instrument import Category, Instrument
+from relay.domain.order import EXCHANGE_RESTRICTED, FACTS_UNREADABLE, Reason
 from relay.domain.performance import LedgerEntry
 from relay.domain.position import Position
 
+T = TypeVar("T")
 Row = Mapping[str, Any]
 """One object of an answer's `list`, or of a stream message's `data`."""
 
 
+class RowUnreadable(ValueError):
+    """A row that cannot be read. The message names the field and what stands there."""
+
+
+NOT_UNDERSTOOD = (KeyError, TypeError, ValueError, ArithmeticError, IndexError, AttributeError, AssertionError)
+"""What the readers below raise for a row of another shape than the documented one."""
+
+
+def problem_of(error: Exception) -> str:
+    """What is wrong with the row, for people."""
+    if isinstance(error, KeyError):
+        return f"`{error.args[0]}` is missing"
+    return str(error) if isinstance(error, RowUnreadable) else f"it has another form ({type(error).__name__})"
+
+
+def name_of(row: object) -> str:
+    """Which of a list's rows it is: its symbol or coin, or what else it goes by."""
+    known = row if isinstance(row, Mapping) else {}
+    named = (known.get(each) for each in ("symbol", "coin", "orderId", "execId", "id"))
+    return str(next(filter(None, named), "a row without a symbol"))[:40]
+
+
 def number(row: Row, key: str) -> Decimal | None:
-    """The field as a decimal; None where it is absent or empty."""
+    """The field as a decimal; None where it is absent or empty. RowUnreadable for what is no finite number."""
     text = row.get(key)
-    return None if text is None or text == "" else Decimal(text)
+    if text is None or text == "":
+        return None
+    try:
+        value = Decimal("nan") if isinstance(text, bool) else Decimal(text)
+    except (ArithmeticError, TypeError, ValueError):
+        raise RowUnreadable(f"`{key}` is {str(text)[:40]!r}") from None
+    if not value.is_finite():
+        raise RowUnreadable(f"`{key}` is {str(text)[:40]!r}")
+    return value
+
+
+def required(row: Row, key: str) -> Decimal:
+    """The same where it has to be there."""
+    value = number(row, key)
+    if value is None:
+        raise RowUnreadable(f"`{key}` is {'empty' if key in row else 'missing'}")
+    return value
 
 
 def number_or_zero(row: Row, key: str) -> Decimal:
-    return Decimal(row.get(key) or 0)
+    return number(row, key) or Decimal(0)
 
 
 def number_but_zero(row: Row, key: str) -> Decimal | None:
     """For prices that Bybit sends as `"0"` or `"0.00"` where there is none."""
-    return Decimal(row.get(key) or 0) or None
+    return number(row, key) or None
+
+
+class Lenient:
+    """Reads what a row can be used without; `problems` says what could not be read."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    def read(self, read: Callable[..., T], *given: Any, instead: T) -> T:
+        """What `read` returns of what is given; `instead` where that cannot be read."""
+        try:
+            return read(*given)
+        except NOT_UNDERSTOOD as error:
+            self.problems.append(problem_of(error))
+            return instead
 
 
 # Positions, instruments and balances, from Bybit's spelling.
 
 
 _PERPETUAL = frozenset({"LinearPerpetual", "InversePerpetual"})
+_FUTURES = frozenset({"LinearFutures", "InverseFutures"})
+_FINEST, _NO_BOUND = Decimal("0.00000001"), Decimal(10**12)
+_IN_TROUBLE = {"Liq": "being liquidated", "Adl": "being reduced by auto-deleveraging"}
 _ONE_WAY = 0
 _STOP_LOSSES = frozenset({"StopLoss", "PartialStopLoss", "TrailingStop"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoinBalance:
-    """One coin of the unified wallet, in that coin. `equity` is the balance and the open PnL."""
+    """One coin of the unified wallet, in that coin. `equity` is the balance and the open PnL.
+
+    The balance is without what is borrowed for spot, which the exchange counts in since 2025-09-16.
+    """
 
     coin: str
     equity: Decimal
@@ -59,6 +121,8 @@ class Wallet:
     total_equity: Decimal | None
     total_available: Decimal | None
     coins: tuple[CoinBalance, ...]
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """What is wrong with the rows of the coins that cannot be read."""
 
     def equity(self, coin: str) -> Decimal:
         """The coin's equity; zero where the exchange lists none, as it does of coins never held."""
@@ -87,56 +151,119 @@ def position_from(rows: Sequence[Row], *, category: Category, symbol: str) -> Po
     """The one signed position, from all rows of `/v5/position/list` for one symbol; none of them: nothing is open.
 
     Source: docs/v5/position/position.mdx. In hedge mode there are two rows (`positionIdx` 1 and 2), and `size` is
-    their net.
+    their net. Raises RowUnreadable where that cannot be told; whatever else cannot be read forbids entries only.
     """
+    if any("size" not in row for row in rows):
+        raise RowUnreadable("`size` is missing")
     open_rows = [row for row in rows if number_or_zero(row, "size") != 0]
     shown: Row = next(iter(open_rows or rows), {})
+    lenient = Lenient()
+
+    price = partial(lenient.read, number_but_zero, shown, instead=None)
+
     return Position(
         category=category,
         symbol=symbol,
         size=sum((_signed_size(row) for row in open_rows), Decimal(0)),
-        avg_price=number_but_zero(shown, "avgPrice") or number_but_zero(shown, "entryPrice"),
-        mark_price=number_but_zero(shown, "markPrice"),
-        unrealised_pnl=number(shown, "unrealisedPnl"),
-        leverage=number_but_zero(shown, "leverage"),
-        take_profit=number_but_zero(shown, "takeProfit"),
-        stop_loss=number_but_zero(shown, "stopLoss"),
-        trailing_stop=number_but_zero(shown, "trailingStop"),
-        changed_at_ms=max((int(row.get("updatedTime") or 0) for row in rows), default=0) or None,
-        is_hedge=any(row["positionIdx"] != _ONE_WAY for row in rows),
+        avg_price=price("avgPrice") or price("entryPrice"),
+        mark_price=price("markPrice"),
+        unrealised_pnl=lenient.read(number, shown, "unrealisedPnl", instead=None),
+        leverage=price("leverage"),
+        take_profit=price("takeProfit"),
+        stop_loss=price("stopLoss"),
+        trailing_stop=price("trailingStop"),
+        changed_at_ms=lenient.read(_changed_at_ms, rows, instead=None),
+        is_hedge=any(int(row.get("positionIdx") or _ONE_WAY) != _ONE_WAY for row in rows),
+        no_entry=_unreadable("position", symbol, lenient) or _restricted(rows, symbol),
     )
 
 
+def _unreadable(what: str, symbol: str, lenient: Lenient) -> Reason | None:
+    if not lenient.problems:
+        return None
+    problems = "; ".join(dict.fromkeys(lenient.problems))
+    return Reason(code=FACTS_UNREADABLE, message=f"the exchange's {what} of {symbol} cannot be read: {problems}")
+
+
+def _restricted(rows: Sequence[Row], symbol: str) -> Reason | None:
+    """Source: docs/v5/position/position.mdx, `isReduceOnly` and `positionStatus`."""
+    if any(row.get("isReduceOnly") is True for row in rows):
+        message = f"the exchange lets the position of {symbol} only be reduced, because it lowered its limits"
+        return Reason(code=EXCHANGE_RESTRICTED, message=message)
+    status = next((word for row in rows if (word := row.get("positionStatus")) in _IN_TROUBLE), None)
+    return None if status is None else Reason(code=EXCHANGE_RESTRICTED, message=f"{symbol} is {_IN_TROUBLE[status]}")
+
+
+def _changed_at_ms(rows: Sequence[Row]) -> int | None:
+    return max((int(row.get("updatedTime") or 0) for row in rows), default=0) or None
+
+
 def _signed_size(row: Row) -> Decimal:
-    size = Decimal(row["size"])
-    return -size if row["side"] == "Sell" else size
+    size, side = required(row, "size"), row.get("side")
+    if side not in ("Buy", "Sell"):
+        raise RowUnreadable(f"`side` is {str(side)[:40]!r}")
+    return -size if side == "Sell" else size
 
 
 def instrument_from(row: Row, *, category: Category) -> Instrument | None:
-    """From a row of `/v5/market/instruments-info`; None for what is no perpetual: futures sit in the same lists."""
-    if row["contractType"] not in _PERPETUAL:
+    """From a row of `/v5/market/instruments-info`; None for what is no perpetual: futures sit in the same lists.
+
+    Raises RowUnreadable where nothing can be made of it. A rule that cannot be read forbids entries only, so that what
+    is open can be closed: an exit goes by rules that hold back nothing.
+    """
+    kind = row.get("contractType")
+    if kind in _FUTURES:
         return None
-    price, lot, leverage = row["priceFilter"], row["lotSizeFilter"], row["leverageFilter"]
-    delivery_ms = int(row.get("deliveryTime") or 0)
-    return Instrument(
+    if kind not in _PERPETUAL:
+        raise RowUnreadable(f"`contractType` is {str(kind)[:40]!r}")
+    price, lot, leverage = (_section(row, name) for name in ("priceFilter", "lotSizeFilter", "leverageFilter"))
+    lenient = Lenient()
+
+    def rule(section: Row, key: str, instead: Decimal) -> Decimal:
+        return lenient.read(_positive, section, key, instead=instead)
+
+    tick = rule(price, "tickSize", _FINEST)
+    step = rule(lot, "qtyStep", _FINEST)
+    most = rule(lot, "maxOrderQty", _NO_BOUND)
+    made = Instrument(
         category=category,
         symbol=row["symbol"],
         base_coin=row["baseCoin"],
         quote_coin=row["quoteCoin"],
         settle_coin=row["settleCoin"],
-        is_trading=row["status"] == "Trading",
-        tick_size=Decimal(price["tickSize"]),
-        price_min=Decimal(price["minPrice"]),
-        price_max=Decimal(price["maxPrice"]),
-        qty_step=Decimal(lot["qtyStep"]),
-        qty_min=Decimal(lot["minOrderQty"]),
-        qty_max=Decimal(lot["maxOrderQty"]),
-        qty_max_market=Decimal(lot["maxMktOrderQty"]),
-        notional_min=number_or_zero(lot, "minNotionalValue"),
-        leverage_max=Decimal(leverage["maxLeverage"]),
-        status=row["status"],
-        delivery_at=datetime.fromtimestamp(delivery_ms / 1000, UTC) if delivery_ms else None,
+        is_trading=row.get("status") == "Trading",
+        tick_size=tick,
+        price_min=lenient.read(required, price, "minPrice", instead=tick),
+        price_max=rule(price, "maxPrice", _NO_BOUND),
+        qty_step=step,
+        qty_min=rule(lot, "minOrderQty", step),
+        qty_max=most,
+        qty_max_market=rule(lot, "maxMktOrderQty", most),
+        notional_min=lenient.read(number_or_zero, lot, "minNotionalValue", instead=Decimal(0)),
+        leverage_max=rule(leverage, "maxLeverage", Decimal(1)),
+        status=str(row.get("status")),
+        delivery_at=lenient.read(_delivery, row, instead=None),
+        kind=str(row.get("symbolType") or ""),
     )
+    unreadable = _unreadable("rules", made.symbol, lenient)
+    return replace(made, unreadable=unreadable.message) if unreadable else made
+
+
+def _section(row: Row, name: str) -> Row:
+    found = row.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _positive(row: Row, key: str) -> Decimal:
+    value = required(row, key)
+    if value <= 0:
+        raise RowUnreadable(f"`{key}` is {value}")
+    return value
+
+
+def _delivery(row: Row) -> datetime | None:
+    at_ms = int(row.get("deliveryTime") or 0)
+    return datetime.fromtimestamp(at_ms / 1000, UTC) if at_ms else None
 
 
 def mark_price_from(row: Row) -> Decimal | None:
@@ -146,19 +273,27 @@ def mark_price_from(row: Row) -> Decimal | None:
 
 def wallet_from(row: Row) -> Wallet:
     """From the row of `/v5/account/wallet-balance` whose `accountType` is UNIFIED, or the `wallet` stream."""
+    coins, unreadable, lenient = list[CoinBalance](), dict[str, str](), Lenient()
+    for each in row["coin"]:
+        try:
+            coins.append(_coin_from(each))
+        except NOT_UNDERSTOOD as error:
+            unreadable[name_of(each)] = problem_of(error)
     return Wallet(
-        total_equity=number(row, "totalEquity"),
-        total_available=number(row, "totalAvailableBalance"),
-        coins=tuple(
-            CoinBalance(
-                coin=coin["coin"],
-                equity=number_or_zero(coin, "equity"),
-                wallet_balance=number_or_zero(coin, "walletBalance"),
-                unrealised_pnl=number_or_zero(coin, "unrealisedPnl"),
-                usd=number(coin, "usdValue"),
-            )
-            for coin in row["coin"]
-        ),
+        total_equity=lenient.read(number, row, "totalEquity", instead=None),
+        total_available=lenient.read(number, row, "totalAvailableBalance", instead=None),
+        coins=tuple(coins),
+        unreadable=unreadable,
+    )
+
+
+def _coin_from(row: Row) -> CoinBalance:
+    return CoinBalance(
+        coin=row["coin"],
+        equity=number_or_zero(row, "equity"),
+        wallet_balance=number_or_zero(row, "walletBalance") - number_or_zero(row, "spotBorrow"),
+        unrealised_pnl=number_or_zero(row, "unrealisedPnl"),
+        usd=Lenient().read(number, row, "usdValue", instead=None),
     )
 
 
@@ -231,11 +366,53 @@ def closed_order_from(row: Row) -> ClosedOrder | None:
     return ClosedOrder(order_id=row["orderId"], closed_qty=size, realised=net + open_fee + close_fee)
 
 
+_FUTURES_TRADING, _PLAY_ENV = 1, 2
+_UNDER_WAY = frozenset({"scheduled", "ongoing"})
+_SERVICES = {1: "trading", 2: "trading by HTTP", 3: "trading by WebSocket", 4: "private streams", 5: "market data"}
+_MAINTENANCE = {1: "planned maintenance", 2: "maintenance at short notice", 3: "an incident"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maintenance:
+    """What the exchange announces of its own state. `end`: as it is expected."""
+
+    id: str
+    state: str
+    is_demo: bool
+    begin: datetime
+    end: datetime
+    what: str
+    """For people."""
+
+
+def maintenance_from(row: Row) -> Maintenance | None:
+    """From a row of `GET /v5/system/status`; None for what is over, or has no part in futures.
+
+    Source: docs/v5/system-status.mdx.
+    """
+    products = [int(each) for each in row.get("product") or (_FUTURES_TRADING,)]
+    if row["state"] not in _UNDER_WAY or _FUTURES_TRADING not in products:
+        return None
+    services = [_SERVICES.get(int(each), "another service") for each in row.get("serviceTypes") or ()]
+    digits = ", ".join(str(each) for each in row.get("uidSuffix") or ())
+    kind = _MAINTENANCE.get(int(row.get("maintainType") or 0), "maintenance")
+    whose = f"; only accounts whose number ends in {digits}" if digits else ""
+    return Maintenance(
+        id=str(row["id"]),
+        state=row["state"],
+        is_demo=int(row.get("env") or 0) == _PLAY_ENV,
+        begin=datetime.fromtimestamp(int(row["begin"]) / 1000, UTC),
+        end=datetime.fromtimestamp(int(row["end"]) / 1000, UTC),
+        what=f"{kind} of {', '.join(services) or 'the exchange'} ({str(row.get('title') or '')[:80]}){whose}",
+    )
+
+
 # What an account and its key are set up to, from Bybit's spelling.
 
 
 _EVERYWHERE = "*"
 _NEVER_YEAR = 1970
+_SECONDS_DIGITS = 10
 _WITHDRAW = "Withdraw"
 
 
@@ -245,6 +422,7 @@ class MarginMode(StrEnum):
     ISOLATED = "isolated margin"
     CROSS = "cross margin"
     PORTFOLIO = "portfolio margin"
+    OTHER = "a margin mode that this relay does not know"
 
 
 class AccountType(IntEnum):
@@ -253,6 +431,8 @@ class AccountType(IntEnum):
     CLASSIC = 0
     UNIFIED_1 = 1
     UNIFIED_2 = 2
+    OTHER = 3
+    """One that is not documented."""
 
 
 _MARGIN_MODES = {
@@ -276,6 +456,8 @@ class KeyRights:
     read_only: bool
     contract_permissions: frozenset[str]
     wallet_permissions: frozenset[str]
+    other_permissions: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By set, those of all sets but `ContractTrade` and `Wallet`; a set of which nothing is allowed is not in it."""
     addresses: tuple[str, ...]
     """Empty: from anywhere."""
     expires_at: datetime | None
@@ -291,6 +473,23 @@ class KeyRights:
     def transfers(self) -> tuple[str, ...]:
         """The permissions that move money between wallets or accounts."""
         return tuple(sorted(self.wallet_permissions - {_WITHDRAW}))
+
+    @property
+    def trades_usdc(self) -> bool:
+        """Whether it may trade USDC perpetuals. Source: docs/v5/user/apikey-info.mdx, `Options` and `Derivatives`."""
+        return any(self.other_permissions.get(each) for each in ("Options", "Derivatives"))
+
+
+def time_left(key: KeyRights, now: datetime) -> timedelta | None:
+    """Until the key's last moment, below zero once that is past; None if no end is named.
+
+    Of a date and a count of days that disagree the earlier one holds; the count is of whole days.
+    """
+    by_date = None if key.expires_at is None else key.expires_at - now
+    if key.days_left is None:
+        return by_date
+    counted = timedelta(days=key.days_left)
+    return by_date if by_date is not None and by_date <= counted + timedelta(days=1) else counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,36 +513,52 @@ def key_rights_from(result: Row) -> KeyRights:
 
     A key that is bound to addresses has no last day: the exchange says 1970 then, and zero or less days.
     """
-    permissions = result["permissions"]
-    addresses = tuple(str(address) for address in result.get("ips") or () if address != _EVERYWHERE)
+    permissions = {str(name): _words(words) for name, words in (result["permissions"] or {}).items()}
+    addresses = tuple(sorted(_words(result.get("ips")) - {_EVERYWHERE}))
     at = _moment(result.get("expiredAt"))
-    days = int(result.get("deadlineDay") or 0)
+    days = Lenient().read(int, result.get("deadlineDay") or 0, instead=0)
     counted = days if days > 0 or (days < 0 and at is None and not addresses) else None
     return KeyRights(
         read_only=int(result["readOnly"]) != 0,
-        contract_permissions=frozenset(permissions.get("ContractTrade") or ()),
-        wallet_permissions=frozenset(permissions.get("Wallet") or ()),
+        contract_permissions=permissions.pop("ContractTrade", frozenset()),
+        wallet_permissions=permissions.pop("Wallet", frozenset()),
+        other_permissions={name: words for name, words in permissions.items() if words},
         addresses=addresses,
         expires_at=at,
         days_left=counted,
     )
 
 
-def _moment(text: object) -> datetime | None:
-    if not isinstance(text, str) or not text:
+def _words(found: object) -> frozenset[str]:
+    """A list, or one text with commas."""
+    if isinstance(found, Mapping):
+        return frozenset(str(name) for name, value in found.items() if value)
+    each = found.split(",") if isinstance(found, str) else found if isinstance(found, Sequence) else ()
+    return frozenset(word for one in each if (word := str(one).strip()))
+
+
+def _moment(found: object) -> datetime | None:
+    """A date as text, or milliseconds. What stands for no date is 1970, or the year 1; what is no date is none."""
+    text = str(found or "").strip()
+    try:
+        if text.isdigit():
+            at = datetime.fromtimestamp(int(text) / (1000 if len(text) > _SECONDS_DIGITS else 1), UTC)
+        else:
+            at = datetime.fromisoformat(text)
+    except (ValueError, OverflowError, OSError):
         return None
-    at = datetime.fromisoformat(text)
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return None if at.year == _NEVER_YEAR else at
+    return None if at.year <= _NEVER_YEAR else at
 
 
 def account_mode_from(result: Row) -> AccountMode:
     """From the result of `GET /v5/account/info`. Source: docs/v5/enum.mdx, unifiedMarginStatus."""
     return AccountMode(
-        type=_ACCOUNT_TYPES[int(result["unifiedMarginStatus"])], margin=_MARGIN_MODES[result["marginMode"]]
+        type=_ACCOUNT_TYPES.get(int(result["unifiedMarginStatus"]), AccountType.OTHER),
+        margin=_MARGIN_MODES.get(result["marginMode"], MarginMode.OTHER),
     )
 
 
 def fee_rate_from(row: Row) -> FeeRate:
     """From a row of `GET /v5/account/fee-rate`."""
-    return FeeRate(taker=Decimal(row["takerFeeRate"]), maker=Decimal(row["makerFeeRate"]))
+    return FeeRate(taker=required(row, "takerFeeRate"), maker=required(row, "makerFeeRate"))

@@ -5,9 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from relay.bybit.wire_account import Row, number_but_zero, number_or_zero, position_from, settle_coin_of
+from relay.bybit.wire_account import (
+    Lenient,
+    Row,
+    RowUnreadable,
+    number_but_zero,
+    number_or_zero,
+    position_from,
+    required,
+    settle_coin_of,
+)
 from relay.domain.instrument import Category, floor_to, plain
-from relay.domain.order import ErrorKind, OrderRejected, OrderStatus, OrderType, PlannedOrder, Side, TriggerBy
+from relay.domain.order import (
+    EXCHANGE_RESTRICTED,
+    ErrorKind,
+    OrderRejected,
+    OrderStatus,
+    OrderType,
+    PlannedOrder,
+    Side,
+    TriggerBy,
+)
 from relay.domain.position import Fill, OrderReport, Position, StopLevels
 
 _SIDES = {Side.BUY: "Buy", Side.SELL: "Sell"}
@@ -39,7 +57,9 @@ _ENDED_BY_ITS_TERMS = frozenset(
 _POSITION_STOPS = frozenset(
     {"TakeProfit", "StopLoss", "TrailingStop", "PartialTakeProfit", "PartialStopLoss", "MmRateClose"}
 )
-_NO_FILLS = frozenset({"Funding", "Delivery", "Settle"})
+_NO_FILLS = frozenset({"Funding", "Delivery", "Settle", "SessionSettlePnL", "CorporateAction"})
+_PLAIN_FILLS = frozenset({"Trade", "BlockTrade", "FutureSpread"})
+_CASH_ONLY = frozenset({"Funding", "SessionSettlePnL"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,38 +173,48 @@ def report_from(row: Row) -> OrderReport:
 
     Source: docs/v5/enum.mdx, orderStatus, rejectReason, cancelType. The fee is in the coin that `fill_from` tells.
     """
-    status = _status(row)
+    status, lenient = _status(row), Lenient()
     return OrderReport(
-        client_order_id=row["orderLinkId"],
+        client_order_id=row.get("orderLinkId") or "",
         venue_order_id=row["orderId"],
         status=status,
         filled_qty=number_or_zero(row, "cumExecQty"),
-        avg_price=number_but_zero(row, "avgPrice"),
-        fee=_fee(row),
+        avg_price=lenient.read(number_but_zero, row, "avgPrice", instead=None),
+        price=lenient.read(number_but_zero, row, "price", instead=None),
+        fee=lenient.read(_fee, row, instead=Decimal(0)),
         reason=_word_for_the_end(row) if status.is_ended else None,
         rests=_rests(row),
     )
 
 
 def _status(row: Row) -> OrderStatus:
-    spelled = row["orderStatus"]
-    assert spelled in _STATUSES, f"an order status that is not documented: {spelled}"
-    status = _STATUSES[spelled]
+    status = _STATUSES.get(row["orderStatus"]) or _by_its_fills(row)
     if status is OrderStatus.CANCELED and _ended_by_its_terms(row):
         return OrderStatus.EXPIRED
     return status
+
+
+def _by_its_fills(row: Row) -> OrderStatus:
+    """Of a status that is not documented only the fills are certain: it neither rests nor has ended, until it is full.
+
+    Such an order is looked up again and again, and then a person is called.
+    """
+    filled = number_or_zero(row, "cumExecQty")
+    if filled and filled == number_or_zero(row, "qty"):
+        return OrderStatus.FILLED
+    return OrderStatus.PARTIALLY_FILLED if filled else OrderStatus.ACCEPTED
 
 
 def _ended_by_its_terms(row: Row) -> bool:
     """Nobody cancelled it: its time in force did."""
     if row.get("rejectReason") in _ENDED_BY_ITS_TERMS:
         return True
-    says_nothing = row.get("rejectReason", "") in _NO_WORD and row.get("cancelType", "") in _NO_WORD
+    says_nothing = _word_for_the_end(row) is None
     return says_nothing and row.get("timeInForce") in _AT_ONCE and row["orderStatus"] != "Deactivated"
 
 
 def _word_for_the_end(row: Row) -> str | None:
-    words = (row.get("rejectReason", ""), row.get("cancelType", ""))
+    words = (row.get("rejectReason") or "", row.get("cancelType") or "")
     return next((word for word in words if word not in _NO_WORD), None)
 
 
@@ -198,10 +228,8 @@ def _rests(row: Row) -> bool:
 def _fee(row: Row) -> Decimal:
     """On linear `cumFeeDetail` has taken the place of `cumExecFee`; of several coins the settle coin's counts."""
     by_coin = row.get("cumFeeDetail") or {}
-    if len(by_coin) == 1:
-        return Decimal(next(iter(by_coin.values())))
-    settled = by_coin.get(settle_coin_of(row["symbol"]))
-    return number_or_zero(row, "cumExecFee") if settled is None else Decimal(settled)
+    coin = next(iter(by_coin)) if len(by_coin) == 1 else settle_coin_of(row["symbol"])
+    return number_or_zero(by_coin, coin) if coin in by_coin else number_or_zero(row, "cumExecFee")
 
 
 def fill_from(row: Row) -> Fill | None:
@@ -213,23 +241,25 @@ def fill_from(row: Row) -> Fill | None:
         return None
     return Fill(
         exec_id=row["execId"],
-        client_order_id=row["orderLinkId"],
-        qty=Decimal(row["execQty"]),
-        price=Decimal(row["execPrice"]),
+        client_order_id=row.get("orderLinkId") or "",
+        qty=required(row, "execQty"),
+        price=required(row, "execPrice"),
         fee=number_or_zero(row, "execFee"),
         fee_coin=row.get("feeCurrency") or settle_coin_of(row["symbol"]),
-        is_maker=row["isMaker"],
+        is_maker=bool(row.get("isMaker")),
         at_ms=int(row["execTime"]),
     )
 
 
 def open_order_from(row: Row) -> OpenOrder:
     """From a row of `/v5/order/realtime`."""
+    if row["side"] not in _SIDES_BACK:
+        raise RowUnreadable(f"`side` is {str(row['side'])[:40]!r}")
     return OpenOrder(
-        client_order_id=row["orderLinkId"],
+        client_order_id=row.get("orderLinkId") or "",
         venue_order_id=row["orderId"],
         side=_SIDES_BACK[row["side"]],
-        qty=Decimal(row["qty"]),
+        qty=required(row, "qty"),
         filled_qty=number_or_zero(row, "cumExecQty"),
         price=number_but_zero(row, "price"),
         trigger_price=number_but_zero(row, "triggerPrice"),
@@ -259,8 +289,10 @@ _UNCERTAIN = frozenset(
         170001,  # internal error
         170007,  # timeout waiting for the backend
         170032,  # network error
+        170035,  # submitted for processing
         170146,  # order creation timeout
         170147,  # order cancellation timeout
+        170149,  # creating the order failed, and how far it came is not said
         170234,  # system error
         3400214,  # server error, please try again later
     }
@@ -271,15 +303,19 @@ _REFUSALS = {
     ADDRESS_LIMIT: ErrorKind.RATE,
     -1: ErrorKind.CLOCK,
     10002: ErrorKind.CLOCK,
+    170222: ErrorKind.RATE,
     10014: ErrorKind.ALREADY_THERE,
     110030: ErrorKind.ALREADY_THERE,
     110072: ErrorKind.ALREADY_THERE,
+    170141: ErrorKind.ALREADY_THERE,
     110017: ErrorKind.NOTHING_TO_REDUCE,
     110034: ErrorKind.NOTHING_TO_REDUCE,
     30208: ErrorKind.RULES,  # the price is above the highest that a buy may have
     30209: ErrorKind.RULES,  # below the lowest that a sell may have
     30228: ErrorKind.RULES,  # no new positions while the contract is being delisted
     110003: ErrorKind.RULES,  # the price is outside the allowable range
+    110023: ErrorKind.RULES,  # the contract's positions can only be reduced
+    110042: ErrorKind.RULES,  # the same, shortly before its delivery
     110063: ErrorKind.RULES,  # the contract is being settled
     110074: ErrorKind.RULES,  # the contract is not live
     110094: ErrorKind.RULES,  # under the minimum order value
@@ -288,6 +324,10 @@ _REFUSALS = {
     110001: ErrorKind.GONE,
     110008: ErrorKind.GONE,
     110010: ErrorKind.GONE,
+    **dict.fromkeys((170139, 170142, 170143, 170190, 170213), ErrorKind.GONE),
+    **dict.fromkeys((170121, 170151, 170157), ErrorKind.RULES),  # unknown, not open yet, or not for programs
+    **dict.fromkeys((170136, 170137, 170140), ErrorKind.RULES),  # too little, or on no grid
+    **dict.fromkeys((170124, 170341, 170381, 170382), ErrorKind.RULES),  # too much
     34040: ErrorKind.UNCHANGED,
     110025: ErrorKind.UNCHANGED,
     110026: ErrorKind.UNCHANGED,
@@ -296,11 +336,21 @@ _REFUSALS = {
 }
 
 _REASONS = {
-    "EXCHANGE_KEY": (-2015, 10003, 10004, 10005, 10007, 10010, 33004),
-    "EXCHANGE_REGION": (HTTP_FORBIDDEN, 10009, 10024, 110132),
-    "EXCHANGE_BALANCE": (110004, 110006, 110007, 110012, 110014, 110044, 110045, 110051, 110052, 110053),
-    "NOTIONAL_BELOW_MIN": (110094,),
-    "SYMBOL_NOT_TRADING": (30228, 110063, 110074),
+    "EXCHANGE_KEY": (-2015, 10003, 10004, 10005, 10007, 10010, 10029, 33004),
+    "EXCHANGE_REGION": (HTTP_FORBIDDEN, 10009, 10024, 110132, 170209, 170348, 170358, 170359),
+    "EXCHANGE_BALANCE": (
+        *(110004, 110006, 110007, 110012, 110014, 110044, 110045, 110051, 110052, 110053, 110101),
+        *(170033, 170131),
+    ),
+    "EXCHANGE_PRICE": (
+        *(30208, 30209, 110003, 110120, 110121),
+        *(170132, 170133, 170192, 170193, 170194, 170371, 170372),
+    ),
+    "EXCHANGE_TERMS": (110123, 110125, 170224, 170241),
+    EXCHANGE_RESTRICTED: (10008, 10027, 110066, 110069, 110124),
+    "QTY_BELOW_MIN": (170136,),
+    "NOTIONAL_BELOW_MIN": (110094, 170140),
+    "SYMBOL_NOT_TRADING": (30228, 110023, 110042, 110063, 110074, 110095, 170121, 170151, 170157),
 }
 _REASON_OF = {code: reason for reason, codes in _REASONS.items() for code in codes}
 
@@ -389,6 +439,20 @@ class ReportedExecution:
     moved: Decimal
     earned: Decimal
     fill: Fill | None
+    kind: str = "Trade"
+    """The exchange's `execType`."""
+    text: str = ""
+    """For people: how much at which price."""
+
+    @property
+    def is_outside(self) -> bool:
+        """What happened to the position without an order of anybody's: a liquidation, a delivery, a split."""
+        return self.kind not in _PLAIN_FILLS and self.kind not in _CASH_ONLY
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether it says all of what it did to the position; else that must be read."""
+        return self.fill is not None or self.kind in _CASH_ONLY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -405,14 +469,8 @@ class ReportedPosition:
     is_one_way: bool
 
 
-def category_of(row: Row) -> Category | None:
-    """None for what the relay has nothing to do with: spot, options."""
-    spelled = row.get("category")
-    return Category(spelled) if spelled in (Category.LINEAR.value, Category.INVERSE.value) else None
-
-
 def reported_order(row: Row, category: Category) -> ReportedOrder:
-    key = row["orderLinkId"] or row["orderId"]
+    key = row.get("orderLinkId") or row["orderId"]
     return ReportedOrder(category=category, symbol=row["symbol"], key=key, report=report_from(row))
 
 
@@ -421,18 +479,22 @@ def reported_execution(row: Row, category: Category) -> ReportedExecution:
     fill, coin = fill_from(row), settle_coin_of(row["symbol"])
     moved = Decimal(0)
     if fill is not None:
-        moved = -fill.qty if row["side"] == "Sell" else fill.qty
+        if row["side"] not in _SIDES_BACK:
+            raise RowUnreadable(f"`side` is {str(row['side'])[:40]!r}")
+        moved = fill.qty * _SIDES_BACK[row["side"]].sign
     fee = number_or_zero(row, "execFee") if (row.get("feeCurrency") or coin) == coin else Decimal(0)
     return ReportedExecution(
         category=category,
         symbol=row["symbol"],
-        key=row["orderLinkId"] or row["orderId"],
+        key=row.get("orderLinkId") or row["orderId"],
         exec_id=row["execId"],
-        seq=int(row["seq"]),
+        seq=int(row.get("seq") or 0),
         at_ms=int(row["execTime"]),
         moved=moved,
         earned=number_or_zero(row, "execPnl") - fee,
         fill=fill,
+        kind=str(row.get("execType") or "Trade"),
+        text=f"{row.get('side') or 'no side'} {row.get('execQty') or '0'} at {row.get('execPrice') or 'no price'}",
     )
 
 
@@ -443,7 +505,7 @@ def reported_position(rows: tuple[Row, ...], category: Category, symbol: str) ->
     return ReportedPosition(
         position=position,
         seq=int(row.get("seq") or -1),
-        at_ms=int(row.get("updatedTime") or 0),
-        pnl_price=number_but_zero(row, "sessionAvgPrice") or position.avg_price,
+        at_ms=position.changed_at_ms or 0,
+        pnl_price=Lenient().read(number_but_zero, row, "sessionAvgPrice", instead=None) or position.avg_price,
         is_one_way=len(rows) <= 1 and int(row.get("positionIdx") or _ONE_WAY) == _ONE_WAY,
     )

@@ -191,7 +191,7 @@ def is_address(text: str) -> bool:
 
 
 _GAP: Final = "  "
-_LAST_COLUMN_MIN: Final = 24
+_LAST_COLUMN_MIN: Final = 18
 _WIDTH_UNBOUNDED: Final = 1_000_000
 
 
@@ -221,6 +221,8 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, indent: str =
     Only the last column holds sentences: on a terminal it goes on in further lines of its own.
     """
     cells = [[clean(cell) for cell in row] for row in rows]
+    if not cells:
+        return []
     used = [index for index in range(len(titles)) if any(row[index] for row in cells)]
     shown = [[titles[index] for index in used], *([row[index] for index in used] for row in cells)]
     widths = [max(len(row[index]) for row in shown) for index in range(len(used))]
@@ -233,6 +235,14 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, indent: str =
         lines.append((indent + _GAP.join([*padded, first])).rstrip())
         lines += [" " * before + line for line in more]
     return lines
+
+
+def narrowed(
+    titles: Sequence[str], rows: Iterable[Sequence[str]], keep: Mapping[str, slice]
+) -> tuple[list[str], list[list[str]]]:
+    """The columns that fit 80 letters: those of `keep`, each cell cut to its part."""
+    columns = [(titles.index(title), part) for title, part in keep.items()]
+    return list(keep), [[row[index][part] for index, part in columns] for row in rows]
 
 
 def facts(named: Mapping[str, object], *, indent: str = "  ") -> list[str]:

@@ -185,7 +185,7 @@ _LIMIT: Final = "MAX_POSITION_NOTIONAL"
 _OF_THE_KEY: Final = frozenset(
     {
         *("host", "region", "key", "signature", "expiry", "ip", "trade_permission", "read_only"),
-        *("withdraw_permission", "transfer_permission"),
+        *("withdraw_permission", "transfer_permission", "other_permissions"),
     }
 )
 """What another key, or a correction of this one, would mend."""

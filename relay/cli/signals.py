@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -14,12 +15,15 @@ from relay.cli.client import (
     Client,
     Command,
     NotDone,
+    RequestRefused,
+    Unreachable,
     clean,
     connect,
     detail_text,
     facts,
     from_relay_or_journal,
     moment,
+    narrowed,
     one_of,
     read_moment,
     reason_text,
@@ -30,7 +34,8 @@ from relay.cli.client import (
     with_json,
     with_url,
 )
-from relay.domain.order import OrderStatus, SignalStatus
+from relay.domain.instrument import symbol_of_filter
+from relay.domain.order import UNFINISHED, OrderStatus, SignalStatus
 
 if TYPE_CHECKING:
     from relay.journal.journal import Journal
@@ -123,6 +128,34 @@ def row(signal: Shown) -> list[str]:
 
 
 TITLES: Final = ("RECEIVED", "ID", "STATUS", "ACTION", "SYMBOL", "ORDERED", "FILLED", "REASON")
+_ALL: Final = slice(None)
+_NARROW: Final = {
+    "RECEIVED": slice(5, 16),
+    "ID": slice(12),
+    "STATUS": _ALL,
+    "ACTION": slice(10),
+    "SYMBOL": slice(10),
+    "REASON": _ALL,
+}
+_NARROW_ORDERS: Final = {
+    "ID": slice(12),
+    "SYMBOL": slice(10),
+    "SIDE": _ALL,
+    "TYPE": slice(6),
+    "QTY": slice(8),
+    "PRICE": slice(8),
+    "STATUS": slice(9),
+    "FILLED": slice(8),
+}
+_NARROW_POSITIONS: Final = {
+    "ACCOUNT": slice(9),
+    "SYMBOL": slice(10),
+    "SIDE": _ALL,
+    "SIZE": slice(9),
+    "AVG PRICE": slice(10),
+    "UNREALISED PNL": slice(10),
+    "STOP LOSS": slice(10),
+}
 
 
 def in_full(signal: Shown) -> list[str]:
@@ -150,10 +183,10 @@ def in_full(signal: Shown) -> list[str]:
 def _passed(timing: Shown | None) -> Iterable[str]:
     """Each stage with the milliseconds since the one before: `received +812 ms`."""
     between = (timing or {}).get("ms") or {}
-    return [f"{stage} {ms:+} ms" for stage, ms in between.items() if ms is not None]
+    return [f"{stage} +{max(ms, 0)} ms" for stage, ms in between.items() if ms is not None]
 
 
-def order_table(orders: Sequence[Shown], *, indent: str = "") -> list[str]:
+def order_table(orders: Sequence[Shown], *, indent: str = "", is_wide: bool = True) -> list[str]:
     """Orders in the API's order."""
     titles = (
         *("ID", "ACCOUNT", "SYMBOL", "SIDE", "TYPE", "QTY", "PRICE", "REDUCES", "STATUS", "FILLED", "AVG PRICE"),
@@ -168,7 +201,9 @@ def order_table(orders: Sequence[Shown], *, indent: str = "") -> list[str]:
         ]
         for order in orders
     ]
-    return table(titles, rows, indent=indent) if rows else []
+    if not rows:
+        return []
+    return table(titles, rows, indent=indent) if is_wide else table(*narrowed(titles, rows, _NARROW_ORDERS))
 
 
 def _cell(order: Shown, name: str) -> str:
@@ -186,7 +221,7 @@ def _steps(events: Iterable[Shown]) -> list[str]:
     before: datetime | None = None
     for event in events:
         at = read_moment(event.get("at"))
-        passed = f"+{(at - before) // _MILLISECOND} ms" if at and before else ""
+        passed = f"+{max((at - before) // _MILLISECOND, 0)} ms" if at and before else ""
         rows.append([str(event.get("at")), passed, str(event.get("name")), detail_text(event.get("detail"))])
         before = at or before
     return table(("TIME", "", "STEP", ""), rows, indent="  ") if rows else []
@@ -199,14 +234,17 @@ _POSITION: Final = (
 )
 
 
-def _upper(context: click.Context, parameter: click.Parameter, symbol: str | None) -> str | None:
-    return symbol and symbol.upper()
+def _symbol(context: click.Context, parameter: click.Parameter, symbol: str | None) -> str | None:
+    return symbol and symbol_of_filter(symbol)
 
 
 _with_account = click.option("--account", metavar="NAME", help="Only of this account.")
 _with_symbol = click.option(
-    "--symbol", metavar="SYMBOL", callback=_upper, help="Only of this symbol, as the exchange spells it."
+    "--symbol", metavar="SYMBOL", callback=_symbol, help="Only of this symbol, as the exchange spells it."
 )
+
+
+_with_wide = click.option("--wide", "is_wide", is_flag=True, help="Every column, however wide.")
 
 
 def _with_limit(default: int) -> Callable[[Command], Command]:
@@ -222,9 +260,10 @@ def _with_limit(default: int) -> Callable[[Command], Command]:
 @_with_account
 @_with_limit(50)
 @click.option("--cursor", help="Go on where the page before ended.")
+@_with_wide
 @with_json
 @with_url
-def signals(signal_id: str | None, as_json: bool, url: str | None, **query: Any) -> None:
+def signals(signal_id: str | None, is_wide: bool, as_json: bool, url: str | None, **query: Any) -> None:
     """What became of the alerts: what needs attention first, then the latest first. With ID, one in full."""
     client = connect(url)
     if signal_id is not None:
@@ -238,16 +277,35 @@ def signals(signal_id: str | None, as_json: bool, url: str | None, **query: Any)
     page = from_relay_or_journal(
         client, lambda: client.get("/api/signals", attention_first=1, **query), lambda journal: _page(journal, query)
     )
+    _check_names(client, page.get("signals"), query)
     if as_json:
         say_json(page)
         return
-    _say_page(page)
+    _say_page(page, is_wide=is_wide)
+
+
+def _check_names(client: Client, found: object, query: Mapping[str, Any]) -> None:
+    """Nothing found is no answer where an account or strategy is misspelt. A relay that cannot tell passes it."""
+    if found:
+        return
+    named = {name: query.get(name) for name in ("account", "strategy")}
+    with suppress(Unreachable, RequestRefused):
+        known: dict[str, list[str]] = {}
+        if named["account"]:
+            known["account"] = list(client.get("/readyz").get("accounts", {}))
+        if named["strategy"]:
+            known["strategy"] = [each["name"] for each in client.get("/api/strategies")["strategies"]]
+        for name, value in named.items():
+            if value and known[name] and value not in known[name]:
+                message = f"there is none of the name {value!r}; there are {', '.join(known[name])}"
+                raise click.BadParameter(message, param_hint=f"--{name}")
 
 
 def _one(journal: Journal, signal_id: str) -> dict[str, Any]:
-    signal = journal.signal(signal_id)
+    found = journal.ids_beginning(signal_id.lower())
+    signal = journal.signal(found[0]) if len(found) == 1 else None
     if signal is None:
-        raise NotDone(f"there is no signal {signal_id}")
+        raise NotDone(f"there is no signal {signal_id}" if not found else f"several signals begin with {signal_id}")
     return signal
 
 
@@ -270,7 +328,7 @@ def _refused(journal: Journal, cursor: str | None) -> list[dict[str, Any]]:
     ]
 
 
-def _say_page(page: dict[str, Any]) -> None:
+def _say_page(page: dict[str, Any], *, is_wide: bool) -> None:
     found = page.get("signals", [])
     for line in page.get("silent", []):
         say(clean(line))
@@ -279,7 +337,9 @@ def _say_page(page: dict[str, Any]) -> None:
         say(
             f"{needing} {'needs' if needing == 1 else 'need'} attention: `python -m relay signals ID` shows one in full"
         )
-    say("\n".join(table(TITLES, map(row, found))) if found else "no signals")
+    rows = list(map(row, found))
+    shown = table(TITLES, rows) if is_wide else table(*narrowed(TITLES, rows, _NARROW))
+    say("\n".join(shown) if found else "no signals")
     if page.get("next_cursor"):
         remark(f"there are more: --cursor {clean(page['next_cursor'])}")
     for posts in page.get("refused", []):
@@ -292,11 +352,14 @@ def _say_page(page: dict[str, Any]) -> None:
 @click.command()
 @_with_account
 @_with_symbol
+@_with_wide
 @with_json
 @with_url
-def positions(account: str | None, symbol: str | None, as_json: bool, url: str | None) -> None:
+def positions(account: str | None, symbol: str | None, is_wide: bool, as_json: bool, url: str | None) -> None:
     """The open positions."""
-    body = connect(url).get("/api/positions", account=account, symbol=symbol)
+    client = connect(url)
+    body = client.get("/api/positions", account=account, symbol=symbol)
+    _check_names(client, body.get("positions"), {"account": account})
     if as_json:
         say_json(body)
         return
@@ -308,7 +371,8 @@ def positions(account: str | None, symbol: str | None, as_json: bool, url: str |
     titles = [name.upper().replace("_", " ") for name in _POSITION]
     unreadable = body.get("unreadable", [])
     if rows or not unreadable:
-        say("\n".join(table(titles, rows)) if rows else "no open positions")
+        shown = table(titles, rows) if is_wide else table(*narrowed(titles, rows, _NARROW_POSITIONS))
+        say("\n".join(shown) if rows else "no open positions")
     for each in unreadable:
         remark(f"{each.get('account')}: the positions cannot be read: {each.get('message')}")
     if unreadable:
@@ -321,9 +385,10 @@ def positions(account: str | None, symbol: str | None, as_json: bool, url: str |
 @_with_symbol
 @_with_account
 @_with_limit(100)
+@_with_wide
 @with_json
 @with_url
-def orders(as_json: bool, url: str | None, **query: Any) -> None:
+def orders(is_wide: bool, as_json: bool, url: str | None, **query: Any) -> None:
     """The relay's orders, the latest first."""
     client = connect(url)
     requested = query | {"open": 1 if query["open_only"] else None}
@@ -335,7 +400,8 @@ def orders(as_json: bool, url: str | None, **query: Any) -> None:
         say_json(body)
         return
     found = body.get("orders", [])
-    say("\n".join(order_table(found)) if found else "no orders")
+    _check_names(client, found, query)
+    say("\n".join(order_table(found, is_wide=is_wide)) if found else "no orders")
 
 
 # Following a signal to its end, for as long as a person likes to wait.
@@ -343,14 +409,13 @@ def orders(as_json: bool, url: str | None, **query: Any) -> None:
 
 WAIT_S: Final = 10
 _POLL_S: Final = 0.1
-_UNFINISHED: Final = (SignalStatus.ACCEPTED, SignalStatus.EXECUTING)
 
 
 def await_end(client: Client, signal_id: str, *, until: float) -> dict[str, Any]:
     """The signal once it is finished, or as it is at `until` (monotonic seconds). Raises Unreachable and Refused."""
     while True:
         signal = client.get(f"/api/signals/{quote(signal_id, safe='')}")
-        if signal.get("status") not in _UNFINISHED or time.monotonic() >= until:
+        if signal.get("status") not in UNFINISHED or time.monotonic() >= until:
             return signal
         time.sleep(_POLL_S)
 
@@ -358,7 +423,7 @@ def await_end(client: Client, signal_id: str, *, until: float) -> dict[str, Any]
 def reported(signal: dict[str, Any]) -> list[str]:
     """A signal's summary, with where to look where it is not finished."""
     lines = summary(signal)
-    if signal.get("status") in _UNFINISHED:
+    if signal.get("status") in UNFINISHED:
         later = f"python -m relay signals {clean(signal.get('id'))}"
         lines.append(f"  not finished yet: `{later}` shows what becomes of it")
     return lines

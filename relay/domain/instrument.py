@@ -51,6 +51,10 @@ class Instrument:
     """In the exchange's words; `NOT_LISTED` once it has dropped it."""
     delivery_at: datetime | None = None
     """When what is open is settled by the exchange; None: it has not said so."""
+    kind: str = ""
+    """In the exchange's words: `stock`, `commodity`, `forex`, `innovation`; empty for the rest."""
+    unreadable: str | None = None
+    """Which of its rules could not be read, so that nothing may be opened."""
 
     @property
     def state(self) -> str:
@@ -71,6 +75,27 @@ class Instrument:
     def notional(self, qty: Decimal, price: Decimal) -> Decimal:
         """What `qty` is worth in the quote coin; an inverse contract is worth one USD at any price."""
         return qty if self.is_inverse else qty * price
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceBounds:
+    """Between which limit prices the exchange takes orders at this moment. Source: docs/v5/account/set-price-limit.mdx.
+
+    `moves`: a price beyond them is moved to the bound, not refused; None: the exchange does not say which.
+    """
+
+    buy_max: Decimal
+    sell_min: Decimal
+    moves: bool | None
+
+    def note(self, *, is_buy: bool, price: Decimal) -> str | None:
+        """What would become of a limit price, for people; None if it is within."""
+        bound = self.buy_max if is_buy else self.sell_min
+        if price <= bound if is_buy else price >= bound:
+            return None
+        what = {True: "would be moved there", False: "would be refused", None: "would be moved there or refused"}
+        word = "a buy's limit price is at most" if is_buy else "a sell's limit price is at least"
+        return f"{word} {plain(bound)} at the exchange just now: {plain(price)} {what[self.moves]}"
 
 
 # Which perpetual a ticker means, whichever venue's spelling it has.
@@ -103,6 +128,14 @@ class _Market:
 class _Reading:
     market: _Market
     says_perpetual: bool
+
+
+def symbol_of_filter(text: str) -> str:
+    """What a person types to find a symbol, as the exchange spells it: `btcusdt.p`, `BYBIT:BTCUSDT` are BTCUSDT."""
+    ticker = text.strip().upper().rpartition(":")[2]
+    if ticker.endswith("USDC.P"):
+        return f"{ticker.removesuffix('USDC.P')}PERP"
+    return ticker.removesuffix(".P")
 
 
 @dataclass(frozen=True, slots=True)

@@ -312,11 +312,14 @@ def largest_size(size: Decimal, side: Side, working: list[Working]) -> Decimal:
     return max(size * side.sign, _ZERO) + sum((each.qty for each in working if each.side is side), _ZERO)
 
 
+QTY_BELOW_MIN = "QTY_BELOW_MIN"
+
+
 def size_refusal(entry: Entry, instrument: Instrument) -> Reason | None:
     """An entry that the exchange would not take for its size."""
     if entry.qty < instrument.qty_min:
         return Reason(
-            code="QTY_BELOW_MIN",
+            code=QTY_BELOW_MIN,
             message=f"{plain(entry.qty)} {_unit(instrument)} is under the minimum of {plain(instrument.qty_min)}; "
             "it is never rounded up",
         )

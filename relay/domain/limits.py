@@ -29,7 +29,7 @@ from relay.domain.limit_checks import (
     check_symbols,
     periods,
 )
-from relay.domain.order import Reason, Side
+from relay.domain.order import FACTS_UNREADABLE, Reason, Side
 from relay.domain.plan import Facts, LimitFacts, LimitNeed
 from relay.domain.rules import Direction, Rules, type_refusal
 from relay.domain.signal import Signal, SignalAge, age_of
@@ -324,6 +324,8 @@ def standing_refusal(
     requested = Candidate(signal=signal, rules=rules, facts=Facts(instrument=instrument, now=now))
     if (reason := over_limit(LimitStage.ALERT, requested)) is not None:
         return reason
+    if instrument.unreadable is not None:
+        return Reason(code=FACTS_UNREADABLE, message=instrument.unreadable)
     if not instrument.is_trading:
         return Reason(code="SYMBOL_NOT_TRADING", message=instrument.state)
     if signal.reduce_only:

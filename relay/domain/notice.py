@@ -25,6 +25,9 @@ class NoticeKind(StrEnum):
     DUPLICATE = "duplicate"
     """The same `id` with another body, or a repeat that cannot be TradingView's."""
     STREAM = "stream"
+    EXCHANGE = "exchange"
+    """What the exchange announced or did by itself: maintenance, a delisting, a liquidation, an answer that cannot be
+    read."""
     KEY = "key"
     """The API key expires soon."""
     RUN = "run"
@@ -41,7 +44,7 @@ DEFAULT_KINDS: Final = frozenset(NoticeKind) - {NoticeKind.FILL, NoticeKind.WEEK
 
 NEVER_COUNTED: Final = frozenset(
     {NoticeKind.ATTENTION, NoticeKind.DRIFT, NoticeKind.CHAIN, NoticeKind.HEARTBEAT, NoticeKind.KEY, NoticeKind.HALT}
-    | {NoticeKind.SUMMARY, NoticeKind.WEEKLY, "lost"}
+    | {NoticeKind.EXCHANGE, NoticeKind.SUMMARY, NoticeKind.WEEKLY, "lost"}
 )
 """A flood of other kinds becomes a count; each of these is said, however many there are. `lost`: what was dropped."""
 

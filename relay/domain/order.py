@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
+from typing import Final
 
 from relay.domain.instrument import Category
 
@@ -123,12 +124,22 @@ class PlannedOrder:
         return self.type is OrderType.LIMIT and self.time_in_force in (TimeInForce.GTC, TimeInForce.POST_ONLY)
 
 
+def is_marketable(side: Side, price: Decimal, market: Decimal) -> bool:
+    """Whether a limit order at `price` fills at once where the market is at `market`."""
+    return price >= market if side is Side.BUY else price <= market
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
     """Why something is not as it was asked: a code of the form CATEGORY_CONDITION and a sentence for people."""
 
     code: str
     message: str
+
+
+FACTS_UNREADABLE: Final = "FACTS_UNREADABLE"
+EXCHANGE_RESTRICTED: Final = "EXCHANGE_RESTRICTED"
+EXCHANGE_TERMS: Final = "EXCHANGE_TERMS"
 
 
 def client_order_id(*, signal_id: str, account: str, leg: int, generation: int) -> str:
@@ -242,4 +253,7 @@ class SignalStatus(StrEnum):
 
     @property
     def is_finished(self) -> bool:
-        return self not in (SignalStatus.ACCEPTED, SignalStatus.EXECUTING)
+        return self not in UNFINISHED
+
+
+UNFINISHED: Final = frozenset({SignalStatus.ACCEPTED, SignalStatus.EXECUTING})

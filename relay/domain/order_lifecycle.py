@@ -380,6 +380,10 @@ def _unknown(why: str) -> Reason:
 _ADVICE = {
     "POSITION_MODE_HEDGE": ": the relay trades in one-way mode only; close the symbol's positions and orders, "
     "then switch its position mode to one-way",
+    "EXCHANGE_TERMS": ": the master account must accept the trading terms on Bybit's site or in its app, on the page "
+    "of this contract; they hold for its subaccounts, too, and the relay neither can nor may accept them",
+    "EXCHANGE_PRICE": ": the price is outside the range that the exchange allows just now; `plan` shows the range",
+    "EXCHANGE_RESTRICTED": ": the exchange does not let this account trade just now; look at its messages to you there",
 }
 
 

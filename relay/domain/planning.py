@@ -10,7 +10,15 @@ from decimal import ROUND_DOWN, Context, Decimal, localcontext
 from relay.domain.bracket import bracket_of, too_far, wrong_side
 from relay.domain.instrument import Instrument, plain
 from relay.domain.intent import ORDERS_NOTHING, Intent, size_needs
-from relay.domain.limit_checks import Candidate, Entry, largest_size, leverage_refusal, size_refusal, with_leverage
+from relay.domain.limit_checks import (
+    QTY_BELOW_MIN,
+    Candidate,
+    Entry,
+    largest_size,
+    leverage_refusal,
+    size_refusal,
+    with_leverage,
+)
 from relay.domain.limits import (
     LIMITS,
     Limit,
@@ -23,7 +31,7 @@ from relay.domain.limits import (
     unread_refusal,
 )
 from relay.domain.move import Move, Nothing, Requested, move_of, orders_of, rounded
-from relay.domain.order import OrderType, Reason, Side, TimeInForce
+from relay.domain.order import OrderType, Reason, Side, TimeInForce, is_marketable
 from relay.domain.plan import Facts, LimitFacts, LimitNeed, Need, Plan, PlanStatus, Residual, Working
 from relay.domain.rules import Direction, Rules
 from relay.domain.signal import Action, Signal
@@ -126,8 +134,7 @@ def marketable_limit_note(move: Move, signal: Signal, facts: Facts) -> tuple[str
     market = facts.market_price
     if signal.type is not OrderType.LIMIT or signal.price is None or market is None or move.entry_qty > 0:
         return ()
-    is_beyond = signal.price <= market if move.side is Side.SELL else signal.price >= market
-    if not is_beyond:
+    if not is_marketable(move.side, signal.price, market):
         return ()
     where = f"the limit price {plain(signal.price)} of this {move.side.value} is on the taker's side of the market"
     if signal.time_in_force is TimeInForce.POST_ONLY:
@@ -146,6 +153,7 @@ def entry_refusal(move: Move, intent: Intent, facts: Facts, references: Referenc
     return (
         intent.refused
         or facts.uncleared
+        or (facts.position.no_entry if facts.position else None)
         or next(iter(facts.unread.values()), None)
         or leverage_refusal(signal, rules, facts.instrument)
         or direction_refusal(move.side, rules)
@@ -349,7 +357,10 @@ def _plan_move(requested: Move, intent: Intent, facts: Facts, residual: Residual
     refused = requested.entry_refused
     if requested.entry_qty > 0:
         refused = entry_refusal(move, intent, facts, references)
-        if refused and requested.is_target and refused.code in ("QTY_BELOW_MIN", "NOTIONAL_BELOW_MIN"):
+        if refused and refused.code == QTY_BELOW_MIN and requested.entry_qty != move.entry_qty:
+            wanted = f"{plain(requested.entry_qty)} was asked for; rounded down to the step"
+            refused = replace(refused, message=f"{wanted}, {refused.message}")
+        if refused and requested.is_target and refused.code in (QTY_BELOW_MIN, "NOTIONAL_BELOW_MIN"):
             notes, refused = (*notes, f"already there to within the minimum: {refused.message}"), None
             move = replace(move, entry_qty=Decimal(0))
     if refused:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from relay.domain.instrument import Category, plain
-from relay.domain.order import OrderStatus
+from relay.domain.order import OrderStatus, Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,8 @@ class Position:
     """When the exchange last changed it, by its own clock; None if it does not say, as where nothing ever was."""
     is_hedge: bool = False
     """The symbol is in hedge mode, in which the relay orders nothing."""
+    no_entry: Reason | None = None
+    """Why nothing may be opened or added here: it is not wholly understood, or the exchange lets it only be reduced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,8 @@ class OrderReport:
     fee: Decimal
     reason: str | None = None
     """The exchange's word for why it ended, where it gave one."""
+    price: Decimal | None = None
+    """The limit price that the order has at the exchange, which may have moved it into its own bounds."""
     rests: bool = False
     """Open at the exchange: on the book, or waiting for its trigger."""
 
@@ -79,12 +83,3 @@ class Fill:
     fee_coin: str
     is_maker: bool
     at_ms: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
-    """How far an order of the relay's is known to have moved its position. `is_settled`: it rests, or has ended."""
-
-    client_order_id: str
-    filled_qty: Decimal
-    is_settled: bool

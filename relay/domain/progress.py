@@ -17,9 +17,11 @@ from relay.domain.order import (
     Reason,
     Side,
     SignalStatus,
+    is_marketable,
 )
 from relay.domain.order_lifecycle import OrderState, is_final
 
+_ZERO = Decimal(0)
 MAX_REMAINDERS = 3
 NOTHING_FILLED = "NOTHING_FILLED"
 UNCLEARED = "CANCEL_INCOMPLETE"
@@ -61,21 +63,28 @@ class DenyRest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finish:
+    """`carried`: signed as the position, what an exit had to leave for the next one."""
+
     status: SignalStatus
     reason: Reason | None = None
     notes: tuple[str, ...] = ()
+    carried: Decimal = _ZERO
 
 
 Progress = Advance | AddOrders | LookAtPosition | DenyRest | Finish
 
 
 def progress(
-    orders: tuple[OrderState, ...], *, size: Decimal | None = None, instrument: Instrument | None = None
+    orders: tuple[OrderState, ...],
+    *,
+    size: Decimal | None = None,
+    mark: Decimal | None = None,
+    instrument: Instrument | None = None,
 ) -> Progress:
     """The next step for a plan's orders.
 
-    `size`: the signed position as it was read after the last of the exits. `instrument`: by its rules an exit that was
-    refused for others is planned anew.
+    `size`, `mark`: the signed position and its mark price as they were read after the last of the exits. `instrument`:
+    by its rules an exit that was refused for others is planned anew.
     """
     orders = _in_sequence(orders)
     for position, order in enumerate(orders):
@@ -84,9 +93,9 @@ def progress(
             return DenyRest(reason=failed) if failed and not order.attempts else Advance(order=order)
         if size is None and _wants_position(order, orders):
             return LookAtPosition()
-        if added := _promised(order, orders, size, instrument):
+        if added := _promised(order, orders, size, mark, instrument):
             return added
-    return _finish(orders, size)
+    return _finish(orders, size, instrument)
 
 
 def _in_sequence(orders: tuple[OrderState, ...]) -> tuple[OrderState, ...]:
@@ -106,12 +115,7 @@ def _wants_position(order: OrderState, orders: tuple[OrderState, ...]) -> bool:
     """Whether what its refusal means hangs on the position. It is read once, when no exit can change it any more."""
     if _is_replaced(order, orders) or any(each.is_exit and not each.is_settled for each in orders):
         return False
-    return (
-        _is_spent(order)
-        or _is_cut(order)
-        or (_is_outdated(order) and not _is_anew(order, orders))
-        or (_is_withheld(order) and _is_blind(order))
-    )
+    return _is_spent(order) or _is_cut(order) or _is_outdated(order) or (_is_withheld(order) and _is_blind(order))
 
 
 def _is_replaced(order: OrderState, orders: tuple[OrderState, ...]) -> bool:
@@ -155,13 +159,13 @@ def _is_anew(order: OrderState, orders: tuple[OrderState, ...]) -> bool:
 
 def _is_cut(order: OrderState) -> bool:
     """The exchange's own close closes no more than one order may be large."""
-    wanted = order.planned.exit_qty or Decimal(0)
+    wanted = order.planned.exit_qty or _ZERO
     return order.planned.closes_all and order.status is OrderStatus.FILLED and order.filled_qty < wanted
 
 
 def _open_for(order: OrderState, size: Decimal | None) -> Decimal:
     """How much of the position an exit on the order's side could close."""
-    return max(Decimal(0), -(size or Decimal(0)) * order.planned.side.sign)
+    return max(_ZERO, -(size or _ZERO) * order.planned.side.sign)
 
 
 def _failure_among(
@@ -177,7 +181,11 @@ def _failure_among(
 
 
 def _promised(
-    order: OrderState, orders: tuple[OrderState, ...], size: Decimal | None, instrument: Instrument | None
+    order: OrderState,
+    orders: tuple[OrderState, ...],
+    size: Decimal | None,
+    mark: Decimal | None,
+    instrument: Instrument | None,
 ) -> AddOrders | None:
     if _is_replaced(order, orders):
         return None
@@ -187,7 +195,7 @@ def _promised(
     if _is_cut(order):
         return _close_of_rest(order, orders, leg, size)
     if _is_outdated(order):
-        return _anew(order, orders, leg, size, instrument)
+        return _anew(order, orders, leg, size, mark, instrument)
     if _is_withheld(order):
         return _fallback(order, leg, size)
     return _remainder(order, orders, leg)
@@ -198,10 +206,10 @@ def _close_of_all(
 ) -> AddOrders | None:
     """The exchange's own close in place of an exit that found "nothing", though all that is open was to be closed."""
     left = _open_for(order, size)
-    wanted = sum((each.planned.exit_qty or Decimal(0) for each in orders if each.is_exit), Decimal(0))
+    wanted = sum((each.planned.exit_qty or _ZERO for each in orders if each.is_exit), _ZERO)
     if left == 0 or wanted < left or order.planned.closes_all or order.planned.rests:
         return None
-    closing = replace(_exit_of(order.planned, Decimal(0), leg), exit_qty=left, closes_all=True)
+    closing = replace(_exit_of(order.planned, _ZERO, leg), exit_qty=left, closes_all=True)
     note = f"{plain(left)} was open all the same; the exchange is asked to close it all"
     return AddOrders(planned=(closing,), note=note)
 
@@ -221,31 +229,39 @@ def _anew(
     orders: tuple[OrderState, ...],
     leg: int,
     size: Decimal | None,
+    mark: Decimal | None,
     instrument: Instrument | None,
 ) -> AddOrders | None:
     """The same exit by the rules that hold now, where they make another one of it.
 
-    What rounds away of one leg goes with the last; together they close no more than they were to.
+    What rounds away of one leg goes with the last; together they close no more than they were to. A limit exit that
+    the rules leave as it is was refused for its price: at the market, where it would have been filled at once.
     """
     left = _open_for(order, size)
     if instrument is None or left == 0 or _is_anew(order, orders):
         return None
     waiting = [each for each in orders if _is_outdated(each) and not _is_replaced(each, orders)]
-    qty = _owed(orders) if waiting == [order] else order.planned.exit_qty or Decimal(0)
+    qty = _owed(orders) if waiting[-1:] == [order] else order.planned.exit_qty or _ZERO
     planned = replace(order.planned, replaces_leg=order.planned.leg)
     legs = exits_anew(planned, min(qty, left), instrument, is_whole=qty >= left, first=leg)
-    if not legs or (len(legs) == 1 and replace(legs[0], leg=order.planned.leg) == planned):
+    if not legs:
         return None
-    return AddOrders(
-        planned=legs, note="the exchange refused the exit by its rules; it was planned anew by the new ones"
-    )
+    if len(legs) > 1 or replace(legs[0], leg=order.planned.leg) != planned:
+        note = "the exchange refused the exit by its rules; it was planned anew by the new ones"
+        return AddOrders(planned=legs, note=note)
+    if planned.price is None or mark is None or planned.type is not OrderType.LIMIT:
+        return None
+    if not is_marketable(planned.side, planned.price, mark):
+        return None
+    note = f"the exchange refused the exit's price {plain(planned.price)}, and the market is at {plain(mark)}"
+    return AddOrders(planned=(_exit_of(order.planned, order.planned.qty, leg),), note=f"{note}: it goes at the market")
 
 
 def _owed(orders: tuple[OrderState, ...]) -> Decimal:
     """What all exits together were to close and have not."""
     exits = {each.planned.leg: each for each in orders if each.is_exit}
-    wanted = (each.planned.exit_qty or Decimal(0) for each in exits.values() if each.planned.replaces_leg not in exits)
-    return sum(wanted, Decimal(0)) - sum((each.filled_qty for each in exits.values()), Decimal(0))
+    wanted = (each.planned.exit_qty or _ZERO for each in exits.values() if each.planned.replaces_leg not in exits)
+    return sum(wanted, _ZERO) - sum((each.filled_qty for each in exits.values()), _ZERO)
 
 
 def _fallback(order: OrderState, leg: int, size: Decimal | None) -> AddOrders | None:
@@ -276,8 +292,8 @@ def exit_left(order: OrderState) -> Decimal:
     """How much of an order's exit part it did not do; one that filled, cut to the position or not, left nothing."""
     wanted = order.planned.exit_qty
     if wanted is None or order.status not in (OrderStatus.CANCELED, OrderStatus.EXPIRED):
-        return Decimal(0)
-    return max(Decimal(0), wanted - order.filled_qty)
+        return _ZERO
+    return max(_ZERO, wanted - order.filled_qty)
 
 
 def _remainders(orders: tuple[OrderState, ...]) -> int:
@@ -308,21 +324,47 @@ def _exit_of(planned: PlannedOrder, qty: Decimal, leg: int) -> PlannedOrder:
 
 def _is_excused(order: OrderState, orders: tuple[OrderState, ...], size: Decimal | None) -> bool:
     """Its refusal is no failure: nothing was left for it to do, or another order does it."""
-    return _had_nothing_to_reduce(order, orders, size) or (_is_outdated(order) and _is_replaced(order, orders))
+    return _had_nothing_to_reduce(order, orders, size) or _is_done_anew(order, orders)
+
+
+def _is_done_anew(order: OrderState, orders: tuple[OrderState, ...]) -> bool:
+    """By orders in its own stead, or along with a later one, where it would have been rounded to nothing."""
+    if not _is_outdated(order):
+        return False
+    others = orders[orders.index(order) :]
+    return any(_is_outdated(each) and _is_replaced(each, orders) for each in others)
+
+
+def _is_dust(
+    order: OrderState, orders: tuple[OrderState, ...], size: Decimal | None, instrument: Instrument | None
+) -> bool:
+    """An exit of a part that by the rules of now is less than the exchange takes."""
+    if instrument is None or size is None or not _is_outdated(order) or _is_done_anew(order, orders):
+        return False
+    wanted, left = order.planned.exit_qty or _ZERO, _open_for(order, size)
+    return wanted < left and not exits_anew(order.planned, wanted, instrument, is_whole=False, first=0)
 
 
 def _had_nothing_to_reduce(order: OrderState, orders: tuple[OrderState, ...], size: Decimal | None) -> bool:
-    """Whether the exchange refused the order only because nothing was left to reduce.
+    """Whether the exchange refused the order only because nothing was left to reduce, or nothing is in fact.
 
     An order that replaces it is judged by itself.
     """
-    return _is_spent(order) and (_is_replaced(order, orders) or _open_for(order, size) == 0)
+    if _is_spent(order):
+        return _is_replaced(order, orders) or _open_for(order, size) == 0
+    return _is_outdated(order) and size is not None and _open_for(order, size) == 0
 
 
-def _finish(orders: tuple[OrderState, ...], size: Decimal | None) -> Finish:
+def _finish(orders: tuple[OrderState, ...], size: Decimal | None, instrument: Instrument | None = None) -> Finish:
     notes = tuple(note for each in orders if (note := _note(each, orders, size)))
+    dust = [each for each in orders if _is_dust(each, orders, size, instrument)]
+    if dust and all(each in dust or not _is_withheld(each) for each in orders):
+        carried = -sum((each.planned.side.sign * (each.planned.exit_qty or _ZERO) for each in dust), _ZERO)
+        note = f"{plain(abs(carried))} is less than the exchange takes by now; it is added to the next exit"
+        return Finish(status=SignalStatus.DONE, notes=(*notes, note), carried=carried)
     for order in orders:
-        if not _is_replaced(order, orders) and (missing := _missing_exit(order, orders, size)):
+        is_done = _is_replaced(order, orders) or _is_done_anew(order, orders)
+        if not is_done and (missing := _missing_exit(order, orders, size)):
             return Finish(
                 status=SignalStatus.ATTENTION, reason=missing, notes=(*notes, "the position may still be open")
             )
@@ -355,7 +397,7 @@ def settled(orders: tuple[OrderState, ...], *, reason_code: str | None, size: De
         return None
     if not orders and reason_code not in OF_THE_POSITION:
         return None
-    came_to = _finish(_in_sequence(orders), size)
+    came_to = _finish(_in_sequence(orders), size, None)
     return came_to if came_to.status is not SignalStatus.ATTENTION else None
 
 
@@ -386,7 +428,7 @@ def _finish_denied(order: OrderState, orders: tuple[OrderState, ...], notes: tup
 
 
 def _note(order: OrderState, orders: tuple[OrderState, ...], size: Decimal | None) -> str:
-    if _is_spent(order) and _is_replaced(order, orders):
+    if _is_withheld(order) and (_is_replaced(order, orders) or _is_done_anew(order, orders)):
         return ""
     if _had_nothing_to_reduce(order, orders, size):
         return "nothing was open any more when the exit arrived"

@@ -7,7 +7,7 @@ import itertools
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -78,13 +78,18 @@ class Lanes:
         self._asleep: dict[Lane, object] = {}
         """Lanes that wait for an alarm, each with what tells that alarm from an older one."""
         self._woken: set[Lane] = set()
-        self._running = 0
+        self._running: Counter[str] = Counter()
+        """How many lanes of each account are in the pool."""
+        self._shut: set[str] = set()
+        """Accounts whose lanes start no further step."""
         self._closing = False
+        self.on_idle: Callable[[str], None] = lambda account: None
+        """Called with an account that was closed once the last of its steps has ended; it must be quick."""
         self._idle = threading.Condition(self._lock)
 
     def submit(self, lane: Lane, item: LaneTask) -> None:
         with self._lock:
-            if self._closing:
+            if self._closing or lane.account in self._shut:
                 return
             waiting = self._items.get(lane)
             if waiting is not None:
@@ -105,12 +110,32 @@ class Lanes:
             elif lane in self._items:
                 self._woken.add(lane)
 
+    def open_account(self, account: str) -> None:
+        """Its lanes, which have been closed, take items again."""
+        with self._lock:
+            self._shut.discard(account)
+
+    def close_account(self, account: str) -> bool:
+        """Start no further step in its lanes, and take no further item. Whether none runs (else see `on_idle`)."""
+        with self._lock:
+            self._shut.add(account)
+            return self._running[account] == 0
+
+    def drop_account(self, account: str) -> None:
+        """Forget what its lanes have; what of it runs just now is not gone on with."""
+        with self._lock:
+            for lane in [each for each in self._items if each.account == account]:
+                self._items[lane].clear()
+                self._woken.discard(lane)
+                if self._asleep.pop(lane, None) is not None:
+                    del self._items[lane]
+
     def close(self, timeout_s: float) -> bool:
         with self._lock:
             self._closing = True
         self._alarms.close()
         with self._idle:
-            ended = self._idle.wait_for(lambda: self._running == 0, timeout=timeout_s)
+            ended = self._idle.wait_for(lambda: not self._running, timeout=timeout_s)
         for pool in self._pools.values():
             pool.shutdown(wait=False, cancel_futures=True)
         return ended
@@ -123,7 +148,7 @@ class Lanes:
         if pool is None:
             pool = ThreadPoolExecutor(max_workers=self._threads, thread_name_prefix=f"lane of {lane.account}")
             self._pools[lane.account] = pool
-        self._running += 1
+        self._running[lane.account] += 1
         pool.submit(self._run, lane)
 
     def _run(self, lane: Lane) -> None:
@@ -131,19 +156,29 @@ class Lanes:
             while (item := self._first(lane)) is not None:
                 delay = _step(item)
                 if delay is None:
-                    self._drop_first(lane)
-                elif delay > 0 and self._sleep(lane, delay):
+                    self._drop(lane, item)
+                elif delay > 0 and self._sleep(lane, item, delay):
                     return
         finally:
-            with self._idle:
-                self._running -= 1
-                self._idle.notify_all()
+            self._ended(lane.account)
 
-    def _sleep(self, lane: Lane, delay_s: float) -> bool:
-        """Returns False if it was woken meanwhile."""
+    def _ended(self, account: str) -> None:
+        with self._idle:
+            self._running[account] -= 1
+            is_last = self._running[account] == 0
+            if is_last:
+                del self._running[account]
+            is_idle = is_last and account in self._shut
+            self._idle.notify_all()
+        if is_idle:
+            self.on_idle(account)
+
+    def _sleep(self, lane: Lane, item: LaneTask, delay_s: float) -> bool:
+        """False: it was woken meanwhile, or the item was dropped."""
         alarm = object()
         with self._lock:
-            if lane in self._woken:
+            items = self._items[lane]
+            if lane in self._woken or not items or items[0] is not item:
                 self._woken.discard(lane)
                 return False
             self._asleep[lane] = alarm
@@ -159,18 +194,21 @@ class Lanes:
     def _first(self, lane: Lane) -> LaneTask | None:
         """The lane's next task; a lane without one is gone, and leaves nothing behind."""
         with self._lock:
-            if self._closing:
-                return None
             items = self._items[lane]
+            if self._closing or (items and lane.account in self._shut):
+                self._asleep[lane] = object()
+                return None
             if items:
                 return items[0]
             del self._items[lane]
             self._woken.discard(lane)
             return None
 
-    def _drop_first(self, lane: Lane) -> None:
+    def _drop(self, lane: Lane, item: LaneTask) -> None:
         with self._lock:
-            self._items[lane].popleft()
+            items = self._items[lane]
+            if items and items[0] is item:
+                items.popleft()
 
 
 def _step(item: LaneTask) -> float | None:

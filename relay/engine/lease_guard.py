@@ -1,5 +1,5 @@
-"""The right to act in a lane where several processes could: held by a thread while it acts, checked right before each
-call."""
+"""The right to act in an account where several processes could: held by a thread while it acts, and checked right
+before each call."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def clock() -> float:
 
 
 class LeaseLost(RelayError):
-    """Another process has this lane now; what this one was about to do is dropped."""
+    """Another process has this account now, or may; what this one was about to do is dropped."""
 
 
 @dataclass(slots=True, eq=False)
-class Lease:
-    """One lane's, of one process. A later holder has a greater `epoch`."""
+class AccountLease:
+    """One account's, whole, of one process. A later holder has a greater `epoch`. `name`: the account's."""
 
     name: str
     epoch: int
@@ -38,16 +38,11 @@ class Lease:
         return not self.is_lost and clock() < self.deadline
 
 
-@dataclass(slots=True, eq=False)
-class AccountLease(Lease):
-    """One account's, whole: `name` is the account's. The journal knows its epoch among the owners of accounts."""
-
-
-_held: ContextVar[Lease | None] = ContextVar("held_lease", default=None)
+_held: ContextVar[AccountLease | None] = ContextVar("held_lease", default=None)
 
 
 @contextmanager
-def holding(lease: Lease) -> Iterator[None]:
+def holding(lease: AccountLease) -> Iterator[None]:
     """What this thread does meanwhile, it does by the right of `lease`."""
     token = _held.set(lease)
     try:
@@ -56,8 +51,8 @@ def holding(lease: Lease) -> Iterator[None]:
         _held.reset(token)
 
 
-def held() -> Lease | None:
-    """The lease by which this thread acts; None if it needs none."""
+def held() -> AccountLease | None:
+    """The lease by which this thread acts; None: it needs none."""
     return _held.get()
 
 

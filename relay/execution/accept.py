@@ -141,18 +141,18 @@ class Intake:
         self, body: bytes, strategy: str, credentials: Credentials, named: str | None, known: Iterable[str] | None
     ) -> Receipt:
         now = self._now()
-        sender = self.strategy(strategy)
+        now_ms, sender = to_ms(now), self.strategy(strategy)
         failpoint.passed(Failpoint.RECEIVED)
         parsed = self._authenticated(body, sender, credentials, now, named)
-        signal_id = new_signal_id(to_ms(now))
+        signal_id = new_signal_id(now_ms)
         add(signal_id=signal_id)
         try:
             signal = self.signal_of(parsed, strategy=sender, signal_id=signal_id, now=now, known=known)
         except AlertInvalid as error:
-            raise self._rejected(signal_id, sender, parsed.fields, parsed.body_digest, error, now) from None
+            raise self._rejected(signal_id, sender, parsed.fields, parsed.body_digest, error, now_ms) from None
         failpoint.passed(Failpoint.PARSED)
         is_covered = credentials.webhook_signature and is_signed(sender.secrets, credentials, body, now)
-        return self._accept(signal, sender, parsed, now, signed_id=credentials.webhook_id if is_covered else None)
+        return self._accept(signal, sender, parsed, now_ms, signed_id=credentials.webhook_id if is_covered else None)
 
     def signal_of(
         self,
@@ -171,12 +171,13 @@ class Intake:
             signal = signal_from_stored(parsed.fields, id=signal_id, strategy=strategy.name, received_at=now)
         except AlertInvalid as error:
             raise with_correction(parsed, error) from None
-        allowed = tuple(strategy.accounts if known is None else known)
+        own = strategy.accounts
+        allowed = own if known is None else tuple(known)
         unknown = [name for name in signal.accounts if name not in allowed]
         if unknown:
             problem = f"{unknown[0][:60]!r} is none of this strategy's accounts: {', '.join(allowed)}"
             raise AlertInvalid(f"account: {problem}", fields={"account": [problem]})
-        names = signal.accounts or strategy.accounts
+        names = signal.accounts or own
         if not names and signal.action is not Action.HEARTBEAT:
             problem = f"the strategy {strategy.name} has none; post to the address of one that has, or configure it"
             raise AlertInvalid(f"account: {problem}", fields={"account": [problem]})
@@ -242,17 +243,17 @@ class Intake:
         except AlertMalformed as error:
             if not proven and not secret_among_bytes(sender.secrets, body):
                 raise AuthFailed(f"the alert does not prove its sender: {_HOW_TO_AUTHENTICATE}") from None
-            signal_id = new_signal_id(to_ms(now))
+            now_ms = to_ms(now)
             stored: dict[str, object] = {"text": redacted_text(body, self._hidden)}
             readable = with_readable(body, error, self._hidden)
-            raise self._rejected(signal_id, sender, stored, digest(body), readable, now) from None
+            raise self._rejected(new_signal_id(now_ms), sender, stored, digest(body), readable, now_ms) from None
         if not proven and not any(_is_secret_of(sender, each, now) for each in parsed.secrets):
             what = "its `secret` is not the webhook secret" if parsed.secrets else "it carries no secret"
             raise AuthFailed(f"the alert does not prove its sender, {what}: {_HOW_TO_AUTHENTICATE}")
         return parsed
 
     def _accept(
-        self, signal: Signal, sender: Strategy, parsed: ParsedAlert, now: datetime, *, signed_id: str | None
+        self, signal: Signal, sender: Strategy, parsed: ParsedAlert, now_ms: int, *, signed_id: str | None
     ) -> Receipt:
         accounts = () if signal.action is Action.HEARTBEAT else signal.accounts or sender.accounts
         new = NewSignal(
@@ -275,7 +276,7 @@ class Intake:
         )
         admission = self._journal.accept(
             new,
-            now_ms=to_ms(now),
+            now_ms=now_ms,
             dedup_window_ms=sender.dedup_window_ms,
             aged_ms=self._ages_ms() if self._ages_ms else None,
             on_committed=lambda reported: self._admitted(reported, signal, accounts),
@@ -283,7 +284,7 @@ class Intake:
         failpoint.passed(Failpoint.ANSWERED)
         match admission:
             case New(signal_id=signal_id, chain_note=note):
-                self._heartbeats.received(signal.strategy, signal.action)
+                self._heartbeats.received(signal.strategy, signal.action, now_ms=now_ms)
                 if note is not None:
                     self._announcer.tell(NoticeKind.CHAIN, _of_chain(signal, note))
                 status = SignalStatus.ACCEPTED if accounts else SignalStatus.DONE
@@ -291,11 +292,11 @@ class Intake:
             case Reopened(signal_id=signal_id):
                 return Receipt(signal_id=signal_id, status=SignalStatus.ACCEPTED, is_duplicate=False)
             case Duplicate(signal_id=signal_id, status=status):
-                self._heartbeats.received(signal.strategy, signal.action, is_repeat=True)
+                self._heartbeats.received(signal.strategy, signal.action, now_ms=now_ms, is_repeat=True)
                 return Receipt(signal_id=signal_id, status=status, is_duplicate=True)
             case IdReused(first_signal_id=first):
                 reused = _reused(signal, first)
-                raise self._rejected(signal.id, sender, parsed.fields, parsed.body_digest, reused, now)
+                raise self._rejected(signal.id, sender, parsed.fields, parsed.body_digest, reused, now_ms)
 
     def _admitted(self, admission: Admission, signal: Signal, accounts: tuple[str, ...]) -> None:
         failpoint.passed(Failpoint.COMMITTED)
@@ -308,10 +309,10 @@ class Intake:
         stored: Mapping[str, object],
         body_digest: str,
         error: AlertError,
-        now: datetime,
+        now_ms: int,
     ) -> AlertRejected:
         """Keeps the alert, or counts it once much was kept today, and is what the sender is answered with."""
-        self._heartbeats.received(sender.name, None)
+        self._heartbeats.received(sender.name, None, now_ms=now_ms)
         is_stored = self._journal.reject(
             signal_id=signal_id,
             strategy=sender.name,
@@ -321,7 +322,7 @@ class Intake:
             fields=error.fields,
             action=_text(stored.get("action")),
             ticker=_text(stored.get("ticker") or stored.get("symbol")),
-            now_ms=to_ms(now),
+            now_ms=now_ms,
         )
         return AlertRejected(error, signal_id, is_stored=is_stored)
 

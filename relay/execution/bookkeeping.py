@@ -22,6 +22,7 @@ from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailab
 from relay.execution.ports import Now, to_ms, utc_now
 from relay.journal.journal import Journal
 from relay.journal.ledger import DAY_MS, HOUR_MS, Ledger
+from relay.journal.records import TERMS
 
 log = logging.getLogger(__name__)
 
@@ -75,12 +76,15 @@ class Bookkeeper:
         *,
         ledger: Ledger,
         stream: Callable[[str], int | None] = lambda account: None,
+        is_ours: Callable[[str], bool] = lambda account: True,
         now: Now = utc_now,
     ) -> None:
-        """`stream`: which connection of the account's stream is there, as a number; None if there is none just now."""
+        """`is_ours`: whether the account's books are kept here. `stream`: which connection of the account's stream is
+        there, as a number; None: there is none just now."""
         self.ledger = ledger
         self._exchanges = exchanges
         self._stream = stream
+        self._is_ours = is_ours
         self._now = now
         self._waiting: queue.Queue[tuple[str, LedgerEntry] | None] = queue.Queue(_WAITING_MAX)
         self._due = {name: _Due() for name in exchanges}
@@ -119,7 +123,7 @@ class Bookkeeper:
         while not self._stopping.wait(_COLLECT_S if self._looked.is_set() else 0):
             self._book_what_waits()
             for account in self._exchanges:
-                if not self._stopping.is_set():
+                if not self._stopping.is_set() and self._is_ours(account):
                     self._look(account)
             self._looked.set()
             if time.monotonic() >= self._thin_at:
@@ -208,22 +212,30 @@ class JournalOwnership:
     """Of one account. Every method raises JournalUnavailable where the journal cannot be read."""
 
     def __init__(self, journal: Journal, account: str) -> None:
-        self._journal = journal
+        self.journal = journal
         self._account = account
 
     def ordered(self, among: Iterable[tuple[Category, str]]) -> frozenset[tuple[Category, str]]:
-        return self._journal.ordered_among(self._account, among)
+        return self.journal.ordered_among(self._account, among)
 
     def expected(self) -> dict[tuple[Category, str], Decimal]:
-        return self._journal.expected_positions(self._account)
+        return self.journal.expected_positions(self._account)
 
     def moving(self) -> frozenset[tuple[Category, str]]:
         return frozenset(
             (each.state.planned.category, each.state.planned.symbol)
-            for each in self._journal.open_orders()
+            for each in self.journal.open_orders()
             if each.account == self._account
         )
 
+    def terms(self) -> dict[str, str]:
+        """By kind of contract, where the exchange said that its trading terms are not accepted."""
+        return {
+            each.name.removeprefix(TERMS).strip(): each.value
+            for each in self.journal.switches()
+            if each.account == self._account and each.name.startswith(TERMS) and each.value
+        }
+
     def has_placed(self, client_order_id: str) -> bool:
-        found = self._journal.order(client_order_id)
+        found = self.journal.order(client_order_id)
         return found is not None and found.account == self._account

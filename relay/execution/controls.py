@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,34 +14,34 @@ from relay.alerts.authenticate import Credentials
 from relay.alerts.signal import FieldRead, fields_read, read
 from relay.domain.instrument import Category
 from relay.domain.order import (
-    Accepted,
-    ErrorKind,
-    NotSent,
-    OrderRejected,
     OrderStatus,
     PlannedOrder,
     Reason,
+    Side,
     SignalStatus,
-    Unknown,
 )
 from relay.domain.order_lifecycle import OUTCOME_UNKNOWN
-from relay.domain.plan import PlanStatus
+from relay.domain.plan import Plan, PlanStatus
 from relay.domain.planning import LimitCheck, limit_checks
 from relay.domain.signal import Action, new_signal_id
-from relay.errors import ExchangeAnswered, ExchangeUnreachable, SignalNotSeen
+from relay.engine.lease_guard import LeaseLost
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, SignalNotSeen
 from relay.execution import accept
 from relay.execution.accept import Intake, Receipt
 from relay.execution.gather import Gatherer, NotGathered
-from relay.execution.orders import is_moved_since_sent, report_of
+from relay.execution.orders import cancel_by_hand, is_moved_since_sent, report_of
 from relay.execution.ports import Account, Now, to_ms, utc_now
+from relay.execution.protection import ActingFor
 from relay.execution.tasks import Feeder
 from relay.execution.work import Strategy, Work
 from relay.journal.api_queries import SIGNAL_SEEN, status_of
 from relay.journal.journal import Journal
-from relay.journal.records import HALT, OrderRecord
+from relay.journal.records import CANCEL_ASKED, HALT, OrderRecord
 from relay.journal.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
+
+_CANCELLED_ELSEWHERE = "It is asked for: the process that owns the account cancels it, and the order's end follows."
 
 
 class FlattenOutcome(StrEnum):
@@ -74,8 +75,11 @@ class Controls:
         runner: Feeder,
         accounts: Mapping[str, Account],
         strategies: Mapping[str, Strategy],
+        acting_for: ActingFor = lambda account: nullcontext(),
         now: Now = utc_now,
     ) -> None:
+        """`acting_for`: by whose right an account's orders are cancelled here; None if another process does it."""
+        self._acting_for = acting_for
         self._journal = journal
         self._intake = intake
         self._runner = runner
@@ -113,8 +117,13 @@ class Controls:
         # Read first: an entry that was planned before the halt has to be in here or in what is read below.
         known = self._in_flight(account.name) | self._resting(account.name)
         unread = None
+        held = set[tuple[Category, str]]()
         try:
             held = {(each.category, each.symbol) for each in account.exchange.positions()}
+        except FactsUnreadable as error:
+            unread = str(error)
+            held = {(each.category, each.symbol) for each in error.readable}
+            own = self._expected(account.name) | (held if everything else set())
         except (ExchangeUnreachable, ExchangeAnswered) as error:
             unread = str(error)
             own = self._expected(account.name)
@@ -209,20 +218,18 @@ class Controls:
             return Receipt(signal_id=rejected.signal_id, status=SignalStatus.REJECTED, is_duplicate=False)
 
     def cancel_order(self, order: OrderRecord, *, by: str) -> str | None:
-        """Cancel one of the relay's own resting orders; its end is followed like any other. Why it could not be."""
-        planned = order.state.planned
-        outcome = self._accounts[order.account].exchange.cancel(
-            category=planned.category, symbol=planned.symbol, client_order_id=order.state.client_order_id
-        )
-        reported = {"client_order_id": order.state.client_order_id, "by": by}
-        self._journal.event(order.signal_id, "cancel_asked_for", reported, now_ms=to_ms(self._now()))
-        match outcome:
-            case Accepted() | OrderRejected(refusal=ErrorKind.GONE):
-                return None
-            case OrderRejected(words=words):
-                return f"the exchange refused: {words}"
-            case Unknown(why=why) | NotSent(why=why):
-                return f"whether it is cancelled is not known yet: {why}"
+        """Cancel one of the relay's own resting orders, by whichever process owns the account; its end is followed like
+        any other. Why it is not cancelled yet, or could not be."""
+        detail, now_ms = {"client_order_id": order.state.client_order_id, "by": by}, to_ms(self._now())
+        self._journal.event(order.signal_id, CANCEL_ASKED, detail, now_ms=now_ms)
+        right = self._acting_for(order.account)
+        if right is None:
+            return _CANCELLED_ELSEWHERE
+        try:
+            with right:
+                return cancel_by_hand(self._journal, self._accounts[order.account].exchange, order, now_ms=now_ms)
+        except LeaseLost:
+            return _CANCELLED_ELSEWHERE
 
     def seen(self, signal_id: str, *, note: str, by: str, nothing_placed: bool = False) -> None:
         """A person has looked at a signal in `attention`; it is not counted as needing one any more.
@@ -347,7 +354,19 @@ class Previewer:
             account=name,
             status="denied" if denied else "planned",
             reason=made.reason,
-            notes=(*work.signal.notes, *made.notes),
+            notes=(*work.signal.notes, *made.notes, *_bound_notes(work.account, made)),
             orders=tuple((order.client_order_id, order.planned) for order in work.orders.values()),
             checks=limit_checks(gathered.proposal),
         )
+
+
+def _bound_notes(account: Account, made: Plan) -> Iterator[str]:
+    """What the exchange would do with the plan's limit prices, which it may move or refuse."""
+    limits = [each for each in made.orders if each.price is not None and not each.type.is_conditional]
+    if not limits:
+        return
+    bounds = account.price_bounds(limits[0].category, limits[0].symbol)
+    for each in limits if bounds is not None else ():
+        assert bounds is not None and each.price is not None
+        if note := bounds.note(is_buy=each.side is Side.BUY, price=each.price):
+            yield note

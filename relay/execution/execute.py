@@ -18,7 +18,7 @@ from relay.domain.progress import UNCLEARED, AddOrders, Advance, DenyRest, Finis
 from relay.domain.signal import Signal
 from relay.engine import failpoint
 from relay.engine.failpoint import Failpoint
-from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
 from relay.execution.gather import Gathered, Gatherer, NotGathered, refused_facts, unreachable
 from relay.execution.notices import Announcer
 from relay.execution.orders import Advancer, Clearing
@@ -95,12 +95,17 @@ def changed_outside(before: Decimal, now: Decimal) -> str:
 def compare_positions(account: Account, journal: Journal) -> dict[tuple[Category, str], str]:
     """At the start: each position that is not what it was expected to be, with what to say of it.
 
-    Where something of the relay's is still under way or rests, a difference is to be expected, and nothing is said.
+    Where something of the relay's is still under way or rests, a difference is to be expected, and nothing is said; nor
+    of a position that cannot be read.
     Raises ExchangeUnreachable or ExchangeAnswered.
     """
     at_ms = account.exchange.now_ms()
-    held = {(each.category, each.symbol): each.size for each in account.exchange.positions()}
-    busy = {
+    try:
+        positions, unreadable = account.exchange.positions(), frozenset[tuple[Category, str]]()
+    except FactsUnreadable as error:
+        positions, unreadable = error.readable, error.where
+    held = {(each.category, each.symbol): each.size for each in positions}
+    busy = unreadable | {
         (each.state.planned.category, each.state.planned.symbol)
         for each in journal.open_orders()
         if each.account == account.name
@@ -176,7 +181,7 @@ class Executor:
             return self._plan(work)
         assert work.signal.category is not None and work.signal.symbol is not None
         instrument = work.account.market.instrument(work.signal.category, work.signal.symbol)
-        match progress(tuple(work.orders.values()), size=work.size, instrument=instrument):
+        match progress(tuple(work.orders.values()), size=work.size, mark=work.mark, instrument=instrument):
             case Advance(order=order):
                 return self._advance(work, order)
             case AddOrders() as added:
@@ -195,7 +200,7 @@ class Executor:
         if isinstance(gathered, NotGathered):
             if gathered.finish is None:
                 return gathered.again_s
-            self._finish(work, gathered.finish)
+            self._finish(work, gathered.finish, self._now_ms())
             return None
         failpoint.passed(Failpoint.GATHERED)
         took(TimedStage.WAIT, (now - work.signal.received_at).total_seconds())
@@ -285,15 +290,16 @@ class Executor:
         if work.protection_run is None:
             assert signal.category is not None and signal.symbol is not None
             work.protection_run = ProtectionRun(account=account, category=signal.category, symbol=signal.symbol)
-        came_to = self._protector.step(work.protection_run, now_ms=self._now_ms())
+        now_ms = self._now_ms()
+        came_to = self._protector.step(work.protection_run, now_ms=now_ms)
         if not isinstance(came_to, ProtectionEnded):
             return came_to
         if came_to.reason is not None and came_to.signal_id == signal.id:
             status = SignalStatus.FAILED if came_to.is_refused else SignalStatus.ATTENTION
-            finish = Finish(status=status, reason=came_to.reason, notes=finish.notes)
+            finish = replace(finish, status=status, reason=came_to.reason)
         elif came_to.reason is not None and came_to.signal_id is not None:
             self.attention(came_to.signal_id, account.name, came_to.reason)
-        self._finish(work, finish)
+        self._finish(work, finish, now_ms)
         return None
 
     def attention(self, signal_id: str, account: str, reason: Reason) -> None:
@@ -314,21 +320,22 @@ class Executor:
         except ExchangeAnswered as error:
             came_to = refused_facts(error)
         else:
-            work.size, work.troubles = position.size, 0
+            work.size, work.mark, work.troubles = position.size, position.mark_price, 0
             return _NOW
         if came_to.finish is None:
             return came_to.again_s
-        self._finish(work, replace(came_to.finish, notes=("whether the position is still open could not be read",)))
+        finish = replace(came_to.finish, notes=("whether the position is still open could not be read",))
+        self._finish(work, finish, self._now_ms())
         return None
 
     def _advance(self, work: Work, order: OrderState) -> float | None:
         passing = passed_by(order, now_ms=work.account.exchange.now_ms())
         if passing is not None and self._exit_waits(work):
-            self._finish(work, Finish(status=SignalStatus.ATTENTION, reason=passing))
+            self._finish(work, Finish(status=SignalStatus.ATTENTION, reason=passing), self._now_ms())
             return None
         came_to = self._advancer.step(work.account, order, held_back=self._held_back(work, order))
         if isinstance(came_to, GiveUp):
-            self._finish(work, Finish(status=SignalStatus.ATTENTION, reason=came_to.reason))
+            self._finish(work, Finish(status=SignalStatus.ATTENTION, reason=came_to.reason), self._now_ms())
             return None
         work.keep(came_to.order)
         if order.is_exit:
@@ -377,8 +384,7 @@ class Executor:
                 work.keep(self._advancer.deny(order, reason))
         return _NOW
 
-    def _finish(self, work: Work, finish: Finish) -> None:
-        now_ms = self._now_ms()
+    def _finish(self, work: Work, finish: Finish, now_ms: int) -> None:
         self._end(work.signal, work.account.name, self._with_notes(work, finish, now_ms), now_ms)
 
     def _with_notes(self, work: Work, finish: Finish, now_ms: int) -> Finish:
@@ -414,3 +420,5 @@ _STATUS_OF = {
 
 def _end(uow: UnitOfWork, signal_id: str, account: str, finish: Finish, now_ms: int) -> None:
     uow.signals.finish(signal_id, account, finish.status, finish.reason, finish.notes, now_ms=now_ms)
+    if finish.carried:
+        uow.plans.carry(signal_id, account, finish.carried)

@@ -14,13 +14,13 @@ from relay.bybit.wire_orders import refusal_of
 from relay.domain.instrument import Category, Instrument
 from relay.domain.intent import SIZES_NOTHING, Intent, as_late, intent_of
 from relay.domain.limits import unread_refusal
-from relay.domain.order import Purpose, Reason, SignalStatus
+from relay.domain.order import FACTS_UNREADABLE, Purpose, Reason, SignalStatus
 from relay.domain.plan import DayResult, Facts, LimitFacts, LimitNeed, Need, Plan, PlanStatus, Working
 from relay.domain.planning import Proposal, plan_of, proposal_of
 from relay.domain.position import Position
 from relay.domain.progress import Finish
 from relay.domain.signal import Signal, SignalAge, Standing
-from relay.errors import AlertIdReused, ExchangeAnswered, ExchangeUnreachable
+from relay.errors import AlertIdReused, ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
 from relay.execution.ports import Account, ExchangePort, from_ms, to_ms
 from relay.execution.work import PositionSnapshot, Work
 from relay.journal.engine_queries import LimitQueries
@@ -215,7 +215,7 @@ class _LimitReading:
             except ExchangeUnreachable as error:
                 unread[need], passing = str(error), error
             except ExchangeAnswered as error:
-                unread[need] = f"{error.words} (Bybit's code {error.code})"
+                unread[need] = _refusal(error).message
         return replace(facts, unread=unread), passing
 
     def _working(self, facts: LimitFacts) -> LimitFacts:
@@ -328,6 +328,8 @@ class Gatherer:
             proposal, passing = self._proposed(work, instrument, now, source)
         except ExchangeUnreachable as error:
             return unreachable(work, error)
+        except FactsUnreadable as error:
+            return NotGathered(finish=self._without(work, _refusal(error)))
         except ExchangeAnswered as error:
             return refused_facts(error)
         work.expected = proposal.expected
@@ -338,13 +340,23 @@ class Gatherer:
             gathered = (
                 unreachable(work, passing)
                 if passing is not None
-                else NotGathered(finish=_without_facts(gathered.plan.reason))
+                else NotGathered(finish=self._without(work, gathered.plan.reason))
             )
         if isinstance(gathered, NotGathered):
             return gathered
         if work.uncleared is not None and not gathered.plan.orders:
             return NotGathered(finish=work.uncleared)
         return replace(gathered, plan=_dated(source.marked(gathered.plan), proposal.facts.age))
+
+    def _without(self, work: Work, reason: Reason) -> Finish:
+        """Nothing is opened by facts that cannot be read; and where something is to be exited, a person must look."""
+        signal = work.signal
+        expected = self._journal.expected_positions(work.account.name)
+        assert signal.category is not None and signal.symbol is not None
+        is_held = bool(expected.get((signal.category, signal.symbol)))
+        if reason.code != FACTS_UNREADABLE or signal.only_exits or (signal.may_exit and is_held):
+            return _without_facts(reason)
+        return Finish(status=SignalStatus.DENIED, reason=reason)
 
     def _planned(
         self, work: Work, proposal: Proposal, source: FactSource, *, is_preview: bool
@@ -400,7 +412,7 @@ class Gatherer:
             residual=known.residual,
             halted=_halted_by(known.halt),
             uncleared=work.uncleared.reason if work.uncleared else None,
-            withheld=self._withheld(work.signal),
+            withheld=self._withheld(work.signal) or account.entry_bar(instrument.category, instrument.symbol),
         )
         stands = self._stands(work.signal)
         if stands is None:
@@ -500,6 +512,8 @@ def _silence(error: ExchangeUnreachable) -> Reason:
 
 
 def _refusal(error: ExchangeAnswered) -> Reason:
+    if isinstance(error, FactsUnreadable):
+        return Reason(code=FACTS_UNREADABLE, message=error.words)
     reported = refusal_of(error.code, error.words)
     return Reason(code=reported.reason_code, message=f"{error.words} (Bybit's code {error.code})")
 

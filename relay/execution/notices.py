@@ -14,6 +14,7 @@ from functools import partial
 from typing import Final
 
 from relay.app import metrics
+from relay.bybit.wire_orders import ReportedExecution
 from relay.domain.instrument import plain
 from relay.domain.notice import Notice, NoticeKind
 from relay.domain.order import OrderStatus, SignalStatus
@@ -21,11 +22,11 @@ from relay.domain.performance import Tally
 from relay.domain.progress import Finish
 from relay.domain.signal import Action, Signal
 from relay.errors import JournalUnavailable
-from relay.execution.delivery import SMALLEST, Delivery, Message, Service, messages_of, send_test
+from relay.execution.delivery import SMALLEST, Delivery, NoticeMessage, Service, messages_of, send_test
 from relay.execution.ports import Now, to_ms, utc_now
 from relay.journal.accept import ID_REUSED
 from relay.journal.notices import EVENTS, SUMMARY, SWITCHES, WEEKLY, EventRecord, Notices, Period
-from relay.journal.records import Switch
+from relay.journal.records import PRICE_MOVED, Switch
 from relay.settings.config import NAME
 
 # What a person is told of an event: which alert, what became of it, and why, in a line.
@@ -56,6 +57,11 @@ def notice_of(event: EventRecord) -> Notice | None:
     if event.name == f"order_{OrderStatus.REJECTED}":
         # The signal's own end tells of it, unless that has come already: then it was a resting order.
         return _reported(NoticeKind.REFUSED, event, _late_refusal(event)) if event.status is SignalStatus.DONE else None
+    if event.name == PRICE_MOVED:
+        text = (
+            f"the exchange moved the limit price {event.detail.get('sent')} to {event.detail.get('price')}, its bound"
+        )
+        return _reported(NoticeKind.EXCHANGE, event, text)
     if event.name == SignalStatus.ATTENTION:
         return _reported(NoticeKind.ATTENTION, event, f"LOOK AT THE EXCHANGE: {_why(event)}")
     if event.name in _REFUSED:
@@ -115,6 +121,22 @@ def _reported(kind: NoticeKind, event: EventRecord, what: str) -> Notice:
     return Notice(
         kind=kind, text=f"{alert}{strategy}: {what}", at_ms=event.at_ms, signal_id=event.signal_id, account=account
     )
+
+
+_OUTSIDE: Final = {
+    "AdlTrade": "was reduced by auto-deleveraging",
+    "BustTrade": "was liquidated",
+    "Delivery": "was closed by delivery, because the contract is delisted",
+    "Settle": "was settled",
+    "CorporateAction": "was changed by a stock split or reverse split: its size and price mean something else now",
+    "MovePosition": "was moved to or from another account",
+}
+
+
+def outside_text(account: str, execution: ReportedExecution) -> str:
+    """What the exchange did to a position by itself, for people."""
+    what = _OUTSIDE.get(execution.kind, f"was changed by an execution of the kind {execution.kind[:40]}")
+    return f"{execution.symbol} on {account} {what} ({execution.text}); it is read anew, and protected as it is then"
 
 
 def halt_notice(switch: Switch) -> Notice | None:
@@ -358,7 +380,7 @@ class _Post:
         self._limit, self._is_bare = service.limit, False
         self._failures = 0
         self._failing_since: float | None = None
-        self._is_told = False
+        self._is_reported = False
         self.news.set()  # what an earlier run left
 
     def _run(self) -> None:
@@ -397,15 +419,15 @@ class _Post:
         """How long nothing has been taken; the other services are told of it once, and once of its end."""
         name = self._service.name
         if came_to is Delivery.TAKEN:
-            if self._is_told:
+            if self._is_reported:
                 self._tell_others(f"{name} takes notices again")
-            self._failures, self._failing_since, self._is_told = 0, None, False
+            self._failures, self._failing_since, self._is_reported = 0, None, False
             return
         self._failures += 1
         self._failing_since = self._failing_since or time.monotonic()
         failing_s = time.monotonic() - self._failing_since
-        if failing_s >= self._pace.tell_s and not self._is_told:
-            self._is_told = True
+        if failing_s >= self._pace.tell_s and not self._is_reported:
+            self._is_reported = True
             text = f"{name} of NOTIFY_URLS has taken no notice for {failing_s / 60:.0f} minutes; is the recipient gone?"
             log.error("%s They are dropped when they are a day old.", text)
             self._tell_others(text)
@@ -429,10 +451,10 @@ class _Post:
             self._notices.delivered(message.notices)
         return Delivery.TAKEN
 
-    def _give_back(self, messages: Sequence[Message]) -> None:
+    def _give_back(self, messages: Sequence[NoticeMessage]) -> None:
         self._notices.give_back([notice for message in messages for notice in message.notices])
 
-    def _sent(self, message: Message) -> Delivery:
+    def _sent(self, message: NoticeMessage) -> Delivery:
         """After a refusal what is sent next is smaller, in the end one notice of plain letters; then larger again."""
         try:
             came_to = self._service.send(message.text)

@@ -13,11 +13,13 @@ from relay.app.telemetry import about
 from relay.bybit.stream_state import Received
 from relay.domain.bracket import taken_back
 from relay.domain.order import (
+    EXCHANGE_TERMS,
     Accepted,
     ErrorKind,
     NotSent,
     OrderRejected,
     OrderStatus,
+    Outcome,
     Purpose,
     Reason,
     RequestSignature,
@@ -47,6 +49,7 @@ from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.execution.ports import Account, ExchangePort, Now, to_ms, utc_now
 from relay.execution.work import Resting, Work
 from relay.journal.journal import Journal
+from relay.journal.records import CANCEL_ANSWERED, TERMS, OrderRecord
 from relay.journal.unit_of_work import UnitOfWork
 
 # Ask the exchange for one order: its report, and its fills where there are any.
@@ -118,6 +121,8 @@ class Advancer:
     def __init__(self, *, journal: Journal, now: Now = utc_now) -> None:
         self._journal = journal
         self._now = now
+        self._terms: dict[tuple[str, str], str] = {}
+        """By account and kind of contract: where its terms are not accepted; empty where they are, for all known."""
 
     def step(self, account: Account, order: OrderState, *, held_back: Reason | None = None) -> Advanced | GiveUp:
         """`held_back`: why a planned entry may not be sent (again)."""
@@ -160,7 +165,27 @@ class Advancer:
         failpoint.passed(Failpoint.OUTCOME_STORED)
         if isinstance(outcome, OrderRejected) and outcome.refusal is ErrorKind.RULES:
             _reload_instrument(account, order)
+        self._remember_terms(account, order, outcome)
         return after_outcome(order, outcome)
+
+    def _remember_terms(self, account: Account, order: OrderState, outcome: Outcome) -> None:
+        """Of which kind of contract the account has not accepted the terms, until an entry there is accepted."""
+        planned = order.planned
+        instrument = account.market.instrument(planned.category, planned.symbol)
+        key = (account.name, instrument.kind if instrument else "")
+        if isinstance(outcome, OrderRejected) and outcome.reason_code == EXCHANGE_TERMS:
+            known = f"{outcome.code} at {planned.symbol}"
+        elif isinstance(outcome, Accepted) and not order.is_exit:
+            known = ""
+        else:
+            return
+        if key not in self._terms:
+            switch = self._journal.switch(account.name, f"{TERMS} {key[1]}")
+            self._terms[key] = switch.value if switch is not None else ""
+        if self._terms[key] != known:
+            self._terms[key] = known
+            name = f"{TERMS} {key[1]}"
+            self._journal.set_switch(account.name, name, known, by="the exchange", now_ms=self._now_ms())
 
     def deny(self, order: OrderState, reason: Reason) -> OrderState:
         """End an order that certainly had no effect, so that it is never sent (again)."""
@@ -307,11 +332,32 @@ _NOT_SENT_AGAIN_S = 0.25
 _REFUSED_AGAIN_S = 0.5
 
 
+def cancel_by_hand(journal: Journal, exchange: ExchangePort, record: OrderRecord, *, now_ms: int) -> str | None:
+    """Send the cancel that a person wants. Returns why it is not sure; what the exchange has answered is an event.
+
+    Its end is followed like any other; without an answer it is sent again. Raises JournalUnavailable.
+    """
+    planned = record.state.planned
+    name = record.state.client_order_id
+    match exchange.cancel(category=planned.category, symbol=planned.symbol, client_order_id=name):
+        case Accepted() | OrderRejected(refusal=ErrorKind.GONE):
+            problem = None
+        case OrderRejected(words=words):
+            problem = f"the exchange refused: {words}"
+        case Unknown(why=why) | NotSent(why=why):
+            return f"whether it is cancelled is not known yet: {why}; it is sent again"
+    detail = {"client_order_id": name, "problem": problem}
+    journal.event(record.signal_id, CANCEL_ANSWERED, detail, now_ms=now_ms)
+    return problem
+
+
 class Canceller:
     """The steps of cancelling; `resting` is the caller's, by client order id, and is kept up to date."""
 
-    def __init__(self, *, journal: Journal) -> None:
+    def __init__(self, *, journal: Journal, leaves_doubt: bool = False) -> None:
+        """`leaves_doubt`: of an order that may never have been there it is enough that it cannot rest any more."""
         self._journal = journal
+        self._leaves_doubt = leaves_doubt
 
     def step(
         self, account: Account, all_resting: dict[str, Resting], *, signal_id: str, is_exit: bool, now_ms: int
@@ -320,7 +366,7 @@ class Canceller:
 
         `signal_id`: whose doing it is; `is_exit`: an exit waits for it.
         """
-        resting = next(each for each in all_resting.values() if not each.order.status.is_ended)
+        resting = next(each for each in all_resting.values() if not each.is_over)
         seconds_max = account.bounds.max_seconds
         if is_exit and _is_hopeless(resting, now_ms):
             return _stuck(f"{resting.order.client_order_id} was cancelled, and it is not known whether it is gone")
@@ -371,17 +417,20 @@ class Canceller:
 
     def _look(self, account: Account, resting: Resting, now_ms: int) -> tuple[Resting, float]:
         order, exchange = resting.order, account.exchange
+        begun_at_ms = exchange.now_ms()
         delay = _LOOK_AGAIN_S[min(resting.looks, len(_LOOK_AGAIN_S) - 1)]
         looks = resting.looks + 1
         is_due = looks >= (_LOOKS_AFTER_ANSWER if resting.is_answered else _LOOKS_AFTER_SILENCE)
         looked = replace(resting, looks=looks, is_due=is_due)
         try:
-            report, fills = report_of(exchange, order)
+            report, fills = report_of(exchange, order, is_thorough=is_due)
         except (ExchangeUnreachable, ExchangeAnswered):
             return resting if resting.is_answered else looked, max(delay, _NOT_SENT_AGAIN_S)
         looked = replace(looked, answered_at_ms=resting.answered_at_ms or now_ms)
         if report is None and not (is_due and resting.is_answered):
             return looked, delay
+        if report is None and self._leaves_doubt and order.is_in_doubt and not order.is_there:
+            return replace(looked, rests_no_more=begun_at_ms > order.dead_at_ms), delay
         report = report or _vanished(resting)
         self._journal.record_report(order.client_order_id, report, fills, now_ms=now_ms)
         failpoint.passed(Failpoint.CANCEL_CONFIRMED)
@@ -427,7 +476,7 @@ class Clearing:
 
     def __init__(self, *, journal: Journal) -> None:
         self._journal = journal
-        self._canceller = Canceller(journal=journal)
+        self._canceller = Canceller(journal=journal, leaves_doubt=True)
 
     def is_clear(self, work: Work) -> bool:
         """Whether nothing of the relay's rests that the signal wants gone."""
@@ -435,7 +484,7 @@ class Clearing:
             return True
         if work.clearing is None:
             work.clearing = self._resting(work)
-        return all(each.order.status.is_ended for each in work.clearing.values())
+        return all(each.is_over for each in work.clearing.values())
 
     def _resting(self, work: Work) -> dict[str, Resting]:
         signal = work.signal
@@ -473,7 +522,7 @@ class Clearing:
         if not isinstance(waits, Finish):
             return waits
         work.uncleared = work.uncleared or waits
-        stuck, *others = [each for each in work.clearing.values() if not each.order.status.is_ended]
+        stuck, *others = [each for each in work.clearing.values() if not each.is_over]
         begun_at_ms = stuck.begun_at_ms or now_ms
         work.clearing = {
             each.order.client_order_id: replace(

@@ -12,8 +12,8 @@ from typing import Final, Protocol
 from relay.bybit.stream_state import Received
 from relay.bybit.wire_account import ClosedPnl
 from relay.bybit.wire_orders import OpenOrder
-from relay.domain.instrument import Category, Instrument, SymbolIndex
-from relay.domain.order import Outcome, PlannedOrder, RequestSignature
+from relay.domain.instrument import Category, Instrument, PriceBounds, SymbolIndex
+from relay.domain.order import Outcome, PlannedOrder, Reason, RequestSignature
 from relay.domain.order_lifecycle import Bounds
 from relay.domain.position import Fill, OrderReport, Position, StopLevels
 from relay.journal.codec import from_ms as from_ms
@@ -131,6 +131,10 @@ class Account:
     bounds: Bounds
     live: LivePort | None = None
     """None if there are no streams; then the exchange is asked for everything."""
+    entry_bar: Callable[[Category, str], Reason | None] = lambda category, symbol: None
+    """Why nothing may be opened there, by what is known without asking: of the key, or of the position."""
+    price_bounds: Callable[[Category, str], PriceBounds | None] = lambda category, symbol: None
+    """Asks between which limit prices the exchange takes orders now; None where it does not say."""
 
 
 # The relay's own clock, passed in wherever it matters; `to_ms` and `from_ms` go with it.

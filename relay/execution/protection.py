@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG, Bracket, BracketStatus, taking_over
@@ -32,6 +33,7 @@ from relay.domain.protection import (
 from relay.engine import failpoint
 from relay.engine.failpoint import Failpoint
 from relay.engine.lanes import Engine, Lane
+from relay.engine.lease_guard import LeaseLost
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
 from relay.execution.gather import FactSource
 from relay.execution.orders import Advancer, Canceller, report_of
@@ -379,6 +381,8 @@ _FAILED_MAX = 3
 _PAUSE_MAX_ROUNDS = 32
 """A bracket that does not come to rest is looked at ever more seldom."""
 
+ActingFor = Callable[[str], AbstractContextManager[None] | None]
+"""By account."""
 Tell = Callable[[str, str, Reason], None]
 """Of a signal on an account: what a person must look at."""
 
@@ -394,7 +398,7 @@ class _Pause:
 class ProtectionLanes:
     """Puts tasks that protect positions into lanes.
 
-    `submit` is thread-safe; `round` belongs to the follower's thread.
+    `submit` is thread-safe; the rounds of an account belong to the thread that follows it.
     """
 
     def __init__(
@@ -407,8 +411,13 @@ class ProtectionLanes:
         tell: Tell,
         executes: Callable[[str], bool] = lambda account: True,
         now: Now = utc_now,
+        acting_for: ActingFor = lambda account: nullcontext(),
     ) -> None:
-        """`executes`: whether an account's lanes run: before that nothing may get ahead of what is unfinished."""
+        """`executes`: whether an account's lanes run: before that nothing may get ahead of what is unfinished.
+
+        `acting_for`: by whose right an account is looked after here; None: another process does.
+        """
+        self._acting_for = acting_for
         self.journal = journal
         self.protector = protector
         self.canceller = Canceller(journal=journal)
@@ -426,6 +435,8 @@ class ProtectionLanes:
     def submit(self, lane: Lane) -> None:
         """Behind what the lane has; once, however often it is asked for meanwhile."""
         account = self._accounts.get(lane.account)
+        if self._acting_for(lane.account) is None:
+            return
         with self._lock:
             if account is None or lane in self._queued or not self._executes(lane.account):
                 return
@@ -438,41 +449,47 @@ class ProtectionLanes:
             self._queued.discard(lane)
 
     def take_up(self, account: str) -> int:
-        """At the account's start: put its brackets into their lanes, behind the signals that go on.
-
-        Returns how many lanes there were.
-        """
+        """All that is guarded there, behind the signals that go on. How many lanes there were."""
         lanes = {_lane_of(each) for each in self.journal.live_brackets() if each.account == account}
+        with self._lock:
+            # Whatever was in a lane before is gone, if it is another process that has had the account meanwhile.
+            self._queued = {each for each in self._queued if each.account != account}
         for lane in sorted(lanes):
             self.submit(lane)
         return len(lanes)
 
-    def round(self) -> None:
+    def round(self, account: str) -> None:
         """Look at each bracket, and put a task into its lane where it is not at rest; and where a resting entry's time
         is over.
 
-        Raises JournalUnavailable, which ends the round. An account that does not answer is left alone until the next
-        one, and whatever else goes wrong with a bracket is that bracket's alone.
+        Raises JournalUnavailable, which ends the round. Where the account does not answer, the round is over; whatever
+        else goes wrong with a bracket is that bracket's alone.
         """
         now_ms = to_ms(self.now())
         for order in self.journal.open_orders():
-            if is_overdue(order, now_ms):
+            if order.account == account and is_overdue(order, now_ms):
                 planned = order.state.planned
-                self.submit(Lane(account=order.account, category=planned.category, symbol=planned.symbol))
-        after = {lane: place for place, lane in enumerate(self._unseen, start=1)}
-        silent: set[str] = set()
-        for record in sorted(self.journal.live_brackets(), key=lambda each: after.get(_lane_of(each), 0)):
-            if record.account not in silent and not self._could_look_at(record, now_ms):
-                silent.add(record.account)
+                self.submit(Lane(account=account, category=planned.category, symbol=planned.symbol))
+        after = {lane: place for place, lane in enumerate(list(self._unseen), start=1)}
+        of_account = [each for each in self.journal.live_brackets() if each.account == account]
+        for record in sorted(of_account, key=lambda each: after.get(_lane_of(each), 0)):
+            if not self._could_look_at(record, now_ms):
+                return
 
     def _could_look_at(self, record: BracketRecord, now_ms: int) -> bool:
         """Returns False if its account does not answer."""
         lane = _lane_of(record)
         self._unseen.pop(lane, None)
+        right = self._acting_for(record.account)
+        if right is None:
+            return True
         try:
-            self._look_at(record, now_ms)
+            with right:
+                self._look_at(record, now_ms)
         except JournalUnavailable:
             raise
+        except LeaseLost:
+            return False
         except ExchangeUnreachable as error:
             self._unseen[lane] = None
             log.warning("the brackets of %s could not be looked at just now: %s", record.account, error)
@@ -544,6 +561,9 @@ class ProtectionTask:
         except JournalUnavailable as error:
             log.error("the protection of %s waits for the journal: %s", self.lane.symbol, error)
             return _JOURNAL_AGAIN_S
+        except LeaseLost:
+            self._begin_anew()
+            raise
         if again_s is None:
             self.lanes.done(self.lane)
         return again_s
@@ -552,14 +572,15 @@ class ProtectionTask:
         """Nothing is lost: the next look at the bracket finds again what is to be done."""
         self.failures += 1
         if self.failures < _FAILED_MAX:
-            self.protection_run = ProtectionRun(
-                account=self.protection_run.account,
-                category=self.protection_run.category,
-                symbol=self.protection_run.symbol,
-            )
+            self._begin_anew()
             return float(self.failures)
         self.lanes.done(self.lane)
         return None
+
+    def _begin_anew(self) -> None:
+        run = self.protection_run
+        self.protection_run = ProtectionRun(account=run.account, category=run.category, symbol=run.symbol)
+        self.overdue = None
 
     def _step(self) -> float | None:
         now_ms = to_ms(self.lanes.now())

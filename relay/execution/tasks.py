@@ -13,6 +13,7 @@ from relay.domain.order import Reason, SignalStatus
 from relay.domain.progress import Finish
 from relay.domain.signal import Signal
 from relay.engine.lanes import Engine, Lane, LaneTask
+from relay.engine.lease_guard import LeaseLost
 from relay.errors import JournalUnavailable
 from relay.execution.execute import Executor
 from relay.execution.ports import Account, to_ms, utc_now
@@ -167,6 +168,9 @@ class _Task:
             self.is_stale = True
             log.error("signal %s waits for the journal: %s", self.work.signal.id, error)
             return _JOURNAL_AGAIN_S
+        except LeaseLost:
+            self.is_stale = True
+            raise
 
     def failed(self, error: Exception) -> float | None:
         """An unexpected error: the work is read again from the journal, and in the end a person is called."""

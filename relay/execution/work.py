@@ -79,6 +79,12 @@ class Resting:
     """Since the last cancel."""
     answered_at_ms: int | None = None
     """When the exchange first answered a cancel or a look-up of it, by the relay's clock."""
+    rests_no_more: bool = False
+    """It cannot rest any more; whether it was ever there, and filled, is for the follower to find out."""
+
+    @property
+    def is_over(self) -> bool:
+        return self.rests_no_more or self.order.status.is_ended
 
 
 # One run of the protection of a position, and what it came to.
@@ -172,6 +178,8 @@ class Work:
     seen: PositionSnapshot | None = None
     size: Decimal | None = None
     """The position as it was read once the exits were over; None where it did not matter."""
+    mark: Decimal | None = None
+    """Its mark price of then."""
     expected: Expected | None = None
     """Where the account should stand once the signal is done, as far as the strategy says."""
     circumstances: Circumstances | None = None

@@ -29,7 +29,7 @@ from relay.journal import engine_queries
 from relay.journal.codec import reason_columns
 from relay.journal.notices import add_event
 from relay.journal.records import Admission, AttemptOutcome, Duplicate, IdReused, New, NewSignal, Reopened
-from relay.journal.statements import Along, Rows, event_row, insert_if_new, insert_rows
+from relay.journal.statements import Rows, event_row, insert_if_new, insert_rows
 from relay.journal.store import Store
 from relay.journal.tables import assignments, attempts, chains, events, fills, identities, orders, signals
 
@@ -263,16 +263,13 @@ class Admitting:
     def run(self, connection: Connection) -> Admission:
         return self.try_as_new(connection) or self.compare(connection)
 
-    def try_as_new(self, connection: Connection, along: Along | None = None) -> New | None:
-        """Returns None if it is not, or one statement cannot tell, and nothing was done.
-
-        `along`: see `insert_if_new`.
-        """
+    def try_as_new(self, connection: Connection) -> New | None:
+        """None: it is not, or one statement cannot tell, and nothing was done."""
         if self.new.link is not None:
             return None
         rows = _rows_of(self.new, None, self.now_ms)
         identity = self._identity_row(self.new.identity.key)
-        is_new = insert_if_new(connection, (identities, identity), *rows, along=along)
+        is_new = insert_if_new(connection, (identities, identity), *rows)
         return New(signal_id=self.new.id) if is_new else None
 
     def compare(self, connection: Connection) -> Admission:

@@ -343,6 +343,18 @@ def _as_page(connection: Connection, rows: Iterable[Row[Any]], limit: int, needi
     return SignalPage(signals=_show(connection, shown), next_cursor=next_cursor)
 
 
+_AFTER_LETTERS = "\x7f"
+
+
+def ids_beginning(connection: Connection, text: str) -> tuple[str, ...]:
+    """At most two. By a range and not by LIKE, which would read every id."""
+    if not (text.isascii() and text.isalnum()):
+        return ()
+    found = select(signals.c.id).where(signals.c.id >= text, signals.c.id < text + _AFTER_LETTERS)
+    ids = tuple(connection.execute(found.order_by(signals.c.id).limit(2)).scalars())
+    return ids[:1] if ids and ids[0] == text else ids
+
+
 def find_signal(connection: Connection, signal_id: str) -> dict[str, Any] | None:
     """In full, with what is derived from it."""
     of_signal = {"of_signal": signal_id}

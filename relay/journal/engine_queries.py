@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     Column,
     ColumnElement,
     Connection,
     Row,
     Select,
+    Text,
     and_,
+    any_,
     bindparam,
     exists,
     func,
@@ -30,7 +34,17 @@ from relay.domain.order import OrderStatus, PlannedOrder, Purpose, Reason, Signa
 from relay.domain.plan import Residual, Working
 from relay.domain.signal import first_id_at
 from relay.journal.codec import from_json, order_of, signal_of, switch_of
-from relay.journal.records import HALT, AttemptOutcome, Circumstances, ExecutionRecord, OrderRecord, PlanRecord, Switch
+from relay.journal.records import (
+    CANCEL_ANSWERED,
+    CANCEL_ASKED,
+    HALT,
+    AttemptOutcome,
+    Circumstances,
+    ExecutionRecord,
+    OrderRecord,
+    PlanRecord,
+    Switch,
+)
 from relay.journal.statements import fetch_all, fetch_one
 from relay.journal.store import Store
 from relay.journal.tables import (
@@ -40,6 +54,7 @@ from relay.journal.tables import (
     attempts,
     carries,
     day_marks,
+    events,
     orders,
     plans,
     signals,
@@ -61,31 +76,51 @@ def unfinished(connection: Connection) -> tuple[ExecutionRecord, ...]:
     return _executions(connection, IS_UNFINISHED)
 
 
-def first_of_lane(
-    connection: Connection, account: str, category: Category | None, symbol: str, *, unresolved_until: int | None = None
-) -> ExecutionRecord | None:
-    """The oldest unfinished; `category` None: of alerts of the ticker `symbol` whose instrument is not known.
+def unfinished_of_account(connection: Connection, account: str) -> tuple[ExecutionRecord, ...]:
+    return _executions(connection, IS_UNFINISHED & (assignments.c.account == account))
 
-    Alerts of the account whose instrument is not known are among them, since they may belong here; but for those that
-    were accepted up to `unresolved_until`.
+
+def unfinished_behind(
+    connection: Connection, lane: tuple[str, Category | None, str], seq: int
+) -> tuple[ExecutionRecord, ...]:
+    """What was accepted in the lane (account, category, symbol) after `seq`.
+
+    With it all of the account whose instrument is not known, since that may belong in the lane.
     """
-    of = {"of_account": account, "of_symbol": symbol}
-    if category is None:
-        rows = fetch_all(connection, _FIRST_OF_TICKER, of)
-    else:
-        past = -1 if unresolved_until is None else unresolved_until
-        rows = fetch_all(connection, _FIRST_OF_LANE, of | {"of_category": category, "of_seq": past})
-    return next(iter(_read(connection, rows)), None)
+    account, category, symbol = lane
+    of = {"of_account": account, "of_category": category, "of_symbol": symbol, "of_seq": seq}
+    return _read(connection, fetch_all(connection, _BEHIND, of))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnfinishedKey:
+    """Which work there is, and in which lane. `category` None: its instrument is not known."""
+
+    account: str
+    signal_id: str
+    generation: int
+    category: Category | None
+    symbol: str
+
+
+def unfinished_keys(connection: Connection, accounts: Collection[str]) -> tuple[UnfinishedKey, ...]:
+    """Of these accounts, in the order of acceptance. Reads no alert: there may be thousands."""
+    rows = fetch_all(connection, _KEYS, {"of_accounts": list(accounts)})
+    return tuple(
+        UnfinishedKey(
+            account=row.account,
+            signal_id=row.signal_id,
+            generation=row.generation,
+            category=row.category,
+            symbol=row.symbol or "",
+        )
+        for row in rows
+    )
 
 
 def unfinished_of(connection: Connection, account: str, category: Category, symbol: str) -> tuple[ExecutionRecord, ...]:
     of_lane = (assignments.c.category == category) & (assignments.c.symbol == symbol)
     return _executions(connection, IS_UNFINISHED & (assignments.c.account == account) & of_lane)
-
-
-def unresolved(connection: Connection, account: str) -> tuple[ExecutionRecord, ...]:
-    of_account = IS_UNFINISHED & (assignments.c.account == account)
-    return _executions(connection, of_account & assignments.c.category.is_(None))
 
 
 def in_attention(connection: Connection) -> tuple[ExecutionRecord, ...]:
@@ -114,10 +149,22 @@ _WHOLE = select(*signals.c, *_OF_EXECUTION, *_OF_PLAN).select_from(
 _OLDEST_FIRST = (assignments.c.seq, assignments.c.account)
 _is_unresolved = assignments.c.category.is_(None)
 _of_lane = (assignments.c.category == bindparam("of_category")) & (assignments.c.symbol == bindparam("of_symbol"))
-_FIRST = _WHOLE.where(IS_UNFINISHED & (assignments.c.account == bindparam("of_account")))
-_FIRST = _FIRST.order_by(*_OLDEST_FIRST).limit(1)
-_FIRST_OF_TICKER = _FIRST.where(_is_unresolved & (func.coalesce(signals.c.ticker, "") == bindparam("of_symbol")))
-_FIRST_OF_LANE = _FIRST.where(_of_lane | _is_unresolved & (assignments.c.seq > bindparam("of_seq")))
+_BEHIND = _WHOLE.where(
+    IS_UNFINISHED,
+    assignments.c.account == bindparam("of_account"),
+    (_of_lane & (assignments.c.seq > bindparam("of_seq"))) | _is_unresolved,
+).order_by(*_OLDEST_FIRST)
+_KEYS = (
+    select(
+        assignments.c.account,
+        assignments.c.signal_id,
+        assignments.c.generation,
+        assignments.c.category,
+        assignments.c.symbol,
+    )
+    .where(IS_UNFINISHED, assignments.c.account == any_(bindparam("of_accounts", type_=ARRAY(Text))))
+    .order_by(assignments.c.seq)
+)
 
 
 def _executions(connection: Connection, which: ColumnElement[bool]) -> tuple[ExecutionRecord, ...]:
@@ -172,6 +219,26 @@ def open_orders(connection: Connection, **of: Any) -> tuple[OrderRecord, ...]:
     """All that may be at the exchange and has not ended; `of`: of this `account`, `category` and `symbol`."""
     values = {f"of_{name}": value for name, value in of.items()}
     return _records(connection, fetch_all(connection, select_orders(*of, open_only=True), values))
+
+
+_ASKED_OR_ANSWERED = (
+    select(events.c.name, events.c.detail)
+    .where(events.c.name.in_((CANCEL_ASKED, CANCEL_ANSWERED)))
+    .where(events.c.signal_id.in_(select(orders.c.signal_id).where(IS_OPEN)))
+    .order_by(events.c.id)
+)
+
+
+def cancels_wanted(connection: Connection) -> tuple[OrderRecord, ...]:
+    """Open orders of which a person wants the end, and the exchange has not answered since."""
+    wanted: dict[str, None] = {}
+    for row in connection.execute(_ASKED_OR_ANSWERED):
+        if row.name == CANCEL_ASKED:
+            wanted[row.detail["client_order_id"]] = None
+        else:
+            wanted.pop(row.detail["client_order_id"], None)
+    found = (order(connection, each) for each in wanted)
+    return tuple(each for each in found if each is not None and not each.state.status.is_ended)
 
 
 _DENIED_IN_DOUBT = select(orders).where(

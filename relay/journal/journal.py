@@ -16,10 +16,10 @@ from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, Outcome, Reason, RequestSignature, SignalStatus
 from relay.domain.position import Fill, OrderReport
 from relay.journal import engine_queries, positions, rejected
-from relay.journal.accept import Admitting, StrategyQueries, remove_signal, undo_reopening
-from relay.journal.api_queries import SignalFilter, count_signals, find_orders, find_signal, find_signals
+from relay.journal.accept import Admitting, StrategyQueries, remove_signal, reopen_by_hand, undo_reopening
+from relay.journal.api_queries import SignalFilter, count_signals, find_orders, find_signal, find_signals, ids_beginning
 from relay.journal.positions import BracketRecord
-from relay.journal.queued import Queue, admit, locks_of, reopen, take_back
+from relay.journal.queued import locks_of, reopen, take_back
 from relay.journal.records import (
     LOGGED_OUT,
     Admission,
@@ -55,10 +55,10 @@ class Journal:
     JournalUnavailable: nothing was written. `now_ms`: the relay's clock, Unix milliseconds.
     """
 
-    def __init__(self, store: Store, queue: Queue | None = None) -> None:
-        """`queue`: where several processes share the work, it is notified in the transaction that accepts."""
+    def __init__(self, store: Store, *, is_shared: bool = False) -> None:
+        """`is_shared`: several processes write it, and whoever accepts takes locks, which give the order."""
         self.store = store
-        self.queue = queue
+        self._is_shared = is_shared
         self.strategies = StrategyQueries(store)
         self._refusals = rejected.Refusals(store)
         self._rejected = rejected.RejectedToday(store)
@@ -95,13 +95,12 @@ class Journal:
         """
         aged = now_ms if aged_ms is None else aged_ms
         admitting = Admitting(new=new, now_ms=now_ms, dedup_window_ms=dedup_window_ms, aged_ms=aged)
-        queue = self.queue
         submit: Callable[[], Admission] = functools.partial(
             self.store.submit,
-            admitting.run if queue is None else lambda connection: admit(connection, admitting, queue),
-            holding=() if queue is None else locks_of(new),
+            admitting.run,
+            holding=locks_of(new) if self._is_shared else (),
             deadline_s=deadline_s,
-            on_withdrawn=admitting.undo if queue is None else functools.partial(take_back, admitting),
+            on_withdrawn=functools.partial(take_back, admitting) if self._is_shared else admitting.undo,
             on_committed=on_committed,
         )
         try:
@@ -172,8 +171,9 @@ class Journal:
         def undo(connection: Connection, reopened: Reopened) -> None:
             undo_reopening(connection, signal_id, reopened.generation, now_ms)
 
+        open_again = reopen if self._is_shared else reopen_by_hand
         reopened: Reopened = self.store.submit(
-            lambda connection: reopen(connection, signal_id, now_ms, self.queue),
+            lambda connection: open_again(connection, signal_id, now_ms),
             deadline_s=deadline_s,
             on_withdrawn=undo,
             on_committed=on_committed,
@@ -182,7 +182,7 @@ class Journal:
 
     def write(self, operations: Callable[[UnitOfWork], T], *, deadline_s: float = WRITE_DEADLINE_S) -> T:
         """All of `operations` in one transaction; they may be run more than once, of which one run counts."""
-        return self.store.submit(lambda connection: run_in(connection, operations), deadline_s=deadline_s)
+        return self.store.submit(functools.partial(run_in, operations), deadline_s=deadline_s)
 
     def record_attempt(self, client_order_id: str, signature: RequestSignature, *, now_ms: int) -> int:
         """See `Orders.record_attempt`; this and what follows are transactions of their own."""
@@ -306,6 +306,11 @@ class Journal:
         with self.store.read() as connection:
             return engine_queries.open_orders(connection)
 
+    def cancels_wanted(self) -> tuple[OrderRecord, ...]:
+        """Open orders of which a person wants the end, and the exchange has not answered since."""
+        with self.store.read() as connection:
+            return engine_queries.cancels_wanted(connection)
+
     def denied_in_doubt(self, *, since_ms: int, of_signals_since_ms: int) -> tuple[OrderRecord, ...]:
         """Orders that were denied since then although a send of theirs was once in doubt."""
         with self.store.read() as connection:
@@ -355,6 +360,11 @@ class Journal:
         )
         with self.store.read() as connection:
             return find_signals(connection, which, limit=limit, cursor=cursor, attention_first=attention_first)
+
+    def ids_beginning(self, text: str) -> tuple[str, ...]:
+        """The signal of that id, or those whose ids begin so: two at most, which is enough to know it is not one."""
+        with self.store.read() as connection:
+            return ids_beginning(connection, text)
 
     def signal(self, signal_id: str) -> dict[str, Any] | None:
         """A signal in the contract's form, with its orders and events."""

@@ -11,9 +11,8 @@ from sqlalchemy import Connection, Engine, inspect, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from relay.errors import JournalUnavailable, SchemaOutdated, SchemaTooNew
+from relay.errors import JournalUnavailable, SchemaOutdated, SchemaTooNew, SettingsInvalid
 from relay.journal.journal import Journal
-from relay.journal.queued import Queue
 from relay.journal.sqlite import FileLock, JournalFile, SqliteStore, begin_reading
 from relay.journal.store import sqlite_unavailable
 from relay.journal.tables import schema_meta
@@ -62,20 +61,17 @@ def upgrade(engine: Engine) -> None:
         command.upgrade(config, "head")
 
 
-def open_journal(
-    url: str, *, lock: bool = True, wait_for_lock_s: float = 0, connections: int = 4, queue: Queue | None = None
-) -> Journal:
+def open_journal(url: str, *, lock: bool = True, wait_for_lock_s: float = 0, connections: int = 4) -> Journal:
     """`url`: `sqlite:///relay.db` or `postgres…`. Close it when done.
 
     SQLite: with `lock` this process becomes the one relay of the journal (JournalBusy if another is, after
     `wait_for_lock_s`), makes the file if need be and migrates it. Without, it is opened for reading only and never
     migrated. Postgres: any number of processes use it, each over at most so many `connections`; it is never migrated
-    here, and `queue` is notified of what is accepted. SchemaOutdated where the schema is older than the relay;
-    JournalUnavailable says what else is wrong.
+    here. SchemaOutdated where the schema is older than the relay; JournalUnavailable says what else is wrong.
     """
     where = _parse(url)
     if where.get_backend_name() != "sqlite":
-        return _open_postgres(where, connections, queue)
+        return _open_postgres(where, connections)
     file = JournalFile(where)
     if not lock:
         file.require()
@@ -153,7 +149,7 @@ def _upgrade(engine: Engine) -> None:
         upgrade(engine)
 
 
-def _open_postgres(where: URL, connections: int, queue: Queue | None) -> Journal:
+def _open_postgres(where: URL, connections: int) -> Journal:
     from relay.journal.postgres import PostgresStore, postgres_engine
 
     engine = postgres_engine(where, connections=connections, begins=False)
@@ -161,10 +157,12 @@ def _open_postgres(where: URL, connections: int, queue: Queue | None) -> Journal
     try:
         with store.read() as connection:
             require_current(connection)
-        journal = Journal(store, queue)
+        if connections > 1:
+            store.require_sessions()
+        journal = Journal(store, is_shared=True)
         # Set by the database's clock while it is there: an alert must not wait for it once it is away.
         journal.steady_ms()
-    except JournalUnavailable:
+    except (JournalUnavailable, SettingsInvalid):
         store.close()
         raise
     return journal

@@ -12,12 +12,11 @@ from sqlalchemy import Connection, and_, bindparam, insert, select, true, tuple_
 
 from relay.domain.bracket import Bracket
 from relay.domain.instrument import Category
-from relay.domain.order import OrderStatus, Side
-from relay.domain.position import Fill, Moved
+from relay.domain.order import Side
+from relay.domain.position import Fill
 from relay.journal.codec import from_json, to_json
 from relay.journal.statements import fetch_all, fetch_first, run
-from relay.journal.store import Store
-from relay.journal.tables import IS_LIVE, beliefs, guards, orders
+from relay.journal.tables import IS_LIVE, beliefs, guards
 
 Lane = tuple[Category, str]
 """Of one account."""
@@ -29,13 +28,6 @@ _this = and_(
 )
 _EXPECTED = select(beliefs).where(_this).with_for_update()
 _ADD, _CHANGE = insert(beliefs), update(beliefs).where(_this)
-_MOVED = select(orders.c.client_order_id, orders.c.filled_qty, orders.c.status, orders.c.rests).where(
-    orders.c.account == bindparam("of_account"),
-    orders.c.category == bindparam("of_category"),
-    orders.c.symbol == bindparam("of_symbol"),
-    orders.c.updated_at >= bindparam("since"),
-    and_(*(orders.c.status != each for each in (OrderStatus.PLANNED, OrderStatus.DENIED))),
-)
 
 
 @dataclass(slots=True, eq=False)
@@ -91,26 +83,6 @@ def expected_positions(connection: Connection, account: str) -> dict[Lane, Decim
     """Every instrument whose position the relay knows, flat ones included; signed."""
     rows = connection.execute(select(beliefs).where(beliefs.c.account == account))
     return {(row.category, row.symbol): row.size for row in rows}
-
-
-class FillQueries:
-    """How far each order of an instrument has moved its position. Thread-safe. Raises JournalUnavailable."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def since(self, account: str, category: Category, symbol: str, since_ms: int) -> tuple[Moved, ...]:
-        """Of every order that may have been sent, and of which anything was written since then."""
-        with self._store.read() as connection:
-            rows = fetch_all(connection, _MOVED, _of_lane(account, category, symbol) | {"since": since_ms})
-        return tuple(
-            Moved(
-                client_order_id=row.client_order_id,
-                filled_qty=row.filled_qty,
-                is_settled=row.rests or row.status.is_ended,
-            )
-            for row in rows
-        )
 
 
 def _of_lane(account: str, category: Category, symbol: str) -> dict[str, object]:

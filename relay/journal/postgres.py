@@ -9,10 +9,9 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import URL
@@ -20,11 +19,10 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from relay.engine import lease_guard
-from relay.engine.lease_guard import AccountLease, Lease, LeaseLost
-from relay.errors import JournalUnavailable
-from relay.journal.leases import asking_for
+from relay.engine.lease_guard import AccountLease, LeaseLost
+from relay.errors import JournalUnavailable, SettingsInvalid
 from relay.journal.ownership import owning
-from relay.journal.statements import Statement, commit, fetch_value, roll_back, run_text
+from relay.journal.statements import commit, roll_back, run_text
 from relay.journal.store import (
     WHERE,
     Job,
@@ -92,8 +90,16 @@ class Threads:
 log = logging.getLogger(__name__)
 
 _READ_S: Final = 5.0
-_IDLE_MS: Final = 3000
+_IDLE_MS: Final = 2000
 """A process that is frozen within a transaction keeps its locks no longer than this."""
+_BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on"
+"""Whatever the database has for its own: what is answered as stored has to outlive a crash, and whoever waited for a
+lock has to see what was committed meanwhile."""
+_SESSION: Final = text("SELECT pg_backend_pid()")
+_POOLED: Final = (
+    "DATABASE_URL: there is a pooler that gives a session away after each transaction; it should be the database's own "
+    "address, or the pooler's that keeps a session for each connection"
+)
 _AGAIN_S: Final = 0.05
 _COLLISIONS_MAX: Final = 3
 _UNDO_S: Final = 30.0
@@ -156,37 +162,6 @@ class PostgresStore:
         job = Job(work, then=then)
         self._threads.put(lambda: self._run(job, time.monotonic() + _READ_S))
 
-    def at_once(self, statement: Statement, values: Mapping[str, object]) -> Future[Any]:
-        """The first value of the statement's first row (None: it has none), after one round trip: a transaction of its
-        own that ends within the database.
-
-        The future's error is JournalUnavailable where the database cannot be used. It need not be waited for.
-        """
-        came_to: Future[Any] = Future()
-        self._threads.put(lambda: self._answer(statement, values, came_to))
-        return came_to
-
-    def _answer(self, statement: Statement, values: Mapping[str, object], came_to: Future[Any]) -> None:
-        if not came_to.set_running_or_notify_cancel():
-            return
-        try:
-            came_to.set_result(self._answered(statement, values))
-        except Exception as error:
-            came_to.set_exception(postgres_unavailable(error) or error)
-
-    def _answered(self, statement: Statement, values: Mapping[str, object]) -> Any:
-        try:
-            return self._requested(statement, values)
-        except DBAPIError as error:
-            # A pooled connection may just have been an old one; a new one takes its place.
-            if not error.connection_invalidated:
-                raise
-            return self._requested(statement, values)
-
-    def _requested(self, statement: Statement, values: Mapping[str, object]) -> Any:
-        with self.engine.connect() as connection:
-            return fetch_value(connection, statement, values)
-
     @contextmanager
     def read(self) -> Iterator[Connection]:
         with _in_words(), self._connected(_READ_S, begin="BEGIN READ ONLY") as connection:
@@ -194,6 +169,19 @@ class PostgresStore:
 
     def probe(self) -> None:
         self.submit(lambda connection: connection.execute(text("SELECT revision FROM schema_meta")).first())
+
+    def require_sessions(self) -> None:
+        """Raises SettingsInvalid where two connections are one session: a pooler gives it to each for a transaction.
+
+        Then nobody would be notified, and prepared statements were those of others.
+        """
+        with _in_words(), self.engine.connect() as one, self.engine.connect() as other:
+            first = one.execute(_SESSION).scalar_one()
+            other.execute(text("BEGIN"))
+            is_shared = other.execute(_SESSION).scalar_one() == first
+            roll_back(other)
+        if is_shared:
+            raise SettingsInvalid([_POOLED])
 
     def close(self) -> None:
         self._threads.close()
@@ -207,7 +195,7 @@ class PostgresStore:
             job.stage = JobStage.WITHDRAWN
         raise JournalUnavailable(f"{WHERE} was not written within {deadline_s:g} s")
 
-    def _run(self, job: Job, deadline: float, locks: Sequence[Lock] = (), lease: Lease | None = None) -> None:
+    def _run(self, job: Job, deadline: float, locks: Sequence[Lock] = (), lease: AccountLease | None = None) -> None:
         """In a thread of the store's own: until it is written, or cannot be."""
         if not self._step_to(job, JobStage.RUNNING):
             return
@@ -237,8 +225,8 @@ class PostgresStore:
             return False
         return self._step_to(job, JobStage.RUNNING)
 
-    def _write(self, job: Job, deadline: float, locks: Sequence[Lock], lease: Lease | None) -> bool:
-        """Returns False if it was withdrawn in time, and nothing is stored."""
+    def _write(self, job: Job, deadline: float, locks: Sequence[Lock], lease: AccountLease | None) -> bool:
+        """False: it was withdrawn in time, and nothing is stored."""
         left_s = max(0.1, deadline - time.monotonic())
         with self._connected(left_s, locks=locks, lease=lease) as connection:
             job.outcome = job.work(connection)
@@ -278,7 +266,7 @@ class PostgresStore:
 
     @contextmanager
     def _connected(
-        self, timeout_s: float, *, begin: str = "BEGIN", locks: Sequence[Lock] = (), lease: Lease | None = None
+        self, timeout_s: float, *, begin: str = _BEGIN, locks: Sequence[Lock] = (), lease: AccountLease | None = None
     ) -> Iterator[Connection]:
         """A transaction that commits at the end, on a connection that answers. JournalUnavailable: there is none.
 
@@ -289,8 +277,9 @@ class PostgresStore:
             begin,
             f"SET LOCAL statement_timeout = {int(timeout_s * 1000):d}",
             f"SET LOCAL idle_in_transaction_session_timeout = {_IDLE_MS:d}",
+            "SET LOCAL lock_timeout = 0",
             *((lock_statement(locks),) if locks else ()),
-            *((_asking_for(lease),) if lease else ()),
+            *((owning(lease),) if lease else ()),
         )
         with self.engine.connect() as connection:
             found = self._said("; ".join(first), connection)
@@ -307,10 +296,6 @@ class PostgresStore:
             if not error.connection_invalidated:
                 raise
             return run_text(connection, first)
-
-
-def _asking_for(lease: Lease) -> str:
-    return owning(lease) if isinstance(lease, AccountLease) else asking_for(lease)
 
 
 @contextmanager

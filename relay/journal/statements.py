@@ -26,7 +26,6 @@ from sqlalchemy import (
     Insert,
     ScalarSelect,
     Table,
-    TextClause,
     bindparam,
     func,
     insert,
@@ -210,7 +209,6 @@ def _row_reader(statement: Any, dialect: Dialect) -> _RowReader:
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
-Along = tuple[TextClause, Mapping[str, Any]]
 _OfTable = tuple[Table, tuple[str, ...], int]
 _Shape = tuple[_OfTable, ...]
 
@@ -229,22 +227,15 @@ def insert_rows(connection: Connection, *wanted: tuple[Table, Rows]) -> None:
     run(connection, _insert_all(_shape_of(filled)), _values_of(filled))
 
 
-def insert_if_new(
-    connection: Connection, first: tuple[Table, Row], *wanted: tuple[Table, Rows], along: Along | None = None
-) -> bool:
-    """Like `insert_rows`, but nothing where the key of `first` is there already, committed or about to be: then False.
-
-    `along`: what Postgres does in the same statement, and its values. Only if `first` is new there is a row in `added`.
-    """
+def insert_if_new(connection: Connection, first: tuple[Table, Row], *wanted: tuple[Table, Rows]) -> bool:
+    """Like `insert_rows`; nothing where the key of `first` is there already, committed or about to be: then False."""
     filled = [(first[0], [first[1]]), *((table, rows) for table, rows in wanted if rows)]
     if connection.dialect.name == "sqlite":
         if not run(connection, _insert_once(first[0]), first[1]).rowcount:
             return False
         insert_rows(connection, *wanted)
         return True
-    done, values = along or (None, {})
-    statement = _insert_all_if_new(_shape_of(filled), done)
-    return bool(fetch_value(connection, statement, {**_values_of(filled), **values}))
+    return bool(fetch_value(connection, _insert_all_if_new(_shape_of(filled)), _values_of(filled)))
 
 
 @functools.cache
@@ -277,12 +268,12 @@ def _insert_all(shape: _Shape) -> Insert:
 
 
 @functools.lru_cache(maxsize=200)
-def _insert_all_if_new(shape: _Shape, along: TextClause | None) -> Statement:
+def _insert_all_if_new(shape: _Shape) -> Statement:
     (table, columns, _), *others = shape
     values: dict[str, Any] = {each: bindparam(_parameter_name(0, 0, each)) for each in columns}
     added = insert_on_postgres(table).values(values).on_conflict_do_nothing().returning(*table.primary_key)
     first = added.cte("added")
-    counted = select(func.count().label("count"), *(() if along is None else (along,)))
+    counted = select(func.count().label("count"))
     return counted.select_from(first).add_cte(*(cte for _, cte in _inserts(others, 1, beside=first)))
 
 

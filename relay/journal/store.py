@@ -177,7 +177,7 @@ def hold(connection: Connection, locks: Iterable[Lock]) -> None:
 
 
 def _key(name: str) -> int:
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
+    return int.from_bytes(hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest(), signed=True)
 
 
 T = TypeVar("T")

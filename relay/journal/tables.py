@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from relay.domain.bracket import BracketStatus
 from relay.domain.instrument import Category
-from relay.domain.order import ErrorKind, OrderStatus, OrderType, Purpose, Side, SignalStatus
+from relay.domain.order import UNFINISHED, ErrorKind, OrderStatus, OrderType, Purpose, Side, SignalStatus
 from relay.domain.signal import Fit, IdentityKind, MarketSide
 from relay.journal.codec import Enumerated, ExactDecimal, Json, UnixMs, Words, next_place, numbered
 from relay.journal.records import AttemptOutcome
@@ -96,7 +96,7 @@ assignments = Table(
     Column("reason_code", Text),
     Column("reason_message", Words),
 )
-IS_UNFINISHED = one_of(assignments.c.status, (SignalStatus.ACCEPTED, SignalStatus.EXECUTING))
+IS_UNFINISHED = one_of(assignments.c.status, tuple(UNFINISHED))
 Index("ix_assignments_unfinished", assignments.c.seq, sqlite_where=IS_UNFINISHED, postgresql_where=IS_UNFINISHED)
 Index(
     "ix_assignments_lane",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, update
 
 from relay.domain.bracket import Bracket
 from relay.domain.instrument import Category
-from relay.domain.order import Purpose, Reason, RequestSignature, SignalStatus
+from relay.domain.order import UNFINISHED, Purpose, Reason, RequestSignature, SignalStatus
 from relay.domain.plan import Plan, PlanStatus, Residual
 from relay.journal.codec import reason_columns, to_json
 from relay.journal.orders import Orders
@@ -42,7 +43,9 @@ _HALT = select(switches.c.value, switches.c.by).where(
 )
 _ADD_RESIDUAL = insert(carries)
 _lane = select(assignments.c.account, assignments.c.category, assignments.c.symbol).where(_this_execution)
-_FORGET_RESIDUAL = delete(carries).where(tuple_(carries.c.account, carries.c.category, carries.c.symbol).in_(_lane))
+_of_lane = tuple_(carries.c.account, carries.c.category, carries.c.symbol).in_(_lane)
+_FORGET_RESIDUAL = delete(carries).where(_of_lane)
+_RESIDUAL = select(carries.c.size).where(_of_lane)
 _WORST_FIRST = (
     SignalStatus.ATTENTION,
     SignalStatus.FAILED,
@@ -128,12 +131,14 @@ class Signals:
         It is finished once all accounts are (`summary`). A finished account stays as it is, except that `attention` can
         still be called for, and where it `is_better_known`: what it had come to was not known for certain.
         """
-        assert status.is_finished and status is not SignalStatus.REJECTED, f"{status} is not the end of an execution"
+        assert status not in UNFINISHED and status is not SignalStatus.REJECTED, (
+            f"{status} is not the end of an execution"
+        )
         held = fetch_one(self._connection, _HELD_SIGNAL, {"of_signal": signal_id})
         self._notes.setdefault(signal_id, held.notes)
         parts = {each.account: each for each in fetch_all(self._connection, _EXECUTIONS, {"of_signal": signal_id})}
         known: SignalStatus = parts[account].status
-        is_final = known.is_finished and status is not SignalStatus.ATTENTION and not is_better_known
+        is_final = known not in UNFINISHED and status is not SignalStatus.ATTENTION and not is_better_known
         may_be_new = is_better_known or status is SignalStatus.ATTENTION
         is_new_reason = may_be_new and parts[account].reason_code != (reason.code if reason else None)
         if (known is status and not is_new_reason) or is_final:
@@ -165,7 +170,7 @@ class Signals:
             run(self._connection, _CHANGE_SIGNAL, {"notes": [*known, *new], "of_signal": signal_id})
 
     def _finish_signal(self, signal_id: str, ended: list[Ended], notes: Sequence[str], now_ms: int) -> SignalStatus:
-        if not all(each.status.is_finished for each in ended):
+        if any(each.status in UNFINISHED for each in ended):
             self.add_notes(signal_id, notes)
             return self._status_of(signal_id)
         came_to = summary(ended)
@@ -239,6 +244,11 @@ class Plans:
             now_ms=now_ms,
         )
 
+    def carry(self, signal_id: str, account: str, size: Decimal) -> None:
+        """Add to what is carried for the instrument what an exit had to leave."""
+        known = fetch_first(self._connection, _RESIDUAL, {"of_signal": signal_id, "of_account": account})
+        self._save_residual(signal_id, account, Residual(size=size + (known.size if known else 0)))
+
     def _save_residual(self, signal_id: str, account: str, residual: Residual | None) -> None:
         of_execution = {"of_signal": signal_id, "of_account": account}
         run(self._connection, _FORGET_RESIDUAL, of_execution)
@@ -248,7 +258,7 @@ class Plans:
             run(self._connection, _ADD_RESIDUAL, carried)
 
 
-def run_in(connection: Connection, operations: Callable[[UnitOfWork], T]) -> T:
+def run_in(operations: Callable[[UnitOfWork], T], connection: Connection) -> T:
     """What `operations` returns, with all that it wrote."""
     uow = UnitOfWork(connection)
     returned = operations(uow)

@@ -7,11 +7,10 @@ import threading
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
 
-import psycopg
 from sqlalchemy import ARRAY, Connection, Engine, Text, bindparam, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from relay.journal.statements import run
+from relay.journal.statements import run, run_text
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +18,6 @@ CHANNEL: Final = "relay_woken"
 _NOTIFY: Final = text(
     f"SELECT pg_notify('{CHANNEL}', said) FROM unnest(CAST(:said AS text[])) AS words (said)"  # noqa: S608
 ).bindparams(bindparam("said", type_=ARRAY(Text)))
-_NOT_SYNCHRONOUS: Final = text("SET LOCAL synchronous_commit = off")
 _LOOK_S: Final = 0.5
 """How often it is looked whether to stop."""
 _AGAIN_S: Final = 1.0
@@ -31,11 +29,21 @@ def notify(connection: Connection, words: Collection[str]) -> None:
     run(connection, _NOTIFY, {"said": list(words)})
 
 
+def _notified_alone(words: Collection[str]) -> str:
+    """A transaction of its own, in one message. Should a crash lose it, nothing is lost but a word."""
+    # Where there is no Postgres, its client is not loaded.
+    from psycopg import sql
+
+    reported = ", ".join(f"pg_notify('{CHANNEL}', {sql.Literal(each).as_string()})" for each in words)
+    return f"BEGIN; SET LOCAL synchronous_commit = off; SELECT {reported}; COMMIT"
+
+
 class WakeUps:
     """Tells other processes, after the commit and beside it: one thread, and one transaction for all that came
     together meanwhile. What it could not tell, they find when they look by themselves."""
 
     def __init__(self, engine: Engine) -> None:
+        """`engine`: on which nothing begins a transaction by itself."""
         self._engine = engine
         self._changed = threading.Condition()
         self._words: dict[str, None] = {}
@@ -65,9 +73,8 @@ class WakeUps:
     def _run(self) -> None:
         while words := self._next():
             try:
-                with self._engine.begin() as connection:
-                    connection.execute(_NOT_SYNCHRONOUS)
-                    notify(connection, words)
+                with self._engine.connect() as connection:
+                    run_text(connection, _notified_alone(words))
             except SQLAlchemyError as error:
                 log.info("nobody could be woken just now (%s)", type(error).__name__)
 
@@ -102,16 +109,19 @@ class WakeListener:
             self._thread.join(_CLOSE_S)
 
     def _run(self) -> None:
+        # Where there is no Postgres, its client is not loaded.
+        import psycopg
+
         while not self._stop.is_set():
             try:
-                self._listen()
+                self._listen(psycopg.connect)
             except psycopg.Error as error:
                 log.warning("wake-ups come late just now (%s)", type(error).__name__)
                 self._stop.wait(_AGAIN_S)
 
-    def _listen(self) -> None:
+    def _listen(self, connect: Callable[..., Any]) -> None:
         options: dict[str, Any] = {"connect_timeout": 2, "application_name": "relay listener", "tcp_user_timeout": 5000}
-        with psycopg.connect(self._url, autocommit=True, **options) as connection:
+        with connect(self._url, autocommit=True, **options) as connection:
             connection.execute(f"LISTEN {CHANNEL}".encode())
             self._received(None)
             while not self._stop.is_set():

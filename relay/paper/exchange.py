@@ -36,7 +36,8 @@ class FaultKind(StrEnum):
 
     `delay_before` / `delay_after`: the effect comes after / before the delay, whether or not the client still waits.
     `http`: a status without JSON; `html`: HTTP 200 with a page; `code`: a refusal. These three happen instead of the
-    effect, or after it with `after_effect`.
+    effect, or after it with `after_effect`. `rows`: in the answer, objects that have all of `where` get the fields of
+    `set`, whose names may be dotted; null takes a field away.
     """
 
     DROP_REPLY = "drop_reply"
@@ -46,9 +47,10 @@ class FaultKind(StrEnum):
     HTTP = "http"
     HTML = "html"
     CODE = "code"
+    ROWS = "rows"
 
 
-AFTER = frozenset({FaultKind.DROP_REPLY, FaultKind.DELAY_AFTER})
+AFTER = frozenset({FaultKind.DROP_REPLY, FaultKind.DELAY_AFTER, FaultKind.ROWS})
 
 
 class FaultInvalid(Exception):
@@ -71,6 +73,8 @@ class Fault:
     ret_msg: str = "Server error."
     headers: Mapping[str, str] = field(default_factory=dict)
     after_effect: bool = False
+    where: Mapping[str, Any] = field(default_factory=dict)
+    changes: Mapping[str, Any] = field(default_factory=dict)
     dice: random.Random = field(default_factory=random.Random)
 
     @property
@@ -101,12 +105,32 @@ def read_fault(body: Mapping[str, Any]) -> Fault:
             ret_msg=str(body.get("retMsg", "Server error.")),
             headers={str(name): str(value) for name, value in (body.get("headers") or {}).items()},
             after_effect=bool(body.get("after_effect", False)),
+            where=dict(body.get("where") or {}),
+            changes=dict(body.get("set") or {}),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise FaultInvalid(f"{type(error).__name__}: {error}") from error
     if "seed" in body:
         fault.dice.seed(int(body["seed"]))
     return fault
+
+
+def spoil(found: Any, where: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
+    """Changes every object inside `found` that has all of `where`."""
+    inner = list(found.values()) if isinstance(found, dict) else found if isinstance(found, list) else []
+    for each in inner:
+        spoil(each, where, changes)
+    if not isinstance(found, dict) or any(found.get(name) != value for name, value in where.items()):
+        return
+    for name, value in changes.items():
+        *outer, last = name.split(".")
+        holder = found
+        for step in outer:
+            holder = holder.get(step, {})
+        if value is None:
+            holder.pop(last, None)
+        elif isinstance(holder, dict):
+            holder[last] = value
 
 
 class Faults:
@@ -189,6 +213,7 @@ class Exchange:
         self.store.restore(state)
         self.book = Book(state)
         self.account = self._load_account()
+        state.refuses_prices = self.account.refuses_prices
         self.verifier.trust(self.account.public_key)
         self.limiter = Limiter()
         self.faults = Faults()
@@ -196,6 +221,8 @@ class Exchange:
         self.clock_offset_ms = 0
         self.pinned: set[str] = set()
         self.market_is_live = False
+        self.announced: list[dict[str, Any]] = []
+        """Rows of `/v5/system/status`."""
         self.on_reset: Callable[[], object] = lambda: None
         self._lock = threading.RLock()
 
@@ -249,6 +276,7 @@ class Exchange:
             self.verifier.trust("")
             self.limiter = Limiter()
             self.clock_offset_ms = 0
+            self.announced = []
             self.pinned.clear()
             self.faults.clear()
             self.calls.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final
@@ -245,6 +245,7 @@ def read_configuration(reader: Reader, own: AccountSettings, defaults: Rules, li
     accounts = {name: read_account(name, table, own, reader, started.get(name)) for name, table in found.items()}
     if not accounts:
         accounts = {NAME: (own, Limits())}
+    reader.problems += _shared_keys([account for account, _ in accounts.values()])
     drafts = {name: read_strategy(name, table, reader, defaults) for name, table in _named(file, "strategies").items()}
     if NAME not in drafts:
         drafts[NAME] = StrategyDraft(name=NAME, rules=defaults, is_of_file=False)
@@ -258,6 +259,22 @@ def read_configuration(reader: Reader, own: AccountSettings, defaults: Rules, li
         symbols=symbols,
         names_accounts=bool(found),
     )
+
+
+def _shared_keys(accounts: Sequence[AccountSettings]) -> list[str]:
+    """Two names of one account would each have an owner of their own. A paper exchange's keys are play money's."""
+    names: dict[tuple[str, str | None], str] = {}
+    problems = []
+    for each in accounts:
+        if each.api_key is None or each.environment is Environment.PAPER:
+            continue
+        first = names.setdefault((each.api_key.reveal(), each.url), each.name)
+        if first != each.name:
+            problems.append(
+                f"accounts.{each.name}.api_key: it is the key of accounts.{first}, too; it should be its own, or the "
+                "account should be named once"
+            )
+    return problems
 
 
 def _named(file: Table, key: str) -> dict[str, Table]:

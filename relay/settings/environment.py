@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -68,6 +68,12 @@ class Reader:
         self._env.add_parser(parser, lambda text: parse(text.strip()))
         value: T | D = getattr(self._env, parser)(name)
         return value
+
+    def only_in_file(self, names: Iterable[str]) -> dict[str, str]:
+        """Of these variables what the file says and the given environment does not."""
+        given = os.environ if self._given is None else self._given
+        stored = {name: self._env._environ.get(name) for name in names if name not in given}
+        return {name: value for name, value in stored.items() if value}
 
     def close(self) -> list[str]:
         """All problems, one line each."""

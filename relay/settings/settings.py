@@ -31,6 +31,7 @@ from relay.settings.environment import (
     stop_loss,
     take_profit,
 )
+from relay.settings.network import VARIABLES, network_problems
 from relay.settings.toml import read_variables
 
 # How the relay runs: where it keeps its journal, who executes, what it logs and whom it tells.
@@ -68,6 +69,7 @@ def read_running(reader: Reader) -> dict[str, Any]:
         "database_url": url,
         "allow_wide_key": reader.read("ALLOW_WIDE_KEY", fields.flag, False),
         "database_connections": reader.read("DATABASE_CONNECTIONS", fields.whole(5, 100), None),
+        "accounts_per_process": reader.read("ACCOUNTS_PER_PROCESS", fields.whole(1, 10_000), 50),
         "worker": reader.read("RELAY_WORKER", fields.choice_of(Worker), worker),
         "keep_days": reader.read("KEEP_DAYS", fields.whole(1, 36_500), 90),
         "paper_market": reader.read("PAPER_MARKET", fields.host_url_or_off, "https://api.bybit.com"),
@@ -165,7 +167,9 @@ class Settings:
     database_url: str = field(repr=False)
     """May carry a password."""
     database_connections: int | None
-    """At most, of each process, on Postgres; None means the fewest that do."""
+    """At most, of each process, on Postgres; None: the fewest that do."""
+    accounts_per_process: int
+    """How many a process wishes to own, on Postgres; where nobody has room, one takes more."""
     worker: Worker
     allow_wide_key: bool
     keep_days: int
@@ -245,6 +249,7 @@ def load_settings(
         own_secrets = [secret for each in configured.strategies for secret in each.secrets]
         secrets = (*(values["webhook_secrets"] or ()), *own_secrets, values["admin_token"])
         problems += mainnet_problems(reader, secrets, sqlite_path(str(values["database_url"])))
+    problems += _way_out(reader, configured)
     problems = reader.close() + problems + _shared_secrets(values, configured)
     if problems:
         raise SettingsInvalid(problems)
@@ -256,6 +261,14 @@ def load_settings(
         **values,
         warnings=reader.misspelt() + doubts,
     )
+
+
+def _way_out(reader: Reader, configured: Configuration) -> list[str]:
+    """What is wrong with proxies and certificates. What only the file says of them is put into this process's
+    environment, where the libraries that notify and report look for it, too."""
+    os.environ.update(reader.only_in_file(VARIABLES))
+    said = {name: reader.text(name) for name in VARIABLES}
+    return network_problems(said, [(each.url or "", each.stream_url) for each in configured.accounts])
 
 
 def _shared_secrets(values: Mapping[str, Any], configured: Any) -> list[str]:

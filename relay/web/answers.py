@@ -7,9 +7,10 @@ import logging
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
@@ -17,12 +18,20 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from relay.app import metrics
 from relay.app.telemetry import about
 from relay.app.wiring import Relay, Services
+from relay.bybit.client import Exchange
 from relay.bybit.wire_orders import refusal_of
 from relay.domain.instrument import plain
-from relay.domain.order import OrderStatus, PlannedOrder, Reason
+from relay.domain.order import FACTS_UNREADABLE, OrderStatus, PlannedOrder, Reason
 from relay.domain.performance import DayTotal, Equity
 from relay.domain.position import Position
-from relay.errors import AlertError, ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, RelayError
+from relay.errors import (
+    AlertError,
+    ExchangeAnswered,
+    ExchangeUnreachable,
+    FactsUnreadable,
+    JournalUnavailable,
+    RelayError,
+)
 from relay.execution.accept import Receipt
 from relay.execution.controls import Flattened, Preview, Previewed
 from relay.execution.ports import from_ms
@@ -33,8 +42,15 @@ from relay.journal.records import RefusedPosts
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+T = TypeVar("T")
 Fields = Mapping[str, list[str]]
 TOO_MANY: Final = "TOO_MANY_REQUESTS"
+
+
+def of_each(exchanges: Mapping[str, Exchange], ask: Callable[[str, Exchange], T]) -> dict[str, T]:
+    """What `ask` returns of each account, all asked at once: one that hangs keeps no other waiting."""
+    with ThreadPoolExecutor(max(1, len(exchanges)), thread_name_prefix="asked") as threads:
+        return dict(zip(exchanges, threads.map(ask, exchanges, exchanges.values()), strict=True))
 
 
 def answer(body: Mapping[str, object], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -124,6 +140,8 @@ def _exchange_unreachable(error: ExchangeUnreachable) -> Response:
 
 def _exchange_answered(error: ExchangeAnswered) -> Response:
     """With the exchange's own code and words in the message."""
+    if isinstance(error, FactsUnreadable):
+        return refusal(FACTS_UNREADABLE, str(error), status=502)
     return refusal(refusal_of(error.code, error.words).reason_code, str(error), status=502)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeVar
@@ -14,10 +13,11 @@ from flask import Response, request
 
 from relay.bybit.checklist import rows_of
 from relay.bybit.client import Exchange
+from relay.domain.instrument import symbol_of_filter
 from relay.domain.order import OrderStatus, SignalStatus
 from relay.domain.position import Position
 from relay.domain.signal import Fit
-from relay.errors import ExchangeAnswered, ExchangeUnreachable, SignalNotRetryable, SignalNotSeen
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, SignalNotRetryable, SignalNotSeen
 from relay.execution.accept import Receipt
 from relay.execution.heartbeat import Pulse
 from relay.execution.ports import to_ms, utc_now
@@ -36,6 +36,7 @@ from relay.web.answers import (
     equity_form,
     flattened_form,
     number,
+    of_each,
     position_form,
     preview_form,
     refused_form,
@@ -79,8 +80,21 @@ def list_signals(
     return answer(body)
 
 
+def _whole_id(signal_id: str) -> str:
+    """The id of which `signal_id` may be only the first letters. Raises a Problem unless it is one signal's."""
+    found = current_services().journal.ids_beginning(signal_id.lower())
+    if len(found) > 1:
+        raise Problem(
+            "SIGNAL_UNKNOWN", f"several signals begin with {signal_id[:60]!r}; say more of the id", status=404
+        )
+    if not found:
+        raise _unknown(signal_id)
+    return found[0]
+
+
 def show_signal(signal_id: str) -> Response:
     """With `Prefer: wait=SECONDS`: once it is finished, or as it is when the time is up."""
+    signal_id = _whole_id(signal_id)
     signal = awaited(signal_id) or current_services().journal.signal(signal_id)
     if signal is None:
         raise _unknown(signal_id)
@@ -89,9 +103,8 @@ def show_signal(signal_id: str) -> Response:
 
 def retry_signal(signal_id: str) -> Response:
     """Opens the signal again with a new plan; answers like the webhook."""
+    signal_id = _whole_id(signal_id)
     parts = current_services()
-    if parts.journal.signal(signal_id) is None:
-        raise _unknown(signal_id)
     try:
         parts.controls.retry(signal_id)
     except SignalNotRetryable as error:
@@ -103,9 +116,8 @@ def mark_seen(signal_id: str) -> Response:
     """A person has looked at a signal in `attention`: `{"note"}` in the body, and `{"nothing_placed": true}` where they
     found none of its orders in doubt at the exchange. Answers with the signal."""
     given = fields_of_body(note=str, nothing_placed=bool)
+    signal_id = _whole_id(signal_id)
     parts = current_services()
-    if parts.journal.signal(signal_id) is None:
-        raise _unknown(signal_id)
     try:
         parts.controls.seen(signal_id, by=_BY, **given)
     except SignalNotSeen as error:
@@ -150,7 +162,7 @@ class Query:
 
     def symbol(self, name: str) -> str | None:
         text = self.text(name)
-        return text.upper() if text else None
+        return symbol_of_filter(text) if text else None
 
     def choice(self, name: str, kind: type[Choice]) -> Choice | None:
         text = self.text(name)
@@ -277,35 +289,34 @@ def list_positions(*, account: str | None, symbol: str | None) -> Response:
     Raises what the exchange said where none of the accounts could be.
     """
     exchanges = {name: each for name, each in current_services().exchanges.items() if account in (None, name)}
-    read = _read_positions(exchanges)
+    read = of_each(exchanges, _read_positions)
     errors = {name: each for name, each in read.items() if not isinstance(each, tuple)}
-    if errors and len(errors) == len(exchanges):
+    unanswered = [each for each in errors.values() if not isinstance(each, FactsUnreadable)]
+    if unanswered and len(unanswered) == len(exchanges):
         # Else nothing read would pass for nothing open.
-        raise next(iter(errors.values()))
+        raise unanswered[0]
     found = [
         position_form(name, position)
-        for name, positions in read.items()
-        if isinstance(positions, tuple)
-        for position in sorted(positions, key=lambda each: (each.category, each.symbol))
+        for name, came_to in read.items()
+        for position in sorted(_readable(came_to), key=lambda each: (each.category, each.symbol))
         if symbol in (None, position.symbol)
     ]
     unreadable = [{"account": name, "message": str(error)} for name, error in errors.items()]
     return answer({"positions": found, "unreadable": unreadable})
 
 
-def _read_positions(
-    exchanges: Mapping[str, Exchange],
-) -> dict[str, tuple[Position, ...] | ExchangeUnreachable | ExchangeAnswered]:
-    """Each account's, all at once, or why they cannot be read: one that hangs keeps no other waiting."""
+def _readable(came_to: tuple[Position, ...] | ExchangeUnreachable | ExchangeAnswered) -> tuple[Position, ...]:
+    if isinstance(came_to, tuple):
+        return came_to
+    return came_to.readable if isinstance(came_to, FactsUnreadable) else ()
 
-    def read(exchange: Exchange) -> tuple[Position, ...] | ExchangeUnreachable | ExchangeAnswered:
-        try:
-            return exchange.positions()
-        except (ExchangeUnreachable, ExchangeAnswered) as error:
-            return error
 
-    with ThreadPoolExecutor(max(1, len(exchanges)), thread_name_prefix="positions") as threads:
-        return dict(zip(exchanges, threads.map(read, exchanges.values()), strict=True))
+def _read_positions(account: str, exchange: Exchange) -> tuple[Position, ...] | ExchangeUnreachable | ExchangeAnswered:
+    """Or why they cannot be read."""
+    try:
+        return exchange.positions()
+    except (ExchangeUnreachable, ExchangeAnswered) as error:
+        return error
 
 
 def list_accounts() -> Response:
@@ -317,10 +328,10 @@ def list_accounts() -> Response:
             "environment": relay.services.accounts[name].environment,
             "key": relay.services.accounts[name].key_tail,
             "halted": _is_halted(name),
-            "equity": _equity(name, exchange),
+            "equity": equity,
             "checks": _checks(name),
         }
-        for name, exchange in relay.services.exchanges.items()
+        for name, equity in of_each(relay.services.exchanges, _equity).items()
     ]
     return answer({"accounts": accounts})
 

@@ -88,8 +88,6 @@ _FINISHED = (
     """INSERT INTO events (signal_id, at, name)
         SELECT id, at, name FROM wanted, unnest(array['accepted', 'executing', 'planned', 'order_submitted',
             'order_accepted', 'order_filled', 'done']) AS name ORDER BY n""",
-    """INSERT INTO leases (name, owner, epoch, until)
-        SELECT DISTINCT account || '/linear/' || symbol, 'a worker that is no more', 7, 0 FROM wanted""",
     """INSERT INTO beliefs (account, category, symbol, size, at)
         SELECT DISTINCT account, 'linear', symbol, '0', 0 FROM wanted""",
     "SELECT setval('events_id_seq', (SELECT max(id) FROM events))",
@@ -104,9 +102,4 @@ _WAITING = (
     """INSERT INTO assignments (signal_id, account, seq, category, symbol, generation, status, opened_at)
         SELECT id, account, n, 'linear', symbol, 0, 'accepted', at FROM wanted""",
     "INSERT INTO events (signal_id, at, name) SELECT id, at, 'accepted' FROM wanted ORDER BY n",
-    """SELECT procrastinate_defer_jobs_v1(array_agg(ROW('lanes', 'relay.drain', 0, NULL,
-            account || '/linear/' || symbol,
-            json_build_object('account', account, 'category', 'linear', 'symbol', symbol), NULL
-        )::procrastinate_job_to_defer_v1))
-        FROM (SELECT DISTINCT account, symbol FROM wanted) AS lane""",
 )

@@ -14,25 +14,12 @@ from tests.bench.figures import Figure
 
 RELAY = Path(__file__).parent.parent.parent / "relay"
 OF_SEVERAL_PROCESSES = (
-    "bybit/streams_board.py",
-    "bybit/streams_followed.py",
-    "bybit/streams_outbox.py",
-    "bybit/streams_shared.py",
-    "bybit/turns.py",
     "domain/placement.py",
-    "domain/shared_stream.py",
-    "engine/draining.py",
+    "engine/lease_guard.py",
     "engine/placement.py",
-    "engine/postgres*.py",
-    "execution/catching_up.py",
-    "execution/queue_source.py",
-    "journal/leases.py",
-    "journal/listening.py",
+    "execution/owned.py",
     "journal/ownership.py",
     "journal/queued.py",
-    "journal/stream_board*.py",
-    "journal/turns.py",
-    "journal/waiting_lanes.py",
     "journal/wake_up.py",
 )
 """What exists only for several processes: counted by itself."""

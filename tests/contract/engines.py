@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import cast
 
 from relay.alerts.authenticate import Credentials
-from relay.app.engines import Process, execution_of, journal_of
+from relay.app.engines import Execution, Process, execution_of, journal_of
 from relay.domain.instrument import SymbolIndex
 from relay.domain.order import SignalStatus
 from relay.domain.order_lifecycle import Bounds
 from relay.domain.progress import Finish
 from relay.domain.signal import Signal
+from relay.engine.lease_guard import LeaseLost
 from relay.errors import JournalUnavailable
 from relay.execution.accept import Intake
 from relay.execution.execute import Executor
@@ -28,7 +30,7 @@ from tests.builders import linear, rules
 from tests.property.model_exchange import Clock, ModelExchange
 from tests.property.workshop import SECRET, Market, body_of
 
-DEADLINE_S = 30
+DEADLINE_S = 60
 LONG_S = 3600.0
 CLOSE_S = 10
 SYMBOLS = tuple(f"S{number}USDT" for number in range(200))
@@ -90,6 +92,7 @@ class Floor:
         exchange = ModelExchange(Clock())
         account = Account(name=ACCOUNT, exchange=exchange, market=self.market, bounds=Bounds())
         self._accounts = {ACCOUNT: account}
+        self._is_closed = False
         self.renew()
 
     def renew(self) -> None:
@@ -103,7 +106,7 @@ class Floor:
             strategies=strategies,
         )
         process = Process(executes=True)
-        self.engine = execution_of(self.journal, self.items, self._settings, process, lane_taken=lambda *_: None)
+        self.engine = execution_of(self.journal, self.items, (ACCOUNT,), self._settings, process)
         self._intake = Intake(
             journal=self.journal,
             accounts=self._accounts,
@@ -114,8 +117,20 @@ class Floor:
         )
 
     def begin(self) -> None:
-        self.engine.begin(ACCOUNT)
-        until(lambda: self.engine.problem(ACCOUNT) is None)
+        """Returns once what is accepted is executed, by whichever process."""
+        engine = self.engine
+        engine.start()
+        threading.Thread(target=self._execute, args=(engine,), daemon=True).start()
+        until(lambda: engine.problem(ACCOUNT) is None)
+
+    def _execute(self, engine: Execution) -> None:
+        while not self._is_closed:
+            if engine.await_account(ACCOUNT, 0.1):
+                with suppress(LeaseLost, JournalUnavailable):
+                    engine.begin(ACCOUNT)
+                    if engine.is_alone:
+                        return
+                    engine.await_loss(ACCOUNT, 0.1)
 
     def accept(self, name: str, *steps: Step, symbol: str = SYMBOLS[0]) -> str:
         """An alert, which does `steps`; without any, one that is over at once. The signal's id."""
@@ -138,6 +153,7 @@ class Floor:
         until(lambda: set(names) <= set(self.hand.names("done")))
 
     def close(self) -> None:
+        self._is_closed = True
         self.engine.close(CLOSE_S)
         self.journal.close()
 

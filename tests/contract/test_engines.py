@@ -6,15 +6,15 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from unittest.mock import patch
+from unittest.mock import PropertyMock, patch
 
-import psycopg
 import pytest
 
 from relay.domain.instrument import Category
 from relay.engine.lanes import Lane
-from relay.engine.lease_guard import Lease
+from relay.engine.lease_guard import AccountLease
 from relay.execution import tasks
+from relay.journal.wake_up import WakeUps
 from tests.contract.engines import ACCOUNT, CLOSE_S, DEADLINE_S, LONG_S, SYMBOLS, Floor, at_once, until
 from tests.contract.raw_server import ACKNOWLEDGED, Stage, place
 
@@ -147,6 +147,20 @@ def test_what_is_accepted_before_the_instruments_are_known_keeps_its_place(floor
     assert floor.hand.names("done") == ["nameless", "last"]
 
 
+def test_whoever_waits_for_an_account_to_change_hands_waits_until_the_engine_is_closed(floor: Floor) -> None:
+    floor.begin()
+    assert floor.engine.await_account(ACCOUNT)
+    waiting = threading.Thread(target=floor.engine.await_loss, args=(ACCOUNT,), daemon=True)
+    waiting.start()
+    floor.accept("meanwhile")
+    floor.until_done("meanwhile")
+    assert waiting.is_alive()
+    floor.engine.close(CLOSE_S)
+    waiting.join(DEADLINE_S)
+    assert not waiting.is_alive()
+    assert not floor.engine.await_account(ACCOUNT)
+
+
 def test_alerts_that_another_process_takes_before_it_knows_the_instruments_keep_their_place(postgres_url: str) -> None:
     """Which only Postgres has: a web process that has just begun takes alerts, and a worker executes them."""
     web, worker = Floor(postgres_url), Floor(postgres_url)
@@ -163,9 +177,11 @@ def test_alerts_that_another_process_takes_before_it_knows_the_instruments_keep_
         web.close()
 
 
-def test_a_lane_whose_lease_ran_out_here_while_nobody_else_took_it_is_taken_up_again(postgres_url: str) -> None:
-    """As after a database that stood still for longer than a lease lasts."""
-    worker, stage = Floor(postgres_url), Stage()
+def test_what_an_owner_was_to_do_waits_while_its_right_has_run_out_and_goes_on_once_it_is_renewed(
+    postgres_url: str,
+) -> None:
+    """As after a database that stood still for longer than the right lasts, where nobody else took the account."""
+    worker, stage, was_asked = Floor(postgres_url), Stage(), threading.Event()
     server = stage.says(ACKNOWLEDGED)
     exchange = stage.exchange(server.url)
 
@@ -174,15 +190,20 @@ def test_a_lane_whose_lease_ran_out_here_while_nobody_else_took_it_is_taken_up_a
         place(exchange, signature=exchange.signature())
         return 0.0
 
+    def has_run_out() -> bool:
+        was_asked.set()
+        return False
+
     try:
         worker.begin()
         worker.accept("late", lambda: LONG_S, act)
         until(lambda: worker.hand.names("ends") == ["late"])
-        with patch.object(Lease, "is_valid", False):
+        with patch.object(AccountLease, "is_valid", PropertyMock(side_effect=has_run_out)):
+            was_asked.clear()
             worker.engine.wake(Lane(account=ACCOUNT, category=Category.LINEAR, symbol=SYMBOLS[0]))
-            until(lambda: worker.hand.names("begins") == ["late"] * 2)
-            until(lambda: worker.engine.depth() == 0)
-            assert server.requests == [], "nothing leaves by a lease that is over"
+            assert was_asked.wait(DEADLINE_S)
+            assert worker.hand.names("begins") == ["late"]
+            assert server.requests == [], "nothing leaves by a right that is over"
         worker.until_done("late")
         assert len(server.requests) == 1
     finally:
@@ -190,21 +211,34 @@ def test_a_lane_whose_lease_ran_out_here_while_nobody_else_took_it_is_taken_up_a
         stage.close()
 
 
-def test_what_ended_processes_have_left_in_the_database_is_forgotten(postgres_url: str) -> None:
-    worker = Floor(postgres_url)
+def test_an_account_changes_hands_with_what_is_unfinished_and_keeps_the_order(postgres_url: str) -> None:
+    first, second = Floor(postgres_url), Floor(postgres_url)
+    try:
+        second.hand = first.hand
+        second.renew()
+        first.begin()
+        first.accept("waits", lambda: LONG_S, at_once)
+        first.accept("behind it")
+        until(lambda: first.hand.names("ends") == ["waits"])
+        second.begin()
+        second.accept("last")
+        assert first.engine.close(CLOSE_S)
+        first.until_done("waits", "behind it", "last")
+        assert first.hand.names("done") == ["waits", "behind it", "last"]
+    finally:
+        second.close()
+        first.close()
+
+
+def test_what_no_word_came_of_is_found_all_the_same(postgres_url: str) -> None:
+    """As when the notification is lost with its connection."""
+    web, worker = Floor(postgres_url), Floor(postgres_url)
     try:
         worker.begin()
-        worker.accept("waits", lambda: LONG_S, at_once)
-        until(lambda: worker.hand.names("ends") == ["waits"])
-        left = """
-            INSERT INTO leases (name, owner, epoch, until) VALUES ('worker dead', 'dead', 1, 1);
-            INSERT INTO procrastinate_jobs (queue_name, task_name, status) VALUES ('lanes', 'relay.drain', 'doing')
-        """
-        with psycopg.connect(postgres_url, autocommit=True) as connection:
-            connection.execute(left)
-            worker.engine.tidy()
-            ((leases,),) = connection.execute("SELECT count(*) FROM leases WHERE name LIKE 'worker %'")
-            ((jobs,),) = connection.execute("SELECT count(*) FROM procrastinate_jobs")
-        assert (leases, jobs) == (1, 1), "its own are left, and the job that it is at"
+        web.hand = worker.hand
+        with patch.object(WakeUps, "tell"):
+            web.accept("unheard")
+            worker.until_done("unheard")
     finally:
         worker.close()
+        web.close()

@@ -18,7 +18,7 @@ from relay.bybit.http import signer
 from relay.domain.instrument import Category
 from relay.domain.order import NotSent, OrderRejected, RequestSignature
 from relay.engine import lease_guard
-from relay.engine.lease_guard import Lease, LeaseLost, holding
+from relay.engine.lease_guard import AccountLease, LeaseLost, holding
 from relay.errors import ExchangeAnswered, SettingsInvalid
 from tests.contract.raw_server import (
     ACKNOWLEDGED,
@@ -60,7 +60,7 @@ def test_the_signature_is_what_is_signed(stage: Stage) -> None:
 def test_what_leaves_by_a_lease_is_worthless_once_that_has_ended_however_late_it_arrives(stage: Stage) -> None:
     server = stage.says(ACKNOWLEDGED)
     exchange = stage.exchange(server.url)
-    lease = Lease(name="lane", epoch=1, deadline=lease_guard.clock() + 3)
+    lease = AccountLease(name="main", epoch=1, deadline=lease_guard.clock() + 3)
     with holding(lease):
         exchange.cancel(category=Category.LINEAR, symbol="BTCUSDT", client_order_id="id-1")
         assert exchange.signature().recv_window_ms <= 3000
@@ -171,7 +171,7 @@ def test_orders_of_many_threads_do_not_mix_their_stamps(stage: Stage) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert len(server.requests) == 40
     for request in server.requests:
         head, _, body = request.decode().partition("\r\n\r\n")

@@ -56,8 +56,8 @@ def _order(row: dict[str, Any]) -> Order:
     )
 
 
-def in_journal(signals: list[dict[str, Any]]) -> list[Order]:
-    """The orders that, by the journal, are or were at the exchange."""
+def in_journal(signals: list[dict[str, Any]], account: str | None = None) -> list[Order]:
+    """The orders that, by the journal, are or were at the exchange; of one account or of all."""
     return [
         Order(
             client_order_id=row["client_order_id"],
@@ -68,7 +68,7 @@ def in_journal(signals: list[dict[str, Any]]) -> list[Order]:
         )
         for signal in signals
         for row in signal["orders"]
-        if row["status"] not in NEVER_THERE
+        if row["status"] not in NEVER_THERE and account in (None, row["account"])
     ]
 
 
@@ -81,9 +81,9 @@ def positions(server: PaperServer) -> dict[str, Decimal]:
     return {symbol: size for symbol, size in sizes.items() if size}
 
 
-def differences(taken: list[Order], signals: list[dict[str, Any]]) -> list[str]:
+def differences(taken: list[Order], signals: list[dict[str, Any]], account: str | None = None) -> list[str]:
     """What is not the same on both sides, in words; nothing, if all is well."""
-    stored = {order.client_order_id: order for order in in_journal(signals)}
+    stored = {order.client_order_id: order for order in in_journal(signals, account)}
     found = {order.client_order_id: order for order in taken}
     reported = [f"{name} is {count} times at the exchange" for name, count in _repeated(taken)]
     reported += [f"{name} is in the journal and not at the exchange" for name in stored.keys() - found.keys()]
@@ -95,6 +95,18 @@ def differences(taken: list[Order], signals: list[dict[str, Any]]) -> list[str]:
 
 def _repeated(taken: list[Order]) -> list[tuple[str, int]]:
     return [each for each in Counter(order.client_order_id for order in taken).items() if each[1] > 1]
+
+
+def of_account(signal: dict[str, Any], account: str) -> list[dict[str, Any]]:
+    """The signal's events on one account, and those of the signal as a whole."""
+    orders = {each["client_order_id"] for each in signal["orders"] if each["account"] == account}
+    return [event for event in signal["events"] if _is_of(event["detail"] or {}, account, orders)]
+
+
+def _is_of(detail: dict[str, Any], account: str, orders: set[str]) -> bool:
+    if "client_order_id" in detail:
+        return detail["client_order_id"] in orders
+    return bool(detail.get("account", account) == account)
 
 
 def outcomes(signal: dict[str, Any]) -> list[list[str]]:

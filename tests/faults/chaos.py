@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from datetime import datetime
 from pathlib import Path
+from signal import SIGCONT, SIGSTOP
 from typing import Any
 
 import requests
@@ -18,7 +21,7 @@ import requests
 from relay.journal.opening import open_journal
 from tests.faults import audit, stage
 from tests.faults.alerts import Shot, draw
-from tests.faults.judge import Judge, Sent
+from tests.faults.judge import Judge, Sent, Side
 from tests.faults.victims import ManyProcesses, OneRelay, Victim
 from tests.paper_server import PaperServer
 
@@ -30,6 +33,10 @@ RESENT_AFTER_MAX = 15
 """A resend follows its alert by at most so many other alerts, so it may well overtake the answer."""
 KILLED_WHILE_STARTING = 0.3
 DEADLINE_S = 120
+AWAY_S = 4.0
+"""Of two accounts one is away for so long, then there for twice as long."""
+PAUSE_S = 2.0
+"""Of each sender between two alerts, where exits are timed: what waits for a core is not what is measured."""
 FINISHED_S = 300
 ENVIRONMENT = {"SIGNAL_MAX_AGE": "86400"}
 
@@ -50,9 +57,22 @@ class Counts:
     cut: int
     kills: int
     seconds: int
+    away_s: int
+    """How long one of the accounts could not be reached."""
+    exit_ms: int
+    """The other's exits, from their acceptance to their end: the median, and of one in twenty at least."""
+    exit_p95_ms: int
+    exit_ms_away: int
+    """The same while the one was away."""
+    exit_p95_ms_away: int
     lost: int
     doubled: int
     out_of_order: int
+
+    @property
+    def is_later(self) -> bool:
+        """Whether the one account's exits came later while the other was away, beyond what chance explains."""
+        return self.exit_ms_away > 1.5 * self.exit_ms + 100 or self.exit_p95_ms_away > 1.5 * self.exit_p95_ms + 1000
 
     @staticmethod
     def heading() -> str:
@@ -67,7 +87,7 @@ class Chaos:
 
     def __init__(
         self,
-        paper: PaperServer,
+        papers: Mapping[str, PaperServer],
         victim: Victim,
         *,
         seed: int,
@@ -78,7 +98,9 @@ class Chaos:
         pause_s: float = 0,
         goes_on: int | None = None,
     ) -> None:
-        """`disasters`: each happens once, somewhere in the midst, or when `disaster_at` alerts were answered.
+        """`papers`: each account's exchange; of several, the last is away for a third of the time.
+
+        `disasters`: each happens once, somewhere in the midst, or when `disaster_at` alerts were answered.
 
         `pause_s`: of each sender between two alerts. `goes_on`: the senders stop when so many alerts were answered
         after the last blow, however many are left.
@@ -87,7 +109,9 @@ class Chaos:
         self._seed = seed
         self._kills_left = kills
         self._disasters = disasters
-        self._paper = paper
+        self._papers = papers
+        *_, last = papers.values()
+        self._absences = Absences(last) if len(papers) > 1 else None
         self._victim = victim
         self._shots = draw(alerts, self._dice)
         self._posts = _with_resends(self._shots, self._dice)
@@ -95,6 +119,7 @@ class Chaos:
         self._pause_s = pause_s
         self._goes_on = goes_on
         self._killed = 0
+        self._killed_at: list[float] = []
         self._retries = 0
         self._lock = threading.Lock()
         self._sent: dict[int, Sent] = {}
@@ -106,34 +131,35 @@ class Chaos:
         try:
             self._victim.start()
             self._misbehave()
-            with self._senders():
+            with self._absences or contextlib.nullcontext(), self._senders():
                 self._kill_now_and_then()
                 if self._goes_on is not None:
                     self._stop_after(self._goes_on)
             self._shots = [shot for shot in self._shots if shot.number in self._sent]
             stage.until(self._is_ready, DEADLINE_S)
             signals = self._all_finished()
-            self._paper.control.clear_faults()  # what is read from here on is the judge's own, and must arrive
+            for paper in self._papers.values():
+                paper.control.clear_faults()  # what is read from here on is the judge's own, and must arrive
             return self._judge(signals, int(time.monotonic() - begun_at))
         finally:
             self._victim.close()
-            self._paper.close()
+            for paper in self._papers.values():
+                paper.close()
 
     def _misbehave(self) -> None:
         """Until the end: nothing is repaired before everything has come to its end."""
-        for path in ("/v5/order/create", "/v5/order/realtime"):
-            self._paper.control.fault(
-                path, "drop_reply", times=None, probability=CUT_SHARE, seed=self._dice.getrandbits(30)
+        for control in (paper.control for paper in self._papers.values()):
+            for path in ("/v5/order/create", "/v5/order/realtime"):
+                control.fault(path, "drop_reply", times=None, probability=CUT_SHARE, seed=self._dice.getrandbits(30))
+            control.fault(
+                "/v5/order/create",
+                "code",
+                retCode=10006,
+                retMsg="Too many visits!",
+                times=None,
+                probability=LIMITED_SHARE,
+                seed=self._dice.getrandbits(30),
             )
-        self._paper.control.fault(
-            "/v5/order/create",
-            "code",
-            retCode=10006,
-            retMsg="Too many visits!",
-            times=None,
-            probability=LIMITED_SHARE,
-            seed=self._dice.getrandbits(30),
-        )
 
     @contextmanager
     def _senders(self) -> Iterator[None]:
@@ -227,6 +253,7 @@ class Chaos:
             self._strike()
 
     def _strike(self) -> None:
+        self._killed_at.append(time.time())
         self._victim.strike(self._dice)
         self._killed += 1
         self._kills_left -= 1
@@ -261,12 +288,11 @@ class Chaos:
             time.sleep(0.2)
 
     def _judge(self, signals: list[dict[str, Any]], seconds: int) -> Counts:
-        judged = Judge(self._shots, self._sent, signals, audit.at_exchange(self._paper))
-        judged.check_alerts()
-        judged.check_orders()
-        judged.check_effects(self._sequence(signals), audit.positions(self._paper))
+        judged = Judge(self._shots, self._sent, signals, self._sides(signals))
+        judged.check()
         self.problems = judged.lost + judged.doubled + judged.out_of_order
         events = [event for each in signals for event in each["events"]]
+        there, away = self._exits(signals)
         return Counts(
             seed=self._seed,
             alerts=len(self._shots),
@@ -276,22 +302,114 @@ class Chaos:
             cut=sum(1 for event in events if event["name"] == "order_unknown"),
             kills=self._killed,
             seconds=seconds,
+            away_s=int(sum(end - begin for begin, end in self._absences.spans)) if self._absences else 0,
+            exit_ms=_share(there, 0.5),
+            exit_p95_ms=_share(there, 0.95),
+            exit_ms_away=_share(away, 0.5),
+            exit_p95_ms_away=_share(away, 0.95),
             lost=len(judged.lost),
             doubled=len(judged.doubled),
             out_of_order=len(judged.out_of_order),
         )
 
-    def _sequence(self, signals: list[dict[str, Any]]) -> dict[str, int]:
-        """Each signal's place in the order of acceptance, as the journal has it."""
+    def _sides(self, signals: list[dict[str, Any]]) -> list[Side]:
         journal = open_journal(self._victim.database_url, lock=False)
-        found = {each["id"]: journal.executions_of(each["id"])[0].seq for each in signals}
+        executions = [each for signal in signals for each in journal.executions_of(signal["id"])]
         journal.close()
-        return found
+        *_, last = self._papers
+        return [
+            Side(
+                account=name,
+                taken=audit.at_exchange(paper),
+                positions=audit.positions(paper),
+                executions={each.signal.id: each for each in executions if each.account == name},
+                was_away=self._absences is not None and name == last,
+            )
+            for name, paper in self._papers.items()
+        ]
+
+    def _exits(self, signals: list[dict[str, Any]]) -> tuple[list[float], list[float]]:
+        """How long the first account's closes took, in ms: while all accounts were there, and while one was away.
+
+        Those that a kill interrupted tell nothing of it.
+        """
+        first = next(iter(self._papers))
+        there, away = list[float](), list[float]()
+        for signal in signals:
+            begin = datetime.fromisoformat(signal["received_at"]).timestamp()
+            ends = [each["at"] for each in audit.of_account(signal, first) if each["name"] == "done"]
+            if signal["action"] != "close" or not ends:
+                continue
+            end = datetime.fromisoformat(ends[0]).timestamp()
+            if any(begin <= at <= end for at in self._killed_at):
+                continue
+            was_away = self._absences is not None and self._absences.overlap(begin, end)
+            (away if was_away else there).append((end - begin) * 1000)
+        return there, away
 
 
-def on_one_relay(folder: Path, *, seed: int, alerts: int, kills: int) -> Chaos:
-    paper = PaperServer(folder)
-    return Chaos(paper, OneRelay(folder, paper, ENVIRONMENT), seed=seed, alerts=alerts, kills=kills)
+def _share(values: list[float], share: float) -> int:
+    """The value that so many are not above; 0 where there are none."""
+    return int(sorted(values)[int(share * (len(values) - 1))]) if values else 0
+
+
+class Absences:
+    """As a context: an exchange stands still for a third of the time, and nobody gets an answer."""
+
+    def __init__(self, paper: PaperServer) -> None:
+        self._paper = paper
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.spans: list[tuple[float, float]] = []
+        """From when to when, Unix seconds."""
+
+    def overlap(self, begin: float, end: float) -> bool:
+        return any(begin < until and since < end for since, until in self.spans)
+
+    def _run(self) -> None:
+        while not self._is_over.wait(2 * AWAY_S):
+            begin = time.time()
+            os.kill(self._paper.pid, SIGSTOP)
+            self._is_over.wait(AWAY_S)
+            os.kill(self._paper.pid, SIGCONT)
+            self.spans.append((begin, time.time()))
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+
+_TWO_ACCOUNTS = """
+[accounts.main]
+url = "{main}"
+
+[accounts.second]
+url = "{second}"
+
+[strategies.default]
+accounts = ["main", "second"]
+"""
+
+
+def _exchanges(folder: Path, *, two: bool) -> tuple[dict[str, PaperServer], dict[str, str]]:
+    """Each account's, and the environment of a relay that has these accounts."""
+    if not two:
+        return {"default": PaperServer(folder)}, dict(ENVIRONMENT)
+    papers = {}
+    for name in ("main", "second"):
+        (folder / name).mkdir()
+        papers[name] = PaperServer(folder / name)
+    config = _TWO_ACCOUNTS.format(**{name: paper.url for name, paper in papers.items()})
+    return papers, ENVIRONMENT | {"RELAY_CONFIG": config}
+
+
+def on_one_relay(folder: Path, *, seed: int, alerts: int, kills: int, two_accounts: bool = False) -> Chaos:
+    papers, environment = _exchanges(folder, two=two_accounts)
+    victim = OneRelay(folder, next(iter(papers.values())), environment)
+    return Chaos(papers, victim, seed=seed, alerts=alerts, kills=kills, pause_s=PAUSE_S if two_accounts else 0)
 
 
 def on_many_processes(
@@ -303,15 +421,17 @@ def on_many_processes(
     kills: int,
     home: Path | None = None,
     disasters: Sequence[str] = (),
+    two_accounts: bool = False,
 ) -> Chaos:
     """`home`: of the Postgres server, for `disasters`: `crash` and `freeze` befall it."""
-    paper = PaperServer(folder)
+    papers, environment = _exchanges(folder, two=two_accounts)
     # A database that has just been frozen or started is slow: what it holds up must not be too old to be sent.
-    environment = ENVIRONMENT | {"BYBIT_RECV_WINDOW": "5000"}
-    victim = ManyProcesses(folder, paper, environment, database_url=database_url, home=home)
+    environment |= {"BYBIT_RECV_WINDOW": "5000"}
+    victim = ManyProcesses(folder, next(iter(papers.values())), environment, database_url=database_url, home=home)
     befall = {"crash": victim.crash_postgres, "freeze": victim.freeze_postgres}
     drawn = [befall[each] for each in disasters]
-    return Chaos(paper, victim, seed=seed, alerts=alerts, kills=kills, disasters=drawn)
+    pause_s = PAUSE_S if two_accounts else 0
+    return Chaos(papers, victim, seed=seed, alerts=alerts, kills=kills, disasters=drawn, pause_s=pause_s)
 
 
 def _with_resends(shots: list[Shot], dice: random.Random) -> list[Shot]:

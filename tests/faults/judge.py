@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from relay.domain.order import OrderStatus, SignalStatus
+from relay.journal.records import ExecutionRecord
 from tests.faults import audit
 from tests.faults.alerts import Shot
 
@@ -20,20 +23,48 @@ class Sent:
     signal_ids: set[str] = field(default_factory=set)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One account: what its exchange has, and what the journal says of each signal on it.
+
+    `was_away`: its exchange was out of reach at times. Then an entry that could not be told may have been given up for
+    an exit that waited; it must have had no effect.
+    """
+
+    account: str
+    taken: list[audit.Order]
+    positions: dict[str, Decimal]
+    executions: Mapping[str, ExecutionRecord]
+    was_away: bool = False
+
+    def is_given_up(self, signal_id: str) -> bool:
+        """With certainty: never sent again, and never there."""
+        execution = self.executions[signal_id]
+        orders = [each.state.status for each in execution.orders]
+        is_certain = all(each in (OrderStatus.DENIED, OrderStatus.REJECTED) for each in orders)
+        return self.was_away and execution.status is SignalStatus.FAILED and is_certain
+
+
 class Judge:
-    """What was sent, what the journal has and what the exchange has, held against each other."""
+    """What was sent, what the journal has and what the exchanges have, held against each other."""
 
     def __init__(
-        self, shots: list[Shot], sent: dict[int, Sent], signals: list[dict[str, Any]], taken: list[audit.Order]
+        self, shots: list[Shot], sent: dict[int, Sent], signals: list[dict[str, Any]], sides: list[Side]
     ) -> None:
         self._shots = {shot.number: shot for shot in shots}
         self._sent = sent
         self._signals = signals
-        self._taken = taken
+        self._sides = sides
         self._shot_of = {each["id"]: self._shots[int(each["alert"]["comment"])] for each in signals}
         self.lost: list[str] = []
         self.doubled: list[str] = []
         self.out_of_order: list[str] = []
+
+    def check(self) -> None:
+        self.check_alerts()
+        for side in self._sides:
+            self.check_orders(side)
+            self.check_effects(side)
 
     def check_alerts(self) -> None:
         """Exactly one signal for each alert, the one that its sender was told of, with exactly one good end."""
@@ -46,38 +77,43 @@ class Judge:
                 self.lost.append(f"alert {number}: answered with {reported}, kept as {[each['id'] for each in found]}")
             if len(found) > 1:
                 self.doubled.append(f"alert {number}: {len(found)} signals")
-            self._check_ends(found)
+            for side in self._sides:
+                self._check_ends(found, side)
 
-    def _check_ends(self, signals: list[dict[str, Any]]) -> None:
+    def _check_ends(self, signals: list[dict[str, Any]], side: Side) -> None:
         for signal in signals:
-            if signal["status"] != "done":
-                self.lost.append(f"not done: {signal}")
-            ends = audit.outcomes(signal)
+            execution = side.executions[signal["id"]]
+            if execution.status is not SignalStatus.DONE and not side.is_given_up(signal["id"]):
+                self.lost.append(f"not done on {side.account}: {signal}")
+            ends = audit.outcomes({"events": audit.of_account(signal, side.account)})
             if [len(each) for each in ends] != [1]:
-                self.doubled.append(f"{signal['id']} came to {ends}")
+                self.doubled.append(f"{signal['id']} came to {ends} on {side.account}")
 
-    def check_orders(self) -> None:
+    def check_orders(self, side: Side) -> None:
         """The same orders on both sides, and at most one for each signal."""
-        self.lost += audit.differences(self._taken, self._signals)
+        self.lost += audit.differences(side.taken, self._signals, side.account)
         orders_of: defaultdict[str, int] = defaultdict(int)
-        for order in self._taken:
+        for order in side.taken:
             orders_of[_signal_of(order)] += 1
-        self.doubled += [f"{name} has {count} orders" for name, count in orders_of.items() if count > 1]
+        self.doubled += [
+            f"{name} has {count} orders on {side.account}" for name, count in orders_of.items() if count > 1
+        ]
 
-    def check_effects(self, seq: dict[str, int], positions: dict[str, Decimal]) -> None:
+    def check_effects(self, side: Side) -> None:
         """Accepted in the order of sending where one was answered before the other left; executed as accepted."""
         for symbol in {shot.symbol for shot in self._shots.values()}:
-            accepted = sorted((each for each in seq if self._shot_of[each].symbol == symbol), key=seq.__getitem__)
+            of_symbol = [each for each in side.executions if self._shot_of[each].symbol == symbol]
+            accepted = sorted(of_symbol, key=lambda each: side.executions[each].seq)
             self._check_acceptance(accepted)
             p, wanted = Decimal(0), list[tuple[str, Decimal]]()
             for signal_id in accepted:
-                after = self._shot_of[signal_id].after(p)
+                after = p if side.is_given_up(signal_id) else self._shot_of[signal_id].after(p)
                 if after != p:
                     wanted.append((signal_id, after - p))
                 p = after
-            self._check_sequence(symbol, wanted)
-            if positions.get(symbol, Decimal(0)) != p:
-                self.lost.append(f"{symbol} is at {positions.get(symbol)} and not at {p}")
+            self._check_sequence(symbol, wanted, side)
+            if side.positions.get(symbol, Decimal(0)) != p:
+                self.lost.append(f"{symbol} is at {side.positions.get(symbol)} on {side.account} and not at {p}")
 
     def _check_acceptance(self, accepted: list[str]) -> None:
         latest_begun_at = 0.0
@@ -87,16 +123,17 @@ class Judge:
                 self.out_of_order.append(f"{signal_id} is behind one that was sent only after its answer")
             latest_begun_at = max(latest_begun_at, sent.begun_at)
 
-    def _check_sequence(self, symbol: str, wanted: list[tuple[str, Decimal]]) -> None:
+    def _check_sequence(self, symbol: str, wanted: list[tuple[str, Decimal]], side: Side) -> None:
         """Signed sizes: with another order of effects a `target`, `close` or `long` orders something else."""
         found = [
             (_signal_of(order), order.filled_qty if order.side == "buy" else -order.filled_qty)
-            for order in self._taken
+            for order in side.taken
             if order.symbol == symbol
         ]
         if found != wanted:
             first = next((i for i, pair in enumerate(zip(found, wanted, strict=False)) if pair[0] != pair[1]), None)
-            self.out_of_order.append(f"{symbol} from {first}: {found[first:]} instead of {wanted[first:]}")
+            what = f"{found[first:]} instead of {wanted[first:]}"
+            self.out_of_order.append(f"{symbol} on {side.account} from {first}: {what}")
 
 
 def _signal_of(order: audit.Order) -> str:

@@ -27,6 +27,12 @@ def test_under_random_kills_cuts_limits_and_resends_every_alert_takes_effect_onc
 
 
 @pytest.mark.timeout(400)
+def test_with_two_accounts_of_which_one_is_away_time_and_again_it_is_the_same_on_both(tmp_path: Path) -> None:
+    counts = survived(on_one_relay(tmp_path, seed=seed(), alerts=60, kills=1, two_accounts=True), kills=1)
+    assert counts.away_s and counts.cut, "it was not chaotic at all"
+
+
+@pytest.mark.timeout(400)
 def test_with_several_processes_on_postgres_and_any_of_them_killed_it_is_the_same(
     tmp_path: Path, postgres_url: str
 ) -> None:

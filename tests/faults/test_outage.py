@@ -229,7 +229,7 @@ def _start_without_exchange(relay: RelayProcess) -> None:
             return False
 
     until(is_alive)
-    reported = requests.get(f"{relay.url}/readyz", timeout=10)
+    reported = requests.get(f"{relay.url}/readyz", timeout=60)
     assert reported.status_code == 503
     assert "instruments" in reported.text
 

@@ -120,7 +120,7 @@ def test_while_old_and_new_processes_overlap_nothing_is_refused_lost_doubled_or_
     paper = PaperServer(tmp_path)
     both = Deploy(tmp_path, paper, postgres_url, migrates=migrates)
     chaos = Chaos(
-        paper,
+        {"default": paper},
         both,
         seed=seed(),
         alerts=ALERTS_MAX,

@@ -21,7 +21,7 @@ from tests.paper_server import PaperServer
 pytestmark = pytest.mark.slow
 
 TAKEOVER_MAX_S = 5.0
-LANE = "default/linear/BTCUSDT"
+ACCOUNT = "default"
 STEPS = (
     (Failpoint.SENT,)
     if not FULL
@@ -47,21 +47,21 @@ def buy(fleet: Fleet, key: str) -> str:
 
 
 @pytest.mark.timeout(1200)
-def test_a_killed_workers_lane_is_another_ones_within_five_seconds(
+def test_a_killed_workers_account_is_another_ones_within_five_seconds(
     fleet: Fleet, capsys: pytest.CaptureFixture[str]
 ) -> None:
     took: list[float] = []
     for number in range(KILLS):
         doomed, survivor = fleet.add_worker(**{KILL_AT: Failpoint.PLANNED.value}), fleet.add_worker()
-        os.killpg(survivor.process.pid, signal.SIGSTOP)  # so that it is the other one that takes the lane
+        os.killpg(survivor.process.pid, signal.SIGSTOP)  # so that it is the other one that takes the alert
         signal_id = buy(fleet, f"killed {number}")
-        doomed.process.wait(40)
+        doomed.process.wait(60)
         at = time.monotonic()
-        owner, epoch = fleet.epoch(LANE)
+        owner, epoch = fleet.epoch(ACCOUNT)
         os.killpg(survivor.process.pid, signal.SIGCONT)
-        fleet.until(lambda epoch=epoch: fleet.epoch(LANE)[1] > epoch, "nobody takes the lane over", survivor)
+        fleet.until(lambda epoch=epoch: fleet.epoch(ACCOUNT)[1] > epoch, "nobody takes the account over", survivor)
         took.append(time.monotonic() - at)
-        assert fleet.epoch(LANE)[0] != owner
+        assert fleet.epoch(ACCOUNT)[0] != owner
         assert fleet.web.wait_for(signal_id, 40)["status"] == "done"
         assert survivor.stop() == 0
     assert audit.differences(audit.at_exchange(fleet.paper), fleet.web.all_signals()) == []

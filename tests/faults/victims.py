@@ -51,7 +51,7 @@ class Victim(Protocol):
 
 
 def post_to(web: RelayProcess, http: requests.Session, body: bytes) -> requests.Response:
-    return http.post(f"{web.url}/webhook", data=body, timeout=10)
+    return http.post(f"{web.url}/webhook", data=body, timeout=60)
 
 
 class OneRelay:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from unittest.mock import patch
 import pytest
 
 from relay.domain.instrument import plain
+from relay.web.pages.overview import all_positions, equities
 from tests.paper_server import KEY, SECRET, PaperServer
 from tests.relay_server import DEADLINE_S, RelayServer, error_of, running_relay
 
@@ -201,6 +202,29 @@ def test_positions_are_those_of_the_accounts_that_answer_and_the_others_are_name
         ((account, message),) = [(each["account"], each["message"]) for each in shown["unreadable"]]
         assert account == "first" and "refused" in message
         error_of(relay.ask("positions?account=first"), 502, "EXCHANGE_UNREACHABLE")
+
+
+def test_all_accounts_are_asked_at_once(first: PaperServer, second: PaperServer, tmp_path: Path) -> None:
+    """Each answers only once the other has been asked, too."""
+    with running_relay(tmp_path, first.url, **environment(first, second)) as relay, ExitStack() as patched:
+        both = threading.Barrier(2)
+        for exchange in relay.relay.services.exchanges.values():
+            for name in ("positions", "wallet"):
+                read = _when_both_are_asked(getattr(exchange, name), both)
+                patched.enter_context(patch.object(exchange, name, read))
+        assert [each["equity"] is None for each in relay.api("accounts")["accounts"]] == [False, False]
+        assert relay.api("positions")["unreadable"] == []
+        with relay.app.app_context():
+            assert all_positions(fresh=True) == ([], [])
+            assert [each.problem for each in equities().values()] == [None, None]
+
+
+def _when_both_are_asked(read: Callable[[], Any], both: threading.Barrier) -> Callable[[], Any]:
+    def ask() -> Any:
+        both.wait(DEADLINE_S)
+        return read()
+
+    return ask
 
 
 def test_an_account_that_hangs_keeps_no_close_of_a_flatten_waiting(

@@ -43,6 +43,36 @@ def test_a_part_is_closed_by_the_step_that_holds_now(own: RelayServer, paper: Pa
     assert (closed["status"], closed["orders"][-1]["qty"], position(own)) == ("done", "5", ["7.3"])
 
 
+def test_a_part_that_the_new_step_makes_too_small_is_closed_with_the_next_exit(
+    own: RelayServer, paper: PaperServer
+) -> None:
+    opened(own, "12.3")
+    paper.control.rules(SYMBOL, qtyStep="1", minOrderQty="1")
+    small, next_one = (own.done({"ticker": f"{SYMBOL}.P", "action": "close", "qty": qty}) for qty in ("0.8", "1.2"))
+    assert (small["status"], position(own)) == ("done", ["10.3"])
+    assert any("0.8 is less than the exchange takes by now" in note for note in small["notes"])
+    assert [order["qty"] for order in next_one["orders"]] == ["2"]
+
+
+@pytest.mark.parametrize("code", [30209, 110003, 110120])
+def test_an_exit_whose_limit_is_beyond_the_exchanges_band_goes_at_the_market(
+    own: RelayServer, paper: PaperServer, code: int
+) -> None:
+    opened(own, "12.3")
+    paper.control.fault(
+        "/v5/order/create", "code", retCode=code, retMsg="price out of the band", match={"orderType": "Limit"}, times=3
+    )
+    limit = {"ticker": f"{SYMBOL}.P", "action": "close", "qty": "5", "type": "limit"}
+    passive = own.done({**limit, "price": "100000"})
+    assert (passive["status"], position(own)) == ("attention", ["12.3"])
+    closed = own.done({**limit, "price": "1"})
+    assert (closed["status"], position(own)) == ("done", ["7.3"])
+    assert [(order["type"], order["status"]) for order in closed["orders"]] == [
+        ("limit", "rejected"),
+        ("market", "filled"),
+    ]
+
+
 def test_an_exit_in_legs_leaves_nothing_though_each_leg_is_rounded_anew(own: RelayServer, paper: PaperServer) -> None:
     paper.control.rules(SYMBOL, maxMktOrderQty="7")
     own.relay.services.markets["default"].load_instruments(own.relay.services.exchanges["default"])

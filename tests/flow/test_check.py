@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,10 @@ from tests.flow.cli_support import environment, run
 from tests.paper_server import KEY, SECRET, PaperServer
 from tests.relay_server import NOBODY
 
-KEY_POINTS = ("expiry", "ip", "trade_permission", "read_only", "withdraw_permission", "transfer_permission")
+KEY_POINTS = (
+    *("expiry", "ip", "trade_permission", "read_only"),
+    *("withdraw_permission", "transfer_permission", "other_permissions"),
+)
 SIGNED = (
     *("signature", *KEY_POINTS, "account_type", "margin_mode", "position_mode"),
     *("wallet", "leverage", "foreign_positions", "fees"),
@@ -54,14 +58,16 @@ def key(**fields: object) -> dict[str, Any]:
 
 
 def rights(**fields: list[str]) -> dict[str, Any]:
-    permissions = {"ContractTrade": ["Order", "Position"], "Wallet": [], **fields}
+    permissions = {"ContractTrade": ["Order", "Position"], "Wallet": [], "Derivatives": ["DerivativesTrade"], **fields}
     return key(permissions=permissions)
 
 
 MAINNET = {"BYBIT_ENV": "mainnet", "MAX_POSITION_NOTIONAL": "none"}
 WITHDRAW = rights(Wallet=["Withdraw"])
 TRANSFER = rights(Wallet=["AccountTransfer", "SubMemberTransfer"])
-ABOUT_THE_KEY = dict.fromkeys(KEY_POINTS, "demo environment does not tell")
+CONVERT = rights(Exchange=["ExchangeHistory"], FiatP2P=["FiatP2POrder", "Advertising"])
+IN_SIX_HOURS = (datetime.now(UTC) + timedelta(hours=6, minutes=30)).strftime("%Y-%m-%dT%H:%M:%SZ")
+USDC = {"ALLOWED_SYMBOLS": "BTCUSDT,BTCPERP,ETHPERP"}
 
 CASES = {
     "as it should be": Case(),
@@ -87,6 +93,15 @@ CASES = {
         unknown=tuple(name for name in SIGNED if name != "expiry"),
     ),
     "a key that expires soon": Case(account=key(deadlineDay=9), amber={"expiry": "expires in 9 days"}),
+    "a key whose last day has begun": Case(
+        account=key(expiredAt=IN_SIX_HOURS, deadlineDay=0, ips=["*"]),
+        amber={"expiry": "expires in 6 hours", "ip": "works from any address"},
+    ),
+    "a key whose date is later than its days": Case(
+        account=key(expiredAt="2098-01-01T00:00:00Z", deadlineDay=3), amber={"expiry": "expires in 3 days"}
+    ),
+    "a key whose date is in no year": Case(account=key(expiredAt="0001-01-01T00:00:00Z", deadlineDay=0)),
+    "a key whose addresses are one text": Case(account={"ipCheck": True, **key(ips="203.0.113.7,127.0.0.1")}),
     "a key without addresses": Case(account=key(ips=["*"], deadlineDay=80), amber={"ip": "works from any address"}),
     "a key that is bound elsewhere": Case(
         account={"ipCheck": True, **key(ips=["203.0.113.7"])},
@@ -103,12 +118,39 @@ CASES = {
     "a key that may transfer real money": Case(
         account=TRANSFER, environ=MAINNET, red={"transfer_permission": "ALLOW_WIDE_KEY=1"}
     ),
+    "a key that may spend by other ways": Case(account=CONVERT, amber={"other_permissions": "Exchange: ExchangeHist"}),
+    "a key that may spend real money by other ways": Case(
+        account=CONVERT, environ=MAINNET, red={"other_permissions": "FiatP2P: Advertising, FiatP2POrder"}
+    ),
+    "a key that may spend by other ways, which is allowed": Case(
+        account=CONVERT, environ={**MAINNET, "ALLOW_WIDE_KEY": "1"}, amber={"other_permissions": "ALLOW_WIDE_KEY"}
+    ),
+    "a key with permissions that nobody knows yet": Case(
+        account=rights(Lottery=["Draw"]), environ=MAINNET, red={"other_permissions": "Lottery: Draw"}
+    ),
+    "a key that may also do what spends nothing": Case(
+        account=rights(CopyTrading=["CopyTrading"], Affiliate=["Affiliate"]),
+        environ=MAINNET,
+        amber={"other_permissions": "Affiliate: Affiliate; CopyTrading: CopyTrading"},
+    ),
+    "a key that may also trade spot and options": Case(
+        account=rights(Spot=["SpotTrade"], Options=["OptionsTrade"]), environ={**MAINNET, **USDC}
+    ),
+    "a key that may not trade USDC perpetuals": Case(
+        account=rights(Derivatives=[]), environ=USDC, amber={"trade_permission": "BTCPERP, ETHPERP"}
+    ),
+    "a key of a subaccount that lists transfers": Case(
+        account=rights(Wallet=["SubMemberTransferList"]), environ=MAINNET, red={"transfer_permission": "TransferList"}
+    ),
     "a wide key that is allowed": Case(
         account=WITHDRAW, environ={**MAINNET, "ALLOW_WIDE_KEY": "1"}, amber={"withdraw_permission": "ALLOW_WIDE_KEY"}
     ),
     "a classic account": Case(account={"unifiedMarginStatus": 1}, red={"account_type": "Upgrade"}),
     "a unified account 1.0": Case(account={"unifiedMarginStatus": 4}, amber={"account_type": "inverse"}),
+    "a kind of account that is new": Case(account={"unifiedMarginStatus": 9}, amber={"account_type": "does not know"}),
     "isolated margin": Case(account={"marginMode": "ISOLATED_MARGIN"}),
+    "portfolio margin": Case(account={"marginMode": "PORTFOLIO_MARGIN"}),
+    "a margin mode that is new": Case(account={"marginMode": "CROSS_EVERYTHING"}),
     "hedge mode": Case(account={"positionMode": {"ETHUSDT": 3}}, red={"position_mode": "ETHUSDT: hedge mode"}),
     "hedge mode of a symbol that is not allowed": Case(
         account={"positionMode": {"ETHUSDT": 3}}, environ={"ALLOWED_SYMBOLS": "BTCUSDT,BTCUSD,BTCPERP"}
@@ -125,7 +167,13 @@ CASES = {
     "demo": Case(
         account={"demo": True},
         environ={"BYBIT_ENV": "demo"},
-        amber={**ABOUT_THE_KEY, "fees": "demo environment does not tell"},
+        amber={"fees": "demo environment does not tell"},
+    ),
+    "a demo key that only reads": Case(
+        account={"demo": True, **key(readOnly=1)},
+        environ={"BYBIT_ENV": "demo"},
+        red={"read_only": "Read-Write"},
+        amber={"fees": "demo environment does not tell"},
     ),
 }
 

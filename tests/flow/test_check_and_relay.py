@@ -81,6 +81,35 @@ def test_mainnet_starts_with_it_where_that_is_allowed_and_says_that_money_is_rea
     assert "withdraw_permission amber: the key may withdraw" in relay.tail()
 
 
+def test_an_update_leaves_what_is_open_to_nobody_though_the_key_is_wide(wide: PaperServer, tmp_path: Path) -> None:
+    with running_relay(tmp_path, wide.url, **MAINNET, ALLOW_WIDE_KEY="1") as relay:
+        assert relay.done({"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.01", "id": "open"})["status"] == "done"
+    with running_relay(tmp_path, wide.url, **MAINNET) as relay:
+        more = relay.done({"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.01", "id": "more"})
+        assert (more["status"], more["reason"]["code"]) == ("denied", "EXCHANGE_KEY")
+        assert relay.done({"ticker": "BTCUSDT.P", "action": "close", "id": "close"})["status"] == "done"
+
+
+def test_a_key_that_can_spend_otherwise_opens_nothing_until_it_cannot(paper: PaperServer, tmp_path: Path) -> None:
+    paper.control.clear_faults()
+    paper.control.reset()
+    wide = {"ContractTrade": ["Order", "Position"], "Wallet": [], "BitCard": ["BitCard"]}
+    paper.control.account(key={"permissions": wide})
+    with running_relay(tmp_path, paper.url, **MAINNET) as relay:
+        buy = {"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.01"}
+        refused = relay.done({**buy, "id": "refused"})
+        assert (refused["status"], refused["reason"]["code"]) == ("denied", "EXCHANGE_KEY")
+        assert "BitCard" in refused["reason"]["message"]
+        paper.control.account(key={"permissions": {**wide, "BitCard": []}})
+        relay.relay.services.checkup.look_now()
+        assert relay.done({**buy, "id": "taken"})["status"] == "done"
+        paper.control.account(key={"permissions": wide})
+        relay.relay.services.checkup.look_now()
+        flip = relay.done({"ticker": "BTCUSDT.P", "action": "sell", "qty": "0.03", "id": "flip"})
+        assert (flip["status"], flip["reason"]["code"]) == ("done", "ENTRY_WITHHELD")
+        assert relay.api("positions")["positions"] == []
+
+
 def test_while_it_is_not_known_what_the_key_may_do_nothing_real_is_executed(paper: PaperServer, tmp_path: Path) -> None:
     paper.control.clear_faults()
     paper.control.reset()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from relay.cli import client
 from tests.flow.cli_support import environment, run
 from tests.paper_server import PaperServer
 from tests.relay_server import RelayServer
@@ -108,8 +109,11 @@ def test_signals_are_a_table_and_one_of_them_is_shown_with_every_step(shell: She
     shell.send(ticker="XRPUSDT.P", action="buy", qty="10", id="steps")
     signal_id = first_signal(shell)
     listed = shell.run("signals", "--symbol", "xrpusdt").stdout.splitlines()
-    assert listed[0].split() == ["RECEIVED", "ID", "STATUS", "ACTION", "SYMBOL", "ORDERED", "FILLED"]
-    assert listed[1].split()[2:8] == [signal_id, "done", "buy", "XRPUSDT", "buy", "10"]
+    assert listed[0].split() == ["RECEIVED", "ID", "STATUS", "ACTION", "SYMBOL"]
+    assert listed[1].split()[2:] == [signal_id[:12], "done", "buy", "XRPUSDT"]
+    wide = shell.run("signals", "--symbol", "BYBIT:xrpusdt.p", "--wide").stdout.splitlines()
+    assert wide[0].split() == ["RECEIVED", "ID", "STATUS", "ACTION", "SYMBOL", "ORDERED", "FILLED"]
+    assert wide[1].split()[2:8] == [signal_id, "done", "buy", "XRPUSDT", "buy", "10"]
 
     shown = shell.run("signals", signal_id).stdout
     names = [event["name"] for event in shell.relay.api(f"signals/{signal_id}")["events"]]
@@ -121,6 +125,31 @@ def test_signals_are_a_table_and_one_of_them_is_shown_with_every_step(shell: She
     assert all(" ms " in step for step in steps[1:])
     order = shell.relay.api(f"signals/{signal_id}")["orders"][0]
     assert f"  {order['client_order_id']}  default  XRPUSDT  buy   market  10 " in shown
+
+
+def test_the_first_letters_of_an_id_are_enough_where_they_are_of_one_signal(shell: Shell) -> None:
+    for name in ("prefix-1", "prefix-2"):
+        shell.send(action="heartbeat", id=name)
+    signal_id = first_signal(shell)
+    assert f"signal {signal_id}:" in shell.run("signals", signal_id[:13].upper()).stdout
+    several = shell.run("signals", signal_id[:1])
+    assert several.exit_code == 1 and "several signals begin with" in several.stderr
+    assert "there is no signal" in shell.run("signals", "zzzz").stderr
+
+
+@pytest.mark.parametrize("command", ["signals", "orders", "positions"])
+def test_a_misspelt_account_is_told_with_those_that_there_are(shell: Shell, command: str) -> None:
+    wrong = shell.run(command, "--account", "defualt")
+    assert wrong.exit_code == 2 and "'defualt'; there are default" in wrong.stderr
+
+
+def test_tables_fit_eighty_columns(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell.send(ticker="XRPUSDT.P", action="buy", qty="10", id="narrow")
+    shell.send(ticker="1000PEPEUSDT.P", action="close_short", id="narrow-2")
+    monkeypatch.setattr(client, "_terminal_width", lambda: 80)
+    for command in ("signals", "orders", "positions"):
+        lines = shell.run(command).stdout.splitlines()
+        assert len(lines) > 1 and max(map(len, lines)) <= 80
 
 
 def test_json_is_what_the_api_answers(shell: Shell) -> None:

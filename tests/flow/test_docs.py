@@ -42,7 +42,7 @@ from tests.relay_server import ADMIN_TOKEN, WEBHOOK_SECRET, RelayServer
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 README_BYTES_MAX: Final = 12_000
-DEADLINE_S: Final = 30
+DEADLINE_S: Final = 60
 _FENCED: Final = re.compile(r"^(?P<indent> *)```(?P<kind>\w*)\n(?P<body>.*?)^(?P=indent)```$", re.DOTALL | re.MULTILINE)
 _LINK: Final = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 _SPAN: Final = re.compile(r"`([^`\n]+)`")

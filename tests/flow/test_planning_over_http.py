@@ -182,7 +182,7 @@ DENIED: dict[str, tuple[Market, str, str, dict[str, Any], str, str]] = {
     "reverse of nothing": (BTC, "0", "reverse", {"qty": "1"}, "POSITION_NONE", "no position"),
     "an entry without a size": (BTC, "0", "buy", {}, "QTY_MISSING", "DEFAULT_SIZE"),
     "a bare size on inverse": (BTC_INVERSE, "0", "buy", {"qty": "100"}, "QTY_UNIT_NEEDED", "contracts"),
-    "under the minimum quantity": (BTC, "0", "buy", {"qty": "0.0009"}, "QTY_BELOW_MIN", "never rounded up"),
+    "under the minimum quantity": (BTC, "0", "buy", {"qty": "0.0009"}, "QTY_BELOW_MIN", "0.0009 was asked for"),
     "under the minimum notional": (BTC, "0", "buy", {"qty": "4", "qty_unit": "quote"}, "QTY_BELOW_MIN", "0.001"),
     "a long that does not exceed it": (BTC, "0", "long", {"qty": "0.0005"}, "QTY_BELOW_MIN", "0.001"),
     "a new entry of an old alert": (BTC, "0", "long", {"qty": "1", "time": LONG_AGO}, "TIME_TOO_OLD", "{{timenow}}"),

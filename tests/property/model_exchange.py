@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -107,6 +107,8 @@ class ModelExchange:
         """No question by an order's id is answered."""
         self.lag_ms = 0
         """So long an order is not found by its id, nor its executions, after it was taken."""
+        self.away_until_ms = 0
+        """Till then nothing reaches it, and nobody gets an answer."""
         self.is_halted = False
         self.on_ask: list[Callable[[], None]] = []
         """Done at the next questions, one each: what happens while the relay reads."""
@@ -121,6 +123,10 @@ class ModelExchange:
         """Orders that no question by their id shows, whether they are there or not."""
 
     is_clock_measured = True
+
+    @property
+    def is_away(self) -> bool:
+        return self._clock.now_ms < self.away_until_ms
 
     def now_ms(self) -> int:
         return self._clock.now_ms
@@ -251,12 +257,25 @@ class ModelExchange:
         self._clock.pass_ms(CALL_MS)
         if self.on_ask:
             self.on_ask.pop(0)()
+        if self.is_away:
+            raise ExchangeUnreachable("no connection")
         if self.silent_asks:
             self.silent_asks -= 1
             raise ExchangeUnreachable("no answer")
 
+    def deliver(self, symbol: str) -> None:
+        """A contract that is being delisted is settled: nothing rests or is open any more."""
+        self.instruments[symbol] = replace(self.instruments[symbol], is_trading=False, status="Closed")
+        for order in self.orders.values():
+            if order.rests and order.planned.symbol == symbol:
+                order.status = OrderStatus.CANCELED
+        if self.sizes[symbol]:
+            self.sizes[symbol], self.changed_at_ms[symbol] = Decimal(0), self._clock.now_ms
+
     def _fault(self) -> Fault:
         self._clock.pass_ms(CALL_MS)
+        if self.is_away:
+            return Fault("connection_refused")
         return self.faults.pop(0) if self.faults else Fault("none")
 
     def _request(self, fault: Fault, signature: RequestSignature, effect: Callable[[], Outcome]) -> Outcome:
@@ -293,6 +312,8 @@ class ModelExchange:
     def _take(self, client_order_id: str, planned: PlannedOrder, share: Decimal) -> Outcome:
         if client_order_id in self.orders:
             return OrderRejected(code=110072, words="duplicate", refusal=ErrorKind.ALREADY_THERE)
+        if (closed := self._closed_for(planned)) is not None:
+            return closed
         if (broken := self._broken_rule(planned)) is not None:
             return OrderRejected(code=10001, words=broken, refusal=ErrorKind.RULES)
         p = self.sizes[planned.symbol]
@@ -303,6 +324,18 @@ class ModelExchange:
         if not planned.rests:
             self._execute(order, share)
         return Accepted(venue_order_id=f"v-{client_order_id}")
+
+    def _closed_for(self, planned: PlannedOrder) -> OrderRejected | None:
+        rules = self.instruments.get(planned.symbol)
+        if rules is None or rules.is_trading or (rules.status == "Delivering" and planned.reduce_only):
+            return None
+        is_over = rules.status != "Delivering"
+        return OrderRejected(
+            code=110074 if is_over else 30228,
+            words="This contract is not live" if is_over else "No new positions during delisting",
+            refusal=ErrorKind.RULES,
+            reason_code="SYMBOL_NOT_TRADING",
+        )
 
     def _broken_rule(self, planned: PlannedOrder) -> str | None:
         rules = self.instruments.get(planned.symbol)

@@ -22,12 +22,13 @@ from relay.domain.order_lifecycle import Bounds
 from relay.domain.progress import MAX_REMAINDERS, Finish
 from relay.domain.signal import Signal
 from relay.engine.failpoint import Failpoint
-from relay.errors import ExchangeUnreachable, JournalUnavailable, SignalNotRetryable
+from relay.errors import JournalUnavailable, SignalNotRetryable
 from relay.journal.opening import open_journal
+from relay.journal.records import ExecutionRecord
 from relay.journal.tables import events
 from tests.faults import audit
 from tests.faults.scale import FULL
-from tests.property.model_exchange import CALL_MS, Fault, Send
+from tests.property.model_exchange import CALL_MS, Fault, ModelExchange, Order, Send
 from tests.property.workshop import (
     INSTRUMENTS,
     MAX_AGE_S,
@@ -54,6 +55,10 @@ FAULTS = st.one_of(
 KILLED_AT = [each for each in Failpoint if each is not Failpoint.COMMITTED]
 """Not in the journal's own thread: that one lives on here."""
 STEPS_MAX = 3000
+ACCOUNTS = ("main", "second")
+TRADED = ("BTCUSDT", "ETHUSDT")
+FOLLOWED = "SOLUSDT"
+"""Where nothing but a strategy trades, whose alerts say where it stands."""
 
 _folder = tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
 _EMPTY = Path(_folder.name) / "empty.db"
@@ -72,13 +77,20 @@ def _nothing() -> None:
     """Nothing happens at this question."""
 
 
+def _told(signal: dict[str, Any], account: str) -> str:
+    """What its end on the account was said to be."""
+    texts: list[str] = [signal["reason"]["message"] if signal["reason"] else "", *signal["notes"]]
+    return next((each for each in texts if account in each), texts[0])
+
+
 class Execution(RuleBasedStateMachine):
     """`bodies`: each alert that was sent, by its comment. What is in memory of the relay dies at each kill."""
 
     def __init__(self) -> None:
         super().__init__()
         self.file = new_journal_file()
-        self.shop = Workshop(open_journal(f"sqlite:///{self.file}"))
+        self.shop = Workshop(open_journal(f"sqlite:///{self.file}"), accounts=ACCOUNTS)
+        self.exchanges = self.shop.exchanges
         self.shop.announcer.listen(self.reported)
         self.patched = kill_switch()
         self.coarsest = dict.fromkeys(INSTRUMENTS, Decimal("0.001"))
@@ -90,26 +102,34 @@ class Execution(RuleBasedStateMachine):
         self.behind_ms = 0
         """By how much the relay's clock has lagged at most."""
         self.has_jumped = False
+        self.strategy_at = 0
+        """Where the strategy of FOLLOWED stands."""
+        self.settled_after: dict[str, int] = {}
+        """How many alerts had been sent when the exchange last settled what was open of a symbol."""
 
     @initialize(warm=st.booleans())
     def start(self, warm: bool) -> None:
         if warm:
             self.shop.open()
 
-    @precondition(lambda self: not self.shop.runner.is_open)
+    @precondition(lambda self: not self.is_open_for_all())
     @rule()
     def warm_up(self) -> None:
         self.shop.open()
 
+    def is_open_for_all(self) -> bool:
+        return all(self.shop.runner.is_open_for(name) for name in ACCOUNTS)
+
     @rule(
         action=st.sampled_from(("buy", "sell", "close", "target", "long", "short", "reverse", "cancel")),
-        symbol=st.sampled_from(sorted(INSTRUMENTS)),
+        symbol=st.sampled_from(TRADED),
         size=st.integers(1, 5),
         side=st.sampled_from(("long", "short")),
         is_limit=st.booleans(),
         age_ms=st.sampled_from((0, 0, 0, 58_500, 59_500, 59_900, 61_000)),
         faults=st.lists(FAULTS, max_size=3),
         steps=st.integers(0, 15),
+        account=st.sampled_from((*ACCOUNTS, None)),
     )
     def alert(
         self,
@@ -121,8 +141,9 @@ class Execution(RuleBasedStateMachine):
         age_ms: int,
         faults: list[Fault],
         steps: int,
+        account: str | None = None,
     ) -> None:
-        """`faults` are for what it orders, if it is its turn; `steps` follow at once."""
+        """`faults` are for what it orders, if it is its turn; `steps` follow at once. `account`: None is both."""
         alert = {"action": action, "ticker": f"{symbol}.P", "comment": str(len(self.bodies))}
         sent_at = self.shop.clock.true() - timedelta(milliseconds=age_ms)
         alert |= {"id": alert["comment"], "time": sent_at.isoformat()}
@@ -132,8 +153,11 @@ class Execution(RuleBasedStateMachine):
             alert |= {"qty": str(size)}
         if is_limit and action in ("buy", "sell"):
             alert |= {"type": "limit", "price": "40000" if action == "buy" else "60000"}
+        if account is not None:
+            alert |= {"account": account}
         self.bodies.append(body_of(**alert))
-        self.shop.exchange.faults += faults
+        for name in (account,) if account else ACCOUNTS:
+            self.exchanges[name].faults += faults
         self.post(self.bodies[-1])
         self.go_on(steps)
 
@@ -145,7 +169,8 @@ class Execution(RuleBasedStateMachine):
     @precondition(lambda self: self.bodies and self.shop.runner.is_open)
     @rule(which=st.integers(0, 100))
     def retry(self, which: int) -> None:
-        signals = self.shop.journal.signals(limit=200).signals
+        # Opened again, a link of a chain is an order of now: where its strategy was is not where it is.
+        signals = [each for each in self.shop.journal.signals(limit=200).signals if each["symbol"] != FOLLOWED]
         if not signals:
             return
         try:
@@ -156,22 +181,73 @@ class Execution(RuleBasedStateMachine):
     @rule(halted=st.booleans())
     def halt_or_resume(self, halted: bool) -> None:
         (self.shop.controls.halt if halted else self.shop.controls.resume)(by="a test")
-        self.shop.exchange.is_halted = halted
+        self.set_halted(halted)
 
-    @rule(questions=st.integers(0, 4))
-    def halt_while_it_reads(self, questions: int) -> None:
+    def set_halted(self, halted: bool) -> None:
+        for exchange in self.exchanges.values():
+            exchange.is_halted = halted
+
+    @rule(questions=st.integers(0, 4), account=st.sampled_from(ACCOUNTS))
+    def halt_while_it_reads(self, questions: int, account: str) -> None:
         """In the midst of whatever comes next; resumed by another rule."""
-        self.shop.exchange.on_ask = [*([_nothing] * questions), self.halt_now]
+        self.exchanges[account].on_ask = [*([_nothing] * questions), self.halt_now]
 
     def halt_now(self) -> None:
         self.shop.controls.halt(by="a test")
-        self.shop.exchange.is_halted = True
+        self.set_halted(True)
 
     @rule(lag_ms=st.sampled_from((0, 0, 2_000, 20_000, 60_000)))
     def look_ups_lag(self, lag_ms: int) -> None:
-        self.shop.exchange.lag_ms = lag_ms
+        for exchange in self.exchanges.values():
+            exchange.lag_ms = lag_ms
 
-    @rule(symbol=st.sampled_from(sorted(INSTRUMENTS)), size=st.integers(1, 3), is_limit=st.booleans())
+    @rule(account=st.sampled_from(ACCOUNTS), for_ms=st.sampled_from((500, 5_000, 40_000, 120_000)))
+    def an_account_is_away(self, account: str, for_ms: int) -> None:
+        """Nothing reaches its exchange; the other account's is there."""
+        self.exchanges[account].away_until_ms = self.shop.clock.now_ms + for_ms
+
+    @precondition(lambda self: self.shop.market.symbol_index is not None)
+    @rule(
+        moves=st.lists(st.integers(-3, 3), min_size=1, max_size=2),
+        is_swapped=st.booleans(),
+        between=st.sampled_from((0, 0, 5, 30)),
+        steps=st.integers(0, 15),
+    )
+    def a_strategy_moves(self, moves: list[int], is_swapped: bool, between: int, steps: int) -> None:
+        """From where it stands, one alert a move, a second apart; swapped, the earlier comes after `between` steps.
+
+        Before the instruments are loaded, a ticker that was never heard before is in no chain yet.
+        """
+        bodies = []
+        for to in moves:
+            if to != self.strategy_at:
+                bodies.append(self.strategy_alert(to))
+                self.bodies.append(bodies[-1])
+                self.strategy_at = to
+                self.shop.clock.pass_ms(1000)
+        if is_swapped:
+            bodies.reverse()
+        for body in bodies:
+            self.post(body)
+            self.go_on(between if body is not bodies[-1] else steps)
+
+    def strategy_alert(self, to: int) -> bytes:
+        number, was = str(len(self.bodies)), self.strategy_at
+        names = {-1: "short", 0: "flat", 1: "long"}
+        return body_of(
+            action="buy" if to > was else "sell",
+            ticker=f"{FOLLOWED}.P",
+            qty=str(abs(to - was)),
+            market_position=names[(to > 0) - (to < 0)],
+            market_position_size=str(abs(to)),
+            prev_market_position=names[(was > 0) - (was < 0)],
+            prev_market_position_size=str(abs(was)),
+            comment=number,
+            id=number,
+            time=self.shop.clock.true().isoformat(),
+        )
+
+    @rule(symbol=st.sampled_from(TRADED), size=st.integers(1, 3), is_limit=st.booleans())
     def an_entry_is_taken_unseen_and_sent_again_after_a_halt(self, symbol: str, size: int, is_limit: bool) -> None:
         self.halt_or_resume(halted=False)
         self.look_ups_lag(lag_ms=60_000)
@@ -184,20 +260,37 @@ class Execution(RuleBasedStateMachine):
         self.go_on(20)
 
     @rule(
-        symbol=st.sampled_from(sorted(INSTRUMENTS)),
+        symbol=st.sampled_from(TRADED),
         step=st.sampled_from(("0.001", "0.001", "1", "2", "3")),
         most=st.sampled_from(("2", "2", "3", "6")),
     )
     def the_exchange_changes_its_rules(self, symbol: str, step: str, most: str) -> None:
-        """And tells nobody."""
+        """And tells nobody. What was delisted trades again."""
         changed = replace(
             INSTRUMENTS[symbol],
             qty_step=Decimal(step),
             qty_min=Decimal(step),
             qty_max_market=max(Decimal(most), Decimal(step)),
         )
-        self.shop.exchange.instruments[symbol] = changed
+        for exchange in self.exchanges.values():
+            exchange.instruments[symbol] = changed
         self.coarsest[symbol] = max(self.coarsest[symbol], changed.qty_step)
+
+    @rule(symbol=st.sampled_from(TRADED), is_delivered=st.booleans())
+    def the_exchange_delists(self, symbol: str, is_delivered: bool) -> None:
+        """First it takes no more entries; then what is open is settled."""
+        for exchange in self.exchanges.values():
+            known = exchange.instruments.get(symbol, INSTRUMENTS[symbol])
+            if known.is_trading:
+                exchange.instruments[symbol] = replace(known, is_trading=False, status="Delivering")
+            if is_delivered:
+                exchange.deliver(symbol)
+                self.settled_after[symbol] = len(self.bodies)
+
+    @rule()
+    def the_instruments_are_read_anew(self) -> None:
+        """As each minute."""
+        self.shop.market.instruments.update(self.exchanges["main"].instruments)
 
     @rule(wrong_by_ms=st.sampled_from((0, 0, -5_000, 3_000, -90_000, 90_000)))
     def the_clock_jumps(self, wrong_by_ms: int) -> None:
@@ -206,9 +299,9 @@ class Execution(RuleBasedStateMachine):
         self.behind_ms = max(self.behind_ms, -wrong_by_ms)
         self.shop.clock.wrong_by_ms = wrong_by_ms
 
-    @rule(asks=st.integers(1, 4))
-    def fall_silent(self, asks: int) -> None:
-        self.shop.exchange.silent_asks += asks
+    @rule(asks=st.integers(1, 4), account=st.sampled_from(ACCOUNTS))
+    def fall_silent(self, asks: int, account: str) -> None:
+        self.exchanges[account].silent_asks += asks
 
     @rule(at=st.sampled_from(KILLED_AT))
     def kill_at(self, at: Failpoint) -> None:
@@ -235,18 +328,16 @@ class Execution(RuleBasedStateMachine):
     def time_passes(self, milliseconds: int) -> None:
         self.shop.clock.pass_ms(milliseconds)
 
-    @rule(which=st.integers(0, 20))
-    def the_market_fills_a_resting_order(self, which: int) -> None:
-        resting = [each for each in self.shop.exchange.orders.values() if each.rests]
+    @rule(which=st.integers(0, 20), account=st.sampled_from(ACCOUNTS))
+    def the_market_fills_a_resting_order(self, which: int, account: str) -> None:
+        exchange = self.exchanges[account]
+        resting = [each for each in exchange.orders.values() if each.rests]
         if resting:
-            self.shop.exchange.fill(resting[which % len(resting)].client_order_id)
+            exchange.fill(resting[which % len(resting)].client_order_id)
 
     @rule()
     def follow(self) -> None:
-        try:
-            self.shop.follower.round()
-        except ExchangeUnreachable:
-            return
+        self.shop.follower.round()
 
     def post(self, body: bytes) -> None:
         """A sender whose post is cut off by a kill, or is answered 503, sends it again."""
@@ -273,12 +364,13 @@ class Execution(RuleBasedStateMachine):
         ended_early = any("the exchange ended the order with" in note for note in finish.notes)
         if finish.status is not SignalStatus.DONE or finish.reason is not None or ended_early:
             return
-        p = self.shop.exchange.sizes[signal.symbol or ""]
+        if int(signal.comment or 0) < self.settled_after.get(signal.symbol or "", 0):
+            return
+        exchange = self.exchanges[account]
+        p = exchange.sizes[signal.symbol or ""]
         step = self.coarsest[signal.symbol or ""]
         if signal.action.clears_resting:
-            assert not any(
-                each.rests and each.planned.symbol == signal.symbol for each in self.shop.exchange.orders.values()
-            )
+            assert not any(each.rests and each.planned.symbol == signal.symbol for each in exchange.orders.values())
         match signal.action.value:
             case "close":
                 assert p == 0, f"{p} is left after a close that is done"
@@ -292,14 +384,15 @@ class Execution(RuleBasedStateMachine):
 
     @invariant()
     def no_entry_leaves_after_its_age_or_while_halted(self) -> None:
-        for send in self.shop.exchange.sends:
+        for send in [each for exchange in self.exchanges.values() for each in exchange.sends]:
             if send.planned.purpose is not Purpose.EXIT:
                 assert not send.is_halted
                 age_ms = send.at_ms - self.sent_at_ms(send)
                 assert age_ms <= MAX_AGE_S * 1000 + 10 * CALL_MS + self.behind_ms, (
                     f"{send} left {age_ms} ms after its alert"
                 )
-        self.shop.exchange.sends.clear()
+        for exchange in self.exchanges.values():
+            exchange.sends.clear()
 
     def sent_at_ms(self, send: Send) -> int:
         signal_id = send.client_order_id.partition("-")[0]
@@ -321,10 +414,11 @@ class Execution(RuleBasedStateMachine):
     def settle(self) -> None:
         """Nothing goes wrong any more, and all comes to its end."""
         shop = self.shop
-        shop.exchange.faults.clear()
-        shop.exchange.silent_asks, self.switch.at = 0, None
-        shop.exchange.lag_ms, shop.exchange.on_ask = 0, []
-        if not shop.runner.is_open:
+        self.switch.at = None
+        for exchange in self.exchanges.values():
+            exchange.faults.clear()
+            exchange.silent_asks, exchange.away_until_ms, exchange.lag_ms, exchange.on_ask = 0, 0, 0, []
+        if not self.is_open_for_all():
             shop.open()
         self.go_on(STEPS_MAX)
         assert shop.engine.depth() == 0, f"it never comes to an end: {shop.journal.unfinished()}"
@@ -338,64 +432,99 @@ class Execution(RuleBasedStateMachine):
         assert sorted(int(each["alert"]["comment"]) for each in signals) == list(range(len(self.bodies)))
         for signal in signals:
             self.check_signal(signal)
-        stored = {order["client_order_id"]: order for signal in signals for order in signal["orders"]}
+        for account in ACCOUNTS:
+            orders = [order for signal in signals for order in signal["orders"] if order["account"] == account]
+            self.check_orders({order["client_order_id"]: order for order in orders}, self.exchanges[account].orders)
+            self.check_places(self.exchanges[account])
+        self.check_strategy([each for each in signals if each["symbol"] == FOLLOWED])
+
+    def check_orders(self, stored: dict[str, dict[str, Any]], taken: dict[str, Order]) -> None:
         there = {name for name, order in stored.items() if order["status"] not in audit.NEVER_THERE}
         unknown = {name for name, order in stored.items() if order["status"] == "submitted"}
-        taken = self.shop.exchange.orders
         assert there - unknown <= taken.keys() <= there
         for name in taken.keys() - unknown:
             assert Decimal(stored[name]["filled_qty"]) == taken[name].filled_qty
             assert (stored[name]["status"] == "accepted") == taken[name].rests
-        self.check_places()
 
     def check_signal(self, signal: dict[str, Any]) -> None:
-        """One outcome for each opening, or one that was put right; effects in at most one generation."""
         assert signal["status"] in audit.FINISHED, signal
-        is_put_right = any(note.startswith("found later") for note in signal["notes"])
-        assert is_put_right or all(len(each) == 1 for each in audit.outcomes(signal)), signal
-        taken = [each for name, each in self.shop.exchange.orders.items() if name.startswith(signal["id"])]
-        held_absent = {e["detail"]["client_order_id"] for e in signal["events"] if e["name"] == "order_denied"}
+        for execution in self.shop.journal.executions_of(signal["id"]):
+            self.check_execution(signal, execution)
+
+    def check_execution(self, signal: dict[str, Any], execution: ExecutionRecord) -> None:
+        """One outcome for each opening, or one that was put right; effects in at most one generation."""
+        account = execution.account
+        orders = {each["client_order_id"]: each for each in signal["orders"] if each["account"] == account}
+        mine = audit.of_account(signal, account)
+        is_put_right = any("found later" in note for note in signal["notes"])
+        assert execution.status.is_finished, signal
+        assert is_put_right or all(len(each) == 1 for each in audit.outcomes({"events": mine})), signal
+        taken = [each for name, each in self.exchanges[account].orders.items() if name.startswith(signal["id"])]
+        held_absent = {e["detail"]["client_order_id"] for e in mine if e["name"] == "order_denied"}
         assert not held_absent & {each.client_order_id for each in taken}, signal
         assert len({each.client_order_id[-2:] for each in taken}) <= 1, "two generations took effect"
-        if "qty" in signal["alert"] and signal["action"] in ("buy", "sell"):
+        if "qty" in signal["alert"] and signal["action"] in ("buy", "sell") and signal["symbol"] != FOLLOWED:
             assert sum(each.filled_qty for each in taken) <= Decimal(signal["alert"]["qty"])
-        if signal["status"] == "expired":
+        if execution.status is SignalStatus.EXPIRED:
             assert not taken
-        if signal["status"] in ("failed", "attention"):
-            self.check_reason(signal)
+        if execution.status in (SignalStatus.FAILED, SignalStatus.ATTENTION):
+            self.check_reason(signal, execution, mine, list(orders.values()))
 
-    def check_reason(self, signal: dict[str, Any]) -> None:
+    def check_reason(
+        self,
+        signal: dict[str, Any],
+        execution: ExecutionRecord,
+        mine: list[dict[str, Any]],
+        orders: list[dict[str, Any]],
+    ) -> None:
         """A person is called, and a signal failed, only for a reason."""
-        codes = {(event["detail"] or {}).get("code") for event in signal["events"] if event["name"] == "order_rejected"}
-        sends = [event for event in signal["events"] if event["name"] == "order_submitted"]
-        last_s = datetime.fromisoformat(signal["events"][-1]["at"]).timestamp()
-        match signal["reason"]["code"]:
+        codes = {(event["detail"] or {}).get("code") for event in mine if event["name"] == "order_rejected"}
+        sends = [event for event in mine if event["name"] == "order_submitted"]
+        last_s = datetime.fromisoformat(mine[-1]["at"]).timestamp()
+        told = _told(signal, execution.account)
+        is_whole_close = signal["action"] == "close" and not signal["alert"].get("qty")
+        match execution.reason_code:
             case "OUTCOME_UNKNOWN" | "EXCHANGE_UNREACHABLE":
-                if "an exit was waiting" in signal["reason"]["message"]:
+                if "an exit was waiting" in told:
                     return
-                waited_s = last_s - datetime.fromisoformat((sends or signal["events"])[0]["at"]).timestamp()
+                waited_s = last_s - datetime.fromisoformat((sends or mine)[0]["at"]).timestamp()
                 assert self.has_jumped or waited_s > MAX_WAIT_S or len(sends) > Bounds().max_attempts, signal
             case "CANCEL_INCOMPLETE":
                 pass
             case "POSITION_REMAINS":
-                assert len(signal["orders"]) > MAX_REMAINDERS or 110017 in codes
+                assert len(orders) > MAX_REMAINDERS or 110017 in codes
             case "EXCHANGE_BALANCE":
                 assert 110007 in codes
+            case "SYMBOL_NOT_TRADING":
+                assert codes & {30228, 110074} and not is_whole_close, signal
             case "EXCHANGE_REFUSED":
-                assert signal["orders"][0]["reduce_only"] or "110017" not in signal["reason"]["message"], signal
-                is_whole_close = signal["action"] == "close" and not signal["alert"].get("qty")
-                assert not (is_whole_close and signal["reason"]["message"].endswith("code 10001)")), signal
-                assert signal["reason"]["message"].endswith(("code 110017)", "code 10002)", "code 10001)")), signal
+                assert orders[0]["reduce_only"] or 110017 not in codes, signal
+                assert not (is_whole_close and told.endswith("code 10001)")), signal
+                assert codes & {110017, 10002, 10001}, signal
             case "TIME_TOO_OLD":
-                assert signal["status"] == "attention"
+                assert execution.status is SignalStatus.ATTENTION
             case other:
                 raise AssertionError(f"{other}: {signal}")
 
-    def check_places(self) -> None:
-        """At the exchange, each instrument's orders stand in the order in which their signals were accepted."""
+    def check_strategy(self, signals: list[dict[str, Any]]) -> None:
+        """Where each of its alerts had its effect, the accounts stand where it does, in whatever order they came."""
+        for account in ACCOUNTS:
+            executions = [each for signal in signals for each in self.shop.journal.executions_of(signal["id"])]
+            orders = [each for signal in signals for each in signal["orders"] if each["account"] == account]
+            is_cut = any("the exchange ended the order with" in note for each in signals for note in each["notes"])
+            is_done = all(
+                each.status is SignalStatus.DONE and each.reason_code is None and each.generation == 0
+                for each in executions
+                if each.account == account
+            )
+            if is_done and not is_cut and all(each["status"] == "filled" for each in orders):
+                assert self.exchanges[account].sizes[FOLLOWED] == self.strategy_at, signals
+
+    def check_places(self, exchange: ModelExchange) -> None:
+        """At an account's exchange, an instrument's orders stand in the order in which their signals were accepted."""
         places = self.places()
         last: defaultdict[str, int] = defaultdict(int)
-        for name, order in self.shop.exchange.orders.items():
+        for name, order in exchange.orders.items():
             place = places[name.partition("-")[0], int(name[-2:])]
             assert place >= last[order.planned.symbol], f"{name} overtook one that was accepted before it"
             last[order.planned.symbol] = place

@@ -38,7 +38,7 @@ MAX_AGE_S = 60
 MAX_WAIT_S = 300
 INSTRUMENTS = {
     symbol: linear(symbol=symbol, base_coin=symbol.removesuffix("USDT"), qty_max_market=2)
-    for symbol in ("BTCUSDT", "ETHUSDT")
+    for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 }
 """A market order of more than two coins takes several legs."""
 
@@ -123,22 +123,20 @@ class Lineup:
 
 
 class Workshop:
-    """`restart` is a crash and a new start: all that was in memory is gone."""
+    """`restart` is a crash and a new start: all that was in memory is gone. `exchange`: the first account's."""
 
-    def __init__(self, journal: Journal, *, max_age_s: int = MAX_AGE_S) -> None:
+    def __init__(self, journal: Journal, *, max_age_s: int = MAX_AGE_S, accounts: tuple[str, ...] = ("main",)) -> None:
         self.journal = journal
         self.clock = Clock()
-        self.exchange = ModelExchange(self.clock)
+        self.exchanges = {name: ModelExchange(self.clock) for name in accounts}
+        self.exchange = self.exchanges[accounts[0]]
         self.market = Market()
         self._rules = rules(signal_max_age_s=max_age_s)
         self.announcer = Announcer()
-        account = Account(
-            name="main",
-            exchange=self.exchange,
-            market=self.market,
-            bounds=Bounds(max_seconds=MAX_WAIT_S),
-        )
-        self._accounts = {"main": account}
+        self._accounts = {
+            name: Account(name=name, exchange=exchange, market=self.market, bounds=Bounds(max_seconds=MAX_WAIT_S))
+            for name, exchange in self.exchanges.items()
+        }
         self.follower = Follower(journal=journal, accounts=self._accounts, now=self.clock.now)
         self._assemble()
 
@@ -154,7 +152,8 @@ class Workshop:
             drift=DriftWatch(journal=journal, announcer=self.announcer),
             now=self.clock.now,
         )
-        strategies = {"default": Strategy(name="default", rules={"main": self._rules}, secrets=(SECRET,))}
+        by_account = dict.fromkeys(self._accounts, self._rules)
+        strategies = {"default": Strategy(name="default", rules=by_account, secrets=(SECRET,))}
         items = Tasks(
             journal=journal,
             executor=executor,
@@ -182,9 +181,10 @@ class Workshop:
         )
 
     def open(self) -> None:
-        """The instruments are there, and the lanes go."""
+        """The instruments are there, and the lanes of the accounts that answer go."""
         self.market.load()
-        self.runner.recover()
+        if there := [name for name, exchange in self.exchanges.items() if not exchange.is_away]:
+            self.runner.recover(*there)
 
     def restart(self) -> None:
         self._assemble()

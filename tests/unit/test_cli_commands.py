@@ -36,6 +36,7 @@ def test_no_secret_is_ever_taken_from_the_command_line() -> None:
                 "--trade",
                 "--note",
                 "--nothing-placed",
+                "--wide",
             ),
         }
 

@@ -97,6 +97,32 @@ def test_a_resting_entry_that_no_look_up_shows_for_a_minute_is_not_opened_a_seco
     assert signal(shop, signal_id)["orders"][0]["status"] == OrderStatus.ACCEPTED
 
 
+@pytest.mark.parametrize("is_there", [True, False], ids=["filled unseen", "never arrived"])
+def test_an_unknown_limit_entry_that_an_exit_cancels_is_not_taken_for_cancelled_without_a_fill(
+    shop: Workshop, is_there: bool
+) -> None:
+    """The exchange answers the cancel with "not there" in either case, and its look-ups lag."""
+    shop.exchange.lag_ms = 60_000
+    shop.exchange.faults.append(NO_REPLY if is_there else LOST)
+    entry = send(shop, action="buy", qty="0.01", type="limit", price="60000")
+    for name in tuple(shop.exchange.orders):
+        shop.exchange.fill(name)
+    shop.controls.halt(by="a test")
+    close = take(shop, action="close")
+    work(shop)
+    assert (signal(shop, close)["status"], shop.exchange.sizes["BTCUSDT"]) == ("done", Decimal(0))
+    follow(shop, 200)
+    found = signal(shop, entry)
+    if is_there:
+        assert (found["status"], found["orders"][0]["status"], found["orders"][0]["filled_qty"]) == (
+            "done",
+            "filled",
+            "0.01",
+        )
+    else:
+        assert (found["status"], found["orders"][0]["status"]) == ("failed", "denied")
+
+
 def test_the_resend_of_an_entry_that_certainly_never_arrived_is_executed(shop: Workshop) -> None:
     shop = Workshop(shop.journal, max_age_s=3600)
     shop.open()

@@ -9,7 +9,6 @@ from unittest.mock import patch
 
 import pytest
 
-from relay.engine.postgres_queue import PostgresQueue
 from relay.errors import JournalUnavailable
 from relay.journal.journal import Journal
 from relay.journal.opening import open_journal
@@ -18,12 +17,12 @@ from relay.journal.records import Duplicate, New, NewSignal
 from relay.journal.store import Job, JobStage
 from tests.unit.journal_builders import accept, body, new_signal
 
-DEADLINE_S = 30
+DEADLINE_S = 60
 
 
 @pytest.fixture
 def journal(postgres_url: str) -> Iterator[Journal]:
-    opened = open_journal(postgres_url, queue=PostgresQueue())
+    opened = open_journal(postgres_url)
     yield opened
     opened.close()
 
@@ -31,7 +30,7 @@ def journal(postgres_url: str) -> Iterator[Journal]:
 @pytest.fixture
 def other(postgres_url: str) -> Iterator[Journal]:
     """Another web process's."""
-    opened = open_journal(postgres_url, queue=PostgresQueue())
+    opened = open_journal(postgres_url)
     yield opened
     opened.close()
 

@@ -24,7 +24,7 @@ from relay.domain.order import (
     RequestSignature,
     Unknown,
 )
-from relay.domain.position import Moved, Position
+from relay.domain.position import Position
 from tests.unit.journal_builders import planned
 
 BTC = (Category.LINEAR, "BTCUSDT")
@@ -71,23 +71,6 @@ def place(exchange: StreamedExchange, outcome: Outcome) -> None:
     signature = RequestSignature(timestamp_ms=1, recv_window_ms=5000)
     with patch.object(Exchange, "place", return_value=outcome):
         exchange.place(order, client_order_id="o-1", signature=signature, is_exit=False)
-
-
-def test_what_other_processes_have_under_way_makes_the_position_unknown_until_it_is_settled(live: LiveAccount) -> None:
-    assert live.position(BTC) is not None
-    under_way = Moved(client_order_id="theirs", filled_qty=Decimal(0), is_settled=False)
-    live.catch_up(BTC, [under_way])
-    assert live.position(BTC) is None
-    live.catch_up(BTC, [Moved(client_order_id="theirs", filled_qty=Decimal(0), is_settled=True)])
-    assert live.position(BTC) is not None
-
-
-def test_what_other_processes_have_filled_is_waited_for(live: LiveAccount) -> None:
-    live.catch_up(BTC, [Moved(client_order_id="theirs", filled_qty=Decimal(1), is_settled=True)])
-    assert live.position(BTC) is None
-    position_read(live, "3")
-    found = live.position(BTC)
-    assert found is not None and found.position.size == 3
 
 
 @pytest.mark.parametrize("outcome", [Accepted(venue_order_id="v-1"), Unknown(why="cut"), KNOWN_BY_ITS_ID])
@@ -145,3 +128,46 @@ def test_a_fee_is_taken_from_the_settle_coins_balance_only_where_it_was_paid_in_
         Decimal("0.25"),
         paid_in or "USDT",
     )
+
+
+def outside(kind: str, **fields: object) -> dict[str, object]:
+    usual = {"category": "linear", "symbol": "BTCUSDT", "orderId": "o", "orderLinkId": "", "execId": f"e-{kind}"}
+    more = {"execType": kind, "side": "Sell", "execQty": "2", "execPrice": "90", "execTime": "9", "seq": 9}
+    return usual | more | fields
+
+
+@pytest.mark.parametrize("kind", ["Delivery", "CorporateAction", "Settle"])
+def test_what_does_not_say_all_that_it_did_to_a_position_makes_it_unknown(live: LiveAccount, kind: str) -> None:
+    told: list[str] = []
+    live.on_outside = lambda execution: told.append(f"{execution.kind} {execution.text}")
+    assert live.position(BTC) is not None
+    live.hear({"topic": "execution", "data": [outside(kind)]})
+    assert live.position(BTC) is None and live.unknown() == [BTC]
+    assert told == [f"{kind} Sell 2 at 90"]
+    position_read(live, "0")
+    assert live.position(BTC) is not None
+
+
+@pytest.mark.parametrize("kind", ["AdlTrade", "BustTrade", "MovePosition", "OfNextYear"])
+def test_what_moves_a_position_without_an_order_counts_and_is_told(live: LiveAccount, kind: str) -> None:
+    told: list[str] = []
+    live.on_outside = lambda execution: told.append(execution.kind)
+    live.hear({"topic": "execution", "data": [outside(kind)]})
+    assert told == [kind]
+    assert live.position(BTC) is None, "until the position's own event has come"
+
+
+@pytest.mark.parametrize("kind", ["Funding", "SessionSettlePnL", "Trade"])
+def test_what_moves_only_money_or_is_somebodys_order_is_not_told(live: LiveAccount, kind: str) -> None:
+    live.on_outside = lambda execution: pytest.fail("nothing happened to the position by itself")
+    live.hear({"topic": "execution", "data": [outside(kind)]})
+    assert (live.position(BTC) is None) is (kind == "Trade")
+
+
+def test_an_odd_row_costs_what_is_known_of_its_own_symbol(live: LiveAccount) -> None:
+    eth = (Category.LINEAR, "ETHUSDT")
+    held = Position(category=eth[0], symbol=eth[1], size=Decimal(1))
+    read = ReportedPosition(position=held, seq=1, at_ms=1, pnl_price=None, is_one_way=True)
+    live.position_read(eth, live.begin_position(eth), read)
+    live.hear({"topic": "position", "data": [{"category": "linear", "symbol": "BTCUSDT", "size": "many"}]})
+    assert live.position(BTC) is None and live.position(eth) is not None

@@ -285,25 +285,93 @@ def test_an_exit_that_was_refused_by_other_rules_is_planned_anew_once_the_positi
     assert {each.replaces_leg for each in added.planned} == {0} and [each.leg for each in added.planned] == [1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    ("size", "sent", "closes_all"), [("1.5", "0", True), ("9", "1", False)], ids=["all that is open", "a part"]
+)
+def test_legs_that_would_each_be_rounded_to_nothing_go_together(size: str, sent: str, closes_all: bool) -> None:
+    legs = outdated(0, "0.75"), outdated(1, "0.75")
+    added = progress(legs, size=Decimal(size), instrument=COARSE)
+    assert isinstance(added, AddOrders)
+    (anew,) = added.planned
+    assert (anew.qty, anew.closes_all, anew.replaces_leg) == (Decimal(sent), closes_all, 1)
+    closing = OrderState(client_order_id="o2", planned=anew)
+    done = (*legs, ended(closing, OrderStatus.FILLED, sent if sent != "0" else size))
+    left = Decimal(size) - done[2].filled_qty
+    came_to = progress(done, size=left, instrument=COARSE)
+    assert isinstance(came_to, Finish) and came_to.status is SignalStatus.DONE
+    assert came_to.carried == 0
+
+
 def test_a_part_of_a_position_is_never_closed_by_the_close_of_all() -> None:
     added = progress((outdated(0, "3.7"),), size=Decimal("12.3"), instrument=COARSE)
     assert isinstance(added, AddOrders)
     assert [(each.qty, each.closes_all) for each in added.planned] == [(Decimal(3), False)]
-    under_the_minimum = progress((outdated(0, "0.7"),), size=Decimal("12.3"), instrument=COARSE)
-    assert isinstance(under_the_minimum, Finish) and under_the_minimum.status is SignalStatus.ATTENTION
+
+
+@pytest.mark.parametrize(("side", "size"), [(Side.SELL, "12.3"), (Side.BUY, "-12.3")])
+def test_a_part_that_is_less_than_the_exchange_takes_by_now_is_carried_into_the_next_exit(
+    side: Side, size: str
+) -> None:
+    came_to = progress((outdated(0, "0.7", side=side),), size=Decimal(size), instrument=COARSE)
+    assert isinstance(came_to, Finish) and came_to.status is SignalStatus.DONE
+    assert came_to.carried == Decimal("0.7").copy_sign(Decimal(size))
+    assert "0.7 is less than the exchange takes by now" in came_to.notes[-1]
+    beside_it = refused(order(1, Purpose.ENTRY, side=side))
+    for_a_person = progress((outdated(0, "0.7", side=side), beside_it), size=Decimal(size), instrument=COARSE)
+    assert isinstance(for_a_person, Finish)
+    assert (for_a_person.status, for_a_person.carried) == (SignalStatus.ATTENTION, Decimal(0))
 
 
 def test_what_was_planned_anew_is_not_planned_a_second_time() -> None:
     again = outdated(1, "12.3", replaces_leg=0, closes_all=True)
+    assert isinstance(progress((outdated(0, "12.3"), again), instrument=COARSE), LookAtPosition)
     came_to = progress((outdated(0, "12.3"), again), size=Decimal("12.3"), instrument=COARSE)
     assert isinstance(came_to, Finish) and came_to.status is SignalStatus.ATTENTION
 
 
 def test_nothing_is_planned_anew_where_the_position_is_gone_or_the_rules_are_the_same() -> None:
-    gone = progress((outdated(0, "12.3"),), size=Decimal(0), instrument=COARSE)
-    assert isinstance(gone, Finish)
+    for gone in (
+        progress((outdated(0, "12.3"),), size=Decimal(0), instrument=COARSE),
+        progress((outdated(0, "12.3"), outdated(1, "12.3", replaces_leg=0)), size=Decimal(0), instrument=COARSE),
+    ):
+        assert gone == Finish(status=SignalStatus.DONE, notes=("nothing was open any more when the exit arrived",))
     part = progress((outdated(0, "3"),), size=Decimal(12), instrument=COARSE)
     assert isinstance(part, Finish) and part.status is SignalStatus.ATTENTION
+
+
+@pytest.mark.parametrize(
+    ("side", "price", "mark", "goes"),
+    [
+        (Side.SELL, "90", "100", True),
+        (Side.SELL, "100", "100", True),
+        (Side.SELL, "101", "100", False),
+        (Side.BUY, "110", "100", True),
+        (Side.BUY, "99", "100", False),
+        (Side.SELL, "90", None, False),
+    ],
+)
+def test_an_exit_whose_limit_the_exchange_refused_goes_at_the_market_once_where_it_would_not_rest(
+    side: Side, price: str, mark: str | None, goes: bool
+) -> None:
+    size, at = Decimal(-12 * side.sign), None if mark is None else Decimal(mark)
+    limit = outdated(0, "3", side=side, type=OrderType.LIMIT, price=Decimal(price))
+    came_to = progress((limit,), size=size, mark=at, instrument=COARSE)
+    if not goes:
+        assert isinstance(came_to, Finish) and came_to.status is SignalStatus.ATTENTION
+        return
+    assert isinstance(came_to, AddOrders)
+    (anew,) = came_to.planned
+    assert (anew.type, anew.price, anew.qty, anew.side) == (OrderType.MARKET, None, Decimal(3), side)
+    assert anew.reduce_only and anew.replaces_leg == 0
+    again = refused(OrderState(client_order_id="o1", planned=anew), STALE)
+    ended_so = progress((limit, again), size=size, mark=at, instrument=COARSE)
+    assert isinstance(ended_so, Finish) and ended_so.status is SignalStatus.ATTENTION
+
+
+def test_a_conditional_exit_that_was_refused_for_its_price_does_not_go_before_its_trigger() -> None:
+    stop = outdated(0, "3", type=OrderType.STOP_LIMIT, price=Decimal(90), trigger_price=Decimal(95))
+    came_to = progress((stop,), size=Decimal(12), mark=Decimal(100), instrument=COARSE)
+    assert isinstance(came_to, Finish) and came_to.status is SignalStatus.ATTENTION
 
 
 def test_the_close_of_all_that_closed_less_than_was_open_is_repeated_three_times_at_most() -> None:

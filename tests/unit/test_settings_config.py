@@ -330,6 +330,11 @@ BAD = [
         "accounts.main.api_secret_env",
         "what it refers to does not do: it is not a readable PEM",
     ),
+    (
+        MAIN + MAIN.replace("main]", "twin]"),
+        "accounts.twin.api_key",
+        "it is the key of accounts.main, too",
+    ),
     ("[symbols]\n'ES1!' = 'S P X'", "symbols.ES1!", "'S P X' is no symbol; it should be one of Bybit's names"),
 ]
 """The TOML, the dotted key, and how what is said of it begins."""

@@ -20,7 +20,7 @@ WAIT_S = 30
 
 @pytest.fixture
 def engine(postgres_url: str) -> Iterator[Engine]:
-    made = postgres_engine(make_url(postgres_url), connections=1)
+    made = postgres_engine(make_url(postgres_url), connections=1, begins=False)
     yield made
     made.dispose()
 
@@ -42,6 +42,21 @@ def test_whoever_listens_is_woken(engine: Engine, hearing: psycopg.Connection[An
     wake_ups.tell(["east"])
     assert [word for _, word in received(hearing, 1)] == ["east"]
     wake_ups.close()
+
+
+def test_a_word_waits_for_no_flush_and_is_told_as_it_stands(
+    engine: Engine, hearing: psycopg.Connection[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    words, said = ["it's % :a \\ b", "\u00e9/?/x"], []
+
+    wake_ups = WakeUps(engine)
+    with engine.connect() as connection:
+        own: Any = connection.connection.driver_connection
+        own.add_notice_handler(lambda notice: said.append(notice.message_primary))
+    wake_ups.tell(words)
+    assert sorted(word for _, word in received(hearing, 2)) == sorted(words)
+    wake_ups.close()
+    assert said == [], "as it would warn of a SET LOCAL outside of a transaction"
 
 
 def test_what_comes_while_one_is_reported_is_reported_together_and_each_word_once(

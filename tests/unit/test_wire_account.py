@@ -177,3 +177,22 @@ def test_a_fill_of_each_kind_of_stop_loss_is_told_with_its_time_and_no_other_is(
     execution = {"stopOrderType": kind, "execType": "Trade", "execTime": "1700000000123"}
     assert stopped_at_ms_from(execution) == (1_700_000_000_123 if is_stop else None)
     assert stopped_at_ms_from({**execution, "execType": "Funding"}) is None
+
+
+def test_what_is_borrowed_for_spot_is_no_part_of_the_balance() -> None:
+    coin = {"coin": "USDT", "walletBalance": "950", "spotBorrow": "150", "unrealisedPnl": "20", "equity": "820"}
+    (balance,) = wallet_from({"coin": [coin]}).coins
+    assert balance.wallet_balance + balance.unrealised_pnl == balance.equity == Decimal(820)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"isReduceOnly": True}, "only be reduced"),
+        ({"positionStatus": "Liq"}, "being liquidated"),
+        ({"positionStatus": "Adl"}, "auto-deleveraging"),
+    ],
+)
+def test_a_position_that_the_exchange_winds_down_takes_no_entry(fields: dict[str, object], words: str) -> None:
+    reason = read(row(**fields)).no_entry
+    assert reason is not None and reason.code == "EXCHANGE_RESTRICTED" and words in reason.message

@@ -224,9 +224,13 @@ def test_of_fees_in_several_coins_the_settle_coins_counts() -> None:
     assert report.fee == Decimal("0.02")
 
 
-def test_an_undocumented_status_stops_at_once() -> None:
-    with pytest.raises(AssertionError, match="Dreaming"):
-        report_from(row(orderStatus="Dreaming"))
+@pytest.mark.parametrize(
+    ("filled", "status"),
+    [("0", OrderStatus.ACCEPTED), ("0.0004", OrderStatus.PARTIALLY_FILLED), ("0.001", OrderStatus.FILLED)],
+)
+def test_of_an_undocumented_status_only_the_fills_are_believed(filled: str, status: OrderStatus) -> None:
+    report = report_from(row(orderStatus="Dreaming", qty="0.001", cumExecQty=filled))
+    assert (report.status, report.rests) == (status, False)
 
 
 def execution(**changes: object) -> dict[str, object]:

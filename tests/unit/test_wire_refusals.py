@@ -12,7 +12,7 @@ from relay.domain.order import ErrorKind
     "code",
     [
         *(429, 10000, 10016, 10019, 10429, 110079),
-        *(170001, 170007, 170032, 170146, 170147, 170234, 3400214),
+        *(170001, 170007, 170032, 170035, 170146, 170147, 170149, 170234, 3400214),
     ],
 )
 def test_a_code_by_which_the_exchange_could_not_tell_is_uncertain(code: int) -> None:
@@ -70,9 +70,14 @@ def test_a_bad_parameter_is_told_by_the_words_alone(words: str, refusal: ErrorKi
     [
         ("EXCHANGE_KEY", (10003, 10004, 10005, 10010, 33004)),
         ("EXCHANGE_REGION", (403, 10009, 10024)),
-        ("EXCHANGE_BALANCE", (110004, 110007, 110012, 110044, 110045)),
-        ("NOTIONAL_BELOW_MIN", (110094,)),
-        ("EXCHANGE_REFUSED", (110003, 10001, 110072)),
+        ("EXCHANGE_BALANCE", (110004, 110007, 110012, 110044, 110045, 170131)),
+        ("NOTIONAL_BELOW_MIN", (110094, 170140)),
+        ("QTY_BELOW_MIN", (170136,)),
+        ("EXCHANGE_TERMS", (110123, 110125)),
+        ("EXCHANGE_PRICE", (110003, 110120, 110121, 30208, 30209, 170193, 170372)),
+        ("EXCHANGE_RESTRICTED", (110066, 110124, 10027)),
+        ("SYMBOL_NOT_TRADING", (30228, 110023, 110042, 110063, 110074, 170151)),
+        ("EXCHANGE_REFUSED", (10001, 110072)),
     ],
 )
 def test_people_get_a_reason_that_names_what_to_mend(reason: str, codes: tuple[int, ...]) -> None:
@@ -81,7 +86,7 @@ def test_people_get_a_reason_that_names_what_to_mend(reason: str, codes: tuple[i
 
 def test_hedge_mode_is_the_one_refusal_reported_by_its_words() -> None:
     assert refusal_of(10001, "position idx not match position mode").reason_code == "POSITION_MODE_HEDGE"
-    assert refusal_of(110003, "position idx not match position mode").reason_code == "EXCHANGE_REFUSED"
+    assert refusal_of(110020, "position idx not match position mode").reason_code == "EXCHANGE_REFUSED"
 
 
 def test_bybits_own_code_and_words_are_stored() -> None:

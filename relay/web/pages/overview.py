@@ -17,12 +17,12 @@ from relay.app.account_checks import free_disk_bytes
 from relay.bybit.checklist import DISK_LOW_BYTES, megabytes, rows_of
 from relay.bybit.client import Exchange
 from relay.domain.instrument import plain
-from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
 from relay.execution.ports import to_ms, utc_now
 from relay.journal.records import HALT
 from relay.journal.rejected import ONLY_COUNTED
 from relay.web.access import require_login
-from relay.web.answers import current_queries, current_relay, current_services, position_form, refused_form
+from relay.web.answers import current_queries, current_relay, current_services, of_each, position_form, refused_form
 from relay.web.api import strategies_now
 from relay.web.pages.performance import equity_lines, profit_line
 
@@ -103,7 +103,11 @@ class Glance:
 
 
 def _positions(account: str, exchange: Exchange) -> list[dict[str, Any]]:
-    found = sorted(exchange.positions(), key=lambda each: (each.category, each.symbol))
+    try:
+        positions = exchange.positions()
+    except FactsUnreadable as error:  # the row that cannot be read was told of
+        positions = error.readable
+    found = sorted(positions, key=lambda each: (each.category, each.symbol))
     return [position_form(account, position) for position in found]
 
 
@@ -120,8 +124,8 @@ def all_positions(*, fresh: bool = False) -> tuple[list[dict[str, Any]], list[st
     glance: Glance = current_app.extensions[_EXTENSION]
     shown: list[dict[str, Any]] = []
     problems = []
-    for name, exchange in current_services().exchanges.items():
-        seen = glance.positions(name, exchange, fresh=fresh)
+    read = of_each(current_services().exchanges, lambda name, exchange: glance.positions(name, exchange, fresh=fresh))
+    for name, seen in read.items():
         shown += seen.value or []
         if seen.problem:
             problems.append(f"{name}: {seen.problem}")
@@ -130,7 +134,7 @@ def all_positions(*, fresh: bool = False) -> tuple[list[dict[str, Any]], list[st
 
 def equities() -> dict[str, AccountSnapshot[dict[str, str]]]:
     glance: Glance = current_app.extensions[_EXTENSION]
-    return {name: glance.equity(name, exchange) for name, exchange in current_services().exchanges.items()}
+    return of_each(current_services().exchanges, glance.equity)
 
 
 overview = Blueprint("overview", __name__)

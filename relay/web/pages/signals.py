@@ -9,6 +9,7 @@ from typing import Any
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
+from relay.domain.instrument import symbol_of_filter
 from relay.domain.order import SignalStatus
 from relay.web.access import require_login
 from relay.web.answers import current_queries, current_services
@@ -57,7 +58,7 @@ def _found() -> dict[str, Any]:
         page = current_services().journal.signals(
             strategy=requested["strategy"] or None,
             account=requested["account"] or None,
-            symbol=requested["symbol"].upper() or None,
+            symbol=symbol_of_filter(requested["symbol"]) or None,
             status=status,
             text=requested["text"] or None,
             limit=_PAGE,
@@ -106,7 +107,7 @@ def _steps(signal: dict[str, Any]) -> list[dict[str, Any]]:
     before: datetime | None = None
     for step in steps:
         at = datetime.fromisoformat(step["at"])
-        step["after_ms"] = None if before is None else int((at - before).total_seconds() * 1000)
+        step["after_ms"] = None if before is None else max(0, int((at - before).total_seconds() * 1000))
         before = at
     return steps
 

@@ -58,7 +58,7 @@ def number(value: Any) -> str:
         given = Decimal(str(value))
     except InvalidOperation:
         return "" if value is None else str(value)
-    whole, _, part = plain(given).partition(".")
+    whole, _, part = plain(given or Decimal(0)).partition(".")
     sign_, digits = ("−", whole[1:]) if whole.startswith("-") else ("", whole)
     grouped = f"{int(digits):,}".replace(",", "\u202f")
     return sign_ + grouped + (f".{part}" if part else "")
