@@ -59,6 +59,12 @@ class AlertIdReused(AlertError):
     http_status = 409
 
 
+class AlertLate(AlertError):
+    """A mail that is old, whose webhook never came."""
+
+    code = "LATE_BY_MAIL"
+
+
 class AuthFailed(AlertError):
     """The alert does not prove its sender."""
 

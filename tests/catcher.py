@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-DEADLINE_S = 30
+DEADLINE_S = 60
 
 
 class Catcher:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,14 @@ _unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow
 settings.register_profile("steady", _unhurried, derandomize=True, database=None)
 settings.register_profile("explore", _unhurried, derandomize=False)
 settings.load_profile("explore" if os.environ.get("RELAY_EXPLORE") else "steady")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """RELAY_ORDER=<number> shuffles the files, and each file's tests: none may depend on another."""
+    if seed := os.environ.get("RELAY_ORDER"):
+        random.Random(seed).shuffle(items)
+        place: dict[Path, int] = {}
+        items.sort(key=lambda each: place.setdefault(each.path, len(place)))
 
 
 @pytest.fixture(scope="session")

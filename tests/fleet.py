@@ -17,7 +17,7 @@ import requests
 from tests.paper_server import PaperServer
 from tests.relay_process import RelayProcess
 
-DEADLINE_S = 40
+DEADLINE_S = 60
 _WEB = ("-m", "gunicorn", "-c", "python:relay.web.gunicorn", "--workers")
 _APP = "relay.web:create_app()"
 _WORKER = ("-m", "relay", "worker")

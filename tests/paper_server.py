@@ -19,7 +19,7 @@ from tests.ports import free_port
 ROOT = Path(__file__).resolve().parents[1]
 KEY = "paper"
 SECRET = "paper-exchange-not-a-secret"
-DEADLINE_S = 10
+DEADLINE_S = 60
 STDERR = 2
 
 
@@ -66,6 +66,14 @@ class Control:
 
     def funding(self, symbol: str, rate: str) -> None:
         self._call("POST", "/funding", {"symbol": symbol, "rate": rate})
+
+    def split(self, symbol: str, ratio: str) -> None:
+        """A stock split: positions are `ratio` times as large from now on."""
+        self._call("POST", "/split", {"symbol": symbol, "ratio": ratio})
+
+    def announce(self, rows: list[dict[str, object]]) -> None:
+        """What `/v5/system/status` has from now on."""
+        self._call("POST", "/status", rows)
 
     def fees(self, coin: str, **more: str) -> None:
         self._call("POST", "/fees", {"coin": coin, **more})

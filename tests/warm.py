@@ -1,9 +1,9 @@
 """`python -m …` without the second that the imports of the libraries take: a process that has done them forks.
 
-What is forked imports the relay itself, in its own environment, and ends as any Python process ends; its parent is the
-process that forks. Only libraries are imported before, and only those that look at nothing when they are imported:
-`prometheus_client` looks at its environment, gunicorn at its folder. Outside pytest everything is started as a user's
-shell would.
+What is forked imports the rest of the relay in its own environment, and ends as any Python process ends; its parent is
+the process that forks. Only libraries and parts of the relay are imported before that look at nothing when they are
+imported: `prometheus_client` looks at its environment, and so does `engine/failpoint.py`; gunicorn looks at its folder.
+Outside pytest everything is started as a user's shell would.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ _LIBRARIES: Final = (
     *("psycopg", "pybit.unified_trading", "requests", "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.orm"),
     *("sqlalchemy.dialects.sqlite", "sqlite3", "tomllib", "urllib3", "websocket", "werkzeug.serving", "wsproto"),
 )
+_OUR_FOLDERS: Final = ("alerts", "domain", "journal", "paper", "settings")
+_OUR_MODULES: Final = ("app.sentry", "bybit.http", "bybit.stream_state", "cli.main", "engine.lanes", "execution.gather")
+_LOOKING: Final = ("prometheus_client", "gunicorn", "relay.engine.failpoint")
 _MESSAGE_MAX: Final = 1 << 17
 _READ, _WRITE = 0, 1
 _END_S: Final = 30
@@ -204,9 +207,18 @@ def _become(requested: Mapping[str, Any]) -> None:
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
+def _our_modules() -> list[str]:
+    """Entry points and migrations aside, which are there to be run."""
+    files = (path for folder in _OUR_FOLDERS for path in (_ROOT / "relay" / folder).rglob("*.py"))
+    names = (".".join(path.relative_to(_ROOT).with_suffix("").parts).removesuffix(".__init__") for path in files)
+    found = [name for name in names if not name.endswith(".__main__") and ".migrations" not in name]
+    return [*found, *(f"relay.{name}" for name in _OUR_MODULES)]
+
+
 def main() -> None:
-    for library in _LIBRARIES:
+    for library in (*_LIBRARIES, *_our_modules()):
         importlib.import_module(library)
+    assert not sys.modules.keys() & set(_LOOKING)
     assert threading.active_count() == 1
     gc.collect()
     gc.freeze()

@@ -10,20 +10,20 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Final
 
 from relay.app.accounts import exchanges_of
 from relay.app.paper_child import PaperExchange, needed
-from relay.bybit.account_facts import ExpectedAccount, Ownership, Stream, read_facts
+from relay.bybit.account_facts import DatabaseFacts, ExpectedAccount, Ownership, Stream, read_facts
 from relay.bybit.checklist import Check, Report, State, in_time, judge, refuse_wide_key, withheld_by
 from relay.bybit.client import Exchange
 from relay.bybit.stream import LinkState, probe_stream
 from relay.bybit.streamed import StreamedExchange
 from relay.bybit.wire_account import KeyRights, category_of_symbol, time_left
-from relay.domain.instrument import Category
+from relay.domain.instrument import Category, Instrument
 from relay.domain.notice import NoticeKind
 from relay.domain.order import Reason
 from relay.domain.position import Position
@@ -32,6 +32,7 @@ from relay.execution.bookkeeping import JournalOwnership
 from relay.execution.notices import Announcer
 from relay.execution.ports import from_ms, utc_now
 from relay.journal.opening import open_journal
+from relay.journal.ownership import is_flushing, owned_by_owner_of
 from relay.settings.environment import AccountSettings
 from relay.settings.network import way_to
 from relay.settings.settings import Settings
@@ -56,6 +57,7 @@ class AccountCheckTarget:
     look_at_stream: Callable[[], Stream] | None
     free_disk_bytes: Callable[[], int | None]
     """Of the journal's disk."""
+    look_at_database: Callable[[], DatabaseFacts | None] = lambda: None
 
     def run(self) -> Report:
         """Some 12 requests, one after the other; each part that fails costs only its own points."""
@@ -64,7 +66,8 @@ class AccountCheckTarget:
         )
         if isinstance(facts.key, KeyRights):
             self.exchange.withheld = withheld_by(self.expected_account, facts.key)
-        return judge(self.expected_account, replace(facts, free_disk_bytes=self.free_disk_bytes()))
+        facts = replace(facts, free_disk_bytes=self.free_disk_bytes(), database=self.look_at_database())
+        return judge(self.expected_account, facts)
 
     def hedged(self) -> tuple[str, ...]:
         """The symbols looked at that are in hedge mode. What cannot be read is not among them."""
@@ -144,7 +147,18 @@ def check_target_for(
         ownership=ownership,
         look_at_stream=look if stream_url else None,
         free_disk_bytes=partial(free_disk_bytes, settings),
+        look_at_database=partial(_database_facts, settings, account.name, ownership),
     )
+
+
+def _database_facts(settings: Settings, account: str, ownership: Ownership | None) -> DatabaseFacts | None:
+    if not settings.is_postgres or not isinstance(ownership, JournalOwnership):
+        return None
+    try:
+        is_flushed, owned = is_flushing(ownership.journal.store), owned_by_owner_of(ownership.journal.store, account)
+    except JournalUnavailable:
+        return None
+    return DatabaseFacts(is_flushed=is_flushed, owned_by_owner=owned, room=settings.accounts_per_process)
 
 
 def free_disk_bytes(settings: Settings) -> int | None:
@@ -322,6 +336,9 @@ class _Unavailable:
     def moving(self) -> frozenset[tuple[Category, str]]:
         raise JournalUnavailable(self._why)
 
+    def terms(self) -> dict[str, str]:
+        raise JournalUnavailable(self._why)
+
     def has_placed(self, client_order_id: str) -> bool:
         raise JournalUnavailable(self._why)
 
@@ -395,3 +412,43 @@ class StreamWatch:
                     "all the same, with a question or two more"
                 )
                 self._announcer.tell(NoticeKind.STREAM, text)
+
+
+# Tells people what the exchange announces: maintenance, and that something which is in use is delisted.
+
+
+ANNOUNCED_S: Final = 300.0
+DELISTED_S: Final = 60.0
+_AHEAD: Final = (timedelta(hours=1), timedelta(hours=24))
+
+
+class AnnouncementWatch:
+    """Each announcement is told once for each state, each delisting a day and an hour ahead; a restart forgets it."""
+
+    def __init__(self, announcer: Announcer) -> None:
+        self._announcer = announcer
+        self._told: set[tuple[object, ...]] = set()
+
+    def look(self, exchanges: Iterable[Exchange], *, is_demo: bool) -> None:
+        """One that answers is enough: they tell the same."""
+        for exchange in exchanges:
+            with suppress(ExchangeUnreachable, ExchangeAnswered):
+                for each in exchange.announced():
+                    if each.is_demo == is_demo and self._is_new(each.id, each.state):
+                        when = f"from {each.begin:%Y-%m-%d %H:%M} to {each.end:%H:%M} UTC (expected)"
+                        self._announcer.tell(NoticeKind.EXCHANGE, f"Bybit {each.state}: {each.what}, {when}")
+                return
+
+    def delistings(self, instruments: Iterable[Instrument], now: datetime) -> None:
+        """`instruments`: those that are in use."""
+        for each in instruments:
+            left = None if each.delivery_at is None else each.delivery_at - now
+            ahead = next((span for span in _AHEAD if left is not None and timedelta(0) < left <= span), None)
+            if ahead is not None and left is not None and self._is_new(each.symbol, ahead):
+                text = f"{each.symbol} is delisted {in_time(left)}: what is open then is closed by delivery"
+                self._announcer.tell(NoticeKind.EXCHANGE, text)
+
+    def _is_new(self, *key: object) -> bool:
+        is_new = key not in self._told
+        self._told.add(key)
+        return is_new

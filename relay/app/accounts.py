@@ -6,6 +6,7 @@ import logging
 import urllib.request
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 
 from relay.bybit.client import Exchange
@@ -30,12 +31,16 @@ _IDENTITY = "exchange"
 """The journal's note of which exchange an account's name means: its environment, and the key's last characters."""
 
 
-def exchanges_of(settings: Settings) -> dict[str, Exchange]:
-    """By account. One address a host: what is counted or banned there holds for its accounts alone. SettingsInvalid."""
+def exchanges_of(settings: Settings, *, has_streams: bool = True) -> dict[str, Exchange]:
+    """By account. One address a host: what is counted or banned there holds for its accounts alone. SettingsInvalid.
+
+    `has_streams`: False where nothing is executed: what is shown or planned there is read when it is asked for.
+    """
     require_addresses(settings)
     prices = SharedPrices()
     addresses: defaultdict[str | None, Address] = defaultdict(Address)
-    return {each.name: exchange_of(each, addresses[each.url], prices) for each in settings.accounts}
+    accounts = [each if has_streams else replace(each, stream_url=None) for each in settings.accounts]
+    return {each.name: exchange_of(each, addresses[each.url], prices) for each in accounts}
 
 
 def require_addresses(settings: Settings) -> None:
@@ -67,6 +72,7 @@ def accounts_of(settings: Settings, exchanges: dict[str, Exchange]) -> dict[str,
             environment=each.environment.value,
             key_tail=each.key_tail,
             entry_bar=exchanges[each.name].entry_bar,
+            price_bounds=exchanges[each.name].price_bounds,
         )
         for each in settings.accounts
     }

@@ -65,8 +65,8 @@ class Execution(Protocol):
         """Whether everything is executed in this process."""
 
     @property
-    def owned(self) -> frozenset[str]:
-        """The accounts that are executed in this process just now."""
+    def is_here(self) -> bool:
+        """Whether this process executes any account, or would."""
 
     def acting_for(self, account: str) -> AbstractContextManager[None] | None:
         """By whose right this thread acts in it; None: another process does."""
@@ -128,12 +128,12 @@ class Embedded(_Unplaced):
 
     is_first = True
     is_alone = True
+    is_here = True
 
-    def __init__(self, *, journal: Journal, items: Tasks, accounts: Collection[str]) -> None:
+    def __init__(self, *, journal: Journal, items: Tasks) -> None:
         super().__init__()
         self._lanes = Lanes()
         self.submit, self.wake, self.depth = self._lanes.submit, self._lanes.wake, self._lanes.depth
-        self.owned = frozenset(accounts)
         self.feeder = Runner(journal=journal, engine=self._lanes, items=items)
 
     def acting_for(self, account: str) -> AbstractContextManager[None] | None:
@@ -159,7 +159,7 @@ class Elsewhere(_Unplaced):
 
     is_first = False
     is_alone = False
-    owned: frozenset[str] = frozenset()
+    is_here = False
 
     def __init__(self, journal: Journal, wake_ups: WakeUps) -> None:
         super().__init__()
@@ -204,6 +204,7 @@ class Owning:
     """In this process for the accounts that it owns; other processes have the others. An `AccountHost`."""
 
     is_alone = False
+    is_here = True
 
     def __init__(
         self,
@@ -236,10 +237,6 @@ class Owning:
     @property
     def is_first(self) -> bool:
         return self._placement.is_first
-
-    @property
-    def owned(self) -> frozenset[str]:
-        return self._placement.owned & self.feeder.fed
 
     def acting_for(self, account: str) -> AbstractContextManager[None] | None:
         return self.feeder.acting_for(account)
@@ -348,7 +345,7 @@ def execution_of(
     journal: Journal, items: Tasks, accounts: Collection[str], settings: Settings, process: Process
 ) -> Execution:
     if not settings.is_postgres:
-        return Embedded(journal=journal, items=items, accounts=accounts)
+        return Embedded(journal=journal, items=items)
     wake_ups = _wake_ups(journal)
     if not process.executes:
         return Elsewhere(journal, wake_ups)

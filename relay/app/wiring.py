@@ -5,15 +5,26 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import requests
 
 from relay import __version__
-from relay.app.account_checks import KEYS_S, STREAMS_S, Checkup, StreamWatch, check_target_for, tell_of_keys
+from relay.app.account_checks import (
+    ANNOUNCED_S,
+    DELISTED_S,
+    KEYS_S,
+    STREAMS_S,
+    AnnouncementWatch,
+    Checkup,
+    StreamWatch,
+    check_target_for,
+    tell_of_keys,
+)
 from relay.app.accounts import (
     accounts_of,
     exchanges_of,
@@ -46,10 +57,14 @@ from relay.execution.ports import Account, to_ms, utc_now
 from relay.execution.protection import ProtectionLanes, Protector
 from relay.execution.tasks import Feeder, Tasks
 from relay.execution.work import Strategy
+from relay.journal.copies import Mailboxes
 from relay.journal.journal import Journal
 from relay.journal.notices import Notices
 from relay.journal.retention import Retention
 from relay.settings.settings import Settings, Worker
+
+if TYPE_CHECKING:
+    from relay.mailbox.watch import MailboxWatch
 
 # Periodic jobs that keep connections, clock and prices ready for the next alert.
 
@@ -203,6 +218,7 @@ class Services:
     heartbeats: Heartbeats
     notifier: Notifier
     checkup: Checkup
+    mailbox: MailboxWatch | None
 
     def market_of(self, account: str) -> Market:
         """Of which accounts at one host have one."""
@@ -247,6 +263,7 @@ def _intake(
         heartbeats=heartbeats,
         strategies=strategies_of(settings),
         ages_ms=journal.steady_ms,
+        comes_by_mail=settings.mailbox is not None,
         hidden=tuple(each for each in (secret.reveal() for secret in settings.secrets) if len(each) >= _SECRET_MIN),
     )
 
@@ -294,7 +311,14 @@ def assemble(
         runner=runner,
         intake=intake,
         previewer=Previewer(intake=intake, gatherer=gatherer, accounts=accounts),
-        controls=Controls(journal=journal, intake=intake, runner=runner, accounts=accounts, strategies=strategies),
+        controls=Controls(
+            journal=journal,
+            intake=intake,
+            runner=runner,
+            accounts=accounts,
+            strategies=strategies,
+            acting_for=engine.acting_for,
+        ),
         follower=follower,
         streams=Streams(
             streamed,
@@ -315,6 +339,31 @@ def assemble(
         heartbeats=heartbeats,
         notifier=notifier,
         checkup=checkup,
+        mailbox=_mailbox(settings, journal, intake, announcer, engine, markets),
+    )
+
+
+def _mailbox(
+    settings: Settings,
+    journal: Journal,
+    intake: Intake,
+    announcer: Announcer,
+    engine: Execution,
+    markets: Mapping[str, Market],
+) -> MailboxWatch | None:
+    if settings.mailbox is None:
+        return None
+    # Imported only where it is configured.
+    from relay.mailbox.watch import MailboxWatch
+
+    return MailboxWatch(
+        settings=settings.mailbox,
+        marks=Mailboxes(journal.store),
+        intake=intake,
+        announcer=announcer,
+        uses={each.name: each.mailbox for each in settings.strategies},
+        # Without instruments nobody could say of which lane an alert is, and so what is late.
+        is_mine=lambda: engine.is_first and any(each.symbol_index is not None for each in markets.values()),
     )
 
 
@@ -340,10 +389,41 @@ _FIRST_CHECK_S = 2.0
 _CONNECTIONS = 10
 """Of each account, open before the first order: as many as an account may usually send in a second. One that is opened
 for an order costs it one or two round trips more."""
+_TURN_S: Final = 0.2
 _AWAY_S: Final = 30.0
 """An account that is not there by then is told of."""
 _LANES_CLOSE_S = 6.0
 """What is in flight by then is answered or timed out; the server leaves 7 s in all after its own drain."""
+
+
+class BringUps:
+    """Accounts are brought up a few at a time: each asks for much at once, and an address may only ask for so much.
+
+    One that is slow, since its exchange is, goes on without keeping the others from their turn.
+    """
+
+    def __init__(self, *, at_once: int = 4, slow_s: float = 3.0) -> None:
+        self._at_once, self._slow_s = at_once, slow_s
+        self._changed = threading.Condition()
+        self._begun: dict[str, float] = {}
+
+    @contextmanager
+    def taken_by(self, account: str, is_busy: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """Waits for a turn. `is_busy`: whether the account's exchange is asked for much already."""
+        with self._changed:
+            while len(quick := self._quick()) >= self._at_once or (quick and is_busy()):
+                self._changed.wait(_TURN_S)
+            self._begun[account] = time.monotonic()
+        try:
+            yield
+        finally:
+            with self._changed:
+                del self._begun[account]
+                self._changed.notify_all()
+
+    def _quick(self) -> list[str]:
+        """Those at it that are not slow."""
+        return [name for name, at in self._begun.items() if time.monotonic() - at < self._slow_s]
 
 
 class AccountStart:
@@ -352,9 +432,12 @@ class AccountStart:
     It is tried again until it is there, so an account that was away comes back without a restart.
     """
 
-    def __init__(self, name: str, services: Services, *, stopping: threading.Event, begun: Callable[[], None]) -> None:
+    def __init__(
+        self, name: str, services: Services, *, stopping: threading.Event, begun: Callable[[], None], turns: BringUps
+    ) -> None:
         """`begun`: called once the account's lanes run."""
         self._name, self._services, self._stopping, self._begun = name, services, stopping, begun
+        self._turns = turns
         self._problem: str | None = "starting"
         self._has_begun = False
         self._is_announced = False
@@ -383,7 +466,8 @@ class AccountStart:
         tries, began_at = 0, time.monotonic()
         while not self._stopping.is_set() and not engine.await_loss(self._name, 0):
             try:
-                self._warm_up()
+                with self._turns.taken_by(self._name, lambda: self._services.exchanges[self._name].is_crowded):
+                    self._warm_up()
                 return
             except LeaseLost:
                 self._problem = "another process may have it"
@@ -406,10 +490,11 @@ class AccountStart:
         exchange.measure_clock()
         services.checkup.refuse_wide_key(name)
         services.market_of(name).load_once(exchange)
-        services.streams.start(name)
-        exchange.warm(_CONNECTIONS)
-        for (_, symbol), text in compare_positions(account, services.journal).items():
-            services.announcer.tell(NoticeKind.DRIFT, f"{symbol} on {name}: {text}")
+        if services.engine.is_here:
+            services.streams.start(name)
+            exchange.warm(_CONNECTIONS)
+            for (_, symbol), text in compare_positions(account, services.journal).items():
+                services.announcer.tell(NoticeKind.DRIFT, f"{symbol} on {name}: {text}")
         services.checkup.wait_for_first(name, _FIRST_CHECK_S)
         if not self._has_begun:
             services.engine.begin(name)
@@ -435,8 +520,9 @@ class Relay:
         self.settings = settings
         self.services = services
         self._stopping = threading.Event()
+        turns = BringUps()
         self._starts = {
-            name: AccountStart(name, services, stopping=self._stopping, begun=self._begin_common)
+            name: AccountStart(name, services, stopping=self._stopping, begun=self._begin_common, turns=turns)
             for name in services.accounts
         }
         self._beginning = threading.Lock()
@@ -457,13 +543,32 @@ class Relay:
         if self.settings.alive_url is not None:
             address = self.settings.alive_url.reveal()
             services.periodic_jobs.add("the sign of life", ALIVE_S, lambda: self._sign_of_life(address))
+        self._watch_announcements()
         self.services.notifier.start()
+        if services.mailbox is not None:
+            services.mailbox.start()
         if self.settings.environment.is_real_money:
             log.warning("MAINNET - real money")
         self.services.checkup.start()
         self.services.engine.start()
         for each in self._starts.values():
             each.thread.start()
+
+    def _watch_announcements(self) -> None:
+        services = self.services
+        watch = AnnouncementWatch(services.announcer)
+
+        def delisted() -> None:
+            used = open_instruments(services.journal, services.accounts)
+            for market in services.markets.values():
+                found = (market.instrument(*where) for where in sorted(used))
+                watch.delistings([each for each in found if each is not None], utc_now())
+
+        def announced() -> None:
+            watch.look(self._own_exchanges().values(), is_demo=self.environment == "demo")
+
+        services.periodic_jobs.add("what the exchange announces", ANNOUNCED_S, announced)
+        services.periodic_jobs.add("what is delisted", DELISTED_S, delisted)
 
     def _own_exchanges(self) -> dict[str, Exchange]:
         services = self.services
@@ -494,6 +599,8 @@ class Relay:
         """Finish the steps that run, leave the rest to the journal, and let go of everything."""
         self._stopping.set()
         services = self.services
+        if services.mailbox is not None:
+            services.mailbox.stop()
         services.announcer.release()
         if not services.engine.close(_LANES_CLOSE_S):
             log.warning("some orders were still under way; the journal has them and the next start goes on with them")
@@ -561,7 +668,7 @@ def build(settings: Settings, *, wait_for_lock_s: float = 0, is_worker: bool = F
     to_notify = open_services(settings.notify_targets)
     journal = journal_of(settings, process, wait_for_lock_s=wait_for_lock_s)
     try:
-        exchanges = exchanges_of(settings)
+        exchanges = exchanges_of(settings, has_streams=process.executes)
         remember_identities(settings, journal)
     except SettingsInvalid:
         journal.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
@@ -65,6 +65,8 @@ class Listed:
 
     count: int
     absent: tuple[str, ...]
+    unreadable: tuple[str, ...] = ()
+    """Those whose rules cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,18 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseFacts:
+    """Of the Postgres that the journal is in."""
+
+    is_flushed: bool
+    """Whether what is committed outlives a crash of its machine."""
+    owned_by_owner: int | None
+    """How many accounts the process has that owns this one; None if no process owns it just now."""
+    room: int
+    """How many it wishes to own at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountFacts:
     """All that was read, at `now_ms` of the exchange's clock. Each part stands by itself."""
 
@@ -104,8 +118,12 @@ class AccountFacts:
     fees: Reported[FeeRate | None]
     stream: Stream | None
     """None if nobody has looked."""
+    terms: Reported[Mapping[str, str]] = field(default_factory=dict)
+    """By kind of contract, where its trading terms are not accepted; the exchange does not tell it before an order."""
     free_disk_bytes: int | None = None
     """Of the disk that the journal is on; None if it cannot be told."""
+    database: DatabaseFacts | None = None
+    """None if the journal is on a disk of this machine, or cannot be read."""
 
 
 class Ownership(Protocol):
@@ -121,6 +139,9 @@ class Ownership(Protocol):
         """Where an order of the relay's is under way: a position may differ from what is expected for a moment."""
 
     def has_placed(self, client_order_id: str) -> bool: ...
+
+    def terms(self) -> dict[str, str]:
+        """By kind of contract, where the exchange said that its trading terms are not accepted."""
 
 
 # Asks the exchange for everything that the checklist is judged by; a question that fails costs only its own part.
@@ -164,6 +185,7 @@ def read_facts(
         foreign=foreign,
         fees=_reported(lambda: exchange.account_api.fee_rate(Category.LINEAR, USUAL_SYMBOLS[0])),
         stream=look_at_stream() if look_at_stream else None,
+        terms=_reported(ownership.terms) if ownership else {},
     )
 
 
@@ -213,7 +235,11 @@ def _position_of(exchange: Exchange, category: Category, symbol: str) -> Positio
 def _listed(exchange: Exchange, expected_account: ExpectedAccount) -> Listed:
     instruments = exchange.instruments()
     trading = {each.symbol for each in instruments if each.is_trading}
-    return Listed(count=len(instruments), absent=tuple(sorted((expected_account.symbols or frozenset()) - trading)))
+    return Listed(
+        count=len(instruments),
+        absent=tuple(sorted((expected_account.symbols or frozenset()) - trading)),
+        unreadable=tuple(each.symbol for each in instruments if each.unreadable is not None),
+    )
 
 
 def _foreign(exchange: Exchange, ownership: Ownership | None) -> Foreign:

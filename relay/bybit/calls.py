@@ -26,7 +26,7 @@ ASK_WAIT_S = 5.0
 """How long a question waits for its turn in the limiter."""
 ASK_TIMES = 2
 PAGES_MAX = 100
-_TOLD_MAX = 1000
+_REPORTED_MAX = 1000
 _SHOWN_MAX = 3
 UNAVAILABLE_403_S = 5.0
 
@@ -44,11 +44,12 @@ Ask = Callable[..., Answer]
 
 
 class OddRows:
-    """Rows of the exchange's lists that cannot be read. Each is told once, until it can be, or is wrong otherwise."""
+    """Rows of the exchange's lists that cannot be read, each reported once, until it can be, or is wrong otherwise."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool = False) -> None:
         self.tell: Callable[[str], None] = lambda text: None
-        self._told: dict[tuple[str, str], str] = {}
+        self._quiet = quiet
+        self._reported: dict[tuple[str, str], str] = {}
 
     def read(self, what: str, rows: Iterable[Row], read: Callable[[Row], T]) -> tuple[list[T], list[str]]:
         """What can be read of `rows`, and of the others what is wrong with them."""
@@ -63,10 +64,10 @@ class OddRows:
 
     def problem(self, what: str, name: str) -> str | None:
         """What is wrong with the row of this name; None if it could be read last."""
-        return self._told.get((what, name))
+        return self._reported.get((what, name))
 
     def is_readable(self, what: str, name: str) -> None:
-        self._told.pop((what, name), None)
+        self._reported.pop((what, name), None)
 
     def all_of(self, what: str, rows: Iterable[Row], read: Callable[[Row], T]) -> list[T]:
         """The same where nothing may be missing. Raises FactsUnreadable with what could be read."""
@@ -76,16 +77,21 @@ class OddRows:
         return found
 
     def report(self, what: str, row: object, problem: str) -> str:
-        """In words; told if that is news."""
-        name = name_of(row)
-        text = f"the exchange's {what} of {name} cannot be read: {problem}"
-        if self._told.get((what, name)) != problem:
-            if len(self._told) >= _TOLD_MAX:
-                self._told.clear()
-            self._told[what, name] = problem
-            log.warning("%s", text)
-            self.tell(text)
+        """In words; reported if that is news."""
+        text = f"the exchange's {what} of {name_of(row)} cannot be read: {problem}"
+        self.note(what, name_of(row), problem, text)
         return text
+
+    def note(self, what: str, name: str, problem: str | None, text: str = "") -> None:
+        """The same of what can be used all the same, though not for everything; None: nothing is wrong with it."""
+        if problem is None:
+            self.is_readable(what, name)
+        elif self._reported.get((what, name)) != problem:
+            if len(self._reported) >= _REPORTED_MAX:
+                self._reported.clear()
+            self._reported[what, name] = problem
+            log.log(logging.DEBUG if self._quiet else logging.WARNING, "%s", text or problem)
+            self.tell(text or problem)
 
 
 class Calls:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from relay.bybit.account_facts import AccountFacts, ExpectedAccount, Reported, Unavailable
+from relay.bybit.account_facts import AccountFacts, DatabaseFacts, ExpectedAccount, Reported, Unavailable
 from relay.bybit.wire_account import AccountType, KeyRights, Wallet, settle_coin_of, time_left
 from relay.domain.instrument import plain
 from relay.domain.order import Reason
@@ -19,40 +19,14 @@ from relay.errors import SettingsInvalid
 from relay.settings.environment import Environment
 
 NAMES = (
-    "host",
-    "region",
-    "clock",
-    "key",
-    "signature",
-    "expiry",
-    "ip",
-    "trade_permission",
-    "read_only",
-    "withdraw_permission",
-    "transfer_permission",
-    "account_type",
-    "margin_mode",
-    "position_mode",
-    "wallet",
-    "leverage",
-    "foreign_positions",
-    "streams",
-    "instruments",
-    "fees",
-    "other_permissions",
-    "durability",
+    *("host", "region", "clock", "key", "signature", "expiry", "ip", "trade_permission", "read_only"),
+    *("withdraw_permission", "transfer_permission", "account_type", "margin_mode", "position_mode", "wallet"),
+    *("leverage", "foreign_positions", "streams", "instruments", "fees", "other_permissions", "durability"),
 )
 REQUIRED = frozenset(
     {
-        "host",
-        "region",
-        "key",
-        "signature",
-        "trade_permission",
-        "read_only",
-        "withdraw_permission",
-        "position_mode",
-        "instruments",
+        *("host", "region", "key", "signature", "trade_permission", "read_only", "withdraw_permission"),
+        *("position_mode", "instruments"),
     }
 )
 """What must have been seen, and not merely not be wrong."""
@@ -313,6 +287,17 @@ def _instruments(facts: AccountFacts) -> Check:
             f"{listed.count} perpetuals; not traded there: {_shown(listed.absent)}",
             "correct ALLOWED_SYMBOLS: the exchange's own names, such as BTCUSDT or BTCPERP",
         )
+    if not isinstance(facts.terms, Unavailable) and facts.terms:
+        found = ", ".join(f"{kind or 'ordinary'} contracts ({where})" for kind, where in sorted(facts.terms.items()))
+        return amber(
+            "instruments",
+            f"{listed.count} perpetuals; trading terms not accepted: {found}",
+            "accept them with the master account on Bybit's site or in its app, on the page of such a contract; this "
+            "is shown until an order there is accepted",
+        )
+    if listed.unreadable:
+        message = f"{listed.count} perpetuals; nothing is opened in those whose rules cannot be read: "
+        return amber("instruments", f"{message}{_shown(listed.unreadable)}")
     return green("instruments", f"{listed.count} perpetuals")
 
 
@@ -329,8 +314,10 @@ DISK_LOW_BYTES = 1024**3
 DISK_FULL_BYTES = 100 * 1024**2
 
 
-def durability(free_bytes: int | None) -> Check:
+def durability(free_bytes: int | None, database: DatabaseFacts | None = None) -> Check:
     """`free_bytes`: of the disk that the journal is on; None: it cannot be looked at, as on Postgres."""
+    if database is not None:
+        return _in_database(database)
     if free_bytes is None:
         return unknown(
             "durability", "how full the journal's disk is cannot be seen from here; watch the database's own"
@@ -340,6 +327,19 @@ def durability(free_bytes: int | None) -> Check:
     if free_bytes < DISK_FULL_BYTES:
         return red("durability", f"{free}: once it is full, alerts are answered 503 and nothing is executed", fix)
     return amber("durability", free, fix) if free_bytes < DISK_LOW_BYTES else green("durability", free)
+
+
+def _in_database(database: DatabaseFacts) -> Check:
+    owned, room = database.owned_by_owner, database.room
+    if not database.is_flushed:
+        lost = "a crash of the database's machine loses alerts that were answered, and orders at the exchange"
+        return red("durability", f"{lost}: fsync is off", "turn fsync on in Postgres's settings")
+    if owned is None:
+        return amber("durability", "no process executes this account just now", "start `python -m relay worker`")
+    if owned > room:
+        crowded = f"the process that executes this account has {owned} accounts, and wishes for {room} at most"
+        return amber("durability", crowded, "start another worker, or raise ACCOUNTS_PER_PROCESS")
+    return green("durability", "commits are flushed to the database's disk; how full that is, is its own affair")
 
 
 def megabytes(count: int) -> str:
@@ -375,7 +375,7 @@ _NEEDED = frozenset({"Order", "Position"})
 _TRADING = frozenset({"Spot", "Options", "Derivatives"})
 _IDLE = frozenset({"CopyTrading", "BlockTrade", "NFT", "Affiliate"})
 """Sets of permissions that cannot spend. Whatever is in neither list can, for all that is known here."""
-_UNTOLD_CODES = frozenset({404, 10017, 10032})
+_UNAVAILABLE_CODES = frozenset({404, 10017, 10032})
 _HOURS_BELOW = 48
 
 _SITES = {
@@ -631,8 +631,8 @@ def _wide(name: str, expected_account: ExpectedAccount, what: str, boxes: str, *
 
 def _not_reported(name: str, expected_account: ExpectedAccount, facts: AccountFacts, why: Unavailable) -> Check:
     """Where the demo environment has no answer to a question; anywhere else it is merely not known yet."""
-    is_untold = why.code in _UNTOLD_CODES or (why.code is None and "HTTP 404" in why.words)
-    if is_untold and expected_account.environment is Environment.DEMO and _was_served(facts):
+    is_unavailable = why.code in _UNAVAILABLE_CODES or (why.code is None and "HTTP 404" in why.words)
+    if is_unavailable and expected_account.environment is Environment.DEMO and _was_served(facts):
         return amber(name, "the demo environment does not tell this; see it where the key was made")
     return unknown(name, why)
 
@@ -646,7 +646,7 @@ def judge(expected_account: ExpectedAccount, facts: AccountFacts) -> Report:
         *key_checks(expected_account, facts),
         *account_checks(expected_account, facts),
         _of_key("other_permissions", expected_account, facts, _other),
-        durability(facts.free_disk_bytes),
+        durability(facts.free_disk_bytes, facts.database),
     )
     assert tuple(each.name for each in checks) == NAMES, "every point has its place"
     return Report(checks=checks)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
 
 from relay.bybit import wire_account, wire_orders
-from relay.bybit.calls import Ask, Calls, listed
+from relay.bybit.calls import Ask, Calls, OddRows, listed
 from relay.bybit.http import SERVER_TIME, Answer, BybitSession, ExchangeClock, Transport
 from relay.bybit.limiter import Address, Limiter, Priority
 from relay.bybit.wire_account import (
@@ -17,6 +19,7 @@ from relay.bybit.wire_account import (
     FeeRate,
     KeyRights,
     LogEntry,
+    Maintenance,
     Row,
     account_mode_from,
     closed_pnl_from,
@@ -28,7 +31,7 @@ from relay.bybit.wire_account import (
     problem_of,
 )
 from relay.bybit.wire_orders import StandingOrder, standing_order_from
-from relay.domain.instrument import Category, Instrument
+from relay.domain.instrument import Category, Instrument, PriceBounds
 from relay.domain.order import (
     FACTS_UNREADABLE,
     Accepted,
@@ -184,6 +187,9 @@ POSITIONS = "/v5/position/list"
 SYMBOL_INFO = "/v5/position/symbol-info"
 LEVERAGE = "/v5/position/set-leverage"
 STOPS = "/v5/position/trading-stop"
+PRICE_LIMIT = "/v5/market/price-limit"
+USER_SETTINGS = "/v5/account/user-setting-config"
+SYSTEM_STATUS = "/v5/system/status"
 TICKERS = "/v5/market/tickers"
 INSTRUMENTS = "/v5/market/instruments-info"
 WALLET = "/v5/account/wallet-balance"
@@ -238,6 +244,8 @@ class Exchange:
         """
         self._recv_window_ms = recv_window_ms
         self._clock = clock or ExchangeClock()
+        self.now_ms = self._clock.now_ms
+        """The exchange's clock, Unix milliseconds."""
         self._transport = Transport(url, connect_s=connect_timeout_s, read_s=read_timeout_s)
         self._session = BybitSession(
             transport=self._transport,
@@ -266,10 +274,6 @@ class Exchange:
         return RequestSignature(
             timestamp_ms=self._clock.now_ms(), recv_window_ms=lease_guard.remaining_validity_ms(self._recv_window_ms)
         )
-
-    def now_ms(self) -> int:
-        """The exchange's clock, Unix milliseconds."""
-        return self._clock.now_ms()
 
     @property
     def clock_offset_ms(self) -> int:
@@ -409,6 +413,8 @@ class Exchange:
         except NOT_UNDERSTOOD as error:
             raise FactsUnreadable(self.odd_rows.report("position", {"symbol": symbol}, problem_of(error))) from None
         self.odd_rows.is_readable("position", symbol)
+        is_odd = found.no_entry is not None and found.no_entry.code == FACTS_UNREADABLE
+        self.odd_rows.note("details", symbol, found.no_entry.message if found.no_entry and is_odd else None)
         return found
 
     def entry_bar(self, category: Category, symbol: str) -> Reason | None:
@@ -483,6 +489,26 @@ class Exchange:
             raise ExchangeUnreachable(f"the exchange names no mark price for {symbol}")
         return found[symbol]
 
+    def price_bounds(self, category: Category, symbol: str) -> PriceBounds | None:
+        """What limit prices the exchange takes now, and what it does with others; None where it does not say."""
+        ask = self._calls.ask
+        with suppress(ExchangeUnreachable, ExchangeAnswered, *NOT_UNDERSTOOD):
+            row = ask(self._session.get_price_limit, PRICE_LIMIT, category=category.value, symbol=symbol).result
+            bounds = PriceBounds(
+                buy_max=wire_account.required(row, "buyLmt"), sell_min=wire_account.required(row, "sellLmt"), moves=None
+            )
+            with suppress(ExchangeUnreachable, ExchangeAnswered):
+                refuses = ask(self._session.get_user_setting_config, USER_SETTINGS).result.get("lpaPerp")
+                return replace(bounds, moves=not refuses if isinstance(refuses, bool) else None)
+            return bounds
+        return None
+
+    def announced(self) -> tuple[Maintenance, ...]:
+        """Maintenance of futures trading, to come and under way. Raises as every question does."""
+        rows = listed(self._calls.ask(self._session.get_system_status, SYSTEM_STATUS).result)
+        found, _ = self.odd_rows.read("announcement", rows, wire_account.maintenance_from)
+        return tuple(each for each in found if each is not None)
+
     def prices(self, category: Category) -> dict[str, Decimal]:
         """Mark prices of all symbols of the category that have one."""
         return self._prices(category)[0]
@@ -509,6 +535,8 @@ class Exchange:
         reported = self._calls.ask(self._session.get_wallet_balance, WALLET, accountType="UNIFIED", **which)
         rows = self.odd_rows.all_of("wallet", listed(reported.result)[:1], wire_account.wallet_from)
         wallet = rows[0] if rows else wire_account.wallet_from({"coin": ()})
+        for each in wallet.coins:
+            self.odd_rows.is_readable("balance", each.coin)
         for coin, problem in wallet.unreadable.items():
             self.odd_rows.report("balance", {"coin": coin}, problem)
         return wallet
@@ -542,17 +570,23 @@ class Exchange:
             self._session.get_instruments_info, INSTRUMENTS, category=category.value, status=status, **which
         )
         read = partial(wire_account.instrument_from, category=category)
+        # Of what is over, or not there yet, nobody needs to be told.
+        odd_rows = self.odd_rows if status == _TRADING else OddRows(quiet=True)
         try:
-            found, _ = self.odd_rows.read("instrument", pages, read)
+            found, _ = odd_rows.read("instrument", pages, read)
         except ExchangeAnswered:
             if status == _TRADING:
                 raise
             return []  # an environment that does not know the status has none in it
         instruments = [each for each in found if each is not None]
         for each in instruments:
-            if each.unreadable is not None:
-                self.odd_rows.report("instrument", {"symbol": each.symbol}, each.unreadable)
+            odd_rows.note("rules", each.symbol, each.unreadable)
         return instruments
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether from this address so much was asked of it lately that what can wait should."""
+        return self._address.is_crowded
 
     def warm(self, connections: int) -> int:
         """Open that many connections at once, so that the first orders find them; how many the exchange answered on."""

@@ -254,6 +254,11 @@ class Address:
         """Seconds until sending is allowed again; zero: it is."""
         return max(0.0, self._banned_until - self._monotonic())
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so much was sent lately that what can wait should."""
+        return self._sent_much()
+
     def judge(self, body: str) -> Forbidden:
         """What a 403 with this body means; a ban begins with it."""
         words = body.lower()

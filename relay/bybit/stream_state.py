@@ -17,17 +17,18 @@ from relay.bybit.wire_orders import (
     ReportedExecution,
     ReportedOrder,
     ReportedPosition,
-    category_of,
     open_order_from,
     reported_execution,
     reported_order,
     reported_position,
 )
 from relay.domain.instrument import Category
-from relay.domain.order import Reason
+from relay.domain.order import FACTS_UNREADABLE, Reason
 from relay.domain.position import Fill, OrderReport, Position
 from relay.domain.trades import LedgerEntry
 
+_CATEGORIES = {each.value: each for each in (Category.LINEAR, Category.INVERSE)}
+"""The relay has nothing to do with others: spot, options."""
 _REMEMBERED = 2000
 """How many executions are kept in mind: to know a repeat for one, and to add up while nobody asks for the balance."""
 _EXACT = Decimal("0.0000001")
@@ -401,7 +402,7 @@ class LiveAccount:
             try:
                 if topic == "wallet":
                     self._wallet(row, at_ms)
-                elif (category := category_of(row)) is not None:
+                elif (category := _CATEGORIES.get(str(row.get("category")))) is not None:
                     self._hear(topic, row, category)
             except NOT_UNDERSTOOD as error:
                 self._not_understood(topic, row, error)
@@ -417,6 +418,9 @@ class LiveAccount:
                 self._order(take_report)
             case "position":
                 reported = reported_position((row,), category, row["symbol"])
+                odd = reported.position.no_entry
+                if odd is not None and odd.code == FACTS_UNREADABLE:
+                    self.on_unreadable("details", row, wire_account.RowUnreadable(odd.message))
                 with self._lock:
                     self._known((category, row["symbol"])).take_report(reported)
 

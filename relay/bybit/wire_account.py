@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import IntEnum, StrEnum
+from functools import partial
 from typing import Any, TypeVar
 
 from relay.domain.instrument import Category, Instrument
@@ -37,9 +38,10 @@ def problem_of(error: Exception) -> str:
 
 
 def name_of(row: object) -> str:
-    """Which of a list's rows it is: its symbol or coin."""
+    """Which of a list's rows it is: its symbol or coin, or what else it goes by."""
     known = row if isinstance(row, Mapping) else {}
-    return str(known.get("symbol") or known.get("coin") or "a row without a symbol")[:40]
+    named = (known.get(each) for each in ("symbol", "coin", "orderId", "execId", "id"))
+    return str(next(filter(None, named), "a row without a symbol"))[:40]
 
 
 def number(row: Row, key: str) -> Decimal | None:
@@ -48,7 +50,7 @@ def number(row: Row, key: str) -> Decimal | None:
     if text is None or text == "":
         return None
     try:
-        value = Decimal(text)
+        value = Decimal("nan") if isinstance(text, bool) else Decimal(text)
     except (ArithmeticError, TypeError, ValueError):
         raise RowUnreadable(f"`{key}` is {str(text)[:40]!r}") from None
     if not value.is_finite():
@@ -79,9 +81,10 @@ class Lenient:
     def __init__(self) -> None:
         self.problems: list[str] = []
 
-    def read(self, read: Callable[[], T], instead: T) -> T:
+    def read(self, read: Callable[..., T], *given: Any, instead: T) -> T:
+        """What `read` returns of what is given; `instead` where that cannot be read."""
         try:
-            return read()
+            return read(*given)
         except NOT_UNDERSTOOD as error:
             self.problems.append(problem_of(error))
             return instead
@@ -178,8 +181,7 @@ def position_from(rows: Sequence[Row], *, category: Category, symbol: str) -> Po
     shown: Row = next(iter(open_rows or rows), {})
     lenient = Lenient()
 
-    def price(key: str) -> Decimal | None:
-        return lenient.read(lambda: number_but_zero(shown, key), None)
+    price = partial(lenient.read, number_but_zero, shown, instead=None)
 
     return Position(
         category=category,
@@ -187,13 +189,12 @@ def position_from(rows: Sequence[Row], *, category: Category, symbol: str) -> Po
         size=sum((_signed_size(row) for row in open_rows), Decimal(0)),
         avg_price=price("avgPrice") or price("entryPrice"),
         mark_price=price("markPrice"),
-        unrealised_pnl=lenient.read(lambda: number(shown, "unrealisedPnl"), None),
+        unrealised_pnl=lenient.read(number, shown, "unrealisedPnl", instead=None),
         leverage=price("leverage"),
         take_profit=price("takeProfit"),
         stop_loss=price("stopLoss"),
         trailing_stop=price("trailingStop"),
-        changed_at_ms=lenient.read(lambda: max((int(row.get("updatedTime") or 0) for row in rows), default=0), 0)
-        or None,
+        changed_at_ms=lenient.read(_changed_at_ms, rows, instead=None),
         is_hedge=any(int(row.get("positionIdx") or _ONE_WAY) != _ONE_WAY for row in rows),
         no_entry=_unreadable("position", symbol, lenient) or _restricted(rows, symbol),
     )
@@ -213,6 +214,10 @@ def _restricted(rows: Sequence[Row], symbol: str) -> Reason | None:
         return Reason(code=EXCHANGE_RESTRICTED, message=message)
     status = next((word for row in rows if (word := row.get("positionStatus")) in _IN_TROUBLE), None)
     return None if status is None else Reason(code=EXCHANGE_RESTRICTED, message=f"{symbol} is {_IN_TROUBLE[status]}")
+
+
+def _changed_at_ms(rows: Sequence[Row]) -> int | None:
+    return max((int(row.get("updatedTime") or 0) for row in rows), default=0) or None
 
 
 def _signed_size(row: Row) -> Decimal:
@@ -237,7 +242,7 @@ def instrument_from(row: Row, *, category: Category) -> Instrument | None:
     lenient = Lenient()
 
     def rule(section: Row, key: str, instead: Decimal) -> Decimal:
-        return lenient.read(lambda: _positive(section, key), instead)
+        return lenient.read(_positive, section, key, instead=instead)
 
     tick = rule(price, "tickSize", _FINEST)
     step = rule(lot, "qtyStep", _FINEST)
@@ -250,16 +255,16 @@ def instrument_from(row: Row, *, category: Category) -> Instrument | None:
         settle_coin=row["settleCoin"],
         is_trading=row.get("status") == "Trading",
         tick_size=tick,
-        price_min=lenient.read(lambda: required(price, "minPrice"), tick),
+        price_min=lenient.read(required, price, "minPrice", instead=tick),
         price_max=rule(price, "maxPrice", _NO_BOUND),
         qty_step=step,
         qty_min=rule(lot, "minOrderQty", step),
         qty_max=most,
         qty_max_market=rule(lot, "maxMktOrderQty", most),
-        notional_min=lenient.read(lambda: number_or_zero(lot, "minNotionalValue"), Decimal(0)),
+        notional_min=lenient.read(number_or_zero, lot, "minNotionalValue", instead=Decimal(0)),
         leverage_max=rule(leverage, "maxLeverage", Decimal(1)),
         status=str(row.get("status")),
-        delivery_at=lenient.read(lambda: _delivery(row), None),
+        delivery_at=lenient.read(_delivery, row, instead=None),
         kind=str(row.get("symbolType") or ""),
     )
     unreadable = _unreadable("rules", made.symbol, lenient)
@@ -297,8 +302,8 @@ def wallet_from(row: Row) -> Wallet:
         except NOT_UNDERSTOOD as error:
             unreadable[name_of(each)] = problem_of(error)
     return Wallet(
-        total_equity=lenient.read(lambda: number(row, "totalEquity"), None),
-        total_available=lenient.read(lambda: number(row, "totalAvailableBalance"), None),
+        total_equity=lenient.read(number, row, "totalEquity", instead=None),
+        total_available=lenient.read(number, row, "totalAvailableBalance", instead=None),
         coins=tuple(coins),
         unreadable=unreadable,
     )
@@ -310,7 +315,7 @@ def _coin_from(row: Row) -> CoinBalance:
         equity=number_or_zero(row, "equity"),
         wallet_balance=number_or_zero(row, "walletBalance"),
         unrealised_pnl=number_or_zero(row, "unrealisedPnl"),
-        usd=Lenient().read(lambda: number(row, "usdValue"), None),
+        usd=Lenient().read(number, row, "usdValue", instead=None),
         borrowed=number_or_zero(row, "spotBorrow"),
     )
 
@@ -450,6 +455,47 @@ def log_entry_from(row: Row) -> LogEntry | None:
     return LogEntry(id=told, coin=row["currency"], change=number_or_zero(row, "change"), at_ms=at_ms)
 
 
+_FUTURES_TRADING, _PLAY_ENV = 1, 2
+_UNDER_WAY = frozenset({"scheduled", "ongoing"})
+_SERVICES = {1: "trading", 2: "trading by HTTP", 3: "trading by WebSocket", 4: "private streams", 5: "market data"}
+_MAINTENANCE = {1: "planned maintenance", 2: "maintenance at short notice", 3: "an incident"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maintenance:
+    """What the exchange announces of its own state. `end`: as it is expected."""
+
+    id: str
+    state: str
+    is_demo: bool
+    begin: datetime
+    end: datetime
+    what: str
+    """For people."""
+
+
+def maintenance_from(row: Row) -> Maintenance | None:
+    """From a row of `GET /v5/system/status`; None for what is over, or has no part in futures.
+
+    Source: docs/v5/system-status.mdx.
+    """
+    products = [int(each) for each in row.get("product") or (_FUTURES_TRADING,)]
+    if row["state"] not in _UNDER_WAY or _FUTURES_TRADING not in products:
+        return None
+    services = [_SERVICES.get(int(each), "another service") for each in row.get("serviceTypes") or ()]
+    digits = ", ".join(str(each) for each in row.get("uidSuffix") or ())
+    kind = _MAINTENANCE.get(int(row.get("maintainType") or 0), "maintenance")
+    whose = f"; only accounts whose number ends in {digits}" if digits else ""
+    return Maintenance(
+        id=str(row["id"]),
+        state=row["state"],
+        is_demo=int(row.get("env") or 0) == _PLAY_ENV,
+        begin=datetime.fromtimestamp(int(row["begin"]) / 1000, UTC),
+        end=datetime.fromtimestamp(int(row["end"]) / 1000, UTC),
+        what=f"{kind} of {', '.join(services) or 'the exchange'} ({str(row.get('title') or '')[:80]}){whose}",
+    )
+
+
 # What an account and its key are set up to, from Bybit's spelling.
 
 
@@ -559,7 +605,7 @@ def key_rights_from(result: Row) -> KeyRights:
     permissions = {str(name): _words(words) for name, words in (result["permissions"] or {}).items()}
     addresses = tuple(sorted(_words(result.get("ips")) - {_EVERYWHERE}))
     at = _moment(result.get("expiredAt"))
-    days = Lenient().read(lambda: int(result.get("deadlineDay") or 0), 0)
+    days = Lenient().read(int, result.get("deadlineDay") or 0, instead=0)
     counted = days if days > 0 or (days < 0 and at is None and not addresses) else None
     return KeyRights(
         read_only=int(result["readOnly"]) != 0,

@@ -180,11 +180,11 @@ def report_from(row: Row) -> OrderReport:
         venue_order_id=row["orderId"],
         status=status,
         filled_qty=number_or_zero(row, "cumExecQty"),
-        avg_price=lenient.read(lambda: number_but_zero(row, "avgPrice"), None),
-        fee=lenient.read(lambda: _fee(row), Decimal(0)),
+        avg_price=lenient.read(number_but_zero, row, "avgPrice", instead=None),
+        price=lenient.read(number_but_zero, row, "price", instead=None),
+        fee=lenient.read(_fee, row, instead=Decimal(0)),
         reason=_word_for_the_end(row) if status.is_ended else None,
         rests=_rests(row),
-        price=lenient.read(lambda: number_but_zero(row, "price"), None),
     )
 
 
@@ -470,12 +470,6 @@ class ReportedPosition:
     is_one_way: bool
 
 
-def category_of(row: Row) -> Category | None:
-    """None for what the relay has nothing to do with: spot, options."""
-    spelled = row.get("category")
-    return Category(spelled) if spelled in (Category.LINEAR.value, Category.INVERSE.value) else None
-
-
 def reported_order(row: Row, category: Category) -> ReportedOrder:
     key = row.get("orderLinkId") or row["orderId"]
     return ReportedOrder(category=category, symbol=row["symbol"], key=key, report=report_from(row))
@@ -512,6 +506,6 @@ def reported_position(rows: tuple[Row, ...], category: Category, symbol: str) ->
         position=position,
         seq=int(row.get("seq") or -1),
         at_ms=position.changed_at_ms or 0,
-        pnl_price=Lenient().read(lambda: number_but_zero(row, "sessionAvgPrice"), None) or position.avg_price,
+        pnl_price=Lenient().read(number_but_zero, row, "sessionAvgPrice", instead=None) or position.avg_price,
         is_one_way=len(rows) <= 1 and int(row.get("positionIdx") or _ONE_WAY) == _ONE_WAY,
     )

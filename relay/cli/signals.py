@@ -35,7 +35,7 @@ from relay.cli.client import (
     with_url,
 )
 from relay.domain.instrument import symbol_of_filter
-from relay.domain.order import OrderStatus, SignalStatus
+from relay.domain.order import UNFINISHED, OrderStatus, SignalStatus
 
 if TYPE_CHECKING:
     from relay.journal.journal import Journal
@@ -409,14 +409,13 @@ def orders(is_wide: bool, as_json: bool, url: str | None, **query: Any) -> None:
 
 WAIT_S: Final = 10
 _POLL_S: Final = 0.1
-_UNFINISHED: Final = (SignalStatus.ACCEPTED, SignalStatus.EXECUTING)
 
 
 def await_end(client: Client, signal_id: str, *, until: float) -> dict[str, Any]:
     """The signal once it is finished, or as it is at `until` (monotonic seconds). Raises Unreachable and Refused."""
     while True:
         signal = client.get(f"/api/signals/{quote(signal_id, safe='')}")
-        if signal.get("status") not in _UNFINISHED or time.monotonic() >= until:
+        if signal.get("status") not in UNFINISHED or time.monotonic() >= until:
             return signal
         time.sleep(_POLL_S)
 
@@ -424,7 +423,7 @@ def await_end(client: Client, signal_id: str, *, until: float) -> dict[str, Any]
 def reported(signal: dict[str, Any]) -> list[str]:
     """A signal's summary, with where to look where it is not finished."""
     lines = summary(signal)
-    if signal.get("status") in _UNFINISHED:
+    if signal.get("status") in UNFINISHED:
         later = f"python -m relay signals {clean(signal.get('id'))}"
         lines.append(f"  not finished yet: `{later}` shows what becomes of it")
     return lines

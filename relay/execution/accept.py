@@ -21,6 +21,7 @@ from relay.alerts.signal import (
     redacted_text,
     respelled,
     signal_from_stored,
+    text_digest,
 )
 from relay.app.metrics import TimedStage, timed
 from relay.app.telemetry import about, add
@@ -34,6 +35,7 @@ from relay.errors import (
     AlertError,
     AlertIdReused,
     AlertInvalid,
+    AlertLate,
     AlertMalformed,
     AuthFailed,
     ExchangeAnswered,
@@ -46,7 +48,7 @@ from relay.execution.ports import Account, Now, to_ms, utc_now
 from relay.execution.tasks import Feeder
 from relay.execution.work import Strategy
 from relay.journal.journal import Journal
-from relay.journal.records import Admission, Duplicate, IdReused, New, NewSignal, Reopened
+from relay.journal.records import Admission, Copy, Duplicate, IdReused, LateByMail, New, NewSignal, Reopened, Way
 
 _HOW_TO_AUTHENTICATE = (
     'put `"secret": "…"` with the webhook secret into the alert, or send it as `X-Webhook-Secret`, '
@@ -65,6 +67,15 @@ class Receipt:
     signal_id: str
     status: SignalStatus
     is_duplicate: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailedAlert:
+    """How an alert came by mail. `at`: the earliest moment at which a server took it. `note`: from whom, for people."""
+
+    message: str
+    at: datetime
+    note: str
 
 
 class AlertRejected(Exception):  # noqa: N818
@@ -95,8 +106,11 @@ class Intake:
         hidden: tuple[str, ...] = (),
         now: Now = utc_now,
         ages_ms: Callable[[], int] | None = None,
+        comes_by_mail: bool = False,
     ) -> None:
-        """`hidden`: further secrets of the relay's, which are taken out of every alert that is kept, too.
+        """`comes_by_mail`: a mailbox is read, so that each alert may come two ways.
+
+        `hidden`: further secrets of the relay's, which are taken out of every alert that is kept, too.
 
         `ages_ms`: the clock by which a repeat is told; None: `now`.
         """
@@ -112,6 +126,7 @@ class Intake:
         self._looking_up = threading.Lock()
         self._looked_up_at: deque[float] = deque(maxlen=_LOOK_UPS_MAX)
         self._ages_ms = ages_ms
+        self._comes_by_mail = comes_by_mail
 
     def strategy(self, name: str) -> Strategy:
         """Raises StrategyUnknown, which names those there are."""
@@ -129,30 +144,69 @@ class Intake:
         credentials: Credentials,
         named: str | None = None,
         anywhere: bool = False,
+        mail: MailedAlert | None = None,
     ) -> Receipt:
         """Accept the alert, in the format `named` if one is said. `anywhere`: on accounts that are not the strategy's.
+
+        `mail`: it came that way, and is the copy of a webhook that has the same `id` and time, or else the same text.
 
         Raises AuthFailed, StrategyUnknown, AlertRejected, JournalUnavailable.
         """
         with about(), timed(TimedStage.ACCEPT):
-            return self._take(body, strategy, credentials, named, self._accounts if anywhere else None)
+            return self._take(body, strategy, credentials, named, self._accounts if anywhere else None, mail)
+
+    def senders_of(self, body: bytes) -> tuple[tuple[str, ...], bool, str | None]:
+        """Of an alert in a mail: the strategies whose secret it holds, whether it is valid, and which it names."""
+        now, proven = self._now(), []
+        try:
+            parsed = read(body, secrets=self._hidden)
+        except AlertMalformed:
+            found = [each.name for each in self._strategies.values() if secret_among_bytes(each.secrets, body)]
+            return tuple(found), False, None
+        for sender in self._strategies.values():
+            if any(_is_secret_of(sender, each, now) for each in parsed.secrets):
+                proven.append(sender)
+        try:
+            for sender in proven[:1]:
+                self.signal_of(read(body, usual=sender.format), strategy=sender, signal_id="", now=now)
+        except (AlertInvalid, AlertMalformed):
+            return tuple(each.name for each in proven), False, None
+        return tuple(each.name for each in proven), bool(proven), _text(parsed.fields.get("strategy"))
+
+    def can_only_exit(self, body: bytes, strategy: str) -> bool:
+        """Whatever is wrong with it otherwise."""
+        try:
+            parsed = read(body, secrets=self._hidden, usual=self.strategy(strategy).format)
+            return signal_from_stored(parsed.fields, id="", strategy=strategy, received_at=self._now()).only_exits
+        except AlertInvalid as error:
+            return error.only_exits
+        except AlertMalformed:
+            return False
 
     def _take(
-        self, body: bytes, strategy: str, credentials: Credentials, named: str | None, known: Iterable[str] | None
+        self,
+        body: bytes,
+        strategy: str,
+        credentials: Credentials,
+        named: str | None,
+        known: Iterable[str] | None,
+        mail: MailedAlert | None,
     ) -> Receipt:
         now = self._now()
-        sender = self.strategy(strategy)
+        now_ms, sender = to_ms(now), self.strategy(strategy)
         failpoint.passed(Failpoint.RECEIVED)
         parsed = self._authenticated(body, sender, credentials, now, named)
-        signal_id = new_signal_id(to_ms(now))
+        signal_id = new_signal_id(now_ms)
         add(signal_id=signal_id)
         try:
-            signal = self.signal_of(parsed, strategy=sender, signal_id=signal_id, now=now, known=known)
+            received_at = min(mail.at, now) if mail else now
+            signal = self.signal_of(parsed, strategy=sender, signal_id=signal_id, now=received_at, known=known)
         except AlertInvalid as error:
-            raise self._rejected(signal_id, sender, parsed.fields, parsed.body_digest, error, now) from None
+            raise self._rejected(signal_id, sender, parsed.fields, parsed.body_digest, error, now_ms) from None
         failpoint.passed(Failpoint.PARSED)
         is_covered = credentials.webhook_signature and is_signed(sender.secrets, credentials, body, now)
-        return self._accept(signal, sender, parsed, now, signed_id=credentials.webhook_id if is_covered else None)
+        signed_id = credentials.webhook_id if is_covered else None
+        return self._accept(signal, sender, parsed, now_ms, signed_id=signed_id, mail=mail)
 
     def signal_of(
         self,
@@ -171,12 +225,13 @@ class Intake:
             signal = signal_from_stored(parsed.fields, id=signal_id, strategy=strategy.name, received_at=now)
         except AlertInvalid as error:
             raise with_correction(parsed, error) from None
-        allowed = tuple(strategy.accounts if known is None else known)
+        own = strategy.accounts
+        allowed = own if known is None else tuple(known)
         unknown = [name for name in signal.accounts if name not in allowed]
         if unknown:
             problem = f"{unknown[0][:60]!r} is none of this strategy's accounts: {', '.join(allowed)}"
             raise AlertInvalid(f"account: {problem}", fields={"account": [problem]})
-        names = signal.accounts or strategy.accounts
+        names = signal.accounts or own
         if not names and signal.action is not Action.HEARTBEAT:
             problem = f"the strategy {strategy.name} has none; post to the address of one that has, or configure it"
             raise AlertInvalid(f"account: {problem}", fields={"account": [problem]})
@@ -242,17 +297,24 @@ class Intake:
         except AlertMalformed as error:
             if not proven and not secret_among_bytes(sender.secrets, body):
                 raise AuthFailed(f"the alert does not prove its sender: {_HOW_TO_AUTHENTICATE}") from None
-            signal_id = new_signal_id(to_ms(now))
+            now_ms = to_ms(now)
             stored: dict[str, object] = {"text": redacted_text(body, self._hidden)}
             readable = with_readable(body, error, self._hidden)
-            raise self._rejected(signal_id, sender, stored, digest(body), readable, now) from None
+            raise self._rejected(new_signal_id(now_ms), sender, stored, digest(body), readable, now_ms) from None
         if not proven and not any(_is_secret_of(sender, each, now) for each in parsed.secrets):
             what = "its `secret` is not the webhook secret" if parsed.secrets else "it carries no secret"
             raise AuthFailed(f"the alert does not prove its sender, {what}: {_HOW_TO_AUTHENTICATE}")
         return parsed
 
     def _accept(
-        self, signal: Signal, sender: Strategy, parsed: ParsedAlert, now: datetime, *, signed_id: str | None
+        self,
+        signal: Signal,
+        sender: Strategy,
+        parsed: ParsedAlert,
+        now_ms: int,
+        *,
+        signed_id: str | None,
+        mail: MailedAlert | None,
     ) -> Receipt:
         accounts = () if signal.action is Action.HEARTBEAT else signal.accounts or sender.accounts
         new = NewSignal(
@@ -267,15 +329,16 @@ class Intake:
             category=signal.category,
             symbol=signal.symbol,
             sent_at_ms=to_ms(signal.sent_at) if signal.sent_at else None,
-            notes=bounded_notes(signal.notes),
+            notes=bounded_notes((mail.note, *signal.notes) if mail else signal.notes),
             link=link_of(signal),
             only_exits=signal.only_exits,
             may_exit=signal.may_exit,
             sender_id=signal.sender_id,
+            copy=self._copy(signal, sender, parsed, mail),
         )
         admission = self._journal.accept(
             new,
-            now_ms=to_ms(now),
+            now_ms=now_ms,
             dedup_window_ms=sender.dedup_window_ms,
             aged_ms=self._ages_ms() if self._ages_ms else None,
             on_committed=lambda reported: self._admitted(reported, signal, accounts),
@@ -283,7 +346,7 @@ class Intake:
         failpoint.passed(Failpoint.ANSWERED)
         match admission:
             case New(signal_id=signal_id, chain_note=note):
-                self._heartbeats.received(signal.strategy, signal.action)
+                self._heartbeats.received(signal.strategy, signal.action, now_ms=now_ms)
                 if note is not None:
                     self._announcer.tell(NoticeKind.CHAIN, _of_chain(signal, note))
                 status = SignalStatus.ACCEPTED if accounts else SignalStatus.DONE
@@ -291,11 +354,28 @@ class Intake:
             case Reopened(signal_id=signal_id):
                 return Receipt(signal_id=signal_id, status=SignalStatus.ACCEPTED, is_duplicate=False)
             case Duplicate(signal_id=signal_id, status=status):
-                self._heartbeats.received(signal.strategy, signal.action, is_repeat=True)
+                self._heartbeats.received(signal.strategy, signal.action, now_ms=now_ms, is_repeat=True)
                 return Receipt(signal_id=signal_id, status=status, is_duplicate=True)
             case IdReused(first_signal_id=first):
                 reused = _reused(signal, first)
-                raise self._rejected(signal.id, sender, parsed.fields, parsed.body_digest, reused, now)
+                raise self._rejected(signal.id, sender, parsed.fields, parsed.body_digest, reused, now_ms)
+            case LateByMail():
+                late = AlertLate(
+                    f"late by mail: its webhook never came, the mail is of {signal.received_at:%H:%M:%S} UTC, and "
+                    "another alert of this symbol was accepted since; nothing is ordered"
+                )
+                raise self._rejected(signal.id, sender, parsed.fields, parsed.body_digest, late, now_ms)
+
+    def _copy(self, signal: Signal, sender: Strategy, parsed: ParsedAlert, mail: MailedAlert | None) -> Copy | None:
+        if not self._comes_by_mail:
+            return None
+        return Copy(
+            way=Way.MAIL if mail else Way.WEBHOOK,
+            text=text_digest(parsed.fields),
+            at_ms=to_ms(signal.received_at),
+            message=mail.message if mail else None,
+            max_age_ms=max((each.signal_max_age_s for each in sender.rules.values()), default=0) * 1000,
+        )
 
     def _admitted(self, admission: Admission, signal: Signal, accounts: tuple[str, ...]) -> None:
         failpoint.passed(Failpoint.COMMITTED)
@@ -308,10 +388,10 @@ class Intake:
         stored: Mapping[str, object],
         body_digest: str,
         error: AlertError,
-        now: datetime,
+        now_ms: int,
     ) -> AlertRejected:
         """Keeps the alert, or counts it once much was kept today, and is what the sender is answered with."""
-        self._heartbeats.received(sender.name, None)
+        self._heartbeats.received(sender.name, None, now_ms=now_ms)
         is_stored = self._journal.reject(
             signal_id=signal_id,
             strategy=sender.name,
@@ -321,7 +401,7 @@ class Intake:
             fields=error.fields,
             action=_text(stored.get("action")),
             ticker=_text(stored.get("ticker") or stored.get("symbol")),
-            now_ms=to_ms(now),
+            now_ms=now_ms,
         )
         return AlertRejected(error, signal_id, is_stored=is_stored)
 

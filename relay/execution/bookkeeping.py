@@ -26,6 +26,7 @@ from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailab
 from relay.execution.ports import Now, to_ms, utc_now
 from relay.journal.journal import Journal
 from relay.journal.ledger import DAY_MS, HOUR_MS, Ledger
+from relay.journal.records import TERMS
 
 log = logging.getLogger(__name__)
 
@@ -348,22 +349,30 @@ class JournalOwnership:
     """Of one account. Every method raises JournalUnavailable where the journal cannot be read."""
 
     def __init__(self, journal: Journal, account: str) -> None:
-        self._journal = journal
+        self.journal = journal
         self._account = account
 
     def ordered(self, among: Iterable[tuple[Category, str]]) -> frozenset[tuple[Category, str]]:
-        return self._journal.ordered_among(self._account, among)
+        return self.journal.ordered_among(self._account, among)
 
     def expected(self) -> dict[tuple[Category, str], Decimal]:
-        return self._journal.expected_positions(self._account)
+        return self.journal.expected_positions(self._account)
 
     def moving(self) -> frozenset[tuple[Category, str]]:
         return frozenset(
             (each.state.planned.category, each.state.planned.symbol)
-            for each in self._journal.open_orders()
+            for each in self.journal.open_orders()
             if each.account == self._account
         )
 
+    def terms(self) -> dict[str, str]:
+        """By kind of contract, where the exchange said that its trading terms are not accepted."""
+        return {
+            each.name.removeprefix(TERMS).strip(): each.value
+            for each in self.journal.switches()
+            if each.account == self._account and each.name.startswith(TERMS) and each.value
+        }
+
     def has_placed(self, client_order_id: str) -> bool:
-        found = self._journal.order(client_order_id)
+        found = self.journal.order(client_order_id)
         return found is not None and found.account == self._account

@@ -33,14 +33,14 @@ _SPELLED: Final = str.maketrans({"…": "...", "–": "-", "—": "-", "→": "-
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class NoticeMessage:
     """A text, and the notices that are delivered with it."""
 
     text: str
     notices: tuple[PendingNotice, ...]
 
 
-def messages_of(waiting: Sequence[PendingNotice], *, limit: int, bare: bool = False) -> list[Message]:
+def messages_of(waiting: Sequence[PendingNotice], *, limit: int, bare: bool = False) -> list[NoticeMessage]:
     """What needs a person first, each alert once; of a flood of the rest how many of which kind.
 
     `limit`: of one message, in UTF-16 units, as the services count. `bare`: letters and digits only, for a service that
@@ -62,14 +62,14 @@ def messages_of(waiting: Sequence[PendingNotice], *, limit: int, bare: bool = Fa
     return _packed(spelled, limit)
 
 
-def _packed(lines: Iterable[tuple[str, tuple[PendingNotice, ...]]], limit: int) -> list[Message]:
-    messages: list[Message] = []
+def _packed(lines: Iterable[tuple[str, tuple[PendingNotice, ...]]], limit: int) -> list[NoticeMessage]:
+    messages: list[NoticeMessage] = []
     for text, notices in lines:
         last = messages[-1] if messages else None
         if last is not None and _units(last.text) + 1 + _units(text) <= limit:
-            messages[-1] = Message(text=f"{last.text}\n{text}", notices=last.notices + notices)
+            messages[-1] = NoticeMessage(text=f"{last.text}\n{text}", notices=last.notices + notices)
         else:
-            messages.append(Message(text=text, notices=notices))
+            messages.append(NoticeMessage(text=text, notices=notices))
     return messages
 
 
@@ -81,11 +81,11 @@ def _line(group: Sequence[PendingNotice], limit: int) -> str:
         times = f" ({len(group)} times)" if len(group) > 1 else ""
         return _cut(f"{at} {' '.join(first.text.split())}", min(limit, _LINE_CHARACTERS_MAX), times)
     head = first.text.partition(": ")[0]
-    told: dict[str, Counter[str]] = {}
+    accounts_of: dict[str, Counter[str]] = {}
     for each in group:
-        told.setdefault(" ".join(each.text.removeprefix(f"{head}: ").split()), Counter())[each.account] += 1
-    said = "; ".join(what + _where(accounts) for what, accounts in told.items())
-    most = min(limit, _LINE_CHARACTERS_MAX * len(told))
+        accounts_of.setdefault(" ".join(each.text.removeprefix(f"{head}: ").split()), Counter())[each.account] += 1
+    said = "; ".join(what + _where(accounts) for what, accounts in accounts_of.items())
+    most = min(limit, _LINE_CHARACTERS_MAX * len(accounts_of))
     whole = f"{at} {head}: {said}"
     if _units(whole) + len(first.signal_id) + 3 <= most:
         return f"{whole} [{first.signal_id}]"

@@ -200,7 +200,7 @@ class Executor:
         if isinstance(gathered, NotGathered):
             if gathered.finish is None:
                 return gathered.again_s
-            self._finish(work, gathered.finish)
+            self._finish(work, gathered.finish, self._now_ms())
             return None
         failpoint.passed(Failpoint.GATHERED)
         took(TimedStage.WAIT, (now - work.signal.received_at).total_seconds())
@@ -290,7 +290,8 @@ class Executor:
         if work.protection_run is None:
             assert signal.category is not None and signal.symbol is not None
             work.protection_run = ProtectionRun(account=account, category=signal.category, symbol=signal.symbol)
-        came_to = self._protector.step(work.protection_run, now_ms=self._now_ms())
+        now_ms = self._now_ms()
+        came_to = self._protector.step(work.protection_run, now_ms=now_ms)
         if not isinstance(came_to, ProtectionEnded):
             return came_to
         if came_to.reason is not None and came_to.signal_id == signal.id:
@@ -298,7 +299,7 @@ class Executor:
             finish = replace(finish, status=status, reason=came_to.reason)
         elif came_to.reason is not None and came_to.signal_id is not None:
             self.attention(came_to.signal_id, account.name, came_to.reason)
-        self._finish(work, finish)
+        self._finish(work, finish, now_ms)
         return None
 
     def attention(self, signal_id: str, account: str, reason: Reason) -> None:
@@ -323,17 +324,18 @@ class Executor:
             return _NOW
         if came_to.finish is None:
             return came_to.again_s
-        self._finish(work, replace(came_to.finish, notes=("whether the position is still open could not be read",)))
+        finish = replace(came_to.finish, notes=("whether the position is still open could not be read",))
+        self._finish(work, finish, self._now_ms())
         return None
 
     def _advance(self, work: Work, order: OrderState) -> float | None:
         passing = passed_by(order, now_ms=work.account.exchange.now_ms())
         if passing is not None and self._exit_waits(work):
-            self._finish(work, Finish(status=SignalStatus.ATTENTION, reason=passing))
+            self._finish(work, Finish(status=SignalStatus.ATTENTION, reason=passing), self._now_ms())
             return None
         came_to = self._advancer.step(work.account, order, held_back=self._held_back(work, order))
         if isinstance(came_to, GiveUp):
-            self._finish(work, Finish(status=SignalStatus.ATTENTION, reason=came_to.reason))
+            self._finish(work, Finish(status=SignalStatus.ATTENTION, reason=came_to.reason), self._now_ms())
             return None
         work.keep(came_to.order)
         if order.is_exit:
@@ -382,8 +384,7 @@ class Executor:
                 work.keep(self._advancer.deny(order, reason))
         return _NOW
 
-    def _finish(self, work: Work, finish: Finish) -> None:
-        now_ms = self._now_ms()
+    def _finish(self, work: Work, finish: Finish, now_ms: int) -> None:
         self._end(work.signal, work.account.name, self._with_notes(work, finish, now_ms), now_ms)
 
     def _with_notes(self, work: Work, finish: Finish, now_ms: int) -> Finish:

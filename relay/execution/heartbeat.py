@@ -91,9 +91,8 @@ class Heartbeats:
                 watched.last_alert_ms = watched.last_alert_ms or last_ms
                 watched.last_sign_ms = watched.last_sign_ms or sign_ms
 
-    def received(self, strategy: str, action: Action | None, *, is_repeat: bool = False) -> None:
+    def received(self, strategy: str, action: Action | None, *, now_ms: int, is_repeat: bool = False) -> None:
         """An alert of a proven sender has come; `action` None: it was bad. Only counts, and seldom tells."""
-        now_ms = to_ms(self._now())
         with self._lock:
             watched = self._watched.get(strategy)
             if watched is None:

@@ -22,11 +22,11 @@ from relay.domain.performance import Tally
 from relay.domain.progress import Finish
 from relay.domain.signal import Action, Signal
 from relay.errors import JournalUnavailable
-from relay.execution.delivery import SMALLEST, Delivery, Message, Service, messages_of, send_test
+from relay.execution.delivery import SMALLEST, Delivery, NoticeMessage, Service, messages_of, send_test
 from relay.execution.ports import Now, to_ms, utc_now
 from relay.journal.accept import ID_REUSED
 from relay.journal.notices import EVENTS, SUMMARY, SWITCHES, WEEKLY, EventRecord, Notices, Period
-from relay.journal.records import Switch
+from relay.journal.records import PRICE_MOVED, Switch
 from relay.settings.config import NAME
 
 # What a person is told of an event: which alert, what became of it, and why, in a line.
@@ -57,6 +57,11 @@ def notice_of(event: EventRecord) -> Notice | None:
     if event.name == f"order_{OrderStatus.REJECTED}":
         # The signal's own end tells of it, unless that has come already: then it was a resting order.
         return _reported(NoticeKind.REFUSED, event, _late_refusal(event)) if event.status is SignalStatus.DONE else None
+    if event.name == PRICE_MOVED:
+        text = (
+            f"the exchange moved the limit price {event.detail.get('sent')} to {event.detail.get('price')}, its bound"
+        )
+        return _reported(NoticeKind.EXCHANGE, event, text)
     if event.name == SignalStatus.ATTENTION:
         return _reported(NoticeKind.ATTENTION, event, f"LOOK AT THE EXCHANGE: {_why(event)}")
     if event.name in _REFUSED:
@@ -153,6 +158,10 @@ def report_of(period: Period, *, until_ms: int) -> list[Notice]:
     counts = ", ".join(f"{count} {status}" for status, count in sorted(period.signals.items()))
     alerts = sum(period.signals.values())
     lines = [f"{when}: {alerts} alerts{f' ({counts})' if counts else ''}, {period.filled} orders filled"]
+    if (ways := period.ways) is not None:
+        lines.append(
+            f"{ways.only_by_mail} of {ways.alerts} alerts came only by mail, {ways.only_by_webhook} only by webhook"
+        )
     lines += [_of_strategy(name, tally) for name, tally in sorted(period.tallies.items())[:_SHOWN_MAX]]
     if period.denied:
         said = sorted(period.denied.items(), key=lambda each: (-each[1], each[0]))
@@ -375,7 +384,7 @@ class _Post:
         self._limit, self._is_bare = service.limit, False
         self._failures = 0
         self._failing_since: float | None = None
-        self._is_told = False
+        self._is_reported = False
         self.news.set()  # what an earlier run left
 
     def _run(self) -> None:
@@ -414,15 +423,15 @@ class _Post:
         """How long nothing has been taken; the other services are told of it once, and once of its end."""
         name = self._service.name
         if came_to is Delivery.TAKEN:
-            if self._is_told:
+            if self._is_reported:
                 self._tell_others(f"{name} takes notices again")
-            self._failures, self._failing_since, self._is_told = 0, None, False
+            self._failures, self._failing_since, self._is_reported = 0, None, False
             return
         self._failures += 1
         self._failing_since = self._failing_since or time.monotonic()
         failing_s = time.monotonic() - self._failing_since
-        if failing_s >= self._pace.tell_s and not self._is_told:
-            self._is_told = True
+        if failing_s >= self._pace.tell_s and not self._is_reported:
+            self._is_reported = True
             text = f"{name} of NOTIFY_URLS has taken no notice for {failing_s / 60:.0f} minutes; is the recipient gone?"
             log.error("%s They are dropped when they are a day old.", text)
             self._tell_others(text)
@@ -446,10 +455,10 @@ class _Post:
             self._notices.delivered(message.notices)
         return Delivery.TAKEN
 
-    def _give_back(self, messages: Sequence[Message]) -> None:
+    def _give_back(self, messages: Sequence[NoticeMessage]) -> None:
         self._notices.give_back([notice for message in messages for notice in message.notices])
 
-    def _sent(self, message: Message) -> Delivery:
+    def _sent(self, message: NoticeMessage) -> Delivery:
         """After a refusal what is sent next is smaller, in the end one notice of plain letters; then larger again."""
         try:
             came_to = self._service.send(message.text)

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 _JOURNAL_AGAIN_S = 0.5
 _FAILED_AGAIN_S = 5.0
 _FAILURES_MAX = 5
+_AT_ONCE_S = 5.0
+"""What is accepted as it comes takes less."""
 _RECEIVED_MAX = 10_000
 
 Placed = tuple[Lane, LaneTask]
@@ -57,9 +59,14 @@ class Tasks:
         """Those that are configured."""
         return tuple(self._accounts)
 
-    def note_received(self, signal_id: str) -> None:
-        """From now on its age is counted, whatever this machine's clock is set to meanwhile. One thread calls it."""
-        self._received[signal_id] = ReceiptTime(at_s=self._steady(), steady=self._steady)
+    def note_received(self, signal: Signal) -> None:
+        """From now on its age is counted, whatever this machine's clock is set to meanwhile. One thread calls it.
+
+        One that came by mail was received earlier, by the clock of the server that took it.
+        """
+        signal_id, ago_s = signal.id, (utc_now() - signal.received_at).total_seconds()
+        at_s = self._steady() - (ago_s if ago_s > _AT_ONCE_S else 0)
+        self._received[signal_id] = ReceiptTime(at_s=at_s, steady=self._steady)
         if len(self._received) > _RECEIVED_MAX:
             del self._received[next(iter(self._received))]
 
@@ -249,7 +256,7 @@ class Runner:
         """Called in the journal's writer thread, so in the order of acceptance."""
         match admission:
             case New():
-                self._items.note_received(signal.id)
+                self._items.note_received(signal)
                 for name in accounts:
                     if name in self._open:
                         self._engine.submit(*self._items.of_new(signal, name))

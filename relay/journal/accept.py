@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Table, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, delete, func, insert, select, update
 
 from relay.domain.instrument import Category
 from relay.domain.order import ErrorKind, OrderStatus, Reason, RequestSignature, SignalStatus
@@ -25,10 +25,10 @@ from relay.domain.signal import (
     reused_id,
 )
 from relay.errors import SignalNotRetryable
-from relay.journal import engine_queries
+from relay.journal import copies, engine_queries
 from relay.journal.codec import reason_columns
 from relay.journal.notices import add_event
-from relay.journal.records import Admission, AttemptOutcome, Duplicate, IdReused, New, NewSignal, Reopened
+from relay.journal.records import Admission, AttemptOutcome, Duplicate, IdReused, LateByMail, New, NewSignal, Reopened
 from relay.journal.statements import Rows, event_row, insert_if_new, insert_rows
 from relay.journal.store import Store
 from relay.journal.tables import assignments, attempts, chains, events, fills, identities, orders, signals
@@ -41,6 +41,8 @@ CHAIN_GAP = "chain_gap"
 CHAIN_OVERTAKEN = "chain_overtaken"
 CHAIN_EVENTS = {Fit.MISSING: CHAIN_GAP, Fit.OVERTAKEN: CHAIN_OVERTAKEN}
 """The event that is stored with a signal that does not fit its chain."""
+SIZE_BEFORE = "size_before"
+"""The event of a reversal that does not say how large the strategy was: as large as its last alert had left it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +153,13 @@ class StrategyQueries:
         size = detail["size"]
         return Standing(side=MarketSide(detail["side"]), size=None if size is None else Decimal(size))
 
+    def size_before(self, signal_id: str) -> Decimal | None:
+        """How large the strategy was before this reversal of it, which does not say so itself; None: not known."""
+        which = (events.c.signal_id == signal_id) & (events.c.name == SIZE_BEFORE)
+        with self._store.read() as connection:
+            detail = connection.execute(select(events.c.detail).where(which)).scalar()
+        return Decimal(detail["size"]) if detail else None
+
     def is_of_reused_id(self, signal_id: str) -> bool:
         """Whether it was accepted for its exit alone, because its `id` came before."""
         which = (events.c.signal_id == signal_id) & (events.c.name == ID_REUSED)
@@ -256,7 +265,7 @@ class Admitting:
 
     def try_as_new(self, connection: Connection) -> New | None:
         """None: it is not, or one statement cannot tell, and nothing was done."""
-        if self.new.link is not None:
+        if self.new.link is not None or self.new.copy is not None:
             return None
         rows = _rows_of(self.new, None, self.now_ms)
         identity = self._identity_row(self.new.identity.key)
@@ -266,8 +275,10 @@ class Admitting:
     def compare(self, connection: Connection) -> Admission:
         """With the one that has its identity, if there is one, and with the one before it in its chain."""
         new, key, reused = self.new, self.new.identity.key, None
-        first = connection.execute(_FIND, self._identity(key)).first()
-        if first is not None and self._is_reused(first):
+        if new.is_mail and (known := self._of_mail(connection)) is not None:
+            return known
+        first = None if self._is_known_by_text else connection.execute(_FIND, self._identity(key)).first()
+        if first is not None and self._is_reused(connection, first):
             if not new.may_exit:
                 return IdReused(first_signal_id=first.signal_id)
             # Under a key of its own: the first one's resend, and this one's, are still known again.
@@ -275,15 +286,68 @@ class Admitting:
             first = connection.execute(_FIND, self._identity(key)).first()
         if first is not None and self._is_repeat(connection, first):
             return self._again(connection, first)
-        if first is not None:
-            connection.execute(_REPLACE, self._identity_row(key) | self._identity(key))
+        if new.copy is not None and not new.is_mail and (paired := self._paired(connection)) is not None:
+            self._identify(connection, key, first, paired.signal_id)
+            return paired
         if reused is not None:
             note = f"id: {reused_id(new.sender_id, reused)}"
             new = replace(new, notes=(*new.notes, note), events=(*new.events, (ID_REUSED, {"note": note})))
         fitted = _linked(connection, new, self.now_ms)
-        identity_rows = [] if first is not None else [self._identity_row(key)]
-        insert_rows(connection, (identities, identity_rows), *_rows_of(new, fitted, self.now_ms))
+        if not self._is_known_by_text:
+            self._identify(connection, key, first, new.id)
+        insert_rows(connection, *_rows_of(new, fitted, self.now_ms))
+        if new.copy is not None:
+            copies.add(connection, new.strategy, new.copy, new.id)
         return New(signal_id=new.id, chain_note=fitted.note if fitted else None)
+
+    @property
+    def _is_known_by_text(self) -> bool:
+        """A mail without `id` is its own identity: its text is what pairs it with a webhook."""
+        return self.new.is_mail and self.new.identity.kind is IdentityKind.BODY
+
+    def _identify(self, connection: Connection, key: str, first: Any, signal_id: str) -> None:
+        """From now on the alert's identity means this signal."""
+        row = self._identity_row(key) | {"signal_id": signal_id}
+        if first is None:
+            connection.execute(insert(identities), row)
+        else:
+            connection.execute(_REPLACE, row | self._identity(key))
+
+    def _of_mail(self, connection: Connection) -> Admission | None:
+        """What a mail is that is not to be executed; None: it may be new."""
+        copy = self.new.copy
+        assert copy is not None, "it is a mail"
+        if copy.message is not None and (known := copies.of_message(connection, copy.message)) is not None:
+            return self._duplicate(connection, known, self.aged_ms)
+        if self.new.identity.kind is IdentityKind.ID_TIME:
+            return None
+        if (paired := self._paired(connection)) is not None:
+            return paired
+        is_old = self.now_ms - copy.at_ms > copy.max_age_ms
+        if is_old and self._has_other(connection, assignments.c.opened_at >= copy.at_ms):
+            copies.add(connection, self.new.strategy, copy, self.new.id)
+            return LateByMail(signal_id=self.new.id)
+        return None
+
+    def _paired(self, connection: Connection) -> Duplicate | None:
+        """With a copy of the same text that came the other way."""
+        new, copy = self.new, self.new.copy
+        if copy is None or new.identity.kind is IdentityKind.ID_TIME:
+            return None
+        found = copies.partner(connection, new.strategy, copy)
+        if found is None:
+            return None
+        closes_anew = new.only_exits and new.sent_at_ms is None and not new.is_mail
+        if closes_anew and self._has_other_since(connection, found.signal_id):
+            return None  # there may be more to close
+        copies.add(connection, new.strategy, copy, found.signal_id, pair=found)
+        return self._duplicate(connection, found.signal_id, found.at)
+
+    def _duplicate(self, connection: Connection, signal_id: str, first_at_ms: int) -> Duplicate:
+        """The other copy is no resend: what failed is not opened again by it."""
+        known = connection.execute(_STATUS, {"of_id": signal_id}).first()
+        status = SignalStatus.DONE if known is None else known.status
+        return Duplicate(signal_id=signal_id, status=status, first_at_ms=first_at_ms)
 
     def undo(self, connection: Connection, admission: Admission) -> None:
         """Remove the alert as if it had never come, so that its resend is new."""
@@ -298,7 +362,8 @@ class Admitting:
 
     @property
     def _key_of_reuse(self) -> str:
-        return f"{self.new.identity.key}#{self.new.digest}"
+        copy = self.new.copy
+        return f"{self.new.identity.key}#{self.new.digest if copy is None else copy.text}"
 
     def _identity(self, key: str) -> dict[str, object]:
         return {"of_strategy": self.new.strategy, "of_kind": self.new.identity.kind, "of_key": key}
@@ -321,12 +386,15 @@ class Admitting:
         age_ms: int = self.aged_ms - first.first_at
         return -_CLOCKS_APART_MS <= age_ms <= window_ms
 
-    def _is_reused(self, first: Row[*tuple[Any, ...]]) -> bool:
-        kind = self.new.identity.kind
+    def _is_reused(self, connection: Connection, first: Row[*tuple[Any, ...]]) -> bool:
+        kind, copy = self.new.identity.kind, self.new.copy
         if kind is IdentityKind.BODY:
             return False
         is_late = kind is IdentityKind.ID and not self._is_within(first, ID_ALONE_WINDOW_MS)
-        return first.digest != self.new.digest or is_late
+        is_same = first.digest == self.new.digest or (
+            copy is not None and copies.is_same_text(connection, first.signal_id, copy)
+        )
+        return not is_same or is_late
 
     def _is_repeat(self, connection: Connection, first: Row[*tuple[Any, ...]]) -> bool:
         """Of an identity that is not reused."""
@@ -342,17 +410,25 @@ class Admitting:
 
     def _has_other_since(self, connection: Connection, signal_id: str) -> bool:
         """Whether another alert was accepted in one of the new one's lanes since then: there may be more to close."""
-        accounts, new = tuple(self.new.accounts), self.new
         since = select(signals.c.seq).where(signals.c.id == signal_id).scalar_subquery()
+        return self._has_other(connection, signals.c.seq > since)
+
+    def _has_other(self, connection: Connection, since: ColumnElement[bool]) -> bool:
+        accounts, new = tuple(self.new.accounts), self.new
         other = select(signals.c.id).join(assignments, assignments.c.signal_id == signals.c.id)
-        other = other.where(signals.c.seq > since, assignments.c.account.in_(accounts))
+        other = other.where(since, assignments.c.account.in_(accounts))
         if new.symbol is not None:
             is_here = (signals.c.symbol == new.symbol) & (signals.c.category == new.category)
             other = other.where(is_here | signals.c.symbol.is_(None))
         return connection.execute(other.limit(1)).first() is not None
 
     def _again(self, connection: Connection, first: Row[*tuple[Any, ...]]) -> Admission:
-        signal_id = first.signal_id
+        signal_id, copy = first.signal_id, self.new.copy
+        if copy is not None:
+            pair = copies.partner_of(connection, signal_id, copy)
+            copies.add(connection, self.new.strategy, copy, signal_id, pair=pair)
+            if self.new.is_mail or pair is not None:
+                return self._duplicate(connection, signal_id, first.first_at)
         known = connection.execute(_STATUS, {"of_id": signal_id}).first()
         if known is None:
             return Duplicate(signal_id=signal_id, status=SignalStatus.DONE, first_at_ms=first.first_at)
@@ -375,6 +451,7 @@ def remove_signal(connection: Connection, signal_id: str) -> None:
     """Remove a signal that no sender was told of and that was not executed."""
     for table in (events, assignments):
         connection.execute(delete(table).where(table.c.signal_id == signal_id))
+    copies.forget_of(connection, signal_id)
     connection.execute(delete(signals).where(signals.c.id == signal_id))
 
 
@@ -398,7 +475,7 @@ def _signal(new: NewSignal, note: str | None, now_ms: int) -> dict[str, object]:
         "status": SignalStatus.ACCEPTED if new.accounts else SignalStatus.DONE,
         "generation": 0,
         "notes": [*new.notes, *([note] if note else [])],
-        "received_at": now_ms,
+        "received_at": new.copy.at_ms if new.copy is not None and new.is_mail else now_ms,
         "sent_at": new.sent_at_ms,
         "finished_at": None if new.accounts else now_ms,
         "alert": dict(new.alert),
@@ -412,6 +489,9 @@ def _events_of(new: NewSignal, fitted: Judged | None) -> Iterator[tuple[str, obj
     yield from new.events
     if fitted and fitted.fit in CHAIN_EVENTS:
         yield CHAIN_EVENTS[fitted.fit], {"note": fitted.note, **_standing_detail(fitted.last.link.after)}
+    is_told = new.link is None or new.link.before.size is not None or new.link.after.size is not None
+    if fitted and not is_told and fitted.size_before is not None:
+        yield SIZE_BEFORE, {"size": str(fitted.size_before)}
     if not new.accounts:
         yield SignalStatus.DONE, None
 

@@ -34,7 +34,17 @@ from relay.domain.order import OrderStatus, PlannedOrder, Purpose, Reason, Signa
 from relay.domain.plan import Residual, Working
 from relay.domain.signal import first_id_at
 from relay.journal.codec import from_json, order_of, signal_of, switch_of
-from relay.journal.records import HALT, AttemptOutcome, Circumstances, ExecutionRecord, OrderRecord, PlanRecord, Switch
+from relay.journal.records import (
+    CANCEL_ANSWERED,
+    CANCEL_REQUESTED,
+    HALT,
+    AttemptOutcome,
+    Circumstances,
+    ExecutionRecord,
+    OrderRecord,
+    PlanRecord,
+    Switch,
+)
 from relay.journal.statements import fetch_all, fetch_one
 from relay.journal.store import Store
 from relay.journal.tables import (
@@ -44,6 +54,7 @@ from relay.journal.tables import (
     attempts,
     carries,
     day_marks,
+    events,
     orders,
     plans,
     signals,
@@ -208,6 +219,26 @@ def open_orders(connection: Connection, **of: Any) -> tuple[OrderRecord, ...]:
     """All that may be at the exchange and has not ended; `of`: of this `account`, `category` and `symbol`."""
     values = {f"of_{name}": value for name, value in of.items()}
     return _records(connection, fetch_all(connection, select_orders(*of, open_only=True), values))
+
+
+_REQUESTED_OR_ANSWERED = (
+    select(events.c.name, events.c.detail)
+    .where(events.c.name.in_((CANCEL_REQUESTED, CANCEL_ANSWERED)))
+    .where(events.c.signal_id.in_(select(orders.c.signal_id).where(IS_OPEN)))
+    .order_by(events.c.id)
+)
+
+
+def cancels_wanted(connection: Connection) -> tuple[OrderRecord, ...]:
+    """Open orders of which a person wants the end, and the exchange has not answered since."""
+    wanted: dict[str, None] = {}
+    for row in connection.execute(_REQUESTED_OR_ANSWERED):
+        if row.name == CANCEL_REQUESTED:
+            wanted[row.detail["client_order_id"]] = None
+        else:
+            wanted.pop(row.detail["client_order_id"], None)
+    found = (order(connection, each) for each in wanted)
+    return tuple(each for each in found if each is not None and not each.state.status.is_ended)
 
 
 _DENIED_IN_DOUBT = select(orders).where(

@@ -306,6 +306,11 @@ class Journal:
         with self.store.read() as connection:
             return engine_queries.open_orders(connection)
 
+    def cancels_wanted(self) -> tuple[OrderRecord, ...]:
+        """Open orders of which a person wants the end, and the exchange has not answered since."""
+        with self.store.read() as connection:
+            return engine_queries.cancels_wanted(connection)
+
     def denied_in_doubt(self, *, since_ms: int, of_signals_since_ms: int) -> tuple[OrderRecord, ...]:
         """Orders that were denied since then although a send of theirs was once in doubt."""
         with self.store.read() as connection:

@@ -17,6 +17,7 @@ from relay.domain.order import OrderStatus, Reason, Side, SignalStatus
 from relay.domain.performance import FillRow, Tally, order_result, tallies
 from relay.journal.api_queries import fill_rows
 from relay.journal.codec import reason_of, switch_of
+from relay.journal.copies import Ways, ways_between
 from relay.journal.positions import BracketRecord, live_brackets
 from relay.journal.records import HALT, Switch
 from relay.journal.statements import event_row
@@ -207,6 +208,8 @@ class Period:
     """Signals that nobody has looked at, the oldest first."""
     halted: tuple[str, ...]
     """Accounts; an empty name is all of them."""
+    ways: Ways | None = None
+    """None where no mailbox is read."""
 
 
 _NOT_DONE: Final = (SignalStatus.DENIED, SignalStatus.FAILED, SignalStatus.EXPIRED, SignalStatus.REJECTED)
@@ -406,4 +409,5 @@ def _period(connection: Connection, days: int, until_ms: int) -> Period:
         brackets=live_brackets(connection),
         attention=tuple(connection.scalars(looked)),
         halted=tuple(connection.scalars(held)),
+        ways=ways_between(connection, since_ms, until_ms),
     )

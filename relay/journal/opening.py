@@ -11,13 +11,13 @@ from sqlalchemy import Connection, Engine, inspect, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from relay.errors import JournalUnavailable, SchemaOutdated, SchemaTooNew
+from relay.errors import JournalUnavailable, SchemaOutdated, SchemaTooNew, SettingsInvalid
 from relay.journal.journal import Journal
 from relay.journal.sqlite import FileLock, JournalFile, SqliteStore, begin_reading
 from relay.journal.store import sqlite_unavailable
 from relay.journal.tables import schema_meta
 
-HEAD = "0015"
+HEAD = "0016"
 """The revision of this relay's tables. Revisions are numbered, so that later ones compare as greater."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -157,10 +157,12 @@ def _open_postgres(where: URL, connections: int) -> Journal:
     try:
         with store.read() as connection:
             require_current(connection)
+        if connections > 1:
+            store.require_sessions()
         journal = Journal(store, is_shared=True)
         # Set by the database's clock while it is there: an alert must not wait for it once it is away.
         journal.steady_ms()
-    except JournalUnavailable:
+    except (JournalUnavailable, SettingsInvalid):
         store.close()
         raise
     return journal

@@ -28,7 +28,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from relay.domain.placement import OwnerSnapshot
 from relay.engine import lease_guard
 from relay.engine.lease_guard import AccountLease
-from relay.journal.statements import fetch_all, run
+from relay.journal.statements import fetch_all, fetch_value, run
 from relay.journal.store import Store
 from relay.journal.tables import account_owner, leases, process
 from relay.journal.wake_up import notify
@@ -91,10 +91,32 @@ _GIVE_BACK_ALL = update(account_owner).where(account_owner.c.owner == _me).value
 _END = delete(process).where(process.c.name == _me)
 
 
+_of_owner = account_owner.alias("of_owner")
+_OWNED_BY_OWNER = (
+    select(func.count())
+    .select_from(account_owner.join(_of_owner, _of_owner.c.owner == account_owner.c.owner))
+    .where(account_owner.c.account == bindparam("of_account"), _of_owner.c.account != FIRST, _has_living_owner)
+)
+_FSYNC = select(func.current_setting("fsync"))
+
+
 def is_executing(store: Store) -> bool:
     """Whether any process executes just now. Raises JournalUnavailable."""
     with store.read() as connection:
         return bool(fetch_all(connection, _LIVING, {}))
+
+
+def owned_by_owner_of(store: Store, account: str) -> int | None:
+    """How many accounts the living process has that owns this one; None if none does. Raises JournalUnavailable."""
+    with store.read() as connection:
+        count = fetch_value(connection, _OWNED_BY_OWNER, {"of_account": account})
+    return int(count) or None
+
+
+def is_flushing(store: Store) -> bool:
+    """Whether what is committed has been flushed to the disk by then. Raises JournalUnavailable."""
+    with store.read() as connection:
+        return bool(fetch_value(connection, _FSYNC, {}) == "on")
 
 
 def owning(lease: AccountLease) -> str:

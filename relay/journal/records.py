@@ -23,6 +23,28 @@ class AttemptOutcome(StrEnum):
     NOT_SENT = "not_sent"
 
 
+class Way(StrEnum):
+    """How an alert came."""
+
+    WEBHOOK = "webhook"
+    MAIL = "mail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """One of the two ways in which an alert may come, where a mailbox is read, too.
+
+    `text`: SHA-256 of what it says, without its blanks. `at_ms`: of a webhook the receipt, of a mail the earliest
+    moment at which a server took it. `message`: whatever identifies the mail. `max_age_ms`: of its entries.
+    """
+
+    way: Way
+    text: str
+    at_ms: int
+    message: str | None = None
+    max_age_ms: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewSignal:
     """A validated alert to be accepted. The secret has been taken out of `alert`; `digest` is of the body as it came.
@@ -50,6 +72,12 @@ class NewSignal:
     may_exit: bool = False
     """With an `id` that came before it is accepted all the same, for its exit."""
     sender_id: str | None = None
+    copy: Copy | None = None
+    """Where alerts may come by mail, too."""
+
+    @property
+    def is_mail(self) -> bool:
+        return self.copy is not None and self.copy.way is Way.MAIL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +119,14 @@ class IdReused:
     first_signal_id: str
 
 
-Admission = New | Duplicate | Reopened | IdReused
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateByMail:
+    """The mail is old, its webhook never came, and another alert of its lane was accepted since: it orders nothing."""
+
+    signal_id: str
+
+
+Admission = New | Duplicate | Reopened | IdReused | LateByMail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +193,12 @@ class Switch:
 
 
 HALT = "halt"
+CANCEL_REQUESTED, CANCEL_ANSWERED = "cancel_asked_for", "cancel_answered"
+"""Events of a signal: a person wants one of its orders cancelled, and what the exchange said to that."""
+TERMS = "terms"
+"""With a kind of contract: where the exchange said that its trading terms are not accepted; empty once they are."""
+PRICE_MOVED = "order_price_moved"
+"""The event of an order that rests at another limit price than was sent."""
 LOGGED_OUT = "logged_out"
 """The name of a session that has ended; its `account` is the session's digest."""
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from relay.domain.bracket import BracketStatus
 from relay.domain.instrument import Category
-from relay.domain.order import ErrorKind, OrderStatus, OrderType, Purpose, Side, SignalStatus
+from relay.domain.order import UNFINISHED, ErrorKind, OrderStatus, OrderType, Purpose, Side, SignalStatus
 from relay.domain.signal import Fit, IdentityKind, MarketSide
 from relay.journal.codec import Enumerated, ExactDecimal, Json, UnixMs, Words, next_place, numbered
 from relay.journal.records import AttemptOutcome
@@ -96,7 +96,7 @@ assignments = Table(
     Column("reason_code", Text),
     Column("reason_message", Words),
 )
-IS_UNFINISHED = one_of(assignments.c.status, (SignalStatus.ACCEPTED, SignalStatus.EXECUTING))
+IS_UNFINISHED = one_of(assignments.c.status, tuple(UNFINISHED))
 Index("ix_assignments_unfinished", assignments.c.seq, sqlite_where=IS_UNFINISHED, postgresql_where=IS_UNFINISHED)
 Index(
     "ix_assignments_lane",
@@ -452,6 +452,36 @@ day_marks = Table(
 
 Index("ix_plans_at", plans.c.account, plans.c.at)
 
+
+copies = Table(
+    "copies",
+    metadata,
+    Column("id", numbered(), primary_key=True, autoincrement=True),
+    Column("strategy", Words, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("way", Text, nullable=False),
+    Column("at", UnixMs, nullable=False),
+    Column("signal_id", Text, nullable=False),
+    Column("message", Text, unique=True),
+    Column("is_paired", Boolean, nullable=False),
+    Column("is_repeat", Boolean, nullable=False),
+    Column("is_told", Boolean, nullable=False),
+    Index("ix_copies_text", "strategy", "text", "at"),
+    Index("ix_copies_signal", "signal_id"),
+    Index("ix_copies_at", "at"),
+    sqlite_autoincrement=True,
+)
+"""Each webhook and each mail with an alert, where a mailbox is read. No foreign key: they outlive pruned signals."""
+
+mailboxes = Table(
+    "mailboxes",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("uid_validity", BigInteger, nullable=False),
+    Column("uid", BigInteger, nullable=False),
+    Column("at", UnixMs, nullable=False),
+)
+"""How far each folder was read. `name`: a fingerprint of the address."""
 
 notices = Table(
     "notices",

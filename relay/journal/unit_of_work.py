@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, up
 
 from relay.domain.bracket import Bracket
 from relay.domain.instrument import Category
-from relay.domain.order import Purpose, Reason, RequestSignature, SignalStatus
+from relay.domain.order import UNFINISHED, Purpose, Reason, RequestSignature, SignalStatus
 from relay.domain.plan import Plan, PlanStatus, Residual
 from relay.journal.codec import reason_columns, to_json
 from relay.journal.orders import Orders
@@ -131,12 +131,14 @@ class Signals:
         It is finished once all accounts are (`summary`). A finished account stays as it is, except that `attention` can
         still be called for, and where it `is_better_known`: what it had come to was not known for certain.
         """
-        assert status.is_finished and status is not SignalStatus.REJECTED, f"{status} is not the end of an execution"
+        assert status not in UNFINISHED and status is not SignalStatus.REJECTED, (
+            f"{status} is not the end of an execution"
+        )
         held = fetch_one(self._connection, _HELD_SIGNAL, {"of_signal": signal_id})
         self._notes.setdefault(signal_id, held.notes)
         parts = {each.account: each for each in fetch_all(self._connection, _EXECUTIONS, {"of_signal": signal_id})}
         known: SignalStatus = parts[account].status
-        is_final = known.is_finished and status is not SignalStatus.ATTENTION and not is_better_known
+        is_final = known not in UNFINISHED and status is not SignalStatus.ATTENTION and not is_better_known
         may_be_new = is_better_known or status is SignalStatus.ATTENTION
         is_new_reason = may_be_new and parts[account].reason_code != (reason.code if reason else None)
         if (known is status and not is_new_reason) or is_final:
@@ -168,7 +170,7 @@ class Signals:
             run(self._connection, _CHANGE_SIGNAL, {"notes": [*known, *new], "of_signal": signal_id})
 
     def _finish_signal(self, signal_id: str, ended: list[Ended], notes: Sequence[str], now_ms: int) -> SignalStatus:
-        if not all(each.status.is_finished for each in ended):
+        if any(each.status in UNFINISHED for each in ended):
             self.add_notes(signal_id, notes)
             return self._status_of(signal_id)
         came_to = summary(ended)

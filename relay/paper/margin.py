@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
+from relay.paper import stops
 from relay.paper.orders import (
     NO_EXITS,
     ZERO,
@@ -127,6 +129,47 @@ def pay(state: State, symbol: str, rate: Decimal, now_ms: int) -> None:
         )
         state.changes.executions.append(execution)
         state.book(execution, instrument.settle_coin)
+
+
+def split(state: State, instrument: Instrument, ratio: Decimal, now_ms: int) -> None:
+    """A stock split, as an execution of the kind CorporateAction that no order made (enum.mdx, execType).
+
+    What its rows say beside that, and what becomes of orders, is documented nowhere: here the new size at the new
+    price, and orders end.
+    """
+    symbol, quote = instrument.symbol, state.quotes[instrument.symbol]
+    prices = {name: getattr(quote, name) / ratio for name in ("last", "mark", "index", "bid", "ask")}
+    for order in state.orders_of(symbol):
+        stops.cancel(state, order, now_ms, cancel_type="CancelByAdmin")
+    state.set_quote(symbol, replace(quote, **prices))
+    for idx in state.indices(symbol):
+        position = state.position(symbol, idx)
+        if not position.size:
+            continue
+        position.size, position.avg_price = position.size * ratio, position.avg_price / ratio
+        position.seq = state.next_seq()
+        state.note_position(position, now_ms)
+        order = order_of_exchange(state, position, now_ms)
+        state.changes.executions.append(
+            Execution(
+                id=state.new_id(),
+                seq=position.seq,
+                order=order,
+                kind="CorporateAction",
+                price=position.avg_price,
+                qty=abs(position.size),
+                value=instrument.value(abs(position.size), position.avg_price),
+                fee=ZERO,
+                fee_rate=ZERO,
+                fee_coin=instrument.settle_coin,
+                is_maker=False,
+                mark_price=state.quotes[symbol].mark,
+                closed_qty=ZERO,
+                pnl=ZERO,
+                leaves=ZERO,
+                at_ms=now_ms,
+            )
+        )
 
 
 def order_of_exchange(state: State, position: Position, now_ms: int, *, create_type: str = "") -> Order:

@@ -22,15 +22,40 @@ from relay.paper.orders import (
 )
 from relay.paper.state import Closed, Instrument, Position, Quote, State, apply_fill, cents
 
-MARKET_BAND = Decimal("0.05")
 
+def price_bound(state: State, instrument: Instrument, side: Side) -> Decimal:
+    """The highest price of a buy, or the lowest of a sell: around mark and index, by the instrument's two ratios.
 
-def market_limit(instrument: Instrument, side: Side, price: Decimal) -> Decimal:
-    """The price shown on a market order, which Bybit turns into an IOC limit order around the market price."""
+    get-user-setting-config.mdx, without the premium, which the paper market has not. A market order is an IOC limit
+    order at this price.
+    """
+    quote, ratios = state.quotes[instrument.symbol], instrument.published.get("riskParameters") or {}
+    near, far = (Decimal(ratios.get(name) or other) for name, other in _RATIOS)
+    sign = side.sign
+    best = max if side is Side.BUY else min
+    worst = min if side is Side.BUY else max
+    bound = worst(best(quote.index, quote.mark * (1 + near * sign)), quote.mark * (1 + far * sign))
     rounding = ROUND_DOWN if side is Side.BUY else ROUND_UP
-    bound = price * (1 + MARKET_BAND * side.sign)
     steps = (bound / instrument.tick_size).to_integral_value(rounding)
     return min(max(steps * instrument.tick_size, instrument.min_price), instrument.max_price)
+
+
+_RATIOS = (("priceLimitRatioX", "0.05"), ("priceLimitRatioY", "0.1"))
+
+
+def bounded(state: State, instrument: Instrument, side: Side, price: Decimal) -> Decimal:
+    """A limit price as it is taken where prices beyond the bound are moved to it."""
+    bound = price_bound(state, instrument, side)
+    return min(price, bound) if side is Side.BUY else max(price, bound)
+
+
+def refuse_price(state: State, instrument: Instrument, side: Side, price: Decimal) -> Refusal | None:
+    """Where prices beyond the bound are refused: 110121 for a buy, 110120 for a sell (error.mdx)."""
+    bound = price_bound(state, instrument, side)
+    if not state.refuses_prices or bounded(state, instrument, side, price) == price:
+        return None
+    code, word = (110121, "higher") if side is Side.BUY else (110120, "smaller")
+    return Refusal(code=code, message=f"Order price cannot be {word} than {bound}, the price limitation")
 
 
 def reducible(state: State, order: Order) -> Decimal:
@@ -98,12 +123,20 @@ def _rest_or_cancel(state: State, order: Order, now_ms: int) -> None:
         state.note_order(order, now_ms)
 
 
+def bounded_out(quote: Quote, side: Side, bound: Decimal) -> bool:
+    """Nothing is offered within the price that protects a market order."""
+    taker = quote.taker_price(side)
+    return taker > bound if side is Side.BUY else taker < bound
+
+
 def _take(state: State, order: Order, now_ms: int) -> None:
     quote = state.quotes[order.symbol]
     qty = order.leaves if quote.depth is None else min(order.leaves, quote.depth)
     if order.time_in_force is TimeInForce.FOK and qty < order.leaves:
         _refuse(state, order, now_ms, "EC_CancelForNoFullFill")
         return
+    if order.order_type is OrderType.MARKET and order.price and bounded_out(quote, order.side, order.price):
+        qty = ZERO
     if qty:
         fill(state, order, qty, quote.taker_price(order.side), maker=False, now_ms=now_ms)
     if not order.leaves:
@@ -316,9 +349,9 @@ def trigger(state: State, order: Order, now_ms: int) -> None:
     if order.stop_kind in FULL_STOPS:
         order.qty = abs(state.position(order.symbol, order.position_idx).size)
     if order.order_type is OrderType.MARKET:
-        order.price = market_limit(instrument, order.side, price)
+        order.price = price_bound(state, instrument, order.side)
     elif order.price is not None:
-        price = order.price
+        price = order.price = bounded(state, instrument, order.side, order.price)
     if not order.closes and not margin.affordable(
         state, instrument, idx=order.position_idx, side=order.side, qty=order.qty, price=price
     ):
@@ -414,7 +447,12 @@ def check_price(instrument: Instrument, price: Decimal) -> Refusal | None:
 
 
 def price(state: State, instrument: Instrument, ask: Ask) -> Refusal | None:
-    return check_price(instrument, ask.price) if ask.price is not None else None
+    if ask.price is None:
+        return None
+    refusal = check_price(instrument, ask.price)
+    if refusal is None and ask.trigger_price is None:
+        refusal = refuse_price(state, instrument, ask.side, ask.price)
+    return refusal
 
 
 def check_trigger(instrument: Instrument, trigger: Decimal, direction: int, current: Decimal) -> Refusal | None:

@@ -317,6 +317,10 @@ class State:
             for symbol, instrument in instruments.items()
         }
         self.seq = 0
+        self.borrowed: dict[str, Decimal] = {}
+        """For spot, by coin: what `walletBalance` shows beside the wallet's own; set by hand."""
+        self.refuses_prices = False
+        """Whether a limit price beyond the bound is refused (`lpaPerp`), or moved to it."""
         self.changes = Changes()
 
     def next_seq(self) -> int:

@@ -67,6 +67,7 @@ class StrategyDraft:
     format: str | None = None
     heartbeat_s: int | None = None
     heartbeat_any: bool = False
+    mailbox: fields.MailboxUse = fields.MailboxUse.ALL
 
     def settings(self, rules: Mapping[str, Rules]) -> StrategySettings:
         """`rules`: by account."""
@@ -79,6 +80,7 @@ class StrategyDraft:
             heartbeat_s=self.heartbeat_s,
             heartbeat_any=self.heartbeat_any,
             is_shared=self.is_shared,
+            mailbox=self.mailbox,
         )
 
 
@@ -101,6 +103,7 @@ def read_strategy(name: str, table: Table, reader: Reader, defaults: Rules) -> S
         format=table.read("format", alert_format, None),
         heartbeat_s=minutes * 60 if minutes is not None else None,
         heartbeat_any=table.read("heartbeat_any", fields.flag, False),
+        mailbox=table.read("mailbox", fields.choice_of(fields.MailboxUse), fields.MailboxUse.ALL),
     )
     table.close()
     return draft
@@ -119,7 +122,9 @@ def _rules(table: Table, defaults: Rules) -> Rules:
         default_leverage=table.read("leverage", fields.leverage, defaults.default_leverage),
         default_stop_loss=table.read("stop_loss", stop_loss(direction), defaults.default_stop_loss),
         default_take_profit=table.read("take_profit", take_profit(direction), defaults.default_take_profit),
+        levels_any_distance=table.read("levels_any_distance", fields.flag, defaults.levels_any_distance),
         size_unit=table.read("size_unit", fields.choice_of(QtyUnit), defaults.size_unit),
+        subtract_exit=table.read("subtract_exit", fields.flag, defaults.subtract_exit),
     )
 
 

@@ -433,6 +433,76 @@ def _belongs_to(url: str) -> Environment | None:
     return Environment.DEMO if "demo" in first else Environment.MAINNET
 
 
+# MAILBOX_URL: where alerts are read from, too.
+
+
+class MailboxUse(StrEnum):
+    """Which of a strategy's alerts are taken from the mailbox."""
+
+    ALL = "all"
+    ONLY_EXITS = "only_exits"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailboxSettings:
+    """A folder at an IMAP server."""
+
+    host: str
+    port: int
+    is_tls: bool
+    user: str
+    folder: str
+    password: Secret | None = None
+    """None: MAILBOX_PASSWORD or MAILBOX_PASSWORD_FILE has it."""
+
+    @property
+    def name(self) -> str:
+        """What may be shown."""
+        return f"{self.user}@{self.host}/{self.folder}"
+
+    @property
+    def fingerprint(self) -> str:
+        """The folder in the journal."""
+        return hashlib.sha256(f"{self.host}:{self.port} {self.name}".encode()).hexdigest()[:16]
+
+
+def mailbox(text: str) -> MailboxSettings:
+    """`imaps://user:password@host/FOLDER`; plain `imap` only on this machine."""
+    likes = "it should be like imaps://user:password@imap.example.com/INBOX"
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ValidationError(f"it is no address of a mailbox; {likes}") from None
+    if parts.scheme not in ("imap", "imaps") or not host or port == 0 or parts.query or parts.fragment:
+        raise ValidationError(f"it is no address of a mailbox; {likes}")
+    if not parts.username:
+        raise ValidationError(f"it names no user; {likes}")
+    if parts.scheme == "imap" and host not in ("127.0.0.1", "::1", "localhost"):
+        raise ValidationError(f"plain imap:// would send the password and the secret unencrypted; {likes}")
+    return MailboxSettings(
+        host=host,
+        port=port or (993 if parts.scheme == "imaps" else 143),
+        is_tls=parts.scheme == "imaps",
+        user=unquote(parts.username),
+        folder=unquote(parts.path.strip("/")) or "INBOX",
+        password=Secret(unquote(parts.password)) if parts.password else None,
+    )
+
+
+def file_secret(text: str) -> Secret:
+    """The first line of the file at this path."""
+    try:
+        found = Path(text).expanduser().read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "it is no text"
+        raise ValidationError(f"{text} cannot be read ({why}); it should be a file that holds the password") from None
+    if not found or not found[0].strip():
+        raise ValidationError(f"{text} is empty; it should be a file that holds the password")
+    return Secret(found[0].strip())
+
+
 # NOTIFY_URLS: where people are told of what happens, and of which kinds of it.
 
 
@@ -598,6 +668,7 @@ class StrategySettings:
     heartbeat_any: bool = False
     """Any alert is a sign of life, not only a `heartbeat`."""
     is_shared: bool = False
+    mailbox: MailboxUse = MailboxUse.ALL
 
     @property
     def accounts(self) -> tuple[str, ...]:

@@ -77,11 +77,28 @@ def read_running(reader: Reader) -> dict[str, Any]:
         "sentry_dsn": reader.read("SENTRY_DSN", fields.sentry_dsn, None),
         "sentry_monitor_slug": reader.read("SENTRY_MONITOR_SLUG", fields.plain_text, None),
         "notify_targets": reader.read("NOTIFY_URLS", notify_targets, ()),
+        "mailbox": _mailbox(reader),
         "alive_url": reader.read("ALIVE_URL", fields.alive_url, None),
         "log_level": reader.read("LOG_LEVEL", fields.choice_of(LogLevel), LogLevel.INFO),
         "log_format": reader.read("LOG_FORMAT", fields.choice_of(LogFormat), log_format),
         "port": reader.read("PORT", fields.whole(0, 65_535), 8000),
     }
+
+
+def _mailbox(reader: Reader) -> fields.MailboxSettings | None:
+    """With its password, wherever that stands."""
+    found = reader.read("MAILBOX_URL", fields.mailbox, None)
+    password = reader.read("MAILBOX_PASSWORD", Secret, None)
+    in_file = reader.read("MAILBOX_PASSWORD_FILE", fields.file_secret, None)
+    if not isinstance(found, fields.MailboxSettings):
+        return None
+    password = found.password or password or in_file
+    if password is None and not reader.text("MAILBOX_PASSWORD_FILE"):
+        reader.problems.append(
+            "MAILBOX_PASSWORD: it is missing; it should be the mailbox's password, here, in MAILBOX_URL, or in a file "
+            "that MAILBOX_PASSWORD_FILE names"
+        )
+    return replace(found, password=password)
 
 
 def unsupported(reader: Reader, values: Mapping[str, Any]) -> list[str]:
@@ -181,6 +198,8 @@ class Settings:
     paper_state: Path
     notify_targets: tuple[NotifyTarget, ...]
     """Empty: nobody is told of anything."""
+    mailbox: fields.MailboxSettings | None
+    """The second way in."""
     alive_url: Secret | None
     """Fetched each minute that alerts are executed."""
     sentry_dsn: Secret | None
@@ -226,7 +245,14 @@ class Settings:
         keys = [half for each in self.accounts for half in (each.api_key, each.api_secret)]
         own = [secret for each in self.strategies for secret in each.secrets]
         addresses = [secret for target in self.notify_targets for secret in target.secrets]
-        single = (self.admin_token, self.sentry_dsn, self.alive_url, fields.database_password(self.database_url))
+        mailbox = self.mailbox.password if self.mailbox else None
+        single = (
+            mailbox,
+            self.admin_token,
+            self.sentry_dsn,
+            self.alive_url,
+            fields.database_password(self.database_url),
+        )
         found = (*self.webhook_secrets, *own, *keys, *single, *addresses)
         return tuple(secret for secret in found if secret is not None)
 
@@ -367,6 +393,10 @@ def _around(settings: Settings) -> list[tuple[str, str]]:
     proxies = "1 trusted proxy" if settings.trusted_proxies == 1 else f"{settings.trusted_proxies} trusted proxies"
     return [
         ("alerts from", f"{sources}{f', behind {proxies}' if settings.trusted_proxies else ''}"),
+        (
+            "and by mail from",
+            settings.mailbox.name if settings.mailbox else "nowhere; MAILBOX_URL would be a second way",
+        ),
         ("people told", people or "nobody; NOTIFY_URLS would"),
         ("errors to", "Sentry and the log" if settings.sentry_dsn else "the log only; SENTRY_DSN would report them"),
         ("journal", str(settings.journal_path or "Postgres")),

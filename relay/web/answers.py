@@ -33,7 +33,7 @@ from relay.errors import (
     RelayError,
 )
 from relay.execution.accept import Receipt
-from relay.execution.controls import Flattened, Preview, Previewed
+from relay.execution.controls import Flattened, Played, Preview, Previewed
 from relay.execution.ports import from_ms
 from relay.journal.api_queries import DashboardQueries
 from relay.journal.codec import rfc3339
@@ -285,7 +285,33 @@ def preview_form(previewed: Previewed) -> dict[str, Any]:
             for each in made
             for check in each.checks
         ],
+        "positions": [_position_change(each) for each in made if each.before is not None],
+        "native": previewed.native,
+        "scenarios": [_scenario_form(each) for each in previewed.scenarios],
         "fields": [{"field": each.field, "native": each.native, "value": each.value} for each in previewed.fields],
+    }
+
+
+def _position_change(made: Preview) -> dict[str, Any]:
+    return {
+        "account": made.account,
+        "before": number(made.before),
+        "after": number(made.after),
+        "notional": number(made.notional),
+    }
+
+
+def _scenario_form(played: Played) -> dict[str, Any]:
+    made, refused = played.accounts, played.refused
+    reason = next((each.reason for each in made if each.reason), None)
+    if refused is not None:
+        reason = Reason(code=refused.code, message=refused.message)
+    return {
+        "scenario": played.scenario.value,
+        "status": "rejected" if refused else "denied" if all(each.status == "denied" for each in made) else "planned",
+        "reason": reason_form(reason),
+        "orders": [_planned_form(each.account, order) for each in made for _, order in each.orders],
+        "positions": [_position_change(each) for each in made],
     }
 
 

@@ -11,6 +11,7 @@ from flask import Blueprint, Response, render_template
 
 from relay import __version__
 from relay.alerts.fields import Accounts, AlertSchema, Choice, Flag, Ladder, Moment, Number, Read, Scalar, Text, Whole
+from relay.alerts.template import Scenario
 from relay.domain.order import OrderStatus, OrderType, Side, SignalStatus
 from relay.domain.trades import ExitReason
 from relay.execution.controls import FlattenOutcome
@@ -140,6 +141,9 @@ def _forms() -> dict[str, Form]:
             },
             format=_TEXT,
             fields=_list(_object({"field": _TEXT, "native": _TEXT, "value": _TEXT})),
+            native={"type": "object"},
+            positions=_list(_position_change()),
+            scenarios=_list(_scenario()),
         ),
         "Halted": _object({"halted": _FLAG}),
         "Flattened": _object({"halted": _FLAG, "accounts": _list(_ref("FlattenedSymbol"))}),
@@ -159,6 +163,25 @@ def _forms() -> dict[str, Form]:
         ),
         "AccountReady": _object({"ready": _FLAG, "reason": _or_null(_TEXT)}),
     }
+
+
+def _position_change() -> Form:
+    """What a plan does to the signed position of an account."""
+    amount = _or_null(_NUMBER)
+    return _object({"account": _TEXT, "before": amount, "after": amount, "notional": amount})
+
+
+def _scenario() -> Form:
+    """Of a template: one of a strategy's moves."""
+    return _object(
+        {
+            "scenario": _one_of(Scenario),
+            "status": {"enum": ["planned", "denied", "rejected"]},
+            "reason": _or_null(_ref("Reason")),
+            "orders": _list({"type": "object"}),
+            "positions": _list(_position_change()),
+        }
+    )
 
 
 def _order() -> Form:

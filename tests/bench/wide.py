@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from relay.paper import state
+from relay.paper import exchange, state
 from relay.paper.__main__ import main
 
 CONTRACTS = "BENCH_CONTRACTS"
@@ -27,5 +27,5 @@ def _wide(path: Path = state.TABLE) -> dict[str, state.Instrument]:
 _usual = state.load
 
 if __name__ == "__main__":
-    state.load = _wide
+    exchange.load = _wide  # type: ignore[attr-defined]
     sys.exit(main())

@@ -30,7 +30,7 @@ from tests.builders import linear, rules
 from tests.property.model_exchange import Clock, ModelExchange
 from tests.property.workshop import SECRET, Market, body_of
 
-DEADLINE_S = 30
+DEADLINE_S = 60
 LONG_S = 3600.0
 CLOSE_S = 10
 SYMBOLS = tuple(f"S{number}USDT" for number in range(200))

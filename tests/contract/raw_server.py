@@ -106,7 +106,7 @@ class RawServer:
                 closing.shutdown(socket.SHUT_RDWR)
             closing.close()
         for thread in self._threads:
-            thread.join(5)
+            thread.join(60)
 
 
 def _content_length(head: bytes) -> int:

@@ -97,7 +97,7 @@ def test_a_burst_past_the_limit_is_spread_and_refused_by_nobody(exchange: Exchan
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     paper.control.account(limiter={"on": False})
     assert {type(outcome) for outcome in outcomes} <= {Accepted, NotSent}
     assert sum(isinstance(outcome, Accepted) for outcome in outcomes) >= 40

@@ -171,7 +171,7 @@ def test_orders_of_many_threads_do_not_mix_their_stamps(stage: Stage) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert len(server.requests) == 40
     for request in server.requests:
         head, _, body = request.decode().partition("\r\n\r\n")

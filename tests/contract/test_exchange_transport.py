@@ -69,7 +69,7 @@ def test_a_handshake_that_fails_sent_nothing(stage: Stage) -> None:
         answering = threading.Thread(target=hang_up)
         answering.start()
         outcome = place(stage.exchange(f"https://127.0.0.1:{listening.getsockname()[1]}"))
-        answering.join(5)
+        answering.join(60)
     assert isinstance(outcome, NotSent)
 
 
@@ -111,7 +111,7 @@ def test_a_local_exchange_is_never_reached_through_a_proxy(stage: Stage, monkeyp
 
 def test_silence_is_unknown_and_one_request(stage: Stage) -> None:
     def stay_silent(server: RawServer, request: bytes) -> bytes:
-        server.leaving.wait(10)
+        server.leaving.wait(60)
         return b""
 
     server = stage.server(stay_silent)

@@ -117,7 +117,7 @@ def test_fee_rates_are_the_ones_charged(session: HTTP) -> None:
 def test_wrong_keys_signatures_and_missing_headers_are_told_apart(paper: PaperServer) -> None:
     assert code(paper.session(api_key="other").get_account_info) == 10003
     assert code(paper.session(api_secret="wrong").place_order, **GOOD) == 10004
-    bare = requests.get(f"{paper.url}/v5/account/info", timeout=5).json()
+    bare = requests.get(f"{paper.url}/v5/account/info", timeout=60).json()
     assert (bare["retCode"], bare["retMsg"]) == (10001, "empty value: apiTimestamp[] apiKey[] apiSignature[]")
 
 
@@ -125,9 +125,9 @@ def test_a_body_that_was_altered_on_the_way_is_no_longer_signed(paper: PaperServ
     payload = session.prepare_payload("POST", dict(GOOD))
     headers = session._prepare_headers(payload, 5000)
     altered = payload.replace('"0.1"', '"0.2"')
-    answer = requests.post(f"{paper.url}/v5/order/create", data=altered, headers=headers, timeout=5).json()
+    answer = requests.post(f"{paper.url}/v5/order/create", data=altered, headers=headers, timeout=60).json()
     assert answer["retCode"] == 10004
-    honest = requests.post(f"{paper.url}/v5/order/create", data=payload, headers=headers, timeout=5).json()
+    honest = requests.post(f"{paper.url}/v5/order/create", data=payload, headers=headers, timeout=60).json()
     assert honest["retCode"] == 0
 
 
@@ -162,16 +162,16 @@ def test_the_limiter_sends_headers_and_refuses_the_eleventh_order_of_a_second(pa
 
 
 def test_an_unknown_path_is_a_404_and_a_broken_body_a_parameter_error(paper: PaperServer, session: HTTP) -> None:
-    assert requests.get(f"{paper.url}/v5/nothing", timeout=5).status_code == 404
+    assert requests.get(f"{paper.url}/v5/nothing", timeout=60).status_code == 404
     headers = session._prepare_headers("{", 5000)
-    answer = requests.post(f"{paper.url}/v5/order/create", data="{", headers=headers, timeout=5)
+    answer = requests.post(f"{paper.url}/v5/order/create", data="{", headers=headers, timeout=60)
     assert (answer.status_code, answer.json()["retCode"]) == (200, 10001)
 
 
 def test_connections_are_kept_alive(paper: PaperServer) -> None:
     with requests.Session() as session:
         for _ in range(3):
-            answer = session.get(f"{paper.url}/v5/market/time", timeout=5)
+            answer = session.get(f"{paper.url}/v5/market/time", timeout=60)
             assert answer.headers.get("Connection") is None
         pools = session.get_adapter(paper.url).poolmanager.pools  # type: ignore[attr-defined]
         pool = pools[next(iter(pools.keys()))]
@@ -180,10 +180,10 @@ def test_connections_are_kept_alive(paper: PaperServer) -> None:
 
 def test_the_controls_are_for_this_machine_and_json_only(paper: PaperServer) -> None:
     url = f"{paper.url}/paper/prices"
-    assert requests.get(url, headers={"Host": "evil.example"}, timeout=5).status_code == 403
-    assert requests.put(url, data='{"BTCUSDT": "1"}', timeout=5).status_code == 415
-    assert requests.put(url, json={"NOPE": "1"}, timeout=5).status_code == 400
-    assert requests.put(url, json={"BTCUSDT": "-1"}, timeout=5).status_code == 400
+    assert requests.get(url, headers={"Host": "evil.example"}, timeout=60).status_code == 403
+    assert requests.put(url, data='{"BTCUSDT": "1"}', timeout=60).status_code == 415
+    assert requests.put(url, json={"NOPE": "1"}, timeout=60).status_code == 400
+    assert requests.put(url, json={"BTCUSDT": "-1"}, timeout=60).status_code == 400
 
 
 def test_an_rsa_key_is_verified_with_its_public_part(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -20,7 +20,7 @@ from pybit.unified_trading import HTTP
 
 from tests.paper_server import KEY, SECRET, PaperServer
 
-DEADLINE_S = 20
+DEADLINE_S = 60
 BTC = {"category": "linear", "symbol": "BTCUSDT"}
 
 

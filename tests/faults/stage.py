@@ -18,7 +18,7 @@ from tests.relay_process import RelayProcess
 CREATE, CANCEL = "/v5/order/create", "/v5/order/cancel"
 REALTIME, HISTORY = "/v5/order/realtime", "/v5/order/history"
 POSITIONS = "/v5/position/list"
-DEADLINE_S = 20
+DEADLINE_S = 60
 
 
 def until(condition: Callable[[], bool], deadline_s: float = DEADLINE_S) -> None:

@@ -16,7 +16,7 @@ from relay.journal.sqlite import SqliteStore
 from relay.journal.unit_of_work import UnitOfWork
 from tests.property.workshop import Workshop, body_of
 
-DEADLINE_S = 10
+DEADLINE_S = 60
 
 
 @pytest.fixture

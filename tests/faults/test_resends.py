@@ -25,7 +25,7 @@ def body(symbol: str, action: str = "buy", **more: str) -> bytes:
 
 
 def ended(relay: RelayProcess, alert: bytes) -> dict[str, Any]:
-    signal: dict[str, Any] = relay.post(alert, wait_s=10).json()
+    signal: dict[str, Any] = relay.done(alert)
     assert signal["status"] not in ("accepted", "executing"), signal
     return signal
 
@@ -41,15 +41,15 @@ def post_at_once(relay: RelayProcess, alert: bytes) -> list[requests.Response]:
 
     def post() -> None:
         with requests.Session() as session:
-            session.get(f"{relay.url}/healthz", timeout=10)
-            together.wait(10)
-            answers.append(session.post(f"{relay.url}/webhook", data=alert, timeout=10))
+            session.get(f"{relay.url}/healthz", timeout=60)
+            together.wait(60)
+            answers.append(session.post(f"{relay.url}/webhook", data=alert, timeout=60))
 
     threads = [threading.Thread(target=post) for _ in range(AT_ONCE)]
     for each in threads:
         each.start()
     for each in threads:
-        each.join(20)
+        each.join(60)
     assert len(answers) == AT_ONCE
     return answers
 

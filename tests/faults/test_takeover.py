@@ -55,7 +55,7 @@ def test_a_killed_workers_account_is_another_ones_within_five_seconds(
         doomed, survivor = fleet.add_worker(**{KILL_AT: Failpoint.PLANNED.value}), fleet.add_worker()
         os.killpg(survivor.process.pid, signal.SIGSTOP)  # so that it is the other one that takes the alert
         signal_id = buy(fleet, f"killed {number}")
-        doomed.process.wait(40)
+        doomed.process.wait(60)
         at = time.monotonic()
         owner, epoch = fleet.epoch(ACCOUNT)
         os.killpg(survivor.process.pid, signal.SIGCONT)

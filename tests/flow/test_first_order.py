@@ -15,7 +15,7 @@ from tests.relay_process import RelayProcess
 pytestmark = pytest.mark.slow
 
 TREND = "a-secret-of-the-trend-0123"
-DEADLINE_S = 30
+DEADLINE_S = 60
 CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "nothing": ("", {"symbol": "BTCUSDT", "side": "buy", "qty": "0.001"}),
     "another symbol, small orders, shorts only": (

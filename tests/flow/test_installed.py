@@ -83,12 +83,12 @@ def test_the_installed_relay_serves_its_pages_and_takes_a_paper_order(installed:
     )
     serve.start()
     try:
-        page = requests.get(f"{serve.url}/login", timeout=10)
+        page = requests.get(f"{serve.url}/login", timeout=60)
         assert page.status_code == 200 and "password" in page.text
-        style = requests.get(f"{serve.url}/static/relay.css", timeout=10)
+        style = requests.get(f"{serve.url}/static/relay.css", timeout=60)
         assert style.status_code == 200 and style.content == (ROOT / "relay/web/static/relay.css").read_bytes()
         alert = {"secret": serve.environment["WEBHOOK_SECRET"], "ticker": "BTCUSDT.P", "action": "buy", "qty": "0.01"}
-        answer = requests.post(f"{serve.url}/webhook", json=alert, headers={"Prefer": "wait=10"}, timeout=15)
+        answer = requests.post(f"{serve.url}/webhook", json=alert, headers={"Prefer": "wait=10"}, timeout=60)
         assert (answer.status_code, answer.json()["status"]) == (200, "done"), answer.text
     finally:
         serve.stop()

@@ -46,7 +46,7 @@ def _alerts(relay: RelayProcess) -> Iterator[requests.Response]:
     def post(body: object, path: str = "/webhook", **headers: str) -> requests.Response:
         text = body if isinstance(body, str) else json.dumps(body)
         sent = {"Prefer": "wait=10", **headers}
-        return relay.http.post(f"{relay.url}{path}", data=text.encode(), headers=sent, timeout=30)
+        return relay.http.post(f"{relay.url}{path}", data=text.encode(), headers=sent, timeout=60)
 
     yield post(BUY | {"secret": WEBHOOK, "id": "1", "comment": f"it is {WEBHOOK} and {NEXT}"})
     yield post(BUY | {"id": "2"}, **{"X-Webhook-Secret": NEXT})
@@ -94,7 +94,7 @@ def test_no_secret_is_in_any_log_file_page_metric_report_notice_or_answer(tmp_pa
             bearer = {"Authorization": f"Bearer {ADMIN}"}
             for path in (*PAGES, *(f"/api/{each}" for each in REQUESTED), "/metrics"):
                 for headers in ({}, bearer, {"Authorization": f"Bearer {REFUSED}"}):
-                    said.append(_said(relay.http.get(f"{relay.url}{path}", headers=headers, timeout=30)))
+                    said.append(_said(relay.http.get(f"{relay.url}{path}", headers=headers, timeout=60)))
             with requests.Session() as browser:
                 said += _pages_inside(browser, relay, said[0])
             people.until("the alert was rejected", "denied")
@@ -114,13 +114,13 @@ def test_no_secret_is_in_any_log_file_page_metric_report_notice_or_answer(tmp_pa
 
 def _pages_inside(browser: requests.Session, relay: RelayProcess, first: str) -> list[str]:
     """What somebody sees who has logged in; `first`: an answer with a signal's id."""
-    form = browser.get(f"{relay.url}/login", timeout=30).text
+    form = browser.get(f"{relay.url}/login", timeout=60).text
     token = re.findall(r'name="csrf_token" value="([^"]+)"', form)[0]
-    inside = browser.post(f"{relay.url}/login", data={"csrf_token": token, "password": ADMIN}, timeout=30)
+    inside = browser.post(f"{relay.url}/login", data={"csrf_token": token, "password": ADMIN}, timeout=60)
     assert "Log out" in inside.text
     signal_id = re.findall(r'"signal_id": "([^"]+)"', first)[0]
     paths = (*PAGES, "/performance", f"/signals/{signal_id}", "/act/halt", "/builder?kind=order")
-    return [_said(browser.get(f"{relay.url}{path}", timeout=30)) for path in paths]
+    return [_said(browser.get(f"{relay.url}{path}", timeout=60)) for path in paths]
 
 
 def _said(answer: requests.Response) -> str:

@@ -113,7 +113,7 @@ def test_what_could_not_be_delivered_is_delivered_later_even_by_the_next_start(
     catcher.status = 503
     with running_relay(tmp_path, paper.url, **urls) as relay:
         relay.post(BUY | {"id": "bad", "qty": "many"})
-        assert catcher.arrived.wait(30)
+        assert catcher.arrived.wait(60)
     catcher.status = 200
     with running_relay(tmp_path, paper.url, **urls):
         catcher.until("the alert was rejected")
@@ -127,7 +127,7 @@ def test_an_order_is_at_the_exchange_while_the_service_hangs(
     catcher.free.clear()
     telling.api("halt", "POST")
     telling.api("resume", "POST")
-    assert catcher.arrived.wait(30), "the service has the request, and answers nothing"
+    assert catcher.arrived.wait(60), "the service has the request, and answers nothing"
     signal = telling.done(BUY | {"id": "meanwhile"})
     which = {"category": "linear", "symbol": "BTCUSDT", "orderLinkId": signal["orders"][0]["client_order_id"]}
     found = paper.session().get_open_orders(**which)

@@ -110,7 +110,7 @@ def test_what_nobody_took_for_a_day_is_dropped_and_the_next_message_says_how_man
     with _telling(tmp_path, paper, catcher, "refused") as relay:
         for number in range(3):
             relay.post({"action": "buy", "ticker": "BTCUSDT.P", "qty": "many", "id": str(number)})
-        assert catcher.arrived.wait(30)
+        assert catcher.arrived.wait(60)
         relay.relay.services.notifier.look()
     with contextlib.closing(sqlite3.connect(tmp_path / "relay.db")) as database, database:
         database.execute("UPDATE notices SET at = at - ? - 1, claimed_until = 0", (DAY_MS,))

@@ -16,7 +16,7 @@ from tests.relay_server import RelayServer
 CREATE, CANCEL, REALTIME = "/v5/order/create", "/v5/order/cancel", "/v5/order/realtime"
 NOT_FOR_AN_ALERT = ("/v5/market/time", "/v5/account/transaction-log")
 """What keeps connections and clocks warm beside everything else."""
-DEADLINE_S = 20
+DEADLINE_S = 60
 
 
 @pytest.fixture(scope="module")

@@ -53,8 +53,8 @@ def test_the_pages_are_behind_a_password_and_tell_no_secret(relay: RelayServer, 
 
 def test_a_form_without_its_token_does_nothing(relay: RelayServer) -> None:
     with requests.Session() as browser:
-        assert browser.post(f"{relay.url}/login", data={"password": ADMIN_TOKEN}, timeout=15).status_code == 400
-        assert browser.post(f"{relay.url}/act/halt", timeout=15, allow_redirects=False).status_code == 302
+        assert browser.post(f"{relay.url}/login", data={"password": ADMIN_TOKEN}, timeout=60).status_code == 400
+        assert browser.post(f"{relay.url}/act/halt", timeout=60, allow_redirects=False).status_code == 302
     assert [each["halted"] for each in relay.api("accounts")["accounts"]] == [False]
 
 
@@ -65,11 +65,11 @@ def _logged_in(relay: RelayServer, password: str = ADMIN_TOKEN) -> tuple[request
 
 def _give(browser: requests.Session, relay: RelayServer, path: str, **fields: str) -> requests.Response:
     """Posts the form that stands on the page where one logs in or, inside, on the overview."""
-    page = browser.get(f"{relay.url}{'/' if path == '/logout' else path}", timeout=15).text
+    page = browser.get(f"{relay.url}{'/' if path == '/logout' else path}", timeout=60).text
     found = re.search(r'name="csrf_token" value="([^"]+)"', page)
     assert found, page
     sent = {"csrf_token": found[1], **fields}
-    return browser.post(f"{relay.url}{path}", data=sent, timeout=15, allow_redirects=False)
+    return browser.post(f"{relay.url}{path}", data=sent, timeout=60, allow_redirects=False)
 
 
 def test_wrong_passwords_are_told_to_slow_down_but_never_keep_the_right_one_out(cold: RelayServer) -> None:
@@ -80,7 +80,7 @@ def test_wrong_passwords_are_told_to_slow_down_but_never_keep_the_right_one_out(
     for _ in range(3):
         browser, answer = _logged_in(cold)
         assert answer.status_code == 302 and answer.headers["Location"] == "/"
-        assert browser.get(f"{cold.url}/", timeout=15, allow_redirects=False).status_code == 200
+        assert browser.get(f"{cold.url}/", timeout=60, allow_redirects=False).status_code == 200
 
 
 def test_a_copied_cookie_is_worth_nothing_once_its_session_was_logged_out_of(tmp_path: Path) -> None:
@@ -89,19 +89,19 @@ def test_a_copied_cookie_is_worth_nothing_once_its_session_was_logged_out_of(tmp
         other, _ = _logged_in(relay)
         thief = requests.Session()
         thief.cookies.update(browser.cookies)
-        assert thief.get(f"{relay.url}/", timeout=15, allow_redirects=False).status_code == 200
+        assert thief.get(f"{relay.url}/", timeout=60, allow_redirects=False).status_code == 200
         assert _give(browser, relay, "/logout").status_code == 302
         _refused_to(thief, relay)
-        assert other.get(f"{relay.url}/", timeout=15, allow_redirects=False).status_code == 200, "a session of its own"
+        assert other.get(f"{relay.url}/", timeout=60, allow_redirects=False).status_code == 200, "a session of its own"
     with cold_relay(tmp_path) as again:
         _refused_to(thief, again)
 
 
 def _refused_to(browser: requests.Session, relay: RelayServer) -> None:
     for path in ("/", "/signals", "/act/halt", "/live/overview"):
-        answer = browser.get(f"{relay.url}{path}", timeout=15, allow_redirects=False)
+        answer = browser.get(f"{relay.url}{path}", timeout=60, allow_redirects=False)
         assert answer.status_code == 302 and answer.headers["Location"].startswith("/login"), path
-    assert "Log out" not in browser.get(f"{relay.url}/login", timeout=15).text
+    assert "Log out" not in browser.get(f"{relay.url}/login", timeout=60).text
 
 
 def test_the_overview_warns_while_the_journals_disk_is_nearly_full(
@@ -110,7 +110,7 @@ def test_the_overview_warns_while_the_journals_disk_is_nearly_full(
     browser, _ = _logged_in(cold)
     for free, is_low in ((2 * 1024**3, False), (700_000_000, True)):
         monkeypatch.setattr(shutil, "disk_usage", lambda path, free=free: SimpleNamespace(free=free))
-        page = browser.get(f"{cold.url}/", timeout=15).text
+        page = browser.get(f"{cold.url}/", timeout=60).text
         assert ("The disk is nearly full" in page) is is_low
         assert ("700 MB are left" in page) is is_low
         metrics = cold.request("GET", "/metrics", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}).text

@@ -16,7 +16,7 @@ from tests import warm
 
 ROOT = Path(__file__).parent.parent.parent
 STAND_IN = "tests.unit.serving_stand_in"
-DEADLINE_S = 20
+DEADLINE_S = 60
 SECRET = "a-secret-of-the-tests-0123456789"
 
 

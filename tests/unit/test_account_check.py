@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from relay.bybit.account_facts import AccountFacts, ExpectedAccount, Foreign, Listed, Stream, Unavailable
+from relay.bybit.account_facts import AccountFacts, DatabaseFacts, ExpectedAccount, Foreign, Listed, Stream, Unavailable
 from relay.bybit.checklist import Report, judge, read_report, refuse_wide_key, rows_of
 from relay.bybit.wire_account import (
     AccountMode,
@@ -79,6 +79,25 @@ def test_a_disk_that_cannot_be_looked_at_is_not_green_and_hinders_nothing() -> N
     report = judged(free_disk_bytes=None)
     assert report.check("durability").state == "unknown"
     assert report.is_ok
+
+
+@pytest.mark.parametrize(
+    ("is_flushed", "owned_by_owner", "state", "words"),
+    [
+        (True, 50, "green", "flushed"),
+        (True, 51, "amber", "51 accounts"),
+        (True, None, "amber", "no process executes"),
+        (False, 1, "red", "fsync is off"),
+    ],
+)
+def test_what_the_database_keeps_and_who_executes_there_is_reported(
+    is_flushed: bool, owned_by_owner: int | None, state: str, words: str
+) -> None:
+    database = DatabaseFacts(is_flushed=is_flushed, owned_by_owner=owned_by_owner, room=50)
+    found = judged(free_disk_bytes=None, database=database).check("durability")
+    assert found.state == state
+    assert words in found.message
+    assert (found.fix is None) == (state == "green")
 
 
 @pytest.mark.parametrize(

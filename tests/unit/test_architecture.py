@@ -18,6 +18,7 @@ RANKS = (
     {"app.telemetry", "app.metrics", "engine.lease_guard", "engine.failpoint"},
     {"alerts", "journal", "bybit", "paper", "engine", "app.sentry", "app.paper_child"},
     {"execution"},
+    {"mailbox"},
     {"app"},
     {"web"},
     {"app.serve"},

@@ -164,7 +164,7 @@ def test_exits_go_before_entries_and_each_in_order(limiter: Limiter, hand: Hand)
         limiter.learn(CREATE, headers(1, 1), refused=False)
         until(lambda count=count: len(went) == count)  # type: ignore[misc]
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert went == ["exit 1", "exit 2", "entry 1", "entry 2"]
 
 
@@ -259,7 +259,7 @@ def test_many_who_wait_all_go_in_their_order_one_window_after_the_other() -> Non
         begun[-1].start()
         until(lambda: len(went) + limiter.waiting(CREATE) == len(begun))
     for thread in begun:
-        thread.join(10)
+        thread.join(60)
     assert went == list(range(12))
 
 

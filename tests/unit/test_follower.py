@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from decimal import Decimal
 from typing import Any, cast
 from unittest.mock import patch
@@ -11,12 +12,14 @@ from unittest.mock import patch
 import pytest
 
 from relay.app import wiring
-from relay.app.wiring import PeriodicJobs
+from relay.app.wiring import BringUps, PeriodicJobs
 from relay.bybit.client import Exchange
 from relay.bybit.market import Market
 from relay.domain.instrument import Category
 from relay.domain.order import (
     Accepted,
+    ErrorKind,
+    OrderRejected,
     OrderStatus,
     Purpose,
     Reason,
@@ -30,13 +33,14 @@ from relay.domain.position import OrderReport
 from relay.domain.progress import UNCLEARED
 from relay.domain.signal import new_signal_id
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.execution.controls import Controls
 from relay.execution.follow import Follower
 from relay.execution.ports import Account
 from relay.journal.opening import open_journal
 from tests.property.workshop import Workshop, body_of
 from tests.unit.journal_builders import NOW_MS, accepted, fill, new_signal, planned, report, sent_order
 
-DEADLINE_S = 10
+DEADLINE_S = 60
 JUST_QUIET_MS = 61_000
 
 
@@ -214,3 +218,102 @@ def test_upkeep_outlives_what_nobody_thought_of() -> None:
     periodic_jobs.start()
     assert odd.keep_warm.again.wait(DEADLINE_S)
     periodic_jobs.stop()
+
+
+def controls_of(shop: Workshop, *, is_owner: bool) -> Controls:
+    unused: Any = None
+    return Controls(
+        journal=shop.journal,
+        intake=unused,
+        runner=unused,
+        accounts=cast(Any, shop.follower)._accounts,
+        strategies={},
+        acting_for=lambda account: nullcontext() if is_owner else None,
+    )
+
+
+def cancel_by_hand(shop: Workshop, client_order_id: str, *, is_owner: bool) -> str | None:
+    order = shop.journal.order(client_order_id)
+    assert order is not None
+    return controls_of(shop, is_owner=is_owner).cancel_order(order, by="a person")
+
+
+def cancels_of(shop: Workshop, client_order_id: str) -> list[str]:
+    """What the signal's page shows of it."""
+    order = shop.journal.order(client_order_id)
+    assert order is not None
+    events = signal_of(shop, order.signal_id)["events"]
+    return [each["name"] for each in events if each["name"].startswith("cancel")]
+
+
+def test_what_a_person_cancels_in_a_process_that_does_not_own_the_account_is_cancelled_by_the_owner(
+    shop: Workshop,
+) -> None:
+    cancelled, stays = resting(shop, "40000", "41000")
+    with patch.object(shop.exchange, "cancel", side_effect=AssertionError("the account is another process's")):
+        assert "owns the account" in str(cancel_by_hand(shop, cancelled, is_owner=False))
+    assert cancels_of(shop, cancelled) == ["cancel_asked_for"]
+    shop.follower.round()
+    assert (status_of(shop, cancelled), status_of(shop, stays)) == (OrderStatus.CANCELED, OrderStatus.ACCEPTED)
+    assert cancels_of(shop, cancelled) == ["cancel_asked_for", "cancel_answered"]
+
+
+def test_a_cancel_by_hand_is_sent_again_until_the_exchange_has_answered_it(shop: Workshop) -> None:
+    (order,) = resting(shop, "40000")
+    with patch.object(shop.exchange, "cancel", return_value=Unknown(why="silence")) as sent:
+        assert "not known yet" in str(cancel_by_hand(shop, order, is_owner=True))
+        shop.follower.round()
+        assert sent.call_count == 2
+    refused = OrderRejected(code=1, words="not now", refusal=ErrorKind.FINAL)
+    with patch.object(shop.exchange, "cancel", return_value=refused) as sent:
+        for _ in range(2):
+            shop.follower.round()
+        assert sent.call_count == 1, "what it has refused is not asked for again by itself"
+    assert cancel_by_hand(shop, order, is_owner=True) is None
+    shop.follower.round()
+    assert status_of(shop, order) is OrderStatus.CANCELED
+
+
+def test_accounts_are_brought_up_a_few_at_a_time() -> None:
+    turns, log, both, leave = BringUps(at_once=2, slow_s=3600), list[str](), threading.Barrier(3), threading.Event()
+
+    def first(name: str) -> None:
+        with turns.taken_by(name):
+            both.wait(DEADLINE_S)
+            leave.wait(DEADLINE_S)
+            log.append(f"{name} ends")
+
+    def late() -> None:
+        with turns.taken_by("late"):
+            log.append("late begins")
+
+    threads = [threading.Thread(target=first, args=(name,)) for name in ("one", "two")]
+    threads.append(threading.Thread(target=late))
+    for each in threads[:2]:
+        each.start()
+    both.wait(DEADLINE_S)
+    threads[2].start()
+    leave.set()
+    for each in threads:
+        each.join(DEADLINE_S)
+    assert log.index("late begins") > 0
+
+
+def test_an_account_whose_exchange_is_slow_keeps_no_other_from_being_brought_up() -> None:
+    turns = BringUps(at_once=1, slow_s=0.0)
+    with turns.taken_by("slow"), turns.taken_by("quick"):
+        pass
+
+
+def test_where_much_was_sent_already_accounts_are_brought_up_one_after_the_other() -> None:
+    asked = list[bool]()
+
+    def is_busy() -> bool:
+        asked.append(True)
+        return len(asked) < 3
+
+    turns = BringUps(slow_s=3600)
+    with turns.taken_by("one", is_busy):
+        assert asked == [], "one is brought up in any case"
+        with turns.taken_by("two", is_busy):
+            assert len(asked) == 3

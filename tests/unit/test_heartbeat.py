@@ -12,6 +12,7 @@ from relay.domain.notice import NoticeKind
 from relay.domain.signal import Action
 from relay.execution.heartbeat import Expectation, Heartbeats
 from relay.execution.notices import Announcer
+from relay.journal.codec import to_ms
 from relay.journal.journal import Journal
 from relay.journal.opening import open_journal
 from tests.unit.journal_builders import accepted, url_of
@@ -39,6 +40,9 @@ class Watch:
         self.now += timedelta(seconds=seconds)
         return self
 
+    def received(self, action: Action | None, *, is_repeat: bool = False) -> None:
+        self.heartbeats.received("default", action, now_ms=to_ms(self.now), is_repeat=is_repeat)
+
     def check(self) -> int:
         """How many lines were told so far."""
         self.heartbeats.check()
@@ -59,9 +63,9 @@ def test_silence_is_reported_once_and_its_end_too(journal: Journal) -> None:
     assert watch.after(1).check() == 1
     assert watch.after(600).check() == 1
     assert watch.heartbeats.silent() == watch.reported
-    watch.heartbeats.received("default", Action.BUY)
+    watch.received(Action.BUY)
     assert len(watch.reported) == 1
-    watch.heartbeats.received("default", Action.HEARTBEAT)
+    watch.received(Action.HEARTBEAT)
     assert len(watch.reported) == 2 and "again" in watch.reported[1]
     assert watch.heartbeats.silent() == []
     assert watch.after(61).check() == 3
@@ -70,7 +74,7 @@ def test_silence_is_reported_once_and_its_end_too(journal: Journal) -> None:
 def test_any_alert_is_a_sign_of_life_where_that_is_wished_even_a_bad_one(journal: Journal) -> None:
     watch = Watch(journal, Expectation(every_s=60, is_any=True))
     watch.heartbeats.start()
-    watch.after(50).heartbeats.received("default", None)
+    watch.after(50).received(None)
     assert watch.after(50).check() == 0
 
 
@@ -95,18 +99,18 @@ def test_the_last_alert_is_known_after_a_restart(journal: Journal) -> None:
 def test_a_storm_is_reported_once_and_again_only_after_a_lull(journal: Journal) -> None:
     watch = Watch(journal, None)
     for _ in range(30):
-        watch.after(10).heartbeats.received("default", Action.BUY)
+        watch.after(10).received(Action.BUY)
     assert len(watch.reported) == 1 and "15 times" in watch.reported[0]
     for _ in range(30):
-        watch.after(20).heartbeats.received("default", Action.BUY)
+        watch.after(20).received(Action.BUY)
     assert len(watch.reported) == 1
     for _ in range(13):
-        watch.after(1).heartbeats.received("default", Action.BUY)
+        watch.after(1).received(Action.BUY)
     assert len(watch.reported) == 2
 
 
 def test_resends_are_no_storm(journal: Journal) -> None:
     watch = Watch(journal, None)
     for _ in range(30):
-        watch.after(1).heartbeats.received("default", Action.BUY, is_repeat=True)
+        watch.after(1).received(Action.BUY, is_repeat=True)
     assert watch.reported == []

@@ -13,10 +13,12 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
+from sqlalchemy.engine import make_url
 
 from relay.domain.order import Reason, SignalStatus
 from relay.domain.signal import new_signal_id
-from relay.errors import JournalUnavailable, SchemaOutdated
+from relay.errors import JournalUnavailable, SchemaOutdated, SettingsInvalid
+from relay.journal import postgres as journal_postgres
 from relay.journal import rejected
 from relay.journal.journal import Journal
 from relay.journal.opening import migrate, open_journal
@@ -31,7 +33,7 @@ from tests.faults.stage import until
 from tests.ports import free_port
 from tests.unit.journal_builders import NOW_MS, accept, accepted, body, fill, new_signal, report, sent_order
 
-DEADLINE_S = 30
+DEADLINE_S = 60
 
 
 @pytest.fixture
@@ -270,3 +272,38 @@ def is_locked_out(url: str) -> bool:
     with psycopg.connect(url.replace("postgresql+psycopg", "postgresql")) as connection:
         row = connection.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").fetchone()
     return row is not None and row[0] > 0
+
+
+def test_limits_that_the_database_has_for_its_own_do_not_reach_the_relay(postgres_url: str) -> None:
+    odd = {
+        "statement_timeout": "5s",
+        "lock_timeout": "5s",
+        "idle_in_transaction_session_timeout": "5s",
+        "synchronous_commit": "off",
+        "default_transaction_isolation": "serializable",
+    }
+    name = make_url(postgres_url).database
+    with psycopg.connect(postgres.server().url_of("postgres"), autocommit=True) as connection:
+        for setting, value in odd.items():
+            connection.execute(f"ALTER DATABASE {name} SET {setting} = '{value}'".encode())
+    opened = open_journal(postgres_url)
+    try:
+        found = opened.store.submit(
+            lambda connection: [
+                connection.execute(text(f"SHOW {each.removeprefix('default_')}")).scalar_one() for each in odd
+            ],
+            deadline_s=10,
+        )
+        assert found[0].endswith("s") and found[0] != "5s"
+        assert found[1:] == ["0", "2s", "on", "read committed"]
+        assert isinstance(accept(opened), New)
+    finally:
+        opened.close()
+
+
+def test_a_pooler_that_gives_sessions_away_is_refused_in_a_sentence(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_postgres, "_SESSION", text("SELECT 7"))  # as if both had the same session
+    with pytest.raises(SettingsInvalid, match="DATABASE_URL: there is a pooler"):
+        open_journal(postgres_url)

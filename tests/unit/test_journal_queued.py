@@ -17,7 +17,7 @@ from relay.journal.records import Duplicate, New, NewSignal
 from relay.journal.store import Job, JobStage
 from tests.unit.journal_builders import accept, body, new_signal
 
-DEADLINE_S = 30
+DEADLINE_S = 60
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import threading
 from relay.domain.instrument import Category
 from relay.engine.lanes import Lane, Lanes
 
-DEADLINE_S = 20
+DEADLINE_S = 60
 LONG_S = 3600.0
 LANE = Lane(account="default", category=Category.LINEAR, symbol="BTCUSDT")
 

@@ -134,6 +134,49 @@ def test_a_fee_is_taken_from_the_settle_coins_balance_only_where_it_was_paid_in_
     )
 
 
+def outside(kind: str, **fields: object) -> dict[str, object]:
+    usual = {"category": "linear", "symbol": "BTCUSDT", "orderId": "o", "orderLinkId": "", "execId": f"e-{kind}"}
+    more = {"execType": kind, "side": "Sell", "execQty": "2", "execPrice": "90", "execTime": "9", "seq": 9}
+    return usual | more | fields
+
+
+@pytest.mark.parametrize("kind", ["Delivery", "CorporateAction", "Settle"])
+def test_what_does_not_say_all_that_it_did_to_a_position_makes_it_unknown(live: LiveAccount, kind: str) -> None:
+    told: list[str] = []
+    live.on_outside = lambda execution: told.append(f"{execution.kind} {execution.text}")
+    assert live.position(BTC) is not None
+    live.hear({"topic": "execution", "data": [outside(kind)]})
+    assert live.position(BTC) is None and live.unknown() == [BTC]
+    assert told == [f"{kind} Sell 2 at 90"]
+    position_read(live, "0")
+    assert live.position(BTC) is not None
+
+
+@pytest.mark.parametrize("kind", ["AdlTrade", "BustTrade", "MovePosition", "OfNextYear"])
+def test_what_moves_a_position_without_an_order_counts_and_is_told(live: LiveAccount, kind: str) -> None:
+    told: list[str] = []
+    live.on_outside = lambda execution: told.append(execution.kind)
+    live.hear({"topic": "execution", "data": [outside(kind)]})
+    assert told == [kind]
+    assert live.position(BTC) is None, "until the position's own event has come"
+
+
+@pytest.mark.parametrize("kind", ["Funding", "SessionSettlePnL", "Trade"])
+def test_what_moves_only_money_or_is_somebodys_order_is_not_told(live: LiveAccount, kind: str) -> None:
+    live.on_outside = lambda execution: pytest.fail("nothing happened to the position by itself")
+    live.hear({"topic": "execution", "data": [outside(kind)]})
+    assert (live.position(BTC) is None) is (kind == "Trade")
+
+
+def test_an_odd_row_costs_what_is_known_of_its_own_symbol(live: LiveAccount) -> None:
+    eth = (Category.LINEAR, "ETHUSDT")
+    held = Position(category=eth[0], symbol=eth[1], size=Decimal(1))
+    read = ReportedPosition(position=held, seq=1, at_ms=1, pnl_price=None, is_one_way=True)
+    live.position_read(eth, live.begin_position(eth), read)
+    live.hear({"topic": "position", "data": [{"category": "linear", "symbol": "BTCUSDT", "size": "many"}]})
+    assert live.position(BTC) is None and live.position(eth) is not None
+
+
 def _at(price: str) -> Callable[[Category, str], Decimal | None]:
     return lambda category, symbol: Decimal(price)
 

@@ -13,7 +13,7 @@ from relay.engine import lease_guard
 from relay.engine.lease_guard import AccountLease, LeaseLost
 from relay.journal.journal import Journal
 from relay.journal.opening import open_journal
-from relay.journal.ownership import FIRST, PLACED, AccountOwners, owning
+from relay.journal.ownership import FIRST, PLACED, AccountOwners, is_flushing, owned_by_owner_of, owning
 from relay.journal.wake_up import CHANNEL
 from tests.unit.journal_builders import NOW_MS
 
@@ -258,3 +258,19 @@ def test_each_process_tells_the_others_what_it_would_not_take(journal: Journal) 
     seen = two.renew(())
     assert seen is not None
     assert seen.refusals == {one.name: {"up"}}
+
+
+def test_how_many_accounts_the_owner_of_one_has_is_told_while_it_lives(
+    journal: Journal, database: psycopg.Connection[Any]
+) -> None:
+    assert owned_by_owner_of(journal.store, "east") is None
+    owners = begun(journal, "one")
+    owners.take((FIRST, "east", "west"), at_most=3)
+    assert [owned_by_owner_of(journal.store, each) for each in ("east", "west", "north")] == [2, 2, None]
+    expire(database, owners)
+    assert owned_by_owner_of(journal.store, "east") is None
+
+
+def test_whether_the_database_writes_through_is_told(journal: Journal, database: psycopg.Connection[Any]) -> None:
+    ((fsync,),) = database.execute("SHOW fsync").fetchall()
+    assert is_flushing(journal.store) == (fsync == "on")

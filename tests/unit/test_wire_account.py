@@ -189,6 +189,19 @@ def test_a_fill_of_each_kind_of_stop_loss_is_told_with_its_time_and_no_other_is(
     assert stopped_at_ms_from({**execution, "execType": "Funding"}) is None
 
 
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"isReduceOnly": True}, "only be reduced"),
+        ({"positionStatus": "Liq"}, "being liquidated"),
+        ({"positionStatus": "Adl"}, "auto-deleveraging"),
+    ],
+)
+def test_a_position_that_the_exchange_winds_down_takes_no_entry(fields: dict[str, object], words: str) -> None:
+    reason = read(row(**fields)).no_entry
+    assert reason is not None and reason.code == "EXCHANGE_RESTRICTED" and words in reason.message
+
+
 def execution(**changes: object) -> dict[str, object]:
     return {
         "symbol": "BTCUSDT",

@@ -1,0 +1,1 @@
+"""The second way in: alerts that TradingView also sends by e-mail."""

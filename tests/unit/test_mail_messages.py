@@ -1,0 +1,123 @@
+"""What is read of a mail: its moment, its sender, and the alert in it, whatever servers and people have done to it."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import quopri
+from datetime import UTC, datetime, timedelta
+from email.header import Header
+
+import pytest
+
+from relay.mailbox.message import Mail, read_mail
+from tests.mail_server import mail
+
+AT = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
+ALERT = {"secret": "a-secret-of-the-tests-0123", "ticker": "BTCUSDT.P", "action": "buy", "comment": "a = b & <c> é"}
+TEXT = json.dumps(ALERT, ensure_ascii=False)
+PAIRS = "secret=a-secret-of-the-tests-0123\nticker=BTCUSDT.P\naction=buy"
+FOOTER = "\n\n--\nYou receive this because of an alert: https://www.tradingview.com/?a=b&c={d}"
+
+
+def _read(raw: bytes) -> Mail:
+    return read_mail(raw, internal_date=AT)
+
+
+def _whole(head: str, body: str) -> bytes:
+    return f"From: a@tradingview.com\nSubject: x\nMIME-Version: 1.0\n{head}\n\n{body}\n".encode()
+
+
+def _html(text: str) -> str:
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;").replace(" ", "&nbsp;")
+    return (
+        f"<html><head><title>Alert {{}}</title><style>p {{ a: b }}</style></head><body><p>{escaped}</p></body></html>"
+    )
+
+
+def _quoted_printable(text: str) -> str:
+    return quopri.encodestring(text.encode()).decode()
+
+
+_PLAIN = "Content-Type: text/plain; charset=utf-8"
+SHAPES = {
+    "plain": mail(TEXT),
+    "plain with words around": mail(f"Your alert fired:\n\n{TEXT}{FOOTER}"),
+    "html": mail(_html(TEXT), kind="html"),
+    "quoted-printable": _whole(f"{_PLAIN}\nContent-Transfer-Encoding: quoted-printable", _quoted_printable(TEXT)),
+    "called quoted-printable and is not": _whole(f"{_PLAIN}\nContent-Transfer-Encoding: quoted-printable", TEXT),
+    "base64": _whole(f"{_PLAIN}\nContent-Transfer-Encoding: base64", base64.b64encode(TEXT.encode()).decode()),
+    "an unknown charset": _whole("Content-Type: text/plain; charset=no-such", TEXT),
+    "html beside an empty plain part": _whole(
+        'Content-Type: multipart/alternative; boundary="b"',
+        f"--b\n{_PLAIN}\n\n\n--b\nContent-Type: text/html; charset=utf-8\n\n{_html(TEXT)}\n--b--",
+    ),
+    "forwarded as an attachment": _whole(
+        'Content-Type: multipart/mixed; boundary="b"',
+        f"--b\n{_PLAIN}\n\nlook\n--b\nContent-Type: message/rfc822\n\n{mail(TEXT).decode()}\n--b--",
+    ),
+    "forwarded with marks": mail("\n".join(f"> {line}" for line in json.dumps(ALERT, indent=1).splitlines())),
+    "broken into lines": mail(TEXT.replace("= b", "=\nb")),
+    "a byte order mark": mail(f"\ufeff{TEXT}"),
+    "in the subject, encoded": mail("see the subject", subject=Header(f"Alert: {TEXT}", "utf-8").encode()),
+    "in the subject": mail("see the subject", subject=f"Fwd: Alert: {TEXT}"),
+}
+
+
+def _objects(found: Mail) -> list[object]:
+    objects: list[object] = []
+    for text in found.texts:
+        with contextlib.suppress(ValueError):
+            objects.append(json.loads(text))
+    return objects
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_alert_is_found_in_every_shape(shape: str) -> None:
+    assert ALERT in _objects(_read(SHAPES[shape]))
+
+
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_pairs_are_found_as_a_paragraph_of_their_own(kind: str) -> None:
+    text = f"Your alert fired.\n\n{PAIRS}{FOOTER}"
+    shown = (
+        text if kind == "plain" else f"<p>Your alert fired.</p>\n\n<p>{PAIRS.replace(chr(10), '<br>')}</p><p>end</p>"
+    )
+    found = [each.splitlines() for each in _read(mail(shown, kind=kind)).texts]
+    assert PAIRS.splitlines() in [[line.strip() for line in lines if line.strip()] for lines in found]
+
+
+def test_base64_that_was_cut_short_is_no_alert() -> None:
+    cut = base64.b64encode(TEXT.encode()).decode()[:-3]
+    assert not _objects(_read(_whole(f"{_PLAIN}\nContent-Transfer-Encoding: base64", cut)))
+
+
+def test_the_moment_is_the_earliest_at_which_a_server_took_it_whatever_the_zones() -> None:
+    lines = "\n".join(
+        [
+            "Received: by c; Sun, 29 Mar 2026 03:00:40 +0200",
+            "Received: by b; Sun, 29 Mar 2026 01:00:20 -0000",
+            "Received: by a (x; y);\n Sat, 28 Mar 2026 20:00:30 -0500",
+        ]
+    )
+    assert _read(f"{lines}\nSubject: x\n\n{TEXT}".encode()).at == datetime(2026, 3, 29, 1, 0, 30, tzinfo=UTC)
+    assert _read(f"Received: by a; nonsense\nDate: Mon, 1 Jan 2001 00:00:00 +0000\n\n{TEXT}".encode()).at == AT
+
+
+def test_the_sender_and_what_the_own_server_says_of_it_are_shown_and_no_forged_line_is() -> None:
+    forged = "Authentication-Results: evil; dkim=fail header.d=evil.example\n"
+    found = _read(mail(TEXT, headers=forged, at=AT + timedelta(1)))
+    assert (found.sender, found.dkim) == ("tradingview.com", "dkim=pass for tradingview.com")
+    assert _read(mail(TEXT, key="one")).key == _read(mail("other", key="one")).key != _read(mail(TEXT)).key
+
+
+def test_nothing_that_a_mail_holds_ends_the_reading() -> None:
+    for raw in (
+        b"",
+        b"\xff\xfe",
+        b"Subject: =?x?q?\n\n" + b"{" * 5000,
+        b"From: \n\n" + b"\x00{[" * 900,
+        mail("{" * 300),
+    ):
+        assert _read(raw).at.tzinfo is not None
