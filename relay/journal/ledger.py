@@ -97,7 +97,7 @@ class Ledger:
                 connection.execute(insert(bookings), added)
             if new:
                 uncounted = {each.exec_id: each for each in new if each.exec_id not in known}
-                counted = {exec_id: realised for exec_id, (_, realised) in known.items()}
+                counted = {each.exec_id: known[each.exec_id][1] for each in new if each.exec_id in known}
                 results = book_trades(connection, account, new, counted)
                 _add_up(connection, account, uncounted, _counted(connection, account, results, uncounted))
             if until_ms is not None:

@@ -40,6 +40,8 @@ _DAYS = (1, 7, 30, 90)
 _POINTS_MAX = 800
 _SHARES = (50, 99)
 _TRADES = 50
+_FILLS = 1000
+"""Slippage and delay are told of so many of the latest: a page must be as quick in a long journal."""
 
 
 @performance.get("/performance")
@@ -165,7 +167,7 @@ def _rounded(value: Decimal | None) -> Decimal | None:
 
 
 def _fill_rows(days: int) -> list[FillRow]:
-    return current_queries().fill_rows(None, _since(days))
+    return current_queries().fill_rows(None, _since(days), limit=_FILLS)
 
 
 def _days() -> int:
