@@ -15,7 +15,7 @@ from relay.cli.check import check
 from relay.cli.client import INTERRUPTED, NotDone, RequestRefused, Unreachable, Unusable, clean, say
 from relay.cli.connect import connect
 from relay.cli.control import flatten, halt, resume, retry, seen
-from relay.cli.keep import notify_test
+from relay.cli.keep import backup, export, notify_test
 from relay.cli.signals import orders, positions, signals
 from relay.errors import RelayError, SettingsInvalid
 
@@ -97,6 +97,8 @@ for _command in (
     seen,
     retry,
     notify_test,
+    backup,
+    export,
 ):
     cli.add_command(_command)
 

@@ -127,7 +127,7 @@ def test_each_odd_row_is_told_once(paper: PaperServer, tmp_path: Path) -> None:
         exchange = services.exchanges["default"]
         exchange.odd_rows.tell = told.append
         market = services.markets["default"]
-        exchange.odd_rows._told.clear()
+        exchange.odd_rows._reported.clear()
         for _ in range(3):
             market.load_prices(exchange)
         assert [text for text in told if "price of SOLUSDT" in text] == [
