@@ -113,6 +113,10 @@ class ExchangeUnreachable(RelayError):
     """The exchange did not answer a question that changes nothing; asking again is safe."""
 
 
+class ListTooLong(ExchangeUnreachable):
+    """The exchange has more to tell of that time than is read at once."""
+
+
 class ExchangeAnswered(RelayError):
     """The exchange answered a question with a refusal."""
 

@@ -67,6 +67,20 @@ class Control:
     def funding(self, symbol: str, rate: str) -> None:
         self._call("POST", "/funding", {"symbol": symbol, "rate": rate})
 
+    def split(self, symbol: str, ratio: str) -> None:
+        """A stock split: positions are `ratio` times as large from now on."""
+        self._call("POST", "/split", {"symbol": symbol, "ratio": ratio})
+
+    def announce(self, rows: list[dict[str, object]]) -> None:
+        """What `/v5/system/status` has from now on."""
+        self._call("POST", "/status", rows)
+
+    def fees(self, coin: str, **more: str) -> None:
+        self._call("POST", "/fees", {"coin": coin, **more})
+
+    def takeover(self, symbol: str, kind: str, **more: str) -> None:
+        self._call("POST", "/takeover", {"symbol": symbol, "kind": kind, **more})
+
     def streams(self, **requested: object) -> None:
         """Cuts, mutes, or changes the manners of the streams."""
         self._call("POST", "/streams", requested)

@@ -150,6 +150,12 @@ class RelayProcess:
         headers = {"Prefer": f"wait={wait_s}"} if wait_s else {}
         return self.http.post(f"{self.url}/webhook", data=body, headers=headers, timeout=60)
 
+    def done(self, alert: Mapping[str, Any] | bytes) -> dict[str, Any]:
+        """What became of the alert: the finished signal, or what a duplicate is answered with."""
+        answer = self.post(alert, wait_s=10)
+        reported: dict[str, Any] = answer.json()
+        return self.wait_for(reported["signal_id"]) if answer.status_code == 202 else reported
+
     def api(self, path: str, method: str = "GET", **more: Any) -> Any:
         answer = self.http.request(
             method,

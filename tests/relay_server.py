@@ -98,10 +98,10 @@ class RelayServer:
             sent["Prefer"] = f"wait={wait_s}"
         return self.request("POST", path, data=body_of(alert), headers=sent)
 
-    def done(self, alert: Mapping[str, Any]) -> dict[str, Any]:
+    def done(self, alert: Mapping[str, Any] | bytes, *, path: str = "/webhook") -> dict[str, Any]:
         """What became of the alert: the finished signal. After a 503 it is sent again, as TradingView does."""
         until = time.monotonic() + DEADLINE_S
-        while (answer := self.post(alert, wait_s=10)).status_code == 503 and time.monotonic() < until:
+        while (answer := self.post(alert, path=path, wait_s=10)).status_code == 503 and time.monotonic() < until:
             pass
         assert answer.status_code in (200, 202), answer.text
         signal: dict[str, Any] = answer.json()

@@ -116,13 +116,21 @@ def may_hold_secret(text: str, secrets: tuple[str, ...]) -> bool:
     """A quick look that spares the search in nearly every text. `text` may be many texts, as `repr` spells them."""
     if not secrets:
         return False
-    if "\\" in text or "%" in text or "+" in text or not text.isascii():
+    if "\\" in text or "+" in text or not text.isascii() or _is_escaped(text):
         return True
     lowered = text.lower()
     for form in _lowered_forms(secrets):  # noqa: SIM110
         if form in lowered:
             return True
     return False
+
+
+def _is_escaped(text: str) -> bool:
+    """Whether something in it may be escaped as in a URL; `2%` is not."""
+    return "%" in text and _URL_ESCAPE.search(text) is not None
+
+
+_URL_ESCAPE: Final = re.compile("%[0-9a-fA-F]{2}")
 
 
 def _is_signed(secret: str, credentials: Credentials, body: bytes, now: datetime) -> bool:
@@ -216,6 +224,12 @@ _NAMED: Final = re.compile(
     re.IGNORECASE,
 )
 """A name, and what stands between it and its value: in JSON, in JSON inside of JSON, in pairs, in prose."""
+_IN_PROSE: Final = re.compile(
+    r"""(\b(?:keys?|secret|token|password|passphrase|passcode|pwd|pin|credentials?)\s+(?:(?:is|was|are)\s+)?["'`(<]{0,2})"""
+    r"""((?=[\w.+/~-]*\d)(?=[\w.+/~-]*[a-z])[\w.+/~-]{8,})""",
+    re.IGNORECASE,
+)
+"""Its name, and right behind it what no word is: letters and digits in one."""
 _OPENING: Final = re.compile(r"""(\\*)(["'])""")
 _BARE_END: Final = re.compile(r"""[\r\n]|[,;&](?=\s*\\*["']?[\w%.\-]{1,60}\\*["']?\s*[=:])|\Z""")
 _CLOSING: Final = {"{": "}", "[": "]"}
@@ -237,7 +251,7 @@ def is_secret_name(name: str) -> bool:
 
 def may_name_secret(text: str) -> bool:
     """A quick look that spares the search in nearly every text. `text` may be many texts, as `repr` spells them."""
-    if "\\" in text or "%" in text or not text.isascii():
+    if "\\" in text or not text.isascii() or _is_escaped(text):
         return True
     lowered = text.lower()
     for hint in _HINTS:  # noqa: SIM110
@@ -250,7 +264,7 @@ def masked_text(text: str) -> str:
     """`text` without the values of what it names like a secret, in JSON that is broken, in pairs or in form data."""
     if not may_name_secret(text):
         return text
-    if "%" in text and (decoded := unquote_plus(text)) != (masked := _masked(decoded)):
+    if _is_escaped(text) and (decoded := unquote_plus(text)) != (masked := _masked(decoded)):
         return masked
     return _masked(text)
 
@@ -260,7 +274,7 @@ def _masked(text: str) -> str:
     for start, end in _secret_values(text):
         pieces += [text[done:start], REMOVED]
         done = end
-    return "".join([*pieces, text[done:]])
+    return _IN_PROSE.sub(rf"\1{REMOVED}", "".join([*pieces, text[done:]]))
 
 
 def _secret_values(text: str) -> Iterator[tuple[int, int]]:

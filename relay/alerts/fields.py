@@ -27,8 +27,13 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = datetime(2010, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 _MILLISECONDS_FROM = 100_000_000_000  # as seconds this would be the year 5138
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
-_UNIX = re.compile(r"\d{1,20}(\.\d{1,9})?", re.ASCII)
+_DATED = re.compile(
+    r"(\d{4})([-/.])(\d\d)\2(\d\d)[T ] *(\d\d:\d\d)(:\d\d)?([.,]\d{1,9})? *(?:(Z|UTC|GMT)|([+-]\d\d)(?::?(\d\d))?)?",
+    re.ASCII | re.IGNORECASE,
+)
+"""The year first, as RFC 3339 and Pine's `str.format_time` write it, by its default pattern and by most others."""
+_UNIX = re.compile(r"\d{1,20}(\.\d{1,9})?(E\+?\d\d?)?|\d{1,3}(,\d{3}){1,4}", re.ASCII | re.IGNORECASE)
+"""With commas where Pine's `str.format` wrote it."""
 _RIGHT_TIME = "must be `{{timenow}}`, a time such as 2025-01-31T12:00:00Z, or Unix seconds or milliseconds"
 
 
@@ -39,8 +44,8 @@ def read_moment(text: str) -> datetime:
     """
     if _UNIX.fullmatch(text):
         moment = _from_unix(text)
-    elif _RFC_3339.fullmatch(text):
-        moment = _from_rfc_3339(text)
+    elif dated := _DATED.fullmatch(text):
+        moment = _from_dated(dated)
     else:
         raise ValueError(f"{_RIGHT_TIME}, not {shown(text)}")
     if moment is None or not _EARLIEST <= moment < _LATEST:
@@ -49,7 +54,7 @@ def read_moment(text: str) -> datetime:
 
 
 def _from_unix(text: str) -> datetime | None:
-    number = read_number(text)
+    number = read_number(text.replace(",", ""))
     milliseconds = int(number if number >= _MILLISECONDS_FROM else number * 1000)
     try:
         return EPOCH + timedelta(milliseconds=milliseconds)
@@ -57,10 +62,12 @@ def _from_unix(text: str) -> datetime | None:
         return None
 
 
-def _from_rfc_3339(text: str) -> datetime | None:
+def _from_dated(dated: re.Match[str]) -> datetime | None:
+    year, _, month, day, minutes, seconds, fraction, _, hours, offset = dated.groups()
+    zone = f"{hours}:{offset or '00'}" if hours else "+00:00"
     try:
-        moment = datetime.fromisoformat(text.upper())
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        moment = datetime.fromisoformat(f"{year}-{month}-{day}T{minutes}{seconds or ':00'}{fraction or ''}{zone}")
+        moment = moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

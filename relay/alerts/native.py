@@ -83,12 +83,20 @@ _Groups = dict[str, list[Leaf]]
 def is_plain(fields: Mapping[str, object]) -> bool:
     """Whether an alert has native names and words only: nothing of it is to be translated."""
     return (
-        _PLAIN.issuperset(fields)
+        (_PLAIN.issuperset(fields) or all(map(_is_plain_field, fields, fields.values())))
         and None not in fields.values()
         and _lowered(fields.get("action")) in _NATIVE_WORDS
         and _lowered(fields.get("type")) not in _WORDS
         and _lowered(fields.get("time_in_force")) != _DAY
     )
+
+
+def _is_plain_field(name: str, value: object) -> bool:
+    return name in _PLAIN or (name.startswith(_OWN) and not isinstance(value, list | dict))
+
+
+_OWN: Final = "x_"
+"""How the sender's own fields begin."""
 
 
 def named(fields: Mapping[str, object]) -> Named:
@@ -98,6 +106,10 @@ def named(fields: Mapping[str, object]) -> Named:
         if number == _LEAVES_MAX:
             result.refuse("fields", f"are more than {_LEAVES_MAX}: send one flat object with what the order needs")
             break
+        if path.lower().startswith(_OWN):
+            if isinstance(value, list | dict):
+                result.refuse(path[:NAME_LENGTH_MAX], f"must be text or a number, not {shown(value)}")
+            continue
         if len(path) > NAME_LENGTH_MAX:
             result.refuse(f"{path[:NAME_LENGTH_MAX]}…", f"is too long for a name: {NAME_LENGTH_MAX} letters at most")
             continue
@@ -106,10 +118,8 @@ def named(fields: Mapping[str, object]) -> Named:
             nulls += [path] if meaning is not None and meaning.native not in _INDIFFERENT else []
         elif meaning is not None:
             groups.setdefault(meaning.native, []).append(Leaf(path, value, meaning))
-        elif not path.lower().startswith("x_"):
+        else:
             _take_unknown(result, unknown, path, value)
-        elif isinstance(value, list | dict):
-            result.refuse(path, f"must be text or a number, not {shown(value)}")
     for settle in (
         _settle_type,
         _settle_action,
@@ -131,7 +141,9 @@ def named(fields: Mapping[str, object]) -> Named:
 def _leaves(fields: Mapping[str, object], inside: str = "") -> Iterator[tuple[str, object]]:
     for name, value in fields.items():
         path = f"{inside}{name}"
-        if isinstance(value, Mapping) and not _is_native_level(value) and not path.lower().startswith("x_"):
+        if value == {} and squeezed(name) in NEUTRAL:
+            continue
+        if isinstance(value, Mapping) and value and not _is_native_level(value) and not path.lower().startswith(_OWN):
             yield from _leaves(value, f"{path}.")
         elif isinstance(value, list) and not _is_level(path) and any(isinstance(each, Mapping) for each in value):
             yield from _leaves({f"{name}[{index}]": each for index, each in enumerate(value)}, inside)
@@ -140,7 +152,7 @@ def _leaves(fields: Mapping[str, object], inside: str = "") -> Iterator[tuple[st
 
 
 def _is_native_level(value: Mapping[str, object]) -> bool:
-    return {name.lower() for name in value} <= {"at", "share", "then"} and bool(value)
+    return {name.lower() for name in value} <= {"at", "share", "then"}
 
 
 def _is_level(path: str) -> bool:
@@ -356,7 +368,7 @@ def _is_fill(filled: list[Leaf], groups: _Groups, word: Word) -> bool:
     """Whether the side stands where TradingView puts its order's action, with its order's contracts beside it."""
     own = {squeezed(leaf.path).removeprefix("strategy") for leaf in groups.get("qty", ())}
     is_order = squeezed(filled[0].path).removeprefix("strategy") == "orderaction"
-    return is_order and word.position in _ORDER_OF and bool(own & {"ordercontracts", "contracts"})
+    return is_order and word.position in _ORDER_OF and "ordercontracts" in own
 
 
 # The size, and what it counts.

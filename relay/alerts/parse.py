@@ -6,6 +6,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from urllib.parse import unquote_plus
@@ -297,18 +298,23 @@ _DECODER = json.JSONDecoder(
 
 
 _BARE = r"\{\{[^{}]*\}\}|[^\s\"{}\[\],][^\"{}\[\],]*?|"
-_LENIENT = re.compile(rf"({_IN_QUOTES})|:\s*({_BARE})\s*(?=[,}}\]])|,\s*(?=[}}\]])", re.DOTALL)
+_LENIENT = re.compile(
+    rf"({_IN_QUOTES})|:\s*({_BARE})\s*(?=[,}}\]])|,\s*(?=[}}\]])|([\[,])\s*({_BARE})\s*(?=[,\]])", re.DOTALL
+)
 _PLAIN = frozenset({"true", "false", "null"})
 _JSON_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 _TWICE = "named twice"
 
 
 def read_leniently(body: bytes) -> dict[str, object] | None:
-    """The fields of a broken JSON object, what is unreadable in it left as the text that stands there; else None.
+    """The fields of broken JSON or pairs, what is unreadable in it left as the text that stands there; else None.
 
     For alerts that can only exit: each of the texts is judged by the rules, and refuses only where it is needed.
     """
-    text = _LENIENT.sub(_mended, legible(body).lstrip("\ufeff"))
+    text = legible(body).lstrip("\ufeff")
+    if text.lstrip()[:1] not in ("{", "["):
+        return _read_pairs_leniently(text)
+    text = _LENIENT.sub(_mended, text)
     if text.count("[") + text.count("{") > VALUES_MAX or text.count(",") > VALUES_MAX:
         return None
     try:
@@ -322,13 +328,15 @@ def read_leniently(body: bytes) -> dict[str, object] | None:
 
 def _mended(found: re.Match[str]) -> str:
     """Bare words and nothing at all in quotes; a comma before a closing bracket taken out."""
-    whole, quoted, bare = found.group(), found.group(1), found.group(2)
+    whole, (quoted, value, before, member) = found.group(), found.groups()
+    bare = member if value is None else value
     if quoted is not None:
         return whole
     if bare is None:
         return ""
+    is_empty_list = before == "[" and not bare and found.string[found.end()] == "]"
     is_plain = bare in _PLAIN or _JSON_NUMBER.fullmatch(bare) is not None
-    return whole if is_plain else f": {json.dumps(bare)} "
+    return whole if is_plain or is_empty_list else f"{before or ':'} {json.dumps(bare)} "
 
 
 def _number_or_text(text: str) -> Decimal | str:
@@ -383,16 +391,17 @@ _QUOTED = re.compile(r'"([^"\r\n]*)"[ \t]*(?=[,\r\n]|\Z)')
 _END = re.compile(rf"\r\n|\r|\n|,(?=\s*{_KEY}[ \t]*=)|\Z", re.ASCII)
 _COMMA_PAIR = re.compile(rf",\s*{_KEY}[ \t]*=", re.ASCII)
 _BETWEEN = re.compile(r"[\s,]*")
+_DECIDING_LINE = re.compile(
+    r"\W*(action|side|qty|quantity|size|amount|contracts|percent|account|ticker|symbol|reduce|close|position)",
+    re.ASCII | re.IGNORECASE,
+)
+"""It may be meant as a pair, of what an exit closes."""
 _FORM = re.compile(rf"{_KEY}=[^&\s]*(?:&{_KEY}=[^&\s]*)+", re.ASCII)
 
 
 def parse_pairs(text: str) -> dict[str, object]:
     """The pairs of `text`, names as they are spelled, values as text. AlertMalformed names the line that is none."""
-    if _FORM.fullmatch(text.strip()) and not _COMMA_PAIR.search(text):
-        _refuse_too_many(text.count("&") + 1)
-        pairs = [(key, unquote_plus(value)) for key, _, value in (p.partition("=") for p in text.strip().split("&"))]
-    else:
-        pairs = _pairs_of(text)
+    pairs = _pairs_of(text)
     members: dict[str, object] = {}
     names: set[str] = set()
     for key, value in pairs:
@@ -405,15 +414,31 @@ def parse_pairs(text: str) -> dict[str, object]:
     return members
 
 
-def _pairs_of(text: str) -> list[tuple[str, str]]:
+def _read_pairs_leniently(text: str) -> dict[str, object] | None:
+    """A line that is no pair counts to the value before it: what that is needed for can then not be read."""
+    try:
+        pairs = _pairs_of(text, is_lenient=True)
+    except AlertMalformed:
+        return None
+    return {_keepable(name): _keepable_value(value) for name, value in _lenient_members(list(pairs)).items()}
+
+
+def _pairs_of(text: str, *, is_lenient: bool = False) -> Sequence[tuple[str, object]]:
+    if _FORM.fullmatch(text.strip()) and not _COMMA_PAIR.search(text):
+        _refuse_too_many(text.count("&") + 1)
+        return [(key, unquote_plus(value)) for key, _, value in (p.partition("=") for p in text.strip().split("&"))]
     pairs: list[tuple[str, str]] = []
     position = _after_gap(text, 0)
     while position < len(text):
         key = _PAIR.match(text, position)
-        if key is None:
-            raise AlertMalformed(_no_pair(text, position, pairs))
-        value, position = _value_at(text, key.end())
-        pairs.append((key.group(1), value))
+        if key is None and is_lenient and pairs and not _DECIDING_LINE.match(text, position):
+            value, position = _value_at(text, position)
+            pairs[-1] = pairs[-1][0], f"{pairs[-1][1]} {value}"
+        elif key is None:
+            raise AlertMalformed(_no_pair(text, position, [name for name, _ in pairs]))
+        else:
+            value, position = _value_at(text, key.end())
+            pairs.append((key.group(1), value))
         _refuse_too_many(len(pairs))
         position = _after_gap(text, position)
     return pairs
@@ -439,9 +464,9 @@ def _after_gap(text: str, position: int) -> int:
     return gap.end()
 
 
-def _no_pair(text: str, position: int, pairs: list[tuple[str, str]]) -> str:
+def _no_pair(text: str, position: int, names: list[str]) -> str:
     line = len(text[:position].splitlines()) + (1 if not position or text[position - 1] in "\r\n" else 0)
-    belongs = f"; if it belongs to `{pairs[-1][0]}`, write that value in one line" if pairs else ""
+    belongs = f"; if it belongs to `{names[-1]}`, write that value in one line" if names else ""
     return f"line {line} is no key=value pair; write it as a name, `=` and a value{belongs}"
 
 
@@ -464,14 +489,14 @@ def parse(body: bytes) -> dict[str, object]:
     if start[:3].lower() == "%7b":
         text = start = _decoded(unquote_plus(start).encode(errors="replace"))
     if start[0] in '{["“”' and not start.startswith("{{"):
-        fields = _object_of(parse_json(_without_form_mark(text)))
+        fields, may_be_unkeepable = _object_of(parse_json(_without_form_mark(text))), "\\u" in text
     elif "=" in start:
-        fields = parse_pairs(text)
+        fields, may_be_unkeepable = parse_pairs(text), "%" in text
     else:
         raise AlertMalformed(_neither(start))
     if len(fields) > FIELDS_MAX:
         raise AlertMalformed(f"the alert has {len(fields)} fields; at most {FIELDS_MAX} are taken")
-    if "\\u" in text or "%" in text:
+    if may_be_unkeepable:
         _refuse_unkeepable(fields, None)
     return fields
 
@@ -526,6 +551,9 @@ def _neither(text: str) -> str:
     )
 
 
+_UNKEEPABLE = re.compile("[\0\ud800-\udfff]")
+
+
 def _refuse_unkeepable(value: object, name: str | None) -> None:
     """Half a surrogate pair and NUL can be written in JSON, but no database keeps them as text."""
     if isinstance(value, dict):
@@ -535,7 +563,7 @@ def _refuse_unkeepable(value: object, name: str | None) -> None:
     elif isinstance(value, list):
         for member in value:
             _refuse_unkeepable(member, name)
-    elif isinstance(value, str) and any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in value):
+    elif isinstance(value, str) and _UNKEEPABLE.search(value):
         problem = "holds an escaped NUL or half a letter (`\\u0000`, `\\ud800`); write plain text"
         if name is None:
             raise AlertMalformed(f"a field's name {problem}")

@@ -22,7 +22,7 @@ from relay.alerts.authenticate import (
     without_secrets,
 )
 from relay.alerts.fields import EPOCH, KNOWN, SHOWN_ONLY, unix_ms
-from relay.alerts.formats import FORMATS, NATIVE, alert_format_of, recognise
+from relay.alerts.formats import FORMATS, NATIVE, alert_format_of, doubt, fields_of_text, recognise
 from relay.alerts.formats.base import AlertFormat, Translation
 from relay.alerts.names import meaning_of
 from relay.alerts.native import is_plain, named
@@ -122,6 +122,8 @@ def _judged(stored: Mapping[str, object], translation: Translation | None) -> Dr
         rules.check(draft)
     draft.raise_problems()
     draft.note_blanks()
+    if (doubted := doubt(stored)) is not None:
+        draft.notes.append(doubted)
     return draft
 
 
@@ -214,7 +216,7 @@ def read(
     shape.
     """
     try:
-        return _parsed(parse(body), body, secrets, named, usual)
+        return _parsed(fields_of_text(body) or parse(body), body, secrets, named, usual)
     except AlertMalformed as error:
         fields = read_leniently(body)
         parsed = _parsed(fields, body, secrets, named, usual) if fields else None
@@ -239,7 +241,7 @@ def _can_only_exit(stored: Mapping[str, object]) -> bool:
 def _parsed(
     spelled: dict[str, object], body: bytes, secrets: tuple[str, ...], named: str | None, usual: str | None
 ) -> ParsedAlert:
-    fields = {name.lower(): lowered(value) for name, value in spelled.items()}
+    fields = {name.lower(): value if isinstance(value, str) else lowered(value) for name, value in spelled.items()}
     given = [fields.pop("secret", None)]
     alert_format = _settle_format(fields, named, usual)
     if alert_format is not None:
@@ -258,7 +260,11 @@ def _parsed(
 
 def _as_spelled(fields: dict[str, object], spelled: Mapping[str, object]) -> dict[str, object]:
     """What is no native name as its sender spells it: where its words begin is told by its capitals."""
-    own = {name.lower(): name for name in spelled if not _is_lower(name.lower())}
+    own = {
+        name.lower(): name
+        for name, value in spelled.items()
+        if (isinstance(value, dict | list) or not name.islower()) and not _is_lower(name.lower())
+    }
     if not own:
         return fields
     return {own.get(name, name): spelled[own[name]] if name in own else value for name, value in fields.items()}
@@ -443,6 +449,13 @@ def fields_read(stored: Mapping[str, object]) -> tuple[FieldRead, ...]:
         for name, value in native.items()
         if name not in _UNAVAILABLE and value is not None and value is not False
     )
+
+
+def native_fields(stored: Mapping[str, object]) -> dict[str, object]:
+    """The alert in the relay's own fields; those that no alert can set are left out. Raises AlertInvalid."""
+    translation = translated(stored)
+    fields = translation.fields if translation else _without_format(stored)
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _text(value: object) -> str:

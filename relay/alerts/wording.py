@@ -78,16 +78,21 @@ def joined(words: Iterable[str]) -> str:
 
 
 class Kind(StrEnum):
-    """`strategy` and `target` are for a strategy's alert; all others for an indicator's or a price alert."""
+    """`strategy`, `target` and `direction` (its side with a size of your own) are for a strategy's alert; all others
+    for an indicator's or a price alert.
+    """
 
     TARGET = "target"
     STRATEGY = "strategy"
+    DIRECTION = "direction"
     LONG = "long"
     SHORT = "short"
     CLOSE = "close"
     BUY = "buy"
     SELL = "sell"
+    LIMIT = "limit"
     REVERSE = "reverse"
+    STOPS = "stops"
     CANCEL = "cancel"
     HEARTBEAT = "heartbeat"
 
@@ -104,8 +109,24 @@ _STRATEGY_FILL: Final = {
 """The chain of positions shows a lost alert, and tells two fills of one second apart."""
 # `{{timenow}}`, not `{{time}}`: that is when the bar opened, and would make entries look too old.
 _TIME: Final = {"time": "{{timenow}}"}
-SIZED: Final = (Kind.LONG, Kind.SHORT, Kind.BUY, Kind.SELL)
-FOR_STRATEGIES: Final = (Kind.STRATEGY, Kind.TARGET)
+SIZED: Final = (Kind.LONG, Kind.SHORT, Kind.BUY, Kind.SELL, Kind.LIMIT)
+FOR_STRATEGIES: Final = (Kind.STRATEGY, Kind.TARGET, Kind.DIRECTION)
+_LIMIT: Final = {"action": "buy", "type": "limit", "price": "{{close}}", "time_in_force": "PostOnly"}
+_EXAMPLE_MONEY: Final = {"qty": "100", "qty_unit": "quote"}
+_PERCENT_SIZE: Final = re.compile(r"([\d.]+)\s*%", re.ASCII)
+_MONEY_SIZE: Final = re.compile(r"([\d.]+)\s*(usdt|usdc|usd|\$)", re.ASCII | re.IGNORECASE)
+
+
+def size_fields(text: str) -> dict[str, str]:
+    """A size as people write it: `0.01` (coins), `1%` (of the equity) or `100 USDT`; what it is none of, as it is."""
+    text = text.strip()
+    if percent := _PERCENT_SIZE.fullmatch(text):
+        return {"qty": percent[1], "qty_unit": "equity_pct"}
+    if money := _MONEY_SIZE.fullmatch(text):
+        return {"qty": money[1], "qty_unit": "quote"}
+    return {"qty": text} if text else {}
+
+
 _EXAMPLE_QTY: Final = "0.001"
 
 
@@ -117,13 +138,17 @@ def message(kind: Kind, *, has_default_size: bool = False) -> dict[str, str]:
         own = {"action": "{{strategy.order.action}}", "qty": "{{strategy.order.contracts}}", **_STRATEGY_FILL}
     elif kind is Kind.TARGET:
         own = {"action": kind.value, **_STRATEGY_FILL}
+    elif kind is Kind.DIRECTION:
+        own = {"action": "target", **_STRATEGY_FILL, **({} if has_default_size else _EXAMPLE_MONEY)}
+    elif kind is Kind.STOPS:
+        own = {"action": kind.value, "stop_loss": "2%"}
     else:
         size = {"qty": _EXAMPLE_QTY} if kind in SIZED and not has_default_size else {}
         price = {} if kind is Kind.CANCEL else {"signal_price": "{{close}}"}
-        own = {"action": kind.value, **size, **price}
+        own = {**(_LIMIT if kind is Kind.LIMIT else {"action": kind.value}), **size, **price}
     return {**_TICKER, **own, **_TIME}
 
 
-def as_text(fields: Mapping[str, str]) -> str:
+def as_text(fields: Mapping[str, object]) -> str:
     """JSON, a field a line."""
     return json.dumps(fields, indent=2, ensure_ascii=False)

@@ -10,20 +10,20 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Final
 
 from relay.app.accounts import exchanges_of
 from relay.app.paper_child import PaperExchange, needed
-from relay.bybit.account_facts import DatabaseFacts, ExpectedAccount, Ownership, Stream, category_of, read_facts
+from relay.bybit.account_facts import DatabaseFacts, ExpectedAccount, Ownership, Stream, read_facts
 from relay.bybit.checklist import Check, Report, State, in_time, judge, refuse_wide_key, withheld_by
 from relay.bybit.client import Exchange
 from relay.bybit.stream import LinkState, probe_stream
 from relay.bybit.streamed import StreamedExchange
-from relay.bybit.wire_account import KeyRights, time_left
-from relay.domain.instrument import Category
+from relay.bybit.wire_account import KeyRights, category_of_symbol, time_left
+from relay.domain.instrument import Category, Instrument
 from relay.domain.notice import NoticeKind
 from relay.domain.order import Reason
 from relay.domain.position import Position
@@ -78,7 +78,7 @@ class AccountCheckTarget:
 
     def switch_to_one_way(self, symbol: str) -> str | None:
         """Returns None if it is so now, else why not. Nothing is sent where a position or an order is open."""
-        category = category_of(symbol)
+        category = category_of_symbol(symbol)
         try:
             if self.exchange.position(category=category, symbol=symbol).size != 0:
                 return "a position is open; close it first"
@@ -336,6 +336,9 @@ class _Unavailable:
     def moving(self) -> frozenset[tuple[Category, str]]:
         raise JournalUnavailable(self._why)
 
+    def terms(self) -> dict[str, str]:
+        raise JournalUnavailable(self._why)
+
     def has_placed(self, client_order_id: str) -> bool:
         raise JournalUnavailable(self._why)
 
@@ -409,3 +412,43 @@ class StreamWatch:
                     "all the same, with a question or two more"
                 )
                 self._announcer.tell(NoticeKind.STREAM, text)
+
+
+# Tells people what the exchange announces: maintenance, and that something which is in use is delisted.
+
+
+ANNOUNCED_S: Final = 300.0
+DELISTED_S: Final = 60.0
+_AHEAD: Final = (timedelta(hours=1), timedelta(hours=24))
+
+
+class AnnouncementWatch:
+    """Each announcement is told once for each state, each delisting a day and an hour ahead; a restart forgets it."""
+
+    def __init__(self, announcer: Announcer) -> None:
+        self._announcer = announcer
+        self._told: set[tuple[object, ...]] = set()
+
+    def look(self, exchanges: Iterable[Exchange], *, is_demo: bool) -> None:
+        """One that answers is enough: they tell the same."""
+        for exchange in exchanges:
+            with suppress(ExchangeUnreachable, ExchangeAnswered):
+                for each in exchange.announced():
+                    if each.is_demo == is_demo and self._is_new(each.id, each.state):
+                        when = f"from {each.begin:%Y-%m-%d %H:%M} to {each.end:%H:%M} UTC (expected)"
+                        self._announcer.tell(NoticeKind.EXCHANGE, f"Bybit {each.state}: {each.what}, {when}")
+                return
+
+    def delistings(self, instruments: Iterable[Instrument], now: datetime) -> None:
+        """`instruments`: those that are in use."""
+        for each in instruments:
+            left = None if each.delivery_at is None else each.delivery_at - now
+            ahead = next((span for span in _AHEAD if left is not None and timedelta(0) < left <= span), None)
+            if ahead is not None and left is not None and self._is_new(each.symbol, ahead):
+                text = f"{each.symbol} is delisted {in_time(left)}: what is open then is closed by delivery"
+                self._announcer.tell(NoticeKind.EXCHANGE, text)
+
+    def _is_new(self, *key: object) -> bool:
+        is_new = key not in self._told
+        self._told.add(key)
+        return is_new

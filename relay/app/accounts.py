@@ -72,6 +72,7 @@ def accounts_of(settings: Settings, exchanges: dict[str, Exchange]) -> dict[str,
             environment=each.environment.value,
             key_tail=each.key_tail,
             entry_bar=exchanges[each.name].entry_bar,
+            price_bounds=exchanges[each.name].price_bounds,
         )
         for each in settings.accounts
     }

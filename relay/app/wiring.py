@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, Final
 import requests
 
 from relay import __version__
-from relay.app.account_checks import KEYS_S, STREAMS_S, Checkup, StreamWatch, check_target_for, tell_of_keys
+from relay.app.account_checks import (
+    ANNOUNCED_S,
+    DELISTED_S,
+    KEYS_S,
+    STREAMS_S,
+    AnnouncementWatch,
+    Checkup,
+    StreamWatch,
+    check_target_for,
+    tell_of_keys,
+)
 from relay.app.accounts import (
     accounts_of,
     exchanges_of,
@@ -456,7 +466,7 @@ class AccountStart:
         tries, began_at = 0, time.monotonic()
         while not self._stopping.is_set() and not engine.await_loss(self._name, 0):
             try:
-                with self._turns.taken_by(self._name, lambda: self._services.exchanges[self._name].is_much_asked):
+                with self._turns.taken_by(self._name, lambda: self._services.exchanges[self._name].is_crowded):
                     self._warm_up()
                 return
             except LeaseLost:
@@ -533,6 +543,7 @@ class Relay:
         if self.settings.alive_url is not None:
             address = self.settings.alive_url.reveal()
             services.periodic_jobs.add("the sign of life", ALIVE_S, lambda: self._sign_of_life(address))
+        self._watch_announcements()
         self.services.notifier.start()
         if services.mailbox is not None:
             services.mailbox.start()
@@ -542,6 +553,22 @@ class Relay:
         self.services.engine.start()
         for each in self._starts.values():
             each.thread.start()
+
+    def _watch_announcements(self) -> None:
+        services = self.services
+        watch = AnnouncementWatch(services.announcer)
+
+        def delisted() -> None:
+            used = open_instruments(services.journal, services.accounts)
+            for market in services.markets.values():
+                found = (market.instrument(*where) for where in sorted(used))
+                watch.delistings([each for each in found if each is not None], utc_now())
+
+        def announced() -> None:
+            watch.look(self._own_exchanges().values(), is_demo=self.environment == "demo")
+
+        services.periodic_jobs.add("what the exchange announces", ANNOUNCED_S, announced)
+        services.periodic_jobs.add("what is delisted", DELISTED_S, delisted)
 
     def _own_exchanges(self) -> dict[str, Exchange]:
         services = self.services

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
@@ -12,7 +12,15 @@ from typing import Protocol, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from relay.bybit.client import Exchange
-from relay.bybit.wire_account import NOT_UNDERSTOOD, AccountMode, FeeRate, KeyRights, MarginMode, Wallet
+from relay.bybit.wire_account import (
+    NOT_UNDERSTOOD,
+    AccountMode,
+    FeeRate,
+    KeyRights,
+    MarginMode,
+    Wallet,
+    category_of_symbol,
+)
 from relay.domain.instrument import Category
 from relay.domain.position import Position
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, JournalUnavailable
@@ -57,6 +65,8 @@ class Listed:
 
     count: int
     absent: tuple[str, ...]
+    unreadable: tuple[str, ...] = ()
+    """Those whose rules cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +118,8 @@ class AccountFacts:
     fees: Reported[FeeRate | None]
     stream: Stream | None
     """None if nobody has looked."""
+    terms: Reported[Mapping[str, str]] = field(default_factory=dict)
+    """By kind of contract, where its trading terms are not accepted; the exchange does not tell it before an order."""
     free_disk_bytes: int | None = None
     """Of the disk that the journal is on; None if it cannot be told."""
     database: DatabaseFacts | None = None
@@ -127,6 +139,9 @@ class Ownership(Protocol):
         """Where an order of the relay's is under way: a position may differ from what is expected for a moment."""
 
     def has_placed(self, client_order_id: str) -> bool: ...
+
+    def terms(self) -> dict[str, str]:
+        """By kind of contract, where the exchange said that its trading terms are not accepted."""
 
 
 # Asks the exchange for everything that the checklist is judged by; a question that fails costs only its own part.
@@ -164,13 +179,18 @@ def read_facts(
         mode=mode,
         wallet=_reported(exchange.wallet),
         positions=tuple(
-            (symbol, _reported(partial(look, exchange, category_of(symbol), symbol)))
+            (symbol, _reported(partial(look, exchange, category_of_symbol(symbol), symbol)))
             for symbol in _symbols(expected_account, ownership, foreign)
         ),
         foreign=foreign,
         fees=_reported(lambda: exchange.account_api.fee_rate(Category.LINEAR, USUAL_SYMBOLS[0])),
         stream=look_at_stream() if look_at_stream else None,
+        terms=_reported(ownership.terms) if ownership else {},
     )
+
+
+def _position(exchange: Exchange, symbol: str) -> Reported[Position]:
+    return _reported(lambda: exchange.position(category=category_of_symbol(symbol), symbol=symbol))
 
 
 def _reported(ask: Callable[[], T]) -> Reported[T]:
@@ -212,15 +232,14 @@ def _position_of(exchange: Exchange, category: Category, symbol: str) -> Positio
     return exchange.position(category=category, symbol=symbol)
 
 
-def category_of(symbol: str) -> Category:
-    """By the exchange's own names: `BTCUSD` is inverse, `BTCUSDT` and `BTCPERP` are linear."""
-    return Category.INVERSE if symbol.endswith("USD") else Category.LINEAR
-
-
 def _listed(exchange: Exchange, expected_account: ExpectedAccount) -> Listed:
     instruments = exchange.instruments()
     trading = {each.symbol for each in instruments if each.is_trading}
-    return Listed(count=len(instruments), absent=tuple(sorted((expected_account.symbols or frozenset()) - trading)))
+    return Listed(
+        count=len(instruments),
+        absent=tuple(sorted((expected_account.symbols or frozenset()) - trading)),
+        unreadable=tuple(each.symbol for each in instruments if each.unreadable is not None),
+    )
 
 
 def _foreign(exchange: Exchange, ownership: Ownership | None) -> Foreign:

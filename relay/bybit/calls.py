@@ -17,7 +17,7 @@ from relay.bybit.wire_account import NOT_UNDERSTOOD, Row, name_of, problem_of
 from relay.bybit.wire_orders import ADDRESS_LIMIT, HTTP_FORBIDDEN, RATE_LIMIT, is_uncertain, refusal_of
 from relay.domain.order import ErrorKind, NotSent, OrderRejected, Unknown
 from relay.engine import lease_guard
-from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, ListTooLong
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -46,8 +46,9 @@ Ask = Callable[..., Answer]
 class OddRows:
     """Rows of the exchange's lists that cannot be read, each reported once, until it can be, or is wrong otherwise."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool = False) -> None:
         self.tell: Callable[[str], None] = lambda text: None
+        self._quiet = quiet
         self._reported: dict[tuple[str, str], str] = {}
 
     def read(self, what: str, rows: Iterable[Row], read: Callable[[Row], T]) -> tuple[list[T], list[str]]:
@@ -77,15 +78,20 @@ class OddRows:
 
     def report(self, what: str, row: object, problem: str) -> str:
         """In words; reported if that is news."""
-        name = name_of(row)
-        text = f"the exchange's {what} of {name} cannot be read: {problem}"
-        if self._reported.get((what, name)) != problem:
+        text = f"the exchange's {what} of {name_of(row)} cannot be read: {problem}"
+        self.note(what, name_of(row), problem, text)
+        return text
+
+    def note(self, what: str, name: str, problem: str | None, text: str = "") -> None:
+        """The same of what can be used all the same, though not for everything; None: nothing is wrong with it."""
+        if problem is None:
+            self.is_readable(what, name)
+        elif self._reported.get((what, name)) != problem:
             if len(self._reported) >= _REPORTED_MAX:
                 self._reported.clear()
             self._reported[what, name] = problem
-            log.warning("%s", text)
-            self.tell(text)
-        return text
+            log.log(logging.DEBUG if self._quiet else logging.WARNING, "%s", text or problem)
+            self.tell(text or problem)
 
 
 class Calls:
@@ -211,7 +217,7 @@ class Calls:
             if not rows or not following or following == cursor:
                 return
             cursor = following
-        raise ExchangeUnreachable(f"{endpoint} did not come to an end after {PAGES_MAX} pages")
+        raise ListTooLong(f"{endpoint} did not come to an end after {PAGES_MAX} pages")
 
 
 def listed(result: Row) -> Sequence[Row]:

@@ -19,40 +19,14 @@ from relay.errors import SettingsInvalid
 from relay.settings.environment import Environment
 
 NAMES = (
-    "host",
-    "region",
-    "clock",
-    "key",
-    "signature",
-    "expiry",
-    "ip",
-    "trade_permission",
-    "read_only",
-    "withdraw_permission",
-    "transfer_permission",
-    "account_type",
-    "margin_mode",
-    "position_mode",
-    "wallet",
-    "leverage",
-    "foreign_positions",
-    "streams",
-    "instruments",
-    "fees",
-    "other_permissions",
-    "durability",
+    *("host", "region", "clock", "key", "signature", "expiry", "ip", "trade_permission", "read_only"),
+    *("withdraw_permission", "transfer_permission", "account_type", "margin_mode", "position_mode", "wallet"),
+    *("leverage", "foreign_positions", "streams", "instruments", "fees", "other_permissions", "durability"),
 )
 REQUIRED = frozenset(
     {
-        "host",
-        "region",
-        "key",
-        "signature",
-        "trade_permission",
-        "read_only",
-        "withdraw_permission",
-        "position_mode",
-        "instruments",
+        *("host", "region", "key", "signature", "trade_permission", "read_only", "withdraw_permission"),
+        *("position_mode", "instruments"),
     }
 )
 """What must have been seen, and not merely not be wrong."""
@@ -313,6 +287,17 @@ def _instruments(facts: AccountFacts) -> Check:
             f"{listed.count} perpetuals; not traded there: {_shown(listed.absent)}",
             "correct ALLOWED_SYMBOLS: the exchange's own names, such as BTCUSDT or BTCPERP",
         )
+    if not isinstance(facts.terms, Unavailable) and facts.terms:
+        found = ", ".join(f"{kind or 'ordinary'} contracts ({where})" for kind, where in sorted(facts.terms.items()))
+        return amber(
+            "instruments",
+            f"{listed.count} perpetuals; trading terms not accepted: {found}",
+            "accept them with the master account on Bybit's site or in its app, on the page of such a contract; this "
+            "is shown until an order there is accepted",
+        )
+    if listed.unreadable:
+        message = f"{listed.count} perpetuals; nothing is opened in those whose rules cannot be read: "
+        return amber("instruments", f"{message}{_shown(listed.unreadable)}")
     return green("instruments", f"{listed.count} perpetuals")
 
 

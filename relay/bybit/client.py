@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
 
 from relay.bybit import wire_account, wire_orders
-from relay.bybit.calls import Ask, Calls, listed
+from relay.bybit.calls import Ask, Calls, OddRows, listed
 from relay.bybit.http import SERVER_TIME, Answer, BybitSession, ExchangeClock, Transport
 from relay.bybit.limiter import Address, Limiter, Priority
 from relay.bybit.wire_account import (
@@ -17,18 +18,20 @@ from relay.bybit.wire_account import (
     AccountMode,
     FeeRate,
     KeyRights,
+    LogEntry,
+    Maintenance,
     Row,
     account_mode_from,
-    closed_order_from,
     closed_pnl_from,
     fee_rate_from,
     key_rights_from,
     ledger_entry_from,
+    log_entry_from,
     name_of,
     problem_of,
 )
 from relay.bybit.wire_orders import StandingOrder, standing_order_from
-from relay.domain.instrument import Category, Instrument
+from relay.domain.instrument import Category, Instrument, PriceBounds
 from relay.domain.order import (
     FACTS_UNREADABLE,
     Accepted,
@@ -41,28 +44,19 @@ from relay.domain.order import (
     RequestSignature,
     Unknown,
 )
-from relay.domain.performance import LedgerEntry
 from relay.domain.position import Fill, OrderReport, Position, StopLevels
+from relay.domain.trades import LedgerEntry
 from relay.engine import lease_guard
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
 
 T = TypeVar("T")
 
-# What happened to an account's money while no stream reported it: read from the exchange, a day at a time.
+# What happened to an account's money: its executions, and the transaction log of the exchange beside them.
 
 
 EXECUTIONS = "/v5/execution/list"
 CLOSED_PNL = "/v5/position/closed-pnl"
-_BEFORE_MS = 86_400_000
-"""An order that closed within the time asked for may have been placed so long before."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransactionLogRead:
-    """`open_at_ms`: of the first execution whose result the exchange does not tell yet; None if all are told."""
-
-    ledger_entries: tuple[LedgerEntry, ...]
-    open_at_ms: int | None
+TRANSACTION_LOG = "/v5/account/transaction-log"
 
 
 class TransactionLogApi:
@@ -72,46 +66,40 @@ class TransactionLogApi:
         self._session = session
         self._calls = calls
 
-    def read(self, since_ms: int, until_ms: int) -> TransactionLogRead:
-        """All executions of perpetuals between two moments, which are at most 6 days apart."""
-        rows: list[tuple[Row, LedgerEntry | None]] = []
-        unsettled: set[Category] = set()
-        for category in Category:
-            found = self._read(
+    def read(self, since_ms: int, until_ms: int) -> list[LedgerEntry]:
+        """All executions of perpetuals and futures between two moments, which are at most 7 days apart."""
+        return [
+            entry
+            for category in Category
+            for entry in self._read(
                 "execution",
-                lambda row: (row, ledger_entry_from(row)),
+                partial(ledger_entry_from, category=category),
                 self._session.get_executions,
                 EXECUTIONS,
                 category=category.value,
                 startTime=since_ms,
                 endTime=until_ms,
+                limit=100,
             )
-            rows += found
-            unsettled |= {category} if any(ledger_entry is None for _, ledger_entry in found) else set()
-        closed = {
-            each.order_id: each
-            for category in sorted(unsettled)
-            for each in self._read(
-                "closed profit",
-                closed_order_from,
-                self._session.get_closed_pnl,
-                CLOSED_PNL,
-                category=category.value,
-                startTime=since_ms - _BEFORE_MS,
-            )
-            if each is not None
-        }
-        booked = [(row, known or ledger_entry_from(row, closed=closed.get(row["orderId"]))) for row, known in rows]
-        return TransactionLogRead(
-            ledger_entries=tuple(ledger_entry for _, ledger_entry in booked if ledger_entry is not None),
-            open_at_ms=min(
-                (int(row["execTime"]) for row, ledger_entry in booked if ledger_entry is None), default=None
-            ),
+        ]
+
+    def log(self, since_ms: int, until_ms: int) -> list[LogEntry]:
+        """What the exchange booked between two moments, which are at most 7 days apart, in trade and for it."""
+        found = self._read(
+            "transaction",
+            log_entry_from,
+            self._session.get_transaction_log,
+            TRANSACTION_LOG,
+            accountType="UNIFIED",
+            startTime=since_ms,
+            endTime=until_ms,
+            limit=50,
         )
+        return [entry for entry in found if entry is not None]
 
     def _read(self, what: str, read: Callable[[Row], T], ask: Ask, endpoint: str, **params: object) -> list[T]:
         """All rows; one that cannot be read is left out, and told."""
-        return self._calls.odd_rows.read(what, self._calls.pages(ask, endpoint, **params, limit=100), read)[0]
+        return self._calls.odd_rows.read(what, self._calls.pages(ask, endpoint, **params), read)[0]
 
 
 # What the exchange tells of an account and its key: the questions behind the checklist, and its one repair.
@@ -199,6 +187,9 @@ POSITIONS = "/v5/position/list"
 SYMBOL_INFO = "/v5/position/symbol-info"
 LEVERAGE = "/v5/position/set-leverage"
 STOPS = "/v5/position/trading-stop"
+PRICE_LIMIT = "/v5/market/price-limit"
+USER_SETTINGS = "/v5/account/user-setting-config"
+SYSTEM_STATUS = "/v5/system/status"
 TICKERS = "/v5/market/tickers"
 INSTRUMENTS = "/v5/market/instruments-info"
 WALLET = "/v5/account/wallet-balance"
@@ -422,6 +413,8 @@ class Exchange:
         except NOT_UNDERSTOOD as error:
             raise FactsUnreadable(self.odd_rows.report("position", {"symbol": symbol}, problem_of(error))) from None
         self.odd_rows.is_readable("position", symbol)
+        is_odd = found.no_entry is not None and found.no_entry.code == FACTS_UNREADABLE
+        self.odd_rows.note("details", symbol, found.no_entry.message if found.no_entry and is_odd else None)
         return found
 
     def entry_bar(self, category: Category, symbol: str) -> Reason | None:
@@ -496,6 +489,26 @@ class Exchange:
             raise ExchangeUnreachable(f"the exchange names no mark price for {symbol}")
         return found[symbol]
 
+    def price_bounds(self, category: Category, symbol: str) -> PriceBounds | None:
+        """What limit prices the exchange takes now, and what it does with others; None where it does not say."""
+        ask = self._calls.ask
+        with suppress(ExchangeUnreachable, ExchangeAnswered, *NOT_UNDERSTOOD):
+            row = ask(self._session.get_price_limit, PRICE_LIMIT, category=category.value, symbol=symbol).result
+            bounds = PriceBounds(
+                buy_max=wire_account.required(row, "buyLmt"), sell_min=wire_account.required(row, "sellLmt"), moves=None
+            )
+            with suppress(ExchangeUnreachable, ExchangeAnswered):
+                refuses = ask(self._session.get_user_setting_config, USER_SETTINGS).result.get("lpaPerp")
+                return replace(bounds, moves=not refuses if isinstance(refuses, bool) else None)
+            return bounds
+        return None
+
+    def announced(self) -> tuple[Maintenance, ...]:
+        """Maintenance of futures trading, to come and under way. Raises as every question does."""
+        rows = listed(self._calls.ask(self._session.get_system_status, SYSTEM_STATUS).result)
+        found, _ = self.odd_rows.read("announcement", rows, wire_account.maintenance_from)
+        return tuple(each for each in found if each is not None)
+
     def prices(self, category: Category) -> dict[str, Decimal]:
         """Mark prices of all symbols of the category that have one."""
         return self._prices(category)[0]
@@ -522,6 +535,8 @@ class Exchange:
         reported = self._calls.ask(self._session.get_wallet_balance, WALLET, accountType="UNIFIED", **which)
         rows = self.odd_rows.all_of("wallet", listed(reported.result)[:1], wire_account.wallet_from)
         wallet = rows[0] if rows else wire_account.wallet_from({"coin": ()})
+        for each in wallet.coins:
+            self.odd_rows.is_readable("balance", each.coin)
         for coin, problem in wallet.unreadable.items():
             self.odd_rows.report("balance", {"coin": coin}, problem)
         return wallet
@@ -555,22 +570,23 @@ class Exchange:
             self._session.get_instruments_info, INSTRUMENTS, category=category.value, status=status, **which
         )
         read = partial(wire_account.instrument_from, category=category)
+        # Of what is over, or not there yet, nobody needs to be told.
+        odd_rows = self.odd_rows if status == _TRADING else OddRows(quiet=True)
         try:
-            found, _ = self.odd_rows.read("instrument", pages, read)
+            found, _ = odd_rows.read("instrument", pages, read)
         except ExchangeAnswered:
             if status == _TRADING:
                 raise
             return []  # an environment that does not know the status has none in it
         instruments = [each for each in found if each is not None]
         for each in instruments:
-            if each.unreadable is not None:
-                self.odd_rows.report("instrument", {"symbol": each.symbol}, each.unreadable)
+            odd_rows.note("rules", each.symbol, each.unreadable)
         return instruments
 
     @property
-    def is_much_asked(self) -> bool:
+    def is_crowded(self) -> bool:
         """Whether from this address so much was asked of it lately that what can wait should."""
-        return self._address.is_much_asked
+        return self._address.is_crowded
 
     def warm(self, connections: int) -> int:
         """Open that many connections at once, so that the first orders find them; how many the exchange answered on."""

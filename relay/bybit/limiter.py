@@ -255,7 +255,7 @@ class Address:
         return max(0.0, self._banned_until - self._monotonic())
 
     @property
-    def is_much_asked(self) -> bool:
+    def is_crowded(self) -> bool:
         """Whether so much was sent lately that what can wait should."""
         return self._sent_much()
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
 from relay.bybit import wire_account, wire_orders
-from relay.bybit.wire_account import NOT_UNDERSTOOD, Row, ledger_entry_from
+from relay.bybit.wire_account import NOT_UNDERSTOOD, CoinBalance, Row, ledger_entry_from
 from relay.bybit.wire_orders import (
     OpenOrder,
     ReportedExecution,
@@ -23,9 +23,9 @@ from relay.bybit.wire_orders import (
     reported_position,
 )
 from relay.domain.instrument import Category
-from relay.domain.order import Reason
-from relay.domain.performance import LedgerEntry
+from relay.domain.order import FACTS_UNREADABLE, Reason
 from relay.domain.position import Fill, OrderReport, Position
+from relay.domain.trades import LedgerEntry
 
 _CATEGORIES = {each.value: each for each in (Category.LINEAR, Category.INVERSE)}
 """The relay has nothing to do with others: spot, options."""
@@ -34,6 +34,8 @@ _REMEMBERED = 2000
 _EXACT = Decimal("0.0000001")
 """Each amount is told to eight decimals: what is apart by less is the same."""
 _CLOCK_MS = 1000
+_MOVED = Decimal("0.005")
+"""So far prices may move between two readings that belong together: a share of what is held."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -379,6 +381,8 @@ class LiveAccount:
         self._lock = threading.Lock()
         self._positions: dict[Where, KnownPosition] = {}
         self._balances: dict[str, KnownBalance] = {}
+        self._beside: dict[str, Decimal | None] = {}
+        """By coin, what its equity has beside balance and open PnL; None where that does not add up."""
         self._orders = KnownOrders()
         self._awaited = Awaited()
         self._is_seeded = False
@@ -407,14 +411,16 @@ class LiveAccount:
         match topic:
             case "execution":
                 self._execution(reported_execution(row, category))
-                if (ledger_entry := ledger_entry_from(row)) is not None:
-                    self.on_booked(ledger_entry)
+                self.on_booked(ledger_entry_from(row, category))
             case "order":
                 take_report = reported_order(row, category)
                 self.open_order(row, category)
                 self._order(take_report)
             case "position":
                 reported = reported_position((row,), category, row["symbol"])
+                odd = reported.position.no_entry
+                if odd is not None and odd.code == FACTS_UNREADABLE:
+                    self.on_unreadable("details", row, wire_account.RowUnreadable(odd.message))
                 with self._lock:
                     self._known((category, row["symbol"])).take_report(reported)
 
@@ -470,6 +476,8 @@ class LiveAccount:
         with self._lock:
             for each in wallet.coins:
                 self._balance(each.coin).take_report(each.wallet_balance, at_ms)
+                if self._beside.get(each.coin) is not None:
+                    self._beside[each.coin] = each.beside_balance
             for coin in wallet.unreadable:
                 self._balance(coin).forget()
         for coin, problem in wallet.unreadable.items():
@@ -524,12 +532,25 @@ class LiveAccount:
             return {coin: each.begin(now_ms) for coin, each in self._balances.items()}
 
     def balances_read(
-        self, readings: Mapping[str, BalanceReading], balances: Mapping[str, Decimal], now_ms: int
+        self, readings: Mapping[str, BalanceReading], balances: Iterable[CoinBalance], now_ms: int, mark: Mark
     ) -> None:
+        """An equity is worked out from a balance only where that came to what was read."""
         with self._lock:
-            for coin, balance in balances.items():
-                known = self._balance(coin)
-                known.read(readings.get(coin) or known.begin(now_ms), balance)
+            for each in balances:
+                known = self._balance(each.coin)
+                known.read(readings.get(each.coin) or known.begin(now_ms), each.wallet_balance)
+                self._beside[each.coin] = each.beside_balance if self._is_all(each, mark) else None
+
+    def _is_all(self, balance: CoinBalance, mark: Mark) -> bool:
+        """Whether the positions that are known here are all that the coin's open PnL comes from."""
+        pnl = value = Decimal(0)
+        for where, each in self._positions.items():
+            take_report = each.known() if _is_of(where, balance.coin) else None
+            if take_report is not None and take_report.position.size:
+                reckoned = _open_pnl(where, take_report, mark)
+                pnl += take_report.position.unrealised_pnl or Decimal(0) if reckoned is None else reckoned
+                value += _value(where, take_report)
+        return abs(pnl - balance.unrealised_pnl) <= _EXACT * 10 + value * _MOVED
 
     def open_order(self, row: Row, category: Category) -> None:
         """An order as it was told, or read since the stream is there."""
@@ -576,8 +597,10 @@ class LiveAccount:
         with self._lock:
             balance = self._balance(coin).known() if self._is_seeded else None
             held = [(where, each.known()) for where, each in self._positions.items() if _is_of(where, coin)]
-        if balance is None:
+            beside = self._beside.get(coin)
+        if balance is None or beside is None:
             return None
+        balance += beside
         for where, take_report in held:
             pnl = _open_pnl(where, take_report, mark)
             if pnl is None:
@@ -620,6 +643,14 @@ class LiveAccount:
 
 def _is_of(where: Where, coin: str) -> bool:
     return wire_account.settle_coin_of(where[1]) == coin
+
+
+def _value(where: Where, take_report: ReportedPosition) -> Decimal:
+    """What a position is worth, roughly, in the coin that it settles in."""
+    size, price = abs(take_report.position.size), take_report.pnl_price or Decimal(0)
+    if where[0] is Category.LINEAR:
+        return size * price
+    return size / price if price else Decimal(0)
 
 
 def _open_pnl(where: Where, take_report: ReportedPosition | None, mark: Mark) -> Decimal | None:

@@ -18,12 +18,12 @@ from relay.bybit.limiter import Address
 from relay.bybit.market import Prices
 from relay.bybit.stream import LinkState, StreamGreeting, StreamLink
 from relay.bybit.stream_state import LiveAccount, Received, Where
-from relay.bybit.wire_account import Row, problem_of
+from relay.bybit.wire_account import Row, name_of, problem_of
 from relay.bybit.wire_orders import ReportedExecution, ReportedPosition, reported_position
 from relay.domain.instrument import Category
 from relay.domain.order import ErrorKind, NotSent, OrderRejected, Outcome, PlannedOrder, Reason, RequestSignature
-from relay.domain.performance import LedgerEntry
 from relay.domain.position import OrderReport, Position
+from relay.domain.trades import LedgerEntry
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
 from relay.settings.environment import NO_STREAMS, AccountSettings, public_stream_url
 
@@ -84,7 +84,10 @@ class StreamedExchange(Exchange):
         )
 
     def _unreadable(self, what: str, row: Row, error: Exception) -> None:
-        self.odd_rows.report(what, row, problem_of(error))
+        if what == "details":
+            self.odd_rows.note(what, name_of(row), str(error))
+        else:
+            self.odd_rows.report(what, row, problem_of(error))
 
     def listen(self, *, on_wake: Callable[[Category, str], None], on_unmatched: Callable[[Received], None]) -> None:
         """Start the stream, once until `hush`. `on_wake`: an awaited order of this instrument may be taken with
@@ -162,7 +165,7 @@ class StreamedExchange(Exchange):
         now_ms = self.now_ms()
         readings = live.begin_balances(now_ms)
         wallet = self.wallet()
-        live.balances_read(readings, {each.coin: each.wallet_balance for each in wallet.coins}, now_ms)
+        live.balances_read(readings, wallet.coins, now_ms, self.marks.mark)
         return wallet
 
     # What changes or asks.

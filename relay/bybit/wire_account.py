@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -11,9 +13,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 from relay.domain.instrument import Category, Instrument
-from relay.domain.order import EXCHANGE_RESTRICTED, FACTS_UNREADABLE, Reason
-from relay.domain.performance import LedgerEntry
+from relay.domain.order import EXCHANGE_RESTRICTED, FACTS_UNREADABLE, Reason, Side
 from relay.domain.position import Position
+from relay.domain.trades import ExitReason, LedgerEntry
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
@@ -36,9 +38,10 @@ def problem_of(error: Exception) -> str:
 
 
 def name_of(row: object) -> str:
-    """Which of a list's rows it is: its symbol or coin."""
+    """Which of a list's rows it is: its symbol or coin, or what else it goes by."""
     known = row if isinstance(row, Mapping) else {}
-    return str(known.get("symbol") or known.get("coin") or "a row without a symbol")[:40]
+    named = (known.get(each) for each in ("symbol", "coin", "orderId", "execId", "id"))
+    return str(next(filter(None, named), "a row without a symbol"))[:40]
 
 
 def number(row: Row, key: str) -> Decimal | None:
@@ -47,7 +50,7 @@ def number(row: Row, key: str) -> Decimal | None:
     if text is None or text == "":
         return None
     try:
-        value = Decimal(text)
+        value = Decimal("nan") if isinstance(text, bool) else Decimal(text)
     except (ArithmeticError, TypeError, ValueError):
         raise RowUnreadable(f"`{key}` is {str(text)[:40]!r}") from None
     if not value.is_finite():
@@ -90,6 +93,7 @@ class Lenient:
 # Positions, instruments and balances, from Bybit's spelling.
 
 
+_ROUNDED = Decimal("1E-7")
 _PERPETUAL = frozenset({"LinearPerpetual", "InversePerpetual"})
 _FUTURES = frozenset({"LinearFutures", "InverseFutures"})
 _FINEST, _NO_BOUND = Decimal("0.00000001"), Decimal(10**12)
@@ -100,7 +104,7 @@ _STOP_LOSSES = frozenset({"StopLoss", "PartialStopLoss", "TrailingStop"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoinBalance:
-    """One coin of the unified wallet, in that coin. `equity` is the balance and the open PnL."""
+    """One coin of the unified wallet, in that coin. `equity`: the balance less debt, open PnL and options."""
 
     coin: str
     equity: Decimal
@@ -108,6 +112,14 @@ class CoinBalance:
     unrealised_pnl: Decimal
     usd: Decimal | None = None
     """What the equity is worth, where the exchange says it."""
+    borrowed: Decimal = Decimal(0)
+
+    @property
+    def beside_balance(self) -> Decimal | None:
+        """What the equity has beside balance and open PnL: a debt that is in the balance. None: something else, too,
+        as options, whose value moves by itself. Source: docs/v5/account/wallet-balance.mdx, `equity`."""
+        rest = self.equity - self.wallet_balance - self.unrealised_pnl
+        return -self.borrowed if abs(rest + self.borrowed) <= _ROUNDED * max(abs(self.equity), Decimal(1)) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,13 +146,27 @@ class ClosedPnl:
     amount: Decimal
 
 
+_DATED_INVERSE = re.compile(r"USD([FGHJKMNQUVXZ]\d\d)?$")
+
+
+def is_dated(symbol: str) -> bool:
+    """A future that expires: `BTCUSDZ26`, `BTCUSDT-25DEC26`, `BTC-25DEC26`. Source: docs/v5/enum.mdx, symbol."""
+    return "-" in symbol or symbol[-2:].isdigit()
+
+
 def settle_coin_of(symbol: str) -> str:
-    """What a perpetual is settled in, by its name: `BTCUSDT`, `BTCPERP` (USDC), `BTCUSD` (BTC)."""
-    if symbol.endswith("USDT"):
+    """What it is settled in, by its name: `BTCUSDT`, `BTCPERP` and `BTC-25DEC26` (USDC), `BTCUSD` (BTC)."""
+    name, _, expires = symbol.partition("-")
+    if name.endswith("USDT"):
         return "USDT"
-    if symbol.endswith(("PERP", "USDC")):
+    if expires or name.endswith(("PERP", "USDC")):
         return "USDC"
-    return symbol.removesuffix("USD")
+    return _DATED_INVERSE.sub("", name)
+
+
+def category_of_symbol(symbol: str) -> Category:
+    """By the exchange's own names: what is settled in its own coin is inverse."""
+    return Category.LINEAR if settle_coin_of(symbol) in ("USDT", "USDC") else Category.INVERSE
 
 
 def position_from(rows: Sequence[Row], *, category: Category, symbol: str) -> Position:
@@ -290,6 +316,7 @@ def _coin_from(row: Row) -> CoinBalance:
         wallet_balance=number_or_zero(row, "walletBalance"),
         unrealised_pnl=number_or_zero(row, "unrealisedPnl"),
         usd=Lenient().read(number, row, "usdValue", instead=None),
+        borrowed=number_or_zero(row, "spotBorrow"),
     )
 
 
@@ -313,53 +340,160 @@ def stopped_at_ms_from(row: Row) -> int | None:
 
 
 _FUNDING = "Funding"
+_MOVING = frozenset({"Trade", "AdlTrade", "BustTrade", "BlockTrade", "MovePosition", "FutureSpread", "Delivery"})
+_SETTLED = "Settle"
+_REASONS = {
+    "BustTrade": ExitReason.LIQUIDATION,
+    "AdlTrade": ExitReason.ADL,
+    "Delivery": ExitReason.DELIVERY,
+    "Settle": ExitReason.DELIVERY,
+    "CreateByLiq": ExitReason.LIQUIDATION,
+    "CreateByTakeOver_PassThrough": ExitReason.LIQUIDATION,
+    "CreateByAdl_PassThrough": ExitReason.ADL,
+    "CreateBySettle": ExitReason.DELIVERY,
+    "TakeProfit": ExitReason.TAKE_PROFIT,
+    "PartialTakeProfit": ExitReason.TAKE_PROFIT,
+    "StopLoss": ExitReason.STOP_LOSS,
+    "PartialStopLoss": ExitReason.STOP_LOSS,
+    "TrailingStop": ExitReason.TRAILING_STOP,
+    "CreateByTrailingProfit": ExitReason.TRAILING_STOP,
+}
+"""By `execType`, `createType` and `stopOrderType`; `createType` has the latter's words behind `CreateBy`, too."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClosedOrder:
-    """What one order realised by closing so much, before fees."""
-
-    order_id: str
-    closed_qty: Decimal
-    realised: Decimal
-
-    def share_of(self, row: Row) -> Decimal:
-        """One execution's share, by the quantity that it closed: exact for the order as a whole."""
-        return self.realised * number_or_zero(row, "closedSize") / self.closed_qty
-
-
-def ledger_entry_from(row: Row, *, closed: ClosedOrder | None = None) -> LedgerEntry | None:
-    """None where the row does not say what was realised, and `closed` is not there to say it."""
+def ledger_entry_from(row: Row, category: Category) -> LedgerEntry:
+    """From a row of `/v5/execution/list` or of the `execution` stream."""
     coin = settle_coin_of(row["symbol"])
-    fee = number_or_zero(row, "execFee") if (row.get("feeCurrency") or coin) == coin else Decimal(0)
+    moves = row.get("execType", "Trade") in _MOVING or (row.get("execType") == _SETTLED and is_dated(row["symbol"]))
     is_funding = row.get("execType") == _FUNDING
-    realised = Decimal(0) if is_funding else _realised(row, closed)
-    if realised is None:
-        return None
-    return LedgerEntry(
+    paid = _fees(row, coin)
+    fee = paid.pop(coin, Decimal(0))
+    entry = LedgerEntry(
         exec_id=row["execId"],
+        category=category,
+        symbol=row["symbol"],
         coin=coin,
-        realised=realised,
+        side=Side.SELL if row.get("side") == "Sell" else Side.BUY,
+        qty=number_or_zero(row, "execQty") if moves else Decimal(0),
+        price=number_or_zero(row, "execPrice"),
         fee=Decimal(0) if is_funding else fee,
         funding=fee if is_funding else Decimal(0),
         at_ms=int(row["execTime"]),
+        seq=int(row.get("seq") or 0),
+        realised=_realised(row),
+        closed_qty=number(row, "closedSize") if moves else None,
+        fees_other=paid,
+        reason=_exit_reason(row),
+        client_order_id=row.get("orderLinkId") or "",
     )
+    return replace(entry, fees_other_usd=_worth(row, entry.coin_usd)) if paid else entry
 
 
-def _realised(row: Row, closed: ClosedOrder | None) -> Decimal | None:
+def _realised(row: Row) -> Decimal | None:
+    """The stream alone documents it; where nothing was closed it is nothing."""
     reported = number(row, "execPnl")
-    if reported is not None or not number_or_zero(row, "closedSize"):
-        return reported or Decimal(0)
-    return closed.share_of(row) if closed is not None else None
+    return Decimal(0) if reported is None and not number_or_zero(row, "closedSize") else reported
 
 
-def closed_order_from(row: Row) -> ClosedOrder | None:
-    """From a row of `/v5/position/closed-pnl`, which is net of both fees; None where they or the size are missing."""
-    net, open_fee, close_fee = (number(row, name) for name in ("closedPnl", "openFee", "closeFee"))
-    size = number_or_zero(row, "closedSize")
-    if net is None or open_fee is None or close_fee is None or not size:
+def _fees(row: Row, coin: str) -> dict[str, Decimal]:
+    """By coin, taxes among them. `extraFees` is a list in the stream and text elsewhere."""
+    paid = {row.get("feeCurrency") or coin: number_or_zero(row, "execFee")}
+    for each in _extra_fees(row):
+        extra = each.get("feeCoin") or coin
+        paid[extra] = paid.get(extra, Decimal(0)) + number_or_zero(each, "fee")
+    return {name: fee for name, fee in paid.items() if fee}
+
+
+def _extra_fees(row: Row) -> Sequence[Row]:
+    told = row.get("extraFees") or ()
+    return json.loads(told) if isinstance(told, str) else told
+
+
+def _worth(row: Row, coin_usd: Decimal) -> Decimal | None:
+    """Of the fees in other coins, in USD: the rate says what they would be in the settle coin."""
+    coin, worth = settle_coin_of(row["symbol"]), Decimal(0)
+    for each in ({"feeCoin": row.get("feeCurrency"), "fee": row.get("execFee"), "feeRate": row.get("feeRate")},
+                 *_extra_fees(row)):  # fmt: skip
+        fee, rate = number_or_zero(each, "fee"), number_or_zero(each, "feeRate")
+        if (each.get("feeCoin") or coin) == coin or not fee:
+            continue
+        if not rate or not number_or_zero(row, "execValue"):
+            return None
+        worth += (abs(rate) * number_or_zero(row, "execValue") * coin_usd).copy_sign(fee)
+    return worth
+
+
+def _exit_reason(row: Row) -> ExitReason:
+    words = (row.get("execType"), row.get("createType"), row.get("stopOrderType"))
+    told = [*words, str(row.get("createType") or "").removeprefix("CreateBy")]
+    return next((_REASONS[word] for word in told if word in _REASONS), ExitReason.HAND)
+
+
+# The account's transaction log. Source: docs/v5/account/transaction-log.mdx and docs/v5/enum.mdx.
+
+
+_PROVING = frozenset({"TRADE", "SETTLEMENT", "DELIVERY", "LIQUIDATION", "ADL", "FEE_REFUND"})
+"""Not transfers, interest, bonuses; nor what options and spot came to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """What one row of the transaction log changed a coin's balance by."""
+
+    id: str
+    coin: str
+    change: Decimal
+    at_ms: int
+
+
+def log_entry_from(row: Row) -> LogEntry | None:
+    """None for what is no business of the ledger."""
+    if row.get("type") not in _PROVING or row.get("category") not in (Category.LINEAR.value, Category.INVERSE.value):
         return None
-    return ClosedOrder(order_id=row["orderId"], closed_qty=size, realised=net + open_fee + close_fee)
+    told = row.get("id") or " ".join(str(row.get(name)) for name in ("type", "tradeId", "currency", "symbol"))
+    at_ms = int(row["transactionTime"])
+    return LogEntry(id=told, coin=row["currency"], change=number_or_zero(row, "change"), at_ms=at_ms)
+
+
+_FUTURES_TRADING, _PLAY_ENV = 1, 2
+_UNDER_WAY = frozenset({"scheduled", "ongoing"})
+_SERVICES = {1: "trading", 2: "trading by HTTP", 3: "trading by WebSocket", 4: "private streams", 5: "market data"}
+_MAINTENANCE = {1: "planned maintenance", 2: "maintenance at short notice", 3: "an incident"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maintenance:
+    """What the exchange announces of its own state. `end`: as it is expected."""
+
+    id: str
+    state: str
+    is_demo: bool
+    begin: datetime
+    end: datetime
+    what: str
+    """For people."""
+
+
+def maintenance_from(row: Row) -> Maintenance | None:
+    """From a row of `GET /v5/system/status`; None for what is over, or has no part in futures.
+
+    Source: docs/v5/system-status.mdx.
+    """
+    products = [int(each) for each in row.get("product") or (_FUTURES_TRADING,)]
+    if row["state"] not in _UNDER_WAY or _FUTURES_TRADING not in products:
+        return None
+    services = [_SERVICES.get(int(each), "another service") for each in row.get("serviceTypes") or ()]
+    digits = ", ".join(str(each) for each in row.get("uidSuffix") or ())
+    kind = _MAINTENANCE.get(int(row.get("maintainType") or 0), "maintenance")
+    whose = f"; only accounts whose number ends in {digits}" if digits else ""
+    return Maintenance(
+        id=str(row["id"]),
+        state=row["state"],
+        is_demo=int(row.get("env") or 0) == _PLAY_ENV,
+        begin=datetime.fromtimestamp(int(row["begin"]) / 1000, UTC),
+        end=datetime.fromtimestamp(int(row["end"]) / 1000, UTC),
+        what=f"{kind} of {', '.join(services) or 'the exchange'} ({str(row.get('title') or '')[:80]}){whose}",
+    )
 
 
 # What an account and its key are set up to, from Bybit's spelling.

@@ -9,6 +9,7 @@ from relay.bybit.wire_account import (
     Lenient,
     Row,
     RowUnreadable,
+    ledger_entry_from,
     number_but_zero,
     number_or_zero,
     position_from,
@@ -476,13 +477,12 @@ def reported_order(row: Row, category: Category) -> ReportedOrder:
 
 def reported_execution(row: Row, category: Category) -> ReportedExecution:
     """Funding moves the wallet and no position; its fee is positive where it was paid."""
-    fill, coin = fill_from(row), settle_coin_of(row["symbol"])
+    fill, entry = fill_from(row), ledger_entry_from(row, category)
     moved = Decimal(0)
     if fill is not None:
         if row["side"] not in _SIDES_BACK:
             raise RowUnreadable(f"`side` is {str(row['side'])[:40]!r}")
         moved = fill.qty * _SIDES_BACK[row["side"]].sign
-    fee = number_or_zero(row, "execFee") if (row.get("feeCurrency") or coin) == coin else Decimal(0)
     return ReportedExecution(
         category=category,
         symbol=row["symbol"],
@@ -491,7 +491,7 @@ def reported_execution(row: Row, category: Category) -> ReportedExecution:
         seq=int(row.get("seq") or 0),
         at_ms=int(row["execTime"]),
         moved=moved,
-        earned=number_or_zero(row, "execPnl") - fee,
+        earned=(entry.realised or Decimal(0)) - entry.fee - entry.funding,
         fill=fill,
         kind=str(row.get("execType") or "Trade"),
         text=f"{row.get('side') or 'no side'} {row.get('execQty') or '0'} at {row.get('execPrice') or 'no price'}",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from relay.alerts.wording import FOR_STRATEGIES, SIZED, Kind, as_text, message
+from relay.alerts.wording import FOR_STRATEGIES, SIZED, Kind, as_text, message, size_fields
 from relay.cli.client import (
     Client,
     ClientAnswer,
@@ -131,7 +131,7 @@ def plan(
     if as_json:
         say_json(planned)
     else:
-        say("\n".join([*_meaning(planned), *_planned(planned)]))
+        say("\n".join([*_meaning(planned), *_planned(planned), *_played(planned)]))
     context.exit(NotDone.exit_code if planned.get("status") == "denied" else 0)
 
 
@@ -166,8 +166,31 @@ def _planned(planned: dict[str, Any]) -> list[str]:
         reported = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in more.items() if value not in _USUAL)
         on = f"{order.get('symbol')} on account {order.get('account')}"
         lines.append(f"  {clean(f'{requested(order)}, {on}' + (f', {reported}' if reported else ''))}")
+    lines += [f"  {_moved(each)}" for each in planned.get("positions", ()) if not planned.get("scenarios")]
     lines += _checked(planned.get("checks", []))
     return lines + [f"  note: {clean(note)}" for note in notes]
+
+
+def _moved(position: dict[str, Any]) -> str:
+    worth = f", worth {position['notional']}" if position.get("notional") is not None else ""
+    return clean(f"account {position['account']}: from {position['before']} to {position['after']}{worth}")
+
+
+def _played(planned: dict[str, Any]) -> list[str]:
+    """Of a template: what each of a strategy's moves would come to, and the message that means the same."""
+    rows = []
+    for each in planned.get("scenarios", ()):
+        moves = "; ".join(f"{move['before']} to {move['after']}" for move in each["positions"]) or "-"
+        orders = "; ".join(requested(order) for order in each["orders"]) or "nothing"
+        rows.append(
+            [each["scenario"], each["status"], moves, orders, detail_text((each["reason"] or {}).get("message"))]
+        )
+    if not rows:
+        return []
+    lines = table(("MOVE", "STATUS", "POSITION", "ORDERS", "WHY NOT ALL"), rows, indent="  ")
+    native = planned.get("native")
+    more = ["the same in the relay's own fields:", as_text({"secret": STAND_IN, **native})] if native else []
+    return ["TradingView's placeholders filled in, for each of a strategy's moves:", *lines, *more]
 
 
 def _checked(checks: list[dict[str, Any]]) -> list[str]:
@@ -181,8 +204,12 @@ def _checked(checks: list[dict[str, Any]]) -> list[str]:
 @click.command()
 @click.option("--kind", type=one_of(Kind), default=Kind.STRATEGY.value, show_default=True, help="What it is for.")
 @click.option("--strategy", metavar="NAME", help="The relay's strategy it goes to.")
+@click.option("--size", metavar="SIZE", help="Its own size: 0.01 (coins), 1% (of the equity) or '100 USDT'.")
+@click.option("--stop-loss", metavar="LEVEL", help="A price, or a distance such as 1.5%.")
+@click.option("--take-profit", metavar="LEVEL", help="A price, or a distance such as 3%.")
+@click.option("--price", metavar="PRICE", help="The limit price of the kind limit.")
 @click.option("--with-secret", is_flag=True, help="Print the real secret instead of a word that stands for it.")
-def alert(kind: str, strategy: str | None, with_secret: bool) -> None:
+def alert(kind: str, strategy: str | None, size: str | None, with_secret: bool, **levels: str | None) -> None:
     """Print an alert message to paste into TradingView, and on stderr where it goes."""
     from relay.settings.config import NAME
     from relay.settings.settings import load_settings, with_stored_secrets
@@ -195,9 +222,10 @@ def alert(kind: str, strategy: str | None, with_secret: bool) -> None:
     has_default_size = any(rules.default_size is not None for rules in chosen.rules.values())
     secret = _real_secret(settings.secrets_of(chosen)) if with_secret else STAND_IN
     wanted = Kind(kind)
-    say(as_text({"secret": secret, **message(wanted, has_default_size=has_default_size)}))
+    own = {name: value for name, value in levels.items() if value} | size_fields(size or "")
+    say(as_text({"secret": secret, **message(wanted, has_default_size=has_default_size or bool(size)), **own}))
     path = "/webhook" if strategy is None else f"/webhook/{strategy}"
-    for line in _hints(wanted, settings.port, path, with_secret=with_secret, has_default_size=has_default_size):
+    for line in _hints(wanted, settings.port, path, with_secret=with_secret, has_size=has_default_size or bool(size)):
         remark(line)
 
 
@@ -210,7 +238,7 @@ def _real_secret(secrets: tuple[Secret, ...]) -> str:
     return secrets[0].reveal()
 
 
-def _hints(kind: Kind, port: int, path: str, *, with_secret: bool, has_default_size: bool) -> list[str]:
+def _hints(kind: Kind, port: int, path: str, *, with_secret: bool, has_size: bool) -> list[str]:
     lines = [
         f"Webhook URL: https://YOUR-HOST{path}, which has to lead to http://127.0.0.1:{port}{path}.",
         "TradingView posts to ports 80 and 443 of public hosts only.",
@@ -222,7 +250,7 @@ def _hints(kind: Kind, port: int, path: str, *, with_secret: bool, has_default_s
         lines.append(
             "A strategy's alert that fires more than 15 times in 3 minutes is stopped by TradingView, silently."
         )
-    if kind in SIZED and not has_default_size:
+    if kind in SIZED and not has_size:
         lines.append("`qty` is in coins unless `qty_unit` says otherwise; put your own size there.")
     lines.append(
         "An `id` of your own must be new for each alert; without one, `time` and the fields tell alerts apart."

@@ -13,10 +13,12 @@ from relay import __version__
 from relay.cli.alerts import alert, plan, send
 from relay.cli.check import check
 from relay.cli.client import INTERRUPTED, NotDone, RequestRefused, Unreachable, Unusable, clean, say
+from relay.cli.compare import compare
 from relay.cli.connect import connect
 from relay.cli.control import flatten, halt, resume, retry, seen
 from relay.cli.keep import backup, export, notify_test
 from relay.cli.signals import orders, positions, signals
+from relay.cli.trades import trades
 from relay.errors import RelayError, SettingsInvalid
 
 PROGRAM: Final = "python -m relay"
@@ -89,6 +91,8 @@ for _command in (
     signals,
     positions,
     orders,
+    trades,
+    compare,
     plan,
     alert,
     halt,

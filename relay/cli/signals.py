@@ -238,16 +238,16 @@ def _symbol(context: click.Context, parameter: click.Parameter, symbol: str | No
     return symbol and symbol_of_filter(symbol)
 
 
-_with_account = click.option("--account", metavar="NAME", help="Only of this account.")
-_with_symbol = click.option(
+with_account = click.option("--account", metavar="NAME", help="Only of this account.")
+with_symbol = click.option(
     "--symbol", metavar="SYMBOL", callback=_symbol, help="Only of this symbol, as the exchange spells it."
 )
 
 
-_with_wide = click.option("--wide", "is_wide", is_flag=True, help="Every column, however wide.")
+with_wide = click.option("--wide", "is_wide", is_flag=True, help="Every column, however wide.")
 
 
-def _with_limit(default: int) -> Callable[[Command], Command]:
+def with_limit(default: int) -> Callable[[Command], Command]:
     kind = click.IntRange(1, _LIMIT_MAX)
     return click.option("--limit", type=kind, default=default, show_default=True, help="At most so many.")
 
@@ -255,12 +255,12 @@ def _with_limit(default: int) -> Callable[[Command], Command]:
 @click.command()
 @click.argument("signal_id", metavar="[ID]", required=False)
 @click.option("--status", type=one_of(SignalStatus), help="Only of this status.")
-@_with_symbol
+@with_symbol
 @click.option("--strategy", metavar="NAME", help="Only of this strategy.")
-@_with_account
-@_with_limit(50)
+@with_account
+@with_limit(50)
 @click.option("--cursor", help="Go on where the page before ended.")
-@_with_wide
+@with_wide
 @with_json
 @with_url
 def signals(signal_id: str | None, is_wide: bool, as_json: bool, url: str | None, **query: Any) -> None:
@@ -350,9 +350,9 @@ def _say_page(page: dict[str, Any], *, is_wide: bool) -> None:
 
 
 @click.command()
-@_with_account
-@_with_symbol
-@_with_wide
+@with_account
+@with_symbol
+@with_wide
 @with_json
 @with_url
 def positions(account: str | None, symbol: str | None, is_wide: bool, as_json: bool, url: str | None) -> None:
@@ -382,10 +382,10 @@ def positions(account: str | None, symbol: str | None, is_wide: bool, as_json: b
 @click.command()
 @click.option("--status", type=one_of(OrderStatus), help="Only of this status.")
 @click.option("--open", "open_only", is_flag=True, help="Only what may still be filled.")
-@_with_symbol
-@_with_account
-@_with_limit(100)
-@_with_wide
+@with_symbol
+@with_account
+@with_limit(100)
+@with_wide
 @with_json
 @with_url
 def orders(is_wide: bool, as_json: bool, url: str | None, **query: Any) -> None:

@@ -111,6 +111,29 @@ def wrong_side(
     return None
 
 
+def too_far(levels: Levels, *, side: Side, near: Sequence[Decimal]) -> Reason | None:
+    """Why a level is more likely another number than a price: it is over half away from each of `near`.
+
+    `near`: the market's price, and the order's own; above zero. A distance in percent is what it says.
+    """
+    named = [("stop_loss", levels.stop_loss), ("trailing_start", levels.trailing_start)]
+    named += [("take_profit", each.at) for each in levels.take_profits]
+    named.append(("trailing_stop", levels.trailing_stop))
+    for name, level in named:
+        if level is None or level.kind is LevelKind.PERCENT:
+            continue
+        is_distance = level.kind is LevelKind.DISTANCE
+        if all((abs(level.value) if is_distance else abs(level.value - price)) * 2 > price for price in near):
+            what, meant = ("a distance" if is_distance else "a price"), plain(abs(level.value))
+            question = f'{what} of {meant}, or "{meant}%"?' if level.value < _PERCENT else f"{what} of {meant}?"
+            message = (
+                f"`{name}` {meant} is more than 50 % away from the price {plain(near[0])} of a {side.value}: "
+                f"{question} Send what is meant, or set `levels_any_distance = true` for the strategy"
+            )
+            return Reason(code="LEVEL_TOO_FAR", message=message)
+    return None
+
+
 FIRST_TAKE_PROFIT_LEG = 100
 """A signal's legs from here on are take profits that rest; those before are what it planned."""
 

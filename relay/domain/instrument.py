@@ -77,6 +77,27 @@ class Instrument:
         return qty if self.is_inverse else qty * price
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceBounds:
+    """Between which limit prices the exchange takes orders at this moment. Source: docs/v5/account/set-price-limit.mdx.
+
+    `moves`: a price beyond them is moved to the bound, not refused; None: the exchange does not say which.
+    """
+
+    buy_max: Decimal
+    sell_min: Decimal
+    moves: bool | None
+
+    def note(self, *, is_buy: bool, price: Decimal) -> str | None:
+        """What would become of a limit price, for people; None if it is within."""
+        bound = self.buy_max if is_buy else self.sell_min
+        if price <= bound if is_buy else price >= bound:
+            return None
+        what = {True: "would be moved there", False: "would be refused", None: "would be moved there or refused"}
+        word = "a buy's limit price is at most" if is_buy else "a sell's limit price is at least"
+        return f"{word} {plain(bound)} at the exchange just now: {plain(price)} {what[self.moves]}"
+
+
 # Which perpetual a ticker means, whichever venue's spelling it has.
 
 

@@ -18,6 +18,16 @@ _COMES_TO_NOTHING = Reason(
     code="QTY_BELOW_MIN",
     message="the size comes to nothing: there is no equity or no position that it could be a share of",
 )
+_HOLDS_EXIT = Reason(
+    code="QTY_MISSING",
+    message="whether the quantity of a reversal holds the exit, too, is not known: set `subtract_exit = true` in the "
+    "strategy's table of RELAY_CONFIG if it does, as `{{strategy.order.contracts}}` does, or `false` if it does not",
+)
+_SIZE_ADVICE = 'add "market_position_size": "{{strategy.market_position_size}}"'
+_NO_SIZE = (
+    "`market_position` came without `market_position_size`: the new size of a reversal will be `qty` less the size "
+    f"before; {_SIZE_ADVICE}",
+)
 _DOWN = Context(prec=28, rounding=ROUND_DOWN)
 
 
@@ -130,7 +140,16 @@ def _be_at_least(side: Side, sizes: Sizes, p: Decimal, *, stays_as_large: bool) 
         return _exit_alone(side, p, _COMES_TO_NOTHING)
     if held >= sizes.qty:
         return Nothing(note=f"already {name} with that size or more")
+    if held < 0 and sizes.holds_exit is not False:
+        return _left_of(side, sizes.qty, p) if sizes.holds_exit else _exit_alone(side, p, _HOLDS_EXIT)
     return replace(_to(side.sign * sizes.qty, p), is_target=held > 0)
+
+
+def _left_of(side: Side, qty: Decimal, p: Decimal) -> Move:
+    """Leave p, and open what is left of `qty` then."""
+    if qty <= abs(p):
+        return replace(_to(_ZERO, p), notes=("the quantity is used up by the exit, so nothing is opened",))
+    return _to(side.sign * (qty - abs(p)), p)
 
 
 def _has_no_size(sizes: Sizes) -> bool:
@@ -190,8 +209,10 @@ def _strategy_fill(signal: Signal, sizes: Sizes, p: Decimal) -> Requested:
     prev = signal.prev_market_position
     sides_differ = p * market.sign < 0 or (prev is not None and prev.sign == -market.sign)
     if not sides_differ:
-        return _delta(side, sizes.qty, p, reduce_only=signal.reduce_only)
-    size = _new_side_size(sizes)
+        move = _delta(side, sizes.qty, p, reduce_only=signal.reduce_only)
+        is_noted = isinstance(move, Move) and not sizes.is_own and sizes.strategy is None
+        return replace(move, notes=_NO_SIZE) if isinstance(move, Move) and is_noted else move
+    size = _new_side_size(sizes, abs(p) if p * market.sign < 0 else None)
     if isinstance(size, Reason):
         return _exit_alone(side, p, size)
     if market.sign * size == p:
@@ -199,18 +220,22 @@ def _strategy_fill(signal: Signal, sizes: Sizes, p: Decimal) -> Requested:
     return replace(_to(market.sign * size, p), is_target=p * market.sign > 0)
 
 
-def _new_side_size(sizes: Sizes) -> Decimal | Reason:
-    """How large the strategy is on its new side. A reversal's own quantity includes the old side."""
+def _new_side_size(sizes: Sizes, left: Decimal | None) -> Decimal | Reason:
+    """How large the strategy is on its new side. A reversal's own quantity includes the old side.
+
+    `left`: how much of that is open here, which counts where nothing says how large the strategy itself was.
+    """
     if sizes.is_own:
         return sizes.qty
     if sizes.strategy is not None:
         return sizes.strategy
-    if isinstance(sizes.qty, Decimal) and isinstance(sizes.prev_strategy, Decimal) and sizes.prev_strategy < sizes.qty:
-        return sizes.qty - sizes.prev_strategy
+    before = left if sizes.prev_strategy is None else sizes.prev_strategy
+    if isinstance(sizes.qty, Decimal) and isinstance(before, Decimal) and before < sizes.qty:
+        return sizes.qty - before
     return Reason(
         code="QTY_MISSING",
         message="the strategy changes sides, and without `market_position_size` its new size is not known; "
-        'add "market_position_size": "{{strategy.market_position_size}}"',
+        + _SIZE_ADVICE,
     )
 
 

@@ -139,6 +139,7 @@ class Reason:
 
 FACTS_UNREADABLE: Final = "FACTS_UNREADABLE"
 EXCHANGE_RESTRICTED: Final = "EXCHANGE_RESTRICTED"
+EXCHANGE_TERMS: Final = "EXCHANGE_TERMS"
 
 
 def client_order_id(*, signal_id: str, account: str, leg: int, generation: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Context, Decimal
 
@@ -208,18 +208,6 @@ def slippage_pct(fills: Iterable[PricedFill], signal_price: Decimal | None) -> D
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerEntry:
-    """One execution, in its settle coin: what it realised before fees; `fee` and `funding` above zero where paid."""
-
-    exec_id: str
-    coin: str
-    realised: Decimal
-    fee: Decimal
-    funding: Decimal
-    at_ms: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Equity:
     """One coin of an account at a moment, in that coin. `usd`: the equity's worth then, where the exchange says it."""
 
@@ -239,3 +227,5 @@ class DayTotal:
     realised: Decimal
     fees: Decimal
     funding: Decimal
+    fees_other: Mapping[str, Decimal] = field(default_factory=dict)
+    """By coin, what was paid in another one."""

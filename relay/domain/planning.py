@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import ROUND_DOWN, Context, Decimal, localcontext
 
-from relay.domain.bracket import bracket_of, wrong_side
+from relay.domain.bracket import bracket_of, too_far, wrong_side
 from relay.domain.instrument import Instrument, plain
 from relay.domain.intent import ORDERS_NOTHING, Intent, size_needs
 from relay.domain.limit_checks import (
@@ -158,6 +158,7 @@ def entry_refusal(move: Move, intent: Intent, facts: Facts, references: Referenc
         or leverage_refusal(signal, rules, facts.instrument)
         or direction_refusal(move.side, rules)
         or over_limit(LimitStage.FACTS, requested)
+        or _far_refusal(move.side, intent, facts, references)
         or size_refusal(entry, facts.instrument)
         or over_limit(LimitStage.SIZE, requested)
         or _level_refusal(move.side, intent, facts, references)
@@ -209,6 +210,14 @@ def _dearest(side: Side, signal: Signal, market_price: Decimal | None) -> Decima
     if side is Side.BUY or not signal.type.has_limit:
         return None
     return signal.trigger_price if signal.type.is_conditional else market_price
+
+
+def _far_refusal(side: Side, intent: Intent, facts: Facts, references: References) -> Reason | None:
+    """Of the alert's own levels; the strategy's default ones are percentages."""
+    near = [price for price in (facts.market_price, references.for_profit) if price]
+    if not near or not intent.has_levels or intent.rules.levels_any_distance:
+        return None
+    return too_far(intent.levels, side=side, near=near)
 
 
 def _level_refusal(side: Side, intent: Intent, facts: Facts, references: References) -> Reason | None:
@@ -329,8 +338,10 @@ def _plan_stops(intent: Intent, facts: Facts) -> Plan:
         return Plan(status=PlanStatus.DONE, notes=("no level is named",), residual=residual)
     side, levels, entry = Side.towards(position.size), intent.levels, position.avg_price
     assert entry is not None, "an open position has an average entry"
-    tick = facts.instrument.tick_size
-    refused = wrong_side(levels, side=side, reference=entry, tick=tick, price=position.mark_price)
+    tick, mark = facts.instrument.tick_size, position.mark_price
+    refused = wrong_side(levels, side=side, reference=entry, tick=tick, price=mark)
+    if refused is None and not intent.rules.levels_any_distance:
+        refused = too_far(levels, side=side, near=(mark or entry, entry))
     if refused is not None:
         return _denied(refused, residual)
     return Plan(status=PlanStatus.PLANNED, residual=residual, bracket=bracket_of(levels, side, reference=entry))

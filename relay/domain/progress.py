@@ -241,7 +241,7 @@ def _anew(
     if instrument is None or left == 0 or _is_anew(order, orders):
         return None
     waiting = [each for each in orders if _is_outdated(each) and not _is_replaced(each, orders)]
-    qty = _owed(orders) if waiting == [order] else order.planned.exit_qty or _ZERO
+    qty = _owed(orders) if waiting[-1:] == [order] else order.planned.exit_qty or _ZERO
     planned = replace(order.planned, replaces_leg=order.planned.leg)
     legs = exits_anew(planned, min(qty, left), instrument, is_whole=qty >= left, first=leg)
     if not legs:
@@ -324,14 +324,22 @@ def _exit_of(planned: PlannedOrder, qty: Decimal, leg: int) -> PlannedOrder:
 
 def _is_excused(order: OrderState, orders: tuple[OrderState, ...], size: Decimal | None) -> bool:
     """Its refusal is no failure: nothing was left for it to do, or another order does it."""
-    return _had_nothing_to_reduce(order, orders, size) or (_is_outdated(order) and _is_replaced(order, orders))
+    return _had_nothing_to_reduce(order, orders, size) or _is_done_anew(order, orders)
+
+
+def _is_done_anew(order: OrderState, orders: tuple[OrderState, ...]) -> bool:
+    """By orders in its own stead, or along with a later one, where it would have been rounded to nothing."""
+    if not _is_outdated(order):
+        return False
+    others = orders[orders.index(order) :]
+    return any(_is_outdated(each) and _is_replaced(each, orders) for each in others)
 
 
 def _is_dust(
     order: OrderState, orders: tuple[OrderState, ...], size: Decimal | None, instrument: Instrument | None
 ) -> bool:
     """An exit of a part that by the rules of now is less than the exchange takes."""
-    if instrument is None or size is None or not _is_outdated(order) or _is_replaced(order, orders):
+    if instrument is None or size is None or not _is_outdated(order) or _is_done_anew(order, orders):
         return False
     wanted, left = order.planned.exit_qty or _ZERO, _open_for(order, size)
     return wanted < left and not exits_anew(order.planned, wanted, instrument, is_whole=False, first=0)
@@ -347,7 +355,7 @@ def _had_nothing_to_reduce(order: OrderState, orders: tuple[OrderState, ...], si
     return _is_outdated(order) and size is not None and _open_for(order, size) == 0
 
 
-def _finish(orders: tuple[OrderState, ...], size: Decimal | None, instrument: Instrument | None) -> Finish:
+def _finish(orders: tuple[OrderState, ...], size: Decimal | None, instrument: Instrument | None = None) -> Finish:
     notes = tuple(note for each in orders if (note := _note(each, orders, size)))
     dust = [each for each in orders if _is_dust(each, orders, size, instrument)]
     if dust and all(each in dust or not _is_withheld(each) for each in orders):
@@ -355,7 +363,8 @@ def _finish(orders: tuple[OrderState, ...], size: Decimal | None, instrument: In
         note = f"{plain(abs(carried))} is less than the exchange takes by now; it is added to the next exit"
         return Finish(status=SignalStatus.DONE, notes=(*notes, note), carried=carried)
     for order in orders:
-        if not _is_replaced(order, orders) and (missing := _missing_exit(order, orders, size)):
+        is_done = _is_replaced(order, orders) or _is_done_anew(order, orders)
+        if not is_done and (missing := _missing_exit(order, orders, size)):
             return Finish(
                 status=SignalStatus.ATTENTION, reason=missing, notes=(*notes, "the position may still be open")
             )
@@ -419,7 +428,7 @@ def _finish_denied(order: OrderState, orders: tuple[OrderState, ...], notes: tup
 
 
 def _note(order: OrderState, orders: tuple[OrderState, ...], size: Decimal | None) -> str:
-    if _is_withheld(order) and _is_replaced(order, orders):
+    if _is_withheld(order) and (_is_replaced(order, orders) or _is_done_anew(order, orders)):
         return ""
     if _had_nothing_to_reduce(order, orders, size):
         return "nothing was open any more when the exit arrived"

@@ -89,8 +89,12 @@ class Rules:
     default_leverage: Decimal | None = None
     default_stop_loss: Level | None = None
     default_take_profit: Level | None = None
+    levels_any_distance: bool = False
+    """An alert's levels may be prices that lie more than half the market's price from it."""
     size_unit: QtyUnit | None = None
     """What a bare `qty` means; None means coins on linear; on inverse the alert must name a unit."""
+    subtract_exit: bool | None = None
+    """Of TradersPost's reversals: whether their quantity holds the exit, too; None: not said, so nothing is opened."""
     size_scale_pct: Decimal = Decimal(100)
     """This account takes so much of every size that the alert or the default names; `position_pct` is not scaled."""
 

@@ -4,7 +4,7 @@ positions."""
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -183,6 +183,8 @@ class Signal:
     """What rests of the relay's own and opens or adds is cancelled before anything is ordered."""
     stays_as_large: bool = False
     """Of `long` and `short`: a position on that side is left as it is, however small."""
+    may_hold_exit: bool = False
+    """Of TradersPost's reversals: whether `qty` holds the exit, too, is for the key `subtract_exit` to say."""
     max_age_s: Decimal | None = None
     """An entry that is older is not placed, where that is less than the strategy's own bound."""
     signal_price: Decimal | None = None
@@ -310,6 +312,8 @@ class ChainLink:
     before: Standing
     after: Standing
     sent_at_ms: int | None = None
+    filled: Decimal | None = None
+    """The order's own size in the strategy's unit, signed; None where the alert names none."""
 
 
 class Fit(StrEnum):
@@ -340,21 +344,31 @@ class Judged:
     fit: Fit
     note: str | None = None
 
+    @property
+    def size_before(self) -> Decimal | None:
+        """Of a reversal: how large the strategy was, as its last alert left it."""
+        before, after = self.last.link.before, self.last.link.after
+        is_reversal = self.fit is Fit.FITS and before.side.sign * after.side.sign < 0
+        return before.size if is_reversal else None
+
 
 def link_of(signal: Signal) -> ChainLink | None:
     """None where the alert says too little, or where its format made its position up."""
     after, before = signal.market_position, signal.prev_market_position
     if after is None or before is None or signal.has_synthetic_position:
         return None
+    is_fill = signal.qty is not None and (signal.qty_unit is None or signal.qty_unit.is_absolute)
     return ChainLink(
         before=Standing(side=before, size=signal.prev_market_position_size),
         after=Standing(side=after, size=signal.market_position_size),
         sent_at_ms=(signal.sent_at - _EPOCH) // timedelta(milliseconds=1) if signal.sent_at else None,
+        filled=signal.side.sign * signal.qty if signal.qty is not None and is_fill and signal.action.side else None,
     )
 
 
 def judged(link: ChainLink, last: Last | None) -> Judged:
     """`link`, the next to be accepted, after all that came before it."""
+    link = _sized(link, last)
     if last is None:
         return Judged(last=Last(link=link, fit=Fit.FIRST), fit=Fit.FIRST)
     if _fills_exactly(link, last):
@@ -370,6 +384,19 @@ def judged(link: ChainLink, last: Last | None) -> Judged:
     return Judged(
         last=Last(link=link, fit=Fit.MISSING, open_from=last.open_from or last.link.after), fit=Fit.MISSING, note=note
     )
+
+
+def _sized(link: ChainLink, last: Last | None) -> ChainLink:
+    """With the sizes that the alert leaves out, as far as the strategy's last alert and the order's own size tell."""
+    before, after = link.before, link.after
+    if before.size is None and before.side is MarketSide.FLAT:
+        before = replace(before, size=Decimal(0))
+    elif before.size is None and last is not None and last.link.after.side is before.side:
+        before = last.link.after
+    if after.size is None and before.size is not None and link.filled is not None:
+        size = (before.side.sign * before.size + link.filled) * after.side.sign
+        after = replace(after, size=size) if size > 0 else after
+    return replace(link, before=before, after=after)
 
 
 def _fills_exactly(link: ChainLink, last: Last) -> bool:

@@ -34,6 +34,8 @@ class Sizes:
     strategy: Decimal | Reason | None
     """`market_position_size`, without sign; None where the alert does not carry it or nothing depends on it."""
     prev_strategy: Decimal | Reason | None
+    holds_exit: bool | None = False
+    """The size is that of an order which leaves the other side, too; None: nobody has said."""
     inputs: Mapping[str, str] = field(default_factory=dict)
     """What the size was worked out from, besides the facts themselves: for the journal and for people."""
 
@@ -232,6 +234,7 @@ def sizes_of(intent: Intent, facts: Facts) -> Sizes:
         tops_up=isinstance(size, Size) and size.unit.is_absolute,
         strategy=now,
         prev_strategy=before,
+        holds_exit=intent.rules.subtract_exit if intent.signal.may_hold_exit else False,
         inputs=inputs,
     )
 

@@ -8,20 +8,25 @@ import queue
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
+
+from sqlalchemy import Row
 
 from relay.bybit.client import AccountApi
-from relay.bybit.wire_account import Wallet
+from relay.bybit.wire_account import Wallet, settle_coin_of
 from relay.domain.instrument import Category
-from relay.domain.performance import Equity, LedgerEntry
-from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
+from relay.domain.performance import Equity
+from relay.domain.position import Position
+from relay.domain.trades import LedgerEntry, before_the_first, opening_of
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, ListTooLong
 from relay.execution.ports import Now, to_ms, utc_now
 from relay.journal.journal import Journal
 from relay.journal.ledger import DAY_MS, HOUR_MS, Ledger
+from relay.journal.records import TERMS
 
 log = logging.getLogger(__name__)
 
@@ -37,16 +42,83 @@ _COLLECT_S: Final = 0.5
 """What is told within it is written in one transaction."""
 _OVERLAP_MS: Final = 600_000
 """The exchange's lists lag behind: so much of what was read is read again."""
-_GIVE_UP_MS: Final = DAY_MS
+_WINDOW_MS: Final = 7 * DAY_MS - HOUR_MS
+"""Of one question about the past; whole hours."""
+_LOOK_BACK_MS: Final = 7 * DAY_MS
+"""So far back the first reading goes at least: what the exchange tells without being asked for more."""
+_TOLD_MS: Final = 720 * DAY_MS
+"""The exchange tells two years."""
+_LAG_MS: Final = 60_000
+_SHORTEST_MS: Final = 1000
+_AT_ONCE: Final = 50
+_DOUBTS: Final = 3
+"""After so many readings of the transaction log that do not fit, the executions are read again."""
 _READ_MAX_MS: Final = DAY_MS
 _WAITING_MAX: Final = 10_000
 _STOP_S: Final = 1.0
 
 Receive = Callable[[LedgerEntry], None]
+T = TypeVar("T")
+
+
+def in_halves(read: Callable[[int, int], list[T]], begin_ms: int, until_ms: int) -> list[T]:
+    """All between two moments: where that is more than one list tells, its halves."""
+    try:
+        return read(begin_ms, until_ms)
+    except ListTooLong:
+        middle_ms = begin_ms + (until_ms - begin_ms) // 2
+        if until_ms - begin_ms < _SHORTEST_MS:
+            raise
+        return [*in_halves(read, begin_ms, middle_ms), *in_halves(read, middle_ms, until_ms)]
+
+
+def own_entry(row: Row[Any]) -> LedgerEntry:
+    """A fill as the journal has it: what it came to is reckoned."""
+    coin = settle_coin_of(row.symbol)
+    is_other = row.fee_coin != coin
+    return LedgerEntry(
+        exec_id=row.exec_id,
+        category=row.category,
+        symbol=row.symbol,
+        coin=coin,
+        side=row.side,
+        qty=row.qty,
+        price=row.price,
+        fee=Decimal(0) if is_other else row.fee,
+        funding=Decimal(0),
+        at_ms=row.at,
+        realised=None,
+        fees_other={row.fee_coin: row.fee} if is_other else {},
+        fees_other_usd=None if is_other else Decimal(0),
+        client_order_id=row.client_order_id,
+    )
+
+
+def openings(
+    held: Mapping[tuple[Category, str], Position], entries: Iterable[LedgerEntry], *, since_ms: int
+) -> list[LedgerEntry]:
+    """What was open before the entries, by what is open after them."""
+    lanes: defaultdict[tuple[Category, str], list[LedgerEntry]] = defaultdict(list)
+    for each in entries:
+        lanes[each.category, each.symbol].append(each)
+    found = []
+    for category, symbol in sorted(held.keys() | lanes.keys()):
+        of_lane, position = lanes[category, symbol], held.get((category, symbol))
+        size, avg_price = (position.size, position.avg_price) if position else (Decimal(0), None)
+        signed, price = opening_of(size, avg_price, of_lane)
+        if signed and price:
+            at_ms = min([since_ms, *(each.at_ms for each in of_lane)])
+            coin = settle_coin_of(symbol)
+            found.append(
+                before_the_first(category=category, symbol=symbol, coin=coin, signed=signed, price=price, at_ms=at_ms)
+            )
+    return found
 
 
 class BookedExchange(Protocol):
     """What is asked of one account's exchange. Raises ExchangeUnreachable or ExchangeAnswered."""
+
+    def positions(self) -> tuple[Position, ...]: ...
 
     @property
     def account_api(self) -> AccountApi: ...
@@ -61,9 +133,14 @@ class _Due:
     """When each is due for one account, on the monotonic clock. `generation`: of the stream when it was last read."""
 
     read_at: float = 0.0
+    log_at: float = 0.0
+    doubts: int = 0
+    """So often in a row the transaction log did not fit."""
     equity_at: float = 0.0
     generation: int = -1
     is_troubled: bool = False
+    is_read: bool = False
+    """Something was read for the first time: before that there is nothing to prove."""
 
 
 class Bookkeeper:
@@ -140,18 +217,34 @@ class Bookkeeper:
             if self._try(account, partial(self._book, account, found)) is None:
                 self._due[account].read_at = time.monotonic() + _AGAIN_S
 
-    def _book(self, account: str, found: list[LedgerEntry], until_ms: int | None = None) -> int:
-        return self.ledger.book(account, found, until_ms=until_ms, now_ms=to_ms(self._now()))
+    def _book(self, account: str, found: Sequence[LedgerEntry], until_ms: int | None = None) -> int:
+        """A few in one transaction, so that no alert waits for the books."""
+        ordered, new = sorted(found, key=lambda each: each.place), 0
+        for first in range(0, len(ordered), _AT_ONCE):
+            part = ordered[first : first + _AT_ONCE]
+            new += self.ledger.book(account, part, now_ms=to_ms(self._now()))
+        if until_ms is not None:
+            self.ledger.book(account, [], until_ms=until_ms, now_ms=to_ms(self._now()))
+        if new:
+            self._due[account].log_at = 0.0
+        return new
 
     def _look(self, account: str) -> None:
         due, at, live = self._due[account], time.monotonic(), self._stream(account)
         is_new = live is not None and live != due.generation
         if at >= due.read_at or is_new:
             is_done = self._try(account, lambda: self._read(account))
+            due.is_read = due.is_read or is_done is True
             if is_done is not None and live is not None:
                 due.generation = live
             every_s = READ_LIVE_S if live is not None else READ_S
             due.read_at = at + (_AGAIN_S if is_done is None else every_s if is_done else 0)
+        if due.is_read and at >= due.log_at:
+            is_proven = self._try(account, lambda: self._read_log(account))
+            due.doubts = 0 if is_proven else due.doubts + 1
+            due.log_at = at + (READ_S if is_proven else min(READ_S, 2.0**due.doubts))
+            if is_proven is False and due.doubts == _DOUBTS:
+                due.read_at = 0.0
         if at >= due.equity_at:
             is_added = self._try(account, lambda: self._add_equity(account))
             due.equity_at = at + (_AGAIN_S if is_added is None else EQUITY_S)
@@ -159,19 +252,64 @@ class Bookkeeper:
     def _read(self, account: str) -> bool:
         """Read on from where it stopped, a day at most. Returns whether it has come to the present."""
         exchange = self._exchanges[account]
+        if self.ledger.began(account) is None:
+            return self._begin(account)
         now_ms = exchange.now_ms()
-        known_ms = self.ledger.booked_until(account)
-        since_ms = now_ms - now_ms % DAY_MS if known_ms is None else max(known_ms, now_ms - 7 * DAY_MS + HOUR_MS)
+        since_ms = max(self.ledger.booked_until(account) or 0, now_ms - 7 * DAY_MS + HOUR_MS)
         until_ms = min(since_ms + _READ_MAX_MS, now_ms)
-        found = exchange.account_api.transaction_log.read(since_ms, until_ms)
-        sure_ms = until_ms if until_ms < now_ms else max(since_ms, now_ms - _OVERLAP_MS)
-        if found.open_at_ms is not None:
-            if now_ms - found.open_at_ms < _GIVE_UP_MS:
-                sure_ms = min(sure_ms, found.open_at_ms)
-            else:
-                log.warning("%s: the exchange does not tell what some executions came to; they are left out", account)
-        self._book(account, list(found.ledger_entries), until_ms=sure_ms)
+        found = in_halves(exchange.account_api.transaction_log.read, since_ms, until_ms)
+        self._book(account, found, until_ms=until_ms if until_ms < now_ms else max(since_ms, now_ms - _OVERLAP_MS))
         return until_ms == now_ms
+
+    def _begin(self, account: str) -> bool:
+        """The first time: all trades from what the journal and the exchange still know, and what was open before."""
+        exchange = self._exchanges[account]
+        now_ms, own = exchange.now_ms(), self.ledger.own_fills(account)
+        since_ms = max(min([now_ms - _LOOK_BACK_MS, *(row.at for row in own)]), now_ms - _TOLD_MS)
+        since_ms -= since_ms % DAY_MS
+        before = {(each.category, each.symbol): each for each in exchange.positions()}
+        known = {row.exec_id: own_entry(row) for row in own}
+        for begin_ms in range(since_ms, now_ms, _WINDOW_MS):
+            told = in_halves(exchange.account_api.transaction_log.read, begin_ms, min(begin_ms + _WINDOW_MS, now_ms))
+            known |= {each.exec_id: each for each in told}
+        held = {(each.category, each.symbol): each for each in exchange.positions()}
+        if {lane: each.size for lane, each in before.items()} != {lane: each.size for lane, each in held.items()}:
+            return False
+        entries = list(known.values())
+        opening = openings(held, entries, since_ms=since_ms)
+        if any(now_ms - (held[each.category, each.symbol].changed_at_ms or 0) < _LAG_MS for each in opening if (
+            each.category, each.symbol) in held):  # fmt: skip
+            # The list may lag behind the position: what looks older may be a fill that it does not tell yet.
+            raise ExchangeUnreachable("its list of executions lags behind the position")
+        self._book_first(account, [*opening, *entries], since_ms=since_ms, until_ms=now_ms - _OVERLAP_MS)
+        return True
+
+    def _book_first(self, account: str, found: Sequence[LedgerEntry], *, since_ms: int, until_ms: int) -> None:
+        ordered = sorted(found, key=lambda each: each.place)
+        for first in range(0, len(ordered), _AT_ONCE):
+            self.ledger.begin(account, ordered[first : first + _AT_ONCE])
+        self.ledger.begin(account, [], since_ms=since_ms, until_ms=until_ms)
+        self._due[account].log_at = 0.0
+
+    def _read_log(self, account: str) -> bool:
+        """Read the transaction log on. Returns whether the ledger comes to the same."""
+        since_ms, read_ms = self.ledger.began(account), self.ledger.log_until(account)
+        if since_ms is None:
+            return False
+        exchange = self._exchanges[account]
+        now_ms = exchange.now_ms()
+        begin_ms = since_ms if read_ms is None else max(since_ms, read_ms - _OVERLAP_MS)
+        begin_ms -= begin_ms % HOUR_MS
+        while begin_ms < now_ms:
+            until_ms = min(begin_ms + _WINDOW_MS, now_ms)
+            sums: defaultdict[tuple[int, str], Decimal] = defaultdict(Decimal)
+            told = in_halves(exchange.account_api.transaction_log.log, begin_ms, until_ms)
+            for each in {each.id: each for each in told}.values():
+                sums[each.at_ms - each.at_ms % HOUR_MS, each.coin] += each.change
+            self.ledger.take_log(account, sums, from_ms=begin_ms, until_ms=until_ms)
+            begin_ms = until_ms
+        results = [each for each in self.ledger.account_results(since_ms) if each.account == account]
+        return all(each.booked == each.net for each in results)
 
     def _add_equity(self, account: str) -> bool:
         wallet, now_ms = self._exchanges[account].wallet(), to_ms(self._now())
@@ -226,6 +364,14 @@ class JournalOwnership:
             for each in self.journal.open_orders()
             if each.account == self._account
         )
+
+    def terms(self) -> dict[str, str]:
+        """By kind of contract, where the exchange said that its trading terms are not accepted."""
+        return {
+            each.name.removeprefix(TERMS).strip(): each.value
+            for each in self.journal.switches()
+            if each.account == self._account and each.name.startswith(TERMS) and each.value
+        }
 
     def has_placed(self, client_order_id: str) -> bool:
         found = self.journal.order(client_order_id)

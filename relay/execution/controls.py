@@ -4,25 +4,37 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from enum import StrEnum
 
 from relay.alerts.authenticate import Credentials
-from relay.alerts.signal import FieldRead, fields_read, read
+from relay.alerts.formats import NATIVE
+from relay.alerts.parse import legible
+from relay.alerts.signal import FieldRead, fields_read, native_fields, read
+from relay.alerts.template import Scenario, filled, is_template
 from relay.domain.instrument import Category
-from relay.domain.order import OrderStatus, PlannedOrder, Reason, SignalStatus
+from relay.domain.intent import intent_of
+from relay.domain.order import (
+    OrderStatus,
+    PlannedOrder,
+    Reason,
+    Side,
+    SignalStatus,
+)
 from relay.domain.order_lifecycle import OUTCOME_UNKNOWN
-from relay.domain.plan import PlanStatus
-from relay.domain.planning import LimitCheck, limit_checks
+from relay.domain.plan import Facts, LimitFacts, Plan, PlanStatus
+from relay.domain.planning import LimitCheck, limit_checks, plan_of, proposal_of
+from relay.domain.position import Position
 from relay.domain.signal import Action, new_signal_id
 from relay.engine.lease_guard import LeaseLost
-from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, SignalNotSeen
+from relay.errors import AlertError, ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, SignalNotSeen
 from relay.execution import accept
 from relay.execution.accept import Intake, Receipt
-from relay.execution.gather import Gatherer, NotGathered
+from relay.execution.gather import FactSource, Gatherer, NotGathered
 from relay.execution.orders import cancel_by_hand, is_moved_since_sent, report_of
 from relay.execution.ports import Account, Now, to_ms, utc_now
 from relay.execution.protection import ActingFor
@@ -30,7 +42,7 @@ from relay.execution.tasks import Feeder
 from relay.execution.work import Strategy, Work
 from relay.journal.api_queries import SIGNAL_SEEN, status_of
 from relay.journal.journal import Journal
-from relay.journal.records import CANCEL_ASKED, HALT, OrderRecord
+from relay.journal.records import CANCEL_REQUESTED, HALT, OrderRecord
 from relay.journal.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
@@ -215,7 +227,7 @@ class Controls:
         """Cancel one of the relay's own resting orders, by whichever process owns the account; its end is followed like
         any other. Why it is not cancelled yet, or could not be."""
         detail, now_ms = {"client_order_id": order.state.client_order_id, "by": by}, to_ms(self._now())
-        self._journal.event(order.signal_id, CANCEL_ASKED, detail, now_ms=now_ms)
+        self._journal.event(order.signal_id, CANCEL_REQUESTED, detail, now_ms=now_ms)
         right = self._acting_for(order.account)
         if right is None:
             return _CANCELLED_ELSEWHERE
@@ -291,6 +303,21 @@ class Preview:
     orders: tuple[tuple[str, PlannedOrder], ...]
     checks: tuple[LimitCheck, ...] = ()
     """The limits that an entry was held against."""
+    before: Decimal | None = None
+    """The signed position that it was planned with, where it was looked at."""
+    notional: Decimal | None = None
+    """What its orders are worth at the market's price, in the quote coin, where that is known."""
+
+    @property
+    def after(self) -> Decimal | None:
+        """The signed position once all has filled that does not rest."""
+        if self.before is None:
+            return None
+        size = self.before
+        for _, order in self.orders:
+            if not order.rests:
+                size += order.side.sign * (abs(self.before) if order.closes_all else order.qty)
+        return size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,6 +327,19 @@ class Previewed:
     format: str
     fields: tuple[FieldRead, ...]
     accounts: tuple[Preview, ...]
+    native: dict[str, object] = field(default_factory=dict)
+    """The same in the relay's own fields; of a template, with its placeholders."""
+    scenarios: tuple[Played, ...] = ()
+    """Of a template, what each of a strategy's moves would come to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Played:
+    """One of a strategy's moves: what it comes to on each account, or why its alert is refused."""
+
+    scenario: Scenario
+    accounts: tuple[Preview, ...] = ()
+    refused: AlertError | None = None
 
 
 class Previewer:
@@ -316,19 +356,75 @@ class Previewer:
 
         Raises AlertError; the caller has proven who asks, so no secret is needed.
         """
+        text = legible(body)
+        if not is_template(text):
+            return self._previewed(body, strategy=strategy, named=named)
+        return self._played(text, strategy=strategy, named=named)
+
+    def _previewed(self, body: bytes, *, strategy: str, named: str | None, before: Decimal | None = None) -> Previewed:
+        """`before`: the position to suppose; None: as it is."""
         now = self._now()
         sender = self._intake.strategy(strategy)
         reading = read(body, secrets=sender.secrets, named=named, usual=sender.format)
         signal = self._intake.signal_of(reading, strategy=sender, signal_id=new_signal_id(to_ms(now)), now=now)
         accounts = () if signal.action is Action.HEARTBEAT else signal.accounts or sender.accounts
+        works = [
+            Work(signal=signal, account=self._accounts[name], rules=sender.rules_for(name), generation=0)
+            for name in accounts
+        ]
         return Previewed(
             format=reading.format,
             fields=fields_read(reading.fields),
-            accounts=tuple(
-                self._of(Work(signal=signal, account=self._accounts[name], rules=sender.rules_for(name), generation=0))
-                for name in accounts
-            ),
+            accounts=tuple(self._of(work) if before is None else self._supposed(work, before) for work in works),
+            native=native_fields(reading.fields),
         )
+
+    def _played(self, text: str, *, strategy: str, named: str | None) -> Previewed:
+        """The template's entry, and what it would do in each of a strategy's moves."""
+        now, any_account = self._now(), next(iter(self._accounts.values()))
+        price = self._price_of(any_account)
+        played: list[Played] = []
+        first: Previewed | None = None
+        refused: AlertError | None = None
+        for each in filled(text, size=_size_at(price), price=price, now=now):
+            try:
+                made = self._previewed(each.text.encode(), strategy=strategy, named=named, before=each.before)
+            except AlertError as error:
+                played.append(Played(scenario=each.scenario, refused=error))
+                refused = refused or error
+                continue
+            first = first or made
+            played.append(Played(scenario=each.scenario, accounts=made.accounts))
+        if first is None:
+            assert refused is not None, "each scenario was planned or refused"
+            raise refused
+        own = first.native if first.format != NATIVE else native_fields(_as_typed(text))
+        return replace(first, native=own, scenarios=tuple(played))
+
+    def _price_of(self, account: Account) -> Decimal:
+        try:
+            return account.exchange.price(category=Category.LINEAR, symbol=_USUAL_SYMBOL)
+        except (ExchangeUnreachable, ExchangeAnswered):
+            return _USUAL_PRICE
+
+    def _supposed(self, work: Work, before: Decimal) -> Preview:
+        """The plan with a position of `before` at the market's price, and no limit counted but what is set."""
+        signal, account = work.signal, work.account
+        assert signal.category is not None and signal.symbol is not None, "the instruments are loaded"
+        instrument = account.market.instrument(signal.category, signal.symbol)
+        assert instrument is not None, "the signal names one that is listed"
+        source = FactSource(account)
+        price = source.price(signal.category, signal.symbol)
+        held = Position(category=signal.category, symbol=signal.symbol, size=before, avg_price=price, mark_price=price)
+        facts = Facts(
+            instrument=instrument,
+            now=self._now(),
+            position=held,
+            price=price,
+            equity=source.equity(instrument.settle_coin),
+        )
+        made = plan_of(proposal_of(intent_of(work.signal, work.rules, facts), facts).with_limits(LimitFacts()))
+        return self._preview_of(work, made, before=before, price=price)
 
     def _of(self, work: Work) -> Preview:
         if work.account.market.symbol_index is None:
@@ -341,14 +437,53 @@ class Previewer:
             reason = gathered.finish.reason if gathered.finish else None
             reason = reason or Reason(code="EXCHANGE_UNREACHABLE", message="the exchange did not answer just now")
             return Preview(account=name, status="denied", reason=reason, notes=(), orders=())
-        made = gathered.plan
+        facts = gathered.proposal.facts
+        made = self._preview_of(work, gathered.plan, before=facts.size, price=facts.market_price)
+        return replace(made, checks=limit_checks(gathered.proposal))
+
+    def _preview_of(self, work: Work, made: Plan, *, before: Decimal | None, price: Decimal | None) -> Preview:
         work.plan_made(made)
-        denied = made.status in (PlanStatus.DENIED, PlanStatus.EXPIRED)
+        signal, denied = work.signal, made.status in (PlanStatus.DENIED, PlanStatus.EXPIRED)
+        assert signal.category is not None and signal.symbol is not None, "it was planned"
+        instrument = work.account.market.instrument(signal.category, signal.symbol)
+        is_known = price is not None and instrument is not None
+        worths = [instrument.notional(each.qty, price) for each in made.orders] if price and instrument else []
         return Preview(
-            account=name,
+            account=work.account.name,
             status="denied" if denied else "planned",
             reason=made.reason,
-            notes=(*work.signal.notes, *made.notes),
+            notes=(*work.signal.notes, *made.notes, *_bound_notes(work.account, made)),
             orders=tuple((order.client_order_id, order.planned) for order in work.orders.values()),
-            checks=limit_checks(gathered.proposal),
+            before=before,
+            notional=sum(worths, Decimal(0)) if is_known else None,
         )
+
+
+_USUAL_SYMBOL = "BTCUSDT"
+_USUAL_PRICE = Decimal(50_000)
+_SIZE_WORTH = Decimal(1000)
+
+
+def _size_at(price: Decimal) -> Decimal:
+    """A strategy's size in coins, worth about a thousand, whose half is on any grid."""
+    return max((_SIZE_WORTH / price).quantize(Decimal("0.001")), Decimal("0.002")) * 2
+
+
+def _as_typed(text: str) -> dict[str, object]:
+    """The template's own fields, placeholders and all; none where it is not readable as it stands."""
+    try:
+        return dict(read(text.encode()).fields)
+    except AlertError:
+        return {}
+
+
+def _bound_notes(account: Account, made: Plan) -> Iterator[str]:
+    """What the exchange would do with the plan's limit prices, which it may move or refuse."""
+    limits = [each for each in made.orders if each.price is not None and not each.type.is_conditional]
+    if not limits:
+        return
+    bounds = account.price_bounds(limits[0].category, limits[0].symbol)
+    for each in limits if bounds is not None else ():
+        assert bounds is not None and each.price is not None
+        if note := bounds.note(is_buy=each.side is Side.BUY, price=each.price):
+            yield note

@@ -211,14 +211,26 @@ _EVERY_S = 2.0
 _LISTENING_EVERY_S = 20.0
 """While an account's stream is there, asking is for what got lost."""
 _PER_ROUND = 40
+_STOP_S = 5.0
 _GIVEN_UP_MS = 60_000
 _DENIED_MS = 600_000
 """So long an order is looked for that was denied after a send whose outcome was unknown."""
 _DENIED_OF_SIGNALS_MS = 7_200_000
 
 
+class _Followed:
+    """What is remembered of one account's rounds."""
+
+    def __init__(self, settling: Settling) -> None:
+        self.settling = settling
+        self.requested: dict[str, int] = {}
+        """In which round each order was asked for last."""
+        self.rounds = 0
+        self.is_woken = threading.Event()
+
+
 class Follower:
-    """One thread that asks for each resting order in turn. A lost report is only a late one."""
+    """A thread an account that asks for each resting order in turn. A lost report is only a late one."""
 
     def __init__(
         self,
@@ -238,126 +250,133 @@ class Follower:
         self._every_s = every_s
         self._acting_for = acting_for
         self._now = now
-        self._settling = Settling(journal=journal)
-        self._requested: dict[str, int] = {}
-        self._rounds = 0
+        self._followed = {name: _Followed(Settling(journal=journal)) for name in accounts}
         self._stop = threading.Event()
-        self._is_woken = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._run, args=(name,), name=f"follower {name}", daemon=True) for name in accounts
+        ]
 
     def start(self) -> None:
-        if not self._thread.is_alive():
-            self._thread.start()
+        for thread in self._threads:
+            if not thread.is_alive():
+                thread.start()
 
     def wake(self) -> None:
         """A stream is there again: what it may have missed is asked for now."""
-        self._is_woken.set()
+        for each in self._followed.values():
+            each.is_woken.set()
 
     def stop(self) -> None:
         self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(5)
+        until = time.monotonic() + _STOP_S
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0.0, until - time.monotonic()))
 
-    def _run(self) -> None:
-        requested_at = time.monotonic()
+    def _run(self, account: str) -> None:
+        requested_at, is_woken = time.monotonic(), self._followed[account].is_woken
         while not self._stop.wait(self._every_s):
-            is_due = time.monotonic() - requested_at >= _LISTENING_EVERY_S or self._is_woken.is_set()
+            is_due = time.monotonic() - requested_at >= _LISTENING_EVERY_S or is_woken.is_set()
             if is_due:
-                self._is_woken.clear()
+                is_woken.clear()
                 requested_at = time.monotonic()
             try:
-                self.round(None if is_due else self._deaf())
+                self._round_of(account, asks=is_due or self._is_deaf(account), settles=is_due)
             except JournalUnavailable as error:
-                log.warning("resting orders could not be followed just now: %s", error)
+                log.warning("resting orders of %s could not be followed just now: %s", account, error)
             except Exception:
-                log.exception("resting orders could not be followed just now")
+                log.exception("resting orders of %s could not be followed just now", account)
 
-    def _deaf(self) -> frozenset[str]:
-        """The accounts whose stream is not there. What the others' streams told is in the journal already."""
-        return frozenset(
-            name for name, each in self._accounts.items() if each.live is None or not each.live.is_listening
-        )
+    def _is_deaf(self, account: str) -> bool:
+        """Its stream is not there. What a stream told is in the journal already."""
+        live = self._accounts[account].live
+        return live is None or not live.is_listening
 
     def round(self, accounts: frozenset[str] | None = None) -> int:
-        """Ask for those that were not asked for the longest, then look after the brackets. Returns how many have
-        changed.
+        """A round of each account, one after the other. Returns how many orders have changed.
 
-        `accounts`: only theirs are asked for; None means all. Raises JournalUnavailable, which ends the round. An
-        account that does not answer is left alone until the next round; whatever else goes wrong with an order is that
-        order's alone.
+        `accounts`: only theirs are asked for; None means all. Raises JournalUnavailable, which ends the round.
         """
-        self._rounds += 1
-        self._cancel_wanted()
-        changed = self._ask_in_turn(accounts) if accounts is None or accounts else 0
-        if accounts is None:
-            self._settle()
+        return sum(
+            self._round_of(name, asks=accounts is None or name in accounts, settles=accounts is None)
+            for name in self._accounts
+        )
+
+    def _round_of(self, account: str, *, asks: bool, settles: bool) -> int:
+        """Ask for those that were not asked for the longest, then look after the brackets.
+
+        An account that does not answer is left alone until the next round; whatever else goes wrong with an order is
+        that order's alone.
+        """
+        if self._acting_for(account) is None:
+            return 0
+        self._cancel_wanted(account)
+        changed = self._ask_in_turn(account) if asks else 0
+        if settles:
+            self._settle(account)
         if self._protect is not None and not self._stop.is_set():
-            self._protect.round()
+            self._protect.round(account)
         return changed
 
-    def _ask_in_turn(self, accounts: frozenset[str] | None) -> int:
-        now_ms = to_ms(self._now())
+    def _ask_in_turn(self, account: str) -> int:
+        now_ms, followed = to_ms(self._now()), self._followed[account]
+        followed.rounds += 1
         denied = self._journal.denied_in_doubt(
             since_ms=now_ms - _DENIED_MS, of_signals_since_ms=now_ms - _DENIED_OF_SIGNALS_MS
         )
-        open_orders = [each for each in self._journal.open_orders() if self._is_ours(each)]
-        doubted = [each for each in denied if self._acting_for(each.account) is not None]
-        resting = {each.state.client_order_id: each for each in (*open_orders, *doubted)}
-        self._settling.keep_only(set(resting))
-        self._requested = {each: self._requested.get(each, 0) for each in resting}
-        silent: set[str] = set()
-        requested = changed = 0
-        for name in sorted(resting, key=lambda each: self._requested[each]):
-            record = resting[name]
-            if record.account in silent or (accounts is not None and record.account not in accounts):
-                continue
-            if requested == _PER_ROUND or self._stop.is_set():
+        open_orders = [each for each in self._journal.open_orders() if self._is_left(each)]
+        of_account = [each for each in (*open_orders, *denied) if each.account == account]
+        resting = {each.state.client_order_id: each for each in of_account}
+        followed.settling.keep_only(set(resting))
+        followed.requested = {each: followed.requested.get(each, 0) for each in resting}
+        changed = 0
+        for name in sorted(resting, key=lambda each: followed.requested[each])[:_PER_ROUND]:
+            if self._stop.is_set():
                 break
-            requested += 1
             try:
-                changed += self._turn_of(record)
+                changed += self._turn_of(resting[name], followed)
             except ExchangeUnreachable as error:
-                silent.add(record.account)
-                log.warning("the resting orders of %s could not be followed just now: %s", record.account, error)
+                log.warning("the resting orders of %s could not be followed just now: %s", account, error)
+                break
         return changed
 
-    def _cancel_wanted(self) -> None:
+    def _cancel_wanted(self, account: str) -> None:
         """What a person wants cancelled, in whichever process it was said."""
-        for record in self._journal.cancels_wanted():
-            account, right = self._accounts.get(record.account), self._acting_for(record.account)
-            if account is None or right is None or self._stop.is_set():
-                continue
+        exchange = self._accounts[account].exchange
+        for record in [each for each in self._journal.cancels_wanted() if each.account == account]:
+            right = self._acting_for(account)
+            if right is None or self._stop.is_set():
+                return
             with suppress(LeaseLost), right:
-                problem = cancel_by_hand(self._journal, account.exchange, record, now_ms=to_ms(self._now()))
+                problem = cancel_by_hand(self._journal, exchange, record, now_ms=to_ms(self._now()))
                 if problem is not None:
                     log.warning("order %s: %s", record.state.client_order_id, problem)
 
-    def _settle(self) -> None:
+    def _settle(self, account: str) -> None:
         """End what needed a person and does not any more."""
-        silent: set[str] = set()
-        for execution in self._journal.in_attention():
-            account, right = self._accounts.get(execution.account), self._acting_for(execution.account)
-            if account is None or right is None or account.name in silent or self._stop.is_set():
-                continue
+        exchange, settling = self._accounts[account].exchange, self._followed[account].settling
+        for execution in [each for each in self._journal.in_attention() if each.account == account]:
+            right = self._acting_for(account)
+            if right is None or self._stop.is_set():
+                return
             try:
                 with suppress(LeaseLost), right:
-                    self._settling.settle(account.exchange, execution, now_ms=to_ms(self._now()))
+                    settling.settle(exchange, execution, now_ms=to_ms(self._now()))
             except (ExchangeUnreachable, ExchangeAnswered) as error:
-                silent.add(account.name)
                 log.warning("what signal %s came to could not be told just now: %s", execution.signal.id, error)
+                return
 
-    def _is_ours(self, record: OrderRecord) -> bool:
+    def _is_left(self, record: OrderRecord) -> bool:
         """What rests, and what a lane has given up: a report that comes late is still a report.
 
         Given up is whatever is open and has been quiet for long, acknowledged or not.
         """
-        is_left = record.state.rests or to_ms(self._now()) - record.updated_at_ms > _GIVEN_UP_MS
-        return is_left and self._acting_for(record.account) is not None
+        return record.state.rests or to_ms(self._now()) - record.updated_at_ms > _GIVEN_UP_MS
 
-    def _turn_of(self, record: OrderRecord) -> bool:
-        self._requested[record.state.client_order_id] = self._rounds
+    def _turn_of(self, record: OrderRecord, followed: _Followed) -> bool:
+        followed.requested[record.state.client_order_id] = followed.rounds
         try:
-            return self._ask(record)
+            return self._ask(record, followed.settling)
         except (JournalUnavailable, ExchangeUnreachable):
             raise
         except LeaseLost:
@@ -368,12 +387,12 @@ class Follower:
             log.exception("order %s could not be followed just now", record.state.client_order_id)
         return False
 
-    def _ask(self, record: OrderRecord) -> bool:
-        account, right = self._accounts.get(record.account), self._acting_for(record.account)
-        if account is None or right is None or self._stop.is_set():
+    def _ask(self, record: OrderRecord, settling: Settling) -> bool:
+        right = self._acting_for(record.account)
+        if right is None or self._stop.is_set():
             return False
         with right:
-            return self._settling.look(account, record, now_ms=to_ms(self._now()))
+            return settling.look(self._accounts[record.account], record, now_ms=to_ms(self._now()))
 
     def learned(self, client_order_id: str) -> None:
         """A stream brought something new of an order. Raises JournalUnavailable."""
@@ -384,7 +403,8 @@ class Follower:
             return
         try:
             with suppress(LeaseLost), right:
-                self._settling.put_right(account.exchange, client_order_id, now_ms=to_ms(self._now()))
+                settling = self._followed[account.name].settling
+                settling.put_right(account.exchange, client_order_id, now_ms=to_ms(self._now()))
         except (ExchangeUnreachable, ExchangeAnswered) as error:
             log.warning("what order %s means for its signal could not be told just now: %s", client_order_id, error)
 

@@ -416,7 +416,7 @@ class Gatherer:
         )
         stands = self._stands(work.signal)
         if stands is None:
-            return intent_of(work.signal, work.rules, facts), facts
+            return intent_of(self._with_size_before(work.signal), work.rules, facts), facts
         facts = replace(facts, is_overtaken=True)
         return intent_of(as_late(work.signal, stands, work.rules), work.rules, facts), facts
 
@@ -425,6 +425,14 @@ class Gatherer:
         if signal.market_position is None or signal.has_synthetic_position or signal.action in SIZES_NOTHING:
             return None
         return self._journal.strategies.overtaken(signal.id)
+
+    def _with_size_before(self, signal: Signal) -> Signal:
+        """A reversal that says no size of the strategy's: with the size that the strategy's last alert left."""
+        before, after = signal.prev_market_position, signal.market_position
+        is_told = signal.market_position_size is not None or signal.prev_market_position_size is not None
+        if before is None or after is None or is_told or before.sign * after.sign >= 0:
+            return signal
+        return replace(signal, prev_market_position_size=self._journal.strategies.size_before(signal.id))
 
     def _withheld(self, signal: Signal) -> Reason | None:
         """An alert whose `id` came before is executed as far as it exits."""

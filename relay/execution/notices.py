@@ -26,7 +26,7 @@ from relay.execution.delivery import SMALLEST, Delivery, NoticeMessage, Service,
 from relay.execution.ports import Now, to_ms, utc_now
 from relay.journal.accept import ID_REUSED
 from relay.journal.notices import EVENTS, SUMMARY, SWITCHES, WEEKLY, EventRecord, Notices, Period
-from relay.journal.records import Switch
+from relay.journal.records import PRICE_MOVED, Switch
 from relay.settings.config import NAME
 
 # What a person is told of an event: which alert, what became of it, and why, in a line.
@@ -57,6 +57,11 @@ def notice_of(event: EventRecord) -> Notice | None:
     if event.name == f"order_{OrderStatus.REJECTED}":
         # The signal's own end tells of it, unless that has come already: then it was a resting order.
         return _reported(NoticeKind.REFUSED, event, _late_refusal(event)) if event.status is SignalStatus.DONE else None
+    if event.name == PRICE_MOVED:
+        text = (
+            f"the exchange moved the limit price {event.detail.get('sent')} to {event.detail.get('price')}, its bound"
+        )
+        return _reported(NoticeKind.EXCHANGE, event, text)
     if event.name == SignalStatus.ATTENTION:
         return _reported(NoticeKind.ATTENTION, event, f"LOOK AT THE EXCHANGE: {_why(event)}")
     if event.name in _REFUSED:

@@ -13,11 +13,13 @@ from relay.app.telemetry import about
 from relay.bybit.stream_state import Received
 from relay.domain.bracket import taken_back
 from relay.domain.order import (
+    EXCHANGE_TERMS,
     Accepted,
     ErrorKind,
     NotSent,
     OrderRejected,
     OrderStatus,
+    Outcome,
     Purpose,
     Reason,
     RequestSignature,
@@ -47,7 +49,7 @@ from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from relay.execution.ports import Account, ExchangePort, Now, to_ms, utc_now
 from relay.execution.work import Resting, Work
 from relay.journal.journal import Journal
-from relay.journal.records import CANCEL_ANSWERED, OrderRecord
+from relay.journal.records import CANCEL_ANSWERED, TERMS, OrderRecord
 from relay.journal.unit_of_work import UnitOfWork
 
 # Ask the exchange for one order: its report, and its fills where there are any.
@@ -119,6 +121,8 @@ class Advancer:
     def __init__(self, *, journal: Journal, now: Now = utc_now) -> None:
         self._journal = journal
         self._now = now
+        self._terms: dict[tuple[str, str], str] = {}
+        """By account and kind of contract: where its terms are not accepted; empty where they are, for all known."""
 
     def step(self, account: Account, order: OrderState, *, held_back: Reason | None = None) -> Advanced | GiveUp:
         """`held_back`: why a planned entry may not be sent (again)."""
@@ -161,7 +165,27 @@ class Advancer:
         failpoint.passed(Failpoint.OUTCOME_STORED)
         if isinstance(outcome, OrderRejected) and outcome.refusal is ErrorKind.RULES:
             _reload_instrument(account, order)
+        self._remember_terms(account, order, outcome)
         return after_outcome(order, outcome)
+
+    def _remember_terms(self, account: Account, order: OrderState, outcome: Outcome) -> None:
+        """Of which kind of contract the account has not accepted the terms, until an entry there is accepted."""
+        planned = order.planned
+        instrument = account.market.instrument(planned.category, planned.symbol)
+        key = (account.name, instrument.kind if instrument else "")
+        if isinstance(outcome, OrderRejected) and outcome.reason_code == EXCHANGE_TERMS:
+            known = f"{outcome.code} at {planned.symbol}"
+        elif isinstance(outcome, Accepted) and not order.is_exit:
+            known = ""
+        else:
+            return
+        if key not in self._terms:
+            switch = self._journal.switch(account.name, f"{TERMS} {key[1]}")
+            self._terms[key] = switch.value if switch is not None else ""
+        if self._terms[key] != known:
+            self._terms[key] = known
+            name = f"{TERMS} {key[1]}"
+            self._journal.set_switch(account.name, name, known, by="the exchange", now_ms=self._now_ms())
 
     def deny(self, order: OrderState, reason: Reason) -> OrderState:
         """End an order that certainly had no effect, so that it is never sent (again)."""

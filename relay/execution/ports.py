@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from relay.bybit.stream_state import Received
 from relay.bybit.wire_account import ClosedPnl
 from relay.bybit.wire_orders import OpenOrder
-from relay.domain.instrument import Category, Instrument, SymbolIndex
+from relay.domain.instrument import Category, Instrument, PriceBounds, SymbolIndex
 from relay.domain.order import Outcome, PlannedOrder, Reason, RequestSignature
 from relay.domain.order_lifecycle import Bounds
 from relay.domain.position import Fill, OrderReport, Position, StopLevels
@@ -133,6 +133,8 @@ class Account:
     """None if there are no streams; then the exchange is asked for everything."""
     entry_bar: Callable[[Category, str], Reason | None] = lambda category, symbol: None
     """Why nothing may be opened there, by what is known without asking: of the key, or of the position."""
+    price_bounds: Callable[[Category, str], PriceBounds | None] = lambda category, symbol: None
+    """Asks between which limit prices the exchange takes orders now; None where it does not say."""
 
 
 # The relay's own clock, passed in wherever it matters; `to_ms` and `from_ms` go with it.

@@ -398,7 +398,7 @@ class _Pause:
 class ProtectionLanes:
     """Puts tasks that protect positions into lanes.
 
-    `submit` is thread-safe; `round` belongs to the follower's thread.
+    `submit` is thread-safe; the rounds of an account belong to the thread that follows it.
     """
 
     def __init__(
@@ -458,23 +458,23 @@ class ProtectionLanes:
             self.submit(lane)
         return len(lanes)
 
-    def round(self) -> None:
+    def round(self, account: str) -> None:
         """Look at each bracket, and put a task into its lane where it is not at rest; and where a resting entry's time
         is over.
 
-        Raises JournalUnavailable, which ends the round. An account that does not answer is left alone until the next
-        one, and whatever else goes wrong with a bracket is that bracket's alone.
+        Raises JournalUnavailable, which ends the round. Where the account does not answer, the round is over; whatever
+        else goes wrong with a bracket is that bracket's alone.
         """
         now_ms = to_ms(self.now())
         for order in self.journal.open_orders():
-            if is_overdue(order, now_ms):
+            if order.account == account and is_overdue(order, now_ms):
                 planned = order.state.planned
-                self.submit(Lane(account=order.account, category=planned.category, symbol=planned.symbol))
-        after = {lane: place for place, lane in enumerate(self._unseen, start=1)}
-        silent: set[str] = set()
-        for record in sorted(self.journal.live_brackets(), key=lambda each: after.get(_lane_of(each), 0)):
-            if record.account not in silent and not self._could_look_at(record, now_ms):
-                silent.add(record.account)
+                self.submit(Lane(account=account, category=planned.category, symbol=planned.symbol))
+        after = {lane: place for place, lane in enumerate(list(self._unseen), start=1)}
+        of_account = [each for each in self.journal.live_brackets() if each.account == account]
+        for record in sorted(of_account, key=lambda each: after.get(_lane_of(each), 0)):
+            if not self._could_look_at(record, now_ms):
+                return
 
     def _could_look_at(self, record: BracketRecord, now_ms: int) -> bool:
         """Returns False if its account does not answer."""

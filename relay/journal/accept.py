@@ -41,6 +41,8 @@ CHAIN_GAP = "chain_gap"
 CHAIN_OVERTAKEN = "chain_overtaken"
 CHAIN_EVENTS = {Fit.MISSING: CHAIN_GAP, Fit.OVERTAKEN: CHAIN_OVERTAKEN}
 """The event that is stored with a signal that does not fit its chain."""
+SIZE_BEFORE = "size_before"
+"""The event of a reversal that does not say how large the strategy was: as large as its last alert had left it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +152,13 @@ class StrategyQueries:
             return None
         size = detail["size"]
         return Standing(side=MarketSide(detail["side"]), size=None if size is None else Decimal(size))
+
+    def size_before(self, signal_id: str) -> Decimal | None:
+        """How large the strategy was before this reversal of it, which does not say so itself; None: not known."""
+        which = (events.c.signal_id == signal_id) & (events.c.name == SIZE_BEFORE)
+        with self._store.read() as connection:
+            detail = connection.execute(select(events.c.detail).where(which)).scalar()
+        return Decimal(detail["size"]) if detail else None
 
     def is_of_reused_id(self, signal_id: str) -> bool:
         """Whether it was accepted for its exit alone, because its `id` came before."""
@@ -480,6 +489,9 @@ def _events_of(new: NewSignal, fitted: Judged | None) -> Iterator[tuple[str, obj
     yield from new.events
     if fitted and fitted.fit in CHAIN_EVENTS:
         yield CHAIN_EVENTS[fitted.fit], {"note": fitted.note, **_standing_detail(fitted.last.link.after)}
+    is_told = new.link is None or new.link.before.size is not None or new.link.after.size is not None
+    if fitted and not is_told and fitted.size_before is not None:
+        yield SIZE_BEFORE, {"size": str(fitted.size_before)}
     if not new.accounts:
         yield SignalStatus.DONE, None
 

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, Row, Select, Text, bindparam, cast, exists, func, or_, select
 
 from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG
+from relay.domain.compare import Arrival
 from relay.domain.instrument import plain
 from relay.domain.order import OrderStatus, SignalStatus
 from relay.domain.performance import FillRow, PricedFill, slippage_pct
@@ -429,6 +430,34 @@ def count_signals(connection: Connection) -> dict[SignalStatus, int]:
     return {row[0]: row[1] for row in connection.execute(counted)}
 
 
+def arrivals(connection: Connection, since_ms: int, until_ms: int, *, limit: int) -> list[Arrival]:
+    """Every signal that came in that time, rejected ones, too, the earliest first."""
+    repeats = (
+        select(func.count())
+        .where(events.c.signal_id == signals.c.id, events.c.name == "duplicate")
+        .correlate(signals)
+        .scalar_subquery()
+    )
+    columns = (
+        *(signals.c.id, signals.c.strategy, signals.c.symbol, signals.c.body_digest, signals.c.received_at),
+        *(signals.c.status, signals.c.reason_code, signals.c.reason_message, repeats.label("repeats")),
+    )
+    statement = select(*columns).where(signals.c.id >= first_id_at(since_ms), signals.c.id < first_id_at(until_ms))
+    return [
+        Arrival(
+            signal_id=row.id,
+            strategy=row.strategy,
+            symbol=row.symbol,
+            digest=row.body_digest,
+            received_ms=row.received_at,
+            status=row.status,
+            reason=None if row.reason_code is None else f"{row.reason_code}: {row.reason_message}",
+            repeats=row.repeats,
+        )
+        for row in connection.execute(statement.order_by(signals.c.id).limit(limit))
+    ]
+
+
 class DashboardQueries:
     """What the pages show. All methods may be called from any thread. Times are Unix milliseconds."""
 
@@ -449,6 +478,11 @@ class DashboardQueries:
         """The fills of a signal in the contract's form, the earliest first, with their slippage."""
         with self._store.read() as connection:
             return fills_of(connection, signal["id"], signal_price(signal["alert"]))
+
+    def arrivals(self, since_ms: int, until_ms: int, *, limit: int) -> list[Arrival]:
+        """Every signal that came in that time, rejected ones, too, the earliest first."""
+        with self._store.read() as connection:
+            return arrivals(connection, since_ms, until_ms, limit=limit)
 
     def fill_rows(self, strategy: str | None, since_ms: int) -> list[FillRow]:
         """Every fill since, of one strategy or of all."""

@@ -197,6 +197,12 @@ def _form(hint: Any) -> _Form:
     if get_origin(hint) is tuple:
         each = _form(get_args(hint)[0])
         return _Form(lambda values: [each.write(v) for v in values], lambda stored: tuple(each.read(v) for v in stored))
+    if get_origin(hint) is Mapping:
+        each = _form(get_args(hint)[1])
+        return _Form(
+            lambda values: {key: each.write(v) for key, v in values.items()},
+            lambda stored: {key: each.read(v) for key, v in stored.items()},
+        )
     if is_dataclass(hint):
         return _form_of_fields(hint)
     if hint in (bool, int, str):

@@ -36,7 +36,7 @@ from relay.domain.signal import first_id_at
 from relay.journal.codec import from_json, order_of, signal_of, switch_of
 from relay.journal.records import (
     CANCEL_ANSWERED,
-    CANCEL_ASKED,
+    CANCEL_REQUESTED,
     HALT,
     AttemptOutcome,
     Circumstances,
@@ -221,9 +221,9 @@ def open_orders(connection: Connection, **of: Any) -> tuple[OrderRecord, ...]:
     return _records(connection, fetch_all(connection, select_orders(*of, open_only=True), values))
 
 
-_ASKED_OR_ANSWERED = (
+_REQUESTED_OR_ANSWERED = (
     select(events.c.name, events.c.detail)
-    .where(events.c.name.in_((CANCEL_ASKED, CANCEL_ANSWERED)))
+    .where(events.c.name.in_((CANCEL_REQUESTED, CANCEL_ANSWERED)))
     .where(events.c.signal_id.in_(select(orders.c.signal_id).where(IS_OPEN)))
     .order_by(events.c.id)
 )
@@ -232,8 +232,8 @@ _ASKED_OR_ANSWERED = (
 def cancels_wanted(connection: Connection) -> tuple[OrderRecord, ...]:
     """Open orders of which a person wants the end, and the exchange has not answered since."""
     wanted: dict[str, None] = {}
-    for row in connection.execute(_ASKED_OR_ANSWERED):
-        if row.name == CANCEL_ASKED:
+    for row in connection.execute(_REQUESTED_OR_ANSWERED):
+        if row.name == CANCEL_REQUESTED:
             wanted[row.detail["client_order_id"]] = None
         else:
             wanted.pop(row.detail["client_order_id"], None)

@@ -26,6 +26,7 @@ from relay.domain.order_lifecycle import OrderState, after_outcome
 from relay.domain.position import Fill, OrderReport
 from relay.journal.codec import outcome_columns, reason_columns, state_of, to_json
 from relay.journal.positions import Positions
+from relay.journal.records import PRICE_MOVED
 from relay.journal.statements import EventLog, Rows, fetch_all, fetch_first, run
 from relay.journal.tables import attempts, fills, orders
 
@@ -161,6 +162,11 @@ class Orders:
         self._change(client_order_id, now_ms, **changed)
         if "status" in changed or "filled_qty" in changed:
             self._add_report_event(row.signal_id, state, changed, now_ms)
+        sent = state.planned.price
+        now = report.price if report is not None else None
+        if changed.get("rests") and sent is not None and now is not None and sent != now:
+            detail = {"client_order_id": client_order_id, "sent": plain(sent), "price": plain(now)}
+            self._events.add(row.signal_id, PRICE_MOVED, detail, now_ms=now_ms)
         return True
 
     def settle(self, client_order_id: str, status: OrderStatus, reason: Reason | None, *, now_ms: int) -> bool:

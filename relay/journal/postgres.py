@@ -6,16 +6,17 @@ A deadline is kept here and not by the database, which may be frozen or unreacha
 from __future__ import annotations
 
 import logging
+import select
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from relay.engine import lease_guard
@@ -92,9 +93,16 @@ log = logging.getLogger(__name__)
 _READ_S: Final = 5.0
 _IDLE_MS: Final = 2000
 """A process that is frozen within a transaction keeps its locks no longer than this."""
-_BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on"
-"""Whatever the database has for its own: what is answered as stored has to outlive a crash, and whoever waited for a
-lock has to see what was committed meanwhile."""
+_SESSION_SETTINGS: Final = "; ".join(
+    f"SET {name} = {value}"
+    for name, value in (
+        ("synchronous_commit", "on"),
+        ("default_transaction_isolation", "'read committed'"),
+        ("statement_timeout", int(_READ_S * 1000)),
+        ("lock_timeout", 0),
+        ("idle_in_transaction_session_timeout", _IDLE_MS),
+    )
+)
 _SESSION: Final = text("SELECT pg_backend_pid()")
 _POOLED: Final = (
     "DATABASE_URL: there is a pooler that gives a session away after each transaction; it should be the database's own "
@@ -110,7 +118,7 @@ def postgres_engine(url: URL, *, connections: int = 4, begins: bool = True) -> E
 
     `begins`: each first statement begins a transaction; else whoever wants one says BEGIN.
     """
-    return create_engine(
+    engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
         isolation_level=None if begins else "AUTOCOMMIT",
         pool_size=connections,
@@ -127,6 +135,25 @@ def postgres_engine(url: URL, *, connections: int = 4, begins: bool = True) -> E
             "tcp_user_timeout": 5000,
         },
     )
+    if not begins:
+        event.listen(engine, "connect", _begin_session)
+        event.listen(engine, "checkout", _require_open)
+    return engine
+
+
+def _begin_session(connection: Any, record: object) -> None:
+    """Whatever the database has for its own: what is answered as stored has to outlive a crash, whoever waited for a
+    lock has to see what was committed meanwhile, and a process that is frozen keeps its locks for seconds only."""
+    connection.autocommit = True
+    connection.execute(_SESSION_SETTINGS).close()
+
+
+def _require_open(connection: Any, record: object, proxy: object) -> None:
+    """A pooled connection at which something waits to be read was ended by the server: another takes its place."""
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    if waiting.poll(0):
+        raise DisconnectionError("the server has ended it")
 
 
 class PostgresStore:
@@ -164,7 +191,8 @@ class PostgresStore:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        with _in_words(), self._connected(_READ_S, begin="BEGIN READ ONLY") as connection:
+        # Without a transaction: each statement would see what is committed by then within one, too.
+        with _in_words(), self.engine.connect() as connection:
             yield connection
 
     def probe(self) -> None:
@@ -266,7 +294,7 @@ class PostgresStore:
 
     @contextmanager
     def _connected(
-        self, timeout_s: float, *, begin: str = _BEGIN, locks: Sequence[Lock] = (), lease: AccountLease | None = None
+        self, timeout_s: float, *, locks: Sequence[Lock] = (), lease: AccountLease | None = None
     ) -> Iterator[Connection]:
         """A transaction that commits at the end, on a connection that answers. JournalUnavailable: there is none.
 
@@ -274,10 +302,8 @@ class PostgresStore:
         right it writes; LeaseLost, if another process has it by now.
         """
         first = (
-            begin,
+            "BEGIN",
             f"SET LOCAL statement_timeout = {int(timeout_s * 1000):d}",
-            f"SET LOCAL idle_in_transaction_session_timeout = {_IDLE_MS:d}",
-            "SET LOCAL lock_timeout = 0",
             *((lock_statement(locks),) if locks else ()),
             *((owning(lease),) if lease else ()),
         )

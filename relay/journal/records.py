@@ -193,8 +193,12 @@ class Switch:
 
 
 HALT = "halt"
-CANCEL_ASKED, CANCEL_ANSWERED = "cancel_asked_for", "cancel_answered"
+CANCEL_REQUESTED, CANCEL_ANSWERED = "cancel_asked_for", "cancel_answered"
 """Events of a signal: a person wants one of its orders cancelled, and what the exchange said to that."""
+TERMS = "terms"
+"""With a kind of contract: where the exchange said that its trading terms are not accepted; empty once they are."""
+PRICE_MOVED = "order_price_moved"
+"""The event of an order that rests at another limit price than was sent."""
 LOGGED_OUT = "logged_out"
 """The name of a session that has ended; its `account` is the session's digest."""
 

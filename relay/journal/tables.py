@@ -261,9 +261,64 @@ bookings = Table(
     Column("fee", ExactDecimal, nullable=False),
     Column("funding", ExactDecimal, nullable=False),
     Column("at", UnixMs, nullable=False),
+    Column("category", Enumerated(Category)),
+    Column("symbol", Text),
+    Column("seq", BigInteger),
+    Column("entry", Json),
+    Column("maker", Json),
+    Column("before", Json),
+    Column("touched", Json),
     Index("ix_bookings_at", "at"),
+    Index("ix_bookings_symbol", "account", "category", "symbol", "at"),
 )
-"""Each execution counts once; stored for as long as one could be reported again."""
+"""Each execution counts once; stored for as long as one could be reported again. `entry`: as it was told; NULL where
+it was booked before trades were kept. `before`: the symbol's open trades before it, from which all later ones can be
+worked out anew; `touched`: the ids of the trades that it changed."""
+
+trades = Table(
+    "trades",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("strategy", Words, nullable=False),
+    Column("category", Enumerated(Category), nullable=False),
+    Column("symbol", Text, nullable=False),
+    Column("at", UnixMs, nullable=False),
+    Column("closed_at", UnixMs),
+    Column("body", Json, nullable=False),
+    Index("ix_trades_at", "at", "id"),
+    Index("ix_trades_strategy", "strategy", "at", "id"),
+    Index("ix_trades_account", "account", "at", "id"),
+    Index("ix_trades_name", "symbol", "at", "id"),
+    Index("ix_trades_symbol", "account", "category", "symbol", "closed_at"),
+    Index("ix_trades_closed", "closed_at"),
+)
+"""Never pruned. `at`: of its first execution."""
+
+trade_totals = Table(
+    "trade_totals",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("strategy", Words, primary_key=True),
+    Column("coin", Text, primary_key=True),
+    Column("day", Text, primary_key=True),
+    Column("trades", Integer, nullable=False),
+    Column("won", Integer, nullable=False),
+    Column("realised", ExactDecimal, nullable=False),
+    Column("fees", ExactDecimal, nullable=False),
+    Column("funding", ExactDecimal, nullable=False),
+)
+"""Sums over the trades that were closed on a day (UTC): with them a page is as quick over a year as over a day."""
+
+booked_sums = Table(
+    "booked_sums",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("at", UnixMs, primary_key=True),
+    Column("coin", Text, primary_key=True),
+    Column("amount", ExactDecimal, nullable=False),
+)
+"""What the exchange's own transaction log booked in the hour that begins at `at`."""
 
 day_totals = Table(
     "day_totals",
@@ -274,7 +329,9 @@ day_totals = Table(
     Column("realised", ExactDecimal, nullable=False),
     Column("fees", ExactDecimal, nullable=False),
     Column("funding", ExactDecimal, nullable=False),
+    Column("fees_other", Json),
 )
+"""`fees_other`: by coin, what was paid in another one."""
 
 equity_points = Table(
     "equity_points",
@@ -292,8 +349,11 @@ booked_until = Table(
     metadata,
     Column("account", Text, primary_key=True),
     Column("at", UnixMs, nullable=False),
+    Column("since", UnixMs),
+    Column("log_until", UnixMs),
 )
-"""Up to then, by the exchange's clock, every execution is known to be booked."""
+"""Up to then, by the exchange's clock, every execution is known to be booked. `since`: from then on trades are kept;
+NULL before the first time. `log_until`: up to then the transaction log was read."""
 
 
 chains = Table(

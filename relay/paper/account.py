@@ -27,6 +27,9 @@ WRITES = frozenset(
         "/v5/order/amend",
         "/v5/order/cancel",
         "/v5/order/cancel-all",
+        "/v5/order/create-batch",
+        "/v5/order/amend-batch",
+        "/v5/order/cancel-batch",
         "/v5/order/pre-check",
         "/v5/position/set-leverage",
         "/v5/position/switch-mode",
@@ -36,6 +39,8 @@ WRITES = frozenset(
 NOT_IN_DEMO = frozenset({"/v5/account/fee-rate"})
 """demo.mdx does not list it."""
 READS_PER_SECOND = 50
+BATCHES = "/v5/order/batch"
+"""By this name the batches' own limit is counted, an order at a time."""
 WINDOW_MS = 1000
 
 
@@ -91,6 +96,8 @@ class Account:
     """
 
     margin_mode: str = "REGULAR_MARGIN"
+    refuses_prices: bool = False
+    """`lpaPerp`: a limit price beyond the bound is refused, not moved."""
     unified_margin_status: int = 5
     key: dict[str, Any] = field(default_factory=_key)
     ip_check: bool = False
@@ -149,7 +156,7 @@ class Limiter:
             return self._admit(account, path, now_ms)
 
     def _admit(self, account: Account, path: str, now_ms: int) -> Allowance:
-        most = account.creates_per_second if path in WRITES else READS_PER_SECOND
+        most = account.creates_per_second if path in WRITES or path == BATCHES else READS_PER_SECOND
         calls = self._calls[path]
         while calls and calls[0] <= now_ms - WINDOW_MS:
             calls.popleft()

@@ -9,7 +9,7 @@ from relay.paper import asks, margin, matching, stops, wire
 from relay.paper.asks import Unreadable
 from relay.paper.book import Book
 from relay.paper.exchange import Exchange
-from relay.paper.orders import FULL_STOPS, ZERO, Refusal
+from relay.paper.orders import FULL_STOPS, ZERO, Refusal, Side
 from relay.paper.orders_api import Answer, Params
 from relay.paper.state import Instrument, State, Wallet
 from relay.paper.wire import plain
@@ -40,7 +40,7 @@ def _coin(state: State, wallet: Wallet) -> tuple[dict[str, Any], dict[str, Decim
         "coin": wallet.coin,
         "equity": plain(equity),
         "usdValue": plain(amounts["equity"]),
-        "walletBalance": plain(wallet.balance),
+        "walletBalance": plain(wallet.balance + state.borrowed.get(wallet.coin, ZERO)),
         "free": "",
         "locked": "0",
         "spotHedgingQty": "0",
@@ -57,7 +57,7 @@ def _coin(state: State, wallet: Wallet) -> tuple[dict[str, Any], dict[str, Decim
         "marginCollateral": True,
         "collateralSwitch": True,
         "colRes": "0",
-        "spotBorrow": "0",
+        "spotBorrow": plain(state.borrowed.get(wallet.coin, ZERO)),
     }
     return row, amounts
 
@@ -106,6 +106,23 @@ def _totals(total: dict[str, Decimal]) -> dict[str, str]:
         "totalMaintenanceMargin": maintenance,
         "totalMaintenanceMarginByMp": maintenance,
     }
+
+
+def transaction_log(exchange: Exchange, params: Params) -> Answer:
+    """transaction-log.mdx: a day by default, a week at most, newest first."""
+    if params.get("accountType") not in (None, "", "UNIFIED"):
+        return Refusal(code=10001, message="accountType only support UNIFIED.")
+    named = {"category": "category", "currency": "coin", "baseCoin": "base_coin", "type": "type"}
+    where: dict[str, object] = {column: params[name] for name, column in named.items() if params.get(name)}
+    begin, end = asks.whole(params, "startTime", 0), asks.whole(params, "endTime", 0)
+    if begin and end and not 0 <= end - begin <= wire.WEEK_MS:
+        raise Unreadable("The time range between startTime and endTime cannot exceed 7 days")
+    where["at_ms >= ?"] = begin or (end or exchange.now_ms()) - wire.DAY_MS
+    where["at_ms < ?"] = end or (begin or exchange.now_ms()) + wire.DAY_MS
+    found = exchange.store.transactions(
+        where, before_seq=wire.after(params), limit=wire.limit(params, default=20, most=50)
+    )
+    return {"list": [row for _, row in found], "nextPageCursor": wire.cursor(found[-1][0]) if found else ""}
 
 
 def summary(exchange: Exchange, params: Params) -> Answer:
@@ -290,8 +307,14 @@ def server_time(exchange: Exchange, params: Params) -> Answer:
     return {"timeSecond": str(now_ns // 1_000_000_000), "timeNano": str(now_ns)}
 
 
+NOT_TRADED = ("spot", "option")
+"""Nothing of these is listed here; clients that read every category go on all the same."""
+
+
 def _chosen(exchange: Exchange, params: Params) -> list[Instrument] | Refusal:
     """By category, then symbol or base coin. A symbol of another category is unknown here."""
+    if params.get("category") in NOT_TRADED:
+        return []
     category, symbol, base = asks.category(params), params.get("symbol"), params.get("baseCoin")
     found = [
         instrument
@@ -330,3 +353,84 @@ def tickers(exchange: Exchange, params: Params) -> Answer:
             if instrument.status == "Trading"
         ],
     }
+
+
+def price_limit(exchange: Exchange, params: Params) -> Answer:
+    """order-price-limit.mdx; without a category it is linear."""
+    asked = {"category": "linear", **params}
+    chosen = _instrument(exchange, asked)
+    if isinstance(chosen, Refusal):
+        return chosen
+    bounds = exchange.read(lambda state: [matching.price_bound(state, chosen, side) for side in (Side.BUY, Side.SELL)])
+    buy, sell = (wire.on_grid(each, chosen.tick_size) for each in bounds)
+    return {"symbol": chosen.symbol, "buyLmt": buy, "sellLmt": sell, "ts": str(exchange.now_ms())}
+
+
+def coins(exchange: Exchange, params: Params) -> Answer:
+    """coin-info.mdx: those of the wallet, none of which can be paid in or out."""
+    wanted = params.get("coin")
+    names = [coin for coin in exchange.read(lambda state: list(state.wallets)) if wanted in (None, "", coin)]
+    return {"rows": [{"name": coin, "coin": coin, "remainAmount": "0", "chains": []} for coin in names]}
+
+
+def user_settings(exchange: Exchange, params: Params) -> Answer:
+    return {
+        "lpaSpot": False,
+        "lpaPerp": exchange.account.refuses_prices,
+        "deltaEnable": False,
+        "smsef": False,
+        "fmsef": False,
+    }
+
+
+def system_status(exchange: Exchange, params: Params) -> Answer:
+    wanted = params.get("state")
+    return {"list": [row for row in exchange.announced if wanted in (None, "", row.get("state"))]}
+
+
+INTERVALS_MIN = {"D": 1440, "W": 10_080, "M": 43_200}
+MINUTE_MS = 60_000
+LEVELS_MAX = 500
+
+
+def klines(exchange: Exchange, params: Params) -> Answer:
+    """kline.mdx, newest first. The paper market has no past: every candle is flat, at the price of now."""
+    chosen = _instrument(exchange, {"category": "linear", **params})
+    if isinstance(chosen, Refusal):
+        return chosen
+    word = str(params.get("interval") or "")
+    minutes = INTERVALS_MIN.get(word) or (int(word) if word.isascii() and word.isdigit() else 0)
+    if not minutes:
+        raise Unreadable("Invalid period!")
+    span_ms, now_ms = minutes * MINUTE_MS, exchange.now_ms()
+    size = wire.limit(params, default=200, most=1000)
+    start_ms, end_ms = asks.whole(params, "start", 0), min(asks.whole(params, "end", 0) or now_ms, now_ms)
+    last = wire.on_grid(exchange.read(lambda state: state.quotes[chosen.symbol].last), chosen.tick_size)
+    newest = end_ms // span_ms * span_ms
+    begins = [newest - number * span_ms for number in range(size)]
+    rows = [[str(begin), last, last, last, last, "0", "0"] for begin in begins if begin >= start_ms]
+    return {"category": chosen.category, "symbol": chosen.symbol, "list": rows}
+
+
+def order_book(exchange: Exchange, params: Params) -> Answer:
+    """orderbook.mdx: the quote on both sides, and the account's own resting limit orders behind it."""
+    chosen = _instrument(exchange, {"category": "linear", **params})
+    if isinstance(chosen, Refusal):
+        return chosen
+    most = min(wire.limit(params, default=25, most=LEVELS_MAX), LEVELS_MAX)
+
+    def side(state: State, of: Side) -> list[list[str]]:
+        quote = state.quotes[chosen.symbol]
+        depth = chosen.max_market_qty if quote.depth is None else quote.depth
+        found = {quote.bid if of is Side.BUY else quote.ask: depth}
+        for order in state.orders_of(chosen.symbol):
+            if order.is_active and order.side is of and order.price is not None:
+                found[order.price] = found.get(order.price, ZERO) + order.leaves
+        prices = sorted((price for price, qty in found.items() if qty), reverse=of is Side.BUY)[:most]
+        return [
+            [wire.on_grid(price, chosen.tick_size), wire.on_grid(found[price], chosen.qty_step)] for price in prices
+        ]
+
+    bids, offers = exchange.read(lambda state: (side(state, Side.BUY), side(state, Side.SELL)))
+    now_ms, seq = exchange.now_ms(), exchange.state.seq
+    return {"s": chosen.symbol, "b": bids, "a": offers, "ts": now_ms, "u": seq, "seq": seq, "cts": now_ms}

@@ -10,7 +10,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from relay.paper import matching, stops
-from relay.paper.matching import market_limit, submit
+from relay.paper.matching import bounded, price_bound, submit
 from relay.paper.orders import Ask, Exits, Order, OrderType, Refusal, Side, Status, StopKind, TimeInForce
 from relay.paper.state import Changes, Instrument, Quote, State
 
@@ -74,9 +74,7 @@ class Book:
             side=ask.side,
             order_type=ask.order_type,
             qty=qty,
-            price=market_limit(instrument, ask.side, quote.taker_price(ask.side))
-            if market and not conditional
-            else ask.price,
+            price=self._price(ask, instrument),
             time_in_force=TimeInForce.IOC if market else ask.time_in_force,
             position_idx=ask.position_idx,
             reduce_only=ask.reduce_only or self._only_reduces(ask),
@@ -93,6 +91,14 @@ class Book:
             updated_ms=now_ms,
             seq=state.next_seq(),
         )
+
+    def _price(self, ask: Ask, instrument: Instrument) -> Decimal | None:
+        """As it is taken now; of a conditional order it is looked at again once that triggers."""
+        if ask.trigger_price is not None:
+            return ask.price
+        if ask.order_type is OrderType.MARKET:
+            return price_bound(self.state, instrument, ask.side)
+        return None if ask.price is None else bounded(self.state, instrument, ask.side, ask.price)
 
     def _only_reduces(self, ask: Ask) -> bool:
         opening = {1: Side.BUY, 2: Side.SELL}.get(ask.position_idx)
@@ -141,6 +147,8 @@ class Book:
         refusal = self._refuse_amend(order, instrument, new_qty, new_price, new_trigger, new_exits)
         if refusal:
             return refusal
+        if order.is_active and new_price is not None and order.order_type is not OrderType.MARKET:
+            new_price = bounded(state, instrument, order.side, new_price)
         order.qty, order.price, order.trigger_price, order.exits = new_qty, new_price, new_trigger, new_exits
         if order.is_active:
             submit(state, order, now_ms)
@@ -168,6 +176,8 @@ class Book:
         refusal = matching.check_qty(instrument, qty, market=market, closes=order.closes)
         if not refusal and price is not None and not market:
             refusal = matching.check_price(instrument, price)
+            if not refusal and order.is_active:
+                refusal = matching.refuse_price(self.state, instrument, order.side, price)
         if not refusal and trigger is not None and trigger != order.trigger_price:
             current = quote.by(order.trigger_by)
             refusal = matching.check_trigger(instrument, trigger, order.trigger_direction, current)

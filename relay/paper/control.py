@@ -11,9 +11,13 @@
 | `POST /paper/faults` a fault or a list | see `relay.paper.exchange`: `{"path": "/v5/order/create" or "*", "kind", "times": n or null, "probability", "seed", "match": {field: value}, "ms", "status", "body", "retCode", "retMsg", "headers", "after_effect", "where", "set"}` |
 | `GET`, `DELETE /paper/faults` | how many wait / forget them |
 | `GET`, `DELETE /paper/calls` | `{"calls": [{"at_ns", "method", "path", "symbol", "orderLinkId", "retCode"}]}`, oldest first, the newest 20,000; `retCode` is the effect's, even where a fault swallowed the answer, and null without one |
-| `GET /paper/account`, `POST` any of | `{"marginMode", "unifiedMarginStatus", "key": {fields of query-api}, "ipCheck": bool, "expired": bool, "limiter": {"on": bool, "rate": creates a second}, "historyLagMs": n, "keyUnknown": bool, "signatureWrong": bool, "regionBlocked": bool, "demo": bool, "publicKey": RSA PEM or "", "balances": {coin: amount}, "positionMode": {symbol: 0 or 3}, "leverage": {symbol: n}}` |
+| `GET /paper/account`, `POST` any of | `{"marginMode", "lpaPerp": bool, "unifiedMarginStatus", "key": {fields of query-api}, "ipCheck": bool, "expired": bool, "limiter": {"on": bool, "rate": creates a second}, "historyLagMs": n, "keyUnknown": bool, "signatureWrong": bool, "regionBlocked": bool, "demo": bool, "publicKey": RSA PEM or "", "balances": {coin: amount}, "spotBorrow": {coin: amount}, "positionMode": {symbol: 0 or 3}, "leverage": {symbol: n}}` |
 | `POST /paper/clock` `{"offset_ms": n}` | shifts the exchange's clock; not kept over a restart |
 | `POST /paper/funding` `{"symbol", "rate"}` | settles one funding payment |
+| `POST /paper/split` `{"symbol", "ratio"}` | a stock split: each position becomes `ratio` times as large at a `ratio`th of its price, by an execution `CorporateAction` and without an order; prices follow, orders end |
+| `POST /paper/status` `[rows of /v5/system/status]` | what the exchange announces of its own state; not kept over a restart |
+| `POST /paper/fees` `{"coin", "price", "taxRate"}` | from now on fees are taken in `coin`, at so many dollars each (`""`: in the settle coin), and taxed at a share of the fee; not kept over a restart |
+| `POST /paper/takeover` `{"symbol", "kind", "qty"}` | the exchange itself closes so much of the position (all of it by default): `kind` `BustTrade` (liquidation), `AdlTrade` or `Delivery` |
 | `GET /paper/streams` | `{"connections": [{"kind": "private", "linear" or "inverse", "topics": […], "mute": bool}], "manners": {…}}` |
 | `POST /paper/streams` any of | `{"cut": true or a kind}`: ends the streams' connections without a word; `{"mute": true or a kind}`: those there are stay open, and say and answer nothing more; `{"manners": {"delay_ms", "jitter_ms", "drop", "duplicate", "seed", "topics": [names], "refuse_auth": bool, "refuse": bool}}`: how events are treated from now on, what is left out as usual: held back, overtaken, lost and told twice (shares from 0 to 1), the key refused, or no stream opened at all |
 | `POST /paper/reset` `{}` | starts over: start balances and prices, no orders, positions, faults or calls |"""  # noqa: E501
@@ -28,7 +32,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from relay.paper import margin
+from relay.paper import margin, matching, stops
 from relay.paper.account import Account
 from relay.paper.book import Book
 from relay.paper.exchange import Exchange, FaultInvalid, read_fault
@@ -82,6 +86,7 @@ def shown(exchange: Exchange) -> dict[str, Any]:
     account = exchange.account
     return {
         "marginMode": account.margin_mode,
+        "lpaPerp": account.refuses_prices,
         "unifiedMarginStatus": account.unified_margin_status,
         "key": account.key,
         "ipCheck": account.ip_check,
@@ -103,13 +108,14 @@ def shown(exchange: Exchange) -> dict[str, Any]:
 def change(exchange: Exchange) -> dict[str, Any]:
     """Changes what the body names, and nothing unless all of it can be read."""
     asked, account = read_body(), exchange.account
-    unknown = set(asked) - {*shown(exchange), "leverage"}
+    unknown = set(asked) - {*shown(exchange), "leverage", "spotBorrow"}
     if unknown:
         raise ControlInvalid(f"unknown: {', '.join(sorted(unknown))}")
     changed = _read_account(account, asked)
     _trust(exchange, changed.public_key)
     exchange.act(lambda book, now_ms: _set_book(exchange, book, asked, now_ms))
     exchange.account = changed
+    exchange.state.refuses_prices = changed.refuses_prices
     exchange.keep_account()
     return shown(exchange)
 
@@ -120,6 +126,7 @@ def _read_account(account: Account, body: Mapping[str, Any]) -> Account:
         return replace(
             account,
             margin_mode=str(body.get("marginMode", account.margin_mode)),
+            refuses_prices=bool(body.get("lpaPerp", account.refuses_prices)),
             unified_margin_status=int(body.get("unifiedMarginStatus", account.unified_margin_status)),
             key={**account.key, **body.get("key", {})},
             ip_check=bool(body.get("ipCheck", account.ip_check)),
@@ -158,6 +165,9 @@ def _set_book(exchange: Exchange, book: Book, body: Mapping[str, Any], now_ms: i
         for symbol, value in table(body, "leverage").items()
     }
     state = book.state
+    state.borrowed |= {
+        coin: number(amount, "spotBorrow", positive=False) for coin, amount in table(body, "spotBorrow").items()
+    }
     for coin, amount in balances.items():
         wallet = state.wallets.setdefault(coin, Wallet(coin=coin))
         wallet.balance = amount
@@ -194,6 +204,10 @@ def blueprint(exchange: Exchange) -> Blueprint:
         ("/account", "POST", change),
         ("/clock", "POST", _set_clock),
         ("/funding", "POST", _pay_funding),
+        ("/split", "POST", _split),
+        ("/status", "POST", _announce),
+        ("/fees", "POST", _set_fees),
+        ("/takeover", "POST", _take_over),
         ("/reset", "POST", _reset),
     ):
         name = f"{method} {path}".replace("/", "").replace(" ", "_")
@@ -281,7 +295,14 @@ def _change_rules(exchange: Exchange) -> dict[str, Any]:
             changed[symbol] = with_filters(instrument(exchange, symbol), filters)
         except KeyError as error:
             raise ControlInvalid(f"{symbol}: {error} is no field of its priceFilter or lotSizeFilter") from error
-    exchange.act(lambda book, now_ms: exchange.instruments.update(changed))
+
+    def change(book: Book, now_ms: int) -> None:
+        exchange.instruments.update(changed)
+        ended = {symbol for symbol, each in changed.items() if each.status == "Closed"}
+        for order in [each for symbol in ended for each in book.state.orders_of(symbol)]:
+            stops.cancel(book.state, order, now_ms, cancel_type="CancelBySettle")
+
+    exchange.act(change)
     return {symbol: each.published for symbol, each in changed.items()}
 
 
@@ -325,6 +346,28 @@ def _set_clock(exchange: Exchange) -> dict[str, int]:
     return {"offset_ms": exchange.clock_offset_ms}
 
 
+def _set_fees(exchange: Exchange) -> dict[str, str]:
+    asked = read_body()
+    coin, price = str(asked.get("coin") or ""), number(asked.get("price", 1), "price")
+    tax = number(asked.get("taxRate", 0), "taxRate", positive=False)
+
+    def set_fees(book: Book, now_ms: int) -> None:
+        book.state.fee_coin, book.state.fee_coin_price, book.state.tax_rate = coin, price, tax
+
+    exchange.act(set_fees)
+    return {"coin": coin, "price": plain(price), "taxRate": plain(tax)}
+
+
+def _take_over(exchange: Exchange) -> dict[str, str]:
+    asked = read_body()
+    chosen, kind = instrument(exchange, asked.get("symbol")), str(asked.get("kind"))
+    if kind not in matching.TAKEOVERS:
+        raise ControlInvalid(f"kind must be one of {', '.join(matching.TAKEOVERS)}")
+    wanted = number(asked["qty"], "qty") if "qty" in asked else None
+    closed = exchange.act(lambda book, now_ms: matching.take_over(book.state, chosen, kind, wanted, now_ms))
+    return {"closed": plain(closed)}
+
+
 def _reset(exchange: Exchange) -> dict[str, str]:
     exchange.reset()
     return {}
@@ -336,6 +379,21 @@ def _pay_funding(exchange: Exchange) -> dict[str, Any]:
     rate = number(body.get("rate"), "rate", positive=False)
     exchange.act(lambda book, now_ms: margin.pay(book.state, symbol, rate, now_ms))
     return {"symbol": symbol, "rate": plain(rate)}
+
+
+def _split(exchange: Exchange) -> dict[str, str]:
+    body = read_body()
+    chosen, ratio = instrument(exchange, body.get("symbol")), number(body.get("ratio"), "ratio")
+    exchange.act(lambda book, now_ms: margin.split(book.state, chosen, ratio, now_ms))
+    return {"symbol": chosen.symbol, "ratio": plain(ratio)}
+
+
+def _announce(exchange: Exchange) -> dict[str, int]:
+    rows = request.get_json(silent=True)
+    if not isinstance(rows, list):
+        raise ControlInvalid("the body must be a list of rows")
+    exchange.announced = rows
+    return {"announced": len(rows)}
 
 
 # `/paper/streams`: how the streams are made to misbehave; see the table in `control`.

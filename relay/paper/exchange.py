@@ -213,6 +213,7 @@ class Exchange:
         self.store.restore(state)
         self.book = Book(state)
         self.account = self._load_account()
+        state.refuses_prices = self.account.refuses_prices
         self.verifier.trust(self.account.public_key)
         self.limiter = Limiter()
         self.faults = Faults()
@@ -220,6 +221,8 @@ class Exchange:
         self.clock_offset_ms = 0
         self.pinned: set[str] = set()
         self.market_is_live = False
+        self.announced: list[dict[str, Any]] = []
+        """Rows of `/v5/system/status`."""
         self.on_reset: Callable[[], object] = lambda: None
         self._lock = threading.RLock()
 
@@ -273,6 +276,7 @@ class Exchange:
             self.verifier.trust("")
             self.limiter = Limiter()
             self.clock_offset_ms = 0
+            self.announced = []
             self.pinned.clear()
             self.faults.clear()
             self.calls.clear()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
+from relay.paper import stops
 from relay.paper.orders import (
     NO_EXITS,
     ZERO,
@@ -106,22 +108,62 @@ def pay(state: State, symbol: str, rate: Decimal, now_ms: int) -> None:
         position.current_realised -= paid
         position.total_realised -= paid
         position.seq = state.next_seq()
-        state.credit(instrument.settle_coin, -paid)
         state.note_position(position, now_ms)
+        execution = Execution(
+            id=state.new_id(),
+            seq=position.seq,
+            order=order_of_exchange(state, position, now_ms),
+            kind="Funding",
+            price=quote.mark,
+            qty=abs(position.size),
+            value=value,
+            fee=paid,
+            fee_rate=rate,
+            fee_coin=instrument.settle_coin,
+            is_maker=False,
+            mark_price=quote.mark,
+            closed_qty=ZERO,
+            pnl=ZERO,
+            leaves=ZERO,
+            at_ms=now_ms,
+        )
+        state.changes.executions.append(execution)
+        state.book(execution, instrument.settle_coin)
+
+
+def split(state: State, instrument: Instrument, ratio: Decimal, now_ms: int) -> None:
+    """A stock split, as an execution of the kind CorporateAction that no order made (enum.mdx, execType).
+
+    What its rows say beside that, and what becomes of orders, is documented nowhere: here the new size at the new
+    price, and orders end.
+    """
+    symbol, quote = instrument.symbol, state.quotes[instrument.symbol]
+    prices = {name: getattr(quote, name) / ratio for name in ("last", "mark", "index", "bid", "ask")}
+    for order in state.orders_of(symbol):
+        stops.cancel(state, order, now_ms, cancel_type="CancelByAdmin")
+    state.set_quote(symbol, replace(quote, **prices))
+    for idx in state.indices(symbol):
+        position = state.position(symbol, idx)
+        if not position.size:
+            continue
+        position.size, position.avg_price = position.size * ratio, position.avg_price / ratio
+        position.seq = state.next_seq()
+        state.note_position(position, now_ms)
+        order = order_of_exchange(state, position, now_ms)
         state.changes.executions.append(
             Execution(
                 id=state.new_id(),
                 seq=position.seq,
-                order=_order(state, position, now_ms),
-                kind="Funding",
-                price=quote.mark,
+                order=order,
+                kind="CorporateAction",
+                price=position.avg_price,
                 qty=abs(position.size),
-                value=value,
-                fee=paid,
-                fee_rate=rate,
+                value=instrument.value(abs(position.size), position.avg_price),
+                fee=ZERO,
+                fee_rate=ZERO,
                 fee_coin=instrument.settle_coin,
                 is_maker=False,
-                mark_price=quote.mark,
+                mark_price=state.quotes[symbol].mark,
                 closed_qty=ZERO,
                 pnl=ZERO,
                 leaves=ZERO,
@@ -130,8 +172,8 @@ def pay(state: State, symbol: str, rate: Decimal, now_ms: int) -> None:
         )
 
 
-def _order(state: State, position: Position, now_ms: int) -> Order:
-    """The order that a funding execution names: none that was ever placed."""
+def order_of_exchange(state: State, position: Position, now_ms: int, *, create_type: str = "") -> Order:
+    """The order that an execution of the exchange's own names: none that was ever placed. On the position's side."""
     return Order(
         id=state.new_id(),
         link_id="",
@@ -146,7 +188,7 @@ def _order(state: State, position: Position, now_ms: int) -> Order:
         reduce_only=False,
         close_on_trigger=False,
         status=Status.FILLED,
-        create_type="",
+        create_type=create_type,
         stop_kind=StopKind.NONE,
         trigger_price=None,
         trigger_direction=0,

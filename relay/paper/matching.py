@@ -22,15 +22,40 @@ from relay.paper.orders import (
 )
 from relay.paper.state import Closed, Instrument, Position, Quote, State, apply_fill, cents
 
-MARKET_BAND = Decimal("0.05")
 
+def price_bound(state: State, instrument: Instrument, side: Side) -> Decimal:
+    """The highest price of a buy, or the lowest of a sell: around mark and index, by the instrument's two ratios.
 
-def market_limit(instrument: Instrument, side: Side, price: Decimal) -> Decimal:
-    """The price shown on a market order, which Bybit turns into an IOC limit order around the market price."""
+    get-user-setting-config.mdx, without the premium, which the paper market has not. A market order is an IOC limit
+    order at this price.
+    """
+    quote, ratios = state.quotes[instrument.symbol], instrument.published.get("riskParameters") or {}
+    near, far = (Decimal(ratios.get(name) or other) for name, other in _RATIOS)
+    sign = side.sign
+    best = max if side is Side.BUY else min
+    worst = min if side is Side.BUY else max
+    bound = worst(best(quote.index, quote.mark * (1 + near * sign)), quote.mark * (1 + far * sign))
     rounding = ROUND_DOWN if side is Side.BUY else ROUND_UP
-    bound = price * (1 + MARKET_BAND * side.sign)
     steps = (bound / instrument.tick_size).to_integral_value(rounding)
     return min(max(steps * instrument.tick_size, instrument.min_price), instrument.max_price)
+
+
+_RATIOS = (("priceLimitRatioX", "0.05"), ("priceLimitRatioY", "0.1"))
+
+
+def bounded(state: State, instrument: Instrument, side: Side, price: Decimal) -> Decimal:
+    """A limit price as it is taken where prices beyond the bound are moved to it."""
+    bound = price_bound(state, instrument, side)
+    return min(price, bound) if side is Side.BUY else max(price, bound)
+
+
+def refuse_price(state: State, instrument: Instrument, side: Side, price: Decimal) -> Refusal | None:
+    """Where prices beyond the bound are refused: 110121 for a buy, 110120 for a sell (error.mdx)."""
+    bound = price_bound(state, instrument, side)
+    if not state.refuses_prices or bounded(state, instrument, side, price) == price:
+        return None
+    code, word = (110121, "higher") if side is Side.BUY else (110120, "smaller")
+    return Refusal(code=code, message=f"Order price cannot be {word} than {bound}, the price limitation")
 
 
 def reducible(state: State, order: Order) -> Decimal:
@@ -98,12 +123,20 @@ def _rest_or_cancel(state: State, order: Order, now_ms: int) -> None:
         state.note_order(order, now_ms)
 
 
+def bounded_out(quote: Quote, side: Side, bound: Decimal) -> bool:
+    """Nothing is offered within the price that protects a market order."""
+    taker = quote.taker_price(side)
+    return taker > bound if side is Side.BUY else taker < bound
+
+
 def _take(state: State, order: Order, now_ms: int) -> None:
     quote = state.quotes[order.symbol]
     qty = order.leaves if quote.depth is None else min(order.leaves, quote.depth)
     if order.time_in_force is TimeInForce.FOK and qty < order.leaves:
         _refuse(state, order, now_ms, "EC_CancelForNoFullFill")
         return
+    if order.order_type is OrderType.MARKET and order.price and bounded_out(quote, order.side, order.price):
+        qty = ZERO
     if qty:
         fill(state, order, qty, quote.taker_price(order.side), maker=False, now_ms=now_ms)
     if not order.leaves:
@@ -114,46 +147,73 @@ def _take(state: State, order: Order, now_ms: int) -> None:
         _rest_or_cancel(state, order, now_ms)
 
 
-def fill(state: State, order: Order, qty: Decimal, price: Decimal, *, maker: bool, now_ms: int) -> None:
+def fill(
+    state: State, order: Order, qty: Decimal, price: Decimal, *, maker: bool, now_ms: int, kind: str = "Trade"
+) -> None:
     """One execution with all that follows: position, wallet, the order itself, stops and the other closing orders."""
     instrument = state.instruments[order.symbol]
     position = state.position(order.symbol, order.position_idx)
     value = instrument.value(qty, price)
     rate = state.maker_fee if maker else state.taker_fee
-    fee = cents(value * rate)
+    fee, fee_coin = cents(value * rate), instrument.settle_coin
+    tax = cents(fee * state.tax_rate)
+    if state.fee_coin:
+        dollars = qty if instrument.inverse else value
+        fee, fee_coin = cents(dollars * rate / state.fee_coin_price), state.fee_coin
+    own_fee = (fee if fee_coin == instrument.settle_coin else ZERO) + tax
     was_open = bool(position.size)
-    closed = apply_fill(position, instrument, order.side, qty, price, fee)
+    closed = apply_fill(position, instrument, order.side, qty, price, own_fee)
     if position.size and (not was_open or closed.qty and position.size * order.side.sign > 0):
         position.opened_ms = now_ms
     _consume(state, order.symbol, qty)
     _book_fill(order, position, qty, value, fee, closed)
     position.seq = state.next_seq()
-    state.credit(instrument.settle_coin, closed.pnl - fee)
-    state.changes.executions.append(
-        Execution(
-            id=state.new_id(),
-            seq=position.seq,
-            order=replace(order),
-            kind="Trade",
-            price=price,
-            qty=qty,
-            value=value,
-            fee=fee,
-            fee_rate=rate,
-            fee_coin=instrument.settle_coin,
-            is_maker=maker,
-            mark_price=state.quotes[order.symbol].mark,
-            closed_qty=closed.qty,
-            pnl=closed.pnl,
-            leaves=order.leaves,
-            at_ms=now_ms,
-        )
+    execution = Execution(
+        id=state.new_id(),
+        seq=position.seq,
+        order=replace(order),
+        kind=kind,
+        price=price,
+        qty=qty,
+        value=value,
+        fee=fee,
+        fee_rate=rate,
+        fee_coin=fee_coin,
+        is_maker=maker,
+        mark_price=state.quotes[order.symbol].mark,
+        closed_qty=closed.qty,
+        pnl=closed.pnl,
+        leaves=order.leaves,
+        at_ms=now_ms,
+        extra_fee=tax,
     )
+    state.changes.executions.append(execution)
+    for coin in dict.fromkeys((instrument.settle_coin, fee_coin)):
+        state.book(execution, coin)
     state.note_order(order, now_ms)
     state.note_position(position, now_ms)
     stops.sync(state, position, now_ms)
     stops.attach(state, order, qty, now_ms)
     trim(state, position, now_ms)
+
+
+TAKEOVERS = {
+    "BustTrade": "CreateByTakeOver_PassThrough",
+    "AdlTrade": "CreateByAdl_PassThrough",
+    "Delivery": "CreateBySettle",
+}
+"""How the exchange itself closes positions: `execType` and `createType` (enum.mdx)."""
+
+
+def take_over(state: State, instrument: Instrument, kind: str, wanted: Decimal | None, now_ms: int) -> Decimal:
+    """The exchange closes so much of the one-way position, or all of it. Returns how much."""
+    position = state.position(instrument.symbol, 0)
+    qty = abs(position.size) if wanted is None else min(wanted, abs(position.size))
+    if qty:
+        order = margin.order_of_exchange(state, position, now_ms, create_type=TAKEOVERS[kind])
+        order.side, order.qty, order.status = order.side.opposite, qty, Status.NEW
+        fill(state, order, qty, state.quotes[instrument.symbol].mark, maker=False, now_ms=now_ms, kind=kind)
+    return qty
 
 
 def _consume(state: State, symbol: str, qty: Decimal) -> None:
@@ -289,9 +349,9 @@ def trigger(state: State, order: Order, now_ms: int) -> None:
     if order.stop_kind in FULL_STOPS:
         order.qty = abs(state.position(order.symbol, order.position_idx).size)
     if order.order_type is OrderType.MARKET:
-        order.price = market_limit(instrument, order.side, price)
+        order.price = price_bound(state, instrument, order.side)
     elif order.price is not None:
-        price = order.price
+        price = order.price = bounded(state, instrument, order.side, order.price)
     if not order.closes and not margin.affordable(
         state, instrument, idx=order.position_idx, side=order.side, qty=order.qty, price=price
     ):
@@ -387,7 +447,12 @@ def check_price(instrument: Instrument, price: Decimal) -> Refusal | None:
 
 
 def price(state: State, instrument: Instrument, ask: Ask) -> Refusal | None:
-    return check_price(instrument, ask.price) if ask.price is not None else None
+    if ask.price is None:
+        return None
+    refusal = check_price(instrument, ask.price)
+    if refusal is None and ask.trigger_price is None:
+        refusal = refuse_price(state, instrument, ask.side, ask.price)
+    return refusal
 
 
 def check_trigger(instrument: Instrument, trigger: Decimal, direction: int, current: Decimal) -> Refusal | None:

@@ -215,3 +215,23 @@ class Execution:
     pnl: Decimal
     leaves: Decimal
     at_ms: int
+    extra_fee: Decimal = ZERO
+    """A tax on the fee, in the settle coin."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transaction:
+    """One change of one coin's balance: `change` = `cash_flow` + `funding` - `fee`; `balance` after it."""
+
+    id: str
+    seq: int
+    execution: Execution
+    coin: str
+    balance: Decimal
+    cash_flow: Decimal
+    funding: Decimal
+    fee: Decimal
+
+    @property
+    def change(self) -> Decimal:
+        return self.cash_flow + self.funding - self.fee

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from relay.paper import asks, margin, matching, wire
+from relay.paper import account, asks, margin, matching, wire
 from relay.paper.asks import Unreadable
 from relay.paper.book import GONE_AMEND, Book
 from relay.paper.exchange import Exchange
@@ -90,6 +90,54 @@ def cancel(exchange: Exchange, params: Params) -> Answer:
     return gone if isinstance(gone, Refusal) else _ids(gone)
 
 
+BATCH_MAX = 20
+BATCHES = frozenset(f"/v5/order/{each}-batch" for each in ("create", "amend", "cancel"))
+TOO_MANY = Refusal(code=10006, message="Too many visits. Exceeded the API Rate Limit.")
+
+
+def batch(one: Callable[[Exchange, Params], Answer]) -> Callable[[Exchange, Params], Answer]:
+    """batch-place.mdx: each entry stands by itself, and counts by itself on a limit that is the batches' own.
+
+    The whole is answered 0 whatever became of its entries; `retExtInfo` has the code of each.
+    """
+
+    def all_of(exchange: Exchange, params: Params) -> Answer:
+        entries = params.get("request")
+        if not isinstance(entries, list) or not 1 <= len(entries) <= BATCH_MAX:
+            raise Unreadable(f"The number of orders should be between 1 and {BATCH_MAX}")
+        if exchange.account.demo and asks.category(params) == "inverse":
+            return Refusal(code=10032, message="Demo trading are not supported.")
+        answers = [_entry(exchange, one, {**entry, "category": params.get("category")}) for entry in entries]
+        rows = [_shown(entry, each, params) for entry, each in zip(entries, answers, strict=True)]
+        return {"list": rows, EXTRA: {"list": [_code(each) for each in answers]}}
+
+    return all_of
+
+
+def _shown(entry: Params, answer: Answer, params: Params) -> dict[str, Any]:
+    named = {name: str(entry.get(name) or "") for name in ("symbol", "orderLinkId")}
+    ids = {} if isinstance(answer, Refusal) else answer
+    return {"category": str(params.get("category")), "orderId": "", **named, **ids}
+
+
+def _code(answer: Answer) -> dict[str, Any]:
+    return {"code": answer.code, "msg": answer.message} if isinstance(answer, Refusal) else {"code": 0, "msg": "OK"}
+
+
+EXTRA = "\0retExtInfo"
+"""Under this name an answer holds what belongs beside its result."""
+
+
+def _entry(exchange: Exchange, one: Callable[[Exchange, Params], Answer], entry: Params) -> Answer:
+    allowance = exchange.limiter.admit(exchange.account, account.BATCHES, exchange.now_ms())
+    if allowance is not None and allowance.exceeded:
+        return TOO_MANY
+    try:
+        return one(exchange, entry)
+    except Unreadable as error:
+        return error.refusal
+
+
 def _named(exchange: Exchange, params: Params) -> tuple[str, str, str, str] | Refusal:
     """(category, symbol, order id, link id) of the order that is meant."""
     order_id, link_id = str(params.get("orderId") or ""), str(params.get("orderLinkId") or "")
@@ -138,9 +186,9 @@ def realtime(exchange: Exchange, params: Params) -> Answer:
     """open-order.mdx: open orders, or with `openOnly=1` the newest 500 closed ones; by id either."""
     category = asks.category(params)
     covers = _coverage(exchange, params)
-    if covers is None and category == "linear":
-        raise Unreadable("Missing some parameters that must be filled in, symbol or settleCoin or baseCoin")
     order_id, link_id = str(params.get("orderId") or ""), str(params.get("orderLinkId") or "")
+    if covers is None and category == "linear" and not order_id:
+        raise Unreadable("Missing some parameters that must be filled in, symbol or settleCoin or baseCoin")
     size, before = wire.limit(params, default=20, most=50), wire.after(params)
     kind, closed = params.get("orderFilter"), asks.whole(params, "openOnly", 0) == 1
 

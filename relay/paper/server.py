@@ -18,10 +18,11 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from relay.paper import account_api, control, orders_api
+from relay.paper.account import Allowance
 from relay.paper.asks import Unreadable
 from relay.paper.exchange import Exchange, Fault, FaultKind, spoil
 from relay.paper.orders import Refusal
-from relay.paper.orders_api import Answer, Params
+from relay.paper.orders_api import BATCHES, EXTRA, TOO_MANY, Answer, Params
 from relay.paper.streams import PATHS, Streams, WebSocket
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,10 @@ PUBLIC: dict[str, Endpoint] = {
     "/v5/market/time": account_api.server_time,
     "/v5/market/instruments-info": account_api.instruments,
     "/v5/market/tickers": account_api.tickers,
+    "/v5/market/price-limit": account_api.price_limit,
+    "/v5/market/kline": account_api.klines,
+    "/v5/market/orderbook": account_api.order_book,
+    "/v5/system/status": account_api.system_status,
 }
 READS: dict[str, Endpoint] = {
     "/v5/order/realtime": orders_api.realtime,
@@ -41,8 +46,11 @@ READS: dict[str, Endpoint] = {
     "/v5/position/closed-pnl": account_api.closed_pnl,
     "/v5/account/wallet-balance": account_api.wallet_balance,
     "/v5/account/info": account_api.summary,
+    "/v5/account/transaction-log": account_api.transaction_log,
     "/v5/account/fee-rate": account_api.fee_rate,
+    "/v5/account/user-setting-config": account_api.user_settings,
     "/v5/user/query-api": account_api.key,
+    "/v5/asset/coin/query-info": account_api.coins,
 }
 WRITES: dict[str, Endpoint] = {
     "/v5/order/create": orders_api.create,
@@ -50,11 +58,13 @@ WRITES: dict[str, Endpoint] = {
     "/v5/order/amend": orders_api.amend,
     "/v5/order/cancel": orders_api.cancel,
     "/v5/order/cancel-all": orders_api.cancel_all,
+    "/v5/order/create-batch": orders_api.batch(orders_api.create),
+    "/v5/order/amend-batch": orders_api.batch(orders_api.amend),
+    "/v5/order/cancel-batch": orders_api.batch(orders_api.cancel),
     "/v5/position/set-leverage": account_api.set_leverage,
     "/v5/position/switch-mode": account_api.switch_mode,
     "/v5/position/trading-stop": account_api.trading_stop,
 }
-TOO_MANY = Refusal(code=10006, message="Too many visits. Exceeded the API Rate Limit.")
 BROKEN = Refusal(code=10016, message="Server error.")
 
 
@@ -151,7 +161,9 @@ def _effect(
         refusal = refusal or exchange.account.refuse(path, request.remote_addr or "")
         if refusal:
             return _reply(exchange, refusal)
-        allowance = exchange.limiter.admit(exchange.account, path, exchange.now_ms())
+        allowance: Allowance | None = None
+        if path not in BATCHES:
+            allowance = exchange.limiter.admit(exchange.account, path, exchange.now_ms())
         if allowance is not None:
             headers.update(allowance.headers)
             if allowance.exceeded:
@@ -166,11 +178,12 @@ def _effect(
 
 def _reply(exchange: Exchange, answer: Answer, headers: dict[str, str] | None = None) -> Response:
     refused = isinstance(answer, Refusal)
+    extra = answer.pop(EXTRA, {}) if isinstance(answer, dict) else {}
     body = {
         "retCode": answer.code if isinstance(answer, Refusal) else 0,
         "retMsg": answer.message if isinstance(answer, Refusal) else "OK",
         "result": {} if refused else answer,
-        "retExtInfo": {},
+        "retExtInfo": extra,
         "time": exchange.now_ms(),
     }
     if "call" in g:

@@ -12,7 +12,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
 from typing import Any
 
-from relay.paper.orders import ZERO, Execution, Order, Side, TriggerBy
+from relay.paper.orders import ZERO, Execution, Order, Side, Transaction, TriggerBy
 
 # The contracts that can be traded, from the table shipped beside this file.
 
@@ -274,6 +274,7 @@ class Changes:
 
     orders: dict[str, Order] = field(default_factory=dict)
     executions: list[Execution] = field(default_factory=list)
+    transactions: list[Transaction] = field(default_factory=list)
     positions: dict[tuple[str, int], Position] = field(default_factory=dict)
     wallets: dict[str, Wallet] = field(default_factory=dict)
     quotes: dict[str, Quote] = field(default_factory=dict)
@@ -302,6 +303,8 @@ class State:
         self.instruments = instruments
         self.taker_fee = taker_fee
         self.maker_fee = maker_fee
+        self.fee_coin, self.fee_coin_price, self.tax_rate = "", Decimal(1), ZERO
+        """Fees are taken in that coin where it is named; a tax comes on top of each, in the settle coin."""
         self.new_id = new_id
         self.open_orders: dict[str, dict[str, Order]] = {symbol: {} for symbol in instruments}
         self.recent: dict[str, OrderedDict[str, Order]] = {"linear": OrderedDict(), "inverse": OrderedDict()}
@@ -314,6 +317,10 @@ class State:
             for symbol, instrument in instruments.items()
         }
         self.seq = 0
+        self.borrowed: dict[str, Decimal] = {}
+        """For spot, by coin: what `walletBalance` shows beside the wallet's own; set by hand."""
+        self.refuses_prices = False
+        """Whether a limit price beyond the bound is refused (`lpaPerp`), or moved to it."""
         self.changes = Changes()
 
     def next_seq(self) -> int:
@@ -343,12 +350,29 @@ class State:
         position.created_ms = position.created_ms or now_ms
         self.changes.positions[(position.symbol, position.idx)] = position
 
-    def credit(self, coin: str, amount: Decimal) -> None:
-        """Adds a profit (or takes a loss or fee) to a wallet."""
+    def book(self, execution: Execution, coin: str) -> None:
+        """What an execution does to a wallet, and its line in the transaction log: paid are the balance's own coins."""
+        funds = execution.kind == "Funding"
+        settles = coin == self.instruments[execution.order.symbol].settle_coin
+        fee = (execution.fee if coin == execution.fee_coin else ZERO) + (execution.extra_fee if settles else ZERO)
+        flow = execution.pnl if settles else ZERO
         wallet = self.wallets.setdefault(coin, Wallet(coin=coin))
-        wallet.balance += amount
-        wallet.realised += amount
+        change = flow - fee
+        wallet.balance += change
+        wallet.realised += change
         self.changes.wallets[coin] = wallet
+        self.changes.transactions.append(
+            Transaction(
+                id=self.new_id(),
+                seq=self.next_seq(),
+                execution=execution,
+                coin=coin,
+                balance=wallet.balance,
+                cash_flow=flow,
+                funding=-fee if funds else ZERO,
+                fee=ZERO if funds else fee,
+            )
+        )
 
     def set_quote(self, symbol: str, quote: Quote) -> None:
         self.quotes[symbol] = quote

@@ -13,7 +13,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from relay.paper import wire
-from relay.paper.orders import Execution, Exits, Order, OrderType, Side, Status, StopKind, TimeInForce, TriggerBy
+from relay.paper.orders import (
+    Execution,
+    Exits,
+    Order,
+    OrderType,
+    Side,
+    Status,
+    StopKind,
+    TimeInForce,
+    Transaction,
+    TriggerBy,
+)
 from relay.paper.state import Changes, Instrument, Position, Quote, State, Wallet
 
 # The state's entities as JSON text and back, exactly: decimals keep their digits.
@@ -100,6 +111,10 @@ CREATE TABLE IF NOT EXISTS executions (
 CREATE INDEX IF NOT EXISTS executions_order ON executions (order_id);
 CREATE INDEX IF NOT EXISTS executions_link ON executions (link_id);
 CREATE INDEX IF NOT EXISTS executions_seq ON executions (category, seq);
+CREATE TABLE IF NOT EXISTS transactions (
+    seq INTEGER PRIMARY KEY, category TEXT NOT NULL, coin TEXT NOT NULL, base_coin TEXT NOT NULL, type TEXT NOT NULL,
+    at_ms INTEGER NOT NULL, body TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS transactions_at ON transactions (at_ms);
 CREATE TABLE IF NOT EXISTS positions (symbol TEXT NOT NULL, idx INTEGER NOT NULL, body TEXT NOT NULL,
     PRIMARY KEY (symbol, idx));
 CREATE TABLE IF NOT EXISTS wallets (coin TEXT PRIMARY KEY, balance TEXT NOT NULL, realised TEXT NOT NULL);
@@ -108,7 +123,7 @@ CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, body TEXT NOT NULL);
 """
 WIPE = """
 BEGIN;
-DELETE FROM orders; DELETE FROM executions; DELETE FROM positions;
+DELETE FROM orders; DELETE FROM executions; DELETE FROM transactions; DELETE FROM positions;
 DELETE FROM wallets; DELETE FROM quotes; DELETE FROM settings;
 COMMIT;
 """
@@ -161,6 +176,10 @@ class Store:
             [_execution_row(fill, instruments[fill.order.symbol]) for fill in changes.executions],
         )
         put(
+            "INSERT INTO transactions VALUES (?,?,?,?,?,?,?)",
+            [_transaction_row(each, instruments[each.execution.order.symbol]) for each in changes.transactions],
+        )
+        put(
             "INSERT OR REPLACE INTO positions VALUES (?,?,?)",
             [(found.symbol, found.idx, dump(found)) for found in changes.positions.values()],
         )
@@ -195,7 +214,10 @@ class Store:
         state.links.update(self._all("SELECT link_id, id FROM orders WHERE link_id <> ''"))
         for name, body in self._all("SELECT name, body FROM settings WHERE name LIKE 'hedge:%'"):
             (state.hedged.add if json.loads(body) else state.hedged.discard)(name.partition(":")[2])
-        tops = self._all("SELECT max(seq) FROM orders UNION ALL SELECT max(seq) FROM executions")
+        tops = self._all(
+            "SELECT max(seq) FROM orders UNION ALL SELECT max(seq) FROM executions "
+            "UNION ALL SELECT max(seq) FROM transactions"
+        )
         state.seq = max(top or 0 for (top,) in tops)
 
     def setting(self, name: str) -> Any:
@@ -217,6 +239,12 @@ class Store:
     ) -> list[tuple[int, dict[str, Any]]]:
         """(seq, execution as V5 shows it), newest first."""
         return [(seq, json.loads(body)) for seq, body in self._page("executions", where, before_seq, limit)]
+
+    def transactions(
+        self, where: Mapping[str, object], *, before_seq: int | None, limit: int
+    ) -> list[tuple[int, dict[str, Any]]]:
+        """(seq, row of the transaction log as V5 shows it), newest first."""
+        return [(seq, json.loads(body)) for seq, body in self._page("transactions", where, before_seq, limit)]
 
     def _page(
         self, table: str, where: Mapping[str, object], before_seq: int | None, limit: int
@@ -265,5 +293,23 @@ def _execution_row(fill: Execution, instrument: Instrument) -> tuple[object, ...
         fill.kind,
         fill.seq,
         fill.at_ms,
-        json.dumps(wire.execution(fill, instrument), separators=(",", ":")),
+        json.dumps(_as_listed(wire.execution(fill, instrument)), separators=(",", ":")),
+    )
+
+
+def _as_listed(row: dict[str, Any]) -> dict[str, Any]:
+    """Where the stream has a list, `/v5/execution/list` has text."""
+    return row if not row["extraFees"] else {**row, "extraFees": json.dumps(row["extraFees"])}
+
+
+def _transaction_row(made: Transaction, instrument: Instrument) -> tuple[object, ...]:
+    row = wire.transaction(made, instrument)
+    return (
+        made.seq,
+        instrument.category,
+        made.coin,
+        instrument.base_coin,
+        row["type"],
+        made.execution.at_ms,
+        json.dumps(row, separators=(",", ":")),
     )

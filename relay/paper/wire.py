@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from relay.paper.asks import Unreadable, whole
-from relay.paper.orders import ZERO, Execution, Order, StopKind
+from relay.paper.orders import ZERO, Execution, Order, StopKind, Transaction
 from relay.paper.state import CENT, Instrument, Position, Quote
 
 Fields = dict[str, Any]
@@ -114,7 +114,7 @@ def _average(qty: Decimal, value: Decimal, instrument: Instrument) -> Decimal:
 def execution(fill: Execution, instrument: Instrument) -> Fields:
     """A row of `/v5/execution/list`."""
     placed = fill.order
-    funding = fill.kind != "Trade"
+    funding = fill.kind == "Funding"
     return {
         "symbol": placed.symbol,
         "orderId": placed.id,
@@ -146,6 +146,49 @@ def execution(fill: Execution, instrument: Instrument) -> Fields:
         "blockTradeId": "",
         "closedSize": _qty(fill.closed_qty, instrument) if fill.closed_qty else "",
         "seq": fill.seq,
+        "extraFees": [_tax(fill, instrument)] if fill.extra_fee else "",
+    }
+
+
+def _tax(fill: Execution, instrument: Instrument) -> Fields:
+    rate = plain(fill.extra_fee / fill.value) if fill.value else "0"
+    return {
+        "feeCoin": instrument.settle_coin,
+        "feeType": "GST",
+        "subFeeType": "IND_GST",
+        "feeRate": rate,
+        "fee": plain(fill.extra_fee),
+    }
+
+
+_LOGGED = {"Trade": "TRADE", "Funding": "SETTLEMENT", "BustTrade": "LIQUIDATION", "AdlTrade": "ADL"}
+
+
+def transaction(made: Transaction, instrument: Instrument) -> Fields:
+    """A row of `/v5/account/transaction-log`."""
+    fill = made.execution
+    return {
+        "id": made.id,
+        "symbol": fill.order.symbol,
+        "category": instrument.category,
+        "side": fill.order.side.value,
+        "transactionTime": str(fill.at_ms),
+        "type": _LOGGED.get(fill.kind, "DELIVERY"),
+        "transSubType": "",
+        "qty": _qty(fill.qty, instrument),
+        "size": "",
+        "currency": made.coin,
+        "tradePrice": on_grid(fill.price, instrument.tick_size),
+        "funding": plain(made.funding) if fill.kind == "Funding" else "",
+        "fee": plain(made.fee),
+        "cashFlow": plain(made.cash_flow),
+        "change": plain(made.change),
+        "cashBalance": plain(made.balance),
+        "feeRate": plain(fill.fee_rate),
+        "bonusChange": "",
+        "tradeId": fill.id,
+        "orderId": fill.order.id,
+        "orderLinkId": fill.order.link_id,
         "extraFees": "",
     }
 

@@ -122,7 +122,9 @@ def _rules(table: Table, defaults: Rules) -> Rules:
         default_leverage=table.read("leverage", fields.leverage, defaults.default_leverage),
         default_stop_loss=table.read("stop_loss", stop_loss(direction), defaults.default_stop_loss),
         default_take_profit=table.read("take_profit", take_profit(direction), defaults.default_take_profit),
+        levels_any_distance=table.read("levels_any_distance", fields.flag, defaults.levels_any_distance),
         size_unit=table.read("size_unit", fields.choice_of(QtyUnit), defaults.size_unit),
+        subtract_exit=table.read("subtract_exit", fields.flag, defaults.subtract_exit),
     )
 
 

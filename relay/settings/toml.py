@@ -137,7 +137,10 @@ def as_text(given: object) -> str:
 
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
-FORMATS: Final = ("native", "strategy_bot", "3commas", "okx", "wundertrading", "bot", "traderspost")
+FORMATS: Final = (
+    *("native", "strategy_bot", "3commas", "3commas_dca", "okx", "wundertrading", "tvhub", "altrady", "mizar"),
+    *("finandy", "signalbee", "pionex", "tickerly", "tvbit", "bot", "traderspost", "autoview"),
+)
 """The names of the alerts' formats, here because the settings are read before anything that reads alerts."""
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DURATION: Final = re.compile(r"([0-9]{1,9})\s*([smhd]?)", re.IGNORECASE)

@@ -354,17 +354,17 @@ def _stale_form(error: CSRFError) -> ResponseReturnValue:
 BYTES_MAX: Final = 64 * 1024
 
 
-def whole_body() -> bytes:
+def whole_body(*, bytes_max: int = BYTES_MAX, what: str = "an alert is at most 64 KiB") -> bytes:
     """All of it. Raises BodyTooLarge, for a chunked body too, whose length nobody has told."""
     length = request.content_length
-    if length is not None and length > BYTES_MAX:
-        raise BodyTooLarge(f"the body has {length:,} bytes; an alert is at most 64 KiB ({BYTES_MAX:,} bytes)")
+    if length is not None and length > bytes_max:
+        raise BodyTooLarge(f"the body has {length:,} bytes; {what} ({bytes_max:,} bytes)")
     # One byte more than may come tells a body of just the limit from one that goes on.
-    pieces, left = [], BYTES_MAX + 1 if length is None else length
+    pieces, left = [], bytes_max + 1 if length is None else length
     while left > 0 and (piece := request.stream.read(left)):
         pieces.append(piece)
         left -= len(piece)
     body = b"".join(pieces)
-    if len(body) > BYTES_MAX:
-        raise BodyTooLarge(f"the body goes on after {BYTES_MAX:,} bytes; an alert is at most 64 KiB")
+    if len(body) > bytes_max:
+        raise BodyTooLarge(f"the body goes on after {bytes_max:,} bytes; {what}")
     return body

@@ -33,11 +33,13 @@ from relay.errors import (
     RelayError,
 )
 from relay.execution.accept import Receipt
-from relay.execution.controls import Flattened, Preview, Previewed
+from relay.execution.controls import Flattened, Played, Preview, Previewed
 from relay.execution.ports import from_ms
 from relay.journal.api_queries import DashboardQueries
 from relay.journal.codec import rfc3339
+from relay.journal.ledger import AccountResult
 from relay.journal.records import RefusedPosts
+from relay.journal.trades import StrategyResult, plain_by_coin
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -226,7 +228,33 @@ def day_form(total: DayTotal) -> dict[str, Any]:
         "coin": total.coin,
         "realised": plain(total.realised),
         "fees": plain(total.fees),
+        "fees_other": plain_by_coin(total.fees_other),
         "funding": plain(total.funding),
+    }
+
+
+def strategy_result_form(result: StrategyResult) -> dict[str, Any]:
+    return {
+        "strategy": result.strategy,
+        "account": result.account,
+        "settle_coin": result.coin,
+        "trades": result.trades,
+        "won": result.won,
+        "realised": plain(result.realised),
+        "fees": plain(result.fees),
+        "funding": plain(result.funding),
+        "net": plain(result.net),
+    }
+
+
+def account_result_form(result: AccountResult) -> dict[str, Any]:
+    """`difference` is zero where the ledger comes to what the exchange booked; null where that is not known."""
+    return {
+        "account": result.account,
+        "settle_coin": result.coin,
+        "net": plain(result.net),
+        "booked": number(result.booked),
+        "difference": number(None if result.booked is None else result.net - result.booked),
     }
 
 
@@ -257,7 +285,33 @@ def preview_form(previewed: Previewed) -> dict[str, Any]:
             for each in made
             for check in each.checks
         ],
+        "positions": [_position_change(each) for each in made if each.before is not None],
+        "native": previewed.native,
+        "scenarios": [_scenario_form(each) for each in previewed.scenarios],
         "fields": [{"field": each.field, "native": each.native, "value": each.value} for each in previewed.fields],
+    }
+
+
+def _position_change(made: Preview) -> dict[str, Any]:
+    return {
+        "account": made.account,
+        "before": number(made.before),
+        "after": number(made.after),
+        "notional": number(made.notional),
+    }
+
+
+def _scenario_form(played: Played) -> dict[str, Any]:
+    made, refused = played.accounts, played.refused
+    reason = next((each.reason for each in made if each.reason), None)
+    if refused is not None:
+        reason = Reason(code=refused.code, message=refused.message)
+    return {
+        "scenario": played.scenario.value,
+        "status": "rejected" if refused else "denied" if all(each.status == "denied" for each in made) else "planned",
+        "reason": reason_form(reason),
+        "orders": [_planned_form(each.account, order) for each in made for _, order in each.orders],
+        "positions": [_position_change(each) for each in made],
     }
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import csv
+import io
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 from flask import Response, request
 
+from relay.alerts.exports import ExportUnreadable, read_export
 from relay.bybit.checklist import rows_of
 from relay.bybit.client import Exchange
 from relay.domain.instrument import symbol_of_filter
@@ -19,17 +23,21 @@ from relay.domain.position import Position
 from relay.domain.signal import Fit
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, SignalNotRetryable, SignalNotSeen
 from relay.execution.accept import Receipt
+from relay.execution.compare import NotComparable, compare
 from relay.execution.heartbeat import Pulse
 from relay.execution.ports import to_ms, utc_now
 from relay.journal.accept import ChainRecord
 from relay.journal.codec import rfc3339
-from relay.journal.ledger import DAY_MS
+from relay.journal.ledger import DAY_MS, start_of_day
 from relay.journal.records import HALT
+from relay.journal.trades import TradeFilter, shown_trade
 from relay.settings.config import NAME
 from relay.web.access import whole_body
 from relay.web.answers import (
     Problem,
+    account_result_form,
     answer,
+    current_queries,
     current_relay,
     current_services,
     day_form,
@@ -41,6 +49,7 @@ from relay.web.answers import (
     preview_form,
     refused_form,
     request_invalid,
+    strategy_result_form,
 )
 from relay.web.webhook import awaited, tell
 
@@ -174,7 +183,7 @@ class Query:
             self.wrong(name, f"{text[:60]!r} is none of {_listed(member.value for member in kind)}")
             return None
 
-    def limit(self, name: str, default: int) -> int:
+    def limit(self, name: str, default: int | None) -> int | None:
         text = self.text(name)
         if text is None:
             return default
@@ -223,7 +232,7 @@ def flag(*, argument: str | None = None) -> Parameter:
     return Parameter(read=Query.flag, form={"type": "string", "enum": ["1", "0"]}, argument=argument)
 
 
-def limit(default: int) -> Parameter:
+def limit(default: int | None) -> Parameter:
     form = {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX}
     return Parameter(read=lambda query, name: query.limit(name, default), form=form)
 
@@ -343,6 +352,91 @@ def show_equity(name: str, *, days: int) -> Response:
     ledger, since_ms = current_services().streams.bookkeeper.ledger, to_ms(utc_now()) - days * DAY_MS
     checks = [equity_form(each) for each in ledger.equity(name, since_ms)]
     return answer({"points": checks, "days": [day_form(each) for each in ledger.days(name, since_ms)]})
+
+
+CSV_ROWS_MAX: Final = 100_000
+
+
+def list_trades(
+    *,
+    account: str | None,
+    strategy: str | None,
+    symbol: str | None,
+    days: int | None,
+    limit: int | None,
+    cursor: str | None,
+    form: str | None,
+) -> Response:
+    """The latest begun first. `days`: those that are open, or were closed since. `form` `csv`: all of them, as rows."""
+    if form not in (None, "json", "csv"):
+        raise request_invalid({"format": [f"{form[:60]!r} is neither json nor csv"]})
+    since_ms = None if days is None else start_of_day(to_ms(utc_now()) - days * DAY_MS)
+    which = TradeFilter(account=account, strategy=strategy, symbol=symbol, since_ms=since_ms)
+    ledger = current_services().streams.bookkeeper.ledger
+    wanted = limit or (CSV_ROWS_MAX if form == "csv" else 50)
+    try:
+        found, following = ledger.trades(which, limit=wanted, cursor=cursor)
+    except ValueError as error:
+        raise request_invalid({"cursor": [str(error)]}) from None
+    rows = [shown_trade(each) for each in found]
+    return as_csv(rows) if form == "csv" else answer({"trades": rows, "next_cursor": following})
+
+
+def as_csv(rows: list[dict[str, Any]]) -> Response:
+    """The fields of the API, in its order; what is a list or by coin is words with blanks between."""
+    text_, names = io.StringIO(), list(rows[0]) if rows else []
+    writer = csv.writer(text_)
+    writer.writerow(names)
+    for row in rows:
+        writer.writerow([_cell(value) for value in row.values()])
+    response = Response(text_.getvalue(), mimetype="text/csv")
+    response.headers["Content-Disposition"] = "attachment; filename=trades.csv"
+    return response
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{name} {amount}" for name, amount in value.items())
+    return " ".join(value) if isinstance(value, list) else "" if value is None else str(value)
+
+
+def show_performance(*, days: int) -> Response:
+    """What each strategy's closed trades came to; and that all of it is what the exchange booked."""
+    ledger, since_ms = current_services().streams.bookkeeper.ledger, to_ms(utc_now()) - days * DAY_MS
+    return answer(
+        {
+            "strategies": [strategy_result_form(each) for each in ledger.strategy_results(since_ms)],
+            "accounts": [account_result_form(each) for each in ledger.account_results(since_ms)],
+        }
+    )
+
+
+UPLOAD_BYTES_MAX: Final = 24 * 1024 * 1024
+
+
+def compare_exports(*, zone: str | None, strategy: str | None, account: str | None, symbol: str | None) -> Response:
+    """TradingView's alerts log and list of trades, in the body as `{"files": [{"name", "content": base64}]}`, against
+    the journal and the ledger."""
+    words = "files to compare are at most 24 MiB"
+    try:
+        body = json.loads(whole_body(bytes_max=UPLOAD_BYTES_MAX, what=words) or b"null")
+        files = [(str(each["name"])[:200], base64.b64decode(each["content"], validate=True)) for each in body["files"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        problem = 'the body should be like {"files": [{"name": "trades.csv", "content": "base64 of the file"}]}'
+        raise request_invalid({"files": [problem]}) from None
+    return answer(compared(files, zone=zone, strategy=strategy, account=account, symbol=symbol))
+
+
+def compared(files: Sequence[tuple[str, bytes]], **which: str | None) -> dict[str, Any]:
+    """Raises a Problem for a file that cannot be read, and for what must be said first."""
+    parts = current_services()
+    try:
+        exports = [read_export(name, content) for name, content in files]
+        return compare(exports, queries=current_queries(), ledger=parts.streams.bookkeeper.ledger, **which)
+    except ExportUnreadable as error:
+        raise request_invalid({"files": [str(error)]}) from None
+    except NotComparable as error:
+        raise request_invalid({error.field: [str(error)]}) from None
 
 
 def halt() -> Response:

@@ -11,7 +11,9 @@ from flask import Blueprint, Response, render_template
 
 from relay import __version__
 from relay.alerts.fields import Accounts, AlertSchema, Choice, Flag, Ladder, Moment, Number, Read, Scalar, Text, Whole
+from relay.alerts.template import Scenario
 from relay.domain.order import OrderStatus, OrderType, Side, SignalStatus
+from relay.domain.trades import ExitReason
 from relay.execution.controls import FlattenOutcome
 from relay.journal.api_queries import STAGES
 from relay.web.answers import answer
@@ -124,6 +126,10 @@ def _forms() -> dict[str, Form]:
         ),
         "Accounts": _object({"accounts": _list(_account())}),
         "Equity": _equity(),
+        "Trades": _object({"trades": _list(_trade()), "next_cursor": _or_null(_TEXT)}),
+        "Performance": _performance(),
+        "Exports": _object({"files": _list(_object({"name": _TEXT, "content": _TEXT}))}),
+        "Comparison": _comparison(),
         "Strategies": _object({"strategies": _list(_object({"name": _TEXT}))}),
         "Plan": _object(
             {
@@ -135,6 +141,9 @@ def _forms() -> dict[str, Form]:
             },
             format=_TEXT,
             fields=_list(_object({"field": _TEXT, "native": _TEXT, "value": _TEXT})),
+            native={"type": "object"},
+            positions=_list(_position_change()),
+            scenarios=_list(_scenario()),
         ),
         "Halted": _object({"halted": _FLAG}),
         "Flattened": _object({"halted": _FLAG, "accounts": _list(_ref("FlattenedSymbol"))}),
@@ -154,6 +163,25 @@ def _forms() -> dict[str, Form]:
         ),
         "AccountReady": _object({"ready": _FLAG, "reason": _or_null(_TEXT)}),
     }
+
+
+def _position_change() -> Form:
+    """What a plan does to the signed position of an account."""
+    amount = _or_null(_NUMBER)
+    return _object({"account": _TEXT, "before": amount, "after": amount, "notional": amount})
+
+
+def _scenario() -> Form:
+    """Of a template: one of a strategy's moves."""
+    return _object(
+        {
+            "scenario": _one_of(Scenario),
+            "status": {"enum": ["planned", "denied", "rejected"]},
+            "reason": _or_null(_ref("Reason")),
+            "orders": _list({"type": "object"}),
+            "positions": _list(_position_change()),
+        }
+    )
 
 
 def _order() -> Form:
@@ -220,10 +248,57 @@ def _position() -> Form:
     )
 
 
+def _trade() -> Form:
+    """Money is in the settle coin, but for `net_usd` and `fees_other`."""
+    return _object(
+        {
+            **dict.fromkeys(("id", "account", "strategy", "symbol"), _TEXT),
+            "category": {"enum": ["linear", "inverse"]},
+            "side": {"enum": ["long", "short"]},
+            "status": {"enum": ["open", "closed"]},
+            **dict.fromkeys(("opened_at", "closed_at"), _or_null(_TIME)),
+            "size": _NUMBER,
+            **dict.fromkeys(("entry_price", "exit_price"), _or_null(_NUMBER)),
+            "exit_reason": _or_null(_one_of(ExitReason)),
+            **dict.fromkeys(("realised", "fees"), _NUMBER),
+            "fees_other": {"type": "object", "additionalProperties": _NUMBER},
+            **dict.fromkeys(("funding", "net"), _NUMBER),
+            "net_usd": _or_null(_NUMBER),
+            "settle_coin": _TEXT,
+            "signals": _list(_TEXT),
+        }
+    )
+
+
+def _performance() -> Form:
+    count = {"type": "integer", "minimum": 0}
+    strategy = {
+        **dict.fromkeys(("strategy", "account", "settle_coin"), _TEXT),
+        **dict.fromkeys(("trades", "won"), count),
+        **dict.fromkeys(("realised", "fees", "funding", "net"), _NUMBER),
+    }
+    account = {"account": _TEXT, "settle_coin": _TEXT, "net": _NUMBER}
+    proof = dict.fromkeys(("booked", "difference"), _or_null(_NUMBER))
+    return _object({"strategies": _list(_object(strategy)), "accounts": _list(_object({**account, **proof}))})
+
+
+def _comparison() -> Form:
+    alerts = _object({"counts": {"type": "object"}, "rows": _list({"type": "object"})})
+    parts = ("profit", "slippage", "fees", "funding", "missed", "size", "extra", "yours")
+    money = _object(dict.fromkeys(parts, _NUMBER))
+    found = {name: _list({"type": "object"}) for name in ("matched", "missed", "extra")}
+    trades = _object({"file": _TEXT, "zone": _TEXT, "zone_found": _FLAG, **found, "money": money})
+    row = _object({"file": _TEXT, "row": {"type": "integer"}, "why": _TEXT})
+    return _object(
+        {"alerts": _or_null(alerts), "trades": _or_null(trades), "unreadable": _list(row), "notes": _list(_TEXT)}
+    )
+
+
 def _equity() -> Form:
     """Numbers are in the coin, but for `usd`; `fees` and `funding` are above zero where they were paid."""
     check = {"at": _TIME, "coin": _TEXT, "equity": _NUMBER, "unrealised": _NUMBER, "usd": _or_null(_NUMBER)}
     day = {"day": _TEXT, "coin": _TEXT, "realised": _NUMBER, "fees": _NUMBER, "funding": _NUMBER}
+    day["fees_other"] = {"type": "object", "additionalProperties": _NUMBER}
     return _object({"points": _list(_object(check)), "days": _list(_object(day))})
 
 

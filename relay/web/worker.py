@@ -38,6 +38,8 @@ BODY_BYTES_MAX: Final = 64 * 1024
 FIRST_BYTE_S: Final = 5.0
 HEAD_S: Final = 2.0
 BODY_S: Final = 2.0
+UPLOADS: Final = frozenset({"/api/compare", "/compare"})
+UPLOAD_S: Final = 60.0
 WRITE_S: Final = 10.0
 LINGER_S: Final = 0.5
 DRAIN_S: Final = 12
@@ -257,6 +259,9 @@ class RelayWorker(ThreadWorker):  # type: ignore[misc]
             req._expected_100_continue = False
         conn.sock.read_by = time.monotonic() + BODY_S
         _read_body(req.body)
+        if req.path in UPLOADS:
+            # What is left is read only once the application knows who sends it.
+            conn.sock.read_by = time.monotonic() + UPLOAD_S
         conn.sock.settimeout(WRITE_S)
         return bool(super().handle_request(req, conn))
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from relay.alerts.authenticate import secret_among_bytes
 from relay.alerts.signal import read, signal_from_stored
+from relay.alerts.wording import Kind, message
 from relay.errors import AlertError, AlertMalformed
 from relay.web.access import BYTES_MAX
 from tests.bench.figures import Figure, figure
 from tests.property.test_alerts_fuzz import RECEIVED_AT, SECRET, bodies
+from tests.unit.dialect_messages import OKX_A, WUNDER
 
 MS_MAX = 50.0
 _SECRET_FIELD = b'"secret": "%s", ' % SECRET.encode()
@@ -24,7 +27,27 @@ def reading(count: int) -> list[Figure]:
         times = [_ms(body) for body in given]
         note = f"slowest {max(times):.1f} ms; under {MS_MAX:g} ms: {max(times) < MS_MAX}"
         found.append(figure(f"an alert read, {name}", times, note=note))
-    return found
+    return [*found, *_typical()]
+
+
+REPEATS = 300
+
+
+def _typical() -> Iterator[Figure]:
+    """What the usual ones cost, each read again and again: the README's, other people's names, other formats."""
+    examples = {"a strategy's fill": _FILL, "plain names": _NAMES, "WunderTrading": WUNDER, "OKX": OKX_A}
+    for name, example in examples.items():
+        body = json.dumps(example).encode()
+        times = [_ms(body) for _ in range(REPEATS)]
+        yield figure(f"an alert read, {name}", times, note=f"fastest {min(times) * 1000:.0f} us")
+
+
+_FILL = {name: value or "1" for name, value in message(Kind.STRATEGY).items()} | {
+    **{"secret": SECRET, "ticker": "BTCUSDT.P", "action": "buy", "qty": "0.1", "market_position": "long"},
+    **{"market_position_size": "0.1", "prev_market_position": "flat", "prev_market_position_size": "0"},
+    **{"signal_price": "50000", "time": "2025-01-31T12:00:00Z", "exchange": "BYBIT", "order_id": "L"},
+}
+_NAMES = {"pair": "BTCUSDT.P", "side": "buy", "quantity": "0.1", "sl": "2%", "timestamp": "2025-01-31T12:00:00Z"}
 
 
 def _tampered() -> Iterator[bytes]:

@@ -208,3 +208,48 @@ def test_the_instruments_of_a_table_that_is_named_are_listed_instead(tmp_path: P
         assert refused(paper.session().place_order, **GOOD) == (10001, "params error: symbol invalid BTCUSDT")
     finally:
         paper.close()
+
+
+def test_a_market_order_is_protected_by_a_price_around_the_mark(session: HTTP, paper: PaperServer) -> None:
+    paper.control.prices(BTCUSDT={"price": "100000", "ask": "120000"})
+    placed = session.place_order(**LINEAR, side="Buy", orderType="Market", qty="0.01", positionIdx=0)["result"]
+    (order,) = session.get_order_history(**LINEAR, orderId=placed["orderId"])["result"]["list"]
+    assert (order["orderStatus"], order["cumExecQty"], order["price"]) == ("Cancelled", "0.000", "101000.00")
+    paper.control.prices(BTCUSDT="100000")
+
+
+def test_a_limit_price_beyond_the_bound_is_moved_or_refused(session: HTTP, paper: PaperServer) -> None:
+    paper.control.prices(BTCUSDT={"price": "100000", "bid": "80000"})
+    sell = {**LINEAR, "side": "Sell", "orderType": "Limit", "qty": "0.01", "price": "90000", "positionIdx": 0}
+    placed = session.place_order(**sell)["result"]
+    (order,) = session.get_open_orders(**LINEAR, orderId=placed["orderId"])["result"]["list"]
+    assert (order["orderStatus"], order["price"]) == ("New", "99000.00")
+    limit = session.get_price_limit(**LINEAR)["result"]
+    assert (limit["buyLmt"], limit["sellLmt"]) == ("101000.00", "99000.00")
+    assert session.get_user_setting_config()["result"]["lpaPerp"] is False
+    paper.control.account(lpaPerp=True)
+    assert refused(session.place_order, **sell)[0] == 110120
+    assert refused(session.place_order, **{**sell, "side": "Buy", "price": "111000"})[0] == 110121
+    assert session.get_user_setting_config()["result"]["lpaPerp"] is True
+
+
+def test_what_is_delisted_loses_its_orders_and_then_itself(session: HTTP, paper: PaperServer) -> None:
+    sol = {"category": "linear", "symbol": "SOLUSDT"}
+    rests = session.place_order(**sol, side="Buy", orderType="Limit", qty="1", price="150", positionIdx=0)["result"]
+    paper.control.rules("SOLUSDT", status="Delivering", deliveryTime="1900000000000")
+    assert refused(session.place_order, **sol, side="Buy", orderType="Market", qty="1", positionIdx=0)[0] == 30228
+    paper.control.rules("SOLUSDT", status="Closed")
+    (order,) = session.get_order_history(**sol, orderId=rests["orderId"])["result"]["list"]
+    assert (order["orderStatus"], order["cancelType"]) == ("Cancelled", "CancelBySettle")
+    assert session.get_instruments_info(**sol, status="Trading")["result"]["list"] == []
+
+
+def test_leverage_and_mode_are_told_without_a_position_but_not_in_portfolio_margin(
+    session: HTTP, paper: PaperServer
+) -> None:
+    paper.control.account(leverage={"BTCUSDT": 7}, positionMode={"BTCUSDT": 3})
+    url = f"{paper.url}/v5/position/symbol-info"
+    rows = session._submit_request(method="GET", path=url, query=LINEAR, auth=True)["result"]["list"]
+    assert [(each["leverage"], each["positionIdx"]) for each in rows] == [("7", 1), ("7", 2)]
+    paper.control.account(marginMode="PORTFOLIO_MARGIN")
+    assert refused(session._submit_request, method="GET", path=url, query=LINEAR, auth=True)[0] == 110077

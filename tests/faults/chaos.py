@@ -35,6 +35,7 @@ KILLED_WHILE_STARTING = 0.3
 DEADLINE_S = 120
 AWAY_S = 4.0
 """Of two accounts one is away for so long, then there for twice as long."""
+STARTED_S = 30.0
 PAUSE_S = 2.0
 """Of each sender between two alerts, where exits are timed: what waits for a core is not what is measured."""
 FINISHED_S = 300
@@ -281,7 +282,7 @@ class Chaos:
         until = time.monotonic() + FINISHED_S
         while True:
             signals = self._victim.web.all_signals()
-            left = [each for each in signals if each["status"] not in audit.FINISHED or _is_doubtful(each)]
+            left = [each for each in signals if each["status"] not in audit.FINISHED or each["status"] == "attention"]
             if not left:
                 return signals
             assert time.monotonic() < until, f"{len(left)} are not finished, such as {left[0]}"
@@ -331,7 +332,7 @@ class Chaos:
     def _exits(self, signals: list[dict[str, Any]]) -> tuple[list[float], list[float]]:
         """How long the first account's closes took, in ms: while all accounts were there, and while one was away.
 
-        Those that a kill interrupted tell nothing of it.
+        Those that a kill interrupted, or that met a relay that was just starting, tell nothing of it.
         """
         first = next(iter(self._papers))
         there, away = list[float](), list[float]()
@@ -341,16 +342,11 @@ class Chaos:
             if signal["action"] != "close" or not ends:
                 continue
             end = datetime.fromisoformat(ends[0]).timestamp()
-            if any(begin <= at <= end for at in self._killed_at):
+            if any(at <= end and begin <= at + STARTED_S for at in self._killed_at):
                 continue
             was_away = self._absences is not None and self._absences.overlap(begin, end)
             (away if was_away else there).append((end - begin) * 1000)
         return there, away
-
-
-def _is_doubtful(signal: dict[str, Any]) -> bool:
-    """It settles itself once its order is found, or proven never to have been there."""
-    return signal["status"] == "attention" and any(each["status"] == "submitted" for each in signal["orders"])
 
 
 def _share(values: list[float], share: float) -> int:

@@ -86,8 +86,7 @@ class Judge:
             if execution.status is not SignalStatus.DONE and not side.is_given_up(signal["id"]):
                 self.lost.append(f"not done on {side.account}: {signal}")
             ends = audit.outcomes({"events": audit.of_account(signal, side.account)})
-            is_put_right = side.was_away and any("found later" in note for note in signal["notes"])
-            if [len(each) for each in ends] != [1] and not is_put_right:
+            if [len(each) for each in ends] != [1]:
                 self.doubled.append(f"{signal['id']} came to {ends} on {side.account}")
 
     def check_orders(self, side: Side) -> None:

@@ -84,7 +84,7 @@ def relay(server: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture(scope="module")
 def outage(relay: RelayProcess, server: PaperServer) -> Outage:
     for each in BEFORE:
-        assert relay.post(each, wait_s=10).json()["status"] == "done"
+        assert relay.done(each)["status"] == "done"
     server.stop()
     begun_at = time.monotonic()
     first = {name: _answer(relay, each) for name, each in DURING.items()}
@@ -176,7 +176,8 @@ def test_the_exits_of_one_symbol_are_executed_in_the_order_in_which_they_came(
 def test_after_the_outage_the_journal_and_the_exchange_agree(
     outage: Outage, relay: RelayProcess, server: PaperServer
 ) -> None:
-    assert audit.differences(audit.at_exchange(server), relay.all_signals()) == []
+    taken = [order for order in audit.at_exchange(server) if order.symbol != "NEARUSDT"]  # which is another relay's
+    assert audit.differences(taken, relay.all_signals()) == []
     assert all(len(audit.outcomes(signal)) == 1 for signal in relay.all_signals())
 
 
@@ -238,7 +239,7 @@ def test_an_exchange_that_hangs_and_wakes_up_finds_requests_too_old_and_each_ord
     outage: Outage, relay: RelayProcess, server: PaperServer
 ) -> None:
     """What lies in its sockets meanwhile is read when it wakes up, past the window, and by then sent again or not."""
-    long_before = relay.post(body("hang-before", "APTUSDT", action="buy", qty="20"), wait_s=10).json()
+    long_before = relay.done(body("hang-before", "APTUSDT", action="buy", qty="20"))
     assert long_before["status"] == "done"
     server.process.send_signal(signals.SIGSTOP)
     try:

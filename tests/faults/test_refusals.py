@@ -23,7 +23,7 @@ def refuse(server: PaperServer, symbol: str, code: int, words: str, times: int =
 
 
 def outcome(relay: RelayProcess, **alert: str) -> dict[str, Any]:
-    finished: dict[str, Any] = relay.post(alert, wait_s=10).json()
+    finished: dict[str, Any] = relay.done(alert)
     assert finished["status"] not in ("accepted", "executing"), finished
     return finished
 
@@ -45,7 +45,7 @@ def test_an_entry_that_the_exchange_cannot_afford_fails_with_its_words(
         ("SOLUSDT", 10001, "position idx not match position mode", "POSITION_MODE_HEDGE"),
         ("XRPUSDT", 10005, "Permission denied, please check your API key permissions.", "EXCHANGE_KEY"),
         ("ADAUSDT", 110094, "Order does not meet minimum order value 5USDT", "NOTIONAL_BELOW_MIN"),
-        ("LTCUSDT", 110003, "Order price exceeds the allowable range.", "EXCHANGE_REFUSED"),
+        ("LTCUSDT", 110003, "Order price exceeds the allowable range.", "EXCHANGE_PRICE"),
         ("LINKUSDT", 999999, "a code that nobody has seen before", "EXCHANGE_REFUSED"),
     ],
 )

@@ -25,7 +25,7 @@ def body(symbol: str, action: str = "buy", **more: str) -> bytes:
 
 
 def ended(relay: RelayProcess, alert: bytes) -> dict[str, Any]:
-    signal: dict[str, Any] = relay.post(alert, wait_s=10).json()
+    signal: dict[str, Any] = relay.done(alert)
     assert signal["status"] not in ("accepted", "executing"), signal
     return signal
 

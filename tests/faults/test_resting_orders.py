@@ -38,7 +38,7 @@ _ids = itertools.count()
 
 
 def done(relay: RelayProcess, symbol: str, **alert: str) -> dict[str, Any]:
-    reported = relay.post({"ticker": f"{symbol}.P", "id": f"own-{next(_ids)}", **alert}, wait_s=10).json()
+    reported = relay.done({"ticker": f"{symbol}.P", "id": f"own-{next(_ids)}", **alert})
     signal = relay.wait_for(reported["signal_id"])
     assert signal["status"] == "done", signal
     return signal

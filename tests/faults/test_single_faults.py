@@ -134,7 +134,7 @@ def act(relay: RelayProcess, server: PaperServer, action: str, cases: tuple[Case
 
 def open_longs(relay: RelayProcess, cases: tuple[Case, ...]) -> None:
     for each in cases:
-        signal = relay.post(alert("buy", each.symbol), wait_s=10).json()
+        signal = relay.done(alert("buy", each.symbol))
         assert signal["status"] == "done", signal
 
 
@@ -222,7 +222,7 @@ def test_an_id_that_the_exchange_knows_and_an_order_that_it_never_shows_are_look
     relay: RelayProcess, server: PaperServer, never_there: str, table: Table
 ) -> None:
     assert relay.signal(never_there)["status"] == "executing"
-    closed = relay.post({"action": "close", "ticker": "ETHUSDT.P"}, wait_s=10).json()
+    closed = relay.done({"action": "close", "ticker": "ETHUSDT.P"})
     assert closed["status"] == "done", closed
     signal = relay.wait_for(never_there)
     assert (signal["status"], signal["reason"]["code"]) == ("attention", "OUTCOME_UNKNOWN")
@@ -233,7 +233,7 @@ def test_an_id_that_the_exchange_knows_and_an_order_that_it_never_shows_are_look
 def test_a_clock_that_was_off_is_measured_anew_and_the_order_sent(relay: RelayProcess, server: PaperServer) -> None:
     for offset_ms in (-90_000, 0):
         server.control.clock(offset_ms)
-        signal = relay.post(alert("buy", "ETHUSDT") | {"qty": "0.1"}, wait_s=10).json()
+        signal = relay.wait_for(relay.post(alert("buy", "TRXUSDT")).json()["signal_id"])
         assert signal["status"] == "done", signal
         words = [event["detail"].get("code") for event in signal["events"] if event["name"] == "order_rejected"]
         assert words == [10002]

@@ -24,6 +24,7 @@ SHARE_OF_WEB = 0.45
 SHARE_OF_MASTER = 0.1
 """The rest are relay workers."""
 AGAIN_S = 0.2
+READY_S = 60
 DOWN_S_MAX = 5.0
 FROZEN_S_MAX = 6.0
 """Longer than a lease lasts."""
@@ -62,7 +63,8 @@ class OneRelay:
         self.web = RelayProcess(folder, paper.url, environment=environment)
 
     def start(self) -> None:
-        self.web.start()
+        self.web.start(wait=False)
+        self.web.wait_until_ready(READY_S)
 
     def post(self, http: requests.Session, body: bytes) -> requests.Response:
         return post_to(self.web, http, body)

@@ -61,9 +61,9 @@ class AccountApi:
         until = time.monotonic() + DEADLINE_S
         while (answer := self.relay.post(alert, wait_s=10)).status_code == 503 and time.monotonic() < until:
             pass
-        assert answer.status_code == 200, answer.text
+        assert answer.status_code in (200, 202), answer.text
         signal: dict[str, Any] = answer.json()
-        return signal
+        return signal if answer.status_code == 200 else self.relay.wait_for(signal["signal_id"])
 
     def hold(self, market: Market, size: Decimal | str) -> None:
         """Somebody brings the position to the signed `size`, with an order that is not the relay's."""

@@ -100,7 +100,7 @@ def long_on_both(folder: Path, first: PaperServer, second: PaperServer) -> None:
     with running_relay(folder, first.url, **environment(first, second)) as relay:
         for account in ("first", "second"):
             body = alert("buy", account, f"open {account}", qty="0.02")
-            assert relay.post(body, path="/webhook/trend", wait_s=10).json()["status"] == "done"
+            assert relay.done(body, path="/webhook/trend")["status"] == "done"
 
 
 def test_after_a_restart_an_account_that_cannot_be_reached_holds_up_no_other(
@@ -113,7 +113,7 @@ def test_after_a_restart_an_account_that_cannot_be_reached_holds_up_no_other(
         assert (status, accounts["second"]) == (200, {"ready": True, "reason": None})
         assert not accounts["first"]["ready"] and "refused" in accounts["first"]["reason"]
         waiting = relay.post(alert("close", "first", "close first"), path="/webhook/trend").json()
-        closed = relay.post(alert("close", "second", "close second"), path="/webhook/trend", wait_s=10).json()
+        closed = relay.done(alert("close", "second", "close second"), path="/webhook/trend")
         assert (closed["status"], held(second)) == ("done", "0")
         assert relay.api(f"signals/{waiting['signal_id']}")["status"] == "accepted"
         first.restart()
@@ -129,7 +129,7 @@ def test_an_account_whose_key_has_expired_holds_up_no_other(
     first.control.account(expired=True)
     with relay_with_one_away(tmp_path, first, second) as relay:
         assert "expired" in readiness(relay)[1]["first"]["reason"]
-        closed = relay.post(alert("close", "second", "close second"), path="/webhook/trend", wait_s=10).json()
+        closed = relay.done(alert("close", "second", "close second"), path="/webhook/trend")
         assert (closed["status"], held(second)) == ("done", "0")
         first.control.account(expired=False)
         until_ready(relay, {"first", "second"})

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import requests
 
-from relay.bybit.wire_account import closed_order_from, ledger_entry_from
 from tests.faults.stage import until
 from tests.paper_server import PaperServer
 from tests.relay_server import RelayServer, error_of, running_relay
@@ -78,19 +77,3 @@ def test_an_exchange_that_tells_nothing_of_the_past_holds_up_no_order(
             assert [record for record in caplog.messages if "ledger of default" in record][1:] == []
     finally:
         paper.control.clear_faults()
-
-
-def test_a_row_that_does_not_say_what_it_realised_has_its_share_of_the_closed_order() -> None:
-    """The stream documents `execPnl`; the list of executions does not."""
-    row = {
-        **{"symbol": "BTCUSDT", "execId": "e", "orderId": "o", "execType": "Trade", "execTime": "1", "execFee": "2"},
-        "closedSize": "0.1",
-    }
-    assert ledger_entry_from(row) is None
-    fees = {"openFee": "4", "closeFee": "8"}
-    closed = closed_order_from({"orderId": "o", "closedSize": "0.4", "closedPnl": "388", **fees})
-    made = ledger_entry_from(row, closed=closed)
-    assert made is not None and made.realised == 100 and made.fee == 2 and made.funding == 0
-    opened = ledger_entry_from({**row, "closedSize": ""})
-    assert opened is not None and opened.realised == 0
-    assert closed_order_from({"orderId": "o", "closedSize": "0.4", "closedPnl": "388"}) is None

@@ -143,8 +143,8 @@ CASES: list[tuple[str, Message, list[str], str]] = [
     ("-0.1", {"code": "Exit-Long", "ticker": "BTCUSDT.P", "reduceOnly": True}, [], "-0.1"),
     # TradersPost
     ("0", traderspost("buy", quantity=0.1, sentiment="long", price="100000", interval="60"), ["buy 0.1"], "0.1"),
-    ("-0.1", traderspost("buy", quantity=0.2), ["buy 0.3"], "0.2"),
-    ("0.2", traderspost("buy", quantity=0.2), [], "0.2"),
+    ("-0.1", traderspost("buy", quantity=0.2, signalPrice=100000), ["buy 0.3"], "0.2"),
+    ("0.2", traderspost("buy", quantity=0.2, signalPrice=100000), [], "0.2"),
     ("0.1", traderspost("buy", quantityType="dollar_amount", quantity=50000), [], "0.1"),
     ("0", traderspost("sell", quantityType="dollar_amount", quantity=50000), ["sell 0.5"], "-0.5"),
     ("-0.1", traderspost("buy", sentiment="bearish", quantity=0.05), ["buy 0.05 reduce-only"], "-0.05"),
@@ -153,7 +153,7 @@ CASES: list[tuple[str, Message, list[str], str]] = [
     ("-0.1", traderspost("exit", cancel=False), ["buy 0.1 reduce-only"], "0"),
     ("0.5", traderspost("exit", quantity=0.2), ["sell 0.2 reduce-only"], "0.3"),
     ("0.5", traderspost("exit", quantityType="percent_of_position", quantity=50), ["sell 0.25 reduce-only"], "0.25"),
-    ("0.2", traderspost("buy", quantity=0.5), [], "0.2"),
+    ("0.2", traderspost("buy", quantity=0.5, signalPrice=100000), [], "0.2"),
     ("0.2", traderspost("add", quantity=0.1), ["buy 0.1"], "0.3"),
     ("-0.2", traderspost("add", quantity=0.1), ["sell 0.1"], "-0.3"),
     ("-0.2", traderspost("add", quantityType="percent_of_position", quantity=50), ["sell 0.1"], "-0.3"),
@@ -206,7 +206,7 @@ def test_a_lag_of_the_message_is_stricter_than_the_relays(relay: RelayServer, ex
     hold(exchange, BTC, "0.1")
     for message, status in ((okx("ENTER_LONG", amount="0.1"), "expired"), (OKX_EXIT, "done")):
         body = json.dumps({**message, "maxLag": "10", "timestamp": old, "x_note": uuid.uuid4().hex}).encode()
-        assert relay.post(body, path=URL, wait_s=10).json()["status"] == status
+        assert relay.done(body, path=URL)["status"] == status
     assert position(exchange, BTC) == 0
 
 
@@ -243,7 +243,7 @@ def test_the_format_may_be_named(relay: RelayServer, exchange: HTTP) -> None:
 
 
 def test_a_name_of_no_format_is_refused(relay: RelayServer) -> None:
-    error = error_of(post(relay, traderspost("buy", quantity=1), named="alertatron"), 422, "ALERT_INVALID")
+    error = error_of(post(relay, traderspost("buy", quantity=1), named="nobody"), 422, "ALERT_INVALID")
     assert "`traderspost`" in error["fields"]["format"][0]
 
 

@@ -12,6 +12,7 @@ import sys
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +24,7 @@ import pytest
 
 from relay.alerts.fields import KNOWN
 from relay.alerts.formats import FORMATS
+from relay.alerts.signal import read, signal_from_stored
 from relay.bybit.checklist import NAMES as CHECK_POINTS
 from relay.cli.main import cli
 from relay.domain.notice import NoticeKind
@@ -59,6 +61,7 @@ NOT_RUN: Final = {
     "python -m tests.faults": "likewise",
     "python -m tests.faults one": "likewise",
     "python -m tests.faults many": "likewise",
+    "python -m tests.faults one-away": "likewise",
     "python -m tests.faults machine": "likewise",
     "openssl genrsa -out relay.pem 2048": "another program's; tests/ signs with such a key",
     "openssl rsa -in relay.pem -pubout": "another program's",
@@ -84,7 +87,7 @@ NOT_CODES: Final = frozenset(
         *("CONTENT_LENGTH", "CONTENT_TYPE", "PATH_INFO", "QUERY_STRING", "RAW_URI", "REMOTE_ADDR", "REQUEST_METHOD"),
         *("SCRIPT_NAME", "SERVER_NAME", "SERVER_PORT", "SERVER_PROTOCOL"),
         *("HTTP_COOKIE", "HTTP_WEBHOOK_SIGNATURE", "HTTP_X_REQUEST_ID", "HTTP_X_WEBHOOK_SECRET"),
-        *("ISOLATED_MARGIN", "PORTFOLIO_MARGIN", "REGULAR_MARGIN"),
+        *("FEE_REFUND", "ISOLATED_MARGIN", "PORTFOLIO_MARGIN", "REGULAR_MARGIN"),
         *("ALERT_FORMATS", "CLOCK_BOOTTIME"),
         *("RELAY_KILL_AT", "RELAY_KILL_BY", "RELAY_ABSENT_SOONER", "REQUESTS_CA_BUNDLE", "PROMETHEUS_MULTIPROC_DIR"),
     }
@@ -301,6 +304,13 @@ def test_each_command_of_the_relay_does_what_it_says(
         return
     if "traderspost" in arguments:
         Path("alert.json").write_text('{"ticker": "BTCUSDT.P", "action": "buy", "quantity": 0.001}')
+    if "compare" in arguments:
+        Path("alerts.csv").write_text(
+            "Alert ID,Ticker,Name,Description,Time\n1,BYBIT:BTCUSDT.P,x,y,2026-01-01T00:00:00Z\n"
+        )
+        Path("trades.csv").write_text(
+            "Trade #,Type,Date and time,Signal,Price USDT,Size (qty),Net P&L\n1,Entry long,2020-01-01 00:00,L,9,1,\n"
+        )
     done = run({**environment(folder, relay.url), "BYBIT_URL": paper.url}, *arguments)
     assert done.exit_code == 0, done.output
 
@@ -561,6 +571,37 @@ def test_each_alert_is_planned_as_its_page_says_and_done(
         answer = own.post(text.encode(), wait_s=10)
         assert answer.status_code == 200, answer.text
         assert answer.json()["status"] == "done", answer.text
+
+
+FILL: Final = {
+    **{
+        "ticker": "BTCUSDT.P",
+        "exchange": "BYBIT",
+        "timenow": "2025-01-31T12:00:00Z",
+        "open": "99000",
+        "close": "100000",
+    },
+    **{"strategy.order.action": "buy", "strategy.order.contracts": "0.01", "strategy.order.price": "100000"},
+    **{"strategy.order.id": "L", "strategy.position_size": "0.01", "strategy.market_position": "long"},
+    **{"strategy.market_position_size": "0.01", "strategy.prev_market_position": "flat"},
+    "strategy.prev_market_position_size": "0",
+}
+"""A strategy that was flat has bought."""
+
+
+def test_each_services_message_to_copy_is_read_as_that_services() -> None:
+    section = pages()["docs/alerts.md"].section("Messages to copy")
+    texts = [dedent(each["body"]) for each in _FENCED.finditer(section)]
+    found: list[str] = []
+    for text in texts:
+        for placeholder, value in FILL.items():
+            text = text.replace(f"{{{{{placeholder}}}}}", value)
+        assert "{{" not in text
+        alert = read(text.encode())
+        signal = signal_from_stored(alert.fields, id="s" * 26, strategy="default", received_at=datetime.now(UTC))
+        assert (signal.ticker or "").removesuffix(".P") == "BTCUSDT"
+        found.append(alert.format)
+    assert sorted(set(FORMATS) - set(found)) == []
 
 
 # Lists

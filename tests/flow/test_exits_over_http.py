@@ -42,7 +42,7 @@ def fill(action: str, qty: str, before: str, after: str, second: int) -> dict[st
 def test_an_exit_with_a_broken_field_closes_the_position(own: RelayServer, body: str) -> None:
     own.done({**TICKER, "action": "buy", "qty": "0.02", "id": body})
     whole = body.replace("{", f'{{"secret": "{WEBHOOK_SECRET}", ', 1)
-    signal = own.post(whole.encode(), wait_s=10).json()
+    signal = own.done(whole.encode())
     assert (signal["status"], str(position(own))) == ("done", "0")
     assert any("ignored" in note for note in signal["notes"])
 
@@ -51,7 +51,7 @@ def test_the_same_close_after_another_entry_closes_again(own: RelayServer) -> No
     close = {**TICKER, "action": "close"}
     for number in (1, 2):
         own.done({**TICKER, "action": "buy", "qty": "0.01", "id": f"entry {number}"})
-        assert own.post(close, wait_s=10).json()["status"] == "done"
+        assert own.done(close)["status"] == "done"
         assert position(own) == 0
     assert own.post(close).json()["duplicate"] is True
 

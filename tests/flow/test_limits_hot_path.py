@@ -60,14 +60,14 @@ def test_a_warm_entry_within_its_limits_makes_one_call(limited: RelayServer, pap
     for ticker, qty in (("BTCUSDT.P", "0.1"), ("ETHUSDT.P", "1")):
         signal = send(limited, ticker, "buy", qty)
         assert (signal["status"], [order["status"] for order in signal["orders"]]) == ("done", ["filled"])
-    assert [call["path"] for call in paper.control.calls() if call["path"] != NOT_FOR_AN_ALERT] == [CREATE, CREATE]
+    assert [call["path"] for call in paper.control.calls() if call["path"] not in NOT_FOR_AN_ALERT] == [CREATE, CREATE]
 
 
 def test_what_the_streams_reported_counts_as_what_was_read_would(limited: RelayServer, paper: PaperServer) -> None:
     paper.control.clear_calls()
     signal = send(limited, "BTCUSDT.P", "buy", "0.45")
     assert (signal["status"], signal["reason"]["code"]) == ("denied", "LIMIT_POSITION_NOTIONAL")
-    assert [call["path"] for call in paper.control.calls() if call["path"] != NOT_FOR_AN_ALERT] == []
+    assert [call["path"] for call in paper.control.calls() if call["path"] not in NOT_FOR_AN_ALERT] == []
 
 
 def test_what_somebody_else_opened_counts_too(limited: RelayServer, paper: PaperServer) -> None:

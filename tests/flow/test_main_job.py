@@ -169,7 +169,7 @@ def test_the_procfiles_web_alone_brings_the_paper_exchange(tmp_path: Path) -> No
     relay.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     try:
         relay.start()
-        done = relay.post({"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.001"}, wait_s=10).json()
+        done = relay.done({"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.001"})
         assert (done["status"], done["orders"][0]["status"]) == ("done", "filled")
         assert relay.stop() == 0
         relay.wait_until_gone()
@@ -244,7 +244,7 @@ def played(folder: Path, environment: dict[str, str]) -> list[Any]:
     try:
         relay.start()
         paper.control.clear_calls()  # the start's own look at the account goes beside it, in no fixed order
-        signals = [relay.post({**alert, "id": str(i)}, wait_s=10).json() for i, alert in enumerate(STORY)]
+        signals = [relay.done({**alert, "id": str(i)}) for i, alert in enumerate(STORY)]
         # What names no symbol may be the account's own affairs, which run beside the alerts: its checks, its books.
         calls = [(call["path"], call["symbol"]) for call in paper.control.calls() if call["symbol"]]
         return [reported(signals), calls, relay.api("positions"), relay.api("accounts")["accounts"][0]["equity"]]

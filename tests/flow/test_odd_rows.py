@@ -138,3 +138,31 @@ def test_each_odd_row_is_told_once(paper: PaperServer, tmp_path: Path) -> None:
         spoil(paper, TICKERS, "SOLUSDT", markPrice="high")
         market.load_prices(exchange)
         assert len([text for text in told if "price of SOLUSDT" in text]) == 2
+
+
+def test_an_odd_rule_is_told_once_however_often_the_list_is_read(paper: PaperServer, tmp_path: Path) -> None:
+    spoil(paper, INSTRUMENTS, "SOLUSDT", **{"lotSizeFilter.maxMktOrderQty": ""})
+    with running_relay(tmp_path, paper.url) as relay:
+        told: list[str] = []
+        services = relay.relay.services
+        exchange = services.exchanges["default"]
+        exchange.odd_rows.tell = told.append
+        exchange.odd_rows._reported.clear()
+        for _ in range(3):
+            services.markets["default"].load_instruments(exchange)
+        assert told == ["the exchange's rules of SOLUSDT cannot be read: `maxMktOrderQty` is empty"]
+        checkup = services.checkup
+        checkup.look_now()
+        report = checkup.latest("default")
+        assert report is not None and report.check("instruments").state == "amber"
+        assert "SOLUSDT" in report.check("instruments").message
+
+
+def test_what_is_over_may_look_as_it_likes(paper: PaperServer, tmp_path: Path) -> None:
+    spoil(paper, INSTRUMENTS, "FTTUSDT", **{"lotSizeFilter.maxMktOrderQty": "", "contractType": "Weird"})
+    with running_relay(tmp_path, paper.url) as relay:
+        told: list[str] = []
+        services = relay.relay.services
+        exchange = services.exchanges["default"]
+        exchange.odd_rows.tell = told.append
+        assert exchange.closed_instruments() == () and told == []

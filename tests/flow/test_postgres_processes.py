@@ -18,7 +18,10 @@ from tests.relay_process import ADMIN_TOKEN
 
 pytestmark = pytest.mark.slow
 
-BESIDE = ("/v5/market/time", "/v5/account/wallet-balance", "/v5/execution/list")
+BESIDE = (
+    *("/v5/market/time", "/v5/account/wallet-balance", "/v5/execution/list"),
+    "/v5/account/transaction-log",
+)
 """What is asked for beside the alerts: clocks, connections and books."""
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 

@@ -65,7 +65,7 @@ def test_what_needs_a_person_is_reported_with_its_signal_and_what_is_expected_is
         relay.post(BUY, wait_s=10)
         paper.control.fault("/v5/order/create", "code", retCode=110007, retMsg="ab not enough", times=9)
         relay.post(BUY | {"id": "refused"}, wait_s=10)
-        signal = relay.post({"action": "close", "ticker": "BTCUSDT.P"}, wait_s=10).json()
+        signal = relay.done({"action": "close", "ticker": "BTCUSDT.P"})
         assert signal["status"] == "attention"
         seen = sentry.until("attention: EXCHANGE_BALANCE", '"check_in"')
     finally:

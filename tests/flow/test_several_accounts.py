@@ -75,7 +75,7 @@ def test_one_alert_is_an_order_on_each_account_by_its_share(
     relay: RelayServer, paper: PaperServer, small: PaperServer
 ) -> None:
     alert = {"secret": TREND, "ticker": "BTCUSDT.P", "action": "buy", "qty": "0.02", "id": "both"}
-    signal = relay.post(alert, path="/webhook/trend", wait_s=10).json()
+    signal = relay.done(alert, path="/webhook/trend")
     assert signal["status"] == "done", signal
     assert [(each["account"], each["qty"]) for each in signal["orders"]] == [("main", "0.02"), ("small", "0.01")]
     assert (held(paper, "BTCUSDT"), held(small, "BTCUSDT")) == ("0.02", "0.01")
@@ -86,7 +86,7 @@ def test_an_alert_may_name_one_of_the_strategys_accounts_and_no_other(
     relay: RelayServer, paper: PaperServer, small: PaperServer
 ) -> None:
     alert = {"secret": TREND, "ticker": "ETHUSDT.P", "action": "buy", "qty": "0.2", "account": "small", "id": "one"}
-    signal = relay.post(alert, path="/webhook/trend", wait_s=10).json()
+    signal = relay.done(alert, path="/webhook/trend")
     assert [each["account"] for each in signal["orders"]] == ["small"]
     unknown = relay.post({**alert, "account": "other", "id": "two"}, path="/webhook/trend")
     assert "none of this strategy's accounts: main, small" in error_of(unknown, 422, "ALERT_INVALID")["message"]
@@ -94,7 +94,7 @@ def test_an_alert_may_name_one_of_the_strategys_accounts_and_no_other(
 
 def test_an_accounts_limit_holds_on_that_account_alone(relay: RelayServer) -> None:
     alert = {"secret": TREND, "ticker": "BTCUSDT.P", "action": "buy", "qty": "0.06", "id": "too much for the small one"}
-    signal = relay.post(alert, path="/webhook/trend", wait_s=10).json()
+    signal = relay.done(alert, path="/webhook/trend")
     assert [each["account"] for each in signal["orders"]] == ["main"]
     (note,) = [each for each in signal["notes"] if each.startswith("on account small: denied")]
     assert signal["status"] == "done" and "over MAX_ORDER_NOTIONAL 2000" in note
@@ -114,7 +114,7 @@ def test_a_strategys_secret_opens_its_own_address_only(relay: RelayServer) -> No
 
 def test_a_strategys_alerts_are_in_its_format_unless_they_say_another(relay: RelayServer, paper: PaperServer) -> None:
     alert = {"ticker": "SOLUSDT.P", "action": "buy"}
-    signal = relay.post({**alert, "secret": BOTS}, path="/webhook/bots", wait_s=10).json()
+    signal = relay.done({**alert, "secret": BOTS}, path="/webhook/bots")
     assert (signal["status"], signal["alert"]["format"]) == ("done", "traderspost")
     assert held(paper, "SOLUSDT") == "3", "the strategy's default size"
     native = relay.post({**alert, "secret": BOTS, "format": "native", "qty": "1"}, path="/webhook/bots", wait_s=10)
@@ -123,7 +123,7 @@ def test_a_strategys_alerts_are_in_its_format_unless_they_say_another(relay: Rel
 
 def test_a_ticker_may_be_configured_to_mean_another_symbol(relay: RelayServer) -> None:
     alert = {"secret": TREND, "ticker": "MYINDEX", "action": "buy", "qty": "0.1", "account": "main", "id": "index"}
-    signal = relay.post(alert, path="/webhook/trend", wait_s=10).json()
+    signal = relay.done(alert, path="/webhook/trend")
     assert (signal["status"], signal["symbol"]) == ("done", "ETHUSDT")
 
 
@@ -160,7 +160,7 @@ def test_what_waits_for_a_strategy_that_is_gone_does_not_enter_and_still_exits(
     gone = config + '[strategies.gone]\nsecret_env = "TREND_SECRET"\n'
     buy = {"secret": TREND, "ticker": "BTCUSDT.P", "action": "buy", "qty": "0.01"}
     with running_relay(tmp_path, paper.url, RELAY_CONFIG=gone, TREND_SECRET=TREND) as server:
-        signal = server.post({**buy, "id": "first"}, path="/webhook/gone", wait_s=10).json()
+        signal = server.done({**buy, "id": "first"}, path="/webhook/gone")
         assert signal["status"] == "done"
         server.relay.services.engine.close(5)
         waiting = [
@@ -196,7 +196,7 @@ def test_one_account_refuses_and_the_other_trades_and_the_signal_tells_of_both(
     small.control.fault("/v5/order/create", "code", retCode=110007, retMsg="ab not enough for new order", times=2)
     alert = {"secret": TREND, "ticker": "ETHUSDT.P", "action": "buy", "qty": "0.2", "id": "one refuses"}
     before = held(small, "ETHUSDT")
-    signal = relay.post(alert, path="/webhook/trend", wait_s=10).json()
+    signal = relay.done(alert, path="/webhook/trend")
     small.control.clear_faults()
     entries = {each["account"]: each["status"] for each in signal["orders"] if not each["reduce_only"]}
     assert entries == {"main": "filled", "small": "rejected"}, signal

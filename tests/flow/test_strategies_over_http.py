@@ -77,3 +77,16 @@ def test_a_drift_is_noted_while_it_lasts_and_reported_once_until_it_changes(own:
         noted.append(any("the account is not where the strategy is" in note for note in signal["notes"]))
     assert noted == [True, True, False, True]
     assert [text.partition("(signal")[0][-14:] for text in reported] == ["it holds 0.01 ", "it holds 0.01 "]
+
+
+def test_a_reversal_without_sizes_goes_by_what_the_strategys_last_alert_left(own: RelayServer) -> None:
+    """By hand the account holds more than the strategy: the new side is the strategy's all the same."""
+    base = {"ticker": "BTCUSDT.P", "time": "2030-01-03T00:00:00Z"}
+    own.done(base | {"action": "buy", "qty": "0.01", "prev_market_position": "flat", "market_position": "long"})
+    own.done(base | {"action": "buy", "qty": "0.005", "id": "by hand"})
+    turned = own.done(
+        base | {"action": "sell", "qty": "0.03", "prev_market_position": "long", "market_position": "short"}
+    )
+    assert "size_before" in {event["name"] for event in turned["events"]}
+    [position] = [each for each in own.api("positions")["positions"] if each["symbol"] == "BTCUSDT"]
+    assert (position["side"], Decimal(position["size"])) == ("short", Decimal("0.02"))

@@ -71,7 +71,7 @@ def test_an_entry_of_what_does_not_trade_is_denied_with_its_status(
     account_api: AccountApi, ticker: str, status: str
 ) -> None:
     alert = {"action": "buy", "qty": "1", "ticker": ticker, "id": uuid.uuid4().hex}
-    signal = account_api.relay.post(alert, wait_s=10).json()
+    signal = account_api.relay.done(alert)
     assert (signal["status"], signal["reason"]["code"]) == ("denied", "SYMBOL_NOT_TRADING")
     assert f"({status})" in signal["reason"]["message"]
 

@@ -226,6 +226,35 @@ def test_a_plan_tells_why_nothing_would_be_ordered(own: RelayServer) -> None:
     assert planned["reason"]["code"] == "POSITION_NONE" and planned["reason"]["message"]
 
 
+def test_a_template_is_planned_for_each_of_a_strategys_moves(own: RelayServer) -> None:
+    """A reversal's alert says the old size and the new one together; that of this template does not say which."""
+    strategys = {
+        "symbol": "{{ticker}}",
+        "side": "{{strategy.order.action}}",
+        "contracts": "{{strategy.order.contracts}}",
+        "market_position": "{{strategy.market_position}}",
+        "market_position_size": "{{strategy.market_position_size}}",
+        "timestamp": "{{timenow}}",
+    }
+    planned = own.api("plan", "POST", json=strategys)
+    assert planned["status"] == "planned"
+    moves = {each["scenario"]: each for each in planned["scenarios"]}
+    size = float(moves["entry"]["positions"][0]["after"])
+    ends = {name: float(each["positions"][0]["after"]) / size for name, each in moves.items()}
+    assert ends == {"entry": 1, "add": 1.5, "partial exit": 1, "reversal": -1, "flat": 0}
+    assert planned["native"]["qty"] == "{{strategy.order.contracts}}"
+    assert planned["native"]["action"] == "{{strategy.order.action}}"
+    assert own.api("signals")["signals"] == []
+
+
+def test_a_template_that_no_move_can_fill_is_refused(own: RelayServer) -> None:
+    unknown = {"symbol": "{{ticker}}", "action": "{{strategy.order.actoin}}"}
+    assert "action" in error_of(own.ask("plan", "POST", json=unknown), 422, "ALERT_INVALID")["fields"]
+    flat = {"symbol": "{{ticker}}", "action": "{{strategy.market_position}}", "qty": 0.01}
+    moves = {each["scenario"]: each["status"] for each in own.api("plan", "POST", json=flat)["scenarios"]}
+    assert moves["flat"] == "planned"
+
+
 def test_the_secret_in_a_planned_alert_is_not_shown(own: RelayServer) -> None:
     answer = own.ask("plan", "POST", json=BUY | {"secret": WEBHOOK_SECRET})
     assert answer.status_code == 200 and WEBHOOK_SECRET not in answer.text

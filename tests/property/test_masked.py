@@ -110,6 +110,7 @@ def test_texts_that_name_no_secret_stay_as_they_are() -> None:
         '{"ticker": "MONKEYUSDT", "comment": "ping: \\"pong\\""',
         "action=buy\nx_note=a pinch: of salt, b=c",
         "keystone=1",
+        "the key level 98000.5 held, a pin bar at 4h close, token sale over, secret sauce v2",
         "",
     ):
         assert masked_text(text) == text, text
@@ -129,6 +130,9 @@ def test_texts_that_name_no_secret_stay_as_they_are() -> None:
         ('{"token": "never ends', '{"token": "[secret]'),
         ('{"token": "", "qty": 1', '{"token": "", "qty": 1'),
         ("action=buy ｐａｓｓｗｏｒｄ=a", "action=buy ｐａｓｓｗｏｒｄ=[secret]"),
+        ("my API key is Zx81kQ02mv, the bot's", "my API key is [secret], the bot's"),
+        ('exit; the token "9f-77c.a1b2" of June', 'exit; the token "[secret]" of June'),
+        ("password tr0ub4dor3 and on", "password [secret] and on"),
     ],
 )
 def test_what_is_masked_leaves_the_rest_legible(text: str, stored: str) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.domain.instrument import Category, Instrument, is_on_grid
-from relay.domain.smoke_trade import plan_smoke_trade
+from relay.execution.smoke_trade import plan_smoke_trade
 
 STEPS = st.sampled_from([Decimal(text) for text in ("0.001", "0.01", "0.1", "1", "10", "100")])
 

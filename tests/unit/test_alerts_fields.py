@@ -261,3 +261,45 @@ def test_a_message_repeats_little_of_a_value() -> None:
     assert "\n" not in refusal(action="a\nb").message
     long_name = refusal(**{"z" * 5000: 1})
     assert "z" * 61 not in long_name.message
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "2025-01-31T12:00:00Z",
+        "2025-01-31T12:00:00+0000",
+        "2025-01-31T14:00:00+0200",
+        "2025-01-31T07:00:00-05:00",
+        "2025-01-31T14:00:00+02",
+        "2025-01-31T12:00:00",
+        "2025-01-31t12:00:00z",
+        "2025-01-31 12:00:00",
+        "2025-01-31 12:00",
+        "2025-01-31 12:00:00 UTC",
+        "2025-01-31 14:00:00 +0200",
+        "2025-01-31 12:00:00 GMT",
+        "2025/01/31 12:00:00",
+        "2025.01.31 12:00:00.000",
+        "1738324800",
+        "1738324800000",
+        "1738324800.000",
+        "1,738,324,800,000",
+        "1.7383248E12",
+        1738324800,
+        1.7383248e12,
+    ],
+)
+def test_a_moment_is_one_however_pine_and_the_placeholders_write_it(spelling: object) -> None:
+    assert signal(time=spelling).sent_at == RECEIVED_AT
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        *("31.01.2025 12:00:00", "01/31/2025 12:00", "2025-31-01 12:00:00", "2025-01/31 12:00:00", "2025-01-31"),
+        *("2025-01-31 12:00:00 EST", "2025-01-31 25:00:00", "12:00:00", "1,738,324,80", "1738324800,5", "17383248E20"),
+        *("2025-01-31T12:00:00+25:00", "1999-01-31 12:00:00"),
+    ],
+)
+def test_a_moment_that_could_be_two_or_none_is_refused(spelling: str) -> None:
+    assert "must be `{{timenow}}`, a time such as" in problem("time", spelling)

@@ -278,7 +278,7 @@ def test_several_take_profits_need_their_shares(fields: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", ["stop_loss", "take_profit", "trailing_stop", "sl", "takeProfit", "ts_pct"])
-@pytest.mark.parametrize("value", ["", " ", "NaN", "na", "0", "n/a", "{{plot_3}}", "soon", True, [], {"foo": "x"}])
+@pytest.mark.parametrize("value", ["", " ", "NaN", "na", "0", "n/a", "{{plot_3}}", "soon", True, [], {}, {"foo": "x"}])
 def test_an_entry_is_not_placed_without_the_level_that_it_names(name: str, value: object) -> None:
     error = refused(action="buy", qty="0.1", **{name: value})
     assert all(each.startswith(name) for each in error.fields)

@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 
 from relay.alerts.signal import read, signal_from_stored
-from relay.alerts.wording import PLACEHOLDERS, Kind, as_text, message
+from relay.alerts.wording import FOR_STRATEGIES, PLACEHOLDERS, SIZED, Kind, as_text, message, size_fields
 from relay.domain.signal import Action, MarketSide, Signal
 from tests.flow.cli_support import environment, run
 
@@ -51,8 +51,8 @@ def test_every_kind_is_a_valid_alert_without_a_note_once_its_placeholders_are_re
     assert signal.notes == ()
     assert signal.sent_at == NOW
     assert signal.sender_id is None
-    expected = Action.SELL if kind is Kind.STRATEGY else Action(kind.value)
-    assert signal.action is expected
+    others = {Kind.STRATEGY: "sell", Kind.DIRECTION: "target", Kind.LIMIT: "buy"}
+    assert signal.action is Action(others.get(kind, kind.value))
 
 
 @pytest.mark.parametrize("kind", list(Kind))
@@ -60,7 +60,7 @@ def test_only_placeholders_that_tradingview_knows_are_used(kind: Kind) -> None:
     used = re.findall(r"\{\{(.+?)\}\}", as_text(message(kind)))
     assert set(used) <= set(PLACEHOLDERS)
     of_strategies = [name for name in used if name.startswith("strategy.")]
-    assert bool(of_strategies) is (kind in (Kind.STRATEGY, Kind.TARGET))
+    assert bool(of_strategies) is (kind in FOR_STRATEGIES)
 
 
 def test_a_strategys_message_residuals_the_chain_the_price_and_the_orders_name() -> None:
@@ -80,7 +80,7 @@ def test_a_target_has_the_strategys_size_and_none_of_its_own() -> None:
 
 def test_entries_bring_a_size_unless_the_relay_has_a_default_one() -> None:
     for kind in Kind:
-        is_entry = kind in (Kind.LONG, Kind.SHORT, Kind.BUY, Kind.SELL)
+        is_entry = kind in SIZED or kind is Kind.DIRECTION
         assert ("qty" in message(kind)) is (is_entry or kind is Kind.STRATEGY)
         assert ("qty" in message(kind, has_default_size=True)) is (kind is Kind.STRATEGY)
 
@@ -121,3 +121,18 @@ def test_an_unknown_kind_or_strategy_is_bad_usage(tmp_path: Path) -> None:
     unknown = alert(tmp_path, "--strategy", "moon")
     assert unknown.exit_code == 2
     assert unknown.stderr == "there is no strategy 'moon'; this relay has default\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("0.02", {"qty": "0.02"}),
+        ("2.5%", {"qty": "2.5", "qty_unit": "equity_pct"}),
+        (" 150 usdt ", {"qty": "150", "qty_unit": "quote"}),
+        ("150USD", {"qty": "150", "qty_unit": "quote"}),
+        ("a lot", {"qty": "a lot"}),
+        ("", {}),
+    ],
+)
+def test_a_size_is_taken_as_people_write_it(text: str, fields: dict[str, str]) -> None:
+    assert size_fields(text) == fields

@@ -11,8 +11,8 @@ from relay.cli.client import is_address
 from relay.cli.main import cli
 
 COMMANDS = (
-    "alert backup check connect export flatten halt migrate notify-test orders plan positions resume retry seen send "
-    "serve signals worker"
+    "alert backup check compare connect export flatten halt migrate notify-test orders plan positions resume retry "
+    "seen send serve signals trades worker"
 )
 
 
@@ -27,18 +27,8 @@ def test_no_secret_is_ever_taken_from_the_command_line() -> None:
         assert names <= {
             *("--from", "--to"),
             *("--url", "--json", "--strategy", "--format", "--kind", "--with-secret", "--all", "--open"),
-            *(
-                "--status",
-                "--symbol",
-                "--account",
-                "--limit",
-                "--cursor",
-                "--fix",
-                "--trade",
-                "--note",
-                "--nothing-placed",
-                "--wide",
-            ),
+            *("--status", "--symbol", "--account", "--limit", "--cursor", "--fix", "--trade", "--note"),
+            *("--nothing-placed", "--wide", "--days", "--csv", "--zone"),
         }
 
 

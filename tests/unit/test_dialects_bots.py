@@ -68,7 +68,7 @@ def test_the_published_order_cancels_first() -> None:
 def test_either_side_cancels_first_where_it_says_so(side: str) -> None:
     message = {"key": "k", "symbol": "BTCUSDT", "side": side, "amount": 1}
     assert signal_of({**message, "cancel_orders": True}).clears_first
-    assert not signal_of(message).clears_first
+    assert not signal_of({**message, "cancel_orders": False}).clears_first
 
 
 @pytest.mark.parametrize(
@@ -105,8 +105,7 @@ def test_a_limit_order_is_sent_as_it_is() -> None:
     ("fields", "native"),
     [
         ({"tp": "70000", "sl": 60000}, {"take_profit": "70000", "stop_loss": "60000"}),
-        ({"tp": "10%", "sl": "0"}, {"take_profit": "10%"}),
-        ({"tp": "", "sl": 0}, {}),
+        ({"tp": "10%"}, {"take_profit": "10%"}),
         ({"take_profit": "70000"}, {"take_profit": "70000"}),
         ({"take_profit_percent": "2"}, {"take_profit": "2%"}),
         ({"leverage": "5", "reduce_only": "false"}, {"leverage": "5", "reduce_only": "false"}),
@@ -114,7 +113,7 @@ def test_a_limit_order_is_sent_as_it_is() -> None:
     ids=str,
 )
 def test_stops_are_prices_or_percentages(fields: Message, native: dict[str, object]) -> None:
-    found = native_of({"key": "k", "symbol": "BTCUSDT", "side": "buy", "amount": 1, **fields})[1]
+    found = native_of({"key": "k", "symbol": "BTCUSDT", "side": "buy", "amount": 1, **fields}, named="bot")[1]
     assert found == {"ticker": "BTCUSDT", "action": "buy", "qty": "1", "qty_unit": "contracts", **native}
 
 
@@ -137,8 +136,9 @@ def test_stops_are_prices_or_percentages(fields: Message, native: dict[str, obje
         ({"take_profit_percent": "1%"}, "take_profit_percent", "without `%`"),
         ({"order_type": "twap"}, "order_type", "must be one of"),
         ({"order_type": "limit"}, "price", "needs its limit price"),
-        ({"subaccount": "Testing"}, "subaccount", "unknown field"),
-        ({"strategy": {"name": "x"}}, "strategy", "unknown field"),
+        ({"sl": "0"}, "sl", "zero is none of them"),
+        ({"subaccount": "Testing"}, "subaccount", "is no field of"),
+        ({"strategy": {"lots": 2}}, "strategy.lots", "is no field of"),
     ],
     ids=str,
 )
@@ -157,7 +157,7 @@ def test_what_cannot_be_honoured_is_refused_by_its_name(fields: Message, field: 
         ({"order_contracts": "NaN"}, "strategy.order_contracts"),
         ({"order_contracts": ""}, "strategy.order_contracts"),
         ({"market_position": "up"}, "strategy.market_position"),
-        ({"bot": "live"}, "strategy.bot"),
+        ({"lever": "5"}, "strategy.lever"),
     ],
 )
 def test_a_bad_field_of_a_fill_is_refused_by_its_name(fields: Message, field: str) -> None:

@@ -31,7 +31,7 @@ from tests.unit.dialect_messages import (
     with_fields,
 )
 
-POSTED: Message = {"ticker": "BTCUSDT.P", "action": "buy", "quantity": 1}
+POSTED: Message = {"ticker": "BTCUSDT.P", "action": "buy", "quantity": 1, "signalPrice": 100000}
 EXAMPLES: list[tuple[str, Message]] = [
     *(("3commas", message) for message in (STRATEGY, CUSTOM, EXIT)),
     *(("okx", message) for message in (OKX_A, OKX_B)),
@@ -62,6 +62,15 @@ def test_a_message_is_recognised_by_its_shape_in_any_case(name: str, message: Me
 )
 def test_what_fits_the_native_schema_is_native(message: Message) -> None:
     assert "format" not in reading_of(message).fields
+
+
+@pytest.mark.parametrize(("action", "said"), [("buy", True), ("SELL", True), ("exit", False)])
+def test_a_template_that_two_services_share_says_how_it_is_read(action: str, said: bool) -> None:
+    """It is TradersPost's for indicators; what differs is a `buy` with a long open."""
+    message: Message = {"ticker": "ETHUSDT.P", "action": action, "price": "2500", "time": "2025-01-31T12:00:00Z"}
+    assert "format" not in reading_of(message).fields
+    assert ("`?format=traderspost`" in " ".join(signal_of(message).notes)) is said
+    assert "`?format=traderspost`" not in " ".join(signal_of({**message, "qty": "1"}).notes)
 
 
 @pytest.mark.parametrize("alert_format", ALERT_FORMATS, ids=lambda alert_format: alert_format.name)
@@ -106,7 +115,7 @@ def test_an_alert_may_name_its_format_itself() -> None:
 
 @pytest.mark.parametrize(
     ("message", "named"),
-    [({}, "alertatron"), ({"format": "alertatron"}, None), ({"format": ["okx"]}, None), ({"format": 5}, None)],
+    [({}, "nobody"), ({"format": "nobody"}, None), ({"format": ["okx"]}, None), ({"format": 5}, None)],
 )
 def test_a_name_of_no_format_is_refused_with_those_there_are(message: Message, named: str | None) -> None:
     error = refusal_of({"ticker": "BTCUSDT.P", "action": "buy", "qty": 1, **message}, named)
@@ -146,7 +155,7 @@ def test_what_is_stored_is_read_the_same_after_a_restart(name: str, message: Mes
     ],
     ids=lambda value: str(value)[:30],
 )
-@pytest.mark.parametrize("named", [None, "alertatron"])
+@pytest.mark.parametrize("named", [None, "nobody"])
 def test_the_secret_of_a_format_authenticates_the_sender_and_is_stored_nowhere(
     message: Message, field: str, named: str | None
 ) -> None:
@@ -184,7 +193,7 @@ def test_one_field_that_becomes_two_is_refused_once() -> None:
 
 
 def test_every_format_has_a_name_of_its_own() -> None:
-    assert len(set(FORMATS)) == len(FORMATS) == len(ALERT_FORMATS) + 1
+    assert len(set(FORMATS)) == len(FORMATS) and len({each.name for each in ALERT_FORMATS}) == len(ALERT_FORMATS)
     assert alert_format_of(NATIVE) is None and recognise({}, NATIVE) is None
     assert not {alert_format.name for alert_format in ALERT_FORMATS} & KNOWN
 

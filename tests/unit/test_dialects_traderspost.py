@@ -144,7 +144,9 @@ def test_a_published_message_means_what_its_page_says(published: Message, meant:
 @pytest.mark.parametrize("published", [case[0] for case in PUBLISHED], ids=str)
 def test_a_published_message_is_native_or_recognised(published: Message) -> None:
     """Where every name is a native one, the words alone do not tell the two apart."""
-    is_plain = published.keys() <= {"ticker", "action", "price"}
+    is_plain = published.keys() <= {"ticker", "action", "price"} or (
+        published.keys() == {"ticker", "action", "quantity"} and published["action"] != "exit"
+    )
     assert native_of(published)[0] == (None if is_plain else FORMAT)
 
 
@@ -153,7 +155,7 @@ def test_the_message_for_strategies_is_read_whole() -> None:
     assert (signal.action, signal.ticker, signal.qty_unit) == (Action.LONG, "BTCUSDT.P", QtyUnit.CONTRACTS)
     assert str(signal.qty) == "0.1" and str(signal.signal_price) == "100000.5"
     assert signal.sent_at is not None and signal.sent_at.isoformat() == "2025-01-31T12:00:00+00:00"
-    assert signal.notes == ("read as a message of TradersPost",)
+    assert signal.notes == ("read as a message of TradersPost because of `sentiment`; `?format=native` turns that off",)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +232,7 @@ def test_a_distance_lies_on_its_own_side_of_the_entry() -> None:
         ({"takeProfit": {"percent": -1}}, "takeProfit.percent", "must be above 0"),
         ({"takeProfit": {"percent": "1%"}}, "takeProfit.percent", "without `%`"),
         ({"takeProfit": {"percent": 1, "amount": 5}}, "takeProfit.amount", "send one of them"),
-        ({"takeProfit": {"price": 1}}, "takeProfit.price", "unknown field of TradersPost"),
+        ({"takeProfit": {"price": 1}}, "takeProfit.price", "is no field of TradersPost"),
         ({"stopLoss": {"type": "stop"}}, "stopLoss", "needs one of"),
         (
             {"stopLoss": {"type": "stop_limit", "stopPrice": 10.71, "limitPrice": 10.75}},
@@ -240,7 +242,9 @@ def test_a_distance_lies_on_its_own_side_of_the_entry() -> None:
         ({"stopLoss": {"stopPrice": 10.71, "limitPrice": 10.75}}, "stopLoss.limitPrice", "market order"),
         ({"stopLoss": {"type": "stop", "trailPercent": 1, "percent": 2}}, "stopLoss.trailPercent", "does not go with"),
         ({"stopLoss": {"type": "trailing_stop", "percent": 1}}, "stopLoss.percent", "does not go with"),
-        ({"sentimant": "long", "quantity": 1}, "sentimant", "the nearest is `sentiment`"),
+        ({"sentimant": "long", "quantity": 1}, "sentimant", "is no field of TradersPost"),
+        ({"test": True}, "test", "not for real"),
+        ({"limitPrice": "=signal.price ** 2", "orderType": "limit"}, "limitprice", "is not calculated"),
     ],
     ids=str,
 )
@@ -294,8 +298,60 @@ def test_a_ticker_and_an_action_are_needed(fields: Message) -> None:
         {"cancelOrderType": "all"},
         {"timeInForce": "day"},
         {"takeProfit": None, "stopLoss": None},
+        {"test": False, "message": "a long sentence about this trade"},
     ],
     ids=str,
 )
 def test_what_asks_for_nothing_is_taken(fields: Message) -> None:
-    assert signal_of(message("SPY", "buy", quantity=1, **fields)).action is Action.LONG
+    assert signal_of(message("SPY", "buy", quantity=1, **fields), named=FORMAT).action is Action.LONG
+
+
+@pytest.mark.parametrize(
+    ("formula", "meant"),
+    [
+        ("=signal.signalPrice + 5", "205"),
+        ("= (signal.signalPrice - 0.5) * 2", "399"),
+        ("=round(signal.signalPrice / 3, 2)", "66.67"),
+        ("=floor(signal.extras.high) - abs(-1)", "209"),
+        ("=min(signal.signalPrice, 150, 300) % 40", "30"),
+        ("=0.1 + 0.2", "0.3"),
+    ],
+)
+def test_a_formula_is_calculated_exactly(formula: str, meant: str) -> None:
+    fields = {"signalPrice": "200", "orderType": "limit", "limitPrice": formula, "extras": {"high": "210.9"}}
+    assert signal_of(message("SPY", "buy", **fields)).price == Decimal(meant)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "=",
+        "=signal.nothing + 1",
+        "=signal.limitPrice",
+        "=open('x')",
+        "=signal.signalPrice > 1",
+        "=1 / 0",
+        "=2 ** 9",
+        "=__import__('os')",
+        "=" + "(" * 120 + "1" + ")" * 120,
+        "=" + "1+" * 120 + "1",
+        "=close + 5",
+        "='5'",
+        "=true",
+    ],
+)
+def test_what_is_no_arithmetic_of_the_message_is_refused(formula: str) -> None:
+    error = refusal_of(message("SPY", "buy", signalPrice=200, orderType="limit", limitPrice=formula))
+    assert "limitprice" in error.fields or "limitPrice" in error.fields
+
+
+def test_neither_ticker_nor_action_is_a_formula() -> None:
+    assert "action" in refusal_of(message("SPY", "=signal.extras", sentiment="long")).fields
+    assert signal_of(message("=1+1", "buy", sentiment="long", quantity="=1+1")).ticker == "=1+1"
+
+
+def test_whether_a_reversal_by_sentiment_holds_its_exit_is_asked_for() -> None:
+    assert signal_of(message("SPY", "sell", sentiment="short", quantity=2)).may_hold_exit
+    assert signal_of(message("SPY", "sell", sentiment="short", qty=2)).may_hold_exit
+    assert not signal_of(message("SPY", "sell", sentiment="short")).may_hold_exit
+    assert not signal_of(message("SPY", "sell", signalPrice=5, quantity=2)).may_hold_exit

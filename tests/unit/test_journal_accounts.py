@@ -6,7 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from relay.domain.performance import DayTotal, Equity, LedgerEntry
+from relay.domain.instrument import Category
+from relay.domain.order import Side
+from relay.domain.performance import DayTotal, Equity
+from relay.domain.trades import LedgerEntry
 from relay.journal.journal import Journal
 from relay.journal.ledger import BOOKABLE_MS, DAY_MS, HOUR_MS, Ledger
 
@@ -23,8 +26,19 @@ def ledger(journal: Journal) -> Ledger:
 def ledger_entry(
     exec_id: str, realised: str = "0", fee: str = "0.5", funding: str = "0", at_ms: int = NOW_MS
 ) -> LedgerEntry:
-    amounts = {"realised": Decimal(realised), "fee": Decimal(fee), "funding": Decimal(funding)}
-    return LedgerEntry(exec_id=exec_id, coin="USDT", at_ms=at_ms, **amounts)
+    return LedgerEntry(
+        exec_id=exec_id,
+        category=Category.LINEAR,
+        symbol="BTCUSDT",
+        coin="USDT",
+        side=Side.BUY,
+        qty=Decimal(0),
+        price=Decimal(1),
+        fee=Decimal(fee),
+        funding=Decimal(funding),
+        realised=Decimal(realised),
+        at_ms=at_ms,
+    )
 
 
 def equity(at_ms: int, worth: int = 100) -> Equity:
@@ -32,8 +46,7 @@ def equity(at_ms: int, worth: int = 100) -> Equity:
 
 
 def total(day: str, realised: str, fees: str, funding: str) -> DayTotal:
-    amounts = {"realised": Decimal(realised), "fees": Decimal(fees), "funding": Decimal(funding)}
-    return DayTotal(day=day, coin="USDT", **amounts)
+    return DayTotal(day=day, coin="USDT", realised=Decimal(realised), fees=Decimal(fees), funding=Decimal(funding))
 
 
 def test_an_execution_counts_once_however_often_and_from_wherever_it_is_reported(ledger: Ledger) -> None:

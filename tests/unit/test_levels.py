@@ -66,6 +66,51 @@ def test_a_level_on_the_wrong_side_is_named(name: str) -> None:
     assert reason is not None and reason.code == "STOP_WRONG_SIDE" and name in reason.message
 
 
+@pytest.mark.parametrize(
+    "levels",
+    [
+        {"stop_loss": level(2)},
+        {"stop_loss": level(24999)},
+        {"take_profits": (profit(51000), profit(75001))},
+        {"trailing_stop": distance("25001", signed=False)},
+        {"trailing_stop": distance("1", percent=True, signed=False), "trailing_start": level(3)},
+        {"stop_loss": distance("-25001")},
+    ],
+)
+@pytest.mark.parametrize("action", ["buy", "sell"])
+def test_a_level_that_is_more_likely_a_percentage_is_asked_about(action: str, levels: dict[str, Any]) -> None:
+    requested = signal(action, qty=1, **levels)
+    denied = plan(requested, rules(), facts(p=0))
+    assert denied.reason is not None and denied.reason.code == "LEVEL_TOO_FAR"
+    name = list(levels)[-1].replace("profits", "profit")
+    assert f"`{name}`" in denied.reason.message and "more than 50 % away" in denied.reason.message
+    assert ('of 2, or "2%"?' in denied.reason.message) == (levels == {"stop_loss": level(2)})
+    freed = plan(requested, rules(levels_any_distance=True), facts(p=0)).reason
+    assert freed is None or freed.code == "STOP_WRONG_SIDE"
+
+
+def test_a_level_may_be_half_the_price_away_and_a_percentage_any() -> None:
+    for requested in (level(25000), distance("60", percent=True, signed=False), distance("-25000")):
+        assert plan(signal("buy", qty=1, stop_loss=requested), rules(), facts(p=0)).reason is None
+    resting = signal("buy", qty=1, type="limit", price=20000, stop_loss=level(19000))
+    assert plan(resting, rules(), facts(p=0)).reason is None
+
+
+def test_the_stops_of_an_open_position_are_not_set_half_the_price_away_either() -> None:
+    for p in (1, -1):
+        denied = plan(signal("stops", stop_loss=level(2)), rules(), facts(p=p))
+        assert denied.reason is not None
+    assert denied.status is PlanStatus.DENIED
+    far = plan(signal("stops", stop_loss=level(2)), rules(), facts(p=1))
+    assert far.reason is not None and far.reason.code == "LEVEL_TOO_FAR"
+
+
+def test_an_exit_goes_out_whatever_its_levels_are() -> None:
+    flip = plan(signal("sell", qty=3, stop_loss=level(2)), rules(), facts(p=1))
+    assert flip.reason is not None and "LEVEL_TOO_FAR" not in flip.reason.code
+    assert [(order.qty, order.reduce_only) for order in flip.orders] == [(Decimal(1), True)]
+
+
 def test_the_alerts_own_levels_go_before_the_strategys_defaults() -> None:
     defaults = rules(default_stop_loss=level(1), default_take_profit=level(2))
     assert levels_of(signal("buy"), defaults).stop_loss == level(1)

@@ -189,5 +189,5 @@ def test_the_stops_of_a_limit_order_are_measured_from_its_price() -> None:
 
 
 def test_a_stop_that_rounds_to_zero_would_be_no_stop_and_is_denied() -> None:
-    reason = _reason(plan(signal("buy", qty=1, stop_loss=level("0.05")), rules(), facts(p=0)))
+    reason = _reason(plan(signal("buy", qty=1, stop_loss=level("0.05")), rules(levels_any_distance=True), facts(p=0)))
     assert reason.code == "STOP_WRONG_SIDE"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from unittest.mock import patch
 
@@ -12,6 +12,7 @@ from relay.bybit.client import Exchange
 from relay.bybit.market import Prices
 from relay.bybit.stream_state import LiveAccount
 from relay.bybit.streamed import StreamedExchange
+from relay.bybit.wire_account import CoinBalance
 from relay.bybit.wire_orders import ReportedPosition, reported_execution
 from relay.domain.instrument import Category
 from relay.domain.order import (
@@ -39,7 +40,10 @@ def position_read(live: LiveAccount, size: str) -> None:
 
 
 def balance_read(live: LiveAccount, balance: str) -> None:
-    live.balances_read(live.begin_balances(1), {"USDT": Decimal(balance)}, 1)
+    whole = CoinBalance(
+        coin="USDT", equity=Decimal(balance), wallet_balance=Decimal(balance), unrealised_pnl=Decimal(0)
+    )
+    live.balances_read(live.begin_balances(1), [whole], 1, lambda category, symbol: Decimal(100))
 
 
 @pytest.fixture
@@ -128,3 +132,86 @@ def test_a_fee_is_taken_from_the_settle_coins_balance_only_where_it_was_paid_in_
         Decimal("0.25"),
         paid_in or "USDT",
     )
+
+
+def outside(kind: str, **fields: object) -> dict[str, object]:
+    usual = {"category": "linear", "symbol": "BTCUSDT", "orderId": "o", "orderLinkId": "", "execId": f"e-{kind}"}
+    more = {"execType": kind, "side": "Sell", "execQty": "2", "execPrice": "90", "execTime": "9", "seq": 9}
+    return usual | more | fields
+
+
+@pytest.mark.parametrize("kind", ["Delivery", "CorporateAction", "Settle"])
+def test_what_does_not_say_all_that_it_did_to_a_position_makes_it_unknown(live: LiveAccount, kind: str) -> None:
+    told: list[str] = []
+    live.on_outside = lambda execution: told.append(f"{execution.kind} {execution.text}")
+    assert live.position(BTC) is not None
+    live.hear({"topic": "execution", "data": [outside(kind)]})
+    assert live.position(BTC) is None and live.unknown() == [BTC]
+    assert told == [f"{kind} Sell 2 at 90"]
+    position_read(live, "0")
+    assert live.position(BTC) is not None
+
+
+@pytest.mark.parametrize("kind", ["AdlTrade", "BustTrade", "MovePosition", "OfNextYear"])
+def test_what_moves_a_position_without_an_order_counts_and_is_told(live: LiveAccount, kind: str) -> None:
+    told: list[str] = []
+    live.on_outside = lambda execution: told.append(execution.kind)
+    live.hear({"topic": "execution", "data": [outside(kind)]})
+    assert told == [kind]
+    assert live.position(BTC) is None, "until the position's own event has come"
+
+
+@pytest.mark.parametrize("kind", ["Funding", "SessionSettlePnL", "Trade"])
+def test_what_moves_only_money_or_is_somebodys_order_is_not_told(live: LiveAccount, kind: str) -> None:
+    live.on_outside = lambda execution: pytest.fail("nothing happened to the position by itself")
+    live.hear({"topic": "execution", "data": [outside(kind)]})
+    assert (live.position(BTC) is None) is (kind == "Trade")
+
+
+def test_an_odd_row_costs_what_is_known_of_its_own_symbol(live: LiveAccount) -> None:
+    eth = (Category.LINEAR, "ETHUSDT")
+    held = Position(category=eth[0], symbol=eth[1], size=Decimal(1))
+    read = ReportedPosition(position=held, seq=1, at_ms=1, pnl_price=None, is_one_way=True)
+    live.position_read(eth, live.begin_position(eth), read)
+    live.hear({"topic": "position", "data": [{"category": "linear", "symbol": "BTCUSDT", "size": "many"}]})
+    assert live.position(BTC) is None and live.position(eth) is not None
+
+
+def _at(price: str) -> Callable[[Category, str], Decimal | None]:
+    return lambda category, symbol: Decimal(price)
+
+
+def wallet_of(equity: str, balance: str, pnl: str, borrowed: str = "0", coin: str = "USDT") -> CoinBalance:
+    return CoinBalance(
+        coin=coin,
+        equity=Decimal(equity),
+        wallet_balance=Decimal(balance),
+        unrealised_pnl=Decimal(pnl),
+        borrowed=Decimal(borrowed),
+    )
+
+
+@pytest.mark.parametrize(
+    ("read", "equity"),
+    [
+        (wallet_of("1000", "1000", "0"), "1020"),
+        (wallet_of("600", "1000", "0", "400"), "620"),
+        (wallet_of("1050", "1000", "0"), None),
+        (wallet_of("1250", "1000", "250"), None),
+    ],
+    ids=["all that there is", "a debt is in the balance", "options beside it", "a position that is not known here"],
+)
+def test_an_equity_is_reckoned_only_where_the_last_one_read_added_up(
+    live: LiveAccount, read: CoinBalance, equity: str | None
+) -> None:
+    live.balances_read(live.begin_balances(2), [read], 2, _at("100"))
+    assert live.equity("USDT", _at("110")) == (None if equity is None else Decimal(equity))
+
+
+def test_a_dated_future_counts_in_the_coin_that_it_settles_in(live: LiveAccount) -> None:
+    dated = (Category.INVERSE, "BTCUSDZ26")
+    held = Position(category=dated[0], symbol=dated[1], size=Decimal(100))
+    read = ReportedPosition(position=held, seq=1, at_ms=1, pnl_price=Decimal(100), is_one_way=True)
+    live.position_read(dated, live.begin_position(dated), read)
+    live.balances_read(live.begin_balances(2), [wallet_of("3", "3", "0", coin="BTC")], 2, _at("100"))
+    assert live.equity("BTC", _at("200")) == Decimal("3.5")

@@ -285,6 +285,23 @@ def test_an_exit_that_was_refused_by_other_rules_is_planned_anew_once_the_positi
     assert {each.replaces_leg for each in added.planned} == {0} and [each.leg for each in added.planned] == [1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    ("size", "sent", "closes_all"), [("1.5", "0", True), ("9", "1", False)], ids=["all that is open", "a part"]
+)
+def test_legs_that_would_each_be_rounded_to_nothing_go_together(size: str, sent: str, closes_all: bool) -> None:
+    legs = outdated(0, "0.75"), outdated(1, "0.75")
+    added = progress(legs, size=Decimal(size), instrument=COARSE)
+    assert isinstance(added, AddOrders)
+    (anew,) = added.planned
+    assert (anew.qty, anew.closes_all, anew.replaces_leg) == (Decimal(sent), closes_all, 1)
+    closing = OrderState(client_order_id="o2", planned=anew)
+    done = (*legs, ended(closing, OrderStatus.FILLED, sent if sent != "0" else size))
+    left = Decimal(size) - done[2].filled_qty
+    came_to = progress(done, size=left, instrument=COARSE)
+    assert isinstance(came_to, Finish) and came_to.status is SignalStatus.DONE
+    assert came_to.carried == 0
+
+
 def test_a_part_of_a_position_is_never_closed_by_the_close_of_all() -> None:
     added = progress((outdated(0, "3.7"),), size=Decimal("12.3"), instrument=COARSE)
     assert isinstance(added, AddOrders)

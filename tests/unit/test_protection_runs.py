@@ -60,7 +60,7 @@ def test_a_take_profit_that_the_relay_cancels_for_an_alert_is_not_one_that_the_e
 
 def looked_at(shop: Shop) -> bool:
     """Whether this round of the follower put the bracket into its lane."""
-    shop.protection.round()
+    shop.protection.round("live")
     lane = Lane(account="live", category=Category.LINEAR, symbol=ETH)
     is_submitted = shop.engine.lanes.pop(lane, None) is not None
     shop.protection.done(lane)

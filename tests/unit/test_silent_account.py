@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from decimal import Decimal
 from unittest.mock import patch
@@ -24,6 +25,7 @@ from tests.property.workshop import Lineup, Market
 from tests.unit.journal_builders import NOW_MS, SIGNATURE, accepted, new_signal, order_id, plan, planned, report
 
 FOREVER = 1_000
+DEADLINE_S = 10
 ETH = "ETHUSDT"
 
 
@@ -118,6 +120,35 @@ def test_an_account_that_does_not_answer_keeps_neither_the_orders_nor_the_bracke
     assert FOREVER - shop.exchanges["dead"].silent_asks == 2, "it was asked once for its orders, once for its guards"
 
 
+def test_an_account_that_hangs_holds_up_no_round_of_another(shop: Shop) -> None:
+    hanging, goes_on = threading.Event(), threading.Event()
+    shop.resting("dead")
+    live = shop.resting("live")
+    shop.guarded("live", ETH)
+
+    def hang(**_: object) -> None:
+        hanging.set()
+        goes_on.wait(DEADLINE_S)
+
+    submitted = threading.Event()
+    with (
+        patch.object(shop.exchanges["dead"], "look_up", hang),
+        patch.object(shop.engine, "submit", lambda lane, task: submitted.set()),
+    ):
+        follower = Follower(
+            journal=shop.journal, accounts=shop.accounts, protection=shop.protection, every_s=0.001, now=shop.clock.now
+        )
+        follower.wake()
+        follower.start()
+        assert hanging.wait(DEADLINE_S)
+        assert submitted.wait(DEADLINE_S)
+        is_followed = shop.status_of(live) is OrderStatus.FILLED
+        is_hanging = not goes_on.is_set()
+        goes_on.set()
+        follower.stop()
+    assert is_followed and is_hanging
+
+
 def test_more_orders_of_a_silent_account_than_a_round_asks_for_do_not_crowd_out_the_others(shop: Shop) -> None:
     for _ in range(45):
         shop.resting("dead")
@@ -139,7 +170,7 @@ def test_a_bracket_that_nobody_thought_of_is_that_brackets_alone(shop: Shop) -> 
     odd = shop.journal.live_brackets()[0]
     tp_leg = replace(odd.bracket.tp_legs[0], order_id="no-order-of-this-name")
     shop.journal.save_bracket(odd.seq, replace(odd.bracket, tp_legs=(tp_leg,)), now_ms=NOW_MS)
-    shop.protection.round()
+    shop.protection.round("live")
     assert shop.protection_ended_for == {("live", ETH)}
 
 
@@ -147,7 +178,7 @@ def test_an_instrument_that_is_never_answered_for_does_not_hide_the_accounts_oth
     shop.exchanges["live"].silent_asks = 1
     shop.guarded("live", "BTCUSDT")
     shop.guarded("live", ETH)
-    shop.protection.round()
+    shop.protection.round("live")
     assert shop.protection_ended_for == set()
     shop.exchanges["live"].silent_asks = 0
     ask = shop.exchanges["live"].position
@@ -158,5 +189,5 @@ def test_an_instrument_that_is_never_answered_for_does_not_hide_the_accounts_oth
         return ask(category=category, symbol=symbol)
 
     with patch.object(shop.exchanges["live"], "position", silent_for_bitcoin):
-        shop.protection.round()
+        shop.protection.round("live")
     assert shop.protection_ended_for == {("live", ETH)}

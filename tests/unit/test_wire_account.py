@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from relay.bybit.wire_account import (
+    category_of_symbol,
     instrument_from,
+    ledger_entry_from,
+    log_entry_from,
     mark_price_from,
     position_from,
     settle_coin_of,
@@ -17,6 +21,7 @@ from relay.bybit.wire_account import (
 )
 from relay.domain.instrument import Category
 from relay.domain.position import Position
+from relay.domain.trades import ExitReason
 
 
 def row(**changes: object) -> dict[str, object]:
@@ -141,10 +146,15 @@ def test_an_inverse_instrument_may_name_no_minimum_notional() -> None:
 
 
 @pytest.mark.parametrize(
-    ("symbol", "coin"), [("BTCUSDT", "USDT"), ("BTCPERP", "USDC"), ("BTCUSD", "BTC"), ("1000PEPEUSDT", "USDT")]
+    ("symbol", "coin"),
+    [
+        *(("BTCUSDT", "USDT"), ("BTCPERP", "USDC"), ("BTCUSD", "BTC"), ("1000PEPEUSDT", "USDT")),
+        *(("BTCUSDZ26", "BTC"), ("ETHUSDH27", "ETH"), ("BTCUSDT-25DEC26", "USDT"), ("BTC-25DEC26", "USDC")),
+    ],
 )
-def test_the_settle_coin_is_in_the_name(symbol: str, coin: str) -> None:
+def test_the_settle_coin_and_with_it_the_category_are_in_the_name(symbol: str, coin: str) -> None:
     assert settle_coin_of(symbol) == coin
+    assert category_of_symbol(symbol) is (Category.LINEAR if coin in ("USDT", "USDC") else Category.INVERSE)
 
 
 def test_a_ticker_without_a_mark_price_has_none() -> None:
@@ -177,3 +187,102 @@ def test_a_fill_of_each_kind_of_stop_loss_is_told_with_its_time_and_no_other_is(
     execution = {"stopOrderType": kind, "execType": "Trade", "execTime": "1700000000123"}
     assert stopped_at_ms_from(execution) == (1_700_000_000_123 if is_stop else None)
     assert stopped_at_ms_from({**execution, "execType": "Funding"}) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"isReduceOnly": True}, "only be reduced"),
+        ({"positionStatus": "Liq"}, "being liquidated"),
+        ({"positionStatus": "Adl"}, "auto-deleveraging"),
+    ],
+)
+def test_a_position_that_the_exchange_winds_down_takes_no_entry(fields: dict[str, object], words: str) -> None:
+    reason = read(row(**fields)).no_entry
+    assert reason is not None and reason.code == "EXCHANGE_RESTRICTED" and words in reason.message
+
+
+def execution(**changes: object) -> dict[str, object]:
+    return {
+        "symbol": "BTCUSDT",
+        "execId": "e",
+        "execType": "Trade",
+        "execTime": "1700000000123",
+        "side": "Sell",
+        "execQty": "0.1",
+        "execPrice": "101000",
+        "execValue": "10100",
+        "execFee": "5.555",
+        "feeRate": "0.00055",
+        "feeCurrency": "",
+        "execPnl": "100",
+        "closedSize": "0.1",
+        "seq": 7,
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ({"createType": "CreateByUser"}, ExitReason.HAND),
+        ({"createType": "CreateByStopOrder", "stopOrderType": "Stop"}, ExitReason.HAND),
+        ({"stopOrderType": "StopLoss"}, ExitReason.STOP_LOSS),
+        ({"createType": "CreateByPartialStopLoss", "stopOrderType": "UNKNOWN"}, ExitReason.STOP_LOSS),
+        ({"stopOrderType": "PartialTakeProfit"}, ExitReason.TAKE_PROFIT),
+        ({"createType": "CreateByTrailingStop", "stopOrderType": ""}, ExitReason.TRAILING_STOP),
+        ({"createType": "CreateByLiq"}, ExitReason.LIQUIDATION),
+        ({"execType": "BustTrade"}, ExitReason.LIQUIDATION),
+        ({"execType": "AdlTrade", "createType": "CreateByAdl_PassThrough"}, ExitReason.ADL),
+        ({"execType": "Delivery", "createType": "CreateBySettle"}, ExitReason.DELIVERY),
+    ],
+)
+def test_what_made_an_execution_is_in_its_words(told: dict[str, object], reason: ExitReason) -> None:
+    entry = ledger_entry_from(execution(**told), Category.LINEAR)
+    assert (entry.reason, entry.qty, entry.closed_qty) == (reason, Decimal("0.1"), Decimal("0.1"))
+    assert entry.realised == 100
+
+
+def test_funding_moves_money_and_no_position() -> None:
+    entry = ledger_entry_from(execution(execType="Funding", execFee="-3", execPnl="", closedSize=""), Category.LINEAR)
+    assert [entry.qty, entry.funding, entry.fee, entry.realised or 0] == [0, -3, 0, 0]
+
+
+def test_a_fee_in_another_coin_is_never_taken_for_the_settle_coin() -> None:
+    row = execution(symbol="BTCUSD", feeCurrency="MNT", execFee="0.05", execValue="0.0002", execPrice="100000")
+    entry = ledger_entry_from(row, Category.INVERSE)
+    assert (entry.coin, entry.fee, dict(entry.fees_other)) == ("BTC", Decimal(0), {"MNT": Decimal("0.05")})
+    assert entry.fees_other_usd == Decimal("0.00055") * Decimal("0.0002") * 100000
+    assert ledger_entry_from({**row, "feeRate": ""}, Category.INVERSE).fees_other_usd is None
+
+
+@pytest.mark.parametrize("is_text", [True, False])
+def test_taxes_count_as_fees_in_the_coin_that_they_are_paid_in(is_text: bool) -> None:
+    taxes = [
+        {"feeCoin": "USDT", "feeType": "GST", "feeRate": "0.0001", "fee": "1.01"},
+        {"feeCoin": "MNT", "feeType": "VAT", "feeRate": "0.0002", "fee": "2"},
+    ]
+    entry = ledger_entry_from(execution(extraFees=json.dumps(taxes) if is_text else taxes), Category.LINEAR)
+    assert (entry.fee, dict(entry.fees_other)) == (Decimal("6.565"), {"MNT": Decimal(2)})
+    assert entry.fees_other_usd == Decimal("0.0002") * 10100
+
+
+def test_a_close_of_which_nothing_is_told_has_no_result_yet() -> None:
+    silent = {key: value for key, value in execution().items() if key != "execPnl"}
+    assert ledger_entry_from(silent, Category.LINEAR).realised is None
+    assert ledger_entry_from({**silent, "closedSize": ""}, Category.LINEAR).realised == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "category", "counts"),
+    [
+        *((each, "linear", True) for each in ("TRADE", "SETTLEMENT", "DELIVERY", "LIQUIDATION", "ADL", "FEE_REFUND")),
+        *((each, "linear", False) for each in ("TRANSFER_IN", "INTEREST", "BONUS", "AIRDROP", "CURRENCY_BUY")),
+        *(("TRADE", "inverse", True), ("TRADE", "spot", False), ("DELIVERY", "option", False)),
+    ],
+)
+def test_only_trade_and_what_belongs_to_it_proves_the_ledger(kind: str, category: str, counts: bool) -> None:
+    row = {"id": "1", "type": kind, "category": category, "currency": "USDT", "change": "-1.5", "transactionTime": "9"}
+    entry = log_entry_from(row)
+    assert (entry is not None) is counts
+    assert entry is None or (entry.coin, entry.change, entry.at_ms) == ("USDT", Decimal("-1.5"), 9)

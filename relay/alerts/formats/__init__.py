@@ -7,40 +7,102 @@ that the same rules judge it. What cannot be done here is refused by the sender'
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
-from relay.alerts.formats.base import AlertFormat, Translation
-from relay.alerts.formats.bots import BOT, STRATEGY_BOT
+from relay.alerts.formats.altrady import ALTRADY
+from relay.alerts.formats.autoview import AUTOVIEW
+from relay.alerts.formats.base import AlertFormat, Translation, lowered_names
+from relay.alerts.formats.bots import BOT, STRATEGY_BOT, TVBIT
+from relay.alerts.formats.finandy import FINANDY
+from relay.alerts.formats.mizar import MIZAR
 from relay.alerts.formats.okx import OKX
-from relay.alerts.formats.threecommas import THREECOMMAS
+from relay.alerts.formats.pionex import PIONEX, TICKERLY
+from relay.alerts.formats.refused import REFUSED
+from relay.alerts.formats.signalbee import SIGNALBEE
+from relay.alerts.formats.threecommas import THREECOMMAS, THREECOMMAS_DCA
 from relay.alerts.formats.traderspost import TRADERSPOST
+from relay.alerts.formats.tvhub import TVHUB
 from relay.alerts.formats.wundertrading import WUNDERTRADING
 
 NATIVE = "native"
-ALERT_FORMATS = (STRATEGY_BOT, THREECOMMAS, OKX, WUNDERTRADING, BOT, TRADERSPOST)
-"""In the order in which their shapes are tried."""
-FORMATS = (NATIVE, *(alert_format.name for alert_format in ALERT_FORMATS))
+READ: Final = (
+    *(STRATEGY_BOT, THREECOMMAS, THREECOMMAS_DCA, OKX, WUNDERTRADING, TVHUB, ALTRADY, MIZAR, FINANDY, SIGNALBEE),
+    *(PIONEX, TICKERLY, TVBIT, BOT, TRADERSPOST, AUTOVIEW),
+)
+ALERT_FORMATS = (*READ, *REFUSED)
+FORMATS = (NATIVE, *(alert_format.name for alert_format in READ))
+"""Those that a sender may name."""
+_WORDS: Final = frozenset().union(*(each.words for each in ALERT_FORMATS))
+_ACTIONS: Final = frozenset().union(*(each.own_actions | each.action_marks.keys() for each in ALERT_FORMATS))
+_BY_NAME: Final = {alert_format.name: alert_format for alert_format in ALERT_FORMATS}
+_TEXTS: Final = tuple(alert_format for alert_format in ALERT_FORMATS if alert_format.pattern is not None)
+_TEXT_LENGTH_MAX: Final = 2000
+_OR: Final = "|"
+_TEMPLATE: Final = frozenset({"ticker", "action", "price"})
 
 
 def alert_format_of(name: str) -> AlertFormat | None:
-    """The format of this name; None for the native one, and for a name that is none of FORMATS."""
-    return next((alert_format for alert_format in ALERT_FORMATS if alert_format.name == name), None)
+    """The format of this name; None for the native one, and for a name of no format."""
+    found = _BY_NAME.get(name)
+    if found is None and _OR in name:
+        several = tuple(_BY_NAME[each] for each in name.split(_OR) if each in _BY_NAME)
+        secrets = tuple(secret for each in several for secret in each.secrets)
+        split = next((each.split_secret for each in several if each.split_secret), None)
+        if len(several) > 1:
+            return AlertFormat(name=name, service="", several=several, secrets=secrets, split_secret=split)
+    return found
 
 
 def recognise(fields: Mapping[str, object], named: str | None) -> AlertFormat | None:
-    """In which format `fields`, with lower-case names, are written; None means the native one.
+    """In which format `fields` are written; None means the native one. Of several shapes it is one that asks.
 
     `named`: what the sender said, if anything; it is taken at its word. No shape fits what the native schema takes:
     each has a name, or a value, that is not a native one.
     """
     if named is not None:
         return alert_format_of(named)
-    message = {name: value for name, value in fields.items() if name not in ("secret", "format")}
-    action = str(message.get("action")).strip().lower()
-    for each in ALERT_FORMATS:
-        is_marked = not each.marks.isdisjoint(message) or action in each.own_actions
-        if is_marked and (each.is_shape is None or each.is_shape(message)):
-            return each
+    message = lowered_names({name: value for name, value in fields.items() if name.lower() not in ("secret", "format")})
+    if message.keys().isdisjoint(_WORDS) and str(message.get("action")).strip().lower() not in _ACTIONS:
+        return None
+    found = [
+        each for each in ALERT_FORMATS if each.mark_in(message) and (each.is_shape is None or each.is_shape(message))
+    ]
+    return alert_format_of(_OR.join(each.name for each in found)) if found else None
+
+
+def doubt(fields: Mapping[str, object]) -> str | None:
+    """What to tell the sender of a native alert that looks like TradersPost's template for indicators."""
+    action = str(fields.get("action")).strip().lower()
+    if not _TEMPLATE <= fields.keys() <= _TEMPLATE | {"time", "interval"} or action not in ("buy", "sell"):
+        return None
+    return (
+        f"read as relay's own `{action}`, which adds to what is open; where it was written for TradersPost, "
+        "whose `buy` and `sell` leave a position of their own side as it is, add `?format=traderspost`"
+    )
+
+
+def fields_of_text(body: bytes) -> dict[str, object] | None:
+    """The fields of a message that is another service's plain text; None where it is none that is known."""
+    start = body.lstrip()[:1]
+    if start in (b"{", b"[", b"") or len(body) > _TEXT_LENGTH_MAX:
+        return None
+    text = body.decode(errors="replace").replace("\0", "").lstrip("\ufeff").strip()
+    for each in _TEXTS:
+        if each.pattern is not None and each.pattern.fullmatch(text):
+            return {each.text_field: text, "format": each.name}
     return None
 
 
-__all__ = ["ALERT_FORMATS", "FORMATS", "NATIVE", "AlertFormat", "Translation", "alert_format_of", "recognise"]
+__all__ = [
+    "ALERT_FORMATS",
+    "FORMATS",
+    "NATIVE",
+    "READ",
+    "REFUSED",
+    "AlertFormat",
+    "Translation",
+    "alert_format_of",
+    "doubt",
+    "fields_of_text",
+    "recognise",
+]

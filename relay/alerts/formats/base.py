@@ -2,19 +2,77 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
+from difflib import get_close_matches
+from functools import cache
 from typing import Any, TypeVar
 
 from relay.alerts.fields import DECIDING, KNOWN
-from relay.alerts.names import decides_exit, meaning_of, speaks_of_levels
+from relay.alerts.names import decides_exit, meaning_of, speaks_of_levels, unknown_note, unknown_problem
+from relay.alerts.parse import lowered as _lowered
 from relay.alerts.parse import number_text, read_number
-from relay.alerts.rules import Draft, draft_of, needed_by_exit
-from relay.alerts.wording import EMPTY_HINT, SHOWN_LENGTH_MAX, joined, nearest, placeholder_in, shown
+from relay.alerts.rules import Draft, closes_whole, draft_of, needed_by_exit
+from relay.alerts.wording import EMPTY_HINT, SHOWN_LENGTH_MAX, Kind, joined, nearest, placeholder_in, shown
+from relay.alerts.wording import message as native_message
 from relay.domain.signal import NATIVE_ACTIONS, NATIVE_UNITS, Action, QtyUnit
 from relay.errors import AlertInvalid
+
+# What a service's fields mean: a row of its table each.
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a service. `native`: what it is here; without one it is shown only, or a part of something else."""
+
+    native: str = ""
+    words: Mapping[str, str] = field(default_factory=dict)
+    """The service's words for a value, in lower case, to the native ones; an empty one says nothing."""
+    percent: int = 0
+    """The value is a percentage; 1 where the service writes it so, 100 where it writes a ratio."""
+    is_own: bool = False
+    """The format's own reading makes `native` of it."""
+    refused: str = ""
+    """Why it cannot be done here."""
+    is_harmless_off: bool = False
+    """False, zero and nothing ask for nothing, so only what says more is refused."""
+    chooses: bool = False
+    """It chooses what is traded, or whether: what is wrong with it refuses an exit, too."""
+
+
+def to(native: str, words: Mapping[str, str] | None = None) -> Field:
+    """Handed on as it is, or as what its word means; the native rules judge it under the sender's name."""
+    return Field(native, words or {})
+
+
+def own(native: str = "", *, chooses: bool = False) -> Field:
+    """Read by the format's own function."""
+    return Field(native, is_own=True, chooses=chooses)
+
+
+def percent(native: str, *, times: int = 1) -> Field:
+    return Field(native, percent=times)
+
+
+def no(why: str, *, unless_off: bool = False, chooses: bool = False) -> Field:
+    return Field(refused=why, is_harmless_off=unless_off, chooses=chooses)
+
+
+INFO = Field()
+"""Shown, without effect."""
+NOT_REAL = no(
+    "says that this is not for real, and here every alert is; take it out to trade", unless_off=True, chooses=True
+)
+
+
+def rows(meaning: Field, names: str) -> dict[str, Field]:
+    """Several fields of one meaning."""
+    return dict.fromkeys(names.split(), meaning)
+
 
 # A foreign alert while it is translated: what it says, what is wrong with it, and what it means in native fields.
 
@@ -23,6 +81,8 @@ _T = TypeVar("_T")
 _PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 _INDEX = re.compile(r"\[\d+\]")
 _UNKNOWN_NAMED_MAX = 20
+_MISSPELT = 0.8
+"""How like a name must be to one of the service's, to be a misspelt one and no other: `quantitee`."""
 _YES = frozenset({"true", "yes", "on", "1"})
 _NO = frozenset({"false", "no", "off", "0"})
 _EXACT = Context(prec=100)
@@ -36,20 +96,19 @@ class Message:
     a number, and left to the native rules where it is only handed on.
     """
 
-    def __init__(
-        self, fields: Mapping[str, object], *, known: Iterable[str], refused: Mapping[str, str], service: str
-    ) -> None:
-        """`fields`: kept ones: names in lower case, numbers as text."""
+    def __init__(self, fields: Mapping[str, object], table: Mapping[str, Field], service: str) -> None:
+        """`fields`: kept ones: numbers as text."""
         self.native: dict[str, object] = {}
         self.internal: dict[str, Any] = {}
         """Fields of the Signal that an alert of the relay's own language cannot set."""
         self.names: dict[str, str] = {}
         self.notes: list[str] = []
-        self._fields = fields
-        self._known = {path.lower(): path for path in known}
-        self._refused = {path.lower(): why for path, why in refused.items()}
+        self._fields = lowered_names(fields)
+        self._table = table
+        self._known, self._containers = _forms(tuple(table))
         self._service = service
         self._problems: dict[str, list[str]] = {}
+        self._unknown: list[str] = []
 
     def raw(self, path: str) -> object:
         """What stands there; None where nothing does."""
@@ -169,13 +228,31 @@ class Message:
         self.names.setdefault(name, path)
 
     def refuse_unknown(self) -> None:
-        """Fields that the service does not have, and fields that cannot be done here."""
+        """Fields that cannot be done here, and those that the service does not have and that may bear on an order."""
         for path, problem in self._wrong_fields("", self._fields):
             if len(self._problems) < _UNKNOWN_NAMED_MAX:
                 self.refuse(path if len(path) <= SHOWN_LENGTH_MAX else f"{path[:SHOWN_LENGTH_MAX]}…", problem)
+        if self._unknown:
+            self.note(unknown_note(self._unknown[:_UNKNOWN_NAMED_MAX]))
+
+    def read_table(self) -> None:
+        """Every field whose meaning its row says whole."""
+        for path, row in self._table.items():
+            if not row.native or row.is_own or not self.has(path):
+                continue
+            if row.percent:
+                value = self.percent(path, times=row.percent)
+                if value is not None:
+                    self.give(row.native, value, path)
+            elif row.words:
+                word = self.choice(path, row.words)
+                if word:
+                    self.give(row.native, word, path)
+            else:
+                self.copy(path, row.native)
 
     def raise_problems(self, spelled: Mapping[str, str], choosing: Iterable[str] = ()) -> None:
-        """AlertInvalid, if anything was refused that even an exit needs. `spelled`, `choosing`: see AlertFormat.
+        """AlertInvalid, if anything was refused that even an exit needs. `spelled`: native names to the service's.
 
         Of a message that can only exit, all else that was refused is left out with a note.
         """
@@ -187,6 +264,8 @@ class Message:
             paths = [*spelled.items(), *self.names.items()]
             own = {path for native, path in paths if native in needed}
             others = self._problems.keys() - {path for _, path in paths}
+            if closes_whole(draft):
+                others = {path for path in others if self._containers.get(path.lower()) is None}
             deciding = own | {*choosing, *filter(self._says_what_is_closed, others)}
             draft.problems, draft.notes = self._problems, self.notes
             draft.leave_out_all_but(frozenset(deciding))
@@ -194,26 +273,31 @@ class Message:
 
     def _says_what_is_closed(self, path: str) -> bool:
         """Of a field that no native one was made of."""
+        form = _INDEX.sub("[]", path).lower()
         inside, _, name = _INDEX.sub("", path).lower().rpartition(".")
-        if speaks_of_levels(inside):
+        top = re.split(r"[.\[]", form)[0]
+        if speaks_of_levels(inside) or any(
+            row.native in _LEVELS for known, row in self._table.items() if re.split(r"[.\[]", known.lower())[0] == top
+        ):
             return False
-        if _INDEX.sub("[]", path).lower() in self._known:
-            return meaning_of(name) in DECIDING
-        return decides_exit(name)
+        known = form if form in self._known else (*get_close_matches(form, self._known, n=1, cutoff=_MISSPELT), "")[0]
+        return meaning_of(known.rpartition(".")[2]) in DECIDING if known else decides_exit(name)
 
     def _wrong_fields(self, inside: str, members: Mapping[str, object]) -> Iterator[tuple[str, str]]:
         for name, value in members.items():
             path = f"{inside}{name}"
             form = _INDEX.sub("[]", path).lower()
-            spelled = _with_indexes_of(path, self._known.get(form) or self._container(form) or path)
+            container = self._containers.get(form)
+            spelled = _with_indexes_of(path, self._known.get(form) or container or path)
             if value is None or (not inside and name.startswith("x_")):
                 continue
-            if form in self._refused:
-                yield spelled, self._refused[form]
-            elif form in self._known or f"{form}.*" in self._known:
+            row = self._table.get(self._known.get(form, self._known.get(f"{form}.*", "")))
+            if row is not None and row.refused and not (row.is_harmless_off and _is_off(value)):
+                yield spelled, row.refused
+            elif f"{form}.*" in self._known or (row is not None and container is None):
                 continue
-            elif self._container(form) is None:
-                yield spelled, self._unknown(form)
+            elif container is None:
+                yield from self._judge_unknown(path, value)
             else:
                 yield from self._inside(form, spelled, value)
 
@@ -231,17 +315,35 @@ class Message:
         else:
             yield spelled, f"must be {'a list of objects' if is_list else 'an object'}, not {shown(value)}"
 
-    def _container(self, form: str) -> str | None:
-        """How the service spells `form`, where it is an object or a list of fields."""
-        for lower, spelled in self._known.items():
-            if lower.startswith((f"{form}.", f"{form}[]")):
-                return spelled[: len(form)]
-        return None
+    def _judge_unknown(self, path: str, value: object) -> Iterator[tuple[str, str]]:
+        """Taken without effect where it cannot bear on an order."""
+        inner = value.items() if isinstance(value, Mapping) else ()
+        problem = unknown_problem(path, value) if not inner else None
+        likely = get_close_matches(path.lower(), self._known, n=1, cutoff=_MISSPELT)
+        if problem is None and likely and not inner:
+            problem = f"is not known here; is it `{self._known[likely[0]]}`?"
+        if problem is not None:
+            yield path, f"is no field of {self._service} and {problem}"
+        elif not inner:
+            self._unknown.append(path)
+        for name, member in inner:
+            yield from self._judge_unknown(f"{path}.{name}", member)
 
-    def _unknown(self, form: str) -> str:
-        likely = nearest(form, self._known)
-        hint = f"; the nearest is `{self._known[likely]}`" if likely else ""
-        return f"is an unknown field of {self._service}{hint}; a field of your own must begin with `x_`"
+
+@cache
+def _forms(paths: tuple[str, ...]) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """How a service spells its fields, and the objects and lists that hold them, from their names in lower case."""
+    inner = [path[: found.start()] for path in paths for found in re.finditer(r"\.|\[\]", path)]
+    return {path.lower(): path for path in paths}, {path.lower(): path for path in inner}
+
+
+def lowered_names(fields: Mapping[str, object]) -> dict[str, object]:
+    """With names in lower case, inside of objects and lists too."""
+    return {name.lower(): _lowered(value) for name, value in fields.items()}
+
+
+def _is_off(value: object) -> bool:
+    return value in (None, False, "", [], {}) or str(value).strip().lower() in _NO | {"none", "null", "0.0"}
 
 
 def product(value: Decimal, times: int) -> str:
@@ -305,33 +407,63 @@ class Translation:
 class AlertFormat:
     """One foreign format.
 
-    `name`: as `?format=` has it. `service`: as people call it. `fields`: every field it may have, as the service
-    spells it: `a.b` is `b` inside the object `a`, `a[].b` inside each object of the list `a`, `a.*` whatever is in `a`.
-    `refused`: those of them that cannot be done here, with the reason. `secrets`: the fields that prove the sender.
-    A message with one of `marks` (names in lower case), or with one of `own_actions`, is of this format if `is_shape`
-    says so too; it is given the message with names in lower case, without `secret`. `read` does the translation.
+    `name`: as `?format=` has it. `service`: as people call it. `table`: every field it may have, as the service spells
+    it (`a.b` is `b` inside the object `a`, `a[].b` inside each object of the list `a`, `a.*` whatever is in `a`), and
+    what it means. `secrets`: the fields that prove the sender. A message with one of `marks` (names in lower case),
+    with an object under one of `object_marks`, or with one of `own_actions`, is of this format if `is_shape` says so
+    too; it is given the message with names in lower case, without `secret`. `read` does what the table does not say.
     """
 
     name: str
     service: str
-    fields: tuple[str, ...]
-    marks: frozenset[str]
-    read: Callable[[Message], None]
+    table: Mapping[str, Field] = field(default_factory=dict)
+    marks: frozenset[str] = frozenset()
+    object_marks: frozenset[str] = frozenset()
+    own_actions: frozenset[str] = frozenset()
+    action_marks: Mapping[str, str] = field(default_factory=dict)
+    """Actions that only this service has beside a field of that name."""
     is_shape: Callable[[Mapping[str, object]], bool] | None = None
     """None means that a mark is enough."""
-    own_actions: frozenset[str] = frozenset()
+    pattern: re.Pattern[str] | None = None
+    """Of a message that is plain text: what the whole of it is like."""
+    text_field: str = "message"
+    """Under which name such a text is kept."""
+    read: Callable[[Message], None] | None = None
+    prepare: Callable[[dict[str, object]], dict[str, object]] | None = None
+    """What is done to the message, its names in lower case, before it is read. AlertInvalid."""
     secrets: tuple[str, ...] = ()
-    refused: Mapping[str, str] = field(default_factory=dict)
-    spelled: Mapping[str, str] = field(default_factory=dict)
-    """Native names, to the sender's, also for what a message leaves out."""
-    choosing: tuple[str, ...] = ()
-    """Of `refused`, those that choose what is traded: they refuse an exit, too."""
     split_secret: Callable[[dict[str, object]], object] | None = None
     """Takes out a secret that is only a part of a field, and returns it."""
+    refused: str = ""
+    """Why no message of the service is read."""
+    instead: Kind = Kind.STRATEGY
+    """Which native message takes its place."""
+    several: tuple[AlertFormat, ...] = ()
+    """A message that has the shape of each of these."""
+
+    @property
+    def words(self) -> frozenset[str]:
+        """Names of fields without which no message is recognised by its fields."""
+        return self.marks | self.object_marks
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return tuple(self.table)
+
+    def mark_in(self, fields: Mapping[str, object]) -> str | None:
+        """By which of its words a message, its names in lower case, is known."""
+        if not (self.marks.isdisjoint(fields) and self.object_marks.isdisjoint(fields)):
+            for name, value in fields.items():
+                if name in self.marks or (name in self.object_marks and isinstance(value, Mapping)):
+                    return name
+        action = str(fields.get("action")).strip().lower()
+        beside = self.action_marks.get(action)
+        return action if action in self.own_actions else beside if beside in fields else None
 
     def take_secret(self, fields: dict[str, object]) -> str | None:
         """Takes what proves the sender out of `fields`: all of it, even if a part is nobody's secret here."""
-        taken: list[object] = [fields.pop(name, None) for name in self.secrets]
+        names = dict.fromkeys(name for secret in self.secrets for name in fields if name.lower() == secret)
+        taken: list[object] = [fields.pop(name) for name in names]
         if self.split_secret is not None:
             taken.append(self.split_secret(fields))
         texts = [number_text(value) if isinstance(value, Decimal) else value for value in taken]
@@ -339,14 +471,47 @@ class AlertFormat:
 
     def translate(self, fields: Mapping[str, object]) -> Translation:
         """The native fields that `fields`, kept ones, mean. AlertInvalid speaks of them in the sender's names."""
-        message = Message(fields, known=self.fields, refused=self.refused, service=self.service)
+        if self.refused:
+            text = f"is a message of {self.service}, {self.refused}; send a native message instead, such as"
+            text = f"{text} {json.dumps(native_message(self.instead))}"
+            raise AlertInvalid(f"this {text}", fields={"format": [text]})
+        plain = lowered_names(fields)
+        if self.several:
+            return self._agreed(plain)
+        if self.prepare is not None:
+            plain = self.prepare(plain)
+        message = Message(plain, self.table, self.service)
         message.refuse_unknown()
-        self.read(message)
-        message.raise_problems(self.spelled, self.choosing)
+        message.read_table()
+        if self.read is not None:
+            self.read(message)
+        spelled = {row.native: path for path, row in reversed([*self.table.items()]) if row.native}
+        message.raise_problems(spelled, [path for path, row in self.table.items() if row.chooses])
         _leave_levels_of_exits(message)
-        names = {**self.spelled, **message.names}
-        notes = (f"read as a message of {self.service}", *message.notes)
+        notes = (self._recognised(plain), *message.notes)
+        names = {**spelled, **message.names}
         return Translation(fields=message.native, names=names, notes=notes, internal=message.internal)
+
+    def _recognised(self, fields: Mapping[str, object]) -> str:
+        is_of_shape = self.is_shape is None or self.is_shape(fields)
+        mark = self.mark_in(fields) or next((name for name in self.secrets if name in self.marks and is_of_shape), None)
+        spelled = next((path for path in self.table if path.lower().partition(".")[0] == mark), None)
+        because = f" because of `{spelled.partition('.')[0] if spelled else mark}`" if mark else ""
+        return f"read as a message of {self.service}{because}; `?format=native` turns that off"
+
+    def _agreed(self, fields: dict[str, object]) -> Translation:
+        """What the formats make of it, where that is one and the same; else the sender is asked."""
+        readings = []
+        for each in self.several:
+            with suppress(AlertInvalid):
+                readings.append(each.translate(fields))
+        meanings = [(each.fields, dict(each.internal)) for each in readings]
+        if len(readings) == len(self.several) and all(each == meanings[0] for each in meanings):
+            return readings[0]
+        which = " or ".join(f"{each.service} (`{each.mark_in(fields)}`)" for each in self.several)
+        options = " or ".join(f"`?format={each.name}`" for each in self.several)
+        text = f"has the shape of a message of {which}; say which it is with {options} behind the webhook's address"
+        raise AlertInvalid(f"the alert {text}", fields={"format": [text]})
 
 
 def _leave_levels_of_exits(message: Message) -> None:

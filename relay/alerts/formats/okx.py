@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from relay.alerts.formats.base import AlertFormat, Message, enter, fill, lag
+from relay.alerts.formats.base import INFO, AlertFormat, Message, enter, fill, lag, own, to
 from relay.domain.signal import QtyUnit
 
 _FILLS = {"buy": "buy", "sell": "sell"}
@@ -35,16 +35,14 @@ _ORDER_TYPES = {name: name for name in ("market", "limit")}
 
 
 def _is_shape(fields: Mapping[str, object]) -> bool:
-    return "signaltoken" in fields or ({"instrument", "action"} <= fields.keys() <= _TOP)
+    """Other services call their secret so, too."""
+    return {"instrument", "action"} <= fields.keys() and ("signaltoken" in fields or fields.keys() <= _TOP)
 
 
 def _read(message: Message) -> None:
     action = message.choice("action", _ACTIONS)
     message.need("action", "`buy` or `sell` with `marketPosition`, or one such as `ENTER_LONG`")
     message.need("instrument", "name the instrument, such as `BTC-USDT-SWAP` or `BTCUSDT.P`")
-    message.copy("instrument", "ticker")
-    message.copy("timestamp", "time")
-    message.copy("id", "order_id")
     lag(message, "maxLag")
     if message.choice("orderType", _ORDER_TYPES) == "limit":
         message.refuse("orderType", "`limit` is priced by an offset from the market (`orderPriceOffset`); use `market`")
@@ -90,15 +88,15 @@ def _amount(message: Message, action: str) -> None:
 OKX = AlertFormat(
     name="okx",
     service="OKX",
-    fields=(
-        *("id", "action", "instrument", "signalToken", "timestamp", "maxLag", "orderType", "orderPriceOffset"),
-        *("investmentType", "amount", *_MARKET),
-    ),
+    table={
+        **{"instrument": to("ticker"), "action": own("action"), "id": to("order_id"), "timestamp": to("time")},
+        **{"amount": own("qty"), "investmentType": own("qty_unit"), "orderType": own("type")},
+        **{path: own(native) for path, native in _MARKET.items()},
+        **{"maxLag": own(), "orderPriceOffset": INFO, "signalToken": INFO},
+    },
     secrets=("signaltoken",),
     marks=frozenset({"signaltoken", "instrument"}),
     is_shape=_is_shape,
     read=_read,
-    spelled={"ticker": "instrument", "time": "timestamp", "order_id": "id", "qty": "amount"}
-    | {"qty_unit": "investmentType", "type": "orderType", **{native: own for own, native in _MARKET.items()}},
 )
-_TOP = {name.lower() for name in OKX.fields}
+_TOP = {name.lower() for name in OKX.table}

@@ -9,7 +9,7 @@ leaves a short alone. `trigger_price` is the chart's price, for which nothing is
 
 from __future__ import annotations
 
-from relay.alerts.formats.base import AlertFormat, Message, enter, fill, lag
+from relay.alerts.formats.base import INFO, AlertFormat, Message, enter, fill, lag, no, own, rows, to
 
 _FILLS = {"buy": "buy", "sell": "sell"}
 _ENTRIES = {"enter_long": "long", "enter_short": "short"}
@@ -22,6 +22,7 @@ _INFO = ("market_position", "market_position_size", "prev_market_position", "pre
 _MARKET = {f"strategy_info.{name}": name for name in _INFO}
 _UNIT = "order.currency_type"
 _RELATIVE = "asks for a limit price relative to the market; send `order.price`"
+_WAITS = "asks to wait, and a signal is executed at once here"
 _TRAILS = "follows the price in a way that the exchange's trailing stop does not"
 
 
@@ -29,15 +30,11 @@ def _read(message: Message) -> None:
     action = message.choice("action", _ACTIONS)
     message.need("action", "`buy` or `sell` with `strategy_info`, or one such as `enter_long`")
     message.need("tv_instrument", "name the instrument, such as `BTCUSDT.P`")
-    message.copy("tv_instrument", "ticker")
-    message.copy("tv_exchange", "exchange")
-    message.copy("timestamp", "time")
-    message.copy("trigger_price", "signal_price")
     lag(message, "max_lag")
     word = str(message.raw("action")).strip().lower()
     if action is None:
         return
-    _stops(message)
+    _stops(message, is_short=word in ("enter_short", "sell"))
     if word in _FILLS:
         fill(message, action, market=_MARKET, unit=_UNIT, read_size=lambda it: _order(it, word))
     else:
@@ -73,21 +70,24 @@ def _order(message: Message, action: str) -> None:
         message.copy("order.price", "price")
 
 
-def _stops(message: Message) -> None:
+def _stops(message: Message, *, is_short: bool) -> None:
+    """A minus sign is a direction of the price: where it is that of the level's own side it says nothing new."""
     if _is_enabled(message, "take_profit") and message.has("take_profit"):
-        _take_profits(message)
+        _take_profits(message, is_short=is_short)
     if _is_enabled(message, "stop_loss") and message.has("stop_loss"):
         kind = message.choice("stop_loss.order_type", _ORDER_TYPES)
         if kind == "limit":
             message.refuse("stop_loss.order_type", "`limit`: a stop loss is a market order here")
         message.need("stop_loss.trigger_price_percent", "how far from the entry, in percent")
-        _give_percent(message, "stop_loss.trigger_price_percent", "stop_loss")
+        level = _level(message, "stop_loss.trigger_price_percent", falls=not is_short)
+        if level is not None:
+            message.give("stop_loss", level, "stop_loss.trigger_price_percent")
         _refuse_if_on(message, "stop_loss.trailing")
         if message.flag("stop_loss.breakeven"):
             message.refuse("stop_loss.breakeven", "moves the stop in a way that is not certain; leave it out")
 
 
-def _take_profits(message: Message) -> None:
+def _take_profits(message: Message, *, is_short: bool) -> None:
     tp_legs: list[object] = []
     count = message.size_of("take_profit.steps")
     for index in range(count):
@@ -96,7 +96,7 @@ def _take_profits(message: Message) -> None:
         message.need(f"{step}.price_percent", "how far from the entry, in percent")
         message.need(f"{step}.volume_percent", "the percent of the position that it closes")
         share = message.number(f"{step}.volume_percent")
-        at = message.percent(f"{step}.price_percent")
+        at = _level(message, f"{step}.price_percent", falls=is_short)
         _refuse_if_on(message, f"{step}.trailing")
         if at is not None and share is not None:
             tp_legs.append({"at": at, "share": str(message.raw(f"{step}.volume_percent"))})
@@ -106,10 +106,11 @@ def _take_profits(message: Message) -> None:
         message.give("take_profit", tp_legs, "take_profit.steps")
 
 
-def _give_percent(message: Message, path: str, native: str) -> None:
-    value = message.percent(path)
-    if value is not None:
-        message.give(native, value, path)
+def _level(message: Message, path: str, *, falls: bool) -> str | None:
+    text = str(message.raw(path)).strip()
+    if falls and text.startswith("-") and text[1:2].isdigit():
+        return f"{text[1:]}%"
+    return message.percent(path)
 
 
 def _is_enabled(message: Message, path: str) -> bool:
@@ -126,20 +127,62 @@ _STEP = "take_profit.steps[]"
 THREECOMMAS = AlertFormat(
     name="3commas",
     service="3Commas",
-    fields=(
-        *("secret", "max_lag", "timestamp", "trigger_price", "tv_exchange", "tv_instrument", "action", "bot_uuid"),
-        *("positions_sub_action", *_MARKET),
-        *("order.amount", _UNIT, "order.order_type", "order.price", "order.price_percent"),
-        *("order.price_percent_ref_type", "take_profit.enabled", f"{_STEP}.order_type", f"{_STEP}.price_percent"),
-        *(f"{_STEP}.volume_percent", f"{_STEP}.trailing.enabled", f"{_STEP}.trailing.percent"),
-        *("stop_loss.enabled", "stop_loss.order_type", "stop_loss.trigger_price_percent", "stop_loss.breakeven"),
-        *("stop_loss.trailing.enabled", "stop_loss.trailing.percent"),
-    ),
-    refused={"order.price_percent": _RELATIVE, "order.price_percent_ref_type": _RELATIVE},
+    table={
+        **{"tv_instrument": to("ticker"), "tv_exchange": to("exchange"), "timestamp": to("time")},
+        **{"trigger_price": to("signal_price"), "action": own("action"), "max_lag": own(), "secret": INFO},
+        **{"bot_uuid": INFO, "positions_sub_action": own(), **{path: own(to) for path, to in _MARKET.items()}},
+        **{"order.amount": own("qty"), _UNIT: own("qty_unit"), "order.order_type": own("type")},
+        **{"order.price": own("price"), **rows(no(_RELATIVE), "order.price_percent order.price_percent_ref_type")},
+        **{"take_profit.steps": own("take_profit"), "stop_loss.trigger_price_percent": own("stop_loss")},
+        **rows(own(), f"take_profit.enabled {_STEP}.order_type {_STEP}.price_percent {_STEP}.volume_percent"),
+        **rows(own(), f"{_STEP}.trailing.enabled {_STEP}.trailing.percent stop_loss.enabled stop_loss.order_type"),
+        **rows(own(), "stop_loss.breakeven stop_loss.trailing.enabled stop_loss.trailing.percent"),
+    },
     marks=frozenset({"bot_uuid", "tv_instrument"}),
     read=_read,
-    spelled={"ticker": "tv_instrument", "exchange": "tv_exchange", "time": "timestamp", "qty": "order.amount"}
-    | {"qty_unit": _UNIT, "type": "order.order_type", "price": "order.price"}
-    | {"signal_price": "trigger_price", **{native: own for own, native in _MARKET.items()}}
-    | {"take_profit": "take_profit.steps", "stop_loss": "stop_loss.trigger_price_percent"},
+)
+
+
+# The DCA bot's own messages. Source: https://help.3commas.io/en/articles/3108982 and the messages that its bots show,
+# as public scripts hold them: without an `action` a deal starts, on the side that the bot is set to.
+
+
+_STARTS = 'to open send {"ticker": "{{ticker}}", "action": "long"} or "short"'
+_CLOSES = ("close_at_market_price", "close_at_market_price_all")
+
+
+def _pair(text: str) -> str:
+    """`USDT_BTC` and, of futures, `USDT_BTCUSDT`: the quote coin stands first."""
+    quote, _, base = text.upper().partition("_")
+    return base if not base or base.endswith(quote) else base + quote
+
+
+def _read_deal(message: Message) -> None:
+    action = message.word("action") if message.has("action") else None
+    if action in _CLOSES:
+        message.give("action", "close", "action")
+    elif action is None:
+        message.refuse("action", f"is missing, which starts a deal on the side that only the bot knows; {_STARTS}")
+    else:
+        message.refuse("action", f"`{action}` is for 3Commas' own deals; `close_at_market_price` is read; {_STARTS}")
+    message.need("pair", "name the instrument, such as `USDT_BTC`; only the bot knows its pair")
+    pair = message.word("pair") if message.has("pair") else None
+    if pair is not None:
+        message.give("ticker", _pair(pair), "pair")
+
+
+THREECOMMAS_DCA = AlertFormat(
+    name="3commas_dca",
+    service="3Commas' DCA bot",
+    table={
+        **{
+            "action": own("action", chooses=True),
+            "pair": own("ticker", chooses=True),
+            "delay_seconds": no(_WAITS, unless_off=True),
+        },
+        **rows(INFO, "message_type bot_id email_token trading_plan_id"),
+    },
+    secrets=("email_token",),
+    marks=frozenset({"email_token"}),
+    read=_read_deal,
 )

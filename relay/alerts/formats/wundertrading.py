@@ -4,15 +4,16 @@ Source: https://help.wundertrading.com/en/articles/10475473-signal-bot-comprehen
 https://wundertrading.com/docs/mcp/tools/place_strategy_trade.
 
 `code` is the bot's own comment, such as `ENTER-LONG_Bybit_BTCUSDT_My-Bot_15M_0123abc`: what to do, the exchange, the
-pair (`NONE` for several), and at its end what proves the sender. Ratios are fractions: 0.01 is 1 %. Of the bot's
-settings, multiple entries is off, and an entry on the other side flips, as with its swing trade setting."""
+pair (`NONE` or `MULTIPLE-PAIRS` for several), and at its end what proves the sender. Sent as plain text it is the whole
+message. Ratios are fractions: 0.01 is 1 %. Of the bot's settings, multiple entries is off, and an entry on the other
+side flips, as with its swing trade setting."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
-from relay.alerts.formats.base import AlertFormat, Message, product
+from relay.alerts.formats.base import AlertFormat, Message, no, own, product, rows, to
 
 _CODE = re.compile(r"(enter|exit)[-_ ](long|short|all)(?![a-z])(.*)", re.IGNORECASE | re.DOTALL)
 _ACTIONS = {
@@ -23,6 +24,8 @@ _UNITS = {"quote": "quote", "$": "quote", "base": "base", "percents": "equity_pc
 _ORDER_TYPES = {name: name for name in ("market", "limit")}
 _MINUTE_S = 60
 _PARTS_MIN = 5
+_SEVERAL_PAIRS = ("NONE", "MULTIPLE-PAIRS", "")
+_PAIR_OF_NAME = re.compile(r"([A-Z0-9]{2,15}(?:USDT|USDC))(?![A-Z0-9])")
 _SECRET_LENGTH_MIN = 16
 
 
@@ -45,7 +48,6 @@ def _split_secret(fields: dict[str, object]) -> object:
 
 def _read(message: Message) -> None:
     action, exchange = _code(message)
-    message.copy("leverage", "leverage")
     for name in ("reduceOnly", "placeConditionalOrdersOnExchange"):
         message.flag(name)
     if action is None:
@@ -67,11 +69,14 @@ def _code(message: Message) -> tuple[str | None, str]:
     if action is None and message.has("code"):
         message.refuse("code", "begins with none of `ENTER-LONG`, `ENTER-SHORT`, `EXIT-LONG`, `EXIT-SHORT`, `EXIT-ALL`")
     parts = found[3].upper().split("_") if found else []
-    exchange, pair = parts[1:3] if len(parts) >= _PARTS_MIN - 1 else ("", "NONE")
+    exchange, pair, bot = parts[1:4] if len(parts) >= _PARTS_MIN - 1 else ("", "NONE", "")
     if message.has("ticker"):
         message.copy("ticker", "ticker")
-    elif pair not in ("NONE", ""):
+    elif pair not in _SEVERAL_PAIRS:
         message.give("ticker", pair, "code")
+    elif (named := _PAIR_OF_NAME.match(bot)) and found and found[1] == "exit":
+        message.give("ticker", named[1], "code")
+        message.note(f"the pair is taken from the bot's name, {named[1]}: the code names several")
     elif action is not None:
         message.refuse("code", 'names no pair, which only the bot knows: add "ticker": "{{ticker}}" to the message')
     if exchange and "ticker" not in message.names.values():
@@ -137,22 +142,21 @@ def _level(message: Message, inside: str) -> str | None:
     return None if message.number(path) is None else str(message.raw(path)).strip()
 
 
-_OTHER_STOPS = ("moveToBreakeven", "trailingStop", "dca")
-
 WUNDERTRADING = AlertFormat(
     name="wundertrading",
     service="WunderTrading",
-    fields=(
-        *("code", "ticker", "orderType", "price", "timeToLive", "amountPerTradeType", "amountPerTrade", "leverage"),
-        *("takeProfits[].priceDeviation", "takeProfits[].price", "takeProfits[].portfolio"),
-        *("stopLoss.priceDeviation", "stopLoss.price", "reduceOnly", "placeConditionalOrdersOnExchange"),
-        *_OTHER_STOPS,
-    ),
-    refused=dict.fromkeys(_OTHER_STOPS, "is managed by the bot, and not done here"),
+    table={
+        **{"code": own("action"), "ticker": own(), "leverage": to("leverage"), "price": own("price")},
+        **{"orderType": own("type"), "timeToLive": own("valid_for"), "amountPerTrade": own("qty")},
+        **{"amountPerTradeType": own("qty_unit"), "takeProfits": own("take_profit"), "stopLoss": own("stop_loss")},
+        **rows(own(), "takeProfits[].priceDeviation takeProfits[].price takeProfits[].portfolio"),
+        **rows(own(), "stopLoss.priceDeviation stopLoss.price reduceOnly placeConditionalOrdersOnExchange"),
+        **rows(no("is managed by the bot, and not done here"), "moveToBreakeven trailingStop dca"),
+    },
+    pattern=re.compile(r"(?:enter|exit)[-_ ](?:long|short|all)(?:_[^\r\n]*)?", re.IGNORECASE),
+    text_field="code",
     split_secret=_split_secret,
     marks=frozenset({"code"}),
     is_shape=_is_shape,
     read=_read,
-    spelled={"qty": "amountPerTrade", "qty_unit": "amountPerTradeType", "type": "orderType", "ticker": "code"}
-    | {"valid_for": "timeToLive", "take_profit": "takeProfits", "stop_loss": "stopLoss", "action": "code"},
 )

@@ -26,6 +26,7 @@ _YEAR_S: Final = 31_536_000
 _NAVIGATION: Final = (
     ("/", "Overview"),
     ("/signals", "Signals"),
+    ("/trades", "Trades"),
     ("/performance", "Performance"),
     ("/builder", "Alert builder"),
     ("/setup", "Set-up"),

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from relay.alerts.authenticate import Credentials
-from relay.alerts.wording import FOR_STRATEGIES, SIZED, Kind, as_text, message
+from relay.alerts.template import filled
+from relay.alerts.wording import FOR_STRATEGIES, SIZED, Kind, as_text, message, size_fields
+from relay.domain.order import OrderType, TimeInForce
 from relay.domain.signal import NATIVE_UNITS
 from relay.errors import AlertError, ExchangeAnswered, ExchangeUnreachable
 from relay.execution.accept import AlertRejected
+from relay.execution.ports import utc_now
 from relay.settings.config import NAME
 from relay.web.access import require_login
 from relay.web.answers import current_relay, current_services, preview_form
@@ -21,8 +25,11 @@ builder = Blueprint("builder", __name__)
 builder.before_request(require_login)
 
 _SECRET = "YOUR-WEBHOOK-SECRET"  # noqa: S105
-_EXTRAS = ("stop_loss", "take_profit", "leverage", "trailing_stop")
-_STOOD_IN = {"{{ticker}}": "BTCUSDT.P", "{{exchange}}": "BYBIT"}
+_EXTRAS = ("stop_loss", "leverage", "trailing_stop", "price", "trigger_price", "valid_for")
+_ORDERS = ("type", "time_in_force")
+_PRICE = Decimal(50_000)
+_SIZE = Decimal("0.002")
+"""What a strategy's words are filled in with, for a test."""
 
 
 @builder.get("/builder")
@@ -47,7 +54,7 @@ def send() -> ResponseReturnValue:
         flash("Tests go to paper accounts only, and this strategy has others; nothing was sent.")
         return redirect("/builder")
     credentials = Credentials(header_secret=strategy.secrets[0])
-    body = _filled_in(text, requested).encode()
+    body = _filled_in(text).encode()
     try:
         receipt = current_services().intake.take(body, strategy=strategy.name, credentials=credentials)
     except AlertRejected as rejected:
@@ -60,18 +67,24 @@ def send() -> ResponseReturnValue:
 
 
 def _requested(given: Any) -> dict[str, str]:
-    names = ("strategy", "kind", "ticker", "qty", "qty_unit", *_EXTRAS)
+    names = ("strategy", "kind", "ticker", "qty", "qty_unit", "take_profit", *_EXTRAS, *_ORDERS)
     requested = {name: given.get(name, "").strip()[:100] for name in names}
-    requested["strategy"] = requested["strategy"] or NAME
+    requested["strategy"] = requested["strategy"] or _usual_strategy()
     requested["kind"] = requested["kind"] if requested["kind"] in {each.value for each in Kind} else Kind.TARGET.value
     requested["ticker"] = requested["ticker"] or "{{ticker}}"
     return requested
 
 
+def _usual_strategy() -> str:
+    """One that can trade: the default one has no accounts where a configuration names others."""
+    known = current_services().strategies
+    return next((name for name in (NAME, *sorted(known)) if name in known and known[name].accounts), NAME)
+
+
 def _page(requested: dict[str, str], *, pasted: str | None = None, reported: dict[str, Any] | None = None) -> str:
     made = _message(requested)
     if reported is None:
-        reported = _reported(made, requested["strategy"], stand_in=requested)
+        reported = _reported(made, requested["strategy"])
     path = "/webhook" if requested["strategy"] == NAME else f"/webhook/{requested['strategy']}"
     return render_template(
         "builder.html",
@@ -82,6 +95,8 @@ def _page(requested: dict[str, str], *, pasted: str | None = None, reported: dic
         reported=reported,
         kinds=[each.value for each in Kind],
         units=[each.value for each in NATIVE_UNITS],
+        types=[each.value for each in OrderType],
+        times_in_force=[each.value for each in TimeInForce],
         strategies=sorted(current_services().strategies),
         is_sized=Kind(requested["kind"]) in SIZED,
         is_for_strategy=Kind(requested["kind"]) in FOR_STRATEGIES,
@@ -95,46 +110,43 @@ def _message(requested: dict[str, str]) -> str:
         fields["ticker"] = requested["ticker"]
         if requested["ticker"] != "{{ticker}}":
             fields.pop("exchange", None)
-    if requested["qty"]:
-        fields["qty"] = requested["qty"]
-        if requested["qty_unit"]:
-            fields["qty_unit"] = requested["qty_unit"]
-    fields.update({name: requested[name] for name in _EXTRAS if requested[name]})
-    return as_text(fields)
+    fields |= size_fields(requested["qty"])
+    if requested["qty"] and requested["qty_unit"]:
+        fields["qty_unit"] = requested["qty_unit"]
+    own = {name: requested[name] for name in (*_EXTRAS, *_ORDERS) if requested[name]}
+    return as_text({**fields, **own, **_take_profits(requested["take_profit"])})
 
 
-def _reported(text: str, strategy: str, stand_in: dict[str, str] | None = None) -> dict[str, Any]:
+def _take_profits(text: str) -> dict[str, object]:
+    """One level, or several with their shares: `1% 50, 3% 50`."""
+    legs = [each.split() for each in text.split(",") if each.strip()]
+    if len(legs) < 2 and (not legs or len(legs[0]) < 2):
+        return {"take_profit": text} if text else {}
+    return {"take_profit": [{"at": leg[0], "share": " ".join(leg[1:]).rstrip("%")} for leg in legs]}
+
+
+def _reported(text: str, strategy: str) -> dict[str, Any]:
     """The plan in the API's form, or `problems` by field."""
     relay = current_relay()
     if not relay.services.has_instruments:
         return {"problems": {"": ["the instruments are not loaded yet; try again in a moment"]}}
     try:
-        body = (_filled_in(text, stand_in) if stand_in else text).encode()
-        return preview_form(relay.services.previewer.preview(body, strategy=strategy))
+        return preview_form(relay.services.previewer.preview(text.encode(), strategy=strategy))
     except AlertError as error:
-        return {"problems": error.fields or {"": [error.message]}}
+        corrected = error.message.partition("; corrected alert: ")[2]
+        return {"problems": error.fields or {"": [error.message]}, "corrected": corrected}
     except (ExchangeUnreachable, ExchangeAnswered) as error:
         return {"problems": {"": [str(error)]}}
 
 
-def _filled_in(text: str, requested: dict[str, str]) -> str:
-    """With something real in the place of TradingView's words, as far as a test can know it."""
+def _filled_in(text: str) -> str:
+    """As TradingView would send a strategy's first buy; the secret is the relay's own for a test."""
+    text = filled(text, size=_SIZE, price=_PRICE, now=utc_now())[0].text
     try:
         fields = json.loads(text)
     except ValueError:
         return text
-    if not isinstance(fields, dict):
-        return text
-    side = {"{{strategy.order.action}}": "buy", "{{strategy.market_position}}": "long"}
-    side |= {"{{strategy.prev_market_position}}": "flat", "{{strategy.prev_market_position_size}}": "0"}
-    qty = requested["qty"] or "0.001"
-    side |= dict.fromkeys(("{{strategy.order.contracts}}", "{{strategy.market_position_size}}"), qty)
-    known = _STOOD_IN | side
-    filled = {name: known.get(value, value) if isinstance(value, str) else value for name, value in fields.items()}
-    bare = {name: value for name, value in filled.items() if not (isinstance(value, str) and "{{" in value)}
-    if "secret" in bare:
-        del bare["secret"]
-    return json.dumps(bare)
+    return json.dumps({**fields, "secret": None}) if isinstance(fields, dict) else text
 
 
 def _is_paper_only(name: str) -> bool:

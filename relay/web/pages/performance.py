@@ -1,57 +1,132 @@
-"""`/performance`: what each strategy's fills came to, and what the accounts were worth."""
+"""`/performance` and `/trades`: what each strategy's trades came to, and what the accounts were worth."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, abort, render_template, request
 
-from relay.domain.performance import Equity, FillRow, Tally, percentile, results, tallies
+from relay.domain.performance import Equity, FillRow, Tally, percentile, tallies
+from relay.domain.trades import Trade
 from relay.execution.ports import to_ms, utc_now
-from relay.journal.ledger import DAY_MS
+from relay.journal.ledger import DAY_MS, start_of_day
+from relay.journal.trades import StrategyResult, TradeFilter, shown_trade
 from relay.web.access import require_login
-from relay.web.answers import answer, current_queries, current_services
+from relay.web.answers import (
+    Problem,
+    account_result_form,
+    answer,
+    current_queries,
+    current_services,
+    strategy_result_form,
+)
+from relay.web.api import UPLOAD_BYTES_MAX, compared
 
 performance = Blueprint("performance", __name__)
+
+
+@performance.before_request
+def bound_uploads() -> None:
+    """What is posted here are files."""
+    request.max_content_length = UPLOAD_BYTES_MAX
+
+
 performance.before_request(require_login)
 
-_DAY_MS = 86_400_000
 _DAYS = (1, 7, 30, 90)
 _POINTS_MAX = 800
-_SHARES = (50, 90, 99)
+_SHARES = (50, 99)
+_TRADES = 50
 
 
 @performance.get("/performance")
 def show() -> str:
+    """Sums over the trades that were closed, and whether all of it is what the exchange booked."""
     days = _days()
-    found = tallies(_fill_rows(days))
-    rows = [_row(name, tally) for name, tally in sorted(found.items())]
-    return render_template("performance.html", rows=rows, days=days, choices=_DAYS, shares=_SHARES)
+    ledger, since_ms = current_services().streams.bookkeeper.ledger, _since(days)
+    followed = tallies(_fill_rows(days))
+    return render_template(
+        "performance.html",
+        rows=[_row(each, followed.get(each.strategy, Tally())) for each in ledger.strategy_results(since_ms)],
+        proof=[account_result_form(each) for each in ledger.account_results(since_ms)],
+        **{"days": days, "choices": _DAYS},
+    )
+
+
+@performance.get("/trades")
+def show_trades() -> str:
+    """Round trips, the latest begun first."""
+    given = {name: request.args.get(name, "").strip() for name in ("account", "strategy", "symbol")}
+    account, strategy, symbol = (each or None for each in given.values())
+    which = TradeFilter(account=account, strategy=strategy, symbol=symbol and symbol.upper())
+    ledger = current_services().streams.bookkeeper.ledger
+    try:
+        found, following = ledger.trades(which, limit=_TRADES, cursor=request.args.get("cursor"))
+    except ValueError:
+        abort(400)
+    more = f"/trades?{urlencode({**given, 'cursor': following})}" if following else None
+    return render_template("trades.html", trades=[_trade(each) for each in found], given=given, more=more)
+
+
+@performance.get("/compare")
+def ask_compare() -> str:
+    """What TradingView lets people download can be held against the journal and the ledger."""
+    return render_template("compare.html", given={}, found=None, problems=[])
+
+
+@performance.post("/compare")
+def show_compare() -> str:
+    """The files are read and forgotten."""
+    given = {name: request.form.get(name, "").strip() for name in ("zone", "strategy", "account", "symbol")}
+    files = [(each.filename or "a file", each.read()) for each in request.files.getlist("files") if each.filename]
+    if not files:
+        return render_template("compare.html", given=given, found=None, problems=["Choose a file first."])
+    try:
+        found = compared(files, **{name: text or None for name, text in given.items()})
+    except Problem as problem:
+        said = [sentence for each in problem.fields.values() for sentence in each]
+        return render_template("compare.html", given=given, found=None, problems=said)
+    return render_template("compare.html", given=given, found=found, problems=[])
+
+
+def _trade(trade: Trade) -> dict[str, Any]:
+    begun, ended = trade.opened_at_ms, trade.closed_at_ms
+    held = None if begun is None or ended is None else str(timedelta(seconds=(ended - begun) // 1000))
+    return shown_trade(trade) | {"held": held}
 
 
 @performance.get("/live/performance/profit")
 def profit() -> Response:
-    """Realised profit after fees, summed up over time, a line for each strategy."""
+    """What closed trades came to, summed up over time, a line for each strategy and coin."""
     return profit_line(_days())
 
 
 def profit_line(days: int) -> Response:
-    """The chart of so many days."""
-    made = results(_fill_rows(days))
-    names = sorted({each.strategy for each in made})
-    sums = dict.fromkeys(names, Decimal(0))
-    x: list[float] = []
-    lines: dict[str, list[float]] = {name: [] for name in names}
-    for each in made:
-        sums[each.strategy] += each.realised - each.fee
-        x.append(each.at_ms / 1000)
-        for name in names:
-            lines[name].append(float(sums[name]))
-    keep = _stored(len(x))
-    series = [{"name": name or "–", "y": [lines[name][i] for i in keep]} for name in names]
-    return answer({"x": [x[i] for i in keep], "series": series})
+    """The chart of so many days: its last points are the trades themselves, what was before them is their start."""
+    ledger, since_ms = current_services().streams.bookkeeper.ledger, _since(days)
+    sums = {_line(each.strategy, each.coin): each.net for each in ledger.strategy_results(since_ms)}
+    made = ledger.closed_trades(since_ms, limit=_POINTS_MAX)
+    for trade in made:
+        sums[_line(trade.strategy, trade.settle_coin)] -= trade.net
+    lines: dict[str, list[float]] = {name: [float(start)] for name, start in sums.items()}
+    x = [(made[-1].closed_at_ms or 0) / 1000 - 1] if made else []
+    for trade in reversed(made):
+        sums[_line(trade.strategy, trade.settle_coin)] += trade.net
+        x.append((trade.closed_at_ms or 0) / 1000)
+        for name, line in lines.items():
+            line.append(float(sums[name]))
+    return answer({"x": x, "series": [{"name": name, "y": line} for name, line in sorted(lines.items())] if x else []})
+
+
+def _line(strategy: str, coin: str) -> str:
+    return f"{strategy}, {coin}"
+
+
+def _since(days: int) -> int:
+    return start_of_day(to_ms(utc_now()) - days * DAY_MS)
 
 
 @performance.get("/live/performance/<what>")
@@ -76,12 +151,10 @@ def _share_of(tally: Tally, what: str, share: int) -> Decimal | None:
     return None if found is None else found * 100
 
 
-def _row(name: str, tally: Tally) -> dict[str, Any]:
-    return {
-        "name": name or "–",
-        "tally": tally,
-        "net": tally.realised - tally.fees,
-        "fees": tally.fees.quantize(Decimal("0.01")),
+def _row(result: StrategyResult, tally: Tally) -> dict[str, Any]:
+    """`rate`: of closed trades those with a net above zero, in percent."""
+    return strategy_result_form(result) | {
+        "rate": (Decimal(100) * result.won / result.trades).quantize(Decimal("0.1")) if result.trades else None,
         "latency": [percentile(tally.latencies_ms, share) for share in _SHARES],
         "slippage": [_rounded(percentile(tally.slippages_pct, share)) for share in _SHARES],
     }
@@ -92,19 +165,12 @@ def _rounded(value: Decimal | None) -> Decimal | None:
 
 
 def _fill_rows(days: int) -> list[FillRow]:
-    return current_queries().fill_rows(None, to_ms(utc_now()) - days * _DAY_MS)
+    return current_queries().fill_rows(None, _since(days))
 
 
 def _days() -> int:
     requested = request.args.get("days", "")
     return int(requested) if requested in map(str, _DAYS) else 30
-
-
-def _stored(count: int) -> Sequence[int]:
-    """The numbers of the points that are shown: all of a few, evenly some of many, the last one always."""
-    if count <= _POINTS_MAX:
-        return range(count)
-    return sorted({round(i * (count - 1) / (_POINTS_MAX - 1)) for i in range(_POINTS_MAX)})
 
 
 # The chart of what the accounts were worth: a line for each account and coin.

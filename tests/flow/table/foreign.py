@@ -56,8 +56,17 @@ _btc.row("a GitHub bot's limit", "0", ROBSWC, "buy 0.1 limit@90000", "0")
 _btc.row("the passphrase bot's short form", "0.2", SHORT_FORM, "sell 0.5 market", "-0.3")
 
 # TradersPost
-_tp = {"ticker": "BTCUSDT.P"}
+_tp = {"ticker": "BTCUSDT.P", "signalPrice": 100000}
 _btc.row("TradersPost buy closes a short", "-0.1", {**_tp, "action": "buy", "quantity": 0.2}, "buy 0.3 market", "0.2")
+_btc.row(
+    "TradersPost reversal by sentiment, nobody has said whether its quantity holds the exit",
+    "0.1",
+    {**_tp, "action": "sell", "sentiment": "short", "quantity": 0.3},
+    "sell 0.1 market reduce-only",
+    "0",
+    reason="ENTRY_WITHHELD",
+)
+_btc.row("TradersPost reverse", "0.1", {**_tp, "action": "reverse", "quantity": 0.2}, "sell 0.3 market", "-0.2")
 _btc.row(
     "TradersPost buy with percent stops",
     "0",

@@ -1,0 +1,124 @@
+"""`trades`: what each round trip earned, as a table, as CSV, or as the API shows it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from relay.cli.client import (
+    connect,
+    from_relay_or_journal,
+    moment,
+    read_moment,
+    remark,
+    say,
+    say_json,
+    table,
+    with_json,
+    with_strategy,
+    with_url,
+)
+from relay.cli.signals import with_account, with_limit, with_symbol
+
+if TYPE_CHECKING:
+    from relay.journal.journal import Journal
+
+_PAGE: Final = 500
+_TITLES: Final = ("CLOSED", "STRATEGY", "SYMBOL", "SIDE", "SIZE", "ENTRY", "EXIT", "BY", "NET", "COIN", "HELD")
+
+
+@click.command()
+@click.option("--days", type=click.IntRange(1, 500), metavar="N", help="Only what is open, or was closed since.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print all of them as CSV.")
+@with_strategy
+@with_symbol
+@with_account
+@with_limit(50)
+@with_json
+@with_url
+def trades(as_csv: bool, as_json: bool, url: str | None, **query: Any) -> None:
+    """Round trips with what they earned, the latest begun first."""
+    client = connect(url)
+
+    def page(cursor: str | None) -> dict[str, Any]:
+        asked = query | {"cursor": cursor} | ({"limit": _PAGE} if as_csv else {})
+        return from_relay_or_journal(
+            client, lambda: client.get("/api/trades", **asked), lambda journal: _of_journal(journal, asked)
+        )
+
+    body = page(None)
+    if as_csv:
+        rows, following = list(body["trades"]), body["next_cursor"]
+        while following:
+            body = page(following)
+            rows, following = rows + body["trades"], body["next_cursor"]
+        say(_csv(rows))
+    elif as_json:
+        say_json(body)
+    else:
+        found = body.get("trades", [])
+        say("\n".join(table(_TITLES, map(_row, found))) if found else "no trades")
+        if body.get("next_cursor"):
+            remark("there are more: --limit, --days or --csv shows them")
+
+
+def _of_journal(journal: Journal, asked: dict[str, Any]) -> dict[str, Any]:
+    from relay.execution.ports import to_ms, utc_now
+    from relay.journal.ledger import DAY_MS, Ledger, start_of_day
+    from relay.journal.trades import TradeFilter, shown_trade
+
+    days = asked["days"]
+    since_ms = None if days is None else start_of_day(to_ms(utc_now()) - days * DAY_MS)
+    which = {name: asked[name] for name in ("account", "strategy", "symbol")}
+    found, following = Ledger(journal.store).trades(
+        TradeFilter(**which, since_ms=since_ms), limit=asked["limit"], cursor=asked["cursor"]
+    )
+    return {"trades": [shown_trade(each) for each in found], "next_cursor": following}
+
+
+def _row(trade: dict[str, Any]) -> list[str]:
+    shown = [trade[name] for name in ("strategy", "symbol", "side", "size", "entry_price", "exit_price", "exit_reason")]
+    closed = moment(trade["closed_at"]) if trade["closed_at"] else "open"
+    others = "".join(f" {amount.removeprefix('-') if amount.startswith('-') else '-' + amount} {coin}"
+                     for coin, amount in trade["fees_other"].items())  # fmt: skip
+    return [
+        closed,
+        *("" if each is None else str(each).replace("_", " ") for each in shown),
+        _short(trade["net"]),
+        trade["settle_coin"] + others,
+        _held(trade),
+    ]
+
+
+def _short(amount: str) -> str:
+    """To four places, or more where that would be nothing."""
+    number = Decimal(amount)
+    rounded = round(number, 4)
+    return amount if number and not rounded else f"{rounded:f}"
+
+
+def _held(trade: dict[str, Any]) -> str:
+    opened, closed = read_moment(trade["opened_at"]), read_moment(trade["closed_at"])
+    if opened is None or closed is None:
+        return ""
+    return str(timedelta(seconds=round((closed - opened).total_seconds())))
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(rows[0] if rows else [])
+    for row in rows:
+        writer.writerow([_cell(value) for value in row.values()])
+    return text.getvalue().rstrip("\n")
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{coin} {amount}" for coin, amount in value.items())
+    return " ".join(value) if isinstance(value, list) else "" if value is None else str(value)

@@ -1,0 +1,234 @@
+"""Hold what TradingView lets people download against the journal and the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from relay.domain.compare import (
+    AlertOutcome,
+    AlertVerdict,
+    Arrival,
+    Export,
+    ListedTrade,
+    TradeComparison,
+    best_zone,
+    compare_trades,
+    counted,
+    judge_alerts,
+    zone_of,
+)
+from relay.domain.instrument import plain
+from relay.domain.order import Side, SignalStatus
+from relay.domain.trades import Trade
+from relay.journal.api_queries import DashboardQueries
+from relay.journal.codec import rfc3339
+from relay.journal.ledger import DAY_MS, Ledger
+from relay.journal.trades import TradeFilter
+
+ARRIVALS_MAX: Final = 200_000
+_NEAR_MS: Final = 30 * 60_000
+_EARLY_MS: Final = 2 * 60_000
+_DONE: Final = (SignalStatus.DONE, SignalStatus.EXECUTING, SignalStatus.ACCEPTED)
+
+
+class NotComparable(ValueError):
+    """Something must be said first, in words for whoever asked. `field`: what must be said."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+def compare(
+    exports: Sequence[Export],
+    *,
+    queries: DashboardQueries,
+    ledger: Ledger,
+    strategy: str | None,
+    account: str | None,
+    symbol: str | None,
+    zone: str | None,
+) -> dict[str, Any]:
+    """Both comparisons, as JSON can hold them. Raises NotComparable, JournalUnavailable."""
+    if zone is not None:
+        try:
+            zone_of(zone)
+        except ValueError as error:
+            raise NotComparable("zone", str(error)) from None
+    verdicts = _alerts(exports, queries)
+    which = TradeFilter(account=account, strategy=strategy, symbol=symbol)
+    lists = [each for each in exports if each.trades]
+    if len(lists) > 1:
+        raise NotComparable("files", "one list of trades at a time: each belongs to one strategy on one chart")
+    return {
+        "alerts": _shown_alerts(verdicts) if verdicts else None,
+        "trades": _trades(lists[0], which, queries, ledger, zone, verdicts) if lists else None,
+        "unreadable": [
+            {"file": row.file, "row": row.row, "why": row.why} for each in exports for row in each.unreadable
+        ],
+        "notes": [f"{each.file}: {note}" for each in exports for note in each.notes],
+    }
+
+
+def _alerts(exports: Sequence[Export], queries: DashboardQueries) -> list[AlertVerdict]:
+    fired = [alert for each in exports for alert in each.alerts]
+    if not fired:
+        return []
+    times = [alert.at_ms for alert in fired]
+    arrivals = _arrivals(queries, min(times) - _EARLY_MS, max(times) + DAY_MS)
+    return judge_alerts(fired, arrivals)
+
+
+def _arrivals(queries: DashboardQueries, since_ms: int, until_ms: int) -> list[Arrival]:
+    arrivals = queries.arrivals(since_ms, until_ms, limit=ARRIVALS_MAX)
+    if len(arrivals) == ARRIVALS_MAX:
+        raise NotComparable("files", f"more than {ARRIVALS_MAX:,} alerts arrived in that time; take a shorter one")
+    return arrivals
+
+
+def _shown_alerts(verdicts: Sequence[AlertVerdict]) -> dict[str, Any]:
+    return {
+        "counts": counted(verdicts),
+        "rows": [
+            {
+                "alert_id": each.fired.id,
+                "ticker": each.fired.ticker,
+                "name": each.fired.name,
+                "at": rfc3339(each.fired.at_ms),
+                "outcome": each.outcome.value,
+                "delay_ms": each.delay_ms,
+                "signal_id": each.signal_id,
+                "why": each.why,
+            }
+            for each in verdicts
+        ],
+    }
+
+
+def _trades(
+    export: Export,
+    which: TradeFilter,
+    queries: DashboardQueries,
+    ledger: Ledger,
+    zone: str | None,
+    verdicts: Sequence[AlertVerdict],
+) -> dict[str, Any]:
+    listed = export.trades
+    place = zone_of(zone or "UTC")
+    since_ms = int(min(each.entry_at for each in listed).replace(tzinfo=place).timestamp() * 1000) - DAY_MS
+    until_ms = int(max(each.entry_at for each in listed).replace(tzinfo=place).timestamp() * 1000) + DAY_MS
+    own = [each for each in ledger.trades_between(which, since_ms, until_ms) if each.size]
+    found = sorted({(each.strategy, each.account, each.symbol) for each in own})
+    if len(found) > 1:
+        raise NotComparable(
+            "strategy",
+            "trades of more than one strategy, account or symbol fall into that time; say which with `strategy`, "
+            f"`account` and `symbol`: {'; '.join(' '.join(each) for each in found)}"[:500],
+        )
+    why = _WhyMissed(_arrivals(queries, since_ms - DAY_MS, until_ms + DAY_MS), which, own, verdicts)
+    chosen = zone or best_zone(listed, own)
+    if chosen is None and own:
+        raise NotComparable("zone", "no trade fits in any time zone; say the chart's with `zone`, as Europe/Berlin")
+    compared = compare_trades(
+        listed, own, zone=chosen or "UTC", is_found=zone is None and chosen is not None, why_missed=why.of
+    )
+    return _shown_trades(compared, export)
+
+
+class _WhyMissed:
+    """Looks among the signals that led to no trade for the one that should have opened it."""
+
+    def __init__(
+        self,
+        arrivals: Sequence[Arrival],
+        which: TradeFilter,
+        own: Sequence[Trade],
+        verdicts: Sequence[AlertVerdict],
+    ) -> None:
+        used = {signal_id for trade in own for signal_id in trade.signals}
+        symbols = {trade.symbol for trade in own} | ({which.symbol} if which.symbol else set())
+        self._arrivals = [
+            each
+            for each in arrivals
+            if each.signal_id not in used
+            and which.strategy in (None, each.strategy)
+            and (not symbols or each.symbol is None or each.symbol in symbols)
+        ]
+        self._lost = [each for each in verdicts if each.outcome is AlertOutcome.NEVER]
+
+    def of(self, at_ms: int, side: Side) -> tuple[str, str | None]:
+        near = [each for each in self._arrivals if -_EARLY_MS <= each.received_ms - at_ms <= _NEAR_MS]
+        refused = [each for each in near if each.status not in _DONE]
+        if refused:
+            nearest = min(refused, key=lambda each: abs(each.received_ms - at_ms))
+            word = "late" if nearest.status is SignalStatus.EXPIRED else nearest.status.value
+            return f"{word}: {nearest.reason}" if nearest.reason else word, nearest.signal_id
+        lost = [each for each in self._lost if -_EARLY_MS <= each.fired.at_ms - at_ms <= _NEAR_MS]
+        if lost:
+            nearest_lost = min(lost, key=lambda each: abs(each.fired.at_ms - at_ms))
+            word = f": {nearest_lost.why}" if nearest_lost.why else ""
+            return f"the alert never arrived{word}", None
+        if near:
+            nearest = min(near, key=lambda each: abs(each.received_ms - at_ms))
+            return "the alert arrived and opened nothing", nearest.signal_id
+        return "no alert arrived", None
+
+
+def _shown_trades(compared: TradeComparison, export: Export) -> dict[str, Any]:
+    return {
+        "file": export.file,
+        "currency": export.currency,
+        "zone": compared.zone,
+        "zone_found": compared.is_found,
+        "still_open": compared.still_open,
+        "matched": [
+            {
+                **_listed_form(pair.listed),
+                "trade_id": pair.own.id,
+                "late_s": pair.late_s,
+                "own_size": plain(pair.own.size),
+                "own_entry_price": _number(pair.own.entry_price),
+                "own_exit_price": _number(pair.own.exit_price),
+                "net": plain(pair.own.net),
+            }
+            for pair in compared.pairs
+        ],
+        "missed": [
+            {**_listed_form(each.listed), "why": each.why, "signal_id": each.signal_id} for each in compared.missed
+        ],
+        "extra": [
+            {
+                "trade_id": each.id,
+                "strategy": each.strategy,
+                "opened_at": _at(each.opened_at_ms),
+                "net": plain(each.net),
+            }
+            for each in compared.extra
+        ],
+        "money": {
+            name: plain(getattr(compared.money, name))
+            for name in ("profit", "slippage", "fees", "funding", "missed", "size", "extra", "yours")
+        },
+    }
+
+
+def _listed_form(row: ListedTrade) -> dict[str, Any]:
+    return {
+        "number": row.number,
+        "side": "long" if row.side is Side.BUY else "short",
+        "entry_at": row.entry_at.isoformat(sep=" ", timespec="minutes"),
+        "size": plain(row.qty),
+        "entry_price": plain(row.entry_price),
+        "exit_price": _number(row.exit_price),
+        "profit": _number(row.profit),
+    }
+
+
+def _number(value: Decimal | None) -> str | None:
+    return None if value is None else plain(value.quantize(Decimal("1E-8")))
+
+
+def _at(unix_ms: int | None) -> str | None:
+    return None if unix_ms is None else rfc3339(unix_ms)

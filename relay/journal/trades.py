@@ -1,0 +1,334 @@
+"""The ledger of trades, as it is stored: booked execution by execution, worked out anew where one comes late, read."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, insert, or_, select, update
+
+from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG
+from relay.domain.instrument import Category, plain
+from relay.domain.order import Side
+from relay.domain.trades import BY_HAND, LedgerEntry, Maker, Step, Trade, after, replay
+from relay.journal.codec import from_json, rfc3339, to_json
+from relay.journal.tables import bookings, orders, signals, trade_totals, trades
+
+_BATCH: Final = 500
+_ZERO: Final = Decimal(0)
+
+
+def day_of(at_ms: int) -> str:
+    """The UTC date."""
+    return datetime.fromtimestamp(at_ms // 1000, UTC).date().isoformat()
+
+
+def in_batches(values: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (values[first : first + _BATCH] for first in range(0, len(values), _BATCH))
+
+
+# Booking, within one transaction.
+
+
+def book_trades(
+    connection: Connection, account: str, new: Sequence[LedgerEntry], counted: Mapping[str, Decimal]
+) -> dict[str, Decimal]:
+    """Bring the trades up to these executions, whose rows in `bookings` are there already. Returns how far each
+    execution's result differs from what was `counted` for it: of a new one all of it."""
+    makers = _makers(connection, account, [each.client_order_id for each in new if each.client_order_id])
+    lanes: defaultdict[tuple[Category, str], list[tuple[LedgerEntry, Maker | None]]] = defaultdict(list)
+    for each in new:
+        lanes[each.category, each.symbol].append((each, makers.get(each.client_order_id)))
+    changed: dict[str, Decimal] = {}
+    for (category, symbol), entries in lanes.items():
+        for exec_id, result in _book_symbol(connection, account, category, symbol, entries).items():
+            changed[exec_id] = result - counted.get(exec_id, _ZERO)
+    return changed
+
+
+def _book_symbol(
+    connection: Connection, account: str, category: Category, symbol: str, new: list[tuple[LedgerEntry, Maker | None]]
+) -> dict[str, Decimal]:
+    ids = {entry.exec_id for entry, _ in new}
+    later = _rows_after(connection, account, category, symbol, min(entry.place for entry, _ in new), ids)
+    gone: set[str] = set()
+    if later and later[0].before is not None:
+        start = [from_json(Trade, each) for each in later[0].before]
+        gone = {each for row in later for each in row.touched} - {trade.id for trade in start}
+        again = [(from_json(LedgerEntry, row.entry), _maker_of(row)) for row in later]
+    else:
+        # Too late to go back: what came late is counted as if it had come now.
+        start, again = _open_trades(connection, account, category, symbol), []
+    steps = replay(start, [*again, *new], account=account)
+    _store_trades(connection, {trade.id: trade for trade in start} | after(start, steps), gone)
+    before = {row.exec_id: row.realised for row in later}
+    for step in steps:
+        _store_step(connection, account, step)
+    return {each.entry.exec_id: each.applied.realised - before.get(each.entry.exec_id, _ZERO) for each in steps}
+
+
+def _rows_after(
+    connection: Connection, account: str, category: Category, symbol: str, place: tuple[int, int, str], new: set[str]
+) -> list[Row[Any]]:
+    statement = select(bookings).where(
+        bookings.c.account == account,
+        bookings.c.category == category,
+        bookings.c.symbol == symbol,
+        bookings.c.at >= place[0],
+    )
+    found = [row for row in connection.execute(statement) if row.exec_id not in new]
+    return sorted((row for row in found if _place(row) > place), key=_place)
+
+
+def _place(row: Row[Any]) -> tuple[int, int, str]:
+    return row.at, row.seq, row.exec_id
+
+
+def _open_trades(connection: Connection, account: str, category: Category, symbol: str) -> list[Trade]:
+    statement = select(trades.c.body).where(
+        trades.c.account == account,
+        trades.c.category == category,
+        trades.c.symbol == symbol,
+        trades.c.closed_at.is_(None),
+    )
+    return [from_json(Trade, body) for body in connection.scalars(statement)]
+
+
+def _makers(connection: Connection, account: str, client_order_ids: Sequence[str]) -> dict[str, Maker]:
+    """Of those that are orders of the relay's, as far as the journal remembers them."""
+    columns = orders.c.client_order_id, orders.c.signal_id, orders.c.reduce_only, orders.c.leg, signals.c.strategy
+    found = {}
+    for ids in in_batches(sorted(set(client_order_ids))):
+        which = (orders.c.account == account) & orders.c.client_order_id.in_(ids)
+        statement = select(*columns).join(signals, signals.c.id == orders.c.signal_id).where(which)
+        for row in connection.execute(statement):
+            found[row.client_order_id] = Maker(
+                strategy=row.strategy or BY_HAND,
+                signal_id=row.signal_id,
+                reduce_only=row.reduce_only,
+                is_take_profit=row.leg >= FIRST_TAKE_PROFIT_LEG,
+            )
+    return found
+
+
+def _maker_of(row: Row[Any]) -> Maker | None:
+    return None if row.maker is None else from_json(Maker, row.maker)
+
+
+def _store_step(connection: Connection, account: str, step: Step) -> None:
+    entry = step.entry
+    values = {
+        "category": entry.category,
+        "symbol": entry.symbol,
+        "seq": entry.seq,
+        "realised": step.applied.realised,
+        "entry": to_json(entry),
+        "maker": None if step.maker is None else to_json(step.maker),
+        "before": [to_json(trade) for trade in step.before],
+        "touched": [trade.id for trade in step.applied.trades],
+    }
+    which = (bookings.c.account == account) & (bookings.c.exec_id == entry.exec_id)
+    connection.execute(update(bookings).where(which).values(values))
+
+
+def _store_trades(connection: Connection, found: Mapping[str, Trade], gone: set[str]) -> None:
+    known: dict[str, Trade] = {}
+    for ids in in_batches(sorted(gone | found.keys())):
+        rows = connection.execute(select(trades.c.id, trades.c.body).where(trades.c.id.in_(ids)))
+        known |= {row.id: from_json(Trade, row.body) for row in rows}
+    gone = gone - found.keys()
+    for ids in in_batches(sorted(gone)):
+        connection.execute(delete(trades).where(trades.c.id.in_(ids)))
+    changed = [trade for trade in found.values() if known.get(trade.id) != trade]
+    added = [_trade_row(trade) for trade in changed if trade.id not in known]
+    if added:
+        connection.execute(insert(trades), added)
+    for trade in changed:
+        if trade.id in known:
+            connection.execute(update(trades).where(trades.c.id == trade.id).values(_trade_row(trade)))
+    _count(connection, [known[each] for each in gone] + [known[each.id] for each in changed if each.id in known], -1)
+    _count(connection, changed, 1)
+
+
+def _trade_row(trade: Trade) -> dict[str, Any]:
+    return {
+        "id": trade.id,
+        "account": trade.account,
+        "strategy": trade.strategy,
+        "category": trade.category,
+        "symbol": trade.symbol,
+        "at": trade.first_at_ms,
+        "closed_at": trade.closed_at_ms,
+        "body": to_json(trade),
+    }
+
+
+_SUMS: Final = ("trades", "won", "realised", "fees", "funding")
+_Sums = dict[str, Any]
+
+
+def _nothing() -> _Sums:
+    return {"trades": 0, "won": 0, "realised": _ZERO, "fees": _ZERO, "funding": _ZERO}
+
+
+def _count(connection: Connection, found: Iterable[Trade], sign: int) -> None:
+    """Add the closed ones among them to their days' totals, or take them out."""
+    sums: defaultdict[tuple[str, str, str, str], _Sums] = defaultdict(_nothing)
+    for trade in found:
+        if trade.closed_at_ms is None:
+            continue
+        day = day_of(trade.closed_at_ms)
+        own = sums[trade.account, trade.strategy, trade.settle_coin, day]
+        made: tuple[Any, ...] = (bool(trade.size), trade.net > 0, trade.realised, trade.fees, trade.funding)
+        for name, amount in zip(_SUMS, made, strict=True):
+            own[name] += amount * sign
+        for coin, fee in trade.fees_other.items():
+            sums[trade.account, trade.strategy, coin, day]["fees"] += fee * sign
+    names = ("account", "strategy", "coin", "day")
+    for key, amounts in sums.items():
+        add_to(connection, trade_totals, dict(zip(names, key, strict=True)), amounts)
+
+
+def add_to(connection: Connection, table: Any, key: Mapping[str, str], amounts: _Sums) -> None:
+    """Add to the numbers of a row, which is made where it is not there."""
+    which = and_(*(table.c[name] == value for name, value in key.items()))
+    known = connection.execute(select(table).where(which)).first()
+    if known is None:
+        connection.execute(insert(table), {**key, **amounts})
+        return
+    sums = {name: getattr(known, name) + amount for name, amount in amounts.items()}
+    connection.execute(update(table).where(which).values(sums))
+
+
+# What is asked of it.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeFilter:
+    """None means any. `since_ms`: those that are open, or were closed since."""
+
+    account: str | None = None
+    strategy: str | None = None
+    symbol: str | None = None
+    since_ms: int | None = None
+
+
+def find_trades(
+    connection: Connection, which: TradeFilter, *, limit: int, cursor: str | None
+) -> tuple[list[Trade], str | None]:
+    """The latest begun first, and the next page's cursor. ValueError if `cursor` is none of these."""
+    statement = _matching(which).order_by(trades.c.at.desc(), trades.c.id.desc()).limit(limit + 1)
+    if cursor is not None:
+        at, _, trade = cursor.partition("-")
+        if not (at.isascii() and at.isdigit() and len(at) <= 18 and trade.isalnum()):
+            raise ValueError("this is not a cursor of a list of trades")
+        statement = statement.where(or_(trades.c.at < int(at), and_(trades.c.at == int(at), trades.c.id < trade)))
+    rows = connection.execute(statement).all()
+    following = f"{rows[limit - 1].at}-{rows[limit - 1].id}" if len(rows) > limit else None
+    return [from_json(Trade, row.body) for row in rows[:limit]], following
+
+
+def trades_between(connection: Connection, which: TradeFilter, since_ms: int, until_ms: int) -> list[Trade]:
+    """Those that began in that time, the earliest first."""
+    statement = _matching(which).where(trades.c.at >= since_ms, trades.c.at < until_ms).order_by(trades.c.at)
+    return [from_json(Trade, row.body) for row in connection.execute(statement)]
+
+
+def _matching(which: TradeFilter) -> Select[Any]:
+    statement = select(trades.c.at, trades.c.id, trades.c.body)
+    wanted = {"account": which.account, "strategy": which.strategy, "symbol": which.symbol}
+    for name, value in wanted.items():
+        if value is not None:
+            statement = statement.where(trades.c[name] == value)
+    if which.since_ms is not None:
+        statement = statement.where(or_(trades.c.closed_at.is_(None), trades.c.closed_at >= which.since_ms))
+    return statement
+
+
+def open_trades(connection: Connection, account: str | None = None) -> list[Trade]:
+    """All that are open, of one account or of all."""
+    is_open: ColumnElement[bool] = trades.c.closed_at.is_(None)
+    statement = select(trades.c.body).where(is_open if account is None else is_open & (trades.c.account == account))
+    return [from_json(Trade, body) for body in connection.scalars(statement)]
+
+
+def closed_trades(connection: Connection, since_ms: int, *, limit: int) -> list[Trade]:
+    """The latest closed first."""
+    statement = select(trades.c.body).where(trades.c.closed_at >= since_ms)
+    found = connection.scalars(statement.order_by(trades.c.closed_at.desc(), trades.c.id.desc()).limit(limit))
+    return [from_json(Trade, body) for body in found]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyResult:
+    """A strategy's closed trades on one account, in one coin; `won`: with a net above zero."""
+
+    strategy: str
+    account: str
+    coin: str
+    trades: int
+    won: int
+    realised: Decimal
+    fees: Decimal
+    funding: Decimal
+
+    @property
+    def net(self) -> Decimal:
+        return self.realised - self.fees - self.funding
+
+
+def strategy_results(connection: Connection, since_ms: int) -> list[StrategyResult]:
+    """From the day of that moment on."""
+    sums: dict[tuple[str, str, str], _Sums] = {}
+    for row in connection.execute(select(trade_totals).where(trade_totals.c.day >= day_of(since_ms))):
+        own = sums.setdefault((row.strategy, row.account, row.coin), _nothing())
+        for name in _SUMS:
+            own[name] += getattr(row, name)
+    return [
+        StrategyResult(strategy=strategy, account=account, coin=coin, **own)
+        for (strategy, account, coin), own in sorted(sums.items())
+        if any(own.values())
+    ]
+
+
+_PRICE_PLACES: Final = Decimal("1E-8")
+
+
+def _price(average: Decimal | None) -> str | None:
+    """An average to eight places: more of it says nothing."""
+    return None if average is None else plain(average.quantize(_PRICE_PLACES))
+
+
+def shown_trade(trade: Trade) -> dict[str, Any]:
+    """As the API shows it. `size`: the largest it was; `funding` is above zero where it was paid."""
+    return {
+        "id": trade.id,
+        "account": trade.account,
+        "strategy": trade.strategy,
+        "symbol": trade.symbol,
+        "category": trade.category.value,
+        "side": "long" if trade.side is Side.BUY else "short",
+        "status": "open" if trade.closed_at_ms is None else "closed",
+        "opened_at": None if trade.opened_at_ms is None else rfc3339(trade.opened_at_ms),
+        "closed_at": None if trade.closed_at_ms is None else rfc3339(trade.closed_at_ms),
+        "size": plain(trade.size),
+        "entry_price": _price(trade.entry_price),
+        "exit_price": _price(trade.exit_price),
+        "exit_reason": trade.exit_reason.value if trade.exit_reason else None,
+        "realised": plain(trade.realised),
+        "fees": plain(trade.fees),
+        "fees_other": plain_by_coin(trade.fees_other),
+        "funding": plain(trade.funding),
+        "net": plain(trade.net),
+        "net_usd": _price(trade.net_usd),
+        "settle_coin": trade.settle_coin,
+        "signals": list(trade.signals),
+    }
+
+
+def plain_by_coin(amounts: Mapping[str, Decimal]) -> dict[str, str]:
+    return {coin: plain(amount) for coin, amount in amounts.items()}

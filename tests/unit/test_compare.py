@@ -1,0 +1,361 @@
+"""TradingView's downloads, in whatever language and layout, against what the relay did."""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import openpyxl
+import pytest
+
+from relay.alerts.exports import ExportUnreadable, read_export
+from relay.alerts.signal import digest
+from relay.domain.compare import (
+    AlertOutcome,
+    Arrival,
+    ListedTrade,
+    best_zone,
+    compare_trades,
+    judge_alerts,
+    zone_of,
+)
+from relay.domain.instrument import Category
+from relay.domain.order import Side, SignalStatus
+from relay.domain.trades import Trade
+
+D = Decimal
+BEGUN = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+LONDON = "Europe/London"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Language:
+    """How a download is written. `kinds`: entry long, exit long, entry short, exit short."""
+
+    name: str
+    titles: str
+    kinds: tuple[str, str, str, str]
+    number: Callable[[Decimal], str]
+    delimiter: str = ","
+    time_first: bool = True
+    has_value: bool = True
+    newest_first: bool = False
+    at: str = "%Y-%m-%d %H:%M"
+
+
+def _english(number: Decimal) -> str:
+    return f"{number:,}"
+
+
+def _german(number: Decimal) -> str:
+    return f"{number:,}".translate(str.maketrans(",.", ".,")).replace("-", "\u2212")
+
+
+def _french(number: Decimal) -> str:
+    return f"{number:,}".replace(",", "\u202f").replace(".", ",")
+
+
+NEWEST = (
+    "Trade #,Type,Date and time,Signal,Price USDT,Size (qty),Size (value),Net P&L USDT,Net P&L %,Cumulative P&L USDT"
+)
+LANGUAGES = (
+    Language(
+        name="newest",
+        titles=NEWEST,
+        kinds=("Entry long", "Exit long", "Entry short", "Exit short"),
+        number=_english,
+    ),
+    Language(
+        name="old",
+        titles="Trade #,Type,Signal,Date/Time,Price USDT,Contracts,Profit USDT,Profit %,Cum. Profit USDT,Run-up USDT",
+        kinds=("Entry Long", "Exit Long", "Entry Short", "Exit Short"),
+        number=str,
+        time_first=False,
+        has_value=False,
+        newest_first=True,
+    ),
+    Language(
+        name="German",
+        titles="Trade Nr.;Typ;Datum und Uhrzeit;Signal;Preis USDT;Größe (Menge);Größe (Wert);"
+        "Netto-G&V USDT;Netto-G&V %;Kumuliert USDT",
+        kinds=("Einstieg Long", "Ausstieg Long", "Einstieg Short", "Ausstieg Short"),
+        number=_german,
+        delimiter=";",
+        at="%d.%m.%Y %H:%M",
+    ),
+    Language(
+        name="French",
+        titles="Transaction no;Genre;Date et heure;Signal;Prix USDT;Taille (qté);Taille (valeur);"
+        "P&L net USDT;P&L net %;Cumul USDT",
+        kinds=("Entrée longue", "Sortie longue", "Entrée courte", "Sortie courte"),
+        number=_french,
+        delimiter=";",
+    ),
+    Language(
+        name="one whose words are not known",
+        titles="a,b,c,d,e USDT,f,g,h USDT,i,j",
+        kinds=("α", "β", "γ", "δ"),
+        number=_english,
+        newest_first=True,
+    ),
+)
+
+
+def strategy_trades(count: int, seed: int = 4) -> list[ListedTrade]:
+    """In London's time, without a zone, as the strategy tester has them."""
+    chance, at, found = random.Random(seed), BEGUN, []
+    for number in range(1, count + 1):
+        at += timedelta(minutes=chance.randint(300, 1400))
+        ended = at + timedelta(minutes=chance.randint(5, 50))
+        side = chance.choice(list(Side))
+        entry, moved = D(chance.randint(60000, 70000)), D(chance.randint(1, 900)) * chance.choice((1, -1))
+        qty = D(chance.randint(1, 30)) / 100
+        found.append(
+            ListedTrade(
+                number=str(number),
+                side=side,
+                qty=qty,
+                entry_at=at.astimezone(ZoneInfo(LONDON)).replace(tzinfo=None),
+                entry_price=entry,
+                exit_at=ended.astimezone(ZoneInfo(LONDON)).replace(tzinfo=None),
+                exit_price=entry + moved,
+                profit=moved * qty * side.sign,
+            )
+        )
+    return found
+
+
+def table_of(trades: Sequence[ListedTrade], language: Language) -> list[list[str]]:
+    rows = []
+    for each in trades:
+        assert each.exit_at is not None and each.exit_price is not None and each.profit is not None
+        kinds = language.kinds[:2] if each.side is Side.BUY else language.kinds[2:]
+        for kind, at, price in ((kinds[0], each.entry_at, each.entry_price), (kinds[1], each.exit_at, each.exit_price)):
+            when = [at.strftime(language.at), "cross"]
+            value = [language.number((price * each.qty).quantize(D("0.01")))] if language.has_value else []
+            row = [each.number, kind, *(when if language.time_first else when[::-1]), language.number(price)]
+            row += [language.number(each.qty), *value, language.number(each.profit.quantize(D("0.01")))]
+            rows.append(row)
+    if language.newest_first:
+        rows.reverse()
+    titles = language.titles.split(language.delimiter)
+    return [titles, *([*row, *[""] * (len(titles) - len(row))] for row in rows)]
+
+
+def as_csv(table: Sequence[Sequence[object]], delimiter: str = ",") -> bytes:
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter).writerows(table)
+    return text.getvalue().encode("utf-8-sig")
+
+
+def as_xlsx(table: Sequence[Sequence[object]]) -> bytes:
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    book.active.append(["Performance", "All USDT"])
+    sheet, content = book.create_sheet("List of trades"), io.BytesIO()
+    for number, row in enumerate(table):
+        cells: list[object] = [
+            float(str(cell)) if number and place in (4, 5, 6, 7) else cell for place, cell in enumerate(row)
+        ]
+        if number:
+            cells[2] = datetime.fromisoformat(str(row[2]))
+            cells[0] = int(str(row[0]))
+            cells[4:8] = [float(str(cell)) for cell in row[4:8]]
+        sheet.append(cells)
+    book.save(content)
+    return content.getvalue()
+
+
+def rounded(trades: Sequence[ListedTrade]) -> list[ListedTrade]:
+    return [replace(each, profit=each.profit and each.profit.quantize(D("0.01"))) for each in trades]
+
+
+@pytest.mark.parametrize("language", LANGUAGES, ids=lambda each: each.name)
+def test_a_list_of_trades_is_read_in_any_language_and_layout(language: Language) -> None:
+    trades = strategy_trades(60)
+    found = read_export("trades.csv", as_csv(table_of(trades, language), language.delimiter))
+    assert found.unreadable == ()
+    assert list(found.trades) == rounded(trades)
+    assert found.currency == "USDT"
+
+
+def test_a_list_of_trades_is_read_from_a_workbook_among_other_sheets() -> None:
+    trades = strategy_trades(30)
+    plain = replace(LANGUAGES[0], number=str)
+    found = read_export("trades.csv", as_xlsx(table_of(trades, plain)))
+    assert (list(found.trades), found.unreadable) == (rounded(trades), ())
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_read() -> None:
+    table = table_of(strategy_trades(3), LANGUAGES[0])
+    table[2][2], table[3][4] = "yesterday", "n/a"
+    found = read_export("t.csv", as_csv([*table, ["4", "Entry long"]]))
+    named = {row.row: row.why for row in found.unreadable}
+    assert named[3].startswith("its time 'yesterday'") and named[4] == "Price USDT is 'n/a'"
+    assert named[8].startswith("it has 2 columns where the first row has 10")
+    assert [each.number for each in found.trades] == ["1", "3"]
+    assert found.trades[0].exit_at is None
+
+
+def test_an_open_trade_has_no_result() -> None:
+    table = table_of(strategy_trades(2), LANGUAGES[0])
+    table[4][3] = "Open"
+    first, second = read_export("t.csv", as_csv(table)).trades
+    assert first.profit is not None and (second.exit_at, second.profit) == (None, None)
+
+
+@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"\x89PNG\r\n\x1a\n\xff", b"PK\x03\x04broken"])
+def test_another_file_is_refused_in_words(content: bytes) -> None:
+    with pytest.raises(ExportUnreadable, match="x.csv: it "):
+        read_export("x.csv", content)
+
+
+# Alerts.
+
+
+def message(number: int) -> str:
+    return f'{{"ticker": "BTCUSDT.P",\n "comment": "say \\"hi\\", {number}"}}'
+
+
+def log_of(count: int, webhook: Callable[[int], str] | None = None) -> bytes:
+    titles = ["Alert ID", "Ticker", "Name", "Description", "Time", *(["Webhook status"] if webhook else [])]
+    rows: list[list[str]] = [
+        [
+            *(str(1000 + number), "BYBIT:BTCUSDT.P, 5m", "cross", message(number)),
+            (BEGUN + timedelta(minutes=number)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            *([webhook(number)] if webhook else []),
+        ]
+        for number in range(count)
+    ]
+    return as_csv([titles, *rows[::-1]])
+
+
+def arrival(number: int, *, after_s: float = 1.5, status: SignalStatus = SignalStatus.DONE, **more: object) -> Arrival:
+    at = BEGUN + timedelta(minutes=number, seconds=after_s)
+    return Arrival(
+        signal_id=f"s{number}",
+        strategy="trend",
+        symbol="BTCUSDT",
+        digest=digest(message(number).encode()),
+        received_ms=int(at.timestamp() * 1000),
+        status=status,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def test_every_alert_that_was_lost_is_named_with_the_webhook_s_own_word() -> None:
+    lost = set(random.Random(7).sample(range(200), 10))
+    fired = read_export("log.csv", log_of(200, lambda number: "Timed out" if number in lost else "Delivered")).alerts
+    verdicts = judge_alerts(fired, [arrival(number) for number in range(200) if number not in lost])
+    never = [each for each in verdicts if each.outcome is AlertOutcome.NEVER]
+    assert {int(each.fired.id) - 1000 for each in never} == lost
+    assert {each.why for each in never} == {"Timed out"}
+    assert {each.delay_ms for each in verdicts if each not in never} == {1500}
+
+
+def test_each_alert_is_told_by_what_became_of_it() -> None:
+    fired = read_export("log.csv", log_of(7)).alerts
+    arrivals = [
+        arrival(0),
+        arrival(1, repeats=1),
+        replace(arrival(2), is_by_mail=True),
+        arrival(3, status=SignalStatus.REJECTED, reason="ALERT_INVALID: no action"),
+        arrival(4, status=SignalStatus.DENIED, reason="HALTED: halted"),
+        arrival(5, status=SignalStatus.EXPIRED),
+    ]
+    verdicts = judge_alerts(fired, arrivals)
+    assert [each.outcome.value for each in verdicts] == [
+        *("arrived", "arrived twice", "arrived by mail only", "rejected", "denied", "expired", "never arrived"),
+    ]
+    assert [each.why for each in verdicts[3:5]] == ["ALERT_INVALID: no action", "HALTED: halted"]
+
+
+def test_of_equal_messages_the_one_before_an_arrival_is_the_one_that_arrived() -> None:
+    rows = [["Alert ID", "Ticker", "Name", "Description", "Time"]]
+    rows += [[str(n), "BYBIT:BTCUSDT.P", "x", message(0), f"2026-03-02T09:0{n}:00Z"] for n in (2, 1, 0)]
+    first = arrival(0)
+    second = replace(first, received_ms=first.received_ms + 120_000)
+    verdicts = judge_alerts(read_export("log.csv", as_csv(rows)).alerts, [first, second])
+    assert [each.outcome.value for each in verdicts] == ["arrived", "never arrived", "arrived"]
+
+
+# Money.
+
+
+ONE, NONE = D(1), D(0)
+
+
+def own_trade(listed: ListedTrade, *, factor: Decimal = ONE, slip: Decimal = NONE, late_s: int = 2) -> Trade:
+    assert listed.exit_price is not None and listed.exit_at is not None
+    opened = listed.entry_at.replace(tzinfo=ZoneInfo(LONDON)) + timedelta(seconds=late_s)
+    closed = listed.exit_at.replace(tzinfo=ZoneInfo(LONDON)) + timedelta(seconds=late_s)
+    qty, entry = listed.qty * factor, listed.entry_price + slip * listed.side.sign
+    return Trade(
+        id=f"t{listed.number}",
+        account="main",
+        strategy="trend",
+        category=Category.LINEAR,
+        symbol="BTCUSDT",
+        settle_coin="USDT",
+        side=listed.side,
+        first_at_ms=int(opened.timestamp() * 1000),
+        opened_at_ms=int(opened.timestamp() * 1000),
+        closed_at_ms=int(closed.timestamp() * 1000),
+        size=qty,
+        entry_qty=qty,
+        entry_value=qty * entry,
+        exit_qty=qty,
+        exit_value=qty * listed.exit_price,
+        realised=(listed.exit_price - entry) * qty * listed.side.sign,
+        fees=D("1.25"),
+        funding=D("0.5"),
+    )
+
+
+def nothing_arrived(at_ms: int, side: Side) -> tuple[str, str | None]:
+    return "no alert arrived", None
+
+
+def test_the_result_is_explained_in_money_to_the_last_unit_and_the_chart_s_zone_is_found() -> None:
+    listed, chance = strategy_trades(100), random.Random(3)
+    lost = set(chance.sample(range(100), 5))
+    own = [
+        own_trade(each, factor=D("0.3"), slip=D(chance.randint(-3, 9)))
+        for n, each in enumerate(listed)
+        if n not in lost
+    ]
+    assert best_zone(listed, own) == LONDON
+    compared = compare_trades(listed, own, zone=LONDON, is_found=True, why_missed=nothing_arrived)
+    assert {int(each.listed.number) - 1 for each in compared.missed} == lost
+    assert {each.why for each in compared.missed} == {"no alert arrived"}
+    assert (len(compared.pairs), compared.extra, {pair.late_s for pair in compared.pairs}) == (95, (), {2})
+    money = compared.money
+    assert money.yours == sum((each.net for each in own), D(0))
+    parts = (money.slippage, money.fees, money.funding, money.missed, money.size, money.extra)
+    assert money.profit - sum(parts) == money.yours
+    assert money.missed == sum((each.listed.profit or D(0) for each in compared.missed), D(0))
+    assert [money.fees, money.funding, money.extra] == [95 * D("1.25"), 95 * D("0.5"), D(0)]
+    assert money.size == sum((pair.listed.profit or D(0) for pair in compared.pairs), D(0)) * D("0.7")
+
+
+def test_a_trade_that_is_not_in_the_list_is_extra() -> None:
+    listed = strategy_trades(3)
+    like = own_trade(listed[1])
+    hand = replace(like, id="hand", opened_at_ms=like.first_at_ms + 1, side=like.side.opposite)
+    compared = compare_trades(
+        listed, [*map(own_trade, listed), hand], zone=LONDON, is_found=False, why_missed=nothing_arrived
+    )
+    assert [each.id for each in compared.extra] == ["hand"] and compared.money.extra == -hand.net
+
+
+@pytest.mark.parametrize(("name", "hours"), [("UTC", 0), ("+05:30", 5.5), ("-08:00", -8), ("Asia/Tokyo", 9)])
+def test_a_zone_is_named_or_counted(name: str, hours: float) -> None:
+    assert datetime(2026, 1, 1, tzinfo=zone_of(name)).utcoffset() == timedelta(hours=hours)
+    with pytest.raises(ValueError, match="no time zone"):
+        zone_of(f"{name}/Nowhere" if name[0] not in "+-" else "Nowhere")
