@@ -103,10 +103,10 @@ class _Moment(Collector):
         """Of the last 90 days, from what was written down: nothing is asked of the exchange."""
         services = self._relay.services
         journal, now_ms = services.journal, to_ms(utc_now())
-        fills = DashboardQueries(journal.store).fill_rows(None, now_ms - _TALLIED_MS)
-        made = tallies(fills)
-        net = {(name,): float(each.realised - each.fees) for name, each in made.items()}
-        yield _gauge("relay_net_quote", "Realised after fees in 90 days, in the quote coin.", net, "strategy")
+        results = services.streams.bookkeeper.ledger.strategy_results(now_ms - _TALLIED_MS)
+        net = {(each.strategy, each.account, each.coin): float(each.net) for each in results}
+        yield _gauge("relay_net", "Of trades closed in 90 days, in the coin.", net, "strategy", "account", "coin")
+        made = tallies(DashboardQueries(journal.store).fill_rows(None, now_ms - _TALLIED_MS, limit=_FILLS))
         slips = {(name,): float(percentile(each.slippages_pct, 50) or 0) for name, each in made.items() if each.fills}
         yield _gauge("relay_slippage_percent", "The median; above 0 it cost.", slips, "strategy")
         ages = {}

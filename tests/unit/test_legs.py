@@ -163,7 +163,7 @@ def test_it_enters_at_once_where_alert_or_strategy_say_so(action: str, kind: str
 def test_the_exit_of_an_order_whose_trigger_is_passed_goes_at_the_market(
     action: str, p: str, qty: int | None, trigger: str, sent: list[str]
 ) -> None:
-    sized = {} if qty is None else {"qty": qty}
+    sized: dict[str, Any] = {} if qty is None else {"qty": qty}
     orders = _orders(action, p, type="stop_limit", trigger_price=trigger, price=50500, **sized)
     assert _shown(orders) == sent
     assert all(each.type is OrderType.MARKET and each.reduce_only and each.price is None for each in orders)
