@@ -19,13 +19,15 @@ from relay import __version__
 from relay.app.account_checks import free_disk_bytes
 from relay.app.metrics import MULTIPROCESS
 from relay.app.wiring import Relay
-from relay.domain.performance import open_sizes, percentile, tallies
+from relay.domain.performance import percentile, tallies
 from relay.errors import JournalUnavailable
 from relay.execution.ports import to_ms, utc_now
 from relay.journal.api_queries import DashboardQueries
 from relay.journal.ledger import Ledger
 from relay.web.answers import answer, current_relay
 
+_FILLS: Final = 1000
+"""Slippage is told of so many of the latest."""
 _TALLIED_MS: Final = 90 * 24 * 3_600_000
 _KEPT_S: Final = 60.0
 _EXTENSION: Final = "relay.trading"
@@ -115,18 +117,17 @@ class _Moment(Collector):
             if alert_ms is not None:
                 ages[name,] = max(0, now_ms - alert_ms) / 1000
         yield _gauge("relay_last_alert_age_seconds", "Since the strategy's last alert.", ages, "strategy")
-        sizes = {where: float(size) for where, size in open_sizes(fills).items()}
-        equity, drawdown = {}, {}
+        sizes, equity, drawdown = {}, {}, {}
         for account in services.accounts:
+            for (_, symbol), size in journal.expected_positions(account).items():
+                sizes[account, symbol] = float(size)
             peak: dict[str, Decimal] = {}
             for point in Ledger(journal.store).equity(account, now_ms - _TALLIED_MS):
                 peak[point.coin] = max(point.equity, peak.get(point.coin, point.equity))
                 equity[account, point.coin] = float(point.equity)
                 fallen = (peak[point.coin] - point.equity) / peak[point.coin] * 100 if peak[point.coin] > 0 else 0
                 drawdown[account, point.coin] = float(fallen)
-        yield _gauge(
-            "relay_position", "Signed size that the relay's fills of 90 days leave open.", sizes, "account", "symbol"
-        )
+        yield _gauge("relay_position", "Signed size, as the relay last knew it.", sizes, "account", "symbol")
         yield _gauge("relay_equity", "As last written down, in the coin.", equity, "account", "coin")
         yield _gauge("relay_drawdown_percent", "Below the highest equity of 90 days.", drawdown, "account", "coin")
 
