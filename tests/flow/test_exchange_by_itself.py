@@ -50,7 +50,7 @@ def test_a_split_is_told_and_read_anew_and_the_exit_closes_what_there_is(
     news: queue.Queue[str] = queue.Queue()
     relay.relay.services.announcer.add_receiver(lambda kind, text: news.put(text))
     paper.control.split("SOLUSDT", "10")
-    while "stock split" not in (text := news.get(timeout=10)):
+    while "stock split" not in (text := news.get(timeout=60)):
         pass
     assert "SOLUSDT on default" in text and "Buy 20" in text
     closed = relay.done({"ticker": SOL, "action": "close"})
