@@ -141,7 +141,9 @@ def fills_of(connection: Connection, signal_id: str, signal_price: Decimal | Non
     return shown
 
 
-def fill_rows(connection: Connection, strategy: str | None, since_ms: int) -> list[FillRow]:
+def fill_rows(
+    connection: Connection, strategy: str | None, since_ms: int, *, limit: int = _FILL_ROWS_MAX
+) -> list[FillRow]:
     """Every fill since, with what is needed to reckon with it, in the order of the exchange's time."""
     statement = (
         select(
@@ -159,7 +161,7 @@ def fill_rows(connection: Connection, strategy: str | None, since_ms: int) -> li
     )
     if strategy is not None:
         statement = statement.where(signals.c.strategy == strategy)
-    rows = connection.execute(statement.order_by(fills.c.at.desc()).limit(_FILL_ROWS_MAX)).all()
+    rows = connection.execute(statement.order_by(fills.c.at.desc()).limit(limit)).all()
     return [_fill_row(row) for row in reversed(rows)]
 
 
@@ -484,10 +486,10 @@ class DashboardQueries:
         with self._store.read() as connection:
             return arrivals(connection, since_ms, until_ms, limit=limit)
 
-    def fill_rows(self, strategy: str | None, since_ms: int) -> list[FillRow]:
-        """Every fill since, of one strategy or of all."""
+    def fill_rows(self, strategy: str | None, since_ms: int, *, limit: int) -> list[FillRow]:
+        """The latest fills since, of one strategy or of all, in the order of the exchange's time."""
         with self._store.read() as connection:
-            return fill_rows(connection, strategy, since_ms)
+            return fill_rows(connection, strategy, since_ms, limit=limit)
 
 
 _STATUS = select(signals.c.status).where(signals.c.id == bindparam("of_signal"))

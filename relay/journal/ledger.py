@@ -97,7 +97,7 @@ class Ledger:
                 connection.execute(insert(bookings), added)
             if new:
                 uncounted = {each.exec_id: each for each in new if each.exec_id not in known}
-                counted = {exec_id: realised for exec_id, (_, realised) in known.items()}
+                counted = {each.exec_id: known[each.exec_id][1] for each in new if each.exec_id in known}
                 results = book_trades(connection, account, new, counted)
                 _add_up(connection, account, uncounted, _counted(connection, account, results, uncounted))
             if until_ms is not None:
@@ -314,8 +314,8 @@ def _add_up(
         if more:
             which = _total(account, day, coin)
             known = _decimals(connection.execute(select(day_totals.c.fees_other).where(which)).scalar())
-            kept = {each: known.get(each, Decimal(0)) + more.get(each, Decimal(0)) for each in known.keys() | more}
-            connection.execute(update(day_totals).where(which).values(fees_other=kept))
+            summed = {each: known.get(each, Decimal(0)) + more.get(each, Decimal(0)) for each in known.keys() | more}
+            connection.execute(update(day_totals).where(which).values(fees_other=summed))
 
 
 def _decimals(stored: Mapping[str, str] | None) -> dict[str, Decimal]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import uuid
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from tests.faults.stage import until
 from tests.paper_server import PaperServer
-from tests.relay_server import RelayServer, error_of, running_relay
+from tests.relay_server import ADMIN_TOKEN, RelayServer, error_of, running_relay
 
 D = Decimal
 
@@ -229,3 +231,25 @@ def test_trades_are_found_by_what_is_asked_and_come_in_pages_and_as_a_file(
     assert [row["id"] for row in rows] == [each["id"] for each in trades(own)]
     error_of(own.ask("trades?cursor=x"), 400, "REQUEST_INVALID")
     error_of(own.ask("trades?format=xml"), 400, "REQUEST_INVALID")
+
+
+def test_the_pages_show_trades_their_proof_and_what_tradingview_lists(own: RelayServer, paper: PaperServer) -> None:
+    send(own, "buy", qty="0.1")
+    paper.control.prices(BTCUSDT="101000")
+    send(own, "close")
+    proven(own)
+    browser = requests.Session()
+    token = re.findall(r'name="csrf_token" value="([^"]+)"', browser.get(f"{own.url}/login", timeout=60).text)[0]
+    browser.post(f"{own.url}/login", data={"csrf_token": token, "password": ADMIN_TOKEN}, timeout=60)
+    shown = {path: browser.get(f"{own.url}{path}", timeout=60).text for path in ("/trades", "/performance", "/compare")}
+    assert "BTCUSDT" in shown["/trades"] and "+88." in shown["/trades"]
+    assert "100.0 %" in shown["/performance"] and 'class="tag good">none<' in shown["/performance"]
+    assert "clear the filter" in browser.get(f"{own.url}/trades?symbol=NOSUCH", timeout=60).text.lower()
+    token = re.findall(r'name="csrf_token" value="([^"]+)"', shown["/compare"])[-1]
+    log = b"Alert ID,Ticker,Name,Description,Time\n1,BYBIT:BTCUSDT.P,cross,lost,2026-01-01T00:00:00Z\n"
+    answered = browser.post(
+        f"{own.url}/compare", data={"csrf_token": token}, files={"files": ("log.csv", log)}, timeout=60
+    )
+    assert answered.status_code == 200 and "1 never arrived" in answered.text
+    points = browser.get(f"{own.url}/live/performance/profit", timeout=60).json()
+    assert [len(points["x"]), len(points["series"])] == [2, 1]

@@ -87,3 +87,10 @@ def test_old_points_are_thinned_and_the_totals_of_days_stay(ledger: Ledger) -> N
     assert ledger.thin(NOW_MS) == 0
     assert ledger.thin(NOW_MS + 91 * DAY_MS + HOUR_MS) > 1
     assert ledger.days("main", 0) == [total("2026-01-01", "3", "0.5", "0")]
+
+
+def test_what_is_told_again_beside_something_late_counts_no_second_time(ledger: Ledger) -> None:
+    closed = ledger_entry("close", "-7", at_ms=NOW_MS + 9)
+    ledger.book("main", [closed], now_ms=NOW_MS)
+    ledger.book("main", [closed, ledger_entry("late", "2", at_ms=NOW_MS + 1)], now_ms=NOW_MS)
+    assert ledger.days("main", NOW_MS) == [total("2026-01-01", "-5", "1.0", "0")]

@@ -40,6 +40,8 @@ _DAYS = (1, 7, 30, 90)
 _POINTS_MAX = 800
 _SHARES = (50, 99)
 _TRADES = 50
+_FILLS = 1000
+"""Slippage and delay are told of so many of the latest: a page must be as quick in a long journal."""
 
 
 @performance.get("/performance")
@@ -51,7 +53,7 @@ def show() -> str:
     return render_template(
         "performance.html",
         rows=[_row(each, followed.get(each.strategy, Tally())) for each in ledger.strategy_results(since_ms)],
-        proof=[account_result_form(each) for each in ledger.account_results(since_ms)],
+        comparison=[account_result_form(each) for each in ledger.account_results(since_ms)],
         **{"days": days, "choices": _DAYS},
     )
 
@@ -165,7 +167,7 @@ def _rounded(value: Decimal | None) -> Decimal | None:
 
 
 def _fill_rows(days: int) -> list[FillRow]:
-    return current_queries().fill_rows(None, _since(days))
+    return current_queries().fill_rows(None, _since(days), limit=_FILLS)
 
 
 def _days() -> int:
