@@ -81,6 +81,11 @@ class Control:
     def takeover(self, symbol: str, kind: str, **more: str) -> None:
         self._call("POST", "/takeover", {"symbol": symbol, "kind": kind, **more})
 
+    def connections(self) -> list[dict[str, Any]]:
+        """The streams' connections, with what each has subscribed to."""
+        found: list[dict[str, Any]] = self._call("GET", "/streams")["connections"]
+        return found
+
     def streams(self, **requested: object) -> None:
         """Cuts, mutes, or changes the manners of the streams."""
         self._call("POST", "/streams", requested)

@@ -13,6 +13,7 @@ import pybit.unified_trading
 import pytest
 from pybit.unified_trading import WebSocket
 
+from tests.contract.engines import until
 from tests.paper_server import KEY, SECRET, PaperServer
 
 BTC, INVERSE = "BTC/USDT:USDT", "BTC/USD:BTC"
@@ -130,6 +131,11 @@ def test_a_batch_is_counted_by_its_orders_and_judged_one_by_one(paper: PaperServ
     assert session.place_order(category="linear", **good)["retCode"] == 0, "single orders have a limit of their own"
 
 
+def topics(paper: PaperServer) -> set[str]:
+    """What is subscribed to: pybit does not wait for it."""
+    return {topic for each in paper.control.connections() for topic in each["topics"]}
+
+
 def test_pybits_own_stream_is_told_of_an_order_to_its_end(paper: PaperServer) -> None:
     told: queue.Queue[dict[str, Any]] = queue.Queue()
     url = paper.url.replace("http://", "ws://")
@@ -138,12 +144,13 @@ def test_pybits_own_stream_is_told_of_an_order_to_its_end(paper: PaperServer) ->
     try:
         for subscribe in (stream.order_stream, stream.execution_stream, stream.position_stream, stream.wallet_stream):
             subscribe(callback=told.put)
+        until(lambda: topics(paper) >= {"order", "execution", "position", "wallet"})
         paper.session().place_order(
             category="linear", symbol="BTCUSDT", side="Buy", orderType="Market", qty="0.01", positionIdx=0
         )
         rows: dict[str, dict[str, Any]] = {}
         while set(rows) != {"order", "execution", "position", "wallet"}:
-            message = told.get(timeout=10)
+            message = told.get(timeout=60)
             rows[message["topic"]] = message["data"][-1]
         assert rows["order"]["orderStatus"] == "Filled" and rows["execution"]["execQty"] == "0.010"
         assert (rows["position"]["size"], rows["position"]["side"]) == ("0.010", "Buy")

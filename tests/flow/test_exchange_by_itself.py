@@ -50,7 +50,7 @@ def test_a_split_is_told_and_read_anew_and_the_exit_closes_what_there_is(
     news: queue.Queue[str] = queue.Queue()
     relay.relay.services.announcer.add_receiver(lambda kind, text: news.put(text))
     paper.control.split("SOLUSDT", "10")
-    while "stock split" not in (text := news.get(timeout=10)):
+    while "stock split" not in (text := news.get(timeout=60)):
         pass
     assert "SOLUSDT on default" in text and "Buy 20" in text
     closed = relay.done({"ticker": SOL, "action": "close"})
@@ -147,3 +147,21 @@ def test_a_delisting_is_told_a_day_and_an_hour_ahead() -> None:
         "GONEUSDT is delisted in 24 hours: what is open then is closed by delivery",
         "GONEUSDT is delisted in 1 hour: what is open then is closed by delivery",
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [("BustTrade", "was liquidated"), ("AdlTrade", "auto-deleveraging"), ("Delivery", "by delivery")]
+)
+def test_what_the_exchange_closes_is_told_at_once_and_is_gone(
+    relay: RelayServer, paper: PaperServer, kind: str, words: str
+) -> None:
+    relay.done({"ticker": SOL, "action": "buy", "qty": "2"})
+    news: queue.Queue[str] = queue.Queue()
+    relay.relay.services.announcer.add_receiver(lambda kind, text: news.put(text))
+    paper.control.takeover("SOLUSDT", kind)
+    while words not in (text := news.get(timeout=60)):
+        pass
+    assert "SOLUSDT on default" in text and "Sell 2.0 at 200" in text
+    assert relay.api("positions")["positions"] == []
+    closed = relay.done({"ticker": SOL, "action": "close"})
+    assert code(closed) == ("done", None) and closed["orders"] == []
