@@ -46,9 +46,9 @@ def trades(as_csv: bool, as_json: bool, url: str | None, **query: Any) -> None:
     client = connect(url)
 
     def page(cursor: str | None) -> dict[str, Any]:
-        asked = query | {"cursor": cursor} | ({"limit": _PAGE} if as_csv else {})
+        requested = query | {"cursor": cursor} | ({"limit": _PAGE} if as_csv else {})
         return from_relay_or_journal(
-            client, lambda: client.get("/api/trades", **asked), lambda journal: _of_journal(journal, asked)
+            client, lambda: client.get("/api/trades", **requested), lambda journal: _of_journal(journal, requested)
         )
 
     body = page(None)
@@ -67,16 +67,16 @@ def trades(as_csv: bool, as_json: bool, url: str | None, **query: Any) -> None:
             remark("there are more: --limit, --days or --csv shows them")
 
 
-def _of_journal(journal: Journal, asked: dict[str, Any]) -> dict[str, Any]:
+def _of_journal(journal: Journal, requested: dict[str, Any]) -> dict[str, Any]:
     from relay.execution.ports import to_ms, utc_now
     from relay.journal.ledger import DAY_MS, Ledger, start_of_day
     from relay.journal.trades import TradeFilter, shown_trade
 
-    days = asked["days"]
+    days = requested["days"]
     since_ms = None if days is None else start_of_day(to_ms(utc_now()) - days * DAY_MS)
-    which = {name: asked[name] for name in ("account", "strategy", "symbol")}
+    which = {name: requested[name] for name in ("account", "strategy", "symbol")}
     found, following = Ledger(journal.store).trades(
-        TradeFilter(**which, since_ms=since_ms), limit=asked["limit"], cursor=asked["cursor"]
+        TradeFilter(**which, since_ms=since_ms), limit=requested["limit"], cursor=requested["cursor"]
     )
     return {"trades": [shown_trade(each) for each in found], "next_cursor": following}
 

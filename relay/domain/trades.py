@@ -274,13 +274,13 @@ def opening_of(size: Decimal, price: Decimal | None, entries: Sequence[LedgerEnt
                 value = _EXACT.divide(_EXACT.multiply(value, abs(before)), abs(size))
         elif before:
             side = Side.towards(before)
-            value = _value(entry.category, abs(before), _price_told(entry, side, abs(before)))
+            value = _value(entry.category, abs(before), _entry_price_of(entry, side, abs(before)))
         size = before
     average = _average(entries[0].category, abs(size), value) if entries else price
     return size, average or price or _ZERO
 
 
-def _price_told(entry: LedgerEntry, side: Side, qty: Decimal) -> Decimal:
+def _entry_price_of(entry: LedgerEntry, side: Side, qty: Decimal) -> Decimal:
     """The average price of the position on `side` that the entry closed so much of, by what that came to."""
     share = _EXACT.divide(entry.realised or _ZERO, qty) * side.sign
     if entry.category is Category.INVERSE:
@@ -293,7 +293,7 @@ def _unknown_before(held: Sequence[Trade], entry: LedgerEntry, account: str) -> 
     missing = (entry.closed_qty or _ZERO) - _reducible(held, entry.side)
     if missing <= 0 or (entry.closed_qty or _ZERO) > entry.qty or len({trade.side for trade in held}) > 1:
         return []
-    price = _price_told(entry, entry.side.opposite, entry.closed_qty or missing)
+    price = _entry_price_of(entry, entry.side.opposite, entry.closed_qty or missing)
     return [older_trade(account, entry, side=entry.side.opposite, qty=missing, price=price, strategy=BY_HAND)]
 
 
@@ -449,16 +449,16 @@ def _paid(
 def _cash(held: Sequence[Trade], entry: LedgerEntry, account: str) -> Applied:
     """Money that moved for the position as it is: over the holdings on its side, in proportion."""
     net = sum((trade.signed_qty for trade in held), _ZERO)
-    bearing = [trade for trade in held if trade.signed_qty * net > 0] or [trade for trade in held if trade.open_qty]
-    if not bearing:
+    holding = [trade for trade in held if trade.signed_qty * net > 0] or [trade for trade in held if trade.open_qty]
+    if not holding:
         nothing = older_trade(account, entry, side=entry.side, qty=_ZERO, price=entry.price, strategy=BY_HAND)
-        bearing = [replace(nothing, closed_at_ms=entry.at_ms)]
-    weights = [trade.open_qty or Decimal(1) for trade in bearing]
+        holding = [replace(nothing, closed_at_ms=entry.at_ms)]
+    weights = [trade.open_qty or Decimal(1) for trade in holding]
     result = entry.realised or _ZERO
     gains = split(result, weights)
     earned = [
         replace(_earned(trade, gain, entry.coin_usd), netting=trade.netting)
-        for trade, gain in zip(bearing, gains, strict=True)
+        for trade, gain in zip(holding, gains, strict=True)
     ]
     return Applied(trades=tuple(_paid(entry, earned, weights)), realised=result)
 
@@ -475,7 +475,7 @@ def _average(category: Category, qty: Decimal, value: Decimal) -> Decimal | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class ReplayStep:
     """One entry in its place. `before`: the trades that were open then; `applied`: what it made of them."""
 
     entry: LedgerEntry
@@ -484,7 +484,9 @@ class Step:
     applied: Applied
 
 
-def replay(trades: Iterable[Trade], entries: Iterable[tuple[LedgerEntry, Maker | None]], *, account: str) -> list[Step]:
+def replay(
+    trades: Iterable[Trade], entries: Iterable[tuple[LedgerEntry, Maker | None]], *, account: str
+) -> list[ReplayStep]:
     """All entries of one symbol in their order, from these open trades on."""
     every = {trade.id: trade for trade in trades}
     steps = []
@@ -492,11 +494,11 @@ def replay(trades: Iterable[Trade], entries: Iterable[tuple[LedgerEntry, Maker |
         before = tuple(trade for trade in every.values() if trade.open_qty)
         applied = apply(before, entry, maker, account=account)
         every = {trade.id: trade for trade in (*before, *applied.trades)}
-        steps.append(Step(entry=entry, maker=maker, before=before, applied=applied))
+        steps.append(ReplayStep(entry=entry, maker=maker, before=before, applied=applied))
     return steps
 
 
-def after(trades: Iterable[Trade], steps: Iterable[Step]) -> dict[str, Trade]:
+def after(trades: Iterable[Trade], steps: Iterable[ReplayStep]) -> dict[str, Trade]:
     """Every trade after the steps, by id, those that were closed on the way among them."""
     every = {trade.id: trade for trade in trades}
     for step in steps:

@@ -314,8 +314,8 @@ def _add_up(
         if more:
             which = _total(account, day, coin)
             known = _decimals(connection.execute(select(day_totals.c.fees_other).where(which)).scalar())
-            kept = {each: known.get(each, Decimal(0)) + more.get(each, Decimal(0)) for each in known.keys() | more}
-            connection.execute(update(day_totals).where(which).values(fees_other=kept))
+            merged = {each: known.get(each, Decimal(0)) + more.get(each, Decimal(0)) for each in known.keys() | more}
+            connection.execute(update(day_totals).where(which).values(fees_other=merged))
 
 
 def _decimals(stored: Mapping[str, str] | None) -> dict[str, Decimal]:
