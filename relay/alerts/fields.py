@@ -16,7 +16,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
 from relay.alerts.parse import lowered, number_text, parse_json, read_number
 from relay.alerts.wording import joined, nearest, placeholder_in, shown
-from relay.domain.order import OrderType, TimeInForce, TriggerBy
+from relay.domain.order import IfPassed, OrderType, TimeInForce, TriggerBy
 from relay.domain.signal import NATIVE_ACTIONS, NATIVE_UNITS, Action, Level, LevelKind, MarketSide, QtyUnit, TakeProfit
 from relay.errors import AlertMalformed
 
@@ -413,6 +413,7 @@ class AlertSchema(Schema):
     price = Number(above=0)
     trigger_price = Number(above=0)
     trigger_by = Choice(TriggerBy, {"lastprice": "last", "markprice": "mark", "indexprice": "index"})
+    if_passed = Choice(IfPassed, {})
     time_in_force = Choice(TimeInForce, _TIMES_IN_FORCE_ELSEWHERE)
     reduce_only = Flag()
     slippage_pct = Number(above=0, at_most=100)

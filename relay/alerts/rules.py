@@ -133,8 +133,8 @@ _WHOSE_VOLUME = (
     "may be the order's size or the bar's volume: send the size as `qty`; with a `qty` beside it, it is the bar's"
 )
 _ORDER_FIELDS = [
-    *("qty", "qty_unit", "type", "price", "trigger_price", "trigger_by", "time_in_force", "reduce_only"),
-    *("slippage_pct", "valid_for_s", "leverage"),
+    *("qty", "qty_unit", "type", "price", "trigger_price", "trigger_by", "if_passed", "time_in_force"),
+    *("reduce_only", "slippage_pct", "valid_for_s", "leverage"),
 ]
 _WHOLE_PCT = Decimal(100)
 _SLIPPAGE_MIN, _SLIPPAGE_MAX = Decimal("0.01"), Decimal(10)
@@ -321,14 +321,22 @@ def _price(draft: Draft) -> None:
         _unfit(draft, "slippage_pct", f"does not go with a `{kind}` order, which `price` bounds; leave one of them out")
     if not kind.is_conditional and draft.values.get("trigger_price") is not None:
         _unfit(draft, "trigger_price", f"needs `type` to be `stop_market` or `stop_limit`, not `{kind}`")
+    if not kind.is_conditional and draft.values.get("if_passed") is not None:
+        _unfit(draft, "if_passed", f"is for orders with a `trigger_price`, and a `{kind}` order has none")
     _resting_time(draft, kind)
     if draft.values.get("time_in_force") is TimeInForce.POST_ONLY and not kind.has_limit:
         _unfit(draft, "time_in_force", f"`PostOnly` needs `type` to be `limit` or `stop_limit`, not `{kind}`")
 
 
+_AT_MARKET = {
+    OrderType.STOP_LIMIT: OrderType.STOP_MARKET,
+    OrderType.LIMIT_IF_TOUCHED: OrderType.MARKET_IF_TOUCHED,
+}
+
+
 def _at_market(draft: Draft, kind: OrderType) -> OrderType:
     """An exit whose limit price is not there does not wait for one: what it is to be placed as instead."""
-    instead = OrderType.STOP_MARKET if kind.is_conditional else OrderType.MARKET
+    instead = _AT_MARKET.get(kind, OrderType.MARKET)
     draft.values["type"] = instead
     draft.notes.append(f"`type` read as `{instead}`: an exit waits for no `price` that a `{kind}` order needs")
     return instead

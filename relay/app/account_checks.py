@@ -427,7 +427,7 @@ class AnnouncementWatch:
 
     def __init__(self, announcer: Announcer) -> None:
         self._announcer = announcer
-        self._told: set[tuple[object, ...]] = set()
+        self._announced: set[tuple[object, ...]] = set()
 
     def look(self, exchanges: Iterable[Exchange], *, is_demo: bool) -> None:
         """One that answers is enough: they tell the same."""
@@ -449,6 +449,6 @@ class AnnouncementWatch:
                 self._announcer.tell(NoticeKind.EXCHANGE, text)
 
     def _is_new(self, *key: object) -> bool:
-        is_new = key not in self._told
-        self._told.add(key)
+        is_new = key not in self._announced
+        self._announced.add(key)
         return is_new

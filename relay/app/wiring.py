@@ -53,7 +53,7 @@ from relay.execution.gather import Gatherer
 from relay.execution.heartbeat import Heartbeats, expectations
 from relay.execution.notices import Announcer, Notifier, outside_text
 from relay.execution.orders import Clearing
-from relay.execution.ports import Account, to_ms, utc_now
+from relay.execution.ports import Account, from_ms, to_ms, utc_now
 from relay.execution.protection import ProtectionLanes, Protector
 from relay.execution.tasks import Feeder, Tasks
 from relay.execution.work import Strategy
@@ -264,6 +264,7 @@ def _intake(
         strategies=strategies_of(settings),
         ages_ms=journal.steady_ms,
         comes_by_mail=settings.mailbox is not None,
+        now=(lambda: from_ms(journal.steady_ms())) if settings.is_postgres else utc_now,
         hidden=tuple(each for each in (secret.reveal() for secret in settings.secrets) if len(each) >= _SECRET_MIN),
     )
 
@@ -285,7 +286,13 @@ def assemble(
     streamed = {name: each for name, each in exchanges.items() if isinstance(each, StreamedExchange)}
     gatherer, protector = Gatherer(journal=journal), Protector(journal=journal)
     executor = _executor(journal, gatherer, protector, announcer)
-    items = Tasks(journal=journal, executor=executor, accounts=accounts, strategies=strategies)
+    items = Tasks(
+        journal=journal,
+        executor=executor,
+        accounts=accounts,
+        strategies=strategies,
+        shared_ms=journal.steady_ms if settings.is_postgres else None,
+    )
     engine = execution_of(journal, items, tuple(accounts), settings, process)
     runner = engine.feeder
     protection = ProtectionLanes(
@@ -298,6 +305,15 @@ def assemble(
         acting_for=engine.acting_for,
     )
     intake = _intake(settings, journal, accounts, runner, announcer, heartbeats)
+    controls = Controls(
+        journal=journal,
+        intake=intake,
+        runner=runner,
+        accounts=accounts,
+        strategies=strategies,
+        acting_for=engine.acting_for,
+    )
+    protector.close = partial(controls.close, by="relay, since the price had passed the entry")
     follower = Follower(journal=journal, accounts=accounts, protection=protection, acting_for=engine.acting_for)
     _tell_of_answers(exchanges, announcer, follower)
     return Services(
@@ -311,14 +327,7 @@ def assemble(
         runner=runner,
         intake=intake,
         previewer=Previewer(intake=intake, gatherer=gatherer, accounts=accounts),
-        controls=Controls(
-            journal=journal,
-            intake=intake,
-            runner=runner,
-            accounts=accounts,
-            strategies=strategies,
-            acting_for=engine.acting_for,
-        ),
+        controls=controls,
         follower=follower,
         streams=Streams(
             streamed,
@@ -380,7 +389,7 @@ def _tell_of_answers(exchanges: Mapping[str, Exchange], announcer: Announcer, fo
     for name, exchange in exchanges.items():
         exchange.odd_rows.tell = partial(tell, name)
         if isinstance(exchange, StreamedExchange):
-            exchange.hear_outside(partial(outside, name))
+            exchange.on_outside = partial(outside, name)
 
 
 _START_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -389,6 +398,9 @@ _FIRST_CHECK_S = 2.0
 _CONNECTIONS = 10
 """Of each account, open before the first order: as many as an account may usually send in a second. One that is opened
 for an order costs it one or two round trips more."""
+_CONNECTIONS_LEAST = 2
+_CONNECTIONS_IN_ALL = 100
+"""Of many accounts, most are idle: to keep all of their connections open would cost more than what they do."""
 _TURN_S: Final = 0.2
 _AWAY_S: Final = 30.0
 """An account that is not there by then is told of."""
@@ -492,7 +504,7 @@ class AccountStart:
         services.market_of(name).load_once(exchange)
         if services.engine.is_here:
             services.streams.start(name)
-            exchange.warm(_CONNECTIONS)
+            exchange.warm(max(_CONNECTIONS_LEAST, min(_CONNECTIONS, _CONNECTIONS_IN_ALL // len(services.accounts))))
             for (_, symbol), text in compare_positions(account, services.journal).items():
                 services.announcer.tell(NoticeKind.DRIFT, f"{symbol} on {name}: {text}")
         services.checkup.wait_for_first(name, _FIRST_CHECK_S)

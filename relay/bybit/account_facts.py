@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -67,6 +68,8 @@ class Listed:
     absent: tuple[str, ...]
     unreadable: tuple[str, ...] = ()
     """Those whose rules cannot be read."""
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    """How many there are of each kind that the exchange names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,7 +241,8 @@ def _listed(exchange: Exchange, expected_account: ExpectedAccount) -> Listed:
     return Listed(
         count=len(instruments),
         absent=tuple(sorted((expected_account.symbols or frozenset()) - trading)),
-        unreadable=tuple(each.symbol for each in instruments if each.unreadable is not None),
+        unreadable=tuple(each.symbol for each in instruments if each.unreadable is not None and each.is_trading),
+        kinds=Counter(each.kind for each in instruments if each.kind),
     )
 
 

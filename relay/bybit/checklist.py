@@ -298,7 +298,8 @@ def _instruments(facts: AccountFacts) -> Check:
     if listed.unreadable:
         message = f"{listed.count} perpetuals; nothing is opened in those whose rules cannot be read: "
         return amber("instruments", f"{message}{_shown(listed.unreadable)}")
-    return green("instruments", f"{listed.count} perpetuals")
+    kinds = ", ".join(f"{count} of them {kind}" for kind, count in sorted(listed.kinds.items()))
+    return green("instruments", f"{listed.count} perpetuals{f' ({kinds})' if kinds else ''}")
 
 
 def _fees(expected_account: ExpectedAccount, facts: AccountFacts) -> Check:

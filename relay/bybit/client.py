@@ -413,9 +413,12 @@ class Exchange:
         except NOT_UNDERSTOOD as error:
             raise FactsUnreadable(self.odd_rows.report("position", {"symbol": symbol}, problem_of(error))) from None
         self.odd_rows.is_readable("position", symbol)
-        is_odd = found.no_entry is not None and found.no_entry.code == FACTS_UNREADABLE
-        self.odd_rows.note("details", symbol, found.no_entry.message if found.no_entry and is_odd else None)
+        self.note_bar(symbol, found.no_entry)
         return found
+
+    def note_bar(self, symbol: str, why: Reason | None) -> None:
+        """Tell, once, why nothing may be opened at a position: of a detail, or of what the exchange does with it."""
+        self.odd_rows.note("entry", symbol, None if why is None else f"nothing is opened there: {why.message}")
 
     def entry_bar(self, category: Category, symbol: str) -> Reason | None:
         """Why nothing may be opened there, by what is known without asking."""

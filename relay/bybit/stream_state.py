@@ -23,7 +23,7 @@ from relay.bybit.wire_orders import (
     reported_position,
 )
 from relay.domain.instrument import Category
-from relay.domain.order import FACTS_UNREADABLE, Reason
+from relay.domain.order import Reason
 from relay.domain.position import Fill, OrderReport, Position
 from relay.domain.trades import LedgerEntry
 
@@ -391,6 +391,7 @@ class LiveAccount:
         self.on_booked: Callable[[LedgerEntry], None] = lambda ledger_entry: None
         self.on_outside: Callable[[ReportedExecution], None] = lambda execution: None
         self.on_unreadable: Callable[[str, Row, Exception], None] = lambda what, row, error: None
+        self.on_barred: Callable[[str, Reason | None], None] = lambda symbol, why: None
 
     # What the streams tell.
 
@@ -418,9 +419,7 @@ class LiveAccount:
                 self._order(take_report)
             case "position":
                 reported = reported_position((row,), category, row["symbol"])
-                odd = reported.position.no_entry
-                if odd is not None and odd.code == FACTS_UNREADABLE:
-                    self.on_unreadable("details", row, wire_account.RowUnreadable(odd.message))
+                self.on_barred(row["symbol"], reported.position.no_entry)
                 with self._lock:
                     self._known((category, row["symbol"])).take_report(reported)
 

@@ -18,7 +18,7 @@ from relay.bybit.limiter import Address
 from relay.bybit.market import Prices
 from relay.bybit.stream import LinkState, StreamGreeting, StreamLink
 from relay.bybit.stream_state import LiveAccount, Received, Where
-from relay.bybit.wire_account import Row, name_of, problem_of
+from relay.bybit.wire_account import Row, problem_of
 from relay.bybit.wire_orders import ReportedExecution, ReportedPosition, reported_position
 from relay.domain.instrument import Category
 from relay.domain.order import ErrorKind, NotSent, OrderRejected, Outcome, PlannedOrder, Reason, RequestSignature
@@ -63,13 +63,16 @@ class StreamedExchange(Exchange):
         self._api_key, self._sign = api_key, signer(api_secret)
         self.marks = prices
         self.on_opened: Callable[[], None] = lambda: None
+        self.on_outside: Callable[[ReportedExecution], None] = lambda execution: None
+        """Called with what moves a position without an order: a liquidation, a delivery, a split."""
         self._name, self._stream_url = name, stream_url.rstrip("/") + PRIVATE_PATH
         self._begin_anew()
 
     def _begin_anew(self) -> None:
         """Nothing is known, and nothing listens."""
         self._live = live = LiveAccount()
-        live.on_unreadable = self._unreadable
+        live.on_unreadable, live.on_barred = self._unreadable, self.note_bar
+        live.on_outside = lambda execution: self.on_outside(execution)
         self._stop_healing = stop = threading.Event()
         self.link = StreamLink(
             name=self._name,
@@ -84,10 +87,7 @@ class StreamedExchange(Exchange):
         )
 
     def _unreadable(self, what: str, row: Row, error: Exception) -> None:
-        if what == "details":
-            self.odd_rows.note(what, name_of(row), str(error))
-        else:
-            self.odd_rows.report(what, row, problem_of(error))
+        self.odd_rows.report(what, row, problem_of(error))
 
     def listen(self, *, on_wake: Callable[[Category, str], None], on_unmatched: Callable[[Received], None]) -> None:
         """Start the stream, once until `hush`. `on_wake`: an awaited order of this instrument may be taken with
@@ -99,10 +99,6 @@ class StreamedExchange(Exchange):
     def send_ledger_to(self, hear: Callable[[LedgerEntry], None]) -> None:
         """From now on every execution that the stream tells is told there, too; `hear` must not block."""
         self._live.on_booked = hear
-
-    def hear_outside(self, hear: Callable[[ReportedExecution], None]) -> None:
-        """From now on what moves a position without an order is told there: a liquidation, a delivery, a split."""
-        self._live.on_outside = hear
 
     def hush(self) -> None:
         """Another process may trade here from now on: the stream ends, and all that is known is forgotten."""

@@ -405,8 +405,8 @@ def _fees(row: Row, coin: str) -> dict[str, Decimal]:
 
 
 def _extra_fees(row: Row) -> Sequence[Row]:
-    listed = row.get("extraFees") or ()
-    return json.loads(listed) if isinstance(listed, str) else listed
+    found = row.get("extraFees") or ()
+    return json.loads(found) if isinstance(found, str) else found
 
 
 def _worth(row: Row, coin_usd: Decimal) -> Decimal | None:
@@ -425,8 +425,8 @@ def _worth(row: Row, coin_usd: Decimal) -> Decimal | None:
 
 def _exit_reason(row: Row) -> ExitReason:
     words = (row.get("execType"), row.get("createType"), row.get("stopOrderType"))
-    named = [*words, str(row.get("createType") or "").removeprefix("CreateBy")]
-    return next((_REASONS[word] for word in named if word in _REASONS), ExitReason.HAND)
+    found = [*words, str(row.get("createType") or "").removeprefix("CreateBy")]
+    return next((_REASONS[word] for word in found if word in _REASONS), ExitReason.HAND)
 
 
 # The account's transaction log. Source: docs/v5/account/transaction-log.mdx and docs/v5/enum.mdx.
@@ -450,9 +450,9 @@ def log_entry_from(row: Row) -> LogEntry | None:
     """None for what is no business of the ledger."""
     if row.get("type") not in _PROVING or row.get("category") not in (Category.LINEAR.value, Category.INVERSE.value):
         return None
-    entry_id = row.get("id") or " ".join(str(row.get(name)) for name in ("type", "tradeId", "currency", "symbol"))
+    found = row.get("id") or " ".join(str(row.get(name)) for name in ("type", "tradeId", "currency", "symbol"))
     at_ms = int(row["transactionTime"])
-    return LogEntry(id=entry_id, coin=row["currency"], change=number_or_zero(row, "change"), at_ms=at_ms)
+    return LogEntry(id=found, coin=row["currency"], change=number_or_zero(row, "change"), at_ms=at_ms)
 
 
 _FUTURES_TRADING, _PLAY_ENV = 1, 2

@@ -1,10 +1,19 @@
-"""What keeps a relay: `notify-test` shows whether people can be reached."""
+"""What keeps a relay: `backup` and `export` of its journal, `notify-test` of its notifications."""
 
 from __future__ import annotations
+
+import csv
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
 
 import click
 
 from relay.cli.client import NotDone, Unusable, clean, say, say_json, with_json
+
+_ALL_DAYS: Final = "1970-01-01"
 
 
 @click.command("notify-test")
@@ -24,3 +33,61 @@ def notify_test(context: click.Context, as_json: bool) -> None:
     else:
         say("\n".join(f"{clean(name)}: {outcome}" for name, outcome in outcomes))
     context.exit(0 if all(outcome == "taken" for _, outcome in outcomes) else NotDone.exit_code)
+
+
+@click.command()
+@click.argument("target", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
+def backup(target: Path) -> None:
+    """Copy the journal to FILE, beside a running relay: SQLite's own backup, or pg_dump's custom format."""
+    from relay.journal.backup import back_up
+    from relay.settings.settings import load_settings
+
+    back_up(load_settings().database_url, target)
+    say(f"the journal is in {clean(str(target))} ({target.stat().st_size} bytes)")
+
+
+@click.command()
+@click.argument("kind", metavar="[signals|orders|fills]", type=click.Choice(["signals", "orders", "fills"]))
+@click.option("--from", "since", metavar="DATE", default=_ALL_DAYS, help="The first day (UTC), such as 2026-11-01.")
+@click.option("--to", "until", metavar="DATE", help="The last day (UTC); without it, today.")
+@click.option("--json", "as_json", is_flag=True, help="A line of JSON for each row instead of CSV.")
+def export(kind: str, since: str, until: str | None, as_json: bool) -> None:
+    """Write what the journal holds of some days, as CSV, to the output."""
+    from relay.journal.export import COLUMNS, Kind
+    from relay.journal.export import export as rows_of
+    from relay.journal.opening import open_journal
+    from relay.settings.settings import load_settings
+
+    chosen, first = Kind(kind), _day("--from", since)
+    last = _day("--to", until) if until else datetime.now(UTC)
+    if last < first:
+        raise Unusable("--to: it is before --from")
+    journal = open_journal(load_settings().database_url, lock=False)
+    try:
+        out = csv.DictWriter(sys.stdout, COLUMNS[chosen])
+        if not as_json:
+            out.writeheader()
+        for row in rows_of(journal.store, chosen, _ms(first), _ms(last + timedelta(days=1))):
+            if as_json:
+                say(json.dumps(row, ensure_ascii=False))
+            else:
+                out.writerow({name: _safe(value) for name, value in row.items()})
+    finally:
+        journal.close()
+
+
+def _day(option: str, text: str) -> datetime:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        raise Unusable(f"{option}: {text[:40]!r} is no day; it should be like 2026-11-01") from None
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def _safe(value: object) -> object:
+    """An alert's words must not become a formula in a spreadsheet; a number may begin with a minus."""
+    is_formula = isinstance(value, str) and value[:1] in tuple("=+@\t\r-") and not value[1:].replace(".", "").isdigit()
+    return f"'{value}" if is_formula else value

@@ -187,11 +187,28 @@ class Bracket:
     are_stops_set: bool = False
     """The position's own levels are where they belong for `entry_price`."""
     is_at_breakeven: bool = False
+    closes_if_passed: bool = False
+    """The position is closed where the price has passed the entry when the stop is to go there."""
+    older_entries: tuple[str, ...] = ()
+    """Entries of older brackets that may still rest. What fills of them brings its own levels along."""
+    held_stop: Decimal | None = None
+    held_profit: Decimal | None = None
+    held_size: Decimal = Decimal(0)
+    """While an entry rests: the position's own levels, and its size, as they stood before its last fill."""
+    follows_entry: bool = False
+    """The stop stood at the average entry then."""
+    grown_at_ms: int = 0
+    """When the last fill of such an entry was seen, until what it brought along is put right."""
     is_seen: bool = False
     """The position was seen on its side."""
     active_at_ms: int = 0
     trouble: str | None = None
     """What could not be put in place, in words; it was told once."""
+
+    @property
+    def all_entries(self) -> tuple[str, ...]:
+        """Its own, and those of older ones that may still rest."""
+        return (*self.entries, *self.older_entries)
 
     @property
     def order_ids(self) -> tuple[str, ...]:
@@ -207,7 +224,9 @@ def taken_back(bracket: Bracket, order_ids: frozenset[str]) -> Bracket:
     return replace(bracket, tp_legs=tp_legs)
 
 
-def bracket_of(levels: Levels, side: Side, *, reference: Decimal | None) -> Bracket | None:
+def bracket_of(
+    levels: Levels, side: Side, *, reference: Decimal | None, closes_if_passed: bool = False
+) -> Bracket | None:
     """The bracket that an alert asks for; None if it names no level. `reference`: what distances count from for now."""
     if levels.is_empty:
         return None
@@ -223,6 +242,7 @@ def bracket_of(levels: Levels, side: Side, *, reference: Decimal | None) -> Brac
             for each in tp_legs
         ),
         entry_price=reference,
+        closes_if_passed=closes_if_passed,
     )
 
 
@@ -230,6 +250,9 @@ def taking_over(new: Bracket, old: Bracket | None, *, tick: Decimal) -> Bracket:
     """`new`, in the place of `old`: the levels that it names replace, silence keeps."""
     if old is None:
         return new
+    if old.side is new.side:
+        older = (*old.older_entries, *(() if old.is_entry_over else old.entries))
+        new = replace(new, older_entries=older, held_stop=old.held_stop, held_profit=old.held_profit)
     if old.side is not new.side or new.tp_legs or new.take_profit is not None:
         return replace(new, stale_orders=(*new.stale_orders, *old.order_ids))
     stored = tuple(replace(each, at=_fixed(each.at, old, tick)) for each in old.tp_legs)

@@ -389,7 +389,7 @@ def _exit_leg(move: Move, intent: Intent, facts: Facts) -> PlannedOrder:
     signal, instrument, tick = intent.signal, facts.instrument, facts.instrument.tick_size
     kind = signal.type
     has_limit, is_conditional = kind.has_limit, kind.is_conditional
-    rises = _rises(signal, facts) if is_conditional else None
+    rises = kind.rises_to_trigger(move.side) if is_conditional else None
     return PlannedOrder(
         leg=0,
         category=instrument.category,
@@ -413,18 +413,6 @@ def _limit_price(side: Side, price: Decimal | None, tick: Decimal) -> Decimal | 
     if price is None:
         return None
     return floor_to(price, tick) if side is Side.BUY else ceil_to(price, tick)
-
-
-def _rises(signal: Signal, facts: Facts) -> bool | None:
-    """Whether the price must rise to the trigger: told by where the price is now.
-
-    Where that could not be read only an exit comes here, and the exchange checks it against its own price.
-    """
-    if signal.trigger_price is None:
-        return None
-    market = facts.market_price
-    assert market is not None, "a conditional order needs the price"
-    return signal.trigger_price > market
 
 
 def _with_stops(leg: PlannedOrder, intent: Intent, facts: Facts, references: References) -> PlannedOrder:

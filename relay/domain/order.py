@@ -34,10 +34,24 @@ class OrderType(StrEnum):
     LIMIT = "limit"
     STOP_MARKET = "stop_market"
     STOP_LIMIT = "stop_limit"
+    MARKET_IF_TOUCHED = "market_if_touched"
+    LIMIT_IF_TOUCHED = "limit_if_touched"
 
     def __init__(self, word: str) -> None:
-        self.has_limit = word in ("limit", "stop_limit")
-        self.is_conditional = word in ("stop_market", "stop_limit")
+        self.has_limit = "limit" in word
+        self.is_touch = word.endswith("touched")
+        self.is_conditional = self.is_touch or word.startswith("stop")
+
+    def rises_to_trigger(self, side: Side) -> bool:
+        """Whether the price must rise to the trigger: a stop buys a rise, an order that is touched buys a dip."""
+        return (side is Side.BUY) is not self.is_touch
+
+
+class IfPassed(StrEnum):
+    """What becomes of an entry whose trigger the price has passed already."""
+
+    DENY = "deny"
+    MARKET = "market"
 
 
 class TimeInForce(StrEnum):

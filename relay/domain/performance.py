@@ -124,6 +124,14 @@ def _gain(book: _Book, fill_row: FillRow, qty: Decimal) -> Decimal:
     return _EXACT.multiply(fill_row.price - book.price, qty) * side
 
 
+def open_sizes(fill_rows: Iterable[FillRow]) -> dict[tuple[str, str], Decimal]:
+    """By account and symbol what the relay's own fills leave open, signed; nothing of what others did there."""
+    sizes: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for each in fill_rows:
+        sizes[each.account, each.symbol] += each.qty * each.side.sign
+    return dict(sizes)
+
+
 def order_result(fill_rows: Iterable[FillRow], client_order_id: str, qty: Decimal) -> Decimal | None:
     """What it realised before fees, in the quote coin; None where it closed nothing, or its fills are not `qty`."""
     rows = list(fill_rows)

@@ -31,9 +31,9 @@ from relay.domain.limits import (
     unread_refusal,
 )
 from relay.domain.move import Move, Nothing, Requested, move_of, orders_of, rounded
-from relay.domain.order import OrderType, Reason, Side, TimeInForce, is_marketable
+from relay.domain.order import IfPassed, OrderType, Reason, Side, TimeInForce, is_marketable
 from relay.domain.plan import Facts, LimitFacts, LimitNeed, Need, Plan, PlanStatus, Residual, Working
-from relay.domain.rules import Direction, Rules
+from relay.domain.rules import BreakevenPassed, Direction, Rules
 from relay.domain.signal import Action, Signal
 from relay.domain.sizing import References, Sizes, references_of, sizes_of
 
@@ -232,6 +232,34 @@ def _level_refusal(side: Side, intent: Intent, facts: Facts, references: Referen
     )
 
 
+def _at_once(intent: Intent, facts: Facts, requested: Requested) -> Intent | None:
+    """The same without its trigger, where the price has passed that already; None where it has not.
+
+    The exit goes at the market; the entry goes too, if alert or strategy say so, at its own price if it has one.
+    """
+    signal, market = intent.signal, facts.market_price
+    if not isinstance(requested, Move) or signal.trigger_price is None or market is None:
+        return None
+    rises = signal.type.rises_to_trigger(requested.side)
+    if not signal.type.is_conditional or (signal.trigger_price > market if rises else signal.trigger_price < market):
+        return None
+    enters = (signal.if_passed or intent.rules.if_passed) is IfPassed.MARKET
+    kind = OrderType.LIMIT if enters and signal.type.has_limit and not signal.only_exits else OrderType.MARKET
+    price = signal.price if kind is OrderType.LIMIT else None
+    message = f"the trigger {plain(signal.trigger_price)} is passed already, the price is {plain(market)}"
+    denied = Reason(code="TRIGGER_PASSED", message=f'{message}; "if_passed": "market" enters at once')
+    tif = signal.time_in_force if kind is OrderType.LIMIT else TimeInForce.GTC
+    return replace(
+        intent,
+        signal=replace(signal, type=kind, price=price, trigger_price=None, time_in_force=tif),
+        order_price=price,
+        rests=kind is OrderType.LIMIT and tif in (TimeInForce.GTC, TimeInForce.POST_ONLY),
+        order_max=intent.instrument.largest_order(has_limit=kind.has_limit),
+        refused=intent.refused or (None if enters else denied),
+    )
+
+
+_PASSED = "the price has passed the trigger already: what goes out goes at once"
 _LATE = "it came late, so the account is only brought to where the strategy stands"
 _BESIDE_IT = "the exit was sent beside a resting order of the relay's, which may fill behind it"
 _NO_REFERENCES = References(for_stop=None, for_profit=None)
@@ -281,6 +309,10 @@ def proposal_of(intent: Intent, facts: Facts) -> Proposal:
             sizes = target or sizes_of(intent, facts)
             notes = (f"drift healed: the strategy came from {drifted_from} and the account from {plain(facts.size)}",)
         requested = move_of(intent.signal, sizes, facts.size)
+        passed = _at_once(intent, facts, requested)
+        if passed is not None:
+            notes, intent = (*notes, _PASSED), passed
+            requested = move_of(intent.signal, sizes_of(intent, facts), facts.size)
         return replace(
             bare, intent=intent, requested=requested, notes=notes, limit_needs=_limit_needs(intent, facts, requested)
         )
@@ -339,18 +371,21 @@ def _plan_stops(intent: Intent, facts: Facts) -> Plan:
     side, levels, entry = Side.towards(position.size), intent.levels, position.avg_price
     assert entry is not None, "an open position has an average entry"
     tick, mark = facts.instrument.tick_size, position.mark_price
+    closes = intent.rules.breakeven_passed is BreakevenPassed.CLOSE
     refused = wrong_side(levels, side=side, reference=entry, tick=tick, price=mark)
     if refused is None and not intent.rules.levels_any_distance:
         refused = too_far(levels, side=side, near=(mark or entry, entry))
     if refused is not None:
         return _denied(refused, residual)
-    return Plan(status=PlanStatus.PLANNED, residual=residual, bracket=bracket_of(levels, side, reference=entry))
+    return Plan(
+        status=PlanStatus.PLANNED,
+        residual=residual,
+        bracket=bracket_of(levels, side, reference=entry, closes_if_passed=closes),
+    )
 
 
 def _plan_move(requested: Move, intent: Intent, facts: Facts, residual: Residual | None) -> Plan:
     signal = intent.signal
-    if signal.type.is_conditional and facts.market_price is None:
-        return _denied(facts.unread[Need.PRICE], residual)
     move = rounded(requested, facts, carried=residual.size if residual else Decimal(0))
     references = references_of(intent, facts, requested.side) if intent.has_levels else _NO_REFERENCES
     notes = (*requested.notes, *_pure_delta_note(signal, requested))
@@ -372,7 +407,11 @@ def _plan_move(requested: Move, intent: Intent, facts: Facts, residual: Residual
         refused = Reason(code="ENTRY_WITHHELD", message=f"only the exit was sent: {refused.message}")
     orders, leverage_notes = with_leverage(orders_of(move, intent, facts, references), intent.leverage, facts)
     has_bracket = intent.has_levels and move.entry_qty > 0
-    bracket = bracket_of(intent.levels, move.side, reference=references.for_stop) if has_bracket else None
+    closes = intent.rules.breakeven_passed is BreakevenPassed.CLOSE
+    reference = references.for_stop
+    bracket = (
+        bracket_of(intent.levels, move.side, reference=reference, closes_if_passed=closes) if has_bracket else None
+    )
     notes = (*notes, *leverage_notes, *marketable_limit_note(move, signal, facts))
     left = _still_carried(requested, move, residual)
     return Plan(status=PlanStatus.PLANNED, orders=orders, notes=notes, reason=refused, residual=left, bracket=bracket)

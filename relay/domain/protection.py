@@ -18,7 +18,7 @@ from relay.domain.bracket import (
     take_profit_price,
     trail_distance,
 )
-from relay.domain.instrument import Instrument, ceil_to, floor_to
+from relay.domain.instrument import Instrument, ceil_to, floor_to, plain
 from relay.domain.order import OrderStatus, OrderType, PlannedOrder, Purpose
 from relay.domain.order_lifecycle import OrderState
 from relay.domain.position import Position, StopLevels
@@ -216,7 +216,12 @@ def next_protection_step(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep
         return _released(bracket, snapshot)
     if bracket.stale_orders:
         return CancelTakeProfit(order_id=bracket.stale_orders[0])
-    step = _entry(bracket, snapshot) or _stops(bracket, snapshot.position, snapshot) or _breakeven(bracket, snapshot)
+    step = (
+        _entry(bracket, snapshot)
+        or _stops(bracket, snapshot.position, snapshot)
+        or _breakeven(bracket, snapshot)
+        or _held(bracket, snapshot.position, snapshot)
+    )
     return step or next_take_profit_step(bracket, snapshot)
 
 
@@ -303,9 +308,22 @@ def _entry(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep | None:
     entries = [snapshot.orders[each] for each in bracket.entries]
     if not bracket.is_entry_over and _have_ended(entries):
         average = _average(entries, snapshot.instrument) or bracket.entry_price
-        moved = average != bracket.entry_price
+        moved = average != bracket.entry_price and not _is_stop_moved(bracket, snapshot.instrument.tick_size)
         seen = replace(seen, is_entry_over=True, entry_price=average, are_stops_set=bracket.are_stops_set and not moved)
+    older = tuple(each for each in bracket.older_entries if not snapshot.orders[each].status.is_ended)
+    has_ended = seen.is_entry_over != bracket.is_entry_over or older != bracket.older_entries
+    grown_at_ms = snapshot.now_ms if has_ended and bracket.held_size else bracket.grown_at_ms
+    seen = replace(seen, older_entries=older, grown_at_ms=grown_at_ms)
     return Save(bracket=seen) if seen != bracket else None
+
+
+def _is_stop_moved(bracket: Bracket, tick: Decimal) -> bool:
+    """The stop stood elsewhere than the bracket has put it: by hand, or at the entry. There it stays."""
+    if bracket.held_stop is None or bracket.stop_loss is None or bracket.entry_price is None:
+        return False
+    return bracket.held_stop != stop_price(
+        bracket.stop_loss, side=bracket.side, reference=bracket.entry_price, tick=tick
+    )
 
 
 def _stops(bracket: Bracket, position: Position | None, snapshot: Snapshot) -> ProtectionStep | None:
@@ -313,13 +331,16 @@ def _stops(bracket: Bracket, position: Position | None, snapshot: Snapshot) -> P
     if bracket.are_stops_set:
         return None
     assert position is not None and bracket.entry_price is not None, "stops are set on a position that is open"
-    after = replace(bracket, are_stops_set=True)
+    tick = snapshot.instrument.tick_size
     wanted = StopLevels(
-        stop_loss=_wanted_stop(bracket, position, snapshot.instrument.tick_size),
-        take_profit=_wanted_profit(bracket, position, snapshot.instrument.tick_size),
+        stop_loss=_wanted_stop(bracket, position, tick), take_profit=_wanted_profit(bracket, position, tick)
     )
+    after = replace(bracket, are_stops_set=True)
+    if bracket.held_size:
+        profit = position.take_profit if wanted.take_profit is None else wanted.take_profit or None
+        after = replace(after, held_stop=wanted.stop_loss or position.stop_loss, held_profit=profit)
     if bracket.trailing_stop is not None:
-        wanted = _with_trail(wanted, bracket, position, snapshot.instrument.tick_size)
+        wanted = _with_trail(wanted, bracket, position, tick)
     return Save(bracket=after) if wanted.is_empty else SetStops(after=after, levels=wanted)
 
 
@@ -365,16 +386,82 @@ def _with_trail(wanted: StopLevels, bracket: Bracket, position: Position, tick: 
 
 
 def _breakeven(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep | None:
-    """Once such a take-profit leg has filled the stop loss goes to the average entry; never back from where it is."""
-    if bracket.is_at_breakeven or not any(each.is_done and each.moves_stop_to_entry for each in bracket.tp_legs):
+    """Once such a take-profit leg has filled the stop loss goes to the average entry; never back from where it is.
+
+    Where the price has passed the entry it goes there as soon as the market allows it (`passed_breakeven`).
+    """
+    if not _is_breakeven_due(bracket):
         return None
     position, after = snapshot.position, replace(bracket, is_at_breakeven=True)
     assert position is not None
-    tick = snapshot.instrument.tick_size
-    entry = position.avg_price or bracket.entry_price
-    assert entry is not None, "an open position has an average entry"
-    price = floor_to(entry, tick) if bracket.side.sign > 0 else ceil_to(entry, tick)
+    price = _breakeven_price(bracket, position, snapshot.instrument.tick_size)
     stands = position.stop_loss
     if stands is not None and (stands - price) * bracket.side.sign >= 0:
         return Save(bracket=after)
+    if _is_passed(price, position, -bracket.side.sign):
+        return None
+    if bracket.held_size:
+        after = replace(after, held_stop=price, follows_entry=True)
     return SetStops(after=after, levels=StopLevels(stop_loss=price))
+
+
+def _is_breakeven_due(bracket: Bracket) -> bool:
+    """The stop is to go to the entry, and is not there yet."""
+    return not bracket.is_at_breakeven and any(each.is_done and each.moves_stop_to_entry for each in bracket.tp_legs)
+
+
+def passed_breakeven(bracket: Bracket, snapshot: Snapshot) -> str | None:
+    """Why the stop cannot go to the entry just now, in words; None if it can, or need not."""
+    position = snapshot.position
+    if position is None or not _is_breakeven_due(bracket):
+        return None
+    price = _breakeven_price(bracket, position, snapshot.instrument.tick_size)
+    return f"the stop is to go to the entry {plain(price)}, and the price has passed it already"
+
+
+def _breakeven_price(bracket: Bracket, position: Position, tick: Decimal) -> Decimal:
+    entry = position.avg_price or bracket.entry_price
+    assert entry is not None, "an open position has an average entry"
+    return floor_to(entry, tick) if bracket.side.sign > 0 else ceil_to(entry, tick)
+
+
+def _held(bracket: Bracket, position: Position, snapshot: Snapshot) -> ProtectionStep | None:
+    """Each fill of a resting entry brings its own levels along: those that held before are put back.
+
+    A stop at breakeven goes to the new average. What changes the levels without a fill, as a person does, is kept.
+    """
+    size, is_watched = abs(position.size), not bracket.is_entry_over or bool(bracket.older_entries)
+    if not (is_watched or bracket.held_size):
+        return None
+    if bracket.held_size and size > bracket.held_size:
+        return Save(bracket=replace(bracket, held_size=size, grown_at_ms=snapshot.now_ms))
+    if bracket.grown_at_ms:
+        wanted, is_complete = _put_back(bracket, position, snapshot.instrument.tick_size)
+        if not wanted.is_empty:
+            return SetStops(after=bracket, levels=wanted)
+        if not is_complete or snapshot.now_ms - bracket.grown_at_ms < LAG_MS:
+            return None
+    stands = bracket.is_at_breakeven and position.stop_loss == _breakeven_price(
+        bracket, position, snapshot.instrument.tick_size
+    )
+    held = replace(
+        bracket,
+        follows_entry=is_watched and stands,
+        held_stop=position.stop_loss if is_watched else None,
+        held_profit=position.take_profit if is_watched else None,
+        held_size=size if is_watched else _ZERO,
+        grown_at_ms=0,
+    )
+    return Save(bracket=held) if held != bracket else None
+
+
+def _put_back(bracket: Bracket, position: Position, tick: Decimal) -> tuple[StopLevels, bool]:
+    """What to set, and whether that is all: the market may not allow a stop where it belongs just now."""
+    stop = _breakeven_price(bracket, position, tick) if bracket.follows_entry else bracket.held_stop
+    is_passed = stop is not None and _is_passed(stop, position, -bracket.side.sign)
+    profit = _ZERO if bracket.tp_legs or bracket.held_profit is None else bracket.held_profit
+    levels = StopLevels(
+        stop_loss=None if is_passed or stop == position.stop_loss else stop,
+        take_profit=None if profit == (position.take_profit or _ZERO) else profit,
+    )
+    return levels, not is_passed or stop == position.stop_loss

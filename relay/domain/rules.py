@@ -7,7 +7,7 @@ from datetime import time
 from decimal import Decimal
 from enum import StrEnum
 
-from relay.domain.order import OrderType, Reason
+from relay.domain.order import IfPassed, OrderType, Reason
 from relay.domain.signal import Action, Level, QtyUnit, Signal
 
 
@@ -24,6 +24,13 @@ class Mode(StrEnum):
 
     ORDER = "order"
     POSITION = "position"
+
+
+class BreakevenPassed(StrEnum):
+    """What becomes of a position whose stop is to go to the entry once the price has passed the entry."""
+
+    TELL = "tell"
+    CLOSE = "close"
 
 
 class Drift(StrEnum):
@@ -83,6 +90,8 @@ class Rules:
     direction: Direction = Direction.BOTH
     mode: Mode = Mode.ORDER
     drift: Drift = Drift.WARN
+    if_passed: IfPassed = IfPassed.DENY
+    breakeven_passed: BreakevenPassed = BreakevenPassed.TELL
     signal_max_age_s: int = 60
     default_size: DefaultSize | None = None
     default_type: OrderType = OrderType.MARKET

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from relay.domain.instrument import Category, plain
-from relay.domain.order import OrderType, Side, TimeInForce, TriggerBy
+from relay.domain.order import IfPassed, OrderType, Side, TimeInForce, TriggerBy
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
@@ -160,6 +160,8 @@ class Signal:
     price: Decimal | None = None
     trigger_price: Decimal | None = None
     trigger_by: TriggerBy = TriggerBy.LAST
+    if_passed: IfPassed | None = None
+    """None means the strategy's."""
     time_in_force: TimeInForce = TimeInForce.GTC
     reduce_only: bool = False
     slippage_pct: Decimal | None = None

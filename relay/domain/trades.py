@@ -274,13 +274,13 @@ def opening_of(size: Decimal, price: Decimal | None, entries: Sequence[LedgerEnt
                 value = _EXACT.divide(_EXACT.multiply(value, abs(before)), abs(size))
         elif before:
             side = Side.towards(before)
-            value = _value(entry.category, abs(before), _entry_price_of(entry, side, abs(before)))
+            value = _value(entry.category, abs(before), _reported_price(entry, side, abs(before)))
         size = before
     average = _average(entries[0].category, abs(size), value) if entries else price
     return size, average or price or _ZERO
 
 
-def _entry_price_of(entry: LedgerEntry, side: Side, qty: Decimal) -> Decimal:
+def _reported_price(entry: LedgerEntry, side: Side, qty: Decimal) -> Decimal:
     """The average price of the position on `side` that the entry closed so much of, by what that came to."""
     share = _EXACT.divide(entry.realised or _ZERO, qty) * side.sign
     if entry.category is Category.INVERSE:
@@ -293,7 +293,7 @@ def _unknown_before(held: Sequence[Trade], entry: LedgerEntry, account: str) -> 
     missing = (entry.closed_qty or _ZERO) - _reducible(held, entry.side)
     if missing <= 0 or (entry.closed_qty or _ZERO) > entry.qty or len({trade.side for trade in held}) > 1:
         return []
-    price = _entry_price_of(entry, entry.side.opposite, entry.closed_qty or missing)
+    price = _reported_price(entry, entry.side.opposite, entry.closed_qty or missing)
     return [older_trade(account, entry, side=entry.side.opposite, qty=missing, price=price, strategy=BY_HAND)]
 
 
@@ -449,16 +449,16 @@ def _paid(
 def _cash(held: Sequence[Trade], entry: LedgerEntry, account: str) -> Applied:
     """Money that moved for the position as it is: over the holdings on its side, in proportion."""
     net = sum((trade.signed_qty for trade in held), _ZERO)
-    holding = [trade for trade in held if trade.signed_qty * net > 0] or [trade for trade in held if trade.open_qty]
-    if not holding:
+    bearers = [trade for trade in held if trade.signed_qty * net > 0] or [trade for trade in held if trade.open_qty]
+    if not bearers:
         nothing = older_trade(account, entry, side=entry.side, qty=_ZERO, price=entry.price, strategy=BY_HAND)
-        holding = [replace(nothing, closed_at_ms=entry.at_ms)]
-    weights = [trade.open_qty or Decimal(1) for trade in holding]
+        bearers = [replace(nothing, closed_at_ms=entry.at_ms)]
+    weights = [trade.open_qty or Decimal(1) for trade in bearers]
     result = entry.realised or _ZERO
     gains = split(result, weights)
     earned = [
         replace(_earned(trade, gain, entry.coin_usd), netting=trade.netting)
-        for trade, gain in zip(holding, gains, strict=True)
+        for trade, gain in zip(bearers, gains, strict=True)
     ]
     return Applied(trades=tuple(_paid(entry, earned, weights)), realised=result)
 

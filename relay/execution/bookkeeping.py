@@ -46,7 +46,7 @@ _WINDOW_MS: Final = 7 * DAY_MS - HOUR_MS
 """Of one question about the past; whole hours."""
 _LOOK_BACK_MS: Final = 7 * DAY_MS
 """So far back the first reading goes at least: what the exchange tells without being asked for more."""
-_HISTORY_MS: Final = 720 * DAY_MS
+_LISTED_MS: Final = 720 * DAY_MS
 """The exchange tells two years."""
 _LAG_MS: Final = 60_000
 _SHORTEST_MS: Final = 1000
@@ -265,13 +265,13 @@ class Bookkeeper:
         """The first time: all trades from what the journal and the exchange still know, and what was open before."""
         exchange = self._exchanges[account]
         now_ms, own = exchange.now_ms(), self.ledger.own_fills(account)
-        since_ms = max(min([now_ms - _LOOK_BACK_MS, *(row.at for row in own)]), now_ms - _HISTORY_MS)
+        since_ms = max(min([now_ms - _LOOK_BACK_MS, *(row.at for row in own)]), now_ms - _LISTED_MS)
         since_ms -= since_ms % DAY_MS
         before = {(each.category, each.symbol): each for each in exchange.positions()}
         known = {row.exec_id: own_entry(row) for row in own}
         for begin_ms in range(since_ms, now_ms, _WINDOW_MS):
-            found = in_halves(exchange.account_api.transaction_log.read, begin_ms, min(begin_ms + _WINDOW_MS, now_ms))
-            known |= {each.exec_id: each for each in found}
+            listed = in_halves(exchange.account_api.transaction_log.read, begin_ms, min(begin_ms + _WINDOW_MS, now_ms))
+            known |= {each.exec_id: each for each in listed}
         held = {(each.category, each.symbol): each for each in exchange.positions()}
         if {lane: each.size for lane, each in before.items()} != {lane: each.size for lane, each in held.items()}:
             return False
@@ -303,8 +303,8 @@ class Bookkeeper:
         while begin_ms < now_ms:
             until_ms = min(begin_ms + _WINDOW_MS, now_ms)
             sums: defaultdict[tuple[int, str], Decimal] = defaultdict(Decimal)
-            found = in_halves(exchange.account_api.transaction_log.log, begin_ms, until_ms)
-            for each in {each.id: each for each in found}.values():
+            listed = in_halves(exchange.account_api.transaction_log.log, begin_ms, until_ms)
+            for each in {each.id: each for each in listed}.values():
                 sums[each.at_ms - each.at_ms % HOUR_MS, each.coin] += each.change
             self.ledger.take_log(account, sums, from_ms=begin_ms, until_ms=until_ms)
             begin_ms = until_ms

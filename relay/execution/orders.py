@@ -200,20 +200,24 @@ class Advancer:
         if not order.attempts and (not_ready := self._set_leverage(account, order)):
             return not_ready
         signature = exchange.signature()
-        if not self._attempt(account, order, signature):
-            return Advanced(order=order)
+        if (stays := self._attempt(account, order, signature)) is not None:
+            return Advanced(order=stays)
         failpoint.passed(Failpoint.SUBMITTED)
         return Advanced(order=self.place(account, sent(order, signature), signature))
 
-    def _attempt(self, account: Account, order: OrderState, signature: RequestSignature) -> bool:
-        """Write it down. Returns False if entries were halted meanwhile, and it must not leave."""
+    def _attempt(self, account: Account, order: OrderState, signature: RequestSignature) -> OrderState | None:
+        """Write it down. Returns the order as it is if it must not leave: entries were halted, or it was found to have
+        ended, by the follower or a stream, meanwhile.
+        """
         now_ms = self._now_ms()
 
-        def write(uow: UnitOfWork) -> bool:
+        def write(uow: UnitOfWork) -> OrderState | None:
             if not order.is_exit and uow.halted(account.name) is not None:
-                return False
-            uow.orders.record_attempt(order.client_order_id, signature, now_ms=now_ms)
-            return True
+                return order
+            ended = uow.orders.ended(order.client_order_id) if order.attempts else None
+            if ended is None:
+                uow.orders.record_attempt(order.client_order_id, signature, now_ms=now_ms)
+            return ended
 
         return self._journal.write(write)
 

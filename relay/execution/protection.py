@@ -7,9 +7,10 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG, Bracket, BracketStatus, taking_over
-from relay.domain.instrument import Instrument
+from relay.domain.instrument import Category, Instrument
 from relay.domain.order import Accepted, ErrorKind, NotSent, OrderRejected, Reason, Unknown, client_order_id
 from relay.domain.order_lifecycle import GiveUp, OrderState, reported
 from relay.domain.position import Position
@@ -28,6 +29,7 @@ from relay.domain.protection import (
     SetStops,
     Snapshot,
     next_protection_step,
+    passed_breakeven,
     shortfall,
 )
 from relay.engine import failpoint
@@ -118,6 +120,8 @@ class Protector:
         self._journal = journal
         self._advancer = Advancer(journal=journal, now=now)
         self._canceller = Canceller(journal=journal)
+        self.close: Callable[[str, Category, str], object] = _nobody_closes
+        """Closes an account's position, by a signal of its own."""
 
     def step(self, protection_run: ProtectionRun, *, now_ms: int) -> float | ProtectionEnded:
         """Do the next thing: seconds until there is more, or how it ended. `now_ms`: the relay's clock."""
@@ -162,6 +166,8 @@ class Protector:
         step = next_protection_step(active.bracket, snapshot)
         if not isinstance(step, NoOp):
             return self._act(protection_run, active, step, now_ms)
+        if (words := passed_breakeven(active.bracket, snapshot)) is not None:
+            return self._breakeven_passed(active, words, now_ms)
         missing = shortfall(active.bracket, snapshot)
         if missing is not None and missing.is_merged:
             self._journal.add_notes(active.signal_id, (missing.words,))
@@ -172,6 +178,14 @@ class Protector:
         if active.bracket.trouble is not None:
             self._journal.save_bracket(active.seq, replace(active.bracket, trouble=None), now_ms=now_ms)
         return ProtectionEnded()
+
+    def _breakeven_passed(self, record: BracketRecord, words: str, now_ms: int) -> ProtectionEnded:
+        """Once: the position is closed, or a person is told, as the strategy says."""
+        if record.bracket.trouble is None and record.bracket.closes_if_passed:
+            self._journal.save_bracket(record.seq, replace(record.bracket, trouble=words), now_ms=now_ms)
+            self.close(record.account, record.category, record.symbol)
+            self._journal.add_notes(record.signal_id, (f"{words}: the position is closed",))
+        return self._incomplete(record, words, now_ms)
 
     def _act(
         self, protection_run: ProtectionRun, record: BracketRecord, step: ProtectionStep, now_ms: int
@@ -242,6 +256,9 @@ class Protector:
         if protection_run.refusals < 2:
             return _AGAIN_S
         words = f"{outcome.words} (Bybit's code {outcome.code})"
+        if step.after == record.bracket or step.after.is_at_breakeven != record.bracket.is_at_breakeven:
+            # It is asked for again at every look, for the market may allow it soon.
+            return self._incomplete(record, f"the position's levels could not be set: {words}", now_ms)
         if record.bracket.status is BracketStatus.WAITING:
             self._keep(protection_run.account, record, replace(record.bracket, status=BracketStatus.OVER), now_ms)
             reason = Reason(code=outcome.reason_code, message=words)
@@ -357,6 +374,10 @@ class Protector:
         return ProtectionEnded(signal_id=record.signal_id, reason=_reason(words))
 
 
+def _nobody_closes(account: str, category: Category, symbol: str) -> None:
+    raise AssertionError("the wiring says who closes a position")
+
+
 def _reason(words: str) -> Reason:
     return Reason(code=STOPS_INCOMPLETE, message=words)
 
@@ -393,6 +414,8 @@ class _Pause:
 
     length: int = 1
     left: int = 0
+    filled: Decimal = Decimal(0)
+    """By the bracket's orders, when it was looked at: the pause grows only while nothing changes."""
 
 
 class ProtectionLanes:
@@ -504,6 +527,9 @@ class ProtectionLanes:
             # The relay cancelled it for an alert: it is to rest again soon, however often that happens.
             self._pauses.pop(lane, None)
         pause = self._pauses.setdefault(lane, _Pause())
+        filled = self._filled(record)
+        if filled != pause.filled:
+            pause = self._pauses[lane] = _Pause(filled=filled)
         if pause.left > 0:
             pause.left -= 1
             return
@@ -512,6 +538,10 @@ class ProtectionLanes:
             return
         pause.left, pause.length = pause.length, min(pause.length * 2, _PAUSE_MAX_ROUNDS)
         self.submit(lane)
+
+    def _filled(self, record: BracketRecord) -> Decimal:
+        orders = _orders(self.journal, (*record.bracket.all_entries, *record.bracket.order_ids), {})
+        return sum((each.filled_qty for each in orders.values()), Decimal(0))
 
     def _is_at_rest(self, record: BracketRecord, now_ms: int) -> bool:
         account = self._accounts.get(record.account)
@@ -525,7 +555,8 @@ class ProtectionLanes:
             return isinstance(
                 next_protection_step(bracket, entry_snapshot(account, self.journal, record, instrument, now_ms)), NoOp
             )
-        if bracket.are_stops_set and bracket.is_entry_over and not bracket.tp_legs and not bracket.stale_orders:
+        is_plain = not (bracket.tp_legs or bracket.stale_orders or bracket.older_entries or bracket.held_size)
+        if bracket.are_stops_set and bracket.is_entry_over and is_plain:
             return True
         known: dict[str, OrderState] = {}
         try:

@@ -35,7 +35,7 @@ _NOTIONAL_MARGIN = Decimal("1.1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class SmokeTradeStep:
     """One order, and the position that must be there once it has filled."""
 
     name: str
@@ -45,7 +45,7 @@ class Step:
     stop_loss_after: Decimal | None
 
 
-def plan_smoke_trade(instrument: Instrument, price: Decimal) -> tuple[Step, ...]:
+def plan_smoke_trade(instrument: Instrument, price: Decimal) -> tuple[SmokeTradeStep, ...]:
     """Open with stops, flip with stops, exit in part, close. From nothing open to nothing open.
 
     The flip leaves two lots, so that an exit in part leaves one that can still be closed by itself.
@@ -82,7 +82,7 @@ def closing_order(instrument: Instrument, position: Position) -> PlannedOrder:
     )
 
 
-def differences(step: Step, position: Position) -> tuple[str, ...]:
+def differences(step: SmokeTradeStep, position: Position) -> tuple[str, ...]:
     """What the exchange reports otherwise than it should be after the step; empty: all is as asked."""
     wanted = {
         "position": (step.size_after, position.size),
@@ -111,7 +111,7 @@ def _step(
     take_profit: Decimal | None,
     stop_loss: Decimal | None,
     is_exit: bool = False,
-) -> Step:
+) -> SmokeTradeStep:
     """A reduce-only order cannot carry stops: the position's own stay until it is closed."""
     order = PlannedOrder(
         leg=leg,
@@ -125,7 +125,9 @@ def _step(
         take_profit=None if is_exit else take_profit,
         stop_loss=None if is_exit else stop_loss,
     )
-    return Step(name=name, order=order, size_after=size_after, take_profit_after=take_profit, stop_loss_after=stop_loss)
+    return SmokeTradeStep(
+        name=name, order=order, size_after=size_after, take_profit_after=take_profit, stop_loss_after=stop_loss
+    )
 
 
 PREFIX = "check-"
@@ -203,7 +205,7 @@ class SmokeTrade:
             )
         return price
 
-    def _take(self, step: Step) -> StepResult:
+    def _take(self, step: SmokeTradeStep) -> StepResult:
         try:
             report = self._send(step.order)
             position = self._settled(step)
@@ -243,7 +245,7 @@ class SmokeTrade:
                 return report
             self._wait(_POLL_S)
 
-    def _settled(self, step: Step) -> Position:
+    def _settled(self, step: SmokeTradeStep) -> Position:
         """The position once it is as the step wants it. Raises _StepFailed."""
         until = time.monotonic() + _END_S
         while True:
@@ -291,7 +293,7 @@ class SmokeTrade:
         )
 
 
-def _reported(step: Step, report: OrderReport, position: Position) -> str:
+def _reported(step: SmokeTradeStep, report: OrderReport, position: Position) -> str:
     price = f" at {plain(report.avg_price)}" if report.avg_price is not None else ""
     stops = [
         f"{name} {plain(value)}"

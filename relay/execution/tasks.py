@@ -44,8 +44,11 @@ class Tasks:
         accounts: Mapping[str, Account],
         strategies: Mapping[str, Strategy],
         steady: Callable[[], float] = steady_s,
+        shared_ms: Callable[[], int] | None = None,
     ) -> None:
-        """`steady`: seconds on a clock that does not jump."""
+        """`steady`: seconds on a clock that does not jump. `shared_ms`: where several processes receive, the Unix
+        milliseconds by which all of them note when: their machines' own clocks may differ."""
+        self._shared_ms = shared_ms
         self._journal = journal
         self._executor = executor
         self._accounts = accounts
@@ -103,7 +106,7 @@ class Tasks:
     def _placed(self, work: Work) -> Placed:
         """The task and its lane. A signal that was accepted before the instruments were loaded is resolved here."""
         signal = work.signal
-        work.received = self._received.get(signal.id)
+        work.received = self._received.get(signal.id) or self._received_elsewhere(signal)
         unresolved = None
         if signal.category is None or signal.symbol is None:
             unresolved = self.meaning_of(signal.ticker, signal.exchange, work.account.name)
@@ -113,6 +116,12 @@ class Tasks:
         assert signal.category is not None and signal.symbol is not None
         lane = Lane(account=work.account.name, category=signal.category, symbol=signal.symbol)
         return lane, _Task(work=work, executor=self._executor, journal=self._journal, unresolved=unresolved)
+
+    def _received_elsewhere(self, signal: Signal) -> ReceiptTime | None:
+        if self._shared_ms is None:
+            return None
+        age_s = (self._shared_ms() - to_ms(signal.received_at)) / 1000
+        return ReceiptTime(at_s=self._steady() - age_s, steady=self._steady)
 
     def meaning_of(self, ticker: str | None, exchange: str | None, account: str) -> Instrument | SymbolUnknown:
         index = self._accounts[account].market.symbol_index

@@ -44,7 +44,7 @@ class ExchangeSnapshot:
             instrument=self.instrument,
             now_ms=now_ms,
             position=self.position,
-            orders=_orders(journal, (*record.bracket.entries, *record.bracket.order_ids), known),
+            orders=_orders(journal, (*record.bracket.all_entries, *record.bracket.order_ids), known),
             resting=self.resting,
         )
 

@@ -314,8 +314,8 @@ def _add_up(
         if more:
             which = _total(account, day, coin)
             known = _decimals(connection.execute(select(day_totals.c.fees_other).where(which)).scalar())
-            merged = {each: known.get(each, Decimal(0)) + more.get(each, Decimal(0)) for each in known.keys() | more}
-            connection.execute(update(day_totals).where(which).values(fees_other=merged))
+            summed = {each: known.get(each, Decimal(0)) + more.get(each, Decimal(0)) for each in known.keys() | more}
+            connection.execute(update(day_totals).where(which).values(fees_other=summed))
 
 
 def _decimals(stored: Mapping[str, str] | None) -> dict[str, Decimal]:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from relay.domain.notice import Notice
 from relay.domain.order import OrderStatus, Reason, Side, SignalStatus
-from relay.domain.performance import FillRow, Tally, order_result, tallies
+from relay.domain.performance import FillRow, Tally, open_sizes, order_result, tallies
 from relay.journal.api_queries import fill_rows
 from relay.journal.codec import reason_of, switch_of
 from relay.journal.copies import Ways, ways_between
@@ -22,7 +22,7 @@ from relay.journal.positions import BracketRecord, live_brackets
 from relay.journal.records import HALT, Switch
 from relay.journal.statements import event_row
 from relay.journal.store import Store
-from relay.journal.tables import assignments, beliefs, events, marks, notices, orders, signals, switches
+from relay.journal.tables import assignments, events, marks, notices, orders, signals, switches
 
 # The events of signals: each is added once, in order, and read again in that order with what is known around it.
 
@@ -202,7 +202,7 @@ class Period:
     """By reason code: by the relay, the exchange or age."""
     tallies: dict[str, Tally]
     positions: dict[tuple[str, str], Decimal]
-    """By account and symbol."""
+    """By account and symbol, of the relay's own fills."""
     brackets: tuple[BracketRecord, ...]
     attention: tuple[str, ...]
     """Signals that nobody has looked at, the oldest first."""
@@ -397,7 +397,6 @@ def _period(connection: Connection, days: int, until_ms: int) -> Period:
     denied = select(signals.c.reason_code, func.count()).where(came & refused).group_by(signals.c.reason_code)
     looked = select(signals.c.id).where(signals.c.status == SignalStatus.ATTENTION).order_by(signals.c.id)
     held = select(switches.c.account).where((switches.c.name == HALT) & (switches.c.value == "on"))
-    sizes = connection.execute(select(beliefs.c.account, beliefs.c.symbol, beliefs.c.size)).all()
     fills = [each for each in fill_rows(connection, None, max(0, since_ms - _FILLS_MS)) if each.at_ms < until_ms]
     return Period(
         days=days,
@@ -405,7 +404,7 @@ def _period(connection: Connection, days: int, until_ms: int) -> Period:
         filled=connection.execute(filled).scalar_one(),
         denied={row[0]: int(row[1]) for row in connection.execute(denied)},
         tallies=tallies(fills, since_ms=since_ms),
-        positions={(row.account, row.symbol): row.size for row in sizes if row.size},
+        positions={where: size for where, size in open_sizes(fills).items() if size},
         brackets=live_brackets(connection),
         attention=tuple(connection.scalars(looked)),
         halted=tuple(connection.scalars(held)),

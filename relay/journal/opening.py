@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, Engine, inspect, select, text
+from sqlalchemy import Column, Connection, Engine, Table, inspect, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -15,7 +17,9 @@ from relay.errors import JournalUnavailable, SchemaOutdated, SchemaTooNew, Setti
 from relay.journal.journal import Journal
 from relay.journal.sqlite import FileLock, JournalFile, SqliteStore, begin_reading
 from relay.journal.store import sqlite_unavailable
-from relay.journal.tables import schema_meta
+from relay.journal.tables import metadata, schema_meta
+
+log = logging.getLogger(__name__)
 
 HEAD = "0016"
 """The revision of this relay's tables. Revisions are numbered, so that later ones compare as greater."""
@@ -46,6 +50,52 @@ def require_current(connection: Connection) -> None:
     """SchemaOutdated if the schema is older than this relay."""
     if not is_current(connection):
         raise SchemaOutdated
+
+
+def missing(connection: Connection) -> list[tuple[Table, Column[Any] | None]]:
+    """Tables, and columns of those that are there, which the schema of this relay says and the database lacks."""
+    there = inspect(connection).get_multi_columns()
+    columns = {name: {each["name"] for each in found} for (_, name), found in there.items()}
+    found: list[tuple[Table, Column[Any] | None]] = []
+    for table in metadata.sorted_tables:
+        if table.name not in columns:
+            found.append((table, None))
+        else:
+            found += [(table, each) for each in table.columns if each.name not in columns[table.name]]
+    return found
+
+
+def _repair(engine: Engine) -> None:
+    """What is missing is made anew, empty. Raises JournalUnavailable where a column cannot be.
+
+    A migration was edited once after it had landed: what was migrated by its earlier text has the number and not all
+    the tables.
+    """
+    with engine.begin() as connection:
+        if connection.execute(text("SELECT version_num FROM alembic_version")).scalar() != HEAD:
+            return  # of a newer relay, whose tables are its own affair
+        for table, column in missing(connection):
+            if column is None:
+                table.create(connection)
+                log.warning("the journal lacked the table %s; it was made anew, empty", table.name)
+            elif column.nullable:
+                kind = column.type.compile(connection.dialect)
+                connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))
+                log.warning("the journal lacked the column %s of %s; it was added, empty", column.name, table.name)
+            else:
+                raise JournalUnavailable(_lacks(table, column))
+
+
+def _require_whole(connection: Connection) -> None:
+    """Raises JournalUnavailable. Only `migrate` changes a Postgres."""
+    if connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == HEAD:
+        for table, column in missing(connection):
+            raise JournalUnavailable(f"{_lacks(table, column)}; `python -m relay migrate` makes what can be made")
+
+
+def _lacks(table: Table, column: Column[Any] | None) -> str:
+    what = f"the table {table.name}" if column is None else f"the column {column.name} of the table {table.name}"
+    return f"the journal lacks {what}, which its schema {HEAD} has; it was changed by hand, or bring back a backup"
 
 
 def upgrade(engine: Engine) -> None:
@@ -100,7 +150,7 @@ def migrate(url: str) -> None:
     where = _parse(url)
     if where.get_backend_name() == "sqlite":
         file = JournalFile(where)
-        if file.path.exists() and _is_current(file):
+        if file.path.exists() and _is_current(file) and _is_whole(file):
             return
         held = FileLock(file.lock_path)
         try:
@@ -134,6 +184,12 @@ def _is_current(file: JournalFile) -> bool:
         return is_current(connection)
 
 
+def _is_whole(file: JournalFile) -> bool:
+    with _engine(file.reading_engine(), str(file.path)) as engine, engine.connect() as connection:
+        begin_reading(connection)
+        return not missing(connection)
+
+
 def _prepare(file: JournalFile) -> None:
     """With the lock held: a file there is, and of the current schema."""
     file.create()
@@ -147,6 +203,7 @@ def _upgrade(engine: Engine) -> None:
         current = is_current(connection)
     if not current:
         upgrade(engine)
+    _repair(engine)
 
 
 def _open_postgres(where: URL, connections: int) -> Journal:
@@ -157,6 +214,7 @@ def _open_postgres(where: URL, connections: int) -> Journal:
     try:
         with store.read() as connection:
             require_current(connection)
+            _require_whole(connection)
         if connections > 1:
             store.require_sessions()
         journal = Journal(store, is_shared=True)

@@ -100,6 +100,11 @@ class Orders:
         )
         return ids, ((orders, rows), (attempts, first))
 
+    def ended(self, client_order_id: str) -> OrderState | None:
+        """The order as it is known, if it has ended."""
+        _, state = self._load(client_order_id)
+        return state if state.status.is_ended else None
+
     def record_attempt(self, client_order_id: str, signature: RequestSignature, *, now_ms: int) -> int:
         """Before the request leaves; returns the attempt's number, from 1. The order is `submitted` from now on.
 

@@ -96,7 +96,7 @@ assignments = Table(
     Column("reason_code", Text),
     Column("reason_message", Words),
 )
-IS_UNFINISHED = one_of(assignments.c.status, tuple(UNFINISHED))
+IS_UNFINISHED = one_of(assignments.c.status, tuple(sorted(UNFINISHED)))
 Index("ix_assignments_unfinished", assignments.c.seq, sqlite_where=IS_UNFINISHED, postgresql_where=IS_UNFINISHED)
 Index(
     "ix_assignments_lane",

@@ -11,8 +11,8 @@ from typing import Final
 from environs import ValidationError
 
 from relay.domain.limits import strictest
-from relay.domain.order import OrderType, client_order_id
-from relay.domain.rules import Direction, Drift, Mode, Rules
+from relay.domain.order import IfPassed, OrderType, client_order_id
+from relay.domain.rules import BreakevenPassed, Direction, Drift, Mode, Rules
 from relay.domain.signal import QtyUnit
 from relay.settings import environment as fields
 from relay.settings.environment import (
@@ -115,6 +115,8 @@ def _rules(table: Table, defaults: Rules) -> Rules:
         defaults,
         direction=direction,
         mode=table.read("mode", fields.choice_of(Mode), defaults.mode),
+        if_passed=table.read("if_passed", fields.choice_of(IfPassed), defaults.if_passed),
+        breakeven_passed=table.read("breakeven_passed", fields.choice_of(BreakevenPassed), defaults.breakeven_passed),
         drift=table.read("drift", fields.choice_of(Drift), defaults.drift),
         signal_max_age_s=table.read("max_age", duration(1, 86_400), defaults.signal_max_age_s),
         default_size=table.read("default_size", fields.default_size, defaults.default_size),

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any, Final
 
-from flask import Response
+from flask import Response, current_app
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from relay import __version__
 from relay.app.account_checks import free_disk_bytes
 from relay.app.metrics import MULTIPROCESS
 from relay.app.wiring import Relay
+from relay.domain.performance import percentile, tallies
 from relay.errors import JournalUnavailable
+from relay.execution.ports import to_ms, utc_now
+from relay.journal.api_queries import DashboardQueries
+from relay.journal.ledger import Ledger
 from relay.web.answers import answer, current_relay
+
+_FILLS: Final = 1000
+"""Slippage is told of so many of the latest."""
+_TALLIED_MS: Final = 90 * 24 * 3_600_000
+_KEPT_S: Final = 60.0
+_EXTENSION: Final = "relay.trading"
+_BUILD: Final = ("version", "environment")
 
 
 def show_metrics() -> Response:
@@ -66,8 +81,10 @@ class _Moment(Collector):
         yield _gauge("relay_stream_silent_seconds", "How long ago it was last heard.", silent, "account")
         if (free := free_disk_bytes(self._relay.settings)) is not None:
             yield _gauge("relay_disk_free_bytes", "Of the disk that the journal is on.", {(): free})
+        yield _gauge("relay_build_info", "Always 1.", {(__version__, self._relay.environment): 1}, *_BUILD)
         try:
             yield from self._of_journal()
+            yield from current_app.extensions.setdefault(_EXTENSION, _Kept()).get(self._of_trading)
         except JournalUnavailable:
             return
 
@@ -83,6 +100,51 @@ class _Moment(Collector):
         for posts in journal.refused():
             refused[posts.kind,] += posts.count
         yield _gauge("relay_refused_posts", "Posts that did not prove their sender.", refused, "kind")
+
+    def _of_trading(self) -> Iterable[Any]:
+        """Of the last 90 days, from what was written down: nothing is asked of the exchange."""
+        services = self._relay.services
+        journal, now_ms = services.journal, to_ms(utc_now())
+        results = services.streams.bookkeeper.ledger.strategy_results(now_ms - _TALLIED_MS)
+        net = {(each.strategy, each.account, each.coin): float(each.net) for each in results}
+        yield _gauge("relay_net", "Of trades closed in 90 days, in the coin.", net, "strategy", "account", "coin")
+        made = tallies(DashboardQueries(journal.store).fill_rows(None, now_ms - _TALLIED_MS, limit=_FILLS))
+        slips = {(name,): float(percentile(each.slippages_pct, 50) or 0) for name, each in made.items() if each.fills}
+        yield _gauge("relay_slippage_percent", "The median; above 0 it cost.", slips, "strategy")
+        ages = {}
+        for name in services.strategies:
+            alert_ms, _ = journal.strategies.last_alerts(name)
+            if alert_ms is not None:
+                ages[name,] = max(0, now_ms - alert_ms) / 1000
+        yield _gauge("relay_last_alert_age_seconds", "Since the strategy's last alert.", ages, "strategy")
+        sizes, equity, drawdown = {}, {}, {}
+        for account in services.accounts:
+            for (_, symbol), size in journal.expected_positions(account).items():
+                sizes[account, symbol] = float(size)
+            peak: dict[str, Decimal] = {}
+            for point in Ledger(journal.store).equity(account, now_ms - _TALLIED_MS):
+                peak[point.coin] = max(point.equity, peak.get(point.coin, point.equity))
+                equity[account, point.coin] = float(point.equity)
+                fallen = (peak[point.coin] - point.equity) / peak[point.coin] * 100 if peak[point.coin] > 0 else 0
+                drawdown[account, point.coin] = float(fallen)
+        yield _gauge("relay_position", "Signed size, as the relay last knew it.", sizes, "account", "symbol")
+        yield _gauge("relay_equity", "As last written down, in the coin.", equity, "account", "coin")
+        yield _gauge("relay_drawdown_percent", "Below the highest equity of 90 days.", drawdown, "account", "coin")
+
+
+class _Kept:
+    """The families that take a while to reckon, for a minute; one request reckons."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._at_s = float("-inf")
+        self._families: list[Any] = []
+
+    def get(self, make: Callable[[], Iterable[Any]]) -> list[Any]:
+        with self._lock:
+            if time.monotonic() - self._at_s > _KEPT_S:
+                self._families, self._at_s = list(make()), time.monotonic()
+            return self._families
 
 
 def _gauge(name: str, about: str, values: dict[Any, Any], *labels: str) -> GaugeMetricFamily:

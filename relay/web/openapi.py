@@ -278,8 +278,8 @@ def _performance() -> Form:
         **dict.fromkeys(("realised", "fees", "funding", "net"), _NUMBER),
     }
     account = {"account": _TEXT, "settle_coin": _TEXT, "net": _NUMBER}
-    checked = dict.fromkeys(("booked", "difference"), _or_null(_NUMBER))
-    return _object({"strategies": _list(_object(strategy)), "accounts": _list(_object({**account, **checked}))})
+    comparison = dict.fromkeys(("booked", "difference"), _or_null(_NUMBER))
+    return _object({"strategies": _list(_object(strategy)), "accounts": _list(_object({**account, **comparison}))})
 
 
 def _comparison() -> Form:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
 from itertools import pairwise
+from typing import cast
 from unittest.mock import PropertyMock, patch
 
 import pytest
@@ -14,6 +17,7 @@ from relay.domain.instrument import Category
 from relay.engine.lanes import Lane
 from relay.engine.lease_guard import AccountLease
 from relay.execution import tasks
+from relay.execution.execute import Executor
 from relay.journal.wake_up import WakeUps
 from tests.contract.engines import ACCOUNT, CLOSE_S, DEADLINE_S, LONG_S, SYMBOLS, Floor, at_once, until
 from tests.contract.raw_server import ACKNOWLEDGED, Stage, place
@@ -241,4 +245,28 @@ def test_what_no_word_came_of_is_found_all_the_same(postgres_url: str) -> None:
             worker.until_done("unheard")
     finally:
         worker.close()
+        web.close()
+
+
+def test_the_age_of_what_another_process_received_counts_by_the_clock_that_both_note_by(postgres_url: str) -> None:
+    """However far apart their machines' own clocks are."""
+    web = Floor(postgres_url)
+    try:
+        web.accept("received there")
+        (execution,) = web.journal.unfinished()
+        accounts, strategies = web.items._accounts, web.items._strategies
+        for later_ms in (0, 7_000):
+            made = tasks.Tasks(
+                journal=web.journal,
+                executor=cast(Executor, web.hand),
+                accounts=accounts,
+                strategies=strategies,
+                shared_ms=partial(int, execution.signal.received_at_ms + later_ms),
+                steady=lambda: 100.0,
+            )
+            placed = made.of_stored(execution)
+            assert placed is not None and isinstance(placed[1], tasks._Task)
+            received = placed[1].work.received
+            assert received is not None and received.since() == timedelta(milliseconds=later_ms)
+    finally:
         web.close()

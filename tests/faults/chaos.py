@@ -282,7 +282,7 @@ class Chaos:
         until = time.monotonic() + FINISHED_S
         while True:
             signals = self._victim.web.all_signals()
-            left = [each for each in signals if each["status"] not in audit.FINISHED or each["status"] == "attention"]
+            left = [each for each in signals if each["status"] not in audit.FINISHED or _is_doubtful(each)]
             if not left:
                 return signals
             assert time.monotonic() < until, f"{len(left)} are not finished, such as {left[0]}"
@@ -347,6 +347,15 @@ class Chaos:
             was_away = self._absences is not None and self._absences.overlap(begin, end)
             (away if was_away else there).append((end - begin) * 1000)
         return there, away
+
+
+def _is_doubtful(signal: dict[str, Any]) -> bool:
+    """It settles itself once its order's end is known, or it is proven never to have been there."""
+    is_open = any(
+        each["status"] == "submitted" or (each["status"] == "accepted" and each["type"] == "market")
+        for each in signal["orders"]
+    )
+    return signal["status"] == "attention" and is_open
 
 
 def _share(values: list[float], share: float) -> int:

@@ -184,6 +184,7 @@ def test_the_resend_of_a_signal_under_way_orders_nothing(relay: RelayProcess, se
     assert position(server, "ATOMUSDT") == 20
 
 
+@pytest.mark.slow
 def test_the_resend_of_what_certainly_never_arrived_is_executed_and_kill_9_forgets_no_identity(
     server: PaperServer, tmp_path: Path
 ) -> None:

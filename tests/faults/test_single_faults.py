@@ -31,6 +31,8 @@ from tests.faults.stage import (
 from tests.paper_server import PaperServer
 from tests.relay_process import RelayProcess
 
+pytestmark = pytest.mark.slow
+
 QTY = Decimal(20)
 PAST_OUR_TIMEOUT_MS = 4000
 

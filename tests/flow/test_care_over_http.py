@@ -173,6 +173,7 @@ def test_the_levels_of_a_later_entry_replace_and_silence_keeps(account_api: Acco
     account_api.send(LTC, "close")
 
 
+@pytest.mark.slow
 def test_a_limit_entrys_ladder_begins_with_its_first_fill(account_api: AccountApi) -> None:
     priced(account_api, LTC, "100")
     entry = account_api.send(LTC, "buy", type="limit", price="90", qty="4", stop_loss="10%", take_profit=LADDER)
@@ -234,6 +235,7 @@ def test_a_ladder_that_is_refused_calls_for_a_person(account_api: AccountApi) ->
     account_api.send(XRP, "close")
 
 
+@pytest.mark.slow
 def test_alerts_that_empty_the_book_one_after_the_other_are_no_refusals_of_the_ladder(account_api: AccountApi) -> None:
     priced(account_api, SOL, "200")
     signal = account_api.send(SOL, "long", qty="10", take_profit=LADDER)

@@ -79,6 +79,13 @@ def test_a_key_that_may_withdraw_real_money_is_not_written(paper: PaperServer, t
     assert "withdraw_permission: the key may withdraw" in err
 
 
+def test_a_key_that_may_spend_real_money_by_other_ways_is_not_written(paper: PaperServer, tmp_path: Path) -> None:
+    paper.control.account(key={"permissions": {"ContractTrade": ["Order", "Position"], "FiatP2P": ["FiatP2POrder"]}})
+    code, _, err = connected(tmp_path, paper, "mainnet", KEY, SECRET)
+    assert (code, os.listdir(tmp_path)) == (1, [])
+    assert "other_permissions: the key may do more than trade (FiatP2P: FiatP2POrder)" in err
+
+
 def test_what_else_hinders_is_said_and_the_key_is_kept(paper: PaperServer, tmp_path: Path) -> None:
     paper.control.account(positionMode={"BTCUSDT": 3})
     code, _, err = connected(tmp_path, paper, "mainnet", KEY, SECRET)

@@ -79,6 +79,8 @@ PARSED_ONLY: Final = {
     "notify-test": "it tells people; test_notices has some",
     "seen": "it wants a signal in attention; test_seen has some",
     "connect": "it asks a person; test_connect answers",
+    "backup": "it needs the journal of a relay; test_keep runs it beside one",
+    "export": "likewise",
 }
 NOT_CODES: Final = frozenset(
     {

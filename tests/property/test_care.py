@@ -59,7 +59,7 @@ class AccountApi:
             symbol=INSTRUMENT.symbol,
             size=self.size,
             avg_price=self.average,
-            mark_price=ENTRY,
+            mark_price=ENTRY * (100 + self.bracket.side.sign) / 100,
             stop_loss=self.stop_loss,
             take_profit=self.take_profit,
         )

@@ -11,8 +11,8 @@ from relay.cli.client import is_address
 from relay.cli.main import cli
 
 COMMANDS = (
-    "alert check compare connect flatten halt migrate notify-test orders plan positions resume retry seen send serve "
-    "signals trades worker"
+    "alert backup check compare connect export flatten halt migrate notify-test orders plan positions resume retry "
+    "seen send serve signals trades worker"
 )
 
 
@@ -25,6 +25,7 @@ def test_no_secret_is_ever_taken_from_the_command_line() -> None:
     for command in cli.commands.values():
         names = {name for each in command.params for name in each.opts if not isinstance(each, click.Argument)}
         assert names <= {
+            *("--from", "--to"),
             *("--url", "--json", "--strategy", "--format", "--kind", "--with-secret", "--all", "--open"),
             *("--status", "--symbol", "--account", "--limit", "--cursor", "--fix", "--trade", "--note"),
             *("--nothing-placed", "--wide", "--days", "--csv", "--zone"),

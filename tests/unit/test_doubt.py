@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, Unknown
 from relay.journal.opening import open_journal
 from tests.property.model_exchange import Fault
@@ -121,6 +122,27 @@ def test_an_unknown_limit_entry_that_an_exit_cancels_is_not_taken_for_cancelled_
         )
     else:
         assert (found["status"], found["orders"][0]["status"]) == ("failed", "denied")
+
+
+def test_an_order_whose_end_was_found_behind_its_lanes_back_is_not_sent_again(shop: Workshop) -> None:
+    """The lane's look-up found nothing, and before it sends again the follower's finds the fill."""
+    hide_what_comes(shop)
+    shop.exchange.faults.append(NO_REPLY)
+    entry = send(shop, action="buy", qty="0.01")
+    (name,) = shop.exchange.orders
+    begun_ms, before = shop.clock.now_ms, len(shop.exchange.sends)
+    while shop.clock.now_ms < begun_ms + 70_000 and len(shop.exchange.sends) == before:
+        shop.exchange.hidden.discard(name)
+        found = shop.exchange.look_up(category=Category.LINEAR, symbol="BTCUSDT", client_order_id=name)
+        shop.exchange.hidden.add(name)
+        assert found is not None
+        shop.journal.record_report(name, found, (), now_ms=shop.clock.now_ms)
+        if ready := shop.engine.ready():
+            shop.engine.step(ready[0])
+        elif not shop.wait_for_a_lane():
+            break
+    assert len(shop.exchange.sends) == before
+    assert signal(shop, entry)["status"] == "done"
 
 
 def test_the_resend_of_an_entry_that_certainly_never_arrived_is_executed(shop: Workshop) -> None:

@@ -158,3 +158,36 @@ def test_a_url_of_something_else_is_refused_without_repeating_it(url: str, said:
         with pytest.raises(JournalUnavailable, match=said) as refused:
             attempt(url)
         assert "hunter2" not in str(refused.value)
+
+
+def test_a_table_or_a_column_that_is_missing_at_the_right_revision_is_made_anew(tmp_path: Path) -> None:
+    """As after a migration that was edited once it had landed."""
+    journal = open_journal(url_of(tmp_path))
+    signal_id = accepted(journal)
+    journal.close()
+    whole = _schema(tmp_path / "relay.db")
+    _run(tmp_path / "relay.db", "DROP TABLE booked_until", "ALTER TABLE notices DROP COLUMN account")
+    assert _schema(tmp_path / "relay.db") != whole
+    journal = open_journal(url_of(tmp_path))
+    assert [each.signal.id for each in journal.unfinished()] == [signal_id]
+    journal.close()
+    assert _schema(tmp_path / "relay.db") == whole
+
+
+def test_a_column_that_cannot_be_made_up_is_named_in_a_sentence(tmp_path: Path) -> None:
+    migrate(url_of(tmp_path))
+    _run(tmp_path / "relay.db", "ALTER TABLE signals DROP COLUMN body_digest")
+    with pytest.raises(JournalUnavailable, match="lacks the column body_digest of the table signals"):
+        open_journal(url_of(tmp_path))
+
+
+def test_a_postgres_that_lacks_a_table_says_so_until_it_is_migrated(postgres_url: str) -> None:
+    open_journal(postgres_url).close()
+    engine = create_engine(postgres_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE booked_until")
+    engine.dispose()
+    with pytest.raises(JournalUnavailable, match="lacks the table booked_until.*relay migrate"):
+        open_journal(postgres_url)
+    migrate(postgres_url)
+    open_journal(postgres_url).close()

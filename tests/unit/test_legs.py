@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from relay.domain.instrument import Instrument
-from relay.domain.order import OrderType, PlannedOrder, Purpose, Side
+from relay.domain.order import IfPassed, OrderType, PlannedOrder, Purpose, Side
 from tests.builders import facts, inverse, level, linear, plan, profit, rules, signal, usdc
 
 SMALL = {"qty_max_market": "10", "qty_max": "30"}
@@ -114,19 +114,59 @@ def test_stops_round_away_from_the_position(
 
 
 @pytest.mark.parametrize(
-    ("action", "trigger", "sent", "rises"),
+    ("action", "kind", "trigger", "sent", "rises"),
     [
-        ("buy", "55000.11", "55000.2", True),
-        ("buy", "45000.19", "45000.1", False),
-        ("sell", "45000.19", "45000.1", False),
-        ("sell", "55000.11", "55000.2", True),
+        ("buy", "stop_market", "55000.11", "55000.2", True),
+        ("sell", "stop_market", "45000.19", "45000.1", False),
+        ("buy", "market_if_touched", "45000.19", "45000.1", False),
+        ("sell", "market_if_touched", "55000.11", "55000.2", True),
     ],
 )
-def test_a_trigger_is_reached_from_where_the_price_is_and_rounds_away_from_it(
-    action: str, trigger: str, sent: str, rises: bool
+def test_a_stop_is_a_breakout_and_a_touch_the_way_back(
+    action: str, kind: str, trigger: str, sent: str, rises: bool
 ) -> None:
-    (order,) = _orders(action, "0", qty=1, type="stop_market", trigger_price=trigger)
+    (order,) = _orders(action, "0", qty=1, type=kind, trigger_price=trigger)
     assert (order.trigger_price, order.trigger_rises, order.price) == (Decimal(sent), rises, None)
+
+
+PASSED = [
+    ("buy", "stop_market", "49000"),
+    ("sell", "stop_market", "51000"),
+    ("buy", "market_if_touched", "51000"),
+    ("sell", "limit_if_touched", "49000"),
+]
+
+
+@pytest.mark.parametrize(("action", "kind", "trigger"), [*PASSED, ("buy", "stop_limit", "50000")])
+def test_a_trigger_that_the_price_has_passed_opens_nothing(action: str, kind: str, trigger: str) -> None:
+    asked = signal(action, qty=1, type=kind, trigger_price=trigger, price=50000)
+    made = plan(asked, rules(), facts(linear(**SMALL), p="0"))
+    assert made.orders == () and made.reason is not None and made.reason.code == "TRIGGER_PASSED"
+    assert trigger in made.reason.message and "if_passed" in made.reason.message
+
+
+@pytest.mark.parametrize(("action", "kind", "trigger"), PASSED)
+@pytest.mark.parametrize("by", ["alert", "strategy"])
+def test_it_enters_at_once_where_alert_or_strategy_say_so(action: str, kind: str, trigger: str, by: str) -> None:
+    named = {"if_passed": IfPassed.MARKET} if by == "alert" else {}
+    asked = signal(action, qty=1, type=kind, trigger_price=trigger, price=50000, **named)
+    made = plan(asked, rules(if_passed=IfPassed.MARKET if by == "strategy" else IfPassed.DENY), facts(linear(**SMALL)))
+    (order,) = made.orders
+    assert order.type is (OrderType.LIMIT if "limit" in kind else OrderType.MARKET)
+    assert order.trigger_price is None and any("passed the trigger" in note for note in made.notes)
+
+
+@pytest.mark.parametrize(
+    ("action", "p", "qty", "trigger", "sent"),
+    [("sell", "2", 3, "51000", ["sell 2.000 exit"]), ("close", "2", None, "51000", ["sell 2.000 exit"])],
+)
+def test_the_exit_of_an_order_whose_trigger_is_passed_goes_at_the_market(
+    action: str, p: str, qty: int | None, trigger: str, sent: list[str]
+) -> None:
+    sized: dict[str, Any] = {} if qty is None else {"qty": qty}
+    orders = _orders(action, p, type="stop_limit", trigger_price=trigger, price=50500, **sized)
+    assert _shown(orders) == sent
+    assert all(each.type is OrderType.MARKET and each.reduce_only and each.price is None for each in orders)
 
 
 @pytest.mark.parametrize("time_in_force", ["GTC", "IOC", "FOK", "PostOnly"])

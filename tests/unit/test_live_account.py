@@ -177,6 +177,27 @@ def test_an_odd_row_costs_what_is_known_of_its_own_symbol(live: LiveAccount) -> 
     assert live.position(BTC) is None and live.position(eth) is not None
 
 
+def test_a_position_that_the_exchange_winds_down_is_told_and_opens_nothing(live: LiveAccount) -> None:
+    told: list[str] = []
+    live.on_barred = lambda symbol, why: told.append(f"{symbol}: {why.code if why else None}")
+    row = {"category": "linear", "symbol": "BTCUSDT", "side": "Buy", "size": "2", "positionIdx": 0, "seq": 2}
+    for status in ("Normal", "Liq"):
+        live.hear({"topic": "position", "data": [{**row, "positionStatus": status}]})
+    assert told == ["BTCUSDT: None", "BTCUSDT: EXCHANGE_RESTRICTED"]
+    why = live.no_entry(BTC)
+    assert why is not None and "being liquidated" in why.message
+
+
+def test_an_account_that_comes_back_to_this_process_is_heard_as_before(exchange: StreamedExchange) -> None:
+    told: list[str] = []
+    exchange.on_outside = lambda execution: told.append(execution.kind)
+    exchange.odd_rows.tell = told.append
+    exchange.hush()
+    exchange._live.hear({"topic": "execution", "data": [outside("BustTrade")]})
+    exchange._live.hear({"topic": "position", "data": [{"category": "linear", "symbol": "BTCUSDT", "size": "many"}]})
+    assert told == ["BustTrade", "the exchange's position of BTCUSDT cannot be read: `size` is 'many'"]
+
+
 def _at(price: str) -> Callable[[Category, str], Decimal | None]:
     return lambda category, symbol: Decimal(price)
 

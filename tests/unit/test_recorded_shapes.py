@@ -329,6 +329,8 @@ WORDS: dict[str, tuple[Any, ...]] = {
 }
 """Fields whose values are a fixed set. The documentation names these, and grows."""
 NOBODY_KNOWS = "HeardOfByNobody"
+NO_WORDS = ("extraFees",)
+"""What has several forms, none of which is a word."""
 
 
 def shapes(row: Row) -> Iterator[tuple[str, Row, bool]]:
@@ -338,12 +340,9 @@ def shapes(row: Row) -> Iterator[tuple[str, Row, bool]]:
         yield f"{field} missing", {name: other for name, other in row.items() if name != field}, False
         yield f"{field} null", {**row, field: None}, False
         yield f"{field} empty", {**row, field: "" if not isinstance(value, list | dict) else type(value)()}, False
-        for word in (*WORDS.get(field, ()), *([NOBODY_KNOWS, 77] if field in WORDS else [])):
-            if not (field == "unifiedMarginStatus" and word == NOBODY_KNOWS) and (field, word) != (
-                "maintainType",
-                NOBODY_KNOWS,
-            ):
-                yield f"{field} {word}", {**row, field: word}, True
+        strange = () if field in NO_WORDS else (77,) if isinstance(value, int) else (77, NOBODY_KNOWS)
+        for word in (*WORDS[field], *strange) if field in WORDS else ():
+            yield f"{field} {word}", {**row, field: word}, True
         if isinstance(value, dict):
             for inner, changed, is_word in shapes(value):
                 yield f"{field}.{inner}", {**row, field: changed}, is_word

@@ -265,7 +265,7 @@ class Message:
             own = {path for native, path in paths if native in needed}
             others = self._problems.keys() - {path for _, path in paths}
             if closes_whole(draft):
-                others = {path for path in others if self._containers.get(path.lower()) is None}
+                others = {path for path in others if path.lower() not in self._containers}
             deciding = own | {*choosing, *filter(self._says_what_is_closed, others)}
             draft.problems, draft.notes = self._problems, self.notes
             draft.leave_out_all_but(frozenset(deciding))
@@ -274,14 +274,15 @@ class Message:
     def _says_what_is_closed(self, path: str) -> bool:
         """Of a field that no native one was made of."""
         form = _INDEX.sub("[]", path).lower()
-        inside, _, name = _INDEX.sub("", path).lower().rpartition(".")
+        inside, _, name = _INDEX.sub("", path).rpartition(".")
         top = re.split(r"[.\[]", form)[0]
-        if speaks_of_levels(inside) or any(
+        # As the service spells it: of `takeprofits` nobody could tell the parts.
+        if speaks_of_levels(inside or name) or any(
             row.native in _LEVELS for known, row in self._table.items() if re.split(r"[.\[]", known.lower())[0] == top
         ):
             return False
         known = form if form in self._known else (*get_close_matches(form, self._known, n=1, cutoff=_MISSPELT), "")[0]
-        return meaning_of(known.rpartition(".")[2]) in DECIDING if known else decides_exit(name)
+        return meaning_of(known.rpartition(".")[2]) in DECIDING if known else decides_exit(name.lower())
 
     def _wrong_fields(self, inside: str, members: Mapping[str, object]) -> Iterator[tuple[str, str]]:
         for name, value in members.items():

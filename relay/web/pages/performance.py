@@ -53,7 +53,7 @@ def show() -> str:
     return render_template(
         "performance.html",
         rows=[_row(each, followed.get(each.strategy, Tally())) for each in ledger.strategy_results(since_ms)],
-        booked=[account_result_form(each) for each in ledger.account_results(since_ms)],
+        comparison=[account_result_form(each) for each in ledger.account_results(since_ms)],
         **{"days": days, "choices": _DAYS},
     )
 

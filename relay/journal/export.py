@@ -1,0 +1,78 @@
+"""What the journal holds of a time, row by row, for other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Any, Final
+
+from sqlalchemy import select
+
+from relay.domain.instrument import plain
+from relay.journal.codec import rfc3339
+from relay.journal.store import Store
+from relay.journal.tables import fills, orders, signals
+
+_AT_ONCE: Final = 500
+
+
+class Kind(StrEnum):
+    """What is taken out."""
+
+    SIGNALS = "signals"
+    ORDERS = "orders"
+    FILLS = "fills"
+
+
+COLUMNS: Final = {
+    Kind.SIGNALS: (
+        *("id", "strategy", "action", "ticker", "category", "symbol", "status", "reason_code", "reason_message"),
+        *("received_at", "sent_at", "finished_at"),
+    ),
+    Kind.ORDERS: (
+        *("signal_id", "client_order_id", "venue_order_id", "account", "category", "symbol", "side", "type", "qty"),
+        *(
+            "price",
+            "reduce_only",
+            "status",
+            "reason_code",
+            "reason_message",
+            "filled_qty",
+            "avg_price",
+            "fee",
+            "created_at",
+        ),
+    ),
+    Kind.FILLS: (
+        *("signal_id", "client_order_id", "exec_id", "account", "category", "symbol", "side", "qty", "price", "fee"),
+        *("fee_coin", "is_maker", "at"),
+    ),
+}
+"""In this order; numbers of money and size are texts, times RFC 3339."""
+
+
+def export(store: Store, kind: Kind, from_ms: int, until_ms: int) -> Iterator[dict[str, Any]]:
+    """The oldest first: signals by their receipt, orders by their making, fills by the exchange's time. `until_ms` is
+    not included. Raises JournalUnavailable."""
+    by = {Kind.SIGNALS: signals.c.received_at, Kind.ORDERS: orders.c.created_at, Kind.FILLS: fills.c.at}[kind]
+    key = {Kind.SIGNALS: signals.c.seq, Kind.ORDERS: orders.c.client_order_id, Kind.FILLS: fills.c.exec_id}[kind]
+    statement = {
+        Kind.SIGNALS: select(signals),
+        Kind.ORDERS: select(orders),
+        Kind.FILLS: select(fills, orders.c.signal_id, orders.c.category, orders.c.symbol, orders.c.side).join(
+            orders, orders.c.client_order_id == fills.c.client_order_id
+        ),
+    }[kind]
+    statement = statement.where(by >= from_ms, by < until_ms).order_by(by, key)
+    with store.read() as connection:
+        rows = connection.execution_options(yield_per=_AT_ONCE).execute(statement)
+        for row in rows:
+            yield {name: _cell(name, row._mapping[name]) for name in COLUMNS[kind]}
+
+
+def _cell(name: str, value: Any) -> Any:
+    if value is None or isinstance(value, bool | str):
+        return value
+    if name == "at" or name.endswith("_at"):
+        return rfc3339(value)
+    return plain(value) if hasattr(value, "as_tuple") else value

@@ -1,0 +1,88 @@
+"""What stands in deploy/: that it names what there is, and that its commands are those of the relay."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from relay.cli.main import cli
+from tests.relay_process import ROOT
+from tests.relay_server import ADMIN_TOKEN, RelayServer
+
+DEPLOY = ROOT / "deploy"
+
+
+def _is_command(words: list[str]) -> bool:
+    """Of the relay's own, as the real parser takes it."""
+    if words[0] == "gunicorn":
+        return words[-1] == "relay.web:create_app()" and "python:relay.web.gunicorn" in words
+    assert Path(words[0]).name == "python" and words[1:3] == ["-m", "relay"]
+    name, command, rest = cli.resolve_command(click.Context(cli), words[3:])
+    assert command is not None
+    command.make_context(name, rest)
+    return True
+
+
+def test_the_image_copies_what_there_is_runs_without_root_and_asks_only_whether_it_lives() -> None:
+    lines = (DEPLOY / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
+    copied = [each.split()[1:-1] for each in lines if each.startswith("COPY") and "--from" not in each]
+    assert all((ROOT / name).exists() for names in copied for name in names)
+    assert {"setup.py", "pyproject.toml", "requirements.txt", "relay"} <= {name for names in copied for name in names}
+    assert any(each == "USER relay" for each in lines) and "VOLUME /data" in lines
+    (command,) = [json.loads(each.removeprefix("CMD ")) for each in lines if each.startswith("CMD ")]
+    assert _is_command(command)
+    assert "/healthz" in next(each for each in lines if each.startswith("HEALTHCHECK"))
+    assert not any("/readyz" in each for each in lines if not each.startswith("#"))
+
+
+def _compose(*names: str) -> dict[str, Any]:
+    services: dict[str, Any] = {}
+    for name in names:
+        for service, given in yaml.safe_load((DEPLOY / name).read_text())["services"].items():
+            services[service] = {**services.get(service, {}), **given}
+    return services
+
+
+def test_the_compose_files_run_the_relays_own_commands_without_rights() -> None:
+    services = _compose("compose.yaml", "compose.postgres.yaml")
+    assert set(services) == {"relay", "caddy", "postgres", "migrate", "worker"}
+    for name in ("relay", "migrate", "worker"):
+        given = services[name]
+        assert (DEPLOY / given["build"]["context"] / given["build"]["dockerfile"]).is_file()
+        assert given["read_only"] and given["cap_drop"] == ["ALL"]
+        assert "command" not in given or _is_command(shlex.split(given["command"]))
+    assert services["worker"]["command"].endswith("worker")
+
+
+def test_the_unit_runs_serve_hardened_and_leaves_it_the_time_to_stop() -> None:
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read(DEPLOY / "systemd" / "relay.service")
+    service = unit["Service"]
+    assert _is_command(shlex.split(service["ExecStart"])) and service["ExecStart"].endswith("serve")
+    assert int(service["TimeoutStopSec"]) >= 30 and service["DynamicUser"] == "yes"
+    assert service["ProtectSystem"] == "strict" and service["StateDirectory"] == "relay"
+
+
+def test_each_query_of_the_dashboard_is_of_metrics_that_there_are(own: RelayServer) -> None:
+    for number in ("first", "second"):
+        alert = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.01", "id": number}
+        done = own.done(alert)
+        assert done["status"] == "done", done
+    text = own.request("GET", "/metrics", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}).text
+    dashboard = json.loads((DEPLOY / "grafana" / "relay.json").read_text())
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    named = {name for query in queries for name in re.findall(r"\brelay_\w+", query)}
+    families = {name.removesuffix("_total").removesuffix("_bucket") for name in named}
+    there = set(re.findall(r"^# TYPE (\w+) ", text, re.MULTILINE))
+    assert {each for each in families if each not in there and f"{each}_total" not in there} == set()
+    assert len(queries) > 15
+    assert re.search(r'^relay_position\{account="default",symbol="BTCUSDT"\} 0\.02$', text, re.MULTILINE)
+    assert re.search(r'^relay_build_info\{environment="paper",version="[\d.]+"\} 1\.0$', text, re.MULTILINE)
