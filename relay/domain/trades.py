@@ -475,7 +475,7 @@ def _average(category: Category, qty: Decimal, value: Decimal) -> Decimal | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class ReplayStep:
     """One entry in its place. `before`: the trades that were open then; `applied`: what it made of them."""
 
     entry: LedgerEntry
@@ -484,7 +484,9 @@ class Step:
     applied: Applied
 
 
-def replay(trades: Iterable[Trade], entries: Iterable[tuple[LedgerEntry, Maker | None]], *, account: str) -> list[Step]:
+def replay(
+    trades: Iterable[Trade], entries: Iterable[tuple[LedgerEntry, Maker | None]], *, account: str
+) -> list[ReplayStep]:
     """All entries of one symbol in their order, from these open trades on."""
     every = {trade.id: trade for trade in trades}
     steps = []
@@ -492,11 +494,11 @@ def replay(trades: Iterable[Trade], entries: Iterable[tuple[LedgerEntry, Maker |
         before = tuple(trade for trade in every.values() if trade.open_qty)
         applied = apply(before, entry, maker, account=account)
         every = {trade.id: trade for trade in (*before, *applied.trades)}
-        steps.append(Step(entry=entry, maker=maker, before=before, applied=applied))
+        steps.append(ReplayStep(entry=entry, maker=maker, before=before, applied=applied))
     return steps
 
 
-def after(trades: Iterable[Trade], steps: Iterable[Step]) -> dict[str, Trade]:
+def after(trades: Iterable[Trade], steps: Iterable[ReplayStep]) -> dict[str, Trade]:
     """Every trade after the steps, by id, those that were closed on the way among them."""
     every = {trade.id: trade for trade in trades}
     for step in steps:

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, ins
 from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG
 from relay.domain.instrument import Category, plain
 from relay.domain.order import Side
-from relay.domain.trades import BY_HAND, LedgerEntry, Maker, Step, Trade, after, replay
+from relay.domain.trades import BY_HAND, LedgerEntry, Maker, ReplayStep, Trade, after, replay
 from relay.journal.codec import from_json, rfc3339, to_json
 from relay.journal.tables import bookings, orders, signals, trade_totals, trades
 
@@ -119,7 +119,7 @@ def _maker_of(row: Row[Any]) -> Maker | None:
     return None if row.maker is None else from_json(Maker, row.maker)
 
 
-def _store_step(connection: Connection, account: str, step: Step) -> None:
+def _store_step(connection: Connection, account: str, step: ReplayStep) -> None:
     entry = step.entry
     values = {
         "category": entry.category,
