@@ -25,7 +25,7 @@ def test_no_secret_is_ever_taken_from_the_command_line() -> None:
     for command in cli.commands.values():
         names = {name for each in command.params for name in each.opts if not isinstance(each, click.Argument)}
         assert names <= {
-            *("--from", "--to"),
+            *("--from", "--to", "--price", "--size", "--stop-loss", "--take-profit"),
             *("--url", "--json", "--strategy", "--format", "--kind", "--with-secret", "--all", "--open"),
             *("--status", "--symbol", "--account", "--limit", "--cursor", "--fix", "--trade", "--note"),
             *("--nothing-placed", "--wide", "--days", "--csv", "--zone"),
