@@ -489,8 +489,8 @@ def _events_of(new: NewSignal, fitted: Judged | None) -> Iterator[tuple[str, obj
     yield from new.events
     if fitted and fitted.fit in CHAIN_EVENTS:
         yield CHAIN_EVENTS[fitted.fit], {"note": fitted.note, **_standing_detail(fitted.last.link.after)}
-    is_told = new.link is None or new.link.before.size is not None or new.link.after.size is not None
-    if fitted and not is_told and fitted.size_before is not None:
+    is_named = new.link is None or new.link.before.size is not None or new.link.after.size is not None
+    if fitted and not is_named and fitted.size_before is not None:
         yield SIZE_BEFORE, {"size": str(fitted.size_before)}
     if not new.accounts:
         yield SignalStatus.DONE, None
