@@ -99,6 +99,9 @@ class MailboxWatch:
         except TROUBLE as error:
             # The words of a server may repeat what it was sent.
             self._note(f"{type(error).__name__}{_why(error)}")
+        except Exception as error:
+            log.exception("the mailbox could not be read")
+            self._note(f"the relay failed on it ({type(error).__name__}; its log has more)")
         finally:
             if folder is not None:
                 folder.close()
@@ -137,13 +140,25 @@ class MailboxWatch:
         else:
             since, uids, last = None, folder.newer_than(mark.uid), mark.uid
         for fetched in folder.fetch(uids):
-            mail = read_mail(fetched.raw, internal_date=fetched.internal_date) if fetched.raw is not None else None
+            mail = self._read(fetched)
             is_news = mail is not None and (since is None or mail.at >= since)
             if mail is not None and is_news and self._take(folder, fetched, mail) and since is None:
                 self._save(folder, fetched.uid)
         # Now and then without any mail, too: so that it is known from when on a folder that is made anew is to be read.
         if uids or since is not None or to_ms(self._now()) - mark.at_ms > _MARK_MS:
             self._save(folder, max([last, *uids]))
+
+    def _read(self, fetched: Fetched) -> Mail | None:
+        """Returns None for what holds no alert. One mail that cannot be read must not keep those behind it."""
+        if fetched.raw is None:
+            return None
+        try:
+            return read_mail(fetched.raw, internal_date=fetched.internal_date)
+        except Exception:
+            log.exception("the mail %d of %s could not be read", fetched.uid, self._settings.name)
+            text = f"a mail in {self._settings.name} could not be read (number {fetched.uid}); is it an alert?"
+            self._announcer.tell(NoticeKind.ATTENTION, text)
+            return None
 
     def _save(self, folder: ImapFolder, uid: int) -> None:
         mark = ReadUpTo(uid_validity=folder.uid_validity, uid=uid, at_ms=to_ms(self._now()))
