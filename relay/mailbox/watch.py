@@ -54,7 +54,7 @@ class MailboxWatch:
         self._uses, self._is_mine, self._now = uses, is_mine, now
         self._stop = threading.Event()
         self._failing_since: float | None = time.monotonic()
-        self._is_told = False
+        self._is_reported = False
         self._forgotten_at = float("-inf")
         self.problem: str | None = _NOT_READ
         """Why it cannot be read just now; None: it can."""
@@ -92,7 +92,7 @@ class MailboxWatch:
                 self._look(folder)
                 is_read = True
                 self._note(None)
-                self._chores()
+                self._look_after()
                 folder.wait(LOOK_S, self._stop)
         except JournalUnavailable as error:
             self._note(f"it waits for the journal: {error}")
@@ -110,18 +110,18 @@ class MailboxWatch:
     def _note(self, problem: str | None) -> None:
         name = self._settings.name
         if problem is None:
-            if self._is_told:
+            if self._is_reported:
                 self._announcer.tell(NoticeKind.STREAM, f"the mailbox {name} is read again")
             elif self.problem is not None:
                 log.info("the mailbox %s is read", name)
-            self.problem, self._failing_since, self._is_told = None, None, False
+            self.problem, self._failing_since, self._is_reported = None, None, False
             return
         if problem != self.problem:
             log.warning("the mailbox %s cannot be read: %s", name, problem)
         self.problem = problem
         self._failing_since = self._failing_since or time.monotonic()
-        if time.monotonic() - self._failing_since >= _TELL_S and not self._is_told:
-            self._is_told = True
+        if time.monotonic() - self._failing_since >= _TELL_S and not self._is_reported:
+            self._is_reported = True
             self._announcer.tell(
                 NoticeKind.STREAM, f"the mailbox {name} cannot be read, alerts come one way: {problem}"
             )
@@ -204,7 +204,7 @@ class MailboxWatch:
         except AlertError as error:
             log.warning("a mail's alert was not taken: %s", error)
 
-    def _chores(self) -> None:
+    def _look_after(self) -> None:
         now_ms = to_ms(self._now())
         for lost in self._marks.take_only_by_mail(now_ms):
             self._announcer.tell(NoticeKind.CHAIN, _only_by_mail(lost))
