@@ -193,6 +193,8 @@ class Switch:
 
 
 HALT = "halt"
+REASON_KNOWN = "reason_known"
+"""The event of a signal whose end stays what it was, and whose reason is known only now."""
 RETRY_NOW = "retry now"
 """Why a generation was opened whose age counts from then."""
 CANCEL_REQUESTED, CANCEL_ANSWERED = "cancel_asked_for", "cancel_answered"
