@@ -44,7 +44,7 @@ _OF_WORD: Final = _places({each.name: each.words for each in ALERT_FORMATS})
 _OF_ACTION: Final = _places({each.name: each.own_actions | each.action_marks.keys() for each in ALERT_FORMATS})
 """Names of fields, and actions, to the places of the formats that they may make a message of."""
 _BY_NAME: Final = {alert_format.name: alert_format for alert_format in ALERT_FORMATS}
-_TEXTS: Final = tuple(alert_format for alert_format in ALERT_FORMATS if alert_format.pattern is not None)
+_TEXTS: Final = tuple((each.pattern.fullmatch, each) for each in ALERT_FORMATS if each.pattern is not None)
 _TEXT_LENGTH_MAX: Final = 2000
 _OR: Final = "|"
 _TEMPLATE: Final = frozenset({"ticker", "action", "price"})
@@ -70,8 +70,11 @@ def recognise(fields: Mapping[str, object], named: str | None) -> AlertFormat | 
     """
     if named is not None:
         return alert_format_of(named)
+    action = str(fields.get("action")).strip().lower()
+    if fields.keys().isdisjoint(_OF_WORD.keys()) and action not in _OF_ACTION:
+        return None
     message = {name: value for name, value in fields.items() if name not in ("secret", "format")}
-    places = set(_OF_ACTION.get(str(message.get("action")).strip().lower(), ()))
+    places = set(_OF_ACTION.get(action, ()))
     for name in message:
         places.update(_OF_WORD.get(name, ()))
     marked = (ALERT_FORMATS[place] for place in sorted(places))
@@ -81,8 +84,10 @@ def recognise(fields: Mapping[str, object], named: str | None) -> AlertFormat | 
 
 def doubt(fields: Mapping[str, object]) -> str | None:
     """What to tell the sender of a native alert that looks like TradersPost's template for indicators."""
-    action = str(fields.get("action")).strip().lower()
-    if not _TEMPLATE <= fields.keys() <= _TEMPLATE | {"time", "interval"} or action not in ("buy", "sell"):
+    if not _TEMPLATE <= fields.keys() <= _TEMPLATE | {"time", "interval"}:
+        return None
+    action = str(fields["action"]).strip().lower()
+    if action not in ("buy", "sell"):
         return None
     return (
         f"read as relay's own `{action}`, which adds to what is open; where it was written for TradersPost, "
@@ -96,8 +101,8 @@ def fields_of_text(body: bytes) -> dict[str, object] | None:
     if start in (b"{", b"[", b"") or len(body) > _TEXT_LENGTH_MAX:
         return None
     text = body.decode(errors="replace").replace("\0", "").lstrip("\ufeff").strip()
-    for each in _TEXTS:
-        if each.pattern is not None and each.pattern.fullmatch(text):
+    for matches, each in _TEXTS:
+        if matches(text):
             return {each.text_field: text, "format": each.name}
     return None
 
