@@ -310,8 +310,8 @@ def unknown_problem(name: str, value: object) -> str | None:
         return f"is not known here and says {shown(value)}, an order's word: say it as `action`, or take it out"
     if is_information(name):
         return None
-    bearing = ".".join(part for part in name.split(".") if squeezed(part) not in NEUTRAL or part == inner)
-    if bears_on_order(bearing):
+    relevant = ".".join(part for part in name.split(".") if squeezed(part) not in NEUTRAL or part == inner)
+    if bears_on_order(relevant):
         return (
             "is not known here and may bear on the order: say what it means by a field that relay knows, or take it out"
         )

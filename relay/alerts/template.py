@@ -29,7 +29,7 @@ class Scenario(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
+class PositionChange:
     """A strategy's fill, in signed multiples of its size: `before` and `after` it."""
 
     before: Decimal
@@ -38,11 +38,11 @@ class Move:
 
 _HALF = Decimal("0.5")
 _MOVES = {
-    Scenario.ENTRY: Move(before=Decimal(0), after=Decimal(1)),
-    Scenario.ADD: Move(before=Decimal(1), after=1 + _HALF),
-    Scenario.PARTIAL: Move(before=Decimal(2), after=Decimal(1)),
-    Scenario.REVERSAL: Move(before=Decimal(1), after=Decimal(-1)),
-    Scenario.FLAT: Move(before=Decimal(1), after=Decimal(0)),
+    Scenario.ENTRY: PositionChange(before=Decimal(0), after=Decimal(1)),
+    Scenario.ADD: PositionChange(before=Decimal(1), after=1 + _HALF),
+    Scenario.PARTIAL: PositionChange(before=Decimal(2), after=Decimal(1)),
+    Scenario.REVERSAL: PositionChange(before=Decimal(1), after=Decimal(-1)),
+    Scenario.FLAT: PositionChange(before=Decimal(1), after=Decimal(0)),
 }
 
 
@@ -83,19 +83,19 @@ def _chart(price: Decimal, now: datetime, ticker: str) -> dict[str, str]:
         "ticker": ticker,
         "exchange": "BYBIT",
         "volume": "1234.5",
-        "time": _stamp(now - timedelta(hours=1)),
-        "timenow": _stamp(now),
+        "time": _as_time(now - timedelta(hours=1)),
+        "timenow": _as_time(now),
         "interval": "60",
         "syminfo.currency": "USDT",
         "syminfo.basecurrency": ticker.partition("USDT")[0],
     }
 
 
-def _stamp(moment: datetime) -> str:
+def _as_time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _fill(move: Move, size: Decimal, price: Decimal) -> dict[str, str]:
+def _fill(move: PositionChange, size: Decimal, price: Decimal) -> dict[str, str]:
     before, after = move.before * size, move.after * size
     words = {
         "order.action": "buy" if after > before else "sell",

@@ -26,7 +26,7 @@ from relay.domain.instrument import Category
 from relay.domain.position import Position
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, JournalUnavailable
 from relay.settings.environment import Environment
-from relay.settings.network import Way
+from relay.settings.network import Route
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ class ExpectedAccount:
     max_leverage: Decimal | None
     also: str | None = None
     """One more symbol to look at."""
-    way: Way = field(default_factory=Way)
+    way: Route = field(default_factory=Route)
     """How the host is reached."""
 
 

@@ -160,6 +160,8 @@ FRESH_S = 3.0
 _BACKOFF_S = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _STABLE_S = 3.0
 _POLL_S = 0.5
+_JITTER = random.Random()
+"""Not the one that all share: that one belongs to whoever seeds it."""
 _CATCH_UP_S = 0.25
 _ANSWER_S = 5.0
 
@@ -309,7 +311,7 @@ class StreamLink:
             if problem != self._problem:
                 log.warning("the stream %s is down: %s", self.name, problem)
             self._problem = problem
-            self._stop.wait(delay_s * (0.5 + random.random()))
+            self._stop.wait(delay_s * (0.5 + _JITTER.random()))
 
     def _live_once(self) -> str:
         """Until it ends: why."""

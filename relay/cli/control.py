@@ -26,6 +26,7 @@ from relay.cli.client import (
 from relay.cli.signals import WAIT_S, await_end, reported
 from relay.domain.order import SignalStatus
 
+YES = "yes"
 _HALTED = "halted: no new entries, restarts included, until `python -m relay resume`; exits go on"
 _RESUMED = "resumed: new entries are allowed again"
 
@@ -109,14 +110,29 @@ def _in_words(row: dict[str, Any]) -> str:
 
 @click.command()
 @click.argument("signal_id", metavar="ID")
+@click.option("--now", "is_fresh", is_flag=True, help="For this one try the entry's age counts from now.")
 @with_json
 @with_url
 @click.pass_context
-def retry(context: click.Context, signal_id: str, as_json: bool, url: str | None) -> None:
+def retry(context: click.Context, signal_id: str, is_fresh: bool, as_json: bool, url: str | None) -> None:
     """Open a signal again with a new plan, if no order of it can have had an effect; and tell what became of it."""
     client = connect(url)
+    path = f"/api/signals/{quote(signal_id, safe='')}/retry"
+    outlook = client.get(path)
+    if is_fresh:
+        then, now = (outlook.get(name) or "not known" for name in ("price_then", "price_now"))
+        remark(f"the entry is {outlook['age_s']} s old; the price then: {then}, now: {now}")
+        if outlook["real_money"]:
+            say_yes = f"This may place an order with REAL MONEY. Type {YES} to go on"
+            if click.prompt(say_yes, default="", show_default=False, err=True).strip() != YES:
+                raise NotDone(f"nothing was opened again: {YES!r} was not typed")
+    elif outlook["expires"]:
+        remark(
+            f"the entry is {outlook['age_s']} s old, more than {outlook['max_age_s']} s, and will expire; "
+            "`--now` lifts that for one try"
+        )
     until = time.monotonic() + WAIT_S
-    client.post(f"/api/signals/{quote(signal_id, safe='')}/retry")
+    client.post(path, json.dumps({"now": is_fresh}).encode())
     signal = await_end(client, signal_id, until=until)
     if as_json:
         say_json(signal)

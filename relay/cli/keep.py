@@ -53,12 +53,12 @@ def backup(target: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each row instead of CSV.")
 def export(kind: str, since: str, until: str | None, as_json: bool) -> None:
     """Write what the journal holds of some days, as CSV, to the output."""
-    from relay.journal.export import COLUMNS, Kind
+    from relay.journal.export import COLUMNS, ExportKind
     from relay.journal.export import export as rows_of
     from relay.journal.opening import open_journal
     from relay.settings.settings import load_settings
 
-    chosen, first = Kind(kind), _day("--from", since)
+    chosen, first = ExportKind(kind), _day("--from", since)
     last = _day("--to", until) if until else datetime.now(UTC)
     if last < first:
         raise Unusable("--to: it is before --from")

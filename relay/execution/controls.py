@@ -39,7 +39,7 @@ from relay.execution.orders import cancel_by_hand, is_moved_since_sent, report_o
 from relay.execution.ports import Account, Now, to_ms, utc_now
 from relay.execution.protection import ActingFor
 from relay.execution.tasks import Feeder
-from relay.execution.work import Strategy, Work
+from relay.execution.work import Strategy, Work, rules_of, stored_signal
 from relay.journal.api_queries import SIGNAL_SEEN, status_of
 from relay.journal.journal import Journal
 from relay.journal.records import CANCEL_REQUESTED, HALT, OrderRecord
@@ -68,6 +68,18 @@ class Flattened:
     outcome: FlattenOutcome
     message: str
     signal_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryOutlook:
+    """`expires`: its entry would be too old. Prices in the quote coin, None where they are not known."""
+
+    age_s: int
+    max_age_s: int
+    expires: bool
+    price_then: Decimal | None
+    """As the alert said it."""
+    price_now: Decimal | None
 
 
 class Controls:
@@ -281,12 +293,35 @@ class Controls:
         except (ExchangeUnreachable, ExchangeAnswered) as error:
             raise SignalNotSeen(f"{record.account} cannot be read just now: {error}") from error
 
-    def retry(self, signal_id: str) -> int:
+    def retry_outlook(self, signal_id: str) -> RetryOutlook | None:
+        """What a retry would meet now; None of a signal that went to no account."""
+        execution = next(iter(self._journal.executions_of(signal_id)), None)
+        if execution is None:
+            return None
+        signal, account = stored_signal(execution.signal), self._accounts.get(execution.account)
+        rules = rules_of(self._strategies, signal.strategy, execution.account)
+        age = self._now() - (signal.sent_at or signal.received_at)
+        price = None
+        if account is not None and signal.category is not None and signal.symbol is not None:
+            with suppress(ExchangeUnreachable, ExchangeAnswered):
+                price = account.exchange.price(category=signal.category, symbol=signal.symbol)
+        return RetryOutlook(
+            age_s=int(age.total_seconds()),
+            max_age_s=rules.signal_max_age_s,
+            expires=not signal.only_exits and age.total_seconds() > rules.signal_max_age_s,
+            price_then=signal.signal_price,
+            price_now=price,
+        )
+
+    def retry(self, signal_id: str, *, is_fresh: bool = False) -> int:
         """Open a finished signal again, with a new plan. The number of its new generation.
 
-        Raises SignalNotRetryable unless every order of it is certain to have had no effect.
+        `is_fresh`: for this one try its age counts from now. Raises SignalNotRetryable unless every order of it is
+        certain to have had no effect.
         """
-        return self._journal.reopen(signal_id, now_ms=to_ms(self._now()), on_committed=self._runner.opened_again)
+        return self._journal.reopen(
+            signal_id, now_ms=to_ms(self._now()), is_fresh=is_fresh, on_committed=self._runner.opened_again
+        )
 
 
 # What an alert would do now, without doing it.

@@ -429,8 +429,8 @@ class Gatherer:
     def _with_size_before(self, signal: Signal) -> Signal:
         """A reversal that says no size of the strategy's: with the size that the strategy's last alert left."""
         before, after = signal.prev_market_position, signal.market_position
-        is_told = signal.market_position_size is not None or signal.prev_market_position_size is not None
-        if before is None or after is None or is_told or before.sign * after.sign >= 0:
+        is_named = signal.market_position_size is not None or signal.prev_market_position_size is not None
+        if before is None or after is None or is_named or before.sign * after.sign >= 0:
             return signal
         return replace(signal, prev_market_position_size=self._journal.strategies.size_before(signal.id))
 

@@ -189,6 +189,8 @@ class Work:
     troubles: int = 0
     """How often in a row the exchange did not answer while the facts were gathered."""
     troubled_since_ms: int = 0
+    fresh_since: datetime | None = None
+    """A person opened it then, to be no older than that."""
     received: ReceiptTime | None = None
     """On a clock that does not jump; None: it was received by another process."""
 
@@ -198,6 +200,8 @@ class Work:
     def age(self, now: datetime) -> SignalAge:
         """Of its signal, by the exchange's clock. `now`: this machine's clock, for what another process received."""
         exchange = self.account.exchange
+        if self.fresh_since is not None:
+            return SignalAge(age=now - self.fresh_since, is_measured=exchange.is_clock_measured)
         return age_of(
             self.signal,
             since_receipt=self.received.since() if self.received else now - self.signal.received_at,
@@ -242,6 +246,7 @@ def resumed(signal: Signal, account: Account, rules: Rules, execution: Execution
         generation=execution.generation,
         is_planned=execution.plan is not None,
         plan_reason=execution.plan.reason if execution.plan else None,
+        fresh_since=from_ms(execution.opened_at_ms) if execution.is_fresh else None,
         orders={state.client_order_id: state for state in states},
         circumstances=execution.circumstances,
     )

@@ -28,7 +28,17 @@ from relay.errors import SignalNotRetryable
 from relay.journal import copies, engine_queries
 from relay.journal.codec import reason_columns
 from relay.journal.notices import add_event
-from relay.journal.records import Admission, AttemptOutcome, Duplicate, IdReused, LateByMail, New, NewSignal, Reopened
+from relay.journal.records import (
+    RETRY_NOW,
+    Admission,
+    AttemptOutcome,
+    Duplicate,
+    IdReused,
+    LateByMail,
+    New,
+    NewSignal,
+    Reopened,
+)
 from relay.journal.statements import Rows, event_row, insert_if_new, insert_rows
 from relay.journal.store import Store
 from relay.journal.tables import assignments, attempts, chains, events, fills, identities, orders, signals
@@ -489,8 +499,8 @@ def _events_of(new: NewSignal, fitted: Judged | None) -> Iterator[tuple[str, obj
     yield from new.events
     if fitted and fitted.fit in CHAIN_EVENTS:
         yield CHAIN_EVENTS[fitted.fit], {"note": fitted.note, **_standing_detail(fitted.last.link.after)}
-    is_told = new.link is None or new.link.before.size is not None or new.link.after.size is not None
-    if fitted and not is_told and fitted.size_before is not None:
+    is_named = new.link is None or new.link.before.size is not None or new.link.after.size is not None
+    if fitted and not is_named and fitted.size_before is not None:
         yield SIZE_BEFORE, {"size": str(fitted.size_before)}
     if not new.accounts:
         yield SignalStatus.DONE, None
@@ -550,8 +560,11 @@ def undo_reopening(connection: Connection, signal_id: str, generation: int, now_
         add_event(connection, signal_id, "withdrawn", {"generation": generation}, now_ms)
 
 
-def reopen_by_hand(connection: Connection, signal_id: str, now_ms: int) -> Reopened:
-    """Opens the next generation. SignalNotRetryable unless nothing of it can have had an effect."""
+def reopen_by_hand(connection: Connection, signal_id: str, now_ms: int, *, is_fresh: bool = False) -> Reopened:
+    """Opens the next generation. SignalNotRetryable unless nothing of it can have had an effect.
+
+    `is_fresh`: it is as old as its opening, for this generation.
+    """
     which = select(signals.c.status, signals.c.generation).where(signals.c.id == signal_id)
     known = connection.execute(which).first()
     if known is None:
@@ -562,4 +575,4 @@ def reopen_by_hand(connection: Connection, signal_id: str, now_ms: int) -> Reope
         raise SignalNotRetryable(f"a signal is opened again at most {MAX_GENERATION} times")
     if not is_without_effect(connection, signal_id):
         raise SignalNotRetryable("an order of this signal may have reached the exchange; look there first")
-    return reopen(connection, signal_id, now_ms=now_ms, why="retry")
+    return reopen(connection, signal_id, now_ms=now_ms, why=RETRY_NOW if is_fresh else "retry")

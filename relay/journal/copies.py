@@ -16,7 +16,7 @@ PAIR_MS: Final = 15 * 60_000
 """Within which a mail and a webhook of one text are one alert."""
 REPEAT_MS: Final = 60_000
 """The same of a post that was itself a repeat: it stands for an alert that fired twice at once, not for a later one."""
-KEPT_MS: Final = 90 * 24 * 60 * 60_000
+RETENTION_MS: Final = 90 * 24 * 60 * 60_000
 TELL_AFTER_MS: Final = 2 * 60_000
 """A webhook that has not come so long after its mail is lost."""
 
@@ -162,8 +162,8 @@ class Mailboxes:
             rows = connection.execute(wanted).all()
         if not rows:
             return []
-        told = update(copies).where(copies.c.id.in_([row.id for row in rows])).values(is_told=True)
-        self._store.submit(lambda connection: connection.execute(told), deadline_s=10)
+        noted = update(copies).where(copies.c.id.in_([row.id for row in rows])).values(is_told=True)
+        self._store.submit(lambda connection: connection.execute(noted), deadline_s=10)
         return [
             OnlyByMail(
                 signal_id=row.signal_id,
@@ -181,7 +181,7 @@ class Mailboxes:
 
     def forget(self, now_ms: int) -> None:
         """What is too old to be paired, or to be read again."""
-        old = delete(copies).where(copies.c.at < now_ms - KEPT_MS)
+        old = delete(copies).where(copies.c.at < now_ms - RETENTION_MS)
         self._store.submit(lambda connection: connection.execute(old), deadline_s=10)
 
 

@@ -38,6 +38,7 @@ from relay.journal.records import (
     CANCEL_ANSWERED,
     CANCEL_REQUESTED,
     HALT,
+    RETRY_NOW,
     AttemptOutcome,
     Circumstances,
     ExecutionRecord,
@@ -180,8 +181,10 @@ def _read(connection: Connection, rows: Sequence[Any]) -> tuple[ExecutionRecord,
         of_signals = select(orders).where(orders.c.signal_id.in_(ids[start : start + _CHUNK]))
         for order in _records(connection, connection.execute(of_signals).all()):
             orders_of[order.signal_id, order.account, order.generation].append(order)
+    fresh = _fresh(connection, [row for row in rows if row.execution_generation])
     return tuple(
         ExecutionRecord(
+            is_fresh=(row.id, row.execution_generation) in fresh,
             signal=signal_of(row),
             account=row.execution_account,
             seq=row.execution_seq,
@@ -194,6 +197,17 @@ def _read(connection: Connection, rows: Sequence[Any]) -> tuple[ExecutionRecord,
         )
         for row in rows
     )
+
+
+def _fresh(connection: Connection, rows: Sequence[Any]) -> set[tuple[str, int]]:
+    """The generations that a person opened to be as old as their opening."""
+    opened = _in_chunks(connection, select(events), events.c.signal_id, list({row.id for row in rows}))
+    return {
+        (each.signal_id, each.detail["generation"])
+        for of_signal in opened.values()
+        for each in of_signal
+        if each.name == "reopened" and each.detail["why"] == RETRY_NOW
+    }
 
 
 def _plan(row: Row[Any]) -> PlanRecord:

@@ -16,7 +16,7 @@ from relay.journal.tables import fills, orders, signals
 _AT_ONCE: Final = 500
 
 
-class Kind(StrEnum):
+class ExportKind(StrEnum):
     """What is taken out."""
 
     SIGNALS = "signals"
@@ -25,11 +25,11 @@ class Kind(StrEnum):
 
 
 COLUMNS: Final = {
-    Kind.SIGNALS: (
+    ExportKind.SIGNALS: (
         *("id", "strategy", "action", "ticker", "category", "symbol", "status", "reason_code", "reason_message"),
         *("received_at", "sent_at", "finished_at"),
     ),
-    Kind.ORDERS: (
+    ExportKind.ORDERS: (
         *("signal_id", "client_order_id", "venue_order_id", "account", "category", "symbol", "side", "type", "qty"),
         *(
             "price",
@@ -43,7 +43,7 @@ COLUMNS: Final = {
             "created_at",
         ),
     ),
-    Kind.FILLS: (
+    ExportKind.FILLS: (
         *("signal_id", "client_order_id", "exec_id", "account", "category", "symbol", "side", "qty", "price", "fee"),
         *("fee_coin", "is_maker", "at"),
     ),
@@ -51,15 +51,23 @@ COLUMNS: Final = {
 """In this order; numbers of money and size are texts, times RFC 3339."""
 
 
-def export(store: Store, kind: Kind, from_ms: int, until_ms: int) -> Iterator[dict[str, Any]]:
+def export(store: Store, kind: ExportKind, from_ms: int, until_ms: int) -> Iterator[dict[str, Any]]:
     """The oldest first: signals by their receipt, orders by their making, fills by the exchange's time. `until_ms` is
     not included. Raises JournalUnavailable."""
-    by = {Kind.SIGNALS: signals.c.received_at, Kind.ORDERS: orders.c.created_at, Kind.FILLS: fills.c.at}[kind]
-    key = {Kind.SIGNALS: signals.c.seq, Kind.ORDERS: orders.c.client_order_id, Kind.FILLS: fills.c.exec_id}[kind]
+    by = {
+        ExportKind.SIGNALS: signals.c.received_at,
+        ExportKind.ORDERS: orders.c.created_at,
+        ExportKind.FILLS: fills.c.at,
+    }[kind]
+    key = {
+        ExportKind.SIGNALS: signals.c.seq,
+        ExportKind.ORDERS: orders.c.client_order_id,
+        ExportKind.FILLS: fills.c.exec_id,
+    }[kind]
     statement = {
-        Kind.SIGNALS: select(signals),
-        Kind.ORDERS: select(orders),
-        Kind.FILLS: select(fills, orders.c.signal_id, orders.c.category, orders.c.symbol, orders.c.side).join(
+        ExportKind.SIGNALS: select(signals),
+        ExportKind.ORDERS: select(orders),
+        ExportKind.FILLS: select(fills, orders.c.signal_id, orders.c.category, orders.c.symbol, orders.c.side).join(
             orders, orders.c.client_order_id == fills.c.client_order_id
         ),
     }[kind]

@@ -163,17 +163,21 @@ class Journal:
         signal_id: str,
         *,
         now_ms: int,
+        is_fresh: bool = False,
         deadline_s: float = ANSWER_DEADLINE_S,
         on_committed: Callable[[Reopened], None] | None = None,
     ) -> int:
-        """For a person's `retry`: the new generation, to be executed. SignalNotRetryable says why not."""
+        """For a person's `retry`: the new generation, to be executed. SignalNotRetryable says why not.
+
+        `is_fresh`: its age counts from now, for this generation.
+        """
 
         def undo(connection: Connection, reopened: Reopened) -> None:
             undo_reopening(connection, signal_id, reopened.generation, now_ms)
 
         open_again = reopen if self._is_shared else reopen_by_hand
         reopened: Reopened = self.store.submit(
-            lambda connection: open_again(connection, signal_id, now_ms),
+            lambda connection: open_again(connection, signal_id, now_ms, is_fresh=is_fresh),
             deadline_s=deadline_s,
             on_withdrawn=undo,
             on_committed=on_committed,

@@ -40,7 +40,7 @@ def _is_vouched_for(connection: Connection, signal_id: str) -> bool:
     return connection.execute(reported.limit(1)).scalar() == "duplicate"
 
 
-def reopen(connection: Connection, signal_id: str, now_ms: int) -> Reopened:
+def reopen(connection: Connection, signal_id: str, now_ms: int, *, is_fresh: bool = False) -> Reopened:
     """Where several processes write: its place among its lanes' alerts is given while nobody else has their locks."""
     of_signal = select(
         assignments.c.account,
@@ -50,7 +50,7 @@ def reopen(connection: Connection, signal_id: str, now_ms: int) -> Reopened:
     rows = connection.execute(of_signal.where(assignments.c.signal_id == signal_id)).all()
     if rows:
         hold(connection, locks_on(lanes=[lane_name(row.account, row.category, row.symbol) for row in rows]))
-    return reopen_by_hand(connection, signal_id, now_ms)
+    return reopen_by_hand(connection, signal_id, now_ms, is_fresh=is_fresh)
 
 
 def lane_names(new: NewSignal) -> list[str]:

@@ -193,6 +193,8 @@ class Switch:
 
 
 HALT = "halt"
+RETRY_NOW = "retry now"
+"""Why a generation was opened whose age counts from then."""
 CANCEL_REQUESTED, CANCEL_ANSWERED = "cancel_asked_for", "cancel_answered"
 """Events of a signal: a person wants one of its orders cancelled, and what the exchange said to that."""
 TERMS = "terms"
@@ -230,6 +232,8 @@ class ExecutionRecord:
     orders: tuple[OrderRecord, ...]
     reason_code: str | None = None
     """Of what it came to, once it is finished."""
+    is_fresh: bool = False
+    """A person opened this generation so that its age counts from then."""
     circumstances: Circumstances | None = field(default=None, compare=False)
     """Where they were read along with it, because it is about to be planned."""
 

@@ -69,8 +69,8 @@ class ImapFolder:
 
     def _said(self, name: str) -> int | None:
         """Of what the server told as the folder was selected."""
-        _, told = self._box.client.response(name)
-        return int(told[0]) if told and told[0] else None
+        _, answered = self._box.client.response(name)
+        return int(answered[0]) if answered and answered[0] else None
 
     def close(self) -> None:
         with contextlib.suppress(*TROUBLE):
@@ -97,8 +97,8 @@ class ImapFolder:
         waiting = list(uids)
         for first in range(0, len(waiting), _AT_ONCE):
             some = waiting[first : first + _AT_ONCE]
-            _, told = self._box.client.uid("FETCH", ",".join(map(str, some)), "(UID RFC822.SIZE INTERNALDATE)")
-            heads = {uid: head for line in told if (head := _bytes(line)) and (uid := _number(_UID, head))}
+            _, answered = self._box.client.uid("FETCH", ",".join(map(str, some)), "(UID RFC822.SIZE INTERNALDATE)")
+            heads = {uid: head for line in answered if (head := _bytes(line)) and (uid := _number(_UID, head))}
             for uid in some:
                 if uid in heads:
                     yield self._whole(uid, heads[uid])
@@ -108,8 +108,8 @@ class ImapFolder:
         at = datetime.strptime(date[1].decode("ascii"), "%d-%b-%Y %H:%M:%S %z") if date else datetime.now(UTC)
         raw = None
         if _number(_SIZE, head) <= _BYTES_MAX:
-            _, told = self._box.client.uid("FETCH", str(uid), "(BODY.PEEK[])")
-            raw = next((part[1] for part in told if isinstance(part, tuple)), None)
+            _, answered = self._box.client.uid("FETCH", str(uid), "(BODY.PEEK[])")
+            raw = next((part[1] for part in answered if isinstance(part, tuple)), None)
         return Fetched(uid=uid, internal_date=at, raw=raw)
 
     def mark_seen(self, uid: int) -> None:
@@ -122,11 +122,11 @@ class ImapFolder:
             return
         self._box.idle.start()  # type: ignore[no-untyped-call]
         try:
-            self._until_told(seconds, stop)
+            self._await_news(seconds, stop)
         finally:
             self._box.idle.stop()  # type: ignore[no-untyped-call]
 
-    def _until_told(self, seconds: float, stop: threading.Event) -> None:
+    def _await_news(self, seconds: float, stop: threading.Event) -> None:
         """What came between the last command and IDLE stands in the same packet as the answer: look there first."""
         sock, until = self._box.client.sock, time.monotonic() + seconds
         if _has_buffered(self._box.client):

@@ -54,7 +54,7 @@ class MailboxWatch:
         self._uses, self._is_mine, self._now = uses, is_mine, now
         self._stop = threading.Event()
         self._failing_since: float | None = time.monotonic()
-        self._is_told = False
+        self._is_reported = False
         self._forgotten_at = float("-inf")
         self.problem: str | None = _NOT_READ
         """Why it cannot be read just now; None: it can."""
@@ -92,13 +92,16 @@ class MailboxWatch:
                 self._look(folder)
                 is_read = True
                 self._note(None)
-                self._chores()
+                self._look_after()
                 folder.wait(LOOK_S, self._stop)
         except JournalUnavailable as error:
             self._note(f"it waits for the journal: {error}")
         except TROUBLE as error:
             # The words of a server may repeat what it was sent.
             self._note(f"{type(error).__name__}{_why(error)}")
+        except Exception as error:
+            log.exception("the mailbox could not be read")
+            self._note(f"the relay failed on it ({type(error).__name__}; its log has more)")
         finally:
             if folder is not None:
                 folder.close()
@@ -107,18 +110,18 @@ class MailboxWatch:
     def _note(self, problem: str | None) -> None:
         name = self._settings.name
         if problem is None:
-            if self._is_told:
+            if self._is_reported:
                 self._announcer.tell(NoticeKind.STREAM, f"the mailbox {name} is read again")
             elif self.problem is not None:
                 log.info("the mailbox %s is read", name)
-            self.problem, self._failing_since, self._is_told = None, None, False
+            self.problem, self._failing_since, self._is_reported = None, None, False
             return
         if problem != self.problem:
             log.warning("the mailbox %s cannot be read: %s", name, problem)
         self.problem = problem
         self._failing_since = self._failing_since or time.monotonic()
-        if time.monotonic() - self._failing_since >= _TELL_S and not self._is_told:
-            self._is_told = True
+        if time.monotonic() - self._failing_since >= _TELL_S and not self._is_reported:
+            self._is_reported = True
             self._announcer.tell(
                 NoticeKind.STREAM, f"the mailbox {name} cannot be read, alerts come one way: {problem}"
             )
@@ -137,13 +140,25 @@ class MailboxWatch:
         else:
             since, uids, last = None, folder.newer_than(mark.uid), mark.uid
         for fetched in folder.fetch(uids):
-            mail = read_mail(fetched.raw, internal_date=fetched.internal_date) if fetched.raw is not None else None
+            mail = self._read(fetched)
             is_news = mail is not None and (since is None or mail.at >= since)
             if mail is not None and is_news and self._take(folder, fetched, mail) and since is None:
                 self._save(folder, fetched.uid)
         # Now and then without any mail, too: so that it is known from when on a folder that is made anew is to be read.
         if uids or since is not None or to_ms(self._now()) - mark.at_ms > _MARK_MS:
             self._save(folder, max([last, *uids]))
+
+    def _read(self, fetched: Fetched) -> Mail | None:
+        """Returns None for what holds no alert. One mail that cannot be read must not keep those behind it."""
+        if fetched.raw is None:
+            return None
+        try:
+            return read_mail(fetched.raw, internal_date=fetched.internal_date)
+        except Exception:
+            log.exception("the mail %d of %s could not be read", fetched.uid, self._settings.name)
+            text = f"a mail in {self._settings.name} could not be read (number {fetched.uid}); is it an alert?"
+            self._announcer.tell(NoticeKind.ATTENTION, text)
+            return None
 
     def _save(self, folder: ImapFolder, uid: int) -> None:
         mark = ReadUpTo(uid_validity=folder.uid_validity, uid=uid, at_ms=to_ms(self._now()))
@@ -189,7 +204,7 @@ class MailboxWatch:
         except AlertError as error:
             log.warning("a mail's alert was not taken: %s", error)
 
-    def _chores(self) -> None:
+    def _look_after(self) -> None:
         now_ms = to_ms(self._now())
         for lost in self._marks.take_only_by_mail(now_ms):
             self._announcer.tell(NoticeKind.CHAIN, _only_by_mail(lost))

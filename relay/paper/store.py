@@ -144,6 +144,15 @@ class Store:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
+        self._log_what_was_before()
+
+    def _log_what_was_before(self) -> None:
+        """A file of before there was a transaction log: what its executions did, whose fees were in the settle coin."""
+        if self._all("SELECT 1 FROM transactions LIMIT 1"):
+            return
+        rows = self._all("SELECT seq, category, settle_coin, base_coin, kind, at_ms, body FROM executions")
+        logged = [(*row[:4], wire.LOGGED.get(row[4], "DELIVERY"), row[5], _logged(row[2], row[6])) for row in rows]
+        self._db.executemany("INSERT INTO transactions VALUES (?,?,?,?,?,?,?)", logged)
 
     def close(self) -> None:
         with self._lock:
@@ -300,6 +309,29 @@ def _execution_row(fill: Execution, instrument: Instrument) -> tuple[object, ...
 def _as_listed(row: dict[str, Any]) -> dict[str, Any]:
     """Where the stream has a list, `/v5/execution/list` has text."""
     return row if not row["extraFees"] else {**row, "extraFees": json.dumps(row["extraFees"])}
+
+
+def _logged(coin: str, body: str) -> str:
+    """An execution's row as one of the transaction log."""
+    row = json.loads(body)
+    fee, flow, funds = Decimal(row["execFee"] or 0), Decimal(row["execPnl"] or 0), row["execType"] == "Funding"
+    named = {name: row[name] for name in ("symbol", "side", "orderId", "orderLinkId", "feeRate")}
+    amounts = {
+        "funding": wire.plain(-fee) if funds else "",
+        "fee": "0" if funds else wire.plain(fee),
+        "cashFlow": wire.plain(flow),
+        "change": wire.plain(flow - fee),
+        "cashBalance": "",
+    }
+    return json.dumps(
+        {
+            **{"id": f"before {row['execId']}", "category": "inverse" if coin not in ("USDT", "USDC") else "linear"},
+            **{"type": wire.LOGGED.get(row["execType"], "DELIVERY"), "transactionTime": row["execTime"]},
+            **{"currency": coin, "qty": row["execQty"], "tradePrice": row["execPrice"], "tradeId": row["execId"]},
+            **named,
+            **amounts,
+        }
+    )
 
 
 def _transaction_row(made: Transaction, instrument: Instrument) -> tuple[object, ...]:

@@ -161,7 +161,7 @@ def _tax(fill: Execution, instrument: Instrument) -> Fields:
     }
 
 
-_LOGGED = {"Trade": "TRADE", "Funding": "SETTLEMENT", "BustTrade": "LIQUIDATION", "AdlTrade": "ADL"}
+LOGGED = {"Trade": "TRADE", "Funding": "SETTLEMENT", "BustTrade": "LIQUIDATION", "AdlTrade": "ADL"}
 
 
 def transaction(made: Transaction, instrument: Instrument) -> Fields:
@@ -173,7 +173,7 @@ def transaction(made: Transaction, instrument: Instrument) -> Fields:
         "category": instrument.category,
         "side": fill.order.side.value,
         "transactionTime": str(fill.at_ms),
-        "type": _LOGGED.get(fill.kind, "DELIVERY"),
+        "type": LOGGED.get(fill.kind, "DELIVERY"),
         "transSubType": "",
         "qty": _qty(fill.qty, instrument),
         "size": "",

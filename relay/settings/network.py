@@ -39,7 +39,7 @@ class Proxy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
+class Route:
     """`bundle`: certificates to trust instead of the usual ones, and the variable that names them."""
 
     proxy: Proxy | None = None
@@ -53,7 +53,7 @@ class Way:
         return ", ".join(filter(None, (proxy, bundle)))
 
 
-def way_to(url: str, environ: Mapping[str, str] | None = None) -> Way:
+def way_to(url: str, environ: Mapping[str, str] | None = None) -> Route:
     """Of `https` and `wss`; plain hosts and this machine itself are reached as they are.
 
     Raises ValueError with a sentence for a proxy that cannot be used.
@@ -61,13 +61,13 @@ def way_to(url: str, environ: Mapping[str, str] | None = None) -> Way:
     environ = os.environ if environ is None else environ
     parts = urlsplit(url)
     if parts.scheme not in ("https", "wss"):
-        return Way()
+        return Route()
     named, bundle = _first(environ, BUNDLES)
     _, past = _first(environ, _PAST)
     variable, text = _first(environ, PROXIES)
     is_past = not text or _is_past(parts.hostname or "", parts.port or 443, past)
     proxy = None if is_past else _proxy_of(variable, text)
-    return Way(proxy=proxy, bundle=Path(bundle) if bundle else None, bundle_variable=named)
+    return Route(proxy=proxy, bundle=Path(bundle) if bundle else None, bundle_variable=named)
 
 
 def _first(environ: Mapping[str, str], names: Iterable[str]) -> tuple[str, str]:

@@ -110,12 +110,34 @@ def show_signal(signal_id: str) -> Response:
     return answer(signal)
 
 
+def show_retry(signal_id: str) -> Response:
+    """What a retry would meet now: the entry's age, and the price then and now."""
+    relay = current_relay()
+    outlook = relay.services.controls.retry_outlook(_whole_id(signal_id))
+    if outlook is None:
+        raise Problem("SIGNAL_NOT_RETRYABLE", "the signal went to no account", status=409)
+    prices = {"price_then": outlook.price_then, "price_now": outlook.price_now}
+    return answer(
+        {
+            "age_s": outlook.age_s,
+            "max_age_s": outlook.max_age_s,
+            "expires": outlook.expires,
+            "real_money": relay.settings.environment.is_real_money,
+            **{name: None if price is None else number(price) for name, price in prices.items()},
+        }
+    )
+
+
 def retry_signal(signal_id: str) -> Response:
-    """Opens the signal again with a new plan; answers like the webhook."""
+    """Opens the signal again with a new plan; answers like the webhook.
+
+    `{"now": true}` in the body: for this one try its age counts from now.
+    """
+    is_fresh = fields_of_body(now=bool)["now"]
     signal_id = _whole_id(signal_id)
     parts = current_services()
     try:
-        parts.controls.retry(signal_id)
+        parts.controls.retry(signal_id, is_fresh=is_fresh)
     except SignalNotRetryable as error:
         raise Problem("SIGNAL_NOT_RETRYABLE", str(error), status=409) from None
     return tell(Receipt(signal_id=signal_id, status=SignalStatus.ACCEPTED, is_duplicate=False))

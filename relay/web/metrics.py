@@ -29,7 +29,7 @@ from relay.web.answers import answer, current_relay
 _FILLS: Final = 1000
 """Slippage is told of so many of the latest."""
 _TALLIED_MS: Final = 90 * 24 * 3_600_000
-_KEPT_S: Final = 60.0
+_CACHE_S: Final = 60.0
 _EXTENSION: Final = "relay.trading"
 _BUILD: Final = ("version", "environment")
 
@@ -84,7 +84,7 @@ class _Moment(Collector):
         yield _gauge("relay_build_info", "Always 1.", {(__version__, self._relay.environment): 1}, *_BUILD)
         try:
             yield from self._of_journal()
-            yield from current_app.extensions.setdefault(_EXTENSION, _Kept()).get(self._of_trading)
+            yield from current_app.extensions.setdefault(_EXTENSION, _Cached()).get(self._of_trading)
         except JournalUnavailable:
             return
 
@@ -132,7 +132,7 @@ class _Moment(Collector):
         yield _gauge("relay_drawdown_percent", "Below the highest equity of 90 days.", drawdown, "account", "coin")
 
 
-class _Kept:
+class _Cached:
     """The families that take a while to reckon, for a minute; one request reckons."""
 
     def __init__(self) -> None:
@@ -142,7 +142,7 @@ class _Kept:
 
     def get(self, make: Callable[[], Iterable[Any]]) -> list[Any]:
         with self._lock:
-            if time.monotonic() - self._at_s > _KEPT_S:
+            if time.monotonic() - self._at_s > _CACHE_S:
                 self._families, self._at_s = list(make()), time.monotonic()
             return self._families
 

@@ -116,6 +116,13 @@ def _forms() -> dict[str, Form]:
         "Order": _order(),
         "Event": _object({"at": _TIME, "name": _TEXT, "detail": {}}),
         "Signal": _signal(),
+        "RetryOutlook": _object(
+            {
+                **dict.fromkeys(("age_s", "max_age_s"), {"type": "integer"}),
+                **dict.fromkeys(("expires", "real_money"), _FLAG),
+                **dict.fromkeys(("price_then", "price_now"), _or_null(_NUMBER)),
+            }
+        ),
         "Signals": _object(
             {"signals": _list(_ref("Signal")), "next_cursor": _or_null(_TEXT)}, refused=_list({"type": "object"})
         ),

@@ -29,7 +29,7 @@ NOT_USED = re.compile(
     r"|stamp|kept|told|asked|heard|assignments?)(?![a-z])",
     re.IGNORECASE,
 )
-NAMES_ON_DISK = frozenset({"assignments", "beliefs", "bookings", "carries", "guard", "guards"})
+NAMES_ON_DISK = frozenset({"assignments", "beliefs", "bookings", "carries", "guard", "guards", "is_told"})
 """Tables and columns are called as they always were."""
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +17,7 @@ import pytest
 
 from relay.errors import SettingsInvalid
 from relay.mailbox import watch
+from relay.mailbox.message import read_mail
 from relay.settings.settings import load_settings
 from tests.mail_server import HAS_DOVECOT, PASSWORD, MailServer, mail
 from tests.paper_server import PaperServer
@@ -31,12 +34,16 @@ pytestmark = needs_dovecot
 
 
 @pytest.fixture
-def dovecot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
+def dovecot(monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
     monkeypatch.setattr(watch, "_AGAIN_S", (0.05, 0.2))
-    made = MailServer(tmp_path / "dovecot")
-    made.start()
-    yield made
-    made.stop()
+    home = Path(tempfile.mkdtemp(prefix="relay-dovecot-"))
+    made = MailServer(home)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+        shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture
@@ -160,6 +167,23 @@ def test_a_webhook_that_is_lost_is_told(relay: RelayServer, dovecot: MailServer)
     relay.relay.services.announcer.add_receiver(lambda _, text: told.append(text))
     dovecot.deliver(mail(_text(CLOSE), at=datetime.now(UTC) - timedelta(minutes=3)))
     _until(lambda: any("BTCUSDT close of default came only by mail, its webhook was lost" in each for each in told))
+
+
+def test_a_mail_on_which_the_reading_fails_keeps_none_behind_it_and_is_told(
+    relay: RelayServer, dovecot: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def failing(raw: bytes, **more: Any) -> Any:
+        assert b"poison" not in raw
+        return read_mail(raw, **more)
+
+    monkeypatch.setattr(watch, "read_mail", failing)
+    relay.relay.services.announcer.add_receiver(lambda _, text: told.append(text))
+    dovecot.deliver(mail("poison"))
+    dovecot.deliver(mail(_text(BUY)))
+    assert _after(relay, 1)[0]["status"] == "done"
+    assert any("could not be read (number 1)" in each for each in told)
 
 
 def test_what_does_not_prove_its_sender_is_nothing_and_what_is_wrong_is_kept(

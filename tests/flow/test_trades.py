@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import re
+import sqlite3
 import uuid
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -253,3 +255,20 @@ def test_the_pages_show_trades_their_proof_and_what_tradingview_lists(own: Relay
     assert answered.status_code == 200 and "1 never arrived" in answered.text
     points = browser.get(f"{own.url}/live/performance/profit", timeout=60).json()
     assert [len(points["x"]), len(points["series"])] == [2, 1]
+
+
+def test_a_paper_exchange_of_before_logs_what_it_did_until_then(tmp_path: Path) -> None:
+    older = PaperServer(tmp_path)
+    try:
+        hand(older, "Buy", "0.2")
+        older.control.funding("BTCUSDT", "0.0001")
+        hand(older, "Sell", "0.2")
+        older.kill()
+        with closing(sqlite3.connect(tmp_path / "paper.db")) as file, file:
+            file.execute("DROP TABLE transactions")
+        older.restart()
+        with running_relay(tmp_path, older.url) as relay:
+            rows = proven(relay)
+            assert D(rows["USDT"]["net"]) < -2
+    finally:
+        older.close()

@@ -28,7 +28,7 @@ def test_no_secret_is_ever_taken_from_the_command_line() -> None:
             *("--from", "--to", "--price", "--size", "--stop-loss", "--take-profit"),
             *("--url", "--json", "--strategy", "--format", "--kind", "--with-secret", "--all", "--open"),
             *("--status", "--symbol", "--account", "--limit", "--cursor", "--fix", "--trade", "--note"),
-            *("--nothing-placed", "--wide", "--days", "--csv", "--zone"),
+            *("--nothing-placed", "--wide", "--now", "--days", "--csv", "--zone"),
         }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from relay.errors import SettingsInvalid
-from relay.settings.network import VARIABLES, Way, way_to
+from relay.settings.network import VARIABLES, Route, way_to
 from relay.settings.settings import load_settings
 from tests.contract.raw_server import CERTIFICATE
 
@@ -38,7 +38,7 @@ def test_requests_and_streams_read_the_same_variables_in_the_same_order(url: str
 
 @pytest.mark.parametrize("past", ["*", "bybit.com", "*.bybit.com", "x.org, api.bybit.com:443", "Bybit.Com"])
 def test_what_no_proxy_names_is_reached_directly(past: str) -> None:
-    assert way_to(REST, {"HTTPS_PROXY": "proxy:1", "NO_PROXY": past}) == Way()
+    assert way_to(REST, {"HTTPS_PROXY": "proxy:1", "NO_PROXY": past}) == Route()
     assert way_to("https://other.org", {"HTTPS_PROXY": "proxy:1", "NO_PROXY": "bybit.com"}).proxy is not None
 
 

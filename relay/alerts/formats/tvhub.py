@@ -35,15 +35,15 @@ def _read(message: Message) -> None:
 
 
 def _action(message: Message) -> str | None:
-    asked = {path: meant for path, meant in _FLAGS.items() if message.flag(path)}
-    if message.has("orderType") and not asked:
+    wanted = {path: meant for path, meant in _FLAGS.items() if message.flag(path)}
+    if message.has("orderType") and not wanted:
         word = message.choice("orderType", _SIDES)
-        asked = {"orderType": word} if word else {}
-    if len(asked) != 1:
-        names = "`, `".join(asked) or "isBuy`, `isSell` and `isClose"
+        wanted = {"orderType": word} if word else {}
+    if len(wanted) != 1:
+        names = "`, `".join(wanted) or "isBuy`, `isSell` and `isClose"
         message.refuse("isBuy", f"is unclear: one of `{names}` must be true, and only one")
         return None
-    [(path, meant)] = asked.items()
+    [(path, meant)] = wanted.items()
     message.names["action"] = path
     if meant != "close":
         return meant
