@@ -32,7 +32,7 @@ _DATED = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 """The year first, as RFC 3339 and Pine's `str.format_time` write it, by its default pattern and by most others."""
-_UNIX = re.compile(r"\d{1,20}(\.\d{1,9})?(E\+?\d\d?)?|\d{1,3}(,\d{3}){1,4}", re.ASCII | re.IGNORECASE)
+_UNIX = re.compile(r"\d{1,20}(\.\d{1,15})?(E\+?\d\d?)?|\d{1,3}(,\d{3}){1,4}", re.ASCII | re.IGNORECASE)
 """With commas where Pine's `str.format` wrote it."""
 _RIGHT_TIME = "must be `{{timenow}}`, a time such as 2025-01-31T12:00:00Z, or Unix seconds or milliseconds"
 

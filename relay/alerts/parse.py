@@ -451,7 +451,7 @@ def _refuse_too_many(count: int) -> None:
 
 
 def _value_at(text: str, start: int) -> tuple[str, int]:
-    if quoted := _QUOTED.match(text, start):
+    if text.startswith('"', start) and (quoted := _QUOTED.match(text, start)):
         return quoted.group(1), quoted.end()
     end = _END.search(text, start)
     assert end is not None, "the end of the text ends a value"

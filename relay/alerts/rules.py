@@ -177,7 +177,7 @@ def _settle_direction(draft: Draft) -> None:
     side: MarketSide | None = draft.values.get("market_position")
     reduces = bool(draft.values.get("reduce_only"))
     draft.only_exits = can_only_exit(action, reduce_only=reduces, strategy_sign=None if side is None else side.sign)
-    if draft.only_exits:
+    if draft.only_exits and draft.problems:
         draft.leave_out_all_but(needed_by_exit(draft))
 
 

@@ -115,8 +115,8 @@ def _without_format(stored: Mapping[str, object]) -> dict[str, object]:
 def _judged(stored: Mapping[str, object], translation: Translation | None) -> Draft:
     """The alert's native fields, after every rule. AlertInvalid if one is broken."""
     draft = _draft(stored, translation)
-    if stored.get("format") not in (None, NATIVE, *FORMATS):
-        draft.notes.append(f"`format` ignored: it cannot be {shown(stored['format'])}; the alert is read as it stands")
+    if (said := stored.get("format")) is not None and said not in FORMATS:
+        draft.notes.append(f"`format` ignored: it cannot be {shown(said)}; the alert is read as it stands")
     rules.need_action_and_ticker(draft)
     if draft.values.get("action") is not None:
         rules.check(draft)

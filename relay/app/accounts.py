@@ -73,6 +73,7 @@ def accounts_of(settings: Settings, exchanges: dict[str, Exchange]) -> dict[str,
             key_tail=each.key_tail,
             entry_bar=exchanges[each.name].entry_bar,
             price_bounds=exchanges[each.name].price_bounds,
+            taker_fee=exchanges[each.name].account_api.taker_fee,
         )
         for each in settings.accounts
     }

@@ -143,6 +143,13 @@ class AccountApi:
         )
         return self._one("fees", fee_rate_from, rows[0]) if rows else None
 
+    def taker_fee(self, category: Category, symbol: str) -> Decimal | None:
+        """Which share of its notional an order costs that takes; None where the exchange does not say."""
+        with suppress(ExchangeUnreachable, ExchangeAnswered, FactsUnreadable):
+            rate = self.fee_rate(category, symbol)
+            return rate.taker if rate else None
+        return None
+
     def open_orders(self) -> tuple[StandingOrder, ...]:
         """All perpetual orders that rest in the account, whoever placed them."""
         found = [order for coin in LINEAR_SETTLE_COINS for order in self._orders(Category.LINEAR, settleCoin=coin)]

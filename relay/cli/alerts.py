@@ -172,8 +172,9 @@ def _planned(planned: dict[str, Any]) -> list[str]:
 
 
 def _moved(position: dict[str, Any]) -> str:
-    worth = f", worth {position['notional']}" if position.get("notional") is not None else ""
-    return clean(f"account {position['account']}: from {position['before']} to {position['after']}{worth}")
+    costs = {"worth": position.get("notional"), "margin": position.get("margin"), "fee": position.get("fee")}
+    said = "".join(f", {name} {amount}" for name, amount in costs.items() if amount is not None)
+    return clean(f"account {position['account']}: from {position['before']} to {position['after']}{said}")
 
 
 def _played(planned: dict[str, Any]) -> list[str]:

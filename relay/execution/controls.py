@@ -342,6 +342,10 @@ class Preview:
     """The signed position that it was planned with, where it was looked at."""
     notional: Decimal | None = None
     """What its orders are worth at the market's price, in the quote coin, where that is known."""
+    margin: Decimal | None = None
+    """What the part that opens ties up of it at the symbol's leverage, once all has filled."""
+    fee: Decimal | None = None
+    """What the orders cost if all of them take, in the quote coin; None where the exchange names no rate."""
 
     @property
     def after(self) -> Decimal | None:
@@ -450,7 +454,15 @@ class Previewer:
         assert instrument is not None, "the signal names one that is listed"
         source = FactSource(account)
         price = source.price(signal.category, signal.symbol)
-        held = Position(category=signal.category, symbol=signal.symbol, size=before, avg_price=price, mark_price=price)
+        leverage = source.position(signal.category, signal.symbol)[0].leverage
+        held = Position(
+            category=signal.category,
+            symbol=signal.symbol,
+            size=before,
+            avg_price=price,
+            mark_price=price,
+            leverage=leverage,
+        )
         facts = Facts(
             instrument=instrument,
             now=self._now(),
@@ -459,7 +471,7 @@ class Previewer:
             equity=source.equity(instrument.settle_coin),
         )
         made = plan_of(proposal_of(intent_of(work.signal, work.rules, facts), facts).with_limits(LimitFacts()))
-        return self._preview_of(work, made, before=before, price=price)
+        return self._preview_of(work, made, facts)
 
     def _of(self, work: Work) -> Preview:
         if work.account.market.symbol_index is None:
@@ -473,25 +485,73 @@ class Previewer:
             reason = reason or Reason(code="EXCHANGE_UNREACHABLE", message="the exchange did not answer just now")
             return Preview(account=name, status="denied", reason=reason, notes=(), orders=())
         facts = gathered.proposal.facts
-        made = self._preview_of(work, gathered.plan, before=facts.size, price=facts.market_price)
+        made = self._preview_of(
+            work, gathered.plan, _for_people(facts, work.account) if gathered.plan.orders else facts
+        )
         return replace(made, checks=limit_checks(gathered.proposal))
 
-    def _preview_of(self, work: Work, made: Plan, *, before: Decimal | None, price: Decimal | None) -> Preview:
+    def _preview_of(self, work: Work, made: Plan, facts: Facts) -> Preview:
         work.plan_made(made)
         signal, denied = work.signal, made.status in (PlanStatus.DENIED, PlanStatus.EXPIRED)
         assert signal.category is not None and signal.symbol is not None, "it was planned"
-        instrument = work.account.market.instrument(signal.category, signal.symbol)
-        is_known = price is not None and instrument is not None
-        worths = [instrument.notional(each.qty, price) for each in made.orders] if price and instrument else []
+        costs = _Costs()
+        if facts.size is not None and facts.market_price is not None:
+            rate = work.account.taker_fee(signal.category, signal.symbol) if made.orders else Decimal(0)
+            costs = _costs_of(made.orders, facts, before=facts.size, price=facts.market_price, taker_fee=rate)
         return Preview(
             account=work.account.name,
             status="denied" if denied else "planned",
             reason=made.reason,
             notes=(*work.signal.notes, *made.notes, *_bound_notes(work.account, made)),
             orders=tuple((order.client_order_id, order.planned) for order in work.orders.values()),
-            before=before,
-            notional=sum(worths, Decimal(0)) if is_known else None,
+            before=facts.size,
+            notional=costs.notional,
+            margin=costs.margin,
+            fee=costs.fee,
         )
+
+
+def _for_people(facts: Facts, account: Account) -> Facts:
+    """With the position and the price where the plan needed none; without them where they cannot be read."""
+    source, which = FactSource(account), (facts.instrument.category, facts.instrument.symbol)
+    with suppress(ExchangeUnreachable, ExchangeAnswered, FactsUnreadable):
+        if facts.position is None:
+            facts = replace(facts, position=source.position(*which)[0])
+        if facts.market_price is None:
+            facts = replace(facts, price=source.price(*which))
+    return facts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Costs:
+    notional: Decimal | None = None
+    margin: Decimal | None = None
+    fee: Decimal | None = None
+
+
+def _costs_of(
+    orders: tuple[PlannedOrder, ...], facts: Facts, *, before: Decimal, price: Decimal, taker_fee: Decimal | None
+) -> _Costs:
+    """Of `orders` from the position `before` on, at the market's `price`, as if all filled; `taker_fee`: a share."""
+    size, opened, worth = before, Decimal(0), Decimal(0)
+    for order in orders:
+        qty = abs(before) if order.closes_all else order.qty
+        after = size + order.side.sign * qty
+        if not order.reduce_only:
+            opened += max(abs(after) - (abs(size) if size * after > 0 else 0), Decimal(0))
+        size, worth = after, worth + facts.instrument.notional(qty, price)
+    leverage = next((order.leverage for order in orders if order.leverage), None)
+    leverage = leverage or (facts.position.leverage if facts.position else None)
+    margin = facts.instrument.notional(opened, price) / leverage if leverage else None
+    return _Costs(
+        notional=worth,
+        margin=Decimal(0) if not opened else None if margin is None else _shown(margin),
+        fee=None if taker_fee is None else _shown(worth * taker_fee),
+    )
+
+
+def _shown(money: Decimal) -> Decimal:
+    return round(money, 8).normalize()
 
 
 _USUAL_SYMBOL = "BTCUSDT"

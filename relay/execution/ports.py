@@ -135,6 +135,8 @@ class Account:
     """Why nothing may be opened there, by what is known without asking: of the key, or of the position."""
     price_bounds: Callable[[Category, str], PriceBounds | None] = lambda category, symbol: None
     """Asks between which limit prices the exchange takes orders now; None where it does not say."""
+    taker_fee: Callable[[Category, str], Decimal | None] = lambda category, symbol: None
+    """Asks which share of its notional an order costs that takes; None where the exchange does not say."""
 
 
 # The relay's own clock, passed in wherever it matters; `to_ms` and `from_ms` go with it.

@@ -298,6 +298,8 @@ def _position_change(made: Preview) -> dict[str, Any]:
         "before": number(made.before),
         "after": number(made.after),
         "notional": number(made.notional),
+        "margin": number(made.margin),
+        "fee": number(made.fee),
     }
 
 

@@ -175,7 +175,8 @@ def _forms() -> dict[str, Form]:
 def _position_change() -> Form:
     """What a plan does to the signed position of an account."""
     amount = _or_null(_NUMBER)
-    return _object({"account": _TEXT, "before": amount, "after": amount, "notional": amount})
+    amounts = dict.fromkeys(("before", "after", "notional", "margin", "fee"), amount)
+    return _object({"account": _TEXT, **amounts})
 
 
 def _scenario() -> Form:

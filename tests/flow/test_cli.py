@@ -204,6 +204,7 @@ def test_a_plan_shows_the_format_the_fields_and_the_orders_and_does_nothing(shel
     assert "  price   3" in lines
     assert "planned: these orders would go out" in lines
     assert "  buy 5 limit at 3, LINKUSDT on account default" in lines
+    assert any(", worth " in line and ", margin " in line and ", fee " in line for line in lines)
     assert first_signal(shell) == before
     as_json = shell.run("plan", "-", "--json", given='{"ticker": "LINKUSDT.P", "action": "buy", "qty": 5, "id": "p"}')
     assert json.loads(as_json.stdout)["status"] == "planned"

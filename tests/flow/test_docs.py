@@ -29,7 +29,7 @@ from relay.bybit.checklist import NAMES as CHECK_POINTS
 from relay.cli.main import cli
 from relay.domain.notice import NoticeKind
 from relay.domain.order import OrderStatus, SignalStatus
-from relay.domain.signal import NATIVE_ACTIONS, NATIVE_UNITS
+from relay.domain.signal import NATIVE_ACTIONS, NATIVE_UNITS, Signal
 from relay.paper.state import TABLE
 from relay.settings.environment import Environment
 from relay.settings.settings import Settings, load_settings
@@ -580,6 +580,7 @@ FILL: Final = {
         "timenow": "2025-01-31T12:00:00Z",
         "open": "99000",
         "close": "100000",
+        "plot_0": "105000",
     },
     **{"strategy.order.action": "buy", "strategy.order.contracts": "0.01", "strategy.order.price": "100000"},
     **{"strategy.order.id": "L", "strategy.position_size": "0.01", "strategy.market_position": "long"},
@@ -589,19 +590,30 @@ FILL: Final = {
 """A strategy that was flat has bought."""
 
 
-def test_each_services_message_to_copy_is_read_as_that_services() -> None:
-    section = pages()["docs/alerts.md"].section("Messages to copy")
-    texts = [dedent(each["body"]) for each in _FENCED.finditer(section)]
-    found: list[str] = []
-    for text in texts:
+def _to_copy(title: str) -> Iterator[tuple[str, Signal]]:
+    """The format and the signal of each message below `title`."""
+    for fenced in _FENCED.finditer(pages()["docs/alerts.md"].section(title)):
+        text = dedent(fenced["body"])
         for placeholder, value in FILL.items():
             text = text.replace(f"{{{{{placeholder}}}}}", value)
         assert "{{" not in text
         alert = read(text.encode())
-        signal = signal_from_stored(alert.fields, id="s" * 26, strategy="default", received_at=datetime.now(UTC))
-        assert (signal.ticker or "").removesuffix(".P") == "BTCUSDT"
-        found.append(alert.format)
-    assert sorted(set(FORMATS) - set(found)) == []
+        received_at = datetime(2025, 1, 31, 12, 0, 1, tzinfo=UTC)
+        yield alert.format, signal_from_stored(alert.fields, id="s" * 26, strategy="default", received_at=received_at)
+
+
+def test_each_services_message_to_copy_is_read_as_that_services() -> None:
+    found = list(_to_copy("Messages to copy"))
+    assert {(signal.ticker or "").removesuffix(".P") for _, signal in found} == {"BTCUSDT"}
+    assert sorted(set(FORMATS) - {alert_format for alert_format, _ in found}) == []
+
+
+def test_each_native_message_to_copy_is_taken_whole() -> None:
+    found = list(_to_copy("Native messages to copy"))
+    assert {alert_format for alert_format, _ in found} == {"native"}
+    assert [signal.notes for _, signal in found] == [()] * len(found)
+    unusual = {"close_long", "close_short", "flat", "exit", "sell"}
+    assert {signal.action.value for _, signal in found} == set(map(str, NATIVE_ACTIONS)) - unusual
 
 
 # Lists

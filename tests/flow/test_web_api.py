@@ -220,6 +220,31 @@ def test_a_plan_tells_the_orders_and_sends_none(own: RelayServer, paper: PaperSe
     assert len(own.api("signals")["signals"]) == 1
 
 
+def test_a_plan_tells_what_its_orders_are_worth_tie_up_and_cost(own: RelayServer, paper: PaperServer) -> None:
+    """The position is 0.01 at a leverage of 10: of the reversal's two halves only the second ties anything up."""
+    own.done(BUY | {"id": "position"})
+    costs = {}
+    for name, alert in (
+        ("reversal", {"action": "reverse"}),
+        ("addition", {"action": "buy", "qty": "0.03"}),
+        ("partial exit", {"action": "close", "qty": "0.004"}),
+        ("exit", {"action": "close"}),
+        ("nothing", {"action": "cancel"}),
+    ):
+        (moved,) = own.api("plan", "POST", json={"ticker": "BTCUSDT.P", **alert})["positions"] or [{}]
+        costs[name] = [moved.get(each) for each in ("before", "after", "notional", "margin", "fee")]
+    assert costs == {
+        "reversal": ["0.01", "-0.01", "2000", "100", "1.1"],
+        "addition": ["0.01", "0.04", "3000", "300", "1.65"],
+        "partial exit": ["0.01", "0.006", "400", "0", "0.22"],
+        "exit": ["0.01", "0", "1000", "0", "0.55"],
+        "nothing": [None] * 5,
+    }
+    paper.control.fault("/v5/account/fee-rate", "http", status=502, times=None)
+    (moved,) = own.api("plan", "POST", json={"ticker": "BTCUSDT.P", "action": "close"})["positions"]
+    assert (moved["notional"], moved["fee"]) == ("1000", None)
+
+
 def test_a_plan_tells_why_nothing_would_be_ordered(own: RelayServer) -> None:
     planned = own.api("plan", "POST", json={"action": "reverse", "ticker": "BTCUSDT.P"})
     assert (planned["status"], planned["orders"]) == ("denied", [])

@@ -240,3 +240,174 @@ def test_a_placeholder_that_was_not_replaced_orders_nothing_that_depends_on_it(p
                 "symbol": "BTCUSDT.P", name: f"{{{{{placeholder}}}}}"}))  # fmt: skip
         assert list(caught.value.fields) == [name]
         assert placeholder in caught.value.message
+
+
+# Other services' templates: what stands in their places for the size and for the levels is read as theirs, or refused.
+
+_WHEN: Final = SENT.isoformat().replace("+00:00", "Z")
+_SHARES: Final = {"wundertrading", "mizar"}
+"""They write 1 % as 0.01."""
+_SIZED_BY_DEFAULT: Final = {"mizar", "finandy"}
+_TEMPLATES: Final[dict[str, Any]] = {
+    "3commas": {
+        **{"bot_uuid": "b", "tv_instrument": "BTCUSDT.P", "action": "enter_long", "timestamp": _WHEN},
+        "order": {"amount": "<qty>", "currency_type": "base"},
+        "take_profit": {"steps": [{"order_type": "limit", "price_percent": "<tp>", "volume_percent": "100"}]},
+        "stop_loss": {"enabled": True, "order_type": "market", "trigger_price_percent": "<sl>"},
+    },
+    "traderspost": {
+        **{"ticker": "BTCUSDT.P", "action": "buy", "quantity": "<qty>", "time": _WHEN},
+        **{"takeProfit": {"percent": "<tp>"}, "stopLoss": {"type": "stop", "percent": "<sl>"}},
+    },
+    "wundertrading": {
+        **{"code": "ENTER-LONG", "ticker": "BTCUSDT.P", "amountPerTradeType": "base", "amountPerTrade": "<qty>"},
+        **{"takeProfits": [{"priceDeviation": "<tp>", "portfolio": 1}], "stopLoss": {"priceDeviation": "<sl>"}},
+    },
+    "bot": {
+        **{"key": "k", "exchange": "bybit", "symbol": "BTCUSDT", "side": "Buy", "qty": "<qty>", "order_mode": "Both"},
+        **{"take_profit_percent": "<tp>", "stop_loss_percent": "<sl>"},
+    },
+    "mizar": {
+        **{"bot_id": "1", "base_asset": "BTC", "quote_asset": "USDT", "action": "open-position", "side": "long"},
+        **{"take_profit_pct": "<tp>", "stop_loss_pct": "<sl>"},
+    },
+    "finandy": {
+        **{"name": "hook", "side": "buy", "symbol": "BTCUSDT.P", "positionSide": "long"},
+        **{"tp": {"orders": [{"ofs": "<tp>", "piece": "100"}]}, "sl": {"ofs": "<sl>"}},
+    },
+    "tvbit": {
+        **{"name": "tvbit", "symbol": "BTCUSDT", "type": "Market", "side": "buy", "price": "0"},
+        **{"qty": "<qty>", "tp": "<tp>%", "sl": "<sl>%"},
+    },
+    "autoview": "e=bybit s=BTCUSDT b=long q=<qty> t=market tp=<tp>% sl=<sl>%",
+}
+_PLACES: Final = ("qty", "tp", "sl")
+
+
+def _in_place(service: str, values: dict[str, str]) -> str:
+    template = _TEMPLATES[service]
+    text = template if isinstance(template, str) else json.dumps(template)
+    return re.sub("<(qty|tp|sl)>", lambda found: json.dumps(values[found[1]])[1:-1], text)
+
+
+@settings(_SETTINGS, max_examples=60)
+@given(data=st.data(), service=st.sampled_from(sorted(_TEMPLATES)))
+def test_every_services_entry_comes_to_the_native_plan(data: st.DataObject, service: str) -> None:
+    """Where nothing is open; what each does with what is open is its own."""
+    qty = str(data.draw(st.integers(5, 900)) / Decimal(1000))
+    distances = {name: data.draw(st.integers(1, 300)) / Decimal(10) for name in ("tp", "sl")}
+    factor = 100 if service in _SHARES else 1
+    text = _in_place(service, {"qty": qty, **{name: f"{value / factor:f}" for name, value in distances.items()}})
+    own = {} if service in _SIZED_BY_DEFAULT else {"qty": qty}
+    levels = {"take_profit": f"{distances['tp']}%", "stop_loss": f"{distances['sl']}%"}
+    native = {"symbol": "BTCUSDT.P", "action": "buy", **own, **levels, "time": _WHEN}
+    assert _entry(text) == _entry(json.dumps(native)), text
+
+
+def _entry(text: str) -> list[Any]:
+    """Its size and its levels."""
+    (order,) = planned(text, "0").orders
+    assert order.stop_loss and order.take_profit
+    return [order.side, order.qty, order.stop_loss, order.take_profit]
+
+
+@settings(_SETTINGS, max_examples=200)
+@given(data=st.data(), service=st.sampled_from(sorted(_TEMPLATES)))
+def test_no_value_in_another_services_template_is_misread(data: st.DataObject, service: str) -> None:
+    values = {"qty": "0.02", "tp": "0.03", "sl": "0.02"}
+    changed = data.draw(st.sets(st.sampled_from(_PLACES), min_size=1))
+    values |= {name: data.draw(_PINE_NUMBERS) for name in sorted(changed)}
+    text = _in_place(service, values)
+    if service == "traderspost":  # it calculates
+        values = {name: "6" if value == "=5+1" else value for name, value in values.items()}
+    try:
+        made = signal_of(text)
+        planned(text, "0")
+    except AlertError as error:
+        assert error.message and (error.fields or service == "autoview")
+        return
+    factor = 100 if service in _SHARES else 1
+    if service not in _SIZED_BY_DEFAULT:
+        assert made.qty is not None and abs(made.qty - _plain(values["qty"])) < Decimal("1e-9"), text
+    # A minus in front of a long's stop says the side on which it lies anyway.
+    stop = _plain(values["sl"].removeprefix("-")) * factor
+    assert made.stop_loss is not None and abs(made.stop_loss.value) == stop, text
+    (profit,) = made.take_profits
+    assert abs(profit.at.value) == _plain(values["tp"]) * factor, text
+
+
+def _plain(text: str) -> Decimal:
+    """The number that the sender's text certainly is; what is none must not have been taken."""
+    assert re.fullmatch(r"[\d.]+([eE][+-]?\d+)?%?", text), text
+    return Decimal(text.rstrip("%"))
+
+
+# Times as Pine's `str.format_time`, `str.tostring` and `str.format`, and TradingView's placeholders, write them.
+
+_ZONES: Final = (timedelta(0), timedelta(hours=2), timedelta(hours=-5), timedelta(hours=5, minutes=30))
+
+
+def _clock(zone: timedelta) -> str:
+    minutes = int(abs(zone).total_seconds()) // 60
+    return f"{'-' if zone < timedelta(0) else '+'}{minutes // 60:02}:{minutes % 60:02}"
+
+
+_TIME_NAMES: Final = {
+    "native": ({"symbol": "BTCUSDT.P", "action": "long", "qty": "0.01"}, "time"),
+    "plain": ({"pair": "BTCUSDT.P", "side": "buy", "quantity": "0.01"}, "timestamp"),
+    "3commas": ({key: _TEMPLATES["3commas"][key] for key in ("bot_uuid", "tv_instrument", "action")}, "timestamp"),
+    "traderspost": ({"ticker": "BTCUSDT.P", "action": "buy", "quantity": "1", "sentiment": "long"}, "time"),
+    "okx": ({"action": "ENTER_LONG", "instrument": "BTCUSDT.P", "signalToken": "t"}, "timestamp"),
+    "passphrase": (
+        {"passphrase": "p", "ticker": "BTCUSDT.P", "strategy": {"order_action": "buy", "order_contracts": 1}},
+        "time",
+    ),
+}
+
+
+@settings(_SETTINGS, max_examples=100)
+@given(
+    data=st.data(),
+    at=st.datetimes(datetime(2011, 1, 1), datetime(2090, 1, 1)),  # noqa: DTZ001 - made aware below
+    zone=st.sampled_from(_ZONES),
+    kind=st.sampled_from(sorted(_TIME_NAMES)),
+)
+def test_one_time_in_every_spelling_of_pines_is_one_moment(
+    data: st.DataObject, at: datetime, zone: timedelta, kind: str
+) -> None:
+    moment = at.replace(tzinfo=UTC, microsecond=at.microsecond // 1000 * 1000)
+    local, clock = moment + zone, _clock(zone)
+    separator, between = data.draw(st.sampled_from("-/.")), data.draw(st.sampled_from("T "))
+    day = local.strftime(f"%Y{separator}%m{separator}%d")
+    offsets = [clock, clock.replace(":", ""), f" {clock}"] + ([clock[:3]] if clock.endswith("00") else [])
+    offsets += ["", "Z", " UTC", " GMT"] if not zone else []
+    offset = data.draw(st.sampled_from(offsets))
+    of_second, of_minute = moment.replace(microsecond=0), moment.replace(second=0, microsecond=0)
+    ms = int(moment.timestamp() * 1000 + 0.5)
+    spelled, right = data.draw(
+        st.sampled_from(
+            [
+                (f"{day}{between}{local:%H:%M:%S}{offset}", of_second),
+                (f"{day}{between}{local:%H:%M:%S}.{local.microsecond // 1000:03}{offset}", moment),
+                (f"{day}{between}{local:%H:%M}{offset}", of_minute),
+                (str(ms), moment),
+                (str(ms // 1000), of_second),
+                (f"{ms:,}", moment),
+                (f"{Decimal(ms):E}", moment),
+            ]
+        )
+    )
+    message, name = _TIME_NAMES[kind]
+    bare = json.loads(spelled) if spelled.isdigit() and data.draw(st.booleans()) else spelled
+    assert signal_of(json.dumps({**message, name: bare})).sent_at == right, spelled
+
+
+@_SETTINGS
+@given(at=st.datetimes(datetime(2011, 1, 1), datetime(2090, 1, 1)), kind=st.sampled_from(sorted(_TIME_NAMES)))  # noqa: DTZ001
+def test_a_time_that_could_be_another_day_is_refused_by_name(at: datetime, kind: str) -> None:
+    """Day and month in an order that only the sender knows, a year of two digits, and a time without a day."""
+    message, name = _TIME_NAMES[kind]
+    for pattern in ("%d.%m.%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%d-%m-%Y", "%y-%m-%d %H:%M", "%H:%M:%S", "%d %b %H:%M"):
+        with pytest.raises(AlertInvalid) as caught:
+            signal_of(json.dumps({**message, name: at.strftime(pattern)}))
+        assert list(caught.value.fields) == [name]

@@ -6,12 +6,12 @@ that the same rules judge it. What cannot be done here is refused by the sender'
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from relay.alerts.formats.altrady import ALTRADY
 from relay.alerts.formats.autoview import AUTOVIEW
-from relay.alerts.formats.base import AlertFormat, Translation, lowered_names
+from relay.alerts.formats.base import AlertFormat, Translation
 from relay.alerts.formats.bots import BOT, STRATEGY_BOT, TVBIT
 from relay.alerts.formats.finandy import FINANDY
 from relay.alerts.formats.mizar import MIZAR
@@ -25,6 +25,14 @@ from relay.alerts.formats.tvhub import TVHUB
 from relay.alerts.formats.wundertrading import WUNDERTRADING
 
 NATIVE = "native"
+
+
+def _places(words: Mapping[str, Collection[str]]) -> dict[str, tuple[int, ...]]:
+    """Each word to where in `words` the names stand that have it."""
+    every = {word for each in words.values() for word in each}
+    return {word: tuple(at for at, each in enumerate(words.values()) if word in each) for word in every}
+
+
 READ: Final = (
     *(STRATEGY_BOT, THREECOMMAS, THREECOMMAS_DCA, OKX, WUNDERTRADING, TVHUB, ALTRADY, MIZAR, FINANDY, SIGNALBEE),
     *(PIONEX, TICKERLY, TVBIT, BOT, TRADERSPOST, AUTOVIEW),
@@ -32,10 +40,11 @@ READ: Final = (
 ALERT_FORMATS = (*READ, *REFUSED)
 FORMATS = (NATIVE, *(alert_format.name for alert_format in READ))
 """Those that a sender may name."""
-_WORDS: Final = frozenset().union(*(each.words for each in ALERT_FORMATS))
-_ACTIONS: Final = frozenset().union(*(each.own_actions | each.action_marks.keys() for each in ALERT_FORMATS))
+_OF_WORD: Final = _places({each.name: each.words for each in ALERT_FORMATS})
+_OF_ACTION: Final = _places({each.name: each.own_actions | each.action_marks.keys() for each in ALERT_FORMATS})
+"""Names of fields, and actions, to the places of the formats that they may make a message of."""
 _BY_NAME: Final = {alert_format.name: alert_format for alert_format in ALERT_FORMATS}
-_TEXTS: Final = tuple(alert_format for alert_format in ALERT_FORMATS if alert_format.pattern is not None)
+_TEXTS: Final = tuple((each.pattern.fullmatch, each) for each in ALERT_FORMATS if each.pattern is not None)
 _TEXT_LENGTH_MAX: Final = 2000
 _OR: Final = "|"
 _TEMPLATE: Final = frozenset({"ticker", "action", "price"})
@@ -56,24 +65,29 @@ def alert_format_of(name: str) -> AlertFormat | None:
 def recognise(fields: Mapping[str, object], named: str | None) -> AlertFormat | None:
     """In which format `fields` are written; None means the native one. Of several shapes it is one that asks.
 
-    `named`: what the sender said, if anything; it is taken at its word. No shape fits what the native schema takes:
-    each has a name, or a value, that is not a native one.
+    `fields`: names in lower case, inside of objects too. `named`: what the sender said, if anything; it is taken at its
+    word. No shape fits what the native schema takes: each has a name, or a value, that is not a native one.
     """
     if named is not None:
         return alert_format_of(named)
-    message = lowered_names({name: value for name, value in fields.items() if name.lower() not in ("secret", "format")})
-    if message.keys().isdisjoint(_WORDS) and str(message.get("action")).strip().lower() not in _ACTIONS:
+    action = str(fields.get("action")).strip().lower()
+    if fields.keys().isdisjoint(_OF_WORD.keys()) and action not in _OF_ACTION:
         return None
-    found = [
-        each for each in ALERT_FORMATS if each.mark_in(message) and (each.is_shape is None or each.is_shape(message))
-    ]
+    message = {name: value for name, value in fields.items() if name not in ("secret", "format")}
+    places = set(_OF_ACTION.get(action, ()))
+    for name in message:
+        places.update(_OF_WORD.get(name, ()))
+    marked = (ALERT_FORMATS[place] for place in sorted(places))
+    found = [each for each in marked if each.mark_in(message) and (each.is_shape is None or each.is_shape(message))]
     return alert_format_of(_OR.join(each.name for each in found)) if found else None
 
 
 def doubt(fields: Mapping[str, object]) -> str | None:
     """What to tell the sender of a native alert that looks like TradersPost's template for indicators."""
-    action = str(fields.get("action")).strip().lower()
-    if not _TEMPLATE <= fields.keys() <= _TEMPLATE | {"time", "interval"} or action not in ("buy", "sell"):
+    if not _TEMPLATE <= fields.keys() <= _TEMPLATE | {"time", "interval"}:
+        return None
+    action = str(fields["action"]).strip().lower()
+    if action not in ("buy", "sell"):
         return None
     return (
         f"read as relay's own `{action}`, which adds to what is open; where it was written for TradersPost, "
@@ -87,8 +101,8 @@ def fields_of_text(body: bytes) -> dict[str, object] | None:
     if start in (b"{", b"[", b"") or len(body) > _TEXT_LENGTH_MAX:
         return None
     text = body.decode(errors="replace").replace("\0", "").lstrip("\ufeff").strip()
-    for each in _TEXTS:
-        if each.pattern is not None and each.pattern.fullmatch(text):
+    for matches, each in _TEXTS:
+        if matches(text):
             return {each.text_field: text, "format": each.name}
     return None
 

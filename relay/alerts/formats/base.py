@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 from relay.alerts.fields import DECIDING, KNOWN
@@ -96,28 +96,27 @@ class Message:
     a number, and left to the native rules where it is only handed on.
     """
 
-    def __init__(self, fields: Mapping[str, object], table: Mapping[str, Field], service: str) -> None:
-        """`fields`: kept ones: numbers as text."""
+    def __init__(self, fields: Mapping[str, object], alert_format: AlertFormat) -> None:
+        """`fields`: kept ones: numbers as text, names in lower case."""
         self.native: dict[str, object] = {}
         self.internal: dict[str, Any] = {}
         """Fields of the Signal that an alert of the relay's own language cannot set."""
         self.names: dict[str, str] = {}
         self.notes: list[str] = []
-        self._fields = lowered_names(fields)
-        self._table = table
-        self._known, self._containers = _forms(tuple(table))
-        self._service = service
+        self._fields = fields
+        self._service = alert_format.service
+        self._paths = _paths_of(alert_format)
         self._problems: dict[str, list[str]] = {}
         self._unknown: list[str] = []
 
     def raw(self, path: str) -> object:
         """What stands there; None where nothing does."""
         found: object = self._fields
-        for name, index in _PART.findall(path.lower()):
-            if name:
-                found = found.get(name) if isinstance(found, Mapping) else None
+        for step in _steps(path):
+            if isinstance(step, str):
+                found = found.get(step) if isinstance(found, dict) else None
             else:
-                found = found[int(index)] if isinstance(found, list) and int(index) < len(found) else None
+                found = found[step] if isinstance(found, list) and step < len(found) else None
         return found
 
     def has(self, path: str) -> bool:
@@ -211,8 +210,8 @@ class Message:
 
     def copy(self, path: str, native: str) -> None:
         """Hands the value on as it is: the native rules judge it, under the sender's name."""
-        if self.has(path):
-            self.give(native, self.raw(path), path)
+        if (value := self.raw(path)) is not None:
+            self.give(native, value, path)
 
     def give(self, native: str, value: object, path: str) -> None:
         """The native field that `path` means. What this version has no field, action or unit for is refused."""
@@ -237,8 +236,8 @@ class Message:
 
     def read_table(self) -> None:
         """Every field whose meaning its row says whole."""
-        for path, row in self._table.items():
-            if not row.native or row.is_own or not self.has(path):
+        for path, row in self._paths.handed_on:
+            if not self.has(path):
                 continue
             if row.percent:
                 value = self.percent(path, times=row.percent)
@@ -251,8 +250,8 @@ class Message:
             else:
                 self.copy(path, row.native)
 
-    def raise_problems(self, spelled: Mapping[str, str], choosing: Iterable[str] = ()) -> None:
-        """AlertInvalid, if anything was refused that even an exit needs. `spelled`: native names to the service's.
+    def raise_problems(self) -> None:
+        """AlertInvalid, if anything was refused that even an exit needs.
 
         Of a message that can only exit, all else that was refused is left out with a note.
         """
@@ -261,50 +260,51 @@ class Message:
         draft = draft_of(self.native)
         if draft.only_exits:
             needed = needed_by_exit(draft)
-            paths = [*spelled.items(), *self.names.items()]
+            paths = [*self._paths.spelled.items(), *self.names.items()]
             own = {path for native, path in paths if native in needed}
             others = self._problems.keys() - {path for _, path in paths}
             if closes_whole(draft):
-                others = {path for path in others if path.lower() not in self._containers}
-            deciding = own | {*choosing, *filter(self._says_what_is_closed, others)}
+                others = {path for path in others if path.lower() not in self._paths.containers}
+            deciding = own | {*self._paths.choosing, *filter(self._says_what_is_closed, others)}
             draft.problems, draft.notes = self._problems, self.notes
             draft.leave_out_all_but(frozenset(deciding))
         Draft(problems=self._problems, only_exits=draft.only_exits).raise_problems()
 
     def _says_what_is_closed(self, path: str) -> bool:
         """Of a field that no native one was made of."""
-        form = _INDEX.sub("[]", path).lower()
+        form = _form(path)
         inside, _, name = _INDEX.sub("", path).rpartition(".")
         top = re.split(r"[.\[]", form)[0]
         # As the service spells it: of `takeprofits` nobody could tell the parts.
+        rows = self._paths.rows.items()
         if speaks_of_levels(inside or name) or any(
-            row.native in _LEVELS for known, row in self._table.items() if re.split(r"[.\[]", known.lower())[0] == top
+            row.native in _LEVELS for known, row in rows if re.split(r"[.\[]", known)[0] == top
         ):
             return False
-        known = form if form in self._known else (*get_close_matches(form, self._known, n=1, cutoff=_MISSPELT), "")[0]
+        all_known = self._paths.known
+        known = form if form in all_known else (*get_close_matches(form, all_known, n=1, cutoff=_MISSPELT), "")[0]
         return meaning_of(known.rpartition(".")[2]) in DECIDING if known else decides_exit(name.lower())
 
     def _wrong_fields(self, inside: str, members: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+        paths = self._paths
         for name, value in members.items():
-            path = f"{inside}{name}"
-            form = _INDEX.sub("[]", path).lower()
-            container = self._containers.get(form)
-            spelled = _with_indexes_of(path, self._known.get(form) or container or path)
             if value is None or (not inside and name.startswith("x_")):
                 continue
-            row = self._table.get(self._known.get(form, self._known.get(f"{form}.*", "")))
+            path = f"{inside}{name}"
+            form = _form(path)
+            row, container = paths.rows.get(form), paths.containers.get(form)
             if row is not None and row.refused and not (row.is_harmless_off and _is_off(value)):
-                yield spelled, row.refused
-            elif f"{form}.*" in self._known or (row is not None and container is None):
+                yield _with_indexes_of(path, paths.known.get(form) or container or path), row.refused
+            elif form in paths.open or (row is not None and container is None):
                 continue
             elif container is None:
                 yield from self._judge_unknown(path, value)
             else:
-                yield from self._inside(form, spelled, value)
+                yield from self._inside(form, _with_indexes_of(path, paths.known.get(form) or container), value)
 
     def _inside(self, form: str, spelled: str, value: object) -> Iterator[tuple[str, str]]:
         """What is wrong in an object, or in the objects of a list."""
-        is_list = any(known.startswith(f"{form}[]") for known in self._known)
+        is_list = form in self._paths.lists
         if is_list and isinstance(value, list):
             for index, member in enumerate(value):
                 if isinstance(member, Mapping):
@@ -320,9 +320,9 @@ class Message:
         """Taken without effect where it cannot bear on an order."""
         inner = value.items() if isinstance(value, Mapping) else ()
         problem = unknown_problem(path, value) if not inner else None
-        likely = get_close_matches(path.lower(), self._known, n=1, cutoff=_MISSPELT)
+        likely = get_close_matches(path.lower(), self._paths.known, n=1, cutoff=_MISSPELT)
         if problem is None and likely and not inner:
-            problem = f"is not known here; is it `{self._known[likely[0]]}`?"
+            problem = f"is not known here; is it `{self._paths.known[likely[0]]}`?"
         if problem is not None:
             yield path, f"is no field of {self._service} and {problem}"
         elif not inner:
@@ -331,11 +331,51 @@ class Message:
             yield from self._judge_unknown(f"{path}.{name}", member)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Paths:
+    """What a format's table says, as messages are looked through for it: made once. Keys are in lower case."""
+
+    known: Mapping[str, str]
+    """How the service spells its fields."""
+    containers: Mapping[str, str]
+    """How it spells the objects and lists that hold them."""
+    lists: frozenset[str]
+    open: frozenset[str]
+    """Objects that may hold whatever they like."""
+    rows: Mapping[str, Field]
+    handed_on: tuple[tuple[str, Field], ...]
+    """The fields whose meaning their row says whole."""
+    spelled: Mapping[str, str]
+    """Native names to the service's."""
+    choosing: tuple[str, ...]
+
+
 @cache
-def _forms(paths: tuple[str, ...]) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """How a service spells its fields, and the objects and lists that hold them, from their names in lower case."""
-    inner = [path[: found.start()] for path in paths for found in re.finditer(r"\.|\[\]", path)]
-    return {path.lower(): path for path in paths}, {path.lower(): path for path in inner}
+def _paths_of(alert_format: AlertFormat) -> _Paths:
+    table = alert_format.table
+    inner = [path[: found.start()] for path in table for found in re.finditer(r"\.|\[\]", path)]
+    open_ones = {path.removesuffix(".*").lower(): row for path, row in table.items() if path.endswith(".*")}
+    return _Paths(
+        known={path.lower(): path for path in table},
+        containers={path.lower(): path for path in inner},
+        lists=frozenset(path[: each.start()].lower() for path in table for each in re.finditer(r"\[\]", path)),
+        open=frozenset(open_ones),
+        rows=open_ones | {path.lower(): row for path, row in table.items()},
+        handed_on=tuple((path, row) for path, row in table.items() if row.native and not row.is_own),
+        spelled={row.native: path for path, row in reversed([*table.items()]) if row.native},
+        choosing=tuple(path for path, row in table.items() if row.chooses),
+    )
+
+
+@lru_cache(maxsize=4096)
+def _steps(path: str) -> tuple[str | int, ...]:
+    """Names in lower case, and places in lists."""
+    return tuple(name or int(index) for name, index in _PART.findall(path.lower()))
+
+
+def _form(path: str) -> str:
+    """The path to a member of a list, as the table has it: `a[].b` for `a[2].b`."""
+    return (_INDEX.sub("[]", path) if "[" in path else path).lower()
 
 
 def lowered_names(fields: Mapping[str, object]) -> dict[str, object]:
@@ -354,6 +394,8 @@ def product(value: Decimal, times: int) -> str:
 
 def _with_indexes_of(path: str, form: str) -> str:
     """`a[].b` as the path to one member, `a[2].b`."""
+    if "[]" not in form:
+        return form
     indexes = iter(_INDEX.findall(path))
     return re.sub(r"\[\]", lambda _: next(indexes, "[]"), form)
 
@@ -404,9 +446,9 @@ class Translation:
         return error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AlertFormat:
-    """One foreign format.
+    """One foreign format; it equals itself only.
 
     `name`: as `?format=` has it. `service`: as people call it. `table`: every field it may have, as the service spells
     it (`a.b` is `b` inside the object `a`, `a[].b` inside each object of the list `a`, `a.*` whatever is in `a`), and
@@ -481,24 +523,22 @@ class AlertFormat:
             return self._agreed(plain)
         if self.prepare is not None:
             plain = self.prepare(plain)
-        message = Message(plain, self.table, self.service)
+        message = Message(plain, self)
         message.refuse_unknown()
         message.read_table()
         if self.read is not None:
             self.read(message)
-        spelled = {row.native: path for path, row in reversed([*self.table.items()]) if row.native}
-        message.raise_problems(spelled, [path for path, row in self.table.items() if row.chooses])
+        message.raise_problems()
         _leave_levels_of_exits(message)
         notes = (self._recognised(plain), *message.notes)
-        names = {**spelled, **message.names}
+        names = {**_paths_of(self).spelled, **message.names}
         return Translation(fields=message.native, names=names, notes=notes, internal=message.internal)
 
     def _recognised(self, fields: Mapping[str, object]) -> str:
-        is_of_shape = self.is_shape is None or self.is_shape(fields)
-        mark = self.mark_in(fields) or next((name for name in self.secrets if name in self.marks and is_of_shape), None)
-        spelled = next((path for path in self.table if path.lower().partition(".")[0] == mark), None)
-        because = f" because of `{spelled.partition('.')[0] if spelled else mark}`" if mark else ""
-        return f"read as a message of {self.service}{because}; `?format=native` turns that off"
+        mark = self.mark_in(fields)
+        if mark is None and (self.is_shape is None or self.is_shape(fields)):
+            mark = next((name for name in self.secrets if name in self.marks), None)
+        return _note_of(self, mark)
 
     def _agreed(self, fields: dict[str, object]) -> Translation:
         """What the formats make of it, where that is one and the same; else the sender is asked."""
@@ -513,6 +553,13 @@ class AlertFormat:
         options = " or ".join(f"`?format={each.name}`" for each in self.several)
         text = f"has the shape of a message of {which}; say which it is with {options} behind the webhook's address"
         raise AlertInvalid(f"the alert {text}", fields={"format": [text]})
+
+
+@cache
+def _note_of(alert_format: AlertFormat, mark: str | None) -> str:
+    spelled = next((path for path in alert_format.table if path.lower().partition(".")[0] == mark), None)
+    because = f" because of `{spelled.partition('.')[0] if spelled else mark}`" if mark else ""
+    return f"read as a message of {alert_format.service}{because}; `?format=native` turns that off"
 
 
 def _leave_levels_of_exits(message: Message) -> None:

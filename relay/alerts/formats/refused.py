@@ -85,7 +85,7 @@ REFUSED = (
         name="zignaly",
         service="Zignaly",
         refused="whose percentages, sizes and targets count what its service is set to",
-        pattern=re.compile(r"(?=.*\bsignalId\s*=)key\s*=.*", re.IGNORECASE | re.DOTALL),
+        pattern=re.compile(r"(?=key\s*=)(?=.*\bsignalId\s*=).*", re.IGNORECASE | re.DOTALL),
         marks=_called_after("zignaly") | {"takeprofitpercentage1", "takeprofitprice1"},
     ),
     AlertFormat(
@@ -127,7 +127,7 @@ REFUSED = (
         service="TradingView.to, a mobile webhook or another service of words",
         refused="which relay does not take apart",
         pattern=re.compile(
-            r"(?:\S{1,100}[ \t]*\r?\n)?(?:buy|sell|long|short|flat|close)\s+[A-Z0-9:/._\-]{3,30}(?:\s[^{}]*)?",
+            r"(?:\S{1,100}+[ \t]*+\r?\n)?(?:buy|sell|long|short|flat|close)\s+[A-Z0-9:/._\-]{3,30}(?:\s[^{}]*)?",
             re.IGNORECASE,
         ),
         instead=Kind.LONG,

@@ -43,8 +43,8 @@ _STOP_TYPES = {name: name for name in ("stop", "stop_limit", "trailing_stop")}
 
 def _is_shape(fields: Mapping[str, object]) -> bool:
     """A field of relay's own makes it a native alert; beside a `sentiment` people write `qty` for `quantity`."""
-    others = KNOWN - _TOP if "sentiment" in fields else (KNOWN | {"qty"}) - (_TOP - {"qty"})
-    return {"ticker", "action"} <= fields.keys() and not fields.keys() & others
+    others = _NOT_OURS if "sentiment" in fields else _NOT_OURS | {"qty"}
+    return {"ticker", "action"} <= fields.keys() and others.isdisjoint(fields)
 
 
 def _read(message: Message) -> None:
@@ -314,6 +314,7 @@ _TABLE = {
 }
 _CALCULATED = {path.lower() for path in _TABLE} - _LITERAL
 _TOP = {path.lower().partition(".")[0] for path in _TABLE}
+_NOT_OURS = KNOWN - _TOP
 _PLAIN = {"quantity", "ordertype", "test", "message", "takeprofit", "stoploss"}
 """Names that many bots use: they make no message TradersPost's."""
 
