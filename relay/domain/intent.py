@@ -327,6 +327,7 @@ def _needs(intent: Intent, facts: Facts) -> frozenset[Need]:
         or (opens and intent.leverage is not None)
         or facts.residual is not None
         or intent.refused is not None
+        or signal.type.is_conditional
         or limits_entries(rules)
     ):
         wanted.add(Need.POSITION)
