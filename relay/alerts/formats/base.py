@@ -209,6 +209,15 @@ class Message:
     def note(self, text: str) -> None:
         self.notes.append(text)
 
+    def venue(self) -> str:
+        """The exchange's name in lower case; where it cannot be read it decides nothing, and a note says so."""
+        value = self.raw("exchange")
+        if isinstance(value, str) and value.strip() and placeholder_in(value) is None:
+            return value.strip().lower()
+        if value is not None:
+            self.note(f"`exchange` ignored: {shown(value)} is no name of an exchange")
+        return ""
+
     def copy(self, path: str, native: str) -> None:
         """Hands the value on as it is: the native rules judge it, under the sender's name."""
         if self.has(path):
