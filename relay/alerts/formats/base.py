@@ -17,7 +17,7 @@ from relay.alerts.names import decides_exit, meaning_of, speaks_of_levels, unkno
 from relay.alerts.parse import lowered as _lowered
 from relay.alerts.parse import number_text, read_number
 from relay.alerts.rules import Draft, closes_whole, draft_of, needed_by_exit
-from relay.alerts.wording import EMPTY_HINT, SHOWN_LENGTH_MAX, Kind, joined, nearest, placeholder_in, shown
+from relay.alerts.wording import EMPTY_HINT, SHOWN_LENGTH_MAX, Kind, joined, mistyped, placeholder_in, shown
 from relay.alerts.wording import message as native_message
 from relay.domain.signal import NATIVE_ACTIONS, NATIVE_UNITS, Action, QtyUnit
 from relay.errors import AlertInvalid
@@ -148,7 +148,7 @@ class Message:
         """What the word means; None where there is none, or one that the service does not know."""
         word = self.word(path)
         if word is not None and word not in meanings:
-            likely = nearest(word, meanings)
+            likely = mistyped(word, meanings)
             hint = f"; the nearest is `{likely}`" if likely else ""
             self.refuse(path, f"cannot be {shown(word)}{hint}; it must be one of {joined(meanings)}")
         return None if word is None else meanings.get(word)
