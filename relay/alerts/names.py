@@ -157,7 +157,7 @@ _ORDER_WORDS: Final = _set(
     "risk margin reduce close type order orders position positions percent percentage usd usdt usdc quote "
     "volume pos pct perc ts target targets limit limits notional value unit units cost invest investment exit "
     "exits enter flat flatten reverse command cmd event intent dir sentiment hedge cancel market tif buy sell "
-    "long short loss trigger liquidate"
+    "long short loss trigger liquidate multiplier factor fraction portion budget allocation cash money funds"
 )
 _OF_SIZE_SIDE_ACCOUNT: Final = _set(
     "side sides action actions direction dir command cmd intent order orders position positions pos qty "
