@@ -138,7 +138,7 @@ def test_signals_are_filtered_by_outcome_symbol_and_text(page: Page, relay: Rela
     page.goto("/signals?symbol=avaxusdt&status=done")
     expect(page.locator("table.signals tbody tr")).to_have_count(1)
     page.goto("/signals?symbol=NOSUCH")
-    expect(page.get_by_text("No signals here yet")).to_be_visible()
+    expect(page.get_by_text("No signal is like that")).to_be_visible()
 
 
 def test_logging_out_ends_the_session(page: Page) -> None:

@@ -161,15 +161,15 @@ _eth.row(
 _eth.row(
     "limit IOC that takes",
     "0",
-    a("buy", "1", type="limit", price="4100", time_in_force="IOC"),
-    "buy 1 limit@4100 IOC",
+    a("buy", "1", type="limit", price="4030", time_in_force="IOC"),
+    "buy 1 limit@4030 IOC",
     "1",
 )
 _eth.row(
     "limit FOK that takes",
     "0",
-    a("buy", "1", type="limit", price="4100", time_in_force="FOK"),
-    "buy 1 limit@4100 FOK",
+    a("buy", "1", type="limit", price="4030", time_in_force="FOK"),
+    "buy 1 limit@4030 FOK",
     "1",
 )
 _eth.row("limit exit", "1", a("close", type="limit", price="4200"), "sell 1 limit@4200 reduce-only", "1")
@@ -184,11 +184,28 @@ _eth.row(
     "0",
 )
 _eth.row(
-    "a buy stop below waits for a fall",
+    "a buy that waits for a fall",
     "0",
-    a("buy", "1", type="stop_market", trigger_price="3700"),
+    a("buy", "1", type="market_if_touched", trigger_price="3700"),
     "buy 1 market below 3700",
     "0",
+)
+_eth.row(
+    "a buy stop below the price is passed already",
+    "0",
+    a("buy", "1", type="stop_market", trigger_price="3700"),
+    "",
+    "0",
+    status="denied",
+    reason="TRIGGER_PASSED",
+)
+_eth.row(
+    "its exit part goes at once",
+    "-1",
+    a("buy", "2", type="stop_market", trigger_price="3700"),
+    "buy 1 market reduce-only",
+    "0",
+    reason="ENTRY_WITHHELD",
 )
 _eth.row(
     "stop limit",

@@ -153,15 +153,15 @@ _eth.row(
 _eth.row(
     "the stop of a buy limit above the market counts from the market, where it fills",
     "0",
-    a("buy", "1", type="limit", price="4400", stop_loss="1%", take_profit="2%"),
-    "buy 1 limit@4400 sl 3960 tp 4488",
+    a("buy", "1", type="limit", price="4030", stop_loss="1%", take_profit="2%"),
+    "buy 1 limit@4030 sl 3960 tp 4110.6",
     "1 sl 3960 tp 4080",
 )
 _eth.row(
     "the stop of a sell limit below the market counts from the market, where it fills",
     "0",
-    a("sell", "1", type="limit", price="3600", stop_loss="1%"),
-    "sell 1 limit@3600 sl 4040",
+    a("sell", "1", type="limit", price="3970", stop_loss="1%"),
+    "sell 1 limit@3970 sl 4040",
     "-1 sl 4040",
 )
 _eth.row(
@@ -183,8 +183,8 @@ _eth.row(
 _eth.row(
     "a size by risk of a buy limit above the market is what its stop costs from the market",
     "0",
-    a("buy", "80", qty_unit="risk_quote", type="limit", price="4400", stop_loss="1%"),
-    "buy 2 limit@4400 sl 3960",
+    a("buy", "80", qty_unit="risk_quote", type="limit", price="4030", stop_loss="1%"),
+    "buy 2 limit@4030 sl 3960",
     "2 sl 3960",
 )
 _eth.row(
