@@ -70,7 +70,7 @@ class NewSignal:
     """Its part of the chain of the strategy's positions."""
     only_exits: bool = False
     may_exit: bool = False
-    """With an `id` that came before it is accepted all the same, for its exit."""
+    """With an `id` that came before it is accepted all the same: for its exit, or because it orders nothing."""
     sender_id: str | None = None
     copy: Copy | None = None
     """Where alerts may come by mail, too."""
