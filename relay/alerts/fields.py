@@ -17,7 +17,17 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields
 from relay.alerts.parse import lowered, number_text, parse_json, read_number
 from relay.alerts.wording import joined, mistyped, nearest, placeholder_in, shown
 from relay.domain.order import IfPassed, OrderType, TimeInForce, TriggerBy
-from relay.domain.signal import NATIVE_ACTIONS, NATIVE_UNITS, Action, Level, LevelKind, MarketSide, QtyUnit, TakeProfit
+from relay.domain.signal import (
+    NATIVE_ACTIONS,
+    NATIVE_UNITS,
+    Action,
+    Level,
+    LevelKind,
+    MarketSide,
+    QtyUnit,
+    TakeProfit,
+    TradedMarket,
+)
 from relay.errors import AlertMalformed
 
 # When an alert says that it left: RFC 3339, Unix seconds or Unix milliseconds.
@@ -406,6 +416,7 @@ class AlertSchema(Schema):
     ticker = Text(length_max=64)
     symbol = Text(length_max=64)
     exchange = Text(length_max=64)
+    market = Choice(TradedMarket, {"perp": "perpetual", "linear": "perpetual", "inverse": "perpetual"})
     action = Choice(Action, _ACTIONS_ELSEWHERE, among=NATIVE_ACTIONS)
     qty = Number(at_least=0, hint=_NO_SIGN)
     qty_unit = Choice(QtyUnit, _UNITS_ELSEWHERE, among=NATIVE_UNITS)

@@ -10,7 +10,16 @@ from typing import Any
 from relay.alerts.fields import KNOWN, SHOWN_ONLY, load
 from relay.alerts.wording import EMPTY_HINT, joined, placeholder_in
 from relay.domain.order import OrderType, TimeInForce
-from relay.domain.signal import Action, Level, LevelKind, MarketSide, QtyUnit, TakeProfit, can_only_exit
+from relay.domain.signal import (
+    Action,
+    Level,
+    LevelKind,
+    MarketSide,
+    QtyUnit,
+    TakeProfit,
+    TradedMarket,
+    can_only_exit,
+)
 from relay.errors import AlertInvalid
 
 # An alert between its schema and its Signal: what is there, what was blank, what is wrong, what is noted.
@@ -227,6 +236,8 @@ def need_action_and_ticker(draft: Draft) -> None:
     """What no alert can be read without."""
     if draft.values.get("action") is None:
         draft.need("action", "say what to do, such as `buy`, `sell` or `close`")
+    if draft.values.pop("market", None) is TradedMarket.SPOT:
+        draft.refuse("market", "is `spot`, which this relay does not trade yet: leave it out for the perpetual")
     _one_ticker(draft)
     is_needed = draft.values.get("action") is not Action.HEARTBEAT and draft.values.get("ticker") is None
     if is_needed and not draft.problems.keys() & {"ticker", "symbol"}:

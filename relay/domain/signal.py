@@ -47,6 +47,13 @@ def _spelled(number: int) -> str:
     return "".join([_PAIRS[number >> shift & 1023] for shift in range((_LENGTH - 2) * 5, -1, -10)])
 
 
+class TradedMarket(StrEnum):
+    """What an alert's ticker is to be traded as."""
+
+    PERPETUAL = "perpetual"
+    SPOT = "spot"
+
+
 class Action(StrEnum):
     BUY = "buy"
     SELL = "sell"

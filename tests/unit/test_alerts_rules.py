@@ -267,3 +267,19 @@ def test_a_size_of_zero_says_nothing_where_the_strategy_goes_flat(action: str) -
 @pytest.mark.parametrize("action", ["long", "short", "reverse"])
 def test_a_size_of_zero_is_refused_where_the_action_opens_whatever_the_strategy_says(action: str) -> None:
     assert "must be above 0" in problem("qty", "0", action=action, market_position="flat")
+
+
+@pytest.mark.parametrize("word", ["perpetual", "Perpetual"])
+@pytest.mark.parametrize("action", ["buy", "close"])
+def test_a_market_that_is_a_perpetual_is_what_is_traded(action: str, word: str) -> None:
+    assert signal(action=action, market=word).action is Action(action)
+
+
+@pytest.mark.parametrize("action", ["buy", "close"])
+def test_spot_is_refused_by_name_for_exits_too(action: str) -> None:
+    assert "does not trade yet" in problem("market", "spot", action=action)
+
+
+def test_an_unknown_market_stops_no_exit() -> None:
+    assert "futures" in problem("market", "futures", action="buy")
+    assert any("`market` ignored" in note for note in signal(action="close", market="futures").notes)
