@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
 from relay.alerts.parse import lowered, number_text, parse_json, read_number
-from relay.alerts.wording import joined, nearest, placeholder_in, shown
+from relay.alerts.wording import joined, mistyped, nearest, placeholder_in, shown
 from relay.domain.order import IfPassed, OrderType, TimeInForce, TriggerBy
 from relay.domain.signal import NATIVE_ACTIONS, NATIVE_UNITS, Action, Level, LevelKind, MarketSide, QtyUnit, TakeProfit
 from relay.errors import AlertMalformed
@@ -284,7 +284,7 @@ class Choice(fields.Field[_E], Generic[_E]):
         return found
 
     def _refusal(self, word: str) -> str:
-        likely = self.other_words.get(word) or nearest(word, self.members)
+        likely = self.other_words.get(word) or mistyped(word, self.members)
         meant = self.members[likely.lower()].value if likely else None
         hint = f"; the nearest is `{meant}`" if meant else ""
         return f"cannot be {shown(word)}{hint}; it must be {self.right}"
@@ -379,8 +379,8 @@ _NO_SIGN = "sizes carry no sign: `action` says the side"
 
 _ACTIONS_ELSEWHERE = {
     **{"enter_long": "long", "bullish": "long", "open_long": "long", "enter_short": "short", "bearish": "short"},
-    **{"open_short": "short", "exit_long": "close_long", "exit_short": "close_short", "add": "buy"},
-    **{"sl": "stops", "tp": "stops", "ping": "heartbeat", "flatten": "flat", "neutral": "flat"},
+    **{"open_short": "short", "exit_long": "close_long", "exit_short": "close_short"},
+    **{"ping": "heartbeat", "flatten": "flat", "neutral": "flat"},
 }
 _UNITS_ELSEWHERE = {
     **{"coins": "base", "coin": "base", "lots": "contracts", "usd": "quote", "usdt": "quote", "notional": "quote"},

@@ -157,7 +157,7 @@ _ORDER_WORDS: Final = _set(
     "risk margin reduce close type order orders position positions percent percentage usd usdt usdc quote "
     "volume pos pct perc ts target targets limit limits notional value unit units cost invest investment exit "
     "exits enter flat flatten reverse command cmd event intent dir sentiment hedge cancel market tif buy sell "
-    "long short loss trigger liquidate"
+    "long short loss trigger liquidate multiplier factor fraction portion budget allocation cash money funds"
 )
 _OF_SIZE_SIDE_ACCOUNT: Final = _set(
     "side sides action actions direction dir command cmd intent order orders position positions pos qty "
@@ -233,7 +233,7 @@ def decides_exit(name: str, value: object = "") -> bool:
 @lru_cache(maxsize=2048)
 def _decides(name: str) -> bool:
     parts = parts_of(name)
-    if speaks_of_levels(name):
+    if speaks_of_levels(name) or (parts and parts[-1] in _OF_MOMENTS and _OF_ACCOUNTS_AND_SYMBOLS.isdisjoint(parts)):
         return False
     return any(
         part in _OF_SIZE_SIDE_ACCOUNT or (part not in _ORDER_WORDS and _is_glued(part)) or _is_misspelt(part)
@@ -241,6 +241,9 @@ def _decides(name: str) -> bool:
     )
 
 
+_OF_MOMENTS: Final = _set("id uuid time timestamp date number")
+"""How names end that say when or which, such as `close_time` and `order_uuid`: never how much, or of which side."""
+_OF_ACCOUNTS_AND_SYMBOLS: Final = _ACCOUNT_WORDS | _set("sub ticker symbol pair instrument coin market")
 _OF_LEVELS: Final = _set("tp sl ts stop stops stoploss takeprofit profit profits trail trailing risk price")
 
 

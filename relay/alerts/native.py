@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from relay.alerts.authenticate import is_secret_name
-from relay.alerts.fields import KNOWN, SHOWN_ONLY
+from relay.alerts.fields import DECIDING, KNOWN, SHOWN_ONLY
 from relay.alerts.names import (
     NAME_LENGTH_MAX,
     NEUTRAL,
@@ -187,7 +187,9 @@ def _take_unknown(result: Named, unknown: list[str], path: str, value: object) -
     if squeezed(top) in OF_BARS and top != path:
         unknown.append(top)
     elif problem := unknown_problem(path, value):
-        result.refuse(path, problem, decides=decides_exit(path, value))
+        around = _meaning(top)
+        is_inside = around is not None and around.native not in DECIDING and top != path
+        result.refuse(path, problem, decides=decides_exit(path[len(top) :] if is_inside else path, value))
         if "`x_" in problem:
             result.fixes[path] = {f"x_{inner.lower()}": value}
     elif not is_secret_name(inner):
@@ -474,7 +476,8 @@ def _refuse_shares(result: Named, native: str, given: dict[str, object]) -> None
         native, 'is one of several take profits: say how much of the position each closes, as a list of {"at", "share"}'
     )
     result.fixes |= {path: {} for path in given}
-    result.fixes[first] = {native: in_equal_shares(levels)}
+    if levels:
+        result.fixes[first] = {native: in_equal_shares(levels)}
 
 
 def in_equal_shares(levels: list[object]) -> list[dict[str, object]]:

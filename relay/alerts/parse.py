@@ -390,6 +390,8 @@ _PAIR = re.compile(rf"(?u:[\s,]*)({_KEY})[ \t]*=[ \t]*", re.ASCII)
 _QUOTED = re.compile(r'"([^"\r\n]*)"[ \t]*(?=[,\r\n]|\Z)')
 _END = re.compile(rf"\r\n|\r|\n|,(?=\s*{_KEY}[ \t]*=)|\Z", re.ASCII)
 _COMMA_PAIR = re.compile(rf",\s*{_KEY}[ \t]*=", re.ASCII)
+_INNER_PAIR = re.compile(r"[\s;|](action|side|qty|quantity|ticker|symbol)[ \t]*=", re.ASCII | re.IGNORECASE)
+"""What separates pairs elsewhere: `;`, `|` and blanks."""
 _BETWEEN = re.compile(r"[\s,]*")
 _DECIDING_LINE = re.compile(
     r"\W*(action|side|qty|quantity|size|amount|contracts|percent|account|ticker|symbol|reduce|close|position)",
@@ -411,6 +413,12 @@ def parse_pairs(text: str) -> dict[str, object]:
             raise AlertMalformed(f"{shown(name)} {problem}", fields={name: [problem]})
         names.add(name)
         members[key] = value
+    for key, value in members.items():
+        if (inner := _INNER_PAIR.search(str(value))) and inner.group(1).lower() not in names:
+            problem = (
+                f"holds a pair of its own, {shown(inner.group().strip())}: write a pair a line, or commas between them"
+            )
+            raise AlertMalformed(f"{shown(key)} {problem}", fields={key.lower(): [problem]})
     return members
 
 

@@ -374,12 +374,15 @@ def _resting_time(draft: Draft, kind: OrderType) -> None:
 
 
 def _stops(draft: Draft) -> None:
-    """An entry that names a level and brings none is refused: nothing is bought without the stop that was meant."""
+    """An entry that names a level, or that it only reduces, and does not say so is refused: nothing is bought without
+    the stop that was meant."""
     if not draft.only_exits and draft.values["action"] not in (Action.CANCEL, Action.HEARTBEAT):
         trails = ["trailing_start"] if draft.values.get("trailing_stop") is not None else []
         for name in (*_LEVELS.values(), *trails):
             if name in draft.blanks:
                 draft.need(name, 'write a price or a distance such as "1%", or take the field out if none is meant')
+        if "reduce_only" in draft.blanks and draft.values["action"] is not Action.STOPS:
+            draft.need("reduce_only", "write true or false: without it the order may open a position")
     if draft.values.get("trailing_start") is not None and draft.values.get("trailing_stop") is None:
         if draft.only_exits:
             draft.ignore(["trailing_start"], "it says where a `trailing_stop` begins, and none is named")

@@ -60,6 +60,11 @@ def is_template(text: str) -> bool:
     return _PLACEHOLDER.search(text) is not None
 
 
+def of_strategy(text: str) -> bool:
+    """Whether it says what a strategy does, so that it means nothing without a move of the strategy's."""
+    return any(found.startswith(_STRATEGYS) for found in _PLACEHOLDER.findall(text))
+
+
 def filled(text: str, *, size: Decimal, price: Decimal, now: datetime, ticker: str = TICKER) -> tuple[Filled, ...]:
     """`text` once for each of the scenarios. `size`: the strategy's; `price`: the market's; `now` is aware UTC."""
     common = _chart(price, now, ticker)

@@ -48,6 +48,23 @@ def nearest(word: str, candidates: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
+def mistyped(word: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that `word` is but for a slip of a finger: a hint that is followed must order what was meant.
+
+    `sell_short` is no `close_short`, `none` no `long`, and `stop` more than `stops` without its last letter.
+    """
+    known = {_bare(each): each for each in candidates if _bare(each) != f"{_bare(word)}s"}
+    own = _bare(word[:SHOWN_LENGTH_MAX])
+    alike = [each for each in known if abs(len(each) - len(own)) <= 1]
+    cutoff = 0.66 if len(own) <= 3 else 0.75 if len(own) == 4 else 0.8
+    found = difflib.get_close_matches(own, alike, n=1, cutoff=cutoff)
+    return known[found[0]] if found else None
+
+
+def _bare(word: str) -> str:
+    return "".join(filter(str.isalnum, word.lower()))
+
+
 def placeholder_in(text: str) -> str | None:
     """What is wrong with a text that still holds a `{{…}}`; None where it holds none."""
     if "{{" not in text:

@@ -53,7 +53,7 @@ from relay.execution.gather import Gatherer
 from relay.execution.heartbeat import Heartbeats, expectations
 from relay.execution.notices import Announcer, Notifier, outside_text
 from relay.execution.orders import Clearing
-from relay.execution.ports import Account, Now, from_ms, to_ms, utc_now
+from relay.execution.ports import Account, from_ms, to_ms, utc_now
 from relay.execution.protection import ProtectionLanes, Protector
 from relay.execution.tasks import Feeder, Tasks
 from relay.execution.work import Strategy
@@ -247,11 +247,6 @@ def _executor(journal: Journal, gatherer: Gatherer, protector: Protector, announ
     )
 
 
-def _receipts(settings: Settings, journal: Journal) -> Now:
-    """The clock that receipts are dated by: the database's, where several processes share it."""
-    return (lambda: from_ms(journal.steady_ms())) if settings.is_postgres else utc_now
-
-
 def _intake(
     settings: Settings,
     journal: Journal,
@@ -269,7 +264,7 @@ def _intake(
         strategies=strategies_of(settings),
         ages_ms=journal.steady_ms,
         comes_by_mail=settings.mailbox is not None,
-        now=_receipts(settings, journal),
+        now=(lambda: from_ms(journal.steady_ms())) if settings.is_postgres else utc_now,
         hidden=tuple(each for each in (secret.reveal() for secret in settings.secrets) if len(each) >= _SECRET_MIN),
     )
 
@@ -296,7 +291,6 @@ def assemble(
         executor=executor,
         accounts=accounts,
         strategies=strategies,
-        now=_receipts(settings, journal),
         shared_ms=journal.steady_ms if settings.is_postgres else None,
     )
     engine = execution_of(journal, items, tuple(accounts), settings, process)

@@ -328,6 +328,12 @@ def _refused(journal: Journal, cursor: str | None) -> list[dict[str, Any]]:
     ]
 
 
+def _with_filled(cells: list[str]) -> list[str]:
+    """In place of a reason, where there is none, what was filled."""
+    *others, filled, reason = cells
+    return [*others, filled, reason or filled]
+
+
 def _say_page(page: dict[str, Any], *, is_wide: bool) -> None:
     found = page.get("signals", [])
     for line in page.get("silent", []):
@@ -338,7 +344,7 @@ def _say_page(page: dict[str, Any], *, is_wide: bool) -> None:
             f"{needing} {'needs' if needing == 1 else 'need'} attention: `python -m relay signals ID` shows one in full"
         )
     rows = list(map(row, found))
-    shown = table(TITLES, rows) if is_wide else table(*narrowed(TITLES, rows, _NARROW))
+    shown = table(TITLES, rows) if is_wide else table(*narrowed(TITLES, map(_with_filled, rows), _NARROW))
     say("\n".join(shown) if found else "no signals")
     if page.get("next_cursor"):
         remark(f"there are more: --cursor {clean(page['next_cursor'])}")

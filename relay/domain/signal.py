@@ -35,6 +35,14 @@ def first_id_at(at_ms: int) -> str:
     return _spelled(at_ms << _RANDOM_BITS)
 
 
+def made_at_ms(signal_id: str) -> int:
+    """The millisecond that the id was made for."""
+    number = 0
+    for letter in signal_id[: _LENGTH - _RANDOM_BITS // 5]:
+        number = number << 5 | _ALPHABET.index(letter)
+    return number
+
+
 def _spelled(number: int) -> str:
     return "".join([_PAIRS[number >> shift & 1023] for shift in range((_LENGTH - 2) * 5, -1, -10)])
 

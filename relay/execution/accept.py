@@ -26,6 +26,7 @@ from relay.alerts.signal import (
 from relay.app.metrics import TimedStage, timed
 from relay.app.telemetry import about, add
 from relay.domain.instrument import PRE_LAUNCH, Category, Instrument, SymbolUnknown
+from relay.domain.intent import SIZES_NOTHING
 from relay.domain.notice import NoticeKind
 from relay.domain.order import Reason, SignalStatus
 from relay.domain.signal import Action, Signal, link_of, new_signal_id, reused_id
@@ -332,7 +333,7 @@ class Intake:
             notes=bounded_notes((mail.note, *signal.notes) if mail else signal.notes),
             link=link_of(signal),
             only_exits=signal.only_exits,
-            may_exit=signal.may_exit,
+            may_exit=signal.may_exit or signal.action in SIZES_NOTHING,
             sender_id=signal.sender_id,
             copy=self._copy(signal, sender, parsed, mail),
         )

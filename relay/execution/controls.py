@@ -15,7 +15,7 @@ from relay.alerts.authenticate import Credentials
 from relay.alerts.formats import NATIVE
 from relay.alerts.parse import legible
 from relay.alerts.signal import FieldRead, fields_read, native_fields, read
-from relay.alerts.template import Scenario, filled, is_template
+from relay.alerts.template import Scenario, filled, is_template, of_strategy
 from relay.domain.instrument import Category
 from relay.domain.intent import intent_of
 from relay.domain.order import (
@@ -419,7 +419,8 @@ class Previewer:
         )
 
     def _played(self, text: str, *, strategy: str, named: str | None) -> Previewed:
-        """The template's entry, and what it would do in each of a strategy's moves."""
+        """What it would do in each of a strategy's moves; and its entry, or what it would do as things stand where it
+        says nothing of a strategy."""
         now, any_account = self._now(), next(iter(self._accounts.values()))
         price = self._price_of(any_account)
         played: list[Played] = []
@@ -432,7 +433,10 @@ class Previewer:
                 played.append(Played(scenario=each.scenario, refused=error))
                 refused = refused or error
                 continue
-            first = first or made
+            if first is None:
+                first = (
+                    made if of_strategy(text) else self._previewed(each.text.encode(), strategy=strategy, named=named)
+                )
             played.append(Played(scenario=each.scenario, accounts=made.accounts))
         if first is None:
             assert refused is not None, "each scenario was planned or refused"

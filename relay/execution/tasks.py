@@ -11,12 +11,12 @@ from relay.app.telemetry import about
 from relay.domain.instrument import Category, Instrument, SymbolUnknown
 from relay.domain.order import Reason, SignalStatus
 from relay.domain.progress import Finish
-from relay.domain.signal import Signal
+from relay.domain.signal import Signal, made_at_ms
 from relay.engine.lanes import Engine, Lane, LaneTask
 from relay.engine.lease_guard import LeaseLost
 from relay.errors import JournalUnavailable
 from relay.execution.execute import Executor
-from relay.execution.ports import Account, Now, to_ms, utc_now
+from relay.execution.ports import Account, to_ms, utc_now
 from relay.execution.work import ReceiptTime, Strategy, Work, resumed, rules_of, steady_s, stored_signal
 from relay.journal.journal import Journal
 from relay.journal.records import Admission, ExecutionRecord, New, Reopened
@@ -26,8 +26,6 @@ log = logging.getLogger(__name__)
 _JOURNAL_AGAIN_S = 0.5
 _FAILED_AGAIN_S = 5.0
 _FAILURES_MAX = 5
-_AT_ONCE_S = 5.0
-"""What is accepted as it comes takes less."""
 _RECEIVED_MAX = 10_000
 
 Placed = tuple[Lane, LaneTask]
@@ -44,13 +42,10 @@ class Tasks:
         accounts: Mapping[str, Account],
         strategies: Mapping[str, Strategy],
         steady: Callable[[], float] = steady_s,
-        now: Now = utc_now,
         shared_ms: Callable[[], int] | None = None,
     ) -> None:
-        """`steady`: seconds on a clock that does not jump. `now`: by which receipts are dated. `shared_ms`: where
-        several processes receive, the Unix milliseconds by which all of them note when: their machines' own clocks may
-        differ."""
-        self._now = now
+        """`steady`: seconds on a clock that does not jump. `shared_ms`: where several processes receive, the Unix
+        milliseconds by which all of them note when: their machines' own clocks may differ."""
         self._shared_ms = shared_ms
         self._journal = journal
         self._executor = executor
@@ -70,8 +65,8 @@ class Tasks:
 
         One that came by mail was received earlier, by the clock of the server that took it.
         """
-        signal_id, ago_s = signal.id, (self._now() - signal.received_at).total_seconds()
-        at_s = self._steady() - (ago_s if ago_s > _AT_ONCE_S else 0)
+        signal_id, ago_s = signal.id, (made_at_ms(signal.id) - to_ms(signal.received_at)) / 1000
+        at_s = self._steady() - max(ago_s, 0)
         self._received[signal_id] = ReceiptTime(at_s=at_s, steady=self._steady)
         if len(self._received) > _RECEIVED_MAX:
             del self._received[next(iter(self._received))]

@@ -70,7 +70,7 @@ class NewSignal:
     """Its part of the chain of the strategy's positions."""
     only_exits: bool = False
     may_exit: bool = False
-    """With an `id` that came before it is accepted all the same, for its exit."""
+    """With an `id` that came before it is accepted all the same: for its exit, or because it orders nothing."""
     sender_id: str | None = None
     copy: Copy | None = None
     """Where alerts may come by mail, too."""
@@ -193,6 +193,8 @@ class Switch:
 
 
 HALT = "halt"
+REASON_KNOWN = "reason_known"
+"""The event of a signal whose end stays what it was, and whose reason is known only now."""
 RETRY_NOW = "retry now"
 """Why a generation was opened whose age counts from then."""
 CANCEL_REQUESTED, CANCEL_ANSWERED = "cancel_asked_for", "cancel_answered"

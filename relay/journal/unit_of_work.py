@@ -16,7 +16,7 @@ from relay.domain.plan import Plan, PlanStatus, Residual
 from relay.journal.codec import reason_columns, to_json
 from relay.journal.orders import Orders
 from relay.journal.positions import Positions, Protection
-from relay.journal.records import HALT, LOGGED_OUT
+from relay.journal.records import HALT, LOGGED_OUT, REASON_KNOWN
 from relay.journal.statements import EventLog, fetch_all, fetch_first, fetch_one, run
 from relay.journal.store import T, hold, locks_on
 from relay.journal.tables import assignments, carries, plans, signals, switches
@@ -146,7 +146,9 @@ class Signals:
         of_execution = {"of_signal": signal_id, "of_account": account}
         run(self._connection, _CHANGE, {"status": status, **reason_columns(reason), **of_execution})
         detail = {"account": account, "reason": reason.code if reason else None}
-        self._events.add(signal_id, status, {k: v for k, v in detail.items() if v is not None}, now_ms=now_ms)
+        # Only what calls for a person is said again where its reason is another one: an end is written down once.
+        name = REASON_KNOWN if known is status and status is not SignalStatus.ATTENTION else status
+        self._events.add(signal_id, name, {k: v for k, v in detail.items() if v is not None}, now_ms=now_ms)
         ended = [_ended(each) for each in parts.values() if each.account != account]
         ended.append(Ended(account=account, status=status, reason=reason))
         return self._finish_signal(signal_id, ended, notes, now_ms)

@@ -112,13 +112,13 @@ def _is_of(detail: dict[str, Any], account: str, orders: set[str]) -> bool:
 def outcomes(signal: dict[str, Any]) -> list[list[str]]:
     """What the signal came to, each time that it was opened: one thing each. A resend may open it again.
 
-    That a person must look is no end where it has settled itself since.
+    That a person must look is no end where it has settled itself since, or another reason calls for one.
     """
     found: list[list[str]] = []
     for event in signal["events"]:
         if event["name"] in ("accepted", "reopened"):
             found.append([])
         elif event["name"] in FINISHED:
-            has_settled = found[-1][-1:] == ["attention"] and event["name"] != "attention"
+            has_settled = found[-1][-1:] == ["attention"]
             found[-1][-1 if has_settled else len(found[-1]) :] = [event["name"]]
     return found

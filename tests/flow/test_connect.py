@@ -128,7 +128,7 @@ api_secret_env = "MAIN_SECRET"
 
 [accounts.second]
 environment = "testnet"
-url = "{url}"
+url = "{other}"
 api_key_env = "SECOND_KEY"
 api_secret_env = "SECOND_SECRET"
 
@@ -140,16 +140,27 @@ accounts = ["main", "second"]
 def test_of_several_accounts_each_is_connected_by_its_name_in_its_own_variables(
     paper: PaperServer, tmp_path: Path
 ) -> None:
-    (tmp_path / "relay.toml").write_text(CONFIG.format(url=paper.url))
+    other_key, other_secret = "second-key", "the-secret-of-the-second-one"
+    given_to_other = {"BYBIT_API_KEY": other_key, "BYBIT_API_SECRET": other_secret}
+    other = PaperServer(tmp_path, environment=given_to_other)
+    try:
+        _connect_each(paper, other, tmp_path, {"main": (KEY, SECRET), "second": (other_key, other_secret)})
+    finally:
+        other.close()
+
+
+def _connect_each(paper: PaperServer, other: PaperServer, tmp_path: Path, keys: dict[str, tuple[str, str]]) -> None:
+    (tmp_path / "relay.toml").write_text(CONFIG.format(url=paper.url, other=other.url))
     where = {"RELAY_CONFIG": "relay.toml"}
     code, _, err = connected(tmp_path, paper, KEY, SECRET, **where)
     assert code == 2 and "it should be one of main, second" in err
-    for name in ("main", "second"):
-        given = f"{KEY}\n{SECRET}\n".encode()
+    for name, (key, secret) in keys.items():
+        given = f"{key}\n{secret}\n".encode()
         code, out, err = run_process(where, tmp_path, "connect", "--account", name, given=given)
         assert code == 0, out + err
         assert out.splitlines()[-1].startswith("connected: ")
-    wanted = {"MAIN_KEY": KEY, "MAIN_SECRET": SECRET, "SECOND_KEY": KEY, "SECOND_SECRET": SECRET}
+    second_key, second_secret = keys["second"]
+    wanted = {"MAIN_KEY": KEY, "MAIN_SECRET": SECRET, "SECOND_KEY": second_key, "SECOND_SECRET": second_secret}
     assert dotenv_values(tmp_path / ".env") == wanted
     code, out, err = run_process(where, tmp_path, "check", "--json")
     said = json.loads(out)

@@ -78,6 +78,27 @@ def test_exits_under_an_id_that_came_before_are_executed_and_entries_are_not(own
     assert (opening["status"], opening["reason"]["code"], str(position(own))) == ("denied", "ALERT_ID_REUSED", "0")
 
 
+def test_what_opens_nothing_is_executed_under_an_id_that_came_before(own: RelayServer) -> None:
+    own.done({**TICKER, "action": "buy", "qty": "0.01", "id": "Long"})
+    signal = own.done({**TICKER, "action": "stops", "stop_loss": "3%", "id": "Long"})
+    assert signal["status"] == "done" and any("must be new for each alert" in note for note in signal["notes"])
+    assert own.api("positions")["positions"][0]["stop_loss"] is not None
+    for action in ("cancel", "heartbeat"):
+        assert own.done({**TICKER, "action": action, "id": "Long"})["status"] == "done"
+
+
+@pytest.mark.parametrize(("qty", "left"), [("0.01", "0.02"), ("0.05", "0")])
+def test_the_exit_of_a_plain_stop_order_goes_at_once_where_the_price_has_passed_its_trigger(
+    own: RelayServer, qty: str, left: str
+) -> None:
+    own.done({**TICKER, "action": "buy", "qty": "0.03"})
+    market = Decimal(own.api("positions")["positions"][0]["mark_price"])
+    stop = {"type": "stop_market", "trigger_price": str(int(market * Decimal("1.1")))}
+    signal = own.done({**TICKER, "action": "sell", "qty": qty, **stop})
+    assert (signal["status"], position(own)) == ("done", Decimal(left))
+    assert [each["type"] for each in signal["orders"]] == ["market"]
+
+
 def test_an_entry_that_arrives_after_its_own_exit_opens_nothing(own: RelayServer) -> None:
     own.done(fill("sell", "0.01", "0.01", "0", 0))
     own.done(fill("sell", "0.05", "0.05", "0", 2))

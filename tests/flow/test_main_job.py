@@ -24,7 +24,8 @@ from tests.relay_process import DEADLINE_S, ROOT, WEBHOOK_SECRET, RelayProcess
 pytestmark = pytest.mark.slow
 
 NOTHING_SET = dict.fromkeys(("BYBIT_ENV", "BYBIT_RECV_WINDOW", "WEBHOOK_SECRET", "ADMIN_TOKEN", "DATABASE_URL"), "")
-KEEP_WARM = "/v5/market/time"
+BESIDE = ("/v5/market/time", "/v5/account/transaction-log")
+"""Asked in threads of their own: to keep connections warm, and for the books, soon after an execution."""
 CREATE = "/v5/order/create"
 ALERT = {"ticker": "ETHUSDT.P", "action": "buy", "qty": "0.01", "id": "the-very-same"}
 
@@ -116,7 +117,7 @@ def test_the_command_and_the_api_show_every_step_with_its_time(home: Home) -> No
     assert all(re.fullmatch(r"[0-9T:-]{19}\.[0-9]{3}Z", event["at"]) for event in signal["events"])
     times = [datetime.fromisoformat(event["at"]) for event in signal["events"]]
     assert times == sorted(times)
-    assert signal["id"] in home.run(sys.executable, "-m", "relay", "signals")
+    assert signal["id"] in home.run(sys.executable, "-m", "relay", "signals", "--wide")
     in_full = home.run(sys.executable, "-m", "relay", "signals", signal["id"])
     assert [line for line in in_full.splitlines() if "filled" in line]
     shown = json.loads(home.run(sys.executable, "-m", "relay", "signals", signal["id"], "--json"))
@@ -191,7 +192,7 @@ def warm(paper: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def calls_up_to_the_order(account_api: AccountApi) -> list[str]:
-    calls = [call["path"] for call in account_api.control.calls() if call["path"] != KEEP_WARM]
+    calls = [call["path"] for call in account_api.control.calls() if call["path"] not in BESIDE]
     return calls[: calls.index(CREATE) + 1]
 
 

@@ -272,6 +272,14 @@ def test_a_template_is_planned_for_each_of_a_strategys_moves(own: RelayServer) -
     assert own.api("signals")["signals"] == []
 
 
+def test_a_template_that_says_nothing_of_a_strategy_is_planned_as_things_stand(own: RelayServer) -> None:
+    own.done({"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.03"})
+    out = {"ticker": "{{ticker}}", "action": "close", "time": "{{timenow}}"}
+    planned = own.api("plan", "POST", json=out)
+    assert [(each["side"], each["qty"]) for each in planned["orders"]] == [("sell", "0.03")]
+    assert len(planned["scenarios"]) == 5
+
+
 def test_a_template_that_no_move_can_fill_is_refused(own: RelayServer) -> None:
     unknown = {"symbol": "{{ticker}}", "action": "{{strategy.order.actoin}}"}
     assert "action" in error_of(own.ask("plan", "POST", json=unknown), 422, "ALERT_INVALID")["fields"]

@@ -15,10 +15,10 @@ def test_a_price_on_a_market_order_is_ignored_with_a_note(relay: RelayServer) ->
 
 
 def test_an_unreplaced_placeholder_where_it_is_not_needed_is_ignored_with_a_note(relay: RelayServer) -> None:
-    signal = relay.done(BUY | {"id": "blank", "signal_price": "{{close}}", "take_profit": ""})
+    signal = relay.done(BUY | {"id": "blank", "signal_price": "{{close}}", "slippage_pct": ""})
     assert signal["status"] == "done"
     assert any("signal_price" in note and "{{close}}" in note for note in signal["notes"])
-    assert any("take_profit" in note for note in signal["notes"])
+    assert any("slippage_pct" in note for note in signal["notes"])
 
 
 def test_keys_and_enum_values_are_taken_in_any_case_and_numbers_bare(relay: RelayServer) -> None:

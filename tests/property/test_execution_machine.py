@@ -537,7 +537,7 @@ class Execution(RuleBasedStateMachine):
 
 
 Execution.TestCase.settings = settings(
-    max_examples=400 if FULL else 16,
+    max_examples=400 if FULL else 6,
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -160,7 +160,6 @@ class Workshop:
             accounts=self._accounts,
             strategies=strategies,
             steady=lambda: self.clock.now_ms / 1000,
-            now=self.clock.now,
         )
         self.runner = Runner(journal=journal, engine=self.engine, items=items)
         self.intake = Intake(

@@ -135,14 +135,30 @@ def test_every_action_is_known_in_any_case(action: Action) -> None:
 @pytest.mark.parametrize(
     ("word", "likely"),
     [
-        ("byu", "buy"),
-        ("add", "buy"),
+        *(("byu", "buy"), ("seel", "sell"), ("shrt", "short"), ("close-longs", "close_long"), ("revers", "reverse")),
     ],
 )
 def test_an_unknown_action_is_refused_with_the_nearest_and_all_that_are_allowed(word: str, likely: str) -> None:
     said = problem("action", word)
     assert f"cannot be `{word}`; the nearest is `{likely}`; it must be one of `buy`" in said
     assert "`heartbeat`" in said
+
+
+@pytest.mark.parametrize(
+    ("field", "word"),
+    [
+        *(
+            ("action", word)
+            for word in ("sell_short", "buy_short", "exit_sell", "dont_buy", "not_long", "sl_hit", "none")
+        ),
+        *(("action", word) for word in ("partial_close", "wait", "flip", "alert", "scale_in", "increase", "add", "tp")),
+        *(("action", "stop"), ("market_position", "unknown"), ("type", "buy_limit"), ("qty_unit", "quantity")),
+    ],
+)
+def test_a_word_that_is_no_slip_of_the_finger_gets_no_hint_that_would_order_something_else(
+    field: str, word: str
+) -> None:
+    assert "nearest" not in problem(field, word)
 
 
 @pytest.mark.parametrize(

@@ -327,7 +327,7 @@ def test_what_is_not_known_is_noted_once() -> None:
         *(("stopLimit", "x"), ("sizeHint", True), ("max_lot", "a"), ("lotmax", "big"), ("leverage_factor", 0.5)),
         *(("exit_price", "3000"), ("isBuy", True), ("quantitiy", "0.4"), ("close_all", False), ("marginMode", "cross")),
         *(("orderTag2", ""), ("tpLadder", "x"), ("price_hint", ""), ("sl2", "2900"), ("hedge", "no")),
-        *(("subaccountName", "two"), ("ts", "5")),
+        *(("subaccountName", "two"), ("ts", "5"), ("multiplier", 2), ("budget", "100")),
     ],
 )
 def test_what_may_bear_on_an_order_is_refused_by_name_blank_or_filled(name: str, value: object) -> None:

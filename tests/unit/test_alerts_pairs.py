@@ -24,6 +24,13 @@ def test_pairs_stand_on_lines_or_between_commas(text: str) -> None:
     assert lowered(parse(text.encode())) == {"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.01"}
 
 
+@pytest.mark.parametrize("between", [" ", "; ", ";", " | "])
+def test_pairs_that_something_else_separates_are_refused_for_that(between: str) -> None:
+    with pytest.raises(AlertMalformed, match="`ticker` holds a pair of its own, .*action=.*commas between"):
+        parse(f"ticker=BTCUSDT.P{between}action=buy{between}qty=0.01".encode())
+    assert parse(b"action=buy, comment=if action=sell then go")["action"] == "buy"
+
+
 @pytest.mark.parametrize(
     ("text", "fields"),
     [

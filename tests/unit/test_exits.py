@@ -203,7 +203,10 @@ def test_an_exit_that_waits_for_a_trigger_needs_the_trigger() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("my_note", "x"), ("strategy_name", "EMA cross"), ("tp", "1%"), ("sl", "na"), ("atr", 12), ("atr_stop", "5")],
+    [
+        *(("my_note", "x"), ("strategy_name", "EMA cross"), ("tp", "1%"), ("sl", "na"), ("atr", 12), ("atr_stop", "5")),
+        *(("tp1", []), ("close_time", ""), ("exitTimestamp", "na"), ("order_uuid", "a-1"), ("order_number", 4)),
+    ],
 )
 def test_an_unknown_field_that_speaks_of_something_else_does_not_stop_an_exit(name: str, value: Any) -> None:
     signal = signal_of({"ticker": TICKER, "action": "exit", name: value})
@@ -212,9 +215,24 @@ def test_an_unknown_field_that_speaks_of_something_else_does_not_stop_an_exit(na
     assert any("ignored" in note or "without effect" in note for note in told)
 
 
+@pytest.mark.parametrize("inside", [{"a": 1}, [{"at": 1}], {"price": "NaN"}])
+def test_what_stands_inside_a_field_that_an_exit_does_not_need_does_not_stop_it(inside: Any) -> None:
+    assert closed_by(signal_of({"ticker": TICKER, "action": "close", "orderType": inside}), LONG) == 3
+    with pytest.raises(AlertInvalid, match="orderType.side"):
+        signal_of({"ticker": TICKER, "action": "close", "orderType": {"side": "short"}})
+
+
+@pytest.mark.parametrize("text", ["", "{{plot_3}}", "NaN"])
+def test_an_order_that_may_be_meant_to_reduce_only_is_not_sent_as_one_that_opens(text: str) -> None:
+    with pytest.raises(AlertInvalid, match="`reduce_only`"):
+        signal_of({"ticker": TICKER, "action": "sell", "qty": 1, "reduce_only": text})
+    assert closed_by(signal_of({"ticker": TICKER, "action": "close", "reduce_only": text}), LONG) == 3
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        *(("sub_number", 4), ("ticker_number", 7), ("close_count", 2), ("orderSide", "na")),
         *(("amount", 1), ("close_pct", 50), ("side", "sell"), ("direction", "up"), ("order", "buy")),
         *(("dry_run", True), ("test", 1), ("pair", "ETHUSDT")),
     ],
@@ -303,6 +321,49 @@ FOREIGN: tuple[tuple[str, dict[str, Any], Decimal, Decimal, tuple[str, ...]], ..
         Decimal(3),
         ("marketPosition",),
     ),
+    (
+        "3commas_dca",
+        {"email_token": "t", "pair": TICKER, "action": "close_at_market_price"},
+        LONG,
+        Decimal(3),
+        ("pair",),
+    ),
+    (
+        "tvhub",
+        {"pair": TICKER, "token": "t", "isClose": True},
+        LONG,
+        Decimal(3),
+        ("isBuy", "isSell", "isClose", "orderType", "useFixedSize"),
+    ),
+    ("altrady", {"symbol": TICKER, "api_secret": "s", "action": "close", "side": "long"}, LONG, Decimal(3), ()),
+    (
+        "mizar",
+        {"base_asset": "BTC", "quote_asset": "USDT", "action": "close-position", "side": "long"},
+        LONG,
+        Decimal(3),
+        ("base_asset", "quote_asset", "size"),
+    ),
+    (
+        "signalbee",
+        {
+            "symbol": TICKER,
+            "webhook_secret": "w",
+            "side": "sell",
+            "quantity": 1,
+            "quantity_type": "fixed",
+            "reduce_only": True,
+        },
+        LONG,
+        Decimal(1),
+        ("quantity_type", "quantity", "reduce_only"),
+    ),
+    (
+        "pionex",
+        {"symbol": TICKER, "signal_type": "s", "data": {"action": "sell", "contracts": 1, "position_size": 0}},
+        LONG,
+        Decimal(3),
+        ("data.action", "data.position_size", "data"),
+    ),
     ("wundertrading", {"code": "EXIT-ALL", "ticker": TICKER}, LONG, Decimal(3), ()),
     ("wundertrading", {"code": "EXIT-LONG", "ticker": TICKER}, LONG, Decimal(3), ("amountPerTrade",)),
     ("bot", {"symbol": TICKER, "key": "k", "close_position": True}, LONG, Decimal(3), ()),
@@ -323,7 +384,18 @@ FOREIGN: tuple[tuple[str, dict[str, Any], Decimal, Decimal, tuple[str, ...]], ..
     ),
 )
 """The format, the alert, the position, what it closes, and further fields that say what is closed."""
-_CHOOSE = {"action", "ticker", "symbol", "instrument", "tv_instrument", "account", "code", "side", "close_position"}
+_CHOOSE = {
+    "action",
+    "ticker",
+    "pair",
+    "symbol",
+    "instrument",
+    "tv_instrument",
+    "account",
+    "code",
+    "side",
+    "close_position",
+}
 _SIZES = {"qty", "amount", "quantity"}
 _OPTIONS = {"optionType", "intrinsicValue", "expiration", "strikeCount", "strikesAway", "strikePrice"}
 

@@ -179,6 +179,8 @@ def test_a_resting_order_that_ends_without_a_fill_says_so_of_its_signal(shop: Wo
     signal = signal_of(shop, record.signal_id)
     assert (signal["status"], signal["reason"]["code"]) == ("done", "NOTHING_FILLED")
     assert "nothing was bought" in signal["reason"]["message"]
+    names = [event["name"] for event in signal["events"]]
+    assert names.count("done") == 1 and names[-1] == "reason_known", "it came to an end once"
 
 
 class _Discrepancy:

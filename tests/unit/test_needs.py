@@ -51,6 +51,11 @@ def test_where_an_entry_might_be_refused_its_exit_must_be_known(why: dict[str, A
     assert POSITION in _needs(signal("sell", qty=1), **why)
 
 
+@pytest.mark.parametrize("kind", ["stop_market", "stop_limit", "market_if_touched", "limit_if_touched"])
+def test_where_a_trigger_may_be_passed_already_the_exit_must_be_known(kind: str) -> None:
+    assert _needs(signal("sell", qty=1, type=kind, trigger_price=60000, price=60000)) == {POSITION, PRICED}
+
+
 @pytest.mark.parametrize("qty", ["0.0001", "0.00019", "1000"])
 def test_an_order_near_a_bound_of_the_exchange_needs_the_position(qty: str) -> None:
     assert POSITION in _needs(signal("buy", qty=qty))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -65,6 +66,8 @@ def test_what_comes_while_one_is_reported_is_reported_together_and_each_word_onc
     wake_ups = WakeUps(engine)
     with engine.connect():  # the only connection: nothing can be told meanwhile
         wake_ups.tell(["east"])
+        while wake_ups._words:  # until its thread has taken it, and waits for the connection
+            time.sleep(0.001)
         for _ in range(100):
             wake_ups.tell(["west", "north"])
     wake_ups.close()

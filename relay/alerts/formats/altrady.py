@@ -45,7 +45,7 @@ def _read(message: Message) -> None:
 
 def _market(message: Message) -> None:
     message.need("symbol", "name the instrument, such as `BYBIF_USDT_BTC`")
-    exchange = message.word("exchange") if message.has("exchange") else None
+    exchange = message.venue()
     symbol = message.word("symbol") if message.has("symbol") else None
     found = _MARKET.fullmatch((symbol or "").upper())
     for path, code in (("exchange", exchange), ("symbol", found[1] if found else None)):

@@ -17,7 +17,7 @@ from relay.alerts.names import decides_exit, meaning_of, speaks_of_levels, unkno
 from relay.alerts.parse import lowered as _lowered
 from relay.alerts.parse import number_text, read_number
 from relay.alerts.rules import Draft, closes_whole, draft_of, needed_by_exit
-from relay.alerts.wording import EMPTY_HINT, SHOWN_LENGTH_MAX, Kind, joined, nearest, placeholder_in, shown
+from relay.alerts.wording import EMPTY_HINT, SHOWN_LENGTH_MAX, Kind, joined, mistyped, placeholder_in, shown
 from relay.alerts.wording import message as native_message
 from relay.domain.signal import NATIVE_ACTIONS, NATIVE_UNITS, Action, QtyUnit
 from relay.errors import AlertInvalid
@@ -147,7 +147,7 @@ class Message:
         """What the word means; None where there is none, or one that the service does not know."""
         word = self.word(path)
         if word is not None and word not in meanings:
-            likely = nearest(word, meanings)
+            likely = mistyped(word, meanings)
             hint = f"; the nearest is `{likely}`" if likely else ""
             self.refuse(path, f"cannot be {shown(word)}{hint}; it must be one of {joined(meanings)}")
         return None if word is None else meanings.get(word)
@@ -207,6 +207,15 @@ class Message:
 
     def note(self, text: str) -> None:
         self.notes.append(text)
+
+    def venue(self) -> str:
+        """The exchange's name in lower case; where it cannot be read it decides nothing, and a note says so."""
+        value = self.raw("exchange")
+        if isinstance(value, str) and value.strip() and placeholder_in(value) is None:
+            return value.strip().lower()
+        if value is not None:
+            self.note(f"`exchange` ignored: {shown(value)} is no name of an exchange")
+        return ""
 
     def copy(self, path: str, native: str) -> None:
         """Hands the value on as it is: the native rules judge it, under the sender's name."""

@@ -152,9 +152,9 @@ _CLOSES = ("close_at_market_price", "close_at_market_price_all")
 
 
 def _pair(text: str) -> str:
-    """`USDT_BTC` and, of futures, `USDT_BTCUSDT`: the quote coin stands first."""
+    """`USDT_BTC` and, of futures, `USDT_BTCUSDT`: the quote coin stands first. Without a `_` it is a symbol."""
     quote, _, base = text.upper().partition("_")
-    return base if not base or base.endswith(quote) else base + quote
+    return base if base.endswith(quote) else base + quote
 
 
 def _read_deal(message: Message) -> None:

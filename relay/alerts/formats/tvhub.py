@@ -19,8 +19,8 @@ _ELSEWHERE = "names a market that is not Bybit's perpetuals; leave it out or wri
 
 
 def _read(message: Message) -> None:
-    exchange = message.word("exchange") if message.has("exchange") else None
-    if exchange is not None and ("spot" in exchange or "testnet" in exchange or "coinbase" in exchange):
+    exchange = message.venue()
+    if "spot" in exchange or "testnet" in exchange or "coinbase" in exchange:
         message.refuse("exchange", _ELSEWHERE)
     message.need("pair", "name the instrument, such as `BTCUSDT`")
     action = _action(message)
@@ -56,6 +56,8 @@ def _size(message: Message, *, closes: bool) -> None:
         message.copy("fixedQuoteSize", "qty")
         message.need("fixedQuoteSize", "the size in the quote coin")
         message.give("qty_unit", "quote", "useFixedSize")
+        return
+    if closes and not message.has("units") and not message.has("unitsPercent"):
         return
     unit = message.choice("unitsType", _UNITS) if message.has("unitsType") else None
     if str(message.raw("unitsType")).lower() == "risk":
