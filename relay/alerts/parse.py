@@ -386,7 +386,7 @@ _LENIENT_DECODER = json.JSONDecoder(
 
 FIELDS_MAX = 100
 _KEY = r"[A-Za-z_][A-Za-z0-9_.\-]*"
-_PAIR = re.compile(rf"({_KEY})[ \t]*=[ \t]*", re.ASCII)
+_PAIR = re.compile(rf"(?u:[\s,]*)({_KEY})[ \t]*=[ \t]*", re.ASCII)
 _QUOTED = re.compile(r'"([^"\r\n]*)"[ \t]*(?=[,\r\n]|\Z)')
 _END = re.compile(rf"\r\n|\r|\n|,(?=\s*{_KEY}[ \t]*=)|\Z", re.ASCII)
 _COMMA_PAIR = re.compile(rf",\s*{_KEY}[ \t]*=", re.ASCII)
@@ -436,19 +436,17 @@ def _pairs_of(text: str, *, is_lenient: bool = False) -> Sequence[tuple[str, obj
         _refuse_too_many(text.count("&") + 1)
         return [(key, unquote_plus(value)) for key, _, value in (p.partition("=") for p in text.strip().split("&"))]
     pairs: list[tuple[str, str]] = []
-    position = _after_gap(text, 0)
-    while position < len(text):
-        key = _PAIR.match(text, position)
-        if key is None and is_lenient and pairs and not _DECIDING_LINE.match(text, position):
-            value, position = _value_at(text, position)
-            pairs[-1] = pairs[-1][0], f"{pairs[-1][1]} {value}"
-        elif key is None:
-            raise AlertMalformed(_no_pair(text, position, [name for name, _ in pairs]))
-        else:
+    position = 0
+    while (key := _PAIR.match(text, position)) or (position := _after_gap(text, position)) < len(text):
+        if key is not None:
             value, position = _value_at(text, key.end())
             pairs.append((key.group(1), value))
+        elif is_lenient and pairs and not _DECIDING_LINE.match(text, position):
+            value, position = _value_at(text, position)
+            pairs[-1] = pairs[-1][0], f"{pairs[-1][1]} {value}"
+        else:
+            raise AlertMalformed(_no_pair(text, position, [name for name, _ in pairs]))
         _refuse_too_many(len(pairs))
-        position = _after_gap(text, position)
     return pairs
 
 

@@ -108,8 +108,8 @@ def _draft(stored: Mapping[str, object], translation: Translation | None) -> Dra
     return rules.draft_of(_without_format(translation.fields), translation.problems, translation.deciding)
 
 
-def _without_format(stored: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in stored.items() if name != "format"}
+def _without_format(stored: Mapping[str, object]) -> Mapping[str, object]:
+    return stored if "format" not in stored else {name: value for name, value in stored.items() if name != "format"}
 
 
 def _judged(stored: Mapping[str, object], translation: Translation | None) -> Draft:

@@ -44,7 +44,7 @@ _OF_WORD: Final = _places({each.name: each.words for each in ALERT_FORMATS})
 _OF_ACTION: Final = _places({each.name: each.own_actions | each.action_marks.keys() for each in ALERT_FORMATS})
 """Names of fields, and actions, to the places of the formats that they may make a message of."""
 _BY_NAME: Final = {alert_format.name: alert_format for alert_format in ALERT_FORMATS}
-_TEXTS: Final = tuple((each.pattern.fullmatch, each) for each in ALERT_FORMATS if each.pattern is not None)
+_TEXTS: Final = tuple((each.pattern, each.text_words, each) for each in ALERT_FORMATS if each.pattern is not None)
 _TEXT_LENGTH_MAX: Final = 2000
 _OR: Final = "|"
 _TEMPLATE: Final = frozenset({"ticker", "action", "price"})
@@ -101,8 +101,11 @@ def fields_of_text(body: bytes) -> dict[str, object] | None:
     if start in (b"{", b"[", b"") or len(body) > _TEXT_LENGTH_MAX:
         return None
     text = body.decode(errors="replace").replace("\0", "").lstrip("\ufeff").strip()
-    for matches, each in _TEXTS:
-        if matches(text):
+    lowered = text.lower()
+    for pattern, words, each in _TEXTS:
+        if words and not any(word in lowered for word in words):
+            continue
+        if pattern.fullmatch(text):
             return {each.text_field: text, "format": each.name}
     return None
 

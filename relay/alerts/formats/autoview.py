@@ -129,6 +129,7 @@ AUTOVIEW = AlertFormat(
         **rows(own(chooses=True), "c e d u"),
         "delay": own(),
     },
+    text_words=("b=", "c="),
     pattern=re.compile(rf"(?i:{_LABEL}(?=.*\b[bc]=\w){_COMMAND}(?:[\r\n|](?:{_COMMAND}|[ \t]*))*)", re.DOTALL),
     read=_read,
 )

@@ -478,6 +478,8 @@ class AlertFormat:
     """None means that a mark is enough."""
     pattern: re.Pattern[str] | None = None
     """Of a message that is plain text: what the whole of it is like."""
+    text_words: tuple[str, ...] = ()
+    """In lower case: a text with none of these is not like `pattern`, which takes longer to tell."""
     text_field: str = "message"
     """Under which name such a text is kept."""
     read: Callable[[Message], None] | None = None
