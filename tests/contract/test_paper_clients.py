@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -136,14 +137,31 @@ def topics(paper: PaperServer) -> set[str]:
     return {topic for each in paper.control.connections() for topic in each["topics"]}
 
 
+def subscribed(paper: PaperServer, told: queue.Queue[dict[str, Any]]) -> WebSocket:
+    """pybit waits for ever for a connection that ended while it subscribed: then once more, with a new one."""
+    url = paper.url.replace("http://", "ws://")
+    for _ in range(3):
+        streams: list[WebSocket] = []
+
+        def subscribe(made: list[WebSocket] = streams) -> None:
+            with patch.object(pybit.unified_trading, "PRIVATE_WSS", f"{url}/v5/private"):
+                stream = WebSocket(testnet=False, channel_type="private", api_key=KEY, api_secret=SECRET)
+            for topic in (stream.order_stream, stream.execution_stream, stream.position_stream, stream.wallet_stream):
+                topic(callback=told.put)
+            made.append(stream)
+
+        thread = threading.Thread(target=subscribe, daemon=True)
+        thread.start()
+        thread.join(20)
+        if streams:
+            return streams[0]
+    raise AssertionError("pybit never subscribed")
+
+
 def test_pybits_own_stream_is_told_of_an_order_to_its_end(paper: PaperServer) -> None:
     told: queue.Queue[dict[str, Any]] = queue.Queue()
-    url = paper.url.replace("http://", "ws://")
-    with patch.object(pybit.unified_trading, "PRIVATE_WSS", f"{url}/v5/private"):
-        stream = WebSocket(testnet=False, channel_type="private", api_key=KEY, api_secret=SECRET)
+    stream = subscribed(paper, told)
     try:
-        for subscribe in (stream.order_stream, stream.execution_stream, stream.position_stream, stream.wallet_stream):
-            subscribe(callback=told.put)
         until(lambda: topics(paper) >= {"order", "execution", "position", "wallet"})
         paper.session().place_order(
             category="linear", symbol="BTCUSDT", side="Buy", orderType="Market", qty="0.01", positionIdx=0

@@ -94,8 +94,9 @@ def outage(relay: RelayProcess, server: PaperServer) -> Outage:
     _wait_until(begun_at + OUTAGE_S - FRESH_S)
     first["fresh"] = _answer(relay, FRESH)
     _wait_until(begun_at + OUTAGE_S)
-    server.restart()
+    # Before it is back: the resend of an entry that has expired by then would open it again.
     again += [_answer(relay, each) for each in DURING.values()]
+    server.restart()
     ended = {name: relay.wait_for(reported["signal_id"]) for name, (_, reported) in first.items()}
     return Outage(first=first, again=again, signals=ended)
 

@@ -27,6 +27,7 @@ NOTHING_SET = dict.fromkeys(("BYBIT_ENV", "BYBIT_RECV_WINDOW", "WEBHOOK_SECRET",
 BESIDE = ("/v5/market/time", "/v5/account/transaction-log")
 """Asked in threads of their own: to keep connections warm, and for the books, soon after an execution."""
 CREATE = "/v5/order/create"
+CHANGES = (CREATE, "/v5/order/cancel", "/v5/order/amend", "/v5/position/trading-stop", "/v5/position/set-leverage")
 ALERT = {"ticker": "ETHUSDT.P", "action": "buy", "qty": "0.01", "id": "the-very-same"}
 
 
@@ -246,8 +247,8 @@ def played(folder: Path, environment: dict[str, str]) -> list[Any]:
         relay.start()
         paper.control.clear_calls()  # the start's own look at the account goes beside it, in no fixed order
         signals = [relay.done({**alert, "id": str(i)}) for i, alert in enumerate(STORY)]
-        # What names no symbol may be the account's own affairs, which run beside the alerts: its checks, its books.
-        calls = [(call["path"], call["symbol"]) for call in paper.control.calls() if call["symbol"]]
+        # What only reads may be the account's own affairs, which run beside the alerts: its checks, its books.
+        calls = [(call["path"], call["symbol"]) for call in paper.control.calls() if call["path"] in CHANGES]
         return [reported(signals), calls, relay.api("positions"), relay.api("accounts")["accounts"][0]["equity"]]
     finally:
         relay.stop()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
+from relay.app import wiring
 from relay.domain.notice import NoticeKind
 from relay.execution import notices
 from tests.catcher import Catcher
@@ -155,7 +157,7 @@ def test_the_sign_of_life_is_given_only_while_alerts_are_executed(
     with cold_relay(tmp_path, **address) as cold:
         cold.relay._sign_of_life(address["ALIVE_URL"])
     assert catcher.bodies.empty()
-    with running_relay(tmp_path, paper.url, **address):
+    with patch.object(wiring, "ALIVE_S", 0.2), running_relay(tmp_path, paper.url, **address):
         assert catcher.next() == "/alive/id"
 
 

@@ -73,11 +73,11 @@ def test_a_warm_alert_makes_one_call(
     assert calls(paper) == [CREATE]
 
 
-def test_a_preview_asks_for_nothing(warm: RelayServer, paper: PaperServer) -> None:
+def test_a_preview_asks_for_nothing_but_the_fee(warm: RelayServer, paper: PaperServer) -> None:
     paper.control.clear_calls()
     planned = warm.api("plan", "POST", json={"ticker": "BTCUSDT.P", "action": "close", "id": "preview"})
     assert [order["qty"] for order in planned["orders"]] == ["0.2"]
-    assert calls(paper) == []
+    assert calls(paper) == ["/v5/account/fee-rate"], "which the account's streams do not tell"
 
 
 def test_a_close_cancels_the_relays_resting_orders_first(warm: RelayServer, paper: PaperServer) -> None:

@@ -207,7 +207,7 @@ _FIELDS: Final = (
 )
 
 
-@settings(_SETTINGS, max_examples=300)
+@settings(_SETTINGS, max_examples=100)
 @given(data=st.data())
 def test_no_value_of_a_placeholder_is_misread(data: st.DataObject) -> None:
     names = data.draw(st.lists(st.sampled_from(_FIELDS), min_size=2, max_size=9, unique=True))
@@ -311,7 +311,7 @@ def _entry(text: str) -> list[Any]:
     return [order.side, order.qty, order.stop_loss, order.take_profit]
 
 
-@settings(_SETTINGS, max_examples=200)
+@settings(_SETTINGS, max_examples=66)
 @given(data=st.data(), service=st.sampled_from(sorted(_TEMPLATES)))
 def test_no_value_in_another_services_template_is_misread(data: st.DataObject, service: str) -> None:
     values = {"qty": "0.02", "tp": "0.03", "sl": "0.02"}
@@ -365,7 +365,7 @@ _TIME_NAMES: Final = {
 }
 
 
-@settings(_SETTINGS, max_examples=100)
+@settings(_SETTINGS, max_examples=33)
 @given(
     data=st.data(),
     at=st.datetimes(datetime(2011, 1, 1), datetime(2090, 1, 1)),  # noqa: DTZ001 - made aware below

@@ -23,7 +23,7 @@ from relay.errors import AlertError, AlertInvalid, AlertMalformed
 SECRET = 'Correct/"horse" battery\\staple'
 RECEIVED_AT = datetime(2025, 1, 31, 12, 0, tzinfo=UTC)
 _SETTINGS = settings(
-    max_examples=250, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], database=None
+    max_examples=83, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], database=None
 )
 
 _NUMBERS = st.one_of(
@@ -194,7 +194,7 @@ def test_alerts_that_are_meant_to_be_good_mostly_are() -> None:
     """Otherwise the property above would hold of nothing."""
     count = {True: 0, False: 0}
 
-    @settings(max_examples=120, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=40, deadline=None, derandomize=True, database=None)
     @given(_GOOD)
     def count_one(alert: dict[str, Any]) -> None:
         count[taken(bytes_of(alert)) is not None] += 1

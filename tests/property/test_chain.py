@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from relay.domain.signal import ChainLink, Fit, Judged, Last, MarketSide, Standing, judged
 
-_search = settings(max_examples=300, deadline=None, derandomize=True)
+_search = settings(max_examples=100, deadline=None, derandomize=True)
 _LOT = 0.001
 _POSITIONS = st.lists(st.integers(-400, 400), min_size=3, max_size=30)
 """Signed lots after each fill; TradingView sends no alert that changes nothing."""

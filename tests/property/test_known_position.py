@@ -180,7 +180,7 @@ def step(world: World) -> None:
     world.chance.choices(deeds, weights=(4, 1, 1, 6, 6, 6, 2, 2, 1, 0.3, 2, 2))[0]()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(min_value=0, max_value=2**32))
 def test_a_position_that_is_expected_holds_every_fill_of_the_relays_ended_orders(seed: int) -> None:
     world = World(Random(seed))
@@ -191,7 +191,7 @@ def test_a_position_that_is_expected_holds_every_fill_of_the_relays_ended_orders
         world.check()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=33, deadline=None)
 @given(st.integers(min_value=0, max_value=2**32))
 def test_once_everything_has_arrived_nothing_needs_to_be_read(seed: int) -> None:
     world = World(Random(seed), is_halfway_reported=False)
@@ -206,7 +206,7 @@ def test_once_everything_has_arrived_nothing_needs_to_be_read(seed: int) -> None
         assert world.balance.known() == world.wallet
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=33, deadline=None)
 @given(st.integers(min_value=0, max_value=2**32))
 def test_after_anything_one_reading_makes_it_known(seed: int) -> None:
     world = World(Random(seed))

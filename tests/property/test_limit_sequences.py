@@ -59,7 +59,7 @@ class _Exchange:
         )
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(
     steps=_STEPS,
     limits=st.builds(

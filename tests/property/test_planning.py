@@ -36,7 +36,7 @@ from tests.property.cases import (
 )
 
 _CLOSES = [each for each in Action if each.is_close]
-_search = settings(max_examples=250, deadline=None, derandomize=True)
+_search = settings(max_examples=83, deadline=None, derandomize=True)
 
 
 def _planned(case: Case, limits: Rules | None = None, *, halted: str | None = None, residual: Decimal = ZERO) -> Plan:

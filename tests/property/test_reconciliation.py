@@ -146,7 +146,7 @@ def planned(purpose: Purpose) -> PlannedOrder:
     )
 
 
-@settings(max_examples=600)
+@settings(max_examples=200)
 @given(
     seed=st.integers(0, 2**32),
     purpose=st.sampled_from((Purpose.ENTRY, Purpose.EXIT)),

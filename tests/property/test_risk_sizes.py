@@ -14,7 +14,7 @@ from tests.builders import facts, inverse, level, linear, plan, rules, signal
 
 pytestmark = pytest.mark.slow
 
-_SEARCH = settings(max_examples=200, deadline=None, derandomize=True)
+_SEARCH = settings(max_examples=66, deadline=None, derandomize=True)
 _INSTRUMENTS = st.sampled_from([linear(), linear(tick_size="0.5", qty_step="0.1", qty_min="0.1"), inverse()])
 _AMOUNTS = st.integers(1, 10**7).map(lambda n: Decimal(n).scaleb(-3))
 _PRICES = st.integers(10_000, 10**9).map(lambda n: Decimal(n).scaleb(-3))

@@ -27,7 +27,7 @@ def _numbers(digits: int = 40) -> st.SearchStrategy[Decimal]:
     ) | st.integers(1, 40).map(lambda nines: Decimal("0." + "9" * nines))
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(value=_numbers(), step=_STEPS)
 def test_rounding_down_stays_below_within_a_step_and_on_the_grid(value: Decimal, step: Decimal) -> None:
     rounded = floor_to(value, step)
@@ -37,7 +37,7 @@ def test_rounding_down_stays_below_within_a_step_and_on_the_grid(value: Decimal,
     assert is_on_grid(rounded, step)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(value=_numbers(), step=_STEPS)
 def test_rounding_up_stays_above_within_a_step_and_on_the_grid(value: Decimal, step: Decimal) -> None:
     rounded = ceil_to(value, step)
@@ -46,7 +46,7 @@ def test_rounding_up_stays_above_within_a_step_and_on_the_grid(value: Decimal, s
     assert exact % width == 0
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=66, deadline=None, derandomize=True)
 @given(value=_numbers(), step=_STEPS)
 def test_a_value_is_on_the_grid_exactly_if_it_is_a_multiple(value: Decimal, step: Decimal) -> None:
     assert is_on_grid(value, step) is (Fraction(value) % Fraction(step) == 0)
@@ -63,7 +63,7 @@ def test_a_step_that_is_not_positive_is_a_broken_contract() -> None:
         floor_to(Decimal(1), Decimal(0))
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(value=_numbers())
 def test_the_plain_spelling_has_no_exponent_and_reads_back_as_the_same_number(value: Decimal) -> None:
     text = plain(value)
@@ -91,7 +91,7 @@ def test_numbers_are_spelled_as_the_exchange_takes_them(value: str, text: str) -
     assert plain(Decimal(value)) == text
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(steps=st.integers(1, 400), step=_STEPS, most_steps=st.integers(2, 60))
 def test_parts_make_up_the_whole_and_none_is_too_large_or_tiny(steps: int, step: Decimal, most_steps: int) -> None:
     qty, most = steps * step, most_steps * step
