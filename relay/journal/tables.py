@@ -412,10 +412,7 @@ leases: Final = Table(
     Column("until", UnixMs, nullable=False),
     Index("ix_leases_owner", "owner"),
 )
-"""`until`: the database's clock. `epoch` grows with every new holder and never goes back, so a lane's row stays."""
-
-queue_schema: Final = Table("queue_schema", metadata, Column("migration", Text, primary_key=True))
-"""The queue's own migrations that have been applied."""
+"""Of earlier releases: read only to see whether such a relay still runs. `until`: the database's clock."""
 
 account_owner: Final = Table(
     "account_owner",
@@ -511,7 +508,11 @@ marks = Table(
 """The last event that was read, when a switch was last seen changed, and the day that was last summed up."""
 
 
-stream_heads: Final = Table(
+# What earlier releases kept and nothing reads now: the tables stay, since such a relay may still run beside this one.
+
+
+Table("queue_schema", metadata, Column("migration", Text, primary_key=True))
+Table(
     "stream_heads",
     metadata,
     Column("account", Text, primary_key=True),
@@ -521,10 +522,7 @@ stream_heads: Final = Table(
     Column("seq", BigInteger, nullable=False),
     Column("problem", Words, nullable=False),
 )
-"""How the account's stream stands at the process that keeps it. `epoch`: of that process's lease. `generation`: counts
-the times that it was opened; after each, everything must be read. `seq`: of the last fact."""
-
-stream_facts: Final = Table(
+Table(
     "stream_facts",
     metadata,
     Column("account", Text, primary_key=True),
@@ -533,11 +531,7 @@ stream_facts: Final = Table(
     Column("message", Json, nullable=False),
     Column("at", UnixMs, nullable=False),
 )
-"""The stream's messages as they came, numbered from 1 without a gap. `at`: the database's clock; they are kept for
-seconds."""
-
-
-turns: Final = Table(
+Table(
     "turns",
     metadata,
     Column("account", Text, primary_key=True),
@@ -548,7 +542,3 @@ turns: Final = Table(
     Column("asked_us", BigInteger, nullable=False),
     Column("until_us", BigInteger, nullable=False),
 )
-"""`weight`: how much of the limit it takes up until then; 0: it waits. `name`: of what waits, or of the turn.
-
-`asked_us`, `until_us`: Unix microseconds of the database's clock. What is in here is worth nothing a few seconds later.
-"""
