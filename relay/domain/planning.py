@@ -401,7 +401,7 @@ def _plan_move(requested: Move, intent: Intent, facts: Facts, residual: Residual
     if refused:
         move = replace(move, entry_qty=Decimal(0))
     if move.exit_qty == 0 and move.entry_qty == 0 and not move.closes_all:
-        return _nothing_left(requested, refused, notes, facts, residual)
+        return _nothing_left(requested, refused, notes, residual)
     if refused:
         notes = (*notes, f"ENTRY_WITHHELD: {refused.message}")
         refused = Reason(code="ENTRY_WITHHELD", message=f"only the exit was sent: {refused.message}")
@@ -425,9 +425,7 @@ def _still_carried(requested: Move, move: Move, residual: Residual | None) -> Re
     return Residual(size=-move.side.sign * left) if left > 0 and not move.closes_all else None
 
 
-def _nothing_left(
-    requested: Move, refused: Reason | None, notes: tuple[str, ...], facts: Facts, residual: Residual | None
-) -> Plan:
+def _nothing_left(requested: Move, refused: Reason | None, notes: tuple[str, ...], residual: Residual | None) -> Plan:
     """Rounding and rules left nothing to send: an exit is carried, an entry is denied, a target is near enough."""
     if requested.exit_qty > 0 and not requested.is_target:
         carried = (residual.size if residual else Decimal(0)) - requested.side.sign * requested.exit_qty

@@ -161,7 +161,7 @@ class Shortfall:
     is_merged: bool
 
 
-def shortfall(bracket: Bracket, snapshot: Snapshot) -> Shortfall | None:
+def shortfall(bracket: Bracket) -> Shortfall | None:
     """Which take profits of a bracket could not be placed, in words."""
     open_ones = [each for each in bracket.tp_legs if not each.is_done]
     without = [each for each in open_ones if each.order_id is None]

@@ -206,7 +206,7 @@ def apply(open_trades: Iterable[Trade], entry: LedgerEntry, maker: Maker | None,
     closing = _closing(held, entry, maker)
     left = entry.qty - sum((qty for _, qty in closing), _ZERO)
     strategy = maker.strategy if maker is not None else BY_HAND
-    opened = _opened(held, entry, strategy, left, account, {trade.id for trade, _ in closing}) if left else None
+    opened = _opened(held, entry, strategy, left, account) if left else None
     applied = _Fill(held, entry, maker, closing, opened, left).settle()
     known = {trade.id for trade in applied.trades}
     return replace(applied, trades=(*applied.trades, *(trade for trade in before if trade.id not in known)))
@@ -300,9 +300,7 @@ def _unknown_before(held: Sequence[Trade], entry: LedgerEntry, account: str) -> 
 # What a fill makes of the trades that it closes, and of the one that it opens.
 
 
-def _opened(
-    held: Iterable[Trade], entry: LedgerEntry, strategy: str, qty: Decimal, account: str, closing: set[str]
-) -> Trade:
+def _opened(held: Iterable[Trade], entry: LedgerEntry, strategy: str, qty: Decimal, account: str) -> Trade:
     same = (trade for trade in held if trade.strategy == strategy and trade.side is entry.side)
     trade = next(same, None) or Trade(
         id=trade_id(account, strategy, entry.exec_id),

@@ -189,7 +189,7 @@ class OwnedFeeder:
             fed = self._fed[account] = _Fed(lease)
             self._lanes.open_account(account)
             for lane in sorted(_by_lane(found), key=_exits_first):
-                self._put(account, fed, lane)
+                self._put(fed, lane)
         self.hear(None)
         return len(found)
 
@@ -253,7 +253,7 @@ class OwnedFeeder:
                     new = [each for each in found if _key(each) not in fed.keys]
                 if len(new) == 1 and new[0].plan is None and category is not None:
                     new = [replace(new[0], circumstances=circumstances(connection, account, category, symbol))]
-                self._put(account, fed, new)
+                self._put(fed, new)
 
     def _look(self) -> None:
         """For what no word came of. What is finished is forgotten."""
@@ -274,7 +274,7 @@ class OwnedFeeder:
             one.keys &= there[account]
         self._read(missing)
 
-    def _put(self, account: str, fed: _Fed, found: Iterable[ExecutionRecord]) -> None:
+    def _put(self, fed: _Fed, found: Iterable[ExecutionRecord]) -> None:
         for execution in found:
             fed.keys.add(_key(execution))
             lane = (execution.signal.category, execution.signal.symbol or "")

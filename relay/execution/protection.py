@@ -168,7 +168,7 @@ class Protector:
             return self._act(protection_run, active, step, now_ms)
         if (words := passed_breakeven(active.bracket, snapshot)) is not None:
             return self._breakeven_passed(active, words, now_ms)
-        missing = shortfall(active.bracket, snapshot)
+        missing = shortfall(active.bracket)
         if missing is not None and missing.is_merged:
             self._journal.add_notes(active.signal_id, (missing.words,))
         elif missing is not None:

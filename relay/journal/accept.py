@@ -80,7 +80,7 @@ def extend_chain(
     """Put the alert behind the strategy's last one. None where nothing can be said.
 
     `lane` is None while no instruments are loaded: then the ticker is looked for as it was spelled before. Where it
-    was not, the strategy's chains begin anew, because a gap in them could not be verdict from this alert.
+    was not, the strategy's chains begin anew, because a gap in them could not be told from this alert.
     """
     of_strategy = chains.c.strategy == strategy
     if lane is None:

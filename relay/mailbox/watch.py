@@ -181,7 +181,7 @@ class MailboxWatch:
             body = text.encode("utf-8", "replace")
             senders, is_valid, named = self._intake.senders_of(body)
             if senders:
-                strategy = _strategy(senders, self._uses, named, mail.subject)
+                strategy = _strategy(senders, named, mail.subject)
                 first = first or (body, strategy)
                 if is_valid:
                     return body, strategy
@@ -213,7 +213,7 @@ class MailboxWatch:
             self._marks.forget(now_ms)
 
 
-def _strategy(senders: Iterable[str], uses: Mapping[str, MailboxUse], named: str | None, subject: str) -> str:
+def _strategy(senders: Iterable[str], named: str | None, subject: str) -> str:
     """Of several that the secret proves: the one that the alert names, or the subject; else the first one."""
     found = list(senders)
     if named in found:
