@@ -150,7 +150,7 @@ def _has_open(journal: Journal, account: str) -> bool:
     return (
         any(journal.expected_positions(account).values())
         or any(each.account == account for each in journal.unfinished())
-        or any(each.account == account for each in journal.open_orders())
+        or bool(journal.open_orders(account))
     )
 
 

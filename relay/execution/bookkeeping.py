@@ -360,9 +360,7 @@ class JournalOwnership:
 
     def moving(self) -> frozenset[tuple[Category, str]]:
         return frozenset(
-            (each.state.planned.category, each.state.planned.symbol)
-            for each in self.journal.open_orders()
-            if each.account == self._account
+            (each.state.planned.category, each.state.planned.symbol) for each in self.journal.open_orders(self._account)
         )
 
     def terms(self) -> dict[str, str]:

@@ -187,12 +187,12 @@ class Controls:
 
     def _resting(self, account: str) -> set[tuple[Category, str]]:
         """Where an order of the relay's may rest."""
-        open_orders = [each.state.planned for each in self._journal.open_orders() if each.account == account]
+        open_orders = [each.state.planned for each in self._journal.open_orders(account)]
         return {(each.category, each.symbol) for each in open_orders}
 
     def _expected(self, account: str) -> set[tuple[Category, str]]:
         """Where the relay holds a position, as far as the journal knows."""
-        guarded = {(each.category, each.symbol) for each in self._journal.live_brackets() if each.account == account}
+        guarded = {(each.category, each.symbol) for each in self._journal.live_brackets(account)}
         return guarded | {where for where, size in self._journal.expected_positions(account).items() if size}
 
     def _in_flight(self, account: str) -> set[tuple[Category, str]]:

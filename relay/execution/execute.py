@@ -106,9 +106,7 @@ def compare_positions(account: Account, journal: Journal) -> dict[tuple[Category
         positions, unreadable = error.readable, error.where
     held = {(each.category, each.symbol): each.size for each in positions}
     busy = unreadable | {
-        (each.state.planned.category, each.state.planned.symbol)
-        for each in journal.open_orders()
-        if each.account == account.name
+        (each.state.planned.category, each.state.planned.symbol) for each in journal.open_orders(account.name)
     }
     before = journal.write(lambda uow: uow.positions.check_all(account.name, held, busy=busy, at_ms=at_ms))
     return {lane: changed_outside(before[lane], held.get(lane, Decimal(0))) for lane in sorted(before)}

@@ -151,7 +151,7 @@ class Settling:
             return all(each.bracket.trouble is None for each in self._journal.live_brackets_of(*where))
         return not any(
             (each.account, each.state.planned.category, each.state.planned.symbol) == where
-            for each in self._journal.open_orders()
+            for each in self._journal.open_orders(execution.account)
             if each.signal_id < execution.signal.id
         )
 
@@ -324,8 +324,8 @@ class Follower:
         denied = self._journal.denied_in_doubt(
             since_ms=now_ms - _DENIED_MS, of_signals_since_ms=now_ms - _DENIED_OF_SIGNALS_MS
         )
-        open_orders = [each for each in self._journal.open_orders() if self._is_left(each)]
-        of_account = [each for each in (*open_orders, *denied) if each.account == account]
+        open_orders = [each for each in self._journal.open_orders(account) if self._is_left(each)]
+        of_account = [*open_orders, *(each for each in denied if each.account == account)]
         resting = {each.state.client_order_id: each for each in of_account}
         followed.settling.keep_only(set(resting))
         followed.requested = {each: followed.requested.get(each, 0) for each in resting}

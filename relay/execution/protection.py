@@ -473,7 +473,7 @@ class ProtectionLanes:
 
     def take_up(self, account: str) -> int:
         """All that is guarded there, behind the signals that go on. How many lanes there were."""
-        lanes = {_lane_of(each) for each in self.journal.live_brackets() if each.account == account}
+        lanes = {_lane_of(each) for each in self.journal.live_brackets(account)}
         with self._lock:
             # Whatever was in a lane before is gone, if it is another process that has had the account meanwhile.
             self._queued = {each for each in self._queued if each.account != account}
@@ -489,13 +489,12 @@ class ProtectionLanes:
         else goes wrong with a bracket is that bracket's alone.
         """
         now_ms = to_ms(self.now())
-        for order in self.journal.open_orders():
-            if order.account == account and is_overdue(order, now_ms):
+        for order in self.journal.open_orders(account):
+            if is_overdue(order, now_ms):
                 planned = order.state.planned
                 self.submit(Lane(account=account, category=planned.category, symbol=planned.symbol))
         after = {lane: place for place, lane in enumerate(list(self._unseen), start=1)}
-        of_account = [each for each in self.journal.live_brackets() if each.account == account]
-        for record in sorted(of_account, key=lambda each: after.get(_lane_of(each), 0)):
+        for record in sorted(self.journal.live_brackets(account), key=lambda each: after.get(_lane_of(each), 0)):
             if not self._could_look_at(record, now_ms):
                 return
 

@@ -268,10 +268,10 @@ class Journal:
         with self.store.read() as connection:
             return positions.expected_positions(connection, account)
 
-    def live_brackets(self) -> tuple[BracketRecord, ...]:
-        """Those of all accounts that wait or are active, oldest first."""
+    def live_brackets(self, account: str | None = None) -> tuple[BracketRecord, ...]:
+        """Those that wait or are active, oldest first, of one account or of all."""
         with self.store.read() as connection:
-            return positions.live_brackets(connection)
+            return positions.live_brackets(connection, account)
 
     def live_brackets_of(self, account: str, category: Category, symbol: str) -> tuple[BracketRecord, ...]:
         """Those of one account and instrument, oldest first."""
@@ -305,10 +305,11 @@ class Journal:
         with self.store.read() as connection:
             return engine_queries.order(connection, client_order_id)
 
-    def open_orders(self) -> tuple[OrderRecord, ...]:
-        """All orders that may be at the exchange and have not ended."""
+    def open_orders(self, account: str | None = None) -> tuple[OrderRecord, ...]:
+        """All orders that may be at the exchange and have not ended, of one account or of all."""
+        of = {} if account is None else {"account": account}
         with self.store.read() as connection:
-            return engine_queries.open_orders(connection)
+            return engine_queries.open_orders(connection, **of)
 
     def cancels_wanted(self) -> tuple[OrderRecord, ...]:
         """Open orders of which a person wants the end, and the exchange has not answered since."""

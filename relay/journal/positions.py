@@ -93,8 +93,8 @@ def _of_lane(account: str, category: Category, symbol: str) -> dict[str, object]
 
 
 _LIVE = select(guards).where(IS_LIVE)
-_LIVE_OF_LANE = _LIVE.where(
-    guards.c.account == bindparam("of_account"),
+_LIVE_OF_ACCOUNT = _LIVE.where(guards.c.account == bindparam("of_account"))
+_LIVE_OF_LANE = _LIVE_OF_ACCOUNT.where(
     guards.c.category == bindparam("of_category"),
     guards.c.symbol == bindparam("of_symbol"),
 )
@@ -146,9 +146,11 @@ class Protection:
         self._connection.execute(update(guards).where(guards.c.seq == seq).values(_bracket_columns(bracket, now_ms)))
 
 
-def live_brackets(connection: Connection) -> tuple[BracketRecord, ...]:
-    """Those of all accounts that wait or are active, oldest first."""
-    return _records(fetch_all(connection, _LIVE, {}))
+def live_brackets(connection: Connection, account: str | None = None) -> tuple[BracketRecord, ...]:
+    """Those that wait or are active, oldest first, of one account or of all."""
+    if account is None:
+        return _records(fetch_all(connection, _LIVE, {}))
+    return _records(fetch_all(connection, _LIVE_OF_ACCOUNT, {"of_account": account}))
 
 
 def live_brackets_of(
