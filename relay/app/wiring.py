@@ -1,11 +1,11 @@
-"""The composition root: the services a relay is made of, how they go together, and its periodic jobs."""
+"""The composition root: the services a relay is made of, and how they go together."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -34,12 +34,12 @@ from relay.app.accounts import (
     strategies_of,
 )
 from relay.app.engines import Execution, Process, execution_of, journal_of
+from relay.app.periodic_jobs import PeriodicJobs, open_instruments, periodic_jobs_of
 from relay.app.sentry import CHECK_IN_S, Reporter, configure_sentry
 from relay.bybit.client import Exchange
 from relay.bybit.market import Market
 from relay.bybit.streamed import StreamedExchange
 from relay.bybit.wire_orders import ReportedExecution
-from relay.domain.instrument import Category
 from relay.domain.notice import NoticeKind
 from relay.engine.lease_guard import LeaseLost
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, SettingsInvalid
@@ -53,7 +53,7 @@ from relay.execution.gather import Gatherer
 from relay.execution.heartbeat import Heartbeats, expectations
 from relay.execution.notices import Announcer, Notifier, outside_text
 from relay.execution.orders import Clearing
-from relay.execution.ports import Account, from_ms, to_ms, utc_now
+from relay.execution.ports import Account, from_ms, utc_now
 from relay.execution.protection import ProtectionLanes, Protector
 from relay.execution.tasks import Feeder, Tasks
 from relay.execution.work import Strategy
@@ -66,133 +66,10 @@ from relay.settings.settings import Settings, Worker
 if TYPE_CHECKING:
     from relay.mailbox.watch import MailboxWatch
 
-# Periodic jobs that keep connections, clock and prices ready for the next alert.
-
-
 log = logging.getLogger(__name__)
 
-KEEP_WARM_S = 20.0
-CLOCK_S = 60.0
-PRICES_S = 60.0
-INSTRUMENTS_S = 50.0
-"""So that a new listing is known within a minute."""
-MORE_S = 5.0
 ALIVE_S = 60.0
 ALIVE_ANSWER_S = 5.0
-
-
-@dataclass(slots=True, kw_only=True)
-class _PeriodicJob:
-    name: str
-    every_s: float
-    do: Callable[[], object]
-    due_at: float
-
-
-class PeriodicJobs:
-    """A thread an account, and one for all else: an exchange that is slow keeps no other account's jobs waiting.
-
-    A job that fails is due again at its usual time, and what it would have renewed is kept.
-    """
-
-    def __init__(
-        self,
-        *,
-        markets: Mapping[str, Market],
-        exchanges: Mapping[str, Exchange],
-        more: Mapping[str, Callable[[], object]] | None = None,
-        needed: Callable[[], Collection[tuple[Category, str]]] = tuple,
-        is_ours: Callable[[str], bool] = lambda account: True,
-    ) -> None:
-        """`markets`: by the account with which each is read. `more`: what else is looked after every few seconds.
-
-        `needed`: where something is open, which must stay known even if the exchange has dropped it from its list.
-        `is_ours`: whether the account is kept warm here.
-        """
-        self._groups: dict[str, list[_PeriodicJob]] = {"": [], **{name: [] for name in exchanges}}
-        for name, market in markets.items():
-            self._add(name, "prices", PRICES_S, partial(market.load_prices, exchanges[name]))
-            self._add(name, "instruments", INSTRUMENTS_S, partial(_load, market, exchanges[name], needed))
-        for name, exchange in exchanges.items():
-            self._add(name, f"connections of {name}", KEEP_WARM_S, partial(_if_ours, is_ours, name, exchange.keep_warm))
-            self._add(name, f"clock of {name}", CLOCK_S, partial(_if_ours, is_ours, name, exchange.measure_clock))
-        for name, do in (more or {}).items():
-            self._add("", name, MORE_S, do)
-        self._stop = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._run, args=(jobs,), name=f"upkeep {account}".strip(), daemon=True)
-            for account, jobs in self._groups.items()
-        ]
-
-    def _add(self, account: str, name: str, every_s: float, do: Callable[[], object]) -> None:
-        job = _PeriodicJob(name=name, every_s=every_s, do=do, due_at=time.monotonic() + every_s)
-        self._groups[account].append(job)
-
-    def add(self, name: str, every_s: float, do: Callable[[], object]) -> None:
-        """A further job, due at once. Before `start`."""
-        self._groups[""].append(_PeriodicJob(name=name, every_s=every_s, do=do, due_at=time.monotonic()))
-
-    def start(self) -> None:
-        for thread, jobs in zip(self._threads, self._groups.values(), strict=True):
-            if jobs and not thread.is_alive():
-                thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-
-    def _run(self, jobs: list[_PeriodicJob]) -> None:
-        while True:
-            periodic_job = min(jobs, key=lambda each: each.due_at)
-            if self._stop.wait(max(0.0, periodic_job.due_at - time.monotonic())):
-                return
-            periodic_job.due_at = time.monotonic() + periodic_job.every_s
-            try:
-                periodic_job.do()
-            except (ExchangeUnreachable, ExchangeAnswered, JournalUnavailable) as error:
-                log.warning("%s could not be renewed: %s", periodic_job.name, error)
-            except Exception:
-                log.exception("%s could not be renewed", periodic_job.name)
-
-
-def _load(market: Market, exchange: Exchange, needed: Callable[[], Collection[tuple[Category, str]]]) -> None:
-    market.load_instruments(exchange, needed())
-
-
-def open_instruments(journal: Journal, accounts: Iterable[str]) -> frozenset[tuple[Category, str]]:
-    """Where the journal knows of a position, an order or a bracket."""
-    held = {where for name in accounts for where, size in journal.expected_positions(name).items() if size}
-    ordered = {(each.state.planned.category, each.state.planned.symbol) for each in journal.open_orders()}
-    return frozenset(held | ordered | {(each.category, each.symbol) for each in journal.live_brackets()})
-
-
-def _if_ours(is_ours: Callable[[str], bool], account: str, do: Callable[[], object]) -> None:
-    if is_ours(account):
-        do()
-
-
-# Periodic jobs that one process does for all of them.
-
-
-FORGET_S: Final = 60.0
-
-
-def periodic_jobs_of(
-    engine: Execution, heartbeats: Heartbeats, retention: Retention
-) -> dict[str, Callable[[], object]]:
-    """By what it is."""
-    due_at = time.monotonic()
-
-    def forget() -> None:
-        nonlocal due_at
-        if engine.is_first and time.monotonic() >= due_at:
-            due_at = time.monotonic() + FORGET_S
-            if forgotten := retention.prune(to_ms(utc_now())):
-                log.info("%d old signals forgotten", forgotten)
-
-    return {"heartbeats": lambda: heartbeats.check() if engine.is_first else None, "what is old": forget}
-
-
-# What a relay is made of, and how the parts go together.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,14 +113,40 @@ _SECRET_MIN = 16
 """What is shorter may be a word, as the paper exchange's key is: taking it out would spoil an alert's text."""
 
 
-def _executor(journal: Journal, gatherer: Gatherer, protector: Protector, announcer: Announcer) -> Executor:
-    return Executor(
+def _executing(
+    settings: Settings,
+    journal: Journal,
+    accounts: dict[str, Account],
+    protector: Protector,
+    gatherer: Gatherer,
+    announcer: Announcer,
+    process: Process,
+) -> tuple[Execution, ProtectionLanes]:
+    """The engine, and what protects positions in its lanes."""
+    executor = Executor(
         journal=journal,
         gatherer=gatherer,
         clearing=Clearing(journal=journal),
         protector=protector,
         announcer=announcer,
         drift=DriftWatch(journal=journal, announcer=announcer),
+    )
+    tasks = Tasks(
+        journal=journal,
+        executor=executor,
+        accounts=accounts,
+        strategies=strategies_of(settings),
+        shared_ms=journal.steady_ms if settings.is_postgres else None,
+    )
+    engine = execution_of(journal, tasks, tuple(accounts), settings, process)
+    return engine, ProtectionLanes(
+        journal=journal,
+        engine=engine,
+        protector=protector,
+        accounts=accounts,
+        tell=executor.attention,
+        executes=engine.executes,
+        acting_for=engine.acting_for,
     )
 
 
@@ -280,40 +183,12 @@ def assemble(
     """The parts, none of them started."""
     accounts, strategies = accounts_of(settings, exchanges), strategies_of(settings)
     markets = markets_of(settings, accounts)
-    announcer = Announcer()
+    gatherer, protector, announcer = Gatherer(journal=journal), Protector(journal=journal), Announcer()
     announcer.add_receiver(notifier.receive)
     heartbeats = Heartbeats(journal=journal, announcer=announcer, expected=expectations(strategies))
-    streamed = {name: each for name, each in exchanges.items() if isinstance(each, StreamedExchange)}
-    gatherer, protector = Gatherer(journal=journal), Protector(journal=journal)
-    executor = _executor(journal, gatherer, protector, announcer)
-    items = Tasks(
-        journal=journal,
-        executor=executor,
-        accounts=accounts,
-        strategies=strategies,
-        shared_ms=journal.steady_ms if settings.is_postgres else None,
-    )
-    engine = execution_of(journal, items, tuple(accounts), settings, process)
-    runner = engine.feeder
-    protection = ProtectionLanes(
-        journal=journal,
-        engine=engine,
-        protector=protector,
-        accounts=accounts,
-        tell=executor.attention,
-        executes=engine.executes,
-        acting_for=engine.acting_for,
-    )
-    intake = _intake(settings, journal, accounts, runner, announcer, heartbeats)
-    controls = Controls(
-        journal=journal,
-        intake=intake,
-        runner=runner,
-        accounts=accounts,
-        strategies=strategies,
-        acting_for=engine.acting_for,
-    )
-    protector.close = partial(controls.close, by="relay, since the price had passed the entry")
+    engine, protection = _executing(settings, journal, accounts, protector, gatherer, announcer, process)
+    intake = _intake(settings, journal, accounts, engine.feeder, announcer, heartbeats)
+    controls = _controls(journal, intake, engine, accounts, strategies, protector)
     follower = Follower(journal=journal, accounts=accounts, protection=protection, acting_for=engine.acting_for)
     _tell_of_answers(exchanges, announcer, follower)
     return Services(
@@ -324,31 +199,68 @@ def assemble(
         strategies=strategies,
         engine=engine,
         announcer=announcer,
-        runner=runner,
+        runner=engine.feeder,
         intake=intake,
         previewer=Previewer(intake=intake, gatherer=gatherer, accounts=accounts),
         controls=controls,
         follower=follower,
-        streams=Streams(
-            streamed,
-            journal=journal,
-            wake=engine.wake,
-            follower=follower,
-            every_exchange=exchanges,
-            is_ours=engine.executes,
-        ),
+        streams=_streams(journal, engine, exchanges, follower),
         protection=protection,
-        periodic_jobs=PeriodicJobs(
-            markets=markets,
-            exchanges=exchanges,
-            needed=lambda: open_instruments(journal, accounts),
-            more=periodic_jobs_of(engine, heartbeats, Retention(journal.store, keep_days=settings.keep_days)),
-            is_ours=lambda account: engine.executes(account) or not process.executes,
-        ),
+        periodic_jobs=_periodic_jobs(settings, journal, engine, exchanges, markets, heartbeats, process),
         heartbeats=heartbeats,
         notifier=notifier,
         checkup=checkup,
         mailbox=_mailbox(settings, journal, intake, announcer, engine, markets),
+    )
+
+
+def _controls(
+    journal: Journal,
+    intake: Intake,
+    engine: Execution,
+    accounts: dict[str, Account],
+    strategies: dict[str, Strategy],
+    protector: Protector,
+) -> Controls:
+    """They close, too, what a bracket cannot protect any more."""
+    controls = Controls(
+        journal=journal,
+        intake=intake,
+        runner=engine.feeder,
+        accounts=accounts,
+        strategies=strategies,
+        acting_for=engine.acting_for,
+    )
+    protector.close = partial(controls.close, by="relay, since the price had passed the entry")
+    return controls
+
+
+def _streams(journal: Journal, engine: Execution, exchanges: dict[str, Exchange], follower: Follower) -> Streams:
+    return Streams(
+        {name: each for name, each in exchanges.items() if isinstance(each, StreamedExchange)},
+        journal=journal,
+        wake=engine.wake,
+        follower=follower,
+        every_exchange=exchanges,
+        is_ours=engine.executes,
+    )
+
+
+def _periodic_jobs(
+    settings: Settings,
+    journal: Journal,
+    engine: Execution,
+    exchanges: dict[str, Exchange],
+    markets: dict[str, Market],
+    heartbeats: Heartbeats,
+    process: Process,
+) -> PeriodicJobs:
+    return PeriodicJobs(
+        markets=markets,
+        exchanges=exchanges,
+        needed=lambda: open_instruments(journal, exchanges),
+        more=periodic_jobs_of(engine, heartbeats, Retention(journal.store, keep_days=settings.keep_days)),
+        is_ours=lambda account: engine.executes(account) or not process.executes,
     )
 
 
