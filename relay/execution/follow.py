@@ -343,7 +343,7 @@ class Follower:
     def _cancel_wanted(self, account: str) -> None:
         """What a person wants cancelled, in whichever process it was said."""
         exchange = self._accounts[account].exchange
-        for record in [each for each in self._journal.cancels_wanted() if each.account == account]:
+        for record in self._journal.cancels_wanted(account):
             right = self._acting_for(account)
             if right is None or self._stop.is_set():
                 return

@@ -237,22 +237,24 @@ def open_orders(connection: Connection, **of: Any) -> tuple[OrderRecord, ...]:
 
 _REQUESTED_OR_ANSWERED = (
     select(events.c.name, events.c.detail)
-    .where(events.c.name.in_((CANCEL_REQUESTED, CANCEL_ANSWERED)))
-    .where(events.c.signal_id.in_(select(orders.c.signal_id).where(IS_OPEN)))
+    .where((events.c.name == CANCEL_REQUESTED) | (events.c.name == CANCEL_ANSWERED))
+    .where(
+        events.c.signal_id.in_(select(orders.c.signal_id).where(IS_OPEN, orders.c.account == bindparam("of_account")))
+    )
     .order_by(events.c.id)
 )
 
 
-def cancels_wanted(connection: Connection) -> tuple[OrderRecord, ...]:
+def cancels_wanted(connection: Connection, account: str) -> tuple[OrderRecord, ...]:
     """Open orders of which a person wants the end, and the exchange has not answered since."""
     wanted: dict[str, None] = {}
-    for row in connection.execute(_REQUESTED_OR_ANSWERED):
+    for row in fetch_all(connection, _REQUESTED_OR_ANSWERED, {"of_account": account}):
         if row.name == CANCEL_REQUESTED:
             wanted[row.detail["client_order_id"]] = None
         else:
             wanted.pop(row.detail["client_order_id"], None)
     found = (order(connection, each) for each in wanted)
-    return tuple(each for each in found if each is not None and not each.state.status.is_ended)
+    return tuple(each for each in found if each and each.account == account and not each.state.status.is_ended)
 
 
 _DENIED_IN_DOUBT = select(orders).where(

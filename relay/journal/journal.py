@@ -311,10 +311,10 @@ class Journal:
         with self.store.read() as connection:
             return engine_queries.open_orders(connection, **of)
 
-    def cancels_wanted(self) -> tuple[OrderRecord, ...]:
-        """Open orders of which a person wants the end, and the exchange has not answered since."""
+    def cancels_wanted(self, account: str) -> tuple[OrderRecord, ...]:
+        """The account's open orders of which a person wants the end, and the exchange has not answered since."""
         with self.store.read() as connection:
-            return engine_queries.cancels_wanted(connection)
+            return engine_queries.cancels_wanted(connection, account)
 
     def denied_in_doubt(self, *, since_ms: int, of_signals_since_ms: int) -> tuple[OrderRecord, ...]:
         """Orders that were denied since then although a send of theirs was once in doubt."""
