@@ -409,13 +409,13 @@ Tell = Callable[[str, str, Reason], None]
 """Of a signal on an account: what a person must look at."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Pause:
     """How many rounds a lane sits out before it is looked at again."""
 
     length: int = 1
     left: int = 0
-    filled: Decimal = Decimal(0)
+    filled: Decimal
     """By the bracket's orders, when it was looked at: the pause grows only while nothing changes."""
 
 
@@ -526,16 +526,17 @@ class ProtectionLanes:
         if any(each.is_taken_back for each in record.bracket.tp_legs):
             # The relay cancelled it for an alert: it is to rest again soon, however often that happens.
             self._pauses.pop(lane, None)
-        pause = self._pauses.setdefault(lane, _Pause())
-        filled = self._filled(record)
-        if filled != pause.filled:
-            pause = self._pauses[lane] = _Pause(filled=filled)
-        if pause.left > 0:
+        pause = self._pauses.get(lane)
+        if pause is not None and self._filled(record) != pause.filled:
+            pause = None
+        if pause is not None and pause.left > 0:
             pause.left -= 1
             return
         if self._is_at_rest(record, now_ms):
-            self._pauses.pop(lane)
+            self._pauses.pop(lane, None)
             return
+        if pause is None:
+            pause = self._pauses[lane] = _Pause(filled=self._filled(record))
         pause.left, pause.length = pause.length, min(pause.length * 2, _PAUSE_MAX_ROUNDS)
         self.submit(lane)
 
