@@ -155,9 +155,7 @@ class StrategyQueries:
 
     def overtaken(self, signal_id: str) -> Standing | None:
         """Where the strategy stood when this alert came after a later one of it; None: it did not."""
-        which = (events.c.signal_id == signal_id) & (events.c.name == CHAIN_OVERTAKEN)
-        with self._store.read() as connection:
-            detail = connection.execute(select(events.c.detail).where(which)).scalar()
+        detail = self._detail(signal_id, CHAIN_OVERTAKEN)
         if not detail or "side" not in detail:
             return None
         size = detail["size"]
@@ -165,16 +163,18 @@ class StrategyQueries:
 
     def size_before(self, signal_id: str) -> Decimal | None:
         """How large the strategy was before this reversal of it, which does not say so itself; None: not known."""
-        which = (events.c.signal_id == signal_id) & (events.c.name == SIZE_BEFORE)
-        with self._store.read() as connection:
-            detail = connection.execute(select(events.c.detail).where(which)).scalar()
+        detail = self._detail(signal_id, SIZE_BEFORE)
         return Decimal(detail["size"]) if detail else None
 
     def is_of_reused_id(self, signal_id: str) -> bool:
         """Whether it was accepted for its exit alone, because its `id` came before."""
-        which = (events.c.signal_id == signal_id) & (events.c.name == ID_REUSED)
+        return self._detail(signal_id, ID_REUSED) is not None
+
+    def _detail(self, signal_id: str, name: str) -> Any:
+        """Of the signal's event of that name; None: there is none."""
+        which = (events.c.signal_id == signal_id) & (events.c.name == name)
         with self._store.read() as connection:
-            return connection.execute(select(events.c.id).where(which)).first() is not None
+            return connection.execute(select(events.c.detail).where(which)).scalar()
 
     def last_alerts(self, strategy: str) -> tuple[int | None, int | None]:
         """When the last alert came, rejected ones included, and the last heartbeat: Unix milliseconds.
