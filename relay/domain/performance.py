@@ -58,12 +58,6 @@ class Tally:
     slippages_pct: list[Decimal] = field(default_factory=list)
     latencies_ms: list[int] = field(default_factory=list)
 
-    @property
-    def win_rate_pct(self) -> Decimal | None:
-        """Of the fills that closed something with a profit or a loss."""
-        closed = self.wins + self.losses
-        return None if closed == 0 else (Decimal(100) * self.wins / closed).quantize(Decimal("0.1"))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Book:

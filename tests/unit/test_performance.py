@@ -58,7 +58,6 @@ def test_a_tally_counts_wins_losses_and_fees() -> None:
     ]
     tally = tallies(fill_rows)["trend"]
     assert (tally.fills, tally.wins, tally.losses, tally.realised, tally.fees) == (4, 1, 1, D(-2), D("0.4"))
-    assert tally.win_rate_pct == D("50.0")
 
 
 _FILL = st.tuples(st.sampled_from(Side), st.integers(1, 50), st.integers(1, 500))
