@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Final
 
 from relay.alerts.authenticate import is_secret_name
-from relay.alerts.fields import KNOWN
+from relay.alerts.fields import KNOWN, NO, YES
 from relay.alerts.wording import joined, shown
 
 # The table.
@@ -191,8 +191,6 @@ _NOT_REAL_WORDS: Final = _set(
     "test testing paper papertrading demo dry dryrun simulated simulation simulate sandbox backtest testnet"
 )
 _SAYING_REAL: Final = _set("enabled active live")
-YES: Final = _set("true yes on 1")
-NO: Final = _set("false no off 0")
 
 
 @lru_cache(maxsize=2048)
@@ -283,11 +281,9 @@ def is_information(name: str) -> bool:
     inner = name.rpartition(".")[2]
     parts = parts_of(inner)
     return (
-        squeezed(name) in _FREE_TEXT
-        or squeezed(inner) in _FREE_TEXT
+        is_free_text(name)
         or squeezed(inner) in _INFORMATION
-        or (parts[-1:] and parts[-1] in _INFORMATION | _INFORMATION_ENDS and not bears_on_order(inner))
-        or is_secret_name(inner)
+        or (bool(parts) and parts[-1] in _INFORMATION and not bears_on_order(inner))
     )
 
 

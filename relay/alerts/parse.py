@@ -150,7 +150,7 @@ EXPONENT_MAX = 30
 _LENGTH_MAX = 90  # every number within the limits above, spelled without an exponent, is shorter
 _NUMBER = re.compile(r"[+-]?(\d+(?:\.\d*)?|\.\d+)(?:[eE]([+-]?\d+))?", re.ASCII)
 _NOT_A_NUMBER = frozenset({"nan", "n/a", "na", "null", "none", "undefined"})
-_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", re.ASCII)
+THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", re.ASCII)
 _CALCULATION = re.compile(r"=?[\d.,%\s()*/+-]+", re.ASCII)
 _OPERATOR = re.compile(r"[*/]|\d[\s)%]*\+|\s-\s", re.ASCII)
 _INFINITE = frozenset({"inf", "infinity", "∞"})
@@ -190,7 +190,7 @@ def _what_it_is_instead(text: str) -> str:
         return f"is {shown(text)}, which is no number; write a finite one"
     if not text:
         return "is empty; it must be a number"
-    if _THOUSANDS.fullmatch(text):
+    if THOUSANDS.fullmatch(text):
         return f"has a comma between the thousands, {shown(text)}; {WITHOUT_COMMAS}"
     if _CALCULATION.fullmatch(text) and _OPERATOR.search(text):
         return f"is a calculation, {shown(text)}: TradingView does not calculate; send the result, as Pine can"
