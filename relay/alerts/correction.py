@@ -19,7 +19,7 @@ from relay.errors import AlertInvalid, AlertMalformed
 _LENGTH_MAX: Final = 2000
 _REPLACED: Final = {"{{ticker}}": "BTCUSDT.P", "{{timenow}}": "2025-01-31T12:00:00Z"}
 """What is put for a placeholder of the corrected alert while it is tried."""
-_DECIMAL_COMMA: Final = re.compile(r"[+-]?\d+,(\d{1,2}|\d{4,})", re.ASCII)
+_DECIMAL_COMMA: Final = re.compile(r"[+-]?(0,\d+|\d+,(\d{1,2}|\d{4,}))", re.ASCII)
 _TIMES: Final = re.compile(r"(\d+(\.\d+)?) ?x", re.ASCII | re.IGNORECASE)
 
 _Fields = dict[str, object]

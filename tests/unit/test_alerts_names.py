@@ -251,6 +251,39 @@ def test_an_exit_is_refused_for_two_sizes_and_not_for_two_stops() -> None:
     assert (signal.action, signal.stop_loss) == (Action.CLOSE, None)
 
 
+def test_a_size_in_money_and_a_unit_that_says_coins_are_asked_about() -> None:
+    assert (
+        "`usd` is a size in `quote`, and `qty_type` says `base`"
+        in refused(side="buy", usd=70, qty_type="coins").message
+    )
+    assert taken(side="buy", usd=70, qty_type="usd").qty_unit is QtyUnit.QUOTE
+
+
+def test_what_a_bar_calls_like_ours_is_the_bars() -> None:
+    signal = taken(side="buy", qty="0.1", bar={"qty": 7, "stop": 2900})
+    assert (signal.qty, signal.stop_loss) == (Decimal("0.1"), None)
+
+
+def test_a_size_with_its_sign_says_where_the_strategy_stands() -> None:
+    signal = taken(side="buy", contracts="0.1", mkt_pos="short", mkt_pos_size="-0.4")
+    assert (signal.position_size, signal.market_position) == (Decimal("-0.4"), MarketSide.SHORT)
+
+
+def test_a_position_side_of_one_way_mode_says_nothing() -> None:
+    assert taken(side="buy", qty="0.1", positionSide="BOTH").market_position is None
+
+
+@pytest.mark.parametrize("word", ["long", "short"])
+def test_a_side_with_the_orders_own_contracts_is_that_order(word: str) -> None:
+    signal = taken(order_action=word, order_contracts="0.3")
+    assert (signal.action, signal.market_position) == ("buy" if word == "long" else "sell", word)
+
+
+def test_an_age_that_no_entry_can_have_is_refused_and_keeps_no_exit() -> None:
+    assert list(refused(side="buy", maxLag=0).fields) == ["maxLag"]
+    assert taken(action="close", maxLag="0").max_age_s is None
+
+
 # Levels.
 
 
@@ -442,6 +475,7 @@ def test_one_wrong_field_is_one_sentence() -> None:
         ({"stop_loss": "2,900"}, {"stop_loss": "2900"}),
         ({"qty": "1,250.5"}, {"qty": "1250.5"}),
         ({"qty": "0,5"}, {"qty": "0.5"}),
+        ({"qty": "0,125"}, {"qty": "0.125"}),
         ({"leverage": "5x"}, {"leverage": "5"}),
         ({"time": "just now"}, {"time": "{{timenow}}"}),
         ({"qty": "5", "qty_unit": "usdt"}, {"qty": "5", "qty_unit": "quote"}),
@@ -460,6 +494,14 @@ def test_the_corrected_alert_has_room_for_a_secret_that_stood_in_it() -> None:
 def test_there_is_no_corrected_alert_where_one_thing_cannot_be_mended() -> None:
     assert "corrected alert" not in refused(action="buy", qty="1,000", stop_loss="").message
     assert "corrected alert" not in refused(action="buy", qty="1,000", amount="7").message
+
+
+def test_a_comma_behind_a_zero_parts_no_thousands() -> None:
+    for said in ("0,125", "-0,500", "00,250"):
+        assert "thousands" not in refused(action="buy", qty=said).message
+    with pytest.raises(AlertMalformed) as caught:
+        read(b'{"ticker": "ETHUSDT.P", "action": "buy", "qty": 0,125}')
+    assert "has a decimal comma; write a decimal point" in caught.value.message
 
 
 def test_a_comma_between_thousands_is_told_as_such() -> None:
