@@ -165,7 +165,7 @@ _NUMBERED_TP: Final = re.compile(r"(tp|target|takeprofit)(price)?\d{1,2}(price)?
 def _meaning(path: str) -> Meaning | None:
     """By the whole path, or by what is left of it inside objects whose names add nothing."""
     steps = path.split(".")
-    if "[" in path or squeezed(steps[0]) in OF_BARS and len(steps) > 1:
+    if "[" in path:
         return None
     for first in range(len(steps)):
         key = squeezed("".join(steps[first:]))

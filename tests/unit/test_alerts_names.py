@@ -451,6 +451,13 @@ def test_a_leaf_that_could_mean_anything_is_refused_by_its_path(fields: dict[str
     assert list(refused(side="buy", **fields).fields) == [leaf]
 
 
+def test_a_name_too_long_and_leaves_too_many_are_refused_and_keep_no_exit() -> None:
+    long, many = {"m" * 61: "calm"}, {"strategy": {f"mood{chr(97 + at % 26)}{at // 26}": "calm" for at in range(220)}}
+    for fields, said in ((long, "too long for a name"), (many, "are more than 200")):
+        assert said in refused(action="buy", qty="0.1", **fields).message
+        assert taken(action="close", **fields).action is Action.CLOSE
+
+
 def test_an_objects_id_is_not_the_alerts() -> None:
     assert taken(action="buy", strategy={"id": "s-1"}).sender_id is None
 
