@@ -498,6 +498,11 @@ def test_the_corrected_alert_has_room_for_a_secret_that_stood_in_it() -> None:
     assert "a-secret-of-the-tests" not in error.message
 
 
+def test_there_is_no_corrected_alert_that_nobody_would_paste() -> None:
+    assert "corrected alert" in refused(action="buy", qty="1,000", comment="m" * 1500).message
+    assert "corrected alert" not in refused(action="buy", qty="1,000", comment="m" * 2000).message
+
+
 def test_there_is_no_corrected_alert_where_one_thing_cannot_be_mended() -> None:
     assert "corrected alert" not in refused(action="buy", qty="1,000", stop_loss="").message
     assert "corrected alert" not in refused(action="buy", qty="1,000", amount="7").message
