@@ -339,6 +339,7 @@ def test_a_level_that_is_null_is_not_there_and_noted() -> None:
         *(("strategy", "Long"), ("bot", "b-7"), ("score", 3), ("message", "buy now"), ("version", "1.2"), ("tf", "15")),
         *(("preset", "calm"), ("alert_id", 12), ("exchange_id", 4), ("source", "tv"), ("plot", "x"), ("http", "y")),
         *(("lucky_charm", "clover"), ("isWarm", True), ("tags", ["a", "b"]), ("my_rating", 4), ("apiKey", "k")),
+        *(("is_live_bar", False), ("testMode", False), ("isLive", "yes"), ("newest", True), ("demography", "1st")),
         *(("simulated", False), ("enabled", True), ("run_mode", "live"), ("test", "no"), ("trend", "up")),
     ],
 )
@@ -391,6 +392,14 @@ def test_an_orders_word_is_refused_under_any_name_that_is_not_known(word: str) -
     [
         *(("test", True), ("paper", "yes"), ("simulated", 1), ("dryRun", "true"), ("run_mode", "paper")),
         *(("enabled", False), ("mode", "demo"), ("env", "sandbox"), ("IS_TEST", "1"), ("enabled", "0")),
+        *(("test_mode", True), ("isPaper", "on"), ("papertrade", 1), ("is_live", False), ("tradingEnabled", "no")),
+        *(
+            ("disabled", True),
+            ("backtesting", "yes"),
+            ("demoAccount", True),
+            ("execute", False),
+            ("simulatedOrders", 1),
+        ),
     ],
 )
 def test_what_is_not_for_real_is_refused_in_words(name: str, value: object) -> None:
@@ -398,6 +407,7 @@ def test_what_is_not_for_real_is_refused_in_words(name: str, value: object) -> N
         error = refused(action=action, **{name: value})
         assert list(error.fields) == [name]
         assert "not for real" in error.message
+        assert "not for real" in refused(action=action, settings={name: value}).message
 
 
 @pytest.mark.parametrize(
@@ -456,6 +466,13 @@ def test_a_name_too_long_and_leaves_too_many_are_refused_and_keep_no_exit() -> N
     for fields, said in ((long, "too long for a name"), (many, "are more than 200")):
         assert said in refused(action="buy", qty="0.1", **fields).message
         assert taken(action="close", **fields).action is Action.CLOSE
+
+
+@pytest.mark.parametrize("inside", ["stops", "stop_loss", "trailing", "risk"])
+def test_what_is_switched_off_inside_an_object_of_levels_keeps_no_exit(inside: str) -> None:
+    fields = {inside: {"enabled": False}}
+    assert all(name.startswith(inside) for name in refused(action="buy", qty="0.1", **fields).fields)
+    assert taken(action="close", **fields).action is Action.CLOSE
 
 
 def test_an_objects_id_is_not_the_alerts() -> None:
