@@ -459,7 +459,8 @@ def _settle_levels(result: Named, groups: _Groups) -> None:
         if leaf is None:
             continue
         result.give(native, leaf.value, leaf.path)
-        if isinstance(leaf.value, list) and leaf.value and all(map(is_number_like, leaf.value)):
+        levels = leaf.value if native == "take_profit" and isinstance(leaf.value, list) else []
+        if levels and all(map(is_number_like, levels)):
             _refuse_shares(result, native, {leaf.path: leaf.value})
 
 

@@ -330,6 +330,23 @@ def test_a_level_that_is_null_is_not_there_and_noted() -> None:
     assert "`sl` and `take_profit` are null: read as not there" in signal.notes
 
 
+def test_a_list_of_stops_is_told_as_none_of_take_profits() -> None:
+    assert "take profits" not in refused(action="buy", sl=["2900"]).message
+
+
+def test_of_two_names_the_one_that_is_filled_counts() -> None:
+    assert taken(action="buy", sl="", stop_loss="2900").stop_loss == price("2900")
+    assert taken(action="buy", qty="0.2", contracts="{{strategy.order.contracts}}").qty == Decimal("0.2")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"position_size": "0.4"}, {"reduce_only": ""}, {"account": "{{plot_1}}"}, {"qty": 5, "qty_unit": "{{plot_1}}"}],
+)
+def test_an_entry_is_not_placed_where_what_decides_it_cannot_be_told(fields: dict[str, Any]) -> None:
+    assert list(refused(action="buy", **fields).fields) == [list(fields)[-1]]
+
+
 # What is in no table.
 
 
