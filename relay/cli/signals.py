@@ -129,13 +129,14 @@ def row(signal: Shown) -> list[str]:
 
 TITLES: Final = ("RECEIVED", "ID", "STATUS", "ACTION", "SYMBOL", "ORDERED", "FILLED", "REASON")
 _ALL: Final = slice(None)
+_TITLES_NARROW: Final = (*TITLES[:-1], "RESULT")
 _NARROW: Final = {
     "RECEIVED": slice(5, 16),
     "ID": slice(12),
     "STATUS": _ALL,
     "ACTION": slice(10),
     "SYMBOL": slice(10),
-    "REASON": _ALL,
+    "RESULT": _ALL,
 }
 _NARROW_ORDERS: Final = {
     "ID": slice(12),
@@ -344,7 +345,7 @@ def _say_page(page: dict[str, Any], *, is_wide: bool) -> None:
             f"{needing} {'needs' if needing == 1 else 'need'} attention: `python -m relay signals ID` shows one in full"
         )
     rows = list(map(row, found))
-    shown = table(TITLES, rows) if is_wide else table(*narrowed(TITLES, map(_with_filled, rows), _NARROW))
+    shown = table(TITLES, rows) if is_wide else table(*narrowed(_TITLES_NARROW, map(_with_filled, rows), _NARROW))
     say("\n".join(shown) if found else "no signals")
     if page.get("next_cursor"):
         remark(f"there are more: --cursor {clean(page['next_cursor'])}")

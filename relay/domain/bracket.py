@@ -255,7 +255,15 @@ def taking_over(new: Bracket, old: Bracket | None, *, tick: Decimal) -> Bracket:
         new = replace(new, older_entries=older, held_stop=old.held_stop, held_profit=old.held_profit)
     if old.side is not new.side or new.tp_legs or new.take_profit is not None:
         return replace(new, stale_orders=(*new.stale_orders, *old.order_ids))
-    stored = tuple(replace(each, at=_fixed(each.at, old, tick)) for each in old.tp_legs)
+    # A leg that has filled has moved the stop, or was to: the stop that an alert names afterwards stays where it says.
+    stored = tuple(
+        replace(
+            each,
+            at=_fixed(each.at, old, tick),
+            moves_stop_to_entry=each.moves_stop_to_entry and not (each.is_done and new.stop_loss is not None),
+        )
+        for each in old.tp_legs
+    )
     return replace(
         new,
         tp_legs=stored,

@@ -53,6 +53,11 @@ _SHORTEST_MS: Final = 1000
 _AT_ONCE: Final = 50
 _DOUBTS: Final = 3
 """After so many readings of the transaction log that do not fit, the executions are read again."""
+_QUIET_S: Final = 1.0
+_LOG_WITHIN_S: Final = 60.0
+"""The transaction log is read once executions have ceased for a moment, and in a long burst so often."""
+_LOG_SHARE: Final = 50.0
+"""For so many times as long as a reading took there is no other: a busy hour has a thousand pages."""
 _READ_MAX_MS: Final = DAY_MS
 _WAITING_MAX: Final = 10_000
 _STOP_S: Final = 1.0
@@ -141,6 +146,22 @@ class _Due:
     is_troubled: bool = False
     is_read: bool = False
     """Something was read for the first time: before that there is nothing to prove."""
+    unproven_since: float | None = None
+    log_free_at: float = 0.0
+    """No reading of the transaction log before, whatever has happened."""
+
+    def executed(self, at: float) -> None:
+        """Something was booked that the transaction log is yet to prove."""
+        if self.unproven_since is None:
+            self.unproven_since = at
+        self.log_at = max(min(at + _QUIET_S, self.unproven_since + _LOG_WITHIN_S), self.log_free_at)
+
+    def log_was_read(self, at: float, *, took_s: float, is_proven: bool) -> None:
+        """`at`: when the reading ended."""
+        self.unproven_since = None
+        self.doubts = 0 if is_proven else self.doubts + 1
+        self.log_free_at = at + took_s * _LOG_SHARE
+        self.log_at = max(at + (READ_S if is_proven else min(READ_S, 2.0**self.doubts)), self.log_free_at)
 
 
 class Bookkeeper:
@@ -226,7 +247,7 @@ class Bookkeeper:
         if until_ms is not None:
             self.ledger.book(account, [], until_ms=until_ms, now_ms=to_ms(self._now()))
         if new:
-            self._due[account].log_at = 0.0
+            self._due[account].executed(time.monotonic())
         return new
 
     def _look(self, account: str) -> None:
@@ -240,9 +261,10 @@ class Bookkeeper:
             every_s = READ_LIVE_S if live is not None else READ_S
             due.read_at = at + (_AGAIN_S if is_done is None else every_s if is_done else 0)
         if due.is_read and at >= due.log_at:
+            begun_at = time.monotonic()
             is_proven = self._try(account, lambda: self._read_log(account))
-            due.doubts = 0 if is_proven else due.doubts + 1
-            due.log_at = at + (READ_S if is_proven else min(READ_S, 2.0**due.doubts))
+            ended_at = time.monotonic()
+            due.log_was_read(ended_at, took_s=ended_at - begun_at, is_proven=is_proven is True)
             if is_proven is False and due.doubts == _DOUBTS:
                 due.read_at = 0.0
         if at >= due.equity_at:

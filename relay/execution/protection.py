@@ -182,8 +182,9 @@ class Protector:
     def _breakeven_passed(self, record: BracketRecord, words: str, now_ms: int) -> ProtectionEnded:
         """Once: the position is closed, or a person is told, as the strategy says."""
         if record.bracket.trouble is None and record.bracket.closes_if_passed:
-            self._journal.save_bracket(record.seq, replace(record.bracket, trouble=words), now_ms=now_ms)
+            # First, so that nothing is forgotten: a second close would find nothing open.
             self.close(record.account, record.category, record.symbol)
+            self._journal.save_bracket(record.seq, replace(record.bracket, trouble=words), now_ms=now_ms)
             self._journal.add_notes(record.signal_id, (f"{words}: the position is closed",))
         return self._incomplete(record, words, now_ms)
 

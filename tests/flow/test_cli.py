@@ -109,7 +109,7 @@ def test_signals_are_a_table_and_one_of_them_is_shown_with_every_step(shell: She
     shell.send(ticker="XRPUSDT.P", action="buy", qty="10", id="steps")
     signal_id = first_signal(shell)
     listed = shell.run("signals", "--symbol", "xrpusdt").stdout.splitlines()
-    assert listed[0].split() == ["RECEIVED", "ID", "STATUS", "ACTION", "SYMBOL", "REASON"]
+    assert listed[0].split() == ["RECEIVED", "ID", "STATUS", "ACTION", "SYMBOL", "RESULT"]
     assert listed[1].split()[2:7] == [signal_id[:12], "done", "buy", "XRPUSDT", "10"]
     wide = shell.run("signals", "--symbol", "BYBIT:xrpusdt.p", "--wide").stdout.splitlines()
     assert wide[0].split() == ["RECEIVED", "ID", "STATUS", "ACTION", "SYMBOL", "ORDERED", "FILLED"]

@@ -8,7 +8,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.domain.bracket import Bracket, BracketStatus, TakeProfitLeg
+from relay.domain.bracket import Bracket, BracketStatus, TakeProfitLeg, taking_over
 from relay.domain.instrument import ceil_to, floor_to
 from relay.domain.order import OrderStatus, OrderType, PlannedOrder, Purpose, Side
 from relay.domain.order_lifecycle import OrderState
@@ -117,6 +117,20 @@ class Held:
         self.follows = False
         self.stop_loss = self.should = self.own_stop + self.side.sign * percent_off * INSTRUMENT.tick_size
 
+    def later_alert(self, percent_off: int) -> None:
+        """It names a stop of its own, while the entry of the first one may still rest."""
+        stop = self.own_stop + self.side.sign * percent_off * INSTRUMENT.tick_size
+        new = Bracket(
+            side=self.side,
+            stop_loss=Level(kind=LevelKind.PRICE, value=stop),
+            status=BracketStatus.ACTIVE,
+            entry_price=self.average,
+            is_entry_over=True,
+            is_seen=True,
+        )
+        self.bracket = taking_over(new, self.bracket, tick=INSTRUMENT.tick_size)
+        self.should, self.follows = stop, False
+
     def cancel_entry(self) -> None:
         if not self.entry.status.is_ended:
             self.entry = replace(self.entry, status=OrderStatus.CANCELED, rests=False)
@@ -195,7 +209,7 @@ def held(side: Side) -> Held:
 
 CHANGES = st.one_of(
     st.tuples(st.just("fill"), st.integers(0, 5)),
-    st.tuples(st.just("hand"), st.integers(1, 500)),
+    st.tuples(st.sampled_from(["hand", "alert"]), st.integers(1, 500)),
     st.tuples(st.sampled_from(["profit", "cancel_entry", "rest"]), st.just(0)),
 )
 
@@ -213,6 +227,8 @@ def test_the_stop_stands_where_it_stood_after_every_fill_of_a_resting_entry(
             position.now_ms += 4 * LOOK_MS
             position.look()
             position.by_hand(number)
+        elif kind == "alert":
+            position.later_alert(number)
         elif kind == "profit":
             position.profit()
         elif kind == "cancel_entry":
