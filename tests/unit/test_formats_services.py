@@ -217,6 +217,7 @@ REFUSED_FIELDS: list[tuple[dict[str, Any], str, str]] = [
     (DEAL | {"pair": "USDT_ETH"}, "action", "the side that only the bot knows"),
     (DEAL | {"action": "add_funds_in_quote", "pair": "USDT_ETH", "volume": 20}, "action", "3Commas' own deals"),
     (DEAL | {"action": "close_at_market_price"}, "pair", "is missing"),
+    (FINANDY | {"side": "buy", "sl": {"ofs": 2}, "simbol": "ETHUSDT"}, "simbol", "is it `symbol`?"),
     (FINANDY | {"side": "buy", "sl": {}}, "sl.ofs", "is missing"),
     (FINANDY | {"side": "buy", "sl": {"update": True}}, "sl.ofs", "is missing"),
     (FINANDY | {"side": "buy", "tp": {"orders": []}, "sl": {"ofs": 2}}, "tp.orders", "is missing"),
