@@ -11,16 +11,15 @@ from relay.alerts.fields import EPOCH, meant_word
 from relay.alerts.formats import NATIVE
 from relay.alerts.names import is_number_like, meaning_of
 from relay.alerts.native import in_equal_shares
-from relay.alerts.parse import read_leniently, read_number
+from relay.alerts.parse import THOUSANDS, read_leniently, read_number
 from relay.alerts.signal import ParsedAlert, signal_from_stored, stored_of, translated
+from relay.alerts.wording import STAND_IN
 from relay.errors import AlertInvalid, AlertMalformed
 
 _LENGTH_MAX: Final = 2000
-STAND_IN: Final = "YOUR-WEBHOOK-SECRET"
 _REPLACED: Final = {"{{ticker}}": "BTCUSDT.P", "{{timenow}}": "2025-01-31T12:00:00Z"}
 """What is put for a placeholder of the corrected alert while it is tried."""
-_WITH_COMMAS: Final = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", re.ASCII)
-_DECIMAL_COMMA: Final = re.compile(r"[+-]?\d+,(\d{1,2}|\d{4,})", re.ASCII)
+_DECIMAL_COMMA: Final = re.compile(r"[+-]?(0,\d+|\d+,(\d{1,2}|\d{4,}))", re.ASCII)
 _TIMES: Final = re.compile(r"(\d+(\.\d+)?) ?x", re.ASCII | re.IGNORECASE)
 
 _Fields = dict[str, object]
@@ -109,7 +108,7 @@ def _sure_fix(name: str, value: object) -> _Fields | None:
 
 
 _MENDED: Final[tuple[tuple[re.Pattern[str], Callable[[str], str]], ...]] = (
-    (_WITH_COMMAS, lambda text: text.replace(",", "")),
+    (THOUSANDS, lambda text: text.replace(",", "")),
     (_DECIMAL_COMMA, lambda text: text.replace(",", ".")),
     (_TIMES, lambda text: str(read_number(text.rstrip("xX ")))),
 )

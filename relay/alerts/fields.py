@@ -199,8 +199,8 @@ def _moves_stop(value: object) -> bool:
 _E = TypeVar("_E", bound=StrEnum)
 _T = TypeVar("_T")
 _ACCOUNTS_MAX = 50
-_YES = frozenset({"true", "yes", "on", "1"})
-_NO = frozenset({"false", "no", "off", "0"})
+YES = frozenset({"true", "yes", "on", "1"})
+NO = frozenset({"false", "no", "off", "0"})
 
 
 def text_of(value: object, right: str) -> str:
@@ -307,9 +307,9 @@ class Flag(fields.Field[bool]):
         if isinstance(value, bool):
             return value
         word = text_of(value, "true or false").lower()
-        if word not in _YES and word not in _NO:
+        if word not in YES | NO:
             raise ValidationError(f"must be true or false, not {shown(word)}")
-        return word in _YES
+        return word in YES
 
 
 class Moment(fields.Field[datetime]):
@@ -388,9 +388,7 @@ _LEVERAGE_MAX = 1000
 _NO_SIGN = "sizes carry no sign: `action` says the side"
 
 _ACTIONS_ELSEWHERE = {
-    **{"enter_long": "long", "bullish": "long", "open_long": "long", "enter_short": "short", "bearish": "short"},
-    **{"open_short": "short", "exit_long": "close_long", "exit_short": "close_short"},
-    **{"ping": "heartbeat", "flatten": "flat", "neutral": "flat"},
+    **{"bullish": "long", "bearish": "short", "neutral": "flat", "ping": "heartbeat"},
 }
 _UNITS_ELSEWHERE = {
     **{"coins": "base", "coin": "base", "lots": "contracts", "usd": "quote", "usdt": "quote", "notional": "quote"},
@@ -457,6 +455,8 @@ SCHEMA = AlertSchema()
 KNOWN = frozenset(SCHEMA.load_fields)
 SHOWN_ONLY = frozenset(name for name, kind in SCHEMA.load_fields.items() if isinstance(kind, Scalar))
 """Taken and shown, without effect. Fields that begin with `x_` are too."""
+INDIFFERENT = SHOWN_ONLY | {"comment", "order_id", "exchange"}
+"""What no order depends on: said of none of them is that it is blank, null or named twice."""
 
 
 def meant_word(name: str, text: str) -> str | None:

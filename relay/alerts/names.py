@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Final
 
 from relay.alerts.authenticate import is_secret_name
-from relay.alerts.fields import KNOWN
+from relay.alerts.fields import KNOWN, NO, YES
 from relay.alerts.wording import joined, shown
 
 # The table.
@@ -183,16 +183,16 @@ _NUMBER_LIKE: Final = re.compile(
     r"[+\-$€]?\s*(\d{1,3}(,\d{3})+(\.\d*)?|\d+([.,]\d*)?|\.\d+)([eE][+-]?\d+)?\s*(%|x|usdt?|usdc|btc|eth|pct|percent|pips?|ticks?|lots?)?",
     re.ASCII | re.IGNORECASE,
 )
-_NOT_REAL_NAMES: Final = _set(
-    "test is_test testing paper paper_trading simulated simulate simulation dry dry_run demo sandbox run_mode "
-    "trading_mode mode env environment testnet backtest enabled active live"
+_AROUND_REAL: Final = "(?:is|use|bot|strategy|account|run|only|mode|trad(?:e|es|ing)|orders?)*"
+_NOT_REAL_NAMES: Final = re.compile(
+    rf"{_AROUND_REAL}(?:test(?:ing|net)?|backtest(?:ing)?|paper|simulat(?:ed|e|ion)|dry|demo|sandbox|virtual|disabled)"
+    rf"{_AROUND_REAL}|mode|runmode|tradingmode|env|environment"
 )
+_REAL_NAMES: Final = re.compile(rf"{_AROUND_REAL}(?:enabled?|active|live|real|execute){_AROUND_REAL}")
+"""What is said, by yes or no, of whether an alert is for real: squeezed names, and nothing else in them."""
 _NOT_REAL_WORDS: Final = _set(
     "test testing paper papertrading demo dry dryrun simulated simulation simulate sandbox backtest testnet"
 )
-_SAYING_REAL: Final = _set("enabled active live")
-YES: Final = _set("true yes on 1")
-NO: Final = _set("false no off 0")
 
 
 @lru_cache(maxsize=2048)
@@ -283,11 +283,9 @@ def is_information(name: str) -> bool:
     inner = name.rpartition(".")[2]
     parts = parts_of(inner)
     return (
-        squeezed(name) in _FREE_TEXT
-        or squeezed(inner) in _FREE_TEXT
+        is_free_text(name)
         or squeezed(inner) in _INFORMATION
-        or (parts[-1:] and parts[-1] in _INFORMATION | _INFORMATION_ENDS and not bears_on_order(inner))
-        or is_secret_name(inner)
+        or (bool(parts) and parts[-1] in _INFORMATION and not bears_on_order(inner))
     )
 
 
@@ -305,9 +303,9 @@ def unknown_problem(name: str, value: object) -> str | None:
     `name`: as the sender spelled it, or the path to it. The words continue a sentence that begins with the name.
     """
     inner = name.rpartition(".")[2]
-    if _says_not_real(inner, value):
+    if _says_not_real(name, value):
         return f"says that this is not for real ({shown(value)}); here every alert is: take it out to trade"
-    if squeezed(inner) in _NOT_REAL_NAMES and (isinstance(value, bool) or str(value).lower() in YES | NO):
+    if _says_real(name) is not None and (isinstance(value, bool) or str(value).lower() in YES | NO):
         return None
     if isinstance(value, str) and is_order_word(value) and not is_free_text(name):
         return f"is not known here and says {shown(value)}, an order's word: say it as `action`, or take it out"
@@ -328,11 +326,24 @@ def unknown_problem(name: str, value: object) -> str | None:
 
 
 def _says_not_real(name: str, value: object) -> bool:
-    key = squeezed(name)
     word = squeezed(str(value)) if isinstance(value, str | bool) or is_number_like(value) else ""
-    if key in _NOT_REAL_NAMES:
-        return word in (NO if key in _SAYING_REAL else YES) or word in _NOT_REAL_WORDS
-    return word in _NOT_REAL_WORDS and not is_free_text(name)
+    says_real = _says_real(name)
+    return (word in _NOT_REAL_WORDS and not is_free_text(name)) or (
+        says_real is not None and word in (NO if says_real else YES)
+    )
+
+
+@lru_cache(maxsize=2048)
+def _says_real(name: str) -> bool | None:
+    """What a yes under this name, or under the path to it, says of whether the alert is for real.
+
+    Inside an object such as `stops` it speaks of that alone.
+    """
+    *around, inner = name.split(".")
+    if not NEUTRAL.issuperset(map(squeezed, around)):
+        return None
+    key = squeezed(inner)
+    return False if _NOT_REAL_NAMES.fullmatch(key) else True if _REAL_NAMES.fullmatch(key) else None
 
 
 def unknown_note(names: Iterable[str]) -> str:

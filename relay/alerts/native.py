@@ -9,14 +9,12 @@ from functools import lru_cache
 from typing import Any, Final
 
 from relay.alerts.authenticate import is_secret_name
-from relay.alerts.fields import DECIDING, KNOWN, SHOWN_ONLY
+from relay.alerts.fields import DECIDING, INDIFFERENT, KNOWN, NO, YES
 from relay.alerts.names import (
     NAME_LENGTH_MAX,
     NEUTRAL,
-    NO,
     OF_BARS,
     TABLE,
-    YES,
     Meaning,
     Reading,
     decides_exit,
@@ -115,7 +113,7 @@ def named(fields: Mapping[str, object]) -> Named:
             continue
         meaning = _meaning(path)
         if value is None:
-            nulls += [path] if meaning is not None and meaning.native not in _INDIFFERENT else []
+            nulls += [path] if meaning is not None and meaning.native not in INDIFFERENT else []
         elif meaning is not None:
             groups.setdefault(meaning.native, []).append(Leaf(path, value, meaning))
         else:
@@ -167,7 +165,7 @@ _NUMBERED_TP: Final = re.compile(r"(tp|target|takeprofit)(price)?\d{1,2}(price)?
 def _meaning(path: str) -> Meaning | None:
     """By the whole path, or by what is left of it inside objects whose names add nothing."""
     steps = path.split(".")
-    if "[" in path or squeezed(steps[0]) in OF_BARS and len(steps) > 1:
+    if "[" in path:
         return None
     for first in range(len(steps)):
         key = squeezed("".join(steps[first:]))
@@ -212,15 +210,12 @@ def _only(result: Named, native: str, leaves: Iterable[Leaf]) -> Leaf | None:
     filled = [leaf for leaf in there if not leaf.is_blank] or there[:1]
     for leaf in filled[1:]:
         first = filled[0]
-        if native not in _INDIFFERENT and not _is_same(first.value, leaf.value):
+        if native not in INDIFFERENT and not _is_same(first.value, leaf.value):
             values = f"{shown(first.value)} and {shown(leaf.value)}"
             result.names[native] = first.path
             result.refuse(native, f"and `{leaf.path}` mean one field and differ ({values}): send one of them")
             return None
     return filled[0] if filled else None
-
-
-_INDIFFERENT: Final = SHOWN_ONLY | {"comment", "order_id", "exchange"}
 
 
 def _is_same(one: object, other: object) -> bool:
@@ -464,7 +459,8 @@ def _settle_levels(result: Named, groups: _Groups) -> None:
         if leaf is None:
             continue
         result.give(native, leaf.value, leaf.path)
-        if isinstance(leaf.value, list) and leaf.value and all(map(is_number_like, leaf.value)):
+        levels = leaf.value if native == "take_profit" and isinstance(leaf.value, list) else []
+        if levels and all(map(is_number_like, levels)):
             _refuse_shares(result, native, {leaf.path: leaf.value})
 
 

@@ -22,7 +22,7 @@ _ODD_SPACES = "\u00a0\u200b\u200c\u200d\u2060\ufeff\u2007\u202f"
 _KEY_BEFORE = re.compile(r'"([A-Za-z_][\w.\-]{0,40})"\s*:', re.ASCII)
 _NO_VALUE = re.compile(r"n/a|na\b|nan\b|none\b|undefined\b", re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z_]")
-_COMMA_IN_NUMBER = re.compile(r":\s*-?\d+,\s*\Z")
+_COMMA_IN_NUMBER = re.compile(r":\s*-?(\d+),\s*\Z")
 _THOUSANDS_REST = re.compile(r"\d{3}(?!\d)", re.ASCII)
 
 
@@ -85,9 +85,10 @@ def _placeholder(place: _Place) -> str | None:
 
 
 def _decimal_comma(place: _Place) -> str | None:
-    if not place.here.isdigit() or not _COMMA_IN_NUMBER.search(place.before[-60:]):
+    before = _COMMA_IN_NUMBER.search(place.before[-60:])
+    if not place.here.isdigit() or before is None:
         return None
-    if _THOUSANDS_REST.match(place.at):
+    if before[1] != "0" and _THOUSANDS_REST.match(place.at):
         return f"the number{place.of_field} has a comma between the thousands; {WITHOUT_COMMAS}"
     return f"the number{place.of_field} has a decimal comma; write a decimal point"
 
@@ -150,7 +151,7 @@ EXPONENT_MAX = 30
 _LENGTH_MAX = 90  # every number within the limits above, spelled without an exponent, is shorter
 _NUMBER = re.compile(r"[+-]?(\d+(?:\.\d*)?|\.\d+)(?:[eE]([+-]?\d+))?", re.ASCII)
 _NOT_A_NUMBER = frozenset({"nan", "n/a", "na", "null", "none", "undefined"})
-_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", re.ASCII)
+THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?", re.ASCII)
 _CALCULATION = re.compile(r"=?[\d.,%\s()*/+-]+", re.ASCII)
 _OPERATOR = re.compile(r"[*/]|\d[\s)%]*\+|\s-\s", re.ASCII)
 _INFINITE = frozenset({"inf", "infinity", "∞"})
@@ -190,7 +191,7 @@ def _what_it_is_instead(text: str) -> str:
         return f"is {shown(text)}, which is no number; write a finite one"
     if not text:
         return "is empty; it must be a number"
-    if _THOUSANDS.fullmatch(text):
+    if THOUSANDS.fullmatch(text):
         return f"has a comma between the thousands, {shown(text)}; {WITHOUT_COMMAS}"
     if _CALCULATION.fullmatch(text) and _OPERATOR.search(text):
         return f"is a calculation, {shown(text)}: TradingView does not calculate; send the result, as Pine can"

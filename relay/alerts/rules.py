@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from relay.alerts.fields import KNOWN, SHOWN_ONLY, load
+from relay.alerts.fields import INDIFFERENT, KNOWN, load
 from relay.alerts.wording import EMPTY_HINT, joined, placeholder_in
 from relay.domain.order import OrderType, TimeInForce
 from relay.domain.signal import (
@@ -27,7 +27,6 @@ from relay.errors import AlertInvalid
 
 _PROBLEMS_REPORTED_MAX = 12
 _NAMES_REPORTED_MAX = 20
-_SILENT_BLANKS = SHOWN_ONLY | {"comment", "order_id", "exchange"}
 SPELLED = {
     **{"sender_id": "id", "sent_at": "time", "valid_for_s": "valid_for", "accounts": "account"},
     **{"take_profits": "take_profit"},
@@ -103,7 +102,7 @@ class Draft:
         """A blank that no rule needed is ignored, and said so where the field would have had an effect."""
         together: dict[str, list[str]] = {}
         for name, problem in self.blanks.items():
-            if name in KNOWN and name not in _SILENT_BLANKS:
+            if name in KNOWN and name not in INDIFFERENT:
                 together.setdefault(problem, []).append(name)
         for problem, names in together.items():
             self.notes.append(f"{joined(names)} ignored: {'it' if len(names) == 1 else 'each'} {problem}")

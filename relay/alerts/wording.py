@@ -94,6 +94,10 @@ def joined(words: Iterable[str]) -> str:
 # Messages to paste into TradingView, with every placeholder that tells repeats, gaps and slippage.
 
 
+STAND_IN: Final = "YOUR-WEBHOOK-SECRET"
+"""What stands in the secret's place in messages to paste."""
+
+
 class Kind(StrEnum):
     """`strategy`, `target` and `direction` (its side with a size of your own) are for a strategy's alert; all others
     for an indicator's or a price alert.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from relay.alerts.wording import FOR_STRATEGIES, SIZED, Kind, as_text, message, size_fields
+from relay.alerts.wording import FOR_STRATEGIES, SIZED, STAND_IN, Kind, as_text, message, size_fields
 from relay.cli.client import (
     Client,
     ClientAnswer,
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 # `send` and `plan`: an alert to a running relay, to be executed or only to be planned.
 
 
-STAND_IN: Final = "YOUR-WEBHOOK-SECRET"
-"""What `alert` prints in the secret's place."""
 _UNPROVEN: Final = "the alert carries no secret and no WEBHOOK_SECRET is set here, so it cannot prove its sender"
 _USUAL: Final = (None, "", "GTC")
 """What is not worth telling of an order."""

@@ -154,6 +154,8 @@ def test_two_ids_that_name_a_secret_stay_two_alerts() -> None:
 def test_a_secret_named_so_is_masked_in_numbers_and_objects_and_an_empty_one_stays_empty() -> None:
     stored = read(b'{"api_key": 12345, "x_token": null, "x_pwd": "", "Signal-Token": {"a": 1}}').fields
     assert stored == {"api_key": REMOVED, "x_token": None, "x_pwd": "", "Signal-Token": REMOVED}
+    stored = read(b'{"auth": {"pin": "4711", "Pass2": "a", "keys": ["b"]}}').fields
+    assert stored == {"auth": {"pin": REMOVED, "Pass2": REMOVED, "keys": REMOVED}}
 
 
 def test_what_an_object_names_like_a_secret_beside_its_value_is_masked() -> None:

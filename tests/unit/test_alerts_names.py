@@ -251,6 +251,39 @@ def test_an_exit_is_refused_for_two_sizes_and_not_for_two_stops() -> None:
     assert (signal.action, signal.stop_loss) == (Action.CLOSE, None)
 
 
+def test_a_size_in_money_and_a_unit_that_says_coins_are_asked_about() -> None:
+    assert (
+        "`usd` is a size in `quote`, and `qty_type` says `base`"
+        in refused(side="buy", usd=70, qty_type="coins").message
+    )
+    assert taken(side="buy", usd=70, qty_type="usd").qty_unit is QtyUnit.QUOTE
+
+
+def test_what_a_bar_calls_like_ours_is_the_bars() -> None:
+    signal = taken(side="buy", qty="0.1", bar={"qty": 7, "stop": 2900})
+    assert (signal.qty, signal.stop_loss) == (Decimal("0.1"), None)
+
+
+def test_a_size_with_its_sign_says_where_the_strategy_stands() -> None:
+    signal = taken(side="buy", contracts="0.1", mkt_pos="short", mkt_pos_size="-0.4")
+    assert (signal.position_size, signal.market_position) == (Decimal("-0.4"), MarketSide.SHORT)
+
+
+def test_a_position_side_of_one_way_mode_says_nothing() -> None:
+    assert taken(side="buy", qty="0.1", positionSide="BOTH").market_position is None
+
+
+@pytest.mark.parametrize("word", ["long", "short"])
+def test_a_side_with_the_orders_own_contracts_is_that_order(word: str) -> None:
+    signal = taken(order_action=word, order_contracts="0.3")
+    assert (signal.action, signal.market_position) == ("buy" if word == "long" else "sell", word)
+
+
+def test_an_age_that_no_entry_can_have_is_refused_and_keeps_no_exit() -> None:
+    assert list(refused(side="buy", maxLag=0).fields) == ["maxLag"]
+    assert taken(action="close", maxLag="0").max_age_s is None
+
+
 # Levels.
 
 
@@ -297,6 +330,23 @@ def test_a_level_that_is_null_is_not_there_and_noted() -> None:
     assert "`sl` and `take_profit` are null: read as not there" in signal.notes
 
 
+def test_a_list_of_stops_is_told_as_none_of_take_profits() -> None:
+    assert "take profits" not in refused(action="buy", sl=["2900"]).message
+
+
+def test_of_two_names_the_one_that_is_filled_counts() -> None:
+    assert taken(action="buy", sl="", stop_loss="2900").stop_loss == price("2900")
+    assert taken(action="buy", qty="0.2", contracts="{{strategy.order.contracts}}").qty == Decimal("0.2")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"position_size": "0.4"}, {"reduce_only": ""}, {"account": "{{plot_1}}"}, {"qty": 5, "qty_unit": "{{plot_1}}"}],
+)
+def test_an_entry_is_not_placed_where_what_decides_it_cannot_be_told(fields: dict[str, Any]) -> None:
+    assert list(refused(action="buy", **fields).fields) == [list(fields)[-1]]
+
+
 # What is in no table.
 
 
@@ -306,6 +356,7 @@ def test_a_level_that_is_null_is_not_there_and_noted() -> None:
         *(("strategy", "Long"), ("bot", "b-7"), ("score", 3), ("message", "buy now"), ("version", "1.2"), ("tf", "15")),
         *(("preset", "calm"), ("alert_id", 12), ("exchange_id", 4), ("source", "tv"), ("plot", "x"), ("http", "y")),
         *(("lucky_charm", "clover"), ("isWarm", True), ("tags", ["a", "b"]), ("my_rating", 4), ("apiKey", "k")),
+        *(("is_live_bar", False), ("testMode", False), ("isLive", "yes"), ("newest", True), ("demography", "1st")),
         *(("simulated", False), ("enabled", True), ("run_mode", "live"), ("test", "no"), ("trend", "up")),
     ],
 )
@@ -358,6 +409,14 @@ def test_an_orders_word_is_refused_under_any_name_that_is_not_known(word: str) -
     [
         *(("test", True), ("paper", "yes"), ("simulated", 1), ("dryRun", "true"), ("run_mode", "paper")),
         *(("enabled", False), ("mode", "demo"), ("env", "sandbox"), ("IS_TEST", "1"), ("enabled", "0")),
+        *(("test_mode", True), ("isPaper", "on"), ("papertrade", 1), ("is_live", False), ("tradingEnabled", "no")),
+        *(
+            ("disabled", True),
+            ("backtesting", "yes"),
+            ("demoAccount", True),
+            ("execute", False),
+            ("simulatedOrders", 1),
+        ),
     ],
 )
 def test_what_is_not_for_real_is_refused_in_words(name: str, value: object) -> None:
@@ -365,6 +424,7 @@ def test_what_is_not_for_real_is_refused_in_words(name: str, value: object) -> N
         error = refused(action=action, **{name: value})
         assert list(error.fields) == [name]
         assert "not for real" in error.message
+        assert "not for real" in refused(action=action, settings={name: value}).message
 
 
 @pytest.mark.parametrize(
@@ -418,6 +478,20 @@ def test_a_leaf_that_could_mean_anything_is_refused_by_its_path(fields: dict[str
     assert list(refused(side="buy", **fields).fields) == [leaf]
 
 
+def test_a_name_too_long_and_leaves_too_many_are_refused_and_keep_no_exit() -> None:
+    long, many = {"m" * 61: "calm"}, {"strategy": {f"mood{chr(97 + at % 26)}{at // 26}": "calm" for at in range(220)}}
+    for fields, said in ((long, "too long for a name"), (many, "are more than 200")):
+        assert said in refused(action="buy", qty="0.1", **fields).message
+        assert taken(action="close", **fields).action is Action.CLOSE
+
+
+@pytest.mark.parametrize("inside", ["stops", "stop_loss", "trailing", "risk"])
+def test_what_is_switched_off_inside_an_object_of_levels_keeps_no_exit(inside: str) -> None:
+    fields = {inside: {"enabled": False}}
+    assert all(name.startswith(inside) for name in refused(action="buy", qty="0.1", **fields).fields)
+    assert taken(action="close", **fields).action is Action.CLOSE
+
+
 def test_an_objects_id_is_not_the_alerts() -> None:
     assert taken(action="buy", strategy={"id": "s-1"}).sender_id is None
 
@@ -442,6 +516,7 @@ def test_one_wrong_field_is_one_sentence() -> None:
         ({"stop_loss": "2,900"}, {"stop_loss": "2900"}),
         ({"qty": "1,250.5"}, {"qty": "1250.5"}),
         ({"qty": "0,5"}, {"qty": "0.5"}),
+        ({"qty": "0,125"}, {"qty": "0.125"}),
         ({"leverage": "5x"}, {"leverage": "5"}),
         ({"time": "just now"}, {"time": "{{timenow}}"}),
         ({"qty": "5", "qty_unit": "usdt"}, {"qty": "5", "qty_unit": "quote"}),
@@ -457,9 +532,22 @@ def test_the_corrected_alert_has_room_for_a_secret_that_stood_in_it() -> None:
     assert "a-secret-of-the-tests" not in error.message
 
 
+def test_there_is_no_corrected_alert_that_nobody_would_paste() -> None:
+    assert "corrected alert" in refused(action="buy", qty="1,000", comment="m" * 1500).message
+    assert "corrected alert" not in refused(action="buy", qty="1,000", comment="m" * 2000).message
+
+
 def test_there_is_no_corrected_alert_where_one_thing_cannot_be_mended() -> None:
     assert "corrected alert" not in refused(action="buy", qty="1,000", stop_loss="").message
     assert "corrected alert" not in refused(action="buy", qty="1,000", amount="7").message
+
+
+def test_a_comma_behind_a_zero_parts_no_thousands() -> None:
+    for said in ("0,125", "-0,500", "00,250"):
+        assert "thousands" not in refused(action="buy", qty=said).message
+    with pytest.raises(AlertMalformed) as caught:
+        read(b'{"ticker": "ETHUSDT.P", "action": "buy", "qty": 0,125}')
+    assert "has a decimal comma; write a decimal point" in caught.value.message
 
 
 def test_a_comma_between_thousands_is_told_as_such() -> None:

@@ -126,6 +126,17 @@ READ_AS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         | {"side": "buy", "tp": {"update": True, "orders": [{"ofs": 1.5, "piece": 40}, {"ofs": "3", "piece": "60"}]}},
         {"action": "buy", "take_profit": LADDER},
     ),
+    (
+        "finandy",
+        FINANDY | {"side": "buy", "tp": {"enabled": False}, "sl": {"price": "2400", "ofs": "2", "enabled": "true"}},
+        {"action": "buy", "stop_loss": "2400"},
+    ),
+    ("finandy", FINANDY | {"side": "buy", "sl": {"ofs": 2, "enabled": False}}, {"action": "buy", "stop_loss": None}),
+    (
+        "finandy",
+        FINANDY | {"side": "sell", "positionSide": "flat", "sl": {}, "tp": {}},
+        {"action": "sell", "market_position": "flat"},
+    ),
     ("tvbit", TVBIT | {"side": "Buy", "tp": "+30", "sl": "-20"}, {"take_profit": "+30", "stop_loss": "-20"}),
     ("tvbit", TVBIT | {"side": "Sell", "tp": "-30", "sl": "+20"}, {"take_profit": "+30", "stop_loss": "-20"}),
     ("tvbit", TVBIT | {"side": "Sell", "tp": "2%", "sl": "1%"}, {"take_profit": "2%", "stop_loss": "1%"}),
@@ -152,6 +163,18 @@ def test_a_services_message_means_what_its_page_says_however_it_is_spelled(
         assert found == name
         assert {key: native.get(key) for key in meant} == meant, text
         signal_of(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(ALTRADY | {"action": "open", "side": "short"}),
+        json.dumps(MIZAR | {"action": "open-position", "side": "long"}),
+        "ENTER-LONG_BYBIT_ETHUSDT_Own-bot_1H_0f1e2d3c4b5a69788796",
+    ],
+)
+def test_an_entry_of_a_bot_that_never_adds_leaves_a_position_of_its_side_as_it_is(text: str) -> None:
+    assert signal_of(text).stays_as_large
 
 
 @pytest.mark.parametrize("message", [row[1] for row in READ_AS if SECRET in row[1].values()], ids=str)
@@ -194,6 +217,11 @@ REFUSED_FIELDS: list[tuple[dict[str, Any], str, str]] = [
     (DEAL | {"pair": "USDT_ETH"}, "action", "the side that only the bot knows"),
     (DEAL | {"action": "add_funds_in_quote", "pair": "USDT_ETH", "volume": 20}, "action", "3Commas' own deals"),
     (DEAL | {"action": "close_at_market_price"}, "pair", "is missing"),
+    (FINANDY | {"side": "buy", "sl": {"ofs": 2}, "simbol": "ETHUSDT"}, "simbol", "is it `symbol`?"),
+    (FINANDY | {"side": "buy", "sl": {}}, "sl.ofs", "is missing"),
+    (FINANDY | {"side": "buy", "sl": {"update": True}}, "sl.ofs", "is missing"),
+    (FINANDY | {"side": "buy", "tp": {"orders": []}, "sl": {"ofs": 2}}, "tp.orders", "is missing"),
+    (FINANDY | {"side": "buy", "tp": {"update": True}}, "tp.orders", "is missing"),
     (FINANDY | {"side": "buy", "open": {"amount": "5"}}, "open", "what the hook at Finandy is set to"),
     (FINANDY | {"side": "buy", "tp": {"orders": [{"ofs": 1}, {"ofs": 2}]}}, "tp.orders[0].piece", "is missing"),
     (TVBIT | {"side": "Buy", "tp": "2%", "sl": "2400"}, "sl", "both be percentages"),

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from functools import cache, lru_cache
 from typing import Any, TypeVar
 
-from relay.alerts.fields import DECIDING, KNOWN
+from relay.alerts.fields import DECIDING, KNOWN, NO, YES
 from relay.alerts.names import decides_exit, meaning_of, speaks_of_levels, unknown_note, unknown_problem
 from relay.alerts.parse import lowered as _lowered
 from relay.alerts.parse import number_text, read_number
@@ -83,8 +83,6 @@ _INDEX = re.compile(r"\[\d+\]")
 _UNKNOWN_NAMED_MAX = 20
 _MISSPELT = 0.8
 """How like a name must be to one of the service's, to be a misspelt one and no other: `quantitee`."""
-_YES = frozenset({"true", "yes", "on", "1"})
-_NO = frozenset({"false", "no", "off", "0"})
 _EXACT = Context(prec=100)
 _WORDS = {"action": frozenset(map(str, NATIVE_ACTIONS)), "qty_unit": frozenset(map(str, NATIVE_UNITS))}
 
@@ -174,10 +172,10 @@ class Message:
         if isinstance(value, bool):
             return value
         word = self.word(path, "true or false")
-        if word is not None and word not in _YES | _NO:
+        if word is not None and word not in YES | NO:
             self.refuse(path, f"must be true or false, not {shown(word)}")
             return None
-        return None if word is None else word in _YES
+        return None if word is None else word in YES
 
     def percent(self, path: str, *, times: int = 1) -> str | None:
         """A number above zero as a percentage, such as `1.5%`; `times` 100 where the service writes a ratio."""
@@ -393,7 +391,7 @@ def lowered_names(fields: Mapping[str, object]) -> dict[str, object]:
 
 
 def _is_off(value: object) -> bool:
-    return value in (None, False, "", [], {}) or str(value).strip().lower() in _NO | {"none", "null", "0.0"}
+    return value in (None, False, "", [], {}) or str(value).strip().lower() in NO | {"none", "null", "0.0"}
 
 
 def product(value: Decimal, times: int) -> str:

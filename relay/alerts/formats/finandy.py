@@ -8,6 +8,8 @@ position, which a later alert's do here, too."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from relay.alerts.formats.base import INFO, AlertFormat, Message, no, own, rows, to
 
 _ACTIONS = {"buy": "buy", "sell": "sell"}
@@ -19,14 +21,21 @@ _MANAGED = "is managed by Finandy, and not done here; leave it out"
 def _read(message: Message) -> None:
     message.need("side", "`buy` or `sell`")
     message.need("symbol", "name the instrument, such as `BTCUSDT.P`")
-    count = message.size_of("tp.orders")
-    legs = [_leg(message, f"tp.orders[{index}]", alone=count == 1) for index in range(count)]
-    if count:
+    if _is_on(message, "tp"):
+        count = message.size_of("tp.orders")
+        if not count:
+            message.refuse("tp.orders", "is missing: a list of `ofs` and `piece`; leave `tp` out if none is meant")
+        legs = [_leg(message, f"tp.orders[{index}]", alone=count == 1) for index in range(count)]
         message.give("take_profit", [leg for leg in legs if leg], "tp.orders")
-    if message.has("sl.ofs") or message.has("sl.price"):
+    if _is_on(message, "sl"):
         level = _level(message, "sl")
         if level is not None:
             message.give("stop_loss", level, "sl")
+
+
+def _is_on(message: Message, inside: str) -> bool:
+    """One that is there and says nothing else is meant: what it is set to at Finandy nobody knows here."""
+    return isinstance(message.raw(inside), Mapping) and message.flag(f"{inside}.enabled") is not False
 
 
 def _leg(message: Message, inside: str, *, alone: bool) -> dict[str, object] | None:
@@ -51,8 +60,8 @@ FINANDY = AlertFormat(
     table={
         **{"side": to("action", _ACTIONS), "symbol": to("ticker"), "positionSide": to("market_position", _SIDES)},
         **{"tp.orders": own("take_profit"), "sl": own("stop_loss"), "name": INFO, "secret": INFO},
-        **rows(own(), "tp.orders[].ofs tp.orders[].price tp.orders[].piece sl.ofs sl.price"),
-        **rows(INFO, "tp.update sl.update tp.enabled sl.enabled"),
+        **rows(own(), "tp.orders[].ofs tp.orders[].price tp.orders[].piece sl.ofs sl.price tp.enabled sl.enabled"),
+        **rows(INFO, "tp.update sl.update"),
         **{"open.*": no(_SET), "dca.*": no(_MANAGED), "close.*": no(_SET, chooses=True), "slx.*": no(_MANAGED)},
     },
     object_marks=frozenset({"tp", "sl", "slx", "open", "dca"}),

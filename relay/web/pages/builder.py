@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 
 from relay.alerts.authenticate import Credentials
 from relay.alerts.template import filled
-from relay.alerts.wording import FOR_STRATEGIES, SIZED, Kind, as_text, message, size_fields
+from relay.alerts.wording import FOR_STRATEGIES, SIZED, STAND_IN, Kind, as_text, message, size_fields
 from relay.domain.order import OrderType, TimeInForce
 from relay.domain.signal import NATIVE_UNITS
 from relay.errors import AlertError, ExchangeAnswered, ExchangeUnreachable
@@ -24,7 +24,6 @@ from relay.web.answers import current_relay, current_services, preview_form
 builder = Blueprint("builder", __name__)
 builder.before_request(require_login)
 
-_SECRET = "YOUR-WEBHOOK-SECRET"  # noqa: S105
 _EXTRAS = ("stop_loss", "leverage", "trailing_stop", "price", "trigger_price", "valid_for")
 _ORDERS = ("type", "time_in_force")
 _PRICE = Decimal(50_000)
@@ -105,7 +104,7 @@ def _page(requested: dict[str, str], *, pasted: str | None = None, reported: dic
 
 
 def _message(requested: dict[str, str]) -> str:
-    fields = {"secret": _SECRET, **message(Kind(requested["kind"]), has_default_size=True)}
+    fields = {"secret": STAND_IN, **message(Kind(requested["kind"]), has_default_size=True)}
     if "ticker" in fields:
         fields["ticker"] = requested["ticker"]
         if requested["ticker"] != "{{ticker}}":
