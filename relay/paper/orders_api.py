@@ -13,7 +13,6 @@ from relay.paper.orders import Order, Refusal, Status, StopKind
 
 Params = Mapping[str, Any]
 Answer = dict[str, Any] | Refusal
-UNFILLED = (Status.CANCELLED, Status.REJECTED, Status.DEACTIVATED)
 
 
 def _ids(order: Order) -> dict[str, str]:
