@@ -9,9 +9,10 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 
 from relay.errors import RelayError
+from relay.settings.environment import database_password
 
 
 class BackupFailed(RelayError):
@@ -63,8 +64,11 @@ def _dump(url: str, target: Path) -> None:
     program = shutil.which("pg_dump")
     if program is None:
         raise BackupFailed("pg_dump is not there; install the client of your Postgres' version (postgresql-client)")
-    address = where.set(drivername="postgresql", password=None).render_as_string(hide_password=False)
-    environment = {**os.environ, **({"PGPASSWORD": str(where.password)} if where.password else {})}
+    password = database_password(url)
+    # Built anew: `set(password=None)` would leave the password in the address, which every process may read.
+    shown = URL.create("postgresql", where.username, None, where.host, where.port, where.database, where.query)
+    address = str(shown.difference_update_query(["password"]))
+    environment = {**os.environ, **({"PGPASSWORD": password.reveal()} if password else {})}
     command = [program, "--format=custom", "--no-owner", f"--file={target}", f"--dbname={address}"]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     if ran.returncode != 0:

@@ -14,7 +14,7 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from environs import Env, EnvValidationError, ValidationError
 
@@ -352,12 +352,14 @@ def database_url(text: str) -> str:
 
 
 def database_password(url: str) -> Secret | None:
-    """What logs must not show of the address."""
+    """What logs and lists of processes must not show of the address: before its host, or among its parameters."""
     try:
-        password = urlsplit(url).password
+        parts = urlsplit(url)
     except ValueError:
         return None
-    return Secret(unquote(password)) if password else None
+    given = dict(parse_qsl(parts.query)).get("password")
+    password = given or (unquote(parts.password) if parts.password else None)
+    return Secret(password) if password else None
 
 
 # Where the exchange is, by environment, and whether an address belongs to the environment it is set for.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from relay.settings.environment import Secret
 
@@ -98,9 +98,13 @@ def _is_in(host: str, network: str) -> bool:
 
 
 def _proxy_of(variable: str, text: str) -> Proxy:
-    parts = urlsplit(text if "://" in text else f"http://{text}")
     known = ", ".join(f"{kind}://" for kind in _PORTS)
     should = f"it should be like http://host:3128 or socks5://host:1080 ({known})"
+    try:
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+        host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
+    except ValueError:  # whose words may repeat the password
+        parts, host, port = SplitResult("http", "", "", "", ""), None, None
     if parts.scheme == "https":
         raise ValueError(
             f"{variable}: a proxy that is itself spoken to by TLS (https://) is not supported; {should}, which tunnels "
@@ -108,12 +112,11 @@ def _proxy_of(variable: str, text: str) -> Proxy:
         )
     if parts.scheme not in _PORTS:
         raise ValueError(f"{variable}: {parts.scheme}:// is no kind of proxy that is supported; {should}")
-    try:
-        host, port = parts.hostname, parts.port or _PORTS[parts.scheme]
-    except ValueError:
-        host = port = None
-    if not host or not port or parts.path.strip("/"):
-        raise ValueError(f"{variable}: it is no address of a proxy; {should}")
+    if not host or not port or parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError(
+            f"{variable}: it is no address of a proxy; {should}; in a user and password / ? # [ @ and the like are "
+            "written %2F %3F %23 %5B %40"
+        )
     password = Secret(unquote(parts.password)) if parts.password else None
     return Proxy(
         variable=variable,

@@ -98,19 +98,13 @@ def _number(field: Number) -> Form:
 
 
 def _forms() -> dict[str, Form]:
+    return {**_forms_of_signals(), **_forms_of_accounts(), **_forms_of_controls(), **_forms_of_health()}
+
+
+def _forms_of_signals() -> dict[str, Form]:
+    problem = {"code": _TEXT, "message": _TEXT, "fields": {"type": "object", "additionalProperties": _list(_TEXT)}}
     return {
-        "Error": _object(
-            {
-                "error": _object(
-                    {
-                        "code": _TEXT,
-                        "message": _TEXT,
-                        "fields": {"type": "object", "additionalProperties": _list(_TEXT)},
-                    }
-                )
-            },
-            signal_id=_TEXT,
-        ),
+        "Error": _object({"error": _object(problem)}, signal_id=_TEXT),
         "Reason": _object({"code": _TEXT, "message": _TEXT}),
         "Receipt": _object({"signal_id": _TEXT, "status": _one_of(SignalStatus), "duplicate": _FLAG}),
         "Order": _order(),
@@ -127,10 +121,15 @@ def _forms() -> dict[str, Form]:
             {"signals": _list(_ref("Signal")), "next_cursor": _or_null(_TEXT)}, refused=_list({"type": "object"})
         ),
         "Orders": _object({"orders": _list(_ref("Order"))}),
+        "Plan": _plan(),
+    }
+
+
+def _forms_of_accounts() -> dict[str, Form]:
+    unreadable = _list(_object({"account": _TEXT, "message": _TEXT}))
+    return {
         "Position": _position(),
-        "Positions": _object(
-            {"positions": _list(_ref("Position")), "unreadable": _list(_object({"account": _TEXT, "message": _TEXT}))}
-        ),
+        "Positions": _object({"positions": _list(_ref("Position")), "unreadable": unreadable}),
         "Accounts": _object({"accounts": _list(_account())}),
         "Equity": _equity(),
         "Trades": _object({"trades": _list(_trade()), "next_cursor": _or_null(_TEXT)}),
@@ -138,20 +137,11 @@ def _forms() -> dict[str, Form]:
         "Exports": _object({"files": _list(_object({"name": _TEXT, "content": _TEXT}))}),
         "Comparison": _comparison(),
         "Strategies": _object({"strategies": _list(_object({"name": _TEXT}))}),
-        "Plan": _object(
-            {
-                "status": {"enum": ["planned", "denied"]},
-                "reason": _or_null(_ref("Reason")),
-                "notes": _list(_TEXT),
-                "orders": _list({"type": "object"}),
-                "checks": _list(_check()),
-            },
-            format=_TEXT,
-            fields=_list(_object({"field": _TEXT, "native": _TEXT, "value": _TEXT})),
-            native={"type": "object"},
-            positions=_list(_position_change()),
-            scenarios=_list(_scenario()),
-        ),
+    }
+
+
+def _forms_of_controls() -> dict[str, Form]:
+    return {
         "Halted": _object({"halted": _FLAG}),
         "Flattened": _object({"halted": _FLAG, "accounts": _list(_ref("FlattenedSymbol"))}),
         "FlattenedSymbol": _object(
@@ -163,6 +153,11 @@ def _forms() -> dict[str, Form]:
                 "signal_id": _or_null(_TEXT),
             }
         ),
+    }
+
+
+def _forms_of_health() -> dict[str, Form]:
+    return {
         "Alive": _object({"alive": _FLAG}),
         "Ready": _object(
             {"ready": _FLAG, "accounts": {"type": "object", "additionalProperties": _ref("AccountReady")}},
@@ -170,6 +165,23 @@ def _forms() -> dict[str, Form]:
         ),
         "AccountReady": _object({"ready": _FLAG, "reason": _or_null(_TEXT)}),
     }
+
+
+def _plan() -> Form:
+    return _object(
+        {
+            "status": {"enum": ["planned", "denied"]},
+            "reason": _or_null(_ref("Reason")),
+            "notes": _list(_TEXT),
+            "orders": _list({"type": "object"}),
+            "checks": _list(_check()),
+        },
+        format=_TEXT,
+        fields=_list(_object({"field": _TEXT, "native": _TEXT, "value": _TEXT})),
+        native={"type": "object"},
+        positions=_list(_position_change()),
+        scenarios=_list(_scenario()),
+    )
 
 
 def _position_change() -> Form:

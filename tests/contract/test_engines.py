@@ -236,13 +236,14 @@ def test_an_account_changes_hands_with_what_is_unfinished_and_keeps_the_order(po
 
 def test_what_no_word_came_of_is_found_all_the_same(postgres_url: str) -> None:
     """As when the notification is lost with its connection."""
-    web, worker = Floor(postgres_url), Floor(postgres_url)
+    with patch.object(WakeUps, "tell") as lost:  # before an engine takes hold of it
+        web, worker = Floor(postgres_url), Floor(postgres_url)
     try:
         worker.begin()
         web.hand = worker.hand
-        with patch.object(WakeUps, "tell"):
-            web.accept("unheard")
-            worker.until_done("unheard")
+        web.accept("unheard")
+        worker.until_done("unheard")
+        lost.assert_called()
     finally:
         worker.close()
         web.close()

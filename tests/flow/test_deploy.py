@@ -13,6 +13,7 @@ import click
 import yaml
 
 from relay.cli.main import cli
+from relay.settings.settings import load_settings
 from tests.relay_process import ROOT
 from tests.relay_server import ADMIN_TOKEN, RelayServer
 
@@ -59,6 +60,13 @@ def test_the_compose_files_run_the_relays_own_commands_without_rights() -> None:
         assert given["read_only"] and given["cap_drop"] == ["ALL"]
         assert "command" not in given or _is_command(shlex.split(given["command"]))
     assert services["worker"]["command"].endswith("worker")
+    assert all(services[name]["healthcheck"] == {"disable": True} for name in ("migrate", "worker")), "no web server"
+
+
+def test_what_the_compose_files_want_in_env_is_no_misspelt_setting_to_the_relay() -> None:
+    texts = [(DEPLOY / name).read_text() for name in ("compose.yaml", "compose.postgres.yaml")]
+    wanted = {name for text in texts for name in re.findall(r"\$\{([A-Z_]+)", text)}
+    assert wanted and load_settings(dict.fromkeys(wanted, "any") | {"BYBIT_ENV": "paper"}, dotenv=None).warnings == ()
 
 
 def test_the_unit_runs_serve_hardened_and_leaves_it_the_time_to_stop() -> None:

@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from relay.cli.main import cli
 from relay.journal.backup import BackupFailed, back_up
 from relay.journal.opening import open_journal
+from relay.settings.environment import Secret, database_password
 from tests.paper_server import PaperServer
 from tests.relay_server import running_relay
 from tests.unit.journal_builders import accepted
@@ -77,6 +78,25 @@ def test_postgres_is_copied_by_pg_dump_where_that_is(
     back_up(postgres_url, tmp_path / "dump")
     said = (tmp_path / "dump").read_text()
     assert "--format=custom" in said and "--dbname=postgresql://" in said and "+psycopg" not in said
+
+
+@pytest.mark.parametrize(
+    "address", ["u:hush-hush@127.0.0.1:1/x?sslmode=prefer", "127.0.0.1:1/x?user=u&password=hush-hush"]
+)
+def test_pg_dump_is_given_the_password_where_no_list_of_processes_shows_it(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "pg_dump"
+    program.write_text(
+        '#!/bin/sh\nfor word; do case $word in --file=*) echo "$PGPASSWORD $@" >"${word#--file=}";; esac; done\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr(shutil, "which", lambda name: str(program))
+    back_up(f"postgresql+psycopg://{address}", tmp_path / "dump")
+    password, *shown = (tmp_path / "dump").read_text().split()
+    assert password == "hush-hush" and not any("hush" in each for each in shown)
+    assert any("127.0.0.1:1/x" in each for each in shown)
+    assert database_password(f"postgresql+psycopg://{address}") == Secret("hush-hush")
 
 
 def test_what_the_journal_holds_of_some_days_is_exported_and_no_word_is_a_formula(

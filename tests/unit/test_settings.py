@@ -155,7 +155,7 @@ def test_symbols_are_bybits_in_any_case_with_or_without_the_perpetuals_mark() ->
     ("name", "value"),
     [
         ("RELAY_WORKER", "process"),
-        ("DATABASE_URL", "mysql://host/relay"),
+        ("DATABASE_URL", "mysql://relay:a-password@host/relay"),
         ("DATABASE_URL", "sqlite://"),
     ],
 )
