@@ -117,6 +117,7 @@ def _executing(
     settings: Settings,
     journal: Journal,
     accounts: dict[str, Account],
+    strategies: dict[str, Strategy],
     protector: Protector,
     gatherer: Gatherer,
     announcer: Announcer,
@@ -135,7 +136,7 @@ def _executing(
         journal=journal,
         executor=executor,
         accounts=accounts,
-        strategies=strategies_of(settings),
+        strategies=strategies,
         shared_ms=journal.steady_ms if settings.is_postgres else None,
     )
     engine = execution_of(journal, tasks, tuple(accounts), settings, process)
@@ -154,6 +155,7 @@ def _intake(
     settings: Settings,
     journal: Journal,
     accounts: dict[str, Account],
+    strategies: dict[str, Strategy],
     runner: Feeder,
     announcer: Announcer,
     heartbeats: Heartbeats,
@@ -164,7 +166,7 @@ def _intake(
         runner=runner,
         announcer=announcer,
         heartbeats=heartbeats,
-        strategies=strategies_of(settings),
+        strategies=strategies,
         ages_ms=journal.steady_ms,
         comes_by_mail=settings.mailbox is not None,
         now=(lambda: from_ms(journal.steady_ms())) if settings.is_postgres else utc_now,
@@ -186,8 +188,8 @@ def assemble(
     gatherer, protector, announcer = Gatherer(journal=journal), Protector(journal=journal), Announcer()
     announcer.add_receiver(notifier.receive)
     heartbeats = Heartbeats(journal=journal, announcer=announcer, expected=expectations(strategies))
-    engine, protection = _executing(settings, journal, accounts, protector, gatherer, announcer, process)
-    intake = _intake(settings, journal, accounts, engine.feeder, announcer, heartbeats)
+    engine, protection = _executing(settings, journal, accounts, strategies, protector, gatherer, announcer, process)
+    intake = _intake(settings, journal, accounts, strategies, engine.feeder, announcer, heartbeats)
     controls = _controls(journal, intake, engine, accounts, strategies, protector)
     follower = Follower(journal=journal, accounts=accounts, protection=protection, acting_for=engine.acting_for)
     _tell_of_answers(exchanges, announcer, follower)
