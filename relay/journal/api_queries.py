@@ -156,13 +156,17 @@ def fills_of(connection: Connection, signal_id: str, signal_price: Decimal | Non
 
 
 def fill_rows(
-    connection: Connection, strategy: str | None, since_ms: int, *, limit: int = _FILL_ROWS_MAX
+    connection: Connection,
+    strategy: str | None,
+    since_ms: int,
+    until_ms: int | None = None,
+    *,
+    limit: int = _FILL_ROWS_MAX,
 ) -> list[FillRow]:
-    """Every fill since, with what is needed to reckon with it, in the order of the exchange's time."""
+    """The latest fills of signals that came in that time, in the order of the exchange's time."""
     statement = (
         select(
-            *(fills.c.account, fills.c.qty, fills.c.price, fills.c.fee, fills.c.at),
-            *(orders.c.category, orders.c.symbol, orders.c.side, orders.c.client_order_id),
+            *(fills.c.price, orders.c.side),
             *(signals.c.id, signals.c.strategy, signals.c.alert, signals.c.received_at),
             select(func.min(attempts.c.sent_at))
             .where(attempts.c.client_order_id == orders.c.client_order_id)
@@ -175,6 +179,8 @@ def fill_rows(
     )
     if strategy is not None:
         statement = statement.where(signals.c.strategy == strategy)
+    if until_ms is not None:
+        statement = statement.where(signals.c.id < first_id_at(until_ms))
     rows = connection.execute(statement.order_by(fills.c.at.desc()).limit(limit)).all()
     return [_fill_row(row) for row in reversed(rows)]
 
@@ -183,16 +189,9 @@ def _fill_row(row: Any) -> FillRow:
     return FillRow(
         signal_id=row.id,
         strategy=row.strategy or "",
-        account=row.account,
-        category=row.category,
-        symbol=row.symbol,
         side=row.side,
-        qty=row.qty,
         price=row.price,
-        fee=row.fee,
-        at_ms=row.at,
         signal_price=signal_price(row.alert),
-        client_order_id=row.client_order_id,
         submitted_after_ms=None if row.submitted_at is None else max(0, row.submitted_at - row.received_at),
     )
 
