@@ -336,6 +336,10 @@ class Protector:
         failpoint.passed(Failpoint.AMEND_SENT)
         match outcome:
             case Accepted() | Unknown():
+                if isinstance(outcome, Accepted):
+                    self._journal.write(
+                        lambda uow: uow.orders.amended(step.order_id, qty=step.qty, price=step.price, now_ms=now_ms)
+                    )
                 protection_run.amended[step.order_id] = Amended(step=step, at_ms=now_ms, times=times)
                 return _NOW
             case OrderRejected(refusal=ErrorKind.FINAL | ErrorKind.RULES):

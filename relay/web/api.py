@@ -24,7 +24,7 @@ from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable,
 from relay.execution.accept import Receipt
 from relay.execution.compare import NotComparable, compare
 from relay.execution.heartbeat import Pulse
-from relay.execution.holdings import held_at
+from relay.execution.holdings import OrdersAtRest, held_at, resting_at
 from relay.execution.ports import to_ms, utc_now
 from relay.journal.accept import ChainRecord
 from relay.journal.codec import rfc3339
@@ -43,12 +43,14 @@ from relay.web.answers import (
     day_form,
     equity_form,
     flattened_form,
+    foreign_form,
     number,
     of_each,
     position_form,
     preview_form,
     refused_form,
     request_invalid,
+    resting_form,
     strategy_result_form,
 )
 from relay.web.webhook import awaited, tell
@@ -307,11 +309,36 @@ log = logging.getLogger(__name__)
 def list_orders(
     *, account: str | None, symbol: str | None, status: OrderStatus | None, limit: int, open_only: bool
 ) -> Response:
-    """The relay's own, the latest first; `open_only`: those that have not ended."""
-    found = current_services().journal.orders(
-        account=account, symbol=symbol, status=status, open_only=open_only, limit=limit
-    )
+    """The relay's own, the latest first; `open_only`: what rests just now, whoever placed it, with more of each."""
+    if open_only:
+        return answer(open_orders(account=account, symbol=symbol, status=status, limit=limit))
+    found = current_services().journal.orders(account=account, symbol=symbol, status=status, limit=limit)
     return answer({"orders": found})
+
+
+def open_orders(
+    *, account: str | None = None, symbol: str | None = None, status: OrderStatus | None = None, limit: int = LIMIT_MAX
+) -> dict[str, Any]:
+    """The latest first, with the terms that they have at the exchange, and the accounts that could not be asked."""
+    parts = current_services()
+    exchanges = {name: each for name, each in parts.exchanges.items() if account in (None, name)}
+    own = parts.journal.orders(account=account, symbol=symbol, status=status, open_only=True, limit=limit)
+    read = of_each(exchanges, lambda name, exchange: resting_at(parts.accounts[name], exchange, symbol=symbol))
+    shown = {name: at_rest.by_client_order_id() for name, at_rest in read.items()}
+    owners = current_queries().order_owners(
+        [*(row["client_order_id"] for row in own), *(name for each in shown.values() for name in each)]
+    )
+    rows = []
+    for row in own:
+        at_rest = read.get(row["account"], OrdersAtRest(prices={}))
+        order = shown.get(row["account"], {}).get(row["client_order_id"])
+        rows.append(resting_form(row | owners[row["client_order_id"]], order, at_rest))
+    for name, at_rest in read.items():
+        others = [foreign_form(name, each) for each in at_rest.orders if each.client_order_id not in owners]
+        rows += [resting_form(row, None, at_rest) for row in others if status in (None, row["status"])]
+    rows.sort(key=lambda row: row["created_at"] or "", reverse=True)
+    problems = {name: at_rest.problem for name, at_rest in read.items()}
+    return {"orders": rows[:limit], "unreadable": _unreadable(problems)}
 
 
 def list_positions(*, account: str | None, symbol: str | None) -> Response:
