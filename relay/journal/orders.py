@@ -190,10 +190,10 @@ class Orders:
 
     def amended(self, client_order_id: str, *, qty: Decimal, price: Decimal, now_ms: int) -> None:
         """The exchange has taken other terms, which are shown from now on; what was sent first stays in the plan."""
-        row, _ = self._load(client_order_id)
-        self._change(client_order_id, now_ms, qty=qty, price=price)
+        loaded = self._load(client_order_id)
+        loaded.changed |= {"qty": qty, "price": price, "updated_at": now_ms}
         detail = {"client_order_id": client_order_id, "qty": plain(qty), "price": plain(price)}
-        self._events.add(row.signal_id, "order_amended", detail, now_ms=now_ms)
+        self._events.add(loaded.row.signal_id, "order_amended", detail, now_ms=now_ms)
 
     def settle(self, client_order_id: str, status: OrderStatus, reason: Reason | None, *, now_ms: int) -> bool:
         """End an order, or move it on, by the relay's own knowledge.
