@@ -199,7 +199,7 @@ def flattened_form(row: Flattened) -> dict[str, str | None]:
 
 def position_form(account: str, holding: Holding) -> dict[str, Any]:
     """`size` without sign: the side tells. What is not known is null."""
-    position, rungs, since = holding.position, holding.take_profits, holding.opened_at_ms
+    position, levels, since = holding.position, holding.take_profits, holding.opened_at_ms
     return {
         "account": account,
         "category": position.category.value,
@@ -213,8 +213,8 @@ def position_form(account: str, holding: Holding) -> dict[str, Any]:
         "take_profit": number(position.take_profit),
         "stop_loss": number(position.stop_loss),
         "take_profits": None
-        if rungs is None
-        else [{"price": plain(each.price), "qty": plain(each.qty)} for each in rungs],
+        if levels is None
+        else [{"price": plain(each.price), "qty": plain(each.qty)} for each in levels],
         "trailing_stop": number(position.trailing_stop),
         "liq_price": number(position.liq_price),
         "margin": number(position.margin),
