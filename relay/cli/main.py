@@ -15,7 +15,7 @@ from relay.cli.check import check
 from relay.cli.client import INTERRUPTED, NotDone, RequestRefused, Unreachable, Unusable, clean, say
 from relay.cli.compare import compare
 from relay.cli.connect import connect
-from relay.cli.control import flatten, halt, resume, retry, seen
+from relay.cli.control import breakeven, cancel, close, flatten, halt, resume, retry, seen
 from relay.cli.keep import backup, export, notify_test
 from relay.cli.signals import orders, positions, signals
 from relay.cli.trades import trades
@@ -98,6 +98,9 @@ for _command in (
     halt,
     resume,
     flatten,
+    close,
+    breakeven,
+    cancel,
     seen,
     retry,
     notify_test,
