@@ -231,7 +231,7 @@ def _steps(events: Iterable[Shown]) -> list[str]:
 _LIMIT_MAX: Final = 500
 _POSITION: Final = (
     *("account", "symbol", "side", "size", "avg_price", "mark_price", "unrealised_pnl", "leverage"),
-    *("take_profit", "stop_loss"),
+    *("take_profits", "stop_loss", "trailing_stop", "liq_price", "margin", "roe_pct", "strategy", "opened_at"),
 )
 
 
@@ -371,7 +371,7 @@ def positions(account: str | None, symbol: str | None, is_wide: bool, as_json: b
         say_json(body)
         return
     rows = [
-        ["" if position.get(name) is None else str(position[name]) for name in _POSITION]
+        [_position_cell(position, name) for name in _POSITION]
         for position in body.get("positions", [])
         if account in (None, position.get("account")) and symbol in (None, position.get("symbol"))
     ]
@@ -384,6 +384,12 @@ def positions(account: str | None, symbol: str | None, is_wide: bool, as_json: b
         remark(f"{each.get('account')}: the positions cannot be read: {each.get('message')}")
     if unreadable:
         click.get_current_context().exit(NotDone.exit_code)
+
+
+def _position_cell(position: Shown, name: str) -> str:
+    if name == "take_profits":
+        return ", ".join(f"{each['qty']} at {each['price']}" for each in position.get(name) or ())
+    return moment(position.get(name)) if name == "opened_at" else _cell(position, name)
 
 
 @click.command()

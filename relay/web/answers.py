@@ -24,7 +24,6 @@ from relay.bybit.wire_orders import refusal_of
 from relay.domain.instrument import plain
 from relay.domain.order import FACTS_UNREADABLE, OrderStatus, PlannedOrder, Reason
 from relay.domain.performance import DayTotal, Equity
-from relay.domain.position import Position
 from relay.errors import (
     AlertError,
     ExchangeAnswered,
@@ -35,6 +34,7 @@ from relay.errors import (
 )
 from relay.execution.accept import Receipt
 from relay.execution.controls import Flattened, Played, Preview, Previewed
+from relay.execution.holdings import Holding
 from relay.execution.ports import from_ms
 from relay.journal.api_queries import DashboardQueries
 from relay.journal.codec import rfc3339
@@ -196,8 +196,9 @@ def flattened_form(row: Flattened) -> dict[str, str | None]:
     }
 
 
-def position_form(account: str, position: Position) -> dict[str, Any]:
-    """`size` without sign: the side tells."""
+def position_form(account: str, holding: Holding) -> dict[str, Any]:
+    """`size` without sign: the side tells. What is not known is null."""
+    position, rungs, since = holding.position, holding.take_profits, holding.opened_at_ms
     return {
         "account": account,
         "category": position.category.value,
@@ -210,6 +211,15 @@ def position_form(account: str, position: Position) -> dict[str, Any]:
         "leverage": number(position.leverage),
         "take_profit": number(position.take_profit),
         "stop_loss": number(position.stop_loss),
+        "take_profits": None
+        if rungs is None
+        else [{"price": plain(each.price), "qty": plain(each.qty)} for each in rungs],
+        "trailing_stop": number(position.trailing_stop),
+        "liq_price": number(position.liq_price),
+        "margin": number(position.margin),
+        "roe_pct": number(position.roe_pct),
+        "strategy": holding.strategy,
+        "opened_at": None if since is None else rfc3339(since),
     }
 
 

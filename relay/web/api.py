@@ -19,12 +19,12 @@ from relay.bybit.checklist import rows_of
 from relay.bybit.client import Exchange
 from relay.domain.instrument import symbol_of_filter
 from relay.domain.order import OrderStatus, SignalStatus
-from relay.domain.position import Position
 from relay.domain.signal import Fit
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, SignalNotRetryable, SignalNotSeen
 from relay.execution.accept import Receipt
 from relay.execution.compare import NotComparable, compare
 from relay.execution.heartbeat import Pulse
+from relay.execution.holdings import held_at
 from relay.execution.ports import to_ms, utc_now
 from relay.journal.accept import ChainRecord
 from relay.journal.codec import rfc3339
@@ -319,35 +319,26 @@ def list_positions(*, account: str | None, symbol: str | None) -> Response:
 
     Raises what the exchange said where none of the accounts could be.
     """
-    exchanges = {name: each for name, each in current_services().exchanges.items() if account in (None, name)}
-    read = of_each(exchanges, _read_positions)
-    errors = {name: each for name, each in read.items() if not isinstance(each, tuple)}
-    unanswered = [each for each in errors.values() if not isinstance(each, FactsUnreadable)]
+    parts = current_services()
+    ledger = parts.streams.bookkeeper.ledger
+    exchanges = {name: each for name, each in parts.exchanges.items() if account in (None, name)}
+    read = of_each(exchanges, lambda name, exchange: held_at(name, exchange, ledger))
+    problems = {name: held.problem for name, held in read.items() if held.problem is not None}
+    unanswered = [each for each in problems.values() if not isinstance(each, FactsUnreadable)]
     if unanswered and len(unanswered) == len(exchanges):
         # Else nothing read would pass for nothing open.
         raise unanswered[0]
     found = [
-        position_form(name, position)
-        for name, came_to in read.items()
-        for position in sorted(_readable(came_to), key=lambda each: (each.category, each.symbol))
-        if symbol in (None, position.symbol)
+        position_form(name, holding)
+        for name, held in read.items()
+        for holding in held.holdings
+        if symbol in (None, holding.position.symbol)
     ]
-    unreadable = [{"account": name, "message": str(error)} for name, error in errors.items()]
-    return answer({"positions": found, "unreadable": unreadable})
+    return answer({"positions": found, "unreadable": _unreadable(problems)})
 
 
-def _readable(came_to: tuple[Position, ...] | ExchangeUnreachable | ExchangeAnswered) -> tuple[Position, ...]:
-    if isinstance(came_to, tuple):
-        return came_to
-    return came_to.readable if isinstance(came_to, FactsUnreadable) else ()
-
-
-def _read_positions(account: str, exchange: Exchange) -> tuple[Position, ...] | ExchangeUnreachable | ExchangeAnswered:
-    """Or why they cannot be read."""
-    try:
-        return exchange.positions()
-    except (ExchangeUnreachable, ExchangeAnswered) as error:
-        return error
+def _unreadable(problems: Mapping[str, Exception | None]) -> list[dict[str, str]]:
+    return [{"account": name, "message": str(why)} for name, why in problems.items() if why is not None]
 
 
 def list_accounts() -> Response:

@@ -256,6 +256,8 @@ def _timing() -> Form:
 
 def _position() -> Form:
     numbers = ("avg_price", "mark_price", "unrealised_pnl", "leverage", "take_profit", "stop_loss")
+    more = ("trailing_stop", "liq_price", "margin", "roe_pct")
+    rungs = _list(_object({"price": _NUMBER, "qty": _NUMBER}))
     return _object(
         {
             "account": _TEXT,
@@ -263,7 +265,10 @@ def _position() -> Form:
             "symbol": _TEXT,
             "side": {"enum": ["long", "short"]},
             "size": _NUMBER,
-            **{name: _or_null(_NUMBER) for name in numbers},
+            **{name: _or_null(_NUMBER) for name in (*numbers, *more)},
+            "take_profits": _or_null(rungs),
+            "strategy": _or_null(_TEXT),
+            "opened_at": _or_null(_TIME),
         }
     )
 

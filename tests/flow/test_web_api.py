@@ -167,6 +167,13 @@ def test_positions_are_live_and_have_the_promised_form(own: RelayServer, paper: 
         "leverage": long["leverage"],
         "take_profit": None,
         "stop_loss": None,
+        "take_profits": [],
+        "trailing_stop": None,
+        "liq_price": None,
+        "margin": "101",
+        "roe_pct": "9.9",
+        "strategy": long["strategy"],
+        "opened_at": long["opened_at"],
     }
     assert (short["symbol"], short["side"], short["size"]) == ("ETHUSDT", "short", "0.5")
     assert own.api("positions?symbol=ETHUSDT")["positions"] == [short]

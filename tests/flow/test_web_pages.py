@@ -168,7 +168,9 @@ def test_large_answers_are_compressed_and_say_the_same(browser: requests.Session
     assert answer.headers.get("Content-Encoding") == "gzip" and answer.json()["signals"]
 
 
-@pytest.mark.parametrize("path", ["/signals?text=guess", "/live/signals?status=&text=guess&days=", "/builder?ticker=guess"])
+@pytest.mark.parametrize(
+    "path", ["/signals?text=guess", "/live/signals?status=&text=guess&days=", "/builder?ticker=guess"]
+)
 def test_what_repeats_the_request_is_never_compressed(browser: requests.Session, relay: RelayServer, path: str) -> None:
     answer = browser.get(f"{relay.url}{path}", headers={"Accept-Encoding": "gzip"}, timeout=60)
     assert answer.status_code == 200 and "Content-Encoding" not in answer.headers

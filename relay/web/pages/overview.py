@@ -20,7 +20,9 @@ from relay.bybit.checklist import DISK_LOW_BYTES, megabytes, rows_of
 from relay.bybit.client import Exchange
 from relay.domain.performance import Equity, worth_of
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
+from relay.execution.holdings import held_at
 from relay.execution.ports import to_ms, utc_now
+from relay.journal.ledger import Ledger
 from relay.journal.records import HALT
 from relay.journal.rejected import ONLY_COUNTED
 from relay.settings.settings import limits_text
@@ -91,11 +93,13 @@ class Glance:
         self._positions: dict[str, _Remembered[list[dict[str, Any]]]] = {}
         self._wallets: dict[str, _Remembered[list[Equity]]] = {}
 
-    def positions(self, account: str, exchange: Exchange, *, fresh: bool) -> AccountSnapshot[list[dict[str, Any]]]:
+    def positions(
+        self, account: str, exchange: Exchange, ledger: Ledger, *, fresh: bool
+    ) -> AccountSnapshot[list[dict[str, Any]]]:
         """The open ones, in the API's form."""
         with self._lock:
             stored = self._positions.setdefault(
-                account, _Remembered(lambda: _positions(account, exchange), _POSITIONS_S)
+                account, _Remembered(lambda: _positions(account, exchange, ledger), _POSITIONS_S)
             )
         return stored.get(fresh=fresh)
 
@@ -106,13 +110,11 @@ class Glance:
         return stored.get()
 
 
-def _positions(account: str, exchange: Exchange) -> list[dict[str, Any]]:
-    try:
-        positions = exchange.positions()
-    except FactsUnreadable as error:  # the row that cannot be read was told of
-        positions = error.readable
-    found = sorted(positions, key=lambda each: (each.category, each.symbol))
-    return [position_form(account, position) for position in found]
+def _positions(account: str, exchange: Exchange, ledger: Ledger) -> list[dict[str, Any]]:
+    held = held_at(account, exchange, ledger)
+    if held.problem is not None and not isinstance(held.problem, FactsUnreadable):  # a row that is odd was told of
+        raise held.problem
+    return [position_form(account, each) for each in held.holdings]
 
 
 def _wallet(exchange: Exchange) -> list[Equity]:
@@ -132,8 +134,9 @@ def all_positions(*, fresh: bool = False) -> tuple[list[dict[str, Any]], list[st
     """Every account's open positions, and what could not be read, a sentence each. `fresh`: read just now."""
     glance: Glance = current_app.extensions[_EXTENSION]
     shown: list[dict[str, Any]] = []
-    problems = []
-    read = of_each(current_services().exchanges, lambda name, exchange: glance.positions(name, exchange, fresh=fresh))
+    problems, parts = [], current_services()
+    ledger = parts.streams.bookkeeper.ledger
+    read = of_each(parts.exchanges, lambda name, exchange: glance.positions(name, exchange, ledger, fresh=fresh))
     for name, seen in read.items():
         shown += seen.value or []
         if seen.problem:
