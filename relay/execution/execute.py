@@ -3,7 +3,8 @@ before the process dies; what the journal has by then is enough to go on."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import threading
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from relay.app.metrics import TimedStage, timed, took
@@ -19,7 +20,7 @@ from relay.domain.signal import Signal
 from relay.engine import failpoint
 from relay.engine.failpoint import Failpoint
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
-from relay.execution.gather import Gathered, Gatherer, NotGathered, refused_facts, unreachable
+from relay.execution.gather import Gathered, Gatherer, NotGathered, NotKnown, refused_facts, unreachable
 from relay.execution.notices import Announcer
 from relay.execution.orders import Advancer, Clearing
 from relay.execution.ports import Account, Now, to_ms, utc_now
@@ -142,6 +143,26 @@ def _resting(account: Account, category: Category, symbol: str) -> tuple[OpenOrd
 
 
 _NOW = 0.0
+AT_ONCE, IN_TURN = "at once", "in turn"
+"""How a signal's first order left: in one transaction with its acceptance, or by its lane's own turn after it."""
+
+
+def _sent(gathered: Gathered, way: str) -> Gathered:
+    """The plan says which way it went."""
+    plan = gathered.plan
+    return replace(gathered, plan=replace(plan, inputs={**plan.inputs, "sent": way})) if plan.orders else gathered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstOrder:
+    """An order whose attempt is written down, to be sent with this signature once that is durable.
+
+    `discrepancy`: what is to be told of the position.
+    """
+
+    order: OrderState
+    signature: RequestSignature
+    discrepancy: tuple[str, ...]
 
 
 class Executor:
@@ -201,6 +222,45 @@ class Executor:
             case Finish() as finish:
                 return self._protect(work, finish)
 
+    def turn(self, account: str) -> threading.Lock:
+        """Whoever calls `plan_at_once` has it until that is durable."""
+        return self._gatherer.turn(account)
+
+    def plan_at_once(self, work: Work, uow: UnitOfWork) -> FirstOrder | None:
+        """In the transaction that accepts the signal: its plan and the first order's attempt, if all that the plan
+        needs is known and an order can leave by it. None: nothing was written, and its lane goes on as always."""
+        signal, now = work.signal, self._now()
+        assert signal.category is not None and signal.symbol is not None
+        where = work.account.name, signal.category, signal.symbol
+        if signal.clears_resting and self._journal.resting_orders(*where):
+            return None
+        work.circumstances = self._journal.circumstances(*where)
+        try:
+            with timed(TimedStage.GATHER):
+                gathered = self._gatherer.gather_known(work, now)
+        except NotKnown:
+            return None
+        plan, facts = gathered.plan, gathered.proposal.facts
+        first = next(iter(plan.orders), None)
+        is_carried = facts.residual is not None or plan.residual is not None
+        if first is None or first.leverage is not None or is_carried or facts.halted is not None:
+            return None
+        took(TimedStage.WAIT, (now - signal.received_at).total_seconds())
+        work.plan_made(plan)
+        order = next(iter(work.orders.values()))
+        signature = work.account.exchange.signature()
+        attempt = order.client_order_id, signature
+        gathered = _sent(gathered, AT_ONCE)
+        discrepancy = self._write_plan(uow, work, gathered, attempt, None, to_ms(now))
+        return FirstOrder(order=sent(order, signature), signature=signature, discrepancy=discrepancy)
+
+    def leave(self, work: Work, first: FirstOrder) -> None:
+        """Send the first order of a plan that `plan_at_once` has written."""
+        failpoint.passed(Failpoint.PLANNED)
+        self._tell_of(work, first.discrepancy)
+        work.keep(first.order)
+        work.keep(self._advancer.place(work.account, first.order, first.signature, work.deferred))
+
     def _plan(self, work: Work) -> float | None:
         now = self._now()
         with timed(TimedStage.GATHER):
@@ -251,35 +311,50 @@ class Executor:
 
         Returns False if entries were halted meanwhile; then nothing was written.
         """
-        now_ms, plan = self._now_ms(), gathered.plan
-        discrepancy: tuple[str, ...] = ()
+        now_ms = self._now_ms()
+        gathered = _sent(gathered, IN_TURN)
 
-        def write(uow: UnitOfWork) -> bool:
-            nonlocal discrepancy
+        def write(uow: UnitOfWork) -> tuple[str, ...] | None:
             if opens and uow.halted(work.account.name) is not None:
-                return False
-            uow.signals.begin(work.signal.id, work.account.name, now_ms=now_ms)
-            uow.plans.record(
-                signal_id=work.signal.id,
-                account=work.account.name,
-                generation=work.generation,
-                plan=plan,
-                first_attempt=first_attempt,
-                is_carried=gathered.proposal.facts.residual is not None,
-                now_ms=now_ms,
-            )
-            discrepancy = self._discrepancy(uow, work)
-            uow.signals.add_notes(work.signal.id, (*plan.notes, *discrepancy))
-            if finish is not None:
-                _end(uow, work.signal.id, work.account.name, finish, now_ms)
-            return True
+                return None
+            return self._write_plan(uow, work, gathered, first_attempt, finish, now_ms)
 
-        if not self._journal.write(write):
+        discrepancy = self._journal.write(write)
+        if discrepancy is None:
             return False
         failpoint.passed(Failpoint.PLANNED)
+        self._tell_of(work, discrepancy)
+        return True
+
+    def _write_plan(
+        self,
+        uow: UnitOfWork,
+        work: Work,
+        gathered: Gathered,
+        first_attempt: tuple[str, RequestSignature] | None,
+        finish: Finish | None,
+        now_ms: int,
+    ) -> tuple[str, ...]:
+        """Returns what is to be told of the position."""
+        uow.signals.begin(work.signal.id, work.account.name, now_ms=now_ms)
+        uow.plans.record(
+            signal_id=work.signal.id,
+            account=work.account.name,
+            generation=work.generation,
+            plan=gathered.plan,
+            first_attempt=first_attempt,
+            is_carried=gathered.proposal.facts.residual is not None,
+            now_ms=now_ms,
+        )
+        discrepancy = self._discrepancy(uow, work)
+        uow.signals.add_notes(work.signal.id, (*gathered.plan.notes, *discrepancy))
+        if finish is not None:
+            _end(uow, work.signal.id, work.account.name, finish, now_ms)
+        return discrepancy
+
+    def _tell_of(self, work: Work, discrepancy: tuple[str, ...]) -> None:
         for text in discrepancy:
             self._announcer.tell(NoticeKind.DRIFT, f"{work.signal.symbol} on {work.account.name}: {text}")
-        return True
 
     def _discrepancy(self, uow: UnitOfWork, work: Work) -> tuple[str, ...]:
         """A position that is not what it was expected to be; while orders rest, their fills may just not be known."""
