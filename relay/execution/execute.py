@@ -319,7 +319,7 @@ class Executor:
                 return None
             return self._write_plan(uow, work, gathered, first_attempt, finish, now_ms)
 
-        discrepancy = self._journal.write(write)
+        discrepancy = self._journal.write(write, is_patient=True)
         if discrepancy is None:
             return False
         failpoint.passed(Failpoint.PLANNED)

@@ -60,10 +60,16 @@ def _admitting(new: NewSignal, now_ms: int, dedup_window_ms: int, aged_ms: int |
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AtOnce(Generic[T]):
-    """The acceptance of one alert with what follows from it, in one transaction of a thread of the relay's own."""
+    """What a thread writes by itself: above all an alert with what follows from it, in one transaction."""
 
     writer: Writer
     job: Job
+
+    @staticmethod
+    def of(writer: Writer, *job: Any, **more: Any) -> AtOnce[T]:
+        made = Job(*job, **more)
+        made.ended.acquire()
+        return AtOnce(writer=writer, job=made)
 
     def write(self, may: Callable[[], bool]) -> bool:
         """See `Writer.write_here`. Returns once it has ended, well or not; or False."""
@@ -190,9 +196,7 @@ class Journal:
                 remove_plans(connection, new.id)
             admitting.undo(connection, admission)
 
-        job = Job(work, undo, on_committed=lambda outcome: on_committed(outcome[0]))
-        job.ended.acquire()
-        return AtOnce(writer=store.writer, job=job)
+        return AtOnce.of(store.writer, work, undo, on_committed=lambda outcome: on_committed(outcome[0]))
 
     def reject(
         self,
@@ -269,9 +273,20 @@ class Journal:
         )
         return reopened.generation
 
-    def write(self, operations: Callable[[UnitOfWork], T], *, deadline_s: float = WRITE_DEADLINE_S) -> T:
-        """All of `operations` in one transaction; they may be run more than once, of which one run counts."""
-        return self.store.submit(functools.partial(run_in, operations), deadline_s=deadline_s)
+    def write(
+        self, operations: Callable[[UnitOfWork], T], *, deadline_s: float = WRITE_DEADLINE_S, is_patient: bool = False
+    ) -> T:
+        """All of `operations` in one transaction; they may be run more than once, of which one run counts.
+
+        `is_patient`: nobody waits for this thread, so that it may write by itself, however long the disk takes.
+        """
+        work, store = functools.partial(run_in, operations), self.store
+        if is_patient and isinstance(store, SqliteStore) and store.writer is not None and store.writer.is_idle:
+            here = AtOnce[T].of(store.writer, work)
+            if here.write(lambda: True):
+                written: T = here.job.result()
+                return written
+        return store.submit(work, deadline_s=deadline_s)
 
     def record_attempt(self, client_order_id: str, signature: RequestSignature, *, now_ms: int) -> int:
         """See `Orders.record_attempt`; this and what follows are transactions of their own."""
