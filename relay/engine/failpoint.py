@@ -33,7 +33,7 @@ class Failpoint(StrEnum):
     SUBMITTED = "execute.submitted"
     """A further attempt is on disk; it has not been sent."""
     BYTES_OUT = "execute.bytes_out"
-    """The first order's bytes have left, and neither has the exchange answered nor was the alert's sender."""
+    """An order's bytes have left, and the exchange has not answered."""
     SENT = "execute.sent"
     """The exchange has answered, or has not; nothing of that is on disk."""
     OUTCOME_STORED = "execute.outcome_kept"

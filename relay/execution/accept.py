@@ -370,17 +370,13 @@ class Intake:
             "now_ms": now_ms,
             "dedup_window_ms": sender.dedup_window_ms,
             "aged_ms": self._ages_ms() if self._ages_ms else None,
+            "on_committed": lambda reported: self._admitted(reported, signal, new.accounts),
         }
         opening = self._runner.at_once(signal, new.accounts, partial(self._journal.accept_at_once, new, **which))
         admission = opening.admission(ANSWER_DEADLINE_S) if opening is not None else None
         if admission is not None:
             return admission
-        return self._journal.accept(
-            new,
-            **which,
-            deadline_s=ANSWER_DEADLINE_S - (time.monotonic() - begun_at),
-            on_committed=lambda reported: self._admitted(reported, signal, new.accounts),
-        )
+        return self._journal.accept(new, **which, deadline_s=ANSWER_DEADLINE_S - (time.monotonic() - begun_at))
 
     def _copy(self, signal: Signal, sender: Strategy, parsed: ParsedAlert, mail: MailedAlert | None) -> Copy | None:
         if not self._comes_by_mail:

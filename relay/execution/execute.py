@@ -4,10 +4,12 @@ before the process dies; what the journal has by then is enough to go on."""
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 
-from relay.app.metrics import TimedStage, timed, took
+from relay.app.metrics import TimedStage, first_orders, timed, took
 from relay.bybit.wire_orders import OpenOrder
 from relay.domain.instrument import Category, plain
 from relay.domain.limits import halt_reason, not_configured, too_old
@@ -148,9 +150,12 @@ AT_ONCE, IN_TURN = "at once", "in turn"
 
 
 def _sent(gathered: Gathered, way: str) -> Gathered:
-    """The plan says which way it went."""
+    """The plan says which way it went, and so does the metric."""
     plan = gathered.plan
-    return replace(gathered, plan=replace(plan, inputs={**plan.inputs, "sent": way})) if plan.orders else gathered
+    if not plan.orders:
+        return gathered
+    first_orders.labels(way).inc()
+    return replace(gathered, plan=replace(plan, inputs={**plan.inputs, "sent": way}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +209,7 @@ class Executor:
 
     def _step(self, work: Work) -> float | None:
         if not work.is_planned:
-            failpoint.passed(Failpoint.BEGUN)
+            self._begin()
             if not self._clearing.is_clear(work):
                 return self._clearing.step(work, now_ms=self._now_ms())
             return self._plan(work)
@@ -229,6 +234,7 @@ class Executor:
     def plan_at_once(self, work: Work, uow: UnitOfWork) -> FirstOrder | None:
         """In the transaction that accepts the signal: its plan and the first order's attempt, if all that the plan
         needs is known and an order can leave by it. None: nothing was written, and its lane goes on as always."""
+        self._begin()
         signal, now = work.signal, self._now()
         assert signal.category is not None and signal.symbol is not None
         where = work.account.name, signal.category, signal.symbol
@@ -245,8 +251,7 @@ class Executor:
         is_carried = facts.residual is not None or plan.residual is not None
         if first is None or first.leverage is not None or is_carried or facts.halted is not None:
             return None
-        took(TimedStage.WAIT, (now - signal.received_at).total_seconds())
-        work.plan_made(plan)
+        self._gathered(work, gathered, now)
         order = next(iter(work.orders.values()))
         signature = work.account.exchange.signature()
         attempt = order.client_order_id, signature
@@ -254,12 +259,24 @@ class Executor:
         discrepancy = self._write_plan(uow, work, gathered, attempt, None, to_ms(now))
         return FirstOrder(order=sent(order, signature), signature=signature, discrepancy=discrepancy)
 
-    def leave(self, work: Work, first: FirstOrder) -> None:
-        """Send the first order of a plan that `plan_at_once` has written."""
-        failpoint.passed(Failpoint.PLANNED)
-        self._tell_of(work, first.discrepancy)
+    def leave(self, work: Work, first: FirstOrder, on_sent: Callable[[], None]) -> None:
+        """Send the first order of a plan that `plan_at_once` has written. `on_sent`: called once it has left."""
+        self._planned(work, first.discrepancy)
         work.keep(first.order)
-        work.keep(self._advancer.place(work.account, first.order, first.signature, work.deferred))
+        work.keep(self._advancer.place(work.account, first.order, first.signature, work.deferred, on_sent))
+
+    def _begin(self) -> None:
+        failpoint.passed(Failpoint.BEGUN)
+
+    def _gathered(self, work: Work, gathered: Gathered, now: datetime) -> None:
+        failpoint.passed(Failpoint.GATHERED)
+        took(TimedStage.WAIT, (now - work.signal.received_at).total_seconds())
+        work.plan_made(gathered.plan)
+
+    def _planned(self, work: Work, discrepancy: tuple[str, ...]) -> None:
+        failpoint.passed(Failpoint.PLANNED)
+        for text in discrepancy:
+            self._announcer.tell(NoticeKind.DRIFT, f"{work.signal.symbol} on {work.account.name}: {text}")
 
     def _plan(self, work: Work) -> float | None:
         now = self._now()
@@ -270,10 +287,8 @@ class Executor:
                 return gathered.again_s
             self._finish(work, gathered.finish, self._now_ms())
             return None
-        failpoint.passed(Failpoint.GATHERED)
-        took(TimedStage.WAIT, (now - work.signal.received_at).total_seconds())
+        self._gathered(work, gathered, now)
         plan = gathered.plan
-        work.plan_made(plan)
         if plan.status is not PlanStatus.PLANNED:
             # In one transaction: a plan without orders, found after a kill, would look like one that is done.
             finish = Finish(status=_STATUS_OF[plan.status], reason=plan.reason)
@@ -322,8 +337,7 @@ class Executor:
         discrepancy = self._journal.write(write, is_patient=True)
         if discrepancy is None:
             return False
-        failpoint.passed(Failpoint.PLANNED)
-        self._tell_of(work, discrepancy)
+        self._planned(work, discrepancy)
         return True
 
     def _write_plan(
@@ -351,10 +365,6 @@ class Executor:
         if finish is not None:
             _end(uow, work.signal.id, work.account.name, finish, now_ms)
         return discrepancy
-
-    def _tell_of(self, work: Work, discrepancy: tuple[str, ...]) -> None:
-        for text in discrepancy:
-            self._announcer.tell(NoticeKind.DRIFT, f"{work.signal.symbol} on {work.account.name}: {text}")
 
     def _discrepancy(self, uow: UnitOfWork, work: Work) -> tuple[str, ...]:
         """A position that is not what it was expected to be; while orders rest, their fills may just not be known."""

@@ -8,19 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from relay.app import metrics
 from relay.app.telemetry import about
-from relay.bybit.http import when_sent
 from relay.domain.instrument import Category, Instrument, SymbolUnknown
 from relay.domain.order import Reason, SignalStatus
 from relay.domain.progress import Finish
 from relay.domain.signal import Signal, made_at_ms
-from relay.engine import failpoint
-from relay.engine.failpoint import Failpoint
 from relay.engine.lanes import Lane, Lanes, LaneTask
 from relay.engine.lease_guard import LeaseLost
 from relay.errors import JournalUnavailable
-from relay.execution.execute import AT_ONCE, IN_TURN, Executor, FirstOrder
+from relay.execution.execute import Executor, FirstOrder
 from relay.execution.ports import Account, to_ms, utc_now
 from relay.execution.work import ReceiptTime, Strategy, Work, resumed, rules_of, steady_s, stored_signal
 from relay.journal.journal import AtOnce, Journal
@@ -179,11 +175,11 @@ class _Task:
     def step(self) -> float | None:
         return self._guarded(self._step)
 
-    def leave(self, first: FirstOrder) -> float | None:
+    def leave(self, first: FirstOrder, on_sent: Callable[[], None]) -> float | None:
         """Send the first order, whose attempt is written down; then there is more to do."""
 
         def send() -> float:
-            self.executor.leave(self.work, first)
+            self.executor.leave(self.work, first, on_sent)
             return 0.0
 
         return self._guarded(send)
@@ -252,9 +248,7 @@ class _Task:
 class Accepting(Protocol):
     """`Journal.accept_at_once` for one alert."""
 
-    def __call__(
-        self, *, and_then: Callable[[UnitOfWork], FirstOrder | None], on_committed: Callable[[Admission], None]
-    ) -> AtOnce[FirstOrder | None]: ...
+    def __call__(self, *, and_then: Callable[[UnitOfWork], FirstOrder | None]) -> AtOnce[FirstOrder | None]: ...
 
 
 class Opening:
@@ -264,11 +258,11 @@ class Opening:
     """
 
     def __init__(
-        self, *, task: _Task, lane: Lane, lanes: Lanes, items: Tasks, accepting: Accepting, feeder: Feeder
+        self, *, task: _Task, lane: Lane, lanes: Lanes, items: Tasks, accepting: Accepting, unclaim: Callable[[], None]
     ) -> None:
         self._task, self._lane, self._lanes, self._items = task, lane, lanes, items
-        self._feeder = feeder
-        self._accepted = accepting(and_then=self._plan, on_committed=self._committed)
+        self._unclaim = unclaim
+        self._accepted = accepting(and_then=self._plan)
         self._answered = threading.Lock()
         self._answered.acquire()
         self._answer: Admission | Exception | None = None
@@ -291,6 +285,7 @@ class Opening:
     def failed(self, error: Exception) -> float | None:
         if self._is_admitted:
             return self._task.failed(error)
+        self._unclaim()
         self._tell(None)
         return None
 
@@ -302,6 +297,7 @@ class Opening:
                 is_written = self._accepted.write(lambda: self._lanes.has_only(self._lane, self))
             finally:
                 turn.release()
+        self._unclaim()
         if is_written:
             return self._go_on()
         self._tell(None)
@@ -318,14 +314,12 @@ class Opening:
             return None
         self._is_admitted = True
         admission, first = outcome
-        metrics.first_orders.labels(IN_TURN if first is None else AT_ONCE).inc()
         if first is None or not self._task.work.account.exchange.sends_at_once:
             self._tell(admission)
         if first is None:
             return self._task.step()
         try:
-            with when_sent(lambda: self._left(admission)):
-                return self._task.leave(first)
+            return self._task.leave(first, lambda: self._tell(admission))
         finally:
             self._tell(admission)
 
@@ -335,15 +329,6 @@ class Opening:
         self._items.note_received(work.signal)
         work.received = self._items.received(work.signal)
         return self._task.executor.plan_at_once(work, uow)
-
-    def _committed(self, admission: Admission) -> None:
-        failpoint.passed(Failpoint.COMMITTED)
-        if isinstance(admission, Reopened):
-            self._feeder.opened_again(admission)
-
-    def _left(self, admission: Admission) -> None:
-        failpoint.passed(Failpoint.BYTES_OUT)
-        self._tell(admission)
 
     def _tell(self, answer: Admission | Exception | None) -> None:
         """Once: the first answer counts."""
@@ -383,6 +368,8 @@ class Runner:
         self._engine = engine
         self._items = items
         self._open: set[str] = set()
+        self._claimed: set[str] = set()
+        """Signals that have their lane already, from before they are accepted."""
 
     @property
     def is_open(self) -> bool:
@@ -397,12 +384,25 @@ class Runner:
         if signal.category is None or signal.symbol is None:
             return None
         lane, task = self._items.of_new(signal, accounts[0])
-        opening = Opening(task=task, lane=lane, lanes=self._engine, items=self._items, accepting=accepting, feeder=self)
-        return opening if self._engine.claim(lane, opening) else None
+        opening = Opening(
+            task=task,
+            lane=lane,
+            lanes=self._engine,
+            items=self._items,
+            accepting=accepting,
+            unclaim=lambda: self._claimed.discard(signal.id),
+        )
+        self._claimed.add(signal.id)
+        if not self._engine.claim(lane, opening):
+            self._claimed.discard(signal.id)
+            return None
+        return opening
 
     def admitted(self, admission: Admission, signal: Signal, accounts: tuple[str, ...]) -> None:
         """Called in the journal's writer thread, so in the order of acceptance."""
         match admission:
+            case New() if signal.id in self._claimed:
+                pass  # it has its lane already
             case New():
                 self._items.note_received(signal)
                 for name in accounts:
