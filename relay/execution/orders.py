@@ -4,12 +4,14 @@ instrument."""
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from relay.app.metrics import TimedStage, timed
 from relay.app.telemetry import about
+from relay.bybit.http import when_sent
 from relay.bybit.stream_state import Received
 from relay.domain.bracket import taken_back
 from relay.domain.order import (
@@ -155,9 +157,22 @@ class Advancer:
             case Settled():
                 raise AssertionError("a settled order is not advanced")
 
-    def place(self, account: Account, order: OrderState, signature: RequestSignature, deferred: Deferred) -> OrderState:
-        """Send an order whose attempt is in the journal already."""
-        with about(client_order_id=order.client_order_id), timed(TimedStage.PLACE):
+    def place(
+        self,
+        account: Account,
+        order: OrderState,
+        signature: RequestSignature,
+        deferred: Deferred,
+        on_sent: Callable[[], None] = lambda: None,
+    ) -> OrderState:
+        """Send an order whose attempt is in the journal already. `on_sent`: called once its bytes have left, or must
+        wait for a connection."""
+
+        def left() -> None:
+            failpoint.passed(Failpoint.BYTES_OUT)
+            on_sent()
+
+        with about(client_order_id=order.client_order_id), timed(TimedStage.PLACE), when_sent(left):
             outcome = account.exchange.place(
                 order.planned, client_order_id=order.client_order_id, signature=signature, is_exit=order.is_exit
             )

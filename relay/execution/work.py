@@ -126,7 +126,7 @@ class Deferred:
                 operation(uow)
             return operations(uow)
 
-        written = journal.write(write)
+        written = journal.write(write, is_patient=True)
         for _, stored in waiting:
             stored()
         return written
