@@ -16,7 +16,7 @@ from relay.cli.client import INTERRUPTED, NotDone, RequestRefused, Unreachable, 
 from relay.cli.compare import compare
 from relay.cli.connect import connect
 from relay.cli.control import flatten, halt, resume, retry, seen
-from relay.cli.keep import backup, export, notify_test
+from relay.cli.keep import backup, export, notify_test, restore
 from relay.cli.signals import orders, positions, signals
 from relay.cli.trades import trades
 from relay.errors import RelayError, SettingsInvalid
@@ -102,6 +102,7 @@ for _command in (
     retry,
     notify_test,
     backup,
+    restore,
     export,
 ):
     cli.add_command(_command)

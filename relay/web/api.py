@@ -21,7 +21,14 @@ from relay.domain.instrument import symbol_of_filter
 from relay.domain.order import OrderStatus, SignalStatus
 from relay.domain.position import Position
 from relay.domain.signal import Fit
-from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, SignalNotRetryable, SignalNotSeen
+from relay.errors import (
+    ExchangeAnswered,
+    ExchangeUnreachable,
+    FactsUnreadable,
+    RestoreUnseen,
+    SignalNotRetryable,
+    SignalNotSeen,
+)
 from relay.execution.accept import Receipt
 from relay.execution.compare import NotComparable, compare
 from relay.execution.heartbeat import Pulse
@@ -467,7 +474,10 @@ def halt() -> Response:
 
 
 def resume() -> Response:
-    current_services().controls.resume(by=_BY)
+    try:
+        current_services().controls.resume(by=_BY)
+    except RestoreUnseen as error:
+        raise Problem("RESTORE_UNSEEN", str(error), status=409) from None
     return answer({"halted": False})
 
 

@@ -78,6 +78,7 @@ PARSED_ONLY: Final = {
     "worker": "it never ends, and needs Postgres; test_postgres_processes runs it",
     "notify-test": "it tells people; test_notices has some",
     "seen": "it wants a signal in attention; test_seen has some",
+    "restore": "it wants that no relay runs; test_restore and test_upkeep run it",
     "connect": "it asks a person; test_connect answers",
     "backup": "it needs the journal of a relay; test_keep runs it beside one",
     "export": "likewise",

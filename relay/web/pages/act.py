@@ -9,7 +9,7 @@ from flask import Blueprint, abort, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from relay.domain.instrument import Category
-from relay.errors import SignalNotRetryable, SignalNotSeen
+from relay.errors import RestoreUnseen, SignalNotRetryable, SignalNotSeen
 from relay.web.access import require_login, source
 from relay.web.answers import current_services
 from relay.web.api import NOTE_MAX
@@ -69,7 +69,10 @@ def ask_resume() -> str:
 
 @act.post("/resume")
 def resume() -> ResponseReturnValue:
-    current_services().controls.resume(by=_by())
+    try:
+        current_services().controls.resume(by=_by())
+    except RestoreUnseen as error:
+        return _done(str(error))
     return _done("Resumed: new entries go out again.")
 
 
