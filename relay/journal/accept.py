@@ -29,6 +29,7 @@ from relay.journal import copies, engine_queries
 from relay.journal.codec import reason_columns
 from relay.journal.notices import add_event
 from relay.journal.records import (
+    RESTORED_CODE,
     RETRY_NOW,
     Admission,
     AttemptOutcome,
@@ -231,6 +232,10 @@ _FIND = select(identities.c.signal_id, identities.c.digest, identities.c.first_a
 _REPLACE = update(identities).where(_SAME_IDENTITY)
 _FORGET = delete(identities).where(_SAME_IDENTITY)
 _STATUS = select(signals.c.status, signals.c.generation).where(signals.c.id == bindparam("of_id"))
+_ENDED_BY_RESTORE = select(assignments.c.account).where(
+    assignments.c.signal_id == bindparam("of_id"), assignments.c.reason_code == RESTORED_CODE
+)
+"""Of what the relay did with it after the backup nothing is known."""
 _RETRYABLE = (SignalStatus.FAILED, SignalStatus.DENIED, SignalStatus.EXPIRED, SignalStatus.ATTENTION)
 
 
@@ -240,6 +245,8 @@ def is_without_effect(connection: Connection, signal_id: str) -> bool:
     Only then may the signal be executed again.
     """
     which = {"of_id": signal_id}
+    if connection.execute(_ENDED_BY_RESTORE, which).first() is not None:
+        return False
     known = connection.execute(_ORDERS, which).all()
     if not known:
         return True

@@ -23,7 +23,14 @@ from relay.bybit.wire_account import category_of_symbol
 from relay.domain.instrument import Category, symbol_of_filter
 from relay.domain.order import OrderStatus, Reason, SignalStatus
 from relay.domain.signal import Fit
-from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, SignalNotRetryable, SignalNotSeen
+from relay.errors import (
+    ExchangeAnswered,
+    ExchangeUnreachable,
+    FactsUnreadable,
+    RestoreUnseen,
+    SignalNotRetryable,
+    SignalNotSeen,
+)
 from relay.execution.accept import Receipt
 from relay.execution.compare import NotComparable, compare
 from relay.execution.controls import REQUEST_ID_FORM, Part
@@ -576,7 +583,10 @@ def halt() -> Response:
 
 
 def resume() -> Response:
-    current_services().controls.resume(by=_BY)
+    try:
+        current_services().controls.resume(by=_BY)
+    except RestoreUnseen as error:
+        raise Problem("RESTORE_UNSEEN", str(error), status=409) from None
     return answer({"halted": False})
 
 
