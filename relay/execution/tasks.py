@@ -13,7 +13,7 @@ from relay.domain.instrument import Category, Instrument, SymbolUnknown
 from relay.domain.order import Reason, SignalStatus
 from relay.domain.progress import Finish
 from relay.domain.signal import Signal, made_at_ms
-from relay.engine.lanes import Lane, Lanes, LaneTask
+from relay.engine.lanes import Engine, Lane, LaneTask
 from relay.engine.lease_guard import LeaseLost
 from relay.errors import JournalUnavailable
 from relay.execution.execute import Executor, FirstOrder
@@ -251,6 +251,16 @@ class Accepting(Protocol):
     def __call__(self, *, and_then: Callable[[UnitOfWork], FirstOrder | None]) -> AtOnce[FirstOrder | None]: ...
 
 
+class LaneEngine(Engine, Protocol):
+    """An engine whose lanes are in this process: Lanes, and the one that tests drive step by step."""
+
+    def claim(self, lane: Lane, item: LaneTask) -> bool:
+        """Put the task into the lane if that is free, and there is a thread to begin with it at once."""
+
+    def has_only(self, lane: Lane, item: LaneTask) -> bool:
+        """Whether nothing has come behind the lane's first task, which is this one."""
+
+
 class Opening:
     """A lane's task, from before its signal is accepted. Whoever brought the alert waits for `admission`.
 
@@ -258,7 +268,14 @@ class Opening:
     """
 
     def __init__(
-        self, *, task: _Task, lane: Lane, lanes: Lanes, items: Tasks, accepting: Accepting, unclaim: Callable[[], None]
+        self,
+        *,
+        task: _Task,
+        lane: Lane,
+        lanes: LaneEngine,
+        items: Tasks,
+        accepting: Accepting,
+        unclaim: Callable[[], None],
     ) -> None:
         self._task, self._lane, self._lanes, self._items = task, lane, lanes, items
         self._unclaim = unclaim
@@ -363,7 +380,7 @@ class Runner:
     Until then what is admitted for it waits in the journal.
     """
 
-    def __init__(self, *, journal: Journal, engine: Lanes, items: Tasks) -> None:
+    def __init__(self, *, journal: Journal, engine: LaneEngine, items: Tasks) -> None:
         self._journal = journal
         self._engine = engine
         self._items = items
