@@ -228,6 +228,15 @@ def test_an_order_is_amended_within_its_coins(session: HTTP) -> None:
     assert code(session.amend_order, **SPOT, orderId="nobody", qty="2") == 170213
 
 
+def test_levels_are_amended_where_the_order_was_placed_with_them(paper: PaperServer, session: HTTP) -> None:
+    levels = {"takeProfit": "110000", "tpOrderType": "Limit", "tpLimitPrice": "110100"}
+    entry = place(session, "Buy", "0.1", price="99000", **levels)
+    session.amend_order(**SPOT, orderId=entry, takeProfit="111000", tpLimitPrice="111100")
+    paper.control.spot_prices(BTCUSDT="98900")
+    (leg,) = legs(session)
+    assert (leg["triggerPrice"], leg["price"], leg["orderType"]) == ("111000.0", "111100.0", "Limit")
+
+
 GOOD = {**SPOT, "side": "Buy", "orderType": "Limit", "qty": "0.1", "price": "99000"}
 MARKET = {**SPOT, "side": "Buy", "orderType": "Market", "qty": "0.1", "marketUnit": "baseCoin"}
 LEVELS = {"takeProfit": "110000", "tpOrderType": "Market"}
