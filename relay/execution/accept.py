@@ -25,11 +25,13 @@ from relay.alerts.signal import (
 )
 from relay.app.metrics import TimedStage, timed
 from relay.app.telemetry import about, add
-from relay.domain.instrument import PRE_LAUNCH, Category, Instrument, SymbolUnknown
+from relay.domain.instrument import PRE_LAUNCH, Category, Instrument, SymbolUnknown, TradedMarket
 from relay.domain.intent import SIZES_NOTHING
 from relay.domain.notice import NoticeKind
 from relay.domain.order import Reason, SignalStatus
+from relay.domain.rules import Rules
 from relay.domain.signal import Action, Signal, link_of, new_signal_id, reused_id
+from relay.domain.spot import in_market, market_of, spot_problem
 from relay.engine import failpoint
 from relay.engine.failpoint import Failpoint
 from relay.errors import (
@@ -236,12 +238,17 @@ class Intake:
         if not names and signal.action is not Action.HEARTBEAT:
             problem = f"the strategy {strategy.name} has none; post to the address of one that has, or configure it"
             raise AlertInvalid(f"account: {problem}", fields={"account": [problem]})
+        if not names:
+            return signal
+        rules = strategy.rules_for(names[0])
         try:
-            return self._resolved(signal, [self._accounts[name] for name in names]) if names else signal
+            _require_in_market(signal, rules)
+            resolved = self._resolved(signal, [self._accounts[name] for name in names], market_of(signal, rules))
         except AlertInvalid as error:
             raise respelled(parsed.fields, error) from None
+        return in_market(resolved, rules)
 
-    def _resolved(self, signal: Signal, accounts: list[Account]) -> Signal:
+    def _resolved(self, signal: Signal, accounts: list[Account], market: TradedMarket) -> Signal:
         """The signal with its instrument; unchanged while none are loaded. Raises AlertInvalid for an unknown one.
 
         It is that of the first account whose exchange has told of its own: another's may not list it, which is told in
@@ -250,23 +257,25 @@ class Intake:
         account = next((each for each in accounts if each.market.symbol_index is not None), None)
         if signal.action is Action.HEARTBEAT or account is None or signal.ticker is None:
             return signal
-        found = self._meant(account, signal.ticker, signal.exchange)
+        found = self._meant(account, signal.ticker, signal.exchange, market)
         if isinstance(found, SymbolUnknown):
             raise AlertInvalid(f"ticker: {found.message}", fields={"ticker": [found.message]})
         assert isinstance(found, Instrument)
         return replace(signal, category=found.category, symbol=found.symbol)
 
-    def _meant(self, account: Account, ticker: str, exchange: str | None) -> Instrument | SymbolUnknown:
+    def _meant(
+        self, account: Account, ticker: str, exchange: str | None, market: TradedMarket
+    ) -> Instrument | SymbolUnknown:
         """What the ticker means. What is not known, or has not begun to trade, may be new: the exchange is asked."""
         index = account.market.symbol_index
         assert index is not None, "it is loaded"
-        found = index.resolve(ticker, exchange)
+        found = index.resolve(ticker, exchange, market)
         if isinstance(found, Instrument):
             if found.status != PRE_LAUNCH:
                 return found
             spellings: tuple[tuple[Category, str], ...] = ((found.category, found.symbol),)
         else:
-            spellings = index.spellings(ticker, exchange)
+            spellings = index.spellings(ticker, exchange, market)
         for category, symbol in spellings:
             if not self._may_look_up():
                 return found
@@ -276,7 +285,7 @@ class Intake:
                 return found
             if listed is not None:
                 account.market.keep_instrument(listed)
-        return (account.market.symbol_index or index).resolve(ticker, exchange)
+        return (account.market.symbol_index or index).resolve(ticker, exchange, market)
 
     def _may_look_up(self) -> bool:
         """A sender that repeats a wrong ticker must not spend the requests that orders need."""
@@ -405,6 +414,13 @@ class Intake:
             now_ms=now_ms,
         )
         return AlertRejected(error, signal_id, is_stored=is_stored)
+
+
+def _require_in_market(signal: Signal, rules: Rules) -> None:
+    """AlertInvalid where it asks for what its market has not."""
+    if (found := spot_problem(signal, rules)) is not None:
+        field, problem = found
+        raise AlertInvalid(f"{field}: {problem}", fields={field: [problem]})
 
 
 def _is_secret_of(sender: Strategy, given: str, now: datetime) -> bool:

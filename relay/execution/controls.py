@@ -206,10 +206,11 @@ class Controls:
     def _close(
         self, account: str, strategy: Strategy, category: Category, symbol: str, by: str, word: str = "flatten"
     ) -> Receipt:
-        ticker = f"BYBIT:{symbol}" if symbol.endswith("PERP") else f"BYBIT:{symbol}.P"
+        names_itself = symbol.endswith("PERP") or not category.has_positions
         alert = {
             "action": "close",
-            "ticker": ticker,
+            "ticker": f"BYBIT:{symbol}" if names_itself else f"BYBIT:{symbol}.P",
+            "market": category.market.value,
             "account": account,
             "id": f"{word}-{new_signal_id(to_ms(self._now()))}",
             "comment": f"{word}, asked for by {by}",
@@ -472,7 +473,7 @@ class Previewer:
             now=self._now(),
             position=held,
             price=price,
-            equity=source.equity(instrument.settle_coin),
+            equity=source.equity(instrument),
         )
         made = plan_of(proposal_of(intent_of(work.signal, work.rules, facts), facts).with_limits(LimitFacts()))
         return self._preview_of(work, made, facts)

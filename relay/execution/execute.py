@@ -78,7 +78,7 @@ def position_after(work: Work) -> Decimal | None:
     if work.seen is None or work.seen.has_resting or any(not order.status.is_ended for order in work.orders.values()):
         return None
     moved = (order.planned.side.sign * order.filled_qty for order in work.orders.values())
-    return work.seen.position.size + sum(moved, Decimal(0))
+    return work.seen.position.nominal + sum(moved, Decimal(0))
 
 
 # Compare the positions that the relay expects with the exchange's. A difference is reported, and never traded away.
@@ -318,7 +318,7 @@ class Executor:
         except ExchangeAnswered as error:
             came_to = refused_facts(error)
         else:
-            work.size, work.mark, work.troubles = position.size, position.mark_price, 0
+            work.size, work.mark, work.troubles = position.closable, position.mark_price, 0
             return _NOW
         if came_to.finish is None:
             return came_to.again_s

@@ -22,7 +22,7 @@ from relay.domain.order import (
     Unknown,
     client_order_id,
 )
-from relay.domain.order_lifecycle import OrderState, after_outcome
+from relay.domain.order_lifecycle import OrderState, after_outcome, judged
 from relay.domain.position import Fill, OrderReport
 from relay.journal.codec import outcome_columns, reason_columns, state_of, to_json
 from relay.journal.positions import Positions
@@ -159,11 +159,15 @@ class Orders:
         if found is None:
             return False
         row, state = found
-        new_fills = self._add_fills(row, client_order_id, fills)
+        report = judged(state.planned, report) if report is not None else None
+        new_qty = self._add_fills(row, client_order_id, fills)
         all_fills = fetch_all(self._connection, _FILLS, {"of_order": client_order_id})
-        changed = _difference(state, _merge(state, report, all_fills))
+        merged = _merge(state, report, all_fills)
+        ahead = merged["filled_qty"] - state.filled_qty - new_qty
+        self._positions.count(row.account, row.category, row.symbol, row.side.sign * ahead)
+        changed = _difference(state, merged)
         if not changed:
-            return new_fills
+            return bool(new_qty)
         self._change(client_order_id, now_ms, **changed)
         if "status" in changed or "filled_qty" in changed:
             self._add_report_event(row.signal_id, state, changed, now_ms)
@@ -201,11 +205,12 @@ class Orders:
         if changed:
             self._change(state.client_order_id, now_ms, **changed)
 
-    def _add_fills(self, order: Row[Any], client_order_id: str, fills: Sequence[Fill]) -> bool:
+    def _add_fills(self, order: Row[Any], client_order_id: str, fills: Sequence[Fill]) -> Decimal:
+        """Returns how much the new ones come to."""
         account: str = order.account
         of_ids = list({fill.exec_id for fill in fills})
         if not of_ids:
-            return False
+            return Decimal(0)
         known = self._known_fills(account, of_ids)
         new = {}
         for fill in fills:
@@ -215,7 +220,7 @@ class Orders:
         if new:
             run(self._connection, _ADD_FILL, [_fill_row(account, fill) for fill in new.values()])
             self._positions.add_fills(account, order.category, order.symbol, order.side, list(new.values()))
-        return bool(new)
+        return sum((fill.qty for fill in new.values()), Decimal(0))
 
     def _known_fills(self, account: str, of_ids: list[str]) -> set[str]:
         if len(of_ids) > 1:
