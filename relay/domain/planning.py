@@ -84,7 +84,8 @@ def expected_before(intent: Intent, target: Sizes | None) -> Expected | None:
     before = intent.signal.prev_market_position
     if before is None or not intent.is_strategys:
         return None
-    return _expected(before.sign, intent, target, target.prev_strategy if target else None)
+    sign = max(before.sign, 0) if intent.instrument.is_held else before.sign
+    return _expected(sign, intent, target, target.prev_strategy if target else None)
 
 
 def needs_healing(intent: Intent, facts: Facts, target: Sizes | None) -> Expected | None:

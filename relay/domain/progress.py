@@ -149,7 +149,8 @@ def _was_refused(order: OrderState) -> bool:
 
 def _is_outdated(order: OrderState) -> bool:
     """An exit that may have been planned by rules that the exchange has changed, or by coins that are not free."""
-    lacks = order.reason is not None and order.reason.code == "EXCHANGE_BALANCE"
+    is_held = not order.planned.category.has_positions
+    lacks = is_held and order.reason is not None and order.reason.code == "EXCHANGE_BALANCE"
     return order.is_exit and _was_refused(order) and (_refused_for(order) is ErrorKind.RULES or lacks)
 
 

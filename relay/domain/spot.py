@@ -61,8 +61,6 @@ def in_market(signal: Signal, rules: Rules) -> Signal:
             position_size=None,
             notes=(*signal.notes, _SHORT_IS_FLAT),
         )
-    if signal.prev_market_position is MarketSide.SHORT:
-        signal = replace(signal, prev_market_position=MarketSide.FLAT, prev_market_position_size=_ZERO)
     if signal.leverage is not None:
         signal = replace(signal, leverage=None, notes=(*signal.notes, "`leverage` ignored: nothing is borrowed here"))
     sells = signal.action is Action.SELL

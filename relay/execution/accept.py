@@ -243,10 +243,9 @@ class Intake:
         rules = strategy.rules_for(names[0])
         try:
             _require_in_market(signal, rules)
-            resolved = self._resolved(signal, [self._accounts[name] for name in names], market_of(signal, rules))
+            return self._resolved(signal, [self._accounts[name] for name in names], market_of(signal, rules))
         except AlertInvalid as error:
             raise respelled(parsed.fields, error) from None
-        return in_market(resolved, rules)
 
     def _resolved(self, signal: Signal, accounts: list[Account], market: TradedMarket) -> Signal:
         """The signal with its instrument; unchanged while none are loaded. Raises AlertInvalid for an unknown one.
@@ -327,6 +326,7 @@ class Intake:
         mail: MailedAlert | None,
     ) -> Receipt:
         accounts = () if signal.action is Action.HEARTBEAT else signal.accounts or sender.accounts
+        planned = in_market(signal, sender.rules_for(accounts[0])) if accounts else signal
         new = NewSignal(
             id=signal.id,
             strategy=signal.strategy,
@@ -339,10 +339,10 @@ class Intake:
             category=signal.category,
             symbol=signal.symbol,
             sent_at_ms=to_ms(signal.sent_at) if signal.sent_at else None,
-            notes=bounded_notes((mail.note, *signal.notes) if mail else signal.notes),
+            notes=bounded_notes((mail.note, *planned.notes) if mail else planned.notes),
             link=link_of(signal),
-            only_exits=signal.only_exits,
-            may_exit=signal.may_exit or signal.action in SIZES_NOTHING,
+            only_exits=planned.only_exits,
+            may_exit=planned.may_exit or signal.action in SIZES_NOTHING,
             sender_id=signal.sender_id,
             copy=self._copy(signal, sender, parsed, mail),
         )
