@@ -51,6 +51,7 @@ from relay.execution.execute import DriftWatch, Executor, compare_positions
 from relay.execution.follow import Follower, Streams
 from relay.execution.gather import Gatherer
 from relay.execution.heartbeat import Heartbeats, expectations
+from relay.execution.holdings import own_coins_of
 from relay.execution.notices import Announcer, Notifier, outside_text
 from relay.execution.orders import Clearing
 from relay.execution.ports import Account, from_ms, to_ms, utc_now
@@ -186,6 +187,8 @@ def assemble(
 ) -> Services:
     """The parts, none of them started."""
     accounts, strategies = accounts_of(settings, exchanges), strategies_of(settings)
+    for name, exchange in exchanges.items():
+        exchange.own_coins = own_coins_of(name, journal=journal, exchange=exchange)
     markets = markets_of(settings, accounts)
     gatherer, protector, announcer = Gatherer(journal=journal), Protector(journal=journal), Announcer()
     announcer.add_receiver(notifier.receive)
