@@ -63,10 +63,7 @@ def _as_spot(row: Fields, found: Order, instrument: Instrument) -> Fields:
         "isLeverage": "0",
         "lastPriceOnCreated": "",
         "basePrice": row["lastPriceOnCreated"],
-        **{
-            name: row[name] or on_grid(ZERO, instrument.tick_size)
-            for name in ("triggerPrice", "takeProfit", "stopLoss")
-        },
+        **{name: row[name] or nothing for name in ("triggerPrice", "takeProfit", "stopLoss")},
         "price": row["price"] if found.price else "0",
         "triggerDirection": 0,
         "triggerBy": "",
