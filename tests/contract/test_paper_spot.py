@@ -391,6 +391,16 @@ def test_what_can_be_spent_is_own_and_free(session: HTTP) -> None:
     assert (sell["spotMaxTradeQty"], buy["spotMaxTradeAmount"], buy["spotMaxTradeQty"]) == ("1.5", "100000", "1")
 
 
+def test_the_wallet_can_be_late_to_tell_what_was_bought(paper: PaperServer, session: HTTP) -> None:
+    paper.control.account(balances={"BTC": "0"}, walletLagMs=1000)
+    place(session, "Buy", "0.1")
+    assert (coin(session, "BTC"), coin(session, "USDT")) == ("0", "100000")
+    place(session, "Sell", "0.0999")
+    assert coin(session, "BTC") == "0", "what is traded is not late"
+    paper.control.clock(1000)
+    assert coin(session, "USDT") == "99980.01"
+
+
 def test_a_restart_loses_no_coin_and_no_order(paper: PaperServer, session: HTTP) -> None:
     levels = {"takeProfit": "110000", "stopLoss": "90000", "tpOrderType": "Market", "slOrderType": "Market"}
     place(session, "Buy", "0.1", price="100000", **levels)
