@@ -11,7 +11,7 @@
 | `POST /paper/faults` a fault or a list | see `relay.paper.exchange`: `{"path": "/v5/order/create" or "*", "kind", "times": n or null, "probability", "seed", "match": {field: value}, "ms", "status", "body", "retCode", "retMsg", "headers", "after_effect", "where", "set"}` |
 | `GET`, `DELETE /paper/faults` | how many wait / forget them |
 | `GET`, `DELETE /paper/calls` | `{"calls": [{"at_ns", "method", "path", "category", "symbol", "orderLinkId", "retCode"}]}`, oldest first, the newest 20,000; `retCode` is the effect's, even where a fault swallowed the answer, and null without one |
-| `GET /paper/account`, `POST` any of | `{"marginMode", "lpaPerp": bool, "lpaSpot": bool, "unifiedMarginStatus", "key": {fields of query-api}, "ipCheck": bool, "expired": bool, "limiter": {"on": bool, "rate": creates a second, "spotRate": those of spot}, "historyLagMs": n, "keyUnknown": bool, "signatureWrong": bool, "regionBlocked": bool, "demo": bool, "publicKey": RSA PEM or "", "balances": {coin: amount}, "spotBorrow": {coin: amount}, "positionMode": {symbol: 0 or 3}, "leverage": {symbol: n}}` |
+| `GET /paper/account`, `POST` any of | `{"marginMode", "lpaPerp": bool, "lpaSpot": bool, "unifiedMarginStatus", "key": {fields of query-api}, "ipCheck": bool, "expired": bool, "limiter": {"on": bool, "rate": creates a second, "spotRate": those of spot}, "historyLagMs": n, "walletLagMs": n, "keyUnknown": bool, "signatureWrong": bool, "regionBlocked": bool, "demo": bool, "publicKey": RSA PEM or "", "balances": {coin: amount}, "spotBorrow": {coin: amount}, "positionMode": {symbol: 0 or 3}, "leverage": {symbol: n}}` |
 | `POST /paper/clock` `{"offset_ms": n}` | shifts the exchange's clock; not kept over a restart |
 | `POST /paper/funding` `{"symbol", "rate"}` | settles one funding payment |
 | `POST /paper/split` `{"symbol", "ratio"}` | a stock split: each position becomes `ratio` times as large at a `ratio`th of its price, by an execution `CorporateAction` and without an order; prices follow, orders end |
@@ -105,6 +105,7 @@ def shown(exchange: Exchange) -> dict[str, Any]:
             "spotRate": account.spot_creates_per_second,
         },
         "historyLagMs": account.history_lag_ms,
+        "walletLagMs": account.wallet_lag_ms,
         "keyUnknown": account.key_unknown,
         "signatureWrong": account.signature_wrong,
         "regionBlocked": account.region_blocked,
@@ -148,6 +149,7 @@ def _read_account(account: Account, body: Mapping[str, Any]) -> Account:
             creates_per_second=int(limiter.get("rate", account.creates_per_second)),
             spot_creates_per_second=int(limiter.get("spotRate", account.spot_creates_per_second)),
             history_lag_ms=int(body.get("historyLagMs", account.history_lag_ms)),
+            wallet_lag_ms=int(body.get("walletLagMs", account.wallet_lag_ms)),
             key_unknown=bool(body.get("keyUnknown", account.key_unknown)),
             signature_wrong=bool(body.get("signatureWrong", account.signature_wrong)),
             region_blocked=bool(body.get("regionBlocked", account.region_blocked)),
