@@ -29,8 +29,8 @@ from relay.bybit.wire_account import (
     problem_of,
 )
 from relay.bybit.wire_ledger import LogEntry, ledger_entry_from, log_entry_from
-from relay.bybit.wire_orders import StandingOrder, standing_order_from
-from relay.domain.holding import Holding
+from relay.bybit.wire_orders import OpenOrder, open_order_from
+from relay.domain.coins import OwnCoins
 from relay.domain.instrument import PERPETUALS, Category, Instrument, PriceBounds
 from relay.domain.order import (
     FACTS_UNREADABLE,
@@ -150,18 +150,16 @@ class AccountApi:
             return rate.taker if rate else None
         return None
 
-    def open_orders(self) -> tuple[StandingOrder, ...]:
+    def open_orders(self) -> tuple[OpenOrder, ...]:
         """All perpetual orders that rest in the account, whoever placed them; coins are the owner's business."""
         found = [order for coin in LINEAR_SETTLE_COINS for order in self._orders(Category.LINEAR, settleCoin=coin)]
         return (*found, *self._orders(Category.INVERSE))
 
-    def _orders(self, category: Category, **which: object) -> tuple[StandingOrder, ...]:
+    def _orders(self, category: Category, **which: object) -> tuple[OpenOrder, ...]:
         rows = self._calls.pages(
             self._session.get_open_orders, REALTIME, category=category.value, openOnly=0, limit=50, **which
         )
-        return tuple(
-            self._calls.odd_rows.read("order", rows, lambda row: standing_order_from(row, category=category))[0]
-        )
+        return tuple(self._calls.odd_rows.read("order", rows, partial(open_order_from, category=category))[0])
 
     def switch_to_one_way(self, category: Category, symbol: str) -> str | None:
         """Put one symbol into one-way mode. Returns None if it is so now, else why not.
@@ -274,7 +272,7 @@ class Exchange:
         self._stored_warm = 1
         self.withheld: Reason | None = None
         """Why nothing may be opened with this account's key."""
-        self.own_coins: Callable[[], Mapping[str, Holding]] = dict
+        self.own_coins: Callable[[], Mapping[str, OwnCoins]] = dict
         """By pair, which of the account's coins are the relay's own: the exchange knows no position of coins."""
 
     def __repr__(self) -> str:
@@ -431,9 +429,9 @@ class Exchange:
             return self._held(symbol)
         return self._understood(self._position_rows(category, symbol), category, symbol)
 
-    def holding(self, symbol: str) -> Holding:
+    def holding(self, symbol: str) -> OwnCoins:
         """Of one pair. Raises ExchangeUnreachable while not every fill of the relay's own orders is listed."""
-        found = self.own_coins().get(symbol) or Holding(symbol=symbol)
+        found = self.own_coins().get(symbol) or OwnCoins(symbol=symbol)
         if found.uncounted:
             raise ExchangeUnreachable(f"its list of executions of {symbol} lags behind its orders")
         return found
@@ -524,7 +522,7 @@ class Exchange:
                 rows_of.setdefault((category, name_of(row)), []).append(row)
         return rows_of
 
-    def open_orders(self, *, category: Category, symbol: str) -> tuple[wire_orders.OpenOrder, ...]:
+    def open_orders(self, *, category: Category, symbol: str) -> tuple[OpenOrder, ...]:
         """All orders that rest at the symbol, whoever placed them, the position's stops included.
 
         One that cannot be read is left out, and told.
@@ -532,7 +530,7 @@ class Exchange:
         rows = self._calls.pages(
             self._session.get_open_orders, REALTIME, category=category.value, symbol=symbol, openOnly=0, limit=50
         )
-        return tuple(self.odd_rows.read("order", rows, wire_orders.open_order_from)[0])
+        return tuple(self.odd_rows.read("order", rows, partial(open_order_from, category=category))[0])
 
     def price(self, *, category: Category, symbol: str) -> Decimal:
         """The symbol's mark price. Raises ExchangeUnreachable where the exchange names none, FactsUnreadable."""
@@ -600,14 +598,14 @@ class Exchange:
         return wallet
 
     def instruments(self) -> tuple[Instrument, ...]:
-        """All perpetuals that the exchange lists and has not closed: those to come, and those being delivered, too.
+        """All perpetuals that the exchange lists and has not closed: those to come, and those being delivered, too."""
+        return self._listed((*_COMING_AND_GOING, _TRADING))
 
-        And all pairs, of which it lists those only that trade. Source: docs/v5/market/instrument.mdx.
+    def pairs(self) -> list[Instrument]:
+        """All spot pairs that trade; others are not listed. Source: docs/v5/market/instrument.mdx.
+
+        None where the host has no spot markets, or does not tell them: what is known of perpetuals is not lost.
         """
-        return (*self._listed((*_COMING_AND_GOING, _TRADING)), *self._pairs())
-
-    def _pairs(self) -> list[Instrument]:
-        """None where the host has no spot markets, or does not tell them: what is known of perpetuals is not lost."""
         with suppress(ExchangeAnswered):
             return self._of_status(Category.SPOT, _TRADING)
         return []

@@ -202,6 +202,7 @@ def row(state: State, instrument: Instrument, idx: int) -> dict[str, Any]:
         {kind: order for kind, order in standing.items() if order is not None},
         margin=margin.position_value(state, symbol, idx) / held.leverage,
         pnl=margin.unrealised(state, symbol, idx),
+        liquidated_at=margin.liquidation_price(state, symbol, idx),
     )
 
 

@@ -200,6 +200,8 @@ def _spot_order(params: Mapping[str, Any]) -> Ask:
         raise _SpotRefused(170202, "Please enter the TP/SL price.")
     if stop_kind is StopKind.NONE and trigger:
         raise Unreadable("TriggerPrice invalid")
+    if stop_kind is not StopKind.NONE and params.get("slippageTolerance"):
+        raise Unreadable("SlippageTolerance invalid")
     return Ask(
         category=SPOT,
         symbol=str(params.get("symbol") or ""),

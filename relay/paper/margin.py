@@ -19,7 +19,7 @@ from relay.paper.orders import (
     TimeInForce,
     TriggerBy,
 )
-from relay.paper.state import Instrument, Position, State, cents, profit
+from relay.paper.state import Instrument, Position, State, cents, maintenance_margin, profit
 
 
 def unrealised(state: State, symbol: str, idx: int) -> Decimal:
@@ -28,6 +28,30 @@ def unrealised(state: State, symbol: str, idx: int) -> Decimal:
     if position is None or not position.size:
         return ZERO
     return profit(state.instruments[symbol], position.size, position.avg_price, state.quotes[symbol].mark)
+
+
+def liquidation_price(state: State, symbol: str, idx: int) -> Decimal | None:
+    """The price at which the coin's equity would be down to what its positions must keep, if only this one moved.
+
+    None where no price of the instrument's does that, as the exchange leaves it empty. Source: position.mdx, liqPrice.
+    """
+    position, instrument = state.position(symbol, idx), state.instruments[symbol]
+    if not position.size:
+        return None
+    coin = instrument.settle_coin
+    wallet = state.wallets.get(coin)
+    short = -(wallet.balance if wallet else ZERO)
+    for (name, at), held in state.positions.items():
+        if held.size and state.instruments[name].settle_coin == coin:
+            short += maintenance_margin(held, state.instruments[name])
+            short -= unrealised(state, name, at) if held is not position else ZERO
+    away = short / position.size
+    if not instrument.inverse:
+        price = position.avg_price + away
+    else:
+        turned = 1 / position.avg_price - away
+        price = 1 / turned if turned > 0 else ZERO
+    return price if instrument.min_price < price < instrument.max_price else None
 
 
 def position_value(state: State, symbol: str, idx: int) -> Decimal:

@@ -169,6 +169,7 @@ def load(path: Path = TABLE) -> dict[str, Instrument]:
 
 CENT = Decimal("0.00000001")
 DEFAULT_LEVERAGE = Decimal(10)
+MAINTENANCE_RATE = Decimal("0.005")
 
 
 def cents(amount: Decimal) -> Decimal:
@@ -217,6 +218,11 @@ def profit(instrument: Instrument, size: Decimal, entry: Decimal, exit_: Decimal
     if instrument.inverse:
         return size * (1 / entry - 1 / exit_)
     return size * (exit_ - entry)
+
+
+def maintenance_margin(position: Position, instrument: Instrument) -> Decimal:
+    """Below this much equity a position is liquidated: a share of its value when it was opened."""
+    return instrument.value(abs(position.size), position.avg_price) * MAINTENANCE_RATE if position.size else ZERO
 
 
 def apply_fill(

@@ -9,10 +9,9 @@ from urllib.parse import unquote
 
 from relay.paper.asks import Unreadable, whole
 from relay.paper.orders import ZERO, Execution, Order, StopKind, Transaction
-from relay.paper.state import CENT, Instrument, Position, Quote
+from relay.paper.state import CENT, Instrument, Position, Quote, maintenance_margin
 
 Fields = dict[str, Any]
-MAINTENANCE_RATE = Decimal("0.005")
 
 
 def plain(number: Decimal) -> str:
@@ -242,7 +241,14 @@ def transaction(made: Transaction, instrument: Instrument) -> Fields:
 
 
 def position(
-    held: Position, instrument: Instrument, quote: Quote, stops: dict[StopKind, Order], *, margin: Decimal, pnl: Decimal
+    held: Position,
+    instrument: Instrument,
+    quote: Quote,
+    stops: dict[StopKind, Order],
+    *,
+    margin: Decimal,
+    pnl: Decimal,
+    liquidated_at: Decimal | None,
 ) -> Fields:
     """A row of `/v5/position/list`. `margin` and `pnl`: initial margin and open profit in the settle coin."""
     is_open = bool(held.size)
@@ -261,7 +267,7 @@ def position(
         "leverage": plain(held.leverage),
         "breakEvenPrice": "",
         "markPrice": on_grid(quote.mark, instrument.tick_size),
-        "liqPrice": "",
+        "liqPrice": _price(liquidated_at, instrument),
         "bustPrice": "",
         "unrealisedPnl": plain(pnl) if is_open else "",
         "curRealisedPnl": plain(held.current_realised),
@@ -281,7 +287,7 @@ def position(
 
 def _position_margin(held: Position, instrument: Instrument, margin: Decimal) -> Fields:
     value = instrument.value(abs(held.size), held.avg_price) if held.size else ZERO
-    maintenance = plain(value * MAINTENANCE_RATE)
+    maintenance = plain(maintenance_margin(held, instrument))
     return {
         "positionValue": plain(value) if held.size else "",
         "positionBalance": plain(margin),
