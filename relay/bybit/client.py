@@ -30,7 +30,7 @@ from relay.bybit.wire_account import (
 )
 from relay.bybit.wire_ledger import LogEntry, ledger_entry_from, log_entry_from
 from relay.bybit.wire_orders import OpenOrder, open_order_from
-from relay.domain.holding import Holding
+from relay.domain.coins import OwnCoins
 from relay.domain.instrument import PERPETUALS, Category, Instrument, PriceBounds
 from relay.domain.order import (
     FACTS_UNREADABLE,
@@ -272,7 +272,7 @@ class Exchange:
         self._stored_warm = 1
         self.withheld: Reason | None = None
         """Why nothing may be opened with this account's key."""
-        self.own_coins: Callable[[], Mapping[str, Holding]] = dict
+        self.own_coins: Callable[[], Mapping[str, OwnCoins]] = dict
         """By pair, which of the account's coins are the relay's own: the exchange knows no position of coins."""
 
     def __repr__(self) -> str:
@@ -434,9 +434,9 @@ class Exchange:
             return self._held(symbol)
         return self._understood(self._position_rows(category, symbol), category, symbol)
 
-    def holding(self, symbol: str) -> Holding:
+    def holding(self, symbol: str) -> OwnCoins:
         """Of one pair. Raises ExchangeUnreachable while not every fill of the relay's own orders is listed."""
-        found = self.own_coins().get(symbol) or Holding(symbol=symbol)
+        found = self.own_coins().get(symbol) or OwnCoins(symbol=symbol)
         if found.uncounted:
             raise ExchangeUnreachable(f"its list of executions of {symbol} lags behind its orders")
         return found
@@ -603,14 +603,14 @@ class Exchange:
         return wallet
 
     def instruments(self) -> tuple[Instrument, ...]:
-        """All perpetuals that the exchange lists and has not closed: those to come, and those being delivered, too.
+        """All perpetuals that the exchange lists and has not closed: those to come, and those being delivered, too."""
+        return self._listed((*_COMING_AND_GOING, _TRADING))
 
-        And all pairs, of which it lists those only that trade. Source: docs/v5/market/instrument.mdx.
+    def pairs(self) -> list[Instrument]:
+        """All spot pairs that trade; others are not listed. Source: docs/v5/market/instrument.mdx.
+
+        None where the host has no spot markets, or does not tell them: what is known of perpetuals is not lost.
         """
-        return (*self._listed((*_COMING_AND_GOING, _TRADING)), *self._pairs())
-
-    def _pairs(self) -> list[Instrument]:
-        """None where the host has no spot markets, or does not tell them: what is known of perpetuals is not lost."""
         with suppress(ExchangeAnswered):
             return self._of_status(Category.SPOT, _TRADING)
         return []
