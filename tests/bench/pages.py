@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,7 +21,7 @@ from relay.domain.trades import ExitReason, Trade
 from relay.journal.codec import to_json
 from relay.journal.ledger import DAY_MS, HOUR_MS
 from tests.bench.figures import Figure, figure
-from tests.bench.rate import fill
+from tests.bench.rate import APART_MS, fill
 from tests.bench.rig import Rig
 from tests.relay_process import ADMIN_TOKEN
 
@@ -41,17 +43,30 @@ PAGES = {
 _SHORT = 1_000
 _TRADES_SHARE = 5
 """One trade for so many signals."""
+_APART_MS = APART_MS * _TRADES_SHARE
 
 
 def pages(folder: Path, rows: int, count: int) -> list[Figure]:
-    """The time of each page at `rows` signals and a fifth as many trades, and at a thousand of each."""
-    short = _times(folder / "short", _SHORT, _SHORT, count)
-    long = _times(folder / "long", rows, rows // _TRADES_SHARE, count)
-    case = f"at {rows:,} signals, {rows // _TRADES_SHARE:,} trades"
-    return [figure(f"{name} {case}", long[name], limit="1,000 of each", beside=short[name]) for name in PAGES]
+    """The time of each page at `rows` signals and a fifth as many trades, and at a thousand of each, in turns."""
+    trades = rows // _TRADES_SHARE
+    with _filled(folder / "short", _SHORT, _SHORT) as short, _filled(folder / "long", rows, trades) as long:
+        times: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in PAGES}
+        browsers = [(made.relay.url, _logged_in(made.relay.url)) for made in (short, long)]
+        for number, (name, path) in itertools.product(range(count + 3), PAGES.items()):
+            for found, (url, browser) in zip(times[name], browsers, strict=True):
+                begun = time.perf_counter()
+                answer = browser.get(url + path, timeout=60)
+                assert answer.status_code == 200 and "/login" not in answer.url, answer.url
+                if number >= 3:
+                    found.append((time.perf_counter() - begun) * 1000)
+        for _, browser in browsers:
+            browser.close()
+    case = f"at {rows:,} signals, {trades:,} trades"
+    return [figure(f"{name} {case}", times[name][1], limit="1,000 of each", beside=times[name][0]) for name in PAGES]
 
 
-def _times(folder: Path, rows: int, trades: int, count: int) -> dict[str, list[float]]:
+@contextmanager
+def _filled(folder: Path, rows: int, trades: int) -> Iterator[Rig]:
     made = Rig(folder)
     try:
         made.start()
@@ -59,17 +74,7 @@ def _times(folder: Path, rows: int, trades: int, count: int) -> dict[str, list[f
         fill(folder / "relay.db", rows)
         fill_trades(folder / "relay.db", trades)
         made.start()
-        browser = _logged_in(made.relay.url)
-        found: dict[str, list[float]] = {name: [] for name in PAGES}
-        for number in range(count + 3):
-            for name, path in PAGES.items():
-                begun = time.perf_counter()
-                answer = browser.get(made.relay.url + path, timeout=60)
-                assert answer.status_code == 200 and "/login" not in answer.url, answer.url
-                if number >= 3:
-                    found[name].append((time.perf_counter() - begun) * 1000)
-        browser.close()
-        return found
+        yield made
     finally:
         made.close()
 
@@ -83,17 +88,15 @@ def _logged_in(url: str) -> requests.Session:
 
 
 def fill_trades(journal: Path, trades: int) -> None:
-    """One a second, each with two executions and fills; sums and a month of equity, whatever their number."""
+    """A year of them, each with two executions and fills; sums and a month of equity, whatever their number."""
     now_ms = int(time.time() * 1000)
+    closed = [(number, now_ms - _APART_MS * (trades - number)) for number in range(trades)]
     connection = sqlite3.connect(journal)
     with connection:
         connection.execute("PRAGMA synchronous=OFF")
         for statement, rows in (
-            (_TRADE, (_trade(number, now_ms - 1000 * (trades - number)) for number in range(trades))),
-            (
-                _BOOKING,
-                (each for number in range(trades) for each in _bookings(number, now_ms - 1000 * (trades - number))),
-            ),
+            (_TRADE, (_trade(number, at_ms) for number, at_ms in closed)),
+            (_BOOKING, (each for number, at_ms in closed for each in _bookings(number, at_ms))),
             (_TOTAL, _totals(now_ms)),
             (_DAY, ((_day(now_ms - back * DAY_MS), "24") for back in range(3, 90))),
             (_HOUR, ((now_ms - now_ms % DAY_MS - back * HOUR_MS,) for back in range(49, 87 * 24))),
