@@ -107,6 +107,10 @@ class Calls:
         self._address = address
         self.odd_rows = OddRows()
 
+    def is_free(self, endpoint: str) -> bool:
+        """Whether a request would leave at once."""
+        return self._address.banned_for_s == 0 and self._limiter.is_free(endpoint)
+
     def change(
         self, ask: Ask, endpoint: str, params: dict[str, object], *, priority: Priority, wait_s: float
     ) -> Answer | OrderRejected | Unknown | NotSent:

@@ -78,6 +78,11 @@ def stop_price(level: Level, *, side: Side, reference: Decimal, tick: Decimal) -
     return floor_to(price, tick) if side is Side.BUY else ceil_to(price, tick)
 
 
+def breakeven_price(side: Side, entry: Decimal, tick: Decimal) -> Decimal:
+    """A stop loss at the entry, on the price grid, away from the position."""
+    return floor_to(entry, tick) if side is Side.BUY else ceil_to(entry, tick)
+
+
 def profit_price(level: Level, *, side: Side, reference: Decimal, tick: Decimal) -> Decimal:
     """A take profit on the price grid, away from the taker: never less than was asked."""
     price = level_price(level, side=side, reference=reference, is_stop=False)

@@ -11,6 +11,7 @@ from typing import Final
 from relay.domain.instrument import Category
 from relay.domain.order import Side
 
+_ZERO = Decimal(0)
 _EXACT = Context(prec=40)
 
 

@@ -11,6 +11,7 @@ from relay.domain.bracket import (
     BracketStatus,
     Part,
     TakeProfitLeg,
+    breakeven_price,
     level_price,
     profit_price,
     remaining,
@@ -422,7 +423,7 @@ def passed_breakeven(bracket: Bracket, snapshot: Snapshot) -> str | None:
 def _breakeven_price(bracket: Bracket, position: Position, tick: Decimal) -> Decimal:
     entry = position.avg_price or bracket.entry_price
     assert entry is not None, "an open position has an average entry"
-    return floor_to(entry, tick) if bracket.side.sign > 0 else ceil_to(entry, tick)
+    return breakeven_price(bracket.side, entry, tick)
 
 
 def _held(bracket: Bracket, position: Position, snapshot: Snapshot) -> ProtectionStep | None:

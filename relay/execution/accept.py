@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 from relay.alerts.authenticate import Credentials, authenticates, is_signed, may_authenticate, secret_among_bytes
 from relay.alerts.correction import with_correction, with_readable
@@ -48,7 +50,7 @@ from relay.execution.notices import Announcer
 from relay.execution.ports import Account, Now, to_ms, utc_now
 from relay.execution.tasks import Feeder
 from relay.execution.work import Strategy
-from relay.journal.journal import Journal
+from relay.journal.journal import ANSWER_DEADLINE_S, Journal
 from relay.journal.records import Admission, Copy, Duplicate, IdReused, LateByMail, New, NewSignal, Reopened, Way
 
 _HOW_TO_AUTHENTICATE = (
@@ -337,13 +339,7 @@ class Intake:
             sender_id=signal.sender_id,
             copy=self._copy(signal, sender, parsed, mail),
         )
-        admission = self._journal.accept(
-            new,
-            now_ms=now_ms,
-            dedup_window_ms=sender.dedup_window_ms,
-            aged_ms=self._ages_ms() if self._ages_ms else None,
-            on_committed=lambda reported: self._admitted(reported, signal, accounts),
-        )
+        admission = self._admission(new, signal, sender, now_ms)
         failpoint.passed(Failpoint.ANSWERED)
         match admission:
             case New(signal_id=signal_id, chain_note=note):
@@ -366,6 +362,21 @@ class Intake:
                     "another alert of this symbol was accepted since; nothing is ordered"
                 )
                 raise self._rejected(signal.id, sender, parsed.fields, parsed.body_digest, late, now_ms)
+
+    def _admission(self, new: NewSignal, signal: Signal, sender: Strategy, now_ms: int) -> Admission:
+        """Durable. A lone signal's lane accepts it itself, and its order leaves with the same commit."""
+        begun_at = time.monotonic()
+        which: dict[str, Any] = {
+            "now_ms": now_ms,
+            "dedup_window_ms": sender.dedup_window_ms,
+            "aged_ms": self._ages_ms() if self._ages_ms else None,
+            "on_committed": lambda reported: self._admitted(reported, signal, new.accounts),
+        }
+        opening = self._runner.at_once(signal, new.accounts, partial(self._journal.accept_at_once, new, **which))
+        admission = opening.admission(ANSWER_DEADLINE_S) if opening is not None else None
+        if admission is not None:
+            return admission
+        return self._journal.accept(new, **which, deadline_s=ANSWER_DEADLINE_S - (time.monotonic() - begun_at))
 
     def _copy(self, signal: Signal, sender: Strategy, parsed: ParsedAlert, mail: MailedAlert | None) -> Copy | None:
         if not self._comes_by_mail:

@@ -36,6 +36,7 @@ from relay.journal.records import AttemptOutcome, SignalPage, Way
 from relay.journal.statements import fetch_all, fetch_first, fetch_one
 from relay.journal.store import Store
 from relay.journal.tables import OPEN_STATUSES, assignments, attempts, copies, events, fills, orders, plans, signals
+from relay.journal.trades import in_batches
 
 
 def shown_order(row: Row[Any]) -> dict[str, Any]:
@@ -440,6 +441,24 @@ def find_orders(
     return [shown_order(row) for row in found]
 
 
+def order_owners(connection: Connection, client_order_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Of those that are the relay's: their terms, whose they are, what for and since when, in the API's form."""
+    statement = select(orders, signals.c.strategy).join(signals, signals.c.id == orders.c.signal_id)
+    return {
+        row.client_order_id: {
+            "qty": plain(row.qty),
+            "price": None if row.price is None else plain(row.price),
+            "purpose": "take_profit" if row.leg >= FIRST_TAKE_PROFIT_LEG else row.purpose.value,
+            "trigger_price": row.planned.get("trigger_price"),
+            "strategy": row.strategy,
+            "signal_id": row.signal_id,
+            "created_at": rfc3339(row.created_at),
+        }
+        for ids in in_batches(sorted(set(client_order_ids)))
+        for row in connection.execute(statement.where(orders.c.client_order_id.in_(ids)))
+    }
+
+
 def count_signals(connection: Connection) -> dict[SignalStatus, int]:
     """Of each status that occurs."""
     counted = select(signals.c.status, func.count()).group_by(signals.c.status)
@@ -508,6 +527,11 @@ class DashboardQueries:
         """The fills of a signal in the contract's form, the earliest first, with their slippage."""
         with self._store.read() as connection:
             return fills_of(connection, signal["id"], signal_price(signal["alert"]))
+
+    def order_owners(self, client_order_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Of those that are the relay's: their terms, whose they are, what for and since when, in the API's form."""
+        with self._store.read() as connection:
+            return order_owners(connection, client_order_ids)
 
     def arrivals(self, since_ms: int, until_ms: int, *, limit: int) -> list[Arrival]:
         """Every signal that came in that time, rejected ones, too, the earliest first."""

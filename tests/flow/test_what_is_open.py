@@ -96,3 +96,78 @@ def test_a_position_that_can_be_liquidated_says_where(own: RelayServer) -> None:
     # 100,000 less the fee and half a percent of 500,000 are lost once the price has fallen by about 19,445.
     assert Decimal(80_500) < Decimal(held["liq_price"]) < Decimal(80_600)
     assert held["margin"] == "25000"
+
+
+def orders_of(relay: RelayServer, fits: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
+    until = time.monotonic() + DEADLINE_S
+    while True:
+        found: list[dict[str, Any]] = relay.api("orders?open=1")["orders"]
+        if fits(found):
+            return found
+        assert time.monotonic() < until, found
+        time.sleep(0.02)
+
+
+def test_what_rests_is_listed_with_its_amended_quantity_whose_it_is_how_far_away_and_since_when(
+    own: RelayServer, paper: PaperServer
+) -> None:
+    own.done(BUY | {"qty": "0.1", "take_profit": LADDER, "id": "a"})
+    own.done(
+        {"action": "buy", "ticker": "ETHUSDT.P", "qty": "1", "type": "stop_market", "trigger_price": "4400", "id": "b"}
+    )
+    paper.session().place_order(
+        category="inverse", symbol="BTCUSD", side="Sell", orderType="Limit", qty="100", price="110000"
+    )
+    own.done(BUY | {"qty": "0.1", "id": "more"})
+    found = orders_of(own, lambda rows: {"0.06", "0.08"} <= {row["qty"] for row in rows} and len(rows) == 5)
+    by_price = {row["price"] or row["trigger_price"]: row for row in found}
+    assert [by_price[price]["qty"] for price in ("103000", "105000", "110000", "4400")][:2] == ["0.06", "0.06"]
+    rung, conditional = by_price["103000"], by_price["4400"]
+    assert (rung["strategy"], rung["purpose"], rung["distance_pct"], rung["reduce_only"]) == (
+        "default", "take_profit", "3", True,
+    )  # fmt: skip
+    assert (conditional["type"], conditional["trigger_price"], conditional["price"]) == ("stop_market", "4400", None)
+    assert (conditional["purpose"], conditional["distance_pct"]) == ("entry", "10")
+    assert own.api(f"signals/{conditional['signal_id']}")["id"] == conditional["signal_id"]
+    (hand,) = [row for row in found if row["strategy"] == "by hand"]
+    assert (hand["category"], hand["symbol"], hand["side"], hand["qty"]) == ("inverse", "BTCUSD", "sell", "100")
+    assert (hand["client_order_id"], hand["signal_id"], hand["fee"]) == (None, None, None)
+    assert all(row["created_at"].endswith("Z") for row in found)
+    # The journal has the amended quantity, too, after the order has ended as well.
+    listed = {row["client_order_id"]: row["qty"] for row in own.api("orders")["orders"]}
+    assert listed[rung["client_order_id"]] == "0.06" and hand["client_order_id"] not in listed
+    paper.control.prices(BTCUSDT="103000")
+    position_of(own, "BTCUSDT", lambda each: each["size"] == "0.14")
+    assert len(orders_of(own, lambda rows: len(rows) == 4)) == 4
+    filled = own.api("orders?status=filled")["orders"]
+    assert ("0.06", "0.06") in [(row["qty"], row["filled_qty"]) for row in filled]
+
+
+def test_the_stops_of_the_whole_position_are_the_positions_and_no_orders(own: RelayServer) -> None:
+    own.done(BUY | {"qty": "0.1", "stop_loss": "97000", "take_profit": "110000", "trailing_stop": "900", "id": "a"})
+    assert own.api("orders?open=1") == {"orders": [], "unreadable": []}
+
+
+def test_an_order_that_a_person_amended_is_shown_as_it_rests(own: RelayServer, paper: PaperServer) -> None:
+    signal = own.done(BUY | {"qty": "0.01", "type": "limit", "price": "90000", "id": "a"})
+    paper.session().amend_order(
+        category="linear",
+        symbol="BTCUSDT",
+        orderLinkId=signal["orders"][0]["client_order_id"],
+        qty="0.02",
+        price="80000",
+    )
+    (row,) = own.api("orders?open=1&symbol=btcusdt.p")["orders"]
+    assert (row["qty"], row["price"], row["distance_pct"]) == ("0.02", "80000", "-20")
+    assert own.api("orders?open=1&symbol=ETHUSDT")["orders"] == []
+    assert own.api("orders?open=1&status=partially_filled")["orders"] == []
+
+
+def test_what_an_exchange_that_does_not_answer_holds_is_told_from_the_journal(
+    own: RelayServer, paper: PaperServer
+) -> None:
+    own.done(BUY | {"qty": "0.01", "type": "limit", "price": "90000", "id": "a"})
+    paper.control.fault("/v5/order/realtime", "http", status=502, times=None)
+    shown = own.api("orders?open=1")
+    assert [(row["qty"], row["distance_pct"]) for row in shown["orders"]] == [("0.01", None)]
+    assert [each["account"] for each in shown["unreadable"]] == ["default"]

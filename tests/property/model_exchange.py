@@ -101,6 +101,7 @@ class ModelExchange:
         self._clock = clock
         clock.on_passed.append(self._deliver)
         self._on_the_way: list[tuple[int, Callable[[], Outcome]]] = []
+        self.sends_at_once = True
         self.faults: list[Fault] = []
         self.silent_asks = 0
         self.silent_lookups = False
