@@ -6,6 +6,7 @@ import errno
 import io
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -14,7 +15,8 @@ from relay import __version__
 from relay.cli.client import INTERRUPTED, NotDone, RequestRefused, Unreachable, Unusable, clean, say
 from relay.errors import RelayError, SettingsInvalid
 
-PROGRAM: Final = "python -m relay"
+_MODULE: Final = "python -m relay"
+_INSTALLED: Final = "relay"
 ELSEWHERE: Final = (
     ("alert", "alerts", "Print an alert message to paste into TradingView."),
     ("backup", "keep", "Copy the journal to FILE, beside a running relay."),
@@ -125,4 +127,4 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter must not end a command
-    cli.main(prog_name=PROGRAM)
+    cli.main(prog_name=_INSTALLED if Path(sys.argv[0]).stem == _INSTALLED else _MODULE)
