@@ -30,7 +30,7 @@ from relay.bybit.wire_account import (
     name_of,
     problem_of,
 )
-from relay.bybit.wire_orders import StandingOrder, standing_order_from
+from relay.bybit.wire_orders import OpenOrder, open_order_from
 from relay.domain.instrument import Category, Instrument, PriceBounds
 from relay.domain.order import (
     FACTS_UNREADABLE,
@@ -150,18 +150,16 @@ class AccountApi:
             return rate.taker if rate else None
         return None
 
-    def open_orders(self) -> tuple[StandingOrder, ...]:
+    def open_orders(self) -> tuple[OpenOrder, ...]:
         """All perpetual orders that rest in the account, whoever placed them."""
         found = [order for coin in LINEAR_SETTLE_COINS for order in self._orders(Category.LINEAR, settleCoin=coin)]
         return (*found, *self._orders(Category.INVERSE))
 
-    def _orders(self, category: Category, **which: object) -> tuple[StandingOrder, ...]:
+    def _orders(self, category: Category, **which: object) -> tuple[OpenOrder, ...]:
         rows = self._calls.pages(
             self._session.get_open_orders, REALTIME, category=category.value, openOnly=0, limit=50, **which
         )
-        return tuple(
-            self._calls.odd_rows.read("order", rows, lambda row: standing_order_from(row, category=category))[0]
-        )
+        return tuple(self._calls.odd_rows.read("order", rows, partial(open_order_from, category=category))[0])
 
     def switch_to_one_way(self, category: Category, symbol: str) -> str | None:
         """Put one symbol into one-way mode. Returns None if it is so now, else why not.
@@ -480,7 +478,7 @@ class Exchange:
                 rows_of.setdefault((category, name_of(row)), []).append(row)
         return rows_of
 
-    def open_orders(self, *, category: Category, symbol: str) -> tuple[wire_orders.OpenOrder, ...]:
+    def open_orders(self, *, category: Category, symbol: str) -> tuple[OpenOrder, ...]:
         """All orders that rest at the symbol, whoever placed them, the position's stops included.
 
         One that cannot be read is left out, and told.
@@ -488,7 +486,7 @@ class Exchange:
         rows = self._calls.pages(
             self._session.get_open_orders, REALTIME, category=category.value, symbol=symbol, openOnly=0, limit=50
         )
-        return tuple(self.odd_rows.read("order", rows, wire_orders.open_order_from)[0])
+        return tuple(self.odd_rows.read("order", rows, partial(open_order_from, category=category))[0])
 
     def price(self, *, category: Category, symbol: str) -> Decimal:
         """The symbol's mark price. Raises ExchangeUnreachable where the exchange names none, FactsUnreadable."""

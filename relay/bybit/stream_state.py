@@ -118,7 +118,7 @@ class KnownOrders:
     """All of one account's."""
 
     def __init__(self) -> None:
-        self._open: dict[str, tuple[int, tuple[Category, str], OpenOrder]] = {}
+        self._open: dict[str, tuple[int, OpenOrder]] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
 
     def take_report(self, row: Row, category: Category) -> None:
@@ -132,16 +132,16 @@ class KnownOrders:
             return
         known = self._open.get(order_id)
         if order_id not in self._ended and (known is None or known[0] <= at_ms):
-            self._open[order_id] = (at_ms, (category, row["symbol"]), open_order_from(row))
+            self._open[order_id] = (at_ms, open_order_from(row, category))
 
     def forget(self) -> None:
         self._open.clear()
 
     def places(self) -> set[tuple[Category, str]]:
-        return {where for _, where, _ in self._open.values()}
+        return {(order.category, order.symbol) for _, order in self._open.values()}
 
     def at(self, category: Category, symbol: str) -> tuple[OpenOrder, ...]:
-        return tuple(order for _, where, order in self._open.values() if where == (category, symbol))
+        return tuple(order for _, order in self._open.values() if (order.category, order.symbol) == (category, symbol))
 
 
 # When a position that the streams told may be acted upon. Pure: no I/O, no clock, no lock.

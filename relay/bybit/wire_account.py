@@ -179,9 +179,10 @@ def position_from(rows: Sequence[Row], *, category: Category, symbol: str) -> Po
         raise RowUnreadable("`size` is missing")
     open_rows = [row for row in rows if number_or_zero(row, "size") != 0]
     shown: Row = next(iter(open_rows or rows), {})
-    lenient = Lenient()
+    lenient, for_people = Lenient(), Lenient()
 
     price = partial(lenient.read, number_but_zero, shown, instead=None)
+    read_shown = partial(for_people.read, number_but_zero, shown, instead=None)
 
     return Position(
         category=category,
@@ -194,6 +195,9 @@ def position_from(rows: Sequence[Row], *, category: Category, symbol: str) -> Po
         take_profit=price("takeProfit"),
         stop_loss=price("stopLoss"),
         trailing_stop=price("trailingStop"),
+        liq_price=read_shown("liqPrice"),
+        margin=read_shown("positionIM"),
+        opened_at_ms=for_people.read(lambda: int(shown.get("openTime") or 0) or None, instead=None),
         changed_at_ms=lenient.read(_changed_at_ms, rows, instead=None),
         is_hedge=any(int(row.get("positionIdx") or _ONE_WAY) != _ONE_WAY for row in rows),
         no_entry=_unreadable("position", symbol, lenient) or _restricted(rows, symbol),

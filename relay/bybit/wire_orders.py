@@ -58,6 +58,7 @@ _ENDED_BY_ITS_TERMS = frozenset(
 _POSITION_STOPS = frozenset(
     {"TakeProfit", "StopLoss", "TrailingStop", "PartialTakeProfit", "PartialStopLoss", "MmRateClose"}
 )
+_PROFITS = frozenset({"TakeProfit", "PartialTakeProfit"})
 _NO_FILLS = frozenset({"Funding", "Delivery", "Settle", "SessionSettlePnL", "CorporateAction"})
 _PLAIN_FILLS = frozenset({"Trade", "BlockTrade", "FutureSpread"})
 _CASH_ONLY = frozenset({"Funding", "SessionSettlePnL"})
@@ -67,6 +68,8 @@ _CASH_ONLY = frozenset({"Funding", "SessionSettlePnL"})
 class OpenOrder:
     """An order that rests at the exchange, the relay's or anybody's."""
 
+    category: Category
+    symbol: str
     client_order_id: str
     """Empty where whoever placed it gave none."""
     venue_order_id: str
@@ -79,6 +82,17 @@ class OpenOrder:
     reduce_only: bool
     is_stop: bool
     """A take profit, stop loss or trailing stop of the position."""
+    is_partial: bool = False
+    """Of those one with a size of its own; the others go with the whole position, which shows them."""
+    is_profit: bool = False
+    """Of those a take profit."""
+    type: OrderType = OrderType.LIMIT
+    created_at_ms: int | None = None
+
+    @property
+    def open_qty(self) -> Decimal:
+        """What may still fill."""
+        return self.qty - self.filled_qty
 
 
 _CENT = Decimal("0.01")
@@ -252,11 +266,14 @@ def fill_from(row: Row) -> Fill | None:
     )
 
 
-def open_order_from(row: Row) -> OpenOrder:
+def open_order_from(row: Row, category: Category) -> OpenOrder:
     """From a row of `/v5/order/realtime`."""
     if row["side"] not in _SIDES_BACK:
         raise RowUnreadable(f"`side` is {str(row['side'])[:40]!r}")
+    kind = row.get("stopOrderType")
     return OpenOrder(
+        category=category,
+        symbol=row["symbol"],
         client_order_id=row.get("orderLinkId") or "",
         venue_order_id=row["orderId"],
         side=_SIDES_BACK[row["side"]],
@@ -265,8 +282,23 @@ def open_order_from(row: Row) -> OpenOrder:
         price=number_but_zero(row, "price"),
         trigger_price=number_but_zero(row, "triggerPrice"),
         reduce_only=bool(row.get("reduceOnly") or row.get("closeOnTrigger")),
-        is_stop=row.get("stopOrderType") in _POSITION_STOPS,
+        is_stop=kind in _POSITION_STOPS,
+        is_partial=kind in _POSITION_STOPS and str(kind).startswith("Partial"),
+        is_profit=kind in _PROFITS,
+        type=_type(row),
+        created_at_ms=Lenient().read(lambda: int(row.get("createdTime") or 0) or None, instead=None),
     )
+
+
+def _type(row: Row) -> OrderType:
+    """A trigger that lies where the price is worse is a stop's; one where it is better, an order's that is touched."""
+    has_limit = row.get("orderType") == "Limit"
+    if not Lenient().read(number_but_zero, row, "triggerPrice", instead=None):
+        return OrderType.LIMIT if has_limit else OrderType.MARKET
+    rises_for_buy = row.get("triggerDirection") == (_RISES if row["side"] == "Buy" else _FALLS)
+    if rises_for_buy or not row.get("triggerDirection"):
+        return OrderType.STOP_LIMIT if has_limit else OrderType.STOP_MARKET
+    return OrderType.LIMIT_IF_TOUCHED if has_limit else OrderType.MARKET_IF_TOUCHED
 
 
 # What Bybit's return codes mean. Source: V5 documentation, "Error Codes" (docs/v5/error.mdx), section UTA.
@@ -389,26 +421,6 @@ def _reason_code(code: int, words: str) -> str:
     if code == _BAD_PARAMETER and _HEDGE_WORDS in words.lower():
         return "POSITION_MODE_HEDGE"
     return _REASON_OF.get(code, "EXCHANGE_REFUSED")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StandingOrder:
-    """An order that rests somewhere in the account."""
-
-    category: Category
-    symbol: str
-    client_order_id: str
-    """Empty where whoever placed it gave none."""
-    is_stop: bool
-    """A take profit, stop loss or trailing stop of the position."""
-
-
-def standing_order_from(row: Row, *, category: Category) -> StandingOrder:
-    """From a row of `GET /v5/order/realtime`."""
-    order = open_order_from(row)
-    return StandingOrder(
-        category=category, symbol=row["symbol"], client_order_id=order.client_order_id, is_stop=order.is_stop
-    )
 
 
 # What the streams tell, from Bybit's spelling. Source: docs/v5/websocket/private/ and public/ticker.mdx.

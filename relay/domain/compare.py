@@ -60,7 +60,10 @@ class FiredAlert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """A signal as the journal has it. `repeats`: how often the same came again."""
+    """A signal as the journal has it. `repeats`: how often the same came again.
+
+    `may_open`: the sides that its action may open; both where that hangs on the position or could not be read.
+    """
 
     signal_id: str
     strategy: str | None
@@ -71,6 +74,7 @@ class Arrival:
     reason: str | None = None
     repeats: int = 0
     is_by_mail: bool = False
+    may_open: frozenset[Side] = frozenset(Side)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from relay.bybit.wire_orders import StandingOrder
+from relay.bybit.wire_orders import OpenOrder
 from relay.domain.instrument import Category, Instrument, plain
 from relay.domain.order import OrderStatus, Reason, SignalStatus, client_order_id
 from relay.domain.order_lifecycle import OUTCOME_UNKNOWN, OrderState
@@ -25,7 +25,7 @@ _NOT_SENT = Reason(code=RESTORED_CODE, message=f"{_BROUGHT_BACK}; the exchange h
 
 
 def settle_restored(
-    account: Account, journal: Journal, standing: Callable[[], tuple[StandingOrder, ...]], *, now_ms: int
+    account: Account, journal: Journal, standing: Callable[[], tuple[OpenOrder, ...]], *, now_ms: int
 ) -> tuple[str, ...]:
     """What differs, where that was not known yet; safe to repeat. `standing`: reads all that rests in the account.
 
@@ -160,7 +160,7 @@ class _Settling:
                 )
         return frozenset(moved)
 
-    def compare_orders(self, standing: tuple[StandingOrder, ...]) -> None:
+    def compare_orders(self, standing: tuple[OpenOrder, ...]) -> None:
         for each in standing:
             if not each.is_stop and self.journal.order(each.client_order_id) is None:
                 name = each.client_order_id or "without an id"

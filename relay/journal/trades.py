@@ -281,10 +281,13 @@ class StrategyResult:
         return self.realised - self.fees - self.funding
 
 
-def strategy_results(connection: Connection, since_ms: int) -> list[StrategyResult]:
-    """From the day of that moment on."""
+def strategy_results(connection: Connection, since_ms: int, until_ms: int | None = None) -> list[StrategyResult]:
+    """From the day of that moment on. `until_ms`: up to the day of that moment, without it."""
     sums: dict[tuple[str, str, str], _Sums] = {}
-    for row in connection.execute(select(trade_totals).where(trade_totals.c.day >= day_of(since_ms))):
+    statement = select(trade_totals).where(trade_totals.c.day >= day_of(since_ms))
+    if until_ms is not None:
+        statement = statement.where(trade_totals.c.day < day_of(until_ms))
+    for row in connection.execute(statement):
         own = sums.setdefault((row.strategy, row.account, row.coin), _nothing())
         for name in _SUMS:
             own[name] += getattr(row, name)

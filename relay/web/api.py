@@ -19,7 +19,6 @@ from relay.bybit.checklist import rows_of
 from relay.bybit.client import Exchange
 from relay.domain.instrument import symbol_of_filter
 from relay.domain.order import OrderStatus, SignalStatus
-from relay.domain.position import Position
 from relay.domain.signal import Fit
 from relay.errors import (
     ExchangeAnswered,
@@ -32,6 +31,7 @@ from relay.errors import (
 from relay.execution.accept import Receipt
 from relay.execution.compare import NotComparable, compare
 from relay.execution.heartbeat import Pulse
+from relay.execution.holdings import OrdersAtRest, held_at, resting_at
 from relay.execution.ports import to_ms, utc_now
 from relay.journal.accept import ChainRecord
 from relay.journal.codec import rfc3339
@@ -50,12 +50,14 @@ from relay.web.answers import (
     day_form,
     equity_form,
     flattened_form,
+    foreign_form,
     number,
     of_each,
     position_form,
     preview_form,
     refused_form,
     request_invalid,
+    resting_form,
     strategy_result_form,
 )
 from relay.web.webhook import awaited, tell
@@ -314,11 +316,36 @@ log = logging.getLogger(__name__)
 def list_orders(
     *, account: str | None, symbol: str | None, status: OrderStatus | None, limit: int, open_only: bool
 ) -> Response:
-    """The relay's own, the latest first; `open_only`: those that have not ended."""
-    found = current_services().journal.orders(
-        account=account, symbol=symbol, status=status, open_only=open_only, limit=limit
-    )
+    """The relay's own, the latest first; `open_only`: what rests just now, whoever placed it, with more of each."""
+    if open_only:
+        return answer(open_orders(account=account, symbol=symbol, status=status, limit=limit))
+    found = current_services().journal.orders(account=account, symbol=symbol, status=status, limit=limit)
     return answer({"orders": found})
+
+
+def open_orders(
+    *, account: str | None = None, symbol: str | None = None, status: OrderStatus | None = None, limit: int = LIMIT_MAX
+) -> dict[str, Any]:
+    """The latest first, with the terms that they have at the exchange, and the accounts that could not be asked."""
+    parts = current_services()
+    exchanges = {name: each for name, each in parts.exchanges.items() if account in (None, name)}
+    own = parts.journal.orders(account=account, symbol=symbol, status=status, open_only=True, limit=limit)
+    read = of_each(exchanges, lambda name, exchange: resting_at(parts.accounts[name], exchange, symbol=symbol))
+    shown = {name: at_rest.by_client_order_id() for name, at_rest in read.items()}
+    owners = current_queries().order_owners(
+        [*(row["client_order_id"] for row in own), *(name for each in shown.values() for name in each)]
+    )
+    rows = []
+    for row in own:
+        at_rest = read.get(row["account"], OrdersAtRest(prices={}))
+        order = shown.get(row["account"], {}).get(row["client_order_id"])
+        rows.append(resting_form(row | owners[row["client_order_id"]], order, at_rest))
+    for name, at_rest in read.items():
+        others = [foreign_form(name, each) for each in at_rest.orders if each.client_order_id not in owners]
+        rows += [resting_form(row, None, at_rest) for row in others if status in (None, row["status"])]
+    rows.sort(key=lambda row: row["created_at"] or "", reverse=True)
+    problems = {name: at_rest.problem for name, at_rest in read.items()}
+    return {"orders": rows[:limit], "unreadable": _unreadable(problems)}
 
 
 def list_positions(*, account: str | None, symbol: str | None) -> Response:
@@ -326,35 +353,26 @@ def list_positions(*, account: str | None, symbol: str | None) -> Response:
 
     Raises what the exchange said where none of the accounts could be.
     """
-    exchanges = {name: each for name, each in current_services().exchanges.items() if account in (None, name)}
-    read = of_each(exchanges, _read_positions)
-    errors = {name: each for name, each in read.items() if not isinstance(each, tuple)}
-    unanswered = [each for each in errors.values() if not isinstance(each, FactsUnreadable)]
+    parts = current_services()
+    ledger = parts.streams.bookkeeper.ledger
+    exchanges = {name: each for name, each in parts.exchanges.items() if account in (None, name)}
+    read = of_each(exchanges, lambda name, exchange: held_at(name, exchange, ledger))
+    problems = {name: held.problem for name, held in read.items() if held.problem is not None}
+    unanswered = [each for each in problems.values() if not isinstance(each, FactsUnreadable)]
     if unanswered and len(unanswered) == len(exchanges):
         # Else nothing read would pass for nothing open.
         raise unanswered[0]
     found = [
-        position_form(name, position)
-        for name, came_to in read.items()
-        for position in sorted(_readable(came_to), key=lambda each: (each.category, each.symbol))
-        if symbol in (None, position.symbol)
+        position_form(name, holding)
+        for name, held in read.items()
+        for holding in held.holdings
+        if symbol in (None, holding.position.symbol)
     ]
-    unreadable = [{"account": name, "message": str(error)} for name, error in errors.items()]
-    return answer({"positions": found, "unreadable": unreadable})
+    return answer({"positions": found, "unreadable": _unreadable(problems)})
 
 
-def _readable(came_to: tuple[Position, ...] | ExchangeUnreachable | ExchangeAnswered) -> tuple[Position, ...]:
-    if isinstance(came_to, tuple):
-        return came_to
-    return came_to.readable if isinstance(came_to, FactsUnreadable) else ()
-
-
-def _read_positions(account: str, exchange: Exchange) -> tuple[Position, ...] | ExchangeUnreachable | ExchangeAnswered:
-    """Or why they cannot be read."""
-    try:
-        return exchange.positions()
-    except (ExchangeUnreachable, ExchangeAnswered) as error:
-        return error
+def _unreadable(problems: Mapping[str, Exception | None]) -> list[dict[str, str]]:
+    return [{"account": name, "message": str(why)} for name, why in problems.items() if why is not None]
 
 
 def list_accounts() -> Response:

@@ -151,7 +151,7 @@ ENDPOINTS: Final = (
         method="get",
         rule="/api/orders",
         view=api.list_orders,
-        summary="The relay's orders, the latest first.",
+        summary="The relay's orders, the latest first; `open=1`: what rests just now, whoever placed it.",
         answers={200: "Orders", **_errors(400, 401, 429, 503)},
         query={
             "account": text(),

@@ -172,7 +172,10 @@ def test_orders_and_positions_are_tables_that_filters_narrow(shell: Shell) -> No
     assert positions[1].split()[:4] == ["default", "ADAUSDT", "long", "20"]
     resting = shell.run("orders", "--symbol", "ADAUSDT", "--open").stdout.splitlines()
     assert len(resting) == 2
-    assert "limit" in resting[1] and "accepted" in resting[1]
+    assert resting[0].split() == ["ID", "SYMBOL", "SIDE", "TYPE", "QTY", "PRICE", "AWAY", "BY", "AGE"]
+    assert resting[1].split()[1:8] == ["ADAUSDT", "buy", "limit", "20", price[:8], "-10%", "default"]
+    wide = shell.run("orders", "--symbol", "ADAUSDT", "--open", "--wide").stdout
+    assert "accepted" in wide and " entry " in wide
     assert shell.run("orders", "--symbol", "ADAUSDT", "--status", "rejected").stdout == "no orders\n"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from environs import ValidationError
@@ -29,6 +30,7 @@ from relay.journal.notices import (
     Period,
 )
 from relay.journal.tables import events
+from relay.journal.trades import StrategyResult
 from relay.settings.environment import notify_targets
 from tests.catcher import Catcher
 from tests.unit.journal_builders import NOW_MS, accept, accepted, by_id, new_signal
@@ -237,21 +239,33 @@ def test_a_day_and_a_week_are_told_once(journal: Journal) -> None:
 
 
 def test_a_report_says_what_was_earned_denied_and_is_open_and_what_needs_a_person() -> None:
-    tally = Tally(fills=3, wins=1, losses=1, realised=Decimal("12.3456"), fees=Decimal("0.4"))
+    tally = Tally(fills=3)
     tally.slippages_pct += [Decimal("0.5"), Decimal("-1"), Decimal("0.25")]
+    made: dict[str, Any] = {
+        "trades": 1,
+        "realised": Decimal("6.3456"),
+        "fees": Decimal("0.3"),
+        "funding": Decimal("-0.05"),
+    }
+    results = tuple(
+        StrategyResult(strategy="trend", account=account, coin=coin, won=won, **made)
+        for account, coin, won in (("a", "USDT", 1), ("b", "USDT", 0), ("b", "BTC", 1))
+    )
     period = Period(
         days=1,
         signals={SignalStatus.DENIED: 3},
         filled=3,
         denied={"HALTED": 1, "LIMIT_RATE": 2},
-        tallies={"trend": tally},
+        results=results,
+        tallies={"trend": tally, "idle": Tally(fills=1)},
         positions={("default", "BTCUSDT"): Decimal("-0.5"), ("other", "ETHUSDT"): Decimal(2)},
         brackets=(),
         attention=("01hzzzzzzzzzzzzzzzzzzzzzzz",),
         halted=("",),
     )
     assert [each.text for each in report_of(period, until_ms=NOW_MS)][1:] == [
-        "trend: net +11.95 after fees, 2 closing fills (1 won), slippage 0.250 % in the middle",
+        "idle: no trade closed",
+        "trend: net +6.0956 BTC, +12.19 USDT after fees, 3 trades closed (2 won), slippage 0.250 % in the middle",
         "not executed: 2 LIMIT_RATE, 1 HALTED",
         "open: BTCUSDT -0.5, no stop that the relay knows; ETHUSDT on other +2, no stop that the relay knows",
         "to look at: entries are halted on all accounts; 1 signals need you: 01hzzzzzzzzz",
