@@ -26,12 +26,14 @@ from relay.app.account_checks import (
     tell_of_keys,
 )
 from relay.app.accounts import (
+    VanishedAccount,
     accounts_of,
     exchanges_of,
     markets_of,
     remember_identities,
     require_addresses,
     strategies_of,
+    vanished_accounts,
 )
 from relay.app.engines import Execution, Process, execution_of, journal_of
 from relay.app.periodic_jobs import PeriodicJobs, open_instruments, periodic_jobs_of
@@ -99,6 +101,7 @@ class Services:
     notifier: Notifier
     checkup: Checkup
     mailbox: MailboxWatch | None
+    vanished: tuple[VanishedAccount, ...]
 
     def market_of(self, account: str) -> Market:
         """Of which accounts at one host have one."""
@@ -186,7 +189,9 @@ def assemble(
     process: Process,
 ) -> Services:
     """The parts, none of them started."""
-    accounts, strategies = accounts_of(settings, exchanges), strategies_of(settings)
+    vanished = vanished_accounts(settings, journal)
+    barred = {each.heir: each.bar for each in vanished if each.heir is not None}
+    accounts, strategies = accounts_of(settings, exchanges, barred), strategies_of(settings)
     for name, exchange in exchanges.items():
         exchange.own_coins = own_coins_of(name, journal=journal, exchange=exchange)
     markets = markets_of(settings, accounts)
@@ -218,6 +223,7 @@ def assemble(
         notifier=notifier,
         checkup=checkup,
         mailbox=_mailbox(settings, journal, intake, announcer, engine, markets),
+        vanished=vanished,
     )
 
 
@@ -487,6 +493,9 @@ class Relay:
             address = self.settings.alive_url.reveal()
             services.periodic_jobs.add("the sign of life", ALIVE_S, lambda: self._sign_of_life(address))
         self._watch_announcements()
+        for vanished in services.vanished:
+            log.error("%s; %s", vanished.message, vanished.fix)
+            services.announcer.tell(NoticeKind.ATTENTION, f"{vanished.message}; {vanished.fix}")
         self.services.notifier.start()
         if services.mailbox is not None:
             services.mailbox.start()
