@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from relay.bybit import wire_account, wire_orders
+from relay.bybit.batches import BatchedOrder, Batches
 from relay.bybit.calls import Ask, Calls, OddRows, listed
 from relay.bybit.http import SERVER_TIME, Answer, BybitSession, ExchangeClock, Transport
 from relay.bybit.limiter import Address, Limiter, Priority
@@ -267,6 +268,7 @@ class Exchange:
         self._calls = Calls(
             clock=self._clock, limiter=Limiter(self._clock), address=self._address, measure=self.measure_clock
         )
+        self._batches = Batches(self._session, self._calls, self._clock)
         self.account_api = AccountApi(self._session, self._calls)
         self.odd_rows = self._calls.odd_rows
         self._stored_warm = 1
@@ -313,10 +315,11 @@ class Exchange:
         """Send the order, once, signed with `signature`. Accepted is an acknowledgement, not a fill.
 
         Waits for the rate limit for at most half of the signature's window, and sends nothing once that window has
-        passed.
+        passed. One that waits may leave in a batch.
         """
         params = wire_orders.create_params(order, client_order_id)
-        return self._change(self._session.place_order, CREATE, params, signature, is_exit=is_exit)
+        batched = self._batches.passenger(params, client_order_id, signature)
+        return self._change(self._session.place_order, CREATE, params, signature, is_exit=is_exit, batched=batched)
 
     def cancel(
         self,
@@ -351,16 +354,29 @@ class Exchange:
         return self._change(self._session.amend_order, AMEND, params, self.signature(), is_exit=True)
 
     def _change(
-        self, ask: Ask, endpoint: str, params: dict[str, object], signature: RequestSignature, *, is_exit: bool
+        self,
+        ask: Ask,
+        endpoint: str,
+        params: dict[str, object],
+        signature: RequestSignature,
+        *,
+        is_exit: bool,
+        batched: BatchedOrder | None = None,
     ) -> Outcome:
         left_ms = signature.timestamp_ms + signature.recv_window_ms - self._clock.now_ms()
         if left_ms <= 0:
             return NotSent(why="the request waited until its signature had run out", retry_at_ms=self._clock.now_ms())
         wait_s = max(0.0, left_ms - signature.recv_window_ms / 2) / 1000
+        permit = self._calls.permit(endpoint, params, Priority.EXIT if is_exit else Priority.ENTRY, wait_s, batched)
+        if isinstance(permit, NotSent):
+            return permit
+        if permit.batch:
+            return self._batches.send(permit)
+        if permit.is_taken:
+            assert batched is not None, "nothing else is taken into a batch"
+            return batched.outcome.result()
         with self._session.stamped(signature):
-            came_to = self._calls.change(
-                ask, endpoint, params, priority=Priority.EXIT if is_exit else Priority.ENTRY, wait_s=wait_s
-            )
+            came_to = self._calls.send(ask, endpoint, params, permit)
         if not isinstance(came_to, Answer):
             return came_to
         if endpoint in (LEVERAGE, STOPS):
@@ -668,6 +684,7 @@ class Exchange:
         """Use each connection that `warm` opened, so that none dies unseen; to be called every 20 s."""
         if self._address.banned_for_s > 0:
             return 0
+        self._batches.learn()
         return self._transport.exercise(self._session.server_time_request(), self._stored_warm)
 
     def close(self) -> None:
