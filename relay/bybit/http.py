@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 
 import certifi
 from Crypto.Hash import SHA256
-from Crypto.PublicKey import RSA
 from Crypto.Signature import pkcs1_15
+from environs import ValidationError
 from pybit.unified_trading import HTTP
 from requests.utils import default_user_agent
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, Retry, Timeout
@@ -42,6 +42,7 @@ from urllib3.util import create_urllib3_context
 
 from relay.domain.order import RequestSignature
 from relay.errors import SettingsInvalid
+from relay.settings.environment import private_key
 from relay.settings.network import Proxy, certificates, way_to
 
 # Bytes to the exchange and back: kept-alive connections, one send per request, and whether anything left.
@@ -516,17 +517,13 @@ def _json_object(text: bytes) -> dict[str, Any]:
 def signer(secret: str) -> Callable[[bytes], str]:
     """How requests are signed: RSA with SHA-256 where the secret is a PEM private key, else HMAC-SHA256.
 
-    Source: V5 integration guidance, "Create A Request". A PEM may come with its line breaks written as `\\n`, as
-    environment variables often hold it. Raises SettingsInvalid for a PEM that is no private key.
+    Source: V5 integration guidance, "Create A Request". Raises SettingsInvalid for a PEM that is no private key.
     """
     if "-----BEGIN" not in secret:
         key = secret.encode()
         return lambda message: hmac.digest(key, message, "sha256").hex()
     try:
-        imported = RSA.import_key(secret.replace("\\n", "\n"))
-    except (ValueError, IndexError, TypeError):
-        raise SettingsInvalid(["BYBIT_API_SECRET: not a readable PEM key; should be an RSA private key"]) from None
-    if not imported.has_private():
-        raise SettingsInvalid(["BYBIT_API_SECRET: a public key; should be the RSA private key"])
-    scheme = pkcs1_15.new(imported)
+        scheme = pkcs1_15.new(private_key(secret))
+    except ValidationError as error:
+        raise SettingsInvalid([f"BYBIT_API_SECRET: {error}"]) from None
     return lambda message: base64.b64encode(scheme.sign(SHA256.new(message))).decode()

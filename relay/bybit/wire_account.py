@@ -182,7 +182,7 @@ def position_from(rows: Sequence[Row], *, category: Category, symbol: str) -> Po
     lenient, for_people = Lenient(), Lenient()
 
     price = partial(lenient.read, number_but_zero, shown, instead=None)
-    told = partial(for_people.read, number_but_zero, shown, instead=None)
+    read_shown = partial(for_people.read, number_but_zero, shown, instead=None)
 
     return Position(
         category=category,
@@ -195,8 +195,8 @@ def position_from(rows: Sequence[Row], *, category: Category, symbol: str) -> Po
         take_profit=price("takeProfit"),
         stop_loss=price("stopLoss"),
         trailing_stop=price("trailingStop"),
-        liq_price=told("liqPrice"),
-        margin=told("positionIM"),
+        liq_price=read_shown("liqPrice"),
+        margin=read_shown("positionIM"),
         opened_at_ms=for_people.read(lambda: int(shown.get("openTime") or 0) or None, instead=None),
         changed_at_ms=lenient.read(_changed_at_ms, rows, instead=None),
         is_hedge=any(int(row.get("positionIdx") or _ONE_WAY) != _ONE_WAY for row in rows),

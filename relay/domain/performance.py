@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
+from typing import Final
 
 from relay.domain.instrument import Category
 from relay.domain.order import Side
 
+_ZERO = Decimal(0)
 _EXACT = Context(prec=40)
 
 
@@ -91,7 +93,11 @@ def slippage_pct(fills: Iterable[PricedFill], signal_price: Decimal | None) -> D
     return (_EXACT.divide(cost, coins * signal_price) * 100).quantize(_SHOWN)
 
 
-# What moves an account's money, as the exchange tells it, and what it comes to. Values only.
+# What moves an account's money, as the exchange tells it, and what it comes to.
+
+
+DOLLARS: Final = frozenset({"USD", "USDT", "USDC"})
+"""Coins that stand for a dollar, and the dollar."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +109,40 @@ class Equity:
     unrealised: Decimal
     usd: Decimal | None
     at_ms: int
+
+    @property
+    def worth(self) -> Decimal | None:
+        """In USD. A dollar's coin of which the exchange says nothing counts as a dollar; None: nobody knows."""
+        return self.equity if self.usd is None and self.coin in DOLLARS else self.usd
+
+
+def worth_of(points: Iterable[Equity]) -> Decimal:
+    """In USD, of all whose worth is known."""
+    return sum((each.worth or _ZERO for each in points), _ZERO)
+
+
+def equity_curve(points: Mapping[str, Sequence[Equity]], *, every_ms: int) -> list[tuple[int, Decimal]]:
+    """What the accounts were worth together in USD: of each span of `every_ms` the last moment that one was looked at.
+
+    Each counts as it was last looked at; before its first look, as that found it, so that no account's beginning looks
+    like a gain.
+    """
+    found: list[tuple[int, str, Decimal]] = []
+    worth: dict[str, Decimal] = {}
+    for account, of_account in points.items():
+        looks: defaultdict[int, list[Equity]] = defaultdict(list)
+        for each in of_account:
+            looks[each.at_ms].append(each)
+        last = {at_ms // every_ms: at_ms for at_ms in sorted(looks)}
+        own = [(at_ms, account, worth_of(looks[at_ms])) for at_ms in last.values()]
+        if own:
+            worth[account] = own[0][2]
+        found += own
+    curve: dict[int, tuple[int, Decimal]] = {}
+    for at_ms, account, amount in sorted(found):
+        worth[account] = amount
+        curve[at_ms // every_ms] = at_ms, sum(worth.values(), _ZERO)
+    return list(curve.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

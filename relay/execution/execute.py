@@ -172,6 +172,16 @@ class Executor:
 
         Returns None once the signal is finished on this account, else the seconds until there is more.
         """
+        delay = self._step(work)
+        left_s = work.deferred.left_s()
+        if left_s is None or not delay:
+            return delay
+        if left_s > 0:
+            return min(delay, left_s)
+        work.deferred.flush(self._journal)
+        return delay
+
+    def _step(self, work: Work) -> float | None:
         if not work.is_planned:
             failpoint.passed(Failpoint.BEGUN)
             if not self._clearing.is_clear(work):
@@ -225,7 +235,7 @@ class Executor:
             return _NOW
         leaving = sent(first, signature)
         work.keep(leaving)
-        work.keep(self._advancer.place(work.account, leaving, signature))
+        work.keep(self._advancer.place(work.account, leaving, signature, work.deferred))
         return _NOW
 
     def _record(
@@ -285,11 +295,14 @@ class Executor:
     def _protect(self, work: Work, finish: Finish) -> float | None:
         """Before the signal is finished: what is open is protected as it asks for, and no more than what is open."""
         signal, account = work.signal, work.account
+        assert signal.category is not None and signal.symbol is not None
         if work.protection_run is None:
-            assert signal.category is not None and signal.symbol is not None
             work.protection_run = ProtectionRun(account=account, category=signal.category, symbol=signal.symbol)
         now_ms = self._now_ms()
-        came_to = self._protector.step(work.protection_run, now_ms=now_ms)
+        live = self._journal.live_brackets_of(account.name, signal.category, signal.symbol)
+        if live:
+            work.deferred.flush(self._journal)
+        came_to = self._protector.step(work.protection_run, live, now_ms=now_ms)
         if not isinstance(came_to, ProtectionEnded):
             return came_to
         if came_to.reason is not None and came_to.signal_id == signal.id:
@@ -311,6 +324,7 @@ class Executor:
         """Reads the position from the exchange itself: its refusal did not agree with what the streams reported."""
         signal = work.signal
         assert signal.category is not None and signal.symbol is not None
+        work.deferred.flush(self._journal)
         try:
             position = work.account.exchange.position(category=signal.category, symbol=signal.symbol)
         except ExchangeUnreachable as error:
@@ -331,7 +345,7 @@ class Executor:
         if passing is not None and self._exit_waits(work):
             self._finish(work, Finish(status=SignalStatus.ATTENTION, reason=passing), self._now_ms())
             return None
-        came_to = self._advancer.step(work.account, order, held_back=self._held_back(work, order))
+        came_to = self._advancer.step(work.account, order, work.deferred, held_back=self._held_back(work, order))
         if isinstance(came_to, GiveUp):
             self._finish(work, Finish(status=SignalStatus.ATTENTION, reason=came_to.reason), self._now_ms())
             return None
@@ -369,7 +383,7 @@ class Executor:
             )
             uow.signals.add_notes(work.signal.id, (added.note,))
 
-        self._journal.write(write)
+        work.deferred.write(self._journal, write)
         failpoint.passed(Failpoint.ORDER_ADDED)
         for state in work.states_of(added.planned):
             work.keep(state)
@@ -379,11 +393,16 @@ class Executor:
     def _deny_rest(self, work: Work, reason: Reason) -> float:
         for order in tuple(work.orders.values()):
             if order.status is OrderStatus.PLANNED and not order.is_exit:
-                work.keep(self._advancer.deny(order, reason))
+                work.keep(self._advancer.deny(order, reason, work.deferred))
         return _NOW
 
     def _finish(self, work: Work, finish: Finish, now_ms: int) -> None:
-        self._end(work.signal, work.account.name, self._with_notes(work, finish, now_ms), now_ms)
+        signal, account = work.signal, work.account.name
+        if work.account.live is None or not work.account.live.is_listening:
+            work.deferred.flush(self._journal)
+        finish = self._with_notes(work, finish, now_ms)
+        work.deferred.write(self._journal, lambda uow: _end(uow, signal.id, account, finish, now_ms))
+        self._tell(signal, account, finish)
 
     def _with_notes(self, work: Work, finish: Finish, now_ms: int) -> Finish:
         if finish.status is SignalStatus.DONE:
@@ -395,9 +414,7 @@ class Executor:
 
     def end(self, signal: Signal, account: str, finish: Finish) -> None:
         """Write down what the signal came to on one account, then notify."""
-        self._end(signal, account, finish, self._now_ms())
-
-    def _end(self, signal: Signal, account: str, finish: Finish, now_ms: int) -> None:
+        now_ms = self._now_ms()
         self._journal.write(lambda uow: _end(uow, signal.id, account, finish, now_ms))
         self._tell(signal, account, finish)
 

@@ -101,7 +101,7 @@ def _take_profits(position: Position, side: Side, orders: Iterable[OpenOrder]) -
         price = each.trigger_price if is_profit else each.price
         if price is not None:
             found.append(TakeProfitAtRest(price=price, qty=each.open_qty))
-    return tuple(sorted(found, key=lambda rung: rung.price, reverse=side is Side.SELL))
+    return tuple(sorted(found, key=lambda level: level.price, reverse=side is Side.SELL))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

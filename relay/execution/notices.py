@@ -259,6 +259,11 @@ class Notifier:
         ]
         self._drop_at = 0.0
 
+    @property
+    def recipients(self) -> list[tuple[str, list[str]]]:
+        """Each one's name, which holds nothing of the address, and of what it is told."""
+        return [(each.name, sorted(each.target.kinds)) for each in self._services]
+
     def start(self) -> None:
         """Does nothing where nobody is to be told."""
         if self._services and not self._reader.is_alive():

@@ -40,7 +40,7 @@ from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailab
 from relay.execution.gather import FactSource
 from relay.execution.orders import Advancer, Canceller, report_of
 from relay.execution.ports import Account, Now, to_ms, utc_now
-from relay.execution.work import Amended, ExchangeSnapshot, ProtectionEnded, ProtectionRun, Resting, _orders
+from relay.execution.work import Amended, Deferred, ExchangeSnapshot, ProtectionEnded, ProtectionRun, Resting, _orders
 from relay.journal.journal import Journal
 from relay.journal.positions import BracketRecord
 from relay.journal.records import OrderRecord
@@ -123,13 +123,15 @@ class Protector:
         self.close: Callable[[str, Category, str], object] = _nobody_closes
         """Closes an account's position, by a signal of its own."""
 
-    def step(self, protection_run: ProtectionRun, *, now_ms: int) -> float | ProtectionEnded:
-        """Do the next thing: seconds until there is more, or how it ended. `now_ms`: the relay's clock."""
+    def step(
+        self, protection_run: ProtectionRun, live: tuple[BracketRecord, ...], *, now_ms: int
+    ) -> float | ProtectionEnded:
+        """Do the next thing: seconds until there is more, or how it ended.
+
+        `live`: the lane's brackets as they are stored now. `now_ms`: the relay's clock.
+        """
         if protection_run.begun_at_ms is None:
             protection_run.begun_at_ms = now_ms
-        live = self._journal.live_brackets_of(
-            protection_run.account.name, protection_run.category, protection_run.symbol
-        )
         instrument = protection_run.account.market.instrument(protection_run.category, protection_run.symbol)
         if not live or instrument is None:
             return ProtectionEnded()
@@ -308,7 +310,9 @@ class Protector:
             stored = self._journal.order(order_id)
             assert stored is not None, f"the bracket names {order_id}, which is no order"
             state = replace(stored.state, taken_up_at_ms=protection_run.account.exchange.now_ms())
-        came_to = self._advancer.step(protection_run.account, state)
+        deferred = Deferred()
+        came_to = self._advancer.step(protection_run.account, state, deferred)
+        deferred.flush(self._journal)
         if isinstance(came_to, GiveUp):
             return self._incomplete(record, came_to.reason.message, now_ms)
         protection_run.orders[order_id] = came_to.order
@@ -623,7 +627,9 @@ class ProtectionTask:
         waits = self._expire(now_ms)
         if waits is not None:
             return waits
-        came_to = self.lanes.protector.step(self.protection_run, now_ms=now_ms)
+        lane = self.lane
+        live = self.lanes.journal.live_brackets_of(lane.account, lane.category, lane.symbol)
+        came_to = self.lanes.protector.step(self.protection_run, live, now_ms=now_ms)
         if not isinstance(came_to, ProtectionEnded):
             return came_to
         if came_to.signal_id is not None and came_to.reason is not None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeVar
 
 from relay.alerts.signal import signal_from_stored
 from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG
@@ -26,6 +26,9 @@ from relay.execution.ports import Account, from_ms
 from relay.journal.journal import Journal
 from relay.journal.positions import BracketRecord
 from relay.journal.records import Circumstances, ExecutionRecord, SignalRecord
+from relay.journal.unit_of_work import UnitOfWork
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +88,53 @@ class Resting:
     @property
     def is_over(self) -> bool:
         return self.rests_no_more or self.order.status.is_ended
+
+
+# What is known and not written down yet.
+
+
+COMPANY_S: Final = 0.01
+"""So long it waits for what it can share a transaction with: an acknowledgement for the fill, a fill for the end."""
+
+
+class Deferred:
+    """Writes of one lane that wait a moment for company, in their order. Of the exchange's good news only.
+
+    Should the relay be killed first, the journal has the attempt, and the order is looked up.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Callable[[UnitOfWork], object], Callable[[], object]]] = []
+        self._since = 0.0
+
+    def add(self, operation: Callable[[UnitOfWork], object], stored: Callable[[], object]) -> None:
+        """`stored`: called once it is durable."""
+        if not self._waiting:
+            self._since = time.monotonic()
+        self._waiting.append((operation, stored))
+
+    def left_s(self) -> float | None:
+        """How long it may still wait; None if nothing does."""
+        return self._since + COMPANY_S - time.monotonic() if self._waiting else None
+
+    def write(self, journal: Journal, operations: Callable[[UnitOfWork], T]) -> T:
+        """All that waits, and then `operations`, in one transaction. JournalUnavailable: nothing was written."""
+        waiting, self._waiting = self._waiting, []
+
+        def write(uow: UnitOfWork) -> T:
+            for operation, _ in waiting:
+                operation(uow)
+            return operations(uow)
+
+        written = journal.write(write)
+        for _, stored in waiting:
+            stored()
+        return written
+
+    def flush(self, journal: Journal) -> None:
+        """Before the exchange is asked for anything, which takes longer than what waits may."""
+        if self._waiting:
+            self.write(journal, lambda uow: None)
 
 
 # One run of the protection of a position, and what it came to.
@@ -186,6 +236,7 @@ class Work:
     """As they were when it was taken up."""
     protection_run: ProtectionRun | None = None
     """The protection of what is open, once the orders are done."""
+    deferred: Deferred = field(default_factory=Deferred)
     troubles: int = 0
     """How often in a row the exchange did not answer while the facts were gathered."""
     troubled_since_ms: int = 0

@@ -206,13 +206,17 @@ class Ledger:
 
     def equity(self, account: str, since_ms: int) -> list[Equity]:
         """The oldest first."""
-        which = (equity_points.c.account == account) & (equity_points.c.at >= since_ms)
         with self._store.read() as connection:
-            statement = select(equity_points).where(which).order_by(equity_points.c.at, equity_points.c.coin)
-            return [
-                Equity(coin=row.coin, equity=row.equity, unrealised=row.unrealised, usd=row.usd, at_ms=row.at)
-                for row in connection.execute(statement)
-            ]
+            return _equity(connection, account, equity_points.c.at >= since_ms)
+
+    def equity_at(self, account: str, at_ms: int) -> list[Equity]:
+        """As it was last looked at until then; before the first look, as that found it."""
+        looks, own = equity_points.c.at, equity_points.c.account == account
+        with self._store.read() as connection:
+            at = connection.scalar(select(func.max(looks)).where(own, looks <= at_ms))
+            if at is None:
+                at = connection.scalar(select(func.min(looks)).where(own))
+            return [] if at is None else _equity(connection, account, looks == at)
 
     def days(self, account: str, since_ms: int) -> list[DayTotal]:
         """The oldest first, from the day of that moment on."""
@@ -252,6 +256,14 @@ class Ledger:
             gone = delete(equity_points).where(tuple_(*columns).in_(spare[first : first + _BATCH]))
             self._store.submit(partial(_execute, statement=gone), deadline_s=_DEADLINE_S)
         return len(spare)
+
+
+def _equity(connection: Connection, account: str, which: ColumnElement[bool]) -> list[Equity]:
+    statement = select(equity_points).where(equity_points.c.account == account, which)
+    return [
+        Equity(coin=row.coin, equity=row.equity, unrealised=row.unrealised, usd=row.usd, at_ms=row.at)
+        for row in connection.execute(statement.order_by(equity_points.c.at, equity_points.c.coin))
+    ]
 
 
 def _execute(connection: Connection, statement: Delete | Update) -> int:

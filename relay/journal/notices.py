@@ -125,19 +125,19 @@ def _realised(connection: Connection, rows: Sequence[Row[Any]]) -> dict[int, tup
 
     Without those that the ledger has not booked yet.
     """
-    told = {row.id: (_detail(row).get("client_order_id"), _filled(row)) for row in rows}
+    named = {row.id: (_detail(row).get("client_order_id"), _filled(row)) for row in rows}
     booked = (bookings.c.account == fills.c.account) & (bookings.c.exec_id == fills.c.exec_id)
     statement = (
         select(fills.c.client_order_id, fills.c.qty, bookings.c.symbol, bookings.c.coin, bookings.c.realised)
         .outerjoin(bookings, booked)
-        .where(fills.c.client_order_id.in_({client_id for client_id, filled in told.values() if client_id and filled}))
+        .where(fills.c.client_order_id.in_({client_id for client_id, filled in named.values() if client_id and filled}))
         .order_by(fills.c.at, fills.c.exec_id)
     )
     of_order: defaultdict[str, list[Any]] = defaultdict(list)
     for row in connection.execute(statement):
         of_order[row.client_order_id].append(row)
     found = {}
-    for number, (client_id, filled) in told.items():
+    for number, (client_id, filled) in named.items():
         qty, realised = Decimal(0), Decimal(0)
         for fill in of_order.get(client_id or "", ()):
             if fill.symbol is None:

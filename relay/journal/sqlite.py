@@ -173,20 +173,26 @@ def _say(connection: Connection, text: str) -> None:
 
 
 def _run(job: Job, connection: Connection) -> None:
-    """In a savepoint: what the work raises is its own caller's affair, unless it is the journal's trouble."""
+    """What the work raises is its own caller's affair, unless it is the journal's trouble."""
     job.outcome, job.error = None, None
-    # By the driver itself: SQLAlchemy's savepoints cost as much as the work in them.
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection), "the file is SQLite's"
-    driver.execute("SAVEPOINT work").close()
     try:
         job.outcome = job.work(connection)
     except Exception as error:
         if sqlite_unavailable(error, "") is not None:
             # SQLite may have rolled back everything by itself: there is no going on in this transaction.
             raise
-        driver.execute("ROLLBACK TO work").close()
         job.error = error
+
+
+def _run_apart(job: Job, connection: Connection) -> None:
+    """The same in a savepoint: nothing stays of work that raises."""
+    # By the driver itself: SQLAlchemy's savepoints cost as much as the work in them.
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection), "the file is SQLite's"
+    driver.execute("SAVEPOINT work").close()
+    _run(job, connection)
+    if job.error is not None:
+        driver.execute("ROLLBACK TO work").close()
     driver.execute("RELEASE work").close()
 
 
@@ -207,6 +213,8 @@ class Writer:
         self._queue: deque[Job] = deque()
         self._to_undo: list[Job] = []
         self._closed = False
+        self._is_careful = False
+        """In the last batch some work raised: it is run again, each in a savepoint."""
         self._connection: Connection | None = None
         self.trouble: JournalUnavailable | None = None
         """Why the last transaction failed, if it did."""
@@ -302,9 +310,7 @@ class Writer:
         transaction = self._connected().begin()
         batch = self._take()
         try:
-            for job in batch:
-                _run(job, transaction.connection)
-            if not batch or not self._seal(batch):
+            if not self._run_all(batch, transaction.connection) or not self._seal(batch):
                 transaction.rollback()
                 return
             self._require_transaction(transaction.connection)
@@ -315,6 +321,34 @@ class Writer:
         self.commits += 1
         self.trouble = None
         self._settle(batch)
+
+    def _run_all(self, batch: list[Job], connection: Connection) -> bool:
+        """Returns False if there is nothing to commit.
+
+        Work seldom raises, and a savepoint costs as much as two statements: only a batch in which some did is run
+        again with one for each.
+        """
+        run, self._is_careful = _run_apart if self._is_careful else _run, False
+        for job in batch:
+            run(job, connection)
+        if run is _run_apart or all(job.error is None for job in batch):
+            return bool(batch)
+        with self._changed:
+            if len(batch) == 1:
+                self._close_stage(batch)
+            else:
+                self._is_careful = True
+                self._put_back(batch)
+        if len(batch) == 1:
+            self._end(batch)
+        return False
+
+    def _put_back(self, batch: list[Job]) -> None:
+        """To wait in front of all others, but for those that were withdrawn. The lock is held."""
+        rest = [job for job in batch if job.stage is JobStage.RUNNING]
+        for job in rest:
+            job.stage = JobStage.QUEUED
+        self._queue.extendleft(reversed(rest))
 
     def _require_transaction(self, connection: Connection) -> None:
         """SQLite ends a transaction by itself after some errors; committing nothing must not look like success."""
@@ -338,13 +372,12 @@ class Writer:
         Returns False if something was withdrawn, the others go back to wait.
         """
         with self._changed:
-            rest = [job for job in batch if job.stage is JobStage.RUNNING]
-            sealed = len(rest) == len(batch)
-            for job in rest:
-                job.stage = JobStage.COMMITTING if sealed else JobStage.QUEUED
-            if not sealed:
-                self._queue.extendleft(reversed(rest))
-            return sealed
+            if any(job.stage is not JobStage.RUNNING for job in batch):
+                self._put_back(batch)
+                return False
+            for job in batch:
+                job.stage = JobStage.COMMITTING
+            return True
 
     def _settle(self, batch: list[Job]) -> None:
         """Committed. If one was withdrawn meanwhile, all that can be undone are: they may have built on each other.

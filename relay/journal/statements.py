@@ -14,7 +14,7 @@ import functools
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from sqlalchemy import (
     CTE,
@@ -222,7 +222,7 @@ def insert_rows(connection: Connection, *wanted: tuple[Table, Rows]) -> None:
     filled = [(table, rows) for table, rows in wanted if rows]
     if connection.dialect.name == "sqlite":
         for table, rows in filled:
-            run(connection, _insert_into(table), rows[0] if len(rows) == 1 else list(rows))
+            _insert_into_one(connection, table, rows)
         return
     run(connection, _insert_all(_shape_of(filled)), _values_of(filled))
 
@@ -238,9 +238,31 @@ def insert_if_new(connection: Connection, first: tuple[Table, Row], *wanted: tup
     return bool(fetch_value(connection, _insert_all_if_new(_shape_of(filled)), _values_of(filled)))
 
 
+_ROWS_AT_ONCE: Final = 8
+
+
+def _insert_into_one(connection: Connection, table: Table, rows: Rows) -> None:
+    """On SQLite a few rows are one statement: each of its steps lets another thread take Python's lock."""
+    if len(rows) == 1:
+        run(connection, _insert_into(table), rows[0])
+    elif len(rows) > _ROWS_AT_ONCE or any(column.default is not None for column in table.c):
+        run(connection, _insert_into(table), list(rows))
+    else:
+        run(connection, _insert_few(table, tuple(rows[0]), len(rows)), _values_of([(table, rows)]))
+
+
 @functools.cache
 def _insert_into(table: Table) -> Insert:
     return insert(table)
+
+
+@functools.lru_cache(maxsize=100)
+def _insert_few(table: Table, columns: tuple[str, ...], count: int) -> Insert:
+    rows = [
+        {each: bindparam(_parameter_name(0, number, each), type_=table.c[each].type) for each in columns}
+        for number in range(count)
+    ]
+    return insert(table).values(rows)
 
 
 @functools.cache

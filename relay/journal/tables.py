@@ -19,6 +19,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     literal_column,
+    select,
 )
 
 from relay.domain.bracket import BracketStatus
@@ -183,6 +184,11 @@ attempts = Table(
     Column("sent_at", UnixMs, nullable=False),
     Column("answered_at", UnixMs),
 )
+
+WITH_ATTEMPTS = select(orders, *(each.label(f"attempt_{each.key}") for each in attempts.c)).select_from(
+    orders.outerjoin(attempts, attempts.c.client_order_id == orders.c.client_order_id)
+)
+"""Orders, each with a row for each of its attempts (`codec.state_of` reads them), or one row without."""
 
 fills = Table(
     "fills",

@@ -18,7 +18,8 @@ import requests
 
 from relay.paper.account import Account, Credentials, Limiter, Verifier
 from relay.paper.book import Book
-from relay.paper.state import TABLE, Quote, State, load
+from relay.paper.orders import SPOT
+from relay.paper.state import TABLE, Instrument, Quote, State, key_of, load
 from relay.paper.store import Store
 
 # Misbehaviour on order: what the exchange is told to do wrong to the next calls, and a log of all calls.
@@ -213,7 +214,7 @@ class Exchange:
         self.store.restore(state)
         self.book = Book(state)
         self.account = self._load_account()
-        state.refuses_prices = self.account.refuses_prices
+        self.apply_account(state)
         self.verifier.trust(self.account.public_key)
         self.limiter = Limiter()
         self.faults = Faults()
@@ -262,6 +263,11 @@ class Exchange:
         kept: dict[str, Any] = self.store.setting("account") or {}
         known = {field.name for field in fields(Account)}
         return Account(**{name: value for name, value in kept.items() if name in known})
+
+    def apply_account(self, state: State) -> None:
+        """The book follows what the account says of prices beyond the bound."""
+        state.refuses_prices = self.account.refuses_prices
+        state.moves_spot_prices = self.account.moves_spot_prices
 
     def keep_account(self) -> None:
         self.store.set_setting("account", self.account.dump())
@@ -320,8 +326,8 @@ class Feed:
                 self._stop.wait(POLL_S if live else RETRY_S)
 
     def poll(self, session: requests.Session) -> bool:
-        """One round over both categories; false if the host could not be understood."""
-        live = all(self._follow(session, category) for category in ("linear", "inverse"))
+        """One round over all categories; false if the host could not be understood."""
+        live = all(self._follow(session, category) for category in ("linear", "inverse", SPOT))
         if live != self._exchange.market_is_live:
             log.info("paper prices %s %s", "follow" if live else "no longer follow", self._url)
         self._exchange.market_is_live = live
@@ -340,26 +346,29 @@ class Feed:
 
     def _apply(self, book: Book, category: str, rows: list[Mapping[str, Any]], now_ms: int) -> None:
         for row in rows:
-            symbol = row.get("symbol", "")
+            symbol = key_of(category, str(row.get("symbol")))
             instrument = self._exchange.instruments.get(symbol)
             if instrument is None or instrument.category != category or symbol in self._exchange.pinned:
                 continue
-            quote = read_ticker(row, instrument.tick_size)
+            quote = read_ticker(row, instrument)
             if quote is not None and quote != book.state.quotes[symbol]:
                 book.move(symbol, quote, now_ms)
 
 
-def read_ticker(row: Mapping[str, Any], tick: Decimal) -> Quote | None:
+def read_ticker(row: Mapping[str, Any], instrument: Instrument) -> Quote | None:
     """A row of `/v5/market/tickers`; None if it lacks a usable price. An empty side of the book is the last price.
+
+    Spot has no mark, and an index in dollars at most: else they are the last price, too.
 
     What can be traded at is put on our table's grid, should the real one have become finer.
     """
+    tick = instrument.tick_size
     try:
         last = _on_grid(Decimal(row["lastPrice"]), tick, ROUND_HALF_EVEN)
         quote = Quote(
             last=last,
-            mark=Decimal(row["markPrice"]),
-            index=Decimal(row["indexPrice"]),
+            mark=last if instrument.is_spot else Decimal(row["markPrice"]),
+            index=Decimal(row.get("usdIndexPrice") or last) if instrument.is_spot else Decimal(row["indexPrice"]),
             bid=_on_grid(Decimal(row.get("bid1Price") or last), tick, ROUND_DOWN) or last,
             ask=_on_grid(Decimal(row.get("ask1Price") or last), tick, ROUND_UP) or last,
             funding_rate=Decimal(row.get("fundingRate") or 0),

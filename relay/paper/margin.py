@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 
 from relay.paper import stops
 from relay.paper.orders import (
     NO_EXITS,
+    QUOTE_COIN,
     ZERO,
     Execution,
     Order,
@@ -102,10 +103,57 @@ def coin_totals(state: State, coin: str) -> tuple[Decimal, Decimal, Decimal]:
 
 
 def available(state: State, coin: str) -> Decimal:
-    """What a new order may still tie up."""
+    """What a new order of a contract may still tie up."""
     wallet = state.wallets.get(coin)
     profits, margins, _ = coin_totals(state, coin)
-    return (wallet.balance if wallet else ZERO) + profits - margins
+    return (wallet.balance if wallet else ZERO) + profits - margins - locked(state, coin)
+
+
+def spendable(state: State, coin: str) -> Decimal:
+    """What a spot order may pay with: own coins, less what is locked or tied up; open losses count, profits do not."""
+    return available(state, coin) - max(coin_totals(state, coin)[0], ZERO)
+
+
+def locked(state: State, coin: str) -> Decimal:
+    """What open spot orders hold back of the coin (wallet-balance.mdx). Of a pair that ends itself one side counts."""
+    total, pairs = ZERO, dict[str, Decimal]()
+    for symbol, orders in state.open_orders.items():
+        instrument = state.instruments[symbol]
+        if not orders or coin not in (instrument.base_coin, instrument.quote_coin):
+            continue
+        for order in orders.values():
+            amount = lock(instrument, order) if pays_with(instrument, order.side) == coin else ZERO
+            if order.pair_id:
+                pairs[order.pair_id] = max(pairs.get(order.pair_id, ZERO), amount)
+            else:
+                total += amount
+    return total + sum(pairs.values(), ZERO)
+
+
+def pays_with(instrument: Instrument, side: Side) -> str:
+    """The coin that an order of a spot pair gives away; none for a contract."""
+    if not instrument.is_spot:
+        return ""
+    return instrument.quote_coin if side is Side.BUY else instrument.base_coin
+
+
+def lock(instrument: Instrument, order: Order) -> Decimal:
+    """What an open spot order locks; a StopOrder nothing before its trigger (create-order.mdx, orderFilter)."""
+    if (order.status, order.stop_kind) == (Status.UNTRIGGERED, StopKind.STOP):
+        return ZERO
+    return cost(instrument, order.side, order.leaves, order.price or order.trigger_price or ZERO, order.market_unit)
+
+
+def cost(instrument: Instrument, side: Side, qty: Decimal, price: Decimal, market_unit: str) -> Decimal:
+    """What an order of a spot pair gives away at `price`, in the coin that it pays with."""
+    by_value = market_unit == QUOTE_COIN
+    if side is Side.BUY:
+        return qty if by_value else qty * price
+    return floor(qty / price, instrument.qty_step) if by_value else qty
+
+
+def floor(amount: Decimal, step: Decimal) -> Decimal:
+    return (amount / step).to_integral_value(ROUND_DOWN) * step
 
 
 def affordable(state: State, instrument: Instrument, *, idx: int, side: Side, qty: Decimal, price: Decimal) -> bool:
@@ -152,7 +200,7 @@ def pay(state: State, symbol: str, rate: Decimal, now_ms: int) -> None:
             at_ms=now_ms,
         )
         state.changes.executions.append(execution)
-        state.book(execution, instrument.settle_coin)
+        state.book(execution, instrument.settle_coin, ZERO)
 
 
 def split(state: State, instrument: Instrument, ratio: Decimal, now_ms: int) -> None:

@@ -40,6 +40,7 @@ PUBLIC: dict[str, Endpoint] = {
 READS: dict[str, Endpoint] = {
     "/v5/order/realtime": orders_api.realtime,
     "/v5/order/history": orders_api.history,
+    "/v5/order/spot-borrow-check": account_api.borrow_check,
     "/v5/execution/list": orders_api.executions,
     "/v5/position/list": account_api.positions,
     "/v5/position/symbol-info": account_api.symbol_info,
@@ -158,12 +159,13 @@ def _effect(
         return Response("<html><body>403 Forbidden: access from your country or region is blocked</body></html>", 403)
     if path not in PUBLIC:
         refusal = exchange.verifier.refuse(request.headers, payload, exchange.now_ms())
-        refusal = refusal or exchange.account.refuse(path, request.remote_addr or "")
+        category = str((params or {}).get("category") or "")
+        refusal = refusal or exchange.account.refuse(path, request.remote_addr or "", category)
         if refusal:
             return _reply(exchange, refusal)
         allowance: Allowance | None = None
         if path not in BATCHES:
-            allowance = exchange.limiter.admit(exchange.account, path, exchange.now_ms())
+            allowance = exchange.limiter.admit(exchange.account, path, exchange.now_ms(), category)
         if allowance is not None:
             headers.update(allowance.headers)
             if allowance.exceeded:

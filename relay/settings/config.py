@@ -40,7 +40,6 @@ from relay.settings.toml import (
     read_limits,
     referred,
     seconds,
-    signing_secret,
     symbol,
 )
 
@@ -194,7 +193,7 @@ def _keys(
     """Both halves of the key. Of paper's they may be missing: a paper exchange has one that everybody knows."""
     before = len(table.problems)
     key = referred(table, "api_key", reader.text, fields.secret, None)
-    secret = referred(table, "api_secret", reader.text, signing_secret, None)
+    secret = referred(table, "api_secret", reader.text, fields.api_secret, None)
     is_sound = len(table.problems) == before
     if is_sound and (environment is not Environment.PAPER or (key is None) != (secret is None)):
         for half, found in (("api_key", key), ("api_secret", secret)):

@@ -365,11 +365,12 @@ def reported(settings: Settings) -> list[tuple[str, str]]:
     lines = [("account", f"{each.name} ({each.environment.value})") for each in settings.accounts]
     for strategy in settings.strategies:
         for account, rules in strategy.rules.items():
-            lines.append((f"limits of {strategy.name}", f"on {account}: {_limits(rules)}"))
+            lines.append((f"limits of {strategy.name}", f"on {account}: {limits_text(rules)}"))
     return [*lines, *_around(settings)]
 
 
-def _limits(rules: Rules) -> str:
+def limits_text(rules: Rules) -> str:
+    """What holds back a strategy's entries on an account, and what does not."""
     if rules.no_entries:
         return f"no entries: {rules.no_entries}"
     held = [f"{each.words} {_shown(each, rules)}" for each in LIMITS if each.bound(rules) is not None]

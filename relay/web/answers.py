@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import math
@@ -198,7 +199,7 @@ def flattened_form(row: Flattened) -> dict[str, str | None]:
 
 def position_form(account: str, holding: Holding) -> dict[str, Any]:
     """`size` without sign: the side tells. What is not known is null."""
-    position, rungs, since = holding.position, holding.take_profits, holding.opened_at_ms
+    position, levels, since = holding.position, holding.take_profits, holding.opened_at_ms
     return {
         "account": account,
         "category": position.category.value,
@@ -212,8 +213,8 @@ def position_form(account: str, holding: Holding) -> dict[str, Any]:
         "take_profit": number(position.take_profit),
         "stop_loss": number(position.stop_loss),
         "take_profits": None
-        if rungs is None
-        else [{"price": plain(each.price), "qty": plain(each.qty)} for each in rungs],
+        if levels is None
+        else [{"price": plain(each.price), "qty": plain(each.qty)} for each in levels],
         "trailing_stop": number(position.trailing_stop),
         "liq_price": number(position.liq_price),
         "margin": number(position.margin),
@@ -423,6 +424,43 @@ def current_queries() -> DashboardQueries:
     return DashboardQueries(current_services().journal.store)
 
 
+# Answers are compressed, where that betrays nothing.
+#
+# Whoever can see how long a compressed answer is, and can put words into it, can guess the secrets that stand beside
+# them, letter by letter (BREACH). So nothing is compressed that repeats what was asked for: a page whose query says
+# something, an error, an answer to an alert. The API's answers are asked for with a token that no browser sends by
+# itself. A form's token, the one secret that pages hold, is another text in each of them (`access.form_token`).
+
+
+_LEAST_BYTES: Final = 1000
+_COMPRESSIBLE: Final = re.compile(r"text/|application/(json|manifest\+json|javascript)|image/svg")
+_NOT_REPEATED: Final = frozenset({"mark", "days", "v"})
+
+
+def init_compression(app: Flask) -> None:
+    app.after_request(_compressed)
+
+
+def _compressed(response: Response) -> Response:
+    is_fit = response.status_code == 200 and not response.is_streamed and _COMPRESSIBLE.match(response.mimetype or "")
+    if not is_fit or request.blueprint == "webhook" or not _repeats_nothing():
+        return response
+    body = response.get_data()
+    if len(body) >= _LEAST_BYTES:
+        response.vary.add("Accept-Encoding")
+        if request.accept_encodings["gzip"] > 0:
+            response.set_data(gzip.compress(body, 6, mtime=0))
+            response.content_encoding = "gzip"
+    return response
+
+
+def _repeats_nothing() -> bool:
+    if request.blueprint == "api":
+        return True
+    is_plain = request.method in ("GET", "HEAD")
+    return is_plain and not any(value for name, value in request.args.items() if name not in _NOT_REPEATED)
+
+
 # What every request and every answer has: an id, and headers that keep browsers from misusing it.
 #
 # It is around the application and not in it: there it would cost an alert as much as to read it does.
@@ -444,7 +482,7 @@ _FOR_PAGES: Final = (
     (
         "Content-Security-Policy",
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+        "manifest-src 'self'; worker-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     ),
     ("Referrer-Policy", "same-origin"),
     *_ALWAYS,

@@ -266,7 +266,7 @@ def _timing() -> Form:
 def _position() -> Form:
     numbers = ("avg_price", "mark_price", "unrealised_pnl", "leverage", "take_profit", "stop_loss")
     more = ("trailing_stop", "liq_price", "margin", "roe_pct")
-    rungs = _list(_object({"price": _NUMBER, "qty": _NUMBER}))
+    levels = _list(_object({"price": _NUMBER, "qty": _NUMBER}))
     return _object(
         {
             "account": _TEXT,
@@ -275,7 +275,7 @@ def _position() -> Form:
             "side": {"enum": ["long", "short"]},
             "size": _NUMBER,
             **{name: _or_null(_NUMBER) for name in (*numbers, *more)},
-            "take_profits": _or_null(rungs),
+            "take_profits": _or_null(levels),
             "strategy": _or_null(_TEXT),
             "opened_at": _or_null(_TIME),
         }
