@@ -297,6 +297,24 @@ def mark_price_from(row: Row) -> Decimal | None:
     return number_but_zero(row, "markPrice")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candle:
+    """What the price did from `at_ms` on, for the length of the interval that was asked for."""
+
+    at_ms: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+
+
+def candle_from(row: Any) -> Candle:
+    """From a row of `/v5/market/kline`, which has no names: time, open, high, low, close, and two of volume."""
+    at, *prices = row
+    first, high, low, close = (required({"price": each}, "price") for each in prices[:4])
+    return Candle(at_ms=int(at), open=first, high=high, low=low, close=close)
+
+
 def wallet_from(row: Row) -> Wallet:
     """From the row of `/v5/account/wallet-balance` whose `accountType` is UNIFIED, or the `wallet` stream."""
     coins, unreadable, lenient = list[CoinBalance](), dict[str, str](), Lenient()
