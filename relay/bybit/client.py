@@ -17,6 +17,7 @@ from relay.bybit.limiter import Address, Limiter, Priority
 from relay.bybit.wire_account import (
     NOT_UNDERSTOOD,
     AccountMode,
+    Candle,
     CoinBalance,
     FeeRate,
     KeyRights,
@@ -193,6 +194,7 @@ POSITIONS = "/v5/position/list"
 SYMBOL_INFO = "/v5/position/symbol-info"
 LEVERAGE = "/v5/position/set-leverage"
 STOPS = "/v5/position/trading-stop"
+KLINE = "/v5/market/kline"
 PRICE_LIMIT = "/v5/market/price-limit"
 USER_SETTINGS = "/v5/account/user-setting-config"
 SYSTEM_STATUS = "/v5/system/status"
@@ -561,6 +563,18 @@ class Exchange:
         if symbol not in found:
             raise ExchangeUnreachable(f"the exchange names no mark price for {symbol}")
         return found[symbol]
+
+    def klines(
+        self, *, category: Category, symbol: str, interval: str, start_ms: int, end_ms: int
+    ) -> tuple[Candle, ...]:
+        """The symbol's candles that begin in that time, the oldest first; at most 1000, the latest ones.
+
+        `interval`: a number of minutes, or `D`. Source: docs/v5/market/kline.mdx. Raises as every question does.
+        """
+        which = {"category": category.value, "symbol": symbol, "interval": interval, "limit": 1000}
+        rows = listed(self._calls.ask(self._session.get_kline, KLINE, **which, start=start_ms, end=end_ms).result)
+        found, _ = OddRows(quiet=True).read("candle", rows, wire_account.candle_from)
+        return tuple(sorted(found, key=lambda candle: candle.at_ms))
 
     def price_bounds(self, category: Category, symbol: str) -> PriceBounds | None:
         """What limit prices the exchange takes now, and what it does with others; None where it does not say."""

@@ -383,6 +383,24 @@ def moves_prices(settings: Row, category: Category) -> bool | None:
     return (not flag if category.has_positions else flag) if isinstance(flag, bool) else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candle:
+    """What the price did from `at_ms` on, for the length of the interval that was asked for."""
+
+    at_ms: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+
+
+def candle_from(row: Any) -> Candle:
+    """From a row of `/v5/market/kline`, which has no names: time, open, high, low, close, and two of volume."""
+    at, *prices = row
+    first, high, low, close = (required({"price": each}, "price") for each in prices[:4])
+    return Candle(at_ms=int(at), open=first, high=high, low=low, close=close)
+
+
 def wallet_from(row: Row) -> Wallet:
     """From the row of `/v5/account/wallet-balance` whose `accountType` is UNIFIED, or the `wallet` stream."""
     coins, unreadable, lenient = list[CoinBalance](), dict[str, str](), Lenient()

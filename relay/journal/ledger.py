@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Delete, Row, Update, delete, func, insert, select, tuple_, update
 
+from relay.domain.instrument import Category
 from relay.domain.performance import DayTotal, Equity
 from relay.domain.trades import LedgerEntry, Trade
 from relay.journal.store import Store, hold, locks_on
@@ -22,6 +23,8 @@ from relay.journal.trades import (
     book_trades,
     closed_trades,
     day_of,
+    executions,
+    find_trade,
     find_trades,
     in_batches,
     open_trades,
@@ -159,6 +162,19 @@ class Ledger:
         """The latest begun first, and the next page's cursor. ValueError if `cursor` is none."""
         with self._store.read() as connection:
             return find_trades(connection, which, limit=limit, cursor=cursor)
+
+    def trade(self, trade: str) -> Trade | None:
+        """The one of that id."""
+        with self._store.read() as connection:
+            return find_trade(connection, trade)
+
+    def executions(
+        self, account: str, category: Category, symbol: str, since_ms: int, until_ms: int, *, limit: int
+    ) -> list[tuple[LedgerEntry, frozenset[str]]]:
+        """What moved the symbol's position in that time, the earliest first, with the ids of the trades that it
+        changed; at most the latest `limit`."""
+        with self._store.read() as connection:
+            return executions(connection, account, category, symbol, since_ms, until_ms, limit=limit)
 
     def trades_between(self, which: TradeFilter, since_ms: int, until_ms: int) -> list[Trade]:
         """Those that began in that time, the earliest first."""

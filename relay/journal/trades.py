@@ -245,6 +245,30 @@ def find_trades(
     return [from_json(Trade, row.body) for row in rows[:limit]], following
 
 
+def find_trade(connection: Connection, trade: str) -> Trade | None:
+    body = connection.execute(select(trades.c.body).where(trades.c.id == trade)).scalar()
+    return None if body is None else from_json(Trade, body)
+
+
+def executions(
+    connection: Connection, account: str, category: Category, symbol: str, since_ms: int, until_ms: int, *, limit: int
+) -> list[tuple[LedgerEntry, frozenset[str]]]:
+    """What moved the symbol's position in that time, the earliest first, with the ids of the trades that it changed.
+
+    At most the latest `limit`; what is no longer stored is not among them.
+    """
+    statement = select(bookings.c.entry, bookings.c.touched).where(
+        bookings.c.account == account,
+        bookings.c.category == category,
+        bookings.c.symbol == symbol,
+        bookings.c.at >= since_ms,
+        bookings.c.at <= until_ms,
+    )
+    rows = connection.execute(statement.order_by(bookings.c.at.desc()).limit(limit)).all()
+    found = [(from_json(LedgerEntry, row.entry), frozenset(row.touched)) for row in reversed(rows)]
+    return [(entry, touched) for entry, touched in found if entry.qty]
+
+
 def trades_between(connection: Connection, which: TradeFilter, since_ms: int, until_ms: int) -> list[Trade]:
     """Those that began in that time, the earliest first."""
     statement = _matching(which).where(trades.c.at >= since_ms, trades.c.at < until_ms).order_by(trades.c.at)
