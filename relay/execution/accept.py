@@ -27,11 +27,13 @@ from relay.alerts.signal import (
 )
 from relay.app.metrics import TimedStage, timed
 from relay.app.telemetry import about, add
-from relay.domain.instrument import PRE_LAUNCH, Category, Instrument, SymbolUnknown
+from relay.domain.instrument import PRE_LAUNCH, Category, Instrument, SymbolUnknown, TradedMarket
 from relay.domain.intent import SIZES_NOTHING
 from relay.domain.notice import NoticeKind
 from relay.domain.order import Reason, SignalStatus
+from relay.domain.rules import Rules
 from relay.domain.signal import Action, Signal, link_of, new_signal_id, reused_id
+from relay.domain.spot import in_market, market_of, spot_problem
 from relay.engine import failpoint
 from relay.engine.failpoint import Failpoint
 from relay.errors import (
@@ -238,12 +240,16 @@ class Intake:
         if not names and signal.action is not Action.HEARTBEAT:
             problem = f"the strategy {strategy.name} has none; post to the address of one that has, or configure it"
             raise AlertInvalid(f"account: {problem}", fields={"account": [problem]})
+        if not names:
+            return signal
+        rules = strategy.rules_for(names[0])
         try:
-            return self._resolved(signal, [self._accounts[name] for name in names]) if names else signal
+            _require_in_market(signal, rules)
+            return self._resolved(signal, [self._accounts[name] for name in names], market_of(signal, rules))
         except AlertInvalid as error:
             raise respelled(parsed.fields, error) from None
 
-    def _resolved(self, signal: Signal, accounts: list[Account]) -> Signal:
+    def _resolved(self, signal: Signal, accounts: list[Account], market: TradedMarket) -> Signal:
         """The signal with its instrument; unchanged while none are loaded. Raises AlertInvalid for an unknown one.
 
         It is that of the first account whose exchange has told of its own: another's may not list it, which is told in
@@ -252,23 +258,25 @@ class Intake:
         account = next((each for each in accounts if each.market.symbol_index is not None), None)
         if signal.action is Action.HEARTBEAT or account is None or signal.ticker is None:
             return signal
-        found = self._meant(account, signal.ticker, signal.exchange)
+        found = self._meant(account, signal.ticker, signal.exchange, market)
         if isinstance(found, SymbolUnknown):
             raise AlertInvalid(f"ticker: {found.message}", fields={"ticker": [found.message]})
         assert isinstance(found, Instrument)
         return replace(signal, category=found.category, symbol=found.symbol)
 
-    def _meant(self, account: Account, ticker: str, exchange: str | None) -> Instrument | SymbolUnknown:
+    def _meant(
+        self, account: Account, ticker: str, exchange: str | None, market: TradedMarket
+    ) -> Instrument | SymbolUnknown:
         """What the ticker means. What is not known, or has not begun to trade, may be new: the exchange is asked."""
         index = account.market.symbol_index
         assert index is not None, "it is loaded"
-        found = index.resolve(ticker, exchange)
+        found = index.resolve(ticker, exchange, market)
         if isinstance(found, Instrument):
             if found.status != PRE_LAUNCH:
                 return found
             spellings: tuple[tuple[Category, str], ...] = ((found.category, found.symbol),)
         else:
-            spellings = index.spellings(ticker, exchange)
+            spellings = index.spellings(ticker, exchange, market)
         for category, symbol in spellings:
             if not self._may_look_up():
                 return found
@@ -278,7 +286,7 @@ class Intake:
                 return found
             if listed is not None:
                 account.market.keep_instrument(listed)
-        return (account.market.symbol_index or index).resolve(ticker, exchange)
+        return (account.market.symbol_index or index).resolve(ticker, exchange, market)
 
     def _may_look_up(self) -> bool:
         """A sender that repeats a wrong ticker must not spend the requests that orders need."""
@@ -320,6 +328,7 @@ class Intake:
         mail: MailedAlert | None,
     ) -> Receipt:
         accounts = () if signal.action is Action.HEARTBEAT else signal.accounts or sender.accounts
+        planned = in_market(signal, sender.rules_for(accounts[0])) if accounts else signal
         new = NewSignal(
             id=signal.id,
             strategy=signal.strategy,
@@ -332,10 +341,10 @@ class Intake:
             category=signal.category,
             symbol=signal.symbol,
             sent_at_ms=to_ms(signal.sent_at) if signal.sent_at else None,
-            notes=bounded_notes((mail.note, *signal.notes) if mail else signal.notes),
+            notes=bounded_notes((mail.note, *planned.notes) if mail else planned.notes),
             link=link_of(signal),
-            only_exits=signal.only_exits,
-            may_exit=signal.may_exit or signal.action in SIZES_NOTHING,
+            only_exits=planned.only_exits,
+            may_exit=planned.may_exit or signal.action in SIZES_NOTHING,
             sender_id=signal.sender_id,
             copy=self._copy(signal, sender, parsed, mail),
         )
@@ -416,6 +425,13 @@ class Intake:
             now_ms=now_ms,
         )
         return AlertRejected(error, signal_id, is_stored=is_stored)
+
+
+def _require_in_market(signal: Signal, rules: Rules) -> None:
+    """AlertInvalid where it asks for what its market has not."""
+    if (found := spot_problem(signal, rules)) is not None:
+        field, problem = found
+        raise AlertInvalid(f"{field}: {problem}", fields={field: [problem]})
 
 
 def _is_secret_of(sender: Strategy, given: str, now: datetime) -> bool:

@@ -189,6 +189,9 @@ class Calls:
             "orderLinkId": _short(params.get("orderLinkId")),
             "retCode": None,
         }
+        if isinstance(entries := params.get("request"), list):
+            named = (each.get("orderLinkId") if isinstance(each, Mapping) else None for each in entries)
+            call["batch"] = [_short(each) for each in named]
         self._calls.append(call)
         return call
 
