@@ -245,12 +245,14 @@ def _hint(account: AccountSettings) -> Hint | None:
     """The paper exchange's prices follow the alerts where it has no market to follow; no other environment is told."""
     if account.environment is not Environment.PAPER or account.url is None:
         return None
-    return _paper_hint(f"{account.url}/paper/hints")
+    return paper_hint(f"{account.url}/paper/hints")
 
 
-def _paper_hint(url: str) -> Callable[[Category, str, Decimal], None]:
+def paper_hint(url: str) -> Callable[[Category, str, Decimal], None]:
+    """Tells the paper exchange's control door what an alert says that something costs."""
+
     def hint(category: Category, symbol: str, price: Decimal) -> None:
-        body = f'{{"{symbol}": "{plain(price)}"}}'.encode()
+        body = f'{{"{category}": {{"{symbol}": "{plain(price)}"}}}}'.encode()
         request = urllib.request.Request(url, body, {"Content-Type": "application/json"}, method="PUT")  # noqa: S310
         try:
             urllib.request.urlopen(request, timeout=1).close()  # noqa: S310
