@@ -14,7 +14,7 @@ from relay.app import metrics
 from relay.bybit.http import SERVER_TIME, Answer, Cut, ExchangeClock, NoAnswer, NothingLeft, Refused403
 from relay.bybit.limiter import BAN_S, Address, Forbidden, Limiter, Passenger, Permit, Priority
 from relay.bybit.wire_account import NOT_UNDERSTOOD, Row, name_of, problem_of
-from relay.bybit.wire_orders import ADDRESS_LIMIT, HTTP_FORBIDDEN, RATE_LIMIT, is_uncertain, refusal_of
+from relay.bybit.wire_orders import ADDRESS_LIMIT, HTTP_FORBIDDEN, RATE_LIMIT, is_uncertain, rate_key, refusal_of
 from relay.domain.order import ErrorKind, NotSent, OrderRejected, Unknown
 from relay.engine import lease_guard
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, ListTooLong
@@ -107,17 +107,22 @@ class Calls:
         self._address = address
         self.odd_rows = OddRows()
 
+    def is_free(self, endpoint: str) -> bool:
+        """Whether a request would leave at once."""
+        return self._address.banned_for_s == 0 and self._limiter.is_free(endpoint)
+
     def change(
         self, ask: Ask, endpoint: str, params: dict[str, object], *, priority: Priority, wait_s: float
     ) -> Answer | OrderRejected | Unknown | NotSent:
         """Send once. An `Answer` has code 0; a refusal is certain; Unknown means that it may have taken effect."""
-        permit = self.permit(endpoint, priority, wait_s)
+        permit = self.permit(endpoint, params, priority, wait_s)
         return permit if isinstance(permit, NotSent) else self.send(ask, endpoint, params, permit)
 
     def send(
         self, ask: Ask, endpoint: str, params: dict[str, object], permit: Permit
     ) -> Answer | OrderRejected | Unknown | NotSent:
         """The same once it is permitted."""
+        counted_as = rate_key(endpoint, params)
         arrived, code, began_at = True, "none", time.perf_counter()
         headers: Mapping[str, str] = {}
         try:
@@ -136,19 +141,25 @@ class Calls:
             code = "403"
             return self._forbidden(str(refused))
         finally:
-            self._limiter.done(endpoint, permit, counted=arrived, headers=headers)
+            self._limiter.done(counted_as, permit, counted=arrived, headers=headers)
             metrics.called(endpoint, code if arrived else "not_sent", time.perf_counter() - began_at)
-        return self._judge(endpoint, answer)
+        return self._judge(counted_as, answer)
 
     def permit(
-        self, endpoint: str, priority: Priority, wait_s: float, passenger: Passenger | None = None
+        self,
+        endpoint: str,
+        params: Mapping[str, object],
+        priority: Priority,
+        wait_s: float,
+        passenger: Passenger | None = None,
     ) -> NotSent | Permit:
         """With a `Permit` the request is to be sent at once, or is in a batch; `NotSent` says why it may not leave."""
         banned_for_s = self._address.banned_for_s
         if banned_for_s > 0:
             return NotSent(why=_WORDS_403[Forbidden.BANNED], retry_at_ms=self._clock.after_ms(banned_for_s))
         began_at = time.perf_counter()
-        permit = self._limiter.acquire(endpoint, priority=priority, timeout_s=wait_s, passenger=passenger)
+        counted_as = rate_key(endpoint, params)
+        permit = self._limiter.acquire(counted_as, priority=priority, timeout_s=wait_s, passenger=passenger)
         metrics.limiter_seconds.observe(time.perf_counter() - began_at)
         if permit.is_taken:
             return permit
@@ -158,9 +169,9 @@ class Calls:
         self._address.note_sent()
         return permit
 
-    def _judge(self, endpoint: str, answer: Answer) -> Answer | OrderRejected | Unknown:
+    def _judge(self, counted_as: str, answer: Answer) -> Answer | OrderRejected | Unknown:
         refused = RATE_LIMIT in (answer.code, *(code for code, _ in verdicts(answer)))
-        retry_at_ms = self._limiter.learn(endpoint, answer.headers, refused=refused)
+        retry_at_ms = self._limiter.learn(counted_as, answer.headers, refused=refused)
         if answer.code == ADDRESS_LIMIT:
             return self._forbidden(f"access too frequent: {answer.words}")
         self._address.note_served()

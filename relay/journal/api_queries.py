@@ -441,13 +441,12 @@ def find_orders(
 
 
 def order_owners(connection: Connection, client_order_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Of those that are the relay's: whose they are, what for, and since when, in the API's form."""
-    columns = orders.c.client_order_id, orders.c.signal_id, orders.c.leg, orders.c.purpose, orders.c.planned
-    statement = select(*columns, orders.c.created_at, signals.c.strategy).join(
-        signals, signals.c.id == orders.c.signal_id
-    )
+    """Of those that are the relay's: their terms, whose they are, what for and since when, in the API's form."""
+    statement = select(orders, signals.c.strategy).join(signals, signals.c.id == orders.c.signal_id)
     return {
         row.client_order_id: {
+            "qty": plain(row.qty),
+            "price": None if row.price is None else plain(row.price),
             "purpose": "take_profit" if row.leg >= FIRST_TAKE_PROFIT_LEG else row.purpose.value,
             "trigger_price": row.planned.get("trigger_price"),
             "strategy": row.strategy,
@@ -529,7 +528,7 @@ class DashboardQueries:
             return fills_of(connection, signal["id"], signal_price(signal["alert"]))
 
     def order_owners(self, client_order_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """Of those that are the relay's: whose they are, what for, and since when, in the API's form."""
+        """Of those that are the relay's: their terms, whose they are, what for and since when, in the API's form."""
         with self._store.read() as connection:
             return order_owners(connection, client_order_ids)
 

@@ -320,7 +320,7 @@ def host_url(*schemes: str) -> Callable[[str], str]:
             is_host = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
         except ValueError:
             is_host = False
-        if not is_host or parts.username or parts.path.strip("/") or parts.query or parts.fragment:
+        if not is_host or "@" in parts.netloc or parts.path.strip("/") or parts.query or parts.fragment:
             likes = " or ".join(f"{scheme}://host" for scheme in schemes)
             raise ValidationError(f"it is no address of a host; it should be like {likes}, without a path")
         return f"{parts.scheme}://{parts.netloc}"

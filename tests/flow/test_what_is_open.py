@@ -119,7 +119,7 @@ def test_what_rests_is_listed_with_its_amended_quantity_whose_it_is_how_far_away
         category="inverse", symbol="BTCUSD", side="Sell", orderType="Limit", qty="100", price="110000"
     )
     own.done(BUY | {"qty": "0.1", "id": "more"})
-    found = orders_of(own, lambda rows: "0.06" in [row["qty"] for row in rows] and len(rows) == 5)
+    found = orders_of(own, lambda rows: {"0.06", "0.08"} <= {row["qty"] for row in rows} and len(rows) == 5)
     by_price = {row["price"] or row["trigger_price"]: row for row in found}
     assert [by_price[price]["qty"] for price in ("103000", "105000", "110000", "4400")][:2] == ["0.06", "0.06"]
     rung, conditional = by_price["103000"], by_price["4400"]

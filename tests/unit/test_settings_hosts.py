@@ -79,7 +79,8 @@ def test_an_exchange_host_of_another_environment_is_refused(environment: str, ur
 
 
 @pytest.mark.parametrize(
-    "url", ["api.bybit.com", "ftp://host", "https://", "https://host/v5", "https://u:p@host", "http://h:x"]
+    "url",
+    ["api.bybit.com", "ftp://host", "https://", "https://host/v5", "https://u:p@host", "https://:p@host", "http://h:x"],
 )
 def test_an_address_that_is_no_host_is_refused(url: str) -> None:
     (reported,) = problems({"BYBIT_URL": url})

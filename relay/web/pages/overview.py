@@ -20,7 +20,7 @@ from relay.bybit.checklist import DISK_LOW_BYTES, megabytes, rows_of
 from relay.bybit.client import Exchange
 from relay.domain.performance import Equity, worth_of
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
-from relay.execution.holdings import held_at
+from relay.execution.open_now import held_at
 from relay.execution.ports import to_ms, utc_now
 from relay.journal.ledger import Ledger
 from relay.journal.records import HALT
@@ -28,7 +28,7 @@ from relay.journal.rejected import ONLY_COUNTED
 from relay.settings.settings import limits_text
 from relay.web.access import require_login
 from relay.web.answers import current_queries, current_relay, current_services, of_each, position_form, refused_form
-from relay.web.api import strategies_now
+from relay.web.api import open_orders, strategies_now
 from relay.web.pages.builder import webhook_url
 from relay.web.pages.performance import equity_line, profit_line
 
@@ -91,6 +91,8 @@ class Glance:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._positions: dict[str, _Remembered[list[dict[str, Any]]]] = {}
+        self.orders: _Remembered[dict[str, Any]] = _Remembered(open_orders, _POSITIONS_S)
+        """What rests on every account, in the API's form."""
         self._wallets: dict[str, _Remembered[list[Equity]]] = {}
 
     def positions(
@@ -114,7 +116,7 @@ def _positions(account: str, exchange: Exchange, ledger: Ledger) -> list[dict[st
     held = held_at(account, exchange, ledger)
     if held.problem is not None and not isinstance(held.problem, FactsUnreadable):  # a row that is odd was told of
         raise held.problem
-    return [position_form(account, each) for each in held.holdings]
+    return [position_form(account, each) for each in held.positions]
 
 
 def _wallet(exchange: Exchange) -> list[Equity]:
@@ -142,6 +144,14 @@ def all_positions(*, fresh: bool = False) -> tuple[list[dict[str, Any]], list[st
         if seen.problem:
             problems.append(f"{name}: {seen.problem}")
     return shown, problems
+
+
+def resting_orders() -> dict[str, Any]:
+    """What rests on every account, whoever placed it, in the API's form."""
+    glance: Glance = current_app.extensions[_EXTENSION]
+    found = glance.orders.get().value
+    assert found is not None, "whatever cannot be read is told in it"
+    return found
 
 
 def equities() -> dict[str, AccountSnapshot[list[Equity]]]:
