@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from relay.bybit.client import Exchange
 from relay.bybit.limiter import Address
@@ -18,11 +19,13 @@ from relay.domain.order_lifecycle import Bounds
 from relay.engine.failpoint import absent_sooner
 from relay.errors import SettingsInvalid
 from relay.execution.ports import Account, to_ms, utc_now
-from relay.execution.work import Strategy
 from relay.journal.journal import Journal
 from relay.journal.records import HALT
 from relay.settings.environment import AccountSettings, Environment
 from relay.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from relay.execution.work import Strategy
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +99,9 @@ def markets_of(settings: Settings, accounts: dict[str, Account]) -> dict[str, Ma
 
 def strategies_of(settings: Settings) -> dict[str, Strategy]:
     """By name."""
+    # Imported only where alerts are read, with all of their formats: `check` reads none.
+    from relay.execution.work import Strategy
+
     return {
         each.name: Strategy(
             name=each.name,
