@@ -225,14 +225,12 @@ class Exchange:
         if left_ms <= 0:
             return NotSent(why="the request waited until its signature had run out", retry_at_ms=self._clock.now_ms())
         wait_s = max(0.0, left_ms - signature.recv_window_ms / 2) / 1000
-        permit = self._calls.permit(endpoint, params, Priority.EXIT if is_exit else Priority.ENTRY, wait_s, batched)
+        priority = Priority.EXIT if is_exit else Priority.ENTRY
+        permit = self._calls.permit(endpoint, params, priority, wait_s, batched)
         if isinstance(permit, NotSent):
             return permit
-        if permit.batch:
-            return self._batches.send(permit)
-        if permit.is_taken:
-            assert batched is not None, "nothing else is taken into a batch"
-            return batched.outcome.result()
+        if batched is not None and (came_to_in_batch := self._batches.outcome(permit, batched)) is not None:
+            return came_to_in_batch
         with self._session.stamped(signature):
             came_to = self._calls.send(ask, endpoint, params, permit)
         if not isinstance(came_to, Answer):
