@@ -14,7 +14,7 @@ from relay.app import metrics
 from relay.bybit.http import SERVER_TIME, Answer, Cut, ExchangeClock, NoAnswer, NothingLeft, Refused403
 from relay.bybit.limiter import BAN_S, Address, Forbidden, Limiter, Permit, Priority
 from relay.bybit.wire_account import NOT_UNDERSTOOD, Row, name_of, problem_of
-from relay.bybit.wire_orders import ADDRESS_LIMIT, HTTP_FORBIDDEN, RATE_LIMIT, is_uncertain, refusal_of
+from relay.bybit.wire_orders import ADDRESS_LIMIT, HTTP_FORBIDDEN, RATE_LIMIT, is_uncertain, rate_key, refusal_of
 from relay.domain.order import ErrorKind, NotSent, OrderRejected, Unknown
 from relay.engine import lease_guard
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, ListTooLong
@@ -107,6 +107,10 @@ class Calls:
         self._address = address
         self.odd_rows = OddRows()
 
+    def is_free(self, endpoint: str) -> bool:
+        """Whether a request would leave at once."""
+        return self._address.banned_for_s == 0 and self._limiter.is_free(endpoint)
+
     def change(
         self, ask: Ask, endpoint: str, params: dict[str, object], *, priority: Priority, wait_s: float
     ) -> Answer | OrderRejected | Unknown | NotSent:
@@ -121,7 +125,8 @@ class Calls:
         priority: Priority,
         wait_s: float,
     ) -> Answer | OrderRejected | Unknown | NotSent:
-        permit = self._permit(endpoint, priority, wait_s)
+        counted_as = rate_key(endpoint, params)
+        permit = self._permit(endpoint, counted_as, priority, wait_s)
         if isinstance(permit, NotSent):
             return permit
         arrived, code, began_at = True, "none", time.perf_counter()
@@ -142,17 +147,17 @@ class Calls:
             code = "403"
             return self._forbidden(str(refused))
         finally:
-            self._limiter.done(endpoint, permit, counted=arrived, headers=headers)
+            self._limiter.done(counted_as, permit, counted=arrived, headers=headers)
             metrics.called(endpoint, code if arrived else "not_sent", time.perf_counter() - began_at)
-        return self._judge(endpoint, answer)
+        return self._judge(counted_as, answer)
 
-    def _permit(self, endpoint: str, priority: Priority, wait_s: float) -> NotSent | Permit:
+    def _permit(self, endpoint: str, counted_as: str, priority: Priority, wait_s: float) -> NotSent | Permit:
         """With a `Permit` the request is to be sent at once; `NotSent` says why it may not be."""
         banned_for_s = self._address.banned_for_s
         if banned_for_s > 0:
             return NotSent(why=_WORDS_403[Forbidden.BANNED], retry_at_ms=self._clock.after_ms(banned_for_s))
         began_at = time.perf_counter()
-        permit = self._limiter.acquire(endpoint, priority=priority, timeout_s=wait_s)
+        permit = self._limiter.acquire(counted_as, priority=priority, timeout_s=wait_s)
         metrics.limiter_seconds.observe(time.perf_counter() - began_at)
         if not permit.granted:
             metrics.called(endpoint, "limited", None)
@@ -160,8 +165,8 @@ class Calls:
         self._address.note_sent()
         return permit
 
-    def _judge(self, endpoint: str, answer: Answer) -> Answer | OrderRejected | Unknown:
-        retry_at_ms = self._limiter.learn(endpoint, answer.headers, refused=answer.code == RATE_LIMIT)
+    def _judge(self, counted_as: str, answer: Answer) -> Answer | OrderRejected | Unknown:
+        retry_at_ms = self._limiter.learn(counted_as, answer.headers, refused=answer.code == RATE_LIMIT)
         if answer.code == ADDRESS_LIMIT:
             return self._forbidden(f"access too frequent: {answer.words}")
         self._address.note_served()

@@ -17,22 +17,22 @@ from relay.bybit.wire_account import (
     NOT_UNDERSTOOD,
     AccountMode,
     Candle,
+    CoinBalance,
     FeeRate,
     KeyRights,
-    LogEntry,
     Maintenance,
     Row,
     account_mode_from,
     closed_pnl_from,
     fee_rate_from,
     key_rights_from,
-    ledger_entry_from,
-    log_entry_from,
     name_of,
     problem_of,
 )
+from relay.bybit.wire_ledger import LogEntry, ledger_entry_from, log_entry_from
 from relay.bybit.wire_orders import OpenOrder, open_order_from
-from relay.domain.instrument import Category, Instrument, PriceBounds
+from relay.domain.holding import Holding
+from relay.domain.instrument import PERPETUALS, Category, Instrument, PriceBounds
 from relay.domain.order import (
     FACTS_UNREADABLE,
     Accepted,
@@ -152,7 +152,7 @@ class AccountApi:
         return None
 
     def open_orders(self) -> tuple[OpenOrder, ...]:
-        """All perpetual orders that rest in the account, whoever placed them."""
+        """All perpetual orders that rest in the account, whoever placed them; coins are the owner's business."""
         found = [order for coin in LINEAR_SETTLE_COINS for order in self._orders(Category.LINEAR, settleCoin=coin)]
         return (*found, *self._orders(Category.INVERSE))
 
@@ -212,17 +212,19 @@ EVERYTHING: tuple[tuple[Category, dict[str, str]], ...] = (
     *((Category.LINEAR, {"settleCoin": coin}) for coin in LINEAR_SETTLE_COINS),
     (Category.INVERSE, {}),
 )
+ALL_ORDERS = (*EVERYTHING, (Category.SPOT, {}))
+"""The questions that tell all orders; those of EVERYTHING tell all positions."""
 
 
 def _is_of(row: Row, client_order_id: str) -> bool:
     return isinstance(row, Mapping) and row.get("orderLinkId") == client_order_id
 
 
-def equity_in(wallet: wire_account.Wallet, coin: str) -> Decimal:
-    """Raises FactsUnreadable where the coin's row cannot be read."""
+def balance_in(wallet: wire_account.Wallet, coin: str) -> CoinBalance:
+    """Of zeros where the exchange lists none. Raises FactsUnreadable where the coin's row cannot be read."""
     if coin in wallet.unreadable:
         raise FactsUnreadable(f"the exchange's balance of {coin} cannot be read: {wallet.unreadable[coin]}")
-    return wallet.equity(coin)
+    return wallet.balance(coin)
 
 
 class Exchange:
@@ -272,6 +274,8 @@ class Exchange:
         self._stored_warm = 1
         self.withheld: Reason | None = None
         """Why nothing may be opened with this account's key."""
+        self.own_coins: Callable[[], Mapping[str, Holding]] = dict
+        """By pair, which of the account's coins are the relay's own: the exchange knows no position of coins."""
 
     def __repr__(self) -> str:
         return f"Exchange({self._session.endpoint})"
@@ -281,6 +285,11 @@ class Exchange:
         return RequestSignature(
             timestamp_ms=self._clock.now_ms(), recv_window_ms=lease_guard.remaining_validity_ms(self._recv_window_ms)
         )
+
+    @property
+    def sends_at_once(self) -> bool:
+        """Whether an order would leave without waiting for the rate limit."""
+        return self._calls.is_free(CREATE)
 
     @property
     def clock_offset_ms(self) -> int:
@@ -311,9 +320,20 @@ class Exchange:
         params = wire_orders.create_params(order, client_order_id)
         return self._change(self._session.place_order, CREATE, params, signature, is_exit=is_exit)
 
-    def cancel(self, *, category: Category, symbol: str, client_order_id: str, is_exit: bool = False) -> Outcome:
-        """Cancel one order. A `Rejected` of `GONE` means that it has ended or never was."""
-        params = wire_orders.named_params(category, symbol, client_order_id)
+    def cancel(
+        self,
+        *,
+        category: Category,
+        symbol: str,
+        client_order_id: str,
+        is_exit: bool = False,
+        order: PlannedOrder | None = None,
+    ) -> Outcome:
+        """Cancel one order. A `Rejected` of `GONE` means that it has ended or never was.
+
+        `order`: what it is, which of spot says where it is found; None: a plain one.
+        """
+        params = wire_orders.cancel_params(category, symbol, client_order_id, order)
         return self._change(self._session.cancel_order, CANCEL, params, self.signature(), is_exit=is_exit)
 
     def set_leverage(self, *, category: Category, symbol: str, leverage: Decimal) -> Outcome:
@@ -366,7 +386,8 @@ class Exchange:
         for ask, endpoint in places:
             rows = listed(self._calls.ask(ask, endpoint, **which).result)
             own = (row for row in rows if _is_of(row, client_order_id))
-            if found := self._calls.odd_rows.all_of("order", own, wire_orders.report_from):
+            read = partial(wire_orders.report_from, category=category)
+            if found := self._calls.odd_rows.all_of("order", own, read):
                 return found[0]
         return None
 
@@ -381,13 +402,13 @@ class Exchange:
             limit=100,
         )
         own = (row for row in rows if _is_of(row, client_order_id))
-        fills, _ = self._calls.odd_rows.read("execution", own, wire_orders.fill_from)
+        fills, _ = self._calls.odd_rows.read("execution", own, partial(wire_orders.fill_from, category=category))
         return tuple(sorted((fill for fill in fills if fill), key=lambda fill: (fill.at_ms, fill.exec_id)))
 
     def closed_pnl(self, *, since_ms: int) -> tuple[wire_account.ClosedPnl, ...]:
         """What was realised since then, which is at most 7 days ago, in all perpetuals; newest first."""
         found: list[wire_account.ClosedPnl] = []
-        for category in Category:
+        for category in PERPETUALS:
             rows = self._calls.pages(
                 self._session.get_closed_pnl, CLOSED_PNL, category=category.value, startTime=since_ms, limit=100
             )
@@ -411,7 +432,35 @@ class Exchange:
 
     def position(self, *, category: Category, symbol: str) -> Position:
         """The symbol's position; of size zero where none is open. Raises FactsUnreadable as well."""
+        if not category.has_positions:
+            return self._held(symbol)
         return self._understood(self._position_rows(category, symbol), category, symbol)
+
+    def holding(self, symbol: str) -> Holding:
+        """Of one pair. Raises ExchangeUnreachable while not every fill of the relay's own orders is listed."""
+        found = self.own_coins().get(symbol) or Holding(symbol=symbol)
+        if found.uncounted:
+            raise ExchangeUnreachable(f"its list of executions of {symbol} lags behind its orders")
+        return found
+
+    def _held(self, symbol: str) -> Position:
+        """What of a pair's coins is the relay's own, as a position. Raises as `own_coins` does, too."""
+        holding, at_ms = self.holding(symbol), self._clock.now_ms()
+        balance = balance_in(self._balances(), wire_account.coins_of(Category.SPOT, symbol)[0])
+        price = self._prices(Category.SPOT, symbol=symbol)[0].get(symbol)
+        return holding.position(balance.owned, balance.free, price, at_ms=at_ms)
+
+    def _coins(self) -> list[Position]:
+        """All holdings, in two questions however many there are."""
+        own, at_ms = self.own_coins(), self._clock.now_ms()
+        if not own:
+            return []
+        wallet, prices = self._balances(), self.prices(Category.SPOT)
+        found = []
+        for symbol, holding in own.items():
+            balance = balance_in(wallet, wire_account.coins_of(Category.SPOT, symbol)[0])
+            found.append(holding.position(balance.owned, balance.free, prices.get(symbol), at_ms=at_ms))
+        return found
 
     def _understood(self, rows: Sequence[Row], category: Category, symbol: str) -> Position:
         """Raises FactsUnreadable."""
@@ -456,7 +505,7 @@ class Exchange:
         return self.position(category=category, symbol=symbol)
 
     def positions(self) -> tuple[Position, ...]:
-        """All open positions: linear in USDT and in USDC, and inverse.
+        """All open positions: linear in USDT and in USDC, and inverse; and the coins that are the relay's own.
 
         Raises FactsUnreadable, with those that can be read, where one cannot.
         """
@@ -466,7 +515,7 @@ class Exchange:
                 found.append(self._understood(rows, category, symbol))
             except FactsUnreadable as error:
                 problems[category, symbol] = error.words
-        opened = tuple(position for position in found if position.size != 0)
+        opened = tuple(position for position in (*found, *self._coins()) if position.size != 0)
         if problems:
             raise FactsUnreadable("; ".join(problems.values()), opened, where=problems)
         return opened
@@ -520,8 +569,8 @@ class Exchange:
                 buy_max=wire_account.required(row, "buyLmt"), sell_min=wire_account.required(row, "sellLmt"), moves=None
             )
             with suppress(ExchangeUnreachable, ExchangeAnswered):
-                refuses = ask(self._session.get_user_setting_config, USER_SETTINGS).result.get("lpaPerp")
-                return replace(bounds, moves=not refuses if isinstance(refuses, bool) else None)
+                said = ask(self._session.get_user_setting_config, USER_SETTINGS).result
+                return replace(bounds, moves=wire_account.moves_prices(said, category))
             return bounds
         return None
 
@@ -538,20 +587,24 @@ class Exchange:
     def _prices(self, category: Category, **which: object) -> tuple[dict[str, Decimal], list[str]]:
         rows = listed(self._calls.ask(self._session.get_tickers, TICKERS, category=category.value, **which).result)
         marks, problems = self.odd_rows.read(
-            "price", rows, lambda row: (str(row["symbol"]), wire_account.mark_price_from(row))
+            "price", rows, lambda row: (str(row["symbol"]), wire_account.mark_price_from(row, category))
         )
         return {symbol: mark for symbol, mark in marks if mark is not None}, problems
 
-    def equity(self, coin: str) -> Decimal:
+    def equity(self, coin: str, category: Category = Category.LINEAR) -> Decimal:
         """The coin's equity in the unified wallet, open PnL included, in that coin; zero where it was never held.
 
-        Raises FactsUnreadable as well.
+        For coins it is what is free of it. Raises FactsUnreadable as well.
         """
-        return equity_in(self._wallet(coin=coin), coin)
+        return balance_in(self._wallet(coin=coin), coin).funds(category)
 
     def wallet(self) -> wire_account.Wallet:
         """The unified wallet with all its coins. On unified accounts 1.0 inverse contracts have another one."""
         return self._wallet()
+
+    def _balances(self) -> wire_account.Wallet:
+        """The same, for what is held."""
+        return self.wallet()
 
     def _wallet(self, **which: Any) -> wire_account.Wallet:
         reported = self._calls.ask(self._session.get_wallet_balance, WALLET, accountType="UNIFIED", **which)
@@ -564,8 +617,17 @@ class Exchange:
         return wallet
 
     def instruments(self) -> tuple[Instrument, ...]:
-        """All perpetuals that the exchange lists and has not closed: those to come, and those being delivered, too."""
-        return self._listed((*_COMING_AND_GOING, _TRADING))
+        """All perpetuals that the exchange lists and has not closed: those to come, and those being delivered, too.
+
+        And all pairs, of which it lists those only that trade. Source: docs/v5/market/instrument.mdx.
+        """
+        return (*self._listed((*_COMING_AND_GOING, _TRADING)), *self._pairs())
+
+    def _pairs(self) -> list[Instrument]:
+        """None where the host has no spot markets, or does not tell them: what is known of perpetuals is not lost."""
+        with suppress(ExchangeAnswered):
+            return self._of_status(Category.SPOT, _TRADING)
+        return []
 
     def closed_instruments(self) -> tuple[Instrument, ...]:
         """All perpetuals that are over."""
@@ -574,13 +636,15 @@ class Exchange:
     def _listed(self, statuses: tuple[str, ...]) -> tuple[Instrument, ...]:
         return tuple(
             instrument
-            for category in Category
+            for category in PERPETUALS
             for status in statuses
             for instrument in self._of_status(category, status, limit=1000)
         )
 
     def instrument(self, *, category: Category, symbol: str) -> Instrument | None:
-        """One of them, as it is now, whatever its status; None: there is no such perpetual."""
+        """One of them, as it is now, whatever its status; None: there is no such perpetual or pair."""
+        if not category.has_positions:
+            return next(iter(self._of_status(category, _TRADING, symbol=symbol)), None)
         for status in (_TRADING, *_COMING_AND_GOING, _CLOSED):
             if found := self._of_status(category, status, symbol=symbol):
                 return found[0]
@@ -588,9 +652,8 @@ class Exchange:
 
     def _of_status(self, category: Category, status: str, **which: object) -> list[Instrument]:
         """Without a status the exchange lists what is trading only. Source: docs/v5/market/instrument.mdx, `status`."""
-        pages = self._calls.pages(
-            self._session.get_instruments_info, INSTRUMENTS, category=category.value, status=status, **which
-        )
+        named = {"status": status, **which} if category.has_positions else which
+        pages = self._calls.pages(self._session.get_instruments_info, INSTRUMENTS, category=category.value, **named)
         read = partial(wire_account.instrument_from, category=category)
         # Of what is over, or not there yet, nobody needs to be told.
         odd_rows = self.odd_rows if status == _TRADING else OddRows(quiet=True)

@@ -162,9 +162,26 @@ def _by_socks(host: str, port: int, proxy: Proxy, timeout_s: float | None) -> so
 
 class _Progress(threading.local):
     left = False
+    on_sent: Callable[[], None] | None = None
+
+    def tell(self) -> None:
+        tell, self.on_sent = self.on_sent, None
+        if tell is not None:
+            tell()
 
 
 _progress = _Progress()
+
+
+@contextmanager
+def when_sent(tell: Callable[[], None]) -> Iterator[None]:
+    """`tell` is called once, in this thread, as soon as the request that it sends has left, or must wait for a
+    connection; it must be quick."""
+    _progress.on_sent = tell
+    try:
+        yield
+    finally:
+        _progress.on_sent = None
 
 
 class _Watched(HTTPConnection):
@@ -190,6 +207,7 @@ class _Watched(HTTPConnection):
             raise NewConnectionError(self, str(error)) from error
 
     def connect(self) -> None:
+        _progress.tell()
         try:
             super().connect()
         finally:
@@ -201,6 +219,10 @@ class _Watched(HTTPConnection):
             self.connect()
         _progress.left = True
         super().send(data)
+
+    def getresponse(self) -> Any:
+        _progress.tell()
+        return super().getresponse()
 
 
 class _WatchedTLS(_Watched, HTTPSConnection):

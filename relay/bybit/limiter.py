@@ -172,6 +172,13 @@ class Limiter:
         at = now + self._clock.seconds_until(reported_ms + 1)
         return at if earliest <= at <= now else now
 
+    def is_free(self, endpoint: str) -> bool:
+        """Whether a request would get its turn at once."""
+        window = self._window(endpoint)
+        with window.lock:
+            now = self._monotonic()
+            return not window.waiting and window.free_at(now) <= now
+
     def waiting(self, endpoint: str) -> int:
         """How many wait for their turn."""
         return len(self._window(endpoint).waiting)

@@ -382,8 +382,11 @@ def write_halt(client: Client, unreachable: Unreachable, *, is_on: bool) -> None
     """Write the switch that the relay finds at its next start. Only where no relay has the journal open."""
     from relay.execution.ports import to_ms, utc_now
     from relay.journal.records import HALT
+    from relay.journal.restored import awaits_resume
 
     with _opened(client, unreachable, lock=True) as journal:
+        if not is_on and awaits_resume(journal):
+            raise NotDone("the journal was brought back from a backup: start the relay, which compares it, then resume")
         for account in client.settings.accounts:
             journal.set_switch(account.name, HALT, "on" if is_on else "off", by=BY, now_ms=to_ms(utc_now()))
 

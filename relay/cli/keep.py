@@ -1,4 +1,4 @@
-"""What keeps a relay: `backup` and `export` of its journal, `notify-test` of its notifications."""
+"""What keeps a relay: `backup`, `restore` and `export` of its journal, `notify-test` of its notifications."""
 
 from __future__ import annotations
 
@@ -44,6 +44,23 @@ def backup(target: Path) -> None:
 
     back_up(load_settings().database_url, target)
     say(f"the journal is in {clean(str(target))} ({target.stat().st_size} bytes)")
+
+
+@click.command()
+@click.argument("source", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--replace", "is_replacing", is_flag=True, help="In place of a journal that has signals in it.")
+def restore(source: Path, is_replacing: bool) -> None:
+    """Bring the journal back from a FILE that `backup` made, while no relay runs on it.
+
+    It starts halted. What was unfinished in it is looked up and ended, nothing of it is sent; `resume` shows first
+    what differs from the exchange.
+    """
+    from relay.journal.backup import restore as bring_back
+    from relay.settings.settings import load_settings
+
+    former = bring_back(load_settings().database_url, source, is_replacing=is_replacing, now=datetime.now(UTC))
+    say(f"the journal is the one of {clean(str(source))} now" + (f"; the former is {former}" if former else ""))
+    say("start relay, halted as it is; then `python -m relay resume` shows what differs from the exchange")
 
 
 @click.command()

@@ -31,6 +31,7 @@ ELSEWHERE: Final = (
     ("orders", "signals", "The relay's orders, the latest first; with --open what rests just now, whoever placed it."),
     ("plan", "alerts", "Show what the alert in FILE would do now, without doing it."),
     ("positions", "signals", "The open positions."),
+    ("restore", "keep", "Bring the journal back from a FILE that `backup` made, while no relay runs on it."),
     ("resume", "control", "Allow new entries again."),
     ("retry", "control", "Open a signal again with a new plan, if no order of it can have had an effect."),
     ("seen", "control", "Say that you have looked at a signal in `attention`."),

@@ -311,14 +311,14 @@ def signals(signal_id: str | None, is_wide: bool, as_json: bool, url: str | None
     page = from_relay_or_journal(
         client, lambda: client.get("/api/signals", attention_first=1, **query), lambda journal: _page(journal, query)
     )
-    _check_names(client, page.get("signals"), query)
+    check_names(client, page.get("signals"), query)
     if as_json:
         say_json(page)
         return
     _say_page(page, is_wide=is_wide)
 
 
-def _check_names(client: Client, found: object, query: Mapping[str, Any]) -> None:
+def check_names(client: Client, found: object, query: Mapping[str, Any]) -> None:
     """Nothing found is no answer where an account or strategy is misspelt. A relay that cannot tell passes it."""
     if found:
         return
@@ -399,7 +399,7 @@ def positions(account: str | None, symbol: str | None, is_wide: bool, as_json: b
     """The open positions."""
     client = connect(url)
     body = client.get("/api/positions", account=account, symbol=symbol)
-    _check_names(client, body.get("positions"), {"account": account})
+    check_names(client, body.get("positions"), {"account": account})
     if as_json:
         say_json(body)
         return
@@ -446,7 +446,7 @@ def orders(is_wide: bool, as_json: bool, url: str | None, **query: Any) -> None:
         say_json(body)
         return
     found = body.get("orders", [])
-    _check_names(client, found, query)
+    check_names(client, found, query)
     say("\n".join(order_table(found, is_wide=is_wide)) if found else "no orders")
     for each in body.get("unreadable", []):
         remark(f"{each.get('account')}: what rests there cannot be read: {each.get('message')}")

@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 from relay.alerts.authenticate import Credentials, authenticates, is_signed, may_authenticate, secret_among_bytes
 from relay.alerts.correction import with_correction, with_readable
@@ -25,11 +27,13 @@ from relay.alerts.signal import (
 )
 from relay.app.metrics import TimedStage, timed
 from relay.app.telemetry import about, add
-from relay.domain.instrument import PRE_LAUNCH, Category, Instrument, SymbolUnknown
+from relay.domain.instrument import PRE_LAUNCH, Category, Instrument, SymbolUnknown, TradedMarket
 from relay.domain.intent import SIZES_NOTHING
 from relay.domain.notice import NoticeKind
 from relay.domain.order import Reason, SignalStatus
+from relay.domain.rules import Rules
 from relay.domain.signal import Action, Signal, link_of, new_signal_id, reused_id
+from relay.domain.spot import in_market, market_of, spot_problem
 from relay.engine import failpoint
 from relay.engine.failpoint import Failpoint
 from relay.errors import (
@@ -48,7 +52,7 @@ from relay.execution.notices import Announcer
 from relay.execution.ports import Account, Now, to_ms, utc_now
 from relay.execution.tasks import Feeder
 from relay.execution.work import Strategy
-from relay.journal.journal import Journal
+from relay.journal.journal import ANSWER_DEADLINE_S, Journal
 from relay.journal.records import Admission, Copy, Duplicate, IdReused, LateByMail, New, NewSignal, Reopened, Way
 
 _HOW_TO_AUTHENTICATE = (
@@ -236,12 +240,16 @@ class Intake:
         if not names and signal.action is not Action.HEARTBEAT:
             problem = f"the strategy {strategy.name} has none; post to the address of one that has, or configure it"
             raise AlertInvalid(f"account: {problem}", fields={"account": [problem]})
+        if not names:
+            return signal
+        rules = strategy.rules_for(names[0])
         try:
-            return self._resolved(signal, [self._accounts[name] for name in names]) if names else signal
+            _require_in_market(signal, rules)
+            return self._resolved(signal, [self._accounts[name] for name in names], market_of(signal, rules))
         except AlertInvalid as error:
             raise respelled(parsed.fields, error) from None
 
-    def _resolved(self, signal: Signal, accounts: list[Account]) -> Signal:
+    def _resolved(self, signal: Signal, accounts: list[Account], market: TradedMarket) -> Signal:
         """The signal with its instrument; unchanged while none are loaded. Raises AlertInvalid for an unknown one.
 
         It is that of the first account whose exchange has told of its own: another's may not list it, which is told in
@@ -250,23 +258,25 @@ class Intake:
         account = next((each for each in accounts if each.market.symbol_index is not None), None)
         if signal.action is Action.HEARTBEAT or account is None or signal.ticker is None:
             return signal
-        found = self._meant(account, signal.ticker, signal.exchange)
+        found = self._meant(account, signal.ticker, signal.exchange, market)
         if isinstance(found, SymbolUnknown):
             raise AlertInvalid(f"ticker: {found.message}", fields={"ticker": [found.message]})
         assert isinstance(found, Instrument)
         return replace(signal, category=found.category, symbol=found.symbol)
 
-    def _meant(self, account: Account, ticker: str, exchange: str | None) -> Instrument | SymbolUnknown:
+    def _meant(
+        self, account: Account, ticker: str, exchange: str | None, market: TradedMarket
+    ) -> Instrument | SymbolUnknown:
         """What the ticker means. What is not known, or has not begun to trade, may be new: the exchange is asked."""
         index = account.market.symbol_index
         assert index is not None, "it is loaded"
-        found = index.resolve(ticker, exchange)
+        found = index.resolve(ticker, exchange, market)
         if isinstance(found, Instrument):
             if found.status != PRE_LAUNCH:
                 return found
             spellings: tuple[tuple[Category, str], ...] = ((found.category, found.symbol),)
         else:
-            spellings = index.spellings(ticker, exchange)
+            spellings = index.spellings(ticker, exchange, market)
         for category, symbol in spellings:
             if not self._may_look_up():
                 return found
@@ -276,7 +286,7 @@ class Intake:
                 return found
             if listed is not None:
                 account.market.keep_instrument(listed)
-        return (account.market.symbol_index or index).resolve(ticker, exchange)
+        return (account.market.symbol_index or index).resolve(ticker, exchange, market)
 
     def _may_look_up(self) -> bool:
         """A sender that repeats a wrong ticker must not spend the requests that orders need."""
@@ -318,6 +328,7 @@ class Intake:
         mail: MailedAlert | None,
     ) -> Receipt:
         accounts = () if signal.action is Action.HEARTBEAT else signal.accounts or sender.accounts
+        planned = in_market(signal, sender.rules_for(accounts[0])) if accounts else signal
         new = NewSignal(
             id=signal.id,
             strategy=signal.strategy,
@@ -330,20 +341,14 @@ class Intake:
             category=signal.category,
             symbol=signal.symbol,
             sent_at_ms=to_ms(signal.sent_at) if signal.sent_at else None,
-            notes=bounded_notes((mail.note, *signal.notes) if mail else signal.notes),
+            notes=bounded_notes((mail.note, *planned.notes) if mail else planned.notes),
             link=link_of(signal),
-            only_exits=signal.only_exits,
-            may_exit=signal.may_exit or signal.action in SIZES_NOTHING,
+            only_exits=planned.only_exits,
+            may_exit=planned.may_exit or signal.action in SIZES_NOTHING,
             sender_id=signal.sender_id,
             copy=self._copy(signal, sender, parsed, mail),
         )
-        admission = self._journal.accept(
-            new,
-            now_ms=now_ms,
-            dedup_window_ms=sender.dedup_window_ms,
-            aged_ms=self._ages_ms() if self._ages_ms else None,
-            on_committed=lambda reported: self._admitted(reported, signal, accounts),
-        )
+        admission = self._admission(new, signal, sender, now_ms)
         failpoint.passed(Failpoint.ANSWERED)
         match admission:
             case New(signal_id=signal_id, chain_note=note):
@@ -366,6 +371,21 @@ class Intake:
                     "another alert of this symbol was accepted since; nothing is ordered"
                 )
                 raise self._rejected(signal.id, sender, parsed.fields, parsed.body_digest, late, now_ms)
+
+    def _admission(self, new: NewSignal, signal: Signal, sender: Strategy, now_ms: int) -> Admission:
+        """Durable. A lone signal's lane accepts it itself, and its order leaves with the same commit."""
+        begun_at = time.monotonic()
+        which: dict[str, Any] = {
+            "now_ms": now_ms,
+            "dedup_window_ms": sender.dedup_window_ms,
+            "aged_ms": self._ages_ms() if self._ages_ms else None,
+            "on_committed": lambda reported: self._admitted(reported, signal, new.accounts),
+        }
+        opening = self._runner.at_once(signal, new.accounts, partial(self._journal.accept_at_once, new, **which))
+        admission = opening.admission(ANSWER_DEADLINE_S) if opening is not None else None
+        if admission is not None:
+            return admission
+        return self._journal.accept(new, **which, deadline_s=ANSWER_DEADLINE_S - (time.monotonic() - begun_at))
 
     def _copy(self, signal: Signal, sender: Strategy, parsed: ParsedAlert, mail: MailedAlert | None) -> Copy | None:
         if not self._comes_by_mail:
@@ -405,6 +425,13 @@ class Intake:
             now_ms=now_ms,
         )
         return AlertRejected(error, signal_id, is_stored=is_stored)
+
+
+def _require_in_market(signal: Signal, rules: Rules) -> None:
+    """AlertInvalid where it asks for what its market has not."""
+    if (found := spot_problem(signal, rules)) is not None:
+        field, problem = found
+        raise AlertInvalid(f"{field}: {problem}", fields={field: [problem]})
 
 
 def _is_secret_of(sender: Strategy, given: str, now: datetime) -> bool:

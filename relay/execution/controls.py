@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
@@ -21,20 +21,21 @@ from relay.alerts.template import Scenario, filled, is_template, of_strategy
 from relay.domain.bracket import breakeven_price
 from relay.domain.instrument import Category, plain
 from relay.domain.intent import intent_of
-from relay.domain.order import (
-    OrderStatus,
-    PlannedOrder,
-    Reason,
-    Side,
-    SignalStatus,
-)
+from relay.domain.order import OrderStatus, PlannedOrder, Reason, Side, SignalStatus
 from relay.domain.order_lifecycle import OUTCOME_UNKNOWN
 from relay.domain.plan import Facts, LimitFacts, Plan, PlanStatus
 from relay.domain.planning import LimitCheck, limit_checks, plan_of, proposal_of
 from relay.domain.position import Position
 from relay.domain.signal import Action, QtyUnit, made_at_ms, new_signal_id
 from relay.engine.lease_guard import LeaseLost
-from relay.errors import AlertError, ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, SignalNotSeen
+from relay.errors import (
+    AlertError,
+    ExchangeAnswered,
+    ExchangeUnreachable,
+    FactsUnreadable,
+    RestoreUnseen,
+    SignalNotSeen,
+)
 from relay.execution import accept
 from relay.execution.accept import Intake, Receipt
 from relay.execution.gather import FactSource, Gatherer, NotGathered
@@ -47,6 +48,7 @@ from relay.journal.api_queries import SIGNAL_SEEN, status_of
 from relay.journal.codec import rfc3339
 from relay.journal.journal import Journal
 from relay.journal.records import CANCEL_REQUESTED, HALT, OrderRecord
+from relay.journal.restored import release
 from relay.journal.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
@@ -54,6 +56,7 @@ log = logging.getLogger(__name__)
 REQUEST_ID_FORM: Final = re.compile("[A-Za-z0-9_-]{0,64}", re.ASCII)
 _TIMED_ID: Final = re.compile("0[0-9a-hjkmnp-tv-z]{25}", re.ASCII)
 """What `new_signal_id` makes."""
+_NOT_RESUMED = "entries stay halted: the journal was brought back from a backup, and this differs from the exchange:"
 _CANCELLED_ELSEWHERE = "It is asked for: the process that owns the account cancels it, and the order's end follows."
 
 
@@ -133,12 +136,19 @@ class Controls:
         self._switch("on", by)
 
     def resume(self, *, by: str) -> None:
-        """Allow new entries again."""
-        self._switch("off", by)
+        """Allow new entries again.
 
-    def _switch(self, value: str, by: str) -> None:
+        RestoreUnseen, with what somebody has to see first: the accounts that it is about stay halted.
+        """
         now_ms = to_ms(self._now())
-        for name in self._accounts:
+        unseen = {name: release(self._journal, name, now_ms=now_ms) for name in self._accounts}
+        self._switch("off", by, [name for name, lines in unseen.items() if not lines])
+        if lines := [line for of_account in unseen.values() for line in of_account]:
+            raise RestoreUnseen("\n".join([_NOT_RESUMED, *lines, "Look at the exchange; then resume once more."]))
+
+    def _switch(self, value: str, by: str, names: Iterable[str] | None = None) -> None:
+        now_ms = to_ms(self._now())
+        for name in self._accounts if names is None else names:
             self._journal.set_switch(name, HALT, value, by=by, now_ms=now_ms)
 
     def flatten(self, *, everything: bool, by: str) -> tuple[Flattened, ...]:
@@ -215,8 +225,8 @@ class Controls:
 
     def _expected(self, account: str) -> set[tuple[Category, str]]:
         """Where the relay holds a position, as far as the journal knows."""
-        guarded = {(each.category, each.symbol) for each in self._journal.live_brackets(account)}
-        return guarded | {where for where, size in self._journal.expected_positions(account).items() if size}
+        held = {where for where, size in self._journal.expected_positions(account).items() if size}
+        return held | {(each.category, each.symbol) for each in self._journal.live_brackets(account)}
 
     def _in_flight(self, account: str) -> set[tuple[Category, str]]:
         """Of signals that may still order: the close waits behind them in their lane.
@@ -243,10 +253,11 @@ class Controls:
         request_id: str | None = None,
     ) -> Receipt:
         """`request_id`: whatever is asked for under it twice, in the same words, is done once."""
-        ticker = f"BYBIT:{symbol}" if symbol.endswith("PERP") else f"BYBIT:{symbol}.P"
+        names_itself = symbol.endswith("PERP") or not category.has_positions
         alert = {
             **fields,
-            "ticker": ticker,
+            "ticker": f"BYBIT:{symbol}" if names_itself else f"BYBIT:{symbol}.P",
+            "market": category.market.value,
             "account": account,
             "id": f"{word}-{request_id or new_signal_id(to_ms(self._now()))}",
             "comment": f"{word}, asked for by {by}",
@@ -568,7 +579,7 @@ class Previewer:
             now=self._now(),
             position=held,
             price=price,
-            equity=source.equity(instrument.settle_coin),
+            equity=source.equity(instrument),
         )
         made = plan_of(proposal_of(intent_of(work.signal, work.rules, facts), facts).with_limits(LimitFacts()))
         return self._preview_of(work, made, facts)

@@ -30,6 +30,7 @@ from relay.journal.trades import (
     open_trades,
     strategy_results,
     trades_between,
+    without_owners_coins,
 )
 
 HOUR_MS: Final = 3_600_000
@@ -93,15 +94,19 @@ class Ledger:
     ) -> int:
         def work(connection: Connection) -> int:
             _hold(connection, account)
-            known = _known(connection, account, reported)
-            new = list({each.exec_id: each for each in reported if known.get(each.exec_id, _NOT)[0] is None}.values())
+            ours = without_owners_coins(connection, account, reported)
+            known = _known(connection, account, ours)
+            new = list({each.exec_id: each for each in ours if known.get(each.exec_id, _NOT)[0] is None}.values())
             added = [_ledger_entry_row(account, each) for each in new if each.exec_id not in known]
             if added:
                 connection.execute(insert(bookings), added)
             if new:
-                uncounted = {each.exec_id: each for each in new if each.exec_id not in known}
-                counted = {each.exec_id: known[each.exec_id][1] for each in new if each.exec_id in known}
-                results = book_trades(connection, account, new, counted)
+                # What the account's days come to is proven by the transaction log, which tells nothing of coins.
+                of_positions = [each for each in new if each.category.has_positions]
+                book_trades(connection, account, [each for each in new if not each.category.has_positions], {})
+                uncounted = {each.exec_id: each for each in of_positions if each.exec_id not in known}
+                counted = {each.exec_id: known[each.exec_id][1] for each in of_positions if each.exec_id in known}
+                results = book_trades(connection, account, of_positions, counted)
                 _add_up(connection, account, uncounted, _counted(connection, account, results, uncounted))
             if until_ms is not None:
                 _keep_until(connection, account, until_ms, since_ms)

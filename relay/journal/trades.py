@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, ins
 
 from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG
 from relay.domain.instrument import Category, plain
-from relay.domain.order import Side
+from relay.domain.order import OrderType, Side
 from relay.domain.trades import BY_HAND, LedgerEntry, Maker, ReplayStep, Trade, after, replay
 from relay.journal.codec import from_json, rfc3339, to_json
 from relay.journal.tables import bookings, orders, signals, trade_totals, trades
@@ -100,7 +100,10 @@ def _open_trades(connection: Connection, account: str, category: Category, symbo
 
 def _makers(connection: Connection, account: str, client_order_ids: Sequence[str]) -> dict[str, Maker]:
     """Of those that are orders of the relay's, as far as the journal remembers them."""
-    columns = orders.c.client_order_id, orders.c.signal_id, orders.c.reduce_only, orders.c.leg, signals.c.strategy
+    columns = (
+        *(orders.c.client_order_id, orders.c.signal_id, orders.c.reduce_only, orders.c.leg, orders.c.type),
+        signals.c.strategy,
+    )
     found = {}
     for ids in in_batches(sorted(set(client_order_ids))):
         which = (orders.c.account == account) & orders.c.client_order_id.in_(ids)
@@ -110,9 +113,19 @@ def _makers(connection: Connection, account: str, client_order_ids: Sequence[str
                 strategy=row.strategy or BY_HAND,
                 signal_id=row.signal_id,
                 reduce_only=row.reduce_only,
-                is_take_profit=row.leg >= FIRST_TAKE_PROFIT_LEG,
+                is_take_profit=row.leg >= FIRST_TAKE_PROFIT_LEG and row.type is OrderType.LIMIT,
+                is_stop=row.leg >= FIRST_TAKE_PROFIT_LEG and row.type is not OrderType.LIMIT,
             )
     return found
+
+
+def without_owners_coins(connection: Connection, account: str, entries: Sequence[LedgerEntry]) -> Sequence[LedgerEntry]:
+    """Of coins only what the relay's own orders bought and sold is a trade: the owner's coins are no business of it."""
+    coins = [each.client_order_id for each in entries if not each.category.has_positions]
+    if not coins:
+        return entries
+    own = _makers(connection, account, coins)
+    return [each for each in entries if each.category.has_positions or each.client_order_id in own]
 
 
 def _maker_of(row: Row[Any]) -> Maker | None:

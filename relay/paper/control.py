@@ -10,7 +10,7 @@
 | `GET /paper/market` | `{"live": whether a feed is being followed}` |
 | `POST /paper/faults` a fault or a list | see `relay.paper.exchange`: `{"path": "/v5/order/create" or "*", "kind", "times": n or null, "probability", "seed", "match": {field: value}, "ms", "status", "body", "retCode", "retMsg", "headers", "after_effect", "where", "set"}` |
 | `GET`, `DELETE /paper/faults` | how many wait / forget them |
-| `GET`, `DELETE /paper/calls` | `{"calls": [{"at_ns", "method", "path", "symbol", "orderLinkId", "retCode"}]}`, oldest first, the newest 20,000; `retCode` is the effect's, even where a fault swallowed the answer, and null without one |
+| `GET`, `DELETE /paper/calls` | `{"calls": [{"at_ns", "method", "path", "category", "symbol", "orderLinkId", "retCode"}]}`, oldest first, the newest 20,000; `retCode` is the effect's, even where a fault swallowed the answer, and null without one |
 | `GET /paper/account`, `POST` any of | `{"marginMode", "lpaPerp": bool, "lpaSpot": bool, "unifiedMarginStatus", "key": {fields of query-api}, "ipCheck": bool, "expired": bool, "limiter": {"on": bool, "rate": creates a second, "spotRate": those of spot}, "historyLagMs": n, "keyUnknown": bool, "signatureWrong": bool, "regionBlocked": bool, "demo": bool, "publicKey": RSA PEM or "", "balances": {coin: amount}, "spotBorrow": {coin: amount}, "positionMode": {symbol: 0 or 3}, "leverage": {symbol: n}}` |
 | `POST /paper/clock` `{"offset_ms": n}` | shifts the exchange's clock; not kept over a restart |
 | `POST /paper/funding` `{"symbol", "rate"}` | settles one funding payment |

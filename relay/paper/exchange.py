@@ -183,6 +183,7 @@ class Calls:
             "at_ns": at_ns,
             "method": method,
             "path": path,
+            "category": _short(params.get("category")),
             "symbol": _short(params.get("symbol")),
             "orderLinkId": _short(params.get("orderLinkId")),
             "retCode": None,

@@ -119,8 +119,6 @@ def locked(state: State, coin: str) -> Decimal:
     total, pairs = ZERO, dict[str, Decimal]()
     for symbol, orders in state.open_orders.items():
         instrument = state.instruments[symbol]
-        if not orders or coin not in (instrument.base_coin, instrument.quote_coin):
-            continue
         for order in orders.values():
             amount = lock(instrument, order) if pays_with(instrument, order.side) == coin else ZERO
             if order.pair_id:

@@ -23,12 +23,19 @@ from relay.bybit.wire_account import category_of_symbol
 from relay.domain.instrument import Category, symbol_of_filter
 from relay.domain.order import OrderStatus, Reason, SignalStatus
 from relay.domain.signal import Fit
-from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, SignalNotRetryable, SignalNotSeen
+from relay.errors import (
+    ExchangeAnswered,
+    ExchangeUnreachable,
+    FactsUnreadable,
+    RestoreUnseen,
+    SignalNotRetryable,
+    SignalNotSeen,
+)
 from relay.execution.accept import Receipt
 from relay.execution.compare import NotComparable, compare
 from relay.execution.controls import REQUEST_ID_FORM, Part
 from relay.execution.heartbeat import Pulse
-from relay.execution.holdings import OrdersAtRest, held_at, resting_at
+from relay.execution.open_now import OrdersAtRest, held_at, resting_at
 from relay.execution.ports import to_ms, utc_now
 from relay.journal.accept import ChainRecord
 from relay.journal.codec import rfc3339
@@ -385,7 +392,7 @@ def list_positions(*, account: str | None, symbol: str | None) -> Response:
     found = [
         position_form(name, holding)
         for name, held in read.items()
-        for holding in held.holdings
+        for holding in held.positions
         if symbol in (None, holding.position.symbol)
     ]
     return answer({"positions": found, "unreadable": _unreadable(problems)})
@@ -576,7 +583,10 @@ def halt() -> Response:
 
 
 def resume() -> Response:
-    current_services().controls.resume(by=_BY)
+    try:
+        current_services().controls.resume(by=_BY)
+    except RestoreUnseen as error:
+        raise Problem("RESTORE_UNSEEN", str(error), status=409) from None
     return answer({"halted": False})
 
 

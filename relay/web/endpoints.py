@@ -261,7 +261,7 @@ ENDPOINTS: Final = (
         rule="/api/resume",
         view=api.resume,
         summary="Allow new entries again.",
-        answers={200: "Halted", **_errors(400, 401, 429, 503)},
+        answers={200: "Halted", **_errors(400, 401, 409, 429, 503)},
     ),
     Endpoint(
         method="post",

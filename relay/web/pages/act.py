@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from relay.domain.instrument import Category
 from relay.domain.order import Reason
 from relay.domain.signal import new_signal_id
-from relay.errors import ExchangeAnswered, ExchangeUnreachable, SignalNotRetryable, SignalNotSeen
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, RestoreUnseen, SignalNotRetryable, SignalNotSeen
 from relay.execution.controls import REQUEST_ID_FORM
 from relay.execution.ports import to_ms, utc_now
 from relay.web.access import require_login, source
@@ -73,7 +73,10 @@ def ask_resume() -> str:
 
 @act.post("/resume")
 def resume() -> ResponseReturnValue:
-    current_services().controls.resume(by=_by())
+    try:
+        current_services().controls.resume(by=_by())
+    except RestoreUnseen as error:
+        return _done(str(error))
     return _done("Resumed: new entries go out again.")
 
 

@@ -177,7 +177,7 @@ def _row(result: StrategyResult, tally: Tally) -> dict[str, Any]:
 
 
 def _rounded(value: Decimal | None) -> Decimal | None:
-    return None if value is None else value.quantize(Decimal("0.001"))
+    return None if value is None else value.quantize(Decimal("0.001")) + 0  # no zero with a sign
 
 
 def _fill_rows(days: int) -> list[FillRow]:
