@@ -66,6 +66,10 @@ def signal_id(relay: RelayServer, server: PaperServer) -> str:
         relay.done({"ticker": "BTCUSDT.P", **entry})
         prices(BTCUSDT=str(price))
         relay.done({"ticker": "BTCUSDT.P", "action": "close", "signal_price": str(price), "id": f"look-out-{number}"})
+    coins = {"ticker": "BTCUSD.P", "qty_unit": "contracts"}
+    relay.done({**coins, "action": "buy", "qty": "5000", "id": "look-coins"})
+    prices(BTCUSD="100500")
+    relay.done({"ticker": "BTCUSD.P", "action": "close", "id": "look-no-coins"})
     levels = {"stop_loss": "1.5%", "take_profit": "3%"}
     relay.done({"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.02", "id": "look-1", **levels})
     relay.done({"ticker": "BTCUSD.P", "action": "sell", "qty": "2000", "qty_unit": "contracts", "id": "look-2"})
