@@ -21,13 +21,7 @@ from relay.alerts.template import Scenario, filled, is_template, of_strategy
 from relay.domain.bracket import breakeven_price
 from relay.domain.instrument import Category, plain
 from relay.domain.intent import intent_of
-from relay.domain.order import (
-    OrderStatus,
-    PlannedOrder,
-    Reason,
-    Side,
-    SignalStatus,
-)
+from relay.domain.order import OrderStatus, PlannedOrder, Reason, Side, SignalStatus
 from relay.domain.order_lifecycle import OUTCOME_UNKNOWN
 from relay.domain.plan import Facts, LimitFacts, Plan, PlanStatus
 from relay.domain.planning import LimitCheck, limit_checks, plan_of, proposal_of
@@ -231,8 +225,8 @@ class Controls:
 
     def _expected(self, account: str) -> set[tuple[Category, str]]:
         """Where the relay holds a position, as far as the journal knows."""
-        guarded = {(each.category, each.symbol) for each in self._journal.live_brackets(account)}
-        return guarded | {where for where, size in self._journal.expected_positions(account).items() if size}
+        held = {where for where, size in self._journal.expected_positions(account).items() if size}
+        return held | {(each.category, each.symbol) for each in self._journal.live_brackets(account)}
 
     def _in_flight(self, account: str) -> set[tuple[Category, str]]:
         """Of signals that may still order: the close waits behind them in their lane.
@@ -259,10 +253,11 @@ class Controls:
         request_id: str | None = None,
     ) -> Receipt:
         """`request_id`: whatever is asked for under it twice, in the same words, is done once."""
-        ticker = f"BYBIT:{symbol}" if symbol.endswith("PERP") else f"BYBIT:{symbol}.P"
+        names_itself = symbol.endswith("PERP") or not category.has_positions
         alert = {
             **fields,
-            "ticker": ticker,
+            "ticker": f"BYBIT:{symbol}" if names_itself else f"BYBIT:{symbol}.P",
+            "market": category.market.value,
             "account": account,
             "id": f"{word}-{request_id or new_signal_id(to_ms(self._now()))}",
             "comment": f"{word}, asked for by {by}",
@@ -584,7 +579,7 @@ class Previewer:
             now=self._now(),
             position=held,
             price=price,
-            equity=source.equity(instrument.settle_coin),
+            equity=source.equity(instrument),
         )
         made = plan_of(proposal_of(intent_of(work.signal, work.rules, facts), facts).with_limits(LimitFacts()))
         return self._preview_of(work, made, facts)

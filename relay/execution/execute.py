@@ -11,14 +11,14 @@ from decimal import Decimal
 
 from relay.app.metrics import TimedStage, first_orders, timed, took
 from relay.bybit.wire_orders import OpenOrder
-from relay.domain.instrument import Category, plain
+from relay.domain.instrument import Category, Instrument, plain
 from relay.domain.limits import halt_reason, not_configured, too_old
 from relay.domain.notice import NoticeKind
 from relay.domain.order import OrderStatus, Reason, RequestSignature, SignalStatus
 from relay.domain.order_lifecycle import GiveUp, OrderState, passed_by, sent
 from relay.domain.plan import PlanStatus
 from relay.domain.progress import UNCLEARED, AddOrders, Advance, DenyRest, Finish, LookAtPosition, progress
-from relay.domain.signal import Signal
+from relay.domain.signal import Action, Signal
 from relay.engine import failpoint
 from relay.engine.failpoint import Failpoint
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
@@ -52,9 +52,10 @@ class DriftWatch:
 
     def notes(self, work: Work, *, now_ms: int) -> tuple[str, ...]:
         """For a signal that is done: the difference in words, which is also kept as an event and announced."""
-        signal, expected, position = work.signal, work.expected, position_after(work)
+        signal, expected = work.signal, work.expected
         assert signal.category is not None and signal.symbol is not None
         instrument = work.account.market.instrument(signal.category, signal.symbol)
+        position = position_after(work, instrument)
         if expected is None or position is None or instrument is None:
             return ()
         key = signal.strategy, work.account.name, signal.category, signal.symbol
@@ -73,7 +74,22 @@ class DriftWatch:
         return (note,)
 
 
-def position_after(work: Work) -> Decimal | None:
+def fee_notes(work: Work, journal: Journal) -> tuple[str, ...]:
+    """What fees took of the coins that a signal wants held: it is not bought again."""
+    signal = work.signal
+    assert signal.category is not None and signal.symbol is not None
+    if signal.category.has_positions or signal.action not in (Action.TARGET, Action.LONG):
+        return ()
+    work.deferred.flush(journal)
+    holding = journal.holdings(work.account.name).get(signal.symbol)
+    instrument = work.account.market.instrument(signal.category, signal.symbol)
+    if holding is None or instrument is None or not holding.fees or not holding.size:
+        return ()
+    held, taken = plain(holding.size), plain(holding.fees)
+    return (f"{held} {instrument.base_coin} are held: fees took {taken} of what was bought, which is not bought again",)
+
+
+def position_after(work: Work, instrument: Instrument | None) -> Decimal | None:
     """The position that was read for the plan and what the signal's orders did to it; None where that is not known.
 
     What rests may be filled without being known yet, so then nothing is said.
@@ -81,7 +97,10 @@ def position_after(work: Work) -> Decimal | None:
     if work.seen is None or work.seen.has_resting or any(not order.status.is_ended for order in work.orders.values()):
         return None
     moved = (order.planned.side.sign * order.filled_qty for order in work.orders.values())
-    return work.seen.position.size + sum(moved, Decimal(0))
+    position, after = work.seen.position, work.seen.position.nominal + sum(moved, Decimal(0))
+    # Of coins that were sold out, what fees took of them and dust are left on paper.
+    is_sold_out = instrument is not None and instrument.is_dust(after - (position.nominal - position.size), None)
+    return Decimal(0) if is_sold_out else after
 
 
 # Compare the positions that the relay expects with the exchange's. A difference is reported, and never traded away.
@@ -417,7 +436,7 @@ class Executor:
         except ExchangeAnswered as error:
             came_to = refused_facts(error)
         else:
-            work.size, work.mark, work.troubles = position.size, position.mark_price, 0
+            work.size, work.mark, work.troubles = position.closable, position.mark_price, 0
             return _NOW
         if came_to.finish is None:
             return came_to.again_s
@@ -492,7 +511,8 @@ class Executor:
     def _with_notes(self, work: Work, finish: Finish, now_ms: int) -> Finish:
         if finish.status is SignalStatus.DONE:
             drifted = self._drift.notes(work, now_ms=now_ms)
-            finish = replace(finish, notes=(*finish.notes, *foreign_notes(work, self._journal), *drifted))
+            notes = (*finish.notes, *fee_notes(work, self._journal), *foreign_notes(work, self._journal), *drifted)
+            finish = replace(finish, notes=notes)
         if work.plan_reason is not None and work.plan_reason.code == UNCLEARED:
             finish = replace(finish, status=SignalStatus.ATTENTION)
         return finish if finish.reason else replace(finish, reason=work.plan_reason)

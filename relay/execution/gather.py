@@ -73,14 +73,15 @@ class FactSource:
         self._was_read("price")
         return self._exchange.price(category=category, symbol=symbol)
 
-    def equity(self, coin: str) -> Decimal:
-        """The settle coin's equity, open PnL included. Raises as the exchange's readings do."""
-        known = self._live.equity_now(coin) if self._live else None
+    def equity(self, instrument: Instrument) -> Decimal:
+        """The settle coin's equity, open PnL included; for coins what is free of it. Raises as the readings do."""
+        coin, category = instrument.settle_coin, instrument.category
+        known = self._live.equity_now(coin, category) if self._live else None
         if known is not None:
             self.reported["equity_from"] = STREAM
             return known
         self._was_read("equity")
-        return self._exchange.equity(coin)
+        return self._exchange.equity(coin, category)
 
     def _was_read(self, what: str) -> None:
         if not self.asks:
@@ -418,7 +419,7 @@ class Gatherer:
         position = self._position(work, instrument, source) if Need.POSITION in wanted else None
         reading = _Reading(wanted)
         price = reading.of(Need.PRICE, lambda: source.price(instrument.category, instrument.symbol))
-        equity = reading.of(Need.EQUITY, lambda: source.equity(instrument.settle_coin))
+        equity = reading.of(Need.EQUITY, lambda: source.equity(instrument))
         if reading.unread and position is None:
             # What withholds an entry wants the position: the exit part of the order goes out even so.
             position = self._position(work, instrument, source)

@@ -79,12 +79,13 @@ def _executed(order: OrderState, fills: tuple[Fill, ...]) -> OrderReport | None:
     filled = sum((fill.qty for fill in fills), Decimal(0))
     if not filled:
         return None
+    average = sum((fill.qty * fill.price for fill in fills), Decimal(0)) / filled
     return OrderReport(
         client_order_id=order.client_order_id,
         venue_order_id=order.venue_order_id or "",
-        status=OrderStatus.FILLED if filled >= order.planned.qty else OrderStatus.PARTIALLY_FILLED,
+        status=OrderStatus.FILLED if order.planned.is_filled_by(filled, average) else OrderStatus.PARTIALLY_FILLED,
         filled_qty=filled,
-        avg_price=sum((fill.qty * fill.price for fill in fills), Decimal(0)) / filled,
+        avg_price=average,
         fee=sum((fill.fee for fill in fills), Decimal(0)),
     )
 
@@ -378,7 +379,7 @@ def cancel_by_hand(journal: Journal, exchange: ExchangePort, record: OrderRecord
     """
     planned = record.state.planned
     name = record.state.client_order_id
-    match exchange.cancel(category=planned.category, symbol=planned.symbol, client_order_id=name):
+    match exchange.cancel(category=planned.category, symbol=planned.symbol, client_order_id=name, order=planned):
         case Accepted() | OrderRejected(refusal=ErrorKind.GONE):
             problem = None
         case OrderRejected(words=words):
@@ -432,6 +433,7 @@ class Canceller:
             symbol=planned.symbol,
             client_order_id=order.client_order_id,
             is_exit=is_exit,
+            order=planned,
         )
         failpoint.passed(Failpoint.CANCEL_SENT)
         sent = replace(due, is_due=False, looks=0, is_answered=not isinstance(outcome, Unknown))
@@ -529,8 +531,7 @@ class Clearing:
         signal = work.signal
         assert signal.category is not None and signal.symbol is not None
         records = self._journal.resting_orders(work.account.name, signal.category, signal.symbol)
-        if not signal.clears_all:
-            records = tuple(each for each in records if each.state.planned.purpose is not Purpose.EXIT)
+        records = tuple(each for each in records if signal.clears(each.state.planned.purpose))
         found = {each.state.client_order_id: Resting(order=each.state) for each in records}
         if any(each.state.planned.purpose is Purpose.EXIT for each in records):
             self._take_back(work, frozenset(found))

@@ -86,7 +86,9 @@ def look(
     for name, order in resting.items():
         resting_order = shown.get(name)
         if resting_order is not None and resting_order.filled_qty == order.filled_qty:
-            as_shown[name] = RestingOrder(qty=resting_order.qty, price=resting_order.price)
+            as_shown[name] = RestingOrder(
+                qty=resting_order.qty, price=resting_order.price or resting_order.trigger_price
+            )
             continue
         report, fills = report_of(exchange, order)
         is_news = True

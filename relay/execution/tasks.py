@@ -13,6 +13,7 @@ from relay.domain.instrument import Category, Instrument, SymbolUnknown
 from relay.domain.order import Reason, SignalStatus
 from relay.domain.progress import Finish
 from relay.domain.signal import Signal, made_at_ms
+from relay.domain.spot import market_of
 from relay.engine.lanes import Engine, Lane, LaneTask
 from relay.engine.lease_guard import LeaseLost
 from relay.errors import JournalUnavailable
@@ -113,7 +114,7 @@ class Tasks:
         work.received = self.received(signal)
         unresolved = None
         if signal.category is None or signal.symbol is None:
-            unresolved = self.meaning_of(signal.ticker, signal.exchange, work.account.name)
+            unresolved = self.meaning_of(signal, work)
             found = unresolved if isinstance(unresolved, Instrument) else None
             category, symbol = (found.category, found.symbol) if found else (Category.LINEAR, signal.ticker or "")
             work.signal = signal = replace(signal, category=category, symbol=symbol)
@@ -127,10 +128,10 @@ class Tasks:
         age_s = (self._shared_ms() - to_ms(signal.received_at)) / 1000
         return ReceiptTime(at_s=self._steady() - age_s, steady=self._steady)
 
-    def meaning_of(self, ticker: str | None, exchange: str | None, account: str) -> Instrument | SymbolUnknown:
-        index = self._accounts[account].market.symbol_index
+    def meaning_of(self, signal: Signal, work: Work) -> Instrument | SymbolUnknown:
+        index = self._accounts[work.account.name].market.symbol_index
         assert index is not None, "nothing is executed before the instruments are loaded"
-        return index.resolve(ticker or "", exchange)
+        return index.resolve(signal.ticker or "", signal.exchange, market_of(signal, work.rules))
 
 
 def _internal_error(why: str) -> Reason:

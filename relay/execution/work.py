@@ -22,6 +22,7 @@ from relay.domain.progress import Finish
 from relay.domain.protection import AmendTakeProfit, RestingOrder, Snapshot
 from relay.domain.rules import Rules, with_default_type
 from relay.domain.signal import Signal, SignalAge, age_of
+from relay.domain.spot import in_market
 from relay.execution.ports import Account, from_ms
 from relay.journal.journal import Journal
 from relay.journal.positions import BracketRecord
@@ -246,7 +247,7 @@ class Work:
     """On a clock that does not jump; None: it was received by another process."""
 
     def __post_init__(self) -> None:
-        self.signal = with_default_type(in_mode(self.signal, self.rules), self.rules)
+        self.signal = with_default_type(in_mode(in_market(self.signal, self.rules), self.rules), self.rules)
 
     def age(self, now: datetime) -> SignalAge:
         """Of its signal, by the exchange's clock. `now`: this machine's clock, for what another process received."""

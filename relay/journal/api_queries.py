@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG
 from relay.domain.compare import Arrival
-from relay.domain.instrument import plain
+from relay.domain.instrument import Category, plain
 from relay.domain.order import OrderStatus, Side, SignalStatus
 from relay.domain.performance import FillRow, PricedFill, slippage_pct
 from relay.domain.signal import Action, first_id_at
@@ -459,6 +459,45 @@ def order_owners(connection: Connection, client_order_ids: Iterable[str]) -> dic
     }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelHistory:
+    """Where a symbol's protection stood: `stops` and `profits` of the whole position from each moment on; `rungs` from
+    when to when, None for what still rests."""
+
+    stops: tuple[tuple[int, Decimal], ...] = ()
+    profits: tuple[tuple[int, Decimal], ...] = ()
+    rungs: tuple[tuple[int, int | None, Decimal], ...] = ()
+
+
+_STOPS_MAX = 200
+
+
+def level_history(
+    connection: Connection, account: str, category: Category, symbol: str, since_ms: int, until_ms: int
+) -> LevelHistory:
+    """By the orders that carried levels, the rungs, and what was set at the position, as far as the journal has it."""
+    which = (orders.c.account == account) & (orders.c.category == category) & (orders.c.symbol == symbol)
+    in_time = (orders.c.updated_at >= since_ms) & (orders.c.created_at <= until_ms)
+    rows = connection.execute(select(orders).where(which, in_time)).all()
+    ids = (signals.c.id >= first_id_at(since_ms), signals.c.id < first_id_at(until_ms + 1))
+    setting = select(signals.c.id).where(signals.c.symbol == symbol, signals.c.action == "stops", *ids)
+    of_signals = {row.signal_id for row in rows} | set(connection.scalars(setting.limit(_STOPS_MAX)))
+    said = [(row.created_at, row.planned) for row in rows if row.leg < FIRST_TAKE_PROFIT_LEG and row.filled_qty]
+    for some in in_batches(sorted(of_signals)):
+        found = select(events).where(events.c.signal_id.in_(some), events.c.name == "stops_set")
+        said += [(row.at, row.detail) for row in connection.execute(found)]
+    said.sort(key=lambda each: each[0])
+    rungs = [row for row in rows if row.leg >= FIRST_TAKE_PROFIT_LEG and row.price is not None]
+    return LevelHistory(
+        stops=tuple((at, Decimal(each["stop_loss"])) for at, each in said if each.get("stop_loss")),
+        profits=tuple((at, Decimal(each["take_profit"])) for at, each in said if each.get("take_profit")),
+        rungs=tuple(
+            (row.created_at, row.updated_at if row.status.is_ended else None, row.price)
+            for row in sorted(rungs, key=lambda row: row.price)
+        ),
+    )
+
+
 def count_signals(connection: Connection) -> dict[SignalStatus, int]:
     """Of each status that occurs."""
     counted = select(signals.c.status, func.count()).group_by(signals.c.status)
@@ -532,6 +571,13 @@ class DashboardQueries:
         """Of those that are the relay's: their terms, whose they are, what for and since when, in the API's form."""
         with self._store.read() as connection:
             return order_owners(connection, client_order_ids)
+
+    def level_history(
+        self, account: str, category: Category, symbol: str, since_ms: int, until_ms: int
+    ) -> LevelHistory:
+        """Where the protection of the symbol's position stood in that time."""
+        with self._store.read() as connection:
+            return level_history(connection, account, category, symbol, since_ms, until_ms)
 
     def arrivals(self, since_ms: int, until_ms: int, *, limit: int) -> list[Arrival]:
         """Every signal that came in that time, rejected ones, too, the earliest first."""

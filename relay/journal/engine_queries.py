@@ -30,7 +30,7 @@ from sqlalchemy import (
     update,
 )
 
-from relay.domain.instrument import Category
+from relay.domain.instrument import PERPETUALS, Category
 from relay.domain.order import OrderStatus, PlannedOrder, Purpose, Reason, SignalStatus
 from relay.domain.plan import Residual, Working
 from relay.domain.signal import first_id_at
@@ -58,6 +58,7 @@ from relay.journal.tables import (
     carries,
     day_marks,
     events,
+    fills,
     orders,
     plans,
     signals,
@@ -257,6 +258,26 @@ def cancels_wanted(connection: Connection, account: str) -> tuple[OrderRecord, .
             wanted.pop(row.detail["client_order_id"], None)
     found = (order(connection, each) for each in wanted)
     return tuple(each for each in found if each and each.account == account and not each.state.status.is_ended)
+
+
+_FILLED_HERE = WITH_ATTEMPTS.where(
+    orders.c.account == bindparam("of_account"),
+    orders.c.category.not_in(PERPETUALS),
+    orders.c.symbol == bindparam("of_symbol"),
+    orders.c.filled_qty != Decimal(0),
+)
+
+
+def uncounted_orders(connection: Connection, account: str, symbol: str) -> tuple[OrderRecord, ...]:
+    """Orders for coins of which more has filled than their known fills come to."""
+    found = _records(fetch_all(connection, _FILLED_HERE, {"of_account": account, "of_symbol": symbol}))
+    names = [each.state.client_order_id for each in found]
+    known = _in_chunks(connection, select(fills), fills.c.client_order_id, names)
+    return tuple(
+        each
+        for each in found
+        if each.state.filled_qty > sum((fill.qty for fill in known[each.state.client_order_id]), Decimal(0))
+    )
 
 
 _doubtful = attempts.alias()

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import IntegrityError
 
 from relay.domain.bracket import Bracket
+from relay.domain.coins import OwnCoins
 from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, Outcome, Reason, RequestSignature, SignalStatus
 from relay.domain.position import Fill, OrderReport
@@ -372,6 +373,16 @@ class Journal:
         """Those that wait or are active, oldest first, of one account or of all."""
         with self.store.read() as connection:
             return positions.live_brackets(connection, account)
+
+    def holdings(self, account: str) -> dict[str, OwnCoins]:
+        """By symbol, the coins of an account that are the relay's own."""
+        with self.store.read() as connection:
+            return positions.holdings(connection, account)
+
+    def uncounted_orders(self, account: str, symbol: str) -> tuple[OrderRecord, ...]:
+        """Orders for coins that have filled more than the fills that are known of them."""
+        with self.store.read() as connection:
+            return engine_queries.uncounted_orders(connection, account, symbol)
 
     def live_brackets_of(self, account: str, category: Category, symbol: str) -> tuple[BracketRecord, ...]:
         """Those of one account and instrument, oldest first."""

@@ -157,7 +157,15 @@ class ModelExchange:
         share = Decimal("0.5") if fault.kind == "partly" else Decimal(1)
         return self._request(fault, signature, lambda: self._take(client_order_id, order, share))
 
-    def cancel(self, *, category: Category, symbol: str, client_order_id: str, is_exit: bool = False) -> Outcome:
+    def cancel(
+        self,
+        *,
+        category: Category,
+        symbol: str,
+        client_order_id: str,
+        is_exit: bool = False,
+        order: PlannedOrder | None = None,
+    ) -> Outcome:
         return self._request(self._fault(), self.signature(), lambda: self._cancel(client_order_id))
 
     def set_leverage(self, *, category: Category, symbol: str, leverage: Decimal) -> Outcome:
@@ -240,7 +248,7 @@ class ModelExchange:
         self._ask()
         return self.instruments.get(symbol)
 
-    def equity(self, coin: str) -> Decimal:
+    def equity(self, coin: str, category: Category = Category.LINEAR) -> Decimal:
         self._ask()
         return Decimal(1_000_000)
 
