@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
@@ -392,12 +392,13 @@ class Refused403(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the exchange said, of whatever code. `code` and `words` are retCode and retMsg."""
+    """What the exchange said, of whatever code. `code` and `words` are retCode and retMsg, `extra` is retExtInfo."""
 
     code: int
     words: str
     result: Mapping[str, Any]
     headers: Mapping[str, str]
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 class BybitSession(HTTP):  # type: ignore[misc]
@@ -512,12 +513,13 @@ class BybitSession(HTTP):  # type: ignore[misc]
             if response.status == 403:
                 raise Refused403(response.data[:2000].decode(errors="replace"))
             raise NoAnswer(f"HTTP {response.status} without the exchange's JSON")
-        result = body.get("result")
+        result, extra = body.get("result"), body.get("retExtInfo")
         return Answer(
             code=code,
             words=self._discreet(str(body.get("retMsg", "")))[:500],
             result=result if isinstance(result, dict) else {},
             headers=response.headers,
+            extra=extra if isinstance(extra, dict) else {},
         )
 
     def _discreet(self, words: str) -> str:

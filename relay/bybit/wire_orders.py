@@ -437,7 +437,7 @@ _REASONS = {
 }
 _REASON_OF = {code: reason for reason, codes in _REASONS.items() for code in codes}
 
-_BAD_PARAMETER = 10001
+BAD_PARAMETER = 10001
 _HEDGE_WORDS = "position idx not match position mode"
 _RULE_WORDS = ("qty", "quantity", "number of contracts", "price", "symbol")
 
@@ -462,13 +462,13 @@ def refusal_of(code: int, words: str, *, retry_at_ms: int | None = None) -> Orde
 
 def _kind(code: int, words: str) -> ErrorKind:
     # 10001 is every kind of bad parameter: only the words tell which.
-    if code == _BAD_PARAMETER and any(word in words.lower() for word in _RULE_WORDS):
+    if code == BAD_PARAMETER and any(word in words.lower() for word in _RULE_WORDS):
         return ErrorKind.RULES
     return _REFUSALS.get(code, ErrorKind.FINAL)
 
 
 def _reason_code(code: int, words: str) -> str:
-    if code == _BAD_PARAMETER and _HEDGE_WORDS in words.lower():
+    if code == BAD_PARAMETER and _HEDGE_WORDS in words.lower():
         return "POSITION_MODE_HEDGE"
     return _REASON_OF.get(code, "EXCHANGE_REFUSED")
 

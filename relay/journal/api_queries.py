@@ -164,7 +164,7 @@ def fill_rows(
     *,
     limit: int = _FILL_ROWS_MAX,
 ) -> list[FillRow]:
-    """The latest fills of signals that came in that time, in the order of the exchange's time."""
+    """The latest fills of signals that came in that time, in their order."""
     statement = (
         select(
             *(fills.c.price, orders.c.side),
@@ -176,13 +176,14 @@ def fill_rows(
         )
         .join(orders, orders.c.client_order_id == fills.c.client_order_id)
         .join(signals, signals.c.id == orders.c.signal_id)
-        .where(signals.c.id >= first_id_at(since_ms))
+        # An order's id begins with its signal's, which is in the order of time and has an index here, too.
+        .where(fills.c.client_order_id >= first_id_at(since_ms))
     )
     if strategy is not None:
         statement = statement.where(signals.c.strategy == strategy)
     if until_ms is not None:
-        statement = statement.where(signals.c.id < first_id_at(until_ms))
-    rows = connection.execute(statement.order_by(fills.c.at.desc()).limit(limit)).all()
+        statement = statement.where(fills.c.client_order_id < first_id_at(until_ms))
+    rows = connection.execute(statement.order_by(fills.c.client_order_id.desc()).limit(limit)).all()
     return [_fill_row(row) for row in reversed(rows)]
 
 
@@ -251,14 +252,14 @@ def derived(connection: Connection, signal_id: str) -> dict[str, Any]:
 def shown_timing(moments: Mapping[str, int | None]) -> dict[str, Any]:
     """Each stage's time, and in `ms` how long after the last known stage before it; null where it never came.
 
-    `sent` is the sender's clock and `filled` the exchange's, so what lies beside them can be below zero.
+    `sent` is by the sender's clock and `filled` by the exchange's: what would be below zero by that is zero.
     """
     between: dict[str, int | None] = {}
     before: int | None = None
     for stage in STAGES:
         at = moments[stage]
         if stage != STAGES[0]:
-            between[stage] = None if at is None or before is None else at - before
+            between[stage] = None if at is None or before is None else max(0, at - before)
         before = before if at is None else at
     times = {f"{stage}_at": None if (at := moments[stage]) is None else rfc3339(at) for stage in STAGES}
     return {**times, "ms": between}
@@ -584,7 +585,7 @@ class DashboardQueries:
             return arrivals(connection, since_ms, until_ms, limit=limit)
 
     def fill_rows(self, strategy: str | None, since_ms: int, *, limit: int) -> list[FillRow]:
-        """The latest fills since, of one strategy or of all, in the order of the exchange's time."""
+        """The latest fills since, of one strategy or of all, in the order of their signals."""
         with self._store.read() as connection:
             return fill_rows(connection, strategy, since_ms, limit=limit)
 

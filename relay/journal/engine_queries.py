@@ -273,26 +273,18 @@ def cancels_wanted(connection: Connection, account: str) -> tuple[OrderRecord, .
     return tuple(each for each in found if each and each.account == account and not each.state.status.is_ended)
 
 
-_UNCOUNTED_MAX = 200
-_here = orders.alias()
 _FILLED_HERE = WITH_ATTEMPTS.where(
-    orders.c.client_order_id.in_(
-        select(_here.c.client_order_id)
-        .where(
-            _here.c.account == bindparam("of_account"),
-            _here.c.category.not_in(PERPETUALS),
-            _here.c.symbol == bindparam("of_symbol"),
-        )
-        .order_by(_here.c.updated_at.desc())
-        .limit(_UNCOUNTED_MAX)
-    )
+    orders.c.account == bindparam("of_account"),
+    orders.c.category.not_in(PERPETUALS),
+    orders.c.symbol == bindparam("of_symbol"),
+    orders.c.filled_qty != Decimal(0),
 )
 
 
 def uncounted_orders(connection: Connection, account: str, symbol: str) -> tuple[OrderRecord, ...]:
-    """Orders for coins of which more has filled than their known fills come to; among the latest."""
+    """Orders for coins of which more has filled than their known fills come to."""
     found = _records(fetch_all(connection, _FILLED_HERE, {"of_account": account, "of_symbol": symbol}))
-    names = [each.state.client_order_id for each in found if each.state.filled_qty]
+    names = [each.state.client_order_id for each in found]
     known = _in_chunks(connection, select(fills), fills.c.client_order_id, names)
     return tuple(
         each

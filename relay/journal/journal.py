@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import IntegrityError
 
 from relay.domain.bracket import Bracket
-from relay.domain.holding import Holding
+from relay.domain.coins import OwnCoins
 from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, Outcome, Reason, RequestSignature, SignalStatus
 from relay.domain.position import Fill, OrderReport
@@ -374,7 +374,7 @@ class Journal:
         with self.store.read() as connection:
             return positions.live_brackets(connection, account)
 
-    def holdings(self, account: str) -> dict[str, Holding]:
+    def holdings(self, account: str) -> dict[str, OwnCoins]:
         """By symbol, the coins of an account that are the relay's own."""
         with self.store.read() as connection:
             return positions.holdings(connection, account)

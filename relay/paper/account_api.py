@@ -60,7 +60,7 @@ def wallet_balance(exchange: Exchange, params: Params) -> Answer:
     if params.get("accountType") != "UNIFIED":
         return Refusal(code=10001, message="accountType only support UNIFIED.")
     asked = tuple(coin for coin in str(params.get("coin") or "").split(",") if coin)
-    return exchange.read(lambda state: {"list": [unified(state, asked)]})
+    return exchange.read(lambda state: {"list": [unified(exchange.shown_state(), asked)]})
 
 
 def unified(state: State, asked: tuple[str, ...]) -> dict[str, Any]:

@@ -317,7 +317,7 @@ class Quote:
 
 @dataclass(slots=True, kw_only=True)
 class Wallet:
-    """One coin's balance. `realised` sums profits less fees and funding, for good."""
+    """One coin's balance. `realised` sums profits less fees and funding, for good; of spot it has the fees alone."""
 
     coin: str
     balance: Decimal = ZERO
@@ -437,7 +437,7 @@ class State:
         wallet = self.wallets.setdefault(coin, Wallet(coin=coin))
         change = flow - fee
         wallet.balance += change
-        wallet.realised += ZERO if execution.order.category == SPOT else change
+        wallet.realised += -fee if execution.order.category == SPOT else change
         self.changes.wallets[coin] = wallet
         self.changes.transactions.append(
             Transaction(

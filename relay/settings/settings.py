@@ -227,8 +227,9 @@ class Settings:
         )
 
     def secrets_of(self, strategy: StrategySettings) -> tuple[Secret, ...]:
-        """By which the strategy's alerts prove their sender."""
-        return strategy.secrets or self.webhook_secrets
+        """By which the strategy's alerts prove their sender. While one is being replaced the new one, which stands
+        last, is the first here: the one that is printed."""
+        return tuple(reversed(strategy.secrets or self.webhook_secrets))
 
     @property
     def is_postgres(self) -> bool:

@@ -112,7 +112,7 @@ def _date(text: str) -> str:
 
 def _trade(trade: Trade) -> dict[str, Any]:
     begun, ended = trade.opened_at_ms, trade.closed_at_ms
-    held = None if begun is None or ended is None else str(timedelta(seconds=(ended - begun) // 1000))
+    held = None if begun is None or ended is None else str(timedelta(seconds=max(0, ended - begun) // 1000))
     return shown_trade(trade) | {"held": held}
 
 
