@@ -248,6 +248,19 @@ _REQUESTED_OR_ANSWERED = (
 )
 
 
+_CANCEL_REQUESTS = (
+    select(events.c.detail)
+    .join(orders, orders.c.signal_id == events.c.signal_id)
+    .where(orders.c.client_order_id == bindparam("of_client_order_id"), events.c.name == CANCEL_REQUESTED)
+)
+
+
+def is_unwanted(connection: Connection, client_order_id: str) -> bool:
+    """Whether a person has asked for the order's end."""
+    rows = fetch_all(connection, _CANCEL_REQUESTS, {"of_client_order_id": client_order_id})
+    return any(row.detail["client_order_id"] == client_order_id for row in rows)
+
+
 def cancels_wanted(connection: Connection, account: str) -> tuple[OrderRecord, ...]:
     """Open orders of which a person wants the end, and the exchange has not answered since."""
     wanted: dict[str, None] = {}

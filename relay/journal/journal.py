@@ -427,6 +427,11 @@ class Journal:
         with self.store.read() as connection:
             return engine_queries.cancels_wanted(connection, account)
 
+    def is_unwanted(self, client_order_id: str) -> bool:
+        """Whether a person has asked for the order's end."""
+        with self.store.read() as connection:
+            return engine_queries.is_unwanted(connection, client_order_id)
+
     def denied_in_doubt(self, *, since_ms: int, of_signals_since_ms: int) -> tuple[OrderRecord, ...]:
         """Orders that were denied since then although a send of theirs was once in doubt."""
         with self.store.read() as connection:
