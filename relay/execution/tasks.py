@@ -13,7 +13,7 @@ from relay.domain.instrument import Category, Instrument, SymbolUnknown
 from relay.domain.order import Reason, SignalStatus
 from relay.domain.progress import Finish
 from relay.domain.signal import Signal, made_at_ms
-from relay.engine.lanes import Lane, Lanes, LaneTask
+from relay.engine.lanes import ClaimedEngine, Lane, LaneTask
 from relay.engine.lease_guard import LeaseLost
 from relay.errors import JournalUnavailable
 from relay.execution.execute import Executor, FirstOrder
@@ -258,7 +258,14 @@ class Opening:
     """
 
     def __init__(
-        self, *, task: _Task, lane: Lane, lanes: Lanes, items: Tasks, accepting: Accepting, unclaim: Callable[[], None]
+        self,
+        *,
+        task: _Task,
+        lane: Lane,
+        lanes: ClaimedEngine,
+        items: Tasks,
+        accepting: Accepting,
+        unclaim: Callable[[], None],
     ) -> None:
         self._task, self._lane, self._lanes, self._items = task, lane, lanes, items
         self._unclaim = unclaim
@@ -363,7 +370,7 @@ class Runner:
     Until then what is admitted for it waits in the journal.
     """
 
-    def __init__(self, *, journal: Journal, engine: Lanes, items: Tasks) -> None:
+    def __init__(self, *, journal: Journal, engine: ClaimedEngine, items: Tasks) -> None:
         self._journal = journal
         self._engine = engine
         self._items = items
