@@ -27,6 +27,7 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    union,
     update,
 )
 
@@ -50,6 +51,7 @@ from relay.journal.records import (
 from relay.journal.statements import fetch_all, fetch_one
 from relay.journal.store import Store
 from relay.journal.tables import (
+    IS_LIVE,
     IS_OPEN,
     IS_UNFINISHED,
     WITH_ATTEMPTS,
@@ -59,6 +61,7 @@ from relay.journal.tables import (
     day_marks,
     events,
     fills,
+    guards,
     orders,
     plans,
     signals,
@@ -236,6 +239,13 @@ def open_orders(connection: Connection, **of: Any) -> tuple[OrderRecord, ...]:
     """All that may be at the exchange and has not ended; `of`: of this `account`, `category` and `symbol`."""
     values = {f"of_{name}": value for name, value in of.items()}
     return _records(fetch_all(connection, select_orders(*of, open_only=True, with_attempts=True), values))
+
+
+_WITH_WORK = union(select(orders.c.account).where(IS_OPEN), select(guards.c.account).where(IS_LIVE))
+
+
+def accounts_with_work(connection: Connection) -> frozenset[str]:
+    return frozenset(row.account for row in fetch_all(connection, _WITH_WORK, {}))
 
 
 _REQUESTED_OR_ANSWERED = (
