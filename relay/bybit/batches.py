@@ -100,8 +100,14 @@ class Batches:
             signature=signature,
         )
 
-    def send(self, permit: Permit) -> Outcome:
-        """What the first of them came to; the others' threads are told theirs. Raises LeaseLost in all of them."""
+    def outcome(self, permit: Permit, order: BatchedOrder) -> Outcome | None:
+        """What the order came to in a batch; None if it goes by itself. Raises LeaseLost."""
+        if permit.is_taken:
+            return order.outcome.result()
+        return self._send(permit) if permit.batch else None
+
+    def _send(self, permit: Permit) -> Outcome:
+        """What the first of them came to; the others' threads are told theirs."""
         orders: Sequence[BatchedOrder] = permit.batch
         try:
             outcomes = self._sent(orders, permit)

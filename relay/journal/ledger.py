@@ -31,11 +31,13 @@ from relay.journal.statements import fetch_among
 from relay.journal.store import Store, hold, locks_on
 from relay.journal.tables import booked_sums, booked_until, bookings, day_totals, equity_points, fills, orders
 from relay.journal.trades import (
+    DailyResult,
     StrategyResult,
     TradeFilter,
     add_to,
     book_trades,
     closed_trades,
+    daily_results,
     day_of,
     executions,
     find_trade,
@@ -206,6 +208,11 @@ class Ledger:
         """Of all accounts, from the day of that moment on."""
         with self._store.read() as connection:
             return strategy_results(connection, since_ms)
+
+    def daily_results(self, since_ms: int) -> list[DailyResult]:
+        """Of all accounts, from the day of that moment on, the latest first."""
+        with self._store.read() as connection:
+            return daily_results(connection, since_ms)
 
     def account_results(self, since_ms: int) -> list[AccountResult]:
         """Of all accounts, from the day of that moment on, or since their trades are kept."""

@@ -35,6 +35,7 @@ from relay.journal.tables import bookings, orders, signals, trade_totals, trades
 
 _BATCH: Final = 500
 _ZERO: Final = Decimal(0)
+_DAY_MS: Final = 86_400_000
 _BOOKED_SINCE: Final = select(bookings).where(
     bookings.c.account == bindparam("of_account"),
     bookings.c.category == bindparam("of_category"),
@@ -293,6 +294,8 @@ class TradeFilter:
     strategy: str | None = None
     symbol: str | None = None
     since_ms: int | None = None
+    closed_on: str | None = None
+    """Those that were closed on this UTC date."""
 
 
 def find_trades(
@@ -348,6 +351,9 @@ def _matching(which: TradeFilter) -> Select[Any]:
             statement = statement.where(trades.c[name] == value)
     if which.since_ms is not None:
         statement = statement.where(or_(trades.c.closed_at.is_(None), trades.c.closed_at >= which.since_ms))
+    if which.closed_on is not None:
+        begins_ms = int(datetime.fromisoformat(which.closed_on).replace(tzinfo=UTC).timestamp()) * 1000
+        statement = statement.where(trades.c.closed_at >= begins_ms, trades.c.closed_at < begins_ms + _DAY_MS)
     return statement
 
 
@@ -398,6 +404,34 @@ def strategy_results(connection: Connection, since_ms: int, until_ms: int | None
         for (strategy, account, coin), own in sorted(sums.items())
         if any(own.values())
     ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DailyResult:
+    """All trades that were closed on a UTC day, of all accounts and strategies, in one coin."""
+
+    day: str
+    coin: str
+    trades: int
+    won: int
+    realised: Decimal
+    fees: Decimal
+    funding: Decimal
+
+    @property
+    def net(self) -> Decimal:
+        return self.realised - self.fees - self.funding
+
+
+def daily_results(connection: Connection, since_ms: int) -> list[DailyResult]:
+    """From the day of that moment on, the latest first."""
+    sums: dict[tuple[str, str], _Sums] = {}
+    for row in connection.execute(select(trade_totals).where(trade_totals.c.day >= day_of(since_ms))):
+        own = sums.setdefault((row.day, row.coin), _nothing())
+        for name in _SUMS:
+            own[name] += getattr(row, name)
+    found = [DailyResult(day=day, coin=coin, **own) for (day, coin), own in sorted(sums.items()) if any(own.values())]
+    return sorted(found, key=lambda each: each.day, reverse=True)
 
 
 _PRICE_PLACES: Final = Decimal("1E-8")

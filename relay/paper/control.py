@@ -4,7 +4,7 @@
 |---|---|
 | `GET /paper/prices` | `{symbol: last price}`; a spot pair's symbol is `spot:BTCUSDT` in this and all that follows |
 | `PUT /paper/prices` `{symbol: price}` | sets prices; orders fill and trigger. Instead of a price: `{"price", "bid", "ask", "mark", "index", "depth", "fundingRate"}`, of which `depth` is how much can be taken in all until the next price (null: any amount). The market feed leaves these symbols alone from then on |
-| `PUT /paper/hints` `{symbol: price}` | sets prices unless a market is followed or they were set by hand: how a relay passes on the `signal_price` of its alerts |
+| `PUT /paper/hints` `{category: {symbol: price}}` | sets prices unless a market is followed or they were set by hand: how a relay passes on the `signal_price` of its alerts |
 | `DELETE /paper/prices` | hands all symbols back to the feed |
 | `PUT /paper/instruments` `{symbol: {"qtyStep", "minOrderQty", "maxMktOrderQty", "maxOrderQty", "tickSize", …: value}}` | changes an instrument's rules, as the exchange does while relays run: any field of its `priceFilter` and `lotSizeFilter`, its `status` (a delisted one is `Delivering`, then `Closed`) and its `deliveryTime`; not kept over a restart |
 | `GET /paper/market` | `{"live": whether a feed is being followed}` |
@@ -36,7 +36,7 @@ from relay.paper import margin, matching, stops
 from relay.paper.account import Account
 from relay.paper.book import Book
 from relay.paper.exchange import Exchange, FaultInvalid, read_fault
-from relay.paper.state import SPOT_FEE, Instrument, Quote, Wallet, with_filters
+from relay.paper.state import SPOT_FEE, Instrument, Quote, Wallet, key_of, with_filters
 from relay.paper.streams import PATHS, StreamFaults, Streams
 from relay.paper.wire import on_grid, plain
 
@@ -128,7 +128,7 @@ def change(exchange: Exchange) -> dict[str, Any]:
     _trust(exchange, changed.public_key)
     exchange.act(lambda book, now_ms: _set_book(exchange, book, asked, now_ms))
     exchange.account = changed
-    exchange.apply_account(exchange.state)
+    exchange.read(exchange.apply_account)
     exchange.keep_account()
     return shown(exchange)
 
@@ -279,7 +279,12 @@ def _set_prices(exchange: Exchange) -> dict[str, str]:
 
 
 def _hint(exchange: Exchange) -> dict[str, int]:
-    asked = {instrument(exchange, symbol).key: number(value, "price") for symbol, value in read_body().items()}
+    body = read_body()
+    asked = {
+        instrument(exchange, key_of(category, symbol)).key: number(value, "price")
+        for category in body
+        for symbol, value in table(body, category).items()
+    }
     free = {symbol: price for symbol, price in asked.items() if symbol not in exchange.pinned}
     if exchange.market_is_live or not free:
         return {"taken": 0}

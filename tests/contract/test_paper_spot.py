@@ -161,6 +161,9 @@ def test_what_the_market_cannot_take_is_cancelled_by_spots_own_word(paper: Paper
     paper.control.spot_prices(BTCUSDT={"price": "100000", "depth": "0.04"})
     found = order(session, place(session, "Buy", "0.1"))
     assert (found["orderStatus"], found["cumExecQty"]) == ("PartiallyFilledCanceled", "0.040000")
+    paper.control.spot_prices(BTCUSDT={"price": "100000", "depth": "0.04"})
+    found = order(session, place(session, "Buy", "0.1", price="100000", timeInForce="IOC"))
+    assert (found["orderStatus"], found["rejectReason"]) == ("PartiallyFilledCanceled", "EC_CancelForNoFullFill")
     rests = place(session, "Buy", "0.1", price="99000")
     paper.control.spot_prices(BTCUSDT={"price": "98500", "depth": "0.03"})
     assert order(session, rests)["orderStatus"] == "PartiallyFilled"
@@ -377,11 +380,13 @@ def test_spot_needs_its_own_right_and_counts_its_own_calls(paper: PaperServer, s
     session.place_order(**perpetual)
 
 
-def test_a_batch_has_at_most_ten_spot_orders(session: HTTP) -> None:
+def test_a_batch_has_at_most_ten_spot_orders(paper: PaperServer, session: HTTP) -> None:
     entry = {"symbol": "BTCUSDT", "side": "Buy", "orderType": "Limit", "qty": "0.01", "price": "90000"}
     answer = session.place_batch_order(category="spot", request=[entry, {**entry, "qty": "0"}])
     assert [each["code"] for each in answer["retExtInfo"]["list"]] == [0, 170136]
     assert code(session.place_batch_order, category="spot", request=[entry] * 11) == 10001
+    paper.control.account(demo=True)
+    assert code(session.place_batch_order, category="spot", request=[entry]) == 10032, "not in demo trading"
 
 
 def test_what_can_be_spent_is_own_and_free(session: HTTP) -> None:

@@ -107,3 +107,22 @@ def test_without_the_exchange_a_trade_is_drawn_by_what_the_ledger_knows(
     paper.control.fault("/v5/market/kline", "http", status=502, times=None)
     drawn = values(chart(own, reader, f"trade/{trade['id']}"))
     assert drawn == {"Price": [], "Entries": [100_000], "Exits": [100_000]}
+
+
+def test_each_days_net_leads_to_the_trades_that_were_closed_on_it(
+    own: RelayServer, reader: requests.Session, paper: PaperServer
+) -> None:
+    own.done(BUY | {"qty": "0.2", "id": "a"})
+    paper.control.prices(BTCUSDT="101000")
+    own.done({"action": "close", "ticker": "BTCUSDT.P", "id": "b"})
+    own.done({"action": "buy", "ticker": "ETHUSDT.P", "qty": "1", "id": "still open"})
+    (trade,) = trades_once(own, 1)
+    day = trade["closed_at"][:10]
+    table = reader.get(f"{own.url}/performance", timeout=DEADLINE_S).text.partition('id="daily-title"')[2]
+    assert f'<a href="/trades?day={day}">{day}</a>' in table and "+177.89 USDT" in table.partition("</table>")[0]
+    shown = reader.get(f"{own.url}/trades?day={day}", timeout=DEADLINE_S).text
+    assert f'/trades/{trade["id"]}"' in shown and "ETHUSDT" not in shown
+    other = reader.get(f"{own.url}/trades?day=2020-02-29", timeout=DEADLINE_S)
+    assert other.status_code == 200 and "Clear the filter" in other.text
+    for nonsense in ("2026-02-30", "yesterday", "2026-11-30T00:00"):
+        assert reader.get(f"{own.url}/trades", params={"day": nonsense}, timeout=DEADLINE_S).status_code == 400
