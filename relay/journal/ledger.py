@@ -391,7 +391,7 @@ def _account_results(connection: Connection, row: Row[Any], since_ms: int) -> li
     of_log = (booked_sums.c.account == account) & (booked_sums.c.at >= from_ms)
     for each in connection.execute(select(booked_sums).where(of_log)):
         booked[each.coin] += each.amount
-    # Of any account, and each time anew: for that there is an index by time, and since the log was read there is little.
+    # Of any account: for that there is an index by time, and since the log was read there is little.
     later = select(bookings.c.account).where(bookings.c.at >= row.log_until)
     is_read = row.log_until is not None and account not in connection.scalars(later)
     return [
