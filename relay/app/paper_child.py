@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-import requests
-
 from relay.errors import RelayError
 from relay.settings.config import NAME, STARTED
 from relay.settings.environment import AccountSettings, Secret
@@ -166,6 +164,8 @@ class PaperExchange:
 def running_way(account: AccountSettings, settings: Settings) -> tuple[str, Secret, Secret] | None:
     """Address, key and secret of the paper exchange that a running `serve` has started for the account; None without
     one. Another could not be started beside it: it has the state."""
+    import requests  # `serve` itself begins without
+
     try:
         url, key, secret = json.loads(_way_of(account, settings).read_text())
         requests.get(f"{url}/v5/market/time", timeout=_ANSWER_S).raise_for_status()
