@@ -27,6 +27,9 @@ AXE = (Path(__file__).parent / "axe-4.14.1.min.js").read_text(encoding="utf-8")
 PAGES = {
     "overview": "/",
     "signals": "/signals",
+    "positions": "/positions",
+    "orders": "/orders",
+    "part": "/act/part?account=default&category=linear&symbol=BTCUSDT",
     "trades": "/trades",
     "performance": "/performance",
     "compare": "/compare",
@@ -95,7 +98,8 @@ def test_no_page_shuts_anybody_out(
         bool(os.environ.get("RELAY_PICTURES")) and PICTURED[size] == scheme,
     )
     log_in(page)
-    for name, address in {**PAGES, "signal": f"/signals/{signal_id}"}.items():
+    trade = relay.api("trades")["trades"][0]["id"]
+    for name, address in {**PAGES, "signal": f"/signals/{signal_id}", "trade": f"/trades/{trade}"}.items():
         if name == "docs" and PICTURED[size] != scheme:
             continue  # it is long, and nothing but tables
         page.goto(address)
