@@ -197,6 +197,10 @@ class Bracket:
     """While an entry rests: the position's own levels, and its size, as they stood before its last fill."""
     follows_entry: bool = False
     """The stop stood at the average entry then."""
+    stop_meanwhile: Decimal | None = None
+    """What stands while the price does not allow the one that held; zero: none."""
+    stop_named_by: int = 0
+    """Which bracket of the account has named the stop that stands, or moved it to the entry."""
     grown_at_ms: int = 0
     """When the last fill of such an entry was seen, until what it brought along is put right."""
     is_seen: bool = False
@@ -251,8 +255,16 @@ def taking_over(new: Bracket, old: Bracket | None, *, tick: Decimal) -> Bracket:
     if old is None:
         return new
     if old.side is new.side:
-        older = (*old.older_entries, *(() if old.is_entry_over else old.entries))
-        new = replace(new, older_entries=older, held_stop=old.held_stop, held_profit=old.held_profit)
+        older = (*new.older_entries, *old.older_entries, *(() if old.is_entry_over else old.entries))
+        new = replace(
+            new,
+            older_entries=tuple(dict.fromkeys(older)),
+            held_stop=_own_stop(new, tick) or old.held_stop,
+            held_profit=_own_profit(new, tick) or old.held_profit,
+            held_size=old.held_size,
+            grown_at_ms=old.grown_at_ms,
+            stop_named_by=new.stop_named_by or old.stop_named_by,
+        )
     if old.side is not new.side or new.tp_legs or new.take_profit is not None:
         return replace(new, stale_orders=(*new.stale_orders, *old.order_ids))
     # A leg that has filled has moved the stop, or was to: the stop that an alert names afterwards stays where it says.
@@ -270,6 +282,47 @@ def taking_over(new: Bracket, old: Bracket | None, *, tick: Decimal) -> Bracket:
         stale_orders=(*new.stale_orders, *old.stale_orders),
         is_at_breakeven=old.is_at_breakeven and new.stop_loss is None,
     )
+
+
+def joined_by(later: Bracket, older: Bracket, *, tick: Decimal) -> Bracket:
+    """`later`, once an entry of an older alert has begun to fill: the stop that is named last stays, or where a leg has
+    put it; where the later one was silent, the older one's levels hold."""
+    entries = dict.fromkeys((*later.older_entries, *older.all_entries))
+    joined, reference = replace(later, older_entries=tuple(entries)), older.entry_price
+    assert reference is not None, "an entry that has filled has an average"
+    if older.stop_loss is not None and later.stop_named_by < older.stop_named_by and not later.is_at_breakeven:
+        stop = stop_price(older.stop_loss, side=older.side, reference=reference, tick=tick)
+        joined = replace(
+            joined,
+            stop_loss=Level(kind=LevelKind.PRICE, value=stop),
+            stop_named_by=older.stop_named_by,
+            follows_entry=False,
+            are_stops_set=False,
+        )
+    if later.trailing_stop is None and older.trailing_stop is not None:
+        distance = trail_distance(older.trailing_stop, reference=reference, tick=tick)
+        joined = replace(
+            joined,
+            trailing_stop=Level(kind=LevelKind.DISTANCE, value=distance),
+            trailing_start=older.trailing_start and _fixed(older.trailing_start, older, tick),
+            are_stops_set=False,
+        )
+    if not later.tp_legs and later.take_profit is None:
+        legs = tuple(replace(each, at=_fixed(each.at, older, tick)) for each in older.tp_legs)
+        joined = replace(joined, tp_legs=legs, closes_if_passed=later.closes_if_passed or older.closes_if_passed)
+    return joined
+
+
+def _own_stop(bracket: Bracket, tick: Decimal) -> Decimal | None:
+    if bracket.stop_loss is None or bracket.entry_price is None:
+        return None
+    return stop_price(bracket.stop_loss, side=bracket.side, reference=bracket.entry_price, tick=tick)
+
+
+def _own_profit(bracket: Bracket, tick: Decimal) -> Decimal | None:
+    if bracket.take_profit is None or bracket.entry_price is None:
+        return None
+    return profit_price(bracket.take_profit, side=bracket.side, reference=bracket.entry_price, tick=tick)
 
 
 def _fixed(at: Level, bracket: Bracket, tick: Decimal) -> Level:
