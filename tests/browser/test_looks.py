@@ -30,7 +30,6 @@ PAGES = {
     "positions": "/positions",
     "orders": "/orders",
     "signals": "/signals",
-    "part": "/act/part?account=default&category=linear&symbol=BTCUSDT",
     "trades": "/trades",
     "performance": "/performance",
     "compare": "/compare",
