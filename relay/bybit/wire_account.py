@@ -97,7 +97,8 @@ _FUTURES = frozenset({"LinearFutures", "InverseFutures"})
 _FINEST, _NO_BOUND = Decimal("0.00000001"), Decimal(10**12)
 _IN_TROUBLE = {"Liq": "being liquidated", "Adl": "being reduced by auto-deleveraging"}
 _ONE_WAY = 0
-_STOP_LOSSES = frozenset({"StopLoss", "PartialStopLoss", "TrailingStop"})
+_STOP_LOSSES = frozenset({"StopLoss", "PartialStopLoss", "TrailingStop", "tpslOrder"})
+"""Of coins, the relay's own stop loss: its take profits are limit orders."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -170,9 +170,14 @@ class ProtectionRun:
     account: Account
     category: Category
     symbol: str
+    deferred: Deferred = field(default_factory=Deferred)
     begun_at_ms: int | None = None
+    live: tuple[BracketRecord, ...] | None = None
+    """The lane's brackets, which nobody else writes meanwhile; None: to be read."""
+    legs: dict[str, int] = field(default_factory=dict)
+    """By signal: the last leg that a take profit of it has."""
     orders: dict[str, OrderState] = field(default_factory=dict)
-    """Take profits whose orders are on their way, or were looked at in this run."""
+    """Entries that have ended, and take profits whose orders are on their way, or were looked at in this run."""
     looked: ExchangeSnapshot | None = None
     cancelling: dict[str, Resting] = field(default_factory=dict)
     amended: dict[str, Amended] = field(default_factory=dict)

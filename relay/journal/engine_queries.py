@@ -27,10 +27,11 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    union,
     update,
 )
 
-from relay.domain.instrument import PERPETUALS, Category
+from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, PlannedOrder, Purpose, Reason, SignalStatus
 from relay.domain.plan import Residual, Working
 from relay.domain.signal import first_id_at
@@ -50,6 +51,7 @@ from relay.journal.records import (
 from relay.journal.statements import fetch_all, fetch_one
 from relay.journal.store import Store
 from relay.journal.tables import (
+    IS_LIVE,
     IS_OPEN,
     IS_UNFINISHED,
     WITH_ATTEMPTS,
@@ -59,6 +61,7 @@ from relay.journal.tables import (
     day_marks,
     events,
     fills,
+    guards,
     orders,
     plans,
     signals,
@@ -238,6 +241,13 @@ def open_orders(connection: Connection, **of: Any) -> tuple[OrderRecord, ...]:
     return _records(fetch_all(connection, select_orders(*of, open_only=True, with_attempts=True), values))
 
 
+_WITH_WORK = union(select(orders.c.account).where(IS_OPEN), select(guards.c.account).where(IS_LIVE))
+
+
+def accounts_with_work(connection: Connection) -> frozenset[str]:
+    return frozenset(row.account for row in fetch_all(connection, _WITH_WORK, {}))
+
+
 _REQUESTED_OR_ANSWERED = (
     select(events.c.name, events.c.detail)
     .where((events.c.name == CANCEL_REQUESTED) | (events.c.name == CANCEL_ANSWERED))
@@ -275,7 +285,6 @@ def cancels_wanted(connection: Connection, account: str) -> tuple[OrderRecord, .
 
 _FILLED_HERE = WITH_ATTEMPTS.where(
     orders.c.account == bindparam("of_account"),
-    orders.c.category.not_in(PERPETUALS),
     orders.c.symbol == bindparam("of_symbol"),
     orders.c.filled_qty != Decimal(0),
 )
@@ -283,7 +292,8 @@ _FILLED_HERE = WITH_ATTEMPTS.where(
 
 def uncounted_orders(connection: Connection, account: str, symbol: str) -> tuple[OrderRecord, ...]:
     """Orders for coins of which more has filled than their known fills come to."""
-    found = _records(fetch_all(connection, _FILLED_HERE, {"of_account": account, "of_symbol": symbol}))
+    rows = fetch_all(connection, _FILLED_HERE, {"of_account": account, "of_symbol": symbol})
+    found = _records([row for row in rows if not row.category.has_positions])
     names = [each.state.client_order_id for each in found]
     known = _in_chunks(connection, select(fills), fills.c.client_order_id, names)
     return tuple(

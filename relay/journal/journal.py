@@ -422,6 +422,11 @@ class Journal:
         with self.store.read() as connection:
             return engine_queries.open_orders(connection, **of)
 
+    def accounts_with_work(self) -> frozenset[str]:
+        """Those with an order that may be at the exchange and has not ended, or with a bracket that is not over."""
+        with self.store.read() as connection:
+            return engine_queries.accounts_with_work(connection)
+
     def cancels_wanted(self, account: str) -> tuple[OrderRecord, ...]:
         """The account's open orders of which a person wants the end, and the exchange has not answered since."""
         with self.store.read() as connection:

@@ -2,8 +2,8 @@
 
 Prints the counts of the chaos; the exit code is 0 if everything held. `one`, `many`, the same with two accounts of
 which one is away for a third of the time (`one-away`, `many-away`), `mail` (webhooks and mails that are lost or late),
-`machine` (20,000 random steps against the model exchange) or `others` does a part of it. RELAY_ALERTS: so many alerts
-in each run of the chaos, and kills in proportion.
+`machine` (20,000 random steps against the model exchange), `spot` (5,000 sequences of alerts for coins) or `others`
+does a part of it. RELAY_ALERTS: so many alerts in each run of the chaos, and kills in proportion.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ def main(requested: list[str]) -> int:
         "many-away": lambda: _is_survived("many processes, and one of two accounts away", _many_away, first),
         "mail": lambda: _is_made_good(first),
         "machine": lambda: _passes(_HERE.parent / "property" / "test_execution_machine.py"),
+        "spot": lambda: _passes(_HERE.parent / "property" / "test_spot_machine.py"),
         "others": lambda: _passes(_HERE, "--ignore", _HERE / "test_chaos.py"),
     }
     held = [parts[name]() for name in requested or parts]

@@ -540,6 +540,24 @@ README_STEPS: Final = [
     Step(block=4, orders=[]),
     Step(block=5, orders=[("buy", "0.01", False)]),
 ]
+SPOT_STEPS: Final = [
+    Step(block=1, filled=_bar("long", "0.004", ("flat", "0"), "buy", "0.004"), orders=[("buy", "0.004", False)]),
+    Step(block=1, filled=_bar("long", "0.001", ("long", "0.004"), "sell", "0.003"), orders=[("sell", "0.003", True)]),
+    Step(
+        block=1, filled=_bar("short", "0.002", ("long", "0.001"), "sell", "0.003"), orders=[("sell", "0.000996", True)]
+    ),
+    Step(block=0, filled=_bar("long", "0.003", ("flat", "0")), orders=[("buy", "0.003", False)]),
+    Step(block=0, filled=_bar("flat", "0", ("long", "0.003")), orders=[("sell", "0.002997", True)]),
+    Step(block=2, filled=_bar("short", "7", ("flat", "0")), orders=[]),
+    Step(block=2, filled=_bar("long", "7", ("flat", "0")), orders=[("buy", "0.001", False)]),
+    Step(block=2, filled=_bar("long", "9", ("long", "7")), orders=[]),
+    Step(block=4, orders=[("sell", "0.000999", True)]),
+    Step(block=4, orders=[]),
+    Step(block=3, orders=[("buy", "0.009999", False)]),
+    Step(block=3, orders=[]),
+    Step(block=5, orders=[("buy", "0.01", False)]),
+]
+"""The README's alerts with `"market": "spot"`: fees are taken of the coins, and nothing is short."""
 ALERTS_STEPS: Final = [
     Step(block=0, orders=[("buy", "50", False)]),
     Step(block=1, orders=[("sell", "25", True)]),
@@ -555,17 +573,25 @@ def emptied(paper: PaperServer) -> Iterator[None]:
     paper.control.reset()
 
 
-@pytest.mark.parametrize(("name", "steps"), [("README.md", README_STEPS), ("docs/alerts.md", ALERTS_STEPS)])
+@pytest.mark.parametrize(
+    ("name", "steps", "ticker"),
+    [
+        ("README.md", README_STEPS, "BTCUSDT.P"),
+        ("README.md", SPOT_STEPS, 'BTCUSDT", "market": "spot'),
+        ("docs/alerts.md", ALERTS_STEPS, "BTCUSDT.P"),
+    ],
+    ids=["README", "README in a spot market", "alerts"],
+)
 def test_each_alert_is_planned_as_its_page_says_and_done(
-    name: str, steps: list[Step], own: RelayServer, paper: PaperServer, emptied: None
+    name: str, steps: list[Step], ticker: str, own: RelayServer, paper: PaperServer, emptied: None
 ) -> None:
     """On an account of 100,000 USDT, with BTC at 100,000 and ETH at 1,000."""
-    paper.control.prices(BTCUSDT="100000", ETHUSDT="1000")
+    paper.control.prices(BTCUSDT="100000", ETHUSDT="1000", **{"spot:BTCUSDT": "100000"})
     alerts = [block.text for block in blocks_of("json", name)]
     assert {step.block for step in steps} == set(range(len(alerts))), "each alert has a step here"
     for number, step in enumerate(steps):
         text = alerts[step.block].replace("SECRET", WEBHOOK_SECRET)
-        values = {"ticker": "BTCUSDT.P", "close": "99000", "strategy.order.price": "100000", **(step.filled or {})}
+        values = {"ticker": ticker, "close": "99000", "strategy.order.price": "100000", **(step.filled or {})}
         for placeholder, value in values.items():
             text = text.replace(f"{{{{{placeholder}}}}}", value)
         text = re.sub(r', "time": "\{\{timenow\}\}"', f', "id": "{number}"', text)

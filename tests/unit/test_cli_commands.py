@@ -42,18 +42,8 @@ def test_no_secret_is_ever_taken_from_the_command_line() -> None:
             *("--from", "--to", "--price", "--size", "--stop-loss", "--take-profit"),
             *("--url", "--json", "--strategy", "--format", "--kind", "--with-secret", "--all", "--open"),
             *("--status", "--symbol", "--account", "--limit", "--cursor", "--fix", "--trade", "--note"),
-            *(
-                "--share",
-                "--qty",
-                "--nothing-placed",
-                "--wide",
-                "--now",
-                "--days",
-                "--csv",
-                "--zone",
-                "--replace",
-                "--forget",
-            ),
+            *("--share", "--qty", "--market", "--nothing-placed", "--wide", "--now", "--days", "--csv", "--zone"),
+            *("--replace", "--forget"),
         }
 
 

@@ -55,7 +55,7 @@
   // Never so narrow that a cent looks like a fall; one value alone gets some room, too.
   function around(u, least, most) {
     if (least === null) return [0, 1];
-    const span = Math.max(most - least, Math.abs(most) * 0.01, 1e-6);
+    const span = Math.max(most - least, Math.abs(most) * 0.004, 1e-6);
     return [(least + most - span * 1.2) / 2, (least + most + span * 1.2) / 2];
   }
 
@@ -130,7 +130,12 @@
   }
 
   // Being offline says nothing of a relay on this very machine.
-  function look() { fetch("/healthz").then(() => reached(true), () => reached(false, 2)); }
+  function look() {
+    fetch("/healthz").then((answer) => answer.ok, () => false).then((isThere) => {
+      reached(isThere);
+      if (!isThere) setTimeout(look, 2000);
+    });
+  }
 
   document.addEventListener("DOMContentLoaded", () => {
     localTimes(document);
@@ -142,9 +147,10 @@
       Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => !(name === "open" && node.tagName === "DETAILS");
     }
     if ("serviceWorker" in navigator) navigator.serviceWorker.register("/sw.js").catch(() => {});
-    for (const event of ["htmx:sendError", "htmx:responseError"]) document.body.addEventListener(event, () => reached(false));
+    document.body.addEventListener("htmx:sendError", () => reached(false));
     document.body.addEventListener("htmx:timeout", () => reached(false, 2));
-    document.body.addEventListener("htmx:afterOnLoad", () => reached(true));
+    document.body.addEventListener("htmx:afterOnLoad", (event) => reached(event.detail.successful));
+    if (!document.querySelector("#live[hx-get]")) setInterval(look, 10_000);
     for (const event of ["online", "offline"]) window.addEventListener(event, look);
     let width = innerWidth;
     window.addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; redraw(); } });
