@@ -37,7 +37,6 @@ PAGES = {
     "setup": "/setup",
     "halt": "/act/halt",
     "flatten": "/act/flatten",
-    "part": "/act/part?account=default&category=linear&symbol=BTCUSDT",
     "missing": "/signals/nothing",
     "offline": "/offline",
     "docs": "/docs",

@@ -208,7 +208,7 @@ def test_where_the_stop_stood_is_told_by_orders_and_by_what_was_set(journal: Jou
     journal.event(signal_id, "stops_set", {"stop_loss": "59000", "take_profit": "70000"}, now_ms=NOW_MS + 5)
     told = DashboardQueries(journal.store).level_history("main", Category.LINEAR, "BTCUSDT", NOW_MS - 9, NOW_MS + 9)
     assert [price for _, price in told.stops] == [Decimal(58_000), Decimal(59_000)]
-    assert told.profits == ((NOW_MS + 5, Decimal(70_000)),) and told.rungs == ()
+    assert told.profits == ((NOW_MS + 5, Decimal(70_000)),) and told.tp_legs == ()
     elsewhere = DashboardQueries(journal.store).level_history("main", Category.LINEAR, "ETHUSDT", 0, NOW_MS + 9)
     assert elsewhere == LevelHistory()
 
