@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from itertools import pairwise
@@ -540,24 +540,14 @@ README_STEPS: Final = [
     Step(block=4, orders=[]),
     Step(block=5, orders=[("buy", "0.01", False)]),
 ]
-SPOT_STEPS: Final = [
-    Step(block=1, filled=_bar("long", "0.004", ("flat", "0"), "buy", "0.004"), orders=[("buy", "0.004", False)]),
-    Step(block=1, filled=_bar("long", "0.001", ("long", "0.004"), "sell", "0.003"), orders=[("sell", "0.003", True)]),
-    Step(
-        block=1, filled=_bar("short", "0.002", ("long", "0.001"), "sell", "0.003"), orders=[("sell", "0.000996", True)]
-    ),
-    Step(block=0, filled=_bar("long", "0.003", ("flat", "0")), orders=[("buy", "0.003", False)]),
-    Step(block=0, filled=_bar("flat", "0", ("long", "0.003")), orders=[("sell", "0.002997", True)]),
-    Step(block=2, filled=_bar("short", "7", ("flat", "0")), orders=[]),
-    Step(block=2, filled=_bar("long", "7", ("flat", "0")), orders=[("buy", "0.001", False)]),
-    Step(block=2, filled=_bar("long", "9", ("long", "7")), orders=[]),
-    Step(block=4, orders=[("sell", "0.000999", True)]),
-    Step(block=4, orders=[]),
-    Step(block=3, orders=[("buy", "0.009999", False)]),
-    Step(block=3, orders=[]),
-    Step(block=5, orders=[("buy", "0.01", False)]),
+SPOT_ORDERS: Final[list[tuple[str, str, bool] | None]] = [  # fees are taken of the coins, and nothing is short
+    *(("buy", "0.004", False), ("sell", "0.003", True), ("sell", "0.000996", True), ("buy", "0.003", False)),
+    *(("sell", "0.002997", True), None, None, ("buy", "0.009999", False), None, ("sell", "0.009989", True), None),
+    ("buy", "0.01", False),
 ]
-"""The README's alerts with `"market": "spot"`: fees are taken of the coins, and nothing is short."""
+SPOT_STEPS: Final = [
+    replace(each, orders=[order] if order else []) for each, order in zip(README_STEPS, SPOT_ORDERS, strict=True)
+]
 ALERTS_STEPS: Final = [
     Step(block=0, orders=[("buy", "50", False)]),
     Step(block=1, orders=[("sell", "25", True)]),
@@ -573,21 +563,14 @@ def emptied(paper: PaperServer) -> Iterator[None]:
     paper.control.reset()
 
 
-@pytest.mark.parametrize(
-    ("name", "steps", "ticker"),
-    [
-        ("README.md", README_STEPS, "BTCUSDT.P"),
-        ("README.md", SPOT_STEPS, 'BTCUSDT", "market": "spot'),
-        ("docs/alerts.md", ALERTS_STEPS, "BTCUSDT.P"),
-    ],
-    ids=["README", "README in a spot market", "alerts"],
-)
+@pytest.mark.parametrize(("steps", "market"), [(README_STEPS, ""), (SPOT_STEPS, "spot"), (ALERTS_STEPS, "")])
 def test_each_alert_is_planned_as_its_page_says_and_done(
-    name: str, steps: list[Step], ticker: str, own: RelayServer, paper: PaperServer, emptied: None
+    steps: list[Step], market: str, own: RelayServer, paper: PaperServer, emptied: None
 ) -> None:
     """On an account of 100,000 USDT, with BTC at 100,000 and ETH at 1,000."""
     paper.control.prices(BTCUSDT="100000", ETHUSDT="1000", **{"spot:BTCUSDT": "100000"})
-    alerts = [block.text for block in blocks_of("json", name)]
+    alerts = [block.text for block in blocks_of("json", "docs/alerts.md" if steps is ALERTS_STEPS else "README.md")]
+    ticker = f'BTCUSDT", "market": "{market}' if market else "BTCUSDT.P"
     assert {step.block for step in steps} == set(range(len(alerts))), "each alert has a step here"
     for number, step in enumerate(steps):
         text = alerts[step.block].replace("SECRET", WEBHOOK_SECRET)
