@@ -26,12 +26,14 @@ from relay.app.account_checks import (
     tell_of_keys,
 )
 from relay.app.accounts import (
+    VanishedAccount,
     accounts_of,
     exchanges_of,
     markets_of,
     remember_identities,
     require_addresses,
     strategies_of,
+    vanished_accounts,
 )
 from relay.app.engines import Execution, Process, execution_of, journal_of
 from relay.app.periodic_jobs import PeriodicJobs, open_instruments, periodic_jobs_of
@@ -45,13 +47,13 @@ from relay.engine.lease_guard import LeaseLost
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, SettingsInvalid
 from relay.execution.accept import Intake
 from relay.execution.bookkeeping import JournalOwnership
+from relay.execution.coins import own_coins_of
 from relay.execution.controls import Controls, Previewer
 from relay.execution.delivery import open_services
 from relay.execution.execute import DriftWatch, Executor, compare_positions
 from relay.execution.follow import Follower, Streams
 from relay.execution.gather import Gatherer
 from relay.execution.heartbeat import Heartbeats, expectations
-from relay.execution.holdings import own_coins_of
 from relay.execution.notices import Announcer, Notifier, outside_text
 from relay.execution.orders import Clearing
 from relay.execution.ports import Account, from_ms, to_ms, utc_now
@@ -99,6 +101,7 @@ class Services:
     notifier: Notifier
     checkup: Checkup
     mailbox: MailboxWatch | None
+    vanished: tuple[VanishedAccount, ...]
 
     def market_of(self, account: str) -> Market:
         """Of which accounts at one host have one."""
@@ -186,7 +189,9 @@ def assemble(
     process: Process,
 ) -> Services:
     """The parts, none of them started."""
-    accounts, strategies = accounts_of(settings, exchanges), strategies_of(settings)
+    vanished = vanished_accounts(settings, journal)
+    barred = {each.heir: each.bar for each in vanished if each.heir is not None}
+    accounts, strategies = accounts_of(settings, exchanges, barred), strategies_of(settings)
     for name, exchange in exchanges.items():
         exchange.own_coins = own_coins_of(name, journal=journal, exchange=exchange)
     markets = markets_of(settings, accounts)
@@ -218,6 +223,7 @@ def assemble(
         notifier=notifier,
         checkup=checkup,
         mailbox=_mailbox(settings, journal, intake, announcer, engine, markets),
+        vanished=vanished,
     )
 
 
@@ -487,6 +493,9 @@ class Relay:
             address = self.settings.alive_url.reveal()
             services.periodic_jobs.add("the sign of life", ALIVE_S, lambda: self._sign_of_life(address))
         self._watch_announcements()
+        for vanished in services.vanished:
+            log.error("%s; %s", vanished.message, vanished.fix)
+            services.announcer.tell(NoticeKind.ATTENTION, f"{vanished.message}; {vanished.fix}")
         self.services.notifier.start()
         if services.mailbox is not None:
             services.mailbox.start()

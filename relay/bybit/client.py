@@ -1,4 +1,4 @@
-"""Bybit, as one account of the relay uses it: orders, positions, account and transaction log."""
+"""Bybit, as one account of the relay uses it: orders and positions."""
 
 from __future__ import annotations
 
@@ -7,38 +7,31 @@ from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from relay.bybit import wire_account, wire_orders
+from relay.bybit.account_api import EXECUTIONS, LINEAR_SETTLE_COINS, REALTIME, AccountApi
 from relay.bybit.batches import BatchedOrder, Batches
 from relay.bybit.calls import Ask, Calls, OddRows, listed
 from relay.bybit.http import SERVER_TIME, Answer, BybitSession, ExchangeClock, Transport
 from relay.bybit.limiter import Address, Limiter, Priority
 from relay.bybit.wire_account import (
     NOT_UNDERSTOOD,
-    AccountMode,
+    Candle,
     CoinBalance,
-    FeeRate,
-    KeyRights,
     Maintenance,
     Row,
-    account_mode_from,
     closed_pnl_from,
-    fee_rate_from,
-    key_rights_from,
     name_of,
     problem_of,
 )
-from relay.bybit.wire_ledger import LogEntry, ledger_entry_from, log_entry_from
 from relay.bybit.wire_orders import OpenOrder, open_order_from
-from relay.domain.holding import Holding
+from relay.domain.coins import OwnCoins
 from relay.domain.instrument import PERPETUALS, Category, Instrument, PriceBounds
 from relay.domain.order import (
     FACTS_UNREADABLE,
     Accepted,
-    ErrorKind,
     NotSent,
-    OrderRejected,
     Outcome,
     PlannedOrder,
     Reason,
@@ -46,153 +39,19 @@ from relay.domain.order import (
     Unknown,
 )
 from relay.domain.position import Fill, OrderReport, Position, StopLevels
-from relay.domain.trades import LedgerEntry
 from relay.engine import lease_guard
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
 
-T = TypeVar("T")
-
-# What happened to an account's money: its executions, and the transaction log of the exchange beside them.
-
-
-EXECUTIONS = "/v5/execution/list"
-CLOSED_PNL = "/v5/position/closed-pnl"
-TRANSACTION_LOG = "/v5/account/transaction-log"
-
-
-class TransactionLogApi:
-    """Questions about the past. They raise ExchangeUnreachable or ExchangeAnswered, as `Exchange`'s do."""
-
-    def __init__(self, session: BybitSession, calls: Calls) -> None:
-        self._session = session
-        self._calls = calls
-
-    def read(self, since_ms: int, until_ms: int) -> list[LedgerEntry]:
-        """All executions of perpetuals and futures between two moments, which are at most 7 days apart."""
-        return [
-            entry
-            for category in Category
-            for entry in self._read(
-                "execution",
-                partial(ledger_entry_from, category=category),
-                self._session.get_executions,
-                EXECUTIONS,
-                category=category.value,
-                startTime=since_ms,
-                endTime=until_ms,
-                limit=100,
-            )
-        ]
-
-    def log(self, since_ms: int, until_ms: int) -> list[LogEntry]:
-        """What the exchange booked between two moments, which are at most 7 days apart, in trade and for it."""
-        found = self._read(
-            "transaction",
-            log_entry_from,
-            self._session.get_transaction_log,
-            TRANSACTION_LOG,
-            accountType="UNIFIED",
-            startTime=since_ms,
-            endTime=until_ms,
-            limit=50,
-        )
-        return [entry for entry in found if entry is not None]
-
-    def _read(self, what: str, read: Callable[[Row], T], ask: Ask, endpoint: str, **params: object) -> list[T]:
-        """All rows; one that cannot be read is left out, and told."""
-        return self._calls.odd_rows.read(what, self._calls.pages(ask, endpoint, **params), read)[0]
-
-
-# What the exchange tells of an account and its key: the questions behind the checklist, and its one repair.
-
-
-KEY = "/v5/user/query-api"
-MODE = "/v5/account/info"
-FEE_RATE = "/v5/account/fee-rate"
-SWITCH_MODE = "/v5/position/switch-mode"
-_ONE_WAY = 0
-_SWITCH_WAIT_S = 2.0
-
-
-class AccountApi:
-    """One account's own settings. Questions raise ExchangeUnreachable or ExchangeAnswered, as `Exchange`'s do."""
-
-    def __init__(self, session: BybitSession, calls: Calls) -> None:
-        self._session = session
-        self._calls = calls
-        self.transaction_log = TransactionLogApi(session, calls)
-
-    def key(self) -> KeyRights:
-        """What the key may do. Raises FactsUnreadable as well."""
-        return self._one("key", key_rights_from, self._calls.ask(self._session.get_api_key_information, KEY).result)
-
-    def mode(self) -> AccountMode:
-        """Raises FactsUnreadable as well."""
-        return self._one("account", account_mode_from, self._calls.ask(self._session.get_account_info, MODE).result)
-
-    def _one(self, what: str, read: Callable[[Row], T], result: Row) -> T:
-        try:
-            return read(result)
-        except NOT_UNDERSTOOD as error:
-            words = f"what the exchange tells of the {what} cannot be read: {problem_of(error)}"
-            raise FactsUnreadable(words) from None
-
-    def fee_rate(self, category: Category, symbol: str) -> FeeRate | None:
-        """Returns None if the exchange names none for the symbol. The demo environment has no answer to this."""
-        rows = listed(
-            self._calls.ask(self._session.get_fee_rates, FEE_RATE, category=category.value, symbol=symbol).result
-        )
-        return self._one("fees", fee_rate_from, rows[0]) if rows else None
-
-    def taker_fee(self, category: Category, symbol: str) -> Decimal | None:
-        """Which share of its notional an order costs that takes; None where the exchange does not say."""
-        with suppress(ExchangeUnreachable, ExchangeAnswered, FactsUnreadable):
-            rate = self.fee_rate(category, symbol)
-            return rate.taker if rate else None
-        return None
-
-    def open_orders(self) -> tuple[OpenOrder, ...]:
-        """All perpetual orders that rest in the account, whoever placed them; coins are the owner's business."""
-        found = [order for coin in LINEAR_SETTLE_COINS for order in self._orders(Category.LINEAR, settleCoin=coin)]
-        return (*found, *self._orders(Category.INVERSE))
-
-    def _orders(self, category: Category, **which: object) -> tuple[OpenOrder, ...]:
-        rows = self._calls.pages(
-            self._session.get_open_orders, REALTIME, category=category.value, openOnly=0, limit=50, **which
-        )
-        return tuple(self._calls.odd_rows.read("order", rows, partial(open_order_from, category=category))[0])
-
-    def switch_to_one_way(self, category: Category, symbol: str) -> str | None:
-        """Put one symbol into one-way mode. Returns None if it is so now, else why not.
-
-        The exchange itself refuses where a position (110024) or an order (110028) of the symbol is open.
-        Source: docs/v5/position/position-mode.mdx.
-        """
-        came_to = self._calls.change(
-            self._session.switch_position_mode,
-            SWITCH_MODE,
-            {"category": category.value, "symbol": symbol, "mode": _ONE_WAY},
-            priority=Priority.ENTRY,
-            wait_s=_SWITCH_WAIT_S,
-        )
-        match came_to:
-            case Answer() | OrderRejected(refusal=ErrorKind.UNCHANGED):
-                return None
-            case OrderRejected():
-                return f"the exchange answered {came_to.code}: {came_to.words}"
-            case Unknown() | NotSent():
-                return came_to.why
-
-
 CREATE = "/v5/order/create"
+CLOSED_PNL = "/v5/position/closed-pnl"
 CANCEL = "/v5/order/cancel"
 AMEND = "/v5/order/amend"
-REALTIME = "/v5/order/realtime"
 HISTORY = "/v5/order/history"
 POSITIONS = "/v5/position/list"
 SYMBOL_INFO = "/v5/position/symbol-info"
 LEVERAGE = "/v5/position/set-leverage"
 STOPS = "/v5/position/trading-stop"
+KLINE = "/v5/market/kline"
 PRICE_LIMIT = "/v5/market/price-limit"
 USER_SETTINGS = "/v5/account/user-setting-config"
 SYSTEM_STATUS = "/v5/system/status"
@@ -206,7 +65,6 @@ _CLOSED = "Closed"
 
 SPAN_MAX_MS = 7 * 86_400_000
 """Of one question about the past. Source: docs/v5/order/execution.mdx, `startTime`."""
-LINEAR_SETTLE_COINS = ("USDT", "USDC")
 EVERYTHING: tuple[tuple[Category, dict[str, str]], ...] = (
     *((Category.LINEAR, {"settleCoin": coin}) for coin in LINEAR_SETTLE_COINS),
     (Category.INVERSE, {}),
@@ -274,7 +132,7 @@ class Exchange:
         self._stored_warm = 1
         self.withheld: Reason | None = None
         """Why nothing may be opened with this account's key."""
-        self.own_coins: Callable[[], Mapping[str, Holding]] = dict
+        self.own_coins: Callable[[], Mapping[str, OwnCoins]] = dict
         """By pair, which of the account's coins are the relay's own: the exchange knows no position of coins."""
 
     def __repr__(self) -> str:
@@ -448,9 +306,9 @@ class Exchange:
             return self._held(symbol)
         return self._understood(self._position_rows(category, symbol), category, symbol)
 
-    def holding(self, symbol: str) -> Holding:
+    def holding(self, symbol: str) -> OwnCoins:
         """Of one pair. Raises ExchangeUnreachable while not every fill of the relay's own orders is listed."""
-        found = self.own_coins().get(symbol) or Holding(symbol=symbol)
+        found = self.own_coins().get(symbol) or OwnCoins(symbol=symbol)
         if found.uncounted:
             raise ExchangeUnreachable(f"its list of executions of {symbol} lags behind its orders")
         return found
@@ -560,6 +418,18 @@ class Exchange:
             raise ExchangeUnreachable(f"the exchange names no mark price for {symbol}")
         return found[symbol]
 
+    def klines(
+        self, *, category: Category, symbol: str, interval: str, start_ms: int, end_ms: int
+    ) -> tuple[Candle, ...]:
+        """The symbol's candles that begin in that time, the oldest first; at most 1000, the latest ones.
+
+        `interval`: a number of minutes, or `D`. Source: docs/v5/market/kline.mdx. Raises as every question does.
+        """
+        which = {"category": category.value, "symbol": symbol, "interval": interval, "limit": 1000}
+        rows = listed(self._calls.ask(self._session.get_kline, KLINE, **which, start=start_ms, end=end_ms).result)
+        found, _ = OddRows(quiet=True).read("candle", rows, wire_account.candle_from)
+        return tuple(sorted(found, key=lambda candle: candle.at_ms))
+
     def price_bounds(self, category: Category, symbol: str) -> PriceBounds | None:
         """What limit prices the exchange takes now, and what it does with others; None where it does not say."""
         ask = self._calls.ask
@@ -617,14 +487,14 @@ class Exchange:
         return wallet
 
     def instruments(self) -> tuple[Instrument, ...]:
-        """All perpetuals that the exchange lists and has not closed: those to come, and those being delivered, too.
+        """All perpetuals that the exchange lists and has not closed: those to come, and those being delivered, too."""
+        return self._listed((*_COMING_AND_GOING, _TRADING))
 
-        And all pairs, of which it lists those only that trade. Source: docs/v5/market/instrument.mdx.
+    def pairs(self) -> list[Instrument]:
+        """All spot pairs that trade; others are not listed. Source: docs/v5/market/instrument.mdx.
+
+        None where the host has no spot markets, or does not tell them: what is known of perpetuals is not lost.
         """
-        return (*self._listed((*_COMING_AND_GOING, _TRADING)), *self._pairs())
-
-    def _pairs(self) -> list[Instrument]:
-        """None where the host has no spot markets, or does not tell them: what is known of perpetuals is not lost."""
         with suppress(ExchangeAnswered):
             return self._of_status(Category.SPOT, _TRADING)
         return []

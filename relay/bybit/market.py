@@ -131,6 +131,7 @@ class Market:
             # What trades again under the name of one that is over counts.
             yield from self._closed
             yield from exchange.instruments()
+            yield from exchange.pairs()
 
         count = self._catalog.load(fetch, needed)
         self.symbol_index = SymbolIndex.of(self._catalog.all(), self._overrides)

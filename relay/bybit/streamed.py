@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any
 
 from relay.bybit import wire_account, wire_orders
-from relay.bybit.client import ALL_ORDERS, REALTIME, Exchange, balance_in
+from relay.bybit.account_api import REALTIME
+from relay.bybit.client import ALL_ORDERS, Exchange, balance_in
 from relay.bybit.http import signer
 from relay.bybit.limiter import Address
 from relay.bybit.market import Prices

@@ -97,7 +97,8 @@ _FUTURES = frozenset({"LinearFutures", "InverseFutures"})
 _FINEST, _NO_BOUND = Decimal("0.00000001"), Decimal(10**12)
 _IN_TROUBLE = {"Liq": "being liquidated", "Adl": "being reduced by auto-deleveraging"}
 _ONE_WAY = 0
-_STOP_LOSSES = frozenset({"StopLoss", "PartialStopLoss", "TrailingStop"})
+_STOP_LOSSES = frozenset({"StopLoss", "PartialStopLoss", "TrailingStop", "tpslOrder"})
+"""Of coins, the relay's own stop loss: its take profits are limit orders."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -381,6 +382,24 @@ def moves_prices(settings: Row, category: Category) -> bool | None:
     """
     flag = settings.get("lpaPerp" if category.has_positions else "lpaSpot")
     return (not flag if category.has_positions else flag) if isinstance(flag, bool) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candle:
+    """What the price did from `at_ms` on, for the length of the interval that was asked for."""
+
+    at_ms: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+
+
+def candle_from(row: Any) -> Candle:
+    """From a row of `/v5/market/kline`, which has no names: time, open, high, low, close, and two of volume."""
+    at, *prices = row
+    first, high, low, close = (required({"price": each}, "price") for each in prices[:4])
+    return Candle(at_ms=int(at), open=first, high=high, low=low, close=close)
 
 
 def wallet_from(row: Row) -> Wallet:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ from relay.cli.client import (
     Unusable,
     clean,
     connect,
+    one_of,
     remark,
     say,
     say_json,
@@ -25,7 +27,7 @@ from relay.cli.client import (
     write_halt,
 )
 from relay.cli.signals import WAIT_S, await_end, reported
-from relay.domain.instrument import symbol_of_filter
+from relay.domain.instrument import Category, TradedMarket, symbol_of_filter
 from relay.domain.order import SignalStatus
 from relay.domain.signal import new_signal_id
 from relay.domain.trades import BY_HAND
@@ -122,13 +124,17 @@ class _AboveZero(click.ParamType[str]):
         return text
 
 
-with_position = click.argument("symbol", metavar="SYMBOL")
-with_account = click.option("--account", metavar="NAME", help="Whose, where several hold the symbol.")
+_with_account = click.option("--account", metavar="NAME", help="Whose, where several hold the symbol.")
+_with_market = click.option("--market", type=one_of(TradedMarket), help="Which, where both are held.")
+
+
+def which_position(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that tell one open position."""
+    return click.argument("symbol", metavar="SYMBOL")(_with_account(_with_market(command)))
 
 
 @click.command()
-@with_position
-@with_account
+@which_position
 @click.option("--share", type=_AboveZero(), metavar="PERCENT", help="Only so much of it, in percent.")
 @click.option("--qty", type=_AboveZero(), metavar="QTY", help="Only so much of it, in coins (contracts on inverse).")
 @with_json
@@ -139,6 +145,7 @@ def close(
     /,
     symbol: str,
     account: str | None,
+    market: str | None,
     as_json: bool,
     url: str | None,
     **part: str | None,
@@ -147,32 +154,32 @@ def close(
     named = {name: value for name, value in part.items() if value is not None}
     if len(named) > 1:
         raise click.BadParameter("it and --share say the same thing twice", param_hint="--qty")
-    _control(context, "close", symbol, account, named, as_json=as_json, url=url)
+    _control(context, "close", (symbol, account, market), named, as_json=as_json, url=url)
 
 
 @click.command()
-@with_position
-@with_account
+@which_position
 @with_json
 @with_url
 @click.pass_context
-def breakeven(context: click.Context, symbol: str, account: str | None, as_json: bool, url: str | None) -> None:
+def breakeven(
+    context: click.Context, symbol: str, account: str | None, market: str | None, as_json: bool, url: str | None
+) -> None:
     """Move the stop loss of one position to its average entry, and tell what became of it."""
-    _control(context, "breakeven", symbol, account, {}, as_json=as_json, url=url)
+    _control(context, "breakeven", (symbol, account, market), {}, as_json=as_json, url=url)
 
 
 def _control(
     context: click.Context,
     what: str,
-    symbol: str,
-    account: str | None,
+    which: tuple[str, str | None, str | None],
     more: dict[str, str],
     *,
     as_json: bool,
     url: str | None,
 ) -> None:
     client, until = connect(url), time.monotonic() + WAIT_S
-    position = _held(client, symbol_of_filter(symbol), account)
+    position = _held(client, *which)
     named = {name: position[name] for name in ("account", "category", "symbol")}
     body = json.dumps({**named, **more, "id": new_signal_id(time.time_ns() // 1_000_000)}).encode()
     path = f"/api/positions/{what}"
@@ -189,13 +196,20 @@ def _control(
     context.exit(0 if signal.get("status") == SignalStatus.DONE else NotDone.exit_code)
 
 
-def _held(client: Client, symbol: str, account: str | None) -> dict[str, Any]:
+def _held(client: Client, name: str, account: str | None, market: str | None) -> dict[str, Any]:
     """The one open position that is meant."""
+    symbol = symbol_of_filter(name)
     body = client.get("/api/positions", symbol=symbol, account=account)
-    found: list[dict[str, Any]] = body["positions"]
-    if len(found) > 1:
-        names = ", ".join(str(each["account"]) for each in found)
+    found: list[dict[str, Any]] = [
+        each for each in body["positions"] if market in (None, Category(each["category"]).market)
+    ]
+    accounts = {str(each["account"]) for each in found}
+    if len(accounts) > 1:
+        names = ", ".join(sorted(accounts))
         raise click.BadParameter(f"several accounts hold {symbol}: {names}", param_hint="--account")
+    if len(found) > 1:
+        markets = " and ".join(Category(each["category"]).market for each in found)
+        raise click.BadParameter(f"{symbol} is held as {markets}; say which", param_hint="--market")
     if not found:
         unread = "; ".join(f"{each['account']} cannot be read: {each['message']}" for each in body["unreadable"])
         raise NotDone(f"no position of {symbol} is open{f'; {unread}' if unread else ''}")

@@ -6,6 +6,7 @@ import errno
 import io
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -14,7 +15,8 @@ from relay import __version__
 from relay.cli.client import INTERRUPTED, NotDone, RequestRefused, Unreachable, Unusable, clean, say
 from relay.errors import RelayError, SettingsInvalid
 
-PROGRAM: Final = "python -m relay"
+_MODULE: Final = "python -m relay"
+_INSTALLED: Final = "relay"
 ELSEWHERE: Final = (
     ("alert", "alerts", "Print an alert message to paste into TradingView."),
     ("backup", "keep", "Copy the journal to FILE, beside a running relay."),
@@ -31,7 +33,8 @@ ELSEWHERE: Final = (
     ("orders", "signals", "The relay's orders, the latest first; with --open what rests just now, whoever placed it."),
     ("plan", "alerts", "Show what the alert in FILE would do now, without doing it."),
     ("positions", "signals", "The open positions."),
-    ("restore", "keep", "Bring the journal back from a FILE that `backup` made, while no relay runs on it."),
+    ("rename-account", "keep", "Tell the journal that the account OLD is called NEW now."),
+    ("restore", "keep", "Bring the journal back from a FILE that `backup` made."),
     ("resume", "control", "Allow new entries again."),
     ("retry", "control", "Open a signal again with a new plan, if no order of it can have had an effect."),
     ("seen", "control", "Say that you have looked at a signal in `attention`."),
@@ -125,4 +128,4 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter must not end a command
-    cli.main(prog_name=PROGRAM)
+    cli.main(prog_name=_INSTALLED if Path(sys.argv[0]).stem == _INSTALLED else _MODULE)

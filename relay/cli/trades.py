@@ -25,7 +25,7 @@ from relay.cli.client import (
     with_url,
 )
 from relay.cli.signals import check_names, with_account, with_limit, with_symbol, with_wide
-from relay.domain.instrument import plain
+from relay.domain.instrument import plain, shown_symbol
 
 if TYPE_CHECKING:
     from relay.journal.journal import Journal
@@ -35,10 +35,10 @@ _TITLES: Final = ("CLOSED", "STRATEGY", "SYMBOL", "SIDE", "SIZE", "ENTRY", "EXIT
 _NARROW: Final = {
     "CLOSED": slice(5, 16),
     "STRATEGY": slice(8),
-    "SYMBOL": slice(10),
+    "SYMBOL": slice(12),
     "SIDE": slice(5),
     "SIZE": slice(7),
-    "BY": slice(11),
+    "BY": slice(9),
     "NET": slice(10),
     "COIN": slice(4),
 }
@@ -97,7 +97,8 @@ def _of_journal(journal: Journal, requested: dict[str, Any]) -> dict[str, Any]:
 
 
 def _row(trade: dict[str, Any]) -> list[str]:
-    shown = [trade[name] for name in ("strategy", "symbol", "side", "size", "entry_price", "exit_price", "exit_reason")]
+    shown = [trade["strategy"], shown_symbol(trade["symbol"], trade["category"])]
+    shown += [trade[name] for name in ("side", "size", "entry_price", "exit_price", "exit_reason")]
     closed = moment(trade["closed_at"]) if trade["closed_at"] else f"{'':5}open"
     others = "".join(f" {amount.removeprefix('-') if amount.startswith('-') else '-' + amount} {coin}"
                      for coin, amount in trade["fees_other"].items())  # fmt: skip

@@ -38,6 +38,12 @@ class Category(StrEnum):
         return TradedMarket.PERPETUAL if self.has_positions else TradedMarket.SPOT
 
 
+def shown_symbol(symbol: object, category: object) -> str:
+    """With the market's name where it is not a perpetual: BTCUSDT is the name of both."""
+    is_other = category in list(Category) and not Category(str(category)).has_positions
+    return f"{symbol} {Category(str(category)).market.value}" if is_other else str(symbol)
+
+
 PERPETUALS: Final = tuple(each for each in Category if each.has_positions)
 
 

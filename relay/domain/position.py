@@ -45,13 +45,6 @@ class Position:
     """Why nothing may be opened or added here: it is not wholly understood, or the exchange lets it only be reduced."""
 
     @property
-    def roe_pct(self) -> Decimal | None:
-        """Open profit in percent of the margin, to two places; None where either is not known."""
-        if self.unrealised_pnl is None or not self.margin:
-            return None
-        return (self.unrealised_pnl / self.margin * 100).quantize(_HUNDREDTH)
-
-    @property
     def nominal(self) -> Decimal:
         """What is compared with a strategy's position: fees that were taken in the coin are not bought again."""
         return self.size if self.gross is None else self.gross
@@ -60,6 +53,13 @@ class Position:
     def closable(self) -> Decimal:
         """What an exit may ask for once the exchange has refused more; all of it while it says nothing of use."""
         return min(self.size, self.free) if self.free else self.size
+
+    @property
+    def roe_pct(self) -> Decimal | None:
+        """Open profit in percent of the margin, to two places; None where either is not known."""
+        if self.unrealised_pnl is None or not self.margin:
+            return None
+        return (self.unrealised_pnl / self.margin * 100).quantize(_HUNDREDTH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,6 +46,8 @@ class Snapshot:
     position: Position | None = None
     orders: Mapping[str, OrderState] = field(default_factory=dict)
     resting: Mapping[str, RestingOrder] = field(default_factory=dict)
+    unwanted: frozenset[str] = frozenset()
+    """Orders whose end a person has asked the relay for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,10 +351,17 @@ def _unsettled(bracket: Bracket, snapshot: Snapshot) -> str | None:
 
 
 def _booked(bracket: Bracket, snapshot: Snapshot) -> Bracket:
-    """The bracket with the fills and refusals of its ended orders counted in."""
+    """The bracket with the fills and refusals of its ended orders counted in, without what a person has taken away."""
     stale_orders = tuple(each for each in bracket.stale_orders if not snapshot.orders[each].status.is_ended)
-    tp_legs = tuple(_booked_tp_leg(each, snapshot) for each in bracket.tp_legs)
+    stored = (each for each in bracket.tp_legs if not _is_taken_away(each, snapshot))
+    tp_legs = tuple(_booked_tp_leg(each, snapshot) for each in stored)
     return replace(bracket, stale_orders=stale_orders, tp_legs=tp_legs)
+
+
+def _is_taken_away(tp_leg: TakeProfitLeg, snapshot: Snapshot) -> bool:
+    if tp_leg.order_id is None or tp_leg.order_id not in snapshot.unwanted:
+        return False
+    return snapshot.orders[tp_leg.order_id].status is OrderStatus.CANCELED
 
 
 def _booked_tp_leg(tp_leg: TakeProfitLeg, snapshot: Snapshot) -> TakeProfitLeg:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from relay.alerts.authenticate import Credentials, authenticates, is_signed, may_authenticate, secret_among_bytes
 from relay.alerts.correction import with_correction, with_readable
@@ -63,6 +63,8 @@ _HOW_TO_AUTHENTICATE = (
 
 _LOOK_UPS_MAX = 20
 _LOOK_UPS_S = 10.0
+_READERS: Final = 2
+_READER_WAITS_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,25 @@ class AlertRejected(Exception):  # noqa: N818
         self.error = error
         self.signal_id = signal_id
         self.is_stored = is_stored
+
+
+class ReadingTurns:
+    """So many threads read alerts at once; others wait for their turn, for a moment at most.
+
+    Python runs one thread at a time: of fifty that want to run each would wake every few milliseconds to ask for it,
+    and whoever sends the first order would be one of fifty.
+    """
+
+    def __init__(self) -> None:
+        self._free = threading.Semaphore(_READERS)
+        self._here = threading.local()
+
+    def __enter__(self) -> None:
+        self._here.has_turn = self._free.acquire(timeout=_READER_WAITS_S)
+
+    def __exit__(self, *_: object) -> None:
+        if self._here.has_turn:
+            self._free.release()
 
 
 class Intake:
@@ -131,7 +152,9 @@ class Intake:
         self._looking_up = threading.Lock()
         self._looked_up_at: deque[float] = deque(maxlen=_LOOK_UPS_MAX)
         self._ages_ms = ages_ms
+        self._readers = ReadingTurns()
         self._comes_by_mail = comes_by_mail
+        self._told_of_spot: set[str] = set()
 
     def strategy(self, name: str) -> Strategy:
         """Raises StrategyUnknown, which names those there are."""
@@ -158,7 +181,9 @@ class Intake:
         Raises AuthFailed, StrategyUnknown, AlertRejected, JournalUnavailable.
         """
         with about(), timed(TimedStage.ACCEPT):
-            return self._take(body, strategy, credentials, named, self._accounts if anywhere else None, mail)
+            with self._readers:
+                found = self._read(body, strategy, credentials, named, self._accounts if anywhere else None, mail)
+            return self._accept(*found, mail=mail)
 
     def senders_of(self, body: bytes) -> tuple[tuple[str, ...], bool, str | None]:
         """Of an alert in a mail: the strategies whose secret it holds, whether it is valid, and which it names."""
@@ -188,7 +213,7 @@ class Intake:
         except AlertMalformed:
             return False
 
-    def _take(
+    def _read(
         self,
         body: bytes,
         strategy: str,
@@ -196,7 +221,7 @@ class Intake:
         named: str | None,
         known: Iterable[str] | None,
         mail: MailedAlert | None,
-    ) -> Receipt:
+    ) -> tuple[Signal, Strategy, ParsedAlert, int, str | None]:
         now = self._now()
         now_ms, sender = to_ms(now), self.strategy(strategy)
         failpoint.passed(Failpoint.RECEIVED)
@@ -210,8 +235,7 @@ class Intake:
             raise self._rejected(signal_id, sender, parsed.fields, parsed.body_digest, error, now_ms) from None
         failpoint.passed(Failpoint.PARSED)
         is_covered = credentials.webhook_signature and is_signed(sender.secrets, credentials, body, now)
-        signed_id = credentials.webhook_id if is_covered else None
-        return self._accept(signal, sender, parsed, now_ms, signed_id=signed_id, mail=mail)
+        return signal, sender, parsed, now_ms, credentials.webhook_id if is_covered else None
 
     def signal_of(
         self,
@@ -262,7 +286,17 @@ class Intake:
         if isinstance(found, SymbolUnknown):
             raise AlertInvalid(f"ticker: {found.message}", fields={"ticker": [found.message]})
         assert isinstance(found, Instrument)
-        return replace(signal, category=found.category, symbol=found.symbol)
+        notes = (*signal.notes, *self._market_note(signal, found, account))
+        return replace(signal, category=found.category, symbol=found.symbol, notes=notes)
+
+    def _market_note(self, signal: Signal, found: Instrument, account: Account) -> tuple[str, ...]:
+        """Once for each strategy: its ticker is a pair's name as well, and nobody says which is meant."""
+        index, ticker = account.market.symbol_index, (signal.ticker or "").upper().rpartition(":")[2]
+        is_said = signal.market is not None or found.is_held or index is None or found.symbol not in index.pairs
+        if is_said or ticker != found.symbol or signal.strategy in self._told_of_spot:
+            return ()
+        self._told_of_spot.add(signal.strategy)
+        return (f'{ticker} is the perpetual; the spot pair of that name is `"market": "spot"`',)
 
     def _meant(
         self, account: Account, ticker: str, exchange: str | None, market: TradedMarket
@@ -323,8 +357,8 @@ class Intake:
         sender: Strategy,
         parsed: ParsedAlert,
         now_ms: int,
-        *,
         signed_id: str | None,
+        *,
         mail: MailedAlert | None,
     ) -> Receipt:
         accounts = () if signal.action is Action.HEARTBEAT else signal.accounts or sender.accounts

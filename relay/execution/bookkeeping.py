@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from sqlalchemy import Row
 
-from relay.bybit.client import AccountApi
+from relay.bybit.account_api import AccountApi
 from relay.bybit.wire_account import Wallet, coins_of, settle_coin_of
 from relay.domain.instrument import Category
 from relay.domain.performance import Equity

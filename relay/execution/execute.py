@@ -401,12 +401,14 @@ class Executor:
         signal, account = work.signal, work.account
         assert signal.category is not None and signal.symbol is not None
         if work.protection_run is None:
-            work.protection_run = ProtectionRun(account=account, category=signal.category, symbol=signal.symbol)
+            ended = {name: each for name, each in work.orders.items() if each.status.is_ended}
+            if len(ended) < len(work.orders):
+                work.deferred.flush(self._journal)
+            work.protection_run = ProtectionRun(
+                account=account, category=signal.category, symbol=signal.symbol, deferred=work.deferred, orders=ended
+            )
         now_ms = self._now_ms()
-        live = self._journal.live_brackets_of(account.name, signal.category, signal.symbol)
-        if live:
-            work.deferred.flush(self._journal)
-        came_to = self._protector.step(work.protection_run, live, now_ms=now_ms)
+        came_to = self._protector.step(work.protection_run, now_ms=now_ms)
         if not isinstance(came_to, ProtectionEnded):
             return came_to
         if came_to.reason is not None and came_to.signal_id == signal.id:

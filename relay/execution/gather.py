@@ -278,7 +278,7 @@ class _LimitReading:
 
     def _in_usd(self, category: Category, symbol: str, amount: Decimal) -> Decimal:
         """Stable coins at par, coins at their perpetual's mark price."""
-        if category is Category.LINEAR or not amount:
+        if category is not Category.INVERSE or not amount:
             return amount
         return amount * self._price(category, f"{symbol.partition('USD')[0]}USD")
 

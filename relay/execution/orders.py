@@ -4,7 +4,7 @@ instrument."""
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -14,6 +14,7 @@ from relay.app.telemetry import about
 from relay.bybit.http import when_sent
 from relay.bybit.stream_state import Received
 from relay.domain.bracket import taken_back
+from relay.domain.instrument import Instrument
 from relay.domain.order import (
     EXCHANGE_TERMS,
     Accepted,
@@ -43,14 +44,17 @@ from relay.domain.order_lifecycle import (
     reported,
     sent,
 )
-from relay.domain.position import Fill, OrderReport
+from relay.domain.position import Fill, OrderReport, Position
 from relay.domain.progress import UNCLEARED, Finish
+from relay.domain.protection import RestingOrder, Snapshot
 from relay.engine import failpoint
 from relay.engine.failpoint import Failpoint
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.execution.gather import FactSource
 from relay.execution.ports import Account, ExchangePort, Now, to_ms, utc_now
-from relay.execution.work import Deferred, Resting, Work
+from relay.execution.work import Deferred, ExchangeSnapshot, Resting, Work, _orders
 from relay.journal.journal import Journal
+from relay.journal.positions import BracketRecord
 from relay.journal.records import CANCEL_ANSWERED, TERMS, OrderRecord
 from relay.journal.unit_of_work import UnitOfWork
 
@@ -573,3 +577,72 @@ class Clearing:
             for each in others
         }
         return 0.0
+
+
+# Read what a bracket's next step is decided by: the position, and the orders that rest for it.
+
+
+def entry_snapshot(
+    account: Account,
+    journal: Journal,
+    record: BracketRecord,
+    instrument: Instrument,
+    known: Mapping[str, OrderState],
+    now_ms: int,
+) -> Snapshot:
+    """For a bracket that waits: its entries, as they are known or the journal has them; the position where there are
+    none."""
+    position = None
+    if not record.bracket.entries:
+        position = _position_of(account, record)
+    orders = _orders(journal, record.bracket.entries, known)
+    return Snapshot(instrument=instrument, now_ms=now_ms, position=position, orders=orders)
+
+
+def look(
+    account: Account,
+    journal: Journal,
+    record: BracketRecord,
+    instrument: Instrument,
+    known: dict[str, OrderState],
+    *,
+    now_ms: int,
+    before_asking: Callable[[], None] = lambda: None,
+) -> ExchangeSnapshot | None:
+    """Returns None if an order has filled meanwhile, so that the position that was read may be older or newer than the
+    fill. `before_asking`: called before the exchange is asked for anything.
+
+    Raises ExchangeUnreachable or ExchangeAnswered. What is news goes into the journal and into `known`.
+    """
+    exchange, category, symbol = account.exchange, record.category, record.symbol
+    if account.live is None or account.live.position_now(category, symbol) is None:
+        before_asking()
+    position = _position_of(account, record)
+    orders = _orders(journal, record.bracket.order_ids, known)
+    resting = {name: each for name, each in orders.items() if each.rests and not each.status.is_ended}
+    if not resting:
+        return ExchangeSnapshot(instrument=instrument, position=position, resting={})
+    before_asking()
+    shown = {each.client_order_id: each for each in exchange.open_orders(category=category, symbol=symbol)}
+    is_news = False
+    as_shown = {}
+    for name, order in resting.items():
+        resting_order = shown.get(name)
+        if resting_order is not None and resting_order.filled_qty == order.filled_qty:
+            price = resting_order.price or resting_order.trigger_price
+            as_shown[name] = RestingOrder(qty=resting_order.qty, price=price)
+            continue
+        report, fills = report_of(exchange, order)
+        is_news = True
+        if report is not None:
+            journal.record_report(name, report, fills, now_ms=now_ms)
+            known[name] = reported(order, report)
+    return None if is_news else ExchangeSnapshot(instrument=instrument, position=position, resting=as_shown)
+
+
+def _position_of(account: Account, record: BracketRecord) -> Position:
+    """As the streams have told it where that is proven to be current, with the price of now; else as it is read."""
+    source = FactSource(account)
+    position, _ = source.position(record.category, record.symbol)
+    mark = account.live.price_now(record.category, record.symbol) if account.live else None
+    return position if mark is None else replace(position, mark_price=mark)

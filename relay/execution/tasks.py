@@ -14,7 +14,7 @@ from relay.domain.order import Reason, SignalStatus
 from relay.domain.progress import Finish
 from relay.domain.signal import Signal, made_at_ms
 from relay.domain.spot import market_of
-from relay.engine.lanes import Engine, Lane, LaneTask
+from relay.engine.lanes import ClaimedEngine, Lane, LaneTask
 from relay.engine.lease_guard import LeaseLost
 from relay.errors import JournalUnavailable
 from relay.execution.execute import Executor, FirstOrder
@@ -252,16 +252,6 @@ class Accepting(Protocol):
     def __call__(self, *, and_then: Callable[[UnitOfWork], FirstOrder | None]) -> AtOnce[FirstOrder | None]: ...
 
 
-class LaneEngine(Engine, Protocol):
-    """An engine whose lanes are in this process: Lanes, and the one that tests drive step by step."""
-
-    def claim(self, lane: Lane, item: LaneTask) -> bool:
-        """Put the task into the lane if that is free, and there is a thread to begin with it at once."""
-
-    def has_only(self, lane: Lane, item: LaneTask) -> bool:
-        """Whether nothing has come behind the lane's first task, which is this one."""
-
-
 class Opening:
     """A lane's task, from before its signal is accepted. Whoever brought the alert waits for `admission`.
 
@@ -273,7 +263,7 @@ class Opening:
         *,
         task: _Task,
         lane: Lane,
-        lanes: LaneEngine,
+        lanes: ClaimedEngine,
         items: Tasks,
         accepting: Accepting,
         unclaim: Callable[[], None],
@@ -381,7 +371,7 @@ class Runner:
     Until then what is admitted for it waits in the journal.
     """
 
-    def __init__(self, *, journal: Journal, engine: LaneEngine, items: Tasks) -> None:
+    def __init__(self, *, journal: Journal, engine: ClaimedEngine, items: Tasks) -> None:
         self._journal = journal
         self._engine = engine
         self._items = items

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import IntegrityError
 
 from relay.domain.bracket import Bracket
-from relay.domain.holding import Holding
+from relay.domain.coins import OwnCoins
 from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, Outcome, Reason, RequestSignature, SignalStatus
 from relay.domain.position import Fill, OrderReport
@@ -374,7 +374,7 @@ class Journal:
         with self.store.read() as connection:
             return positions.live_brackets(connection, account)
 
-    def holdings(self, account: str) -> dict[str, Holding]:
+    def holdings(self, account: str) -> dict[str, OwnCoins]:
         """By symbol, the coins of an account that are the relay's own."""
         with self.store.read() as connection:
             return positions.holdings(connection, account)
@@ -422,10 +422,20 @@ class Journal:
         with self.store.read() as connection:
             return engine_queries.open_orders(connection, **of)
 
+    def accounts_with_work(self) -> frozenset[str]:
+        """Those with an order that may be at the exchange and has not ended, or with a bracket that is not over."""
+        with self.store.read() as connection:
+            return engine_queries.accounts_with_work(connection)
+
     def cancels_wanted(self, account: str) -> tuple[OrderRecord, ...]:
         """The account's open orders of which a person wants the end, and the exchange has not answered since."""
         with self.store.read() as connection:
             return engine_queries.cancels_wanted(connection, account)
+
+    def is_unwanted(self, client_order_id: str) -> bool:
+        """Whether a person has asked for the order's end."""
+        with self.store.read() as connection:
+            return engine_queries.is_unwanted(connection, client_order_id)
 
     def denied_in_doubt(self, *, since_ms: int, of_signals_since_ms: int) -> tuple[OrderRecord, ...]:
         """Orders that were denied since then although a send of theirs was once in doubt."""

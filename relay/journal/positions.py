@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, insert, select, true, tuple_, update
 
 from relay.domain.bracket import Bracket
-from relay.domain.holding import SETTLED_MS, Holding
+from relay.domain.coins import SETTLED_MS, OwnCoins
 from relay.domain.instrument import PERPETUALS, Category
 from relay.domain.order import Side
 from relay.domain.position import Fill
@@ -56,10 +56,10 @@ class Positions:
         if signed and not category.has_positions:
             self._hold(account, category, symbol, lambda old: replace(old, uncounted=old.uncounted + signed))
 
-    def _hold(self, account: str, category: Category, symbol: str, change: Callable[[Holding], Holding]) -> None:
+    def _hold(self, account: str, category: Category, symbol: str, change: Callable[[OwnCoins], OwnCoins]) -> None:
         which = _of_lane(account, category, symbol)
         row = fetch_first(self._connection, _EXPECTED, which)
-        now = change(Holding(symbol=symbol) if row is None else _holding(row))
+        now = change(OwnCoins(symbol=symbol) if row is None else _holding(row))
         columns = {"size": now.size, "at": now.moved_at_ms, "fees": now.fees, "uncounted": now.uncounted}
         columns["avg_price"] = now.avg_price
         if row is None:
@@ -116,15 +116,15 @@ def expected_positions(connection: Connection, account: str) -> dict[Lane, Decim
     return {(row.category, row.symbol): row.size for row in rows}
 
 
-def holdings(connection: Connection, account: str) -> dict[str, Holding]:
+def holdings(connection: Connection, account: str) -> dict[str, OwnCoins]:
     """By symbol, the coins that are the relay's own, or are not certain."""
     rows = connection.execute(select(beliefs).where(beliefs.c.account == account))
     found = {row.symbol: _holding(row) for row in rows if not row.category.has_positions}
     return {symbol: each for symbol, each in found.items() if each.size or each.uncounted}
 
 
-def _holding(row: Any) -> Holding:
-    return Holding(
+def _holding(row: Any) -> OwnCoins:
+    return OwnCoins(
         symbol=row.symbol,
         size=row.size,
         fees=row.fees or Decimal(0),

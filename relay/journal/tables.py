@@ -239,7 +239,7 @@ beliefs = Table(
     Column("uncounted", ExactDecimal),
 )
 """`at`: when the position was last read from the exchange, on its own clock. Of coins that are held: when they were
-filled last; `size` and the others are `Holding`'s."""
+filled last; `size` and the others are `OwnCoins`'s."""
 
 switches = Table(
     "switches",

@@ -211,7 +211,7 @@ def split(state: State, instrument: Instrument, ratio: Decimal, now_ms: int) -> 
     prices = {name: getattr(quote, name) / ratio for name in ("last", "mark", "index", "bid", "ask")}
     for order in state.orders_of(symbol):
         stops.cancel(state, order, now_ms, cancel_type="CancelByAdmin")
-    state.set_quote(symbol, replace(quote, **prices))
+    state.set_quote(symbol, replace(quote, **prices), moved_ms=now_ms)
     for idx in state.indices(symbol):
         position = state.position(symbol, idx)
         if not position.size:

@@ -121,13 +121,15 @@ def _take(state: State, order: Order, now_ms: int) -> None:
         matching.turn_away(state, order, now_ms, "EC_CancelForNoFullFill")
         return
     if market and _deviates(state, instrument, price):
-        qty = ZERO
+        matching.turn_away(state, order, now_ms, "EC_ReachRiskPriceLimit")
+        return
     if qty:
         _fill(state, order, qty, price, False, now_ms)
     if not order.leaves:
         return
     if market or order.time_in_force is TimeInForce.IOC:
-        matching.turn_away(state, order, now_ms, "EC_NoImmediateQtyToFill")
+        reason = "EC_CancelForNoFullFill" if qty else "EC_NoImmediateQtyToFill"
+        matching.turn_away(state, order, now_ms, reason)
     else:
         matching.rest_or_cancel(state, order, now_ms)
 

@@ -35,7 +35,7 @@ from relay.errors import (
 )
 from relay.execution.accept import Receipt
 from relay.execution.controls import Flattened, Played, Preview, Previewed
-from relay.execution.open_now import OpenPosition, OrdersAtRest
+from relay.execution.holdings import Holding, OrdersAtRest
 from relay.execution.ports import from_ms
 from relay.journal.api_queries import DashboardQueries
 from relay.journal.codec import rfc3339
@@ -197,7 +197,7 @@ def flattened_form(row: Flattened) -> dict[str, str | None]:
     }
 
 
-def position_form(account: str, holding: OpenPosition) -> dict[str, Any]:
+def position_form(account: str, holding: Holding) -> dict[str, Any]:
     """`size` without sign: the side tells. What is not known is null."""
     position, levels, since = holding.position, holding.take_profits, holding.opened_at_ms
     return {

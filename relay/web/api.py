@@ -35,7 +35,7 @@ from relay.execution.accept import Receipt
 from relay.execution.compare import NotComparable, compare
 from relay.execution.controls import REQUEST_ID_FORM, Part
 from relay.execution.heartbeat import Pulse
-from relay.execution.open_now import OrdersAtRest, held_at, resting_at
+from relay.execution.holdings import OrdersAtRest, held_at, resting_at
 from relay.execution.ports import to_ms, utc_now
 from relay.journal.accept import ChainRecord
 from relay.journal.codec import rfc3339
@@ -392,7 +392,7 @@ def list_positions(*, account: str | None, symbol: str | None) -> Response:
     found = [
         position_form(name, holding)
         for name, held in read.items()
-        for holding in held.positions
+        for holding in held.holdings
         if symbol in (None, holding.position.symbol)
     ]
     return answer({"positions": found, "unreadable": _unreadable(problems)})

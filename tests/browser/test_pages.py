@@ -241,6 +241,25 @@ def test_the_pages_can_be_installed_and_say_so_without_a_connection_and_keep_no_
     assert not re.search(r"\d", page.locator("main").inner_text())
 
 
+@pytest.mark.parametrize(("path", "asked"), [("/", "**/live/overview**"), ("/trades", "**/healthz")])
+def test_a_page_hides_its_numbers_while_the_relay_is_not_behind_the_address(
+    phone: tuple[Page, RelayServer], path: str, asked: str
+) -> None:
+    page, relay = phone
+    page.clock.install()
+    page.goto(f"{relay.url}{path}")
+    expect(page.locator("main")).to_be_visible()
+    page.route(asked, lambda route: route.fulfill(status=503, body="the router's own words"))
+    page.clock.fast_forward(15_000)
+    page.clock.run_for(5_000)
+    expect(page.locator("#lost")).to_be_visible()
+    expect(page.locator("main")).to_be_hidden()
+    page.unroute(asked)
+    page.clock.run_for(15_000)
+    expect(page.locator("main")).to_be_visible()
+    expect(page.locator("#lost")).to_be_hidden()
+
+
 def test_on_a_phone_what_is_open_comes_first_and_is_closed_without_a_scroll_aside(
     phone: tuple[Page, RelayServer],
 ) -> None:

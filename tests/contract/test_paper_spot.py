@@ -42,7 +42,8 @@ def order(session: HTTP, order_id: str) -> dict[str, Any]:
 def legs(session: HTTP) -> list[dict[str, Any]]:
     """What waits for a price, the lowest first."""
     rows = session.get_open_orders(**SPOT)["result"]["list"]
-    return sorted((row for row in rows if row["triggerPrice"]), key=lambda row: Decimal(row["triggerPrice"]))
+    waiting = [row for row in rows if Decimal(row["triggerPrice"])]
+    return sorted(waiting, key=lambda row: Decimal(row["triggerPrice"]))
 
 
 def coin(session: HTTP, name: str, field: str = "walletBalance") -> str:
@@ -64,9 +65,11 @@ def test_a_buy_by_value_never_costs_more_and_its_fee_is_taken_of_the_coin(paper:
     found = order(session, place(session, "Buy", "200", marketUnit="quoteCoin", orderLinkId="by-value"))
     assert (found["qty"], found["marketUnit"], found["orderStatus"]) == ("200", "quoteCoin", "PartiallyFilledCanceled")
     assert (found["cumExecQty"], found["cumExecValue"], found["leavesValue"]) == ("0.002000", "199.9998", "0.0002")
-    assert found["cumFeeDetail"] == {"BTC": "0.000002"}
+    assert (found["cumFeeDetail"], found["rejectReason"]) == ({"BTC": "0.000002"}, "EC_CancelForNoFullFill")
+    assert (found["price"], found["triggerPrice"], found["takeProfit"]) == ("0", "0.0", "0.0")
     assert (coin(session, "BTC"), coin(session, "USDT")) == ("2.001998", "99800.0002")
     (fill,) = session.get_executions(category="spot", orderLinkId="by-value")["result"]["list"]
+    assert (fill["orderQty"], fill["execQty"]) == ("0.000000", "0.002000")
     assert (fill["execFee"], fill["feeCurrency"], fill["feeRate"], fill["isMaker"]) == (
         "0.000002",
         "BTC",
@@ -96,7 +99,7 @@ def test_a_sale_pays_in_the_quote_coin_and_is_charged_there(session: HTTP) -> No
 def test_a_fee_is_told_to_its_last_decimal_and_so_is_what_is_left(session: HTTP) -> None:
     found = order(session, place(session, "Buy", "0.000123"))
     assert found["cumFeeDetail"] == {"BTC": "0.000000123"}
-    assert coin(session, "BTC") == "2.000122877"
+    assert (coin(session, "BTC"), coin(session, "BTC", "cumRealisedPnl")) == ("2.000122877", "-0.00000012")
 
 
 def test_what_was_bought_cannot_be_sold_back_whole(paper: PaperServer, session: HTTP) -> None:
@@ -158,6 +161,9 @@ def test_what_the_market_cannot_take_is_cancelled_by_spots_own_word(paper: Paper
     paper.control.spot_prices(BTCUSDT={"price": "100000", "depth": "0.04"})
     found = order(session, place(session, "Buy", "0.1"))
     assert (found["orderStatus"], found["cumExecQty"]) == ("PartiallyFilledCanceled", "0.040000")
+    paper.control.spot_prices(BTCUSDT={"price": "100000", "depth": "0.04"})
+    found = order(session, place(session, "Buy", "0.1", price="100000", timeInForce="IOC"))
+    assert (found["orderStatus"], found["rejectReason"]) == ("PartiallyFilledCanceled", "EC_CancelForNoFullFill")
     rests = place(session, "Buy", "0.1", price="99000")
     paper.control.spot_prices(BTCUSDT={"price": "98500", "depth": "0.03"})
     assert order(session, rests)["orderStatus"] == "PartiallyFilled"
@@ -374,11 +380,13 @@ def test_spot_needs_its_own_right_and_counts_its_own_calls(paper: PaperServer, s
     session.place_order(**perpetual)
 
 
-def test_a_batch_has_at_most_ten_spot_orders(session: HTTP) -> None:
+def test_a_batch_has_at_most_ten_spot_orders(paper: PaperServer, session: HTTP) -> None:
     entry = {"symbol": "BTCUSDT", "side": "Buy", "orderType": "Limit", "qty": "0.01", "price": "90000"}
     answer = session.place_batch_order(category="spot", request=[entry, {**entry, "qty": "0"}])
     assert [each["code"] for each in answer["retExtInfo"]["list"]] == [0, 170136]
     assert code(session.place_batch_order, category="spot", request=[entry] * 11) == 10001
+    paper.control.account(demo=True)
+    assert code(session.place_batch_order, category="spot", request=[entry]) == 10032, "not in demo trading"
 
 
 def test_what_can_be_spent_is_own_and_free(session: HTTP) -> None:
@@ -386,6 +394,16 @@ def test_what_can_be_spent_is_own_and_free(session: HTTP) -> None:
     sell = session.get_borrow_quota(**SPOT, side="Sell")["result"]
     buy = session.get_borrow_quota(**SPOT, side="Buy")["result"]
     assert (sell["spotMaxTradeQty"], buy["spotMaxTradeAmount"], buy["spotMaxTradeQty"]) == ("1.5", "100000", "1")
+
+
+def test_the_wallet_can_be_late_to_tell_what_was_bought(paper: PaperServer, session: HTTP) -> None:
+    paper.control.account(balances={"BTC": "0"}, walletLagMs=1000)
+    place(session, "Buy", "0.1")
+    assert (coin(session, "BTC"), coin(session, "USDT")) == ("0", "100000")
+    place(session, "Sell", "0.0999")
+    assert coin(session, "BTC") == "0", "what is traded is not late"
+    paper.control.clock(1000)
+    assert coin(session, "USDT") == "99980.01"
 
 
 def test_a_restart_loses_no_coin_and_no_order(paper: PaperServer, session: HTTP) -> None:

@@ -145,7 +145,7 @@ SCENARIOS = (
     Scenario(
         name="a ladder with a trailing stop",
         alert=market("buy", "LINKUSDT.P", "4", stop_loss="10%", trailing_stop="5%", take_profit=LADDER),
-        passes=ORDERED | {B.SUBMITTED, B.BRACKET_SAVED, B.STOPS_DUE, B.STOPS_SENT, B.TAKE_PROFIT_ADDED},
+        passes=ORDERED | {B.BRACKET_SAVED, B.STOPS_DUE, B.STOPS_SENT, B.TAKE_PROFIT_ADDED},
         orders=3,
         resting=2,
         positions={"LINKUSDT": Decimal(4)},

@@ -81,6 +81,7 @@ PARSED_ONLY: Final = {
     "close": "it wants an open position; test_position_controls has some",
     "breakeven": "likewise",
     "cancel": "it wants an order that rests; test_position_controls has some",
+    "rename-account": "it wants that no relay runs; test_names_of_accounts runs it",
     "restore": "it wants that no relay runs; test_restore and test_upkeep run it",
     "connect": "it asks a person; test_connect answers",
     "backup": "it needs the journal of a relay; test_keep runs it beside one",

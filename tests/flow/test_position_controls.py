@@ -29,6 +29,15 @@ def held(relay: RelayServer, symbol: str = "BTCUSDT") -> dict[str, Any]:
     return found
 
 
+def resting(relay: RelayServer, count: int) -> list[dict[str, Any]]:
+    """So many orders, the latest first, once so many rest."""
+    until = time.monotonic() + DEADLINE_S
+    while len(found := relay.api("orders?open=1")["orders"]) != count:
+        assert time.monotonic() < until, found
+        time.sleep(0.02)
+    return list(found)
+
+
 def asked(relay: RelayServer, path: str, **body: Any) -> dict[str, Any]:
     receipt = relay.api(path, "POST", json=body)
     return relay.wait_for(receipt["signal_id"])
@@ -136,6 +145,27 @@ def test_a_resting_order_is_cancelled_by_its_id_and_what_rests_no_more_is_409(ow
         time.sleep(0.02)
     error_of(own.ask(path, "POST"), 409, "ORDER_ENDED")
     error_of(own.ask("orders/nothing/cancel", "POST"), 404, "ORDER_UNKNOWN")
+
+
+def test_a_rung_that_a_person_takes_away_stays_away_and_one_that_goes_by_itself_comes_back(
+    own: RelayServer, paper: PaperServer
+) -> None:
+    ladder = [{"at": "110000", "share": 40}, {"at": "120000", "share": 40}, {"at": "130000", "share": 20}]
+    own.done({"action": "stops", "ticker": "BTCUSDT.P", "take_profit": ladder, "id": "ladder"})
+    first, second, third = (each["client_order_id"] for each in reversed(resting(own, 3)))
+    assert own.api(f"orders/{first}/cancel", "POST")["taken"]
+    rows = resting(own, 2)
+    until = time.monotonic() + DEADLINE_S
+    while len(own.relay.services.journal.live_brackets()[0].bracket.tp_legs) == 3:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    paper.session().cancel_order(category="linear", symbol="BTCUSDT", orderLinkId=third)
+    while third in [each["client_order_id"] for each in rows] or len(rows) != 2:
+        assert time.monotonic() < until, rows
+        rows = own.api("orders?open=1")["orders"]
+    assert sorted((each["price"], each["qty"]) for each in rows) == [("120000", "0.006"), ("130000", "0.003")]
+    assert second in {each["client_order_id"] for each in rows}
+    assert own.api("signals?status=attention")["signals"] == []
 
 
 def test_the_commands_close_a_part_move_the_stop_and_cancel(

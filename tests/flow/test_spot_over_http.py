@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -160,3 +161,118 @@ def test_a_borrowed_coin_is_never_created(own: RelayServer, paper: PaperServer, 
     own.done({**SPOT, "action": "buy", "qty": "0.01", "type": "limit", "price": "99000", "id": "2"})
     own.done({**SPOT, "action": "sell", "qty": "3", "id": "3"})
     assert coin(paper, "BTC", "spotBorrow") == coin(paper, "USDT", "spotBorrow") == 0
+
+
+def until(read: Any, wanted: Any) -> None:
+    """Waits for what the relay does by itself."""
+    limit = time.monotonic() + 20
+    while (found := read()) != wanted:
+        assert time.monotonic() < limit, (found, wanted)
+        time.sleep(0.05)
+
+
+def test_at_the_take_profit_the_stop_loss_makes_room_for_it_and_nothing_rests_afterwards(
+    own: RelayServer, paper: PaperServer, owned: Decimal
+) -> None:
+    levels = {"stop_loss": "95000", "take_profit": "110000"}
+    own.done({**SPOT, "action": "buy", "qty": "0.01", **levels, "id": "1"})
+    before = coin(paper, "USDT")
+    price(paper, 110100)
+    until(lambda: (held(own), resting(paper)), (Decimal(0), []))
+    assert coin(paper) == owned
+    assert coin(paper, "USDT") - before >= Decimal("0.00999") * 110000 * Decimal("0.998")
+
+
+def test_a_ladder_takes_its_shares_one_after_the_other_and_the_stop_goes_to_the_entry(
+    own: RelayServer, paper: PaperServer, owned: Decimal
+) -> None:
+    ladder = [{"at": "105000", "share": 40, "then": "breakeven"}, {"at": "110000", "share": 60}]
+    own.done({**SPOT, "action": "buy", "qty": "0.01", "stop_loss": "95000", "take_profit": ladder, "id": "1"})
+    price(paper, 105100)
+    until(lambda: held(own), Decimal("0.005994"))
+    until(lambda: [(each["qty"], each["triggerPrice"]) for each in resting(paper)], [("0.005994", "100000.0")])
+    price(paper, 99900)
+    until(lambda: (held(own), resting(paper)), (Decimal(0), []))
+    assert coin(paper) == owned
+
+
+def test_a_stop_loss_sells_what_is_held_and_nothing_of_the_owners(
+    own: RelayServer, paper: PaperServer, owned: Decimal
+) -> None:
+    own.done({**SPOT, "action": "buy", "qty": "0.01", "stop_loss": "5%", "id": "1"})
+    price(paper, 94000)
+    until(lambda: (held(own), resting(paper)), (Decimal(0), []))
+    assert coin(paper) == owned
+
+
+def test_entries_wait_for_their_trigger_without_locking_and_have_their_stop_once_they_fill(
+    own: RelayServer, paper: PaperServer, owned: Decimal
+) -> None:
+    stop = {**SPOT, "action": "buy", "qty": "0.01", "type": "stop_market", "trigger_price": "101000"}
+    own.done({**stop, "stop_loss": "99000", "id": "1"})
+    (waits,) = resting(paper)
+    assert (waits["stopOrderType"], coin(paper, "USDT", "locked")) == ("Stop", Decimal(0))
+    price(paper, 101100)
+    until(lambda: [each["stopOrderType"] for each in resting(paper)], ["tpslOrder"])
+    assert held(own) == Decimal("0.00999") == coin(paper) - owned
+    cancelled = own.done({**stop, "type": "stop_limit", "trigger_price": "103000", "price": "103100", "id": "2"})
+    assert cancelled["orders"][0]["status"] == "accepted", cancelled
+    own.done({**SPOT, "action": "flat", "id": "3"})
+    assert (resting(paper), coin(paper)) == ([], owned)
+
+
+def test_an_exit_sells_what_is_free_where_the_owner_has_locked_the_rest(
+    own: RelayServer, paper: PaperServer, owned: Decimal
+) -> None:
+    own.done({**SPOT, "action": "buy", "qty": "0.1", "id": "1"})
+    fields = {"category": "spot", "symbol": "BTCUSDT", "side": "Sell", "orderType": "Limit", "price": "150000"}
+    paper.session().place_order(**fields, qty="2.0599")
+    closed = own.done({**SPOT, "action": "close", "id": "2"})
+    assert (closed["status"], held(own), coin(paper, field="locked")) == ("done", Decimal("0.0599"), Decimal("2.0599"))
+    assert any("only 0.04 are free" in note for note in closed["notes"]), closed["notes"]
+
+
+def test_a_warm_alert_of_a_spot_market_makes_one_call(own: RelayServer, paper: PaperServer, owned: Decimal) -> None:
+    own.done({**SPOT, "action": "buy", "qty": "0.01", "id": "1"})
+    own.done({**SPOT, "action": "close", "id": "2"})
+    alerts: list[dict[str, Any]] = [
+        {"action": "buy", "qty": "0.01"},
+        {"action": "buy", "qty": "100", "qty_unit": "quote"},
+        {"action": "close"},
+        {"action": "buy", "qty": "2", "qty_unit": "equity_pct"},
+        {"action": "sell", "qty": "0.001"},
+    ]
+    for number, alert in enumerate(alerts):
+        paper.control.clear_calls()
+        done = own.done({**SPOT, **alert, "id": f"warm {number}"})
+        calls = [each["path"] for each in paper.control.calls() if each["path"] != "/v5/market/time"]
+        assert (done["status"], calls) == ("done", ["/v5/order/create"]), (alert, done, calls)
+
+
+def test_a_perpetual_of_the_same_name_is_another_position_and_flatten_sells_no_coin_of_the_owners(
+    own: RelayServer, paper: PaperServer, owned: Decimal
+) -> None:
+    own.done({**SPOT, "action": "buy", "qty": "0.01", "stop_loss": "90000", "id": "1"})
+    own.done({"ticker": "BTCUSDT.P", "action": "short", "qty": "0.02", "id": "2"})
+    shown = [("linear", "short", "0.02", "default"), ("spot", "long", "0.00999", "default")]
+    names = ("category", "side", "size", "strategy")
+    until(lambda: [tuple(each[name] for name in names) for each in own.api("positions")["positions"]], shown)
+    own.done({"ticker": "BTCUSDT.P", "action": "close", "id": "3"})
+    assert [(each["category"], each["size"]) for each in own.api("positions")["positions"]] == [("spot", "0.00999")]
+    for row in own.api("flatten", "POST", json={"everything": True})["accounts"]:
+        own.wait_for(row["signal_id"])
+    assert (held(own), coin(paper), resting(paper)) == (Decimal(0), owned, [])
+
+
+def test_a_round_trip_is_a_trade_with_the_fee_of_the_coins_valued_at_the_fill(
+    own: RelayServer, paper: PaperServer, owned: Decimal
+) -> None:
+    by_hand = {"category": "spot", "symbol": "BTCUSDT", "side": "Buy", "orderType": "Market", "marketUnit": "baseCoin"}
+    paper.session().place_order(**by_hand, qty="0.3")
+    own.done({**SPOT, "action": "buy", "qty": "0.1", "id": "1"})
+    price(paper, 110000)
+    own.done({**SPOT, "action": "close", "id": "2"})
+    until(lambda: [each["status"] for each in own.api("trades")["trades"]], ["closed"])
+    (trade,) = own.api("trades")["trades"]
+    assert (trade["category"], trade["side"], trade["size"], trade["strategy"]) == ("spot", "long", "0.0999", "default")
+    assert (trade["realised"], trade["fees"], trade["settle_coin"]) == ("999", "20.989", "USDT")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.flow.cli_support import environment, run
 from tests.paper_server import PaperServer
 from tests.relay_server import DEADLINE_S, RelayServer
 
@@ -171,3 +173,19 @@ def test_what_an_exchange_that_does_not_answer_holds_is_told_from_the_journal(
     shown = own.api("orders?open=1")
     assert [(row["qty"], row["distance_pct"]) for row in shown["orders"]] == [("0.01", None)]
     assert [each["account"] for each in shown["unreadable"]] == ["default"]
+
+
+def test_coins_and_a_perpetual_of_one_name_are_told_apart_and_closed_by_themselves(
+    own: RelayServer, paper: PaperServer, tmp_path: Path
+) -> None:
+    own.done(BUY | {"qty": "0.02", "id": "perpetual"})
+    own.done({"action": "buy", "ticker": "BTCUSDT", "market": "spot", "qty": "0.01", "id": "coins"})
+    environ = environment(tmp_path, own.url)
+    names = [line.split()[1:3] for line in run(environ, "positions").output.splitlines()[1:]]
+    assert sorted(names) == [["BTCUSDT", "long"], ["BTCUSDT", "spot"]]
+    unclear = run(environ, "close", "BTCUSDT")
+    assert unclear.exit_code == 2 and "held as perpetual and spot; say which" in unclear.output
+    assert run(environ, "close", "BTCUSDT", "--market", "spot").exit_code == 0
+    (left,) = own.api("positions")["positions"]
+    assert (left["category"], left["size"]) == ("linear", "0.02")
+    assert "BTCUSDT spot" in run(environ, "trades").output

@@ -101,7 +101,6 @@ class ModelExchange:
         self._clock = clock
         clock.on_passed.append(self._deliver)
         self._on_the_way: list[tuple[int, Callable[[], Outcome]]] = []
-        self.sends_at_once = True
         self.faults: list[Fault] = []
         self.silent_asks = 0
         self.silent_lookups = False
@@ -131,6 +130,10 @@ class ModelExchange:
 
     def now_ms(self) -> int:
         return self._clock.now_ms
+
+    @property
+    def sends_at_once(self) -> bool:
+        return True
 
     def signature(self) -> RequestSignature:
         return RequestSignature(timestamp_ms=self._clock.now_ms, recv_window_ms=WINDOW_MS)

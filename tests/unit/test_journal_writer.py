@@ -13,8 +13,9 @@ import pytest
 from sqlalchemy import Connection, event, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from relay.domain.order import SignalStatus
+from relay.domain.order import Accepted, OrderStatus, SignalStatus
 from relay.errors import JournalUnavailable
+from relay.execution.work import COMPANY_S, Deferred
 from relay.journal.journal import AtOnce, Journal
 from relay.journal.opening import open_journal
 from relay.journal.records import Admission, Duplicate, New, NewSignal, Reopened
@@ -28,9 +29,12 @@ from tests.unit.journal_builders import (
     accepted,
     body,
     by_id,
+    fill,
     new_signal,
     order_id,
     plan,
+    report,
+    sent_order,
     url_of,
 )
 
@@ -411,3 +415,43 @@ def test_a_plan_that_fails_leaves_its_alert_to_be_accepted_as_always(journal: Jo
     with pytest.raises(ArithmeticError):
         at_once.outcome()
     assert accepted(journal, signal) == signal.id
+
+
+# What waits a moment for company.
+
+
+def test_an_acknowledgement_a_fill_and_the_end_are_one_commit_in_their_order(journal: Journal) -> None:
+    signal_id, order = sent_order(journal)
+    deferred, stored, before = Deferred(), list[str](), _writer(journal).commits
+    deferred.add(
+        lambda uow: uow.orders.record_outcome(order, 1, Accepted(venue_order_id="v-1"), now_ms=NOW_MS),
+        lambda: stored.append("acknowledged"),
+    )
+    deferred.add(
+        lambda uow: uow.orders.record_report(order, report(order), (fill(order),), now_ms=NOW_MS),
+        lambda: stored.append("filled"),
+    )
+    left_s = deferred.left_s()
+    assert left_s is not None and left_s <= COMPANY_S
+    assert (_writer(journal).commits, stored) == (before, [])
+    deferred.write(journal, lambda uow: uow.signals.finish(signal_id, "main", SignalStatus.DONE, now_ms=NOW_MS))
+    assert (_writer(journal).commits, stored, deferred.left_s()) == (before + 1, ["acknowledged", "filled"], None)
+    shown = journal.signal(signal_id)
+    assert shown is not None and (shown["status"], shown["orders"][0]["status"]) == ("done", "filled")
+    names = [each["name"] for each in shown["events"]]
+    assert names[names.index("order_submitted") :] == ["order_submitted", "order_accepted", "order_filled", "done"]
+
+
+def test_what_waits_is_kept_apart_from_what_is_written_after_it_was(journal: Journal) -> None:
+    _, order = sent_order(journal)
+    deferred, before = Deferred(), _writer(journal).commits
+    deferred.flush(journal)
+    assert _writer(journal).commits == before, "nothing waits"
+    deferred.add(
+        lambda uow: uow.orders.record_outcome(order, 1, Accepted(venue_order_id="v-1"), now_ms=NOW_MS), lambda: None
+    )
+    deferred.flush(journal)
+    deferred.flush(journal)
+    assert _writer(journal).commits == before + 1
+    found = journal.order(order)
+    assert found is not None and found.state.status is OrderStatus.ACCEPTED

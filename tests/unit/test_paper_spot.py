@@ -132,7 +132,8 @@ def test_there_is_an_end_to_how_many_orders_may_wait(book: Book) -> None:
 def test_a_market_far_from_its_last_price_takes_nothing(book: Book) -> None:
     price = Decimal(100_000)
     book.move(KEY, Quote(last=price, mark=price, index=price, bid=price, ask=Decimal(101_100)), 1)
-    assert place(book, Side.BUY, "0.1").status is Status.CANCELLED
+    order = place(book, Side.BUY, "0.1")
+    assert (order.status, order.reject_reason) == (Status.CANCELLED, "EC_ReachRiskPriceLimit")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

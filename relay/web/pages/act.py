@@ -192,6 +192,8 @@ def ask_cancel() -> str:
     at = terms["price"] or terms["trigger_price"]
     price = f" at {number(at)}" if at is not None else ""
     lines = [f"{planned.side.value} {number(terms['qty'])} {planned.symbol}{price} on {order.account} is cancelled."]
+    if terms["purpose"] == "take_profit":
+        lines.append("It is one of its position’s take profits, and is not placed again; the others stay.")
     fields = {"order": order.state.client_order_id}
     back = f"/signals/{order.signal_id}"
     return _ask(Question(title="Cancel this order?", lines=lines, button="Cancel order", fields=fields, back=back))

@@ -20,7 +20,7 @@ from relay.bybit.checklist import DISK_LOW_BYTES, megabytes, rows_of
 from relay.bybit.client import Exchange
 from relay.domain.performance import Equity, worth_of
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
-from relay.execution.open_now import held_at
+from relay.execution.holdings import held_at
 from relay.execution.ports import to_ms, utc_now
 from relay.journal.ledger import Ledger
 from relay.journal.records import HALT
@@ -116,7 +116,7 @@ def _positions(account: str, exchange: Exchange, ledger: Ledger) -> list[dict[st
     held = held_at(account, exchange, ledger)
     if held.problem is not None and not isinstance(held.problem, FactsUnreadable):  # a row that is odd was told of
         raise held.problem
-    return [position_form(account, each) for each in held.positions]
+    return [position_form(account, each) for each in held.holdings]
 
 
 def _wallet(exchange: Exchange) -> list[Equity]:

@@ -18,7 +18,7 @@ _ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
+class OwnCoins:
     """By the relay's own fills alone: the owner's coins are never in it.
 
     `fees`: what was taken of the coins since nothing was held. `avg_price`: of the fills that bought.
@@ -33,14 +33,14 @@ class Holding:
     moved_at_ms: int = 0
     uncounted: Decimal = _ZERO
 
-    def after(self, fills: Sequence[Fill], side: Side) -> Holding:
+    def after(self, fills: Sequence[Fill], side: Side) -> OwnCoins:
         """With these fills of one order."""
         now = self
         for fill in sorted(fills, key=lambda each: (each.at_ms, each.exec_id)):
             now = now._after(fill, side)
         return now
 
-    def _after(self, fill: Fill, side: Side) -> Holding:
+    def _after(self, fill: Fill, side: Side) -> OwnCoins:
         fee = base_fee(self.symbol, fill)
         before, size = max(self.size, _ZERO), self.size + side.sign * fill.qty - fee
         fees, avg_price = self.fees + max(fee, _ZERO), self.avg_price
