@@ -140,6 +140,7 @@ def check_target_for(
         key_end=f"…{key.reveal()[-4:]}",
         symbols=settings.traded_on(account).allowed_symbols,
         max_leverage=settings.traded_on(account).max_leverage,
+        trades_coins=settings.trades_coins_on(account),
         way=way_to(account.url or ""),
     )
 

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from relay.bybit.client import Exchange
 from relay.bybit.limiter import Address
@@ -20,12 +21,14 @@ from relay.domain.order_lifecycle import Bounds
 from relay.engine.failpoint import absent_sooner
 from relay.errors import SettingsInvalid
 from relay.execution.ports import Account, to_ms, utc_now
-from relay.execution.work import Strategy
 from relay.journal.journal import Journal
 from relay.journal.records import HALT
 from relay.journal.renamed import FORGOTTEN, accounts_with_open
 from relay.settings.environment import AccountSettings, Environment
 from relay.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from relay.execution.work import Strategy
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +113,9 @@ def markets_of(settings: Settings, accounts: dict[str, Account]) -> dict[str, Ma
 
 def strategies_of(settings: Settings) -> dict[str, Strategy]:
     """By name."""
+    # Imported only where alerts are read, with all of their formats: `check` reads none.
+    from relay.execution.work import Strategy
+
     return {
         each.name: Strategy(
             name=each.name,
@@ -245,12 +251,14 @@ def _hint(account: AccountSettings) -> Hint | None:
     """The paper exchange's prices follow the alerts where it has no market to follow; no other environment is told."""
     if account.environment is not Environment.PAPER or account.url is None:
         return None
-    return _paper_hint(f"{account.url}/paper/hints")
+    return paper_hint(f"{account.url}/paper/hints")
 
 
-def _paper_hint(url: str) -> Callable[[Category, str, Decimal], None]:
+def paper_hint(url: str) -> Callable[[Category, str, Decimal], None]:
+    """Tells the paper exchange's control door what an alert says that something costs."""
+
     def hint(category: Category, symbol: str, price: Decimal) -> None:
-        body = f'{{"{symbol}": "{plain(price)}"}}'.encode()
+        body = f'{{"{category}": {{"{symbol}": "{plain(price)}"}}}}'.encode()
         request = urllib.request.Request(url, body, {"Content-Type": "application/json"}, method="PUT")  # noqa: S310
         try:
             urllib.request.urlopen(request, timeout=1).close()  # noqa: S310

@@ -48,6 +48,7 @@ from relay.engine.lease_guard import LeaseLost
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, SettingsInvalid
 from relay.execution.accept import Intake
 from relay.execution.bookkeeping import JournalOwnership
+from relay.execution.coins import own_coins_of
 from relay.execution.controls import Controls, Previewer
 from relay.execution.delivery import open_services
 from relay.execution.execute import DriftWatch, Executor, compare_positions
@@ -192,6 +193,8 @@ def assemble(
     vanished = vanished_accounts(settings, journal)
     barred = {each.heir: each.bar for each in vanished if each.heir is not None}
     accounts, strategies = accounts_of(settings, exchanges, barred), strategies_of(settings)
+    for name, exchange in exchanges.items():
+        exchange.own_coins = own_coins_of(name, journal=journal, exchange=exchange)
     markets = markets_of(settings, accounts)
     gatherer, protector, announcer = Gatherer(journal=journal), Protector(journal=journal), Announcer()
     announcer.add_receiver(notifier.receive)

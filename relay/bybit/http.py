@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
@@ -162,9 +162,26 @@ def _by_socks(host: str, port: int, proxy: Proxy, timeout_s: float | None) -> so
 
 class _Progress(threading.local):
     left = False
+    on_sent: Callable[[], None] | None = None
+
+    def tell(self) -> None:
+        tell, self.on_sent = self.on_sent, None
+        if tell is not None:
+            tell()
 
 
 _progress = _Progress()
+
+
+@contextmanager
+def when_sent(tell: Callable[[], None]) -> Iterator[None]:
+    """`tell` is called once, in this thread, as soon as the request that it sends has left, or must wait for a
+    connection; it must be quick."""
+    _progress.on_sent = tell
+    try:
+        yield
+    finally:
+        _progress.on_sent = None
 
 
 class _Watched(HTTPConnection):
@@ -190,6 +207,7 @@ class _Watched(HTTPConnection):
             raise NewConnectionError(self, str(error)) from error
 
     def connect(self) -> None:
+        _progress.tell()
         try:
             super().connect()
         finally:
@@ -201,6 +219,10 @@ class _Watched(HTTPConnection):
             self.connect()
         _progress.left = True
         super().send(data)
+
+    def getresponse(self) -> Any:
+        _progress.tell()
+        return super().getresponse()
 
 
 class _WatchedTLS(_Watched, HTTPSConnection):
@@ -370,12 +392,13 @@ class Refused403(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the exchange said, of whatever code. `code` and `words` are retCode and retMsg."""
+    """What the exchange said, of whatever code. `code` and `words` are retCode and retMsg, `extra` is retExtInfo."""
 
     code: int
     words: str
     result: Mapping[str, Any]
     headers: Mapping[str, str]
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 class BybitSession(HTTP):  # type: ignore[misc]
@@ -490,12 +513,13 @@ class BybitSession(HTTP):  # type: ignore[misc]
             if response.status == 403:
                 raise Refused403(response.data[:2000].decode(errors="replace"))
             raise NoAnswer(f"HTTP {response.status} without the exchange's JSON")
-        result = body.get("result")
+        result, extra = body.get("result"), body.get("retExtInfo")
         return Answer(
             code=code,
             words=self._discreet(str(body.get("retMsg", "")))[:500],
             result=result if isinstance(result, dict) else {},
             headers=response.headers,
+            extra=extra if isinstance(extra, dict) else {},
         )
 
     def _discreet(self, words: str) -> str:

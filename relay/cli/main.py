@@ -6,6 +6,7 @@ import errno
 import io
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -14,18 +15,22 @@ from relay import __version__
 from relay.cli.client import INTERRUPTED, NotDone, RequestRefused, Unreachable, Unusable, clean, say
 from relay.errors import RelayError, SettingsInvalid
 
-PROGRAM: Final = "python -m relay"
+_MODULE: Final = "python -m relay"
+_INSTALLED: Final = "relay"
 ELSEWHERE: Final = (
     ("alert", "alerts", "Print an alert message to paste into TradingView."),
     ("backup", "keep", "Copy the journal to FILE, beside a running relay."),
+    ("breakeven", "control", "Move the stop loss of one position to its average entry, and tell what became of it."),
+    ("cancel", "control", "Cancel one of the relay's own orders that rest; `orders --open` lists them."),
     ("check", "check", "Look at the connection, the key and the account."),
+    ("close", "control", "Close one position, or a part of it, and tell what became of it; halted or not."),
     ("compare", "compare", "Hold TradingView's alerts log, and a strategy's list of trades, against the journal."),
     ("connect", "connect", "Ask for environment, key and secret, look whether they work, and write them to `.env`."),
     ("export", "keep", "Write what the journal holds of some days, as CSV."),
     ("flatten", "control", "Halt, then cancel and close what the relay traded (or everything)."),
     ("halt", "control", "Allow no new entries, restarts included; exits go on."),
     ("notify-test", "keep", "Send a test to each recipient of NOTIFY_URLS."),
-    ("orders", "signals", "The relay's orders, the latest first."),
+    ("orders", "signals", "The relay's orders, the latest first; with --open what rests just now, whoever placed it."),
     ("plan", "alerts", "Show what the alert in FILE would do now, without doing it."),
     ("positions", "signals", "The open positions."),
     ("rename-account", "keep", "Tell the journal that the account OLD is called NEW now."),
@@ -123,4 +128,4 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter must not end a command
-    cli.main(prog_name=PROGRAM)
+    cli.main(prog_name=_INSTALLED if Path(sys.argv[0]).stem == _INSTALLED else _MODULE)

@@ -34,7 +34,7 @@ from relay.cli.client import (
     with_json,
     with_url,
 )
-from relay.domain.instrument import symbol_of_filter
+from relay.domain.instrument import shown_symbol, symbol_of_filter
 from relay.domain.order import UNFINISHED, OrderStatus, SignalStatus
 
 if TYPE_CHECKING:
@@ -139,8 +139,8 @@ _NARROW: Final = {
     "RESULT": _ALL,
 }
 _NARROW_ORDERS: Final = {
-    "ID": slice(12),
-    "SYMBOL": slice(10),
+    "ID": slice(10),
+    "SYMBOL": slice(12),
     "SIDE": _ALL,
     "TYPE": slice(6),
     "QTY": slice(8),
@@ -161,11 +161,11 @@ _NARROW_OPEN: Final = {
 }
 _NARROW_POSITIONS: Final = {
     "ACCOUNT": slice(9),
-    "SYMBOL": slice(10),
+    "SYMBOL": slice(12),
     "SIDE": _ALL,
     "SIZE": slice(9),
     "AVG PRICE": slice(10),
-    "UNREALISED PNL": slice(10),
+    "UNREALISED": slice(10),
     "STOP LOSS": slice(10),
 }
 
@@ -242,6 +242,8 @@ def _age(created_at: object) -> str:
 
 def _cell(order: Shown, name: str) -> str:
     value = order.get(name)
+    if name == "symbol":
+        return shown_symbol(value, order.get("category"))
     return "" if value is None else str(value)
 
 
@@ -311,14 +313,14 @@ def signals(signal_id: str | None, is_wide: bool, as_json: bool, url: str | None
     page = from_relay_or_journal(
         client, lambda: client.get("/api/signals", attention_first=1, **query), lambda journal: _page(journal, query)
     )
-    _check_names(client, page.get("signals"), query)
+    check_names(client, page.get("signals"), query)
     if as_json:
         say_json(page)
         return
     _say_page(page, is_wide=is_wide)
 
 
-def _check_names(client: Client, found: object, query: Mapping[str, Any]) -> None:
+def check_names(client: Client, found: object, query: Mapping[str, Any]) -> None:
     """Nothing found is no answer where an account or strategy is misspelt. A relay that cannot tell passes it."""
     if found:
         return
@@ -399,7 +401,7 @@ def positions(account: str | None, symbol: str | None, is_wide: bool, as_json: b
     """The open positions."""
     client = connect(url)
     body = client.get("/api/positions", account=account, symbol=symbol)
-    _check_names(client, body.get("positions"), {"account": account})
+    check_names(client, body.get("positions"), {"account": account})
     if as_json:
         say_json(body)
         return
@@ -408,7 +410,7 @@ def positions(account: str | None, symbol: str | None, is_wide: bool, as_json: b
         for position in body.get("positions", [])
         if account in (None, position.get("account")) and symbol in (None, position.get("symbol"))
     ]
-    titles = [name.upper().replace("_", " ") for name in _POSITION]
+    titles = [name.upper().replace("_", " ").removesuffix(" PNL") for name in _POSITION]
     unreadable = body.get("unreadable", [])
     if rows or not unreadable:
         shown = table(titles, rows) if is_wide else table(*narrowed(titles, rows, _NARROW_POSITIONS))
@@ -446,7 +448,7 @@ def orders(is_wide: bool, as_json: bool, url: str | None, **query: Any) -> None:
         say_json(body)
         return
     found = body.get("orders", [])
-    _check_names(client, found, query)
+    check_names(client, found, query)
     say("\n".join(order_table(found, is_wide=is_wide)) if found else "no orders")
     for each in body.get("unreadable", []):
         remark(f"{each.get('account')}: what rests there cannot be read: {each.get('message')}")

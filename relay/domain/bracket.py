@@ -78,6 +78,11 @@ def stop_price(level: Level, *, side: Side, reference: Decimal, tick: Decimal) -
     return floor_to(price, tick) if side is Side.BUY else ceil_to(price, tick)
 
 
+def breakeven_price(side: Side, entry: Decimal, tick: Decimal) -> Decimal:
+    """A stop loss at the entry, on the price grid, away from the position."""
+    return floor_to(entry, tick) if side is Side.BUY else ceil_to(entry, tick)
+
+
 def profit_price(level: Level, *, side: Side, reference: Decimal, tick: Decimal) -> Decimal:
     """A take profit on the price grid, away from the taker: never less than was asked."""
     price = level_price(level, side=side, reference=reference, is_stop=False)
@@ -148,11 +153,15 @@ class BracketStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeProfitLeg:
-    """One of several take profits: `share_pct` percent of the position. It rests under one order at a time."""
+    """One of several take profits: `share_pct` percent of the position. It rests under one order at a time.
+
+    `is_stop`: of coins that are held, the stop loss, which is an order like them.
+    """
 
     at: Level
     share_pct: Decimal
     moves_stop_to_entry: bool = False
+    is_stop: bool = False
     order_id: str | None = None
     placed_at_ms: int = 0
     is_taken_back: bool = False
@@ -225,22 +234,28 @@ def taken_back(bracket: Bracket, order_ids: frozenset[str]) -> Bracket:
 
 
 def bracket_of(
-    levels: Levels, side: Side, *, reference: Decimal | None, closes_if_passed: bool = False
+    levels: Levels, side: Side, *, reference: Decimal | None, closes_if_passed: bool = False, is_held: bool = False
 ) -> Bracket | None:
-    """The bracket that an alert asks for; None if it names no level. `reference`: what distances count from for now."""
+    """The bracket that an alert asks for; None if it names no level. `reference`: what distances count from for now.
+
+    `is_held`: there is no position at the exchange that keeps levels, so all of them are orders of their own.
+    """
     if levels.is_empty:
         return None
-    tp_legs = levels.take_profits if levels.is_ladder else ()
+    profits = levels.take_profits if levels.is_ladder or is_held else ()
+    tp_legs = [
+        TakeProfitLeg(at=each.at, share_pct=each.share_pct, moves_stop_to_entry=each.moves_stop_to_entry)
+        for each in profits
+    ]
+    if is_held and levels.stop_loss is not None:
+        tp_legs.append(TakeProfitLeg(at=levels.stop_loss, share_pct=_ALL, is_stop=True))
     return Bracket(
         side=side,
-        stop_loss=levels.stop_loss,
-        take_profit=levels.whole_profit,
+        stop_loss=None if is_held else levels.stop_loss,
+        take_profit=None if is_held else levels.whole_profit,
         trailing_stop=levels.trailing_stop,
         trailing_start=levels.trailing_start,
-        tp_legs=tuple(
-            TakeProfitLeg(at=each.at, share_pct=each.share_pct, moves_stop_to_entry=each.moves_stop_to_entry)
-            for each in tp_legs
-        ),
+        tp_legs=tuple(tp_legs),
         entry_price=reference,
         closes_if_passed=closes_if_passed,
     )
@@ -253,34 +268,40 @@ def taking_over(new: Bracket, old: Bracket | None, *, tick: Decimal) -> Bracket:
     if old.side is new.side:
         older = (*old.older_entries, *(() if old.is_entry_over else old.entries))
         new = replace(new, older_entries=older, held_stop=old.held_stop, held_profit=old.held_profit)
-    if old.side is not new.side or new.tp_legs or new.take_profit is not None:
-        return replace(new, stale_orders=(*new.stale_orders, *old.order_ids))
+    named = {each.is_stop for each in new.tp_legs} | ({False} if new.take_profit is not None else set())
+    gone = [each for each in old.tp_legs if old.side is not new.side or each.is_stop in named]
+    stale = (*new.stale_orders, *old.stale_orders, *(each.order_id for each in gone if each.order_id is not None))
+    names_stop = new.stop_loss is not None or True in named
     # A leg that has filled has moved the stop, or was to: the stop that an alert names afterwards stays where it says.
     stored = tuple(
         replace(
             each,
-            at=_fixed(each.at, old, tick),
-            moves_stop_to_entry=each.moves_stop_to_entry and not (each.is_done and new.stop_loss is not None),
+            at=_fixed(each, old, tick),
+            moves_stop_to_entry=each.moves_stop_to_entry and not (each.is_done and names_stop),
         )
         for each in old.tp_legs
+        if each not in gone
     )
+    if old.side is not new.side or (named == {False} and not any(each.is_stop for each in stored)):
+        return replace(new, stale_orders=stale)
     return replace(
         new,
-        tp_legs=stored,
-        stale_orders=(*new.stale_orders, *old.stale_orders),
-        is_at_breakeven=old.is_at_breakeven and new.stop_loss is None,
+        tp_legs=(*new.tp_legs, *stored),
+        stale_orders=stale,
+        is_at_breakeven=old.is_at_breakeven and not names_stop,
     )
 
 
-def _fixed(at: Level, bracket: Bracket, tick: Decimal) -> Level:
+def _fixed(leg: TakeProfitLeg, bracket: Bracket, tick: Decimal) -> Level:
     """A distance counts from the entry that it came with, not from a later one."""
-    return Level(kind=LevelKind.PRICE, value=take_profit_price(at, bracket, tick))
+    return Level(kind=LevelKind.PRICE, value=leg_price(leg, bracket, tick))
 
 
-def take_profit_price(at: Level, bracket: Bracket, tick: Decimal) -> Decimal:
-    """Where a take-profit leg rests, on the price grid."""
+def leg_price(leg: TakeProfitLeg, bracket: Bracket, tick: Decimal) -> Decimal:
+    """Where a leg rests, on the price grid."""
     assert bracket.entry_price is not None, "an active bracket has its entry price"
-    return profit_price(at, side=bracket.side, reference=bracket.entry_price, tick=tick)
+    price = stop_price if leg.is_stop else profit_price
+    return price(leg.at, side=bracket.side, reference=bracket.entry_price, tick=tick)
 
 
 # How large each leg of a ladder of take profits is, given the position as it is now.

@@ -333,13 +333,13 @@ def _money(
 
 def _in_quote(amount: Decimal, own: Trade) -> Decimal:
     """In the chart's currency: inverse contracts settle in coins."""
-    if own.category is Category.LINEAR:
+    if own.category is not Category.INVERSE:
         return amount
     return (amount * (own.exit_price or own.entry_price or _ZERO)).quantize(_CENT)
 
 
 def _coins(own: Trade) -> Decimal:
-    if own.category is Category.LINEAR:
+    if own.category is not Category.INVERSE:
         return own.size
     return (own.size / own.entry_price).quantize(_CENT) if own.entry_price else _ZERO
 

@@ -118,7 +118,7 @@ class Equity:
 
 def worth_of(points: Iterable[Equity]) -> Decimal:
     """In USD, of all whose worth is known."""
-    return sum((each.worth or _ZERO for each in points), _ZERO)
+    return sum((each.worth or Decimal(0) for each in points), Decimal(0))
 
 
 def equity_curve(points: Mapping[str, Sequence[Equity]], *, every_ms: int) -> list[tuple[int, Decimal]]:
@@ -141,7 +141,7 @@ def equity_curve(points: Mapping[str, Sequence[Equity]], *, every_ms: int) -> li
     curve: dict[int, tuple[int, Decimal]] = {}
     for at_ms, account, amount in sorted(found):
         worth[account] = amount
-        curve[at_ms // every_ms] = at_ms, sum(worth.values(), _ZERO)
+        curve[at_ms // every_ms] = at_ms, sum(worth.values(), Decimal(0))
     return list(curve.values())
 
 

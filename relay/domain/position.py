@@ -37,8 +37,22 @@ class Position:
     """When the exchange last changed it, by its own clock; None if it does not say, as where nothing ever was."""
     is_hedge: bool = False
     """The symbol is in hedge mode, in which the relay orders nothing."""
+    gross: Decimal | None = None
+    """Of spot: with the coins that fees took; what a strategy, which knows of no fees, believes to hold."""
+    free: Decimal | None = None
+    """Of spot: what the account could sell of the coin now, the owner's own coins among it."""
     no_entry: Reason | None = None
     """Why nothing may be opened or added here: it is not wholly understood, or the exchange lets it only be reduced."""
+
+    @property
+    def nominal(self) -> Decimal:
+        """What is compared with a strategy's position: fees that were taken in the coin are not bought again."""
+        return self.size if self.gross is None else self.gross
+
+    @property
+    def closable(self) -> Decimal:
+        """What an exit may ask for once the exchange has refused more; all of it while it says nothing of use."""
+        return min(self.size, self.free) if self.free else self.size
 
     @property
     def roe_pct(self) -> Decimal | None:

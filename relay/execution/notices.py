@@ -82,9 +82,10 @@ def _of_fill(event: EventRecord) -> Notice | None:
 
 
 def _money(amount: Decimal, coin: str) -> str:
-    """As people write it: of a dollar cents, of another coin all that it has."""
+    """As people write it: of a dollar cents, of another coin all that it has; nothing has no sign."""
     rounded = amount.quantize(Decimal("0.01")) if coin.startswith("USD") else amount.quantize(Decimal("1E-8"))
-    return f"{rounded if coin.startswith('USD') else rounded.normalize():+f} {coin}"
+    shown = rounded if coin.startswith("USD") else rounded.normalize()
+    return f"{shown:+f} {coin}" if shown else f"{abs(shown):f} {coin}"
 
 
 def _plain(number: object) -> str:
@@ -185,7 +186,7 @@ def _of_strategy(name: str, period: Period) -> str:
         net[each.coin] += each.net
     trades, won = sum(each.trades for each in own), sum(each.won for each in own)
     slip = sorted(period.tallies[name].slippages_pct) if name in period.tallies else []
-    slipped = f", slippage {slip[len(slip) // 2].quantize(Decimal('0.001')):f} % in the middle" if slip else ""
+    slipped = f", slippage {slip[len(slip) // 2].quantize(Decimal('0.001')) + 0:f} % in the middle" if slip else ""
     sums = ", ".join(_money(amount, coin) for coin, amount in sorted(net.items()))
     made = f"net {sums} after fees, {trades} trades closed ({won} won)" if own else "no trade closed"
     return f"{name or 'by hand'}: {made}{slipped}"

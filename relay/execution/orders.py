@@ -4,14 +4,17 @@ instrument."""
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from relay.app.metrics import TimedStage, timed
 from relay.app.telemetry import about
+from relay.bybit.http import when_sent
 from relay.bybit.stream_state import Received
 from relay.domain.bracket import taken_back
+from relay.domain.instrument import Instrument
 from relay.domain.order import (
     EXCHANGE_TERMS,
     Accepted,
@@ -41,14 +44,17 @@ from relay.domain.order_lifecycle import (
     reported,
     sent,
 )
-from relay.domain.position import Fill, OrderReport
+from relay.domain.position import Fill, OrderReport, Position
 from relay.domain.progress import UNCLEARED, Finish
+from relay.domain.protection import RestingOrder, Snapshot
 from relay.engine import failpoint
 from relay.engine.failpoint import Failpoint
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.execution.gather import FactSource
 from relay.execution.ports import Account, ExchangePort, Now, to_ms, utc_now
-from relay.execution.work import Deferred, Resting, Work
+from relay.execution.work import Deferred, ExchangeSnapshot, Resting, Work, _orders
 from relay.journal.journal import Journal
+from relay.journal.positions import BracketRecord
 from relay.journal.records import CANCEL_ANSWERED, TERMS, OrderRecord
 from relay.journal.unit_of_work import UnitOfWork
 
@@ -77,12 +83,13 @@ def _executed(order: OrderState, fills: tuple[Fill, ...]) -> OrderReport | None:
     filled = sum((fill.qty for fill in fills), Decimal(0))
     if not filled:
         return None
+    average = sum((fill.qty * fill.price for fill in fills), Decimal(0)) / filled
     return OrderReport(
         client_order_id=order.client_order_id,
         venue_order_id=order.venue_order_id or "",
-        status=OrderStatus.FILLED if filled >= order.planned.qty else OrderStatus.PARTIALLY_FILLED,
+        status=OrderStatus.FILLED if order.planned.is_filled_by(filled, average) else OrderStatus.PARTIALLY_FILLED,
         filled_qty=filled,
-        avg_price=sum((fill.qty * fill.price for fill in fills), Decimal(0)) / filled,
+        avg_price=average,
         fee=sum((fill.fee for fill in fills), Decimal(0)),
     )
 
@@ -155,9 +162,22 @@ class Advancer:
             case Settled():
                 raise AssertionError("a settled order is not advanced")
 
-    def place(self, account: Account, order: OrderState, signature: RequestSignature, deferred: Deferred) -> OrderState:
-        """Send an order whose attempt is in the journal already."""
-        with about(client_order_id=order.client_order_id), timed(TimedStage.PLACE):
+    def place(
+        self,
+        account: Account,
+        order: OrderState,
+        signature: RequestSignature,
+        deferred: Deferred,
+        on_sent: Callable[[], None] = lambda: None,
+    ) -> OrderState:
+        """Send an order whose attempt is in the journal already. `on_sent`: called once its bytes have left, or must
+        wait for a connection."""
+
+        def left() -> None:
+            failpoint.passed(Failpoint.BYTES_OUT)
+            on_sent()
+
+        with about(client_order_id=order.client_order_id), timed(TimedStage.PLACE), when_sent(left):
             outcome = account.exchange.place(
                 order.planned, client_order_id=order.client_order_id, signature=signature, is_exit=order.is_exit
             )
@@ -363,7 +383,7 @@ def cancel_by_hand(journal: Journal, exchange: ExchangePort, record: OrderRecord
     """
     planned = record.state.planned
     name = record.state.client_order_id
-    match exchange.cancel(category=planned.category, symbol=planned.symbol, client_order_id=name):
+    match exchange.cancel(category=planned.category, symbol=planned.symbol, client_order_id=name, order=planned):
         case Accepted() | OrderRejected(refusal=ErrorKind.GONE):
             problem = None
         case OrderRejected(words=words):
@@ -417,6 +437,7 @@ class Canceller:
             symbol=planned.symbol,
             client_order_id=order.client_order_id,
             is_exit=is_exit,
+            order=planned,
         )
         failpoint.passed(Failpoint.CANCEL_SENT)
         sent = replace(due, is_due=False, looks=0, is_answered=not isinstance(outcome, Unknown))
@@ -514,8 +535,7 @@ class Clearing:
         signal = work.signal
         assert signal.category is not None and signal.symbol is not None
         records = self._journal.resting_orders(work.account.name, signal.category, signal.symbol)
-        if not signal.clears_all:
-            records = tuple(each for each in records if each.state.planned.purpose is not Purpose.EXIT)
+        records = tuple(each for each in records if signal.clears(each.state.planned.purpose))
         found = {each.state.client_order_id: Resting(order=each.state) for each in records}
         if any(each.state.planned.purpose is Purpose.EXIT for each in records):
             self._take_back(work, frozenset(found))
@@ -557,3 +577,72 @@ class Clearing:
             for each in others
         }
         return 0.0
+
+
+# Read what a bracket's next step is decided by: the position, and the orders that rest for it.
+
+
+def entry_snapshot(
+    account: Account,
+    journal: Journal,
+    record: BracketRecord,
+    instrument: Instrument,
+    known: Mapping[str, OrderState],
+    now_ms: int,
+) -> Snapshot:
+    """For a bracket that waits: its entries, as they are known or the journal has them; the position where there are
+    none."""
+    position = None
+    if not record.bracket.entries:
+        position = _position_of(account, record)
+    orders = _orders(journal, record.bracket.entries, known)
+    return Snapshot(instrument=instrument, now_ms=now_ms, position=position, orders=orders)
+
+
+def look(
+    account: Account,
+    journal: Journal,
+    record: BracketRecord,
+    instrument: Instrument,
+    known: dict[str, OrderState],
+    *,
+    now_ms: int,
+    before_asking: Callable[[], None] = lambda: None,
+) -> ExchangeSnapshot | None:
+    """Returns None if an order has filled meanwhile, so that the position that was read may be older or newer than the
+    fill. `before_asking`: called before the exchange is asked for anything.
+
+    Raises ExchangeUnreachable or ExchangeAnswered. What is news goes into the journal and into `known`.
+    """
+    exchange, category, symbol = account.exchange, record.category, record.symbol
+    if account.live is None or account.live.position_now(category, symbol) is None:
+        before_asking()
+    position = _position_of(account, record)
+    orders = _orders(journal, record.bracket.order_ids, known)
+    resting = {name: each for name, each in orders.items() if each.rests and not each.status.is_ended}
+    if not resting:
+        return ExchangeSnapshot(instrument=instrument, position=position, resting={})
+    before_asking()
+    shown = {each.client_order_id: each for each in exchange.open_orders(category=category, symbol=symbol)}
+    is_news = False
+    as_shown = {}
+    for name, order in resting.items():
+        resting_order = shown.get(name)
+        if resting_order is not None and resting_order.filled_qty == order.filled_qty:
+            price = resting_order.price or resting_order.trigger_price
+            as_shown[name] = RestingOrder(qty=resting_order.qty, price=price)
+            continue
+        report, fills = report_of(exchange, order)
+        is_news = True
+        if report is not None:
+            journal.record_report(name, report, fills, now_ms=now_ms)
+            known[name] = reported(order, report)
+    return None if is_news else ExchangeSnapshot(instrument=instrument, position=position, resting=as_shown)
+
+
+def _position_of(account: Account, record: BracketRecord) -> Position:
+    """As the streams have told it where that is proven to be current, with the price of now; else as it is read."""
+    source = FactSource(account)
+    position, _ = source.position(record.category, record.symbol)
+    mark = account.live.price_now(record.category, record.symbol) if account.live else None
+    return position if mark is None else replace(position, mark_price=mark)

@@ -13,7 +13,7 @@ from relay.alerts.signal import signal_from_stored
 from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG
 from relay.domain.instrument import Category, Instrument
 from relay.domain.intent import in_mode
-from relay.domain.order import PlannedOrder, Reason, client_order_id
+from relay.domain.order import OrderStatus, PlannedOrder, Reason, client_order_id
 from relay.domain.order_lifecycle import OrderState
 from relay.domain.plan import Plan
 from relay.domain.planning import Expected
@@ -22,6 +22,7 @@ from relay.domain.progress import Finish
 from relay.domain.protection import AmendTakeProfit, RestingOrder, Snapshot
 from relay.domain.rules import Rules, with_default_type
 from relay.domain.signal import Signal, SignalAge, age_of
+from relay.domain.spot import in_market
 from relay.execution.ports import Account, from_ms
 from relay.journal.journal import Journal
 from relay.journal.positions import BracketRecord
@@ -43,12 +44,15 @@ class ExchangeSnapshot:
         self, journal: Journal, record: BracketRecord, known: Mapping[str, OrderState], *, now_ms: int
     ) -> Snapshot:
         """With the bracket's orders as they are known by now."""
+        orders = _orders(journal, (*record.bracket.all_entries, *record.bracket.order_ids), known)
+        cancelled = [name for name in record.bracket.order_ids if orders[name].status is OrderStatus.CANCELED]
         return Snapshot(
             instrument=self.instrument,
             now_ms=now_ms,
             position=self.position,
-            orders=_orders(journal, (*record.bracket.all_entries, *record.bracket.order_ids), known),
+            orders=orders,
             resting=self.resting,
+            unwanted=frozenset(name for name in cancelled if journal.is_unwanted(name)),
         )
 
 
@@ -126,7 +130,7 @@ class Deferred:
                 operation(uow)
             return operations(uow)
 
-        written = journal.write(write)
+        written = journal.write(write, is_patient=True)
         for _, stored in waiting:
             stored()
         return written
@@ -166,9 +170,14 @@ class ProtectionRun:
     account: Account
     category: Category
     symbol: str
+    deferred: Deferred = field(default_factory=Deferred)
     begun_at_ms: int | None = None
+    live: tuple[BracketRecord, ...] | None = None
+    """The lane's brackets, which nobody else writes meanwhile; None: to be read."""
+    legs: dict[str, int] = field(default_factory=dict)
+    """By signal: the last leg that a take profit of it has."""
     orders: dict[str, OrderState] = field(default_factory=dict)
-    """Take profits whose orders are on their way, or were looked at in this run."""
+    """Entries that have ended, and take profits whose orders are on their way, or were looked at in this run."""
     looked: ExchangeSnapshot | None = None
     cancelling: dict[str, Resting] = field(default_factory=dict)
     amended: dict[str, Amended] = field(default_factory=dict)
@@ -246,7 +255,7 @@ class Work:
     """On a clock that does not jump; None: it was received by another process."""
 
     def __post_init__(self) -> None:
-        self.signal = with_default_type(in_mode(self.signal, self.rules), self.rules)
+        self.signal = with_default_type(in_mode(in_market(self.signal, self.rules), self.rules), self.rules)
 
     def age(self, now: datetime) -> SignalAge:
         """Of its signal, by the exchange's clock. `now`: this machine's clock, for what another process received."""

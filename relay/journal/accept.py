@@ -42,7 +42,18 @@ from relay.journal.records import (
 )
 from relay.journal.statements import Rows, event_row, insert_if_new, insert_rows
 from relay.journal.store import Store
-from relay.journal.tables import assignments, attempts, chains, events, fills, identities, orders, signals
+from relay.journal.tables import (
+    assignments,
+    attempts,
+    chains,
+    events,
+    fills,
+    guards,
+    identities,
+    orders,
+    plans,
+    signals,
+)
 
 # What strategies said: the chain of each one's positions, judged in the order of acceptance, and its last alerts.
 
@@ -470,6 +481,16 @@ def remove_signal(connection: Connection, signal_id: str) -> None:
         connection.execute(delete(table).where(table.c.signal_id == signal_id))
     copies.forget_of(connection, signal_id)
     connection.execute(delete(signals).where(signals.c.id == signal_id))
+
+
+def remove_plans(connection: Connection, signal_id: str) -> None:
+    """What was planned with its acceptance is withdrawn with it: nothing of it was sent."""
+    of_order = select(orders.c.client_order_id).where(orders.c.signal_id == signal_id)
+    connection.execute(delete(attempts).where(attempts.c.client_order_id.in_(of_order)))
+    for table in (orders, plans, guards):
+        connection.execute(delete(table).where(table.c.signal_id == signal_id))
+    of_signal = assignments.c.signal_id == signal_id
+    connection.execute(update(assignments).where(of_signal).values(status=SignalStatus.ACCEPTED))
 
 
 def _rows_of(new: NewSignal, fitted: Judged | None, now_ms: int) -> tuple[tuple[Table, Rows], ...]:

@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG
 from relay.domain.compare import Arrival
-from relay.domain.instrument import plain
+from relay.domain.instrument import Category, plain
 from relay.domain.order import OrderStatus, Side, SignalStatus
 from relay.domain.performance import FillRow, PricedFill, slippage_pct
 from relay.domain.signal import Action, first_id_at
@@ -164,7 +164,7 @@ def fill_rows(
     *,
     limit: int = _FILL_ROWS_MAX,
 ) -> list[FillRow]:
-    """The latest fills of signals that came in that time, in the order of the exchange's time."""
+    """The latest fills of signals that came in that time, in their order."""
     statement = (
         select(
             *(fills.c.price, orders.c.side),
@@ -176,13 +176,14 @@ def fill_rows(
         )
         .join(orders, orders.c.client_order_id == fills.c.client_order_id)
         .join(signals, signals.c.id == orders.c.signal_id)
-        .where(signals.c.id >= first_id_at(since_ms))
+        # An order's id begins with its signal's, which is in the order of time and has an index here, too.
+        .where(fills.c.client_order_id >= first_id_at(since_ms))
     )
     if strategy is not None:
         statement = statement.where(signals.c.strategy == strategy)
     if until_ms is not None:
-        statement = statement.where(signals.c.id < first_id_at(until_ms))
-    rows = connection.execute(statement.order_by(fills.c.at.desc()).limit(limit)).all()
+        statement = statement.where(fills.c.client_order_id < first_id_at(until_ms))
+    rows = connection.execute(statement.order_by(fills.c.client_order_id.desc()).limit(limit)).all()
     return [_fill_row(row) for row in reversed(rows)]
 
 
@@ -251,14 +252,14 @@ def derived(connection: Connection, signal_id: str) -> dict[str, Any]:
 def shown_timing(moments: Mapping[str, int | None]) -> dict[str, Any]:
     """Each stage's time, and in `ms` how long after the last known stage before it; null where it never came.
 
-    `sent` is the sender's clock and `filled` the exchange's, so what lies beside them can be below zero.
+    `sent` is by the sender's clock and `filled` by the exchange's: what would be below zero by that is zero.
     """
     between: dict[str, int | None] = {}
     before: int | None = None
     for stage in STAGES:
         at = moments[stage]
         if stage != STAGES[0]:
-            between[stage] = None if at is None or before is None else at - before
+            between[stage] = None if at is None or before is None else max(0, at - before)
         before = before if at is None else at
     times = {f"{stage}_at": None if (at := moments[stage]) is None else rfc3339(at) for stage in STAGES}
     return {**times, "ms": between}
@@ -441,13 +442,12 @@ def find_orders(
 
 
 def order_owners(connection: Connection, client_order_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Of those that are the relay's: whose they are, what for, and since when, in the API's form."""
-    columns = orders.c.client_order_id, orders.c.signal_id, orders.c.leg, orders.c.purpose, orders.c.planned
-    statement = select(*columns, orders.c.created_at, signals.c.strategy).join(
-        signals, signals.c.id == orders.c.signal_id
-    )
+    """Of those that are the relay's: their terms, whose they are, what for and since when, in the API's form."""
+    statement = select(orders, signals.c.strategy).join(signals, signals.c.id == orders.c.signal_id)
     return {
         row.client_order_id: {
+            "qty": plain(row.qty),
+            "price": None if row.price is None else plain(row.price),
             "purpose": "take_profit" if row.leg >= FIRST_TAKE_PROFIT_LEG else row.purpose.value,
             "trigger_price": row.planned.get("trigger_price"),
             "strategy": row.strategy,
@@ -457,6 +457,45 @@ def order_owners(connection: Connection, client_order_ids: Iterable[str]) -> dic
         for ids in in_batches(sorted(set(client_order_ids)))
         for row in connection.execute(statement.where(orders.c.client_order_id.in_(ids)))
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelHistory:
+    """Where a symbol's protection stood: `stops` and `profits` of the whole position from each moment on; `rungs` from
+    when to when, None for what still rests."""
+
+    stops: tuple[tuple[int, Decimal], ...] = ()
+    profits: tuple[tuple[int, Decimal], ...] = ()
+    rungs: tuple[tuple[int, int | None, Decimal], ...] = ()
+
+
+_STOPS_MAX = 200
+
+
+def level_history(
+    connection: Connection, account: str, category: Category, symbol: str, since_ms: int, until_ms: int
+) -> LevelHistory:
+    """By the orders that carried levels, the rungs, and what was set at the position, as far as the journal has it."""
+    which = (orders.c.account == account) & (orders.c.category == category) & (orders.c.symbol == symbol)
+    in_time = (orders.c.updated_at >= since_ms) & (orders.c.created_at <= until_ms)
+    rows = connection.execute(select(orders).where(which, in_time)).all()
+    ids = (signals.c.id >= first_id_at(since_ms), signals.c.id < first_id_at(until_ms + 1))
+    setting = select(signals.c.id).where(signals.c.symbol == symbol, signals.c.action == "stops", *ids)
+    of_signals = {row.signal_id for row in rows} | set(connection.scalars(setting.limit(_STOPS_MAX)))
+    said = [(row.created_at, row.planned) for row in rows if row.leg < FIRST_TAKE_PROFIT_LEG and row.filled_qty]
+    for some in in_batches(sorted(of_signals)):
+        found = select(events).where(events.c.signal_id.in_(some), events.c.name == "stops_set")
+        said += [(row.at, row.detail) for row in connection.execute(found)]
+    said.sort(key=lambda each: each[0])
+    rungs = [row for row in rows if row.leg >= FIRST_TAKE_PROFIT_LEG and row.price is not None]
+    return LevelHistory(
+        stops=tuple((at, Decimal(each["stop_loss"])) for at, each in said if each.get("stop_loss")),
+        profits=tuple((at, Decimal(each["take_profit"])) for at, each in said if each.get("take_profit")),
+        rungs=tuple(
+            (row.created_at, row.updated_at if row.status.is_ended else None, row.price)
+            for row in sorted(rungs, key=lambda row: row.price)
+        ),
+    )
 
 
 def count_signals(connection: Connection) -> dict[SignalStatus, int]:
@@ -529,9 +568,16 @@ class DashboardQueries:
             return fills_of(connection, signal["id"], signal_price(signal["alert"]))
 
     def order_owners(self, client_order_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """Of those that are the relay's: whose they are, what for, and since when, in the API's form."""
+        """Of those that are the relay's: their terms, whose they are, what for and since when, in the API's form."""
         with self._store.read() as connection:
             return order_owners(connection, client_order_ids)
+
+    def level_history(
+        self, account: str, category: Category, symbol: str, since_ms: int, until_ms: int
+    ) -> LevelHistory:
+        """Where the protection of the symbol's position stood in that time."""
+        with self._store.read() as connection:
+            return level_history(connection, account, category, symbol, since_ms, until_ms)
 
     def arrivals(self, since_ms: int, until_ms: int, *, limit: int) -> list[Arrival]:
         """Every signal that came in that time, rejected ones, too, the earliest first."""
@@ -539,7 +585,7 @@ class DashboardQueries:
             return arrivals(connection, since_ms, until_ms, limit=limit)
 
     def fill_rows(self, strategy: str | None, since_ms: int, *, limit: int) -> list[FillRow]:
-        """The latest fills since, of one strategy or of all, in the order of the exchange's time."""
+        """The latest fills since, of one strategy or of all, in the order of their signals."""
         with self._store.read() as connection:
             return fill_rows(connection, strategy, since_ms, limit=limit)
 

@@ -27,10 +27,11 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    union,
     update,
 )
 
-from relay.domain.instrument import Category
+from relay.domain.instrument import PERPETUALS, Category
 from relay.domain.order import OrderStatus, PlannedOrder, Purpose, Reason, SignalStatus
 from relay.domain.plan import Residual, Working
 from relay.domain.signal import first_id_at
@@ -50,6 +51,7 @@ from relay.journal.records import (
 from relay.journal.statements import fetch_all, fetch_one
 from relay.journal.store import Store
 from relay.journal.tables import (
+    IS_LIVE,
     IS_OPEN,
     IS_UNFINISHED,
     WITH_ATTEMPTS,
@@ -58,6 +60,8 @@ from relay.journal.tables import (
     carries,
     day_marks,
     events,
+    fills,
+    guards,
     orders,
     plans,
     signals,
@@ -237,6 +241,13 @@ def open_orders(connection: Connection, **of: Any) -> tuple[OrderRecord, ...]:
     return _records(fetch_all(connection, select_orders(*of, open_only=True, with_attempts=True), values))
 
 
+_WITH_WORK = union(select(orders.c.account).where(IS_OPEN), select(guards.c.account).where(IS_LIVE))
+
+
+def accounts_with_work(connection: Connection) -> frozenset[str]:
+    return frozenset(row.account for row in fetch_all(connection, _WITH_WORK, {}))
+
+
 _REQUESTED_OR_ANSWERED = (
     select(events.c.name, events.c.detail)
     .where((events.c.name == CANCEL_REQUESTED) | (events.c.name == CANCEL_ANSWERED))
@@ -245,6 +256,19 @@ _REQUESTED_OR_ANSWERED = (
     )
     .order_by(events.c.id)
 )
+
+
+_CANCEL_REQUESTS = (
+    select(events.c.detail)
+    .join(orders, orders.c.signal_id == events.c.signal_id)
+    .where(orders.c.client_order_id == bindparam("of_client_order_id"), events.c.name == CANCEL_REQUESTED)
+)
+
+
+def is_unwanted(connection: Connection, client_order_id: str) -> bool:
+    """Whether a person has asked for the order's end."""
+    rows = fetch_all(connection, _CANCEL_REQUESTS, {"of_client_order_id": client_order_id})
+    return any(row.detail["client_order_id"] == client_order_id for row in rows)
 
 
 def cancels_wanted(connection: Connection, account: str) -> tuple[OrderRecord, ...]:
@@ -257,6 +281,26 @@ def cancels_wanted(connection: Connection, account: str) -> tuple[OrderRecord, .
             wanted.pop(row.detail["client_order_id"], None)
     found = (order(connection, each) for each in wanted)
     return tuple(each for each in found if each and each.account == account and not each.state.status.is_ended)
+
+
+_FILLED_HERE = WITH_ATTEMPTS.where(
+    orders.c.account == bindparam("of_account"),
+    orders.c.category.not_in(PERPETUALS),
+    orders.c.symbol == bindparam("of_symbol"),
+    orders.c.filled_qty != Decimal(0),
+)
+
+
+def uncounted_orders(connection: Connection, account: str, symbol: str) -> tuple[OrderRecord, ...]:
+    """Orders for coins of which more has filled than their known fills come to."""
+    found = _records(fetch_all(connection, _FILLED_HERE, {"of_account": account, "of_symbol": symbol}))
+    names = [each.state.client_order_id for each in found]
+    known = _in_chunks(connection, select(fills), fills.c.client_order_id, names)
+    return tuple(
+        each
+        for each in found
+        if each.state.filled_qty > sum((fill.qty for fill in known[each.state.client_order_id]), Decimal(0))
+    )
 
 
 _doubtful = attempts.alias()

@@ -22,7 +22,7 @@ from relay.domain.order import (
     Unknown,
     client_order_id,
 )
-from relay.domain.order_lifecycle import Attempt, OrderState, after_outcome
+from relay.domain.order_lifecycle import Attempt, OrderState, after_outcome, judged
 from relay.domain.position import Fill, OrderReport
 from relay.journal.codec import outcome_columns, reason_columns, state_of, to_json
 from relay.journal.positions import Positions
@@ -171,11 +171,15 @@ class Orders:
         if found is None:
             return False
         row, state = found.row, found.state
+        report = judged(state.planned, report) if report is not None else None
         new_fills = self._add_fills(row, client_order_id, fills)
         # A fill that is known has been counted: of an order without any these are all there are.
         is_first = not state.filled_qty
         executions = new_fills if is_first else fetch_all(self._connection, _FILLS, {"of_order": client_order_id})
-        changed = _difference(state, _merge(state, report, executions))
+        merged = _merge(state, report, executions)
+        ahead = merged["filled_qty"] - state.filled_qty - sum((each.qty for each in new_fills), Decimal(0))
+        self._positions.count(row.account, row.category, row.symbol, row.side.sign * ahead)
+        changed = _difference(state, merged)
         if not changed:
             return bool(new_fills)
         self._change(found, now_ms, **changed)

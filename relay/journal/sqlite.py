@@ -213,6 +213,8 @@ class Writer:
         self._queue: deque[Job] = deque()
         self._to_undo: list[Job] = []
         self._closed = False
+        self._turn = threading.Lock()
+        """Held by whoever writes: this thread, or one that does so by itself (`write_here`)."""
         self._is_careful = False
         """In the last batch some work raised: it is run again, each in a savepoint."""
         self._connection: Connection | None = None
@@ -245,6 +247,37 @@ class Writer:
         """See `Store.post`."""
         self._enqueue(Job(work, then=then))
 
+    @property
+    def is_idle(self) -> bool:
+        """As far as can be told without waiting."""
+        return not self._queue and not self._turn.locked()
+
+    def write_here(self, job: Job, may: Callable[[], bool]) -> bool:
+        """Write the job in this very thread, before whatever comes meanwhile: no thread waits for another.
+
+        Returns False, and nothing was done, unless nothing is being written and nothing waits, and `may` agrees: all
+        that was submitted before has been told to its `on_committed` by then. Waits for as long as the disk takes.
+        """
+        if not self._turn.acquire(blocking=False):
+            return False
+        try:
+            with self._changed:
+                is_busy = bool(self._queue or self._to_undo or self._closed or self.trouble)
+                if is_busy or job.stage is not JobStage.QUEUED or not may():
+                    return False
+                self._queue.append(job)
+            self._write_all()
+        finally:
+            self._turn.release()
+            with self._changed:
+                if self._queue or self._to_undo:
+                    self._changed.notify()
+        return True
+
+    def withdraw(self, job: Job, deadline_s: float) -> None:
+        """Raises JournalUnavailable, unless the job has ended after all."""
+        self._withdraw(job, deadline_s)
+
     def close(self) -> None:
         """What is queued is still written, in so far as that succeeds at once."""
         with self._changed:
@@ -270,14 +303,21 @@ class Writer:
 
     def _run(self) -> None:
         while self._wait_for_work():
-            try:
+            with self._turn:
+                self._write_all()
+        with self._turn:
+            with suppress(SQLAlchemyError, JournalUnavailable):
                 self._undo_withdrawn()
-                self._write()
-            except Exception as error:  # the writer outlives whatever happens; each caller gets the error
-                self._recover(error)
-        with suppress(SQLAlchemyError, JournalUnavailable):
+            self._disconnect()
+
+    def _write_all(self) -> None:
+        """What waits, in one transaction. The turn is held."""
+        try:
             self._undo_withdrawn()
-        self._disconnect()
+            if self._queue:
+                self._write()
+        except Exception as error:  # the writer outlives whatever happens; each caller gets the error
+            self._recover(error)
 
     def _wait_for_work(self) -> bool:
         """False once closed and empty. What is to be undone does not wait for other work."""
@@ -447,6 +487,10 @@ _TOUCH = text("PRAGMA user_version = 0")
 """Writes a page even where it changes nothing; an UPDATE of the same value would not."""
 
 
+class _Here(threading.local):
+    connection: Connection | None = None
+
+
 class SqliteStore:
     """A `Store`. Without `lock` it is for reading only, beside a relay or without one."""
 
@@ -456,6 +500,7 @@ class SqliteStore:
         self._readers = file.reading_engine()
         self.writing_engine = file.writing_engine()
         self.writer = Writer(self.writing_engine, where=self._where, require=file.require) if lock else None
+        self._here = _Here()
 
     def submit(
         self,
@@ -472,6 +517,15 @@ class SqliteStore:
     def post(self, work: Work[object], then: Callable[[Exception | None], None]) -> None:
         self._writer().post(work, then)
 
+    @contextmanager
+    def reading_in(self, connection: Connection) -> Iterator[None]:
+        """What this thread reads meanwhile it reads in the transaction that it writes."""
+        self._here.connection = connection
+        try:
+            yield
+        finally:
+            self._here.connection = None
+
     def _writer(self) -> Writer:
         if self.writer is None:
             raise JournalUnavailable(f"the journal {self._where} was opened for reading only")
@@ -479,6 +533,9 @@ class SqliteStore:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
+        if self._here.connection is not None:
+            yield self._here.connection
+            return
         try:
             with self._readers.connect() as connection:
                 begin_reading(connection)

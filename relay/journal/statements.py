@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -25,6 +25,7 @@ from sqlalchemy import (
     Executable,
     Insert,
     ScalarSelect,
+    Select,
     Table,
     bindparam,
     func,
@@ -131,6 +132,27 @@ def fetch_one(connection: Connection, statement: Executable, given: Given) -> An
     """Like `connection.execute(…).one()`: a row that is there."""
     (found,) = fetch_all(connection, statement, given)
     return found
+
+
+_AMONG_MAX: Final = 500
+
+
+def fetch_among(
+    connection: Connection, statement: Select[Any], column: ColumnElement[Any], values: Iterable[str], given: Given
+) -> list[Any]:
+    """The rows of `fetch_all` whose `column` is one of the values; compiled once for each power of two of them."""
+    wanted, found = sorted(set(values)), list[Any]()
+    for first in range(0, len(wanted), _AMONG_MAX):
+        part = wanted[first : first + _AMONG_MAX]
+        part += part[-1:] * ((1 << (len(part) - 1).bit_length()) - len(part))
+        named = {f"among_{number}": value for number, value in enumerate(part)}
+        found += fetch_all(connection, _among(statement, column, len(part)), {**given, **named})
+    return found
+
+
+@functools.lru_cache(maxsize=100)
+def _among(statement: Select[Any], column: ColumnElement[Any], count: int) -> Select[Any]:
+    return statement.where(column.in_([bindparam(f"among_{each}", type_=column.type) for each in range(count)]))
 
 
 def fetch_value(connection: Connection, statement: ClauseElement, given: Given) -> Any:

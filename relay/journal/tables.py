@@ -234,8 +234,12 @@ beliefs = Table(
     Column("symbol", Text, primary_key=True),
     Column("size", ExactDecimal, nullable=False),
     Column("at", UnixMs, nullable=False),
+    Column("fees", ExactDecimal),
+    Column("avg_price", ExactDecimal),
+    Column("uncounted", ExactDecimal),
 )
-"""`at`: when the position was last read from the exchange, on its own clock."""
+"""`at`: when the position was last read from the exchange, on its own clock. Of coins that are held: when they were
+filled last; `size` and the others are `OwnCoins`'s."""
 
 switches = Table(
     "switches",

@@ -111,6 +111,8 @@ class Account:
     creates_per_second: int = 10
     spot_creates_per_second: int = 20
     history_lag_ms: int = 0
+    wallet_lag_ms: int = 0
+    """How late `/v5/account/wallet-balance` tells what a fill has changed; a user saw none of the coins just bought."""
     key_unknown: bool = False
     signature_wrong: bool = False
     region_blocked: bool = False

@@ -8,6 +8,7 @@ from typing import Any
 from relay.paper import asks, margin, matching, spot, stops, wire
 from relay.paper.asks import Unreadable
 from relay.paper.book import Book
+from relay.paper.candles import MINUTE_MS, Candle, candles_of
 from relay.paper.exchange import Exchange
 from relay.paper.orders import FULL_STOPS, SPOT, ZERO, Refusal, Side
 from relay.paper.orders_api import Answer, Params
@@ -59,7 +60,7 @@ def wallet_balance(exchange: Exchange, params: Params) -> Answer:
     if params.get("accountType") != "UNIFIED":
         return Refusal(code=10001, message="accountType only support UNIFIED.")
     asked = tuple(coin for coin in str(params.get("coin") or "").split(",") if coin)
-    return exchange.read(lambda state: {"list": [unified(state, asked)]})
+    return exchange.read(lambda state: {"list": [unified(exchange.shown_state(), asked)]})
 
 
 def unified(state: State, asked: tuple[str, ...]) -> dict[str, Any]:
@@ -413,12 +414,11 @@ def system_status(exchange: Exchange, params: Params) -> Answer:
 
 
 INTERVALS_MIN = {"D": 1440, "W": 10_080, "M": 43_200}
-MINUTE_MS = 60_000
 LEVELS_MAX = 500
 
 
 def klines(exchange: Exchange, params: Params) -> Answer:
-    """kline.mdx, newest first. The paper market has no past: every candle is flat, at the price of now."""
+    """kline.mdx, newest first, of the path that the price took here; before that every candle is flat."""
     chosen = _instrument(exchange, {"category": "linear", **params}, spot=True)
     if isinstance(chosen, Refusal):
         return chosen
@@ -429,11 +429,22 @@ def klines(exchange: Exchange, params: Params) -> Answer:
     span_ms, now_ms = minutes * MINUTE_MS, exchange.now_ms()
     size = wire.limit(params, default=200, most=1000)
     start_ms, end_ms = asks.whole(params, "start", 0), min(asks.whole(params, "end", 0) or now_ms, now_ms)
-    last = wire.on_grid(exchange.read(lambda state: state.quotes[chosen.key].last), chosen.tick_size)
-    newest = end_ms // span_ms * span_ms
-    begins = [newest - number * span_ms for number in range(size)]
-    rows = [[str(begin), last, last, last, last, "0", "0"] for begin in begins if begin >= start_ms]
-    return {"category": chosen.category, "symbol": chosen.symbol, "list": rows}
+    last_ms = end_ms // span_ms * span_ms
+    first_ms = max(last_ms - (size - 1) * span_ms, -(-start_ms // span_ms) * span_ms)
+    path = exchange.store.minutes(chosen.key, first_ms, last_ms + span_ms - 1)
+    now = exchange.read(lambda state: state.quotes[chosen.key].last)
+    found = candles_of(path, span_ms=span_ms, first_ms=first_ms, last_ms=last_ms, now=now)
+    return {
+        "category": chosen.category,
+        "symbol": chosen.symbol,
+        "list": [_kline(each, chosen) for each in found[::-1]],
+    }
+
+
+def _kline(candle: Candle, instrument: Instrument) -> list[str]:
+    """Without volume, of which the paper market has none."""
+    prices = (candle.open, candle.high, candle.low, candle.close)
+    return [str(candle.begins_ms), *(wire.on_grid(each, instrument.tick_size) for each in prices), "0", "0"]
 
 
 def order_book(exchange: Exchange, params: Params) -> Answer:

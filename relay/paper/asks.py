@@ -89,7 +89,14 @@ def link_id(params: Mapping[str, Any]) -> str:
 
 
 def exits(params: Mapping[str, Any]) -> Exits:
-    """The take profit and stop loss fields shared by create, amend and trading-stop."""
+    """The take profit and stop loss fields of create, amend and trading-stop; spot's amend has the prices alone."""
+    if params.get("category") == SPOT:
+        return Exits(
+            take_profit=number(params, "takeProfit"),
+            stop_loss=number(params, "stopLoss"),
+            tp_limit_price=number(params, "tpLimitPrice"),
+            sl_limit_price=number(params, "slLimitPrice"),
+        )
     partial = str(params.get("tpslMode") or "Full")
     if partial not in ("Full", "Partial"):
         raise Unreadable("TpslMode invalid")
@@ -200,6 +207,8 @@ def _spot_order(params: Mapping[str, Any]) -> Ask:
         raise _SpotRefused(170202, "Please enter the TP/SL price.")
     if stop_kind is StopKind.NONE and trigger:
         raise Unreadable("TriggerPrice invalid")
+    if stop_kind is not StopKind.NONE and params.get("slippageTolerance"):
+        raise Unreadable("SlippageTolerance invalid")
     return Ask(
         category=SPOT,
         symbol=str(params.get("symbol") or ""),

@@ -260,6 +260,8 @@ def _merged(old: Exits, new: Exits) -> Exits:
         old,
         take_profit=old.take_profit if new.take_profit is None else new.take_profit or None,
         stop_loss=old.stop_loss if new.stop_loss is None else new.stop_loss or None,
+        tp_limit_price=new.tp_limit_price or old.tp_limit_price,
+        sl_limit_price=new.sl_limit_price or old.sl_limit_price,
         tp_trigger_by=old.tp_trigger_by if new.take_profit is None else new.tp_trigger_by,
         sl_trigger_by=old.sl_trigger_by if new.stop_loss is None else new.sl_trigger_by,
         partial=new.partial or old.partial,

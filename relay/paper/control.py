@@ -4,14 +4,14 @@
 |---|---|
 | `GET /paper/prices` | `{symbol: last price}`; a spot pair's symbol is `spot:BTCUSDT` in this and all that follows |
 | `PUT /paper/prices` `{symbol: price}` | sets prices; orders fill and trigger. Instead of a price: `{"price", "bid", "ask", "mark", "index", "depth", "fundingRate"}`, of which `depth` is how much can be taken in all until the next price (null: any amount). The market feed leaves these symbols alone from then on |
-| `PUT /paper/hints` `{symbol: price}` | sets prices unless a market is followed or they were set by hand: how a relay passes on the `signal_price` of its alerts |
+| `PUT /paper/hints` `{category: {symbol: price}}` | sets prices unless a market is followed or they were set by hand: how a relay passes on the `signal_price` of its alerts |
 | `DELETE /paper/prices` | hands all symbols back to the feed |
 | `PUT /paper/instruments` `{symbol: {"qtyStep", "minOrderQty", "maxMktOrderQty", "maxOrderQty", "tickSize", …: value}}` | changes an instrument's rules, as the exchange does while relays run: any field of its `priceFilter` and `lotSizeFilter`, its `status` (a delisted one is `Delivering`, then `Closed`) and its `deliveryTime`; not kept over a restart |
 | `GET /paper/market` | `{"live": whether a feed is being followed}` |
 | `POST /paper/faults` a fault or a list | see `relay.paper.exchange`: `{"path": "/v5/order/create" or "*", "kind", "times": n or null, "probability", "seed", "match": {field: value}, "ms", "status", "body", "retCode", "retMsg", "headers", "after_effect", "where", "set"}` |
 | `GET`, `DELETE /paper/faults` | how many wait / forget them |
-| `GET`, `DELETE /paper/calls` | `{"calls": [{"at_ns", "method", "path", "symbol", "orderLinkId", "retCode"}]}`, oldest first, the newest 20,000; `retCode` is the effect's, even where a fault swallowed the answer, and null without one |
-| `GET /paper/account`, `POST` any of | `{"marginMode", "lpaPerp": bool, "lpaSpot": bool, "unifiedMarginStatus", "key": {fields of query-api}, "ipCheck": bool, "expired": bool, "limiter": {"on": bool, "rate": creates a second, "spotRate": those of spot}, "historyLagMs": n, "keyUnknown": bool, "signatureWrong": bool, "regionBlocked": bool, "demo": bool, "publicKey": RSA PEM or "", "balances": {coin: amount}, "spotBorrow": {coin: amount}, "positionMode": {symbol: 0 or 3}, "leverage": {symbol: n}}` |
+| `GET`, `DELETE /paper/calls` | `{"calls": [{"at_ns", "method", "path", "category", "symbol", "orderLinkId", "retCode"}]}`, oldest first, the newest 20,000; of a batch also `"batch"`, the link ids in it; `retCode` is the effect's, even where a fault swallowed the answer, and null without one |
+| `GET /paper/account`, `POST` any of | `{"marginMode", "lpaPerp": bool, "lpaSpot": bool, "unifiedMarginStatus", "key": {fields of query-api}, "ipCheck": bool, "expired": bool, "limiter": {"on": bool, "rate": creates a second, "spotRate": those of spot}, "historyLagMs": n, "walletLagMs": n, "keyUnknown": bool, "signatureWrong": bool, "regionBlocked": bool, "demo": bool, "publicKey": RSA PEM or "", "balances": {coin: amount}, "spotBorrow": {coin: amount}, "positionMode": {symbol: 0 or 3}, "leverage": {symbol: n}}` |
 | `POST /paper/clock` `{"offset_ms": n}` | shifts the exchange's clock; not kept over a restart |
 | `POST /paper/funding` `{"symbol", "rate"}` | settles one funding payment |
 | `POST /paper/split` `{"symbol", "ratio"}` | a stock split: each position becomes `ratio` times as large at a `ratio`th of its price, by an execution `CorporateAction` and without an order; prices follow, orders end |
@@ -36,7 +36,7 @@ from relay.paper import margin, matching, stops
 from relay.paper.account import Account
 from relay.paper.book import Book
 from relay.paper.exchange import Exchange, FaultInvalid, read_fault
-from relay.paper.state import SPOT_FEE, Instrument, Quote, Wallet, with_filters
+from relay.paper.state import SPOT_FEE, Instrument, Quote, Wallet, key_of, with_filters
 from relay.paper.streams import PATHS, StreamFaults, Streams
 from relay.paper.wire import on_grid, plain
 
@@ -105,6 +105,7 @@ def shown(exchange: Exchange) -> dict[str, Any]:
             "spotRate": account.spot_creates_per_second,
         },
         "historyLagMs": account.history_lag_ms,
+        "walletLagMs": account.wallet_lag_ms,
         "keyUnknown": account.key_unknown,
         "signatureWrong": account.signature_wrong,
         "regionBlocked": account.region_blocked,
@@ -127,7 +128,7 @@ def change(exchange: Exchange) -> dict[str, Any]:
     _trust(exchange, changed.public_key)
     exchange.act(lambda book, now_ms: _set_book(exchange, book, asked, now_ms))
     exchange.account = changed
-    exchange.apply_account(exchange.state)
+    exchange.read(exchange.apply_account)
     exchange.keep_account()
     return shown(exchange)
 
@@ -148,6 +149,7 @@ def _read_account(account: Account, body: Mapping[str, Any]) -> Account:
             creates_per_second=int(limiter.get("rate", account.creates_per_second)),
             spot_creates_per_second=int(limiter.get("spotRate", account.spot_creates_per_second)),
             history_lag_ms=int(body.get("historyLagMs", account.history_lag_ms)),
+            wallet_lag_ms=int(body.get("walletLagMs", account.wallet_lag_ms)),
             key_unknown=bool(body.get("keyUnknown", account.key_unknown)),
             signature_wrong=bool(body.get("signatureWrong", account.signature_wrong)),
             region_blocked=bool(body.get("regionBlocked", account.region_blocked)),
@@ -277,7 +279,12 @@ def _set_prices(exchange: Exchange) -> dict[str, str]:
 
 
 def _hint(exchange: Exchange) -> dict[str, int]:
-    asked = {instrument(exchange, symbol).key: number(value, "price") for symbol, value in read_body().items()}
+    body = read_body()
+    asked = {
+        instrument(exchange, key_of(category, symbol)).key: number(value, "price")
+        for category in body
+        for symbol, value in table(body, category).items()
+    }
     free = {symbol: price for symbol, price in asked.items() if symbol not in exchange.pinned}
     if exchange.market_is_live or not free:
         return {"taken": 0}

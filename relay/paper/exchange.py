@@ -8,7 +8,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from copy import copy
+from dataclasses import dataclass, field, fields, replace
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_UP, Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
@@ -19,7 +20,7 @@ import requests
 from relay.paper.account import Account, Credentials, Limiter, Verifier
 from relay.paper.book import Book
 from relay.paper.orders import SPOT
-from relay.paper.state import TABLE, Instrument, Quote, State, key_of, load
+from relay.paper.state import TABLE, Instrument, Quote, State, Wallet, key_of, load
 from relay.paper.store import Store
 
 # Misbehaviour on order: what the exchange is told to do wrong to the next calls, and a log of all calls.
@@ -183,10 +184,14 @@ class Calls:
             "at_ns": at_ns,
             "method": method,
             "path": path,
+            "category": _short(params.get("category")),
             "symbol": _short(params.get("symbol")),
             "orderLinkId": _short(params.get("orderLinkId")),
             "retCode": None,
         }
+        if isinstance(entries := params.get("request"), list):
+            named = (each.get("orderLinkId") if isinstance(each, Mapping) else None for each in entries)
+            call["batch"] = [_short(each) for each in named]
         self._calls.append(call)
         return call
 
@@ -214,6 +219,8 @@ class Exchange:
         self.store.restore(state)
         self.book = Book(state)
         self.account = self._load_account()
+        self._told_wallets: deque[tuple[int, dict[str, Wallet]]] = deque()
+        """The wallets since when, as far back as they are told late."""
         self.apply_account(state)
         self.verifier.trust(self.account.public_key)
         self.limiter = Limiter()
@@ -252,6 +259,8 @@ class Exchange:
             # What could not be written stays noted and goes with the next action, so that file and memory meet again.
             self.store.write(changes, self.instruments)
             self.state.take_changes()
+            if changes.wallets and self.account.wallet_lag_ms:
+                self._note_wallets(self.state, self.now_ms())
             self.book.publish(changes)
 
     def read(self, look: Callable[[State], _Result]) -> _Result:
@@ -268,6 +277,23 @@ class Exchange:
         """The book follows what the account says of prices beyond the bound."""
         state.refuses_prices = self.account.refuses_prices
         state.moves_spot_prices = self.account.moves_spot_prices
+        self._told_wallets.clear()
+        if self.account.wallet_lag_ms:
+            self._note_wallets(state, 0)
+
+    def _note_wallets(self, state: State, at_ms: int) -> None:
+        self._told_wallets.append((at_ms, {coin: replace(each) for coin, each in state.wallets.items()}))
+
+    def shown_state(self) -> State:
+        """The state with its wallets as they are told now; for a reader that holds the lock."""
+        due_ms = self.now_ms() - self.account.wallet_lag_ms
+        while len(self._told_wallets) > 1 and self._told_wallets[1][0] <= due_ms:
+            self._told_wallets.popleft()
+        if not self._told_wallets:
+            return self.state
+        late = copy(self.state)
+        late.wallets = self._told_wallets[0][1]
+        return late
 
     def keep_account(self) -> None:
         self.store.set_setting("account", self.account.dump())
@@ -279,6 +305,7 @@ class Exchange:
             self.instruments.update(self._listed)
             self.book.state = State(self.instruments)
             self.account = Account()
+            self.apply_account(self.book.state)
             self.verifier.trust("")
             self.limiter = Limiter()
             self.clock_offset_ms = 0

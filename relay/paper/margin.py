@@ -119,8 +119,6 @@ def locked(state: State, coin: str) -> Decimal:
     total, pairs = ZERO, dict[str, Decimal]()
     for symbol, orders in state.open_orders.items():
         instrument = state.instruments[symbol]
-        if not orders or coin not in (instrument.base_coin, instrument.quote_coin):
-            continue
         for order in orders.values():
             amount = lock(instrument, order) if pays_with(instrument, order.side) == coin else ZERO
             if order.pair_id:
@@ -213,7 +211,7 @@ def split(state: State, instrument: Instrument, ratio: Decimal, now_ms: int) -> 
     prices = {name: getattr(quote, name) / ratio for name in ("last", "mark", "index", "bid", "ask")}
     for order in state.orders_of(symbol):
         stops.cancel(state, order, now_ms, cancel_type="CancelByAdmin")
-    state.set_quote(symbol, replace(quote, **prices))
+    state.set_quote(symbol, replace(quote, **prices), moved_ms=now_ms)
     for idx in state.indices(symbol):
         position = state.position(symbol, idx)
         if not position.size:

@@ -271,7 +271,7 @@ def move(state: State, symbol: str, quote: Quote, now_ms: int, act: Act) -> None
     Limits fill at their own price; stops close at the new one, as in a gap.
     """
     origin = state.quotes[symbol].last
-    state.set_quote(symbol, quote)
+    state.set_quote(symbol, quote, moved_ms=now_ms)
     _trail(state, symbol, now_ms)
     settle(state, symbol, now_ms, act, origin)
 

@@ -140,9 +140,15 @@ def batch(one: Callable[[Exchange, Params], Answer]) -> Callable[[Exchange, Para
             raise Unreadable(f"The number of orders should be between 1 and {most}")
         if exchange.account.demo and of != "linear":
             return Refusal(code=10032, message="Demo trading are not supported.")
-        answers = [_entry(exchange, one, {**entry, "category": params.get("category")}) for entry in entries]
+        answers: list[Answer] = []
+        headers: Mapping[str, str] = {}
+        for entry in entries:
+            allowance = exchange.limiter.admit(exchange.account, account.BATCHES, exchange.now_ms(), of)
+            headers = allowance.headers if allowance is not None else {}
+            refused = allowance is not None and allowance.exceeded
+            answers.append(TOO_MANY if refused else _entry(exchange, one, {**entry, "category": of}))
         rows = [_shown(entry, each, params) for entry, each in zip(entries, answers, strict=True)]
-        return {"list": rows, EXTRA: {"list": [_code(each) for each in answers]}}
+        return {"list": rows, EXTRA: {"list": [_code(each) for each in answers]}, HEADERS: headers}
 
     return all_of
 
@@ -158,14 +164,11 @@ def _code(answer: Answer) -> dict[str, Any]:
 
 
 EXTRA = "\0retExtInfo"
-"""Under this name an answer holds what belongs beside its result."""
+HEADERS = "\0headers"
+"""Under these names an answer holds what belongs beside its result."""
 
 
 def _entry(exchange: Exchange, one: Callable[[Exchange, Params], Answer], entry: Params) -> Answer:
-    category = str(entry["category"])
-    allowance = exchange.limiter.admit(exchange.account, account.BATCHES, exchange.now_ms(), category)
-    if allowance is not None and allowance.exceeded:
-        return TOO_MANY
     try:
         return one(exchange, entry)
     except Unreadable as error:

@@ -22,7 +22,7 @@ from relay.paper.account import Allowance
 from relay.paper.asks import Unreadable
 from relay.paper.exchange import Exchange, Fault, FaultKind, spoil
 from relay.paper.orders import Refusal
-from relay.paper.orders_api import BATCHES, EXTRA, TOO_MANY, Answer, Params
+from relay.paper.orders_api import BATCHES, EXTRA, HEADERS, TOO_MANY, Answer, Params
 from relay.paper.streams import PATHS, Streams, WebSocket
 
 log = logging.getLogger(__name__)
@@ -180,7 +180,7 @@ def _effect(
 
 def _reply(exchange: Exchange, answer: Answer, headers: dict[str, str] | None = None) -> Response:
     refused = isinstance(answer, Refusal)
-    extra = answer.pop(EXTRA, {}) if isinstance(answer, dict) else {}
+    extra, more = (answer.pop(EXTRA, {}), answer.pop(HEADERS, {})) if isinstance(answer, dict) else ({}, {})
     body = {
         "retCode": answer.code if isinstance(answer, Refusal) else 0,
         "retMsg": answer.message if isinstance(answer, Refusal) else "OK",
@@ -191,7 +191,7 @@ def _reply(exchange: Exchange, answer: Answer, headers: dict[str, str] | None = 
     if "call" in g:
         g.call["retCode"] = body["retCode"]
     response = Response(json.dumps(body, separators=(",", ":")), mimetype="application/json")
-    response.headers.update(headers or {})
+    response.headers.update({**(headers or {}), **more})
     return response
 
 

@@ -121,13 +121,15 @@ def _take(state: State, order: Order, now_ms: int) -> None:
         matching.turn_away(state, order, now_ms, "EC_CancelForNoFullFill")
         return
     if market and _deviates(state, instrument, price):
-        qty = ZERO
+        matching.turn_away(state, order, now_ms, "EC_ReachRiskPriceLimit")
+        return
     if qty:
         _fill(state, order, qty, price, False, now_ms)
     if not order.leaves:
         return
     if market or order.time_in_force is TimeInForce.IOC:
-        matching.turn_away(state, order, now_ms, "EC_NoImmediateQtyToFill")
+        reason = "EC_CancelForNoFullFill" if qty else "EC_NoImmediateQtyToFill"
+        matching.turn_away(state, order, now_ms, reason)
     else:
         matching.rest_or_cancel(state, order, now_ms)
 
@@ -231,16 +233,15 @@ def _attach(state: State, order: Order, now_ms: int) -> None:
     instrument, exits, side = state.instruments[order.symbol], order.exits, order.side.opposite
     net = order.cum_qty - (order.fees.get(instrument.base_coin, ZERO) if order.side is Side.BUY else ZERO)
     qty = margin.floor(net, instrument.qty_step)
-    levels = [
-        (trigger, limit)
-        for trigger, limit in ((exits.take_profit, exits.tp_limit_price), (exits.stop_loss, exits.sl_limit_price))
-        if trigger
-    ]
+    rises, falls = (1, 2) if side is Side.SELL else (2, 1)
+    profit = (rises, exits.take_profit, exits.tp_limit_price)
+    loss = (falls, exits.stop_loss, exits.sl_limit_price)
+    legs = [(direction, trigger, limit) for direction, trigger, limit in (profit, loss) if trigger]
     free = margin.spendable(state, margin.pays_with(instrument, side))
-    if not qty or any(margin.cost(instrument, side, qty, limit or at, "") > free for at, limit in levels):
+    if not qty or any(margin.cost(instrument, side, qty, limit or at, "") > free for _, at, limit in legs):
         return
-    kind, pair = (StopKind.BIDIRECTIONAL, state.new_id()) if len(levels) == 2 else (StopKind.TPSL, "")
-    for trigger, limit in levels:
+    kind, pair = (StopKind.BIDIRECTIONAL, state.new_id()) if len(legs) == 2 else (StopKind.TPSL, "")
+    for direction, trigger, limit in legs:
         leg = Ask(
             category=SPOT,
             symbol=instrument.symbol,
@@ -254,7 +255,7 @@ def _attach(state: State, order: Order, now_ms: int) -> None:
             market_unit="" if limit else "baseCoin",
         )
         made = _make(state, instrument, leg, now_ms)
-        made.pair_id = pair
+        made.pair_id, made.trigger_direction = pair, direction
         state.note_order(made, now_ms)
 
 

@@ -12,6 +12,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
 from typing import Any
 
+from relay.paper.candles import Candle, traced
 from relay.paper.orders import SPOT, ZERO, Execution, Order, Side, Status, StopKind, Transaction, TriggerBy
 
 # The contracts that can be traded, from the table shipped beside this file.
@@ -316,7 +317,7 @@ class Quote:
 
 @dataclass(slots=True, kw_only=True)
 class Wallet:
-    """One coin's balance. `realised` sums profits less fees and funding, for good."""
+    """One coin's balance. `realised` sums profits less fees and funding, for good; of spot it has the fees alone."""
 
     coin: str
     balance: Decimal = ZERO
@@ -333,6 +334,7 @@ class Changes:
     positions: dict[tuple[str, int], Position] = field(default_factory=dict)
     wallets: dict[str, Wallet] = field(default_factory=dict)
     quotes: dict[str, Quote] = field(default_factory=dict)
+    minutes: dict[str, Candle] = field(default_factory=dict)
     modes: dict[str, bool] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
@@ -377,6 +379,8 @@ class State:
             symbol: Quote.flat(instrument.start_price, funding_rate=instrument.funding_rate)
             for symbol, instrument in instruments.items()
         }
+        self.minutes: dict[str, Candle] = {}
+        """The last in which the price moved."""
         self.seq = 0
         self.borrowed: dict[str, Decimal] = {}
         """For spot, by coin: what `walletBalance` shows beside the wallet's own; set by hand."""
@@ -433,7 +437,7 @@ class State:
         wallet = self.wallets.setdefault(coin, Wallet(coin=coin))
         change = flow - fee
         wallet.balance += change
-        wallet.realised += ZERO if execution.order.category == SPOT else change
+        wallet.realised += -fee if execution.order.category == SPOT else change
         self.changes.wallets[coin] = wallet
         self.changes.transactions.append(
             Transaction(
@@ -455,7 +459,11 @@ class State:
         names = (f"{coin}USDT", f"{coin}USD", key_of(SPOT, f"{coin}USDT"))
         return next((self.quotes[name].index for name in names if name in self.quotes), ZERO)
 
-    def set_quote(self, symbol: str, quote: Quote) -> None:
+    def set_quote(self, symbol: str, quote: Quote, *, moved_ms: int | None = None) -> None:
+        """`moved_ms`: when the price moved; None where only the depth has changed."""
+        if moved_ms is not None:
+            minute = traced(self.minutes.get(symbol), self.quotes[symbol].last, quote.last, moved_ms)
+            self.minutes[symbol] = self.changes.minutes[symbol] = minute
         self.quotes[symbol] = quote
         self.changes.quotes[symbol] = quote
 

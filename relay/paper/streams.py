@@ -248,7 +248,7 @@ class Session:
             self.socket.cut()
 
     def _change(self, op: str, topics: list[str], req_id: str) -> None:
-        wrong = [topic for topic in topics if not self._offers(topic)]
+        wrong = [topic for topic in topics if not self._offers(topic)] or self._mixed(topics)
         if not self.is_trusted:
             self._answer(op, req_id, refused="Request not authorized")
         elif wrong or not topics:
@@ -265,6 +265,12 @@ class Session:
             return name in PRIVATE_TOPICS and (not rest or (rest in CATEGORIES and name != "wallet"))
         symbol = rest if name == "tickers" else rest.removeprefix("1.") if topic.startswith("orderbook.1.") else ""
         return self._exchange.knows(self.kind, symbol)
+
+    def _mixed(self, topics: list[str]) -> list[str]:
+        """order.mdx: a topic of all categories and one of a single category cannot be in the same request."""
+        narrow = [topic for topic in topics if "." in topic]
+        wide = [topic for topic in topics if "." not in topic and topic != "wallet"]
+        return narrow if self.kind == PRIVATE and wide else []
 
     def _answer(self, op: str, req_id: str, *, refused: str | None = None) -> None:
         told = {"success": refused is None, "ret_msg": refused or "", "op": op, "conn_id": self._id}

@@ -47,9 +47,12 @@ def order(found: Order, instrument: Instrument) -> Fields:
 
 
 def _as_spot(row: Fields, found: Order, instrument: Instrument) -> Fields:
-    """What is otherwise on spot: keys that it has not, and a market order's quantity in either coin."""
+    """What is otherwise on spot: keys that it has not, zero for no price, and a market order's quantity in either coin.
+
+    The zeros are those of rows that users have shown; so is the reason why an order by value ends (`spot`).
+    """
     kept = {name: value for name, value in row.items() if name not in _NOT_OF_SPOT}
-    by_value = found.is_by_value
+    by_value, nothing = found.is_by_value, on_grid(ZERO, instrument.tick_size)
     return {
         **kept,
         "qty": exact(found.qty) if by_value else row["qty"],
@@ -60,6 +63,8 @@ def _as_spot(row: Fields, found: Order, instrument: Instrument) -> Fields:
         "isLeverage": "0",
         "lastPriceOnCreated": "",
         "basePrice": row["lastPriceOnCreated"],
+        **{name: row[name] or nothing for name in ("triggerPrice", "takeProfit", "stopLoss")},
+        "price": row["price"] if found.price else "0",
         "triggerDirection": 0,
         "triggerBy": "",
         "tpTriggerBy": "",
@@ -154,9 +159,14 @@ def execution(fill: Execution, instrument: Instrument) -> Fields:
     row = _execution(fill, instrument)
     if not instrument.is_spot:
         return row
-    shown = exact(fill.order.qty) if fill.order.is_by_value else row["orderQty"]
-    money = {"execFee": exact(fill.fee), "execValue": exact(fill.value), "orderQty": shown, "markPrice": ""}
-    return {**{name: value for name, value in row.items() if name not in _NOT_OF_SPOT}, **money}
+    return {
+        **{name: value for name, value in row.items() if name not in _NOT_OF_SPOT},
+        "execFee": exact(fill.fee),
+        "execValue": exact(fill.value),
+        "orderPrice": row["orderPrice"] if fill.order.price else "0",
+        "orderQty": on_grid(ZERO, instrument.qty_step) if fill.order.is_by_value else row["orderQty"],
+        "markPrice": "",
+    }
 
 
 def _execution(fill: Execution, instrument: Instrument) -> Fields:

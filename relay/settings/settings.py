@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from dotenv import dotenv_values
 
+from relay.domain.instrument import TradedMarket
 from relay.domain.limits import LIMITS, Limit, LimitUnit
 from relay.domain.rules import Rules
 from relay.errors import RelayError, SettingsInvalid
@@ -225,6 +226,11 @@ class Settings:
             allowed_symbols=frozenset().union(*filter(None, symbols)) if symbols and None not in symbols else None,
             max_leverage=max(filter(None, most)) if most and None not in most else None,
         )
+
+    def trades_coins_on(self, account: AccountSettings) -> bool:
+        """Whether a strategy's market is spot there."""
+        rules = [each.rules[account.name] for each in self.strategies if account.name in each.rules]
+        return any(each.market is TradedMarket.SPOT for each in rules)
 
     def secrets_of(self, strategy: StrategySettings) -> tuple[Secret, ...]:
         """By which the strategy's alerts prove their sender. While one is being replaced the new one, which stands

@@ -7,8 +7,10 @@ import csv
 import io
 import json
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
@@ -17,8 +19,9 @@ from flask import Response, request
 from relay.alerts.exports import ExportUnreadable, read_export
 from relay.bybit.checklist import rows_of
 from relay.bybit.client import Exchange
-from relay.domain.instrument import symbol_of_filter
-from relay.domain.order import OrderStatus, SignalStatus
+from relay.bybit.wire_account import category_of_symbol
+from relay.domain.instrument import Category, symbol_of_filter
+from relay.domain.order import OrderStatus, Reason, SignalStatus
 from relay.domain.signal import Fit
 from relay.errors import (
     ExchangeAnswered,
@@ -30,6 +33,7 @@ from relay.errors import (
 )
 from relay.execution.accept import Receipt
 from relay.execution.compare import NotComparable, compare
+from relay.execution.controls import REQUEST_ID_FORM, Part
 from relay.execution.heartbeat import Pulse
 from relay.execution.holdings import OrdersAtRest, held_at, resting_at
 from relay.execution.ports import to_ms, utc_now
@@ -64,6 +68,7 @@ from relay.web.webhook import awaited, tell
 
 _BY = "api"
 NOTE_MAX = 500
+_WHOLE_PCT: Final = Decimal(100)
 """So many letters of a note are kept."""
 
 
@@ -281,26 +286,48 @@ def read_query(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
     return values
 
 
-def fields_of_body(**kinds: type[bool] | type[str]) -> dict[str, Any]:
-    """The fields that the JSON body may hold, by name; what it leaves out is false or empty. Raises a Problem."""
+def fields_of_body(**kinds: type[bool] | type[str] | type[Decimal]) -> dict[str, Any]:
+    """The fields that the JSON body may hold, by name; what it leaves out is false, empty or None. Raises a Problem.
+
+    A Decimal is a number above zero, quoted or bare.
+    """
     body = whole_body().strip()
     try:
-        given = json.loads(body) if body else {}
+        given = json.loads(body, parse_float=Decimal) if body else {}
     except (ValueError, RecursionError):
         given = None
     if not isinstance(given, dict):
         example = json.dumps({name: kind is bool or "words" for name, kind in kinds.items()})
         raise request_invalid({"body": [f"it is no JSON object; it should be empty or like {example}"]})
     problems = {key[:60]: [f"it is no field here; there is {_listed(kinds)}"] for key in given if key not in kinds}
-    values = {name: given.get(name, kind()) for name, kind in kinds.items()}
-    for name, kind in kinds.items():
-        if not isinstance(values[name], kind):
-            problems[name] = ["it is neither true nor false" if kind is bool else "it is no text"]
-        elif isinstance(values[name], str) and len(values[name]) > NOTE_MAX:
-            problems[name] = [f"it is longer than {NOTE_MAX} letters"]
+    values = {name: None if kind is Decimal else kind() for name, kind in kinds.items()}
+    for name in kinds.keys() & given.keys():
+        values[name], problem = _read_field(kinds[name], given[name])
+        if problem is not None:
+            problems[name] = [problem]
     if problems:
         raise request_invalid(problems)
     return values
+
+
+def _read_field(kind: type[bool] | type[str] | type[Decimal], given: object) -> tuple[Any, str | None]:
+    """Its value, and what is wrong with it."""
+    if kind is Decimal:
+        value = above_zero(given)
+        return value, "it is no number above zero" if value is None else None
+    if not isinstance(given, kind):
+        return given, "it is neither true nor false" if kind is bool else "it is no text"
+    is_long = isinstance(given, str) and len(given) > NOTE_MAX
+    return given, f"it is longer than {NOTE_MAX} letters" if is_long else None
+
+
+_NUMBER_TEXT: Final = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?|\.[0-9]{1,20}", re.ASCII)
+
+
+def above_zero(given: object) -> Decimal | None:
+    """In plain digits, as an alert's numbers; None if it is none."""
+    text_ = given.strip() if isinstance(given, str) else "" if isinstance(given, bool) else str(given)
+    return Decimal(text_) or None if _NUMBER_TEXT.fullmatch(text_) else None
 
 
 def _listed(words: Iterable[str]) -> str:
@@ -484,6 +511,70 @@ def compared(files: Sequence[tuple[str, bytes]], **which: str | None) -> dict[st
         raise request_invalid({"files": [str(error)]}) from None
     except NotComparable as error:
         raise request_invalid({error.field: [str(error)]}) from None
+
+
+def close_position() -> Response:
+    """Closes one position, or `share` percent or `qty` of it, by a signal of its own; answers like the webhook.
+
+    `id`: asked for twice under it, it is done once.
+    """
+    given = fields_of_body(account=str, category=str, symbol=str, share=Decimal, qty=Decimal, id=str)
+    part = part_of(given["share"], given["qty"])
+    where, request_id = _position_named(given)
+    return tell(current_services().controls.close(*where, by=_BY, part=part, request_id=request_id))
+
+
+def move_stop_to_entry() -> Response:
+    """Moves the stop loss of one position to its average entry; answers like the webhook."""
+    given = fields_of_body(account=str, category=str, symbol=str, id=str)
+    where, request_id = _position_named(given)
+    came_to = current_services().controls.stop_to_entry(*where, by=_BY, request_id=request_id)
+    if isinstance(came_to, Reason):
+        raise Problem(came_to.code, came_to.message, status=409)
+    return tell(came_to)
+
+
+def part_of(share_pct: Decimal | None, qty: Decimal | None) -> Part | None:
+    """None: all of it. Raises a Problem."""
+    if share_pct is not None and qty is not None:
+        raise request_invalid({"share": ["it and `qty` say the same thing twice; leave one of them out"]})
+    if share_pct is not None and share_pct > _WHOLE_PCT:
+        raise request_invalid({"share": [f"{number(share_pct)} percent are more than all of it"]})
+    return None if share_pct is None and qty is None else Part(share_pct=share_pct, qty=qty)
+
+
+def _position_named(given: Mapping[str, str]) -> tuple[tuple[str, Category, str], str | None]:
+    """Account, category and symbol, and the request's own id. The account may be left out where there is one only, the
+    category where the symbol says it. Raises a Problem."""
+    problems: dict[str, list[str]] = {}
+    accounts = list(current_services().accounts)
+    account = given["account"] or (accounts[0] if len(accounts) == 1 else "")
+    if account not in accounts:
+        problems["account"] = [f"{account[:60]!r} is none of {_listed(accounts)}"]
+    symbol_ = symbol_of_filter(given["symbol"])
+    if not re.fullmatch("[A-Z0-9-]{1,40}", symbol_):
+        problems["symbol"] = ["it should be a symbol, such as BTCUSDT"]
+    category = given["category"] or category_of_symbol(symbol_ or "-").value
+    if category not in set(Category):
+        problems["category"] = [f"{category[:60]!r} is none of {_listed(Category)}"]
+    if not REQUEST_ID_FORM.fullmatch(given["id"]):
+        problems["id"] = ["it should be letters, digits, `-` and `_`, at most 64"]
+    if problems:
+        raise request_invalid(problems)
+    return (account, Category(category), symbol_), given["id"] or None
+
+
+def cancel_order(client_order_id: str) -> Response:
+    """Cancels one of the relay's own orders that rest. `taken`: the exchange has taken it; else `message` says why."""
+    fields_of_body()
+    order = current_services().journal.order(client_order_id)
+    if order is None:
+        raise Problem("ORDER_UNKNOWN", f"there is no order {client_order_id[:60]!r} of the relay's", status=404)
+    status = order.state.status
+    if status.is_ended or status is OrderStatus.PLANNED:
+        raise Problem("ORDER_ENDED", f"the order is {status.value}; nothing of it rests", status=409)
+    problem = current_services().controls.cancel_order(order, by=_BY)
+    return answer({"client_order_id": client_order_id, "taken": problem is None, "message": problem})
 
 
 def halt() -> Response:

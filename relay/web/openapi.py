@@ -145,6 +145,7 @@ def _forms_of_accounts() -> dict[str, Form]:
 def _forms_of_controls() -> dict[str, Form]:
     return {
         "Halted": _object({"halted": _FLAG}),
+        "Canceled": _object({"client_order_id": _TEXT, "taken": _FLAG, "message": _or_null(_TEXT)}),
         "Flattened": _object({"halted": _FLAG, "accounts": _list(_ref("FlattenedSymbol"))}),
         "FlattenedSymbol": _object(
             {

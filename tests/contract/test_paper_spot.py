@@ -20,10 +20,6 @@ def session(paper: PaperServer) -> HTTP:
     return paper.session()
 
 
-def spot_price(paper: PaperServer, price: object, symbol: str = "BTCUSDT") -> None:
-    paper.control.prices(**{f"spot:{symbol}": price})
-
-
 def place(session: HTTP, side: str, qty: str, **more: Any) -> str:
     kind = "Limit" if "price" in more else "Market"
     fields = {**SPOT, "side": side, "orderType": kind, "qty": qty, "isLeverage": 0, **more}
@@ -46,7 +42,8 @@ def order(session: HTTP, order_id: str) -> dict[str, Any]:
 def legs(session: HTTP) -> list[dict[str, Any]]:
     """What waits for a price, the lowest first."""
     rows = session.get_open_orders(**SPOT)["result"]["list"]
-    return sorted((row for row in rows if row["triggerPrice"]), key=lambda row: Decimal(row["triggerPrice"]))
+    waiting = [row for row in rows if Decimal(row["triggerPrice"])]
+    return sorted(waiting, key=lambda row: Decimal(row["triggerPrice"]))
 
 
 def coin(session: HTTP, name: str, field: str = "walletBalance") -> str:
@@ -64,13 +61,15 @@ def test_a_pair_shows_its_rules_and_no_perpetuals(session: HTTP) -> None:
 
 
 def test_a_buy_by_value_never_costs_more_and_its_fee_is_taken_of_the_coin(paper: PaperServer, session: HTTP) -> None:
-    spot_price(paper, "99999.9")
+    paper.control.spot_prices(BTCUSDT="99999.9")
     found = order(session, place(session, "Buy", "200", marketUnit="quoteCoin", orderLinkId="by-value"))
     assert (found["qty"], found["marketUnit"], found["orderStatus"]) == ("200", "quoteCoin", "PartiallyFilledCanceled")
     assert (found["cumExecQty"], found["cumExecValue"], found["leavesValue"]) == ("0.002000", "199.9998", "0.0002")
-    assert found["cumFeeDetail"] == {"BTC": "0.000002"}
+    assert (found["cumFeeDetail"], found["rejectReason"]) == ({"BTC": "0.000002"}, "EC_CancelForNoFullFill")
+    assert (found["price"], found["triggerPrice"], found["takeProfit"]) == ("0", "0.0", "0.0")
     assert (coin(session, "BTC"), coin(session, "USDT")) == ("2.001998", "99800.0002")
     (fill,) = session.get_executions(category="spot", orderLinkId="by-value")["result"]["list"]
+    assert (fill["orderQty"], fill["execQty"]) == ("0.000000", "0.002000")
     assert (fill["execFee"], fill["feeCurrency"], fill["feeRate"], fill["isMaker"]) == (
         "0.000002",
         "BTC",
@@ -100,7 +99,7 @@ def test_a_sale_pays_in_the_quote_coin_and_is_charged_there(session: HTTP) -> No
 def test_a_fee_is_told_to_its_last_decimal_and_so_is_what_is_left(session: HTTP) -> None:
     found = order(session, place(session, "Buy", "0.000123"))
     assert found["cumFeeDetail"] == {"BTC": "0.000000123"}
-    assert coin(session, "BTC") == "2.000122877"
+    assert (coin(session, "BTC"), coin(session, "BTC", "cumRealisedPnl")) == ("2.000122877", "-0.00000012")
 
 
 def test_what_was_bought_cannot_be_sold_back_whole(paper: PaperServer, session: HTTP) -> None:
@@ -120,7 +119,7 @@ def test_a_resting_order_locks_what_it_gives_away_and_frees_it_when_it_ends(pape
         code(session.place_order, **SPOT, side="Sell", orderType="Market", qty="0.6", marketUnit="baseCoin") == 170131
     )
     session.cancel_order(**SPOT, orderId=buy)
-    spot_price(paper, "111000")
+    paper.control.spot_prices(BTCUSDT="111000")
     assert (coin(session, "USDT", "locked"), coin(session, "BTC", "locked")) == ("0", "0")
     assert order(session, buy)["orderStatus"] == "Cancelled"
     sold = order(session, sell)
@@ -159,11 +158,14 @@ def test_time_in_force_is_honoured(session: HTTP, force: str, price: str, status
 
 
 def test_what_the_market_cannot_take_is_cancelled_by_spots_own_word(paper: PaperServer, session: HTTP) -> None:
-    spot_price(paper, {"price": "100000", "depth": "0.04"})
+    paper.control.spot_prices(BTCUSDT={"price": "100000", "depth": "0.04"})
     found = order(session, place(session, "Buy", "0.1"))
     assert (found["orderStatus"], found["cumExecQty"]) == ("PartiallyFilledCanceled", "0.040000")
+    paper.control.spot_prices(BTCUSDT={"price": "100000", "depth": "0.04"})
+    found = order(session, place(session, "Buy", "0.1", price="100000", timeInForce="IOC"))
+    assert (found["orderStatus"], found["rejectReason"]) == ("PartiallyFilledCanceled", "EC_CancelForNoFullFill")
     rests = place(session, "Buy", "0.1", price="99000")
-    spot_price(paper, {"price": "98500", "depth": "0.03"})
+    paper.control.spot_prices(BTCUSDT={"price": "98500", "depth": "0.03"})
     assert order(session, rests)["orderStatus"] == "PartiallyFilled"
     session.cancel_order(**SPOT, orderId=rests)
     assert order(session, rests)["orderStatus"] == "PartiallyFilledCanceled"
@@ -176,10 +178,10 @@ def test_a_stop_order_locks_nothing_and_can_fail_when_its_price_comes(paper: Pap
     assert (found["orderStatus"], found["stopOrderType"], found["triggerBy"]) == ("Untriggered", "Stop", "")
     assert coin(session, "BTC", "locked") == "0"
     place(session, "Sell", "0.5")
-    spot_price(paper, "94000")
+    paper.control.spot_prices(BTCUSDT="94000")
     assert order(session, stop)["orderStatus"] == "Cancelled"
     later = place(session, "Buy", "0.1", price="96500", triggerPrice="96000", orderFilter="StopOrder")
-    spot_price(paper, "96100")
+    paper.control.spot_prices(BTCUSDT="96100")
     assert order(session, later)["orderStatus"] == "Filled"
 
 
@@ -194,7 +196,7 @@ def test_a_tpsl_order_locks_its_coins_at_once_and_is_deactivated_when_cancelled(
     session.cancel_order(**SPOT, orderId=stop, orderFilter="tpslOrder")
     assert order(session, stop)["orderStatus"] == "Deactivated"
     again = place(session, "Sell", "1.5", triggerPrice="95000", orderFilter="tpslOrder")
-    spot_price(paper, "94900")
+    paper.control.spot_prices(BTCUSDT="94900")
     found = order(session, again)
     assert (found["orderStatus"], found["avgPrice"], coin(session, "BTC", "locked")) == ("Filled", "94900", "0")
 
@@ -203,7 +205,7 @@ def test_levels_of_a_limit_order_come_with_its_fill_and_one_ends_the_other(paper
     levels = {"takeProfit": "110000", "stopLoss": "90000", "tpOrderType": "Market", "slOrderType": "Market"}
     entry = place(session, "Buy", "0.1", price="99000", **levels)
     assert legs(session) == []
-    spot_price(paper, "98900")
+    paper.control.spot_prices(BTCUSDT="98900")
     found = legs(session)
     assert [(leg["side"], leg["qty"], leg["triggerPrice"]) for leg in found] == [
         ("Sell", "0.099900", "90000.0"),
@@ -212,7 +214,7 @@ def test_levels_of_a_limit_order_come_with_its_fill_and_one_ends_the_other(paper
     assert {leg["stopOrderType"] for leg in found} == {"BidirectionalTpslOrder"}
     assert coin(session, "BTC", "locked") == "0.0999", "both stand for the same coins"
     assert order(session, entry)["takeProfit"] == "110000.0"
-    spot_price(paper, "110100")
+    paper.control.spot_prices(BTCUSDT="110100")
     taken, stopped = order(session, found[1]["orderId"]), order(session, found[0]["orderId"])
     assert (taken["orderStatus"], stopped["orderStatus"]) == ("Filled", "Deactivated")
     assert stopped["cancelType"] == "CancelByOCOSlCanceledByTpTriggered"
@@ -230,6 +232,15 @@ def test_an_order_is_amended_within_its_coins(session: HTTP) -> None:
     session.amend_order(**SPOT, orderId=stop, triggerPrice="96000")
     assert order(session, stop)["triggerPrice"] == "96000.0"
     assert code(session.amend_order, **SPOT, orderId="nobody", qty="2") == 170213
+
+
+def test_levels_are_amended_where_the_order_was_placed_with_them(paper: PaperServer, session: HTTP) -> None:
+    levels = {"takeProfit": "110000", "tpOrderType": "Limit", "tpLimitPrice": "110100"}
+    entry = place(session, "Buy", "0.1", price="99000", **levels)
+    session.amend_order(**SPOT, orderId=entry, takeProfit="111000", tpLimitPrice="111100")
+    paper.control.spot_prices(BTCUSDT="98900")
+    (leg,) = legs(session)
+    assert (leg["triggerPrice"], leg["price"], leg["orderType"]) == ("111000.0", "111100.0", "Limit")
 
 
 GOOD = {**SPOT, "side": "Buy", "orderType": "Limit", "qty": "0.1", "price": "99000"}
@@ -311,7 +322,7 @@ def test_spot_and_the_perpetual_of_the_same_name_do_not_meet(paper: PaperServer,
 
 
 def test_prices_candles_and_the_book_are_those_of_the_pair(paper: PaperServer, session: HTTP) -> None:
-    spot_price(paper, {"price": "99000", "bid": "98999", "ask": "99001"})
+    paper.control.spot_prices(BTCUSDT={"price": "99000", "bid": "98999", "ask": "99001"})
     (row,) = session.get_tickers(**SPOT)["result"]["list"]
     assert (row["lastPrice"], row["bid1Price"], row["usdIndexPrice"]) == ("99000.0", "98999.0", "99000")
     assert "markPrice" not in row and "fundingRate" not in row
@@ -334,7 +345,7 @@ def test_fees_can_be_another_coins_or_a_makers_rebate(paper: PaperServer, sessio
     assert session.get_fee_rates(**SPOT)["result"]["list"][0]["takerFeeRate"] == "0.001"
     paper.control.fees("", spotMaker="-0.0001")
     rests = place(session, "Buy", "0.1", price="99000")
-    spot_price(paper, "98900")
+    paper.control.spot_prices(BTCUSDT="98900")
     assert order(session, rests)["cumFeeDetail"] == {"USDT": "-0.99"}
     paper.control.fees("MNT", price="2")
     assert order(session, place(session, "Buy", "0.1"))["cumFeeDetail"] == {"MNT": "4.945"}
@@ -369,11 +380,13 @@ def test_spot_needs_its_own_right_and_counts_its_own_calls(paper: PaperServer, s
     session.place_order(**perpetual)
 
 
-def test_a_batch_has_at_most_ten_spot_orders(session: HTTP) -> None:
+def test_a_batch_has_at_most_ten_spot_orders(paper: PaperServer, session: HTTP) -> None:
     entry = {"symbol": "BTCUSDT", "side": "Buy", "orderType": "Limit", "qty": "0.01", "price": "90000"}
     answer = session.place_batch_order(category="spot", request=[entry, {**entry, "qty": "0"}])
     assert [each["code"] for each in answer["retExtInfo"]["list"]] == [0, 170136]
     assert code(session.place_batch_order, category="spot", request=[entry] * 11) == 10001
+    paper.control.account(demo=True)
+    assert code(session.place_batch_order, category="spot", request=[entry]) == 10032, "not in demo trading"
 
 
 def test_what_can_be_spent_is_own_and_free(session: HTTP) -> None:
@@ -381,6 +394,16 @@ def test_what_can_be_spent_is_own_and_free(session: HTTP) -> None:
     sell = session.get_borrow_quota(**SPOT, side="Sell")["result"]
     buy = session.get_borrow_quota(**SPOT, side="Buy")["result"]
     assert (sell["spotMaxTradeQty"], buy["spotMaxTradeAmount"], buy["spotMaxTradeQty"]) == ("1.5", "100000", "1")
+
+
+def test_the_wallet_can_be_late_to_tell_what_was_bought(paper: PaperServer, session: HTTP) -> None:
+    paper.control.account(balances={"BTC": "0"}, walletLagMs=1000)
+    place(session, "Buy", "0.1")
+    assert (coin(session, "BTC"), coin(session, "USDT")) == ("0", "100000")
+    place(session, "Sell", "0.0999")
+    assert coin(session, "BTC") == "0", "what is traded is not late"
+    paper.control.clock(1000)
+    assert coin(session, "USDT") == "99980.01"
 
 
 def test_a_restart_loses_no_coin_and_no_order(paper: PaperServer, session: HTTP) -> None:
@@ -392,7 +415,7 @@ def test_a_restart_loses_no_coin_and_no_order(paper: PaperServer, session: HTTP)
     paper.restart()
     assert before == [coin(session, name, field) for name in ("BTC", "USDT") for field in ("walletBalance", "locked")]
     assert order(session, rests)["orderStatus"] == "New"
-    spot_price(paper, "89900")
+    paper.control.spot_prices(BTCUSDT="89900")
     assert order(session, rests)["cumFeeDetail"] == {"BTC": "0.0002"}
     assert coin(session, "BTC", "locked") == "0"
     assert code(session.place_order, **GOOD, orderLinkId="kept") == 170141

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.flow.cli_support import environment, run
 from tests.paper_server import PaperServer
 from tests.relay_server import DEADLINE_S, RelayServer
 
@@ -119,7 +121,7 @@ def test_what_rests_is_listed_with_its_amended_quantity_whose_it_is_how_far_away
         category="inverse", symbol="BTCUSD", side="Sell", orderType="Limit", qty="100", price="110000"
     )
     own.done(BUY | {"qty": "0.1", "id": "more"})
-    found = orders_of(own, lambda rows: "0.06" in [row["qty"] for row in rows] and len(rows) == 5)
+    found = orders_of(own, lambda rows: {"0.06", "0.08"} <= {row["qty"] for row in rows} and len(rows) == 5)
     by_price = {row["price"] or row["trigger_price"]: row for row in found}
     assert [by_price[price]["qty"] for price in ("103000", "105000", "110000", "4400")][:2] == ["0.06", "0.06"]
     rung, conditional = by_price["103000"], by_price["4400"]
@@ -171,3 +173,19 @@ def test_what_an_exchange_that_does_not_answer_holds_is_told_from_the_journal(
     shown = own.api("orders?open=1")
     assert [(row["qty"], row["distance_pct"]) for row in shown["orders"]] == [("0.01", None)]
     assert [each["account"] for each in shown["unreadable"]] == ["default"]
+
+
+def test_coins_and_a_perpetual_of_one_name_are_told_apart_and_closed_by_themselves(
+    own: RelayServer, paper: PaperServer, tmp_path: Path
+) -> None:
+    own.done(BUY | {"qty": "0.02", "id": "perpetual"})
+    own.done({"action": "buy", "ticker": "BTCUSDT", "market": "spot", "qty": "0.01", "id": "coins"})
+    environ = environment(tmp_path, own.url)
+    names = [line.split()[1:3] for line in run(environ, "positions").output.splitlines()[1:]]
+    assert sorted(names) == [["BTCUSDT", "long"], ["BTCUSDT", "spot"]]
+    unclear = run(environ, "close", "BTCUSDT")
+    assert unclear.exit_code == 2 and "held as perpetual and spot; say which" in unclear.output
+    assert run(environ, "close", "BTCUSDT", "--market", "spot").exit_code == 0
+    (left,) = own.api("positions")["positions"]
+    assert (left["category"], left["size"]) == ("linear", "0.02")
+    assert "BTCUSDT spot" in run(environ, "trades").output

@@ -11,8 +11,8 @@ from relay.cli.client import is_address
 from relay.cli.main import cli
 
 COMMANDS = (
-    "alert backup check compare connect export flatten halt migrate notify-test orders plan positions rename-account "
-    "restore resume retry seen send serve signals trades worker"
+    "alert backup breakeven cancel check close compare connect export flatten halt migrate notify-test orders plan "
+    "positions rename-account restore resume retry seen send serve signals trades worker"
 )
 
 
@@ -42,7 +42,8 @@ def test_no_secret_is_ever_taken_from_the_command_line() -> None:
             *("--from", "--to", "--price", "--size", "--stop-loss", "--take-profit"),
             *("--url", "--json", "--strategy", "--format", "--kind", "--with-secret", "--all", "--open"),
             *("--status", "--symbol", "--account", "--limit", "--cursor", "--fix", "--trade", "--note"),
-            *("--nothing-placed", "--wide", "--now", "--days", "--csv", "--zone", "--replace", "--forget"),
+            *("--share", "--qty", "--market", "--nothing-placed", "--wide", "--now", "--days", "--csv", "--zone"),
+            *("--replace", "--forget"),
         }
 
 

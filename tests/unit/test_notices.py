@@ -16,7 +16,7 @@ from relay.domain.performance import Tally
 from relay.domain.signal import new_signal_id
 from relay.errors import SettingsInvalid
 from relay.execution.delivery import SMALLEST, Delivery, messages_of, open_services
-from relay.execution.notices import notice_of, report_of
+from relay.execution.notices import _money, notice_of, report_of
 from relay.journal.journal import Journal
 from relay.journal.notices import (
     CLAIM_MS,
@@ -270,6 +270,19 @@ def test_a_report_says_what_was_earned_denied_and_is_open_and_what_needs_a_perso
         "open: BTCUSDT -0.5, no stop that the relay knows; ETHUSDT on other +2, no stop that the relay knows",
         "to look at: entries are halted on all accounts; 1 signals need you: 01hzzzzzzzzz",
     ]
+
+
+@pytest.mark.parametrize(
+    ("amount", "coin", "expected"),
+    [
+        ("0", "USDT", "0.00 USDT"),
+        ("-0.004", "USDT", "0.00 USDT"),
+        ("-0.000000001", "BTC", "0 BTC"),
+        ("2", "BTC", "+2 BTC"),
+    ],
+)
+def test_what_rounds_to_nothing_has_no_sign(amount: str, coin: str, expected: str) -> None:
+    assert _money(Decimal(amount), coin) == expected
 
 
 def test_what_an_alert_or_the_exchange_says_cannot_break_a_message(monkeypatch: pytest.MonkeyPatch) -> None:

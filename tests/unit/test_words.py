@@ -35,10 +35,15 @@ def test_a_number_has_thin_groups_a_point_and_a_true_minus(given: str | None, ex
         ("0.00012", "BTC", "+0.00012"),
         ("-0.000000001", "BTC", "0.00"),
         ("3", "MNT", "+3.00"),
+        ("-0.04567", "%", "−0.05"),
+        ("0.00345", None, "+0.00345"),
+        ("-34.5678", None, "−34.57"),
         (None, "USDT", ""),
     ],
 )
-def test_a_gain_is_rounded_as_its_coin_is_and_nothing_has_no_sign(given: str | None, coin: str, expected: str) -> None:
+def test_a_gain_is_rounded_as_its_coin_is_and_nothing_has_no_sign(
+    given: str | None, coin: str | None, expected: str
+) -> None:
     assert money(given, coin) == expected
     assert amount(given, coin) == expected.removeprefix("+")
 

@@ -17,6 +17,7 @@ from relay.web.answers import current_relay
 from relay.web.pages import words
 from relay.web.pages.act import act
 from relay.web.pages.builder import builder
+from relay.web.pages.holdings import holdings
 from relay.web.pages.overview import init_glance, overview, setup
 from relay.web.pages.performance import performance
 from relay.web.pages.signals import signals
@@ -26,6 +27,8 @@ _YEAR_S: Final = 31_536_000
 _KINDS: Final = {".webmanifest": "application/manifest+json"}
 _NAVIGATION: Final = (
     ("/", "Overview"),
+    ("/positions", "Positions"),
+    ("/orders", "Orders"),
     ("/signals", "Signals"),
     ("/trades", "Trades"),
     ("/performance", "Performance"),
@@ -40,7 +43,7 @@ def init_app(app: Flask, token: str | None) -> None:
     init_glance(app)
     words.init_app(app)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    for blueprint in (overview, signals, performance, builder, setup, act):
+    for blueprint in (overview, holdings, signals, performance, builder, setup, act):
         app.register_blueprint(blueprint)
     app.register_blueprint(access)
     app.add_url_rule("/static/<path:name>", "static", _static)

@@ -28,7 +28,7 @@ from relay.journal.rejected import ONLY_COUNTED
 from relay.settings.settings import limits_text
 from relay.web.access import require_login
 from relay.web.answers import current_queries, current_relay, current_services, of_each, position_form, refused_form
-from relay.web.api import strategies_now
+from relay.web.api import open_orders, strategies_now
 from relay.web.pages.builder import webhook_url
 from relay.web.pages.performance import equity_line, profit_line
 
@@ -91,6 +91,8 @@ class Glance:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._positions: dict[str, _Remembered[list[dict[str, Any]]]] = {}
+        self.orders: _Remembered[dict[str, Any]] = _Remembered(open_orders, _POSITIONS_S)
+        """What rests on every account, in the API's form."""
         self._wallets: dict[str, _Remembered[list[Equity]]] = {}
 
     def positions(
@@ -142,6 +144,14 @@ def all_positions(*, fresh: bool = False) -> tuple[list[dict[str, Any]], list[st
         if seen.problem:
             problems.append(f"{name}: {seen.problem}")
     return shown, problems
+
+
+def resting_orders() -> dict[str, Any]:
+    """What rests on every account, whoever placed it, in the API's form."""
+    glance: Glance = current_app.extensions[_EXTENSION]
+    found = glance.orders.get().value
+    assert found is not None, "whatever cannot be read is told in it"
+    return found
 
 
 def equities() -> dict[str, AccountSnapshot[list[Equity]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
@@ -59,6 +59,7 @@ def show() -> str:
         "performance.html",
         rows=[_row(each, followed.get(each.strategy, Tally())) for each in ledger.strategy_results(since_ms)],
         comparison=[account_result_form(each) for each in ledger.account_results(since_ms)],
+        daily=ledger.daily_results(since_ms),
         **{"days": days, "choices": _DAYS},
     )
 
@@ -66,9 +67,11 @@ def show() -> str:
 @performance.get("/trades")
 def show_trades() -> str:
     """Round trips, the latest begun first."""
-    given = {name: request.args.get(name, "").strip() for name in ("account", "strategy", "symbol")}
-    account, strategy, symbol = (each or None for each in given.values())
-    which = TradeFilter(account=account, strategy=strategy, symbol=symbol and symbol_of_filter(symbol))
+    given = {name: request.args.get(name, "").strip() for name in ("account", "strategy", "symbol", "day")}
+    account, strategy, symbol, day = (each or None for each in given.values())
+    which = TradeFilter(
+        account=account, strategy=strategy, symbol=symbol and symbol_of_filter(symbol), closed_on=day and _date(day)
+    )
     ledger = current_services().streams.bookkeeper.ledger
     try:
         found, following = ledger.trades(which, limit=_TRADES, cursor=request.args.get("cursor"))
@@ -99,9 +102,17 @@ def show_compare() -> str:
     return render_template("compare.html", given=given, found=found, problems=[])
 
 
+def _date(text: str) -> str:
+    """Of a day of the calendar; else it is no good request."""
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        abort(400)
+
+
 def _trade(trade: Trade) -> dict[str, Any]:
     begun, ended = trade.opened_at_ms, trade.closed_at_ms
-    held = None if begun is None or ended is None else str(timedelta(seconds=(ended - begun) // 1000))
+    held = None if begun is None or ended is None else str(timedelta(seconds=max(0, ended - begun) // 1000))
     return shown_trade(trade) | {"held": held}
 
 
@@ -177,7 +188,7 @@ def _row(result: StrategyResult, tally: Tally) -> dict[str, Any]:
 
 
 def _rounded(value: Decimal | None) -> Decimal | None:
-    return None if value is None else value.quantize(Decimal("0.001"))
+    return None if value is None else value.quantize(Decimal("0.001")) + 0  # no zero with a sign
 
 
 def _fill_rows(days: int) -> list[FillRow]:

@@ -66,18 +66,20 @@ def number(value: Any) -> str:
     return sign_ + grouped + (f".{part}" if part else "")
 
 
-def amount(value: Any, coin: str = "USD") -> str:
-    """Money, rounded for people: to cents of a dollar, to eight places of another coin, two at least: `12.50`."""
+def amount(value: Any, coin: str | None = None) -> str:
+    """Money, rounded for people: to cents of a dollar (and hundredths of `%`), to eight places of another coin, with
+    two at least: `12.50`. Where the coin is not known, cents count from one on."""
     try:
         given = Decimal(str(value))
     except InvalidOperation:
         return ""
-    places = 2 if coin in DOLLARS else 8
+    has_cents = abs(given) >= 1 if coin is None else coin in DOLLARS or coin == "%"
+    places = 2 if has_cents else 8
     whole, _, part = number(given.quantize(Decimal(1).scaleb(-places))).partition(".")
     return f"{whole}.{part:0<2}"
 
 
-def money(value: Any, coin: str = "USD") -> str:
+def money(value: Any, coin: str | None = None) -> str:
     """What was gained or lost, with its sign: `+12.50`. What rounds to nothing has none."""
     shown = amount(value, coin)
     return f"+{shown}" if shown.strip("0.") and not shown.startswith("\u2212") else shown

@@ -59,6 +59,12 @@
     return [(least + most - span * 1.2) / 2, (least + most + span * 1.2) / 2];
   }
 
+  // Of a price: fills are marks without a line, levels are dashed.
+  const kinds = {
+    marks: { paths: () => null, points: { show: true, size: 11, width: 2 } },
+    level: { width: 1, dash: [6, 4], points: { show: false } },
+  };
+
   function plot(box) {
     const chart = box.chart;
     const isTime = chart.labels === undefined;
@@ -66,7 +72,8 @@
     const strokes = [colour("--link"), colour("--good"), colour("--warn"), colour("--bad"), colour("--soft")];
     const series = chart.series.map((each, i) => ({
       label: each.name, scale: each.unit || "y", stroke: strokes[i % strokes.length], width: 2, points: { show: chart.x.length < 3 },
-      paths: each.steps ? uPlot.paths.stepped({ align: 1 }) : undefined, value: (u, v) => figure(v, decimals(each.unit)),
+      paths: each.steps ? uPlot.paths.stepped({ align: 1 }) : undefined, value: (u, v) => figure(v, chart.places ?? decimals(each.unit)),
+      spanGaps: each.kind === undefined, ...kinds[each.kind],
     }));
     const scales = { x: { time: isTime, range: isTime ? () => [box.chart.from, box.chart.until] : undefined } };
     const axes = [axis(isTime
@@ -123,7 +130,12 @@
   }
 
   // Being offline says nothing of a relay on this very machine.
-  function look() { fetch("/healthz").then(() => reached(true), () => reached(false, 2)); }
+  function look() {
+    fetch("/healthz").then((answer) => answer.ok, () => false).then((isThere) => {
+      reached(isThere);
+      if (!isThere) setTimeout(look, 2000);
+    });
+  }
 
   document.addEventListener("DOMContentLoaded", () => {
     localTimes(document);
@@ -135,9 +147,10 @@
       Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => !(name === "open" && node.tagName === "DETAILS");
     }
     if ("serviceWorker" in navigator) navigator.serviceWorker.register("/sw.js").catch(() => {});
-    for (const event of ["htmx:sendError", "htmx:responseError"]) document.body.addEventListener(event, () => reached(false));
+    document.body.addEventListener("htmx:sendError", () => reached(false));
     document.body.addEventListener("htmx:timeout", () => reached(false, 2));
-    document.body.addEventListener("htmx:afterOnLoad", () => reached(true));
+    document.body.addEventListener("htmx:afterOnLoad", (event) => reached(event.detail.successful));
+    if (!document.querySelector("#live[hx-get]")) setInterval(look, 10_000);
     for (const event of ["online", "offline"]) window.addEventListener(event, look);
     let width = innerWidth;
     window.addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; redraw(); } });
