@@ -143,5 +143,9 @@ class SignalNotSeen(RelayError):
     """Nobody needs to look at this signal, or what was said of it does not hold at the exchange."""
 
 
+class RestoreUnseen(RelayError):
+    """The journal was brought back from a backup, and somebody has to see first what differs from the exchange."""
+
+
 class SignalNotRetryable(RelayError):
     """This signal cannot be opened again: an order of it may have had an effect."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from relay.journal.journal import Journal
 from relay.journal.opening import open_journal
 from tests import postgres
 from tests.paper_server import PaperServer
+
+# What the tests start need not compile everything anew, though containers often say so.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # The same examples in every run, so that a change is judged by what it changes; RELAY_EXPLORE=1 looks for new ones.
 # No limit on an example's time: how long one takes says how busy the machine is.

@@ -39,6 +39,10 @@ class Control:
         """Sets prices if any are given (`BTCUSDT="99000"`), else tells all."""
         return self._call("PUT", "/prices", prices) if prices else self._call("GET", "/prices")
 
+    def spot_prices(self, **prices: object) -> Any:
+        """Sets prices of spot pairs, which are not those of the perpetuals of the same name."""
+        return self.prices(**{f"spot:{symbol}": price for symbol, price in prices.items()})
+
     def fault(self, path: str, kind: str, **more: object) -> Any:
         return self._call("POST", "/faults", {"path": path, "kind": kind, **more})
 

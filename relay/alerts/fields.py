@@ -16,6 +16,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
 from relay.alerts.parse import lowered, number_text, parse_json, read_number
 from relay.alerts.wording import joined, mistyped, nearest, placeholder_in, shown
+from relay.domain.instrument import TradedMarket
 from relay.domain.order import IfPassed, OrderType, TimeInForce, TriggerBy
 from relay.domain.signal import (
     NATIVE_ACTIONS,
@@ -26,7 +27,6 @@ from relay.domain.signal import (
     MarketSide,
     QtyUnit,
     TakeProfit,
-    TradedMarket,
 )
 from relay.errors import AlertMalformed
 

@@ -17,7 +17,6 @@ from relay.domain.signal import (
     MarketSide,
     QtyUnit,
     TakeProfit,
-    TradedMarket,
     can_only_exit,
 )
 from relay.errors import AlertInvalid
@@ -161,6 +160,7 @@ def draft_of(
     `problems`: what is wrong besides, with the names that the fields had; `deciding`: see Draft.
     """
     filled, blanks = without_blanks(fields)
+    filled = _without_maker(filled)
     if problems:
         filled = {name: value for name, value in filled.items() if name not in problems}
     values, found = load(filled)
@@ -168,6 +168,18 @@ def draft_of(
     draft = Draft(values=values, blanks=blanks, problems=found, deciding=deciding, has_volume="volume" in filled)
     _settle_direction(draft)
     return draft
+
+
+_MAKER = frozenset({"limit_maker", "limitmaker", "limit-maker", "limit maker"})
+
+
+def _without_maker(filled: dict[str, object]) -> dict[str, object]:
+    """LIMIT_MAKER, a type elsewhere, is a limit order that never takes."""
+    said = [name for name in ("type", "time_in_force") if str(filled.get(name)).strip().lower() in _MAKER]
+    if not said:
+        return filled
+    kind = {"type": "limit"} if "type" in said else {}
+    return {**filled, **kind, "time_in_force": TimeInForce.POST_ONLY.value}
 
 
 def check(draft: Draft) -> None:
@@ -235,8 +247,6 @@ def need_action_and_ticker(draft: Draft) -> None:
     """What no alert can be read without."""
     if draft.values.get("action") is None:
         draft.need("action", "say what to do, such as `buy`, `sell` or `close`")
-    if draft.values.pop("market", None) is TradedMarket.SPOT:
-        draft.refuse("market", "is `spot`, which this relay does not trade yet: leave it out for the perpetual")
     _one_ticker(draft)
     is_needed = draft.values.get("action") is not Action.HEARTBEAT and draft.values.get("ticker") is None
     if is_needed and not draft.problems.keys() & {"ticker", "symbol"}:

@@ -15,10 +15,10 @@ from decimal import Decimal
 from functools import partial
 from typing import Final
 
-from relay.app.accounts import exchanges_of
+from relay.app.accounts import exchanges_of, vanished_accounts
 from relay.app.paper_child import PaperExchange, needed
 from relay.bybit.account_facts import DatabaseFacts, ExpectedAccount, Ownership, Stream, read_facts
-from relay.bybit.checklist import Check, Report, State, in_time, judge, refuse_wide_key, withheld_by
+from relay.bybit.checklist import Check, Report, State, in_time, judge, red, refuse_wide_key, withheld_by
 from relay.bybit.client import Exchange
 from relay.bybit.stream import LinkState, probe_stream
 from relay.bybit.streamed import StreamedExchange
@@ -58,6 +58,8 @@ class AccountCheckTarget:
     free_disk_bytes: Callable[[], int | None]
     """Of the journal's disk."""
     look_at_database: Callable[[], DatabaseFacts | None] = lambda: None
+    look_further: Callable[[], tuple[Check, ...]] = tuple
+    """Points that are there only where they apply."""
 
     def run(self) -> Report:
         """Some 12 requests, one after the other; each part that fails costs only its own points."""
@@ -67,7 +69,8 @@ class AccountCheckTarget:
         if isinstance(facts.key, KeyRights):
             self.exchange.withheld = withheld_by(self.expected_account, facts.key)
         facts = replace(facts, free_disk_bytes=self.free_disk_bytes(), database=self.look_at_database())
-        return judge(self.expected_account, facts)
+        report = judge(self.expected_account, facts)
+        return replace(report, checks=(*report.checks, *self.look_further()))
 
     def hedged(self) -> tuple[str, ...]:
         """The symbols looked at that are in hedge mode. What cannot be read is not among them."""
@@ -130,6 +133,7 @@ def check_target_for(
         key_end=f"…{key.reveal()[-4:]}",
         symbols=settings.traded_on(account).allowed_symbols,
         max_leverage=settings.traded_on(account).max_leverage,
+        trades_coins=settings.trades_coins_on(account),
         way=way_to(account.url or ""),
     )
 
@@ -148,7 +152,20 @@ def check_target_for(
         look_at_stream=look if stream_url else None,
         free_disk_bytes=partial(free_disk_bytes, settings),
         look_at_database=partial(_database_facts, settings, account.name, ownership),
+        look_further=partial(_vanished, settings, account, ownership),
     )
+
+
+def _vanished(settings: Settings, account: AccountSettings, ownership: Ownership | None) -> tuple[Check, ...]:
+    """Shown of the account that has the same key; where none has, of the first one."""
+    if not isinstance(ownership, JournalOwnership):
+        return ()
+    try:
+        found = vanished_accounts(settings, ownership.journal)
+    except JournalUnavailable:
+        return ()
+    own = [each for each in found if (each.heir or settings.accounts[0].name) == account.name]
+    return tuple(red("accounts", each.message, each.fix) for each in own)
 
 
 def _database_facts(settings: Settings, account: str, ownership: Ownership | None) -> DatabaseFacts | None:

@@ -41,9 +41,11 @@ class TimedStage(StrEnum):
 
 alerts = Counter("relay_alerts", "Posts to the webhook by what was answered.", ["answer"])
 mails = Counter("relay_mails", "Mails with an alert by what was made of them.", ["answer"])
+first_orders = Counter("relay_first_orders", "Plans with an order, by whether it left at once or in turn.", ["sent"])
 outcomes = Counter("relay_outcomes", "What signals came to, on each account.", ["status", "reason"])
 stages = Histogram("relay_stage_seconds", "How long the parts of an alert's way take.", ["stage"], buckets=_SECONDS)
 calls = Counter("relay_exchange_calls", "Requests to the exchange by endpoint and retCode.", ["endpoint", "code"])
+batched_orders = Counter("relay_batched_orders", "Orders in batches by what was answered of each.", ["code"])
 call_seconds = Histogram("relay_exchange_seconds", "Their round trips.", ["endpoint"], buckets=_SECONDS)
 limiter_seconds = Histogram("relay_limiter_wait_seconds", "Waiting for the rate limit.", buckets=_SECONDS)
 reported = Counter("relay_notices", "Messages to people by service and whether it took them.", ["service", "taken"])

@@ -12,27 +12,21 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
-from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
-from gunicorn.util import import_app  # type: ignore[import-untyped]
-
 from relay import __version__
 from relay.app import paper_child
-from relay.app.paper_child import PaperExchange
 from relay.app.telemetry import configure_logging
-from relay.app.wiring import build
 from relay.domain.order import OrderType
 from relay.domain.rules import Direction, Mode, Rules
 from relay.errors import RelayError, SettingsInvalid
 from relay.settings.config import NAME
 from relay.settings.environment import Environment, StrategySettings
 from relay.settings.settings import Settings, ensure_secrets, reported, secrets_path, stored_name
-from relay.web import gunicorn as settings
 
 # A first alert to try: one that this configuration takes, as the running relay itself says, or why it takes none.
 
@@ -232,6 +226,7 @@ def serve(
         for exchange in exchanges:
             exchange.start()
         # Imported only now, while the exchange is starting: the one takes about as long as the other.
+        from relay.web.server import Server
 
         for exchange in exchanges:
             exchange.announce(os.environ)
@@ -271,6 +266,8 @@ def work(settings: Settings) -> None:
                 "DATABASE_URL: a worker shares a Postgres with the web processes; it should be like postgres://user@host/name"
             ]
         )
+    from relay.app.wiring import build
+
     configure_logging(settings)
     for warning in settings.warnings:
         log.warning(warning)
@@ -288,53 +285,3 @@ def work(settings: Settings) -> None:
                 reported = missing
     finally:
         relay.stop()
-
-
-# gunicorn inside this process, with the project's settings, on a socket that listens already.
-
-
-class Server(BaseApplication):  # type: ignore[misc]
-    """`application` is a WSGI application in gunicorn's spelling, such as `relay.web:create_app()`."""
-
-    def __init__(
-        self,
-        application: str,
-        listener: socket.socket,
-        exchanges: Sequence[PaperExchange],
-        on_worker: Callable[[], None],
-    ) -> None:
-        """`listener` is taken over. `on_worker` is called once, in the first worker, just before it accepts."""
-        self._application = application
-        self._descriptor = listener.detach()
-        self._exchanges = exchanges
-        self._on_worker = on_worker
-        super().__init__()
-
-    def load_config(self) -> None:
-        for name, value in vars(settings).items():
-            if name in self.cfg.settings:
-                self.cfg.set(name, value)
-        self.cfg.set("bind", [f"fd://{self._descriptor}"])
-        self.cfg.set("loglevel", "warning")
-        self.cfg.set("on_starting", self._start)
-        self.cfg.set("post_worker_init", self._greet)
-
-    def load(self) -> Any:
-        return import_app(self._application)
-
-    def _start(self, server: Any) -> None:
-        settings.on_starting(server)
-        for exchange in self._exchanges:
-            settings.supervise(server, exchange)
-
-    def _greet(self, worker: Any) -> None:
-        if worker.age == 1:
-            self._on_worker()
-
-    def run_to_end(self) -> int:
-        """Runs until a signal ends it; the exit code."""
-        try:
-            self.run()
-        except SystemExit as end:
-            return end.code if isinstance(end.code, int) else 1
-        return 0

@@ -26,12 +26,14 @@ from relay.app.account_checks import (
     tell_of_keys,
 )
 from relay.app.accounts import (
+    VanishedAccount,
     accounts_of,
     exchanges_of,
     markets_of,
     remember_identities,
     require_addresses,
     strategies_of,
+    vanished_accounts,
 )
 from relay.app.engines import Execution, Process, execution_of, journal_of
 from relay.app.periodic_jobs import PeriodicJobs, open_instruments, periodic_jobs_of
@@ -45,6 +47,7 @@ from relay.engine.lease_guard import LeaseLost
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, SettingsInvalid
 from relay.execution.accept import Intake
 from relay.execution.bookkeeping import JournalOwnership
+from relay.execution.coins import own_coins_of
 from relay.execution.controls import Controls, Previewer
 from relay.execution.delivery import open_services
 from relay.execution.execute import DriftWatch, Executor, compare_positions
@@ -53,13 +56,15 @@ from relay.execution.gather import Gatherer
 from relay.execution.heartbeat import Heartbeats, expectations
 from relay.execution.notices import Announcer, Notifier, outside_text
 from relay.execution.orders import Clearing
-from relay.execution.ports import Account, from_ms, utc_now
+from relay.execution.ports import Account, from_ms, to_ms, utc_now
 from relay.execution.protection import ProtectionLanes, Protector
+from relay.execution.restored import settle_restored
 from relay.execution.tasks import Feeder, Tasks
 from relay.execution.work import Strategy
 from relay.journal.copies import Mailboxes
 from relay.journal.journal import Journal
 from relay.journal.notices import Notices
+from relay.journal.restored import begin as begin_restored
 from relay.journal.retention import Retention
 from relay.settings.settings import Settings, Worker
 
@@ -96,6 +101,7 @@ class Services:
     notifier: Notifier
     checkup: Checkup
     mailbox: MailboxWatch | None
+    vanished: tuple[VanishedAccount, ...]
 
     def market_of(self, account: str) -> Market:
         """Of which accounts at one host have one."""
@@ -183,7 +189,11 @@ def assemble(
     process: Process,
 ) -> Services:
     """The parts, none of them started."""
-    accounts, strategies = accounts_of(settings, exchanges), strategies_of(settings)
+    vanished = vanished_accounts(settings, journal)
+    barred = {each.heir: each.bar for each in vanished if each.heir is not None}
+    accounts, strategies = accounts_of(settings, exchanges, barred), strategies_of(settings)
+    for name, exchange in exchanges.items():
+        exchange.own_coins = own_coins_of(name, journal=journal, exchange=exchange)
     markets = markets_of(settings, accounts)
     gatherer, protector, announcer = Gatherer(journal=journal), Protector(journal=journal), Announcer()
     announcer.add_receiver(notifier.receive)
@@ -213,6 +223,7 @@ def assemble(
         notifier=notifier,
         checkup=checkup,
         mailbox=_mailbox(settings, journal, intake, announcer, engine, markets),
+        vanished=vanished,
     )
 
 
@@ -418,6 +429,7 @@ class AccountStart:
         services.market_of(name).load_once(exchange)
         if services.engine.is_here:
             services.streams.start(name)
+            self._settle_restored()
             exchange.warm(max(_CONNECTIONS_LEAST, min(_CONNECTIONS, _CONNECTIONS_IN_ALL // len(services.accounts))))
             for (_, symbol), text in compare_positions(account, services.journal).items():
                 services.announcer.tell(NoticeKind.DRIFT, f"{symbol} on {name}: {text}")
@@ -431,6 +443,17 @@ class AccountStart:
         services.streams.settle(name)
         self._problem = None
         self._tell(f"relay {__version__} is ready ({account.environment}){self._of_account()}")
+
+    def _settle_restored(self) -> None:
+        """Of a journal that was brought back from a backup: before anything of it is taken up."""
+        account, exchange = self._services.accounts[self._name], self._services.exchanges[self._name]
+        standing = exchange.account_api.open_orders
+        found = settle_restored(account, self._services.journal, standing, now_ms=to_ms(utc_now()))
+        for each in found:
+            log.warning("%s, brought back from a backup: %s", self._name, each)
+        if found:
+            what = f"{self._name} was brought back from a backup and differs from the exchange in {len(found)} points"
+            self._services.announcer.tell(NoticeKind.ATTENTION, f"{what}; `resume` shows them: {found[0]}")
 
     def _of_account(self) -> str:
         return f" on {self._name}" if len(self._services.accounts) > 1 else ""
@@ -470,6 +493,9 @@ class Relay:
             address = self.settings.alive_url.reveal()
             services.periodic_jobs.add("the sign of life", ALIVE_S, lambda: self._sign_of_life(address))
         self._watch_announcements()
+        for vanished in services.vanished:
+            log.error("%s; %s", vanished.message, vanished.fix)
+            services.announcer.tell(NoticeKind.ATTENTION, f"{vanished.message}; {vanished.fix}")
         self.services.notifier.start()
         if services.mailbox is not None:
             services.mailbox.start()
@@ -595,6 +621,8 @@ def build(settings: Settings, *, wait_for_lock_s: float = 0, is_worker: bool = F
     journal = journal_of(settings, process, wait_for_lock_s=wait_for_lock_s)
     try:
         exchanges = exchanges_of(settings, has_streams=process.executes)
+        if begin_restored(journal, [each.name for each in settings.accounts], now_ms=to_ms(utc_now())):
+            log.warning("the journal was brought back from a backup: nothing that was unfinished in it is executed")
         remember_identities(settings, journal)
     except SettingsInvalid:
         journal.close()

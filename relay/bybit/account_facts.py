@@ -54,6 +54,8 @@ class ExpectedAccount:
     symbols: frozenset[str] | None
     """What alerts may trade; None means anything."""
     max_leverage: Decimal | None
+    trades_coins: bool = False
+    """One of its strategies trades a spot market."""
     also: str | None = None
     """One more symbol to look at."""
     way: Route = field(default_factory=Route)
@@ -119,6 +121,8 @@ class AccountFacts:
     """Of each symbol that was looked at, flat ones included."""
     foreign: Reported[Foreign]
     fees: Reported[FeeRate | None]
+    coin_fees: Reported[FeeRate | None] = None
+    """Of spot markets; looked at where they are traded."""
     stream: Stream | None
     """None if nobody has looked."""
     terms: Reported[Mapping[str, str]] = field(default_factory=dict)
@@ -187,6 +191,9 @@ def read_facts(
         ),
         foreign=foreign,
         fees=_reported(lambda: exchange.account_api.fee_rate(Category.LINEAR, USUAL_SYMBOLS[0])),
+        coin_fees=_reported(lambda: exchange.account_api.fee_rate(Category.SPOT, USUAL_SYMBOLS[0]))
+        if expected_account.trades_coins
+        else None,
         stream=look_at_stream() if look_at_stream else None,
         terms=_reported(ownership.terms) if ownership else {},
     )
@@ -237,7 +244,8 @@ def _position_of(exchange: Exchange, category: Category, symbol: str) -> Positio
 
 def _listed(exchange: Exchange, expected_account: ExpectedAccount) -> Listed:
     instruments = exchange.instruments()
-    trading = {each.symbol for each in instruments if each.is_trading}
+    pairs = exchange.pairs() if expected_account.trades_coins else []
+    trading = {each.symbol for each in (*instruments, *pairs) if each.is_trading}
     return Listed(
         count=len(instruments),
         absent=tuple(sorted((expected_account.symbols or frozenset()) - trading)),

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 from relay.app import metrics
 from relay.bybit.http import SERVER_TIME, Answer, Cut, ExchangeClock, NoAnswer, NothingLeft, Refused403
-from relay.bybit.limiter import BAN_S, Address, Forbidden, Limiter, Permit, Priority
+from relay.bybit.limiter import BAN_S, Address, Forbidden, Limiter, Passenger, Permit, Priority
 from relay.bybit.wire_account import NOT_UNDERSTOOD, Row, name_of, problem_of
-from relay.bybit.wire_orders import ADDRESS_LIMIT, HTTP_FORBIDDEN, RATE_LIMIT, is_uncertain, refusal_of
+from relay.bybit.wire_orders import ADDRESS_LIMIT, HTTP_FORBIDDEN, RATE_LIMIT, is_uncertain, rate_key, refusal_of
 from relay.domain.order import ErrorKind, NotSent, OrderRejected, Unknown
 from relay.engine import lease_guard
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, ListTooLong
@@ -107,23 +107,22 @@ class Calls:
         self._address = address
         self.odd_rows = OddRows()
 
+    def is_free(self, endpoint: str) -> bool:
+        """Whether a request would leave at once."""
+        return self._address.banned_for_s == 0 and self._limiter.is_free(endpoint)
+
     def change(
         self, ask: Ask, endpoint: str, params: dict[str, object], *, priority: Priority, wait_s: float
     ) -> Answer | OrderRejected | Unknown | NotSent:
         """Send once. An `Answer` has code 0; a refusal is certain; Unknown means that it may have taken effect."""
-        return self._send(ask, endpoint, params, priority, wait_s)
+        permit = self.permit(endpoint, params, priority, wait_s)
+        return permit if isinstance(permit, NotSent) else self.send(ask, endpoint, params, permit)
 
-    def _send(
-        self,
-        ask: Ask,
-        endpoint: str,
-        params: dict[str, object],
-        priority: Priority,
-        wait_s: float,
+    def send(
+        self, ask: Ask, endpoint: str, params: dict[str, object], permit: Permit
     ) -> Answer | OrderRejected | Unknown | NotSent:
-        permit = self._permit(endpoint, priority, wait_s)
-        if isinstance(permit, NotSent):
-            return permit
+        """The same once it is permitted."""
+        counted_as = rate_key(endpoint, params)
         arrived, code, began_at = True, "none", time.perf_counter()
         headers: Mapping[str, str] = {}
         try:
@@ -142,26 +141,37 @@ class Calls:
             code = "403"
             return self._forbidden(str(refused))
         finally:
-            self._limiter.done(endpoint, permit, counted=arrived, headers=headers)
+            self._limiter.done(counted_as, permit, counted=arrived, headers=headers)
             metrics.called(endpoint, code if arrived else "not_sent", time.perf_counter() - began_at)
-        return self._judge(endpoint, answer)
+        return self._judge(counted_as, answer)
 
-    def _permit(self, endpoint: str, priority: Priority, wait_s: float) -> NotSent | Permit:
-        """With a `Permit` the request is to be sent at once; `NotSent` says why it may not be."""
+    def permit(
+        self,
+        endpoint: str,
+        params: Mapping[str, object],
+        priority: Priority,
+        wait_s: float,
+        passenger: Passenger | None = None,
+    ) -> NotSent | Permit:
+        """With a `Permit` the request is to be sent at once, or is in a batch; `NotSent` says why it may not leave."""
         banned_for_s = self._address.banned_for_s
         if banned_for_s > 0:
             return NotSent(why=_WORDS_403[Forbidden.BANNED], retry_at_ms=self._clock.after_ms(banned_for_s))
         began_at = time.perf_counter()
-        permit = self._limiter.acquire(endpoint, priority=priority, timeout_s=wait_s)
+        counted_as = rate_key(endpoint, params)
+        permit = self._limiter.acquire(counted_as, priority=priority, timeout_s=wait_s, passenger=passenger)
         metrics.limiter_seconds.observe(time.perf_counter() - began_at)
+        if permit.is_taken:
+            return permit
         if not permit.granted:
             metrics.called(endpoint, "limited", None)
             return NotSent(why=permit.why, retry_at_ms=permit.retry_at_ms)
         self._address.note_sent()
         return permit
 
-    def _judge(self, endpoint: str, answer: Answer) -> Answer | OrderRejected | Unknown:
-        retry_at_ms = self._limiter.learn(endpoint, answer.headers, refused=answer.code == RATE_LIMIT)
+    def _judge(self, counted_as: str, answer: Answer) -> Answer | OrderRejected | Unknown:
+        refused = RATE_LIMIT in (answer.code, *(code for code, _ in verdicts(answer)))
+        retry_at_ms = self._limiter.learn(counted_as, answer.headers, refused=refused)
         if answer.code == ADDRESS_LIMIT:
             return self._forbidden(f"access too frequent: {answer.words}")
         self._address.note_served()
@@ -189,7 +199,7 @@ class Calls:
         Asks once more after a cut connection, a spent rate limit, and a clock that was off.
         """
         for left in reversed(range(ASK_TIMES)):
-            came_to = self._send(_twice(ask), endpoint, params, Priority.ENTRY, ASK_WAIT_S)
+            came_to = self.change(_twice(ask), endpoint, params, priority=Priority.ENTRY, wait_s=ASK_WAIT_S)
             if isinstance(came_to, Answer):
                 return came_to
             if left == 0 or not self._is_worth_repeating(endpoint, came_to):
@@ -226,6 +236,13 @@ def listed(result: Row) -> Sequence[Row]:
     if not isinstance(rows, (list, tuple)):
         raise FactsUnreadable(f"the exchange's list has another form ({type(rows).__name__})")
     return rows
+
+
+def verdicts(answer: Answer) -> list[tuple[object, str]]:
+    """Of a batch: code and words for each of what was in it, as far as there are any."""
+    rows = answer.extra.get("list")
+    found = rows if isinstance(rows, list) else ()
+    return [(row.get("code"), str(row.get("msg"))[:500]) for row in found if isinstance(row, Mapping)]
 
 
 def _twice(ask: Ask) -> Ask:

@@ -1,4 +1,4 @@
-"""Bybit, as one account of the relay uses it: orders, positions, account and transaction log."""
+"""Bybit, as one account of the relay uses it: orders and positions."""
 
 from __future__ import annotations
 
@@ -7,37 +7,31 @@ from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from relay.bybit import wire_account, wire_orders
+from relay.bybit.account_api import EXECUTIONS, LINEAR_SETTLE_COINS, REALTIME, AccountApi
+from relay.bybit.batches import BatchedOrder, Batches
 from relay.bybit.calls import Ask, Calls, OddRows, listed
 from relay.bybit.http import SERVER_TIME, Answer, BybitSession, ExchangeClock, Transport
 from relay.bybit.limiter import Address, Limiter, Priority
 from relay.bybit.wire_account import (
     NOT_UNDERSTOOD,
-    AccountMode,
-    FeeRate,
-    KeyRights,
-    LogEntry,
+    Candle,
+    CoinBalance,
     Maintenance,
     Row,
-    account_mode_from,
     closed_pnl_from,
-    fee_rate_from,
-    key_rights_from,
-    ledger_entry_from,
-    log_entry_from,
     name_of,
     problem_of,
 )
-from relay.bybit.wire_orders import StandingOrder, standing_order_from
-from relay.domain.instrument import Category, Instrument, PriceBounds
+from relay.bybit.wire_orders import OpenOrder, open_order_from
+from relay.domain.coins import OwnCoins
+from relay.domain.instrument import PERPETUALS, Category, Instrument, PriceBounds
 from relay.domain.order import (
     FACTS_UNREADABLE,
     Accepted,
-    ErrorKind,
     NotSent,
-    OrderRejected,
     Outcome,
     PlannedOrder,
     Reason,
@@ -45,155 +39,19 @@ from relay.domain.order import (
     Unknown,
 )
 from relay.domain.position import Fill, OrderReport, Position, StopLevels
-from relay.domain.trades import LedgerEntry
 from relay.engine import lease_guard
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
 
-T = TypeVar("T")
-
-# What happened to an account's money: its executions, and the transaction log of the exchange beside them.
-
-
-EXECUTIONS = "/v5/execution/list"
-CLOSED_PNL = "/v5/position/closed-pnl"
-TRANSACTION_LOG = "/v5/account/transaction-log"
-
-
-class TransactionLogApi:
-    """Questions about the past. They raise ExchangeUnreachable or ExchangeAnswered, as `Exchange`'s do."""
-
-    def __init__(self, session: BybitSession, calls: Calls) -> None:
-        self._session = session
-        self._calls = calls
-
-    def read(self, since_ms: int, until_ms: int) -> list[LedgerEntry]:
-        """All executions of perpetuals and futures between two moments, which are at most 7 days apart."""
-        return [
-            entry
-            for category in Category
-            for entry in self._read(
-                "execution",
-                partial(ledger_entry_from, category=category),
-                self._session.get_executions,
-                EXECUTIONS,
-                category=category.value,
-                startTime=since_ms,
-                endTime=until_ms,
-                limit=100,
-            )
-        ]
-
-    def log(self, since_ms: int, until_ms: int) -> list[LogEntry]:
-        """What the exchange booked between two moments, which are at most 7 days apart, in trade and for it."""
-        found = self._read(
-            "transaction",
-            log_entry_from,
-            self._session.get_transaction_log,
-            TRANSACTION_LOG,
-            accountType="UNIFIED",
-            startTime=since_ms,
-            endTime=until_ms,
-            limit=50,
-        )
-        return [entry for entry in found if entry is not None]
-
-    def _read(self, what: str, read: Callable[[Row], T], ask: Ask, endpoint: str, **params: object) -> list[T]:
-        """All rows; one that cannot be read is left out, and told."""
-        return self._calls.odd_rows.read(what, self._calls.pages(ask, endpoint, **params), read)[0]
-
-
-# What the exchange tells of an account and its key: the questions behind the checklist, and its one repair.
-
-
-KEY = "/v5/user/query-api"
-MODE = "/v5/account/info"
-FEE_RATE = "/v5/account/fee-rate"
-SWITCH_MODE = "/v5/position/switch-mode"
-_ONE_WAY = 0
-_SWITCH_WAIT_S = 2.0
-
-
-class AccountApi:
-    """One account's own settings. Questions raise ExchangeUnreachable or ExchangeAnswered, as `Exchange`'s do."""
-
-    def __init__(self, session: BybitSession, calls: Calls) -> None:
-        self._session = session
-        self._calls = calls
-        self.transaction_log = TransactionLogApi(session, calls)
-
-    def key(self) -> KeyRights:
-        """What the key may do. Raises FactsUnreadable as well."""
-        return self._one("key", key_rights_from, self._calls.ask(self._session.get_api_key_information, KEY).result)
-
-    def mode(self) -> AccountMode:
-        """Raises FactsUnreadable as well."""
-        return self._one("account", account_mode_from, self._calls.ask(self._session.get_account_info, MODE).result)
-
-    def _one(self, what: str, read: Callable[[Row], T], result: Row) -> T:
-        try:
-            return read(result)
-        except NOT_UNDERSTOOD as error:
-            words = f"what the exchange tells of the {what} cannot be read: {problem_of(error)}"
-            raise FactsUnreadable(words) from None
-
-    def fee_rate(self, category: Category, symbol: str) -> FeeRate | None:
-        """Returns None if the exchange names none for the symbol. The demo environment has no answer to this."""
-        rows = listed(
-            self._calls.ask(self._session.get_fee_rates, FEE_RATE, category=category.value, symbol=symbol).result
-        )
-        return self._one("fees", fee_rate_from, rows[0]) if rows else None
-
-    def taker_fee(self, category: Category, symbol: str) -> Decimal | None:
-        """Which share of its notional an order costs that takes; None where the exchange does not say."""
-        with suppress(ExchangeUnreachable, ExchangeAnswered, FactsUnreadable):
-            rate = self.fee_rate(category, symbol)
-            return rate.taker if rate else None
-        return None
-
-    def open_orders(self) -> tuple[StandingOrder, ...]:
-        """All perpetual orders that rest in the account, whoever placed them."""
-        found = [order for coin in LINEAR_SETTLE_COINS for order in self._orders(Category.LINEAR, settleCoin=coin)]
-        return (*found, *self._orders(Category.INVERSE))
-
-    def _orders(self, category: Category, **which: object) -> tuple[StandingOrder, ...]:
-        rows = self._calls.pages(
-            self._session.get_open_orders, REALTIME, category=category.value, openOnly=0, limit=50, **which
-        )
-        return tuple(
-            self._calls.odd_rows.read("order", rows, lambda row: standing_order_from(row, category=category))[0]
-        )
-
-    def switch_to_one_way(self, category: Category, symbol: str) -> str | None:
-        """Put one symbol into one-way mode. Returns None if it is so now, else why not.
-
-        The exchange itself refuses where a position (110024) or an order (110028) of the symbol is open.
-        Source: docs/v5/position/position-mode.mdx.
-        """
-        came_to = self._calls.change(
-            self._session.switch_position_mode,
-            SWITCH_MODE,
-            {"category": category.value, "symbol": symbol, "mode": _ONE_WAY},
-            priority=Priority.ENTRY,
-            wait_s=_SWITCH_WAIT_S,
-        )
-        match came_to:
-            case Answer() | OrderRejected(refusal=ErrorKind.UNCHANGED):
-                return None
-            case OrderRejected():
-                return f"the exchange answered {came_to.code}: {came_to.words}"
-            case Unknown() | NotSent():
-                return came_to.why
-
-
 CREATE = "/v5/order/create"
+CLOSED_PNL = "/v5/position/closed-pnl"
 CANCEL = "/v5/order/cancel"
 AMEND = "/v5/order/amend"
-REALTIME = "/v5/order/realtime"
 HISTORY = "/v5/order/history"
 POSITIONS = "/v5/position/list"
 SYMBOL_INFO = "/v5/position/symbol-info"
 LEVERAGE = "/v5/position/set-leverage"
 STOPS = "/v5/position/trading-stop"
+KLINE = "/v5/market/kline"
 PRICE_LIMIT = "/v5/market/price-limit"
 USER_SETTINGS = "/v5/account/user-setting-config"
 SYSTEM_STATUS = "/v5/system/status"
@@ -207,22 +65,23 @@ _CLOSED = "Closed"
 
 SPAN_MAX_MS = 7 * 86_400_000
 """Of one question about the past. Source: docs/v5/order/execution.mdx, `startTime`."""
-LINEAR_SETTLE_COINS = ("USDT", "USDC")
 EVERYTHING: tuple[tuple[Category, dict[str, str]], ...] = (
     *((Category.LINEAR, {"settleCoin": coin}) for coin in LINEAR_SETTLE_COINS),
     (Category.INVERSE, {}),
 )
+ALL_ORDERS = (*EVERYTHING, (Category.SPOT, {}))
+"""The questions that tell all orders; those of EVERYTHING tell all positions."""
 
 
 def _is_of(row: Row, client_order_id: str) -> bool:
     return isinstance(row, Mapping) and row.get("orderLinkId") == client_order_id
 
 
-def equity_in(wallet: wire_account.Wallet, coin: str) -> Decimal:
-    """Raises FactsUnreadable where the coin's row cannot be read."""
+def balance_in(wallet: wire_account.Wallet, coin: str) -> CoinBalance:
+    """Of zeros where the exchange lists none. Raises FactsUnreadable where the coin's row cannot be read."""
     if coin in wallet.unreadable:
         raise FactsUnreadable(f"the exchange's balance of {coin} cannot be read: {wallet.unreadable[coin]}")
-    return wallet.equity(coin)
+    return wallet.balance(coin)
 
 
 class Exchange:
@@ -267,11 +126,14 @@ class Exchange:
         self._calls = Calls(
             clock=self._clock, limiter=Limiter(self._clock), address=self._address, measure=self.measure_clock
         )
+        self._batches = Batches(self._session, self._calls, self._clock)
         self.account_api = AccountApi(self._session, self._calls)
         self.odd_rows = self._calls.odd_rows
         self._stored_warm = 1
         self.withheld: Reason | None = None
         """Why nothing may be opened with this account's key."""
+        self.own_coins: Callable[[], Mapping[str, OwnCoins]] = dict
+        """By pair, which of the account's coins are the relay's own: the exchange knows no position of coins."""
 
     def __repr__(self) -> str:
         return f"Exchange({self._session.endpoint})"
@@ -281,6 +143,11 @@ class Exchange:
         return RequestSignature(
             timestamp_ms=self._clock.now_ms(), recv_window_ms=lease_guard.remaining_validity_ms(self._recv_window_ms)
         )
+
+    @property
+    def sends_at_once(self) -> bool:
+        """Whether an order would leave without waiting for the rate limit."""
+        return self._calls.is_free(CREATE)
 
     @property
     def clock_offset_ms(self) -> int:
@@ -306,14 +173,26 @@ class Exchange:
         """Send the order, once, signed with `signature`. Accepted is an acknowledgement, not a fill.
 
         Waits for the rate limit for at most half of the signature's window, and sends nothing once that window has
-        passed.
+        passed. One that waits may leave in a batch.
         """
         params = wire_orders.create_params(order, client_order_id)
-        return self._change(self._session.place_order, CREATE, params, signature, is_exit=is_exit)
+        batched = self._batches.passenger(params, client_order_id, signature)
+        return self._change(self._session.place_order, CREATE, params, signature, is_exit=is_exit, batched=batched)
 
-    def cancel(self, *, category: Category, symbol: str, client_order_id: str, is_exit: bool = False) -> Outcome:
-        """Cancel one order. A `Rejected` of `GONE` means that it has ended or never was."""
-        params = wire_orders.named_params(category, symbol, client_order_id)
+    def cancel(
+        self,
+        *,
+        category: Category,
+        symbol: str,
+        client_order_id: str,
+        is_exit: bool = False,
+        order: PlannedOrder | None = None,
+    ) -> Outcome:
+        """Cancel one order. A `Rejected` of `GONE` means that it has ended or never was.
+
+        `order`: what it is, which of spot says where it is found; None: a plain one.
+        """
+        params = wire_orders.cancel_params(category, symbol, client_order_id, order)
         return self._change(self._session.cancel_order, CANCEL, params, self.signature(), is_exit=is_exit)
 
     def set_leverage(self, *, category: Category, symbol: str, leverage: Decimal) -> Outcome:
@@ -333,16 +212,27 @@ class Exchange:
         return self._change(self._session.amend_order, AMEND, params, self.signature(), is_exit=True)
 
     def _change(
-        self, ask: Ask, endpoint: str, params: dict[str, object], signature: RequestSignature, *, is_exit: bool
+        self,
+        ask: Ask,
+        endpoint: str,
+        params: dict[str, object],
+        signature: RequestSignature,
+        *,
+        is_exit: bool,
+        batched: BatchedOrder | None = None,
     ) -> Outcome:
         left_ms = signature.timestamp_ms + signature.recv_window_ms - self._clock.now_ms()
         if left_ms <= 0:
             return NotSent(why="the request waited until its signature had run out", retry_at_ms=self._clock.now_ms())
         wait_s = max(0.0, left_ms - signature.recv_window_ms / 2) / 1000
+        priority = Priority.EXIT if is_exit else Priority.ENTRY
+        permit = self._calls.permit(endpoint, params, priority, wait_s, batched)
+        if isinstance(permit, NotSent):
+            return permit
+        if batched is not None and (came_to_in_batch := self._batches.outcome(permit, batched)) is not None:
+            return came_to_in_batch
         with self._session.stamped(signature):
-            came_to = self._calls.change(
-                ask, endpoint, params, priority=Priority.EXIT if is_exit else Priority.ENTRY, wait_s=wait_s
-            )
+            came_to = self._calls.send(ask, endpoint, params, permit)
         if not isinstance(came_to, Answer):
             return came_to
         if endpoint in (LEVERAGE, STOPS):
@@ -366,7 +256,8 @@ class Exchange:
         for ask, endpoint in places:
             rows = listed(self._calls.ask(ask, endpoint, **which).result)
             own = (row for row in rows if _is_of(row, client_order_id))
-            if found := self._calls.odd_rows.all_of("order", own, wire_orders.report_from):
+            read = partial(wire_orders.report_from, category=category)
+            if found := self._calls.odd_rows.all_of("order", own, read):
                 return found[0]
         return None
 
@@ -381,13 +272,13 @@ class Exchange:
             limit=100,
         )
         own = (row for row in rows if _is_of(row, client_order_id))
-        fills, _ = self._calls.odd_rows.read("execution", own, wire_orders.fill_from)
+        fills, _ = self._calls.odd_rows.read("execution", own, partial(wire_orders.fill_from, category=category))
         return tuple(sorted((fill for fill in fills if fill), key=lambda fill: (fill.at_ms, fill.exec_id)))
 
     def closed_pnl(self, *, since_ms: int) -> tuple[wire_account.ClosedPnl, ...]:
         """What was realised since then, which is at most 7 days ago, in all perpetuals; newest first."""
         found: list[wire_account.ClosedPnl] = []
-        for category in Category:
+        for category in PERPETUALS:
             rows = self._calls.pages(
                 self._session.get_closed_pnl, CLOSED_PNL, category=category.value, startTime=since_ms, limit=100
             )
@@ -411,7 +302,35 @@ class Exchange:
 
     def position(self, *, category: Category, symbol: str) -> Position:
         """The symbol's position; of size zero where none is open. Raises FactsUnreadable as well."""
+        if not category.has_positions:
+            return self._held(symbol)
         return self._understood(self._position_rows(category, symbol), category, symbol)
+
+    def holding(self, symbol: str) -> OwnCoins:
+        """Of one pair. Raises ExchangeUnreachable while not every fill of the relay's own orders is listed."""
+        found = self.own_coins().get(symbol) or OwnCoins(symbol=symbol)
+        if found.uncounted:
+            raise ExchangeUnreachable(f"its list of executions of {symbol} lags behind its orders")
+        return found
+
+    def _held(self, symbol: str) -> Position:
+        """What of a pair's coins is the relay's own, as a position. Raises as `own_coins` does, too."""
+        holding, at_ms = self.holding(symbol), self._clock.now_ms()
+        balance = balance_in(self._balances(), wire_account.coins_of(Category.SPOT, symbol)[0])
+        price = self._prices(Category.SPOT, symbol=symbol)[0].get(symbol)
+        return holding.position(balance.owned, balance.free, price, at_ms=at_ms)
+
+    def _coins(self) -> list[Position]:
+        """All holdings, in two questions however many there are."""
+        own, at_ms = self.own_coins(), self._clock.now_ms()
+        if not own:
+            return []
+        wallet, prices = self._balances(), self.prices(Category.SPOT)
+        found = []
+        for symbol, holding in own.items():
+            balance = balance_in(wallet, wire_account.coins_of(Category.SPOT, symbol)[0])
+            found.append(holding.position(balance.owned, balance.free, prices.get(symbol), at_ms=at_ms))
+        return found
 
     def _understood(self, rows: Sequence[Row], category: Category, symbol: str) -> Position:
         """Raises FactsUnreadable."""
@@ -456,7 +375,7 @@ class Exchange:
         return self.position(category=category, symbol=symbol)
 
     def positions(self) -> tuple[Position, ...]:
-        """All open positions: linear in USDT and in USDC, and inverse.
+        """All open positions: linear in USDT and in USDC, and inverse; and the coins that are the relay's own.
 
         Raises FactsUnreadable, with those that can be read, where one cannot.
         """
@@ -466,7 +385,7 @@ class Exchange:
                 found.append(self._understood(rows, category, symbol))
             except FactsUnreadable as error:
                 problems[category, symbol] = error.words
-        opened = tuple(position for position in found if position.size != 0)
+        opened = tuple(position for position in (*found, *self._coins()) if position.size != 0)
         if problems:
             raise FactsUnreadable("; ".join(problems.values()), opened, where=problems)
         return opened
@@ -480,7 +399,7 @@ class Exchange:
                 rows_of.setdefault((category, name_of(row)), []).append(row)
         return rows_of
 
-    def open_orders(self, *, category: Category, symbol: str) -> tuple[wire_orders.OpenOrder, ...]:
+    def open_orders(self, *, category: Category, symbol: str) -> tuple[OpenOrder, ...]:
         """All orders that rest at the symbol, whoever placed them, the position's stops included.
 
         One that cannot be read is left out, and told.
@@ -488,7 +407,7 @@ class Exchange:
         rows = self._calls.pages(
             self._session.get_open_orders, REALTIME, category=category.value, symbol=symbol, openOnly=0, limit=50
         )
-        return tuple(self.odd_rows.read("order", rows, wire_orders.open_order_from)[0])
+        return tuple(self.odd_rows.read("order", rows, partial(open_order_from, category=category))[0])
 
     def price(self, *, category: Category, symbol: str) -> Decimal:
         """The symbol's mark price. Raises ExchangeUnreachable where the exchange names none, FactsUnreadable."""
@@ -499,6 +418,18 @@ class Exchange:
             raise ExchangeUnreachable(f"the exchange names no mark price for {symbol}")
         return found[symbol]
 
+    def klines(
+        self, *, category: Category, symbol: str, interval: str, start_ms: int, end_ms: int
+    ) -> tuple[Candle, ...]:
+        """The symbol's candles that begin in that time, the oldest first; at most 1000, the latest ones.
+
+        `interval`: a number of minutes, or `D`. Source: docs/v5/market/kline.mdx. Raises as every question does.
+        """
+        which = {"category": category.value, "symbol": symbol, "interval": interval, "limit": 1000}
+        rows = listed(self._calls.ask(self._session.get_kline, KLINE, **which, start=start_ms, end=end_ms).result)
+        found, _ = OddRows(quiet=True).read("candle", rows, wire_account.candle_from)
+        return tuple(sorted(found, key=lambda candle: candle.at_ms))
+
     def price_bounds(self, category: Category, symbol: str) -> PriceBounds | None:
         """What limit prices the exchange takes now, and what it does with others; None where it does not say."""
         ask = self._calls.ask
@@ -508,8 +439,8 @@ class Exchange:
                 buy_max=wire_account.required(row, "buyLmt"), sell_min=wire_account.required(row, "sellLmt"), moves=None
             )
             with suppress(ExchangeUnreachable, ExchangeAnswered):
-                refuses = ask(self._session.get_user_setting_config, USER_SETTINGS).result.get("lpaPerp")
-                return replace(bounds, moves=not refuses if isinstance(refuses, bool) else None)
+                said = ask(self._session.get_user_setting_config, USER_SETTINGS).result
+                return replace(bounds, moves=wire_account.moves_prices(said, category))
             return bounds
         return None
 
@@ -526,20 +457,24 @@ class Exchange:
     def _prices(self, category: Category, **which: object) -> tuple[dict[str, Decimal], list[str]]:
         rows = listed(self._calls.ask(self._session.get_tickers, TICKERS, category=category.value, **which).result)
         marks, problems = self.odd_rows.read(
-            "price", rows, lambda row: (str(row["symbol"]), wire_account.mark_price_from(row))
+            "price", rows, lambda row: (str(row["symbol"]), wire_account.mark_price_from(row, category))
         )
         return {symbol: mark for symbol, mark in marks if mark is not None}, problems
 
-    def equity(self, coin: str) -> Decimal:
+    def equity(self, coin: str, category: Category = Category.LINEAR) -> Decimal:
         """The coin's equity in the unified wallet, open PnL included, in that coin; zero where it was never held.
 
-        Raises FactsUnreadable as well.
+        For coins it is what is free of it. Raises FactsUnreadable as well.
         """
-        return equity_in(self._wallet(coin=coin), coin)
+        return balance_in(self._wallet(coin=coin), coin).funds(category)
 
     def wallet(self) -> wire_account.Wallet:
         """The unified wallet with all its coins. On unified accounts 1.0 inverse contracts have another one."""
         return self._wallet()
+
+    def _balances(self) -> wire_account.Wallet:
+        """The same, for what is held."""
+        return self.wallet()
 
     def _wallet(self, **which: Any) -> wire_account.Wallet:
         reported = self._calls.ask(self._session.get_wallet_balance, WALLET, accountType="UNIFIED", **which)
@@ -555,6 +490,15 @@ class Exchange:
         """All perpetuals that the exchange lists and has not closed: those to come, and those being delivered, too."""
         return self._listed((*_COMING_AND_GOING, _TRADING))
 
+    def pairs(self) -> list[Instrument]:
+        """All spot pairs that trade; others are not listed. Source: docs/v5/market/instrument.mdx.
+
+        None where the host has no spot markets, or does not tell them: what is known of perpetuals is not lost.
+        """
+        with suppress(ExchangeAnswered):
+            return self._of_status(Category.SPOT, _TRADING)
+        return []
+
     def closed_instruments(self) -> tuple[Instrument, ...]:
         """All perpetuals that are over."""
         return self._listed((_CLOSED,))
@@ -562,13 +506,15 @@ class Exchange:
     def _listed(self, statuses: tuple[str, ...]) -> tuple[Instrument, ...]:
         return tuple(
             instrument
-            for category in Category
+            for category in PERPETUALS
             for status in statuses
             for instrument in self._of_status(category, status, limit=1000)
         )
 
     def instrument(self, *, category: Category, symbol: str) -> Instrument | None:
-        """One of them, as it is now, whatever its status; None: there is no such perpetual."""
+        """One of them, as it is now, whatever its status; None: there is no such perpetual or pair."""
+        if not category.has_positions:
+            return next(iter(self._of_status(category, _TRADING, symbol=symbol)), None)
         for status in (_TRADING, *_COMING_AND_GOING, _CLOSED):
             if found := self._of_status(category, status, symbol=symbol):
                 return found[0]
@@ -576,9 +522,8 @@ class Exchange:
 
     def _of_status(self, category: Category, status: str, **which: object) -> list[Instrument]:
         """Without a status the exchange lists what is trading only. Source: docs/v5/market/instrument.mdx, `status`."""
-        pages = self._calls.pages(
-            self._session.get_instruments_info, INSTRUMENTS, category=category.value, status=status, **which
-        )
+        named = {"status": status, **which} if category.has_positions else which
+        pages = self._calls.pages(self._session.get_instruments_info, INSTRUMENTS, category=category.value, **named)
         read = partial(wire_account.instrument_from, category=category)
         # Of what is over, or not there yet, nobody needs to be told.
         odd_rows = self.odd_rows if status == _TRADING else OddRows(quiet=True)
@@ -607,6 +552,7 @@ class Exchange:
         """Use each connection that `warm` opened, so that none dies unseen; to be called every 20 s."""
         if self._address.banned_for_s > 0:
             return 0
+        self._batches.learn()
         return self._transport.exercise(self._session.server_time_request(), self._stored_warm)
 
     def close(self) -> None:

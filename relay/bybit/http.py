@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 
 import certifi
 from Crypto.Hash import SHA256
-from Crypto.PublicKey import RSA
 from Crypto.Signature import pkcs1_15
+from environs import ValidationError
 from pybit.unified_trading import HTTP
 from requests.utils import default_user_agent
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, Retry, Timeout
@@ -42,6 +42,7 @@ from urllib3.util import create_urllib3_context
 
 from relay.domain.order import RequestSignature
 from relay.errors import SettingsInvalid
+from relay.settings.environment import private_key
 from relay.settings.network import Proxy, certificates, way_to
 
 # Bytes to the exchange and back: kept-alive connections, one send per request, and whether anything left.
@@ -161,9 +162,26 @@ def _by_socks(host: str, port: int, proxy: Proxy, timeout_s: float | None) -> so
 
 class _Progress(threading.local):
     left = False
+    on_sent: Callable[[], None] | None = None
+
+    def tell(self) -> None:
+        tell, self.on_sent = self.on_sent, None
+        if tell is not None:
+            tell()
 
 
 _progress = _Progress()
+
+
+@contextmanager
+def when_sent(tell: Callable[[], None]) -> Iterator[None]:
+    """`tell` is called once, in this thread, as soon as the request that it sends has left, or must wait for a
+    connection; it must be quick."""
+    _progress.on_sent = tell
+    try:
+        yield
+    finally:
+        _progress.on_sent = None
 
 
 class _Watched(HTTPConnection):
@@ -189,6 +207,7 @@ class _Watched(HTTPConnection):
             raise NewConnectionError(self, str(error)) from error
 
     def connect(self) -> None:
+        _progress.tell()
         try:
             super().connect()
         finally:
@@ -200,6 +219,10 @@ class _Watched(HTTPConnection):
             self.connect()
         _progress.left = True
         super().send(data)
+
+    def getresponse(self) -> Any:
+        _progress.tell()
+        return super().getresponse()
 
 
 class _WatchedTLS(_Watched, HTTPSConnection):
@@ -369,12 +392,13 @@ class Refused403(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the exchange said, of whatever code. `code` and `words` are retCode and retMsg."""
+    """What the exchange said, of whatever code. `code` and `words` are retCode and retMsg, `extra` is retExtInfo."""
 
     code: int
     words: str
     result: Mapping[str, Any]
     headers: Mapping[str, str]
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 class BybitSession(HTTP):  # type: ignore[misc]
@@ -489,12 +513,13 @@ class BybitSession(HTTP):  # type: ignore[misc]
             if response.status == 403:
                 raise Refused403(response.data[:2000].decode(errors="replace"))
             raise NoAnswer(f"HTTP {response.status} without the exchange's JSON")
-        result = body.get("result")
+        result, extra = body.get("result"), body.get("retExtInfo")
         return Answer(
             code=code,
             words=self._discreet(str(body.get("retMsg", "")))[:500],
             result=result if isinstance(result, dict) else {},
             headers=response.headers,
+            extra=extra if isinstance(extra, dict) else {},
         )
 
     def _discreet(self, words: str) -> str:
@@ -516,17 +541,13 @@ def _json_object(text: bytes) -> dict[str, Any]:
 def signer(secret: str) -> Callable[[bytes], str]:
     """How requests are signed: RSA with SHA-256 where the secret is a PEM private key, else HMAC-SHA256.
 
-    Source: V5 integration guidance, "Create A Request". A PEM may come with its line breaks written as `\\n`, as
-    environment variables often hold it. Raises SettingsInvalid for a PEM that is no private key.
+    Source: V5 integration guidance, "Create A Request". Raises SettingsInvalid for a PEM that is no private key.
     """
     if "-----BEGIN" not in secret:
         key = secret.encode()
         return lambda message: hmac.digest(key, message, "sha256").hex()
     try:
-        imported = RSA.import_key(secret.replace("\\n", "\n"))
-    except (ValueError, IndexError, TypeError):
-        raise SettingsInvalid(["BYBIT_API_SECRET: not a readable PEM key; should be an RSA private key"]) from None
-    if not imported.has_private():
-        raise SettingsInvalid(["BYBIT_API_SECRET: a public key; should be the RSA private key"])
-    scheme = pkcs1_15.new(imported)
+        scheme = pkcs1_15.new(private_key(secret))
+    except ValidationError as error:
+        raise SettingsInvalid([f"BYBIT_API_SECRET: {error}"]) from None
     return lambda message: base64.b64encode(scheme.sign(SHA256.new(message))).decode()

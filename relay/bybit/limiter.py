@@ -3,8 +3,8 @@ machine's address."""
 
 from __future__ import annotations
 
-import heapq
 import itertools
+import math
 import threading
 import time
 from bisect import insort
@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from typing import Any
 
 from relay.bybit.http import ExchangeClock
 
@@ -21,6 +22,10 @@ HOLD_UNAVAILABLE_S = 1.0
 """After a refusal that names no time."""
 HOLD_MAX_S = 60.0
 """No reset is further away than this: a wrong header must not silence the relay."""
+BATCH_MAX = 10
+"""Source: docs/v5/rate-limit, "Instructions for batch endpoints"; the pages of the endpoints allow more."""
+SOON_S = 0.1
+"""Where more wait than may go by themselves until then, they may go in batches."""
 
 
 class Priority(IntEnum):
@@ -30,26 +35,40 @@ class Priority(IntEnum):
     ENTRY = 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Passenger:
+    """What may leave in a batch instead, by the limit of that endpoint, with others of its `kind`."""
+
+    endpoint: str
+    kind: object
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permit:
     """What waiting for one's turn came to. `why` and `retry_at_ms` (exchange clock): where leave was not given.
 
-    `at`: the monotonic clock when it was granted.
+    `at`: the monotonic clock when it was granted. `batch`: in one with these, its own passenger first; who got this
+    permit sends them all, and the others' permits are not granted and say `is_taken`.
     """
 
     granted: bool
     at: float = 0.0
     retry_at_ms: int | None = None
     why: str = "the exchange's rate limit is spent"
+    batch: tuple[Any, ...] = ()
+    is_taken: bool = False
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(slots=True, order=True)
 class _Ticket:
-    """A place in the queue. Only who is first need hear of each change."""
+    """A place in the queue. Only who is first, of all or of those with a passenger, need hear of each change."""
 
     priority: int
     number: int
     news: threading.Condition = field(compare=False)
+    deadline: float = field(compare=False)
+    passenger: Passenger | None = field(compare=False, default=None)
+    is_taken: bool = field(compare=False, default=False)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,7 +78,9 @@ class _Endpoint:
     A request counts from when it leaves until a second after it was counted there, which its answer tells.
     """
 
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.Lock
+    serves: _Endpoint | None = None
+    """Of batches: whose requests may leave in them. Their limit is as large, until an answer says otherwise."""
     waiting: list[_Ticket] = field(default_factory=list)
     in_flight: int = 0
     counted_at: deque[float] = field(default_factory=deque)
@@ -73,11 +94,20 @@ class _Endpoint:
         self._forget(now)
         if now < self.held_until:
             return self.held_until
-        if self.limit is None or self._own(now) + self.foreign < self.limit:
+        if self.room(now):
             return now
         counting = [at for at in self.counted_at if at > now - WINDOW_S]
         frees = [counting[0] + WINDOW_S] if counting else [now + WINDOW_S]
         return min([*frees, self.foreign_until] if self.foreign else frees)
+
+    def room(self, at: float) -> float:
+        """How many may go until `at`, if none goes before."""
+        limit = self.serves.limit if self.limit is None and self.serves is not None else self.limit
+        if at < self.held_until:
+            return 0
+        if limit is None:
+            return math.inf
+        return max(0, limit - self._own(at) - (self.foreign if at < self.foreign_until else 0))
 
     def learn(self, now: float, at: float, limit: int | None, remaining: int) -> None:
         """`at`: when that was so at the exchange."""
@@ -91,11 +121,12 @@ class _Endpoint:
         return self.in_flight + sum(each > at - WINDOW_S for each in self.counted_at)
 
     def tell_first(self) -> None:
-        if self.waiting:
-            self.waiting[0].news.notify()
+        queue = (self.serves or self).waiting
+        for each in [*queue[:1], *filter(None, [first_passenger(queue)])]:
+            each.news.notify()
 
     def tell_all(self) -> None:
-        for each in self.waiting:
+        for each in (self.serves or self).waiting:
             each.news.notify()
 
     def _forget(self, now: float) -> None:
@@ -106,59 +137,103 @@ class _Endpoint:
             self.foreign = 0
 
 
+def first_passenger(queue: list[_Ticket]) -> _Ticket | None:
+    """Who sends the next batch: the first of those that may leave in one."""
+    return next((each for each in queue if each.passenger is not None), None)
+
+
 class Limiter:
     """Lets an account's requests go as fast as the exchange counts them, exits first, else in order. Thread-safe.
 
-    Each endpoint has its own window, and nobody waits for another endpoint's.
+    Each endpoint has its own window, and nobody waits for another endpoint's. Where more orders wait than will go soon,
+    they leave in batches as well, which the exchange counts by themselves, an order at a time.
     """
 
     def __init__(self, clock: ExchangeClock, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._monotonic = monotonic
         self._order = itertools.count()
+        self._lock = threading.Lock()
         self._endpoints: dict[str, _Endpoint] = {}
 
-    def acquire(self, endpoint: str, *, priority: Priority, timeout_s: float) -> Permit:
+    def acquire(
+        self, endpoint: str, *, priority: Priority, timeout_s: float, passenger: Passenger | None = None
+    ) -> Permit:
         """Wait for a turn, at most `timeout_s`; who is granted it must send at once and say when it is `done`.
 
-        Who cannot have a turn in time is told so without waiting.
+        Who cannot have a turn in time is told so without waiting. `passenger`: how it may leave in a batch.
         """
         window = self._window(endpoint)
+        if passenger is not None:
+            self._window(passenger.endpoint).serves = window
         deadline = self._monotonic() + timeout_s
         with window.lock:
-            ticket = _Ticket(int(priority), next(self._order), threading.Condition(window.lock))
-            heapq.heappush(window.waiting, ticket)
+            news = threading.Condition(window.lock)
+            ticket = _Ticket(int(priority), next(self._order), news, deadline, passenger)
+            insort(window.waiting, ticket)
+            window.tell_first()
             try:
-                return self._wait(window, ticket, deadline)
+                return self._wait(window, ticket)
             finally:
-                window.waiting.remove(ticket)
-                heapq.heapify(window.waiting)
+                if not ticket.is_taken:
+                    window.waiting.remove(ticket)
                 window.tell_first()
 
     def _window(self, endpoint: str) -> _Endpoint:
-        return self._endpoints.get(endpoint) or self._endpoints.setdefault(endpoint, _Endpoint())
+        return self._endpoints.get(endpoint) or self._endpoints.setdefault(endpoint, _Endpoint(lock=self._lock))
 
-    def _wait(self, window: _Endpoint, ticket: _Ticket, deadline: float) -> Permit:
-        while True:
+    def _wait(self, window: _Endpoint, ticket: _Ticket) -> Permit:
+        while not ticket.is_taken:
             now = self._monotonic()
             free_at, is_first = window.free_at(now), window.waiting[0] is ticket
             if free_at <= now and is_first:
                 window.in_flight += 1
                 return Permit(granted=True, at=now)
-            if now >= deadline or free_at > deadline:
-                return Permit(granted=False, retry_at_ms=self._clock.after_ms(max(0.0, free_at - now)))
-            ticket.news.wait((free_at if is_first else deadline) - now)
+            batch_at, sends = self._batch_at(window, ticket, now), first_passenger(window.waiting) is ticket
+            if batch_at <= now and sends:
+                return self._batch(window, ticket, now)
+            soonest = min(free_at, batch_at)
+            if now >= ticket.deadline or soonest > ticket.deadline:
+                return Permit(granted=False, retry_at_ms=self._clock.after_ms(max(0.0, soonest - now)))
+            wakes_at = min(free_at if is_first else math.inf, batch_at if sends else math.inf, ticket.deadline)
+            ticket.news.wait(wakes_at - now)
+        return Permit(granted=False, is_taken=True)
+
+    def _batch_at(self, window: _Endpoint, ticket: _Ticket, now: float) -> float:
+        """When a batch could go, at the earliest; never, while those that wait will soon have gone by themselves."""
+        if ticket.passenger is None or len(window.waiting) <= window.room(now + SOON_S):
+            return math.inf
+        return self._window(ticket.passenger.endpoint).free_at(now)
+
+    def _batch(self, window: _Endpoint, ticket: _Ticket, now: float) -> Permit:
+        """Who is to send it takes along whom the limit lets, in order."""
+        own = ticket.passenger
+        assert own is not None, "who sends a batch is in it"
+        batches, taken = self._window(own.endpoint), list[Passenger]()
+        room = min(BATCH_MAX, batches.room(now))
+        for each in tuple(window.waiting):
+            if (who := each.passenger) is None or len(taken) == room:
+                continue
+            if (who.endpoint, who.kind) == (own.endpoint, own.kind) and (each is ticket or each.deadline > now):
+                taken.append(who)
+                window.waiting.remove(each)
+                each.is_taken = True
+                each.news.notify()
+        batches.in_flight += len(taken)
+        return Permit(granted=True, at=now, batch=tuple(taken))
 
     def done(self, endpoint: str, permit: Permit, *, counted: bool, headers: Mapping[str, str]) -> None:
         """A request that was granted its turn has ended; `counted`: the exchange may have seen it.
 
         `headers`: of the answer, if there was one.
         """
-        window = self._window(endpoint)
+        window, orders = self._window(endpoint), len(permit.batch) or 1
         with window.lock:
-            window.in_flight -= 1
+            window.in_flight -= orders
             if counted:
-                insort(window.counted_at, self._counted_at(headers, self._monotonic(), earliest=permit.at))
+                at = self._counted_at(headers, self._monotonic(), earliest=permit.at)
+                for _ in range(orders):
+                    insort(window.counted_at, at)
             window.tell_first()
 
     def _counted_at(self, headers: Mapping[str, str], now: float, *, earliest: float) -> float:
@@ -171,6 +246,13 @@ class Limiter:
             return now
         at = now + self._clock.seconds_until(reported_ms + 1)
         return at if earliest <= at <= now else now
+
+    def is_free(self, endpoint: str) -> bool:
+        """Whether a request would get its turn at once."""
+        window = self._window(endpoint)
+        with window.lock:
+            now = self._monotonic()
+            return not window.waiting and window.free_at(now) <= now
 
     def waiting(self, endpoint: str) -> int:
         """How many wait for their turn."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -13,8 +14,8 @@ from types import MappingProxyType
 from relay.bybit import wire_account
 from relay.bybit.client import Exchange
 from relay.bybit.stream import LinkState, Message, StreamGreeting, StreamLink
-from relay.domain.instrument import NOT_LISTED, Category, Instrument, SymbolIndex
-from relay.errors import ExchangeUnreachable
+from relay.domain.instrument import NOT_LISTED, PERPETUALS, Category, Instrument, SymbolIndex
+from relay.errors import ExchangeAnswered, ExchangeUnreachable
 
 # The instruments that the exchange lists, as they were read last.
 
@@ -130,6 +131,7 @@ class Market:
             # What trades again under the name of one that is over counts.
             yield from self._closed
             yield from exchange.instruments()
+            yield from exchange.pairs()
 
         count = self._catalog.load(fetch, needed)
         self.symbol_index = SymbolIndex.of(self._catalog.all(), self._overrides)
@@ -149,9 +151,10 @@ class Market:
 
     def load_prices(self, exchange: Exchange) -> None:
         """Read the price of everything, in one call each category. Raises like `load_instruments`."""
-        self._prices = {
-            (category, symbol): price for category in Category for symbol, price in exchange.prices(category).items()
-        }
+        prices = {(each, symbol): price for each in PERPETUALS for symbol, price in exchange.prices(each).items()}
+        with suppress(ExchangeAnswered):  # of a host without spot markets
+            prices |= {(Category.SPOT, symbol): price for symbol, price in exchange.prices(Category.SPOT).items()}
+        self._prices = prices
         self._priced_at = self._monotonic()
 
     def instrument(self, category: Category, symbol: str) -> Instrument | None:
@@ -170,7 +173,7 @@ class Market:
 # Mark prices from the public ticker streams, for the symbols that were asked for. Thread-safe.
 
 
-PATHS = {Category.LINEAR: "/v5/public/linear", Category.INVERSE: "/v5/public/inverse"}
+PATHS = {each: f"/v5/public/{each.value}" for each in Category}
 _ARGS_MAX = 100
 """Topics in one request; the exchange bounds its length (21,000 characters a connection)."""
 
@@ -204,6 +207,7 @@ class Prices:
 
 class _Feed:
     def __init__(self, category: Category, url: str) -> None:
+        self._category = category
         self._lock = threading.Lock()
         self._wanted: set[str] = set()
         self._marks: dict[str, Decimal] = {}
@@ -250,7 +254,7 @@ class _Feed:
             return
         symbol = str(row.get("symbol"))
         try:
-            mark = wire_account.mark_price_from(row)
+            mark = wire_account.mark_price_from(row, self._category)
         except wire_account.NOT_UNDERSTOOD:  # it is asked for, then, and whoever asks is told
             with self._lock:
                 self._marks.pop(symbol, None)

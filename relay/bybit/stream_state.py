@@ -11,7 +11,8 @@ from decimal import Decimal
 from typing import Any
 
 from relay.bybit import wire_account, wire_orders
-from relay.bybit.wire_account import NOT_UNDERSTOOD, CoinBalance, Row, ledger_entry_from
+from relay.bybit.wire_account import NOT_UNDERSTOOD, CoinBalance, Row
+from relay.bybit.wire_ledger import ledger_entry_from
 from relay.bybit.wire_orders import (
     OpenOrder,
     ReportedExecution,
@@ -27,8 +28,8 @@ from relay.domain.order import Reason
 from relay.domain.position import Fill, OrderReport, Position
 from relay.domain.trades import LedgerEntry
 
-_CATEGORIES = {each.value: each for each in (Category.LINEAR, Category.INVERSE)}
-"""The relay has nothing to do with others: spot, options."""
+_CATEGORIES = {each.value: each for each in Category}
+"""The relay has nothing to do with others: options."""
 _REMEMBERED = 2000
 """How many executions are kept in mind: to know a repeat for one, and to add up while nobody asks for the balance."""
 _EXACT = Decimal("0.0000001")
@@ -56,26 +57,29 @@ class KnownBalance:
         self._reported_at_ms = 0
         self._read_at_ms = 0
         self._era = 0
+        self.row: CoinBalance | None = None
+        """What was told or read last of the coin, its locked part among it; good while the balance is known."""
         self._earned: dict[str, Decimal] = {}
         self._seen: OrderedDict[str, None] = OrderedDict()
 
-    def executed(self, take_report: ReportedExecution) -> None:
+    def executed(self, take_report: ReportedExecution, earned: Decimal) -> None:
         if take_report.exec_id in self._seen:
             return
         self._seen[take_report.exec_id] = None
         if len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
         if take_report.at_ms >= self._read_at_ms - _CLOCK_MS:
-            self._earned[take_report.exec_id] = take_report.earned
+            self._earned[take_report.exec_id] = earned
         if len(self._earned) > _REMEMBERED:
             # Nobody has asked for so long that one reading is cheaper than keeping what came since.
             self.forget()
             self._earned.clear()
 
-    def take_report(self, balance: Decimal, at_ms: int) -> None:
+    def take_report(self, balance: Decimal, at_ms: int, row: CoinBalance | None = None) -> None:
         """A wallet event, made at `at_ms` of the exchange's clock; an older one says nothing."""
         if at_ms >= self._reported_at_ms:
             self._last, self._reported_at_ms = balance, at_ms
+            self.row = row
 
     def forget(self) -> None:
         self._base = self._last = None
@@ -84,10 +88,11 @@ class KnownBalance:
     def begin(self, now_ms: int) -> BalanceReading:
         return BalanceReading(era=self._era, exec_ids=frozenset(self._earned), begun_at_ms=now_ms)
 
-    def read(self, reading: BalanceReading, balance: Decimal) -> None:
+    def read(self, reading: BalanceReading, balance: Decimal, row: CoinBalance | None = None) -> None:
         if reading.era != self._era:
             return
         self._base = self._last = balance
+        self.row = row
         self._read_at_ms = reading.begun_at_ms
         self._reported_at_ms = max(self._reported_at_ms, reading.begun_at_ms - _CLOCK_MS)
         self._earned = {key: earned for key, earned in self._earned.items() if key not in reading.exec_ids}
@@ -118,7 +123,7 @@ class KnownOrders:
     """All of one account's."""
 
     def __init__(self) -> None:
-        self._open: dict[str, tuple[int, tuple[Category, str], OpenOrder]] = {}
+        self._open: dict[str, tuple[int, OpenOrder]] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
 
     def take_report(self, row: Row, category: Category) -> None:
@@ -132,16 +137,16 @@ class KnownOrders:
             return
         known = self._open.get(order_id)
         if order_id not in self._ended and (known is None or known[0] <= at_ms):
-            self._open[order_id] = (at_ms, (category, row["symbol"]), open_order_from(row))
+            self._open[order_id] = (at_ms, open_order_from(row, category))
 
     def forget(self) -> None:
         self._open.clear()
 
     def places(self) -> set[tuple[Category, str]]:
-        return {where for _, where, _ in self._open.values()}
+        return {(order.category, order.symbol) for _, order in self._open.values()}
 
     def at(self, category: Category, symbol: str) -> tuple[OpenOrder, ...]:
-        return tuple(order for _, where, order in self._open.values() if where == (category, symbol))
+        return tuple(order for _, order in self._open.values() if (order.category, order.symbol) == (category, symbol))
 
 
 # When a position that the streams told may be acted upon. Pure: no I/O, no clock, no lock.
@@ -438,7 +443,8 @@ class LiveAccount:
 
     def _execution(self, take_report: ReportedExecution) -> None:
         with self._lock:
-            self._balance(wire_account.settle_coin_of(take_report.symbol)).executed(take_report)
+            for coin, earned in take_report.earned.items():
+                self._balance(coin).executed(take_report, earned)
             known = self._known((take_report.category, take_report.symbol))
             known.executed(take_report)
             if not take_report.is_certain:
@@ -474,7 +480,7 @@ class LiveAccount:
         wallet = wire_account.wallet_from(row)
         with self._lock:
             for each in wallet.coins:
-                self._balance(each.coin).take_report(each.wallet_balance, at_ms)
+                self._balance(each.coin).take_report(each.wallet_balance, at_ms, each)
                 if self._beside.get(each.coin) is not None:
                     self._beside[each.coin] = each.beside_balance
             for coin in wallet.unreadable:
@@ -537,7 +543,7 @@ class LiveAccount:
         with self._lock:
             for each in balances:
                 known = self._balance(each.coin)
-                known.read(readings.get(each.coin) or known.begin(now_ms), each.wallet_balance)
+                known.read(readings.get(each.coin) or known.begin(now_ms), each.wallet_balance, each)
                 self._beside[each.coin] = each.beside_balance if self._is_all(each, mark) else None
 
     def _is_all(self, balance: CoinBalance, mark: Mark) -> bool:
@@ -607,6 +613,12 @@ class LiveAccount:
             balance += pnl
         return balance
 
+    def balance(self, coin: str) -> CoinBalance | None:
+        """The coin's balance with every execution that was told in it; None if it must be read."""
+        with self._lock:
+            found = self._balance(coin) if self._is_seeded else None
+            return found.row if found is not None and found.known() is not None else None
+
     def orders_at(self, where: Where) -> tuple[wire_orders.OpenOrder, ...] | None:
         """What rests there, whoever placed it, the position's stops included; None if it must be read."""
         with self._lock:
@@ -628,6 +640,8 @@ class LiveAccount:
             return [where for where, each in self._positions.items() if each.is_readable and each.known() is None]
 
     def _known(self, where: Where) -> KnownPosition:
+        if not where[0].has_positions:
+            return KnownPosition()  # coins are known by the journal: nothing is kept of them here
         found = self._positions.get(where)
         if found is None:
             found = self._positions[where] = KnownPosition()
@@ -637,10 +651,14 @@ class LiveAccount:
         found = self._balances.get(coin)
         if found is None:
             found = self._balances[coin] = KnownBalance()
+            if self._is_seeded:
+                # The wallet was read, and did not list it: there was nothing of it.
+                found.read(found.begin(0), Decimal(0))
         return found
 
 
 def _is_of(where: Where, coin: str) -> bool:
+    """Of a perpetual: whether it is settled in the coin."""
     return wire_account.settle_coin_of(where[1]) == coin
 
 

@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any
 
 from relay.bybit import wire_account, wire_orders
-from relay.bybit.client import EVERYTHING, REALTIME, Exchange, equity_in
+from relay.bybit.account_api import REALTIME
+from relay.bybit.client import ALL_ORDERS, Exchange, balance_in
 from relay.bybit.http import signer
 from relay.bybit.limiter import Address
 from relay.bybit.market import Prices
@@ -151,7 +152,7 @@ class StreamedExchange(Exchange):
 
     def _open_order_rows(self) -> Iterator[tuple[Row, Category]]:
         """All that rests at the account, as `open_orders` has it of one symbol."""
-        for category, narrowed in EVERYTHING:
+        for category, narrowed in ALL_ORDERS:
             for row in self._calls.pages(
                 self._session.get_open_orders, REALTIME, category=category.value, openOnly=0, limit=50, **narrowed
             ):
@@ -186,6 +187,8 @@ class StreamedExchange(Exchange):
         return report
 
     def position(self, *, category: Category, symbol: str) -> Position:
+        if not category.has_positions:
+            return super().position(category=category, symbol=symbol)
         return self._read_position((category, symbol), self._live).position
 
     def _read_position(self, where: Where, live: LiveAccount) -> ReportedPosition:
@@ -199,8 +202,11 @@ class StreamedExchange(Exchange):
         self._understood(rows, *where)
         return reported_position(tuple(rows), *where)
 
-    def equity(self, coin: str) -> Decimal:
-        return equity_in(self._read_balances(self._live), coin)
+    def _balances(self) -> wire_account.Wallet:
+        return self._read_balances(self._live)
+
+    def equity(self, coin: str, category: Category = Category.LINEAR) -> Decimal:
+        return balance_in(self._read_balances(self._live), coin).funds(category)
 
     # What is known without asking.
 
@@ -225,11 +231,23 @@ class StreamedExchange(Exchange):
         """Returns None if it must be read."""
         self.marks.want(category, symbol)
         self._expect_alerts(category)
+        if not category.has_positions:
+            return self._held_now(symbol)
         reported = self._live.position((category, symbol)) if self.link.is_fresh() else None
         if reported is None:
             return None
         mark = self.marks.mark(category, symbol)
         return NowPosition(position=replace(reported.position, mark_price=mark), at_ms=reported.at_ms)
+
+    def _held_now(self, symbol: str) -> NowPosition | None:
+        """The relay's own coins, by the journal, and what the account has of them, by the stream."""
+        holding, at_ms = self.holding(symbol), self.now_ms()
+        balance = self._live.balance(wire_account.coins_of(Category.SPOT, symbol)[0]) if self.link.is_fresh() else None
+        if holding.size and balance is None:
+            return None
+        price = self.marks.mark(Category.SPOT, symbol)
+        owned, free = (balance.owned, balance.free) if balance is not None else (None, None)
+        return NowPosition(position=holding.position(owned, free, price, at_ms=at_ms), at_ms=at_ms)
 
     def _expect_alerts(self, category: Category) -> None:
         """One has come: what the next one needs is kept fresh."""
@@ -241,7 +259,12 @@ class StreamedExchange(Exchange):
 
     def positions_now(self) -> tuple[Position, ...] | None:
         """All that are open, whoever opened them; None if they must be read."""
-        return self._live.positions(self.marks.mark) if self.link.is_fresh() else None
+        found = self._live.positions(self.marks.mark) if self.link.is_fresh() else None
+        own = self.own_coins() if found is not None else {}
+        held = [None if each.uncounted else self._held_now(symbol) for symbol, each in own.items()]
+        if found is None or any(each is None or each.position.mark_price is None for each in held):
+            return None
+        return (*found, *(each.position for each in held if each is not None and each.position.size))
 
     def price_now(self, category: Category, symbol: str) -> Decimal | None:
         self._expect_alerts(category)
@@ -251,8 +274,13 @@ class StreamedExchange(Exchange):
         """For what is said, not for what is done: see known_orders."""
         return self._live.orders_at((category, symbol)) if self.link.is_current() else None
 
-    def equity_now(self, coin: str) -> Decimal | None:
-        return self._live.equity(coin, self.marks.mark) if self.link.is_fresh() else None
+    def equity_now(self, coin: str, category: Category = Category.LINEAR) -> Decimal | None:
+        if not self.link.is_fresh():
+            return None
+        if category.has_positions:
+            return self._live.equity(coin, self.marks.mark)
+        balance = self._live.balance(coin)
+        return balance.funds(category) if balance is not None else None
 
     # What the stream leaves open, read beside everything else.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,9 +12,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 from relay.domain.instrument import Category, Instrument
-from relay.domain.order import EXCHANGE_RESTRICTED, FACTS_UNREADABLE, Reason, Side
+from relay.domain.order import EXCHANGE_RESTRICTED, FACTS_UNREADABLE, Reason
 from relay.domain.position import Position
-from relay.domain.trades import ExitReason, LedgerEntry
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
@@ -99,7 +97,8 @@ _FUTURES = frozenset({"LinearFutures", "InverseFutures"})
 _FINEST, _NO_BOUND = Decimal("0.00000001"), Decimal(10**12)
 _IN_TROUBLE = {"Liq": "being liquidated", "Adl": "being reduced by auto-deleveraging"}
 _ONE_WAY = 0
-_STOP_LOSSES = frozenset({"StopLoss", "PartialStopLoss", "TrailingStop"})
+_STOP_LOSSES = frozenset({"StopLoss", "PartialStopLoss", "TrailingStop", "tpslOrder"})
+"""Of coins, the relay's own stop loss: its take profits are limit orders."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +112,24 @@ class CoinBalance:
     usd: Decimal | None = None
     """What the equity is worth, where the exchange says it."""
     borrowed: Decimal = Decimal(0)
+    locked: Decimal = Decimal(0)
+    """By open spot orders."""
+    pledged: Decimal = Decimal(0)
+    """As margin of positions and orders."""
+
+    @property
+    def owned(self) -> Decimal:
+        """What is there and not borrowed."""
+        return self.wallet_balance - self.borrowed
+
+    @property
+    def free(self) -> Decimal:
+        """What can be sold or spent. Source: docs/v5/account/wallet-balance.mdx, `availableToWithdraw`."""
+        return max(self.owned - self.locked - self.pledged, Decimal(0))
+
+    def funds(self, category: Category) -> Decimal:
+        """What sizes in percent are a share of: of a perpetual the equity, of coins what is free to be spent."""
+        return self.equity if category.has_positions else self.free
 
     @property
     def beside_balance(self) -> Decimal | None:
@@ -132,9 +149,15 @@ class Wallet:
     unreadable: Mapping[str, str] = field(default_factory=dict)
     """What is wrong with the rows of the coins that cannot be read."""
 
+    def balance(self, coin: str) -> CoinBalance:
+        """Of zeros where the exchange lists none, as it does of coins never held."""
+        zero = Decimal(0)
+        nothing = CoinBalance(coin=coin, equity=zero, wallet_balance=zero, unrealised_pnl=zero)
+        return next((balance for balance in self.coins if balance.coin == coin), nothing)
+
     def equity(self, coin: str) -> Decimal:
-        """The coin's equity; zero where the exchange lists none, as it does of coins never held."""
-        return next((balance.equity for balance in self.coins if balance.coin == coin), Decimal(0))
+        """The coin's equity; zero where the exchange lists none."""
+        return self.balance(coin).equity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +187,22 @@ def settle_coin_of(symbol: str) -> str:
     return _DATED_INVERSE.sub("", name)
 
 
+_PAIRS: dict[str, tuple[str, str]] = {}
+"""Base and quote coin of each spot pair, as the exchange listed them last: its symbol does not tell them apart."""
+_QUOTES = ("USDT", "USDC", "USDE", "USD1", "EUR", "BRL", "TRY", "PLN", "BTC", "ETH", "DAI", "MNT")
+
+
+def coins_of(category: Category, symbol: str) -> tuple[str, str]:
+    """The coin that is traded, empty of a perpetual, and the one it is settled in.
+
+    Of a pair that is not listed (yet) by the usual names.
+    """
+    if category.has_positions:
+        return "", settle_coin_of(symbol)
+    quote = next((each for each in _QUOTES if symbol.endswith(each) and symbol != each), symbol[-4:])
+    return _PAIRS.get(symbol) or (symbol.removesuffix(quote), quote)
+
+
 def category_of_symbol(symbol: str) -> Category:
     """By the exchange's own names: what is settled in its own coin is inverse."""
     return Category.LINEAR if settle_coin_of(symbol) in ("USDT", "USDC") else Category.INVERSE
@@ -179,9 +218,10 @@ def position_from(rows: Sequence[Row], *, category: Category, symbol: str) -> Po
         raise RowUnreadable("`size` is missing")
     open_rows = [row for row in rows if number_or_zero(row, "size") != 0]
     shown: Row = next(iter(open_rows or rows), {})
-    lenient = Lenient()
+    lenient, for_people = Lenient(), Lenient()
 
     price = partial(lenient.read, number_but_zero, shown, instead=None)
+    read_shown = partial(for_people.read, number_but_zero, shown, instead=None)
 
     return Position(
         category=category,
@@ -194,6 +234,9 @@ def position_from(rows: Sequence[Row], *, category: Category, symbol: str) -> Po
         take_profit=price("takeProfit"),
         stop_loss=price("stopLoss"),
         trailing_stop=price("trailingStop"),
+        liq_price=read_shown("liqPrice"),
+        margin=read_shown("positionIM"),
+        opened_at_ms=for_people.read(lambda: int(shown.get("openTime") or 0) or None, instead=None),
         changed_at_ms=lenient.read(_changed_at_ms, rows, instead=None),
         is_hedge=any(int(row.get("positionIdx") or _ONE_WAY) != _ONE_WAY for row in rows),
         no_entry=_unreadable("position", symbol, lenient) or _restricted(rows, symbol),
@@ -233,6 +276,8 @@ def instrument_from(row: Row, *, category: Category) -> Instrument | None:
     Raises RowUnreadable where nothing can be made of it. A rule that cannot be read forbids entries only, so that what
     is open can be closed: an exit goes by rules that hold back nothing.
     """
+    if category is Category.SPOT:
+        return _pair_from(row)
     kind = row.get("contractType")
     if kind in _FUTURES:
         return None
@@ -271,6 +316,43 @@ def instrument_from(row: Row, *, category: Category) -> Instrument | None:
     return replace(made, unreadable=unreadable.message) if unreadable else made
 
 
+def _pair_from(row: Row) -> Instrument:
+    """Of spot, which names no least and greatest price. Source: docs/v5/market/instrument.mdx."""
+    price, lot, lenient = _section(row, "priceFilter"), _section(row, "lotSizeFilter"), Lenient()
+
+    def rule(key: str, instead: Decimal) -> Decimal:
+        return lenient.read(_positive, lot, key, instead=instead)
+
+    def maximum(key: str) -> Decimal:
+        return lenient.read(number_but_zero, lot, key, instead=None) or most
+
+    tick, step = lenient.read(_positive, price, "tickSize", instead=_FINEST), rule("basePrecision", _FINEST)
+    most = lenient.read(number_but_zero, lot, "maxOrderQty", instead=None) or _NO_BOUND
+    _PAIRS[row["symbol"]] = row["baseCoin"], row["quoteCoin"]
+    made = Instrument(
+        category=Category.SPOT,
+        symbol=row["symbol"],
+        base_coin=row["baseCoin"],
+        quote_coin=row["quoteCoin"],
+        settle_coin=row["quoteCoin"],
+        is_trading=row.get("status") == "Trading",
+        tick_size=tick,
+        price_min=tick,
+        price_max=_NO_BOUND,
+        qty_step=step,
+        qty_min=max(lenient.read(number_or_zero, lot, "minOrderQty", instead=step), step),
+        qty_max=maximum("maxLimitOrderQty"),
+        qty_max_market=maximum("maxMarketOrderQty"),
+        notional_min=lenient.read(number_or_zero, lot, "minOrderAmt", instead=Decimal(0)),
+        leverage_max=Decimal(1),
+        status=str(row.get("status")),
+        kind=str(row.get("symbolType") or ""),
+        money_step=rule("quotePrecision", Decimal("0.01")),
+    )
+    unreadable = _unreadable("rules", made.symbol, lenient)
+    return replace(made, unreadable=unreadable.message) if unreadable else made
+
+
 def _section(row: Row, name: str) -> Row:
     found = row.get(name)
     return found if isinstance(found, Mapping) else {}
@@ -288,9 +370,36 @@ def _delivery(row: Row) -> datetime | None:
     return datetime.fromtimestamp(at_ms / 1000, UTC) if at_ms else None
 
 
-def mark_price_from(row: Row) -> Decimal | None:
-    """From a row of `/v5/market/tickers`; None while the exchange names none."""
-    return number_but_zero(row, "markPrice")
+def mark_price_from(row: Row, category: Category = Category.LINEAR) -> Decimal | None:
+    """From a row of `/v5/market/tickers`; None while the exchange names none. Coins have the last price only."""
+    return number_but_zero(row, "markPrice" if category.has_positions else "lastPrice")
+
+
+def moves_prices(settings: Row, category: Category) -> bool | None:
+    """Whether a limit price beyond the bounds is moved to them; of spot the flag's sense is the opposite.
+
+    Source: docs/v5/account/set-price-limit.mdx.
+    """
+    flag = settings.get("lpaPerp" if category.has_positions else "lpaSpot")
+    return (not flag if category.has_positions else flag) if isinstance(flag, bool) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candle:
+    """What the price did from `at_ms` on, for the length of the interval that was asked for."""
+
+    at_ms: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+
+
+def candle_from(row: Any) -> Candle:
+    """From a row of `/v5/market/kline`, which has no names: time, open, high, low, close, and two of volume."""
+    at, *prices = row
+    first, high, low, close = (required({"price": each}, "price") for each in prices[:4])
+    return Candle(at_ms=int(at), open=first, high=high, low=low, close=close)
 
 
 def wallet_from(row: Row) -> Wallet:
@@ -317,6 +426,8 @@ def _coin_from(row: Row) -> CoinBalance:
         unrealised_pnl=number_or_zero(row, "unrealisedPnl"),
         usd=Lenient().read(number, row, "usdValue", instead=None),
         borrowed=number_or_zero(row, "spotBorrow"),
+        locked=number_or_zero(row, "locked"),
+        pledged=sum((number_or_zero(row, each) for each in ("totalOrderIM", "totalPositionIM")), Decimal(0)),
     )
 
 
@@ -332,127 +443,6 @@ def stopped_at_ms_from(row: Row) -> int | None:
     """
     is_stop = row.get("stopOrderType") in _STOP_LOSSES and row.get("execType") == "Trade"
     return int(row["execTime"]) if is_stop else None
-
-
-# Executions as what they did to the money, from Bybit's spelling.
-#
-# Source: docs/v5/websocket/private/execution.mdx and docs/v5/order/execution.mdx; only the stream documents `execPnl`.
-
-
-_FUNDING = "Funding"
-_MOVING = frozenset({"Trade", "AdlTrade", "BustTrade", "BlockTrade", "MovePosition", "FutureSpread", "Delivery"})
-_SETTLED = "Settle"
-_REASONS = {
-    "BustTrade": ExitReason.LIQUIDATION,
-    "AdlTrade": ExitReason.ADL,
-    "Delivery": ExitReason.DELIVERY,
-    "Settle": ExitReason.DELIVERY,
-    "CreateByLiq": ExitReason.LIQUIDATION,
-    "CreateByTakeOver_PassThrough": ExitReason.LIQUIDATION,
-    "CreateByAdl_PassThrough": ExitReason.ADL,
-    "CreateBySettle": ExitReason.DELIVERY,
-    "TakeProfit": ExitReason.TAKE_PROFIT,
-    "PartialTakeProfit": ExitReason.TAKE_PROFIT,
-    "StopLoss": ExitReason.STOP_LOSS,
-    "PartialStopLoss": ExitReason.STOP_LOSS,
-    "TrailingStop": ExitReason.TRAILING_STOP,
-    "CreateByTrailingProfit": ExitReason.TRAILING_STOP,
-}
-"""By `execType`, `createType` and `stopOrderType`; `createType` has the latter's words behind `CreateBy`, too."""
-
-
-def ledger_entry_from(row: Row, category: Category) -> LedgerEntry:
-    """From a row of `/v5/execution/list` or of the `execution` stream."""
-    coin = settle_coin_of(row["symbol"])
-    moves = row.get("execType", "Trade") in _MOVING or (row.get("execType") == _SETTLED and is_dated(row["symbol"]))
-    is_funding = row.get("execType") == _FUNDING
-    paid = _fees(row, coin)
-    fee = paid.pop(coin, Decimal(0))
-    entry = LedgerEntry(
-        exec_id=row["execId"],
-        category=category,
-        symbol=row["symbol"],
-        coin=coin,
-        side=Side.SELL if row.get("side") == "Sell" else Side.BUY,
-        qty=number_or_zero(row, "execQty") if moves else Decimal(0),
-        price=number_or_zero(row, "execPrice"),
-        fee=Decimal(0) if is_funding else fee,
-        funding=fee if is_funding else Decimal(0),
-        at_ms=int(row["execTime"]),
-        seq=int(row.get("seq") or 0),
-        realised=_realised(row),
-        closed_qty=number(row, "closedSize") if moves else None,
-        fees_other=paid,
-        reason=_exit_reason(row),
-        client_order_id=row.get("orderLinkId") or "",
-    )
-    return replace(entry, fees_other_usd=_worth(row, entry.coin_usd)) if paid else entry
-
-
-def _realised(row: Row) -> Decimal | None:
-    """The stream alone documents it; where nothing was closed it is nothing."""
-    reported = number(row, "execPnl")
-    return Decimal(0) if reported is None and not number_or_zero(row, "closedSize") else reported
-
-
-def _fees(row: Row, coin: str) -> dict[str, Decimal]:
-    """By coin, taxes among them. `extraFees` is a list in the stream and text elsewhere."""
-    paid = {row.get("feeCurrency") or coin: number_or_zero(row, "execFee")}
-    for each in _extra_fees(row):
-        extra = each.get("feeCoin") or coin
-        paid[extra] = paid.get(extra, Decimal(0)) + number_or_zero(each, "fee")
-    return {name: fee for name, fee in paid.items() if fee}
-
-
-def _extra_fees(row: Row) -> Sequence[Row]:
-    found = row.get("extraFees") or ()
-    return json.loads(found) if isinstance(found, str) else found
-
-
-def _worth(row: Row, coin_usd: Decimal) -> Decimal | None:
-    """Of the fees in other coins, in USD: the rate says what they would be in the settle coin."""
-    coin, worth = settle_coin_of(row["symbol"]), Decimal(0)
-    for each in ({"feeCoin": row.get("feeCurrency"), "fee": row.get("execFee"), "feeRate": row.get("feeRate")},
-                 *_extra_fees(row)):  # fmt: skip
-        fee, rate = number_or_zero(each, "fee"), number_or_zero(each, "feeRate")
-        if (each.get("feeCoin") or coin) == coin or not fee:
-            continue
-        if not rate or not number_or_zero(row, "execValue"):
-            return None
-        worth += (abs(rate) * number_or_zero(row, "execValue") * coin_usd).copy_sign(fee)
-    return worth
-
-
-def _exit_reason(row: Row) -> ExitReason:
-    words = (row.get("execType"), row.get("createType"), row.get("stopOrderType"))
-    found = [*words, str(row.get("createType") or "").removeprefix("CreateBy")]
-    return next((_REASONS[word] for word in found if word in _REASONS), ExitReason.HAND)
-
-
-# The account's transaction log. Source: docs/v5/account/transaction-log.mdx and docs/v5/enum.mdx.
-
-
-_PROVING = frozenset({"TRADE", "SETTLEMENT", "DELIVERY", "LIQUIDATION", "ADL", "FEE_REFUND"})
-"""Not transfers, interest, bonuses; nor what options and spot came to."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogEntry:
-    """What one row of the transaction log changed a coin's balance by."""
-
-    id: str
-    coin: str
-    change: Decimal
-    at_ms: int
-
-
-def log_entry_from(row: Row) -> LogEntry | None:
-    """None for what is no business of the ledger."""
-    if row.get("type") not in _PROVING or row.get("category") not in (Category.LINEAR.value, Category.INVERSE.value):
-        return None
-    found = row.get("id") or " ".join(str(row.get(name)) for name in ("type", "tradeId", "currency", "symbol"))
-    at_ms = int(row["transactionTime"])
-    return LogEntry(id=found, coin=row["currency"], change=number_or_zero(row, "change"), at_ms=at_ms)
 
 
 _FUTURES_TRADING, _PLAY_ENV = 1, 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -9,13 +10,13 @@ from relay.bybit.wire_account import (
     Lenient,
     Row,
     RowUnreadable,
-    ledger_entry_from,
+    coins_of,
     number_but_zero,
     number_or_zero,
     position_from,
     required,
-    settle_coin_of,
 )
+from relay.bybit.wire_ledger import balance_changes, fee_coin_of
 from relay.domain.instrument import Category, floor_to, plain
 from relay.domain.order import (
     EXCHANGE_RESTRICTED,
@@ -55,9 +56,11 @@ _ENDED_BY_ITS_TERMS = frozenset(
         "EC_PostOnlyWillTakeLiquidity",
     }
 )
+_SPOT_STOPS = frozenset({"tpslOrder", "OcoOrder", "BidirectionalTpslOrder"})
 _POSITION_STOPS = frozenset(
     {"TakeProfit", "StopLoss", "TrailingStop", "PartialTakeProfit", "PartialStopLoss", "MmRateClose"}
 )
+_PROFITS = frozenset({"TakeProfit", "PartialTakeProfit"})
 _NO_FILLS = frozenset({"Funding", "Delivery", "Settle", "SessionSettlePnL", "CorporateAction"})
 _PLAIN_FILLS = frozenset({"Trade", "BlockTrade", "FutureSpread"})
 _CASH_ONLY = frozenset({"Funding", "SessionSettlePnL"})
@@ -67,6 +70,8 @@ _CASH_ONLY = frozenset({"Funding", "SessionSettlePnL"})
 class OpenOrder:
     """An order that rests at the exchange, the relay's or anybody's."""
 
+    category: Category
+    symbol: str
     client_order_id: str
     """Empty where whoever placed it gave none."""
     venue_order_id: str
@@ -79,6 +84,17 @@ class OpenOrder:
     reduce_only: bool
     is_stop: bool
     """A take profit, stop loss or trailing stop of the position."""
+    is_partial: bool = False
+    """Of those one with a size of its own; the others go with the whole position, which shows them."""
+    is_profit: bool = False
+    """Of those a take profit."""
+    type: OrderType = OrderType.LIMIT
+    created_at_ms: int | None = None
+
+    @property
+    def open_qty(self) -> Decimal:
+        """What may still fill."""
+        return self.qty - self.filled_qty
 
 
 _CENT = Decimal("0.01")
@@ -89,6 +105,8 @@ def create_params(order: PlannedOrder, client_order_id: str) -> dict[str, object
 
     `positionIdx` 0 always: the relay orders in one-way mode only, and anything else is refused there.
     """
+    if order.category is Category.SPOT:
+        return _spot_params(order, client_order_id)
     closes = order.reduce_only or order.closes_all
     assert not (closes and (order.take_profit or order.stop_loss)), "a reduce-only order cannot carry stops"
     params: dict[str, object] = {
@@ -109,6 +127,52 @@ def create_params(order: PlannedOrder, client_order_id: str) -> dict[str, object
     if order.closes_all:
         params["closeOnTrigger"] = True
     return params | _trigger_params(order) | _stop_params(order) | _slippage_params(order)
+
+
+def _spot_params(order: PlannedOrder, client_order_id: str) -> dict[str, object]:
+    """The same for coins: with the account's own money alone, whatever it could borrow.
+
+    `marketUnit` always, since what is left out differs by side. Source: docs/v5/order/batch-place.mdx, `marketUnit`.
+    """
+    assert not order.closes_all, "coins are sold by their number"
+    unit, qty = ("baseCoin", order.qty) if order.spend is None else ("quoteCoin", order.spend)
+    params: dict[str, object] = {
+        "category": order.category.value,
+        "symbol": order.symbol,
+        "side": _SIDES[order.side],
+        "orderType": "Limit" if order.type.has_limit else "Market",
+        "qty": plain(qty),
+        "isLeverage": 0,
+        "orderFilter": order_filter(order),
+        "orderLinkId": client_order_id,
+    }
+    if order.type.has_limit:
+        assert order.price is not None, "a limit order has a price"
+        params |= {"price": plain(order.price), "timeInForce": order.time_in_force.value}
+    else:
+        params["marketUnit"] = unit
+    if order.type.is_conditional:
+        assert order.trigger_price is not None, "a conditional order has a trigger price"
+        params["triggerPrice"] = plain(order.trigger_price)
+    return params | _slippage_params(order)
+
+
+def order_filter(order: PlannedOrder) -> str:
+    """In which of spot's lists an order rests; another one's cancel does not find it there."""
+    return "tpslOrder" if order.locks else "StopOrder" if order.type.is_conditional else "Order"
+
+
+def cancel_params(
+    category: Category, symbol: str, client_order_id: str, order: PlannedOrder | None
+) -> dict[str, object]:
+    """The body of `POST /v5/order/cancel`. Source: docs/v5/order/cancel-order.mdx, `orderFilter`."""
+    named = named_params(category, symbol, client_order_id)
+    return named | ({"orderFilter": order_filter(order)} if order and category is Category.SPOT else {})
+
+
+def rate_key(endpoint: str, params: Mapping[str, object]) -> str:
+    """Of which rate limit a request is: spot's are counted apart. Source: docs/v5/rate-limit/rate-limit.mdx."""
+    return f"{endpoint} spot" if params.get("category") == Category.SPOT else endpoint
 
 
 def _trigger_params(order: PlannedOrder) -> dict[str, object]:
@@ -169,7 +233,7 @@ def _slippage_params(order: PlannedOrder) -> dict[str, object]:
     return {"slippageToleranceType": "Percent", "slippageTolerance": plain(floor_to(order.slippage_pct, _CENT))}
 
 
-def report_from(row: Row) -> OrderReport:
+def report_from(row: Row, category: Category = Category.LINEAR) -> OrderReport:
     """From a row of `/v5/order/realtime`, `/v5/order/history` or the `order` stream.
 
     Source: docs/v5/enum.mdx, orderStatus, rejectReason, cancelType. The fee is in the coin that `fill_from` tells.
@@ -182,7 +246,7 @@ def report_from(row: Row) -> OrderReport:
         filled_qty=number_or_zero(row, "cumExecQty"),
         avg_price=lenient.read(number_but_zero, row, "avgPrice", instead=None),
         price=lenient.read(number_but_zero, row, "price", instead=None),
-        fee=lenient.read(_fee, row, instead=Decimal(0)),
+        fee=lenient.read(_fee, row, category, instead=Decimal(0)),
         reason=_word_for_the_end(row) if status.is_ended else None,
         rests=_rests(row),
     )
@@ -226,14 +290,14 @@ def _rests(row: Row) -> bool:
     return row["orderStatus"] in ("New", "PartiallyFilled") and row.get("timeInForce") not in _AT_ONCE
 
 
-def _fee(row: Row) -> Decimal:
+def _fee(row: Row, category: Category) -> Decimal:
     """On linear `cumFeeDetail` has taken the place of `cumExecFee`; of several coins the settle coin's counts."""
     by_coin = row.get("cumFeeDetail") or {}
-    coin = next(iter(by_coin)) if len(by_coin) == 1 else settle_coin_of(row["symbol"])
+    coin = next(iter(by_coin)) if len(by_coin) == 1 else coins_of(category, row["symbol"])[1]
     return number_or_zero(by_coin, coin) if coin in by_coin else number_or_zero(row, "cumExecFee")
 
 
-def fill_from(row: Row) -> Fill | None:
+def fill_from(row: Row, category: Category = Category.LINEAR) -> Fill | None:
     """From a row of `/v5/execution/list` or the `execution` stream; None for what is no fill, as funding.
 
     Source: docs/v5/order/execution.mdx. `feeCurrency` is empty on perpetuals unless the fee was paid in another coin.
@@ -246,17 +310,20 @@ def fill_from(row: Row) -> Fill | None:
         qty=required(row, "execQty"),
         price=required(row, "execPrice"),
         fee=number_or_zero(row, "execFee"),
-        fee_coin=row.get("feeCurrency") or settle_coin_of(row["symbol"]),
+        fee_coin=fee_coin_of(row, category),
         is_maker=bool(row.get("isMaker")),
         at_ms=int(row["execTime"]),
     )
 
 
-def open_order_from(row: Row) -> OpenOrder:
+def open_order_from(row: Row, category: Category) -> OpenOrder:
     """From a row of `/v5/order/realtime`."""
     if row["side"] not in _SIDES_BACK:
         raise RowUnreadable(f"`side` is {str(row['side'])[:40]!r}")
+    kind = row.get("stopOrderType")
     return OpenOrder(
+        category=category,
+        symbol=row["symbol"],
         client_order_id=row.get("orderLinkId") or "",
         venue_order_id=row["orderId"],
         side=_SIDES_BACK[row["side"]],
@@ -265,8 +332,23 @@ def open_order_from(row: Row) -> OpenOrder:
         price=number_but_zero(row, "price"),
         trigger_price=number_but_zero(row, "triggerPrice"),
         reduce_only=bool(row.get("reduceOnly") or row.get("closeOnTrigger")),
-        is_stop=row.get("stopOrderType") in _POSITION_STOPS,
+        is_stop=kind in _POSITION_STOPS | _SPOT_STOPS,
+        is_partial=kind in _POSITION_STOPS and str(kind).startswith("Partial"),
+        is_profit=kind in _PROFITS,
+        type=_type(row),
+        created_at_ms=Lenient().read(lambda: int(row.get("createdTime") or 0) or None, instead=None),
     )
+
+
+def _type(row: Row) -> OrderType:
+    """A trigger that lies where the price is worse is a stop's; one where it is better, an order's that is touched."""
+    has_limit = row.get("orderType") == "Limit"
+    if not Lenient().read(number_but_zero, row, "triggerPrice", instead=None):
+        return OrderType.LIMIT if has_limit else OrderType.MARKET
+    rises_for_buy = row.get("triggerDirection") == (_RISES if row["side"] == "Buy" else _FALLS)
+    if rises_for_buy or not row.get("triggerDirection"):
+        return OrderType.STOP_LIMIT if has_limit else OrderType.STOP_MARKET
+    return OrderType.LIMIT_IF_TOUCHED if has_limit else OrderType.MARKET_IF_TOUCHED
 
 
 # What Bybit's return codes mean. Source: V5 documentation, "Error Codes" (docs/v5/error.mdx), section UTA.
@@ -355,7 +437,7 @@ _REASONS = {
 }
 _REASON_OF = {code: reason for reason, codes in _REASONS.items() for code in codes}
 
-_BAD_PARAMETER = 10001
+BAD_PARAMETER = 10001
 _HEDGE_WORDS = "position idx not match position mode"
 _RULE_WORDS = ("qty", "quantity", "number of contracts", "price", "symbol")
 
@@ -380,35 +462,15 @@ def refusal_of(code: int, words: str, *, retry_at_ms: int | None = None) -> Orde
 
 def _kind(code: int, words: str) -> ErrorKind:
     # 10001 is every kind of bad parameter: only the words tell which.
-    if code == _BAD_PARAMETER and any(word in words.lower() for word in _RULE_WORDS):
+    if code == BAD_PARAMETER and any(word in words.lower() for word in _RULE_WORDS):
         return ErrorKind.RULES
     return _REFUSALS.get(code, ErrorKind.FINAL)
 
 
 def _reason_code(code: int, words: str) -> str:
-    if code == _BAD_PARAMETER and _HEDGE_WORDS in words.lower():
+    if code == BAD_PARAMETER and _HEDGE_WORDS in words.lower():
         return "POSITION_MODE_HEDGE"
     return _REASON_OF.get(code, "EXCHANGE_REFUSED")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StandingOrder:
-    """An order that rests somewhere in the account."""
-
-    category: Category
-    symbol: str
-    client_order_id: str
-    """Empty where whoever placed it gave none."""
-    is_stop: bool
-    """A take profit, stop loss or trailing stop of the position."""
-
-
-def standing_order_from(row: Row, *, category: Category) -> StandingOrder:
-    """From a row of `GET /v5/order/realtime`."""
-    order = open_order_from(row)
-    return StandingOrder(
-        category=category, symbol=row["symbol"], client_order_id=order.client_order_id, is_stop=order.is_stop
-    )
 
 
 # What the streams tell, from Bybit's spelling. Source: docs/v5/websocket/private/ and public/ticker.mdx.
@@ -429,7 +491,7 @@ class ReportedOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportedExecution:
-    """`moved`: the signed change of the position. `earned`: the change of the settle coin's balance."""
+    """`moved`: the signed change of the position. `earned`: the change of the balances, by coin."""
 
     category: Category
     symbol: str
@@ -438,7 +500,7 @@ class ReportedExecution:
     seq: int
     at_ms: int
     moved: Decimal
-    earned: Decimal
+    earned: Mapping[str, Decimal]
     fill: Fill | None
     kind: str = "Trade"
     """The exchange's `execType`."""
@@ -472,12 +534,12 @@ class ReportedPosition:
 
 def reported_order(row: Row, category: Category) -> ReportedOrder:
     key = row.get("orderLinkId") or row["orderId"]
-    return ReportedOrder(category=category, symbol=row["symbol"], key=key, report=report_from(row))
+    return ReportedOrder(category=category, symbol=row["symbol"], key=key, report=report_from(row, category))
 
 
 def reported_execution(row: Row, category: Category) -> ReportedExecution:
     """Funding moves the wallet and no position; its fee is positive where it was paid."""
-    fill, entry = fill_from(row), ledger_entry_from(row, category)
+    fill = fill_from(row, category)
     moved = Decimal(0)
     if fill is not None:
         if row["side"] not in _SIDES_BACK:
@@ -491,7 +553,7 @@ def reported_execution(row: Row, category: Category) -> ReportedExecution:
         seq=int(row.get("seq") or 0),
         at_ms=int(row["execTime"]),
         moved=moved,
-        earned=(entry.realised or Decimal(0)) - entry.fee - entry.funding,
+        earned=balance_changes(row, category),
         fill=fill,
         kind=str(row.get("execType") or "Trade"),
         text=f"{row.get('side') or 'no side'} {row.get('execQty') or '0'} at {row.get('execPrice') or 'no price'}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from http import HTTPStatus
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
@@ -69,7 +69,8 @@ class ClientAnswer:
     def complaint(self) -> str:
         """Why not, in one line."""
         code = self.error.get("code") or f"HTTP {self.status}"
-        return f"{code}: {self.error.get('message') or http.client.responses.get(self.status, 'no reason was given')}"
+        usual = next((each.phrase for each in HTTPStatus if each == self.status), "no reason was given")
+        return f"{code}: {self.error.get('message') or usual}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +117,7 @@ class Client:
         if self.admin_token is not None:
             headers = headers | {"Authorization": f"Bearer {self.admin_token}".encode()}
         answer = self._request(method, target, body, headers)
-        if answer.status in (http.client.UNAUTHORIZED, http.client.TOO_MANY_REQUESTS):
+        if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS):
             raise Closed(self._closed(answer))
         if not answer.is_good:
             raise RequestRefused(answer)
@@ -129,6 +130,8 @@ class Client:
         return f"ADMIN_TOKEN: the relay on {self.url} does not take the one that is set here ({why})"
 
     def _request(self, method: str, target: str, body: bytes, headers: dict[str, str | bytes]) -> ClientAnswer:
+        import http.client
+
         parts = urlsplit(self.url)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         assert parts.hostname is not None, "the address was checked"
@@ -379,8 +382,11 @@ def write_halt(client: Client, unreachable: Unreachable, *, is_on: bool) -> None
     """Write the switch that the relay finds at its next start. Only where no relay has the journal open."""
     from relay.execution.ports import to_ms, utc_now
     from relay.journal.records import HALT
+    from relay.journal.restored import awaits_resume
 
     with _opened(client, unreachable, lock=True) as journal:
+        if not is_on and awaits_resume(journal):
+            raise NotDone("the journal was brought back from a backup: start the relay, which compares it, then resume")
         for account in client.settings.accounts:
             journal.set_switch(account.name, HALT, "on" if is_on else "off", by=BY, now_ms=to_ms(utc_now()))
 

@@ -1,9 +1,11 @@
-"""`halt`, `resume`, `flatten`, `seen` and `retry`: what a person tells the relay to do."""
+"""`halt`, `resume`, `flatten`, `close`, `breakeven`, `cancel`, `seen` and `retry`: what a person tells the relay."""
 
 from __future__ import annotations
 
 import json
+import re
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +18,7 @@ from relay.cli.client import (
     Unusable,
     clean,
     connect,
+    one_of,
     remark,
     say,
     say_json,
@@ -24,7 +27,10 @@ from relay.cli.client import (
     write_halt,
 )
 from relay.cli.signals import WAIT_S, await_end, reported
+from relay.domain.instrument import Category, TradedMarket, symbol_of_filter
 from relay.domain.order import SignalStatus
+from relay.domain.signal import new_signal_id
+from relay.domain.trades import BY_HAND
 
 YES = "yes"
 _HALTED = "halted: no new entries, restarts included, until `python -m relay resume`; exits go on"
@@ -106,6 +112,130 @@ def _rows(body: dict[str, Any]) -> list[dict[str, Any]]:
 def _in_words(row: dict[str, Any]) -> str:
     """Of an account as a whole."""
     return f"{row.get('account')}: {row.get('message')}"
+
+
+class _AboveZero(click.ParamType[str]):
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value).strip().removesuffix("%").strip()
+        if not re.fullmatch(r"\d*\.?\d+", text, re.ASCII) or not text.strip("0."):
+            self.fail(f"{value!r} is no number above zero", param, ctx)
+        return text
+
+
+_with_account = click.option("--account", metavar="NAME", help="Whose, where several hold the symbol.")
+_with_market = click.option("--market", type=one_of(TradedMarket), help="Which, where both are held.")
+
+
+def which_position(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that tell one open position."""
+    return click.argument("symbol", metavar="SYMBOL")(_with_account(_with_market(command)))
+
+
+@click.command()
+@which_position
+@click.option("--share", type=_AboveZero(), metavar="PERCENT", help="Only so much of it, in percent.")
+@click.option("--qty", type=_AboveZero(), metavar="QTY", help="Only so much of it, in coins (contracts on inverse).")
+@with_json
+@with_url
+@click.pass_context
+def close(
+    context: click.Context,
+    /,
+    symbol: str,
+    account: str | None,
+    market: str | None,
+    as_json: bool,
+    url: str | None,
+    **part: str | None,
+) -> None:
+    """Close one position, or a part of it, and tell what became of it; halted or not."""
+    named = {name: value for name, value in part.items() if value is not None}
+    if len(named) > 1:
+        raise click.BadParameter("it and --share say the same thing twice", param_hint="--qty")
+    _control(context, "close", (symbol, account, market), named, as_json=as_json, url=url)
+
+
+@click.command()
+@which_position
+@with_json
+@with_url
+@click.pass_context
+def breakeven(
+    context: click.Context, symbol: str, account: str | None, market: str | None, as_json: bool, url: str | None
+) -> None:
+    """Move the stop loss of one position to its average entry, and tell what became of it."""
+    _control(context, "breakeven", (symbol, account, market), {}, as_json=as_json, url=url)
+
+
+def _control(
+    context: click.Context,
+    what: str,
+    which: tuple[str, str | None, str | None],
+    more: dict[str, str],
+    *,
+    as_json: bool,
+    url: str | None,
+) -> None:
+    client, until = connect(url), time.monotonic() + WAIT_S
+    position = _held(client, *which)
+    named = {name: position[name] for name in ("account", "category", "symbol")}
+    body = json.dumps({**named, **more, "id": new_signal_id(time.time_ns() // 1_000_000)}).encode()
+    path = f"/api/positions/{what}"
+    try:
+        receipt = client.post(path, body)
+    except Unreachable:
+        # Whether it was taken is not known; under the same id it is done once.
+        receipt = client.post(path, body)
+    signal = await_end(client, receipt["signal_id"], until=until)
+    if as_json:
+        say_json(signal)
+    else:
+        say("\n".join(reported(signal)))
+    context.exit(0 if signal.get("status") == SignalStatus.DONE else NotDone.exit_code)
+
+
+def _held(client: Client, name: str, account: str | None, market: str | None) -> dict[str, Any]:
+    """The one open position that is meant."""
+    symbol = symbol_of_filter(name)
+    body = client.get("/api/positions", symbol=symbol, account=account)
+    found: list[dict[str, Any]] = [
+        each for each in body["positions"] if market in (None, Category(each["category"]).market)
+    ]
+    accounts = {str(each["account"]) for each in found}
+    if len(accounts) > 1:
+        names = ", ".join(sorted(accounts))
+        raise click.BadParameter(f"several accounts hold {symbol}: {names}", param_hint="--account")
+    if len(found) > 1:
+        markets = " and ".join(Category(each["category"]).market for each in found)
+        raise click.BadParameter(f"{symbol} is held as {markets}; say which", param_hint="--market")
+    if not found:
+        unread = "; ".join(f"{each['account']} cannot be read: {each['message']}" for each in body["unreadable"])
+        raise NotDone(f"no position of {symbol} is open{f'; {unread}' if unread else ''}")
+    return found[0]
+
+
+@click.command()
+@click.argument("order_id", metavar="ID")
+@with_json
+@with_url
+@click.pass_context
+def cancel(context: click.Context, order_id: str, as_json: bool, url: str | None) -> None:
+    """Cancel one of the relay's own orders that rest; `orders --open` lists them."""
+    client = connect(url)
+    rows = client.get("/api/orders", open=1)["orders"]
+    names = [str(each["client_order_id"]) for each in rows if each["strategy"] != BY_HAND]
+    found = [order_id] if order_id in names else [each for each in names if each.startswith(order_id)]
+    if len(found) > 1:
+        raise NotDone("\n".join((f"several orders begin with {order_id}; say more of the id:", *found)))
+    body = client.post(f"/api/orders/{quote(found[0] if found else order_id, safe='')}/cancel")
+    if as_json:
+        say_json(body)
+    else:
+        name = clean(body["client_order_id"])
+        say(f"{name}: {body['message']}" if body["message"] else f"{name}: the exchange has taken the cancellation")
+    context.exit(0 if body["taken"] else NotDone.exit_code)
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""What keeps a relay: `backup` and `export` of its journal, `notify-test` of its notifications."""
+"""What keeps a relay: `backup`, `restore`, `export` and `rename-account` of its journal, and `notify-test`."""
 
 from __future__ import annotations
 
@@ -44,6 +44,58 @@ def backup(target: Path) -> None:
 
     back_up(load_settings().database_url, target)
     say(f"the journal is in {clean(str(target))} ({target.stat().st_size} bytes)")
+
+
+@click.command()
+@click.argument("source", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--replace", "is_replacing", is_flag=True, help="In place of a journal that has signals in it.")
+def restore(source: Path, is_replacing: bool) -> None:
+    """Bring the journal back from a FILE that `backup` made, while no relay runs on it.
+
+    It starts halted. What was unfinished in it is looked up and ended, nothing of it is sent; `resume` shows first
+    what differs from the exchange.
+    """
+    from relay.journal.backup import restore as bring_back
+    from relay.settings.settings import load_settings
+
+    former = bring_back(load_settings().database_url, source, is_replacing=is_replacing, now=datetime.now(UTC))
+    say(f"the journal is the one of {clean(str(source))} now" + (f"; the former is {former}" if former else ""))
+    say("start relay, halted as it is; then `python -m relay resume` shows what differs from the exchange")
+
+
+@click.command("rename-account")
+@click.argument("old", metavar="OLD")
+@click.argument("new", metavar="NEW", required=False)
+@click.option("--forget", is_flag=True, help="Without NEW: what is open under OLD is your own affair from now on.")
+def rename_account(old: str, new: str | None, forget: bool) -> None:
+    """Tell the journal that the account OLD is called NEW now, while no relay runs on it."""
+    from relay.execution.ports import to_ms, utc_now
+    from relay.journal import renamed
+    from relay.journal.opening import open_journal
+    from relay.journal.ownership import is_executing
+    from relay.settings.settings import load_settings
+
+    if forget == bool(new):
+        raise Unusable("give either NEW, or --forget and no NEW")
+    settings = load_settings()
+    configured = [each.name for each in settings.accounts]
+    if old in configured:
+        raise Unusable(f"OLD: {old} is configured; it should be a name that RELAY_CONFIG has no more")
+    if new is not None and new not in configured:
+        raise Unusable(f"NEW: {new} is not configured; it should be one of {', '.join(configured)}")
+    journal = open_journal(settings.database_url)
+    try:
+        if settings.is_postgres and is_executing(journal.store):
+            raise NotDone("a process of the relay runs on this database; stop all of them first")
+        if old not in renamed.known_accounts(journal):
+            raise NotDone(f"OLD: the journal knows no account {old}")
+        if new is None:
+            renamed.forget(journal, old, now_ms=to_ms(utc_now()))
+        else:
+            renamed.rename(journal, old, new)
+    finally:
+        journal.close()
+    say(f"{clean(old)} is forgotten" if new is None else f"{clean(old)} is {clean(new)} now")
 
 
 @click.command()

@@ -5,23 +5,58 @@ from __future__ import annotations
 import errno
 import io
 import sys
+from importlib import import_module
+from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from relay import __version__
-from relay.cli.alerts import alert, plan, send
-from relay.cli.check import check
 from relay.cli.client import INTERRUPTED, NotDone, RequestRefused, Unreachable, Unusable, clean, say
-from relay.cli.compare import compare
-from relay.cli.connect import connect
-from relay.cli.control import flatten, halt, resume, retry, seen
-from relay.cli.keep import backup, export, notify_test
-from relay.cli.signals import orders, positions, signals
-from relay.cli.trades import trades
 from relay.errors import RelayError, SettingsInvalid
 
-PROGRAM: Final = "python -m relay"
+_MODULE: Final = "python -m relay"
+_INSTALLED: Final = "relay"
+ELSEWHERE: Final = (
+    ("alert", "alerts", "Print an alert message to paste into TradingView."),
+    ("backup", "keep", "Copy the journal to FILE, beside a running relay."),
+    ("breakeven", "control", "Move the stop loss of one position to its average entry, and tell what became of it."),
+    ("cancel", "control", "Cancel one of the relay's own orders that rest; `orders --open` lists them."),
+    ("check", "check", "Look at the connection, the key and the account."),
+    ("close", "control", "Close one position, or a part of it, and tell what became of it; halted or not."),
+    ("compare", "compare", "Hold TradingView's alerts log, and a strategy's list of trades, against the journal."),
+    ("connect", "connect", "Ask for environment, key and secret, look whether they work, and write them to `.env`."),
+    ("export", "keep", "Write what the journal holds of some days, as CSV."),
+    ("flatten", "control", "Halt, then cancel and close what the relay traded (or everything)."),
+    ("halt", "control", "Allow no new entries, restarts included; exits go on."),
+    ("notify-test", "keep", "Send a test to each recipient of NOTIFY_URLS."),
+    ("orders", "signals", "The relay's orders, the latest first; with --open what rests just now, whoever placed it."),
+    ("plan", "alerts", "Show what the alert in FILE would do now, without doing it."),
+    ("positions", "signals", "The open positions."),
+    ("rename-account", "keep", "Tell the journal that the account OLD is called NEW now."),
+    ("restore", "keep", "Bring the journal back from a FILE that `backup` made."),
+    ("resume", "control", "Allow new entries again."),
+    ("retry", "control", "Open a signal again with a new plan, if no order of it can have had an effect."),
+    ("seen", "control", "Say that you have looked at a signal in `attention`."),
+    ("send", "alerts", "Post the alert in FILE, or in what comes in for `-`, to the running relay."),
+    ("signals", "signals", "What became of the alerts: what needs attention first, then the latest first."),
+    ("trades", "trades", "Round trips with what they earned, the latest begun first."),
+)
+"""The commands in other files of this folder: name, file, and how its help begins."""
+
+
+class _Elsewhere(click.Command):
+    """A command in another file, which is read once the command is called."""
+
+    def __init__(self, name: str, file: str, help: str) -> None:
+        super().__init__(name, help=help)
+        self._where = f"relay.cli.{file}", name.replace("-", "_")
+
+    def make_context(self, *arguments: Any, **more: Any) -> click.Context:
+        """The context of the command itself, which is what click runs."""
+        file, function = self._where
+        command: click.Command = getattr(import_module(file), function)
+        return command.make_context(*arguments, **more)
 
 
 class _Commands(click.Group):
@@ -84,27 +119,8 @@ def migrate() -> None:
     say(f"the journal {clean(where)} has the current schema")
 
 
-for _command in (
-    check,
-    connect,
-    send,
-    signals,
-    positions,
-    orders,
-    trades,
-    compare,
-    plan,
-    alert,
-    halt,
-    resume,
-    flatten,
-    seen,
-    retry,
-    notify_test,
-    backup,
-    export,
-):
-    cli.add_command(_command)
+for _each in ELSEWHERE:
+    cli.add_command(_Elsewhere(*_each))
 
 
 def main() -> None:
@@ -112,4 +128,4 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter must not end a command
-    cli.main(prog_name=PROGRAM)
+    cli.main(prog_name=_INSTALLED if Path(sys.argv[0]).stem == _INSTALLED else _MODULE)

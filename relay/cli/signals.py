@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -34,7 +34,7 @@ from relay.cli.client import (
     with_json,
     with_url,
 )
-from relay.domain.instrument import symbol_of_filter
+from relay.domain.instrument import shown_symbol, symbol_of_filter
 from relay.domain.order import UNFINISHED, OrderStatus, SignalStatus
 
 if TYPE_CHECKING:
@@ -139,8 +139,8 @@ _NARROW: Final = {
     "RESULT": _ALL,
 }
 _NARROW_ORDERS: Final = {
-    "ID": slice(12),
-    "SYMBOL": slice(10),
+    "ID": slice(10),
+    "SYMBOL": slice(12),
     "SIDE": _ALL,
     "TYPE": slice(6),
     "QTY": slice(8),
@@ -148,13 +148,24 @@ _NARROW_ORDERS: Final = {
     "STATUS": slice(9),
     "FILLED": slice(8),
 }
+_NARROW_OPEN: Final = {
+    "ID": slice(10),
+    "SYMBOL": slice(10),
+    "SIDE": _ALL,
+    "TYPE": slice(5),
+    "QTY": slice(7),
+    "PRICE": slice(8),
+    "AWAY": slice(7),
+    "BY": slice(7),
+    "AGE": slice(6),
+}
 _NARROW_POSITIONS: Final = {
     "ACCOUNT": slice(9),
-    "SYMBOL": slice(10),
+    "SYMBOL": slice(12),
     "SIDE": _ALL,
     "SIZE": slice(9),
     "AVG PRICE": slice(10),
-    "UNREALISED PNL": slice(10),
+    "UNREALISED": slice(10),
     "STOP LOSS": slice(10),
 }
 
@@ -190,25 +201,49 @@ def _passed(timing: Shown | None) -> Iterable[str]:
 def order_table(orders: Sequence[Shown], *, indent: str = "", is_wide: bool = True) -> list[str]:
     """Orders in the API's order."""
     titles = (
-        *("ID", "ACCOUNT", "SYMBOL", "SIDE", "TYPE", "QTY", "PRICE", "REDUCES", "STATUS", "FILLED", "AVG PRICE"),
-        *("FEE", "AT EXCHANGE", "REASON"),
+        *("ID", "ACCOUNT", "SYMBOL", "SIDE", "TYPE", "QTY", "PRICE", "TRIGGER", "REDUCES", "STATUS", "FILLED"),
+        *("AVG PRICE", "FEE", "FOR", "BY", "AWAY", "AGE", "AT EXCHANGE", "REASON"),
     )
     rows = [
         [
             *(_cell(order, name) for name in ("client_order_id", "account", "symbol", "side", "type", "qty", "price")),
+            _cell(order, "trigger_price"),
             "yes" if order.get("reduce_only") else "",
-            *(_cell(order, name) for name in ("status", "filled_qty", "avg_price", "fee", "venue_order_id")),
+            *(_cell(order, name) for name in ("status", "filled_qty", "avg_price", "fee", "purpose", "strategy")),
+            f"{order['distance_pct']}%" if order.get("distance_pct") is not None else "",
+            _age(order.get("created_at")),
+            _cell(order, "venue_order_id"),
             reason_text(order.get("reason")),
         ]
         for order in orders
     ]
-    if not rows:
-        return []
-    return table(titles, rows, indent=indent) if is_wide else table(*narrowed(titles, rows, _NARROW_ORDERS))
+    if not rows or is_wide:
+        return table(titles, rows, indent=indent)
+    if "distance_pct" not in orders[0]:
+        return table(*narrowed(titles, rows, _NARROW_ORDERS))
+    # A conditional that goes at the market has a trigger in place of a price.
+    price, trigger = titles.index("PRICE"), titles.index("TRIGGER")
+    return table(
+        *narrowed(titles, [[*row[:price], row[price] or row[trigger], *row[trigger:]] for row in rows], _NARROW_OPEN)
+    )
+
+
+_AGES: Final = (("d", 86_400), ("h", 3600), ("min", 60))
+
+
+def _age(created_at: object) -> str:
+    """How long ago, in its largest unit; empty where that is not known."""
+    at = read_moment(created_at)
+    if at is None:
+        return ""
+    seconds = max(round((datetime.now(UTC) - at).total_seconds()), 0)
+    return next((f"{seconds // size} {unit}" for unit, size in _AGES if seconds >= size), f"{seconds} s")
 
 
 def _cell(order: Shown, name: str) -> str:
     value = order.get(name)
+    if name == "symbol":
+        return shown_symbol(value, order.get("category"))
     return "" if value is None else str(value)
 
 
@@ -231,7 +266,7 @@ def _steps(events: Iterable[Shown]) -> list[str]:
 _LIMIT_MAX: Final = 500
 _POSITION: Final = (
     *("account", "symbol", "side", "size", "avg_price", "mark_price", "unrealised_pnl", "leverage"),
-    *("take_profit", "stop_loss"),
+    *("take_profits", "stop_loss", "trailing_stop", "liq_price", "margin", "roe_pct", "strategy", "opened_at"),
 )
 
 
@@ -278,14 +313,14 @@ def signals(signal_id: str | None, is_wide: bool, as_json: bool, url: str | None
     page = from_relay_or_journal(
         client, lambda: client.get("/api/signals", attention_first=1, **query), lambda journal: _page(journal, query)
     )
-    _check_names(client, page.get("signals"), query)
+    check_names(client, page.get("signals"), query)
     if as_json:
         say_json(page)
         return
     _say_page(page, is_wide=is_wide)
 
 
-def _check_names(client: Client, found: object, query: Mapping[str, Any]) -> None:
+def check_names(client: Client, found: object, query: Mapping[str, Any]) -> None:
     """Nothing found is no answer where an account or strategy is misspelt. A relay that cannot tell passes it."""
     if found:
         return
@@ -366,16 +401,16 @@ def positions(account: str | None, symbol: str | None, is_wide: bool, as_json: b
     """The open positions."""
     client = connect(url)
     body = client.get("/api/positions", account=account, symbol=symbol)
-    _check_names(client, body.get("positions"), {"account": account})
+    check_names(client, body.get("positions"), {"account": account})
     if as_json:
         say_json(body)
         return
     rows = [
-        ["" if position.get(name) is None else str(position[name]) for name in _POSITION]
+        [_position_cell(position, name) for name in _POSITION]
         for position in body.get("positions", [])
         if account in (None, position.get("account")) and symbol in (None, position.get("symbol"))
     ]
-    titles = [name.upper().replace("_", " ") for name in _POSITION]
+    titles = [name.upper().replace("_", " ").removesuffix(" PNL") for name in _POSITION]
     unreadable = body.get("unreadable", [])
     if rows or not unreadable:
         shown = table(titles, rows) if is_wide else table(*narrowed(titles, rows, _NARROW_POSITIONS))
@@ -386,9 +421,15 @@ def positions(account: str | None, symbol: str | None, is_wide: bool, as_json: b
         click.get_current_context().exit(NotDone.exit_code)
 
 
+def _position_cell(position: Shown, name: str) -> str:
+    if name == "take_profits":
+        return ", ".join(f"{each['qty']} at {each['price']}" for each in position.get(name) or ())
+    return moment(position.get(name)) if name == "opened_at" else _cell(position, name)
+
+
 @click.command()
 @click.option("--status", type=one_of(OrderStatus), help="Only of this status.")
-@click.option("--open", "open_only", is_flag=True, help="Only what may still be filled.")
+@click.option("--open", "open_only", is_flag=True, help="Only what rests, whoever placed it.")
 @with_symbol
 @with_account
 @with_limit(100)
@@ -396,7 +437,7 @@ def positions(account: str | None, symbol: str | None, is_wide: bool, as_json: b
 @with_json
 @with_url
 def orders(is_wide: bool, as_json: bool, url: str | None, **query: Any) -> None:
-    """The relay's orders, the latest first."""
+    """The relay's orders, the latest first; with --open what rests just now, whoever placed it."""
     client = connect(url)
     requested = query | {"open": 1 if query["open_only"] else None}
     del requested["open_only"]
@@ -407,8 +448,10 @@ def orders(is_wide: bool, as_json: bool, url: str | None, **query: Any) -> None:
         say_json(body)
         return
     found = body.get("orders", [])
-    _check_names(client, found, query)
+    check_names(client, found, query)
     say("\n".join(order_table(found, is_wide=is_wide)) if found else "no orders")
+    for each in body.get("unreadable", []):
+        remark(f"{each.get('account')}: what rests there cannot be read: {each.get('message')}")
 
 
 # Following a signal to its end, for as long as a person likes to wait.

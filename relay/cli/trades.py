@@ -14,6 +14,7 @@ from relay.cli.client import (
     connect,
     from_relay_or_journal,
     moment,
+    narrowed,
     read_moment,
     remark,
     say,
@@ -23,13 +24,24 @@ from relay.cli.client import (
     with_strategy,
     with_url,
 )
-from relay.cli.signals import with_account, with_limit, with_symbol
+from relay.cli.signals import check_names, with_account, with_limit, with_symbol, with_wide
+from relay.domain.instrument import plain, shown_symbol
 
 if TYPE_CHECKING:
     from relay.journal.journal import Journal
 
 _PAGE: Final = 500
 _TITLES: Final = ("CLOSED", "STRATEGY", "SYMBOL", "SIDE", "SIZE", "ENTRY", "EXIT", "BY", "NET", "COIN", "HELD")
+_NARROW: Final = {
+    "CLOSED": slice(5, 16),
+    "STRATEGY": slice(8),
+    "SYMBOL": slice(12),
+    "SIDE": slice(5),
+    "SIZE": slice(7),
+    "BY": slice(9),
+    "NET": slice(10),
+    "COIN": slice(4),
+}
 
 
 @click.command()
@@ -39,9 +51,10 @@ _TITLES: Final = ("CLOSED", "STRATEGY", "SYMBOL", "SIDE", "SIZE", "ENTRY", "EXIT
 @with_symbol
 @with_account
 @with_limit(50)
+@with_wide
 @with_json
 @with_url
-def trades(as_csv: bool, as_json: bool, url: str | None, **query: Any) -> None:
+def trades(as_csv: bool, is_wide: bool, as_json: bool, url: str | None, **query: Any) -> None:
     """Round trips with what they earned, the latest begun first."""
     client = connect(url)
 
@@ -52,6 +65,7 @@ def trades(as_csv: bool, as_json: bool, url: str | None, **query: Any) -> None:
         )
 
     body = page(None)
+    check_names(client, body.get("trades"), query)
     if as_csv:
         rows, following = list(body["trades"]), body["next_cursor"]
         while following:
@@ -61,8 +75,9 @@ def trades(as_csv: bool, as_json: bool, url: str | None, **query: Any) -> None:
     elif as_json:
         say_json(body)
     else:
-        found = body.get("trades", [])
-        say("\n".join(table(_TITLES, map(_row, found))) if found else "no trades")
+        rows = [_row(each) for each in body.get("trades", [])]
+        shown = table(_TITLES, rows) if is_wide else table(*narrowed(_TITLES, rows, _NARROW))
+        say("\n".join(shown) if rows else "no trades")
         if body.get("next_cursor"):
             remark("there are more: --limit, --days or --csv shows them")
 
@@ -82,8 +97,9 @@ def _of_journal(journal: Journal, requested: dict[str, Any]) -> dict[str, Any]:
 
 
 def _row(trade: dict[str, Any]) -> list[str]:
-    shown = [trade[name] for name in ("strategy", "symbol", "side", "size", "entry_price", "exit_price", "exit_reason")]
-    closed = moment(trade["closed_at"]) if trade["closed_at"] else "open"
+    shown = [trade["strategy"], shown_symbol(trade["symbol"], trade["category"])]
+    shown += [trade[name] for name in ("side", "size", "entry_price", "exit_price", "exit_reason")]
+    closed = moment(trade["closed_at"]) if trade["closed_at"] else f"{'':5}open"
     others = "".join(f" {amount.removeprefix('-') if amount.startswith('-') else '-' + amount} {coin}"
                      for coin, amount in trade["fees_other"].items())  # fmt: skip
     return [
@@ -99,7 +115,7 @@ def _short(amount: str) -> str:
     """To four places, or more where that would be nothing."""
     number = Decimal(amount)
     rounded = round(number, 4)
-    return amount if number and not rounded else f"{rounded:f}"
+    return amount if number and not rounded else plain(rounded)
 
 
 def _held(trade: dict[str, Any]) -> str:

@@ -78,6 +78,11 @@ def stop_price(level: Level, *, side: Side, reference: Decimal, tick: Decimal) -
     return floor_to(price, tick) if side is Side.BUY else ceil_to(price, tick)
 
 
+def breakeven_price(side: Side, entry: Decimal, tick: Decimal) -> Decimal:
+    """A stop loss at the entry, on the price grid, away from the position."""
+    return floor_to(entry, tick) if side is Side.BUY else ceil_to(entry, tick)
+
+
 def profit_price(level: Level, *, side: Side, reference: Decimal, tick: Decimal) -> Decimal:
     """A take profit on the price grid, away from the taker: never less than was asked."""
     price = level_price(level, side=side, reference=reference, is_stop=False)
@@ -148,11 +153,15 @@ class BracketStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeProfitLeg:
-    """One of several take profits: `share_pct` percent of the position. It rests under one order at a time."""
+    """One of several take profits: `share_pct` percent of the position. It rests under one order at a time.
+
+    `is_stop`: of coins that are held, the stop loss, which is an order like them.
+    """
 
     at: Level
     share_pct: Decimal
     moves_stop_to_entry: bool = False
+    is_stop: bool = False
     order_id: str | None = None
     placed_at_ms: int = 0
     is_taken_back: bool = False
@@ -229,22 +238,28 @@ def taken_back(bracket: Bracket, order_ids: frozenset[str]) -> Bracket:
 
 
 def bracket_of(
-    levels: Levels, side: Side, *, reference: Decimal | None, closes_if_passed: bool = False
+    levels: Levels, side: Side, *, reference: Decimal | None, closes_if_passed: bool = False, is_held: bool = False
 ) -> Bracket | None:
-    """The bracket that an alert asks for; None if it names no level. `reference`: what distances count from for now."""
+    """The bracket that an alert asks for; None if it names no level. `reference`: what distances count from for now.
+
+    `is_held`: there is no position at the exchange that keeps levels, so all of them are orders of their own.
+    """
     if levels.is_empty:
         return None
-    tp_legs = levels.take_profits if levels.is_ladder else ()
+    profits = levels.take_profits if levels.is_ladder or is_held else ()
+    tp_legs = [
+        TakeProfitLeg(at=each.at, share_pct=each.share_pct, moves_stop_to_entry=each.moves_stop_to_entry)
+        for each in profits
+    ]
+    if is_held and levels.stop_loss is not None:
+        tp_legs.append(TakeProfitLeg(at=levels.stop_loss, share_pct=_ALL, is_stop=True))
     return Bracket(
         side=side,
-        stop_loss=levels.stop_loss,
-        take_profit=levels.whole_profit,
+        stop_loss=None if is_held else levels.stop_loss,
+        take_profit=None if is_held else levels.whole_profit,
         trailing_stop=levels.trailing_stop,
         trailing_start=levels.trailing_start,
-        tp_legs=tuple(
-            TakeProfitLeg(at=each.at, share_pct=each.share_pct, moves_stop_to_entry=each.moves_stop_to_entry)
-            for each in tp_legs
-        ),
+        tp_legs=tuple(tp_legs),
         entry_price=reference,
         closes_if_passed=closes_if_passed,
     )
@@ -265,22 +280,27 @@ def taking_over(new: Bracket, old: Bracket | None, *, tick: Decimal) -> Bracket:
             grown_at_ms=old.grown_at_ms,
             stop_named_by=new.stop_named_by or old.stop_named_by,
         )
-    if old.side is not new.side or new.tp_legs or new.take_profit is not None:
-        return replace(new, stale_orders=(*new.stale_orders, *old.order_ids))
+    named = {each.is_stop for each in new.tp_legs} | ({False} if new.take_profit is not None else set())
+    gone = [each for each in old.tp_legs if old.side is not new.side or each.is_stop in named]
+    stale = (*new.stale_orders, *old.stale_orders, *(each.order_id for each in gone if each.order_id is not None))
+    names_stop = new.stop_loss is not None or True in named
     # A leg that has filled has moved the stop, or was to: the stop that an alert names afterwards stays where it says.
     stored = tuple(
         replace(
             each,
-            at=_fixed(each.at, old, tick),
-            moves_stop_to_entry=each.moves_stop_to_entry and not (each.is_done and new.stop_loss is not None),
+            at=_fixed(each, old, tick),
+            moves_stop_to_entry=each.moves_stop_to_entry and not (each.is_done and names_stop),
         )
         for each in old.tp_legs
+        if each not in gone
     )
+    if old.side is not new.side or (named == {False} and not any(each.is_stop for each in stored)):
+        return replace(new, stale_orders=stale)
     return replace(
         new,
-        tp_legs=stored,
-        stale_orders=(*new.stale_orders, *old.stale_orders),
-        is_at_breakeven=old.is_at_breakeven and new.stop_loss is None,
+        tp_legs=(*new.tp_legs, *stored),
+        stale_orders=stale,
+        is_at_breakeven=old.is_at_breakeven and not names_stop,
     )
 
 
@@ -288,7 +308,8 @@ def joined_by(later: Bracket, older: Bracket, *, tick: Decimal) -> Bracket:
     """`later`, once an entry of an older alert has begun to fill: the stop that is named last stays, or where a leg has
     put it; where the later one was silent, the older one's levels hold."""
     entries = dict.fromkeys((*later.older_entries, *older.all_entries))
-    joined, reference = replace(later, older_entries=tuple(entries)), older.entry_price
+    are_set = later.are_stops_set and bool(older.entries)
+    joined, reference = replace(later, older_entries=tuple(entries), are_stops_set=are_set), older.entry_price
     assert reference is not None, "an entry that has filled has an average"
     if older.stop_loss is not None and later.stop_named_by < older.stop_named_by and not later.is_at_breakeven:
         stop = stop_price(older.stop_loss, side=older.side, reference=reference, tick=tick)
@@ -304,13 +325,19 @@ def joined_by(later: Bracket, older: Bracket, *, tick: Decimal) -> Bracket:
         joined = replace(
             joined,
             trailing_stop=Level(kind=LevelKind.DISTANCE, value=distance),
-            trailing_start=older.trailing_start and _fixed(older.trailing_start, older, tick),
+            trailing_start=older.trailing_start and _start(older, older.trailing_start, tick),
             are_stops_set=False,
         )
-    if not later.tp_legs and later.take_profit is None:
-        legs = tuple(replace(each, at=_fixed(each.at, older, tick)) for each in older.tp_legs)
-        joined = replace(joined, tp_legs=legs, closes_if_passed=later.closes_if_passed or older.closes_if_passed)
-    return joined
+    named = {each.is_stop for each in later.tp_legs} | ({False} if later.take_profit is not None else set())
+    legs = [replace(each, at=_fixed(each, older, tick)) for each in older.tp_legs if each.is_stop not in named]
+    closes = later.closes_if_passed or bool(legs) and older.closes_if_passed
+    return replace(joined, tp_legs=(*joined.tp_legs, *legs), closes_if_passed=closes)
+
+
+def _start(bracket: Bracket, start: Level, tick: Decimal) -> Level:
+    assert bracket.entry_price is not None, "an active bracket has its entry price"
+    price = profit_price(start, side=bracket.side, reference=bracket.entry_price, tick=tick)
+    return Level(kind=LevelKind.PRICE, value=price)
 
 
 def _own_stop(bracket: Bracket, tick: Decimal) -> Decimal | None:
@@ -325,15 +352,16 @@ def _own_profit(bracket: Bracket, tick: Decimal) -> Decimal | None:
     return profit_price(bracket.take_profit, side=bracket.side, reference=bracket.entry_price, tick=tick)
 
 
-def _fixed(at: Level, bracket: Bracket, tick: Decimal) -> Level:
+def _fixed(leg: TakeProfitLeg, bracket: Bracket, tick: Decimal) -> Level:
     """A distance counts from the entry that it came with, not from a later one."""
-    return Level(kind=LevelKind.PRICE, value=take_profit_price(at, bracket, tick))
+    return Level(kind=LevelKind.PRICE, value=leg_price(leg, bracket, tick))
 
 
-def take_profit_price(at: Level, bracket: Bracket, tick: Decimal) -> Decimal:
-    """Where a take-profit leg rests, on the price grid."""
+def leg_price(leg: TakeProfitLeg, bracket: Bracket, tick: Decimal) -> Decimal:
+    """Where a leg rests, on the price grid."""
     assert bracket.entry_price is not None, "an active bracket has its entry price"
-    return profit_price(at, side=bracket.side, reference=bracket.entry_price, tick=tick)
+    price = stop_price if leg.is_stop else profit_price
+    return price(leg.at, side=bracket.side, reference=bracket.entry_price, tick=tick)
 
 
 # How large each leg of a ladder of take profits is, given the position as it is now.

@@ -60,7 +60,10 @@ class FiredAlert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """A signal as the journal has it. `repeats`: how often the same came again."""
+    """A signal as the journal has it. `repeats`: how often the same came again.
+
+    `may_open`: the sides that its action may open; both where that hangs on the position or could not be read.
+    """
 
     signal_id: str
     strategy: str | None
@@ -71,6 +74,7 @@ class Arrival:
     reason: str | None = None
     repeats: int = 0
     is_by_mail: bool = False
+    may_open: frozenset[Side] = frozenset(Side)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -329,13 +333,13 @@ def _money(
 
 def _in_quote(amount: Decimal, own: Trade) -> Decimal:
     """In the chart's currency: inverse contracts settle in coins."""
-    if own.category is Category.LINEAR:
+    if own.category is not Category.INVERSE:
         return amount
     return (amount * (own.exit_price or own.entry_price or _ZERO)).quantize(_CENT)
 
 
 def _coins(own: Trade) -> Decimal:
-    if own.category is Category.LINEAR:
+    if own.category is not Category.INVERSE:
         return own.size
     return (own.size / own.entry_price).quantize(_CENT) if own.entry_price else _ZERO
 

@@ -15,18 +15,44 @@ NOT_LISTED: Final = "not listed any more"
 PRE_LAUNCH: Final = "PreLaunch"
 
 
+class TradedMarket(StrEnum):
+    """What an alert's ticker is to be traded as."""
+
+    PERPETUAL = "perpetual"
+    SPOT = "spot"
+
+
 class Category(StrEnum):
-    """How a perpetual is settled: linear in a stable coin, inverse in the coin itself."""
+    """A perpetual that is settled in a stable coin (linear) or in the coin itself (inverse); or coins (spot)."""
 
     LINEAR = "linear"
     INVERSE = "inverse"
+    SPOT = "spot"
+
+    def __init__(self, word: str) -> None:
+        self.has_positions = word != "spot"
+        """The exchange keeps a position of it; else the coins are held, and only the relay knows which are its own."""
+
+    @property
+    def market(self) -> TradedMarket:
+        return TradedMarket.PERPETUAL if self.has_positions else TradedMarket.SPOT
+
+
+def shown_symbol(symbol: object, category: object) -> str:
+    """With the market's name where it is not a perpetual: BTCUSDT is the name of both."""
+    is_other = category in list(Category) and not Category(str(category)).has_positions
+    return f"{symbol} {Category(str(category)).market.value}" if is_other else str(symbol)
+
+
+PERPETUALS: Final = tuple(each for each in Category if each.has_positions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
-    """The trading rules of one perpetual.
+    """The trading rules of one perpetual, or of one pair of coins.
 
-    Quantities are in the exchange's unit: coins on linear, USD contracts on inverse. Prices are in the quote coin.
+    Quantities are in the exchange's unit: coins on linear and spot, USD contracts on inverse. Prices are in the quote
+    coin, in which a pair is settled.
     Source: the exchange's `GET /v5/market/instruments-info` (`priceFilter`, `lotSizeFilter`, `leverageFilter`).
     """
 
@@ -55,6 +81,8 @@ class Instrument:
     """In the exchange's words: `stock`, `commodity`, `forex`, `innovation`; empty for the rest."""
     unreadable: str | None = None
     """Which of its rules could not be read, so that nothing may be opened."""
+    money_step: Decimal | None = None
+    """Of what a market buy may cost, where the exchange takes an amount of the quote coin; None: it takes none."""
 
     @property
     def state(self) -> str:
@@ -67,6 +95,18 @@ class Instrument:
     @property
     def is_inverse(self) -> bool:
         return self.category is Category.INVERSE
+
+    @property
+    def is_held(self) -> bool:
+        """Coins are held, not a position: they are only bought and sold, on a grid and above a minimum."""
+        return not self.category.has_positions
+
+    def is_dust(self, size: Decimal, price: Decimal | None) -> bool:
+        """Whether coins are certainly too few to be sold at about `price`. A position can always be closed."""
+        if not self.is_held:
+            return False
+        qty = floor_to(abs(size), self.qty_step)
+        return qty < self.qty_min or qty == 0 or (price is not None and qty * price * _NEAR < self.notional_min)
 
     def largest_order(self, *, has_limit: bool) -> Decimal:
         """What one order may be at most, with a limit price or at market."""
@@ -98,13 +138,15 @@ class PriceBounds:
         return f"{word} {plain(bound)} at the exchange just now: {plain(price)} {what[self.moves]}"
 
 
-# Which perpetual a ticker means, whichever venue's spelling it has.
+# Which perpetual or pair a ticker means, whichever venue's spelling it has.
 
 
 _MULTIPLIER_FIRST = re.compile(r"^(10{3,})([A-Z].*)$")
 _MULTIPLIER_LAST = re.compile(r"^(.*[A-Z])(10{3,})$")
 _QUOTES = ("USDT", "USDC", "USD")
 _ALIASES = {"XBT": "BTC"}
+_NEAR = Decimal("1.05")
+"""So far a price may be off before what it makes of an amount is certain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,27 +182,38 @@ def symbol_of_filter(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SymbolIndex:
-    """The exchange's perpetuals, found by any spelling. Built once for each list of instruments."""
+    """The exchange's perpetuals and pairs, found by any spelling. Built once for each list of instruments.
+
+    A pair and a perpetual may have one name: which of both is meant is never told by the ticker alone.
+    """
 
     by_market: Mapping[_Market, Instrument]
     by_symbol: Mapping[str, Instrument]
     overrides: Mapping[str, str] = field(default_factory=dict)
+    pairs: Mapping[str, Instrument] = field(default_factory=dict)
+    """What spot lists, by symbol."""
 
     @classmethod
     def of(cls, instruments: Iterable[Instrument], overrides: Mapping[str, str] | None = None) -> SymbolIndex:
         """`overrides`: ticker as it arrives -> the exchange's symbol."""
-        listed = tuple(instruments)
+        every = tuple(instruments)
+        listed = [each for each in every if not each.is_held]
         return cls(
             {_market_of(each): each for each in sorted(listed, key=lambda each: each.is_trading)},
             {each.symbol: each for each in listed},
             {ticker.strip().upper(): symbol.strip().upper() for ticker, symbol in (overrides or {}).items()},
+            {each.symbol: each for each in every if each.is_held},
         )
 
-    def resolve(self, ticker: str, exchange: str | None = None) -> Instrument | SymbolUnknown:
+    def resolve(
+        self, ticker: str, exchange: str | None = None, market: TradedMarket = TradedMarket.PERPETUAL
+    ) -> Instrument | SymbolUnknown:
         """The instrument `ticker` means. `exchange`: the venue of the chart, where the ticker does not name it."""
         spelled = ticker.strip().upper()
         venue, name = _split_venue(spelled, exchange)
         overridden = self.overrides.get(spelled) or self.overrides.get(f"{venue}:{name}")
+        if market is TradedMarket.SPOT:
+            return self._pair(spelled, overridden or name)
         if overridden is not None:
             return self.by_symbol.get(overridden) or self._unknown(spelled, overridden)
         if name in self.by_symbol and (venue in ("", "BYBIT") or not name.endswith("USD")):
@@ -168,18 +221,34 @@ class SymbolIndex:
         reading = _read(name)
         if reading is None:
             return self._unknown(spelled, name)
-        market = reading.market
-        if market.quote == "USD" and not reading.says_perpetual and venue not in ("", "BYBIT"):
-            return self._ambiguous(spelled, market)
-        return self.by_market.get(market) or self._unknown(spelled, name, market)
+        meant = reading.market
+        if meant.quote == "USD" and not reading.says_perpetual and venue not in ("", "BYBIT"):
+            return self._ambiguous(spelled, meant)
+        return self.by_market.get(meant) or self._unknown(spelled, name, meant)
 
-    def spellings(self, ticker: str, exchange: str | None = None) -> tuple[tuple[Category, str], ...]:
+    def _pair(self, spelled: str, name: str) -> Instrument | SymbolUnknown:
+        symbol = _pair_name(name)
+        if symbol is None:
+            plain_name = _DELIMITERS.sub("", name.partition(":")[0].removesuffix(".P").removesuffix("-SWAP"))
+            return SymbolUnknown(message=f"{spelled} names a perpetual, and the market is spot: write {plain_name}")
+        if found := self.pairs.get(symbol):
+            return found
+        near = tuple(difflib.get_close_matches(symbol, list(self.pairs), n=3, cutoff=0.5))
+        hint = f"; did you mean {_either(near)}?" if near else ""
+        return SymbolUnknown(message=f"the exchange has no spot pair {spelled}{hint}", candidates=near)
+
+    def spellings(
+        self, ticker: str, exchange: str | None = None, market: TradedMarket = TradedMarket.PERPETUAL
+    ) -> tuple[tuple[Category, str], ...]:
         """How the exchange would call what `ticker` means, if it listed that: to ask for what is not known here."""
         spelled = ticker.strip().upper()
         venue, name = _split_venue(spelled, exchange)
         overridden = self.overrides.get(spelled) or self.overrides.get(f"{venue}:{name}")
-        market = None if overridden else (_read(name) or _Reading(market=_NOTHING, says_perpetual=False)).market
-        symbol = overridden or (_symbol_of(market) if market and market.coin else name)
+        if market is TradedMarket.SPOT:
+            pair = _pair_name(overridden or name) or ""
+            return ((Category.SPOT, pair),) if pair.isascii() and pair.isalnum() and len(pair) <= _SYMBOL_MAX else ()
+        meant = None if overridden else (_read(name) or _Reading(market=_NOTHING, says_perpetual=False)).market
+        symbol = overridden or (_symbol_of(meant) if meant and meant.coin else name)
         if not symbol.isascii() or not symbol.isalnum() or len(symbol) > _SYMBOL_MAX:
             return ()
         return ((Category.INVERSE if symbol.endswith("USD") else Category.LINEAR, symbol),)
@@ -209,6 +278,17 @@ def _split_venue(spelled: str, exchange: str | None) -> tuple[str, str]:
     if colon and "/" not in before:
         return before, name
     return (exchange or "").strip().upper(), spelled
+
+
+_DELIMITERS = re.compile(r"[-_/]")
+
+
+def _pair_name(name: str) -> str | None:
+    """BTCUSDT, BTC/USDT, BTC-USDT, BTC_USDT; None for what says that it is a perpetual."""
+    if ":" in name or name.endswith((".P", "-SWAP", "USDTPERP", "USDCPERP", "USDPERP", "_PERP", "-PERP")):
+        return None
+    base, *quote = _DELIMITERS.split(name)
+    return _ALIASES.get(base, base) + "".join(quote)
 
 
 def _read(name: str) -> _Reading | None:

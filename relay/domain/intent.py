@@ -221,7 +221,7 @@ def _derived(signal: Signal, rules: Rules, facts: Facts, *, follows: bool, targe
         order_max=instrument.largest_order(has_limit=has_limit),
         levels=levels,
         has_levels=not levels.is_empty,
-        leverage=requested_leverage(signal, rules),
+        leverage=None if instrument.is_held else requested_leverage(signal, rules),
         only_exits=signal.only_exits,
         is_strategys=follows,
         refused=facts.withheld
@@ -329,6 +329,7 @@ def _needs(intent: Intent, facts: Facts) -> frozenset[Need]:
         or intent.refused is not None
         or signal.type.is_conditional
         or limits_entries(rules)
+        or (instrument.is_held and not opens)
     ):
         wanted.add(Need.POSITION)
     else:

@@ -75,6 +75,8 @@ class Entry:
     qty: Decimal
     order_max: Decimal
     """The largest single order of its type."""
+    money: Decimal | None = None
+    """What it may cost in the quote coin, where it is ordered by that."""
     resulting_size: Decimal | None
     price: Decimal | None
     """What its notional is reckoned with: the limit or trigger price, else the exchange's."""
@@ -205,7 +207,7 @@ def check_distance(most: Decimal, requested: Candidate) -> LimitVerdict | None:
 def check_order_notional(most: Decimal, requested: Candidate) -> LimitVerdict:
     entry, instrument = requested.sized, requested.facts.instrument
     dearest = max(filter(None, (entry.price, entry.dearest_price)), default=None)
-    worth = _worth(instrument, entry.qty, dearest)
+    worth = entry.money or _worth(instrument, entry.qty, dearest)
     assert worth is not None, "an order limit needs a price"
     number = f"{_cents(worth)} {instrument.quote_coin}"
     if worth <= most:
@@ -329,7 +331,7 @@ def size_refusal(entry: Entry, instrument: Instrument) -> Reason | None:
             message=f"{plain(entry.qty)} {_unit(instrument)} would take more than {LEGS_MAX} orders "
             f"of the exchange's maximum of {plain(entry.order_max)}; check the size and its unit",
         )
-    worth = _worth(instrument, entry.qty, entry.price)
+    worth = entry.money or _worth(instrument, entry.qty, entry.price)
     if worth is not None and worth < instrument.notional_min:
         return Reason(
             code="NOTIONAL_BELOW_MIN",

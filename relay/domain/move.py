@@ -29,6 +29,8 @@ _NO_SIZE = (
     f"before; {_SIZE_ADVICE}",
 )
 _DOWN = Context(prec=28, rounding=ROUND_DOWN)
+_DEAR = Decimal("1.1")
+"""So much dearer than planned an order by value may be filled, and what it could buy no step of is still a rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,8 @@ class Move:
     entry_qty: Decimal = _ZERO
     closes_all: bool = False
     """The exit is all of p, whatever the step."""
+    money: Decimal | None = None
+    """What the whole entry may cost in the quote coin, where the exchange takes an order by that."""
     is_target: bool = False
     """Being there is what counts: a difference too small to send is no failure."""
     position_known: bool = True
@@ -294,16 +298,17 @@ def rounded(move: Move, facts: Facts, *, carried: Decimal) -> Move:
     entry = floor_to(move.entry_qty, step)
     if not move.position_known:
         return replace(move, entry_qty=entry, exit_qty=floor_to(move.exit_qty, step))
-    if move.closes_all:
+    if move.closes_all and not instrument.is_held:
         return replace(move, entry_qty=entry)
     wanted = move.exit_qty + (abs(carried) if carried * move.side.sign < 0 and move.exit_qty > 0 else _ZERO)
     held = abs(facts.size or _ZERO)
-    if move.exit_qty > 0 and wanted >= held:
+    if move.exit_qty > 0 and wanted >= held and not instrument.is_held:
         return replace(move, entry_qty=entry, exit_qty=held, closes_all=True)
-    exit_qty = floor_to(wanted, step)
-    if exit_qty < instrument.qty_min:
+    exit_qty = floor_to(min(wanted, held) if instrument.is_held else wanted, step)
+    if exit_qty < instrument.qty_min or instrument.is_dust(exit_qty, facts.market_price):
         exit_qty = _ZERO
-    return replace(move, entry_qty=entry, exit_qty=exit_qty)
+    closes_all = exit_qty > 0 and wanted >= held
+    return replace(move, entry_qty=entry, exit_qty=exit_qty, closes_all=closes_all)
 
 
 def orders_of(move: Move, intent: Intent, facts: Facts, references: References) -> tuple[PlannedOrder, ...]:
@@ -321,10 +326,22 @@ def orders_of(move: Move, intent: Intent, facts: Facts, references: References) 
         exits = _exits(exit_leg, move, instrument, most)
         return tuple(exits + _split(entry_leg, move.entry_qty, instrument, most, first=len(exits)))
     legs = _split(entry_leg, move.entry_qty, instrument, most)
-    if not move.position_known:
+    if move.money is not None and intent.signal.type is OrderType.MARKET:
+        legs = _paid_for(legs, move.money, move.entry_qty, facts)
+    if not move.position_known and not instrument.is_held:
         # Whether it flips is not known: refused, its exit is still asked for, and the exchange cuts it to what is open.
         legs = [replace(leg, fallback_qty=leg.qty, exit_qty=None) for leg in legs]
     return tuple(legs)
+
+
+def _paid_for(legs: list[PlannedOrder], money: Decimal, total: Decimal, facts: Facts) -> list[PlannedOrder]:
+    """The same by what they may cost, together never more than `money`."""
+    instrument, price = facts.instrument, facts.market_price
+    assert instrument.money_step is not None and price is not None, "a size in money has a price"
+    rest = instrument.qty_step * price * _DEAR
+    shares = [floor_to(_DOWN.divide(money * each.qty, total), instrument.money_step) for each in legs]
+    shares[-1] = money - sum(shares[:-1], _ZERO)
+    return [replace(leg, spend=share, spend_rest=rest) for leg, share in zip(legs, shares, strict=True)]
 
 
 def _exits(leg: PlannedOrder, move: Move, instrument: Instrument, most: Decimal) -> list[PlannedOrder]:
@@ -347,7 +364,7 @@ def exits_anew(
     """
     price, most = planned.price, instrument.largest_order(has_limit=planned.type.has_limit)
     leg = replace(planned, price=_limit_price(planned.side, price, instrument.tick_size))
-    if not is_whole:
+    if not is_whole or instrument.is_held:
         qty = floor_to(qty, instrument.qty_step)
         return tuple(_split(leg, qty, instrument, most, first=first)) if qty >= instrument.qty_min else ()
     legs = _split(leg, qty, instrument, most, first=first)
@@ -422,8 +439,8 @@ def _with_stops(leg: PlannedOrder, intent: Intent, facts: Facts, references: Ref
     """
     leg = replace(leg, valid_for_s=intent.signal.valid_for_s) if intent.rests else leg
     stop, profit = intent.levels.stop_loss, intent.levels.whole_profit
-    if stop is None and profit is None:
-        return leg
+    if (stop is None and profit is None) or facts.instrument.is_held:
+        return leg  # of coins that are held the levels are orders of their own, once there are coins
     side, tick = leg.side, facts.instrument.tick_size
     for_stop, for_profit = references.for_stop, references.for_profit
     assert for_stop is not None and for_profit is not None, "a level needs a price to be measured against"

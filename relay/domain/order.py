@@ -125,6 +125,12 @@ class PlannedOrder:
     valid_for_s: int | None = None
     leverage: Decimal | None = None
     """What the symbol's leverage is set to before the order leaves; None if it stays as it is."""
+    spend: Decimal | None = None
+    """What a market buy may cost in the quote coin, sent instead of `qty`, which is what that buys at today's price."""
+    spend_rest: Decimal = Decimal(0)
+    """So much of it may stay unspent: it buys no step more."""
+    locks: bool = False
+    """Of spot: the exchange sets the coins aside at once, not only when the order triggers."""
     exit_qty: Decimal | None = None
     fallback_qty: Decimal | None = None
     replaces_leg: int | None = None
@@ -136,6 +142,12 @@ class PlannedOrder:
         if self.type.is_conditional:
             return True
         return self.type is OrderType.LIMIT and self.time_in_force in (TimeInForce.GTC, TimeInForce.POST_ONLY)
+
+    def is_filled_by(self, qty: Decimal, avg_price: Decimal | None) -> bool:
+        """Whether nothing more of it can be filled."""
+        if self.spend is None:
+            return qty >= self.qty
+        return bool(qty) and avg_price is not None and self.spend - qty * avg_price <= self.spend_rest
 
 
 def is_marketable(side: Side, price: Decimal, market: Decimal) -> bool:

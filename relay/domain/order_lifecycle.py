@@ -462,11 +462,20 @@ def looked_up(
     return replace(counted, absence=longer)
 
 
+def judged(planned: PlannedOrder, report: OrderReport) -> OrderReport:
+    """An order by value that has bought all it could is filled, though what buys no step more of it was cancelled."""
+    ended = report.status in (OrderStatus.CANCELED, OrderStatus.EXPIRED)
+    if planned.spend is None or not ended or not planned.is_filled_by(report.filled_qty, report.avg_price):
+        return report
+    return replace(report, status=OrderStatus.FILLED, reason=None)
+
+
 def reported(order: OrderState, report: OrderReport) -> OrderState:
     """A report of any age and from any source: fills only ever grow, and an ended order stays ended.
 
     But for one that was denied: that the exchange has it overrules that it was held to be absent.
     """
+    report = judged(order.planned, report)
     if (order.status.is_ended and order.status is not OrderStatus.DENIED) or report.filled_qty < order.filled_qty:
         return order
     reason = None if order.status is OrderStatus.DENIED else order.reason

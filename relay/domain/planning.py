@@ -36,6 +36,7 @@ from relay.domain.plan import Facts, LimitFacts, LimitNeed, Need, Plan, PlanStat
 from relay.domain.rules import BreakevenPassed, Direction, Rules
 from relay.domain.signal import Action, Signal
 from relay.domain.sizing import References, Sizes, references_of, sizes_of
+from relay.domain.spot import short_refusal
 
 # The strategy's position against the account's.
 
@@ -83,7 +84,8 @@ def expected_before(intent: Intent, target: Sizes | None) -> Expected | None:
     before = intent.signal.prev_market_position
     if before is None or not intent.is_strategys:
         return None
-    return _expected(before.sign, intent, target, target.prev_strategy if target else None)
+    sign = max(before.sign, 0) if intent.instrument.is_held else before.sign
+    return _expected(sign, intent, target, target.prev_strategy if target else None)
 
 
 def needs_healing(intent: Intent, facts: Facts, target: Sizes | None) -> Expected | None:
@@ -91,10 +93,10 @@ def needs_healing(intent: Intent, facts: Facts, target: Sizes | None) -> Expecte
 
     Never while resting orders of the relay may explain the difference, nor for an alert that a later one overtook.
     """
-    if not intent.heals or facts.size is None or facts.has_resting or facts.is_overtaken:
+    if not intent.heals or facts.position is None or facts.has_resting or facts.is_overtaken:
         return None
     expected = expected_before(intent, target)
-    return expected if expected and expected.differs(facts.size, facts.instrument) else None
+    return expected if expected and expected.differs(facts.position.nominal, facts.instrument) else None
 
 
 def target_sizes(intent: Intent, facts: Facts) -> Sizes | None:
@@ -157,6 +159,7 @@ def entry_refusal(move: Move, intent: Intent, facts: Facts, references: Referenc
         or next(iter(facts.unread.values()), None)
         or leverage_refusal(signal, rules, facts.instrument)
         or direction_refusal(move.side, rules)
+        or short_refusal(move.side, facts.instrument)
         or over_limit(LimitStage.FACTS, requested)
         or _far_refusal(move.side, intent, facts, references)
         or size_refusal(entry, facts.instrument)
@@ -176,6 +179,7 @@ def entry_of(move: Move, intent: Intent, facts: Facts) -> Entry:
         prices.append(market_price)
     return Entry(
         qty=move.entry_qty,
+        money=move.money,
         resulting_size=_resulting(move, intent, facts, working),
         price=intent.order_price or market_price,
         dearest_price=_dearest(move.side, intent.signal, market_price),
@@ -308,14 +312,25 @@ def proposal_of(intent: Intent, facts: Facts) -> Proposal:
             intent = intent.target
             sizes = target or sizes_of(intent, facts)
             notes = (f"drift healed: the strategy came from {drifted_from} and the account from {plain(facts.size)}",)
-        requested = move_of(intent.signal, sizes, facts.size)
+        requested = _requested(intent, sizes, facts)
         passed = _at_once(intent, facts, requested)
         if passed is not None:
             notes, intent = (*notes, _PASSED), passed
-            requested = move_of(intent.signal, sizes_of(intent, facts), facts.size)
+            requested = _requested(intent, sizes_of(intent, facts), facts)
         return replace(
             bare, intent=intent, requested=requested, notes=notes, limit_needs=_limit_needs(intent, facts, requested)
         )
+
+
+def _requested(intent: Intent, sizes: Sizes, facts: Facts) -> Requested:
+    """Coins too few to be sold count as none, and those that fees took as held: neither is bought again, nor chased."""
+    size, instrument = facts.size, facts.instrument
+    if facts.position is not None and instrument.is_held and not intent.only_exits:
+        size = _ZERO if instrument.is_dust(facts.position.size, facts.market_price) else facts.position.nominal
+    requested = move_of(intent.signal, sizes, size)
+    if isinstance(requested, Move) and sizes.money is not None and requested.entry_qty == sizes.qty:
+        return replace(requested, money=sizes.money)
+    return requested
 
 
 def _limit_needs(intent: Intent, facts: Facts, requested: Requested) -> frozenset[LimitNeed]:
@@ -363,7 +378,7 @@ def _plan_stops(intent: Intent, facts: Facts) -> Plan:
     """New levels for the position that is open; they count from its average entry. They pass like any exit."""
     position, residual = facts.position, facts.residual
     assert position is not None, "`stops` needs the position"
-    if position.size == 0:
+    if position.size == 0 or facts.instrument.is_dust(position.size, facts.market_price):
         message = f"`stops` sets levels on an open position, and none is open on {position.symbol}"
         return _denied(Reason(code="POSITION_NONE", message=message), residual)
     if not intent.has_levels:
@@ -380,7 +395,7 @@ def _plan_stops(intent: Intent, facts: Facts) -> Plan:
     return Plan(
         status=PlanStatus.PLANNED,
         residual=residual,
-        bracket=bracket_of(levels, side, reference=entry, closes_if_passed=closes),
+        bracket=bracket_of(levels, side, reference=entry, closes_if_passed=closes, is_held=facts.instrument.is_held),
     )
 
 
@@ -388,7 +403,7 @@ def _plan_move(requested: Move, intent: Intent, facts: Facts, residual: Residual
     signal = intent.signal
     move = rounded(requested, facts, carried=residual.size if residual else Decimal(0))
     references = references_of(intent, facts, requested.side) if intent.has_levels else _NO_REFERENCES
-    notes = (*requested.notes, *_pure_delta_note(signal, requested))
+    notes = (*requested.notes, *_pure_delta_note(signal, requested, facts.instrument), *_dust_note(move, facts))
     refused = requested.entry_refused
     if requested.entry_qty > 0:
         refused = entry_refusal(move, intent, facts, references)
@@ -409,9 +424,10 @@ def _plan_move(requested: Move, intent: Intent, facts: Facts, residual: Residual
     has_bracket = intent.has_levels and move.entry_qty > 0
     closes = intent.rules.breakeven_passed is BreakevenPassed.CLOSE
     reference = references.for_stop
-    bracket = (
-        bracket_of(intent.levels, move.side, reference=reference, closes_if_passed=closes) if has_bracket else None
-    )
+    bracket = None
+    if has_bracket:
+        is_held = facts.instrument.is_held
+        bracket = bracket_of(intent.levels, move.side, reference=reference, closes_if_passed=closes, is_held=is_held)
     notes = (*notes, *leverage_notes, *marketable_limit_note(move, signal, facts))
     left = _still_carried(requested, move, residual)
     return Plan(status=PlanStatus.PLANNED, orders=orders, notes=notes, reason=refused, residual=left, bracket=bracket)
@@ -437,8 +453,18 @@ def _nothing_left(requested: Move, refused: Reason | None, notes: tuple[str, ...
     return Plan(status=status, notes=notes, reason=refused, residual=residual)
 
 
-def _pure_delta_note(signal: Signal, requested: Move) -> tuple[str, ...]:
+def _dust_note(move: Move, facts: Facts) -> tuple[str, ...]:
+    """What of a whole holding is too little to be sold."""
+    left = (facts.size or _ZERO) - move.exit_qty
+    if not facts.instrument.is_held or not move.closes_all or left <= 0:
+        return ()
+    return (f"{plain(left)} {facts.instrument.base_coin} is less than the exchange sells: it goes with the next exit",)
+
+
+def _pure_delta_note(signal: Signal, requested: Move, instrument: Instrument) -> tuple[str, ...]:
     if signal.action not in (Action.BUY, Action.SELL) or signal.market_position is not None or signal.reduce_only:
+        return ()
+    if instrument.is_held:
         return ()
     if requested.position_known and requested.exit_qty > 0 and requested.entry_qty > 0:
         return ("a pure delta: without the strategy's position this order flips the one that is open",)

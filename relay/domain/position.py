@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Final
 
 from relay.domain.instrument import Category, plain
 from relay.domain.order import OrderStatus, Reason
+
+_HUNDREDTH: Final = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,12 +27,39 @@ class Position:
     stop_loss: Decimal | None = None
     trailing_stop: Decimal | None = None
     """A distance in price."""
+    liq_price: Decimal | None = field(default=None, compare=False)
+    """Where the exchange would liquidate it; None where that is nowhere, or not told."""
+    margin: Decimal | None = field(default=None, compare=False)
+    """What it ties up, in the settle coin."""
+    opened_at_ms: int | None = field(default=None, compare=False)
+    """Since when it is open, by the exchange's clock."""
     changed_at_ms: int | None = field(default=None, compare=False)
     """When the exchange last changed it, by its own clock; None if it does not say, as where nothing ever was."""
     is_hedge: bool = False
     """The symbol is in hedge mode, in which the relay orders nothing."""
+    gross: Decimal | None = None
+    """Of spot: with the coins that fees took; what a strategy, which knows of no fees, believes to hold."""
+    free: Decimal | None = None
+    """Of spot: what the account could sell of the coin now, the owner's own coins among it."""
     no_entry: Reason | None = None
     """Why nothing may be opened or added here: it is not wholly understood, or the exchange lets it only be reduced."""
+
+    @property
+    def nominal(self) -> Decimal:
+        """What is compared with a strategy's position: fees that were taken in the coin are not bought again."""
+        return self.size if self.gross is None else self.gross
+
+    @property
+    def closable(self) -> Decimal:
+        """What an exit may ask for once the exchange has refused more; all of it while it says nothing of use."""
+        return min(self.size, self.free) if self.free else self.size
+
+    @property
+    def roe_pct(self) -> Decimal | None:
+        """Open profit in percent of the margin, to two places; None where either is not known."""
+        if self.unrealised_pnl is None or not self.margin:
+            return None
+        return (self.unrealised_pnl / self.margin * 100).quantize(_HUNDREDTH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

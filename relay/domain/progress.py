@@ -148,8 +148,17 @@ def _was_refused(order: OrderState) -> bool:
 
 
 def _is_outdated(order: OrderState) -> bool:
-    """An exit that may have been planned by rules that the exchange has changed."""
-    return order.is_exit and _was_refused(order) and _refused_for(order) is ErrorKind.RULES
+    """An exit that may have been planned by rules that the exchange has changed, or by coins that are not free."""
+    is_held = not order.planned.category.has_positions
+    lacks = is_held and order.reason is not None and order.reason.code == "EXCHANGE_BALANCE"
+    return order.is_exit and _was_refused(order) and (_refused_for(order) is ErrorKind.RULES or lacks)
+
+
+def _is_too_little(order: OrderState) -> bool:
+    """Coins whose worth is less than the exchange sells: nobody could sell them, so they stay."""
+    code = order.reason.code if order.reason else ""
+    is_held = not order.planned.category.has_positions
+    return is_held and order.is_exit and _was_refused(order) and code in ("NOTIONAL_BELOW_MIN", "QTY_BELOW_MIN")
 
 
 def _is_anew(order: OrderState, orders: tuple[OrderState, ...]) -> bool:
@@ -248,6 +257,8 @@ def _anew(
         return None
     if len(legs) > 1 or replace(legs[0], leg=order.planned.leg) != planned:
         note = "the exchange refused the exit by its rules; it was planned anew by the new ones"
+        if order.reason is not None and order.reason.code == "EXCHANGE_BALANCE":
+            note = f"the exchange refused the exit: only {plain(left)} are free, and they are sold"
         return AddOrders(planned=legs, note=note)
     if planned.price is None or mark is None or planned.type is not OrderType.LIMIT:
         return None
@@ -339,6 +350,8 @@ def _is_dust(
     order: OrderState, orders: tuple[OrderState, ...], size: Decimal | None, instrument: Instrument | None
 ) -> bool:
     """An exit of a part that by the rules of now is less than the exchange takes."""
+    if _is_too_little(order):
+        return True
     if instrument is None or size is None or not _is_outdated(order) or _is_done_anew(order, orders):
         return False
     wanted, left = order.planned.exit_qty or _ZERO, _open_for(order, size)
@@ -359,7 +372,8 @@ def _finish(orders: tuple[OrderState, ...], size: Decimal | None, instrument: In
     notes = tuple(note for each in orders if (note := _note(each, orders, size)))
     dust = [each for each in orders if _is_dust(each, orders, size, instrument)]
     if dust and all(each in dust or not _is_withheld(each) for each in orders):
-        carried = -sum((each.planned.side.sign * (each.planned.exit_qty or _ZERO) for each in dust), _ZERO)
+        parts = (each.planned.side.sign * (each.planned.exit_qty or each.planned.qty) for each in dust)
+        carried = -sum(parts, _ZERO)
         note = f"{plain(abs(carried))} is less than the exchange takes by now; it is added to the next exit"
         return Finish(status=SignalStatus.DONE, notes=(*notes, note), carried=carried)
     for order in orders:

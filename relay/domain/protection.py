@@ -11,24 +11,27 @@ from relay.domain.bracket import (
     BracketStatus,
     Part,
     TakeProfitLeg,
+    breakeven_price,
+    leg_price,
     level_price,
     profit_price,
     remaining,
     stop_price,
-    take_profit_price,
+    taken_back,
     trail_distance,
 )
 from relay.domain.instrument import Instrument, ceil_to, floor_to, plain
 from relay.domain.order import OrderStatus, OrderType, PlannedOrder, Purpose
 from relay.domain.order_lifecycle import OrderState
 from relay.domain.position import Position, StopLevels
+from relay.domain.signal import Level, LevelKind
 
 # The steps that protect a position: what each is decided by, and which is next.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestingOrder:
-    """An order as it rests at the exchange just now."""
+    """An order as it rests at the exchange just now. `price`: its limit, else what triggers it."""
 
     qty: Decimal
     price: Decimal | None
@@ -43,6 +46,8 @@ class Snapshot:
     position: Position | None = None
     orders: Mapping[str, OrderState] = field(default_factory=dict)
     resting: Mapping[str, RestingOrder] = field(default_factory=dict)
+    unwanted: frozenset[str] = frozenset()
+    """Orders whose end a person has asked the relay for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,23 +118,68 @@ ProtectionStep = (
 
 
 REFUSALS_MAX = 3
+_ALL = Decimal(100)
 _ZERO = Decimal(0)
 
 
 def next_take_profit_step(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep:
     """What is too large goes first, so that the orders never add up to more than the position."""
     assert snapshot.position is not None
-    size, instrument = abs(snapshot.position.size), snapshot.instrument
-    wanted = remaining(
-        [_part(each, snapshot, size) for each in bracket.tp_legs],
-        size,
-        step=instrument.qty_step,
-        least=instrument.qty_min,
-    )
+    wanted = _wanted(bracket, snapshot)
     steps = [_tp_leg_step(place, wanted[place], bracket, snapshot) for place in range(len(bracket.tp_legs))]
     requested = [step for step in steps if step is not None]
     shrinking = (step for step in requested if _shrinks(step, snapshot))
     return next(shrinking, None) or next(iter(requested), None) or NoOp()
+
+
+def _wanted(bracket: Bracket, snapshot: Snapshot) -> list[Decimal]:
+    """What each leg is to take of what is open.
+
+    Where a stop loss is one of them, it has all the coins set aside but those of a take profit that the price has
+    reached: the exchange sets coins aside for one order only.
+    """
+    assert snapshot.position is not None
+    size, instrument, legs = abs(snapshot.position.size), snapshot.instrument, bracket.tp_legs
+    profits = [place for place, each in enumerate(legs) if not each.is_stop]
+    shares = remaining(
+        [_part(legs[place], snapshot, size) for place in profits],
+        size,
+        step=instrument.qty_step,
+        least=_least(instrument, snapshot.position.mark_price),
+    )
+    wanted = [_ZERO] * len(legs)
+    stop = next((place for place, each in enumerate(legs) if each.is_stop and not each.is_done), None)
+    for place, share in zip(profits, shares, strict=True):
+        if stop is None or _is_reached(legs[place], legs[stop], bracket, snapshot):
+            wanted[place] = share
+    if stop is None:
+        return wanted
+    left = floor_to(size, instrument.qty_step) - sum(wanted, _ZERO)
+    if left < _least(instrument, snapshot.position.mark_price) and any(wanted):
+        last = max(place for place in profits if wanted[place])
+        wanted[last] += left
+        left = _ZERO
+    refused = legs[stop].refusals >= REFUSALS_MAX and legs[stop].refused_at_size == size
+    wanted[stop] = left if left >= instrument.qty_min and not refused else _ZERO
+    return wanted
+
+
+def _least(instrument: Instrument, price: Decimal | None) -> Decimal:
+    """What the exchange takes as an order: of coins that are held by their worth, too."""
+    if not instrument.is_held or not price:
+        return instrument.qty_min
+    return max(instrument.qty_min, ceil_to(instrument.notional_min / price, instrument.qty_step))
+
+
+def _is_reached(profit: TakeProfitLeg, stop: TakeProfitLeg, bracket: Bracket, snapshot: Snapshot) -> bool:
+    """Whether the price is there; one that rests already stays until it is a quarter of the way back to the stop."""
+    assert snapshot.position is not None
+    price, tick = snapshot.position.mark_price, snapshot.instrument.tick_size
+    if price is None:
+        return profit.order_id is not None
+    at = leg_price(profit, bracket, tick)
+    back = (at - leg_price(stop, bracket, tick)) / 4 if profit.order_id is not None else _ZERO
+    return (price - at + back) * bracket.side.sign >= 0
 
 
 def _part(tp_leg: TakeProfitLeg, snapshot: Snapshot, size: Decimal) -> Part:
@@ -142,15 +192,24 @@ def _part(tp_leg: TakeProfitLeg, snapshot: Snapshot, size: Decimal) -> Part:
 
 def _tp_leg_step(place: int, wanted: Decimal, bracket: Bracket, snapshot: Snapshot) -> ProtectionStep | None:
     tp_leg = bracket.tp_legs[place]
-    price = take_profit_price(tp_leg.at, bracket, snapshot.instrument.tick_size)
+    price = leg_price(tp_leg, bracket, snapshot.instrument.tick_size)
     if tp_leg.order_id is None:
-        return PlaceTakeProfit(place=place, planned=_order(bracket, snapshot, wanted, price)) if wanted > 0 else None
-    if wanted == 0:
-        return CancelTakeProfit(order_id=tp_leg.order_id)
+        make = _stop_order if tp_leg.is_stop else _order
+        return PlaceTakeProfit(place=place, planned=make(bracket, snapshot, wanted, price)) if wanted > 0 else None
     rests, total = snapshot.resting[tp_leg.order_id], snapshot.orders[tp_leg.order_id].filled_qty + wanted
-    if rests == RestingOrder(qty=total, price=price):
+    if wanted and rests == RestingOrder(qty=total, price=price) and not _has_failed(tp_leg, price, snapshot):
         return None
-    return AmendTakeProfit(order_id=tp_leg.order_id, qty=total, price=price)
+    if wanted and not snapshot.instrument.is_held:
+        return AmendTakeProfit(order_id=tp_leg.order_id, qty=total, price=price)
+    if snapshot.instrument.is_held and not tp_leg.is_taken_back:
+        return Save(bracket=taken_back(bracket, frozenset({tp_leg.order_id})))
+    return CancelTakeProfit(order_id=tp_leg.order_id)
+
+
+def _has_failed(tp_leg: TakeProfitLeg, price: Decimal, snapshot: Snapshot) -> bool:
+    """A stop loss that the price has passed, and that rests all the same: the exchange took it for a take profit."""
+    market = snapshot.position.mark_price if snapshot.position else None
+    return tp_leg.is_stop and market is not None and market <= price
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,20 +222,26 @@ class Shortfall:
 
 def shortfall(bracket: Bracket) -> Shortfall | None:
     """Which take profits of a bracket could not be placed, in words."""
-    open_ones = [each for each in bracket.tp_legs if not each.is_done]
+    # Where one of them is the stop loss, the others are placed once the price is there.
+    stops = [each for each in bracket.tp_legs if each.is_stop]
+    open_ones = [each for each in stops or bracket.tp_legs if not each.is_done]
+    if stops and any(each.order_id is not None for each in bracket.tp_legs):
+        return None
     without = [each for each in open_ones if each.order_id is None]
     if not without:
         return None
     refused = [each for each in without if each.refusals >= REFUSALS_MAX]
     if refused:
-        return Shortfall(words="the exchange did not keep a take profit, however often it was placed", is_merged=False)
+        what = "the stop loss" if stops else "a take profit"
+        return Shortfall(words=f"the exchange did not keep {what}, however often it was placed", is_merged=False)
     if len(without) == len(open_ones):
-        return Shortfall(words="the position is too small for any of its take profits", is_merged=False)
+        what = "its stop loss" if stops else "any of its take profits"
+        return Shortfall(words=f"the position is too small for {what}", is_merged=False)
     return Shortfall(words="a take profit under the exchange's minimum was merged into its neighbour", is_merged=True)
 
 
 def _shrinks(step: ProtectionStep, snapshot: Snapshot) -> bool:
-    return isinstance(step, CancelTakeProfit) or (
+    return isinstance(step, CancelTakeProfit | Save) or (
         isinstance(step, AmendTakeProfit) and step.qty < snapshot.resting[step.order_id].qty
     )
 
@@ -193,6 +258,15 @@ def _order(bracket: Bracket, snapshot: Snapshot, qty: Decimal, price: Decimal) -
         price=price,
         reduce_only=True,
     )
+
+
+def _stop_order(bracket: Bracket, snapshot: Snapshot, qty: Decimal, price: Decimal) -> PlannedOrder:
+    """It has its coins set aside. Where the price has passed it already, what it protects is sold at once."""
+    order = replace(_order(bracket, snapshot, qty, price), type=OrderType.MARKET, price=None)
+    market = snapshot.position.mark_price if snapshot.position else None
+    if market is not None and market <= price:
+        return order
+    return replace(order, type=OrderType.STOP_MARKET, trigger_price=price, trigger_rises=False, locks=True)
 
 
 LAG_MS = 3000
@@ -214,6 +288,8 @@ def next_protection_step(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep
     assert snapshot.position is not None, "an active bracket needs the position"
     if snapshot.position.size * bracket.side.sign <= 0:
         return _released(bracket, snapshot)
+    if snapshot.instrument.is_dust(snapshot.position.size, snapshot.position.mark_price):
+        return _released(bracket, snapshot) if bracket.is_entry_over else _entry(bracket, snapshot) or NoOp()
     if bracket.stale_orders:
         return CancelTakeProfit(order_id=bracket.stale_orders[0])
     step = (
@@ -275,10 +351,17 @@ def _unsettled(bracket: Bracket, snapshot: Snapshot) -> str | None:
 
 
 def _booked(bracket: Bracket, snapshot: Snapshot) -> Bracket:
-    """The bracket with the fills and refusals of its ended orders counted in."""
+    """The bracket with the fills and refusals of its ended orders counted in, without what a person has taken away."""
     stale_orders = tuple(each for each in bracket.stale_orders if not snapshot.orders[each].status.is_ended)
-    tp_legs = tuple(_booked_tp_leg(each, snapshot) for each in bracket.tp_legs)
+    stored = (each for each in bracket.tp_legs if not _is_taken_away(each, snapshot))
+    tp_legs = tuple(_booked_tp_leg(each, snapshot) for each in stored)
     return replace(bracket, stale_orders=stale_orders, tp_legs=tp_legs)
+
+
+def _is_taken_away(tp_leg: TakeProfitLeg, snapshot: Snapshot) -> bool:
+    if tp_leg.order_id is None or tp_leg.order_id not in snapshot.unwanted:
+        return False
+    return snapshot.orders[tp_leg.order_id].status is OrderStatus.CANCELED
 
 
 def _booked_tp_leg(tp_leg: TakeProfitLeg, snapshot: Snapshot) -> TakeProfitLeg:
@@ -397,6 +480,10 @@ def _breakeven(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep | None:
     position, after = snapshot.position, replace(bracket, is_at_breakeven=True)
     assert position is not None
     price = _breakeven_price(bracket, position, snapshot.instrument.tick_size)
+    if snapshot.instrument.is_held:
+        tick = snapshot.instrument.tick_size
+        passed = _is_passed(price, position, -bracket.side.sign)
+        return None if passed else Save(bracket=_with_stop_at(after, price, tick))
     stands = position.stop_loss
     if stands is not None and (stands - price) * bracket.side.sign >= 0:
         return Save(bracket=after)
@@ -405,6 +492,18 @@ def _breakeven(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep | None:
     if bracket.held_size:
         after = replace(after, held_stop=price, follows_entry=True)
     return SetStops(after=after, levels=StopLevels(stop_loss=price))
+
+
+def _with_stop_at(bracket: Bracket, price: Decimal, tick: Decimal) -> Bracket:
+    """The stop loss, where it is an order of its own, at the entry; never back from where it is."""
+    at, stops = Level(kind=LevelKind.PRICE, value=price), [each for each in bracket.tp_legs if each.is_stop]
+    if not stops:
+        return replace(bracket, tp_legs=(*bracket.tp_legs, TakeProfitLeg(at=at, share_pct=_ALL, is_stop=True)))
+    legs = tuple(
+        replace(each, at=at) if each.is_stop and leg_price(each, bracket, tick) < price else each
+        for each in bracket.tp_legs
+    )
+    return replace(bracket, tp_legs=legs)
 
 
 def _is_breakeven_due(bracket: Bracket) -> bool:
@@ -435,7 +534,7 @@ def passed_stop(bracket: Bracket, snapshot: Snapshot) -> str | None:
 def _breakeven_price(bracket: Bracket, position: Position, tick: Decimal) -> Decimal:
     entry = position.avg_price or bracket.entry_price
     assert entry is not None, "an open position has an average entry"
-    return floor_to(entry, tick) if bracket.side.sign > 0 else ceil_to(entry, tick)
+    return breakeven_price(bracket.side, entry, tick)
 
 
 def _held(bracket: Bracket, position: Position, snapshot: Snapshot) -> ProtectionStep | None:

@@ -7,6 +7,7 @@ from datetime import time
 from decimal import Decimal
 from enum import StrEnum
 
+from relay.domain.instrument import TradedMarket
 from relay.domain.order import IfPassed, OrderType, Reason
 from relay.domain.signal import Action, Level, QtyUnit, Signal
 
@@ -24,6 +25,13 @@ class Mode(StrEnum):
 
     ORDER = "order"
     POSITION = "position"
+
+
+class ShortOnSpot(StrEnum):
+    """What a strategy's short side means where coins are held: nothing is held, or it is refused."""
+
+    FLAT = "flat"
+    REFUSE = "refuse"
 
 
 class BreakevenPassed(StrEnum):
@@ -87,6 +95,9 @@ class Rules:
     """No entry on a symbol for so long after a stop loss has closed it."""
     max_distance_pct: Decimal | None = None
     """How far the alert's `signal_price` may be from the market."""
+    market: TradedMarket = TradedMarket.PERPETUAL
+    """What its tickers mean where an alert does not say it."""
+    short: ShortOnSpot = ShortOnSpot.FLAT
     direction: Direction = Direction.BOTH
     mode: Mode = Mode.ORDER
     drift: Drift = Drift.WARN

@@ -10,8 +10,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
-from relay.domain.instrument import Category, plain
-from relay.domain.order import IfPassed, OrderType, Side, TimeInForce, TriggerBy
+from relay.domain.instrument import Category, TradedMarket, plain
+from relay.domain.order import IfPassed, OrderType, Purpose, Side, TimeInForce, TriggerBy
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
@@ -45,13 +45,6 @@ def made_at_ms(signal_id: str) -> int:
 
 def _spelled(number: int) -> str:
     return "".join([_PAIRS[number >> shift & 1023] for shift in range((_LENGTH - 2) * 5, -1, -10)])
-
-
-class TradedMarket(StrEnum):
-    """What an alert's ticker is to be traded as."""
-
-    PERPETUAL = "perpetual"
-    SPOT = "spot"
 
 
 class Action(StrEnum):
@@ -164,6 +157,8 @@ class Signal:
     category: Category | None = None
     symbol: str | None = None
     """The resolved instrument; None until resolved, and for a heartbeat."""
+    market: TradedMarket | None = None
+    """What the alert itself says of it; None means the strategy's."""
     sent_at: datetime | None = None
     sender_id: str | None = None
     order_id: str | None = None
@@ -198,6 +193,8 @@ class Signal:
     """Of a `target`: `qty` is the user's own size, with which a side is entered; a position on it stays as it is."""
     clears_first: bool = False
     """What rests of the relay's own and opens or adds is cancelled before anything is ordered."""
+    frees_coins: bool = False
+    """Of spot: what rests of the relay's own and has the coins set aside is cancelled before they are sold."""
     stays_as_large: bool = False
     """Of `long` and `short`: a position on that side is left as it is, however small."""
     may_hold_exit: bool = False
@@ -213,12 +210,16 @@ class Signal:
     @property
     def clears_resting(self) -> bool:
         """The relay's own resting orders of the symbol are cancelled before the position is read."""
-        return self.clears_first or self.action.clears_resting or self.action is Action.CANCEL
+        return self.frees_coins or self._clears_entries
 
     @property
-    def clears_all(self) -> bool:
-        """Of them those that exit, too."""
-        return self.action.clears_resting
+    def _clears_entries(self) -> bool:
+        return self.clears_first or self.action.clears_resting or self.action is Action.CANCEL
+
+    def clears(self, purpose: Purpose) -> bool:
+        """Whether an order of that purpose is among them."""
+        is_exit = purpose is Purpose.EXIT
+        return self.action.clears_resting or (self.frees_coins if is_exit else self._clears_entries)
 
     @property
     def side(self) -> Side:

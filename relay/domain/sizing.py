@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal
 
 from relay.domain.bracket import stop_price
-from relay.domain.instrument import Instrument, plain
+from relay.domain.instrument import Instrument, floor_to, plain
 from relay.domain.intent import Intent, Size, needs_equity, needs_price, scaled
-from relay.domain.order import Reason, Side
+from relay.domain.order import OrderType, Reason, Side
 from relay.domain.plan import Facts, Need
 from relay.domain.signal import Action, QtyUnit, Signal
 
@@ -34,6 +34,8 @@ class Sizes:
     strategy: Decimal | Reason | None
     """`market_position_size`, without sign; None where the alert does not carry it or nothing depends on it."""
     prev_strategy: Decimal | Reason | None
+    money: Decimal | None = None
+    """The alert's own size in the quote coin, where it is named so and the exchange takes a market buy by it."""
     holds_exit: bool | None = False
     """The size is that of an order which leaves the other side, too; None: nobody has said."""
     inputs: Mapping[str, str] = field(default_factory=dict)
@@ -234,9 +236,23 @@ def sizes_of(intent: Intent, facts: Facts) -> Sizes:
         tops_up=isinstance(size, Size) and size.unit.is_absolute,
         strategy=now,
         prev_strategy=before,
+        money=_money_of(size, intent, facts) if isinstance(qty, Decimal) and isinstance(size, Size) else None,
         holds_exit=intent.rules.subtract_exit if intent.signal.may_hold_exit else False,
         inputs=inputs,
     )
+
+
+def _money_of(size: Size, intent: Intent, facts: Facts) -> Decimal | None:
+    step = facts.instrument.money_step
+    if step is None or intent.signal.type is not OrderType.MARKET:
+        return None
+    match size.unit:
+        case QtyUnit.QUOTE:
+            return floor_to(size.qty, step)
+        case QtyUnit.EQUITY_PCT:
+            return floor_to(_share(_own(facts.equity), size.qty), step)
+        case _:
+            return None
 
 
 def _worked_out(size: Size, intent: Intent, facts: Facts) -> tuple[Decimal | Reason, Mapping[str, str]]:

@@ -80,6 +80,14 @@ class LedgerEntry:
         return self.price if self.category is Category.INVERSE else Decimal(1)
 
 
+def valued_in_coins(entry: LedgerEntry, base: str) -> LedgerEntry:
+    """An execution of coins by what it changed the holding by: a fee in the coins themselves is valued at the fill."""
+    others = dict(entry.fees_other)
+    taken = others.pop(base, _ZERO)
+    moved = entry.side.sign * entry.qty - taken
+    return replace(entry, qty=abs(moved), fee=entry.fee + taken * entry.price, fees_other=others)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Maker:
     """Whose order made a fill: one of the relay's own."""
@@ -88,6 +96,7 @@ class Maker:
     signal_id: str
     reduce_only: bool
     is_take_profit: bool = False
+    is_stop: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -329,7 +338,7 @@ def _closed(trade: Trade, entry: LedgerEntry, qty: Decimal, reason: ExitReason) 
     whole = qty == trade.open_qty
     share = trade.open_value if whole else _EXACT.divide(_EXACT.multiply(trade.open_value, qty), trade.open_qty)
     value = _value(entry.category, qty, entry.price)
-    gain = (value - share if entry.category is Category.LINEAR else share - value) * trade.side.sign
+    gain = (share - value if entry.category is Category.INVERSE else value - share) * trade.side.sign
     after = replace(
         trade,
         open_qty=trade.open_qty - qty,
@@ -382,7 +391,8 @@ class _Fill:
     def _reason(self) -> ExitReason:
         if self.maker is None:
             return self.entry.reason
-        return ExitReason.TAKE_PROFIT if self.maker.is_take_profit else ExitReason.ALERT
+        stopped = ExitReason.STOP_LOSS if self.maker.is_stop else ExitReason.ALERT
+        return ExitReason.TAKE_PROFIT if self.maker.is_take_profit else stopped
 
     @property
     def _may_only_close(self) -> bool:

@@ -32,6 +32,8 @@ class Failpoint(StrEnum):
     """The plan is on disk, with the first order's attempt where it orders anything; nothing has been sent."""
     SUBMITTED = "execute.submitted"
     """A further attempt is on disk; it has not been sent."""
+    BYTES_OUT = "execute.bytes_out"
+    """An order's bytes have left, and the exchange has not answered."""
     SENT = "execute.sent"
     """The exchange has answered, or has not; nothing of that is on disk."""
     OUTCOME_STORED = "execute.outcome_kept"

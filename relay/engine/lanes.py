@@ -59,6 +59,16 @@ class Engine(Protocol):
         """
 
 
+class ClaimedEngine(Engine, Protocol):
+    """One whose lanes can be taken before there is a signal for them."""
+
+    def claim(self, lane: Lane, item: LaneTask) -> bool:
+        """Put the task into the lane if that is free, and there is a thread to begin with it at once."""
+
+    def has_only(self, lane: Lane, item: LaneTask) -> bool:
+        """Whether nothing has come behind the lane's first task, which is this one."""
+
+
 log = logging.getLogger(__name__)
 
 _AGAIN_S = 1.0
@@ -97,6 +107,20 @@ class Lanes:
                 return
             self._items[lane] = deque((item,))
             self._go(lane)
+
+    def claim(self, lane: Lane, item: LaneTask) -> bool:
+        with self._lock:
+            is_shut = self._closing or lane.account in self._shut
+            if is_shut or lane in self._items or self._running[lane.account] >= self._threads:
+                return False
+            self._items[lane] = deque((item,))
+            self._go(lane)
+            return True
+
+    def has_only(self, lane: Lane, item: LaneTask) -> bool:
+        with self._lock:
+            items = self._items.get(lane)
+            return items is not None and len(items) == 1 and items[0] is item
 
     def depth(self) -> int:
         with self._lock:

@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
+from typing import Any, Final
 
 from relay.alerts.authenticate import Credentials, authenticates, is_signed, may_authenticate, secret_among_bytes
 from relay.alerts.correction import with_correction, with_readable
@@ -25,11 +27,13 @@ from relay.alerts.signal import (
 )
 from relay.app.metrics import TimedStage, timed
 from relay.app.telemetry import about, add
-from relay.domain.instrument import PRE_LAUNCH, Category, Instrument, SymbolUnknown
+from relay.domain.instrument import PRE_LAUNCH, Category, Instrument, SymbolUnknown, TradedMarket
 from relay.domain.intent import SIZES_NOTHING
 from relay.domain.notice import NoticeKind
 from relay.domain.order import Reason, SignalStatus
+from relay.domain.rules import Rules
 from relay.domain.signal import Action, Signal, link_of, new_signal_id, reused_id
+from relay.domain.spot import in_market, market_of, spot_problem
 from relay.engine import failpoint
 from relay.engine.failpoint import Failpoint
 from relay.errors import (
@@ -48,7 +52,7 @@ from relay.execution.notices import Announcer
 from relay.execution.ports import Account, Now, to_ms, utc_now
 from relay.execution.tasks import Feeder
 from relay.execution.work import Strategy
-from relay.journal.journal import Journal
+from relay.journal.journal import ANSWER_DEADLINE_S, Journal
 from relay.journal.records import Admission, Copy, Duplicate, IdReused, LateByMail, New, NewSignal, Reopened, Way
 
 _HOW_TO_AUTHENTICATE = (
@@ -59,6 +63,8 @@ _HOW_TO_AUTHENTICATE = (
 
 _LOOK_UPS_MAX = 20
 _LOOK_UPS_S = 10.0
+_READERS: Final = 2
+_READER_WAITS_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +96,25 @@ class AlertRejected(Exception):  # noqa: N818
         self.error = error
         self.signal_id = signal_id
         self.is_stored = is_stored
+
+
+class ReadingTurns:
+    """So many threads read alerts at once; others wait for their turn, for a moment at most.
+
+    Python runs one thread at a time: of fifty that want to run each would wake every few milliseconds to ask for it,
+    and whoever sends the first order would be one of fifty.
+    """
+
+    def __init__(self) -> None:
+        self._free = threading.Semaphore(_READERS)
+        self._here = threading.local()
+
+    def __enter__(self) -> None:
+        self._here.has_turn = self._free.acquire(timeout=_READER_WAITS_S)
+
+    def __exit__(self, *_: object) -> None:
+        if self._here.has_turn:
+            self._free.release()
 
 
 class Intake:
@@ -127,7 +152,9 @@ class Intake:
         self._looking_up = threading.Lock()
         self._looked_up_at: deque[float] = deque(maxlen=_LOOK_UPS_MAX)
         self._ages_ms = ages_ms
+        self._readers = ReadingTurns()
         self._comes_by_mail = comes_by_mail
+        self._told_of_spot: set[str] = set()
 
     def strategy(self, name: str) -> Strategy:
         """Raises StrategyUnknown, which names those there are."""
@@ -154,7 +181,9 @@ class Intake:
         Raises AuthFailed, StrategyUnknown, AlertRejected, JournalUnavailable.
         """
         with about(), timed(TimedStage.ACCEPT):
-            return self._take(body, strategy, credentials, named, self._accounts if anywhere else None, mail)
+            with self._readers:
+                found = self._read(body, strategy, credentials, named, self._accounts if anywhere else None, mail)
+            return self._accept(*found, mail=mail)
 
     def senders_of(self, body: bytes) -> tuple[tuple[str, ...], bool, str | None]:
         """Of an alert in a mail: the strategies whose secret it holds, whether it is valid, and which it names."""
@@ -184,7 +213,7 @@ class Intake:
         except AlertMalformed:
             return False
 
-    def _take(
+    def _read(
         self,
         body: bytes,
         strategy: str,
@@ -192,7 +221,7 @@ class Intake:
         named: str | None,
         known: Iterable[str] | None,
         mail: MailedAlert | None,
-    ) -> Receipt:
+    ) -> tuple[Signal, Strategy, ParsedAlert, int, str | None]:
         now = self._now()
         now_ms, sender = to_ms(now), self.strategy(strategy)
         failpoint.passed(Failpoint.RECEIVED)
@@ -206,8 +235,7 @@ class Intake:
             raise self._rejected(signal_id, sender, parsed.fields, parsed.body_digest, error, now_ms) from None
         failpoint.passed(Failpoint.PARSED)
         is_covered = credentials.webhook_signature and is_signed(sender.secrets, credentials, body, now)
-        signed_id = credentials.webhook_id if is_covered else None
-        return self._accept(signal, sender, parsed, now_ms, signed_id=signed_id, mail=mail)
+        return signal, sender, parsed, now_ms, credentials.webhook_id if is_covered else None
 
     def signal_of(
         self,
@@ -236,12 +264,16 @@ class Intake:
         if not names and signal.action is not Action.HEARTBEAT:
             problem = f"the strategy {strategy.name} has none; post to the address of one that has, or configure it"
             raise AlertInvalid(f"account: {problem}", fields={"account": [problem]})
+        if not names:
+            return signal
+        rules = strategy.rules_for(names[0])
         try:
-            return self._resolved(signal, [self._accounts[name] for name in names]) if names else signal
+            _require_in_market(signal, rules)
+            return self._resolved(signal, [self._accounts[name] for name in names], market_of(signal, rules))
         except AlertInvalid as error:
             raise respelled(parsed.fields, error) from None
 
-    def _resolved(self, signal: Signal, accounts: list[Account]) -> Signal:
+    def _resolved(self, signal: Signal, accounts: list[Account], market: TradedMarket) -> Signal:
         """The signal with its instrument; unchanged while none are loaded. Raises AlertInvalid for an unknown one.
 
         It is that of the first account whose exchange has told of its own: another's may not list it, which is told in
@@ -250,23 +282,35 @@ class Intake:
         account = next((each for each in accounts if each.market.symbol_index is not None), None)
         if signal.action is Action.HEARTBEAT or account is None or signal.ticker is None:
             return signal
-        found = self._meant(account, signal.ticker, signal.exchange)
+        found = self._meant(account, signal.ticker, signal.exchange, market)
         if isinstance(found, SymbolUnknown):
             raise AlertInvalid(f"ticker: {found.message}", fields={"ticker": [found.message]})
         assert isinstance(found, Instrument)
-        return replace(signal, category=found.category, symbol=found.symbol)
+        notes = (*signal.notes, *self._market_note(signal, found, account))
+        return replace(signal, category=found.category, symbol=found.symbol, notes=notes)
 
-    def _meant(self, account: Account, ticker: str, exchange: str | None) -> Instrument | SymbolUnknown:
+    def _market_note(self, signal: Signal, found: Instrument, account: Account) -> tuple[str, ...]:
+        """Once for each strategy: its ticker is a pair's name as well, and nobody says which is meant."""
+        index, ticker = account.market.symbol_index, (signal.ticker or "").upper().rpartition(":")[2]
+        is_said = signal.market is not None or found.is_held or index is None or found.symbol not in index.pairs
+        if is_said or ticker != found.symbol or signal.strategy in self._told_of_spot:
+            return ()
+        self._told_of_spot.add(signal.strategy)
+        return (f'{ticker} is the perpetual; the spot pair of that name is `"market": "spot"`',)
+
+    def _meant(
+        self, account: Account, ticker: str, exchange: str | None, market: TradedMarket
+    ) -> Instrument | SymbolUnknown:
         """What the ticker means. What is not known, or has not begun to trade, may be new: the exchange is asked."""
         index = account.market.symbol_index
         assert index is not None, "it is loaded"
-        found = index.resolve(ticker, exchange)
+        found = index.resolve(ticker, exchange, market)
         if isinstance(found, Instrument):
             if found.status != PRE_LAUNCH:
                 return found
             spellings: tuple[tuple[Category, str], ...] = ((found.category, found.symbol),)
         else:
-            spellings = index.spellings(ticker, exchange)
+            spellings = index.spellings(ticker, exchange, market)
         for category, symbol in spellings:
             if not self._may_look_up():
                 return found
@@ -276,7 +320,7 @@ class Intake:
                 return found
             if listed is not None:
                 account.market.keep_instrument(listed)
-        return (account.market.symbol_index or index).resolve(ticker, exchange)
+        return (account.market.symbol_index or index).resolve(ticker, exchange, market)
 
     def _may_look_up(self) -> bool:
         """A sender that repeats a wrong ticker must not spend the requests that orders need."""
@@ -313,11 +357,12 @@ class Intake:
         sender: Strategy,
         parsed: ParsedAlert,
         now_ms: int,
-        *,
         signed_id: str | None,
+        *,
         mail: MailedAlert | None,
     ) -> Receipt:
         accounts = () if signal.action is Action.HEARTBEAT else signal.accounts or sender.accounts
+        planned = in_market(signal, sender.rules_for(accounts[0])) if accounts else signal
         new = NewSignal(
             id=signal.id,
             strategy=signal.strategy,
@@ -330,20 +375,14 @@ class Intake:
             category=signal.category,
             symbol=signal.symbol,
             sent_at_ms=to_ms(signal.sent_at) if signal.sent_at else None,
-            notes=bounded_notes((mail.note, *signal.notes) if mail else signal.notes),
+            notes=bounded_notes((mail.note, *planned.notes) if mail else planned.notes),
             link=link_of(signal),
-            only_exits=signal.only_exits,
-            may_exit=signal.may_exit or signal.action in SIZES_NOTHING,
+            only_exits=planned.only_exits,
+            may_exit=planned.may_exit or signal.action in SIZES_NOTHING,
             sender_id=signal.sender_id,
             copy=self._copy(signal, sender, parsed, mail),
         )
-        admission = self._journal.accept(
-            new,
-            now_ms=now_ms,
-            dedup_window_ms=sender.dedup_window_ms,
-            aged_ms=self._ages_ms() if self._ages_ms else None,
-            on_committed=lambda reported: self._admitted(reported, signal, accounts),
-        )
+        admission = self._admission(new, signal, sender, now_ms)
         failpoint.passed(Failpoint.ANSWERED)
         match admission:
             case New(signal_id=signal_id, chain_note=note):
@@ -366,6 +405,21 @@ class Intake:
                     "another alert of this symbol was accepted since; nothing is ordered"
                 )
                 raise self._rejected(signal.id, sender, parsed.fields, parsed.body_digest, late, now_ms)
+
+    def _admission(self, new: NewSignal, signal: Signal, sender: Strategy, now_ms: int) -> Admission:
+        """Durable. A lone signal's lane accepts it itself, and its order leaves with the same commit."""
+        begun_at = time.monotonic()
+        which: dict[str, Any] = {
+            "now_ms": now_ms,
+            "dedup_window_ms": sender.dedup_window_ms,
+            "aged_ms": self._ages_ms() if self._ages_ms else None,
+            "on_committed": lambda reported: self._admitted(reported, signal, new.accounts),
+        }
+        opening = self._runner.at_once(signal, new.accounts, partial(self._journal.accept_at_once, new, **which))
+        admission = opening.admission(ANSWER_DEADLINE_S) if opening is not None else None
+        if admission is not None:
+            return admission
+        return self._journal.accept(new, **which, deadline_s=ANSWER_DEADLINE_S - (time.monotonic() - begun_at))
 
     def _copy(self, signal: Signal, sender: Strategy, parsed: ParsedAlert, mail: MailedAlert | None) -> Copy | None:
         if not self._comes_by_mail:
@@ -405,6 +459,13 @@ class Intake:
             now_ms=now_ms,
         )
         return AlertRejected(error, signal_id, is_stored=is_stored)
+
+
+def _require_in_market(signal: Signal, rules: Rules) -> None:
+    """AlertInvalid where it asks for what its market has not."""
+    if (found := spot_problem(signal, rules)) is not None:
+        field, problem = found
+        raise AlertInvalid(f"{field}: {problem}", fields={field: [problem]})
 
 
 def _is_secret_of(sender: Strategy, given: str, now: datetime) -> bool:

@@ -16,12 +16,12 @@ from typing import Any, Final, Protocol, TypeVar
 
 from sqlalchemy import Row
 
-from relay.bybit.client import AccountApi
-from relay.bybit.wire_account import Wallet, settle_coin_of
+from relay.bybit.account_api import AccountApi
+from relay.bybit.wire_account import Wallet, coins_of, settle_coin_of
 from relay.domain.instrument import Category
 from relay.domain.performance import Equity
 from relay.domain.position import Position
-from relay.domain.trades import LedgerEntry, before_the_first, opening_of
+from relay.domain.trades import LedgerEntry, before_the_first, opening_of, valued_in_coins
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, ListTooLong
 from relay.execution.ports import Now, to_ms, utc_now
 from relay.journal.journal import Journal
@@ -79,9 +79,9 @@ def in_halves(read: Callable[[int, int], list[T]], begin_ms: int, until_ms: int)
 
 def own_entry(row: Row[Any]) -> LedgerEntry:
     """A fill as the journal has it: what it came to is reckoned."""
-    coin = settle_coin_of(row.symbol)
+    base, coin = coins_of(row.category, row.symbol)
     is_other = row.fee_coin != coin
-    return LedgerEntry(
+    entry = LedgerEntry(
         exec_id=row.exec_id,
         category=row.category,
         symbol=row.symbol,
@@ -94,9 +94,10 @@ def own_entry(row: Row[Any]) -> LedgerEntry:
         at_ms=row.at,
         realised=None,
         fees_other={row.fee_coin: row.fee} if is_other else {},
-        fees_other_usd=None if is_other else Decimal(0),
+        fees_other_usd=None if is_other and row.fee_coin != base else Decimal(0),
         client_order_id=row.client_order_id,
     )
+    return valued_in_coins(entry, base) if base else entry
 
 
 def openings(
@@ -104,8 +105,11 @@ def openings(
 ) -> list[LedgerEntry]:
     """What was open before the entries, by what is open after them."""
     lanes: defaultdict[tuple[Category, str], list[LedgerEntry]] = defaultdict(list)
+    held = {where: each for where, each in held.items() if where[0].has_positions}
     for each in entries:
-        lanes[each.category, each.symbol].append(each)
+        # Coins that were there before are the owner's.
+        if each.category.has_positions:
+            lanes[each.category, each.symbol].append(each)
     found = []
     for category, symbol in sorted(held.keys() | lanes.keys()):
         of_lane, position = lanes[category, symbol], held.get((category, symbol))

@@ -159,7 +159,11 @@ class _WhyMissed:
         self._lost = [each for each in verdicts if each.outcome is AlertOutcome.NEVER]
 
     def of(self, at_ms: int, side: Side) -> tuple[str, str | None]:
-        near = [each for each in self._arrivals if -_EARLY_MS <= each.received_ms - at_ms <= _NEAR_MS]
+        near = [
+            each
+            for each in self._arrivals
+            if side in each.may_open and -_EARLY_MS <= each.received_ms - at_ms <= _NEAR_MS
+        ]
         refused = [each for each in near if each.status not in _DONE]
         if refused:
             nearest = min(refused, key=lambda each: abs(each.received_ms - at_ms))

@@ -4,34 +4,38 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 from relay.alerts.authenticate import Credentials
 from relay.alerts.formats import NATIVE
 from relay.alerts.parse import legible
 from relay.alerts.signal import FieldRead, fields_read, native_fields, read
 from relay.alerts.template import Scenario, filled, is_template, of_strategy
-from relay.domain.instrument import Category
+from relay.domain.bracket import breakeven_price
+from relay.domain.instrument import Category, plain
 from relay.domain.intent import intent_of
-from relay.domain.order import (
-    OrderStatus,
-    PlannedOrder,
-    Reason,
-    Side,
-    SignalStatus,
-)
+from relay.domain.order import OrderStatus, PlannedOrder, Reason, Side, SignalStatus
 from relay.domain.order_lifecycle import OUTCOME_UNKNOWN
 from relay.domain.plan import Facts, LimitFacts, Plan, PlanStatus
 from relay.domain.planning import LimitCheck, limit_checks, plan_of, proposal_of
 from relay.domain.position import Position
-from relay.domain.signal import Action, new_signal_id
+from relay.domain.signal import Action, QtyUnit, made_at_ms, new_signal_id
 from relay.engine.lease_guard import LeaseLost
-from relay.errors import AlertError, ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, SignalNotSeen
+from relay.errors import (
+    AlertError,
+    ExchangeAnswered,
+    ExchangeUnreachable,
+    FactsUnreadable,
+    RestoreUnseen,
+    SignalNotSeen,
+)
 from relay.execution import accept
 from relay.execution.accept import Intake, Receipt
 from relay.execution.gather import FactSource, Gatherer, NotGathered
@@ -41,12 +45,18 @@ from relay.execution.protection import ActingFor
 from relay.execution.tasks import Feeder
 from relay.execution.work import Strategy, Work, rules_of, stored_signal
 from relay.journal.api_queries import SIGNAL_SEEN, status_of
+from relay.journal.codec import rfc3339
 from relay.journal.journal import Journal
 from relay.journal.records import CANCEL_REQUESTED, HALT, OrderRecord
+from relay.journal.restored import release
 from relay.journal.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
 
+REQUEST_ID_FORM: Final = re.compile("[A-Za-z0-9_-]{0,64}", re.ASCII)
+_TIMED_ID: Final = re.compile("0[0-9a-hjkmnp-tv-z]{25}", re.ASCII)
+"""What `new_signal_id` makes."""
+_NOT_RESUMED = "entries stay halted: the journal was brought back from a backup, and this differs from the exchange:"
 _CANCELLED_ELSEWHERE = "It is asked for: the process that owns the account cancels it, and the order's end follows."
 
 
@@ -68,6 +78,22 @@ class Flattened:
     outcome: FlattenOutcome
     message: str
     signal_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """How much of a position: a share in percent, or a quantity in the exchange's unit; one of the two."""
+
+    share_pct: Decimal | None = None
+    qty: Decimal | None = None
+
+    def fields(self, category: Category) -> dict[str, str]:
+        """Of an alert."""
+        if self.share_pct is not None:
+            return {"qty": plain(self.share_pct), "qty_unit": QtyUnit.POSITION_PCT.value}
+        assert self.qty is not None, "one of the two is named"
+        unit = QtyUnit.CONTRACTS if category is Category.INVERSE else QtyUnit.BASE
+        return {"qty": plain(self.qty), "qty_unit": unit.value}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,12 +136,19 @@ class Controls:
         self._switch("on", by)
 
     def resume(self, *, by: str) -> None:
-        """Allow new entries again."""
-        self._switch("off", by)
+        """Allow new entries again.
 
-    def _switch(self, value: str, by: str) -> None:
+        RestoreUnseen, with what somebody has to see first: the accounts that it is about stay halted.
+        """
         now_ms = to_ms(self._now())
-        for name in self._accounts:
+        unseen = {name: release(self._journal, name, now_ms=now_ms) for name in self._accounts}
+        self._switch("off", by, [name for name, lines in unseen.items() if not lines])
+        if lines := [line for of_account in unseen.values() for line in of_account]:
+            raise RestoreUnseen("\n".join([_NOT_RESUMED, *lines, "Look at the exchange; then resume once more."]))
+
+    def _switch(self, value: str, by: str, names: Iterable[str] | None = None) -> None:
+        now_ms = to_ms(self._now())
+        for name in self._accounts if names is None else names:
             self._journal.set_switch(name, HALT, value, by=by, now_ms=now_ms)
 
     def flatten(self, *, everything: bool, by: str) -> tuple[Flattened, ...]:
@@ -192,8 +225,8 @@ class Controls:
 
     def _expected(self, account: str) -> set[tuple[Category, str]]:
         """Where the relay holds a position, as far as the journal knows."""
-        guarded = {(each.category, each.symbol) for each in self._journal.live_brackets(account)}
-        return guarded | {where for where, size in self._journal.expected_positions(account).items() if size}
+        held = {where for where, size in self._journal.expected_positions(account).items() if size}
+        return held | {(each.category, each.symbol) for each in self._journal.live_brackets(account)}
 
     def _in_flight(self, account: str) -> set[tuple[Category, str]]:
         """Of signals that may still order: the close waits behind them in their lane.
@@ -206,14 +239,32 @@ class Controls:
     def _close(
         self, account: str, strategy: Strategy, category: Category, symbol: str, by: str, word: str = "flatten"
     ) -> Receipt:
-        ticker = f"BYBIT:{symbol}" if symbol.endswith("PERP") else f"BYBIT:{symbol}.P"
+        return self._order(account, strategy, category, symbol, by, word, {"action": "close"})
+
+    def _order(
+        self,
+        account: str,
+        strategy: Strategy,
+        category: Category,
+        symbol: str,
+        by: str,
+        word: str,
+        fields: Mapping[str, str],
+        request_id: str | None = None,
+    ) -> Receipt:
+        """`request_id`: whatever is asked for under it twice, in the same words, is done once."""
+        names_itself = symbol.endswith("PERP") or not category.has_positions
         alert = {
-            "action": "close",
-            "ticker": ticker,
+            **fields,
+            "ticker": f"BYBIT:{symbol}" if names_itself else f"BYBIT:{symbol}.P",
+            "market": category.market.value,
             "account": account,
-            "id": f"{word}-{new_signal_id(to_ms(self._now()))}",
+            "id": f"{word}-{request_id or new_signal_id(to_ms(self._now()))}",
             "comment": f"{word}, asked for by {by}",
         }
+        if request_id is not None and _TIMED_ID.fullmatch(request_id):
+            # With its time an id is the same for good, alone for minutes.
+            alert["time"] = rfc3339(made_at_ms(request_id))
         credentials = Credentials(header_secret=strategy.secrets[0])
         try:
             return self._intake.take(
@@ -227,11 +278,67 @@ class Controls:
             log.error("%s cannot close %s %s on %s: %s", word, category.value, symbol, account, rejected.error)
             raise
 
-    def close(self, account: str, category: Category, symbol: str, *, by: str) -> Receipt:
-        """Close one position, like an alert's `close`: a signal of its own. Raises JournalUnavailable."""
+    def close(
+        self,
+        account: str,
+        category: Category,
+        symbol: str,
+        *,
+        by: str,
+        part: Part | None = None,
+        request_id: str | None = None,
+    ) -> Receipt:
+        """Close one position, or a part of it, like an alert's `close`: a signal of its own, once for a `request_id`.
+
+        Raises JournalUnavailable.
+        """
+        fields = {"action": "close"} | ({} if part is None else part.fields(category))
+        return self._asked(account, category, symbol, by, "close", fields, request_id)
+
+    def stop_to_entry(
+        self, account: str, category: Category, symbol: str, *, by: str, request_id: str | None = None
+    ) -> Receipt | Reason:
+        """Move the position's stop loss to its average entry, like an alert's `stops`; a reason says why not.
+
+        It never moves away from the price. Raises ExchangeUnreachable, ExchangeAnswered, JournalUnavailable.
+        """
+        price = self._entry_as_stop(account, category, symbol)
+        if isinstance(price, Reason):
+            return price
+        fields = {"action": "stops", "stop_loss": plain(price)}
+        return self._asked(account, category, symbol, by, "breakeven", fields, request_id)
+
+    def _entry_as_stop(self, account: str, category: Category, symbol: str) -> Decimal | Reason:
+        """On the price grid, away from the position; a reason where it must not go there."""
+        of = self._accounts[account]
+        instrument = of.market.instrument(category, symbol)
+        position = of.exchange.position(category=category, symbol=symbol)
+        if position.size == 0 or position.avg_price is None or instrument is None:
+            return Reason(code="POSITION_NONE", message=f"no position of {symbol} is open on {account}")
+        side = Side.towards(position.size)
+        price = breakeven_price(side, position.avg_price, instrument.tick_size)
+        stands, mark = position.stop_loss, position.mark_price
+        if stands is not None and (stands - price) * side.sign >= 0:
+            message = f"the stop loss of {symbol} stands at {plain(stands)}, which is no worse than the entry"
+            return Reason(code="STOP_NO_NEARER", message=f"{message} {plain(price)}")
+        if mark is not None and (mark - price) * side.sign <= 0:
+            message = f"the price {plain(mark)} of {symbol} has passed the entry {plain(price)} already"
+            return Reason(code="STOP_WRONG_SIDE", message=message)
+        return price
+
+    def _asked(
+        self,
+        account: str,
+        category: Category,
+        symbol: str,
+        by: str,
+        word: str,
+        fields: Mapping[str, str],
+        request_id: str | None,
+    ) -> Receipt:
         strategy = self._strategy_of(account)
         try:
-            return self._close(account, strategy, category, symbol, by, word="close")
+            return self._order(account, strategy, category, symbol, by, word, fields, request_id)
         except accept.AlertRejected as rejected:
             return Receipt(signal_id=rejected.signal_id, status=SignalStatus.REJECTED, is_duplicate=False)
 
@@ -472,7 +579,7 @@ class Previewer:
             now=self._now(),
             position=held,
             price=price,
-            equity=source.equity(instrument.settle_coin),
+            equity=source.equity(instrument),
         )
         made = plan_of(proposal_of(intent_of(work.signal, work.rules, facts), facts).with_limits(LimitFacts()))
         return self._preview_of(work, made, facts)

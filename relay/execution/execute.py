@@ -3,23 +3,26 @@ before the process dies; what the journal has by then is enough to go on."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 
-from relay.app.metrics import TimedStage, timed, took
+from relay.app.metrics import TimedStage, first_orders, timed, took
 from relay.bybit.wire_orders import OpenOrder
-from relay.domain.instrument import Category, plain
+from relay.domain.instrument import Category, Instrument, plain
 from relay.domain.limits import halt_reason, not_configured, too_old
 from relay.domain.notice import NoticeKind
 from relay.domain.order import OrderStatus, Reason, RequestSignature, SignalStatus
 from relay.domain.order_lifecycle import GiveUp, OrderState, passed_by, sent
 from relay.domain.plan import PlanStatus
 from relay.domain.progress import UNCLEARED, AddOrders, Advance, DenyRest, Finish, LookAtPosition, progress
-from relay.domain.signal import Signal
+from relay.domain.signal import Action, Signal
 from relay.engine import failpoint
 from relay.engine.failpoint import Failpoint
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
-from relay.execution.gather import Gathered, Gatherer, NotGathered, refused_facts, unreachable
+from relay.execution.gather import Gathered, Gatherer, NotGathered, NotKnown, refused_facts, unreachable
 from relay.execution.notices import Announcer
 from relay.execution.orders import Advancer, Clearing
 from relay.execution.ports import Account, Now, to_ms, utc_now
@@ -49,9 +52,10 @@ class DriftWatch:
 
     def notes(self, work: Work, *, now_ms: int) -> tuple[str, ...]:
         """For a signal that is done: the difference in words, which is also kept as an event and announced."""
-        signal, expected, position = work.signal, work.expected, position_after(work)
+        signal, expected = work.signal, work.expected
         assert signal.category is not None and signal.symbol is not None
         instrument = work.account.market.instrument(signal.category, signal.symbol)
+        position = position_after(work, instrument)
         if expected is None or position is None or instrument is None:
             return ()
         key = signal.strategy, work.account.name, signal.category, signal.symbol
@@ -70,7 +74,22 @@ class DriftWatch:
         return (note,)
 
 
-def position_after(work: Work) -> Decimal | None:
+def fee_notes(work: Work, journal: Journal) -> tuple[str, ...]:
+    """What fees took of the coins that a signal wants held: it is not bought again."""
+    signal = work.signal
+    assert signal.category is not None and signal.symbol is not None
+    if signal.category.has_positions or signal.action not in (Action.TARGET, Action.LONG):
+        return ()
+    work.deferred.flush(journal)
+    holding = journal.holdings(work.account.name).get(signal.symbol)
+    instrument = work.account.market.instrument(signal.category, signal.symbol)
+    if holding is None or instrument is None or not holding.fees or not holding.size:
+        return ()
+    held, taken = plain(holding.size), plain(holding.fees)
+    return (f"{held} {instrument.base_coin} are held: fees took {taken} of what was bought, which is not bought again",)
+
+
+def position_after(work: Work, instrument: Instrument | None) -> Decimal | None:
     """The position that was read for the plan and what the signal's orders did to it; None where that is not known.
 
     What rests may be filled without being known yet, so then nothing is said.
@@ -78,7 +97,10 @@ def position_after(work: Work) -> Decimal | None:
     if work.seen is None or work.seen.has_resting or any(not order.status.is_ended for order in work.orders.values()):
         return None
     moved = (order.planned.side.sign * order.filled_qty for order in work.orders.values())
-    return work.seen.position.size + sum(moved, Decimal(0))
+    position, after = work.seen.position, work.seen.position.nominal + sum(moved, Decimal(0))
+    # Of coins that were sold out, what fees took of them and dust are left on paper.
+    is_sold_out = instrument is not None and instrument.is_dust(after - (position.nominal - position.size), None)
+    return Decimal(0) if is_sold_out else after
 
 
 # Compare the positions that the relay expects with the exchange's. A difference is reported, and never traded away.
@@ -142,6 +164,29 @@ def _resting(account: Account, category: Category, symbol: str) -> tuple[OpenOrd
 
 
 _NOW = 0.0
+AT_ONCE, IN_TURN = "at once", "in turn"
+"""How a signal's first order left: in one transaction with its acceptance, or by its lane's own turn after it."""
+
+
+def _sent(gathered: Gathered, way: str) -> Gathered:
+    """The plan says which way it went, and so does the metric."""
+    plan = gathered.plan
+    if not plan.orders:
+        return gathered
+    first_orders.labels(way).inc()
+    return replace(gathered, plan=replace(plan, inputs={**plan.inputs, "sent": way}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstOrder:
+    """An order whose attempt is written down, to be sent with this signature once that is durable.
+
+    `discrepancy`: what is to be told of the position.
+    """
+
+    order: OrderState
+    signature: RequestSignature
+    discrepancy: tuple[str, ...]
 
 
 class Executor:
@@ -172,8 +217,18 @@ class Executor:
 
         Returns None once the signal is finished on this account, else the seconds until there is more.
         """
+        delay = self._step(work)
+        left_s = work.deferred.left_s()
+        if left_s is None or not delay:
+            return delay
+        if left_s > 0:
+            return min(delay, left_s)
+        work.deferred.flush(self._journal)
+        return delay
+
+    def _step(self, work: Work) -> float | None:
         if not work.is_planned:
-            failpoint.passed(Failpoint.BEGUN)
+            self._begin()
             if not self._clearing.is_clear(work):
                 return self._clearing.step(work, now_ms=self._now_ms())
             return self._plan(work)
@@ -191,6 +246,57 @@ class Executor:
             case Finish() as finish:
                 return self._protect(work, finish)
 
+    def turn(self, account: str) -> threading.Lock:
+        """Whoever calls `plan_at_once` has it until that is durable."""
+        return self._gatherer.turn(account)
+
+    def plan_at_once(self, work: Work, uow: UnitOfWork) -> FirstOrder | None:
+        """In the transaction that accepts the signal: its plan and the first order's attempt, if all that the plan
+        needs is known and an order can leave by it. None: nothing was written, and its lane goes on as always."""
+        self._begin()
+        signal, now = work.signal, self._now()
+        assert signal.category is not None and signal.symbol is not None
+        where = work.account.name, signal.category, signal.symbol
+        if signal.clears_resting and self._journal.resting_orders(*where):
+            return None
+        work.circumstances = self._journal.circumstances(*where)
+        try:
+            with timed(TimedStage.GATHER):
+                gathered = self._gatherer.gather_known(work, now)
+        except NotKnown:
+            return None
+        plan, facts = gathered.plan, gathered.proposal.facts
+        first = next(iter(plan.orders), None)
+        is_carried = facts.residual is not None or plan.residual is not None
+        if first is None or first.leverage is not None or is_carried or facts.halted is not None:
+            return None
+        self._gathered(work, gathered, now)
+        order = next(iter(work.orders.values()))
+        signature = work.account.exchange.signature()
+        attempt = order.client_order_id, signature
+        gathered = _sent(gathered, AT_ONCE)
+        discrepancy = self._write_plan(uow, work, gathered, attempt, None, to_ms(now))
+        return FirstOrder(order=sent(order, signature), signature=signature, discrepancy=discrepancy)
+
+    def leave(self, work: Work, first: FirstOrder, on_sent: Callable[[], None]) -> None:
+        """Send the first order of a plan that `plan_at_once` has written. `on_sent`: called once it has left."""
+        self._planned(work, first.discrepancy)
+        work.keep(first.order)
+        work.keep(self._advancer.place(work.account, first.order, first.signature, work.deferred, on_sent))
+
+    def _begin(self) -> None:
+        failpoint.passed(Failpoint.BEGUN)
+
+    def _gathered(self, work: Work, gathered: Gathered, now: datetime) -> None:
+        failpoint.passed(Failpoint.GATHERED)
+        took(TimedStage.WAIT, (now - work.signal.received_at).total_seconds())
+        work.plan_made(gathered.plan)
+
+    def _planned(self, work: Work, discrepancy: tuple[str, ...]) -> None:
+        failpoint.passed(Failpoint.PLANNED)
+        for text in discrepancy:
+            self._announcer.tell(NoticeKind.DRIFT, f"{work.signal.symbol} on {work.account.name}: {text}")
+
     def _plan(self, work: Work) -> float | None:
         now = self._now()
         with timed(TimedStage.GATHER):
@@ -200,10 +306,8 @@ class Executor:
                 return gathered.again_s
             self._finish(work, gathered.finish, self._now_ms())
             return None
-        failpoint.passed(Failpoint.GATHERED)
-        took(TimedStage.WAIT, (now - work.signal.received_at).total_seconds())
+        self._gathered(work, gathered, now)
         plan = gathered.plan
-        work.plan_made(plan)
         if plan.status is not PlanStatus.PLANNED:
             # In one transaction: a plan without orders, found after a kill, would look like one that is done.
             finish = Finish(status=_STATUS_OF[plan.status], reason=plan.reason)
@@ -225,7 +329,7 @@ class Executor:
             return _NOW
         leaving = sent(first, signature)
         work.keep(leaving)
-        work.keep(self._advancer.place(work.account, leaving, signature))
+        work.keep(self._advancer.place(work.account, leaving, signature, work.deferred))
         return _NOW
 
     def _record(
@@ -241,35 +345,45 @@ class Executor:
 
         Returns False if entries were halted meanwhile; then nothing was written.
         """
-        now_ms, plan = self._now_ms(), gathered.plan
-        discrepancy: tuple[str, ...] = ()
+        now_ms = self._now_ms()
+        gathered = _sent(gathered, IN_TURN)
 
-        def write(uow: UnitOfWork) -> bool:
-            nonlocal discrepancy
+        def write(uow: UnitOfWork) -> tuple[str, ...] | None:
             if opens and uow.halted(work.account.name) is not None:
-                return False
-            uow.signals.begin(work.signal.id, work.account.name, now_ms=now_ms)
-            uow.plans.record(
-                signal_id=work.signal.id,
-                account=work.account.name,
-                generation=work.generation,
-                plan=plan,
-                first_attempt=first_attempt,
-                is_carried=gathered.proposal.facts.residual is not None,
-                now_ms=now_ms,
-            )
-            discrepancy = self._discrepancy(uow, work)
-            uow.signals.add_notes(work.signal.id, (*plan.notes, *discrepancy))
-            if finish is not None:
-                _end(uow, work.signal.id, work.account.name, finish, now_ms)
-            return True
+                return None
+            return self._write_plan(uow, work, gathered, first_attempt, finish, now_ms)
 
-        if not self._journal.write(write):
+        discrepancy = self._journal.write(write, is_patient=True)
+        if discrepancy is None:
             return False
-        failpoint.passed(Failpoint.PLANNED)
-        for text in discrepancy:
-            self._announcer.tell(NoticeKind.DRIFT, f"{work.signal.symbol} on {work.account.name}: {text}")
+        self._planned(work, discrepancy)
         return True
+
+    def _write_plan(
+        self,
+        uow: UnitOfWork,
+        work: Work,
+        gathered: Gathered,
+        first_attempt: tuple[str, RequestSignature] | None,
+        finish: Finish | None,
+        now_ms: int,
+    ) -> tuple[str, ...]:
+        """Returns what is to be told of the position."""
+        uow.signals.begin(work.signal.id, work.account.name, now_ms=now_ms)
+        uow.plans.record(
+            signal_id=work.signal.id,
+            account=work.account.name,
+            generation=work.generation,
+            plan=gathered.plan,
+            first_attempt=first_attempt,
+            is_carried=gathered.proposal.facts.residual is not None,
+            now_ms=now_ms,
+        )
+        discrepancy = self._discrepancy(uow, work)
+        uow.signals.add_notes(work.signal.id, (*gathered.plan.notes, *discrepancy))
+        if finish is not None:
+            _end(uow, work.signal.id, work.account.name, finish, now_ms)
+        return discrepancy
 
     def _discrepancy(self, uow: UnitOfWork, work: Work) -> tuple[str, ...]:
         """A position that is not what it was expected to be; while orders rest, their fills may just not be known."""
@@ -285,9 +399,14 @@ class Executor:
     def _protect(self, work: Work, finish: Finish) -> float | None:
         """Before the signal is finished: what is open is protected as it asks for, and no more than what is open."""
         signal, account = work.signal, work.account
+        assert signal.category is not None and signal.symbol is not None
         if work.protection_run is None:
-            assert signal.category is not None and signal.symbol is not None
-            work.protection_run = ProtectionRun(account=account, category=signal.category, symbol=signal.symbol)
+            ended = {name: each for name, each in work.orders.items() if each.status.is_ended}
+            if len(ended) < len(work.orders):
+                work.deferred.flush(self._journal)
+            work.protection_run = ProtectionRun(
+                account=account, category=signal.category, symbol=signal.symbol, deferred=work.deferred, orders=ended
+            )
         now_ms = self._now_ms()
         came_to = self._protector.step(work.protection_run, now_ms=now_ms)
         if not isinstance(came_to, ProtectionEnded):
@@ -311,6 +430,7 @@ class Executor:
         """Reads the position from the exchange itself: its refusal did not agree with what the streams reported."""
         signal = work.signal
         assert signal.category is not None and signal.symbol is not None
+        work.deferred.flush(self._journal)
         try:
             position = work.account.exchange.position(category=signal.category, symbol=signal.symbol)
         except ExchangeUnreachable as error:
@@ -318,7 +438,7 @@ class Executor:
         except ExchangeAnswered as error:
             came_to = refused_facts(error)
         else:
-            work.size, work.mark, work.troubles = position.size, position.mark_price, 0
+            work.size, work.mark, work.troubles = position.closable, position.mark_price, 0
             return _NOW
         if came_to.finish is None:
             return came_to.again_s
@@ -331,7 +451,7 @@ class Executor:
         if passing is not None and self._exit_waits(work):
             self._finish(work, Finish(status=SignalStatus.ATTENTION, reason=passing), self._now_ms())
             return None
-        came_to = self._advancer.step(work.account, order, held_back=self._held_back(work, order))
+        came_to = self._advancer.step(work.account, order, work.deferred, held_back=self._held_back(work, order))
         if isinstance(came_to, GiveUp):
             self._finish(work, Finish(status=SignalStatus.ATTENTION, reason=came_to.reason), self._now_ms())
             return None
@@ -369,7 +489,7 @@ class Executor:
             )
             uow.signals.add_notes(work.signal.id, (added.note,))
 
-        self._journal.write(write)
+        work.deferred.write(self._journal, write)
         failpoint.passed(Failpoint.ORDER_ADDED)
         for state in work.states_of(added.planned):
             work.keep(state)
@@ -379,25 +499,29 @@ class Executor:
     def _deny_rest(self, work: Work, reason: Reason) -> float:
         for order in tuple(work.orders.values()):
             if order.status is OrderStatus.PLANNED and not order.is_exit:
-                work.keep(self._advancer.deny(order, reason))
+                work.keep(self._advancer.deny(order, reason, work.deferred))
         return _NOW
 
     def _finish(self, work: Work, finish: Finish, now_ms: int) -> None:
-        self._end(work.signal, work.account.name, self._with_notes(work, finish, now_ms), now_ms)
+        signal, account = work.signal, work.account.name
+        if work.account.live is None or not work.account.live.is_listening:
+            work.deferred.flush(self._journal)
+        finish = self._with_notes(work, finish, now_ms)
+        work.deferred.write(self._journal, lambda uow: _end(uow, signal.id, account, finish, now_ms))
+        self._tell(signal, account, finish)
 
     def _with_notes(self, work: Work, finish: Finish, now_ms: int) -> Finish:
         if finish.status is SignalStatus.DONE:
             drifted = self._drift.notes(work, now_ms=now_ms)
-            finish = replace(finish, notes=(*finish.notes, *foreign_notes(work, self._journal), *drifted))
+            notes = (*finish.notes, *fee_notes(work, self._journal), *foreign_notes(work, self._journal), *drifted)
+            finish = replace(finish, notes=notes)
         if work.plan_reason is not None and work.plan_reason.code == UNCLEARED:
             finish = replace(finish, status=SignalStatus.ATTENTION)
         return finish if finish.reason else replace(finish, reason=work.plan_reason)
 
     def end(self, signal: Signal, account: str, finish: Finish) -> None:
         """Write down what the signal came to on one account, then notify."""
-        self._end(signal, account, finish, self._now_ms())
-
-    def _end(self, signal: Signal, account: str, finish: Finish, now_ms: int) -> None:
+        now_ms = self._now_ms()
         self._journal.write(lambda uow: _end(uow, signal.id, account, finish, now_ms))
         self._tell(signal, account, finish)
 

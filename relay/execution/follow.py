@@ -250,6 +250,9 @@ class Follower:
         self._every_s = every_s
         self._acting_for = acting_for
         self._now = now
+        self._with_work = frozenset[str]()
+        self._looked_at = -every_s
+        self._looking = threading.Lock()
         self._followed = {name: _Followed(Settling(journal=journal)) for name in accounts}
         self._stop = threading.Event()
         self._threads = [
@@ -281,11 +284,21 @@ class Follower:
                 is_woken.clear()
                 requested_at = time.monotonic()
             try:
-                self._round_of(account, asks=is_due or self._is_deaf(account), settles=is_due)
+                asks = is_due or self._is_deaf(account)
+                if asks or self._has_work(account):
+                    self._round_of(account, asks=asks, settles=is_due)
             except JournalUnavailable as error:
                 log.warning("resting orders of %s could not be followed just now: %s", account, error)
             except Exception:
                 log.exception("resting orders of %s could not be followed just now", account)
+
+    def _has_work(self, account: str) -> bool:
+        """Whether anything of the account's is open or guarded: one question for all accounts in a round."""
+        with self._looking:
+            if time.monotonic() - self._looked_at >= self._every_s / 2:
+                self._with_work = self._journal.accounts_with_work()
+                self._looked_at = time.monotonic()
+            return account in self._with_work
 
     def _is_deaf(self, account: str) -> bool:
         """Its stream is not there. What a stream told is in the journal already."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
@@ -33,11 +32,17 @@ from relay.journal.records import HALT, Switch
 STREAM, READ = "stream", "read"
 
 
+class NotKnown(Exception):  # noqa: N818
+    """A fact would have to be asked for, or waited for, where nothing may be."""
+
+
 class FactSource:
     """The facts for one plan of one account. `reported`: which of them came from where, for the plan's inputs."""
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, *, asks: bool = True) -> None:
+        """`asks`: whether the exchange may be asked; else NotKnown is raised instead."""
         self._exchange, self._live = account.exchange, account.live
+        self.asks = asks
         self.reported: dict[str, str] = {}
 
     def position(self, category: Category, symbol: str) -> tuple[Position, int]:
@@ -46,8 +51,8 @@ class FactSource:
         if known is not None:
             self.reported["position_from"] = STREAM
             return known.position, known.at_ms
-        requested_at_ms = self._exchange.now_ms()
         self._was_read("position")
+        requested_at_ms = self._exchange.now_ms()
         return self._exchange.position(category=category, symbol=symbol), requested_at_ms
 
     def positions(self) -> tuple[Position, ...]:
@@ -68,16 +73,19 @@ class FactSource:
         self._was_read("price")
         return self._exchange.price(category=category, symbol=symbol)
 
-    def equity(self, coin: str) -> Decimal:
-        """The settle coin's equity, open PnL included. Raises as the exchange's readings do."""
-        known = self._live.equity_now(coin) if self._live else None
+    def equity(self, instrument: Instrument) -> Decimal:
+        """The settle coin's equity, open PnL included; for coins what is free of it. Raises as the readings do."""
+        coin, category = instrument.settle_coin, instrument.category
+        known = self._live.equity_now(coin, category) if self._live else None
         if known is not None:
             self.reported["equity_from"] = STREAM
             return known
         self._was_read("equity")
-        return self._exchange.equity(coin)
+        return self._exchange.equity(coin, category)
 
     def _was_read(self, what: str) -> None:
+        if not self.asks:
+            raise NotKnown(what)
         if self._live is not None:
             self.reported[f"{what}_from"] = READ
 
@@ -123,7 +131,7 @@ class LimitReader:
         self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._planned: defaultdict[str, list[_Planned]] = defaultdict(list)
 
-    def turn(self, account: str) -> AbstractContextManager[object]:
+    def turn(self, account: str) -> threading.Lock:
         """Held while an entry of the account is read for and planned."""
         with self._lock:
             return self._turns[account]
@@ -270,7 +278,7 @@ class _LimitReading:
 
     def _in_usd(self, category: Category, symbol: str, amount: Decimal) -> Decimal:
         """Stable coins at par, coins at their perpetual's mark price."""
-        if category is Category.LINEAR or not amount:
+        if category is not Category.INVERSE or not amount:
             return amount
         return amount * self._price(category, f"{symbol.partition('USD')[0]}USD")
 
@@ -279,10 +287,14 @@ class _LimitReading:
         if key not in self._prices:
             live = self._work.account.live
             known = live.price_now(category, symbol) if live else None
+            if known is None and not self._source.asks:
+                raise NotKnown("price")
             self._prices[key] = known or self._exchange.price(category=category, symbol=symbol)
         return self._prices[key]
 
 
+_ASKED_FOR = frozenset({LimitNeed.DAY, LimitNeed.STOPS})
+"""What only the exchange tells."""
 _AGAIN_S = (0.1, 0.25, 0.5, 1.0, 2.0)
 
 
@@ -309,6 +321,29 @@ class Gatherer:
     def __init__(self, *, journal: Journal) -> None:
         self._journal = journal
         self._limits = LimitReader(journal)
+
+    def turn(self, account: str) -> threading.Lock:
+        """Whoever calls `gather_known` has it until the plan is durable."""
+        return self._limits.turn(account)
+
+    def gather_known(self, work: Work, now: datetime) -> Gathered:
+        """The same as `gather` where nothing may be asked or waited for. Raises NotKnown."""
+        signal = work.signal
+        assert signal.category is not None and signal.symbol is not None, "it has its lane"
+        instrument = work.account.market.instrument(signal.category, signal.symbol)
+        if instrument is None or (signal.signal_price is not None and work.account.environment == "paper"):
+            raise NotKnown("price")
+        source = FactSource(work.account, asks=False)
+        proposal, _ = self._proposed(work, instrument, now, source)
+        work.expected = proposal.expected
+        wanted = proposal.limit_needs
+        if _ASKED_FOR & wanted:
+            raise NotKnown("limits")
+        if wanted:
+            counted, _ = self._limits.read(work, source, wanted, now, keeps=False)
+            proposal = proposal.with_limits(counted)
+        plan = source.marked(plan_of(proposal))
+        return Gathered(plan=_dated(plan, proposal.facts.age), proposal=proposal)
 
     def gather(self, work: Work, now: datetime, *, is_preview: bool = False) -> Gathered | NotGathered:
         """The plan for the work's signal at `now`, from facts that were read after its turn had come.
@@ -384,7 +419,7 @@ class Gatherer:
         position = self._position(work, instrument, source) if Need.POSITION in wanted else None
         reading = _Reading(wanted)
         price = reading.of(Need.PRICE, lambda: source.price(instrument.category, instrument.symbol))
-        equity = reading.of(Need.EQUITY, lambda: source.equity(instrument.settle_coin))
+        equity = reading.of(Need.EQUITY, lambda: source.equity(instrument))
         if reading.unread and position is None:
             # What withholds an entry wants the position: the exit part of the order goes out even so.
             position = self._position(work, instrument, source)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,6 @@ from relay.bybit.wire_orders import ReportedExecution
 from relay.domain.instrument import plain
 from relay.domain.notice import Notice, NoticeKind
 from relay.domain.order import OrderStatus, SignalStatus
-from relay.domain.performance import Tally
 from relay.domain.progress import Finish
 from relay.domain.signal import Action, Signal
 from relay.errors import JournalUnavailable
@@ -77,14 +76,16 @@ def _of_fill(event: EventRecord) -> Notice | None:
         return None
     of_all = "" if event.name == "order_filled" else f" of {plain(order.qty)}"
     price = _plain(event.detail.get("avg_price"))
-    made = "" if order.realised is None else f", PnL {_signed(order.realised)} before fees"
+    made = f", PnL {_money(*order.realised)} before fees" if order.realised and order.realised[0] else ""
     what = f"{order.side} {filled}{of_all} filled{f' at {price}' if price else ''}{made}"
     return _reported(NoticeKind.FILL, event, what)
 
 
-def _signed(amount: Decimal) -> str:
-    """Of money, as people write it."""
-    return f"{amount.quantize(Decimal('0.01')):+f}"
+def _money(amount: Decimal, coin: str) -> str:
+    """As people write it: of a dollar cents, of another coin all that it has; nothing has no sign."""
+    rounded = amount.quantize(Decimal("0.01")) if coin.startswith("USD") else amount.quantize(Decimal("1E-8"))
+    shown = rounded if coin.startswith("USD") else rounded.normalize()
+    return f"{shown:+f} {coin}" if shown else f"{abs(shown):f} {coin}"
 
 
 def _plain(number: object) -> str:
@@ -162,7 +163,7 @@ def report_of(period: Period, *, until_ms: int) -> list[Notice]:
         lines.append(
             f"{ways.only_by_mail} of {ways.alerts} alerts came only by mail, {ways.only_by_webhook} only by webhook"
         )
-    lines += [_of_strategy(name, tally) for name, tally in sorted(period.tallies.items())[:_SHOWN_MAX]]
+    lines += _of_strategies(period)
     if period.denied:
         said = sorted(period.denied.items(), key=lambda each: (-each[1], each[0]))
         lines.append("not executed: " + ", ".join(f"{count} {code}" for code, count in said[:_SHOWN_MAX]))
@@ -172,12 +173,23 @@ def report_of(period: Period, *, until_ms: int) -> list[Notice]:
     return [Notice(kind=kind, text=line, at_ms=until_ms) for line in lines]
 
 
-def _of_strategy(name: str, tally: Tally) -> str:
-    closed = tally.wins + tally.losses
-    slip = sorted(tally.slippages_pct)
-    slipped = f", slippage {slip[len(slip) // 2].quantize(Decimal('0.001')):f} % in the middle" if slip else ""
-    net = _signed(tally.realised - tally.fees)
-    return f"{name or 'by hand'}: net {net} after fees, {closed} closing fills ({tally.wins} won){slipped}"
+def _of_strategies(period: Period) -> list[str]:
+    """What each one's closed trades came to, on all accounts."""
+    names = sorted({each.strategy for each in period.results} | period.tallies.keys())
+    return [_of_strategy(name, period) for name in names[:_SHOWN_MAX]]
+
+
+def _of_strategy(name: str, period: Period) -> str:
+    own = [each for each in period.results if each.strategy == name]
+    net: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for each in own:
+        net[each.coin] += each.net
+    trades, won = sum(each.trades for each in own), sum(each.won for each in own)
+    slip = sorted(period.tallies[name].slippages_pct) if name in period.tallies else []
+    slipped = f", slippage {slip[len(slip) // 2].quantize(Decimal('0.001')) + 0:f} % in the middle" if slip else ""
+    sums = ", ".join(_money(amount, coin) for coin, amount in sorted(net.items()))
+    made = f"net {sums} after fees, {trades} trades closed ({won} won)" if own else "no trade closed"
+    return f"{name or 'by hand'}: {made}{slipped}"
 
 
 def _open_risk(period: Period) -> list[str]:
@@ -247,6 +259,11 @@ class Notifier:
             for service in self._services
         ]
         self._drop_at = 0.0
+
+    @property
+    def recipients(self) -> list[tuple[str, list[str]]]:
+        """Each one's name, which holds nothing of the address, and of what it is told."""
+        return [(each.name, sorted(each.target.kinds)) for each in self._services]
 
     def start(self) -> None:
         """Does nothing where nobody is to be told."""

@@ -4,14 +4,17 @@ instrument."""
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from relay.app.metrics import TimedStage, timed
 from relay.app.telemetry import about
+from relay.bybit.http import when_sent
 from relay.bybit.stream_state import Received
 from relay.domain.bracket import taken_back
+from relay.domain.instrument import Instrument
 from relay.domain.order import (
     EXCHANGE_TERMS,
     Accepted,
@@ -41,14 +44,17 @@ from relay.domain.order_lifecycle import (
     reported,
     sent,
 )
-from relay.domain.position import Fill, OrderReport
+from relay.domain.position import Fill, OrderReport, Position
 from relay.domain.progress import UNCLEARED, Finish
+from relay.domain.protection import RestingOrder, Snapshot
 from relay.engine import failpoint
 from relay.engine.failpoint import Failpoint
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
+from relay.execution.gather import FactSource
 from relay.execution.ports import Account, ExchangePort, Now, to_ms, utc_now
-from relay.execution.work import Resting, Work
+from relay.execution.work import Deferred, ExchangeSnapshot, Resting, Work, _orders
 from relay.journal.journal import Journal
+from relay.journal.positions import BracketRecord
 from relay.journal.records import CANCEL_ANSWERED, TERMS, OrderRecord
 from relay.journal.unit_of_work import UnitOfWork
 
@@ -77,12 +83,13 @@ def _executed(order: OrderState, fills: tuple[Fill, ...]) -> OrderReport | None:
     filled = sum((fill.qty for fill in fills), Decimal(0))
     if not filled:
         return None
+    average = sum((fill.qty * fill.price for fill in fills), Decimal(0)) / filled
     return OrderReport(
         client_order_id=order.client_order_id,
         venue_order_id=order.venue_order_id or "",
-        status=OrderStatus.FILLED if filled >= order.planned.qty else OrderStatus.PARTIALLY_FILLED,
+        status=OrderStatus.FILLED if order.planned.is_filled_by(filled, average) else OrderStatus.PARTIALLY_FILLED,
         filled_qty=filled,
-        avg_price=sum((fill.qty * fill.price for fill in fills), Decimal(0)) / filled,
+        avg_price=average,
         fee=sum((fill.fee for fill in fills), Decimal(0)),
     )
 
@@ -124,11 +131,13 @@ class Advancer:
         self._terms: dict[tuple[str, str], str] = {}
         """By account and kind of contract: where its terms are not accepted; empty where they are, for all known."""
 
-    def step(self, account: Account, order: OrderState, *, held_back: Reason | None = None) -> Advanced | GiveUp:
-        """`held_back`: why a planned entry may not be sent (again)."""
+    def step(
+        self, account: Account, order: OrderState, deferred: Deferred, *, held_back: Reason | None = None
+    ) -> Advanced | GiveUp:
+        """`held_back`: why a planned entry may not be sent (again). `deferred`: what is good news waits there."""
         exchange, live = account.exchange, account.live
         if live is not None and order.attempts and (received := live.received(order.client_order_id)) is not None:
-            return self._keep_received(order, received)
+            return self._keep_received(order, received, deferred)
         step = next_step(
             order,
             now_ms=exchange.now_ms(),
@@ -139,30 +148,48 @@ class Advancer:
         )
         match step:
             case Send(measure_clock=measure):
-                return self._send(account, order, measure_clock=measure)
+                return self._send(account, order, deferred, measure_clock=measure)
             case LookUp(is_thorough=is_thorough):
-                return self._look_up(account, order, is_thorough=is_thorough)
+                return self._look_up(account, order, deferred, is_thorough=is_thorough)
             case Wait(until_ms=until_ms):
                 return Advanced(
                     order=order, again_s=min(max(0.001, (until_ms - exchange.now_ms()) / 1000), _WAIT_MAX_S)
                 )
             case Drop(reason=reason):
-                return Advanced(order=self.deny(order, reason))
+                return Advanced(order=self.deny(order, reason, deferred))
             case GiveUp():
                 return step
             case Settled():
                 raise AssertionError("a settled order is not advanced")
 
-    def place(self, account: Account, order: OrderState, signature: RequestSignature) -> OrderState:
-        """Send an order whose attempt is in the journal already."""
-        with about(client_order_id=order.client_order_id), timed(TimedStage.PLACE):
+    def place(
+        self,
+        account: Account,
+        order: OrderState,
+        signature: RequestSignature,
+        deferred: Deferred,
+        on_sent: Callable[[], None] = lambda: None,
+    ) -> OrderState:
+        """Send an order whose attempt is in the journal already. `on_sent`: called once its bytes have left, or must
+        wait for a connection."""
+
+        def left() -> None:
+            failpoint.passed(Failpoint.BYTES_OUT)
+            on_sent()
+
+        with about(client_order_id=order.client_order_id), timed(TimedStage.PLACE), when_sent(left):
             outcome = account.exchange.place(
                 order.planned, client_order_id=order.client_order_id, signature=signature, is_exit=order.is_exit
             )
         failpoint.passed(Failpoint.SENT)
         assert order.last is not None
-        self._journal.record_outcome(order.client_order_id, order.last.number, outcome, now_ms=self._now_ms())
-        failpoint.passed(Failpoint.OUTCOME_STORED)
+        name, number, now_ms = order.client_order_id, order.last.number, self._now_ms()
+        deferred.add(
+            lambda uow: uow.orders.record_outcome(name, number, outcome, now_ms=now_ms),
+            lambda: failpoint.passed(Failpoint.OUTCOME_STORED),
+        )
+        if not isinstance(outcome, Accepted):
+            deferred.flush(self._journal)
         if isinstance(outcome, OrderRejected) and outcome.refusal is ErrorKind.RULES:
             _reload_instrument(account, order)
         self._remember_terms(account, order, outcome)
@@ -187,25 +214,30 @@ class Advancer:
             name = f"{TERMS} {key[1]}"
             self._journal.set_switch(account.name, name, known, by="the exchange", now_ms=self._now_ms())
 
-    def deny(self, order: OrderState, reason: Reason) -> OrderState:
+    def deny(self, order: OrderState, reason: Reason, deferred: Deferred) -> OrderState:
         """End an order that certainly had no effect, so that it is never sent (again)."""
-        self._journal.settle_order(order.client_order_id, OrderStatus.DENIED, reason, now_ms=self._now_ms())
+        name, now_ms = order.client_order_id, self._now_ms()
+        deferred.write(self._journal, lambda uow: uow.orders.settle(name, OrderStatus.DENIED, reason, now_ms=now_ms))
         failpoint.passed(Failpoint.ORDER_DENIED)
         return denied(order, reason)
 
-    def _send(self, account: Account, order: OrderState, *, measure_clock: bool) -> Advanced:
+    def _send(self, account: Account, order: OrderState, deferred: Deferred, *, measure_clock: bool) -> Advanced:
         exchange = account.exchange
+        if measure_clock or order.planned.leverage is not None:
+            deferred.flush(self._journal)
         if measure_clock and not _measured(account):
             return Advanced(order=order, again_s=1.0)
-        if not order.attempts and (not_ready := self._set_leverage(account, order)):
+        if not order.attempts and (not_ready := self._set_leverage(account, order, deferred)):
             return not_ready
         signature = exchange.signature()
-        if (stays := self._attempt(account, order, signature)) is not None:
+        if (stays := self._attempt(account, order, signature, deferred)) is not None:
             return Advanced(order=stays)
         failpoint.passed(Failpoint.SUBMITTED)
-        return Advanced(order=self.place(account, sent(order, signature), signature))
+        return Advanced(order=self.place(account, sent(order, signature), signature, deferred))
 
-    def _attempt(self, account: Account, order: OrderState, signature: RequestSignature) -> OrderState | None:
+    def _attempt(
+        self, account: Account, order: OrderState, signature: RequestSignature, deferred: Deferred
+    ) -> OrderState | None:
         """Write it down. Returns the order as it is if it must not leave: entries were halted, or it was found to have
         ended, by the follower or a stream, meanwhile.
         """
@@ -219,9 +251,9 @@ class Advancer:
                 uow.orders.record_attempt(order.client_order_id, signature, now_ms=now_ms)
             return ended
 
-        return self._journal.write(write)
+        return deferred.write(self._journal, write)
 
-    def _set_leverage(self, account: Account, order: OrderState) -> Advanced | None:
+    def _set_leverage(self, account: Account, order: OrderState, deferred: Deferred) -> Advanced | None:
         """Returns None if it is as it should be.
 
         An answer that got lost costs nothing: setting it again changes nothing.
@@ -239,18 +271,20 @@ class Advancer:
                 return None
             case OrderRejected(refusal=ErrorKind.CLOCK):
                 _measured(account)
-                return self._leverage_again(account, order, outcome.words, counts=True)
+                return self._leverage_again(account, order, outcome.words, deferred, counts=True)
             case Unknown():
-                return self._leverage_again(account, order, outcome.why, counts=True)
+                return self._leverage_again(account, order, outcome.why, deferred, counts=True)
             case NotSent():
-                return self._leverage_again(account, order, outcome.why, counts=False)
+                return self._leverage_again(account, order, outcome.why, deferred, counts=False)
             case OrderRejected(refusal=ErrorKind.RATE):
-                return self._leverage_again(account, order, outcome.words, counts=False)
+                return self._leverage_again(account, order, outcome.words, deferred, counts=False)
             case OrderRejected():
                 words = f"the leverage could not be set: {outcome.words} (Bybit's code {outcome.code})"
-                return Advanced(order=self.deny(order, Reason(code=outcome.reason_code, message=words)))
+                return Advanced(order=self.deny(order, Reason(code=outcome.reason_code, message=words), deferred))
 
-    def _leverage_again(self, account: Account, order: OrderState, why: str, *, counts: bool) -> Advanced:
+    def _leverage_again(
+        self, account: Account, order: OrderState, why: str, deferred: Deferred, *, counts: bool
+    ) -> Advanced:
         """Within the account's bounds: a lane, with its exits, is not held up for a leverage. `counts`: as a try."""
         now_ms, bounds = account.exchange.now_ms(), account.bounds
         begun_ms = now_ms if order.leverage_requested_at_ms is None else order.leverage_requested_at_ms
@@ -260,10 +294,11 @@ class Advancer:
         if requested.leverage_requested <= bounds.max_attempts and now_ms - begun_ms <= bounds.max_seconds * 1000:
             return Advanced(order=requested, again_s=_LEVERAGE_AGAIN_S)
         words = f"the leverage could not be set in {(now_ms - begun_ms) / 1000:.0f} s: {why}; no entry was sent"
-        return Advanced(order=self.deny(requested, Reason(code="EXCHANGE_UNREACHABLE", message=words)))
+        return Advanced(order=self.deny(requested, Reason(code="EXCHANGE_UNREACHABLE", message=words), deferred))
 
-    def _look_up(self, account: Account, order: OrderState, *, is_thorough: bool) -> Advanced:
+    def _look_up(self, account: Account, order: OrderState, deferred: Deferred, *, is_thorough: bool) -> Advanced:
         exchange = account.exchange
+        deferred.flush(self._journal)
         begun_at_ms = exchange.now_ms()
         try:
             with about(client_order_id=order.client_order_id), timed(TimedStage.LOOK_UP):
@@ -272,18 +307,18 @@ class Advancer:
         except (ExchangeUnreachable, ExchangeAnswered):
             return Advanced(order=replace(order, look_ups=order.look_ups + 1))
         after = looked_up(order, report, begun_at_ms=begun_at_ms, bounds=account.bounds, is_moved=is_moved)
-        return self._keep(order, after, report, fills)
+        return self._keep(order, after, report, fills, deferred)
 
     def _is_moved(self, account: Account, order: OrderState) -> bool:
         expected = self._journal.expected_positions(account.name)
         size = expected.get((order.planned.category, order.planned.symbol))
         return is_moved_since_sent(account.exchange, order, expected=size)
 
-    def _keep_received(self, order: OrderState, received: Received) -> Advanced:
+    def _keep_received(self, order: OrderState, received: Received, deferred: Deferred) -> Advanced:
         """Treats what a stream reported like the answer of a look-up."""
         report = received.report
         assert report is not None, "streams hand over an awaited order once its report is there"
-        return self._keep(order, reported(order, report), report, received.fills)
+        return self._keep(order, reported(order, report), report, received.fills, deferred)
 
     def _keep(
         self,
@@ -291,14 +326,19 @@ class Advancer:
         after: OrderState,
         report: OrderReport | None,
         fills: tuple[Fill, ...],
+        deferred: Deferred,
     ) -> Advanced:
         failpoint.passed(Failpoint.LOOKED_UP)
+        name, now_ms = order.client_order_id, self._now_ms()
         if report is not None:
-            self._journal.record_report(order.client_order_id, report, fills, now_ms=self._now_ms())
-            failpoint.passed(Failpoint.REPORT_STORED)
+            deferred.add(
+                lambda uow: uow.orders.record_report(name, report, fills, now_ms=now_ms),
+                lambda: failpoint.passed(Failpoint.REPORT_STORED),
+            )
         elif after.absence is not None and after.is_absent:
             assert order.last is not None, "what was never sent is not looked up"
-            self._journal.record_absence(order.client_order_id, order.last.number, begun_at_ms=after.absence.at_ms)
+            number, at_ms = order.last.number, after.absence.at_ms
+            deferred.write(self._journal, lambda uow: uow.orders.record_absence(name, number, begun_at_ms=at_ms))
             failpoint.passed(Failpoint.ABSENCE_STORED)
         return Advanced(order=after)
 
@@ -343,7 +383,7 @@ def cancel_by_hand(journal: Journal, exchange: ExchangePort, record: OrderRecord
     """
     planned = record.state.planned
     name = record.state.client_order_id
-    match exchange.cancel(category=planned.category, symbol=planned.symbol, client_order_id=name):
+    match exchange.cancel(category=planned.category, symbol=planned.symbol, client_order_id=name, order=planned):
         case Accepted() | OrderRejected(refusal=ErrorKind.GONE):
             problem = None
         case OrderRejected(words=words):
@@ -397,6 +437,7 @@ class Canceller:
             symbol=planned.symbol,
             client_order_id=order.client_order_id,
             is_exit=is_exit,
+            order=planned,
         )
         failpoint.passed(Failpoint.CANCEL_SENT)
         sent = replace(due, is_due=False, looks=0, is_answered=not isinstance(outcome, Unknown))
@@ -494,8 +535,7 @@ class Clearing:
         signal = work.signal
         assert signal.category is not None and signal.symbol is not None
         records = self._journal.resting_orders(work.account.name, signal.category, signal.symbol)
-        if not signal.clears_all:
-            records = tuple(each for each in records if each.state.planned.purpose is not Purpose.EXIT)
+        records = tuple(each for each in records if signal.clears(each.state.planned.purpose))
         found = {each.state.client_order_id: Resting(order=each.state) for each in records}
         if any(each.state.planned.purpose is Purpose.EXIT for each in records):
             self._take_back(work, frozenset(found))
@@ -537,3 +577,72 @@ class Clearing:
             for each in others
         }
         return 0.0
+
+
+# Read what a bracket's next step is decided by: the position, and the orders that rest for it.
+
+
+def entry_snapshot(
+    account: Account,
+    journal: Journal,
+    record: BracketRecord,
+    instrument: Instrument,
+    known: Mapping[str, OrderState],
+    now_ms: int,
+) -> Snapshot:
+    """For a bracket that waits: its entries, as they are known or the journal has them; the position where there are
+    none."""
+    position = None
+    if not record.bracket.entries:
+        position = _position_of(account, record)
+    orders = _orders(journal, record.bracket.entries, known)
+    return Snapshot(instrument=instrument, now_ms=now_ms, position=position, orders=orders)
+
+
+def look(
+    account: Account,
+    journal: Journal,
+    record: BracketRecord,
+    instrument: Instrument,
+    known: dict[str, OrderState],
+    *,
+    now_ms: int,
+    before_asking: Callable[[], None] = lambda: None,
+) -> ExchangeSnapshot | None:
+    """Returns None if an order has filled meanwhile, so that the position that was read may be older or newer than the
+    fill. `before_asking`: called before the exchange is asked for anything.
+
+    Raises ExchangeUnreachable or ExchangeAnswered. What is news goes into the journal and into `known`.
+    """
+    exchange, category, symbol = account.exchange, record.category, record.symbol
+    if account.live is None or account.live.position_now(category, symbol) is None:
+        before_asking()
+    position = _position_of(account, record)
+    orders = _orders(journal, record.bracket.order_ids, known)
+    resting = {name: each for name, each in orders.items() if each.rests and not each.status.is_ended}
+    if not resting:
+        return ExchangeSnapshot(instrument=instrument, position=position, resting={})
+    before_asking()
+    shown = {each.client_order_id: each for each in exchange.open_orders(category=category, symbol=symbol)}
+    is_news = False
+    as_shown = {}
+    for name, order in resting.items():
+        resting_order = shown.get(name)
+        if resting_order is not None and resting_order.filled_qty == order.filled_qty:
+            price = resting_order.price or resting_order.trigger_price
+            as_shown[name] = RestingOrder(qty=resting_order.qty, price=price)
+            continue
+        report, fills = report_of(exchange, order)
+        is_news = True
+        if report is not None:
+            journal.record_report(name, report, fills, now_ms=now_ms)
+            known[name] = reported(order, report)
+    return None if is_news else ExchangeSnapshot(instrument=instrument, position=position, resting=as_shown)
+
+
+def _position_of(account: Account, record: BracketRecord) -> Position:
+    """As the streams have told it where that is proven to be current, with the price of now; else as it is read."""
+    source = FactSource(account)
+    position, _ = source.position(record.category, record.symbol)
+    mark = account.live.price_now(record.category, record.symbol) if account.live else None
+    return position if mark is None else replace(position, mark_price=mark)

@@ -16,7 +16,7 @@ from relay.domain.signal import Action, Signal
 from relay.engine.lanes import Lane, Lanes, LaneTask
 from relay.engine.lease_guard import AccountLease, LeaseLost, holding
 from relay.errors import JournalUnavailable
-from relay.execution.tasks import Tasks
+from relay.execution.tasks import Accepting, Opening, Tasks
 from relay.journal.engine_queries import circumstances, unfinished_behind, unfinished_keys, unfinished_of_account
 from relay.journal.journal import Journal
 from relay.journal.records import Admission, ExecutionRecord, New, Reopened
@@ -71,6 +71,9 @@ class WakingFeeder:
     @property
     def is_open(self) -> bool:
         return self._is_open()
+
+    def at_once(self, signal: Signal, accounts: tuple[str, ...], accepting: Accepting) -> Opening | None:
+        return None
 
     def admitted(self, admission: Admission, signal: Signal, accounts: tuple[str, ...]) -> None:
         self._tell(lanes_of_admission(admission, signal, accounts))
@@ -152,6 +155,9 @@ class OwnedFeeder:
     def fed(self) -> frozenset[str]:
         """The accounts whose work is in the lanes."""
         return frozenset(self._fed)
+
+    def at_once(self, signal: Signal, accounts: tuple[str, ...], accepting: Accepting) -> Opening | None:
+        return None
 
     def admitted(self, admission: Admission, signal: Signal, accounts: tuple[str, ...]) -> None:
         self._spread(lanes_of_admission(admission, signal, accounts))

@@ -12,8 +12,7 @@ from decimal import Decimal
 from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG, Bracket, BracketStatus, joined_by, taking_over
 from relay.domain.instrument import Category, Instrument
 from relay.domain.order import Accepted, ErrorKind, NotSent, OrderRejected, Reason, Unknown, client_order_id
-from relay.domain.order_lifecycle import GiveUp, OrderState, reported
-from relay.domain.position import Position
+from relay.domain.order_lifecycle import GiveUp, OrderState, sent
 from relay.domain.progress import STOPS_INCOMPLETE, Finish
 from relay.domain.protection import (
     AdvanceTakeProfit,
@@ -24,10 +23,8 @@ from relay.domain.protection import (
     PlaceTakeProfit,
     ProtectionStep,
     Refresh,
-    RestingOrder,
     Save,
     SetStops,
-    Snapshot,
     next_protection_step,
     passed_breakeven,
     passed_stop,
@@ -38,72 +35,13 @@ from relay.engine.failpoint import Failpoint
 from relay.engine.lanes import Engine, Lane
 from relay.engine.lease_guard import LeaseLost
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
-from relay.execution.gather import FactSource
-from relay.execution.orders import Advancer, Canceller, report_of
+from relay.execution.orders import Advancer, Canceller, entry_snapshot, look
 from relay.execution.ports import Account, Now, to_ms, utc_now
-from relay.execution.work import Amended, ExchangeSnapshot, ProtectionEnded, ProtectionRun, Resting, _orders
+from relay.execution.work import Amended, ProtectionEnded, ProtectionRun, Resting, _orders
 from relay.journal.journal import Journal
 from relay.journal.positions import BracketRecord
 from relay.journal.records import OrderRecord
 from relay.journal.unit_of_work import UnitOfWork
-
-# Read what a bracket's next step is decided by: the position, and the orders that rest for it.
-
-
-def entry_snapshot(
-    account: Account, journal: Journal, record: BracketRecord, instrument: Instrument, now_ms: int
-) -> Snapshot:
-    """For a bracket that waits: its entries, as the journal has them; the position where there are none."""
-    position = None
-    if not record.bracket.entries:
-        position = _position(account, record)
-    orders = _orders(journal, record.bracket.entries, {})
-    return Snapshot(instrument=instrument, now_ms=now_ms, position=position, orders=orders)
-
-
-def look(
-    account: Account,
-    journal: Journal,
-    record: BracketRecord,
-    instrument: Instrument,
-    known: dict[str, OrderState],
-    *,
-    now_ms: int,
-) -> ExchangeSnapshot | None:
-    """Returns None if an order has filled meanwhile, so that the position that was read may be older or newer than the
-    fill.
-
-    Raises ExchangeUnreachable or ExchangeAnswered. What is news goes into the journal and into `known`.
-    """
-    exchange, category, symbol = account.exchange, record.category, record.symbol
-    position = _position(account, record)
-    orders = _orders(journal, record.bracket.order_ids, known)
-    resting = {name: each for name, each in orders.items() if each.rests and not each.status.is_ended}
-    if not resting:
-        return ExchangeSnapshot(instrument=instrument, position=position, resting={})
-    shown = {each.client_order_id: each for each in exchange.open_orders(category=category, symbol=symbol)}
-    is_news = False
-    as_shown = {}
-    for name, order in resting.items():
-        resting_order = shown.get(name)
-        if resting_order is not None and resting_order.filled_qty == order.filled_qty:
-            as_shown[name] = RestingOrder(qty=resting_order.qty, price=resting_order.price)
-            continue
-        report, fills = report_of(exchange, order)
-        is_news = True
-        if report is not None:
-            journal.record_report(name, report, fills, now_ms=now_ms)
-            known[name] = reported(order, report)
-    return None if is_news else ExchangeSnapshot(instrument=instrument, position=position, resting=as_shown)
-
-
-def _position(account: Account, record: BracketRecord) -> Position:
-    """As the streams have told it where that is proven to be current, with the price of now; else as it is read."""
-    source = FactSource(account)
-    position, _ = source.position(record.category, record.symbol)
-    mark = account.live.price_now(record.category, record.symbol) if account.live else None
-    return position if mark is None else replace(position, mark_price=mark)
-
 
 PATIENCE_MS = 10_000
 """What is not in place by then is told to a person; it is gone on with all the same."""
@@ -125,12 +63,17 @@ class Protector:
         """Closes an account's position, by a signal of its own."""
 
     def step(self, protection_run: ProtectionRun, *, now_ms: int) -> float | ProtectionEnded:
-        """Do the next thing: seconds until there is more, or how it ended. `now_ms`: the relay's clock."""
+        """Do the next thing: seconds until there is more, or how it ended. `now_ms`: the relay's clock.
+
+        What it writes may wait in the run's `deferred`, which is the caller's to write in the end.
+        """
         if protection_run.begun_at_ms is None:
             protection_run.begun_at_ms = now_ms
-        live = self._journal.live_brackets_of(
-            protection_run.account.name, protection_run.category, protection_run.symbol
-        )
+        if protection_run.live is None:
+            protection_run.live = self._journal.live_brackets_of(
+                protection_run.account.name, protection_run.category, protection_run.symbol
+            )
+        live = protection_run.live
         instrument = protection_run.account.market.instrument(protection_run.category, protection_run.symbol)
         if not live or instrument is None:
             return ProtectionEnded()
@@ -142,7 +85,7 @@ class Protector:
             came_to = _AGAIN_S
         if not isinstance(came_to, ProtectionEnded) and now_ms - protection_run.begun_at_ms > PATIENCE_MS:
             return self._incomplete(
-                record, f"not in place within {PATIENCE_MS // 1000} s: {protection_run.why}", now_ms
+                protection_run, record, f"not in place within {PATIENCE_MS // 1000} s: {protection_run.why}", now_ms
             )
         return came_to
 
@@ -151,7 +94,9 @@ class Protector:
     ) -> float | ProtectionEnded:
         for record in live:
             if record.bracket.status is BracketStatus.WAITING:
-                snapshot = entry_snapshot(protection_run.account, self._journal, record, instrument, now_ms)
+                snapshot = entry_snapshot(
+                    protection_run.account, self._journal, record, instrument, protection_run.orders, now_ms
+                )
                 step = next_protection_step(record.bracket, snapshot)
                 if not isinstance(step, NoOp):
                     return self._act(protection_run, record, step, now_ms)
@@ -159,7 +104,13 @@ class Protector:
         if active is None:
             return ProtectionEnded()
         protection_run.looked = protection_run.looked or look(
-            protection_run.account, self._journal, active, instrument, protection_run.orders, now_ms=now_ms
+            protection_run.account,
+            self._journal,
+            active,
+            instrument,
+            protection_run.orders,
+            now_ms=now_ms,
+            before_asking=lambda: protection_run.deferred.flush(self._journal),
         )
         if protection_run.looked is None:
             return _NOW
@@ -168,38 +119,40 @@ class Protector:
         if not isinstance(step, NoOp):
             return self._act(protection_run, active, step, now_ms)
         if (words := passed_breakeven(active.bracket, snapshot)) is not None:
-            return self._breakeven_passed(active, words, now_ms)
+            return self._breakeven_passed(protection_run, active, words, now_ms)
         if (words := passed_stop(active.bracket, snapshot)) is not None:
-            return self._incomplete(active, words, now_ms)
+            return self._incomplete(protection_run, active, words, now_ms)
         missing = shortfall(active.bracket)
         if missing is not None and missing.is_merged:
             self._journal.add_notes(active.signal_id, (missing.words,))
         elif missing is not None:
             protection_run.trouble = protection_run.trouble or _reason(missing.words)
         if protection_run.trouble:
-            return self._incomplete(active, protection_run.trouble.message, now_ms)
+            return self._incomplete(protection_run, active, protection_run.trouble.message, now_ms)
         if active.bracket.trouble is not None:
-            self._journal.save_bracket(active.seq, replace(active.bracket, trouble=None), now_ms=now_ms)
+            self._save(protection_run, active, replace(active.bracket, trouble=None), now_ms)
         return ProtectionEnded()
 
-    def _breakeven_passed(self, record: BracketRecord, words: str, now_ms: int) -> ProtectionEnded:
+    def _breakeven_passed(
+        self, protection_run: ProtectionRun, record: BracketRecord, words: str, now_ms: int
+    ) -> ProtectionEnded:
         """Once: the position is closed, or a person is told, as the strategy says."""
         if record.bracket.trouble is None and record.bracket.closes_if_passed:
             # First, so that nothing is forgotten: a second close would find nothing open.
             self.close(record.account, record.category, record.symbol)
-            self._journal.save_bracket(record.seq, replace(record.bracket, trouble=words), now_ms=now_ms)
+            self._save(protection_run, record, replace(record.bracket, trouble=words), now_ms)
             self._journal.add_notes(record.signal_id, (f"{words}: the position is closed",))
-        return self._incomplete(record, words, now_ms)
+        return self._incomplete(protection_run, record, words, now_ms)
 
     def _act(
         self, protection_run: ProtectionRun, record: BracketRecord, step: ProtectionStep, now_ms: int
     ) -> float | ProtectionEnded:
         match step:
             case Save(bracket=bracket):
-                self._keep(protection_run.account, record, bracket, now_ms)
+                self._keep(protection_run, record, bracket, now_ms)
                 return _NOW
             case Close():
-                self._keep(protection_run.account, record, replace(record.bracket, status=BracketStatus.OVER), now_ms)
+                self._keep(protection_run, record, replace(record.bracket, status=BracketStatus.OVER), now_ms)
                 return _NOW
             case Refresh() | NoOp():
                 protection_run.looked = None
@@ -215,43 +168,56 @@ class Protector:
             case CancelTakeProfit(order_id=order_id):
                 return self._cancel(protection_run, record, order_id, now_ms)
 
-    def _keep(self, account: Account, record: BracketRecord, bracket: Bracket, now_ms: int) -> None:
+    def _keep(self, protection_run: ProtectionRun, record: BracketRecord, bracket: Bracket, now_ms: int) -> None:
         """As it is now; the one that becomes active takes over from the one that was, unless a later alert has named
         that."""
-        saved = {record.seq: bracket}
         if record.bracket.status is BracketStatus.WAITING and bracket.status is BracketStatus.ACTIVE:
-            saved = self._activated(account, record, bracket)
+            bracket = self._activated(protection_run, record, bracket, now_ms)
+        self._save(protection_run, record, bracket, now_ms, stored=lambda: failpoint.passed(Failpoint.BRACKET_SAVED))
 
-        def write(uow: UnitOfWork) -> None:
-            for seq, each in saved.items():
-                uow.protection.save(seq, each, now_ms=now_ms)
+    def _save(
+        self,
+        protection_run: ProtectionRun,
+        record: BracketRecord,
+        bracket: Bracket,
+        now_ms: int,
+        stored: Callable[[], object] = lambda: None,
+    ) -> None:
+        """With what is written next, before the exchange is asked for anything."""
+        protection_run.deferred.add(lambda uow: uow.protection.save(record.seq, bracket, now_ms=now_ms), stored)
+        self._remember(protection_run, record, bracket)
 
-        self._journal.write(write)
-        failpoint.passed(Failpoint.BRACKET_SAVED)
+    def _remember(self, protection_run: ProtectionRun, record: BracketRecord, bracket: Bracket) -> None:
+        others = [each for each in protection_run.live or () if each.seq != record.seq]
+        own = [] if bracket.status is BracketStatus.OVER else [replace(record, bracket=bracket)]
+        protection_run.live = tuple(sorted([*others, *own], key=lambda each: each.seq))
 
-    def _activated(self, account: Account, record: BracketRecord, bracket: Bracket) -> dict[int, Bracket]:
-        """The brackets that change with it, by `seq`."""
-        instrument = account.market.instrument(record.category, record.symbol)
+    def _activated(
+        self, protection_run: ProtectionRun, record: BracketRecord, bracket: Bracket, now_ms: int
+    ) -> Bracket:
+        """The bracket as it is to be stored, once the others have been that change with it."""
+        instrument = protection_run.account.market.instrument(record.category, record.symbol)
         assert instrument is not None, "only positions of listed instruments are protected"
         if bracket.stop_loss is not None:
             bracket = replace(bracket, stop_named_by=record.seq)
-        live = self._journal.live_brackets_of(record.account, record.category, record.symbol)
+        live, tick = protection_run.live or (), instrument.tick_size
         old = next((each for each in live if each.bracket.status is BracketStatus.ACTIVE), None)
         if old is not None and old.bracket.is_at_breakeven:
             old = replace(old, bracket=replace(old.bracket, stop_named_by=old.seq))
         if old is not None and old.seq > record.seq and old.bracket.side is bracket.side:
-            joined = joined_by(old.bracket, bracket, tick=instrument.tick_size)
-            return {old.seq: joined, record.seq: replace(bracket, status=BracketStatus.OVER)}
+            self._save(protection_run, old, joined_by(old.bracket, bracket, tick=tick), now_ms)
+            return replace(bracket, status=BracketStatus.OVER)
         waiting = [each.bracket for each in live if each.seq < record.seq and each.bracket.side is bracket.side]
         older = [name for each in waiting if each.status is BracketStatus.WAITING for name in each.entries]
         bracket = replace(bracket, older_entries=(*bracket.older_entries, *older))
-        taken_over = taking_over(bracket, old.bracket if old else None, tick=instrument.tick_size)
-        ended = {old.seq: replace(old.bracket, status=BracketStatus.OVER)} if old else {}
-        return {record.seq: taken_over, **ended}
+        if old is not None:
+            self._save(protection_run, old, replace(old.bracket, status=BracketStatus.OVER), now_ms)
+        return taking_over(bracket, old.bracket if old else None, tick=tick)
 
     def _set_stops(
         self, protection_run: ProtectionRun, record: BracketRecord, step: SetStops, now_ms: int
     ) -> float | ProtectionEnded:
+        protection_run.deferred.flush(self._journal)
         failpoint.passed(Failpoint.STOPS_DUE)
         exchange = protection_run.account.exchange
         outcome = exchange.set_stops(category=record.category, symbol=record.symbol, levels=step.levels)
@@ -259,8 +225,11 @@ class Protector:
         protection_run.looked = None
         match outcome:
             case Accepted() | OrderRejected(refusal=ErrorKind.UNCHANGED):
-                self._keep(protection_run.account, record, step.after, now_ms)
-                self._journal.event(record.signal_id, "stops_set", step.levels.as_words(), now_ms=now_ms)
+                self._keep(protection_run, record, step.after, now_ms)
+                levels = step.levels.as_words()
+                protection_run.deferred.add(
+                    lambda uow: uow.events.add(record.signal_id, "stops_set", levels, now_ms=now_ms), lambda: None
+                )
                 return _NOW
             case OrderRejected(refusal=ErrorKind.FINAL | ErrorKind.RULES):
                 return self._stops_refused(protection_run, record, step, outcome, now_ms)
@@ -278,31 +247,31 @@ class Protector:
         words = f"{outcome.words} (Bybit's code {outcome.code})"
         if step.after == record.bracket or step.after.is_at_breakeven != record.bracket.is_at_breakeven:
             # It is asked for again at every look, for the market may allow it soon.
-            return self._incomplete(record, f"the position's levels could not be set: {words}", now_ms)
+            return self._incomplete(protection_run, record, f"the position's levels could not be set: {words}", now_ms)
         if record.bracket.status is BracketStatus.WAITING:
-            self._keep(protection_run.account, record, replace(record.bracket, status=BracketStatus.OVER), now_ms)
+            self._keep(protection_run, record, replace(record.bracket, status=BracketStatus.OVER), now_ms)
             reason = Reason(code=outcome.reason_code, message=words)
             return ProtectionEnded(signal_id=record.signal_id, reason=reason, is_refused=True)
         protection_run.refusals = 0
         protection_run.trouble = _reason(f"the position's levels could not be set: {words}")
-        self._keep(protection_run.account, record, step.after, now_ms)
+        self._keep(protection_run, record, step.after, now_ms)
         return _NOW
 
     def _place(
         self, protection_run: ProtectionRun, record: BracketRecord, step: PlaceTakeProfit, now_ms: int
     ) -> float | ProtectionEnded:
         """The order and the bracket that knows of it become durable together; then it is sent like any other."""
-        execution = self._journal.execution(record.signal_id, record.account)
-        legs = [each.state.planned.leg for each in execution.orders] if execution else []
-        leg = max([FIRST_TAKE_PROFIT_LEG - 1, *legs]) + 1
+        leg = self._last_leg(protection_run, record) + 1
         if leg >= _LEGS_END:
-            return self._incomplete(record, "its take profits were placed too often", now_ms)
+            return self._incomplete(protection_run, record, "its take profits were placed too often", now_ms)
         planned = replace(step.planned, leg=leg)
         order_id = client_order_id(
             signal_id=record.signal_id, account=record.account, leg=leg, generation=record.generation
         )
         tp_legs = list(record.bracket.tp_legs)
         tp_legs[step.place] = replace(tp_legs[step.place], order_id=order_id, placed_at_ms=now_ms)
+        bracket = replace(record.bracket, tp_legs=tuple(tp_legs))
+        signature = protection_run.account.exchange.signature()
 
         def write(uow: UnitOfWork) -> None:
             uow.orders.add(
@@ -310,14 +279,28 @@ class Protector:
                 account=record.account,
                 generation=record.generation,
                 orders=(planned,),
+                first_attempt=(order_id, signature),
                 now_ms=now_ms,
             )
-            uow.protection.save(record.seq, replace(record.bracket, tp_legs=tuple(tp_legs)), now_ms=now_ms)
+            uow.protection.save(record.seq, bracket, now_ms=now_ms)
 
-        self._journal.write(write)
+        protection_run.deferred.write(self._journal, write)
         failpoint.passed(Failpoint.TAKE_PROFIT_ADDED)
-        protection_run.orders[order_id] = OrderState(client_order_id=order_id, planned=planned)
+        protection_run.legs[record.signal_id], protection_run.looked = leg, None
+        self._remember(protection_run, record, bracket)
+        leaving = sent(OrderState(client_order_id=order_id, planned=planned), signature)
+        protection_run.orders[order_id] = leaving
+        protection_run.orders[order_id] = self._advancer.place(
+            protection_run.account, leaving, signature, protection_run.deferred
+        )
         return _NOW
+
+    def _last_leg(self, protection_run: ProtectionRun, record: BracketRecord) -> int:
+        if record.signal_id not in protection_run.legs:
+            execution = self._journal.execution(record.signal_id, record.account)
+            legs = [each.state.planned.leg for each in execution.orders] if execution else []
+            protection_run.legs[record.signal_id] = max([FIRST_TAKE_PROFIT_LEG - 1, *legs])
+        return protection_run.legs[record.signal_id]
 
     def _advance(
         self, protection_run: ProtectionRun, record: BracketRecord, order_id: str, now_ms: int
@@ -327,9 +310,9 @@ class Protector:
             stored = self._journal.order(order_id)
             assert stored is not None, f"the bracket names {order_id}, which is no order"
             state = replace(stored.state, taken_up_at_ms=protection_run.account.exchange.now_ms())
-        came_to = self._advancer.step(protection_run.account, state)
+        came_to = self._advancer.step(protection_run.account, state, protection_run.deferred)
         if isinstance(came_to, GiveUp):
-            return self._incomplete(record, came_to.reason.message, now_ms)
+            return self._incomplete(protection_run, record, came_to.reason.message, now_ms)
         protection_run.orders[order_id] = came_to.order
         protection_run.looked = None
         return came_to.again_s
@@ -346,6 +329,7 @@ class Protector:
         times = before.times + 1 if before is not None and is_repeated else 1
         if times > _AMENDS_MAX:
             return self._cancel(protection_run, record, step.order_id, now_ms)
+        protection_run.deferred.flush(self._journal)
         stored = self._journal.order(step.order_id)
         assert stored is not None, f"the bracket names {step.order_id}, which is no order"
         failpoint.passed(Failpoint.AMEND_DUE)
@@ -355,6 +339,10 @@ class Protector:
         failpoint.passed(Failpoint.AMEND_SENT)
         match outcome:
             case Accepted() | Unknown():
+                if isinstance(outcome, Accepted):
+                    self._journal.write(
+                        lambda uow: uow.orders.amended(step.order_id, qty=step.qty, price=step.price, now_ms=now_ms)
+                    )
                 protection_run.amended[step.order_id] = Amended(step=step, at_ms=now_ms, times=times)
                 return _NOW
             case OrderRejected(refusal=ErrorKind.FINAL | ErrorKind.RULES):
@@ -369,6 +357,7 @@ class Protector:
     def _cancel(
         self, protection_run: ProtectionRun, record: BracketRecord, order_id: str, now_ms: int
     ) -> float | ProtectionEnded:
+        protection_run.deferred.flush(self._journal)
         if order_id not in protection_run.cancelling:
             stored = self._journal.order(order_id)
             assert stored is not None, f"the bracket names {order_id}, which is no order"
@@ -378,19 +367,20 @@ class Protector:
         )
         if isinstance(came_to, Finish):
             why = came_to.reason.message if came_to.reason else "it could not be cancelled"
-            return self._incomplete(record, why, now_ms)
+            return self._incomplete(protection_run, record, why, now_ms)
         cancelled = protection_run.cancelling[order_id].order
         if cancelled.status.is_ended:
             protection_run.orders[order_id], protection_run.looked = cancelled, None
         return came_to
 
-    def _incomplete(self, record: BracketRecord, words: str, now_ms: int) -> ProtectionEnded:
+    def _incomplete(
+        self, protection_run: ProtectionRun, record: BracketRecord, words: str, now_ms: int
+    ) -> ProtectionEnded:
         """Told once; whatever is tried on is tried in silence."""
-        live = self._journal.live_brackets_of(record.account, record.category, record.symbol)
-        bracket = next((each.bracket for each in live if each.seq == record.seq), None)
+        bracket = next((each.bracket for each in protection_run.live or () if each.seq == record.seq), None)
         if bracket is None or bracket.trouble is not None:
             return ProtectionEnded()
-        self._journal.save_bracket(record.seq, replace(bracket, trouble=words), now_ms=now_ms)
+        self._save(protection_run, record, replace(bracket, trouble=words), now_ms)
         return ProtectionEnded(signal_id=record.signal_id, reason=_reason(words))
 
 
@@ -573,7 +563,8 @@ class ProtectionLanes:
             if not bracket.entries:
                 return False
             return isinstance(
-                next_protection_step(bracket, entry_snapshot(account, self.journal, record, instrument, now_ms)), NoOp
+                next_protection_step(bracket, entry_snapshot(account, self.journal, record, instrument, {}, now_ms)),
+                NoOp,
             )
         is_plain = not (bracket.tp_legs or bracket.stale_orders or bracket.older_entries or bracket.held_size)
         if bracket.are_stops_set and bracket.is_entry_over and is_plain:
@@ -611,6 +602,7 @@ class ProtectionTask:
             again_s = self._step()
         except JournalUnavailable as error:
             log.error("the protection of %s waits for the journal: %s", self.lane.symbol, error)
+            self._begin_anew()
             return _JOURNAL_AGAIN_S
         except LeaseLost:
             self._begin_anew()
@@ -639,6 +631,8 @@ class ProtectionTask:
         if waits is not None:
             return waits
         came_to = self.lanes.protector.step(self.protection_run, now_ms=now_ms)
+        if came_to != _NOW:
+            self.protection_run.deferred.flush(self.lanes.journal)
         if not isinstance(came_to, ProtectionEnded):
             return came_to
         if came_to.signal_id is not None and came_to.reason is not None:

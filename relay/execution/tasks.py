@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -12,14 +13,16 @@ from relay.domain.instrument import Category, Instrument, SymbolUnknown
 from relay.domain.order import Reason, SignalStatus
 from relay.domain.progress import Finish
 from relay.domain.signal import Signal, made_at_ms
-from relay.engine.lanes import Engine, Lane, LaneTask
+from relay.domain.spot import market_of
+from relay.engine.lanes import ClaimedEngine, Lane, LaneTask
 from relay.engine.lease_guard import LeaseLost
 from relay.errors import JournalUnavailable
-from relay.execution.execute import Executor
+from relay.execution.execute import Executor, FirstOrder
 from relay.execution.ports import Account, to_ms, utc_now
 from relay.execution.work import ReceiptTime, Strategy, Work, resumed, rules_of, steady_s, stored_signal
-from relay.journal.journal import Journal
+from relay.journal.journal import AtOnce, Journal
 from relay.journal.records import Admission, ExecutionRecord, New, Reopened
+from relay.journal.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +74,11 @@ class Tasks:
         if len(self._received) > _RECEIVED_MAX:
             del self._received[next(iter(self._received))]
 
-    def of_new(self, signal: Signal, account: str) -> Placed:
+    def received(self, signal: Signal) -> ReceiptTime | None:
+        """When this process received it, or another one has."""
+        return self._received.get(signal.id) or self._received_elsewhere(signal)
+
+    def of_new(self, signal: Signal, account: str) -> tuple[Lane, _Task]:
         rules = rules_of(self._strategies, signal.strategy, account)
         return self._placed(Work(signal=signal, account=self._accounts[account], rules=rules, generation=0))
 
@@ -101,13 +108,13 @@ class Tasks:
         rules = rules_of(self._strategies, signal.strategy, account.name)
         return self._placed(resumed(signal, account, rules, execution))
 
-    def _placed(self, work: Work) -> Placed:
+    def _placed(self, work: Work) -> tuple[Lane, _Task]:
         """The task and its lane. A signal that was accepted before the instruments were loaded is resolved here."""
         signal = work.signal
-        work.received = self._received.get(signal.id) or self._received_elsewhere(signal)
+        work.received = self.received(signal)
         unresolved = None
         if signal.category is None or signal.symbol is None:
-            unresolved = self.meaning_of(signal.ticker, signal.exchange, work.account.name)
+            unresolved = self.meaning_of(signal, work)
             found = unresolved if isinstance(unresolved, Instrument) else None
             category, symbol = (found.category, found.symbol) if found else (Category.LINEAR, signal.ticker or "")
             work.signal = signal = replace(signal, category=category, symbol=symbol)
@@ -121,10 +128,10 @@ class Tasks:
         age_s = (self._shared_ms() - to_ms(signal.received_at)) / 1000
         return ReceiptTime(at_s=self._steady() - age_s, steady=self._steady)
 
-    def meaning_of(self, ticker: str | None, exchange: str | None, account: str) -> Instrument | SymbolUnknown:
-        index = self._accounts[account].market.symbol_index
+    def meaning_of(self, signal: Signal, work: Work) -> Instrument | SymbolUnknown:
+        index = self._accounts[work.account.name].market.symbol_index
         assert index is not None, "nothing is executed before the instruments are loaded"
-        return index.resolve(ticker or "", exchange)
+        return index.resolve(signal.ticker or "", signal.exchange, market_of(signal, work.rules))
 
 
 def _internal_error(why: str) -> Reason:
@@ -167,13 +174,26 @@ class _Task:
     failures: int = 0
 
     def step(self) -> float | None:
+        return self._guarded(self._step)
+
+    def leave(self, first: FirstOrder, on_sent: Callable[[], None]) -> float | None:
+        """Send the first order, whose attempt is written down; then there is more to do."""
+
+        def send() -> float:
+            self.executor.leave(self.work, first, on_sent)
+            return 0.0
+
+        return self._guarded(send)
+
+    def _step(self) -> float | None:
+        if (self.is_stale and not self._reload()) or (self.unresolved is not None and not self._name(self.unresolved)):
+            return None
+        return self.executor.step(self.work)
+
+    def _guarded(self, step: Callable[[], float | None]) -> float | None:
         try:
-            if (self.is_stale and not self._reload()) or (
-                self.unresolved is not None and not self._name(self.unresolved)
-            ):
-                return None
             with about(signal_id=self.work.signal.id, account=self.work.account.name):
-                delay = self.executor.step(self.work)
+                delay = step()
             if self.work.is_planned:
                 # Before that a step may do what the one that failed has done again: no progress, however often.
                 self.failures = 0
@@ -223,6 +243,108 @@ class _Task:
         return True
 
 
+# A lone alert: its lane's thread accepts it, plans and writes its first order down in one transaction, then sends.
+
+
+class Accepting(Protocol):
+    """`Journal.accept_at_once` for one alert."""
+
+    def __call__(self, *, and_then: Callable[[UnitOfWork], FirstOrder | None]) -> AtOnce[FirstOrder | None]: ...
+
+
+class Opening:
+    """A lane's task, from before its signal is accepted. Whoever brought the alert waits for `admission`.
+
+    Where it cannot be so, for the journal or the lane is busy, nothing was done and the alert is accepted as always.
+    """
+
+    def __init__(
+        self,
+        *,
+        task: _Task,
+        lane: Lane,
+        lanes: ClaimedEngine,
+        items: Tasks,
+        accepting: Accepting,
+        unclaim: Callable[[], None],
+    ) -> None:
+        self._task, self._lane, self._lanes, self._items = task, lane, lanes, items
+        self._unclaim = unclaim
+        self._accepted = accepting(and_then=self._plan)
+        self._answered = threading.Lock()
+        self._answered.acquire()
+        self._answer: Admission | Exception | None = None
+        self._is_told = self._is_admitted = False
+
+    def admission(self, deadline_s: float) -> Admission | None:
+        """Once the order has left, or as soon as it is durable where that must wait; None: to be accepted as always.
+
+        JournalUnavailable: it was not stored, and takes no effect any more.
+        """
+        if not self._answered.acquire(timeout=deadline_s):
+            return self._accepted.withdraw(deadline_s)
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+    def step(self) -> float | None:
+        return self._task.step() if self._is_admitted else self._open()
+
+    def failed(self, error: Exception) -> float | None:
+        if self._is_admitted:
+            return self._task.failed(error)
+        self._unclaim()
+        self._tell(None)
+        return None
+
+    def _open(self) -> float | None:
+        turn = self._task.executor.turn(self._lane.account)
+        is_written = False
+        if turn.acquire(blocking=False):
+            try:
+                is_written = self._accepted.write(lambda: self._lanes.has_only(self._lane, self))
+            finally:
+                turn.release()
+        self._unclaim()
+        if is_written:
+            return self._go_on()
+        self._tell(None)
+        return None
+
+    def _go_on(self) -> float | None:
+        try:
+            outcome = self._accepted.outcome()
+        except JournalUnavailable as error:
+            self._tell(error)
+            return None
+        if outcome is None or not isinstance(outcome[0], New):
+            self._tell(outcome[0] if outcome else None)
+            return None
+        self._is_admitted = True
+        admission, first = outcome
+        if first is None or not self._task.work.account.exchange.sends_at_once:
+            self._tell(admission)
+        if first is None:
+            return self._task.step()
+        try:
+            return self._task.leave(first, lambda: self._tell(admission))
+        finally:
+            self._tell(admission)
+
+    def _plan(self, uow: UnitOfWork) -> FirstOrder | None:
+        """In the transaction, once the signal is new."""
+        work = self._task.work
+        self._items.note_received(work.signal)
+        work.received = self._items.received(work.signal)
+        return self._task.executor.plan_at_once(work, uow)
+
+    def _tell(self, answer: Admission | Exception | None) -> None:
+        """Once: the first answer counts."""
+        if not self._is_told:
+            self._is_told, self._answer = True, answer
+            self._answered.release()
+
+
 # From the journal's admission to the lanes: in the order of acceptance, whoever's thread comes first.
 
 
@@ -232,6 +354,9 @@ class Feeder(Protocol):
     @property
     def is_open(self) -> bool:
         """Whether what is accepted is executed at once, on one account at least."""
+
+    def at_once(self, signal: Signal, accounts: tuple[str, ...], accepting: Accepting) -> Opening | None:
+        """The signal's way with one commit, begun; None: it is to be accepted as always."""
 
     def admitted(self, admission: Admission, signal: Signal, accounts: tuple[str, ...]) -> None:
         """Called right after the commit; it only reads."""
@@ -246,11 +371,13 @@ class Runner:
     Until then what is admitted for it waits in the journal.
     """
 
-    def __init__(self, *, journal: Journal, engine: Engine, items: Tasks) -> None:
+    def __init__(self, *, journal: Journal, engine: ClaimedEngine, items: Tasks) -> None:
         self._journal = journal
         self._engine = engine
         self._items = items
         self._open: set[str] = set()
+        self._claimed: set[str] = set()
+        """Signals that have their lane already, from before they are accepted."""
 
     @property
     def is_open(self) -> bool:
@@ -259,9 +386,31 @@ class Runner:
     def is_open_for(self, account: str) -> bool:
         return account in self._open
 
+    def at_once(self, signal: Signal, accounts: tuple[str, ...], accepting: Accepting) -> Opening | None:
+        if not self._journal.may_write_at_once or len(accounts) != 1 or accounts[0] not in self._open:
+            return None
+        if signal.category is None or signal.symbol is None:
+            return None
+        lane, task = self._items.of_new(signal, accounts[0])
+        opening = Opening(
+            task=task,
+            lane=lane,
+            lanes=self._engine,
+            items=self._items,
+            accepting=accepting,
+            unclaim=lambda: self._claimed.discard(signal.id),
+        )
+        self._claimed.add(signal.id)
+        if not self._engine.claim(lane, opening):
+            self._claimed.discard(signal.id)
+            return None
+        return opening
+
     def admitted(self, admission: Admission, signal: Signal, accounts: tuple[str, ...]) -> None:
         """Called in the journal's writer thread, so in the order of acceptance."""
         match admission:
+            case New() if signal.id in self._claimed:
+                pass  # it has its lane already
             case New():
                 self._items.note_received(signal)
                 for name in accounts:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeVar
 
 from relay.alerts.signal import signal_from_stored
 from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG
 from relay.domain.instrument import Category, Instrument
 from relay.domain.intent import in_mode
-from relay.domain.order import PlannedOrder, Reason, client_order_id
+from relay.domain.order import OrderStatus, PlannedOrder, Reason, client_order_id
 from relay.domain.order_lifecycle import OrderState
 from relay.domain.plan import Plan
 from relay.domain.planning import Expected
@@ -22,10 +22,14 @@ from relay.domain.progress import Finish
 from relay.domain.protection import AmendTakeProfit, RestingOrder, Snapshot
 from relay.domain.rules import Rules, with_default_type
 from relay.domain.signal import Signal, SignalAge, age_of
+from relay.domain.spot import in_market
 from relay.execution.ports import Account, from_ms
 from relay.journal.journal import Journal
 from relay.journal.positions import BracketRecord
 from relay.journal.records import Circumstances, ExecutionRecord, SignalRecord
+from relay.journal.unit_of_work import UnitOfWork
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +44,15 @@ class ExchangeSnapshot:
         self, journal: Journal, record: BracketRecord, known: Mapping[str, OrderState], *, now_ms: int
     ) -> Snapshot:
         """With the bracket's orders as they are known by now."""
+        orders = _orders(journal, (*record.bracket.all_entries, *record.bracket.order_ids), known)
+        cancelled = [name for name in record.bracket.order_ids if orders[name].status is OrderStatus.CANCELED]
         return Snapshot(
             instrument=self.instrument,
             now_ms=now_ms,
             position=self.position,
-            orders=_orders(journal, (*record.bracket.all_entries, *record.bracket.order_ids), known),
+            orders=orders,
             resting=self.resting,
+            unwanted=frozenset(name for name in cancelled if journal.is_unwanted(name)),
         )
 
 
@@ -87,6 +94,53 @@ class Resting:
         return self.rests_no_more or self.order.status.is_ended
 
 
+# What is known and not written down yet.
+
+
+COMPANY_S: Final = 0.01
+"""So long it waits for what it can share a transaction with: an acknowledgement for the fill, a fill for the end."""
+
+
+class Deferred:
+    """Writes of one lane that wait a moment for company, in their order. Of the exchange's good news only.
+
+    Should the relay be killed first, the journal has the attempt, and the order is looked up.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Callable[[UnitOfWork], object], Callable[[], object]]] = []
+        self._since = 0.0
+
+    def add(self, operation: Callable[[UnitOfWork], object], stored: Callable[[], object]) -> None:
+        """`stored`: called once it is durable."""
+        if not self._waiting:
+            self._since = time.monotonic()
+        self._waiting.append((operation, stored))
+
+    def left_s(self) -> float | None:
+        """How long it may still wait; None if nothing does."""
+        return self._since + COMPANY_S - time.monotonic() if self._waiting else None
+
+    def write(self, journal: Journal, operations: Callable[[UnitOfWork], T]) -> T:
+        """All that waits, and then `operations`, in one transaction. JournalUnavailable: nothing was written."""
+        waiting, self._waiting = self._waiting, []
+
+        def write(uow: UnitOfWork) -> T:
+            for operation, _ in waiting:
+                operation(uow)
+            return operations(uow)
+
+        written = journal.write(write, is_patient=True)
+        for _, stored in waiting:
+            stored()
+        return written
+
+    def flush(self, journal: Journal) -> None:
+        """Before the exchange is asked for anything, which takes longer than what waits may."""
+        if self._waiting:
+            self.write(journal, lambda uow: None)
+
+
 # One run of the protection of a position, and what it came to.
 
 
@@ -116,9 +170,14 @@ class ProtectionRun:
     account: Account
     category: Category
     symbol: str
+    deferred: Deferred = field(default_factory=Deferred)
     begun_at_ms: int | None = None
+    live: tuple[BracketRecord, ...] | None = None
+    """The lane's brackets, which nobody else writes meanwhile; None: to be read."""
+    legs: dict[str, int] = field(default_factory=dict)
+    """By signal: the last leg that a take profit of it has."""
     orders: dict[str, OrderState] = field(default_factory=dict)
-    """Take profits whose orders are on their way, or were looked at in this run."""
+    """Entries that have ended, and take profits whose orders are on their way, or were looked at in this run."""
     looked: ExchangeSnapshot | None = None
     cancelling: dict[str, Resting] = field(default_factory=dict)
     amended: dict[str, Amended] = field(default_factory=dict)
@@ -186,6 +245,7 @@ class Work:
     """As they were when it was taken up."""
     protection_run: ProtectionRun | None = None
     """The protection of what is open, once the orders are done."""
+    deferred: Deferred = field(default_factory=Deferred)
     troubles: int = 0
     """How often in a row the exchange did not answer while the facts were gathered."""
     troubled_since_ms: int = 0
@@ -195,7 +255,7 @@ class Work:
     """On a clock that does not jump; None: it was received by another process."""
 
     def __post_init__(self) -> None:
-        self.signal = with_default_type(in_mode(self.signal, self.rules), self.rules)
+        self.signal = with_default_type(in_mode(in_market(self.signal, self.rules), self.rules), self.rules)
 
     def age(self, now: datetime) -> SignalAge:
         """Of its signal, by the exchange's clock. `now`: this machine's clock, for what another process received."""

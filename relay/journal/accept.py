@@ -29,6 +29,7 @@ from relay.journal import copies, engine_queries
 from relay.journal.codec import reason_columns
 from relay.journal.notices import add_event
 from relay.journal.records import (
+    RESTORED_CODE,
     RETRY_NOW,
     Admission,
     AttemptOutcome,
@@ -41,7 +42,18 @@ from relay.journal.records import (
 )
 from relay.journal.statements import Rows, event_row, insert_if_new, insert_rows
 from relay.journal.store import Store
-from relay.journal.tables import assignments, attempts, chains, events, fills, identities, orders, signals
+from relay.journal.tables import (
+    assignments,
+    attempts,
+    chains,
+    events,
+    fills,
+    guards,
+    identities,
+    orders,
+    plans,
+    signals,
+)
 
 # What strategies said: the chain of each one's positions, judged in the order of acceptance, and its last alerts.
 
@@ -220,6 +232,10 @@ _FIND = select(identities.c.signal_id, identities.c.digest, identities.c.first_a
 _REPLACE = update(identities).where(_SAME_IDENTITY)
 _FORGET = delete(identities).where(_SAME_IDENTITY)
 _STATUS = select(signals.c.status, signals.c.generation).where(signals.c.id == bindparam("of_id"))
+_ENDED_BY_RESTORE = select(assignments.c.account).where(
+    assignments.c.signal_id == bindparam("of_id"), assignments.c.reason_code == RESTORED_CODE
+)
+"""Of what the relay did with it after the backup nothing is known."""
 _RETRYABLE = (SignalStatus.FAILED, SignalStatus.DENIED, SignalStatus.EXPIRED, SignalStatus.ATTENTION)
 
 
@@ -229,6 +245,8 @@ def is_without_effect(connection: Connection, signal_id: str) -> bool:
     Only then may the signal be executed again.
     """
     which = {"of_id": signal_id}
+    if connection.execute(_ENDED_BY_RESTORE, which).first() is not None:
+        return False
     known = connection.execute(_ORDERS, which).all()
     if not known:
         return True
@@ -463,6 +481,16 @@ def remove_signal(connection: Connection, signal_id: str) -> None:
         connection.execute(delete(table).where(table.c.signal_id == signal_id))
     copies.forget_of(connection, signal_id)
     connection.execute(delete(signals).where(signals.c.id == signal_id))
+
+
+def remove_plans(connection: Connection, signal_id: str) -> None:
+    """What was planned with its acceptance is withdrawn with it: nothing of it was sent."""
+    of_order = select(orders.c.client_order_id).where(orders.c.signal_id == signal_id)
+    connection.execute(delete(attempts).where(attempts.c.client_order_id.in_(of_order)))
+    for table in (orders, plans, guards):
+        connection.execute(delete(table).where(table.c.signal_id == signal_id))
+    of_signal = assignments.c.signal_id == signal_id
+    connection.execute(update(assignments).where(of_signal).values(status=SignalStatus.ACCEPTED))
 
 
 def _rows_of(new: NewSignal, fitted: Judged | None, now_ms: int) -> tuple[tuple[Table, Rows], ...]:

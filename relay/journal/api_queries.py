@@ -6,22 +6,37 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Connection, Row, Select, Text, bindparam, cast, exists, func, or_, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Text,
+    bindparam,
+    case,
+    cast,
+    exists,
+    func,
+    or_,
+    select,
+)
 
 from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG
 from relay.domain.compare import Arrival
-from relay.domain.instrument import plain
-from relay.domain.order import OrderStatus, SignalStatus
+from relay.domain.instrument import Category, plain
+from relay.domain.order import OrderStatus, Side, SignalStatus
 from relay.domain.performance import FillRow, PricedFill, slippage_pct
-from relay.domain.signal import first_id_at
+from relay.domain.signal import Action, first_id_at
 from relay.journal.codec import reason_of, rfc3339
 from relay.journal.engine_queries import select_orders
-from relay.journal.records import AttemptOutcome, SignalPage
+from relay.journal.records import AttemptOutcome, SignalPage, Way
 from relay.journal.statements import fetch_all, fetch_first, fetch_one
 from relay.journal.store import Store
-from relay.journal.tables import OPEN_STATUSES, assignments, attempts, events, fills, orders, plans, signals
+from relay.journal.tables import OPEN_STATUSES, assignments, attempts, copies, events, fills, orders, plans, signals
+from relay.journal.trades import in_batches
 
 
 def shown_order(row: Row[Any]) -> dict[str, Any]:
@@ -142,13 +157,17 @@ def fills_of(connection: Connection, signal_id: str, signal_price: Decimal | Non
 
 
 def fill_rows(
-    connection: Connection, strategy: str | None, since_ms: int, *, limit: int = _FILL_ROWS_MAX
+    connection: Connection,
+    strategy: str | None,
+    since_ms: int,
+    until_ms: int | None = None,
+    *,
+    limit: int = _FILL_ROWS_MAX,
 ) -> list[FillRow]:
-    """Every fill since, with what is needed to reckon with it, in the order of the exchange's time."""
+    """The latest fills of signals that came in that time, in their order."""
     statement = (
         select(
-            *(fills.c.account, fills.c.qty, fills.c.price, fills.c.fee, fills.c.at),
-            *(orders.c.category, orders.c.symbol, orders.c.side, orders.c.client_order_id),
+            *(fills.c.price, orders.c.side),
             *(signals.c.id, signals.c.strategy, signals.c.alert, signals.c.received_at),
             select(func.min(attempts.c.sent_at))
             .where(attempts.c.client_order_id == orders.c.client_order_id)
@@ -157,11 +176,14 @@ def fill_rows(
         )
         .join(orders, orders.c.client_order_id == fills.c.client_order_id)
         .join(signals, signals.c.id == orders.c.signal_id)
-        .where(signals.c.id >= first_id_at(since_ms))
+        # An order's id begins with its signal's, which is in the order of time and has an index here, too.
+        .where(fills.c.client_order_id >= first_id_at(since_ms))
     )
     if strategy is not None:
         statement = statement.where(signals.c.strategy == strategy)
-    rows = connection.execute(statement.order_by(fills.c.at.desc()).limit(limit)).all()
+    if until_ms is not None:
+        statement = statement.where(fills.c.client_order_id < first_id_at(until_ms))
+    rows = connection.execute(statement.order_by(fills.c.client_order_id.desc()).limit(limit)).all()
     return [_fill_row(row) for row in reversed(rows)]
 
 
@@ -169,16 +191,9 @@ def _fill_row(row: Any) -> FillRow:
     return FillRow(
         signal_id=row.id,
         strategy=row.strategy or "",
-        account=row.account,
-        category=row.category,
-        symbol=row.symbol,
         side=row.side,
-        qty=row.qty,
         price=row.price,
-        fee=row.fee,
-        at_ms=row.at,
         signal_price=signal_price(row.alert),
-        client_order_id=row.client_order_id,
         submitted_after_ms=None if row.submitted_at is None else max(0, row.submitted_at - row.received_at),
     )
 
@@ -237,14 +252,14 @@ def derived(connection: Connection, signal_id: str) -> dict[str, Any]:
 def shown_timing(moments: Mapping[str, int | None]) -> dict[str, Any]:
     """Each stage's time, and in `ms` how long after the last known stage before it; null where it never came.
 
-    `sent` is the sender's clock and `filled` the exchange's, so what lies beside them can be below zero.
+    `sent` is by the sender's clock and `filled` by the exchange's: what would be below zero by that is zero.
     """
     between: dict[str, int | None] = {}
     before: int | None = None
     for stage in STAGES:
         at = moments[stage]
         if stage != STAGES[0]:
-            between[stage] = None if at is None or before is None else at - before
+            between[stage] = None if at is None or before is None else max(0, at - before)
         before = before if at is None else at
     times = {f"{stage}_at": None if (at := moments[stage]) is None else rfc3339(at) for stage in STAGES}
     return {**times, "ms": between}
@@ -426,6 +441,63 @@ def find_orders(
     return [shown_order(row) for row in found]
 
 
+def order_owners(connection: Connection, client_order_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Of those that are the relay's: their terms, whose they are, what for and since when, in the API's form."""
+    statement = select(orders, signals.c.strategy).join(signals, signals.c.id == orders.c.signal_id)
+    return {
+        row.client_order_id: {
+            "qty": plain(row.qty),
+            "price": None if row.price is None else plain(row.price),
+            "purpose": "take_profit" if row.leg >= FIRST_TAKE_PROFIT_LEG else row.purpose.value,
+            "trigger_price": row.planned.get("trigger_price"),
+            "strategy": row.strategy,
+            "signal_id": row.signal_id,
+            "created_at": rfc3339(row.created_at),
+        }
+        for ids in in_batches(sorted(set(client_order_ids)))
+        for row in connection.execute(statement.where(orders.c.client_order_id.in_(ids)))
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelHistory:
+    """Where a symbol's protection stood: `stops` and `profits` of the whole position from each moment on; `rungs` from
+    when to when, None for what still rests."""
+
+    stops: tuple[tuple[int, Decimal], ...] = ()
+    profits: tuple[tuple[int, Decimal], ...] = ()
+    rungs: tuple[tuple[int, int | None, Decimal], ...] = ()
+
+
+_STOPS_MAX = 200
+
+
+def level_history(
+    connection: Connection, account: str, category: Category, symbol: str, since_ms: int, until_ms: int
+) -> LevelHistory:
+    """By the orders that carried levels, the rungs, and what was set at the position, as far as the journal has it."""
+    which = (orders.c.account == account) & (orders.c.category == category) & (orders.c.symbol == symbol)
+    in_time = (orders.c.updated_at >= since_ms) & (orders.c.created_at <= until_ms)
+    rows = connection.execute(select(orders).where(which, in_time)).all()
+    ids = (signals.c.id >= first_id_at(since_ms), signals.c.id < first_id_at(until_ms + 1))
+    setting = select(signals.c.id).where(signals.c.symbol == symbol, signals.c.action == "stops", *ids)
+    of_signals = {row.signal_id for row in rows} | set(connection.scalars(setting.limit(_STOPS_MAX)))
+    said = [(row.created_at, row.planned) for row in rows if row.leg < FIRST_TAKE_PROFIT_LEG and row.filled_qty]
+    for some in in_batches(sorted(of_signals)):
+        found = select(events).where(events.c.signal_id.in_(some), events.c.name == "stops_set")
+        said += [(row.at, row.detail) for row in connection.execute(found)]
+    said.sort(key=lambda each: each[0])
+    rungs = [row for row in rows if row.leg >= FIRST_TAKE_PROFIT_LEG and row.price is not None]
+    return LevelHistory(
+        stops=tuple((at, Decimal(each["stop_loss"])) for at, each in said if each.get("stop_loss")),
+        profits=tuple((at, Decimal(each["take_profit"])) for at, each in said if each.get("take_profit")),
+        rungs=tuple(
+            (row.created_at, row.updated_at if row.status.is_ended else None, row.price)
+            for row in sorted(rungs, key=lambda row: row.price)
+        ),
+    )
+
+
 def count_signals(connection: Connection) -> dict[SignalStatus, int]:
     """Of each status that occurs."""
     counted = select(signals.c.status, func.count()).group_by(signals.c.status)
@@ -440,9 +512,11 @@ def arrivals(connection: Connection, since_ms: int, until_ms: int, *, limit: int
         .correlate(signals)
         .scalar_subquery()
     )
+    came = select(func.min(case((copies.c.way == Way.MAIL, 1), else_=0))).where(copies.c.signal_id == signals.c.id)
     columns = (
         *(signals.c.id, signals.c.strategy, signals.c.symbol, signals.c.body_digest, signals.c.received_at),
         *(signals.c.status, signals.c.reason_code, signals.c.reason_message, repeats.label("repeats")),
+        *(signals.c.action, came.correlate(signals).scalar_subquery().label("is_by_mail")),
     )
     statement = select(*columns).where(signals.c.id >= first_id_at(since_ms), signals.c.id < first_id_at(until_ms))
     return [
@@ -455,9 +529,21 @@ def arrivals(connection: Connection, since_ms: int, until_ms: int, *, limit: int
             status=row.status,
             reason=None if row.reason_code is None else f"{row.reason_code}: {row.reason_message}",
             repeats=row.repeats,
+            is_by_mail=row.is_by_mail == 1,
+            may_open=_MAY_OPEN.get(row.action, _EITHER),
         )
         for row in connection.execute(statement.order_by(signals.c.id).limit(limit))
     ]
+
+
+def _may_open(action: Action) -> frozenset[Side]:
+    if action.side is not None and not action.is_close:
+        return frozenset([action.side])
+    return _EITHER if action in (Action.REVERSE, Action.TARGET, Action.ADD) else frozenset()
+
+
+_EITHER: Final = frozenset(Side)
+_MAY_OPEN: Final = {action.value: _may_open(action) for action in Action}
 
 
 class DashboardQueries:
@@ -481,13 +567,25 @@ class DashboardQueries:
         with self._store.read() as connection:
             return fills_of(connection, signal["id"], signal_price(signal["alert"]))
 
+    def order_owners(self, client_order_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Of those that are the relay's: their terms, whose they are, what for and since when, in the API's form."""
+        with self._store.read() as connection:
+            return order_owners(connection, client_order_ids)
+
+    def level_history(
+        self, account: str, category: Category, symbol: str, since_ms: int, until_ms: int
+    ) -> LevelHistory:
+        """Where the protection of the symbol's position stood in that time."""
+        with self._store.read() as connection:
+            return level_history(connection, account, category, symbol, since_ms, until_ms)
+
     def arrivals(self, since_ms: int, until_ms: int, *, limit: int) -> list[Arrival]:
         """Every signal that came in that time, rejected ones, too, the earliest first."""
         with self._store.read() as connection:
             return arrivals(connection, since_ms, until_ms, limit=limit)
 
     def fill_rows(self, strategy: str | None, since_ms: int, *, limit: int) -> list[FillRow]:
-        """The latest fills since, of one strategy or of all, in the order of the exchange's time."""
+        """The latest fills since, of one strategy or of all, in the order of their signals."""
         with self._store.read() as connection:
             return fill_rows(connection, strategy, since_ms, limit=limit)
 

@@ -6,7 +6,7 @@ Stored JSON has the names of the values' fields. A field that gets another name 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -292,39 +292,42 @@ def outcome_columns(outcome: Outcome) -> dict[str, Any]:
             }
 
 
-def _outcome_of(row: Row[Any], venue_order_id: str | None) -> Outcome | None:
-    match row.outcome:
+def _outcome_of(row: Row[Any]) -> Outcome | None:
+    match row.attempt_outcome:
         case AttemptOutcome.ACCEPTED:
-            return Accepted(venue_order_id=venue_order_id or "")
+            return Accepted(venue_order_id=row.venue_order_id or "")
         case AttemptOutcome.REJECTED:
             return OrderRejected(
-                code=row.code,
-                words=row.words,
-                refusal=row.refusal or ErrorKind.FINAL,
-                reason_code=row.reason_code,
-                retry_at_ms=row.retry_at_ms,
+                code=row.attempt_code,
+                words=row.attempt_words,
+                refusal=row.attempt_refusal or ErrorKind.FINAL,
+                reason_code=row.attempt_reason_code,
+                retry_at_ms=row.attempt_retry_at_ms,
             )
         case AttemptOutcome.UNKNOWN:
-            return Unknown(why=row.words)
+            return Unknown(why=row.attempt_words)
         case AttemptOutcome.NOT_SENT:
-            return NotSent(why=row.words, retry_at_ms=row.retry_at_ms)
+            return NotSent(why=row.attempt_words, retry_at_ms=row.attempt_retry_at_ms)
     return None
 
 
-def state_of(row: Row[Any], attempts: Iterable[Row[Any]]) -> OrderState:
-    """`attempts`: the order's own, by number."""
-    rows = list(attempts)
+def state_of(rows: Sequence[Row[Any]]) -> OrderState:
+    """`rows`: the order's own of `WITH_ATTEMPTS`, by the attempts' numbers."""
+    row = rows[0]
     return OrderState(
         client_order_id=row.client_order_id,
         planned=from_json(PlannedOrder, row.planned),
         status=row.status,
         attempts=tuple(
             Attempt(
-                number=each.number,
-                signature=RequestSignature(timestamp_ms=each.timestamp_ms, recv_window_ms=each.recv_window_ms),
-                outcome=_outcome_of(each, row.venue_order_id),
+                number=each.attempt_number,
+                signature=RequestSignature(
+                    timestamp_ms=each.attempt_timestamp_ms, recv_window_ms=each.attempt_recv_window_ms
+                ),
+                outcome=_outcome_of(each),
             )
             for each in rows
+            if each.attempt_number is not None
         ),
         reason=reason_of(row),
         venue_order_id=row.venue_order_id,
@@ -332,16 +335,18 @@ def state_of(row: Row[Any], attempts: Iterable[Row[Any]]) -> OrderState:
         avg_price=row.avg_price,
         fee=row.fee,
         rests=row.rests,
-        absent_at_ms=rows[-1].absent_at_ms if rows else None,
+        absent_at_ms=rows[-1].attempt_absent_at_ms,
     )
 
 
-def order_of(row: Row[Any], attempts: Iterable[Row[Any]]) -> OrderRecord:
+def order_of(rows: Sequence[Row[Any]]) -> OrderRecord:
+    """`rows`: as `state_of` takes them."""
+    row = rows[0]
     return OrderRecord(
         signal_id=row.signal_id,
         account=row.account,
         generation=row.generation,
-        state=state_of(row, attempts),
+        state=state_of(rows),
         replaces=row.replaces,
         created_at_ms=row.created_at,
         updated_at_ms=row.updated_at,

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import (
@@ -26,10 +27,11 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    union,
     update,
 )
 
-from relay.domain.instrument import Category
+from relay.domain.instrument import PERPETUALS, Category
 from relay.domain.order import OrderStatus, PlannedOrder, Purpose, Reason, SignalStatus
 from relay.domain.plan import Residual, Working
 from relay.domain.signal import first_id_at
@@ -49,13 +51,17 @@ from relay.journal.records import (
 from relay.journal.statements import fetch_all, fetch_one
 from relay.journal.store import Store
 from relay.journal.tables import (
+    IS_LIVE,
     IS_OPEN,
     IS_UNFINISHED,
+    WITH_ATTEMPTS,
     assignments,
     attempts,
     carries,
     day_marks,
     events,
+    fills,
+    guards,
     orders,
     plans,
     signals,
@@ -178,8 +184,8 @@ def _read(connection: Connection, rows: Sequence[Any]) -> tuple[ExecutionRecord,
     orders_of: defaultdict[tuple[str, str, int], list[OrderRecord]] = defaultdict(list)
     ids = list({row.id for row in rows if row.plan_at is not None})
     for start in range(0, len(ids), _CHUNK):
-        of_signals = select(orders).where(orders.c.signal_id.in_(ids[start : start + _CHUNK]))
-        for order in _records(connection, connection.execute(of_signals).all()):
+        of_signals = WITH_ATTEMPTS.where(orders.c.signal_id.in_(ids[start : start + _CHUNK]))
+        for order in _records(connection.execute(of_signals).all()):
             orders_of[order.signal_id, order.account, order.generation].append(order)
     fresh = _fresh(connection, [row for row in rows if row.execution_generation])
     return tuple(
@@ -222,17 +228,24 @@ def _plan(row: Row[Any]) -> PlanRecord:
 
 
 @cache
-def select_orders(*columns: str, open_only: bool = False) -> Select[Any]:
+def select_orders(*columns: str, open_only: bool = False, with_attempts: bool = False) -> Select[Any]:
     """All orders whose `columns` are what the parameters `of_…` say. `open_only`: that may be at the exchange, and have
     not ended."""
     matching = [orders.c[name] == bindparam(f"of_{name}") for name in columns]
-    return select(orders).where(*([IS_OPEN] if open_only else []), *matching)
+    return (WITH_ATTEMPTS if with_attempts else select(orders)).where(*([IS_OPEN] if open_only else []), *matching)
 
 
 def open_orders(connection: Connection, **of: Any) -> tuple[OrderRecord, ...]:
     """All that may be at the exchange and has not ended; `of`: of this `account`, `category` and `symbol`."""
     values = {f"of_{name}": value for name, value in of.items()}
-    return _records(connection, fetch_all(connection, select_orders(*of, open_only=True), values))
+    return _records(fetch_all(connection, select_orders(*of, open_only=True, with_attempts=True), values))
+
+
+_WITH_WORK = union(select(orders.c.account).where(IS_OPEN), select(guards.c.account).where(IS_LIVE))
+
+
+def accounts_with_work(connection: Connection) -> frozenset[str]:
+    return frozenset(row.account for row in fetch_all(connection, _WITH_WORK, {}))
 
 
 _REQUESTED_OR_ANSWERED = (
@@ -243,6 +256,19 @@ _REQUESTED_OR_ANSWERED = (
     )
     .order_by(events.c.id)
 )
+
+
+_CANCEL_REQUESTS = (
+    select(events.c.detail)
+    .join(orders, orders.c.signal_id == events.c.signal_id)
+    .where(orders.c.client_order_id == bindparam("of_client_order_id"), events.c.name == CANCEL_REQUESTED)
+)
+
+
+def is_unwanted(connection: Connection, client_order_id: str) -> bool:
+    """Whether a person has asked for the order's end."""
+    rows = fetch_all(connection, _CANCEL_REQUESTS, {"of_client_order_id": client_order_id})
+    return any(row.detail["client_order_id"] == client_order_id for row in rows)
 
 
 def cancels_wanted(connection: Connection, account: str) -> tuple[OrderRecord, ...]:
@@ -257,14 +283,35 @@ def cancels_wanted(connection: Connection, account: str) -> tuple[OrderRecord, .
     return tuple(each for each in found if each and each.account == account and not each.state.status.is_ended)
 
 
-_DENIED_IN_DOUBT = select(orders).where(
+_FILLED_HERE = WITH_ATTEMPTS.where(
+    orders.c.account == bindparam("of_account"),
+    orders.c.category.not_in(PERPETUALS),
+    orders.c.symbol == bindparam("of_symbol"),
+    orders.c.filled_qty != Decimal(0),
+)
+
+
+def uncounted_orders(connection: Connection, account: str, symbol: str) -> tuple[OrderRecord, ...]:
+    """Orders for coins of which more has filled than their known fills come to."""
+    found = _records(fetch_all(connection, _FILLED_HERE, {"of_account": account, "of_symbol": symbol}))
+    names = [each.state.client_order_id for each in found]
+    known = _in_chunks(connection, select(fills), fills.c.client_order_id, names)
+    return tuple(
+        each
+        for each in found
+        if each.state.filled_qty > sum((fill.qty for fill in known[each.state.client_order_id]), Decimal(0))
+    )
+
+
+_doubtful = attempts.alias()
+_DENIED_IN_DOUBT = WITH_ATTEMPTS.where(
     orders.c.client_order_id >= bindparam("of_id"),
     orders.c.status == OrderStatus.DENIED,
     orders.c.updated_at >= bindparam("of_time"),
-    select(attempts.c.number)
+    select(_doubtful.c.number)
     .where(
-        attempts.c.client_order_id == orders.c.client_order_id,
-        attempts.c.outcome.is_(None) | (attempts.c.outcome == AttemptOutcome.UNKNOWN),
+        _doubtful.c.client_order_id == orders.c.client_order_id,
+        _doubtful.c.outcome.is_(None) | (_doubtful.c.outcome == AttemptOutcome.UNKNOWN),
     )
     .exists(),
 )
@@ -273,21 +320,21 @@ _DENIED_IN_DOUBT = select(orders).where(
 def denied_in_doubt(connection: Connection, *, since_ms: int, of_signals_since_ms: int) -> tuple[OrderRecord, ...]:
     """Orders denied since then that may once have been sent: held to be absent, on the best evidence there was."""
     of = {"of_id": first_id_at(of_signals_since_ms), "of_time": since_ms}
-    return _records(connection, fetch_all(connection, _DENIED_IN_DOUBT, of))
+    return _records(fetch_all(connection, _DENIED_IN_DOUBT, of))
+
+
+_ONE_ORDER = select_orders("client_order_id", with_attempts=True)
 
 
 def order(connection: Connection, client_order_id: str) -> OrderRecord | None:
     of_order = {"of_client_order_id": client_order_id}
-    return next(iter(_records(connection, fetch_all(connection, select_orders("client_order_id"), of_order))), None)
+    return next(iter(_records(fetch_all(connection, _ONE_ORDER, of_order))), None)
 
 
-def _records(connection: Connection, found: Sequence[Any]) -> tuple[OrderRecord, ...]:
+def _records(found: Sequence[Any]) -> tuple[OrderRecord, ...]:
     """By signal, account and leg. Sorted here, since for ORDER BY SQLite would pass over a partial index."""
-    rows = sorted(found, key=lambda row: row.client_order_id)
-    attempts_of = _in_chunks(
-        connection, select(attempts), attempts.c.client_order_id, [r.client_order_id for r in rows]
-    )
-    return tuple(order_of(r, sorted(attempts_of[r.client_order_id], key=lambda each: each.number)) for r in rows)
+    rows = sorted(found, key=lambda row: (row.client_order_id, row.attempt_number or 0))
+    return tuple(order_of(list(of_order)) for _, of_order in groupby(rows, key=lambda row: row.client_order_id))
 
 
 def _in_chunks(

@@ -5,18 +5,20 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final, Generic
 
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import IntegrityError
 
 from relay.domain.bracket import Bracket
+from relay.domain.coins import OwnCoins
 from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, Outcome, Reason, RequestSignature, SignalStatus
 from relay.domain.position import Fill, OrderReport
 from relay.journal import engine_queries, positions, rejected
-from relay.journal.accept import Admitting, StrategyQueries, remove_signal, reopen_by_hand, undo_reopening
+from relay.journal.accept import Admitting, StrategyQueries, remove_plans, remove_signal, reopen_by_hand, undo_reopening
 from relay.journal.api_queries import SignalFilter, count_signals, find_orders, find_signal, find_signals, ids_beginning
 from relay.journal.positions import BracketRecord
 from relay.journal.queued import locks_of, reopen, take_back
@@ -25,6 +27,7 @@ from relay.journal.records import (
     Admission,
     Circumstances,
     ExecutionRecord,
+    New,
     NewSignal,
     OrderRecord,
     RefusedPosts,
@@ -32,7 +35,8 @@ from relay.journal.records import (
     SignalPage,
     Switch,
 )
-from relay.journal.store import Store, T
+from relay.journal.sqlite import SqliteStore, Writer
+from relay.journal.store import Job, JobStage, Store, T
 from relay.journal.unit_of_work import UnitOfWork, run_in
 
 ANSWER_DEADLINE_S = 1.8
@@ -40,6 +44,7 @@ ANSWER_DEADLINE_S = 1.8
 WRITE_DEADLINE_S = 10.0
 """For what the execution writes, where nobody waits for an HTTP answer."""
 
+_ENDED_LOOK_S: Final = 0.1
 _DATABASE_MS = select(func.extract("epoch", func.clock_timestamp()) * 1000)
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """It goes on while the machine is suspended, where there is such a one."""
@@ -47,6 +52,55 @@ _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 def _elapsed_ms() -> int:
     return time.clock_gettime_ns(_BOOT_CLOCK) // 1_000_000
+
+
+def _admitting(new: NewSignal, now_ms: int, dedup_window_ms: int, aged_ms: int | None) -> Admitting:
+    aged = now_ms if aged_ms is None else aged_ms
+    return Admitting(new=new, now_ms=now_ms, dedup_window_ms=dedup_window_ms, aged_ms=aged)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtOnce(Generic[T]):
+    """What a thread writes by itself: above all an alert with what follows from it, in one transaction."""
+
+    writer: Writer
+    job: Job
+
+    @staticmethod
+    def of(writer: Writer, *job: Any, **more: Any) -> AtOnce[T]:
+        made = Job(*job, **more)
+        made.ended.acquire()
+        return AtOnce(writer=writer, job=made)
+
+    def write(self, may: Callable[[], bool]) -> bool:
+        """See `Writer.write_here`. Returns once it has ended, well or not; or False."""
+        if not self.writer.write_here(self.job, may):
+            return False
+        # Others in the same transaction may have been withdrawn: then the writer's thread does it again.
+        while not self._has_ended(_ENDED_LOOK_S) and self.job.stage is not JobStage.WITHDRAWN:
+            pass
+        return True
+
+    def _has_ended(self, timeout_s: float = -1) -> bool:
+        """Two threads may wait for it."""
+        has_ended = self.job.ended.acquire(timeout=timeout_s)
+        if has_ended:
+            self.job.ended.release()
+        return has_ended
+
+    def outcome(self) -> tuple[Admission, T | None] | None:
+        """What it came to; None if it was withdrawn. Raises what went wrong."""
+        if self.job.stage is JobStage.WITHDRAWN:
+            return None
+        found: tuple[Admission, T | None] = self.job.result()
+        return found
+
+    def withdraw(self, deadline_s: float) -> Admission:
+        """Raises JournalUnavailable, unless it is durable: then what the alert was admitted as."""
+        self.writer.withdraw(self.job, deadline_s)
+        self._has_ended()
+        found: tuple[Admission, T | None] = self.job.result()
+        return found[0]
 
 
 class Journal:
@@ -93,8 +147,7 @@ class Journal:
         `aged_ms`: now, by the clock that the ages of earlier ones are measured on: `steady_ms`, or None for `now_ms`.
         `on_committed`: see `Store.submit`; this is how signals reach their lanes in the order of acceptance.
         """
-        aged = now_ms if aged_ms is None else aged_ms
-        admitting = Admitting(new=new, now_ms=now_ms, dedup_window_ms=dedup_window_ms, aged_ms=aged)
+        admitting = _admitting(new, now_ms, dedup_window_ms, aged_ms)
         submit: Callable[[], Admission] = functools.partial(
             self.store.submit,
             admitting.run,
@@ -108,6 +161,43 @@ class Journal:
         except IntegrityError:
             # Another process stored the same identity between our read and our write; now it is there to be found.
             return submit()
+
+    @property
+    def may_write_at_once(self) -> bool:
+        """Whether `accept_at_once` is likely to be taken: this process writes alone, and just now it does not."""
+        store = self.store
+        return isinstance(store, SqliteStore) and store.writer is not None and store.writer.is_idle
+
+    def accept_at_once(
+        self,
+        new: NewSignal,
+        *,
+        now_ms: int,
+        dedup_window_ms: int,
+        aged_ms: int | None = None,
+        and_then: Callable[[UnitOfWork], T],
+        on_committed: Callable[[Admission], None],
+    ) -> AtOnce[T]:
+        """The same as `accept`, to be written by a thread that goes on with the signal: `and_then` writes what follows
+        in the same transaction, if it is new, and all that it reads of the journal it reads there. On SQLite only."""
+        store = self.store
+        assert isinstance(store, SqliteStore) and store.writer is not None, "`may_write_at_once` was asked"
+        admitting = _admitting(new, now_ms, dedup_window_ms, aged_ms)
+
+        def work(connection: Connection) -> tuple[Admission, T | None]:
+            admission = admitting.run(connection)
+            if not isinstance(admission, New):
+                return admission, None
+            with store.reading_in(connection):
+                return admission, run_in(and_then, connection)
+
+        def undo(connection: Connection, outcome: tuple[Admission, T | None]) -> None:
+            admission, followed = outcome
+            if followed is not None:
+                remove_plans(connection, new.id)
+            admitting.undo(connection, admission)
+
+        return AtOnce.of(store.writer, work, undo, on_committed=lambda outcome: on_committed(outcome[0]))
 
     def reject(
         self,
@@ -184,9 +274,20 @@ class Journal:
         )
         return reopened.generation
 
-    def write(self, operations: Callable[[UnitOfWork], T], *, deadline_s: float = WRITE_DEADLINE_S) -> T:
-        """All of `operations` in one transaction; they may be run more than once, of which one run counts."""
-        return self.store.submit(functools.partial(run_in, operations), deadline_s=deadline_s)
+    def write(
+        self, operations: Callable[[UnitOfWork], T], *, deadline_s: float = WRITE_DEADLINE_S, is_patient: bool = False
+    ) -> T:
+        """All of `operations` in one transaction; they may be run more than once, of which one run counts.
+
+        `is_patient`: nobody waits for this thread, so that it may write by itself, however long the disk takes.
+        """
+        work, store = functools.partial(run_in, operations), self.store
+        if is_patient and isinstance(store, SqliteStore) and store.writer is not None and store.writer.is_idle:
+            here = AtOnce[T].of(store.writer, work)
+            if here.write(lambda: True):
+                written: T = here.job.result()
+                return written
+        return store.submit(work, deadline_s=deadline_s)
 
     def record_attempt(self, client_order_id: str, signature: RequestSignature, *, now_ms: int) -> int:
         """See `Orders.record_attempt`; this and what follows are transactions of their own."""
@@ -273,6 +374,16 @@ class Journal:
         with self.store.read() as connection:
             return positions.live_brackets(connection, account)
 
+    def holdings(self, account: str) -> dict[str, OwnCoins]:
+        """By symbol, the coins of an account that are the relay's own."""
+        with self.store.read() as connection:
+            return positions.holdings(connection, account)
+
+    def uncounted_orders(self, account: str, symbol: str) -> tuple[OrderRecord, ...]:
+        """Orders for coins that have filled more than the fills that are known of them."""
+        with self.store.read() as connection:
+            return engine_queries.uncounted_orders(connection, account, symbol)
+
     def live_brackets_of(self, account: str, category: Category, symbol: str) -> tuple[BracketRecord, ...]:
         """Those of one account and instrument, oldest first."""
         with self.store.read() as connection:
@@ -311,10 +422,20 @@ class Journal:
         with self.store.read() as connection:
             return engine_queries.open_orders(connection, **of)
 
+    def accounts_with_work(self) -> frozenset[str]:
+        """Those with an order that may be at the exchange and has not ended, or with a bracket that is not over."""
+        with self.store.read() as connection:
+            return engine_queries.accounts_with_work(connection)
+
     def cancels_wanted(self, account: str) -> tuple[OrderRecord, ...]:
         """The account's open orders of which a person wants the end, and the exchange has not answered since."""
         with self.store.read() as connection:
             return engine_queries.cancels_wanted(connection, account)
+
+    def is_unwanted(self, client_order_id: str) -> bool:
+        """Whether a person has asked for the order's end."""
+        with self.store.read() as connection:
+            return engine_queries.is_unwanted(connection, client_order_id)
 
     def denied_in_doubt(self, *, since_ms: int, of_signals_since_ms: int) -> tuple[OrderRecord, ...]:
         """Orders that were denied since then although a send of theirs was once in doubt."""

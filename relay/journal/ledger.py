@@ -9,24 +9,44 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Delete, Row, Update, delete, func, insert, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Delete,
+    Row,
+    Update,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 
+from relay.domain.instrument import Category
 from relay.domain.performance import DayTotal, Equity
 from relay.domain.trades import LedgerEntry, Trade
+from relay.journal.statements import fetch_among
 from relay.journal.store import Store, hold, locks_on
 from relay.journal.tables import booked_sums, booked_until, bookings, day_totals, equity_points, fills, orders
 from relay.journal.trades import (
+    DailyResult,
     StrategyResult,
     TradeFilter,
     add_to,
     book_trades,
     closed_trades,
+    daily_results,
     day_of,
+    executions,
+    find_trade,
     find_trades,
     in_batches,
     open_trades,
     strategy_results,
     trades_between,
+    without_owners_coins,
 )
 
 HOUR_MS: Final = 3_600_000
@@ -90,19 +110,20 @@ class Ledger:
     ) -> int:
         def work(connection: Connection) -> int:
             _hold(connection, account)
-            known = _known(connection, account, reported)
-            new = list({each.exec_id: each for each in reported if known.get(each.exec_id, _NOT)[0] is None}.values())
-            added = [_ledger_entry_row(account, each) for each in new if each.exec_id not in known]
-            if added:
-                connection.execute(insert(bookings), added)
+            ours = without_owners_coins(connection, account, reported)
+            known = _known(connection, account, ours)
+            new = list({each.exec_id: each for each in ours if known.get(each.exec_id, _NOT)[0] is None}.values())
             if new:
-                uncounted = {each.exec_id: each for each in new if each.exec_id not in known}
-                counted = {each.exec_id: known[each.exec_id][1] for each in new if each.exec_id in known}
-                results = book_trades(connection, account, new, counted)
+                # What the account's days come to is proven by the transaction log, which tells nothing of coins.
+                of_positions = [each for each in new if each.category.has_positions]
+                book_trades(connection, account, [each for each in new if not each.category.has_positions], {})
+                uncounted = {each.exec_id: each for each in of_positions if each.exec_id not in known}
+                counted = {each.exec_id: known[each.exec_id][1] for each in of_positions if each.exec_id in known}
+                results = book_trades(connection, account, of_positions, counted)
                 _add_up(connection, account, uncounted, _counted(connection, account, results, uncounted))
             if until_ms is not None:
                 _keep_until(connection, account, until_ms, since_ms)
-            return len(added)
+            return sum(each.exec_id not in known for each in new)
 
         return self._store.submit(work, deadline_s=_DEADLINE_S)
 
@@ -155,6 +176,19 @@ class Ledger:
         with self._store.read() as connection:
             return find_trades(connection, which, limit=limit, cursor=cursor)
 
+    def trade(self, trade: str) -> Trade | None:
+        """The one of that id."""
+        with self._store.read() as connection:
+            return find_trade(connection, trade)
+
+    def executions(
+        self, account: str, category: Category, symbol: str, since_ms: int, until_ms: int, *, limit: int
+    ) -> list[tuple[LedgerEntry, frozenset[str]]]:
+        """What moved the symbol's position in that time, the earliest first, with the ids of the trades that it
+        changed; at most the latest `limit`."""
+        with self._store.read() as connection:
+            return executions(connection, account, category, symbol, since_ms, until_ms, limit=limit)
+
     def trades_between(self, which: TradeFilter, since_ms: int, until_ms: int) -> list[Trade]:
         """Those that began in that time, the earliest first."""
         with self._store.read() as connection:
@@ -174,6 +208,11 @@ class Ledger:
         """Of all accounts, from the day of that moment on."""
         with self._store.read() as connection:
             return strategy_results(connection, since_ms)
+
+    def daily_results(self, since_ms: int) -> list[DailyResult]:
+        """Of all accounts, from the day of that moment on, the latest first."""
+        with self._store.read() as connection:
+            return daily_results(connection, since_ms)
 
     def account_results(self, since_ms: int) -> list[AccountResult]:
         """Of all accounts, from the day of that moment on, or since their trades are kept."""
@@ -206,13 +245,17 @@ class Ledger:
 
     def equity(self, account: str, since_ms: int) -> list[Equity]:
         """The oldest first."""
-        which = (equity_points.c.account == account) & (equity_points.c.at >= since_ms)
         with self._store.read() as connection:
-            statement = select(equity_points).where(which).order_by(equity_points.c.at, equity_points.c.coin)
-            return [
-                Equity(coin=row.coin, equity=row.equity, unrealised=row.unrealised, usd=row.usd, at_ms=row.at)
-                for row in connection.execute(statement)
-            ]
+            return _equity(connection, account, equity_points.c.at >= since_ms)
+
+    def equity_at(self, account: str, at_ms: int) -> list[Equity]:
+        """As it was last looked at until then; before the first look, as that found it."""
+        looks, own = equity_points.c.at, equity_points.c.account == account
+        with self._store.read() as connection:
+            at = connection.scalar(select(func.max(looks)).where(own, looks <= at_ms))
+            if at is None:
+                at = connection.scalar(select(func.min(looks)).where(own))
+            return [] if at is None else _equity(connection, account, looks == at)
 
     def days(self, account: str, since_ms: int) -> list[DayTotal]:
         """The oldest first, from the day of that moment on."""
@@ -254,6 +297,14 @@ class Ledger:
         return len(spare)
 
 
+def _equity(connection: Connection, account: str, which: ColumnElement[bool]) -> list[Equity]:
+    statement = select(equity_points).where(equity_points.c.account == account, which)
+    return [
+        Equity(coin=row.coin, equity=row.equity, unrealised=row.unrealised, usd=row.usd, at_ms=row.at)
+        for row in connection.execute(statement.order_by(equity_points.c.at, equity_points.c.coin))
+    ]
+
+
 def _execute(connection: Connection, statement: Delete | Update) -> int:
     return connection.execute(statement).rowcount
 
@@ -268,12 +319,14 @@ def _known(
     connection: Connection, account: str, reported: Iterable[LedgerEntry]
 ) -> dict[str, tuple[str | None, Decimal]]:
     """Those that are booked, by id: of which symbol's trades, and with what result."""
-    known: dict[str, tuple[str | None, Decimal]] = {}
-    for ids in in_batches(sorted({each.exec_id for each in reported})):
-        which = (bookings.c.account == account) & bookings.c.exec_id.in_(ids)
-        statement = select(bookings.c.exec_id, bookings.c.symbol, bookings.c.realised).where(which)
-        known |= {row.exec_id: (row.symbol, row.realised) for row in connection.execute(statement)}
-    return known
+    ids = (each.exec_id for each in reported)
+    rows = fetch_among(connection, _BOOKED, bookings.c.exec_id, ids, {"of_account": account})
+    return {row.exec_id: (row.symbol, row.realised) for row in rows}
+
+
+_BOOKED: Final = select(bookings.c.exec_id, bookings.c.symbol, bookings.c.realised).where(
+    bookings.c.account == bindparam("of_account")
+)
 
 
 def _counted(
@@ -338,8 +391,9 @@ def _account_results(connection: Connection, row: Row[Any], since_ms: int) -> li
     of_log = (booked_sums.c.account == account) & (booked_sums.c.at >= from_ms)
     for each in connection.execute(select(booked_sums).where(of_log)):
         booked[each.coin] += each.amount
-    last = connection.execute(select(func.max(bookings.c.at)).where(bookings.c.account == account)).scalar()
-    is_read = row.log_until is not None and (last is None or row.log_until > last)
+    # Of any account, for which there is an index by time; since the log was read there is little.
+    later = select(bookings.c.account).where(bookings.c.at >= row.log_until).distinct()
+    is_read = row.log_until is not None and account not in connection.scalars(later)
     return [
         AccountResult(account=account, coin=coin, net=net[coin], booked=booked[coin] if is_read else None)
         for coin in sorted(net.keys() | booked.keys())
@@ -361,18 +415,6 @@ def _keep_until(connection: Connection, account: str, until_ms: int, since_ms: i
         connection.execute(which.values(at=until_ms))
     if since_ms is not None:
         connection.execute(which.values(since=since_ms))
-
-
-def _ledger_entry_row(account: str, each: LedgerEntry) -> dict[str, Any]:
-    return {
-        "account": account,
-        "exec_id": each.exec_id,
-        "coin": each.coin,
-        "realised": Decimal(0),
-        "fee": each.fee,
-        "funding": each.funding,
-        "at": each.at_ms,
-    }
 
 
 def _equity_row(account: str, each: Equity) -> dict[str, Any]:

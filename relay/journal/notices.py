@@ -4,17 +4,18 @@ They are read from what is committed already, so no notice holds up an order, an
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import takewhile
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from relay.domain.notice import Notice
 from relay.domain.order import OrderStatus, Reason, Side, SignalStatus
-from relay.domain.performance import FillRow, Tally, open_sizes, order_result, tallies
+from relay.domain.performance import Tally, tallies
 from relay.journal.api_queries import fill_rows
 from relay.journal.codec import reason_of, switch_of
 from relay.journal.copies import Ways, ways_between
@@ -22,7 +23,19 @@ from relay.journal.positions import BracketRecord, live_brackets
 from relay.journal.records import HALT, Switch
 from relay.journal.statements import event_row
 from relay.journal.store import Store
-from relay.journal.tables import assignments, events, marks, notices, orders, signals, switches
+from relay.journal.tables import (
+    assignments,
+    beliefs,
+    bookings,
+    events,
+    fills,
+    marks,
+    notices,
+    orders,
+    signals,
+    switches,
+)
+from relay.journal.trades import StrategyResult, strategy_results
 
 # The events of signals: each is added once, in order, and read again in that order with what is known around it.
 
@@ -30,8 +43,8 @@ from relay.journal.tables import assignments, events, marks, notices, orders, si
 AT_ONCE_MAX: Final = 400
 _GAP_MS: Final = 15_000
 """On Postgres an event can become visible after one with a higher number; no transaction takes as long as this."""
-_FILLS_MS: Final = 90 * 24 * 60 * 60 * 1000
-"""How far back the fills are read that a position may come from."""
+_BOOKED_MS: Final = 5000
+"""So long what tells of a fill waits for the ledger, which says what it realised."""
 _ADD = insert(events)
 
 
@@ -51,8 +64,8 @@ class EventOrder:
     side: Side
     qty: Decimal
     account: str
-    realised: Decimal | None = None
-    """By what has filled of it, before fees, where that closed something; known of fills only."""
+    realised: tuple[Decimal, str] | None = None
+    """By what has filled of it, before fees, and in which coin; known of fills that the ledger has booked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +97,16 @@ def first_unread(connection: Connection, after: int, now_ms: int) -> Sequence[Ro
     return rows
 
 
-def read_events(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[EventRecord, ...]:
+def _waits(row: Row[Any], realised: Mapping[int, object], now_ms: int) -> bool:
+    """Whether it tells of a fill that the ledger may book at any moment."""
+    return bool(_detail(row).get("client_order_id") and _filled(row)) and (
+        row.id not in realised and now_ms - row.at < _BOOKED_MS
+    )
+
+
+def read_events(
+    connection: Connection, rows: Sequence[Row[Any]], realised: Mapping[int, tuple[Decimal, str]]
+) -> tuple[EventRecord, ...]:
     if not rows:
         return ()
     ids = {row.signal_id for row in rows}
@@ -93,32 +115,44 @@ def read_events(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[Event
     of_part = {(row.signal_id, row.account): row for row in parts}
     named = {client_id for row in rows if (client_id := _detail(row).get("client_order_id"))}
     of_order = {row.client_order_id: row for row in connection.execute(_orders(named))} if named else {}
-    realised = _realised(connection, rows, of_signal, of_order)
     # An alert that was withdrawn between two of these questions is gone with its events.
     present = [row for row in rows if row.signal_id in of_signal]
     return tuple(_event_record(row, of_signal[row.signal_id], of_part, of_order, realised) for row in present)
 
 
-def _realised(
-    connection: Connection,
-    rows: Sequence[Row[Any]],
-    of_signal: Mapping[str, Row[Any]],
-    of_order: Mapping[str, Row[Any]],
-) -> dict[int, Decimal | None]:
-    """By the number of each event that tells of a fill: what had been realised by so much of the order."""
-    found: dict[int, Decimal | None] = {}
-    known: dict[str | None, list[FillRow]] = {}
-    for row in rows:
-        detail = _detail(row)
-        order, signal = of_order.get(detail.get("client_order_id", "")), of_signal.get(row.signal_id)
-        if order is None or signal is None or not detail.get("filled_qty"):
-            continue
-        if signal.strategy not in known:
-            known[signal.strategy] = fill_rows(connection, signal.strategy, max(0, row.at - _FILLS_MS))
-        where = (order.account, order.category, order.symbol)
-        own = [each for each in known[signal.strategy] if (each.account, each.category, each.symbol) == where]
-        found[row.id] = order_result(own, order.client_order_id, Decimal(str(detail["filled_qty"])))
+def _realised(connection: Connection, rows: Sequence[Row[Any]]) -> dict[int, tuple[Decimal, str]]:
+    """By the number of each event that tells of a fill: what so much of the order had realised, and in which coin.
+
+    Without those that the ledger has not booked yet.
+    """
+    named = {row.id: (_detail(row).get("client_order_id"), _filled(row)) for row in rows}
+    booked = (bookings.c.account == fills.c.account) & (bookings.c.exec_id == fills.c.exec_id)
+    statement = (
+        select(fills.c.client_order_id, fills.c.qty, bookings.c.symbol, bookings.c.coin, bookings.c.realised)
+        .outerjoin(bookings, booked)
+        .where(fills.c.client_order_id.in_({client_id for client_id, filled in named.values() if client_id and filled}))
+        .order_by(fills.c.at, fills.c.exec_id)
+    )
+    of_order: defaultdict[str, list[Any]] = defaultdict(list)
+    for row in connection.execute(statement):
+        of_order[row.client_order_id].append(row)
+    found = {}
+    for number, (client_id, filled) in named.items():
+        qty, realised = Decimal(0), Decimal(0)
+        for fill in of_order.get(client_id or "", ()):
+            if fill.symbol is None:
+                break
+            qty, realised = qty + fill.qty, realised + fill.realised
+            if qty == filled:
+                found[number] = realised, fill.coin
+                break
     return found
+
+
+def _filled(row: Row[Any]) -> Decimal | None:
+    """Of the order that the event is about; None where it tells of no fill."""
+    filled = Decimal(str(_detail(row).get("filled_qty") or 0))
+    return filled if filled else None
 
 
 def _orders(client_order_ids: set[str]) -> Any:
@@ -134,7 +168,7 @@ def _event_record(
     signal: Row[Any],
     of_part: Mapping[tuple[str, str], Row[Any]],
     of_order: Mapping[str, Row[Any]],
-    realised: Mapping[int, Decimal | None],
+    realised: Mapping[int, tuple[Decimal, str]],
 ) -> EventRecord:
     detail = _detail(row)
     order = of_order.get(detail.get("client_order_id", ""))
@@ -157,7 +191,7 @@ def _event_record(
     )
 
 
-def _order(row: Row[Any], realised: Decimal | None) -> EventOrder:
+def _order(row: Row[Any], realised: tuple[Decimal, str] | None) -> EventOrder:
     return EventOrder(symbol=row.symbol, side=row.side, qty=row.qty, account=row.account, realised=realised)
 
 
@@ -200,9 +234,11 @@ class Period:
     """Orders."""
     denied: dict[str, int]
     """By reason code: by the relay, the exchange or age."""
+    results: tuple[StrategyResult, ...]
+    """Of the trades that were closed."""
     tallies: dict[str, Tally]
     positions: dict[tuple[str, str], Decimal]
-    """By account and symbol, of the relay's own fills."""
+    """By account and symbol, as the relay knows them."""
     brackets: tuple[BracketRecord, ...]
     attention: tuple[str, ...]
     """Signals that nobody has looked at, the oldest first."""
@@ -238,7 +274,9 @@ class Notices:
         with self._store.read() as connection:
             after = _mark(connection, EVENTS) or 0
             rows = first_unread(connection, after, now_ms)
-            return after, rows[-1].id if rows else after, read_events(connection, rows)
+            realised = _realised(connection, rows)
+            rows = tuple(takewhile(lambda row: not _waits(row, realised, now_ms), rows))
+            return after, rows[-1].id if rows else after, read_events(connection, rows, realised)
 
     def changed_switches(self) -> tuple[int, int, tuple[Switch, ...]]:
         """The same for switches, by time."""
@@ -397,14 +435,14 @@ def _period(connection: Connection, days: int, until_ms: int) -> Period:
     denied = select(signals.c.reason_code, func.count()).where(came & refused).group_by(signals.c.reason_code)
     looked = select(signals.c.id).where(signals.c.status == SignalStatus.ATTENTION).order_by(signals.c.id)
     held = select(switches.c.account).where((switches.c.name == HALT) & (switches.c.value == "on"))
-    fills = [each for each in fill_rows(connection, None, max(0, since_ms - _FILLS_MS)) if each.at_ms < until_ms]
     return Period(
         days=days,
         signals={row[0]: int(row[1]) for row in connection.execute(counted)},
         filled=connection.execute(filled).scalar_one(),
         denied={row[0]: int(row[1]) for row in connection.execute(denied)},
-        tallies=tallies(fills, since_ms=since_ms),
-        positions={where: size for where, size in open_sizes(fills).items() if size},
+        results=tuple(strategy_results(connection, since_ms, until_ms)),
+        tallies=tallies(fill_rows(connection, None, since_ms, until_ms)),
+        positions={(row.account, row.symbol): row.size for row in connection.execute(select(beliefs)) if row.size},
         brackets=live_brackets(connection),
         attention=tuple(connection.scalars(looked)),
         halted=tuple(connection.scalars(held)),

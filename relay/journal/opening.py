@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, Table, inspect, select, text
+from sqlalchemy import Column, Connection, Engine, MetaData, StaticPool, Table, create_engine, inspect, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -21,7 +21,7 @@ from relay.journal.tables import metadata, schema_meta
 
 log = logging.getLogger(__name__)
 
-HEAD = "0016"
+HEAD = "0017"
 """The revision of this relay's tables. Revisions are numbered, so that later ones compare as greater."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -78,12 +78,16 @@ def _repair(engine: Engine) -> None:
             if column is None:
                 table.create(connection)
                 log.warning("the journal lacked the table %s; it was made anew, empty", table.name)
-            elif column.nullable:
-                kind = column.type.compile(connection.dialect)
-                connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))
-                log.warning("the journal lacked the column %s of %s; it was added, empty", column.name, table.name)
             else:
-                raise JournalUnavailable(_lacks(table, column))
+                _add(connection, table, column)
+
+
+def _add(connection: Connection, table: Table, column: Column[Any]) -> None:
+    if not column.nullable:
+        raise JournalUnavailable(_lacks(table, column))
+    kind = column.type.compile(connection.dialect)
+    connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))
+    log.warning("the journal lacked the column %s of %s; it was added, empty", column.name, table.name)
 
 
 def _require_whole(connection: Connection) -> None:
@@ -100,15 +104,54 @@ def _lacks(table: Table, column: Column[Any] | None) -> str:
 
 def upgrade(engine: Engine) -> None:
     """Bring the schema to `HEAD` in one transaction. Safe to repeat."""
+    with engine.begin() as connection:
+        if inspect(connection).has_table("alembic_version"):
+            revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+            if revision is not None:
+                _complete(connection, revision)
+        _migrate(connection, "head")
+
+
+def _migrate(connection: Connection, revision: str) -> None:
     # Imported here, since it takes a while and a current schema does not need it.
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+def _complete(connection: Connection, revision: str) -> None:
+    """What a migration of today has made by `revision`, and the text did not by which this journal was migrated.
+
+    Migrations were once edited after they had landed, and one came before others that had landed first. Raises
+    JournalUnavailable where a column cannot be made.
+    """
+    scratch = create_engine("sqlite://", poolclass=StaticPool)
+    wanted = MetaData()
+    try:
+        with scratch.begin() as made:
+            _migrate(made, revision)
+            wanted.reflect(made)
+    finally:
+        scratch.dispose()
+    there = inspect(connection)
+    tables = set(there.get_table_names())
+    for table in wanted.sorted_tables:
+        if table.name not in tables:
+            table.create(connection)
+            log.warning("the journal lacked the table %s of its schema %s; it was made, empty", table.name, revision)
+            continue
+        columns = {each["name"] for each in there.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in columns:
+                _add(connection, table, column)
+        indexes = {each["name"] for each in there.get_indexes(table.name)}
+        for index in table.indexes:
+            if index.name not in indexes:
+                index.create(connection)
 
 
 def open_journal(url: str, *, lock: bool = True, wait_for_lock_s: float = 0, connections: int = 4) -> Journal:

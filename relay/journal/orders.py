@@ -5,11 +5,11 @@ Reports come twice and in any order; facts are only ever added."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, Table, bindparam, select, update
 
 from relay.domain.instrument import plain
 from relay.domain.order import (
@@ -22,29 +22,21 @@ from relay.domain.order import (
     Unknown,
     client_order_id,
 )
-from relay.domain.order_lifecycle import OrderState, after_outcome
+from relay.domain.order_lifecycle import Attempt, OrderState, after_outcome, judged
 from relay.domain.position import Fill, OrderReport
 from relay.journal.codec import outcome_columns, reason_columns, state_of, to_json
 from relay.journal.positions import Positions
 from relay.journal.records import PRICE_MOVED
-from relay.journal.statements import EventLog, Rows, fetch_all, fetch_first, run
-from relay.journal.tables import attempts, fills, orders
+from relay.journal.statements import EventLog, Rows, fetch_all, insert_if_new, run
+from relay.journal.tables import WITH_ATTEMPTS, attempts, fills, orders
 
 _this_order = orders.c.client_order_id == bindparam("of_order")
 _these_attempts = attempts.c.client_order_id == bindparam("of_order")
-_FIND = select(orders).where(_this_order).with_for_update()
-"""Locked, for what is written next builds on it; SQLite has one writer, and ignores it."""
-_ATTEMPTS = select(attempts).where(_these_attempts).order_by(attempts.c.number)
+_FIND = WITH_ATTEMPTS.where(_this_order).order_by(attempts.c.number).with_for_update(of=orders)
+"""A row an attempt. Locked, for what is written next builds on it; SQLite has one writer, and ignores it."""
 _CHANGE = update(orders).where(_this_order)
 _CHANGE_ATTEMPT = update(attempts).where(_these_attempts & (attempts.c.number == bindparam("of_number")))
 _FILLS = select(fills).where(fills.c.client_order_id == bindparam("of_order"))
-_KNOWN_FILLS = select(fills.c.exec_id).where(
-    fills.c.account == bindparam("of_account"), fills.c.exec_id.in_(bindparam("of_ids", expanding=True))
-)
-_KNOWN_FILL = select(fills.c.exec_id).where(
-    fills.c.account == bindparam("of_account"), fills.c.exec_id == bindparam("of_id")
-)
-_ADD_FILL = insert(fills)
 _FORWARD = (OrderStatus.PLANNED, OrderStatus.SUBMITTED, OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED)
 
 
@@ -56,12 +48,25 @@ def moves_on(old: OrderStatus, new: OrderStatus) -> bool:
 
 
 @dataclass(slots=True, eq=False)
+class _Loaded:
+    """An order as this transaction has it. `changed`: columns that are still to be written."""
+
+    row: Row[Any]
+    state: OrderState
+    changed: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
 class Orders:
-    """The orders, their attempts and fills, within one transaction. `now_ms`: the relay's clock, Unix milliseconds."""
+    """The orders, their attempts and fills, within one transaction. `now_ms`: the relay's clock, Unix milliseconds.
+
+    An order is read once and written once, by `flush`.
+    """
 
     _connection: Connection
     _events: EventLog
     _positions: Positions
+    _loaded: dict[str, _Loaded] = field(default_factory=dict)
 
     def add(
         self,
@@ -102,7 +107,7 @@ class Orders:
 
     def ended(self, client_order_id: str) -> OrderState | None:
         """The order as it is known, if it has ended."""
-        _, state = self._load(client_order_id)
+        state = self._load(client_order_id).state
         return state if state.status.is_ended else None
 
     def record_attempt(self, client_order_id: str, signature: RequestSignature, *, now_ms: int) -> int:
@@ -110,15 +115,18 @@ class Orders:
 
         Repeated with the same signature while its outcome is open, it is the same attempt.
         """
-        row, state = self._load(client_order_id)
+        loaded = self._load(client_order_id)
+        row, state = loaded.row, loaded.state
         assert not state.status.is_ended, f"{client_order_id} is {state.status}; nothing of it may be sent"
         last = state.last
         if last is not None and last.outcome is None and last.signature == signature:
             return last.number
         number = last.number + 1 if last else 1
         self._events.insert((attempts, [self._attempt(row.signal_id, client_order_id, number, signature, now_ms)]))
+        attempt = Attempt(number=number, signature=signature)
+        loaded.state = replace(state, attempts=(*state.attempts, attempt), absent_at_ms=None)
         if moves_on(state.status, OrderStatus.SUBMITTED):
-            self._change(client_order_id, now_ms, status=OrderStatus.SUBMITTED)
+            self._change(loaded, now_ms, status=OrderStatus.SUBMITTED)
         return number
 
     def record_outcome(self, client_order_id: str, number: int, outcome: Outcome, *, now_ms: int) -> None:
@@ -126,14 +134,17 @@ class Orders:
 
         The order is `accepted`, or `rejected` where the refusal is final (`order_lifecycle.after_outcome`).
         """
-        row, state = self._load(client_order_id)
+        loaded = self._load(client_order_id)
+        row, state = loaded.row, loaded.state
         said = outcome_columns(outcome)
         known = _outcome_of(state, number)
         if known is not None and not (isinstance(known, Unknown) and not isinstance(outcome, Unknown)):
             return
         of_attempt = {"of_order": client_order_id, "of_number": number}
         run(self._connection, _CHANGE_ATTEMPT, said | {"answered_at": now_ms} | of_attempt)
-        self._apply_outcome(state, number, outcome, now_ms)
+        self._apply_outcome(loaded, number, outcome, now_ms)
+        told = (replace(each, outcome=outcome) if each.number == number else each for each in state.attempts)
+        loaded.state = replace(loaded.state, attempts=tuple(told))
         detail = {"client_order_id": client_order_id, "attempt": number, "code": said["code"], "words": said["words"]}
         known_detail = {name: value for name, value in detail.items() if value is not None}
         self._events.add(row.signal_id, f"order_{said['outcome']}", known_detail, now_ms=now_ms)
@@ -146,6 +157,7 @@ class Orders:
         of_attempt = {"of_order": client_order_id, "of_number": number}
         later = attempts.c.absent_at_ms.is_(None) | (attempts.c.absent_at_ms < begun_at_ms)
         self._connection.execute(_CHANGE_ATTEMPT.where(later), {"absent_at_ms": begun_at_ms} | of_attempt)
+        self._forget(client_order_id)
 
     def record_report(
         self, client_order_id: str, report: OrderReport | None, fills: Sequence[Fill] = (), *, now_ms: int
@@ -158,13 +170,19 @@ class Orders:
         found = self._find(client_order_id)
         if found is None:
             return False
-        row, state = found
+        row, state = found.row, found.state
+        report = judged(state.planned, report) if report is not None else None
         new_fills = self._add_fills(row, client_order_id, fills)
-        all_fills = fetch_all(self._connection, _FILLS, {"of_order": client_order_id})
-        changed = _difference(state, _merge(state, report, all_fills))
+        # A fill that is known has been counted: of an order without any these are all there are.
+        is_first = not state.filled_qty
+        executions = new_fills if is_first else fetch_all(self._connection, _FILLS, {"of_order": client_order_id})
+        merged = _merge(state, report, executions)
+        ahead = merged["filled_qty"] - state.filled_qty - sum((each.qty for each in new_fills), Decimal(0))
+        self._positions.count(row.account, row.category, row.symbol, row.side.sign * ahead)
+        changed = _difference(state, merged)
         if not changed:
-            return new_fills
-        self._change(client_order_id, now_ms, **changed)
+            return bool(new_fills)
+        self._change(found, now_ms, **changed)
         if "status" in changed or "filled_qty" in changed:
             self._add_report_event(row.signal_id, state, changed, now_ms)
         sent = state.planned.price
@@ -174,20 +192,36 @@ class Orders:
             self._events.add(row.signal_id, PRICE_MOVED, detail, now_ms=now_ms)
         return True
 
+    def amended(self, client_order_id: str, *, qty: Decimal, price: Decimal, now_ms: int) -> None:
+        """The exchange has taken other terms, which are shown from now on; what was sent first stays in the plan."""
+        loaded = self._load(client_order_id)
+        loaded.changed |= {"qty": qty, "price": price, "updated_at": now_ms}
+        detail = {"client_order_id": client_order_id, "qty": plain(qty), "price": plain(price)}
+        self._events.add(loaded.row.signal_id, "order_amended", detail, now_ms=now_ms)
+
     def settle(self, client_order_id: str, status: OrderStatus, reason: Reason | None, *, now_ms: int) -> bool:
         """End an order, or move it on, by the relay's own knowledge.
 
         Returns False if it had ended already, or was further.
         """
-        row, state = self._load(client_order_id)
+        loaded = self._load(client_order_id)
+        state = loaded.state
         if not moves_on(state.status, status):
             return False
-        self._change(client_order_id, now_ms, status=status, rests=state.rests and not status.is_ended, reason=reason)
+        self._change(loaded, now_ms, status=status, rests=state.rests and not status.is_ended, reason=reason)
         detail = {"client_order_id": client_order_id, "reason": reason.code if reason else None}
-        self._events.add(row.signal_id, f"order_{status}", detail, now_ms=now_ms)
+        self._events.add(loaded.row.signal_id, f"order_{status}", detail, now_ms=now_ms)
         return True
 
-    def _apply_outcome(self, state: OrderState, number: int, outcome: Outcome, now_ms: int) -> None:
+    def flush(self) -> None:
+        """Write what has changed, at the end of the transaction."""
+        for name, loaded in self._loaded.items():
+            if loaded.changed:
+                run(self._connection, _CHANGE, loaded.changed | {"of_order": name})
+                loaded.changed = {}
+
+    def _apply_outcome(self, loaded: _Loaded, number: int, outcome: Outcome, now_ms: int) -> None:
+        state = loaded.state
         last = state.last
         assert last is not None
         if last.number != number and not isinstance(outcome, Accepted):
@@ -199,29 +233,19 @@ class Orders:
         if after.venue_order_id != state.venue_order_id:
             changed["venue_order_id"] = after.venue_order_id
         if changed:
-            self._change(state.client_order_id, now_ms, **changed)
+            self._change(loaded, now_ms, **changed)
 
-    def _add_fills(self, order: Row[Any], client_order_id: str, fills: Sequence[Fill]) -> bool:
+    def _add_fills(self, order: Row[Any], client_order_id: str, executions: Sequence[Fill]) -> list[Fill]:
+        """Those that are new."""
         account: str = order.account
-        of_ids = list({fill.exec_id for fill in fills})
-        if not of_ids:
-            return False
-        known = self._known_fills(account, of_ids)
-        new = {}
-        for fill in fills:
+        new = []
+        for fill in executions:
             assert fill.client_order_id == client_order_id, f"{fill.exec_id} is no execution of {client_order_id}"
-            if fill.exec_id not in known:
-                new[fill.exec_id] = fill
+            if insert_if_new(self._connection, (fills, _fill_row(account, fill))):
+                new.append(fill)
         if new:
-            run(self._connection, _ADD_FILL, [_fill_row(account, fill) for fill in new.values()])
-            self._positions.add_fills(account, order.category, order.symbol, order.side, list(new.values()))
-        return bool(new)
-
-    def _known_fills(self, account: str, of_ids: list[str]) -> set[str]:
-        if len(of_ids) > 1:
-            return set(self._connection.scalars(_KNOWN_FILLS, {"of_account": account, "of_ids": of_ids}))
-        found = fetch_first(self._connection, _KNOWN_FILL, {"of_account": account, "of_id": of_ids[0]})
-        return set() if found is None else {found.exec_id}
+            self._positions.add_fills(account, order.category, order.symbol, order.side, new)
+        return new
 
     def _add_report_event(self, signal_id: str, state: OrderState, changed: dict[str, Any], now_ms: int) -> None:
         reason = changed.get("reason")
@@ -249,21 +273,31 @@ class Orders:
             "sent_at": now_ms,
         }
 
-    def _find(self, client_order_id: str) -> tuple[Row[Any], OrderState] | None:
-        found = fetch_first(self._connection, _FIND, {"of_order": client_order_id})
-        if found is None:
+    def _find(self, client_order_id: str) -> _Loaded | None:
+        loaded = self._loaded.get(client_order_id)
+        if loaded is not None:
+            return loaded
+        rows = fetch_all(self._connection, _FIND, {"of_order": client_order_id})
+        if not rows:
             return None
-        return found, state_of(found, fetch_all(self._connection, _ATTEMPTS, {"of_order": client_order_id}))
+        loaded = self._loaded[client_order_id] = _Loaded(rows[0], state_of(rows))
+        return loaded
 
-    def _load(self, client_order_id: str) -> tuple[Row[Any], OrderState]:
+    def _load(self, client_order_id: str) -> _Loaded:
         found = self._find(client_order_id)
         assert found is not None, f"there is no order {client_order_id}"
         return found
 
-    def _change(self, client_order_id: str, now_ms: int, **changed: Any) -> None:
+    def _forget(self, client_order_id: str) -> None:
+        """It was written past what is loaded of it."""
+        self.flush()
+        self._loaded.pop(client_order_id, None)
+
+    def _change(self, loaded: _Loaded, now_ms: int, **changed: Any) -> None:
+        loaded.state = replace(loaded.state, **changed)
         if "reason" in changed:
             changed |= reason_columns(changed.pop("reason"))
-        run(self._connection, _CHANGE, changed | {"updated_at": now_ms, "of_order": client_order_id})
+        loaded.changed |= changed | {"updated_at": now_ms}
 
 
 def _outcome_of(state: OrderState, number: int) -> Outcome | None:
@@ -305,7 +339,7 @@ def _order_row(
     }
 
 
-def _merge(state: OrderState, report: OrderReport | None, executions: Sequence[Row[Any]]) -> dict[str, Any]:
+def _merge(state: OrderState, report: OrderReport | None, executions: Sequence[Row[Any] | Fill]) -> dict[str, Any]:
     """The order's columns by all that is known. Executions are exact, so they decide as soon as they are complete."""
     executed = sum((each.qty for each in executions), Decimal(0))
     reported = report.filled_qty if report else Decimal(0)

@@ -3,15 +3,16 @@ that protect them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, insert, select, true, tuple_, update
 
 from relay.domain.bracket import Bracket
-from relay.domain.instrument import Category
+from relay.domain.coins import SETTLED_MS, OwnCoins
+from relay.domain.instrument import PERPETUALS, Category
 from relay.domain.order import Side
 from relay.domain.position import Fill
 from relay.journal.codec import from_json, to_json
@@ -37,7 +38,9 @@ class Positions:
     _connection: Connection
 
     def add_fills(self, account: str, category: Category, symbol: str, side: Side, fills: Sequence[Fill]) -> None:
-        """Fills older than the last check were part of the position already."""
+        """Fills older than the last check were part of the position already. Of coins that are held all count."""
+        if not category.has_positions:
+            return self._hold(account, category, symbol, lambda before: before.after(fills, side))
         which = _of_lane(account, category, symbol)
         expected = fetch_first(self._connection, _EXPECTED, which)
         checked_until_ms = expected.at if expected else 0
@@ -48,8 +51,29 @@ class Positions:
         elif moved:
             run(self._connection, _CHANGE, {"size": expected.size + moved, **which})
 
+    def count(self, account: str, category: Category, symbol: str, signed: Decimal) -> None:
+        """So much more, or less, of the coins that are held is told of orders than their known fills come to."""
+        if signed and not category.has_positions:
+            self._hold(account, category, symbol, lambda old: replace(old, uncounted=old.uncounted + signed))
+
+    def _hold(self, account: str, category: Category, symbol: str, change: Callable[[OwnCoins], OwnCoins]) -> None:
+        which = _of_lane(account, category, symbol)
+        row = fetch_first(self._connection, _EXPECTED, which)
+        now = change(OwnCoins(symbol=symbol) if row is None else _holding(row))
+        columns = {"size": now.size, "at": now.moved_at_ms, "fees": now.fees, "uncounted": now.uncounted}
+        columns["avg_price"] = now.avg_price
+        if row is None:
+            run(self._connection, _ADD, {"account": account, "category": category, "symbol": symbol, **columns})
+        else:
+            run(self._connection, _CHANGE, {**columns, **which})
+
     def check(self, account: str, category: Category, symbol: str, size: Decimal, *, at_ms: int) -> Decimal | None:
-        """Take the exchange's `size`, requested at `at_ms` of its clock. Returns what was expected, if it differs."""
+        """Take the exchange's `size`, requested at `at_ms` of its clock. Returns what was expected, if it differs.
+
+        Of coins that are held it only ever takes away, and only what is certainly gone: they are known by their fills.
+        """
+        if not category.has_positions:
+            return self._check_held(account, category, symbol, size, at_ms)
         which = _of_lane(account, category, symbol)
         expected = fetch_first(self._connection, _EXPECTED, which)
         if expected is None:
@@ -59,6 +83,13 @@ class Positions:
         run(self._connection, _CHANGE, {"size": size, "at": at_ms, **which})
         return None if expected.size == size else expected.size
 
+    def _check_held(self, account: str, category: Category, symbol: str, size: Decimal, at_ms: int) -> Decimal | None:
+        row = fetch_first(self._connection, _EXPECTED, _of_lane(account, category, symbol))
+        if row is None or size >= row.size or at_ms <= row.at + SETTLED_MS or row.uncounted:
+            return None
+        self._hold(account, category, symbol, lambda before: replace(before, size=size))
+        return Decimal(row.size)
+
     def check_all(
         self, account: str, held: Mapping[Lane, Decimal], *, busy: Collection[Lane], at_ms: int
     ) -> dict[Lane, Decimal]:
@@ -66,23 +97,41 @@ class Positions:
 
         Returns what was expected of each that differs. In a few statements, however many instruments there are.
         """
-        of_account = select(beliefs).where(beliefs.c.account == account).with_for_update()
+        has_position = beliefs.c.category.in_(PERPETUALS)
+        of_account = select(beliefs).where((beliefs.c.account == account) & has_position).with_for_update()
         expected = {(row.category, row.symbol): row.size for row in self._connection.execute(of_account)}
         sizes = {lane: held.get(lane, Decimal(0)) for lane in held.keys() | expected.keys() if lane not in busy}
         differing = {lane: size for lane, size in sizes.items() if expected.get(lane) != size}
         others = [*differing, *busy]
         lane_of = tuple_(beliefs.c.category, beliefs.c.symbol)
-        same = and_(beliefs.c.account == account, lane_of.not_in(others) if others else true())
+        same = and_(beliefs.c.account == account, has_position, lane_of.not_in(others) if others else true())
         self._connection.execute(update(beliefs).where(same).values(at=at_ms))
-        for (category, symbol), size in differing.items():
-            self.check(account, category, symbol, size, at_ms=at_ms)
-        return {lane: expected[lane] for lane in differing if lane in expected}
+        checked = {lane: self.check(account, lane[0], lane[1], size, at_ms=at_ms) for lane, size in differing.items()}
+        return {lane: before for lane, before in checked.items() if before is not None}
 
 
 def expected_positions(connection: Connection, account: str) -> dict[Lane, Decimal]:
     """Every instrument whose position the relay knows, flat ones included; signed."""
     rows = connection.execute(select(beliefs).where(beliefs.c.account == account))
     return {(row.category, row.symbol): row.size for row in rows}
+
+
+def holdings(connection: Connection, account: str) -> dict[str, OwnCoins]:
+    """By symbol, the coins that are the relay's own, or are not certain."""
+    rows = connection.execute(select(beliefs).where(beliefs.c.account == account))
+    found = {row.symbol: _holding(row) for row in rows if not row.category.has_positions}
+    return {symbol: each for symbol, each in found.items() if each.size or each.uncounted}
+
+
+def _holding(row: Any) -> OwnCoins:
+    return OwnCoins(
+        symbol=row.symbol,
+        size=row.size,
+        fees=row.fees or Decimal(0),
+        avg_price=row.avg_price,
+        moved_at_ms=row.at,
+        uncounted=row.uncounted or Decimal(0),
+    )
 
 
 def _of_lane(account: str, category: Category, symbol: str) -> dict[str, object]:

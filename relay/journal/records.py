@@ -193,6 +193,8 @@ class Switch:
 
 
 HALT = "halt"
+RESTORED_CODE = "RESTORE_UNFINISHED"
+"""The reason of what was unfinished in a journal that was brought back from a backup."""
 REASON_KNOWN = "reason_known"
 """The event of a signal whose end stays what it was, and whose reason is known only now."""
 RETRY_NOW = "retry now"

@@ -173,20 +173,26 @@ def _say(connection: Connection, text: str) -> None:
 
 
 def _run(job: Job, connection: Connection) -> None:
-    """In a savepoint: what the work raises is its own caller's affair, unless it is the journal's trouble."""
+    """What the work raises is its own caller's affair, unless it is the journal's trouble."""
     job.outcome, job.error = None, None
-    # By the driver itself: SQLAlchemy's savepoints cost as much as the work in them.
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection), "the file is SQLite's"
-    driver.execute("SAVEPOINT work").close()
     try:
         job.outcome = job.work(connection)
     except Exception as error:
         if sqlite_unavailable(error, "") is not None:
             # SQLite may have rolled back everything by itself: there is no going on in this transaction.
             raise
-        driver.execute("ROLLBACK TO work").close()
         job.error = error
+
+
+def _run_apart(job: Job, connection: Connection) -> None:
+    """The same in a savepoint: nothing stays of work that raises."""
+    # By the driver itself: SQLAlchemy's savepoints cost as much as the work in them.
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection), "the file is SQLite's"
+    driver.execute("SAVEPOINT work").close()
+    _run(job, connection)
+    if job.error is not None:
+        driver.execute("ROLLBACK TO work").close()
     driver.execute("RELEASE work").close()
 
 
@@ -207,6 +213,10 @@ class Writer:
         self._queue: deque[Job] = deque()
         self._to_undo: list[Job] = []
         self._closed = False
+        self._turn = threading.Lock()
+        """Held by whoever writes: this thread, or one that does so by itself (`write_here`)."""
+        self._is_careful = False
+        """In the last batch some work raised: it is run again, each in a savepoint."""
         self._connection: Connection | None = None
         self.trouble: JournalUnavailable | None = None
         """Why the last transaction failed, if it did."""
@@ -237,6 +247,37 @@ class Writer:
         """See `Store.post`."""
         self._enqueue(Job(work, then=then))
 
+    @property
+    def is_idle(self) -> bool:
+        """As far as can be told without waiting."""
+        return not self._queue and not self._turn.locked()
+
+    def write_here(self, job: Job, may: Callable[[], bool]) -> bool:
+        """Write the job in this very thread, before whatever comes meanwhile: no thread waits for another.
+
+        Returns False, and nothing was done, unless nothing is being written and nothing waits, and `may` agrees: all
+        that was submitted before has been told to its `on_committed` by then. Waits for as long as the disk takes.
+        """
+        if not self._turn.acquire(blocking=False):
+            return False
+        try:
+            with self._changed:
+                is_busy = bool(self._queue or self._to_undo or self._closed or self.trouble)
+                if is_busy or job.stage is not JobStage.QUEUED or not may():
+                    return False
+                self._queue.append(job)
+            self._write_all()
+        finally:
+            self._turn.release()
+            with self._changed:
+                if self._queue or self._to_undo:
+                    self._changed.notify()
+        return True
+
+    def withdraw(self, job: Job, deadline_s: float) -> None:
+        """Raises JournalUnavailable, unless the job has ended after all."""
+        self._withdraw(job, deadline_s)
+
     def close(self) -> None:
         """What is queued is still written, in so far as that succeeds at once."""
         with self._changed:
@@ -262,14 +303,21 @@ class Writer:
 
     def _run(self) -> None:
         while self._wait_for_work():
-            try:
+            with self._turn:
+                self._write_all()
+        with self._turn:
+            with suppress(SQLAlchemyError, JournalUnavailable):
                 self._undo_withdrawn()
-                self._write()
-            except Exception as error:  # the writer outlives whatever happens; each caller gets the error
-                self._recover(error)
-        with suppress(SQLAlchemyError, JournalUnavailable):
+            self._disconnect()
+
+    def _write_all(self) -> None:
+        """What waits, in one transaction. The turn is held."""
+        try:
             self._undo_withdrawn()
-        self._disconnect()
+            if self._queue:
+                self._write()
+        except Exception as error:  # the writer outlives whatever happens; each caller gets the error
+            self._recover(error)
 
     def _wait_for_work(self) -> bool:
         """False once closed and empty. What is to be undone does not wait for other work."""
@@ -302,9 +350,7 @@ class Writer:
         transaction = self._connected().begin()
         batch = self._take()
         try:
-            for job in batch:
-                _run(job, transaction.connection)
-            if not batch or not self._seal(batch):
+            if not self._run_all(batch, transaction.connection) or not self._seal(batch):
                 transaction.rollback()
                 return
             self._require_transaction(transaction.connection)
@@ -315,6 +361,34 @@ class Writer:
         self.commits += 1
         self.trouble = None
         self._settle(batch)
+
+    def _run_all(self, batch: list[Job], connection: Connection) -> bool:
+        """Returns False if there is nothing to commit.
+
+        Work seldom raises, and a savepoint costs as much as two statements: only a batch in which some did is run
+        again with one for each.
+        """
+        run, self._is_careful = _run_apart if self._is_careful else _run, False
+        for job in batch:
+            run(job, connection)
+        if run is _run_apart or all(job.error is None for job in batch):
+            return bool(batch)
+        with self._changed:
+            if len(batch) == 1:
+                self._close_stage(batch)
+            else:
+                self._is_careful = True
+                self._put_back(batch)
+        if len(batch) == 1:
+            self._end(batch)
+        return False
+
+    def _put_back(self, batch: list[Job]) -> None:
+        """To wait in front of all others, but for those that were withdrawn. The lock is held."""
+        rest = [job for job in batch if job.stage is JobStage.RUNNING]
+        for job in rest:
+            job.stage = JobStage.QUEUED
+        self._queue.extendleft(reversed(rest))
 
     def _require_transaction(self, connection: Connection) -> None:
         """SQLite ends a transaction by itself after some errors; committing nothing must not look like success."""
@@ -338,13 +412,12 @@ class Writer:
         Returns False if something was withdrawn, the others go back to wait.
         """
         with self._changed:
-            rest = [job for job in batch if job.stage is JobStage.RUNNING]
-            sealed = len(rest) == len(batch)
-            for job in rest:
-                job.stage = JobStage.COMMITTING if sealed else JobStage.QUEUED
-            if not sealed:
-                self._queue.extendleft(reversed(rest))
-            return sealed
+            if any(job.stage is not JobStage.RUNNING for job in batch):
+                self._put_back(batch)
+                return False
+            for job in batch:
+                job.stage = JobStage.COMMITTING
+            return True
 
     def _settle(self, batch: list[Job]) -> None:
         """Committed. If one was withdrawn meanwhile, all that can be undone are: they may have built on each other.
@@ -414,6 +487,10 @@ _TOUCH = text("PRAGMA user_version = 0")
 """Writes a page even where it changes nothing; an UPDATE of the same value would not."""
 
 
+class _Here(threading.local):
+    connection: Connection | None = None
+
+
 class SqliteStore:
     """A `Store`. Without `lock` it is for reading only, beside a relay or without one."""
 
@@ -423,6 +500,7 @@ class SqliteStore:
         self._readers = file.reading_engine()
         self.writing_engine = file.writing_engine()
         self.writer = Writer(self.writing_engine, where=self._where, require=file.require) if lock else None
+        self._here = _Here()
 
     def submit(
         self,
@@ -439,6 +517,15 @@ class SqliteStore:
     def post(self, work: Work[object], then: Callable[[Exception | None], None]) -> None:
         self._writer().post(work, then)
 
+    @contextmanager
+    def reading_in(self, connection: Connection) -> Iterator[None]:
+        """What this thread reads meanwhile it reads in the transaction that it writes."""
+        self._here.connection = connection
+        try:
+            yield
+        finally:
+            self._here.connection = None
+
     def _writer(self) -> Writer:
         if self.writer is None:
             raise JournalUnavailable(f"the journal {self._where} was opened for reading only")
@@ -446,6 +533,9 @@ class SqliteStore:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
+        if self._here.connection is not None:
+            yield self._here.connection
+            return
         try:
             with self._readers.connect() as connection:
                 begin_reading(connection)

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import functools
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from sqlalchemy import (
     CTE,
@@ -25,6 +25,7 @@ from sqlalchemy import (
     Executable,
     Insert,
     ScalarSelect,
+    Select,
     Table,
     bindparam,
     func,
@@ -133,6 +134,27 @@ def fetch_one(connection: Connection, statement: Executable, given: Given) -> An
     return found
 
 
+_AMONG_MAX: Final = 500
+
+
+def fetch_among(
+    connection: Connection, statement: Select[Any], column: ColumnElement[Any], values: Iterable[str], given: Given
+) -> list[Any]:
+    """The rows of `fetch_all` whose `column` is one of the values; compiled once for each power of two of them."""
+    wanted, found = sorted(set(values)), list[Any]()
+    for first in range(0, len(wanted), _AMONG_MAX):
+        part = wanted[first : first + _AMONG_MAX]
+        part += part[-1:] * ((1 << (len(part) - 1).bit_length()) - len(part))
+        named = {f"among_{number}": value for number, value in enumerate(part)}
+        found += fetch_all(connection, _among(statement, column, len(part)), {**given, **named})
+    return found
+
+
+@functools.lru_cache(maxsize=100)
+def _among(statement: Select[Any], column: ColumnElement[Any], count: int) -> Select[Any]:
+    return statement.where(column.in_([bindparam(f"among_{each}", type_=column.type) for each in range(count)]))
+
+
 def fetch_value(connection: Connection, statement: ClauseElement, given: Given) -> Any:
     """The first value of the first row, as the driver has it; None if there is no row."""
     compiled = _compiled(statement, tuple(given), connection.dialect)
@@ -222,7 +244,7 @@ def insert_rows(connection: Connection, *wanted: tuple[Table, Rows]) -> None:
     filled = [(table, rows) for table, rows in wanted if rows]
     if connection.dialect.name == "sqlite":
         for table, rows in filled:
-            run(connection, _insert_into(table), rows[0] if len(rows) == 1 else list(rows))
+            _insert_into_one(connection, table, rows)
         return
     run(connection, _insert_all(_shape_of(filled)), _values_of(filled))
 
@@ -238,9 +260,31 @@ def insert_if_new(connection: Connection, first: tuple[Table, Row], *wanted: tup
     return bool(fetch_value(connection, _insert_all_if_new(_shape_of(filled)), _values_of(filled)))
 
 
+_ROWS_AT_ONCE: Final = 8
+
+
+def _insert_into_one(connection: Connection, table: Table, rows: Rows) -> None:
+    """On SQLite a few rows are one statement: each of its steps lets another thread take Python's lock."""
+    if len(rows) == 1:
+        run(connection, _insert_into(table), rows[0])
+    elif len(rows) > _ROWS_AT_ONCE or any(column.default is not None for column in table.c):
+        run(connection, _insert_into(table), list(rows))
+    else:
+        run(connection, _insert_few(table, tuple(rows[0]), len(rows)), _values_of([(table, rows)]))
+
+
 @functools.cache
 def _insert_into(table: Table) -> Insert:
     return insert(table)
+
+
+@functools.lru_cache(maxsize=100)
+def _insert_few(table: Table, columns: tuple[str, ...], count: int) -> Insert:
+    rows = [
+        {each: bindparam(_parameter_name(0, number, each), type_=table.c[each].type) for each in columns}
+        for number in range(count)
+    ]
+    return insert(table).values(rows)
 
 
 @functools.cache

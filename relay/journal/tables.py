@@ -19,6 +19,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     literal_column,
+    select,
 )
 
 from relay.domain.bracket import BracketStatus
@@ -184,6 +185,11 @@ attempts = Table(
     Column("answered_at", UnixMs),
 )
 
+WITH_ATTEMPTS = select(orders, *(each.label(f"attempt_{each.key}") for each in attempts.c)).select_from(
+    orders.outerjoin(attempts, attempts.c.client_order_id == orders.c.client_order_id)
+)
+"""Orders, each with a row for each of its attempts (`codec.state_of` reads them), or one row without."""
+
 fills = Table(
     "fills",
     metadata,
@@ -228,8 +234,12 @@ beliefs = Table(
     Column("symbol", Text, primary_key=True),
     Column("size", ExactDecimal, nullable=False),
     Column("at", UnixMs, nullable=False),
+    Column("fees", ExactDecimal),
+    Column("avg_price", ExactDecimal),
+    Column("uncounted", ExactDecimal),
 )
-"""`at`: when the position was last read from the exchange, on its own clock."""
+"""`at`: when the position was last read from the exchange, on its own clock. Of coins that are held: when they were
+filled last; `size` and the others are `OwnCoins`'s."""
 
 switches = Table(
     "switches",

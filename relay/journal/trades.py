@@ -7,19 +7,60 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Table,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    or_,
+    select,
+    update,
+)
 
 from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG
 from relay.domain.instrument import Category, plain
-from relay.domain.order import Side
+from relay.domain.order import OrderType, Side
 from relay.domain.trades import BY_HAND, LedgerEntry, Maker, ReplayStep, Trade, after, replay
 from relay.journal.codec import from_json, rfc3339, to_json
+from relay.journal.statements import fetch_all, fetch_among, fetch_first, insert_rows, run
 from relay.journal.tables import bookings, orders, signals, trade_totals, trades
 
 _BATCH: Final = 500
 _ZERO: Final = Decimal(0)
+_DAY_MS: Final = 86_400_000
+_BOOKED_SINCE: Final = select(bookings).where(
+    bookings.c.account == bindparam("of_account"),
+    bookings.c.category == bindparam("of_category"),
+    bookings.c.symbol == bindparam("of_symbol"),
+    bookings.c.at >= bindparam("of_at"),
+)
+_CHANGE_BOOKING: Final = update(bookings).where(
+    bookings.c.account == bindparam("of_account"), bookings.c.exec_id == bindparam("of_exec")
+)
+_TRADES: Final = select(trades.c.id, trades.c.body)
+_OPEN_OF_SYMBOL: Final = _TRADES.where(
+    trades.c.account == bindparam("of_account"),
+    trades.c.category == bindparam("of_category"),
+    trades.c.symbol == bindparam("of_symbol"),
+    trades.c.closed_at.is_(None),
+)
+_CHANGE_TRADE: Final = update(trades).where(trades.c.id == bindparam("of_trade"))
+_MADE_BY: Final = (
+    select(
+        *(orders.c.client_order_id, orders.c.signal_id, orders.c.reduce_only, orders.c.leg, orders.c.type),
+        signals.c.strategy,
+    )
+    .join(signals, signals.c.id == orders.c.signal_id)
+    .where(orders.c.account == bindparam("of_account"))
+)
 
 
 def day_of(at_ms: int) -> str:
@@ -37,21 +78,26 @@ def in_batches(values: Sequence[str]) -> Iterable[Sequence[str]]:
 def book_trades(
     connection: Connection, account: str, new: Sequence[LedgerEntry], counted: Mapping[str, Decimal]
 ) -> dict[str, Decimal]:
-    """Bring the trades up to these executions, whose rows in `bookings` are there already. Returns how far each
-    execution's result differs from what was `counted` for it: of a new one all of it."""
+    """Book these executions, and bring the trades up to them. Returns how far each execution's result differs from what
+    was `counted` for it, which has a row in `bookings` already: of a new one all of it."""
     makers = _makers(connection, account, [each.client_order_id for each in new if each.client_order_id])
     lanes: defaultdict[tuple[Category, str], list[tuple[LedgerEntry, Maker | None]]] = defaultdict(list)
     for each in new:
         lanes[each.category, each.symbol].append((each, makers.get(each.client_order_id)))
     changed: dict[str, Decimal] = {}
     for (category, symbol), entries in lanes.items():
-        for exec_id, result in _book_symbol(connection, account, category, symbol, entries).items():
+        for exec_id, result in _book_symbol(connection, account, category, symbol, entries, counted).items():
             changed[exec_id] = result - counted.get(exec_id, _ZERO)
     return changed
 
 
 def _book_symbol(
-    connection: Connection, account: str, category: Category, symbol: str, new: list[tuple[LedgerEntry, Maker | None]]
+    connection: Connection,
+    account: str,
+    category: Category,
+    symbol: str,
+    new: list[tuple[LedgerEntry, Maker | None]],
+    counted: Mapping[str, Decimal],
 ) -> dict[str, Decimal]:
     ids = {entry.exec_id for entry, _ in new}
     later = _rows_after(connection, account, category, symbol, min(entry.place for entry, _ in new), ids)
@@ -59,28 +105,28 @@ def _book_symbol(
     if later and later[0].before is not None:
         start = [from_json(Trade, each) for each in later[0].before]
         gone = {each for row in later for each in row.touched} - {trade.id for trade in start}
+        known = None
         again = [(from_json(LedgerEntry, row.entry), _maker_of(row)) for row in later]
     else:
         # Too late to go back: what came late is counted as if it had come now.
         start, again = _open_trades(connection, account, category, symbol), []
+        known = {trade.id: trade for trade in start}
     steps = replay(start, [*again, *new], account=account)
-    _store_trades(connection, {trade.id: trade for trade in start} | after(start, steps), gone)
+    _store_trades(connection, {trade.id: trade for trade in start} | after(start, steps), gone, known)
     before = {row.exec_id: row.realised for row in later}
+    stored = before.keys() | counted.keys()
     for step in steps:
-        _store_step(connection, account, step)
+        if step.entry.exec_id in stored:
+            _change_step(connection, account, step)
+    insert_rows(connection, (bookings, [_booking(account, each) for each in steps if each.entry.exec_id not in stored]))
     return {each.entry.exec_id: each.applied.realised - before.get(each.entry.exec_id, _ZERO) for each in steps}
 
 
 def _rows_after(
     connection: Connection, account: str, category: Category, symbol: str, place: tuple[int, int, str], new: set[str]
 ) -> list[Row[Any]]:
-    statement = select(bookings).where(
-        bookings.c.account == account,
-        bookings.c.category == category,
-        bookings.c.symbol == symbol,
-        bookings.c.at >= place[0],
-    )
-    found = [row for row in connection.execute(statement) if row.exec_id not in new]
+    rows = fetch_all(connection, _BOOKED_SINCE, {**_of_symbol(account, category, symbol), "of_at": place[0]})
+    found = [row for row in rows if row.exec_id not in new]
     return sorted((row for row in found if _place(row) > place), key=_place)
 
 
@@ -89,39 +135,63 @@ def _place(row: Row[Any]) -> tuple[int, int, str]:
 
 
 def _open_trades(connection: Connection, account: str, category: Category, symbol: str) -> list[Trade]:
-    statement = select(trades.c.body).where(
-        trades.c.account == account,
-        trades.c.category == category,
-        trades.c.symbol == symbol,
-        trades.c.closed_at.is_(None),
-    )
-    return [from_json(Trade, body) for body in connection.scalars(statement)]
+    rows = fetch_all(connection, _OPEN_OF_SYMBOL, _of_symbol(account, category, symbol))
+    return [from_json(Trade, row.body) for row in rows]
+
+
+def _of_symbol(account: str, category: Category, symbol: str) -> dict[str, Any]:
+    return {"of_account": account, "of_category": category, "of_symbol": symbol}
 
 
 def _makers(connection: Connection, account: str, client_order_ids: Sequence[str]) -> dict[str, Maker]:
     """Of those that are orders of the relay's, as far as the journal remembers them."""
-    columns = orders.c.client_order_id, orders.c.signal_id, orders.c.reduce_only, orders.c.leg, signals.c.strategy
-    found = {}
-    for ids in in_batches(sorted(set(client_order_ids))):
-        which = (orders.c.account == account) & orders.c.client_order_id.in_(ids)
-        statement = select(*columns).join(signals, signals.c.id == orders.c.signal_id).where(which)
-        for row in connection.execute(statement):
-            found[row.client_order_id] = Maker(
-                strategy=row.strategy or BY_HAND,
-                signal_id=row.signal_id,
-                reduce_only=row.reduce_only,
-                is_take_profit=row.leg >= FIRST_TAKE_PROFIT_LEG,
-            )
-    return found
+    rows = fetch_among(connection, _MADE_BY, orders.c.client_order_id, client_order_ids, {"of_account": account})
+    return {
+        row.client_order_id: Maker(
+            strategy=row.strategy or BY_HAND,
+            signal_id=row.signal_id,
+            reduce_only=row.reduce_only,
+            is_take_profit=row.leg >= FIRST_TAKE_PROFIT_LEG and row.type is OrderType.LIMIT,
+            is_stop=row.leg >= FIRST_TAKE_PROFIT_LEG and row.type is not OrderType.LIMIT,
+        )
+        for row in rows
+    }
+
+
+def without_owners_coins(connection: Connection, account: str, entries: Sequence[LedgerEntry]) -> Sequence[LedgerEntry]:
+    """Of coins only what the relay's own orders bought and sold is a trade: the owner's coins are no business of it."""
+    coins = [each.client_order_id for each in entries if not each.category.has_positions]
+    if not coins:
+        return entries
+    own = _makers(connection, account, coins)
+    return [each for each in entries if each.category.has_positions or each.client_order_id in own]
 
 
 def _maker_of(row: Row[Any]) -> Maker | None:
     return None if row.maker is None else from_json(Maker, row.maker)
 
 
-def _store_step(connection: Connection, account: str, step: ReplayStep) -> None:
+def _change_step(connection: Connection, account: str, step: ReplayStep) -> None:
+    of_entry = {"of_account": account, "of_exec": step.entry.exec_id}
+    run(connection, _CHANGE_BOOKING, {**_worked_out(step), **of_entry})
+
+
+def _booking(account: str, step: ReplayStep) -> dict[str, Any]:
     entry = step.entry
-    values = {
+    return {
+        "account": account,
+        "exec_id": entry.exec_id,
+        "coin": entry.coin,
+        "fee": entry.fee,
+        "funding": entry.funding,
+        "at": entry.at_ms,
+        **_worked_out(step),
+    }
+
+
+def _worked_out(step: ReplayStep) -> dict[str, Any]:
+    entry = step.entry
+    return {
         "category": entry.category,
         "symbol": entry.symbol,
         "seq": entry.seq,
@@ -131,25 +201,27 @@ def _store_step(connection: Connection, account: str, step: ReplayStep) -> None:
         "before": [to_json(trade) for trade in step.before],
         "touched": [trade.id for trade in step.applied.trades],
     }
-    which = (bookings.c.account == account) & (bookings.c.exec_id == entry.exec_id)
-    connection.execute(update(bookings).where(which).values(values))
 
 
-def _store_trades(connection: Connection, found: Mapping[str, Trade], gone: set[str]) -> None:
-    known: dict[str, Trade] = {}
-    for ids in in_batches(sorted(gone | found.keys())):
-        rows = connection.execute(select(trades.c.id, trades.c.body).where(trades.c.id.in_(ids)))
-        known |= {row.id: from_json(Trade, row.body) for row in rows}
+def _store_trades(
+    connection: Connection, found: Mapping[str, Trade], gone: set[str], known: Mapping[str, Trade] | None
+) -> None:
+    """`known`: those of them that are stored; None: they are to be looked for."""
+    if known is None:
+        rows = fetch_among(connection, _TRADES, trades.c.id, gone | found.keys(), {})
+        known = {row.id: from_json(Trade, row.body) for row in rows}
     gone = gone - found.keys()
     for ids in in_batches(sorted(gone)):
         connection.execute(delete(trades).where(trades.c.id.in_(ids)))
     changed = [trade for trade in found.values() if known.get(trade.id) != trade]
-    added = [_trade_row(trade) for trade in changed if trade.id not in known]
-    if added:
-        connection.execute(insert(trades), added)
+    insert_rows(connection, (trades, [_trade_row(trade) for trade in changed if trade.id not in known]))
     for trade in changed:
         if trade.id in known:
-            connection.execute(update(trades).where(trades.c.id == trade.id).values(_trade_row(trade)))
+            # What else there is of it does not change, and has indexes.
+            row = {name: value for name, value in _trade_row(trade).items() if name in ("at", "closed_at", "body")}
+            if known[trade.id].first_at_ms == trade.first_at_ms:
+                del row["at"]
+            run(connection, _CHANGE_TRADE, {**row, "of_trade": trade.id})
     _count(connection, [known[each] for each in gone] + [known[each.id] for each in changed if each.id in known], -1)
     _count(connection, changed, 1)
 
@@ -195,13 +267,20 @@ def _count(connection: Connection, found: Iterable[Trade], sign: int) -> None:
 
 def add_to(connection: Connection, table: Any, key: Mapping[str, str], amounts: _Sums) -> None:
     """Add to the numbers of a row, which is made where it is not there."""
-    which = and_(*(table.c[name] == value for name, value in key.items()))
-    known = connection.execute(select(table).where(which)).first()
+    find, change = _by_key(table, tuple(key))
+    of_key = {f"of_{name}": value for name, value in key.items()}
+    known = fetch_first(connection, find, of_key)
     if known is None:
-        connection.execute(insert(table), {**key, **amounts})
+        insert_rows(connection, (table, [{**key, **amounts}]))
         return
     sums = {name: getattr(known, name) + amount for name, amount in amounts.items()}
-    connection.execute(update(table).where(which).values(sums))
+    run(connection, change, {**sums, **of_key})
+
+
+@cache
+def _by_key(table: Table, names: tuple[str, ...]) -> tuple[Select[Any], Update]:
+    which = and_(*(table.c[name] == bindparam(f"of_{name}") for name in names))
+    return select(table).where(which), update(table).where(which)
 
 
 # What is asked of it.
@@ -215,6 +294,8 @@ class TradeFilter:
     strategy: str | None = None
     symbol: str | None = None
     since_ms: int | None = None
+    closed_on: str | None = None
+    """Those that were closed on this UTC date."""
 
 
 def find_trades(
@@ -232,6 +313,30 @@ def find_trades(
     return [from_json(Trade, row.body) for row in rows[:limit]], following
 
 
+def find_trade(connection: Connection, trade: str) -> Trade | None:
+    body = connection.execute(select(trades.c.body).where(trades.c.id == trade)).scalar()
+    return None if body is None else from_json(Trade, body)
+
+
+def executions(
+    connection: Connection, account: str, category: Category, symbol: str, since_ms: int, until_ms: int, *, limit: int
+) -> list[tuple[LedgerEntry, frozenset[str]]]:
+    """What moved the symbol's position in that time, the earliest first, with the ids of the trades that it changed.
+
+    At most the latest `limit`; what is no longer stored is not among them.
+    """
+    statement = select(bookings.c.entry, bookings.c.touched).where(
+        bookings.c.account == account,
+        bookings.c.category == category,
+        bookings.c.symbol == symbol,
+        bookings.c.at >= since_ms,
+        bookings.c.at <= until_ms,
+    )
+    rows = connection.execute(statement.order_by(bookings.c.at.desc()).limit(limit)).all()
+    found = [(from_json(LedgerEntry, row.entry), frozenset(row.touched)) for row in reversed(rows)]
+    return [(entry, touched) for entry, touched in found if entry.qty]
+
+
 def trades_between(connection: Connection, which: TradeFilter, since_ms: int, until_ms: int) -> list[Trade]:
     """Those that began in that time, the earliest first."""
     statement = _matching(which).where(trades.c.at >= since_ms, trades.c.at < until_ms).order_by(trades.c.at)
@@ -246,6 +351,9 @@ def _matching(which: TradeFilter) -> Select[Any]:
             statement = statement.where(trades.c[name] == value)
     if which.since_ms is not None:
         statement = statement.where(or_(trades.c.closed_at.is_(None), trades.c.closed_at >= which.since_ms))
+    if which.closed_on is not None:
+        begins_ms = int(datetime.fromisoformat(which.closed_on).replace(tzinfo=UTC).timestamp()) * 1000
+        statement = statement.where(trades.c.closed_at >= begins_ms, trades.c.closed_at < begins_ms + _DAY_MS)
     return statement
 
 
@@ -281,10 +389,13 @@ class StrategyResult:
         return self.realised - self.fees - self.funding
 
 
-def strategy_results(connection: Connection, since_ms: int) -> list[StrategyResult]:
-    """From the day of that moment on."""
+def strategy_results(connection: Connection, since_ms: int, until_ms: int | None = None) -> list[StrategyResult]:
+    """From the day of that moment on. `until_ms`: up to the day of that moment, without it."""
     sums: dict[tuple[str, str, str], _Sums] = {}
-    for row in connection.execute(select(trade_totals).where(trade_totals.c.day >= day_of(since_ms))):
+    statement = select(trade_totals).where(trade_totals.c.day >= day_of(since_ms))
+    if until_ms is not None:
+        statement = statement.where(trade_totals.c.day < day_of(until_ms))
+    for row in connection.execute(statement):
         own = sums.setdefault((row.strategy, row.account, row.coin), _nothing())
         for name in _SUMS:
             own[name] += getattr(row, name)
@@ -293,6 +404,34 @@ def strategy_results(connection: Connection, since_ms: int) -> list[StrategyResu
         for (strategy, account, coin), own in sorted(sums.items())
         if any(own.values())
     ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DailyResult:
+    """All trades that were closed on a UTC day, of all accounts and strategies, in one coin."""
+
+    day: str
+    coin: str
+    trades: int
+    won: int
+    realised: Decimal
+    fees: Decimal
+    funding: Decimal
+
+    @property
+    def net(self) -> Decimal:
+        return self.realised - self.fees - self.funding
+
+
+def daily_results(connection: Connection, since_ms: int) -> list[DailyResult]:
+    """From the day of that moment on, the latest first."""
+    sums: dict[tuple[str, str], _Sums] = {}
+    for row in connection.execute(select(trade_totals).where(trade_totals.c.day >= day_of(since_ms))):
+        own = sums.setdefault((row.day, row.coin), _nothing())
+        for name in _SUMS:
+            own[name] += getattr(row, name)
+    found = [DailyResult(day=day, coin=coin, **own) for (day, coin), own in sorted(sums.items()) if any(own.values())]
+    return sorted(found, key=lambda each: each.day, reverse=True)
 
 
 _PRICE_PLACES: Final = Decimal("1E-8")

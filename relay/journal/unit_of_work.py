@@ -162,22 +162,27 @@ class Signals:
 
     def add_notes(self, signal_id: str, notes: Sequence[str]) -> None:
         """Each note is stored once."""
+        if changed := self._with_notes(signal_id, notes):
+            run(self._connection, _CHANGE_SIGNAL, changed | {"of_signal": signal_id})
+
+    def _with_notes(self, signal_id: str, notes: Sequence[str]) -> dict[str, Any]:
+        """The column that holds them, where any of them is new."""
         if not notes:
-            return
+            return {}
         known = self._notes.get(signal_id)
         if known is None:
             known = fetch_one(self._connection, _HELD_SIGNAL, {"of_signal": signal_id}).notes
-        if new := [note for note in dict.fromkeys(notes) if note not in known]:
-            self._notes[signal_id] = [*known, *new]
-            run(self._connection, _CHANGE_SIGNAL, {"notes": [*known, *new], "of_signal": signal_id})
+        new = [note for note in dict.fromkeys(notes) if note not in known]
+        self._notes[signal_id] = [*known, *new]
+        return {"notes": self._notes[signal_id]} if new else {}
 
     def _finish_signal(self, signal_id: str, ended: list[Ended], notes: Sequence[str], now_ms: int) -> SignalStatus:
         if any(each.status in UNFINISHED for each in ended):
             self.add_notes(signal_id, notes)
             return self._status_of(signal_id)
         came_to = summary(ended)
-        self.add_notes(signal_id, (*notes, *came_to.notes))
         finished = {"status": came_to.status, **reason_columns(came_to.reason), "finished_at": now_ms}
+        finished |= self._with_notes(signal_id, (*notes, *came_to.notes))
         run(self._connection, _CHANGE_SIGNAL, finished | {"of_signal": signal_id})
         return came_to.status
 
@@ -264,6 +269,7 @@ def run_in(operations: Callable[[UnitOfWork], T], connection: Connection) -> T:
     """What `operations` returns, with all that it wrote."""
     uow = UnitOfWork(connection)
     returned = operations(uow)
+    uow.orders.flush()
     uow.events.flush()
     return returned
 

@@ -11,18 +11,33 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email import message_from_bytes, policy
+from email import message_from_bytes
 from email.errors import HeaderParseError
 from email.header import decode_header
 from email.message import Message
+from email.policy import Compat32
 from email.utils import parseaddr, parsedate_to_datetime
-from html.parser import HTMLParser
-from typing import Final
+from html import unescape
+from itertools import islice
+from typing import Any, Final
 
 _CANDIDATES_MAX: Final = 40
 _TEXT_MAX: Final = 64 * 1024
+_MARKUP_MAX: Final = 256 * 1024
+_HEADER_MAX: Final = 8 * 1024
+_PARTS_MAX: Final = 50
+_HOPS_MAX: Final = 100
+_LINES_MAX: Final = 1000
+"""That may begin a part."""
+_TRIES_MAX: Final = 200
+"""How often it is tried to read an object of JSON in one text."""
+_HEAD: Final = re.compile(rb"\r?\n\r?\n")
 _PREFIX: Final = re.compile(r"^\s*(?:(?:re|fwd?|fw|aw|wg|tr|rv|alert)\s*:\s*)+", re.IGNORECASE)
 _QUOTED: Final = re.compile(r"^[ \t]*(?:>[ \t]?)+", re.MULTILINE)
+_TAG: Final = re.compile(r"/?([a-z]+)|[!?/]", re.IGNORECASE)
+_LONG_NUMBER: Final = re.compile(r"&#[0-9a-fx]{10,};?", re.IGNORECASE)
+_BREAKS: Final = frozenset(("br", "p", "div", "tr", "li", "table", "pre", "td"))
+_HIDDEN: Final = frozenset(("script", "style", "title"))
 _DKIM: Final = re.compile(r"\bdkim\s*=\s*([a-z]+)(?:[^;]*?\bheader\.[di]\s*=\s*@?([\w.\-]+))?", re.IGNORECASE)
 
 
@@ -42,10 +57,13 @@ class Mail:
 
 
 def read_mail(raw: bytes, *, internal_date: datetime) -> Mail:
-    """`internal_date`: when the mailbox's server stored it. Never raises: what is broken is left out."""
-    message = message_from_bytes(raw, policy=policy.compat32)
+    """`internal_date`: when the mailbox's server stored it. What is broken is left out.
+
+    Anybody may send one: of its parts, texts and lines only so many are looked at.
+    """
+    message = message_from_bytes(_readable(raw), policy=_ShortHeaders())
     subject = _decoded(message.get("Subject", ""))
-    sender = parseaddr(_decoded(message.get("From", "")))[1].rpartition("@")[2].lower()
+    sender = parseaddr(_decoded(message.get("From", ""))[:500])[1].rpartition("@")[2].lower()
     message_id = str(message.get("Message-ID", "")).strip()
     return Mail(
         key=hashlib.sha256(message_id.encode(errors="replace") or raw).hexdigest(),
@@ -55,6 +73,22 @@ def read_mail(raw: bytes, *, internal_date: datetime) -> Mail:
         subject=subject[:300],
         texts=tuple(_candidates(message, subject)),
     )
+
+
+class _ShortHeaders(Compat32):
+    """What reads a header's parameters takes ever longer for a long one."""
+
+    def header_source_parse(self, sourcelines: list[str]) -> tuple[str, Any]:
+        name, value = super().header_source_parse(sourcelines)
+        return name, value[:_HEADER_MAX]
+
+
+def _readable(raw: bytes) -> bytes:
+    """Its head alone where it has more parts than any mail with an alert: they may lie in one another."""
+    said = raw.lower()
+    if max(said.count(word) for word in (b"boundary", b"message/")) <= _PARTS_MAX and raw.count(b"\n--") <= _LINES_MAX:
+        return raw
+    return b"\n".join(line for line in _HEAD.split(raw, maxsplit=1)[0].split(b"\n") if b"/" not in line)
 
 
 def _decoded(header: object) -> str:
@@ -73,7 +107,7 @@ def _decoded(header: object) -> str:
 def _moment(message: Message, internal_date: datetime) -> datetime:
     """The earliest of the `Received` lines: what stands behind the last semicolon; a date without a zone counts not."""
     moments = []
-    for line in message.get_all("Received", []):
+    for line in message.get_all("Received", [])[:_HOPS_MAX]:
         try:
             moment = parsedate_to_datetime(str(line).rpartition(";")[2].strip())
         except (ValueError, TypeError, IndexError, OverflowError):
@@ -93,12 +127,14 @@ def _dkim(message: Message) -> str:
 
 def _candidates(message: Message, subject: str) -> Iterator[str]:
     """Each text once: objects of JSON first, then paragraphs, then the whole."""
-    seen: set[str] = set()
-    for whole in [*_bodies(message), _PREFIX.sub("", subject)]:
-        for text in _in_text(whole[:_TEXT_MAX]):
-            if text and text not in seen and len(seen) < _CANDIDATES_MAX:
-                seen.add(text)
-                yield text
+    wholes = (*_bodies(message), _PREFIX.sub("", subject))
+    every = (text for whole in wholes for text in _in_text(whole[:_TEXT_MAX]) if text)
+    seen: dict[str, None] = {}
+    for text in every:
+        seen[text] = None
+        if len(seen) == _CANDIDATES_MAX:
+            break
+    yield from seen
 
 
 def _in_text(whole: str) -> Iterator[str]:
@@ -113,26 +149,31 @@ def _in_text(whole: str) -> Iterator[str]:
 def _objects(text: str) -> Iterator[str]:
     """The objects of JSON in a text, the outermost ones."""
     decoder, place = json.JSONDecoder(), text.find("{")
-    while place >= 0:
+    for _ in range(_TRIES_MAX):
+        if place < 0:
+            return
         try:
             _, end = decoder.raw_decode(text, place)
-        except (ValueError, RecursionError):
-            place = text.find("{", place + 1)
-            continue
-        yield text[place:end]
+        except RecursionError:
+            return  # no alert is so deep, and what lies within would be tried as often as it is deep
+        except ValueError:
+            end = place + 1
+        else:
+            yield text[place:end]
         place = text.find("{", end)
 
 
 def _bodies(message: Message) -> Iterator[str]:
     """Of every part of text, forwarded messages' too. What a part declares wrongly is read as it stands as well."""
-    for part in message.walk():
+    for part in islice(message.walk(), _PARTS_MAX):
         kind = part.get_content_type()
         if part.is_multipart() or kind not in ("text/plain", "text/html") or part.get_filename():
             continue
         for content in _contents(part):
             if kind == "text/html":
-                yield _text_of(content, breaks="\n")
-                yield _text_of(content, breaks="")
+                pieces = _pieces(content[:_MARKUP_MAX])
+                for line_end in ("\n", ""):
+                    yield _unescaped("".join(line_end if each is None else each for each in pieces))
             else:
                 yield content
 
@@ -161,27 +202,33 @@ def _letters(raw: bytes, charset: str) -> str:
         return raw.decode("utf-8", "replace")
 
 
-class _Text(HTMLParser):
-    """What a reader sees, with nothing put between but `breaks` where a line ends."""
+def _pieces(markup: str) -> list[str | None]:
+    """What a reader sees of HTML, still escaped; None where a line ends. Each letter is looked at a few times, whatever
+    stands there: what is opened and never closed ends the reading.
+    """
+    pieces: list[str | None] = []
+    small, place = markup.lower(), 0
+    if len(small) != len(markup):
+        small = markup  # there are letters that become two
+    while (start := markup.find("<", place)) >= 0:
+        pieces.append(markup[place:start])
+        tag = _TAG.match(markup, start + 1)
+        if tag is None:
+            pieces.append("<")
+            place = start + 1
+            continue
+        name = (tag[1] or "").lower()
+        if name in _HIDDEN and markup[start + 1] != "/":
+            start = small.find(f"</{name}", start)
+        closing = "-->" if markup.startswith("<!--", start) else ">"
+        end = markup.find(closing, start) if start >= 0 else -1
+        if end < 0:
+            return pieces
+        pieces += [None] if name in _BREAKS else []
+        place = end + len(closing)
+    pieces.append(markup[place:])
+    return pieces
 
-    def __init__(self, breaks: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.breaks, self.said, self._hidden = breaks, "", 0
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._hidden = 0 if tag == "body" else self._hidden + (tag in ("script", "style", "head", "title"))
-        self.said += self.breaks if tag in ("br", "p", "div", "tr", "li", "table", "pre", "td") else ""
-
-    def handle_endtag(self, tag: str) -> None:
-        self._hidden -= tag in ("script", "style", "head", "title") and self._hidden > 0
-        self.said += self.breaks if tag in ("p", "div", "tr", "li", "table", "pre", "td") else ""
-
-    def handle_data(self, data: str) -> None:
-        self.said += "" if self._hidden else data
-
-
-def _text_of(markup: str, *, breaks: str) -> str:
-    parser = _Text(breaks)
-    parser.feed(markup)
-    parser.close()
-    return parser.said
+def _unescaped(text: str) -> str:
+    return unescape(_LONG_NUMBER.sub("", text))

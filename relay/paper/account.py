@@ -19,7 +19,8 @@ from Crypto.Signature import pkcs1_15
 from dotenv import dotenv_values
 from werkzeug.datastructures import Headers
 
-from relay.paper.orders import Refusal
+from relay.paper.orders import SPOT, Refusal
+from relay.paper.state import key_of
 
 WRITES = frozenset(
     {
@@ -36,9 +37,11 @@ WRITES = frozenset(
         "/v5/position/trading-stop",
     }
 )
-NOT_IN_DEMO = frozenset({"/v5/account/fee-rate"})
-"""demo.mdx does not list it."""
+NOT_IN_DEMO = frozenset({"/v5/account/fee-rate", "/v5/order/spot-borrow-check"})
+"""demo.mdx does not list them."""
 READS_PER_SECOND = 50
+SPOT_PER_SECOND = {"/v5/order/amend": 10, "/v5/account/fee-rate": 5}
+"""rate-limit.mdx: what differs from spot's other calls."""
 BATCHES = "/v5/order/batch"
 """By this name the batches' own limit is counted, an order at a time."""
 WINDOW_MS = 1000
@@ -51,7 +54,7 @@ def _key() -> dict[str, Any]:
         "readOnly": 0,
         "permissions": {
             "ContractTrade": ["Order", "Position"],
-            "Spot": [],
+            "Spot": ["SpotTrade"],
             "Wallet": [],
             "Options": [],
             "Derivatives": ["DerivativesTrade"],
@@ -98,13 +101,18 @@ class Account:
     margin_mode: str = "REGULAR_MARGIN"
     refuses_prices: bool = False
     """`lpaPerp`: a limit price beyond the bound is refused, not moved."""
+    moves_spot_prices: bool = False
+    """`lpaSpot`: of a spot order it is moved, not refused."""
     unified_margin_status: int = 5
     key: dict[str, Any] = field(default_factory=_key)
     ip_check: bool = False
     expired: bool = False
     limiter_on: bool = False
     creates_per_second: int = 10
+    spot_creates_per_second: int = 20
     history_lag_ms: int = 0
+    wallet_lag_ms: int = 0
+    """How late `/v5/account/wallet-balance` tells what a fill has changed; a user saw none of the coins just bought."""
     key_unknown: bool = False
     signature_wrong: bool = False
     region_blocked: bool = False
@@ -114,7 +122,7 @@ class Account:
     def dump(self) -> dict[str, Any]:
         return asdict(self)
 
-    def refuse(self, path: str, address: str) -> Refusal | None:
+    def refuse(self, path: str, address: str, category: str) -> Refusal | None:
         """What the key may not do: 33004 expired, 10010 from elsewhere, 10005 without the permission, and so on."""
         if self.key_unknown:
             return Refusal(code=10003, message="API key is invalid.")
@@ -126,8 +134,8 @@ class Account:
             return Refusal(code=33004, message="Your api key has expired.")
         if self.ip_check and address not in self.key["ips"] and "*" not in self.key["ips"]:
             return Refusal(code=10010, message="Unmatched IP, please check your API key's bound IP addresses.")
-        needed = "Position" if path.startswith("/v5/position") else "Order"
-        granted = self.key["permissions"].get("ContractTrade") or []
+        needed = "SpotTrade" if category == SPOT else "Position" if path.startswith("/v5/position") else "Order"
+        granted = self.key["permissions"].get("Spot" if category == SPOT else "ContractTrade") or []
         if path in WRITES and (self.key["readOnly"] or needed not in granted):
             return Refusal(code=10005, message="Permission denied, please check your API key permissions.")
         return None
@@ -142,22 +150,24 @@ class Allowance:
 
 
 class Limiter:
-    """Calls in a rolling second, per endpoint; linear and inverse share one count (rate-limit.mdx)."""
+    """Calls in a rolling second, per endpoint; linear and inverse share a count, spot has its own (rate-limit.mdx)."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._calls: dict[str, deque[int]] = defaultdict(deque)
 
-    def admit(self, account: Account, path: str, now_ms: int) -> Allowance | None:
+    def admit(self, account: Account, path: str, now_ms: int, category: str) -> Allowance | None:
         """None while the limiter is off: then no headers are sent either."""
         if not account.limiter_on:
             return None
         with self._lock:
-            return self._admit(account, path, now_ms)
+            return self._admit(account, path, now_ms, spot=category == SPOT)
 
-    def _admit(self, account: Account, path: str, now_ms: int) -> Allowance:
-        most = account.creates_per_second if path in WRITES or path == BATCHES else READS_PER_SECOND
-        calls = self._calls[path]
+    def _admit(self, account: Account, path: str, now_ms: int, *, spot: bool) -> Allowance:
+        creates = account.spot_creates_per_second if spot else account.creates_per_second
+        most = creates if path in WRITES or path == BATCHES else READS_PER_SECOND
+        most = SPOT_PER_SECOND.get(path, most) if spot else most
+        calls = self._calls[key_of(SPOT, path) if spot else path]
         while calls and calls[0] <= now_ms - WINDOW_MS:
             calls.popleft()
         exceeded = len(calls) >= most

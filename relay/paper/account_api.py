@@ -5,46 +5,39 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from relay.paper import asks, margin, matching, stops, wire
+from relay.paper import asks, margin, matching, spot, stops, wire
 from relay.paper.asks import Unreadable
 from relay.paper.book import Book
+from relay.paper.candles import MINUTE_MS, Candle, candles_of
 from relay.paper.exchange import Exchange
-from relay.paper.orders import FULL_STOPS, ZERO, Refusal, Side
+from relay.paper.orders import FULL_STOPS, SPOT, ZERO, Refusal, Side
 from relay.paper.orders_api import Answer, Params
-from relay.paper.state import Instrument, State, Wallet
+from relay.paper.state import CENT, Instrument, State, Wallet
 from relay.paper.wire import plain
-
-DOLLARS = frozenset({"USDT", "USDC", "USD"})
-
-
-def usd_price(state: State, coin: str) -> Decimal:
-    """What a coin is worth in dollars by its own perpetual's index; a stablecoin is a dollar."""
-    if coin in DOLLARS:
-        return Decimal(1)
-    quote = state.quotes.get(f"{coin}USDT") or state.quotes.get(f"{coin}USD")
-    return quote.index if quote is not None else ZERO
 
 
 def _coin(state: State, wallet: Wallet) -> tuple[dict[str, Any], dict[str, Decimal]]:
     """A coin's row, and its dollar amounts for the totals."""
     profits, margins, held = margin.coin_totals(state, wallet.coin)
-    equity, price = wallet.balance + profits, usd_price(state, wallet.coin)
+    equity, price, locked = wallet.balance + profits, state.usd_price(wallet.coin), margin.locked(state, wallet.coin)
     amounts = {
         "equity": equity * price,
         "wallet": wallet.balance * price,
         "profit": profits * price,
         "initial": margins * price,
         "maintenance": held * price / 2,
+        "locked": locked * price,
     }
+    borrowed = state.borrowed.get(wallet.coin, ZERO)
     row = {
         "coin": wallet.coin,
         "equity": plain(equity),
         "usdValue": plain(amounts["equity"]),
-        "walletBalance": plain(wallet.balance + state.borrowed.get(wallet.coin, ZERO)),
+        "walletBalance": wire.exact(wallet.balance + borrowed),
         "free": "",
-        "locked": "0",
+        "locked": wire.exact(locked),
         "spotHedgingQty": "0",
-        "borrowAmount": "0",
+        "borrowAmount": plain(borrowed),
         "accruedInterest": "0",
         "availableToWithdraw": "",
         "availableToBorrow": "",
@@ -57,7 +50,7 @@ def _coin(state: State, wallet: Wallet) -> tuple[dict[str, Any], dict[str, Decim
         "marginCollateral": True,
         "collateralSwitch": True,
         "colRes": "0",
-        "spotBorrow": plain(state.borrowed.get(wallet.coin, ZERO)),
+        "spotBorrow": plain(borrowed),
     }
     return row, amounts
 
@@ -67,7 +60,7 @@ def wallet_balance(exchange: Exchange, params: Params) -> Answer:
     if params.get("accountType") != "UNIFIED":
         return Refusal(code=10001, message="accountType only support UNIFIED.")
     asked = tuple(coin for coin in str(params.get("coin") or "").split(",") if coin)
-    return exchange.read(lambda state: {"list": [unified(state, asked)]})
+    return exchange.read(lambda state: {"list": [unified(exchange.shown_state(), asked)]})
 
 
 def unified(state: State, asked: tuple[str, ...]) -> dict[str, Any]:
@@ -77,7 +70,7 @@ def unified(state: State, asked: tuple[str, ...]) -> dict[str, Any]:
     rows = [
         row for wallet, row, _ in found if (wallet.coin in asked if asked else wallet.balance or row["equity"] != "0")
     ]
-    names = ("equity", "wallet", "profit", "initial", "maintenance")
+    names = ("equity", "wallet", "profit", "initial", "maintenance", "locked")
     total = {name: sum((amounts[name] for _, _, amounts in found), ZERO) for name in names}
     return {**_totals(total), "coin": rows}
 
@@ -99,7 +92,7 @@ def _totals(total: dict[str, Decimal]) -> dict[str, str]:
         "totalEquity": plain(total["equity"]),
         "totalWalletBalance": plain(total["wallet"]),
         "totalMarginBalance": plain(base),
-        "totalAvailableBalance": plain(max(base - total["initial"], ZERO)),
+        "totalAvailableBalance": plain(max(base - total["initial"] - total["locked"], ZERO)),
         "totalPerpUPL": plain(total["profit"]),
         "totalInitialMargin": initial,
         "totalInitialMarginByMp": initial,
@@ -140,9 +133,10 @@ def summary(exchange: Exchange, params: Params) -> Answer:
 
 def fee_rate(exchange: Exchange, params: Params) -> Answer:
     category, symbol = asks.category(params), params.get("symbol")
+    state, of_spot = exchange.state, category == SPOT
     rates = {
-        "takerFeeRate": plain(exchange.state.taker_fee),
-        "makerFeeRate": plain(exchange.state.maker_fee),
+        "takerFeeRate": plain(state.spot_taker_fee if of_spot else state.taker_fee),
+        "makerFeeRate": plain(state.spot_maker_fee if of_spot else state.maker_fee),
     }
     shown = [
         {"symbol": instrument.symbol, **rates}
@@ -153,7 +147,30 @@ def fee_rate(exchange: Exchange, params: Params) -> Answer:
     ]
     if symbol and not shown:
         return Refusal(code=10001, message=f"params error: symbol invalid {symbol}")
-    return {"list": shown}
+    return {"category": SPOT, "list": shown} if of_spot else {"list": shown}
+
+
+def borrow_check(exchange: Exchange, params: Params) -> Answer:
+    """spot-borrow-quota.mdx: what can be bought or sold; nothing is lent here, so own funds are all."""
+    side = asks.word(params, "side", Side)
+    chosen = matching.find_instrument(exchange.state, SPOT, str(params.get("symbol") or ""))
+    if isinstance(chosen, Refusal) or params.get("category") != SPOT:
+        return chosen if isinstance(chosen, Refusal) else Refusal(code=10001, message="params error: category invalid")
+    coin = margin.pays_with(chosen, side)
+    free, price = exchange.read(
+        lambda state: (max(margin.spendable(state, coin), ZERO), state.quotes[chosen.key].taker_price(side))
+    )
+    base, quote = (free / price, free) if side is Side.BUY else (free, free * price)
+    qty, amount = plain(margin.floor(base, Decimal("0.0001"))), plain(margin.floor(quote, CENT))
+    return {
+        "symbol": chosen.symbol,
+        "side": side.value,
+        "maxTradeQty": qty,
+        "maxTradeAmount": amount,
+        "spotMaxTradeQty": qty,
+        "spotMaxTradeAmount": amount,
+        "borrowCoin": coin,
+    }
 
 
 def key(exchange: Exchange, params: Params) -> Answer:
@@ -169,8 +186,9 @@ def key(exchange: Exchange, params: Params) -> Answer:
 # `/v5/position/…`.
 
 
-def _instrument(exchange: Exchange, params: Params) -> Instrument | Refusal:
-    return matching.find_instrument(exchange.state, str(params.get("category") or ""), str(params.get("symbol") or ""))
+def _instrument(exchange: Exchange, params: Params, *, spot: bool = False) -> Instrument | Refusal:
+    category = asks.category(params, spot=spot)
+    return matching.find_instrument(exchange.state, category, str(params.get("symbol") or ""))
 
 
 def row(state: State, instrument: Instrument, idx: int) -> dict[str, Any]:
@@ -185,12 +203,13 @@ def row(state: State, instrument: Instrument, idx: int) -> dict[str, Any]:
         {kind: order for kind, order in standing.items() if order is not None},
         margin=margin.position_value(state, symbol, idx) / held.leverage,
         pnl=margin.unrealised(state, symbol, idx),
+        liquidated_at=margin.liquidation_price(state, symbol, idx),
     )
 
 
 def positions(exchange: Exchange, params: Params) -> Answer:
     """position.mdx: a symbol's rows whether open or not; by settle coin (or all inverse) the open ones."""
-    category = asks.category(params)
+    category = asks.category(params, spot=False)
     symbol, settle = params.get("symbol"), params.get("settleCoin")
     if symbol:
         instrument = _instrument(exchange, params)
@@ -210,6 +229,7 @@ def symbol_info(exchange: Exchange, params: Params) -> Answer:
     """batch-lvg.mdx: leverage and mode, whether anything is open or not; not under portfolio margin."""
     if exchange.account.margin_mode == "PORTFOLIO_MARGIN":
         return Refusal(code=110077, message="Pm mode cannot support")
+    asks.category(params, spot=False)
     found = _chosen(exchange, params)
     if isinstance(found, Refusal):
         return found
@@ -257,7 +277,7 @@ def switch_mode(exchange: Exchange, params: Params) -> Answer:
         return exchange.act(lambda book, now_ms: book.switch_mode(instrument, hedge=mode == 3)) or {}
     if not params.get("coin"):
         raise Unreadable("params error: symbol or coin is required")
-    category = asks.category(params)
+    category = asks.category(params, spot=False)
 
     def switch(book: Book, now_ms: int) -> Answer:
         asked = [
@@ -284,7 +304,7 @@ def trading_stop(exchange: Exchange, params: Params) -> Answer:
 
 
 def closed_pnl(exchange: Exchange, params: Params) -> Answer:
-    where: dict[str, object] = {"category": asks.category(params), "has_closed": 1}
+    where: dict[str, object] = {"category": asks.category(params, spot=False), "has_closed": 1}
     if params.get("symbol"):
         where["symbol"] = params["symbol"]
     where["updated_ms >= ?"], where["updated_ms < ?"] = wire.span(params, exchange.now_ms())
@@ -307,15 +327,15 @@ def server_time(exchange: Exchange, params: Params) -> Answer:
     return {"timeSecond": str(now_ns // 1_000_000_000), "timeNano": str(now_ns)}
 
 
-NOT_TRADED = ("spot", "option")
-"""Nothing of these is listed here; clients that read every category go on all the same."""
-
-
 def _chosen(exchange: Exchange, params: Params) -> list[Instrument] | Refusal:
-    """By category, then symbol or base coin. A symbol of another category is unknown here."""
-    if params.get("category") in NOT_TRADED:
+    """By category, then symbol or base coin (which spot does not know). A symbol of another category is unknown here.
+
+    No options are listed; clients that read every category go on all the same.
+    """
+    if params.get("category") == "option":
         return []
-    category, symbol, base = asks.category(params), params.get("symbol"), params.get("baseCoin")
+    category, symbol = asks.category(params), params.get("symbol")
+    base = None if category == SPOT else params.get("baseCoin")
     found = [
         instrument
         for instrument in exchange.instruments.values()
@@ -334,6 +354,9 @@ def instruments(exchange: Exchange, params: Params) -> Answer:
     if isinstance(found, Refusal):
         return found
     status = params.get("status") or (None if params.get("symbol") else "Trading")
+    if params["category"] == SPOT:
+        # "Spot has Trading only", and neither limit nor cursor.
+        return {"category": SPOT, "list": [each.published for each in found if each.status == "Trading"]}
     rows = [instrument.published for instrument in found if status in (None, instrument.status)]
     shown, cursor = wire.page(rows, params, default=500, most=1000)
     return {"category": params["category"], "list": shown, "nextPageCursor": cursor}
@@ -348,7 +371,9 @@ def tickers(exchange: Exchange, params: Params) -> Answer:
     return {
         "category": params["category"],
         "list": [
-            wire.ticker(instrument, quotes[instrument.symbol], next_funding_ms)
+            wire.spot_ticker(instrument, quotes[instrument.key])
+            if instrument.is_spot
+            else wire.ticker(instrument, quotes[instrument.symbol], next_funding_ms)
             for instrument in found
             if instrument.status == "Trading"
         ],
@@ -357,11 +382,11 @@ def tickers(exchange: Exchange, params: Params) -> Answer:
 
 def price_limit(exchange: Exchange, params: Params) -> Answer:
     """order-price-limit.mdx; without a category it is linear."""
-    asked = {"category": "linear", **params}
-    chosen = _instrument(exchange, asked)
+    chosen = _instrument(exchange, {"category": "linear", **params}, spot=True)
     if isinstance(chosen, Refusal):
         return chosen
-    bounds = exchange.read(lambda state: [matching.price_bound(state, chosen, side) for side in (Side.BUY, Side.SELL)])
+    bound = spot.price_bound if chosen.is_spot else matching.price_bound
+    bounds = exchange.read(lambda state: [bound(state, chosen, side) for side in (Side.BUY, Side.SELL)])
     buy, sell = (wire.on_grid(each, chosen.tick_size) for each in bounds)
     return {"symbol": chosen.symbol, "buyLmt": buy, "sellLmt": sell, "ts": str(exchange.now_ms())}
 
@@ -375,7 +400,7 @@ def coins(exchange: Exchange, params: Params) -> Answer:
 
 def user_settings(exchange: Exchange, params: Params) -> Answer:
     return {
-        "lpaSpot": False,
+        "lpaSpot": exchange.account.moves_spot_prices,
         "lpaPerp": exchange.account.refuses_prices,
         "deltaEnable": False,
         "smsef": False,
@@ -389,13 +414,12 @@ def system_status(exchange: Exchange, params: Params) -> Answer:
 
 
 INTERVALS_MIN = {"D": 1440, "W": 10_080, "M": 43_200}
-MINUTE_MS = 60_000
 LEVELS_MAX = 500
 
 
 def klines(exchange: Exchange, params: Params) -> Answer:
-    """kline.mdx, newest first. The paper market has no past: every candle is flat, at the price of now."""
-    chosen = _instrument(exchange, {"category": "linear", **params})
+    """kline.mdx, newest first, of the path that the price took here; before that every candle is flat."""
+    chosen = _instrument(exchange, {"category": "linear", **params}, spot=True)
     if isinstance(chosen, Refusal):
         return chosen
     word = str(params.get("interval") or "")
@@ -405,32 +429,49 @@ def klines(exchange: Exchange, params: Params) -> Answer:
     span_ms, now_ms = minutes * MINUTE_MS, exchange.now_ms()
     size = wire.limit(params, default=200, most=1000)
     start_ms, end_ms = asks.whole(params, "start", 0), min(asks.whole(params, "end", 0) or now_ms, now_ms)
-    last = wire.on_grid(exchange.read(lambda state: state.quotes[chosen.symbol].last), chosen.tick_size)
-    newest = end_ms // span_ms * span_ms
-    begins = [newest - number * span_ms for number in range(size)]
-    rows = [[str(begin), last, last, last, last, "0", "0"] for begin in begins if begin >= start_ms]
-    return {"category": chosen.category, "symbol": chosen.symbol, "list": rows}
+    last_ms = end_ms // span_ms * span_ms
+    first_ms = max(last_ms - (size - 1) * span_ms, -(-start_ms // span_ms) * span_ms)
+    path = exchange.store.minutes(chosen.key, first_ms, last_ms + span_ms - 1)
+    now = exchange.read(lambda state: state.quotes[chosen.key].last)
+    found = candles_of(path, span_ms=span_ms, first_ms=first_ms, last_ms=last_ms, now=now)
+    return {
+        "category": chosen.category,
+        "symbol": chosen.symbol,
+        "list": [_kline(each, chosen) for each in found[::-1]],
+    }
+
+
+def _kline(candle: Candle, instrument: Instrument) -> list[str]:
+    """Without volume, of which the paper market has none."""
+    prices = (candle.open, candle.high, candle.low, candle.close)
+    return [str(candle.begins_ms), *(wire.on_grid(each, instrument.tick_size) for each in prices), "0", "0"]
 
 
 def order_book(exchange: Exchange, params: Params) -> Answer:
     """orderbook.mdx: the quote on both sides, and the account's own resting limit orders behind it."""
-    chosen = _instrument(exchange, {"category": "linear", **params})
+    chosen = _instrument(exchange, {"category": "linear", **params}, spot=True)
     if isinstance(chosen, Refusal):
         return chosen
-    most = min(wire.limit(params, default=25, most=LEVELS_MAX), LEVELS_MAX)
+    most = min(wire.limit(params, default=1 if chosen.is_spot else 25, most=LEVELS_MAX), LEVELS_MAX)
+    now_ms = exchange.now_ms()
+    shown = exchange.read(lambda state: book_of(state, chosen, most))
+    return {**shown, "ts": now_ms, "cts": now_ms}
 
-    def side(state: State, of: Side) -> list[list[str]]:
-        quote = state.quotes[chosen.symbol]
-        depth = chosen.max_market_qty if quote.depth is None else quote.depth
-        found = {quote.bid if of is Side.BUY else quote.ask: depth}
-        for order in state.orders_of(chosen.symbol):
-            if order.is_active and order.side is of and order.price is not None:
-                found[order.price] = found.get(order.price, ZERO) + order.leaves
-        prices = sorted((price for price, qty in found.items() if qty), reverse=of is Side.BUY)[:most]
-        return [
-            [wire.on_grid(price, chosen.tick_size), wire.on_grid(found[price], chosen.qty_step)] for price in prices
-        ]
 
-    bids, offers = exchange.read(lambda state: (side(state, Side.BUY), side(state, Side.SELL)))
-    now_ms, seq = exchange.now_ms(), exchange.state.seq
-    return {"s": chosen.symbol, "b": bids, "a": offers, "ts": now_ms, "u": seq, "seq": seq, "cts": now_ms}
+def book_of(state: State, instrument: Instrument, most: int) -> dict[str, Any]:
+    """At most so many levels a side, here and in the `orderbook` stream."""
+    bids, offers = (_levels(state, instrument, side, most) for side in (Side.BUY, Side.SELL))
+    return {"s": instrument.symbol, "b": bids, "a": offers, "u": state.seq, "seq": state.seq}
+
+
+def _levels(state: State, instrument: Instrument, side: Side, most: int) -> list[list[str]]:
+    quote = state.quotes[instrument.key]
+    depth = instrument.max_market_qty if quote.depth is None else quote.depth
+    found = {quote.bid if side is Side.BUY else quote.ask: depth}
+    for order in state.orders_of(instrument.key):
+        if order.is_active and order.side is side and order.price is not None:
+            found[order.price] = found.get(order.price, ZERO) + order.leaves
+    prices = sorted((price for price, qty in found.items() if qty), reverse=side is Side.BUY)[:most]
+    return [
+        [wire.on_grid(price, instrument.tick_size), wire.on_grid(found[price], instrument.qty_step)] for price in prices
+    ]

@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from relay.paper.orders import Ask, Exits, OrderType, Refusal, Side, TimeInForce, TriggerBy
+from relay.paper.orders import QUOTE_COIN, SPOT, Ask, Exits, OrderType, Refusal, Side, StopKind, TimeInForce, TriggerBy
 
 _NUMBER = re.compile(r"-?(\d{1,20}(\.\d{0,20})?|\.\d{1,20})\Z")
 _LINK = re.compile(r"[A-Za-z0-9_-]{0,36}\Z")
@@ -72,10 +72,10 @@ def flag(params: Mapping[str, Any], name: str) -> bool:
     raise Unreadable(f"{name} invalid")
 
 
-def category(params: Mapping[str, Any]) -> str:
-    """Linear or inverse: the paper exchange has no spot and no options."""
+def category(params: Mapping[str, Any], *, spot: bool = True) -> str:
+    """Linear, inverse or spot: the paper exchange has no options. `spot` false: what only contracts have."""
     found = str(params.get("category") or "")
-    if found not in ("linear", "inverse"):
+    if found not in ("linear", "inverse") and not (spot and found == SPOT):
         raise Unreadable("params error: category invalid")
     return found
 
@@ -89,7 +89,14 @@ def link_id(params: Mapping[str, Any]) -> str:
 
 
 def exits(params: Mapping[str, Any]) -> Exits:
-    """The take profit and stop loss fields shared by create, amend and trading-stop."""
+    """The take profit and stop loss fields of create, amend and trading-stop; spot's amend has the prices alone."""
+    if params.get("category") == SPOT:
+        return Exits(
+            take_profit=number(params, "takeProfit"),
+            stop_loss=number(params, "stopLoss"),
+            tp_limit_price=number(params, "tpLimitPrice"),
+            sl_limit_price=number(params, "slLimitPrice"),
+        )
     partial = str(params.get("tpslMode") or "Full")
     if partial not in ("Full", "Partial"):
         raise Unreadable("TpslMode invalid")
@@ -128,6 +135,8 @@ def _slippage(params: Mapping[str, Any]) -> Refusal | None:
 
 def order(params: Mapping[str, Any]) -> Ask | Refusal:
     """The body of `/v5/order/create`. Raises Unreadable."""
+    if params.get("category") == SPOT:
+        return spot_order(params)
     side = word(params, "side", Side)
     order_type = word(params, "orderType", OrderType)
     qty = number(params, "qty")
@@ -156,6 +165,110 @@ def order(params: Mapping[str, Any]) -> Ask | Refusal:
         trigger_direction=whole(params, "triggerDirection", 0),
         trigger_by=word(params, "triggerBy", TriggerBy, TriggerBy.LAST),
         exits=_set_levels(exits(params)),
+    )
+
+
+# Spot, whose refusals have codes of their own (error.mdx, Spot Trade).
+
+
+class _SpotRefused(Exception):
+    """Carries the refusal."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.refusal = Refusal(code=code, message=message)
+
+
+FILTERS = {"Order": StopKind.NONE, "StopOrder": StopKind.STOP, "tpslOrder": StopKind.TPSL}
+
+
+def spot_order(params: Mapping[str, Any]) -> Ask | Refusal:
+    """The body of `/v5/order/create` with the category spot. What only contracts have (positionIdx, …) is ignored."""
+    try:
+        return _spot_order(params) if (refusal := _slippage(params)) is None else refusal
+    except _SpotRefused as error:
+        return error.refusal
+    except Unreadable as error:
+        name = str(error).partition(" ")[0]
+        return Refusal(code=170130, message=f"Data sent for paramter '{name[0].lower()}{name[1:]}' is not valid.")
+
+
+def _spot_order(params: Mapping[str, Any]) -> Ask:
+    side = _spot_word(params, "side", Side, 170117)
+    order_type = _spot_word(params, "orderType", OrderType, 170116)
+    limit = order_type is OrderType.LIMIT
+    stop_kind = FILTERS.get(str(params.get("orderFilter") or "Order"))
+    if stop_kind is None:
+        raise _SpotRefused(170201, "Invalid orderFilter parameter")
+    if params.get("timeInForce") == "RPI":
+        raise _SpotRefused(170355, "RPI orders are restricted to approved market makers only")
+    trigger = number(params, "triggerPrice")
+    if stop_kind is not StopKind.NONE and not trigger:
+        raise _SpotRefused(170202, "Please enter the TP/SL price.")
+    if stop_kind is StopKind.NONE and trigger:
+        raise Unreadable("TriggerPrice invalid")
+    if stop_kind is not StopKind.NONE and params.get("slippageTolerance"):
+        raise Unreadable("SlippageTolerance invalid")
+    return Ask(
+        category=SPOT,
+        symbol=str(params.get("symbol") or ""),
+        side=side,
+        order_type=order_type,
+        qty=_spot_number(params, "qty"),
+        price=_spot_number(params, "price") if limit else None,
+        time_in_force=_spot_word(params, "timeInForce", TimeInForce, 170115, "GTC") if limit else TimeInForce.IOC,
+        link_id=link_id(params),
+        trigger_price=trigger or None,
+        exits=_spot_levels(params, allowed=limit and stop_kind is StopKind.NONE),
+        stop_kind=stop_kind,
+        market_unit="" if limit else _market_unit(params, side),
+        borrows=whole(params, "isLeverage", 0) == 1,
+    )
+
+
+def _spot_word(params: Mapping[str, Any], name: str, kind: type[_Word], code: int, default: str = "") -> _Word:
+    try:
+        return kind(str(params.get(name) or default))
+    except ValueError as error:
+        raise _SpotRefused(code, f"Invalid {name}.") from error
+
+
+def _spot_number(params: Mapping[str, Any], name: str) -> Decimal:
+    found = number(params, name)
+    if found is None:
+        raise _SpotRefused(170105, f"Parameter '{name}' was empty.")
+    if found < 0:
+        raise Unreadable(f"{name} invalid")
+    return found
+
+
+def _market_unit(params: Mapping[str, Any], side: Side) -> str:
+    """batch-place.mdx: a market buy is by value unless told otherwise, a market sell by quantity."""
+    found = str(params.get("marketUnit") or (QUOTE_COIN if side is Side.BUY else "baseCoin"))
+    if found not in (QUOTE_COIN, "baseCoin"):
+        raise Unreadable("MarketUnit invalid")
+    return found
+
+
+def _spot_levels(params: Mapping[str, Any], *, allowed: bool) -> Exits:
+    """Only a plain limit order may carry any (create-order.mdx), each with its order type: else 170003 in the field."""
+    found: dict[str, Decimal | None] = {}
+    for name, prefix in (("takeProfit", "tp"), ("stopLoss", "sl")):
+        found[name] = found[prefix] = None
+        if not number(params, name):
+            continue
+        if not allowed:
+            raise Unreadable(f"{name} invalid")
+        if params.get(f"{prefix}OrderType") in (None, ""):
+            raise _SpotRefused(170003, "An unknown parameter was sent.")
+        found[name] = _spot_number(params, name)
+        if word(params, f"{prefix}OrderType", OrderType) is OrderType.LIMIT:
+            found[prefix] = _spot_number(params, f"{prefix}LimitPrice")
+    return Exits(
+        take_profit=found["takeProfit"],
+        stop_loss=found["stopLoss"],
+        tp_limit_price=found["tp"],
+        sl_limit_price=found["sl"],
     )
 
 

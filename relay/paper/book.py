@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 
-from relay.paper import matching, stops
+from relay.paper import matching, spot, stops
 from relay.paper.matching import bounded, price_bound, submit
-from relay.paper.orders import Ask, Exits, Order, OrderType, Refusal, Side, Status, StopKind, TimeInForce
-from relay.paper.state import Changes, Instrument, Quote, State
+from relay.paper.orders import SPOT, Ask, Exits, Order, OrderType, Refusal, Side, Status, StopKind, TimeInForce
+from relay.paper.state import Changes, Instrument, Quote, State, key_of
 
 GONE = Refusal(code=110001, message="order not exists or too late to cancel")
 GONE_AMEND = Refusal(code=110001, message="order not exists or too late to replace")
@@ -44,17 +44,27 @@ class Book:
         instrument = matching.find_instrument(self.state, ask.category, ask.symbol)
         if isinstance(instrument, Refusal):
             return instrument
-        refusal = matching.refuse(self.state, instrument, ask)
+        placed = (spot.place if instrument.is_spot else self._place)(self.state, instrument, ask, now_ms)
+        self._settle(instrument.key, now_ms)
+        return placed
+
+    def _settle(self, symbol: str, now_ms: int) -> None:
+        matching.settle(self.state, symbol, now_ms, self._act(symbol))
+
+    def _act(self, symbol: str) -> matching.Act:
+        return spot.act if self.state.instruments[symbol].is_spot else matching.act
+
+    def _place(self, state: State, instrument: Instrument, ask: Ask, now_ms: int) -> Order | Refusal:
+        refusal = matching.refuse(state, instrument, ask)
         if refusal:
             return refusal
         order = self._make(ask, instrument, now_ms)
         if order.link_id:
-            self.state.links[order.link_id] = order.id
+            state.links[order.link_id] = order.id
         if ask.trigger_price is None:
-            submit(self.state, order, now_ms)
+            submit(state, order, now_ms)
         else:
-            self.state.note_order(order, now_ms)
-        matching.settle(self.state, order.symbol, now_ms)
+            state.note_order(order, now_ms)
         return order
 
     def _make(self, ask: Ask, instrument: Instrument, now_ms: int) -> Order:
@@ -107,22 +117,18 @@ class Book:
     def open_order(self, category: str, symbol: str, order_id: str, link_id: str) -> Order | None:
         """An order that is still open."""
         wanted = order_id or self.state.links.get(link_id, "")
-        found = self.state.open_orders.get(symbol, {}).get(wanted)
-        return found if found is not None and found.category == category else None
+        return self.state.open_orders.get(key_of(category, symbol), {}).get(wanted)
 
-    def cancel(self, category: str, symbol: str, order_id: str, link_id: str, now_ms: int) -> Order | Refusal:
-        """One open order; 110001 if there is none such."""
-        order = self.open_order(category, symbol, order_id, link_id)
-        if order is None:
-            return GONE
-        stops.cancel(self.state, order, now_ms, cancel_type="CancelByUser")
-        return order
-
-    def cancel_all(self, chosen: Callable[[Order], bool], now_ms: int) -> list[Order]:
+    def cancel(self, chosen: Callable[[Order], bool], now_ms: int) -> list[Order]:
         """Every open order that `chosen` picks, positions' stops included."""
         gone = [order for orders in self.state.open_orders.values() for order in orders.values() if chosen(order)]
         for order in gone:
-            stops.cancel(self.state, order, now_ms, cancel_type="CancelByUser")
+            if not order.is_open:
+                continue
+            if order.category == SPOT:
+                spot.cancel(self.state, order, now_ms)
+            else:
+                stops.cancel(self.state, order, now_ms, cancel_type="CancelByUser")
         return gone
 
     def amend(
@@ -144,6 +150,12 @@ class Book:
         new_exits = _merged(order.exits, exits)
         if (new_qty, new_price, new_trigger, new_exits) == (order.qty, order.price, order.trigger_price, order.exits):
             return UNCHANGED
+        if instrument.is_spot:
+            refusal = spot.amend(
+                state, order, qty=new_qty, price=new_price, trigger=new_trigger, exits=new_exits, now_ms=now_ms
+            )
+            self._settle(order.symbol, now_ms)
+            return refusal
         refusal = self._refuse_amend(order, instrument, new_qty, new_price, new_trigger, new_exits)
         if refusal:
             return refusal
@@ -154,7 +166,7 @@ class Book:
             submit(state, order, now_ms)
         else:
             state.note_order(order, now_ms)
-        matching.settle(state, order.symbol, now_ms)
+        self._settle(order.symbol, now_ms)
         return None
 
     def _refuse_amend(
@@ -189,14 +201,14 @@ class Book:
 
     def move(self, symbol: str, quote: Quote, now_ms: int) -> None:
         """A new price; see triggers."""
-        matching.move(self.state, symbol, quote, now_ms)
+        matching.move(self.state, symbol, quote, now_ms, self._act(symbol))
 
     def set_stops(self, instrument: Instrument, idx: int, exits: Exits, now_ms: int) -> Refusal | None:
         """A position's take profit, stop loss and trailing stop; see stops."""
         if idx not in self.state.indices(instrument.symbol):
             return Refusal(code=10001, message="position idx not match position mode")
         refusal = stops.set_stops(self.state, instrument, idx, exits, now_ms)
-        matching.settle(self.state, instrument.symbol, now_ms)
+        self._settle(instrument.symbol, now_ms)
         return refusal
 
     def set_leverage(self, instrument: Instrument, buy: Decimal, sell: Decimal, now_ms: int) -> Refusal | None:
@@ -248,6 +260,8 @@ def _merged(old: Exits, new: Exits) -> Exits:
         old,
         take_profit=old.take_profit if new.take_profit is None else new.take_profit or None,
         stop_loss=old.stop_loss if new.stop_loss is None else new.stop_loss or None,
+        tp_limit_price=new.tp_limit_price or old.tp_limit_price,
+        sl_limit_price=new.sl_limit_price or old.sl_limit_price,
         tp_trigger_by=old.tp_trigger_by if new.take_profit is None else new.tp_trigger_by,
         sl_trigger_by=old.sl_trigger_by if new.stop_loss is None else new.sl_trigger_by,
         partial=new.partial or old.partial,

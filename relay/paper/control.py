@@ -2,23 +2,23 @@
 
 | call | does |
 |---|---|
-| `GET /paper/prices` | `{symbol: last price}` |
+| `GET /paper/prices` | `{symbol: last price}`; a spot pair's symbol is `spot:BTCUSDT` in this and all that follows |
 | `PUT /paper/prices` `{symbol: price}` | sets prices; orders fill and trigger. Instead of a price: `{"price", "bid", "ask", "mark", "index", "depth", "fundingRate"}`, of which `depth` is how much can be taken in all until the next price (null: any amount). The market feed leaves these symbols alone from then on |
-| `PUT /paper/hints` `{symbol: price}` | sets prices unless a market is followed or they were set by hand: how a relay passes on the `signal_price` of its alerts |
+| `PUT /paper/hints` `{category: {symbol: price}}` | sets prices unless a market is followed or they were set by hand: how a relay passes on the `signal_price` of its alerts |
 | `DELETE /paper/prices` | hands all symbols back to the feed |
 | `PUT /paper/instruments` `{symbol: {"qtyStep", "minOrderQty", "maxMktOrderQty", "maxOrderQty", "tickSize", …: value}}` | changes an instrument's rules, as the exchange does while relays run: any field of its `priceFilter` and `lotSizeFilter`, its `status` (a delisted one is `Delivering`, then `Closed`) and its `deliveryTime`; not kept over a restart |
 | `GET /paper/market` | `{"live": whether a feed is being followed}` |
 | `POST /paper/faults` a fault or a list | see `relay.paper.exchange`: `{"path": "/v5/order/create" or "*", "kind", "times": n or null, "probability", "seed", "match": {field: value}, "ms", "status", "body", "retCode", "retMsg", "headers", "after_effect", "where", "set"}` |
 | `GET`, `DELETE /paper/faults` | how many wait / forget them |
-| `GET`, `DELETE /paper/calls` | `{"calls": [{"at_ns", "method", "path", "symbol", "orderLinkId", "retCode"}]}`, oldest first, the newest 20,000; `retCode` is the effect's, even where a fault swallowed the answer, and null without one |
-| `GET /paper/account`, `POST` any of | `{"marginMode", "lpaPerp": bool, "unifiedMarginStatus", "key": {fields of query-api}, "ipCheck": bool, "expired": bool, "limiter": {"on": bool, "rate": creates a second}, "historyLagMs": n, "keyUnknown": bool, "signatureWrong": bool, "regionBlocked": bool, "demo": bool, "publicKey": RSA PEM or "", "balances": {coin: amount}, "spotBorrow": {coin: amount}, "positionMode": {symbol: 0 or 3}, "leverage": {symbol: n}}` |
+| `GET`, `DELETE /paper/calls` | `{"calls": [{"at_ns", "method", "path", "category", "symbol", "orderLinkId", "retCode"}]}`, oldest first, the newest 20,000; of a batch also `"batch"`, the link ids in it; `retCode` is the effect's, even where a fault swallowed the answer, and null without one |
+| `GET /paper/account`, `POST` any of | `{"marginMode", "lpaPerp": bool, "lpaSpot": bool, "unifiedMarginStatus", "key": {fields of query-api}, "ipCheck": bool, "expired": bool, "limiter": {"on": bool, "rate": creates a second, "spotRate": those of spot}, "historyLagMs": n, "walletLagMs": n, "keyUnknown": bool, "signatureWrong": bool, "regionBlocked": bool, "demo": bool, "publicKey": RSA PEM or "", "balances": {coin: amount}, "spotBorrow": {coin: amount}, "positionMode": {symbol: 0 or 3}, "leverage": {symbol: n}}` |
 | `POST /paper/clock` `{"offset_ms": n}` | shifts the exchange's clock; not kept over a restart |
 | `POST /paper/funding` `{"symbol", "rate"}` | settles one funding payment |
 | `POST /paper/split` `{"symbol", "ratio"}` | a stock split: each position becomes `ratio` times as large at a `ratio`th of its price, by an execution `CorporateAction` and without an order; prices follow, orders end |
 | `POST /paper/status` `[rows of /v5/system/status]` | what the exchange announces of its own state; not kept over a restart |
-| `POST /paper/fees` `{"coin", "price", "taxRate"}` | from now on fees are taken in `coin`, at so many dollars each (`""`: in the settle coin), and taxed at a share of the fee; not kept over a restart |
+| `POST /paper/fees` `{"coin", "price", "taxRate", "spotTaker", "spotMaker"}` | from now on fees are taken in `coin`, at so many dollars each (`""`: in the settle coin, on spot in the coin received), and taxed at a share of the fee; on spot at these rates, of which a maker's below zero is a rebate; not kept over a restart |
 | `POST /paper/takeover` `{"symbol", "kind", "qty"}` | the exchange itself closes so much of the position (all of it by default): `kind` `BustTrade` (liquidation), `AdlTrade` or `Delivery` |
-| `GET /paper/streams` | `{"connections": [{"kind": "private", "linear" or "inverse", "topics": […], "mute": bool}], "manners": {…}}` |
+| `GET /paper/streams` | `{"connections": [{"kind": "private", "linear", "inverse" or "spot", "topics": […], "mute": bool}], "manners": {…}}` |
 | `POST /paper/streams` any of | `{"cut": true or a kind}`: ends the streams' connections without a word; `{"mute": true or a kind}`: those there are stay open, and say and answer nothing more; `{"manners": {"delay_ms", "jitter_ms", "drop", "duplicate", "seed", "topics": [names], "refuse_auth": bool, "refuse": bool}}`: how events are treated from now on, what is left out as usual: held back, overtaken, lost and told twice (shares from 0 to 1), the key refused, or no stream opened at all |
 | `POST /paper/reset` `{}` | starts over: start balances and prices, no orders, positions, faults or calls |"""  # noqa: E501
 
@@ -36,7 +36,7 @@ from relay.paper import margin, matching, stops
 from relay.paper.account import Account
 from relay.paper.book import Book
 from relay.paper.exchange import Exchange, FaultInvalid, read_fault
-from relay.paper.state import Instrument, Quote, Wallet, with_filters
+from relay.paper.state import SPOT_FEE, Instrument, Quote, Wallet, key_of, with_filters
 from relay.paper.streams import PATHS, StreamFaults, Streams
 from relay.paper.wire import on_grid, plain
 
@@ -78,6 +78,13 @@ def instrument(exchange: Exchange, symbol: object) -> Instrument:
     return found
 
 
+def contract(exchange: Exchange, symbol: object) -> Instrument:
+    found = instrument(exchange, symbol)
+    if found.is_spot:
+        raise ControlInvalid(f"{found.symbol} is a spot pair: there are no positions in it")
+    return found
+
+
 # `/paper/account`: how tests set the account up, wrongly for the most part.
 
 
@@ -87,12 +94,18 @@ def shown(exchange: Exchange) -> dict[str, Any]:
     return {
         "marginMode": account.margin_mode,
         "lpaPerp": account.refuses_prices,
+        "lpaSpot": account.moves_spot_prices,
         "unifiedMarginStatus": account.unified_margin_status,
         "key": account.key,
         "ipCheck": account.ip_check,
         "expired": account.expired,
-        "limiter": {"on": account.limiter_on, "rate": account.creates_per_second},
+        "limiter": {
+            "on": account.limiter_on,
+            "rate": account.creates_per_second,
+            "spotRate": account.spot_creates_per_second,
+        },
         "historyLagMs": account.history_lag_ms,
+        "walletLagMs": account.wallet_lag_ms,
         "keyUnknown": account.key_unknown,
         "signatureWrong": account.signature_wrong,
         "regionBlocked": account.region_blocked,
@@ -115,7 +128,7 @@ def change(exchange: Exchange) -> dict[str, Any]:
     _trust(exchange, changed.public_key)
     exchange.act(lambda book, now_ms: _set_book(exchange, book, asked, now_ms))
     exchange.account = changed
-    exchange.state.refuses_prices = changed.refuses_prices
+    exchange.read(exchange.apply_account)
     exchange.keep_account()
     return shown(exchange)
 
@@ -127,13 +140,16 @@ def _read_account(account: Account, body: Mapping[str, Any]) -> Account:
             account,
             margin_mode=str(body.get("marginMode", account.margin_mode)),
             refuses_prices=bool(body.get("lpaPerp", account.refuses_prices)),
+            moves_spot_prices=bool(body.get("lpaSpot", account.moves_spot_prices)),
             unified_margin_status=int(body.get("unifiedMarginStatus", account.unified_margin_status)),
             key={**account.key, **body.get("key", {})},
             ip_check=bool(body.get("ipCheck", account.ip_check)),
             expired=bool(body.get("expired", account.expired)),
             limiter_on=bool(limiter.get("on", account.limiter_on)),
             creates_per_second=int(limiter.get("rate", account.creates_per_second)),
+            spot_creates_per_second=int(limiter.get("spotRate", account.spot_creates_per_second)),
             history_lag_ms=int(body.get("historyLagMs", account.history_lag_ms)),
+            wallet_lag_ms=int(body.get("walletLagMs", account.wallet_lag_ms)),
             key_unknown=bool(body.get("keyUnknown", account.key_unknown)),
             signature_wrong=bool(body.get("signatureWrong", account.signature_wrong)),
             region_blocked=bool(body.get("regionBlocked", account.region_blocked)),
@@ -158,10 +174,10 @@ def _set_book(exchange: Exchange, book: Book, body: Mapping[str, Any], now_ms: i
         for coin, amount in table(body, "balances").items()
     }
     modes = {
-        instrument(exchange, symbol).symbol: str(mode) == "3" for symbol, mode in table(body, "positionMode").items()
+        contract(exchange, symbol).symbol: str(mode) == "3" for symbol, mode in table(body, "positionMode").items()
     }
     leverages = {
-        instrument(exchange, symbol).symbol: number(value, "leverage")
+        contract(exchange, symbol).symbol: number(value, "leverage")
         for symbol, value in table(body, "leverage").items()
     }
     state = book.state
@@ -249,7 +265,7 @@ def read_quote(asked: object, current: Quote) -> Quote:
 
 
 def _set_prices(exchange: Exchange) -> dict[str, str]:
-    asked = {instrument(exchange, symbol).symbol: value for symbol, value in read_body().items()}
+    asked = {instrument(exchange, symbol).key: value for symbol, value in read_body().items()}
 
     def move(book: Book, now_ms: int) -> None:
         quotes = {symbol: read_quote(value, book.state.quotes[symbol]) for symbol, value in asked.items()}
@@ -263,7 +279,12 @@ def _set_prices(exchange: Exchange) -> dict[str, str]:
 
 
 def _hint(exchange: Exchange) -> dict[str, int]:
-    asked = {instrument(exchange, symbol).symbol: number(value, "price") for symbol, value in read_body().items()}
+    body = read_body()
+    asked = {
+        instrument(exchange, key_of(category, symbol)).key: number(value, "price")
+        for category in body
+        for symbol, value in table(body, category).items()
+    }
     free = {symbol: price for symbol, price in asked.items() if symbol not in exchange.pinned}
     if exchange.market_is_live or not free:
         return {"taken": 0}
@@ -350,17 +371,20 @@ def _set_fees(exchange: Exchange) -> dict[str, str]:
     asked = read_body()
     coin, price = str(asked.get("coin") or ""), number(asked.get("price", 1), "price")
     tax = number(asked.get("taxRate", 0), "taxRate", positive=False)
+    taker, maker = (number(asked.get(name, SPOT_FEE), name, positive=False) for name in ("spotTaker", "spotMaker"))
 
     def set_fees(book: Book, now_ms: int) -> None:
         book.state.fee_coin, book.state.fee_coin_price, book.state.tax_rate = coin, price, tax
+        book.state.spot_taker_fee, book.state.spot_maker_fee = taker, maker
 
     exchange.act(set_fees)
-    return {"coin": coin, "price": plain(price), "taxRate": plain(tax)}
+    shown = {"price": price, "taxRate": tax, "spotTaker": taker, "spotMaker": maker}
+    return {"coin": coin, **{name: plain(value) for name, value in shown.items()}}
 
 
 def _take_over(exchange: Exchange) -> dict[str, str]:
     asked = read_body()
-    chosen, kind = instrument(exchange, asked.get("symbol")), str(asked.get("kind"))
+    chosen, kind = contract(exchange, asked.get("symbol")), str(asked.get("kind"))
     if kind not in matching.TAKEOVERS:
         raise ControlInvalid(f"kind must be one of {', '.join(matching.TAKEOVERS)}")
     wanted = number(asked["qty"], "qty") if "qty" in asked else None
@@ -375,7 +399,7 @@ def _reset(exchange: Exchange) -> dict[str, str]:
 
 def _pay_funding(exchange: Exchange) -> dict[str, Any]:
     body = read_body()
-    symbol = instrument(exchange, body.get("symbol")).symbol
+    symbol = contract(exchange, body.get("symbol")).symbol
     rate = number(body.get("rate"), "rate", positive=False)
     exchange.act(lambda book, now_ms: margin.pay(book.state, symbol, rate, now_ms))
     return {"symbol": symbol, "rate": plain(rate)}
@@ -383,7 +407,7 @@ def _pay_funding(exchange: Exchange) -> dict[str, Any]:
 
 def _split(exchange: Exchange) -> dict[str, str]:
     body = read_body()
-    chosen, ratio = instrument(exchange, body.get("symbol")), number(body.get("ratio"), "ratio")
+    chosen, ratio = contract(exchange, body.get("symbol")), number(body.get("ratio"), "ratio")
     exchange.act(lambda book, now_ms: margin.split(book.state, chosen, ratio, now_ms))
     return {"symbol": chosen.symbol, "ratio": plain(ratio)}
 

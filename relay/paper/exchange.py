@@ -8,7 +8,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from copy import copy
+from dataclasses import dataclass, field, fields, replace
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_UP, Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
@@ -18,7 +19,8 @@ import requests
 
 from relay.paper.account import Account, Credentials, Limiter, Verifier
 from relay.paper.book import Book
-from relay.paper.state import TABLE, Quote, State, load
+from relay.paper.orders import SPOT
+from relay.paper.state import TABLE, Instrument, Quote, State, Wallet, key_of, load
 from relay.paper.store import Store
 
 # Misbehaviour on order: what the exchange is told to do wrong to the next calls, and a log of all calls.
@@ -182,10 +184,14 @@ class Calls:
             "at_ns": at_ns,
             "method": method,
             "path": path,
+            "category": _short(params.get("category")),
             "symbol": _short(params.get("symbol")),
             "orderLinkId": _short(params.get("orderLinkId")),
             "retCode": None,
         }
+        if isinstance(entries := params.get("request"), list):
+            named = (each.get("orderLinkId") if isinstance(each, Mapping) else None for each in entries)
+            call["batch"] = [_short(each) for each in named]
         self._calls.append(call)
         return call
 
@@ -213,7 +219,9 @@ class Exchange:
         self.store.restore(state)
         self.book = Book(state)
         self.account = self._load_account()
-        state.refuses_prices = self.account.refuses_prices
+        self._told_wallets: deque[tuple[int, dict[str, Wallet]]] = deque()
+        """The wallets since when, as far back as they are told late."""
+        self.apply_account(state)
         self.verifier.trust(self.account.public_key)
         self.limiter = Limiter()
         self.faults = Faults()
@@ -251,6 +259,8 @@ class Exchange:
             # What could not be written stays noted and goes with the next action, so that file and memory meet again.
             self.store.write(changes, self.instruments)
             self.state.take_changes()
+            if changes.wallets and self.account.wallet_lag_ms:
+                self._note_wallets(self.state, self.now_ms())
             self.book.publish(changes)
 
     def read(self, look: Callable[[State], _Result]) -> _Result:
@@ -263,6 +273,28 @@ class Exchange:
         known = {field.name for field in fields(Account)}
         return Account(**{name: value for name, value in kept.items() if name in known})
 
+    def apply_account(self, state: State) -> None:
+        """The book follows what the account says of prices beyond the bound."""
+        state.refuses_prices = self.account.refuses_prices
+        state.moves_spot_prices = self.account.moves_spot_prices
+        self._told_wallets.clear()
+        if self.account.wallet_lag_ms:
+            self._note_wallets(state, 0)
+
+    def _note_wallets(self, state: State, at_ms: int) -> None:
+        self._told_wallets.append((at_ms, {coin: replace(each) for coin, each in state.wallets.items()}))
+
+    def shown_state(self) -> State:
+        """The state with its wallets as they are told now; for a reader that holds the lock."""
+        due_ms = self.now_ms() - self.account.wallet_lag_ms
+        while len(self._told_wallets) > 1 and self._told_wallets[1][0] <= due_ms:
+            self._told_wallets.popleft()
+        if not self._told_wallets:
+            return self.state
+        late = copy(self.state)
+        late.wallets = self._told_wallets[0][1]
+        return late
+
     def keep_account(self) -> None:
         self.store.set_setting("account", self.account.dump())
 
@@ -273,6 +305,7 @@ class Exchange:
             self.instruments.update(self._listed)
             self.book.state = State(self.instruments)
             self.account = Account()
+            self.apply_account(self.book.state)
             self.verifier.trust("")
             self.limiter = Limiter()
             self.clock_offset_ms = 0
@@ -320,8 +353,8 @@ class Feed:
                 self._stop.wait(POLL_S if live else RETRY_S)
 
     def poll(self, session: requests.Session) -> bool:
-        """One round over both categories; false if the host could not be understood."""
-        live = all(self._follow(session, category) for category in ("linear", "inverse"))
+        """One round over all categories; false if the host could not be understood."""
+        live = all(self._follow(session, category) for category in ("linear", "inverse", SPOT))
         if live != self._exchange.market_is_live:
             log.info("paper prices %s %s", "follow" if live else "no longer follow", self._url)
         self._exchange.market_is_live = live
@@ -340,26 +373,29 @@ class Feed:
 
     def _apply(self, book: Book, category: str, rows: list[Mapping[str, Any]], now_ms: int) -> None:
         for row in rows:
-            symbol = row.get("symbol", "")
+            symbol = key_of(category, str(row.get("symbol")))
             instrument = self._exchange.instruments.get(symbol)
             if instrument is None or instrument.category != category or symbol in self._exchange.pinned:
                 continue
-            quote = read_ticker(row, instrument.tick_size)
+            quote = read_ticker(row, instrument)
             if quote is not None and quote != book.state.quotes[symbol]:
                 book.move(symbol, quote, now_ms)
 
 
-def read_ticker(row: Mapping[str, Any], tick: Decimal) -> Quote | None:
+def read_ticker(row: Mapping[str, Any], instrument: Instrument) -> Quote | None:
     """A row of `/v5/market/tickers`; None if it lacks a usable price. An empty side of the book is the last price.
+
+    Spot has no mark, and an index in dollars at most: else they are the last price, too.
 
     What can be traded at is put on our table's grid, should the real one have become finer.
     """
+    tick = instrument.tick_size
     try:
         last = _on_grid(Decimal(row["lastPrice"]), tick, ROUND_HALF_EVEN)
         quote = Quote(
             last=last,
-            mark=Decimal(row["markPrice"]),
-            index=Decimal(row["indexPrice"]),
+            mark=last if instrument.is_spot else Decimal(row["markPrice"]),
+            index=Decimal(row.get("usdIndexPrice") or last) if instrument.is_spot else Decimal(row["indexPrice"]),
             bid=_on_grid(Decimal(row.get("bid1Price") or last), tick, ROUND_DOWN) or last,
             ask=_on_grid(Decimal(row.get("ask1Price") or last), tick, ROUND_UP) or last,
             funding_rate=Decimal(row.get("fundingRate") or 0),

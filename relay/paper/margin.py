@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 
 from relay.paper import stops
 from relay.paper.orders import (
     NO_EXITS,
+    QUOTE_COIN,
     ZERO,
     Execution,
     Order,
@@ -18,7 +19,7 @@ from relay.paper.orders import (
     TimeInForce,
     TriggerBy,
 )
-from relay.paper.state import Instrument, Position, State, cents, profit
+from relay.paper.state import Instrument, Position, State, cents, maintenance_margin, profit
 
 
 def unrealised(state: State, symbol: str, idx: int) -> Decimal:
@@ -27,6 +28,30 @@ def unrealised(state: State, symbol: str, idx: int) -> Decimal:
     if position is None or not position.size:
         return ZERO
     return profit(state.instruments[symbol], position.size, position.avg_price, state.quotes[symbol].mark)
+
+
+def liquidation_price(state: State, symbol: str, idx: int) -> Decimal | None:
+    """The price at which the coin's equity would be down to what its positions must keep, if only this one moved.
+
+    None where no price of the instrument's does that, as the exchange leaves it empty. Source: position.mdx, liqPrice.
+    """
+    position, instrument = state.position(symbol, idx), state.instruments[symbol]
+    if not position.size:
+        return None
+    coin = instrument.settle_coin
+    wallet = state.wallets.get(coin)
+    short = -(wallet.balance if wallet else ZERO)
+    for (name, at), held in state.positions.items():
+        if held.size and state.instruments[name].settle_coin == coin:
+            short += maintenance_margin(held, state.instruments[name])
+            short -= unrealised(state, name, at) if held is not position else ZERO
+    away = short / position.size
+    if not instrument.inverse:
+        price = position.avg_price + away
+    else:
+        turned = 1 / position.avg_price - away
+        price = 1 / turned if turned > 0 else ZERO
+    return price if instrument.min_price < price < instrument.max_price else None
 
 
 def position_value(state: State, symbol: str, idx: int) -> Decimal:
@@ -78,10 +103,55 @@ def coin_totals(state: State, coin: str) -> tuple[Decimal, Decimal, Decimal]:
 
 
 def available(state: State, coin: str) -> Decimal:
-    """What a new order may still tie up."""
+    """What a new order of a contract may still tie up."""
     wallet = state.wallets.get(coin)
     profits, margins, _ = coin_totals(state, coin)
-    return (wallet.balance if wallet else ZERO) + profits - margins
+    return (wallet.balance if wallet else ZERO) + profits - margins - locked(state, coin)
+
+
+def spendable(state: State, coin: str) -> Decimal:
+    """What a spot order may pay with: own coins, less what is locked or tied up; open losses count, profits do not."""
+    return available(state, coin) - max(coin_totals(state, coin)[0], ZERO)
+
+
+def locked(state: State, coin: str) -> Decimal:
+    """What open spot orders hold back of the coin (wallet-balance.mdx). Of a pair that ends itself one side counts."""
+    total, pairs = ZERO, dict[str, Decimal]()
+    for symbol, orders in state.open_orders.items():
+        instrument = state.instruments[symbol]
+        for order in orders.values():
+            amount = lock(instrument, order) if pays_with(instrument, order.side) == coin else ZERO
+            if order.pair_id:
+                pairs[order.pair_id] = max(pairs.get(order.pair_id, ZERO), amount)
+            else:
+                total += amount
+    return total + sum(pairs.values(), ZERO)
+
+
+def pays_with(instrument: Instrument, side: Side) -> str:
+    """The coin that an order of a spot pair gives away; none for a contract."""
+    if not instrument.is_spot:
+        return ""
+    return instrument.quote_coin if side is Side.BUY else instrument.base_coin
+
+
+def lock(instrument: Instrument, order: Order) -> Decimal:
+    """What an open spot order locks; a StopOrder nothing before its trigger (create-order.mdx, orderFilter)."""
+    if (order.status, order.stop_kind) == (Status.UNTRIGGERED, StopKind.STOP):
+        return ZERO
+    return cost(instrument, order.side, order.leaves, order.price or order.trigger_price or ZERO, order.market_unit)
+
+
+def cost(instrument: Instrument, side: Side, qty: Decimal, price: Decimal, market_unit: str) -> Decimal:
+    """What an order of a spot pair gives away at `price`, in the coin that it pays with."""
+    by_value = market_unit == QUOTE_COIN
+    if side is Side.BUY:
+        return qty if by_value else qty * price
+    return floor(qty / price, instrument.qty_step) if by_value else qty
+
+
+def floor(amount: Decimal, step: Decimal) -> Decimal:
+    return (amount / step).to_integral_value(ROUND_DOWN) * step
 
 
 def affordable(state: State, instrument: Instrument, *, idx: int, side: Side, qty: Decimal, price: Decimal) -> bool:
@@ -128,7 +198,7 @@ def pay(state: State, symbol: str, rate: Decimal, now_ms: int) -> None:
             at_ms=now_ms,
         )
         state.changes.executions.append(execution)
-        state.book(execution, instrument.settle_coin)
+        state.book(execution, instrument.settle_coin, ZERO)
 
 
 def split(state: State, instrument: Instrument, ratio: Decimal, now_ms: int) -> None:
@@ -141,7 +211,7 @@ def split(state: State, instrument: Instrument, ratio: Decimal, now_ms: int) -> 
     prices = {name: getattr(quote, name) / ratio for name in ("last", "mark", "index", "bid", "ask")}
     for order in state.orders_of(symbol):
         stops.cancel(state, order, now_ms, cancel_type="CancelByAdmin")
-    state.set_quote(symbol, replace(quote, **prices))
+    state.set_quote(symbol, replace(quote, **prices), moved_ms=now_ms)
     for idx in state.indices(symbol):
         position = state.position(symbol, idx)
         if not position.size:

@@ -9,6 +9,7 @@ from decimal import ROUND_DOWN, ROUND_UP, Decimal
 from relay.paper import margin, stops
 from relay.paper.orders import (
     FULL_STOPS,
+    SPOT,
     ZERO,
     Ask,
     Execution,
@@ -20,7 +21,7 @@ from relay.paper.orders import (
     StopKind,
     TimeInForce,
 )
-from relay.paper.state import Closed, Instrument, Position, Quote, State, apply_fill, cents
+from relay.paper.state import Closed, Instrument, Position, Quote, State, apply_fill, cents, key_of
 
 
 def price_bound(state: State, instrument: Instrument, side: Side) -> Decimal:
@@ -101,23 +102,23 @@ def submit(state: State, order: Order, now_ms: int) -> None:
             return
         order.qty = order.cum_qty + room
     if not crosses(state, order):
-        _rest_or_cancel(state, order, now_ms)
+        rest_or_cancel(state, order, now_ms)
     elif order.time_in_force is TimeInForce.POST_ONLY:
-        _refuse(state, order, now_ms, "EC_PostOnlyWillTakeLiquidity")
+        turn_away(state, order, now_ms, "EC_PostOnlyWillTakeLiquidity")
     else:
         _take(state, order, now_ms)
 
 
-def _refuse(state: State, order: Order, now_ms: int, reason: str) -> None:
+def turn_away(state: State, order: Order, now_ms: int, reason: str) -> None:
     order.status = Status.NEW
     stops.cancel(state, order, now_ms, cancel_type="UNKNOWN", reason=reason)
 
 
-def _rest_or_cancel(state: State, order: Order, now_ms: int) -> None:
+def rest_or_cancel(state: State, order: Order, now_ms: int) -> None:
     if order.time_in_force is TimeInForce.IOC:
-        _refuse(state, order, now_ms, "EC_NoImmediateQtyToFill")
+        turn_away(state, order, now_ms, "EC_NoImmediateQtyToFill")
     elif order.time_in_force is TimeInForce.FOK:
-        _refuse(state, order, now_ms, "EC_CancelForNoFullFill")
+        turn_away(state, order, now_ms, "EC_CancelForNoFullFill")
     else:
         order.status = Status.PARTIALLY_FILLED if order.cum_qty else Status.NEW
         state.note_order(order, now_ms)
@@ -133,7 +134,7 @@ def _take(state: State, order: Order, now_ms: int) -> None:
     quote = state.quotes[order.symbol]
     qty = order.leaves if quote.depth is None else min(order.leaves, quote.depth)
     if order.time_in_force is TimeInForce.FOK and qty < order.leaves:
-        _refuse(state, order, now_ms, "EC_CancelForNoFullFill")
+        turn_away(state, order, now_ms, "EC_CancelForNoFullFill")
         return
     if order.order_type is OrderType.MARKET and order.price and bounded_out(quote, order.side, order.price):
         qty = ZERO
@@ -142,9 +143,9 @@ def _take(state: State, order: Order, now_ms: int) -> None:
     if not order.leaves:
         return
     if order.order_type is OrderType.MARKET or order.time_in_force is TimeInForce.IOC:
-        _refuse(state, order, now_ms, "EC_NoImmediateQtyToFill")
+        turn_away(state, order, now_ms, "EC_NoImmediateQtyToFill")
     else:
-        _rest_or_cancel(state, order, now_ms)
+        rest_or_cancel(state, order, now_ms)
 
 
 def fill(
@@ -165,8 +166,9 @@ def fill(
     closed = apply_fill(position, instrument, order.side, qty, price, own_fee)
     if position.size and (not was_open or closed.qty and position.size * order.side.sign > 0):
         position.opened_ms = now_ms
-    _consume(state, order.symbol, qty)
-    _book_fill(order, position, qty, value, fee, closed)
+    consume(state, order.symbol, qty)
+    _book_fill(order, position, qty, value, closed)
+    order.add_fee(fee, fee_coin)
     position.seq = state.next_seq()
     execution = Execution(
         id=state.new_id(),
@@ -189,7 +191,7 @@ def fill(
     )
     state.changes.executions.append(execution)
     for coin in dict.fromkeys((instrument.settle_coin, fee_coin)):
-        state.book(execution, coin)
+        state.book(execution, coin, closed.pnl if coin == instrument.settle_coin else ZERO)
     state.note_order(order, now_ms)
     state.note_position(position, now_ms)
     stops.sync(state, position, now_ms)
@@ -216,16 +218,15 @@ def take_over(state: State, instrument: Instrument, kind: str, wanted: Decimal |
     return qty
 
 
-def _consume(state: State, symbol: str, qty: Decimal) -> None:
+def consume(state: State, symbol: str, qty: Decimal) -> None:
     quote = state.quotes[symbol]
     if quote.depth is not None:
         state.set_quote(symbol, replace(quote, depth=max(quote.depth - qty, ZERO)))
 
 
-def _book_fill(order: Order, position: Position, qty: Decimal, value: Decimal, fee: Decimal, closed: Closed) -> None:
+def _book_fill(order: Order, position: Position, qty: Decimal, value: Decimal, closed: Closed) -> None:
     order.cum_qty += qty
     order.cum_value += value
-    order.cum_fee += fee
     order.leverage = position.leverage
     order.status = Status.PARTIALLY_FILLED if order.leaves else Status.FILLED
     if closed.qty:
@@ -261,19 +262,22 @@ def trim(state: State, position: Position, now_ms: int) -> None:
 # What a new price sets off: resting limits fill, conditionals and the positions' stops trigger.
 
 
-def move(state: State, symbol: str, quote: Quote, now_ms: int) -> None:
+Act = Callable[[State, Order, int], None]
+
+
+def move(state: State, symbol: str, quote: Quote, now_ms: int, act: Act) -> None:
     """Sets the market of a symbol and does what follows, in the order in which a steady move meets each price.
 
     Limits fill at their own price; stops close at the new one, as in a gap.
     """
     origin = state.quotes[symbol].last
-    state.set_quote(symbol, quote)
+    state.set_quote(symbol, quote, moved_ms=now_ms)
     _trail(state, symbol, now_ms)
-    settle(state, symbol, now_ms, origin)
+    settle(state, symbol, now_ms, act, origin)
 
 
-def settle(state: State, symbol: str, now_ms: int, origin: Decimal | None = None) -> None:
-    """Fills and triggers whatever the present price calls for, until nothing is left to do."""
+def settle(state: State, symbol: str, now_ms: int, act: Act, origin: Decimal | None = None) -> None:
+    """Fills and triggers whatever the present price calls for, by `act`, until nothing is left to do."""
     origin = state.quotes[symbol].last if origin is None else origin
     while True:
         hits = [order for order in state.orders_of(symbol) if _is_hit(state, order)]
@@ -281,7 +285,7 @@ def settle(state: State, symbol: str, now_ms: int, origin: Decimal | None = None
             return
         for order in sorted(hits, key=lambda hit: (abs(_level(hit) - origin), hit.seq)):
             if order.is_open and _is_hit(state, order):
-                _act(state, order, now_ms)
+                act(state, order, now_ms)
 
 
 def _level(order: Order) -> Decimal:
@@ -328,7 +332,8 @@ def _is_hit(state: State, order: Order) -> bool:
     return price >= order.trigger_price if order.trigger_direction == 1 else price <= order.trigger_price
 
 
-def _act(state: State, order: Order, now_ms: int) -> None:
+def act(state: State, order: Order, now_ms: int) -> None:
+    """What the price calls for, of a contract's order."""
     if order.status is Status.UNTRIGGERED:
         trigger(state, order, now_ms)
         return
@@ -390,12 +395,14 @@ def refuse(state: State, instrument: Instrument, ask: Ask) -> Refusal | None:
 
 def find_instrument(state: State, category: str, symbol: str) -> Instrument | Refusal:
     """The instrument, or the refusal of an unknown category or symbol."""
-    if category not in ("linear", "inverse"):
+    if category not in ("linear", "inverse", SPOT):
         return Refusal(code=10001, message="params error: category invalid")
-    found = state.instruments.get(symbol)
-    if found is None or found.category != category:
-        return Refusal(code=10001, message=f"params error: symbol invalid {symbol}")
-    return found
+    found = state.instruments.get(key_of(category, symbol))
+    if found is not None and found.category == category:
+        return found
+    if category == SPOT:
+        return Refusal(code=170121, message="Invalid symbol.")
+    return Refusal(code=10001, message=f"params error: symbol invalid {symbol}")
 
 
 def is_live(state: State, instrument: Instrument, ask: Ask) -> Refusal | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
 ZERO = Decimal(0)
+SPOT = "spot"
+QUOTE_COIN = "quoteCoin"
+"""The unit of a spot market order whose `qty` is an amount of the quote coin (create-order.mdx, marketUnit)."""
 
 
 class Side(StrEnum):
@@ -43,6 +46,8 @@ class Status(StrEnum):
     TRIGGERED = "Triggered"
     FILLED = "Filled"
     CANCELLED = "Cancelled"
+    PARTIALLY_FILLED_CANCELED = "PartiallyFilledCanceled"
+    """Only spot has it (enum.mdx)."""
     REJECTED = "Rejected"
     DEACTIVATED = "Deactivated"
 
@@ -63,6 +68,10 @@ class StopKind(StrEnum):
     TRAILING_STOP = "TrailingStop"
     PARTIAL_TAKE_PROFIT = "PartialTakeProfit"
     PARTIAL_STOP_LOSS = "PartialStopLoss"
+    TPSL = "tpslOrder"
+    """Spot: its coins are locked from the start."""
+    BIDIRECTIONAL = "BidirectionalTpslOrder"
+    """Spot: a take profit and a stop loss on the same coins, of which one ends the other."""
 
 
 ACTIVE = frozenset({Status.NEW, Status.PARTIALLY_FILLED})
@@ -122,6 +131,11 @@ class Ask:
     trigger_direction: int = 0
     trigger_by: TriggerBy = TriggerBy.LAST
     exits: Exits = NO_EXITS
+    stop_kind: StopKind = StopKind.STOP
+    """What it is while it waits for its trigger."""
+    market_unit: str = ""
+    borrows: bool = False
+    """Spot's `isLeverage`."""
 
     @property
     def closes(self) -> bool:
@@ -173,10 +187,23 @@ class Order:
     close_fee: Decimal = ZERO
     fill_count: int = 0
     leverage: Decimal = ZERO
+    market_unit: str = ""
+    fees: dict[str, Decimal] = field(default_factory=dict)
+    """By coin."""
+
+    @property
+    def is_by_value(self) -> bool:
+        """`qty` is an amount of the quote coin."""
+        return self.market_unit == QUOTE_COIN
 
     @property
     def leaves(self) -> Decimal:
-        return self.qty - self.cum_qty
+        """In the unit of `qty`."""
+        return self.qty - (self.cum_value if self.is_by_value else self.cum_qty)
+
+    def add_fee(self, fee: Decimal, coin: str) -> None:
+        self.cum_fee += fee
+        self.fees = {**self.fees, coin: self.fees.get(coin, ZERO) + fee}
 
     @property
     def is_open(self) -> bool:
@@ -216,7 +243,7 @@ class Execution:
     leaves: Decimal
     at_ms: int
     extra_fee: Decimal = ZERO
-    """A tax on the fee, in the settle coin."""
+    """A tax on the fee, in the settle coin; on spot in the fee's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,10 @@ from typing import Any
 
 from relay.paper import account, asks, margin, matching, wire
 from relay.paper.asks import Unreadable
-from relay.paper.book import GONE_AMEND, Book
+from relay.paper.book import GONE, GONE_AMEND, Book
 from relay.paper.exchange import Exchange
-from relay.paper.orders import Order, Refusal, Status, StopKind
+from relay.paper.orders import SPOT, Order, Refusal, Status, StopKind
+from relay.paper.state import key_of
 
 Params = Mapping[str, Any]
 Answer = dict[str, Any] | Refusal
@@ -29,6 +30,7 @@ def create(exchange: Exchange, params: Params) -> Answer:
 
 def pre_check(exchange: Exchange, params: Params) -> Answer:
     """Margin rates before and after, in hundredths of a percent (pre-check-order.mdx)."""
+    asks.category(params, spot=False)
     ask = asks.order(params)
     if isinstance(ask, Refusal):
         return ask
@@ -66,8 +68,8 @@ def amend(exchange: Exchange, params: Params) -> Answer:
 
     def change(book: Book, now_ms: int) -> Answer:
         order = book.open_order(*named)
-        if order is None:
-            return GONE_AMEND
+        if order is None or not _is_meant(order, params):
+            return GONE_SPOT if named[0] == SPOT else GONE_AMEND
         refusal = book.amend(
             order,
             qty=asks.number(params, "qty"),
@@ -85,11 +87,42 @@ def cancel(exchange: Exchange, params: Params) -> Answer:
     named = _named(exchange, params)
     if isinstance(named, Refusal):
         return named
-    gone = exchange.act(lambda book, now_ms: book.cancel(*named, now_ms))
-    return gone if isinstance(gone, Refusal) else _ids(gone)
+
+    def end(book: Book, now_ms: int) -> Answer:
+        order = book.open_order(*named)
+        if order is None or not _is_meant(order, {"orderFilter": "Order", **params}):
+            return GONE_SPOT if named[0] == SPOT else GONE
+        book.cancel(lambda each: each is order, now_ms)
+        return _ids(order)
+
+    return exchange.act(end)
+
+
+GONE_SPOT = Refusal(code=170213, message="Order does not exist.")
+SPOT_FILTERS = {
+    "StopOrder": (StopKind.STOP,),
+    "tpslOrder": (StopKind.TPSL,),
+    "OcoOrder": (),
+    "BidirectionalTpslOrder": (StopKind.BIDIRECTIONAL,),
+}
+
+
+def _is_meant(order: Order, params: Params) -> bool:
+    """Whether a spot order is of the kind that `orderFilter` names; without one all are.
+
+    Once triggered it is an `Order` as well. `tpslOrder` speaks of both kinds of TP/SL: cancel-order.mdx has no third.
+    """
+    wanted = params.get("orderFilter")
+    if order.category != SPOT or not wanted:
+        return True
+    if wanted == "Order":
+        return order.status is not Status.UNTRIGGERED
+    pair = wanted == "tpslOrder" and order.stop_kind is StopKind.BIDIRECTIONAL
+    return pair or order.stop_kind in SPOT_FILTERS.get(str(wanted), ())
 
 
 BATCH_MAX = 20
+SPOT_BATCH_MAX = 10
 BATCHES = frozenset(f"/v5/order/{each}-batch" for each in ("create", "amend", "cancel"))
 TOO_MANY = Refusal(code=10006, message="Too many visits. Exceeded the API Rate Limit.")
 
@@ -101,14 +134,21 @@ def batch(one: Callable[[Exchange, Params], Answer]) -> Callable[[Exchange, Para
     """
 
     def all_of(exchange: Exchange, params: Params) -> Answer:
-        entries = params.get("request")
-        if not isinstance(entries, list) or not 1 <= len(entries) <= BATCH_MAX:
-            raise Unreadable(f"The number of orders should be between 1 and {BATCH_MAX}")
-        if exchange.account.demo and asks.category(params) == "inverse":
+        entries, of = params.get("request"), asks.category(params)
+        most = SPOT_BATCH_MAX if of == SPOT else BATCH_MAX
+        if not isinstance(entries, list) or not 1 <= len(entries) <= most:
+            raise Unreadable(f"The number of orders should be between 1 and {most}")
+        if exchange.account.demo and of != "linear":
             return Refusal(code=10032, message="Demo trading are not supported.")
-        answers = [_entry(exchange, one, {**entry, "category": params.get("category")}) for entry in entries]
+        answers: list[Answer] = []
+        headers: Mapping[str, str] = {}
+        for entry in entries:
+            allowance = exchange.limiter.admit(exchange.account, account.BATCHES, exchange.now_ms(), of)
+            headers = allowance.headers if allowance is not None else {}
+            refused = allowance is not None and allowance.exceeded
+            answers.append(TOO_MANY if refused else _entry(exchange, one, {**entry, "category": of}))
         rows = [_shown(entry, each, params) for entry, each in zip(entries, answers, strict=True)]
-        return {"list": rows, EXTRA: {"list": [_code(each) for each in answers]}}
+        return {"list": rows, EXTRA: {"list": [_code(each) for each in answers]}, HEADERS: headers}
 
     return all_of
 
@@ -124,13 +164,11 @@ def _code(answer: Answer) -> dict[str, Any]:
 
 
 EXTRA = "\0retExtInfo"
-"""Under this name an answer holds what belongs beside its result."""
+HEADERS = "\0headers"
+"""Under these names an answer holds what belongs beside its result."""
 
 
 def _entry(exchange: Exchange, one: Callable[[Exchange, Params], Answer], entry: Params) -> Answer:
-    allowance = exchange.limiter.admit(exchange.account, account.BATCHES, exchange.now_ms())
-    if allowance is not None and allowance.exceeded:
-        return TOO_MANY
     try:
         return one(exchange, entry)
     except Unreadable as error:
@@ -148,13 +186,15 @@ def _named(exchange: Exchange, params: Params) -> tuple[str, str, str, str] | Re
 
 
 def cancel_all(exchange: Exchange, params: Params) -> Answer:
-    """cancel-all.mdx: without `orderFilter` everything goes, the position's stops too."""
+    """cancel-all.mdx: without `orderFilter` everything goes, the position's stops too; of spot only plain orders."""
     covers = _coverage(exchange, params)
     if covers is None:
         raise Unreadable("params error: symbol, settleCoin or baseCoin is required")
     wanted, only = params.get("orderFilter"), params.get("stopOrderType")
 
     def chosen(order: Order) -> bool:
+        if order.category == SPOT:
+            return covers(order) and _is_meant(order, {"orderFilter": wanted or "Order"})
         waiting = order.status is Status.UNTRIGGERED
         fits = {
             "Order": not waiting,
@@ -163,19 +203,24 @@ def cancel_all(exchange: Exchange, params: Params) -> Answer:
         }
         return covers(order) and (not wanted or fits.get(str(wanted), False))
 
-    gone = exchange.act(lambda book, now_ms: book.cancel_all(chosen, now_ms))
+    gone = exchange.act(lambda book, now_ms: book.cancel(chosen, now_ms))
     return {"list": [_ids(order) for order in gone], "success": "1"}
 
 
 def _coverage(exchange: Exchange, params: Params) -> Callable[[Order], bool] | None:
-    """Which orders `symbol`, else `baseCoin`, else `settleCoin` speak of; None if none of them was given."""
+    """Which orders `symbol`, else `baseCoin`, else `settleCoin` speak of; None if none of them was given.
+
+    Spot does not ask for any, and knows no settle coin.
+    """
     category = asks.category(params)
     symbol, base, settle = params.get("symbol"), params.get("baseCoin"), params.get("settleCoin")
     known = exchange.instruments
     if symbol:
-        return lambda order: order.category == category and order.symbol == symbol
+        return lambda order: order.category == category and order.symbol == key_of(category, str(symbol))
     if base:
         return lambda order: order.category == category and known[order.symbol].base_coin == base
+    if category == SPOT:
+        return lambda order: order.category == SPOT
     if settle:
         return lambda order: order.category == category and known[order.symbol].settle_coin == settle
     return None
@@ -194,8 +239,7 @@ def realtime(exchange: Exchange, params: Params) -> Answer:
     def wanted(order: Order) -> bool:
         if order.category != category or (covers is not None and not covers(order)):
             return False
-        conditional = order.stop_kind is not StopKind.NONE
-        return not kind or (kind == "StopOrder") is conditional
+        return _is_kind(order, kind)
 
     def look(book: Book, now_ms: int) -> Answer:
         state = book.state
@@ -209,6 +253,15 @@ def realtime(exchange: Exchange, params: Params) -> Answer:
         return _order_page(exchange, category, found, size, before)
 
     return exchange.act(look)
+
+
+def _is_kind(order: Order, kind: object) -> bool:
+    """Whether a list that was asked for `orderFilter` shows it."""
+    if not kind:
+        return True
+    if order.category == SPOT and kind != "Order":
+        return order.stop_kind in SPOT_FILTERS.get(str(kind), ())
+    return (kind == "StopOrder") is (order.stop_kind is not StopKind.NONE)
 
 
 def _order_page(exchange: Exchange, category: str, found: list[Order], size: int, before: int | None) -> Answer:
@@ -232,8 +285,8 @@ def history(exchange: Exchange, params: Params) -> Answer:
     if "id" not in where and "link_id" not in where:
         where["created_ms >= ?"], where["created_ms < ?"] = wire.span(params, now_ms)
     found = exchange.store.orders(where, before_seq=wire.after(params), limit=wire.limit(params, default=20, most=50))
-    status = params.get("orderStatus")
-    shown = [order for order in found if not status or order.status == status]
+    status, kind = params.get("orderStatus"), params.get("orderFilter")
+    shown = [order for order in found if (not status or order.status == status) and _is_kind(order, kind)]
     return {
         "list": [wire.order(order, exchange.instruments[order.symbol]) for order in shown],
         "nextPageCursor": wire.cursor(found[-1].seq) if found else "",
@@ -275,4 +328,5 @@ def _where(exchange: Exchange, params: Params, *, id_column: str) -> dict[str, o
         found = matching.find_instrument(exchange.state, str(where["category"]), str(symbol))
         if isinstance(found, Refusal):
             raise Unreadable(found.message)
+        where["symbol"] = found.key
     return where

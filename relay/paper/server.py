@@ -22,7 +22,7 @@ from relay.paper.account import Allowance
 from relay.paper.asks import Unreadable
 from relay.paper.exchange import Exchange, Fault, FaultKind, spoil
 from relay.paper.orders import Refusal
-from relay.paper.orders_api import BATCHES, EXTRA, TOO_MANY, Answer, Params
+from relay.paper.orders_api import BATCHES, EXTRA, HEADERS, TOO_MANY, Answer, Params
 from relay.paper.streams import PATHS, Streams, WebSocket
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ PUBLIC: dict[str, Endpoint] = {
 READS: dict[str, Endpoint] = {
     "/v5/order/realtime": orders_api.realtime,
     "/v5/order/history": orders_api.history,
+    "/v5/order/spot-borrow-check": account_api.borrow_check,
     "/v5/execution/list": orders_api.executions,
     "/v5/position/list": account_api.positions,
     "/v5/position/symbol-info": account_api.symbol_info,
@@ -158,12 +159,13 @@ def _effect(
         return Response("<html><body>403 Forbidden: access from your country or region is blocked</body></html>", 403)
     if path not in PUBLIC:
         refusal = exchange.verifier.refuse(request.headers, payload, exchange.now_ms())
-        refusal = refusal or exchange.account.refuse(path, request.remote_addr or "")
+        category = str((params or {}).get("category") or "")
+        refusal = refusal or exchange.account.refuse(path, request.remote_addr or "", category)
         if refusal:
             return _reply(exchange, refusal)
         allowance: Allowance | None = None
         if path not in BATCHES:
-            allowance = exchange.limiter.admit(exchange.account, path, exchange.now_ms())
+            allowance = exchange.limiter.admit(exchange.account, path, exchange.now_ms(), category)
         if allowance is not None:
             headers.update(allowance.headers)
             if allowance.exceeded:
@@ -178,7 +180,7 @@ def _effect(
 
 def _reply(exchange: Exchange, answer: Answer, headers: dict[str, str] | None = None) -> Response:
     refused = isinstance(answer, Refusal)
-    extra = answer.pop(EXTRA, {}) if isinstance(answer, dict) else {}
+    extra, more = (answer.pop(EXTRA, {}), answer.pop(HEADERS, {})) if isinstance(answer, dict) else ({}, {})
     body = {
         "retCode": answer.code if isinstance(answer, Refusal) else 0,
         "retMsg": answer.message if isinstance(answer, Refusal) else "OK",
@@ -189,7 +191,7 @@ def _reply(exchange: Exchange, answer: Answer, headers: dict[str, str] | None = 
     if "call" in g:
         g.call["retCode"] = body["retCode"]
     response = Response(json.dumps(body, separators=(",", ":")), mimetype="application/json")
-    response.headers.update(headers or {})
+    response.headers.update({**(headers or {}), **more})
     return response
 
 

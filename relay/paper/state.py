@@ -12,7 +12,8 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
 from typing import Any
 
-from relay.paper.orders import ZERO, Execution, Order, Side, Transaction, TriggerBy
+from relay.paper.candles import Candle, traced
+from relay.paper.orders import SPOT, ZERO, Execution, Order, Side, Status, StopKind, Transaction, TriggerBy
 
 # The contracts that can be traded, from the table shipped beside this file.
 
@@ -22,8 +23,9 @@ TABLE = Path(__file__).with_name("instruments.json")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
-    """One contract with its rules. Quantities are coins on linear and USD contracts on inverse.
+    """One contract or spot pair with its rules. Quantities are coins on linear and spot, USD contracts on inverse.
 
+    A pair has no `settle_coin`; its `qty_step` and `quote_step` are the base's and the quote coin's.
     `published` is what `/v5/market/instruments-info` shows of it, word for word.
     """
 
@@ -46,6 +48,17 @@ class Instrument:
     start_price: Decimal
     funding_rate: Decimal
     published: Mapping[str, Any]
+    quote_step: Decimal = ZERO
+    max_post_only_qty: Decimal = ZERO
+
+    @property
+    def key(self) -> str:
+        """Its name on this exchange: a pair and a perpetual may have the same symbol."""
+        return key_of(self.category, self.symbol)
+
+    @property
+    def is_spot(self) -> bool:
+        return self.category == SPOT
 
     @property
     def inverse(self) -> bool:
@@ -61,7 +74,42 @@ class Instrument:
         return qty / price if self.inverse else qty * price
 
 
+def key_of(category: str, symbol: str) -> str:
+    return f"{SPOT}:{symbol}" if category == SPOT else symbol
+
+
+def _pair(row: Mapping[str, Any]) -> Instrument:
+    """instrument.mdx, Spot: `minOrderQty`, `maxOrderQty` and `maxOrderAmt` are not looked at any more."""
+    shown = row["instrument"]
+    lot = shown["lotSizeFilter"]
+    return Instrument(
+        symbol=shown["symbol"],
+        category=SPOT,
+        contract_type="",
+        status=shown["status"],
+        base_coin=shown["baseCoin"],
+        quote_coin=shown["quoteCoin"],
+        settle_coin="",
+        tick_size=Decimal(shown["priceFilter"]["tickSize"]),
+        min_price=ZERO,
+        max_price=Decimal("Infinity"),
+        qty_step=Decimal(lot["basePrecision"]),
+        quote_step=Decimal(lot["quotePrecision"]),
+        min_qty=ZERO,
+        max_limit_qty=Decimal(lot["maxLimitOrderQty"]),
+        max_post_only_qty=Decimal(lot["postOnlyMaxLimitOrderSize"]),
+        max_market_qty=Decimal(lot["maxMarketOrderQty"]),
+        min_notional=Decimal(lot["minOrderAmt"]),
+        max_leverage=ZERO,
+        start_price=Decimal(row["startPrice"]),
+        funding_rate=ZERO,
+        published=shown,
+    )
+
+
 def _instrument(row: Mapping[str, Any]) -> Instrument:
+    if row["category"] == SPOT:
+        return _pair(row)
     shown = row["instrument"]
     price, lot = shown["priceFilter"], shown["lotSizeFilter"]
     return Instrument(
@@ -112,9 +160,9 @@ def with_filters(instrument: Instrument, filters: Mapping[str, str]) -> Instrume
 
 
 def load(path: Path = TABLE) -> dict[str, Instrument]:
-    """The table's instruments by symbol, in its order."""
-    rows = json.loads(path.read_text(encoding="utf-8"))
-    return {row["instrument"]["symbol"]: _instrument(row) for row in rows}
+    """The table's instruments by their keys, in its order."""
+    found = map(_instrument, json.loads(path.read_text(encoding="utf-8")))
+    return {instrument.key: instrument for instrument in found}
 
 
 # A position's arithmetic: average price, realised profit, margin. Pure.
@@ -122,6 +170,7 @@ def load(path: Path = TABLE) -> dict[str, Instrument]:
 
 CENT = Decimal("0.00000001")
 DEFAULT_LEVERAGE = Decimal(10)
+MAINTENANCE_RATE = Decimal("0.005")
 
 
 def cents(amount: Decimal) -> Decimal:
@@ -170,6 +219,11 @@ def profit(instrument: Instrument, size: Decimal, entry: Decimal, exit_: Decimal
     if instrument.inverse:
         return size * (1 / entry - 1 / exit_)
     return size * (exit_ - entry)
+
+
+def maintenance_margin(position: Position, instrument: Instrument) -> Decimal:
+    """Below this much equity a position is liquidated: a share of its value when it was opened."""
+    return instrument.value(abs(position.size), position.avg_price) * MAINTENANCE_RATE if position.size else ZERO
 
 
 def apply_fill(
@@ -221,8 +275,10 @@ def _open(position: Position, instrument: Instrument, signed: Decimal, price: De
 
 
 RECENT_CLOSED = 500
+DOLLARS = frozenset({"USDT", "USDC", "USD"})
 TAKER_FEE = Decimal("0.00055")
 MAKER_FEE = Decimal("0.0002")
+SPOT_FEE = Decimal("0.001")
 START_BALANCES: Mapping[str, Decimal] = {
     "USDT": Decimal(100_000),
     "USDC": Decimal(100_000),
@@ -261,7 +317,7 @@ class Quote:
 
 @dataclass(slots=True, kw_only=True)
 class Wallet:
-    """One coin's balance. `realised` sums profits less fees and funding, for good."""
+    """One coin's balance. `realised` sums profits less fees and funding, for good; of spot it has the fees alone."""
 
     coin: str
     balance: Decimal = ZERO
@@ -278,6 +334,7 @@ class Changes:
     positions: dict[tuple[str, int], Position] = field(default_factory=dict)
     wallets: dict[str, Wallet] = field(default_factory=dict)
     quotes: dict[str, Quote] = field(default_factory=dict)
+    minutes: dict[str, Candle] = field(default_factory=dict)
     modes: dict[str, bool] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
@@ -289,7 +346,10 @@ def _uuid() -> str:
 
 
 class State:
-    """`open_orders` by symbol, then by id; `recent` the newest closed ones; `links` every orderLinkId ever used."""
+    """`open_orders` by the instrument's key, then by id; `recent` the newest closed ones; `links` every orderLinkId.
+
+    What is called a symbol here and in orders and positions is that key, which is the symbol but for spot.
+    """
 
     def __init__(
         self,
@@ -303,11 +363,14 @@ class State:
         self.instruments = instruments
         self.taker_fee = taker_fee
         self.maker_fee = maker_fee
+        self.spot_taker_fee = self.spot_maker_fee = SPOT_FEE
         self.fee_coin, self.fee_coin_price, self.tax_rate = "", Decimal(1), ZERO
         """Fees are taken in that coin where it is named; a tax comes on top of each, in the settle coin."""
         self.new_id = new_id
         self.open_orders: dict[str, dict[str, Order]] = {symbol: {} for symbol in instruments}
-        self.recent: dict[str, OrderedDict[str, Order]] = {"linear": OrderedDict(), "inverse": OrderedDict()}
+        self.recent: dict[str, OrderedDict[str, Order]] = {
+            category: OrderedDict() for category in ("linear", "inverse", SPOT)
+        }
         self.links: dict[str, str] = {}
         self.positions: dict[tuple[str, int], Position] = {}
         self.hedged: set[str] = set()
@@ -316,11 +379,15 @@ class State:
             symbol: Quote.flat(instrument.start_price, funding_rate=instrument.funding_rate)
             for symbol, instrument in instruments.items()
         }
+        self.minutes: dict[str, Candle] = {}
+        """The last in which the price moved."""
         self.seq = 0
         self.borrowed: dict[str, Decimal] = {}
         """For spot, by coin: what `walletBalance` shows beside the wallet's own; set by hand."""
         self.refuses_prices = False
         """Whether a limit price beyond the bound is refused (`lpaPerp`), or moved to it."""
+        self.moves_spot_prices = False
+        """The same of spot (`lpaSpot`), where they are refused by default."""
         self.changes = Changes()
 
     def next_seq(self) -> int:
@@ -336,6 +403,8 @@ class State:
         """Files an order that is new or has changed under open or closed."""
         order.updated_ms = now_ms
         self.changes.orders[order.id] = order
+        if order.category == SPOT:
+            self._note_locked(order)
         if order.is_open:
             self.open_orders[order.symbol][order.id] = order
             return
@@ -345,21 +414,30 @@ class State:
         if len(closed) > RECENT_CLOSED:
             closed.popitem(last=False)
 
+    def _note_locked(self, order: Order) -> None:
+        """A spot order changes what is locked of the coin that it pays with; a waiting StopOrder locks nothing."""
+        instrument = self.instruments[order.symbol]
+        wallet = self.wallets.get(instrument.quote_coin if order.side is Side.BUY else instrument.base_coin)
+        if wallet is not None and (order.status, order.stop_kind) != (Status.UNTRIGGERED, StopKind.STOP):
+            self.changes.wallets[wallet.coin] = wallet
+
     def note_position(self, position: Position, now_ms: int) -> None:
         position.updated_ms = now_ms
         position.created_ms = position.created_ms or now_ms
         self.changes.positions[(position.symbol, position.idx)] = position
 
-    def book(self, execution: Execution, coin: str) -> None:
-        """What an execution does to a wallet, and its line in the transaction log: paid are the balance's own coins."""
+    def book(self, execution: Execution, coin: str, flow: Decimal) -> None:
+        """What an execution does to a wallet, and its line in the transaction log: paid are the balance's own coins.
+
+        `flow`: what came in (below zero: went out) of the coin, fees apart.
+        """
         funds = execution.kind == "Funding"
-        settles = coin == self.instruments[execution.order.symbol].settle_coin
-        fee = (execution.fee if coin == execution.fee_coin else ZERO) + (execution.extra_fee if settles else ZERO)
-        flow = execution.pnl if settles else ZERO
+        taxed = coin == (self.instruments[execution.order.symbol].settle_coin or execution.fee_coin)
+        fee = (execution.fee if coin == execution.fee_coin else ZERO) + (execution.extra_fee if taxed else ZERO)
         wallet = self.wallets.setdefault(coin, Wallet(coin=coin))
         change = flow - fee
         wallet.balance += change
-        wallet.realised += change
+        wallet.realised += -fee if execution.order.category == SPOT else change
         self.changes.wallets[coin] = wallet
         self.changes.transactions.append(
             Transaction(
@@ -374,7 +452,18 @@ class State:
             )
         )
 
-    def set_quote(self, symbol: str, quote: Quote) -> None:
+    def usd_price(self, coin: str) -> Decimal:
+        """What a coin is worth in dollars by its perpetual's index, else its pair's; a stablecoin is a dollar."""
+        if coin in DOLLARS:
+            return Decimal(1)
+        names = (f"{coin}USDT", f"{coin}USD", key_of(SPOT, f"{coin}USDT"))
+        return next((self.quotes[name].index for name in names if name in self.quotes), ZERO)
+
+    def set_quote(self, symbol: str, quote: Quote, *, moved_ms: int | None = None) -> None:
+        """`moved_ms`: when the price moved; None where only the depth has changed."""
+        if moved_ms is not None:
+            minute = traced(self.minutes.get(symbol), self.quotes[symbol].last, quote.last, moved_ms)
+            self.minutes[symbol] = self.changes.minutes[symbol] = minute
         self.quotes[symbol] = quote
         self.changes.quotes[symbol] = quote
 

@@ -12,6 +12,7 @@ from decimal import Decimal
 from relay.paper.orders import (
     NO_EXITS,
     PARTIAL_STOPS,
+    SPOT,
     Exits,
     Order,
     OrderType,
@@ -112,7 +113,9 @@ def _make(state: State, position: Position, level: Level, now_ms: int, parent: s
 
 def cancel(state: State, order: Order, now_ms: int, *, cancel_type: str, reason: str = "EC_PerCancelRequest") -> None:
     """Ends an open order; before its trigger it is `Deactivated` (enum.mdx)."""
-    order.status = Status.DEACTIVATED if order.status is Status.UNTRIGGERED else Status.CANCELLED
+    filled = order.category == SPOT and order.cum_qty
+    ended = Status.PARTIALLY_FILLED_CANCELED if filled else Status.CANCELLED
+    order.status = Status.DEACTIVATED if order.status is Status.UNTRIGGERED else ended
     order.cancel_type = cancel_type
     order.reject_reason = reason
     state.note_order(order, now_ms)

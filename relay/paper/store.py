@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from relay.paper import wire
+from relay.paper.candles import STORED_MS, Candle
 from relay.paper.orders import (
     Execution,
     Exits,
@@ -119,12 +120,14 @@ CREATE TABLE IF NOT EXISTS positions (symbol TEXT NOT NULL, idx INTEGER NOT NULL
     PRIMARY KEY (symbol, idx));
 CREATE TABLE IF NOT EXISTS wallets (coin TEXT PRIMARY KEY, balance TEXT NOT NULL, realised TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS quotes (symbol TEXT PRIMARY KEY, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS minutes (symbol TEXT NOT NULL, at_ms INTEGER NOT NULL, open TEXT NOT NULL,
+    high TEXT NOT NULL, low TEXT NOT NULL, close TEXT NOT NULL, PRIMARY KEY (symbol, at_ms)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, body TEXT NOT NULL);
 """
 WIPE = """
 BEGIN;
 DELETE FROM orders; DELETE FROM executions; DELETE FROM transactions; DELETE FROM positions;
-DELETE FROM wallets; DELETE FROM quotes; DELETE FROM settings;
+DELETE FROM wallets; DELETE FROM quotes; DELETE FROM minutes; DELETE FROM settings;
 COMMIT;
 """
 
@@ -201,6 +204,14 @@ class Store:
             [(symbol, dump(found)) for symbol, found in changes.quotes.items()],
         )
         put(
+            "INSERT OR REPLACE INTO minutes VALUES (?,?,?,?,?,?)",
+            [(symbol, each.begins_ms, *_prices(each)) for symbol, each in changes.minutes.items()],
+        )
+        put(
+            "DELETE FROM minutes WHERE symbol = ? AND at_ms < ?",
+            [(symbol, each.begins_ms - STORED_MS) for symbol, each in changes.minutes.items()],
+        )
+        put(
             "INSERT OR REPLACE INTO settings VALUES (?,?)",
             [(f"hedge:{symbol}", json.dumps(hedge)) for symbol, hedge in changes.modes.items()],
         )
@@ -211,6 +222,10 @@ class Store:
         for symbol, body in self._all("SELECT symbol, body FROM quotes"):
             if symbol in known:
                 state.quotes[symbol] = quote_from(body)
+        for symbol, *minute in self._all(
+            "SELECT symbol, max(at_ms), open, high, low, close FROM minutes GROUP BY symbol"
+        ):
+            state.minutes[symbol] = _minute(minute)
         for symbol, idx, body in self._all("SELECT symbol, idx, body FROM positions"):
             if symbol in known:
                 state.positions[(symbol, idx)] = position_from(body)
@@ -228,6 +243,13 @@ class Store:
             "UNION ALL SELECT max(seq) FROM transactions"
         )
         state.seq = max(top or 0 for (top,) in tops)
+
+    def minutes(self, symbol: str, since_ms: int, until_ms: int) -> list[Candle]:
+        """Those in which its price moved, in order, and the last one before."""
+        columns = "SELECT at_ms, open, high, low, close FROM minutes WHERE symbol = ?"
+        before = self._all(f"{columns} AND at_ms < ? ORDER BY at_ms DESC LIMIT 1", (symbol, since_ms))  # noqa: S608
+        rows = self._all(f"{columns} AND at_ms >= ? AND at_ms <= ? ORDER BY at_ms", (symbol, since_ms, until_ms))  # noqa: S608
+        return [_minute(row) for row in (*before, *rows)]
 
     def setting(self, name: str) -> Any:
         """A setting's value, or None."""
@@ -270,6 +292,16 @@ class Store:
     def _all(self, query: str, values: Sequence[object] = ()) -> list[Any]:
         with self._lock:
             return self._db.execute(query, values).fetchall()
+
+
+def _prices(minute: Candle) -> tuple[str, str, str, str]:
+    return str(minute.open), str(minute.high), str(minute.low), str(minute.close)
+
+
+def _minute(row: Sequence[Any]) -> Candle:
+    at_ms, *prices = row
+    names = ("open", "high", "low", "close")
+    return Candle(begins_ms=at_ms, **{name: Decimal(price) for name, price in zip(names, prices, strict=True)})
 
 
 def _order_row(order: Order, instrument: Instrument) -> tuple[object, ...]:

@@ -22,8 +22,8 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 from relay.paper import account_api, wire
 from relay.paper.account_api import FUNDING_MS
 from relay.paper.exchange import Exchange
-from relay.paper.orders import Execution, Order
-from relay.paper.state import Changes, Instrument, State
+from relay.paper.orders import SPOT, Execution, Order
+from relay.paper.state import Changes, Instrument, State, key_of
 
 # One WebSocket on a connection that came in as an HTTP request (RFC 6455, by wsproto).
 
@@ -147,7 +147,7 @@ def _split(topic: str, state: State, rows: Iterable[tuple[str, dict[str, Any]]])
 
 def _moved(changes: Changes) -> list[tuple[str, int]]:
     """position.mdx: each new, amended or cancelled order brings a message too, whether anything moved or not."""
-    beside = ((order.symbol, order.position_idx) for order in changes.orders.values())
+    beside = ((order.symbol, order.position_idx) for order in changes.orders.values() if order.category != SPOT)
     return list(dict.fromkeys((*changes.positions, *beside)))
 
 
@@ -157,7 +157,8 @@ def _execution(state: State, fill: Execution) -> dict[str, Any]:
 
 def _order(state: State, order: Order) -> dict[str, Any]:
     row = wire.order(order, state.instruments[order.symbol])
-    return {**row, "closedPnl": wire.plain(order.closed_pnl), "feeCurrency": ""}
+    coin = next(iter(order.fees), "") if order.category == SPOT else ""
+    return {**row, "closedPnl": wire.plain(order.closed_pnl), "feeCurrency": coin}
 
 
 def _position(state: State, symbol: str, idx: int) -> dict[str, Any]:
@@ -167,6 +168,9 @@ def _position(state: State, symbol: str, idx: int) -> dict[str, Any]:
 
 
 def ticker(state: State, instrument: Instrument, next_funding_ms: int) -> dict[str, Any]:
+    if instrument.is_spot:
+        shown = wire.spot_ticker(instrument, state.quotes[instrument.key])
+        return {name: value for name, value in shown.items() if not name.startswith(("bid1", "ask1"))}
     row = wire.ticker(instrument, state.quotes[instrument.symbol], next_funding_ms)
     return {**row, "tickDirection": "ZeroPlusTick"}
 
@@ -175,7 +179,7 @@ def ticker(state: State, instrument: Instrument, next_funding_ms: int) -> dict[s
 
 
 PRIVATE = "private"
-CATEGORIES = ("linear", "inverse")
+CATEGORIES = ("linear", "inverse", SPOT)
 
 
 class StreamSession0(Protocol):
@@ -191,7 +195,7 @@ class StreamSession0(Protocol):
 
 
 class Session:
-    """`topics`: what it listens to. `rows`: the tickers as they were told last."""
+    """`topics`: what it listens to. `rows`: what each topic of a market told last."""
 
     def __init__(self, socket: WebSocket, kind: str, exchange: StreamSession0) -> None:
         self.socket = socket
@@ -244,7 +248,7 @@ class Session:
             self.socket.cut()
 
     def _change(self, op: str, topics: list[str], req_id: str) -> None:
-        wrong = [topic for topic in topics if not self._offers(topic)]
+        wrong = [topic for topic in topics if not self._offers(topic)] or self._mixed(topics)
         if not self.is_trusted:
             self._answer(op, req_id, refused="Request not authorized")
         elif wrong or not topics:
@@ -259,7 +263,14 @@ class Session:
         name, _, rest = topic.partition(".")
         if self.kind == PRIVATE:
             return name in PRIVATE_TOPICS and (not rest or (rest in CATEGORIES and name != "wallet"))
-        return name == "tickers" and self._exchange.knows(self.kind, rest)
+        symbol = rest if name == "tickers" else rest.removeprefix("1.") if topic.startswith("orderbook.1.") else ""
+        return self._exchange.knows(self.kind, symbol)
+
+    def _mixed(self, topics: list[str]) -> list[str]:
+        """order.mdx: a topic of all categories and one of a single category cannot be in the same request."""
+        narrow = [topic for topic in topics if "." in topic]
+        wide = [topic for topic in topics if "." not in topic and topic != "wallet"]
+        return narrow if self.kind == PRIVATE and wide else []
 
     def _answer(self, op: str, req_id: str, *, refused: str | None = None) -> None:
         told = {"success": refused is None, "ret_msg": refused or "", "op": op, "conn_id": self._id}
@@ -334,7 +345,7 @@ class Courier:
                 self._changed.wait(left_s)
 
 
-PATHS = {"/v5/private": PRIVATE, "/v5/public/linear": "linear", "/v5/public/inverse": "inverse"}
+PATHS = {"/v5/private": PRIVATE, **{f"/v5/public/{category}": category for category in CATEGORIES}}
 
 
 class Streams:
@@ -407,18 +418,21 @@ class Streams:
         answer()
         session.topics.update(topics)
         for topic in topics:
-            name, _, symbol = topic.partition(".")
-            instrument = state.instruments.get(symbol)
-            if name == "tickers" and instrument is not None:
-                row = ticker(state, instrument, self._next_funding_ms())
-                session.rows[symbol] = row
+            instrument = state.instruments.get(key_of(session.kind, topic.rpartition(".")[2]))
+            if instrument is not None:
+                row = session.rows[topic] = self._row(state, instrument, topic)
                 session.send(_ticker_message(topic, "snapshot", row, state.seq, self.now_ms()))
+
+    def _row(self, state: State, instrument: Instrument, topic: str) -> dict[str, Any]:
+        if topic.startswith("orderbook."):
+            return account_api.book_of(state, instrument, 1)
+        return ticker(state, instrument, self._next_funding_ms())
 
     def _next_funding_ms(self) -> int:
         return (self.now_ms() // FUNDING_MS + 1) * FUNDING_MS
 
     def knows(self, category: str, symbol: str) -> bool:
-        found = self._exchange.instruments.get(symbol)
+        found = self._exchange.instruments.get(key_of(category, symbol))
         return found is not None and found.category == category
 
     # What happened, told under the exchange's lock.
@@ -429,7 +443,7 @@ class Streams:
             for event in events(state, changes):
                 self._tell(sessions, event)
         for symbol in changes.quotes:
-            self._tell_ticker(sessions, state, symbol)
+            self._tell_market(sessions, state, state.instruments[symbol])
 
     def _tell(self, sessions: list[Session], event: StreamEvent) -> None:
         names = {event.topic, f"{event.topic}.{event.category}"}
@@ -438,17 +452,20 @@ class Streams:
                 message = _message(topic, event.rows, self.now_ms())
                 self._deliver(session, topic, message)
 
-    def _tell_ticker(self, sessions: list[Session], state: State, symbol: str) -> None:
-        topic, instrument = f"tickers.{symbol}", state.instruments[symbol]
-        for session in sessions:
-            if topic not in session.topics:
-                continue
-            row, before = ticker(state, instrument, self._next_funding_ms()), session.rows.get(symbol, {})
-            session.rows[symbol] = row
-            changed = {name: value for name, value in row.items() if before.get(name) != value}
-            if changed:
-                delta = {"symbol": symbol, **changed}
-                self._deliver(session, topic, _ticker_message(topic, "delta", delta, state.seq, self.now_ms()))
+    def _tell_market(self, sessions: list[Session], state: State, instrument: Instrument) -> None:
+        """A contract's ticker tells what has changed; a pair's, and the best of the book, are told whole."""
+        for topic in (f"tickers.{instrument.symbol}", f"orderbook.1.{instrument.symbol}"):
+            for session in sessions:
+                if session.kind != instrument.category or topic not in session.topics:
+                    continue
+                row, before = self._row(state, instrument, topic), session.rows.get(topic, {})
+                session.rows[topic] = row
+                changed = {name: value for name, value in row.items() if before.get(name) != value}
+                whole = instrument.is_spot or topic.startswith("orderbook.")
+                told = row if whole else {"symbol": instrument.symbol, **changed}
+                if changed:
+                    kind = "snapshot" if whole else "delta"
+                    self._deliver(session, topic, _ticker_message(topic, kind, told, state.seq, self.now_ms()))
 
     def _deliver(self, session: Session, topic: str, message: dict[str, Any]) -> None:
         self._courier.send(_sending(session, message), self.manners.delays_s(topic))

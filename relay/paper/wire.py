@@ -9,16 +9,20 @@ from urllib.parse import unquote
 
 from relay.paper.asks import Unreadable, whole
 from relay.paper.orders import ZERO, Execution, Order, StopKind, Transaction
-from relay.paper.state import CENT, Instrument, Position, Quote
+from relay.paper.state import CENT, Instrument, Position, Quote, maintenance_margin
 
 Fields = dict[str, Any]
-MAINTENANCE_RATE = Decimal("0.005")
 
 
 def plain(number: Decimal) -> str:
     """At most eight decimals, no trailing zeros, never an exponent."""
     rounded = number.quantize(CENT, rounding=ROUND_HALF_EVEN) if number.as_tuple().exponent not in (0, -1) else number
-    text = format(rounded, "f")
+    return exact(rounded)
+
+
+def exact(number: Decimal) -> str:
+    """Every decimal there is, no trailing zeros, never an exponent."""
+    text = format(number, "f")
     return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
 
 
@@ -38,12 +42,46 @@ def _price(number: Decimal | None, instrument: Instrument, empty: str = "") -> s
 
 def order(found: Order, instrument: Instrument) -> Fields:
     """A row of `/v5/order/realtime` and `/v5/order/history`."""
+    row = _order(found, instrument)
+    return _as_spot(row, found, instrument) if instrument.is_spot else row
+
+
+def _as_spot(row: Fields, found: Order, instrument: Instrument) -> Fields:
+    """What is otherwise on spot: keys that it has not, zero for no price, and a market order's quantity in either coin.
+
+    The zeros are those of rows that users have shown; so is the reason why an order by value ends (`spot`).
+    """
+    kept = {name: value for name, value in row.items() if name not in _NOT_OF_SPOT}
+    by_value, nothing = found.is_by_value, on_grid(ZERO, instrument.tick_size)
+    return {
+        **kept,
+        "qty": exact(found.qty) if by_value else row["qty"],
+        "leavesQty": on_grid(ZERO, instrument.qty_step) if by_value else row["leavesQty"],
+        "leavesValue": exact(found.leaves) if by_value else row["leavesValue"],
+        "cumExecValue": exact(found.cum_value),
+        "cumExecFee": exact(found.cum_fee),
+        "isLeverage": "0",
+        "lastPriceOnCreated": "",
+        "basePrice": row["lastPriceOnCreated"],
+        **{name: row[name] or nothing for name in ("triggerPrice", "takeProfit", "stopLoss")},
+        "price": row["price"] if found.price else "0",
+        "triggerDirection": 0,
+        "triggerBy": "",
+        "tpTriggerBy": "",
+        "slTriggerBy": "",
+    }
+
+
+_NOT_OF_SPOT = frozenset({"createType", "parentOrderLinkId", "tpslMode"})
+
+
+def _order(found: Order, instrument: Instrument) -> Fields:
     return {
         "orderId": found.id,
         "orderLinkId": found.link_id,
         "parentOrderLinkId": found.parent_link_id,
         "blockTradeId": "",
-        "symbol": found.symbol,
+        "symbol": instrument.symbol,
         "price": _price(found.price, instrument, on_grid(ZERO, instrument.tick_size)),
         "qty": _qty(found.qty, instrument),
         "side": found.side.value,
@@ -56,7 +94,7 @@ def order(found: Order, instrument: Instrument) -> Fields:
         "timeInForce": found.time_in_force.value,
         "orderType": found.order_type.value,
         "orderIv": "",
-        "marketUnit": "",
+        "marketUnit": found.market_unit,
         "lastPriceOnCreated": on_grid(found.last_price_on_created, instrument.tick_size),
         "basePrice": "",
         "reduceOnly": found.reduce_only,
@@ -83,8 +121,13 @@ def _order_fills(found: Order, instrument: Instrument) -> Fields:
         "cumExecQty": _qty(found.cum_qty, instrument),
         "cumExecValue": plain(found.cum_value),
         "cumExecFee": plain(found.cum_fee),
-        "cumFeeDetail": {instrument.settle_coin: plain(found.cum_fee)} if filled else {},
+        "cumFeeDetail": {coin: exact(fee) for coin, fee in _fees(found, instrument).items()},
     }
+
+
+def _fees(found: Order, instrument: Instrument) -> dict[str, Decimal]:
+    """By coin; those of an order from before they were kept so were in the settle coin."""
+    return found.fees or ({instrument.settle_coin: found.cum_fee} if found.cum_qty else {})
 
 
 def _order_levels(found: Order, instrument: Instrument) -> Fields:
@@ -113,10 +156,24 @@ def _average(qty: Decimal, value: Decimal, instrument: Instrument) -> Decimal:
 
 def execution(fill: Execution, instrument: Instrument) -> Fields:
     """A row of `/v5/execution/list`."""
+    row = _execution(fill, instrument)
+    if not instrument.is_spot:
+        return row
+    return {
+        **{name: value for name, value in row.items() if name not in _NOT_OF_SPOT},
+        "execFee": exact(fill.fee),
+        "execValue": exact(fill.value),
+        "orderPrice": row["orderPrice"] if fill.order.price else "0",
+        "orderQty": on_grid(ZERO, instrument.qty_step) if fill.order.is_by_value else row["orderQty"],
+        "markPrice": "",
+    }
+
+
+def _execution(fill: Execution, instrument: Instrument) -> Fields:
     placed = fill.order
     funding = fill.kind == "Funding"
     return {
-        "symbol": placed.symbol,
+        "symbol": instrument.symbol,
         "orderId": placed.id,
         "orderLinkId": placed.link_id,
         "side": placed.side.value,
@@ -153,7 +210,7 @@ def execution(fill: Execution, instrument: Instrument) -> Fields:
 def _tax(fill: Execution, instrument: Instrument) -> Fields:
     rate = plain(fill.extra_fee / fill.value) if fill.value else "0"
     return {
-        "feeCoin": instrument.settle_coin,
+        "feeCoin": instrument.settle_coin or fill.fee_coin,
         "feeType": "GST",
         "subFeeType": "IND_GST",
         "feeRate": rate,
@@ -169,21 +226,21 @@ def transaction(made: Transaction, instrument: Instrument) -> Fields:
     fill = made.execution
     return {
         "id": made.id,
-        "symbol": fill.order.symbol,
+        "symbol": instrument.symbol,
         "category": instrument.category,
         "side": fill.order.side.value,
         "transactionTime": str(fill.at_ms),
         "type": LOGGED.get(fill.kind, "DELIVERY"),
         "transSubType": "",
-        "qty": _qty(fill.qty, instrument),
+        "qty": exact(made.cash_flow) if instrument.is_spot else _qty(fill.qty, instrument),
         "size": "",
         "currency": made.coin,
         "tradePrice": on_grid(fill.price, instrument.tick_size),
         "funding": plain(made.funding) if fill.kind == "Funding" else "",
-        "fee": plain(made.fee),
-        "cashFlow": plain(made.cash_flow),
-        "change": plain(made.change),
-        "cashBalance": plain(made.balance),
+        "fee": exact(made.fee),
+        "cashFlow": exact(made.cash_flow),
+        "change": exact(made.change),
+        "cashBalance": exact(made.balance),
         "feeRate": plain(fill.fee_rate),
         "bonusChange": "",
         "tradeId": fill.id,
@@ -194,7 +251,14 @@ def transaction(made: Transaction, instrument: Instrument) -> Fields:
 
 
 def position(
-    held: Position, instrument: Instrument, quote: Quote, stops: dict[StopKind, Order], *, margin: Decimal, pnl: Decimal
+    held: Position,
+    instrument: Instrument,
+    quote: Quote,
+    stops: dict[StopKind, Order],
+    *,
+    margin: Decimal,
+    pnl: Decimal,
+    liquidated_at: Decimal | None,
 ) -> Fields:
     """A row of `/v5/position/list`. `margin` and `pnl`: initial margin and open profit in the settle coin."""
     is_open = bool(held.size)
@@ -213,7 +277,7 @@ def position(
         "leverage": plain(held.leverage),
         "breakEvenPrice": "",
         "markPrice": on_grid(quote.mark, instrument.tick_size),
-        "liqPrice": "",
+        "liqPrice": _price(liquidated_at, instrument),
         "bustPrice": "",
         "unrealisedPnl": plain(pnl) if is_open else "",
         "curRealisedPnl": plain(held.current_realised),
@@ -233,7 +297,7 @@ def position(
 
 def _position_margin(held: Position, instrument: Instrument, margin: Decimal) -> Fields:
     value = instrument.value(abs(held.size), held.avg_price) if held.size else ZERO
-    maintenance = plain(value * MAINTENANCE_RATE)
+    maintenance = plain(maintenance_margin(held, instrument))
     return {
         "positionValue": plain(value) if held.size else "",
         "positionBalance": plain(margin),
@@ -309,8 +373,8 @@ def ticker(instrument: Instrument, quote: Quote, next_funding_ms: int) -> Fields
         "basisRate": "",
         "basisRateYear": "",
         "basis": "",
-        "deliveryFeeRate": instrument.published["deliveryFeeRate"],
-        "deliveryTime": instrument.published["deliveryTime"],
+        "deliveryFeeRate": instrument.published.get("deliveryFeeRate", ""),
+        "deliveryTime": instrument.published.get("deliveryTime", ""),
         "ask1Size": depth,
         "bid1Price": on_grid(quote.bid, tick),
         "ask1Price": on_grid(quote.ask, tick),
@@ -319,6 +383,19 @@ def ticker(instrument: Instrument, quote: Quote, next_funding_ms: int) -> Fields
         "preQty": "",
         "curPreListingPhase": "",
     }
+
+
+def spot_ticker(instrument: Instrument, quote: Quote) -> Fields:
+    """The same of a pair: no mark, no index but its dollars', no funding (tickers.mdx, Spot)."""
+    row = ticker(instrument, quote, 0)
+    in_dollars = instrument.quote_coin in ("USDT", "USDC")
+    return {**{name: row[name] for name in _SPOT_TICKER}, "usdIndexPrice": plain(quote.index) if in_dollars else ""}
+
+
+_SPOT_TICKER = (
+    *("symbol", "bid1Price", "bid1Size", "ask1Price", "ask1Size", "lastPrice", "prevPrice24h", "price24hPcnt"),
+    *("highPrice24h", "lowPrice24h", "turnover24h", "volume24h"),
+)
 
 
 # Pages and answers, as V5 gives them.

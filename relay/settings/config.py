@@ -10,9 +10,10 @@ from typing import Final
 
 from environs import ValidationError
 
+from relay.domain.instrument import TradedMarket
 from relay.domain.limits import strictest
 from relay.domain.order import IfPassed, OrderType, client_order_id
-from relay.domain.rules import BreakevenPassed, Direction, Drift, Mode, Rules
+from relay.domain.rules import BreakevenPassed, Direction, Drift, Mode, Rules, ShortOnSpot
 from relay.domain.signal import QtyUnit
 from relay.settings import environment as fields
 from relay.settings.environment import (
@@ -40,7 +41,6 @@ from relay.settings.toml import (
     read_limits,
     referred,
     seconds,
-    signing_secret,
     symbol,
 )
 
@@ -113,6 +113,8 @@ def _rules(table: Table, defaults: Rules) -> Rules:
     direction = table.read("direction", fields.choice_of(Direction), defaults.direction)
     return replace(
         defaults,
+        market=table.read("market", fields.choice_of(TradedMarket), defaults.market),
+        short=table.read("short", fields.choice_of(ShortOnSpot), defaults.short),
         direction=direction,
         mode=table.read("mode", fields.choice_of(Mode), defaults.mode),
         if_passed=table.read("if_passed", fields.choice_of(IfPassed), defaults.if_passed),
@@ -194,7 +196,7 @@ def _keys(
     """Both halves of the key. Of paper's they may be missing: a paper exchange has one that everybody knows."""
     before = len(table.problems)
     key = referred(table, "api_key", reader.text, fields.secret, None)
-    secret = referred(table, "api_secret", reader.text, signing_secret, None)
+    secret = referred(table, "api_secret", reader.text, fields.api_secret, None)
     is_sound = len(table.problems) == before
     if is_sound and (environment is not Environment.PAPER or (key is None) != (secret is None)):
         for half, found in (("api_key", key), ("api_secret", secret)):
@@ -360,6 +362,8 @@ class _Joining:
 
     def _meet(self, one: StrategyDraft, other: StrategyDraft) -> bool:
         mine, its = self._symbols(one), self._symbols(other)
+        if one.rules.market is not other.rules.market:
+            return False
         return mine is None or its is None or bool(mine & its)
 
     def _check_overlaps(self, shares: Mapping[str, Mapping[str, Decimal]]) -> None:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from environs import Env, EnvValidationError, ValidationError
@@ -21,6 +21,9 @@ from environs import Env, EnvValidationError, ValidationError
 from relay.domain.notice import DEFAULT_KINDS, NoticeKind
 from relay.domain.rules import DefaultSize, Direction, Rules
 from relay.domain.signal import Level, LevelKind, QtyUnit
+
+if TYPE_CHECKING:
+    from Crypto.PublicKey.RSA import RsaKey
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -222,8 +225,11 @@ def secret(text: str) -> Secret:
 
 
 def api_secret(text: str) -> Secret:
-    """A secret, a PEM private key, or the path of a file that holds one."""
-    if "-----BEGIN" in text or not (text.endswith(".pem") or "/" in text):
+    """A secret, a PEM private key that can sign, or the path of a file that holds one."""
+    if "-----BEGIN" in text:
+        private_key(text)
+        return secret(text)
+    if not (text.endswith(".pem") or "/" in text):
         return secret(text)
     try:
         found = Path(text).expanduser().read_text(encoding="utf-8")
@@ -232,7 +238,24 @@ def api_secret(text: str) -> Secret:
         raise ValidationError("it looks like a path, but no file can be read there; it should be a PEM file") from None
     if "-----BEGIN" not in found:
         raise ValidationError("the file it names holds no PEM key; it should be an RSA private key")
-    return secret(found)
+    return api_secret(found)
+
+
+def private_key(pem: str) -> RsaKey:
+    """An RSA key that can sign. Line ends may be written as `\\n`. Raises ValidationError."""
+    from Crypto.PublicKey import RSA
+
+    if "ENCRYPTED" in pem:
+        raise ValidationError(
+            "the key has a passphrase; it should be one without (`openssl pkey -in OLD.pem -out NEW.pem` takes it off)"
+        )
+    try:
+        key = RSA.import_key(pem.replace("\\n", "\n"))
+    except (ValueError, IndexError, TypeError):
+        raise ValidationError("it is not a readable PEM key; it should be an RSA private key") from None
+    if key.has_private():
+        return key
+    raise ValidationError("it is a public key; it should be the RSA private key")
 
 
 def long_secret(text: str) -> Secret:
@@ -297,7 +320,7 @@ def host_url(*schemes: str) -> Callable[[str], str]:
             is_host = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
         except ValueError:
             is_host = False
-        if not is_host or parts.username or parts.path.strip("/") or parts.query or parts.fragment:
+        if not is_host or "@" in parts.netloc or parts.path.strip("/") or parts.query or parts.fragment:
             likes = " or ".join(f"{scheme}://host" for scheme in schemes)
             raise ValidationError(f"it is no address of a host; it should be like {likes}, without a path")
         return f"{parts.scheme}://{parts.netloc}"

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from dotenv import dotenv_values
 
+from relay.domain.instrument import TradedMarket
 from relay.domain.limits import LIMITS, Limit, LimitUnit
 from relay.domain.rules import Rules
 from relay.errors import RelayError, SettingsInvalid
@@ -226,9 +227,15 @@ class Settings:
             max_leverage=max(filter(None, most)) if most and None not in most else None,
         )
 
+    def trades_coins_on(self, account: AccountSettings) -> bool:
+        """Whether a strategy's market is spot there."""
+        rules = [each.rules[account.name] for each in self.strategies if account.name in each.rules]
+        return any(each.market is TradedMarket.SPOT for each in rules)
+
     def secrets_of(self, strategy: StrategySettings) -> tuple[Secret, ...]:
-        """By which the strategy's alerts prove their sender."""
-        return strategy.secrets or self.webhook_secrets
+        """By which the strategy's alerts prove their sender. While one is being replaced the new one, which stands
+        last, is the first here: the one that is printed."""
+        return tuple(reversed(strategy.secrets or self.webhook_secrets))
 
     @property
     def is_postgres(self) -> bool:
@@ -365,11 +372,12 @@ def reported(settings: Settings) -> list[tuple[str, str]]:
     lines = [("account", f"{each.name} ({each.environment.value})") for each in settings.accounts]
     for strategy in settings.strategies:
         for account, rules in strategy.rules.items():
-            lines.append((f"limits of {strategy.name}", f"on {account}: {_limits(rules)}"))
+            lines.append((f"limits of {strategy.name}", f"on {account}: {limits_text(rules)}"))
     return [*lines, *_around(settings)]
 
 
-def _limits(rules: Rules) -> str:
+def limits_text(rules: Rules) -> str:
+    """What holds back a strategy's entries on an account, and what does not."""
     if rules.no_entries:
         return f"no entries: {rules.no_entries}"
     held = [f"{each.words} {_shown(each, rules)}" for each in LIMITS if each.bound(rules) is not None]

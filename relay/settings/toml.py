@@ -18,7 +18,7 @@ from environs import ValidationError
 from relay.domain.limits import LIMITS, Limit, LimitUnit
 from relay.domain.rules import Rules, TradingHours
 from relay.settings import environment as fields
-from relay.settings.environment import Reader, Secret
+from relay.settings.environment import Reader
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -304,22 +304,6 @@ def _read_secret(table: Table, key: str, path: Path) -> str:
     if not text:
         table.problem(key, "the file is empty; it should hold the secret")
     return text
-
-
-def signing_secret(text: str) -> Secret:
-    """An API secret, or the path of a PEM; of a PEM that it is a private key that can sign."""
-    found = fields.api_secret(text)
-    if "-----BEGIN" not in found.reveal():
-        return found
-    from Crypto.PublicKey import RSA
-
-    try:
-        key = RSA.import_key(found.reveal())
-    except (ValueError, IndexError, TypeError):
-        raise ValidationError("it is not a readable PEM key; it should be an RSA private key") from None
-    if not key.has_private():
-        raise ValidationError("it is a public key; it should be the RSA private key")
-    return found
 
 
 # How limits are read: from the environment's variables, and from a `limits` table of RELAY_CONFIG.

@@ -9,7 +9,7 @@ from relay.app.wiring import Relay, build
 from relay.settings.settings import Settings, load_settings
 from relay.web import pages
 from relay.web.access import init_tokens
-from relay.web.answers import EXTENSION, Envelope, init_problems
+from relay.web.answers import EXTENSION, Envelope, init_compression, init_problems
 from relay.web.endpoints import programs
 from relay.web.openapi import openapi
 from relay.web.webhook import FAILURES, Gate, init_receipts, webhook
@@ -27,7 +27,7 @@ def create_app(settings: Settings | None = None, *, relay: Relay | None = None) 
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.extensions[EXTENSION] = relay
-    for init_app in (init_problems, init_receipts, init_tokens):
+    for init_app in (init_problems, init_compression, init_receipts, init_tokens):
         init_app(app)
     for blueprint in (webhook, programs, openapi):
         app.register_blueprint(blueprint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import math
@@ -19,11 +20,11 @@ from relay.app import metrics
 from relay.app.telemetry import about
 from relay.app.wiring import Relay, Services
 from relay.bybit.client import Exchange
-from relay.bybit.wire_orders import refusal_of
-from relay.domain.instrument import plain
+from relay.bybit.wire_orders import OpenOrder, refusal_of
+from relay.domain.instrument import Category, plain
 from relay.domain.order import FACTS_UNREADABLE, OrderStatus, PlannedOrder, Reason
 from relay.domain.performance import DayTotal, Equity
-from relay.domain.position import Position
+from relay.domain.trades import BY_HAND
 from relay.errors import (
     AlertError,
     ExchangeAnswered,
@@ -34,6 +35,7 @@ from relay.errors import (
 )
 from relay.execution.accept import Receipt
 from relay.execution.controls import Flattened, Played, Preview, Previewed
+from relay.execution.holdings import Holding, OrdersAtRest
 from relay.execution.ports import from_ms
 from relay.journal.api_queries import DashboardQueries
 from relay.journal.codec import rfc3339
@@ -195,8 +197,9 @@ def flattened_form(row: Flattened) -> dict[str, str | None]:
     }
 
 
-def position_form(account: str, position: Position) -> dict[str, Any]:
-    """`size` without sign: the side tells."""
+def position_form(account: str, holding: Holding) -> dict[str, Any]:
+    """`size` without sign: the side tells. What is not known is null."""
+    position, levels, since = holding.position, holding.take_profits, holding.opened_at_ms
     return {
         "account": account,
         "category": position.category.value,
@@ -209,6 +212,52 @@ def position_form(account: str, position: Position) -> dict[str, Any]:
         "leverage": number(position.leverage),
         "take_profit": number(position.take_profit),
         "stop_loss": number(position.stop_loss),
+        "take_profits": None
+        if levels is None
+        else [{"price": plain(each.price), "qty": plain(each.qty)} for each in levels],
+        "trailing_stop": number(position.trailing_stop),
+        "liq_price": number(position.liq_price),
+        "margin": number(position.margin),
+        "roe_pct": number(position.roe_pct),
+        "strategy": holding.strategy,
+        "opened_at": None if since is None else rfc3339(since),
+    }
+
+
+def resting_form(row: dict[str, Any], order: OpenOrder | None, at_rest: OrdersAtRest) -> dict[str, Any]:
+    """`order`: as the exchange has it, whose terms may have been amended since it was sent."""
+    if order is not None:
+        row = row | {"qty": plain(order.qty), "filled_qty": plain(order.filled_qty), "price": number(order.price)}
+    at = row["trigger_price"] or row["price"]
+    away = at_rest.distance_pct(Category(row["category"]), row["symbol"], None if at is None else Decimal(at))
+    return row | {"distance_pct": number(away)}
+
+
+def foreign_form(account: str, order: OpenOrder) -> dict[str, Any]:
+    """An order that the relay did not place, in the form of those that it did; what is not known is null."""
+    kind = "take_profit" if order.is_profit else "stop_loss" if order.is_stop else "exit" if order.reduce_only else None
+    status = OrderStatus.PARTIALLY_FILLED if order.filled_qty else OrderStatus.ACCEPTED
+    return {
+        "client_order_id": order.client_order_id or None,
+        "venue_order_id": order.venue_order_id,
+        "account": account,
+        "category": order.category.value,
+        "symbol": order.symbol,
+        "side": order.side.value,
+        "type": order.type.value,
+        "qty": plain(order.qty),
+        "price": number(order.price),
+        "reduce_only": order.reduce_only,
+        "status": status.value,
+        "reason": None,
+        "filled_qty": plain(order.filled_qty),
+        "avg_price": None,
+        "fee": None,
+        "purpose": kind,
+        "trigger_price": number(order.trigger_price),
+        "strategy": BY_HAND,
+        "signal_id": None,
+        "created_at": None if order.created_at_ms is None else rfc3339(order.created_at_ms),
     }
 
 
@@ -375,6 +424,43 @@ def current_queries() -> DashboardQueries:
     return DashboardQueries(current_services().journal.store)
 
 
+# Answers are compressed, where that betrays nothing.
+#
+# Whoever can see how long a compressed answer is, and can put words into it, can guess the secrets that stand beside
+# them, letter by letter (BREACH). So nothing is compressed that repeats what was asked for: a page whose query says
+# something, an error, an answer to an alert. The API's answers are asked for with a token that no browser sends by
+# itself. A form's token, the one secret that pages hold, is another text in each of them (`access.form_token`).
+
+
+_LEAST_BYTES: Final = 1000
+_COMPRESSIBLE: Final = re.compile(r"text/|application/(json|manifest\+json|javascript)|image/svg")
+_NOT_REPEATED: Final = frozenset({"mark", "days", "v"})
+
+
+def init_compression(app: Flask) -> None:
+    app.after_request(_compressed)
+
+
+def _compressed(response: Response) -> Response:
+    is_fit = response.status_code == 200 and not response.is_streamed and _COMPRESSIBLE.match(response.mimetype or "")
+    if not is_fit or request.blueprint == "webhook" or not _repeats_nothing():
+        return response
+    body = response.get_data()
+    if len(body) >= _LEAST_BYTES:
+        response.vary.add("Accept-Encoding")
+        if request.accept_encodings["gzip"] > 0:
+            response.set_data(gzip.compress(body, 6, mtime=0))
+            response.content_encoding = "gzip"
+    return response
+
+
+def _repeats_nothing() -> bool:
+    if request.blueprint == "api":
+        return True
+    is_plain = request.method in ("GET", "HEAD")
+    return is_plain and not any(value for name, value in request.args.items() if name not in _NOT_REPEATED)
+
+
 # What every request and every answer has: an id, and headers that keep browsers from misusing it.
 #
 # It is around the application and not in it: there it would cost an alert as much as to read it does.
@@ -396,7 +482,7 @@ _FOR_PAGES: Final = (
     (
         "Content-Security-Policy",
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+        "manifest-src 'self'; worker-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     ),
     ("Referrer-Policy", "same-origin"),
     *_ALWAYS,

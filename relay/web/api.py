@@ -7,8 +7,10 @@ import csv
 import io
 import json
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
@@ -17,14 +19,23 @@ from flask import Response, request
 from relay.alerts.exports import ExportUnreadable, read_export
 from relay.bybit.checklist import rows_of
 from relay.bybit.client import Exchange
-from relay.domain.instrument import symbol_of_filter
-from relay.domain.order import OrderStatus, SignalStatus
-from relay.domain.position import Position
+from relay.bybit.wire_account import category_of_symbol
+from relay.domain.instrument import Category, symbol_of_filter
+from relay.domain.order import OrderStatus, Reason, SignalStatus
 from relay.domain.signal import Fit
-from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, SignalNotRetryable, SignalNotSeen
+from relay.errors import (
+    ExchangeAnswered,
+    ExchangeUnreachable,
+    FactsUnreadable,
+    RestoreUnseen,
+    SignalNotRetryable,
+    SignalNotSeen,
+)
 from relay.execution.accept import Receipt
 from relay.execution.compare import NotComparable, compare
+from relay.execution.controls import REQUEST_ID_FORM, Part
 from relay.execution.heartbeat import Pulse
+from relay.execution.holdings import OrdersAtRest, held_at, resting_at
 from relay.execution.ports import to_ms, utc_now
 from relay.journal.accept import ChainRecord
 from relay.journal.codec import rfc3339
@@ -43,18 +54,21 @@ from relay.web.answers import (
     day_form,
     equity_form,
     flattened_form,
+    foreign_form,
     number,
     of_each,
     position_form,
     preview_form,
     refused_form,
     request_invalid,
+    resting_form,
     strategy_result_form,
 )
 from relay.web.webhook import awaited, tell
 
 _BY = "api"
 NOTE_MAX = 500
+_WHOLE_PCT: Final = Decimal(100)
 """So many letters of a note are kept."""
 
 
@@ -272,26 +286,48 @@ def read_query(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
     return values
 
 
-def fields_of_body(**kinds: type[bool] | type[str]) -> dict[str, Any]:
-    """The fields that the JSON body may hold, by name; what it leaves out is false or empty. Raises a Problem."""
+def fields_of_body(**kinds: type[bool] | type[str] | type[Decimal]) -> dict[str, Any]:
+    """The fields that the JSON body may hold, by name; what it leaves out is false, empty or None. Raises a Problem.
+
+    A Decimal is a number above zero, quoted or bare.
+    """
     body = whole_body().strip()
     try:
-        given = json.loads(body) if body else {}
+        given = json.loads(body, parse_float=Decimal) if body else {}
     except (ValueError, RecursionError):
         given = None
     if not isinstance(given, dict):
         example = json.dumps({name: kind is bool or "words" for name, kind in kinds.items()})
         raise request_invalid({"body": [f"it is no JSON object; it should be empty or like {example}"]})
     problems = {key[:60]: [f"it is no field here; there is {_listed(kinds)}"] for key in given if key not in kinds}
-    values = {name: given.get(name, kind()) for name, kind in kinds.items()}
-    for name, kind in kinds.items():
-        if not isinstance(values[name], kind):
-            problems[name] = ["it is neither true nor false" if kind is bool else "it is no text"]
-        elif isinstance(values[name], str) and len(values[name]) > NOTE_MAX:
-            problems[name] = [f"it is longer than {NOTE_MAX} letters"]
+    values = {name: None if kind is Decimal else kind() for name, kind in kinds.items()}
+    for name in kinds.keys() & given.keys():
+        values[name], problem = _read_field(kinds[name], given[name])
+        if problem is not None:
+            problems[name] = [problem]
     if problems:
         raise request_invalid(problems)
     return values
+
+
+def _read_field(kind: type[bool] | type[str] | type[Decimal], given: object) -> tuple[Any, str | None]:
+    """Its value, and what is wrong with it."""
+    if kind is Decimal:
+        value = above_zero(given)
+        return value, "it is no number above zero" if value is None else None
+    if not isinstance(given, kind):
+        return given, "it is neither true nor false" if kind is bool else "it is no text"
+    is_long = isinstance(given, str) and len(given) > NOTE_MAX
+    return given, f"it is longer than {NOTE_MAX} letters" if is_long else None
+
+
+_NUMBER_TEXT: Final = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?|\.[0-9]{1,20}", re.ASCII)
+
+
+def above_zero(given: object) -> Decimal | None:
+    """In plain digits, as an alert's numbers; None if it is none."""
+    text_ = given.strip() if isinstance(given, str) else "" if isinstance(given, bool) else str(given)
+    return Decimal(text_) or None if _NUMBER_TEXT.fullmatch(text_) else None
 
 
 def _listed(words: Iterable[str]) -> str:
@@ -307,11 +343,36 @@ log = logging.getLogger(__name__)
 def list_orders(
     *, account: str | None, symbol: str | None, status: OrderStatus | None, limit: int, open_only: bool
 ) -> Response:
-    """The relay's own, the latest first; `open_only`: those that have not ended."""
-    found = current_services().journal.orders(
-        account=account, symbol=symbol, status=status, open_only=open_only, limit=limit
-    )
+    """The relay's own, the latest first; `open_only`: what rests just now, whoever placed it, with more of each."""
+    if open_only:
+        return answer(open_orders(account=account, symbol=symbol, status=status, limit=limit))
+    found = current_services().journal.orders(account=account, symbol=symbol, status=status, limit=limit)
     return answer({"orders": found})
+
+
+def open_orders(
+    *, account: str | None = None, symbol: str | None = None, status: OrderStatus | None = None, limit: int = LIMIT_MAX
+) -> dict[str, Any]:
+    """The latest first, with the terms that they have at the exchange, and the accounts that could not be asked."""
+    parts = current_services()
+    exchanges = {name: each for name, each in parts.exchanges.items() if account in (None, name)}
+    own = parts.journal.orders(account=account, symbol=symbol, status=status, open_only=True, limit=limit)
+    read = of_each(exchanges, lambda name, exchange: resting_at(parts.accounts[name], exchange, symbol=symbol))
+    shown = {name: at_rest.by_client_order_id() for name, at_rest in read.items()}
+    owners = current_queries().order_owners(
+        [*(row["client_order_id"] for row in own), *(name for each in shown.values() for name in each)]
+    )
+    rows = []
+    for row in own:
+        at_rest = read.get(row["account"], OrdersAtRest(prices={}))
+        order = shown.get(row["account"], {}).get(row["client_order_id"])
+        rows.append(resting_form(row | owners[row["client_order_id"]], order, at_rest))
+    for name, at_rest in read.items():
+        others = [foreign_form(name, each) for each in at_rest.orders if each.client_order_id not in owners]
+        rows += [resting_form(row, None, at_rest) for row in others if status in (None, row["status"])]
+    rows.sort(key=lambda row: row["created_at"] or "", reverse=True)
+    problems = {name: at_rest.problem for name, at_rest in read.items()}
+    return {"orders": rows[:limit], "unreadable": _unreadable(problems)}
 
 
 def list_positions(*, account: str | None, symbol: str | None) -> Response:
@@ -319,35 +380,26 @@ def list_positions(*, account: str | None, symbol: str | None) -> Response:
 
     Raises what the exchange said where none of the accounts could be.
     """
-    exchanges = {name: each for name, each in current_services().exchanges.items() if account in (None, name)}
-    read = of_each(exchanges, _read_positions)
-    errors = {name: each for name, each in read.items() if not isinstance(each, tuple)}
-    unanswered = [each for each in errors.values() if not isinstance(each, FactsUnreadable)]
+    parts = current_services()
+    ledger = parts.streams.bookkeeper.ledger
+    exchanges = {name: each for name, each in parts.exchanges.items() if account in (None, name)}
+    read = of_each(exchanges, lambda name, exchange: held_at(name, exchange, ledger))
+    problems = {name: held.problem for name, held in read.items() if held.problem is not None}
+    unanswered = [each for each in problems.values() if not isinstance(each, FactsUnreadable)]
     if unanswered and len(unanswered) == len(exchanges):
         # Else nothing read would pass for nothing open.
         raise unanswered[0]
     found = [
-        position_form(name, position)
-        for name, came_to in read.items()
-        for position in sorted(_readable(came_to), key=lambda each: (each.category, each.symbol))
-        if symbol in (None, position.symbol)
+        position_form(name, holding)
+        for name, held in read.items()
+        for holding in held.holdings
+        if symbol in (None, holding.position.symbol)
     ]
-    unreadable = [{"account": name, "message": str(error)} for name, error in errors.items()]
-    return answer({"positions": found, "unreadable": unreadable})
+    return answer({"positions": found, "unreadable": _unreadable(problems)})
 
 
-def _readable(came_to: tuple[Position, ...] | ExchangeUnreachable | ExchangeAnswered) -> tuple[Position, ...]:
-    if isinstance(came_to, tuple):
-        return came_to
-    return came_to.readable if isinstance(came_to, FactsUnreadable) else ()
-
-
-def _read_positions(account: str, exchange: Exchange) -> tuple[Position, ...] | ExchangeUnreachable | ExchangeAnswered:
-    """Or why they cannot be read."""
-    try:
-        return exchange.positions()
-    except (ExchangeUnreachable, ExchangeAnswered) as error:
-        return error
+def _unreadable(problems: Mapping[str, Exception | None]) -> list[dict[str, str]]:
+    return [{"account": name, "message": str(why)} for name, why in problems.items() if why is not None]
 
 
 def list_accounts() -> Response:
@@ -461,13 +513,80 @@ def compared(files: Sequence[tuple[str, bytes]], **which: str | None) -> dict[st
         raise request_invalid({error.field: [str(error)]}) from None
 
 
+def close_position() -> Response:
+    """Closes one position, or `share` percent or `qty` of it, by a signal of its own; answers like the webhook.
+
+    `id`: asked for twice under it, it is done once.
+    """
+    given = fields_of_body(account=str, category=str, symbol=str, share=Decimal, qty=Decimal, id=str)
+    part = part_of(given["share"], given["qty"])
+    where, request_id = _position_named(given)
+    return tell(current_services().controls.close(*where, by=_BY, part=part, request_id=request_id))
+
+
+def move_stop_to_entry() -> Response:
+    """Moves the stop loss of one position to its average entry; answers like the webhook."""
+    given = fields_of_body(account=str, category=str, symbol=str, id=str)
+    where, request_id = _position_named(given)
+    came_to = current_services().controls.stop_to_entry(*where, by=_BY, request_id=request_id)
+    if isinstance(came_to, Reason):
+        raise Problem(came_to.code, came_to.message, status=409)
+    return tell(came_to)
+
+
+def part_of(share_pct: Decimal | None, qty: Decimal | None) -> Part | None:
+    """None: all of it. Raises a Problem."""
+    if share_pct is not None and qty is not None:
+        raise request_invalid({"share": ["it and `qty` say the same thing twice; leave one of them out"]})
+    if share_pct is not None and share_pct > _WHOLE_PCT:
+        raise request_invalid({"share": [f"{number(share_pct)} percent are more than all of it"]})
+    return None if share_pct is None and qty is None else Part(share_pct=share_pct, qty=qty)
+
+
+def _position_named(given: Mapping[str, str]) -> tuple[tuple[str, Category, str], str | None]:
+    """Account, category and symbol, and the request's own id. The account may be left out where there is one only, the
+    category where the symbol says it. Raises a Problem."""
+    problems: dict[str, list[str]] = {}
+    accounts = list(current_services().accounts)
+    account = given["account"] or (accounts[0] if len(accounts) == 1 else "")
+    if account not in accounts:
+        problems["account"] = [f"{account[:60]!r} is none of {_listed(accounts)}"]
+    symbol_ = symbol_of_filter(given["symbol"])
+    if not re.fullmatch("[A-Z0-9-]{1,40}", symbol_):
+        problems["symbol"] = ["it should be a symbol, such as BTCUSDT"]
+    category = given["category"] or category_of_symbol(symbol_ or "-").value
+    if category not in set(Category):
+        problems["category"] = [f"{category[:60]!r} is none of {_listed(Category)}"]
+    if not REQUEST_ID_FORM.fullmatch(given["id"]):
+        problems["id"] = ["it should be letters, digits, `-` and `_`, at most 64"]
+    if problems:
+        raise request_invalid(problems)
+    return (account, Category(category), symbol_), given["id"] or None
+
+
+def cancel_order(client_order_id: str) -> Response:
+    """Cancels one of the relay's own orders that rest. `taken`: the exchange has taken it; else `message` says why."""
+    fields_of_body()
+    order = current_services().journal.order(client_order_id)
+    if order is None:
+        raise Problem("ORDER_UNKNOWN", f"there is no order {client_order_id[:60]!r} of the relay's", status=404)
+    status = order.state.status
+    if status.is_ended or status is OrderStatus.PLANNED:
+        raise Problem("ORDER_ENDED", f"the order is {status.value}; nothing of it rests", status=409)
+    problem = current_services().controls.cancel_order(order, by=_BY)
+    return answer({"client_order_id": client_order_id, "taken": problem is None, "message": problem})
+
+
 def halt() -> Response:
     current_services().controls.halt(by=_BY)
     return answer({"halted": True})
 
 
 def resume() -> Response:
-    current_services().controls.resume(by=_BY)
+    try:
+        current_services().controls.resume(by=_BY)
+    except RestoreUnseen as error:
+        raise Problem("RESTORE_UNSEEN", str(error), status=409) from None
     return answer({"halted": False})
 
 

@@ -120,7 +120,9 @@ def _forms_of_signals() -> dict[str, Form]:
         "Signals": _object(
             {"signals": _list(_ref("Signal")), "next_cursor": _or_null(_TEXT)}, refused=_list({"type": "object"})
         ),
-        "Orders": _object({"orders": _list(_ref("Order"))}),
+        "Orders": _object(
+            {"orders": _list(_ref("Order"))}, unreadable=_list(_object({"account": _TEXT, "message": _TEXT}))
+        ),
         "Plan": _plan(),
     }
 
@@ -143,6 +145,7 @@ def _forms_of_accounts() -> dict[str, Form]:
 def _forms_of_controls() -> dict[str, Form]:
     return {
         "Halted": _object({"halted": _FLAG}),
+        "Canceled": _object({"client_order_id": _TEXT, "taken": _FLAG, "message": _or_null(_TEXT)}),
         "Flattened": _object({"halted": _FLAG, "accounts": _list(_ref("FlattenedSymbol"))}),
         "FlattenedSymbol": _object(
             {
@@ -207,7 +210,7 @@ def _scenario() -> Form:
 def _order() -> Form:
     return _object(
         {
-            "client_order_id": _TEXT,
+            "client_order_id": _or_null(_TEXT),
             "venue_order_id": _or_null(_TEXT),
             "account": _TEXT,
             "category": {"enum": ["linear", "inverse"]},
@@ -221,8 +224,14 @@ def _order() -> Form:
             "reason": _or_null(_ref("Reason")),
             "filled_qty": _NUMBER,
             "avg_price": _or_null(_NUMBER),
-            "fee": _NUMBER,
-        }
+            "fee": _or_null(_NUMBER),
+        },
+        purpose=_or_null({"enum": ["entry", "exit", "flip", "take_profit", "stop_loss"]}),
+        trigger_price=_or_null(_NUMBER),
+        strategy=_or_null(_TEXT),
+        signal_id=_or_null(_TEXT),
+        created_at=_or_null(_TIME),
+        distance_pct=_or_null(_NUMBER),
     )
 
 
@@ -256,6 +265,8 @@ def _timing() -> Form:
 
 def _position() -> Form:
     numbers = ("avg_price", "mark_price", "unrealised_pnl", "leverage", "take_profit", "stop_loss")
+    more = ("trailing_stop", "liq_price", "margin", "roe_pct")
+    levels = _list(_object({"price": _NUMBER, "qty": _NUMBER}))
     return _object(
         {
             "account": _TEXT,
@@ -263,7 +274,10 @@ def _position() -> Form:
             "symbol": _TEXT,
             "side": {"enum": ["long", "short"]},
             "size": _NUMBER,
-            **{name: _or_null(_NUMBER) for name in numbers},
+            **{name: _or_null(_NUMBER) for name in (*numbers, *more)},
+            "take_profits": _or_null(levels),
+            "strategy": _or_null(_TEXT),
+            "opened_at": _or_null(_TIME),
         }
     )
 

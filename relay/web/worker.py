@@ -11,6 +11,7 @@ It builds on gunicorn's `gthread` (27.0), of which it changes five things, each 
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import logging
 import mmap
@@ -150,6 +151,8 @@ class RelayWorker(ThreadWorker):  # type: ignore[misc]
                 self.runtime = getattr(self.wsgi, "extensions", {}).get("relay")
                 if self.runtime is not None:
                     self.runtime.start()
+                # What was made up to here stays: no collection has to go through it again.
+                gc.freeze()
                 _BOOTED[0] = 1
                 return
             except (SchemaOutdated, SchemaTooNew):

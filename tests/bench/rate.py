@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from relay.domain.signal import first_id_at
 from tests.bench.figures import Figure, figure, percentile
 from tests.bench.latency import Sender, status_of_answer
 from tests.bench.rig import Rig, empty_view, rig
@@ -160,39 +161,38 @@ def fill(journal: Path, rows: int) -> None:
         connection.execute("PRAGMA synchronous=OFF")
         for statement, make in _ROWS:
             connection.executemany(
-                statement, (each for n in range(rows) for each in make(n, now_ms - 1000 * (rows - n)))
+                statement, (each for n in range(rows) for each in make(n, now_ms - APART_MS * (rows - n)))
             )
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
 
 
-def _id(number: int) -> str:
-    return f"00{number:024d}"
-
-
+APART_MS = 31_536
+"""So far apart, a million of them make a year."""
+_EVENTS = ("accepted", "executing", "planned", "order_submitted", "done")
 _ROWS: tuple[tuple[str, Callable[[int, int], list[tuple[object, ...]]]], ...] = (
     (
         "INSERT INTO signals (id, strategy, action, ticker, category, symbol, status, generation, notes, received_at, "
         "finished_at, alert, body_digest) VALUES (?,'default','buy','BTCUSDT.P','linear',?,'done',0,'[]',?,?,?,?)",
-        lambda n, at: [(_id(n), f"SYM{n % 50}USDT", at, at + 20, '{"action": "buy", "qty": "0.01"}', f"d{n}")],
+        lambda n, at: [(first_id_at(at), f"SYM{n % 50}USDT", at, at + 20, '{"action": "buy", "qty": "0.01"}', f"d{n}")],
     ),
     (
         "INSERT INTO identities (strategy, kind, key, signal_id, digest, first_at) VALUES ('default','body',?,?,?,?)",
-        lambda n, at: [(f"k{n}", _id(n), f"d{n}", at)],
+        lambda n, at: [(f"k{n}", first_id_at(at), f"d{n}", at)],
     ),
     (
         "INSERT INTO assignments (signal_id, account, seq, category, symbol, generation, status, opened_at) "
         "VALUES (?,'default',?,'linear',?,0,'done',?)",
-        lambda n, at: [(_id(n), n, f"SYM{n % 50}USDT", at)],
+        lambda n, at: [(first_id_at(at), n, f"SYM{n % 50}USDT", at)],
     ),
     (
         "INSERT INTO orders (client_order_id, signal_id, account, generation, leg, category, symbol, side, type, qty, "
         "reduce_only, purpose, planned, status, filled_qty, avg_price, fee, rests, created_at, updated_at) "
         "VALUES (?,?,'default',0,0,'linear',?,'buy','market','0.01',0,'entry','{}','filled','0.01','100','0',0,?,?)",
-        lambda n, at: [(f"{_id(n)}-q2zs00000", _id(n), f"SYM{n % 50}USDT", at, at)],
+        lambda n, at: [(f"{first_id_at(at)}-q2zs00000", first_id_at(at), f"SYM{n % 50}USDT", at, at)],
     ),
     (
         "INSERT INTO events (signal_id, at, name) VALUES (?,?,?)",
-        lambda n, at: [(_id(n), at, name) for name in ("accepted", "executing", "planned", "order_submitted", "done")],
+        lambda n, at: [(first_id_at(at), at, name) for name in _EVENTS],
     ),
 )

@@ -19,6 +19,7 @@ from tests.paper_server import PaperServer
 from tests.relay_process import ROOT, RelayProcess
 
 CREATE = "/v5/order/create"
+CREATE_BATCH = "/v5/order/create-batch"
 SYMBOLS = tuple(f"BENCH{number:02d}USDT" for number in range(50))
 """Instruments of the bench's own."""
 EXCHANGE = "the.rigs.own.exchange"
@@ -30,7 +31,9 @@ def arrivals(paper: PaperServer, count: int, relay: RelayProcess, deadline_s: fl
     """When the orders arrived, nanoseconds, once there are so many; and forgets them."""
     until = time.monotonic() + deadline_s
     while True:
-        found = [call["at_ns"] for call in paper.control.calls(CREATE)]
+        calls = paper.control.calls()
+        found = [call["at_ns"] for call in calls if call["path"] == CREATE]
+        found += [call["at_ns"] for call in calls if call["path"] == CREATE_BATCH for _ in call["batch"]]
         if len(found) >= count:
             paper.control.clear_calls()
             return sorted(found)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
@@ -74,10 +73,3 @@ def log_in(page: Page, password: str = ADMIN_TOKEN) -> None:
     page.goto("/login")
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Log in").click()
-
-
-@pytest.fixture(scope="session")
-def screenshots() -> Path:
-    folder = Path(__file__).parent.parent / "screenshots"
-    folder.mkdir(exist_ok=True)
-    return folder

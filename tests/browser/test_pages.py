@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.conftest import log_in
-from tests.relay_server import RelayServer
+from tests.browser.conftest import DEADLINE_MS, log_in
+from tests.paper_server import PaperServer
+from tests.relay_server import ADMIN_TOKEN, RelayServer, running_relay
 
 pytestmark = pytest.mark.slow
 
@@ -73,12 +76,14 @@ def test_a_bad_message_is_explained_field_by_field(page: Page) -> None:
 
 def test_halting_asks_once_denies_the_next_entry_and_resuming_allows_it(page: Page, relay: RelayServer) -> None:
     page.goto("/")
+    expect(page.get_by_role("link", name="Resume")).to_have_count(0)
     page.get_by_role("link", name="Halt entries").click()
     expect(page.get_by_role("listitem").first).to_contain_text("No new entry goes out on default")
     page.get_by_role("button", name="Halt entries").click()
     expect(page.get_by_text("halted by pages")).to_be_visible()
     denied = relay.done({"ticker": "SOLUSDT.P", "action": "buy", "qty": "1", "id": "while-halted"})
     assert denied["status"] == "denied" and denied["reason"]["code"] == "HALTED"
+    expect(page.get_by_role("link", name="Halt entries")).to_have_count(0)
     page.get_by_role("link", name="Resume").click()
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_text("entries allowed")).to_be_visible()
@@ -150,8 +155,11 @@ def test_logging_out_ends_the_session(page: Page) -> None:
 
 def test_the_setup_page_shows_each_point_of_the_checklist(page: Page) -> None:
     page.goto("/setup")
-    for point in ("host", "clock", "withdraw permission", "position mode", "wallet"):
-        expect(page.locator(".checks").get_by_text(point, exact=True)).to_be_visible()
+    point = page.locator(".checks").get_by_text("withdraw permission", exact=True)
+    expect(point).to_be_hidden()
+    page.get_by_text("checks green").click()
+    for name in ("host", "clock", "withdraw permission", "position mode", "wallet"):
+        expect(page.locator(".checks").get_by_text(name, exact=True)).to_be_visible()
     page.goto("/")
     expect(page.get_by_role("link", name="in the set-up checklist")).to_be_visible()
 
@@ -161,3 +169,106 @@ def test_the_overview_tells_of_the_streams_and_of_each_strategys_last_alert(page
     page.goto("/")
     expect(page.get_by_text("streams live")).to_be_visible()
     expect(page.get_by_role("listitem").filter(has_text="default last alert")).to_be_visible()
+
+
+def test_a_chart_keeps_its_thirty_days_for_a_single_look_and_is_drawn_anew_each_minute(
+    browser: Browser, relay: RelayServer
+) -> None:
+    context = browser.new_context(base_url=relay.url)
+    page = context.new_page()
+    page.clock.install()
+    log_in(page)
+    box = page.locator('[data-chart="/live/equity"]')
+    expect(box.locator("canvas")).to_be_visible()
+    shown = "document.querySelector('[data-chart=\"/live/equity\"]').plot.scales.x"
+    axis = page.evaluate(f"[{shown}.min, {shown}.max, Date.now() / 1000]")
+    assert axis[1] - axis[0] == 30 * 86_400 and abs(axis[1] - axis[2]) < 3600
+    with page.expect_response("**/live/equity") as answer:
+        page.clock.fast_forward(61_000)
+    later = answer.value.json()["until"]
+    page.wait_for_function(f"later => {shown}.max === later", arg=later)
+    assert later > axis[1]
+    context.close()
+
+
+def test_what_is_folded_open_stays_open_while_the_page_goes_on(page: Page, relay: RelayServer) -> None:
+    page.goto("/")
+    page.locator("details.coins summary").click()
+    expect(page.locator("details.coins dd").first).to_be_visible()
+    with page.expect_response(lambda answer: "/live/overview" in answer.url and answer.status == 200):
+        relay.done({"action": "heartbeat", "id": "folds"})
+    expect(page.get_by_text("last alert")).to_be_visible()
+    expect(page.locator("details.coins dd").first).to_be_visible()
+
+
+@pytest.fixture
+def phone(browser: Browser, server: PaperServer, tmp_path: Path) -> Iterator[tuple[Page, RelayServer]]:
+    """Logged in, beside a relay of its own that can be stopped."""
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    context.set_default_timeout(DEADLINE_MS)
+    page = context.new_page()
+    with running_relay(tmp_path, server.url) as relay:
+        page.goto(f"{relay.url}/login")
+        page.get_by_label("Password").fill(ADMIN_TOKEN)
+        page.get_by_role("button", name="Log in").click()
+        yield page, relay
+    context.close()
+
+
+def test_the_pages_can_be_installed_and_say_so_without_a_connection_and_keep_no_number(
+    phone: tuple[Page, RelayServer],
+) -> None:
+    page, relay = phone
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    page.wait_for_function("navigator.serviceWorker.controller !== null")
+    devtools = page.context.new_cdp_session(page)
+    missing = {each["errorId"] for each in devtools.send("Page.getInstallabilityErrors")["installabilityErrors"]}
+    assert missing <= {"in-incognito"}, "which the tests' browser is"
+    for path in ("/signals", "/trades", "/performance", "/setup", "/"):
+        page.goto(f"{relay.url}{path}")
+    kept = page.evaluate(
+        "caches.keys().then(names => Promise.all(names.map(name => caches.open(name).then(each => each.keys()))))"
+        ".then(found => found.flat().map(each => new URL(each.url).pathname))"
+    )
+    assert sorted(kept) == ["/offline", "/static/icon.svg", "/static/relay.css"]
+    expect(page.locator(".worth")).to_contain_text("USD")
+    relay.stop()
+    expect(page.locator("#lost")).to_be_visible()
+    expect(page.locator("main")).to_be_hidden()
+    page.goto(f"{relay.url}/trades")
+    expect(page.get_by_role("heading", level=1)).to_have_text("No connection to the relay")
+    assert page.locator("main").evaluate("main => getComputedStyle(main).maxWidth") != "none", "with its style"
+    assert not re.search(r"\d", page.locator("main").inner_text())
+
+
+@pytest.mark.parametrize(("path", "asked"), [("/", "**/live/overview**"), ("/trades", "**/healthz")])
+def test_a_page_hides_its_numbers_while_the_relay_is_not_behind_the_address(
+    phone: tuple[Page, RelayServer], path: str, asked: str
+) -> None:
+    page, relay = phone
+    page.clock.install()
+    page.goto(f"{relay.url}{path}")
+    expect(page.locator("main")).to_be_visible()
+    page.route(asked, lambda route: route.fulfill(status=503, body="the router's own words"))
+    page.clock.fast_forward(15_000)
+    page.clock.run_for(5_000)
+    expect(page.locator("#lost")).to_be_visible()
+    expect(page.locator("main")).to_be_hidden()
+    page.unroute(asked)
+    page.clock.run_for(15_000)
+    expect(page.locator("main")).to_be_visible()
+    expect(page.locator("#lost")).to_be_hidden()
+
+
+def test_on_a_phone_what_is_open_comes_first_and_is_closed_without_a_scroll_aside(
+    phone: tuple[Page, RelayServer],
+) -> None:
+    page, relay = phone
+    relay.done({"ticker": "LINKUSDT.P", "action": "buy", "qty": "10", "stop_loss": "2%", "id": "on a phone"})
+    page.goto(relay.url)
+    first = page.locator("main h2").first
+    expect(first).to_have_text("Open positions")
+    card = page.locator("tr").filter(has_text="LINKUSDT")
+    for part in (card.locator('[data-label="Open PnL"]'), card.get_by_role("link", name="Close…")):
+        expect(part).to_be_in_viewport(ratio=1)
+    relay.done({"ticker": "LINKUSDT.P", "action": "close", "id": "on a phone no more"})

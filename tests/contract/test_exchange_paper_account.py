@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,31 @@ def test_prices_are_mark_prices(exchange: Exchange, paper: PaperServer) -> None:
     assert linear["BTCUSDT"] == Decimal("99001.5")
     assert "BTCUSD" not in linear
     assert exchange.prices(Category.INVERSE)["BTCUSD"] == Decimal(98000)
+
+
+def test_candles_tell_where_the_price_has_been_a_restart_before_among_it(tmp_path: Path) -> None:
+    paper = PaperServer(tmp_path)
+    exchange = Exchange(url=paper.url, api_key=KEY, api_secret=SECRET, read_timeout_s=5.0)
+    try:
+        minute = 60_000
+        now_ms = exchange.now_ms() // minute * minute
+        for offset, prices in ((-10, ("99000", "101000")), (-4, ("102000", "98000")), (0, ("100500",))):
+            paper.control.clock(offset * minute)
+            for price in prices:
+                paper.control.prices(BTCUSDT=price)
+        paper.kill()
+        paper.restart()
+        found = exchange.klines(**BTC, interval="1", start_ms=now_ms - 12 * minute, end_ms=now_ms + minute)
+        closes = [str(close) for close, _ in groupby(each.close for each in found)]
+        assert closes == ["100000.00", "101000.00", "98000.00", "100500.00"]
+        (moved,) = [each for each in found if each.low == 98_000 and each.high == 102_000]
+        assert (moved.open, moved.close) == (Decimal(101_000), Decimal(98_000))
+        assert [each.at_ms for each in found] == sorted(each.at_ms for each in found)
+        hour = exchange.klines(**BTC, interval="60", start_ms=0, end_ms=now_ms)
+        assert len(hour) == 1000 and hour[-1].at_ms % (60 * minute) == 0
+    finally:
+        exchange.close()
+        paper.close()
 
 
 def test_the_price_of_what_is_not_listed_is_an_answer(exchange: Exchange) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from relay.bybit.client import CANCEL, CREATE, HISTORY, REALTIME, Exchange
+from relay.bybit.account_api import REALTIME
+from relay.bybit.client import CANCEL, CREATE, HISTORY, Exchange
 from relay.domain.order import Accepted, ErrorKind, NotSent, OrderStatus, Outcome, Unknown
 from relay.errors import ExchangeUnreachable
 from tests.contract.exchange_orders import BTC, PRICE, clean_up, fresh_id, place, placed, planned, rejected

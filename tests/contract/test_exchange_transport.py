@@ -153,7 +153,9 @@ def test_connections_are_opened_before_they_are_needed_and_kept_open(stage: Stag
     assert exchange.keep_warm() == 5
     place(exchange)
     assert server.connections == 5
-    assert len(server.requests) == 11
+    assert len(server.requests) == 2 + 5 + 5 + 1, (
+        "whether there are batches, of linear and of inverse; twice all; the order"
+    )
 
 
 def test_warming_up_without_an_exchange_opens_nothing(stage: Stage) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from Crypto.PublicKey import RSA
 from pybit.exceptions import InvalidRequestError
 from pybit.unified_trading import HTTP
 
+from relay.app.accounts import paper_hint
+from relay.domain.instrument import Category
 from tests.paper_server import SECRET, PaperServer
 
 GOOD = {"category": "linear", "symbol": "BTCUSDT", "side": "Buy", "orderType": "Market", "qty": "0.1"}
@@ -216,3 +219,19 @@ def test_keys_are_read_from_the_env_file_and_the_secret_is_not_printed(
         assert code(running.session(api_secret=SECRET).get_account_info) == 10003
     finally:
         running.close()
+
+
+def test_the_prices_of_alerts_move_what_was_not_set_by_hand_each_in_its_own_market(paper: PaperServer) -> None:
+    hint = paper_hint(f"{paper.url}/paper/hints")
+    hint(Category.LINEAR, "BTCUSDT", Decimal("91000"))
+    prices = paper.control.prices()
+    assert (prices["BTCUSDT"], prices["spot:BTCUSDT"]) == ("91000.00", "100000.0")
+    body = {"spot": {"BTCUSDT": "92000"}}
+    assert requests.put(f"{paper.url}/paper/hints", json=body, timeout=60).json() == {"taken": 1}
+    prices = paper.control.prices()
+    assert (prices["BTCUSDT"], prices["spot:BTCUSDT"]) == ("91000.00", "92000.0")
+    paper.control.prices(BTCUSDT="90000")
+    hint(Category.LINEAR, "BTCUSDT", Decimal("95000"))
+    assert paper.control.prices()["BTCUSDT"] == "90000.00"
+    body = {"linear": {"NOPE": "1"}}
+    assert requests.put(f"{paper.url}/paper/hints", json=body, timeout=60).status_code == 400

@@ -17,7 +17,7 @@ from pybit.unified_trading import WebSocket
 from tests.contract.engines import until
 from tests.paper_server import KEY, SECRET, PaperServer
 
-BTC, INVERSE = "BTC/USDT:USDT", "BTC/USD:BTC"
+BTC, INVERSE, COINS = "BTC/USDT:USDT", "BTC/USD:BTC", "BTC/USDT"
 
 
 @pytest.fixture
@@ -118,6 +118,67 @@ def test_ccxt_understands_refusals(client: Any) -> None:
         client.create_order(BTC, "limit", "buy", 500, 90_000)
     with pytest.raises(ccxt.OrderNotFound):
         client.cancel_order("never", BTC)
+
+
+def test_ccxt_knows_the_spot_markets_and_what_they_cost(client: Any) -> None:
+    market = client.load_markets()[COINS]
+    assert market["spot"] and (market["base"], market["quote"], market["settle"]) == ("BTC", "USDT", None)
+    assert (market["precision"]["amount"], market["precision"]["price"]) == (0.000001, 0.1)
+    assert market["limits"]["cost"]["min"] == 5 and client.fetch_trading_fee(COINS)["taker"] == 0.001
+    assert client.fetch_ticker(COINS)["last"] == 100_000 and COINS in client.fetch_tickers([COINS])
+    assert client.fetch_order_book(COINS, 5)["asks"][0][0] == 100_000
+    assert [each[4] for each in client.fetch_ohlcv(COINS, "5m", limit=2)] == [100_000] * 2
+
+
+def test_ccxt_buys_coins_by_cost_and_sells_them(client: Any) -> None:
+    client.load_markets()
+    bought = client.create_market_buy_order_with_cost(COINS, 500)
+    found = client.fetch_order(bought["id"], COINS, {"acknowledged": True})
+    assert (found["status"], found["filled"], found["cost"]) == ("closed", 0.005, 500)
+    assert [(fee["currency"], fee["cost"]) for fee in found["fees"]] == [("BTC", 0.000005)]
+    client.create_order(COINS, "market", "sell", 0.004995)
+    fills = client.fetch_my_trades(COINS)
+    assert [(each["side"], each["amount"], each["fee"]["currency"]) for each in fills] == [
+        ("buy", 0.005, "BTC"),
+        ("sell", 0.004995, "USDT"),
+    ]
+    assert client.fetch_balance()["BTC"]["total"] == 2
+
+
+def test_ccxt_sees_what_spot_orders_lock_until_they_are_cancelled(client: Any) -> None:
+    client.load_markets()
+    resting = client.create_order(COINS, "limit", "buy", 0.1, 90_000, {"postOnly": True})
+    assert [each["id"] for each in client.fetch_open_orders(COINS)] == [resting["id"]]
+    held = client.fetch_balance()["USDT"]
+    assert (held["total"], held["used"], held["free"]) == (100_000, 9_000, 91_000)
+    client.edit_order(resting["id"], COINS, "limit", "buy", 0.2, 91_000)
+    assert client.fetch_open_order(resting["id"], COINS)["amount"] == 0.2
+    client.cancel_order(resting["id"], COINS)
+    assert client.fetch_balance()["USDT"]["free"] == 100_000
+    assert [each["id"] for each in client.fetch_canceled_orders(COINS)] == [resting["id"]]
+
+
+def test_ccxt_places_spot_stops_and_levels(client: Any) -> None:
+    client.load_markets()
+    waits = client.create_order(COINS, "market", "sell", 0.1, None, {"triggerPrice": 95_000})
+    keeps = client.create_order(COINS, "limit", "sell", 0.1, 94_900, {"stopLossPrice": 95_000})
+    stops = {each["id"]: each["info"]["stopOrderType"] for each in client.fetch_open_orders(COINS)}
+    assert stops == {waits["id"]: "Stop", keeps["id"]: "tpslOrder"}
+    client.cancel_order(waits["id"], COINS, {"trigger": True})
+    client.cancel_all_orders(COINS, {"orderFilter": "tpslOrder"})
+    client.create_order(COINS, "limit", "buy", 0.1, 100_000, {"stopLoss": {"triggerPrice": 95_000}})
+    (stop,) = client.fetch_open_orders(COINS)
+    assert (stop["side"], stop["amount"], stop["triggerPrice"]) == ("sell", 0.0999, 95_000)
+
+
+def test_ccxt_understands_refusals_of_spot(client: Any) -> None:
+    client.load_markets()
+    with pytest.raises(ccxt.InsufficientFunds):
+        client.create_order(COINS, "limit", "buy", 2, 90_000)
+    with pytest.raises(ccxt.InvalidOrder):
+        client.create_order(COINS, "limit", "buy", 0.00001, 90_000)
+    with pytest.raises(ccxt.OrderNotFound):
+        client.cancel_order("never", COINS)
 
 
 def test_a_batch_is_counted_by_its_orders_and_judged_one_by_one(paper: PaperServer) -> None:

@@ -241,11 +241,15 @@ def test_prices_follow_another_host_except_those_set_by_hand(
     follower = PaperServer(tmp_path_factory.mktemp("follower"), arguments=("--market", paper.url))
     try:
         follower.control.prices(ETHUSDT="1234")
+        paper.control.spot_prices(BTCUSDT={"price": "87600", "bid": "87599", "ask": "87601"}, ETHBTC="0.05")
         paper.control.prices(ETHUSDT="4321", BTCUSDT={"price": "87654.3", "mark": "87000"}, BTCUSD="77777.7")
         eventually(lambda: follower.control.prices()["BTCUSDT"] == "87654.30")
         assert follower.control.prices()["ETHUSDT"] == "1234.00"
         eventually(lambda: follower.control.prices()["BTCUSD"] == "77777.70")
         (row,) = follower.session().get_tickers(category="linear", symbol="BTCUSDT")["result"]["list"]
         assert row["markPrice"] == "87000.00"
+        eventually(lambda: follower.control.prices()["spot:ETHBTC"] == "0.050000")
+        (row,) = follower.session().get_tickers(category="spot", symbol="BTCUSDT")["result"]["list"]
+        assert (row["lastPrice"], row["bid1Price"], row["ask1Price"]) == ("87600.0", "87599.0", "87601.0")
     finally:
         follower.close()

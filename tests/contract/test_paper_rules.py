@@ -34,7 +34,7 @@ def refused(call: Any, **fields: Any) -> tuple[int, str]:
     [
         ({"symbol": "NOPEUSDT"}, 10001, "symbol invalid"),
         ({"category": "inverse"}, 10001, "symbol invalid"),
-        ({"category": "spot"}, 10001, "category invalid"),
+        ({"category": "option"}, 10001, "category invalid"),
         ({"side": "Long"}, 10001, "Side invalid"),
         ({"orderType": "Stop"}, 10001, "OrderType invalid"),
         ({"qty": "0.0005"}, 10001, "Qty invalid"),

@@ -116,6 +116,56 @@ def test_an_order_that_fills_nothing_is_reported_with_its_unmoved_position_and_n
     assert private.ask("ping")["op"] == "pong"
 
 
+def test_spot_tells_of_both_coins_and_of_no_position(private: Stream, paper: PaperServer, session: HTTP) -> None:
+    narrow = Stream(paper, "/v5/private")
+    narrow.authenticate()
+    assert narrow.ask("subscribe", "order.spot", "execution.spot", "wallet")["success"]
+    buy(session)
+    session.place_order(
+        category="spot", symbol="BTCUSDT", side="Buy", orderType="Market", qty="500", marketUnit="quoteCoin"
+    )
+    assert [private.hear()["topic"] for _ in range(7)][4:] == ["execution", "order", "wallet"]
+    assert narrow.hear()["topic"] == "wallet"
+    execution, order, wallet = (narrow.hear() for _ in range(3))
+    fill, row = execution["data"][0], order["data"][0]
+    assert (execution["topic"], fill["category"], fill["execFee"]) == ("execution.spot", "spot", "0.000005")
+    assert (row["symbol"], row["orderStatus"], row["feeCurrency"]) == ("BTCUSDT", "Filled", "BTC")
+    assert not {"createType", "tpslMode", "parentOrderLinkId"} & set(row)
+    assert {each["coin"]: each["walletBalance"] for each in wallet["data"][0]["coin"]} == {
+        "BTC": "2.004995",
+        "USDT": "99494.5",
+    }
+    narrow.close()
+
+
+def test_a_spot_order_that_rests_moves_what_is_locked(private: Stream, session: HTTP) -> None:
+    session.place_order(category="spot", symbol="BTCUSDT", side="Sell", orderType="Limit", qty="0.5", price="120000")
+    assert private.hear()["topic"] == "order"
+    (coin,) = private.hear()["data"][0]["coin"]
+    assert (coin["coin"], coin["locked"], coin["walletBalance"]) == ("BTC", "0.5", "2")
+
+
+def test_a_topic_of_all_categories_and_one_of_spot_cannot_be_asked_for_together(private: Stream) -> None:
+    assert private.ask("subscribe", "order", "order.spot")["success"] is False
+    assert private.ask("subscribe", "order.spot", "execution.linear", "wallet")["success"]
+
+
+def test_the_tickers_of_spot_are_whole_and_its_best_prices_are_in_the_book(paper: PaperServer) -> None:
+    stream = Stream(paper, "/v5/public/spot")
+    assert stream.ask("subscribe", "tickers.BTCUSDT", "orderbook.1.BTCUSDT")["success"]
+    first, best = stream.hear(), stream.hear()
+    assert (first["type"], first["data"]["lastPrice"]) == ("snapshot", "100000.0")
+    assert not {"bid1Price", "markPrice", "fundingRate"} & set(first["data"])
+    assert (best["topic"], best["data"]["s"]) == ("orderbook.1.BTCUSDT", "BTCUSDT")
+    paper.control.prices(BTCUSDT="98000")
+    paper.control.spot_prices(BTCUSDT={"price": "99000", "bid": "98999", "ask": "99001"})
+    ticker, best = stream.hear(), stream.hear()
+    assert (ticker["type"], ticker["data"]["lastPrice"]) == ("snapshot", "99000.0")
+    assert (best["data"]["b"][0][0], best["data"]["a"][0][0]) == ("98999.0", "99001.0")
+    assert stream.ask("subscribe", "tickers.BTCUSD")["success"] is False
+    stream.close()
+
+
 def test_the_wallet_is_silent_while_only_unrealised_profit_moves(
     private: Stream, session: HTTP, paper: PaperServer
 ) -> None:

@@ -1,9 +1,10 @@
 """`python -m tests.faults`: everything that is broken on purpose, at full scale.
 
 Prints the counts of the chaos; the exit code is 0 if everything held. `one`, `many`, the same with two accounts of
-which one is away for a third of the time (`one-away`, `many-away`), `machine` (20,000 random steps against the model
-exchange), `protection` (as many for stops and take profits, against the paper exchange) or `others` does a part of it.
-RELAY_ALERTS: so many alerts in each run of the chaos, and kills in proportion.
+which one is away for a third of the time (`one-away`, `many-away`), `mail` (webhooks and mails that are lost or late),
+`machine` (20,000 random steps against the model exchange), `protection` (as many for stops and take profits, against
+the paper exchange) or `others` does a part of it. RELAY_ALERTS: so many alerts in each run of the chaos, and kills in
+proportion.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from pathlib import Path
 
 from tests import postgres
 from tests.faults.chaos import Chaos, Counts, on_many_processes, on_one_relay
+from tests.faults.mail import MailDrill
 from tests.faults.scale import seed
+from tests.paper_server import PaperServer
 
 SEEDS = 3
 MACHINE_SEEDS = 5
@@ -34,6 +37,7 @@ def main(requested: list[str]) -> int:
         "many": lambda: _is_survived("2 web and 2 worker processes, and Postgres itself", _many, first),
         "one-away": lambda: _is_survived("SQLite, and one of two accounts away", _one_away, first),
         "many-away": lambda: _is_survived("many processes, and one of two accounts away", _many_away, first),
+        "mail": lambda: _is_made_good(first),
         "machine": lambda: _is_held("test_execution_machine.py", first),
         "protection": lambda: _is_held("test_protection_machine.py", first),
         "others": lambda: _passes(_HERE, "--ignore", _HERE / "test_chaos.py"),
@@ -51,6 +55,23 @@ def _is_survived(what: str, chaos_of: Callable[[Path, int], Chaos], first: int) 
             counts = chaos.run()
             print(counts.row(), *chaos.problems, sep="\n", flush=True)
         held = held and not chaos.problems and not counts.is_later
+    return held
+
+
+def _is_made_good(first: int) -> bool:
+    """500 alerts by webhook and by mail, or as many as RELAY_ALERTS says."""
+    held = True
+    alerts = int(os.environ.get("RELAY_ALERTS", "500"))
+    for number in range(first, first + 2):
+        with _folder() as folder:
+            paper = PaperServer(folder)
+            drill = MailDrill(folder, paper, seed=number, alerts=alerts, late_s=60, kills=6, cuts=6)
+            try:
+                outcome = drill.run()
+            finally:
+                paper.stop()
+            print(f"\nby webhook and by mail, seed {number}\n{outcome.report()}", flush=True)
+        held = held and not outcome.problems
     return held
 
 

@@ -29,7 +29,7 @@ B = Failpoint
 
 ACCEPTED = frozenset({B.RECEIVED, B.PARSED, B.COMMITTED, B.ANSWERED})
 PLANNED = ACCEPTED | {B.BEGUN, B.GATHERED, B.PLANNED, B.FINISHED}
-ORDERED = PLANNED | {B.SENT, B.OUTCOME_STORED, B.LOOKED_UP, B.REPORT_STORED}
+ORDERED = PLANNED | {B.BYTES_OUT, B.SENT, B.OUTCOME_STORED, B.LOOKED_UP, B.REPORT_STORED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ def market(action: str, ticker: str, qty: str, **more: object) -> Alert:
 
 
 LADDER = [{"at": "1%", "share": 50, "then": "breakeven"}, {"at": "2%", "share": 50}]
-LOST = PLANNED - {B.FINISHED} | {B.SENT, B.OUTCOME_STORED, B.LOOKED_UP, B.ABSENCE_STORED, B.FINISHED}
+LOST = PLANNED - {B.FINISHED} | {B.BYTES_OUT, B.SENT, B.OUTCOME_STORED, B.LOOKED_UP, B.ABSENCE_STORED, B.FINISHED}
 SCENARIOS = (
     Scenario(
         name="buy",
@@ -145,7 +145,7 @@ SCENARIOS = (
     Scenario(
         name="a ladder with a trailing stop",
         alert=market("buy", "LINKUSDT.P", "4", stop_loss="10%", trailing_stop="5%", take_profit=LADDER),
-        passes=ORDERED | {B.SUBMITTED, B.BRACKET_SAVED, B.STOPS_DUE, B.STOPS_SENT, B.TAKE_PROFIT_ADDED},
+        passes=ORDERED | {B.BRACKET_SAVED, B.STOPS_DUE, B.STOPS_SENT, B.TAKE_PROFIT_ADDED},
         orders=3,
         resting=2,
         positions={"LINKUSDT": Decimal(4)},

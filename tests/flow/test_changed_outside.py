@@ -44,6 +44,20 @@ def test_the_relays_own_orders_are_no_discrepancy(own: RelayServer) -> None:
         assert not any("changed outside" in note for note in signal["notes"])
 
 
+def test_coins_that_the_owner_buys_beside_a_perpetual_of_the_same_name_are_no_discrepancy(
+    paper: PaperServer, own: RelayServer
+) -> None:
+    own.done({"action": "buy", "ticker": "ETHUSDT.P", "qty": "0.5", "id": "1"})
+    coins = {"category": "spot", "symbol": "ETHUSDT", "side": "Buy"}
+    session = paper.session()
+    session.place_order(**coins, orderType="Market", qty="0.7", marketUnit="baseCoin")
+    rests = session.place_order(**coins, orderType="Limit", qty="0.7", price="3500")["result"]["orderId"]
+    closed = own.done({"action": "close", "ticker": "ETHUSDT.P", "id": "2"})
+    assert (closed["status"], closed["orders"][0]["filled_qty"], closed["notes"]) == ("done", "0.5", [])
+    (kept,) = session.get_open_orders(category="spot")["result"]["list"]
+    assert kept["orderId"] == rests
+
+
 def test_a_start_tells_what_was_changed_meanwhile_and_leaves_it_alone(
     tmp_path: Path, paper: PaperServer, caplog: pytest.LogCaptureFixture
 ) -> None:

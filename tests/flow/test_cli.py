@@ -10,6 +10,7 @@ import pytest
 from click.testing import Result
 
 from relay.cli import client
+from tests.faults.stage import until
 from tests.flow.cli_support import environment, run
 from tests.paper_server import PaperServer
 from tests.relay_server import RelayServer
@@ -137,7 +138,7 @@ def test_the_first_letters_of_an_id_are_enough_where_they_are_of_one_signal(shel
     assert "there is no signal" in shell.run("signals", "zzzz").stderr
 
 
-@pytest.mark.parametrize("command", ["signals", "orders", "positions"])
+@pytest.mark.parametrize("command", ["signals", "orders", "positions", "trades"])
 def test_a_misspelt_account_is_told_with_those_that_there_are(shell: Shell, command: str) -> None:
     wrong = shell.run(command, "--account", "defualt")
     assert wrong.exit_code == 2 and "'defualt'; there are default" in wrong.stderr
@@ -146,10 +147,14 @@ def test_a_misspelt_account_is_told_with_those_that_there_are(shell: Shell, comm
 def test_tables_fit_eighty_columns(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     shell.send(ticker="XRPUSDT.P", action="buy", qty="10", id="narrow")
     shell.send(ticker="1000PEPEUSDT.P", action="close_short", id="narrow-2")
+    until(lambda: any(each["symbol"] == "XRPUSDT" for each in shell.relay.api("trades")["trades"]))
     monkeypatch.setattr(client, "_terminal_width", lambda: 80)
-    for command in ("signals", "orders", "positions"):
+    for command in ("signals", "orders", "positions", "trades"):
         lines = shell.run(command).stdout.splitlines()
         assert len(lines) > 1 and max(map(len, lines)) <= 80
+    open_trade = next(line.split() for line in lines if "XRPUSDT" in line)
+    assert open_trade[:4] == ["open", "default", "XRPUSDT", "long"]
+    assert "ENTRY" in shell.run("trades", "--wide").stdout
 
 
 def test_json_is_what_the_api_answers(shell: Shell) -> None:
@@ -172,7 +177,10 @@ def test_orders_and_positions_are_tables_that_filters_narrow(shell: Shell) -> No
     assert positions[1].split()[:4] == ["default", "ADAUSDT", "long", "20"]
     resting = shell.run("orders", "--symbol", "ADAUSDT", "--open").stdout.splitlines()
     assert len(resting) == 2
-    assert "limit" in resting[1] and "accepted" in resting[1]
+    assert resting[0].split() == ["ID", "SYMBOL", "SIDE", "TYPE", "QTY", "PRICE", "AWAY", "BY", "AGE"]
+    assert resting[1].split()[1:8] == ["ADAUSDT", "buy", "limit", "20", price[:8], "-10%", "default"]
+    wide = shell.run("orders", "--symbol", "ADAUSDT", "--open", "--wide").stdout
+    assert "accepted" in wide and " entry " in wide
     assert shell.run("orders", "--symbol", "ADAUSDT", "--status", "rejected").stdout == "no orders\n"
 
 

@@ -37,6 +37,8 @@ def test_what_tradingview_lists_is_held_against_what_the_relay_did(
         for action, more in (("buy", {"qty": "0.1"}), ("close", {}), ("sell", {"qty": "0.1"}), ("fly", {}))
     ]
     begun = datetime.now(UTC).replace(microsecond=0)
+    refused_buy = {"secret": WEBHOOK_SECRET, "ticker": "BTCUSDT.P", "action": "buy", "qty": "0.0000001"}
+    own.post(json.dumps(refused_buy).encode(), wait_s=10)
     own.post(bodies[0].encode(), wait_s=10)
     paper.control.prices(BTCUSDT="101000")
     own.post(bodies[1].encode(), wait_s=10)

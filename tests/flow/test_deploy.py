@@ -35,7 +35,7 @@ def test_the_image_copies_what_there_is_runs_without_root_and_asks_only_whether_
     lines = (DEPLOY / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
     copied = [each.split()[1:-1] for each in lines if each.startswith("COPY") and "--from" not in each]
     assert all((ROOT / name).exists() for names in copied for name in names)
-    assert {"setup.py", "pyproject.toml", "requirements.txt", "relay"} <= {name for names in copied for name in names}
+    assert {"pyproject.toml", "requirements.txt", "relay"} <= {name for names in copied for name in names}
     assert any(each == "USER relay" for each in lines) and "VOLUME /data" in lines
     (command,) = [json.loads(each.removeprefix("CMD ")) for each in lines if each.startswith("CMD ")]
     assert _is_command(command)

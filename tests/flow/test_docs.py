@@ -78,6 +78,11 @@ PARSED_ONLY: Final = {
     "worker": "it never ends, and needs Postgres; test_postgres_processes runs it",
     "notify-test": "it tells people; test_notices has some",
     "seen": "it wants a signal in attention; test_seen has some",
+    "close": "it wants an open position; test_position_controls has some",
+    "breakeven": "likewise",
+    "cancel": "it wants an order that rests; test_position_controls has some",
+    "rename-account": "it wants that no relay runs; test_names_of_accounts runs it",
+    "restore": "it wants that no relay runs; test_restore and test_upkeep run it",
     "connect": "it asks a person; test_connect answers",
     "backup": "it needs the journal of a relay; test_keep runs it beside one",
     "export": "likewise",
@@ -189,7 +194,8 @@ def test_the_readme_is_short_and_has_the_test_command_between_its_marks() -> Non
 def test_each_package_has_its_reason() -> None:
     listed = re.findall(r"\*\*([\w-]+)\*\*", pages()["CONTRIBUTING.md"].section("Dependencies"))
     for name in ("requirements.txt", "tests/requirements.txt"):
-        packages = re.findall(r"^([\w-]+)", (ROOT / name).read_text(), re.MULTILINE)
+        own = (ROOT / name).read_text().partition("\n# ")[0]
+        packages = re.findall(r"^([\w-]+)", own, re.MULTILINE)
         assert set(packages) - {"-c", "-r"} <= set(listed)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from unittest.mock import patch
 
@@ -80,11 +81,27 @@ def test_a_position_that_somebody_changed_is_reported(
     telling: RelayServer, paper: PaperServer, catcher: Catcher
 ) -> None:
     telling.done(BUY)
+    paper.control.prices(BTCUSDT="101000")
     telling.done({"action": "close", "ticker": "BTCUSDT.P"})
     catcher.until("before fees")
     paper.session().place_order(category="linear", symbol="BTCUSDT", side="Sell", orderType="Market", qty="0.2")
     telling.done({"action": "close", "ticker": "BTCUSDT.P", "id": "second"})
     catcher.until("BTCUSDT on default: the position was changed outside", "and is -0.2")
+
+
+def test_what_a_fill_realised_is_what_the_ledger_says_even_after_a_hand_closed_what_was_open(
+    telling: RelayServer, paper: PaperServer, catcher: Catcher
+) -> None:
+    telling.done(BUY)
+    paper.session().place_order(category="linear", symbol="BTCUSDT", side="Sell", orderType="Market", qty="0.01")
+    paper.control.prices(BTCUSDT="105000")
+    telling.done(BUY | {"id": "second"})
+    paper.control.prices(BTCUSDT="111000")
+    telling.done({"action": "close", "ticker": "BTCUSDT.P"})
+    text = catcher.until("before fees")
+    trade, *_ = telling.api("trades")["trades"]
+    assert f"PnL {Decimal(trade['realised']):+.2f} USDT before fees" in text
+    assert Decimal(trade["realised"]) == pytest.approx(Decimal(60), abs=1)
 
 
 def test_any_part_can_tell_of_any_kind(telling: RelayServer, catcher: Catcher) -> None:

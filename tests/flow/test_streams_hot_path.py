@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,12 +12,13 @@ import requests
 
 from tests.faults.stage import until
 from tests.paper_server import PaperServer
-from tests.relay_server import RelayServer
+from tests.relay_server import ADMIN_TOKEN, RelayServer, running_relay
 
 CREATE, CANCEL, REALTIME = "/v5/order/create", "/v5/order/cancel", "/v5/order/realtime"
 NOT_FOR_AN_ALERT = ("/v5/market/time", "/v5/account/transaction-log")
 """What keeps connections and clocks warm beside everything else."""
 DEADLINE_S = 60
+ADMIN = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +105,56 @@ def test_a_plan_says_where_its_facts_came_from(warm: RelayServer) -> None:
     (planned,) = [event for event in signal["events"] if event["name"] == "planned"]
     reported = {name: where for name, where in planned["detail"]["inputs"].items() if name.endswith("_from")}
     assert reported == {"position_from": "stream", "price_from": "stream", "equity_from": "stream"}
+
+
+def way_of(signal: dict[str, Any]) -> str:
+    """How its first order left, as its plan says."""
+    (planned,) = [event for event in signal["events"] if event["name"] == "planned"]
+    way: str = planned["detail"]["inputs"]["sent"]
+    return way
+
+
+LONE_MAX = 20
+"""What the relay does of its own accord may be writing just as an alert comes: then that one leaves in turn."""
+
+
+@pytest.mark.parametrize(
+    ("action", "fields"),
+    [
+        ("close", {}),
+        ("reverse", {}),
+        ("target", {"market_position": "short", "market_position_size": "0.3"}),
+        ("buy", {"qty": "0.1"}),
+        ("buy", {"qty": "1", "qty_unit": "equity_pct", "stop_loss": "2%", "take_profit": "4%"}),
+    ],
+)
+def test_the_order_of_a_lone_warm_alert_leaves_with_the_commit_that_accepts_it(
+    warm: RelayServer, action: str, fields: dict[str, Any]
+) -> None:
+    ways = list[str]()
+    while "at once" not in ways and len(ways) < LONE_MAX:
+        signal = send(warm, action, **fields)
+        assert signal["status"] == "done"
+        ways.append(way_of(signal))
+        send(warm, "target", market_position="long", market_position_size="0.2")
+    assert ways[-1] == "at once"
+    assert 'relay_first_orders_total{sent="at once"}' in warm.request("GET", "/metrics", headers=ADMIN).text
+
+
+def test_what_has_to_ask_or_to_cancel_first_leaves_in_turn(
+    warm: RelayServer, paper: PaperServer, tmp_path: Path
+) -> None:
+    send(warm, "buy", qty="0.1", type="limit", price="50000")
+    assert way_of(send(warm, "close")) == "in turn"
+    send(warm, "buy", qty="0.1")
+    with running_relay(tmp_path, paper.url, BYBIT_STREAM_URL="off") as deaf:
+        assert way_of(send(deaf, "close")) == "in turn"
+
+
+def test_an_entry_that_is_halted_is_denied_and_its_exit_leaves_all_the_same(warm: RelayServer) -> None:
+    warm.api("halt", "POST")
+    try:
+        assert send(warm, "buy", qty="0.1")["reason"]["code"] == "HALTED"
+        assert [order["reduce_only"] for order in send(warm, "reverse")["orders"]] == [True]
+    finally:
+        warm.api("resume", "POST")

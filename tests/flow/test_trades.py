@@ -254,7 +254,7 @@ def test_the_pages_show_trades_their_proof_and_what_tradingview_lists(own: Relay
     )
     assert answered.status_code == 200 and "1 never arrived" in answered.text
     points = browser.get(f"{own.url}/live/performance/profit", timeout=60).json()
-    assert [len(points["x"]), len(points["series"])] == [2, 1]
+    assert [len(points["x"]), len(points["series"])] == [3, 1], "the period's start, the trade, now"
 
 
 def test_a_paper_exchange_of_before_logs_what_it_did_until_then(tmp_path: Path) -> None:

@@ -144,7 +144,8 @@ def test_orders_have_the_promised_form_and_are_filtered(own: RelayServer) -> Non
     resting = own.done(BUY | {"id": "rests", "type": "limit", "price": "60000"})["orders"][0]
     orders = own.api("orders")["orders"]
     assert len(orders) == 3 and all(set(order) == ORDER_KEYS for order in orders)
-    assert own.api("orders?open=true&symbol=btcusdt")["orders"] == [resting]
+    (shown,) = own.api("orders?open=true&symbol=btcusdt")["orders"]
+    assert {name: shown[name] for name in ORDER_KEYS} == resting
     assert [order["status"] for order in own.api("orders?status=filled&symbol=BTCUSDT")["orders"]] == ["filled"]
     assert len(own.api("orders?limit=1")["orders"]) == 1
 
@@ -167,6 +168,13 @@ def test_positions_are_live_and_have_the_promised_form(own: RelayServer, paper: 
         "leverage": long["leverage"],
         "take_profit": None,
         "stop_loss": None,
+        "take_profits": [],
+        "trailing_stop": None,
+        "liq_price": None,
+        "margin": "101",
+        "roe_pct": "9.9",
+        "strategy": long["strategy"],
+        "opened_at": long["opened_at"],
     }
     assert (short["symbol"], short["side"], short["size"]) == ("ETHUSDT", "short", "0.5")
     assert own.api("positions?symbol=ETHUSDT")["positions"] == [short]

@@ -131,6 +131,10 @@ class ModelExchange:
     def now_ms(self) -> int:
         return self._clock.now_ms
 
+    @property
+    def sends_at_once(self) -> bool:
+        return True
+
     def signature(self) -> RequestSignature:
         return RequestSignature(timestamp_ms=self._clock.now_ms, recv_window_ms=WINDOW_MS)
 
@@ -156,7 +160,15 @@ class ModelExchange:
         share = Decimal("0.5") if fault.kind == "partly" else Decimal(1)
         return self._request(fault, signature, lambda: self._take(client_order_id, order, share))
 
-    def cancel(self, *, category: Category, symbol: str, client_order_id: str, is_exit: bool = False) -> Outcome:
+    def cancel(
+        self,
+        *,
+        category: Category,
+        symbol: str,
+        client_order_id: str,
+        is_exit: bool = False,
+        order: PlannedOrder | None = None,
+    ) -> Outcome:
         return self._request(self._fault(), self.signature(), lambda: self._cancel(client_order_id))
 
     def set_leverage(self, *, category: Category, symbol: str, leverage: Decimal) -> Outcome:
@@ -239,7 +251,7 @@ class ModelExchange:
         self._ask()
         return self.instruments.get(symbol)
 
-    def equity(self, coin: str) -> Decimal:
+    def equity(self, coin: str, category: Category = Category.LINEAR) -> Decimal:
         self._ask()
         return Decimal(1_000_000)
 

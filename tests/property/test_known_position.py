@@ -110,13 +110,13 @@ class World:
             seq=self.seq,
             at_ms=self.now_ms,
             moved=moved,
-            earned=earned,
+            earned={"USDT": earned},
             fill=None,
         )
         row, wallet, now_ms = take_report(self.size, self.seq, self.now_ms), self.wallet, self.now_ms
         self.on_their_way += [
             lambda: self.known.executed(execution),
-            lambda: self.balance.executed(execution),
+            lambda: self.balance.executed(execution, earned),
             lambda: self.known.take_report(row),
             lambda: self.balance.take_report(wallet, now_ms),
         ]

@@ -84,6 +84,6 @@ def test_what_is_no_limit_is_the_strategys(account: Rules) -> None:
 def test_every_limit_is_looked_at() -> None:
     known = {each.field for each in LIMITS}
     stored = {"no_entries", "direction", "mode", "drift", "signal_max_age_s", "size_unit", "size_scale_pct"}
-    stored |= {"levels_any_distance", "subtract_exit", "if_passed", "breakeven_passed"}
+    stored |= {"levels_any_distance", "subtract_exit", "if_passed", "breakeven_passed", "market", "short"}
     defaults = {field.name for field in fields(Rules) if field.name.startswith("default_")}
     assert {field.name for field in fields(Rules)} == known | stored | defaults

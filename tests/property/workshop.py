@@ -101,6 +101,13 @@ class Lineup:
     def submit(self, lane: Lane, item: LaneTask) -> None:
         self.lanes.setdefault(lane, deque()).append(item)
 
+    def claim(self, lane: Lane, item: LaneTask) -> bool:
+        """Never: a step is done when it is told to, and nobody may wait for one."""
+        return False
+
+    def has_only(self, lane: Lane, item: LaneTask) -> bool:
+        return False
+
     def depth(self) -> int:
         return sum(len(items) for items in self.lanes.values())
 

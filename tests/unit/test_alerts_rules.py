@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from relay.domain.order import OrderType
+from relay.domain.instrument import TradedMarket
+from relay.domain.order import OrderType, TimeInForce
 from relay.domain.signal import Action
 from tests.unit.test_alerts_fields import PLAIN, problem, refusal, signal
 
@@ -276,8 +277,22 @@ def test_a_market_that_is_a_perpetual_is_what_is_traded(action: str, word: str) 
 
 
 @pytest.mark.parametrize("action", ["buy", "close"])
-def test_spot_is_refused_by_name_for_exits_too(action: str) -> None:
-    assert "does not trade yet" in problem("market", "spot", action=action)
+def test_spot_is_the_signals_own_market(action: str) -> None:
+    assert signal(action=action, market="Spot").market is TradedMarket.SPOT
+    assert signal(action=action).market is None
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"type": "LIMIT_MAKER"},
+        {"type": "limit_maker", "time_in_force": "GTC"},
+        {"type": "limit", "time_in_force": "Limit_Maker"},
+    ],
+)
+def test_a_limit_maker_is_a_limit_order_that_never_takes(named: dict[str, str]) -> None:
+    made = signal(action="buy", price="99", **named)
+    assert (made.type, made.time_in_force, made.names_type) == (OrderType.LIMIT, TimeInForce.POST_ONLY, True)
 
 
 def test_an_unknown_market_stops_no_exit() -> None:

@@ -11,24 +11,39 @@ from relay.cli.client import is_address
 from relay.cli.main import cli
 
 COMMANDS = (
-    "alert backup check compare connect export flatten halt migrate notify-test orders plan positions resume retry "
-    "seen send serve signals trades worker"
+    "alert backup breakeven cancel check close compare connect export flatten halt migrate notify-test orders plan "
+    "positions rename-account restore resume retry seen send serve signals trades worker"
 )
+
+
+def themselves() -> dict[str, click.Command]:
+    """The commands as they run; in the list only their names and the beginnings of their helps stand."""
+    return {
+        name: listed.make_context(name, [], resilient_parsing=True).command for name, listed in cli.commands.items()
+    }
 
 
 def test_the_commands_are_those_of_the_contract() -> None:
     assert sorted(cli.commands) == COMMANDS.split()
-    assert all(command.help for command in cli.commands.values())
+
+
+def test_the_list_of_commands_tells_the_same_as_their_own_help() -> None:
+    for name, command in themselves().items():
+        assert command.name == name
+        listed, own = cli.commands[name].help or "", " ".join((command.help or "").split())
+        assert listed
+        assert own.startswith(" ".join(listed.split()).rstrip("."))
 
 
 def test_no_secret_is_ever_taken_from_the_command_line() -> None:
-    for command in cli.commands.values():
+    for command in themselves().values():
         names = {name for each in command.params for name in each.opts if not isinstance(each, click.Argument)}
         assert names <= {
             *("--from", "--to", "--price", "--size", "--stop-loss", "--take-profit"),
             *("--url", "--json", "--strategy", "--format", "--kind", "--with-secret", "--all", "--open"),
             *("--status", "--symbol", "--account", "--limit", "--cursor", "--fix", "--trade", "--note"),
-            *("--nothing-placed", "--wide", "--now", "--days", "--csv", "--zone"),
+            *("--share", "--qty", "--market", "--nothing-placed", "--wide", "--now", "--days", "--csv", "--zone"),
+            *("--replace", "--forget"),
         }
 
 
@@ -41,7 +56,9 @@ def test_help_loads_nothing_that_takes_long() -> None:
         "pybit",
         "environs",
         "gunicorn",
+        "http.client",
         "relay.settings.settings",
+        "relay.cli.signals",
     ]
     program = f"""
 import sys

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from relay.domain.order import Purpose
 from relay.domain.signal import Action, MarketSide, QtyUnit
 from tests.unit.dialect_cases import Message, native_of, reading_of, refusal_of, signal_of
 from tests.unit.dialect_messages import FILLED, GNOME, ROBSWC, SHORT_FORM
@@ -60,7 +61,7 @@ def test_a_key_of_digits_is_found_as_a_number() -> None:
 
 def test_the_published_order_cancels_first() -> None:
     signal = signal_of(GNOME)
-    assert (signal.action, signal.clears_first, signal.clears_all) == (Action.BUY, True, False)
+    assert (signal.action, signal.clears_first, signal.clears(Purpose.EXIT)) == (Action.BUY, True, False)
     assert not signal_of({**GNOME, "cancel_orders": "False"}).clears_resting
 
 

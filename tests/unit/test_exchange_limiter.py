@@ -9,10 +9,11 @@ from collections.abc import Callable
 import pytest
 
 from relay.bybit.http import ExchangeClock
-from relay.bybit.limiter import HOLD_MAX_S, WINDOW_S, Limiter, Permit, Priority
+from relay.bybit.limiter import BATCH_MAX, HOLD_MAX_S, SOON_S, WINDOW_S, Limiter, Passenger, Permit, Priority
 
 CREATE = "/v5/order/create"
 CANCEL = "/v5/order/cancel"
+BATCH = "/v5/order/create-batch"
 
 
 class Hand:
@@ -301,3 +302,76 @@ def test_who_is_next_goes_as_soon_as_there_is_room_however_long_the_one_before_i
     for thread in threads:
         thread.start()
     until(lambda: granted == [True, True])
+
+
+def passenger(kind: str = "linear") -> Passenger:
+    return Passenger(endpoint=BATCH, kind=kind)
+
+
+def boarding(limiter: Limiter, own: Passenger, priority: Priority = Priority.ENTRY, timeout_s: float = 0) -> Permit:
+    return limiter.acquire(CREATE, priority=priority, timeout_s=timeout_s, passenger=own)
+
+
+def spent(limiter: Limiter, limit: int) -> None:
+    """All of the single orders' limit, just now."""
+    limiter.learn(CREATE, headers(limit, limit), refused=False)
+    assert [at_once(limiter).granted for _ in range(limit)] == [True] * limit
+
+
+def test_one_leaves_by_itself_while_it_may_and_in_a_batch_when_that_is_spent(limiter: Limiter) -> None:
+    limiter.learn(CREATE, headers(1, 1), refused=False)
+    first, second = passenger(), passenger()
+    alone = boarding(limiter, first)
+    assert (alone.granted, alone.batch) == (True, ())
+    beside = boarding(limiter, second)
+    assert (beside.granted, beside.batch) == (True, (second,))
+
+
+def test_batches_are_counted_by_what_is_in_them_up_to_the_single_ones_limit_or_their_own(limiter: Limiter) -> None:
+    spent(limiter, 2)
+    for _ in range(2):
+        permit = boarding(limiter, passenger())
+        assert permit.granted
+        limiter.done(BATCH, permit, counted=True, headers={})
+    assert not boarding(limiter, passenger()).granted
+    limiter.learn(BATCH, headers(3, 1), refused=False)
+    assert boarding(limiter, passenger()).granted
+    assert not boarding(limiter, passenger()).granted
+
+
+def test_who_will_soon_go_by_himself_waits_for_that(limiter: Limiter, hand: Hand) -> None:
+    spent(limiter, 2)
+    hand.at += WINDOW_S - SOON_S / 2
+    found: list[Permit] = []
+    thread = threading.Thread(target=lambda: found.append(boarding(limiter, passenger(), timeout_s=1)), daemon=True)
+    thread.start()
+    until(lambda: limiter.waiting(CREATE) == 1)
+    hand.at += SOON_S
+    thread.join(60)
+    assert [(each.granted, each.batch) for each in found] == [(True, ())]
+
+
+def test_a_batch_takes_along_who_waits_exits_first_of_its_kind_and_ten_at_most(limiter: Limiter, hand: Hand) -> None:
+    spent(limiter, 1)
+    limiter.learn(BATCH, headers(30, 30, round((hand.at + 0.5) * 1000)), refused=True)
+    found: dict[Passenger | None, Permit] = {}
+    entries, exits, others = [passenger() for _ in range(9)], [passenger() for _ in range(3)], [passenger("inverse")]
+    queue = [
+        *((each, Priority.ENTRY) for each in (*entries, *others, None)),
+        *((each, Priority.EXIT) for each in exits),
+    ]
+
+    def go(own: Passenger | None, priority: Priority) -> None:
+        found[own] = limiter.acquire(CREATE, priority=priority, timeout_s=WINDOW_S * 3, passenger=own)
+
+    threads = [threading.Thread(target=go, args=each, daemon=True) for each in queue]
+    for number, thread in enumerate(threads, start=1):
+        thread.start()
+        until(lambda number=number: limiter.waiting(CREATE) == number)  # type: ignore[misc]
+    hand.at += 0.6
+    until(lambda: len(found) == 13)
+    batches = [permit.batch for permit in found.values() if permit.granted]
+    assert sorted(batches, key=len, reverse=True)[:2] == [(*exits, *entries[: BATCH_MAX - 3]), tuple(entries[7:])]
+    assert tuple(others) in batches
+    assert sum(permit.is_taken for permit in found.values()) == 13 - len(batches)
+    assert limiter.waiting(CREATE) == 1, "who may not leave in a batch"

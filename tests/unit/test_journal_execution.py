@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from relay.domain.bracket import Bracket
 from relay.domain.instrument import Category
 from relay.domain.order import (
     Accepted,
@@ -17,6 +18,7 @@ from relay.domain.order import (
     OrderStatus,
     Reason,
     RequestSignature,
+    Side,
     SignalStatus,
     Unknown,
 )
@@ -250,6 +252,19 @@ def test_open_orders_are_those_that_may_be_at_the_exchange(journal: Journal) -> 
     assert [each.state.client_order_id for each in journal.open_orders()] == sorted([sent, resting])
     assert [each.state.client_order_id for each in journal.resting_orders(*LANE)] == [resting]
     assert journal.resting_orders("other", *LANE[1:]) == ()
+
+
+def test_an_account_has_work_while_an_order_or_a_bracket_of_it_is_open(journal: Journal) -> None:
+    _, filled = sent_order(journal)
+    assert journal.accounts_with_work() == {"main"}
+    journal.record_report(filled, report(filled), now_ms=NOW_MS)
+    assert journal.accounts_with_work() == frozenset()
+    signal_id = accepted(journal, new_signal(accounts=("second",)))
+    guarded = plan(bracket=Bracket(side=Side.BUY))
+    journal.write(
+        lambda uow: uow.plans.record(signal_id=signal_id, account="second", generation=0, plan=guarded, now_ms=NOW_MS)
+    )
+    assert journal.accounts_with_work() == {"second"}
 
 
 def test_a_plan_keeps_what_is_carried_until_another_plan_says_otherwise(journal: Journal) -> None:

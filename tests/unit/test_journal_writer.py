@@ -13,14 +13,30 @@ import pytest
 from sqlalchemy import Connection, event, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from relay.domain.order import SignalStatus
+from relay.domain.order import Accepted, OrderStatus, SignalStatus
 from relay.errors import JournalUnavailable
-from relay.journal.journal import Journal
+from relay.execution.work import COMPANY_S, Deferred
+from relay.journal.journal import AtOnce, Journal
 from relay.journal.opening import open_journal
 from relay.journal.records import Admission, Duplicate, New, NewSignal, Reopened
 from relay.journal.sqlite import SqliteStore, Writer
 from relay.journal.tables import identities, switches
-from tests.unit.journal_builders import NOW_MS, accept, accepted, body, new_signal, url_of
+from relay.journal.unit_of_work import UnitOfWork
+from tests.unit.journal_builders import (
+    NOW_MS,
+    SIGNATURE,
+    accept,
+    accepted,
+    body,
+    by_id,
+    fill,
+    new_signal,
+    order_id,
+    plan,
+    report,
+    sent_order,
+    url_of,
+)
 
 PATIENCE_S = 20.0
 HASTE_S = 0.4
@@ -290,3 +306,152 @@ def test_what_was_submitted_before_closing_is_written(tmp_path: Path) -> None:
     again = open_journal(url_of(tmp_path))
     assert [each.signal.id for each in again.unfinished()] == [signal_id]
     again.close()
+
+
+# What a thread writes by itself: an alert, its plan and its first attempt in one transaction.
+
+
+def _at_once(
+    journal: Journal, signal: NewSignal, announced: list[Admission] | None = None
+) -> AtOnce[tuple[str, ...] | None]:
+    def plan_too(uow: UnitOfWork) -> tuple[str, ...]:
+        (seen,) = journal.executions_of(signal.id)
+        assert seen.status is SignalStatus.ACCEPTED, "what it reads, it reads in its own transaction"
+        uow.signals.begin(signal.id, "main", now_ms=NOW_MS)
+        attempt = order_id(signal.id), SIGNATURE
+        return uow.plans.record(
+            signal_id=signal.id, account="main", generation=0, plan=plan(), first_attempt=attempt, now_ms=NOW_MS
+        )
+
+    return journal.accept_at_once(
+        signal,
+        now_ms=NOW_MS,
+        dedup_window_ms=30_000,
+        and_then=plan_too,
+        on_committed=(announced if announced is not None else []).append,
+    )
+
+
+def test_an_alert_its_plan_and_its_attempt_are_one_commit_of_this_very_thread(journal: Journal) -> None:
+    signal, announced, before = new_signal(), list[Admission](), _writer(journal).commits
+    at_once = _at_once(journal, signal, announced)
+    assert journal.may_write_at_once and at_once.write(lambda: True)
+    assert at_once.outcome() == (New(signal_id=signal.id), (order_id(signal.id),))
+    assert _writer(journal).commits == before + 1
+    assert announced == [New(signal_id=signal.id)]
+    order = journal.order(order_id(signal.id))
+    assert order is not None and order.state.last is not None and order.state.last.signature == SIGNATURE
+
+
+def test_the_same_alert_again_is_not_planned_again(journal: Journal) -> None:
+    first = accepted(journal, new_signal(by_id("once"), digest="one"))
+    at_once = _at_once(journal, new_signal(by_id("once"), digest="one"))
+    assert at_once.write(lambda: True)
+    admission, planned_too = at_once.outcome() or (None, None)
+    assert isinstance(admission, Duplicate) and admission.signal_id == first and planned_too is None
+
+
+def test_nothing_overtakes_what_is_written_or_waits_to_be(journal: Journal) -> None:
+    with ThreadPoolExecutor(1) as poster, _busy(journal):
+        assert not journal.may_write_at_once
+        earlier = poster.submit(accepted, journal)
+        _queued(journal, 1)
+        assert not _at_once(journal, new_signal()).write(lambda: True)
+    assert [each.signal.id for each in journal.unfinished()] == [earlier.result()]
+
+
+def test_nothing_is_written_where_its_lane_is_not_free(journal: Journal) -> None:
+    assert not _at_once(journal, new_signal()).write(lambda: False)
+    assert journal.unfinished() == ()
+    accepted(journal)
+
+
+def test_a_disk_that_hangs_is_an_answer_in_time_and_leaves_neither_alert_nor_plan(journal: Journal) -> None:
+    signal, announced = new_signal(by_id("hangs"), digest="one"), list[Admission]()
+    at_once = _at_once(journal, signal, announced)
+    with ThreadPoolExecutor(1) as lane, _stuck_commits(journal) as stuck:
+        writing = lane.submit(at_once.write, lambda: True)
+        assert stuck.wait(PATIENCE_S)
+        with pytest.raises(JournalUnavailable):
+            at_once.withdraw(HASTE_S)
+    assert writing.result() and at_once.outcome() is None and announced == []
+    again = accept(journal, new_signal(by_id("hangs"), digest="one"))
+    assert isinstance(again, New), "the resend of what was answered 503 is new"
+    assert journal.signal(signal.id) is None and journal.order(order_id(signal.id)) is None
+    assert journal.open_orders() == ()
+
+
+def test_withdrawn_before_its_commit_it_is_rolled_back(journal: Journal) -> None:
+    signal, begun, release = new_signal(), threading.Event(), threading.Event()
+
+    def wait_too(uow: UnitOfWork) -> None:
+        begun.set()
+        assert release.wait(PATIENCE_S)
+
+    at_once = journal.accept_at_once(
+        signal, now_ms=NOW_MS, dedup_window_ms=0, and_then=wait_too, on_committed=lambda admission: None
+    )
+    with ThreadPoolExecutor(1) as lane:
+        writing = lane.submit(at_once.write, lambda: True)
+        assert begun.wait(PATIENCE_S)
+        with pytest.raises(JournalUnavailable):
+            at_once.withdraw(HASTE_S)
+        release.set()
+    assert writing.result() and at_once.outcome() is None
+    assert journal.unfinished() == ()
+    accepted(journal)
+
+
+def test_a_plan_that_fails_leaves_its_alert_to_be_accepted_as_always(journal: Journal) -> None:
+    signal = new_signal()
+
+    def fail(uow: UnitOfWork) -> None:
+        raise ArithmeticError("it cannot be planned")
+
+    at_once = journal.accept_at_once(
+        signal, now_ms=NOW_MS, dedup_window_ms=0, and_then=fail, on_committed=lambda admission: None
+    )
+    assert at_once.write(lambda: True)
+    with pytest.raises(ArithmeticError):
+        at_once.outcome()
+    assert accepted(journal, signal) == signal.id
+
+
+# What waits a moment for company.
+
+
+def test_an_acknowledgement_a_fill_and_the_end_are_one_commit_in_their_order(journal: Journal) -> None:
+    signal_id, order = sent_order(journal)
+    deferred, stored, before = Deferred(), list[str](), _writer(journal).commits
+    deferred.add(
+        lambda uow: uow.orders.record_outcome(order, 1, Accepted(venue_order_id="v-1"), now_ms=NOW_MS),
+        lambda: stored.append("acknowledged"),
+    )
+    deferred.add(
+        lambda uow: uow.orders.record_report(order, report(order), (fill(order),), now_ms=NOW_MS),
+        lambda: stored.append("filled"),
+    )
+    left_s = deferred.left_s()
+    assert left_s is not None and left_s <= COMPANY_S
+    assert (_writer(journal).commits, stored) == (before, [])
+    deferred.write(journal, lambda uow: uow.signals.finish(signal_id, "main", SignalStatus.DONE, now_ms=NOW_MS))
+    assert (_writer(journal).commits, stored, deferred.left_s()) == (before + 1, ["acknowledged", "filled"], None)
+    shown = journal.signal(signal_id)
+    assert shown is not None and (shown["status"], shown["orders"][0]["status"]) == ("done", "filled")
+    names = [each["name"] for each in shown["events"]]
+    assert names[names.index("order_submitted") :] == ["order_submitted", "order_accepted", "order_filled", "done"]
+
+
+def test_what_waits_is_kept_apart_from_what_is_written_after_it_was(journal: Journal) -> None:
+    _, order = sent_order(journal)
+    deferred, before = Deferred(), _writer(journal).commits
+    deferred.flush(journal)
+    assert _writer(journal).commits == before, "nothing waits"
+    deferred.add(
+        lambda uow: uow.orders.record_outcome(order, 1, Accepted(venue_order_id="v-1"), now_ms=NOW_MS), lambda: None
+    )
+    deferred.flush(journal)
+    deferred.flush(journal)
+    assert _writer(journal).commits == before + 1
+    found = journal.order(order)
+    assert found is not None and found.state.status is OrderStatus.ACCEPTED

@@ -20,7 +20,7 @@ def _execution(number: int) -> ReportedExecution:
         seq=number,
         at_ms=1000 + number,
         moved=Decimal(1),
-        earned=_EARNED,
+        earned={"USDT": _EARNED},
         fill=None,
     )
 
@@ -33,7 +33,7 @@ def test_a_balance_that_nobody_asks_for_keeps_a_bounded_number_of_executions_in_
     known = KnownBalance()
     _read(known, _START, 0)
     for number in range(10_000):
-        known.executed(_execution(number))
+        known.executed(_execution(number), _EARNED)
     assert len(known.begin(20_000).exec_ids) <= 2000
 
 
@@ -42,7 +42,7 @@ def test_a_balance_is_read_anew_after_more_executions_than_are_remembered_and_th
     _read(known, _START, 0)
     outrun = known.begin(0)
     for number in range(5000):
-        known.executed(_execution(number))
+        known.executed(_execution(number), _EARNED)
     now = _START + 5000 * _EARNED
     known.take_report(now, 6000)
     assert known.known() is None
@@ -51,7 +51,7 @@ def test_a_balance_is_read_anew_after_more_executions_than_are_remembered_and_th
 
     _read(known, now, 6500)
     assert known.known() == now
-    known.executed(_execution(7000))
+    known.executed(_execution(7000), _EARNED)
     assert known.known() is None
     known.take_report(now + _EARNED, 8000)
     assert known.known() == now + _EARNED

@@ -127,7 +127,7 @@ def test_a_fee_is_taken_from_the_settle_coins_balance_only_where_it_was_paid_in_
         **{"execFee": "0.25", "execPnl": "5", "feeCurrency": paid_in},
     }
     reported = reported_execution(row, Category.LINEAR)
-    assert (reported.earned, reported.moved) == (Decimal(earned), Decimal(-1))
+    assert (reported.earned, reported.moved) == ({"USDT": Decimal(earned)}, Decimal(-1))
     assert reported.fill is not None and (reported.fill.fee, reported.fill.fee_coin) == (
         Decimal("0.25"),
         paid_in or "USDT",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import html
 import json
 import quopri
 from datetime import UTC, datetime, timedelta
 from email.header import Header
+from typing import Any
 
 import pytest
 
+from relay.mailbox import message
 from relay.mailbox.message import Mail, read_mail
 from tests.mail_server import mail
 
@@ -121,3 +124,61 @@ def test_nothing_that_a_mail_holds_ends_the_reading() -> None:
         mail("{" * 300),
     ):
         assert _read(raw).at.tzinfo is not None
+
+
+class _Counted(json.JSONDecoder):
+    """Counts its tries; `error`: what each of them ends with."""
+
+    tries = 0
+    error: type[Exception] | None = None
+
+    def raw_decode(self, s: str, idx: int = 0) -> tuple[object, int]:
+        _Counted.tries += 1
+        if self.error is not None:
+            raise self.error
+        return super().raw_decode(s, idx)
+
+
+@pytest.mark.parametrize(
+    ("error", "text", "at_most"), [(RecursionError, "{ " * 90, 1), (None, "{ " * 900, 200), (None, "{} " * 900, 200)]
+)
+def test_a_strangers_braces_are_tried_so_often_and_none_again_that_lies_too_deep(
+    error: type[Exception] | None, text: str, at_most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json, "JSONDecoder", _Counted)
+    monkeypatch.setattr(_Counted, "error", error)
+    monkeypatch.setattr(_Counted, "tries", 0)
+    read = list(message._objects(text))
+    assert _Counted.tries == at_most and all(each == "{}" for each in read)
+
+
+@pytest.mark.parametrize("unit", ["<a ", "<!--", "<script>", "<p b='"])
+def test_markup_that_is_never_closed_ends_the_reading_at_once(unit: str) -> None:
+    class Text(str):
+        looked = 0
+
+        def find(self, *arguments: Any) -> int:
+            Text.looked += 1
+            return super().find(*arguments)
+
+    assert message._pieces(Text("seen" + unit * 50)) == ["seen"]
+    assert Text.looked <= 3
+
+
+def test_of_a_mails_parts_lines_and_letters_only_so_many_are_read() -> None:
+    parts = [f"--b\n{_PLAIN}\n\n{json.dumps({'number': number})}\n" for number in range(60)]
+    head = 'Content-Type: multipart/mixed; boundary="b"'
+    assert {"number": 30} in _objects(_read(_whole(head, "".join(parts))))
+    assert {"number": 55} not in _objects(_read(_whole(head, "".join(parts))))
+    nested = "".join(f'Content-Type: multipart/mixed; boundary="b{each}"\n\n--b{each}\n' for each in range(60))
+    found = _read(f"Subject: {TEXT}\n{nested}{_PLAIN}\n\n{TEXT}".encode())
+    assert _objects(found) == [ALERT], "of a mail with so many the subject alone"
+    long = _read(mail("x", subject="y" * 20_000 + TEXT))
+    assert len(long.subject) == 300 and not _objects(long)
+    assert not _objects(_read(mail(f"<p>{'x' * 300_000}</p>{TEXT}", kind="html")))
+
+
+def test_what_browsers_show_of_html_is_read_as_they_show_it() -> None:
+    shown = f"<style>a{{}}</style><!-- <p>{{}}</p> --><p>1 < 2 &amp; {html.escape(TEXT)}&#99999999999;</p>"
+    assert ALERT in _objects(_read(mail(shown, kind="html")))
+    assert message._unescaped("&lt;p&gt;&#" + "9" * 5000 + ";") == "<p>"

@@ -10,6 +10,7 @@ import pytest
 
 from relay.domain.order import Reason, SignalStatus
 from relay.domain.signal import Identity
+from relay.journal.api_queries import DashboardQueries
 from relay.journal.copies import PAIR_MS, Mailboxes, ReadUpTo, Ways
 from relay.journal.journal import Journal
 from relay.journal.records import Admission, Copy, Duplicate, IdReused, LateByMail, New, NewSignal, Way
@@ -52,6 +53,16 @@ def test_of_n_webhooks_and_m_mails_of_one_text_the_more_act(journal: Journal, se
         came = _webhook(journal, at_ms) if way is Way.WEBHOOK else _mail(journal, at_ms, read_at_ms=at_ms + 1000)
         acted += isinstance(came, New)
     assert acted == max(webhooks, mails)
+
+
+def test_which_alert_came_by_mail_only_is_known_afterwards(journal: Journal) -> None:
+    both, mailed = _mail(journal, text="by both"), _mail(journal, text="by mail")
+    assert isinstance(_webhook(journal, text="by both"), Duplicate)
+    posted = _webhook(journal, text="by webhook")
+    assert isinstance(both, New) and isinstance(mailed, New) and isinstance(posted, New)
+    found = DashboardQueries(journal.store).arrivals(NOW_MS - MINUTE_MS, NOW_MS + MINUTE_MS, limit=9)
+    by_mail = {each.signal_id: each.is_by_mail for each in found}
+    assert by_mail == {both.signal_id: False, mailed.signal_id: True, posted.signal_id: False}
 
 
 def test_beyond_a_quarter_of_an_hour_a_mail_is_an_alert_of_its_own(journal: Journal) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from environs import ValidationError
@@ -15,7 +16,7 @@ from relay.domain.performance import Tally
 from relay.domain.signal import new_signal_id
 from relay.errors import SettingsInvalid
 from relay.execution.delivery import SMALLEST, Delivery, messages_of, open_services
-from relay.execution.notices import notice_of, report_of
+from relay.execution.notices import _money, notice_of, report_of
 from relay.journal.journal import Journal
 from relay.journal.notices import (
     CLAIM_MS,
@@ -29,6 +30,7 @@ from relay.journal.notices import (
     Period,
 )
 from relay.journal.tables import events
+from relay.journal.trades import StrategyResult
 from relay.settings.environment import notify_targets
 from tests.catcher import Catcher
 from tests.unit.journal_builders import NOW_MS, accept, accepted, by_id, new_signal
@@ -237,25 +239,50 @@ def test_a_day_and_a_week_are_told_once(journal: Journal) -> None:
 
 
 def test_a_report_says_what_was_earned_denied_and_is_open_and_what_needs_a_person() -> None:
-    tally = Tally(fills=3, wins=1, losses=1, realised=Decimal("12.3456"), fees=Decimal("0.4"))
+    tally = Tally(fills=3)
     tally.slippages_pct += [Decimal("0.5"), Decimal("-1"), Decimal("0.25")]
+    made: dict[str, Any] = {
+        "trades": 1,
+        "realised": Decimal("6.3456"),
+        "fees": Decimal("0.3"),
+        "funding": Decimal("-0.05"),
+    }
+    results = tuple(
+        StrategyResult(strategy="trend", account=account, coin=coin, won=won, **made)
+        for account, coin, won in (("a", "USDT", 1), ("b", "USDT", 0), ("b", "BTC", 1))
+    )
     period = Period(
         days=1,
         signals={SignalStatus.DENIED: 3},
         filled=3,
         denied={"HALTED": 1, "LIMIT_RATE": 2},
-        tallies={"trend": tally},
+        results=results,
+        tallies={"trend": tally, "idle": Tally(fills=1)},
         positions={("default", "BTCUSDT"): Decimal("-0.5"), ("other", "ETHUSDT"): Decimal(2)},
         brackets=(),
         attention=("01hzzzzzzzzzzzzzzzzzzzzzzz",),
         halted=("",),
     )
     assert [each.text for each in report_of(period, until_ms=NOW_MS)][1:] == [
-        "trend: net +11.95 after fees, 2 closing fills (1 won), slippage 0.250 % in the middle",
+        "idle: no trade closed",
+        "trend: net +6.0956 BTC, +12.19 USDT after fees, 3 trades closed (2 won), slippage 0.250 % in the middle",
         "not executed: 2 LIMIT_RATE, 1 HALTED",
         "open: BTCUSDT -0.5, no stop that the relay knows; ETHUSDT on other +2, no stop that the relay knows",
         "to look at: entries are halted on all accounts; 1 signals need you: 01hzzzzzzzzz",
     ]
+
+
+@pytest.mark.parametrize(
+    ("amount", "coin", "expected"),
+    [
+        ("0", "USDT", "0.00 USDT"),
+        ("-0.004", "USDT", "0.00 USDT"),
+        ("-0.000000001", "BTC", "0 BTC"),
+        ("2", "BTC", "+2 BTC"),
+    ],
+)
+def test_what_rounds_to_nothing_has_no_sign(amount: str, coin: str, expected: str) -> None:
+    assert _money(Decimal(amount), coin) == expected
 
 
 def test_what_an_alert_or_the_exchange_says_cannot_break_a_message(monkeypatch: pytest.MonkeyPatch) -> None:

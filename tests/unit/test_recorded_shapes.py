@@ -34,7 +34,6 @@ from relay.bybit.wire_orders import (
     reported_execution,
     reported_order,
     reported_position,
-    standing_order_from,
 )
 from relay.domain.instrument import Category
 
@@ -269,8 +268,7 @@ STATUS: Row = {
 
 READERS: dict[str, tuple[Row, Callable[[Row], object]]] = {
     "order report": (ORDER, report_from),
-    "resting order": (ORDER, open_order_from),
-    "standing order": (ORDER, lambda row: standing_order_from(row, category=LINEAR)),
+    "resting order": (ORDER, lambda row: open_order_from(row, LINEAR)),
     "order event": (ORDER, lambda row: reported_order(row, LINEAR)),
     "fill": (EXECUTION, fill_from),
     "execution event": (EXECUTION, lambda row: reported_execution(row, LINEAR)),

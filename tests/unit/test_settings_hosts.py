@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from Crypto.PublicKey import RSA
 
 from relay.settings.environment import Secret
 from tests.unit.test_settings import KEYS, MAINNET, load, problems
@@ -76,7 +79,8 @@ def test_an_exchange_host_of_another_environment_is_refused(environment: str, ur
 
 
 @pytest.mark.parametrize(
-    "url", ["api.bybit.com", "ftp://host", "https://", "https://host/v5", "https://u:p@host", "http://h:x"]
+    "url",
+    ["api.bybit.com", "ftp://host", "https://", "https://host/v5", "https://u:p@host", "https://:p@host", "http://h:x"],
 )
 def test_an_address_that_is_no_host_is_refused(url: str) -> None:
     (reported,) = problems({"BYBIT_URL": url})
@@ -105,6 +109,30 @@ def test_a_paper_exchange_of_ones_own_takes_its_documented_key_if_none_is_set() 
     )
 
 
+def _pem(public: bool = False, passphrase: str | None = None) -> str:
+    key = RSA.generate(1024)  # noqa: S505 - quick, and it signs nothing
+    return (key.public_key() if public else key).export_key(passphrase=passphrase, pkcs=8).decode()
+
+
 def test_a_private_key_may_have_its_line_ends_spelt_out() -> None:
-    settings = load({"BYBIT_API_KEY": "k", "BYBIT_API_SECRET": r"-----BEGIN KEY-----\nAbc\n-----END KEY-----"})
-    assert settings.accounts[0].api_secret == Secret("-----BEGIN KEY-----\nAbc\n-----END KEY-----\n")
+    pem = _pem()
+    settings = load({"BYBIT_API_KEY": "k", "BYBIT_API_SECRET": pem.replace("\n", r"\n")})
+    assert settings.accounts[0].api_secret == Secret(pem + "\n")
+
+
+@pytest.mark.parametrize(
+    ("pem", "words"),
+    [
+        (_pem(public=True), "it is a public key; it should be the RSA private key"),
+        (_pem(passphrase="of mine"), "the key has a passphrase; it should be one without"),
+        ("-----BEGIN PRIVATE KEY-----\nAbc\n-----END PRIVATE KEY-----", "it is not a readable PEM key"),
+    ],
+)
+@pytest.mark.parametrize("in_a_file", [True, False])
+def test_a_key_that_cannot_sign_is_refused_before_anything_starts(
+    tmp_path: Path, pem: str, words: str, in_a_file: bool
+) -> None:
+    file = tmp_path / "key.pem"
+    file.write_text(pem, encoding="utf-8")
+    (reported,) = problems({"BYBIT_API_KEY": "k", "BYBIT_API_SECRET": str(file) if in_a_file else pem})
+    assert reported.startswith(f"BYBIT_API_SECRET: {words}") and "Abc" not in reported

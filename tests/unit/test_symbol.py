@@ -21,7 +21,7 @@ _PERPETUALS = ("LinearPerpetual", "InversePerpetual")
 def _book() -> SymbolIndex:
     """The real perpetuals, as the exchange's own list has them."""
     rows = json.loads(_TABLE.read_text(encoding="utf-8"))
-    return SymbolIndex.of(_listed(row) for row in rows if row["instrument"]["contractType"] in _PERPETUALS)
+    return SymbolIndex.of(_listed(row) for row in rows if row["instrument"].get("contractType") in _PERPETUALS)
 
 
 def _listed(row: dict[str, object]) -> Instrument:

@@ -11,14 +11,13 @@ import pytest
 from relay.bybit.wire_account import (
     category_of_symbol,
     instrument_from,
-    ledger_entry_from,
-    log_entry_from,
     mark_price_from,
     position_from,
     settle_coin_of,
     stopped_at_ms_from,
     wallet_from,
 )
+from relay.bybit.wire_ledger import ledger_entry_from, log_entry_from
 from relay.domain.instrument import Category
 from relay.domain.position import Position
 from relay.domain.trades import ExitReason

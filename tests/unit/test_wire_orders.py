@@ -269,14 +269,45 @@ def test_funding_is_no_fill() -> None:
 
 def test_the_positions_stops_are_told_from_orders() -> None:
     stop = open_order_from(
-        row(orderLinkId="", side="Sell", stopOrderType="StopLoss", triggerPrice="1500", price="0.00", reduceOnly=True)
+        row(orderLinkId="", side="Sell", stopOrderType="StopLoss", triggerPrice="1500", price="0.00", reduceOnly=True),
+        Category.LINEAR,
     )
     assert (stop.is_stop, stop.reduce_only, stop.side) == (True, True, Side.SELL)
     assert (stop.price, stop.trigger_price) == (None, Decimal(1500))
-    conditional = open_order_from(row(stopOrderType="Stop", triggerPrice="1500"))
+    conditional = open_order_from(row(stopOrderType="Stop", triggerPrice="1500"), Category.LINEAR)
     assert (conditional.is_stop, conditional.reduce_only) == (False, False)
     assert conditional.client_order_id == "id-1"
 
 
 def test_an_order_that_closes_on_its_trigger_reduces_only() -> None:
-    assert open_order_from(row(closeOnTrigger=True)).reduce_only
+    assert open_order_from(row(closeOnTrigger=True), Category.LINEAR).reduce_only
+
+
+@pytest.mark.parametrize(
+    ("side", "direction", "kind", "expected"),
+    [
+        ("Buy", 1, "Market", OrderType.STOP_MARKET),
+        ("Buy", 2, "Limit", OrderType.LIMIT_IF_TOUCHED),
+        ("Sell", 2, "Limit", OrderType.STOP_LIMIT),
+        ("Sell", 1, "Market", OrderType.MARKET_IF_TOUCHED),
+        ("Sell", 0, "Market", OrderType.STOP_MARKET),
+    ],
+)
+def test_a_resting_conditional_says_of_which_type_it_is(
+    side: str, direction: int, kind: str, expected: OrderType
+) -> None:
+    found = open_order_from(
+        row(side=side, orderType=kind, triggerPrice="1500", triggerDirection=direction, createdTime="1690000000123"),
+        Category.LINEAR,
+    )
+    assert (found.type, found.created_at_ms) == (expected, 1690000000123)
+    assert open_order_from(row(orderType="Limit", triggerPrice=""), Category.LINEAR).type is OrderType.LIMIT
+
+
+def test_a_partial_take_profit_is_told_from_the_whole_positions_own() -> None:
+    kinds = {
+        kind: open_order_from(row(stopOrderType=kind, triggerPrice="1500"), Category.LINEAR)
+        for kind in ("TakeProfit", "PartialTakeProfit", "PartialStopLoss", "TrailingStop")
+    }
+    assert [name for name, each in kinds.items() if each.is_profit] == ["TakeProfit", "PartialTakeProfit"]
+    assert [name for name, each in kinds.items() if each.is_partial] == ["PartialTakeProfit", "PartialStopLoss"]

@@ -9,10 +9,14 @@ from flask import Blueprint, abort, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from relay.domain.instrument import Category
-from relay.errors import SignalNotRetryable, SignalNotSeen
+from relay.domain.order import Reason
+from relay.domain.signal import new_signal_id
+from relay.errors import ExchangeAnswered, ExchangeUnreachable, RestoreUnseen, SignalNotRetryable, SignalNotSeen
+from relay.execution.controls import REQUEST_ID_FORM
+from relay.execution.ports import to_ms, utc_now
 from relay.web.access import require_login, source
-from relay.web.answers import current_services
-from relay.web.api import NOTE_MAX
+from relay.web.answers import Problem, current_queries, current_services
+from relay.web.api import NOTE_MAX, above_zero, part_of
 from relay.web.pages.overview import all_positions
 from relay.web.pages.words import number
 
@@ -69,7 +73,10 @@ def ask_resume() -> str:
 
 @act.post("/resume")
 def resume() -> ResponseReturnValue:
-    current_services().controls.resume(by=_by())
+    try:
+        current_services().controls.resume(by=_by())
+    except RestoreUnseen as error:
+        return _done(str(error))
     return _done("Resumed: new entries go out again.")
 
 
@@ -97,8 +104,7 @@ def flatten() -> ResponseReturnValue:
 @act.get("/close")
 def ask_close() -> str:
     account, category, symbol = _where(request.args)
-    positions, _ = all_positions(fresh=True)
-    open_ = [each for each in positions if (each["account"], each["symbol"]) == (account, symbol)]
+    open_ = _open_at(account, category, symbol)
     lines = [
         f"{_side(each)} of {symbol} on {account} is closed at market; its entry: {number(each['avg_price'])}."
         for each in open_
@@ -117,14 +123,77 @@ def close() -> ResponseReturnValue:
     return redirect(f"/signals/{receipt.signal_id}")
 
 
+@act.get("/part")
+def ask_part() -> str:
+    """How much of a position is to be closed. The form has an id, so that sent twice it closes once."""
+    where = _where(request.args)
+    return _ask_part(where, new_signal_id(to_ms(utc_now())), problems=[])
+
+
+@act.post("/part")
+def close_part() -> ResponseReturnValue:
+    where = _where(request.form)
+    share, qty, request_id = (request.form.get(name, "").strip() for name in ("share", "qty", "request"))
+    if not REQUEST_ID_FORM.fullmatch(request_id):
+        abort(400)
+    given = {text: above_zero(text.removesuffix("%").strip()) for text in (share, qty) if text}
+    problems = [f"{text} is no number above zero." for text, value in given.items() if value is None]
+    if not problems:
+        try:
+            part = part_of(given.get(share), given.get(qty))
+        except Problem as problem:
+            problems = [str(problem)]
+        else:
+            problems = [] if part is not None else ["Say how much: a share in percent, or a quantity."]
+    if problems:
+        return _ask_part(where, request_id, problems=problems)
+    receipt = current_services().controls.close(*where, by=_by(), part=part, request_id=request_id or None)
+    return redirect(f"/signals/{receipt.signal_id}")
+
+
+def _ask_part(where: tuple[str, Category, str], request_id: str, *, problems: list[str]) -> str:
+    account, category, symbol = where
+    fields = {"account": account, "category": category.value, "symbol": symbol, "request": request_id}
+    return render_template("part.html", fields=fields, positions=_open_at(*where), problems=problems)
+
+
+@act.get("/breakeven")
+def ask_breakeven() -> str:
+    account, category, symbol = _where(request.args)
+    lines = [
+        f"{_side(each)} of {symbol} on {account}: its stop loss goes to its entry, {number(each['avg_price'])}. "
+        f"Now it stands {'at ' + number(each['stop_loss']) if each['stop_loss'] else 'nowhere'}."
+        for each in _open_at(account, category, symbol)
+    ] or [f"Nothing of {symbol} is open on {account} just now."]
+    fields = {"account": account, "category": category.value, "symbol": symbol}
+    title = f"Stop of {symbol} to the entry?"
+    return _ask(Question(title=title, lines=lines, button="Move the stop", back="/positions", fields=fields))
+
+
+@act.post("/breakeven")
+def breakeven() -> ResponseReturnValue:
+    try:
+        came_to = current_services().controls.stop_to_entry(*_where(request.form), by=_by())
+    except (ExchangeUnreachable, ExchangeAnswered) as error:
+        came_to = Reason(code="EXCHANGE_UNREACHABLE", message=f"the position cannot be read: {error}")
+    if isinstance(came_to, Reason):
+        flash(f"Not moved: {came_to.message}")
+        return redirect("/positions")
+    return redirect(f"/signals/{came_to.signal_id}")
+
+
 @act.get("/cancel")
 def ask_cancel() -> str:
     order = current_services().journal.order(request.args.get("order", ""))
     if order is None:
         abort(404)
-    planned = order.state.planned
-    price = f" at {number(planned.price)}" if planned.price is not None else ""
-    lines = [f"{planned.side.value} {number(planned.qty)} {planned.symbol}{price} on {order.account} is cancelled."]
+    planned, name = order.state.planned, order.state.client_order_id
+    terms = current_queries().order_owners([name])[name]
+    at = terms["price"] or terms["trigger_price"]
+    price = f" at {number(at)}" if at is not None else ""
+    lines = [f"{planned.side.value} {number(terms['qty'])} {planned.symbol}{price} on {order.account} is cancelled."]
+    if terms["purpose"] == "take_profit":
+        lines.append("It is one of its position’s take profits, and is not placed again; the others stay.")
     fields = {"order": order.state.client_order_id}
     back = f"/signals/{order.signal_id}"
     return _ask(Question(title="Cancel this order?", lines=lines, button="Cancel order", fields=fields, back=back))
@@ -212,6 +281,12 @@ def notify_test() -> ResponseReturnValue:
     said = "; ".join(f"{name}: {outcome}" for name, outcome in outcomes)
     flash(said or "NOTIFY_URLS is not set, so nobody is told of anything.")
     return redirect("/setup")
+
+
+def _open_at(account: str, category: Category, symbol: str) -> list[dict[str, Any]]:
+    """The position, read just now; none where nothing is open, or it cannot be read."""
+    where, found = (account, category.value, symbol), all_positions(fresh=True)[0]
+    return [each for each in found if (each["account"], each["category"], each["symbol"]) == where]
 
 
 def _side(position: dict[str, Any]) -> str:

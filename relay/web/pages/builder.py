@@ -84,12 +84,11 @@ def _page(requested: dict[str, str], *, pasted: str | None = None, reported: dic
     made = _message(requested)
     if reported is None:
         reported = _reported(made, requested["strategy"])
-    path = "/webhook" if requested["strategy"] == NAME else f"/webhook/{requested['strategy']}"
     return render_template(
         "builder.html",
         requested=requested,
         made=made,
-        url=request.url_root.rstrip("/") + path,
+        url=webhook_url(requested["strategy"]),
         pasted=pasted,
         reported=reported,
         kinds=[each.value for each in Kind],
@@ -101,6 +100,12 @@ def _page(requested: dict[str, str], *, pasted: str | None = None, reported: dic
         is_for_strategy=Kind(requested["kind"]) in FOR_STRATEGIES,
         may_send=_is_paper_only(requested["strategy"]),
     )
+
+
+def webhook_url(strategy: str) -> str:
+    """Where the strategy's alerts are posted, as far as this request's address tells. It holds no secret."""
+    path = "/webhook" if strategy == NAME else f"/webhook/{strategy}"
+    return request.url_root.rstrip("/") + path
 
 
 def _message(requested: dict[str, str]) -> str:

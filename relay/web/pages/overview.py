@@ -8,6 +8,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final, Generic, TypeVar
 
 from flask import Blueprint, Flask, Response, current_app, render_template, request
@@ -16,15 +18,19 @@ from flask.typing import ResponseReturnValue
 from relay.app.account_checks import free_disk_bytes
 from relay.bybit.checklist import DISK_LOW_BYTES, megabytes, rows_of
 from relay.bybit.client import Exchange
-from relay.domain.instrument import plain
+from relay.domain.performance import Equity, worth_of
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
+from relay.execution.holdings import held_at
 from relay.execution.ports import to_ms, utc_now
+from relay.journal.ledger import Ledger
 from relay.journal.records import HALT
 from relay.journal.rejected import ONLY_COUNTED
+from relay.settings.settings import limits_text
 from relay.web.access import require_login
 from relay.web.answers import current_queries, current_relay, current_services, of_each, position_form, refused_form
-from relay.web.api import strategies_now
-from relay.web.pages.performance import equity_lines, profit_line
+from relay.web.api import open_orders, strategies_now
+from relay.web.pages.builder import webhook_url
+from relay.web.pages.performance import equity_line, profit_line
 
 # What the exchange says of each account, a few seconds old at most: pages must not ask it once for each reader.
 
@@ -85,34 +91,41 @@ class Glance:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._positions: dict[str, _Remembered[list[dict[str, Any]]]] = {}
-        self._wallets: dict[str, _Remembered[dict[str, str]]] = {}
+        self.orders: _Remembered[dict[str, Any]] = _Remembered(open_orders, _POSITIONS_S)
+        """What rests on every account, in the API's form."""
+        self._wallets: dict[str, _Remembered[list[Equity]]] = {}
 
-    def positions(self, account: str, exchange: Exchange, *, fresh: bool) -> AccountSnapshot[list[dict[str, Any]]]:
+    def positions(
+        self, account: str, exchange: Exchange, ledger: Ledger, *, fresh: bool
+    ) -> AccountSnapshot[list[dict[str, Any]]]:
         """The open ones, in the API's form."""
         with self._lock:
             stored = self._positions.setdefault(
-                account, _Remembered(lambda: _positions(account, exchange), _POSITIONS_S)
+                account, _Remembered(lambda: _positions(account, exchange, ledger), _POSITIONS_S)
             )
         return stored.get(fresh=fresh)
 
-    def equity(self, account: str, exchange: Exchange) -> AccountSnapshot[dict[str, str]]:
-        """Of each coin that the wallet holds, in that coin."""
+    def equity(self, account: str, exchange: Exchange) -> AccountSnapshot[list[Equity]]:
+        """Of each coin that the wallet holds."""
         with self._lock:
             stored = self._wallets.setdefault(account, _Remembered(lambda: _wallet(exchange), _WALLET_S))
         return stored.get()
 
 
-def _positions(account: str, exchange: Exchange) -> list[dict[str, Any]]:
-    try:
-        positions = exchange.positions()
-    except FactsUnreadable as error:  # the row that cannot be read was told of
-        positions = error.readable
-    found = sorted(positions, key=lambda each: (each.category, each.symbol))
-    return [position_form(account, position) for position in found]
+def _positions(account: str, exchange: Exchange, ledger: Ledger) -> list[dict[str, Any]]:
+    held = held_at(account, exchange, ledger)
+    if held.problem is not None and not isinstance(held.problem, FactsUnreadable):  # a row that is odd was told of
+        raise held.problem
+    return [position_form(account, each) for each in held.holdings]
 
 
-def _wallet(exchange: Exchange) -> dict[str, str]:
-    return {each.coin: plain(each.equity) for each in exchange.wallet().coins if each.equity}
+def _wallet(exchange: Exchange) -> list[Equity]:
+    now_ms = to_ms(utc_now())
+    return [
+        Equity(coin=each.coin, equity=each.equity, unrealised=each.unrealised_pnl, usd=each.usd, at_ms=now_ms)
+        for each in exchange.wallet().coins
+        if each.equity
+    ]
 
 
 def init_glance(app: Flask) -> None:
@@ -123,8 +136,9 @@ def all_positions(*, fresh: bool = False) -> tuple[list[dict[str, Any]], list[st
     """Every account's open positions, and what could not be read, a sentence each. `fresh`: read just now."""
     glance: Glance = current_app.extensions[_EXTENSION]
     shown: list[dict[str, Any]] = []
-    problems = []
-    read = of_each(current_services().exchanges, lambda name, exchange: glance.positions(name, exchange, fresh=fresh))
+    problems, parts = [], current_services()
+    ledger = parts.streams.bookkeeper.ledger
+    read = of_each(parts.exchanges, lambda name, exchange: glance.positions(name, exchange, ledger, fresh=fresh))
     for name, seen in read.items():
         shown += seen.value or []
         if seen.problem:
@@ -132,7 +146,15 @@ def all_positions(*, fresh: bool = False) -> tuple[list[dict[str, Any]], list[st
     return shown, problems
 
 
-def equities() -> dict[str, AccountSnapshot[dict[str, str]]]:
+def resting_orders() -> dict[str, Any]:
+    """What rests on every account, whoever placed it, in the API's form."""
+    glance: Glance = current_app.extensions[_EXTENSION]
+    found = glance.orders.get().value
+    assert found is not None, "whatever cannot be read is told in it"
+    return found
+
+
+def equities() -> dict[str, AccountSnapshot[list[Equity]]]:
     glance: Glance = current_app.extensions[_EXTENSION]
     return of_each(current_services().exchanges, glance.equity)
 
@@ -141,6 +163,7 @@ overview = Blueprint("overview", __name__)
 overview.before_request(require_login)
 
 _LATEST = 8
+_CENT = Decimal("0.01")
 
 
 @overview.get("/")
@@ -156,8 +179,8 @@ def live() -> ResponseReturnValue:
 
 @overview.get("/live/equity")
 def equity() -> Response:
-    """What the accounts were worth in the last 30 days."""
-    return equity_lines(30)
+    """What all accounts together were worth in the last 30 days."""
+    return equity_line(30)
 
 
 @overview.get("/live/profit")
@@ -181,10 +204,14 @@ def _live() -> dict[str, Any]:
     free = free_disk_bytes(relay.settings)
     refused = [refused_form(posts) for posts in journal.refused()]
     midnight = utc_now().replace(hour=0, minute=0, second=0, microsecond=0)
+    wallets = equities()
+    accounts = [_account(name, wallet) for name, wallet in wallets.items()]
     return {
+        "worth": _worth(wallets, midnight),
+        "is_halted": all(each["halted_by"] for each in accounts),
         "missing": relay.missing(),
         "disk_low": megabytes(free) if free is not None and free < DISK_LOW_BYTES else None,
-        "accounts": [_account(name, wallet) for name, wallet in equities().items()],
+        "accounts": accounts,
         "positions": positions,
         "problems": problems,
         "attention": journal.signals(needs_a_person=True, limit=20).signals,
@@ -196,12 +223,34 @@ def _live() -> dict[str, Any]:
     }
 
 
-def _account(name: str, wallet: Any) -> dict[str, Any]:
+def _worth(wallets: dict[str, AccountSnapshot[list[Equity]]], midnight: datetime) -> dict[str, Any]:
+    """What all accounts are worth together in USD, and how much more that is than when the day and the month began.
+
+    Of accounts that are readable, or were; `unread` names the others, `unknown` the coins whose worth nobody says.
+    """
+    read = {name: each.value for name, each in wallets.items() if each.value is not None}
+    usd = sum(map(worth_of, read.values()), Decimal(0))
+    changes = {}
+    for name, since in (("today", midnight), ("this month", midnight.replace(day=1))):
+        ledger, since_ms = current_services().streams.bookkeeper.ledger, to_ms(since)
+        looks = [(ledger.equity_at(account, since_ms) or now) for account, now in read.items()]
+        before = sum(map(worth_of, looks), Decimal(0))
+        changes[name] = {"usd": (usd - before).quantize(_CENT), "pct": (usd / before - 1) * 100 if before > 0 else None}
+    return {
+        "usd": usd if read else None,
+        "changes": changes,
+        "unread": sorted(wallets.keys() - read.keys()),
+        "unknown": sorted({each.coin for points in read.values() for each in points if each.worth is None}),
+    }
+
+
+def _account(name: str, wallet: AccountSnapshot[list[Equity]]) -> dict[str, Any]:
     switch = current_services().journal.switch(name, HALT)
     return {
         "name": name,
         "halted_by": switch.by if switch is not None and switch.value == "on" else None,
-        "equity": wallet.value or {},
+        "usd": None if wallet.value is None else worth_of(wallet.value),
+        "coins": {each.coin: each.equity for each in wallet.value or []},
         "problem": wallet.problem,
         "waits_for": current_relay().accounts()[name],
         "environment": current_relay().environment_of(name),
@@ -227,7 +276,16 @@ setup.before_request(require_login)
 def show_setup() -> str:
     relay = current_relay()
     accounts = [{"name": name, "environment": relay.environment_of(name), **_all_checks(name)} for name in _names()]
-    return render_template("setup.html", accounts=accounts)
+    strategies = [
+        {
+            "name": each.name,
+            "url": webhook_url(each.name),
+            "limits": {account: limits_text(rules) for account, rules in each.rules.items()},
+        }
+        for each in current_services().strategies.values()
+    ]
+    recipients = current_services().notifier.recipients
+    return render_template("setup.html", accounts=accounts, strategies=strategies, recipients=recipients)
 
 
 def _names() -> list[str]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections import defaultdict
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, abort, render_template, request
 
-from relay.domain.performance import Equity, FillRow, Tally, percentile, tallies
+from relay.domain.instrument import symbol_of_filter
+from relay.domain.performance import FillRow, Tally, equity_curve, percentile, tallies
 from relay.domain.trades import Trade
 from relay.execution.ports import to_ms, utc_now
-from relay.journal.ledger import DAY_MS, start_of_day
+from relay.journal.ledger import DAY_MS, HOUR_MS, start_of_day
 from relay.journal.trades import StrategyResult, TradeFilter, shown_trade
 from relay.web.access import require_login
 from relay.web.answers import (
@@ -39,6 +41,9 @@ performance.before_request(require_login)
 _DAYS = (1, 7, 30, 90)
 _POINTS_MAX = 800
 _SHARES = (50, 99)
+_MINUTE_MS = 60_000
+_FINE_MS = 2 * DAY_MS
+"""Of so short a time each look is drawn, of a longer one the last of each hour."""
 _TRADES = 50
 _FILLS = 1000
 """Slippage and delay are told of so many of the latest: a page must be as quick in a long journal."""
@@ -54,6 +59,7 @@ def show() -> str:
         "performance.html",
         rows=[_row(each, followed.get(each.strategy, Tally())) for each in ledger.strategy_results(since_ms)],
         comparison=[account_result_form(each) for each in ledger.account_results(since_ms)],
+        daily=ledger.daily_results(since_ms),
         **{"days": days, "choices": _DAYS},
     )
 
@@ -61,9 +67,11 @@ def show() -> str:
 @performance.get("/trades")
 def show_trades() -> str:
     """Round trips, the latest begun first."""
-    given = {name: request.args.get(name, "").strip() for name in ("account", "strategy", "symbol")}
-    account, strategy, symbol = (each or None for each in given.values())
-    which = TradeFilter(account=account, strategy=strategy, symbol=symbol and symbol.upper())
+    given = {name: request.args.get(name, "").strip() for name in ("account", "strategy", "symbol", "day")}
+    account, strategy, symbol, day = (each or None for each in given.values())
+    which = TradeFilter(
+        account=account, strategy=strategy, symbol=symbol and symbol_of_filter(symbol), closed_on=day and _date(day)
+    )
     ledger = current_services().streams.bookkeeper.ledger
     try:
         found, following = ledger.trades(which, limit=_TRADES, cursor=request.args.get("cursor"))
@@ -94,9 +102,17 @@ def show_compare() -> str:
     return render_template("compare.html", given=given, found=found, problems=[])
 
 
+def _date(text: str) -> str:
+    """Of a day of the calendar; else it is no good request."""
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        abort(400)
+
+
 def _trade(trade: Trade) -> dict[str, Any]:
     begun, ended = trade.opened_at_ms, trade.closed_at_ms
-    held = None if begun is None or ended is None else str(timedelta(seconds=(ended - begun) // 1000))
+    held = None if begun is None or ended is None else str(timedelta(seconds=max(0, ended - begun) // 1000))
     return shown_trade(trade) | {"held": held}
 
 
@@ -107,24 +123,33 @@ def profit() -> Response:
 
 
 def profit_line(days: int) -> Response:
-    """The chart of so many days: its last points are the trades themselves, what was before them is their start."""
-    ledger, since_ms = current_services().streams.bookkeeper.ledger, _since(days)
-    sums = {_line(each.strategy, each.coin): each.net for each in ledger.strategy_results(since_ms)}
+    """The chart of so many days: its last steps are the trades themselves, what was before them is their start."""
+    ledger, since_ms, now_ms = current_services().streams.bookkeeper.ledger, _since(days), to_ms(utc_now())
+    sums: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for each in ledger.strategy_results(since_ms):
+        sums[each.strategy, each.coin] += each.net
     made = ledger.closed_trades(since_ms, limit=_POINTS_MAX)
     for trade in made:
-        sums[_line(trade.strategy, trade.settle_coin)] -= trade.net
-    lines: dict[str, list[float]] = {name: [float(start)] for name, start in sums.items()}
-    x = [(made[-1].closed_at_ms or 0) / 1000 - 1] if made else []
+        for coin, net in _nets(trade):
+            sums[trade.strategy, coin] -= net
+    lines = {line: [float(start)] for line, start in sums.items()}
+    x = [since_ms / 1000]
     for trade in reversed(made):
-        sums[_line(trade.strategy, trade.settle_coin)] += trade.net
+        for coin, net in _nets(trade):
+            sums[trade.strategy, coin] += net
         x.append((trade.closed_at_ms or 0) / 1000)
-        for name, line in lines.items():
-            line.append(float(sums[name]))
-    return answer({"x": x, "series": [{"name": name, "y": line} for name, line in sorted(lines.items())] if x else []})
+        for line, y in lines.items():
+            y.append(float(sums[line]))
+    drawn = [
+        {"name": f"{strategy}, {coin}", "unit": coin, "steps": True, "y": [*y, y[-1]]}
+        for (strategy, coin), y in sorted(lines.items())
+    ]
+    return answer({"x": [*x, now_ms / 1000], "series": drawn if made else [], **_period(since_ms, now_ms)})
 
 
-def _line(strategy: str, coin: str) -> str:
-    return f"{strategy}, {coin}"
+def _nets(trade: Trade) -> list[tuple[str, Decimal]]:
+    """By coin: what was paid in another one stands for itself."""
+    return [(trade.settle_coin, trade.net), *((coin, -fee) for coin, fee in trade.fees_other.items())]
 
 
 def _since(days: int) -> int:
@@ -163,7 +188,7 @@ def _row(result: StrategyResult, tally: Tally) -> dict[str, Any]:
 
 
 def _rounded(value: Decimal | None) -> Decimal | None:
-    return None if value is None else value.quantize(Decimal("0.001"))
+    return None if value is None else value.quantize(Decimal("0.001")) + 0  # no zero with a sign
 
 
 def _fill_rows(days: int) -> list[FillRow]:
@@ -175,44 +200,21 @@ def _days() -> int:
     return int(requested) if requested in map(str, _DAYS) else 30
 
 
-# The chart of what the accounts were worth: a line for each account and coin.
+# The chart of what the accounts were worth.
 
 
-_STABLE = ("USDT", "USDC")
+def equity_line(days: int) -> Response:
+    """One line: all accounts together, in USD."""
+    parts, now_ms = current_services(), to_ms(utc_now())
+    since_ms, ledger = now_ms - days * DAY_MS, parts.streams.bookkeeper.ledger
+    points = {account: ledger.equity(account, since_ms) for account in parts.accounts}
+    first_ms = min((each[0].at_ms for each in points.values() if each), default=now_ms)
+    curve = equity_curve(points, every_ms=_MINUTE_MS if now_ms - first_ms < _FINE_MS else HOUR_MS)
+    line = {"name": "Equity", "unit": "USD", "y": [float(worth) for _, worth in curve]}
+    x = [at_ms / 1000 for at_ms, _ in curve]
+    return answer({"x": x, "series": [line] if x else [], **_period(since_ms, now_ms)})
 
 
-def equity_lines(days: int) -> Response:
-    """Stable coins in themselves, others in what the exchange said they were worth in USD; unknown worth: no point."""
-    parts, since_ms = current_services(), to_ms(utc_now()) - days * DAY_MS
-    ledger = parts.streams.bookkeeper.ledger
-    lines: dict[str, dict[int, float]] = {}
-    for account in parts.accounts:
-        for point in ledger.equity(account, since_ms):
-            worth = _worth(point)
-            if worth is not None:
-                lines.setdefault(_name(account, point.coin, len(parts.accounts)), {})[point.at_ms] = float(worth)
-    moments = sorted({at for line in lines.values() for at in line})
-    stored = moments[:: -(-len(moments) // _POINTS_MAX) or 1]
-    series = [{"name": name, "y": _drawn(line, stored)} for name, line in sorted(lines.items())]
-    return answer({"x": [at / 1000 for at in stored], "series": series})
-
-
-def _worth(point: Equity) -> Decimal | None:
-    return point.equity if point.coin in _STABLE else point.usd
-
-
-def _name(account: str, coin: str, accounts: int) -> str:
-    named = coin if coin in _STABLE else f"{coin} in USD"
-    return named if accounts == 1 else f"{account}: {named}"
-
-
-def _drawn(line: dict[int, float], moments: list[int]) -> list[float | None]:
-    """At each moment the line's last value until then: other accounts are looked at at other moments."""
-    drawn: list[float | None] = []
-    known, last = sorted(line.items()), None
-    place = 0
-    for moment in moments:
-        while place < len(known) and known[place][0] <= moment:
-            last, place = known[place][1], place + 1
-        drawn.append(last)
-    return drawn
+def _period(since_ms: int, now_ms: int) -> dict[str, float]:
+    """What the chart's axis shows, whatever there is to be drawn."""
+    return {"from": since_ms / 1000, "until": now_ms / 1000}

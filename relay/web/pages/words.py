@@ -12,6 +12,7 @@ from flask import Flask
 from markupsafe import Markup, escape
 
 from relay.domain.instrument import plain
+from relay.domain.performance import DOLLARS
 from relay.domain.progress import NOTHING_FILLED
 
 _GOOD: Final = frozenset({"done", "filled", "green", "planned"})
@@ -30,6 +31,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.filters.update(
         moment=moment,
         number=number,
+        amount=amount,
         money=money,
         tone=tone,
         tone_of=tone_of,
@@ -64,16 +66,23 @@ def number(value: Any) -> str:
     return sign_ + grouped + (f".{part}" if part else "")
 
 
-def money(value: Any, places: int = 2) -> str:
-    """Rounded for people, with a sign: `+12.50`."""
+def amount(value: Any, coin: str | None = None) -> str:
+    """Money, rounded for people: to cents of a dollar (and hundredths of `%`), to eight places of another coin, with
+    two at least: `12.50`. Where the coin is not known, cents count from one on."""
     try:
         given = Decimal(str(value))
     except InvalidOperation:
         return ""
-    rounded = given.quantize(Decimal(1).scaleb(-places))
-    shown = number(abs(rounded)) if rounded != rounded.to_integral() else f"{number(abs(rounded))}.{'0' * places}"
-    whole, _, part = shown.partition(".")
-    return f"{'−' if rounded < 0 else '+' if rounded > 0 else ''}{whole}.{part:0<{places}}"
+    has_cents = abs(given) >= 1 if coin is None else coin in DOLLARS or coin == "%"
+    places = 2 if has_cents else 8
+    whole, _, part = number(given.quantize(Decimal(1).scaleb(-places))).partition(".")
+    return f"{whole}.{part:0<2}"
+
+
+def money(value: Any, coin: str | None = None) -> str:
+    """What was gained or lost, with its sign: `+12.50`. What rounds to nothing has none."""
+    shown = amount(value, coin)
+    return f"+{shown}" if shown.strip("0.") and not shown.startswith("\u2212") else shown
 
 
 def sign(value: Any) -> str:
@@ -117,3 +126,25 @@ def prose(text: str | None) -> Markup:
     parts = re.split(r"`([^`]+)`", text or "")
     shown = [Markup("<code>{}</code>").format(part) if i % 2 else escape(part) for i, part in enumerate(parts)]
     return Markup("").join(shown)
+
+
+_TABLE: Final = re.compile(r"<table.*?</table>", re.DOTALL)
+_TITLE: Final = re.compile(r"<th\b[^>]*>(.*?)</th>", re.DOTALL)
+_ROW: Final = re.compile(r"<tr\b.*?</tr>", re.DOTALL)
+
+
+def labelled(html: str) -> str:
+    """Each cell of a table with the title of its column: on a phone a row is a card, and its cells name themselves."""
+    return _TABLE.sub(lambda table: _labelled_table(table.group()), html)
+
+
+def _labelled_table(table: str) -> str:
+    head, end, body = table.partition("</thead>")
+    titles = ["" if "visually-hidden" in each else escape(Markup(each).striptags()) for each in _TITLE.findall(head)]  # noqa: S704 - our own templates' titles
+
+    def row(found: re.Match[str]) -> str:
+        first, *cells = found.group().split("<td")
+        given = zip(cells, [*titles, *("" for _ in cells)], strict=False)
+        return first + "".join(f'<td data-label="{title}"{cell}' for cell, title in given)
+
+    return head + end + _ROW.sub(row, body) if end else table

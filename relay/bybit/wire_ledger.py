@@ -1,0 +1,158 @@
+"""Executions as what they did to the money, and the transaction log beside them, from Bybit's spelling.
+
+Source: docs/v5/websocket/private/execution.mdx and docs/v5/order/execution.mdx; only the stream documents `execPnl`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from relay.bybit.wire_account import Row, coins_of, is_dated, number, number_or_zero
+from relay.domain.instrument import PERPETUALS, Category
+from relay.domain.order import Side
+from relay.domain.trades import ExitReason, LedgerEntry, valued_in_coins
+
+_FUNDING = "Funding"
+_MOVING = frozenset({"Trade", "AdlTrade", "BustTrade", "BlockTrade", "MovePosition", "FutureSpread", "Delivery"})
+_SETTLED = "Settle"
+_REASONS = {
+    "BustTrade": ExitReason.LIQUIDATION,
+    "AdlTrade": ExitReason.ADL,
+    "Delivery": ExitReason.DELIVERY,
+    "Settle": ExitReason.DELIVERY,
+    "CreateByLiq": ExitReason.LIQUIDATION,
+    "CreateByTakeOver_PassThrough": ExitReason.LIQUIDATION,
+    "CreateByAdl_PassThrough": ExitReason.ADL,
+    "CreateBySettle": ExitReason.DELIVERY,
+    "TakeProfit": ExitReason.TAKE_PROFIT,
+    "PartialTakeProfit": ExitReason.TAKE_PROFIT,
+    "StopLoss": ExitReason.STOP_LOSS,
+    "PartialStopLoss": ExitReason.STOP_LOSS,
+    "TrailingStop": ExitReason.TRAILING_STOP,
+    "CreateByTrailingProfit": ExitReason.TRAILING_STOP,
+}
+"""By `execType`, `createType` and `stopOrderType`; `createType` has the latter's words behind `CreateBy`, too."""
+
+
+def ledger_entry_from(row: Row, category: Category) -> LedgerEntry:
+    """From a row of `/v5/execution/list` or of the `execution` stream."""
+    base, coin = coins_of(category, row["symbol"])
+    moves = row.get("execType", "Trade") in _MOVING or (row.get("execType") == _SETTLED and is_dated(row["symbol"]))
+    is_funding = row.get("execType") == _FUNDING
+    paid = _fees(row, fee_coin_of(row, category))
+    fee = paid.pop(coin, Decimal(0))
+    entry = LedgerEntry(
+        exec_id=row["execId"],
+        category=category,
+        symbol=row["symbol"],
+        coin=coin,
+        side=Side.SELL if row.get("side") == "Sell" else Side.BUY,
+        qty=number_or_zero(row, "execQty") if moves else Decimal(0),
+        price=number_or_zero(row, "execPrice"),
+        fee=Decimal(0) if is_funding else fee,
+        funding=fee if is_funding else Decimal(0),
+        at_ms=int(row["execTime"]),
+        seq=int(row.get("seq") or 0),
+        realised=_realised(row) if category.has_positions else None,
+        closed_qty=number(row, "closedSize") if moves and category.has_positions else None,
+        fees_other=paid,
+        reason=_exit_reason(row),
+        client_order_id=row.get("orderLinkId") or "",
+    )
+    if not category.has_positions:
+        entry = valued_in_coins(entry, base)
+    return replace(entry, fees_other_usd=_worth(row, entry.coin_usd, base)) if entry.fees_other else entry
+
+
+def fee_coin_of(row: Row, category: Category) -> str:
+    """As the row names it; else of coins that were bought in those, of coins that were sold in what was paid for them.
+
+    Source: docs/v5/enum.mdx, "Spot Fee Currency Instruction": the other way round where a maker is paid.
+    """
+    base, quote = coins_of(category, row["symbol"])
+    is_paid = bool(row.get("isMaker")) and number_or_zero(row, "feeRate") < 0
+    in_base = base and (row.get("side") == "Buy") is not is_paid
+    return row.get("feeCurrency") or (base if in_base else quote)
+
+
+def balance_changes(row: Row, category: Category) -> dict[str, Decimal]:
+    """What an execution changes the wallet by, by coin."""
+    base, coin = coins_of(category, row["symbol"])
+    if category.has_positions:
+        entry = ledger_entry_from(row, category)
+        return {coin: (entry.realised or Decimal(0)) - entry.fee - entry.funding}
+    sign, qty = (1 if row.get("side") == "Buy" else -1), number_or_zero(row, "execQty")
+    worth = number(row, "execValue") or qty * number_or_zero(row, "execPrice")
+    changes = {base: sign * qty, coin: -sign * worth}
+    for name, fee in _fees(row, fee_coin_of(row, category)).items():
+        changes[name] = changes.get(name, Decimal(0)) - fee
+    return changes
+
+
+def _realised(row: Row) -> Decimal | None:
+    """The stream alone documents it; where nothing was closed it is nothing."""
+    reported = number(row, "execPnl")
+    return Decimal(0) if reported is None and not number_or_zero(row, "closedSize") else reported
+
+
+def _fees(row: Row, coin: str) -> dict[str, Decimal]:
+    """By coin, taxes among them. `extraFees` is a list in the stream and text elsewhere."""
+    paid = {row.get("feeCurrency") or coin: number_or_zero(row, "execFee")}
+    for each in _extra_fees(row):
+        extra = each.get("feeCoin") or coin
+        paid[extra] = paid.get(extra, Decimal(0)) + number_or_zero(each, "fee")
+    return {name: fee for name, fee in paid.items() if fee}
+
+
+def _extra_fees(row: Row) -> Sequence[Row]:
+    found = row.get("extraFees") or ()
+    return json.loads(found) if isinstance(found, str) else found
+
+
+def _worth(row: Row, coin_usd: Decimal, base: str) -> Decimal | None:
+    """Of the fees in other coins, in USD: the rate says what they would be in the settle coin."""
+    coin, worth = coins_of(Category.SPOT if base else Category.LINEAR, row["symbol"])[1], Decimal(0)
+    for each in ({"feeCoin": row.get("feeCurrency"), "fee": row.get("execFee"), "feeRate": row.get("feeRate")},
+                 *_extra_fees(row)):  # fmt: skip
+        fee, rate = number_or_zero(each, "fee"), number_or_zero(each, "feeRate")
+        if (each.get("feeCoin") or coin) in (coin, base) or not fee:
+            continue
+        if not rate or not number_or_zero(row, "execValue"):
+            return None
+        worth += (abs(rate) * number_or_zero(row, "execValue") * coin_usd).copy_sign(fee)
+    return worth
+
+
+def _exit_reason(row: Row) -> ExitReason:
+    words = (row.get("execType"), row.get("createType"), row.get("stopOrderType"))
+    found = [*words, str(row.get("createType") or "").removeprefix("CreateBy")]
+    return next((_REASONS[word] for word in found if word in _REASONS), ExitReason.HAND)
+
+
+# The account's transaction log. Source: docs/v5/account/transaction-log.mdx and docs/v5/enum.mdx.
+
+
+_PROVING = frozenset({"TRADE", "SETTLEMENT", "DELIVERY", "LIQUIDATION", "ADL", "FEE_REFUND"})
+"""Not transfers, interest, bonuses; nor what options and spot came to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """What one row of the transaction log changed a coin's balance by."""
+
+    id: str
+    coin: str
+    change: Decimal
+    at_ms: int
+
+
+def log_entry_from(row: Row) -> LogEntry | None:
+    """None for what is no business of the ledger."""
+    if row.get("type") not in _PROVING or row.get("category") not in PERPETUALS:
+        return None
+    found = row.get("id") or " ".join(str(row.get(name)) for name in ("type", "tradeId", "currency", "symbol"))
+    at_ms = int(row["transactionTime"])
+    return LogEntry(id=found, coin=row["currency"], change=number_or_zero(row, "change"), at_ms=at_ms)

@@ -1,0 +1,80 @@
+"""What an alert means where coins are bought and sold: nothing is ever short, borrowed, or held on margin."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+from relay.domain.instrument import Instrument, TradedMarket
+from relay.domain.order import Reason, Side, TriggerBy
+from relay.domain.rules import Rules, ShortOnSpot
+from relay.domain.signal import Action, MarketSide, QtyUnit, Signal
+
+_ZERO = Decimal(0)
+_UNITS = (QtyUnit.CONTRACTS, QtyUnit.MARGIN_PCT, QtyUnit.MARGIN_QUOTE)
+_SHORT_IS_FLAT = "the strategy is short, and a spot market has no short side: nothing is to be held"
+_SELL = "`sell`, `close` or `flat` sells the coins that are held"
+
+
+def market_of(signal: Signal, rules: Rules) -> TradedMarket:
+    """Of its instrument where that is known, else the alert's own word, else the strategy's."""
+    return signal.category.market if signal.category is not None else signal.market or rules.market
+
+
+def spot_problem(signal: Signal, rules: Rules) -> tuple[str, str] | None:
+    """What an alert asks for that no spot market has: the field, and what is wrong with it; None if it is all there.
+
+    An alert that only sells is refused for nothing but what says how much.
+    """
+    if market_of(signal, rules) is not TradedMarket.SPOT:
+        return None
+    if signal.action in (Action.SHORT, Action.REVERSE):
+        return "action", f"`{signal.action}` needs a perpetual: in a spot market nothing can be short; {_SELL}"
+    if signal.qty is not None and signal.qty_unit in _UNITS:
+        return "qty_unit", f"`{signal.qty_unit}` is a size of perpetuals; a spot order's is `base`, `quote` or a share"
+    if signal.reduce_only and signal.action in (Action.BUY, Action.LONG):
+        return "reduce_only", f"is for perpetuals: in a spot market a `{signal.action}` only adds; {_SELL}"
+    if signal.action is Action.SELL or signal.only_exits:
+        return None
+    if signal.leverage is not None:
+        return "leverage", "is for perpetuals: in a spot market nothing is borrowed; leave it out"
+    if signal.trailing_stop is not None:
+        return "trailing_stop", "is for perpetuals: the exchange has none in its spot markets; use `stop_loss`"
+    if signal.type.is_conditional and signal.trigger_by is not TriggerBy.LAST:
+        return "trigger_by", "must be `last`: in a spot market the last price alone triggers"
+    return None
+
+
+def in_market(signal: Signal, rules: Rules) -> Signal:
+    """The signal as it is planned: in a spot market a `sell` only sells what is held, and short means flat.
+
+    Where the strategy refuses that, only the exit of what is held goes out (`short_refusal`). Repeated it is the same.
+    """
+    if market_of(signal, rules) is not TradedMarket.SPOT:
+        return signal
+    is_short = signal.strategy_sign == -1
+    if is_short and rules.short is ShortOnSpot.FLAT:
+        signal = replace(
+            signal,
+            market_position=MarketSide.FLAT,
+            market_position_size=_ZERO,
+            position_size=None,
+            notes=(*signal.notes, _SHORT_IS_FLAT),
+        )
+    if signal.leverage is not None:
+        signal = replace(signal, leverage=None, notes=(*signal.notes, "`leverage` ignored: nothing is borrowed here"))
+    sells = signal.action is Action.SELL
+    only_sells = sells and not (is_short and rules.short is ShortOnSpot.REFUSE)
+    return replace(
+        signal,
+        reduce_only=only_sells or signal.reduce_only,
+        frees_coins=sells or (signal.action is Action.BUY and signal.market_position is MarketSide.FLAT),
+    )
+
+
+def short_refusal(side: Side, instrument: Instrument) -> Reason | None:
+    """Why nothing may be opened by a sale."""
+    if not instrument.is_held or side is Side.BUY:
+        return None
+    message = f"{instrument.symbol} is a spot market, where nothing can be short"
+    return Reason(code="DIRECTION_NOT_ALLOWED", message=message)
