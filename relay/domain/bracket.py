@@ -280,7 +280,7 @@ def taking_over(new: Bracket, old: Bracket | None, *, tick: Decimal) -> Bracket:
             grown_at_ms=old.grown_at_ms,
             stop_named_by=new.stop_named_by or old.stop_named_by,
         )
-    named = _named_legs(new)
+    named = {each.is_stop for each in new.tp_legs} | ({False} if new.take_profit is not None else set())
     gone = [each for each in old.tp_legs if old.side is not new.side or each.is_stop in named]
     stale = (*new.stale_orders, *old.stale_orders, *(each.order_id for each in gone if each.order_id is not None))
     names_stop = new.stop_loss is not None or True in named
@@ -308,7 +308,8 @@ def joined_by(later: Bracket, older: Bracket, *, tick: Decimal) -> Bracket:
     """`later`, once an entry of an older alert has begun to fill: the stop that is named last stays, or where a leg has
     put it; where the later one was silent, the older one's levels hold."""
     entries = dict.fromkeys((*later.older_entries, *older.all_entries))
-    joined, reference = replace(later, older_entries=tuple(entries)), older.entry_price
+    are_set = later.are_stops_set and bool(older.entries)
+    joined, reference = replace(later, older_entries=tuple(entries), are_stops_set=are_set), older.entry_price
     assert reference is not None, "an entry that has filled has an average"
     if older.stop_loss is not None and later.stop_named_by < older.stop_named_by and not later.is_at_breakeven:
         stop = stop_price(older.stop_loss, side=older.side, reference=reference, tick=tick)
@@ -321,22 +322,22 @@ def joined_by(later: Bracket, older: Bracket, *, tick: Decimal) -> Bracket:
         )
     if later.trailing_stop is None and older.trailing_stop is not None:
         distance = trail_distance(older.trailing_stop, reference=reference, tick=tick)
-        start = older.trailing_start
-        if start is not None:
-            at = profit_price(start, side=older.side, reference=reference, tick=tick)
-            start = Level(kind=LevelKind.PRICE, value=at)
         joined = replace(
             joined,
             trailing_stop=Level(kind=LevelKind.DISTANCE, value=distance),
-            trailing_start=start,
+            trailing_start=older.trailing_start and _start(older, older.trailing_start, tick),
             are_stops_set=False,
         )
-    named = _named_legs(later)
+    named = {each.is_stop for each in later.tp_legs} | ({False} if later.take_profit is not None else set())
     legs = [replace(each, at=_fixed(each, older, tick)) for each in older.tp_legs if each.is_stop not in named]
-    if legs:
-        closes = later.closes_if_passed or older.closes_if_passed
-        joined = replace(joined, tp_legs=(*joined.tp_legs, *legs), closes_if_passed=closes)
-    return joined
+    closes = later.closes_if_passed or bool(legs) and older.closes_if_passed
+    return replace(joined, tp_legs=(*joined.tp_legs, *legs), closes_if_passed=closes)
+
+
+def _start(bracket: Bracket, start: Level, tick: Decimal) -> Level:
+    assert bracket.entry_price is not None, "an active bracket has its entry price"
+    price = profit_price(start, side=bracket.side, reference=bracket.entry_price, tick=tick)
+    return Level(kind=LevelKind.PRICE, value=price)
 
 
 def _own_stop(bracket: Bracket, tick: Decimal) -> Decimal | None:
@@ -349,11 +350,6 @@ def _own_profit(bracket: Bracket, tick: Decimal) -> Decimal | None:
     if bracket.take_profit is None or bracket.entry_price is None:
         return None
     return profit_price(bracket.take_profit, side=bracket.side, reference=bracket.entry_price, tick=tick)
-
-
-def _named_legs(bracket: Bracket) -> set[bool]:
-    """Of which kind it names levels that rest as orders: whether each is a stop."""
-    return {each.is_stop for each in bracket.tp_legs} | ({False} if bracket.take_profit is not None else set())
 
 
 def _fixed(leg: TakeProfitLeg, bracket: Bracket, tick: Decimal) -> Level:

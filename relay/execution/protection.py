@@ -171,14 +171,9 @@ class Protector:
     def _keep(self, protection_run: ProtectionRun, record: BracketRecord, bracket: Bracket, now_ms: int) -> None:
         """As it is now; the one that becomes active takes over from the one that was, unless a later alert has named
         that."""
-        saved = {record.seq: bracket}
         if record.bracket.status is BracketStatus.WAITING and bracket.status is BracketStatus.ACTIVE:
-            saved = self._activated(protection_run, record, bracket)
-        known = {each.seq: each for each in (*(protection_run.live or ()), record)}
-        for seq, each in saved.items():
-            self._save(
-                protection_run, known[seq], each, now_ms, stored=lambda: failpoint.passed(Failpoint.BRACKET_SAVED)
-            )
+            bracket = self._activated(protection_run, record, bracket, now_ms)
+        self._save(protection_run, record, bracket, now_ms, stored=lambda: failpoint.passed(Failpoint.BRACKET_SAVED))
 
     def _save(
         self,
@@ -197,25 +192,27 @@ class Protector:
         own = [] if bracket.status is BracketStatus.OVER else [replace(record, bracket=bracket)]
         protection_run.live = tuple(sorted([*others, *own], key=lambda each: each.seq))
 
-    def _activated(self, protection_run: ProtectionRun, record: BracketRecord, bracket: Bracket) -> dict[int, Bracket]:
-        """The brackets that change with it, by `seq`."""
+    def _activated(
+        self, protection_run: ProtectionRun, record: BracketRecord, bracket: Bracket, now_ms: int
+    ) -> Bracket:
+        """The bracket as it is to be stored, once the others have been that change with it."""
         instrument = protection_run.account.market.instrument(record.category, record.symbol)
         assert instrument is not None, "only positions of listed instruments are protected"
         if bracket.stop_loss is not None:
             bracket = replace(bracket, stop_named_by=record.seq)
-        live = protection_run.live or ()
+        live, tick = protection_run.live or (), instrument.tick_size
         old = next((each for each in live if each.bracket.status is BracketStatus.ACTIVE), None)
         if old is not None and old.bracket.is_at_breakeven:
             old = replace(old, bracket=replace(old.bracket, stop_named_by=old.seq))
         if old is not None and old.seq > record.seq and old.bracket.side is bracket.side:
-            joined = joined_by(old.bracket, bracket, tick=instrument.tick_size)
-            return {old.seq: joined, record.seq: replace(bracket, status=BracketStatus.OVER)}
+            self._save(protection_run, old, joined_by(old.bracket, bracket, tick=tick), now_ms)
+            return replace(bracket, status=BracketStatus.OVER)
         waiting = [each.bracket for each in live if each.seq < record.seq and each.bracket.side is bracket.side]
         older = [name for each in waiting if each.status is BracketStatus.WAITING for name in each.entries]
         bracket = replace(bracket, older_entries=(*bracket.older_entries, *older))
-        taken_over = taking_over(bracket, old.bracket if old else None, tick=instrument.tick_size)
-        ended = {old.seq: replace(old.bracket, status=BracketStatus.OVER)} if old else {}
-        return {record.seq: taken_over, **ended}
+        if old is not None:
+            self._save(protection_run, old, replace(old.bracket, status=BracketStatus.OVER), now_ms)
+        return taking_over(bracket, old.bracket if old else None, tick=tick)
 
     def _set_stops(
         self, protection_run: ProtectionRun, record: BracketRecord, step: SetStops, now_ms: int
