@@ -91,7 +91,7 @@ class _Fewer:
         return ()
 
     def pairs(self) -> list[Instrument]:
-        return []
+        return self._exchange.pairs()
 
 
 def test_flatten_of_everything_closes_the_rest_where_it_cannot_close_one(
