@@ -103,6 +103,9 @@ class Protector:
         active = next((each for each in live if each.bracket.status is BracketStatus.ACTIVE), None)
         if active is None:
             return ProtectionEnded()
+        if protection_run.looked is None and not active.category.has_positions:
+            # Which coins are the relay's own is told by its journal alone.
+            protection_run.deferred.flush(self._journal)
         protection_run.looked = protection_run.looked or look(
             protection_run.account,
             self._journal,
