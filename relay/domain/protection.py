@@ -164,6 +164,30 @@ def _wanted(bracket: Bracket, snapshot: Snapshot) -> list[Decimal]:
     return wanted
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnLevels:
+    """Of coins that are held: the stop loss that rests, and the take profits with what each is to take, whether they
+    rest or wait for their price."""
+
+    stop_loss: Decimal | None = None
+    take_profits: tuple[tuple[Decimal, Decimal], ...] = ()
+
+
+def own_levels(bracket: Bracket, position: Position, instrument: Instrument) -> OwnLevels:
+    """What the relay itself keeps of levels where the exchange keeps none with the position."""
+    tick, size = instrument.tick_size, abs(position.size)
+    profits = [each for each in bracket.tp_legs if not each.is_stop]
+    shares = remaining(
+        [Part(share_pct=each.share_pct, filled=each.filled_qty, is_done=each.is_done) for each in profits],
+        size,
+        step=instrument.qty_step,
+        least=_least(instrument, position.mark_price),
+    )
+    stops = (leg_price(each, bracket, tick) for each in bracket.tp_legs if each.is_stop and each.order_id is not None)
+    takes = ((leg_price(leg, bracket, tick), qty) for leg, qty in zip(profits, shares, strict=True) if qty)
+    return OwnLevels(stop_loss=next(stops, None), take_profits=tuple(takes))
+
+
 def _least(instrument: Instrument, price: Decimal | None) -> Decimal:
     """What the exchange takes as an order: of coins that are held by their worth, too."""
     if not instrument.is_held or not price:
