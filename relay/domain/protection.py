@@ -48,6 +48,8 @@ class Snapshot:
     resting: Mapping[str, RestingOrder] = field(default_factory=dict)
     unwanted: frozenset[str] = frozenset()
     """Orders whose end a person has asked the relay for."""
+    spoken_for: Decimal = Decimal(0)
+    """Of coins: what other resting orders of the relay's are to sell, so that the bracket's may not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,10 +142,11 @@ def _wanted(bracket: Bracket, snapshot: Snapshot) -> list[Decimal]:
     """
     assert snapshot.position is not None
     size, instrument, legs = abs(snapshot.position.size), snapshot.instrument, bracket.tp_legs
+    unspoken = max(size - snapshot.spoken_for, _ZERO)
     profits = [place for place, each in enumerate(legs) if not each.is_stop]
     shares = remaining(
         [_part(legs[place], snapshot, size) for place in profits],
-        size,
+        unspoken,
         step=instrument.qty_step,
         least=_least(instrument, snapshot.position.mark_price),
     )
@@ -154,7 +157,7 @@ def _wanted(bracket: Bracket, snapshot: Snapshot) -> list[Decimal]:
             wanted[place] = share
     if stop is None:
         return wanted
-    left = floor_to(size, instrument.qty_step) - sum(wanted, _ZERO)
+    left = floor_to(unspoken, instrument.qty_step) - sum(wanted, _ZERO)
     if left < _least(instrument, snapshot.position.mark_price) and any(wanted):
         last = max(place for place in profits if wanted[place])
         wanted[last] += left
@@ -259,8 +262,10 @@ def shortfall(bracket: Bracket) -> Shortfall | None:
         what = "the stop loss" if stops else "a take profit"
         return Shortfall(words=f"the exchange did not keep {what}, however often it was placed", is_merged=False)
     if len(without) == len(open_ones):
-        what = "its stop loss" if stops else "any of its take profits"
-        return Shortfall(words=f"the position is too small for {what}", is_merged=False)
+        if stops:
+            words = "what is held, less what rests to be sold, is too small for its stop loss"
+            return Shortfall(words=words, is_merged=False)
+        return Shortfall(words="the position is too small for any of its take profits", is_merged=False)
     return Shortfall(words="a take profit under the exchange's minimum was merged into its neighbour", is_merged=True)
 
 

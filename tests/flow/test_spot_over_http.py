@@ -173,6 +173,19 @@ def test_what_protects_coins_is_shown_with_them_and_by_its_name(
     until(shown, ("96000", ("104000", "0.000495"), ("108000", "0.000495")))
 
 
+def test_what_rests_never_sells_more_than_is_held_though_the_owner_has_more(
+    own: RelayServer, paper: PaperServer, owned: Decimal
+) -> None:
+    own.done({**SPOT, "action": "buy", "qty": "0.01", "stop_loss": "97000", "id": "1"})
+    own.done({**SPOT, "action": "sell", "qty": "0.004", "type": "limit", "price": "100900", "id": "2"})
+    until(lambda: sorted(each["qty"] for each in resting(paper)), ["0.004000", "0.005990"])
+    price(paper, 96000)
+    until(lambda: held(own), Decimal("0.004"))
+    price(paper, 100950)
+    until(lambda: (held(own), resting(paper)), (Decimal(0), []))
+    assert coin(paper) == owned
+
+
 def test_a_borrowed_coin_is_never_created(own: RelayServer, paper: PaperServer, owned: Decimal) -> None:
     own.done({**SPOT, "action": "buy", "qty": "500000", "qty_unit": "quote", "id": "1"})
     own.done({**SPOT, "action": "buy", "qty": "0.01", "type": "limit", "price": "99000", "id": "2"})
