@@ -48,6 +48,8 @@ class Snapshot:
     resting: Mapping[str, RestingOrder] = field(default_factory=dict)
     unwanted: frozenset[str] = frozenset()
     """Orders whose end a person has asked the relay for."""
+    spoken_for: Decimal = Decimal(0)
+    """Of coins: what other resting orders of the relay's are to sell, so that the bracket's may not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,10 +142,11 @@ def _wanted(bracket: Bracket, snapshot: Snapshot) -> list[Decimal]:
     """
     assert snapshot.position is not None
     size, instrument, legs = abs(snapshot.position.size), snapshot.instrument, bracket.tp_legs
+    unspoken = max(size - snapshot.spoken_for, _ZERO)
     profits = [place for place, each in enumerate(legs) if not each.is_stop]
     shares = remaining(
         [_part(legs[place], snapshot, size) for place in profits],
-        size,
+        unspoken,
         step=instrument.qty_step,
         least=_least(instrument, snapshot.position.mark_price),
     )
@@ -154,7 +157,7 @@ def _wanted(bracket: Bracket, snapshot: Snapshot) -> list[Decimal]:
             wanted[place] = share
     if stop is None:
         return wanted
-    left = floor_to(size, instrument.qty_step) - sum(wanted, _ZERO)
+    left = floor_to(unspoken, instrument.qty_step) - sum(wanted, _ZERO)
     if left < _least(instrument, snapshot.position.mark_price) and any(wanted):
         last = max(place for place in profits if wanted[place])
         wanted[last] += left
@@ -162,6 +165,30 @@ def _wanted(bracket: Bracket, snapshot: Snapshot) -> list[Decimal]:
     refused = legs[stop].refusals >= REFUSALS_MAX and legs[stop].refused_at_size == size
     wanted[stop] = left if left >= instrument.qty_min and not refused else _ZERO
     return wanted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnLevels:
+    """Of coins that are held: the stop loss that rests, and the take profits with what each is to take, whether they
+    rest or wait for their price."""
+
+    stop_loss: Decimal | None = None
+    take_profits: tuple[tuple[Decimal, Decimal], ...] = ()
+
+
+def own_levels(bracket: Bracket, position: Position, instrument: Instrument) -> OwnLevels:
+    """What the relay itself keeps of levels where the exchange keeps none with the position."""
+    tick, size = instrument.tick_size, abs(position.size)
+    profits = [each for each in bracket.tp_legs if not each.is_stop]
+    shares = remaining(
+        [Part(share_pct=each.share_pct, filled=each.filled_qty, is_done=each.is_done) for each in profits],
+        size,
+        step=instrument.qty_step,
+        least=_least(instrument, position.mark_price),
+    )
+    stops = (leg_price(each, bracket, tick) for each in bracket.tp_legs if each.is_stop and each.order_id is not None)
+    takes = ((leg_price(leg, bracket, tick), qty) for leg, qty in zip(profits, shares, strict=True) if qty)
+    return OwnLevels(stop_loss=next(stops, None), take_profits=tuple(takes))
 
 
 def _least(instrument: Instrument, price: Decimal | None) -> Decimal:
@@ -235,8 +262,10 @@ def shortfall(bracket: Bracket) -> Shortfall | None:
         what = "the stop loss" if stops else "a take profit"
         return Shortfall(words=f"the exchange did not keep {what}, however often it was placed", is_merged=False)
     if len(without) == len(open_ones):
-        what = "its stop loss" if stops else "any of its take profits"
-        return Shortfall(words=f"the position is too small for {what}", is_merged=False)
+        if stops:
+            words = "what is held, less what rests to be sold, is too small for its stop loss"
+            return Shortfall(words=words, is_merged=False)
+        return Shortfall(words="the position is too small for any of its take profits", is_merged=False)
     return Shortfall(words="a take profit under the exchange's minimum was merged into its neighbour", is_merged=True)
 
 

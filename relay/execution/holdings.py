@@ -5,20 +5,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
 from relay.bybit.client import Exchange
 from relay.bybit.wire_orders import OpenOrder
+from relay.domain.bracket import BracketStatus
 from relay.domain.instrument import Category
 from relay.domain.order import Side
 from relay.domain.position import Position
+from relay.domain.protection import OwnLevels, own_levels
 from relay.domain.trades import Trade
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, JournalUnavailable
 from relay.execution.gather import FactSource
-from relay.execution.ports import Account
+from relay.execution.ports import Account, MarketPort
+from relay.journal.journal import Journal
 from relay.journal.ledger import Ledger
+from relay.journal.positions import BracketRecord
 
 _HUNDREDTH: Final = Decimal("0.01")
 _PRICES_MAX: Final = 20
@@ -52,7 +56,7 @@ class Held:
     problem: ExchangeUnreachable | ExchangeAnswered | None = None
 
 
-def held_at(account: str, exchange: Exchange, ledger: Ledger) -> Held:
+def held_at(account: Account, exchange: Exchange, ledger: Ledger, journal: Journal) -> Held:
     """The account's open positions, by category and symbol. What cannot be read of one costs no other."""
     problem: ExchangeUnreachable | ExchangeAnswered | None = None
     try:
@@ -67,10 +71,33 @@ def held_at(account: str, exchange: Exchange, ledger: Ledger) -> Held:
     with suppress(ExchangeUnreachable, ExchangeAnswered):
         orders = exchange.account_api.open_orders()
     trades: list[Trade] = []
+    brackets: tuple[BracketRecord, ...] | None = None
     with suppress(JournalUnavailable):
-        trades = ledger.open_trades(account)
-    found = sorted(positions, key=lambda each: (each.category, each.symbol))
-    return Held(holdings=tuple(holding_of(each, orders, trades) for each in found), problem=problem)
+        trades, brackets = ledger.open_trades(account.name), journal.live_brackets(account.name)
+    held = [
+        holding_of(each, orders, trades)
+        if each.category.has_positions
+        else _with_own_levels(holding_of(each, None, trades), brackets, account.market)
+        for each in sorted(positions, key=lambda each: (each.category, each.symbol))
+    ]
+    return Held(holdings=tuple(held), problem=problem)
+
+
+def _with_own_levels(holding: Holding, brackets: Iterable[BracketRecord] | None, market: MarketPort) -> Holding:
+    """Of coins, which the exchange knows no levels of: those that the relay keeps."""
+    position = holding.position
+    instrument = market.instrument(position.category, position.symbol)
+    if brackets is None or instrument is None:
+        return holding
+    where = (position.category, position.symbol)
+    own = [each.bracket for each in brackets if (each.category, each.symbol) == where]
+    active = next((each for each in own if each.status is BracketStatus.ACTIVE), None)
+    levels = OwnLevels() if active is None else own_levels(active, position, instrument)
+    return replace(
+        holding,
+        position=replace(position, stop_loss=levels.stop_loss),
+        take_profits=tuple(TakeProfitAtRest(price=price, qty=qty) for price, qty in levels.take_profits),
+    )
 
 
 def holding_of(position: Position, orders: Iterable[OpenOrder] | None, trades: Iterable[Trade]) -> Holding:
@@ -123,19 +150,25 @@ class OrdersAtRest:
         return ((price - market) / market * 100).quantize(_HUNDREDTH)
 
 
-def resting_at(account: Account, exchange: Exchange, *, symbol: str | None = None) -> OrdersAtRest:
-    """What rests there, whoever placed it; what stands with the position as a whole is left to the position."""
+def resting_at(
+    account: Account, exchange: Exchange, *, symbol: str | None = None, own: Iterable[tuple[Category, str]] = ()
+) -> OrdersAtRest:
+    """What rests there, whoever placed it; what stands with the position as a whole is left to the position.
+
+    `own`: where the journal has orders of the relay's, coins among them, whose prices are wanted, too.
+    """
     try:
         found = exchange.account_api.open_orders()
     except (ExchangeUnreachable, ExchangeAnswered) as error:
         return OrdersAtRest(prices={}, problem=error)
     shown = [each for each in found if symbol in (None, each.symbol) and (each.is_partial or not each.is_stop)]
-    return OrdersAtRest(orders=tuple(shown), prices=_prices(account, shown))
+    wanted = dict.fromkeys([*((each.category, each.symbol) for each in shown), *own])
+    return OrdersAtRest(orders=tuple(shown), prices=_prices(account, list(wanted)))
 
 
-def _prices(account: Account, orders: Sequence[OpenOrder]) -> dict[tuple[Category, str], Decimal]:
+def _prices(account: Account, wanted: Sequence[tuple[Category, str]]) -> dict[tuple[Category, str], Decimal]:
     source, found = FactSource(account), {}
-    for where in list(dict.fromkeys((each.category, each.symbol) for each in orders))[:_PRICES_MAX]:
+    for where in wanted[:_PRICES_MAX]:
         with suppress(ExchangeUnreachable, ExchangeAnswered):
             found[where] = source.price(*where)
     return found

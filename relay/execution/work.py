@@ -13,7 +13,7 @@ from relay.alerts.signal import signal_from_stored
 from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG
 from relay.domain.instrument import Category, Instrument
 from relay.domain.intent import in_mode
-from relay.domain.order import OrderStatus, PlannedOrder, Reason, client_order_id
+from relay.domain.order import OrderStatus, PlannedOrder, Purpose, Reason, client_order_id
 from relay.domain.order_lifecycle import OrderState
 from relay.domain.plan import Plan
 from relay.domain.planning import Expected
@@ -53,7 +53,18 @@ class ExchangeSnapshot:
             orders=orders,
             resting=self.resting,
             unwanted=frozenset(name for name in cancelled if journal.is_unwanted(name)),
+            spoken_for=_spoken_for(journal, record),
         )
+
+
+def _spoken_for(journal: Journal, record: BracketRecord) -> Decimal:
+    """What other resting orders of the relay's are to sell of coins. A position's reduce-only orders need no share."""
+    if record.category.has_positions:
+        return Decimal(0)
+    resting = journal.resting_orders(record.account, record.category, record.symbol)
+    others = (each.state for each in resting if each.state.client_order_id not in record.bracket.order_ids)
+    sales = (each.planned.qty - each.filled_qty for each in others if each.planned.purpose is Purpose.EXIT)
+    return sum(sales, Decimal(0))
 
 
 def _orders(journal: Journal, names: tuple[str, ...], known: Mapping[str, OrderState]) -> dict[str, OrderState]:

@@ -448,7 +448,7 @@ def order_owners(connection: Connection, client_order_ids: Iterable[str]) -> dic
         row.client_order_id: {
             "qty": plain(row.qty),
             "price": None if row.price is None else plain(row.price),
-            "purpose": "take_profit" if row.leg >= FIRST_TAKE_PROFIT_LEG else row.purpose.value,
+            "purpose": _purpose(row),
             "trigger_price": row.planned.get("trigger_price"),
             "strategy": row.strategy,
             "signal_id": row.signal_id,
@@ -457,6 +457,13 @@ def order_owners(connection: Connection, client_order_ids: Iterable[str]) -> dic
         for ids in in_batches(sorted(set(client_order_ids)))
         for row in connection.execute(statement.where(orders.c.client_order_id.in_(ids)))
     }
+
+
+def _purpose(row: Any) -> str:
+    """A leg without a limit price is the stop loss of coins that are held."""
+    if row.leg < FIRST_TAKE_PROFIT_LEG:
+        return str(row.purpose.value)
+    return "take_profit" if row.price is not None else "stop_loss"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -357,7 +357,13 @@ def open_orders(
     parts = current_services()
     exchanges = {name: each for name, each in parts.exchanges.items() if account in (None, name)}
     own = parts.journal.orders(account=account, symbol=symbol, status=status, open_only=True, limit=limit)
-    read = of_each(exchanges, lambda name, exchange: resting_at(parts.accounts[name], exchange, symbol=symbol))
+    places = {(row["account"], Category(row["category"]), row["symbol"]) for row in own}
+
+    def at_rest_of(name: str, exchange: Exchange) -> OrdersAtRest:
+        of_account = sorted((category, symbol) for account, category, symbol in places if account == name)
+        return resting_at(parts.accounts[name], exchange, symbol=symbol, own=of_account)
+
+    read = of_each(exchanges, at_rest_of)
     shown = {name: at_rest.by_client_order_id() for name, at_rest in read.items()}
     owners = current_queries().order_owners(
         [*(row["client_order_id"] for row in own), *(name for each in shown.values() for name in each)]
@@ -383,7 +389,7 @@ def list_positions(*, account: str | None, symbol: str | None) -> Response:
     parts = current_services()
     ledger = parts.streams.bookkeeper.ledger
     exchanges = {name: each for name, each in parts.exchanges.items() if account in (None, name)}
-    read = of_each(exchanges, lambda name, exchange: held_at(name, exchange, ledger))
+    read = of_each(exchanges, lambda name, exchange: held_at(parts.accounts[name], exchange, ledger, parts.journal))
     problems = {name: held.problem for name, held in read.items() if held.problem is not None}
     unanswered = [each for each in problems.values() if not isinstance(each, FactsUnreadable)]
     if unanswered and len(unanswered) == len(exchanges):

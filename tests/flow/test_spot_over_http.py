@@ -156,6 +156,36 @@ def test_a_stop_loss_rests_for_what_is_held_and_follows_it_and_an_exit_frees_the
     assert (closed["status"], resting(paper), held(own), coin(paper)) == ("done", [], Decimal(0), owned), closed
 
 
+def test_what_protects_coins_is_shown_with_them_and_by_its_name(
+    own: RelayServer, paper: PaperServer, owned: Decimal
+) -> None:
+    ladder = [{"at": "104000", "share": 50}, {"at": "108000", "share": 50}]
+    own.done({**SPOT, "action": "buy", "qty": "0.01", "stop_loss": "96000", "take_profit": ladder, "id": "1"})
+
+    def shown() -> tuple[Any, ...]:
+        (row,) = own.api("positions")["positions"]
+        return row["stop_loss"], *((each["price"], each["qty"]) for each in row["take_profits"])
+
+    until(shown, ("96000", ("104000", "0.004995"), ("108000", "0.004995")))
+    (order,) = own.api("orders?open=1")["orders"]
+    assert (order["purpose"], order["trigger_price"], order["distance_pct"]) == ("stop_loss", "96000", "-4")
+    own.done({**SPOT, "action": "sell", "qty": "0.009", "id": "2"})
+    until(shown, ("96000", ("104000", "0.000495"), ("108000", "0.000495")))
+
+
+def test_what_rests_never_sells_more_than_is_held_though_the_owner_has_more(
+    own: RelayServer, paper: PaperServer, owned: Decimal
+) -> None:
+    own.done({**SPOT, "action": "buy", "qty": "0.01", "stop_loss": "97000", "id": "1"})
+    own.done({**SPOT, "action": "sell", "qty": "0.004", "type": "limit", "price": "100900", "id": "2"})
+    until(lambda: sorted(each["qty"] for each in resting(paper)), ["0.004000", "0.005990"])
+    price(paper, 96000)
+    until(lambda: held(own), Decimal("0.004"))
+    price(paper, 100950)
+    until(lambda: (held(own), resting(paper)), (Decimal(0), []))
+    assert coin(paper) == owned
+
+
 def test_a_borrowed_coin_is_never_created(own: RelayServer, paper: PaperServer, owned: Decimal) -> None:
     own.done({**SPOT, "action": "buy", "qty": "500000", "qty_unit": "quote", "id": "1"})
     own.done({**SPOT, "action": "buy", "qty": "0.01", "type": "limit", "price": "99000", "id": "2"})

@@ -21,7 +21,8 @@ from relay.bybit.client import Exchange
 from relay.domain.performance import Equity, worth_of
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
 from relay.execution.holdings import held_at
-from relay.execution.ports import to_ms, utc_now
+from relay.execution.ports import Account, to_ms, utc_now
+from relay.journal.journal import Journal
 from relay.journal.ledger import Ledger
 from relay.journal.records import HALT
 from relay.journal.rejected import ONLY_COUNTED
@@ -96,12 +97,12 @@ class Glance:
         self._wallets: dict[str, _Remembered[list[Equity]]] = {}
 
     def positions(
-        self, account: str, exchange: Exchange, ledger: Ledger, *, fresh: bool
+        self, account: Account, exchange: Exchange, ledger: Ledger, journal: Journal, *, fresh: bool
     ) -> AccountSnapshot[list[dict[str, Any]]]:
         """The open ones, in the API's form."""
         with self._lock:
             stored = self._positions.setdefault(
-                account, _Remembered(lambda: _positions(account, exchange, ledger), _POSITIONS_S)
+                account.name, _Remembered(lambda: _positions(account, exchange, ledger, journal), _POSITIONS_S)
             )
         return stored.get(fresh=fresh)
 
@@ -112,11 +113,11 @@ class Glance:
         return stored.get()
 
 
-def _positions(account: str, exchange: Exchange, ledger: Ledger) -> list[dict[str, Any]]:
-    held = held_at(account, exchange, ledger)
+def _positions(account: Account, exchange: Exchange, ledger: Ledger, journal: Journal) -> list[dict[str, Any]]:
+    held = held_at(account, exchange, ledger, journal)
     if held.problem is not None and not isinstance(held.problem, FactsUnreadable):  # a row that is odd was told of
         raise held.problem
-    return [position_form(account, each) for each in held.holdings]
+    return [position_form(account.name, each) for each in held.holdings]
 
 
 def _wallet(exchange: Exchange) -> list[Equity]:
@@ -138,7 +139,11 @@ def all_positions(*, fresh: bool = False) -> tuple[list[dict[str, Any]], list[st
     shown: list[dict[str, Any]] = []
     problems, parts = [], current_services()
     ledger = parts.streams.bookkeeper.ledger
-    read = of_each(parts.exchanges, lambda name, exchange: glance.positions(name, exchange, ledger, fresh=fresh))
+
+    def read_of(name: str, exchange: Exchange) -> AccountSnapshot[list[dict[str, Any]]]:
+        return glance.positions(parts.accounts[name], exchange, ledger, parts.journal, fresh=fresh)
+
+    read = of_each(parts.exchanges, read_of)
     for name, seen in read.items():
         shown += seen.value or []
         if seen.problem:
