@@ -416,7 +416,7 @@ def _plan_move(requested: Move, intent: Intent, facts: Facts, residual: Residual
     if refused:
         move = replace(move, entry_qty=Decimal(0))
     if move.exit_qty == 0 and move.entry_qty == 0 and not move.closes_all:
-        return _nothing_left(requested, refused, notes, residual)
+        return _nothing_left(requested, refused, notes, residual, held=facts.size)
     if refused:
         notes = (*notes, f"ENTRY_WITHHELD: {refused.message}")
         refused = Reason(code="ENTRY_WITHHELD", message=f"only the exit was sent: {refused.message}")
@@ -441,10 +441,15 @@ def _still_carried(requested: Move, move: Move, residual: Residual | None) -> Re
     return Residual(size=-move.side.sign * left) if left > 0 and not move.closes_all else None
 
 
-def _nothing_left(requested: Move, refused: Reason | None, notes: tuple[str, ...], residual: Residual | None) -> Plan:
+def _nothing_left(
+    requested: Move, refused: Reason | None, notes: tuple[str, ...], residual: Residual | None, *, held: Decimal | None
+) -> Plan:
     """Rounding and rules left nothing to send: an exit is carried, an entry is denied, a target is near enough."""
     if requested.exit_qty > 0 and not requested.is_target:
         carried = (residual.size if residual else Decimal(0)) - requested.side.sign * requested.exit_qty
+        if held is not None and abs(carried) > abs(held):
+            # Exits that were repeated: what is held goes only once, and nothing that is bought after them.
+            carried = held
         note = f"{plain(requested.exit_qty)} is less than the exchange takes; it is added to the next exit"
         return Plan(status=PlanStatus.DONE, notes=(*notes, note), residual=Residual(size=carried), reason=refused)
     if refused is None:

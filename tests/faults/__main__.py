@@ -3,8 +3,8 @@
 Prints the counts of the chaos; the exit code is 0 if everything held. `one`, `many`, the same with two accounts of
 which one is away for a third of the time (`one-away`, `many-away`), `mail` (webhooks and mails that are lost or late),
 `machine` (20,000 random steps against the model exchange), `protection` (as many for stops and take profits, against
-the paper exchange) or `others` does a part of it. RELAY_ALERTS: so many alerts in each run of the chaos, and kills in
-proportion.
+the paper exchange), `spot` (5,000 sequences of alerts for coins) or `others` does a part of it. RELAY_ALERTS: so many
+alerts in each run of the chaos, and kills in proportion.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ def main(requested: list[str]) -> int:
         "mail": lambda: _is_made_good(first),
         "machine": lambda: _is_held("test_execution_machine.py", first),
         "protection": lambda: _is_held("test_protection_machine.py", first),
+        "spot": lambda: _passes(_HERE.parent / "property" / "test_spot_machine.py"),
         "others": lambda: _passes(_HERE, "--ignore", _HERE / "test_chaos.py"),
     }
     held = [parts[name]() for name in requested or parts]

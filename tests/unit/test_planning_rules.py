@@ -159,6 +159,14 @@ def test_what_was_not_carried_is_rounded_off_for_good() -> None:
     assert ([each.qty for each in made.orders], made.residual) == ([Decimal("0.001")], None)
 
 
+def test_coins_too_few_to_be_sold_are_carried_once_however_often_they_are_to_be_closed() -> None:
+    pair, residual = linear(category="spot"), None
+    for _ in range(4):
+        made = plan(signal("close", category="spot"), rules(), facts(pair, p="0.00003", residual=residual))
+        residual = made.residual
+    assert residual == Residual(size=Decimal("0.00003"))
+
+
 @pytest.mark.parametrize(
     ("qty", "residual", "sent", "left"),
     [
