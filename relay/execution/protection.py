@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG, Bracket, BracketStatus, joined_by, taking_over
 from relay.domain.instrument import Category, Instrument
-from relay.domain.order import Accepted, ErrorKind, NotSent, OrderRejected, Reason, Unknown, client_order_id
+from relay.domain.order import Accepted, ErrorKind, NotSent, OrderRejected, Purpose, Reason, Unknown, client_order_id
 from relay.domain.order_lifecycle import GiveUp, OrderState, sent
 from relay.domain.progress import STOPS_INCOMPLETE, Finish
 from relay.domain.protection import (
@@ -210,12 +210,22 @@ class Protector:
         if old is not None and old.seq > record.seq and old.bracket.side is bracket.side:
             self._save(protection_run, old, joined_by(old.bracket, bracket, tick=tick), now_ms)
             return replace(bracket, status=BracketStatus.OVER)
-        waiting = [each.bracket for each in live if each.seq < record.seq and each.bracket.side is bracket.side]
-        older = [name for each in waiting if each.status is BracketStatus.WAITING for name in each.entries]
+        older = self._resting_entries(record, bracket)
         bracket = replace(bracket, older_entries=(*bracket.older_entries, *older))
         if old is not None:
             self._save(protection_run, old, replace(old.bracket, status=BracketStatus.OVER), now_ms)
         return taking_over(bracket, old.bracket if old else None, tick=tick)
+
+    def _resting_entries(self, record: BracketRecord, bracket: Bracket) -> list[str]:
+        """All others that rest, even those whose position was closed: what fills of them brings its levels along."""
+        resting = self._journal.resting_orders(record.account, record.category, record.symbol)
+        return [
+            each.state.client_order_id
+            for each in resting
+            if each.state.planned.purpose is not Purpose.EXIT
+            and each.state.planned.side is bracket.side
+            and each.state.client_order_id not in bracket.entries
+        ]
 
     def _set_stops(
         self, protection_run: ProtectionRun, record: BracketRecord, step: SetStops, now_ms: int

@@ -57,6 +57,7 @@ NOT_RUN: Final = {
     "python -m tests.faults many": "likewise",
     "python -m tests.faults one-away": "likewise",
     "python -m tests.faults machine": "likewise",
+    "python -m tests.faults protection": "likewise",
     "openssl genrsa -out relay.pem 2048": "another program's; tests/ signs with such a key",
     "openssl rsa -in relay.pem -pubout": "another program's",
     "heroku create --region eu": "it needs an account there",

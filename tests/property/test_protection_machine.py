@@ -532,3 +532,19 @@ def test_a_stop_that_a_person_has_set_meanwhile_stays_when_the_price_allows_the_
     by_hand = played.standing()
     played.the_price_moves(by=4)
     assert played.standing() == by_hand == Decimal("94.5")
+
+
+def test_what_is_left_of_an_entry_whose_position_was_stopped_out_moves_no_stop_that_is_named_later(
+    played: Protection,
+) -> None:
+    enter(played, away=4, stop=3, qty=9)
+    played.a_resting_entry_fills(which=0, part=1, looks=1)
+    played.the_price_moves(by=4)
+    name(played, 1)
+    played.the_price_moves(by=-2)
+    assert not played.model.size
+    played.a_resting_entry_fills(which=0, part=1, looks=1)
+    assert played.standing() == Decimal("92.5")
+    name(played, 1)
+    played.a_resting_entry_fills(which=0, part=1, looks=1)
+    assert played.standing() == Decimal("94.5")
