@@ -98,7 +98,7 @@ def _delta(side: Side, qty: Decimal | Reason, p: Decimal | None, *, reduce_only:
     exit_qty = min(qty, abs(p)) if p * side.sign < 0 else _ZERO
     if reduce_only:
         if exit_qty == 0:
-            return Nothing(note="nothing is open that it would reduce")
+            return Nothing(note="reduce-only, and nothing is open that it would reduce")
         return Move(side=side, exit_qty=exit_qty, closes_all=exit_qty == abs(p))
     return Move(side=side, exit_qty=exit_qty, entry_qty=qty - exit_qty, closes_all=exit_qty != 0 and exit_qty == abs(p))
 

@@ -401,6 +401,8 @@ def _plan_stops(intent: Intent, facts: Facts) -> Plan:
 
 def _plan_move(requested: Move, intent: Intent, facts: Facts, residual: Residual | None) -> Plan:
     signal = intent.signal
+    if requested.is_target:
+        residual = None  # It says where to be: what earlier exits lacked is in that.
     move = rounded(requested, facts, carried=residual.size if residual else Decimal(0))
     references = references_of(intent, facts, requested.side) if intent.has_levels else _NO_REFERENCES
     notes = (*requested.notes, *_pure_delta_note(signal, requested, facts.instrument), *_dust_note(move, facts))

@@ -167,6 +167,12 @@ def test_coins_too_few_to_be_sold_are_carried_once_however_often_they_are_to_be_
     assert residual == Residual(size=Decimal("0.00003"))
 
 
+def test_a_target_says_where_to_be_whatever_earlier_exits_lacked() -> None:
+    requested = signal("target", market_position="long", market_position_size="2", category="spot")
+    made = plan(requested, rules(), facts(linear(category="spot"), p="3.5", residual="0.004"))
+    assert ([each.qty for each in made.orders], made.residual) == ([Decimal("1.5")], None)
+
+
 @pytest.mark.parametrize(
     ("qty", "residual", "sent", "left"),
     [
