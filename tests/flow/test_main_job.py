@@ -187,6 +187,8 @@ def warm(paper: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     relay = RelayProcess(tmp_path_factory.mktemp("warm"), paper.url)
     try:
         relay.start()
+        # The account's worth is read once soon after the start, and then every few minutes.
+        until(lambda: relay.api("accounts/default/equity")["points"])
         yield AccountApi(paper, relay)
     finally:
         relay.stop()
