@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from relay.app.accounts import exchanges_of, vanished_accounts
-from relay.app.paper_child import PaperExchange, needed
+from relay.app.paper_child import PaperExchange, needed, running_way
 from relay.bybit.account_facts import DatabaseFacts, ExpectedAccount, Ownership, Stream, read_facts
-from relay.bybit.checklist import Check, Report, State, in_time, judge, red, refuse_wide_key, withheld_by
+from relay.bybit.checklist import Check, Report, State, green, in_time, judge, red, refuse_wide_key, withheld_by
 from relay.bybit.client import Exchange
 from relay.bybit.stream import LinkState, probe_stream
 from relay.bybit.streamed import StreamedExchange
@@ -33,9 +33,12 @@ from relay.execution.notices import Announcer
 from relay.execution.ports import from_ms, utc_now
 from relay.journal.opening import open_journal
 from relay.journal.ownership import is_flushing, owned_by_owner_of
-from relay.settings.environment import AccountSettings
+from relay.settings.environment import AccountSettings, MailboxSettings, Secret
 from relay.settings.network import way_to
 from relay.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from relay.mailbox.watch import MailboxWatch
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +61,7 @@ class AccountCheckTarget:
     free_disk_bytes: Callable[[], int | None]
     """Of the journal's disk."""
     look_at_database: Callable[[], DatabaseFacts | None] = lambda: None
-    look_further: Callable[[], tuple[Check, ...]] = tuple
+    look_further: Callable[[], Iterable[Check]] = tuple
     """Points that are there only where they apply."""
 
     def run(self) -> Report:
@@ -119,7 +122,11 @@ class AccountCheckTarget:
 
 
 def check_target_for(
-    settings: Settings, account: AccountSettings, exchange: Exchange, ownership: Ownership | None
+    settings: Settings,
+    account: AccountSettings,
+    exchange: Exchange,
+    ownership: Ownership | None,
+    look_at_mailbox: Callable[[], tuple[Check, ...]] = tuple,
 ) -> AccountCheckTarget:
     """`exchange` is the account's way to the exchange, `ownership` tells what its journal knows."""
     key, secret = account.api_key, account.api_secret
@@ -152,8 +159,39 @@ def check_target_for(
         look_at_stream=look if stream_url else None,
         free_disk_bytes=partial(free_disk_bytes, settings),
         look_at_database=partial(_database_facts, settings, account.name, ownership),
-        look_further=partial(_vanished, settings, account, ownership),
+        look_further=lambda: (*_vanished(settings, account, ownership), *look_at_mailbox()),
     )
+
+
+class MailboxLook:
+    """What `check` says of the mailbox, where one is configured. `watch`: the running relay's own, which reads it."""
+
+    def __init__(self, settings: MailboxSettings | None) -> None:
+        self._settings = settings
+        self.watch: MailboxWatch | None = None
+
+    def __call__(self) -> tuple[Check, ...]:
+        if self._settings is None:
+            return ()
+        if self.watch is not None and self.watch.has_looked:
+            return (self._judged(self.watch.problem),)
+        # Imported only where it is configured.
+        from relay.mailbox.imap import TROUBLE, ImapFolder
+
+        try:
+            folder = ImapFolder(self._settings)
+        except TROUBLE as error:
+            # The words of a server may repeat what it was sent.
+            return (self._judged(type(error).__name__),)
+        folder.close()
+        return (self._judged(None),)
+
+    def _judged(self, problem: str | None) -> Check:
+        assert self._settings is not None, "else there is nothing to judge"
+        if problem is None:
+            return green("mailbox", f"{self._settings.name} is read")
+        message = f"{self._settings.name} is not read: {problem}"
+        return red("mailbox", message, "see MAILBOX_URL, its user, password and folder; until then alerts come one way")
 
 
 def _vanished(settings: Settings, account: AccountSettings, ownership: Ownership | None) -> tuple[Check, ...]:
@@ -292,15 +330,22 @@ def open_check_targets(settings: Settings, account: str | None) -> Iterator[list
             (
                 each.name,
                 check_target_for(
-                    settled, each, exchanges[each.name], opened.enter_context(_ownership(settled, each.name))
+                    settled,
+                    each,
+                    exchanges[each.name],
+                    opened.enter_context(_ownership(settled, each.name)),
+                    MailboxLook(settled.mailbox if number == 0 else None),
                 ),
             )
-            for each in settled.accounts
+            for number, each in enumerate(settled.accounts)
         ]
 
 
 @contextmanager
 def _with_paper(settings: Settings) -> Iterator[Settings]:
+    ways = {each.name: running_way(each, settings) for each in settings.accounts if each.needs_paper_exchange}
+    moved = [_moved_to(each, ways.get(each.name)) for each in settings.accounts]
+    settings = replace(settings, accounts=tuple(moved))
     children = needed(settings, os.environ)
     try:
         for child in children:
@@ -313,11 +358,14 @@ def _with_paper(settings: Settings) -> Iterator[Settings]:
 
 
 def _moved(account: AccountSettings, child: PaperExchange | None) -> AccountSettings:
-    if child is None:
+    return account if child is None else _moved_to(account, (child.url(), child.key, child.secret))
+
+
+def _moved_to(account: AccountSettings, way: tuple[str, Secret, Secret] | None) -> AccountSettings:
+    if way is None:
         return account
-    url = child.url()
-    stream_url = url.replace("http://", "ws://", 1)
-    return replace(account, url=url, stream_url=stream_url, api_key=child.key, api_secret=child.secret)
+    url, key, secret = way
+    return replace(account, url=url, stream_url=url.replace("http://", "ws://", 1), api_key=key, api_secret=secret)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ COMMAND: Final = (sys.executable, "-m", "relay.paper")
 _SAYS: Final = "paper exchange on "
 _READY_S: Final = 15
 _STOP_S: Final = 2.0
+_ANSWER_S: Final = 2.0
 _RESTARTS_MAX: Final = 5
 _NOT_FOR_CHILDREN: Final = (
     *("WEBHOOK_SECRET", "ADMIN_TOKEN", "DATABASE_URL", "BYBIT_URL", "BYBIT_STREAM_URL", "RELAY_CONFIG"),
@@ -62,6 +63,7 @@ class PaperExchange:
         self.account = account.name
         self._is_own = account.name == NAME
         self._state = _state_of(account, settings)
+        self._way = _way_of(account, settings)
         self._command = [*command, "--state", str(self._state.absolute()), "--parent-pipe"]
         self._environ = {name: value for name, value in environ.items() if name not in _NOT_FOR_CHILDREN}
         self.key = account.api_key or Secret(secrets.token_urlsafe(18))
@@ -99,7 +101,9 @@ class PaperExchange:
             ready.register(self._process.stdout, selectors.EVENT_READ)
             line = self._process.stdout.readline() if ready.select(_READY_S) else None
         if line is not None and line.startswith(_SAYS):
-            return line.removeprefix(_SAYS).strip()
+            url = line.removeprefix(_SAYS).strip()
+            _note_way(self._way, (url, self.key.reveal(), self.secret.reveal()))
+            return url
         process = self._process
         self.stop()
         raise PaperExchangeFailed(
@@ -127,6 +131,7 @@ class PaperExchange:
         if process is None or os.getpid() != self._owner:
             return
         self._process = None
+        self._way.unlink(missing_ok=True)
         self._close_pipes(process)
         try:
             process.wait(_STOP_S)
@@ -154,6 +159,31 @@ class PaperExchange:
             environ["BYBIT_STREAM_URL"] = url.replace("http://", "ws://", 1)
         environ["BYBIT_API_KEY"] = self.key.reveal()
         environ["BYBIT_API_SECRET"] = self.secret.reveal()
+
+
+def running_way(account: AccountSettings, settings: Settings) -> tuple[str, Secret, Secret] | None:
+    """Address, key and secret of the paper exchange that a running `serve` has started for the account; None without
+    one. Another could not be started beside it: it has the state."""
+    import requests  # `serve` itself begins without
+
+    try:
+        url, key, secret = json.loads(_way_of(account, settings).read_text())
+        requests.get(f"{url}/v5/market/time", timeout=_ANSWER_S).raise_for_status()
+    except (OSError, ValueError, requests.RequestException):
+        return None
+    return url, Secret(key), Secret(secret)
+
+
+def _note_way(path: Path, way: tuple[str, str, str]) -> None:
+    """For commands beside it; readable by its owner only."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(way, file)
+
+
+def _way_of(account: AccountSettings, settings: Settings) -> Path:
+    state = _state_of(account, settings).absolute()
+    return state.with_name(f"{state.name}.way")
 
 
 def _state_of(account: AccountSettings, settings: Settings) -> Path:

@@ -21,6 +21,7 @@ from relay.app.account_checks import (
     STREAMS_S,
     AnnouncementWatch,
     Checkup,
+    MailboxLook,
     StreamWatch,
     check_target_for,
     tell_of_keys,
@@ -628,9 +629,17 @@ def build(settings: Settings, *, wait_for_lock_s: float = 0, is_worker: bool = F
         journal.close()
         raise
     notifier = Notifier(notices=Notices(journal.store), services=to_notify)
+    look_at_mailbox, first = MailboxLook(settings.mailbox), settings.accounts[0].name
     check_targets = {
-        each.name: check_target_for(settings, each, exchanges[each.name], JournalOwnership(journal, each.name))
+        each.name: check_target_for(
+            settings,
+            each,
+            exchanges[each.name],
+            JournalOwnership(journal, each.name),
+            look_at_mailbox if each.name == first else tuple,
+        )
         for each in settings.accounts
     }
     services = assemble(settings, journal, exchanges, notifier, Checkup(check_targets), process)
+    look_at_mailbox.watch = services.mailbox
     return Relay(settings, services)

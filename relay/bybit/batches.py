@@ -57,13 +57,13 @@ class Batches:
         self._session = session
         self._calls = calls
         self._clock = clock
-        self._is_taken: dict[str, bool] = {}
-        """By category; what is not known yet is not used."""
+        self._exist: dict[str, bool] = {}
+        """By category; where it is not known yet, none is sent."""
 
     def learn(self) -> None:
         """Ask, with no order, where there are batches: the demo environment has none of inverse contracts."""
         for category in _CATEGORIES:
-            if category in self._is_taken:
+            if category in self._exist:
                 continue
             nothing: dict[str, object] = {"category": category.value, "request": []}
             came_to = self._calls.change(
@@ -71,7 +71,7 @@ class Batches:
             )
             match came_to:
                 case Answer() | OrderRejected(code=wire_orders.BAD_PARAMETER):
-                    self._is_taken[category] = True
+                    self._exist[category] = True
                 case OrderRejected(refusal=kind, code=code, words=words) if kind not in _PASSING:
                     self._turn_off(category, code, words)
                 case _:
@@ -79,7 +79,7 @@ class Batches:
 
     def _turn_off(self, category: str, code: int, words: str) -> None:
         """Until the next start."""
-        self._is_taken[category] = False
+        self._exist[category] = False
         log.info("orders of %s go by themselves: batches are answered %s: %s", category, code, words)
 
     def passenger(
@@ -87,7 +87,7 @@ class Batches:
     ) -> BatchedOrder | None:
         """The order as it may leave in a batch; None if it goes by itself."""
         category = str(params["category"])
-        if not self._is_taken.get(category) or not params.keys() <= _FIELDS:
+        if not self._exist.get(category) or not params.keys() <= _FIELDS:
             return None
         if category == Category.INVERSE and "triggerPrice" in params:
             return None  # `triggerDirection` is for linear alone
@@ -126,6 +126,7 @@ class Batches:
         batch: dict[str, object] = {"category": category, "request": entries}
         # Of all signatures the one that ends first: when an attempt is over, so is the request that it was part of.
         signature = min((order.signature for order in orders), key=lambda each: each.dead_at_ms)
+        log.info("%d %s orders leave in a batch", len(orders), category)
         with self._session.stamped(signature):
             came_to = self._calls.send(self._session.place_batch_order, CREATE_BATCH, batch, permit)
         if isinstance(came_to, Answer):

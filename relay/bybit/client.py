@@ -77,6 +77,11 @@ def _is_of(row: Row, client_order_id: str) -> bool:
     return isinstance(row, Mapping) and row.get("orderLinkId") == client_order_id
 
 
+def _of_market(what: str, category: Category) -> str:
+    """Of which a row is, in words: a pair of coins may have the name of a perpetual."""
+    return what if category.has_positions else f"{category.market} {what}"
+
+
 def balance_in(wallet: wire_account.Wallet, coin: str) -> CoinBalance:
     """Of zeros where the exchange lists none. Raises FactsUnreadable where the coin's row cannot be read."""
     if coin in wallet.unreadable:
@@ -457,7 +462,9 @@ class Exchange:
     def _prices(self, category: Category, **which: object) -> tuple[dict[str, Decimal], list[str]]:
         rows = listed(self._calls.ask(self._session.get_tickers, TICKERS, category=category.value, **which).result)
         marks, problems = self.odd_rows.read(
-            "price", rows, lambda row: (str(row["symbol"]), wire_account.mark_price_from(row, category))
+            _of_market("price", category),
+            rows,
+            lambda row: (str(row["symbol"]), wire_account.mark_price_from(row, category)),
         )
         return {symbol: mark for symbol, mark in marks if mark is not None}, problems
 
@@ -528,14 +535,14 @@ class Exchange:
         # Of what is over, or not there yet, nobody needs to be told.
         odd_rows = self.odd_rows if status == _TRADING else OddRows(quiet=True)
         try:
-            found, _ = odd_rows.read("instrument", pages, read)
+            found, _ = odd_rows.read(_of_market("instrument", category), pages, read)
         except ExchangeAnswered:
             if status == _TRADING:
                 raise
             return []  # an environment that does not know the status has none in it
         instruments = [each for each in found if each is not None]
         for each in instruments:
-            odd_rows.note("rules", each.symbol, each.unreadable)
+            odd_rows.note(_of_market("rules", category), each.symbol, each.unreadable)
         return instruments
 
     @property

@@ -175,13 +175,18 @@ _progress = _Progress()
 
 @contextmanager
 def when_sent(tell: Callable[[], None]) -> Iterator[None]:
-    """`tell` is called once, in this thread, as soon as the request that it sends has left, or must wait for a
-    connection; it must be quick."""
+    """`tell` is called once, in this thread, as soon as the request that it sends has left, or must wait for its turn
+    or for a connection; it must be quick."""
     _progress.on_sent = tell
     try:
         yield
     finally:
         _progress.on_sent = None
+
+
+def must_wait() -> None:
+    """What this thread is about to send does not leave at once."""
+    _progress.tell()
 
 
 class _Watched(HTTPConnection):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any
 
-from relay.bybit.http import ExchangeClock
+from relay.bybit.http import ExchangeClock, must_wait
 
 WINDOW_S = 1.005
 """The exchange's second, and a little for clocks that run differently."""
@@ -196,6 +196,7 @@ class Limiter:
             if now >= ticket.deadline or soonest > ticket.deadline:
                 return Permit(granted=False, retry_at_ms=self._clock.after_ms(max(0.0, soonest - now)))
             wakes_at = min(free_at if is_first else math.inf, batch_at if sends else math.inf, ticket.deadline)
+            must_wait()
             ticket.news.wait(wakes_at - now)
         return Permit(granted=False, is_taken=True)
 

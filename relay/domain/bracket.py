@@ -206,6 +206,10 @@ class Bracket:
     """While an entry rests: the position's own levels, and its size, as they stood before its last fill."""
     follows_entry: bool = False
     """The stop stood at the average entry then."""
+    stop_meanwhile: Decimal | None = None
+    """What stands while the price does not allow the one that held; zero: none."""
+    stop_named_by: int = 0
+    """Which bracket of the account has named the stop that stands, or moved it to the entry."""
     grown_at_ms: int = 0
     """When the last fill of such an entry was seen, until what it brought along is put right."""
     is_seen: bool = False
@@ -266,8 +270,16 @@ def taking_over(new: Bracket, old: Bracket | None, *, tick: Decimal) -> Bracket:
     if old is None:
         return new
     if old.side is new.side:
-        older = (*old.older_entries, *(() if old.is_entry_over else old.entries))
-        new = replace(new, older_entries=older, held_stop=old.held_stop, held_profit=old.held_profit)
+        older = (*new.older_entries, *old.older_entries, *(() if old.is_entry_over else old.entries))
+        new = replace(
+            new,
+            older_entries=tuple(dict.fromkeys(older)),
+            held_stop=_own_stop(new, tick) or old.held_stop,
+            held_profit=_own_profit(new, tick) or old.held_profit,
+            held_size=old.held_size,
+            grown_at_ms=old.grown_at_ms,
+            stop_named_by=new.stop_named_by or old.stop_named_by,
+        )
     named = {each.is_stop for each in new.tp_legs} | ({False} if new.take_profit is not None else set())
     gone = [each for each in old.tp_legs if old.side is not new.side or each.is_stop in named]
     stale = (*new.stale_orders, *old.stale_orders, *(each.order_id for each in gone if each.order_id is not None))
@@ -290,6 +302,54 @@ def taking_over(new: Bracket, old: Bracket | None, *, tick: Decimal) -> Bracket:
         stale_orders=stale,
         is_at_breakeven=old.is_at_breakeven and not names_stop,
     )
+
+
+def joined_by(later: Bracket, older: Bracket, *, tick: Decimal) -> Bracket:
+    """`later`, once an entry of an older alert has begun to fill: the stop that is named last stays, or where a leg has
+    put it; where the later one was silent, the older one's levels hold."""
+    entries = dict.fromkeys((*later.older_entries, *older.all_entries))
+    are_set = later.are_stops_set and bool(older.entries)
+    joined, reference = replace(later, older_entries=tuple(entries), are_stops_set=are_set), older.entry_price
+    assert reference is not None, "an entry that has filled has an average"
+    if older.stop_loss is not None and later.stop_named_by < older.stop_named_by and not later.is_at_breakeven:
+        stop = stop_price(older.stop_loss, side=older.side, reference=reference, tick=tick)
+        joined = replace(
+            joined,
+            stop_loss=Level(kind=LevelKind.PRICE, value=stop),
+            stop_named_by=older.stop_named_by,
+            follows_entry=False,
+            are_stops_set=False,
+        )
+    if later.trailing_stop is None and older.trailing_stop is not None:
+        distance = trail_distance(older.trailing_stop, reference=reference, tick=tick)
+        joined = replace(
+            joined,
+            trailing_stop=Level(kind=LevelKind.DISTANCE, value=distance),
+            trailing_start=older.trailing_start and _start(older, older.trailing_start, tick),
+            are_stops_set=False,
+        )
+    named = {each.is_stop for each in later.tp_legs} | ({False} if later.take_profit is not None else set())
+    legs = [replace(each, at=_fixed(each, older, tick)) for each in older.tp_legs if each.is_stop not in named]
+    closes = later.closes_if_passed or bool(legs) and older.closes_if_passed
+    return replace(joined, tp_legs=(*joined.tp_legs, *legs), closes_if_passed=closes)
+
+
+def _start(bracket: Bracket, start: Level, tick: Decimal) -> Level:
+    assert bracket.entry_price is not None, "an active bracket has its entry price"
+    price = profit_price(start, side=bracket.side, reference=bracket.entry_price, tick=tick)
+    return Level(kind=LevelKind.PRICE, value=price)
+
+
+def _own_stop(bracket: Bracket, tick: Decimal) -> Decimal | None:
+    if bracket.stop_loss is None or bracket.entry_price is None:
+        return None
+    return stop_price(bracket.stop_loss, side=bracket.side, reference=bracket.entry_price, tick=tick)
+
+
+def _own_profit(bracket: Bracket, tick: Decimal) -> Decimal | None:
+    if bracket.take_profit is None or bracket.entry_price is None:
+        return None
+    return profit_price(bracket.take_profit, side=bracket.side, reference=bracket.entry_price, tick=tick)
 
 
 def _fixed(leg: TakeProfitLeg, bracket: Bracket, tick: Decimal) -> Level:

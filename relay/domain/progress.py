@@ -387,7 +387,7 @@ def _finish(orders: tuple[OrderState, ...], size: Decimal | None, instrument: In
     ]
     if refused:
         return Finish(status=SignalStatus.FAILED, reason=refused[0].reason, notes=notes)
-    denied = [o for o in orders if o.status is OrderStatus.DENIED]
+    denied = [o for o in orders if o.status is OrderStatus.DENIED and not _is_excused(o, orders, size)]
     if denied:
         return _finish_denied(denied[0], orders, notes)
     return Finish(status=SignalStatus.DONE, reason=_nothing_filled(orders), notes=notes)

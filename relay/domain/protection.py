@@ -450,7 +450,9 @@ def _stops(bracket: Bracket, position: Position | None, snapshot: Snapshot) -> P
     after = replace(bracket, are_stops_set=True)
     if bracket.held_size:
         profit = position.take_profit if wanted.take_profit is None else wanted.take_profit or None
-        after = replace(after, held_stop=wanted.stop_loss or position.stop_loss, held_profit=profit)
+        # Where the bracket says nothing of a stop, what stands just now may have come along with a fill.
+        stop = wanted.stop_loss or (bracket.held_stop if bracket.stop_loss is None else position.stop_loss)
+        after = replace(after, held_stop=stop, held_profit=profit)
     if bracket.trailing_stop is not None:
         wanted = _with_trail(wanted, bracket, position, tick)
     return Save(bracket=after) if wanted.is_empty else SetStops(after=after, levels=wanted)
@@ -547,6 +549,17 @@ def passed_breakeven(bracket: Bracket, snapshot: Snapshot) -> str | None:
     return f"the stop is to go to the entry {plain(price)}, and the price has passed it already"
 
 
+def passed_stop(bracket: Bracket, snapshot: Snapshot) -> str | None:
+    """Why the stop that a fill has moved cannot be put back just now, in words; None if it can, or need not."""
+    position = snapshot.position
+    if position is None or not bracket.grown_at_ms or not position.size:
+        return None
+    _, stop = _put_back(bracket, position, snapshot.instrument.tick_size)
+    if stop is None:
+        return None
+    return f"the entry's fill has moved the stop away from {plain(stop)}, and the price has passed that already"
+
+
 def _breakeven_price(bracket: Bracket, position: Position, tick: Decimal) -> Decimal:
     entry = position.avg_price or bracket.entry_price
     assert entry is not None, "an open position has an average entry"
@@ -562,12 +575,14 @@ def _held(bracket: Bracket, position: Position, snapshot: Snapshot) -> Protectio
     if not (is_watched or bracket.held_size):
         return None
     if bracket.held_size and size > bracket.held_size:
-        return Save(bracket=replace(bracket, held_size=size, grown_at_ms=snapshot.now_ms))
-    if bracket.grown_at_ms:
-        wanted, is_complete = _put_back(bracket, position, snapshot.instrument.tick_size)
+        return Save(bracket=replace(bracket, held_size=size, grown_at_ms=snapshot.now_ms, stop_meanwhile=None))
+    if bracket.grown_at_ms and bracket.stop_meanwhile in (None, position.stop_loss or _ZERO):
+        wanted, passed = _put_back(bracket, position, snapshot.instrument.tick_size)
         if not wanted.is_empty:
             return SetStops(after=bracket, levels=wanted)
-        if not is_complete or snapshot.now_ms - bracket.grown_at_ms < LAG_MS:
+        if passed is not None and bracket.stop_meanwhile is None:
+            return Save(bracket=replace(bracket, stop_meanwhile=position.stop_loss or _ZERO))
+        if passed is not None or snapshot.now_ms - bracket.grown_at_ms < LAG_MS:
             return None
     stands = bracket.is_at_breakeven and position.stop_loss == _breakeven_price(
         bracket, position, snapshot.instrument.tick_size
@@ -579,12 +594,13 @@ def _held(bracket: Bracket, position: Position, snapshot: Snapshot) -> Protectio
         held_profit=position.take_profit if is_watched else None,
         held_size=size if is_watched else _ZERO,
         grown_at_ms=0,
+        stop_meanwhile=None,
     )
     return Save(bracket=held) if held != bracket else None
 
 
-def _put_back(bracket: Bracket, position: Position, tick: Decimal) -> tuple[StopLevels, bool]:
-    """What to set, and whether that is all: the market may not allow a stop where it belongs just now."""
+def _put_back(bracket: Bracket, position: Position, tick: Decimal) -> tuple[StopLevels, Decimal | None]:
+    """What to set, and the stop that the market does not allow where it belongs just now."""
     stop = _breakeven_price(bracket, position, tick) if bracket.follows_entry else bracket.held_stop
     is_passed = stop is not None and _is_passed(stop, position, -bracket.side.sign)
     profit = _ZERO if bracket.tp_legs or bracket.held_profit is None else bracket.held_profit
@@ -592,4 +608,4 @@ def _put_back(bracket: Bracket, position: Position, tick: Decimal) -> tuple[Stop
         stop_loss=None if is_passed or stop == position.stop_loss else stop,
         take_profit=None if profit == (position.take_profit or _ZERO) else profit,
     )
-    return levels, not is_passed or stop == position.stop_loss
+    return levels, stop if is_passed and stop != position.stop_loss else None

@@ -267,11 +267,14 @@ class Alarms:
         with self._changed:
             if self._closed:
                 return
-            heapq.heappush(self._heap, (time.monotonic() + delay_s, next(self._order), call))
+            alarm = (time.monotonic() + delay_s, next(self._order), call)
+            heapq.heappush(self._heap, alarm)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="alarms", daemon=True)
                 self._thread.start()
-            self._changed.notify()
+            if self._heap[0] is alarm:
+                # Else the thread wakes before it anyway.
+                self._changed.notify()
 
     def close(self) -> None:
         """Forget all alarms and end the thread."""

@@ -81,7 +81,7 @@ class Flattened:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class PositionPart:
     """How much of a position: a share in percent, or a quantity in the exchange's unit; one of the two."""
 
     share_pct: Decimal | None = None
@@ -285,7 +285,7 @@ class Controls:
         symbol: str,
         *,
         by: str,
-        part: Part | None = None,
+        part: PositionPart | None = None,
         request_id: str | None = None,
     ) -> Receipt:
         """Close one position, or a part of it, like an alert's `close`: a signal of its own, once for a `request_id`.
@@ -293,7 +293,7 @@ class Controls:
         Raises JournalUnavailable.
         """
         fields = {"action": "close"} | ({} if part is None else part.fields(category))
-        return self._asked(account, category, symbol, by, "close", fields, request_id)
+        return self._control(account, category, symbol, by, "close", fields, request_id)
 
     def stop_to_entry(
         self, account: str, category: Category, symbol: str, *, by: str, request_id: str | None = None
@@ -306,7 +306,7 @@ class Controls:
         if isinstance(price, Reason):
             return price
         fields = {"action": "stops", "stop_loss": plain(price)}
-        return self._asked(account, category, symbol, by, "breakeven", fields, request_id)
+        return self._control(account, category, symbol, by, "breakeven", fields, request_id)
 
     def _entry_as_stop(self, account: str, category: Category, symbol: str) -> Decimal | Reason:
         """On the price grid, away from the position; a reason where it must not go there."""
@@ -326,7 +326,7 @@ class Controls:
             return Reason(code="STOP_WRONG_SIDE", message=message)
         return price
 
-    def _asked(
+    def _control(
         self,
         account: str,
         category: Category,

@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG, Bracket, BracketStatus, taking_over
+from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG, Bracket, BracketStatus, joined_by, taking_over
 from relay.domain.instrument import Category, Instrument
-from relay.domain.order import Accepted, ErrorKind, NotSent, OrderRejected, Reason, Unknown, client_order_id
+from relay.domain.order import Accepted, ErrorKind, NotSent, OrderRejected, Purpose, Reason, Unknown, client_order_id
 from relay.domain.order_lifecycle import GiveUp, OrderState, sent
 from relay.domain.progress import STOPS_INCOMPLETE, Finish
 from relay.domain.protection import (
@@ -27,6 +27,7 @@ from relay.domain.protection import (
     SetStops,
     next_protection_step,
     passed_breakeven,
+    passed_stop,
     shortfall,
 )
 from relay.engine import failpoint
@@ -102,6 +103,9 @@ class Protector:
         active = next((each for each in live if each.bracket.status is BracketStatus.ACTIVE), None)
         if active is None:
             return ProtectionEnded()
+        if protection_run.looked is None and not active.category.has_positions:
+            # Which coins are the relay's own is told by its journal alone.
+            protection_run.deferred.flush(self._journal)
         protection_run.looked = protection_run.looked or look(
             protection_run.account,
             self._journal,
@@ -119,6 +123,8 @@ class Protector:
             return self._act(protection_run, active, step, now_ms)
         if (words := passed_breakeven(active.bracket, snapshot)) is not None:
             return self._breakeven_passed(protection_run, active, words, now_ms)
+        if (words := passed_stop(active.bracket, snapshot)) is not None:
+            return self._incomplete(protection_run, active, words, now_ms)
         missing = shortfall(active.bracket)
         if missing is not None and missing.is_merged:
             self._journal.add_notes(active.signal_id, (missing.words,))
@@ -166,15 +172,10 @@ class Protector:
                 return self._cancel(protection_run, record, order_id, now_ms)
 
     def _keep(self, protection_run: ProtectionRun, record: BracketRecord, bracket: Bracket, now_ms: int) -> None:
-        """As it is now; the one that becomes active takes over from the one that was."""
+        """As it is now; the one that becomes active takes over from the one that was, unless a later alert has named
+        that."""
         if record.bracket.status is BracketStatus.WAITING and bracket.status is BracketStatus.ACTIVE:
-            live = protection_run.live or ()
-            old = next((each for each in live if each.bracket.status is BracketStatus.ACTIVE), None)
-            instrument = protection_run.account.market.instrument(record.category, record.symbol)
-            assert instrument is not None, "only positions of listed instruments are protected"
-            bracket = taking_over(bracket, old.bracket if old else None, tick=instrument.tick_size)
-            if old is not None:
-                self._save(protection_run, old, replace(old.bracket, status=BracketStatus.OVER), now_ms)
+            bracket = self._activated(protection_run, record, bracket, now_ms)
         self._save(protection_run, record, bracket, now_ms, stored=lambda: failpoint.passed(Failpoint.BRACKET_SAVED))
 
     def _save(
@@ -193,6 +194,38 @@ class Protector:
         others = [each for each in protection_run.live or () if each.seq != record.seq]
         own = [] if bracket.status is BracketStatus.OVER else [replace(record, bracket=bracket)]
         protection_run.live = tuple(sorted([*others, *own], key=lambda each: each.seq))
+
+    def _activated(
+        self, protection_run: ProtectionRun, record: BracketRecord, bracket: Bracket, now_ms: int
+    ) -> Bracket:
+        """The bracket as it is to be stored, once the others have been that change with it."""
+        instrument = protection_run.account.market.instrument(record.category, record.symbol)
+        assert instrument is not None, "only positions of listed instruments are protected"
+        if bracket.stop_loss is not None:
+            bracket = replace(bracket, stop_named_by=record.seq)
+        live, tick = protection_run.live or (), instrument.tick_size
+        old = next((each for each in live if each.bracket.status is BracketStatus.ACTIVE), None)
+        if old is not None and old.bracket.is_at_breakeven:
+            old = replace(old, bracket=replace(old.bracket, stop_named_by=old.seq))
+        if old is not None and old.seq > record.seq and old.bracket.side is bracket.side:
+            self._save(protection_run, old, joined_by(old.bracket, bracket, tick=tick), now_ms)
+            return replace(bracket, status=BracketStatus.OVER)
+        older = self._resting_entries(record, bracket)
+        bracket = replace(bracket, older_entries=(*bracket.older_entries, *older))
+        if old is not None:
+            self._save(protection_run, old, replace(old.bracket, status=BracketStatus.OVER), now_ms)
+        return taking_over(bracket, old.bracket if old else None, tick=tick)
+
+    def _resting_entries(self, record: BracketRecord, bracket: Bracket) -> list[str]:
+        """All others that rest, even those whose position was closed: what fills of them brings its levels along."""
+        resting = self._journal.resting_orders(record.account, record.category, record.symbol)
+        return [
+            each.state.client_order_id
+            for each in resting
+            if each.state.planned.purpose is not Purpose.EXIT
+            and each.state.planned.side is bracket.side
+            and each.state.client_order_id not in bracket.entries
+        ]
 
     def _set_stops(
         self, protection_run: ProtectionRun, record: BracketRecord, step: SetStops, now_ms: int

@@ -30,6 +30,8 @@ _JOURNAL_AGAIN_S = 0.5
 _FAILED_AGAIN_S = 5.0
 _FAILURES_MAX = 5
 _RECEIVED_MAX = 10_000
+_TURN_S = 0.003
+"""So long a lone alert waits for the end of another's commit, rather than for two commits of its own."""
 
 Placed = tuple[Lane, LaneTask]
 
@@ -302,7 +304,7 @@ class Opening:
         is_written = False
         if turn.acquire(blocking=False):
             try:
-                is_written = self._accepted.write(lambda: self._lanes.has_only(self._lane, self))
+                is_written = self._accepted.write(lambda: self._lanes.has_only(self._lane, self), wait_s=_TURN_S)
             finally:
                 turn.release()
         self._unclaim()

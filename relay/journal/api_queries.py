@@ -468,12 +468,12 @@ def _purpose(row: Any) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelHistory:
-    """Where a symbol's protection stood: `stops` and `profits` of the whole position from each moment on; `rungs` from
-    when to when, None for what still rests."""
+    """Where a symbol's protection stood: `stops` and `profits` of the whole position from each moment on; `tp_legs`
+    from when to when, None for what still rests."""
 
     stops: tuple[tuple[int, Decimal], ...] = ()
     profits: tuple[tuple[int, Decimal], ...] = ()
-    rungs: tuple[tuple[int, int | None, Decimal], ...] = ()
+    tp_legs: tuple[tuple[int, int | None, Decimal], ...] = ()
 
 
 _STOPS_MAX = 200
@@ -482,7 +482,7 @@ _STOPS_MAX = 200
 def level_history(
     connection: Connection, account: str, category: Category, symbol: str, since_ms: int, until_ms: int
 ) -> LevelHistory:
-    """By the orders that carried levels, the rungs, and what was set at the position, as far as the journal has it."""
+    """By orders that carried levels, the ladder's, and what was set at the position, as far as the journal has it."""
     which = (orders.c.account == account) & (orders.c.category == category) & (orders.c.symbol == symbol)
     in_time = (orders.c.updated_at >= since_ms) & (orders.c.created_at <= until_ms)
     rows = connection.execute(select(orders).where(which, in_time)).all()
@@ -494,13 +494,13 @@ def level_history(
         found = select(events).where(events.c.signal_id.in_(some), events.c.name == "stops_set")
         said += [(row.at, row.detail) for row in connection.execute(found)]
     said.sort(key=lambda each: each[0])
-    rungs = [row for row in rows if row.leg >= FIRST_TAKE_PROFIT_LEG and row.price is not None]
+    tp_legs = [row for row in rows if row.leg >= FIRST_TAKE_PROFIT_LEG and row.price is not None]
     return LevelHistory(
         stops=tuple((at, Decimal(each["stop_loss"])) for at, each in said if each.get("stop_loss")),
         profits=tuple((at, Decimal(each["take_profit"])) for at, each in said if each.get("take_profit")),
-        rungs=tuple(
+        tp_legs=tuple(
             (row.created_at, row.updated_at if row.status.is_ended else None, row.price)
-            for row in sorted(rungs, key=lambda row: row.price)
+            for row in sorted(tp_legs, key=lambda row: row.price)
         ),
     )
 

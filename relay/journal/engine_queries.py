@@ -31,7 +31,7 @@ from sqlalchemy import (
     update,
 )
 
-from relay.domain.instrument import PERPETUALS, Category
+from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, PlannedOrder, Purpose, Reason, SignalStatus
 from relay.domain.plan import Residual, Working
 from relay.domain.signal import first_id_at
@@ -285,7 +285,6 @@ def cancels_wanted(connection: Connection, account: str) -> tuple[OrderRecord, .
 
 _FILLED_HERE = WITH_ATTEMPTS.where(
     orders.c.account == bindparam("of_account"),
-    orders.c.category.not_in(PERPETUALS),
     orders.c.symbol == bindparam("of_symbol"),
     orders.c.filled_qty != Decimal(0),
 )
@@ -293,7 +292,8 @@ _FILLED_HERE = WITH_ATTEMPTS.where(
 
 def uncounted_orders(connection: Connection, account: str, symbol: str) -> tuple[OrderRecord, ...]:
     """Orders for coins of which more has filled than their known fills come to."""
-    found = _records(fetch_all(connection, _FILLED_HERE, {"of_account": account, "of_symbol": symbol}))
+    rows = fetch_all(connection, _FILLED_HERE, {"of_account": account, "of_symbol": symbol})
+    found = _records([row for row in rows if not row.category.has_positions])
     names = [each.state.client_order_id for each in found]
     known = _in_chunks(connection, select(fills), fills.c.client_order_id, names)
     return tuple(

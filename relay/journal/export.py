@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 
 from relay.domain.instrument import plain
 from relay.journal.codec import rfc3339
@@ -71,11 +71,18 @@ def export(store: Store, kind: ExportKind, from_ms: int, until_ms: int) -> Itera
             orders, orders.c.client_order_id == fills.c.client_order_id
         ),
     }[kind]
-    statement = statement.where(by >= from_ms, by < until_ms).order_by(by, key)
-    with store.read() as connection:
-        rows = connection.execution_options(yield_per=_AT_ONCE).execute(statement)
+    statement = statement.where(by >= from_ms, by < until_ms).order_by(by, key).limit(_AT_ONCE)
+    page = statement
+    while True:
+        # Page by page: on Postgres a connection that only reads is in no transaction, in which alone a cursor lives.
+        with store.read() as connection:
+            rows = connection.execute(page).all()
         for row in rows:
             yield {name: _cell(name, row._mapping[name]) for name in COLUMNS[kind]}
+        if len(rows) < _AT_ONCE:
+            return
+        last = rows[-1]._mapping
+        page = statement.where(tuple_(by, key) > tuple_(last[by], last[key]))
 
 
 def _cell(name: str, value: Any) -> Any:

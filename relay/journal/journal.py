@@ -72,9 +72,9 @@ class AtOnce(Generic[T]):
         made.ended.acquire()
         return AtOnce(writer=writer, job=made)
 
-    def write(self, may: Callable[[], bool]) -> bool:
+    def write(self, may: Callable[[], bool], *, wait_s: float = 0) -> bool:
         """See `Writer.write_here`. Returns once it has ended, well or not; or False."""
-        if not self.writer.write_here(self.job, may):
+        if not self.writer.write_here(self.job, may, wait_s=wait_s):
             return False
         # Others in the same transaction may have been withdrawn: then the writer's thread does it again.
         while not self._has_ended(_ENDED_LOOK_S) and self.job.stage is not JobStage.WITHDRAWN:
@@ -164,9 +164,9 @@ class Journal:
 
     @property
     def may_write_at_once(self) -> bool:
-        """Whether `accept_at_once` is likely to be taken: this process writes alone, and just now it does not."""
+        """Whether `accept_at_once` is likely to be taken: this process writes alone, and nothing waits for it."""
         store = self.store
-        return isinstance(store, SqliteStore) and store.writer is not None and store.writer.is_idle
+        return isinstance(store, SqliteStore) and store.writer is not None and not store.writer.has_waiting
 
     def accept_at_once(
         self,

@@ -391,8 +391,8 @@ def _account_results(connection: Connection, row: Row[Any], since_ms: int) -> li
     of_log = (booked_sums.c.account == account) & (booked_sums.c.at >= from_ms)
     for each in connection.execute(select(booked_sums).where(of_log)):
         booked[each.coin] += each.amount
-    # Of any account, for which there is an index by time; since the log was read there is little.
-    later = select(bookings.c.account).where(bookings.c.at >= row.log_until).distinct()
+    # Of any account: for that there is an index by time, and since the log was read there is little.
+    later = select(bookings.c.account).where(bookings.c.at >= row.log_until)
     is_read = row.log_until is not None and account not in connection.scalars(later)
     return [
         AccountResult(account=account, coin=coin, net=net[coin], booked=booked[coin] if is_read else None)

@@ -249,16 +249,21 @@ class Writer:
 
     @property
     def is_idle(self) -> bool:
-        """As far as can be told without waiting."""
-        return not self._queue and not self._turn.locked()
+        """Whether nothing waits and nothing is being written, as far as can be told without waiting."""
+        return not self.has_waiting and not self._turn.locked()
 
-    def write_here(self, job: Job, may: Callable[[], bool]) -> bool:
+    @property
+    def has_waiting(self) -> bool:
+        return bool(self._queue)
+
+    def write_here(self, job: Job, may: Callable[[], bool], *, wait_s: float = 0) -> bool:
         """Write the job in this very thread, before whatever comes meanwhile: no thread waits for another.
 
         Returns False, and nothing was done, unless nothing is being written and nothing waits, and `may` agrees: all
         that was submitted before has been told to its `on_committed` by then. Waits for as long as the disk takes.
+        `wait_s`: for the end of what is being written; what waits by then goes first.
         """
-        if not self._turn.acquire(blocking=False):
+        if not self._turn.acquire(timeout=wait_s):
             return False
         try:
             with self._changed:

@@ -61,6 +61,11 @@ class MailboxWatch:
         self.thread = threading.Thread(target=self._run, name="mailbox", daemon=True)
 
     @property
+    def has_looked(self) -> bool:
+        """Whether `problem` is about the mailbox: this process is the one that reads it, and has tried."""
+        return self.problem != _NOT_READ
+
+    @property
     def is_reading(self) -> bool:
         return self.problem is None and self._is_mine()
 

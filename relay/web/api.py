@@ -33,7 +33,7 @@ from relay.errors import (
 )
 from relay.execution.accept import Receipt
 from relay.execution.compare import NotComparable, compare
-from relay.execution.controls import REQUEST_ID_FORM, Part
+from relay.execution.controls import REQUEST_ID_FORM, PositionPart
 from relay.execution.heartbeat import Pulse
 from relay.execution.holdings import OrdersAtRest, held_at, resting_at
 from relay.execution.ports import to_ms, utc_now
@@ -540,13 +540,13 @@ def move_stop_to_entry() -> Response:
     return tell(came_to)
 
 
-def part_of(share_pct: Decimal | None, qty: Decimal | None) -> Part | None:
+def part_of(share_pct: Decimal | None, qty: Decimal | None) -> PositionPart | None:
     """None: all of it. Raises a Problem."""
     if share_pct is not None and qty is not None:
         raise request_invalid({"share": ["it and `qty` say the same thing twice; leave one of them out"]})
     if share_pct is not None and share_pct > _WHOLE_PCT:
         raise request_invalid({"share": [f"{number(share_pct)} percent are more than all of it"]})
-    return None if share_pct is None and qty is None else Part(share_pct=share_pct, qty=qty)
+    return None if share_pct is None and qty is None else PositionPart(share_pct=share_pct, qty=qty)
 
 
 def _position_named(given: Mapping[str, str]) -> tuple[tuple[str, Category, str], str | None]:

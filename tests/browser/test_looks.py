@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, Page, expect
 from relay.domain.performance import Equity, worth_of
 from relay.journal.ledger import DAY_MS, HOUR_MS
 from tests.browser.conftest import DEADLINE_MS, log_in
+from tests.faults.stage import until
 from tests.paper_server import PaperServer
 from tests.relay_server import RelayServer
 
@@ -36,7 +37,6 @@ PAGES = {
     "setup": "/setup",
     "halt": "/act/halt",
     "flatten": "/act/flatten",
-    "part": "/act/part?account=default&category=linear&symbol=BTCUSDT",
     "missing": "/signals/nothing",
     "offline": "/offline",
     "docs": "/docs",
@@ -76,6 +76,7 @@ def signal_id(relay: RelayServer, server: PaperServer) -> str:
     relay.done({"ticker": "SOLUSDT.P", "action": "buy", "qty": "0.0001", "id": "look-3"})
     relay.post({"ticker": "NOSUCH.P", "action": "buy", "qty": "1", "id": "look-4"})
     relay.post({"secret": "wrong-wrong-wrong-wrong", "action": "buy"})
+    until(lambda: any(each["status"] == "closed" for each in relay.api("trades")["trades"]))
     limit = {"ticker": "ETHUSDT.P", "action": "sell", "qty": "0.2", "type": "limit", "price": "9000", "id": "look-5"}
     found: str = relay.done(limit)["id"]
     return found
@@ -104,7 +105,8 @@ def test_no_page_shuts_anybody_out(
         bool(os.environ.get("RELAY_PICTURES")) and PICTURED[size] == scheme,
     )
     log_in(page)
-    for name, address in {**PAGES, "signal": f"/signals/{signal_id}"}.items():
+    trade_id = next(each["id"] for each in relay.api("trades")["trades"] if each["status"] == "closed")
+    for name, address in {**PAGES, "signal": f"/signals/{signal_id}", "trade": f"/trades/{trade_id}"}.items():
         if name in _TWICE and PICTURED[size] != scheme:
             continue
         page.goto(address)

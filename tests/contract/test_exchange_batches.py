@@ -14,7 +14,7 @@ import pytest
 
 from relay.bybit.batches import CREATE_BATCH, judged
 from relay.bybit.client import CREATE
-from relay.bybit.http import Answer
+from relay.bybit.http import Answer, when_sent
 from relay.domain.instrument import Category
 from relay.domain.order import (
     Accepted,
@@ -245,6 +245,20 @@ def test_exits_stand_before_entries_and_categories_apart(at: Exchanges) -> None:
         assert {"coin"} == set(kinds) or "coin" not in kinds
         assert kinds == sorted(kinds, key=lambda kind: kind != "exit")
     assert len({name for _, ids in at.sent for name in ids}) == 10
+
+
+def test_who_places_an_order_that_has_to_wait_hears_so_at_once(at: Exchanges) -> None:
+    """The sender of an alert is answered then: a second may pass until the order leaves."""
+    at.all_wait()
+    heard: list[int] = []
+
+    def place(name: str) -> Outcome:
+        with when_sent(lambda: heard.append(len(at.sent))):
+            return at.place(name)
+
+    with ThreadPoolExecutor(3) as threads:
+        assert all(isinstance(each, Accepted) for each in threads.map(place, many(3)))
+    assert heard == [0, 0, 0]
 
 
 def test_orders_that_leave_by_different_leases_leave_apart(at: Exchanges) -> None:

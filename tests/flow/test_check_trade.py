@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.flow.cli_support import environment, run
+from tests.flow.cli_support import environment, run, run_process
 from tests.paper_server import KEY, SECRET, PaperServer
+from tests.relay_process import RelayProcess
 
 CREATE = "/v5/order/create"
 STEPS = ["entry with stops", "flip with stops", "exit in part", "close"]
@@ -136,3 +137,19 @@ def test_nothing_is_switched_where_nothing_is_wrong(paper: PaperServer, tmp_path
     assert code == 0
     assert "nothing to fix" in out
     assert paper.control.calls("/v5/position/switch-mode") == []
+
+
+def test_the_way_is_proved_beside_a_running_serve_at_the_exchange_that_it_brought(tmp_path: Path) -> None:
+    relay = RelayProcess(tmp_path, None)
+    try:
+        relay.start()
+        (way,) = tmp_path.glob("*.way")
+        assert way.stat().st_mode & 0o077 == 0
+        code, out, _ = run_process({**relay.environment}, tmp_path, "check", "--trade", "--symbol", "ETHUSDT", "--json")
+        assert code == 0, out
+        assert [each["name"] for each in json.loads(out)["trade"]] == STEPS
+        assert relay.done({"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.01"})["status"] == "done"
+        assert relay.stop() == 0
+    finally:
+        relay.kill()
+    assert not list(tmp_path.glob("*.way"))

@@ -86,6 +86,9 @@ class _Listing:
     def instruments(self) -> tuple[Instrument, ...]:
         return self.listed
 
+    def pairs(self) -> list[Instrument]:
+        return []
+
     def closed_instruments(self) -> tuple[Instrument, ...]:
         self.requested_for_closed += 1
         return self.closed

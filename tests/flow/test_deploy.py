@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
+import pytest
+import requests
 import yaml
 
+from relay.app import metrics
 from relay.cli.main import cli
 from relay.settings.settings import load_settings
+from tests.paper_server import PaperServer
+from tests.ports import free_port
 from tests.relay_process import ROOT
 from tests.relay_server import ADMIN_TOKEN, RelayServer
 
@@ -85,8 +96,7 @@ def test_each_query_of_the_dashboard_is_of_metrics_that_there_are(own: RelayServ
         done = own.done(alert)
         assert done["status"] == "done", done
     text = own.request("GET", "/metrics", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}).text
-    dashboard = json.loads((DEPLOY / "grafana" / "relay.json").read_text())
-    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    queries = _queries()
     named = {name for query in queries for name in re.findall(r"\brelay_\w+", query)}
     families = {name.removesuffix("_total").removesuffix("_bucket") for name in named}
     there = set(re.findall(r"^# TYPE (\w+) ", text, re.MULTILINE))
@@ -94,3 +104,73 @@ def test_each_query_of_the_dashboard_is_of_metrics_that_there_are(own: RelayServ
     assert len(queries) > 15
     assert re.search(r'^relay_position\{account="default",symbol="BTCUSDT"\} 0\.02$', text, re.MULTILINE)
     assert re.search(r'^relay_build_info\{environment="paper",version="[\d.]+"\} 1\.0$', text, re.MULTILINE)
+
+
+@pytest.mark.skipif(
+    shutil.which("prometheus") is None and os.environ.get("RELAY_PROMETHEUS") != "required",
+    reason="apt-get install prometheus",
+)
+@pytest.mark.slow
+def test_each_query_of_the_dashboard_answers_in_a_real_prometheus(
+    own: RelayServer, paper: PaperServer, tmp_path: Path
+) -> None:
+    metrics.mails.labels("accepted").inc()
+    with _prometheus(tmp_path, own.url) as address:
+        buy = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.01", "signal_price": "50000"}
+        assert own.done(buy)["status"] == own.done({"action": "close", "ticker": "BTCUSDT.P"})["status"] == "done"
+        paper.control.fault("/v5/order/create", "code", retCode=110007, retMsg="ab not enough for new order")
+        assert own.done(buy | {"comment": "refused"})["status"] == "failed"
+        resting = buy | {"ticker": "ETHUSDT.P", "type": "limit", "price": "100", "qty": "1"}
+        assert own.done(resting)["status"] == own.done(buy | {"comment": "open"})["status"] == "done"
+        unanswered = set(_queries())
+        until = time.monotonic() + 90
+        while unanswered:
+            assert time.monotonic() < until, f"Prometheus has no answer to {unanswered}"
+            # What happened before its first look has no rate; half a second is half of its pace.
+            own.done({"action": "close", "ticker": "BTCUSDT.P"})
+            unanswered = {each for each in unanswered if not _answer_of(address, each)}
+            time.sleep(0.5)
+        assert all(each["health"] == "up" for each in _asked(address, "targets", {})["activeTargets"])
+
+
+def _queries() -> list[str]:
+    dashboard = json.loads((DEPLOY / "grafana" / "relay.json").read_text())
+    return [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+
+
+@contextmanager
+def _prometheus(folder: Path, relay_url: str) -> Iterator[str]:
+    """It scrapes every second, with the token, as deploy/README.md says."""
+    port = free_port()
+    (folder / "token").write_text(ADMIN_TOKEN)
+    scraping = {
+        "job_name": "relay",
+        "scrape_interval": "1s",
+        "authorization": {"credentials_file": str(folder / "token")},
+        "static_configs": [{"targets": [relay_url.removeprefix("http://")]}],
+    }
+    (folder / "prometheus.yml").write_text(yaml.safe_dump({"scrape_configs": [scraping]}))
+    command = ["prometheus", f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'tsdb'}"]
+    with (folder / "prometheus.log").open("wb") as log:
+        process = subprocess.Popen([*command, f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def _answer_of(address: str, query: str) -> list[Any]:
+    found: list[Any] = _asked(address, "query", {"query": query}).get("result", [])
+    return [each for each in found if each["value"][1] != "NaN"]
+
+
+def _asked(address: str, what: str, query: dict[str, str]) -> dict[str, Any]:
+    """Empty while it starts. What it takes for no query is no answer that will come."""
+    try:
+        answer = requests.get(f"{address}/api/v1/{what}", params=query, timeout=20)
+    except requests.ConnectionError:
+        return {}
+    assert answer.status_code in (200, 503), f"{query}: {answer.text}"
+    found: dict[str, Any] = answer.json()["data"] if answer.status_code == 200 else {}
+    return found

@@ -12,11 +12,9 @@ import sys
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
-from textwrap import dedent
 from typing import Any, Final
 
 import click
@@ -24,12 +22,11 @@ import pytest
 
 from relay.alerts.fields import KNOWN
 from relay.alerts.formats import FORMATS
-from relay.alerts.signal import read, signal_from_stored
 from relay.bybit.checklist import NAMES as CHECK_POINTS
 from relay.cli.main import cli
 from relay.domain.notice import NoticeKind
 from relay.domain.order import OrderStatus, SignalStatus
-from relay.domain.signal import NATIVE_ACTIONS, NATIVE_UNITS, Signal
+from relay.domain.signal import NATIVE_ACTIONS, NATIVE_UNITS
 from relay.paper.state import TABLE
 from relay.settings.environment import Environment
 from relay.settings.settings import Settings, load_settings
@@ -37,15 +34,12 @@ from relay.settings.toml import Table
 from tests.bench import __main__ as bench
 from tests.bench.figures import Figure
 from tests.flow.cli_support import environment, run
+from tests.flow.docs_pages import LINK, ROOT, SPAN, Block, blocks_of, first_column, pages
 from tests.paper_server import PaperServer
 from tests.relay_server import ADMIN_TOKEN, WEBHOOK_SECRET, RelayServer
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 README_BYTES_MAX: Final = 12_000
 DEADLINE_S: Final = 60
-_FENCED: Final = re.compile(r"^(?P<indent> *)```(?P<kind>\w*)\n(?P<body>.*?)^(?P=indent)```$", re.DOTALL | re.MULTILINE)
-_LINK: Final = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
-_SPAN: Final = re.compile(r"`([^`\n]+)`")
 _CODE: Final = re.compile(r'''"([A-Z]+(?:_[A-Z]+)+)"|\bcode="([A-Z]+)"|\b(?:refusal|Problem)\("([A-Z]+)"''')
 _PROGRAM: Final = re.compile(r"(\.venv/bin/)?python3? -m (?P<module>[\w.]+)(?P<rest>.*)", re.DOTALL)
 
@@ -63,6 +57,7 @@ NOT_RUN: Final = {
     "python -m tests.faults many": "likewise",
     "python -m tests.faults one-away": "likewise",
     "python -m tests.faults machine": "likewise",
+    "python -m tests.faults protection": "likewise",
     "openssl genrsa -out relay.pem 2048": "another program's; tests/ signs with such a key",
     "openssl rsa -in relay.pem -pubout": "another program's",
     "heroku create --region eu": "it needs an account there",
@@ -100,75 +95,13 @@ NOT_CODES: Final = frozenset(
 """WSGI's words, Bybit's words, and variables that are no settings: what looks like a reason code and is none."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
-    """A fenced block. `kind`: the word behind its fence. `line`: where it begins, from 1."""
-
-    page: str
-    kind: str
-    text: str
-    line: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    name: str
-    text: str
-
-    @property
-    def blocks(self) -> list[Block]:
-        return [
-            Block(page=self.name, kind=each["kind"], text=dedent(each["body"]), line=self.line(each.start()))
-            for each in _FENCED.finditer(self.text)
-        ]
-
-    def line(self, offset: int) -> int:
-        return self.text.count("\n", 0, offset) + 1
-
-    @property
-    def prose(self) -> str:
-        """Without fenced blocks."""
-        return _FENCED.sub("", self.text)
-
-    @property
-    def anchors(self) -> set[str]:
-        """As GitHub makes them of headings."""
-        found: list[str] = []
-        for title in re.findall(r"^#+ (.+)$", self.prose, re.MULTILINE):
-            slug = re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
-            found.append(slug if slug not in found else f"{slug}-{found.count(slug)}")
-        return set(found)
-
-    def section(self, title: str) -> str:
-        """What stands below the heading, up to the next one of its level or above."""
-        (heading,) = re.findall(rf"^(#+) {re.escape(title)}$", self.text, re.MULTILINE)
-        after = self.text.partition(f"{heading} {title}\n")[2]
-        return re.split(rf"^#{{1,{len(heading)}}} ", after, maxsplit=1, flags=re.MULTILINE)[0]
-
-
-@cache
-def pages() -> dict[str, Page]:
-    paths = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md")), *ROOT.glob("findings/*.md")]
-    names = [str(path.relative_to(ROOT)) for path in paths]
-    return {name: Page(name=name, text=(ROOT / name).read_text(encoding="utf-8")) for name in names}
-
-
-def first_column(table: str) -> list[str]:
-    """The code spans in the first cell of each row."""
-    return [span for row in re.findall(r"^\| (.*?) \|", table, re.MULTILINE) for span in _SPAN.findall(row)]
-
-
-def blocks_of(kind: str, *names: str) -> list[Block]:
-    return [block for name in names or pages() for block in pages()[name].blocks if block.kind == kind]
-
-
 # Links
 
 
 @pytest.mark.parametrize("name", pages())
 def test_every_link_leads_somewhere(name: str) -> None:
     dead = []
-    for found in _LINK.finditer(re.sub(r"`[^`\n]+`", "", pages()[name].prose)):
+    for found in LINK.finditer(re.sub(r"`[^`\n]+`", "", pages()[name].prose)):
         target, _, anchor = found["target"].partition("#")
         if re.match("[a-z]+:", target):
             continue
@@ -202,7 +135,7 @@ def test_each_package_has_its_reason() -> None:
 def test_each_test_that_a_promise_names_is_there() -> None:
     sources = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py")}
     whole = "\n".join(sources.values())
-    named = [span for span in _SPAN.findall(pages()["docs/promises.md"].text) if span.startswith("test_")]
+    named = [span for span in SPAN.findall(pages()["docs/promises.md"].text) if span.startswith("test_")]
     missing = [name for name in named if name not in sources and not re.search(rf"def {re.escape(name)}\b", whole)]
     assert missing == [] and len(named) > 30
 
@@ -340,7 +273,7 @@ def test_every_command_stands_in_the_operations() -> None:
 
 @pytest.mark.parametrize("name", pages())
 def test_a_command_in_a_sentence_is_one_that_the_parser_takes(name: str, folder: Path) -> None:
-    for span in _SPAN.findall(pages()[name].prose):
+    for span in SPAN.findall(pages()[name].prose):
         match = _PROGRAM.fullmatch(span)
         if match is None or match["module"] != "relay":
             continue
@@ -431,7 +364,7 @@ def variables() -> frozenset[str]:
 
 def test_every_variable_stands_in_the_configuration_and_no_other() -> None:
     section = pages()["docs/configuration.md"].section("Variables")
-    spans = set(_SPAN.findall(section))
+    spans = set(SPAN.findall(section))
     assert sorted(variables() - spans) == []
     listed = set(first_column(section)) - {"PROMETHEUS_MULTIPROC_DIR"}
     assert sorted(listed - variables()) == []
@@ -457,7 +390,7 @@ def test_every_key_of_the_file_stands_in_the_configuration_and_no_other(monkeypa
     }
     for path, title in headings.items():
         section = page.section(title)
-        assert sorted(read[path] - set(_SPAN.findall(section))) == [], path
+        assert sorted(read[path] - set(SPAN.findall(section))) == [], path
         assert sorted(set(first_column(section)) - read[path]) == [], path
     assert all(f"[{key}" in page.section("Keys of RELAY_CONFIG") for key in read[""])
 
@@ -498,130 +431,6 @@ def test_the_variables_of_heroku_are_taken_by_the_settings(command: Command) -> 
     assert settings.environment is Environment.DEMO and not settings.warnings
 
 
-# Alerts
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """An alert of a page, as TradingView would send it, and the orders that the page says it places.
-
-    `block`: which of the page's alerts. `filled`: the placeholders. `orders`: side, quantity, whether it only reduces.
-    """
-
-    block: int
-    orders: list[tuple[str, str, bool]]
-    filled: dict[str, str] | None = None
-
-
-def _bar(side: str, size: str, before: tuple[str, str], action: str = "", qty: str = "") -> dict[str, str]:
-    """A strategy's placeholders."""
-    return {
-        "strategy.order.action": action,
-        "strategy.order.contracts": qty,
-        "strategy.order.id": "any",
-        "strategy.market_position": side,
-        "strategy.market_position_size": size,
-        "strategy.prev_market_position": before[0],
-        "strategy.prev_market_position_size": before[1],
-    }
-
-
-README_STEPS: Final = [
-    Step(block=1, filled=_bar("long", "0.004", ("flat", "0"), "buy", "0.004"), orders=[("buy", "0.004", False)]),
-    Step(block=1, filled=_bar("long", "0.001", ("long", "0.004"), "sell", "0.003"), orders=[("sell", "0.003", True)]),
-    Step(block=1, filled=_bar("short", "0.002", ("long", "0.001"), "sell", "0.003"), orders=[("sell", "0.003", False)]),
-    Step(block=0, filled=_bar("long", "0.003", ("flat", "0")), orders=[("buy", "0.005", False)]),
-    Step(block=0, filled=_bar("flat", "0", ("long", "0.003")), orders=[("sell", "0.003", True)]),
-    Step(block=2, filled=_bar("short", "7", ("flat", "0")), orders=[("sell", "0.001", False)]),
-    Step(block=2, filled=_bar("short", "9", ("short", "7")), orders=[]),
-    Step(block=3, orders=[("buy", "0.01", False)]),
-    Step(block=3, orders=[]),
-    Step(block=4, orders=[("sell", "0.009", True)]),
-    Step(block=4, orders=[]),
-    Step(block=5, orders=[("buy", "0.01", False)]),
-]
-ALERTS_STEPS: Final = [
-    Step(block=0, orders=[("buy", "50", False)]),
-    Step(block=1, orders=[("sell", "25", True)]),
-    Step(block=2, orders=[]),
-    Step(block=3, orders=[]),
-]
-
-
-@pytest.fixture
-def emptied(paper: PaperServer) -> Iterator[None]:
-    """Nothing is open at the exchange afterwards."""
-    yield
-    paper.control.reset()
-
-
-@pytest.mark.parametrize(("name", "steps"), [("README.md", README_STEPS), ("docs/alerts.md", ALERTS_STEPS)])
-def test_each_alert_is_planned_as_its_page_says_and_done(
-    name: str, steps: list[Step], own: RelayServer, paper: PaperServer, emptied: None
-) -> None:
-    """On an account of 100,000 USDT, with BTC at 100,000 and ETH at 1,000."""
-    paper.control.prices(BTCUSDT="100000", ETHUSDT="1000")
-    alerts = [block.text for block in blocks_of("json", name)]
-    assert {step.block for step in steps} == set(range(len(alerts))), "each alert has a step here"
-    for number, step in enumerate(steps):
-        text = alerts[step.block].replace("SECRET", WEBHOOK_SECRET)
-        values = {"ticker": "BTCUSDT.P", "close": "99000", "strategy.order.price": "100000", **(step.filled or {})}
-        for placeholder, value in values.items():
-            text = text.replace(f"{{{{{placeholder}}}}}", value)
-        text = re.sub(r', "time": "\{\{timenow\}\}"', f', "id": "{number}"', text)
-        planned = [
-            (each["side"], each["qty"], each["reduce_only"])
-            for each in own.api("plan", "POST", data=text.encode())["orders"]
-        ]
-        assert planned == step.orders, number
-        answer = own.post(text.encode(), wait_s=10)
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["status"] == "done", answer.text
-
-
-FILL: Final = {
-    **{
-        "ticker": "BTCUSDT.P",
-        "exchange": "BYBIT",
-        "timenow": "2025-01-31T12:00:00Z",
-        "open": "99000",
-        "close": "100000",
-        "plot_0": "105000",
-    },
-    **{"strategy.order.action": "buy", "strategy.order.contracts": "0.01", "strategy.order.price": "100000"},
-    **{"strategy.order.id": "L", "strategy.position_size": "0.01", "strategy.market_position": "long"},
-    **{"strategy.market_position_size": "0.01", "strategy.prev_market_position": "flat"},
-    "strategy.prev_market_position_size": "0",
-}
-"""A strategy that was flat has bought."""
-
-
-def _to_copy(title: str) -> Iterator[tuple[str, Signal]]:
-    """The format and the signal of each message below `title`."""
-    for fenced in _FENCED.finditer(pages()["docs/alerts.md"].section(title)):
-        text = dedent(fenced["body"])
-        for placeholder, value in FILL.items():
-            text = text.replace(f"{{{{{placeholder}}}}}", value)
-        assert "{{" not in text
-        alert = read(text.encode())
-        received_at = datetime(2025, 1, 31, 12, 0, 1, tzinfo=UTC)
-        yield alert.format, signal_from_stored(alert.fields, id="s" * 26, strategy="default", received_at=received_at)
-
-
-def test_each_services_message_to_copy_is_read_as_that_services() -> None:
-    found = list(_to_copy("Messages to copy"))
-    assert {(signal.ticker or "").removesuffix(".P") for _, signal in found} == {"BTCUSDT"}
-    assert sorted(set(FORMATS) - {alert_format for alert_format, _ in found}) == []
-
-
-def test_each_native_message_to_copy_is_taken_whole() -> None:
-    found = list(_to_copy("Native messages to copy"))
-    assert {alert_format for alert_format, _ in found} == {"native"}
-    assert [signal.notes for _, signal in found] == [()] * len(found)
-    unusual = {"close_long", "close_short", "flat", "exit", "sell"}
-    assert {signal.action.value for _, signal in found} == set(map(str, NATIVE_ACTIONS)) - unusual
-
-
 # Lists
 
 
@@ -640,12 +449,12 @@ def test_each_native_message_to_copy_is_taken_whole() -> None:
     ids=lambda given: given if isinstance(given, str) and " " in given else "",
 )
 def test_the_docs_list_all_there_are(words: Any, name: str, title: str) -> None:
-    spans = set(_SPAN.findall(pages()[name].section(title)))
+    spans = set(SPAN.findall(pages()[name].section(title)))
     assert sorted({str(word) for word in words} - spans) == []
 
 
 def test_every_endpoint_stands_in_the_api_and_no_other(relay: RelayServer) -> None:
-    spans = _SPAN.findall(pages()["docs/api.md"].text)
+    spans = SPAN.findall(pages()["docs/api.md"].text)
     families = [span.removesuffix("…") for span in spans if span.endswith("/…")]
     there = {
         f"{method} {re.sub(r'<path:', '<', rule.rule)}"
@@ -676,7 +485,7 @@ def codes() -> frozenset[str]:
 def test_every_code_is_explained_and_no_other() -> None:
     reasons = first_column(pages()["docs/alerts.md"].section("Reason codes"))
     errors = first_column(pages()["docs/api.md"].section("Errors"))
-    listed = {*reasons, *errors, *(each for each in _SPAN.findall(pages()["docs/api.md"].text) if each in codes())}
+    listed = {*reasons, *errors, *(each for each in SPAN.findall(pages()["docs/api.md"].text) if each in codes())}
     assert sorted(codes() - listed) == []
     assert sorted({*reasons, *errors} - codes()) == []
 

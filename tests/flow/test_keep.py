@@ -15,12 +15,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from relay.cli.main import cli
+from relay.journal import export
 from relay.journal.backup import BackupFailed, back_up
+from relay.journal.journal import Journal
 from relay.journal.opening import open_journal
 from relay.settings.environment import Secret, database_password
 from tests.paper_server import PaperServer
 from tests.relay_server import running_relay
-from tests.unit.journal_builders import accepted
+from tests.unit.journal_builders import NOW_MS, accepted
 
 BUY = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.01"}
 
@@ -122,6 +124,16 @@ def test_what_the_journal_holds_of_some_days_is_exported_and_no_word_is_a_formul
         assert _run(tmp_path, "export", "orders", "--to", "2020-01-01").stdout.count("\n") == 1
         bad = _run(tmp_path, "export", "orders", "--from", "yesterday")
         assert bad.exit_code == 2 and "--from" in bad.output
+
+
+def test_many_rows_are_exported_once_each_and_in_order_from_both_databases(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "_AT_ONCE", 3)
+    times = [1, 1, 1, 1, 2, 3, 3, 9, 9, 9]
+    made = [accepted(journal, at_ms=NOW_MS + each) for each in times]
+    found = list(export.export(journal.store, export.ExportKind.SIGNALS, NOW_MS, NOW_MS + 9))
+    assert [each["id"] for each in found] == made[:7]
 
 
 def test_a_journal_of_an_earlier_schema_that_lacks_a_table_goes_on(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from relay.app.account_checks import MailboxLook
 from relay.errors import SettingsInvalid
 from relay.mailbox import watch
 from relay.mailbox.message import read_mail
@@ -231,6 +232,22 @@ def test_a_wrong_password_is_said_without_it(
     with running_relay(tmp_path, own_paper.url, MAILBOX_URL=url) as relay:
         _until(lambda: "MailboxLoginError" in (_watch(relay).problem or ""))
     assert "another-password" not in caplog.text
+
+
+def test_check_tells_whether_the_mailbox_is_read(relay: RelayServer, dovecot: MailServer, tmp_path: Path) -> None:
+    checkup = relay.relay.services.checkup
+    checkup.look_now()
+    report = checkup.latest("default")
+    assert report is not None and report.check("mailbox").state == "green"
+    for url, state in ((dovecot.url, "green"), (dovecot.url.replace("pass%2Fword", "another-word"), "red")):
+        (point,) = MailboxLook(load_settings({"MAILBOX_URL": url}, dotenv=None).mailbox)()
+        assert (point.name, point.state) == ("mailbox", state) and "another-word" not in f"{point.message}{point.fix}"
+    dovecot.stop()
+    _until(lambda: _watch(relay).problem)
+    checkup.look_now()
+    report = checkup.latest("default")
+    assert report is not None and report.check("mailbox").state == "red" and not report.is_ok
+    assert MailboxLook(None)() == ()
 
 
 @pytest.mark.parametrize(

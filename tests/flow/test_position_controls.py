@@ -66,6 +66,21 @@ def test_a_part_of_an_inverse_position_is_in_contracts(own: RelayServer) -> None
     assert (held(own, "BTCUSD")["side"], held(own, "BTCUSD")["size"]) == ("short", "200")
 
 
+def test_a_pairs_coins_and_the_perpetual_of_the_same_name_are_closed_apart(
+    own: RelayServer, paper: PaperServer
+) -> None:
+    paper.control.prices(**{"spot:BTCUSDT": "100000"})
+    own.done({"action": "buy", "ticker": "BTCUSDT", "market": "spot", "qty": "0.02", "id": "coins"})
+    assert asked(own, "positions/close", symbol="BTCUSDT", category="spot", share=50)["status"] == "done"
+    sizes = {each["category"]: each["size"] for each in own.api("positions")["positions"]}
+    assert sizes["linear"] == "0.015" and float(sizes["spot"]) < 0.0101
+    assert asked(own, "positions/close", symbol="BTCUSDT", category="linear")["status"] == "done"
+    assert [each["category"] for each in own.api("positions")["positions"]] == ["spot"]
+    rows = own.api("flatten", "POST")["accounts"]
+    assert {own.wait_for(each["signal_id"])["status"] for each in rows if each["signal_id"]} == {"done"}
+    assert own.api("positions")["positions"] == []
+
+
 def test_what_is_asked_for_twice_under_one_id_is_done_once(own: RelayServer) -> None:
     for request_id in (new_signal_id(1_796_000_000_000), "my-own-id"):
         before = float(held(own)["size"])

@@ -90,6 +90,9 @@ class _Fewer:
     def closed_instruments(self) -> tuple[Instrument, ...]:
         return ()
 
+    def pairs(self) -> list[Instrument]:
+        return self._exchange.pairs()
+
 
 def test_flatten_of_everything_closes_the_rest_where_it_cannot_close_one(
     own: RelayServer, paper: PaperServer, caplog: pytest.LogCaptureFixture

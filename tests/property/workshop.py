@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -25,8 +26,8 @@ from relay.execution.gather import Gatherer
 from relay.execution.heartbeat import Heartbeats
 from relay.execution.notices import Announcer
 from relay.execution.orders import Clearing
-from relay.execution.ports import Account
-from relay.execution.protection import Protector
+from relay.execution.ports import Account, ExchangePort
+from relay.execution.protection import ProtectionLanes, Protector
 from relay.execution.tasks import Runner, Tasks
 from relay.execution.work import Strategy
 from relay.journal.journal import Journal
@@ -132,29 +133,40 @@ class Lineup:
 class Workshop:
     """`restart` is a crash and a new start: all that was in memory is gone. `exchange`: the first account's."""
 
-    def __init__(self, journal: Journal, *, max_age_s: int = MAX_AGE_S, accounts: tuple[str, ...] = ("main",)) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        max_age_s: int = MAX_AGE_S,
+        accounts: tuple[str, ...] = ("main",),
+        clock: Clock | None = None,
+        market: Market | None = None,
+        port: ExchangePort | None = None,
+    ) -> None:
+        """`port`: another exchange than the model, for all accounts."""
         self.journal = journal
-        self.clock = Clock()
+        self.clock = clock or Clock()
         self.exchanges = {name: ModelExchange(self.clock) for name in accounts}
         self.exchange = self.exchanges[accounts[0]]
-        self.market = Market()
+        self.market = market or Market()
         self._rules = rules(signal_max_age_s=max_age_s)
         self.announcer = Announcer()
+        bounds = Bounds(max_seconds=MAX_WAIT_S)
         self._accounts = {
-            name: Account(name=name, exchange=exchange, market=self.market, bounds=Bounds(max_seconds=MAX_WAIT_S))
+            name: Account(name=name, exchange=port or exchange, market=self.market, bounds=bounds)
             for name, exchange in self.exchanges.items()
         }
-        self.follower = Follower(journal=journal, accounts=self._accounts, now=self.clock.now)
         self._assemble()
 
     def _assemble(self) -> None:
         journal = self.journal
         self.engine = Lineup(self.clock)
+        protector = Protector(journal=journal, now=self.clock.now)
         executor = Executor(
             journal=journal,
             gatherer=Gatherer(journal=journal),
             clearing=Clearing(journal=journal),
-            protector=Protector(journal=journal, now=self.clock.now),
+            protector=protector,
             announcer=self.announcer,
             drift=DriftWatch(journal=journal, announcer=self.announcer),
             now=self.clock.now,
@@ -186,12 +198,27 @@ class Workshop:
             strategies=strategies,
             now=self.clock.now,
         )
+        protector.close = partial(self.controls.close, by="the protection")
+        self.protection = ProtectionLanes(
+            journal=journal,
+            engine=self.engine,
+            protector=protector,
+            accounts=self._accounts,
+            tell=executor.attention,
+            executes=self.runner.is_open_for,
+            now=self.clock.now,
+        )
+        self.follower = Follower(
+            journal=journal, accounts=self._accounts, protection=self.protection, now=self.clock.now
+        )
 
     def open(self) -> None:
         """The instruments are there, and the lanes of the accounts that answer go."""
         self.market.load()
         if there := [name for name, exchange in self.exchanges.items() if not exchange.is_away]:
             self.runner.recover(*there)
+            for name in there:
+                self.protection.take_up(name)
 
     def restart(self) -> None:
         self._assemble()
@@ -208,5 +235,5 @@ class Workshop:
         return self.intake.take(body, strategy="default", credentials=Credentials())
 
 
-def body_of(**alert: str) -> bytes:
+def body_of(**alert: object) -> bytes:
     return json.dumps({"secret": SECRET, **alert}).encode()

@@ -95,7 +95,7 @@ def test_the_secret_is_printed_only_when_it_is_asked_for(tmp_path: Path) -> None
     assert hidden.exit_code == 0
     assert json.loads(hidden.stdout)["secret"] == "YOUR-WEBHOOK-SECRET"
     assert secret not in hidden.output
-    reported = alert(tmp_path, "--with-secret", WEBHOOK_SECRET=f"{secret} another-one-that-is-new")
+    reported = alert(tmp_path, "--with-secret", WEBHOOK_SECRET=f"one-that-is-being-replaced {secret}")
     assert json.loads(reported.stdout)["secret"] == secret
     assert secret not in reported.stderr
 

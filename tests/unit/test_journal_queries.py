@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event
 
+from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, Reason, SignalStatus
 from relay.domain.signal import new_signal_id
+from relay.journal.api_queries import DashboardQueries, LevelHistory
 from relay.journal.journal import Journal
 from relay.journal.opening import open_journal
+from relay.journal.records import CANCEL_REQUESTED
 from relay.journal.sqlite import SqliteStore
 from tests.unit.journal_builders import (
     NOW_MS,
     accepted,
+    events_of,
     limit,
     new_signal,
     order_id,
@@ -173,6 +179,40 @@ def test_orders_are_listed_by_what_is_asked_for(journal: Journal) -> None:
     assert journal.orders(status=OrderStatus.DENIED)[0]["reason"] == {"code": "LEG_FAILED", "message": "no"}
 
 
+def test_an_orders_terms_are_the_last_ones_and_its_owner_is_named(journal: Journal) -> None:
+    signal_id, client_id = sent_order(journal)
+    journal.write(lambda uow: uow.orders.amended(client_id, qty=Decimal("0.025"), price=Decimal(61_000), now_ms=NOW_MS))
+    queries = DashboardQueries(journal.store)
+    owner = queries.order_owners([client_id, "somebody-elses"])[client_id]
+    assert (owner["qty"], owner["price"], owner["signal_id"]) == ("0.025", "61000", signal_id)
+    assert (owner["strategy"], owner["purpose"], owner["trigger_price"]) == ("default", "entry", None)
+    assert list(queries.order_owners([client_id, "somebody-elses"])) == [client_id]
+    assert [(each["qty"], each["price"]) for each in journal.orders()] == [("0.025", "61000")]
+    order = journal.order(client_id)
+    assert order is not None and order.state.planned.qty == Decimal("0.010"), "the plan stays what was planned"
+    assert "order_amended" in events_of(journal, signal_id)
+
+
+def test_an_order_is_unwanted_once_a_person_has_asked_for_its_end(journal: Journal) -> None:
+    signal_id, client_id = sent_order(journal)
+    assert not journal.is_unwanted(client_id)
+    journal.event(signal_id, CANCEL_REQUESTED, {"client_order_id": "another", "by": "me"}, now_ms=NOW_MS)
+    assert not journal.is_unwanted(client_id)
+    journal.event(signal_id, CANCEL_REQUESTED, {"client_order_id": client_id, "by": "me"}, now_ms=NOW_MS)
+    assert journal.is_unwanted(client_id) and not journal.is_unwanted("another")
+
+
+def test_where_the_stop_stood_is_told_by_orders_and_by_what_was_set(journal: Journal) -> None:
+    signal_id, client_id = sent_order(journal, replace(limit(), stop_loss=Decimal(58_000)))
+    journal.record_report(client_id, report(client_id, filled="0.010"), now_ms=NOW_MS)
+    journal.event(signal_id, "stops_set", {"stop_loss": "59000", "take_profit": "70000"}, now_ms=NOW_MS + 5)
+    told = DashboardQueries(journal.store).level_history("main", Category.LINEAR, "BTCUSDT", NOW_MS - 9, NOW_MS + 9)
+    assert [price for _, price in told.stops] == [Decimal(58_000), Decimal(59_000)]
+    assert told.profits == ((NOW_MS + 5, Decimal(70_000)),) and told.tp_legs == ()
+    elsewhere = DashboardQueries(journal.store).level_history("main", Category.LINEAR, "ETHUSDT", 0, NOW_MS + 9)
+    assert elsewhere == LevelHistory()
+
+
 def test_counts_are_by_status(journal: Journal) -> None:
     ids = [accepted(journal) for _ in range(3)]
     journal.finish(ids[0], "main", SignalStatus.EXPIRED, now_ms=NOW_MS)
@@ -195,6 +235,7 @@ def test_questions_of_the_engine_read_no_more_than_what_is_open(tmp_path: Path) 
     assert not journal.open_orders("another")
     assert not journal.live_brackets("main")
     assert not journal.cancels_wanted("main")
+    assert not journal.is_unwanted(client_id)
     journal.orders(open_only=True)
     journal.order(client_id)
     journal.execution(signal_id, "main")

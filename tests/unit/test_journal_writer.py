@@ -353,9 +353,9 @@ def test_the_same_alert_again_is_not_planned_again(journal: Journal) -> None:
 
 def test_nothing_overtakes_what_is_written_or_waits_to_be(journal: Journal) -> None:
     with ThreadPoolExecutor(1) as poster, _busy(journal):
-        assert not journal.may_write_at_once
         earlier = poster.submit(accepted, journal)
         _queued(journal, 1)
+        assert not journal.may_write_at_once
         assert not _at_once(journal, new_signal()).write(lambda: True)
     assert [each.signal.id for each in journal.unfinished()] == [earlier.result()]
 

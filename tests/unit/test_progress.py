@@ -272,6 +272,16 @@ def outdated(leg: int, exit_qty: str, **more: object) -> OrderState:
     return refused(order(leg, Purpose.EXIT, exit_qty=exit_qty, qty=exit_qty, **more), STALE)
 
 
+@pytest.mark.parametrize("outcome", [STALE, GONE])
+def test_an_exit_that_was_never_there_and_finds_nothing_open_is_done(outcome: OrderRejected) -> None:
+    """Its first send was in doubt, so that its refusal alone was no proof."""
+    in_doubt = after_outcome(sent(order(0, Purpose.EXIT, exit_qty="2"), SIGNATURE), Unknown(why="no answer"))
+    refusal = Reason(code="SYMBOL_NOT_TRADING", message="it is not live")
+    never_was = denied(after_outcome(sent(in_doubt, SIGNATURE), outcome), refusal)
+    came_to = finish(never_was, size="0")
+    assert (came_to.status, came_to.reason) == (SignalStatus.DONE, None)
+
+
 def test_an_exit_that_was_refused_by_other_rules_is_planned_anew_once_the_position_is_read() -> None:
     gone = outdated(0, "12.3")
     assert isinstance(progress((gone,), instrument=COARSE), LookAtPosition)

@@ -63,10 +63,12 @@ def trade_chart(trade: Trade) -> Response:
     )
     end_ms = span.until_ms or to_ms(utc_now())
     marks = _marks(span, trade.side, trade=trade.id) or _averages(trade, span.since_ms, end_ms)
-    told = current_queries().level_history(span.account, span.category, span.symbol, span.since_ms - _MINUTE_MS, end_ms)
-    levels: list[Level] = [("Stop loss", [*told.stops, (end_ms, None)] if told.stops else [])]
-    levels.append(("Take profit", [*told.profits, (end_ms, None)] if told.profits else []))
-    for number, (begun, ended, price) in enumerate(told.rungs, start=1):
+    history = current_queries().level_history(
+        span.account, span.category, span.symbol, span.since_ms - _MINUTE_MS, end_ms
+    )
+    levels: list[Level] = [("Stop loss", [*history.stops, (end_ms, None)] if history.stops else [])]
+    levels.append(("Take profit", [*history.profits, (end_ms, None)] if history.profits else []))
+    for number, (begun, ended, price) in enumerate(history.tp_legs, start=1):
         levels.append((f"Rung {number}", [(begun, price), (min(ended or end_ms, end_ms), None)]))
     return _drawn(span, marks, levels)
 
@@ -85,9 +87,9 @@ def position_chart(position: dict[str, Any]) -> Response:
     levels: list[Level] = []
     if position["stop_loss"] is not None:
         levels.append(("Stop loss", [(since_ms, Decimal(position["stop_loss"]))]))
-    for number, rung in enumerate(position["take_profits"] or (), start=1):
+    for number, tp_leg in enumerate(position["take_profits"] or (), start=1):
         name = f"Take profit {number}" if len(position["take_profits"]) > 1 else "Take profit"
-        levels.append((name, [(since_ms, Decimal(rung["price"]))]))
+        levels.append((name, [(since_ms, Decimal(tp_leg["price"]))]))
     if position["liq_price"] is not None:
         levels.append(("Liquidation", [(since_ms, Decimal(position["liq_price"]))]))
     return _drawn(span, _marks(span, Side.BUY if position["side"] == "long" else Side.SELL), levels)

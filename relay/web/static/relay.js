@@ -55,7 +55,7 @@
   // Never so narrow that a cent looks like a fall; one value alone gets some room, too.
   function around(u, least, most) {
     if (least === null) return [0, 1];
-    const span = Math.max(most - least, Math.abs(most) * 0.01, 1e-6);
+    const span = Math.max(most - least, Math.abs(most) * 0.004, 1e-6);
     return [(least + most - span * 1.2) / 2, (least + most + span * 1.2) / 2];
   }
 
