@@ -154,7 +154,7 @@ class Intake:
         self._ages_ms = ages_ms
         self._readers = ReadingTurns()
         self._comes_by_mail = comes_by_mail
-        self._told_of_spot: set[str] = set()
+        self._noted_spot: set[str] = set()
 
     def strategy(self, name: str) -> Strategy:
         """Raises StrategyUnknown, which names those there are."""
@@ -293,9 +293,9 @@ class Intake:
         """Once for each strategy: its ticker is a pair's name as well, and nobody says which is meant."""
         index, ticker = account.market.symbol_index, (signal.ticker or "").upper().rpartition(":")[2]
         is_said = signal.market is not None or found.is_held or index is None or found.symbol not in index.pairs
-        if is_said or ticker != found.symbol or signal.strategy in self._told_of_spot:
+        if is_said or ticker != found.symbol or signal.strategy in self._noted_spot:
             return ()
-        self._told_of_spot.add(signal.strategy)
+        self._noted_spot.add(signal.strategy)
         return (f'{ticker} is the perpetual; the spot pair of that name is `"market": "spot"`',)
 
     def _meant(

@@ -353,7 +353,7 @@ class Executor:
                 return None
             return self._write_plan(uow, work, gathered, first_attempt, finish, now_ms)
 
-        discrepancy = self._journal.write(write, is_patient=True)
+        discrepancy = self._journal.write(write, may_take_long=True)
         if discrepancy is None:
             return False
         self._planned(work, discrepancy)

@@ -293,7 +293,7 @@ class _LimitReading:
         return self._prices[key]
 
 
-_ASKED_FOR = frozenset({LimitNeed.DAY, LimitNeed.STOPS})
+_REQUESTED = frozenset({LimitNeed.DAY, LimitNeed.STOPS})
 """What only the exchange tells."""
 _AGAIN_S = (0.1, 0.25, 0.5, 1.0, 2.0)
 
@@ -337,7 +337,7 @@ class Gatherer:
         proposal, _ = self._proposed(work, instrument, now, source)
         work.expected = proposal.expected
         wanted = proposal.limit_needs
-        if _ASKED_FOR & wanted:
+        if _REQUESTED & wanted:
             raise NotKnown("limits")
         if wanted:
             counted, _ = self._limits.read(work, source, wanted, now, keeps=False)

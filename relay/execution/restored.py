@@ -174,7 +174,7 @@ class _Settling:
                 "alert with the action `stops` sets them anew"
             )
         differences = tuple(dict.fromkeys(self.differences))
-        kept = tuple(each for each in state.brackets if each.lane not in moved)
-        state = replace(state, brackets=kept, differences=differences)
+        remaining = tuple(each for each in state.brackets if each.lane not in moved)
+        state = replace(state, brackets=remaining, differences=differences)
         save(self.journal, self.account.name, state, now_ms=self.now_ms)
         return differences

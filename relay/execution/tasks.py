@@ -276,7 +276,7 @@ class Opening:
         self._answered = threading.Lock()
         self._answered.acquire()
         self._answer: Admission | Exception | None = None
-        self._is_told = self._is_admitted = False
+        self._has_answered = self._is_admitted = False
 
     def admission(self, deadline_s: float) -> Admission | None:
         """Once the order has left, or as soon as it is durable where that must wait; None: to be accepted as always.
@@ -342,8 +342,8 @@ class Opening:
 
     def _tell(self, answer: Admission | Exception | None) -> None:
         """Once: the first answer counts."""
-        if not self._is_told:
-            self._is_told, self._answer = True, answer
+        if not self._has_answered:
+            self._has_answered, self._answer = True, answer
             self._answered.release()
 
 

@@ -142,7 +142,7 @@ class Deferred:
                 operation(uow)
             return operations(uow)
 
-        written = journal.write(write, is_patient=True)
+        written = journal.write(write, may_take_long=True)
         for _, stored in waiting:
             stored()
         return written

@@ -275,14 +275,18 @@ class Journal:
         return reopened.generation
 
     def write(
-        self, operations: Callable[[UnitOfWork], T], *, deadline_s: float = WRITE_DEADLINE_S, is_patient: bool = False
+        self,
+        operations: Callable[[UnitOfWork], T],
+        *,
+        deadline_s: float = WRITE_DEADLINE_S,
+        may_take_long: bool = False,
     ) -> T:
         """All of `operations` in one transaction; they may be run more than once, of which one run counts.
 
-        `is_patient`: nobody waits for this thread, so that it may write by itself, however long the disk takes.
+        `may_take_long`: nobody waits for this thread, so that it may write by itself, however long the disk takes.
         """
         work, store = functools.partial(run_in, operations), self.store
-        if is_patient and isinstance(store, SqliteStore) and store.writer is not None and store.writer.is_idle:
+        if may_take_long and isinstance(store, SqliteStore) and store.writer is not None and store.writer.is_idle:
             here = AtOnce[T].of(store.writer, work)
             if here.write(lambda: True):
                 written: T = here.job.result()

@@ -143,8 +143,8 @@ class Orders:
         of_attempt = {"of_order": client_order_id, "of_number": number}
         run(self._connection, _CHANGE_ATTEMPT, said | {"answered_at": now_ms} | of_attempt)
         self._apply_outcome(loaded, number, outcome, now_ms)
-        told = (replace(each, outcome=outcome) if each.number == number else each for each in state.attempts)
-        loaded.state = replace(loaded.state, attempts=tuple(told))
+        judged_attempts = (replace(each, outcome=outcome) if each.number == number else each for each in state.attempts)
+        loaded.state = replace(loaded.state, attempts=tuple(judged_attempts))
         detail = {"client_order_id": client_order_id, "attempt": number, "code": said["code"], "words": said["words"]}
         known_detail = {name: value for name, value in detail.items() if value is not None}
         self._events.add(row.signal_id, f"order_{said['outcome']}", known_detail, now_ms=now_ms)

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from dotenv import dotenv_values
 
+from tests.faults.stage import until
 from tests.flow.desk import MARKETS, AccountApi, Market
 from tests.paper_server import KEY, SECRET, PaperServer
 from tests.relay_process import DEADLINE_S, ROOT, WEBHOOK_SECRET, RelayProcess
