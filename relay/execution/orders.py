@@ -615,7 +615,8 @@ def look(
     Raises ExchangeUnreachable or ExchangeAnswered. What is news goes into the journal and into `known`.
     """
     exchange, category, symbol = account.exchange, record.category, record.symbol
-    if account.live is None or account.live.position_now(category, symbol) is None:
+    # What is held of coins is reckoned from the journal's own fills, so they have to be in it.
+    if not category.has_positions or account.live is None or account.live.position_now(category, symbol) is None:
         before_asking()
     position = _position_of(account, record)
     orders = _orders(journal, record.bracket.order_ids, known)

@@ -62,9 +62,10 @@ def _spoken_for(journal: Journal, record: BracketRecord) -> Decimal:
     if record.category.has_positions:
         return Decimal(0)
     resting = journal.resting_orders(record.account, record.category, record.symbol)
-    others = (each.state for each in resting if each.state.client_order_id not in record.bracket.order_ids)
-    sales = (each.planned.qty - each.filled_qty for each in others if each.planned.purpose is Purpose.EXIT)
-    return sum(sales, Decimal(0))
+    # A bracket's own legs are told by their number: one may have ended that the journal does not say so of yet.
+    others = [each.state for each in resting if each.state.planned.leg < FIRST_TAKE_PROFIT_LEG]
+    exits = [each for each in others if each.planned.purpose is Purpose.EXIT]
+    return sum((each.planned.qty - each.filled_qty for each in exits), Decimal(0))
 
 
 def _orders(journal: Journal, names: tuple[str, ...], known: Mapping[str, OrderState]) -> dict[str, OrderState]:

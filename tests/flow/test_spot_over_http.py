@@ -205,10 +205,12 @@ def test_at_the_take_profit_the_stop_loss_makes_room_for_it_and_nothing_rests_af
     own: RelayServer, paper: PaperServer, owned: Decimal
 ) -> None:
     levels = {"stop_loss": "95000", "take_profit": "110000"}
-    own.done({**SPOT, "action": "buy", "qty": "0.01", **levels, "id": "1"})
+    bought = own.done({**SPOT, "action": "buy", "qty": "0.01", **levels, "id": "1"})
     before = coin(paper, "USDT")
     price(paper, 110100)
     until(lambda: (held(own), resting(paper)), (Decimal(0), []))
+    kinds = [each["type"] for each in own.api(f"signals/{bought['id']}")["orders"]]
+    assert kinds == ["market", "stop_market", "limit"], "what has been sold is not protected once more"
     assert coin(paper) == owned
     assert coin(paper, "USDT") - before >= Decimal("0.00999") * 110000 * Decimal("0.998")
 
