@@ -323,6 +323,8 @@ def _opened(held: Iterable[Trade], entry: LedgerEntry, strategy: str, qty: Decim
         opened_at_ms=None if entry.exec_id.startswith(_BEFORE) else entry.at_ms,
     )
     value = _value(entry.category, qty, entry.price)
+    if not trade.category.has_positions and trade.open_qty and _is_worth_nothing(trade, entry):
+        trade = replace(trade, opened_at_ms=entry.at_ms)  # of dust alone no trade is made
     return replace(
         trade,
         open_qty=trade.open_qty + qty,
@@ -331,6 +333,21 @@ def _opened(held: Iterable[Trade], entry: LedgerEntry, strategy: str, qty: Decim
         entry_qty=trade.entry_qty + qty,
         entry_value=_EXACT.add(trade.entry_value, value),
     )
+
+
+_DUST_USD: Final = Decimal(1)
+_DUST_SHARE: Final = Decimal("0.05")
+
+
+def is_dust(trade: Trade, entry: LedgerEntry) -> bool:
+    """Whether what is held of coins is too little to be sold: under a dollar, and next to nothing of what it was."""
+    if trade.category.has_positions or not trade.open_qty:
+        return False
+    return _is_worth_nothing(trade, entry) and trade.open_qty <= trade.entry_qty * _DUST_SHARE
+
+
+def _is_worth_nothing(trade: Trade, entry: LedgerEntry) -> bool:
+    return trade.open_qty * entry.price * entry.coin_usd < _DUST_USD
 
 
 def _closed(trade: Trade, entry: LedgerEntry, qty: Decimal, reason: ExitReason) -> tuple[Trade, Decimal]:
@@ -385,7 +402,40 @@ class _Fill:
         signal = (self.maker.signal_id,) if self.maker is not None else ()
         paid = _paid(entry, [touched[each] for each in weights], list(weights.values()), signal)
         touched |= {trade.id: trade for trade in paid}
-        return Applied(trades=tuple(touched.values()), realised=realised)
+        sold = {trade.id for trade, _ in self.closing}
+        trades = [part for trade in touched.values() for part in (self._parted(trade) if trade.id in sold else [trade])]
+        return Applied(trades=tuple(trades), realised=realised)
+
+    def _parted(self, trade: Trade) -> list[Trade]:
+        """A round trip whose coins were sold but for dust is over: the dust is the beginning of the next one."""
+        if not is_dust(trade, self.entry) or trade.closed_at_ms is not None:
+            return [trade]
+        dust = Trade(
+            id=trade_id(trade.account, trade.strategy, f"{self.entry.exec_id} dust"),
+            account=trade.account,
+            strategy=trade.strategy,
+            category=trade.category,
+            symbol=trade.symbol,
+            settle_coin=trade.settle_coin,
+            side=trade.side,
+            first_at_ms=self.entry.at_ms,
+            opened_at_ms=self.entry.at_ms,
+            open_qty=trade.open_qty,
+            open_value=trade.open_value,
+            size=trade.open_qty,
+            entry_qty=trade.open_qty,
+            entry_value=trade.open_value,
+        )
+        over = replace(
+            trade,
+            open_qty=_ZERO,
+            open_value=_ZERO,
+            entry_qty=trade.entry_qty - trade.open_qty,
+            entry_value=_EXACT.subtract(trade.entry_value, trade.open_value),
+            exit_reason=self._reason,
+            closed_at_ms=self.entry.at_ms,
+        )
+        return [over, dust]
 
     @property
     def _reason(self) -> ExitReason:

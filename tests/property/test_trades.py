@@ -234,3 +234,32 @@ def test_an_exit_that_ends_the_position_ends_what_strategies_held_against_each_o
     assert not any(each.open_qty or each.netting for each in trades)
     assert {each.strategy: each.realised for each in trades} == {"trend": -10, "grid": 40}
     assert exchange.realised == 30
+
+
+def test_coins_sold_but_for_dust_end_the_trade_and_the_dust_goes_into_the_next_at_its_cost() -> None:
+    exchange = Netted(category=Category.SPOT)
+    qty, sold = D("0.03997"), D("0.0399")
+    exchange.fill(Side.BUY, qty, D(2000), _maker("trend", 1), ExitReason.HAND)
+    exchange.fill(Side.SELL, sold, D(2100), _maker("trend", 2), ExitReason.HAND)
+    first, dust = sorted(exchange.trades(), key=lambda each: each.first_at_ms)
+    assert (first.exit_reason, first.closed_at_ms, first.open_qty, first.realised) == (
+        ExitReason.ALERT,
+        1,
+        0,
+        D("3.99"),
+    )
+    assert first.entry_price == 2000 and first.entry_qty == sold and first.size == qty
+    assert (dust.open_qty, dust.open_value, dust.closed_at_ms) == (qty - sold, (qty - sold) * 2000, None)
+    exchange.fill(Side.BUY, D("0.02"), D(3000), _maker("trend", 3), ExitReason.HAND)
+    exchange.fill(Side.SELL, D("0.02007"), D(3000), _maker("trend", 4), ExitReason.HAND)
+    second = max(exchange.trades(), key=lambda each: each.first_at_ms)
+    assert (second.opened_at_ms, second.closed_at_ms, second.open_qty) == (2, 3, 0)
+    assert second.realised == (qty - sold) * 1000
+
+
+def test_a_part_of_coins_that_is_worth_something_is_no_dust() -> None:
+    exchange = Netted(category=Category.SPOT)
+    exchange.fill(Side.BUY, D("0.04"), D(2000), _maker("trend", 1), ExitReason.HAND)
+    exchange.fill(Side.SELL, D("0.039"), D(2000), _maker("trend", 2), ExitReason.HAND)
+    (held,) = exchange.trades()
+    assert (held.open_qty, held.closed_at_ms) == (D("0.001"), None)
