@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from relay.bybit.wire_orders import OpenOrder
-from relay.domain.instrument import Category, Instrument, plain
+from relay.domain.instrument import Category, Instrument, plain, shown_symbol
 from relay.domain.order import OrderStatus, Reason, SignalStatus, client_order_id
 from relay.domain.order_lifecycle import OUTCOME_UNKNOWN, OrderState
 from relay.domain.progress import Finish, progress
@@ -132,7 +132,8 @@ class _Settling:
             self.journal.settle_order(name, OrderStatus.DENIED, _NOT_SENT, now_ms=self.now_ms)
         else:
             self.absent.add(name)
-            what = f"{order.planned.symbol}: the order {name} was {order.status} in the backup"
+            symbol = shown_symbol(order.planned.symbol, order.planned.category)
+            what = f"{symbol}: the order {name} was {order.status} in the backup"
             self.differences.append(f"{what}, and the exchange has nothing of it")
             return order
         found = self.journal.order(name)
@@ -152,11 +153,12 @@ class _Settling:
         for lane in sorted(expected.keys() | self.held.keys() | self.unreadable):
             before, now = expected.get(lane, Decimal(0)), self.held.get(lane, Decimal(0))
             if lane in self.unreadable:
-                self.differences.append(f"{lane[1]}: the exchange's position cannot be read")
+                self.differences.append(f"{shown_symbol(lane[1], lane[0])}: the exchange's position cannot be read")
             elif before != now:
                 moved.add(lane)
                 self.differences.append(
-                    f"{lane[1]}: the position was {plain(before)} by the backup, and is {plain(now)} at the exchange"
+                    f"{shown_symbol(lane[1], lane[0])}: the position was {plain(before)} by the backup, and is {plain(now)} at "
+                    "the exchange"
                 )
         return frozenset(moved)
 
@@ -164,13 +166,15 @@ class _Settling:
         for each in standing:
             if not each.is_stop and self.journal.order(each.client_order_id) is None:
                 name = each.client_order_id or "without an id"
-                self.differences.append(f"{each.symbol}: an order rests that the backup does not know ({name})")
+                self.differences.append(
+                    f"{shown_symbol(each.symbol, each.category)}: an order rests that the backup does not know ({name})"
+                )
 
     def keep(self, state: Restored, moved: frozenset[_Lane]) -> tuple[str, ...]:
         """Brackets of positions that have moved are of the past; the others are followed again after `resume`."""
         for lane in moved & {each.lane for each in state.brackets}:
             self.differences.append(
-                f"{lane[1]}: stops and take profits stay as the exchange has them, and are not followed any more; an "
+                f"{shown_symbol(lane[1], lane[0])}: stops and take profits stay as the exchange has them, and are not followed any more; an "
                 "alert with the action `stops` sets them anew"
             )
         differences = tuple(dict.fromkeys(self.differences))
