@@ -151,14 +151,14 @@ class _Settling:
         expected = self.journal.expected_positions(self.account.name)
         moved = set(self.unreadable)
         for lane in sorted(expected.keys() | self.held.keys() | self.unreadable):
+            name = shown_symbol(lane[1], lane[0])
             before, now = expected.get(lane, Decimal(0)), self.held.get(lane, Decimal(0))
             if lane in self.unreadable:
-                self.differences.append(f"{shown_symbol(lane[1], lane[0])}: the exchange's position cannot be read")
+                self.differences.append(f"{name}: the exchange's position cannot be read")
             elif before != now:
                 moved.add(lane)
                 self.differences.append(
-                    f"{shown_symbol(lane[1], lane[0])}: the position was {plain(before)} by the backup, and is {plain(now)} at "
-                    "the exchange"
+                    f"{name}: the position was {plain(before)} by the backup, and is {plain(now)} at the exchange"
                 )
         return frozenset(moved)
 
@@ -174,7 +174,8 @@ class _Settling:
         """Brackets of positions that have moved are of the past; the others are followed again after `resume`."""
         for lane in moved & {each.lane for each in state.brackets}:
             self.differences.append(
-                f"{shown_symbol(lane[1], lane[0])}: stops and take profits stay as the exchange has them, and are not followed any more; an "
+                f"{shown_symbol(lane[1], lane[0])}: stops and take profits stay as the exchange has them, and are not "
+                "followed any more; an "
                 "alert with the action `stops` sets them anew"
             )
         differences = tuple(dict.fromkeys(self.differences))
