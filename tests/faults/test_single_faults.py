@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from relay.bybit.batches import CREATE_BATCH
 from tests.faults import audit
 from tests.faults.scale import FULL
 from tests.faults.stage import (
@@ -138,6 +139,14 @@ def open_longs(relay: RelayProcess, cases: tuple[Case, ...]) -> None:
     for each in cases:
         signal = relay.done(alert("buy", each.symbol))
         assert signal["status"] == "done", signal
+
+
+@pytest.fixture(scope="module")
+def relay(server: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
+    """One at whose exchange there are no batches: each order goes by itself, and meets its own fault."""
+    server.control.fault(CREATE_BATCH, "code", retCode=10005, times=2)
+    with running(tmp_path_factory.mktemp("relay"), server) as process:
+        yield process
 
 
 @pytest.fixture(scope="module")

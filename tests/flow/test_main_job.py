@@ -230,7 +230,7 @@ STORY = (
 )
 _BY_THE_BOOKS = {"strategy", "opened_at"}
 """Of a position: what the ledger says, which is read beside the alerts."""
-_OF_ITS_OWN = {"id", "signal_id", "received_at", "at", "client_order_id", "venue_order_id", "timing"}
+_OF_ITS_OWN = {"id", "signal_id", "received_at", "at", "client_order_id", "venue_order_id", "timing", "sent"}
 
 
 def reported(value: Any) -> Any:

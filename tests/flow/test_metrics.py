@@ -55,7 +55,9 @@ def test_answers_outcomes_stages_and_calls_are_counted(own: RelayServer, paper: 
     stages = {
         stage: more("relay_stage_seconds_count", stage=stage) for stage in ("accept", "place", "gather", "finish")
     }
-    assert stages == {"accept": 5, "place": 1, "gather": 2, "finish": 2}
+    # What orders nothing at once is gathered for again in its turn.
+    assert stages.pop("gather") in (2, 3)
+    assert stages == {"accept": 5, "place": 1, "finish": 2}
 
 
 def test_how_things_stand_is_measured_when_it_is_asked_for(own: RelayServer) -> None:

@@ -22,6 +22,9 @@ ROW: dict[str, Any] = {
     "symbol": "BTCUSDT",
     "size": Decimal("-1E-7"),
     "at": 7,
+    "fees": None,
+    "avg_price": None,
+    "uncounted": None,
 }
 ADD, FORGET = insert(beliefs), delete(beliefs).where(beliefs.c.symbol == bindparam("of_symbol"))
 CHANGE = update(beliefs).where(beliefs.c.symbol == bindparam("of_symbol"))

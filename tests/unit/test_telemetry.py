@@ -9,17 +9,19 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from Crypto.PublicKey import RSA
 
 from relay.app.telemetry import configure_logging
 from relay.settings.settings import load_settings
 
+_PEM = RSA.generate(1024).export_key(pkcs=8).decode()  # noqa: S505 - quick, and it signs nothing
 WORDS = {
     "BYBIT_API_KEY": "key-of-an-account",
-    "BYBIT_API_SECRET": r"-----BEGIN KEY-----\nAbcdefghijkl\nMnopqrstuvwx\n-----END KEY-----",
+    "BYBIT_API_SECRET": _PEM.replace("\n", r"\n"),
     "WEBHOOK_SECRET": "first/secret+of=16 second-secret-of-16",
     "ADMIN_TOKEN": 'an-admin\'s-"token"',
 }
-HIDDEN = ("key-of-an-account", "Abcdefghijkl", "Mnopqrstuvwx", "first/secret", "first%2Fsecret", "second-", "admin's")
+HIDDEN = ("key-of-an-account", *_PEM.splitlines()[1:3], "first/secret", "first%2Fsecret", "second-", "admin's")
 
 
 @pytest.fixture
