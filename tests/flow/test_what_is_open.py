@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.faults.stage import until
 from tests.flow.cli_support import environment, run
 from tests.paper_server import PaperServer
 from tests.relay_server import DEADLINE_S, RelayServer
@@ -188,4 +189,4 @@ def test_coins_and_a_perpetual_of_one_name_are_told_apart_and_closed_by_themselv
     assert run(environ, "close", "BTCUSDT", "--market", "spot").exit_code == 0
     (left,) = own.api("positions")["positions"]
     assert (left["category"], left["size"]) == ("linear", "0.02")
-    assert "BTCUSDT spot" in run(environ, "trades").output
+    until(lambda: "BTCUSDT spot" in run(environ, "trades").output)
