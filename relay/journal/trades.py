@@ -372,11 +372,9 @@ def closed_trades(connection: Connection, since_ms: int, *, limit: int) -> list[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StrategyResult:
-    """A strategy's closed trades on one account, in one coin; `won`: with a net above zero."""
+class ClosedTrades:
+    """What trades came to that were closed, in one coin; `won`: with a net above zero."""
 
-    strategy: str
-    account: str
     coin: str
     trades: int
     won: int
@@ -387,6 +385,14 @@ class StrategyResult:
     @property
     def net(self) -> Decimal:
         return self.realised - self.fees - self.funding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyResult(ClosedTrades):
+    """A strategy's, on one account."""
+
+    strategy: str
+    account: str
 
 
 def strategy_results(connection: Connection, since_ms: int, until_ms: int | None = None) -> list[StrategyResult]:
@@ -407,20 +413,10 @@ def strategy_results(connection: Connection, since_ms: int, until_ms: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DailyResult:
-    """All trades that were closed on a UTC day, of all accounts and strategies, in one coin."""
+class DailyResult(ClosedTrades):
+    """Those of a UTC day, of all accounts and strategies."""
 
     day: str
-    coin: str
-    trades: int
-    won: int
-    realised: Decimal
-    fees: Decimal
-    funding: Decimal
-
-    @property
-    def net(self) -> Decimal:
-        return self.realised - self.fees - self.funding
 
 
 def daily_results(connection: Connection, since_ms: int) -> list[DailyResult]:
