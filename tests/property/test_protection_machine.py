@@ -548,3 +548,12 @@ def test_what_is_left_of_an_entry_whose_position_was_stopped_out_moves_no_stop_t
     name(played, 1)
     played.a_resting_entry_fills(which=0, part=1, looks=1)
     assert played.standing() == Decimal("94.5")
+
+
+def test_the_stop_is_put_back_while_a_take_profit_is_in_doubt(played: Protection) -> None:
+    played.the_relay_is_killed(at=Failpoint.TAKE_PROFIT_ADDED)
+    played.an_entry(away=2, drawn=Side.BUY, moves_stop=False, qty=2, rungs=(), stop=12)
+    played.an_entry(away=0, drawn=Side.BUY, moves_stop=False, qty=2, rungs=(2, 5), stop=12)
+    played.a_take_profit_is_not_taken(kind="code", times=1)
+    played.a_resting_entry_fills(looks=1, part=1, which=0)
+    assert played.standing() == Decimal("87.5")
