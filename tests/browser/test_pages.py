@@ -15,6 +15,17 @@ from tests.relay_server import ADMIN_TOKEN, RelayServer, running_relay
 
 pytestmark = pytest.mark.slow
 
+# Promises of the page's own: what `wait_for_function` asks a second time is stopped by the pages' content policy.
+IS_CONTROLLED = """() => new Promise(done => {
+  const workers = navigator.serviceWorker;
+  workers.addEventListener("controllerchange", () => done());
+  if (workers.controller) done();
+})"""
+IS_DRAWN_UNTIL = """([chart, until]) => new Promise(done => {
+  const look = () => document.querySelector(chart).plot.scales.x.max === until ? done() : setTimeout(look, 20);
+  look();
+})"""
+
 
 def test_a_wrong_password_is_refused_and_five_of_them_slow_down_but_the_right_one_is_always_taken(
     context: BrowserContext, relay: RelayServer
@@ -186,7 +197,7 @@ def test_a_chart_keeps_its_thirty_days_for_a_single_look_and_is_drawn_anew_each_
     with page.expect_response("**/live/equity") as answer:
         page.clock.fast_forward(61_000)
     later = answer.value.json()["until"]
-    page.wait_for_function(f"later => {shown}.max === later", arg=later)
+    page.evaluate(IS_DRAWN_UNTIL, ['[data-chart="/live/equity"]', later])
     assert later > axis[1]
     context.close()
 
@@ -219,8 +230,7 @@ def test_the_pages_can_be_installed_and_say_so_without_a_connection_and_keep_no_
     phone: tuple[Page, RelayServer],
 ) -> None:
     page, relay = phone
-    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
-    page.wait_for_function("navigator.serviceWorker.controller !== null")
+    page.evaluate(IS_CONTROLLED)
     devtools = page.context.new_cdp_session(page)
     missing = {each["errorId"] for each in devtools.send("Page.getInstallabilityErrors")["installabilityErrors"]}
     assert missing <= {"in-incognito"}, "which the tests' browser is"

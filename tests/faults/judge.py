@@ -27,8 +27,7 @@ class Sent:
 class Side:
     """One account: what its exchange has, and what the journal says of each signal on it.
 
-    `was_away`: its exchange was out of reach at times. Then an entry that could not be told may have been given up for
-    an exit that waited; it must have had no effect.
+    `was_away`: its exchange was out of reach at times.
     """
 
     account: str
@@ -36,13 +35,6 @@ class Side:
     positions: dict[str, Decimal]
     executions: Mapping[str, ExecutionRecord]
     was_away: bool = False
-
-    def is_given_up(self, signal_id: str) -> bool:
-        """With certainty: never sent again, and never there."""
-        execution = self.executions[signal_id]
-        orders = [each.state.status for each in execution.orders]
-        is_certain = all(each in (OrderStatus.DENIED, OrderStatus.REJECTED) for each in orders)
-        return self.was_away and execution.status is SignalStatus.FAILED and is_certain
 
 
 class Judge:
@@ -83,11 +75,31 @@ class Judge:
     def _check_ends(self, signals: list[dict[str, Any]], side: Side) -> None:
         for signal in signals:
             execution = side.executions[signal["id"]]
-            if execution.status is not SignalStatus.DONE and not side.is_given_up(signal["id"]):
+            if execution.status is not SignalStatus.DONE and not self._is_given_up(signal["id"], side):
                 self.lost.append(f"not done on {side.account}: {signal}")
             ends = audit.outcomes({"events": audit.of_account(signal, side.account)})
             if [len(each) for each in ends] != [1]:
                 self.doubled.append(f"{signal['id']} came to {ends} on {side.account}")
+
+    def _is_given_up(self, signal_id: str, side: Side) -> bool:
+        """With certainty never there nor sent again: where nobody could tell what became of it and an exit waited."""
+        execution = side.executions[signal_id]
+        orders = [each.state.status for each in execution.orders]
+        is_certain = all(each in (OrderStatus.DENIED, OrderStatus.REJECTED) for each in orders)
+        if execution.status is not SignalStatus.FAILED or not is_certain:
+            return False
+        return side.was_away or self._exit_waited(signal_id, side)
+
+    def _exit_waited(self, signal_id: str, side: Side) -> bool:
+        """Whether a later `close` of its lane was there when a person was first asked to look."""
+        (signal,) = (each for each in self._signals if each["id"] == signal_id)
+        passed = [each["at"] for each in audit.of_account(signal, side.account) if each["name"] == "attention"]
+        seq, symbol = side.executions[signal_id].seq, self._shot_of[signal_id].symbol
+        return bool(passed) and any(
+            each["received_at"] <= passed[0] and side.executions[each["id"]].seq > seq
+            for each in self._signals
+            if (shot := self._shot_of[each["id"]]).action == "close" and shot.symbol == symbol
+        )
 
     def check_orders(self, side: Side) -> None:
         """The same orders on both sides, and at most one for each signal."""
@@ -107,7 +119,7 @@ class Judge:
             self._check_acceptance(accepted)
             p, wanted = Decimal(0), list[tuple[str, Decimal]]()
             for signal_id in accepted:
-                after = p if side.is_given_up(signal_id) else self._shot_of[signal_id].after(p)
+                after = p if self._is_given_up(signal_id, side) else self._shot_of[signal_id].after(p)
                 if after != p:
                     wanted.append((signal_id, after - p))
                 p = after

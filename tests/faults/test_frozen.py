@@ -153,7 +153,8 @@ def test_workers_that_were_frozen_right_before_a_call_send_nothing_when_they_wak
         fleet.until(lambda worker=worker, dropped=dropped: dropped in worker.tail(), "it does not wake up", worker)
         fleet.until(lambda worker=worker: fleet.is_alive(worker), "it does not come back", worker)
     assert survivor.stop() == 0
-    assert (changes(fleet), state(fleet)) == (made, before)
+    assert changes(fleet)[len(made) :] == []
+    assert state(fleet) == before
     for scene in PLAYED:
         do(fleet, scene, {"action": "close"})
     assert audit.positions(fleet.paper) == {}
