@@ -98,8 +98,9 @@ class Chaos:
         disaster_at: int | None = None,
         pause_s: float = 0,
         goes_on: int | None = None,
+        has_absences: bool = False,
     ) -> None:
-        """`papers`: each account's exchange; of several, the last is away for a third of the time.
+        """`papers`: each account's exchange. `has_absences`: the last one is away for a third of the time.
 
         `disasters`: each happens once, somewhere in the midst, or when `disaster_at` alerts were answered.
 
@@ -112,7 +113,7 @@ class Chaos:
         self._disasters = disasters
         self._papers = papers
         *_, last = papers.values()
-        self._absences = Absences(last) if len(papers) > 1 else None
+        self._absences = Absences(last) if has_absences else None
         self._victim = victim
         self._shots = draw(alerts, self._dice)
         self._posts = _with_resends(self._shots, self._dice)
@@ -419,7 +420,8 @@ def _exchanges(folder: Path, *, two: bool) -> tuple[dict[str, PaperServer], dict
 def on_one_relay(folder: Path, *, seed: int, alerts: int, kills: int, two_accounts: bool = False) -> Chaos:
     papers, environment = _exchanges(folder, two=two_accounts)
     victim = OneRelay(folder, next(iter(papers.values())), environment)
-    return Chaos(papers, victim, seed=seed, alerts=alerts, kills=kills, pause_s=PAUSE_S if two_accounts else 0)
+    pause_s = PAUSE_S if two_accounts else 0
+    return Chaos(papers, victim, seed=seed, alerts=alerts, kills=kills, pause_s=pause_s, has_absences=two_accounts)
 
 
 def on_many_processes(
@@ -432,16 +434,26 @@ def on_many_processes(
     home: Path | None = None,
     disasters: Sequence[str] = (),
     two_accounts: bool = False,
+    has_absences: bool = False,
 ) -> Chaos:
-    """`home`: of the Postgres server, for `disasters`: `crash` and `freeze` befall it."""
+    """`home`: of the Postgres server, for `disasters`: `crash` and `freeze` befall it. `has_absences`: of two accounts
+    one is away for a third of the time, and exits are timed."""
     papers, environment = _exchanges(folder, two=two_accounts)
     # A database that has just been frozen or started is slow: what it holds up must not be too old to be sent.
     environment |= {"BYBIT_RECV_WINDOW": "5000"}
     victim = ManyProcesses(folder, next(iter(papers.values())), environment, database_url=database_url, home=home)
     befall = {"crash": victim.crash_postgres, "freeze": victim.freeze_postgres}
     drawn = [befall[each] for each in disasters]
-    pause_s = PAUSE_S if two_accounts else 0
-    return Chaos(papers, victim, seed=seed, alerts=alerts, kills=kills, disasters=drawn, pause_s=pause_s)
+    return Chaos(
+        papers,
+        victim,
+        seed=seed,
+        alerts=alerts,
+        kills=kills,
+        disasters=drawn,
+        pause_s=PAUSE_S if has_absences else 0,
+        has_absences=has_absences,
+    )
 
 
 def _with_resends(shots: list[Shot], dice: random.Random) -> list[Shot]:
