@@ -27,7 +27,7 @@ from relay.execution.notices import Announcer
 from relay.execution.orders import Advancer, Clearing
 from relay.execution.ports import Account, Now, to_ms, utc_now
 from relay.execution.protection import Protector
-from relay.execution.work import ProtectionEnded, ProtectionRun, Work, stored_signal
+from relay.execution.work import ProtectionEnded, ProtectionRun, Work, exit_waits, stored_signal
 from relay.journal.journal import Journal
 from relay.journal.unit_of_work import UnitOfWork
 
@@ -405,7 +405,12 @@ class Executor:
             if len(ended) < len(work.orders):
                 work.deferred.flush(self._journal)
             work.protection_run = ProtectionRun(
-                account=account, category=signal.category, symbol=signal.symbol, deferred=work.deferred, orders=ended
+                account=account,
+                category=signal.category,
+                symbol=signal.symbol,
+                signal_id=signal.id,
+                deferred=work.deferred,
+                orders=ended,
             )
         now_ms = self._now_ms()
         came_to = self._protector.step(work.protection_run, now_ms=now_ms)
@@ -448,7 +453,10 @@ class Executor:
 
     def _advance(self, work: Work, order: OrderState) -> float | None:
         passing = passed_by(order, now_ms=work.account.exchange.now_ms())
-        if passing is not None and self._exit_waits(work):
+        signal = work.signal
+        assert signal.category is not None and signal.symbol is not None
+        where = work.account.name, signal.category, signal.symbol
+        if passing is not None and exit_waits(self._journal, *where, beside=signal.id):
             self._finish(work, Finish(status=SignalStatus.ATTENTION, reason=passing), self._now_ms())
             return None
         came_to = self._advancer.step(work.account, order, work.deferred, held_back=self._held_back(work, order))
@@ -459,13 +467,6 @@ class Executor:
         if order.is_exit:
             work.size = None
         return came_to.again_s
-
-    def _exit_waits(self, work: Work) -> bool:
-        """Whether an alert that can only exit waits in the work's lane."""
-        signal = work.signal
-        assert signal.category is not None and signal.symbol is not None
-        waiting = self._journal.unfinished_of(work.account.name, signal.category, signal.symbol)
-        return any(each.signal.id != signal.id and stored_signal(each.signal).only_exits for each in waiting)
 
     def _held_back(self, work: Work, order: OrderState) -> Reason | None:
         """Why a planned entry may not be sent (again): it has grown too old, or was halted meanwhile."""

@@ -37,7 +37,7 @@ from relay.engine.lease_guard import LeaseLost
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
 from relay.execution.orders import Advancer, Canceller, entry_snapshot, look
 from relay.execution.ports import Account, Now, to_ms, utc_now
-from relay.execution.work import Amended, ProtectionEnded, ProtectionRun, Resting, _orders
+from relay.execution.work import Amended, ProtectionEnded, ProtectionRun, Resting, _orders, exit_waits
 from relay.journal.journal import Journal
 from relay.journal.positions import BracketRecord
 from relay.journal.records import OrderRecord
@@ -45,6 +45,8 @@ from relay.journal.unit_of_work import UnitOfWork
 
 PATIENCE_MS = 10_000
 """What is not in place by then is told to a person; it is gone on with all the same."""
+_YIELDS_AFTER_MS = 1_000
+"""Who would wait longer lets an exit go first."""
 _AGAIN_S = 0.25
 _NOW = 0.0
 _AMENDS_MAX = 3
@@ -87,6 +89,10 @@ class Protector:
             return self._incomplete(
                 protection_run, record, f"not in place within {PATIENCE_MS // 1000} s: {protection_run.why}", now_ms
             )
+        if came_to and now_ms - protection_run.begun_at_ms > _YIELDS_AFTER_MS:
+            where = record.account, record.category, record.symbol
+            if exit_waits(self._journal, *where, beside=protection_run.signal_id):
+                return ProtectionEnded()  # The next look, which is behind the exit, finds again what is to be done.
         return came_to
 
     def _step(
