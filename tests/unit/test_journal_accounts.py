@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -66,7 +67,7 @@ def test_an_execution_counts_once_however_often_and_from_wherever_it_is_reported
 
 def test_what_adds_to_an_open_trade_and_what_ends_it_are_booked_one_after_the_other(ledger: Ledger) -> None:
     for number, (side, qty, price) in enumerate([(Side.BUY, 2, 100), (Side.BUY, 1, 130), (Side.SELL, 3, 120)]):
-        known = {"side": side, "qty": Decimal(qty), "price": Decimal(price), "realised": None}
+        known: dict[str, Any] = {"side": side, "qty": Decimal(qty), "price": Decimal(price), "realised": None}
         moved = replace(ledger_entry(f"e{number}", at_ms=NOW_MS + number), **known)
         assert ledger.book("main", [moved], now_ms=NOW_MS + number) == 1
     assert ledger.open_trades("main") == []
