@@ -406,7 +406,7 @@ accounts = ["main", "second"]
 """
 
 
-def _exchanges(folder: Path, *, two: bool) -> tuple[dict[str, PaperServer], dict[str, str]]:
+def exchanges(folder: Path, *, two: bool) -> tuple[dict[str, PaperServer], dict[str, str]]:
     """Each account's, and the environment of a relay that has these accounts."""
     if not two:
         return {"default": PaperServer(folder)}, dict(ENVIRONMENT)
@@ -419,7 +419,7 @@ def _exchanges(folder: Path, *, two: bool) -> tuple[dict[str, PaperServer], dict
 
 
 def on_one_relay(folder: Path, *, seed: int, alerts: int, kills: int, two_accounts: bool = False) -> Chaos:
-    papers, environment = _exchanges(folder, two=two_accounts)
+    papers, environment = exchanges(folder, two=two_accounts)
     victim = OneRelay(folder, next(iter(papers.values())), environment)
     pause_s = PAUSE_S if two_accounts else 0
     return Chaos(papers, victim, seed=seed, alerts=alerts, kills=kills, pause_s=pause_s, has_absences=two_accounts)
@@ -447,7 +447,7 @@ def on_many_processes(
 ) -> Chaos:
     """`home`: of the Postgres server, for `disasters`: `crash` and `freeze` befall it. `has_absences`: of two accounts
     one is away for a third of the time, and exits are timed."""
-    papers, environment = _exchanges(folder, two=two_accounts)
+    papers, environment = exchanges(folder, two=two_accounts)
     # A database that has just been frozen or started is slow: what it holds up must not be too old to be sent.
     environment |= {"BYBIT_RECV_WINDOW": "5000"}
     victim = ManyProcesses(folder, next(iter(papers.values())), environment, database_url=database_url, home=home)
