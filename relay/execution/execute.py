@@ -164,6 +164,8 @@ def _resting(account: Account, category: Category, symbol: str) -> tuple[OpenOrd
 
 
 _NOW = 0.0
+_LEVELS_AGAIN_MS = 1_000
+_LEVEL_STEPS_MAX = 5
 AT_ONCE, IN_TURN = "at once", "in turn"
 """How a signal's first order left: in one transaction with its acceptance, or by its lane's own turn after it."""
 
@@ -218,6 +220,8 @@ class Executor:
         Returns None once the signal is finished on this account, else the seconds until there is more.
         """
         delay = self._step(work)
+        if delay and work.protection_run is None:
+            self._put_back(work)
         left_s = work.deferred.left_s()
         if left_s is None or not delay:
             return delay
@@ -225,6 +229,21 @@ class Executor:
             return min(delay, left_s)
         work.deferred.flush(self._journal)
         return delay
+
+    def _put_back(self, work: Work) -> None:
+        """While it waits, nobody else looks after the levels of the position."""
+        signal, now_ms = work.signal, self._now_ms()
+        begun_at_ms, work.levels_seen_at_ms = work.levels_seen_at_ms, work.levels_seen_at_ms or now_ms
+        if begun_at_ms is None or now_ms - begun_at_ms < _LEVELS_AGAIN_MS or signal.symbol is None:
+            return
+        assert signal.category is not None, "an instrument has a category"
+        work.levels_seen_at_ms = now_ms
+        work.deferred.flush(self._journal)
+        run = ProtectionRun(account=work.account, category=signal.category, symbol=signal.symbol, levels_only=True)
+        for _ in range(_LEVEL_STEPS_MAX):
+            if self._protector.step(run, now_ms=now_ms) != _NOW:
+                break
+        run.deferred.flush(self._journal)
 
     def _step(self, work: Work) -> float | None:
         if not work.is_planned:

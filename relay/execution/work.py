@@ -184,6 +184,8 @@ class ProtectionRun:
     symbol: str
     signal_id: str = ""
     """Which signal it is a part of, if of any."""
+    levels_only: bool = False
+    """Only the position's own levels are put back where a fill has moved them, once."""
     deferred: Deferred = field(default_factory=Deferred)
     begun_at_ms: int | None = None
     live: tuple[BracketRecord, ...] | None = None
@@ -259,6 +261,8 @@ class Work:
     """As they were when it was taken up."""
     protection_run: ProtectionRun | None = None
     """The protection of what is open, once the orders are done."""
+    levels_seen_at_ms: int | None = None
+    """When the position's own levels were looked after while it waited, or it began to wait."""
     deferred: Deferred = field(default_factory=Deferred)
     troubles: int = 0
     """How often in a row the exchange did not answer while the facts were gathered."""

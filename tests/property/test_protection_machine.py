@@ -550,6 +550,16 @@ def test_what_is_left_of_an_entry_whose_position_was_stopped_out_moves_no_stop_t
     assert played.standing() == Decimal("94.5")
 
 
+def test_the_stop_is_put_back_while_another_order_of_the_lane_is_in_doubt(played: Protection) -> None:
+    enter(played, away=2, stop=12, qty=5)
+    played.a_resting_entry_fills(which=0, part=1, looks=1)
+    name(played, 3)
+    played.a_resting_entry_fills(which=0, part=1, looks=0)
+    played.exchange.faults.add([paper.read_fault({"path": CREATE, "kind": "drop_request", "times": 1})])
+    enter(played, away=0, stop=None)
+    assert played.model.size == 2 and played.standing() == Decimal("94.5")
+
+
 def test_a_close_does_not_wait_for_a_take_profit_that_is_in_doubt(played: Protection) -> None:
     played.the_relay_is_killed(at=Failpoint.TAKE_PROFIT_ADDED)
     enter(played, away=2, stop=12)
