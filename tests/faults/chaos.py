@@ -427,7 +427,7 @@ def on_one_relay(folder: Path, *, seed: int, alerts: int, kills: int, two_accoun
 
 def on_both_markets(folder: Path, *, seed: int, alerts: int, kills: int) -> Chaos:
     """One relay whose account trades each coin and its perpetual."""
-    papers, environment = _exchanges(folder, two=False)
+    papers, environment = exchanges(folder, two=False)
     (paper,) = papers.values()
     paper.control.fees("", spotTaker=str(COINS_FEE))
     return Chaos(papers, OneRelay(folder, paper, environment), seed=seed, alerts=alerts, kills=kills, is_mixed=True)
