@@ -21,7 +21,7 @@ import requests
 from relay.domain.order_lifecycle import Bounds
 from relay.journal.opening import open_journal
 from tests.faults import audit, stage
-from tests.faults.alerts import Shot, draw
+from tests.faults.alerts import COINS_FEE, Shot, draw
 from tests.faults.judge import Judge, Sent, Side
 from tests.faults.victims import ManyProcesses, OneRelay, Victim
 from tests.paper_server import PaperServer
@@ -101,13 +101,14 @@ class Chaos:
         pause_s: float = 0,
         goes_on: int | None = None,
         has_absences: bool = False,
+        is_mixed: bool = False,
     ) -> None:
         """`papers`: each account's exchange. `has_absences`: the last one is away for a third of the time.
 
         `disasters`: each happens once, somewhere in the midst, or when `disaster_at` alerts were answered.
 
         `pause_s`: of each sender between two alerts. `goes_on`: the senders stop when so many alerts were answered
-        after the last blow, however many are left.
+        after the last blow, however many are left. `is_mixed`: the alerts are for perpetuals and coins.
         """
         self._dice = random.Random(seed)
         self._seed = seed
@@ -117,7 +118,7 @@ class Chaos:
         *_, last = papers.values()
         self._absences = Absences(last) if has_absences else None
         self._victim = victim
-        self._shots = draw(alerts, self._dice)
+        self._shots = draw(alerts, self._dice, is_mixed=is_mixed)
         self._posts = _with_resends(self._shots, self._dice)
         self._disaster_at = disaster_at
         self._pause_s = pause_s
@@ -324,8 +325,8 @@ class Chaos:
         return [
             Side(
                 account=name,
-                taken=audit.at_exchange(paper),
-                positions=audit.positions(paper),
+                taken=[order for category in ("linear", "spot") for order in audit.at_exchange(paper, category)],
+                positions=audit.positions(paper) | audit.coins(paper),
                 executions={each.signal.id: each for each in executions if each.account == name},
                 was_away=self._absences is not None and name == last,
             )
@@ -424,6 +425,14 @@ def on_one_relay(folder: Path, *, seed: int, alerts: int, kills: int, two_accoun
     victim = OneRelay(folder, next(iter(papers.values())), environment)
     pause_s = PAUSE_S if two_accounts else 0
     return Chaos(papers, victim, seed=seed, alerts=alerts, kills=kills, pause_s=pause_s, has_absences=two_accounts)
+
+
+def on_both_markets(folder: Path, *, seed: int, alerts: int, kills: int) -> Chaos:
+    """One relay whose account trades each coin and its perpetual."""
+    papers, environment = exchanges(folder, two=False)
+    (paper,) = papers.values()
+    paper.control.fees("", spotTaker=str(COINS_FEE))
+    return Chaos(papers, OneRelay(folder, paper, environment), seed=seed, alerts=alerts, kills=kills, is_mixed=True)
 
 
 def on_many_processes(
