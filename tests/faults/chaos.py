@@ -18,6 +18,7 @@ from typing import Any
 
 import requests
 
+from relay.domain.order_lifecycle import Bounds
 from relay.journal.opening import open_journal
 from tests.faults import audit, stage
 from tests.faults.alerts import COINS_FEE, Shot, draw
@@ -38,7 +39,8 @@ AWAY_S = 4.0
 STARTED_S = 30.0
 PAUSE_S = 2.0
 """Of each sender between two alerts, where exits are timed: what waits for a core is not what is measured."""
-FINISHED_S = 300
+FINISHED_S = Bounds().moved_absent_ms // 1000 + 120
+"""An entry that was given up for an exit settles itself, at the latest when its absence is certain."""
 ENVIRONMENT = {"SIGNAL_MAX_AGE": "86400"}
 
 Blow = Callable[[], None]
@@ -427,7 +429,7 @@ def on_one_relay(folder: Path, *, seed: int, alerts: int, kills: int, two_accoun
 
 def on_both_markets(folder: Path, *, seed: int, alerts: int, kills: int) -> Chaos:
     """One relay whose account trades each coin and its perpetual."""
-    papers, environment = _exchanges(folder, two=False)
+    papers, environment = exchanges(folder, two=False)
     (paper,) = papers.values()
     paper.control.fees("", spotTaker=str(COINS_FEE))
     return Chaos(papers, OneRelay(folder, paper, environment), seed=seed, alerts=alerts, kills=kills, is_mixed=True)

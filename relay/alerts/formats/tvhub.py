@@ -31,6 +31,8 @@ def _read(message: Message) -> None:
     if message.flag("isLimit") or message.flag("isMarket") is False:
         message.give("type", "limit", "isLimit")
         message.copy("price", "price")
+        if message.flag("postOnly"):
+            message.give("time_in_force", "PostOnly", "postOnly")
     _stops(message)
 
 
@@ -118,10 +120,10 @@ TVHUB = AlertFormat(
         "isLimit": own("type"),
         **{"stopLoss": own("stop_loss"), "targets": own("take_profit"), "comment": to("comment")},
         **rows(own(chooses=True), "isSell isClose orderType closeLong closeShort unitsPercent useFixedSize"),
-        "isMarket": own(),
+        **rows(own(), "isMarket postOnly"),
         **rows(own(), "fixedQuoteSize stopLossType stopLossPercent targetType targetAmountInPercent"),
         **rows(own(), "targets[].price targets[].takeProfitPercent targets[].amount"),
-        **rows(INFO, "token apiKey marginType alertTimestamp postOnly"),
+        **rows(INFO, "token apiKey marginType alertTimestamp"),
         **rows(no(_MANAGED, unless_off=True), "takeProfitExpression stopLossExpression useTrailingStopLoss"),
         **rows(no(_MANAGED, unless_off=True), "trailingStopLossPercent useDca dcaOrderCount useEntireAccountBalance"),
         **rows(no(_MANAGED, unless_off=True), "delay delaySeconds preventPyramiding closeCurrentPosition"),
