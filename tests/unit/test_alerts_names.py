@@ -509,7 +509,10 @@ def test_what_is_not_for_real_is_refused_in_words(name: str, value: object) -> N
 
 @pytest.mark.parametrize(
     ("name", "decides"),
-    [("sizeHint", True), ("closeShare", True), ("acct", True), ("mood", False), ("ratio", True), ("scaleOut", True)],
+    [
+        *(("sizeHint", True), ("closeShare", True), ("acct", True), ("mood", False), ("ratio", True)),
+        *(("scaleOut", True), ("reduce", True), ("reduce_by", True)),
+    ],
 )
 def test_an_unknown_name_refuses_an_exit_only_where_it_says_what_is_closed(name: str, decides: bool) -> None:
     if decides:
