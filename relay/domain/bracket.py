@@ -224,6 +224,11 @@ class Bracket:
         return (*self.entries, *self.older_entries)
 
     @property
+    def is_watched(self) -> bool:
+        """A fill may yet move the position's own levels, or they are not in place."""
+        return not (self.are_stops_set and self.is_entry_over) or bool(self.older_entries or self.held_size)
+
+    @property
     def order_ids(self) -> tuple[str, ...]:
         """Of all that may rest for it."""
         return (*self.stale_orders, *(each.order_id for each in self.tp_legs if each.order_id is not None))
