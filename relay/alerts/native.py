@@ -298,6 +298,9 @@ _ACTION: Final = Meaning("action", Reading.ACTION)
 def _settle_action(result: Named, groups: _Groups) -> None:
     leaves = groups.pop("action", [])
     filled = [leaf for leaf in leaves if not leaf.is_blank]
+    sides = [leaf for leaf in filled if leaf.meaning.reading is Reading.SIDE and leaf.text.lower() in _NO_SIDE]
+    if len(sides) < len(filled):
+        filled = [leaf for leaf in filled if leaf not in sides]
     unread = [leaf for leaf in filled if squeezed(leaf.text) not in _WORDS]
     if unread or not filled:
         for leaf in unread[:1] or leaves[:1]:

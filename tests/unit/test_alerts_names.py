@@ -349,6 +349,12 @@ def test_an_entry_is_not_placed_where_what_decides_it_cannot_be_told(fields: dic
     assert list(refused(action="buy", **fields).fields) == [list(fields)[-1]]
 
 
+@pytest.mark.parametrize("side", ["both", "NET"])
+def test_a_side_that_is_none_says_nothing_beside_an_action(side: str) -> None:
+    assert taken(action="close", side=side).action is Action.CLOSE
+    assert refused(side=side).fields
+
+
 @pytest.mark.parametrize(
     ("name", "kind"), [("postOnly", "limit"), ("maker_only", "LIMIT"), ("post-only", "stop_limit")]
 )
