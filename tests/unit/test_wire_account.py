@@ -356,6 +356,13 @@ def test_the_coins_of_a_pair_that_is_not_listed_yet_are_told_by_its_name(symbol:
     assert coins_of(Category.SPOT, symbol) == coins
 
 
+def test_a_listed_pair_tells_its_coins_whatever_it_is_called() -> None:
+    spot = {"contractType": None, "symbol": "XYZABUSDT", "baseCoin": "XYZ", "quoteCoin": "ABUSDT"}
+    lot = {"basePrecision": "0.01", "quotePrecision": "0.01", "minOrderQty": "0.01", "minOrderAmt": "1"}
+    instrument_from(instrument(**spot, lotSizeFilter=instrument()["lotSizeFilter"] | lot), category=Category.SPOT)
+    assert coins_of(Category.SPOT, "XYZABUSDT") == ("XYZ", "ABUSDT")
+
+
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 
