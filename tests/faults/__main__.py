@@ -35,7 +35,7 @@ def main(requested: list[str]) -> int:
     first = seed()
     parts: dict[str, Callable[[], bool]] = {
         "one": lambda: _is_survived("one relay on SQLite", _one, first),
-        "many": lambda: _is_survived("2 web and 2 worker processes, and Postgres itself", _many, first),
+        "many": lambda: _is_survived("2 web and 2 worker processes, 2 accounts, and Postgres itself", _many, first),
         "one-away": lambda: _is_survived("SQLite, and one of two accounts away", _one_away, first),
         "many-away": lambda: _is_survived("many processes, and one of two accounts away", _many_away, first),
         "mixed": lambda: _is_survived("one relay, perpetuals and coins", _mixed, first),
@@ -98,14 +98,23 @@ def _mixed(folder: Path, number: int) -> Chaos:
 
 def _many_away(folder: Path, number: int) -> Chaos:
     url = postgres.Server(postgres.address_of(postgres.own_server(f"chaos-{os.getpid()}", is_safe=True))).migrated()
-    return on_many_processes(folder, url, seed=number, alerts=ALERTS, kills=KILLS // 4, two_accounts=True)
+    return on_many_processes(
+        folder, url, seed=number, alerts=ALERTS, kills=KILLS // 4, two_accounts=True, has_absences=True
+    )
 
 
 def _many(folder: Path, number: int) -> Chaos:
     home = postgres.own_server(f"chaos-{os.getpid()}", is_safe=True)
     url = postgres.Server(postgres.address_of(home)).migrated()
     return on_many_processes(
-        folder, url, home=home, seed=number, alerts=ALERTS, kills=KILLS, disasters=("crash", "freeze")
+        folder,
+        url,
+        home=home,
+        seed=number,
+        alerts=ALERTS,
+        kills=KILLS,
+        disasters=("crash", "freeze"),
+        two_accounts=True,
     )
 
 

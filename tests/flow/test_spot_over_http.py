@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.paper_server import PaperServer
-from tests.relay_server import RelayServer, error_of
+from tests.relay_server import RelayServer, error_of, running_relay
 
 SPOT = {"ticker": "BTCUSDT", "market": "spot"}
 
@@ -325,3 +326,23 @@ def test_a_round_trip_is_a_trade_with_the_fee_of_the_coins_valued_at_the_fill(
     (trade,) = own.api("trades")["trades"]
     assert (trade["category"], trade["side"], trade["size"], trade["strategy"]) == ("spot", "long", "0.0999", "default")
     assert (trade["realised"], trade["fees"], trade["settle_coin"]) == ("999", "20.989", "USDT")
+
+
+@pytest.mark.parametrize("streams", ["on", "off"])
+def test_what_was_lost_on_coins_counts_in_the_days_loss(streams: str, paper: PaperServer, tmp_path: Path) -> None:
+    paper.control.reset()
+    price(paper, 50000)
+    environment = {"DAILY_LOSS_LIMIT": "60", **({"BYBIT_STREAM_URL": "off"} if streams == "off" else {})}
+    with running_relay(tmp_path, paper.url, **environment) as relay:
+        bought = relay.done({**SPOT, "action": "buy", "qty": "0.02", "id": "1"})
+        price(paper, 47500)
+        sold = relay.done({**SPOT, "action": "close", "id": "2"})
+        assert (bought["status"], sold["status"]) == ("done", "done")
+        # 50 by the price and 2 in fees: under the limit, and the next round trip is over it.
+        again = relay.done({**SPOT, "action": "buy", "qty": "0.02", "id": "3"})
+        assert again["status"] == "done", again
+        price(paper, 47000)
+        relay.done({**SPOT, "action": "close", "id": "4"})
+        denied = relay.done({"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.01", "id": "5"})
+    assert (denied["status"], denied["reason"]["code"]) == ("denied", "LIMIT_DAILY_LOSS"), denied
+    assert "the day's loss came to 63.78 USD" in denied["reason"]["message"], denied
