@@ -65,12 +65,14 @@ def pages(folder: Path, rows: int, count: int) -> list[Figure]:
         for _, browser in browsers:
             browser.close()
     case = f"at {rows:,} signals, {trades:,} trades"
-    found = []
+    figures: list[Figure] = []
     for name in PAGES:
         few, many = (percentile(each, 0.5) for each in used[name])
         note = f"processor {many:.1f} ms, beside {few:.1f}"
-        found.append(figure(f"{name} {case}", times[name][1], limit="1,000 of each", beside=times[name][0], note=note))
-    return found
+        figures.append(
+            figure(f"{name} {case}", times[name][1], limit="1,000 of each", beside=times[name][0], note=note)
+        )
+    return figures
 
 
 def _cpu_ms(relay: RelayProcess) -> float:
