@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from relay.app.metrics import TimedStage, first_orders, timed, took
 from relay.bybit.wire_orders import OpenOrder
+from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG
 from relay.domain.instrument import Category, Instrument, plain
 from relay.domain.limits import halt_reason, not_configured, too_old
 from relay.domain.notice import NoticeKind
@@ -87,6 +88,20 @@ def fee_notes(work: Work, journal: Journal) -> tuple[str, ...]:
         return ()
     held, taken = plain(holding.size), plain(holding.fees)
     return (f"{held} {instrument.base_coin} are held: fees took {taken} of what was bought, which is not bought again",)
+
+
+def taken_back_notes(work: Work) -> tuple[str, ...]:
+    """Of coins: earlier sells that rested and were cancelled for this one; a position's would have stayed."""
+    if work.signal.action.clears_resting or not work.signal.frees_coins:
+        return ()
+    cleared = [each.order for each in (work.clearing or {}).values() if each.order.status is OrderStatus.CANCELED]
+    sells = [each for each in cleared if each.planned.leg < FIRST_TAKE_PROFIT_LEG and each.is_exit]
+    return tuple(
+        f"an earlier sell of {plain(each.planned.qty - each.filled_qty)} at {plain(at)} rested, "
+        "and was taken back for this one"
+        for each in sells
+        if (at := each.planned.price or each.planned.trigger_price) is not None
+    )
 
 
 def position_after(work: Work, instrument: Instrument | None) -> Decimal | None:
@@ -531,6 +546,7 @@ class Executor:
         self._tell(signal, account, finish)
 
     def _with_notes(self, work: Work, finish: Finish, now_ms: int) -> Finish:
+        finish = replace(finish, notes=(*finish.notes, *taken_back_notes(work)))
         if finish.status is SignalStatus.DONE:
             drifted = self._drift.notes(work, now_ms=now_ms)
             notes = (*finish.notes, *fee_notes(work, self._journal), *foreign_notes(work, self._journal), *drifted)

@@ -204,6 +204,7 @@ def _read(connection: Connection, rows: Sequence[Any]) -> tuple[ExecutionRecord,
             plan=None if row.plan_at is None else _plan(row),
             orders=tuple(orders_of[row.id, row.execution_account, row.execution_generation]),
             reason_code=row.execution_reason_code,
+            reason_message=row.execution_reason_message,
         )
         for row in rows
     )

@@ -96,6 +96,8 @@ def test_a_sale_takes_what_is_held_and_no_more(own: RelayServer, paper: PaperSer
     assert (part["status"], held(own)) == ("done", Decimal("0.00599"))
     rest = own.done({**SPOT, "action": "sell", "qty": "5", "id": "3", "reduce_only": True, "leverage": "3"})
     assert (rest["status"], rest["orders"][0]["qty"]) == ("done", "0.00599"), rest
+    assert "5 BTC were to be sold, and 0.00599 is held: no more is sold" in rest["notes"]
+    assert not any("no more is sold" in note for note in part["notes"])
     none = own.done({**SPOT, "action": "sell", "qty": "1", "id": "4"})
     assert (none["status"], none["orders"]) == ("done", [])
     assert (held(own), coin(paper)) == (Decimal(0), owned)
@@ -157,6 +159,18 @@ def test_a_stop_loss_rests_for_what_is_held_and_follows_it_and_an_exit_frees_the
     assert (closed["status"], resting(paper), held(own), coin(paper)) == ("done", [], Decimal(0), owned), closed
 
 
+def test_a_plan_shows_the_levels_of_coins_though_they_are_orders_of_their_own(
+    own: RelayServer, paper: PaperServer, owned: Decimal
+) -> None:
+    buy = {**SPOT, "action": "buy", "qty": "0.01", "stop_loss": "4%", "id": "1"}
+    planned = own.api("plan", "POST", json={**buy, "take_profit": "8%"})
+    assert [(each["stop_loss"], each["take_profit"]) for each in planned["orders"]] == [("96000", "108000")]
+    ladder = [{"at": "104000", "share": 50}, {"at": "108000", "share": 50}]
+    planned = own.api("plan", "POST", json={**buy, "take_profit": ladder})
+    assert [(each["stop_loss"], each["take_profit"]) for each in planned["orders"]] == [("96000", None)]
+    assert "takes profit at 104000 (50 %), 108000 (50 %)" in planned["notes"], planned["notes"]
+
+
 def test_what_protects_coins_is_shown_with_them_and_by_its_name(
     own: RelayServer, paper: PaperServer, owned: Decimal
 ) -> None:
@@ -179,6 +193,9 @@ def test_what_rests_never_sells_more_than_is_held_though_the_owner_has_more(
 ) -> None:
     own.done({**SPOT, "action": "buy", "qty": "0.01", "stop_loss": "97000", "id": "1"})
     own.done({**SPOT, "action": "sell", "qty": "0.004", "type": "limit", "price": "100900", "id": "2"})
+    until(lambda: sorted(each["qty"] for each in resting(paper)), ["0.004000", "0.005990"])
+    again = own.done({**SPOT, "action": "sell", "qty": "0.004", "type": "limit", "price": "100900", "id": "3"})
+    assert "an earlier sell of 0.004 at 100900 rested, and was taken back for this one" in again["notes"], again
     until(lambda: sorted(each["qty"] for each in resting(paper)), ["0.004000", "0.005990"])
     price(paper, 96000)
     until(lambda: held(own), Decimal("0.004"))
