@@ -91,6 +91,14 @@ class Fleet:
         )
         return int(self.ask(alive, name=f"% {worker.process.pid} %")[0][0]) == 1
 
+    def owner(self, account: str) -> str:
+        """The name of the living process that has it; none: it is alone just now."""
+        owned = """
+            SELECT owner FROM account_owner JOIN process ON name = owner
+            WHERE account = %(account)s AND process.expires_at > extract(epoch from now()) * 1000
+        """
+        return "".join(row[0] for row in self.ask(owned, account=account))
+
     def epoch(self, account: str) -> tuple[str, int]:
         """Who owns the account, and since which change of hands."""
         rows = self.ask("SELECT owner, epoch FROM account_owner WHERE account = %(account)s", account=account)

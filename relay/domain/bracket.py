@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from relay.domain.instrument import ceil_to, floor_to, plain
-from relay.domain.order import Reason, Side
+from relay.domain.order import PlannedOrder, Reason, Side
 from relay.domain.rules import Rules
 from relay.domain.signal import Level, LevelKind, Signal, TakeProfit
 
@@ -224,6 +224,11 @@ class Bracket:
         return (*self.entries, *self.older_entries)
 
     @property
+    def is_watched(self) -> bool:
+        """A fill may yet move the position's own levels, or they are not in place."""
+        return not (self.are_stops_set and self.is_entry_over) or bool(self.older_entries or self.held_size)
+
+    @property
     def order_ids(self) -> tuple[str, ...]:
         """Of all that may rest for it."""
         return (*self.stale_orders, *(each.order_id for each in self.tp_legs if each.order_id is not None))
@@ -362,6 +367,24 @@ def leg_price(leg: TakeProfitLeg, bracket: Bracket, tick: Decimal) -> Decimal:
     assert bracket.entry_price is not None, "an active bracket has its entry price"
     price = stop_price if leg.is_stop else profit_price
     return price(leg.at, side=bracket.side, reference=bracket.entry_price, tick=tick)
+
+
+def shown_with(order: PlannedOrder, bracket: Bracket | None, tick: Decimal) -> PlannedOrder:
+    """For people: an entry of coins with its levels, which are orders of their own once it has filled."""
+    if bracket is None or order.reduce_only or order.category.has_positions:
+        return order
+    stop = next((leg_price(each, bracket, tick) for each in bracket.tp_legs if each.is_stop), None)
+    profits = [leg_price(each, bracket, tick) for each in bracket.tp_legs if not each.is_stop]
+    return replace(order, stop_loss=stop, take_profit=profits[0] if len(profits) == 1 else None)
+
+
+def ladder_notes(bracket: Bracket | None, tick: Decimal) -> tuple[str, ...]:
+    """For people: several take profits, of which no order shows more than one."""
+    legs = [each for each in bracket.tp_legs if not each.is_stop] if bracket else []
+    if bracket is None or len(legs) < 2:
+        return ()
+    rungs = (f"{plain(leg_price(each, bracket, tick))} ({plain(each.share_pct)} %)" for each in legs)
+    return (f"takes profit at {', '.join(rungs)}",)
 
 
 # How large each leg of a ladder of take profits is, given the position as it is now.

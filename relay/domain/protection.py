@@ -310,7 +310,8 @@ def next_protection_step(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep
         return _wait(bracket, snapshot)
     assert bracket.status is BracketStatus.ACTIVE, "a bracket that is over needs no step"
     if (on_its_way := _unsettled(bracket, snapshot)) is not None:
-        return _levels(bracket, snapshot) or AdvanceTakeProfit(order_id=on_its_way)
+        levels = next_level_step(bracket, snapshot)
+        return AdvanceTakeProfit(order_id=on_its_way) if isinstance(levels, NoOp) else levels
     booked = _booked(bracket, snapshot)
     if booked != bracket:
         return Save(bracket=booked)
@@ -330,12 +331,12 @@ def next_protection_step(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep
     return step or next_take_profit_step(bracket, snapshot)
 
 
-def _levels(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep | None:
-    """The position's own levels do not wait for a take profit that is in doubt, which may be so for a minute."""
+def next_level_step(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep:
+    """The position's own levels do not wait for an order that is in doubt, which may be so for a minute."""
     position = snapshot.position
     if position is None or position.size * bracket.side.sign <= 0:
-        return None
-    return _stops(bracket, position, snapshot) or _held(bracket, position, snapshot)
+        return NoOp()
+    return _stops(bracket, position, snapshot) or _held(bracket, position, snapshot) or NoOp()
 
 
 def _wait(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep:

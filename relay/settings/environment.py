@@ -95,7 +95,8 @@ class Reader:
         lines = []
         for name in sorted(names):
             near = difflib.get_close_matches(name.upper(), self.known, n=1, cutoff=0.85 if len(name) > 7 else 1)
-            if near or name.startswith(("BYBIT_", "RELAY_")):
+            is_others = bool(near) and name.endswith(f"_{near[0]}")  # such as NIX_SSL_CERT_FILE
+            if (near and not is_others) or name.startswith(("BYBIT_", "RELAY_")):
                 nearest = near or difflib.get_close_matches(name, self.known, n=1, cutoff=0)
                 lines.append(f"{name}: no such setting, it has no effect; perhaps {nearest[0]} was meant")
         return tuple(lines)

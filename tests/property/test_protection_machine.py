@@ -550,6 +550,28 @@ def test_what_is_left_of_an_entry_whose_position_was_stopped_out_moves_no_stop_t
     assert played.standing() == Decimal("94.5")
 
 
+def test_the_stop_is_put_back_while_another_order_of_the_lane_is_in_doubt(played: Protection) -> None:
+    enter(played, away=2, stop=12, qty=5)
+    played.a_resting_entry_fills(which=0, part=1, looks=1)
+    name(played, 3)
+    played.a_resting_entry_fills(which=0, part=1, looks=0)
+    played.exchange.faults.add([paper.read_fault({"path": CREATE, "kind": "drop_request", "times": 1})])
+    enter(played, away=0, stop=None)
+    assert played.model.size == 2 and played.standing() == Decimal("94.5")
+
+
+def test_a_close_does_not_wait_for_a_take_profit_that_is_in_doubt(played: Protection) -> None:
+    played.the_relay_is_killed(at=Failpoint.TAKE_PROFIT_ADDED)
+    enter(played, away=2, stop=12)
+    enter(played, away=0, stop=12, rungs=(2, 5))
+    played.a_take_profit_is_not_taken(kind="code", times=3)
+    begun_ms = played.clock.now_ms
+    played.send({"action": "close"}, None)
+    while played.model.size:
+        played.look()
+        assert played.clock.now_ms < begun_ms + 12_000
+
+
 def test_the_stop_is_put_back_while_a_take_profit_is_in_doubt(played: Protection) -> None:
     played.the_relay_is_killed(at=Failpoint.TAKE_PROFIT_ADDED)
     played.an_entry(away=2, drawn=Side.BUY, moves_stop=False, qty=2, rungs=(), stop=12)
