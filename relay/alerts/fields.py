@@ -254,6 +254,8 @@ class Size(Number):
             return super()._deserialize(value, attr, data, **kwargs)
         except ValidationError:
             text = str(value).strip()
+            if (data or {}).get("qty_unit"):
+                raise
             if "%" in text and _PERCENTAGE.fullmatch(text):
                 raise ValidationError(
                     f"must be a plain number, not {shown(text)}: say by `qty_unit` of what it is a percentage "
@@ -409,6 +411,8 @@ class Scalar(fields.Field[object]):
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> object:
         if isinstance(value, list | dict):
             raise ValidationError(f"must be text or a number, not {shown(value)}")
+        if attr == "close" and isinstance(value, str) and value.rstrip().endswith("%"):
+            raise ValidationError(f"is the bar's price, and no part of the position such as {shown(value)}: say `qty`")
         return value
 
 

@@ -179,7 +179,7 @@ _OF_SIZE_SIDE_ACCOUNT: Final = _set(
     "quantity size sizes amount amounts volume lot lots contract contracts unit units share pct percent perc "
     "percentage quote usd usdt usdc notional value buy sell long short flat close exit reverse account "
     "accounts acc acct subaccount sub ticker symbol pair instrument coin market sentiment tickers symbols pairs "
-    "instruments coins partial half scale ratio weight fraction portion part parts multiplier factor vol"
+    "instruments coins reduce partial half scale ratio weight fraction portion part parts multiplier factor vol"
 )
 _SHORT_WORD: Final = 5
 _LONG_WORDS: Final = {
@@ -198,7 +198,7 @@ _INTENTS: Final = ("enter", "open", "close", "exit")
 _SAYS_ORDER: Final = _set("enter open close exit entry buy sell long short flat reverse cancel reduce")
 _BESIDE_ORDER: Final = _set("position positions all market limit trade order signal now only")
 _NUMBER_LIKE: Final = re.compile(
-    r"[+\-$€]?\s*(\d{1,3}(,\d{3})+(\.\d*)?|\d+([.,]\d*)?|\.\d+)([eE][+-]?\d+)?\s*(%|x|usdt?|usdc|btc|eth|pct|percent|pips?|ticks?|lots?)?",
+    r"[+\-$€]?\s*(\d{1,3}(,\d{3})+(\.\d*)?|\d+/\d+|\d+([.,]\d*)?|\.\d+)([eE][+-]?\d+)?\s*(%|x|usdt?|usdc|btc|eth|pct|percent|pips?|ticks?|lots?)?",
     re.ASCII | re.IGNORECASE,
 )
 _AROUND_REAL: Final = "(?:is|use|bot|strategy|account|run|only|mode|trad(?:e|es|ing)|orders?)*"

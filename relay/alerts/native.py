@@ -113,7 +113,7 @@ def named(fields: Mapping[str, object]) -> Named:
             result.refuse(f"{path[:NAME_LENGTH_MAX]}…", f"is too long for a name: {NAME_LENGTH_MAX} letters at most")
             continue
         meaning = _meaning(path)
-        if meaning is not None and meaning.reading is Reading.MARKET and not _names_market(value):
+        if meaning is not None and not _can_mean(meaning, path, value):
             meaning = None
         if value is None:
             nulls += [path] if meaning is not None and meaning.native not in INDIFFERENT else []
@@ -139,9 +139,16 @@ def named(fields: Mapping[str, object]) -> Named:
     return result
 
 
-def _names_market(value: object) -> bool:
-    """Whether the `category` is one of markets: others have categories of their own."""
-    return isinstance(value, str) and squeezed(value) in _PERPETUALS | {"spot", "option", "options"}
+def _can_mean(meaning: Meaning, path: str, value: object) -> bool:
+    """Whether the `category` is one of markets, which others have of their own; `reduce: 50` is how much."""
+    if meaning.reading is Reading.MARKET:
+        return isinstance(value, str) and squeezed(value) in _PERPETUALS | {"spot", "option", "options"}
+    return (
+        meaning.native != "reduce_only" or squeezed(path) == "reduceonly" or not is_number_like(value) or value in _BITS
+    )
+
+
+_BITS: Final = ("0", "1")
 
 
 def _leaves(fields: Mapping[str, object], inside: str = "") -> Iterator[tuple[str, object]]:
@@ -291,6 +298,9 @@ _ACTION: Final = Meaning("action", Reading.ACTION)
 def _settle_action(result: Named, groups: _Groups) -> None:
     leaves = groups.pop("action", [])
     filled = [leaf for leaf in leaves if not leaf.is_blank]
+    sides = [leaf for leaf in filled if leaf.meaning.reading is Reading.SIDE and leaf.text.lower() in _NO_SIDE]
+    if len(sides) < len(filled):
+        filled = [leaf for leaf in filled if leaf not in sides]
     unread = [leaf for leaf in filled if squeezed(leaf.text) not in _WORDS]
     if unread or not filled:
         for leaf in unread[:1] or leaves[:1]:

@@ -236,6 +236,8 @@ def needed_by_exit(draft: Draft) -> frozenset[str]:
     """The fields that say what is closed, and where: what cannot be read of these refuses even an exit."""
     values = draft.values
     needed = {"action", "account", *draft.deciding}
+    # The bar's own; what is none may say how much is to be closed.
+    needed |= {"close"} & draft.problems.keys()
     if not values.keys() & {"ticker", "symbol"}:
         needed |= {"ticker", "symbol"}
     if values.get("trigger_price") is not None or draft.waits:

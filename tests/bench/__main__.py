@@ -45,7 +45,7 @@ PARTS: dict[str, Part] = {
     "owners": lambda folder, requested: owners.owners(folder, count=requested.count, seconds=requested.seconds or 10.0),
     "history": lambda folder, requested: rate.history(folder, requested.rows, requested.count),
     "structure": lambda folder, requested: structure.structure(),
-    "mutants": lambda folder, requested: mutants.mutants(folder, requested.count, requested.seed),
+    "mutants": lambda folder, requested: mutants.mutants(requested.count, requested.seed),
     "against": lambda folder, requested: against.against(
         folder, requested.against.resolve(), requested.count, requested.seconds or _SECONDS
     ),

@@ -349,6 +349,12 @@ def test_an_entry_is_not_placed_where_what_decides_it_cannot_be_told(fields: dic
     assert list(refused(action="buy", **fields).fields) == [list(fields)[-1]]
 
 
+@pytest.mark.parametrize("side", ["both", "NET"])
+def test_a_side_that_is_none_says_nothing_beside_an_action(side: str) -> None:
+    assert taken(action="close", side=side).action is Action.CLOSE
+    assert refused(side=side).fields
+
+
 @pytest.mark.parametrize(
     ("name", "kind"), [("postOnly", "limit"), ("maker_only", "LIMIT"), ("post-only", "stop_limit")]
 )
@@ -509,7 +515,10 @@ def test_what_is_not_for_real_is_refused_in_words(name: str, value: object) -> N
 
 @pytest.mark.parametrize(
     ("name", "decides"),
-    [("sizeHint", True), ("closeShare", True), ("acct", True), ("mood", False), ("ratio", True), ("scaleOut", True)],
+    [
+        *(("sizeHint", True), ("closeShare", True), ("acct", True), ("mood", False), ("ratio", True)),
+        *(("scaleOut", True), ("reduce", True), ("reduce_by", True)),
+    ],
 )
 def test_an_unknown_name_refuses_an_exit_only_where_it_says_what_is_closed(name: str, decides: bool) -> None:
     if decides:

@@ -310,6 +310,12 @@ def test_an_exit_of_a_type_that_says_nothing_goes_at_the_market() -> None:
     assert signal(action="close", stopPrice="99").type is OrderType.MARKET
 
 
+def test_what_may_be_a_part_of_the_position_where_the_bars_close_stands_closes_not_all() -> None:
+    for value in ("40%", {"percent": 40}):
+        assert list(refusal(action="close", qty=..., close=value).fields) == ["close"]
+    assert signal(action="close", qty=..., close="99.5").action is Action.CLOSE
+
+
 def test_an_unknown_market_stops_no_exit() -> None:
     assert "futures" in problem("market", "futures", action="buy")
     assert any("`market` ignored" in note for note in signal(action="close", market="futures").notes)
