@@ -28,7 +28,7 @@ from relay.execution.notices import Announcer
 from relay.execution.orders import Advancer, Clearing
 from relay.execution.ports import Account, Now, to_ms, utc_now
 from relay.execution.protection import Protector
-from relay.execution.work import ProtectionEnded, ProtectionRun, Work, exit_waits, stored_signal
+from relay.execution.work import ProtectionEnded, ProtectionRun, Work, is_waited_for, stored_signal
 from relay.journal.journal import Journal
 from relay.journal.unit_of_work import UnitOfWork
 
@@ -490,7 +490,7 @@ class Executor:
         signal = work.signal
         assert signal.category is not None and signal.symbol is not None
         where = work.account.name, signal.category, signal.symbol
-        if passing is not None and exit_waits(self._journal, *where, beside=signal.id):
+        if passing is not None and is_waited_for(self._journal, *where, beside=signal.id, only_exits=True):
             self._finish(work, Finish(status=SignalStatus.ATTENTION, reason=passing), self._now_ms())
             return None
         came_to = self._advancer.step(work.account, order, work.deferred, held_back=self._held_back(work, order))
