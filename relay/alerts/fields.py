@@ -442,7 +442,6 @@ _TYPES_ELSEWHERE = {
     "take_profit_market": "market_if_touched",
 }
 _TIMES_IN_FORCE_ELSEWHERE = {"maker": "PostOnly", "post": "PostOnly"}
-_SIDES_ELSEWHERE = {"0": "flat"}
 
 DECIDING = frozenset({"action", "qty", "qty_unit", "ticker", "symbol", "account"})
 """The fields that say what is closed, and where."""
@@ -466,7 +465,7 @@ class AlertSchema(Schema):
     type = Choice(OrderType, _TYPES_ELSEWHERE)
     price = Number(above=0)
     trigger_price = Number(above=0)
-    trigger_by = Choice(TriggerBy, {"lastprice": "last", "markprice": "mark", "indexprice": "index"})
+    trigger_by = Choice(TriggerBy, {"lastprice": "last", "markprice": "mark", "indexprice": "index"}, guesses=False)
     if_passed = Choice(IfPassed, {})
     time_in_force = Choice(TimeInForce, _TIMES_IN_FORCE_ELSEWHERE, guesses=False)
     reduce_only = Flag()
@@ -477,9 +476,9 @@ class AlertSchema(Schema):
     trailing_stop = Read(read_trail)
     trailing_start = Read(read_level)
     leverage = Number(at_least=1, at_most=_LEVERAGE_MAX, hint="how many times the margin")
-    market_position = Choice(MarketSide, _SIDES_ELSEWHERE)
+    market_position = Choice(MarketSide)
     market_position_size = Number(at_least=0, hint="`market_position` says the side")
-    prev_market_position = Choice(MarketSide, _SIDES_ELSEWHERE)
+    prev_market_position = Choice(MarketSide)
     prev_market_position_size = Number(at_least=0, hint="`prev_market_position` says the side")
     position_size = Number()
     time = Moment(attribute="sent_at")

@@ -135,6 +135,11 @@ TABLE: Final[dict[str, Meaning]] = {
 }
 """Squeezed names to what they mean. `volume`, `size` and `amount` may be coins or money: none is guessed."""
 
+SIGNED: Final = _set(
+    "position current_position strategy_position new_position pos target_position position_after position_target "
+    "prev_position previous_position old_position"
+)
+"""Of those that say where the strategy stands: a number under them is its size. A `sentiment` of 0.2 is none."""
 _FREE_TEXT: Final = _set(
     "comment message msg alert_message order_comment strategy strategy_name strategy_title strategy_id name "
     "title note notes text description reason why order_id order_name id alert alert_name alert_text "

@@ -398,6 +398,8 @@ def test_a_position_with_a_number_is_the_strategys_with_its_sign(name: str) -> N
     # Without its sign it would be a long.
     assert list(refused(action="sell", qty="0.1", **{name: "0.4"}).fields) == [name]
     assert taken(action="sell", qty="0.1", market_position="short", **{name: "0.4"}).market_position == "short"
+    for score in ("-0.3", "0", 0.8):
+        assert list(refused(action="buy", qty="0.1", sentiment=score).fields) == ["sentiment"]
 
 
 def test_where_the_strategy_stood_has_other_names() -> None:
