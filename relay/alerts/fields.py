@@ -246,7 +246,7 @@ class Number(fields.Field[Decimal]):
         return number
 
 
-class Size(Number):
+class SizeField(Number):
     """A number; what else people write as a size is told what it would be here."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Decimal:
@@ -460,7 +460,7 @@ class AlertSchema(Schema):
     exchange = Text(length_max=64)
     market = Choice(TradedMarket, {"perp": "perpetual", "linear": "perpetual", "inverse": "perpetual"})
     action = Choice(Action, _ACTIONS_ELSEWHERE, among=NATIVE_ACTIONS)
-    qty = Size(at_least=0, hint=_NO_SIGN)
+    qty = SizeField(at_least=0, hint=_NO_SIGN)
     qty_unit = Choice(QtyUnit, _UNITS_ELSEWHERE, among=NATIVE_UNITS)
     type = Choice(OrderType, _TYPES_ELSEWHERE)
     price = Number(above=0)

@@ -154,16 +154,16 @@ _INFORMATION: Final = _set(
     "user user_id username client client_id uuid nonce sequence counter index rsi macd atr adx cci mfi obv "
     "vwap ema sma wma hma stoch momentum volatility timezone tz session currency base_currency quote_currency "
     "base_asset quote_asset syminfo.currency syminfo.basecurrency hl2 hlc3 ohlc4 ohlc ohlcv change_24h "
-    "order_link_id client_order_id new_client_order_id cl_ord_id"
+    "order_link_id client_order_id new_client_order_id cl_ord_id plot plots"
 )
 """Names that say nothing of an order, numbers too."""
 _INFORMATION_ENDS: Final = _set("id uuid name message comment text note title label")
-OF_BARS: Final = _set("bar candle ohlc ohlcv kline bars")
+OF_BARS: Final = _set("bar candle ohlc ohlcv kline bars bar_info candle_info plots")
 _OF_ONE_BAR: Final = _set("open high low close volume time index number count")
 NEUTRAL: Final = _set(
     "order strategy signal general market data alert info instrument trade params payload request message "
     "webhook tradingview tv symbol position settings config meta metadata extras indicators plots details "
-    "body"
+    "body strategy_info order_info trade_info signal_info position_info chart_info symbol_info alert_info current_info"
 )
 """Objects whose name adds nothing to the names inside."""
 
