@@ -405,14 +405,19 @@ class Accounts(fields.Field[tuple[str, ...]]):
         return names
 
 
+CLOSE_IS_BARS = "is the bar's price"
+
+
 class Scalar(fields.Field[object]):
     """Taken and shown, without effect: anything but a list or an object."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> object:
         if isinstance(value, list | dict):
             raise ValidationError(f"must be text or a number, not {shown(value)}")
+        if attr == "close" and str(value).strip().lower() in ("true", "yes"):
+            raise ValidationError(f"{CLOSE_IS_BARS}, not {shown(value)}: say what to do as `action`, such as `close`")
         if attr == "close" and isinstance(value, str) and value.rstrip().endswith("%"):
-            raise ValidationError(f"is the bar's price, and no part of the position such as {shown(value)}: say `qty`")
+            raise ValidationError(f"is no part of the position, such as {shown(value)}, but the bar's price: say `qty`")
         return value
 
 

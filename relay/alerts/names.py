@@ -201,6 +201,11 @@ _GLUED: Final = re.compile(f"(?:{'|'.join(sorted(_ORDER_WORDS | _FILLERS, key=le
 _WORD: Final = re.compile(r"[a-z]+")
 _INTENTS: Final = ("enter", "open", "close", "exit")
 _SAYS_ORDER: Final = _set("enter open close exit entry buy sell long short flat reverse cancel reduce")
+_SAYS_TYPE: Final = _set(
+    "limit limit_order stop stop_order stop_limit stop_market stop_loss take_profit trailing trailing_stop conditional "
+    "ioc fok post_only maker"
+)
+"""What an order would be placed as otherwise than at the market, at once."""
 _BESIDE_ORDER: Final = _set("position positions all market limit trade order signal now only")
 _NUMBER_LIKE: Final = re.compile(
     r"[+\-$€]?\s*(\d{1,3}(,\d{3})+(\.\d*)?|\d+/\d+|\d+([.,]\d*)?|\.\d+)([eE][+-]?\d+)?\s*(%|x|usdt?|usdc|btc|eth|pct|percent|pips?|ticks?|lots?)?",
@@ -342,6 +347,8 @@ def unknown_problem(name: str, value: object) -> str | None:
         )
     if is_information(name) or (squeezed(inner) in _OF_ONE_WAY and str(value) == "0"):
         return None
+    if isinstance(value, str) and squeezed(value) in _SAYS_TYPE:
+        return f"is not known here and says {shown(value)}, a type of order: say it as `type`, or take it out"
     relevant = ".".join(part for part in name.split(".") if squeezed(part) not in NEUTRAL or part == inner)
     if bears_on_order(relevant):
         return (

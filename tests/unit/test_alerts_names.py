@@ -423,6 +423,13 @@ def test_an_orders_word_is_refused_under_any_name_that_is_not_known(word: str) -
     assert taken(action="buy", strategy=word, comment=word, alert_name=word).action is Action.BUY
 
 
+@pytest.mark.parametrize("word", ["limit", "STOP", "post-only", "IOC", "trailingStop"])
+def test_a_type_of_order_is_refused_under_any_name_that_is_not_known(word: str) -> None:
+    assert list(refused(action="buy", execution=word, price="3000").fields) == ["execution"]
+    assert taken(action="close", execution=word).action is Action.CLOSE
+    assert taken(action="buy", execution="market", comment=word, preset=word).action is Action.BUY
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
