@@ -17,7 +17,7 @@ from relay.bybit.streamed import StreamedExchange
 from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG
 from relay.domain.instrument import Category, plain
 from relay.domain.order import OrderStatus, Reason, SignalStatus
-from relay.domain.order_lifecycle import OUTCOME_UNKNOWN, OrderState, looked_up, reported
+from relay.domain.order_lifecycle import EXIT_WAITED, OUTCOME_UNKNOWN, OrderState, looked_up, reported
 from relay.domain.progress import (
     ENDED_UNFILLED,
     OF_THE_POSITION,
@@ -42,7 +42,7 @@ from relay.journal.unit_of_work import UnitOfWork
 # What is known of an order only after its lane has gone on without it: an end that was in doubt is found.
 
 
-_NEVER_WAS = Reason(code="EXCHANGE_UNREACHABLE", message="the order never arrived at the exchange")
+_NEVER_WAS = "the order never arrived at the exchange, and nothing of it is there"
 
 
 class Settling:
@@ -93,9 +93,13 @@ class Settling:
         if execution is not None and not execution.status.is_finished:
             return False
 
+        is_passed = execution is not None and EXIT_WAITED in (execution.reason_message or "")
+        words = f"{_NEVER_WAS}; it was not sent again because {EXIT_WAITED}" if is_passed else _NEVER_WAS
+        reason = Reason(code="EXCHANGE_UNREACHABLE", message=words)
+
         def write(uow: UnitOfWork) -> bool:
             uow.orders.record_absence(order.client_order_id, number, begun_at_ms=absent_at_ms)
-            return uow.orders.settle(order.client_order_id, OrderStatus.DENIED, _NEVER_WAS, now_ms=now_ms)
+            return uow.orders.settle(order.client_order_id, OrderStatus.DENIED, reason, now_ms=now_ms)
 
         is_new = self._journal.write(write)
         self.put_right(exchange, order.client_order_id, now_ms=now_ms)
@@ -368,7 +372,7 @@ class Follower:
     def _settle(self, account: str) -> None:
         """End what needed a person and does not any more."""
         exchange, settling = self._accounts[account].exchange, self._followed[account].settling
-        for execution in [each for each in self._journal.in_attention() if each.account == account]:
+        for execution in self._journal.in_attention(account):
             right = self._acting_for(account)
             if right is None or self._stop.is_set():
                 return

@@ -38,7 +38,7 @@ from relay.engine.lease_guard import LeaseLost
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
 from relay.execution.orders import Advancer, Canceller, entry_snapshot, look
 from relay.execution.ports import Account, Now, to_ms, utc_now
-from relay.execution.work import Amended, ProtectionEnded, ProtectionRun, Resting, _orders, exit_waits
+from relay.execution.work import Amended, ProtectionEnded, ProtectionRun, Resting, _orders, is_waited_for
 from relay.journal.journal import Journal
 from relay.journal.positions import BracketRecord
 from relay.journal.records import OrderRecord
@@ -47,7 +47,7 @@ from relay.journal.unit_of_work import UnitOfWork
 PATIENCE_MS = 10_000
 """What is not in place by then is told to a person; it is gone on with all the same."""
 _YIELDS_AFTER_MS = 1_000
-"""Who would wait longer lets an exit go first."""
+"""Who would wait longer lets an exit go first; and any alert, where it waits for what is older or was told."""
 _AGAIN_S = 0.25
 _NOW = 0.0
 _AMENDS_MAX = 3
@@ -90,8 +90,10 @@ class Protector:
                 protection_run, record, f"not in place within {PATIENCE_MS // 1000} s: {protection_run.why}", now_ms
             )
         is_long = came_to and now_ms - protection_run.begun_at_ms > _YIELDS_AFTER_MS
-        if is_long and exit_waits(self._journal, *where, beside=protection_run.signal_id):
-            return ProtectionEnded()  # The next look, which is behind the exit, finds again what is to be done.
+        is_new = not (record.bracket.trouble or record.bracket.stale_orders)
+        is_own = record.signal_id == protection_run.signal_id and is_new
+        if is_long and is_waited_for(self._journal, *where, beside=protection_run.signal_id, only_exits=is_own):
+            return ProtectionEnded()  # The next look, which is behind that, finds again what is to be done.
         return came_to
 
     def _step(
@@ -441,10 +443,9 @@ Tell = Callable[[str, str, Reason], None]
 class _Pause:
     """How many rounds a lane sits out before it is looked at again."""
 
-    length: int = 1
-    left: int = 0
+    left: int
     filled: Decimal
-    """By the bracket's orders, when it was looked at: the pause grows only while nothing changes."""
+    """By the bracket's orders, when it was looked at: it sits out only while nothing changes."""
 
 
 class ProtectionLanes:
@@ -563,9 +564,8 @@ class ProtectionLanes:
         if self._is_at_rest(record, now_ms):
             self._pauses.pop(lane, None)
             return
-        if pause is None:
-            pause = self._pauses[lane] = _Pause(filled=self._filled(record))
-        pause.left, pause.length = pause.length, min(pause.length * 2, _PAUSE_MAX_ROUNDS)
+        left = 1 if pause is None else _PAUSE_MAX_ROUNDS
+        self._pauses[lane] = _Pause(left=left, filled=self._filled(record))
         self.submit(lane)
 
     def _filled(self, record: BracketRecord) -> Decimal:
