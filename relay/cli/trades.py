@@ -26,6 +26,7 @@ from relay.cli.client import (
 )
 from relay.cli.signals import check_names, with_account, with_limit, with_symbol, with_wide
 from relay.domain.instrument import plain, shown_symbol
+from relay.domain.performance import DOLLARS
 
 if TYPE_CHECKING:
     from relay.journal.journal import Journal
@@ -39,8 +40,8 @@ _NARROW: Final = {
     "SIDE": slice(5),
     "SIZE": slice(7),
     "BY": slice(9),
-    "NET": slice(10),
-    "COIN": slice(4),
+    "NET": slice(11),
+    "COIN": slice(5),
 }
 
 
@@ -105,16 +106,16 @@ def _row(trade: dict[str, Any]) -> list[str]:
     return [
         closed,
         *("" if each is None else str(each).replace("_", " ") for each in shown),
-        _short(trade["net"]),
+        _short(trade["net"], trade["settle_coin"]),
         trade["settle_coin"] + others,
         _held(trade),
     ]
 
 
-def _short(amount: str) -> str:
-    """To four places, or more where that would be nothing."""
+def _short(amount: str, coin: str) -> str:
+    """To cents of a dollar, or more where that would be nothing; of other coins all of it, as on the pages."""
     number = Decimal(amount)
-    rounded = round(number, 4)
+    rounded = round(number, 2 if coin in DOLLARS else 8)
     return amount if number and not rounded else plain(rounded)
 
 

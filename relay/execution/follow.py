@@ -372,7 +372,7 @@ class Follower:
     def _settle(self, account: str) -> None:
         """End what needed a person and does not any more."""
         exchange, settling = self._accounts[account].exchange, self._followed[account].settling
-        for execution in [each for each in self._journal.in_attention() if each.account == account]:
+        for execution in self._journal.in_attention(account):
             right = self._acting_for(account)
             if right is None or self._stop.is_set():
                 return

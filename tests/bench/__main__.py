@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import against, latency, mutants, pages, rate, reading, scale, soak, storm, structure, tracer
+from tests.bench import against, latency, mutants, owners, pages, rate, reading, scale, soak, storm, structure, tracer
 from tests.bench.figures import Figure, table
 
 _SECONDS = 30.0
@@ -42,6 +42,7 @@ PARTS: dict[str, Part] = {
     "scale": lambda folder, requested: scale.scale(
         folder, rows=requested.rows, seconds=requested.seconds or _SECONDS, count=requested.count
     ),
+    "owners": lambda folder, requested: owners.owners(folder, count=requested.count, seconds=requested.seconds or 10.0),
     "history": lambda folder, requested: rate.history(folder, requested.rows, requested.count),
     "structure": lambda folder, requested: structure.structure(),
     "mutants": lambda folder, requested: mutants.mutants(requested.count, requested.seed),
@@ -51,7 +52,7 @@ PARTS: dict[str, Part] = {
 }
 
 
-_ALONE = ("soak", "scale", "mutants", "against")
+_ALONE = ("soak", "scale", "owners", "mutants", "against")
 """They take as long as all the others, and longer."""
 
 

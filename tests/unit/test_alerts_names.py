@@ -11,6 +11,8 @@ import pytest
 from relay.alerts.correction import with_correction, with_readable
 from relay.alerts.names import bears_on_order, is_order_word, parts_of
 from relay.alerts.signal import read, signal_from_stored
+from relay.domain.instrument import TradedMarket
+from relay.domain.order import TimeInForce
 from relay.domain.signal import Action, Level, LevelKind, MarketSide, QtyUnit, Signal, TakeProfit
 from relay.errors import AlertInvalid, AlertMalformed
 from tests.unit.test_alerts_fields import RECEIVED_AT
@@ -347,6 +349,80 @@ def test_an_entry_is_not_placed_where_what_decides_it_cannot_be_told(fields: dic
     assert list(refused(action="buy", **fields).fields) == [list(fields)[-1]]
 
 
+@pytest.mark.parametrize("side", ["both", "NET"])
+def test_a_side_that_is_none_says_nothing_beside_an_action(side: str) -> None:
+    assert taken(action="close", side=side).action is Action.CLOSE
+    assert refused(side=side).fields
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("postOnly", "limit"), ("maker_only", "LIMIT"), ("post-only", "stop_limit")]
+)
+def test_an_order_that_may_only_rest_is_one(name: str, kind: str) -> None:
+    order = {"action": "buy", "qty": "0.1", "type": kind, "price": "3000"} | (
+        {"trigger_price": "2990"} if kind == "stop_limit" else {}
+    )
+    assert taken(**order, **{name: True}, tif="GTC").time_in_force is TimeInForce.POST_ONLY
+    assert taken(**order, **{name: "false"}).time_in_force is TimeInForce.GTC
+    assert list(refused(**order, **{name: "perhaps"}).fields) == [name]
+    assert list(refused(action="buy", qty="0.1", **{name: True}).fields) == [name]
+
+
+@pytest.mark.parametrize(
+    ("fields", "market"),
+    [
+        ({"category": "linear"}, TradedMarket.PERPETUAL),
+        ({"productType": "USDT-FUTURES"}, TradedMarket.PERPETUAL),
+        ({"category": "spot"}, TradedMarket.SPOT),
+        ({"market_type": "Spot"}, TradedMarket.SPOT),
+        ({"exchange": "BYBIT_SPOT"}, TradedMarket.SPOT),
+        ({"exchange": "BYBIT"}, None),
+    ],
+)
+def test_the_market_under_another_name(fields: dict[str, str], market: TradedMarket | None) -> None:
+    for action in ("buy", "close"):
+        assert taken(action=action, **fields).market is market
+
+
+def test_what_is_no_market_of_ours_opens_nothing() -> None:
+    for fields in ({"category": "option"}, {"exchange": "bybit-testnet"}, {"exchange": "Binance Demo"}):
+        assert list(refused(action="buy", **fields).fields) == list(fields)
+        assert taken(action="close", **fields).action is Action.CLOSE
+
+
+@pytest.mark.parametrize("name", ["position", "targetPosition", "pos"])
+def test_a_position_with_a_number_is_the_strategys_with_its_sign(name: str) -> None:
+    for action, value, side in (("buy", "0.4", "long"), ("buy", -0.2, "short"), ("sell", "-0.4", "short")):
+        assert taken(action=action, qty="0.1", **{name: value}).market_position == side
+    assert taken(action="sell", qty="0.1", **{name: 0}).only_exits
+    # Without its sign it would be a long.
+    assert list(refused(action="sell", qty="0.1", **{name: "0.4"}).fields) == [name]
+    assert taken(action="sell", qty="0.1", market_position="short", **{name: "0.4"}).market_position == "short"
+
+
+def test_where_the_strategy_stood_has_other_names() -> None:
+    signal = taken(action="sell", qty="0.3", sentiment="short", oldPosition="long", old_position_size="0.1")
+    assert (signal.prev_market_position, signal.prev_market_position_size) == ("long", Decimal("0.1"))
+    nested = {"side": "short", "size": "0.2"}
+    signal = taken(action="sell", qty="0.3", sentiment="long", prev_position=nested, position={"side": "long"})
+    assert (signal.prev_market_position, signal.market_position) == ("short", "long")
+
+
+def test_a_ticker_with_its_exchange_in_front_and_a_coin_are_no_others() -> None:
+    assert taken(action="buy", tickerid="BYBIT:ETHUSDT.P", coin="ETH").ticker == "BYBIT:ETHUSDT.P"
+    assert refused(action="buy", tickerid="BYBIT:SOLUSDT.P").fields
+    assert refused(action="buy", coin="SOL").fields
+
+
+@pytest.mark.parametrize("size", ["5%", "% 50"])
+def test_a_size_in_percent_is_asked_of_what(size: str) -> None:
+    for fields in ({"qty": size}, {"amount": size}):
+        error = refused(action="buy", **fields)
+        assert list(error.fields) == list(fields)
+        assert "of what it is a percentage" in error.message
+        assert "corrected alert" not in error.message
+
+
 # What is in no table.
 
 
@@ -358,6 +434,7 @@ def test_an_entry_is_not_placed_where_what_decides_it_cannot_be_told(fields: dic
         *(("lucky_charm", "clover"), ("isWarm", True), ("tags", ["a", "b"]), ("my_rating", 4), ("apiKey", "k")),
         *(("is_live_bar", False), ("testMode", False), ("isLive", "yes"), ("newest", True), ("demography", "1st")),
         *(("simulated", False), ("enabled", True), ("run_mode", "live"), ("test", "no"), ("trend", "up")),
+        *(("bar_close", "3100"), ("candleVolume", 4.5), ("positionIdx", 0), ("orderLinkId", "a-1"), ("category", "AI")),
     ],
 )
 def test_what_cannot_bear_on_an_order_is_shown_without_effect(name: str, value: object) -> None:
@@ -378,7 +455,9 @@ def test_what_is_not_known_is_noted_once() -> None:
         *(("stopLimit", "x"), ("sizeHint", True), ("max_lot", "a"), ("lotmax", "big"), ("leverage_factor", 0.5)),
         *(("exit_price", "3000"), ("isBuy", True), ("quantitiy", "0.4"), ("close_all", False), ("marginMode", "cross")),
         *(("orderTag2", ""), ("tpLadder", "x"), ("price_hint", ""), ("sl2", "2900"), ("hedge", "no")),
-        *(("subaccountName", "two"), ("ts", "5"), ("multiplier", 2), ("budget", "100")),
+        *(("subaccountName", "two"), ("ts", "5"), ("multiplier", 2), ("budget", "100"), ("delay", 5), ("ttl", "9s")),
+        *(("slippage", "0.4%"), ("expiry", 60), ("invert", True), ("breakeven", True), ("moveSLtoBE", True)),
+        *(("balance", "all"), ("positionIdx", 1), ("dca", True), ("pyramiding", 3)),
     ],
 )
 def test_what_may_bear_on_an_order_is_refused_by_name_blank_or_filled(name: str, value: object) -> None:
@@ -394,10 +473,13 @@ def test_a_number_under_a_name_that_is_not_known_is_refused_and_may_be_our_own(v
     error = refused(action="buy", moon_phase=value)
     assert list(error.fields) == ["moon_phase"]
     assert "call it `x_moon_phase` (shown, without effect)" in error.message
-    assert corrected(error) == {**TICKER, "action": "buy", "x_moon_phase": str(value)}
+    # It may be the size or a stop in a language of the sender's.
+    assert "corrected alert" not in error.message
 
 
-@pytest.mark.parametrize("word", ["buy", "SELL", "enter_long", "closed", "exit all", "Flat", "reverse", "open-short"])
+@pytest.mark.parametrize(
+    "word", ["buy", "SELL", "reduce_only", "enter_long", "closed", "exit all", "Flat", "reverse", "open-short"]
+)
 def test_an_orders_word_is_refused_under_any_name_that_is_not_known(word: str) -> None:
     assert list(refused(action="buy", trend=word).fields) == ["trend"]
     assert list(refused(action="buy", preset=word).fields) == ["preset"]
@@ -416,6 +498,10 @@ def test_an_orders_word_is_refused_under_any_name_that_is_not_known(word: str) -
             ("demoAccount", True),
             ("execute", False),
             ("simulatedOrders", 1),
+            ("notify_only", True),
+            ("isFake", "yes"),
+            ("autoTrade", False),
+            ("skip", 1),
         ),
     ],
 )
@@ -428,7 +514,11 @@ def test_what_is_not_for_real_is_refused_in_words(name: str, value: object) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "decides"), [("sizeHint", True), ("closeShare", True), ("acct", True), ("mood", False)]
+    ("name", "decides"),
+    [
+        *(("sizeHint", True), ("closeShare", True), ("acct", True), ("mood", False), ("ratio", True)),
+        *(("scaleOut", True), ("reduce", True), ("reduce_by", True)),
+    ],
 )
 def test_an_unknown_name_refuses_an_exit_only_where_it_says_what_is_closed(name: str, decides: bool) -> None:
     if decides:
@@ -520,6 +610,9 @@ def test_one_wrong_field_is_one_sentence() -> None:
         ({"leverage": "5x"}, {"leverage": "5"}),
         ({"time": "just now"}, {"time": "{{timenow}}"}),
         ({"qty": "5", "qty_unit": "usdt"}, {"qty": "5", "qty_unit": "quote"}),
+        ({"qty": "120 USDT"}, {"qty": "120", "qty_unit": "quote"}),
+        ({"quantity": "$35.5"}, {"quantity": "35.5", "qty_unit": "quote"}),
+        ({"tp2": "3300", "tp": "3200"}, {"take_profit": [{"at": "3300", "share": 50}, {"at": "3200", "share": 50}]}),
     ],
 )
 def test_the_message_ends_with_the_corrected_alert(wrong: dict[str, str], right: dict[str, str]) -> None:
@@ -540,6 +633,9 @@ def test_there_is_no_corrected_alert_that_nobody_would_paste() -> None:
 def test_there_is_no_corrected_alert_where_one_thing_cannot_be_mended() -> None:
     assert "corrected alert" not in refused(action="buy", qty="1,000", stop_loss="").message
     assert "corrected alert" not in refused(action="buy", qty="1,000", amount="7").message
+    stop = {"qty": "0.2", "type": "STOP", "stopPrice": "3200"}
+    assert corrected(refused(action="buy", **stop))["type"] == "stop_market"
+    assert "corrected alert" not in refused(action="buy", **stop, price="3210").message
 
 
 def test_a_comma_behind_a_zero_parts_no_thousands() -> None:

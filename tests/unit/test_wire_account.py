@@ -307,6 +307,14 @@ def test_only_trade_and_what_belongs_to_it_proves_the_ledger(kind: str, category
     assert entry is None or (entry.coin, entry.change, entry.at_ms) == ("USDT", Decimal("-1.5"), 9)
 
 
+def test_rows_of_one_moment_are_told_apart_though_they_share_their_id() -> None:
+    row = {"id": "7_A_3", "type": "TRADE", "category": "linear", "currency": "USDT", "change": "1", "tradeId": "x"}
+    rows = [{**row, "transactionTime": "9", **other} for other in ({}, {}, {"tradeId": "y"}, {"currency": "MNT"})]
+    entries = [log_entry_from(each) for each in rows]
+    assert [each.id for each in entries if each].index(entries[1].id if entries[1] else "") == 0
+    assert len({each.id for each in entries if each}) == 3
+
+
 def test_a_sale_is_told_from_a_purchase() -> None:
     sides = [ledger_entry_from(execution(side=side), Category.LINEAR).side for side in ("Buy", "Sell")]
     assert sides == ["buy", "sell"]

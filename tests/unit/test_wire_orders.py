@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from relay.bybit.wire_orders import create_params, fill_from, open_order_from, report_from, reported_execution
+from relay.domain.coins import OwnCoins
 from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, OrderType, PlannedOrder, Purpose, Side, TimeInForce, TriggerBy
 
@@ -261,6 +262,17 @@ def test_a_fee_in_another_coin_is_named() -> None:
     fill = fill_from(execution(feeCurrency="MNT"))
     assert fill is not None
     assert fill.fee_coin == "MNT"
+
+
+@pytest.mark.parametrize(
+    ("symbol", "coin", "taken"),
+    [("BTCUSDT", "BTC", "0.002"), ("BTCUSDT", "USDT", "0"), ("MNTUSDT", "MNT", "0.002"), ("MNTXUSDT", "MNT", "0")],
+)
+def test_a_fee_lessens_the_coins_only_where_it_is_in_their_own(symbol: str, coin: str, taken: str) -> None:
+    reported = execution(symbol=symbol, feeCurrency=coin, execFee="0.002", execQty="1")
+    fill = fill_from(reported, Category.SPOT)
+    assert fill is not None
+    assert OwnCoins(symbol=symbol).after((fill,), Side.BUY).size == 1 - Decimal(taken)
 
 
 def test_funding_is_no_fill() -> None:
