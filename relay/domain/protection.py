@@ -121,6 +121,8 @@ ProtectionStep = (
 
 
 REFUSALS_MAX = 3
+_AGAIN_MS, _AGAIN_MAX_MS = 5_000, 60_000
+"""A stop loss that was refused so often is tried again after a pause, which doubles each time."""
 _ALL = Decimal(100)
 _ZERO = Decimal(0)
 
@@ -163,8 +165,8 @@ def _wanted(bracket: Bracket, snapshot: Snapshot) -> list[Decimal]:
         last = max(place for place in profits if wanted[place])
         wanted[last] += left
         left = _ZERO
-    refused = legs[stop].refusals >= REFUSALS_MAX and legs[stop].refused_at_size == size
-    wanted[stop] = left if left >= instrument.qty_min and not refused else _ZERO
+    is_off = _is_off(legs[stop], size, snapshot.now_ms)
+    wanted[stop] = left if left >= instrument.qty_min and not is_off else _ZERO
     return wanted
 
 
@@ -212,10 +214,21 @@ def _is_reached(profit: TakeProfitLeg, stop: TakeProfitLeg, bracket: Bracket, sn
 
 def _part(tp_leg: TakeProfitLeg, snapshot: Snapshot, size: Decimal) -> Part:
     held = snapshot.orders[tp_leg.order_id].filled_qty if tp_leg.order_id is not None else _ZERO
-    is_off = tp_leg.refusals >= REFUSALS_MAX and tp_leg.refused_at_size == size
     return Part(
-        share_pct=tp_leg.share_pct, filled=tp_leg.filled_qty + held, held=held, is_done=tp_leg.is_done, is_off=is_off
+        share_pct=tp_leg.share_pct,
+        filled=tp_leg.filled_qty + held,
+        held=held,
+        is_done=tp_leg.is_done,
+        is_off=_is_off(tp_leg, size, snapshot.now_ms),
     )
+
+
+def _is_off(leg: TakeProfitLeg, size: Decimal, now_ms: int) -> bool:
+    """Refused so often at this size that no other order is placed, or, of a stop loss, none yet."""
+    if leg.refusals < REFUSALS_MAX or leg.refused_at_size != size or not leg.is_stop:
+        return leg.refusals >= REFUSALS_MAX and leg.refused_at_size == size
+    pause_ms = min(_AGAIN_MS << min(leg.refusals - REFUSALS_MAX, 9), _AGAIN_MAX_MS)
+    return leg.order_id is None and now_ms - leg.placed_at_ms < pause_ms
 
 
 def _tp_leg_step(place: int, wanted: Decimal, bracket: Bracket, snapshot: Snapshot) -> ProtectionStep | None:
