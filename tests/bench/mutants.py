@@ -329,7 +329,7 @@ class _Hunt:
         self.noticed = 0
         self._folder = Path(tempfile.gettempdir()) / "mutants"
         self._folder.mkdir(exist_ok=True)
-        self._said = os.fdopen(os.dup(1), "w")
+        self.said = os.fdopen(os.dup(1), "w")
 
     def run(self, session: pytest.Session) -> None:
         collected = Collected(session)
@@ -339,7 +339,7 @@ class _Hunt:
             noticing = self._noticing(collected, mutant, traced)
             self.noticed += bool(noticing)
             result = f"noticed {mutant.reported()} by {noticing}" if noticing else f"missed  {mutant.reported()}"
-            print(f"{self.noticed}/{number} {result}", file=self._said, flush=True)
+            print(f"{self.noticed}/{number} {result}", file=self.said, flush=True)
 
     def _noticing(self, collected: Collected, mutant: Mutant, traced: Traced) -> str:
         """What an earlier run found stays so until the file is another, what was missed until a test is."""
@@ -372,6 +372,8 @@ def _digest(*places: Path) -> str:
 def mutants(count: int, seed: int) -> list[Figure]:
     """What `python -m tests.bench mutants` prints: each mutant, what noticed it, and the share that was noticed."""
     hunt = _Hunt(count, seed)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     pytest.main([*_OPTIONS, *_TESTS], plugins=[_Loop(hunt.run)])
+    os.dup2(hunt.said.fileno(), 1)
     share = 100 * hunt.noticed / len(hunt.picked)
     return [Figure(case=hunt.case, median=share, p99=share, unit="%", limit="90 at least")]
