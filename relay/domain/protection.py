@@ -330,9 +330,9 @@ def next_protection_step(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep
             return Save(bracket=replace(bracket, tp_legs=(), stale_orders=bracket.order_ids))
         levels = next_level_step(bracket, snapshot)
         return AdvanceTakeProfit(order_id=on_its_way) if isinstance(levels, NoOp) else levels
-    booked = _booked(bracket, snapshot)
-    if booked != bracket:
-        return Save(bracket=booked)
+    counted = booked(bracket, snapshot)
+    if counted != bracket:
+        return Save(bracket=counted)
     assert snapshot.position is not None, "an active bracket needs the position"
     if snapshot.position.size * bracket.side.sign <= 0:
         return _released(bracket, snapshot)
@@ -414,7 +414,7 @@ def _unsettled(bracket: Bracket, snapshot: Snapshot) -> str | None:
     return next((each for each in bracket.order_ids if not snapshot.orders[each].is_settled), None)
 
 
-def _booked(bracket: Bracket, snapshot: Snapshot) -> Bracket:
+def booked(bracket: Bracket, snapshot: Snapshot) -> Bracket:
     """The bracket with the fills and refusals of its ended orders counted in, without what a person has taken away."""
     stale_orders = tuple(each for each in bracket.stale_orders if not snapshot.orders[each].status.is_ended)
     stored = (each for each in bracket.tp_legs if not _is_taken_away(each, snapshot))
