@@ -280,7 +280,7 @@ def _starts(folder: Path) -> list[Figure]:
             for words in ("--help", "signals", "alert"):
                 begun = time.monotonic()
                 command = [sys.executable, "-m", "relay", words]
-                subprocess.run(command, cwd=ROOT, env=made.relay.environment, check=True, stdout=subprocess.DEVNULL)
+                subprocess.run(command, cwd=ROOT, env=made.relay.environment, check=True, capture_output=True)
                 commands.setdefault(f"relay {words}", []).append((time.monotonic() - begun) * 1000)
         finally:
             made.close()
