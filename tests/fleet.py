@@ -71,7 +71,7 @@ class Fleet:
         while not condition():
             reported = (process or self.web).tail()
             assert time.monotonic() < deadline, f"{otherwise}: {reported}"
-            time.sleep(0.01)
+            time.sleep(0.05)
 
     def takes_alerts(self) -> bool:
         try:
@@ -90,6 +90,14 @@ class Fleet:
             "SELECT count(*) FROM process WHERE name LIKE %(name)s AND expires_at > extract(epoch from now()) * 1000"
         )
         return int(self.ask(alive, name=f"% {worker.process.pid} %")[0][0]) == 1
+
+    def owner(self, account: str) -> str:
+        """The name of the living process that has it; none: it is alone just now."""
+        owned = """
+            SELECT owner FROM account_owner JOIN process ON name = owner
+            WHERE account = %(account)s AND process.expires_at > extract(epoch from now()) * 1000
+        """
+        return "".join(row[0] for row in self.ask(owned, account=account))
 
     def epoch(self, account: str) -> tuple[str, int]:
         """Who owns the account, and since which change of hands."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from relay.alerts.fields import EPOCH, meant_word
+from relay.alerts.fields import EPOCH, meant_word, money_in
 from relay.alerts.formats import NATIVE
 from relay.alerts.names import is_number_like, meaning_of
 from relay.alerts.native import in_equal_shares
@@ -62,7 +62,7 @@ def _corrected(stored: Mapping[str, object], error: AlertInvalid) -> _Fields | N
     fixed = dict(stored)
     for name in error.fields:
         if name not in fixes and not any(_names(change, name) for change in fixes.values()):
-            sure = _sure_fix(name, stored.get(name))
+            sure = _sure_fix(name, stored)
             if sure is None:
                 return None
             fixes[name] = sure
@@ -88,8 +88,8 @@ def _replaced(fields: _Fields, name: str, change: _Fields) -> _Fields | None:
     return result
 
 
-def _sure_fix(name: str, value: object) -> _Fields | None:
-    native = meaning_of(name)
+def _sure_fix(name: str, stored: Mapping[str, object]) -> _Fields | None:
+    native, value = meaning_of(name), stored.get(name)
     if value is None:
         return {"ticker": "{{ticker}}"} if native == "ticker" else None
     if native == "time":
@@ -99,6 +99,10 @@ def _sure_fix(name: str, value: object) -> _Fields | None:
     if not isinstance(value, str):
         return None
     text = value.strip()
+    if native == "qty" and (money := money_in(text)):
+        return {name: money, "qty_unit": "quote"}
+    if native == "type" and text.lower() == "stop" and any(meaning_of(each) == "price" for each in stored):
+        return None  # a stop limit, to some
     if word := meant_word(native, text):
         return {name: word}
     for pattern, mend in _MENDED:

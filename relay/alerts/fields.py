@@ -246,6 +246,38 @@ class Number(fields.Field[Decimal]):
         return number
 
 
+class SizeField(Number):
+    """A number; what else people write as a size is told what it would be here."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Decimal:
+        try:
+            return super()._deserialize(value, attr, data, **kwargs)
+        except ValidationError:
+            text = str(value).strip()
+            if (data or {}).get("qty_unit"):
+                raise
+            if "%" in text and _PERCENTAGE.fullmatch(text):
+                raise ValidationError(
+                    f"must be a plain number, not {shown(text)}: say by `qty_unit` of what it is a percentage "
+                    "(`equity_pct`, `margin_pct` or `position_pct`), and leave the `%` out"
+                ) from None
+            if money := money_in(text):
+                raise ValidationError(
+                    f"must be a plain number, not {shown(text)}: as money it is {money}, with `qty_unit` `quote`"
+                ) from None
+            raise
+
+
+_PERCENTAGE = re.compile(r"%?\s*[\d.]+\s*%?", re.ASCII)
+_MONEY = re.compile(r"(?:[$€]\s*([\d.]+)|([\d.]+)\s*(?:usdt|usdc|usd|\$))", re.ASCII | re.IGNORECASE)
+
+
+def money_in(text: str) -> str | None:
+    """The number of a size such as `100 USDT` or `$100`; None where it is none."""
+    found = _MONEY.fullmatch(text)
+    return (found[1] or found[2]) if found else None
+
+
 class Whole(Number):
     """A whole number within bounds."""
 
@@ -273,13 +305,20 @@ class Text(fields.Field[str]):
 class Choice(fields.Field[_E], Generic[_E]):
     """One of an enum's values, in any case. `other_words`: what people write instead, to the value that they mean.
 
-    `among`: those of the values that an alert may name; None means all.
+    `among`: those of the values that an alert may name; None means all. `guesses`: a word that is nearly one is told
+    so.
     """
 
     def __init__(
-        self, enum: type[_E], other_words: Mapping[str, str] | None = None, *, among: tuple[_E, ...] | None = None
+        self,
+        enum: type[_E],
+        other_words: Mapping[str, str] | None = None,
+        *,
+        among: tuple[_E, ...] | None = None,
+        guesses: bool = True,
     ) -> None:
         super().__init__()
+        self.guesses = guesses
         members = tuple(enum) if among is None else among
         self.members = {member.value.lower(): member for member in members}
         self.values = tuple(member.value for member in members)
@@ -294,7 +333,7 @@ class Choice(fields.Field[_E], Generic[_E]):
         return found
 
     def _refusal(self, word: str) -> str:
-        likely = self.other_words.get(word) or mistyped(word, self.members)
+        likely = self.other_words.get(word) or (mistyped(word, self.members) if self.guesses else None)
         meant = self.members[likely.lower()].value if likely else None
         hint = f"; the nearest is `{meant}`" if meant else ""
         return f"cannot be {shown(word)}{hint}; it must be {self.right}"
@@ -366,12 +405,19 @@ class Accounts(fields.Field[tuple[str, ...]]):
         return names
 
 
+CLOSE_IS_BARS = "is the bar's price"
+
+
 class Scalar(fields.Field[object]):
     """Taken and shown, without effect: anything but a list or an object."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> object:
         if isinstance(value, list | dict):
             raise ValidationError(f"must be text or a number, not {shown(value)}")
+        if attr == "close" and str(value).strip().lower() in ("true", "yes"):
+            raise ValidationError(f"{CLOSE_IS_BARS}, not {shown(value)}: say what to do as `action`, such as `close`")
+        if attr == "close" and isinstance(value, str) and value.rstrip().endswith("%"):
+            raise ValidationError(f"is no part of the position, such as {shown(value)}, but the bar's price: say `qty`")
         return value
 
 
@@ -388,16 +434,19 @@ _LEVERAGE_MAX = 1000
 _NO_SIGN = "sizes carry no sign: `action` says the side"
 
 _ACTIONS_ELSEWHERE = {
-    **{"bullish": "long", "bearish": "short", "neutral": "flat", "ping": "heartbeat"},
+    **{"bullish": "long", "bearish": "short", "ping": "heartbeat"},
 }
 _UNITS_ELSEWHERE = {
-    **{"coins": "base", "coin": "base", "lots": "contracts", "usd": "quote", "usdt": "quote", "notional": "quote"},
-    **{"percent": "equity_pct", "%": "equity_pct", "percent_of_equity": "equity_pct", "margin": "margin_pct"},
-    **{"risk_percent": "risk_pct", "percent_of_position": "position_pct", "risk_dollar_amount": "risk_quote"},
+    **{"coins": "base", "coin": "base", "usd": "quote", "usdt": "quote", "usdc": "quote", "notional": "quote"},
+    **{"percent_of_equity": "equity_pct", "percent_of_position": "position_pct"},
+    **{"risk_percent": "risk_pct", "risk_dollar_amount": "risk_quote"},
 }
-_TYPES_ELSEWHERE = {"stop": "stop_market", "conditional": "stop_market", "stoplimit": "stop_limit"}
+"""What "percent", "margin" and "lots" count differs between services: the sender is asked."""
+_TYPES_ELSEWHERE = {
+    **{"stop": "stop_market", "stopmarket": "stop_market", "stoplimit": "stop_limit"},
+    "take_profit_market": "market_if_touched",
+}
 _TIMES_IN_FORCE_ELSEWHERE = {"maker": "PostOnly", "post": "PostOnly"}
-_SIDES_ELSEWHERE = {"buy": "long", "sell": "short", "none": "flat", "0": "flat"}
 
 DECIDING = frozenset({"action", "qty", "qty_unit", "ticker", "symbol", "account"})
 """The fields that say what is closed, and where."""
@@ -416,14 +465,14 @@ class AlertSchema(Schema):
     exchange = Text(length_max=64)
     market = Choice(TradedMarket, {"perp": "perpetual", "linear": "perpetual", "inverse": "perpetual"})
     action = Choice(Action, _ACTIONS_ELSEWHERE, among=NATIVE_ACTIONS)
-    qty = Number(at_least=0, hint=_NO_SIGN)
+    qty = SizeField(at_least=0, hint=_NO_SIGN)
     qty_unit = Choice(QtyUnit, _UNITS_ELSEWHERE, among=NATIVE_UNITS)
     type = Choice(OrderType, _TYPES_ELSEWHERE)
     price = Number(above=0)
     trigger_price = Number(above=0)
-    trigger_by = Choice(TriggerBy, {"lastprice": "last", "markprice": "mark", "indexprice": "index"})
+    trigger_by = Choice(TriggerBy, {"lastprice": "last", "markprice": "mark", "indexprice": "index"}, guesses=False)
     if_passed = Choice(IfPassed, {})
-    time_in_force = Choice(TimeInForce, _TIMES_IN_FORCE_ELSEWHERE)
+    time_in_force = Choice(TimeInForce, _TIMES_IN_FORCE_ELSEWHERE, guesses=False)
     reduce_only = Flag()
     slippage_pct = Number(above=0, at_most=100)
     valid_for = Whole(above=0, at_most=_YEAR_S, hint="seconds", attribute="valid_for_s")
@@ -432,9 +481,9 @@ class AlertSchema(Schema):
     trailing_stop = Read(read_trail)
     trailing_start = Read(read_level)
     leverage = Number(at_least=1, at_most=_LEVERAGE_MAX, hint="how many times the margin")
-    market_position = Choice(MarketSide, _SIDES_ELSEWHERE)
+    market_position = Choice(MarketSide)
     market_position_size = Number(at_least=0, hint="`market_position` says the side")
-    prev_market_position = Choice(MarketSide, _SIDES_ELSEWHERE)
+    prev_market_position = Choice(MarketSide)
     prev_market_position_size = Number(at_least=0, hint="`prev_market_position` says the side")
     position_size = Number()
     time = Moment(attribute="sent_at")

@@ -39,7 +39,9 @@ class Reading(StrEnum):
     ITS_UNIT = "a size in the unit that the name says"
     ASKS_UNIT = "a size, of coins or of money: asked for"
     MAX_AGE = "seconds after which an entry is not placed"
-    POSITION = "where the strategy stands: long, short or flat"
+    POSITION = "where the strategy stands: long, short or flat, or its size with a sign"
+    POST_ONLY = "whether the order may only rest"
+    MARKET = "which market, in other words"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ TABLE: Final[dict[str, Meaning]] = {
     **_named("qty", "volume_usdt usdt_volume usdt_amount amount_usdt usdt_size size_usdt usdt", Reading.QUOTE),
     **_named("qty", "usdt_qty qty_usdt usdc notional order_notional", Reading.QUOTE),
     **_named("qty", "size amount order_size order_amount trade_size trade_amount lot lots lot_size", Reading.ASKS_UNIT),
-    **_named("qty", "units position_amount q", Reading.ASKS_UNIT),
+    **_named("qty", "units position_amount q sz", Reading.ASKS_UNIT),
     **_named("qty", "risk_pct risk_percent risk_quote equity_pct margin_pct position_pct", Reading.ITS_UNIT),
     **_named("qty_unit", "qty_type quantity_type quantity_unit amount_type amount_unit size_type", Reading.UNIT),
     **_named("qty_unit", "size_unit unit currency_type order_size_type", Reading.UNIT),
@@ -86,6 +88,9 @@ TABLE: Final[dict[str, Meaning]] = {
     **_named("price", "limit_price", Reading.LIMIT),
     **_named("trigger_price", "stop_price trigger", Reading.STOP),
     **_named("time_in_force", "tif"),
+    **_named("time_in_force", "post_only is_post_only use_post_only maker_only is_maker only_maker", Reading.POST_ONLY),
+    **_named("market", "category market_type product product_type instrument_type inst_type segment", Reading.MARKET),
+    **_named("market", "contract_type", Reading.MARKET),
     **_named("reduce_only", "reduce close_only"),
     **_named("leverage", "lev lever"),
     **_named("take_profit", "tp take_profit_price tp_price target target_price price_target", Reading.LEVEL),
@@ -105,25 +110,36 @@ TABLE: Final[dict[str, Meaning]] = {
     **_named("time", "source_timestamp sent sent_at fired_at created_at datetime date unix_time timestamp_ms"),
     **_named("max_age_s", "max_lag", Reading.MAX_AGE),
     **_named("ticker", "pair instrument symbol_id symbol_name trading_pair currency_pair instrument_id inst_id"),
-    **_named("ticker", "coin asset tv_symbol tv_instrument tickerid ticker_id syminfo.ticker syminfo.tickerid"),
+    **_named("ticker", "sym coin asset tv_symbol tv_instrument tickerid ticker_id syminfo.ticker syminfo.tickerid"),
     **_named("exchange", "tv_exchange exchange_name venue"),
     **_named("order_id", "strategy.order.id order_name"),
     **_named("account", "account_name account_id acc acc_id accounts sub_account subaccount"),
     **_named("interval", "timeframe resolution"),
     **_named("market_position", "position_side sentiment mar_pos mp mkt_pos current_position", Reading.POSITION),
-    **_named("market_position", "position strategy_position new_position pos_side", Reading.POSITION),
+    **_named("market_position", "position strategy_position new_position pos_side pos", Reading.POSITION),
+    **_named("market_position", "target_position position_after position_target", Reading.POSITION),
     **_named("market_position", "strategy.market_position", Reading.POSITION),
     **_named("prev_market_position", "pre_mar_pos prev_mar_pos prev_position previous_position", Reading.POSITION),
     **_named("prev_market_position", "previous_market_position strategy.prev_market_position", Reading.POSITION),
+    **_named(
+        "prev_market_position", "prev_side previous_side old_side old_position old_market_position", Reading.POSITION
+    ),
+    **_named("prev_market_position", "prev_position_side previous_position_side prev_direction", Reading.POSITION),
     **_named("market_position_size", "mar_pos_size mkt_pos_size strategy.market_position_size"),
     **_named("prev_market_position_size", "pre_mar_pos_size prev_mar_pos_size prev_position_size"),
     **_named("prev_market_position_size", "previous_position_size previous_market_position_size"),
-    **_named("prev_market_position_size", "strategy.prev_market_position_size"),
+    **_named("prev_market_position_size", "strategy.prev_market_position_size old_position_size prev_size"),
     **_named("position_size", "position_new_size new_position_size strategy.position_size pos_size"),
+    **_named("position_size", "position_size_after target_position_size"),
     **{squeezed(name): Meaning(name) for name in KNOWN},
 }
 """Squeezed names to what they mean. `volume`, `size` and `amount` may be coins or money: none is guessed."""
 
+SIGNED: Final = _set(
+    "position current_position strategy_position new_position pos target_position position_after position_target "
+    "prev_position previous_position old_position"
+)
+"""Of those that say where the strategy stands: a number under them is its size. A `sentiment` of 0.2 is none."""
 _FREE_TEXT: Final = _set(
     "comment message msg alert_message order_comment strategy strategy_name strategy_title strategy_id name "
     "title note notes text description reason why order_id order_name id alert alert_name alert_text "
@@ -137,15 +153,17 @@ _INFORMATION: Final = _set(
     "priority conviction confidence rating rank strength probability win_rate bar_index bar_number chart_id "
     "user user_id username client client_id uuid nonce sequence counter index rsi macd atr adx cci mfi obv "
     "vwap ema sma wma hma stoch momentum volatility timezone tz session currency base_currency quote_currency "
-    "base_asset quote_asset syminfo.currency syminfo.basecurrency hl2 hlc3 ohlc4 ohlc ohlcv change_24h"
+    "base_asset quote_asset syminfo.currency syminfo.basecurrency hl2 hlc3 ohlc4 ohlc ohlcv change_24h "
+    "order_link_id client_order_id new_client_order_id cl_ord_id plot plots"
 )
 """Names that say nothing of an order, numbers too."""
 _INFORMATION_ENDS: Final = _set("id uuid name message comment text note title label")
-OF_BARS: Final = _set("bar candle ohlc ohlcv kline bars")
+OF_BARS: Final = _set("bar candle ohlc ohlcv kline bars bar_info candle_info plots")
+_OF_ONE_BAR: Final = _set("open high low close volume time index number count")
 NEUTRAL: Final = _set(
     "order strategy signal general market data alert info instrument trade params payload request message "
     "webhook tradingview tv symbol position settings config meta metadata extras indicators plots details "
-    "body"
+    "body strategy_info order_info trade_info signal_info position_info chart_info symbol_info alert_info current_info"
 )
 """Objects whose name adds nothing to the names inside."""
 
@@ -157,13 +175,16 @@ _ORDER_WORDS: Final = _set(
     "risk margin reduce close type order orders position positions percent percentage usd usdt usdc quote "
     "volume pos pct perc ts target targets limit limits notional value unit units cost invest investment exit "
     "exits enter flat flatten reverse command cmd event intent dir sentiment hedge cancel market tif buy sell "
-    "long short loss trigger liquidate multiplier factor fraction portion budget allocation cash money funds"
+    "long short loss trigger liquidate multiplier factor fraction portion budget allocation cash money funds "
+    "partial half scale stake exposure equity balance capital wallet deposit slippage delay wait expire expires "
+    "expiry expiration ttl maker invert inverted opposite flip breakeven pyramiding dca iceberg oco"
 )
 _OF_SIZE_SIDE_ACCOUNT: Final = _set(
     "side sides action actions direction dir command cmd intent order orders position positions pos qty "
     "quantity size sizes amount amounts volume lot lots contract contracts unit units share pct percent perc "
     "percentage quote usd usdt usdc notional value buy sell long short flat close exit reverse account "
-    "accounts acc acct subaccount sub ticker symbol pair instrument coin market sentiment"
+    "accounts acc acct subaccount sub ticker symbol pair instrument coin market sentiment tickers symbols pairs "
+    "instruments coins reduce partial half scale ratio weight fraction portion part parts multiplier factor vol"
 )
 _SHORT_WORD: Final = 5
 _LONG_WORDS: Final = {
@@ -173,25 +194,33 @@ _LONG_WORDS: Final = {
 """Those that are known even where they are misspelt, by their first letter."""
 _ACCOUNT_WORDS: Final = _set("account accounts acc acct subaccount")
 _PARTS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_CAPITALS: Final = re.compile(r"[A-Z]{2,}(?=[a-z])")
+"""The capitals of `moveSLtoBE`, of which the last may begin the next word, or not."""
 _FILLERS: Final = _set("max min my is new all the")
 _GLUED: Final = re.compile(f"(?:{'|'.join(sorted(_ORDER_WORDS | _FILLERS, key=len, reverse=True))})+")
 _WORD: Final = re.compile(r"[a-z]+")
 _INTENTS: Final = ("enter", "open", "close", "exit")
-_SAYS_ORDER: Final = _set("enter open close exit entry buy sell long short flat reverse cancel")
-_BESIDE_ORDER: Final = _set("position positions all market limit trade order signal now")
+_SAYS_ORDER: Final = _set("enter open close exit entry buy sell long short flat reverse cancel reduce")
+_SAYS_TYPE: Final = _set(
+    "limit limit_order stop stop_order stop_limit stop_market stop_loss take_profit trailing trailing_stop conditional "
+    "ioc fok post_only maker"
+)
+"""What an order would be placed as otherwise than at the market, at once."""
+_BESIDE_ORDER: Final = _set("position positions all market limit trade order signal now only")
 _NUMBER_LIKE: Final = re.compile(
-    r"[+\-$€]?\s*(\d{1,3}(,\d{3})+(\.\d*)?|\d+([.,]\d*)?|\.\d+)([eE][+-]?\d+)?\s*(%|x|usdt?|usdc|btc|eth|pct|percent|pips?|ticks?|lots?)?",
+    r"[+\-$€]?\s*(\d{1,3}(,\d{3})+(\.\d*)?|\d+/\d+|\d+([.,]\d*)?|\.\d+)([eE][+-]?\d+)?\s*(%|x|usdt?|usdc|btc|eth|pct|percent|pips?|ticks?|lots?)?",
     re.ASCII | re.IGNORECASE,
 )
 _AROUND_REAL: Final = "(?:is|use|bot|strategy|account|run|only|mode|trad(?:e|es|ing)|orders?)*"
 _NOT_REAL_NAMES: Final = re.compile(
-    rf"{_AROUND_REAL}(?:test(?:ing|net)?|backtest(?:ing)?|paper|simulat(?:ed|e|ion)|dry|demo|sandbox|virtual|disabled)"
+    rf"{_AROUND_REAL}(?:test(?:ing|net)?|backtest(?:ing)?|paper|simulat(?:ed|e|ion)|dry|demo|sandbox|virtual|disabled|"
+    rf"sim|fake|mock|practice|preview|skip|ignored?|(?:notify|alert|signal|log|read|validate|info)s?only)"
     rf"{_AROUND_REAL}|mode|runmode|tradingmode|env|environment"
 )
-_REAL_NAMES: Final = re.compile(rf"{_AROUND_REAL}(?:enabled?|active|live|real|execute){_AROUND_REAL}")
+_REAL_NAMES: Final = re.compile(rf"{_AROUND_REAL}(?:enabled?|active|live|real|execute|auto){_AROUND_REAL}")
 """What is said, by yes or no, of whether an alert is for real: squeezed names, and nothing else in them."""
 _NOT_REAL_WORDS: Final = _set(
-    "test testing paper papertrading demo dry dryrun simulated simulation simulate sandbox backtest testnet"
+    "test testing paper papertrading demo dry dryrun simulated simulation simulate sandbox backtest testnet sim mock"
 )
 
 
@@ -219,7 +248,7 @@ _GLUED_MAX: Final = 30
 @lru_cache(maxsize=2048)
 def bears_on_order(name: str) -> bool:
     """Whether one of the name's parts is a word of orders or of accounts, or nearly: `plot` holds no `lot`."""
-    parts = parts_of(name)
+    parts = (*parts_of(name), *(part.lower() for part in _CAPITALS.findall(name)))
     return any(
         part in _ORDER_WORDS or part in _ACCOUNT_WORDS or _is_glued(part) or _is_misspelt(part) for part in parts
     )
@@ -233,7 +262,9 @@ def decides_exit(name: str, value: object = "") -> bool:
 @lru_cache(maxsize=2048)
 def _decides(name: str) -> bool:
     parts = parts_of(name)
-    if speaks_of_levels(name) or (parts and parts[-1] in _OF_MOMENTS and _OF_ACCOUNTS_AND_SYMBOLS.isdisjoint(parts)):
+    if speaks_of_levels(name) or not _OF_LEVERAGE.isdisjoint(parts):
+        return False
+    if parts and parts[-1] in _OF_MOMENTS and _OF_ACCOUNTS_AND_SYMBOLS.isdisjoint(parts):
         return False
     return any(
         part in _OF_SIZE_SIDE_ACCOUNT or (part not in _ORDER_WORDS and _is_glued(part)) or _is_misspelt(part)
@@ -241,6 +272,7 @@ def _decides(name: str) -> bool:
     )
 
 
+_OF_LEVERAGE: Final = _set("lev lever leverage leveraged")
 _OF_MOMENTS: Final = _set("id uuid time timestamp date number")
 """How names end that say when or which, such as `close_time` and `order_uuid`: never how much, or of which side."""
 _OF_ACCOUNTS_AND_SYMBOLS: Final = _ACCOUNT_WORDS | _set("sub ticker symbol pair instrument coin market")
@@ -285,6 +317,7 @@ def is_information(name: str) -> bool:
     return (
         is_free_text(name)
         or squeezed(inner) in _INFORMATION
+        or (len(parts) > 1 and parts[0] in OF_BARS and _OF_ONE_BAR.issuperset(parts[1:]))
         or (bool(parts) and parts[-1] in _INFORMATION and not bears_on_order(inner))
     )
 
@@ -308,9 +341,14 @@ def unknown_problem(name: str, value: object) -> str | None:
     if _says_real(name) is not None and (isinstance(value, bool) or str(value).lower() in YES | NO):
         return None
     if isinstance(value, str) and is_order_word(value) and not is_free_text(name):
-        return f"is not known here and says {shown(value)}, an order's word: say it as `action`, or take it out"
-    if is_information(name):
+        return (
+            f"is not known here and says {shown(value)}, an order's word: say what it means by a field that relay "
+            "knows, such as `action`, or take it out"
+        )
+    if is_information(name) or (squeezed(inner) in _OF_ONE_WAY and str(value) == "0"):
         return None
+    if isinstance(value, str) and squeezed(value) in _SAYS_TYPE:
+        return f"is not known here and says {shown(value)}, a type of order: say it as `type`, or take it out"
     relevant = ".".join(part for part in name.split(".") if squeezed(part) not in NEUTRAL or part == inner)
     if bears_on_order(relevant):
         return (
@@ -323,6 +361,10 @@ def unknown_problem(name: str, value: object) -> str | None:
             f"knows; if it does not, call it `x_{inner.lower()}` (shown, without effect)"
         )
     return None
+
+
+_OF_ONE_WAY: Final = _set("position_idx is_leverage")
+"""Bybit's own: zero is the one-way mode, and no margin."""
 
 
 def _says_not_real(name: str, value: object) -> bool:

@@ -14,6 +14,7 @@ from relay.alerts.names import (
     NAME_LENGTH_MAX,
     NEUTRAL,
     OF_BARS,
+    SIGNED,
     TABLE,
     Meaning,
     Reading,
@@ -24,6 +25,7 @@ from relay.alerts.names import (
     unknown_problem,
 )
 from relay.alerts.parse import number_text, read_number
+from relay.alerts.rules import says_to_wait
 from relay.alerts.wording import joined, placeholder_in, shown
 from relay.domain.signal import NATIVE_ACTIONS
 
@@ -112,6 +114,8 @@ def named(fields: Mapping[str, object]) -> Named:
             result.refuse(f"{path[:NAME_LENGTH_MAX]}…", f"is too long for a name: {NAME_LENGTH_MAX} letters at most")
             continue
         meaning = _meaning(path)
+        if meaning is not None and not _can_mean(meaning, path, value):
+            meaning = None
         if value is None:
             nulls += [path] if meaning is not None and meaning.native not in INDIFFERENT else []
         elif meaning is not None:
@@ -134,6 +138,18 @@ def named(fields: Mapping[str, object]) -> Named:
     if nulls:
         result.notes.append(f"{joined(nulls)} {'is' if len(nulls) == 1 else 'are'} null: read as not there")
     return result
+
+
+def _can_mean(meaning: Meaning, path: str, value: object) -> bool:
+    """Whether the `category` is one of markets, which others have of their own; `reduce: 50` is how much."""
+    if meaning.reading is Reading.MARKET:
+        return isinstance(value, str) and squeezed(value) in _PERPETUALS | {"spot", "option", "options"}
+    return (
+        meaning.native != "reduce_only" or squeezed(path) == "reduceonly" or not is_number_like(value) or value in _BITS
+    )
+
+
+_BITS: Final = ("0", "1")
 
 
 def _leaves(fields: Mapping[str, object], inside: str = "") -> Iterator[tuple[str, object]]:
@@ -188,8 +204,6 @@ def _take_unknown(result: Named, unknown: list[str], path: str, value: object) -
         around = _meaning(top)
         is_inside = around is not None and around.native not in DECIDING and top != path
         result.refuse(path, problem, decides=decides_exit(path[len(top) :] if is_inside else path, value))
-        if "`x_" in problem:
-            result.fixes[path] = {f"x_{inner.lower()}": value}
     elif not is_secret_name(inner):
         unknown.append(path)
 
@@ -285,6 +299,9 @@ _ACTION: Final = Meaning("action", Reading.ACTION)
 def _settle_action(result: Named, groups: _Groups) -> None:
     leaves = groups.pop("action", [])
     filled = [leaf for leaf in leaves if not leaf.is_blank]
+    sides = [leaf for leaf in filled if leaf.meaning.reading is Reading.SIDE and leaf.text.lower() in _NO_SIDE]
+    if len(sides) < len(filled):
+        filled = [leaf for leaf in filled if leaf not in sides]
     unread = [leaf for leaf in filled if squeezed(leaf.text) not in _WORDS]
     if unread or not filled:
         for leaf in unread[:1] or leaves[:1]:
@@ -294,9 +311,9 @@ def _settle_action(result: Named, groups: _Groups) -> None:
     if all(leaf.meaning.reading is Reading.INTENT for leaf in filled):
         leaf = filled[0]
         result.names["action"] = leaf.path
-        result.refuse(
-            "action", f"says {shown(leaf.value)} and not on which side: say `action`, such as `buy` or `close`"
-        )
+        is_told = any(word.position for _, word in words)
+        why = ", which may be an order or news of one" if is_told else " and not on which side"
+        result.refuse("action", f"says {shown(leaf.value)}{why}: say `action`, such as `buy` or `close`")
         return
     together = _together([word for _, word in words])
     result.names["action"] = filled[0].path
@@ -414,7 +431,7 @@ def _settle_qty(result: Named, groups: _Groups) -> None:
         )
     elif unit is not None:
         result.give("qty_unit", unit, leaf.path)
-    elif reading is Reading.ASKS_UNIT and said is None and not leaf.is_blank:
+    elif reading is Reading.ASKS_UNIT and said is None and _SIGNED.fullmatch(leaf.text):
         result.refuse("qty", 'may be coins or money: add `"qty_unit": "base"` (coins) or `"qty_unit": "quote"` (money)')
 
 
@@ -426,12 +443,14 @@ def _settle_prices(result: Named, groups: _Groups) -> None:
     kind = _lowered(result.fields.get("type"))
     for native, fits, right in (
         ("price", "limit" in kind, "is a limit price: it needs `type` to be `limit`"),
-        ("trigger_price", kind.startswith("stop") or "touched" in kind, _WHICH_STOP),
+        ("trigger_price", says_to_wait(kind), _WHICH_STOP),
     ):
         for leaf in [each for each in groups.get(native, []) if each.meaning.reading is not Reading.AS_IT_IS]:
             if not fits:
                 groups[native].remove(leaf)
-                result.refuse(leaf.path, right)
+                # Of a type that is none: at once, it would close what may not be to be closed yet.
+                is_unread = kind not in ("", "market") and "limit" not in kind
+                result.refuse(leaf.path, right, decides=native == "trigger_price" and is_unread)
     signalled = _only(result, "signal_price", groups.pop("signal_price", []))
     if signalled is None:
         return
@@ -453,7 +472,7 @@ def _settle_levels(result: Named, groups: _Groups) -> None:
         leaves = groups.pop(native, [])
         numbered = [leaf for leaf in leaves if leaf.meaning.reading is Reading.NUMBERED]
         if numbered:
-            _refuse_shares(result, native, {leaf.path: leaf.value for leaf in numbered})
+            _refuse_shares(result, native, {leaf.path: leaf.value for leaf in leaves})
             continue
         leaf = _only(result, native, [_level(result, leaf) for leaf in leaves])
         if leaf is None:
@@ -509,9 +528,93 @@ def _level(result: Named, leaf: Leaf) -> Leaf:
 
 _STANDS: Final = {"bullish": "long", "bearish": "short"}
 _NO_SIDE: Final = frozenset({"both", "net"})
+_COINS: Final = frozenset({"coin", "asset"})
+_PERPETUALS: Final = frozenset(
+    [
+        *("linear", "inverse", "perp", "perps", "perpetual", "perpetuals", "swap", "swaps", "future", "futures"),
+        *("usdtfutures", "usdcfutures", "coinfutures", "usdtm", "usdm", "coinm", "linearperpetual", "usdtperpetual"),
+        "umcbl",
+    ]
+)
+
+
+def _settle_signed(result: Named, groups: _Groups) -> None:
+    """`position` with a number is the strategy's size with its sign, which that of a sell may lack."""
+    for native, size in (("market_position", "position_size"), ("prev_market_position", "prev_market_position_size")):
+        signed = [
+            leaf
+            for leaf in groups.get(native, [])
+            if squeezed(leaf.path.rpartition(".")[2]) in SIGNED and _SIGNED.fullmatch(leaf.text)
+        ]
+        sides = [leaf for leaf in groups.get(native, []) if leaf not in signed]
+        if not signed:
+            continue
+        groups[native] = sides
+        for leaf in signed:
+            is_sold = result.fields.get("action") in ("sell", "short") and read_number(leaf.text) > 0
+            if native == "prev_market_position":
+                groups.setdefault(size, []).append(Leaf(leaf.path, leaf.text.lstrip("-"), leaf.meaning))
+            elif is_sold and not sides:
+                result.refuse(leaf.path, _UNSIGNED, decides=True)
+            else:
+                groups.setdefault(size, []).append(leaf)
+
+
+_SIGNED: Final = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
+_UNSIGNED: Final = (
+    "may be a size without its sign: send `{{strategy.position_size}}` as `position_size`, or "
+    '"market_position": "{{strategy.market_position}}"'
+)
+
+
+def _settle_market(groups: _Groups) -> None:
+    """Bybit's `category`, and what others call it."""
+    words = dict.fromkeys(_PERPETUALS, "perpetual")
+    groups["market"] = [
+        leaf
+        if leaf.meaning.reading is Reading.AS_IT_IS
+        else Leaf(leaf.path, words.get(squeezed(leaf.text), leaf.value), leaf.meaning)
+        for leaf in groups["market"]
+    ]
+
+
+def _settle_post_only(groups: _Groups) -> None:
+    """A flag beside the time in force: yes is more than GTC, and no says nothing."""
+    leaves = groups["time_in_force"]
+    flags = [leaf for leaf in leaves if leaf.meaning.reading is Reading.POST_ONLY]
+    others = [leaf for leaf in leaves if leaf not in flags]
+    said = [
+        Leaf(leaf.path, _POST_ONLY if leaf.text.lower() in YES else leaf.value, leaf.meaning)
+        for leaf in flags
+        if leaf.text.lower() not in NO
+    ]
+    groups["time_in_force"] = [*said, *(leaf for leaf in others if not said or leaf.text.lower() != "gtc")]
+
+
+_POST_ONLY: Final = "PostOnly"
+
+
+def _settle_tickers(groups: _Groups) -> None:
+    """One with its exchange in front, and the coin alone beside the whole, are no others."""
+    both = [*groups.get("ticker", []), *groups.get("symbol", [])]
+    for name in ("ticker", "symbol"):
+        groups[name] = [leaf for leaf in groups.get(name, []) if not any(_is_part(leaf, each) for each in both)]
+
+
+def _is_part(leaf: Leaf, whole: Leaf) -> bool:
+    one, other = leaf.text.upper(), whole.text.upper()
+    is_coin = squeezed(leaf.path.rpartition(".")[2]) in _COINS and other.rpartition(":")[2].startswith(one)
+    return one != other and (is_coin or other.rpartition(":")[2] == one)
 
 
 def _settle_rest(result: Named, groups: _Groups) -> None:
+    _settle_signed(result, groups)
+    if len(groups.get("ticker", ())) + len(groups.get("symbol", ())) > 1:
+        _settle_tickers(groups)
+    if "market" in groups:
+        _settle_market(groups)
+    if "time_in_force" in groups:
+        _settle_post_only(groups)
     for native, leaves in groups.items():
         if not leaves:
             continue

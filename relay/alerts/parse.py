@@ -379,21 +379,22 @@ _LENIENT_DECODER = json.JSONDecoder(
 )
 
 
-# `key=value` pairs: a line each, or comma-separated; and the form data that some front ends make of them.
+# `key=value` pairs: a line each, or with a comma, semicolon or bar between them; and the form data that some front ends
+# make of them.
 #
-# A line or a comma begins a new pair; a comma does so only where `key=` follows, so that values may hold commas. A
+# A line, or one of `,;|`, begins a new pair; a sign does so only where `key=` follows, so that values may hold it. A
 # value may hold `=` too. In double quotes a value may hold anything but a double quote.
 
 
 FIELDS_MAX = 100
 _KEY = r"[A-Za-z_][A-Za-z0-9_.\-]*"
-_PAIR = re.compile(rf"(?u:[\s,]*)({_KEY})[ \t]*=[ \t]*", re.ASCII)
-_QUOTED = re.compile(r'"([^"\r\n]*)"[ \t]*(?=[,\r\n]|\Z)')
-_END = re.compile(rf"\r\n|\r|\n|,(?=\s*{_KEY}[ \t]*=)|\Z", re.ASCII)
+_PAIR = re.compile(rf"(?u:[\s,;|]*)({_KEY})[ \t]*=[ \t]*", re.ASCII)
+_QUOTED = re.compile(r'"([^"\r\n]*)"[ \t]*(?=[,;|\r\n]|\Z)')
+_END = re.compile(rf"\r\n|\r|\n|[,;|](?=\s*{_KEY}[ \t]*=)|\Z", re.ASCII)
 _COMMA_PAIR = re.compile(rf",\s*{_KEY}[ \t]*=", re.ASCII)
 _INNER_PAIR = re.compile(r"[\s;|](action|side|qty|quantity|ticker|symbol)[ \t]*=", re.ASCII | re.IGNORECASE)
 """What separates pairs elsewhere: `;`, `|` and blanks."""
-_BETWEEN = re.compile(r"[\s,]*")
+_BETWEEN = re.compile(r"[\s,;|]*")
 _DECIDING_LINE = re.compile(
     r"\W*(action|side|qty|quantity|size|amount|contracts|percent|account|ticker|symbol|reduce|close|position)",
     re.ASCII | re.IGNORECASE,
@@ -462,7 +463,7 @@ def _value_at(text: str, start: int) -> tuple[str, int]:
         return quoted.group(1), quoted.end()
     end = _END.search(text, start)
     assert end is not None, "the end of the text ends a value"
-    return text[start : end.start()].strip().rstrip(",").rstrip(), end.start()
+    return text[start : end.start()].strip().rstrip(",;|").rstrip(), end.start()
 
 
 def _after_gap(text: str, position: int) -> int:

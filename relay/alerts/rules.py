@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from relay.alerts.fields import INDIFFERENT, KNOWN, load
+from relay.alerts.fields import CLOSE_IS_BARS, INDIFFERENT, KNOWN, load
 from relay.alerts.wording import EMPTY_HINT, joined, placeholder_in
+from relay.domain.instrument import TradedMarket
 from relay.domain.order import OrderType, TimeInForce
 from relay.domain.signal import (
     Action,
@@ -50,6 +52,8 @@ class Draft:
     """Of what is wrong under names that are not native: what refuses an exit, too."""
     has_volume: bool = False
     """It has a `volume`, which may be the bar's or the order's size."""
+    waits: bool = False
+    """Its `type` cannot be read, and says that the order waits for a price."""
 
     def names(self, name: str) -> bool:
         """Whether the alert has the field `name` (the alert's), readable or not; a null is none."""
@@ -166,16 +170,29 @@ def draft_of(
     values, found = load(filled)
     found |= {name: list(said) for name, said in (problems or {}).items()}
     draft = Draft(values=values, blanks=blanks, problems=found, deciding=deciding, has_volume="volume" in filled)
+    draft.waits = "type" in found and says_to_wait(filled.get("type"))
     _settle_direction(draft)
     return draft
 
 
-_MAKER = frozenset({"limit_maker", "limitmaker", "limit-maker", "limit maker"})
+_WAITS = re.compile(r"stop|profit|trail|trigger|condition|touch|(?<![a-z])(?:tp|sl)(?![a-z])")
+
+
+def says_to_wait(kind: object) -> bool:
+    """Whether a type of order, known here or not, is one that waits for a price: TRAILING_STOP, take_profit_market."""
+    return isinstance(kind, str) and _WAITS.search(kind.lower()) is not None
+
+
+_MAKER = frozenset({"limitmaker", "postonly", "limitpostonly", "gtx"})
 
 
 def _without_maker(filled: dict[str, object]) -> dict[str, object]:
-    """LIMIT_MAKER, a type elsewhere, is a limit order that never takes."""
-    said = [name for name in ("type", "time_in_force") if str(filled.get(name)).strip().lower() in _MAKER]
+    """LIMIT_MAKER and the like, types elsewhere, are limit orders that never take; so is GTX, a time in force."""
+    said = [
+        name
+        for name in ("type", "time_in_force")
+        if name in filled and "".join(filter(str.isalnum, str(filled[name]).lower())) in _MAKER
+    ]
     if not said:
         return filled
     kind = {"type": "limit"} if "type" in said else {}
@@ -219,9 +236,11 @@ def needed_by_exit(draft: Draft) -> frozenset[str]:
     """The fields that say what is closed, and where: what cannot be read of these refuses even an exit."""
     values = draft.values
     needed = {"action", "account", *draft.deciding}
+    if any(not said.startswith(CLOSE_IS_BARS) for said in draft.problems.get("close", ())):
+        needed.add("close")  # it may say how much is to be closed
     if not values.keys() & {"ticker", "symbol"}:
         needed |= {"ticker", "symbol"}
-    if values.get("trigger_price") is not None:
+    if values.get("trigger_price") is not None or draft.waits:
         needed.add("type")
     if closes_whole(draft):
         return frozenset(needed)
@@ -486,7 +505,24 @@ def _sign(value: Decimal) -> int:
     return (value > 0) - (value < 0)
 
 
+_ELSEWHERE = re.compile(r"(?<![a-z])(?:(spot)|testnet|demo|paper)(?![a-z])", re.IGNORECASE)
+
+
+def _venue(draft: Draft) -> None:
+    """What an exchange's name says besides: `BYBIT_SPOT` is the spot market, and a testnet is not for real."""
+    exchange: str | None = draft.values.get("exchange")
+    found = _ELSEWHERE.search(exchange) if exchange else None
+    if found is None:
+        return
+    if found[1] and draft.values.get("market") is None and "market" not in draft.problems:
+        draft.values["market"] = TradedMarket.SPOT
+        draft.notes.append("`exchange` says spot: read as `market` spot")
+    elif not found[1] and not draft.only_exits:
+        draft.refuse("exchange", "says that this is not for real; here every alert is: leave it out to trade")
+
+
 _RULES: tuple[Callable[[Draft], None], ...] = (
+    _venue,
     _orderless,
     _closing,
     _quantity,

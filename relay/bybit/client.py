@@ -134,7 +134,7 @@ class Exchange:
         self._batches = Batches(self._session, self._calls, self._clock)
         self.account_api = AccountApi(self._session, self._calls)
         self.odd_rows = self._calls.odd_rows
-        self._stored_warm = 1
+        self._stored_warm = 0
         self.withheld: Reason | None = None
         """Why nothing may be opened with this account's key."""
         self.own_coins: Callable[[], Mapping[str, OwnCoins]] = dict
@@ -559,8 +559,10 @@ class Exchange:
         """Use each connection that `warm` opened, so that none dies unseen; to be called every 20 s."""
         if self._address.banned_for_s > 0:
             return 0
-        self._batches.learn()
-        return self._transport.exercise(self._session.server_time_request(), self._stored_warm)
+        if self._stored_warm:
+            # Whoever only keeps one for questions, since another process owns the account, sends no order.
+            self._batches.learn()
+        return self._transport.exercise(self._session.server_time_request(), max(1, self._stored_warm))
 
     def close(self) -> None:
         """Close all connections. The exchange is not used afterwards."""

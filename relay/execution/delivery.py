@@ -56,7 +56,7 @@ def messages_of(waiting: Sequence[PendingNotice], *, limit: int, bare: bool = Fa
     rest = tuple(each for group in free[LINES_MAX:] for each in group)
     if rest:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(each.kind for each in rest).items()))
-        text = f"… and {len(rest)} more: {kinds}; see `python -m relay signals`"
+        text = f"{_again(rest)}… and {len(rest)} more: {kinds}; see `python -m relay signals`"
         lines.append((_cut(text, limit), rest))
     spelled = [(_spelled(text, limit, bare=bare), notices) for text, notices in lines]
     return _packed(spelled, limit)
@@ -76,7 +76,7 @@ def _packed(lines: Iterable[tuple[str, tuple[PendingNotice, ...]]], limit: int) 
 def _line(group: Sequence[PendingNotice], limit: int) -> str:
     """Of one alert, or of one text: what happened on which accounts, and how often."""
     first = group[0]
-    at = datetime.fromtimestamp(first.at_ms / 1000, UTC).strftime("%H:%M:%SZ")
+    at = f"{datetime.fromtimestamp(first.at_ms / 1000, UTC):%H:%M:%SZ} {_again(group)}".rstrip()
     if not first.signal_id:
         times = f" ({len(group)} times)" if len(group) > 1 else ""
         return _cut(f"{at} {' '.join(first.text.split())}", min(limit, _LINE_CHARACTERS_MAX), times)
@@ -90,6 +90,11 @@ def _line(group: Sequence[PendingNotice], limit: int) -> str:
     if _units(whole) + len(first.signal_id) + 3 <= most:
         return f"{whole} [{first.signal_id}]"
     return _cut(whole, most, f" [{first.signal_id[:_SHORT_ID]}]")
+
+
+def _again(group: Sequence[PendingNotice]) -> str:
+    """Said of what a killed process may have sent already: no service tells."""
+    return "(perhaps again) " if any(each.is_again for each in group) else ""
 
 
 def _where(accounts: Counter[str]) -> str:

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from relay.app.metrics import TimedStage, first_orders, timed, took
 from relay.bybit.wire_orders import OpenOrder
+from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG
 from relay.domain.instrument import Category, Instrument, plain
 from relay.domain.limits import halt_reason, not_configured, too_old
 from relay.domain.notice import NoticeKind
@@ -27,7 +28,7 @@ from relay.execution.notices import Announcer
 from relay.execution.orders import Advancer, Clearing
 from relay.execution.ports import Account, Now, to_ms, utc_now
 from relay.execution.protection import Protector
-from relay.execution.work import ProtectionEnded, ProtectionRun, Work, stored_signal
+from relay.execution.work import ProtectionEnded, ProtectionRun, Work, is_waited_for, stored_signal
 from relay.journal.journal import Journal
 from relay.journal.unit_of_work import UnitOfWork
 
@@ -87,6 +88,20 @@ def fee_notes(work: Work, journal: Journal) -> tuple[str, ...]:
         return ()
     held, taken = plain(holding.size), plain(holding.fees)
     return (f"{held} {instrument.base_coin} are held: fees took {taken} of what was bought, which is not bought again",)
+
+
+def taken_back_notes(work: Work) -> tuple[str, ...]:
+    """Of coins: earlier sells that rested and were cancelled for this one; a position's would have stayed."""
+    if work.signal.action.clears_resting or not work.signal.frees_coins:
+        return ()
+    cleared = [each.order for each in (work.clearing or {}).values() if each.order.status is OrderStatus.CANCELED]
+    sells = [each for each in cleared if each.planned.leg < FIRST_TAKE_PROFIT_LEG and each.is_exit]
+    return tuple(
+        f"an earlier sell of {plain(each.planned.qty - each.filled_qty)} at {plain(at)} rested, "
+        "and was taken back for this one"
+        for each in sells
+        if (at := each.planned.price or each.planned.trigger_price) is not None
+    )
 
 
 def position_after(work: Work, instrument: Instrument | None) -> Decimal | None:
@@ -164,6 +179,8 @@ def _resting(account: Account, category: Category, symbol: str) -> tuple[OpenOrd
 
 
 _NOW = 0.0
+_LEVELS_AGAIN_MS = 1_000
+_LEVEL_STEPS_MAX = 5
 AT_ONCE, IN_TURN = "at once", "in turn"
 """How a signal's first order left: in one transaction with its acceptance, or by its lane's own turn after it."""
 
@@ -218,6 +235,8 @@ class Executor:
         Returns None once the signal is finished on this account, else the seconds until there is more.
         """
         delay = self._step(work)
+        if delay and work.protection_run is None:
+            self._put_back(work)
         left_s = work.deferred.left_s()
         if left_s is None or not delay:
             return delay
@@ -225,6 +244,21 @@ class Executor:
             return min(delay, left_s)
         work.deferred.flush(self._journal)
         return delay
+
+    def _put_back(self, work: Work) -> None:
+        """While it waits, nobody else looks after the levels of the position."""
+        signal, now_ms = work.signal, self._now_ms()
+        begun_at_ms, work.levels_seen_at_ms = work.levels_seen_at_ms, work.levels_seen_at_ms or now_ms
+        if begun_at_ms is None or now_ms - begun_at_ms < _LEVELS_AGAIN_MS or signal.symbol is None:
+            return
+        assert signal.category is not None, "an instrument has a category"
+        work.levels_seen_at_ms = now_ms
+        work.deferred.flush(self._journal)
+        run = ProtectionRun(account=work.account, category=signal.category, symbol=signal.symbol, levels_only=True)
+        for _ in range(_LEVEL_STEPS_MAX):
+            if self._protector.step(run, now_ms=now_ms) != _NOW:
+                break
+        run.deferred.flush(self._journal)
 
     def _step(self, work: Work) -> float | None:
         if not work.is_planned:
@@ -405,7 +439,12 @@ class Executor:
             if len(ended) < len(work.orders):
                 work.deferred.flush(self._journal)
             work.protection_run = ProtectionRun(
-                account=account, category=signal.category, symbol=signal.symbol, deferred=work.deferred, orders=ended
+                account=account,
+                category=signal.category,
+                symbol=signal.symbol,
+                signal_id=signal.id,
+                deferred=work.deferred,
+                orders=ended,
             )
         now_ms = self._now_ms()
         came_to = self._protector.step(work.protection_run, now_ms=now_ms)
@@ -448,7 +487,10 @@ class Executor:
 
     def _advance(self, work: Work, order: OrderState) -> float | None:
         passing = passed_by(order, now_ms=work.account.exchange.now_ms())
-        if passing is not None and self._exit_waits(work):
+        signal = work.signal
+        assert signal.category is not None and signal.symbol is not None
+        where = work.account.name, signal.category, signal.symbol
+        if passing is not None and is_waited_for(self._journal, *where, beside=signal.id, only_exits=True):
             self._finish(work, Finish(status=SignalStatus.ATTENTION, reason=passing), self._now_ms())
             return None
         came_to = self._advancer.step(work.account, order, work.deferred, held_back=self._held_back(work, order))
@@ -459,13 +501,6 @@ class Executor:
         if order.is_exit:
             work.size = None
         return came_to.again_s
-
-    def _exit_waits(self, work: Work) -> bool:
-        """Whether an alert that can only exit waits in the work's lane."""
-        signal = work.signal
-        assert signal.category is not None and signal.symbol is not None
-        waiting = self._journal.unfinished_of(work.account.name, signal.category, signal.symbol)
-        return any(each.signal.id != signal.id and stored_signal(each.signal).only_exits for each in waiting)
 
     def _held_back(self, work: Work, order: OrderState) -> Reason | None:
         """Why a planned entry may not be sent (again): it has grown too old, or was halted meanwhile."""
@@ -511,6 +546,7 @@ class Executor:
         self._tell(signal, account, finish)
 
     def _with_notes(self, work: Work, finish: Finish, now_ms: int) -> Finish:
+        finish = replace(finish, notes=(*finish.notes, *taken_back_notes(work)))
         if finish.status is SignalStatus.DONE:
             drifted = self._drift.notes(work, now_ms=now_ms)
             notes = (*finish.notes, *fee_notes(work, self._journal), *foreign_notes(work, self._journal), *drifted)

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -221,7 +221,7 @@ _LOOK_S: Final = 0.5
 _DROP_EVERY_S: Final = 600.0
 _RECEIVED_MAX: Final = 1000
 _DELIVERY_S: Final = 40.0
-"""Of messages in one piece: far less than what was claimed is this process's for."""
+"""Of messages in one piece: then what has come meanwhile is looked at, what needs a person first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -455,25 +455,21 @@ class _Post:
 
     def deliver(self) -> Delivery | None:
         """What became of it, message by message; None if there was nothing. Raises JournalUnavailable."""
-        waiting = self._notices.claim(self._service.target.fingerprint, to_ms(self._now()))
-        if not waiting:
-            return None
-        messages = messages_of(waiting, limit=self._limit, bare=self._is_bare)
+        waiting = self._notices.waiting(self._service.target.fingerprint, to_ms(self._now()))
+        came_to: Delivery | None = None
         until = time.monotonic() + _DELIVERY_S
-        for place, message in enumerate(messages):
-            if place and (self._stop.wait(self._pace.part_s) or time.monotonic() > until):
-                self._give_back(messages[place:])
+        for message in messages_of(waiting, limit=self._limit, bare=self._is_bare):
+            if came_to and (self._stop.wait(self._pace.part_s) or time.monotonic() > until):
                 self.news.set()
+                break
+            if not self._notices.claim(message.notices, to_ms(self._now())):
                 break
             came_to = self._sent(message)
             if came_to is not Delivery.TAKEN:
-                self._give_back(messages[place:])
-                return came_to
+                self._notices.give_back(message.notices)
+                break
             self._notices.delivered(message.notices)
-        return Delivery.TAKEN
-
-    def _give_back(self, messages: Sequence[NoticeMessage]) -> None:
-        self._notices.give_back([notice for message in messages for notice in message.notices])
+        return came_to
 
     def _sent(self, message: NoticeMessage) -> Delivery:
         """After a refusal what is sent next is smaller, in the end one notice of plain letters; then larger again."""

@@ -25,6 +25,7 @@ from relay.domain.protection import (
     Refresh,
     Save,
     SetStops,
+    next_level_step,
     next_protection_step,
     passed_breakeven,
     passed_stop,
@@ -35,9 +36,9 @@ from relay.engine.failpoint import Failpoint
 from relay.engine.lanes import Engine, Lane
 from relay.engine.lease_guard import LeaseLost
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
-from relay.execution.orders import Advancer, Canceller, entry_snapshot, look
+from relay.execution.orders import Advancer, Canceller, entry_snapshot, look, wanted_no_more
 from relay.execution.ports import Account, Now, to_ms, utc_now
-from relay.execution.work import Amended, ProtectionEnded, ProtectionRun, Resting, _orders
+from relay.execution.work import Amended, ProtectionEnded, ProtectionRun, Resting, _orders, is_waited_for
 from relay.journal.journal import Journal
 from relay.journal.positions import BracketRecord
 from relay.journal.records import OrderRecord
@@ -45,6 +46,8 @@ from relay.journal.unit_of_work import UnitOfWork
 
 PATIENCE_MS = 10_000
 """What is not in place by then is told to a person; it is gone on with all the same."""
+_YIELDS_AFTER_MS = 1_000
+"""Who would wait longer lets an exit go first; and any alert, where it waits for what is older or was told."""
 _AGAIN_S = 0.25
 _NOW = 0.0
 _AMENDS_MAX = 3
@@ -69,10 +72,9 @@ class Protector:
         """
         if protection_run.begun_at_ms is None:
             protection_run.begun_at_ms = now_ms
+        where = protection_run.account.name, protection_run.category, protection_run.symbol
         if protection_run.live is None:
-            protection_run.live = self._journal.live_brackets_of(
-                protection_run.account.name, protection_run.category, protection_run.symbol
-            )
+            protection_run.live = self._journal.live_brackets_of(*where)
         live = protection_run.live
         instrument = protection_run.account.market.instrument(protection_run.category, protection_run.symbol)
         if not live or instrument is None:
@@ -84,9 +86,13 @@ class Protector:
             protection_run.looked, protection_run.why = None, str(error)
             came_to = _AGAIN_S
         if not isinstance(came_to, ProtectionEnded) and now_ms - protection_run.begun_at_ms > PATIENCE_MS:
-            return self._incomplete(
-                protection_run, record, f"not in place within {PATIENCE_MS // 1000} s: {protection_run.why}", now_ms
-            )
+            words = f"not in place within {PATIENCE_MS // 1000} s: {protection_run.why}"
+            return self._incomplete(protection_run, record, words, now_ms)
+        is_long = came_to and now_ms - protection_run.begun_at_ms > _YIELDS_AFTER_MS
+        is_old = record.bracket.trouble or record.bracket.stale_orders
+        is_own = not is_old and record.signal_id == protection_run.signal_id
+        if is_long and is_waited_for(self._journal, *where, beside=protection_run.signal_id, only_exits=is_own):
+            return ProtectionEnded()  # The next look, which is behind that, finds again what is to be done.
         return came_to
 
     def _step(
@@ -101,7 +107,7 @@ class Protector:
                 if not isinstance(step, NoOp):
                     return self._act(protection_run, record, step, now_ms)
         active = next((each for each in live if each.bracket.status is BracketStatus.ACTIVE), None)
-        if active is None:
+        if active is None or (protection_run.levels_only and not active.bracket.is_watched):
             return ProtectionEnded()
         if protection_run.looked is None and not active.category.has_positions:
             # Which coins are the relay's own is told by its journal alone.
@@ -118,9 +124,10 @@ class Protector:
         if protection_run.looked is None:
             return _NOW
         snapshot = protection_run.looked.snapshot(self._journal, active, protection_run.orders, now_ms=now_ms)
-        step = next_protection_step(active.bracket, snapshot)
-        if not isinstance(step, NoOp):
-            return self._act(protection_run, active, step, now_ms)
+        decide = next_level_step if protection_run.levels_only else next_protection_step
+        step = decide(active.bracket, snapshot)
+        if protection_run.levels_only or not isinstance(step, NoOp):
+            return ProtectionEnded() if isinstance(step, NoOp) else self._act(protection_run, active, step, now_ms)
         if (words := passed_breakeven(active.bracket, snapshot)) is not None:
             return self._breakeven_passed(protection_run, active, words, now_ms)
         if (words := passed_stop(active.bracket, snapshot)) is not None:
@@ -172,8 +179,7 @@ class Protector:
                 return self._cancel(protection_run, record, order_id, now_ms)
 
     def _keep(self, protection_run: ProtectionRun, record: BracketRecord, bracket: Bracket, now_ms: int) -> None:
-        """As it is now; the one that becomes active takes over from the one that was, unless a later alert has named
-        that."""
+        """As it is now; what becomes active takes over from what was, unless a later alert has named that."""
         if record.bracket.status is BracketStatus.WAITING and bracket.status is BracketStatus.ACTIVE:
             bracket = self._activated(protection_run, record, bracket, now_ms)
         self._save(protection_run, record, bracket, now_ms, stored=lambda: failpoint.passed(Failpoint.BRACKET_SAVED))
@@ -323,7 +329,9 @@ class Protector:
             stored = self._journal.order(order_id)
             assert stored is not None, f"the bracket names {order_id}, which is no order"
             state = replace(stored.state, taken_up_at_ms=protection_run.account.exchange.now_ms())
-        came_to = self._advancer.step(protection_run.account, state, protection_run.deferred)
+        protection_run.deferred.flush(self._journal)
+        held_back = wanted_no_more(protection_run.account, self._journal, record.bracket, state)
+        came_to = self._advancer.step(protection_run.account, state, protection_run.deferred, held_back=held_back)
         if isinstance(came_to, GiveUp):
             return self._incomplete(protection_run, record, came_to.reason.message, now_ms)
         protection_run.orders[order_id] = came_to.order
@@ -422,8 +430,8 @@ log = logging.getLogger(__name__)
 
 _JOURNAL_AGAIN_S = 0.5
 _FAILED_MAX = 3
-_PAUSE_MAX_ROUNDS = 32
-"""A bracket that does not come to rest is looked at ever more seldom."""
+_PAUSE_MAX_ROUNDS = 2
+"""What does not come to rest is looked at more seldom, but soon enough once the market allows it."""
 
 ActingFor = Callable[[str], AbstractContextManager[None] | None]
 """By account."""
@@ -435,10 +443,9 @@ Tell = Callable[[str, str, Reason], None]
 class _Pause:
     """How many rounds a lane sits out before it is looked at again."""
 
-    length: int = 1
-    left: int = 0
+    left: int
     filled: Decimal
-    """By the bracket's orders, when it was looked at: the pause grows only while nothing changes."""
+    """By the bracket's orders, when it was looked at: it sits out only while nothing changes."""
 
 
 class ProtectionLanes:
@@ -557,9 +564,8 @@ class ProtectionLanes:
         if self._is_at_rest(record, now_ms):
             self._pauses.pop(lane, None)
             return
-        if pause is None:
-            pause = self._pauses[lane] = _Pause(filled=self._filled(record))
-        pause.left, pause.length = pause.length, min(pause.length * 2, _PAUSE_MAX_ROUNDS)
+        left = 1 if pause is None else _PAUSE_MAX_ROUNDS
+        self._pauses[lane] = _Pause(left=left, filled=self._filled(record))
         self.submit(lane)
 
     def _filled(self, record: BracketRecord) -> Decimal:
@@ -579,8 +585,7 @@ class ProtectionLanes:
                 next_protection_step(bracket, entry_snapshot(account, self.journal, record, instrument, {}, now_ms)),
                 NoOp,
             )
-        is_plain = not (bracket.tp_legs or bracket.stale_orders or bracket.older_entries or bracket.held_size)
-        if bracket.are_stops_set and bracket.is_entry_over and is_plain:
+        if not (bracket.is_watched or bracket.tp_legs or bracket.stale_orders):
             return True
         known: dict[str, OrderState] = {}
         try:

@@ -182,6 +182,10 @@ class ProtectionRun:
     account: Account
     category: Category
     symbol: str
+    signal_id: str = ""
+    """Which signal it is a part of, if of any."""
+    levels_only: bool = False
+    """Only the position's own levels are put back where a fill has moved them, once."""
     deferred: Deferred = field(default_factory=Deferred)
     begun_at_ms: int | None = None
     live: tuple[BracketRecord, ...] | None = None
@@ -257,6 +261,8 @@ class Work:
     """As they were when it was taken up."""
     protection_run: ProtectionRun | None = None
     """The protection of what is open, once the orders are done."""
+    levels_seen_at_ms: int | None = None
+    """When the position's own levels were looked after while it waited, or it began to wait."""
     deferred: Deferred = field(default_factory=Deferred)
     troubles: int = 0
     """How often in a row the exchange did not answer while the facts were gathered."""
@@ -329,6 +335,14 @@ def stored_signal(record: SignalRecord) -> Signal:
     received_at = from_ms(record.received_at_ms)
     signal = signal_from_stored(record.alert, id=record.id, strategy=record.strategy or "", received_at=received_at)
     return replace(signal, category=record.category, symbol=record.symbol)
+
+
+def is_waited_for(
+    journal: Journal, account: str, category: Category, symbol: str, *, beside: str, only_exits: bool
+) -> bool:
+    """Whether an alert waits in the lane, or one that can only exit, other than the signal `beside`."""
+    waiting = [each.signal for each in journal.unfinished_of(account, category, symbol) if each.signal.id != beside]
+    return any(not only_exits or stored_signal(each).only_exits for each in waiting)
 
 
 # A strategy: who may send alerts in its name, to which accounts they go, by which rules, and how repeats are told.

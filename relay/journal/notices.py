@@ -200,7 +200,9 @@ STORED_MS: Final = DAY_MS
 WAITING_MAX: Final = 5000
 """For one address; the oldest are dropped first."""
 CLAIM_MS: Final = 90_000
-"""A delivery takes far less; after it another process may deliver what this one had taken."""
+"""A message takes far less; after it another process may deliver what this one had taken."""
+_AGAIN: Final = 1
+"""As `claimed_until` of what somebody was sending who is gone."""
 
 EVENTS: Final = "events"
 SWITCHES: Final = "switches"
@@ -213,7 +215,10 @@ _MONDAY_MS: Final = 4 * DAY_MS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingNotice:
-    """A notice that is to be delivered to one address. `lost`: it stands for so many that were dropped."""
+    """A notice that is to be delivered to one address. `lost`: it stands for so many that were dropped.
+
+    `is_again`: a process had begun to send it and was killed, so that it may have arrived.
+    """
 
     id: int
     kind: str
@@ -222,6 +227,7 @@ class PendingNotice:
     lost: int
     signal_id: str = ""
     account: str = ""
+    is_again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,6 +267,8 @@ class Notices:
         """Begin to read events from now on, unless that has begun: what happened earlier is no news."""
 
         def work(connection: Connection) -> None:
+            if connection.dialect.name == "sqlite":  # one process at a time: whoever was sending has been killed
+                connection.execute(update(notices).where(notices.c.claimed_until > _AGAIN).values(claimed_until=_AGAIN))
             last = connection.execute(select(func.max(events.c.id))).scalar() or 0
             ends = ((name, _last_end(name, now_ms)) for name in _DAYS)
             for name, value in ((EVENTS, last), (SWITCHES, now_ms), *ends):
@@ -316,22 +324,26 @@ class Notices:
         if rows := _rows(targets):
             self._store.submit(lambda connection: connection.execute(insert(notices), rows), deadline_s=10)
 
-    def claim(self, target: str, now_ms: int) -> tuple[PendingNotice, ...]:
-        """All that waits for `target`, oldest first; it is this caller's for `CLAIM_MS`."""
-
-        def work(connection: Connection) -> tuple[PendingNotice, ...]:
-            free = (notices.c.target == target) & (notices.c.claimed_until < now_ms)
-            taken = update(notices).where(free).values(claimed_until=now_ms + CLAIM_MS).returning(notices)
-            rows = sorted(connection.execute(taken), key=lambda row: int(row.id))
-            return tuple(map(_pending, rows))
-
-        return self._store.submit(work, deadline_s=10) if self._is_waiting(target, now_ms) else ()
-
-    def _is_waiting(self, target: str, now_ms: int) -> bool:
-        """Whether any waits. It is asked first, because a read costs no commit."""
-        free = (notices.c.target == target) & (notices.c.claimed_until < now_ms)
+    def waiting(self, target: str, now_ms: int) -> tuple[PendingNotice, ...]:
+        """All that waits for `target`, oldest first; nothing while another process sends to it, so that order holds."""
+        of_target = select(notices).where(notices.c.target == target).order_by(notices.c.id)
         with self._store.read() as connection:
-            return connection.execute(select(notices.c.id).where(free).limit(1)).first() is not None
+            rows = connection.execute(of_target).all()
+        return () if any(row.claimed_until >= now_ms for row in rows) else tuple(map(_pending, rows))
+
+    def claim(self, chosen: Sequence[PendingNotice], now_ms: int) -> bool:
+        """Whether they are this caller's to send, for `CLAIM_MS`: not if another process has been quicker."""
+        chunks = list(_chunks([each.id for each in chosen]))
+
+        def work(connection: Connection) -> bool:
+            taken = [_claimed(connection, chunk, now_ms) for chunk in chunks]
+            if sum(map(len, taken)) == len(chosen):
+                return True
+            ids = {number for each in taken for number in each}
+            _release(connection, [each for each in chosen if each.id in ids])
+            return False
+
+        return self._store.submit(work, deadline_s=10)
 
     def delivered(self, taken: Sequence[PendingNotice]) -> None:
         """Forget notices that were delivered."""
@@ -339,14 +351,8 @@ class Notices:
         self._store.submit(lambda connection: _delete(connection, ids), deadline_s=10)
 
     def give_back(self, taken: Sequence[PendingNotice]) -> None:
-        """Let notices that could not be delivered be claimed again."""
-        ids = [each.id for each in taken]
-
-        def work(connection: Connection) -> None:
-            for chunk in _chunks(ids):
-                connection.execute(update(notices).where(notices.c.id.in_(chunk)).values(claimed_until=0))
-
-        self._store.submit(work, deadline_s=10)
+        """Let notices that were not delivered be claimed again."""
+        self._store.submit(lambda connection: _release(connection, taken), deadline_s=10)
 
     def drop_old(self, now_ms: int) -> dict[str, int]:
         """Give up what is over a day old, or too much. How many of each target; they are added to `lost` of one."""
@@ -380,7 +386,21 @@ def _pending(row: Row[Any]) -> PendingNotice:
         lost=row.lost,
         signal_id=row.signal_id or "",
         account=row.account or "",
+        is_again=row.claimed_until > 0,
     )
+
+
+def _claimed(connection: Connection, ids: Sequence[int], now_ms: int) -> Sequence[int]:
+    free = notices.c.id.in_(ids) & (notices.c.claimed_until < now_ms)
+    taken = update(notices).where(free).values(claimed_until=now_ms + CLAIM_MS).returning(notices.c.id)
+    return connection.scalars(taken).all()
+
+
+def _release(connection: Connection, taken: Sequence[PendingNotice]) -> None:
+    """What may have arrived before stays so."""
+    for until, is_again in ((_AGAIN, True), (0, False)):
+        for chunk in _chunks([each.id for each in taken if each.is_again is is_again]):
+            connection.execute(update(notices).where(notices.c.id.in_(chunk)).values(claimed_until=until))
 
 
 def _rows(targets: Iterable[tuple[str, Notice]]) -> list[dict[str, object]]:

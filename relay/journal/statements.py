@@ -245,8 +245,8 @@ def insert_rows(connection: Connection, *wanted: tuple[Table, Rows]) -> None:
     if connection.dialect.name == "sqlite":
         for table, rows in filled:
             _insert_into_one(connection, table, rows)
-        return
-    run(connection, _insert_all(_shape_of(filled)), _values_of(filled))
+    elif filled:
+        run(connection, _insert_all(_shape_of(filled)), _values_of(filled))
 
 
 def insert_if_new(connection: Connection, first: tuple[Table, Row], *wanted: tuple[Table, Rows]) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -74,7 +73,7 @@ worker_connections = 768
 """Under the usual limit of 1024 open files."""
 worker_class = RelayWorker
 logger_class = RelayLogger
-worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - the heartbeat must not wait for a disk
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - the heartbeat is not for a disk
 
 timeout = 60
 graceful_timeout = 20

@@ -211,6 +211,14 @@ def test_where_batches_are_not_known_to_exist_none_is_sent(stage: Stage, said: b
     assert [path for path, _ in at.sent] == [CREATE, CREATE]
 
 
+def test_who_is_not_made_ready_for_orders_sends_no_batch_to_learn_of_them(at: Exchanges, stage: Stage) -> None:
+    before = len(at.server.requests)
+    other = stage.exchange(at.server.url)
+    assert other.keep_warm() == 1
+    asked = at.server.requests[before:]
+    assert [each.split()[0] for each in asked] == [b"GET"]
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Iterator
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from urllib.parse import parse_qs
 
 import pytest
@@ -17,6 +24,7 @@ from relay.execution.notices import Notifier, Pace
 from relay.execution.ports import to_ms, utc_now
 from relay.journal.journal import Journal
 from relay.journal.notices import Notices
+from relay.journal.opening import open_journal
 from relay.settings.environment import notify_targets
 from tests.catcher import Catcher
 
@@ -33,16 +41,20 @@ def catcher() -> Iterator[Catcher]:
     caught.close()
 
 
-@pytest.fixture(autouse=True)
-def _standing_in(monkeypatch: pytest.MonkeyPatch, catcher: Catcher) -> None:
+def _stand_in(port: int, replace: Callable[[object, str, object], None]) -> None:
     from apprise.plugins import d7networks, discord, telegram
     from apprise.plugins.base import NotifyBase
 
-    home = f"http://127.0.0.1:{catcher.port}"
-    monkeypatch.setattr(telegram.NotifyTelegram, "notify_url", f"{home}/bot")
-    monkeypatch.setattr(discord.NotifyDiscord, "notify_url", home)
-    monkeypatch.setattr(d7networks.NotifyD7Networks, "notify_url", home)
-    monkeypatch.setattr(NotifyBase, "throttle", lambda *_, **__: None)
+    home = f"http://127.0.0.1:{port}"
+    replace(telegram.NotifyTelegram, "notify_url", f"{home}/bot")
+    replace(discord.NotifyDiscord, "notify_url", home)
+    replace(d7networks.NotifyD7Networks, "notify_url", home)
+    replace(NotifyBase, "throttle", lambda *_, **__: None)
+
+
+@pytest.fixture(autouse=True)
+def _standing_in(monkeypatch: pytest.MonkeyPatch, catcher: Catcher) -> None:
+    _stand_in(catcher.port, monkeypatch.setattr)
 
 
 @contextmanager
@@ -73,18 +85,26 @@ def _text_of(body: str) -> str:
     return parse_qs(body)["content"][0]
 
 
-def _add(notifier: Notifier, count: int) -> list[str]:
+def _ids_in(text: str) -> list[str]:
+    return re.findall(r"\[([0-9a-z]{12})[0-9a-z]*\]", text)
+
+
+def _told(notifier: Notifier, count: int) -> list[str]:
+    ids = _add(notifier._notices, [each.target.fingerprint for each in notifier._services], count)
+    notifier._wake()
+    return ids
+
+
+def _add(notices: Notices, targets: list[str], count: int) -> list[str]:
     """Notices of so many signals that need a person; the beginnings of their ids, in order."""
     at_ms = to_ms(utc_now())
     ids = [new_signal_id(at_ms + number) for number in range(count)]
     texts = [f"BTCUSDT close: LOOK AT THE EXCHANGE: number {number}. {NASTY} {'word ' * 60}" for number in range(count)]
-    target = [each.target.fingerprint for each in notifier._services]
-    notices = [
+    made = [
         Notice(kind=NoticeKind.ATTENTION, text=text, at_ms=at_ms, signal_id=signal_id)
         for text, signal_id in zip(texts, ids, strict=True)
     ]
-    notifier._notices.add([(each, notice) for notice in notices for each in target])
-    notifier._wake()
+    notices.add([(each, notice) for notice in made for each in targets])
     return [each[:12] for each in ids]
 
 
@@ -104,14 +124,76 @@ def _add(notifier: Notifier, count: int) -> list[str]:
 def test_all_arrive_in_order_none_twice(journal: Journal, catcher: Catcher, urls: str, judge: object) -> None:
     catcher.judge = judge  # type: ignore[assignment]
     with _telling(journal, urls) as notifier:
-        ids = _add(notifier, 40)
+        ids = _told(notifier, 40)
         found: list[str] = []
         while len(found) < len(ids):
-            found += re.findall(r"\[([0-9a-z]{12})[0-9a-z]*\]", _text_of(catcher.next()))
+            found += _ids_in(_text_of(catcher.next()))
         notifier.send_test()
         catcher.next()
     assert found == ids
     assert catcher.bodies.empty()
+
+
+def notify_until_killed(journal_url: str, urls: str, port: int, ahead_s: int) -> None:
+    """What a process does that is killed in the end. `ahead_s`: its clock, so that nobody waits for an old claim."""
+    _stand_in(port, setattr)
+    notifier = Notifier(
+        notices=Notices(open_journal(journal_url).store),
+        services=open_services(notify_targets(urls)),
+        pace=PACE,
+        now=lambda: utc_now() + timedelta(seconds=ahead_s),
+    )
+    notifier.start()
+    threading.Event().wait()
+
+
+@contextmanager
+def _notifying(*given: object) -> Iterator[subprocess.Popen[bytes]]:
+    work = f"from tests.contract.test_notice_services import notify_until_killed as run; run(*{given!r})"
+    with subprocess.Popen([sys.executable, "-c", work]) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("urls", [TELEGRAM, SMS], ids=["telegram", "sms"])
+@pytest.mark.parametrize("is_taken", [True, False], ids=["taken", "not taken"])
+def test_of_a_process_that_is_killed_while_it_sends_all_arrive_in_order_and_what_may_be_a_repeat_says_so(
+    journal_url: str, catcher: Catcher, urls: str, is_taken: bool
+) -> None:
+    """kill -9 while the third message is under way; the service has it by then, or has not."""
+    journal = open_journal(journal_url)
+    ids = _add(
+        Notices(journal.store), [each.fingerprint for each in notify_targets(urls)], 60 if urls == TELEGRAM else 9
+    )
+    journal.close()
+    running: list[subprocess.Popen[bytes]] = []
+    asked: list[list[str]] = []
+
+    def judge(body: str) -> int:
+        asked.append(_ids_in(_text_of(body)))
+        if len(asked) == 3:
+            os.kill(running[0].pid, signal.SIGKILL)
+            return 200 if is_taken else 503
+        return 200
+
+    catcher.judge = judge
+    with _notifying(journal_url, urls, catcher.port, 0) as process:
+        running.append(process)
+        process.wait(60)
+    first = [_text_of(catcher.next()) for _ in range(3 if is_taken else 2)]
+    with _notifying(journal_url, urls, catcher.port, 100 if journal_url.startswith("postgres") else 0):
+        rest = [_text_of(catcher.next())]
+        while ids[-1] not in _ids_in(rest[-1]):
+            rest.append(_text_of(catcher.next()))
+    arrived = [each for text in (*first, *rest) for each in _ids_in(text)]
+    assert list(dict.fromkeys(arrived)) == ids, "all of them, in order"
+    in_flight = asked[2]
+    assert {each for each, times in Counter(arrived).items() if times > 1} == (set(in_flight) if is_taken else set())
+    marked = [line for text in rest for line in text.splitlines() if "perhaps again" in line]
+    assert [each for line in marked for each in _ids_in(line)] == in_flight, "and what is no repeat does not say so"
+    assert not any("perhaps again" in text for text in first)
 
 
 def test_of_two_recipients_the_one_who_is_there_is_told_once_and_that_the_other_is_gone(
@@ -119,7 +201,7 @@ def test_of_two_recipients_the_one_who_is_there_is_told_once_and_that_the_other_
 ) -> None:
     catcher.judge = _telegram
     with _telling(journal, f"{TELEGRAM}/404404") as notifier:
-        (first,) = _add(notifier, 1)
+        (first,) = _told(notifier, 1)
         seen = ""
         while first not in seen or "has taken no notice" not in seen:
             seen += _text_of(catcher.next())

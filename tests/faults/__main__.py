@@ -1,7 +1,8 @@
 """`python -m tests.faults`: everything that is broken on purpose, at full scale.
 
 Prints the counts of the chaos; the exit code is 0 if everything held. `one`, `many`, the same with two accounts of
-which one is away for a third of the time (`one-away`, `many-away`), `mail` (webhooks and mails that are lost or late),
+which one is away for a third of the time (`one-away`, `many-away`), `mixed` (half as many alerts, for perpetuals and
+spot pairs of the same coins), `mail` (webhooks and mails that are lost or late),
 `machine` (20,000 random steps against the model exchange), `protection` (as many for stops and take profits, against
 the paper exchange), `spot` (5,000 sequences of alerts for coins) or `others` does a part of it. RELAY_ALERTS: so many
 alerts in each run of the chaos, and kills in proportion.
@@ -18,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests import postgres
-from tests.faults.chaos import Chaos, Counts, on_many_processes, on_one_relay
+from tests.faults.chaos import Chaos, Counts, on_both_markets, on_many_processes, on_one_relay
 from tests.faults.mail import MailDrill
 from tests.faults.scale import seed
 from tests.paper_server import PaperServer
@@ -34,9 +35,10 @@ def main(requested: list[str]) -> int:
     first = seed()
     parts: dict[str, Callable[[], bool]] = {
         "one": lambda: _is_survived("one relay on SQLite", _one, first),
-        "many": lambda: _is_survived("2 web and 2 worker processes, and Postgres itself", _many, first),
+        "many": lambda: _is_survived("2 web and 2 worker processes, 2 accounts, and Postgres itself", _many, first),
         "one-away": lambda: _is_survived("SQLite, and one of two accounts away", _one_away, first),
         "many-away": lambda: _is_survived("many processes, and one of two accounts away", _many_away, first),
+        "mixed": lambda: _is_survived("one relay, perpetuals and coins", _mixed, first),
         "mail": lambda: _is_made_good(first),
         "machine": lambda: _is_held("test_execution_machine.py", first),
         "protection": lambda: _is_held("test_protection_machine.py", first),
@@ -90,16 +92,29 @@ def _one_away(folder: Path, number: int) -> Chaos:
     return on_one_relay(folder, seed=number, alerts=ALERTS, kills=KILLS // 4, two_accounts=True)
 
 
+def _mixed(folder: Path, number: int) -> Chaos:
+    return on_both_markets(folder, seed=number, alerts=ALERTS // 2, kills=KILLS // 2)
+
+
 def _many_away(folder: Path, number: int) -> Chaos:
     url = postgres.Server(postgres.address_of(postgres.own_server(f"chaos-{os.getpid()}", is_safe=True))).migrated()
-    return on_many_processes(folder, url, seed=number, alerts=ALERTS, kills=KILLS // 4, two_accounts=True)
+    return on_many_processes(
+        folder, url, seed=number, alerts=ALERTS, kills=KILLS // 4, two_accounts=True, has_absences=True
+    )
 
 
 def _many(folder: Path, number: int) -> Chaos:
     home = postgres.own_server(f"chaos-{os.getpid()}", is_safe=True)
     url = postgres.Server(postgres.address_of(home)).migrated()
     return on_many_processes(
-        folder, url, home=home, seed=number, alerts=ALERTS, kills=KILLS, disasters=("crash", "freeze")
+        folder,
+        url,
+        home=home,
+        seed=number,
+        alerts=ALERTS,
+        kills=KILLS,
+        disasters=("crash", "freeze"),
+        two_accounts=True,
     )
 
 

@@ -15,11 +15,17 @@ from tests.relay_process import WEBHOOK_SECRET
 SYMBOLS_MAX = 20
 _UNIT_NOTIONAL = 20
 """What the smallest size is worth in USDT: above the exchange's minimum, and many fit into the balance."""
+COINS_FEE = Decimal("0.01")
+"""Of what is bought in a spot market, in coins: it leaves nothing below the step or the exchange's minimum."""
+_COINS_NOTIONAL = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shot:
-    """One alert. `number` is in its `comment`; `size` is signed where the action has a direction."""
+    """One alert. `number` is in its `comment`; `size` is signed where the action has a direction.
+
+    `symbol`: of a spot pair as the paper exchange's control has it, which is not that of its perpetual.
+    """
 
     number: int
     symbol: str
@@ -27,8 +33,14 @@ class Shot:
     size: Decimal
     body: bytes
 
+    def ordered(self, p: Decimal) -> Decimal:
+        """What it orders where the position is `p`, signed."""
+        return self.size if self.action == "buy" else self.after(p) - p
+
     def after(self, p: Decimal) -> Decimal:
-        """The position after it, when it was `p` before."""
+        """The position after it, when it was `p` before. Of coins it is what fees have left, and never below zero."""
+        if is_spot(self.symbol) and self.action != "close":
+            return p + self.size * (1 - COINS_FEE) if self.size > 0 else max(p + self.size, Decimal(0))
         match self.action:
             case "buy" | "sell":
                 return p + self.size
@@ -43,10 +55,23 @@ class Shot:
         raise AssertionError(self.action)
 
 
-def draw(count: int, dice: random.Random) -> list[Shot]:
-    """`count` alerts over all symbols."""
+def is_spot(symbol: str) -> bool:
+    return symbol.startswith("spot:")
+
+
+def draw(count: int, dice: random.Random, *, is_mixed: bool = False) -> list[Shot]:
+    """`count` alerts over all symbols, or over both markets of the coins that have two."""
     units = _units()
+    if is_mixed:
+        coins = {key: unit for key, unit in _units_of_coins().items() if key.removeprefix("spot:") in units}
+        units = {symbol: unit for symbol, unit in units.items() if f"spot:{symbol}" in coins} | coins
     return [_shot(number, dice.choice(list(units)), units, dice) for number in range(count)]
+
+
+def _units_of_coins() -> dict[str, Decimal]:
+    known = {key: each for key, each in state.load().items() if each.is_spot and each.quote_coin == "USDT"}
+    step = {key: each.qty_step / COINS_FEE for key, each in known.items()}
+    return {key: ceil_to(_COINS_NOTIONAL / each.start_price, step[key]) for key, each in known.items()}
 
 
 def _units() -> dict[str, Decimal]:
@@ -60,9 +85,12 @@ def _units() -> dict[str, Decimal]:
 
 
 def _shot(number: int, symbol: str, units: dict[str, Decimal], dice: random.Random) -> Shot:
-    action = dice.choices(("buy", "sell", "target", "close", "long", "short"), (30, 30, 15, 10, 8, 7))[0]
-    size = units[symbol] * dice.randint(1, 9)
+    weights = (50, 35, 0, 15, 0, 0) if is_spot(symbol) else (30, 30, 15, 10, 8, 7)
+    action = dice.choices(("buy", "sell", "target", "close", "long", "short"), weights)[0]
+    size = units[symbol] * dice.randint(1, 4 if is_spot(symbol) else 9)
     alert = {"secret": WEBHOOK_SECRET, "ticker": f"{symbol}.P", "action": action, "comment": str(number)}
+    if is_spot(symbol):
+        alert |= {"ticker": symbol.removeprefix("spot:"), "market": "spot"}
     match action:
         case "target":
             side = dice.choice(("long", "short"))
@@ -73,11 +101,12 @@ def _shot(number: int, symbol: str, units: dict[str, Decimal], dice: random.Rand
         case _:
             alert |= {"qty": plain(size)}
             signed = size if action in ("buy", "long") else -size
-    body = json.dumps(alert | _identity(number, dice, is_exit=action == "close")).encode()
+    is_exit = action == "close" or (action == "sell" and is_spot(symbol))
+    body = json.dumps(alert | _identity(number, dice, is_exit=is_exit)).encode()
     return Shot(number=number, symbol=symbol, action=action, size=signed, body=body)
 
 
 def _identity(number: int, dice: random.Random, *, is_exit: bool) -> dict[str, str]:
-    """`id` and `time`, an `id` alone, or nothing but the body: a `close` without any closes again behind another."""
+    """`id` and `time`, an `id` alone, or nothing but the body: an exit without any exits again behind another."""
     both, alone = {"id": f"shot-{number}", "time": datetime.now(UTC).isoformat()}, {"id": f"shot-{number}"}
     return dice.choice((both, alone) if is_exit else (both, alone, {}))

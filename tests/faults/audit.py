@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from relay.paper.state import START_BALANCES
 from tests.paper_server import PaperServer
 
 FINISHED = ("done", "denied", "failed", "expired", "attention")
@@ -26,34 +27,40 @@ class Order:
     is_open: bool
 
 
-def at_exchange(server: PaperServer) -> list[Order]:
+def at_exchange(server: PaperServer, category: str = "linear") -> list[Order]:
     """Every order the exchange ever took: those that have ended in the order in which it took them, then the open."""
     session = server.session()
-    ended = list(_pages(session.get_order_history))
-    still_open = list(_pages(session.get_open_orders, settleCoin="USDT"))
+    ended = list(_pages(session.get_order_history, category=category))
+    settles = {} if category == "spot" else {"settleCoin": "USDT"}
+    still_open = list(_pages(session.get_open_orders, category=category, **settles))
     session.client.close()
-    return [_order(row) for row in (*reversed(ended), *reversed(still_open)) if row["orderLinkId"]]
+    return [_order(row, category) for row in (*reversed(ended), *reversed(still_open)) if row["orderLinkId"]]
 
 
 def _pages(ask: Any, **which: str) -> Iterator[dict[str, Any]]:
     """The newest first."""
     cursor = ""
     while True:
-        result = ask(category="linear", limit=50, cursor=cursor, **which)["result"]
+        result = ask(limit=50, cursor=cursor, **which)["result"]
         yield from result["list"]
         cursor = result["nextPageCursor"]
         if not cursor:
             return
 
 
-def _order(row: dict[str, Any]) -> Order:
+def _order(row: dict[str, Any], category: str) -> Order:
     return Order(
         client_order_id=row["orderLinkId"],
-        symbol=row["symbol"],
+        symbol=_key(category, row["symbol"]),
         side=row["side"].lower(),
         filled_qty=Decimal(row["cumExecQty"]),
         is_open=row["orderStatus"] in ("New", "PartiallyFilled", "Untriggered"),
     )
+
+
+def _key(category: str, symbol: str) -> str:
+    """As the paper exchange's control names it."""
+    return f"spot:{symbol}" if category == "spot" else symbol
 
 
 def in_journal(signals: list[dict[str, Any]], account: str | None = None) -> list[Order]:
@@ -61,7 +68,7 @@ def in_journal(signals: list[dict[str, Any]], account: str | None = None) -> lis
     return [
         Order(
             client_order_id=row["client_order_id"],
-            symbol=row["symbol"],
+            symbol=_key(row["category"], row["symbol"]),
             side=row["side"],
             filled_qty=Decimal(row["filled_qty"]),
             is_open=row["status"] in ("submitted", "accepted", "partially_filled"),
@@ -79,6 +86,13 @@ def positions(server: PaperServer) -> dict[str, Decimal]:
     session.client.close()
     sizes = {row["symbol"]: Decimal(row["size"]) * (1 if row["side"] == "Buy" else -1) for row in rows}
     return {symbol: size for symbol, size in sizes.items() if size}
+
+
+def coins(server: PaperServer) -> dict[str, Decimal]:
+    """What the account has more, or less, of each coin than at its start, by its pair in USDT."""
+    balances = server.control.account()["balances"]
+    more = {coin: Decimal(balance) - START_BALANCES.get(coin, 0) for coin, balance in balances.items()}
+    return {f"spot:{coin}USDT": size for coin, size in more.items() if size}
 
 
 def differences(taken: list[Order], signals: list[dict[str, Any]], account: str | None = None) -> list[str]:

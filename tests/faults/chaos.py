@@ -18,9 +18,10 @@ from typing import Any
 
 import requests
 
+from relay.domain.order_lifecycle import Bounds
 from relay.journal.opening import open_journal
 from tests.faults import audit, stage
-from tests.faults.alerts import Shot, draw
+from tests.faults.alerts import COINS_FEE, Shot, draw
 from tests.faults.judge import Judge, Sent, Side
 from tests.faults.victims import ManyProcesses, OneRelay, Victim
 from tests.paper_server import PaperServer
@@ -38,7 +39,8 @@ AWAY_S = 4.0
 STARTED_S = 30.0
 PAUSE_S = 2.0
 """Of each sender between two alerts, where exits are timed: what waits for a core is not what is measured."""
-FINISHED_S = 300
+FINISHED_S = Bounds().moved_absent_ms // 1000 + 120
+"""An entry that was given up for an exit settles itself, at the latest when its absence is certain."""
 ENVIRONMENT = {"SIGNAL_MAX_AGE": "86400"}
 
 Blow = Callable[[], None]
@@ -98,13 +100,15 @@ class Chaos:
         disaster_at: int | None = None,
         pause_s: float = 0,
         goes_on: int | None = None,
+        has_absences: bool = False,
+        is_mixed: bool = False,
     ) -> None:
-        """`papers`: each account's exchange; of several, the last is away for a third of the time.
+        """`papers`: each account's exchange. `has_absences`: the last one is away for a third of the time.
 
         `disasters`: each happens once, somewhere in the midst, or when `disaster_at` alerts were answered.
 
         `pause_s`: of each sender between two alerts. `goes_on`: the senders stop when so many alerts were answered
-        after the last blow, however many are left.
+        after the last blow, however many are left. `is_mixed`: the alerts are for perpetuals and coins.
         """
         self._dice = random.Random(seed)
         self._seed = seed
@@ -112,9 +116,9 @@ class Chaos:
         self._disasters = disasters
         self._papers = papers
         *_, last = papers.values()
-        self._absences = Absences(last) if len(papers) > 1 else None
+        self._absences = Absences(last) if has_absences else None
         self._victim = victim
-        self._shots = draw(alerts, self._dice)
+        self._shots = draw(alerts, self._dice, is_mixed=is_mixed)
         self._posts = _with_resends(self._shots, self._dice)
         self._disaster_at = disaster_at
         self._pause_s = pause_s
@@ -321,8 +325,8 @@ class Chaos:
         return [
             Side(
                 account=name,
-                taken=audit.at_exchange(paper),
-                positions=audit.positions(paper),
+                taken=[order for category in ("linear", "spot") for order in audit.at_exchange(paper, category)],
+                positions=audit.positions(paper) | audit.coins(paper),
                 executions={each.signal.id: each for each in executions if each.account == name},
                 was_away=self._absences is not None and name == last,
             )
@@ -402,24 +406,38 @@ url = "{second}"
 [strategies.default]
 accounts = ["main", "second"]
 """
+_PATIENT = """
+[strategies.default]
+dedup_window = 600
+"""
+"""On a busy machine a body without an `id` may be sent again more than half a minute later."""
 
 
-def _exchanges(folder: Path, *, two: bool) -> tuple[dict[str, PaperServer], dict[str, str]]:
+def exchanges(folder: Path, *, two: bool) -> tuple[dict[str, PaperServer], dict[str, str]]:
     """Each account's, and the environment of a relay that has these accounts."""
     if not two:
-        return {"default": PaperServer(folder)}, dict(ENVIRONMENT)
+        return {"default": PaperServer(folder)}, ENVIRONMENT | {"RELAY_CONFIG": _PATIENT}
     papers = {}
     for name in ("main", "second"):
         (folder / name).mkdir()
         papers[name] = PaperServer(folder / name)
-    config = _TWO_ACCOUNTS.format(**{name: paper.url for name, paper in papers.items()})
+    config = _TWO_ACCOUNTS.format(**{name: paper.url for name, paper in papers.items()}) + "dedup_window = 600\n"
     return papers, ENVIRONMENT | {"RELAY_CONFIG": config}
 
 
 def on_one_relay(folder: Path, *, seed: int, alerts: int, kills: int, two_accounts: bool = False) -> Chaos:
-    papers, environment = _exchanges(folder, two=two_accounts)
+    papers, environment = exchanges(folder, two=two_accounts)
     victim = OneRelay(folder, next(iter(papers.values())), environment)
-    return Chaos(papers, victim, seed=seed, alerts=alerts, kills=kills, pause_s=PAUSE_S if two_accounts else 0)
+    pause_s = PAUSE_S if two_accounts else 0
+    return Chaos(papers, victim, seed=seed, alerts=alerts, kills=kills, pause_s=pause_s, has_absences=two_accounts)
+
+
+def on_both_markets(folder: Path, *, seed: int, alerts: int, kills: int) -> Chaos:
+    """One relay whose account trades each coin and its perpetual."""
+    papers, environment = exchanges(folder, two=False)
+    (paper,) = papers.values()
+    paper.control.fees("", spotTaker=str(COINS_FEE))
+    return Chaos(papers, OneRelay(folder, paper, environment), seed=seed, alerts=alerts, kills=kills, is_mixed=True)
 
 
 def on_many_processes(
@@ -432,16 +450,26 @@ def on_many_processes(
     home: Path | None = None,
     disasters: Sequence[str] = (),
     two_accounts: bool = False,
+    has_absences: bool = False,
 ) -> Chaos:
-    """`home`: of the Postgres server, for `disasters`: `crash` and `freeze` befall it."""
-    papers, environment = _exchanges(folder, two=two_accounts)
+    """`home`: of the Postgres server, for `disasters`: `crash` and `freeze` befall it. `has_absences`: of two accounts
+    one is away for a third of the time, and exits are timed."""
+    papers, environment = exchanges(folder, two=two_accounts)
     # A database that has just been frozen or started is slow: what it holds up must not be too old to be sent.
     environment |= {"BYBIT_RECV_WINDOW": "5000"}
     victim = ManyProcesses(folder, next(iter(papers.values())), environment, database_url=database_url, home=home)
     befall = {"crash": victim.crash_postgres, "freeze": victim.freeze_postgres}
     drawn = [befall[each] for each in disasters]
-    pause_s = PAUSE_S if two_accounts else 0
-    return Chaos(papers, victim, seed=seed, alerts=alerts, kills=kills, disasters=drawn, pause_s=pause_s)
+    return Chaos(
+        papers,
+        victim,
+        seed=seed,
+        alerts=alerts,
+        kills=kills,
+        disasters=drawn,
+        pause_s=PAUSE_S if has_absences else 0,
+        has_absences=has_absences,
+    )
 
 
 def _with_resends(shots: list[Shot], dice: random.Random) -> list[Shot]:

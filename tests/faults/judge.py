@@ -119,10 +119,10 @@ class Judge:
             self._check_acceptance(accepted)
             p, wanted = Decimal(0), list[tuple[str, Decimal]]()
             for signal_id in accepted:
-                after = p if self._is_given_up(signal_id, side) else self._shot_of[signal_id].after(p)
-                if after != p:
-                    wanted.append((signal_id, after - p))
-                p = after
+                shot = self._shot_of[signal_id]
+                if not self._is_given_up(signal_id, side) and (ordered := shot.ordered(p)):
+                    wanted.append((signal_id, ordered))
+                    p = shot.after(p)
             self._check_sequence(symbol, wanted, side)
             if side.positions.get(symbol, Decimal(0)) != p:
                 self.lost.append(f"{symbol} is at {side.positions.get(symbol)} on {side.account} and not at {p}")

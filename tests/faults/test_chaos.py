@@ -33,8 +33,9 @@ def test_with_two_accounts_of_which_one_is_away_time_and_again_it_is_the_same_on
 
 
 @pytest.mark.timeout(400)
-def test_with_several_processes_on_postgres_and_any_of_them_killed_it_is_the_same(
+def test_with_two_accounts_and_several_processes_on_postgres_and_any_of_them_killed_it_is_the_same(
     tmp_path: Path, postgres_url: str
 ) -> None:
-    counts = survived(on_many_processes(tmp_path, postgres_url, seed=seed(), alerts=60, kills=3), kills=3)
+    chaos = on_many_processes(tmp_path, postgres_url, seed=seed(), alerts=60, kills=3, two_accounts=True)
+    counts = survived(chaos, kills=3)
     assert counts.resends and counts.cut, "it was not chaotic at all"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,8 @@ import pytest
 
 from relay.engine.failpoint import KILL_AT, KILL_BY, Failpoint
 from tests.faults import audit
-from tests.faults.scale import FULL
+from tests.faults.scale import FULL, seed
+from tests.faults.test_kill_at_boundaries import ACCEPTED, HURRIED, SCENARIOS, Scenario, all_finished, check
 from tests.fleet import Fleet, is_stopped, running_fleet
 from tests.paper_server import PaperServer
 from tests.relay_process import RelayProcess
@@ -23,6 +26,8 @@ pytestmark = pytest.mark.slow
 
 Alert = Mapping[str, Any]
 ASKING = "GET"
+TOO_LATE = 10002
+"""How the exchange refuses what left by a signature that had run out when the process woke up."""
 LADDER = [{"at": "1%", "share": 50}, {"at": "2%", "share": 50}]
 
 
@@ -82,6 +87,11 @@ SCENES = (
     ),
 )
 _numbers = itertools.count()
+ACCOUNT = "default"
+FINISHED_S = 90
+FROZEN_S = (2.0, 30.0)
+"""From less than a lease lasts to ten times as long."""
+STEPS = [each for each in Failpoint if each not in ACCEPTED] if FULL else [Failpoint.STOPS_SENT]
 PLAYED = SCENES if FULL else SCENES[:3]
 
 
@@ -103,8 +113,8 @@ def do(fleet: Fleet, scene: Scene, alert: Alert) -> None:
 
 
 def changes(fleet: Fleet) -> list[dict[str, Any]]:
-    """The calls that were to change something at the exchange."""
-    return [each for each in fleet.paper.control.calls() if each["method"] != ASKING]
+    """The calls that were to change something at the exchange; an empty batch asks whether there are batches."""
+    return [each for each in fleet.paper.control.calls() if each["method"] != ASKING and each.get("batch") != []]
 
 
 def of(scene: Scene, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -153,9 +163,45 @@ def test_workers_that_were_frozen_right_before_a_call_send_nothing_when_they_wak
         fleet.until(lambda worker=worker, dropped=dropped: dropped in worker.tail(), "it does not wake up", worker)
         fleet.until(lambda worker=worker: fleet.is_alive(worker), "it does not come back", worker)
     assert survivor.stop() == 0
-    assert changes(fleet)[len(made) :] == []
+    assert [each for each in changes(fleet)[len(made) :] if each["retCode"] != TOO_LATE] == []
     assert state(fleet) == before
     for scene in PLAYED:
         do(fleet, scene, {"action": "close"})
     assert audit.positions(fleet.paper) == {}
     assert audit.differences(audit.at_exchange(fleet.paper), fleet.web.all_signals()) == []
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.value)
+def test_an_owner_that_is_frozen_for_a_while_at_any_step_leaves_its_alert_to_one_outcome(
+    step: Failpoint, tmp_path: Path, paper: PaperServer, postgres_url: str
+) -> None:
+    dice = random.Random(f"{seed()} {step}")
+    scenario = dice.choice([each for each in SCENARIOS if step in each.passes])
+    frozen_s = dice.uniform(*FROZEN_S)
+    environment = HURRIED | dict(scenario.environment)
+    with running_fleet(tmp_path, paper, postgres_url, webs=1, workers=0, **environment) as fleet:
+        owner = owned_by_one_that_freezes(fleet, scenario, step)
+        fleet.add_worker()
+        scenario.meanwhile(paper.control)
+        assert fleet.web.post({**scenario.alert, "comment": "killed"}).status_code == 202
+        fleet.until(lambda: is_stopped(owner), f"it is never frozen at {step} of {scenario.name}", owner)
+        time.sleep(frozen_s)  # it is what is tried
+        os.killpg(owner.process.pid, signal.SIGCONT)
+        all_finished(fleet.web, FINISHED_S)
+        fleet.until(lambda: fleet.is_alive(owner), "it does not come back", owner)
+        fleet.until(lambda: fleet.owner(ACCOUNT) != "", "the account is left alone")
+        check(fleet.web, paper, scenario)
+
+
+def owned_by_one_that_freezes(fleet: Fleet, scenario: Scenario, step: Failpoint) -> RelayProcess:
+    """The worker that has the account, once another has executed what goes before."""
+    before = [fleet.add_worker()] if scenario.before else []
+    for alert in scenario.before:
+        assert fleet.web.wait_for(fleet.web.post(alert).json()["signal_id"], 40)["status"] == "done"
+    owner = fleet.add_worker(**{KILL_AT: step.value, KILL_BY: "SIGSTOP"})
+    for each in before:
+        assert each.stop() == 0
+    fleet.until(lambda: f" {owner.process.pid} " in fleet.owner(ACCOUNT), "it does not get the account", owner)
+    fleet.web.wait_until_ready(FINISHED_S)
+    return owner

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import time
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ import requests
 from relay.journal.ownership import TTL_S
 from tests import postgres
 from tests.faults import audit
-from tests.faults.scale import FULL
+from tests.faults.chaos import exchanges
+from tests.faults.scale import FULL, seed
 from tests.faults.stage import CREATE, creates, event_names, taken_for
 from tests.fleet import Fleet, running_fleet
 from tests.paper_server import PaperServer
@@ -27,6 +29,7 @@ GIVES_UP_S = 3.0
 """When TradingView stops to wait; the relay's own limit is 2 s."""
 AT_ONCE = 8
 ALERTS = 60 if FULL else 20
+ABSENCES = 10 if FULL else 1
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +125,34 @@ def test_a_crash_of_postgres_loses_nothing_that_was_accepted(fleet: Fleet, home:
     taken = audit.at_exchange(fleet.paper)
     assert len(taken) == len(set(accepted)) == ALERTS
     assert audit.differences(taken, fleet.web.all_signals()) == []
+
+
+@pytest.mark.timeout(600)
+def test_however_often_postgres_is_away_no_account_is_left_alone(
+    tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dice, took = random.Random(seed()), list[float]()
+    papers, environment = exchanges(tmp_path, two=True)
+    url = postgres.Server(postgres.address_of(home)).migrated()
+    try:
+        with running_fleet(tmp_path, papers["main"], url, webs=1, workers=2, **environment) as fleet:
+            for number in range(ABSENCES):
+                with postgres.frozen(home):
+                    time.sleep(dice.uniform(1, 10))
+                back_at = time.monotonic()
+                fleet.until(lambda: all(map(fleet.owner, papers)), "an account is left alone")
+                took.append(time.monotonic() - back_at)
+                last = post_until_taken(fleet, f"after absence {number}")
+                fleet.until(lambda last=last: status(fleet, last) == "done", "it is not executed")
+            for name, paper in papers.items():
+                taken = audit.at_exchange(paper)
+                assert len(taken) == ABSENCES
+                assert audit.differences(taken, fleet.web.all_signals(), name) == []
+    finally:
+        for paper in papers.values():
+            paper.close()
+    with capsys.disabled():
+        print(f"\n{ABSENCES} absences: each account has an owner after {max(took):.2f} s at most")
 
 
 def post_until_taken(fleet: Fleet, name: str) -> str:

@@ -22,7 +22,7 @@ from tests.relay_process import RelayProcess
 WORKERS = 2
 SHARE_OF_WEB = 0.45
 SHARE_OF_MASTER = 0.1
-"""The rest are relay workers."""
+"""The rest are relay workers; the first one is always gunicorn's master."""
 AGAIN_S = 0.2
 READY_S = 60
 DOWN_S_MAX = 5.0
@@ -92,6 +92,7 @@ class ManyProcesses:
         self._fleet = Fleet(folder, paper, database_url, environment)
         self._lock = threading.Lock()
         self._is_over = threading.Event()
+        self._has_struck_master = False
         self._supervisor = threading.Thread(target=self._supervise)
 
     @property
@@ -115,7 +116,7 @@ class ManyProcesses:
     def strike(self, dice: random.Random) -> None:
         with self._lock:
             drawn, served = dice.random(), self._served()
-            if drawn < SHARE_OF_MASTER:
+            if drawn < SHARE_OF_MASTER or not self._has_struck_master:
                 self._strike_master()
             elif drawn < SHARE_OF_MASTER + SHARE_OF_WEB and served:
                 _kill(dice.choice(served))  # its master starts another
@@ -127,6 +128,7 @@ class ManyProcesses:
 
     def _strike_master(self) -> None:
         """What it leaves behind has to end by itself: it would hold the port."""
+        self._has_struck_master = True
         _kill(self.web.process.pid)
         self.web.wait_until_gone()
         self.web.start(wait=False)

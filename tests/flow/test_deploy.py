@@ -86,8 +86,9 @@ def test_the_unit_runs_serve_hardened_and_leaves_it_the_time_to_stop() -> None:
     unit.read(DEPLOY / "systemd" / "relay.service")
     service = unit["Service"]
     assert _is_command(shlex.split(service["ExecStart"])) and service["ExecStart"].endswith("serve")
-    assert int(service["TimeoutStopSec"]) >= 30 and service["DynamicUser"] == "yes"
+    assert int(service["TimeoutStopSec"]) >= 30 and service["User"] == "relay"
     assert service["ProtectSystem"] == "strict" and service["StateDirectory"] == "relay"
+    assert service["WorkingDirectory"] == "/var/lib/relay" and "EnvironmentFile" not in service, "commands read .env"
 
 
 def test_each_query_of_the_dashboard_is_of_metrics_that_there_are(own: RelayServer) -> None:

@@ -64,6 +64,15 @@ NOT_RUN: Final = {
     "heroku addons:create heroku-postgresql:essential-0": "likewise",
     "heroku ps:scale web=1 worker=1": "likewise",
     "git push heroku main": "likewise",
+    "sudo useradd --system --create-home --home-dir /var/lib/relay --shell /usr/sbin/nologin relay": "it needs root",
+    "cd /opt/relay": "a machine's own folder; test_installed runs relay outside of its project's",
+    "sudo python3 -m venv .venv": "likewise",
+    "sudo .venv/bin/pip install -q .": "likewise",
+    "sudo install -m 600 -o relay -g relay /dev/null /var/lib/relay/.env": "it needs root",
+    "sudo nano /var/lib/relay/.env": "it asks a person",
+    "sudo cp deploy/systemd/relay.service /etc/systemd/system/": "it needs root; test_deploy reads the unit",
+    "sudo systemctl daemon-reload": "it needs systemd",
+    "sudo systemctl enable --now relay": "likewise",
 }
 """Commands that no test can run, each with the reason. Any other has to be run."""
 SUITE: Final = "pytest"

@@ -168,14 +168,25 @@ def test_a_word_that_is_no_slip_of_the_finger_gets_no_hint_that_would_order_some
         ("qty_unit", "risk_percent", "risk_pct"),
         ("type", "stop", "stop_market"),
         ("type", "limt", "limit"),
-        ("time_in_force", "post_only", "PostOnly"),
+        ("time_in_force", "maker", "PostOnly"),
         ("trigger_by", "LastPrice", "last"),
-        ("market_position", "buy", "long"),
         ("prev_market_position", "flatt", "flat"),
     ],
 )
 def test_an_unknown_word_is_refused_with_the_nearest(field: str, word: str, likely: str) -> None:
     assert f"the nearest is `{likely}`" in problem(field, word)
+
+
+@pytest.mark.parametrize(
+    ("field", "word"),
+    [
+        *(("market_position", "buy"), ("market_position", "none"), ("action", "neutral"), ("time_in_force", "gtd")),
+        *(("qty_unit", "percent"), ("qty_unit", "%"), ("qty_unit", "margin"), ("qty_unit", "lots")),
+        *(("type", "conditional"), ("market_position", "0"), ("trigger_by", "flat")),
+    ],
+)
+def test_a_word_that_services_mean_in_different_ways_gets_no_hint(field: str, word: str) -> None:
+    assert "nearest" not in problem(field, word)
 
 
 @pytest.mark.parametrize("field", ["qty", "price", "leverage", "position_size", "signal_price"])

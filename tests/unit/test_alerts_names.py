@@ -347,6 +347,12 @@ def test_an_entry_is_not_placed_where_what_decides_it_cannot_be_told(fields: dic
     assert list(refused(action="buy", **fields).fields) == [list(fields)[-1]]
 
 
+@pytest.mark.parametrize("side", ["both", "NET"])
+def test_a_side_that_is_none_says_nothing_beside_an_action(side: str) -> None:
+    assert taken(action="close", side=side).action is Action.CLOSE
+    assert refused(side=side).fields
+
+
 # What is in no table.
 
 
@@ -358,6 +364,14 @@ def test_an_entry_is_not_placed_where_what_decides_it_cannot_be_told(fields: dic
         *(("lucky_charm", "clover"), ("isWarm", True), ("tags", ["a", "b"]), ("my_rating", 4), ("apiKey", "k")),
         *(("is_live_bar", False), ("testMode", False), ("isLive", "yes"), ("newest", True), ("demography", "1st")),
         *(("simulated", False), ("enabled", True), ("run_mode", "live"), ("test", "no"), ("trend", "up")),
+        *(
+            ("plot_0", "31.5"),
+            ("bar_close", "3100"),
+            ("candleVolume", 4.5),
+            ("positionIdx", 0),
+            ("orderLinkId", "a-1"),
+            ("category", "AI"),
+        ),
     ],
 )
 def test_what_cannot_bear_on_an_order_is_shown_without_effect(name: str, value: object) -> None:
@@ -378,7 +392,9 @@ def test_what_is_not_known_is_noted_once() -> None:
         *(("stopLimit", "x"), ("sizeHint", True), ("max_lot", "a"), ("lotmax", "big"), ("leverage_factor", 0.5)),
         *(("exit_price", "3000"), ("isBuy", True), ("quantitiy", "0.4"), ("close_all", False), ("marginMode", "cross")),
         *(("orderTag2", ""), ("tpLadder", "x"), ("price_hint", ""), ("sl2", "2900"), ("hedge", "no")),
-        *(("subaccountName", "two"), ("ts", "5"), ("multiplier", 2), ("budget", "100")),
+        *(("subaccountName", "two"), ("ts", "5"), ("multiplier", 2), ("budget", "100"), ("delay", 5), ("ttl", "9s")),
+        *(("slippage", "0.4%"), ("expiry", 60), ("invert", True), ("breakeven", True), ("moveSLtoBE", True)),
+        *(("balance", "all"), ("positionIdx", 1), ("dca", True), ("pyramiding", 3)),
     ],
 )
 def test_what_may_bear_on_an_order_is_refused_by_name_blank_or_filled(name: str, value: object) -> None:
@@ -394,14 +410,24 @@ def test_a_number_under_a_name_that_is_not_known_is_refused_and_may_be_our_own(v
     error = refused(action="buy", moon_phase=value)
     assert list(error.fields) == ["moon_phase"]
     assert "call it `x_moon_phase` (shown, without effect)" in error.message
-    assert corrected(error) == {**TICKER, "action": "buy", "x_moon_phase": str(value)}
+    # It may be the size or a stop in a language of the sender's.
+    assert "corrected alert" not in error.message
 
 
-@pytest.mark.parametrize("word", ["buy", "SELL", "enter_long", "closed", "exit all", "Flat", "reverse", "open-short"])
+@pytest.mark.parametrize(
+    "word", ["buy", "SELL", "reduce_only", "enter_long", "closed", "exit all", "Flat", "reverse", "open-short"]
+)
 def test_an_orders_word_is_refused_under_any_name_that_is_not_known(word: str) -> None:
     assert list(refused(action="buy", trend=word).fields) == ["trend"]
     assert list(refused(action="buy", preset=word).fields) == ["preset"]
     assert taken(action="buy", strategy=word, comment=word, alert_name=word).action is Action.BUY
+
+
+@pytest.mark.parametrize("word", ["limit", "STOP", "post-only", "IOC", "trailingStop"])
+def test_a_type_of_order_is_refused_under_any_name_that_is_not_known(word: str) -> None:
+    assert list(refused(action="buy", execution=word, price="3000").fields) == ["execution"]
+    assert taken(action="close", execution=word).action is Action.CLOSE
+    assert taken(action="buy", execution="market", comment=word, preset=word).action is Action.BUY
 
 
 @pytest.mark.parametrize(
@@ -416,6 +442,10 @@ def test_an_orders_word_is_refused_under_any_name_that_is_not_known(word: str) -
             ("demoAccount", True),
             ("execute", False),
             ("simulatedOrders", 1),
+            ("notify_only", True),
+            ("isFake", "yes"),
+            ("autoTrade", False),
+            ("skip", 1),
         ),
     ],
 )
@@ -428,7 +458,11 @@ def test_what_is_not_for_real_is_refused_in_words(name: str, value: object) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "decides"), [("sizeHint", True), ("closeShare", True), ("acct", True), ("mood", False)]
+    ("name", "decides"),
+    [
+        *(("sizeHint", True), ("closeShare", True), ("acct", True), ("mood", False), ("ratio", True)),
+        *(("scaleOut", True), ("reduce", True), ("reduce_by", True)),
+    ],
 )
 def test_an_unknown_name_refuses_an_exit_only_where_it_says_what_is_closed(name: str, decides: bool) -> None:
     if decides:
@@ -492,6 +526,17 @@ def test_what_is_switched_off_inside_an_object_of_levels_keeps_no_exit(inside: s
     assert taken(action="close", **fields).action is Action.CLOSE
 
 
+def test_what_a_chart_tells_of_itself_beside_a_strategy_is_no_order() -> None:
+    order = {"action": "sell", "contracts": "0.2", "price": "3050", "id": "S"}
+    signal = taken(
+        chart_info={"price": "3051", "volume": "77"},
+        bar_info={"open": "3049", "close": "3050"},
+        current_info={"fire_time": "2025-01-31T12:00:00Z", "plots": {"plot_0": "31.5"}},
+        strategy_info={"order": order, "position_size": "-0.2", "prev_market_position": "flat"},
+    )
+    assert (signal.action, signal.qty, signal.market_position) == (Action.SELL, Decimal("0.2"), MarketSide.SHORT)
+
+
 def test_an_objects_id_is_not_the_alerts() -> None:
     assert taken(action="buy", strategy={"id": "s-1"}).sender_id is None
 
@@ -520,6 +565,9 @@ def test_one_wrong_field_is_one_sentence() -> None:
         ({"leverage": "5x"}, {"leverage": "5"}),
         ({"time": "just now"}, {"time": "{{timenow}}"}),
         ({"qty": "5", "qty_unit": "usdt"}, {"qty": "5", "qty_unit": "quote"}),
+        ({"qty": "120 USDT"}, {"qty": "120", "qty_unit": "quote"}),
+        ({"quantity": "$35.5"}, {"quantity": "35.5", "qty_unit": "quote"}),
+        ({"tp2": "3300", "tp": "3200"}, {"take_profit": [{"at": "3300", "share": 50}, {"at": "3200", "share": 50}]}),
     ],
 )
 def test_the_message_ends_with_the_corrected_alert(wrong: dict[str, str], right: dict[str, str]) -> None:
@@ -540,6 +588,9 @@ def test_there_is_no_corrected_alert_that_nobody_would_paste() -> None:
 def test_there_is_no_corrected_alert_where_one_thing_cannot_be_mended() -> None:
     assert "corrected alert" not in refused(action="buy", qty="1,000", stop_loss="").message
     assert "corrected alert" not in refused(action="buy", qty="1,000", amount="7").message
+    stop = {"qty": "0.2", "type": "STOP", "stopPrice": "3200"}
+    assert corrected(refused(action="buy", **stop))["type"] == "stop_market"
+    assert "corrected alert" not in refused(action="buy", **stop, price="3210").message
 
 
 def test_a_comma_behind_a_zero_parts_no_thousands() -> None:

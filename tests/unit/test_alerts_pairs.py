@@ -24,10 +24,16 @@ def test_pairs_stand_on_lines_or_between_commas(text: str) -> None:
     assert lowered(parse(text.encode())) == {"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.01"}
 
 
-@pytest.mark.parametrize("between", [" ", "; ", ";", " | "])
-def test_pairs_that_something_else_separates_are_refused_for_that(between: str) -> None:
+@pytest.mark.parametrize("between", [", ", "; ", ";", ";\n", " | ", "|"])
+def test_pairs_stand_between_semicolons_and_bars_too(between: str) -> None:
+    text = f"{between}ticker=BTCUSDT.P{between}action=buy{between}qty=0.01{between}"
+    assert parse(text.encode()) == {"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.01"}
+    assert parse(b"comment=one; two | three\nqty=1") == {"comment": "one; two | three", "qty": "1"}
+
+
+def test_pairs_that_something_else_separates_are_refused_for_that() -> None:
     with pytest.raises(AlertMalformed, match="`ticker` holds a pair of its own, .*action=.*commas between"):
-        parse(f"ticker=BTCUSDT.P{between}action=buy{between}qty=0.01".encode())
+        parse(b"ticker=BTCUSDT.P action=buy qty=0.01")
     assert parse(b"action=buy, comment=if action=sell then go")["action"] == "buy"
 
 

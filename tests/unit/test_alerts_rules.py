@@ -288,11 +288,35 @@ def test_spot_is_the_signals_own_market(action: str) -> None:
         {"type": "LIMIT_MAKER"},
         {"type": "limit_maker", "time_in_force": "GTC"},
         {"type": "limit", "time_in_force": "Limit_Maker"},
+        {"type": "post_only"},
+        {"type": "limit", "time_in_force": "GTX"},
     ],
 )
 def test_a_limit_maker_is_a_limit_order_that_never_takes(named: dict[str, str]) -> None:
     made = signal(action="buy", price="99", **named)
     assert (made.type, made.time_in_force, made.names_type) == (OrderType.LIMIT, TimeInForce.POST_ONLY, True)
+
+
+@pytest.mark.parametrize("kind", ["take_profit_market", "TRAILING_STOP", "conditional", "stopLoss", "tp", "trail"])
+def test_an_exit_of_a_type_that_waits_is_not_placed_at_once(kind: str) -> None:
+    for fields in ({"action": "close"}, {"action": "sell", "reduce_only": True, "stopPrice": "99"}):
+        assert list(refusal(type=kind, **fields).fields) == ["type"]
+
+
+def test_an_exit_of_a_type_that_says_nothing_goes_at_the_market() -> None:
+    assert signal(action="close", type="strategy_order").type is OrderType.MARKET
+    # With a price to wait for it is not certain.
+    assert list(refusal(action="close", type="strategy_order", stopPrice="99").fields) == ["stopPrice"]
+    assert signal(action="close", stopPrice="99").type is OrderType.MARKET
+
+
+def test_what_may_be_a_part_of_the_position_where_the_bars_close_stands_closes_not_all() -> None:
+    for value in ("40%", {"percent": 40}):
+        assert list(refusal(action="close", qty=..., close=value).fields) == ["close"]
+    for value in ("99.5", True):
+        assert signal(action="close", qty=..., close=value).action is Action.CLOSE
+    for value in (True, "true"):
+        assert "say what to do as `action`" in problem("close", value, action="sell")
 
 
 def test_an_unknown_market_stops_no_exit() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -61,6 +63,17 @@ def test_an_execution_counts_once_however_often_and_from_wherever_it_is_reported
     assert ledger.booked_until("main") == 7
     ledger.book("main", [], until_ms=5, now_ms=NOW_MS)
     assert ledger.booked_until("main") == 7 and ledger.booked_until("other") is None
+
+
+def test_what_adds_to_an_open_trade_and_what_ends_it_are_booked_one_after_the_other(ledger: Ledger) -> None:
+    for number, (side, qty, price) in enumerate([(Side.BUY, 2, 100), (Side.BUY, 1, 130), (Side.SELL, 3, 120)]):
+        known: dict[str, Any] = {"side": side, "qty": Decimal(qty), "price": Decimal(price), "realised": None}
+        moved = replace(ledger_entry(f"e{number}", at_ms=NOW_MS + number), **known)
+        assert ledger.book("main", [moved], now_ms=NOW_MS + number) == 1
+    assert ledger.open_trades("main") == []
+    (trade,) = ledger.closed_trades(0, limit=5)
+    assert (trade.side, trade.closed_at_ms) == (Side.BUY, NOW_MS + 2)
+    assert ledger.days("main", NOW_MS) == [total("2026-01-01", "30", "1.5", "0")]
 
 
 def test_what_is_older_than_what_is_remembered_is_not_booked(ledger: Ledger) -> None:

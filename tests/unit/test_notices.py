@@ -186,20 +186,26 @@ def test_events_become_notices_once_whoever_reads_them(journal: Journal) -> None
     after, upto, _ = one.unread(NOW_MS)
     assert one.save([("t", _notice("first."))], mark=EVENTS, after=after, upto=upto)
     assert not other.save([("t", _notice("again."))], mark=EVENTS, after=after, upto=upto)
-    assert [each.text for each in one.claim("t", NOW_MS)] == ["first."]
+    assert [each.text for each in one.waiting("t", NOW_MS)] == ["first."]
 
 
-def test_what_one_delivers_nobody_else_does_until_it_is_given_back_or_too_long(journal: Journal) -> None:
+def test_while_one_sends_nobody_else_sends_to_the_same_address_until_it_has_or_takes_too_long(journal: Journal) -> None:
     notices = Notices(journal.store)
     notices.add([("t", _notice("one.")), ("t", _notice("two.")), ("other", _notice("three."))])
-    taken = notices.claim("t", NOW_MS)
-    assert [each.text for each in taken] == ["one.", "two."]
-    assert notices.claim("t", NOW_MS) == ()
-    assert notices.claim("t", NOW_MS + CLAIM_MS + 1) == taken
-    notices.give_back(taken)
-    assert notices.claim("t", NOW_MS) == taken
-    notices.delivered(taken)
-    assert notices.claim("t", NOW_MS + 2 * CLAIM_MS) == ()
+    waiting = notices.waiting("t", NOW_MS)
+    assert [each.text for each in waiting] == ["one.", "two."]
+    assert notices.claim(waiting[:1], NOW_MS)
+    notices.add([("t", _notice("four."))])
+    assert notices.waiting("t", NOW_MS) == (), "else what came later would arrive earlier"
+    assert not notices.claim(waiting, NOW_MS)
+    assert len(notices.waiting("other", NOW_MS)) == 1
+    late = notices.waiting("t", NOW_MS + CLAIM_MS + 1)
+    assert [(each.text, each.is_again) for each in late] == [("one.", True), ("two.", False), ("four.", False)]
+    assert notices.claim(late, NOW_MS + CLAIM_MS + 1)
+    notices.give_back(late)
+    assert notices.waiting("t", NOW_MS) == late, "what may have arrived stays so"
+    notices.delivered(late)
+    assert notices.waiting("t", NOW_MS + 2 * CLAIM_MS) == ()
 
 
 def test_what_nobody_takes_for_a_day_is_dropped_and_counted_and_the_count_is_never_lost(journal: Journal) -> None:
@@ -209,7 +215,7 @@ def test_what_nobody_takes_for_a_day_is_dropped_and_counted_and_the_count_is_nev
     assert notices.drop_old(NOW_MS + DAY_MS + 1) == {"t": 3}
     notices.add([("t", _notice("fresh.", NOW_MS + DAY_MS))])
     assert notices.drop_old(NOW_MS + 2 * DAY_MS + 2) == {"t": 4}
-    (left,) = notices.claim("t", NOW_MS + 2 * DAY_MS + 2)
+    (left,) = notices.waiting("t", NOW_MS + 2 * DAY_MS + 2)
     assert left.text == "4 older notices could not be delivered and were dropped"
 
 

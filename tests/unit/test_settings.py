@@ -174,7 +174,8 @@ def test_the_paper_exchange_keeps_its_state_beside_the_journal() -> None:
 
 
 def test_misspelt_names_are_warned_of_with_the_nearest() -> None:
-    warnings = load({"MAX_POSITION_NOTIONL": "5", "BYBIT_ENVIRONMENT": "demo", "PATH": "/bin", "HOME": "/"}).warnings
+    others = {"PATH": "/bin", "HOME": "/", "NIX_SSL_CERT_FILE": "/etc/ssl/certs/ca-bundle.crt"}
+    warnings = load({"MAX_POSITION_NOTIONL": "5", "BYBIT_ENVIRONMENT": "demo", **others}).warnings
     assert warnings == (
         "BYBIT_ENVIRONMENT: no such setting, it has no effect; perhaps BYBIT_ENV was meant",
         "MAX_POSITION_NOTIONL: no such setting, it has no effect; perhaps MAX_POSITION_NOTIONAL was meant",

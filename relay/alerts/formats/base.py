@@ -16,7 +16,7 @@ from relay.alerts.fields import DECIDING, KNOWN, NO, YES
 from relay.alerts.names import decides_exit, meaning_of, speaks_of_levels, unknown_note, unknown_problem
 from relay.alerts.parse import lowered as _lowered
 from relay.alerts.parse import number_text, read_number
-from relay.alerts.rules import Draft, closes_whole, draft_of, needed_by_exit
+from relay.alerts.rules import Draft, closes_whole, draft_of, needed_by_exit, says_to_wait
 from relay.alerts.wording import EMPTY_HINT, SHOWN_LENGTH_MAX, Kind, joined, mistyped, placeholder_in, shown
 from relay.alerts.wording import message as native_message
 from relay.domain.signal import NATIVE_ACTIONS, NATIVE_UNITS, Action, QtyUnit
@@ -269,6 +269,8 @@ class Message:
             needed = needed_by_exit(draft)
             paths = [*self._paths.spelled.items(), *self.names.items()]
             own = {path for native, path in paths if native in needed}
+            # At once, it would close what is not to be closed yet.
+            own |= {path for native, path in paths if native == "type" and says_to_wait(self.raw(path))}
             others = self._problems.keys() - {path for _, path in paths}
             if closes_whole(draft):
                 others = {path for path in others if path.lower() not in self._paths.containers}

@@ -31,6 +31,8 @@ def _read(message: Message) -> None:
     if message.flag("isLimit") or message.flag("isMarket") is False:
         message.give("type", "limit", "isLimit")
         message.copy("price", "price")
+        if message.flag("postOnly"):
+            message.give("time_in_force", "PostOnly", "postOnly")
     _stops(message)
 
 
@@ -62,10 +64,11 @@ def _size(message: Message, *, closes: bool) -> None:
     unit = message.choice("unitsType", _UNITS) if message.has("unitsType") else None
     if str(message.raw("unitsType")).lower() == "risk":
         message.refuse("unitsType", '`risk` is written "qty_unit": "risk_pct" in a native alert')
-    path = message.only("units", "unitsPercent") if not (closes and unit in ("equity_pct", None)) else None
-    if closes and unit == "equity_pct":
+    path = message.only("units", "unitsPercent")
+    if closes and (unit == "equity_pct" or (unit is None and path == "unitsPercent")):
         message.copy("unitsPercent", "qty")
-        message.refuse("unitsType", "of a close must be `percentPosition` or `absolute`; leave it out to close all")
+        message.refuse("unitsType", "of a close must be `percentPosition` or `absolute`; leave both out to close all")
+        return
     if path is None:
         return
     if path == "unitsPercent" and unit is None:
@@ -118,10 +121,10 @@ TVHUB = AlertFormat(
         "isLimit": own("type"),
         **{"stopLoss": own("stop_loss"), "targets": own("take_profit"), "comment": to("comment")},
         **rows(own(chooses=True), "isSell isClose orderType closeLong closeShort unitsPercent useFixedSize"),
-        "isMarket": own(),
+        **rows(own(), "isMarket postOnly"),
         **rows(own(), "fixedQuoteSize stopLossType stopLossPercent targetType targetAmountInPercent"),
         **rows(own(), "targets[].price targets[].takeProfitPercent targets[].amount"),
-        **rows(INFO, "token apiKey marginType alertTimestamp postOnly"),
+        **rows(INFO, "token apiKey marginType alertTimestamp"),
         **rows(no(_MANAGED, unless_off=True), "takeProfitExpression stopLossExpression useTrailingStopLoss"),
         **rows(no(_MANAGED, unless_off=True), "trailingStopLossPercent useDca dcaOrderCount useEntireAccountBalance"),
         **rows(no(_MANAGED, unless_off=True), "delay delaySeconds preventPyramiding closeCurrentPosition"),
