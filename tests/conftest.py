@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from relay.journal.journal import Journal
 from relay.journal.opening import open_journal
-from tests import postgres
+from tests import migrated, postgres
 from tests.paper_server import PaperServer
 
 # What the tests start need not compile everything anew, though containers often say so.
@@ -34,6 +34,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         random.Random(seed).shuffle(items)
         place: dict[Path, int] = {}
         items.sort(key=lambda each: place.setdefault(each.path, len(place)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _migrated_once() -> Iterator[None]:
+    with migrated.copied():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -71,7 +71,7 @@ class Fleet:
         while not condition():
             reported = (process or self.web).tail()
             assert time.monotonic() < deadline, f"{otherwise}: {reported}"
-            time.sleep(0.01)
+            time.sleep(0.05)
 
     def takes_alerts(self) -> bool:
         try:

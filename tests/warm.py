@@ -1,9 +1,10 @@
 """`python -m …` without the second that the imports of the libraries take: a process that has done them forks.
 
 What is forked imports the rest of the relay in its own environment, and ends as any Python process ends; its parent is
-the process that forks. Only libraries and parts of the relay are imported before that look at nothing when they are
-imported: `prometheus_client` looks at its environment, and so does `engine/failpoint.py`; gunicorn looks at its folder.
-Outside pytest everything is started as a user's shell would.
+the process that forks. What looks at something when it is imported is left out: gunicorn at its folder.
+`prometheus_client` looks for a folder that several processes share: those that have one are forked by a process that
+has imported nothing that counts. `engine/failpoint.py` is told its environment. Outside pytest everything is started as
+a user's shell would.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -36,10 +38,12 @@ _LIBRARIES: Final = (
 )
 _OUR_FOLDERS: Final = ("alerts", "domain", "journal", "paper", "settings")
 _OUR_MODULES: Final = ("app.sentry", "bybit.http", "bybit.stream_state", "cli.main", "engine.lanes", "execution.gather")
-_LOOKING: Final = ("prometheus_client", "gunicorn", "relay.engine.failpoint")
+_COUNTING: Final = ("prometheus_client", "relay.app.wiring", "relay.web")
+_SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 _MESSAGE_MAX: Final = 1 << 17
 _READ, _WRITE = 0, 1
 _END_S: Final = 30
+_RUN_S: Final = 120
 _PYTHON_M: Final = (sys.executable, "-m")
 Files = tuple[int, int, int]
 """Open files for stdin, stdout and stderr."""
@@ -63,6 +67,21 @@ def start_cold(
     )
 
 
+def run(arguments: Sequence[str], cwd: Path, env: Mapping[str, str], given: bytes = b"") -> tuple[int, str, str]:
+    """`python -m …` to its end: the exit code, and what came out on stdout and stderr. `given`: what it reads."""
+    with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+        asked.write(given)
+        asked.seek(0)
+        process = start([*_PYTHON_M, *arguments], cwd, env, (asked.fileno(), out.fileno(), errors.fileno()))
+        try:
+            code = process.wait(_RUN_S)
+        finally:
+            process.kill()
+        for each in (out, errors):
+            each.seek(0)
+        return code, out.read().decode(), errors.read().decode()
+
+
 class WarmProcess:
     """A process as `subprocess.Popen` gives it, as far as the tests use one."""
 
@@ -73,7 +92,8 @@ class WarmProcess:
         self._reported, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         requested = {"arguments": list(arguments), "cwd": str(cwd), "env": dict(env)}
         with theirs:
-            socket.send_fds(_forker(), [json.dumps(requested).encode()], (*files, theirs.fileno()))
+            forker, _ = _started(counts=_SHARED_FOLDER not in env)
+            socket.send_fds(forker, [json.dumps(requested).encode()], (*files, theirs.fileno()))
         self.pid = int(self._reported.recv(32))
 
     def poll(self) -> int | None:
@@ -106,17 +126,13 @@ class WarmProcess:
         self.send_signal(signal.SIGKILL)
 
 
-def _forker() -> socket.socket:
-    return _started()[0]
-
-
 @functools.cache
-def _started() -> tuple[socket.socket, subprocess.Popen[bytes]]:
-    """The process that forks, one a test process, and the connection to it, with whose end it ends, too."""
+def _started(*, counts: bool) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """The connection to a process that forks, with whose end it ends, too. A test process has one of each kind."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         forker = subprocess.Popen(
-            [sys.executable, "-m", "tests.warm", str(theirs.fileno())],
+            [sys.executable, "-m", "tests.warm", str(theirs.fileno()), *(["counts"] if counts else [])],
             cwd=_ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -202,6 +218,8 @@ def _become(requested: Mapping[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(requested["env"])
     time.tzset()
+    if failpoint := sys.modules.get("relay.engine.failpoint"):
+        vars(failpoint)["passed"] = failpoint.requested()
     module, *rest = requested["arguments"]
     sys.argv = [module, *rest]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
@@ -216,15 +234,16 @@ def _our_modules() -> list[str]:
 
 
 def main() -> None:
-    for library in (*_LIBRARIES, *_our_modules()):
+    requested, *counts = sys.argv[1:]
+    for library in (*_LIBRARIES, *_our_modules(), *(_COUNTING if counts else ())):
         importlib.import_module(library)
-    assert not sys.modules.keys() & set(_LOOKING)
+    assert not sys.modules.keys() & {"gunicorn", *(() if counts else _COUNTING)}
     assert threading.active_count() == 1
     gc.collect()
     gc.freeze()
-    requested = _Forker(socket.socket(fileno=int(sys.argv[1]))).run()
-    if requested is not None:
-        _become(requested)
+    wanted = _Forker(socket.socket(fileno=int(requested))).run()
+    if wanted is not None:
+        _become(wanted)
 
 
 if __name__ == "__main__":

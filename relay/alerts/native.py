@@ -14,6 +14,7 @@ from relay.alerts.names import (
     NAME_LENGTH_MAX,
     NEUTRAL,
     OF_BARS,
+    SIGNED,
     TABLE,
     Meaning,
     Reading,
@@ -113,7 +114,7 @@ def named(fields: Mapping[str, object]) -> Named:
             result.refuse(f"{path[:NAME_LENGTH_MAX]}…", f"is too long for a name: {NAME_LENGTH_MAX} letters at most")
             continue
         meaning = _meaning(path)
-        if meaning is not None and meaning.reading is Reading.MARKET and not _names_market(value):
+        if meaning is not None and not _can_mean(meaning, path, value):
             meaning = None
         if value is None:
             nulls += [path] if meaning is not None and meaning.native not in INDIFFERENT else []
@@ -139,9 +140,16 @@ def named(fields: Mapping[str, object]) -> Named:
     return result
 
 
-def _names_market(value: object) -> bool:
-    """Whether the `category` is one of markets: others have categories of their own."""
-    return isinstance(value, str) and squeezed(value) in _PERPETUALS | {"spot", "option", "options"}
+def _can_mean(meaning: Meaning, path: str, value: object) -> bool:
+    """Whether the `category` is one of markets, which others have of their own; `reduce: 50` is how much."""
+    if meaning.reading is Reading.MARKET:
+        return isinstance(value, str) and squeezed(value) in _PERPETUALS | {"spot", "option", "options"}
+    return (
+        meaning.native != "reduce_only" or squeezed(path) == "reduceonly" or not is_number_like(value) or value in _BITS
+    )
+
+
+_BITS: Final = ("0", "1")
 
 
 def _leaves(fields: Mapping[str, object], inside: str = "") -> Iterator[tuple[str, object]]:
@@ -291,6 +299,9 @@ _ACTION: Final = Meaning("action", Reading.ACTION)
 def _settle_action(result: Named, groups: _Groups) -> None:
     leaves = groups.pop("action", [])
     filled = [leaf for leaf in leaves if not leaf.is_blank]
+    sides = [leaf for leaf in filled if leaf.meaning.reading is Reading.SIDE and leaf.text.lower() in _NO_SIDE]
+    if len(sides) < len(filled):
+        filled = [leaf for leaf in filled if leaf not in sides]
     unread = [leaf for leaf in filled if squeezed(leaf.text) not in _WORDS]
     if unread or not filled:
         for leaf in unread[:1] or leaves[:1]:
@@ -533,7 +544,7 @@ def _settle_signed(result: Named, groups: _Groups) -> None:
         signed = [
             leaf
             for leaf in groups.get(native, [])
-            if leaf.meaning.reading is Reading.POSITION and _SIGNED.fullmatch(leaf.text)
+            if squeezed(leaf.path.rpartition(".")[2]) in SIGNED and _SIGNED.fullmatch(leaf.text)
         ]
         sides = [leaf for leaf in groups.get(native, []) if leaf not in signed]
         if not signed:

@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -35,6 +35,8 @@ LISTENING_CONNECTIONS: Final = 1
 _UNREACHABLE_S: Final = 10.0
 """So long an account's exchange may be out of this process's reach until another process is left to try."""
 _KEY_REFUSED: Final = frozenset({10010, 403})
+_ASKED: Final = "? "
+"""A word that begins with it asks the owner of the account behind it what is there."""
 _NO_WORKER: Final = "no worker process runs; start `python -m relay worker`, or set RELAY_WORKER=inline"
 
 
@@ -93,6 +95,9 @@ class Execution(Protocol):
     def executes(self, account: str) -> bool:
         """Whether the account's lanes run in this process."""
 
+    def ask_owner(self, account: str) -> None:
+        """Let whoever owns the account write down what is there. Returns at once."""
+
     def depth(self) -> int: ...
 
     def submit(self, lane: Lane, item: LaneTask) -> None:
@@ -143,6 +148,9 @@ class Embedded(_Unplaced):
         if not self.feeder.is_open_for(account):
             log.info("%d unfinished signals of %s taken up", self.feeder.recover(account), account)
 
+    def ask_owner(self, account: str) -> None:
+        """Does nothing: this process knows by itself."""
+
     def problem(self, account: str) -> str | None:
         return None if self.executes(account) else "starting"
 
@@ -172,6 +180,9 @@ class Elsewhere(_Unplaced):
 
     def begin(self, account: str) -> None:
         """There is nothing to begin."""
+
+    def ask_owner(self, account: str) -> None:
+        self._wake_ups.tell([_ASKED + account])
 
     def problem(self, account: str) -> str | None:
         return self._problem()
@@ -225,6 +236,8 @@ class Owning:
         self._placement = Placement(owners, self, accounts, first=FIRST, room=room)
         self._lanes.on_idle = lambda account: self._placement.wake()
         self._listener = WakeListener(url, self._hear)
+        self.on_asked: Callable[[str], None] = lambda account: None
+        """Called with an account that this process owns, when another process asks what is there; must be quick."""
         self._changed = threading.Condition()
         self._leases: dict[str, AccountLease] = {}
         self._awaited: dict[str, AccountLease | None] = {}
@@ -280,6 +293,9 @@ class Owning:
             self._unreachable_since.pop(account, None)
             self._placement.refuse(account)
 
+    def ask_owner(self, account: str) -> None:
+        self._wake_ups.tell([_ASKED + account])
+
     def problem(self, account: str) -> str | None:
         if self._placement.problem is not None:
             return self._placement.problem
@@ -310,6 +326,11 @@ class Owning:
         return self._lanes.close(0.0) and ended
 
     def _hear(self, word: str | None) -> None:
+        if word is not None and word.startswith(_ASKED):
+            account = word.removeprefix(_ASKED)
+            if self.executes(account):
+                self.on_asked(account)
+            return
         if word == PLACED or word is None:
             self._placement.wake()
         if word != PLACED:

@@ -36,7 +36,7 @@ from relay.app.accounts import (
     strategies_of,
     vanished_accounts,
 )
-from relay.app.engines import Execution, Process, execution_of, journal_of
+from relay.app.engines import Execution, Owning, Process, execution_of, journal_of
 from relay.app.periodic_jobs import PeriodicJobs, open_instruments, periodic_jobs_of
 from relay.app.sentry import CHECK_IN_S, Reporter, configure_sentry
 from relay.bybit.client import Exchange
@@ -55,6 +55,7 @@ from relay.execution.execute import DriftWatch, Executor, compare_positions
 from relay.execution.follow import Follower, Streams
 from relay.execution.gather import Gatherer
 from relay.execution.heartbeat import Heartbeats, expectations
+from relay.execution.holdings import AccountReporter, AccountReports, AccountView, LiveView
 from relay.execution.notices import Announcer, Notifier, outside_text
 from relay.execution.orders import Clearing
 from relay.execution.ports import Account, from_ms, to_ms, utc_now
@@ -97,6 +98,7 @@ class Services:
     follower: Follower
     streams: Streams
     protection: ProtectionLanes
+    reports: AccountReports
     periodic_jobs: PeriodicJobs
     heartbeats: Heartbeats
     notifier: Notifier
@@ -109,6 +111,12 @@ class Services:
         market = self.accounts[account].market
         assert isinstance(market, Market), "`accounts_of` made it"
         return market
+
+    def view_of(self, account: str) -> AccountView:
+        """What is at the account, for people: the exchange is asked by whoever executes there, and by nobody else."""
+        if self.engine.is_alone or self.engine.executes(account):
+            return LiveView(self.exchanges[account])
+        return self.reports.view(account)
 
     @property
     def has_instruments(self) -> bool:
@@ -204,6 +212,8 @@ def assemble(
     controls = _controls(journal, intake, engine, accounts, strategies, protector)
     follower = Follower(journal=journal, accounts=accounts, protection=protection, acting_for=engine.acting_for)
     _tell_of_answers(exchanges, announcer, follower)
+    if isinstance(engine, Owning):
+        engine.on_asked = AccountReporter(journal, exchanges, acting_for=engine.acting_for).want
     return Services(
         journal=journal,
         markets=markets,
@@ -219,6 +229,7 @@ def assemble(
         follower=follower,
         streams=_streams(journal, engine, exchanges, follower),
         protection=protection,
+        reports=AccountReports(journal, ask_owner=engine.ask_owner),
         periodic_jobs=_periodic_jobs(settings, journal, engine, exchanges, markets, heartbeats, process),
         heartbeats=heartbeats,
         notifier=notifier,

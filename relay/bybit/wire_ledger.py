@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Any
 
 from relay.bybit.wire_account import Row, coins_of, is_dated, number, number_or_zero
 from relay.domain.instrument import PERPETUALS, Category
@@ -56,7 +57,8 @@ def ledger_entry_from(row: Row, category: Category) -> LedgerEntry:
         funding=fee if is_funding else Decimal(0),
         at_ms=int(row["execTime"]),
         seq=int(row.get("seq") or 0),
-        realised=_realised(row) if category.has_positions else None,
+        leaves=number_or_zero(row, "leavesQty"),
+        realised=_realised(row, coin) if category.has_positions else None,
         closed_qty=number(row, "closedSize") if moves and category.has_positions else None,
         fees_other=paid,
         reason=_exit_reason(row),
@@ -65,6 +67,29 @@ def ledger_entry_from(row: Row, category: Category) -> LedgerEntry:
     if not category.has_positions:
         entry = valued_in_coins(entry, base)
     return replace(entry, fees_other_usd=_worth(row, entry.coin_usd, base)) if entry.fees_other else entry
+
+
+def own_entry(row: Any) -> LedgerEntry:
+    """From a fill as the journal has it, with its order's instrument and side: what it came to is reckoned."""
+    base, coin = coins_of(row.category, row.symbol)
+    is_other = row.fee_coin != coin
+    entry = LedgerEntry(
+        exec_id=row.exec_id,
+        category=row.category,
+        symbol=row.symbol,
+        coin=coin,
+        side=row.side,
+        qty=row.qty,
+        price=row.price,
+        fee=Decimal(0) if is_other else row.fee,
+        funding=Decimal(0),
+        at_ms=row.at,
+        realised=None,
+        fees_other={row.fee_coin: row.fee} if is_other else {},
+        fees_other_usd=None if is_other and row.fee_coin != base else Decimal(0),
+        client_order_id=row.client_order_id,
+    )
+    return valued_in_coins(entry, base) if base else entry
 
 
 def fee_coin_of(row: Row, category: Category) -> str:
@@ -92,10 +117,14 @@ def balance_changes(row: Row, category: Category) -> dict[str, Decimal]:
     return changes
 
 
-def _realised(row: Row) -> Decimal | None:
-    """The stream alone documents it; where nothing was closed it is nothing."""
-    reported = number(row, "execPnl")
-    return Decimal(0) if reported is None and not number_or_zero(row, "closedSize") else reported
+def _realised(row: Row, coin: str) -> Decimal | None:
+    """The stream alone documents it; where nothing was closed it is nothing.
+
+    With the funding of USDC contracts comes what the session gained, which the transaction log alone says.
+    """
+    reported, is_session = number(row, "execPnl"), coin == "USDC" and row.get("execType") == _FUNDING
+    is_told = reported is not None or is_session or number_or_zero(row, "closedSize")
+    return reported if is_told else Decimal(0)
 
 
 def _fees(row: Row, coin: str) -> dict[str, Decimal]:
@@ -141,11 +170,16 @@ _PROVING = frozenset({"TRADE", "SETTLEMENT", "DELIVERY", "LIQUIDATION", "ADL", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEntry:
-    """What one row of the transaction log changed a coin's balance by."""
+    """What one row of the transaction log changed a coin's balance by; `flow` without fees and funding.
+
+    `exec_id`: of the execution, whose `execPnl` is the same as `flow`.
+    """
 
     id: str
     coin: str
     change: Decimal
+    flow: Decimal
+    exec_id: str
     at_ms: int
 
 
@@ -153,6 +187,13 @@ def log_entry_from(row: Row) -> LogEntry | None:
     """None for what is no business of the ledger."""
     if row.get("type") not in _PROVING or row.get("category") not in PERPETUALS:
         return None
-    found = row.get("id") or " ".join(str(row.get(name)) for name in ("type", "tradeId", "currency", "symbol"))
-    at_ms = int(row["transactionTime"])
-    return LogEntry(id=found, coin=row["currency"], change=number_or_zero(row, "change"), at_ms=at_ms)
+    # Its `id` alone is not one row's: rows of one moment have the same in the documentation's own example.
+    found = " ".join(str(row.get(name)) for name in ("id", "type", "tradeId", "currency", "symbol", "cashBalance"))
+    return LogEntry(
+        id=found,
+        coin=row["currency"],
+        change=number_or_zero(row, "change"),
+        flow=number_or_zero(row, "cashFlow"),
+        exec_id=row.get("tradeId") or "",
+        at_ms=int(row["transactionTime"]),
+    )

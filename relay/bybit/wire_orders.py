@@ -301,16 +301,21 @@ def fill_from(row: Row, category: Category = Category.LINEAR) -> Fill | None:
     """From a row of `/v5/execution/list` or the `execution` stream; None for what is no fill, as funding.
 
     Source: docs/v5/order/execution.mdx. `feeCurrency` is empty on perpetuals unless the fee was paid in another coin.
+    Which coin it is on spot: docs/v5/enum.mdx, "Spot Fee Currency Instruction".
     """
     if row.get("execType") in _NO_FILLS:
         return None
+    fee, fee_coin, base = number_or_zero(row, "execFee"), fee_coin_of(row, category), ""
+    if not category.has_positions:
+        base = coins_of(category, row["symbol"])[0]
     return Fill(
         exec_id=row["execId"],
         client_order_id=row.get("orderLinkId") or "",
         qty=required(row, "execQty"),
         price=required(row, "execPrice"),
-        fee=number_or_zero(row, "execFee"),
-        fee_coin=fee_coin_of(row, category),
+        fee=fee,
+        fee_coin=fee_coin,
+        base_fee=fee if fee_coin and fee_coin == base else Decimal(0),
         is_maker=bool(row.get("isMaker")),
         at_ms=int(row["execTime"]),
     )

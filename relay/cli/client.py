@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -243,9 +244,19 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, indent: str =
 def narrowed(
     titles: Sequence[str], rows: Iterable[Sequence[str]], keep: Mapping[str, slice]
 ) -> tuple[list[str], list[list[str]]]:
-    """The columns that fit 80 letters: those of `keep`, each cell cut to its part."""
-    columns = [(titles.index(title), part) for title, part in keep.items()]
-    return list(keep), [[row[index][part] for index, part in columns] for row in rows]
+    """The columns that fit 80 letters: those of `keep`, each cell cut to its part; an id, and a part that begins within
+    the cell, without a mark."""
+    columns = [(titles.index(title), part, title == "ID" or part.start) for title, part in keep.items()]
+    return list(keep), [
+        [row[at][part] if bare else _cut(row[at], part.stop) for at, part, bare in columns] for row in rows
+    ]
+
+
+def _cut(cell: str, most: int | None) -> str:
+    """Says that it is cut. A number keeps its digits before the point, and one below 1 all, whatever room they take."""
+    whole = re.match(r"-?(0\.\d+$|\d+(?=\.|$))", cell)
+    least = whole.end() if whole else 0
+    return cell if most is None or len(cell) <= max(most, least) else f"{cell[: max(most - 1, least)]}…"
 
 
 def facts(named: Mapping[str, object], *, indent: str = "  ") -> list[str]:

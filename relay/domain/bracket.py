@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from relay.domain.instrument import ceil_to, floor_to, plain
-from relay.domain.order import Reason, Side
+from relay.domain.order import PlannedOrder, Reason, Side
 from relay.domain.rules import Rules
 from relay.domain.signal import Level, LevelKind, Signal, TakeProfit
 
@@ -162,6 +162,8 @@ class TakeProfitLeg:
     share_pct: Decimal
     moves_stop_to_entry: bool = False
     is_stop: bool = False
+    is_inherited: bool = False
+    """Of an older alert, which the bracket's own has left as it was."""
     order_id: str | None = None
     placed_at_ms: int = 0
     is_taken_back: bool = False
@@ -215,6 +217,8 @@ class Bracket:
     is_seen: bool = False
     """The position was seen on its side."""
     active_at_ms: int = 0
+    spent: Decimal = Decimal(0)
+    """How much of its entries had filled when the position that they had opened was closed."""
     trouble: str | None = None
     """What could not be put in place, in words; it was told once."""
 
@@ -240,6 +244,29 @@ def taken_back(bracket: Bracket, order_ids: frozenset[str]) -> Bracket:
         replace(each, is_taken_back=True) if each.order_id in order_ids else each for each in bracket.tp_legs
     )
     return replace(bracket, tp_legs=tp_legs)
+
+
+def begun_anew(bracket: Bracket, filled: Decimal) -> Bracket | None:
+    """For what is left of its entries, of which so much had filled for a position that is closed; None: it adds nothing
+    to the levels that ride on them.
+    """
+    legs = tuple(
+        TakeProfitLeg(at=each.at, share_pct=each.share_pct, moves_stop_to_entry=each.moves_stop_to_entry)
+        for each in bracket.tp_legs
+        if not each.is_inherited
+    )
+    if not legs and bracket.trailing_stop is None:
+        return None
+    return Bracket(
+        side=bracket.side,
+        trailing_stop=bracket.trailing_stop,
+        trailing_start=bracket.trailing_start,
+        tp_legs=legs,
+        entries=bracket.entries,
+        entry_price=bracket.entry_price,
+        closes_if_passed=bracket.closes_if_passed,
+        spent=filled,
+    )
 
 
 def bracket_of(
@@ -294,6 +321,7 @@ def taking_over(new: Bracket, old: Bracket | None, *, tick: Decimal) -> Bracket:
         replace(
             each,
             at=_fixed(each, old, tick),
+            is_inherited=True,
             moves_stop_to_entry=each.moves_stop_to_entry and not (each.is_done and names_stop),
         )
         for each in old.tp_legs
@@ -334,7 +362,8 @@ def joined_by(later: Bracket, older: Bracket, *, tick: Decimal) -> Bracket:
             are_stops_set=False,
         )
     named = {each.is_stop for each in later.tp_legs} | ({False} if later.take_profit is not None else set())
-    legs = [replace(each, at=_fixed(each, older, tick)) for each in older.tp_legs if each.is_stop not in named]
+    fixed = [replace(each, at=_fixed(each, older, tick), is_inherited=True) for each in older.tp_legs]
+    legs = [each for each in fixed if each.is_stop not in named]
     closes = later.closes_if_passed or bool(legs) and older.closes_if_passed
     return replace(joined, tp_legs=(*joined.tp_legs, *legs), closes_if_passed=closes)
 
@@ -367,6 +396,24 @@ def leg_price(leg: TakeProfitLeg, bracket: Bracket, tick: Decimal) -> Decimal:
     assert bracket.entry_price is not None, "an active bracket has its entry price"
     price = stop_price if leg.is_stop else profit_price
     return price(leg.at, side=bracket.side, reference=bracket.entry_price, tick=tick)
+
+
+def shown_with(order: PlannedOrder, bracket: Bracket | None, tick: Decimal) -> PlannedOrder:
+    """For people: an entry of coins with its levels, which are orders of their own once it has filled."""
+    if bracket is None or order.reduce_only or order.category.has_positions:
+        return order
+    stop = next((leg_price(each, bracket, tick) for each in bracket.tp_legs if each.is_stop), None)
+    profits = [leg_price(each, bracket, tick) for each in bracket.tp_legs if not each.is_stop]
+    return replace(order, stop_loss=stop, take_profit=profits[0] if len(profits) == 1 else None)
+
+
+def ladder_notes(bracket: Bracket | None, tick: Decimal) -> tuple[str, ...]:
+    """For people: several take profits, of which no order shows more than one."""
+    legs = [each for each in bracket.tp_legs if not each.is_stop] if bracket else []
+    if bracket is None or len(legs) < 2:
+        return ()
+    rungs = (f"{plain(leg_price(each, bracket, tick))} ({plain(each.share_pct)} %)" for each in legs)
+    return (f"takes profit at {', '.join(rungs)}",)
 
 
 # How large each leg of a ladder of take profits is, given the position as it is now.

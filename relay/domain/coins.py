@@ -41,7 +41,7 @@ class OwnCoins:
         return now
 
     def _after(self, fill: Fill, side: Side) -> OwnCoins:
-        fee = base_fee(self.symbol, fill)
+        fee = fill.base_fee
         before, size = max(self.size, _ZERO), self.size + side.sign * fill.qty - fee
         fees, avg_price = self.fees + max(fee, _ZERO), self.avg_price
         if side is Side.BUY:
@@ -73,11 +73,3 @@ class OwnCoins:
             gross=size + self.fees if size else size,
             free=free,
         )
-
-
-def base_fee(symbol: str, fill: Fill) -> Decimal:
-    """Of a spot fill: what was taken of the coins themselves; below zero what was given.
-
-    A symbol begins with its base coin. Source: docs/v5/enum.mdx, "Spot Fee Currency Instruction".
-    """
-    return fill.fee if fill.fee_coin and symbol.startswith(fill.fee_coin) else _ZERO

@@ -193,6 +193,8 @@ class GiveUp:
 Step = Send | LookUp | Wait | Settled | Drop | GiveUp
 
 OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
+EXIT_WAITED = "an exit was waiting"
+"""In the words of why an order was passed by, by which it is known later."""
 
 _FOLLOW_MS = (0, 5, 15, 40, 100, 250, 500)
 _LISTEN_MS = (250, 250, 500)
@@ -214,7 +216,7 @@ def next_step(
     jitter: float,
     is_listening: bool = False,
 ) -> Step:
-    """`held_back`: why an entry may not be sent any more, if so. `jitter`: 0 to 1, spreads repeated tries.
+    """`held_back`: why it may not be sent any more, if so: an exit not again. `jitter`: 0 to 1, spreads repeated tries.
 
     `is_listening`: a stream tells how the order ends.
     """
@@ -244,12 +246,12 @@ def passed_by(order: OrderState, *, now_ms: int) -> Reason | None:
     if order.is_there:
         since_ms = max(last.signature.timestamp_ms, order.taken_up_at_ms or 0)
         is_over = not order.planned.rests and now_ms > since_ms + _EXIT_WAITS_MS
-        return _unknown("the exchange has it and has not told its end, and an exit was waiting") if is_over else None
+        return _unknown(f"the exchange has it and has not told its end, and {EXIT_WAITED}") if is_over else None
     if order.is_exit or not order.is_in_doubt or now_ms <= order.dead_at_ms:
         return None
     if _may_yet_show(order, now_ms):
         return None
-    return _unknown(f"{_why(last)}; an exit was waiting, so it is not sent again")
+    return _unknown(f"{_why(last)}; {EXIT_WAITED}, so it is not sent again")
 
 
 def _may_yet_show(order: OrderState, now_ms: int) -> bool:
@@ -285,7 +287,7 @@ def _ended_by(order: OrderState, now_ms: int, bounds: Bounds, held_back: Reason 
     assert last is not None
     if isinstance(last.outcome, OrderRejected) and is_final(order, last.outcome):
         return _refused(last.outcome)
-    if held_back is not None and not order.is_exit:
+    if held_back is not None:
         return held_back
     if not _is_over(order, now_ms, bounds):
         return None

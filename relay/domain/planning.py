@@ -328,8 +328,15 @@ def _requested(intent: Intent, sizes: Sizes, facts: Facts) -> Requested:
     if facts.position is not None and instrument.is_held and not intent.only_exits:
         size = _ZERO if instrument.is_dust(facts.position.size, facts.market_price) else facts.position.nominal
     requested = move_of(intent.signal, sizes, size)
-    if isinstance(requested, Move) and sizes.money is not None and requested.entry_qty == sizes.qty:
+    if not isinstance(requested, Move):
+        return requested
+    if sizes.money is not None and requested.entry_qty == sizes.qty:
         return replace(requested, money=sizes.money)
+    signal, sold = intent.signal, requested.exit_qty
+    is_sale = instrument.is_held and requested.closes_all and signal.qty is not None and signal.strategy_sign != 0
+    if is_sale and isinstance(sizes.qty, Decimal) and sizes.qty > sold:
+        words = f"{plain(sizes.qty)} {instrument.base_coin} were to be sold, and {plain(sold)} is held: no more is sold"
+        return replace(requested, notes=(*requested.notes, words))
     return requested
 
 

@@ -103,7 +103,10 @@ class OrderReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fill:
-    """One execution of one order. `at_ms`: Unix milliseconds of the exchange's clock; `fee` in `fee_coin`."""
+    """One execution of one order. `at_ms`: Unix milliseconds of the exchange's clock; `fee` in `fee_coin`.
+
+    `base_fee`: of spot, what of the fee was taken of the coins themselves; below zero what was given.
+    """
 
     exec_id: str
     client_order_id: str
@@ -113,3 +116,4 @@ class Fill:
     fee_coin: str
     is_maker: bool
     at_ms: int
+    base_fee: Decimal = Decimal(0)

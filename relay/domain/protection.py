@@ -11,6 +11,7 @@ from relay.domain.bracket import (
     BracketStatus,
     Part,
     TakeProfitLeg,
+    begun_anew,
     breakeven_price,
     leg_price,
     level_price,
@@ -310,6 +311,10 @@ def next_protection_step(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep
         return _wait(bracket, snapshot)
     assert bracket.status is BracketStatus.ACTIVE, "a bracket that is over needs no step"
     if (on_its_way := _unsettled(bracket, snapshot)) is not None:
+        is_over = all(snapshot.orders[each].status.is_ended for each in bracket.all_entries)
+        if bracket.tp_legs and is_over and snapshot.position and _is_gone(bracket, snapshot.position, snapshot.now_ms):
+            # What takes over from it may not keep the levels of a position that is closed.
+            return Save(bracket=replace(bracket, tp_legs=(), stale_orders=bracket.order_ids))
         levels = next_level_step(bracket, snapshot)
         return AdvanceTakeProfit(order_id=on_its_way) if isinstance(levels, NoOp) else levels
     booked = _booked(bracket, snapshot)
@@ -339,6 +344,14 @@ def next_level_step(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep:
     return _stops(bracket, position, snapshot) or _held(bracket, position, snapshot) or NoOp()
 
 
+def _is_gone(bracket: Bracket, position: Position, now_ms: int) -> bool:
+    return position.size * bracket.side.sign <= 0 and (bracket.is_seen or now_ms - bracket.active_at_ms >= LAG_MS)
+
+
+def _filled(entries: list[OrderState]) -> Decimal:
+    return sum((each.filled_qty for each in entries), _ZERO)
+
+
 def _wait(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep:
     if not bracket.entries:
         if snapshot.position is None or snapshot.position.size * bracket.side.sign <= 0:
@@ -348,7 +361,7 @@ def _wait(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep:
             or NoOp()
         )
     entries = [snapshot.orders[each] for each in bracket.entries]
-    if any(_has_opened(each) for each in entries):
+    if any(_has_opened(each) for each in entries) and _filled(entries) > bracket.spent:
         average = _average(entries, snapshot.instrument)
         return Save(bracket=_active(bracket, average, snapshot, is_entry_over=_have_ended(entries)))
     return Close() if _have_ended(entries) else NoOp()
@@ -417,10 +430,17 @@ def _booked_tp_leg(tp_leg: TakeProfitLeg, snapshot: Snapshot) -> TakeProfitLeg:
 
 
 def _released(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep:
-    """The position is closed or on the other side: none of the bracket's orders may stay."""
+    """The position is closed or on the other side: none of the bracket's orders may stay.
+
+    What still rests of its entry opens another one, which has the same ladder.
+    """
     if not bracket.is_seen and snapshot.now_ms - bracket.active_at_ms < LAG_MS:
         return Refresh()
-    return CancelTakeProfit(order_id=bracket.order_ids[0]) if bracket.order_ids else Close()
+    if bracket.order_ids:
+        return CancelTakeProfit(order_id=bracket.order_ids[0])
+    entries = [snapshot.orders[each] for each in bracket.entries]
+    anew = None if _have_ended(entries) else begun_anew(bracket, _filled(entries))
+    return Save(bracket=anew) if anew else Close()
 
 
 def _entry(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep | None:

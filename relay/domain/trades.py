@@ -57,7 +57,9 @@ class LedgerEntry:
     funding: Decimal
     at_ms: int
     seq: int = 0
-    """The exchange's own order among the symbol's executions."""
+    """The exchange's own order among the symbol's executions; those of one moment have the same."""
+    leaves: Decimal = _ZERO
+    """What of its order was not filled after it, which puts an order's executions of one moment in order."""
     realised: Decimal | None = _ZERO
     """Before fees; None where the exchange does not say it: then it is reckoned by average cost."""
     closed_qty: Decimal | None = None
@@ -70,14 +72,20 @@ class LedgerEntry:
     client_order_id: str = ""
 
     @property
-    def place(self) -> tuple[int, int, str]:
-        """Entries of a symbol are applied in this order."""
-        return self.at_ms, self.seq, self.exec_id
+    def place(self) -> tuple[int, int, Decimal, str]:
+        """Entries of a symbol are applied in this order. Source: docs/v5/order/execution.mdx, `seq`, `leavesQty`."""
+        return self.at_ms, self.seq, -self.leaves, self.exec_id
 
     @property
     def coin_usd(self) -> Decimal:
         """What the settle coin was worth; stable coins count as a dollar."""
         return self.price if self.category is Category.INVERSE else Decimal(1)
+
+
+def with_result(entry: LedgerEntry, results: Mapping[tuple[str, str], Decimal]) -> LedgerEntry:
+    """With what it gained, where it did not say so itself. `results`: by execution and coin."""
+    result = results.get((entry.exec_id, entry.coin))
+    return replace(entry, realised=result) if entry.realised is None and result is not None else entry
 
 
 def valued_in_coins(entry: LedgerEntry, base: str) -> LedgerEntry:

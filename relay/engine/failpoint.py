@@ -88,8 +88,13 @@ class _Killer:
             signal.pthread_kill(threading.get_ident(), self._signal)
 
 
-_requested = os.environ.get(KILL_AT)
-passed: Final[Callable[[Failpoint], object]] = _Killer(_requested).passed if _requested else id
+def requested() -> Callable[[Failpoint], object]:
+    """What the environment asks for."""
+    given = os.environ.get(KILL_AT)
+    return _Killer(given).passed if given else id
+
+
+passed: Final = requested()
 """Called between two steps of the execution. Where no test asks to be killed, it is a builtin that does nothing."""
 
 

@@ -9,19 +9,19 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar
-
-from sqlalchemy import Row
+from typing import Final, Protocol, TypeVar
 
 from relay.bybit.account_api import AccountApi
-from relay.bybit.wire_account import Wallet, coins_of, settle_coin_of
+from relay.bybit.wire_account import Wallet, settle_coin_of
+from relay.bybit.wire_ledger import LogEntry, own_entry
 from relay.domain.instrument import Category
 from relay.domain.performance import Equity
 from relay.domain.position import Position
-from relay.domain.trades import LedgerEntry, before_the_first, opening_of, valued_in_coins
+from relay.domain.trades import LedgerEntry, before_the_first, opening_of, with_result
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, ListTooLong
 from relay.execution.ports import Now, to_ms, utc_now
 from relay.journal.journal import Journal
@@ -77,29 +77,6 @@ def in_halves(read: Callable[[int, int], list[T]], begin_ms: int, until_ms: int)
         return [*in_halves(read, begin_ms, middle_ms), *in_halves(read, middle_ms, until_ms)]
 
 
-def own_entry(row: Row[Any]) -> LedgerEntry:
-    """A fill as the journal has it: what it came to is reckoned."""
-    base, coin = coins_of(row.category, row.symbol)
-    is_other = row.fee_coin != coin
-    entry = LedgerEntry(
-        exec_id=row.exec_id,
-        category=row.category,
-        symbol=row.symbol,
-        coin=coin,
-        side=row.side,
-        qty=row.qty,
-        price=row.price,
-        fee=Decimal(0) if is_other else row.fee,
-        funding=Decimal(0),
-        at_ms=row.at,
-        realised=None,
-        fees_other={row.fee_coin: row.fee} if is_other else {},
-        fees_other_usd=None if is_other and row.fee_coin != base else Decimal(0),
-        client_order_id=row.client_order_id,
-    )
-    return valued_in_coins(entry, base) if base else entry
-
-
 def openings(
     held: Mapping[tuple[Category, str], Position], entries: Iterable[LedgerEntry], *, since_ms: int
 ) -> list[LedgerEntry]:
@@ -122,6 +99,20 @@ def openings(
                 before_the_first(category=category, symbol=symbol, coin=coin, signed=signed, price=price, at_ms=at_ms)
             )
     return found
+
+
+def _log(exchange: BookedExchange, begin_ms: int, until_ms: int) -> list[LogEntry]:
+    """Each row once: a page may repeat what the one before had."""
+    found = in_halves(exchange.account_api.transaction_log.log, begin_ms, until_ms)
+    return list({each.id: each for each in found}.values())
+
+
+def gained(logged: Iterable[LogEntry]) -> dict[tuple[str, str], Decimal]:
+    """What each execution gained, by its id and coin."""
+    results: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for each in logged:
+        results[each.exec_id, each.coin] += each.flow
+    return dict(results)
 
 
 class BookedExchange(Protocol):
@@ -294,14 +285,16 @@ class Bookkeeper:
         since_ms = max(min([now_ms - _LOOK_BACK_MS, *(row.at for row in own)]), now_ms - _LISTED_MS)
         since_ms -= since_ms % DAY_MS
         before = {(each.category, each.symbol): each for each in exchange.positions()}
-        known = {row.exec_id: own_entry(row) for row in own}
+        known, results = {row.exec_id: own_entry(row) for row in own}, dict[tuple[str, str], Decimal]()
         for begin_ms in range(since_ms, now_ms, _WINDOW_MS):
             listed = in_halves(exchange.account_api.transaction_log.read, begin_ms, min(begin_ms + _WINDOW_MS, now_ms))
             known |= {each.exec_id: each for each in listed}
+            with suppress(ExchangeUnreachable, ExchangeAnswered):
+                results |= gained(_log(exchange, begin_ms, min(begin_ms + _WINDOW_MS, now_ms)))
         held = {(each.category, each.symbol): each for each in exchange.positions()}
         if {lane: each.size for lane, each in before.items()} != {lane: each.size for lane, each in held.items()}:
             return False
-        entries = list(known.values())
+        entries = [with_result(each, results) for each in known.values()]
         opening = openings(held, entries, since_ms=since_ms)
         if any(now_ms - (held[each.category, each.symbol].changed_at_ms or 0) < _LAG_MS for each in opening if (
             each.category, each.symbol) in held):  # fmt: skip
@@ -329,13 +322,13 @@ class Bookkeeper:
         while begin_ms < now_ms:
             until_ms = min(begin_ms + _WINDOW_MS, now_ms)
             sums: defaultdict[tuple[int, str], Decimal] = defaultdict(Decimal)
-            listed = in_halves(exchange.account_api.transaction_log.log, begin_ms, until_ms)
-            for each in {each.id: each for each in listed}.values():
+            logged = _log(exchange, begin_ms, until_ms)
+            for each in logged:
                 sums[each.at_ms - each.at_ms % HOUR_MS, each.coin] += each.change
-            self.ledger.take_log(account, sums, from_ms=begin_ms, until_ms=until_ms)
+            self.ledger.take_log(account, sums, gained(logged), from_ms=begin_ms, until_ms=until_ms)
             begin_ms = until_ms
-        results = [each for each in self.ledger.account_results(since_ms) if each.account == account]
-        return all(each.booked == each.net for each in results)
+        came_to = [each for each in self.ledger.account_results(since_ms) if each.account == account]
+        return all(each.booked == each.net for each in came_to)
 
     def _add_equity(self, account: str) -> bool:
         wallet, now_ms = self._exchanges[account].wallet(), to_ms(self._now())

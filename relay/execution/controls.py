@@ -18,7 +18,7 @@ from relay.alerts.formats import NATIVE
 from relay.alerts.parse import legible
 from relay.alerts.signal import FieldRead, fields_read, native_fields, read
 from relay.alerts.template import Scenario, filled, is_template, of_strategy
-from relay.domain.bracket import breakeven_price
+from relay.domain.bracket import breakeven_price, ladder_notes, shown_with
 from relay.domain.instrument import Category, plain
 from relay.domain.intent import intent_of
 from relay.domain.order import OrderStatus, PlannedOrder, Reason, Side, SignalStatus
@@ -605,7 +605,7 @@ class Previewer:
         work.plan_made(made)
         signal, denied = work.signal, made.status in (PlanStatus.DENIED, PlanStatus.EXPIRED)
         assert signal.category is not None and signal.symbol is not None, "it was planned"
-        costs = _Costs()
+        costs, tick, bracket = _Costs(), facts.instrument.tick_size, made.bracket
         if facts.size is not None and facts.market_price is not None:
             rate = work.account.taker_fee(signal.category, signal.symbol) if made.orders else Decimal(0)
             costs = _costs_of(made.orders, facts, before=facts.size, price=facts.market_price, taker_fee=rate)
@@ -613,8 +613,8 @@ class Previewer:
             account=work.account.name,
             status="denied" if denied else "planned",
             reason=made.reason,
-            notes=(*work.signal.notes, *made.notes, *_bound_notes(work.account, made)),
-            orders=tuple((order.client_order_id, order.planned) for order in work.orders.values()),
+            notes=(*work.signal.notes, *made.notes, *ladder_notes(bracket, tick), *_bound_notes(work.account, made)),
+            orders=tuple((name, shown_with(each.planned, bracket, tick)) for name, each in work.orders.items()),
             before=facts.size,
             notional=costs.notional,
             margin=costs.margin,

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from relay.app.metrics import TimedStage, first_orders, timed, took
 from relay.bybit.wire_orders import OpenOrder
+from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG
 from relay.domain.instrument import Category, Instrument, plain
 from relay.domain.limits import halt_reason, not_configured, too_old
 from relay.domain.notice import NoticeKind
@@ -27,7 +28,7 @@ from relay.execution.notices import Announcer
 from relay.execution.orders import Advancer, Clearing
 from relay.execution.ports import Account, Now, to_ms, utc_now
 from relay.execution.protection import Protector
-from relay.execution.work import ProtectionEnded, ProtectionRun, Work, exit_waits, stored_signal
+from relay.execution.work import ProtectionEnded, ProtectionRun, Work, is_waited_for, stored_signal
 from relay.journal.journal import Journal
 from relay.journal.unit_of_work import UnitOfWork
 
@@ -87,6 +88,20 @@ def fee_notes(work: Work, journal: Journal) -> tuple[str, ...]:
         return ()
     held, taken = plain(holding.size), plain(holding.fees)
     return (f"{held} {instrument.base_coin} are held: fees took {taken} of what was bought, which is not bought again",)
+
+
+def taken_back_notes(work: Work) -> tuple[str, ...]:
+    """Of coins: earlier sells that rested and were cancelled for this one; a position's would have stayed."""
+    if work.signal.action.clears_resting or not work.signal.frees_coins:
+        return ()
+    cleared = [each.order for each in (work.clearing or {}).values() if each.order.status is OrderStatus.CANCELED]
+    sells = [each for each in cleared if each.planned.leg < FIRST_TAKE_PROFIT_LEG and each.is_exit]
+    return tuple(
+        f"an earlier sell of {plain(each.planned.qty - each.filled_qty)} at {plain(at)} rested, "
+        "and was taken back for this one"
+        for each in sells
+        if (at := each.planned.price or each.planned.trigger_price) is not None
+    )
 
 
 def position_after(work: Work, instrument: Instrument | None) -> Decimal | None:
@@ -475,7 +490,7 @@ class Executor:
         signal = work.signal
         assert signal.category is not None and signal.symbol is not None
         where = work.account.name, signal.category, signal.symbol
-        if passing is not None and exit_waits(self._journal, *where, beside=signal.id):
+        if passing is not None and is_waited_for(self._journal, *where, beside=signal.id, only_exits=True):
             self._finish(work, Finish(status=SignalStatus.ATTENTION, reason=passing), self._now_ms())
             return None
         came_to = self._advancer.step(work.account, order, work.deferred, held_back=self._held_back(work, order))
@@ -531,6 +546,7 @@ class Executor:
         self._tell(signal, account, finish)
 
     def _with_notes(self, work: Work, finish: Finish, now_ms: int) -> Finish:
+        finish = replace(finish, notes=(*finish.notes, *taken_back_notes(work)))
         if finish.status is SignalStatus.DONE:
             drifted = self._drift.notes(work, now_ms=now_ms)
             notes = (*finish.notes, *fee_notes(work, self._journal), *foreign_notes(work, self._journal), *drifted)

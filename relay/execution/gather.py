@@ -9,16 +9,20 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 
+from relay.bybit.wire_account import coins_of
+from relay.bybit.wire_ledger import own_entry
 from relay.bybit.wire_orders import refusal_of
 from relay.domain.instrument import Category, Instrument
 from relay.domain.intent import SIZES_NOTHING, Intent, as_late, intent_of
 from relay.domain.limits import unread_refusal
-from relay.domain.order import FACTS_UNREADABLE, Purpose, Reason, SignalStatus
+from relay.domain.order import FACTS_UNREADABLE, Purpose, Reason, Side, SignalStatus
+from relay.domain.performance import DOLLARS
 from relay.domain.plan import DayResult, Facts, LimitFacts, LimitNeed, Need, Plan, PlanStatus, Working
 from relay.domain.planning import Proposal, plan_of, proposal_of
 from relay.domain.position import Position
 from relay.domain.progress import Finish
 from relay.domain.signal import Signal, SignalAge, Standing
+from relay.domain.trades import LedgerEntry, Maker, replay
 from relay.errors import AlertIdReused, ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
 from relay.execution.ports import Account, ExchangePort, from_ms, to_ms
 from relay.execution.work import PositionSnapshot, Work
@@ -265,6 +269,7 @@ class _LimitReading:
         begin = datetime.combine(today, time(), UTC)
         closed = self._exchange.closed_pnl(since_ms=to_ms(begin))
         realised = sum((self._in_usd(each.category, each.symbol, each.amount) for each in closed), _ZERO)
+        realised += self._coins_came_to(to_ms(begin))
         open_now = sum(
             (self._in_usd(p.category, p.symbol, p.unrealised_pnl or _ZERO) for p in self._all_positions()), _ZERO
         )
@@ -276,10 +281,33 @@ class _LimitReading:
         worst = min(result, mark[1]) if mark else result
         return replace(facts, day=DayResult(realised=realised, unrealised=unrealised, worst=worst))
 
+    def _coins_came_to(self, since_ms: int) -> Decimal:
+        """What coins gained that were sold, less all fees, which the exchange does not tell: by the ledger, and what
+        is not booked yet as it will be."""
+        account = self._work.account.name
+        booked, unbooked, held = self._counted.coins_since(account, since_ms)
+        lanes: defaultdict[str, list[tuple[LedgerEntry, Maker]]] = defaultdict(list)
+        for each in map(own_entry, unbooked):
+            maker = Maker(strategy="", signal_id="", reduce_only=each.side is Side.SELL)
+            lanes[each.symbol].append((each, maker))
+        for symbol, entries in lanes.items():
+            opened = [each for each in held if (each.category, each.symbol) == (Category.SPOT, symbol)]
+            booked += [
+                replace(step.entry, realised=step.applied.realised) for step in replay(opened, entries, account=account)
+            ]
+        came_to = _ZERO
+        for each in booked:
+            amount = (each.realised or _ZERO) - each.fee
+            came_to += self._in_usd(each.category, each.symbol, amount) - (each.fees_other_usd or _ZERO)
+        return came_to
+
     def _in_usd(self, category: Category, symbol: str, amount: Decimal) -> Decimal:
         """Stable coins at par, coins at their perpetual's mark price."""
-        if category is not Category.INVERSE or not amount:
+        coin = coins_of(category, symbol)[1]
+        if not amount or category is Category.LINEAR or coin in DOLLARS:
             return amount
+        if category is Category.SPOT:
+            return amount * self._price(category, f"{coin}USDT")
         return amount * self._price(category, f"{symbol.partition('USD')[0]}USD")
 
     def _price(self, category: Category, symbol: str) -> Decimal:

@@ -36,9 +36,9 @@ from relay.engine.failpoint import Failpoint
 from relay.engine.lanes import Engine, Lane
 from relay.engine.lease_guard import LeaseLost
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
-from relay.execution.orders import Advancer, Canceller, entry_snapshot, look
+from relay.execution.orders import Advancer, Canceller, entry_snapshot, look, wanted_no_more
 from relay.execution.ports import Account, Now, to_ms, utc_now
-from relay.execution.work import Amended, ProtectionEnded, ProtectionRun, Resting, _orders, exit_waits
+from relay.execution.work import Amended, ProtectionEnded, ProtectionRun, Resting, _orders, is_waited_for
 from relay.journal.journal import Journal
 from relay.journal.positions import BracketRecord
 from relay.journal.records import OrderRecord
@@ -47,7 +47,7 @@ from relay.journal.unit_of_work import UnitOfWork
 PATIENCE_MS = 10_000
 """What is not in place by then is told to a person; it is gone on with all the same."""
 _YIELDS_AFTER_MS = 1_000
-"""Who would wait longer lets an exit go first."""
+"""Who would wait longer lets an exit go first; and any alert, where it waits for what is older or was told."""
 _AGAIN_S = 0.25
 _NOW = 0.0
 _AMENDS_MAX = 3
@@ -86,12 +86,13 @@ class Protector:
             protection_run.looked, protection_run.why = None, str(error)
             came_to = _AGAIN_S
         if not isinstance(came_to, ProtectionEnded) and now_ms - protection_run.begun_at_ms > PATIENCE_MS:
-            return self._incomplete(
-                protection_run, record, f"not in place within {PATIENCE_MS // 1000} s: {protection_run.why}", now_ms
-            )
+            words = f"not in place within {PATIENCE_MS // 1000} s: {protection_run.why}"
+            return self._incomplete(protection_run, record, words, now_ms)
         is_long = came_to and now_ms - protection_run.begun_at_ms > _YIELDS_AFTER_MS
-        if is_long and exit_waits(self._journal, *where, beside=protection_run.signal_id):
-            return ProtectionEnded()  # The next look, which is behind the exit, finds again what is to be done.
+        is_old = record.bracket.trouble or record.bracket.stale_orders
+        is_own = not is_old and record.signal_id == protection_run.signal_id
+        if is_long and is_waited_for(self._journal, *where, beside=protection_run.signal_id, only_exits=is_own):
+            return ProtectionEnded()  # The next look, which is behind that, finds again what is to be done.
         return came_to
 
     def _step(
@@ -178,8 +179,7 @@ class Protector:
                 return self._cancel(protection_run, record, order_id, now_ms)
 
     def _keep(self, protection_run: ProtectionRun, record: BracketRecord, bracket: Bracket, now_ms: int) -> None:
-        """As it is now; the one that becomes active takes over from the one that was, unless a later alert has named
-        that."""
+        """As it is now; what becomes active takes over from what was, unless a later alert has named that."""
         if record.bracket.status is BracketStatus.WAITING and bracket.status is BracketStatus.ACTIVE:
             bracket = self._activated(protection_run, record, bracket, now_ms)
         self._save(protection_run, record, bracket, now_ms, stored=lambda: failpoint.passed(Failpoint.BRACKET_SAVED))
@@ -329,7 +329,9 @@ class Protector:
             stored = self._journal.order(order_id)
             assert stored is not None, f"the bracket names {order_id}, which is no order"
             state = replace(stored.state, taken_up_at_ms=protection_run.account.exchange.now_ms())
-        came_to = self._advancer.step(protection_run.account, state, protection_run.deferred)
+        protection_run.deferred.flush(self._journal)
+        held_back = wanted_no_more(protection_run.account, self._journal, record.bracket, state)
+        came_to = self._advancer.step(protection_run.account, state, protection_run.deferred, held_back=held_back)
         if isinstance(came_to, GiveUp):
             return self._incomplete(protection_run, record, came_to.reason.message, now_ms)
         protection_run.orders[order_id] = came_to.order
@@ -441,10 +443,9 @@ Tell = Callable[[str, str, Reason], None]
 class _Pause:
     """How many rounds a lane sits out before it is looked at again."""
 
-    length: int = 1
-    left: int = 0
+    left: int
     filled: Decimal
-    """By the bracket's orders, when it was looked at: the pause grows only while nothing changes."""
+    """By the bracket's orders, when it was looked at: it sits out only while nothing changes."""
 
 
 class ProtectionLanes:
@@ -563,9 +564,8 @@ class ProtectionLanes:
         if self._is_at_rest(record, now_ms):
             self._pauses.pop(lane, None)
             return
-        if pause is None:
-            pause = self._pauses[lane] = _Pause(filled=self._filled(record))
-        pause.left, pause.length = pause.length, min(pause.length * 2, _PAUSE_MAX_ROUNDS)
+        left = 1 if pause is None else _PAUSE_MAX_ROUNDS
+        self._pauses[lane] = _Pause(left=left, filled=self._filled(record))
         self.submit(lane)
 
     def _filled(self, record: BracketRecord) -> Decimal:

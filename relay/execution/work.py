@@ -337,10 +337,12 @@ def stored_signal(record: SignalRecord) -> Signal:
     return replace(signal, category=record.category, symbol=record.symbol)
 
 
-def exit_waits(journal: Journal, account: str, category: Category, symbol: str, *, beside: str) -> bool:
-    """Whether an alert that can only exit waits in the lane, other than the signal `beside`."""
-    waiting = journal.unfinished_of(account, category, symbol)
-    return any(each.signal.id != beside and stored_signal(each.signal).only_exits for each in waiting)
+def is_waited_for(
+    journal: Journal, account: str, category: Category, symbol: str, *, beside: str, only_exits: bool
+) -> bool:
+    """Whether an alert waits in the lane, or one that can only exit, other than the signal `beside`."""
+    waiting = [each.signal for each in journal.unfinished_of(account, category, symbol) if each.signal.id != beside]
+    return any(not only_exits or stored_signal(each).only_exits for each in waiting)
 
 
 # A strategy: who may send alerts in its name, to which accounts they go, by which rules, and how repeats are told.

@@ -35,6 +35,7 @@ from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, PlannedOrder, Purpose, Reason, SignalStatus
 from relay.domain.plan import Residual, Working
 from relay.domain.signal import first_id_at
+from relay.domain.trades import LedgerEntry, Trade
 from relay.journal.codec import from_json, order_of, signal_of, switch_of
 from relay.journal.records import (
     CANCEL_ANSWERED,
@@ -67,6 +68,7 @@ from relay.journal.tables import (
     signals,
     switches,
 )
+from relay.journal.trades import coins_since, open_trades
 
 _CHUNK = 500
 _ATTENTION_MAX = 100
@@ -130,11 +132,13 @@ def unfinished_of(connection: Connection, account: str, category: Category, symb
     return _executions(connection, IS_UNFINISHED & (assignments.c.account == account) & of_lane)
 
 
-def in_attention(connection: Connection) -> tuple[ExecutionRecord, ...]:
-    """The newest of them, the oldest first."""
-    newest = select(signals.c.id).where(signals.c.status == SignalStatus.ATTENTION)
+def in_attention(connection: Connection, account: str) -> tuple[ExecutionRecord, ...]:
+    """The newest of the account's, the oldest first."""
+    own = (assignments.c.account == account) & (assignments.c.status == SignalStatus.ATTENTION)
+    newest = select(signals.c.id).join(assignments, (assignments.c.signal_id == signals.c.id) & own)
+    newest = newest.where(signals.c.status == SignalStatus.ATTENTION)
     ids = newest.order_by(signals.c.seq.desc()).limit(_ATTENTION_MAX)
-    return _executions(connection, assignments.c.signal_id.in_(ids) & (assignments.c.status == SignalStatus.ATTENTION))
+    return _executions(connection, assignments.c.signal_id.in_(ids) & own)
 
 
 def execution(connection: Connection, signal_id: str, account: str) -> ExecutionRecord | None:
@@ -200,6 +204,7 @@ def _read(connection: Connection, rows: Sequence[Any]) -> tuple[ExecutionRecord,
             plan=None if row.plan_at is None else _plan(row),
             orders=tuple(orders_of[row.id, row.execution_account, row.execution_generation]),
             reason_code=row.execution_reason_code,
+            reason_message=row.execution_reason_message,
         )
         for row in rows
     )
@@ -429,6 +434,12 @@ class LimitQueries:
         which = and_(plans.c.signal_id == signal_id, plans.c.account == account, plans.c.generation == generation)
         with self._store.read() as connection:
             return connection.execute(select(plans.c.at).where(which)).first() is not None
+
+    def coins_since(self, account: str, since_ms: int) -> tuple[list[LedgerEntry], list[Row[Any]], list[Trade]]:
+        """Executions of coins with what they gained, fills of such orders that are not booked yet, and open trades."""
+        with self._store.read() as connection:
+            booked, unbooked = coins_since(connection, account, since_ms)
+            return booked, unbooked, open_trades(connection, account) if unbooked else []
 
     def day_mark(self, account: str, day: str) -> tuple[Decimal, Decimal] | None:
         """The open profit at the day's first reading, and the day's worst result; None before the first reading."""

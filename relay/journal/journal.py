@@ -403,10 +403,10 @@ class Journal:
         with self.store.read() as connection:
             return engine_queries.unfinished_of(connection, account, category, symbol)
 
-    def in_attention(self) -> tuple[ExecutionRecord, ...]:
-        """What needs a person, on each account, the oldest first; only the newest signals if there are many."""
+    def in_attention(self, account: str) -> tuple[ExecutionRecord, ...]:
+        """What of an account needs a person, the oldest first; only the newest signals if there are many."""
         with self.store.read() as connection:
-            return engine_queries.in_attention(connection)
+            return engine_queries.in_attention(connection, account)
 
     def execution(self, signal_id: str, account: str) -> ExecutionRecord | None:
         with self.store.read() as connection:

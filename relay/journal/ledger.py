@@ -44,6 +44,7 @@ from relay.journal.trades import (
     find_trades,
     in_batches,
     open_trades,
+    reckoned_entries,
     strategy_results,
     trades_between,
     without_owners_coins,
@@ -153,11 +154,27 @@ class Ledger:
             until: int | None = connection.execute(statement).scalar()
         return until
 
-    def take_log(self, account: str, sums: Mapping[tuple[int, str], Decimal], *, from_ms: int, until_ms: int) -> None:
-        """What was booked in each hour and coin, in place of what is known from `from_ms` on."""
+    def take_log(
+        self,
+        account: str,
+        sums: Mapping[tuple[int, str], Decimal],
+        results: Mapping[tuple[str, str], Decimal],
+        *,
+        from_ms: int,
+        until_ms: int,
+    ) -> None:
+        """What was booked in each hour and coin, in place of what is known from `from_ms` on.
+
+        `results`: what executions gained, by their id and coin; those that did not say it themselves are put right.
+        """
+
+        with self._store.read() as connection:
+            reckoned, counted = reckoned_entries(connection, account, results)
 
         def work(connection: Connection) -> None:
             _hold(connection, account)
+            changed = book_trades(connection, account, reckoned, counted)
+            _add_up(connection, account, {}, _counted(connection, account, changed, {}))
             which = (booked_sums.c.account == account) & (booked_sums.c.at >= from_ms)
             connection.execute(delete(booked_sums).where(which))
             rows = [{"account": account, "at": at, "coin": coin, "amount": sum_} for (at, coin), sum_ in sums.items()]

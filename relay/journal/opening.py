@@ -21,7 +21,7 @@ from relay.journal.tables import metadata, schema_meta
 
 log = logging.getLogger(__name__)
 
-HEAD = "0017"
+HEAD = "0018"
 """The revision of this relay's tables. Revisions are numbered, so that later ones compare as greater."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
 

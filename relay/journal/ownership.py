@@ -28,9 +28,10 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from relay.domain.placement import OwnerSnapshot
 from relay.engine import lease_guard
 from relay.engine.lease_guard import AccountLease
+from relay.journal.codec import Json
 from relay.journal.statements import fetch_all, fetch_value, run
 from relay.journal.store import Store
-from relay.journal.tables import account_owner, leases, process
+from relay.journal.tables import account_owner, account_reports, leases, process
 from relay.journal.wake_up import notify
 
 TTL_S: Final = 3.0
@@ -97,6 +98,12 @@ _OWNED_BY_OWNER = (
     .select_from(account_owner.join(_of_owner, _of_owner.c.owner == account_owner.c.owner))
     .where(account_owner.c.account == bindparam("of_account"), _of_owner.c.account != FIRST, _has_living_owner)
 )
+_body = bindparam("of_body", type_=Json)
+_REPORT = insert(account_reports).values(account=bindparam("of_account"), at=bindparam("of_at"), body=_body)
+_REPORT = _REPORT.on_conflict_do_update(index_elements=["account"], set_={"at": bindparam("of_at"), "body": _body})
+_REPORTED = select(account_reports.c.at, account_reports.c.body).where(
+    account_reports.c.account == bindparam("of_account")
+)
 _FSYNC = select(func.current_setting("fsync"))
 
 
@@ -117,6 +124,19 @@ def is_flushing(store: Store) -> bool:
     """Whether what is committed has been flushed to the disk by then. Raises JournalUnavailable."""
     with store.read() as connection:
         return bool(fetch_value(connection, _FSYNC, {}) == "on")
+
+
+def write_report(store: Store, account: str, body: object, *, at_ms: int) -> None:
+    """What its owner found at the account. Raises JournalUnavailable, and LeaseLost."""
+    given = {"of_account": account, "of_at": at_ms, "of_body": body}
+    store.submit(lambda connection: run(connection, _REPORT, given), deadline_s=_DEADLINE_S)
+
+
+def report_of(store: Store, account: str) -> tuple[int, Any] | None:
+    """When its owner last wrote down what is at the account, and that; None: nobody has. Raises JournalUnavailable."""
+    with store.read() as connection:
+        rows = fetch_all(connection, _REPORTED, {"of_account": account})
+    return (rows[0].at, rows[0].body) if rows else None
 
 
 def owning(lease: AccountLease) -> str:

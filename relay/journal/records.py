@@ -236,6 +236,7 @@ class ExecutionRecord:
     orders: tuple[OrderRecord, ...]
     reason_code: str | None = None
     """Of what it came to, once it is finished."""
+    reason_message: str | None = None
     is_fresh: bool = False
     """A person opened this generation so that its age counts from then."""
     circumstances: Circumstances | None = field(default=None, compare=False)

@@ -23,7 +23,7 @@ FORGOTTEN: Final = "forgotten"
 _BY: Final = "rename-account"
 _OF_SIGNALS: Final = (tables.plans, tables.orders, tables.guards)
 _SUMMED: Final = (tables.day_totals, tables.trade_totals)
-_NEWEST: Final = (tables.beliefs, tables.carries, tables.switches, tables.account_owner)
+_NEWEST: Final = (tables.beliefs, tables.carries, tables.switches, tables.account_owner, tables.account_reports)
 """Of a row that both names have, the new name's is kept; elsewhere the old name's, which knows more of the past."""
 
 

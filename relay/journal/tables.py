@@ -446,6 +446,15 @@ process: Final = Table(
 """The processes that execute; one that does not renew its row in time is taken for dead. `refuses`: the accounts that
 it would not take just now, so that nobody gives them back for its sake."""
 
+account_reports: Final = Table(
+    "account_reports",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("at", UnixMs, nullable=False),
+    Column("body", Json, nullable=False),
+)
+"""What an account's owner found there when it was last asked, for the pages of processes that do not own it."""
+
 
 day_marks = Table(
     "day_marks",

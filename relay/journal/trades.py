@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
@@ -28,10 +30,10 @@ from sqlalchemy import (
 from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG
 from relay.domain.instrument import Category, plain
 from relay.domain.order import OrderType, Side
-from relay.domain.trades import BY_HAND, LedgerEntry, Maker, ReplayStep, Trade, after, replay
+from relay.domain.trades import BY_HAND, LedgerEntry, Maker, ReplayStep, Trade, after, replay, with_result
 from relay.journal.codec import from_json, rfc3339, to_json
 from relay.journal.statements import fetch_all, fetch_among, fetch_first, insert_rows, run
-from relay.journal.tables import bookings, orders, signals, trade_totals, trades
+from relay.journal.tables import bookings, fills, orders, signals, trade_totals, trades
 
 _BATCH: Final = 500
 _ZERO: Final = Decimal(0)
@@ -44,6 +46,9 @@ _BOOKED_SINCE: Final = select(bookings).where(
 )
 _CHANGE_BOOKING: Final = update(bookings).where(
     bookings.c.account == bindparam("of_account"), bookings.c.exec_id == bindparam("of_exec")
+)
+_ENTRIES: Final = select(bookings.c.exec_id, bookings.c.realised, bookings.c.entry).where(
+    bookings.c.account == bindparam("of_account"), bookings.c.before.is_not(None)
 )
 _TRADES: Final = select(trades.c.id, trades.c.body)
 _OPEN_OF_SYMBOL: Final = _TRADES.where(
@@ -100,11 +105,12 @@ def _book_symbol(
     counted: Mapping[str, Decimal],
 ) -> dict[str, Decimal]:
     ids = {entry.exec_id for entry, _ in new}
-    later = _rows_after(connection, account, category, symbol, min(entry.place for entry, _ in new), ids)
+    rows = _rows_from(connection, account, category, symbol, min(entry.place for entry, _ in new))
+    later = [row for row in rows if row.exec_id not in ids]
     gone: set[str] = set()
-    if later and later[0].before is not None:
-        start = [from_json(Trade, each) for each in later[0].before]
-        gone = {each for row in later for each in row.touched} - {trade.id for trade in start}
+    if rows and rows[0].before is not None:
+        start = [from_json(Trade, each) for each in rows[0].before]
+        gone = {each for row in rows for each in row.touched} - {trade.id for trade in start}
         known = None
         again = [(from_json(LedgerEntry, row.entry), _maker_of(row)) for row in later]
     else:
@@ -122,16 +128,27 @@ def _book_symbol(
     return {each.entry.exec_id: each.applied.realised - before.get(each.entry.exec_id, _ZERO) for each in steps}
 
 
-def _rows_after(
-    connection: Connection, account: str, category: Category, symbol: str, place: tuple[int, int, str], new: set[str]
+def _rows_from(
+    connection: Connection, account: str, category: Category, symbol: str, place: tuple[int, int, Decimal, str]
 ) -> list[Row[Any]]:
     rows = fetch_all(connection, _BOOKED_SINCE, {**_of_symbol(account, category, symbol), "of_at": place[0]})
-    found = [row for row in rows if row.exec_id not in new]
-    return sorted((row for row in found if _place(row) > place), key=_place)
+    return sorted((row for row in rows if _place(row) >= place), key=_place)
 
 
-def _place(row: Row[Any]) -> tuple[int, int, str]:
-    return row.at, row.seq, row.exec_id
+def _place(row: Row[Any]) -> tuple[int, int, Decimal, str]:
+    return row.at, row.seq, -Decimal(row.entry.get("leaves") or 0), row.exec_id
+
+
+def reckoned_entries(
+    connection: Connection, account: str, results: Mapping[tuple[str, str], Decimal]
+) -> tuple[list[LedgerEntry], dict[str, Decimal]]:
+    """Those booked executions that did not say what they gained, with what `results` says; and what was reckoned."""
+    ids, told = {exec_id for exec_id, _ in results}, {"of_account": account}
+    rows = fetch_among(connection, _ENTRIES, bookings.c.exec_id, ids, told)
+    reckoned = {row.exec_id: row for row in rows if row.entry.get("realised", "") is None}
+    made = [with_result(from_json(LedgerEntry, row.entry), results) for row in reckoned.values()]
+    found = [each for each in made if each.realised is not None]
+    return found, {each.exec_id: reckoned[each.exec_id].realised for each in found}
 
 
 def _open_trades(connection: Connection, account: str, category: Category, symbol: str) -> list[Trade]:
@@ -364,6 +381,20 @@ def open_trades(connection: Connection, account: str | None = None) -> list[Trad
     return [from_json(Trade, body) for body in connection.scalars(statement)]
 
 
+def coins_since(connection: Connection, account: str, since_ms: int) -> tuple[list[LedgerEntry], list[Row[Any]]]:
+    """What is booked of coins since then, with what it gained; and the fills of orders that are not booked yet."""
+    is_coins, own = bookings.c.category == Category.SPOT, bookings.c.account == account
+    rows = connection.execute(select(bookings).where(own, is_coins, bookings.c.at >= since_ms)).all()
+    booked = [replace(from_json(LedgerEntry, row.entry), realised=row.realised) for row in rows]
+    lacking = (
+        select(fills, orders.c.category, orders.c.symbol, orders.c.side)
+        .join(orders, orders.c.client_order_id == fills.c.client_order_id)
+        .where(orders.c.account == account, orders.c.category == Category.SPOT, orders.c.updated_at >= since_ms)
+        .where(fills.c.at >= since_ms, fills.c.exec_id.not_in([each.exec_id for each in booked]))
+    )
+    return booked, list(connection.execute(lacking).all())
+
+
 def closed_trades(connection: Connection, since_ms: int, *, limit: int) -> list[Trade]:
     """The latest closed first."""
     statement = select(trades.c.body).where(trades.c.closed_at >= since_ms)
@@ -463,6 +494,28 @@ def shown_trade(trade: Trade) -> dict[str, Any]:
         "settle_coin": trade.settle_coin,
         "signals": list(trade.signals),
     }
+
+
+_COLUMNS: Final = (
+    *("id", "account", "strategy", "symbol", "category", "side", "status", "opened_at", "closed_at", "size"),
+    *("entry_price", "exit_price", "exit_reason", "realised", "fees", "fees_other", "funding", "net", "net_usd"),
+    *("settle_coin", "signals"),
+)
+
+
+def as_csv(shown: Iterable[Mapping[str, Any]]) -> str:
+    """Trades as the API shows them; what is a list or by coin is words with blanks between."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(_COLUMNS)
+    writer.writerows([_cell(each[name]) for name in _COLUMNS] for each in shown)
+    return text.getvalue()
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{name} {amount}" for name, amount in value.items())
+    return " ".join(value) if isinstance(value, list) else "" if value is None else str(value)
 
 
 def plain_by_coin(amounts: Mapping[str, Decimal]) -> dict[str, str]:

@@ -100,12 +100,11 @@ class Reader:
 
     def misspelt(self) -> tuple[str, ...]:
         """Variables that nobody reads although their names say that somebody should."""
-        names = {*self._env._environ, *(os.environ if self._given is None else self._given)} - self.known
-        lines = []
-        for name in sorted(names):
+        lines, given = [], os.environ if self._given is None else self._given
+        for name in sorted({*self._env._environ, *given} - self.known):
             near = difflib.get_close_matches(name.upper(), self.known, n=1, cutoff=0.85 if len(name) > 7 else 1)
-            is_others = bool(near) and name.endswith(f"_{near[0]}")  # such as NIX_SSL_CERT_FILE
-            if (near and not is_others) or name.startswith(("BYBIT_", "RELAY_")):
+            near = [each for each in near if not name.endswith(f"_{each}")]  # such as NIX_SSL_CERT_FILE
+            if near or name.startswith(("BYBIT_", "RELAY_")):
                 nearest = near or difflib.get_close_matches(name, self.known, n=1, cutoff=0)
                 lines.append(f"{name}: no such setting, it has no effect; perhaps {nearest[0]} was meant")
         return tuple(lines)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
-import io
 import json
 import logging
 import re
@@ -35,13 +33,13 @@ from relay.execution.accept import Receipt
 from relay.execution.compare import NotComparable, compare
 from relay.execution.controls import REQUEST_ID_FORM, PositionPart
 from relay.execution.heartbeat import Pulse
-from relay.execution.holdings import OrdersAtRest, held_at, resting_at
+from relay.execution.holdings import AccountView, LiveView, OrdersAtRest, held_at, resting_at
 from relay.execution.ports import to_ms, utc_now
 from relay.journal.accept import ChainRecord
 from relay.journal.codec import rfc3339
 from relay.journal.ledger import DAY_MS, start_of_day
 from relay.journal.records import HALT
-from relay.journal.trades import TradeFilter, shown_trade
+from relay.journal.trades import TradeFilter, as_csv, shown_trade
 from relay.settings.config import NAME
 from relay.web.access import whole_body
 from relay.web.answers import (
@@ -351,9 +349,17 @@ def list_orders(
 
 
 def open_orders(
-    *, account: str | None = None, symbol: str | None = None, status: OrderStatus | None = None, limit: int = LIMIT_MAX
+    *,
+    account: str | None = None,
+    symbol: str | None = None,
+    status: OrderStatus | None = None,
+    limit: int = LIMIT_MAX,
+    view_of: Callable[[str], AccountView] | None = None,
 ) -> dict[str, Any]:
-    """The latest first, with the terms that they have at the exchange, and the accounts that could not be asked."""
+    """The latest first, with the terms that they have at the exchange, and the accounts that could not be asked.
+
+    `view_of`: what tells what rests at an account; None: the exchange.
+    """
     parts = current_services()
     exchanges = {name: each for name, each in parts.exchanges.items() if account in (None, name)}
     own = parts.journal.orders(account=account, symbol=symbol, status=status, open_only=True, limit=limit)
@@ -361,7 +367,8 @@ def open_orders(
 
     def at_rest_of(name: str, exchange: Exchange) -> OrdersAtRest:
         of_account = sorted((category, symbol) for account, category, symbol in places if account == name)
-        return resting_at(parts.accounts[name], exchange, symbol=symbol, own=of_account)
+        view = LiveView(exchange) if view_of is None else view_of(name)
+        return resting_at(parts.accounts[name], view, symbol=symbol, own=of_account)
 
     read = of_each(exchanges, at_rest_of)
     shown = {name: at_rest.by_client_order_id() for name, at_rest in read.items()}
@@ -389,7 +396,9 @@ def list_positions(*, account: str | None, symbol: str | None) -> Response:
     parts = current_services()
     ledger = parts.streams.bookkeeper.ledger
     exchanges = {name: each for name, each in parts.exchanges.items() if account in (None, name)}
-    read = of_each(exchanges, lambda name, exchange: held_at(parts.accounts[name], exchange, ledger, parts.journal))
+    read = of_each(
+        exchanges, lambda name, exchange: held_at(parts.accounts[name], LiveView(exchange), ledger, parts.journal)
+    )
     problems = {name: held.problem for name, held in read.items() if held.problem is not None}
     unanswered = [each for each in problems.values() if not isinstance(each, FactsUnreadable)]
     if unanswered and len(unanswered) == len(exchanges):
@@ -459,25 +468,13 @@ def list_trades(
     except ValueError as error:
         raise request_invalid({"cursor": [str(error)]}) from None
     rows = [shown_trade(each) for each in found]
-    return as_csv(rows) if form == "csv" else answer({"trades": rows, "next_cursor": following})
+    return csv_answer(rows) if form == "csv" else answer({"trades": rows, "next_cursor": following})
 
 
-def as_csv(rows: list[dict[str, Any]]) -> Response:
-    """The fields of the API, in its order; what is a list or by coin is words with blanks between."""
-    text_, names = io.StringIO(), list(rows[0]) if rows else []
-    writer = csv.writer(text_)
-    writer.writerow(names)
-    for row in rows:
-        writer.writerow([_cell(value) for value in row.values()])
-    response = Response(text_.getvalue(), mimetype="text/csv")
+def csv_answer(rows: list[dict[str, Any]]) -> Response:
+    response = Response(as_csv(rows), mimetype="text/csv")
     response.headers["Content-Disposition"] = "attachment; filename=trades.csv"
     return response
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, dict):
-        return " ".join(f"{name} {amount}" for name, amount in value.items())
-    return " ".join(value) if isinstance(value, list) else "" if value is None else str(value)
 
 
 def show_performance(*, days: int) -> Response:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import against, latency, mutants, pages, rate, reading, scale, soak, storm, structure, tracer
+from tests.bench import against, latency, mutants, owners, pages, rate, reading, scale, soak, storm, structure, tracer
 from tests.bench.figures import Figure, table
 
 _SECONDS = 30.0
@@ -42,16 +42,17 @@ PARTS: dict[str, Part] = {
     "scale": lambda folder, requested: scale.scale(
         folder, rows=requested.rows, seconds=requested.seconds or _SECONDS, count=requested.count
     ),
+    "owners": lambda folder, requested: owners.owners(folder, count=requested.count, seconds=requested.seconds or 10.0),
     "history": lambda folder, requested: rate.history(folder, requested.rows, requested.count),
     "structure": lambda folder, requested: structure.structure(),
-    "mutants": lambda folder, requested: mutants.mutants(folder, requested.count, requested.seed),
+    "mutants": lambda folder, requested: mutants.mutants(requested.count, requested.seed),
     "against": lambda folder, requested: against.against(
         folder, requested.against.resolve(), requested.count, requested.seconds or _SECONDS
     ),
 }
 
 
-_ALONE = ("soak", "scale", "mutants", "against")
+_ALONE = ("soak", "scale", "owners", "mutants", "against")
 """They take as long as all the others, and longer."""
 
 

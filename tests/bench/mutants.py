@@ -1,23 +1,37 @@
 """Small changes to the code that carries money, one at a time: which of them do the fast tests notice?
 
-In a copy of the tree. Of each mutant only those unit, property and contract tests run that import its module, first the
-ones that do so themselves, then, where they notice nothing, the ones that import what imports it.
+One process collects the unit, property and contract tests, a fork of it runs them once and notes the lines that each
+one runs. Of each mutant another fork runs those that run its statement, the shortest first, until one fails, which must
+pass without the change. What stands outside of functions is changed in a process that imports everything anew. Results
+are kept in a temporary folder: a run that was stopped goes on, and after a change of tests only what was missed is
+tried again.
 """
 
 from __future__ import annotations
 
 import ast
+import atexit
+import functools
+import gc
+import hashlib
+import importlib.machinery
+import itertools
+import json
 import os
-import random
 import re
-import shutil
+import select
+import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any
+
+import pytest
 
 from tests.bench.figures import Figure
 
@@ -28,8 +42,14 @@ AREAS = (
     *("bybit/http.py", "bybit/wire_*.py"),
 )
 """The domain, admission, certainty, ownership, reports, known position, calls, transport and the wire readers."""
-_FAST = ("unit", "property", "contract")
-_SPARE_S, _TIMES = 30.0, 4
+_TESTS = ("tests/unit", "tests/property", "tests/contract")
+_LATE = "-Wignore:Module already imported:pytest.PytestAssertRewriteWarning"
+_OPTIONS = ("-q", "-m", "not slow", "-k", "not postgres", "-p", "no:cacheprovider", "--timeout=120", _LATE)
+_SHORTEST, _SPARE_S, _TIMES, _LONGEST_S = 40, 300.0, 20, 3 * 3600.0
+_ENDED = "(the tests could not be run to their end)"
+_AFRESH = "from tests.bench import mutants; mutants.afresh()"
+Traced = dict[str, tuple[float, dict[str, list[int]]]]
+"""Of each test how many seconds it takes, and which lines of which file it runs."""
 _SWAPPED = {
     **{"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="},
     **{"is": "is not", "is not": "is", "in": "not in", "not in": "in"},
@@ -42,17 +62,35 @@ _OPPOSITES |= {"BUY": "SELL", "SELL": "BUY"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mutant:
-    """`start`, `end`: what `after` stands in place of, in bytes of the file."""
+    """`start`, `end`: what `after` stands in place of, in bytes of the file. `lines`: of its statement. `function`:
+    the line at which the outermost function around it begins, 0 outside of functions."""
 
     path: Path
     line: int
     start: int
     end: int
     after: str
+    lines: frozenset[int]
+    function: int
 
     def reported(self) -> str:
         before = (ROOT / self.path).read_bytes()[self.start : self.end].decode()
         return f"{self.path}:{self.line}: {' '.join(before.split())} -> {self.after}"
+
+    @property
+    def name(self) -> str:
+        """What tells it from others, wherever in its file it stands."""
+        source = (ROOT / self.path).read_bytes()
+        around = source[max(0, self.start - 100) : self.end + 100]
+        return hashlib.sha256(b"%b %b %b" % (bytes(self.path), around, self.after.encode())).hexdigest()[:16]
+
+    def compiled(self) -> CodeType:
+        return _changed(self.path, self.start, self.end, self.after)
+
+
+def _changed(path: Path, start: int, end: int, after: str) -> CodeType:
+    source = (ROOT / path).read_bytes()
+    return compile(source[:start] + after.encode() + source[end:], str(ROOT / path), "exec")
 
 
 def mutants_of(path: Path) -> list[Mutant]:
@@ -65,25 +103,39 @@ def mutants_of(path: Path) -> list[Mutant]:
         return starts[(line or 1) - 1] + (column or 0)
 
     found = []
-    for node in _meant(ast.parse(source)):
+    tree = ast.parse(source)
+    for node, statement, function in _meant(tree, tree.body[0], 0):
         for first, last, after in _changes(node, source.decode()):
             start, end = at(first.lineno, first.col_offset), at(last.end_lineno, last.end_col_offset)
             if after is None:
                 start, end = at(first.end_lineno, first.end_col_offset), at(last.lineno, last.col_offset)
                 after = _OPERATOR.sub(lambda found: _SWAPPED[found[0]], source[start:end].decode(), count=1)
-            found.append(Mutant(path=path, line=first.lineno, start=start, end=end, after=after))
+            lines = frozenset({*range(first.lineno, (last.end_lineno or 0) + 1), *_head(statement)})
+            change = {"start": start, "end": end, "line": first.lineno, "function": function}
+            found.append(Mutant(path=path, after=after, lines=lines, **change))
     return found
 
 
-def _meant(node: ast.AST) -> Iterator[ast.AST]:
-    """What decides something: no assertion, no wording, no declaration of a type."""
+def _head(statement: ast.stmt) -> range:
+    """The lines of a statement without those of its body."""
+    body = getattr(statement, "body", None)
+    end = body[0].lineno if isinstance(body, list) else (statement.end_lineno or 0) + 1
+    return range(statement.lineno, max(end, statement.lineno + 1))
+
+
+def _meant(node: ast.AST, statement: ast.stmt, function: int) -> Iterator[tuple[ast.AST, ast.stmt, int]]:
+    """What decides something (no assertion, no wording, no declaration of a type), its statement and its function."""
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list", "keywords" if isinstance(node, ast.ClassDef) else ""):
             continue
+        inside = function
+        if isinstance(node, ast.FunctionDef) and name == "body" and not function:
+            inside = min([node.lineno, *(each.lineno for each in node.decorator_list)])
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST) and not isinstance(child, ast.Assert | ast.JoinedStr | ast.Import):
-                yield child
-                yield from _meant(child)
+                around = child if isinstance(child, ast.stmt) else statement
+                yield child, around, inside
+                yield from _meant(child, around, inside)
 
 
 def _changes(node: ast.AST, source: str) -> Iterator[tuple[ast.expr | ast.stmt, ast.expr | ast.stmt, str | None]]:
@@ -119,105 +171,209 @@ def _changes(node: ast.AST, source: str) -> Iterator[tuple[ast.expr | ast.stmt, 
             yield node, node, "pass"
 
 
-@cache
-def _imports(path: Path) -> frozenset[str]:
-    """The modules that a file names in its imports; of `from a import b` both a and a.b."""
-    found = set()
-    for node in ast.walk(ast.parse((ROOT / path).read_bytes())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{each.name}" for each in node.names)}
-    return frozenset(found)
+class Collected:
+    """The fast tests, imported in this process, whose forks run them."""
 
+    def __init__(self, session: pytest.Session) -> None:
+        self._session = session
+        self._items = {each.nodeid: each for each in session.items}
+        self._functions: dict[tuple[str, int], list[FunctionType]] = {}
+        for each in gc.get_objects():
+            if isinstance(each, FunctionType):
+                place = each.__code__.co_filename, each.__code__.co_firstlineno
+                self._functions.setdefault(place, []).append(each)
 
-def _module(path: Path) -> str:
-    return path.with_suffix("").as_posix().replace("/", ".")
+    def traced(self, paths: set[str], folder: Path) -> Traced:
+        """A test that fails without any change runs nothing. Kept for each file of tests."""
+        found: Traced = {}
+        for file, tests in itertools.groupby(self._items, lambda test: test.partition("::")[0]):
+            kept, of_file = folder / f"{_digest(Path('relay'), Path(file))}.traced", list(tests)
+            if not kept.exists():
+                _in_fork(functools.partial(self._trace, of_file, paths, kept), _LONGEST_S)
+            found |= json.loads(kept.read_text())
+        return found
 
+    def _trace(self, tests: list[str], paths: set[str], kept: Path) -> str:
+        found: Traced = {}
+        seen: set[tuple[str, int]] = set()
+        monitoring: Any = vars(sys)["monitoring"]  # Python 3.12 and later have it.
+        tool, events = monitoring.COVERAGE_ID, monitoring.events
 
-@cache
-def importers_of(path: Path) -> tuple[list[Path], list[Path]]:
-    """Those that import it, themselves or by their helpers; and those that import a module which imports it."""
-    every = [each.relative_to(ROOT) for folder in ("relay", "tests") for each in sorted((ROOT / folder).rglob("*.py"))]
-    near, far = {_module(path)}, {_module(each) for each in every if _module(path) in _imports(each)}
-    helpers = [each for each in every if each.parts[0] == "tests" and not each.name.startswith("test_")]
-    for _ in range(2):
-        near |= {_module(each) for each in helpers if _imports(each) & near}
-        far |= {_module(each) for each in every if each.parts[0] == "relay" and _imports(each) & far}
-        far |= {_module(each) for each in helpers if _imports(each) & far}
-    fast = [each for each in every if each.name.startswith("test_") and each.parts[1] in _FAST]
-    fast.sort(key=lambda each: len([name for name in _imports(each) if name.startswith("relay.")]))
-    first = [each for each in fast if _imports(each) & near]
-    return first, [each for each in fast if each not in first and _imports(each) & far]
+        def note(code: CodeType, line: int) -> object:
+            seen.add((code.co_filename, line))
+            return monitoring.DISABLE
 
+        monitoring.use_tool_id(tool, "mutants")
+        monitoring.register_callback(tool, events.LINE, note)
+        for (path, _), functions in self._functions.items():
+            for code in {nested for each in functions if path in paths for nested in _codes(each.__code__)}:
+                monitoring.set_local_events(tool, code, events.LINE)
+        for test, following in itertools.pairwise([*tests, ""]):
+            seen.clear()
+            monitoring.restart_events()
+            began_at = time.process_time()
+            if not self._passes(test, following):
+                seen.clear()
+            lines: dict[str, list[int]] = {}
+            for path, line in seen:
+                lines.setdefault(path.removeprefix(f"{ROOT}/"), []).append(line)
+            found[test] = time.process_time() - began_at, lines
+        kept.write_text(json.dumps(found))
+        self._session.config.hook.pytest_sessionfinish(session=self._session, exitstatus=0)
+        return ""
 
-class Copy:
-    """Of the tree, in which one file at a time is another."""
+    def noticing(self, mutant: Mutant, tests: list[str], limit_s: float) -> str:
+        """The first of the tests that fails with the change and passes without it; empty: none does."""
+        while tests:
+            failed = self._failing_with(mutant, tests, limit_s)
+            if failed not in tests or not _in_fork(lambda: self.failing([failed]), limit_s):  # noqa: B023
+                return failed
+            tests = tests[tests.index(failed) + 1 :]
+        return ""
 
-    def __init__(self, folder: Path) -> None:
-        self.root = folder / "tree"
-        for name in ("relay", "tests", "docs", "pyproject.toml", "README.md"):
-            source, place = ROOT / name, self.root / name
-            place.parent.mkdir(exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, place, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(source, place)
-        self._took: dict[tuple[Path, ...], float] = {}
-        self._clock = time.time()
+    def _failing_with(self, mutant: Mutant, tests: list[str], limit_s: float) -> str:
+        changed = mutant.compiled()
+        functions = self._functions.get((changed.co_filename, mutant.function), [])
 
-    def is_noticed(self, mutant: Mutant, *, is_wide: bool) -> bool:
-        source = (ROOT / mutant.path).read_bytes()
-        nearest, farther = importers_of(mutant.path)
+        def failing() -> str:
+            for each in functions:
+                (each.__code__,) = (code for code in _codes(changed) if code.co_qualname == each.__code__.co_qualname)
+            return self.failing(tests)
+
+        if functions:
+            return _in_fork(failing, limit_s)
+        asked = json.dumps([str(mutant.path), mutant.start, mutant.end, mutant.after, tests])
+        ended = subprocess.run([sys.executable, "-c", _AFRESH], cwd=ROOT, input=asked, capture_output=True, text=True)
+        return ended.stdout.rpartition("\n")[2]
+
+    def failing(self, tests: list[str]) -> str:
+        """Which of them fails first, in this process; nothing more runs in it afterwards."""
         try:
-            self._write(mutant.path, source[: mutant.start] + mutant.after.encode() + source[mutant.end :])
-            return any(self._fail(mutant.path, tests) for tests in ([nearest, farther] if is_wide else [nearest]))
+            return next((test for test, then in itertools.pairwise([*tests, ""]) if not self._passes(test, then)), "")
         finally:
-            self._write(mutant.path, source)
+            self._session.config.hook.pytest_sessionfinish(session=self._session, exitstatus=0)
 
-    def _write(self, path: Path, source: bytes) -> None:
-        (self.root / path).write_bytes(source)
-        # Bytecode is told from an older one by the second.
-        self._clock += 2
-        os.utime(self.root / path, (self._clock, self._clock))
+    def _passes(self, test: str, following: str) -> bool:
+        failed = self._session.testsfailed
+        item = self._items[test]
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=self._items.get(following))
+        return self._session.testsfailed == failed
 
-    def _fail(self, path: Path, tests: list[Path]) -> bool:
-        if not tests:
-            return False
-        changed, limit_s = (self.root / path).read_bytes(), self._limit_s(path, tests)
-        self._write(path, changed)
-        return self._run(tests, limit_s) != 0
 
-    def _limit_s(self, path: Path, tests: list[Path]) -> float:
-        """Where they take much longer than without the change, that is noticed, too."""
-        if tuple(tests) not in self._took:
-            self._write(path, (ROOT / path).read_bytes())
-            began_at = time.monotonic()
-            if self._run(tests, 1800) != 0:
-                raise SystemExit(f"these fail without any change: {', '.join(map(str, tests))}")
-            self._took[tuple(tests)] = time.monotonic() - began_at
-        return _SPARE_S + _TIMES * self._took[tuple(tests)]
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """It and what is nested in it."""
+    yield code
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            yield from _codes(each)
 
-    def _run(self, tests: list[Path], limit_s: float) -> int:
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not slow", "-p", "no:cacheprovider"]
-        started = subprocess.Popen(
-            [*command, *map(str, tests)], cwd=self.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+
+def _in_fork(work: Callable[[], str], limit_s: float) -> str:
+    """What the work says in a fork of this process; `_ENDED` where that ends by itself or takes too long."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
         try:
-            return started.wait(limit_s)
-        except subprocess.TimeoutExpired:
-            started.terminate()
-            return started.wait() or 1
+            os.write(writing, work().encode())
+            atexit._run_exitfuncs()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    os.close(writing)
+    with open(reading) as said:
+        if not select.select([said], [], [], limit_s)[0]:
+            os.kill(child, signal.SIGKILL)
+        found = said.read()
+    return _ENDED if os.waitpid(child, 0)[1] else found
 
 
-def mutants(folder: Path, count: int, seed: int, *, is_wide: bool = True) -> list[Figure]:
-    """What `python -m tests.bench mutants` prints: each mutant, and the share that was noticed."""
-    paths = sorted({path.relative_to(ROOT) for area in AREAS for path in (ROOT / "relay").glob(area)})
-    every = [mutant for path in paths for mutant in mutants_of(path)]
-    picked = random.Random(seed).sample(every, min(count, len(every)))
-    copy, noticed = Copy(folder), 0
-    for mutant in picked:
-        is_noticed = copy.is_noticed(mutant, is_wide=is_wide)
-        noticed += is_noticed
-        print(f"{'noticed' if is_noticed else 'missed '} {mutant.reported()}", flush=True)
-    share = 100 * noticed / len(picked)
-    case = f"noticed of {len(picked)} mutants (of {len(every)}, seed {seed})"
-    return [Figure(case=case, median=share, p99=share, unit="%", limit="90 at least")]
+class _Loop:
+    """In place of pytest's own loop over what it has collected."""
+
+    def __init__(self, work: Callable[[pytest.Session], None]) -> None:
+        self._work = work
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        if not session.testsfailed:
+            self._work(session)
+        return True
+
+
+def afresh() -> None:
+    """Says which of the tests fails first, in this process, in which nothing of the relay has been imported before."""
+    path, start, end, after, tests = json.load(sys.stdin)
+    changed, failed = _changed(Path(path), start, end, after), [_ENDED]
+    read = importlib.machinery.SourceFileLoader.get_code
+
+    def get_code(self: importlib.machinery.SourceFileLoader, name: str) -> CodeType | None:
+        return changed if self.path == changed.co_filename else read(self, name)
+
+    def work(session: pytest.Session) -> None:
+        failed[0] = Collected(session).failing(tests)
+
+    setattr(importlib.machinery.SourceFileLoader, "get_code", get_code)  # noqa: B010
+    pytest.main([*_OPTIONS, *dict.fromkeys(test.partition("::")[0] for test in tests)], plugins=[_Loop(work)])
+    print(f"\n{failed[0]}", end="")
+
+
+class _Hunt:
+    """Of mutants picked at random."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self._paths = sorted({path.relative_to(ROOT) for area in AREAS for path in (ROOT / "relay").glob(area)})
+        every = [mutant for path in self._paths for mutant in mutants_of(path)]
+        every.sort(key=lambda each: hashlib.sha256(f"{seed} {each.name}".encode()).digest())
+        self.picked = every[:count]
+        self.case = f"noticed of {len(self.picked)} mutants (of {len(every)}, seed {seed})"
+        self.noticed = 0
+        self._folder = Path(tempfile.gettempdir()) / "mutants"
+        self._folder.mkdir(exist_ok=True)
+        self.said = os.fdopen(os.dup(1), "w")
+
+    def run(self, session: pytest.Session) -> None:
+        collected = Collected(session)
+        gc.freeze()
+        traced = collected.traced({str(ROOT / path) for path in self._paths}, self._folder)
+        for number, mutant in enumerate(self.picked, start=1):
+            noticing = self._noticing(collected, mutant, traced)
+            self.noticed += bool(noticing)
+            result = f"noticed {mutant.reported()} by {noticing}" if noticing else f"missed  {mutant.reported()}"
+            print(f"{self.noticed}/{number} {result}", file=self.said, flush=True)
+
+    def _noticing(self, collected: Collected, mutant: Mutant, traced: Traced) -> str:
+        """What an earlier run found stays so until the file is another, what was missed until a test is."""
+        name = f"{_digest(mutant.path)}-{mutant.name}"
+        noticed, missed = self._folder / name, self._folder / f"{name}-{_digest(*map(Path, _TESTS))}"
+        if not noticed.exists() and not missed.exists():
+            noticing = collected.noticing(mutant, *_running(mutant, traced))
+            (noticed if noticing else missed).write_text(noticing)
+        return noticed.read_text() if noticed.exists() else ""
+
+
+def _running(mutant: Mutant, traced: Traced) -> tuple[list[str], float]:
+    """The tests that run its statement, the shortest before the others; and how long they may take."""
+    file, found = str(mutant.path), {}
+    for test, (seconds, lines) in traced.items():
+        if file in lines and (not mutant.function or mutant.lines.intersection(lines[file])):
+            found[test] = seconds
+    shortest = sorted(found, key=found.__getitem__)[:_SHORTEST]
+    return list(dict.fromkeys([*shortest, *found])), _SPARE_S + _TIMES * sum(found.values())
+
+
+def _digest(*places: Path) -> str:
+    found = hashlib.sha256()
+    for place in places:
+        for path in sorted((ROOT / place).rglob("*.py")) or [ROOT / place]:
+            found.update(path.read_bytes())
+    return found.hexdigest()[:12]
+
+
+def mutants(count: int, seed: int) -> list[Figure]:
+    """What `python -m tests.bench mutants` prints: each mutant, what noticed it, and the share that was noticed."""
+    hunt = _Hunt(count, seed)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    pytest.main([*_OPTIONS, *_TESTS], plugins=[_Loop(hunt.run)])
+    os.dup2(hunt.said.fileno(), 1)
+    share = 100 * hunt.noticed / len(hunt.picked)
+    return [Figure(case=hunt.case, median=share, p99=share, unit="%", limit="90 at least")]

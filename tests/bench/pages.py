@@ -20,10 +20,10 @@ from relay.domain.order import Side
 from relay.domain.trades import ExitReason, Trade
 from relay.journal.codec import to_json
 from relay.journal.ledger import DAY_MS, HOUR_MS
-from tests.bench.figures import Figure, figure
+from tests.bench.figures import Figure, figure, percentile
 from tests.bench.rate import APART_MS, fill
 from tests.bench.rig import Rig
-from tests.relay_process import ADMIN_TOKEN
+from tests.relay_process import ADMIN_TOKEN, RelayProcess
 
 PAGES = {
     "overview": "/",
@@ -47,22 +47,38 @@ _APART_MS = APART_MS * _TRADES_SHARE
 
 
 def pages(folder: Path, rows: int, count: int) -> list[Figure]:
-    """The time of each page at `rows` signals and a fifth as many trades, and at a thousand of each, in turns."""
+    """The time of each page at `rows` signals and a fifth as many trades, and at a thousand of each, in turns; and what
+    of the processor's time it took, which does not depend on who else uses it."""
     trades = rows // _TRADES_SHARE
     with _filled(folder / "short", _SHORT, _SHORT) as short, _filled(folder / "long", rows, trades) as long:
         times: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in PAGES}
-        browsers = [(made.relay.url, _logged_in(made.relay.url)) for made in (short, long)]
+        used: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in PAGES}
+        browsers = [(made.relay, _logged_in(made.relay.url)) for made in (short, long)]
         for number, (name, path) in itertools.product(range(count + 3), PAGES.items()):
-            for found, (url, browser) in zip(times[name], browsers, strict=True):
-                begun = time.perf_counter()
-                answer = browser.get(url + path, timeout=60)
+            for found, cpu, (relay, browser) in zip(times[name], used[name], browsers, strict=True):
+                cpu_begun, begun = _cpu_ms(relay), time.perf_counter()
+                answer = browser.get(relay.url + path, timeout=60)
                 assert answer.status_code == 200 and "/login" not in answer.url, answer.url
                 if number >= 3:
                     found.append((time.perf_counter() - begun) * 1000)
+                    cpu.append(_cpu_ms(relay) - cpu_begun)
         for _, browser in browsers:
             browser.close()
     case = f"at {rows:,} signals, {trades:,} trades"
-    return [figure(f"{name} {case}", times[name][1], limit="1,000 of each", beside=times[name][0]) for name in PAGES]
+    figures: list[Figure] = []
+    for name in PAGES:
+        few, many = (percentile(each, 0.5) for each in used[name])
+        note = f"processor {many:.1f} ms, beside {few:.1f}"
+        figures.append(
+            figure(f"{name} {case}", times[name][1], limit="1,000 of each", beside=times[name][0], note=note)
+        )
+    return figures
+
+
+def _cpu_ms(relay: RelayProcess) -> float:
+    """Of all its threads."""
+    threads = (each for pid in relay.pids() for each in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+    return sum(int(each.read_text().split()[0]) for each in threads) / 1e6
 
 
 @contextmanager

@@ -101,11 +101,12 @@ def _shot(number: int, symbol: str, units: dict[str, Decimal], dice: random.Rand
         case _:
             alert |= {"qty": plain(size)}
             signed = size if action in ("buy", "long") else -size
-    body = json.dumps(alert | _identity(number, dice, is_exit=action == "close")).encode()
+    is_exit = action == "close" or (action == "sell" and is_spot(symbol))
+    body = json.dumps(alert | _identity(number, dice, is_exit=is_exit)).encode()
     return Shot(number=number, symbol=symbol, action=action, size=signed, body=body)
 
 
 def _identity(number: int, dice: random.Random, *, is_exit: bool) -> dict[str, str]:
-    """`id` and `time`, an `id` alone, or nothing but the body: a `close` without any closes again behind another."""
+    """`id` and `time`, an `id` alone, or nothing but the body: an exit without any exits again behind another."""
     both, alone = {"id": f"shot-{number}", "time": datetime.now(UTC).isoformat()}, {"id": f"shot-{number}"}
     return dice.choice((both, alone) if is_exit else (both, alone, {}))

@@ -406,17 +406,22 @@ url = "{second}"
 [strategies.default]
 accounts = ["main", "second"]
 """
+_PATIENT = """
+[strategies.default]
+dedup_window = 600
+"""
+"""On a busy machine a body without an `id` may be sent again more than half a minute later."""
 
 
 def exchanges(folder: Path, *, two: bool) -> tuple[dict[str, PaperServer], dict[str, str]]:
     """Each account's, and the environment of a relay that has these accounts."""
     if not two:
-        return {"default": PaperServer(folder)}, dict(ENVIRONMENT)
+        return {"default": PaperServer(folder)}, ENVIRONMENT | {"RELAY_CONFIG": _PATIENT}
     papers = {}
     for name in ("main", "second"):
         (folder / name).mkdir()
         papers[name] = PaperServer(folder / name)
-    config = _TWO_ACCOUNTS.format(**{name: paper.url for name, paper in papers.items()})
+    config = _TWO_ACCOUNTS.format(**{name: paper.url for name, paper in papers.items()}) + "dedup_window = 600\n"
     return papers, ENVIRONMENT | {"RELAY_CONFIG": config}
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
+import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests import postgres
@@ -115,6 +117,33 @@ def test_a_halt_in_one_process_holds_in_all(fleet: Fleet, account_api: AccountAp
     finally:
         fleet.web.api("resume", "POST")
     assert account_api.send(BTC, "buy", qty="0.1")["status"] == "done"
+
+
+def test_pages_of_processes_that_do_not_own_an_account_show_what_its_owner_wrote_down_and_its_age(
+    fleet: Fleet, account_api: AccountApi
+) -> None:
+    account_api.hold(BTC, "0.3")
+    assert account_api.send(BTC, "buy", qty="0.1", type="limit", price="50000")["status"] == "done"
+    with requests.Session() as browser:
+        log_in(browser, fleet.web.url)
+        fleet.until(lambda: shows(browser, fleet, "/positions", "0.3"), "the position is not shown")
+        fleet.until(lambda: shows(browser, fleet, "/orders", "buy limit"), "the order is not shown")
+        fleet.until(lambda: shows(browser, fleet, "/", "Equity"), "the equity is not shown")
+    assert fleet.ask("SELECT account FROM account_reports") == [("default",)]
+    assert account_api.send(BTC, "cancel")["status"] == "done"
+
+
+def shows(browser: requests.Session, fleet: Fleet, path: str, words: str) -> bool:
+    page = browser.get(f"{fleet.web.url}{path}", timeout=20).text
+    return (
+        words in page and re.search(r"default: as the process that owns it wrote it down \d+ s ago", page) is not None
+    )
+
+
+def log_in(browser: requests.Session, url: str) -> None:
+    form = browser.get(f"{url}/login", timeout=20).text
+    (token,) = re.findall(r'name="csrf_token" value="([^"]+)"', form)
+    assert browser.post(f"{url}/login", data={"password": ADMIN_TOKEN, "csrf_token": token}, timeout=20).ok
 
 
 def test_any_web_process_shows_what_all_of_them_and_the_workers_have_counted(

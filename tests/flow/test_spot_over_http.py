@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.paper_server import PaperServer
-from tests.relay_server import RelayServer, error_of
+from tests.relay_server import RelayServer, error_of, running_relay
 
 SPOT = {"ticker": "BTCUSDT", "market": "spot"}
 
@@ -95,6 +96,8 @@ def test_a_sale_takes_what_is_held_and_no_more(own: RelayServer, paper: PaperSer
     assert (part["status"], held(own)) == ("done", Decimal("0.00599"))
     rest = own.done({**SPOT, "action": "sell", "qty": "5", "id": "3", "reduce_only": True, "leverage": "3"})
     assert (rest["status"], rest["orders"][0]["qty"]) == ("done", "0.00599"), rest
+    assert "5 BTC were to be sold, and 0.00599 is held: no more is sold" in rest["notes"]
+    assert not any("no more is sold" in note for note in part["notes"])
     none = own.done({**SPOT, "action": "sell", "qty": "1", "id": "4"})
     assert (none["status"], none["orders"]) == ("done", [])
     assert (held(own), coin(paper)) == (Decimal(0), owned)
@@ -156,6 +159,18 @@ def test_a_stop_loss_rests_for_what_is_held_and_follows_it_and_an_exit_frees_the
     assert (closed["status"], resting(paper), held(own), coin(paper)) == ("done", [], Decimal(0), owned), closed
 
 
+def test_a_plan_shows_the_levels_of_coins_though_they_are_orders_of_their_own(
+    own: RelayServer, paper: PaperServer, owned: Decimal
+) -> None:
+    buy = {**SPOT, "action": "buy", "qty": "0.01", "stop_loss": "4%", "id": "1"}
+    planned = own.api("plan", "POST", json={**buy, "take_profit": "8%"})
+    assert [(each["stop_loss"], each["take_profit"]) for each in planned["orders"]] == [("96000", "108000")]
+    ladder = [{"at": "104000", "share": 50}, {"at": "108000", "share": 50}]
+    planned = own.api("plan", "POST", json={**buy, "take_profit": ladder})
+    assert [(each["stop_loss"], each["take_profit"]) for each in planned["orders"]] == [("96000", None)]
+    assert "takes profit at 104000 (50 %), 108000 (50 %)" in planned["notes"], planned["notes"]
+
+
 def test_what_protects_coins_is_shown_with_them_and_by_its_name(
     own: RelayServer, paper: PaperServer, owned: Decimal
 ) -> None:
@@ -178,6 +193,9 @@ def test_what_rests_never_sells_more_than_is_held_though_the_owner_has_more(
 ) -> None:
     own.done({**SPOT, "action": "buy", "qty": "0.01", "stop_loss": "97000", "id": "1"})
     own.done({**SPOT, "action": "sell", "qty": "0.004", "type": "limit", "price": "100900", "id": "2"})
+    until(lambda: sorted(each["qty"] for each in resting(paper)), ["0.004000", "0.005990"])
+    again = own.done({**SPOT, "action": "sell", "qty": "0.004", "type": "limit", "price": "100900", "id": "3"})
+    assert "an earlier sell of 0.004 at 100900 rested, and was taken back for this one" in again["notes"], again
     until(lambda: sorted(each["qty"] for each in resting(paper)), ["0.004000", "0.005990"])
     price(paper, 96000)
     until(lambda: held(own), Decimal("0.004"))
@@ -308,3 +326,23 @@ def test_a_round_trip_is_a_trade_with_the_fee_of_the_coins_valued_at_the_fill(
     (trade,) = own.api("trades")["trades"]
     assert (trade["category"], trade["side"], trade["size"], trade["strategy"]) == ("spot", "long", "0.0999", "default")
     assert (trade["realised"], trade["fees"], trade["settle_coin"]) == ("999", "20.989", "USDT")
+
+
+@pytest.mark.parametrize("streams", ["on", "off"])
+def test_what_was_lost_on_coins_counts_in_the_days_loss(streams: str, paper: PaperServer, tmp_path: Path) -> None:
+    paper.control.reset()
+    price(paper, 50000)
+    environment = {"DAILY_LOSS_LIMIT": "60", **({"BYBIT_STREAM_URL": "off"} if streams == "off" else {})}
+    with running_relay(tmp_path, paper.url, **environment) as relay:
+        bought = relay.done({**SPOT, "action": "buy", "qty": "0.02", "id": "1"})
+        price(paper, 47500)
+        sold = relay.done({**SPOT, "action": "close", "id": "2"})
+        assert (bought["status"], sold["status"]) == ("done", "done")
+        # 50 by the price and 2 in fees: under the limit, and the next round trip is over it.
+        again = relay.done({**SPOT, "action": "buy", "qty": "0.02", "id": "3"})
+        assert again["status"] == "done", again
+        price(paper, 47000)
+        relay.done({**SPOT, "action": "close", "id": "4"})
+        denied = relay.done({"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.01", "id": "5"})
+    assert (denied["status"], denied["reason"]["code"]) == ("denied", "LIMIT_DAILY_LOSS"), denied
+    assert "the day's loss came to 63.78 USD" in denied["reason"]["message"], denied

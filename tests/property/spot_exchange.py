@@ -128,6 +128,7 @@ class SpotExchange(ModelExchange):
             price=price,
             fee=fee,
             fee_coin="BTC" if is_buy else "USDT",
+            base_fee=fee if is_buy else Decimal(0),
             is_maker=False,
             at_ms=self._clock.now_ms,
         )

@@ -18,6 +18,7 @@ from relay.alerts.correction import with_correction
 from relay.alerts.signal import read, signal_from_stored
 from relay.alerts.wording import PLACEHOLDERS
 from relay.domain.instrument import Category
+from relay.domain.order import TimeInForce
 from relay.domain.plan import Plan
 from relay.domain.signal import Signal
 from relay.errors import AlertError, AlertInvalid
@@ -174,6 +175,10 @@ _PINE_NUMBERS: Final = st.one_of(
     st.sampled_from(
         ["NaN", "na", "n/a", "", "∞", "12,345.678", "98,000", "1.234K", "2.5M", "55 %", "-0.01", "0", "1,5"]
     ),
+    st.sampled_from(
+        ["5 USDT", "$7", "+0.02", "0.", ".03", "\u22120.02", "1.5E-7", "1e+21", "Infinity", "-0", "NaN%", "2R"]
+    ),
+    st.sampled_from(["1_000", "0x10", "1 234,5", "½", "0.02 BTC", "@0.02", "%2", "10x", "all", "max", "[0.02]"]),
     st.sampled_from(["{{plot_20}}", "{{close}} * 2", "100 * 0.98", "=5+1", "null", "true", "1 000", "٣"]),
 )
 _WORDS: Final = st.sampled_from(
@@ -203,7 +208,8 @@ _FIELDS: Final = (
     *("action", "qty", "stop_loss", "take_profit", "trailing_stop", "market_position", "market_position_size"),
     *("prev_market_position", "position_size", "price", "signal_price", "time", "comment", "order_id", "volume"),
     *("side", "sl", "tp", "sl_pct", "quantity", "contracts", "size", "direction", "note", "x_mine", "rsi", "leverage"),
-    *("limit_price", "target", "usdt", "timeframe", "entry", "risk_pct", "bar_time", "id", "type"),
+    *("limit_price", "target", "usdt", "timeframe", "entry", "risk_pct", "bar_time", "id", "type", "stop_price"),
+    *("position", "old_position", "post_only", "category", "delay", "sz", "tp2", "bar_close", "exchange", "pos"),
 )
 
 
@@ -227,6 +233,10 @@ def test_no_value_of_a_placeholder_is_misread(data: st.DataObject) -> None:
             assert name not in filled or made.stop_loss is not None, text
         for name in ("take_profit", "tp", "target"):
             assert name not in filled or made.take_profits, text
+    for name in ("delay", "tp2"):
+        assert name not in filled or made.only_exits or made.action in ("cancel", "heartbeat"), text
+    if made.time_in_force is not TimeInForce.GTC:
+        assert filled.get("post_only") in ("true", "1", "yes", "on")
     if made.sent_at is not None:
         assert made.sent_at == datetime(2026, 1, 5, 11, 59, 57, tzinfo=UTC)
 
@@ -338,7 +348,7 @@ def test_no_value_in_another_services_template_is_misread(data: st.DataObject, s
 
 def _plain(text: str) -> Decimal:
     """The number that the sender's text certainly is; what is none must not have been taken."""
-    assert re.fullmatch(r"[\d.]+([eE][+-]?\d+)?%?", text), text
+    assert re.fullmatch(r"\+?[\d.]+([eE][+-]?\d+)?%?", text), text
     return Decimal(text.rstrip("%"))
 
 

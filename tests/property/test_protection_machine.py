@@ -38,6 +38,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600 if FULL else 300)]
 SYMBOL = "LTCUSDT"
 KEY, SECRET = "paper", "a-secret-of-the-tests"
 LOOK_MS = 2000
+WAITS_MAX = 30
 TICK, HALF = Decimal("0.01"), Decimal("0.5")
 STEPS_MAX = 400
 KILLED_AT = (
@@ -146,6 +147,8 @@ class Protection(RuleBasedStateMachine):
         self.model = Model()
         self.alerts: dict[str, Named] = {}
         self.sent = self.looks = 0
+        self.pending: dict[str, tuple[Named, Side, int]] = {}
+        """Alerts that set levels and whose turn has not come: an order before them is in doubt. Since which look."""
         self.closed_at = -1
         self.known: set[str] = set()
         """The take profits that were seen at rest."""
@@ -222,10 +225,19 @@ class Protection(RuleBasedStateMachine):
             return
         side = self.side(Side.BUY)
         named = self.named(side, self.last.quantize(Decimal(1)), stop, rungs, is_moving=moves_stop)
-        status = self.send({"action": "stops", **self.levels(named)}, named)
-        if status not in ("denied", "failed") and self.model.sign == side.sign:
-            self.model.say(named, self.known)
+        signal_id = self.send({"action": "stops", **self.levels(named)}, named)
+        self.pending[signal_id] = named, side, self.looks
+        self.take_turns()
         self.look()
+
+    def take_turns(self) -> None:
+        for signal_id, (named, side, since) in list(self.pending.items()):
+            stored = self.shop.journal.signal(signal_id)
+            assert stored is not None and self.looks - since < WAITS_MAX
+            if stored["status"] != "accepted":
+                del self.pending[signal_id]
+                if stored["status"] not in ("denied", "failed") and self.model.sign == side.sign:
+                    self.model.say(named, self.known)
 
     def named(self, side: Side, price: Decimal, stop: int | None, rungs: tuple[int, ...], *, is_moving: bool) -> Named:
         return Named(
@@ -352,9 +364,7 @@ class Protection(RuleBasedStateMachine):
         self.go_on(LOOK_MS)
         if named is None or alert["action"] != "stops":
             self.look()
-        stored = self.shop.journal.signal(receipt.signal_id)
-        assert stored is not None
-        return str(stored["status"])
+        return receipt.signal_id
 
     def go_on(self, for_ms: int) -> None:
         """The lanes, until nothing is due within so long."""
@@ -383,6 +393,7 @@ class Protection(RuleBasedStateMachine):
         except Killed:
             self.shop.restart()
         self.go_on(LOOK_MS // 2)
+        self.take_turns()
         self.known |= {each.link_id for each in self.resting() if each.closes}
         if was_troubled:
             self.exchange.faults.clear()
@@ -558,6 +569,34 @@ def test_the_stop_is_put_back_while_another_order_of_the_lane_is_in_doubt(played
     played.exchange.faults.add([paper.read_fault({"path": CREATE, "kind": "drop_request", "times": 1})])
     enter(played, away=0, stop=None)
     assert played.model.size == 2 and played.standing() == Decimal("94.5")
+
+
+def test_what_is_left_of_an_entry_whose_position_was_stopped_out_has_its_ladder_again(played: Protection) -> None:
+    enter(played, away=4, stop=3, qty=9, rungs=(2, 5))
+    played.a_resting_entry_fills(which=0, part=3, looks=2)
+    assert len(played.known) == 2
+    played.the_price_moves(by=4)
+    played.a_person_moves_the_stop(away=1)
+    played.the_price_moves(by=-2)
+    played.nothing_happens(looks=3)
+    assert not played.model.size and not any(each.closes for each in played.resting())
+    played.a_resting_entry_fills(which=0, part=2, looks=2)
+    ladder = sorted((each.price, each.qty) for each in played.resting() if each.closes)
+    assert ladder == [(Decimal(102), Decimal(1)), (Decimal(105), Decimal(1))]
+
+
+def test_alerts_do_not_wait_in_turn_for_an_older_take_profit_that_is_in_doubt(played: Protection) -> None:
+    played.the_relay_is_killed(at=Failpoint.TAKE_PROFIT_ADDED)
+    enter(played, away=2, stop=12)
+    enter(played, away=0, stop=12, rungs=(2, 5))
+    played.a_take_profit_is_not_taken(kind="code", times=3)
+    played.send({"action": "close"}, None)
+    while played.model.size:
+        played.look()
+    for away in (0, 4, 4):
+        enter(played, away=away, stop=6)
+    name(played, 1)
+    assert played.standing() == Decimal("98.5")
 
 
 def test_a_close_does_not_wait_for_a_take_profit_that_is_in_doubt(played: Protection) -> None:

@@ -215,6 +215,20 @@ def test_a_stop_of_the_exchange_is_split_over_the_holdings_and_the_hand_s_own_go
     }
 
 
+def test_executions_of_one_moment_are_put_in_order_by_what_their_order_had_left() -> None:
+    exchange = Netted(category=Category.LINEAR)
+    exchange.fill(Side.BUY, D(1), D(100), _maker("trend", 1), ExitReason.HAND)
+    turn = _maker("trend", 2)
+    for qty in (1, 1, 1):
+        exchange.fill(Side.SELL, D(qty), D(110), turn, ExitReason.HAND)
+    told = [(replace(entry, at_ms=9, seq=9, exec_id=f"e{9 - number}", leaves=D(3 - number)), maker)
+            for number, (entry, maker) in enumerate(exchange.entries)]  # fmt: skip
+    exchange.entries = [exchange.entries[0], *told[1:]]
+    was, now = sorted(exchange.trades(), key=lambda each: each.first_at_ms)
+    assert (was.realised, was.closed_at_ms) == (D(10), 9)
+    assert (now.side, now.open_qty, now.realised) == (Side.SELL, D(2), D(0))
+
+
 def test_what_was_open_before_anything_is_known_has_the_price_that_its_close_tells() -> None:
     exchange = Netted(category=Category.INVERSE)
     exchange.fill(Side.SELL, D(100), D(50), _maker("trend", 1), ExitReason.HAND)

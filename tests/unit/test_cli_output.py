@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from relay.cli import client
-from relay.cli.client import clean, detail_text, facts, moment, read_moment, reason_text, table
+from relay.cli.client import clean, detail_text, facts, moment, narrowed, read_moment, reason_text, table
 
 
 def test_what_steers_a_terminal_is_taken_out_of_a_text() -> None:
@@ -49,3 +49,21 @@ def test_a_detail_is_one_line_however_deep_it_is() -> None:
 def test_a_reason_is_its_code_and_its_words() -> None:
     assert reason_text({"code": "HALTED", "message": "by hand"}) == "HALTED: by hand"
     assert reason_text(None) == ""
+
+
+def test_a_table_of_80_letters_says_what_it_cuts_and_cuts_no_number_before_its_point() -> None:
+    titles = ("ID", "AT", "SIZE", "COIN", "BY")
+    keep = {"ID": slice(3), "AT": slice(2, 4), "SIZE": slice(6), "COIN": slice(5), "BY": slice(4)}
+    rows = [
+        ("abcdef", "1234", "1000000000", "USDT -0.1 MNT", "hand"),
+        ("abc", "1234", "-123456.75", "USDT", "alert"),
+        ("abc", "1234", "0.000123", "BTC", ""),
+    ]
+    assert narrowed(titles, rows, keep) == (
+        ["ID", "AT", "SIZE", "COIN", "BY"],
+        [
+            ["abc", "34", "1000000000", "USDT…", "hand"],
+            ["abc", "34", "-123456…", "USDT", "ale…"],
+            ["abc", "34", "0.000123", "BTC", ""],
+        ],
+    )

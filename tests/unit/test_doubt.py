@@ -274,6 +274,15 @@ def test_an_exit_passes_an_entry_whose_outcome_is_unknown_once_that_can_no_longe
     shop.exchange.silent_lookups = False
     work(shop)
     assert signal(shop, close_id)["status"] == "done"
+    follow(shop, 120)
+    found = signal(shop, entry_id)
+    assert (found["status"], found["reason"]["code"]) == ("failed", "EXCHANGE_UNREACHABLE")
+    for words in ("never arrived at the exchange", "nothing of it is there", "not sent again because an exit was wait"):
+        assert words in found["reason"]["message"]
+    assert [each["name"] for each in found["events"] if each["name"] in ("attention", "failed")] == [
+        "attention",
+        "failed",
+    ]
 
 
 def test_an_exit_passes_an_acknowledged_market_order_whose_end_nobody_tells(shop: Workshop) -> None:

@@ -75,6 +75,12 @@ READ_AS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ),
     ("tvhub", TVHUB | {"isClose": True}, {"action": "close"}),
     ("tvhub", TVHUB | {"isClose": True, "closeShort": True}, {"action": "close_short"}),
+    ("tvhub", TVHUB | {"isClose": True, "units": 0.2}, {"action": "close", "qty": "0.2", "qty_unit": "base"}),
+    (
+        "tvhub",
+        TVHUB | {"isBuy": True, "isLimit": True, "price": 2400, "postOnly": True},
+        {"action": "long", "type": "limit", "time_in_force": "PostOnly"},
+    ),
     (
         "tvhub",
         TVHUB | {"isClose": True, "unitsType": "percentPosition", "units": 25},
@@ -256,6 +262,7 @@ LINES: list[tuple[str, dict[str, Any]]] = [
     ("s=ETHUSDT c=position b=long t=market", {"action": "close_long"}),
     ("s=ETHUSDT c=position b=long t=market\nc=position b=short t=market", {"action": "close"}),
     ("s=ETHUSDT c=position q=30% t=market", {"action": "close", "qty": "30", "qty_unit": "position_pct"}),
+    ("s=ETHUSDT c=position b=long t=limit p=2700", {"action": "close_long", "type": "limit", "price": "2700"}),
     ("s=ETHUSDT c=order", {"action": "cancel"}),
 ]
 
@@ -288,12 +295,12 @@ def test_the_last_part_of_a_code_proves_the_sender_in_plain_text_too() -> None:
         ("s=ETHUSDT b=long q=1 t=market\ns=BTCUSDT b=long q=1 t=market", "b", "opens twice"),
         ("s=ETHUSDT c=position b=short t=market\ns=BTCUSDT b=long q=1 t=market", "s", "differs"),
         ("s=ETHUSDT c=position b=long t=market\nb=long q=1 t=market", "c", "closes the long"),
-        ("s=ETHUSDT b=long q=1 t=limit", "price", ""),
+        ("s=ETHUSDT b=long q=1 t=limit", "t", "with a price `p`"),
+        ("s=ETHUSDT b=long q=1 t=limit p=-1%", "t", "plain number"),
     ],
 )
 def test_a_line_that_cannot_be_done_is_refused_by_its_key(text: str, field: str, problem: str) -> None:
     error = refusal_of(text)
-    field = field if field in error.fields else "p"
     assert problem in " ".join(error.fields[field]), error.fields
 
 
@@ -304,6 +311,16 @@ def test_a_line_that_cannot_be_done_is_refused_by_its_key(text: str, field: str,
         ("s=ETHUSDT c=position q=30%\nc=position q=40%", "q"),
         ("s=ETHUSDT c=position d=1", "d"),
         ("s=ETHUSDT e=bybit-spot c=position", "e"),
+        ("s=ETHUSDT c=position t=stop p=2400", "t"),
+        ("s=ETHUSDT c=position t=limit p=1%", "t"),
+        ("s=ETHUSDT c=position fp=2700", "p"),
+        ("s=ETHUSDT c=position b=long t=limit p=2700\nc=position b=short t=market", "t"),
+        (json.dumps(TVHUB | {"isClose": True, "unitsPercent": 40}), "unitsType"),
+        (json.dumps({**MIZAR, "action": "close-position", "position_size": "0.4"}), "position_size"),
+        (
+            json.dumps(BEE | {"side": "sell", "reduce_only": True, "type": "trailing_stop", "stop_price": "2400"}),
+            "type",
+        ),
         (json.dumps(TVHUB | {"isClose": True, "exchange": "bybit-spot"}), "exchange"),
         (json.dumps(ALTRADY | {"action": "close", "side": "long", "exchange": "BYBI"}), "exchange"),
         (json.dumps({**MIZAR, "quote_asset": "", "action": "close-position"}), "quote_asset"),

@@ -153,6 +153,21 @@ def test_signals_are_found_by_strategy_account_symbol_and_status(journal: Journa
     assert _ids(journal.signals(strategy="s", symbol="ETHUSDT").signals) == []
 
 
+def test_a_text_is_found_in_whatever_case_and_its_signs_stand_for_themselves(journal: Journal) -> None:
+    first = accepted(journal, new_signal(alert={"comment": "Breakout 5%"}))
+    accepted(journal, new_signal(alert={"comment": "none of it"}))
+    assert _ids(journal.signals(text="bREAKout 5%").signals) == [first]
+    assert [_ids(journal.signals(text=each).signals) for each in ("5%5", "brea_out")] == [[], []]
+
+
+def test_what_needs_a_person_is_read_for_one_account(journal: Journal) -> None:
+    signal_id = accepted(journal, new_signal(accounts=("a", "b")))
+    journal.finish(signal_id, "a", SignalStatus.DONE, now_ms=NOW_MS)
+    journal.finish(signal_id, "b", SignalStatus.ATTENTION, now_ms=NOW_MS)
+    assert [(each.signal.id, each.account) for each in journal.in_attention("b")] == [(signal_id, "b")]
+    assert journal.in_attention("a") == ()
+
+
 @pytest.mark.parametrize("cursor", ["", "x", "-1", "1.5", "attention-", "9" * 30, "١"])
 def test_a_cursor_that_is_none_is_reported(journal: Journal, cursor: str) -> None:
     with pytest.raises(ValueError, match="not a cursor"):

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from relay.bybit.wire_account import (
+    KeyRights,
     category_of_symbol,
+    coins_of,
     instrument_from,
+    maintenance_from,
     mark_price_from,
     position_from,
     settle_coin_of,
     stopped_at_ms_from,
+    time_left,
     wallet_from,
 )
-from relay.bybit.wire_ledger import ledger_entry_from, log_entry_from
+from relay.bybit.wire_ledger import balance_changes, fee_coin_of, ledger_entry_from, log_entry_from
+from relay.bybit.wire_orders import reported_position
 from relay.domain.instrument import Category
 from relay.domain.position import Position
 from relay.domain.trades import ExitReason
@@ -90,6 +96,20 @@ def test_portfolio_margin_names_no_leverage() -> None:
 def test_the_streams_word_for_the_average_price_is_understood() -> None:
     streamed = {key: value for key, value in row(entryPrice="97000").items() if key != "avgPrice"}
     assert read(streamed).avg_price == Decimal(97000)
+
+
+def test_a_position_tells_when_it_was_opened_and_changed() -> None:
+    position = read(row(openTime="1700000000001", updatedTime="1700000000005"))
+    assert (position.opened_at_ms, position.changed_at_ms) == (1_700_000_000_001, 1_700_000_000_005)
+    untold = read(row(openTime="0", updatedTime=""))
+    assert (untold.opened_at_ms, untold.changed_at_ms) == (None, None)
+
+
+@pytest.mark.parametrize(("rows", "is_one_way"), [((0,), True), ((1,), False), ((2,), False), ((1, 2), False)])
+def test_one_side_of_a_hedge_is_no_one_way_position(rows: tuple[int, ...], is_one_way: bool) -> None:
+    found = tuple(row(positionIdx=each) for each in rows)
+    reported = reported_position(found, Category.LINEAR, "BTCUSDT")
+    assert (reported.is_one_way, reported.seq) == (is_one_way, -1)
 
 
 def instrument(**changes: Any) -> dict[str, Any]:
@@ -285,3 +305,106 @@ def test_only_trade_and_what_belongs_to_it_proves_the_ledger(kind: str, category
     entry = log_entry_from(row)
     assert (entry is not None) is counts
     assert entry is None or (entry.coin, entry.change, entry.at_ms) == ("USDT", Decimal("-1.5"), 9)
+
+
+def test_rows_of_one_moment_are_told_apart_though_they_share_their_id() -> None:
+    row = {"id": "7_A_3", "type": "TRADE", "category": "linear", "currency": "USDT", "change": "1", "tradeId": "x"}
+    rows = [{**row, "transactionTime": "9", **other} for other in ({}, {}, {"tradeId": "y"}, {"currency": "MNT"})]
+    entries = [log_entry_from(each) for each in rows]
+    assert [each.id for each in entries if each].index(entries[1].id if entries[1] else "") == 0
+    assert len({each.id for each in entries if each}) == 3
+
+
+def test_a_sale_is_told_from_a_purchase() -> None:
+    sides = [ledger_entry_from(execution(side=side), Category.LINEAR).side for side in ("Buy", "Sell")]
+    assert sides == ["buy", "sell"]
+
+
+@pytest.mark.parametrize(
+    ("category", "side", "maker_rate", "coin"),
+    [
+        (Category.LINEAR, "Buy", None, "USDT"),
+        (Category.LINEAR, "Sell", None, "USDT"),
+        (Category.SPOT, "Buy", None, "BTC"),
+        (Category.SPOT, "Sell", None, "USDT"),
+        (Category.SPOT, "Buy", "-0.0001", "USDT"),
+        (Category.SPOT, "Sell", "-0.0001", "BTC"),
+        (Category.SPOT, "Buy", "0.0001", "BTC"),
+    ],
+)
+def test_a_fee_whose_coin_is_not_named_is_paid_as_documented(
+    category: Category, side: str, maker_rate: str | None, coin: str
+) -> None:
+    made = {} if maker_rate is None else {"isMaker": True, "feeRate": maker_rate}
+    assert fee_coin_of(execution(side=side, **made), category) == coin
+
+
+def test_a_result_counts_whatever_is_said_to_be_closed() -> None:
+    assert ledger_entry_from(execution(execPnl="4.5", closedSize=""), Category.LINEAR).realised == Decimal("4.5")
+
+
+def test_an_execution_changes_the_wallet_by_its_result_less_what_it_cost() -> None:
+    assert balance_changes(execution(), Category.LINEAR) == {"USDT": Decimal("94.445")}
+    funding = execution(execType="Funding", execFee="-3", execPnl="", closedSize="")
+    assert balance_changes(funding, Category.LINEAR) == {"USDT": Decimal(3)}
+    bought = execution(side="Buy", execPnl="", closedSize="", execFee="0.0001")
+    assert balance_changes(bought, Category.SPOT) == {"BTC": Decimal("0.0999"), "USDT": Decimal(-10100)}
+
+
+@pytest.mark.parametrize(
+    ("symbol", "coins"),
+    [
+        ("NEWCOINUSDT", ("NEWCOIN", "USDT")),
+        ("NEWCOINEUR", ("NEWCOIN", "EUR")),
+        ("NEWCOINBTC", ("NEWCOIN", "BTC")),
+        ("NEWCOINWXYZ", ("NEWCOIN", "WXYZ")),
+    ],
+)
+def test_the_coins_of_a_pair_that_is_not_listed_yet_are_told_by_its_name(symbol: str, coins: tuple[str, str]) -> None:
+    assert coins_of(Category.SPOT, symbol) == coins
+
+
+def test_a_listed_pair_tells_its_coins_whatever_it_is_called() -> None:
+    spot = {"contractType": None, "symbol": "XYZABUSDT", "baseCoin": "XYZ", "quoteCoin": "ABUSDT"}
+    lot = {"basePrecision": "0.01", "quotePrecision": "0.01", "minOrderQty": "0.01", "minOrderAmt": "1"}
+    instrument_from(instrument(**spot, lotSizeFilter=instrument()["lotSizeFilter"] | lot), category=Category.SPOT)
+    assert coins_of(Category.SPOT, "XYZABUSDT") == ("XYZ", "ABUSDT")
+
+
+NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("by_date", "days_left", "left"),
+    [
+        (None, None, None),
+        (timedelta(days=9), None, timedelta(days=9)),
+        (None, 7, timedelta(days=7)),
+        (timedelta(days=2), 7, timedelta(days=2)),
+        (timedelta(days=7, hours=23), 7, timedelta(days=7, hours=23)),
+        (timedelta(days=40), 7, timedelta(days=7)),
+        (timedelta(days=-1), 0, timedelta(days=-1)),
+    ],
+)
+def test_the_earlier_of_a_keys_two_ends_counts(
+    by_date: timedelta | None, days_left: int | None, left: timedelta | None
+) -> None:
+    key = KeyRights(
+        read_only=False,
+        contract_permissions=frozenset(),
+        wallet_permissions=frozenset(),
+        addresses=(),
+        expires_at=None if by_date is None else NOW + by_date,
+        days_left=days_left,
+    )
+    assert time_left(key, NOW) == left
+
+
+def test_an_announcement_says_what_is_away_and_where() -> None:
+    announced = {"id": 5, "title": "t", "state": "scheduled", "begin": "1750000000000", "end": "1750000600000"}
+    found = [maintenance_from({**announced, "env": env, "serviceTypes": [1, 2, 3, 4, 5, 9]}) for env in (None, 1, 2)]
+    assert [each and each.is_demo for each in found] == [False, False, True]
+    assert found[0] is not None
+    services = "trading, trading by HTTP, trading by WebSocket, private streams, market data, another service"
+    assert found[0].what == f"maintenance of {services} (t)"
+    assert maintenance_from({**announced, "state": "completed"}) is None

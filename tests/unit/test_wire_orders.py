@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from relay.bybit.wire_orders import create_params, fill_from, open_order_from, report_from
+from relay.bybit.wire_orders import create_params, fill_from, open_order_from, report_from, reported_execution
+from relay.domain.coins import OwnCoins
 from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, OrderType, PlannedOrder, Purpose, Side, TimeInForce, TriggerBy
 
@@ -263,8 +264,31 @@ def test_a_fee_in_another_coin_is_named() -> None:
     assert fill.fee_coin == "MNT"
 
 
+@pytest.mark.parametrize(
+    ("symbol", "coin", "taken"),
+    [("BTCUSDT", "BTC", "0.002"), ("BTCUSDT", "USDT", "0"), ("MNTUSDT", "MNT", "0.002"), ("MNTXUSDT", "MNT", "0")],
+)
+def test_a_fee_lessens_the_coins_only_where_it_is_in_their_own(symbol: str, coin: str, taken: str) -> None:
+    reported = execution(symbol=symbol, feeCurrency=coin, execFee="0.002", execQty="1")
+    fill = fill_from(reported, Category.SPOT)
+    assert fill is not None
+    assert OwnCoins(symbol=symbol).after((fill,), Side.BUY).size == 1 - Decimal(taken)
+
+
 def test_funding_is_no_fill() -> None:
     assert fill_from(execution(execType="Funding")) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_outside"),
+    [
+        *(("Trade", False), ("BlockTrade", False), ("FutureSpread", False), ("Funding", False)),
+        *(("SessionSettlePnL", False), ("AdlTrade", True), ("BustTrade", True), ("MovePosition", True)),
+    ],
+)
+def test_what_happens_to_a_position_without_an_order_is_told_from_what_orders_do(kind: str, is_outside: bool) -> None:
+    report = reported_execution({**execution(execType=kind), "side": "Buy", "orderId": "o"}, Category.LINEAR)
+    assert (report.is_outside, report.seq) == (is_outside, 0)
 
 
 def test_the_positions_stops_are_told_from_orders() -> None:

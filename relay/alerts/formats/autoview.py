@@ -20,6 +20,7 @@ _KEYS = frozenset({"a", "e", "s", "b", "c", "q", "t", "p", "l", "sl", "tp", "ts"
 _OPENS = {"long": "long", "short": "short", "buy": "buy", "sell": "sell"}
 _SIDES = {"long": "long", "short": "short", "buy": "long", "sell": "short"}
 _LEVEL = re.compile(r"\d+(?:\.\d+)?%", re.ASCII)
+_PRICE = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 _SHARED = ("a", "e", "s")
 
 
@@ -57,6 +58,8 @@ def _commands(message: Message) -> list[Command]:
         command = {key.lower(): value for key, _, value in (pair.partition("=") for pair in text.split()) if _}
         for key in command.keys() - _KEYS:
             message.refuse(key, "is no key of Autoview's that relay reads; leave it out")
+        if any(key in command for key in ("fp", "fq")):
+            message.refuse("p", "is fixed by `fp` or `fq` in a way that relay does not read; send `t=limit` with `p`")
         if command.get("d", "0") not in ("0", ""):
             message.refuse("d", "turns the command off, and here every alert is for real; take it out to trade")
         if command.get("c", "order") not in ("order", "position"):
@@ -77,11 +80,7 @@ def _open(message: Message, command: Command, closing: list[Command]) -> None:
         message.refuse("c", f"closes the {side} that the same alert opens; send an alert for each")
     leaves = bool(closing)
     message.give("action", side if leaves else "buy" if side == "long" else "sell", "b")
-    if command.get("t", "").lower() not in ("market", "limit"):
-        message.refuse("t", "must be `market`, or `limit` with a price `p`")
-    elif command["t"].lower() == "limit":
-        message.give("type", "limit", "t")
-        message.give("price", command.get("p", ""), "p")
+    _kind(message, command.get("t", ""), command)
     _size(message, command)
     for key, native in (("tp", "take_profit"), ("sl", "stop_loss"), ("ts", "trailing_stop")):
         if key in command and not _LEVEL.fullmatch(command[key]):
@@ -90,6 +89,14 @@ def _open(message: Message, command: Command, closing: list[Command]) -> None:
             message.give(native, command[key], key)
     if command.get("ro", "0") not in ("0", ""):
         message.give("reduce_only", "true", "ro")
+
+
+def _kind(message: Message, kind: str, command: Command) -> None:
+    if kind.lower() == "limit" and _PRICE.fullmatch(command.get("p", "")):
+        message.give("type", "limit", "t")
+        message.give("price", command["p"], "p")
+    elif kind.lower() != "market":
+        message.refuse("t", "must be `market`, or `limit` with a price `p` that is a plain number")
 
 
 def _size(message: Message, command: Command) -> None:
@@ -109,6 +116,10 @@ def _size(message: Message, command: Command) -> None:
 def _close(message: Message, closing: list[Command]) -> None:
     sides = {_SIDES.get(each.get("b", "").lower(), "both") for each in closing}
     message.give("action", f"close_{sides.pop()}" if len(sides) == 1 and "both" not in sides else "close", "c")
+    for each in closing[:1]:
+        _kind(message, each.get("t", "market"), each)
+    if len({(each.get("t", "market").lower(), each.get("p")) for each in closing}) > 1:
+        message.refuse("t", "differs between the positions; send an alert for each")
     sizes = {each["q"] for each in closing if each.get("q")} - {"100%"}
     if len(sizes) > 1 or (sizes and len(closing) > 1):
         message.refuse("q", "of more than one position; send an alert for each")
@@ -123,8 +134,8 @@ AUTOVIEW = AlertFormat(
     service="Autoview or ProfitView",
     table={
         **{"message": own(), "s": own("ticker", chooses=True), "b": own("action", chooses=True)},
-        **{"q": own("qty", chooses=True), "t": own("type")},
-        **{"p": own("price"), "l": own("leverage"), "tp": own("take_profit"), "sl": own("stop_loss")},
+        **{"q": own("qty", chooses=True), "t": own("type", chooses=True)},
+        **{"p": own("price", chooses=True), "l": own("leverage"), "tp": own("take_profit"), "sl": own("stop_loss")},
         **{"ts": own("trailing_stop"), "a": own("account", chooses=True), "ro": own("reduce_only")},
         **rows(own(chooses=True), "c e d u"),
         "delay": own(),

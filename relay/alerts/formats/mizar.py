@@ -23,6 +23,8 @@ def _read(message: Message) -> None:
     for path in ("base_asset", "quote_asset"):
         message.need(path, "the instrument's coins, such as `BTC` and `USDT`")
     message.give("ticker", "".join(coins).upper(), "base_asset")
+    if message.has("position_size") and message.number("position_size") != 1:
+        message.refuse("position_size", _OF_BOT)
     if action == "close":
         message.give("action", f"close_{side}" if side else "close", "action")
         return
@@ -31,8 +33,6 @@ def _read(message: Message) -> None:
     message.need("side", "`long` or `short`: only the bot knows on which side it trades")
     message.give("action", side or "long", "action")
     message.mean("stays_as_large", True, "action")
-    if message.has("position_size") and message.number("position_size") != 1:
-        message.refuse("position_size", _OF_BOT)
     if message.has("open_order_price"):
         message.give("type", "limit", "open_order_price")
         message.copy("open_order_price", "price")
@@ -46,7 +46,11 @@ MIZAR = AlertFormat(
         **{"action": own("action", chooses=True), "side": own(chooses=True)},
         **{"base_asset": own("ticker", chooses=True), "quote_asset": own(chooses=True)},
         **{"take_profit_pct": percent("take_profit", times=100), "stop_loss_pct": percent("stop_loss", times=100)},
-        **{"position_size": own(), "open_order_price": own("price"), "open_position_expiration": own("valid_for")},
+        **{
+            "position_size": own(chooses=True),
+            "open_order_price": own("price"),
+            "open_position_expiration": own("valid_for"),
+        },
         **rows(INFO, "bot_id api_key strategy_id"),
         **rows(no(_MANAGED, unless_off=True), "market_at_expiration trailing_stop_loss trailing_take_profit size"),
     },

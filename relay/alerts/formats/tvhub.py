@@ -64,10 +64,11 @@ def _size(message: Message, *, closes: bool) -> None:
     unit = message.choice("unitsType", _UNITS) if message.has("unitsType") else None
     if str(message.raw("unitsType")).lower() == "risk":
         message.refuse("unitsType", '`risk` is written "qty_unit": "risk_pct" in a native alert')
-    path = message.only("units", "unitsPercent") if not (closes and unit in ("equity_pct", None)) else None
-    if closes and unit == "equity_pct":
+    path = message.only("units", "unitsPercent")
+    if closes and (unit == "equity_pct" or (unit is None and path == "unitsPercent")):
         message.copy("unitsPercent", "qty")
-        message.refuse("unitsType", "of a close must be `percentPosition` or `absolute`; leave it out to close all")
+        message.refuse("unitsType", "of a close must be `percentPosition` or `absolute`; leave both out to close all")
+        return
     if path is None:
         return
     if path == "unitsPercent" and unit is None:

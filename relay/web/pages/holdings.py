@@ -14,7 +14,7 @@ from relay.journal.trades import shown_trade
 from relay.web.access import require_login
 from relay.web.answers import answer, current_services
 from relay.web.pages.charts import position_chart, trade_chart
-from relay.web.pages.overview import all_positions, resting_orders, unless_seen
+from relay.web.pages.overview import all_positions, resting_orders, unless_seen, written_down
 
 holdings = Blueprint("holdings", __name__)
 holdings.before_request(require_login)
@@ -33,7 +33,7 @@ def live_positions() -> ResponseReturnValue:
 
 def _positions() -> dict[str, Any]:
     positions, problems = all_positions()
-    return {"positions": positions, "problems": problems}
+    return {"positions": positions, "problems": problems, "written": written_down()}
 
 
 @holdings.get("/live/chart/position")
@@ -87,4 +87,10 @@ def _given() -> dict[str, str]:
 def _orders() -> dict[str, Any]:
     found, given = resting_orders(), _given()
     shown = [each for each in found["orders"] if all(each[name] == value for name, value in given.items())]
-    return {"orders": shown, "unreadable": found["unreadable"], "given": given, "all": len(found["orders"])}
+    return {
+        "orders": shown,
+        "unreadable": found["unreadable"],
+        "given": given,
+        "all": len(found["orders"]),
+        "written": written_down(),
+    }

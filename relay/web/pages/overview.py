@@ -16,14 +16,13 @@ from flask import Blueprint, Flask, Response, current_app, render_template, requ
 from flask.typing import ResponseReturnValue
 
 from relay.app.account_checks import free_disk_bytes
+from relay.app.wiring import Services
 from relay.bybit.checklist import DISK_LOW_BYTES, megabytes, rows_of
 from relay.bybit.client import Exchange
 from relay.domain.performance import Equity, worth_of
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
-from relay.execution.holdings import held_at
+from relay.execution.holdings import AccountView, LiveView, held_at
 from relay.execution.ports import Account, to_ms, utc_now
-from relay.journal.journal import Journal
-from relay.journal.ledger import Ledger
 from relay.journal.records import HALT
 from relay.journal.rejected import ONLY_COUNTED
 from relay.settings.settings import limits_text
@@ -61,29 +60,26 @@ class _Remembered(Generic[T]):
         self._asking = threading.Lock()
         self._seen: AccountSnapshot[T] = AccountSnapshot()
 
-    def get(self, *, fresh: bool = False) -> AccountSnapshot[T]:
-        """`fresh`: read now, whoever else does."""
-        if fresh:
-            with self._asking:
-                self._seen = self._look()
-                return self._seen
+    def get(self) -> AccountSnapshot[T]:
         if time.monotonic() - self._seen.at_s < self._keep_s:
             return self._seen
         if not self._asking.acquire(blocking=self._seen.value is None and self._seen.problem is None):
             return self._seen
         try:
             if time.monotonic() - self._seen.at_s >= self._keep_s:
-                self._seen = self._look()
+                self._seen = _asked(self._ask, self._seen.value)
             return self._seen
         finally:
             self._asking.release()
 
-    def _look(self) -> AccountSnapshot[T]:
-        try:
-            value = self._ask()
-        except (ExchangeUnreachable, ExchangeAnswered) as error:
-            return AccountSnapshot(value=self._seen.value, problem=str(error), at_s=time.monotonic())
-        return AccountSnapshot(value=value, at_s=time.monotonic())
+
+def _asked(ask: Callable[[], T], before: T | None = None) -> AccountSnapshot[T]:
+    """`before`: what stands for an answer where there is none."""
+    try:
+        value = ask()
+    except (ExchangeUnreachable, ExchangeAnswered) as error:
+        return AccountSnapshot(value=before, problem=str(error), at_s=time.monotonic())
+    return AccountSnapshot(value=value, at_s=time.monotonic())
 
 
 class Glance:
@@ -92,39 +88,44 @@ class Glance:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._positions: dict[str, _Remembered[list[dict[str, Any]]]] = {}
-        self.orders: _Remembered[dict[str, Any]] = _Remembered(open_orders, _POSITIONS_S)
+        self.orders: _Remembered[dict[str, Any]] = _Remembered(_orders, _POSITIONS_S)
         """What rests on every account, in the API's form."""
         self._wallets: dict[str, _Remembered[list[Equity]]] = {}
 
-    def positions(
-        self, account: Account, exchange: Exchange, ledger: Ledger, journal: Journal, *, fresh: bool
-    ) -> AccountSnapshot[list[dict[str, Any]]]:
+    def positions(self, account: Account, services: Services) -> AccountSnapshot[list[dict[str, Any]]]:
         """The open ones, in the API's form."""
         with self._lock:
             stored = self._positions.setdefault(
-                account.name, _Remembered(lambda: _positions(account, exchange, ledger, journal), _POSITIONS_S)
+                account.name,
+                _Remembered(lambda: _positions(account, services.view_of(account.name), services), _POSITIONS_S),
             )
-        return stored.get(fresh=fresh)
+        return stored.get()
 
-    def equity(self, account: str, exchange: Exchange) -> AccountSnapshot[list[Equity]]:
+    def equity(self, account: str, services: Services) -> AccountSnapshot[list[Equity]]:
         """Of each coin that the wallet holds."""
         with self._lock:
-            stored = self._wallets.setdefault(account, _Remembered(lambda: _wallet(exchange), _WALLET_S))
+            stored = self._wallets.setdefault(
+                account, _Remembered(lambda: _wallet(services.view_of(account)), _WALLET_S)
+            )
         return stored.get()
 
 
-def _positions(account: Account, exchange: Exchange, ledger: Ledger, journal: Journal) -> list[dict[str, Any]]:
-    held = held_at(account, exchange, ledger, journal)
+def _orders() -> dict[str, Any]:
+    return open_orders(view_of=current_services().view_of)
+
+
+def _positions(account: Account, view: AccountView, services: Services) -> list[dict[str, Any]]:
+    held = held_at(account, view, services.streams.bookkeeper.ledger, services.journal)
     if held.problem is not None and not isinstance(held.problem, FactsUnreadable):  # a row that is odd was told of
         raise held.problem
     return [position_form(account.name, each) for each in held.holdings]
 
 
-def _wallet(exchange: Exchange) -> list[Equity]:
+def _wallet(view: AccountView) -> list[Equity]:
     now_ms = to_ms(utc_now())
     return [
         Equity(coin=each.coin, equity=each.equity, unrealised=each.unrealised_pnl, usd=each.usd, at_ms=now_ms)
-        for each in exchange.wallet().coins
+        for each in view.coins()
         if each.equity
     ]
 
@@ -134,14 +135,16 @@ def init_glance(app: Flask) -> None:
 
 
 def all_positions(*, fresh: bool = False) -> tuple[list[dict[str, Any]], list[str]]:
-    """Every account's open positions, and what could not be read, a sentence each. `fresh`: read just now."""
+    """Every account's open positions, and what could not be read, a sentence each. `fresh`: the exchange is asked."""
     glance: Glance = current_app.extensions[_EXTENSION]
     shown: list[dict[str, Any]] = []
     problems, parts = [], current_services()
-    ledger = parts.streams.bookkeeper.ledger
 
     def read_of(name: str, exchange: Exchange) -> AccountSnapshot[list[dict[str, Any]]]:
-        return glance.positions(parts.accounts[name], exchange, ledger, parts.journal, fresh=fresh)
+        account = parts.accounts[name]
+        if fresh:
+            return _asked(lambda: _positions(account, LiveView(exchange), parts))
+        return glance.positions(account, parts)
 
     read = of_each(parts.exchanges, read_of)
     for name, seen in read.items():
@@ -161,7 +164,18 @@ def resting_orders() -> dict[str, Any]:
 
 def equities() -> dict[str, AccountSnapshot[list[Equity]]]:
     glance: Glance = current_app.extensions[_EXTENSION]
-    return of_each(current_services().exchanges, glance.equity)
+    services = current_services()
+    return of_each(services.exchanges, lambda name, exchange: glance.equity(name, services))
+
+
+def written_down() -> dict[str, int]:
+    """How many seconds old is what is shown of the accounts that other processes own."""
+    services = current_services()
+    others = [
+        name for name in services.exchanges if not services.engine.is_alone and not services.engine.executes(name)
+    ]
+    ages = {name: services.reports.age_s(name) for name in others}
+    return {name: age_s for name, age_s in ages.items() if age_s is not None}
 
 
 overview = Blueprint("overview", __name__)
@@ -217,6 +231,7 @@ def _live() -> dict[str, Any]:
         "missing": relay.missing(),
         "disk_low": megabytes(free) if free is not None and free < DISK_LOW_BYTES else None,
         "accounts": accounts,
+        "written": written_down(),
         "positions": positions,
         "problems": problems,
         "attention": journal.signals(needs_a_person=True, limit=20).signals,
