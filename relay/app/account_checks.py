@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 
 EVERY_S = 55.0
 """So that what is shown is at most a minute old, the look itself included."""
+_OFTEN_MAX = 10
 _STOP_S = 2.0
 _OPENING_S = 1.5
 """For a stream that a relay is about to open: less than the start waits for the first look."""
@@ -239,9 +240,9 @@ class Checkup:
     """A thread an account: an exchange that is slow holds up nothing else, and no other account's look."""
 
     def __init__(self, check_targets: Mapping[str, AccountCheckTarget], *, every_s: float = EVERY_S) -> None:
-        """`check_targets`: by account."""
+        """`check_targets`: by account. Of more than ten each is looked at less often: a look asks for twenty things."""
         self._check_targets = check_targets
-        self._every_s = every_s
+        self._every_s = every_s * max(1.0, len(check_targets) / _OFTEN_MAX)
         self._latest: dict[str, Report] = {}
         self._stop = threading.Event()
         self._looked = {account: threading.Event() for account in check_targets}

@@ -36,7 +36,7 @@ from relay.engine.failpoint import Failpoint
 from relay.engine.lanes import Engine, Lane
 from relay.engine.lease_guard import LeaseLost
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
-from relay.execution.orders import Advancer, Canceller, entry_snapshot, look
+from relay.execution.orders import Advancer, Canceller, entry_snapshot, look, wanted_no_more
 from relay.execution.ports import Account, Now, to_ms, utc_now
 from relay.execution.work import Amended, ProtectionEnded, ProtectionRun, Resting, _orders, is_waited_for
 from relay.journal.journal import Journal
@@ -86,12 +86,11 @@ class Protector:
             protection_run.looked, protection_run.why = None, str(error)
             came_to = _AGAIN_S
         if not isinstance(came_to, ProtectionEnded) and now_ms - protection_run.begun_at_ms > PATIENCE_MS:
-            return self._incomplete(
-                protection_run, record, f"not in place within {PATIENCE_MS // 1000} s: {protection_run.why}", now_ms
-            )
+            words = f"not in place within {PATIENCE_MS // 1000} s: {protection_run.why}"
+            return self._incomplete(protection_run, record, words, now_ms)
         is_long = came_to and now_ms - protection_run.begun_at_ms > _YIELDS_AFTER_MS
-        is_new = not (record.bracket.trouble or record.bracket.stale_orders)
-        is_own = record.signal_id == protection_run.signal_id and is_new
+        is_old = record.bracket.trouble or record.bracket.stale_orders
+        is_own = not is_old and record.signal_id == protection_run.signal_id
         if is_long and is_waited_for(self._journal, *where, beside=protection_run.signal_id, only_exits=is_own):
             return ProtectionEnded()  # The next look, which is behind that, finds again what is to be done.
         return came_to
@@ -180,8 +179,7 @@ class Protector:
                 return self._cancel(protection_run, record, order_id, now_ms)
 
     def _keep(self, protection_run: ProtectionRun, record: BracketRecord, bracket: Bracket, now_ms: int) -> None:
-        """As it is now; the one that becomes active takes over from the one that was, unless a later alert has named
-        that."""
+        """As it is now; what becomes active takes over from what was, unless a later alert has named that."""
         if record.bracket.status is BracketStatus.WAITING and bracket.status is BracketStatus.ACTIVE:
             bracket = self._activated(protection_run, record, bracket, now_ms)
         self._save(protection_run, record, bracket, now_ms, stored=lambda: failpoint.passed(Failpoint.BRACKET_SAVED))
@@ -331,7 +329,9 @@ class Protector:
             stored = self._journal.order(order_id)
             assert stored is not None, f"the bracket names {order_id}, which is no order"
             state = replace(stored.state, taken_up_at_ms=protection_run.account.exchange.now_ms())
-        came_to = self._advancer.step(protection_run.account, state, protection_run.deferred)
+        protection_run.deferred.flush(self._journal)
+        held_back = wanted_no_more(protection_run.account, self._journal, record.bracket, state)
+        came_to = self._advancer.step(protection_run.account, state, protection_run.deferred, held_back=held_back)
         if isinstance(came_to, GiveUp):
             return self._incomplete(protection_run, record, came_to.reason.message, now_ms)
         protection_run.orders[order_id] = came_to.order

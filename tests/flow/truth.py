@@ -165,6 +165,8 @@ class Truth:
         nets, held = [D(0)], D(0)
         for row in rows:
             signed = D(row["execQty"]) * (1 if row["side"] == "Buy" else -1) if row["execType"] != "Funding" else D(0)
+            if signed and not held and row is not rows[0]:
+                nets.append(D(0))
             fee = D(row["execFee"]) if row["feeCurrency"] in ("", coin) else D(0)
             tax = sum((D(str(each["fee"])) for each in _taxes(row)), D(0))
             crossing = held * (held + signed) < 0
