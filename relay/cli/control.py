@@ -29,7 +29,7 @@ from relay.cli.client import (
 from relay.cli.signals import WAIT_S, await_end, reported
 from relay.domain.instrument import Category, TradedMarket, symbol_of_filter
 from relay.domain.order import SignalStatus
-from relay.domain.signal import new_signal_id
+from relay.domain.signal import new_signal_id, span
 from relay.domain.trades import BY_HAND
 
 YES = "yes"
@@ -251,14 +251,14 @@ def retry(context: click.Context, signal_id: str, is_fresh: bool, as_json: bool,
     outlook = client.get(path)
     if is_fresh:
         then, now = (outlook.get(name) or "not known" for name in ("price_then", "price_now"))
-        remark(f"the entry is {outlook['age_s']} s old; the price then: {then}, now: {now}")
+        remark(f"the entry is {span(outlook['age_s'])} old; the price then: {then}, now: {now}")
         if outlook["real_money"]:
             say_yes = f"This may place an order with REAL MONEY. Type {YES} to go on"
             if click.prompt(say_yes, default="", show_default=False, err=True).strip() != YES:
                 raise NotDone(f"nothing was opened again: {YES!r} was not typed")
     elif outlook["expires"]:
         remark(
-            f"the entry is {outlook['age_s']} s old, more than {outlook['max_age_s']} s, and will expire; "
+            f"the entry is {span(outlook['age_s'])} old, more than {outlook['max_age_s']} s, and will expire; "
             "`--now` lifts that for one try"
         )
     until = time.monotonic() + WAIT_S

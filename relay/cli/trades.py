@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -32,7 +30,10 @@ if TYPE_CHECKING:
     from relay.journal.journal import Journal
 
 _PAGE: Final = 500
-_TITLES: Final = ("CLOSED", "STRATEGY", "SYMBOL", "SIDE", "SIZE", "ENTRY", "EXIT", "BY", "NET", "COIN", "HELD")
+_TITLES: Final = (
+    *("CLOSED", "ACCOUNT", "STRATEGY", "SYMBOL", "SIDE", "SIZE"),
+    *("ENTRY", "EXIT", "BY", "NET", "COIN", "HELD"),
+)
 _NARROW: Final = {
     "CLOSED": slice(5, 16),
     "STRATEGY": slice(8),
@@ -72,7 +73,9 @@ def trades(as_csv: bool, is_wide: bool, as_json: bool, url: str | None, **query:
         while following:
             body = page(following)
             rows, following = rows + body["trades"], body["next_cursor"]
-        say(_csv(rows))
+        from relay.journal.trades import as_csv as text_of
+
+        say("\n".join(text_of(rows).splitlines()))
     elif as_json:
         say_json(body)
     else:
@@ -105,6 +108,7 @@ def _row(trade: dict[str, Any]) -> list[str]:
                      for coin, amount in trade["fees_other"].items())  # fmt: skip
     return [
         closed,
+        trade["account"],
         *("" if each is None else str(each).replace("_", " ") for each in shown),
         _short(trade["net"], trade["settle_coin"]),
         trade["settle_coin"] + others,
@@ -124,18 +128,3 @@ def _held(trade: dict[str, Any]) -> str:
     if opened is None or closed is None:
         return ""
     return str(timedelta(seconds=round((closed - opened).total_seconds())))
-
-
-def _csv(rows: list[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(rows[0] if rows else [])
-    for row in rows:
-        writer.writerow([_cell(value) for value in row.values()])
-    return text.getvalue().rstrip("\n")
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, dict):
-        return " ".join(f"{coin} {amount}" for coin, amount in value.items())
-    return " ".join(value) if isinstance(value, list) else "" if value is None else str(value)

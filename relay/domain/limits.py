@@ -32,7 +32,7 @@ from relay.domain.limit_checks import (
 from relay.domain.order import FACTS_UNREADABLE, Reason, Side
 from relay.domain.plan import Facts, LimitFacts, LimitNeed
 from relay.domain.rules import Direction, Rules, type_refusal
-from relay.domain.signal import Signal, SignalAge, age_of
+from relay.domain.signal import Signal, SignalAge, age_of, span
 
 _FORBIDDEN = {Direction.LONG_ONLY: Side.SELL, Direction.SHORT_ONLY: Side.BUY}
 
@@ -362,7 +362,7 @@ def too_old(signal: Signal, rules: Rules, age: SignalAge) -> Reason | None:
         )
     return Reason(
         code="TIME_TOO_OLD",
-        message=f"the entry is {age.age.total_seconds():.0f} s old, more than {plain(most)} s{hint}",
+        message=f"the entry is {span(age.age.total_seconds())} old, more than {plain(most)} s{hint}",
     )
 
 

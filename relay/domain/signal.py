@@ -474,6 +474,15 @@ class SignalAge:
     """For people: why its own time does not count."""
 
 
+_SPANS: Final = (("days", 86_400), ("h", 3600), ("min", 60))
+
+
+def span(seconds: float) -> str:
+    """In seconds as long as those count, else in the largest unit of which there are two."""
+    units = ((unit, size) for unit, size in _SPANS if seconds >= max(2 * size, 300))
+    return next((f"{seconds // size:.0f} {unit}" for unit, size in units), f"{seconds:.0f} s")
+
+
 def age_of(signal: Signal, *, since_receipt: timedelta, exchange_now: datetime, is_measured: bool = True) -> SignalAge:
     """`since_receipt`: by a clock that does not jump, as far as there is one.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -492,6 +494,28 @@ def shown_trade(trade: Trade) -> dict[str, Any]:
         "settle_coin": trade.settle_coin,
         "signals": list(trade.signals),
     }
+
+
+_COLUMNS: Final = (
+    *("id", "account", "strategy", "symbol", "category", "side", "status", "opened_at", "closed_at", "size"),
+    *("entry_price", "exit_price", "exit_reason", "realised", "fees", "fees_other", "funding", "net", "net_usd"),
+    *("settle_coin", "signals"),
+)
+
+
+def as_csv(shown: Iterable[Mapping[str, Any]]) -> str:
+    """Trades as the API shows them; what is a list or by coin is words with blanks between."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(_COLUMNS)
+    writer.writerows([_cell(each[name]) for name in _COLUMNS] for each in shown)
+    return text.getvalue()
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{name} {amount}" for name, amount in value.items())
+    return " ".join(value) if isinstance(value, list) else "" if value is None else str(value)
 
 
 def plain_by_coin(amounts: Mapping[str, Decimal]) -> dict[str, str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
-import io
 import json
 import logging
 import re
@@ -41,7 +39,7 @@ from relay.journal.accept import ChainRecord
 from relay.journal.codec import rfc3339
 from relay.journal.ledger import DAY_MS, start_of_day
 from relay.journal.records import HALT
-from relay.journal.trades import TradeFilter, shown_trade
+from relay.journal.trades import TradeFilter, as_csv, shown_trade
 from relay.settings.config import NAME
 from relay.web.access import whole_body
 from relay.web.answers import (
@@ -470,25 +468,13 @@ def list_trades(
     except ValueError as error:
         raise request_invalid({"cursor": [str(error)]}) from None
     rows = [shown_trade(each) for each in found]
-    return as_csv(rows) if form == "csv" else answer({"trades": rows, "next_cursor": following})
+    return csv_answer(rows) if form == "csv" else answer({"trades": rows, "next_cursor": following})
 
 
-def as_csv(rows: list[dict[str, Any]]) -> Response:
-    """The fields of the API, in its order; what is a list or by coin is words with blanks between."""
-    text_, names = io.StringIO(), list(rows[0]) if rows else []
-    writer = csv.writer(text_)
-    writer.writerow(names)
-    for row in rows:
-        writer.writerow([_cell(value) for value in row.values()])
-    response = Response(text_.getvalue(), mimetype="text/csv")
+def csv_answer(rows: list[dict[str, Any]]) -> Response:
+    response = Response(as_csv(rows), mimetype="text/csv")
     response.headers["Content-Disposition"] = "attachment; filename=trades.csv"
     return response
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, dict):
-        return " ".join(f"{name} {amount}" for name, amount in value.items())
-    return " ".join(value) if isinstance(value, list) else "" if value is None else str(value)
 
 
 def show_performance(*, days: int) -> Response:

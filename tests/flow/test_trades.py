@@ -231,6 +231,8 @@ def test_trades_are_found_by_what_is_asked_and_come_in_pages_and_as_a_file(
     assert len(trades(own, "?days=1")) == 4 and trades(own, "?strategy=nobody") == []
     rows = list(csv.DictReader(io.StringIO(own.ask("trades?format=csv").text)))
     assert [row["id"] for row in rows] == [each["id"] for each in trades(own)]
+    assert list(rows[0]) == list(trades(own)[0])
+    assert own.ask("trades?format=csv&strategy=nobody").text.split(",")[0] == "id", "a table of nothing has its head"
     error_of(own.ask("trades?cursor=x"), 400, "REQUEST_INVALID")
     error_of(own.ask("trades?format=xml"), 400, "REQUEST_INVALID")
 
@@ -246,6 +248,9 @@ def test_the_pages_show_trades_their_proof_and_what_tradingview_lists(own: Relay
     shown = {path: browser.get(f"{own.url}{path}", timeout=60).text for path in ("/trades", "/performance", "/compare")}
     assert "BTCUSDT" in shown["/trades"] and "+88." in shown["/trades"]
     assert "100.0 %" in shown["/performance"] and 'class="tag good">none<' in shown["/performance"]
+    link = re.findall(r'href="(/trades[?][^"]*format=csv)"', shown["/trades"])[0].replace("&amp;", "&")
+    listed = browser.get(f"{own.url}{link}", timeout=60)
+    assert listed.headers["Content-Type"].startswith("text/csv") and len(listed.text.splitlines()) == 2
     assert "clear the filter" in browser.get(f"{own.url}/trades?symbol=NOSUCH", timeout=60).text.lower()
     token = re.findall(r'name="csrf_token" value="([^"]+)"', shown["/compare"])[-1]
     log = b"Alert ID,Ticker,Name,Description,Time\n1,BYBIT:BTCUSDT.P,cross,lost,2026-01-01T00:00:00Z\n"

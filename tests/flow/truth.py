@@ -65,7 +65,12 @@ class Truth:
         ]
         secrets = {f"SECRET_{name.upper()}": secret for name, secret in SECRET_OF.items()}
         with running_relay(
-            self.folder, self.papers["red"].url, RELAY_CONFIG="\n".join(tables), BYBIT_URL="", **secrets
+            self.folder,
+            self.papers["red"].url,
+            RELAY_CONFIG="\n".join(tables),
+            BYBIT_URL="",
+            BYBIT_RECV_WINDOW="5000",
+            **secrets,
         ) as relay:
             yield relay
 
@@ -165,6 +170,8 @@ class Truth:
         nets, held = [D(0)], D(0)
         for row in rows:
             signed = D(row["execQty"]) * (1 if row["side"] == "Buy" else -1) if row["execType"] != "Funding" else D(0)
+            if signed and not held and row is not rows[0]:
+                nets.append(D(0))
             fee = D(row["execFee"]) if row["feeCurrency"] in ("", coin) else D(0)
             tax = sum((D(str(each["fee"])) for each in _taxes(row)), D(0))
             crossing = held * (held + signed) < 0

@@ -9,7 +9,7 @@ import pytest
 
 from relay.domain.limits import too_old
 from relay.domain.order_lifecycle import Bounds
-from relay.domain.signal import SignalAge, age_of
+from relay.domain.signal import SignalAge, age_of, span
 from relay.errors import ExchangeUnreachable
 from relay.execution.gather import unreachable
 from relay.execution.ports import Account
@@ -82,3 +82,10 @@ def test_the_patience_with_an_exchange_that_is_silent_does_not_end_because_this_
     assert unreachable(work, silence).finish is None
     clock.pass_ms(10)
     assert unreachable(work, silence).finish is not None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(61, "61 s"), (299.6, "300 s"), (3600, "60 min"), (7200, "2 h"), (218_240_685, "2525 days")]
+)
+def test_a_long_time_is_told_in_a_unit_that_people_read(seconds: float, said: str) -> None:
+    assert span(seconds) == said

@@ -25,7 +25,7 @@ from relay.web.answers import (
     current_services,
     strategy_result_form,
 )
-from relay.web.api import UPLOAD_BYTES_MAX, compared
+from relay.web.api import CSV_ROWS_MAX, UPLOAD_BYTES_MAX, compared, csv_answer
 
 performance = Blueprint("performance", __name__)
 
@@ -65,20 +65,30 @@ def show() -> str:
 
 
 @performance.get("/trades")
-def show_trades() -> str:
-    """Round trips, the latest begun first."""
+def show_trades() -> str | Response:
+    """Round trips, the latest begun first; all of them with `format=csv`."""
     given = {name: request.args.get(name, "").strip() for name in ("account", "strategy", "symbol", "day")}
     account, strategy, symbol, day = (each or None for each in given.values())
     which = TradeFilter(
         account=account, strategy=strategy, symbol=symbol and symbol_of_filter(symbol), closed_on=day and _date(day)
     )
-    ledger = current_services().streams.bookkeeper.ledger
+    ledger, is_csv = current_services().streams.bookkeeper.ledger, request.args.get("format") == "csv"
     try:
-        found, following = ledger.trades(which, limit=_TRADES, cursor=request.args.get("cursor"))
+        found, following = ledger.trades(
+            which, limit=CSV_ROWS_MAX if is_csv else _TRADES, cursor=request.args.get("cursor")
+        )
     except ValueError:
         abort(400)
-    more = f"/trades?{urlencode({**given, 'cursor': following})}" if following else None
-    return render_template("trades.html", trades=[_trade(each) for each in found], given=given, more=more)
+    if is_csv:
+        return csv_answer([shown_trade(each) for each in found])
+    return render_template(
+        "trades.html",
+        trades=[_trade(each) for each in found],
+        given=given,
+        more=f"/trades?{urlencode({**given, 'cursor': following})}" if following else None,
+        csv=urlencode({**given, "format": "csv"}),
+        has_accounts=len(current_services().accounts) > 1,
+    )
 
 
 @performance.get("/compare")

@@ -11,7 +11,7 @@ from typing import Any, Final
 from flask import Flask
 from markupsafe import Markup, escape
 
-from relay.domain.instrument import plain
+from relay.domain.instrument import plain, shown_symbol
 from relay.domain.performance import DOLLARS
 from relay.domain.progress import NOTHING_FILLED
 
@@ -39,6 +39,7 @@ def init_app(app: Flask) -> None:
         words=words,
         sign=sign,
         prose=prose,
+        in_market=shown_symbol,
     )
 
 
