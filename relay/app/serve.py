@@ -26,7 +26,7 @@ from relay.domain.rules import Direction, Mode, Rules
 from relay.errors import RelayError, SettingsInvalid
 from relay.settings.config import NAME
 from relay.settings.environment import Environment, StrategySettings
-from relay.settings.settings import Settings, ensure_secrets, reported, secrets_path, stored_name
+from relay.settings.settings import Settings, ensure_secrets, reported, require_folders, secrets_path, stored_name
 
 # A first alert to try: one that this configuration takes, as the running relay itself says, or why it takes none.
 
@@ -218,6 +218,7 @@ def serve(
     """
     listener = _listen(settings.port)
     port = listener.getsockname()[1]
+    require_folders(settings)
     greeting = Greeting(settings, ensure_secrets(settings, os.environ), port)
     settings = greeting.settings
     configure_logging(settings)
