@@ -48,8 +48,9 @@ class RelayProcess:
         *,
         environment: Mapping[str, str] | None = None,
         command: Sequence[str] = (sys.executable, "-m", "relay", "serve"),
+        as_from_a_shell: bool = False,
     ) -> None:
-        """`exchange_url` None: the relay brings its own paper exchange, and is started as a user's shell would.
+        """`exchange_url` None: the relay brings its own paper exchange. `as_from_a_shell`: nothing is imported before.
 
         An empty value unsets its variable.
         """
@@ -73,7 +74,8 @@ class RelayProcess:
         }
         given = self.environment | dict(environment or {})
         self.environment = {name: value for name, value in given.items() if value}
-        self._start = warm.start if exchange_url else warm.start_cold
+        self._start = warm.start_cold if as_from_a_shell else warm.start
+        self._is_made_before = exchange_url is not None
         self._process: subprocess.Popen[bytes] | warm.WarmProcess | None = None
         self.log = folder / "relay.log"
 
@@ -87,7 +89,7 @@ class RelayProcess:
             self.wait_until_ready()
 
     def _begin_with_migrated_journal(self) -> None:
-        if self._start is warm.start and "PYTEST_VERSION" in os.environ:
+        if self._is_made_before and "PYTEST_VERSION" in os.environ:
             url = self.environment["DATABASE_URL"]
             if url.startswith("sqlite:///"):
                 migrated.copy_to(Path(url.removeprefix("sqlite:///")))

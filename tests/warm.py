@@ -21,6 +21,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -42,6 +43,7 @@ _SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 _MESSAGE_MAX: Final = 1 << 17
 _READ, _WRITE = 0, 1
 _END_S: Final = 30
+_RUN_S: Final = 120
 _PYTHON_M: Final = (sys.executable, "-m")
 Files = tuple[int, int, int]
 """Open files for stdin, stdout and stderr."""
@@ -63,6 +65,21 @@ def start_cold(
     return subprocess.Popen(
         command, cwd=cwd, env=env, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True
     )
+
+
+def run(arguments: Sequence[str], cwd: Path, env: Mapping[str, str], given: bytes = b"") -> tuple[int, str, str]:
+    """`python -m …` to its end: the exit code, and what came out on stdout and stderr. `given`: what it reads."""
+    with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+        asked.write(given)
+        asked.seek(0)
+        process = start([*_PYTHON_M, *arguments], cwd, env, (asked.fileno(), out.fileno(), errors.fileno()))
+        try:
+            code = process.wait(_RUN_S)
+        finally:
+            process.kill()
+        for each in (out, errors):
+            each.seek(0)
+        return code, out.read().decode(), errors.read().decode()
 
 
 class WarmProcess:

@@ -246,7 +246,7 @@ class Number(fields.Field[Decimal]):
         return number
 
 
-class Size(Number):
+class SizeField(Number):
     """A number; what else people write as a size is told what it would be here."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Decimal:
@@ -405,14 +405,19 @@ class Accounts(fields.Field[tuple[str, ...]]):
         return names
 
 
+CLOSE_IS_BARS = "is the bar's price"
+
+
 class Scalar(fields.Field[object]):
     """Taken and shown, without effect: anything but a list or an object."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> object:
         if isinstance(value, list | dict):
             raise ValidationError(f"must be text or a number, not {shown(value)}")
+        if attr == "close" and str(value).strip().lower() in ("true", "yes"):
+            raise ValidationError(f"{CLOSE_IS_BARS}, not {shown(value)}: say what to do as `action`, such as `close`")
         if attr == "close" and isinstance(value, str) and value.rstrip().endswith("%"):
-            raise ValidationError(f"is the bar's price, and no part of the position such as {shown(value)}: say `qty`")
+            raise ValidationError(f"is no part of the position, such as {shown(value)}, but the bar's price: say `qty`")
         return value
 
 
@@ -442,7 +447,6 @@ _TYPES_ELSEWHERE = {
     "take_profit_market": "market_if_touched",
 }
 _TIMES_IN_FORCE_ELSEWHERE = {"maker": "PostOnly", "post": "PostOnly"}
-_SIDES_ELSEWHERE = {"0": "flat"}
 
 DECIDING = frozenset({"action", "qty", "qty_unit", "ticker", "symbol", "account"})
 """The fields that say what is closed, and where."""
@@ -461,12 +465,12 @@ class AlertSchema(Schema):
     exchange = Text(length_max=64)
     market = Choice(TradedMarket, {"perp": "perpetual", "linear": "perpetual", "inverse": "perpetual"})
     action = Choice(Action, _ACTIONS_ELSEWHERE, among=NATIVE_ACTIONS)
-    qty = Size(at_least=0, hint=_NO_SIGN)
+    qty = SizeField(at_least=0, hint=_NO_SIGN)
     qty_unit = Choice(QtyUnit, _UNITS_ELSEWHERE, among=NATIVE_UNITS)
     type = Choice(OrderType, _TYPES_ELSEWHERE)
     price = Number(above=0)
     trigger_price = Number(above=0)
-    trigger_by = Choice(TriggerBy, {"lastprice": "last", "markprice": "mark", "indexprice": "index"})
+    trigger_by = Choice(TriggerBy, {"lastprice": "last", "markprice": "mark", "indexprice": "index"}, guesses=False)
     if_passed = Choice(IfPassed, {})
     time_in_force = Choice(TimeInForce, _TIMES_IN_FORCE_ELSEWHERE, guesses=False)
     reduce_only = Flag()
@@ -477,9 +481,9 @@ class AlertSchema(Schema):
     trailing_stop = Read(read_trail)
     trailing_start = Read(read_level)
     leverage = Number(at_least=1, at_most=_LEVERAGE_MAX, hint="how many times the margin")
-    market_position = Choice(MarketSide, _SIDES_ELSEWHERE)
+    market_position = Choice(MarketSide)
     market_position_size = Number(at_least=0, hint="`market_position` says the side")
-    prev_market_position = Choice(MarketSide, _SIDES_ELSEWHERE)
+    prev_market_position = Choice(MarketSide)
     prev_market_position_size = Number(at_least=0, hint="`prev_market_position` says the side")
     position_size = Number()
     time = Moment(attribute="sent_at")

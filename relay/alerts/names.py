@@ -135,6 +135,11 @@ TABLE: Final[dict[str, Meaning]] = {
 }
 """Squeezed names to what they mean. `volume`, `size` and `amount` may be coins or money: none is guessed."""
 
+SIGNED: Final = _set(
+    "position current_position strategy_position new_position pos target_position position_after position_target "
+    "prev_position previous_position old_position"
+)
+"""Of those that say where the strategy stands: a number under them is its size. A `sentiment` of 0.2 is none."""
 _FREE_TEXT: Final = _set(
     "comment message msg alert_message order_comment strategy strategy_name strategy_title strategy_id name "
     "title note notes text description reason why order_id order_name id alert alert_name alert_text "
@@ -149,16 +154,16 @@ _INFORMATION: Final = _set(
     "user user_id username client client_id uuid nonce sequence counter index rsi macd atr adx cci mfi obv "
     "vwap ema sma wma hma stoch momentum volatility timezone tz session currency base_currency quote_currency "
     "base_asset quote_asset syminfo.currency syminfo.basecurrency hl2 hlc3 ohlc4 ohlc ohlcv change_24h "
-    "order_link_id client_order_id new_client_order_id cl_ord_id"
+    "order_link_id client_order_id new_client_order_id cl_ord_id plot plots"
 )
 """Names that say nothing of an order, numbers too."""
 _INFORMATION_ENDS: Final = _set("id uuid name message comment text note title label")
-OF_BARS: Final = _set("bar candle ohlc ohlcv kline bars")
+OF_BARS: Final = _set("bar candle ohlc ohlcv kline bars bar_info candle_info plots")
 _OF_ONE_BAR: Final = _set("open high low close volume time index number count")
 NEUTRAL: Final = _set(
     "order strategy signal general market data alert info instrument trade params payload request message "
     "webhook tradingview tv symbol position settings config meta metadata extras indicators plots details "
-    "body"
+    "body strategy_info order_info trade_info signal_info position_info chart_info symbol_info alert_info current_info"
 )
 """Objects whose name adds nothing to the names inside."""
 
@@ -196,6 +201,11 @@ _GLUED: Final = re.compile(f"(?:{'|'.join(sorted(_ORDER_WORDS | _FILLERS, key=le
 _WORD: Final = re.compile(r"[a-z]+")
 _INTENTS: Final = ("enter", "open", "close", "exit")
 _SAYS_ORDER: Final = _set("enter open close exit entry buy sell long short flat reverse cancel reduce")
+_SAYS_TYPE: Final = _set(
+    "limit limit_order stop stop_order stop_limit stop_market stop_loss take_profit trailing trailing_stop conditional "
+    "ioc fok post_only maker"
+)
+"""What an order would be placed as otherwise than at the market, at once."""
 _BESIDE_ORDER: Final = _set("position positions all market limit trade order signal now only")
 _NUMBER_LIKE: Final = re.compile(
     r"[+\-$€]?\s*(\d{1,3}(,\d{3})+(\.\d*)?|\d+/\d+|\d+([.,]\d*)?|\.\d+)([eE][+-]?\d+)?\s*(%|x|usdt?|usdc|btc|eth|pct|percent|pips?|ticks?|lots?)?",
@@ -337,6 +347,8 @@ def unknown_problem(name: str, value: object) -> str | None:
         )
     if is_information(name) or (squeezed(inner) in _OF_ONE_WAY and str(value) == "0"):
         return None
+    if isinstance(value, str) and squeezed(value) in _SAYS_TYPE:
+        return f"is not known here and says {shown(value)}, a type of order: say it as `type`, or take it out"
     relevant = ".".join(part for part in name.split(".") if squeezed(part) not in NEUTRAL or part == inner)
     if bears_on_order(relevant):
         return (

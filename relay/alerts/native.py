@@ -14,6 +14,7 @@ from relay.alerts.names import (
     NAME_LENGTH_MAX,
     NEUTRAL,
     OF_BARS,
+    SIGNED,
     TABLE,
     Meaning,
     Reading,
@@ -543,7 +544,7 @@ def _settle_signed(result: Named, groups: _Groups) -> None:
         signed = [
             leaf
             for leaf in groups.get(native, [])
-            if leaf.meaning.reading is Reading.POSITION and _SIGNED.fullmatch(leaf.text)
+            if squeezed(leaf.path.rpartition(".")[2]) in SIGNED and _SIGNED.fullmatch(leaf.text)
         ]
         sides = [leaf for leaf in groups.get(native, []) if leaf not in signed]
         if not signed:

@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 
 EVERY_S = 55.0
 """So that what is shown is at most a minute old, the look itself included."""
+_OFTEN_MAX = 10
 _STOP_S = 2.0
 _OPENING_S = 1.5
 """For a stream that a relay is about to open: less than the start waits for the first look."""
@@ -176,13 +177,12 @@ class MailboxLook:
         if self.watch is not None and self.watch.has_looked:
             return (self._judged(self.watch.problem),)
         # Imported only where it is configured.
-        from relay.mailbox.imap import TROUBLE, ImapFolder
+        from relay.mailbox.imap import TROUBLE, ImapFolder, words_of
 
         try:
             folder = ImapFolder(self._settings)
         except TROUBLE as error:
-            # The words of a server may repeat what it was sent.
-            return (self._judged(type(error).__name__),)
+            return (self._judged(words_of(error)),)
         folder.close()
         return (self._judged(None),)
 
@@ -207,12 +207,14 @@ def _vanished(settings: Settings, account: AccountSettings, ownership: Ownership
 
 
 def _database_facts(settings: Settings, account: str, ownership: Ownership | None) -> DatabaseFacts | None:
+    if isinstance(ownership, _Unavailable):
+        return DatabaseFacts(problem=ownership.why)
     if not settings.is_postgres or not isinstance(ownership, JournalOwnership):
         return None
     try:
         is_flushed, owned = is_flushing(ownership.journal.store), owned_by_owner_of(ownership.journal.store, account)
-    except JournalUnavailable:
-        return None
+    except JournalUnavailable as error:
+        return DatabaseFacts(problem=str(error))
     return DatabaseFacts(is_flushed=is_flushed, owned_by_owner=owned, room=settings.accounts_per_process)
 
 
@@ -239,9 +241,9 @@ class Checkup:
     """A thread an account: an exchange that is slow holds up nothing else, and no other account's look."""
 
     def __init__(self, check_targets: Mapping[str, AccountCheckTarget], *, every_s: float = EVERY_S) -> None:
-        """`check_targets`: by account."""
+        """`check_targets`: by account. Of more than ten each is looked at less often: a look asks for twenty things."""
         self._check_targets = check_targets
-        self._every_s = every_s
+        self._every_s = every_s * max(1.0, len(check_targets) / _OFTEN_MAX)
         self._latest: dict[str, Report] = {}
         self._stop = threading.Event()
         self._looked = {account: threading.Event() for account in check_targets}
@@ -390,22 +392,22 @@ class _Unavailable:
     """A journal that cannot be read says nothing about what is whose."""
 
     def __init__(self, why: str) -> None:
-        self._why = why
+        self.why = why
 
     def ordered(self, among: Iterable[tuple[Category, str]]) -> frozenset[tuple[Category, str]]:
-        raise JournalUnavailable(self._why)
+        raise JournalUnavailable(self.why)
 
     def expected(self) -> dict[tuple[Category, str], Decimal]:
-        raise JournalUnavailable(self._why)
+        raise JournalUnavailable(self.why)
 
     def moving(self) -> frozenset[tuple[Category, str]]:
-        raise JournalUnavailable(self._why)
+        raise JournalUnavailable(self.why)
 
     def terms(self) -> dict[str, str]:
-        raise JournalUnavailable(self._why)
+        raise JournalUnavailable(self.why)
 
     def has_placed(self, client_order_id: str) -> bool:
-        raise JournalUnavailable(self._why)
+        raise JournalUnavailable(self.why)
 
 
 # What the accounts' keys may do, looked at before anything listens.

@@ -216,7 +216,7 @@ def next_step(
     jitter: float,
     is_listening: bool = False,
 ) -> Step:
-    """`held_back`: why an entry may not be sent any more, if so. `jitter`: 0 to 1, spreads repeated tries.
+    """`held_back`: why it may not be sent any more, if so: an exit not again. `jitter`: 0 to 1, spreads repeated tries.
 
     `is_listening`: a stream tells how the order ends.
     """
@@ -287,7 +287,7 @@ def _ended_by(order: OrderState, now_ms: int, bounds: Bounds, held_back: Reason 
     assert last is not None
     if isinstance(last.outcome, OrderRejected) and is_final(order, last.outcome):
         return _refused(last.outcome)
-    if held_back is not None and not order.is_exit:
+    if held_back is not None:
         return held_back
     if not _is_over(order, now_ms, bounds):
         return None

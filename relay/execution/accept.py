@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from relay.alerts.authenticate import Credentials, authenticates, is_signed, may_authenticate, secret_among_bytes
 from relay.alerts.correction import with_correction, with_readable
@@ -50,7 +50,7 @@ from relay.errors import (
 from relay.execution.heartbeat import Heartbeats
 from relay.execution.notices import Announcer
 from relay.execution.ports import Account, Now, to_ms, utc_now
-from relay.execution.tasks import Feeder
+from relay.execution.tasks import ARRIVALS, Feeder
 from relay.execution.work import Strategy
 from relay.journal.journal import ANSWER_DEADLINE_S, Journal
 from relay.journal.records import Admission, Copy, Duplicate, IdReused, LateByMail, New, NewSignal, Reopened, Way
@@ -63,8 +63,6 @@ _HOW_TO_AUTHENTICATE = (
 
 _LOOK_UPS_MAX = 20
 _LOOK_UPS_S = 10.0
-_READERS: Final = 2
-_READER_WAITS_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,25 +94,6 @@ class AlertRejected(Exception):  # noqa: N818
         self.error = error
         self.signal_id = signal_id
         self.is_stored = is_stored
-
-
-class ReadingTurns:
-    """So many threads read alerts at once; others wait for their turn, for a moment at most.
-
-    Python runs one thread at a time: of fifty that want to run each would wake every few milliseconds to ask for it,
-    and whoever sends the first order would be one of fifty.
-    """
-
-    def __init__(self) -> None:
-        self._free = threading.Semaphore(_READERS)
-        self._here = threading.local()
-
-    def __enter__(self) -> None:
-        self._here.has_turn = self._free.acquire(timeout=_READER_WAITS_S)
-
-    def __exit__(self, *_: object) -> None:
-        if self._here.has_turn:
-            self._free.release()
 
 
 class Intake:
@@ -152,7 +131,6 @@ class Intake:
         self._looking_up = threading.Lock()
         self._looked_up_at: deque[float] = deque(maxlen=_LOOK_UPS_MAX)
         self._ages_ms = ages_ms
-        self._readers = ReadingTurns()
         self._comes_by_mail = comes_by_mail
         self._noted_spot: set[str] = set()
 
@@ -180,9 +158,8 @@ class Intake:
 
         Raises AuthFailed, StrategyUnknown, AlertRejected, JournalUnavailable.
         """
-        with about(), timed(TimedStage.ACCEPT):
-            with self._readers:
-                found = self._read(body, strategy, credentials, named, self._accounts if anywhere else None, mail)
+        with about(), timed(TimedStage.ACCEPT), ARRIVALS:
+            found = self._read(body, strategy, credentials, named, self._accounts if anywhere else None, mail)
             return self._accept(*found, mail=mail)
 
     def senders_of(self, body: bytes) -> tuple[tuple[str, ...], bool, str | None]:

@@ -255,7 +255,8 @@ class Follower:
         self._acting_for = acting_for
         self._now = now
         self._with_work = frozenset[str]()
-        self._looked_at = -every_s
+        self._with_remains = frozenset[str]()
+        self._looked_at = self._remains_looked_at = -every_s
         self._looking = threading.Lock()
         self._followed = {name: _Followed(Settling(journal=journal)) for name in accounts}
         self._stop = threading.Event()
@@ -283,14 +284,15 @@ class Follower:
     def _run(self, account: str) -> None:
         requested_at, is_woken = time.monotonic(), self._followed[account].is_woken
         while not self._stop.wait(self._every_s):
-            is_due = time.monotonic() - requested_at >= _LISTENING_EVERY_S or is_woken.is_set()
+            was_woken = is_woken.is_set()
+            is_due = was_woken or time.monotonic() - requested_at >= _LISTENING_EVERY_S
             if is_due:
                 is_woken.clear()
                 requested_at = time.monotonic()
             try:
-                asks = is_due or self._is_deaf(account)
-                if asks or self._has_work(account):
-                    self._round_of(account, asks=asks, settles=is_due)
+                is_needed = was_woken or self._is_deaf(account)
+                if is_needed or self._has_work(account) or (is_due and self._has_remains(account)):
+                    self._round_of(account, asks=is_due or is_needed, settles=is_due)
             except JournalUnavailable as error:
                 log.warning("resting orders of %s could not be followed just now: %s", account, error)
             except Exception:
@@ -303,6 +305,19 @@ class Follower:
                 self._with_work = self._journal.accounts_with_work()
                 self._looked_at = time.monotonic()
             return account in self._with_work
+
+    def _has_remains(self, account: str) -> bool:
+        """Whether something needs a person there, or was denied and may be there all the same: one look for all."""
+        with self._looking:
+            if time.monotonic() - self._remains_looked_at >= self._every_s / 2:
+                denied = {each.account for each in self._denied(to_ms(self._now()))}
+                self._with_remains = self._journal.accounts_in_attention() | denied
+                self._remains_looked_at = time.monotonic()
+            return account in self._with_remains
+
+    def _denied(self, now_ms: int) -> tuple[OrderRecord, ...]:
+        since_ms, of_signals_since_ms = now_ms - _DENIED_MS, now_ms - _DENIED_OF_SIGNALS_MS
+        return self._journal.denied_in_doubt(since_ms=since_ms, of_signals_since_ms=of_signals_since_ms)
 
     def _is_deaf(self, account: str) -> bool:
         """Its stream is not there. What a stream told is in the journal already."""
@@ -338,9 +353,7 @@ class Follower:
     def _ask_in_turn(self, account: str) -> int:
         now_ms, followed = to_ms(self._now()), self._followed[account]
         followed.rounds += 1
-        denied = self._journal.denied_in_doubt(
-            since_ms=now_ms - _DENIED_MS, of_signals_since_ms=now_ms - _DENIED_OF_SIGNALS_MS
-        )
+        denied = self._denied(now_ms)
         open_orders = [each for each in self._journal.open_orders(account) if self._is_left(each)]
         of_account = [*open_orders, *(each for each in denied if each.account == account)]
         resting = {each.state.client_order_id: each for each in of_account}

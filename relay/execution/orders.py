@@ -13,7 +13,7 @@ from relay.app.metrics import TimedStage, timed
 from relay.app.telemetry import about
 from relay.bybit.http import when_sent
 from relay.bybit.stream_state import Received
-from relay.domain.bracket import taken_back
+from relay.domain.bracket import Bracket, taken_back
 from relay.domain.instrument import Instrument
 from relay.domain.order import (
     EXCHANGE_TERMS,
@@ -362,6 +362,25 @@ def _measured(account: Account) -> bool:
     except (ExchangeUnreachable, ExchangeAnswered):
         return False
     return True
+
+
+def wanted_no_more(account: Account, journal: Journal, bracket: Bracket, order: OrderState) -> Reason | None:
+    """Why an order of a bracket's, of which nobody knows whether it arrived, must not be sent again.
+
+    Of coins nothing else keeps it from selling what is not the relay's. Raises as reading the position does.
+    """
+    planned, name = order.planned, order.client_order_id
+    if name in bracket.stale_orders:
+        return Reason(code="POSITION_NONE", message="what it was placed for is over, so it is not sent again")
+    if planned.category.has_positions or not order.attempts or order.is_there:
+        return None
+    resting = [each.state for each in journal.resting_orders(account.name, planned.category, planned.symbol)]
+    others = [each for each in resting if each.is_exit and each.client_order_id != name]
+    spoken_for = sum((each.planned.qty - each.filled_qty for each in others), Decimal(0))
+    held = account.exchange.position(category=planned.category, symbol=planned.symbol).size
+    if held - spoken_for >= planned.qty:
+        return None
+    return Reason(code="POSITION_NONE", message="what it was to sell is held no more, so it is not sent again")
 
 
 # Cancel resting orders of the relay one by one, by id, and look until each has certainly ended.

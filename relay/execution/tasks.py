@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Final, Protocol
 
 from relay.app.telemetry import about
 from relay.domain.instrument import Category, Instrument, SymbolUnknown
@@ -248,6 +251,51 @@ class _Task:
 # A lone alert: its lane's thread accepts it, plans and writes its first order down in one transaction, then sends.
 
 
+_CROWD_S = 0.2
+
+
+class Arrivals:
+    """Requests that are being taken just now: a context for each thread. One at a time may open its lane by itself.
+
+    Of many at once the first one's order leaves while the others wait a moment: Python runs one thread at a time, and
+    its lane would be one of fifty that want to run. The rest are accepted together, which costs less for each.
+    """
+
+    def __init__(self) -> None:
+        self._here = set[int]()
+        self._opening = threading.Lock()
+        self._opened_at = -math.inf
+        self.wait_s = 0.1
+
+    def __enter__(self) -> None:
+        if (me := threading.get_ident()) in self._here:
+            return
+        self._here.add(me)
+        if self._opening.locked() and self._opening.acquire(timeout=self.wait_s):
+            self._opening.release()
+
+    def __exit__(self, *_: object) -> None:
+        self._here.discard(threading.get_ident())
+
+    def may_open(self) -> Callable[[], None] | None:
+        """What is to be called once the order has left, or has not; by any thread, and more than once if need be."""
+        is_crowd = len(self._here) > 1 and time.monotonic() - self._opened_at < _CROWD_S
+        if is_crowd or not self._opening.acquire(blocking=False):
+            return None
+        self._opened_at = time.monotonic()
+        ends = [self._opening.release]
+
+        def opened() -> None:
+            with suppress(IndexError):
+                ends.pop()()
+
+        return opened
+
+
+ARRIVALS: Final = Arrivals()
+"""Of this process, as Python's lock is."""
+
+
 class Accepting(Protocol):
     """`Journal.accept_at_once` for one alert."""
 
@@ -269,9 +317,10 @@ class Opening:
         items: Tasks,
         accepting: Accepting,
         unclaim: Callable[[], None],
+        opened: Callable[[], None],
     ) -> None:
         self._task, self._lane, self._lanes, self._items = task, lane, lanes, items
-        self._unclaim = unclaim
+        self._unclaim, self._opened = unclaim, opened
         self._accepted = accepting(and_then=self._plan)
         self._answered = threading.Lock()
         self._answered.acquire()
@@ -284,6 +333,7 @@ class Opening:
         JournalUnavailable: it was not stored, and takes no effect any more.
         """
         if not self._answered.acquire(timeout=deadline_s):
+            self._opened()
             return self._accepted.withdraw(deadline_s)
         if isinstance(self._answer, Exception):
             raise self._answer
@@ -342,6 +392,7 @@ class Opening:
 
     def _tell(self, answer: Admission | Exception | None) -> None:
         """Once: the first answer counts."""
+        self._opened()
         if not self._has_answered:
             self._has_answered, self._answer = True, answer
             self._answered.release()
@@ -393,7 +444,21 @@ class Runner:
             return None
         if signal.category is None or signal.symbol is None:
             return None
-        lane, task = self._items.of_new(signal, accounts[0])
+        if (opened := ARRIVALS.may_open()) is None:
+            return None
+        opening = None
+        try:
+            opening = self._opening(signal, accounts[0], accepting, opened)
+        finally:
+            if opening is None:
+                opened()
+        return opening
+
+    def _opening(
+        self, signal: Signal, account: str, accepting: Accepting, opened: Callable[[], None]
+    ) -> Opening | None:
+        """In its lane already; None if that is not free."""
+        lane, task = self._items.of_new(signal, account)
         opening = Opening(
             task=task,
             lane=lane,
@@ -401,6 +466,7 @@ class Runner:
             items=self._items,
             accepting=accepting,
             unclaim=lambda: self._claimed.discard(signal.id),
+            opened=opened,
         )
         self._claimed.add(signal.id)
         if not self._engine.claim(lane, opening):

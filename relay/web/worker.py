@@ -30,6 +30,7 @@ from gunicorn.http import wsgi  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-untyped]
 
 from relay.errors import JournalBusy, JournalUnavailable, RelayError, SchemaOutdated, SchemaTooNew
+from relay.execution.tasks import ARRIVALS
 
 if TYPE_CHECKING:
     from relay.app.wiring import Relay
@@ -250,7 +251,8 @@ class RelayWorker(ThreadWorker):  # type: ignore[misc]
     def _serve(self, conn: Connection) -> bool:
         """One request. Returns False if that was the last one."""
         conn.sock.read_by = time.monotonic() + HEAD_S
-        keeps = bool(super().handle(conn))
+        with ARRIVALS:
+            keeps = bool(super().handle(conn))
         conn.sock.read_by = None
         if not keeps:
             conn.close(graceful=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from click.testing import CliRunner, Result
 
 from relay.cli.main import cli
+from tests import warm
 from tests.relay_server import ADMIN_TOKEN, NOBODY, WEBHOOK_SECRET
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,11 +39,10 @@ def run(environ: dict[str, str], *arguments: str, given: str | bytes = "") -> Re
 
 def start(environ: dict[str, str], cwd: Path, *arguments: str) -> subprocess.Popen[bytes]:
     """As a process of its own, with pipes."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
     return subprocess.Popen(
         [sys.executable, "-m", "relay", *arguments],
         cwd=cwd,
-        env={**inherited, "PYTHONPATH": str(ROOT), **environ},
+        env=_whole(environ),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -51,6 +51,9 @@ def start(environ: dict[str, str], cwd: Path, *arguments: str) -> subprocess.Pop
 
 def run_process(environ: dict[str, str], cwd: Path, *arguments: str, given: bytes = b"") -> tuple[int, str, str]:
     """The exit code, and what came out on stdout and stderr."""
-    with start(environ, cwd, *arguments) as process:
-        out, err = process.communicate(given, timeout=DEADLINE_S)
-        return process.returncode, out.decode(), err.decode()
+    return warm.run(["relay", *arguments], cwd, _whole(environ), given)
+
+
+def _whole(environ: dict[str, str]) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+    return {**inherited, "PYTHONPATH": str(ROOT), **environ}

@@ -49,7 +49,8 @@ def dovecot(monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
 
 @pytest.fixture
 def relay(tmp_path: Path, own_paper: PaperServer, dovecot: MailServer) -> Iterator[RelayServer]:
-    with running_relay(tmp_path, own_paper.url, MAILBOX_URL=dovecot.url) as running:
+    # What is delivered to a busy machine may be late; tests about lateness have a relay of their own.
+    with running_relay(tmp_path, own_paper.url, MAILBOX_URL=dovecot.url, SIGNAL_MAX_AGE="600") as running:
         _until(lambda: _watch(running).is_reading)
         yield running
 
@@ -230,7 +231,7 @@ def test_a_wrong_password_is_said_without_it(
 ) -> None:
     url = dovecot.url.replace("pass%2Fword%2B1", "another-password-of-it")
     with running_relay(tmp_path, own_paper.url, MAILBOX_URL=url) as relay:
-        _until(lambda: "MailboxLoginError" in (_watch(relay).problem or ""))
+        _until(lambda: "refuses the user or the password" in (_watch(relay).problem or ""))
     assert "another-password" not in caplog.text
 
 

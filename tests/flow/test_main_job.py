@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from dotenv import dotenv_values
 
+from tests import warm
 from tests.faults.stage import until
 from tests.flow.desk import MARKETS, AccountApi, Market
 from tests.paper_server import KEY, SECRET, PaperServer
@@ -35,9 +36,9 @@ ALERT = {"ticker": "ETHUSDT.P", "action": "buy", "qty": "0.01", "id": "the-very-
 class Home:
     """`python -m relay serve` in an empty folder, with nothing set but a port that is free."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, as_from_a_shell: bool = False) -> None:
         self.folder = folder
-        self.relay = RelayProcess(folder, None, environment=NOTHING_SET)
+        self.relay = RelayProcess(folder, None, environment=NOTHING_SET, as_from_a_shell=as_from_a_shell)
 
     def start(self) -> list[str]:
         """Starts it; the lines it prints once it listens."""
@@ -57,6 +58,12 @@ class Home:
         )
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout
+
+    def relay_command(self, *arguments: str) -> str:
+        """What a command of the relay prints in the same folder."""
+        code, out, errors = warm.run(["relay", *arguments], self.folder, self.relay.environment)
+        assert (code, errors) == (0, "")
+        return out
 
     def send(self, alert: dict[str, str]) -> dict[str, Any]:
         """The finished signal."""
@@ -88,7 +95,7 @@ def home(lived_in: Home) -> Home:
 
 
 def test_with_nothing_configured_the_line_it_prints_places_a_paper_order(tmp_path: Path) -> None:
-    home = Home(tmp_path)
+    home = Home(tmp_path, as_from_a_shell=True)
     try:
         lines = home.start()
         secret = dotenv_values(tmp_path / "relay.db.secrets")["WEBHOOK_SECRET_PAPER"]
@@ -119,10 +126,10 @@ def test_the_command_and_the_api_show_every_step_with_its_time(home: Home) -> No
     assert all(re.fullmatch(r"[0-9T:-]{19}\.[0-9]{3}Z", event["at"]) for event in signal["events"])
     times = [datetime.fromisoformat(event["at"]) for event in signal["events"]]
     assert times == sorted(times)
-    assert signal["id"] in home.run(sys.executable, "-m", "relay", "signals", "--wide")
-    in_full = home.run(sys.executable, "-m", "relay", "signals", signal["id"])
+    assert signal["id"] in home.relay_command("signals", "--wide")
+    in_full = home.relay_command("signals", signal["id"])
     assert [line for line in in_full.splitlines() if "filled" in line]
-    shown = json.loads(home.run(sys.executable, "-m", "relay", "signals", signal["id"], "--json"))
+    shown = json.loads(home.relay_command("signals", signal["id"], "--json"))
     assert shown == signal
 
 
@@ -184,7 +191,7 @@ def test_the_procfiles_web_alone_brings_the_paper_exchange(tmp_path: Path) -> No
 
 
 @pytest.fixture(scope="module")
-def warm(paper: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AccountApi]:
+def warm_relay(paper: PaperServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AccountApi]:
     relay = RelayProcess(tmp_path_factory.mktemp("warm"), paper.url)
     try:
         relay.start()
@@ -201,13 +208,13 @@ def calls_up_to_the_order(account_api: AccountApi) -> list[str]:
 
 
 @pytest.mark.parametrize("market", MARKETS, ids=lambda each: each.symbol)
-def test_a_warm_order_makes_no_call_before_it(warm: AccountApi, market: Market) -> None:
+def test_a_warm_order_makes_no_call_before_it(warm_relay: AccountApi, market: Market) -> None:
     size = {"qty": market.lot, "qty_unit": "contracts"}
-    assert warm.send(market, "long", **size)["status"] == "done"
+    assert warm_relay.send(market, "long", **size)["status"] == "done"
     for action in ("buy", "sell", "sell", "long", "close"):
-        warm.control.clear_calls()
-        assert warm.send(market, action, **({} if action == "close" else size))["status"] == "done"
-        assert calls_up_to_the_order(warm) == [CREATE], action
+        warm_relay.control.clear_calls()
+        assert warm_relay.send(market, action, **({} if action == "close" else size))["status"] == "done"
+        assert calls_up_to_the_order(warm_relay) == [CREATE], action
 
 
 STORY = (

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.relay_process import RelayProcess
 
 pytestmark = pytest.mark.slow
@@ -35,17 +34,9 @@ def relay(tmp_path: Path) -> Iterator[RelayProcess]:
 
 
 def run(relay: RelayProcess, *arguments: str, code: int = 0) -> str:
-    ran = subprocess.run(
-        [sys.executable, "-m", "relay", *arguments],
-        cwd=relay.folder,
-        env=relay.environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert ran.returncode == code, ran.stderr
-    return ran.stdout
+    ended, out, errors = warm.run(["relay", *arguments], relay.folder, relay.environment)
+    assert ended == code, errors
+    return out
 
 
 def test_each_paper_account_has_an_exchange_of_its_own_and_the_commands_know_them_all(relay: RelayProcess) -> None:

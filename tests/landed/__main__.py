@@ -27,7 +27,7 @@ from tests.ports import free_port
 ROOT = Path(__file__).resolve().parents[2]
 VERSIONS = (
     *("639eb5b", "686b6de", "c55b973", "be0c635", "b40f31e", "1c2d444", "df9179c", "9c2be0c", "fb30525", "b83ca4f"),
-    *("3a16733", "fbe2190", "7a601c8", "9acaeb9", "c0d221b", "2923543", "622d24c"),
+    *("3a16733", "fbe2190", "7a601c8", "9acaeb9", "c0d221b", "2923543", "622d24c", "5d11c61"),
 )
 """The commits on the main branch that brought another schema, and the one whose journals are known to lack a table."""
 ON_POSTGRES = tuple(each for each in VERSIONS[VERSIONS.index("df9179c") :] if each != "9c2be0c")
@@ -98,6 +98,9 @@ def leave_journal(checkout: Path, home: Path, database_url: str) -> None:
         if laddered.status_code >= 400 or laddered.json()["status"] != "done":
             assert _posted(relay, {**buy, "stop_loss": "10000", "comment": "the ladder"}).status_code == 200
         _posted(relay, {**buy, "qty": "a lot", "comment": "rejected"})
+        if (checkout / "relay" / "domain" / "coins.py").exists():
+            coins = {**buy, "ticker": "ETHUSDT", "market": "spot", "stop_loss": "-5%", "comment": "coins"}
+            assert _posted(relay, coins).json()["status"] == "done"
         faults = [{"path": CREATE, "kind": "drop_reply", "times": 1}]
         faults += [{"path": each, "kind": "http", "status": 503, "times": None} for each in ("/v5/order/realtime",)]
         requests.post(f"{paper}/paper/faults", json=faults, timeout=20).raise_for_status()

@@ -170,7 +170,6 @@ def test_a_word_that_is_no_slip_of_the_finger_gets_no_hint_that_would_order_some
         ("type", "limt", "limit"),
         ("time_in_force", "maker", "PostOnly"),
         ("trigger_by", "LastPrice", "last"),
-        ("market_position", "0", "flat"),
         ("prev_market_position", "flatt", "flat"),
     ],
 )
@@ -183,7 +182,7 @@ def test_an_unknown_word_is_refused_with_the_nearest(field: str, word: str, like
     [
         *(("market_position", "buy"), ("market_position", "none"), ("action", "neutral"), ("time_in_force", "gtd")),
         *(("qty_unit", "percent"), ("qty_unit", "%"), ("qty_unit", "margin"), ("qty_unit", "lots")),
-        ("type", "conditional"),
+        *(("type", "conditional"), ("market_position", "0"), ("trigger_by", "flat")),
     ],
 )
 def test_a_word_that_services_mean_in_different_ways_gets_no_hint(field: str, word: str) -> None:

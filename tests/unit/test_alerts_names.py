@@ -11,8 +11,6 @@ import pytest
 from relay.alerts.correction import with_correction, with_readable
 from relay.alerts.names import bears_on_order, is_order_word, parts_of
 from relay.alerts.signal import read, signal_from_stored
-from relay.domain.instrument import TradedMarket
-from relay.domain.order import TimeInForce
 from relay.domain.signal import Action, Level, LevelKind, MarketSide, QtyUnit, Signal, TakeProfit
 from relay.errors import AlertInvalid, AlertMalformed
 from tests.unit.test_alerts_fields import RECEIVED_AT
@@ -355,74 +353,6 @@ def test_a_side_that_is_none_says_nothing_beside_an_action(side: str) -> None:
     assert refused(side=side).fields
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"), [("postOnly", "limit"), ("maker_only", "LIMIT"), ("post-only", "stop_limit")]
-)
-def test_an_order_that_may_only_rest_is_one(name: str, kind: str) -> None:
-    order = {"action": "buy", "qty": "0.1", "type": kind, "price": "3000"} | (
-        {"trigger_price": "2990"} if kind == "stop_limit" else {}
-    )
-    assert taken(**order, **{name: True}, tif="GTC").time_in_force is TimeInForce.POST_ONLY
-    assert taken(**order, **{name: "false"}).time_in_force is TimeInForce.GTC
-    assert list(refused(**order, **{name: "perhaps"}).fields) == [name]
-    assert list(refused(action="buy", qty="0.1", **{name: True}).fields) == [name]
-
-
-@pytest.mark.parametrize(
-    ("fields", "market"),
-    [
-        ({"category": "linear"}, TradedMarket.PERPETUAL),
-        ({"productType": "USDT-FUTURES"}, TradedMarket.PERPETUAL),
-        ({"category": "spot"}, TradedMarket.SPOT),
-        ({"market_type": "Spot"}, TradedMarket.SPOT),
-        ({"exchange": "BYBIT_SPOT"}, TradedMarket.SPOT),
-        ({"exchange": "BYBIT"}, None),
-    ],
-)
-def test_the_market_under_another_name(fields: dict[str, str], market: TradedMarket | None) -> None:
-    for action in ("buy", "close"):
-        assert taken(action=action, **fields).market is market
-
-
-def test_what_is_no_market_of_ours_opens_nothing() -> None:
-    for fields in ({"category": "option"}, {"exchange": "bybit-testnet"}, {"exchange": "Binance Demo"}):
-        assert list(refused(action="buy", **fields).fields) == list(fields)
-        assert taken(action="close", **fields).action is Action.CLOSE
-
-
-@pytest.mark.parametrize("name", ["position", "targetPosition", "pos"])
-def test_a_position_with_a_number_is_the_strategys_with_its_sign(name: str) -> None:
-    for action, value, side in (("buy", "0.4", "long"), ("buy", -0.2, "short"), ("sell", "-0.4", "short")):
-        assert taken(action=action, qty="0.1", **{name: value}).market_position == side
-    assert taken(action="sell", qty="0.1", **{name: 0}).only_exits
-    # Without its sign it would be a long.
-    assert list(refused(action="sell", qty="0.1", **{name: "0.4"}).fields) == [name]
-    assert taken(action="sell", qty="0.1", market_position="short", **{name: "0.4"}).market_position == "short"
-
-
-def test_where_the_strategy_stood_has_other_names() -> None:
-    signal = taken(action="sell", qty="0.3", sentiment="short", oldPosition="long", old_position_size="0.1")
-    assert (signal.prev_market_position, signal.prev_market_position_size) == ("long", Decimal("0.1"))
-    nested = {"side": "short", "size": "0.2"}
-    signal = taken(action="sell", qty="0.3", sentiment="long", prev_position=nested, position={"side": "long"})
-    assert (signal.prev_market_position, signal.market_position) == ("short", "long")
-
-
-def test_a_ticker_with_its_exchange_in_front_and_a_coin_are_no_others() -> None:
-    assert taken(action="buy", tickerid="BYBIT:ETHUSDT.P", coin="ETH").ticker == "BYBIT:ETHUSDT.P"
-    assert refused(action="buy", tickerid="BYBIT:SOLUSDT.P").fields
-    assert refused(action="buy", coin="SOL").fields
-
-
-@pytest.mark.parametrize("size", ["5%", "% 50"])
-def test_a_size_in_percent_is_asked_of_what(size: str) -> None:
-    for fields in ({"qty": size}, {"amount": size}):
-        error = refused(action="buy", **fields)
-        assert list(error.fields) == list(fields)
-        assert "of what it is a percentage" in error.message
-        assert "corrected alert" not in error.message
-
-
 # What is in no table.
 
 
@@ -434,7 +364,14 @@ def test_a_size_in_percent_is_asked_of_what(size: str) -> None:
         *(("lucky_charm", "clover"), ("isWarm", True), ("tags", ["a", "b"]), ("my_rating", 4), ("apiKey", "k")),
         *(("is_live_bar", False), ("testMode", False), ("isLive", "yes"), ("newest", True), ("demography", "1st")),
         *(("simulated", False), ("enabled", True), ("run_mode", "live"), ("test", "no"), ("trend", "up")),
-        *(("bar_close", "3100"), ("candleVolume", 4.5), ("positionIdx", 0), ("orderLinkId", "a-1"), ("category", "AI")),
+        *(
+            ("plot_0", "31.5"),
+            ("bar_close", "3100"),
+            ("candleVolume", 4.5),
+            ("positionIdx", 0),
+            ("orderLinkId", "a-1"),
+            ("category", "AI"),
+        ),
     ],
 )
 def test_what_cannot_bear_on_an_order_is_shown_without_effect(name: str, value: object) -> None:
@@ -484,6 +421,13 @@ def test_an_orders_word_is_refused_under_any_name_that_is_not_known(word: str) -
     assert list(refused(action="buy", trend=word).fields) == ["trend"]
     assert list(refused(action="buy", preset=word).fields) == ["preset"]
     assert taken(action="buy", strategy=word, comment=word, alert_name=word).action is Action.BUY
+
+
+@pytest.mark.parametrize("word", ["limit", "STOP", "post-only", "IOC", "trailingStop"])
+def test_a_type_of_order_is_refused_under_any_name_that_is_not_known(word: str) -> None:
+    assert list(refused(action="buy", execution=word, price="3000").fields) == ["execution"]
+    assert taken(action="close", execution=word).action is Action.CLOSE
+    assert taken(action="buy", execution="market", comment=word, preset=word).action is Action.BUY
 
 
 @pytest.mark.parametrize(
@@ -580,6 +524,17 @@ def test_what_is_switched_off_inside_an_object_of_levels_keeps_no_exit(inside: s
     fields = {inside: {"enabled": False}}
     assert all(name.startswith(inside) for name in refused(action="buy", qty="0.1", **fields).fields)
     assert taken(action="close", **fields).action is Action.CLOSE
+
+
+def test_what_a_chart_tells_of_itself_beside_a_strategy_is_no_order() -> None:
+    order = {"action": "sell", "contracts": "0.2", "price": "3050", "id": "S"}
+    signal = taken(
+        chart_info={"price": "3051", "volume": "77"},
+        bar_info={"open": "3049", "close": "3050"},
+        current_info={"fire_time": "2025-01-31T12:00:00Z", "plots": {"plot_0": "31.5"}},
+        strategy_info={"order": order, "position_size": "-0.2", "prev_market_position": "flat"},
+    )
+    assert (signal.action, signal.qty, signal.market_position) == (Action.SELL, Decimal("0.2"), MarketSide.SHORT)
 
 
 def test_an_objects_id_is_not_the_alerts() -> None:

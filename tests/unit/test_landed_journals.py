@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+from decimal import Decimal
 from pathlib import Path
 
 import psycopg
@@ -21,6 +22,7 @@ from tests.unit.journal_builders import accepted, new_signal, sent_order
 
 KEPT = Path(__file__).parents[1] / "landed" / "journals"
 FIRST_WITH_LADDERS = VERSIONS.index("1c2d444")
+FIRST_WITH_COINS = VERSIONS.index("5d11c61")
 
 
 def _named(kind: str) -> list[Path]:
@@ -78,9 +80,12 @@ def _go_on(journal: Journal, url: str, kept: Path) -> None:
     (unknown,) = journal.unfinished()
     assert unknown.signal.alert["comment"] == "unknown"
     assert [each.state.status for each in unknown.orders] == [OrderStatus.SUBMITTED]
-    has_ladders = VERSIONS.index(_version(kept)) >= FIRST_WITH_LADDERS
-    assert len(journal.live_brackets("default")) == has_ladders
-    assert len([each for each in journal.open_orders("default") if each.state.rests]) == 2 * has_ladders
+    version = VERSIONS.index(_version(kept))
+    has_ladders, has_coins = version >= FIRST_WITH_LADDERS, version >= FIRST_WITH_COINS
+    assert len(journal.live_brackets("default")) == has_ladders + has_coins
+    assert len([each for each in journal.open_orders("default") if each.state.rests]) == 2 * has_ladders + has_coins
+    held = {symbol: each.size for symbol, each in journal.holdings("default").items()}
+    assert held == ({"ETHUSDT": Decimal("0.01998")} if has_coins else {})
     for kind in ExportKind:
         assert all(export(journal.store, kind, 0, 2**60))
     new = accepted(journal, new_signal(accounts=("default",)))

@@ -13,6 +13,7 @@ import pytest
 
 from relay.domain.instrument import Category
 from relay.engine.lanes import Lane, Lanes
+from relay.execution.tasks import Arrivals
 
 DEADLINE_S = 60
 LONG_S = 3600.0
@@ -342,3 +343,66 @@ def test_what_is_submitted_after_close_is_left_to_the_journal(lanes: Lanes) -> N
 def test_closing_twice_is_harmless(lanes: Lanes) -> None:
     assert lanes.close(DEADLINE_S) is True
     assert lanes.close(DEADLINE_S) is True
+
+
+# Of many requests at once the first one's order leaves by itself.
+
+
+def test_of_a_crowd_one_opens_its_lane_and_the_rest_are_accepted_together() -> None:
+    arrivals, inside, leave = Arrivals(), threading.Barrier(2), threading.Event()
+
+    def another() -> None:
+        with arrivals:
+            inside.wait(DEADLINE_S)
+            leave.wait(DEADLINE_S)
+
+    thread = threading.Thread(target=another)
+    thread.start()
+    try:
+        inside.wait(DEADLINE_S)
+        with arrivals:
+            opened = arrivals.may_open()
+            assert opened is not None
+            assert arrivals.may_open() is None
+            opened()
+            assert arrivals.may_open() is None
+    finally:
+        leave.set()
+        thread.join(DEADLINE_S)
+
+
+def test_one_after_the_other_each_opens_its_lane_by_itself() -> None:
+    arrivals = Arrivals()
+    for _ in range(3):
+        with arrivals, arrivals:
+            opened = arrivals.may_open()
+            assert opened is not None
+            opened()
+            opened()
+
+
+def test_who_comes_while_a_lane_is_opened_waits_until_the_order_has_left() -> None:
+    arrivals, came = Arrivals(), threading.Event()
+    arrivals.wait_s = DEADLINE_S
+    with arrivals:
+        opened = arrivals.may_open()
+    assert opened is not None
+
+    def come() -> None:
+        with arrivals:
+            came.set()
+
+    thread = threading.Thread(target=come)
+    thread.start()
+    assert not came.wait(0.05)
+    opened()
+    thread.join(DEADLINE_S)
+    assert came.is_set()
+
+
+def test_a_lane_that_is_never_opened_holds_up_nobody_for_long() -> None:
+    arrivals = Arrivals()
+    arrivals.wait_s = 0.01
+    assert arrivals.may_open() is not None
+    with arrivals:
+        assert arrivals.may_open() is None

@@ -66,6 +66,12 @@ def test_a_level_on_the_wrong_side_is_named(name: str) -> None:
     assert reason is not None and reason.code == "STOP_WRONG_SIDE" and name in reason.message
 
 
+def test_levels_are_held_against_the_price_of_the_position_where_that_is_another() -> None:
+    levels, tick = levels_of(signal("buy", stop_loss=level(1005)), rules()), TICK
+    assert wrong_side(levels, side=Side.BUY, reference=Decimal(1000), tick=tick, price=Decimal(1010)) is None
+    assert wrong_side(levels, side=Side.BUY, reference=Decimal(1010), tick=tick, price=Decimal(1000)) is not None
+
+
 @pytest.mark.parametrize(
     "levels",
     [
@@ -85,6 +91,8 @@ def test_a_level_that_is_more_likely_a_percentage_is_asked_about(action: str, le
     name = list(levels)[-1].replace("profits", "profit")
     assert f"`{name}`" in denied.reason.message and "more than 50 % away" in denied.reason.message
     assert ('of 2, or "2%"?' in denied.reason.message) == (levels == {"stop_loss": level(2)})
+    is_distance = list(levels.values())[0] in (distance("25001", signed=False), distance("-25001"))
+    assert ("a distance of" in denied.reason.message) is is_distance
     freed = plan(requested, rules(levels_any_distance=True), facts(p=0)).reason
     assert freed is None or freed.code == "STOP_WRONG_SIDE"
 

@@ -146,3 +146,7 @@ def test_what_cannot_be_read_withholds_the_entry_and_never_the_exit(limits: Rule
 def test_nothing_is_counted_for_an_exit(requested: Any) -> None:
     limits = rules(max_exposure=1, max_positions=1, max_entries_per_minute=1, daily_loss_limit=1, cooldown_s=1)
     assert entry_needs(requested, limits, facts(p=1)) == frozenset()
+
+
+def test_the_smallest_entry_asks_what_its_limits_count() -> None:
+    assert entry_needs(signal("buy", qty="0.001"), rules(max_positions=1), facts(p=0)) >= {LimitNeed.POSITIONS}

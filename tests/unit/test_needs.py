@@ -96,10 +96,22 @@ def test_what_depends_on_the_position_needs_it_and_nothing_more(action: str) -> 
         signal("sell", market_position="flat"),
         signal("sell", qty=5, qty_unit="equity_pct", market_position="flat"),
         signal("target", market_position="flat"),
+        signal("target", qty=5, qty_unit="equity_pct", market_position="flat"),
         signal("sell", market_position="long", market_position_size=1, prev_market_position_size=2),
         signal("reverse"),
     ],
-    ids=["close", "flat", "exit", "close_short", "to flat", "own to flat", "target flat", "share", "reverse"],
+    ids=[
+        "close",
+        "flat",
+        "exit",
+        "close_short",
+        "to flat",
+        "own to flat",
+        "target flat",
+        "own target flat",
+        "share",
+        "reverse",
+    ],
 )
 def test_an_exit_waits_for_no_fact_that_only_an_entry_would_need(requested: Signal) -> None:
     for instrument in (linear(), inverse()):
@@ -134,3 +146,8 @@ def test_stops_need_the_position_that_they_protect() -> None:
 @pytest.mark.parametrize("action", ["cancel", "heartbeat"])
 def test_what_orders_nothing_needs_nothing(action: str) -> None:
     assert _needs(signal(action), halted="by the command", residual=facts(residual="1").residual) == set()
+
+
+def test_on_linear_the_strategys_size_needs_no_price() -> None:
+    requested = signal("target", qty_unit="base", market_position="long", market_position_size=1)
+    assert _needs(requested, reference_price=None) == {POSITION}

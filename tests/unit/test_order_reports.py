@@ -1,16 +1,42 @@
-"""What an order is once reports of it have come, in whatever order they do."""
+"""What an order is once reports of it have come, in whatever order they do, and when it is looked at or sent next."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
 from itertools import permutations
+from typing import Any
 
 import pytest
 
-from relay.domain.order import OrderStatus, Reason, RequestSignature, Unknown
-from relay.domain.order_lifecycle import OrderState, after_outcome, denied, reported, sent
-from tests.unit.journal_builders import limit, report
+from relay.domain.order import (
+    Accepted,
+    ErrorKind,
+    NotSent,
+    OrderRejected,
+    OrderStatus,
+    Outcome,
+    Reason,
+    RequestSignature,
+    Unknown,
+)
+from relay.domain.order_lifecycle import (
+    Bounds,
+    GiveUp,
+    LookUp,
+    OrderState,
+    Send,
+    Step,
+    Wait,
+    after_outcome,
+    denied,
+    looked_up,
+    next_step,
+    passed_by,
+    reported,
+    sent,
+)
+from tests.unit.journal_builders import limit, planned, report
 
 SIGNATURE = RequestSignature(timestamp_ms=1_700_000_000_000, recv_window_ms=5000)
 OPENED = report("o-1", OrderStatus.ACCEPTED, "0", rests=True)
@@ -54,3 +80,88 @@ def test_a_refusal_that_is_reported_says_why(order: OrderState) -> None:
     for words, message in (("EC_PostOnly", "EC_PostOnly"), (None, "the exchange gave no reason")):
         refused = reported(order, report("o-1", OrderStatus.REJECTED, "0", reason=words))
         assert refused.reason == Reason(code="EXCHANGE_REFUSED", message=message)
+
+
+def step(order: OrderState, after_ms: int, **more: Any) -> Step:
+    """So long after it was sent."""
+    known = {"bounds": Bounds(), "held_back": None, "jitter": 0.0, **more}
+    return next_step(order, now_ms=SIGNATURE.timestamp_ms + after_ms, **known)
+
+
+def until(after_ms: int) -> Wait:
+    return Wait(until_ms=SIGNATURE.timestamp_ms + after_ms)
+
+
+def looks(order: OrderState, after_ms: int, times: int = 1) -> OrderState:
+    for _ in range(times):
+        order = looked_up(order, None, begun_at_ms=SIGNATURE.timestamp_ms + after_ms, bounds=Bounds())
+    return order
+
+
+RATE = OrderRejected(code=10006, words="too many", refusal=ErrorKind.RATE)
+THERE = OrderRejected(code=110072, words="duplicate", refusal=ErrorKind.ALREADY_THERE)
+CLOCK = OrderRejected(code=10002, words="timestamp", refusal=ErrorKind.CLOCK)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "looked", "jitter", "due_ms"),
+    [
+        *((Accepted(venue_order_id="v"), looked, 0.0, due) for looked, due in ((1, 5), (2, 20), (6, 910), (7, 1410))),
+        *((THERE, looked, 0.0, due) for looked, due in ((1, 200), (2, 600), (4, 2900), (5, 4400))),
+        *((Unknown(why="cut"), looked, 0.0, due) for looked, due in ((1, 200), (3, 1400), (4, 2900))),
+        *((Unknown(why="cut"), 1, jitter, due) for jitter, due in ((0.5, 210), (1.0, 220))),
+    ],
+)
+def test_an_order_that_is_not_settled_is_looked_up_ever_more_seldom(
+    order: OrderState, outcome: Outcome, looked: int, jitter: float, due_ms: int
+) -> None:
+    state = looks(after_outcome(order, outcome), 0, looked)
+    assert step(state, due_ms - 1, jitter=jitter) == until(due_ms)
+    assert step(state, due_ms, jitter=jitter) == LookUp()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "jitter", "due_ms"),
+    [
+        (NotSent(why="refused connection"), 0.0, 100),
+        (NotSent(why="refused connection"), 1.0, 150),
+        (NotSent(why="banned", retry_at_ms=SIGNATURE.timestamp_ms + 700), 0.0, 700),
+        (RATE, 0.0, 2000),
+        (replace(RATE, retry_at_ms=SIGNATURE.timestamp_ms + 300), 0.0, 300),
+    ],
+)
+def test_what_had_no_effect_is_sent_again_after_a_while(
+    order: OrderState, outcome: Outcome, jitter: float, due_ms: int
+) -> None:
+    state = after_outcome(order, outcome)
+    assert step(state, due_ms - 1, jitter=jitter) == until(due_ms)
+    assert step(state, due_ms, jitter=jitter) == Send()
+
+
+def test_a_refused_timestamp_is_sent_again_at_once_with_the_clock_measured(order: OrderState) -> None:
+    assert step(after_outcome(order, CLOCK), 0) == Send(measure_clock=True)
+
+
+def test_an_unknown_order_that_a_look_up_missed_too_early_is_looked_for_once_it_cannot_arrive(
+    order: OrderState,
+) -> None:
+    state = looks(after_outcome(order, Unknown(why="cut")), 3000, 7)
+    dead_ms = state.dead_at_ms - SIGNATURE.timestamp_ms
+    assert step(state, dead_ms) == until(dead_ms + 1)
+    assert step(state, dead_ms + 1) == LookUp()
+    assert step(looks(state, dead_ms + 1), dead_ms + 2) == Send()
+
+
+def test_an_order_is_given_up_where_its_end_is_never_told_and_only_after_a_look(order: OrderState) -> None:
+    accepted, late_ms = after_outcome(order, Accepted(venue_order_id="v")), 901_000
+    assert step(accepted, late_ms) == LookUp()
+    assert isinstance(step(looks(accepted, 0), late_ms), GiveUp)
+    assert not isinstance(step(looks(accepted, 0), late_ms - 2_000), GiveUp)
+
+
+def test_an_exit_passes_an_acknowledged_order_only_where_it_cannot_rest_and_after_seconds(order: OrderState) -> None:
+    accepted = after_outcome(order, Accepted(venue_order_id="v"))
+    at_market = replace(accepted, planned=planned())
+    assert passed_by(accepted, now_ms=SIGNATURE.timestamp_ms + 60_000) is None
+    assert passed_by(at_market, now_ms=SIGNATURE.timestamp_ms + 3_000) is None
+    assert passed_by(at_market, now_ms=SIGNATURE.timestamp_ms + 3_001) is not None

@@ -261,3 +261,33 @@ def test_a_long_that_lacks_less_than_the_minimum_is_done(requested: tuple[str, d
     sizes = {"qty": "1.0004", "market_position_size": "1.0004"}
     made = plan(signal(action, **sizes, **fields), rules(), facts(p=1))
     assert (made.status, made.orders, made.reason) == (PlanStatus.DONE, (), None)
+
+
+@pytest.mark.parametrize(("p", "sides"), [("2", ["buy"]), ("-2", ["sell"]), ("0", [])])
+def test_what_adds_adds_on_the_positions_side(p: str, sides: list[str]) -> None:
+    made = plan(signal("add", qty="0.5"), rules(), facts(p=p))
+    assert [each.side for each in made.orders] == sides
+    assert all(each.qty == Decimal("0.5") and not each.reduce_only for each in made.orders)
+
+
+def test_an_exit_below_the_minimum_is_carried_though_it_is_on_the_grid() -> None:
+    made = plan(signal("sell", qty="0.005"), rules(), facts(linear(qty_min="0.01"), p=1))
+    assert (made.orders, made.residual) == ((), Residual(size=Decimal("0.005")))
+
+
+def test_what_was_carried_on_the_other_side_is_not_added_to_an_exit() -> None:
+    made = plan(signal("buy", qty="0.0009"), rules(), facts(p=-1, residual="0.0004"))
+    assert made.orders == ()
+
+
+@pytest.mark.parametrize(("tif", "is_whole"), [("GTC", True), ("PostOnly", True), ("IOC", False), ("FOK", False)])
+def test_a_flip_that_rests_counts_whole_against_the_positions_limit(tif: str, is_whole: bool) -> None:
+    flip = signal("buy", qty=2, type="limit", price=50000, time_in_force=tif)
+    made = plan(flip, rules(max_position_notional=75000), facts(p=-1))
+    assert [each.qty for each in made.orders] == [Decimal(1 if is_whole else 2)]
+
+
+def test_a_strategys_side_with_a_size_of_ones_own_opens_where_nothing_is_open() -> None:
+    requested = signal("target", qty="0.5", market_position="long", market_position_size=3, is_side_only=True)
+    assert [each.qty for each in plan(requested, rules(), facts(p=0)).orders] == [Decimal("0.5")]
+    assert plan(requested, rules(), facts(p="0.1")).orders == ()

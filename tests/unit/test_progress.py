@@ -162,6 +162,15 @@ def test_a_limit_exit_that_is_refused_needs_a_person_as_others_may_hold_the_posi
     assert finish(refused(exit_order, GONE), size="1").status is SignalStatus.ATTENTION
 
 
+@pytest.mark.parametrize(("kind", "is_told"), [(OrderType.LIMIT, True), (OrderType.MARKET, False)])
+def test_an_exit_that_is_refused_for_its_price_says_how_to_close_at_the_market(kind: OrderType, is_told: bool) -> None:
+    exit_order = order(0, Purpose.EXIT, exit_qty="1", type=kind, price=Decimal(9) if is_told else None)
+    band = OrderRejected(code=110003, words="out of range", reason_code="EXCHANGE_PRICE")
+    came_to = finish(refused(exit_order, band), size="1")
+    assert came_to.status is SignalStatus.ATTENTION
+    assert ("without `price`" in came_to.notes[-1]) is is_told
+
+
 def test_a_limit_exit_that_ends_unfilled_needs_a_person() -> None:
     exit_order = order(
         0,
@@ -399,3 +408,18 @@ def test_the_close_of_all_that_closed_less_than_was_open_is_repeated_three_times
             assert came_to.planned[0].exit_qty == left
     assert isinstance(came_to, Finish) and came_to.reason is not None
     assert (came_to.status, came_to.reason.code) == (SignalStatus.ATTENTION, "POSITION_REMAINS")
+
+
+def test_what_a_market_exit_left_is_sent_again_and_what_a_limit_exit_left_is_not() -> None:
+    left = ended(order(0, Purpose.EXIT, exit_qty="1"), OrderStatus.CANCELED, "0.4")
+    again = progress((left,))
+    assert isinstance(again, AddOrders)
+    assert [(each.qty, each.reduce_only) for each in again.planned] == [(Decimal("0.6"), True)]
+    resting = order(0, Purpose.EXIT, exit_qty="1", type=OrderType.LIMIT, price=Decimal(50_000))
+    assert not isinstance(progress((ended(resting, OrderStatus.CANCELED, "0.4"),), size=Decimal(1)), AddOrders)
+
+
+def test_an_entry_that_the_exchange_ended_says_how_much_of_it_filled() -> None:
+    notes = finish(ended(order(0, Purpose.ENTRY), OrderStatus.CANCELED, "0.4")).notes
+    assert notes == ("the exchange ended the order with 0.4 of 1 filled",)
+    assert finish(ended(order(0, Purpose.ENTRY), OrderStatus.FILLED, "1")).notes == ()

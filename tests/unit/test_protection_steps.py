@@ -13,6 +13,7 @@ from relay.domain.order import OrderStatus, Side
 from relay.domain.order_lifecycle import OrderState
 from relay.domain.position import StopLevels
 from relay.domain.protection import (
+    AdvanceTakeProfit,
     AmendTakeProfit,
     CancelTakeProfit,
     PlaceTakeProfit,
@@ -22,6 +23,7 @@ from relay.domain.protection import (
     SetStops,
     Snapshot,
     next_protection_step,
+    shortfall,
 )
 from relay.domain.signal import Level, LevelKind
 from tests.builders import linear, position
@@ -132,3 +134,84 @@ def test_an_order_that_the_exchange_ends_at_once_counts_as_refused(
     assert isinstance(booked, Save)
     (after,) = booked.bracket.tp_legs
     assert (after.order_id, after.is_taken_back, after.refusals) == (None, False, refusals)
+
+
+def test_distances_count_from_the_average_of_all_that_the_entry_filled() -> None:
+    fills = (("a", "1", "49000"), ("b", "3", "51000"))
+    orders = {
+        name: OrderState(
+            client_order_id=name,
+            planned=planned(),
+            status=OrderStatus.FILLED,
+            filled_qty=Decimal(qty),
+            avg_price=Decimal(price),
+        )
+        for name, qty, price in fills
+    }
+    waiting = Bracket(side=Side.BUY, stop_loss=STOP, entries=("a", "b"))
+    opened = next_protection_step(waiting, Snapshot(instrument=linear(), now_ms=7, orders=orders, resting={}))
+    assert isinstance(opened, Save)
+    assert (opened.bracket.status, opened.bracket.entry_price) == (BracketStatus.ACTIVE, Decimal(50_500))
+    assert (opened.bracket.is_entry_over, opened.bracket.active_at_ms) == (True, 7)
+
+
+@pytest.mark.parametrize(
+    ("stands", "mark", "is_set"), [("49000", "50000", False), (None, "48999", False), ("48000", "50000", True)]
+)
+def test_a_stop_is_set_unless_it_stands_already_or_the_price_has_passed_it(
+    stands: str | None, mark: str, is_set: bool
+) -> None:
+    unset = bracket(stop_loss=STOP, are_stops_set=False)
+    made = step(unset, "1", stop_loss=stands, mark_price=mark)
+    in_place = replace(unset, are_stops_set=True)
+    wanted = SetStops(after=in_place, levels=StopLevels(stop_loss=Decimal(49_000)))
+    assert made == (wanted if is_set else Save(bracket=in_place))
+
+
+@pytest.mark.parametrize(("side", "size", "entry"), [(Side.BUY, "1", "50000.0"), (Side.SELL, "-1", "50000.0")])
+def test_the_stop_goes_to_the_entry_once_the_take_profit_that_says_so_has_filled(
+    side: Side, size: str, entry: str
+) -> None:
+    filled = leg(1, 100, is_done=True, moves_stop_to_entry=True)
+    mark = ENTRY + 100 * side.sign
+    moved = step(bracket(side, tp_legs=(filled,)), size, mark_price=str(mark), stop_loss=str(ENTRY - 500 * side.sign))
+    assert isinstance(moved, SetStops) and moved.after.is_at_breakeven
+    assert moved.levels == StopLevels(stop_loss=Decimal(entry))
+    silent = replace(filled, moves_stop_to_entry=False)
+    assert not isinstance(step(bracket(side, tp_legs=(silent,)), size, mark_price=str(mark)), SetStops)
+
+
+@pytest.mark.parametrize(("side", "size", "start"), [(Side.BUY, "1", "51005.1"), (Side.SELL, "-1", "48994.9")])
+def test_where_a_trailing_stop_starts_is_rounded_away_from_the_price(side: Side, size: str, start: str) -> None:
+    begins = Level(kind=LevelKind.PERCENT, value=Decimal("2.01015"))
+    trailing = bracket(side, trailing_stop=STOP, trailing_start=begins, are_stops_set=False)
+    made = step(trailing, size)
+    assert isinstance(made, SetStops)
+    assert (made.levels.trailing_stop, made.levels.trailing_start) == (Decimal(1000), Decimal(start))
+
+
+def test_the_positions_stop_does_not_wait_for_a_take_profit_in_doubt() -> None:
+    doubtful = OrderState(client_order_id="near", planned=planned(), status=OrderStatus.SUBMITTED)
+    held = bracket(stop_loss=STOP, are_stops_set=False, tp_legs=(leg(1, 100, "near"),))
+    seen = Snapshot(
+        instrument=linear(), now_ms=1_000_000, position=position("1"), orders={"near": doubtful}, resting={}
+    )
+    assert isinstance(next_protection_step(held, seen), SetStops)
+    assert next_protection_step(held, replace(seen, position=None)) == AdvanceTakeProfit(order_id="near")
+
+
+def test_a_share_that_is_too_small_is_left_to_its_neighbour_and_said_so() -> None:
+    ladder = bracket(tp_legs=(leg(1, 50), leg(2, 50)))
+    placed = step(ladder, "0.001")
+    assert isinstance(placed, PlaceTakeProfit) and (placed.place, placed.planned.qty) == (1, Decimal("0.001"))
+    merged = shortfall(replace(ladder, tp_legs=(leg(1, 50), leg(2, 50, "far"))))
+    assert merged is not None and merged.is_merged
+    assert shortfall(replace(ladder, tp_legs=(leg(1, 50, "near"), leg(2, 50, "far")))) is None
+    none = shortfall(ladder)
+    assert none is not None and not none.is_merged
+
+
+def test_what_filled_in_part_before_the_exchange_ended_it_was_not_refused() -> None:
+    over = OrderState(client_order_id="near", planned=planned(), status=OrderStatus.CANCELED, filled_qty=Decimal("0.5"))
+    booked = step(bracket(tp_legs=(leg(1, 50, "near", placed_at_ms=1_000_000, refusals=2),)), "10", orders=(over,))
+    assert isinstance(booked, Save) and booked.bracket.tp_legs[0].refusals == 0

@@ -10,10 +10,10 @@ import pytest
 
 from relay.domain.instrument import Instrument
 from relay.domain.intent import Size, needs_equity, needs_price, size_of
-from relay.domain.order import Reason
+from relay.domain.order import Reason, Side
 from relay.domain.plan import PlanStatus
-from relay.domain.signal import QtyUnit
-from relay.domain.sizing import quantity
+from relay.domain.signal import QtyUnit, Signal
+from relay.domain.sizing import entry_side, quantity
 from tests.builders import facts, inverse, linear, plan, rules, signal, usdc
 
 OWN_UNITS = ("quote", "equity_pct", "position_pct")
@@ -204,3 +204,26 @@ def test_a_limit_orders_own_price_turns_money_into_coins() -> None:
 def test_close_in_percent_of_the_position_closes_that_much() -> None:
     made = plan(signal("close", qty=50, qty_unit="position_pct"), rules(), facts(p="-0.5"))
     assert [(each.side.value, each.qty) for each in made.orders] == [("buy", Decimal("0.25"))]
+
+
+def test_a_triggers_price_turns_money_into_coins() -> None:
+    requested = signal("buy", qty=30000, qty_unit="quote", type="stop_market", trigger_price=60000)
+    assert [each.qty for each in plan(requested, rules(), facts(p=0)).orders] == [Decimal("0.5")]
+
+
+@pytest.mark.parametrize(
+    ("requested", "p", "side"),
+    [
+        (signal("reverse"), 2, Side.SELL),
+        (signal("reverse"), -2, Side.BUY),
+        (signal("reverse"), 0, None),
+        (signal("add"), 2, Side.BUY),
+        (signal("add"), -2, Side.SELL),
+        (signal("add"), 0, None),
+        (signal("target", market_position="short"), 2, Side.SELL),
+        (signal("target", market_position="flat"), 2, None),
+        (signal("buy"), -2, Side.BUY),
+    ],
+)
+def test_on_which_side_a_signal_opens(requested: Signal, p: int, side: Side | None) -> None:
+    assert entry_side(requested, Decimal(p)) is side

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from relay import paper
-from relay.domain.instrument import Category, Instrument, SymbolIndex, SymbolUnknown
+from relay.domain.instrument import Category, Instrument, SymbolIndex, SymbolUnknown, plain, symbol_of_filter
 from tests.builders import inverse, linear, usdc
 
 _TABLE = Path(paper.__file__).with_name("instruments.json")
@@ -241,3 +241,36 @@ def test_the_category_comes_from_the_instrument() -> None:
     book = SymbolIndex.of([linear(), usdc(), inverse()])
     found = book.resolve("BTC-USD-SWAP")
     assert isinstance(found, Instrument) and found.category is Category.INVERSE
+
+
+@pytest.mark.parametrize(
+    ("typed", "symbol"),
+    [("btcusdc.p", "BTCPERP"), (" BYBIT:ETHUSDT.P ", "ETHUSDT"), ("BTCUSD", "BTCUSD"), ("btcperp", "BTCPERP")],
+)
+def test_what_a_person_types_to_find_a_symbol_is_spelled_as_the_exchange_does(typed: str, symbol: str) -> None:
+    assert symbol_of_filter(typed) == symbol
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [("-0", "0"), ("-0.000", "0"), ("0E+3", "0"), ("1E+2", "100"), ("-1.50", "-1.5"), (".5", "0.5")]
+)
+def test_a_number_has_one_spelling(number: str, text: str) -> None:
+    assert plain(Decimal(number)) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "price", "is_dust"),
+    [
+        ("0.0004", None, True),
+        ("0.001", None, False),
+        ("0.001", "4000", True),
+        ("0.001", "50000", False),
+        ("-0.001", "50000", False),
+    ],
+)
+def test_coins_are_dust_where_they_are_certainly_too_few_to_be_sold(
+    size: str, price: str | None, is_dust: bool
+) -> None:
+    at = None if price is None else Decimal(price)
+    assert linear(category="spot").is_dust(Decimal(size), at) is is_dust
+    assert not linear().is_dust(Decimal(size), at)
