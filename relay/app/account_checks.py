@@ -177,13 +177,12 @@ class MailboxLook:
         if self.watch is not None and self.watch.has_looked:
             return (self._judged(self.watch.problem),)
         # Imported only where it is configured.
-        from relay.mailbox.imap import TROUBLE, ImapFolder
+        from relay.mailbox.imap import TROUBLE, ImapFolder, words_of
 
         try:
             folder = ImapFolder(self._settings)
         except TROUBLE as error:
-            # The words of a server may repeat what it was sent.
-            return (self._judged(type(error).__name__),)
+            return (self._judged(words_of(error)),)
         folder.close()
         return (self._judged(None),)
 
@@ -208,12 +207,14 @@ def _vanished(settings: Settings, account: AccountSettings, ownership: Ownership
 
 
 def _database_facts(settings: Settings, account: str, ownership: Ownership | None) -> DatabaseFacts | None:
+    if isinstance(ownership, _Unavailable):
+        return DatabaseFacts(problem=ownership.why)
     if not settings.is_postgres or not isinstance(ownership, JournalOwnership):
         return None
     try:
         is_flushed, owned = is_flushing(ownership.journal.store), owned_by_owner_of(ownership.journal.store, account)
-    except JournalUnavailable:
-        return None
+    except JournalUnavailable as error:
+        return DatabaseFacts(problem=str(error))
     return DatabaseFacts(is_flushed=is_flushed, owned_by_owner=owned, room=settings.accounts_per_process)
 
 
@@ -391,22 +392,22 @@ class _Unavailable:
     """A journal that cannot be read says nothing about what is whose."""
 
     def __init__(self, why: str) -> None:
-        self._why = why
+        self.why = why
 
     def ordered(self, among: Iterable[tuple[Category, str]]) -> frozenset[tuple[Category, str]]:
-        raise JournalUnavailable(self._why)
+        raise JournalUnavailable(self.why)
 
     def expected(self) -> dict[tuple[Category, str], Decimal]:
-        raise JournalUnavailable(self._why)
+        raise JournalUnavailable(self.why)
 
     def moving(self) -> frozenset[tuple[Category, str]]:
-        raise JournalUnavailable(self._why)
+        raise JournalUnavailable(self.why)
 
     def terms(self) -> dict[str, str]:
-        raise JournalUnavailable(self._why)
+        raise JournalUnavailable(self.why)
 
     def has_placed(self, client_order_id: str) -> bool:
-        raise JournalUnavailable(self._why)
+        raise JournalUnavailable(self.why)
 
 
 # What the accounts' keys may do, looked at before anything listens.

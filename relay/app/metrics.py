@@ -11,14 +11,18 @@ from typing import Final
 
 from prometheus_client import Counter, Histogram  # noqa: E402 - it needs the folder to be there
 
-from relay.errors import AuthFailed, StrategyUnknown
+from relay.errors import AuthFailed, SettingsInvalid, StrategyUnknown
 
 log = logging.getLogger("relay.steps")
 
 MULTIPROCESS: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 if _folder := os.environ.get(MULTIPROCESS):
-    Path(_folder).mkdir(parents=True, exist_ok=True)
+    try:
+        Path(_folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = f"{MULTIPROCESS}: {_folder} cannot be made ({error.strerror}); it should be a folder that relay may write"
+        raise SettingsInvalid([why]) from error
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 

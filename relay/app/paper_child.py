@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from relay.errors import RelayError
 from relay.settings.config import NAME, STARTED
 from relay.settings.environment import AccountSettings, Secret
-from relay.settings.settings import Settings
+from relay.settings.settings import Settings, require_folders
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +44,10 @@ def is_needed(settings: Settings) -> bool:
 
 
 def needed(settings: Settings, environ: Mapping[str, str], command: Sequence[str] | None = None) -> list[PaperExchange]:
-    """One for each account that trades on paper and names no paper exchange; none is started yet."""
+    """One for each account that trades on paper and names no exchange; none is started yet. Raises SettingsInvalid."""
     accounts = [each for each in settings.accounts if each.needs_paper_exchange]
+    if accounts:
+        require_folders(settings)
     return [PaperExchange(each, settings, environ, command or COMMAND) for each in accounts]
 
 

@@ -26,7 +26,7 @@ from relay.domain.rules import Direction, Mode, Rules
 from relay.errors import RelayError, SettingsInvalid
 from relay.settings.config import NAME
 from relay.settings.environment import Environment, StrategySettings
-from relay.settings.settings import Settings, ensure_secrets, reported, secrets_path, stored_name
+from relay.settings.settings import Settings, ensure_secrets, reported, require_folders, secrets_path, stored_name
 
 # A first alert to try: one that this configuration takes, as the running relay itself says, or why it takes none.
 
@@ -218,6 +218,7 @@ def serve(
     """
     listener = _listen(settings.port)
     port = listener.getsockname()[1]
+    require_folders(settings)
     greeting = Greeting(settings, ensure_secrets(settings, os.environ), port)
     settings = greeting.settings
     configure_logging(settings)
@@ -256,6 +257,8 @@ def _listen(port: int) -> socket.socket:
 log = logging.getLogger(__name__)
 
 _WATCH_S: Final = 5.0
+_SIGNAL_S: Final = 0.1
+"""A signal that another thread was given is noticed by this one only when it looks: its accounts wait for it."""
 
 
 def work(settings: Settings) -> None:
@@ -277,8 +280,12 @@ def work(settings: Settings) -> None:
     relay = build(settings, is_worker=True)
     relay.start()
     reported: dict[str, str] | None = None
+    due_at = 0.0
     try:
-        while not ending.wait(_WATCH_S if reported == {} else 0.2):
+        while not ending.wait(_SIGNAL_S):
+            if reported == {} and time.monotonic() < due_at:
+                continue
+            due_at = time.monotonic() + _WATCH_S
             missing = relay.missing() | {name: why for name, why in relay.accounts().items() if why is not None}
             if missing != reported:
                 log.info("not ready: %s", missing) if missing else log.info("the worker is ready")

@@ -94,13 +94,14 @@ class Stream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseFacts:
-    """Of the Postgres that the journal is in."""
+    """Of the Postgres that the journal is in; or why a journal, wherever it is, cannot be used."""
 
-    is_flushed: bool
+    problem: str = ""
+    is_flushed: bool = True
     """Whether what is committed outlives a crash of its machine."""
-    owned_by_owner: int | None
+    owned_by_owner: int | None = None
     """How many accounts the process has that owns this one; None if no process owns it just now."""
-    room: int
+    room: int = 0
     """How many it wishes to own at most."""
 
 

@@ -335,6 +335,9 @@ def durability(free_bytes: int | None, database: DatabaseFacts | None = None) ->
 
 def _in_database(database: DatabaseFacts) -> Check:
     owned, room = database.owned_by_owner, database.room
+    if database.problem:
+        fix = "see DATABASE_URL; until the journal can be used, alerts are answered 503 and nothing is executed"
+        return red("durability", database.problem, fix)
     if not database.is_flushed:
         lost = "a crash of the database's machine loses alerts that were answered, and orders at the exchange"
         return red("durability", f"{lost}: fsync is off", "turn fsync on in Postgres's settings")

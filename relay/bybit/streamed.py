@@ -26,7 +26,8 @@ from relay.domain.order import ErrorKind, NotSent, OrderRejected, Outcome, Plann
 from relay.domain.position import OrderReport, Position
 from relay.domain.trades import LedgerEntry
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
-from relay.settings.environment import NO_STREAMS, AccountSettings, public_stream_url
+from relay.settings.environment import NO_STREAMS, AccountSettings
+from relay.settings.network import public_stream_url
 
 log = logging.getLogger(__name__)
 

@@ -6,6 +6,7 @@ import contextlib
 import imaplib
 import re
 import select
+import socket
 import ssl
 import threading
 import time
@@ -16,12 +17,22 @@ from io import BufferedReader
 from typing import Final, cast
 
 from imap_tools import BaseMailBox, MailBox, MailBoxUnencrypted
-from imap_tools.errors import ImapToolsError
+from imap_tools.errors import ImapToolsError, MailboxFolderSelectError, MailboxLoginError
 
 from relay.settings.environment import MailboxSettings
 
 TROUBLE: Final = (imaplib.IMAP4.error, ImapToolsError, OSError, UnicodeError)
 """What ends a session: the next one begins anew."""
+_WORDS: Final[tuple[tuple[type[BaseException], str], ...]] = (
+    (MailboxLoginError, "the server refuses the user or the password"),
+    (MailboxFolderSelectError, "the server has no such folder"),
+    (ssl.SSLCertVerificationError, "this machine does not trust the server's certificate"),
+    (ssl.SSLError, "the server does not speak TLS at this port"),
+    (socket.gaierror, "the host has no address"),
+    (ConnectionRefusedError, "the connection was refused"),
+    (TimeoutError, "the server does not answer"),
+)
+"""Of TROUBLE. The words of a server are not repeated: they may hold what it was sent."""
 _TIMEOUT_S: Final = 20.0
 _BYTES_MAX: Final = 512 * 1024
 """No alert is in a larger mail."""
@@ -39,6 +50,12 @@ class Fetched:
     uid: int
     internal_date: datetime
     raw: bytes | None
+
+
+def words_of(error: BaseException) -> str:
+    """Why the mailbox cannot be read."""
+    said = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
+    return next((words for kind, words in _WORDS if isinstance(error, kind)), f"{type(error).__name__}{said}")
 
 
 class ImapFolder:

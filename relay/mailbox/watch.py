@@ -17,7 +17,7 @@ from relay.execution.accept import AlertRejected, Intake, MailedAlert
 from relay.execution.notices import Announcer
 from relay.execution.ports import Now, from_ms, to_ms, utc_now
 from relay.journal.copies import PAIR_MS, Mailboxes, OnlyByMail, ReadUpTo
-from relay.mailbox.imap import TROUBLE, Fetched, ImapFolder
+from relay.mailbox.imap import TROUBLE, Fetched, ImapFolder, words_of
 from relay.mailbox.message import Mail, read_mail
 from relay.settings.config import NAME
 from relay.settings.environment import MailboxSettings, MailboxUse
@@ -102,8 +102,7 @@ class MailboxWatch:
         except JournalUnavailable as error:
             self._note(f"it waits for the journal: {error}")
         except TROUBLE as error:
-            # The words of a server may repeat what it was sent.
-            self._note(f"{type(error).__name__}{_why(error)}")
+            self._note(words_of(error))
         except Exception as error:
             log.exception("the mailbox could not be read")
             self._note(f"the relay failed on it ({type(error).__name__}; its log has more)")
@@ -230,7 +229,3 @@ def _strategy(senders: Iterable[str], named: str | None, subject: str) -> str:
 def _only_by_mail(lost: OnlyByMail) -> str:
     alert = " ".join(filter(None, (lost.symbol, lost.action))) or "an alert"
     return f"{alert} of {lost.strategy} came only by mail, its webhook was lost ({lost.status}) [{lost.signal_id}]"
-
-
-def _why(error: BaseException) -> str:
-    return f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""

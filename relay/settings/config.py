@@ -23,12 +23,10 @@ from relay.settings.environment import (
     Reader,
     Secret,
     StrategySettings,
-    mismatch,
-    rest_url,
     stop_loss,
-    stream_url,
     take_profit,
 )
+from relay.settings.network import mismatch, rest_url, stream_url
 from relay.settings.toml import (
     Limits,
     Table,

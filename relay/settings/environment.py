@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from io import StringIO
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from dotenv.parser import parse_stream
 from environs import Env, EnvValidationError, ValidationError
 
 from relay.domain.notice import DEFAULT_KINDS, NoticeKind
@@ -52,11 +54,18 @@ class Reader:
             self._read_file(dotenv)
 
     def _read_file(self, dotenv: Path) -> None:
+        """A line that says nothing could have been a limit, so it stops the start."""
         try:
+            text = dotenv.read_text(encoding="utf-8") if dotenv.exists() else ""
+        except (OSError, UnicodeDecodeError) as error:
+            why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
+            self.problems.append(f"{dotenv}: it cannot be read ({why}); it should be a UTF-8 file of NAME=value lines")
+            return
+        lines = [each for each in parse_stream(StringIO(text)) if each.error or (each.key and each.value is None)]
+        remedy = "it should be like NAME=value, with double quotes around a value that has blanks, quotes or #"
+        self.problems += [f"{dotenv}: line {each.original.line} cannot be read; {remedy}" for each in lines]
+        if not lines:
             self._env.read_env(dotenv, recurse=False)
-        except (OSError, ValueError) as error:
-            kind = type(error).__name__
-            self.problems.append(f"{dotenv}: it cannot be read ({kind}); it should be a UTF-8 file of NAME=value lines")
 
     def text(self, name: str) -> str:
         """The variable without surrounding white space; empty if it is not set, which is the same as set to nothing."""
@@ -385,7 +394,7 @@ def database_password(url: str) -> Secret | None:
     return Secret(password) if password else None
 
 
-# Where the exchange is, by environment, and whether an address belongs to the environment it is set for.
+# Where the exchange is, by environment.
 
 
 class Environment(StrEnum):
@@ -415,47 +424,6 @@ STREAM: Final = {
 }
 PAPER_KEY: Final = ("paper", "paper-exchange-not-a-secret")
 """What a paper exchange that was started on its own accepts where no key is set: it guards play money."""
-_EXCHANGE_DOMAINS: Final = ("bybit", "bybits", "bytick", "bybitgeorgia", "manepa")
-"""The exchange's own second-level names: `.com`, and the regions'. Source: V5 integration guide, "Authentication"."""
-
-
-def rest_url(environment: Environment, given: str | None) -> str | None:
-    """The host for requests; None where there is none yet: a paper exchange that has not been started."""
-    return given or REST.get(environment)
-
-
-def stream_url(environment: Environment, given: str | None, given_rest: str | None) -> str | None:
-    """The host for streams. Where only the other one is set it lies beside that, so that the two never differ."""
-    if given or not given_rest:
-        return given or STREAM.get(environment)
-    parts = urlsplit(given_rest)
-    host = parts.netloc
-    if _belongs_to(given_rest) is not None and host.startswith("api"):
-        host = "stream" + host.removeprefix("api")
-    return f"{'wss' if parts.scheme == 'https' else 'ws'}://{host}"
-
-
-def public_stream_url(private: str) -> str:
-    """The host of public streams. Demo's come from mainnet's: docs/v5/demo.mdx."""
-    return private.replace("://stream-demo.", "://stream.", 1)
-
-
-def mismatch(environment: Environment, url: str | None) -> str | None:
-    """What is wrong with `url` in this environment: the exchange's host of another one. Other hosts are anybody's."""
-    actual = _belongs_to(url) if url else None
-    if actual is None or actual is environment:
-        return None
-    return f"it is a host of {actual}, but BYBIT_ENV is {environment}; it should be one of {environment}, or unset"
-
-
-def _belongs_to(url: str) -> Environment | None:
-    labels = (urlsplit(url).hostname or "").split(".")
-    if not any(label in _EXCHANGE_DOMAINS for label in labels[1:-1] or labels[:1]):
-        return None
-    first = labels[0]
-    if "testnet" in first:
-        return Environment.TESTNET
-    return Environment.DEMO if "demo" in first else Environment.MAINNET
 
 
 # MAILBOX_URL: where alerts are read from, too.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from relay.settings.environment import Secret
+from relay.settings.environment import REST, STREAM, Environment, Secret
 
 PROXIES: Final = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 """The first that is set counts, as for curl and requests."""
@@ -167,3 +167,49 @@ def _bundle_problems(name: str, bundle: Path) -> list[str]:
         return [f"{name}: {bundle} holds no certificate; {should}"]
     except OSError as error:
         return [f"{name}: {bundle} cannot be read ({error.strerror}); {should}"]
+
+
+# Where the exchange is, and whether an address belongs to the environment that it is set for.
+
+
+_EXCHANGE_DOMAINS: Final = ("bybit", "bybits", "bytick", "bybitgeorgia", "manepa")
+"""The exchange's own second-level names: `.com`, and the regions'. Source: V5 integration guide, "Authentication"."""
+
+
+def rest_url(environment: Environment, given: str | None) -> str | None:
+    """The host for requests; None where there is none yet: a paper exchange that has not been started."""
+    return given or REST.get(environment)
+
+
+def stream_url(environment: Environment, given: str | None, given_rest: str | None) -> str | None:
+    """The host for streams. Where only the other one is set it lies beside that, so that the two never differ."""
+    if given or not given_rest:
+        return given or STREAM.get(environment)
+    parts = urlsplit(given_rest)
+    host = parts.netloc
+    if _belongs_to(given_rest) is not None and host.startswith("api"):
+        host = "stream" + host.removeprefix("api")
+    return f"{'wss' if parts.scheme == 'https' else 'ws'}://{host}"
+
+
+def public_stream_url(private: str) -> str:
+    """The host of public streams. Demo's come from mainnet's: docs/v5/demo.mdx."""
+    return private.replace("://stream-demo.", "://stream.", 1)
+
+
+def mismatch(environment: Environment, url: str | None) -> str | None:
+    """What is wrong with `url` in this environment: the exchange's host of another one. Other hosts are anybody's."""
+    actual = _belongs_to(url) if url else None
+    if actual is None or actual is environment:
+        return None
+    return f"it is a host of {actual}, but BYBIT_ENV is {environment}; it should be one of {environment}, or unset"
+
+
+def _belongs_to(url: str) -> Environment | None:
+    labels = (urlsplit(url).hostname or "").split(".")
+    if not any(label in _EXCHANGE_DOMAINS for label in labels[1:-1] or labels[:1]):
+        return None
+    first = labels[0]
+    if "testnet" in first:
+        return Environment.TESTNET
+    return Environment.DEMO if "demo" in first else Environment.MAINNET

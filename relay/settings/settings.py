@@ -428,6 +428,20 @@ def secrets_path(settings: Settings) -> Path | None:
     return journal.with_name(f"{journal.name}.secrets") if journal else None
 
 
+def require_folders(settings: Settings) -> None:
+    """Raises SettingsInvalid where the journal's file or the paper account's could never be made."""
+    files = {"DATABASE_URL": settings.journal_path}
+    if any(each.needs_paper_exchange for each in settings.accounts):
+        files["PAPER_STATE"] = settings.paper_state
+    wrong: dict[Path, str] = {}
+    for name, path in files.items():
+        if path is not None and not os.access(folder := path.absolute().parent, os.W_OK | os.X_OK):
+            why = "cannot be written by this user" if folder.is_dir() else "is not there"
+            wrong.setdefault(folder, f"{name}: the folder {folder} {why}; make it, or name a file in another one")
+    if wrong:
+        raise SettingsInvalid(list(wrong.values()))
+
+
 def ensure_secrets(settings: Settings, environ: MutableMapping[str, str]) -> Settings:
     """The settings with a webhook secret and an admin token; those that were missing are put into `environ`, too.
 

@@ -231,7 +231,7 @@ def test_a_wrong_password_is_said_without_it(
 ) -> None:
     url = dovecot.url.replace("pass%2Fword%2B1", "another-password-of-it")
     with running_relay(tmp_path, own_paper.url, MAILBOX_URL=url) as relay:
-        _until(lambda: "MailboxLoginError" in (_watch(relay).problem or ""))
+        _until(lambda: "refuses the user or the password" in (_watch(relay).problem or ""))
     assert "another-password" not in caplog.text
 
 

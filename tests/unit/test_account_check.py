@@ -100,6 +100,12 @@ def test_what_the_database_keeps_and_who_executes_there_is_reported(
     assert (found.fix is None) == (state == "green")
 
 
+def test_a_journal_that_cannot_be_used_is_red_whatever_room_its_disk_has() -> None:
+    found = judged(free_disk_bytes=10**12, database=DatabaseFacts(problem="the file is damaged")).check("durability")
+    assert (found.state, found.message) == ("red", "the file is damaged")
+    assert "DATABASE_URL" in str(found.fix)
+
+
 @pytest.mark.parametrize(
     ("days", "state"), [(-3, "red"), (0, "amber"), (1, "amber"), (13, "amber"), (14, "green"), (90, "green")]
 )

@@ -16,7 +16,7 @@ from relay.domain.rules import DefaultSize
 from relay.domain.signal import QtyUnit
 from relay.errors import SettingsInvalid
 from relay.settings.environment import Environment, Secret
-from relay.settings.settings import LogFormat, LogLevel, Settings, listen_address, load_settings
+from relay.settings.settings import LogFormat, LogLevel, Settings, listen_address, load_settings, require_folders
 
 SECRET = "0123456789abcdef"
 KEYS = {"BYBIT_API_KEY": "a-key-of-an-account", "BYBIT_API_SECRET": "a-secret-of-an-account"}
@@ -180,6 +180,24 @@ def test_misspelt_names_are_warned_of_with_the_nearest() -> None:
         "BYBIT_ENVIRONMENT: no such setting, it has no effect; perhaps BYBIT_ENV was meant",
         "MAX_POSITION_NOTIONL: no such setting, it has no effect; perhaps MAX_POSITION_NOTIONAL was meant",
     )
+
+
+@pytest.mark.parametrize("line", ["DAILY_LOSS_LIMIT 50", "DAILY_LOSS_LIMIT", "=50"])
+def test_a_line_of_the_file_that_says_nothing_could_have_been_a_limit_and_is_named(tmp_path: Path, line: str) -> None:
+    dotenv = tmp_path / ".env"
+    dotenv.write_text(f"# limits\nSIGNAL_MAX_AGE=30\n{line}\n")
+    with pytest.raises(SettingsInvalid, match="line 3 cannot be read; it should be like NAME=value") as raised:
+        load_settings({}, dotenv=dotenv)
+    assert "50" not in str(raised.value), "it may be a secret"
+
+
+def test_a_folder_that_is_not_there_is_named_by_the_variable_that_names_it(tmp_path: Path) -> None:
+    away, there = tmp_path / "away", tmp_path / "relay.db"
+    with pytest.raises(SettingsInvalid, match=f"^DATABASE_URL: the folder {away} is not there; make it"):
+        require_folders(load({"DATABASE_URL": f"sqlite:///{away}/relay.db"}))
+    with pytest.raises(SettingsInvalid, match=f"^PAPER_STATE: the folder {away} is not there; make it"):
+        require_folders(load({"DATABASE_URL": f"sqlite:///{there}", "PAPER_STATE": f"{away}/paper.db"}))
+    require_folders(load({"DATABASE_URL": f"sqlite:///{there}"}))
 
 
 def test_real_variables_win_over_the_file_and_the_process_environment_stays_as_it_is(tmp_path: Path) -> None:
