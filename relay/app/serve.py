@@ -257,6 +257,8 @@ def _listen(port: int) -> socket.socket:
 log = logging.getLogger(__name__)
 
 _WATCH_S: Final = 5.0
+_SIGNAL_S: Final = 0.1
+"""A signal that another thread was given is noticed by this one only when it looks: its accounts wait for it."""
 
 
 def work(settings: Settings) -> None:
@@ -278,8 +280,12 @@ def work(settings: Settings) -> None:
     relay = build(settings, is_worker=True)
     relay.start()
     reported: dict[str, str] | None = None
+    due_at = 0.0
     try:
-        while not ending.wait(_WATCH_S if reported == {} else 0.2):
+        while not ending.wait(_SIGNAL_S):
+            if reported == {} and time.monotonic() < due_at:
+                continue
+            due_at = time.monotonic() + _WATCH_S
             missing = relay.missing() | {name: why for name, why in relay.accounts().items() if why is not None}
             if missing != reported:
                 log.info("not ready: %s", missing) if missing else log.info("the worker is ready")

@@ -220,15 +220,16 @@ class KnownPosition:
         if is_settled:
             found.is_under_way = False
 
-    def executed(self, take_report: ReportedExecution) -> None:
-        """Counts once, and not at all where the proven position is later than it."""
-        if take_report.exec_id in self._seen or not take_report.moved:
-            return
+    def executed(self, take_report: ReportedExecution) -> bool:
+        """Counts once, and not at all where the proven position is later than it. Returns whether it is news."""
+        if take_report.exec_id in self._seen:
+            return False
         _remember(self._seen, take_report.exec_id, take_report.moved)
-        if self._base is not None and take_report.seq <= self._base.seq:
-            return
+        if not take_report.moved or (self._base is not None and take_report.seq <= self._base.seq):
+            return True
         self._touch(take_report.key).executed += abs(take_report.moved)
         self._moves[take_report.exec_id] = (take_report.seq, take_report.moved)
+        return True
 
     def take_report(self, take_report: ReportedPosition) -> None:
         """A position event. An older one than is had already says nothing."""
@@ -446,10 +447,10 @@ class LiveAccount:
             for coin, earned in take_report.earned.items():
                 self._balance(coin).executed(take_report, earned)
             known = self._known((take_report.category, take_report.symbol))
-            known.executed(take_report)
+            is_news = known.executed(take_report)
             if not take_report.is_certain:
                 known.forget()
-        if take_report.is_outside:
+        if take_report.is_outside and is_news:
             self.on_outside(take_report)
         if take_report.fill is not None and take_report.fill.client_order_id:
             self._tell(

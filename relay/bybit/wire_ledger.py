@@ -58,7 +58,7 @@ def ledger_entry_from(row: Row, category: Category) -> LedgerEntry:
         at_ms=int(row["execTime"]),
         seq=int(row.get("seq") or 0),
         leaves=number_or_zero(row, "leavesQty"),
-        realised=_realised(row, coin) if category.has_positions else None,
+        realised=_realised(row) if category.has_positions else None,
         closed_qty=number(row, "closedSize") if moves and category.has_positions else None,
         fees_other=paid,
         reason=_exit_reason(row),
@@ -117,14 +117,10 @@ def balance_changes(row: Row, category: Category) -> dict[str, Decimal]:
     return changes
 
 
-def _realised(row: Row, coin: str) -> Decimal | None:
-    """The stream alone documents it; where nothing was closed it is nothing.
-
-    With the funding of USDC contracts comes what the session gained, which the transaction log alone says.
-    """
-    reported, is_session = number(row, "execPnl"), coin == "USDC" and row.get("execType") == _FUNDING
-    is_told = reported is not None or is_session or number_or_zero(row, "closedSize")
-    return reported if is_told else Decimal(0)
+def _realised(row: Row) -> Decimal | None:
+    """The stream alone documents it; where nothing was closed it is nothing."""
+    reported = number(row, "execPnl")
+    return Decimal(0) if reported is None and not number_or_zero(row, "closedSize") else reported
 
 
 def _fees(row: Row, coin: str) -> dict[str, Decimal]:
@@ -172,7 +168,7 @@ _PROVING = frozenset({"TRADE", "SETTLEMENT", "DELIVERY", "LIQUIDATION", "ADL", "
 class LogEntry:
     """What one row of the transaction log changed a coin's balance by; `flow` without fees and funding.
 
-    `exec_id`: of the execution, whose `execPnl` is the same as `flow`.
+    `exec_id`: of the execution, whose `execPnl` is the same as `flow`. Source: docs/v5/websocket/private/execution.mdx.
     """
 
     id: str

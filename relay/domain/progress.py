@@ -30,6 +30,7 @@ OF_THE_POSITION = frozenset({UNCLEARED, STOPS_INCOMPLETE})
 """Trouble with what rests beside the signal's own orders."""
 ENDED_UNFILLED = (OrderStatus.CANCELED, OrderStatus.EXPIRED)
 _ENDS_AS = {"TIME_TOO_OLD": SignalStatus.EXPIRED, "HALTED": SignalStatus.DENIED}
+_AT_MARKET = "; `close` without `price`, or `flatten`, closes it at the market"
 _POINTLESS = ("EXCHANGE_KEY", "EXCHANGE_REGION", "POSITION_MODE_HEDGE")
 """Refused for what the account is, not for what the order was: its exit would be refused as well."""
 
@@ -379,9 +380,9 @@ def _finish(orders: tuple[OrderState, ...], size: Decimal | None, instrument: In
     for order in orders:
         is_done = _is_replaced(order, orders) or _is_done_anew(order, orders)
         if not is_done and (missing := _missing_exit(order, orders, size)):
-            return Finish(
-                status=SignalStatus.ATTENTION, reason=missing, notes=(*notes, "the position may still be open")
-            )
+            way_out = _AT_MARKET if order.planned.type.has_limit else ""
+            still_open = f"the position may still be open{way_out}"
+            return Finish(status=SignalStatus.ATTENTION, reason=missing, notes=(*notes, still_open))
     refused = [
         o for o in orders if (o.status is OrderStatus.REJECTED or _was_refused(o)) and not _is_excused(o, orders, size)
     ]

@@ -121,6 +121,8 @@ ProtectionStep = (
 
 
 REFUSALS_MAX = 3
+_AGAIN_MS, _AGAIN_MAX_MS = 5_000, 60_000
+"""A stop loss that was refused so often is tried again after a pause, which doubles each time."""
 _ALL = Decimal(100)
 _ZERO = Decimal(0)
 
@@ -163,8 +165,8 @@ def _wanted(bracket: Bracket, snapshot: Snapshot) -> list[Decimal]:
         last = max(place for place in profits if wanted[place])
         wanted[last] += left
         left = _ZERO
-    refused = legs[stop].refusals >= REFUSALS_MAX and legs[stop].refused_at_size == size
-    wanted[stop] = left if left >= instrument.qty_min and not refused else _ZERO
+    is_off = _is_off(legs[stop], size, snapshot.now_ms)
+    wanted[stop] = left if left >= instrument.qty_min and not is_off else _ZERO
     return wanted
 
 
@@ -212,10 +214,21 @@ def _is_reached(profit: TakeProfitLeg, stop: TakeProfitLeg, bracket: Bracket, sn
 
 def _part(tp_leg: TakeProfitLeg, snapshot: Snapshot, size: Decimal) -> Part:
     held = snapshot.orders[tp_leg.order_id].filled_qty if tp_leg.order_id is not None else _ZERO
-    is_off = tp_leg.refusals >= REFUSALS_MAX and tp_leg.refused_at_size == size
     return Part(
-        share_pct=tp_leg.share_pct, filled=tp_leg.filled_qty + held, held=held, is_done=tp_leg.is_done, is_off=is_off
+        share_pct=tp_leg.share_pct,
+        filled=tp_leg.filled_qty + held,
+        held=held,
+        is_done=tp_leg.is_done,
+        is_off=_is_off(tp_leg, size, snapshot.now_ms),
     )
+
+
+def _is_off(leg: TakeProfitLeg, size: Decimal, now_ms: int) -> bool:
+    """Refused so often at this size that no other order is placed, or, of a stop loss, none yet."""
+    if leg.refusals < REFUSALS_MAX or leg.refused_at_size != size or not leg.is_stop:
+        return leg.refusals >= REFUSALS_MAX and leg.refused_at_size == size
+    pause_ms = min(_AGAIN_MS << min(leg.refusals - REFUSALS_MAX, 9), _AGAIN_MAX_MS)
+    return leg.order_id is None and now_ms - leg.placed_at_ms < pause_ms
 
 
 def _tp_leg_step(place: int, wanted: Decimal, bracket: Bracket, snapshot: Snapshot) -> ProtectionStep | None:
@@ -317,9 +330,9 @@ def next_protection_step(bracket: Bracket, snapshot: Snapshot) -> ProtectionStep
             return Save(bracket=replace(bracket, tp_legs=(), stale_orders=bracket.order_ids))
         levels = next_level_step(bracket, snapshot)
         return AdvanceTakeProfit(order_id=on_its_way) if isinstance(levels, NoOp) else levels
-    booked = _booked(bracket, snapshot)
-    if booked != bracket:
-        return Save(bracket=booked)
+    counted = booked(bracket, snapshot)
+    if counted != bracket:
+        return Save(bracket=counted)
     assert snapshot.position is not None, "an active bracket needs the position"
     if snapshot.position.size * bracket.side.sign <= 0:
         return _released(bracket, snapshot)
@@ -401,7 +414,7 @@ def _unsettled(bracket: Bracket, snapshot: Snapshot) -> str | None:
     return next((each for each in bracket.order_ids if not snapshot.orders[each].is_settled), None)
 
 
-def _booked(bracket: Bracket, snapshot: Snapshot) -> Bracket:
+def booked(bracket: Bracket, snapshot: Snapshot) -> Bracket:
     """The bracket with the fills and refusals of its ended orders counted in, without what a person has taken away."""
     stale_orders = tuple(each for each in bracket.stale_orders if not snapshot.orders[each].status.is_ended)
     stored = (each for each in bracket.tp_legs if not _is_taken_away(each, snapshot))

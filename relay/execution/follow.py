@@ -255,7 +255,7 @@ class Follower:
         self._acting_for = acting_for
         self._now = now
         self._with_work = frozenset[str]()
-        self._with_remains = set[str]()
+        self._with_remains = frozenset[str]()
         self._looked_at = self._remains_looked_at = -every_s
         self._looking = threading.Lock()
         self._followed = {name: _Followed(Settling(journal=journal)) for name in accounts}
@@ -311,7 +311,7 @@ class Follower:
         with self._looking:
             if time.monotonic() - self._remains_looked_at >= self._every_s / 2:
                 denied = {each.account for each in self._denied(to_ms(self._now()))}
-                self._with_remains = denied.union(each.account for each in self._journal.in_attention())
+                self._with_remains = self._journal.accounts_in_attention() | denied
                 self._remains_looked_at = time.monotonic()
             return account in self._with_remains
 

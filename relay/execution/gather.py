@@ -306,7 +306,7 @@ class _LimitReading:
         coin = coins_of(category, symbol)[1]
         if not amount or category is Category.LINEAR or coin in DOLLARS:
             return amount
-        if category is Category.SPOT:
+        if not category.has_positions:
             return amount * self._price(category, f"{coin}USDT")
         return amount * self._price(category, f"{symbol.partition('USD')[0]}USD")
 

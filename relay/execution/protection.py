@@ -25,6 +25,8 @@ from relay.domain.protection import (
     Refresh,
     Save,
     SetStops,
+    Snapshot,
+    booked,
     next_level_step,
     next_protection_step,
     passed_breakeven,
@@ -38,10 +40,9 @@ from relay.engine.lease_guard import LeaseLost
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
 from relay.execution.orders import Advancer, Canceller, entry_snapshot, look, wanted_no_more
 from relay.execution.ports import Account, Now, to_ms, utc_now
-from relay.execution.work import Amended, ProtectionEnded, ProtectionRun, Resting, _orders, is_waited_for
+from relay.execution.work import Amended, ProtectionEnded, ProtectionRun, Resting, _orders, is_overdue, is_waited_for
 from relay.journal.journal import Journal
 from relay.journal.positions import BracketRecord
-from relay.journal.records import OrderRecord
 from relay.journal.unit_of_work import UnitOfWork
 
 PATIENCE_MS = 10_000
@@ -62,8 +63,8 @@ class Protector:
         self._journal = journal
         self._advancer = Advancer(journal=journal, now=now)
         self._canceller = Canceller(journal=journal)
-        self.close: Callable[[str, Category, str], object] = _nobody_closes
-        """Closes an account's position, by a signal of its own."""
+        self.close: Callable[[str, Category, str], object]
+        """Closes an account's position, by a signal of its own. The wiring says who does."""
 
     def step(self, protection_run: ProtectionRun, *, now_ms: int) -> float | ProtectionEnded:
         """Do the next thing: seconds until there is more, or how it ended. `now_ms`: the relay's clock.
@@ -105,6 +106,7 @@ class Protector:
                 )
                 step = next_protection_step(record.bracket, snapshot)
                 if not isinstance(step, NoOp):
+                    self._count_fills(protection_run, instrument, now_ms)
                     return self._act(protection_run, record, step, now_ms)
         active = next((each for each in live if each.bracket.status is BracketStatus.ACTIVE), None)
         if active is None or (protection_run.levels_only and not active.bracket.is_watched):
@@ -142,6 +144,16 @@ class Protector:
         if active.bracket.trouble is not None:
             self._save(protection_run, active, replace(active.bracket, trouble=None), now_ms)
         return ProtectionEnded()
+
+    def _count_fills(self, protection_run: ProtectionRun, instrument: Instrument, now_ms: int) -> None:
+        """Before levels take over: a take profit that has filled by now moves no stop that is named after it."""
+        for record in protection_run.live or ():
+            if any(each.moves_stop_to_entry and each.order_id for each in record.bracket.tp_legs):
+                known: dict[str, OrderState] = {}
+                if look(protection_run.account, self._journal, record, instrument, known, now_ms=now_ms) is None:
+                    orders = _orders(self._journal, record.bracket.order_ids, known)
+                    bracket = booked(record.bracket, Snapshot(instrument=instrument, now_ms=now_ms, orders=orders))
+                    self._save(protection_run, record, bracket, now_ms)
 
     def _breakeven_passed(
         self, protection_run: ProtectionRun, record: BracketRecord, words: str, now_ms: int
@@ -403,10 +415,6 @@ class Protector:
             return ProtectionEnded()
         self._save(protection_run, record, replace(bracket, trouble=words), now_ms)
         return ProtectionEnded(signal_id=record.signal_id, reason=_reason(words))
-
-
-def _nobody_closes(account: str, category: Category, symbol: str) -> None:
-    raise AssertionError("the wiring says who closes a position")
 
 
 def _reason(words: str) -> Reason:
@@ -686,14 +694,6 @@ class ProtectionTask:
                 journal.event(record.signal_id, "order_time_over", detail, now_ms=now_ms)
                 found[order.client_order_id] = Resting(order=order)
         return found
-
-
-def is_overdue(record: OrderRecord, now_ms: int) -> bool:
-    """An entry that rests longer than its alert's `valid_for`, counted from its plan."""
-    seconds = record.state.planned.valid_for_s
-    if seconds is None or not record.state.rests:
-        return False
-    return now_ms >= record.created_at_ms + seconds * 1000
 
 
 def _lane_of(record: BracketRecord) -> Lane:

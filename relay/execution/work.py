@@ -26,7 +26,7 @@ from relay.domain.spot import in_market
 from relay.execution.ports import Account, from_ms
 from relay.journal.journal import Journal
 from relay.journal.positions import BracketRecord
-from relay.journal.records import Circumstances, ExecutionRecord, SignalRecord
+from relay.journal.records import Circumstances, ExecutionRecord, OrderRecord, SignalRecord
 from relay.journal.unit_of_work import UnitOfWork
 
 T = TypeVar("T")
@@ -328,6 +328,14 @@ def resumed(signal: Signal, account: Account, rules: Rules, execution: Execution
         orders={state.client_order_id: state for state in states},
         circumstances=execution.circumstances,
     )
+
+
+def is_overdue(record: OrderRecord, now_ms: int) -> bool:
+    """An entry that rests longer than its alert's `valid_for`, counted from its plan."""
+    seconds = record.state.planned.valid_for_s
+    if seconds is None or not record.state.rests:
+        return False
+    return now_ms >= record.created_at_ms + seconds * 1000
 
 
 def stored_signal(record: SignalRecord) -> Signal:

@@ -141,6 +141,18 @@ def in_attention(connection: Connection, account: str) -> tuple[ExecutionRecord,
     return _executions(connection, assignments.c.signal_id.in_(ids) & own)
 
 
+_IN_ATTENTION = (
+    select(assignments.c.account)
+    .join(signals, signals.c.id == assignments.c.signal_id)
+    .where(signals.c.status == SignalStatus.ATTENTION, assignments.c.status == SignalStatus.ATTENTION)
+    .distinct()
+)
+
+
+def accounts_in_attention(connection: Connection) -> frozenset[str]:
+    return frozenset(row.account for row in fetch_all(connection, _IN_ATTENTION, {}))
+
+
 def execution(connection: Connection, signal_id: str, account: str) -> ExecutionRecord | None:
     which = (assignments.c.signal_id == signal_id) & (assignments.c.account == account)
     return next(iter(_executions(connection, which)), None)

@@ -408,6 +408,11 @@ class Journal:
         with self.store.read() as connection:
             return engine_queries.in_attention(connection, account)
 
+    def accounts_in_attention(self) -> frozenset[str]:
+        """Where any signal needs a person."""
+        with self.store.read() as connection:
+            return engine_queries.accounts_in_attention(connection)
+
     def execution(self, signal_id: str, account: str) -> ExecutionRecord | None:
         with self.store.read() as connection:
             return engine_queries.execution(connection, signal_id, account)

@@ -267,10 +267,15 @@ def _insert_into_one(connection: Connection, table: Table, rows: Rows) -> None:
     """On SQLite a few rows are one statement: each of its steps lets another thread take Python's lock."""
     if len(rows) == 1:
         run(connection, _insert_into(table), rows[0])
-    elif len(rows) > _ROWS_AT_ONCE or any(column.default is not None for column in table.c):
+    elif len(rows) > _ROWS_AT_ONCE or _has_default(table):
         run(connection, _insert_into(table), list(rows))
     else:
         run(connection, _insert_few(table, tuple(rows[0]), len(rows)), _values_of([(table, rows)]))
+
+
+@functools.cache
+def _has_default(table: Table) -> bool:
+    return any(column.default is not None for column in table.c)
 
 
 @functools.cache
@@ -297,8 +302,9 @@ def _shape_of(filled: Sequence[tuple[Table, Rows]]) -> _Shape:
 
 
 def _values_of(filled: Sequence[tuple[Table, Rows]]) -> dict[str, Any]:
+    """Named as by `_parameter_name`, which is not called for each of the many."""
     return {
-        _parameter_name(place, number, column): value
+        f"{column}_{place}_{number}": value
         for place, (_, rows) in enumerate(filled)
         for number, row in enumerate(rows)
         for column, value in row.items()

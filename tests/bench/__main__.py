@@ -8,7 +8,21 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import against, latency, mutants, owners, pages, rate, reading, scale, soak, storm, structure, tracer
+from tests.bench import (
+    against,
+    latency,
+    measures,
+    mutants,
+    owners,
+    pages,
+    rate,
+    reading,
+    scale,
+    soak,
+    storm,
+    structure,
+    tracer,
+)
 from tests.bench.figures import Figure, table
 
 _SECONDS = 30.0
@@ -49,10 +63,13 @@ PARTS: dict[str, Part] = {
     "against": lambda folder, requested: against.against(
         folder, requested.against.resolve(), requested.count, requested.seconds or _SECONDS
     ),
+    "table": lambda folder, requested: measures.measures(
+        folder, requested.against.resolve(), one_core=requested.one_core
+    ),
 }
 
 
-_ALONE = ("soak", "scale", "owners", "mutants", "against")
+_ALONE = ("soak", "scale", "owners", "mutants", "against", "table")
 """They take as long as all the others, and longer."""
 
 
@@ -69,14 +86,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="which mutants are picked")
     parser.add_argument("--most", type=int, default=0, help="trace prints so many of the functions called most, too")
     parser.add_argument("--against", type=Path, help="a checkout: its relay is measured beside this one's, in turns")
+    parser.add_argument("--one-core", action="store_true", help="`table` keeps this checkout's relay to one core")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     parser.add_argument("--plot", type=Path, help="draw them there (PNG)")
     requested = parser.parse_args()
     unknown = [each for each in requested.parts if each not in PARTS]
     if unknown:
         parser.error(f"there is no part {unknown[0]!r}; there are {', '.join(PARTS)}")
-    if (requested.against is not None) != ("against" in requested.parts):
-        parser.error("the part `against` and the option `--against PATH` go together")
+    if (requested.against is not None) != bool({"against", "table"} & set(requested.parts)):
+        parser.error("the parts `against` and `table` go together with the option `--against PATH`")
     figures: list[Figure] = []
     for name in requested.parts or [each for each in PARTS if each not in _ALONE]:
         with tempfile.TemporaryDirectory(prefix=f"bench-{name}-") as folder:

@@ -48,7 +48,7 @@ def against(folder: Path, other: Path, count: int, seconds: float) -> list[Figur
 
 
 def _lone(made: Rig, values: Found, block: str) -> None:
-    sender, before_ns = Sender(made.relay.port), _processor_ns(made)
+    sender, before_ns = Sender(made.relay.port), processor_ns(made)
     for number in range(_BLOCK):
         left, acknowledged = sender.send(
             {"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.001", "id": f"{block}-{number}"}
@@ -56,17 +56,17 @@ def _lone(made: Rig, values: Found, block: str) -> None:
         values["lone warm alert → order"].append(ms_between(made.arrivals(1)[0], left))
         values["lone warm alert → answered"].append(ms_between(acknowledged, left))
         time.sleep(0.02)
-    values["processor a lone alert"].append((_processor_ns(made) - before_ns) / 1e6 / _BLOCK)
+    values["processor a lone alert"].append((processor_ns(made) - before_ns) / 1e6 / _BLOCK)
     sender.close()
 
 
 def _press(made: Rig, values: Found, name: str) -> None:
-    before_ns = _processor_ns(made)
+    before_ns = processor_ns(made)
     rate, times = pressure(made.relay.port, _PRESSED_S, name)
     values["durable accepts"].append(rate)
-    values["processor an accept"].append((_processor_ns(made) - before_ns) / 1e6 / len(times))
+    values["processor an accept"].append((processor_ns(made) - before_ns) / 1e6 / len(times))
 
 
-def _processor_ns(made: Rig) -> int:
+def processor_ns(made: Rig) -> int:
     """What all of the relay's processes have had of the processor: Linux has a clock for each of them."""
     return sum(time.clock_gettime_ns((~pid << 3) | 2) for pid in made.relay.pids())

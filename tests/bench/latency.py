@@ -7,13 +7,14 @@ import socket
 import statistics
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pybit.unified_trading import HTTP
 
 from tests.bench.figures import Figure, figure
-from tests.bench.rig import EXCHANGE, SYMBOLS, arrivals, rig, simple_bot
+from tests.bench.rig import EXCHANGE, SYMBOLS, Rig, arrivals, rig, simple_bot
 from tests.catcher import Catcher
 from tests.paper_server import PaperServer
 from tests.relay_process import WEBHOOK_SECRET
@@ -195,16 +196,25 @@ def back_to_back(folder: Path, count: int) -> list[Figure]:
     return [figure(f"{count} back to back on one symbol → order", values)]
 
 
-def at_once(folder: Path, *, count: int, symbols: int, round_trip_ms: float, limiter: bool = False) -> list[Figure]:
+def at_once(
+    folder: Path,
+    *,
+    count: int,
+    symbols: int,
+    round_trip_ms: float,
+    limiter: bool = False,
+    prepare: Callable[[Rig], None] = lambda made: None,
+) -> list[Figure]:
     """All at one instant, each on a connection of its own; the last order counts. Several times, the first one cold."""
     last: list[float] = []
     spread: list[float] = []
     answered: list[float] = []
     with rig(folder, round_trip_ms=round_trip_ms, limiter=limiter) as made:
+        prepare(made)
         senders = [Sender(made.relay.port) for _ in range(count)]
         for burst in range(_BURSTS):
             time.sleep(2)  # what came before is finished, and counts no more against the limit
-            times = _burst(senders, symbols, burst)
+            times = post_together(senders, symbols, burst)
             begun, arrived = min(left for left, _ in times), made.arrivals(count)
             last.append(ms_between(arrived[-1], begun))
             spread.append(ms_between(arrived[-1], arrived[0]))
@@ -220,7 +230,7 @@ def at_once(folder: Path, *, count: int, symbols: int, round_trip_ms: float, lim
     return found
 
 
-def _burst(senders: list[Sender], symbols: int, number: int) -> list[tuple[int, int]]:
+def post_together(senders: list[Sender], symbols: int, number: int) -> list[tuple[int, int]]:
     """When each alert left and was answered."""
     gate, times = threading.Barrier(len(senders)), [(0, 0)] * len(senders)
 
@@ -237,10 +247,13 @@ def _burst(senders: list[Sender], symbols: int, number: int) -> list[tuple[int, 
     return times
 
 
-def kinds(folder: Path, *, round_trip_ms: float, count: int) -> list[Figure]:
+def kinds(
+    folder: Path, *, round_trip_ms: float, count: int, prepare: Callable[[Rig], None] = lambda made: None
+) -> list[Figure]:
     """Each kind of alert, warm, from a position that it needs; beside a bare client's order over the same distance."""
     found = []
     with rig(folder, round_trip_ms=round_trip_ms) as made:
+        prepare(made)
         session = made.paper.session()
         session.endpoint = made.url
         sender, bare = Sender(made.relay.port), []

@@ -21,11 +21,12 @@ CONNECTIONS = 16
 _BODY_AT = "{id:>24}"
 
 
-def accepts(folder: Path, seconds: float) -> list[Figure]:
+def accepts(folder: Path, seconds: float, prepare: Callable[[Rig], None] = lambda made: None) -> list[Figure]:
     """Unique alerts from 16 connections; the relay and the empty view take turns."""
     rates, empty_rates, answers = [], [], []
     rounds = max(1, int(seconds // 5))
     with rig(folder / "relay") as made, empty_view(folder / "empty") as empty:
+        prepare(made)
         for number in range(rounds):
             rate, times = pressure(made.relay.port, seconds / rounds, f"r{number}")
             rates.append(rate)

@@ -51,6 +51,7 @@ class Rig:
         self.paper = PaperServer(folder, arguments=("--instruments", str(table)))
         self.paper.control.account(limiter={"on": limiter}, balances={"USDT": "1000000000", "BTC": "100000"})
         self._distance: subprocess.Popen[str] | None = None
+        self._is_started = False
         self.url = self.paper.url
         if round_trip_ms:
             self.url = self._set_apart(round_trip_ms)
@@ -66,6 +67,7 @@ class Rig:
         return f"http://127.0.0.1:{self._distance.stdout.readline().strip()}"
 
     def start(self) -> None:
+        self._is_started = True
         self.relay.start()
 
     def warm_up(self) -> None:
@@ -78,7 +80,8 @@ class Rig:
         return arrivals(self.paper, count, self.relay, deadline_s)
 
     def close(self) -> None:
-        self.relay.kill()
+        if self._is_started:
+            self.relay.kill()
         if self._distance is not None:
             self._distance.kill()
             self._distance.wait()

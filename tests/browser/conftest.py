@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expec
 from tests.paper_server import PaperServer
 from tests.relay_server import ADMIN_TOKEN, RelayServer, running_relay
 
-DEADLINE_MS = 20_000
+DEADLINE_MS = 60_000
 expect.set_options(timeout=DEADLINE_MS)
 _FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),

@@ -77,3 +77,15 @@ def test_a_sale_of_a_part_goes_on_and_what_is_left_in_the_end_has_its_stop_loss_
     close(shop)
     shop.run()
     assert Decimal(0) < shop.held.size == shop.exchange.relays == shop.exchange.locked(Side.SELL)
+
+
+def test_a_stop_loss_that_is_refused_time_and_again_is_placed_once_the_exchange_takes_it(shop: SpotShop) -> None:
+    shop.exchange.faults = [Fault("none"), *[Fault("refused")] * 5]
+    close(shop)
+    shop.run()
+    assert (shop.held.size, shop.exchange.locked(Side.SELL)) == (HELD, Decimal(0))
+    for _ in range(10):
+        shop.clock.pass_ms(2000)
+        shop.follower.round()
+        shop.run()
+    assert (shop.held.size, shop.exchange.locked(Side.SELL)) == (HELD, HELD)

@@ -65,7 +65,12 @@ class Truth:
         ]
         secrets = {f"SECRET_{name.upper()}": secret for name, secret in SECRET_OF.items()}
         with running_relay(
-            self.folder, self.papers["red"].url, RELAY_CONFIG="\n".join(tables), BYBIT_URL="", **secrets
+            self.folder,
+            self.papers["red"].url,
+            RELAY_CONFIG="\n".join(tables),
+            BYBIT_URL="",
+            BYBIT_RECV_WINDOW="5000",
+            **secrets,
         ) as relay:
             yield relay
 

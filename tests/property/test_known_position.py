@@ -40,7 +40,7 @@ class World:
     count: int = 0
     sizes: dict[int, Decimal] = field(default_factory=dict)
     wallets: list[Decimal] = field(default_factory=list)
-    on_their_way: list[Callable[[], None]] = field(default_factory=list)
+    on_their_way: list[Callable[[], object]] = field(default_factory=list)
     own: dict[str, int] = field(default_factory=dict)
     """The relay's orders under way: the `seq` of each one's last fill."""
     filled: dict[str, Decimal] = field(default_factory=dict)

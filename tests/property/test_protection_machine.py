@@ -585,6 +585,13 @@ def test_what_is_left_of_an_entry_whose_position_was_stopped_out_has_its_ladder_
     assert ladder == [(Decimal(102), Decimal(1)), (Decimal(105), Decimal(1))]
 
 
+def test_a_take_profit_that_filled_before_an_alert_does_not_move_the_stop_that_it_names(played: Protection) -> None:
+    enter(played, away=0, stop=9, qty=4, rungs=(2, 5))
+    played.a_take_profit_fills(looks=0, part=100, which=0)
+    name(played, 8)
+    assert played.standing() == Decimal("93.5")
+
+
 def test_alerts_do_not_wait_in_turn_for_an_older_take_profit_that_is_in_doubt(played: Protection) -> None:
     played.the_relay_is_killed(at=Failpoint.TAKE_PROFIT_ADDED)
     enter(played, away=2, stop=12)

@@ -313,10 +313,10 @@ def test_an_exit_of_a_type_that_says_nothing_goes_at_the_market() -> None:
 def test_what_may_be_a_part_of_the_position_where_the_bars_close_stands_closes_not_all() -> None:
     for value in ("40%", {"percent": 40}):
         assert list(refusal(action="close", qty=..., close=value).fields) == ["close"]
-    for value in ("99.5", True):
-        assert signal(action="close", qty=..., close=value).action is Action.CLOSE
-    for value in (True, "true"):
-        assert "say what to do as `action`" in problem("close", value, action="sell")
+    for bar in ("99.5", True):
+        assert signal(action="close", qty=..., close=bar).action is Action.CLOSE
+    for flag in (True, "true"):
+        assert "say what to do as `action`" in problem("close", flag, action="sell")
 
 
 def test_an_unknown_market_stops_no_exit() -> None:

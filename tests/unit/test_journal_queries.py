@@ -166,6 +166,7 @@ def test_what_needs_a_person_is_read_for_one_account(journal: Journal) -> None:
     journal.finish(signal_id, "b", SignalStatus.ATTENTION, now_ms=NOW_MS)
     assert [(each.signal.id, each.account) for each in journal.in_attention("b")] == [(signal_id, "b")]
     assert journal.in_attention("a") == ()
+    assert journal.accounts_in_attention() == {"b"}
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "-1", "1.5", "attention-", "9" * 30, "١"])

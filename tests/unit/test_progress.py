@@ -162,6 +162,15 @@ def test_a_limit_exit_that_is_refused_needs_a_person_as_others_may_hold_the_posi
     assert finish(refused(exit_order, GONE), size="1").status is SignalStatus.ATTENTION
 
 
+@pytest.mark.parametrize(("kind", "is_told"), [(OrderType.LIMIT, True), (OrderType.MARKET, False)])
+def test_an_exit_that_is_refused_for_its_price_says_how_to_close_at_the_market(kind: OrderType, is_told: bool) -> None:
+    exit_order = order(0, Purpose.EXIT, exit_qty="1", type=kind, price=Decimal(9) if is_told else None)
+    band = OrderRejected(code=110003, words="out of range", reason_code="EXCHANGE_PRICE")
+    came_to = finish(refused(exit_order, band), size="1")
+    assert came_to.status is SignalStatus.ATTENTION
+    assert ("without `price`" in came_to.notes[-1]) is is_told
+
+
 def test_a_limit_exit_that_ends_unfilled_needs_a_person() -> None:
     exit_order = order(
         0,

@@ -25,7 +25,7 @@ from tests.property.workshop import Lineup, Market
 from tests.unit.journal_builders import NOW_MS, SIGNATURE, accepted, new_signal, order_id, plan, planned, report
 
 FOREVER = 1_000
-DEADLINE_S = 10
+DEADLINE_S = 60
 ETH = "ETHUSDT"
 
 
