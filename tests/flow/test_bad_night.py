@@ -78,6 +78,23 @@ def night(paper: PaperServer, tmp_path: Path) -> Iterator[Night]:
     paper.control.reset()
 
 
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
+    exchange = PaperServer(tmp_path_factory.mktemp("exchange"))
+    with running_relay(tmp_path_factory.mktemp("calm"), exchange.url, MAX_POSITION_NOTIONAL="400000") as relay:
+        yield Night(relay=relay, paper=exchange, exchange=exchange.session())
+    exchange.close()
+
+
+@pytest.fixture
+def calm_night(calm: Night) -> Iterator[Night]:
+    """For tests in which no position opens: they share a relay and its exchange."""
+    calm.strategy = D(0)
+    yield calm
+    calm.paper.control.clear_faults()
+    calm.switch("resume")
+
+
 EXITS = [
     {},
     {"action": "close"},
@@ -89,7 +106,7 @@ EXITS = [
 @pytest.mark.parametrize("exit_by", EXITS, ids=["fill", "close", "flat", "target"])
 @pytest.mark.parametrize("trouble", ["halted", "expired", "too small", "over the limit", "refused for margin"])
 def test_an_entry_that_never_was_is_left_by_an_exit_that_does_nothing(
-    night: Night, trouble: str, exit_by: dict[str, Any]
+    calm_night: Night, trouble: str, exit_by: dict[str, Any]
 ) -> None:
     wanted, more, status = {
         "halted": ("0.1", {}, "denied"),
@@ -99,15 +116,15 @@ def test_an_entry_that_never_was_is_left_by_an_exit_that_does_nothing(
         "refused for margin": ("0.1", {}, "failed"),
     }[trouble]
     if trouble == "halted":
-        night.switch("halt")
+        calm_night.switch("halt")
     if trouble == "refused for margin":
-        night.paper.control.fault(
+        calm_night.paper.control.fault(
             "/v5/order/create", "code", retCode=110007, retMsg="ab not enough for new order", times=1
         )
-    assert night.fill(wanted, **more)["status"] == status
-    left = night.fill("0", **exit_by)
+    assert calm_night.fill(wanted, **more)["status"] == status
+    left = calm_night.fill("0", **exit_by)
     assert (left["status"], left["orders"]) == ("done", []), left
-    assert night.held() == 0
+    assert calm_night.held() == 0
 
 
 @pytest.mark.parametrize("exit_by", EXITS, ids=["fill", "close", "flat", "target"])
