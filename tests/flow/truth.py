@@ -141,10 +141,13 @@ class Truth:
 
     def alert(self, relay: RelayServer, account: str, symbol: str, action: str, **fields: Any) -> None:
         body = {"secret": SECRET_OF[account], "ticker": MARKETS[symbol][1], "action": action, **fields}
-        body["id"] = f"{self.chance.getrandbits(64):x}"
         if MARKETS[symbol][0] == "inverse" and "qty" in fields:
             body["qty_unit"] = "contracts"
-        signal = relay.done(body, path=f"/webhook/s-{account}")
+        for _ in range(20):
+            # The price that the stream told last may be a moment older than the one that was set just now.
+            signal = relay.done({**body, "id": f"{self.chance.getrandbits(64):x}"}, path=f"/webhook/s-{account}")
+            if (signal["reason"] or {}).get("code") != "STOP_WRONG_SIDE":
+                break
         assert signal["status"] == "done", signal
 
     def hand(self, account: str, symbol: str, side: str, qty: str) -> None:
