@@ -5,6 +5,9 @@ one runs. Of each mutant another fork runs those that run its statement, the sho
 pass without the change. What stands outside of functions is changed in a process that imports everything anew. Results
 are kept in a temporary folder: a run that was stopped goes on, and after a change of tests only what was missed is
 tried again.
+
+What may be missed: how long a text for people is when it is cut, what stands for "no bound", how many digits more than
+enough a context has, a millisecond of a deadline, and looks that only spare work where the answer is the same.
 """
 
 from __future__ import annotations
@@ -248,6 +251,7 @@ class Collected:
 
     def failing(self, tests: list[str]) -> str:
         """Which of them fails first, in this process; nothing more runs in it afterwards."""
+        tests = [each for each in tests if each in self._items]  # An id may hang on the order of a set.
         try:
             return next((test for test, then in itertools.pairwise([*tests, ""]) if not self._passes(test, then)), "")
         finally:

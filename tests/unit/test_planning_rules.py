@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from relay.domain.instrument import Instrument
-from relay.domain.order import Purpose
+from relay.domain.order import Purpose, Side
 from relay.domain.plan import Plan, PlanStatus, Residual
 from relay.domain.signal import Level, LevelKind
+from relay.domain.spot import in_market, short_refusal
 from tests.builders import NOW, facts, inverse, level, linear, plan, rules, signal, usdc
 
 _HELD_BACK: dict[str, dict[str, Any]] = {
@@ -291,3 +292,19 @@ def test_a_strategys_side_with_a_size_of_ones_own_opens_where_nothing_is_open() 
     requested = signal("target", qty="0.5", market_position="long", market_position_size=3, is_side_only=True)
     assert [each.qty for each in plan(requested, rules(), facts(p=0)).orders] == [Decimal("0.5")]
     assert plan(requested, rules(), facts(p="0.1")).orders == ()
+
+
+@pytest.mark.parametrize(
+    ("category", "side", "is_refused"),
+    [("spot", Side.SELL, True), ("spot", Side.BUY, False), ("linear", Side.SELL, False)],
+)
+def test_only_a_sale_of_coins_can_open_nothing(category: str, side: Side, is_refused: bool) -> None:
+    reason = short_refusal(side, linear(category=category))
+    assert (reason is not None and reason.code == "DIRECTION_NOT_ALLOWED") is is_refused
+
+
+@pytest.mark.parametrize(
+    ("action", "stands", "frees"), [("buy", "flat", True), ("buy", "long", False), ("sell", "long", True)]
+)
+def test_what_sells_coins_frees_those_that_rest_to_be_sold(action: str, stands: str, frees: bool) -> None:
+    assert in_market(signal(action, qty=1, market_position=stands, category="spot"), rules()).frees_coins is frees
