@@ -405,20 +405,29 @@ class Accounts(fields.Field[tuple[str, ...]]):
         return names
 
 
-CLOSE_IS_BARS = "is the bar's price"
+CLOSE_SAYS_PART = "is no part of the position"
+_PART = re.compile("pct|perc|ratio|share|part|qty|quantit|size|amount|contract", re.IGNORECASE)
 
 
 class Scalar(fields.Field[object]):
     """Taken and shown, without effect: anything but a list or an object."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> object:
+        if attr == "close" and _says_part(value):
+            raise ValidationError(f"{CLOSE_SAYS_PART}, such as {shown(value)}, but the bar's price: say `qty`")
         if isinstance(value, list | dict):
             raise ValidationError(f"must be text or a number, not {shown(value)}")
         if attr == "close" and str(value).strip().lower() in ("true", "yes"):
-            raise ValidationError(f"{CLOSE_IS_BARS}, not {shown(value)}: say what to do as `action`, such as `close`")
-        if attr == "close" and isinstance(value, str) and value.rstrip().endswith("%"):
-            raise ValidationError(f"is no part of the position, such as {shown(value)}, but the bar's price: say `qty`")
+            raise ValidationError(
+                f"is the bar's price, not {shown(value)}: say what to do as `action`, such as `close`"
+            )
         return value
+
+
+def _says_part(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(_PART.search(str(name)) for name in value)
+    return isinstance(value, str) and value.rstrip().endswith("%")
 
 
 def _said(error: Exception) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from relay.alerts.fields import CLOSE_IS_BARS, INDIFFERENT, KNOWN, load
+from relay.alerts.fields import CLOSE_SAYS_PART, INDIFFERENT, KNOWN, load
 from relay.alerts.wording import EMPTY_HINT, joined, placeholder_in
 from relay.domain.instrument import TradedMarket
 from relay.domain.order import OrderType, TimeInForce
@@ -236,8 +236,8 @@ def needed_by_exit(draft: Draft) -> frozenset[str]:
     """The fields that say what is closed, and where: what cannot be read of these refuses even an exit."""
     values = draft.values
     needed = {"action", "account", *draft.deciding}
-    if any(not said.startswith(CLOSE_IS_BARS) for said in draft.problems.get("close", ())):
-        needed.add("close")  # it may say how much is to be closed
+    if any(said.startswith(CLOSE_SAYS_PART) for said in draft.problems.get("close", ())):
+        needed.add("close")
     if not values.keys() & {"ticker", "symbol"}:
         needed |= {"ticker", "symbol"}
     if values.get("trigger_price") is not None or draft.waits:

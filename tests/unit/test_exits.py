@@ -333,7 +333,7 @@ FOREIGN: tuple[tuple[str, dict[str, Any], Decimal, Decimal, tuple[str, ...]], ..
         {"pair": TICKER, "token": "t", "isClose": True},
         LONG,
         Decimal(3),
-        ("isBuy", "isSell", "isClose", "orderType", "useFixedSize"),
+        ("isBuy", "isSell", "isClose", "orderType", "useFixedSize", "unitsPercent", "units"),
     ),
     ("altrady", {"symbol": TICKER, "api_secret": "s", "action": "close", "side": "long"}, LONG, Decimal(3), ()),
     (
@@ -341,7 +341,7 @@ FOREIGN: tuple[tuple[str, dict[str, Any], Decimal, Decimal, tuple[str, ...]], ..
         {"base_asset": "BTC", "quote_asset": "USDT", "action": "close-position", "side": "long"},
         LONG,
         Decimal(3),
-        ("base_asset", "quote_asset", "size"),
+        ("base_asset", "quote_asset", "size", "position_size"),
     ),
     (
         "signalbee",
@@ -466,3 +466,23 @@ def test_an_exit_under_the_name_of_no_format_is_read_as_it_stands() -> None:
     assert any(note.startswith("`format` ignored: ") for note in signal.notes)
     with pytest.raises(AlertInvalid, match="`format` cannot be `json`"):
         signal_of({"ticker": TICKER, "action": "buy", "qty": 1, "format": "json"})
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("mizar", {"base_asset": "BTC", "quote_asset": "USDT", "action": "close-position", "position_size": ""}),
+        ("tvhub", {"pair": TICKER, "token": "t", "isClose": True, "unitsPercent": " "}),
+    ],
+)
+def test_an_empty_part_of_another_services_close_closes_all(name: str, fields: dict[str, Any]) -> None:
+    stored = read(json.dumps(fields).encode(), named=name).fields
+    signal = signal_from_stored(stored, id="s" * 26, strategy="default", received_at=NOW)
+    assert closed_by(signal, LONG) == 3
+
+
+@pytest.mark.parametrize("text", ['{"percent": 40}', '"40%"', '{"qty": 1}'])
+def test_a_close_that_says_a_part_is_refused_and_any_other_value_is_the_bars_price(text: str) -> None:
+    with pytest.raises(AlertInvalid, match="`close` is no part of the position"):
+        signal_of({"ticker": TICKER, "action": "exit"}, "close", text)
+    assert closed_by(signal_of({"ticker": TICKER, "action": "exit"}, "close", '{"bar": 7}'), LONG) == 3

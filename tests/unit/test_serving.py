@@ -120,9 +120,10 @@ def test_an_application_that_cannot_boot_says_so_and_everything_ends_without_a_t
 
 
 def test_secrets_that_cannot_be_kept_are_one_line(tmp_path: Path) -> None:
-    with run_serve(tmp_path, DATABASE_URL="sqlite:///missing/relay.db") as program:
+    (tmp_path / "relay.db.secrets").mkdir()
+    with run_serve(tmp_path, DATABASE_URL="sqlite:///relay.db") as program:
         assert program.await_end() == 1
-    assert program.said == ["the made-up secrets cannot be kept in missing/relay.db.secrets: No such file or directory"]
+    assert program.said == ["the made-up secrets cannot be kept in relay.db.secrets: Is a directory"]
 
 
 def test_a_paper_exchange_named_by_its_address_is_used_and_none_is_started(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ def _read(message: Message) -> None:
     for path in ("base_asset", "quote_asset"):
         message.need(path, "the instrument's coins, such as `BTC` and `USDT`")
     message.give("ticker", "".join(coins).upper(), "base_asset")
-    if message.has("position_size") and message.number("position_size") != 1:
+    is_whole = action == "close" and message.is_blank("position_size")
+    if message.has("position_size") and not is_whole and message.number("position_size") != 1:
         message.refuse("position_size", _OF_BOT)
     if action == "close":
         message.give("action", f"close_{side}" if side else "close", "action")

@@ -59,7 +59,7 @@ def _size(message: Message, *, closes: bool) -> None:
         message.need("fixedQuoteSize", "the size in the quote coin")
         message.give("qty_unit", "quote", "useFixedSize")
         return
-    if closes and not message.has("units") and not message.has("unitsPercent"):
+    if closes and not any(message.has(path) and not message.is_blank(path) for path in ("units", "unitsPercent")):
         return
     unit = message.choice("unitsType", _UNITS) if message.has("unitsType") else None
     if str(message.raw("unitsType")).lower() == "risk":
