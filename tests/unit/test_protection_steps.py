@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from relay.domain.bracket import Bracket, BracketStatus, TakeProfitLeg
+from relay.domain.bracket import Bracket, BracketStatus, TakeProfitLeg, begun_anew
 from relay.domain.order import OrderStatus, Side
 from relay.domain.order_lifecycle import OrderState
 from relay.domain.position import StopLevels
@@ -215,3 +215,11 @@ def test_what_filled_in_part_before_the_exchange_ended_it_was_not_refused() -> N
     over = OrderState(client_order_id="near", planned=planned(), status=OrderStatus.CANCELED, filled_qty=Decimal("0.5"))
     booked = step(bracket(tp_legs=(leg(1, 50, "near", placed_at_ms=1_000_000, refusals=2),)), "10", orders=(over,))
     assert isinstance(booked, Save) and booked.bracket.tp_legs[0].refusals == 0
+
+
+def test_what_is_left_of_an_entry_has_its_own_ladder_anew_and_none_of_an_older_alert() -> None:
+    over = bracket(tp_legs=(leg(3, 40, filled_qty=Decimal("0.4"), is_done=True), leg(7, 60, is_inherited=True)))
+    anew = begun_anew(replace(over, entries=("rests",)), Decimal("0.4"))
+    assert anew is not None and anew.tp_legs == (leg(3, 40),)
+    assert (anew.entries, anew.spent, anew.status) == (("rests",), Decimal("0.4"), BracketStatus.WAITING)
+    assert begun_anew(bracket(tp_legs=(leg(7, 60, is_inherited=True),)), Decimal(1)) is None
