@@ -8,7 +8,7 @@ import hmac
 import os
 import threading
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -156,12 +156,14 @@ class Limiter:
         self._lock = threading.Lock()
         self._calls: dict[str, deque[int]] = defaultdict(deque)
 
-    def admit(self, account: Account, path: str, now_ms: int, category: str) -> Allowance | None:
+    def admit(self, account: Account, path: str, now_ms: Callable[[], int], category: str) -> Allowance | None:
         """None while the limiter is off: then no headers are sent either."""
         if not account.limiter_on:
             return None
+        # The time is read within the lock: counted out of order, a call would stand in the window for longer than its
+        # own second, which its answer names.
         with self._lock:
-            return self._admit(account, path, now_ms, spot=category == SPOT)
+            return self._admit(account, path, now_ms(), spot=category == SPOT)
 
     def _admit(self, account: Account, path: str, now_ms: int, *, spot: bool) -> Allowance:
         creates = account.spot_creates_per_second if spot else account.creates_per_second

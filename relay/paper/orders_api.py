@@ -143,7 +143,7 @@ def batch(one: Callable[[Exchange, Params], Answer]) -> Callable[[Exchange, Para
         answers: list[Answer] = []
         headers: Mapping[str, str] = {}
         for entry in entries:
-            allowance = exchange.limiter.admit(exchange.account, account.BATCHES, exchange.now_ms(), of)
+            allowance = exchange.limiter.admit(exchange.account, account.BATCHES, exchange.now_ms, of)
             headers = allowance.headers if allowance is not None else {}
             refused = allowance is not None and allowance.exceeded
             answers.append(TOO_MANY if refused else _entry(exchange, one, {**entry, "category": of}))

@@ -165,7 +165,7 @@ def _effect(
             return _reply(exchange, refusal)
         allowance: Allowance | None = None
         if path not in BATCHES:
-            allowance = exchange.limiter.admit(exchange.account, path, exchange.now_ms(), category)
+            allowance = exchange.limiter.admit(exchange.account, path, exchange.now_ms, category)
         if allowance is not None:
             headers.update(allowance.headers)
             if allowance.exceeded:

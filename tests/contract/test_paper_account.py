@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from decimal import Decimal
 from typing import Any
@@ -13,7 +14,9 @@ from pybit.exceptions import InvalidRequestError
 from pybit.unified_trading import HTTP
 
 from relay.app.accounts import paper_hint
+from relay.bybit.client import CREATE
 from relay.domain.instrument import Category
+from relay.paper.account import Account, Limiter
 from tests.paper_server import SECRET, PaperServer
 
 GOOD = {"category": "linear", "symbol": "BTCUSDT", "side": "Buy", "orderType": "Market", "qty": "0.1"}
@@ -162,6 +165,31 @@ def test_the_limiter_sends_headers_and_refuses_the_eleventh_order_of_a_second(pa
     headers = caught.value.resp_headers
     assert headers["X-Bapi-Limit"] == "10"
     assert int(headers["X-Bapi-Limit-Reset-Timestamp"]) > time.time() * 1000 - 2000
+
+
+def test_a_call_counts_for_the_second_that_its_answer_names_whatever_was_counted_beside_it() -> None:
+    limiter, account = Limiter(), Account(limiter_on=True, creates_per_second=2)
+    reads, counted = threading.Event(), threading.Event()
+
+    def slow_clock() -> int:
+        reads.set()
+        counted.wait(0.2)  # in vain, where nothing is counted while a time is read
+        return 1_000
+
+    def other() -> None:
+        reads.wait(60)
+        limiter.admit(account, CREATE, lambda: 1_050, "linear")
+        counted.set()
+
+    beside = threading.Thread(target=other)
+    beside.start()
+    first = limiter.admit(account, CREATE, slow_clock, "linear")
+    beside.join(60)
+    assert first is not None
+    assert first.headers["X-Bapi-Limit-Reset-Timestamp"] == "1000"
+    after_a_second = limiter.admit(account, CREATE, lambda: 2_001, "linear")
+    assert after_a_second is not None
+    assert not after_a_second.exceeded
 
 
 def test_an_unknown_path_is_a_404_and_a_broken_body_a_parameter_error(paper: PaperServer, session: HTTP) -> None:
