@@ -342,7 +342,8 @@ def _in_database(database: DatabaseFacts) -> Check:
         lost = "a crash of the database's machine loses alerts that were answered, and orders at the exchange"
         return red("durability", f"{lost}: fsync is off", "turn fsync on in Postgres's settings")
     if owned is None:
-        return amber("durability", "no process executes this account just now", "start `python -m relay worker`")
+        fix = "one that has just started takes it within seconds; where none runs, start `python -m relay worker`"
+        return amber("durability", "no process executes this account just now", fix)
     if owned > room:
         crowded = f"the process that executes this account has {owned} accounts, and wishes for {room} at most"
         return amber("durability", crowded, "start another worker, or raise ACCOUNTS_PER_PROCESS")

@@ -94,7 +94,10 @@ def _run(name: str, url: str, *arguments: str) -> str:
     command = [program, *arguments, *([f"--dbname={address}"] if name != "pg_restore" else [])]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     if ran.returncode != 0:
-        raise BackupFailed(f"{name} failed: {ran.stderr.strip().splitlines()[-1] if ran.stderr.strip() else '?'}")
+        words = ran.stderr.strip().splitlines()[-1] if ran.stderr.strip() else "?"
+        is_older = "version mismatch" in ran.stderr or "unsupported version" in ran.stderr
+        remedy = f"; install the client of your Postgres' version and put its {name} first in PATH" if is_older else ""
+        raise BackupFailed(f"{name} failed: {words}{remedy}")
     return ran.stdout
 
 
