@@ -94,6 +94,13 @@ def filling(order: Shown) -> str:
     return qty if order.get("avg_price") is None else f"{qty} at {order['avg_price']}"
 
 
+def _standing(order: Shown) -> str:
+    """What is filled of an order; of one that rests unfilled that it does, and at what price."""
+    price = order.get("price") or order.get("trigger_price")
+    rests = f"rests at {price}" if price else "rests"
+    return filling(order) or (rests if order.get("status") == "accepted" else "")
+
+
 def summary(signal: Shown) -> list[str]:
     """What became of a signal, for whoever has just sent it."""
     lines = [f"{signal.get('status')}: {title(signal)} (signal {clean(signal.get('id'))})"]
@@ -122,7 +129,7 @@ def row(signal: Shown) -> list[str]:
         str(signal.get("action") or ""),
         str(signal.get("symbol") or ""),
         ", ".join(map(requested, orders)),
-        ", ".join(filter(None, map(filling, orders))),
+        ", ".join(filter(None, map(_standing, orders))),
         reason,
     ]
 

@@ -80,9 +80,7 @@ def test_postgres_is_copied_by_pg_dump_where_that_is(
     back_up(postgres_url, tmp_path / "dump")
     said = (tmp_path / "dump").read_text()
     program.write_text("#!/bin/sh\necho 'pg_dump: error: aborting because of server version mismatch' >&2; exit 1\n")
-    with pytest.raises(
-        BackupFailed, match="mismatch; install the client .* put its pg_dump first"
-    ):
+    with pytest.raises(BackupFailed, match="mismatch; install the client .* put its pg_dump first"):
         back_up(postgres_url, tmp_path / "other")
     assert "--format=custom" in said and "--dbname=postgresql://" in said and "+psycopg" not in said
 

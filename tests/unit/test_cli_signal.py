@@ -94,6 +94,19 @@ def test_a_signal_that_ordered_nothing_shows_its_last_note_as_the_reason() -> No
     assert row(signal())[-3:] == ["buy 0.01", "0.01 at 95000.5", ""]
 
 
+@pytest.mark.parametrize(
+    ("changed", "stands"),
+    [
+        ({"type": "limit", "price": "91", "filled_qty": "0"}, "rests at 91"),
+        ({"type": "stop_market", "trigger_price": "97", "filled_qty": "0"}, "rests at 97"),
+        ({"type": "limit", "price": "91", "filled_qty": "0.004", "avg_price": "91"}, "0.004 at 91"),
+        ({"type": "limit", "price": "91", "filled_qty": "0", "status": "cancelled"}, ""),
+    ],
+)
+def test_of_a_resting_order_the_list_says_where_it_rests(changed: dict[str, Any], stands: str) -> None:
+    assert row(signal(orders=[order(**{"status": "accepted", "avg_price": None, **changed})]))[-2] == stands
+
+
 def test_steps_are_shown_with_the_milliseconds_between_them() -> None:
     events = [
         {"at": "2025-01-31T12:00:00.000Z", "name": "accepted", "detail": None},
