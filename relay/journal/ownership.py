@@ -64,6 +64,7 @@ _ADD = (
     .on_conflict_do_nothing()
 )
 _RENEW = update(process).where(process.c.name == _me).values(expires_at=_until, refuses=_refuses)
+_RENEW = _RENEW.returning(process.c.name)
 _LIVING = select(process.c.name, process.c.refuses, (process.c.expires_at - _now_ms).label("left_ms")).where(_is_alive)
 _OWNERS = select(account_owner.c.account, account_owner.c.owner, account_owner.c.epoch)
 _has_living_owner = exists().where(process.c.name == account_owner.c.owner, _is_alive)
@@ -195,7 +196,7 @@ class AccountOwners:
         given = {"of_name": self.name, "of_refuses": sorted(self._unknown.union(refuses))}
 
         def work(connection: Connection) -> tuple[list[Any], list[Any]] | None:
-            if run(connection, _RENEW, given).rowcount == 0:
+            if not fetch_all(connection, _RENEW, given):
                 return None
             # After the row is locked, which whoever takes from a dead process locks, too: what was taken is seen here.
             return fetch_all(connection, _LIVING, {}), fetch_all(connection, _OWNERS, {})

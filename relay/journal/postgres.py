@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -23,7 +23,7 @@ from relay.engine import lease_guard
 from relay.engine.lease_guard import AccountLease, LeaseLost
 from relay.errors import JournalUnavailable, SettingsInvalid
 from relay.journal.ownership import owning
-from relay.journal.statements import commit, roll_back, run_text
+from relay.journal.statements import commit, pipelined, roll_back, wait_for_each
 from relay.journal.store import (
     WHERE,
     Job,
@@ -138,6 +138,7 @@ def postgres_engine(url: URL, *, connections: int = 4, begins: bool = True) -> E
     if not begins:
         event.listen(engine, "connect", _begin_session)
         event.listen(engine, "checkout", _require_open)
+        wait_for_each(engine)
     return engine
 
 
@@ -256,11 +257,19 @@ class PostgresStore:
     def _write(self, job: Job, deadline: float, locks: Sequence[Lock], lease: AccountLease | None) -> bool:
         """False: it was withdrawn in time, and nothing is stored."""
         left_s = max(0.1, deadline - time.monotonic())
-        with self._connected(left_s, locks=locks, lease=lease) as connection:
-            job.outcome = job.work(connection)
+        with self._connected(left_s, locks=locks, lease=lease) as (connection, require_lease):
+            try:
+                job.outcome = job.work(connection)
+            except Exception:
+                # Perhaps only because another process has changed what it counted on.
+                with suppress(DBAPIError):
+                    require_lease()
+                raise
+            require_lease()
             if not self._step_to(job, JobStage.COMMITTING):
                 roll_back(connection)
                 return False
+            commit(connection)
         return True
 
     def _step_to(self, job: Job, stage: JobStage) -> bool:
@@ -283,8 +292,9 @@ class PostgresStore:
 
     def _undo(self, job: Job, deadline: float) -> None:
         try:
-            with self._connected(_READ_S) as connection:
+            with self._connected(_READ_S) as (connection, _):
                 job.undo(connection)
+                commit(connection)
         except Exception as error:
             if time.monotonic() < deadline and is_passing(error):
                 time.sleep(_AGAIN_S)
@@ -295,11 +305,11 @@ class PostgresStore:
     @contextmanager
     def _connected(
         self, timeout_s: float, *, locks: Sequence[Lock] = (), lease: AccountLease | None = None
-    ) -> Iterator[Connection]:
-        """A transaction that commits at the end, on a connection that answers. JournalUnavailable: there is none.
+    ) -> Iterator[tuple[Connection, Callable[[], None]]]:
+        """A transaction, and what is to be called before its commit. JournalUnavailable: no connection answers.
 
-        It begins with its limits and locks, in one message to the database, which is one round trip. `lease`: by whose
-        right it writes; LeaseLost, if another process has it by now.
+        It begins with its limits and locks, which leave together with the first question of what is done in it.
+        `lease`: by whose right it writes; what is called raises LeaseLost, if another process has it by now.
         """
         first = (
             "BEGIN",
@@ -307,21 +317,13 @@ class PostgresStore:
             *((lock_statement(locks),) if locks else ()),
             *((owning(lease),) if lease else ()),
         )
-        with self.engine.connect() as connection:
-            found = self._said("; ".join(first), connection)
-            if lease is not None and (lease.is_lost or not found):
-                raise LeaseLost
-            yield connection
-            commit(connection)
+        with self.engine.connect() as connection, pipelined(connection, *first) as found:
 
-    def _said(self, first: str, connection: Connection) -> int:
-        """It tells whether a pooled connection is still one; if not, a new one takes its place."""
-        try:
-            return run_text(connection, first)
-        except DBAPIError as error:
-            if not error.connection_invalidated:
-                raise
-            return run_text(connection, first)
+            def require_lease() -> None:
+                if lease is not None and (lease.is_lost or not found()):
+                    raise LeaseLost
+
+            yield connection, require_lease
 
 
 @contextmanager

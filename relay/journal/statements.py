@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import functools
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from sqlalchemy import (
     CTE,
@@ -22,12 +23,14 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Dialect,
+    Engine,
     Executable,
     Insert,
     ScalarSelect,
     Select,
     Table,
     bindparam,
+    event,
     func,
     insert,
     select,
@@ -45,13 +48,6 @@ from relay.journal.tables import assignments, events
 Given = Mapping[str, Any]
 Statement = ClauseElement
 _Convert = Callable[[Any], Any]
-
-
-class Ran(Protocol):
-    """What a statement did."""
-
-    @property
-    def rowcount(self) -> int: ...
 
 
 _Parameter = tuple[str, bool, _Convert | None, Any]
@@ -82,22 +78,22 @@ class _RowReader:
     reads: tuple[_Convert | None, ...]
 
 
-def run(connection: Connection, statement: ClauseElement, given: Given | list[Given]) -> Ran:
+def run(connection: Connection, statement: ClauseElement, given: Given | list[Given]) -> None:
     """Like `connection.execute`, with values for all of the statement's parameters; of several rows all have the same.
 
-    For what returns no rows. Errors are those of `connection.execute`; KeyError: a value is missing.
+    For what returns no rows. Errors are those of `connection.execute`, in a pipeline's case later; KeyError: a value is
+    missing.
     """
     names = tuple(given[0] if isinstance(given, list) else given)
     compiled = _compiled(statement, names, connection.dialect)
     driver: Any = connection.connection.driver_connection
     try:
-        if not isinstance(given, list):
-            return driver.execute(compiled.text, compiled.values(given))  # type: ignore[no-any-return]
-        cursor: Any = driver.cursor()
-        cursor.executemany(compiled.text, [compiled.values(each) for each in given])
+        if isinstance(given, list):
+            driver.cursor().executemany(compiled.text, [compiled.values(each) for each in given])
+        else:
+            driver.execute(compiled.text, compiled.values(given))
     except connection.dialect.loaded_dbapi.Error as error:
         raise _error_of(connection, compiled.text, error) from error
-    return cursor  # type: ignore[no-any-return]
 
 
 def fetch_all(connection: Connection, statement: Executable, given: Given) -> list[Any]:
@@ -166,15 +162,56 @@ def fetch_value(connection: Connection, statement: ClauseElement, given: Given) 
     return None if row is None else row[0]
 
 
-def run_text(connection: Connection, text: str) -> int:
-    """Statements without values, as they stand; how many rows the last of them found. For Postgres."""
-    found: int = _by_driver(connection, text, lambda driver: driver.execute(text).set_result(-1).rowcount)
-    return found
+def run_text(connection: Connection, text: str) -> Any:
+    """Statements without values, as they stand; in a pipeline it is one. Returns the driver's cursor. For Postgres."""
+    return _by_driver(connection, text, lambda driver: driver.execute(text, prepare=False))
+
+
+_PIPELINE: Final = "pipeline"
+"""Where a connection's own is kept, in its `info`."""
+
+
+@contextmanager
+def pipelined(connection: Connection, *texts: str) -> Iterator[Callable[[], list[Any]]]:
+    """A transaction on Postgres that begins with these statements; what is yielded tells the rows of the last of them.
+
+    What is said in it leaves together with the next question, so that not each statement is a round trip of its own;
+    the error of one is raised by what waits next. From what SQLAlchemy executes by itself on, each is waited for again.
+    """
+    pipeline = _by_driver(connection, "", lambda driver: driver.pipeline())
+    _by_driver(connection, "", lambda driver: pipeline.__enter__())
+    connection.info[_PIPELINE] = pipeline
+    try:
+        cursors = [run_text(connection, text) for text in texts]
+        yield lambda: list(_by_driver(connection, texts[-1], lambda driver: cursors[-1].fetchall()))
+    except BaseException:
+        # What failed first is what is told.
+        with suppress(DBAPIError):
+            _leave_pipeline(connection)
+        raise
+    _leave_pipeline(connection)
+
+
+def _leave_pipeline(connection: Connection, *_: object) -> None:
+    """All that was said has been done by then."""
+    if connection.invalidated or (pipeline := connection.info.pop(_PIPELINE, None)) is None:
+        return
+    _by_driver(connection, "", lambda driver: pipeline.__exit__(None, None, None))
+
+
+def wait_for_each(engine: Engine) -> None:
+    """Of what SQLAlchemy executes by itself, which cannot read what comes later: it leaves a `pipelined` transaction's
+    pipeline."""
+    event.listen(engine, "before_cursor_execute", _leave_pipeline)
 
 
 def commit(connection: Connection) -> None:
-    """The transaction that was begun by `run_text`; nothing, if there is none any more."""
-    _by_driver(connection, "COMMIT", lambda driver: driver.commit())
+    """The transaction that was begun; nothing, if there is none any more."""
+    if connection.info.get(_PIPELINE) is None:
+        _by_driver(connection, "COMMIT", lambda driver: driver.commit())
+        return
+    run_text(connection, "COMMIT")
+    _leave_pipeline(connection)
 
 
 def roll_back(connection: Connection) -> None:
@@ -253,7 +290,7 @@ def insert_if_new(connection: Connection, first: tuple[Table, Row], *wanted: tup
     """Like `insert_rows`; nothing where the key of `first` is there already, committed or about to be: then False."""
     filled = [(first[0], [first[1]]), *((table, rows) for table, rows in wanted if rows)]
     if connection.dialect.name == "sqlite":
-        if not run(connection, _insert_once(first[0]), first[1]).rowcount:
+        if not fetch_all(connection, _insert_once(first[0]), first[1]):
             return False
         insert_rows(connection, *wanted)
         return True
@@ -293,8 +330,8 @@ def _insert_few(table: Table, columns: tuple[str, ...], count: int) -> Insert:
 
 
 @functools.cache
-def _insert_once(table: Table) -> Insert:
-    return insert_on_sqlite(table).on_conflict_do_nothing()
+def _insert_once(table: Table) -> Executable:
+    return insert_on_sqlite(table).on_conflict_do_nothing().returning(*table.primary_key)
 
 
 def _shape_of(filled: Sequence[tuple[Table, Rows]]) -> _Shape:

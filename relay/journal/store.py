@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from relay.domain.instrument import Category
 from relay.errors import JournalUnavailable
+from relay.journal.statements import run_text
 
 # What a database error means: whose fault it is, in a sentence that repeats neither an address nor a password.
 
@@ -173,7 +174,7 @@ def lock_statement(locks: Iterable[Lock]) -> str:
 
 
 def hold(connection: Connection, locks: Iterable[Lock]) -> None:
-    connection.exec_driver_sql(lock_statement(locks))
+    run_text(connection, lock_statement(locks))
 
 
 def _key(name: str) -> int:

@@ -25,7 +25,11 @@ _this_signal = signals.c.id == bindparam("of_signal")
 _this_execution = (assignments.c.signal_id == bindparam("of_signal")) & (
     assignments.c.account == bindparam("of_account")
 )
-_BEGIN = update(assignments).where(_this_execution & (assignments.c.status == SignalStatus.ACCEPTED))
+_BEGIN = (
+    update(assignments)
+    .where(_this_execution & (assignments.c.status == SignalStatus.ACCEPTED))
+    .returning(assignments.c.account)
+)
 _BEGIN_SIGNAL = (
     update(signals).where(_this_signal & (signals.c.status == SignalStatus.ACCEPTED)).returning(signals.c.notes)
 )
@@ -110,7 +114,7 @@ class Signals:
     def begin(self, signal_id: str, account: str, *, now_ms: int) -> None:
         """The signal's turn on this account has come. Once it has begun, or has finished, this changes nothing."""
         executing = {"status": SignalStatus.EXECUTING, "of_signal": signal_id}
-        if run(self._connection, _BEGIN, executing | {"of_account": account}).rowcount:
+        if fetch_first(self._connection, _BEGIN, executing | {"of_account": account}) is not None:
             if (begun := fetch_first(self._connection, _BEGIN_SIGNAL, executing)) is not None:
                 self._notes[signal_id] = begun.notes
             self._events.add(signal_id, SignalStatus.EXECUTING, {"account": account}, now_ms=now_ms)

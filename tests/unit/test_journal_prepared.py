@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +14,7 @@ from relay.domain.instrument import Category
 from relay.journal.opening import open_journal
 from relay.journal.postgres import PostgresStore
 from relay.journal.sqlite import SqliteStore
-from relay.journal.statements import fetch_all, fetch_first, run
+from relay.journal.statements import commit, fetch_all, fetch_first, pipelined, roll_back, run
 from relay.journal.tables import beliefs, switches
 
 ROW: dict[str, Any] = {
@@ -58,19 +59,15 @@ def test_values_come_back_as_they_were_given(connection: Connection) -> None:
     assert str(stored(connection)[1]["size"]) == "1.50"
 
 
-def test_each_set_of_columns_is_a_statement_of_its_own_and_tells_how_many_rows_it_changed(
-    connection: Connection,
-) -> None:
+def test_each_set_of_columns_is_a_statement_of_its_own(connection: Connection) -> None:
     run(connection, ADD, ROW)
-    assert run(connection, CHANGE, {"at": 8, "of_symbol": "BTCUSDT"}).rowcount == 1
-    assert run(connection, CHANGE, {"size": Decimal(2), "at": 9, "of_symbol": "BTCUSDT"}).rowcount == 1
-    assert run(connection, CHANGE, {"at": 10, "of_symbol": "NOPE"}).rowcount == 0
-    linear = CHANGE.where(beliefs.c.category == Category.LINEAR)
-    assert run(connection, linear, {"at": 9, "of_symbol": "BTCUSDT"}).rowcount == 1
-    inverse = CHANGE.where(beliefs.c.category == Category.INVERSE)
-    assert run(connection, inverse, {"at": 11, "of_symbol": "BTCUSDT"}).rowcount == 0
-    assert stored(connection) == [ROW | {"size": Decimal(2), "at": 9}]
-    assert run(connection, FORGET, {"of_symbol": "BTCUSDT"}).rowcount == 1
+    run(connection, CHANGE, {"at": 8, "of_symbol": "BTCUSDT"})
+    run(connection, CHANGE, {"size": Decimal(2), "at": 9, "of_symbol": "BTCUSDT"})
+    run(connection, CHANGE, {"at": 10, "of_symbol": "NOPE"})
+    run(connection, CHANGE.where(beliefs.c.category == Category.LINEAR), {"at": 12, "of_symbol": "BTCUSDT"})
+    run(connection, CHANGE.where(beliefs.c.category == Category.INVERSE), {"at": 11, "of_symbol": "BTCUSDT"})
+    assert stored(connection) == [ROW | {"size": Decimal(2), "at": 12}]
+    run(connection, FORGET, {"of_symbol": "BTCUSDT"})
     assert stored(connection) == []
 
 
@@ -133,3 +130,71 @@ def test_a_connection_that_the_database_has_ended_is_not_used_again(postgres_url
 def test_a_value_that_is_missing_is_no_null(connection: Connection) -> None:
     with pytest.raises(KeyError):
         run(connection, CHANGE, {"at": 8})
+
+
+@pytest.fixture
+def postgres(postgres_url: str) -> Iterator[Engine]:
+    journal = open_journal(postgres_url)
+    assert isinstance(journal.store, PostgresStore)
+    yield journal.store.engine
+    journal.close()
+
+
+def test_what_is_said_in_a_pipeline_is_done_in_its_order(postgres: Engine) -> None:
+    with postgres.connect() as connection:
+        with pipelined(connection, "BEGIN", "SELECT 5 AS five") as found:
+            run(connection, ADD, ROW)
+            run(connection, CHANGE, {"at": 8, "of_symbol": "BTCUSDT"})
+            run(connection, ADD, [ROW | {"symbol": "ETHUSDT"}, ROW | {"symbol": "SOLUSDT"}])
+            seen = fetch_all(connection, select(beliefs.c.at).order_by(beliefs.c.symbol), {})
+            run(connection, FORGET, {"of_symbol": "SOLUSDT"})
+            assert found() == [(5,)]
+            commit(connection)
+        assert [each.at for each in seen] == [8, 7, 7]
+        with postgres.connect() as other:
+            assert [each["symbol"] for each in stored(other)] == ["BTCUSDT", "ETHUSDT"]
+
+
+def test_what_core_executes_in_a_pipeline_sees_what_was_said_before(postgres: Engine) -> None:
+    with postgres.connect() as connection:
+        with pipelined(connection, "BEGIN"):
+            run(connection, ADD, ROW)
+            assert connection.execute(update(beliefs).values(at=9)).rowcount == 1
+            run(connection, CHANGE, {"size": Decimal(3), "of_symbol": "BTCUSDT"})
+            commit(connection)
+        assert stored(connection) == [ROW | {"at": 9, "size": Decimal(3)}]
+
+
+@pytest.mark.parametrize("waits", [fetch_all, commit], ids=["a question", "the commit"])
+def test_what_is_refused_in_a_pipeline_is_told_by_what_waits_next_and_nothing_is_kept(
+    postgres: Engine, waits: Any
+) -> None:
+    with postgres.connect() as connection:
+        with pytest.raises(IntegrityError), pipelined(connection, "BEGIN"):
+            run(connection, ADD, ROW)
+            run(connection, ADD, ROW)
+            run(connection, ADD, ROW | {"symbol": "ETHUSDT"})
+            waits(connection, *([select(beliefs), {}] if waits is fetch_all else []))
+        roll_back(connection)
+        assert stored(connection) == []
+
+
+def test_core_does_not_go_on_after_what_a_pipeline_was_refused(postgres: Engine) -> None:
+    with postgres.connect() as connection:
+        with pytest.raises(IntegrityError), pipelined(connection, "BEGIN"):
+            run(connection, ADD, [ROW, ROW])
+            connection.execute(select(beliefs))
+        roll_back(connection)
+
+
+def test_a_connection_that_is_ended_within_a_pipeline_is_not_used_again(postgres: Engine) -> None:
+    with postgres.connect() as one, postgres.connect() as other:
+        with pytest.raises(DBAPIError) as raised, pipelined(one, "BEGIN"):
+            pid = one.execute(select(func.pg_backend_pid())).scalar_one()
+            other.execute(select(func.pg_terminate_backend(pid, 5000)))
+            run(one, ADD, ROW)
+            commit(one)
+        assert raised.value.connection_invalidated and one.invalidated
+    with postgres.connect() as next_one, pipelined(next_one, "BEGIN"):
+        assert fetch_all(next_one, select(beliefs), {}) == []
+        commit(next_one)
