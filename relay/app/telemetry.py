@@ -1,21 +1,36 @@
-"""Logging: one handler on stderr, as JSON or text, from which every known secret is removed; and which signal a
-thread is working on."""
+"""How the relay is watched: its log (one handler on stderr, as JSON or text, from which every known secret is removed)
+and which signal a thread is working on; what it counts and times; and what it reports to Sentry."""
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Final, TextIO
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TextIO
 from urllib.parse import quote
 
+from prometheus_client import Counter, Histogram  # noqa: E402 - it needs the folder to be there
+
+from relay import __version__
+from relay.domain.order import SignalStatus
+from relay.domain.progress import Finish
+from relay.domain.signal import Signal
+from relay.errors import AuthFailed, SettingsInvalid, StrategyUnknown
 from relay.settings.environment import Secret
 from relay.settings.settings import LogFormat, Settings
+
+if TYPE_CHECKING:
+    from sentry_sdk.types import Breadcrumb, Event, Hint
+
 
 # The request, signal, account and order that a thread is working on: each log line and error report names them.
 
@@ -209,3 +224,262 @@ def _log_thread_end(args: threading.ExceptHookArgs) -> None:
         return
     name = args.thread.name if args.thread else "?"
     logging.getLogger("relay").critical("the thread %s ended", name, exc_info=args.exc_value)
+
+
+# What the relay counts and times of itself as it works. Each call costs about a microsecond.
+
+
+log = logging.getLogger("relay.steps")
+
+MULTIPROCESS: Final = "PROMETHEUS_MULTIPROC_DIR"
+
+if _folder := os.environ.get(MULTIPROCESS):
+    try:
+        Path(_folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = f"{MULTIPROCESS}: {_folder} cannot be made ({error.strerror}); it should be a folder that relay may write"
+        raise SettingsInvalid([why]) from error
+
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class TimedStage(StrEnum):
+    """A part of the way of an alert."""
+
+    ACCEPT = "accept"
+    """From the bytes to the commit, for whatever became of them."""
+    WAIT = "wait"
+    """From the receipt until the signal's first plan: the lane, a halt of the journal, the clearing of old orders."""
+    GATHER = "gather"
+    """Reading what the plan needs, and planning."""
+    PLACE = "place"
+    """One send of an order until its answer or the end of waiting for it."""
+    LOOK_UP = "look_up"
+    FINISH = "finish"
+    """From the receipt until the outcome on one account."""
+
+
+alerts = Counter("relay_alerts", "Posts to the webhook by what was answered.", ["answer"])
+mails = Counter("relay_mails", "Mails with an alert by what was made of them.", ["answer"])
+first_orders = Counter("relay_first_orders", "Plans with an order, by whether it left at once or in turn.", ["sent"])
+outcomes = Counter("relay_outcomes", "What signals came to, on each account.", ["status", "reason"])
+stages = Histogram("relay_stage_seconds", "How long the parts of an alert's way take.", ["stage"], buckets=_SECONDS)
+calls = Counter("relay_exchange_calls", "Requests to the exchange by endpoint and retCode.", ["endpoint", "code"])
+batched_orders = Counter("relay_batched_orders", "Orders in batches by what was answered of each.", ["code"])
+call_seconds = Histogram("relay_exchange_seconds", "Their round trips.", ["endpoint"], buckets=_SECONDS)
+limiter_seconds = Histogram("relay_limiter_wait_seconds", "Waiting for the rate limit.", buckets=_SECONDS)
+reported = Counter("relay_notices", "Messages to people by service and whether it took them.", ["service", "taken"])
+
+_STAGES: Final = {stage: stages.labels(stage.value) for stage in TimedStage}
+"""Looked up once: a label costs more than the observation."""
+
+
+class timed:  # noqa: N801 - it is used like a function
+    """Times what is done inside, whether or not it succeeds, and logs it with what the thread is about.
+
+    Posts that prove nothing are counted and have no line: anybody could fill the disk with them.
+    """
+
+    __slots__ = ("_began_at", "_stage")
+
+    def __init__(self, stage: TimedStage) -> None:
+        self._stage = stage
+
+    def __enter__(self) -> None:
+        self._began_at = time.perf_counter()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        took_s = time.perf_counter() - self._began_at
+        _STAGES[self._stage].observe(took_s)
+        if kind is None or not issubclass(kind, AuthFailed | StrategyUnknown):
+            log.info(self._stage.value, extra={"ms": round(took_s * 1000, 1)})
+
+
+def took(stage: TimedStage, seconds: float) -> None:
+    """For what did not begin and end in one place. Clocks that step may make it negative: that is left out."""
+    if seconds >= 0:
+        _STAGES[stage].observe(seconds)
+
+
+def called(endpoint: str, code: str, seconds: float | None) -> None:
+    """A request to the exchange came to `code`: a retCode, or a word where there was none. `seconds`
+    is None if it was not sent."""
+    calls.labels(endpoint, code).inc()
+    if seconds is not None:
+        call_seconds.labels(endpoint).observe(seconds)
+
+
+def process_ended(pid: int) -> None:
+    """What a process that has ended was doing at its end is counted no longer; what it has done is."""
+    if os.environ.get(MULTIPROCESS):
+        from prometheus_client.multiprocess import mark_process_dead
+
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+
+def forget_earlier_runs() -> None:
+    """Counts begin at zero with each start, as they do in one process; those of workers that live beside it go on."""
+    if folder := os.environ.get(MULTIPROCESS):
+        for left in Path(folder).glob("*.db"):
+            if not _lives(left.stem.rpartition("_")[2]):
+                left.unlink(missing_ok=True)
+
+
+def _lives(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    return True
+
+
+# Reports to Sentry what nobody thought of, and what a person must look at. Without SENTRY_DSN nothing is imported.
+#
+# What the relay expects is no error: a denied or rejected alert, a refusal of the exchange, an exchange that is away.
+
+
+_NAMES: Final = re.compile(
+    r"secret|passw|passphrase|token|api.?key|^key$|^pin$|signature|sign$|cookie|authori[sz]ation|credential|session|dsn",
+    re.IGNORECASE,
+)
+_IN_TEXT: Final = re.compile(
+    r"""(["']?(?:secret|password|passphrase|pin|key|token|code|signalToken)["']?\s*[:=]\s*)("[^"]*"|'[^']*'|[^\s,;}"']+)""",
+    re.IGNORECASE,
+)
+"""A secret in an alert that is quoted in a text: also one that is wrong, which no list of ours has."""
+_DEPTH_MAX: Final = 20
+_FLUSH_S: Final = 1.0
+CHECK_IN_S: Final = 60.0
+
+
+class Scrubber:
+    """Takes secrets out of a report by their values, by their names, and by where they stand in texts."""
+
+    def __init__(self, redaction: Redaction) -> None:
+        self._redaction = redaction
+
+    def event(self, event: Event, hint: Hint) -> Event | None:
+        """For `before_send`: clean, and tagged with what the thread was about."""
+        clean: Event = self.clean(event)
+        tags = dict(clean.get("tags") or {})
+        clean["tags"] = {
+            **tags,
+            **{name: value for name, value in facts().items() if name in FACTS},
+        }
+        return clean
+
+    def breadcrumb(self, crumb: Breadcrumb, hint: Mapping[str, Any]) -> Breadcrumb | None:
+        cleaned: Breadcrumb = self.clean(crumb)
+        return cleaned
+
+    def clean(self, value: Any, depth: int = 0) -> Any:
+        """The same structure; what is nested too deeply is left out."""
+        if depth > _DEPTH_MAX:
+            return HIDDEN
+        match value:
+            case str():
+                return self._text(value)
+            case bytes():
+                return self._text(value.decode("utf-8", "replace"))
+            case Mapping():
+                return {key: self._named(key, each, depth) for key, each in value.items()}
+            case list() | tuple() | set() | frozenset():
+                return [self.clean(each, depth + 1) for each in value]
+            case _:
+                return value
+
+    def _named(self, name: object, value: Any, depth: int) -> Any:
+        is_secret = isinstance(name, str) and _NAMES.search(name) and isinstance(value, str | bytes | int)
+        if is_secret and not isinstance(value, bool):
+            return HIDDEN
+        if name in ("url", "query_string") and isinstance(value, str):
+            return "" if name == "query_string" else self._text(without_query(value))
+        return self.clean(value, depth + 1)
+
+    def _text(self, text: str) -> str:
+        return self._redaction.clean(_IN_TEXT.sub(rf"\1{HIDDEN}", text))
+
+
+def configure_sentry(settings: Settings) -> Reporter | None:
+    """Once in each process that works, after any fork. Returns None if it is not configured."""
+    if settings.sentry_dsn is None:
+        return None
+    import sentry_sdk
+    from sentry_sdk.integrations.atexit import AtexitIntegration
+    from sentry_sdk.integrations.dedupe import DedupeIntegration
+    from sentry_sdk.integrations.excepthook import ExcepthookIntegration
+    from sentry_sdk.integrations.flask import FlaskIntegration
+    from sentry_sdk.integrations.logging import LoggingIntegration
+    from sentry_sdk.integrations.sqlalchemy import SqlalchemyIntegration
+    from sentry_sdk.integrations.threading import ThreadingIntegration
+
+    scrubber = Scrubber(Redaction(settings.secrets))
+    sentry_sdk.init(
+        dsn=settings.sentry_dsn.reveal(),
+        release=f"relay@{__version__}",
+        environment=settings.environment.value,
+        default_integrations=False,
+        auto_enabling_integrations=False,
+        integrations=[
+            AtexitIntegration(callback=lambda pending, timeout: None),
+            DedupeIntegration(),
+            ExcepthookIntegration(),
+            FlaskIntegration(),
+            LoggingIntegration(),
+            SqlalchemyIntegration(),
+            ThreadingIntegration(),
+        ],
+        send_default_pii=False,
+        max_request_body_size="never",
+        include_local_variables=False,
+        auto_session_tracking=False,
+        send_client_reports=False,
+        before_send=scrubber.event,
+        before_breadcrumb=scrubber.breadcrumb,
+        shutdown_timeout=_FLUSH_S,
+    )
+    return Reporter(settings.sentry_monitor_slug)
+
+
+class Reporter:
+    """What is reported by hand."""
+
+    def __init__(self, monitor_slug: str | None) -> None:
+        self._monitor_slug = monitor_slug
+
+    def finished(self, signal: Signal, account: str, finish: Finish) -> None:
+        """Of what signals come to, only what a person must look at is reported. All of one reason are one issue."""
+        if finish.status is not SignalStatus.ATTENTION:
+            return
+        import sentry_sdk
+
+        code, message = (finish.reason.code, finish.reason.message) if finish.reason else ("UNKNOWN", "no reason")
+        with about(signal_id=signal.id, account=account), sentry_sdk.new_scope() as scope:
+            scope.fingerprint = ["attention", code]
+            scope.capture_message(f"attention: {code}: {message}", level="error")
+
+    def check_in(self, missing: Callable[[], Mapping[str, str]]) -> None:
+        """Tells the monitor that the engine runs, or that it does not. Does nothing without SENTRY_MONITOR_SLUG."""
+        if self._monitor_slug is None:
+            return
+        from sentry_sdk.crons import capture_checkin
+        from sentry_sdk.crons.consts import MonitorStatus
+
+        capture_checkin(
+            monitor_slug=self._monitor_slug,
+            status=MonitorStatus.ERROR if missing() else MonitorStatus.OK,
+            monitor_config={
+                "schedule": {"type": "interval", "value": 1, "unit": "minute"},
+                "checkin_margin": 2,
+                "failure_issue_threshold": 2,
+                "recovery_threshold": 1,
+            },
+        )
+
+    def flush(self) -> None:
+        """Send what waits, for a moment at most."""
+        import sentry_sdk
+
+        sentry_sdk.flush(timeout=_FLUSH_S)

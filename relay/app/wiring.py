@@ -38,7 +38,7 @@ from relay.app.accounts import (
 )
 from relay.app.engines import Execution, Owning, Process, execution_of, journal_of
 from relay.app.periodic_jobs import PeriodicJobs, open_instruments, periodic_jobs_of
-from relay.app.sentry import CHECK_IN_S, Reporter, configure_sentry
+from relay.app.telemetry import CHECK_IN_S, Reporter, configure_sentry
 from relay.bybit.client import Exchange
 from relay.bybit.market import Market
 from relay.bybit.streamed import StreamedExchange
@@ -47,8 +47,7 @@ from relay.domain.notice import NoticeKind
 from relay.engine.lease_guard import LeaseLost
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, SettingsInvalid
 from relay.execution.accept import Intake
-from relay.execution.bookkeeping import JournalOwnership
-from relay.execution.coins import own_coins_of
+from relay.execution.bookkeeping import JournalOwnership, own_coins_of
 from relay.execution.controls import Controls, Previewer
 from relay.execution.delivery import open_services
 from relay.execution.execute import DriftWatch, Executor, compare_positions
@@ -63,10 +62,10 @@ from relay.execution.protection import ProtectionLanes, Protector
 from relay.execution.restored import settle_restored
 from relay.execution.tasks import Feeder, Tasks
 from relay.execution.work import Strategy
+from relay.journal.backup import begin as begin_restored
 from relay.journal.copies import Mailboxes
 from relay.journal.journal import Journal
 from relay.journal.notices import Notices
-from relay.journal.restored import begin as begin_restored
 from relay.journal.retention import Retention
 from relay.settings.settings import Settings, Worker
 

@@ -105,8 +105,8 @@ def rename_account(old: str, new: str | None, forget: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each row instead of CSV.")
 def export(kind: str, since: str, until: str | None, as_json: bool) -> None:
     """Write what the journal holds of some days, as CSV, to the output."""
-    from relay.journal.export import COLUMNS, ExportKind
-    from relay.journal.export import export as rows_of
+    from relay.journal.backup import COLUMNS, ExportKind
+    from relay.journal.backup import export as rows_of
     from relay.journal.opening import open_journal
     from relay.settings.settings import load_settings
 

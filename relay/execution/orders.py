@@ -9,8 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from relay.app.metrics import TimedStage, timed
-from relay.app.telemetry import about
+from relay.app.telemetry import TimedStage, about, timed
 from relay.bybit.http import when_sent
 from relay.bybit.stream_state import Received
 from relay.domain.bracket import Bracket, taken_back

@@ -13,10 +13,10 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import IntegrityError
 
 from relay.domain.bracket import Bracket
-from relay.domain.coins import OwnCoins
 from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, Outcome, Reason, RequestSignature, SignalStatus
 from relay.domain.position import Fill, OrderReport
+from relay.domain.spot import OwnCoins
 from relay.journal import engine_queries, positions, rejected
 from relay.journal.accept import Admitting, StrategyQueries, remove_plans, remove_signal, reopen_by_hand, undo_reopening
 from relay.journal.api_queries import SignalFilter, count_signals, find_orders, find_signal, find_signals, ids_beginning

@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, insert, select, true, tuple_, update
 
 from relay.domain.bracket import Bracket
-from relay.domain.coins import SETTLED_MS, OwnCoins
 from relay.domain.instrument import PERPETUALS, Category
 from relay.domain.order import Side
 from relay.domain.position import Fill
+from relay.domain.spot import SETTLED_MS, OwnCoins
 from relay.journal.codec import from_json, to_json
 from relay.journal.statements import fetch_all, fetch_first, run
 from relay.journal.tables import IS_LIVE, beliefs, guards

@@ -15,8 +15,8 @@ ROOT = Path(__file__).parent.parent.parent
 RANKS = (
     {"errors", "domain", "__init__"},
     {"settings"},
-    {"app.telemetry", "app.metrics", "engine.lease_guard", "engine.failpoint"},
-    {"alerts", "journal", "bybit", "paper", "engine", "app.sentry", "app.paper_child"},
+    {"app.telemetry", "engine.lease_guard", "engine.failpoint"},
+    {"alerts", "journal", "bybit", "paper", "engine", "app.paper_child"},
     {"execution"},
     {"mailbox"},
     {"app"},

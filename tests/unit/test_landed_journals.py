@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, inspect
 
 from relay.domain.order import OrderStatus, SignalStatus
-from relay.journal.export import ExportKind, export
+from relay.journal.backup import ExportKind, export
 from relay.journal.journal import Journal
 from relay.journal.opening import HEAD, migrate, open_journal
 from relay.journal.postgres import PostgresStore
