@@ -36,8 +36,16 @@ from relay.app.accounts import (
     strategies_of,
     vanished_accounts,
 )
-from relay.app.engines import Execution, Owning, Process, execution_of, journal_of
-from relay.app.periodic_jobs import PeriodicJobs, open_instruments, periodic_jobs_of
+from relay.app.engines import (
+    Execution,
+    Owning,
+    PeriodicJobs,
+    Process,
+    execution_of,
+    journal_of,
+    open_instruments,
+    periodic_jobs_of,
+)
 from relay.app.telemetry import CHECK_IN_S, Reporter, configure_sentry
 from relay.bybit.client import Exchange
 from relay.bybit.market import Market
@@ -62,11 +70,11 @@ from relay.execution.protection import ProtectionLanes, Protector
 from relay.execution.restored import settle_restored
 from relay.execution.tasks import Feeder, Tasks
 from relay.execution.work import Strategy
-from relay.journal.backup import begin as begin_restored
 from relay.journal.copies import Mailboxes
 from relay.journal.journal import Journal
+from relay.journal.maintenance import Retention
+from relay.journal.maintenance import begin as begin_restored
 from relay.journal.notices import Notices
-from relay.journal.retention import Retention
 from relay.settings.settings import Settings, Worker
 
 if TYPE_CHECKING:

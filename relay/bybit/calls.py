@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
-from relay.app import telemetry
+from relay.app import metrics
 from relay.bybit import wire_orders
 from relay.bybit.http import SERVER_TIME, Answer, BybitSession, Cut, ExchangeClock, NoAnswer, NothingLeft, Refused403
 from relay.bybit.limiter import BAN_S, Address, Forbidden, Limiter, Passenger, Permit, Priority
@@ -146,7 +146,7 @@ class Calls:
             return self._forbidden(str(refused))
         finally:
             self._limiter.done(counted_as, permit, counted=arrived, headers=headers)
-            telemetry.called(endpoint, code if arrived else "not_sent", time.perf_counter() - began_at)
+            metrics.called(endpoint, code if arrived else "not_sent", time.perf_counter() - began_at)
         return self._judge(counted_as, answer)
 
     def permit(
@@ -164,11 +164,11 @@ class Calls:
         began_at = time.perf_counter()
         counted_as = rate_key(endpoint, params)
         permit = self._limiter.acquire(counted_as, priority=priority, timeout_s=wait_s, passenger=passenger)
-        telemetry.limiter_seconds.observe(time.perf_counter() - began_at)
+        metrics.limiter_seconds.observe(time.perf_counter() - began_at)
         if permit.is_taken:
             return permit
         if not permit.granted:
-            telemetry.called(endpoint, "limited", None)
+            metrics.called(endpoint, "limited", None)
             return NotSent(why=permit.why, retry_at_ms=permit.retry_at_ms)
         self._address.note_sent()
         return permit
@@ -365,7 +365,7 @@ class Batches:
                 order.outcome.set_exception(error)
             raise
         for order, outcome in zip(orders, outcomes, strict=True):
-            telemetry.batched_orders.labels(_code_of(outcome)).inc()
+            metrics.batched_orders.labels(_code_of(outcome)).inc()
             order.outcome.set_result(outcome)
         return outcomes[0]
 

@@ -25,7 +25,8 @@ from relay.alerts.signal import (
     signal_from_stored,
     text_digest,
 )
-from relay.app.telemetry import TimedStage, about, add, timed
+from relay.app.metrics import TimedStage, timed
+from relay.app.telemetry import about, add
 from relay.domain.instrument import PRE_LAUNCH, Category, Instrument, SymbolUnknown, TradedMarket
 from relay.domain.intent import SIZES_NOTHING
 from relay.domain.notice import NoticeKind

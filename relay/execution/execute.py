@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from relay.app.telemetry import TimedStage, first_orders, timed, took
+from relay.app.metrics import TimedStage, first_orders, timed, took
 from relay.bybit.wire_orders import OpenOrder
 from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG
 from relay.domain.instrument import Category, Instrument, plain

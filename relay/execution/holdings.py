@@ -29,8 +29,8 @@ from relay.execution.ports import Account, MarketPort
 from relay.journal.codec import from_json, to_json
 from relay.journal.journal import Journal
 from relay.journal.ledger import Ledger
+from relay.journal.orders import BracketRecord
 from relay.journal.ownership import report_of, write_report
-from relay.journal.positions import BracketRecord
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Final
 
-from relay.app import telemetry
+from relay.app import metrics
 from relay.bybit.wire_orders import ReportedExecution
 from relay.domain.instrument import plain
 from relay.domain.notice import Notice, NoticeKind
@@ -478,7 +478,7 @@ class _Post:
         except Exception:
             log.exception("the service %s failed", self._service.name)
             came_to = Delivery.AWAY
-        telemetry.reported.labels(self._service.target.scheme, "yes" if came_to is Delivery.TAKEN else "no").inc()
+        metrics.reported.labels(self._service.target.scheme, "yes" if came_to is Delivery.TAKEN else "no").inc()
         if came_to is Delivery.TAKEN:
             self._limit, self._is_bare = min(self._service.limit, self._limit * 2), False
             return came_to
@@ -533,8 +533,8 @@ class Announcer:
         level = logging.WARNING if finish.status is SignalStatus.ATTENTION else logging.INFO
         reason = f" {finish.reason.code}: {finish.reason.message}" if finish.reason else ""
         log.log(level, "signal %s on %s: %s%s", signal.id, account, finish.status.value, reason)
-        telemetry.outcomes.labels(finish.status.value, finish.reason.code if finish.reason else "").inc()
-        telemetry.took(telemetry.TimedStage.FINISH, (utc_now() - signal.received_at).total_seconds())
+        metrics.outcomes.labels(finish.status.value, finish.reason.code if finish.reason else "").inc()
+        metrics.took(metrics.TimedStage.FINISH, (utc_now() - signal.received_at).total_seconds())
         with self._lock:
             waiters = self._waiters.pop(signal.id, [])
         for waiter in waiters:

@@ -15,8 +15,8 @@ from relay.domain.progress import Finish, progress
 from relay.errors import FactsUnreadable
 from relay.execution.orders import report_of
 from relay.execution.ports import Account
-from relay.journal.backup import Restored, restored, save
 from relay.journal.journal import Journal
+from relay.journal.maintenance import Restored, restored, save
 from relay.journal.records import RESTORED_CODE, ExecutionRecord
 
 _Lane = tuple[Category, str]

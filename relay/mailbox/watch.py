@@ -26,7 +26,7 @@ from itertools import islice
 from typing import Any, Final
 
 from relay.alerts.authenticate import Credentials
-from relay.app import telemetry
+from relay.app import metrics
 from relay.domain.notice import NoticeKind
 from relay.errors import AlertError, JournalUnavailable
 from relay.execution.accept import AlertRejected, Intake, MailedAlert
@@ -217,9 +217,9 @@ class MailboxWatch:
         mailed = MailedAlert(message=mail.key, at=mail.at, note=f"by mail, from {mail.sender or 'nobody named'}{said}")
         try:
             receipt = self._intake.take(body, strategy=strategy, credentials=Credentials(), mail=mailed)
-            telemetry.mails.labels("duplicate" if receipt.is_duplicate else "accepted").inc()
+            metrics.mails.labels("duplicate" if receipt.is_duplicate else "accepted").inc()
         except AlertRejected as rejected:
-            telemetry.mails.labels(rejected.error.code).inc()
+            metrics.mails.labels(rejected.error.code).inc()
         except AlertError as error:
             log.warning("a mail's alert was not taken: %s", error)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from relay.app import telemetry
+from relay.app import metrics
 from relay.app.telemetry import about
 from relay.app.wiring import Relay, Services
 from relay.bybit.client import Exchange
@@ -133,7 +133,7 @@ def _alert_error(error: AlertError) -> Response:
 
 def _journal_unavailable(error: JournalUnavailable) -> Response:
     if request.blueprint == "webhook":
-        telemetry.alerts.labels("JOURNAL_UNAVAILABLE").inc()
+        metrics.alerts.labels("JOURNAL_UNAVAILABLE").inc()
     log.error("503 for %s: %s", request.endpoint, error)
     return refusal("JOURNAL_UNAVAILABLE", str(error), status=503, headers={"Retry-After": _JOURNAL_AGAIN_S})
 

@@ -30,7 +30,7 @@ from gunicorn.http import wsgi  # type: ignore[import-untyped]
 from gunicorn.util import import_app  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-untyped]
 
-from relay.app import telemetry
+from relay.app import metrics
 from relay.app.paper_child import PaperExchange, PaperExchangeFailed, needed
 from relay.app.telemetry import Redaction, configure_logging, without_path_secret, without_query
 from relay.errors import JournalBusy, JournalUnavailable, RelayError, SchemaOutdated, SchemaTooNew
@@ -391,7 +391,7 @@ def on_starting(server: Any) -> None:
     try:
         settings = load_settings(needs_webhook_secret=True)
         configure_logging(settings)
-        telemetry.forget_earlier_runs()
+        metrics.forget_earlier_runs()
         server.log.redact(settings.secrets)
         for warning in settings.warnings:
             log.warning(warning)
@@ -430,7 +430,7 @@ def supervise(server: Any, exchange: PaperExchange) -> None:
 
 def child_exit(server: Any, worker: Any) -> None:
     """In the master, after a worker has ended."""
-    telemetry.process_ended(worker.pid)
+    metrics.process_ended(worker.pid)
 
 
 def on_exit(server: Any) -> None:

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from relay import __version__
 from relay.app.account_checks import free_disk_bytes
-from relay.app.telemetry import MULTIPROCESS
+from relay.app.metrics import MULTIPROCESS
 from relay.app.wiring import Relay
 from relay.domain.performance import percentile, tallies
 from relay.errors import JournalUnavailable

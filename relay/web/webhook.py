@@ -17,7 +17,7 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.datastructures import EnvironHeaders, Headers
 
 from relay.alerts.authenticate import QUICK_BYTES, Credentials, authenticates, is_surely_without
-from relay.app import telemetry
+from relay.app import metrics
 from relay.app.wiring import Relay, Services
 from relay.errors import AlertError, AuthFailed, JournalUnavailable, SourceNotAllowed, StrategyUnknown
 from relay.execution.accept import AlertRejected, Receipt
@@ -114,9 +114,9 @@ def awaited(signal_id: str) -> dict[str, Any] | None:
 
 
 webhook = Blueprint("webhook", __name__)
-_ACCEPTED: Final = telemetry.alerts.labels("accepted")
-_DUPLICATE: Final = telemetry.alerts.labels("duplicate")
-_TOO_MANY: Final = telemetry.alerts.labels(TOO_MANY)
+_ACCEPTED: Final = metrics.alerts.labels("accepted")
+_DUPLICATE: Final = metrics.alerts.labels("duplicate")
+_TOO_MANY: Final = metrics.alerts.labels(TOO_MANY)
 FAILURES: Final = "relay.failures"
 """Under which an application keeps who has failed to prove it."""
 
@@ -154,7 +154,7 @@ def credentials_of(headers: Headers, path_secret: str | None) -> Credentials:
 def _rejected(rejected: AlertRejected) -> Response:
     """A bad alert from a proven sender: it is kept, or at least counted."""
     error = rejected.error
-    telemetry.alerts.labels(error.code).inc()
+    metrics.alerts.labels(error.code).inc()
     stored_as = rejected.signal_id if rejected.is_stored else None
     return refusal(error.code, error.message, status=error.http_status, fields=error.fields, signal_id=stored_as)
 
@@ -184,7 +184,7 @@ def slow_down(again_s: float) -> Response:
 
 def count(relay: Relay, code: str, source_ip: str) -> None:
     """Never in the way of the answer."""
-    (_TOO_MANY if code == TOO_MANY else telemetry.alerts.labels(code)).inc()
+    (_TOO_MANY if code == TOO_MANY else metrics.alerts.labels(code)).inc()
     with contextlib.suppress(JournalUnavailable):
         relay.services.journal.note_refused(code, source_ip, now_ms=to_ms(utc_now()))
 

@@ -20,7 +20,7 @@ import pytest
 import requests
 import yaml
 
-from relay.app import telemetry
+from relay.app import metrics
 from relay.cli.main import cli
 from relay.settings.settings import load_settings
 from tests.paper_server import PaperServer
@@ -115,7 +115,7 @@ def test_each_query_of_the_dashboard_is_of_metrics_that_there_are(own: RelayServ
 def test_each_query_of_the_dashboard_answers_in_a_real_prometheus(
     own: RelayServer, paper: PaperServer, tmp_path: Path
 ) -> None:
-    telemetry.mails.labels("accepted").inc()
+    metrics.mails.labels("accepted").inc()
     with _prometheus(tmp_path, own.url) as address:
         buy = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.01", "signal_price": "50000"}
         assert own.done(buy)["status"] == own.done({"action": "close", "ticker": "BTCUSDT.P"})["status"] == "done"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from relay.app import telemetry
+from relay.app import metrics
 from relay.bybit.stream import SILENT_S
 from tests.paper_server import PaperServer
 from tests.relay_server import ADMIN_TOKEN, RelayServer, error_of
@@ -81,7 +81,7 @@ def test_a_relay_that_is_not_ready_says_so_and_counts_on(cold: RelayServer) -> N
 
 def test_the_counts_of_several_processes_are_added(tmp_path: Path) -> None:
     environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "counts")}
-    count = "from relay.app import metrics; telemetry.alerts.labels('accepted').inc()"
+    count = "from relay.app import telemetry; metrics.alerts.labels('accepted').inc()"
     show = (
         "from prometheus_client import CollectorRegistry, generate_latest\n"
         "from prometheus_client.multiprocess import MultiProcessCollector\n"
@@ -103,6 +103,6 @@ def test_a_start_forgets_the_counts_of_processes_that_are_gone_and_not_those_of_
     gone.wait()
     for pid in (gone.pid, os.getpid()):
         (tmp_path / f"counter_{pid}.db").touch()
-    monkeypatch.setenv(telemetry.MULTIPROCESS, str(tmp_path))
-    telemetry.forget_earlier_runs()
+    monkeypatch.setenv(metrics.MULTIPROCESS, str(tmp_path))
+    metrics.forget_earlier_runs()
     assert [each.name for each in tmp_path.iterdir()] == [f"counter_{os.getpid()}.db"]

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent.parent
 RANKS = (
     {"errors", "domain", "__init__"},
     {"settings"},
-    {"app.telemetry", "engine.lease_guard", "engine.failpoint"},
+    {"app.telemetry", "app.metrics", "engine.lease_guard", "engine.failpoint"},
     {"alerts", "journal", "bybit", "paper", "engine", "app.paper_child"},
     {"execution"},
     {"mailbox"},

@@ -8,7 +8,7 @@ from io import StringIO
 
 import pytest
 
-from relay.app import telemetry
+from relay.app import metrics, telemetry
 from relay.app.telemetry import about, add, configure_logging
 from tests.relay_server import NOBODY, settings_for
 
@@ -35,7 +35,7 @@ def test_a_step_is_one_line_with_what_it_is_about_and_its_milliseconds(stream: S
     with (
         about(signal_id="s1", account="main"),
         about(client_order_id="c1"),
-        telemetry.timed(telemetry.TimedStage.PLACE),
+        metrics.timed(metrics.TimedStage.PLACE),
     ):
         pass
     line = json.loads(stream.getvalue())

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from relay.alerts.formats.autoview import AUTOVIEW
 from relay.alerts.formats.base import AlertFormat, Translation
 from relay.alerts.formats.bots import BOT, STRATEGY_BOT, TVBIT
-from relay.alerts.formats.platforms import ALTRADY, FINANDY, MIZAR, SIGNALBEE, TVHUB
+from relay.alerts.formats.platforms import ALTRADY, AUTOVIEW, FINANDY, MIZAR, SIGNALBEE, TVHUB
 from relay.alerts.formats.refused import REFUSED
 from relay.alerts.formats.signal_bots import OKX, PIONEX, THREECOMMAS, THREECOMMAS_DCA, TICKERLY, WUNDERTRADING
 from relay.alerts.formats.traderspost import TRADERSPOST
