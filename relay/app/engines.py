@@ -43,7 +43,7 @@ LISTENING_CONNECTIONS: Final = 1
 _UNREACHABLE_S: Final = 10.0
 """So long an account's exchange may be out of this process's reach until another process is left to try."""
 _KEY_REFUSED: Final = frozenset({10010, 403})
-_ASKED: Final = "? "
+_REQUEST: Final = "? "
 """A word that begins with it asks the owner of the account behind it what is there."""
 _NO_WORKER: Final = "no worker process runs; start `python -m relay worker`, or set RELAY_WORKER=inline"
 
@@ -190,7 +190,7 @@ class Elsewhere(_Unplaced):
         """There is nothing to begin."""
 
     def ask_owner(self, account: str) -> None:
-        self._wake_ups.tell([_ASKED + account])
+        self._wake_ups.tell([_REQUEST + account])
 
     def problem(self, account: str) -> str | None:
         return self._problem()
@@ -244,7 +244,7 @@ class Owning:
         self._placement = Placement(owners, self, accounts, first=FIRST, room=room)
         self._lanes.on_idle = lambda account: self._placement.wake()
         self._listener = WakeListener(url, self._hear)
-        self.on_asked: Callable[[str], None] = lambda account: None
+        self.on_request: Callable[[str], None] = lambda account: None
         """Called with an account that this process owns, when another process asks what is there; must be quick."""
         self._changed = threading.Condition()
         self._leases: dict[str, AccountLease] = {}
@@ -302,7 +302,7 @@ class Owning:
             self._placement.refuse(account)
 
     def ask_owner(self, account: str) -> None:
-        self._wake_ups.tell([_ASKED + account])
+        self._wake_ups.tell([_REQUEST + account])
 
     def problem(self, account: str) -> str | None:
         if self._placement.problem is not None:
@@ -334,10 +334,10 @@ class Owning:
         return self._lanes.close(0.0) and ended
 
     def _hear(self, word: str | None) -> None:
-        if word is not None and word.startswith(_ASKED):
-            account = word.removeprefix(_ASKED)
+        if word is not None and word.startswith(_REQUEST):
+            account = word.removeprefix(_REQUEST)
             if self.executes(account):
-                self.on_asked(account)
+                self.on_request(account)
             return
         if word == PLACED or word is None:
             self._placement.wake()

@@ -220,7 +220,7 @@ def assemble(
     follower = Follower(journal=journal, accounts=accounts, protection=protection, acting_for=engine.acting_for)
     _tell_of_answers(exchanges, announcer, follower)
     if isinstance(engine, Owning):
-        engine.on_asked = AccountReporter(journal, exchanges, acting_for=engine.acting_for).want
+        engine.on_request = AccountReporter(journal, exchanges, acting_for=engine.acting_for).want
     return Services(
         journal=journal,
         markets=markets,

@@ -16,8 +16,7 @@ from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from relay.bybit.account_api import AccountApi
-from relay.bybit.wire_account import Wallet, settle_coin_of
-from relay.bybit.wire_ledger import LogEntry, own_entry
+from relay.bybit.wire_account import LogEntry, Wallet, own_entry, settle_coin_of
 from relay.domain.instrument import Category
 from relay.domain.order import Side
 from relay.domain.order_lifecycle import OrderState
