@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from relay.domain.coins import OwnCoins
@@ -13,14 +13,18 @@ from relay.execution.ports import ExchangePort, to_ms, utc_now
 from relay.journal.journal import Journal
 
 
-def own_coins_of(account: str, *, journal: Journal, exchange: ExchangePort) -> Callable[[], Mapping[str, OwnCoins]]:
-    """What it returns raises ExchangeUnreachable, ExchangeAnswered where fills must be asked for, JournalUnavailable.
+def own_coins_of(
+    account: str, *, journal: Journal, exchange: ExchangePort
+) -> Callable[[Collection[str]], Mapping[str, OwnCoins]]:
+    """What it returns takes the symbols of which the account lacks coins: what rests to sell them may have done so.
+
+    It raises ExchangeUnreachable, ExchangeAnswered where something must be asked for, JournalUnavailable.
 
     Where the exchange lists an order's fills later than its end, or a sale is under way of which it says nothing yet,
     `uncounted` says so: then nothing is certain.
     """
 
-    def own_coins() -> Mapping[str, OwnCoins]:
+    def own_coins(lacking_at: Collection[str] = ()) -> Mapping[str, OwnCoins]:
         held = journal.holdings(account)
         lacking = [each for each in held.values() if each.uncounted]
         for holding in lacking:
@@ -28,18 +32,19 @@ def own_coins_of(account: str, *, journal: Journal, exchange: ExchangePort) -> C
                 planned, name = order.state.planned, order.state.client_order_id
                 fills = exchange.fills(category=planned.category, symbol=planned.symbol, client_order_id=name)
                 journal.record_report(name, None, fills, now_ms=to_ms(utc_now()))
-        leaving = [each.state for each in journal.open_orders(account) if _is_leaving(each.state)]
+        leaving = [each.state for each in journal.open_orders(account) if _is_leaving(each.state, lacking_at)]
         under_way = [each for each in leaving if _is_under_way(each, journal, exchange)]
         return _without(under_way, journal.holdings(account)) if lacking or leaving else held
 
     return own_coins
 
 
-def _is_leaving(state: OrderState) -> bool:
-    """A sale of coins that was sent, does not rest, and has not ended as far as is known."""
+def _is_leaving(state: OrderState, lacking_at: Collection[str] = ()) -> bool:
+    """A sale of coins that was sent, and has not ended as far as is known; one that rests only where coins lack."""
     planned = state.planned
     is_sale = planned.side is Side.SELL and not planned.category.has_positions
-    return is_sale and bool(state.attempts) and not state.rests and not planned.type.is_conditional
+    may_rest = state.rests or planned.type.is_conditional
+    return is_sale and bool(state.attempts) and (not may_rest or planned.symbol in lacking_at)
 
 
 def _is_under_way(order: OrderState, journal: Journal, exchange: ExchangePort) -> bool:
@@ -48,7 +53,7 @@ def _is_under_way(order: OrderState, journal: Journal, exchange: ExchangePort) -
     if report is None:
         return exchange.now_ms() <= order.dead_at_ms
     journal.record_report(order.client_order_id, report, fills, now_ms=to_ms(utc_now()))
-    return not report.status.is_ended
+    return not report.status.is_ended and _is_leaving(order)
 
 
 def _without(sales: list[OrderState], known: Mapping[str, OwnCoins]) -> Mapping[str, OwnCoins]:
