@@ -129,14 +129,19 @@ class OwnCoins:
             moved_at_ms=max(self.moved_at_ms, fill.at_ms),
         )
 
-    def position(self, owned: Decimal | None, free: Decimal | None, price: Decimal | None, *, at_ms: int) -> Position:
-        """As a position: long, and never more than the account has of the coin (`owned`, as told at `at_ms`).
+    def lacks(self, owned: Decimal | None, *, at_ms: int) -> bool:
+        """Whether the account has less of the coin (`owned`, as told at `at_ms`) than this: some have left it, or were
+        sold by a resting order that has not told its end yet."""
+        return owned is not None and owned < self._size and at_ms > self.moved_at_ms + SETTLED_MS
 
-        What has been sold certainly and is not counted yet is held no more.
-        """
-        size = max(self.size + min(self.uncounted, _ZERO), _ZERO)
-        if owned is not None and owned < size and at_ms > self.moved_at_ms + SETTLED_MS:
-            size = max(owned, _ZERO)
+    @property
+    def _size(self) -> Decimal:
+        """What has been sold certainly and is not counted yet is held no more."""
+        return max(self.size + min(self.uncounted, _ZERO), _ZERO)
+
+    def position(self, owned: Decimal | None, free: Decimal | None, price: Decimal | None, *, at_ms: int) -> Position:
+        """As a position: long, and never more than the account has of the coin (`owned`, as told at `at_ms`)."""
+        size = max(owned, _ZERO) if owned is not None and self.lacks(owned, at_ms=at_ms) else self._size
         has_pnl = size and price is not None and self.avg_price is not None
         return Position(
             category=Category.SPOT,
