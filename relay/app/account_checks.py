@@ -178,7 +178,7 @@ class MailboxLook:
         if self.watch is not None and self.watch.has_looked:
             return (self._judged(self.watch.problem),)
         # Imported only where it is configured.
-        from relay.mailbox.imap import TROUBLE, ImapFolder, words_of
+        from relay.mailbox.watch import TROUBLE, ImapFolder, words_of
 
         try:
             folder = ImapFolder(self._settings)

@@ -7,11 +7,10 @@ from decimal import ROUND_DOWN, Context, Decimal
 
 from relay.domain.bracket import profit_price, stop_price
 from relay.domain.instrument import Instrument, ceil_to, floor_to, is_on_grid
-from relay.domain.intent import Intent
+from relay.domain.intent import Intent, References, Sizes
 from relay.domain.order import OrderType, PlannedOrder, Purpose, Reason, Side
 from relay.domain.plan import Facts
 from relay.domain.signal import Action, MarketSide, Signal
-from relay.domain.sizing import References, Sizes
 
 _ZERO = Decimal(0)
 _COMES_TO_NOTHING = Reason(

@@ -1,15 +1,20 @@
-"""How closely fills followed their alerts, and what moves an account's money. Pure."""
+"""What fills came to, and how TradingView's list of trades compares with the round trips. Pure."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Context, Decimal
+from enum import StrEnum
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from relay.domain.instrument import Category
-from relay.domain.order import Side
+from relay.domain.order import Side, SignalStatus
+from relay.domain.trades import Trade
 
 _ZERO = Decimal(0)
 _EXACT = Context(prec=40)
@@ -156,3 +161,359 @@ class DayTotal:
     funding: Decimal
     fees_other: Mapping[str, Decimal] = field(default_factory=dict)
     """By coin, what was paid in another one."""
+
+
+# What should have been, by what TradingView lets people download, held against what was. Pure.
+
+
+_CENT: Final = Decimal("1E-8")
+_EARLY_MS: Final = 2_000
+"""An alert's time is in whole seconds, and clocks differ."""
+_LATE_MS: Final = 600_000
+"""What comes later is no answer to it: TradingView tries for some 20 seconds."""
+_BEFORE: Final = timedelta(minutes=2)
+_AFTER: Final = timedelta(minutes=30)
+"""So far from the time in the list a fill may be: that time is in whole minutes, and may be the bar's."""
+_ZONES: Final = (
+    *("UTC", "America/New_York", "America/Chicago", "America/Los_Angeles", "Europe/London", "Europe/Berlin"),
+    *("Europe/Moscow", "Europe/Istanbul", "Asia/Dubai", "Asia/Kolkata", "Asia/Bangkok", "Asia/Shanghai", "Asia/Tokyo"),
+    *("Australia/Sydney", "America/Sao_Paulo"),
+)
+
+
+class AlertOutcome(StrEnum):
+    """What became of an alert that fired."""
+
+    ARRIVED = "arrived"
+    TWICE = "arrived twice"
+    BY_MAIL = "arrived by mail only"
+    NEVER = "never arrived"
+    REJECTED = "rejected"
+    DENIED = "denied"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    ATTENTION = "attention"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FiredAlert:
+    """A row of the alerts log. `digests`: of its message, as it may have arrived; `webhook`: TradingView's own word."""
+
+    id: str
+    ticker: str
+    name: str
+    at_ms: int
+    digests: frozenset[str]
+    webhook: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """A signal as the journal has it. `repeats`: how often the same came again.
+
+    `may_open`: the sides that its action may open; both where that hangs on the position or could not be read.
+    """
+
+    signal_id: str
+    strategy: str | None
+    symbol: str | None
+    digest: str
+    received_ms: int
+    status: SignalStatus
+    reason: str | None = None
+    repeats: int = 0
+    is_by_mail: bool = False
+    may_open: frozenset[Side] = frozenset(Side)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertVerdict:
+    fired: FiredAlert
+    outcome: AlertOutcome
+    signal_id: str | None = None
+    delay_ms: int | None = None
+    why: str | None = None
+
+
+def judge_alerts(fired: Iterable[FiredAlert], arrivals: Iterable[Arrival]) -> list[AlertVerdict]:
+    """Each alert that fired, the earliest first."""
+    rows = sorted(fired, key=lambda each: each.at_ms)
+    by_digest: defaultdict[str, list[int]] = defaultdict(list)
+    for index, row in enumerate(rows):
+        for digest in row.digests:
+            by_digest[digest].append(index)
+    found: defaultdict[int, list[Arrival]] = defaultdict(list)
+    for arrival in sorted(arrivals, key=lambda each: each.received_ms):
+        index_of = _fired_as(rows, by_digest.get(arrival.digest, []), arrival, found)
+        if index_of is not None:
+            found[index_of].append(arrival)
+    return [_verdict(row, found.get(index, [])) for index, row in enumerate(rows)]
+
+
+def _fired_as(
+    rows: Sequence[FiredAlert], same: Sequence[int], arrival: Arrival, found: Mapping[int, Sequence[Arrival]]
+) -> int | None:
+    """The latest with that message that can have been it; of several of one second the one that lacks it most."""
+    place = bisect_right(same, arrival.received_ms + _EARLY_MS, key=lambda index: rows[index].at_ms)
+    if not place or arrival.received_ms - rows[same[place - 1]].at_ms > _LATE_MS:
+        return None
+    at_ms = rows[same[place - 1]].at_ms
+    return min(
+        (index for index in same[:place] if rows[index].at_ms == at_ms), key=lambda index: len(found.get(index, ()))
+    )
+
+
+_NOT_DONE: Final = {
+    SignalStatus.REJECTED: AlertOutcome.REJECTED,
+    SignalStatus.DENIED: AlertOutcome.DENIED,
+    SignalStatus.FAILED: AlertOutcome.FAILED,
+    SignalStatus.EXPIRED: AlertOutcome.EXPIRED,
+    SignalStatus.ATTENTION: AlertOutcome.ATTENTION,
+}
+
+
+def _verdict(row: FiredAlert, arrivals: Sequence[Arrival]) -> AlertVerdict:
+    if not arrivals:
+        return AlertVerdict(fired=row, outcome=AlertOutcome.NEVER, why=row.webhook)
+    first = arrivals[0]
+    outcome = _NOT_DONE.get(first.status, AlertOutcome.ARRIVED)
+    if outcome is AlertOutcome.ARRIVED and all(each.is_by_mail for each in arrivals):
+        outcome = AlertOutcome.BY_MAIL
+    elif outcome is AlertOutcome.ARRIVED and (len(arrivals) > 1 or first.repeats):
+        outcome = AlertOutcome.TWICE
+    delay_ms = max(first.received_ms - row.at_ms, 0)
+    return AlertVerdict(fired=row, outcome=outcome, signal_id=first.signal_id, delay_ms=delay_ms, why=first.reason)
+
+
+# A strategy's list of trades.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedTrade:
+    """A trade of the strategy tester. Times are those of the chart, without a zone; `exit_at` None: it is open."""
+
+    number: str
+    side: Side
+    qty: Decimal
+    entry_at: datetime
+    entry_price: Decimal
+    exit_at: datetime | None
+    exit_price: Decimal | None
+    profit: Decimal | None
+    """As the strategy reckons it, with the costs that it was told to assume."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    listed: ListedTrade
+    own: Trade
+    late_s: int
+    """How much later than in the list it was opened."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missed:
+    listed: ListedTrade
+    why: str
+    signal_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Money:
+    """`profit` − `slippage` − `fees` − `funding` − `missed` − `size` − `extra` = `yours`, exactly.
+
+    All in the list's currency. `fees`: beyond those that the strategy assumed; `size`: what was earned less because
+    less was held; `extra`: what trades that are not in the list lost.
+    """
+
+    profit: Decimal
+    slippage: Decimal
+    fees: Decimal
+    funding: Decimal
+    missed: Decimal
+    size: Decimal
+    extra: Decimal
+    yours: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeComparison:
+    """`zone`: of the chart; `is_found`: not given, but the one that fits best. `still_open`: have no result yet."""
+
+    zone: str
+    is_found: bool
+    pairs: tuple[Pair, ...]
+    missed: tuple[Missed, ...]
+    extra: tuple[Trade, ...]
+    still_open: int
+    money: Money
+
+
+def zone_of(name: str) -> tzinfo:
+    """`Europe/Berlin`, `UTC` or `+05:30`. ValueError if it is none."""
+    if name[:1] in ("+", "-"):
+        return datetime.strptime(name.replace(":", ""), "%z").tzinfo or UTC
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"{name[:60]!r} is no time zone such as Europe/Berlin, UTC or +05:30") from error
+
+
+def best_zone(listed: Sequence[ListedTrade], own: Sequence[Trade]) -> str | None:
+    """In which most trades of the list have one of their own at the same time; None where none has."""
+    fixed = [f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
+             for minutes in range(-720, 841, 15)]  # fmt: skip
+    best: tuple[int, int] | None = None
+    named = None
+    for name in (*_ZONES, *fixed):
+        pairs = pair_up(listed, own, zone_of(name))
+        score = (len(pairs), -sum(abs(pair.late_s) for pair in pairs))
+        if pairs and (best is None or score > best):
+            best, named = score, name
+    return named
+
+
+def pair_up(listed: Sequence[ListedTrade], own: Sequence[Trade], zone: tzinfo) -> list[Pair]:
+    """Each trade of the list with the nearest own one of its side that nothing else has taken."""
+    left = {each.id: each for each in own if each.opened_at_ms is not None}
+    by_side = {
+        side: sorted((each.opened_at_ms or 0, each.id) for each in left.values() if each.side is side) for side in Side
+    }
+    pairs = []
+    for row in sorted(listed, key=lambda each: each.entry_at):
+        at_ms = _ms(row.entry_at, zone)
+        begin = bisect_right(by_side[row.side], (at_ms - _millis(_BEFORE), ""))
+        near = []
+        for opened_ms, trade_id in by_side[row.side][begin:]:
+            if opened_ms > at_ms + _millis(_AFTER):
+                break
+            if trade_id in left:
+                near.append((abs(opened_ms - at_ms), opened_ms, trade_id))
+        if near:
+            _, opened_ms, trade_id = min(near)
+            pairs.append(Pair(listed=row, own=left.pop(trade_id), late_s=round((opened_ms - at_ms) / 1000)))
+    return pairs
+
+
+def _millis(span: timedelta) -> int:
+    return span // timedelta(milliseconds=1)
+
+
+def _ms(at: datetime, zone: tzinfo) -> int:
+    return int(at.replace(tzinfo=zone).timestamp() * 1000)
+
+
+def compare_trades(
+    listed: Sequence[ListedTrade],
+    own: Sequence[Trade],
+    *,
+    zone: str,
+    is_found: bool,
+    why_missed: Callable[[int, Side], tuple[str, str | None]],
+) -> TradeComparison:
+    """`own`: of that strategy and symbol; those opened before the list's first trade or after its last do not count.
+
+    `why_missed`: why there is no trade of that side at that moment, and which signal was it.
+    """
+    place = zone_of(zone)
+    first, last = (_ms(f(each.entry_at for each in listed), place) for f in (min, max))
+    within = range(first - _millis(_BEFORE), last + _millis(_AFTER) + 1)
+    own = [each for each in own if (each.opened_at_ms or each.first_at_ms) in within]
+    pairs = pair_up(listed, own, place)
+    matched = {pair.listed.number for pair in pairs}
+    taken = {pair.own.id for pair in pairs}
+    missed = []
+    for row in listed:
+        if row.number not in matched:
+            why, signal_id = why_missed(_ms(row.entry_at, place), row.side)
+            missed.append(Missed(listed=row, why=why, signal_id=signal_id))
+    extra = tuple(each for each in own if each.id not in taken)
+    return TradeComparison(
+        zone=zone,
+        is_found=is_found,
+        pairs=tuple(pairs),
+        missed=tuple(missed),
+        extra=extra,
+        still_open=sum(each.profit is None or each.exit_price is None for each in listed),
+        money=_money(listed, pairs, missed, extra),
+    )
+
+
+def _money(
+    listed: Sequence[ListedTrade], pairs: Sequence[Pair], missed: Sequence[Missed], extra: Sequence[Trade]
+) -> Money:
+    """What is open on either side has no result yet: its partial results count as extra."""
+    slippage = fees = funding = size = lost = more = yours = _ZERO
+    for pair in pairs:
+        row, own = pair.listed, pair.own
+        net, realised, paid, carried = (
+            _in_quote(amount, own) for amount in (own.net, own.realised, own.fees, own.funding)
+        )
+        yours += net
+        if row.profit is None or row.exit_price is None:
+            more -= net
+            continue
+        gross = (row.exit_price - row.entry_price) * row.qty * row.side.sign
+        held = _coins(own)
+        at_own_size = gross if held == row.qty else (gross * held / row.qty).quantize(_CENT)
+        size += gross - at_own_size
+        slippage += at_own_size - realised
+        fees += paid - (gross - row.profit)
+        funding += carried
+    for each in missed:
+        lost += each.listed.profit or _ZERO
+    for trade in extra:
+        yours += _in_quote(trade.net, trade)
+        more -= _in_quote(trade.net, trade)
+    profit = sum((row.profit or _ZERO for row in listed), _ZERO)
+    # What rounding leaves is slippage.
+    slippage += profit - slippage - fees - funding - lost - size - more - yours
+    return Money(
+        profit=profit,
+        slippage=slippage,
+        fees=fees,
+        funding=funding,
+        missed=lost,
+        size=size,
+        extra=more,
+        yours=yours,
+    )
+
+
+def _in_quote(amount: Decimal, own: Trade) -> Decimal:
+    """In the chart's currency: inverse contracts settle in coins."""
+    if own.category is not Category.INVERSE:
+        return amount
+    return (amount * (own.exit_price or own.entry_price or _ZERO)).quantize(_CENT)
+
+
+def _coins(own: Trade) -> Decimal:
+    if own.category is not Category.INVERSE:
+        return own.size
+    return (own.size / own.entry_price).quantize(_CENT) if own.entry_price else _ZERO
+
+
+def counted(verdicts: Iterable[AlertVerdict]) -> dict[str, int]:
+    """How many of each outcome, those that occur."""
+    return {outcome.value: count for outcome, count in sorted(Counter(each.outcome for each in verdicts).items())}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableRow:
+    """`row`: its number in the file, from 1."""
+
+    file: str
+    row: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """What a file holds: one of the two, or nothing that can be read. `notes`: how it was read."""
+
+    file: str
+    alerts: tuple[FiredAlert, ...] = ()
+    trades: tuple[ListedTrade, ...] = ()
+    currency: str | None = None
+    unreadable: tuple[UnreadableRow, ...] = ()
+    notes: tuple[str, ...] = field(default=())

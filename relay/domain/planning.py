@@ -9,7 +9,7 @@ from decimal import ROUND_DOWN, Context, Decimal, localcontext
 
 from relay.domain.bracket import bracket_of, too_far, wrong_side
 from relay.domain.instrument import Instrument, plain
-from relay.domain.intent import ORDERS_NOTHING, Intent, size_needs
+from relay.domain.intent import ORDERS_NOTHING, Intent, References, Sizes, references_of, size_needs, sizes_of
 from relay.domain.limit_checks import (
     QTY_BELOW_MIN,
     Candidate,
@@ -35,7 +35,6 @@ from relay.domain.order import IfPassed, OrderType, Reason, Side, TimeInForce, i
 from relay.domain.plan import Facts, LimitFacts, LimitNeed, Need, Plan, PlanStatus, Residual, Working
 from relay.domain.rules import BreakevenPassed, Direction, Rules
 from relay.domain.signal import Action, Signal
-from relay.domain.sizing import References, Sizes, references_of, sizes_of
 from relay.domain.spot import short_refusal
 
 # The strategy's position against the account's.

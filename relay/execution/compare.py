@@ -14,7 +14,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from relay.alerts.signal import digest
-from relay.domain.compare import (
+from relay.domain.instrument import plain
+from relay.domain.order import Side, SignalStatus
+from relay.domain.performance import (
     AlertOutcome,
     AlertVerdict,
     Arrival,
@@ -29,8 +31,6 @@ from relay.domain.compare import (
     judge_alerts,
     zone_of,
 )
-from relay.domain.instrument import plain
-from relay.domain.order import Side, SignalStatus
 from relay.domain.trades import Trade
 from relay.journal.api_queries import DashboardQueries
 from relay.journal.ledger import DAY_MS, Ledger

@@ -25,10 +25,9 @@ from sqlalchemy import (
 )
 
 from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG
-from relay.domain.compare import Arrival
 from relay.domain.instrument import Category, plain
 from relay.domain.order import OrderStatus, Side, SignalStatus
-from relay.domain.performance import FillRow, PricedFill, slippage_pct
+from relay.domain.performance import Arrival, FillRow, PricedFill, slippage_pct
 from relay.domain.signal import Action, first_id_at
 from relay.journal.engine_queries import select_orders
 from relay.journal.records import AttemptOutcome, SignalPage, Way, reason_of, rfc3339

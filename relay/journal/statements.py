@@ -187,7 +187,7 @@ Statement = ClauseElement
 _Convert = Callable[[Any], Any]
 
 
-_ASSIGNMENTS: Final = "assignments"
+_LANE_ROWS: Final = "assignments"
 _EVENTS: Final = "events"
 _Parameter = tuple[str, bool, _Convert | None, Any]
 """Its name, whether its value is given, how that is converted; else the statement's own value, converted already."""
@@ -512,7 +512,7 @@ def _inserts(shape: Sequence[_OfTable], first: int = 0, *, beside: CTE | None = 
     made: list[tuple[Insert, CTE]] = []
     events_added: CTE | None = None
     for place, (table, columns, count) in enumerate(shape, first):
-        more = {"seq": _least(events_added)} if table.name == _ASSIGNMENTS and events_added is not None else {}
+        more = {"seq": _least(events_added)} if table.name == _LANE_ROWS and events_added is not None else {}
         wanted = _insert(place, table, columns, count, beside=beside, **more)
         if table.name == _EVENTS:
             wanted = wanted.returning(table.c.id)

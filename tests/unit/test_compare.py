@@ -15,7 +15,9 @@ import openpyxl
 import pytest
 
 from relay.alerts.signal import digest
-from relay.domain.compare import (
+from relay.domain.instrument import Category
+from relay.domain.order import Side, SignalStatus
+from relay.domain.performance import (
     AlertOutcome,
     Arrival,
     ListedTrade,
@@ -24,8 +26,6 @@ from relay.domain.compare import (
     judge_alerts,
     zone_of,
 )
-from relay.domain.instrument import Category
-from relay.domain.order import Side, SignalStatus
 from relay.domain.trades import Trade
 from relay.execution.compare import ExportUnreadable, read_export
 

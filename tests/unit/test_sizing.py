@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from relay.domain.instrument import Instrument
-from relay.domain.intent import Size, needs_equity, needs_price, size_of
+from relay.domain.intent import Size, entry_side, needs_equity, needs_price, quantity, size_of
 from relay.domain.order import Reason, Side
 from relay.domain.plan import PlanStatus
 from relay.domain.signal import QtyUnit, Signal
-from relay.domain.sizing import entry_side, quantity
 from tests.builders import facts, inverse, linear, plan, rules, signal, usdc
 
 OWN_UNITS = ("quote", "equity_pct", "position_pct")

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 
 from relay.domain.instrument import Instrument
-from relay.domain.intent import intent_of
+from relay.domain.intent import References, Sizes, intent_of, references_of, sizes_of
 from relay.domain.order import Side
 from relay.domain.plan import Facts, Plan, PlanStatus
 from relay.domain.rules import Rules
 from relay.domain.signal import Level, LevelKind, Signal
-from relay.domain.sizing import References, Sizes, references_of, sizes_of
 from tests.builders import facts, inverse, level, linear, plan, position, rules, signal
 
 
