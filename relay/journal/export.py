@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import select, tuple_
 
 from relay.domain.instrument import plain
+from relay.journal.api_queries import FEE_COIN
 from relay.journal.codec import rfc3339
 from relay.journal.store import Store
 from relay.journal.tables import fills, orders, signals
@@ -40,6 +41,7 @@ COLUMNS: Final = {
             "filled_qty",
             "avg_price",
             "fee",
+            "fee_coin",
             "created_at",
         ),
     ),
@@ -66,7 +68,7 @@ def export(store: Store, kind: ExportKind, from_ms: int, until_ms: int) -> Itera
     }[kind]
     statement = {
         ExportKind.SIGNALS: select(signals),
-        ExportKind.ORDERS: select(orders),
+        ExportKind.ORDERS: select(orders, FEE_COIN),
         ExportKind.FILLS: select(fills, orders.c.signal_id, orders.c.category, orders.c.symbol, orders.c.side).join(
             orders, orders.c.client_order_id == fills.c.client_order_id
         ),
