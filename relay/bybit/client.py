@@ -11,8 +11,7 @@ from typing import Any
 
 from relay.bybit import wire_account, wire_orders
 from relay.bybit.account_api import EXECUTIONS, LINEAR_SETTLE_COINS, REALTIME, AccountApi
-from relay.bybit.batches import BatchedOrder, Batches
-from relay.bybit.calls import Ask, Calls, OddRows, listed
+from relay.bybit.calls import Ask, BatchedOrder, Batches, Calls, OddRows, listed
 from relay.bybit.http import SERVER_TIME, Answer, BybitSession, ExchangeClock, Transport
 from relay.bybit.limiter import Address, Limiter, Priority
 from relay.bybit.wire_account import (
@@ -26,7 +25,6 @@ from relay.bybit.wire_account import (
     problem_of,
 )
 from relay.bybit.wire_orders import OpenOrder, open_order_from
-from relay.domain.coins import OwnCoins
 from relay.domain.instrument import PERPETUALS, Category, Instrument, PriceBounds
 from relay.domain.order import (
     FACTS_UNREADABLE,
@@ -39,6 +37,7 @@ from relay.domain.order import (
     Unknown,
 )
 from relay.domain.position import Fill, OrderReport, Position, StopLevels
+from relay.domain.spot import OwnCoins
 from relay.engine import lease_guard
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
 

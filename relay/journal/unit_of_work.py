@@ -14,8 +14,7 @@ from relay.domain.instrument import Category
 from relay.domain.order import UNFINISHED, Purpose, Reason, RequestSignature, SignalStatus
 from relay.domain.plan import Plan, PlanStatus, Residual
 from relay.journal.codec import reason_columns, to_json
-from relay.journal.orders import Orders
-from relay.journal.positions import Positions, Protection
+from relay.journal.orders import Orders, Positions, Protection
 from relay.journal.records import HALT, LOGGED_OUT, REASON_KNOWN
 from relay.journal.statements import EventLog, fetch_all, fetch_first, fetch_one, run
 from relay.journal.store import T, hold, locks_on

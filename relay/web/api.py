@@ -14,7 +14,6 @@ from typing import Any, Final, TypeVar
 
 from flask import Response, request
 
-from relay.alerts.exports import ExportUnreadable, read_export
 from relay.bybit.checklist import rows_of
 from relay.bybit.client import Exchange
 from relay.bybit.wire_account import category_of_symbol
@@ -30,7 +29,7 @@ from relay.errors import (
     SignalNotSeen,
 )
 from relay.execution.accept import Receipt
-from relay.execution.compare import NotComparable, compare
+from relay.execution.compare import ExportUnreadable, NotComparable, compare, read_export
 from relay.execution.controls import REQUEST_ID_FORM, PositionPart
 from relay.execution.heartbeat import Pulse
 from relay.execution.holdings import AccountView, LiveView, OrdersAtRest, held_at, resting_at

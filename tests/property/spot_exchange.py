@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 
 from relay.bybit.wire_orders import OpenOrder
-from relay.domain.coins import OwnCoins
 from relay.domain.instrument import Category, Instrument, floor_to, is_on_grid
 from relay.domain.order import (
     Accepted,
@@ -19,6 +18,7 @@ from relay.domain.order import (
     is_marketable,
 )
 from relay.domain.position import Fill, OrderReport, Position
+from relay.domain.spot import OwnCoins
 from relay.errors import ExchangeUnreachable
 from tests.builders import linear
 from tests.property.model_exchange import Clock, ModelExchange, Order

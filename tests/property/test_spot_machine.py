@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from relay.domain.coins import OwnCoins
 from relay.domain.instrument import SymbolIndex, TradedMarket
 from relay.domain.order import Side
 from relay.domain.order_lifecycle import Bounds
+from relay.domain.spot import OwnCoins
 from relay.engine.failpoint import Failpoint
 from relay.execution.accept import AlertRejected
-from relay.execution.coins import own_coins_of
+from relay.execution.bookkeeping import own_coins_of
 from relay.execution.follow import Follower
 from relay.execution.notices import Announcer
 from relay.execution.ports import Account
