@@ -33,8 +33,8 @@ from relay.domain.instrument import plain
 from relay.domain.order import Side, SignalStatus
 from relay.domain.trades import Trade
 from relay.journal.api_queries import DashboardQueries
-from relay.journal.codec import rfc3339
 from relay.journal.ledger import DAY_MS, Ledger
+from relay.journal.records import rfc3339
 from relay.journal.trades import TradeFilter
 
 # What TradingView lets people download: its alerts log, and a strategy's list of trades, as CSV or XLSX.

@@ -45,10 +45,9 @@ from relay.execution.protection import ActingFor
 from relay.execution.tasks import Feeder
 from relay.execution.work import Strategy, Work, rules_of, stored_signal
 from relay.journal.api_queries import SIGNAL_SEEN, status_of
-from relay.journal.codec import rfc3339
 from relay.journal.journal import Journal
 from relay.journal.maintenance import release
-from relay.journal.records import CANCEL_REQUESTED, HALT, OrderRecord
+from relay.journal.records import CANCEL_REQUESTED, HALT, OrderRecord, rfc3339
 from relay.journal.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)

@@ -26,11 +26,11 @@ from relay.engine.lease_guard import LeaseLost
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, JournalUnavailable
 from relay.execution.gather import FactSource
 from relay.execution.ports import Account, MarketPort
-from relay.journal.codec import from_json, to_json
 from relay.journal.journal import Journal
 from relay.journal.ledger import Ledger
 from relay.journal.orders import BracketRecord
 from relay.journal.ownership import report_of, write_report
+from relay.journal.records import from_json, to_json
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

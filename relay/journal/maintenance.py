@@ -43,12 +43,11 @@ from relay.domain.instrument import Category, plain
 from relay.domain.order import Reason, SignalStatus
 from relay.errors import RelayError
 from relay.journal import tables
-from relay.journal.codec import from_json, rfc3339, to_json
 from relay.journal.engine_queries import unfinished
 from relay.journal.journal import Journal
 from relay.journal.opening import migrate
 from relay.journal.orders import live_brackets, live_brackets_of
-from relay.journal.records import HALT
+from relay.journal.records import HALT, from_json, rfc3339, to_json
 from relay.journal.sqlite import FileLock, JournalFile
 from relay.journal.store import Store
 from relay.journal.tables import (

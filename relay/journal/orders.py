@@ -25,8 +25,7 @@ from relay.domain.order import (
 from relay.domain.order_lifecycle import Attempt, OrderState, after_outcome, judged
 from relay.domain.position import Fill, OrderReport
 from relay.domain.spot import SETTLED_MS, OwnCoins
-from relay.journal.codec import from_json, outcome_columns, reason_columns, state_of, to_json
-from relay.journal.records import PRICE_MOVED
+from relay.journal.records import PRICE_MOVED, from_json, outcome_columns, reason_columns, state_of, to_json
 from relay.journal.statements import EventLog, Rows, fetch_all, fetch_first, insert_if_new, run
 from relay.journal.tables import IS_LIVE, WITH_ATTEMPTS, attempts, beliefs, fills, guards, orders
 

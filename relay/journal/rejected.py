@@ -14,9 +14,9 @@ from sqlalchemy import Connection, Text, func, insert, select, type_coerce, upda
 from relay.domain.order import Reason, SignalStatus
 from relay.domain.signal import first_id_at
 from relay.errors import JournalUnavailable
-from relay.journal.codec import compact_json, reason_columns
 from relay.journal.notices import add_event
-from relay.journal.records import RefusedPosts
+from relay.journal.records import RefusedPosts, reason_columns
+from relay.journal.statements import compact_json
 from relay.journal.store import Store
 from relay.journal.tables import refusals, signals
 

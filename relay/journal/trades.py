@@ -31,7 +31,7 @@ from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG
 from relay.domain.instrument import Category, plain
 from relay.domain.order import OrderType, Side
 from relay.domain.trades import BY_HAND, LedgerEntry, Maker, ReplayStep, Trade, after, replay, with_result
-from relay.journal.codec import from_json, rfc3339, to_json
+from relay.journal.records import from_json, rfc3339, to_json
 from relay.journal.statements import fetch_all, fetch_among, fetch_first, insert_rows, run
 from relay.journal.tables import bookings, fills, orders, signals, trade_totals, trades
 

@@ -35,9 +35,8 @@ from relay.execution.heartbeat import Pulse
 from relay.execution.holdings import AccountView, LiveView, OrdersAtRest, held_at, resting_at
 from relay.execution.ports import to_ms, utc_now
 from relay.journal.accept import ChainRecord
-from relay.journal.codec import rfc3339
 from relay.journal.ledger import DAY_MS, start_of_day
-from relay.journal.records import HALT
+from relay.journal.records import HALT, rfc3339
 from relay.journal.trades import TradeFilter, as_csv, shown_trade
 from relay.settings.config import NAME
 from relay.web.access import whole_body

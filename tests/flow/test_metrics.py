@@ -81,7 +81,7 @@ def test_a_relay_that_is_not_ready_says_so_and_counts_on(cold: RelayServer) -> N
 
 def test_the_counts_of_several_processes_are_added(tmp_path: Path) -> None:
     environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "counts")}
-    count = "from relay.app import telemetry; metrics.alerts.labels('accepted').inc()"
+    count = "from relay.app import metrics; metrics.alerts.labels('accepted').inc()"
     show = (
         "from prometheus_client import CollectorRegistry, generate_latest\n"
         "from prometheus_client.multiprocess import MultiProcessCollector\n"
