@@ -369,7 +369,7 @@ def _page(journal: Journal, query: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refused(journal: Journal, cursor: str | None) -> list[dict[str, Any]]:
-    from relay.journal.codec import rfc3339
+    from relay.journal.records import rfc3339
 
     if cursor is not None:
         return []

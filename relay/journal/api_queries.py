@@ -30,9 +30,8 @@ from relay.domain.instrument import Category, plain
 from relay.domain.order import OrderStatus, Side, SignalStatus
 from relay.domain.performance import FillRow, PricedFill, slippage_pct
 from relay.domain.signal import Action, first_id_at
-from relay.journal.codec import reason_of, rfc3339
 from relay.journal.engine_queries import select_orders
-from relay.journal.records import AttemptOutcome, SignalPage, Way
+from relay.journal.records import AttemptOutcome, SignalPage, Way, reason_of, rfc3339
 from relay.journal.statements import fetch_all, fetch_first, fetch_one
 from relay.journal.store import Store
 from relay.journal.tables import OPEN_STATUSES, assignments, attempts, copies, events, fills, orders, plans, signals

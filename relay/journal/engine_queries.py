@@ -36,7 +36,6 @@ from relay.domain.order import OrderStatus, PlannedOrder, Purpose, Reason, Signa
 from relay.domain.plan import Residual, Working
 from relay.domain.signal import first_id_at
 from relay.domain.trades import LedgerEntry, Trade
-from relay.journal.codec import from_json, order_of, signal_of, switch_of
 from relay.journal.records import (
     CANCEL_ANSWERED,
     CANCEL_REQUESTED,
@@ -48,6 +47,10 @@ from relay.journal.records import (
     OrderRecord,
     PlanRecord,
     Switch,
+    from_json,
+    order_of,
+    signal_of,
+    switch_of,
 )
 from relay.journal.statements import fetch_all, fetch_one
 from relay.journal.store import Store

@@ -38,9 +38,8 @@ from relay.execution.controls import Flattened, Played, Preview, Previewed
 from relay.execution.holdings import Holding, OrdersAtRest
 from relay.execution.ports import from_ms
 from relay.journal.api_queries import DashboardQueries
-from relay.journal.codec import rfc3339
 from relay.journal.ledger import AccountResult
-from relay.journal.records import RefusedPosts
+from relay.journal.records import RefusedPosts, rfc3339
 from relay.journal.trades import StrategyResult, plain_by_coin
 
 if TYPE_CHECKING:

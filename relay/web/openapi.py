@@ -11,7 +11,7 @@ from flask import Blueprint, Response, render_template
 
 from relay import __version__
 from relay.alerts.fields import Accounts, AlertSchema, Choice, Flag, Ladder, Moment, Number, Read, Scalar, Text, Whole
-from relay.alerts.template import Scenario
+from relay.alerts.wording import Scenario
 from relay.domain.order import OrderStatus, OrderType, Side, SignalStatus
 from relay.domain.trades import ExitReason
 from relay.execution.controls import FlattenOutcome

@@ -18,8 +18,8 @@ import requests
 from relay.domain.instrument import Category
 from relay.domain.order import Side
 from relay.domain.trades import ExitReason, Trade
-from relay.journal.codec import to_json
 from relay.journal.ledger import DAY_MS, HOUR_MS
+from relay.journal.records import to_json
 from tests.bench.figures import Figure, figure, percentile
 from tests.bench.rate import APART_MS, fill
 from tests.bench.rig import Rig

@@ -9,20 +9,22 @@ from typing import Any
 
 import pytest
 
+from relay.bybit.account_api import KeyRights, time_left
 from relay.bybit.wire_account import (
-    KeyRights,
+    balance_changes,
     category_of_symbol,
     coins_of,
+    fee_coin_of,
     instrument_from,
+    ledger_entry_from,
+    log_entry_from,
     maintenance_from,
     mark_price_from,
     position_from,
     settle_coin_of,
     stopped_at_ms_from,
-    time_left,
     wallet_from,
 )
-from relay.bybit.wire_ledger import balance_changes, fee_coin_of, ledger_entry_from, log_entry_from
 from relay.bybit.wire_orders import reported_position
 from relay.domain.instrument import Category
 from relay.domain.position import Position
