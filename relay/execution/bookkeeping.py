@@ -259,6 +259,8 @@ class Bookkeeper:
         if at >= due.read_at or is_new:
             is_done = self._try(account, lambda: self._read(account))
             due.is_read = due.is_read or is_done is True
+            if is_new and is_done is not None:
+                due.executed(time.monotonic())  # the list may lag behind what was missed
             if is_done is not None and live is not None:
                 due.generation = live
             every_s = READ_LIVE_S if live is not None else READ_S
@@ -329,6 +331,7 @@ class Bookkeeper:
         now_ms = exchange.now_ms()
         begin_ms = since_ms if read_ms is None else max(since_ms, read_ms - _OVERLAP_MS)
         begin_ms -= begin_ms % HOUR_MS
+        lacks_coins = self.ledger.lacks_coins(account, begin_ms)
         while begin_ms < now_ms:
             until_ms = min(begin_ms + _WINDOW_MS, now_ms)
             sums: defaultdict[tuple[int, str], Decimal] = defaultdict(Decimal)
@@ -339,7 +342,7 @@ class Bookkeeper:
             self.ledger.take_log(account, sums, gained(logged), from_ms=begin_ms, until_ms=until_ms)
             begin_ms = until_ms
         came_to = [each for each in self.ledger.account_results(since_ms) if each.account == account]
-        return all(each.booked == each.net for each in came_to)
+        return not lacks_coins and all(each.booked == each.net for each in came_to)
 
     def _add_equity(self, account: str) -> bool:
         wallet, now_ms = self._exchanges[account].wallet(), to_ms(self._now())
