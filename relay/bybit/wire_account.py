@@ -496,6 +496,9 @@ def maintenance_from(row: Row) -> Maintenance | None:
 _FUNDING = "Funding"
 _MOVING = frozenset({"Trade", "AdlTrade", "BustTrade", "BlockTrade", "MovePosition", "FutureSpread", "Delivery"})
 _SETTLED = "Settle"
+_SESSIONS_COIN = "USDC"
+"""Contracts in it pay out what is open every 8 hours, which the transaction log alone tells, beside the funding: so of
+what a position gains it alone is believed. Source: docs/v5/account/transaction-log.mdx, `cashFlow`, `funding`."""
 _REASONS = {
     "BustTrade": ExitReason.LIQUIDATION,
     "AdlTrade": ExitReason.ADL,
@@ -535,7 +538,7 @@ def ledger_entry_from(row: Row, category: Category) -> LedgerEntry:
         at_ms=int(row["execTime"]),
         seq=int(row.get("seq") or 0),
         leaves=number_or_zero(row, "leavesQty"),
-        realised=_realised(row) if category.has_positions else None,
+        realised=_realised_after_sessions(row, coin) if category.has_positions else None,
         closed_qty=number(row, "closedSize") if moves and category.has_positions else None,
         fees_other=paid,
         reason=_exit_reason(row),
@@ -585,7 +588,7 @@ def balance_changes(row: Row, category: Category) -> dict[str, Decimal]:
     base, coin = coins_of(category, row["symbol"])
     if category.has_positions:
         entry = ledger_entry_from(row, category)
-        return {coin: (entry.realised or Decimal(0)) - entry.fee - entry.funding}
+        return {coin: (_realised(row) or Decimal(0)) - entry.fee - entry.funding}
     sign, qty = (1 if row.get("side") == "Buy" else -1), number_or_zero(row, "execQty")
     worth = number(row, "execValue") or qty * number_or_zero(row, "execPrice")
     changes = {base: sign * qty, coin: -sign * worth}
@@ -598,6 +601,14 @@ def _realised(row: Row) -> Decimal | None:
     """The stream alone documents it; where nothing was closed it is nothing."""
     reported = number(row, "execPnl")
     return Decimal(0) if reported is None and not number_or_zero(row, "closedSize") else reported
+
+
+def _realised_after_sessions(row: Row, coin: str) -> Decimal | None:
+    """Of a contract that is settled in sessions the log has to say what a close gained since the last of them."""
+    reported = _realised(row)
+    if coin != _SESSIONS_COIN or reported == 0:
+        return reported
+    return None if row.get("execType", "Trade") in _MOVING else Decimal(0)
 
 
 def _fees(row: Row, coin: str) -> dict[str, Decimal]:
@@ -654,6 +665,8 @@ class LogEntry:
     flow: Decimal
     exec_id: str
     at_ms: int
+    session: LedgerEntry | None = None
+    """What a session paid out for the position as it was."""
 
 
 def log_entry_from(row: Row) -> LogEntry | None:
@@ -669,4 +682,24 @@ def log_entry_from(row: Row) -> LogEntry | None:
         flow=number_or_zero(row, "cashFlow"),
         exec_id=row.get("tradeId") or "",
         at_ms=int(row["transactionTime"]),
+        session=_session(row, f"session {found}"),
+    )
+
+
+def _session(row: Row, exec_id: str) -> LedgerEntry | None:
+    paid = number_or_zero(row, "cashFlow")
+    if row["type"] != "SETTLEMENT" or row["currency"] != _SESSIONS_COIN or not paid:
+        return None
+    return LedgerEntry(
+        exec_id=exec_id,
+        category=Category(row["category"]),
+        symbol=row["symbol"],
+        coin=row["currency"],
+        side=Side.SELL if row.get("side") == "Sell" else Side.BUY,
+        qty=Decimal(0),
+        price=number_or_zero(row, "tradePrice"),
+        fee=Decimal(0),
+        funding=Decimal(0),
+        at_ms=int(row["transactionTime"]),
+        realised=paid,
     )

@@ -118,6 +118,11 @@ def gained(logged: Iterable[LogEntry]) -> dict[tuple[str, str], Decimal]:
     return dict(results)
 
 
+def sessions(logged: Iterable[LogEntry]) -> list[LedgerEntry]:
+    """What sessions paid out, which no execution tells."""
+    return [each.session for each in logged if each.session is not None]
+
+
 class BookedExchange(Protocol):
     """What is asked of one account's exchange. Raises ExchangeUnreachable or ExchangeAnswered."""
 
@@ -293,7 +298,9 @@ class Bookkeeper:
             listed = in_halves(exchange.account_api.transaction_log.read, begin_ms, min(begin_ms + _WINDOW_MS, now_ms))
             known |= {each.exec_id: each for each in listed}
             with suppress(ExchangeUnreachable, ExchangeAnswered):
-                results |= gained(_log(exchange, begin_ms, min(begin_ms + _WINDOW_MS, now_ms)))
+                logged = _log(exchange, begin_ms, min(begin_ms + _WINDOW_MS, now_ms))
+                results |= gained(logged)
+                known |= {each.exec_id: each for each in sessions(logged)}
         held = {(each.category, each.symbol): each for each in exchange.positions()}
         if {lane: each.size for lane, each in before.items()} != {lane: each.size for lane, each in held.items()}:
             return False
@@ -326,6 +333,7 @@ class Bookkeeper:
             until_ms = min(begin_ms + _WINDOW_MS, now_ms)
             sums: defaultdict[tuple[int, str], Decimal] = defaultdict(Decimal)
             logged = _log(exchange, begin_ms, until_ms)
+            self._book(account, sessions(logged))
             for each in logged:
                 sums[each.at_ms - each.at_ms % HOUR_MS, each.coin] += each.change
             self.ledger.take_log(account, sums, gained(logged), from_ms=begin_ms, until_ms=until_ms)

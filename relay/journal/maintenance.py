@@ -43,6 +43,7 @@ from relay.domain.instrument import Category, plain
 from relay.domain.order import Reason, SignalStatus
 from relay.errors import RelayError
 from relay.journal import tables
+from relay.journal.api_queries import FEE_COIN
 from relay.journal.engine_queries import unfinished
 from relay.journal.journal import Journal
 from relay.journal.opening import migrate
@@ -414,6 +415,7 @@ COLUMNS: Final = {
             "filled_qty",
             "avg_price",
             "fee",
+            "fee_coin",
             "created_at",
         ),
     ),
@@ -440,7 +442,7 @@ def export(store: Store, kind: ExportKind, from_ms: int, until_ms: int) -> Itera
     }[kind]
     statement = {
         ExportKind.SIGNALS: select(signals),
-        ExportKind.ORDERS: select(orders),
+        ExportKind.ORDERS: select(orders, FEE_COIN),
         ExportKind.FILLS: select(fills, orders.c.signal_id, orders.c.category, orders.c.symbol, orders.c.side).join(
             orders, orders.c.client_order_id == fills.c.client_order_id
         ),

@@ -225,6 +225,7 @@ def _order() -> Form:
             "filled_qty": _NUMBER,
             "avg_price": _or_null(_NUMBER),
             "fee": _or_null(_NUMBER),
+            "fee_coin": _or_null(_TEXT),
         },
         purpose=_or_null({"enum": ["entry", "exit", "flip", "take_profit", "stop_loss"]}),
         trigger_price=_or_null(_NUMBER),

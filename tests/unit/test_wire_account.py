@@ -309,6 +309,30 @@ def test_only_trade_and_what_belongs_to_it_proves_the_ledger(kind: str, category
     assert entry is None or (entry.coin, entry.change, entry.at_ms) == ("USDT", Decimal("-1.5"), 9)
 
 
+def test_a_session_of_usdc_contracts_pays_out_and_a_close_waits_for_what_the_log_says() -> None:
+    row = {
+        "id": "5",
+        "type": "SETTLEMENT",
+        "category": "linear",
+        "currency": "USDC",
+        "symbol": "BTCPERP",
+        "side": "Buy",
+    }
+    row |= {"cashFlow": "12.5", "funding": "-0.25", "change": "12.25", "transactionTime": "9"}
+    logged = log_entry_from(row)
+    assert logged is not None and logged.session is not None
+    paid = logged.session
+    assert [paid.realised, paid.qty, paid.fee, paid.funding, paid.at_ms] == [Decimal("12.5"), 0, 0, 0, 9]
+    for other in ({"cashFlow": "0"}, {"currency": "USDT", "symbol": "BTCUSDT"}, {"type": "TRADE"}):
+        told = log_entry_from({**row, **other})
+        assert told is not None and told.session is None
+    perp = {"symbol": "BTCPERP", "execPnl": "4.5"}
+    assert ledger_entry_from(execution(**perp), Category.LINEAR).realised is None
+    for kind in ("Funding", "SessionSettlePnL"):
+        assert ledger_entry_from(execution(**perp, execType=kind), Category.LINEAR).realised == 0
+    assert balance_changes(execution(**perp, execFee="0"), Category.LINEAR) == {"USDC": Decimal("4.5")}
+
+
 def test_rows_of_one_moment_are_told_apart_though_they_share_their_id() -> None:
     row = {"id": "7_A_3", "type": "TRADE", "category": "linear", "currency": "USDT", "change": "1", "tradeId": "x"}
     rows = [{**row, "transactionTime": "9", **other} for other in ({}, {}, {"tradeId": "y"}, {"currency": "MNT"})]
