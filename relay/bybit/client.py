@@ -62,6 +62,11 @@ WALLET = "/v5/account/wallet-balance"
 _TRADING = "Trading"
 _COMING_AND_GOING = ("PreLaunch", "Delivering", "Settling")
 _CLOSED = "Closed"
+_ADL_NEAR = 4
+_ADL = (
+    "{symbol} is among the first positions that the exchange would reduce by auto-deleveraging (rank 4 or 5 of 5), at "
+    "the market and whatever your stop says; a smaller position or less leverage lowers the rank"
+)
 
 SPAN_MAX_MS = 7 * 86_400_000
 """Of one question about the past. Source: docs/v5/order/execution.mdx, `startTime`."""
@@ -344,12 +349,18 @@ class Exchange:
         except NOT_UNDERSTOOD as error:
             raise FactsUnreadable(self.odd_rows.report("position", {"symbol": symbol}, problem_of(error))) from None
         self.odd_rows.is_readable("position", symbol)
-        self.note_bar(symbol, found.no_entry)
+        self.note_position(found)
         return found
 
-    def note_bar(self, symbol: str, why: Reason | None) -> None:
-        """Tell, once, why nothing may be opened at a position: of a detail, or of what the exchange does with it."""
+    def note_position(self, position: Position) -> None:
+        """Tell, once, why nothing may be opened there, and that the exchange may soon reduce it by itself.
+
+        Source: docs/v5/position/position.mdx, `adlRankIndicator`. At rank 3 nothing is told anew, in case it wavers.
+        """
+        symbol, why, rank = position.symbol, position.no_entry, position.adl_rank or 0
         self.odd_rows.note("entry", symbol, None if why is None else f"nothing is opened there: {why.message}")
+        if rank != _ADL_NEAR - 1:
+            self.odd_rows.note("adl", symbol, _ADL.format(symbol=symbol) if rank >= _ADL_NEAR else None)
 
     def entry_bar(self, category: Category, symbol: str) -> Reason | None:
         """Why nothing may be opened there, by what is known without asking."""

@@ -397,7 +397,7 @@ class LiveAccount:
         self.on_booked: Callable[[LedgerEntry], None] = lambda ledger_entry: None
         self.on_outside: Callable[[ReportedExecution], None] = lambda execution: None
         self.on_unreadable: Callable[[str, Row, Exception], None] = lambda what, row, error: None
-        self.on_barred: Callable[[str, Reason | None], None] = lambda symbol, why: None
+        self.on_position: Callable[[Position], None] = lambda position: None
 
     # What the streams tell.
 
@@ -425,7 +425,7 @@ class LiveAccount:
                 self._order(take_report)
             case "position":
                 reported = reported_position((row,), category, row["symbol"])
-                self.on_barred(row["symbol"], reported.position.no_entry)
+                self.on_position(reported.position)
                 with self._lock:
                     self._known((category, row["symbol"])).take_report(reported)
 

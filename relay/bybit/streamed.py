@@ -73,7 +73,7 @@ class StreamedExchange(Exchange):
     def _begin_anew(self) -> None:
         """Nothing is known, and nothing listens."""
         self._live = live = LiveAccount()
-        live.on_unreadable, live.on_barred = self._unreadable, self.note_bar
+        live.on_unreadable, live.on_position = self._unreadable, self.note_position
         live.on_outside = lambda execution: self.on_outside(execution)
         self._stop_healing = stop = threading.Event()
         self.link = StreamLink(

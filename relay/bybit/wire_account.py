@@ -236,6 +236,7 @@ def position_from(rows: Sequence[Row], *, category: Category, symbol: str) -> Po
         trailing_stop=price("trailingStop"),
         liq_price=read_shown("liqPrice"),
         margin=read_shown("positionIM"),
+        adl_rank=for_people.read(lambda: int(shown.get("adlRankIndicator") or 0) or None, instead=None),
         opened_at_ms=for_people.read(lambda: int(shown.get("openTime") or 0) or None, instead=None),
         changed_at_ms=lenient.read(_changed_at_ms, rows, instead=None),
         is_hedge=any(int(row.get("positionIdx") or _ONE_WAY) != _ONE_WAY for row in rows),

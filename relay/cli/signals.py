@@ -273,7 +273,8 @@ def _steps(events: Iterable[Shown]) -> list[str]:
 _LIMIT_MAX: Final = 500
 _POSITION: Final = (
     *("account", "symbol", "side", "size", "avg_price", "mark_price", "unrealised_pnl", "leverage"),
-    *("take_profits", "stop_loss", "trailing_stop", "liq_price", "margin", "roe_pct", "strategy", "opened_at"),
+    *("take_profits", "stop_loss", "trailing_stop", "liq_price", "margin", "roe_pct", "adl_rank"),
+    *("strategy", "opened_at"),
 )
 
 

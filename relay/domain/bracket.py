@@ -247,15 +247,17 @@ def taken_back(bracket: Bracket, order_ids: frozenset[str]) -> Bracket:
 
 
 def begun_anew(bracket: Bracket, filled: Decimal) -> Bracket | None:
-    """For what is left of its entries, of which so much had filled for a position that is closed; None: it adds nothing
-    to the levels that ride on them.
+    """For what is left of its entries, of which so much had filled for a position that is closed; None: it names none.
+
+    The levels that ride on the entries come with each fill; what holds by then (a person may have moved the stop) is put
+    back after it.
     """
     legs = tuple(
         TakeProfitLeg(at=each.at, share_pct=each.share_pct, moves_stop_to_entry=each.moves_stop_to_entry)
         for each in bracket.tp_legs
         if not each.is_inherited
     )
-    if not legs and bracket.trailing_stop is None:
+    if not legs and bracket.trailing_stop is None and bracket.stop_loss is None and bracket.take_profit is None:
         return None
     return Bracket(
         side=bracket.side,

@@ -31,6 +31,8 @@ class Position:
     """Where the exchange would liquidate it; None where that is nowhere, or not told."""
     margin: Decimal | None = field(default=None, compare=False)
     """What it ties up, in the settle coin."""
+    adl_rank: int | None = field(default=None, compare=False)
+    """From 1 to 5: how early the exchange would reduce it by auto-deleveraging, 5 first."""
     opened_at_ms: int | None = field(default=None, compare=False)
     """Since when it is open, by the exchange's clock."""
     changed_at_ms: int | None = field(default=None, compare=False)

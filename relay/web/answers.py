@@ -219,6 +219,7 @@ def position_form(account: str, holding: Holding) -> dict[str, Any]:
         "liq_price": number(position.liq_price),
         "margin": number(position.margin),
         "roe_pct": number(position.roe_pct),
+        "adl_rank": position.adl_rank,
         "strategy": holding.strategy,
         "opened_at": None if since is None else rfc3339(since),
     }

@@ -276,6 +276,7 @@ def _position() -> Form:
             "size": _NUMBER,
             **{name: _or_null(_NUMBER) for name in (*numbers, *more)},
             "take_profits": _or_null(levels),
+            "adl_rank": _or_null({"type": "integer"}),
             "strategy": _or_null(_TEXT),
             "opened_at": _or_null(_TIME),
         }

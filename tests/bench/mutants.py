@@ -3,8 +3,8 @@
 One process collects the unit, property and contract tests, a fork of it runs them once and notes the lines that each
 one runs. Of each mutant another fork runs those that run its statement, the shortest first, until one fails, which must
 pass without the change. What stands outside of functions is changed in a process that imports everything anew. Results
-are kept in a temporary folder: a run that was stopped goes on, and after a change of tests only what was missed is
-tried again.
+are kept in a temporary folder: a run that was stopped goes on, and what was missed is tried again by the files of tests
+that have changed since.
 
 What may be missed: how long a text for people is when it is cut, what stands for "no bound", how many digits more than
 enough a context has, a millisecond of a deadline, and looks that only spare work where the answer is the same.
@@ -28,6 +28,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,8 +191,8 @@ class Collected:
     def traced(self, paths: set[str], folder: Path) -> Traced:
         """A test that fails without any change runs nothing. Kept for each file of tests."""
         found: Traced = {}
-        for file, tests in itertools.groupby(self._items, lambda test: test.partition("::")[0]):
-            kept, of_file = folder / f"{_digest(Path('relay'), Path(file))}.traced", list(tests)
+        for file, tests in itertools.groupby(self._items, _file_of):
+            kept, of_file = folder / f"{_digest(*map(Path, sorted(paths)), Path(file))}.traced", list(tests)
             if not kept.exists():
                 _in_fork(functools.partial(self._trace, of_file, paths, kept), _LONGEST_S)
             found |= json.loads(kept.read_text())
@@ -227,11 +229,11 @@ class Collected:
 
     def noticing(self, mutant: Mutant, tests: list[str], limit_s: float) -> str:
         """The first of the tests that fails with the change and passes without it; empty: none does."""
-        while tests:
-            failed = self._failing_with(mutant, tests, limit_s)
-            if failed not in tests or not _in_fork(lambda: self.failing([failed]), limit_s):  # noqa: B023
+        while tests and (failed := self._failing_with(mutant, tests, limit_s)):
+            again = [failed] if failed in tests else tests
+            if not _in_fork(lambda: self.failing(again), limit_s):  # noqa: B023
                 return failed
-            tests = tests[tests.index(failed) + 1 :]
+            tests = tests[tests.index(again[-1]) + 1 :]
         return ""
 
     def _failing_with(self, mutant: Mutant, tests: list[str], limit_s: float) -> str:
@@ -278,7 +280,10 @@ def _in_fork(work: Callable[[], str], limit_s: float) -> str:
     child = os.fork()
     if child == 0:
         try:
+            for each in list(vars(weakref.finalize)["_registry"]):
+                each.detach()  # What this process tidies up when it ends is still needed by the next fork.
             os.write(writing, work().encode())
+            warnings.simplefilter("ignore")  # As at the end of a process of its own: what is tidied up now is no fault.
             atexit._run_exitfuncs()
             os._exit(0)
         finally:
@@ -317,7 +322,7 @@ def afresh() -> None:
         failed[0] = Collected(session).failing(tests)
 
     setattr(importlib.machinery.SourceFileLoader, "get_code", get_code)  # noqa: B010
-    pytest.main([*_OPTIONS, *dict.fromkeys(test.partition("::")[0] for test in tests)], plugins=[_Loop(work)])
+    pytest.main([*_OPTIONS, *dict.fromkeys(map(_file_of, tests))], plugins=[_Loop(work)])
     print(f"\n{failed[0]}", end="")
 
 
@@ -333,6 +338,8 @@ class _Hunt:
         self.noticed = 0
         self._folder = Path(tempfile.gettempdir()) / "mutants"
         self._folder.mkdir(exist_ok=True)
+        files = sorted(path for place in _TESTS for path in (ROOT / place).rglob("*.py"))
+        self._files = {str(path.relative_to(ROOT)): _digest(path) for path in files}
         self.said = os.fdopen(os.dup(1), "w")
 
     def run(self, session: pytest.Session) -> None:
@@ -346,13 +353,19 @@ class _Hunt:
             print(f"{self.noticed}/{number} {result}", file=self.said, flush=True)
 
     def _noticing(self, collected: Collected, mutant: Mutant, traced: Traced) -> str:
-        """What an earlier run found stays so until the file is another, what was missed until a test is."""
-        name = f"{_digest(mutant.path)}-{mutant.name}"
-        noticed, missed = self._folder / name, self._folder / f"{name}-{_digest(*map(Path, _TESTS))}"
-        if not noticed.exists() and not missed.exists():
-            noticing = collected.noticing(mutant, *_running(mutant, traced))
-            (noticed if noticing else missed).write_text(noticing)
-        return noticed.read_text() if noticed.exists() else ""
+        """What an earlier run found stays so until the file is another, what was missed until a file of tests is."""
+        noticed = self._folder / f"{_digest(mutant.path)}-{mutant.name}"
+        if noticed.exists():
+            return noticed.read_text()
+        missed = noticed.with_suffix(".missed")
+        tried = set(json.loads(missed.read_text())) if missed.exists() else set()
+        tests, limit_s = _running(mutant, traced)
+        tests = [each for each in tests if self._files[_file_of(each)] not in tried]
+        if noticing := collected.noticing(mutant, tests, limit_s):
+            noticed.write_text(noticing)
+        else:
+            missed.write_text(json.dumps([*{*tried, *self._files.values()}]))
+        return noticing
 
 
 def _running(mutant: Mutant, traced: Traced) -> tuple[list[str], float]:
@@ -363,6 +376,10 @@ def _running(mutant: Mutant, traced: Traced) -> tuple[list[str], float]:
             found[test] = seconds
     shortest = sorted(found, key=found.__getitem__)[:_SHORTEST]
     return list(dict.fromkeys([*shortest, *found])), _SPARE_S + _TIMES * sum(found.values())
+
+
+def _file_of(test: str) -> str:
+    return test.partition("::")[0]
 
 
 def _digest(*places: Path) -> str:

@@ -173,6 +173,7 @@ def test_positions_are_live_and_have_the_promised_form(own: RelayServer, paper: 
         "liq_price": None,
         "margin": "101",
         "roe_pct": "9.9",
+        "adl_rank": 2,
         "strategy": long["strategy"],
         "opened_at": long["opened_at"],
     }

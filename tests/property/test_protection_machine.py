@@ -545,6 +545,23 @@ def test_a_stop_that_a_person_has_set_meanwhile_stays_when_the_price_allows_the_
     assert played.standing() == by_hand == Decimal("94.5")
 
 
+def test_what_is_left_of_an_entry_whose_position_was_stopped_out_moves_no_stop_of_a_person(
+    played: Protection,
+) -> None:
+    played.an_entry(drawn=Side.SELL, away=3, stop=9, rungs=(), moves_stop=False, qty=6)
+    played.a_resting_entry_fills(which=0, part=1, looks=1)
+    played.the_price_moves(by=-5)
+    played.a_person_moves_the_stop(away=1)
+    played.the_price_moves(by=4)
+    assert not played.model.size
+    played.a_resting_entry_fills(which=0, part=2, looks=1)
+    assert played.standing() == Decimal("112.5")
+    played.a_person_moves_the_stop(away=2)
+    by_hand = played.standing()
+    played.a_resting_entry_fills(which=0, part=1, looks=1)
+    assert played.standing() == by_hand == Decimal("105.5")
+
+
 def test_what_is_left_of_an_entry_whose_position_was_stopped_out_moves_no_stop_that_is_named_later(
     played: Protection,
 ) -> None:

@@ -180,13 +180,26 @@ def test_an_odd_row_costs_what_is_known_of_its_own_symbol(live: LiveAccount) -> 
 
 def test_a_position_that_the_exchange_winds_down_is_told_and_opens_nothing(live: LiveAccount) -> None:
     told: list[str] = []
-    live.on_barred = lambda symbol, why: told.append(f"{symbol}: {why.code if why else None}")
+    live.on_position = lambda each: told.append(f"{each.symbol}: {each.no_entry.code if each.no_entry else None}")
     row = {"category": "linear", "symbol": "BTCUSDT", "side": "Buy", "size": "2", "positionIdx": 0, "seq": 2}
     for status in ("Normal", "Liq"):
         live.hear({"topic": "position", "data": [{**row, "positionStatus": status}]})
     assert told == ["BTCUSDT: None", "BTCUSDT: EXCHANGE_RESTRICTED"]
     why = live.no_entry(BTC)
     assert why is not None and "being liquidated" in why.message
+
+
+def test_a_position_near_to_auto_deleveraging_is_told_once_until_it_is_far_from_it(
+    exchange: StreamedExchange,
+) -> None:
+    told: list[str] = []
+    exchange.odd_rows.tell = told.append
+    exchange.hush()
+    row = {"category": "linear", "symbol": "BTCUSDT", "side": "Buy", "size": "2", "positionIdx": 0}
+    for seq, rank in enumerate([2, 4, 5, 3, 4, 1, 4, "", 0]):
+        data = [{**row, "seq": seq, "positionStatus": "Normal", "adlRankIndicator": rank}]
+        exchange._live.hear({"topic": "position", "data": data})
+    assert len(told) == 2 and all(each.startswith("BTCUSDT is among the first") for each in told)
 
 
 def test_an_account_that_comes_back_to_this_process_is_heard_as_before(exchange: StreamedExchange) -> None:
