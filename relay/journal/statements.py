@@ -240,22 +240,32 @@ def fetch_all(connection: Connection, statement: Executable, given: Given) -> li
 
     All is read at once: SQLite finds a row when it is fetched, and may fail at any of them.
     """
+    return ask(connection, statement, given)()
+
+
+def ask(connection: Connection, statement: Executable, given: Given) -> Callable[[], list[Any]]:
+    """What `fetch_all` does in two steps, so that in a pipeline several questions are one round trip: the statement is
+    said now, and its rows are waited for when what is returned is called, once."""
     compiled = _compiled(statement, tuple(given), connection.dialect)
-    driver: Any = connection.connection.driver_connection
-    try:
-        found = driver.execute(compiled.text, compiled.values(given)).fetchall()
-    except connection.dialect.loaded_dbapi.Error as error:
-        raise _error_of(connection, compiled.text, error) from error
-    reader = _row_reader(statement, connection.dialect)
-    return [
-        reader.make(
-            *[
-                each if read is None or each is None else read(each)
-                for read, each in zip(reader.reads, row, strict=True)
-            ]
-        )
-        for row in found
-    ]
+    text, values = compiled.text, compiled.values(given)
+    cursor = _by_driver(connection, text, lambda driver: driver.execute(text, values))
+    is_here = connection.dialect.name == "sqlite"
+    found = _by_driver(connection, text, lambda _: cursor.fetchall()) if is_here else None
+
+    def read() -> list[Any]:
+        rows = _by_driver(connection, text, lambda _: cursor.fetchall()) if found is None else found
+        reader = _row_reader(statement, connection.dialect)
+        return [
+            reader.make(
+                *[
+                    each if read is None or each is None else read(each)
+                    for read, each in zip(reader.reads, row, strict=True)
+                ]
+            )
+            for row in rows
+        ]
+
+    return read
 
 
 def fetch_first(connection: Connection, statement: Executable, given: Given) -> Any:

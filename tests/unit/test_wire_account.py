@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from relay.bybit.account_api import KeyRights, time_left
+from relay.bybit.account_api import KeyRights, maintenance_from, time_left
 from relay.bybit.wire_account import (
     balance_changes,
     category_of_symbol,
@@ -18,7 +18,6 @@ from relay.bybit.wire_account import (
     instrument_from,
     ledger_entry_from,
     log_entry_from,
-    maintenance_from,
     mark_price_from,
     position_from,
     settle_coin_of,
