@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -81,14 +81,15 @@ def became(order: Shown) -> str:
     elif filled:
         status = f"{status}, filled {filled}"
     if filled and order.get("fee") is not None:
-        status = f"{status}, fee {' '.join(_fee(order))}"
+        status = f"{status}, fee {fee_text(order)}"
     reason = reason_text(order.get("reason"))
     return f"{status}: {reason}" if reason else status
 
 
-def _fee(order: Shown) -> Iterator[str]:
-    """How much, and in which coin where that is known."""
-    return (str(order[name]) for name in ("fee", "fee_coin") if order.get(name) is not None)
+def fee_text(order: Shown) -> str:
+    """How much, and in which coin where that is known: `0.52 USDT + 0.1 MNT`."""
+    first = " ".join(str(order[name]) for name in ("fee", "fee_coin") if order.get(name) is not None)
+    return clean(" + ".join([first, *(f"{fee} {coin}" for coin, fee in (order.get("fees_other") or {}).items())]))
 
 
 def filling(order: Shown) -> str:
@@ -222,7 +223,7 @@ def order_table(orders: Sequence[Shown], *, indent: str = "", is_wide: bool = Tr
             _cell(order, "trigger_price"),
             "yes" if order.get("reduce_only") else "",
             *(_cell(order, name) for name in ("status", "filled_qty", "avg_price")),
-            " ".join(_fee(order)),
+            fee_text(order),
             *(_cell(order, name) for name in ("purpose", "strategy")),
             f"{order['distance_pct']}%" if order.get("distance_pct") is not None else "",
             _age(order.get("created_at")),

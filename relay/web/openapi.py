@@ -227,6 +227,7 @@ def _order() -> Form:
             "fee": _or_null(_NUMBER),
             "fee_coin": _or_null(_TEXT),
         },
+        fees_other={"type": "object", "additionalProperties": _NUMBER},
         purpose=_or_null({"enum": ["entry", "exit", "flip", "take_profit", "stop_loss"]}),
         trigger_price=_or_null(_NUMBER),
         strategy=_or_null(_TEXT),

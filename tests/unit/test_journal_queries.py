@@ -15,6 +15,7 @@ from relay.domain.order import OrderStatus, Reason, SignalStatus
 from relay.domain.signal import new_signal_id
 from relay.journal.api_queries import DashboardQueries, LevelHistory
 from relay.journal.journal import Journal
+from relay.journal.maintenance import ExportKind, export
 from relay.journal.opening import open_journal
 from relay.journal.records import CANCEL_REQUESTED
 from relay.journal.sqlite import SqliteStore
@@ -107,6 +108,17 @@ def test_a_signal_is_shown_as_the_contract_says(journal: Journal) -> None:
     }
 
 
+def test_a_fee_that_was_taken_in_several_coins_is_no_sum_of_them(journal: Journal) -> None:
+    _, client_id = sent_order(journal, limit())
+    for number, (fee, coin) in enumerate([("0.25", "USDT"), ("0.02", "MNT"), ("0.5", "USDT")]):
+        paid = replace(fill(client_id, f"e-{number}", qty="0.002", fee=fee), fee_coin=coin, at_ms=NOW_MS + number)
+        journal.record_report(client_id, None, (paid,), now_ms=NOW_MS)
+    (shown,) = journal.orders()
+    assert (shown["fee"], shown["fee_coin"], shown["fees_other"]) == ("0.75", "USDT", {"MNT": "0.02"})
+    (row,) = export(journal.store, ExportKind.ORDERS, 0, NOW_MS * 2)
+    assert (row["fee"], row["fee_coin"], row["fees_other"]) == ("0.75", "USDT", "0.02 MNT")
+
+
 def test_the_notes_of_its_plan_are_among_a_signals_notes(journal: Journal) -> None:
     signal_id = accepted(journal, new_signal(notes=("no id",)))
     made = plan(notes=("rounded down", "no id"))
@@ -177,7 +189,7 @@ def test_a_cursor_that_is_none_is_reported(journal: Journal, cursor: str) -> Non
         journal.signals(cursor=cursor)
 
 
-def test_the_coin_of_a_fee_is_its_fills_and_of_several_none_is_named(journal: Journal) -> None:
+def test_the_coin_of_a_fee_is_its_fills_and_of_several_the_first_ones(journal: Journal) -> None:
     signal_id, client_id = sent_order(journal)
     coins = []
     for number, coin in enumerate(("MNT", "MNT", "BTC")):
@@ -186,7 +198,7 @@ def test_the_coin_of_a_fee_is_its_fills_and_of_several_none_is_named(journal: Jo
         (shown,), (listed,) = (journal.signal(signal_id) or {})["orders"], journal.orders()
         (paged,) = journal.signals().signals[0]["orders"]
         coins.append({each["fee_coin"] for each in (shown, listed, paged)})
-    assert coins == [{"MNT"}, {"MNT"}, {None}]
+    assert coins == [{"MNT"}, {"MNT"}, {"MNT"}]
 
 
 def test_orders_are_listed_by_what_is_asked_for(journal: Journal) -> None:
