@@ -304,7 +304,11 @@ def _compared(truth: Truth, relay: RelayServer, before: dict[str, dict[str, Deci
     try:
         until(is_whole, 30)
     except AssertionError:
-        raise AssertionError(f"{len(trades)} of {len(wanted)} trades, {relay.api('performance')['accounts']}") from None
+        found = Counter((each["account"], _symbol(each), each["status"]) for each in trades)
+        lacking = Counter((each.account, each.symbol, "closed") for each in wanted)
+        lacking.subtract(found)
+        apart = {where: count for where, count in lacking.items() if count}
+        raise AssertionError(f"trades that lack: {apart}, {relay.api('performance')['accounts']}") from None
     for name in ACCOUNTS:
         after = truth.balances(name)
         changed = {coin: after[coin] - before[name].get(coin, D(0)) for coin in after}
