@@ -37,7 +37,7 @@ _LIBRARIES: Final = (
     *("sqlalchemy.dialects.sqlite", "sqlite3", "tomllib", "urllib3", "websocket", "werkzeug.serving", "wsproto"),
 )
 _OUR_FOLDERS: Final = ("alerts", "domain", "journal", "paper", "settings")
-_OUR_MODULES: Final = ("app.sentry", "bybit.http", "bybit.stream_state", "cli.main", "engine.lanes", "execution.gather")
+_OUR_MODULES: Final = ("bybit.http", "bybit.stream_state", "cli.main", "engine.lanes", "execution.gather")
 _COUNTING: Final = ("prometheus_client", "relay.app.wiring", "relay.web")
 _SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 _MESSAGE_MAX: Final = 1 << 17

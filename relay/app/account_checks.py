@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Final
 
 from relay.app.accounts import exchanges_of, vanished_accounts
 from relay.app.paper_child import PaperExchange, needed, running_way
+from relay.bybit.account_api import KeyRights, time_left
 from relay.bybit.account_facts import DatabaseFacts, ExpectedAccount, Ownership, Stream, read_facts
 from relay.bybit.checklist import Check, Report, State, green, in_time, judge, red, refuse_wide_key, withheld_by
 from relay.bybit.client import Exchange
 from relay.bybit.stream import LinkState, probe_stream
 from relay.bybit.streamed import StreamedExchange
-from relay.bybit.wire_account import KeyRights, category_of_symbol, time_left
+from relay.bybit.wire_account import category_of_symbol
 from relay.domain.instrument import Category, Instrument
 from relay.domain.notice import NoticeKind
 from relay.domain.order import Reason

@@ -22,8 +22,8 @@ from relay.engine.failpoint import absent_sooner
 from relay.errors import SettingsInvalid
 from relay.execution.ports import Account, to_ms, utc_now
 from relay.journal.journal import Journal
+from relay.journal.maintenance import FORGOTTEN, accounts_with_open
 from relay.journal.records import HALT
-from relay.journal.renamed import FORGOTTEN, accounts_with_open
 from relay.settings.environment import AccountSettings, Environment
 from relay.settings.settings import Settings
 

@@ -227,7 +227,7 @@ def serve(
         for exchange in exchanges:
             exchange.start()
         # Imported only now, while the exchange is starting: the one takes about as long as the other.
-        from relay.web.server import Server
+        from relay.web.gunicorn import Server
 
         for exchange in exchanges:
             exchange.announce(os.environ)

@@ -36,9 +36,17 @@ from relay.app.accounts import (
     strategies_of,
     vanished_accounts,
 )
-from relay.app.engines import Execution, Owning, Process, execution_of, journal_of
-from relay.app.periodic_jobs import PeriodicJobs, open_instruments, periodic_jobs_of
-from relay.app.sentry import CHECK_IN_S, Reporter, configure_sentry
+from relay.app.engines import (
+    Execution,
+    Owning,
+    PeriodicJobs,
+    Process,
+    execution_of,
+    journal_of,
+    open_instruments,
+    periodic_jobs_of,
+)
+from relay.app.telemetry import CHECK_IN_S, Reporter, configure_sentry
 from relay.bybit.client import Exchange
 from relay.bybit.market import Market
 from relay.bybit.streamed import StreamedExchange
@@ -47,8 +55,7 @@ from relay.domain.notice import NoticeKind
 from relay.engine.lease_guard import LeaseLost
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, SettingsInvalid
 from relay.execution.accept import Intake
-from relay.execution.bookkeeping import JournalOwnership
-from relay.execution.coins import own_coins_of
+from relay.execution.bookkeeping import JournalOwnership, own_coins_of
 from relay.execution.controls import Controls, Previewer
 from relay.execution.delivery import open_services
 from relay.execution.execute import DriftWatch, Executor, compare_positions
@@ -65,9 +72,9 @@ from relay.execution.tasks import Feeder, Tasks
 from relay.execution.work import Strategy
 from relay.journal.copies import Mailboxes
 from relay.journal.journal import Journal
+from relay.journal.maintenance import Retention
+from relay.journal.maintenance import begin as begin_restored
 from relay.journal.notices import Notices
-from relay.journal.restored import begin as begin_restored
-from relay.journal.retention import Retention
 from relay.settings.settings import Settings, Worker
 
 if TYPE_CHECKING:
@@ -213,7 +220,7 @@ def assemble(
     follower = Follower(journal=journal, accounts=accounts, protection=protection, acting_for=engine.acting_for)
     _tell_of_answers(exchanges, announcer, follower)
     if isinstance(engine, Owning):
-        engine.on_asked = AccountReporter(journal, exchanges, acting_for=engine.acting_for).want
+        engine.on_request = AccountReporter(journal, exchanges, acting_for=engine.acting_for).want
     return Services(
         journal=journal,
         markets=markets,

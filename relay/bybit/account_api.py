@@ -1,10 +1,14 @@
-"""What is asked of an account beside its orders: its settings and key, and what happened to its money."""
+"""What is asked of an account beside its orders: its settings and key, how they are spelled, and what happened to its
+money."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from enum import IntEnum, StrEnum
 from functools import partial
 from typing import TypeVar
 
@@ -13,16 +17,14 @@ from relay.bybit.http import Answer, BybitSession
 from relay.bybit.limiter import Priority
 from relay.bybit.wire_account import (
     NOT_UNDERSTOOD,
-    AccountMode,
-    FeeRate,
-    KeyRights,
+    Lenient,
+    LogEntry,
     Row,
-    account_mode_from,
-    fee_rate_from,
-    key_rights_from,
+    ledger_entry_from,
+    log_entry_from,
     problem_of,
+    required,
 )
-from relay.bybit.wire_ledger import LogEntry, ledger_entry_from, log_entry_from
 from relay.bybit.wire_orders import OpenOrder, open_order_from
 from relay.domain.instrument import Category
 from relay.domain.order import (
@@ -167,3 +169,201 @@ class AccountApi:
                 return f"the exchange answered {came_to.code}: {came_to.words}"
             case Unknown() | NotSent():
                 return came_to.why
+
+
+_EVERYWHERE = "*"
+_NEVER_YEAR = 1970
+_SECONDS_DIGITS = 10
+_WITHDRAW = "Withdraw"
+
+
+class MarginMode(StrEnum):
+    """How positions share the wallet. Source: docs/v5/enum.mdx, marginMode."""
+
+    ISOLATED = "isolated margin"
+    CROSS = "cross margin"
+    PORTFOLIO = "portfolio margin"
+    OTHER = "a margin mode that this relay does not know"
+
+
+class AccountType(IntEnum):
+    """The generations of the exchange's accounts."""
+
+    CLASSIC = 0
+    UNIFIED_1 = 1
+    UNIFIED_2 = 2
+    OTHER = 3
+    """One that is not documented."""
+
+
+_MARGIN_MODES = {
+    "ISOLATED_MARGIN": MarginMode.ISOLATED,
+    "REGULAR_MARGIN": MarginMode.CROSS,
+    "PORTFOLIO_MARGIN": MarginMode.PORTFOLIO,
+}
+_ACCOUNT_TYPES = {
+    1: AccountType.CLASSIC,
+    3: AccountType.UNIFIED_1,
+    4: AccountType.UNIFIED_1,
+    5: AccountType.UNIFIED_2,
+    6: AccountType.UNIFIED_2,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRights:
+    """What a key may do, from where, and until when. Permissions are in the exchange's words."""
+
+    read_only: bool
+    contract_permissions: frozenset[str]
+    wallet_permissions: frozenset[str]
+    other_permissions: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By set, those of all sets but `ContractTrade` and `Wallet`; a set of which nothing is allowed is not in it."""
+    addresses: tuple[str, ...]
+    """Empty: from anywhere."""
+    expires_at: datetime | None
+    """None if the exchange names no day."""
+    days_left: int | None
+    """As the exchange counts them, where it does."""
+
+    @property
+    def may_withdraw(self) -> bool:
+        return _WITHDRAW in self.wallet_permissions
+
+    @property
+    def transfers(self) -> tuple[str, ...]:
+        """The permissions that move money between wallets or accounts."""
+        return tuple(sorted(self.wallet_permissions - {_WITHDRAW}))
+
+    @property
+    def trades_usdc(self) -> bool:
+        """Whether it may trade USDC perpetuals. Source: docs/v5/user/apikey-info.mdx, `Options` and `Derivatives`."""
+        return any(self.other_permissions.get(each) for each in ("Options", "Derivatives"))
+
+
+def time_left(key: KeyRights, now: datetime) -> timedelta | None:
+    """Until the key's last moment, below zero once that is past; None if no end is named.
+
+    Of a date and a count of days that disagree the earlier one holds; the count is of whole days.
+    """
+    by_date = None if key.expires_at is None else key.expires_at - now
+    if key.days_left is None:
+        return by_date
+    counted = timedelta(days=key.days_left)
+    return by_date if by_date is not None and by_date <= counted + timedelta(days=1) else counted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountMode:
+    """The account's generation and its margin mode."""
+
+    type: AccountType
+    margin: MarginMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeeRate:
+    """Shares of the notional, not percents."""
+
+    taker: Decimal
+    maker: Decimal
+
+
+def key_rights_from(result: Row) -> KeyRights:
+    """From the result of `GET /v5/user/query-api`. Source: docs/v5/user/apikey-info.mdx.
+
+    A key that is bound to addresses has no last day: the exchange says 1970 then, and zero or less days.
+    """
+    permissions = {str(name): _words(words) for name, words in (result["permissions"] or {}).items()}
+    addresses = tuple(sorted(_words(result.get("ips")) - {_EVERYWHERE}))
+    at = _moment(result.get("expiredAt"))
+    days = Lenient().read(int, result.get("deadlineDay") or 0, instead=0)
+    counted = days if days > 0 or (days < 0 and at is None and not addresses) else None
+    return KeyRights(
+        read_only=int(result["readOnly"]) != 0,
+        contract_permissions=permissions.pop("ContractTrade", frozenset()),
+        wallet_permissions=permissions.pop("Wallet", frozenset()),
+        other_permissions={name: words for name, words in permissions.items() if words},
+        addresses=addresses,
+        expires_at=at,
+        days_left=counted,
+    )
+
+
+def _words(found: object) -> frozenset[str]:
+    """A list, or one text with commas."""
+    if isinstance(found, Mapping):
+        return frozenset(str(name) for name, value in found.items() if value)
+    each = found.split(",") if isinstance(found, str) else found if isinstance(found, Sequence) else ()
+    return frozenset(word for one in each if (word := str(one).strip()))
+
+
+def _moment(found: object) -> datetime | None:
+    """A date as text, or milliseconds. What stands for no date is 1970, or the year 1; what is no date is none."""
+    text = str(found or "").strip()
+    try:
+        if text.isdigit():
+            at = datetime.fromtimestamp(int(text) / (1000 if len(text) > _SECONDS_DIGITS else 1), UTC)
+        else:
+            at = datetime.fromisoformat(text)
+    except (ValueError, OverflowError, OSError):
+        return None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return None if at.year <= _NEVER_YEAR else at
+
+
+def account_mode_from(result: Row) -> AccountMode:
+    """From the result of `GET /v5/account/info`. Source: docs/v5/enum.mdx, unifiedMarginStatus."""
+    return AccountMode(
+        type=_ACCOUNT_TYPES.get(int(result["unifiedMarginStatus"]), AccountType.OTHER),
+        margin=_MARGIN_MODES.get(result["marginMode"], MarginMode.OTHER),
+    )
+
+
+def fee_rate_from(row: Row) -> FeeRate:
+    """From a row of `GET /v5/account/fee-rate`."""
+    return FeeRate(taker=required(row, "takerFeeRate"), maker=required(row, "makerFeeRate"))
+
+
+# What the exchange announces of its own state.
+
+
+_FUTURES_TRADING, _PLAY_ENV = 1, 2
+_UNDER_WAY = frozenset({"scheduled", "ongoing"})
+_SERVICES = {1: "trading", 2: "trading by HTTP", 3: "trading by WebSocket", 4: "private streams", 5: "market data"}
+_MAINTENANCE = {1: "planned maintenance", 2: "maintenance at short notice", 3: "an incident"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maintenance:
+    """What the exchange announces of its own state. `end`: as it is expected."""
+
+    id: str
+    state: str
+    is_demo: bool
+    begin: datetime
+    end: datetime
+    what: str
+    """For people."""
+
+
+def maintenance_from(row: Row) -> Maintenance | None:
+    """From a row of `GET /v5/system/status`; None for what is over, or has no part in futures.
+
+    Source: docs/v5/system-status.mdx.
+    """
+    products = [int(each) for each in row.get("product") or (_FUTURES_TRADING,)]
+    if row["state"] not in _UNDER_WAY or _FUTURES_TRADING not in products:
+        return None
+    services = [_SERVICES.get(int(each), "another service") for each in row.get("serviceTypes") or ()]
+    digits = ", ".join(str(each) for each in row.get("uidSuffix") or ())
+    kind = _MAINTENANCE.get(int(row.get("maintainType") or 0), "maintenance")
+    whose = f"; only accounts whose number ends in {digits}" if digits else ""
+    return Maintenance(
+        id=str(row["id"]),
+        state=row["state"],
+        is_demo=int(row.get("env") or 0) == _PLAY_ENV,
+        begin=datetime.fromtimestamp(int(row["begin"]) / 1000, UTC),
+        end=datetime.fromtimestamp(int(row["end"]) / 1000, UTC),
+        what=f"{kind} of {', '.join(services) or 'the exchange'} ({str(row.get('title') or '')[:80]}){whose}",
+    )

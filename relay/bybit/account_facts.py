@@ -12,16 +12,9 @@ from functools import partial
 from typing import Protocol, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
+from relay.bybit.account_api import AccountMode, FeeRate, KeyRights, MarginMode
 from relay.bybit.client import Exchange
-from relay.bybit.wire_account import (
-    NOT_UNDERSTOOD,
-    AccountMode,
-    FeeRate,
-    KeyRights,
-    MarginMode,
-    Wallet,
-    category_of_symbol,
-)
+from relay.bybit.wire_account import NOT_UNDERSTOOD, Wallet, category_of_symbol
 from relay.domain.instrument import Category
 from relay.domain.position import Position
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, JournalUnavailable

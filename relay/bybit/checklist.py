@@ -10,8 +10,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from relay.bybit.account_api import AccountType, KeyRights, time_left
 from relay.bybit.account_facts import AccountFacts, DatabaseFacts, ExpectedAccount, Reported, Unavailable
-from relay.bybit.wire_account import AccountType, KeyRights, Wallet, settle_coin_of, time_left
+from relay.bybit.wire_account import Wallet, settle_coin_of
 from relay.domain.instrument import plain
 from relay.domain.order import Reason
 from relay.domain.position import Position

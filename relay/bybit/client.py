@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
@@ -10,23 +10,27 @@ from functools import partial
 from typing import Any
 
 from relay.bybit import wire_account, wire_orders
-from relay.bybit.account_api import EXECUTIONS, LINEAR_SETTLE_COINS, REALTIME, AccountApi
-from relay.bybit.batches import BatchedOrder, Batches
-from relay.bybit.calls import Ask, Calls, OddRows, listed
+from relay.bybit.account_api import (
+    EXECUTIONS,
+    LINEAR_SETTLE_COINS,
+    REALTIME,
+    AccountApi,
+    Maintenance,
+    maintenance_from,
+)
+from relay.bybit.calls import Ask, BatchedOrder, Batches, Calls, OddRows, listed
 from relay.bybit.http import SERVER_TIME, Answer, BybitSession, ExchangeClock, Transport
 from relay.bybit.limiter import Address, Limiter, Priority
 from relay.bybit.wire_account import (
     NOT_UNDERSTOOD,
     Candle,
     CoinBalance,
-    Maintenance,
     Row,
     closed_pnl_from,
     name_of,
     problem_of,
 )
 from relay.bybit.wire_orders import OpenOrder, open_order_from
-from relay.domain.coins import OwnCoins
 from relay.domain.instrument import PERPETUALS, Category, Instrument, PriceBounds
 from relay.domain.order import (
     FACTS_UNREADABLE,
@@ -39,6 +43,7 @@ from relay.domain.order import (
     Unknown,
 )
 from relay.domain.position import Fill, OrderReport, Position, StopLevels
+from relay.domain.spot import OwnCoins
 from relay.engine import lease_guard
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
 
@@ -142,7 +147,7 @@ class Exchange:
         self._stored_warm = 0
         self.withheld: Reason | None = None
         """Why nothing may be opened with this account's key."""
-        self.own_coins: Callable[[], Mapping[str, OwnCoins]] = dict
+        self.own_coins: Callable[[Collection[str]], Mapping[str, OwnCoins]] = lambda lacking_at: {}
         """By pair, which of the account's coins are the relay's own: the exchange knows no position of coins."""
 
     def __repr__(self) -> str:
@@ -316,9 +321,12 @@ class Exchange:
             return self._held(symbol)
         return self._understood(self._position_rows(category, symbol), category, symbol)
 
-    def holding(self, symbol: str) -> OwnCoins:
-        """Of one pair. Raises ExchangeUnreachable while not every fill of the relay's own orders is listed."""
-        found = self.own_coins().get(symbol) or OwnCoins(symbol=symbol)
+    def holding(self, symbol: str, lacking_at: Collection[str] = ()) -> OwnCoins:
+        """Of one pair. Raises ExchangeUnreachable while not every fill of the relay's own orders is listed.
+
+        `lacking_at`: where the account has less, so that what rests to sell is looked up, too.
+        """
+        found = self.own_coins(lacking_at).get(symbol) or OwnCoins(symbol=symbol)
         if found.uncounted:
             raise ExchangeUnreachable(f"its list of executions of {symbol} lags behind its orders")
         return found
@@ -327,18 +335,26 @@ class Exchange:
         """What of a pair's coins is the relay's own, as a position. Raises as `own_coins` does, too."""
         holding, at_ms = self.holding(symbol), self._clock.now_ms()
         balance = balance_in(self._balances(), wire_account.coins_of(Category.SPOT, symbol)[0])
+        if holding.lacks(balance.owned, at_ms=at_ms):
+            holding = self.holding(symbol, (symbol,))
         price = self._prices(Category.SPOT, symbol=symbol)[0].get(symbol)
         return holding.position(balance.owned, balance.free, price, at_ms=at_ms)
 
     def _coins(self) -> list[Position]:
         """All holdings, in two questions however many there are."""
-        own, at_ms = self.own_coins(), self._clock.now_ms()
+        own, at_ms = self.own_coins(()), self._clock.now_ms()
         if not own:
             return []
         wallet, prices = self._balances(), self.prices(Category.SPOT)
+
+        def balance_of(symbol: str) -> CoinBalance:
+            return balance_in(wallet, wire_account.coins_of(Category.SPOT, symbol)[0])
+
+        if lacking := [symbol for symbol, each in own.items() if each.lacks(balance_of(symbol).owned, at_ms=at_ms)]:
+            own = self.own_coins(lacking)
         found = []
         for symbol, holding in own.items():
-            balance = balance_in(wallet, wire_account.coins_of(Category.SPOT, symbol)[0])
+            balance = balance_of(symbol)
             found.append(holding.position(balance.owned, balance.free, prices.get(symbol), at_ms=at_ms))
         return found
 
@@ -463,7 +479,7 @@ class Exchange:
     def announced(self) -> tuple[Maintenance, ...]:
         """Maintenance of futures trading, to come and under way. Raises as every question does."""
         rows = listed(self._calls.ask(self._session.get_system_status, SYSTEM_STATUS).result)
-        found, _ = self.odd_rows.read("announcement", rows, wire_account.maintenance_from)
+        found, _ = self.odd_rows.read("announcement", rows, maintenance_from)
         return tuple(each for each in found if each is not None)
 
     def prices(self, category: Category) -> dict[str, Decimal]:

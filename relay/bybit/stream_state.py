@@ -11,8 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from relay.bybit import wire_account, wire_orders
-from relay.bybit.wire_account import NOT_UNDERSTOOD, CoinBalance, Row
-from relay.bybit.wire_ledger import ledger_entry_from
+from relay.bybit.wire_account import NOT_UNDERSTOOD, CoinBalance, Row, ledger_entry_from
 from relay.bybit.wire_orders import (
     OpenOrder,
     ReportedExecution,

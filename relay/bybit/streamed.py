@@ -248,6 +248,8 @@ class StreamedExchange(Exchange):
             return None
         price = self.marks.mark(Category.SPOT, symbol)
         owned, free = (balance.owned, balance.free) if balance is not None else (None, None)
+        if holding.lacks(owned, at_ms=at_ms):
+            return None
         return NowPosition(position=holding.position(owned, free, price, at_ms=at_ms), at_ms=at_ms)
 
     def _expect_alerts(self, category: Category) -> None:
@@ -261,7 +263,7 @@ class StreamedExchange(Exchange):
     def positions_now(self) -> tuple[Position, ...] | None:
         """All that are open, whoever opened them; None if they must be read."""
         found = self._live.positions(self.marks.mark) if self.link.is_fresh() else None
-        own = self.own_coins() if found is not None else {}
+        own = self.own_coins(()) if found is not None else {}
         held = [None if each.uncounted else self._held_now(symbol) for symbol, each in own.items()]
         if found is None or any(each is None or each.position.mark_price is None for each in held):
             return None

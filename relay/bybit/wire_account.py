@@ -1,19 +1,20 @@
-"""Positions, instruments, balances and account settings, from Bybit's spelling. Source: Bybit V5 documentation."""
+"""Positions, instruments, balances and executions, from Bybit's spelling. Source: Bybit V5 documentation."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
-from enum import IntEnum, StrEnum
 from functools import partial
 from typing import Any, TypeVar
 
-from relay.domain.instrument import Category, Instrument
-from relay.domain.order import EXCHANGE_RESTRICTED, FACTS_UNREADABLE, Reason
+from relay.domain.instrument import PERPETUALS, Category, Instrument
+from relay.domain.order import EXCHANGE_RESTRICTED, FACTS_UNREADABLE, Reason, Side
 from relay.domain.position import Position
+from relay.domain.trades import ExitReason, LedgerEntry, valued_in_coins
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
@@ -446,199 +447,218 @@ def stopped_at_ms_from(row: Row) -> int | None:
     return int(row["execTime"]) if is_stop else None
 
 
-_FUTURES_TRADING, _PLAY_ENV = 1, 2
-_UNDER_WAY = frozenset({"scheduled", "ongoing"})
-_SERVICES = {1: "trading", 2: "trading by HTTP", 3: "trading by WebSocket", 4: "private streams", 5: "market data"}
-_MAINTENANCE = {1: "planned maintenance", 2: "maintenance at short notice", 3: "an incident"}
+# Executions as what they did to the money, and the transaction log beside them, from Bybit's spelling.
+#
+# Source: docs/v5/websocket/private/execution.mdx and docs/v5/order/execution.mdx; only the stream documents `execPnl`.
+
+
+_FUNDING = "Funding"
+_MOVING = frozenset({"Trade", "AdlTrade", "BustTrade", "BlockTrade", "MovePosition", "FutureSpread", "Delivery"})
+_SETTLED = "Settle"
+_SESSIONS_COIN = "USDC"
+"""Contracts in it pay out what is open every 8 hours, which the transaction log alone tells, beside the funding: so of
+what a position gains it alone is believed. Source: docs/v5/account/transaction-log.mdx, `cashFlow`, `funding`."""
+_REASONS = {
+    "BustTrade": ExitReason.LIQUIDATION,
+    "AdlTrade": ExitReason.ADL,
+    "Delivery": ExitReason.DELIVERY,
+    "Settle": ExitReason.DELIVERY,
+    "CreateByLiq": ExitReason.LIQUIDATION,
+    "CreateByTakeOver_PassThrough": ExitReason.LIQUIDATION,
+    "CreateByAdl_PassThrough": ExitReason.ADL,
+    "CreateBySettle": ExitReason.DELIVERY,
+    "TakeProfit": ExitReason.TAKE_PROFIT,
+    "PartialTakeProfit": ExitReason.TAKE_PROFIT,
+    "StopLoss": ExitReason.STOP_LOSS,
+    "PartialStopLoss": ExitReason.STOP_LOSS,
+    "TrailingStop": ExitReason.TRAILING_STOP,
+    "CreateByTrailingProfit": ExitReason.TRAILING_STOP,
+}
+"""By `execType`, `createType` and `stopOrderType`; `createType` has the latter's words behind `CreateBy`, too."""
+
+
+def ledger_entry_from(row: Row, category: Category) -> LedgerEntry:
+    """From a row of `/v5/execution/list` or of the `execution` stream."""
+    base, coin = coins_of(category, row["symbol"])
+    moves = row.get("execType", "Trade") in _MOVING or (row.get("execType") == _SETTLED and is_dated(row["symbol"]))
+    is_funding = row.get("execType") == _FUNDING
+    paid = _fees(row, fee_coin_of(row, category))
+    fee = paid.pop(coin, Decimal(0))
+    entry = LedgerEntry(
+        exec_id=row["execId"],
+        category=category,
+        symbol=row["symbol"],
+        coin=coin,
+        side=Side.SELL if row.get("side") == "Sell" else Side.BUY,
+        qty=number_or_zero(row, "execQty") if moves else Decimal(0),
+        price=number_or_zero(row, "execPrice"),
+        fee=Decimal(0) if is_funding else fee,
+        funding=fee if is_funding else Decimal(0),
+        at_ms=int(row["execTime"]),
+        seq=int(row.get("seq") or 0),
+        leaves=number_or_zero(row, "leavesQty"),
+        realised=_realised_after_sessions(row, coin) if category.has_positions else None,
+        closed_qty=number(row, "closedSize") if moves and category.has_positions else None,
+        fees_other=paid,
+        reason=_exit_reason(row),
+        client_order_id=row.get("orderLinkId") or "",
+    )
+    if not category.has_positions:
+        entry = valued_in_coins(entry, base)
+    return replace(entry, fees_other_usd=_worth(row, entry.coin_usd, base)) if entry.fees_other else entry
+
+
+def own_entry(row: Any) -> LedgerEntry:
+    """From a fill as the journal has it, with its order's instrument and side: what it came to is reckoned."""
+    base, coin = coins_of(row.category, row.symbol)
+    is_other = row.fee_coin != coin
+    entry = LedgerEntry(
+        exec_id=row.exec_id,
+        category=row.category,
+        symbol=row.symbol,
+        coin=coin,
+        side=row.side,
+        qty=row.qty,
+        price=row.price,
+        fee=Decimal(0) if is_other else row.fee,
+        funding=Decimal(0),
+        at_ms=row.at,
+        realised=None,
+        fees_other={row.fee_coin: row.fee} if is_other else {},
+        fees_other_usd=None if is_other and row.fee_coin != base else Decimal(0),
+        client_order_id=row.client_order_id,
+    )
+    return valued_in_coins(entry, base) if base else entry
+
+
+def fee_coin_of(row: Row, category: Category) -> str:
+    """As the row names it; else of coins that were bought in those, of coins that were sold in what was paid for them.
+
+    Source: docs/v5/enum.mdx, "Spot Fee Currency Instruction": the other way round where a maker is paid.
+    """
+    base, quote = coins_of(category, row["symbol"])
+    is_paid = bool(row.get("isMaker")) and number_or_zero(row, "feeRate") < 0
+    in_base = base and (row.get("side") == "Buy") is not is_paid
+    return row.get("feeCurrency") or (base if in_base else quote)
+
+
+def balance_changes(row: Row, category: Category) -> dict[str, Decimal]:
+    """What an execution changes the wallet by, by coin."""
+    base, coin = coins_of(category, row["symbol"])
+    if category.has_positions:
+        entry = ledger_entry_from(row, category)
+        return {coin: (_realised(row) or Decimal(0)) - entry.fee - entry.funding}
+    sign, qty = (1 if row.get("side") == "Buy" else -1), number_or_zero(row, "execQty")
+    worth = number(row, "execValue") or qty * number_or_zero(row, "execPrice")
+    changes = {base: sign * qty, coin: -sign * worth}
+    for name, fee in _fees(row, fee_coin_of(row, category)).items():
+        changes[name] = changes.get(name, Decimal(0)) - fee
+    return changes
+
+
+def _realised(row: Row) -> Decimal | None:
+    """The stream alone documents it; where nothing was closed it is nothing."""
+    reported = number(row, "execPnl")
+    return Decimal(0) if reported is None and not number_or_zero(row, "closedSize") else reported
+
+
+def _realised_after_sessions(row: Row, coin: str) -> Decimal | None:
+    """Of a contract that is settled in sessions the log has to say what a close gained since the last of them."""
+    reported = _realised(row)
+    if coin != _SESSIONS_COIN or reported == 0:
+        return reported
+    return None if row.get("execType", "Trade") in _MOVING else Decimal(0)
+
+
+def _fees(row: Row, coin: str) -> dict[str, Decimal]:
+    """By coin, taxes among them. `extraFees` is a list in the stream and text elsewhere."""
+    paid = {row.get("feeCurrency") or coin: number_or_zero(row, "execFee")}
+    for each in _extra_fees(row):
+        extra = each.get("feeCoin") or coin
+        paid[extra] = paid.get(extra, Decimal(0)) + number_or_zero(each, "fee")
+    return {name: fee for name, fee in paid.items() if fee}
+
+
+def _extra_fees(row: Row) -> Sequence[Row]:
+    found = row.get("extraFees") or ()
+    return json.loads(found) if isinstance(found, str) else found
+
+
+def _worth(row: Row, coin_usd: Decimal, base: str) -> Decimal | None:
+    """Of the fees in other coins, in USD: the rate says what they would be in the settle coin."""
+    coin, worth = coins_of(Category.SPOT if base else Category.LINEAR, row["symbol"])[1], Decimal(0)
+    for each in ({"feeCoin": row.get("feeCurrency"), "fee": row.get("execFee"), "feeRate": row.get("feeRate")},
+                 *_extra_fees(row)):  # fmt: skip
+        fee, rate = number_or_zero(each, "fee"), number_or_zero(each, "feeRate")
+        if (each.get("feeCoin") or coin) in (coin, base) or not fee:
+            continue
+        if not rate or not number_or_zero(row, "execValue"):
+            return None
+        worth += (abs(rate) * number_or_zero(row, "execValue") * coin_usd).copy_sign(fee)
+    return worth
+
+
+def _exit_reason(row: Row) -> ExitReason:
+    words = (row.get("execType"), row.get("createType"), row.get("stopOrderType"))
+    found = [*words, str(row.get("createType") or "").removeprefix("CreateBy")]
+    return next((_REASONS[word] for word in found if word in _REASONS), ExitReason.HAND)
+
+
+# The account's transaction log. Source: docs/v5/account/transaction-log.mdx and docs/v5/enum.mdx.
+
+
+_PROVING = frozenset({"TRADE", "SETTLEMENT", "DELIVERY", "LIQUIDATION", "ADL", "FEE_REFUND"})
+"""Not transfers, interest, bonuses; nor what options and spot came to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Maintenance:
-    """What the exchange announces of its own state. `end`: as it is expected."""
+class LogEntry:
+    """What one row of the transaction log changed a coin's balance by; `flow` without fees and funding.
+
+    `exec_id`: of the execution, whose `execPnl` is the same as `flow`. Source: docs/v5/websocket/private/execution.mdx.
+    """
 
     id: str
-    state: str
-    is_demo: bool
-    begin: datetime
-    end: datetime
-    what: str
-    """For people."""
+    coin: str
+    change: Decimal
+    flow: Decimal
+    exec_id: str
+    at_ms: int
+    session: LedgerEntry | None = None
+    """What a session paid out for the position as it was."""
 
 
-def maintenance_from(row: Row) -> Maintenance | None:
-    """From a row of `GET /v5/system/status`; None for what is over, or has no part in futures.
-
-    Source: docs/v5/system-status.mdx.
-    """
-    products = [int(each) for each in row.get("product") or (_FUTURES_TRADING,)]
-    if row["state"] not in _UNDER_WAY or _FUTURES_TRADING not in products:
+def log_entry_from(row: Row) -> LogEntry | None:
+    """None for what is no business of the ledger."""
+    if row.get("type") not in _PROVING or row.get("category") not in PERPETUALS:
         return None
-    services = [_SERVICES.get(int(each), "another service") for each in row.get("serviceTypes") or ()]
-    digits = ", ".join(str(each) for each in row.get("uidSuffix") or ())
-    kind = _MAINTENANCE.get(int(row.get("maintainType") or 0), "maintenance")
-    whose = f"; only accounts whose number ends in {digits}" if digits else ""
-    return Maintenance(
-        id=str(row["id"]),
-        state=row["state"],
-        is_demo=int(row.get("env") or 0) == _PLAY_ENV,
-        begin=datetime.fromtimestamp(int(row["begin"]) / 1000, UTC),
-        end=datetime.fromtimestamp(int(row["end"]) / 1000, UTC),
-        what=f"{kind} of {', '.join(services) or 'the exchange'} ({str(row.get('title') or '')[:80]}){whose}",
+    # Its `id` alone is not one row's: rows of one moment have the same in the documentation's own example.
+    found = " ".join(str(row.get(name)) for name in ("id", "type", "tradeId", "currency", "symbol", "cashBalance"))
+    return LogEntry(
+        id=found,
+        coin=row["currency"],
+        change=number_or_zero(row, "change"),
+        flow=number_or_zero(row, "cashFlow"),
+        exec_id=row.get("tradeId") or "",
+        at_ms=int(row["transactionTime"]),
+        session=_session(row, f"session {found}"),
     )
 
 
-# What an account and its key are set up to, from Bybit's spelling.
-
-
-_EVERYWHERE = "*"
-_NEVER_YEAR = 1970
-_SECONDS_DIGITS = 10
-_WITHDRAW = "Withdraw"
-
-
-class MarginMode(StrEnum):
-    """How positions share the wallet. Source: docs/v5/enum.mdx, marginMode."""
-
-    ISOLATED = "isolated margin"
-    CROSS = "cross margin"
-    PORTFOLIO = "portfolio margin"
-    OTHER = "a margin mode that this relay does not know"
-
-
-class AccountType(IntEnum):
-    """The generations of the exchange's accounts."""
-
-    CLASSIC = 0
-    UNIFIED_1 = 1
-    UNIFIED_2 = 2
-    OTHER = 3
-    """One that is not documented."""
-
-
-_MARGIN_MODES = {
-    "ISOLATED_MARGIN": MarginMode.ISOLATED,
-    "REGULAR_MARGIN": MarginMode.CROSS,
-    "PORTFOLIO_MARGIN": MarginMode.PORTFOLIO,
-}
-_ACCOUNT_TYPES = {
-    1: AccountType.CLASSIC,
-    3: AccountType.UNIFIED_1,
-    4: AccountType.UNIFIED_1,
-    5: AccountType.UNIFIED_2,
-    6: AccountType.UNIFIED_2,
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyRights:
-    """What a key may do, from where, and until when. Permissions are in the exchange's words."""
-
-    read_only: bool
-    contract_permissions: frozenset[str]
-    wallet_permissions: frozenset[str]
-    other_permissions: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """By set, those of all sets but `ContractTrade` and `Wallet`; a set of which nothing is allowed is not in it."""
-    addresses: tuple[str, ...]
-    """Empty: from anywhere."""
-    expires_at: datetime | None
-    """None if the exchange names no day."""
-    days_left: int | None
-    """As the exchange counts them, where it does."""
-
-    @property
-    def may_withdraw(self) -> bool:
-        return _WITHDRAW in self.wallet_permissions
-
-    @property
-    def transfers(self) -> tuple[str, ...]:
-        """The permissions that move money between wallets or accounts."""
-        return tuple(sorted(self.wallet_permissions - {_WITHDRAW}))
-
-    @property
-    def trades_usdc(self) -> bool:
-        """Whether it may trade USDC perpetuals. Source: docs/v5/user/apikey-info.mdx, `Options` and `Derivatives`."""
-        return any(self.other_permissions.get(each) for each in ("Options", "Derivatives"))
-
-
-def time_left(key: KeyRights, now: datetime) -> timedelta | None:
-    """Until the key's last moment, below zero once that is past; None if no end is named.
-
-    Of a date and a count of days that disagree the earlier one holds; the count is of whole days.
-    """
-    by_date = None if key.expires_at is None else key.expires_at - now
-    if key.days_left is None:
-        return by_date
-    counted = timedelta(days=key.days_left)
-    return by_date if by_date is not None and by_date <= counted + timedelta(days=1) else counted
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountMode:
-    """The account's generation and its margin mode."""
-
-    type: AccountType
-    margin: MarginMode
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeeRate:
-    """Shares of the notional, not percents."""
-
-    taker: Decimal
-    maker: Decimal
-
-
-def key_rights_from(result: Row) -> KeyRights:
-    """From the result of `GET /v5/user/query-api`. Source: docs/v5/user/apikey-info.mdx.
-
-    A key that is bound to addresses has no last day: the exchange says 1970 then, and zero or less days.
-    """
-    permissions = {str(name): _words(words) for name, words in (result["permissions"] or {}).items()}
-    addresses = tuple(sorted(_words(result.get("ips")) - {_EVERYWHERE}))
-    at = _moment(result.get("expiredAt"))
-    days = Lenient().read(int, result.get("deadlineDay") or 0, instead=0)
-    counted = days if days > 0 or (days < 0 and at is None and not addresses) else None
-    return KeyRights(
-        read_only=int(result["readOnly"]) != 0,
-        contract_permissions=permissions.pop("ContractTrade", frozenset()),
-        wallet_permissions=permissions.pop("Wallet", frozenset()),
-        other_permissions={name: words for name, words in permissions.items() if words},
-        addresses=addresses,
-        expires_at=at,
-        days_left=counted,
-    )
-
-
-def _words(found: object) -> frozenset[str]:
-    """A list, or one text with commas."""
-    if isinstance(found, Mapping):
-        return frozenset(str(name) for name, value in found.items() if value)
-    each = found.split(",") if isinstance(found, str) else found if isinstance(found, Sequence) else ()
-    return frozenset(word for one in each if (word := str(one).strip()))
-
-
-def _moment(found: object) -> datetime | None:
-    """A date as text, or milliseconds. What stands for no date is 1970, or the year 1; what is no date is none."""
-    text = str(found or "").strip()
-    try:
-        if text.isdigit():
-            at = datetime.fromtimestamp(int(text) / (1000 if len(text) > _SECONDS_DIGITS else 1), UTC)
-        else:
-            at = datetime.fromisoformat(text)
-    except (ValueError, OverflowError, OSError):
+def _session(row: Row, exec_id: str) -> LedgerEntry | None:
+    paid = number_or_zero(row, "cashFlow")
+    if row["type"] != "SETTLEMENT" or row["currency"] != _SESSIONS_COIN or not paid:
         return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return None if at.year <= _NEVER_YEAR else at
-
-
-def account_mode_from(result: Row) -> AccountMode:
-    """From the result of `GET /v5/account/info`. Source: docs/v5/enum.mdx, unifiedMarginStatus."""
-    return AccountMode(
-        type=_ACCOUNT_TYPES.get(int(result["unifiedMarginStatus"]), AccountType.OTHER),
-        margin=_MARGIN_MODES.get(result["marginMode"], MarginMode.OTHER),
+    return LedgerEntry(
+        exec_id=exec_id,
+        category=Category(row["category"]),
+        symbol=row["symbol"],
+        coin=row["currency"],
+        side=Side.SELL if row.get("side") == "Sell" else Side.BUY,
+        qty=Decimal(0),
+        price=number_or_zero(row, "tradePrice"),
+        fee=Decimal(0),
+        funding=Decimal(0),
+        at_ms=int(row["transactionTime"]),
+        realised=paid,
     )
-
-
-def fee_rate_from(row: Row) -> FeeRate:
-    """From a row of `GET /v5/account/fee-rate`."""
-    return FeeRate(taker=required(row, "takerFeeRate"), maker=required(row, "makerFeeRate"))

@@ -10,13 +10,14 @@ from relay.bybit.wire_account import (
     Lenient,
     Row,
     RowUnreadable,
+    balance_changes,
     coins_of,
+    fee_coin_of,
     number_but_zero,
     number_or_zero,
     position_from,
     required,
 )
-from relay.bybit.wire_ledger import balance_changes, fee_coin_of
 from relay.domain.instrument import Category, floor_to, plain
 from relay.domain.order import (
     EXCHANGE_RESTRICTED,

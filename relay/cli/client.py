@@ -392,8 +392,8 @@ def from_relay_or_journal(
 def write_halt(client: Client, unreachable: Unreachable, *, is_on: bool) -> None:
     """Write the switch that the relay finds at its next start. Only where no relay has the journal open."""
     from relay.execution.ports import to_ms, utc_now
+    from relay.journal.maintenance import awaits_resume
     from relay.journal.records import HALT
-    from relay.journal.restored import awaits_resume
 
     with _opened(client, unreachable, lock=True) as journal:
         if not is_on and awaits_resume(journal):

@@ -39,7 +39,7 @@ def notify_test(context: click.Context, as_json: bool) -> None:
 @click.argument("target", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
 def backup(target: Path) -> None:
     """Copy the journal to FILE, beside a running relay: SQLite's own backup, or pg_dump's custom format."""
-    from relay.journal.backup import back_up
+    from relay.journal.maintenance import back_up
     from relay.settings.settings import load_settings
 
     back_up(load_settings().database_url, target)
@@ -55,7 +55,7 @@ def restore(source: Path, is_replacing: bool) -> None:
     It starts halted. What was unfinished in it is looked up and ended, nothing of it is sent; `resume` shows first
     what differs from the exchange.
     """
-    from relay.journal.backup import restore as bring_back
+    from relay.journal.maintenance import restore as bring_back
     from relay.settings.settings import load_settings
 
     former = bring_back(load_settings().database_url, source, is_replacing=is_replacing, now=datetime.now(UTC))
@@ -70,7 +70,7 @@ def restore(source: Path, is_replacing: bool) -> None:
 def rename_account(old: str, new: str | None, forget: bool) -> None:
     """Tell the journal that the account OLD is called NEW now, while no relay runs on it."""
     from relay.execution.ports import to_ms, utc_now
-    from relay.journal import renamed
+    from relay.journal import maintenance
     from relay.journal.opening import open_journal
     from relay.journal.ownership import is_executing
     from relay.settings.settings import load_settings
@@ -87,12 +87,12 @@ def rename_account(old: str, new: str | None, forget: bool) -> None:
     try:
         if settings.is_postgres and is_executing(journal.store):
             raise NotDone("a process of the relay runs on this database; stop all of them first")
-        if old not in renamed.known_accounts(journal):
+        if old not in maintenance.known_accounts(journal):
             raise NotDone(f"OLD: the journal knows no account {old}")
         if new is None:
-            renamed.forget(journal, old, now_ms=to_ms(utc_now()))
+            maintenance.forget(journal, old, now_ms=to_ms(utc_now()))
         else:
-            renamed.rename(journal, old, new)
+            maintenance.rename(journal, old, new)
     finally:
         journal.close()
     say(f"{clean(old)} is forgotten" if new is None else f"{clean(old)} is {clean(new)} now")
@@ -105,8 +105,8 @@ def rename_account(old: str, new: str | None, forget: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each row instead of CSV.")
 def export(kind: str, since: str, until: str | None, as_json: bool) -> None:
     """Write what the journal holds of some days, as CSV, to the output."""
-    from relay.journal.export import COLUMNS, ExportKind
-    from relay.journal.export import export as rows_of
+    from relay.journal.maintenance import COLUMNS, ExportKind
+    from relay.journal.maintenance import export as rows_of
     from relay.journal.opening import open_journal
     from relay.settings.settings import load_settings
 

@@ -24,7 +24,7 @@ ELSEWHERE: Final = (
     ("cancel", "control", "Cancel one of the relay's own orders that rest; `orders --open` lists them."),
     ("check", "check", "Look at the connection, the key and the account."),
     ("close", "control", "Close one position, or a part of it, and tell what became of it; halted or not."),
-    ("compare", "compare", "Hold TradingView's alerts log, and a strategy's list of trades, against the journal."),
+    ("compare", "trades", "Hold TradingView's alerts log, and a strategy's list of trades, against the journal."),
     ("connect", "connect", "Ask for environment, key and secret, look whether they work, and write them to `.env`."),
     ("export", "keep", "Write what the journal holds of some days, as CSV."),
     ("flatten", "control", "Halt, then cancel and close what the relay traded (or everything)."),

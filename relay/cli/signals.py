@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -81,9 +81,14 @@ def became(order: Shown) -> str:
     elif filled:
         status = f"{status}, filled {filled}"
     if filled and order.get("fee") is not None:
-        status = f"{status}, fee {order['fee']}"
+        status = f"{status}, fee {' '.join(_fee(order))}"
     reason = reason_text(order.get("reason"))
     return f"{status}: {reason}" if reason else status
+
+
+def _fee(order: Shown) -> Iterator[str]:
+    """How much, and in which coin where that is known."""
+    return (str(order[name]) for name in ("fee", "fee_coin") if order.get(name) is not None)
 
 
 def filling(order: Shown) -> str:
@@ -216,7 +221,9 @@ def order_table(orders: Sequence[Shown], *, indent: str = "", is_wide: bool = Tr
             *(_cell(order, name) for name in ("client_order_id", "account", "symbol", "side", "type", "qty", "price")),
             _cell(order, "trigger_price"),
             "yes" if order.get("reduce_only") else "",
-            *(_cell(order, name) for name in ("status", "filled_qty", "avg_price", "fee", "purpose", "strategy")),
+            *(_cell(order, name) for name in ("status", "filled_qty", "avg_price")),
+            " ".join(_fee(order)),
+            *(_cell(order, name) for name in ("purpose", "strategy")),
             f"{order['distance_pct']}%" if order.get("distance_pct") is not None else "",
             _age(order.get("created_at")),
             _cell(order, "venue_order_id"),
@@ -362,7 +369,7 @@ def _page(journal: Journal, query: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refused(journal: Journal, cursor: str | None) -> list[dict[str, Any]]:
-    from relay.journal.codec import rfc3339
+    from relay.journal.records import rfc3339
 
     if cursor is not None:
         return []

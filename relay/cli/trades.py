@@ -1,4 +1,5 @@
-"""`trades`: what each round trip earned, as a table, as CSV, or as the API shows it."""
+"""`trades`: what each round trip earned, as a table, as CSV, or as the API shows it; `compare`: TradingView's lists
+beside it."""
 
 from __future__ import annotations
 
@@ -28,6 +29,11 @@ from relay.domain.performance import DOLLARS
 
 if TYPE_CHECKING:
     from relay.journal.journal import Journal
+import base64
+import json
+from pathlib import Path
+
+from relay.cli.client import clean
 
 _PAGE: Final = 500
 _TITLES: Final = (
@@ -128,3 +134,72 @@ def _held(trade: dict[str, Any]) -> str:
     if opened is None or closed is None:
         return ""
     return str(timedelta(seconds=round((closed - opened).total_seconds())))
+
+
+# `compare`: what TradingView lets people download, held against what the relay did.
+
+
+_SAID = (
+    *(("profit", "the strategy's profit"), ("slippage", "slippage"), ("fees", "fees"), ("funding", "funding")),
+    *(("missed", "missed trades"), ("size", "other sizes"), ("extra", "trades that are not in the list")),
+)
+
+
+@click.command()
+@click.argument(
+    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@click.option("--zone", metavar="ZONE", help="The chart's time zone, as Europe/Berlin; by default the one that fits.")
+@with_strategy
+@with_symbol
+@with_account
+@with_json
+@with_url
+def compare(files: tuple[Path, ...], as_json: bool, url: str | None, **query: Any) -> None:
+    """Hold TradingView's alerts log, and a strategy's list of trades, against the journal and the ledger.
+
+    FILE is what TradingView lets you download, CSV or XLSX.
+    """
+    sent = [{"name": each.name, "content": base64.b64encode(each.read_bytes()).decode()} for each in files]
+    body = connect(url).post("/api/compare", json.dumps({"files": sent}).encode(), **query)
+    if as_json:
+        say_json(body)
+        return
+    for note in body["notes"]:
+        remark(clean(note))
+    for row in body["unreadable"]:
+        remark(clean(f"{row['file']}, row {row['row']}: {row['why']}"))
+    if body["alerts"]:
+        _say_alerts(body["alerts"])
+    if body["trades"]:
+        _say_trades(body["trades"])
+
+
+def _say_alerts(alerts: dict[str, Any]) -> None:
+    say(f"Alerts: {', '.join(f'{count} {outcome}' for outcome, count in alerts['counts'].items())}")
+    rows = [
+        [moment(row["at"]), row["alert_id"], row["ticker"], row["outcome"], row["signal_id"] or "", row["why"] or ""]
+        for row in alerts["rows"]
+        if row["outcome"] != "arrived"
+    ]
+    if rows:
+        say("\n".join(table(("FIRED", "ALERT", "TICKER", "OUTCOME", "SIGNAL", "WHY"), rows, indent="  ")))
+
+
+def _say_trades(trades: dict[str, Any]) -> None:
+    found = "which fits best" if trades["zone_found"] else "as was said"
+    say(f"Trades: {len(trades['matched'])} matched; the chart's time zone is {clean(trades['zone'])}, {found}")
+    missed = [
+        [row["number"], row["entry_at"], row["side"], row["size"], row["profit"] or "", row["why"]]
+        for row in trades["missed"]
+    ]
+    if missed:
+        say("Missed")
+        say("\n".join(table(("NUMBER", "ENTRY", "SIDE", "SIZE", "PROFIT", "WHY"), missed, indent="  ")))
+    extra = [[moment(row["opened_at"]), row["trade_id"], row["net"]] for row in trades["extra"]]
+    if extra:
+        say("Not in the list")
+        say("\n".join(table(("OPENED", "TRADE", "NET"), extra, indent="  ")))
+    money = trades["money"]
+    lines = [["" if name == "profit" else "-", money[name], words] for name, words in _SAID]
+    say("\n".join(table(("", clean(trades.get("currency") or "MONEY"), ""), [*lines, ["=", money["yours"], "yours"]])))

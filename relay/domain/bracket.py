@@ -249,8 +249,8 @@ def taken_back(bracket: Bracket, order_ids: frozenset[str]) -> Bracket:
 def begun_anew(bracket: Bracket, filled: Decimal) -> Bracket | None:
     """For what is left of its entries, of which so much had filled for a position that is closed; None: it names none.
 
-    The levels that ride on the entries come with each fill; what holds by then (a person may have moved the stop) is put
-    back after it.
+    The levels that ride on the entries come with each fill; what holds by then is put back after it: a person may have
+    moved the stop.
     """
     legs = tuple(
         TakeProfitLeg(at=each.at, share_pct=each.share_pct, moves_stop_to_entry=each.moves_stop_to_entry)

@@ -8,22 +8,25 @@ import queue
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from relay.bybit.account_api import AccountApi
-from relay.bybit.wire_account import Wallet, settle_coin_of
-from relay.bybit.wire_ledger import LogEntry, own_entry
+from relay.bybit.wire_account import LogEntry, Wallet, own_entry, settle_coin_of
 from relay.domain.instrument import Category
+from relay.domain.order import Side
+from relay.domain.order_lifecycle import OrderState
 from relay.domain.performance import Equity
 from relay.domain.position import Position
+from relay.domain.spot import OwnCoins
 from relay.domain.trades import LedgerEntry, before_the_first, opening_of, with_result
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, ListTooLong
-from relay.execution.ports import Now, to_ms, utc_now
+from relay.execution.orders import report_of
+from relay.execution.ports import ExchangePort, Now, to_ms, utc_now
 from relay.journal.journal import Journal
 from relay.journal.ledger import DAY_MS, HOUR_MS, Ledger
 from relay.journal.records import TERMS
@@ -113,6 +116,11 @@ def gained(logged: Iterable[LogEntry]) -> dict[tuple[str, str], Decimal]:
     for each in logged:
         results[each.exec_id, each.coin] += each.flow
     return dict(results)
+
+
+def sessions(logged: Iterable[LogEntry]) -> list[LedgerEntry]:
+    """What sessions paid out, which no execution tells."""
+    return [each.session for each in logged if each.session is not None]
 
 
 class BookedExchange(Protocol):
@@ -290,7 +298,9 @@ class Bookkeeper:
             listed = in_halves(exchange.account_api.transaction_log.read, begin_ms, min(begin_ms + _WINDOW_MS, now_ms))
             known |= {each.exec_id: each for each in listed}
             with suppress(ExchangeUnreachable, ExchangeAnswered):
-                results |= gained(_log(exchange, begin_ms, min(begin_ms + _WINDOW_MS, now_ms)))
+                logged = _log(exchange, begin_ms, min(begin_ms + _WINDOW_MS, now_ms))
+                results |= gained(logged)
+                known |= {each.exec_id: each for each in sessions(logged)}
         held = {(each.category, each.symbol): each for each in exchange.positions()}
         if {lane: each.size for lane, each in before.items()} != {lane: each.size for lane, each in held.items()}:
             return False
@@ -323,6 +333,7 @@ class Bookkeeper:
             until_ms = min(begin_ms + _WINDOW_MS, now_ms)
             sums: defaultdict[tuple[int, str], Decimal] = defaultdict(Decimal)
             logged = _log(exchange, begin_ms, until_ms)
+            self._book(account, sessions(logged))
             for each in logged:
                 sums[each.at_ms - each.at_ms % HOUR_MS, each.coin] += each.change
             self.ledger.take_log(account, sums, gained(logged), from_ms=begin_ms, until_ms=until_ms)
@@ -393,3 +404,59 @@ class JournalOwnership:
     def has_placed(self, client_order_id: str) -> bool:
         found = self.journal.order(client_order_id)
         return found is not None and found.account == self._account
+
+
+# Which of an account's coins are the relay's own: by its journal, in which every fill of its orders must be known.
+
+
+def own_coins_of(
+    account: str, *, journal: Journal, exchange: ExchangePort
+) -> Callable[[Collection[str]], Mapping[str, OwnCoins]]:
+    """What it returns takes the symbols of which the account lacks coins: what rests to sell them may have done so.
+
+    It raises ExchangeUnreachable, ExchangeAnswered where something must be asked for, JournalUnavailable.
+
+    Where the exchange lists an order's fills later than its end, or a sale is under way of which it says nothing yet,
+    `uncounted` says so: then nothing is certain.
+    """
+
+    def own_coins(lacking_at: Collection[str] = ()) -> Mapping[str, OwnCoins]:
+        held = journal.holdings(account)
+        lacking = [each for each in held.values() if each.uncounted]
+        for holding in lacking:
+            for order in journal.uncounted_orders(account, holding.symbol):
+                planned, name = order.state.planned, order.state.client_order_id
+                fills = exchange.fills(category=planned.category, symbol=planned.symbol, client_order_id=name)
+                journal.record_report(name, None, fills, now_ms=to_ms(utc_now()))
+        leaving = [each.state for each in journal.open_orders(account) if _is_leaving(each.state, lacking_at)]
+        under_way = [each for each in leaving if _is_under_way(each, journal, exchange)]
+        return _without(under_way, journal.holdings(account)) if lacking or leaving else held
+
+    return own_coins
+
+
+def _is_leaving(state: OrderState, lacking_at: Collection[str] = ()) -> bool:
+    """A sale of coins that was sent, and has not ended as far as is known; one that rests only where coins lack."""
+    planned = state.planned
+    is_sale = planned.side is Side.SELL and not planned.category.has_positions
+    may_rest = state.rests or planned.type.is_conditional
+    return is_sale and bool(state.attempts) and (not may_rest or planned.symbol in lacking_at)
+
+
+def _is_under_way(order: OrderState, journal: Journal, exchange: ExchangePort) -> bool:
+    """Whether it may still sell: it stands at the exchange, or could arrive there yet. What it sold is written down."""
+    report, fills = report_of(exchange, order)
+    if report is None:
+        return exchange.now_ms() <= order.dead_at_ms
+    journal.record_report(order.client_order_id, report, fills, now_ms=to_ms(utc_now()))
+    return not report.status.is_ended and _is_leaving(order)
+
+
+def _without(sales: list[OrderState], known: Mapping[str, OwnCoins]) -> Mapping[str, OwnCoins]:
+    """What is under way may have been sold at any moment."""
+    held = dict(known)
+    for order in sales:
+        symbol = order.planned.symbol
+        holding = held.get(symbol) or OwnCoins(symbol=symbol)
+        held[symbol] = replace(holding, uncounted=holding.uncounted - order.planned.qty)
+    return held

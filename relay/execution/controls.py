@@ -17,7 +17,7 @@ from relay.alerts.authenticate import Credentials
 from relay.alerts.formats import NATIVE
 from relay.alerts.parse import legible
 from relay.alerts.signal import FieldRead, fields_read, native_fields, read
-from relay.alerts.template import Scenario, filled, is_template, of_strategy
+from relay.alerts.wording import Scenario, filled, is_template, of_strategy
 from relay.domain.bracket import breakeven_price, ladder_notes, shown_with
 from relay.domain.instrument import Category, plain
 from relay.domain.intent import intent_of
@@ -45,10 +45,9 @@ from relay.execution.protection import ActingFor
 from relay.execution.tasks import Feeder
 from relay.execution.work import Strategy, Work, rules_of, stored_signal
 from relay.journal.api_queries import SIGNAL_SEEN, status_of
-from relay.journal.codec import rfc3339
 from relay.journal.journal import Journal
-from relay.journal.records import CANCEL_REQUESTED, HALT, OrderRecord
-from relay.journal.restored import release
+from relay.journal.maintenance import release
+from relay.journal.records import CANCEL_REQUESTED, HALT, OrderRecord, rfc3339
 from relay.journal.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)

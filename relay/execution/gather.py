@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 
-from relay.bybit.wire_account import coins_of
-from relay.bybit.wire_ledger import own_entry
+from relay.bybit.wire_account import coins_of, own_entry
 from relay.bybit.wire_orders import refusal_of
 from relay.domain.instrument import Category, Instrument
 from relay.domain.intent import SIZES_NOTHING, Intent, as_late, intent_of

@@ -26,11 +26,11 @@ from relay.engine.lease_guard import LeaseLost
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, JournalUnavailable
 from relay.execution.gather import FactSource
 from relay.execution.ports import Account, MarketPort
-from relay.journal.codec import from_json, to_json
 from relay.journal.journal import Journal
 from relay.journal.ledger import Ledger
+from relay.journal.orders import BracketRecord
 from relay.journal.ownership import report_of, write_report
-from relay.journal.positions import BracketRecord
+from relay.journal.records import from_json, to_json
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -316,13 +316,13 @@ class AccountReports:
         """Waited for a moment where it is old, unless nobody answered lately. Raises ExchangeUnreachable if none is."""
         found = report_of(self._journal.store, account)
         if found is None or self._journal.steady_ms() - found[0] > _REPORT_FRESH_MS:
-            found = self._asked_for(account, found)
+            found = self._requested(account, found)
         if found is None:
             raise ExchangeUnreachable("no process that owns it has written down yet what is there")
         self._at_ms[account] = found[0]
         return from_json(AccountReport, found[1])
 
-    def _asked_for(self, account: str, before: tuple[int, object] | None) -> tuple[int, object] | None:
+    def _requested(self, account: str, before: tuple[int, object] | None) -> tuple[int, object] | None:
         found, until = before, time.monotonic() + _REPORT_WAIT_S
         self._ask_owner(account)
         if until < self._silent_until.get(account, 0):

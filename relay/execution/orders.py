@@ -54,7 +54,7 @@ from relay.execution.gather import FactSource
 from relay.execution.ports import Account, ExchangePort, Now, to_ms, utc_now
 from relay.execution.work import Deferred, ExchangeSnapshot, Resting, Work, _orders
 from relay.journal.journal import Journal
-from relay.journal.positions import BracketRecord
+from relay.journal.orders import BracketRecord
 from relay.journal.records import CANCEL_ANSWERED, TERMS, OrderRecord
 from relay.journal.unit_of_work import UnitOfWork
 

@@ -16,8 +16,8 @@ from relay.domain.instrument import Category, Instrument, PriceBounds, SymbolInd
 from relay.domain.order import Outcome, PlannedOrder, Reason, RequestSignature
 from relay.domain.order_lifecycle import Bounds
 from relay.domain.position import Fill, OrderReport, Position, StopLevels
-from relay.journal.codec import from_ms as from_ms
-from relay.journal.codec import to_ms as to_ms
+from relay.journal.records import from_ms as from_ms
+from relay.journal.records import to_ms as to_ms
 
 
 class ExchangePort(Protocol):

@@ -42,7 +42,7 @@ from relay.execution.orders import Advancer, Canceller, entry_snapshot, look, wa
 from relay.execution.ports import Account, Now, to_ms, utc_now
 from relay.execution.work import Amended, ProtectionEnded, ProtectionRun, Resting, _orders, is_overdue, is_waited_for
 from relay.journal.journal import Journal
-from relay.journal.positions import BracketRecord
+from relay.journal.orders import BracketRecord
 from relay.journal.unit_of_work import UnitOfWork
 
 PATIENCE_MS = 10_000

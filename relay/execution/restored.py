@@ -16,8 +16,8 @@ from relay.errors import FactsUnreadable
 from relay.execution.orders import report_of
 from relay.execution.ports import Account
 from relay.journal.journal import Journal
+from relay.journal.maintenance import Restored, restored, save
 from relay.journal.records import RESTORED_CODE, ExecutionRecord
-from relay.journal.restored import Restored, restored, save
 
 _Lane = tuple[Category, str]
 _BROUGHT_BACK = "the journal was brought back from a backup, in which this was unfinished"

@@ -25,7 +25,7 @@ from relay.domain.signal import Signal, SignalAge, age_of
 from relay.domain.spot import in_market
 from relay.execution.ports import Account, from_ms
 from relay.journal.journal import Journal
-from relay.journal.positions import BracketRecord
+from relay.journal.orders import BracketRecord
 from relay.journal.records import Circumstances, ExecutionRecord, OrderRecord, SignalRecord
 from relay.journal.unit_of_work import UnitOfWork
 

@@ -26,7 +26,6 @@ from relay.domain.signal import (
 )
 from relay.errors import SignalNotRetryable
 from relay.journal import copies, engine_queries
-from relay.journal.codec import reason_columns
 from relay.journal.notices import add_event
 from relay.journal.records import (
     RESTORED_CODE,
@@ -39,6 +38,7 @@ from relay.journal.records import (
     New,
     NewSignal,
     Reopened,
+    reason_columns,
 )
 from relay.journal.statements import Rows, event_row, insert_if_new, insert_rows
 from relay.journal.store import Store

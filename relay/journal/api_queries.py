@@ -30,13 +30,21 @@ from relay.domain.instrument import Category, plain
 from relay.domain.order import OrderStatus, Side, SignalStatus
 from relay.domain.performance import FillRow, PricedFill, slippage_pct
 from relay.domain.signal import Action, first_id_at
-from relay.journal.codec import reason_of, rfc3339
 from relay.journal.engine_queries import select_orders
-from relay.journal.records import AttemptOutcome, SignalPage, Way
+from relay.journal.records import AttemptOutcome, SignalPage, Way, reason_of, rfc3339
 from relay.journal.statements import fetch_all, fetch_first, fetch_one
 from relay.journal.store import Store
 from relay.journal.tables import OPEN_STATUSES, assignments, attempts, copies, events, fills, orders, plans, signals
 from relay.journal.trades import in_batches
+
+FEE_COIN: Final = (
+    select(case((func.min(fills.c.fee_coin) == func.max(fills.c.fee_coin), func.min(fills.c.fee_coin))))
+    .where(fills.c.client_order_id == orders.c.client_order_id)
+    .correlate(orders)
+    .scalar_subquery()
+    .label("fee_coin")
+)
+"""Which coin an order's fee was taken in; NULL before its first fill is known, and where it was several."""
 
 
 def shown_order(row: Row[Any]) -> dict[str, Any]:
@@ -56,6 +64,7 @@ def shown_order(row: Row[Any]) -> dict[str, Any]:
         "filled_qty": plain(row.filled_qty),
         "avg_price": None if row.avg_price is None else plain(row.avg_price),
         "fee": plain(row.fee),
+        "fee_coin": row.fee_coin,
     }
 
 
@@ -387,7 +396,7 @@ def find_signal(connection: Connection, signal_id: str) -> dict[str, Any] | None
 
 
 _SIGNAL = select(signals).where(signals.c.id == _this)
-_ORDERS = select(orders).where(orders.c.signal_id == _this).order_by(orders.c.client_order_id)
+_ORDERS = select(orders, FEE_COIN).where(orders.c.signal_id == _this).order_by(orders.c.client_order_id)
 _EVENTS = select(events).where(events.c.signal_id == _this).order_by(events.c.id)
 _PLANS = select(plans).where(plans.c.signal_id == _this).order_by(plans.c.at)
 
@@ -395,7 +404,9 @@ _PLANS = select(plans).where(plans.c.signal_id == _this).order_by(plans.c.at)
 def _show(connection: Connection, rows: Iterable[Row[Any]]) -> list[dict[str, Any]]:
     found = list(rows)
     ids = [row.id for row in found]
-    of_orders = _by_signal(connection, select(orders).order_by(orders.c.client_order_id), orders.c.signal_id, ids)
+    of_orders = _by_signal(
+        connection, select(orders, FEE_COIN).order_by(orders.c.client_order_id), orders.c.signal_id, ids
+    )
     of_events = _by_signal(connection, select(events).order_by(events.c.id), events.c.signal_id, ids)
     of_plans = _by_signal(connection, select(plans).order_by(plans.c.at), plans.c.signal_id, ids)
     return [
@@ -435,10 +446,10 @@ def find_orders(
     limit = max(1, min(limit, MAX_LIMIT))
     if open_only or status in OPEN_STATUSES:
         # These are few and have their own index, which SQLite would pass over for ORDER BY.
-        rows = fetch_all(connection, select_orders(*of, open_only=True), values)
+        rows = fetch_all(connection, select_orders(*of, open_only=True).add_columns(FEE_COIN), values)
         found = sorted(rows, key=lambda row: row.client_order_id, reverse=True)[:limit]
     else:
-        latest = select_orders(*of).order_by(orders.c.client_order_id.desc()).limit(limit)
+        latest = select_orders(*of).add_columns(FEE_COIN).order_by(orders.c.client_order_id.desc()).limit(limit)
         found = list(connection.execute(latest, values))
     return [shown_order(row) for row in found]
 

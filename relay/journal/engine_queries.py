@@ -36,7 +36,6 @@ from relay.domain.order import OrderStatus, PlannedOrder, Purpose, Reason, Signa
 from relay.domain.plan import Residual, Working
 from relay.domain.signal import first_id_at
 from relay.domain.trades import LedgerEntry, Trade
-from relay.journal.codec import from_json, order_of, signal_of, switch_of
 from relay.journal.records import (
     CANCEL_ANSWERED,
     CANCEL_REQUESTED,
@@ -48,6 +47,10 @@ from relay.journal.records import (
     OrderRecord,
     PlanRecord,
     Switch,
+    from_json,
+    order_of,
+    signal_of,
+    switch_of,
 )
 from relay.journal.statements import ask, fetch_all, pipelined
 from relay.journal.store import Store
@@ -246,6 +249,8 @@ def _read(connection: Connection, rows: Sequence[Any]) -> tuple[ExecutionRecord,
 
 def _fresh(connection: Connection, rows: Sequence[Any]) -> set[tuple[str, int]]:
     """The generations that a person opened to be as old as their opening."""
+    if not rows:
+        return set()
     opened = _in_chunks(connection, select(events), events.c.signal_id, list({row.id for row in rows}))
     return {
         (each.signal_id, each.detail["generation"])

@@ -13,14 +13,14 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import IntegrityError
 
 from relay.domain.bracket import Bracket
-from relay.domain.coins import OwnCoins
 from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, Outcome, Reason, RequestSignature, SignalStatus
 from relay.domain.position import Fill, OrderReport
-from relay.journal import engine_queries, positions, rejected
+from relay.domain.spot import OwnCoins
+from relay.journal import engine_queries, orders, rejected
 from relay.journal.accept import Admitting, StrategyQueries, remove_plans, remove_signal, reopen_by_hand, undo_reopening
 from relay.journal.api_queries import SignalFilter, count_signals, find_orders, find_signal, find_signals, ids_beginning
-from relay.journal.positions import BracketRecord
+from relay.journal.orders import BracketRecord
 from relay.journal.queued import locks_of, reopen, take_back
 from relay.journal.records import (
     LOGGED_OUT,
@@ -371,17 +371,17 @@ class Journal:
     def expected_positions(self, account: str) -> dict[tuple[Category, str], Decimal]:
         """What the relay expects each position to be, signed, from the last check and its own fills since."""
         with self.store.read() as connection:
-            return positions.expected_positions(connection, account)
+            return orders.expected_positions(connection, account)
 
     def live_brackets(self, account: str | None = None) -> tuple[BracketRecord, ...]:
         """Those that wait or are active, oldest first, of one account or of all."""
         with self.store.read() as connection:
-            return positions.live_brackets(connection, account)
+            return orders.live_brackets(connection, account)
 
     def holdings(self, account: str) -> dict[str, OwnCoins]:
         """By symbol, the coins of an account that are the relay's own."""
         with self.store.read() as connection:
-            return positions.holdings(connection, account)
+            return orders.holdings(connection, account)
 
     def uncounted_orders(self, account: str, symbol: str) -> tuple[OrderRecord, ...]:
         """Orders for coins that have filled more than the fills that are known of them."""
@@ -391,7 +391,7 @@ class Journal:
     def live_brackets_of(self, account: str, category: Category, symbol: str) -> tuple[BracketRecord, ...]:
         """Those of one account and instrument, oldest first."""
         with self.store.read() as connection:
-            return positions.live_brackets_of(connection, account, category, symbol)
+            return orders.live_brackets_of(connection, account, category, symbol)
 
     def unfinished(self) -> tuple[ExecutionRecord, ...]:
         """What is to be gone on with after a start, in the order in which it is to be executed."""

@@ -17,10 +17,9 @@ from relay.domain.notice import Notice
 from relay.domain.order import OrderStatus, Reason, Side, SignalStatus
 from relay.domain.performance import Tally, tallies
 from relay.journal.api_queries import fill_rows
-from relay.journal.codec import reason_of, switch_of
 from relay.journal.copies import Ways, ways_between
-from relay.journal.positions import BracketRecord, live_brackets
-from relay.journal.records import HALT, Switch
+from relay.journal.orders import BracketRecord, live_brackets
+from relay.journal.records import HALT, Switch, reason_of, switch_of
 from relay.journal.statements import event_row
 from relay.journal.store import Store
 from relay.journal.tables import (

@@ -28,8 +28,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from relay.domain.placement import OwnerSnapshot
 from relay.engine import lease_guard
 from relay.engine.lease_guard import AccountLease
-from relay.journal.codec import Json
-from relay.journal.statements import fetch_all, fetch_value, run, run_text
+from relay.journal.statements import Json, fetch_all, fetch_value, run, run_text
 from relay.journal.store import Store
 from relay.journal.tables import account_owner, account_reports, leases, process
 from relay.journal.wake_up import notify

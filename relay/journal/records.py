@@ -1,15 +1,32 @@
-"""What goes into the journal and comes out of it, as values."""
+"""What goes into the journal and comes out of it, as values; and the one codec between values, rows and JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from sqlalchemy import Row
 
 from relay.domain.instrument import Category
-from relay.domain.order import PlannedOrder, Reason, SignalStatus
-from relay.domain.order_lifecycle import OrderState
+from relay.domain.order import (
+    Accepted,
+    ErrorKind,
+    NotSent,
+    OrderRejected,
+    Outcome,
+    PlannedOrder,
+    Reason,
+    RequestSignature,
+    SignalStatus,
+    Unknown,
+)
+from relay.domain.order_lifecycle import Attempt, OrderState
 from relay.domain.plan import Residual
 from relay.domain.signal import Action, ChainLink, Identity
 
@@ -259,3 +276,222 @@ class SignalPage:
 
     signals: list[dict[str, Any]]
     next_cursor: str | None
+
+
+# The one codec between values, rows and JSON. Stored JSON has the names of the values' fields. A field that gets
+# another name keeps its stored one, by `field(metadata={"stored_as": …})`: journals stay readable.
+
+
+_Convert = Callable[[Any], Any]
+
+
+T = TypeVar("T")
+_STORED_AS = "stored_as"
+"""In a field's metadata: its name in JSON, where that is another than the field's own."""
+
+
+def to_json(value: Any) -> Any:
+    """A domain value as JSON: the fields that differ from their defaults, decimals and enums as strings."""
+    kind: Any = type(value)
+    return _form(kind).write(value)
+
+
+def from_json(kind: Callable[..., T], stored: Any) -> T:
+    """The value of this kind that `to_json` made `stored` of. A field that is not stored has its default."""
+    read: T = _form(kind).read(stored)
+    return read
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How values of one type are stored. `is_same`: as they are."""
+
+    write: _Convert
+    read: _Convert
+    is_same: bool = False
+
+
+@cache
+def _form(hint: Any) -> _Form:
+    if get_origin(hint) in (Union, UnionType):
+        (inner,) = (each for each in get_args(hint) if each is not NoneType)
+        return _form(inner)
+    if get_origin(hint) is tuple:
+        each = _form(get_args(hint)[0])
+        return _Form(lambda values: [each.write(v) for v in values], lambda stored: tuple(each.read(v) for v in stored))
+    if get_origin(hint) is Mapping:
+        each = _form(get_args(hint)[1])
+        return _Form(
+            lambda values: {key: each.write(v) for key, v in values.items()},
+            lambda stored: {key: each.read(v) for key, v in stored.items()},
+        )
+    if is_dataclass(hint):
+        return _form_of_fields(hint)
+    if hint in (bool, int, str):
+        return _Form(hint, hint, is_same=True)
+    assert issubclass(hint, Decimal | StrEnum), f"{hint} cannot be stored as JSON"
+    return _Form(str, hint)
+
+
+def _form_of_fields(kind: Any) -> _Form:
+    """None stays None, whatever the field's type."""
+    hints = get_type_hints(kind)
+    forms = {each.name: _form(hints[each.name]) for each in fields(kind)}
+    names = {each.name: each.metadata.get(_STORED_AS, each.name) for each in fields(kind)}
+    writes = [(each.name, names[each.name], each.default, forms[each.name]) for each in fields(kind)]
+    reads = {names[name]: (name, form) for name, form in forms.items()}
+
+    def write(value: Any) -> dict[str, Any]:
+        stored = {}
+        for name, stored_name, default, form in writes:
+            held = getattr(value, name)
+            if held != default:
+                stored[stored_name] = held if form.is_same or held is None else form.write(held)
+        return stored
+
+    def read(stored: Mapping[str, Any]) -> Any:
+        held = {}
+        for stored_name, each in stored.items():
+            name, form = reads[stored_name]
+            held[name] = each if form.is_same or each is None else form.read(each)
+        return kind(**held)
+
+    return _Form(write, read)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_ms(moment: datetime) -> int:
+    """Unix milliseconds."""
+    return int(moment.timestamp() * 1000)
+
+
+def from_ms(unix_ms: int) -> datetime:
+    """Aware UTC."""
+    return datetime.fromtimestamp(unix_ms / 1000, UTC)
+
+
+def rfc3339(unix_ms: int) -> str:
+    """UTC, with milliseconds."""
+    moment = _EPOCH + timedelta(milliseconds=unix_ms)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def reason_of(row: Row[Any]) -> Reason | None:
+    return Reason(code=row.reason_code, message=row.reason_message) if row.reason_code is not None else None
+
+
+def reason_columns(reason: Reason | None) -> dict[str, str | None]:
+    return {
+        "reason_code": reason.code if reason else None,
+        "reason_message": reason.message if reason else None,
+    }
+
+
+def outcome_columns(outcome: Outcome) -> dict[str, Any]:
+    """The columns of an attempt that tell what became of it."""
+    said: dict[str, Any] = {"code": None, "words": None, "refusal": None, "reason_code": None, "retry_at_ms": None}
+    match outcome:
+        case Accepted():
+            return said | {"outcome": AttemptOutcome.ACCEPTED}
+        case OrderRejected():
+            return {
+                "outcome": AttemptOutcome.REJECTED,
+                "code": outcome.code,
+                "words": outcome.words,
+                "refusal": outcome.refusal,
+                "reason_code": outcome.reason_code,
+                "retry_at_ms": outcome.retry_at_ms,
+            }
+        case Unknown():
+            return said | {"outcome": AttemptOutcome.UNKNOWN, "words": outcome.why}
+        case NotSent():
+            return said | {
+                "outcome": AttemptOutcome.NOT_SENT,
+                "words": outcome.why,
+                "retry_at_ms": outcome.retry_at_ms,
+            }
+
+
+def _outcome_of(row: Row[Any]) -> Outcome | None:
+    match row.attempt_outcome:
+        case AttemptOutcome.ACCEPTED:
+            return Accepted(venue_order_id=row.venue_order_id or "")
+        case AttemptOutcome.REJECTED:
+            return OrderRejected(
+                code=row.attempt_code,
+                words=row.attempt_words,
+                refusal=row.attempt_refusal or ErrorKind.FINAL,
+                reason_code=row.attempt_reason_code,
+                retry_at_ms=row.attempt_retry_at_ms,
+            )
+        case AttemptOutcome.UNKNOWN:
+            return Unknown(why=row.attempt_words)
+        case AttemptOutcome.NOT_SENT:
+            return NotSent(why=row.attempt_words, retry_at_ms=row.attempt_retry_at_ms)
+    return None
+
+
+def state_of(rows: Sequence[Row[Any]]) -> OrderState:
+    """`rows`: the order's own of `WITH_ATTEMPTS`, by the attempts' numbers."""
+    row = rows[0]
+    return OrderState(
+        client_order_id=row.client_order_id,
+        planned=from_json(PlannedOrder, row.planned),
+        status=row.status,
+        attempts=tuple(
+            Attempt(
+                number=each.attempt_number,
+                signature=RequestSignature(
+                    timestamp_ms=each.attempt_timestamp_ms, recv_window_ms=each.attempt_recv_window_ms
+                ),
+                outcome=_outcome_of(each),
+            )
+            for each in rows
+            if each.attempt_number is not None
+        ),
+        reason=reason_of(row),
+        venue_order_id=row.venue_order_id,
+        filled_qty=row.filled_qty,
+        avg_price=row.avg_price,
+        fee=row.fee,
+        rests=row.rests,
+        absent_at_ms=rows[-1].attempt_absent_at_ms,
+    )
+
+
+def order_of(rows: Sequence[Row[Any]]) -> OrderRecord:
+    """`rows`: as `state_of` takes them."""
+    row = rows[0]
+    return OrderRecord(
+        signal_id=row.signal_id,
+        account=row.account,
+        generation=row.generation,
+        state=state_of(rows),
+        replaces=row.replaces,
+        created_at_ms=row.created_at,
+        updated_at_ms=row.updated_at,
+    )
+
+
+def signal_of(row: Row[Any]) -> SignalRecord:
+    return SignalRecord(
+        id=row.id,
+        seq=row.seq,
+        strategy=row.strategy,
+        action=row.action,
+        ticker=row.ticker,
+        category=row.category,
+        symbol=row.symbol,
+        status=row.status,
+        generation=row.generation,
+        notes=tuple(row.notes),
+        received_at_ms=row.received_at,
+        sent_at_ms=row.sent_at,
+        alert=row.alert,
+    )
+
+
+def switch_of(row: Row[Any]) -> Switch:
+    return Switch(account=row.account, name=row.name, value=row.value, at_ms=row.at, by=row.by)

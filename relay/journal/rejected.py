@@ -14,13 +14,13 @@ from sqlalchemy import Connection, Text, func, insert, select, type_coerce, upda
 from relay.domain.order import Reason, SignalStatus
 from relay.domain.signal import first_id_at
 from relay.errors import JournalUnavailable
-from relay.journal.codec import compact_json, reason_columns
 from relay.journal.notices import add_event
-from relay.journal.records import RefusedPosts
-from relay.journal.retention import DAY_MS
+from relay.journal.records import RefusedPosts, reason_columns
+from relay.journal.statements import compact_json
 from relay.journal.store import Store
 from relay.journal.tables import refusals, signals
 
+_DAY_MS: Final = 24 * 60 * 60 * 1000
 ONLY_COUNTED: Final = "REJECTED_NOT_KEPT"
 """The kind under which rejected alerts are counted once DAY_BYTES_MAX of their strategy's were kept; by strategy."""
 DAY_BYTES_MAX: Final = 2 * 1024 * 1024
@@ -93,17 +93,17 @@ class RejectedToday:
 
     def has_room(self, strategy: str | None, now_ms: int) -> bool:
         """Raises JournalUnavailable."""
-        day = now_ms // DAY_MS
+        day = now_ms // _DAY_MS
         with self._lock:
             counted_on, size = self._stored.get(strategy, (None, 0))
             if counted_on != day:
-                size = self._bytes_since(strategy, day * DAY_MS)
+                size = self._bytes_since(strategy, day * _DAY_MS)
                 self._stored[strategy] = day, size
         return size < DAY_BYTES_MAX
 
     def add(self, strategy: str | None, alert: Mapping[str, Any], now_ms: int) -> None:
         with self._lock:
-            day, size = self._stored.get(strategy, (now_ms // DAY_MS, 0))
+            day, size = self._stored.get(strategy, (now_ms // _DAY_MS, 0))
             self._stored[strategy] = day, size + _ROW_BYTES + len(compact_json(alert))
 
     def _bytes_since(self, strategy: str | None, since_ms: int) -> int:

@@ -1,4 +1,4 @@
-"""Statements that are compiled once.
+"""How values stand in columns, and statements that are compiled once.
 
 A statement that runs for every alert is a constant of its module: `_BEGIN = update(…).where(… bindparam(…))`.
 SQLAlchemy compiles even such a constant, and the reading of its rows, anew at each execution, which costs several times
@@ -11,14 +11,18 @@ statement of new rows of several tables where the database takes that, so that t
 from __future__ import annotations
 
 import functools
+import json
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
 from typing import Any, Final
 
 from sqlalchemy import (
     CTE,
+    BigInteger,
     ClauseElement,
     ColumnElement,
     Connection,
@@ -26,9 +30,12 @@ from sqlalchemy import (
     Engine,
     Executable,
     Insert,
+    Integer,
     ScalarSelect,
     Select,
     Table,
+    Text,
+    TypeDecorator,
     bindparam,
     event,
     func,
@@ -39,17 +46,149 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as insert_on_postgres
 from sqlalchemy.dialects.sqlite import insert as insert_on_sqlite
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
-from relay.journal.codec import OrNull
-from relay.journal.tables import assignments, events
+# How values stand in columns: TEXT and BIGINT, which SQLite and Postgres both have.
+
+
+UnixMs = BigInteger
+"""Unix milliseconds, UTC."""
+
+
+def numbered() -> TypeEngine[int]:
+    """A key that counts itself: on SQLite only INTEGER does."""
+    return BigInteger().with_variant(Integer(), "sqlite")
+
+
+class next_place(FunctionElement[int]):  # noqa: N801 - it is written like a function of the database's
+    """A number in the order of acceptance, to a signal that is accepted: that of the last event, which tells of it."""
+
+    name = "next_place"
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(next_place, "sqlite")
+def _newest(element: next_place, compiler: SQLCompiler, **kw: Any) -> str:
+    """One transaction at a time writes, and has added an event of the signal's before."""
+    return "(SELECT max(id) FROM events)"
+
+
+def storable(text: str) -> str:
+    """`text` with what a database cannot hold spelled out: NUL (Postgres) and lone surrogates (no UTF-8 for them)."""
+    if text.isascii() and "\x00" not in text:
+        return text
+    return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
+
+
+def _as_json(value: object) -> str:
+    if isinstance(value, Decimal):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} cannot be stored as JSON")
+
+
+compact_json: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_as_json).encode
+"""ASCII only, so that any text of an alert can be stored. Decimals become strings: a float would not be exact."""
+
+
+class OrNull:
+    """A conversion of a column that leaves NULL as it is. `convert`: of what is not NULL."""
+
+    __slots__ = ("convert",)
+
+    def __init__(self, convert: _Convert) -> None:
+        self.convert = convert
+
+    def __call__(self, value: Any) -> Any:
+        return None if value is None else self.convert(value)
+
+
+def _exact(value: Decimal) -> str:
+    assert isinstance(value, Decimal) and value.is_finite(), f"only finite decimals are stored: {value!r}"
+    return str(value)
+
+
+class ExactDecimal(TypeDecorator[Decimal]):
+    """A decimal as text, so that digits and exponent come back exactly as they were given."""
+
+    impl = Text
+    cache_ok = True
+
+    def bind_processor(self, dialect: Dialect) -> OrNull:
+        return OrNull(_exact)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> OrNull:
+        return OrNull(Decimal)
+
+
+class Words(TypeDecorator[str]):
+    """Text that came from outside."""
+
+    impl = Text
+    cache_ok = True
+
+    def bind_processor(self, dialect: Dialect) -> OrNull:
+        return OrNull(storable)
+
+
+class Json(TypeDecorator[Any]):
+    """Any value that `json` takes; a decimal in it becomes text."""
+
+    impl = Text
+    cache_ok = True
+
+    def bind_processor(self, dialect: Dialect) -> OrNull:
+        return OrNull(compact_json)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> OrNull:
+        return OrNull(json.loads)
+
+
+class _Members(dict[str | None, Any]):
+    """A table of an enum's members or texts. ValueError for what is none of them."""
+
+    def __init__(self, kind: type[StrEnum], *, to_texts: bool) -> None:
+        super().__init__({each: each.value if to_texts else each for each in kind})
+        self[None] = None
+        self._kind = kind
+
+    def __missing__(self, key: Any) -> Any:
+        return self._kind(key)
+
+
+class Enumerated(TypeDecorator[StrEnum]):
+    """One of the enum's values, which a newer relay may extend without a migration."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, kind: type[StrEnum]) -> None:
+        super().__init__()
+        self.kind = kind
+        self._members = _Members(kind, to_texts=False)
+        """Looking up in a dict costs a tenth of what calling the enum does."""
+        self._texts = _Members(kind, to_texts=True)
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], str | None]:
+        return self._texts.__getitem__
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], StrEnum | None]:
+        return self._members.__getitem__
+
+
+# Statements, their parameters and their rows.
+
 
 Given = Mapping[str, Any]
 Statement = ClauseElement
 _Convert = Callable[[Any], Any]
 
 
+_ASSIGNMENTS: Final = "assignments"
+_EVENTS: Final = "events"
 _Parameter = tuple[str, bool, _Convert | None, Any]
 """Its name, whether its value is given, how that is converted; else the statement's own value, converted already."""
 
@@ -392,12 +531,12 @@ def _inserts(shape: Sequence[_OfTable], first: int = 0, *, beside: CTE | None = 
     made: list[tuple[Insert, CTE]] = []
     events_added: CTE | None = None
     for place, (table, columns, count) in enumerate(shape, first):
-        more = {"seq": _least(events_added)} if table is assignments and events_added is not None else {}
+        more = {"seq": _least(events_added)} if table.name == _ASSIGNMENTS and events_added is not None else {}
         wanted = _insert(place, table, columns, count, beside=beside, **more)
-        if table is events:
-            wanted = wanted.returning(events.c.id)
+        if table.name == _EVENTS:
+            wanted = wanted.returning(table.c.id)
         made.append((wanted, wanted.cte(f"added_{place}")))
-        if table is events:
+        if table.name == _EVENTS:
             events_added = made[-1][1]
     return made
 
@@ -440,6 +579,7 @@ class EventLog:
     """The events of one transaction. They are written in their order: with the next rows, or when it is flushed."""
 
     _connection: Connection
+    _events: Table
     _pending: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, signal_id: str, name: str, detail: object, *, now_ms: int) -> None:
@@ -449,7 +589,7 @@ class EventLog:
     def insert(self, *wanted: tuple[Table, Rows]) -> None:
         """New rows of these tables, and the events so far, in one statement where the database takes that."""
         pending, self._pending = self._pending, []
-        insert_rows(self._connection, *wanted, (events, pending))
+        insert_rows(self._connection, *wanted, (self._events, pending))
 
     def flush(self) -> None:
         """Write the events that are left, at the end of the transaction."""

@@ -26,8 +26,8 @@ from relay.domain.bracket import BracketStatus
 from relay.domain.instrument import Category
 from relay.domain.order import UNFINISHED, ErrorKind, OrderStatus, OrderType, Purpose, Side, SignalStatus
 from relay.domain.signal import Fit, IdentityKind, MarketSide
-from relay.journal.codec import Enumerated, ExactDecimal, Json, UnixMs, Words, next_place, numbered
 from relay.journal.records import AttemptOutcome
+from relay.journal.statements import Enumerated, ExactDecimal, Json, UnixMs, Words, next_place, numbered
 
 metadata = MetaData()
 

@@ -31,7 +31,7 @@ from relay.domain.bracket import FIRST_TAKE_PROFIT_LEG
 from relay.domain.instrument import Category, plain
 from relay.domain.order import OrderType, Side
 from relay.domain.trades import BY_HAND, LedgerEntry, Maker, ReplayStep, Trade, after, replay, with_result
-from relay.journal.codec import from_json, rfc3339, to_json
+from relay.journal.records import from_json, rfc3339, to_json
 from relay.journal.statements import fetch_all, fetch_among, fetch_first, insert_rows, run
 from relay.journal.tables import bookings, fills, orders, signals, trade_totals, trades
 
@@ -143,8 +143,8 @@ def reckoned_entries(
     connection: Connection, account: str, results: Mapping[tuple[str, str], Decimal]
 ) -> tuple[list[LedgerEntry], dict[str, Decimal]]:
     """Those booked executions that did not say what they gained, with what `results` says; and what was reckoned."""
-    ids, told = {exec_id for exec_id, _ in results}, {"of_account": account}
-    rows = fetch_among(connection, _ENTRIES, bookings.c.exec_id, ids, told)
+    ids, given = {exec_id for exec_id, _ in results}, {"of_account": account}
+    rows = fetch_among(connection, _ENTRIES, bookings.c.exec_id, ids, given)
     reckoned = {row.exec_id: row for row in rows if row.entry.get("realised", "") is None}
     made = [with_result(from_json(LedgerEntry, row.entry), results) for row in reckoned.values()]
     found = [each for each in made if each.realised is not None]

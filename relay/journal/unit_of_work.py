@@ -13,13 +13,11 @@ from relay.domain.bracket import Bracket
 from relay.domain.instrument import Category
 from relay.domain.order import UNFINISHED, Purpose, Reason, RequestSignature, SignalStatus
 from relay.domain.plan import Plan, PlanStatus, Residual
-from relay.journal.codec import reason_columns, to_json
-from relay.journal.orders import Orders
-from relay.journal.positions import Positions, Protection
-from relay.journal.records import HALT, LOGGED_OUT, REASON_KNOWN
+from relay.journal.orders import Orders, Positions, Protection
+from relay.journal.records import HALT, LOGGED_OUT, REASON_KNOWN, reason_columns, to_json
 from relay.journal.statements import EventLog, ask, fetch_all, fetch_first, fetch_one, run
 from relay.journal.store import T, hold, locks_on
-from relay.journal.tables import assignments, carries, plans, signals, switches
+from relay.journal.tables import assignments, carries, events, plans, signals, switches
 
 _this_signal = signals.c.id == bindparam("of_signal")
 _this_execution = (assignments.c.signal_id == bindparam("of_signal")) & (
@@ -64,7 +62,7 @@ class UnitOfWork:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self.events = EventLog(connection)
+        self.events = EventLog(connection, events)
         self.positions = Positions(connection)
         self.protection = Protection(connection)
         self.orders = Orders(connection, self.events, self.positions)

@@ -7,12 +7,10 @@ from typing import Any
 
 from relay.paper import asks, margin, matching, spot, stops, wire
 from relay.paper.asks import Unreadable
-from relay.paper.book import Book
-from relay.paper.candles import MINUTE_MS, Candle, candles_of
-from relay.paper.exchange import Exchange
+from relay.paper.exchange import Book, Exchange
 from relay.paper.orders import FULL_STOPS, SPOT, ZERO, Refusal, Side
 from relay.paper.orders_api import Answer, Params
-from relay.paper.state import CENT, Instrument, State, Wallet
+from relay.paper.state import CENT, MINUTE_MS, Candle, Instrument, State, Wallet, candles_of
 from relay.paper.wire import plain
 
 

@@ -34,8 +34,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from relay.paper import margin, matching, stops
 from relay.paper.account import Account
-from relay.paper.book import Book
-from relay.paper.exchange import Exchange, FaultInvalid, read_fault
+from relay.paper.exchange import Book, Exchange, FaultInvalid, read_fault
 from relay.paper.state import SPOT_FEE, Instrument, Quote, Wallet, key_of, with_filters
 from relay.paper.streams import PATHS, StreamFaults, Streams
 from relay.paper.wire import on_grid, plain

@@ -7,8 +7,7 @@ from typing import Any
 
 from relay.paper import account, asks, margin, matching, wire
 from relay.paper.asks import Unreadable
-from relay.paper.book import GONE, GONE_AMEND, Book
-from relay.paper.exchange import Exchange
+from relay.paper.exchange import GONE, GONE_AMEND, Book, Exchange
 from relay.paper.orders import SPOT, Order, Refusal, Status, StopKind
 from relay.paper.state import key_of
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from relay.paper import wire
-from relay.paper.candles import STORED_MS, Candle
 from relay.paper.orders import (
     Execution,
     Exits,
@@ -26,7 +25,7 @@ from relay.paper.orders import (
     Transaction,
     TriggerBy,
 )
-from relay.paper.state import Changes, Instrument, Position, Quote, State, Wallet
+from relay.paper.state import STORED_MS, Candle, Changes, Instrument, Position, Quote, State, Wallet
 
 # The state's entities as JSON text and back, exactly: decimals keep their digits.
 

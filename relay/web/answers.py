@@ -38,9 +38,8 @@ from relay.execution.controls import Flattened, Played, Preview, Previewed
 from relay.execution.holdings import Holding, OrdersAtRest
 from relay.execution.ports import from_ms
 from relay.journal.api_queries import DashboardQueries
-from relay.journal.codec import rfc3339
 from relay.journal.ledger import AccountResult
-from relay.journal.records import RefusedPosts
+from relay.journal.records import RefusedPosts, rfc3339
 from relay.journal.trades import StrategyResult, plain_by_coin
 
 if TYPE_CHECKING:
@@ -254,6 +253,7 @@ def foreign_form(account: str, order: OpenOrder) -> dict[str, Any]:
         "filled_qty": plain(order.filled_qty),
         "avg_price": None,
         "fee": None,
+        "fee_coin": None,
         "purpose": kind,
         "trigger_price": number(order.trigger_price),
         "strategy": BY_HAND,
@@ -400,6 +400,7 @@ def _planned_form(account: str, order: PlannedOrder) -> dict[str, Any]:
         "filled_qty": "0",
         "avg_price": None,
         "fee": "0",
+        "fee_coin": None,
     }
 
 

@@ -14,7 +14,6 @@ from typing import Any, Final, TypeVar
 
 from flask import Response, request
 
-from relay.alerts.exports import ExportUnreadable, read_export
 from relay.bybit.checklist import rows_of
 from relay.bybit.client import Exchange
 from relay.bybit.wire_account import category_of_symbol
@@ -30,15 +29,14 @@ from relay.errors import (
     SignalNotSeen,
 )
 from relay.execution.accept import Receipt
-from relay.execution.compare import NotComparable, compare
+from relay.execution.compare import ExportUnreadable, NotComparable, compare, read_export
 from relay.execution.controls import REQUEST_ID_FORM, PositionPart
 from relay.execution.heartbeat import Pulse
 from relay.execution.holdings import AccountView, LiveView, OrdersAtRest, held_at, resting_at
 from relay.execution.ports import to_ms, utc_now
 from relay.journal.accept import ChainRecord
-from relay.journal.codec import rfc3339
 from relay.journal.ledger import DAY_MS, start_of_day
-from relay.journal.records import HALT
+from relay.journal.records import HALT, rfc3339
 from relay.journal.trades import TradeFilter, as_csv, shown_trade
 from relay.settings.config import NAME
 from relay.web.access import whole_body

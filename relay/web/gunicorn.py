@@ -1,25 +1,318 @@
-"""gunicorn's settings: `gunicorn -c python:relay.web.gunicorn 'relay.web:create_app()'`, and `serve` uses them too.
+"""gunicorn as the relay runs it: its worker, its log and its settings.
 
-Importing this never fails; the settings are checked when the master starts, before it listens."""
+The settings: `gunicorn -c python:relay.web.gunicorn 'relay.web:create_app()'`, and `serve` uses them too. Importing
+this never fails; they are checked when the master starts, before it listens."""
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import io
 import logging
+import mmap
 import os
+import selectors
+import signal
+import socket
 import sys
-from typing import Any, Final
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from gunicorn import util  # type: ignore[import-untyped]
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
 from gunicorn.errors import HaltServer  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+from gunicorn.http import wsgi  # type: ignore[import-untyped]
+from gunicorn.util import import_app  # type: ignore[import-untyped]
+from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-untyped]
 
 from relay.app import metrics
 from relay.app.paper_child import PaperExchange, PaperExchangeFailed, needed
 from relay.app.telemetry import Redaction, configure_logging, without_path_secret, without_query
-from relay.errors import RelayError
+from relay.errors import JournalBusy, JournalUnavailable, RelayError, SchemaOutdated, SchemaTooNew
+from relay.execution.tasks import ARRIVALS
 from relay.settings.environment import Secret
 from relay.settings.settings import listen_address, load_settings
-from relay.web.worker import RelayWorker
+
+if TYPE_CHECKING:
+    from relay.app.wiring import Relay
+
+
+# The worker process: threads that a slow client cannot hold, and a stop that refuses at once and finishes what it has.
+#
+# It builds on gunicorn's `gthread` (27.0), of which it changes five things, each measured to matter:
+#
+# - a new connection waits in the poller, not in a thread, until its first byte is there;
+# - requests that have come one behind the other are served so, without a way through the poller between them;
+# - request line and headers, and then the body, each have a deadline as a whole; past it the answer is 408;
+# - a connection is closed in the thread that served it: gunicorn lingers for it in the loop that accepts all others;
+# - on SIGTERM the listening sockets close at once, where gunicorn lets a new request hang and then resets it.
+
+
+BODY_BYTES_MAX: Final = 64 * 1024
+FIRST_BYTE_S: Final = 5.0
+HEAD_S: Final = 2.0
+BODY_S: Final = 2.0
+UPLOADS: Final = frozenset({"/api/compare", "/compare"})
+UPLOAD_S: Final = 60.0
+WRITE_S: Final = 10.0
+LINGER_S: Final = 0.5
+DRAIN_S: Final = 12
+"""For requests in flight after SIGTERM; under gunicorn's `graceful_timeout`, so that the engine has the rest of it."""
+QUICK_DRAIN_S: Final = 1
+_BOOTED: Final = mmap.mmap(-1, 1)
+"""Not zero once a worker has booted. The master makes it, so that it is one for all of its workers."""
+HANDOVER_S: Final = 30.0
+"""How long a worker that replaces another waits for that one's journal."""
+SAID_EVERY_S: Final = 5.0
+
+_TOO_SLOW_BODY: Final = (
+    b'{"error": {"code": "REQUEST_TOO_SLOW", "message": "the request did not arrive whole in time", "fields": {}}}\n'
+)
+_TOO_SLOW: Final = (
+    b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    b"Content-Length: %d\r\n\r\n%s" % (len(_TOO_SLOW_BODY), _TOO_SLOW_BODY)
+)
+
+
+class RequestTooSlow(Exception):
+    """The request did not arrive whole in time. No OSError: that would pass for a cut connection."""
+
+
+class ClientSocket(socket.socket):
+    """A connection that can be told by when what is read from it has to be there."""
+
+    read_by: float | None = None
+    """On the monotonic clock; None means no deadline."""
+
+    def recv(self, *args: Any) -> bytes:
+        if self.read_by is None:
+            return super().recv(*args)
+        left_s = self.read_by - time.monotonic()
+        if left_s <= 0:
+            raise RequestTooSlow
+        self.settimeout(left_s)
+        try:
+            return super().recv(*args)
+        except TimeoutError:
+            raise RequestTooSlow from None
+
+
+class Connection(TConn):  # type: ignore[misc]
+    """Closing twice is harmless, and never waits for the client for long."""
+
+    is_closed = False
+
+    def close(self, graceful: bool = False) -> None:
+        if self.is_closed:
+            return
+        self.is_closed = True
+        self.sock.read_by = None
+        if graceful:
+            util.close_graceful(self.sock, timeout=LINGER_S)
+        else:
+            util.close(self.sock)
+
+
+class Response(wsgi.Response):  # type: ignore[misc]
+    """Does not say what serves it."""
+
+    def default_headers(self) -> list[str]:
+        return [line for line in super().default_headers() if not line.startswith("Server:")]
+
+
+class RelayWorker(ThreadWorker):  # type: ignore[misc]
+    """One process that takes alerts and, with the embedded engine, executes them."""
+
+    alive: bool
+    runtime: Relay | None = None
+    _is_quick = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._served: set[Connection] = set()
+        """Those that have a thread. Where none is left, one that wants to go on waits for its turn."""
+
+    def init_process(self) -> None:
+        wsgi.Response = Response
+        self.cfg.set("graceful_timeout", DRAIN_S)
+        super().init_process()
+
+    def init_signals(self) -> None:
+        super().init_signals()
+        # Ctrl-C reaches every process of the terminal; the master alone decides what it means.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def load_wsgi(self) -> None:
+        """What cannot boot says so in its own lines, without a traceback, and makes the master stop, not try again."""
+        try:
+            self._boot()
+        except RelayError as error:
+            sys.stderr.write(f"{error}\n")
+            sys.stderr.flush()
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
+    def _boot(self) -> None:
+        """While no worker has booted, one refuses a journal that is held or cannot be used.
+
+        A later one waits: for the end of the holder that it replaces, and for a database that is away for as long as
+        it is. It would take the master, and with it the workers that answer 503 meanwhile, down with it.
+        """
+        begun_at = said_at = time.monotonic()
+        while self.alive:
+            try:
+                super().load_wsgi()
+                self.runtime = getattr(self.wsgi, "extensions", {}).get("relay")
+                if self.runtime is not None:
+                    self.runtime.start()
+                # What was made up to here stays: no collection has to go through it again.
+                gc.freeze()
+                _BOOTED[0] = 1
+                return
+            except (SchemaOutdated, SchemaTooNew):
+                raise
+            except JournalUnavailable as error:
+                if not self._may_wait(error, time.monotonic() - begun_at):
+                    raise
+                if time.monotonic() - said_at >= SAID_EVERY_S:
+                    said_at = time.monotonic()
+                    self.log.warning("not started yet: %s", error)
+            self.notify()
+            time.sleep(0.1)
+        sys.exit(0)
+
+    def _may_wait(self, error: JournalUnavailable, waited_s: float) -> bool:
+        if isinstance(error, JournalBusy):
+            return self.age > 1 and waited_s < HANDOVER_S
+        return _BOOTED[0] != 0 or self.age > self.cfg.workers
+
+    def run(self) -> None:
+        code: object = 0
+        try:
+            super().run()
+        except SystemExit as end:
+            code = end.code
+        finally:
+            if self.runtime is not None:
+                self.runtime.stop()
+        # Whatever still runs waits for a client that is slow or gone; it must not hold up the end of the process.
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(code if isinstance(code, int) else 1)
+
+    def handle_quit(self, sig: int, frame: object) -> None:
+        """Ctrl-C, by way of the master: requests in flight get a moment only."""
+        if not self.alive:
+            sys.exit(0)
+        self._is_quick = True
+        self.cfg.set("graceful_timeout", QUICK_DRAIN_S)
+        self.handle_exit(sig, frame)
+
+    def is_parent_alive(self) -> bool:
+        self.alive = bool(super().is_parent_alive()) and self.alive
+        return self.alive
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Called with False when the stop begins: takes what the kernel has accepted already, then refuses the rest."""
+        if self.alive:
+            super().set_accept_enabled(enabled)
+            return
+        for listener in self.sockets if self._accepting else ():
+            self._accept_queued(listener)
+        super().set_accept_enabled(False)
+        for listener in self.sockets:
+            listener.close()
+        if self.runtime is not None:
+            self.runtime.drain()
+
+    def _accept_queued(self, listener: Any) -> None:
+        seen = -1
+        while seen != self.nr_conns:
+            seen = self.nr_conns
+            self.accept(listener)
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """Idle connections, old and new, end soon; at once when the stop is a quick one."""
+        deadline = time.monotonic() if self._is_quick else deadline
+        super()._cap_keepalive(deadline)
+        for conn in self.pending_conns:
+            conn.timeout = min(conn.timeout, deadline)
+
+    def accept(self, listener: Any) -> None:
+        """A new connection waits in the poller until there is something to read."""
+        try:
+            accepted, address = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        client = ClientSocket(accepted.family, accepted.type, accepted.proto, fileno=accepted.detach())
+        conn = Connection(self.cfg, client, address, listener.getsockname())
+        self.nr_conns += 1
+        conn.timeout = time.monotonic() + FIRST_BYTE_S
+        self.pending_conns.append(conn)
+        self.poller.register(client, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
+
+    def handle(self, conn: Connection) -> bool:
+        self._served.add(conn)
+        try:
+            while self._serve(conn):
+                if not conn.parser.unreader.buf.getvalue() or len(self._served) >= self.cfg.threads:
+                    return True
+            return False
+        finally:
+            self._served.discard(conn)
+
+    def _serve(self, conn: Connection) -> bool:
+        """One request. Returns False if that was the last one."""
+        conn.sock.read_by = time.monotonic() + HEAD_S
+        with ARRIVALS:
+            keeps = bool(super().handle(conn))
+        conn.sock.read_by = None
+        if not keeps:
+            conn.close(graceful=True)
+        return keeps
+
+    def handle_request(self, req: Any, conn: Connection) -> bool:
+        if req._expected_100_continue:
+            conn.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            req._expected_100_continue = False
+        conn.sock.read_by = time.monotonic() + BODY_S
+        _read_body(req.body)
+        if req.path in UPLOADS:
+            # What is left is read only once the application knows who sends it.
+            conn.sock.read_by = time.monotonic() + UPLOAD_S
+        conn.sock.settimeout(WRITE_S)
+        return bool(super().handle_request(req, conn))
+
+    def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
+        """A connection with a rest of a body on it is used again only if the rest is there."""
+        conn.sock.read_by = None
+        return keepalive and bool(conn.parser.finish_body(deadline=time.monotonic() + LINGER_S))
+
+    def handle_error(self, req: Any, client: ClientSocket, addr: Any, exc: BaseException) -> None:
+        client.read_by = None
+        if not isinstance(exc, RequestTooSlow):
+            super().handle_error(req, client, addr, exc)
+            return
+        self.log.info("408 for %s: the request did not arrive whole in time", addr[0] if addr else "-")
+        client.settimeout(LINGER_S)
+        with contextlib.suppress(OSError):
+            client.sendall(_TOO_SLOW)
+
+
+def _read_body(body: Any) -> None:
+    """Reads what the application may want while the deadline runs, and puts it back for the application to read.
+
+    A byte more than the most it takes, so that it sees by itself that there is more.
+    """
+    read = body.read(BODY_BYTES_MAX + 1)
+    rest = body.buf.getvalue()
+    body.buf = io.BytesIO()
+    body.buf.write(read + rest)
+
 
 # gunicorn's own log and its access log: through the relay's handler, and without secrets wherever they go.
 
@@ -144,3 +437,53 @@ def on_exit(server: Any) -> None:
     """In the master, after the last worker has ended."""
     while _paper:
         _paper.pop().stop()
+
+
+# gunicorn inside this process, with the project's settings, on a socket that listens already: what `serve` runs.
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """`application` is a WSGI application in gunicorn's spelling, such as `relay.web:create_app()`."""
+
+    def __init__(
+        self,
+        application: str,
+        listener: socket.socket,
+        exchanges: Sequence[PaperExchange],
+        on_worker: Callable[[], None],
+    ) -> None:
+        """`listener` is taken over. `on_worker` is called once, in the first worker, just before it accepts."""
+        self._application = application
+        self._descriptor = listener.detach()
+        self._exchanges = exchanges
+        self._on_worker = on_worker
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in globals().items():
+            if name in self.cfg.settings:
+                self.cfg.set(name, value)
+        self.cfg.set("bind", [f"fd://{self._descriptor}"])
+        self.cfg.set("loglevel", "warning")
+        self.cfg.set("on_starting", self._start)
+        self.cfg.set("post_worker_init", self._greet)
+
+    def load(self) -> Any:
+        return import_app(self._application)
+
+    def _start(self, server: Any) -> None:
+        on_starting(server)
+        for exchange in self._exchanges:
+            supervise(server, exchange)
+
+    def _greet(self, worker: Any) -> None:
+        if worker.age == 1:
+            self._on_worker()
+
+    def run_to_end(self) -> int:
+        """Runs until a signal ends it; the exit code."""
+        try:
+            self.run()
+        except SystemExit as end:
+            return end.code if isinstance(end.code, int) else 1
+        return 0

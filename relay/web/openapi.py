@@ -11,7 +11,7 @@ from flask import Blueprint, Response, render_template
 
 from relay import __version__
 from relay.alerts.fields import Accounts, AlertSchema, Choice, Flag, Ladder, Moment, Number, Read, Scalar, Text, Whole
-from relay.alerts.template import Scenario
+from relay.alerts.wording import Scenario
 from relay.domain.order import OrderStatus, OrderType, Side, SignalStatus
 from relay.domain.trades import ExitReason
 from relay.execution.controls import FlattenOutcome
@@ -225,6 +225,7 @@ def _order() -> Form:
             "filled_qty": _NUMBER,
             "avg_price": _or_null(_NUMBER),
             "fee": _or_null(_NUMBER),
+            "fee_coin": _or_null(_TEXT),
         },
         purpose=_or_null({"enum": ["entry", "exit", "flip", "take_profit", "stop_loss"]}),
         trigger_price=_or_null(_NUMBER),

@@ -7,7 +7,7 @@ import os
 from flask import Flask, Response
 
 from relay.web import gunicorn as settings
-from relay.web.worker import RelayWorker
+from relay.web.gunicorn import RelayWorker
 
 bind = [f"127.0.0.1:{os.environ['PORT']}"]
 workers, threads, worker_class = settings.workers, settings.threads, RelayWorker

@@ -43,7 +43,7 @@ from tests.bench.figures import Figure
 ROOT = Path(__file__).parent.parent.parent
 AREAS = (
     *("domain/*.py", "alerts/rules.py", "alerts/signal.py", "alerts/authenticate.py", "journal/accept.py"),
-    *("journal/ownership.py", "journal/orders.py", "journal/retention.py", "bybit/stream_state.py", "bybit/calls.py"),
+    *("journal/ownership.py", "journal/orders.py", "journal/maintenance.py", "bybit/stream_state.py", "bybit/calls.py"),
     *("bybit/http.py", "bybit/wire_*.py"),
 )
 """The domain, admission, certainty, ownership, reports, known position, calls, transport and the wire readers."""

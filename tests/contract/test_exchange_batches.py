@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from relay.bybit.batches import CREATE_BATCH, judged
+from relay.bybit.calls import CREATE_BATCH, judged
 from relay.bybit.client import CREATE
 from relay.bybit.http import Answer, when_sent
 from relay.domain.instrument import Category

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from relay.bybit.batches import CREATE_BATCH
+from relay.bybit.calls import CREATE_BATCH
 from tests.faults import audit
 from tests.faults.scale import FULL
 from tests.faults.stage import (

@@ -15,9 +15,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from relay.cli.main import cli
-from relay.journal import export
-from relay.journal.backup import BackupFailed, back_up
+from relay.journal import maintenance
 from relay.journal.journal import Journal
+from relay.journal.maintenance import BackupFailed, back_up
 from relay.journal.opening import open_journal
 from relay.settings.environment import Secret, database_password
 from tests.paper_server import PaperServer
@@ -118,7 +118,7 @@ def test_what_the_journal_holds_of_some_days_is_exported_and_no_word_is_a_formul
         assert [each["status"] for each in rows["signals"]] == ["done", "rejected"]
         assert rows["signals"][1]["ticker"] == "'=1+1"
         (order,), (fill,) = rows["orders"], rows["fills"]
-        assert (order["signal_id"], order["status"], order["filled_qty"]) == (done["id"], "filled", "0.01")
+        assert (order["signal_id"], order["status"], order["fee_coin"]) == (done["id"], "filled", "USDT")
         assert (
             fill["qty"] == "0.01" and fill["at"].startswith(day) and fill["client_order_id"] == order["client_order_id"]
         )
@@ -132,10 +132,10 @@ def test_what_the_journal_holds_of_some_days_is_exported_and_no_word_is_a_formul
 def test_many_rows_are_exported_once_each_and_in_order_from_both_databases(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "_AT_ONCE", 3)
+    monkeypatch.setattr(maintenance, "_AT_ONCE", 3)
     times = [1, 1, 1, 1, 2, 3, 3, 9, 9, 9]
     made = [accepted(journal, at_ms=NOW_MS + each) for each in times]
-    found = list(export.export(journal.store, export.ExportKind.SIGNALS, NOW_MS, NOW_MS + 9))
+    found = list(maintenance.export(journal.store, maintenance.ExportKind.SIGNALS, NOW_MS, NOW_MS + 9))
     assert [each["id"] for each in found] == made[:7]
 
 

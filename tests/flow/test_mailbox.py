@@ -18,7 +18,7 @@ import pytest
 from relay.app.account_checks import MailboxLook
 from relay.errors import SettingsInvalid
 from relay.mailbox import watch
-from relay.mailbox.message import read_mail
+from relay.mailbox.watch import read_mail
 from relay.settings.settings import load_settings
 from tests.mail_server import HAS_DOVECOT, PASSWORD, MailServer, mail
 from tests.paper_server import PaperServer

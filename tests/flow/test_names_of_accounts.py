@@ -14,8 +14,8 @@ from relay.app.accounts import exchanges_of
 from relay.domain.instrument import Category
 from relay.execution.bookkeeping import JournalOwnership
 from relay.journal.journal import Journal
+from relay.journal.maintenance import NotRenamed, known_accounts, rename
 from relay.journal.opening import open_journal
-from relay.journal.renamed import NotRenamed, known_accounts, rename
 from relay.settings.settings import load_settings
 from tests.flow.cli_support import run
 from tests.paper_server import KEY, SECRET, PaperServer

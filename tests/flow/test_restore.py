@@ -18,9 +18,9 @@ from relay.bybit.client import Exchange
 from relay.cli.main import cli
 from relay.domain.order import PlannedOrder, Purpose, RequestSignature, Side
 from relay.domain.signal import Action
-from relay.journal.backup import BackupFailed, back_up, restore
 from relay.journal.copies import Mailboxes, ReadUpTo
 from relay.journal.journal import Journal
+from relay.journal.maintenance import BackupFailed, back_up, restore
 from relay.journal.opening import migrate, open_journal
 from tests import postgres
 from tests.flow.cli_support import run

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.app.sentry import Scrubber
-from relay.app.telemetry import Redaction
+from relay.app.telemetry import Redaction, Scrubber
 from relay.settings.environment import Secret
 from tests.catcher import Catcher
 from tests.paper_server import PaperServer

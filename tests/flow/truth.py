@@ -28,7 +28,12 @@ from tests.relay_server import RelayServer, running_relay
 D = Decimal
 ACCOUNTS = ("red", "green", "blue")
 SECRET_OF = {name: f"a-secret-of-the-{name}-0123" for name in ACCOUNTS}
-MARKETS = {"BTCUSDT": ("linear", "BTCUSDT.P", D(100000), "0.1"), "BTCUSD": ("inverse", "BTCUSD.P", D(100000), "1000")}
+MARKETS = {
+    "BTCUSDT": ("linear", "BTCUSDT.P", D(100000), "0.1"),
+    "BTCPERP": ("linear", "BTCUSDC.P", D(100000), "0.1"),
+    "BTCUSD": ("inverse", "BTCUSD.P", D(100000), "1000"),
+}
+COINS = {"BTCUSDT": "USDT", "BTCPERP": "USDC", "BTCUSD": "BTC"}
 WAYS = (
     *("alert", "stop_loss", "take_profit", "ladder", "trailing_stop", "flip", "liquidation", "adl", "hand"),
     *("by hand", "by hand, closed by alert"),
@@ -98,6 +103,7 @@ class Truth:
         else:
             self.alert(relay, account, symbol, side, qty=lot, **levels.get(way, {}))
         if self.chance.random() < 0.3:
+            paper.control.prices(**{symbol: str(price + away / 10)})  # then a session pays out something
             paper.control.funding(symbol, self.chance.choice(("0.0001", "-0.00021")))
         strategy = "by hand" if way.startswith("by hand") else f"s-{account}"
         reason = {"ladder": "take_profit", "flip": "alert", "by hand": "hand", "by hand, closed by alert": "alert"}
@@ -166,7 +172,7 @@ class Truth:
 
     def _note(self, account: str, strategy: str, symbol: str, reason: str, *, flips: bool) -> None:
         """By the rows that are new: each has its result, its fee in some coin, its tax."""
-        coin = "USDT" if symbol == "BTCUSDT" else "BTC"
+        coin = COINS[symbol]
         seen = self._seen.setdefault(account, set())
         rows = [row for row in self.executions(account, symbol) if row["execId"] not in seen]
         seen |= {row["execId"] for row in rows}
@@ -274,7 +280,7 @@ def _compared(truth: Truth, relay: RelayServer, before: dict[str, dict[str, Deci
     _same_trades(trades, wanted)
     for row in relay.api("performance")["strategies"]:
         own = [each for each in wanted if (each.account, each.strategy) == (row["account"], row["strategy"])]
-        own = [each for each in own if ("USDT" if each.symbol == "BTCUSDT" else "BTC") == row["settle_coin"]]
+        own = [each for each in own if COINS[each.symbol] == row["settle_coin"]]
         assert (row["trades"], row["won"]) == (len(own), sum(each.net > 0 for each in own))
     reasons = Counter(each.reason for each in wanted)
     took = time.monotonic() - begun

@@ -56,6 +56,8 @@ class Market:
     price: Decimal = D(100000)
     size: Decimal = D(0)
     cost: Fraction = Fraction(0)
+    settled: Fraction = Fraction(0)
+    """What of the cost sessions have paid out, which the average price does not show."""
     levels: dict[str, Decimal] = field(default_factory=dict)
     best: Decimal = D(0)
     leverage: str = "10"
@@ -67,8 +69,21 @@ class Market:
 
     @property
     def average(self) -> Decimal:
-        size = Fraction(abs(self.size))
-        return _cut(size / self.cost if self.category == "inverse" else self.cost / size) if size else D(0)
+        size, cost = Fraction(abs(self.size)), self.cost - self.settled
+        return _cut(size / cost if self.category == "inverse" else cost / size) if size else D(0)
+
+    @property
+    def pnl(self) -> Fraction:
+        """What is open, since the last session."""
+        pnl = self.value(abs(self.size), self.price) - self.cost if self.size else Fraction(0)
+        return pnl * (1 if self.size > 0 else -1) * (-1 if self.category == "inverse" else 1)
+
+    def settle(self) -> Decimal:
+        """A session ends, of contracts in USDC: what is open is paid out."""
+        paid = _cut(self.pnl) if self.coin == "USDC" else D(0)
+        for_long = Fraction(paid) * (1 if self.size > 0 else -1)
+        self.cost, self.settled = self.cost + for_long, self.settled + for_long
+        return paid
 
     def take(self, signed: Decimal, price: Decimal) -> tuple[Decimal, Decimal]:
         """Move the position; how much that closed, and what it gained."""
@@ -78,18 +93,19 @@ class Market:
             cost, worth = self.cost * Fraction(closed) / Fraction(abs(self.size)), self.value(closed, price)
             gain = (worth - cost) * (1 if self.size > 0 else -1) * (-1 if self.category == "inverse" else 1)
             self.cost -= cost
+            self.settled *= 1 - Fraction(closed) / Fraction(abs(self.size))
         self.cost += self.value(abs(signed) - closed, price)
         self.size += signed
         return closed, _cut(gain)
 
     def row(self) -> Row:
         side = "Buy" if self.size > 0 else "Sell" if self.size < 0 else ""
-        pnl = self.value(abs(self.size), self.price) - self.cost if self.size else Fraction(0)
-        pnl *= (1 if self.size > 0 else -1) * (-1 if self.category == "inverse" else 1)
+        session = text(self.cost / Fraction(abs(self.size))) if self.size and self.coin == "USDC" else ""
         return {
             **{"symbol": self.symbol, "side": side, "size": text(abs(self.size)), "positionIdx": 0},
             **{"avgPrice": text(self.average), "entryPrice": text(self.average), "markPrice": text(self.price)},
-            **{"leverage": self.leverage, "seq": self.seq, "unrealisedPnl": text(pnl), "positionStatus": "Normal"},
+            **{"leverage": self.leverage, "seq": self.seq, "unrealisedPnl": text(self.pnl), "positionStatus": "Normal"},
+            "sessionAvgPrice": session,
             **{name: text(self.levels.get(name, D(0))) for name in ("takeProfit", "stopLoss", "trailingStop")},
             **{"createdTime": "1", "updatedTime": str(self.changed_ms), "isReduceOnly": False, "liqPrice": ""},
         }
@@ -98,6 +114,7 @@ class Market:
 def _markets() -> dict[str, Market]:
     return {
         "BTCUSDT": Market(symbol="BTCUSDT", category="linear", coin="USDT", step=D("0.001")),
+        "BTCPERP": Market(symbol="BTCPERP", category="linear", coin="USDC", step=D("0.001")),
         "BTCUSD": Market(symbol="BTCUSD", category="inverse", coin="BTC", step=D(1)),
     }
 
@@ -114,7 +131,7 @@ class Venue:
         self.chance = random.Random(seed)  # noqa: S311 - a fixed seed, and nothing secret
         self.control = self
         self.markets = _markets()
-        self.wallet = {"USDT": D(1000000), "BTC": D(50), "MNT": D(5000)}
+        self.wallet = {"USDT": D(1000000), "USDC": D(1000000), "BTC": D(50), "MNT": D(5000)}
         self.executions: list[Row] = []
         """All, with what each gained."""
         self._listed: dict[str, list[tuple[float, Row]]] = defaultdict(list)
@@ -169,12 +186,14 @@ class Venue:
         with self._lock:
             market = self.markets[symbol]
             if market.size:
-                paid = _cut(market.value(market.size, market.price) * Fraction(rate))
+                market.changed_ms = max(_now_ms(), market.changed_ms + 1)
+                paid, gained = _cut(market.value(market.size, market.price) * Fraction(rate)), market.settle()
                 side = "Buy" if market.size > 0 else "Sell"
-                row = self._row(market, {"orderId": uuid.uuid4().hex, "side": side, "orderType": "UNKNOWN"})
+                row = self._row(market, {"orderId": uuid.uuid4().hex, "side": side, "orderType": "UNKNOWN"},
+                                at_ms=market.changed_ms)  # fmt: skip
                 row |= {"execType": "Funding", "execQty": text(abs(market.size)), "execPrice": text(market.price)}
                 row |= {"execFee": text(paid), "execPnl": "", "feeCurrency": "", "leavesQty": "0"}
-                self._book(market, row, gained=D(0), paid={market.coin: paid}, is_funding=True)
+                self._book(market, row, gained=gained, paid={market.coin: paid}, is_funding=True)
                 self._tell(market, [row], [])
 
     def takeover(self, symbol: str, kind: str) -> None:
@@ -249,7 +268,9 @@ class Venue:
         self._tell(market, rows, changed)
 
     def _execute(self, market: Market, row: Row, signed: Decimal, price: Decimal, rate: Decimal) -> None:
+        sign, settled = 1 if market.size > 0 else -1, market.settled
         closed, gained = market.take(signed, price)
+        since_entry = gained + _cut((settled - market.settled) * sign)
         value = market.value(abs(signed), price)
         coin, fee = market.coin, _cut(value * Fraction(rate))
         if self._fee_coin:
@@ -257,7 +278,7 @@ class Venue:
             coin, fee = self._fee_coin, _cut(value * Fraction(rate) * usd / Fraction(self._fee_price))
         tax = _cut(abs(value * Fraction(rate)) * Fraction(self._tax))
         row |= {"execPrice": text(price), "execValue": text(value), "feeRate": text(rate), "execFee": text(fee)}
-        row |= {"feeCurrency": coin, "execPnl": text(gained), "closedSize": text(closed) if closed else ""}
+        row |= {"feeCurrency": coin, "execPnl": text(since_entry), "closedSize": text(closed) if closed else ""}
         if tax:
             row["extraFees"] = [{"feeCoin": market.coin, "feeType": "GST", "subFeeType": "IND_GST", "fee": text(tax)}]
         paid = defaultdict(D, {coin: fee})
@@ -277,7 +298,7 @@ class Venue:
     ) -> None:
         """The wallet, and its transaction log: rows of one moment share their `id`."""
         seen_at = time.monotonic() + self.chance.random() * LAG_S
-        self.executions.append(row)
+        self.executions.append({**row, "execPnl": text(gained)})
         self._listed[market.category].insert(0, (seen_at, row))
         for coin in dict.fromkeys((market.coin, *paid)):
             flow, fee = gained if coin == market.coin else D(0), paid.get(coin, D(0))
@@ -460,7 +481,7 @@ class Venue:
         rows = []
         for each in self.markets.values():
             if each.category == given["category"] and given.get("status", "Trading") == "Trading":
-                name, quote = each.category.capitalize(), each.symbol.removeprefix("BTC")
+                name, quote = each.category.capitalize(), {"BTC": "USD"}.get(each.coin, each.coin)
                 lot = {"qtyStep": text(each.step), "minOrderQty": text(each.step), "maxOrderQty": "1000000"}
                 rows.append(
                     {

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 
 from relay.bybit.wire_orders import OpenOrder
-from relay.domain.coins import OwnCoins
 from relay.domain.instrument import Category, Instrument, floor_to, is_on_grid
 from relay.domain.order import (
     Accepted,
@@ -19,6 +18,7 @@ from relay.domain.order import (
     is_marketable,
 )
 from relay.domain.position import Fill, OrderReport, Position
+from relay.domain.spot import OwnCoins
 from relay.errors import ExchangeUnreachable
 from tests.builders import linear
 from tests.property.model_exchange import Clock, ModelExchange, Order
@@ -45,7 +45,7 @@ class SpotExchange(ModelExchange):
         super().__init__(clock)
         self.coins, self.money, self.now_at = OWNERS, MONEY, Decimal(50_000)
         self.filled: dict[str, list[Fill]] = {}
-        self.own_coins: Callable[[], Mapping[str, OwnCoins]] = dict
+        self.own_coins: Callable[[Collection[str]], Mapping[str, OwnCoins]] = lambda lacking_at: {}
         self.fills_lag = 0
         """So many questions for fills are answered before they are listed."""
 
@@ -196,7 +196,9 @@ class SpotExchange(ModelExchange):
 
     def position(self, *, category: Category, symbol: str) -> Position:
         self._ask()
-        held, at_ms = self.own_coins().get(symbol) or OwnCoins(symbol=symbol), self._clock.now_ms
+        held, at_ms = self.own_coins(()).get(symbol) or OwnCoins(symbol=symbol), self._clock.now_ms
+        if held.lacks(self.coins, at_ms=at_ms):
+            held = self.own_coins((symbol,)).get(symbol) or OwnCoins(symbol=symbol)
         if held.uncounted:
             raise ExchangeUnreachable("its list of executions lags")
         free = max(self.coins - self.locked(Side.SELL), Decimal(0))

@@ -25,10 +25,9 @@ from relay.domain.order import (
 )
 from relay.domain.position import Fill, OrderReport
 from relay.domain.signal import Identity, IdentityKind
-from relay.journal.codec import from_json, to_json
 from relay.journal.journal import Journal
 from relay.journal.opening import open_journal
-from relay.journal.records import Admission, Duplicate, IdReused, New, Reopened
+from relay.journal.records import Admission, Duplicate, IdReused, New, Reopened, from_json, to_json
 from tests.unit.journal_builders import NOW_MS, SIGNATURE, accept, fill, limit, new_signal, report, sent_order, url_of
 
 COUNTER = itertools.count()

@@ -9,18 +9,10 @@ from typing import Any
 
 import pytest
 
+from relay.bybit.account_api import AccountMode, AccountType, FeeRate, KeyRights, MarginMode, key_rights_from
 from relay.bybit.account_facts import AccountFacts, DatabaseFacts, ExpectedAccount, Foreign, Listed, Stream, Unavailable
 from relay.bybit.checklist import Report, judge, read_report, refuse_wide_key, rows_of
-from relay.bybit.wire_account import (
-    AccountMode,
-    AccountType,
-    CoinBalance,
-    FeeRate,
-    KeyRights,
-    MarginMode,
-    Wallet,
-    key_rights_from,
-)
+from relay.bybit.wire_account import CoinBalance, Wallet
 from relay.domain.instrument import Category
 from relay.domain.position import Position
 from relay.errors import SettingsInvalid

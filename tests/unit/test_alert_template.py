@@ -7,8 +7,7 @@ import re
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from relay.alerts.template import Scenario, filled, is_template
-from relay.alerts.wording import PLACEHOLDERS
+from relay.alerts.wording import PLACEHOLDERS, Scenario, filled, is_template
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 

@@ -16,7 +16,7 @@ RANKS = (
     {"errors", "domain", "__init__"},
     {"settings"},
     {"app.telemetry", "app.metrics", "engine.lease_guard", "engine.failpoint"},
-    {"alerts", "journal", "bybit", "paper", "engine", "app.sentry", "app.paper_child"},
+    {"alerts", "journal", "bybit", "paper", "engine", "app.paper_child"},
     {"execution"},
     {"mailbox"},
     {"app"},

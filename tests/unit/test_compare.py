@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 import openpyxl
 import pytest
 
-from relay.alerts.exports import ExportUnreadable, read_export
 from relay.alerts.signal import digest
 from relay.domain.compare import (
     AlertOutcome,
@@ -28,6 +27,7 @@ from relay.domain.compare import (
 from relay.domain.instrument import Category
 from relay.domain.order import Side, SignalStatus
 from relay.domain.trades import Trade
+from relay.execution.compare import ExportUnreadable, read_export
 
 D = Decimal
 BEGUN = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import pytest
 
-from relay.app.periodic_jobs import PeriodicJobs
+from relay.app.engines import PeriodicJobs
 from relay.app.wiring import BringUps
 from relay.bybit.client import Exchange
 from relay.bybit.market import Market
@@ -215,7 +215,7 @@ def test_upkeep_outlives_what_nobody_thought_of() -> None:
             return 0
 
     odd = Odd()
-    with patch("relay.app.periodic_jobs.KEEP_WARM_S", 0.001):
+    with patch("relay.app.engines.KEEP_WARM_S", 0.001):
         periodic_jobs = PeriodicJobs(markets={"main": Market()}, exchanges={"main": cast(Exchange, odd)})
     periodic_jobs.start()
     assert odd.keep_warm.again.wait(DEADLINE_S)

@@ -12,9 +12,9 @@ from relay.domain.notice import NoticeKind
 from relay.domain.signal import Action
 from relay.execution.heartbeat import Expectation, Heartbeats
 from relay.execution.notices import Announcer
-from relay.journal.codec import to_ms
 from relay.journal.journal import Journal
 from relay.journal.opening import open_journal
+from relay.journal.records import to_ms
 from tests.unit.journal_builders import accepted, url_of
 
 BEGAN = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)

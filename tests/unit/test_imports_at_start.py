@@ -11,7 +11,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("apprise", "sentry_sdk", "psycopg", "alembic", "playwright", "relay.paper.book")
+HEAVY = ("apprise", "sentry_sdk", "psycopg", "alembic", "playwright", "relay.paper.exchange")
 SERVE = """
 import sys
 from pathlib import Path

@@ -15,10 +15,10 @@ import pytest
 from relay.domain.order import Reason, SignalStatus
 from relay.domain.signal import Identity, new_signal_id
 from relay.journal.journal import Journal
+from relay.journal.maintenance import DAY_MS
 from relay.journal.opening import open_journal
 from relay.journal.records import Duplicate, IdReused, New, NewSignal
 from relay.journal.rejected import APART_S, ONLY_COUNTED
-from relay.journal.retention import DAY_MS
 from tests.unit.journal_builders import (
     NOW_MS,
     WINDOW_MS,

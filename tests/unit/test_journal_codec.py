@@ -13,7 +13,8 @@ from relay.domain.bracket import Bracket, BracketStatus, TakeProfitLeg
 from relay.domain.instrument import Category
 from relay.domain.order import OrderType, PlannedOrder, Purpose, Side, TimeInForce, TriggerBy
 from relay.domain.signal import Level, LevelKind
-from relay.journal.codec import compact_json, from_json, to_json
+from relay.journal.records import from_json, to_json
+from relay.journal.statements import compact_json
 
 STORED_BRACKET = (
     '{"side":"sell","stop_loss":{"kind":"percent","value":"1.50"},"take_profit":{"kind":"price","value":"90"},'

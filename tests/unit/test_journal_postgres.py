@@ -21,10 +21,10 @@ from relay.errors import JournalUnavailable, SchemaOutdated, SettingsInvalid
 from relay.journal import postgres as journal_postgres
 from relay.journal import rejected
 from relay.journal.journal import Journal
+from relay.journal.maintenance import DAY_MS
 from relay.journal.opening import migrate, open_journal
 from relay.journal.postgres import PostgresStore
 from relay.journal.records import HALT, Duplicate, New
-from relay.journal.retention import DAY_MS
 from relay.journal.store import JobStage
 from relay.journal.tables import metadata
 from relay.journal.unit_of_work import UnitOfWork

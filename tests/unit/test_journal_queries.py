@@ -22,6 +22,7 @@ from tests.unit.journal_builders import (
     NOW_MS,
     accepted,
     events_of,
+    fill,
     limit,
     new_signal,
     order_id,
@@ -80,6 +81,7 @@ def test_a_signal_is_shown_as_the_contract_says(journal: Journal) -> None:
                 "filled_qty": "0.01",
                 "avg_price": "60000",
                 "fee": "0.33",
+                "fee_coin": None,
             }
         ],
         "events": [
@@ -173,6 +175,18 @@ def test_what_needs_a_person_is_read_for_one_account(journal: Journal) -> None:
 def test_a_cursor_that_is_none_is_reported(journal: Journal, cursor: str) -> None:
     with pytest.raises(ValueError, match="not a cursor"):
         journal.signals(cursor=cursor)
+
+
+def test_the_coin_of_a_fee_is_its_fills_and_of_several_none_is_named(journal: Journal) -> None:
+    signal_id, client_id = sent_order(journal)
+    coins = []
+    for number, coin in enumerate(("MNT", "MNT", "BTC")):
+        paid = replace(fill(client_id, exec_id=f"e-{number}", qty="0.002"), fee_coin=coin)
+        journal.record_report(client_id, report(client_id), fills=[paid], now_ms=NOW_MS)
+        (shown,), (listed,) = (journal.signal(signal_id) or {})["orders"], journal.orders()
+        (paged,) = journal.signals().signals[0]["orders"]
+        coins.append({each["fee_coin"] for each in (shown, listed, paged)})
+    assert coins == [{"MNT"}, {"MNT"}, {None}]
 
 
 def test_orders_are_listed_by_what_is_asked_for(journal: Journal) -> None:

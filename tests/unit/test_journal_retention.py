@@ -10,8 +10,8 @@ from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, Side, SignalStatus
 from relay.domain.signal import Level, LevelKind
 from relay.journal.journal import Journal
+from relay.journal.maintenance import DAY_MS, Retention
 from relay.journal.records import Duplicate
-from relay.journal.retention import DAY_MS, Retention
 from tests.unit.journal_builders import (
     NOW_MS,
     accept,

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import Engine, inspect
 
 from relay.domain.order import OrderStatus, SignalStatus
-from relay.journal.export import ExportKind, export
 from relay.journal.journal import Journal
+from relay.journal.maintenance import ExportKind, export
 from relay.journal.opening import HEAD, migrate, open_journal
 from relay.journal.postgres import PostgresStore
 from relay.journal.tables import metadata

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from relay.paper.book import Book
+from relay.paper.exchange import Book
 from relay.paper.orders import ZERO, Ask, Exits, Order, OrderType, Refusal, Side, Status, StopKind, TimeInForce
 from relay.paper.state import Quote, State, load
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from relay.paper.candles import MINUTE_MS, Candle, candles_of, traced
+from relay.paper.state import MINUTE_MS, Candle, candles_of, traced
 
 
 def path_of(*moves: tuple[int, str]) -> list[Candle]:

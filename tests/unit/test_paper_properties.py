@@ -8,7 +8,7 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.paper.book import Book
+from relay.paper.exchange import Book
 from relay.paper.orders import ZERO, Ask, Exits, OrderType, Side, TimeInForce
 from relay.paper.state import Quote, State, load
 

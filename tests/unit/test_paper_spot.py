@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.paper import margin
-from relay.paper.book import Book
+from relay.paper.exchange import Book
 from relay.paper.orders import (
     NO_EXITS,
     QUOTE_COIN,

@@ -12,16 +12,13 @@ from typing import Any
 
 import pytest
 
+from relay.bybit.account_api import account_mode_from, fee_rate_from, key_rights_from, maintenance_from
 from relay.bybit.calls import OddRows
 from relay.bybit.stream_state import LiveAccount
 from relay.bybit.wire_account import (
     NOT_UNDERSTOOD,
-    account_mode_from,
     closed_pnl_from,
-    fee_rate_from,
     instrument_from,
-    key_rights_from,
-    maintenance_from,
     mark_price_from,
     position_from,
     stopped_at_ms_from,

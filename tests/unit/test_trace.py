@@ -32,7 +32,11 @@ def stream(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
 
 @pytest.mark.parametrize("stream", ["json"], indirect=True)
 def test_a_step_is_one_line_with_what_it_is_about_and_its_milliseconds(stream: StringIO) -> None:
-    with about(signal_id="s1", account="main"), about(client_order_id="c1"), metrics.timed(metrics.TimedStage.PLACE):
+    with (
+        about(signal_id="s1", account="main"),
+        about(client_order_id="c1"),
+        metrics.timed(metrics.TimedStage.PLACE),
+    ):
         pass
     line = json.loads(stream.getvalue())
     assert (line["logger"], line["message"]) == ("relay.steps", "place")

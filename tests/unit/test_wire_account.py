@@ -9,20 +9,21 @@ from typing import Any
 
 import pytest
 
+from relay.bybit.account_api import KeyRights, maintenance_from, time_left
 from relay.bybit.wire_account import (
-    KeyRights,
+    balance_changes,
     category_of_symbol,
     coins_of,
+    fee_coin_of,
     instrument_from,
-    maintenance_from,
+    ledger_entry_from,
+    log_entry_from,
     mark_price_from,
     position_from,
     settle_coin_of,
     stopped_at_ms_from,
-    time_left,
     wallet_from,
 )
-from relay.bybit.wire_ledger import balance_changes, fee_coin_of, ledger_entry_from, log_entry_from
 from relay.bybit.wire_orders import reported_position
 from relay.domain.instrument import Category
 from relay.domain.position import Position
@@ -305,6 +306,30 @@ def test_only_trade_and_what_belongs_to_it_proves_the_ledger(kind: str, category
     entry = log_entry_from(row)
     assert (entry is not None) is counts
     assert entry is None or (entry.coin, entry.change, entry.at_ms) == ("USDT", Decimal("-1.5"), 9)
+
+
+def test_a_session_of_usdc_contracts_pays_out_and_a_close_waits_for_what_the_log_says() -> None:
+    row = {
+        "id": "5",
+        "type": "SETTLEMENT",
+        "category": "linear",
+        "currency": "USDC",
+        "symbol": "BTCPERP",
+        "side": "Buy",
+    }
+    row |= {"cashFlow": "12.5", "funding": "-0.25", "change": "12.25", "transactionTime": "9"}
+    logged = log_entry_from(row)
+    assert logged is not None and logged.session is not None
+    paid = logged.session
+    assert [paid.realised, paid.qty, paid.fee, paid.funding, paid.at_ms] == [Decimal("12.5"), 0, 0, 0, 9]
+    for other in ({"cashFlow": "0"}, {"currency": "USDT", "symbol": "BTCUSDT"}, {"type": "TRADE"}):
+        told = log_entry_from({**row, **other})
+        assert told is not None and told.session is None
+    perp = {"symbol": "BTCPERP", "execPnl": "4.5"}
+    assert ledger_entry_from(execution(**perp), Category.LINEAR).realised is None
+    for kind in ("Funding", "SessionSettlePnL"):
+        assert ledger_entry_from(execution(**perp, execType=kind), Category.LINEAR).realised == 0
+    assert balance_changes(execution(**perp, execFee="0"), Category.LINEAR) == {"USDC": Decimal("4.5")}
 
 
 def test_rows_of_one_moment_are_told_apart_though_they_share_their_id() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from relay.bybit.wire_orders import create_params, fill_from, open_order_from, report_from, reported_execution
-from relay.domain.coins import OwnCoins
 from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, OrderType, PlannedOrder, Purpose, Side, TimeInForce, TriggerBy
+from relay.domain.spot import OwnCoins
 
 
 def planned(**changes: Any) -> PlannedOrder:

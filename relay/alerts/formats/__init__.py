@@ -9,20 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from relay.alerts.formats.altrady import ALTRADY
-from relay.alerts.formats.autoview import AUTOVIEW
 from relay.alerts.formats.base import AlertFormat, Translation
 from relay.alerts.formats.bots import BOT, STRATEGY_BOT, TVBIT
-from relay.alerts.formats.finandy import FINANDY
-from relay.alerts.formats.mizar import MIZAR
-from relay.alerts.formats.okx import OKX
-from relay.alerts.formats.pionex import PIONEX, TICKERLY
+from relay.alerts.formats.platforms import ALTRADY, AUTOVIEW, FINANDY, MIZAR, SIGNALBEE, TVHUB
 from relay.alerts.formats.refused import REFUSED
-from relay.alerts.formats.signalbee import SIGNALBEE
-from relay.alerts.formats.threecommas import THREECOMMAS, THREECOMMAS_DCA
+from relay.alerts.formats.signal_bots import OKX, PIONEX, THREECOMMAS, THREECOMMAS_DCA, TICKERLY, WUNDERTRADING
 from relay.alerts.formats.traderspost import TRADERSPOST
-from relay.alerts.formats.tvhub import TVHUB
-from relay.alerts.formats.wundertrading import WUNDERTRADING
 
 NATIVE = "native"
 

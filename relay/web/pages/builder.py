@@ -10,8 +10,7 @@ from flask import Blueprint, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from relay.alerts.authenticate import Credentials
-from relay.alerts.template import filled
-from relay.alerts.wording import FOR_STRATEGIES, SIZED, STAND_IN, Kind, as_text, message, size_fields
+from relay.alerts.wording import FOR_STRATEGIES, SIZED, STAND_IN, Kind, as_text, filled, message, size_fields
 from relay.domain.order import OrderType, TimeInForce
 from relay.domain.signal import NATIVE_UNITS
 from relay.errors import AlertError, ExchangeAnswered, ExchangeUnreachable

@@ -67,13 +67,13 @@ class _Remembered(Generic[T]):
             return self._seen
         try:
             if time.monotonic() - self._seen.at_s >= self._keep_s:
-                self._seen = _asked(self._ask, self._seen.value)
+                self._seen = _read(self._ask, self._seen.value)
             return self._seen
         finally:
             self._asking.release()
 
 
-def _asked(ask: Callable[[], T], before: T | None = None) -> AccountSnapshot[T]:
+def _read(ask: Callable[[], T], before: T | None = None) -> AccountSnapshot[T]:
     """`before`: what stands for an answer where there is none."""
     try:
         value = ask()
@@ -143,7 +143,7 @@ def all_positions(*, fresh: bool = False) -> tuple[list[dict[str, Any]], list[st
     def read_of(name: str, exchange: Exchange) -> AccountSnapshot[list[dict[str, Any]]]:
         account = parts.accounts[name]
         if fresh:
-            return _asked(lambda: _positions(account, LiveView(exchange), parts))
+            return _read(lambda: _positions(account, LiveView(exchange), parts))
         return glance.positions(account, parts)
 
     read = of_each(parts.exchanges, read_of)
