@@ -249,6 +249,8 @@ def _read(connection: Connection, rows: Sequence[Any]) -> tuple[ExecutionRecord,
 
 def _fresh(connection: Connection, rows: Sequence[Any]) -> set[tuple[str, int]]:
     """The generations that a person opened to be as old as their opening."""
+    if not rows:
+        return set()
     opened = _in_chunks(connection, select(events), events.c.signal_id, list({row.id for row in rows}))
     return {
         (each.signal_id, each.detail["generation"])

@@ -253,7 +253,7 @@ def ask(connection: Connection, statement: Executable, given: Given) -> Callable
     found = _by_driver(connection, text, lambda _: cursor.fetchall()) if is_here else None
 
     def read() -> list[Any]:
-        rows = _by_driver(connection, text, lambda _: cursor.fetchall()) if found is None else found
+        rows = _rows_of(connection, cursor, text) if found is None else found
         reader = _row_reader(statement, connection.dialect)
         return [
             reader.make(
@@ -327,12 +327,11 @@ def pipelined(connection: Connection, *texts: str) -> Iterator[Callable[[], list
     What is said in it leaves together with the next question, so that not each statement is a round trip of its own;
     the error of one is raised by what waits next. From what SQLAlchemy executes by itself on, each is waited for again.
     """
-    pipeline = _by_driver(connection, "", lambda driver: driver.pipeline())
-    _by_driver(connection, "", lambda driver: pipeline.__enter__())
-    connection.info[_PIPELINE] = pipeline
+    context = _by_driver(connection, "", lambda driver: driver.pipeline())
+    connection.info[_PIPELINE] = context, _by_driver(connection, "", lambda driver: context.__enter__())
     try:
         cursors = [run_text(connection, text) for text in texts]
-        yield lambda: list(_by_driver(connection, texts[-1], lambda driver: cursors[-1].fetchall()))
+        yield lambda: _rows_of(connection, cursors[-1], texts[-1])
     except BaseException:
         # What failed first is what is told.
         with suppress(DBAPIError):
@@ -343,9 +342,19 @@ def pipelined(connection: Connection, *texts: str) -> Iterator[Callable[[], list
 
 def _leave_pipeline(connection: Connection, *_: object) -> None:
     """All that was said has been done by then."""
-    if connection.invalidated or (pipeline := connection.info.pop(_PIPELINE, None)) is None:
+    if connection.invalidated or (found := connection.info.pop(_PIPELINE, None)) is None:
         return
-    _by_driver(connection, "", lambda driver: pipeline.__exit__(None, None, None))
+    _by_driver(connection, "", lambda driver: found[0].__exit__(None, None, None))
+
+
+def _rows_of(connection: Connection, cursor: Any, text: str) -> list[Any]:
+    """In a pipeline all that was said so far is waited for, and the server told so: else it would not count the time
+    that this process may stand still within its transaction (findings/psycopg-pipeline-is-never-idle-in-transaction).
+    """
+    pipeline = connection.info.get(_PIPELINE)
+    if pipeline is not None and cursor.pgresult is None:
+        _by_driver(connection, text, lambda _: pipeline[1].sync())
+    return list(_by_driver(connection, text, lambda _: cursor.fetchall()))
 
 
 def wait_for_each(engine: Engine) -> None:
