@@ -21,7 +21,7 @@ from relay.engine.lanes import Lane, Lanes, LaneTask
 from relay.engine.lease_guard import AccountLease, LeaseLost, clock
 from relay.engine.placement import Placement
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable
-from relay.execution.heartbeat import Heartbeats
+from relay.execution.accept import Heartbeats
 from relay.execution.owned import OwnedFeeder, WakingFeeder
 from relay.execution.ports import to_ms, utc_now
 from relay.execution.tasks import Feeder, Runner, Tasks

@@ -54,20 +54,18 @@ from relay.bybit.wire_orders import ReportedExecution
 from relay.domain.notice import NoticeKind
 from relay.engine.lease_guard import LeaseLost
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, JournalUnavailable, SettingsInvalid
-from relay.execution.accept import Intake
-from relay.execution.bookkeeping import JournalOwnership, own_coins_of
+from relay.execution.accept import Heartbeats, Intake, expectations
+from relay.execution.bookkeeping import JournalOwnership, own_coins_of, settle_restored
 from relay.execution.controls import Controls, Previewer
 from relay.execution.delivery import open_services
 from relay.execution.execute import DriftWatch, Executor, compare_positions
 from relay.execution.follow import Follower, Streams
 from relay.execution.gather import Gatherer
-from relay.execution.heartbeat import Heartbeats, expectations
 from relay.execution.holdings import AccountReporter, AccountReports, AccountView, LiveView
 from relay.execution.notices import Announcer, Notifier, outside_text
 from relay.execution.orders import Clearing
 from relay.execution.ports import Account, from_ms, to_ms, utc_now
 from relay.execution.protection import ProtectionLanes, Protector
-from relay.execution.restored import settle_restored
 from relay.execution.tasks import Feeder, Tasks
 from relay.execution.work import Strategy
 from relay.journal.copies import Mailboxes

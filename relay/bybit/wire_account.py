@@ -649,16 +649,5 @@ def _session(row: Row, exec_id: str) -> LedgerEntry | None:
     paid = number_or_zero(row, "cashFlow")
     if row["type"] != "SETTLEMENT" or row["currency"] != _SESSIONS_COIN or not paid:
         return None
-    return LedgerEntry(
-        exec_id=exec_id,
-        category=Category(row["category"]),
-        symbol=row["symbol"],
-        coin=row["currency"],
-        side=Side.SELL if row.get("side") == "Sell" else Side.BUY,
-        qty=Decimal(0),
-        price=number_or_zero(row, "tradePrice"),
-        fee=Decimal(0),
-        funding=Decimal(0),
-        at_ms=int(row["transactionTime"]),
-        realised=paid,
-    )
+    told = {"execId": exec_id, "execType": _FUNDING, "execTime": row["transactionTime"], "symbol": row["symbol"]}
+    return replace(ledger_entry_from(told, Category(row["category"])), realised=paid)

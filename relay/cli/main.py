@@ -25,7 +25,7 @@ ELSEWHERE: Final = (
     ("check", "check", "Look at the connection, the key and the account."),
     ("close", "control", "Close one position, or a part of it, and tell what became of it; halted or not."),
     ("compare", "trades", "Hold TradingView's alerts log, and a strategy's list of trades, against the journal."),
-    ("connect", "connect", "Ask for environment, key and secret, look whether they work, and write them to `.env`."),
+    ("connect", "check", "Ask for environment, key and secret, look whether they work, and write them to `.env`."),
     ("export", "keep", "Write what the journal holds of some days, as CSV."),
     ("flatten", "control", "Halt, then cancel and close what the relay traded (or everything)."),
     ("halt", "control", "Allow no new entries, restarts included; exits go on."),

@@ -5,10 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from relay.paper import asks, margin, matching, spot, stops, wire
-from relay.paper.asks import Unreadable
+from relay.paper import margin, matching, orders, spot, stops, wire
 from relay.paper.exchange import Book, Exchange
-from relay.paper.orders import FULL_STOPS, SPOT, ZERO, Refusal, Side
+from relay.paper.orders import FULL_STOPS, SPOT, ZERO, Refusal, Side, Unreadable
 from relay.paper.orders_api import Answer, Params
 from relay.paper.state import CENT, MINUTE_MS, Candle, Instrument, State, Wallet, candles_of
 from relay.paper.wire import plain
@@ -105,7 +104,7 @@ def transaction_log(exchange: Exchange, params: Params) -> Answer:
         return Refusal(code=10001, message="accountType only support UNIFIED.")
     named = {"category": "category", "currency": "coin", "baseCoin": "base_coin", "type": "type"}
     where: dict[str, object] = {column: params[name] for name, column in named.items() if params.get(name)}
-    begin, end = asks.whole(params, "startTime", 0), asks.whole(params, "endTime", 0)
+    begin, end = orders.whole(params, "startTime", 0), orders.whole(params, "endTime", 0)
     if begin and end and not 0 <= end - begin <= wire.WEEK_MS:
         raise Unreadable("The time range between startTime and endTime cannot exceed 7 days")
     where["at_ms >= ?"] = begin or (end or exchange.now_ms()) - wire.DAY_MS
@@ -130,7 +129,7 @@ def summary(exchange: Exchange, params: Params) -> Answer:
 
 
 def fee_rate(exchange: Exchange, params: Params) -> Answer:
-    category, symbol = asks.category(params), params.get("symbol")
+    category, symbol = orders.category(params), params.get("symbol")
     state, of_spot = exchange.state, category == SPOT
     rates = {
         "takerFeeRate": plain(state.spot_taker_fee if of_spot else state.taker_fee),
@@ -150,7 +149,7 @@ def fee_rate(exchange: Exchange, params: Params) -> Answer:
 
 def borrow_check(exchange: Exchange, params: Params) -> Answer:
     """spot-borrow-quota.mdx: what can be bought or sold; nothing is lent here, so own funds are all."""
-    side = asks.word(params, "side", Side)
+    side = orders.word(params, "side", Side)
     chosen = matching.find_instrument(exchange.state, SPOT, str(params.get("symbol") or ""))
     if isinstance(chosen, Refusal) or params.get("category") != SPOT:
         return chosen if isinstance(chosen, Refusal) else Refusal(code=10001, message="params error: category invalid")
@@ -185,7 +184,7 @@ def key(exchange: Exchange, params: Params) -> Answer:
 
 
 def _instrument(exchange: Exchange, params: Params, *, spot: bool = False) -> Instrument | Refusal:
-    category = asks.category(params, spot=spot)
+    category = orders.category(params, spot=spot)
     return matching.find_instrument(exchange.state, category, str(params.get("symbol") or ""))
 
 
@@ -207,7 +206,7 @@ def row(state: State, instrument: Instrument, idx: int) -> dict[str, Any]:
 
 def positions(exchange: Exchange, params: Params) -> Answer:
     """position.mdx: a symbol's rows whether open or not; by settle coin (or all inverse) the open ones."""
-    category = asks.category(params, spot=False)
+    category = orders.category(params, spot=False)
     symbol, settle = params.get("symbol"), params.get("settleCoin")
     if symbol:
         instrument = _instrument(exchange, params)
@@ -227,7 +226,7 @@ def symbol_info(exchange: Exchange, params: Params) -> Answer:
     """batch-lvg.mdx: leverage and mode, whether anything is open or not; not under portfolio margin."""
     if exchange.account.margin_mode == "PORTFOLIO_MARGIN":
         return Refusal(code=110077, message="Pm mode cannot support")
-    asks.category(params, spot=False)
+    orders.category(params, spot=False)
     found = _chosen(exchange, params)
     if isinstance(found, Refusal):
         return found
@@ -256,7 +255,7 @@ def set_leverage(exchange: Exchange, params: Params) -> Answer:
     instrument = _instrument(exchange, params)
     if isinstance(instrument, Refusal):
         return instrument
-    buy, sell = asks.number(params, "buyLeverage"), asks.number(params, "sellLeverage")
+    buy, sell = orders.number(params, "buyLeverage"), orders.number(params, "sellLeverage")
     if buy is None or sell is None:
         raise Unreadable("params error: buyLeverage and sellLeverage are required")
     refusal = exchange.act(lambda book, now_ms: book.set_leverage(instrument, buy, sell, now_ms))
@@ -265,7 +264,7 @@ def set_leverage(exchange: Exchange, params: Params) -> Answer:
 
 def switch_mode(exchange: Exchange, params: Params) -> Answer:
     """By symbol, or by coin for every symbol of it that has neither position nor orders (position-mode.mdx)."""
-    mode = asks.whole(params, "mode", -1)
+    mode = orders.whole(params, "mode", -1)
     if mode not in (0, 3):
         raise Unreadable("params error: mode invalid")
     if params.get("symbol"):
@@ -275,7 +274,7 @@ def switch_mode(exchange: Exchange, params: Params) -> Answer:
         return exchange.act(lambda book, now_ms: book.switch_mode(instrument, hedge=mode == 3)) or {}
     if not params.get("coin"):
         raise Unreadable("params error: symbol or coin is required")
-    category = asks.category(params, spot=False)
+    category = orders.category(params, spot=False)
 
     def switch(book: Book, now_ms: int) -> Answer:
         asked = [
@@ -294,15 +293,15 @@ def trading_stop(exchange: Exchange, params: Params) -> Answer:
     instrument = _instrument(exchange, params)
     if isinstance(instrument, Refusal):
         return instrument
-    exits = asks.exits(params)
+    exits = orders.exits(params)
     if (exits.take_profit, exits.stop_loss, exits.trailing_stop) == (None, None, None):
         raise Unreadable("params error: takeProfit, stopLoss or trailingStop is required")
-    idx = asks.whole(params, "positionIdx", 0)
+    idx = orders.whole(params, "positionIdx", 0)
     return exchange.act(lambda book, now_ms: book.set_stops(instrument, idx, exits, now_ms)) or {}
 
 
 def closed_pnl(exchange: Exchange, params: Params) -> Answer:
-    where: dict[str, object] = {"category": asks.category(params, spot=False), "has_closed": 1}
+    where: dict[str, object] = {"category": orders.category(params, spot=False), "has_closed": 1}
     if params.get("symbol"):
         where["symbol"] = params["symbol"]
     where["updated_ms >= ?"], where["updated_ms < ?"] = wire.span(params, exchange.now_ms())
@@ -332,7 +331,7 @@ def _chosen(exchange: Exchange, params: Params) -> list[Instrument] | Refusal:
     """
     if params.get("category") == "option":
         return []
-    category, symbol = asks.category(params), params.get("symbol")
+    category, symbol = orders.category(params), params.get("symbol")
     base = None if category == SPOT else params.get("baseCoin")
     found = [
         instrument
@@ -426,7 +425,7 @@ def klines(exchange: Exchange, params: Params) -> Answer:
         raise Unreadable("Invalid period!")
     span_ms, now_ms = minutes * MINUTE_MS, exchange.now_ms()
     size = wire.limit(params, default=200, most=1000)
-    start_ms, end_ms = asks.whole(params, "start", 0), min(asks.whole(params, "end", 0) or now_ms, now_ms)
+    start_ms, end_ms = orders.whole(params, "start", 0), min(orders.whole(params, "end", 0) or now_ms, now_ms)
     last_ms = end_ms // span_ms * span_ms
     first_ms = max(last_ms - (size - 1) * span_ms, -(-start_ms // span_ms) * span_ms)
     path = exchange.store.minutes(chosen.key, first_ms, last_ms + span_ms - 1)

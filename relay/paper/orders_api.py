@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from relay.paper import account, asks, margin, matching, wire
-from relay.paper.asks import Unreadable
+from relay.paper import account, margin, matching, orders, wire
 from relay.paper.exchange import GONE, GONE_AMEND, Book, Exchange
-from relay.paper.orders import SPOT, Order, Refusal, Status, StopKind
+from relay.paper.orders import SPOT, Order, Refusal, Status, StopKind, Unreadable
 from relay.paper.state import key_of
 
 Params = Mapping[str, Any]
@@ -20,7 +19,7 @@ def _ids(order: Order) -> dict[str, str]:
 
 
 def create(exchange: Exchange, params: Params) -> Answer:
-    ask = asks.order(params)
+    ask = orders.order(params)
     if isinstance(ask, Refusal):
         return ask
     placed = exchange.act(lambda book, now_ms: book.place(ask, now_ms))
@@ -29,8 +28,8 @@ def create(exchange: Exchange, params: Params) -> Answer:
 
 def pre_check(exchange: Exchange, params: Params) -> Answer:
     """Margin rates before and after, in hundredths of a percent (pre-check-order.mdx)."""
-    asks.category(params, spot=False)
-    ask = asks.order(params)
+    orders.category(params, spot=False)
+    ask = orders.order(params)
     if isinstance(ask, Refusal):
         return ask
 
@@ -71,10 +70,10 @@ def amend(exchange: Exchange, params: Params) -> Answer:
             return GONE_SPOT if named[0] == SPOT else GONE_AMEND
         refusal = book.amend(
             order,
-            qty=asks.number(params, "qty"),
-            price=asks.number(params, "price"),
-            trigger=asks.number(params, "triggerPrice"),
-            exits=asks.exits(params),
+            qty=orders.number(params, "qty"),
+            price=orders.number(params, "price"),
+            trigger=orders.number(params, "triggerPrice"),
+            exits=orders.exits(params),
             now_ms=now_ms,
         )
         return refusal or _ids(order)
@@ -133,7 +132,7 @@ def batch(one: Callable[[Exchange, Params], Answer]) -> Callable[[Exchange, Para
     """
 
     def all_of(exchange: Exchange, params: Params) -> Answer:
-        entries, of = params.get("request"), asks.category(params)
+        entries, of = params.get("request"), orders.category(params)
         most = SPOT_BATCH_MAX if of == SPOT else BATCH_MAX
         if not isinstance(entries, list) or not 1 <= len(entries) <= most:
             raise Unreadable(f"The number of orders should be between 1 and {most}")
@@ -211,7 +210,7 @@ def _coverage(exchange: Exchange, params: Params) -> Callable[[Order], bool] | N
 
     Spot does not ask for any, and knows no settle coin.
     """
-    category = asks.category(params)
+    category = orders.category(params)
     symbol, base, settle = params.get("symbol"), params.get("baseCoin"), params.get("settleCoin")
     known = exchange.instruments
     if symbol:
@@ -227,13 +226,13 @@ def _coverage(exchange: Exchange, params: Params) -> Callable[[Order], bool] | N
 
 def realtime(exchange: Exchange, params: Params) -> Answer:
     """open-order.mdx: open orders, or with `openOnly=1` the newest 500 closed ones; by id either."""
-    category = asks.category(params)
+    category = orders.category(params)
     covers = _coverage(exchange, params)
     order_id, link_id = str(params.get("orderId") or ""), str(params.get("orderLinkId") or "")
     if covers is None and category == "linear" and not order_id:
         raise Unreadable("Missing some parameters that must be filled in, symbol or settleCoin or baseCoin")
     size, before = wire.limit(params, default=20, most=50), wire.after(params)
-    kind, closed = params.get("orderFilter"), asks.whole(params, "openOnly", 0) == 1
+    kind, closed = params.get("orderFilter"), orders.whole(params, "openOnly", 0) == 1
 
     def wanted(order: Order) -> bool:
         if order.category != category or (covers is not None and not covers(order)):
@@ -311,7 +310,7 @@ def executions(exchange: Exchange, params: Params) -> Answer:
 
 def _where(exchange: Exchange, params: Params, *, id_column: str) -> dict[str, object]:
     """orderId > orderLinkId > symbol > baseCoin (execution.mdx): the first one given decides."""
-    where: dict[str, object] = {"category": asks.category(params)}
+    where: dict[str, object] = {"category": orders.category(params)}
     for name, column in (
         ("orderId", id_column),
         ("orderLinkId", "link_id"),

@@ -19,9 +19,8 @@ from werkzeug.exceptions import HTTPException
 
 from relay.paper import account_api, control, orders_api
 from relay.paper.account import Allowance
-from relay.paper.asks import Unreadable
 from relay.paper.exchange import Exchange, Fault, FaultKind, spoil
-from relay.paper.orders import Refusal
+from relay.paper.orders import Refusal, Unreadable
 from relay.paper.orders_api import BATCHES, EXTRA, HEADERS, TOO_MANY, Answer, Params
 from relay.paper.streams import PATHS, Streams, WebSocket
 

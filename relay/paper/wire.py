@@ -7,8 +7,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from relay.paper.asks import Unreadable, whole
-from relay.paper.orders import ZERO, Execution, Order, StopKind, Transaction
+from relay.paper.orders import ZERO, Execution, Order, StopKind, Transaction, Unreadable, whole
 from relay.paper.state import CENT, Instrument, Position, Quote, maintenance_margin
 
 Fields = dict[str, Any]

@@ -28,10 +28,9 @@ from relay.errors import (
     SignalNotRetryable,
     SignalNotSeen,
 )
-from relay.execution.accept import Receipt
+from relay.execution.accept import Pulse, Receipt
 from relay.execution.compare import ExportUnreadable, NotComparable, compare, read_export
 from relay.execution.controls import REQUEST_ID_FORM, PositionPart
-from relay.execution.heartbeat import Pulse
 from relay.execution.holdings import AccountView, LiveView, OrdersAtRest, held_at, resting_at
 from relay.execution.ports import to_ms, utc_now
 from relay.journal.accept import ChainRecord

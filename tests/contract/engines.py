@@ -17,9 +17,8 @@ from relay.domain.progress import Finish
 from relay.domain.signal import Signal
 from relay.engine.lease_guard import LeaseLost
 from relay.errors import JournalUnavailable
-from relay.execution.accept import Intake
+from relay.execution.accept import Heartbeats, Intake
 from relay.execution.execute import Executor
-from relay.execution.heartbeat import Heartbeats
 from relay.execution.notices import Announcer
 from relay.execution.ports import Account, to_ms, utc_now
 from relay.execution.tasks import Tasks

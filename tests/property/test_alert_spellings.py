@@ -14,8 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relay.alerts.correction import with_correction
-from relay.alerts.signal import read, signal_from_stored
+from relay.alerts.signal import read, signal_from_stored, with_correction
 from relay.alerts.wording import PLACEHOLDERS
 from relay.domain.instrument import Category
 from relay.domain.order import TimeInForce

@@ -18,12 +18,11 @@ from relay.domain.order_lifecycle import Bounds
 from relay.engine import failpoint
 from relay.engine.failpoint import Failpoint
 from relay.engine.lanes import Lane, LaneTask
-from relay.execution.accept import Intake, Receipt
+from relay.execution.accept import Heartbeats, Intake, Receipt
 from relay.execution.controls import Controls
 from relay.execution.execute import DriftWatch, Executor
 from relay.execution.follow import Follower
 from relay.execution.gather import Gatherer
-from relay.execution.heartbeat import Heartbeats
 from relay.execution.notices import Announcer
 from relay.execution.orders import Clearing
 from relay.execution.ports import Account, ExchangePort

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from relay.alerts.correction import with_correction, with_readable
 from relay.alerts.names import bears_on_order, is_order_word, parts_of
-from relay.alerts.signal import read, signal_from_stored
+from relay.alerts.signal import read, signal_from_stored, with_correction, with_readable
 from relay.domain.signal import Action, Level, LevelKind, MarketSide, QtyUnit, Signal, TakeProfit
 from relay.errors import AlertInvalid, AlertMalformed
 from tests.unit.test_alerts_fields import RECEIVED_AT

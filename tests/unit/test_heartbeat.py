@@ -10,7 +10,7 @@ import pytest
 
 from relay.domain.notice import NoticeKind
 from relay.domain.signal import Action
-from relay.execution.heartbeat import Expectation, Heartbeats
+from relay.execution.accept import Expectation, Heartbeats
 from relay.execution.notices import Announcer
 from relay.journal.journal import Journal
 from relay.journal.opening import open_journal
