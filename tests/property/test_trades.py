@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from relay.domain.instrument import Category
 from relay.domain.order import Side
-from relay.domain.trades import BY_HAND, ExitReason, LedgerEntry, Maker, Trade, after, replay, split
+from relay.domain.trades import BY_HAND, ExitReason, LedgerEntry, Maker, Trade, after, opening_of, replay, split
 
 D = Decimal
 _STRATEGIES = ("trend", "grid")
@@ -284,3 +284,61 @@ def test_a_part_of_coins_that_is_worth_something_is_no_dust() -> None:
     exchange.fill(Side.SELL, D("0.039"), D(2000), _maker("trend", 2), ExitReason.HAND)
     (held,) = exchange.trades()
     assert (held.open_qty, held.closed_at_ms) == (D("0.001"), None)
+
+
+def test_of_a_close_that_is_larger_than_what_is_known_the_rest_was_there_before() -> None:
+    exchange = Netted(category=Category.LINEAR)
+    exchange.fill(Side.BUY, D(2), D(100), None, ExitReason.HAND)
+    exchange.fill(Side.BUY, D(1), D(100), _maker("trend", 1), ExitReason.HAND)
+    exchange.fill(Side.SELL, D(3), D(110), _maker("trend", 2, reduce_only=True), ExitReason.HAND)
+    exchange.entries.pop(0)
+    trades = {each.strategy: each for each in exchange.trades()}
+    assert {name: each.exit_qty for name, each in trades.items()} == {"trend": 1, BY_HAND: 2}
+    assert {each.entry_price for each in trades.values()} == {100}
+    assert not any(each.open_qty or each.netting for each in trades.values())
+    assert sum(each.realised for each in trades.values()) == 30
+
+
+def test_what_the_exchange_says_it_came_to_counts_more_than_what_was_reckoned() -> None:
+    exchange = Netted(category=Category.LINEAR)
+    exchange.fill(Side.BUY, D(3), D(100), _maker("trend", 1), ExitReason.HAND)
+    exchange.fill(Side.SELL, D(1), D(110), _maker("trend", 2), ExitReason.HAND)
+    entry, maker = exchange.entries[-1]
+    exchange.entries[-1] = replace(entry, realised=D("10.00000001"), fee=D(2), funding=D("0.5")), maker
+    exchange.realised = D("10.00000001")
+    (trade,) = exchange.trades()
+    assert (trade.realised, trade.netting) == (D("10.00000001"), D(0))
+    assert trade.net == trade.realised - trade.fees - trade.funding
+    assert trade.fees > 2 and trade.funding == D("0.5")
+
+
+def test_a_trade_whose_worth_is_not_known_stays_so_whatever_fills_later() -> None:
+    exchange = Netted(category=Category.LINEAR)
+    exchange.fill(Side.BUY, D(2), D(100), _maker("trend", 1), ExitReason.HAND)
+    entry, maker = exchange.entries[-1]
+    exchange.entries[-1] = replace(entry, fees_other={"MNT": D(1)}, fees_other_usd=None), maker
+    exchange.fill(Side.SELL, D(2), D(110), _maker("trend", 2), ExitReason.HAND)
+    (trade,) = exchange.trades()
+    assert (trade.net_usd, trade.realised, dict(trade.fees_other)) == (None, D(20), {"MNT": D(1)})
+
+
+@given(
+    st.sampled_from((Category.LINEAR, Category.INVERSE)),
+    st.lists(st.tuples(st.sampled_from(Side), st.integers(1, 40).map(D), st.integers(50, 150).map(D)), max_size=12),
+    st.integers(0, 12),
+)
+def test_what_was_open_before_a_list_of_executions_is_found_from_what_is_open_after_it(
+    category: Category, fills: list[tuple[Side, Decimal, Decimal]], known_from: int
+) -> None:
+    exchange, before = Netted(category=category), (D(0), D(0))
+    for number, (side, qty, price) in enumerate(fills):
+        if number == known_from:
+            before = exchange.size, exchange.price
+        exchange.fill(side, qty, price, None, ExitReason.HAND)
+    listed = [entry for entry, _ in exchange.entries[known_from:]]
+    if not listed:
+        return
+    size, average = opening_of(exchange.size, exchange.price or None, listed)
+    assert size == before[0]
+    if size:
+        assert abs(average - before[1]) < D("1E-4") * before[1]

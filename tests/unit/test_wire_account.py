@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from relay.bybit.wire_account import (
     ledger_entry_from,
     log_entry_from,
     mark_price_from,
+    own_entry,
     position_from,
     settle_coin_of,
     stopped_at_ms_from,
@@ -26,6 +28,7 @@ from relay.bybit.wire_account import (
 )
 from relay.bybit.wire_orders import reported_position
 from relay.domain.instrument import Category
+from relay.domain.order import Side
 from relay.domain.position import Position
 from relay.domain.trades import ExitReason
 
@@ -433,3 +436,16 @@ def test_an_announcement_says_what_is_away_and_where() -> None:
     services = "trading, trading by HTTP, trading by WebSocket, private streams, market data, another service"
     assert found[0].what == f"maintenance of {services} (t)"
     assert maintenance_from({**announced, "state": "completed"}) is None
+
+
+@pytest.mark.parametrize(("category", "fee_coin"), [(Category.LINEAR, "USDT"), (Category.LINEAR, "MNT")])
+def test_a_fill_of_the_relays_own_costs_its_fee_in_the_coin_that_it_was_paid_in_and_no_funding(
+    category: Category, fee_coin: str
+) -> None:
+    row = SimpleNamespace(exec_id="e", category=category, symbol="BTCUSDT", side=Side.BUY, at=9, client_order_id="o")
+    vars(row).update(qty=Decimal(2), price=Decimal(100), fee=Decimal("0.1"), fee_coin=fee_coin)
+    entry = own_entry(row)
+    paid = {"USDT": entry.fee, **entry.fees_other}
+    assert {coin: fee for coin, fee in paid.items() if fee} == {fee_coin: Decimal("0.1")}
+    assert (entry.qty, entry.price, entry.funding, entry.at_ms) == (Decimal(2), Decimal(100), Decimal(0), 9)
+    assert entry.fees_other_usd == (0 if fee_coin == "USDT" else None)
