@@ -323,3 +323,47 @@ def account_mode_from(result: Row) -> AccountMode:
 def fee_rate_from(row: Row) -> FeeRate:
     """From a row of `GET /v5/account/fee-rate`."""
     return FeeRate(taker=required(row, "takerFeeRate"), maker=required(row, "makerFeeRate"))
+
+
+# What the exchange announces of its own state.
+
+
+_FUTURES_TRADING, _PLAY_ENV = 1, 2
+_UNDER_WAY = frozenset({"scheduled", "ongoing"})
+_SERVICES = {1: "trading", 2: "trading by HTTP", 3: "trading by WebSocket", 4: "private streams", 5: "market data"}
+_MAINTENANCE = {1: "planned maintenance", 2: "maintenance at short notice", 3: "an incident"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maintenance:
+    """What the exchange announces of its own state. `end`: as it is expected."""
+
+    id: str
+    state: str
+    is_demo: bool
+    begin: datetime
+    end: datetime
+    what: str
+    """For people."""
+
+
+def maintenance_from(row: Row) -> Maintenance | None:
+    """From a row of `GET /v5/system/status`; None for what is over, or has no part in futures.
+
+    Source: docs/v5/system-status.mdx.
+    """
+    products = [int(each) for each in row.get("product") or (_FUTURES_TRADING,)]
+    if row["state"] not in _UNDER_WAY or _FUTURES_TRADING not in products:
+        return None
+    services = [_SERVICES.get(int(each), "another service") for each in row.get("serviceTypes") or ()]
+    digits = ", ".join(str(each) for each in row.get("uidSuffix") or ())
+    kind = _MAINTENANCE.get(int(row.get("maintainType") or 0), "maintenance")
+    whose = f"; only accounts whose number ends in {digits}" if digits else ""
+    return Maintenance(
+        id=str(row["id"]),
+        state=row["state"],
+        is_demo=int(row.get("env") or 0) == _PLAY_ENV,
+        begin=datetime.fromtimestamp(int(row["begin"]) / 1000, UTC),
+        end=datetime.fromtimestamp(int(row["end"]) / 1000, UTC),
+        what=f"{kind} of {', '.join(services) or 'the exchange'} ({str(row.get('title') or '')[:80]}){whose}",
+    )

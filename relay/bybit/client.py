@@ -10,7 +10,14 @@ from functools import partial
 from typing import Any
 
 from relay.bybit import wire_account, wire_orders
-from relay.bybit.account_api import EXECUTIONS, LINEAR_SETTLE_COINS, REALTIME, AccountApi
+from relay.bybit.account_api import (
+    EXECUTIONS,
+    LINEAR_SETTLE_COINS,
+    REALTIME,
+    AccountApi,
+    Maintenance,
+    maintenance_from,
+)
 from relay.bybit.calls import Ask, BatchedOrder, Batches, Calls, OddRows, listed
 from relay.bybit.http import SERVER_TIME, Answer, BybitSession, ExchangeClock, Transport
 from relay.bybit.limiter import Address, Limiter, Priority
@@ -18,7 +25,6 @@ from relay.bybit.wire_account import (
     NOT_UNDERSTOOD,
     Candle,
     CoinBalance,
-    Maintenance,
     Row,
     closed_pnl_from,
     name_of,
@@ -473,7 +479,7 @@ class Exchange:
     def announced(self) -> tuple[Maintenance, ...]:
         """Maintenance of futures trading, to come and under way. Raises as every question does."""
         rows = listed(self._calls.ask(self._session.get_system_status, SYSTEM_STATUS).result)
-        found, _ = self.odd_rows.read("announcement", rows, wire_account.maintenance_from)
+        found, _ = self.odd_rows.read("announcement", rows, maintenance_from)
         return tuple(each for each in found if each is not None)
 
     def prices(self, category: Category) -> dict[str, Decimal]:

@@ -159,7 +159,7 @@ FRESH_S = 3.0
 """What a stream told decides the size or the limit of an entry only if it was heard so lately."""
 _BACKOFF_S = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _STABLE_S = 3.0
-_POLL_S = 0.5
+_POLL_S = PING_S
 _JITTER = random.Random()
 """Not the one that all share: that one belongs to whoever seeds it."""
 _CATCH_UP_S = 0.25

@@ -447,47 +447,6 @@ def stopped_at_ms_from(row: Row) -> int | None:
     return int(row["execTime"]) if is_stop else None
 
 
-_FUTURES_TRADING, _PLAY_ENV = 1, 2
-_UNDER_WAY = frozenset({"scheduled", "ongoing"})
-_SERVICES = {1: "trading", 2: "trading by HTTP", 3: "trading by WebSocket", 4: "private streams", 5: "market data"}
-_MAINTENANCE = {1: "planned maintenance", 2: "maintenance at short notice", 3: "an incident"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Maintenance:
-    """What the exchange announces of its own state. `end`: as it is expected."""
-
-    id: str
-    state: str
-    is_demo: bool
-    begin: datetime
-    end: datetime
-    what: str
-    """For people."""
-
-
-def maintenance_from(row: Row) -> Maintenance | None:
-    """From a row of `GET /v5/system/status`; None for what is over, or has no part in futures.
-
-    Source: docs/v5/system-status.mdx.
-    """
-    products = [int(each) for each in row.get("product") or (_FUTURES_TRADING,)]
-    if row["state"] not in _UNDER_WAY or _FUTURES_TRADING not in products:
-        return None
-    services = [_SERVICES.get(int(each), "another service") for each in row.get("serviceTypes") or ()]
-    digits = ", ".join(str(each) for each in row.get("uidSuffix") or ())
-    kind = _MAINTENANCE.get(int(row.get("maintainType") or 0), "maintenance")
-    whose = f"; only accounts whose number ends in {digits}" if digits else ""
-    return Maintenance(
-        id=str(row["id"]),
-        state=row["state"],
-        is_demo=int(row.get("env") or 0) == _PLAY_ENV,
-        begin=datetime.fromtimestamp(int(row["begin"]) / 1000, UTC),
-        end=datetime.fromtimestamp(int(row["end"]) / 1000, UTC),
-        what=f"{kind} of {', '.join(services) or 'the exchange'} ({str(row.get('title') or '')[:80]}){whose}",
-    )
-
-
 # Executions as what they did to the money, and the transaction log beside them, from Bybit's spelling.
 #
 # Source: docs/v5/websocket/private/execution.mdx and docs/v5/order/execution.mdx; only the stream documents `execPnl`.
@@ -496,6 +455,9 @@ def maintenance_from(row: Row) -> Maintenance | None:
 _FUNDING = "Funding"
 _MOVING = frozenset({"Trade", "AdlTrade", "BustTrade", "BlockTrade", "MovePosition", "FutureSpread", "Delivery"})
 _SETTLED = "Settle"
+_SESSIONS_COIN = "USDC"
+"""Contracts in it pay out what is open every 8 hours, which the transaction log alone tells, beside the funding: so of
+what a position gains it alone is believed. Source: docs/v5/account/transaction-log.mdx, `cashFlow`, `funding`."""
 _REASONS = {
     "BustTrade": ExitReason.LIQUIDATION,
     "AdlTrade": ExitReason.ADL,
@@ -535,7 +497,7 @@ def ledger_entry_from(row: Row, category: Category) -> LedgerEntry:
         at_ms=int(row["execTime"]),
         seq=int(row.get("seq") or 0),
         leaves=number_or_zero(row, "leavesQty"),
-        realised=_realised(row) if category.has_positions else None,
+        realised=_realised_after_sessions(row, coin) if category.has_positions else None,
         closed_qty=number(row, "closedSize") if moves and category.has_positions else None,
         fees_other=paid,
         reason=_exit_reason(row),
@@ -585,7 +547,7 @@ def balance_changes(row: Row, category: Category) -> dict[str, Decimal]:
     base, coin = coins_of(category, row["symbol"])
     if category.has_positions:
         entry = ledger_entry_from(row, category)
-        return {coin: (entry.realised or Decimal(0)) - entry.fee - entry.funding}
+        return {coin: (_realised(row) or Decimal(0)) - entry.fee - entry.funding}
     sign, qty = (1 if row.get("side") == "Buy" else -1), number_or_zero(row, "execQty")
     worth = number(row, "execValue") or qty * number_or_zero(row, "execPrice")
     changes = {base: sign * qty, coin: -sign * worth}
@@ -598,6 +560,14 @@ def _realised(row: Row) -> Decimal | None:
     """The stream alone documents it; where nothing was closed it is nothing."""
     reported = number(row, "execPnl")
     return Decimal(0) if reported is None and not number_or_zero(row, "closedSize") else reported
+
+
+def _realised_after_sessions(row: Row, coin: str) -> Decimal | None:
+    """Of a contract that is settled in sessions the log has to say what a close gained since the last of them."""
+    reported = _realised(row)
+    if coin != _SESSIONS_COIN or reported == 0:
+        return reported
+    return None if row.get("execType", "Trade") in _MOVING else Decimal(0)
 
 
 def _fees(row: Row, coin: str) -> dict[str, Decimal]:
@@ -654,6 +624,8 @@ class LogEntry:
     flow: Decimal
     exec_id: str
     at_ms: int
+    session: LedgerEntry | None = None
+    """What a session paid out for the position as it was."""
 
 
 def log_entry_from(row: Row) -> LogEntry | None:
@@ -669,4 +641,13 @@ def log_entry_from(row: Row) -> LogEntry | None:
         flow=number_or_zero(row, "cashFlow"),
         exec_id=row.get("tradeId") or "",
         at_ms=int(row["transactionTime"]),
+        session=_session(row, f"session {found}"),
     )
+
+
+def _session(row: Row, exec_id: str) -> LedgerEntry | None:
+    paid = number_or_zero(row, "cashFlow")
+    if row["type"] != "SETTLEMENT" or row["currency"] != _SESSIONS_COIN or not paid:
+        return None
+    told = {"execId": exec_id, "execType": _FUNDING, "execTime": row["transactionTime"], "symbol": row["symbol"]}
+    return replace(ledger_entry_from(told, Category(row["category"])), realised=paid)

@@ -81,9 +81,15 @@ def became(order: Shown) -> str:
     elif filled:
         status = f"{status}, filled {filled}"
     if filled and order.get("fee") is not None:
-        status = f"{status}, fee {order['fee']}"
+        status = f"{status}, fee {fee_text(order)}"
     reason = reason_text(order.get("reason"))
     return f"{status}: {reason}" if reason else status
+
+
+def fee_text(order: Shown) -> str:
+    """How much, and in which coin where that is known: `0.52 USDT + 0.1 MNT`."""
+    first = " ".join(str(order[name]) for name in ("fee", "fee_coin") if order.get(name) is not None)
+    return clean(" + ".join([first, *(f"{fee} {coin}" for coin, fee in (order.get("fees_other") or {}).items())]))
 
 
 def filling(order: Shown) -> str:
@@ -216,7 +222,9 @@ def order_table(orders: Sequence[Shown], *, indent: str = "", is_wide: bool = Tr
             *(_cell(order, name) for name in ("client_order_id", "account", "symbol", "side", "type", "qty", "price")),
             _cell(order, "trigger_price"),
             "yes" if order.get("reduce_only") else "",
-            *(_cell(order, name) for name in ("status", "filled_qty", "avg_price", "fee", "purpose", "strategy")),
+            *(_cell(order, name) for name in ("status", "filled_qty", "avg_price")),
+            fee_text(order),
+            *(_cell(order, name) for name in ("purpose", "strategy")),
             f"{order['distance_pct']}%" if order.get("distance_pct") is not None else "",
             _age(order.get("created_at")),
             _cell(order, "venue_order_id"),

@@ -111,6 +111,7 @@ class Maker:
 class Trade:
     """`side`: BUY is long. `open_qty` without sign; `…_value`: quote coins on linear, coins on inverse.
 
+    `open_value`: where profits are settled in sessions (USDC), as of the last one that paid.
     `netting`: what the exchange has realised more than the trades that are open side by side, because it knows one
     position with one average price; zero once the position is closed.
     """
@@ -523,10 +524,16 @@ def _cash(held: Sequence[Trade], entry: LedgerEntry, account: str) -> Applied:
     result = entry.realised or _ZERO
     gains = split(result, weights)
     earned = [
-        replace(_earned(trade, gain, entry.coin_usd), netting=trade.netting)
+        replace(_earned(trade, gain, entry.coin_usd), netting=trade.netting, open_value=_settled(trade, gain))
         for trade, gain in zip(bearers, gains, strict=True)
     ]
     return Applied(trades=tuple(_paid(entry, earned, weights)), realised=result)
+
+
+def _settled(trade: Trade, gain: Decimal) -> Decimal:
+    """What a settlement has paid out already, the rest of the trade does not gain again: it counts from there on."""
+    towards = -trade.side.sign if trade.category is Category.INVERSE else trade.side.sign
+    return _EXACT.add(trade.open_value, gain * towards) if trade.open_qty else trade.open_value
 
 
 def _value(category: Category, qty: Decimal, price: Decimal) -> Decimal:

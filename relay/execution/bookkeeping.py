@@ -121,6 +121,11 @@ def gained(logged: Iterable[LogEntry]) -> dict[tuple[str, str], Decimal]:
     return dict(results)
 
 
+def sessions(logged: Iterable[LogEntry]) -> list[LedgerEntry]:
+    """What sessions paid out, which no execution tells."""
+    return [each.session for each in logged if each.session is not None]
+
+
 class BookedExchange(Protocol):
     """What is asked of one account's exchange. Raises ExchangeUnreachable or ExchangeAnswered."""
 
@@ -257,6 +262,8 @@ class Bookkeeper:
         if at >= due.read_at or is_new:
             is_done = self._try(account, lambda: self._read(account))
             due.is_read = due.is_read or is_done is True
+            if is_new and is_done is not None:
+                due.executed(time.monotonic())  # the list may lag behind what was missed
             if is_done is not None and live is not None:
                 due.generation = live
             every_s = READ_LIVE_S if live is not None else READ_S
@@ -296,7 +303,9 @@ class Bookkeeper:
             listed = in_halves(exchange.account_api.transaction_log.read, begin_ms, min(begin_ms + _WINDOW_MS, now_ms))
             known |= {each.exec_id: each for each in listed}
             with suppress(ExchangeUnreachable, ExchangeAnswered):
-                results |= gained(_log(exchange, begin_ms, min(begin_ms + _WINDOW_MS, now_ms)))
+                logged = _log(exchange, begin_ms, min(begin_ms + _WINDOW_MS, now_ms))
+                results |= gained(logged)
+                known |= {each.exec_id: each for each in sessions(logged)}
         held = {(each.category, each.symbol): each for each in exchange.positions()}
         if {lane: each.size for lane, each in before.items()} != {lane: each.size for lane, each in held.items()}:
             return False
@@ -325,16 +334,18 @@ class Bookkeeper:
         now_ms = exchange.now_ms()
         begin_ms = since_ms if read_ms is None else max(since_ms, read_ms - _OVERLAP_MS)
         begin_ms -= begin_ms % HOUR_MS
+        lacks_coins = self.ledger.lacks_coins(account, begin_ms)
         while begin_ms < now_ms:
             until_ms = min(begin_ms + _WINDOW_MS, now_ms)
             sums: defaultdict[tuple[int, str], Decimal] = defaultdict(Decimal)
             logged = _log(exchange, begin_ms, until_ms)
+            self._book(account, sessions(logged))
             for each in logged:
                 sums[each.at_ms - each.at_ms % HOUR_MS, each.coin] += each.change
             self.ledger.take_log(account, sums, gained(logged), from_ms=begin_ms, until_ms=until_ms)
             begin_ms = until_ms
         came_to = [each for each in self.ledger.account_results(since_ms) if each.account == account]
-        return all(each.booked == each.net for each in came_to)
+        return not lacks_coins and all(each.booked == each.net for each in came_to)
 
     def _add_equity(self, account: str) -> bool:
         wallet, now_ms = self._exchanges[account].wallet(), to_ms(self._now())

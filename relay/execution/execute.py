@@ -309,6 +309,7 @@ class Executor:
         signature = work.account.exchange.signature()
         attempt = order.client_order_id, signature
         gathered = _sent(gathered, AT_ONCE)
+        uow.signals.begin(signal.id, work.account.name, now_ms=to_ms(now))
         discrepancy = self._write_plan(uow, work, gathered, attempt, None, to_ms(now))
         return FirstOrder(order=sent(order, signature), signature=signature, discrepancy=discrepancy)
 
@@ -377,13 +378,15 @@ class Executor:
     ) -> bool:
         """`opens`: an entry leaves with it.
 
-        Returns False if entries were halted meanwhile; then nothing was written.
+        Returns False if entries were halted meanwhile; then only that it has begun was written.
         """
         now_ms = self._now_ms()
         gathered = _sent(gathered, IN_TURN)
 
         def write(uow: UnitOfWork) -> tuple[str, ...] | None:
-            if opens and uow.halted(work.account.name) is not None:
+            halted = uow.ask_halted(work.account.name) if opens else None
+            uow.signals.begin(work.signal.id, work.account.name, now_ms=now_ms)
+            if halted is not None and halted() is not None:
                 return None
             return self._write_plan(uow, work, gathered, first_attempt, finish, now_ms)
 
@@ -403,7 +406,6 @@ class Executor:
         now_ms: int,
     ) -> tuple[str, ...]:
         """Returns what is to be told of the position."""
-        uow.signals.begin(work.signal.id, work.account.name, now_ms=now_ms)
         uow.plans.record(
             signal_id=work.signal.id,
             account=work.account.name,

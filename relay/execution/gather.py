@@ -48,10 +48,13 @@ class FactSource:
         self.asks = asks
         self.reported: dict[str, str] = {}
 
-    def position(self, category: Category, symbol: str) -> tuple[Position, int]:
-        """The position, and the exchange's time that it is at least as new as. Raises as the exchange's readings do."""
+    def position(self, category: Category, symbol: str, *, is_exit: bool = False) -> tuple[Position, int]:
+        """The position, and the exchange's time that it is at least as new as. Raises as the exchange's readings do.
+
+        `is_exit`: it is asked for to be closed. That nothing is open is no stream believed: it may be a moment behind.
+        """
         known = self._live.position_now(category, symbol) if self._live else None
-        if known is not None:
+        if known is not None and (known.position.size or not is_exit):
             self.reported["position_from"] = STREAM
             return known.position, known.at_ms
         self._was_read("position")
@@ -443,13 +446,15 @@ class Gatherer:
         """The error is one that passes: to ask again may help. Without the position nothing at all can be planned."""
         intent, facts = self._begun(work, instrument, now)
         wanted = intent.needs
-        position = self._position(work, instrument, source) if Need.POSITION in wanted else None
+        position = (
+            self._position(work, instrument, source, is_exit=intent.only_exits) if Need.POSITION in wanted else None
+        )
         reading = _Reading(wanted)
         price = reading.of(Need.PRICE, lambda: source.price(instrument.category, instrument.symbol))
         equity = reading.of(Need.EQUITY, lambda: source.equity(instrument))
         if reading.unread and position is None:
             # What withholds an entry wants the position: the exit part of the order goes out even so.
-            position = self._position(work, instrument, source)
+            position = self._position(work, instrument, source, is_exit=intent.only_exits)
         known = replace(
             facts,
             position=position,
@@ -505,9 +510,9 @@ class Gatherer:
         message = "the alert's `id` was used before, and an `id` must be new for each alert, so nothing is opened"
         return Reason(code=AlertIdReused.code, message=message)
 
-    def _position(self, work: Work, instrument: Instrument, source: FactSource) -> Position:
+    def _position(self, work: Work, instrument: Instrument, source: FactSource, *, is_exit: bool) -> Position:
         category, symbol = instrument.category, instrument.symbol
-        position, requested_at_ms = source.position(category, symbol)
+        position, requested_at_ms = source.position(category, symbol, is_exit=is_exit)
         rests = self._journal.resting_orders(work.account.name, category, symbol)
         work.seen = PositionSnapshot(position=position, requested_at_ms=requested_at_ms, has_resting=bool(rests))
         return position

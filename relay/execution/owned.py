@@ -17,7 +17,7 @@ from relay.engine.lanes import Lane, Lanes, LaneTask
 from relay.engine.lease_guard import AccountLease, LeaseLost, holding
 from relay.errors import JournalUnavailable
 from relay.execution.tasks import Accepting, Opening, Tasks
-from relay.journal.engine_queries import circumstances, unfinished_behind, unfinished_keys, unfinished_of_account
+from relay.journal.engine_queries import LaneNews, unfinished_behind, unfinished_keys, unfinished_of_account
 from relay.journal.journal import Journal
 from relay.journal.records import Admission, ExecutionRecord, New, Reopened
 from relay.journal.store import lane_name
@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 LOOK_S: Final = 1.0
 """How often it is looked for work of which no word came."""
+_LANES_AT_ONCE: Final = 20
 _AGAIN_S: Final = 0.5
 _STOP_S: Final = 2.0
 _EXITS: Final = frozenset(
@@ -249,17 +250,23 @@ class OwnedFeeder:
         if not wanted:
             return
         with self._journal.store.read() as connection:
-            for fed, account, category, symbol in wanted:
-                behind = fed.last.get((category, symbol), -1)
-                found = unfinished_behind(connection, (account, category, symbol), behind)
-                new = [each for each in found if _key(each) not in fed.keys]
-                if any(each.signal.category is None for each in new):
-                    # It may belong in any lane, behind what came before it there: so all is read, at one moment.
-                    found = unfinished_of_account(connection, account)
-                    new = [each for each in found if _key(each) not in fed.keys]
-                if len(new) == 1 and new[0].plan is None and category is not None:
-                    new = [replace(new[0], circumstances=circumstances(connection, account, category, symbol))]
-                self._put(fed, new)
+            for first in range(0, len(wanted), _LANES_AT_ONCE):
+                some = wanted[first : first + _LANES_AT_ONCE]
+                news = [
+                    LaneNews(
+                        account=account, category=category, symbol=symbol, behind=fed.last.get((category, symbol), -1)
+                    )
+                    for fed, account, category, symbol in some
+                ]
+                for (fed, account, *_), (behind, around) in zip(some, unfinished_behind(connection, news), strict=True):
+                    new = [each for each in behind() if _key(each) not in fed.keys]
+                    if any(each.signal.category is None for each in new):
+                        # It may belong in any lane, behind what came before it there: so all is read, at one moment.
+                        found = unfinished_of_account(connection, account)
+                        new = [each for each in found if _key(each) not in fed.keys]
+                    if len(new) == 1 and new[0].plan is None and around is not None:
+                        new = [replace(new[0], circumstances=around())]
+                    self._put(fed, new)
 
     def _look(self) -> None:
         """For what no word came of. What is finished is forgotten."""

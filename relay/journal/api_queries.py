@@ -31,10 +31,19 @@ from relay.domain.performance import Arrival, FillRow, PricedFill, slippage_pct
 from relay.domain.signal import Action, first_id_at
 from relay.journal.engine_queries import select_orders
 from relay.journal.records import AttemptOutcome, SignalPage, Way, reason_of, rfc3339
-from relay.journal.statements import fetch_all, fetch_first, fetch_one
+from relay.journal.statements import fetch_all, fetch_among, fetch_first, fetch_one
 from relay.journal.store import Store
 from relay.journal.tables import OPEN_STATUSES, assignments, attempts, copies, events, fills, orders, plans, signals
 from relay.journal.trades import in_batches
+
+FEE_COIN: Final = (
+    select(case((func.min(fills.c.fee_coin) == func.max(fills.c.fee_coin), func.min(fills.c.fee_coin))))
+    .where(fills.c.client_order_id == orders.c.client_order_id)
+    .correlate(orders)
+    .scalar_subquery()
+    .label("fee_coin")
+)
+"""Which coin an order's fee was taken in; NULL before a fill is known, and where it was several: see `shown_orders`."""
 
 
 def shown_order(row: Row[Any]) -> dict[str, Any]:
@@ -54,6 +63,30 @@ def shown_order(row: Row[Any]) -> dict[str, Any]:
         "filled_qty": plain(row.filled_qty),
         "avg_price": None if row.avg_price is None else plain(row.avg_price),
         "fee": plain(row.fee),
+        "fee_coin": row.fee_coin,
+    }
+
+
+def shown_orders(connection: Connection, rows: Iterable[Row[Any]]) -> list[dict[str, Any]]:
+    """With `FEE_COIN`. A fee that was taken in several coins is the first one's, and `fees_other` has the others."""
+    found = list(rows)
+    several = [row.client_order_id for row in found if row.fee_coin is None and row.filled_qty]
+    paid: defaultdict[str, dict[str, Decimal]] = defaultdict(dict)
+    of_several = fetch_among(connection, select(fills), fills.c.client_order_id, several, {}) if several else []
+    for fill in sorted(of_several, key=lambda fill: (fill.at, fill.exec_id)):
+        by_coin = paid[fill.client_order_id]
+        by_coin[fill.fee_coin] = by_coin.get(fill.fee_coin, Decimal(0)) + fill.fee
+    return [shown_order(row) | _shown_fees(paid[row.client_order_id]) for row in found]
+
+
+def _shown_fees(by_coin: Mapping[str, Decimal]) -> dict[str, Any]:
+    if not by_coin:
+        return {}
+    coin, *others = by_coin
+    return {
+        "fee": plain(by_coin[coin]),
+        "fee_coin": coin,
+        "fees_other": {each: plain(by_coin[each]) for each in others},
     }
 
 
@@ -62,7 +95,7 @@ def shown_event(row: Row[Any]) -> dict[str, Any]:
 
 
 def shown_signal(
-    row: Row[Any], *, plan_notes: Iterable[str], orders: Iterable[Row[Any]], events: Sequence[Row[Any]]
+    row: Row[Any], *, plan_notes: Iterable[str], orders: list[dict[str, Any]], events: Sequence[Row[Any]]
 ) -> dict[str, Any]:
     """`plan_notes`: those of its plans, which come before what was noted at the end."""
     alert: Mapping[str, Any] = row.alert
@@ -77,7 +110,7 @@ def shown_signal(
         "received_at": rfc3339(row.received_at),
         "sent_at": None if row.sent_at is None else rfc3339(row.sent_at),
         "alert": dict(alert),
-        "orders": [shown_order(each) for each in orders],
+        "orders": orders,
         "events": [shown_event(each) for each in events],
         **_shown_seen(events),
     }
@@ -381,11 +414,12 @@ def find_signal(connection: Connection, signal_id: str) -> dict[str, Any] | None
         return None
     of_orders, of_events, of_plans = (fetch_all(connection, each, of_signal) for each in (_ORDERS, _EVENTS, _PLANS))
     notes = [note for plan in of_plans for note in plan.notes]
-    return shown_signal(row, plan_notes=notes, orders=of_orders, events=of_events) | derived(connection, signal_id)
+    shown = shown_orders(connection, of_orders)
+    return shown_signal(row, plan_notes=notes, orders=shown, events=of_events) | derived(connection, signal_id)
 
 
 _SIGNAL = select(signals).where(signals.c.id == _this)
-_ORDERS = select(orders).where(orders.c.signal_id == _this).order_by(orders.c.client_order_id)
+_ORDERS = select(orders, FEE_COIN).where(orders.c.signal_id == _this).order_by(orders.c.client_order_id)
 _EVENTS = select(events).where(events.c.signal_id == _this).order_by(events.c.id)
 _PLANS = select(plans).where(plans.c.signal_id == _this).order_by(plans.c.at)
 
@@ -393,14 +427,18 @@ _PLANS = select(plans).where(plans.c.signal_id == _this).order_by(plans.c.at)
 def _show(connection: Connection, rows: Iterable[Row[Any]]) -> list[dict[str, Any]]:
     found = list(rows)
     ids = [row.id for row in found]
-    of_orders = _by_signal(connection, select(orders).order_by(orders.c.client_order_id), orders.c.signal_id, ids)
+    of_orders = _by_signal(
+        connection, select(orders, FEE_COIN).order_by(orders.c.client_order_id), orders.c.signal_id, ids
+    )
+    every = shown_orders(connection, (each for of_signal in of_orders.values() for each in of_signal))
+    shown = {each["client_order_id"]: each for each in every}
     of_events = _by_signal(connection, select(events).order_by(events.c.id), events.c.signal_id, ids)
     of_plans = _by_signal(connection, select(plans).order_by(plans.c.at), plans.c.signal_id, ids)
     return [
         shown_signal(
             row,
             plan_notes=[note for plan in of_plans[row.id] for note in plan.notes],
-            orders=of_orders[row.id],
+            orders=[shown[each.client_order_id] for each in of_orders[row.id]],
             events=of_events[row.id],
         )
         for row in found
@@ -433,12 +471,12 @@ def find_orders(
     limit = max(1, min(limit, MAX_LIMIT))
     if open_only or status in OPEN_STATUSES:
         # These are few and have their own index, which SQLite would pass over for ORDER BY.
-        rows = fetch_all(connection, select_orders(*of, open_only=True), values)
+        rows = fetch_all(connection, select_orders(*of, open_only=True).add_columns(FEE_COIN), values)
         found = sorted(rows, key=lambda row: row.client_order_id, reverse=True)[:limit]
     else:
-        latest = select_orders(*of).order_by(orders.c.client_order_id.desc()).limit(limit)
+        latest = select_orders(*of).add_columns(FEE_COIN).order_by(orders.c.client_order_id.desc()).limit(limit)
         found = list(connection.execute(latest, values))
-    return [shown_order(row) for row in found]
+    return shown_orders(connection, found)
 
 
 def order_owners(connection: Connection, client_order_ids: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -52,7 +52,7 @@ from relay.journal.records import (
     signal_of,
     switch_of,
 )
-from relay.journal.statements import fetch_all, fetch_one
+from relay.journal.statements import ask, fetch_all, pipelined
 from relay.journal.store import Store
 from relay.journal.tables import (
     IS_LIVE,
@@ -92,16 +92,38 @@ def unfinished_of_account(connection: Connection, account: str) -> tuple[Executi
     return _executions(connection, IS_UNFINISHED & (assignments.c.account == account))
 
 
-def unfinished_behind(
-    connection: Connection, lane: tuple[str, Category | None, str], seq: int
-) -> tuple[ExecutionRecord, ...]:
-    """What was accepted in the lane (account, category, symbol) after `seq`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneNews:
+    """What a lane's owner asks. `category` None: of what of the account has no instrument yet."""
 
-    With it all of the account whose instrument is not known, since that may belong in the lane.
+    account: str
+    category: Category | None
+    symbol: str
+    behind: int
+    """The `seq` of the last that it knows of there."""
+
+
+Behind = tuple[Callable[[], tuple[ExecutionRecord, ...]], Callable[[], Circumstances] | None]
+
+
+def unfinished_behind(connection: Connection, lanes: Sequence[LaneNews]) -> list[Behind]:
+    """For each lane what was accepted there after `behind`, and the circumstances, each read when it is called.
+
+    With it all of the account whose instrument is not known, since that may belong in the lane. All questions leave
+    before the first answer is waited for.
     """
-    account, category, symbol = lane
-    of = {"of_account": account, "of_category": category, "of_symbol": symbol, "of_seq": seq}
-    return _read(connection, fetch_all(connection, _BEHIND, of))
+    with pipelined(connection):
+        return [(_ask_behind(connection, each), _ask_around(connection, each)) for each in lanes]
+
+
+def _ask_behind(connection: Connection, of: LaneNews) -> Callable[[], tuple[ExecutionRecord, ...]]:
+    lane = {"of_account": of.account, "of_category": of.category, "of_symbol": of.symbol, "of_seq": of.behind}
+    rows = ask(connection, _BEHIND, lane)
+    return lambda: _read(connection, rows())
+
+
+def _ask_around(connection: Connection, of: LaneNews) -> Callable[[], Circumstances] | None:
+    return None if of.category is None else _ask_circumstances(connection, of.account, of.category, of.symbol)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +249,8 @@ def _read(connection: Connection, rows: Sequence[Any]) -> tuple[ExecutionRecord,
 
 def _fresh(connection: Connection, rows: Sequence[Any]) -> set[tuple[str, int]]:
     """The generations that a person opened to be as old as their opening."""
+    if not rows:
+        return set()
     opened = _in_chunks(connection, select(events), events.c.signal_id, list({row.id for row in rows}))
     return {
         (each.signal_id, each.detail["generation"])
@@ -383,14 +407,24 @@ _CIRCUMSTANCES = select(
 
 
 def circumstances(connection: Connection, account: str, category: Category, symbol: str) -> Circumstances:
+    return _ask_circumstances(connection, account, category, symbol)()
+
+
+def _ask_circumstances(
+    connection: Connection, account: str, category: Category, symbol: str
+) -> Callable[[], Circumstances]:
     read_at = time.monotonic()
-    of = {"of_account": account, "of_category": category, "of_symbol": symbol}
-    row = fetch_one(connection, _CIRCUMSTANCES, of)
-    return Circumstances(
-        halt=None if row.name is None else switch_of(row),
-        residual=None if row.carried is None else Residual(size=row.carried),
-        read_at=read_at,
-    )
+    rows = ask(connection, _CIRCUMSTANCES, {"of_account": account, "of_category": category, "of_symbol": symbol})
+
+    def read() -> Circumstances:
+        (row,) = rows()
+        return Circumstances(
+            halt=None if row.name is None else switch_of(row),
+            residual=None if row.carried is None else Residual(size=row.carried),
+            read_at=read_at,
+        )
+
+    return read
 
 
 def all_switches(connection: Connection) -> tuple[Switch, ...]:

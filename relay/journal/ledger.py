@@ -26,6 +26,7 @@ from sqlalchemy import (
 
 from relay.domain.instrument import Category
 from relay.domain.performance import DayTotal, Equity
+from relay.domain.signal import first_id_at
 from relay.domain.trades import LedgerEntry, Trade
 from relay.journal.statements import fetch_among
 from relay.journal.store import Store, hold, locks_on
@@ -61,6 +62,8 @@ _REWIND_MS: Final = 8 * DAY_MS
 """So late an execution may come and still be put into its place."""
 _BATCH: Final = 500
 _DEADLINE_S: Final = 10.0
+_FEES_APART: Final = Decimal("0.99")
+"""Of coins that are bought a fee may take a part."""
 _NOT: Final = (None, Decimal(0))
 """Of what is not booked yet."""
 
@@ -144,6 +147,22 @@ class Ledger:
                 .where(fills.c.account == account)
             )
             return list(connection.execute(statement).all())
+
+    def lacks_coins(self, account: str, since_ms: int) -> bool:
+        """Whether more of an order of coins was filled since then than is booked, fees apart: no transaction log tells.
+
+        Of orders that are at most a day older.
+        """
+        which = (orders.c.account == account) & (orders.c.category == Category.SPOT) & (orders.c.updated_at >= since_ms)
+        begun = orders.c.client_order_id >= first_id_at(since_ms - DAY_MS)
+        with self._store.read() as connection:
+            filled = connection.execute(select(orders).where(which, begun, orders.c.filled_qty != Decimal(0))).all()
+            of_orders = (bookings.c.category == Category.SPOT) & bookings.c.symbol.in_({each.symbol for each in filled})
+            since = (bookings.c.account == account) & (bookings.c.at >= since_ms - DAY_MS)
+            booked: defaultdict[str, Decimal] = defaultdict(Decimal)
+            for row in connection.execute(select(bookings.c.entry).where(of_orders, since)) if filled else ():
+                booked[row.entry.get("client_order_id", "")] += Decimal(row.entry["qty"])
+        return any(booked[each.client_order_id] < each.filled_qty * _FEES_APART for each in filled)
 
     # The exchange's own transaction log, which proves the ledger.
 
@@ -409,7 +428,7 @@ def _account_results(connection: Connection, row: Row[Any], since_ms: int) -> li
     for each in connection.execute(select(booked_sums).where(of_log)):
         booked[each.coin] += each.amount
     # Of any account: for that there is an index by time, and since the log was read there is little.
-    later = select(bookings.c.account).where(bookings.c.at >= row.log_until)
+    later = select(bookings.c.account).where(bookings.c.at >= (row.log_until or 0))
     is_read = row.log_until is not None and account not in connection.scalars(later)
     return [
         AccountResult(account=account, coin=coin, net=net[coin], booked=booked[coin] if is_read else None)

@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 import subprocess
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -43,6 +43,7 @@ from relay.domain.instrument import Category, plain
 from relay.domain.order import Reason, SignalStatus
 from relay.errors import RelayError
 from relay.journal import tables
+from relay.journal.api_queries import FEE_COIN, shown_orders
 from relay.journal.engine_queries import unfinished
 from relay.journal.journal import Journal
 from relay.journal.opening import migrate
@@ -414,7 +415,9 @@ COLUMNS: Final = {
             "filled_qty",
             "avg_price",
             "fee",
+            "fee_coin",
             "created_at",
+            "fees_other",
         ),
     ),
     ExportKind.FILLS: (
@@ -440,7 +443,7 @@ def export(store: Store, kind: ExportKind, from_ms: int, until_ms: int) -> Itera
     }[kind]
     statement = {
         ExportKind.SIGNALS: select(signals),
-        ExportKind.ORDERS: select(orders),
+        ExportKind.ORDERS: select(orders, FEE_COIN),
         ExportKind.FILLS: select(fills, orders.c.signal_id, orders.c.category, orders.c.symbol, orders.c.side).join(
             orders, orders.c.client_order_id == fills.c.client_order_id
         ),
@@ -451,12 +454,19 @@ def export(store: Store, kind: ExportKind, from_ms: int, until_ms: int) -> Itera
         # Page by page: on Postgres a connection that only reads is in no transaction, in which alone a cursor lives.
         with store.read() as connection:
             rows = connection.execute(page).all()
-        for row in rows:
-            yield {name: _cell(name, row._mapping[name]) for name in COLUMNS[kind]}
+            shown = shown_orders(connection, rows) if kind is ExportKind.ORDERS else [{}] * len(rows)
+        for row, more in zip(rows, map(_fees, shown), strict=True):
+            yield {name: _cell(name, {**row._mapping, **more}[name]) for name in COLUMNS[kind]}
         if len(rows) < _AT_ONCE:
             return
         last = rows[-1]._mapping
         page = statement.where(tuple_(by, key) > tuple_(last[by], last[key]))
+
+
+def _fees(shown: Mapping[str, Any]) -> dict[str, Any]:
+    """Of an order; those in other coins in words: `0.1 MNT`."""
+    others = " ".join(f"{amount} {coin}" for coin, amount in shown.get("fees_other", {}).items())
+    return {name: shown[name] for name in ("fee", "fee_coin") if name in shown} | {"fees_other": others}
 
 
 def _cell(name: str, value: Any) -> Any:

@@ -28,7 +28,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from relay.domain.placement import OwnerSnapshot
 from relay.engine import lease_guard
 from relay.engine.lease_guard import AccountLease
-from relay.journal.statements import Json, fetch_all, fetch_value, run
+from relay.journal.statements import Json, fetch_all, fetch_value, run, run_text
 from relay.journal.store import Store
 from relay.journal.tables import account_owner, account_reports, leases, process
 from relay.journal.wake_up import notify
@@ -91,6 +91,13 @@ _GIVE_BACK = _GIVE_BACK.values(_freed)
 _GIVE_BACK_ALL = update(account_owner).where(account_owner.c.owner == _me).values(_freed)
 _END = delete(process).where(process.c.name == _me)
 
+
+_END_FROZEN: Final = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE application_name = 'relay' AND datname = current_database() AND state = 'active' AND xact_start IS NOT NULL
+        AND wait_event = 'ClientRead' AND query_start < clock_timestamp() - interval '2 s'
+"""
+"""Whoever stands still between the statements of a pipeline, and holds locks: the server has no time-out for that."""
 
 _of_owner = account_owner.alias("of_owner")
 _OWNED_BY_OWNER = (
@@ -177,6 +184,7 @@ class AccountOwners:
 
         def work(connection: Connection) -> None:
             connection.execute(_FORGET)
+            run_text(connection, _END_FROZEN)
             run(connection, _ADD, {"of_accounts": list(self._accounts)})
             self._learn(fetch_all(connection, _OWNERS, {}))
             run(connection, _REGISTER, {"of_name": name, "of_refuses": sorted(self._unknown)})
@@ -195,6 +203,7 @@ class AccountOwners:
         given = {"of_name": self.name, "of_refuses": sorted(self._unknown.union(refuses))}
 
         def work(connection: Connection) -> tuple[list[Any], list[Any]] | None:
+            run_text(connection, _END_FROZEN)
             if not fetch_all(connection, _RENEW, given):
                 return None
             # After the row is locked, which whoever takes from a dead process locks, too: what was taken is seen here.

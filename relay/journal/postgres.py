@@ -23,7 +23,7 @@ from relay.engine import lease_guard
 from relay.engine.lease_guard import AccountLease, LeaseLost
 from relay.errors import JournalUnavailable, SettingsInvalid
 from relay.journal.ownership import owning
-from relay.journal.statements import commit, pipelined, roll_back, wait_for_each
+from relay.journal.statements import commit, pipelined, roll_back, run_text, wait_for_each
 from relay.journal.store import (
     WHERE,
     Job,
@@ -308,22 +308,26 @@ class PostgresStore:
     ) -> Iterator[tuple[Connection, Callable[[], None]]]:
         """A transaction, and what is to be called before its commit. JournalUnavailable: no connection answers.
 
-        It begins with its limits and locks, which leave together with the first question of what is done in it.
-        `lease`: by whose right it writes; what is called raises LeaseLost, if another process has it by now.
+        It begins with its limits and locks, in one message. `lease`: by whose right it writes, in a pipeline, since an
+        owner says a dozen things; what is called raises LeaseLost, if another process has it by now.
         """
         first = (
             "BEGIN",
             f"SET LOCAL statement_timeout = {int(timeout_s * 1000):d}",
             *((lock_statement(locks),) if locks else ()),
-            *((owning(lease),) if lease else ()),
         )
-        with self.engine.connect() as connection, pipelined(connection, *first) as found:
+        with self.engine.connect() as connection:
+            if lease is None:
+                run_text(connection, "; ".join(first))
+                yield connection, lambda: None
+                return
+            with pipelined(connection, *first, owning(lease)) as found:
 
-            def require_lease() -> None:
-                if lease is not None and (lease.is_lost or not found()):
-                    raise LeaseLost
+                def require_lease() -> None:
+                    if lease.is_lost or not found():
+                        raise LeaseLost
 
-            yield connection, require_lease
+                yield connection, require_lease
 
 
 @contextmanager

@@ -240,22 +240,32 @@ def fetch_all(connection: Connection, statement: Executable, given: Given) -> li
 
     All is read at once: SQLite finds a row when it is fetched, and may fail at any of them.
     """
+    return ask(connection, statement, given)()
+
+
+def ask(connection: Connection, statement: Executable, given: Given) -> Callable[[], list[Any]]:
+    """What `fetch_all` does in two steps, so that in a pipeline several questions are one round trip: the statement is
+    said now, and its rows are waited for when what is returned is called, once."""
     compiled = _compiled(statement, tuple(given), connection.dialect)
-    driver: Any = connection.connection.driver_connection
-    try:
-        found = driver.execute(compiled.text, compiled.values(given)).fetchall()
-    except connection.dialect.loaded_dbapi.Error as error:
-        raise _error_of(connection, compiled.text, error) from error
-    reader = _row_reader(statement, connection.dialect)
-    return [
-        reader.make(
-            *[
-                each if read is None or each is None else read(each)
-                for read, each in zip(reader.reads, row, strict=True)
-            ]
-        )
-        for row in found
-    ]
+    text, values = compiled.text, compiled.values(given)
+    cursor = _by_driver(connection, text, lambda driver: driver.execute(text, values))
+    is_here = connection.dialect.name == "sqlite"
+    found = _by_driver(connection, text, lambda _: cursor.fetchall()) if is_here else None
+
+    def read() -> list[Any]:
+        rows = _rows_of(connection, cursor, text) if found is None else found
+        reader = _row_reader(statement, connection.dialect)
+        return [
+            reader.make(
+                *[
+                    each if read is None or each is None else read(each)
+                    for read, each in zip(reader.reads, row, strict=True)
+                ]
+            )
+            for row in rows
+        ]
+
+    return read
 
 
 def fetch_first(connection: Connection, statement: Executable, given: Given) -> Any:
@@ -317,12 +327,11 @@ def pipelined(connection: Connection, *texts: str) -> Iterator[Callable[[], list
     What is said in it leaves together with the next question, so that not each statement is a round trip of its own;
     the error of one is raised by what waits next. From what SQLAlchemy executes by itself on, each is waited for again.
     """
-    pipeline = _by_driver(connection, "", lambda driver: driver.pipeline())
-    _by_driver(connection, "", lambda driver: pipeline.__enter__())
-    connection.info[_PIPELINE] = pipeline
+    context = _by_driver(connection, "", lambda driver: driver.pipeline())
+    connection.info[_PIPELINE] = context, _by_driver(connection, "", lambda driver: context.__enter__())
     try:
         cursors = [run_text(connection, text) for text in texts]
-        yield lambda: list(_by_driver(connection, texts[-1], lambda driver: cursors[-1].fetchall()))
+        yield lambda: _rows_of(connection, cursors[-1], texts[-1])
     except BaseException:
         # What failed first is what is told.
         with suppress(DBAPIError):
@@ -333,9 +342,19 @@ def pipelined(connection: Connection, *texts: str) -> Iterator[Callable[[], list
 
 def _leave_pipeline(connection: Connection, *_: object) -> None:
     """All that was said has been done by then."""
-    if connection.invalidated or (pipeline := connection.info.pop(_PIPELINE, None)) is None:
+    if connection.invalidated or (found := connection.info.pop(_PIPELINE, None)) is None:
         return
-    _by_driver(connection, "", lambda driver: pipeline.__exit__(None, None, None))
+    _by_driver(connection, "", lambda driver: found[0].__exit__(None, None, None))
+
+
+def _rows_of(connection: Connection, cursor: Any, text: str) -> list[Any]:
+    """In a pipeline all that was said so far is waited for, and the server told so: else it would not count the time
+    that this process may stand still within its transaction (findings/psycopg-pipeline-is-never-idle-in-transaction).
+    """
+    pipeline = connection.info.get(_PIPELINE)
+    if pipeline is not None and cursor.pgresult is None:
+        _by_driver(connection, text, lambda _: pipeline[1].sync())
+    return list(_by_driver(connection, text, lambda _: cursor.fetchall()))
 
 
 def wait_for_each(engine: Engine) -> None:

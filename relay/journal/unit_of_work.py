@@ -15,7 +15,7 @@ from relay.domain.order import UNFINISHED, Purpose, Reason, RequestSignature, Si
 from relay.domain.plan import Plan, PlanStatus, Residual
 from relay.journal.orders import Orders, Positions, Protection
 from relay.journal.records import HALT, LOGGED_OUT, REASON_KNOWN, reason_columns, to_json
-from relay.journal.statements import EventLog, fetch_all, fetch_first, fetch_one, run
+from relay.journal.statements import EventLog, ask, fetch_all, fetch_first, fetch_one, run
 from relay.journal.store import T, hold, locks_on
 from relay.journal.tables import assignments, carries, events, plans, signals, switches
 
@@ -74,9 +74,13 @@ class UnitOfWork:
 
         A halt that is being written is waited for, and one that begins now waits until this transaction has ended.
         """
+        return self.ask_halted(account)()
+
+    def ask_halted(self, account: str) -> Callable[[], str | None]:
+        """The same in two steps: see `ask`."""
         self._hold(shared=(f"halt {account}",))
-        row = fetch_first(self._connection, _HALT, {"of_account": account})
-        return None if row is None or row.value != "on" else str(row.by)
+        rows = ask(self._connection, _HALT, {"of_account": account})
+        return lambda: next((str(row.by) for row in rows() if row.value == "on"), None)
 
     def set_switch(self, account: str, name: str, value: str, *, by: str, now_ms: int) -> None:
         """A setting that survives restarts, such as `halt`. `account` empty: of every account."""
@@ -112,9 +116,11 @@ class Signals:
     def begin(self, signal_id: str, account: str, *, now_ms: int) -> None:
         """The signal's turn on this account has come. Once it has begun, or has finished, this changes nothing."""
         executing = {"status": SignalStatus.EXECUTING, "of_signal": signal_id}
-        if fetch_first(self._connection, _BEGIN, executing | {"of_account": account}) is not None:
-            if (begun := fetch_first(self._connection, _BEGIN_SIGNAL, executing)) is not None:
-                self._notes[signal_id] = begun.notes
+        begun = ask(self._connection, _BEGIN, executing | {"of_account": account})
+        # On another account it may have begun already; where it has not here, it has nowhere.
+        signal = ask(self._connection, _BEGIN_SIGNAL, executing)
+        if begun():
+            self._notes.update((signal_id, row.notes) for row in signal())
             self._events.add(signal_id, SignalStatus.EXECUTING, {"account": account}, now_ms=now_ms)
 
     def finish(

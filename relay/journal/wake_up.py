@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import select
 import threading
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
@@ -124,8 +125,12 @@ class WakeListener:
         with connect(self._url, autocommit=True, **options) as connection:
             connection.execute(f"LISTEN {CHANNEL}".encode())
             self._received(None)
+            # Not by `notifies(timeout=…)`: psycopg looks around ten times a second while it waits.
+            readable = select.poll()
+            readable.register(connection.fileno(), select.POLLIN)
             while not self._stop.is_set():
-                for reported in connection.notifies(timeout=_LOOK_S):
+                readable.poll(_LOOK_S * 1000)
+                for reported in connection.notifies(timeout=0):
                     self._received(reported.payload)
                     if self._stop.is_set():
                         return

@@ -1,5 +1,5 @@
-"""The mailbox: its server, watching it, and what is read of a mail. Each new mail with an alert is taken as a webhook's,
-and marked seen once it is durable."""
+"""The mailbox: its server, watching it, and what is read of a mail. Each new mail with an alert is taken as a
+webhook's, and marked seen once it is durable."""
 
 from __future__ import annotations
 

@@ -253,6 +253,7 @@ def foreign_form(account: str, order: OpenOrder) -> dict[str, Any]:
         "filled_qty": plain(order.filled_qty),
         "avg_price": None,
         "fee": None,
+        "fee_coin": None,
         "purpose": kind,
         "trigger_price": number(order.trigger_price),
         "strategy": BY_HAND,
@@ -399,6 +400,7 @@ def _planned_form(account: str, order: PlannedOrder) -> dict[str, Any]:
         "filled_qty": "0",
         "avg_price": None,
         "fee": "0",
+        "fee_coin": None,
     }
 
 

@@ -166,7 +166,7 @@ def _trade(number: int, at_ms: int) -> tuple[Any, ...]:
         account="default",
         strategy=_STRATEGIES[number % len(_STRATEGIES)],
         category=Category.LINEAR,
-        symbol=f"SYM{number % 50}USDT",
+        symbol=f"SYM{number % 10}USDT",
         settle_coin="USDT",
         side=Side.BUY,
         first_at_ms=at_ms - 900,
@@ -185,4 +185,4 @@ def _trade(number: int, at_ms: int) -> tuple[Any, ...]:
 
 
 def _bookings(number: int, at_ms: int) -> list[tuple[Any, ...]]:
-    return [(f"{number}-{leg}", at_ms - 900 * (1 - leg), f"SYM{number % 50}USDT") for leg in range(2)]
+    return [(f"{number}-{leg}", at_ms - 900 * (1 - leg), f"SYM{number % 10}USDT") for leg in range(2)]

@@ -175,7 +175,7 @@ _ROWS: tuple[tuple[str, Callable[[int, int], list[tuple[object, ...]]]], ...] = 
     (
         "INSERT INTO signals (id, strategy, action, ticker, category, symbol, status, generation, notes, received_at, "
         "finished_at, alert, body_digest) VALUES (?,'default','buy','BTCUSDT.P','linear',?,'done',0,'[]',?,?,?,?)",
-        lambda n, at: [(first_id_at(at), f"SYM{n % 50}USDT", at, at + 20, '{"action": "buy", "qty": "0.01"}', f"d{n}")],
+        lambda n, at: [(first_id_at(at), f"SYM{n % 10}USDT", at, at + 20, '{"action": "buy", "qty": "0.01"}', f"d{n}")],
     ),
     (
         "INSERT INTO identities (strategy, kind, key, signal_id, digest, first_at) VALUES ('default','body',?,?,?,?)",
@@ -184,13 +184,13 @@ _ROWS: tuple[tuple[str, Callable[[int, int], list[tuple[object, ...]]]], ...] = 
     (
         "INSERT INTO assignments (signal_id, account, seq, category, symbol, generation, status, opened_at) "
         "VALUES (?,'default',?,'linear',?,0,'done',?)",
-        lambda n, at: [(first_id_at(at), n, f"SYM{n % 50}USDT", at)],
+        lambda n, at: [(first_id_at(at), n, f"SYM{n % 10}USDT", at)],
     ),
     (
         "INSERT INTO orders (client_order_id, signal_id, account, generation, leg, category, symbol, side, type, qty, "
         "reduce_only, purpose, planned, status, filled_qty, avg_price, fee, rests, created_at, updated_at) "
         "VALUES (?,?,'default',0,0,'linear',?,'buy','market','0.01',0,'entry','{}','filled','0.01','100','0',0,?,?)",
-        lambda n, at: [(f"{first_id_at(at)}-q2zs00000", first_id_at(at), f"SYM{n % 50}USDT", at, at)],
+        lambda n, at: [(f"{first_id_at(at)}-q2zs00000", first_id_at(at), f"SYM{n % 10}USDT", at, at)],
     ),
     (
         "INSERT INTO events (signal_id, at, name) VALUES (?,?,?)",

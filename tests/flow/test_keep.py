@@ -118,7 +118,7 @@ def test_what_the_journal_holds_of_some_days_is_exported_and_no_word_is_a_formul
         assert [each["status"] for each in rows["signals"]] == ["done", "rejected"]
         assert rows["signals"][1]["ticker"] == "'=1+1"
         (order,), (fill,) = rows["orders"], rows["fills"]
-        assert (order["signal_id"], order["status"], order["filled_qty"]) == (done["id"], "filled", "0.01")
+        assert (order["signal_id"], order["status"], order["fee_coin"]) == (done["id"], "filled", "USDT")
         assert (
             fill["qty"] == "0.01" and fill["at"].startswith(day) and fill["client_order_id"] == order["client_order_id"]
         )

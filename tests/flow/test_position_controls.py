@@ -190,7 +190,7 @@ def test_the_commands_close_a_part_move_the_stop_and_cancel(
     closed = run(environ, "close", "BTCUSDT.P", "--share", "20%")
     assert (closed.exit_code, closed.stdout.splitlines()[1]) == (
         0,
-        "  sell 0.003 reduce-only: filled 0.003 at 100000, fee 0.165",
+        "  sell 0.003 reduce-only: filled 0.003 at 100000, fee 0.165 USDT",
     )
     paper.control.prices(BTCUSDT="101000")
     assert run(environ, "breakeven", "btcusdt").exit_code == 0

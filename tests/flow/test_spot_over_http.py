@@ -49,7 +49,7 @@ def test_what_is_bought_less_the_fee_is_held_and_a_close_sells_it_and_nothing_of
     bought = own.done({**SPOT, "action": "buy", "qty": "0.01", "id": "1"})
     assert bought["status"] == "done", bought
     (order,) = bought["orders"]
-    assert (order["category"], order["filled_qty"], order["fee"]) == ("spot", "0.01", "0.00001")
+    assert [order[name] for name in ("category", "filled_qty", "fee", "fee_coin")] == ["spot", "0.01", "0.00001", "BTC"]
     assert held(own) == Decimal("0.00999") == coin(paper) - owned
     closed = own.done({**SPOT, "action": "close", "id": "2"})
     assert (closed["status"], closed["orders"][0]["qty"]) == ("done", "0.00999")

@@ -72,6 +72,19 @@ def test_what_is_done_by_hand_while_the_stream_is_silent_is_seen_by_an_entry(
     assert (signal["status"], signal["reason"]["code"]) == ("denied", "LIMIT_POSITION_NOTIONAL"), signal
 
 
+@pytest.mark.parametrize("exit_", [{"action": "close"}, {"action": "sell", "qty": "0.02", "market_position": "flat"}])
+def test_an_exit_is_not_withheld_since_a_silent_stream_knows_of_nothing_open(
+    limited: RelayServer, paper: PaperServer, exit_: dict[str, str]
+) -> None:
+    assert limited.done(BUY | {"qty": "0.001", "id": "first"})["status"] == "done"
+    assert limited.done(BUY | {"action": "close", "id": "second"})["status"] == "done"
+    until(lambda: is_fresh(limited))
+    paper.control.streams(mute=True)
+    paper.session().place_order(category="linear", symbol="BTCUSDT", side="Buy", orderType="Market", qty="0.02")
+    closed = limited.done(BUY | exit_ | {"id": "third"})
+    assert [(each["qty"], each["filled_qty"]) for each in closed["orders"]] == [("0.02", "0.02")], closed
+
+
 def test_an_alert_after_a_pause_still_costs_one_call_while_something_is_open(
     limited: RelayServer, paper: PaperServer
 ) -> None:

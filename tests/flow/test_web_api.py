@@ -14,7 +14,7 @@ from tests.relay_server import ADMIN_TOKEN, WEBHOOK_SECRET, RelayServer, cold_re
 BUY = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.01"}
 ORDER_KEYS = {
     *("client_order_id", "venue_order_id", "account", "category", "symbol", "side", "type", "qty", "price"),
-    *("reduce_only", "status", "reason", "filled_qty", "avg_price", "fee"),
+    *("reduce_only", "status", "reason", "filled_qty", "avg_price", "fee", "fee_coin"),
 }
 SIGNAL_KEYS = {
     *("id", "strategy", "action", "symbol", "status", "reason", "notes", "received_at", "sent_at", "alert"),

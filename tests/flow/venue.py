@@ -31,7 +31,9 @@ D = Decimal
 Row = dict[str, Any]
 LAG_S = 0.4
 """So late a list may tell what has happened."""
-_TAKER, _MAKER = D("0.00055"), D("-0.00005")
+_TAKER, _MAKER, _SPOT = D("0.00055"), D("-0.00005"), D("0.001")
+_LOT = D("0.001")
+"""Of a spot order's executions, so that fees in the coin are no finer than what can be sold."""
 _CREATED = {"BustTrade": "CreateByLiq", "AdlTrade": "CreateByAdl_PassThrough"}
 _LOGGED = {"Trade": "TRADE", "Funding": "SETTLEMENT", "BustTrade": "LIQUIDATION", "AdlTrade": "ADL"}
 
@@ -53,9 +55,13 @@ class Market:
     category: str
     coin: str
     step: Decimal
+    base: str = ""
+    """What is bought, of spot, whose `coin` is what is paid. No position is kept of it."""
     price: Decimal = D(100000)
     size: Decimal = D(0)
     cost: Fraction = Fraction(0)
+    settled: Fraction = Fraction(0)
+    """What of the cost sessions have paid out, which the average price does not show."""
     levels: dict[str, Decimal] = field(default_factory=dict)
     best: Decimal = D(0)
     leverage: str = "10"
@@ -67,8 +73,21 @@ class Market:
 
     @property
     def average(self) -> Decimal:
-        size = Fraction(abs(self.size))
-        return _cut(size / self.cost if self.category == "inverse" else self.cost / size) if size else D(0)
+        size, cost = Fraction(abs(self.size)), self.cost - self.settled
+        return _cut(size / cost if self.category == "inverse" else cost / size) if size else D(0)
+
+    @property
+    def pnl(self) -> Fraction:
+        """What is open, since the last session."""
+        pnl = self.value(abs(self.size), self.price) - self.cost if self.size else Fraction(0)
+        return pnl * (1 if self.size > 0 else -1) * (-1 if self.category == "inverse" else 1)
+
+    def settle(self) -> Decimal:
+        """A session ends, of contracts in USDC: what is open is paid out."""
+        paid = _cut(self.pnl) if self.coin == "USDC" else D(0)
+        for_long = Fraction(paid) * (1 if self.size > 0 else -1)
+        self.cost, self.settled = self.cost + for_long, self.settled + for_long
+        return paid
 
     def take(self, signed: Decimal, price: Decimal) -> tuple[Decimal, Decimal]:
         """Move the position; how much that closed, and what it gained."""
@@ -78,18 +97,19 @@ class Market:
             cost, worth = self.cost * Fraction(closed) / Fraction(abs(self.size)), self.value(closed, price)
             gain = (worth - cost) * (1 if self.size > 0 else -1) * (-1 if self.category == "inverse" else 1)
             self.cost -= cost
+            self.settled *= 1 - Fraction(closed) / Fraction(abs(self.size))
         self.cost += self.value(abs(signed) - closed, price)
         self.size += signed
         return closed, _cut(gain)
 
     def row(self) -> Row:
         side = "Buy" if self.size > 0 else "Sell" if self.size < 0 else ""
-        pnl = self.value(abs(self.size), self.price) - self.cost if self.size else Fraction(0)
-        pnl *= (1 if self.size > 0 else -1) * (-1 if self.category == "inverse" else 1)
+        session = text(self.cost / Fraction(abs(self.size))) if self.size and self.coin == "USDC" else ""
         return {
             **{"symbol": self.symbol, "side": side, "size": text(abs(self.size)), "positionIdx": 0},
             **{"avgPrice": text(self.average), "entryPrice": text(self.average), "markPrice": text(self.price)},
-            **{"leverage": self.leverage, "seq": self.seq, "unrealisedPnl": text(pnl), "positionStatus": "Normal"},
+            **{"leverage": self.leverage, "seq": self.seq, "unrealisedPnl": text(self.pnl), "positionStatus": "Normal"},
+            "sessionAvgPrice": session,
             **{name: text(self.levels.get(name, D(0))) for name in ("takeProfit", "stopLoss", "trailingStop")},
             **{"createdTime": "1", "updatedTime": str(self.changed_ms), "isReduceOnly": False, "liqPrice": ""},
         }
@@ -98,6 +118,8 @@ class Market:
 def _markets() -> dict[str, Market]:
     return {
         "BTCUSDT": Market(symbol="BTCUSDT", category="linear", coin="USDT", step=D("0.001")),
+        "BTCPERP": Market(symbol="BTCPERP", category="linear", coin="USDC", step=D("0.001")),
+        "ETHUSDT": Market(symbol="ETHUSDT", category="spot", coin="USDT", step=D("1E-6"), base="ETH", price=D(4000)),
         "BTCUSD": Market(symbol="BTCUSD", category="inverse", coin="BTC", step=D(1)),
     }
 
@@ -114,11 +136,13 @@ class Venue:
         self.chance = random.Random(seed)  # noqa: S311 - a fixed seed, and nothing secret
         self.control = self
         self.markets = _markets()
-        self.wallet = {"USDT": D(1000000), "BTC": D(50), "MNT": D(5000)}
+        self.wallet = {"USDT": D(1000000), "USDC": D(1000000), "BTC": D(50), "ETH": D(3), "MNT": D(5000)}
         self.executions: list[Row] = []
         """All, with what each gained."""
         self._listed: dict[str, list[tuple[float, Row]]] = defaultdict(list)
         self._orders: dict[str, Row] = {}
+        self.late_s: float | None = None
+        """So late the list tells of executions, which the stream keeps to itself."""
         self._fee_coin, self._fee_price, self._tax = "", D(1), D(0)
         self._private: list[WebSocket] = []
         self._public: list[tuple[WebSocket, set[str]]] = []
@@ -152,7 +176,7 @@ class Venue:
     def prices(self, **prices: str) -> None:
         """The market moves: what is passed on the way is triggered or filled."""
         with self._lock:
-            for symbol, price in prices.items():
+            for symbol, price in ((each.removeprefix("spot:"), price) for each, price in prices.items()):
                 market = self.markets[symbol]
                 market.price = D(price)
                 self._meet(market)
@@ -169,12 +193,14 @@ class Venue:
         with self._lock:
             market = self.markets[symbol]
             if market.size:
-                paid = _cut(market.value(market.size, market.price) * Fraction(rate))
+                market.changed_ms = max(_now_ms(), market.changed_ms + 1)
+                paid, gained = _cut(market.value(market.size, market.price) * Fraction(rate)), market.settle()
                 side = "Buy" if market.size > 0 else "Sell"
-                row = self._row(market, {"orderId": uuid.uuid4().hex, "side": side, "orderType": "UNKNOWN"})
+                row = self._row(market, {"orderId": uuid.uuid4().hex, "side": side, "orderType": "UNKNOWN"},
+                                at_ms=market.changed_ms)  # fmt: skip
                 row |= {"execType": "Funding", "execQty": text(abs(market.size)), "execPrice": text(market.price)}
                 row |= {"execFee": text(paid), "execPnl": "", "feeCurrency": "", "leavesQty": "0"}
-                self._book(market, row, gained=D(0), paid={market.coin: paid}, is_funding=True)
+                self._book(market, row, gained=gained, paid={market.coin: paid}, is_funding=True)
                 self._tell(market, [row], [])
 
     def takeover(self, symbol: str, kind: str) -> None:
@@ -226,21 +252,23 @@ class Venue:
         """In up to three executions of one moment, each at a price of its own."""
         sign, left = (1 if order["side"] == "Buy" else -1), D(order["qty"])
         market.seq, at_ms, rows, value = market.seq + 1, _now_ms(), list[Row](), Fraction(0)
-        steps = int(left / market.step)
+        step = _LOT if market.base and sign > 0 else market.step
+        steps = int(left / step)
         cuts = sorted({self.chance.randint(1, steps) for _ in range(self.chance.randint(0, 2))} | {steps})
-        for qty in (market.step * (now - before) for before, now in zip([0, *cuts], cuts, strict=False)):
+        for qty in (step * (now - before) for before, now in zip([0, *cuts], cuts, strict=False)):
             left -= qty
             slip = D(0) if is_maker else D(self.chance.randint(0, 30)) / 10 * sign
             row = self._row(market, order, at_ms=at_ms)
             row |= {"execType": kind, "execQty": text(qty), "leavesQty": text(left), "isMaker": is_maker}
-            self._execute(market, row, sign * qty, price + slip, _MAKER if is_maker else _TAKER)
+            rate = _SPOT if market.base else _MAKER if is_maker else _TAKER
+            self._execute(market, row, sign * qty, price + slip, rate)
             rows.append(row)
             value += market.value(qty, price + slip)
         whole = Fraction(order["qty"])
         average = text(whole / value if market.category == "inverse" else value / whole)
         order |= {"orderStatus": "Filled", "cumExecQty": order["qty"], "avgPrice": average, "updatedTime": str(at_ms)}
         market.changed_ms, changed = at_ms, [order]
-        if not market.size:
+        if not market.size and not market.base:
             market.levels, market.best = {}, D(0)
             for each in self._orders.values():
                 if each["symbol"] == market.symbol and _rests(each):
@@ -249,19 +277,28 @@ class Venue:
         self._tell(market, rows, changed)
 
     def _execute(self, market: Market, row: Row, signed: Decimal, price: Decimal, rate: Decimal) -> None:
-        closed, gained = market.take(signed, price)
+        sign, settled = 1 if market.size > 0 else -1, market.settled
+        if market.base:
+            closed, gained = D(0), _cut(-market.value(signed, price))
+        else:
+            closed, gained = market.take(signed, price)
+        since_entry = gained + _cut((settled - market.settled) * sign)
         value = market.value(abs(signed), price)
         coin, fee = market.coin, _cut(value * Fraction(rate))
+        if market.base and signed > 0:
+            coin, fee = market.base, signed * rate
         if self._fee_coin:
             usd = Fraction(price) if market.category == "inverse" else Fraction(1)
             coin, fee = self._fee_coin, _cut(value * Fraction(rate) * usd / Fraction(self._fee_price))
         tax = _cut(abs(value * Fraction(rate)) * Fraction(self._tax))
         row |= {"execPrice": text(price), "execValue": text(value), "feeRate": text(rate), "execFee": text(fee)}
-        row |= {"feeCurrency": coin, "execPnl": text(gained), "closedSize": text(closed) if closed else ""}
+        row |= {"feeCurrency": coin, "execPnl": text(since_entry), "closedSize": text(closed) if closed else ""}
         if tax:
             row["extraFees"] = [{"feeCoin": market.coin, "feeType": "GST", "subFeeType": "IND_GST", "fee": text(tax)}]
         paid = defaultdict(D, {coin: fee})
         paid[market.coin] += tax
+        if market.base:
+            row["createType"] = ""
         self._book(market, row, gained=gained, paid=paid)
 
     def _row(self, market: Market, order: Mapping[str, Any], *, at_ms: int | None = None) -> Row:
@@ -276,11 +313,13 @@ class Venue:
         self, market: Market, row: Row, *, gained: Decimal, paid: Mapping[str, Decimal], is_funding: bool = False
     ) -> None:
         """The wallet, and its transaction log: rows of one moment share their `id`."""
-        seen_at = time.monotonic() + self.chance.random() * LAG_S
-        self.executions.append(row)
+        seen_at = time.monotonic() + (self.chance.random() * LAG_S if self.late_s is None else self.late_s)
+        self.executions.append({**row, "execPnl": text(gained)})
         self._listed[market.category].insert(0, (seen_at, row))
-        for coin in dict.fromkeys((market.coin, *paid)):
-            flow, fee = gained if coin == market.coin else D(0), paid.get(coin, D(0))
+        bought = D(row["execQty"]) * (1 if row["side"] == "Buy" else -1)
+        flows = {market.coin: gained, **({market.base: bought} if market.base else {})}
+        for coin in dict.fromkeys((*flows, *paid)):
+            flow, fee = flows.get(coin, D(0)), paid.get(coin, D(0))
             self.wallet[coin] += flow - fee
             logged = {
                 **{"id": f"7_{market.symbol}_{market.seq}", "tradeId": row["execId"], "currency": coin},
@@ -294,9 +333,9 @@ class Venue:
     # What it tells without being asked.
 
     def _tell(self, market: Market, rows: list[Row], orders: list[Row]) -> None:
-        told = [("execution", [row]) for row in rows]
+        told = [("execution", [row]) for row in rows if self.late_s is None]
         told += [("order", [{"category": market.category, **dict(each)}]) for each in orders]
-        told.append(("position", [{"category": market.category, **market.row()}]))
+        told += [] if market.base else [("position", [{"category": market.category, **market.row()}])]
         told.append(("wallet", [self._balances()]))
         self.chance.shuffle(told)
         for topic, data in told:
@@ -450,7 +489,8 @@ class Venue:
 
     def _ticker(self, market: Market) -> Row:
         price = text(market.price)
-        return {"symbol": market.symbol, "markPrice": price, "lastPrice": price, "indexPrice": price}
+        row = {"symbol": market.symbol, "lastPrice": price}
+        return row if market.base else {**row, "markPrice": price, "indexPrice": price}
 
     def _market_tickers(self, given: Row) -> Row:
         of_kind = (each for each in self.markets.values() if each.category == given["category"])
@@ -459,8 +499,16 @@ class Venue:
     def _market_instruments_info(self, given: Row) -> Row:
         rows = []
         for each in self.markets.values():
-            if each.category == given["category"] and given.get("status", "Trading") == "Trading":
-                name, quote = each.category.capitalize(), each.symbol.removeprefix("BTC")
+            if each.base and given["category"] == "spot":
+                lot = {"basePrecision": text(each.step), "quotePrecision": "0.00000001", "minOrderAmt": "5"}
+                rows.append(
+                    {
+                        **{"symbol": each.symbol, "status": "Trading", "baseCoin": each.base, "quoteCoin": each.coin},
+                        **{"priceFilter": {"tickSize": "0.1"}, "lotSizeFilter": lot},
+                    }
+                )
+            elif each.category == given["category"] and given.get("status", "Trading") == "Trading":
+                name, quote = each.category.capitalize(), {"BTC": "USD"}.get(each.coin, each.coin)
                 lot = {"qtyStep": text(each.step), "minOrderQty": text(each.step), "maxOrderQty": "1000000"}
                 rows.append(
                     {
@@ -477,7 +525,7 @@ class Venue:
         return {"timeSecond": str(int(time.time())), "timeNano": str(time.time_ns())}
 
     def _user_query_api(self, given: Row) -> Row:
-        rights = {"ContractTrade": ["Order", "Position"], "Wallet": [], "Spot": []}
+        rights = {"ContractTrade": ["Order", "Position"], "Wallet": [], "Spot": ["SpotTrade"]}
         return {"readOnly": 0, "permissions": rights, "ips": ["127.0.0.1"], "deadlineDay": -1, "expiredAt": ""}
 
     def _account_info(self, given: Row) -> Row:

@@ -86,3 +86,10 @@ def test_a_fill_in_part_leaves_the_others_as_they_are(parts: list[Part], size: D
     assert [
         each + part.filled for each, part in zip(remaining(after, held, step=STEP, least=LEAST), after, strict=True)
     ] == list(before)
+
+
+@given(ladders(), st.decimals(0, 100, places=6))
+def test_of_a_size_between_two_steps_no_part_takes_what_is_not_there(parts: list[Part], size: Decimal) -> None:
+    left = remaining(parts, size, step=STEP, least=LEAST)
+    assert all(each >= 0 and is_on_grid(each, STEP) for each in left)
+    assert size - STEP < sum(left) <= size or (sum(left) == 0 and size < LEAST)

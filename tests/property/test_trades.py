@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from relay.domain.instrument import Category
 from relay.domain.order import Side
-from relay.domain.trades import BY_HAND, ExitReason, LedgerEntry, Maker, Trade, after, replay, split
+from relay.domain.trades import BY_HAND, ExitReason, LedgerEntry, Maker, Trade, after, opening_of, replay, split
 
 D = Decimal
 _STRATEGIES = ("trend", "grid")
@@ -45,6 +45,13 @@ class Netted:
     def pay(self, amount: Decimal) -> None:
         paid = self._told(side=Side.BUY, qty=D(0), price=D(100), fee=D(0))
         self.entries.append((replace(paid, funding=amount), None))
+
+    def settle(self, price: Decimal) -> None:
+        """What is open is paid out, and counts from this price on."""
+        paid = self._told(side=Side.BUY, qty=D(0), price=price, fee=D(0))
+        result = self._gain(abs(self.size), price)
+        self.price, self.realised = price, self.realised + result
+        self.entries.append((replace(paid, realised=result), None))
 
     def _gain(self, qty: Decimal, price: Decimal) -> Decimal:
         if not qty:
@@ -89,7 +96,7 @@ def _maker(strategy: str, number: int, *, reduce_only: bool = False) -> Maker:
 
 Played = tuple[str, str, Side, Decimal, Decimal]
 STEP = st.tuples(
-    st.sampled_from(("own", "own", "own", "reduce", "stop", "hand", "funding")),
+    st.sampled_from(("own", "own", "own", "reduce", "stop", "hand", "funding", "session")),
     st.sampled_from(_STRATEGIES),
     st.sampled_from(Side),
     st.integers(1, 40).map(lambda number: D(number) / 10),
@@ -113,6 +120,8 @@ def played(category: Category, steps: list[Played]) -> Netted:
                 exchange.fill(closes, some, price, None, ExitReason.STOP_LOSS)
             case "funding":
                 exchange.pay(qty / 1000 * side.sign)
+            case "session" if category is Category.LINEAR:
+                exchange.settle(price)
     return exchange
 
 
@@ -162,11 +171,12 @@ def test_one_strategy_alone_earns_what_the_position_earned_between_two_times_fla
 def test_strategies_side_by_side_each_earn_by_their_own_average_price(
     steps: list[Played],
 ) -> None:
-    exchange = played(Category.LINEAR, [("own", name, side, qty, price) for _, name, side, qty, price in steps])
+    exchange = played(Category.LINEAR, [step if step[0] == "session" else ("own", *step[1:]) for step in steps])
     earned: defaultdict[str, Fraction] = defaultdict(Fraction)
     held: defaultdict[str, tuple[Fraction, Fraction]] = defaultdict(lambda: (Fraction(0), Fraction(0)))
     for entry, maker in exchange.entries:
-        assert maker is not None
+        if maker is None:
+            continue  # a session: it pays out what was open, and changes nobody's result
         size, cost = held[maker.strategy]
         signed, price = Fraction(entry.qty) * entry.side.sign, Fraction(entry.price)
         if size * signed < 0:
@@ -175,10 +185,11 @@ def test_strategies_side_by_side_each_earn_by_their_own_average_price(
             size, cost, signed = size + part, cost * (1 + part / size), signed - part
         held[maker.strategy] = (size + signed, cost + signed * price)
     trades = exchange.trades()
-    for strategy, (size, _) in held.items():
+    for strategy, (size, cost) in held.items():
         own = [each for each in trades if each.strategy == strategy]
         assert sum((each.signed_qty for each in own), D(0)) == D(size.numerator) / size.denominator
-        assert abs(Fraction(sum((each.realised for each in own), D(0))) - earned[strategy]) < Fraction(1, 10**5)
+        came_to = sum((each.realised - each.open_value * each.side.sign for each in own), D(0))
+        assert abs(Fraction(came_to) - (earned[strategy] - cost)) < Fraction(1, 10**5)
 
 
 @given(
@@ -273,3 +284,61 @@ def test_a_part_of_coins_that_is_worth_something_is_no_dust() -> None:
     exchange.fill(Side.SELL, D("0.039"), D(2000), _maker("trend", 2), ExitReason.HAND)
     (held,) = exchange.trades()
     assert (held.open_qty, held.closed_at_ms) == (D("0.001"), None)
+
+
+def test_of_a_close_that_is_larger_than_what_is_known_the_rest_was_there_before() -> None:
+    exchange = Netted(category=Category.LINEAR)
+    exchange.fill(Side.BUY, D(2), D(100), None, ExitReason.HAND)
+    exchange.fill(Side.BUY, D(1), D(100), _maker("trend", 1), ExitReason.HAND)
+    exchange.fill(Side.SELL, D(3), D(110), _maker("trend", 2, reduce_only=True), ExitReason.HAND)
+    exchange.entries.pop(0)
+    trades = {each.strategy: each for each in exchange.trades()}
+    assert {name: each.exit_qty for name, each in trades.items()} == {"trend": 1, BY_HAND: 2}
+    assert {each.entry_price for each in trades.values()} == {100}
+    assert not any(each.open_qty or each.netting for each in trades.values())
+    assert sum(each.realised for each in trades.values()) == 30
+
+
+def test_what_the_exchange_says_it_came_to_counts_more_than_what_was_reckoned() -> None:
+    exchange = Netted(category=Category.LINEAR)
+    exchange.fill(Side.BUY, D(3), D(100), _maker("trend", 1), ExitReason.HAND)
+    exchange.fill(Side.SELL, D(1), D(110), _maker("trend", 2), ExitReason.HAND)
+    entry, maker = exchange.entries[-1]
+    exchange.entries[-1] = replace(entry, realised=D("10.00000001"), fee=D(2), funding=D("0.5")), maker
+    exchange.realised = D("10.00000001")
+    (trade,) = exchange.trades()
+    assert (trade.realised, trade.netting) == (D("10.00000001"), D(0))
+    assert trade.net == trade.realised - trade.fees - trade.funding
+    assert trade.fees > 2 and trade.funding == D("0.5")
+
+
+def test_a_trade_whose_worth_is_not_known_stays_so_whatever_fills_later() -> None:
+    exchange = Netted(category=Category.LINEAR)
+    exchange.fill(Side.BUY, D(2), D(100), _maker("trend", 1), ExitReason.HAND)
+    entry, maker = exchange.entries[-1]
+    exchange.entries[-1] = replace(entry, fees_other={"MNT": D(1)}, fees_other_usd=None), maker
+    exchange.fill(Side.SELL, D(2), D(110), _maker("trend", 2), ExitReason.HAND)
+    (trade,) = exchange.trades()
+    assert (trade.net_usd, trade.realised, dict(trade.fees_other)) == (None, D(20), {"MNT": D(1)})
+
+
+@given(
+    st.sampled_from((Category.LINEAR, Category.INVERSE)),
+    st.lists(st.tuples(st.sampled_from(Side), st.integers(1, 40).map(D), st.integers(50, 150).map(D)), max_size=12),
+    st.integers(0, 12),
+)
+def test_what_was_open_before_a_list_of_executions_is_found_from_what_is_open_after_it(
+    category: Category, fills: list[tuple[Side, Decimal, Decimal]], known_from: int
+) -> None:
+    exchange, before = Netted(category=category), (D(0), D(0))
+    for number, (side, qty, price) in enumerate(fills):
+        if number == known_from:
+            before = exchange.size, exchange.price
+        exchange.fill(side, qty, price, None, ExitReason.HAND)
+    listed = [entry for entry, _ in exchange.entries[known_from:]]
+    if not listed:
+        return
+    size, average = opening_of(exchange.size, exchange.price or None, listed)
+    assert size == before[0]
+    if size:
+        assert abs(average - before[1]) < D("1E-4") * before[1]

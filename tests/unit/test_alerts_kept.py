@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from relay.alerts.authenticate import Credentials, authenticates
-from relay.alerts.signal import digest, identity_key, read, redacted_text, signal_from_stored
+from relay.alerts.signal import digest, fields_read, identity_key, read, redacted_text, signal_from_stored
 from relay.domain.signal import Identity, IdentityKind
 from relay.errors import AlertInvalid, AlertMalformed
 
@@ -138,3 +138,11 @@ def test_an_id_without_time_is_the_identity() -> None:
 def test_without_an_id_the_body_is_the_identity(fields: dict[str, Any]) -> None:
     body = body_of(**fields)
     assert identity_of(body) == Identity(kind=IdentityKind.BODY, key=digest(body))
+
+
+def test_what_was_read_is_shown_without_what_is_empty_and_what_no_alert_can_set() -> None:
+    stored = {"action": "buy", "qty": 1, "has_synthetic_position": True, "reduce_only": False, "price": None}
+    assert [(each.field, each.native, each.value) for each in fields_read(stored)] == [
+        ("action", "action", "buy"),
+        ("qty", "qty", "1"),
+    ]

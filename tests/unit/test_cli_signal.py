@@ -26,6 +26,7 @@ def order(**changed: Any) -> dict[str, Any]:
         "filled_qty": "0.01",
         "avg_price": "95000.5",
         "fee": "0.52",
+        "fee_coin": "MNT",
         **changed,
     }
 
@@ -51,7 +52,7 @@ def signal(**changed: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changed", "ordered", "result"),
     [
-        ({}, "buy 0.01", "filled 0.01 at 95000.5, fee 0.52"),
+        ({}, "buy 0.01", "filled 0.01 at 95000.5, fee 0.52 MNT"),
         (
             {"type": "limit", "price": "9", "status": "accepted", "filled_qty": "0", "avg_price": None},
             "buy 0.01 limit at 9",
@@ -60,7 +61,7 @@ def signal(**changed: Any) -> dict[str, Any]:
         (
             {"type": "stop_market", "reduce_only": True, "status": "partially_filled", "filled_qty": "0.004"},
             "buy 0.01 stop market reduce-only",
-            "partially filled, filled 0.004 at 95000.5, fee 0.52",
+            "partially filled, filled 0.004 at 95000.5, fee 0.52 MNT",
         ),
         (
             {"status": "rejected", "filled_qty": "0", "reason": {"code": "EXCHANGE_BALANCE", "message": "too little"}},

@@ -359,3 +359,25 @@ def test_a_zone_is_named_or_counted(name: str, hours: float) -> None:
     assert datetime(2026, 1, 1, tzinfo=zone_of(name)).utcoffset() == timedelta(hours=hours)
     with pytest.raises(ValueError, match="no time zone"):
         zone_of(f"{name}/Nowhere" if name[0] not in "+-" else "Nowhere")
+
+
+@pytest.mark.parametrize("hours", [-9.5, -3.5, 4.5, 12.75])
+def test_a_chart_in_a_zone_without_a_name_of_its_own_is_found_by_its_hours(hours: float) -> None:
+    listed = strategy_trades(20)
+    shift = timedelta(hours=hours)
+    own = [own_trade(replace(each, entry_at=each.entry_at - shift, exit_at=each.exit_at)) for each in listed]
+    sign, minutes = "-" if hours < 0 else "+", abs(int(hours * 60))
+    assert best_zone(listed, [_in_utc(each) for each in own]) == f"{sign}{minutes // 60:02}:{minutes % 60:02}"
+
+
+def _in_utc(trade: Trade) -> Trade:
+    """Opened at the same hour of the clock, in UTC."""
+    at = datetime.fromtimestamp(trade.first_at_ms / 1000, ZoneInfo(LONDON)).replace(tzinfo=UTC)
+    return replace(trade, opened_at_ms=int(at.timestamp() * 1000))
+
+
+def test_a_position_that_was_open_before_anything_is_known_counts_by_its_first_execution() -> None:
+    listed = strategy_trades(3)
+    older = replace(own_trade(listed[1]), id="older", opened_at_ms=None)
+    compared = compare_trades(listed, [older], zone=LONDON, is_found=True, why_missed=nothing_arrived)
+    assert (len(compared.pairs), compared.extra) == (0, (older,))

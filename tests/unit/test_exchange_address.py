@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from relay.bybit.limiter import BAN_S, SPAN_S, SUSPECT, Address, Forbidden
+from relay.bybit.calls import Calls
+from relay.bybit.http import ExchangeClock
+from relay.bybit.limiter import BAN_S, SPAN_S, SUSPECT, Address, Forbidden, Limiter
 
 CLOUDFRONT = """<HTML><HEAD><TITLE>ERROR: The request could not be satisfied</TITLE></HEAD><BODY><H1>403 ERROR</H1>
 The Amazon CloudFront distribution is configured to block access from your country.</BODY></HTML>"""
@@ -61,3 +63,14 @@ def test_many_requests_long_ago_make_none(address: Address, hand: Hand) -> None:
 def test_without_words_an_address_that_was_never_served_is_in_the_wrong_region(address: Address) -> None:
     address.note_sent()
     assert address.judge("") is Forbidden.REGION
+
+
+def test_while_the_address_is_banned_no_request_would_leave_at_once(address: Address, hand: Hand) -> None:
+    clock = ExchangeClock()
+    calls = Calls(clock=clock, limiter=Limiter(clock), address=address, measure=lambda: None)
+    assert calls.is_free("/v5/order/create")
+    address.note_served()
+    address.judge("403, access too frequent")
+    assert not calls.is_free("/v5/order/create")
+    hand.at += BAN_S
+    assert calls.is_free("/v5/order/create")

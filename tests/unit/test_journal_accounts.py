@@ -107,3 +107,12 @@ def test_what_is_told_again_beside_something_late_counts_no_second_time(ledger: 
     ledger.book("main", [closed], now_ms=NOW_MS)
     ledger.book("main", [closed, ledger_entry("late", "2", at_ms=NOW_MS + 1)], now_ms=NOW_MS)
     assert ledger.days("main", NOW_MS) == [total("2026-01-01", "-5", "1.0", "0")]
+
+
+def test_before_the_transaction_log_was_read_for_the_first_time_nothing_is_said_of_it(ledger: Ledger) -> None:
+    ledger.begin("main", [ledger_entry("a", "3")], since_ms=NOW_MS - DAY_MS, until_ms=NOW_MS)
+    (found,) = ledger.account_results(NOW_MS - DAY_MS)
+    assert (found.net, found.booked) == (Decimal("2.5"), None)
+    ledger.take_log("main", {(NOW_MS - HOUR_MS, "USDT"): Decimal("2.5")}, {}, from_ms=0, until_ms=NOW_MS + 1)
+    (found,) = ledger.account_results(NOW_MS - DAY_MS)
+    assert (found.net, found.booked) == (Decimal("2.5"), Decimal("2.5"))

@@ -15,6 +15,7 @@ from relay.domain.order import OrderStatus, Reason, SignalStatus
 from relay.domain.signal import new_signal_id
 from relay.journal.api_queries import DashboardQueries, LevelHistory
 from relay.journal.journal import Journal
+from relay.journal.maintenance import ExportKind, export
 from relay.journal.opening import open_journal
 from relay.journal.records import CANCEL_REQUESTED
 from relay.journal.sqlite import SqliteStore
@@ -22,6 +23,7 @@ from tests.unit.journal_builders import (
     NOW_MS,
     accepted,
     events_of,
+    fill,
     limit,
     new_signal,
     order_id,
@@ -80,6 +82,7 @@ def test_a_signal_is_shown_as_the_contract_says(journal: Journal) -> None:
                 "filled_qty": "0.01",
                 "avg_price": "60000",
                 "fee": "0.33",
+                "fee_coin": None,
             }
         ],
         "events": [
@@ -103,6 +106,17 @@ def test_a_signal_is_shown_as_the_contract_says(journal: Journal) -> None:
             {"at": "2026-01-01T00:00:00.041Z", "name": "done", "detail": {"account": "main"}},
         ],
     }
+
+
+def test_a_fee_that_was_taken_in_several_coins_is_no_sum_of_them(journal: Journal) -> None:
+    _, client_id = sent_order(journal, limit())
+    for number, (fee, coin) in enumerate([("0.25", "USDT"), ("0.02", "MNT"), ("0.5", "USDT")]):
+        paid = replace(fill(client_id, f"e-{number}", qty="0.002", fee=fee), fee_coin=coin, at_ms=NOW_MS + number)
+        journal.record_report(client_id, None, (paid,), now_ms=NOW_MS)
+    (shown,) = journal.orders()
+    assert (shown["fee"], shown["fee_coin"], shown["fees_other"]) == ("0.75", "USDT", {"MNT": "0.02"})
+    (row,) = export(journal.store, ExportKind.ORDERS, 0, NOW_MS * 2)
+    assert (row["fee"], row["fee_coin"], row["fees_other"]) == ("0.75", "USDT", "0.02 MNT")
 
 
 def test_the_notes_of_its_plan_are_among_a_signals_notes(journal: Journal) -> None:
@@ -173,6 +187,18 @@ def test_what_needs_a_person_is_read_for_one_account(journal: Journal) -> None:
 def test_a_cursor_that_is_none_is_reported(journal: Journal, cursor: str) -> None:
     with pytest.raises(ValueError, match="not a cursor"):
         journal.signals(cursor=cursor)
+
+
+def test_the_coin_of_a_fee_is_its_fills_and_of_several_the_first_ones(journal: Journal) -> None:
+    signal_id, client_id = sent_order(journal)
+    coins = []
+    for number, coin in enumerate(("MNT", "MNT", "BTC")):
+        paid = replace(fill(client_id, exec_id=f"e-{number}", qty="0.002"), fee_coin=coin)
+        journal.record_report(client_id, report(client_id), fills=[paid], now_ms=NOW_MS)
+        (shown,), (listed,) = (journal.signal(signal_id) or {})["orders"], journal.orders()
+        (paged,) = journal.signals().signals[0]["orders"]
+        coins.append({each["fee_coin"] for each in (shown, listed, paged)})
+    assert coins == [{"MNT"}, {"MNT"}, {"MNT"}]
 
 
 def test_orders_are_listed_by_what_is_asked_for(journal: Journal) -> None:

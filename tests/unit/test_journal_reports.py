@@ -12,7 +12,7 @@ from relay.domain.order_lifecycle import OrderState
 from relay.journal.journal import Journal
 from relay.journal.tables import beliefs
 from relay.journal.unit_of_work import UnitOfWork
-from tests.unit.journal_builders import NOW_MS, events_of, fill, limit, report, sent_order
+from tests.unit.journal_builders import NOW_MS, events_of, fill, limit, planned, report, sent_order
 
 LINEAR = Category.LINEAR
 LANE = ("main", Category.LINEAR, "BTCUSDT")
@@ -102,3 +102,27 @@ def test_one_look_at_all_positions_tells_those_that_are_not_as_expected_and_leav
         looked = {row.symbol: row.at for row in connection.execute(select(beliefs).where(beliefs.c.account == "main"))}
     assert looked == {symbol: NOW_MS if symbol == "SOLUSDT" else NOW_MS + 5 for symbol in after}
     assert journal.expected_positions("other") == {(LINEAR, "BTCUSDT"): Decimal("7")}
+
+
+def test_why_the_relay_gave_an_order_up_is_still_told_once_it_is_seen_to_have_filled(journal: Journal) -> None:
+    _, client_id = sent_order(journal, limit())
+    withdrawn = Reason(code="VALID_FOR_OVER", message="its time is over")
+    journal.record_report(client_id, report(client_id, OrderStatus.ACCEPTED, "0", rests=True), now_ms=NOW_MS)
+    journal.write(lambda uow: uow.orders.settle(client_id, OrderStatus.CANCELED, withdrawn, now_ms=NOW_MS))
+    state = _state(journal, client_id)
+    assert (state.status, state.rests, state.reason) == (OrderStatus.CANCELED, False, withdrawn)
+    journal.record_report(client_id, report(client_id), now_ms=NOW_MS)
+    state = _state(journal, client_id)
+    assert (state.status, state.filled_qty, state.reason) == (OrderStatus.FILLED, Decimal("0.010"), withdrawn)
+
+
+def test_coins_that_an_order_is_told_to_have_bought_are_uncounted_until_its_fills_are_known(journal: Journal) -> None:
+    _, client_id = sent_order(journal, planned(category=Category.SPOT))
+    for told, fills, size, uncounted in (
+        (report(client_id, OrderStatus.PARTIALLY_FILLED, "0.004"), [], "0", "0.004"),
+        (report(client_id, OrderStatus.PARTIALLY_FILLED, "0.007"), [fill(client_id, "e-1", "0.005")], "0.005", "0.002"),
+        (report(client_id), [fill(client_id, "e-2", "0.005")], "0.010", "0"),
+    ):
+        journal.record_report(client_id, told, fills, now_ms=NOW_MS)
+        held = journal.holdings("main")["BTCUSDT"]
+        assert (held.size, held.uncounted) == (Decimal(size), Decimal(uncounted))

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from sqlalchemy import Connection, event, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from relay.domain.order import Accepted, OrderStatus, SignalStatus
+from relay.domain.signal import ChainLink, MarketSide, Standing
 from relay.errors import JournalUnavailable
 from relay.execution.work import COMPANY_S, Deferred
 from relay.journal.journal import AtOnce, Journal
@@ -29,6 +31,7 @@ from tests.unit.journal_builders import (
     accepted,
     body,
     by_id,
+    events_of,
     fill,
     new_signal,
     order_id,
@@ -208,6 +211,11 @@ def test_a_reopening_withdrawn_while_it_is_committed_is_undone(journal: Journal)
     with _stuck_commits(journal), pytest.raises(JournalUnavailable):
         journal.reopen(signal_id, now_ms=NOW_MS, deadline_s=HASTE_S)
     assert journal.reopen(signal_id, now_ms=NOW_MS) > again.generation
+    assert [each for each in events_of(journal, signal_id) if each in ("reopened", "withdrawn")] == [
+        *("reopened", "withdrawn"),
+        *("reopened", "reopened", "withdrawn"),
+        "reopened",
+    ]
 
 
 def test_no_alert_is_a_duplicate_of_one_that_was_withdrawn_beside_it(journal: Journal) -> None:
@@ -455,3 +463,43 @@ def test_what_waits_is_kept_apart_from_what_is_written_after_it_was(journal: Jou
     assert _writer(journal).commits == before + 1
     found = journal.order(order)
     assert found is not None and found.state.status is OrderStatus.ACCEPTED
+
+
+def _stands(side: MarketSide, size: str | None = None) -> Standing:
+    return Standing(side=side, size=None if size is None else Decimal(size))
+
+
+def _chained(strategy: str, before: Standing, after: Standing, symbol: str = "BTCUSDT") -> NewSignal:
+    return new_signal(strategy=strategy, symbol=symbol, link=ChainLink(before=before, after=after, sent_at_ms=NOW_MS))
+
+
+def test_where_each_strategy_stands_at_each_instrument_is_kept_and_a_gap_told_there_alone(journal: Journal) -> None:
+    flat, long, more = _stands(MarketSide.FLAT, "0"), _stands(MarketSide.LONG, "2"), _stands(MarketSide.LONG, "3")
+    for strategy, symbol in (("trend", "BTCUSDT"), ("trend", "ETHUSDT"), ("grid", "BTCUSDT")):
+        accepted(journal, _chained(strategy, flat, long, symbol))
+    gap = accepted(journal, _chained("trend", more, flat))
+    others = [
+        accepted(journal, _chained("trend", long, more, "ETHUSDT")),
+        accepted(journal, _chained("grid", long, flat)),
+    ]
+    assert "chain_gap" in events_of(journal, gap)
+    assert not any("chain_gap" in events_of(journal, each) for each in others)
+    stands = {(each.strategy, each.symbol): each.last for each in journal.strategies.chains()}
+    assert {place: last.link.after for place, last in stands.items()} == {
+        ("grid", "BTCUSDT"): flat,
+        ("trend", "BTCUSDT"): flat,
+        ("trend", "ETHUSDT"): more,
+    }
+    assert [stands[place].open_from for place in sorted(stands)] == [None, long, None]
+
+
+def test_an_alert_that_was_withdrawn_leaves_its_own_chain_to_begin_anew_and_the_others_as_they_are(
+    journal: Journal,
+) -> None:
+    flat, long = _stands(MarketSide.FLAT), _stands(MarketSide.LONG)
+    for strategy in ("trend", "grid"):
+        accepted(journal, _chained(strategy, flat, long))
+    with _stuck_commits(journal), pytest.raises(JournalUnavailable):
+        accept(journal, _chained("trend", long, flat), deadline_s=HASTE_S)
+    accepted(journal)
+    assert [(each.strategy, each.last.link.after) for each in journal.strategies.chains()] == [("grid", long)]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from itertools import permutations
 from unittest.mock import patch
 
 import pytest
 
 from relay.bybit.client import Exchange
 from relay.bybit.market import Prices
-from relay.bybit.stream_state import LiveAccount
+from relay.bybit.stream_state import Awaited, KnownOrders, LiveAccount
 from relay.bybit.streamed import StreamedExchange
 from relay.bybit.wire_account import CoinBalance
 from relay.bybit.wire_orders import ReportedPosition, reported_execution
@@ -20,13 +21,14 @@ from relay.domain.order import (
     ErrorKind,
     NotSent,
     OrderRejected,
+    OrderStatus,
     Outcome,
     PlannedOrder,
     RequestSignature,
     Unknown,
 )
-from relay.domain.position import Position
-from tests.unit.journal_builders import planned
+from relay.domain.position import Fill, OrderReport, Position
+from tests.unit.journal_builders import fill, planned, report
 
 BTC = (Category.LINEAR, "BTCUSDT")
 NOWHERE = "ws://127.0.0.1:9"
@@ -250,3 +252,70 @@ def test_a_dated_future_counts_in_the_coin_that_it_settles_in(live: LiveAccount)
     live.position_read(dated, live.begin_position(dated), read)
     live.balances_read(live.begin_balances(2), [wallet_of("3", "3", "0", coin="BTC")], 2, _at("100"))
     assert live.equity("BTC", _at("200")) == Decimal("3.5")
+
+
+def test_an_equity_adds_up_at_the_mark_of_the_reading_not_at_the_one_that_the_position_was_told_with(
+    live: LiveAccount,
+) -> None:
+    live.balances_read(live.begin_balances(2), [wallet_of("1200", "1000", "200")], 2, _at("200"))
+    assert live.equity("USDT", _at("110")) == 1020
+
+
+def test_a_wallet_that_cannot_be_read_and_a_stream_that_was_away_make_every_balance_unknown(live: LiveAccount) -> None:
+    live.balances_read(live.begin_balances(2), [wallet_of("1000", "1000", "0")], 2, _at("100"))
+    assert live.equity("USDT", _at("110")) == 1020
+    live.hear({"topic": "wallet", "data": ["nonsense"]})
+    assert live.equity("USDT", _at("110")) is None
+    live.balances_read(live.begin_balances(3), [wallet_of("1000", "1000", "0")], 3, _at("100"))
+    assert live.equity("USDT", _at("110")) == 1020
+    live.forget()
+    position_read(live, "2")
+    live.seeded()
+    assert live.position(BTC) is not None and live.equity("USDT", _at("110")) is None
+
+
+def filled(qty: str, status: OrderStatus = OrderStatus.FILLED) -> OrderReport:
+    return report("o", status, qty, rests=not status.is_ended)
+
+
+def test_an_order_is_handed_over_once_its_end_and_all_of_its_fills_are_there_in_whatever_order() -> None:
+    parts = (fill("o", "e-2", "0.006"), fill("o", "e-1", "0.004"))
+    heard: list[tuple[OrderReport | None, tuple[Fill, ...]]]
+    heard = [(filled("0.010"), ()), (None, parts[:1]), (None, parts[:1]), (None, parts[1:])]
+    for order in permutations(heard):
+        awaited = Awaited()
+        assert awaited.hear("o", *order[0]) is None, "nobody waits for it"
+        awaited.expect("o")
+        seen: set[str] = set()
+        for number, (told, fills) in enumerate(order):
+            seen |= {each.exec_id for each in fills} | ({"end"} if told else set())
+            is_whole = seen == {"end", "e-1", "e-2"}
+            assert awaited.hear("o", told, fills) is is_whole
+            if not is_whole:
+                assert awaited.take("o") is None
+            assert number < 3 or is_whole
+        taken = awaited.take("o")
+        assert taken is not None and taken.report == filled("0.010")
+        assert [each.exec_id for each in taken.fills] == ["e-1", "e-2"]
+        assert awaited.take("o") is None and awaited.hear("o", None, parts) is None
+
+
+def test_an_order_that_rests_or_ended_unfilled_is_whole_and_one_that_is_on_its_way_is_not() -> None:
+    for status, is_whole in (
+        (OrderStatus.ACCEPTED, True),
+        (OrderStatus.CANCELED, True),
+        (OrderStatus.SUBMITTED, False),
+    ):
+        awaited = Awaited()
+        awaited.expect("o")
+        told = report("o", status, "0", rests=status is OrderStatus.ACCEPTED)
+        assert awaited.hear("o", told, ()) is is_whole
+        assert (awaited.take("o") is not None) is is_whole
+
+
+def test_of_many_orders_that_ended_the_last_ones_stay_ended_whatever_is_told_late() -> None:
+    known = KnownOrders()
+    for number in range(2100):
+        known.take_report({"orderId": f"o-{number}", "orderStatus": "Filled"}, Category.LINEAR)
+    known.take_report({"orderId": "o-2099", "orderStatus": "New", "updatedTime": "9"}, Category.LINEAR)
+    assert known.places() == set()

@@ -182,3 +182,17 @@ def test_how_far_a_folder_was_read_is_remembered(journal: Journal) -> None:
     for uid in (3, 7):
         marks.save("f", ReadUpTo(uid_validity=1, uid=uid, at_ms=NOW_MS))
     assert marks.read_up_to("f") == ReadUpTo(uid_validity=1, uid=7, at_ms=NOW_MS)
+
+
+def test_an_id_and_a_time_of_its_own_are_not_paired_by_their_text(journal: Journal) -> None:
+    assert isinstance(_mail(journal, identity=by_id_and_time("a")), New)
+    assert isinstance(_webhook(journal, identity=by_id_and_time("b")), New), "the same text, another alert"
+
+
+def test_an_alert_that_its_mail_brought_again_is_not_opened_by_either(journal: Journal) -> None:
+    first = _webhook(journal, identity=by_id_and_time("a"))
+    assert isinstance(first, New)
+    reason = Reason(code="HALTED", message="no")
+    journal.write(lambda uow: uow.signals.finish(first.signal_id, "main", SignalStatus.DENIED, reason, now_ms=NOW_MS))
+    came = _mail(journal, NOW_MS + 500, by_id_and_time("a"))
+    assert isinstance(came, Duplicate) and came.status is SignalStatus.DENIED

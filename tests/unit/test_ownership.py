@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
 
 from relay.engine import lease_guard
 from relay.engine.lease_guard import AccountLease, LeaseLost
 from relay.journal.journal import Journal
 from relay.journal.opening import open_journal
 from relay.journal.ownership import FIRST, PLACED, AccountOwners, is_flushing, owned_by_owner_of, owning
+from relay.journal.postgres import PostgresStore
+from relay.journal.statements import commit, fetch_all, pipelined, roll_back, run_text
 from relay.journal.wake_up import CHANNEL
 from tests.unit.journal_builders import NOW_MS
 
@@ -274,3 +279,34 @@ def test_how_many_accounts_the_owner_of_one_has_is_told_while_it_lives(
 def test_whether_the_database_writes_through_is_told(journal: Journal, database: psycopg.Connection[Any]) -> None:
     ((fsync,),) = database.execute("SHOW fsync").fetchall()
     assert is_flushing(journal.store) == (fsync == "on")
+
+
+def test_whoever_stands_still_between_two_statements_keeps_its_locks_for_seconds_only(
+    journal: Journal, database: psycopg.Connection[Any]
+) -> None:
+    one, two = owning_all(journal), begun(journal, "two")
+    assert isinstance(journal.store, PostgresStore)
+    with (
+        pytest.raises(DBAPIError),
+        journal.store.engine.connect() as frozen,
+        pipelined(frozen, "BEGIN", owning(one.held["north"])),
+    ):
+        run_text(frozen, "SELECT 1")
+        expire(database, one)
+        deadline = time.monotonic() + WAIT_S
+        while "north" not in two.held and time.monotonic() < deadline:
+            two.renew(())
+            two.take(ACCOUNTS, at_most=len(ACCOUNTS))
+        assert two.held.keys() == set(ACCOUNTS)
+        commit(frozen)
+
+
+def test_whoever_stands_still_after_an_answer_is_idle_by_the_databases_own_time(
+    journal: Journal, database: psycopg.Connection[Any]
+) -> None:
+    assert isinstance(journal.store, PostgresStore)
+    with journal.store.engine.connect() as connection, pipelined(connection, "BEGIN"):
+        (me,) = fetch_all(connection, select(func.pg_backend_pid().label("pid")), {})
+        found = database.execute("SELECT state FROM pg_stat_activity WHERE pid = %s", [me.pid]).fetchone()
+        assert found == ("idle in transaction",)
+        roll_back(connection)

@@ -8,14 +8,17 @@ from typing import Any
 
 import pytest
 
-from relay.domain.bracket import Bracket, BracketStatus, TakeProfitLeg, begun_anew
-from relay.domain.order import OrderStatus, Side
+from relay.domain.bracket import Bracket, BracketStatus, TakeProfitLeg, begun_anew, taking_over
+from relay.domain.instrument import Category
+from relay.domain.order import OrderStatus, OrderType, Side
 from relay.domain.order_lifecycle import OrderState
 from relay.domain.position import StopLevels
 from relay.domain.protection import (
     AdvanceTakeProfit,
     AmendTakeProfit,
     CancelTakeProfit,
+    Close,
+    NoOp,
     PlaceTakeProfit,
     ProtectionStep,
     RestingOrder,
@@ -23,6 +26,7 @@ from relay.domain.protection import (
     SetStops,
     Snapshot,
     next_protection_step,
+    passed_stop,
     shortfall,
 )
 from relay.domain.signal import Level, LevelKind
@@ -223,3 +227,105 @@ def test_what_is_left_of_an_entry_has_its_own_ladder_anew_and_none_of_an_older_a
     assert anew is not None and anew.tp_legs == (leg(3, 40),)
     assert (anew.entries, anew.spent, anew.status) == (("rests",), Decimal("0.4"), BracketStatus.WAITING)
     assert begun_anew(bracket(tp_legs=(leg(7, 60, is_inherited=True),)), Decimal(1)) is None
+
+
+def coins_step(of: Bracket, *, mark: str, orders: tuple[OrderState, ...] = (), size: str = "1") -> ProtectionStep:
+    """The same of coins, where the stop loss is an order too. What rests does so as the bracket wants it."""
+    spot, prices = linear(category=Category.SPOT), {each.order_id: each.at for each in of.tp_legs}
+    resting = {
+        each.client_order_id: RestingOrder(
+            qty=each.planned.qty, price=ENTRY + prices[each.client_order_id].value * ENTRY / 100
+        )
+        for each in orders
+    }
+    held = position(size, spot, mark_price=mark)
+    known = {each.client_order_id: each for each in orders}
+    return next_protection_step(
+        of, Snapshot(instrument=spot, now_ms=1_000_000, position=held, orders=known, resting=resting)
+    )
+
+
+def stop_leg(at: int = -2, **more: Any) -> TakeProfitLeg:
+    below = Level(kind=LevelKind.PERCENT, value=Decimal(at), sign_given=True)
+    return TakeProfitLeg(at=below, share_pct=Decimal(100), is_stop=True, **more)
+
+
+def test_the_stop_loss_of_coins_waits_below_the_price_and_sells_at_once_where_that_has_passed_it() -> None:
+    stopped = bracket(tp_legs=(stop_leg(),))
+    waits = coins_step(stopped, mark="49000.1")
+    assert isinstance(waits, PlaceTakeProfit)
+    assert (waits.planned.type, waits.planned.side, waits.planned.qty) == (OrderType.STOP_MARKET, Side.SELL, Decimal(1))
+    assert (waits.planned.trigger_price, waits.planned.trigger_rises, waits.planned.locks) == (
+        Decimal(49_000),
+        False,
+        True,
+    )
+    sells = coins_step(stopped, mark="49000")
+    assert isinstance(sells, PlaceTakeProfit)
+    assert (sells.planned.type, sells.planned.trigger_price, sells.planned.qty) == (OrderType.MARKET, None, Decimal(1))
+
+
+def test_a_take_profit_of_coins_takes_the_stops_place_at_its_price_and_leaves_it_a_quarter_of_the_way_back() -> None:
+    apart = bracket(tp_legs=(leg(2, 100), stop_leg()))
+    places = [coins_step(apart, mark=mark) for mark in ("50999.9", "51000")]
+    assert [each.place for each in places if isinstance(each, PlaceTakeProfit)] == [1, 0]
+    rests = bracket(tp_legs=(leg(2, 100, "tp"), stop_leg()))
+    assert coins_step(rests, mark="50500", orders=(resting("tp", "1"),)) == NoOp()
+    leaves = coins_step(rests, mark="50499.9", orders=(resting("tp", "1"),))
+    assert isinstance(leaves, Save) and leaves.bracket.tp_legs[0].is_taken_back
+
+
+@pytest.mark.parametrize(("refusals", "pause_s"), [(3, 5), (4, 10), (5, 20), (6, 40), (7, 60), (50, 60)])
+def test_a_stop_loss_that_was_refused_is_placed_again_after_a_pause_or_at_once_for_another_size(
+    refusals: int, pause_s: int
+) -> None:
+    def placed(ago_ms: int, refused_at: str = "1", order_id: str | None = None) -> ProtectionStep:
+        refused: dict[str, Any] = {"refusals": refusals, "refused_at_size": Decimal(refused_at), "order_id": order_id}
+        of = bracket(tp_legs=(stop_leg(placed_at_ms=1_000_000 - ago_ms, **refused),))
+        return coins_step(of, mark="50000", orders=(resting(order_id, "1"),) if order_id else ())
+
+    assert placed(pause_s * 1000 - 1) == NoOp()
+    assert isinstance(placed(pause_s * 1000), PlaceTakeProfit)
+    assert isinstance(placed(1, refused_at="2"), PlaceTakeProfit)
+    assert placed(1, order_id="stop") == NoOp(), "one that rests at last stays"
+
+
+def test_a_take_profit_that_was_refused_thrice_is_placed_again_for_another_size_only() -> None:
+    refused = leg(1, 100, refusals=3, refused_at_size=Decimal(10))
+    assert step(bracket(tp_legs=(refused,)), "10") == NoOp()
+    again = step(bracket(tp_legs=(refused,)), "9")
+    assert isinstance(again, PlaceTakeProfit) and again.planned.qty == Decimal(9)
+    assert isinstance(step(bracket(tp_legs=(replace(refused, refusals=2),)), "10"), PlaceTakeProfit)
+
+
+@pytest.mark.parametrize("side", Side)
+def test_levels_for_a_position_that_is_open_are_set_at_once_and_given_up_where_it_is_not(side: Side) -> None:
+    waiting = Bracket(side=side, stop_loss=STOP, entry_price=ENTRY)
+    made = step(waiting, str(side.sign))
+    assert isinstance(made, SetStops) and made.levels == StopLevels(stop_loss=ENTRY * (100 - 2 * side.sign) / 100)
+    assert (made.after.status, made.after.is_entry_over) == (BracketStatus.ACTIVE, True)
+    assert [step(waiting, size) for size in ("0", str(-side.sign))] == [Close()] * 2
+    unread = Snapshot(instrument=linear(), now_ms=1, position=None, orders={}, resting={})
+    assert next_protection_step(waiting, unread) == Close()
+
+
+def test_a_stop_that_cannot_be_put_back_is_told_with_its_price_and_only_while_a_fill_has_moved_it() -> None:
+    grown = bracket(held_stop=Decimal(49_500), held_size=Decimal(1), grown_at_ms=1, older_entries=("rests",))
+
+    def told(of: Bracket, mark: str = "49400", size: str = "2") -> str | None:
+        held = position(size, stop_loss="48000", mark_price=mark)
+        return passed_stop(of, Snapshot(instrument=linear(), now_ms=2, position=held, orders={}, resting={}))
+
+    assert "49500" in (told(grown) or "")
+    assert told(grown, mark="49600") is None
+    assert told(replace(grown, grown_at_ms=0)) is None
+    assert told(grown, size="0") is None
+
+
+def test_a_stop_that_is_still_to_go_to_the_entry_goes_there_unless_the_next_alert_names_one() -> None:
+    old = bracket(tp_legs=(leg(1, 50, is_done=True, moves_stop_to_entry=True), leg(2, 50)))
+    trailing = Bracket(side=Side.BUY, trailing_stop=STOP)
+    tick = Decimal("0.1")
+    assert [each.moves_stop_to_entry for each in taking_over(trailing, old, tick=tick).tp_legs] == [True, False]
+    named = Bracket(side=Side.BUY, stop_loss=STOP)
+    assert [each.moves_stop_to_entry for each in taking_over(named, old, tick=tick).tp_legs] == [False, False]

@@ -12,14 +12,13 @@ from typing import Any
 
 import pytest
 
-from relay.bybit.account_api import account_mode_from, fee_rate_from, key_rights_from
+from relay.bybit.account_api import account_mode_from, fee_rate_from, key_rights_from, maintenance_from
 from relay.bybit.calls import OddRows
 from relay.bybit.stream_state import LiveAccount
 from relay.bybit.wire_account import (
     NOT_UNDERSTOOD,
     closed_pnl_from,
     instrument_from,
-    maintenance_from,
     mark_price_from,
     position_from,
     stopped_at_ms_from,
@@ -389,3 +388,24 @@ def test_numbers_that_are_none_are_unreadable() -> None:
     for text in others:
         with pytest.raises(NOT_UNDERSTOOD):
             position_from(({**POSITION, "size": text},), category=LINEAR, symbol="ETHUSDT")
+
+
+def test_a_row_that_could_be_read_meanwhile_is_told_again_when_it_cannot() -> None:
+    odd, told = OddRows(), list[str]()
+    odd.tell = told.append
+    for size in ("many", "many", "1", "many", "few"):
+        odd.read(
+            "position",
+            [{**POSITION, "size": size}],
+            lambda row: position_from((row,), category=LINEAR, symbol="ETHUSDT"),
+        )
+        assert (odd.problem("position", "ETHUSDT") is None) is (size == "1")
+    assert ["many" in each for each in told] == [True, True, False]
+
+
+@pytest.mark.parametrize("missing", [{"symbolType": None}, {"symbolType": ""}, {}])
+def test_an_instrument_of_no_special_kind_has_none(missing: dict[str, object]) -> None:
+    row = {name: value for name, value in INSTRUMENT.items() if name != "symbolType"} | missing
+    pair = row | {"lotSizeFilter": {"basePrecision": "0.001", "quotePrecision": "0.01"}}
+    found = (instrument_from(row, category=LINEAR), instrument_from(pair, category=Category.SPOT))
+    assert [each.kind for each in found if each is not None] == ["", ""]

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from relay.domain.instrument import Instrument
+from relay.domain.instrument import Category, Instrument
 from relay.domain.intent import Size, entry_side, needs_equity, needs_price, quantity, size_of
 from relay.domain.order import Reason, Side
 from relay.domain.plan import PlanStatus
 from relay.domain.signal import QtyUnit, Signal
 from tests.builders import facts, inverse, linear, plan, rules, signal, usdc
+from tests.unit.journal_builders import planned
 
 OWN_UNITS = ("quote", "equity_pct", "position_pct")
 
@@ -226,3 +227,25 @@ def test_a_triggers_price_turns_money_into_coins() -> None:
 )
 def test_on_which_side_a_signal_opens(requested: Signal, p: int, side: Side | None) -> None:
     assert entry_side(requested, Decimal(p)) is side
+
+
+@pytest.mark.parametrize(("asked", "spent"), [("5", "5"), ("5.019", "5.01"), ("100.037", "100.03"), ("4.99", None)])
+def test_coins_bought_for_money_cost_that_money_to_the_cent_and_its_least_is_enough(
+    asked: str, spent: str | None
+) -> None:
+    fine = {"money_step": "0.01", "qty_step": "0.000001", "qty_min": "0.000001", "notional_min": 5}
+    pair = linear(category=Category.SPOT, **fine)
+    bought = signal(qty=asked, qty_unit="quote", category=Category.SPOT)
+    # At this price no whole number of steps costs five.
+    made = plan(bought, rules(), facts(pair, p=0, price=Decimal("49999.7")))
+    assert [each.spend for each in made.orders] == ([] if spent is None else [Decimal(spent)])
+    assert spent is not None or (made.reason is not None and made.reason.code == "NOTIONAL_BELOW_MIN")
+
+
+@pytest.mark.parametrize("spend", [None, "100"])
+def test_an_order_is_filled_once_no_step_more_of_it_can_be_bought(spend: str | None) -> None:
+    order = planned(qty=Decimal("0.010"), spend=None if spend is None else Decimal(spend), spend_rest=Decimal("0.4"))
+    price = None if spend is None else Decimal(10_000)
+    exact, short = Decimal("0.010"), Decimal("0.00995")
+    assert order.is_filled_by(exact, price) and order.is_filled_by(exact * 2, price)
+    assert not order.is_filled_by(short, price) and not order.is_filled_by(Decimal(0), price)

@@ -274,3 +274,18 @@ def test_coins_are_dust_where_they_are_certainly_too_few_to_be_sold(
     at = None if price is None else Decimal(price)
     assert linear(category="spot").is_dust(Decimal(size), at) is is_dust
     assert not linear().is_dust(Decimal(size), at)
+
+
+@pytest.mark.parametrize(
+    ("ticker", "category", "symbol"),
+    [
+        ("ETHUSDC.P", Category.LINEAR, "ETHPERP"),
+        ("BYBIT:ETHUSDT.P", Category.LINEAR, "ETHUSDT"),
+        ("BINANCE:1000PEPEUSDC.P", Category.LINEAR, "1000PEPEPERP"),
+        ("ETHUSD.P", Category.INVERSE, "ETHUSD"),
+    ],
+)
+def test_what_is_not_listed_yet_is_asked_for_as_the_exchange_would_spell_it(
+    ticker: str, category: Category, symbol: str
+) -> None:
+    assert SymbolIndex.of([linear()]).spellings(ticker) == ((category, symbol),)

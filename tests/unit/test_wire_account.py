@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from relay.bybit.account_api import KeyRights, time_left
+from relay.bybit.account_api import KeyRights, maintenance_from, time_left
 from relay.bybit.wire_account import (
     balance_changes,
     category_of_symbol,
@@ -18,8 +19,8 @@ from relay.bybit.wire_account import (
     instrument_from,
     ledger_entry_from,
     log_entry_from,
-    maintenance_from,
     mark_price_from,
+    own_entry,
     position_from,
     settle_coin_of,
     stopped_at_ms_from,
@@ -27,6 +28,7 @@ from relay.bybit.wire_account import (
 )
 from relay.bybit.wire_orders import reported_position
 from relay.domain.instrument import Category
+from relay.domain.order import Side
 from relay.domain.position import Position
 from relay.domain.trades import ExitReason
 
@@ -309,6 +311,30 @@ def test_only_trade_and_what_belongs_to_it_proves_the_ledger(kind: str, category
     assert entry is None or (entry.coin, entry.change, entry.at_ms) == ("USDT", Decimal("-1.5"), 9)
 
 
+def test_a_session_of_usdc_contracts_pays_out_and_a_close_waits_for_what_the_log_says() -> None:
+    row = {
+        "id": "5",
+        "type": "SETTLEMENT",
+        "category": "linear",
+        "currency": "USDC",
+        "symbol": "BTCPERP",
+        "side": "Buy",
+    }
+    row |= {"cashFlow": "12.5", "funding": "-0.25", "change": "12.25", "transactionTime": "9"}
+    logged = log_entry_from(row)
+    assert logged is not None and logged.session is not None
+    paid = logged.session
+    assert [paid.realised, paid.qty, paid.fee, paid.funding, paid.at_ms] == [Decimal("12.5"), 0, 0, 0, 9]
+    for other in ({"cashFlow": "0"}, {"currency": "USDT", "symbol": "BTCUSDT"}, {"type": "TRADE"}):
+        told = log_entry_from({**row, **other})
+        assert told is not None and told.session is None
+    perp = {"symbol": "BTCPERP", "execPnl": "4.5"}
+    assert ledger_entry_from(execution(**perp), Category.LINEAR).realised is None
+    for kind in ("Funding", "SessionSettlePnL"):
+        assert ledger_entry_from(execution(**perp, execType=kind), Category.LINEAR).realised == 0
+    assert balance_changes(execution(**perp, execFee="0"), Category.LINEAR) == {"USDC": Decimal("4.5")}
+
+
 def test_rows_of_one_moment_are_told_apart_though_they_share_their_id() -> None:
     row = {"id": "7_A_3", "type": "TRADE", "category": "linear", "currency": "USDT", "change": "1", "tradeId": "x"}
     rows = [{**row, "transactionTime": "9", **other} for other in ({}, {}, {"tradeId": "y"}, {"currency": "MNT"})]
@@ -410,3 +436,16 @@ def test_an_announcement_says_what_is_away_and_where() -> None:
     services = "trading, trading by HTTP, trading by WebSocket, private streams, market data, another service"
     assert found[0].what == f"maintenance of {services} (t)"
     assert maintenance_from({**announced, "state": "completed"}) is None
+
+
+@pytest.mark.parametrize(("category", "fee_coin"), [(Category.LINEAR, "USDT"), (Category.LINEAR, "MNT")])
+def test_a_fill_of_the_relays_own_costs_its_fee_in_the_coin_that_it_was_paid_in_and_no_funding(
+    category: Category, fee_coin: str
+) -> None:
+    row = SimpleNamespace(exec_id="e", category=category, symbol="BTCUSDT", side=Side.BUY, at=9, client_order_id="o")
+    vars(row).update(qty=Decimal(2), price=Decimal(100), fee=Decimal("0.1"), fee_coin=fee_coin)
+    entry = own_entry(row)
+    paid = {"USDT": entry.fee, **entry.fees_other}
+    assert {coin: fee for coin, fee in paid.items() if fee} == {fee_coin: Decimal("0.1")}
+    assert (entry.qty, entry.price, entry.funding, entry.at_ms) == (Decimal(2), Decimal(100), Decimal(0), 9)
+    assert entry.fees_other_usd == (0 if fee_coin == "USDT" else None)

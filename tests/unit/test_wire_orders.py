@@ -335,3 +335,12 @@ def test_a_partial_take_profit_is_told_from_the_whole_positions_own() -> None:
     }
     assert [name for name, each in kinds.items() if each.is_profit] == ["TakeProfit", "PartialTakeProfit"]
     assert [name for name, each in kinds.items() if each.is_partial] == ["PartialTakeProfit", "PartialStopLoss"]
+
+
+def test_coins_gain_what_their_price_has_moved_for_as_many_as_there_are() -> None:
+    own = OwnCoins(symbol="BTCUSDT", size=Decimal(3), avg_price=Decimal(100), fees=Decimal("0.1"), moved_at_ms=1)
+    held = own.position(None, None, Decimal(110), at_ms=2)
+    assert (held.size, held.gross, held.unrealised_pnl) == (Decimal(3), Decimal("3.1"), Decimal(30))
+    less = own.position(Decimal(2), Decimal(2), Decimal(90), at_ms=60_000)
+    assert (less.size, less.unrealised_pnl) == (Decimal(2), Decimal(-20))
+    assert own.position(None, None, None, at_ms=2).unrealised_pnl is None

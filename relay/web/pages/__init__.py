@@ -15,7 +15,8 @@ from relay.errors import JournalUnavailable
 from relay.web.access import access, form_token, init_logins, is_logged_in
 from relay.web.answers import current_relay
 from relay.web.pages import words
-from relay.web.pages.act import act, builder
+from relay.web.pages.act import act
+from relay.web.pages.builder import builder
 from relay.web.pages.holdings import holdings
 from relay.web.pages.overview import init_glance, overview, setup
 from relay.web.pages.performance import performance

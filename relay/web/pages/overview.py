@@ -29,7 +29,7 @@ from relay.settings.settings import limits_text
 from relay.web.access import require_login
 from relay.web.answers import current_queries, current_relay, current_services, of_each, position_form, refused_form
 from relay.web.api import open_orders, strategies_now
-from relay.web.pages.act import webhook_url
+from relay.web.pages.builder import webhook_url
 from relay.web.pages.performance import equity_line, profit_line
 
 # What the exchange says of each account, a few seconds old at most: pages must not ask it once for each reader.
