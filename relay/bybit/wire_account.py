@@ -649,5 +649,5 @@ def _session(row: Row, exec_id: str) -> LedgerEntry | None:
     paid = number_or_zero(row, "cashFlow")
     if row["type"] != "SETTLEMENT" or row["currency"] != _SESSIONS_COIN or not paid:
         return None
-    told = {"execId": exec_id, "execType": _FUNDING, "execTime": row["transactionTime"], "symbol": row["symbol"]}
-    return replace(ledger_entry_from(told, Category(row["category"])), realised=paid)
+    execution = {"execId": exec_id, "execType": _FUNDING, "execTime": row["transactionTime"], "symbol": row["symbol"]}
+    return replace(ledger_entry_from(execution, Category(row["category"])), realised=paid)

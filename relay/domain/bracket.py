@@ -414,8 +414,8 @@ def ladder_notes(bracket: Bracket | None, tick: Decimal) -> tuple[str, ...]:
     legs = [each for each in bracket.tp_legs if not each.is_stop] if bracket else []
     if bracket is None or len(legs) < 2:
         return ()
-    rungs = (f"{plain(leg_price(each, bracket, tick))} ({plain(each.share_pct)} %)" for each in legs)
-    return (f"takes profit at {', '.join(rungs)}",)
+    levels = (f"{plain(leg_price(each, bracket, tick))} ({plain(each.share_pct)} %)" for each in legs)
+    return (f"takes profit at {', '.join(levels)}",)
 
 
 # How large each leg of a ladder of take profits is, given the position as it is now.

@@ -18,10 +18,19 @@ from relay.domain.order import OrderStatus, Outcome, Reason, RequestSignature, S
 from relay.domain.position import Fill, OrderReport
 from relay.domain.spot import OwnCoins
 from relay.journal import engine_queries, orders, rejected
-from relay.journal.accept import Admitting, StrategyQueries, remove_plans, remove_signal, reopen_by_hand, undo_reopening
+from relay.journal.accept import (
+    Admitting,
+    StrategyQueries,
+    locks_of,
+    remove_plans,
+    remove_signal,
+    reopen_by_hand,
+    reopen_in_line,
+    take_back,
+    undo_reopening,
+)
 from relay.journal.api_queries import SignalFilter, count_signals, find_orders, find_signal, find_signals, ids_beginning
 from relay.journal.orders import BracketRecord
-from relay.journal.queued import locks_of, reopen, take_back
 from relay.journal.records import (
     LOGGED_OUT,
     Admission,
@@ -265,7 +274,7 @@ class Journal:
         def undo(connection: Connection, reopened: Reopened) -> None:
             undo_reopening(connection, signal_id, reopened.generation, now_ms)
 
-        open_again = reopen if self._is_shared else reopen_by_hand
+        open_again = reopen_in_line if self._is_shared else reopen_by_hand
         reopened: Reopened = self.store.submit(
             lambda connection: open_again(connection, signal_id, now_ms, is_fresh=is_fresh),
             deadline_s=deadline_s,

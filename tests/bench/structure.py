@@ -19,7 +19,6 @@ OF_SEVERAL_PROCESSES = (
     "engine/placement.py",
     "execution/owned.py",
     "journal/ownership.py",
-    "journal/queued.py",
     "journal/wake_up.py",
 )
 """What exists only for several processes: counted by itself."""
