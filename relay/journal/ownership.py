@@ -62,8 +62,9 @@ _ADD = (
     )
     .on_conflict_do_nothing()
 )
-_RENEW = update(process).where(process.c.name == _me).values(expires_at=_until, refuses=_refuses)
-_RENEW = _RENEW.returning(process.c.name)
+_RENEW = (
+    update(process).where(process.c.name == _me).values(expires_at=_until, refuses=_refuses).returning(process.c.name)
+)
 _LIVING = select(process.c.name, process.c.refuses, (process.c.expires_at - _now_ms).label("left_ms")).where(_is_alive)
 _OWNERS = select(account_owner.c.account, account_owner.c.owner, account_owner.c.epoch)
 _has_living_owner = exists().where(process.c.name == account_owner.c.owner, _is_alive)

@@ -247,13 +247,15 @@ def ask(connection: Connection, statement: Executable, given: Given) -> Callable
     """What `fetch_all` does in two steps, so that in a pipeline several questions are one round trip: the statement is
     said now, and its rows are waited for when what is returned is called, once."""
     compiled = _compiled(statement, tuple(given), connection.dialect)
-    text, values = compiled.text, compiled.values(given)
-    cursor = _by_driver(connection, text, lambda driver: driver.execute(text, values))
-    is_here = connection.dialect.name == "sqlite"
-    found = _by_driver(connection, text, lambda _: cursor.fetchall()) if is_here else None
+    driver: Any = connection.connection.driver_connection
+    try:
+        cursor = driver.execute(compiled.text, compiled.values(given))
+        found = cursor.fetchall() if connection.dialect.name == "sqlite" else None
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _error_of(connection, compiled.text, error) from error
 
     def read() -> list[Any]:
-        rows = _rows_of(connection, cursor, text) if found is None else found
+        rows = _rows_of(connection, cursor, compiled.text) if found is None else found
         reader = _row_reader(statement, connection.dialect)
         return [
             reader.make(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, exists, insert, select, tuple_, update
 
 from relay.domain.bracket import Bracket
 from relay.domain.instrument import Category
@@ -28,8 +28,11 @@ _BEGIN = (
     .where(_this_execution & (assignments.c.status == SignalStatus.ACCEPTED))
     .returning(assignments.c.account)
 )
+_has_begun = exists().where(_this_execution & (assignments.c.status == SignalStatus.EXECUTING))
 _BEGIN_SIGNAL = (
-    update(signals).where(_this_signal & (signals.c.status == SignalStatus.ACCEPTED)).returning(signals.c.notes)
+    update(signals)
+    .where(_this_signal & (signals.c.status == SignalStatus.ACCEPTED) & _has_begun)
+    .returning(signals.c.notes)
 )
 _CHANGE = update(assignments).where(_this_execution)
 _CHANGE_SIGNAL = update(signals).where(_this_signal)
@@ -116,9 +119,8 @@ class Signals:
     def begin(self, signal_id: str, account: str, *, now_ms: int) -> None:
         """The signal's turn on this account has come. Once it has begun, or has finished, this changes nothing."""
         executing = {"status": SignalStatus.EXECUTING, "of_signal": signal_id}
-        begun = ask(self._connection, _BEGIN, executing | {"of_account": account})
-        # On another account it may have begun already; where it has not here, it has nowhere.
-        signal = ask(self._connection, _BEGIN_SIGNAL, executing)
+        executing["of_account"] = account
+        begun, signal = (ask(self._connection, each, executing) for each in (_BEGIN, _BEGIN_SIGNAL))
         if begun():
             self._notes.update((signal_id, row.notes) for row in signal())
             self._events.add(signal_id, SignalStatus.EXECUTING, {"account": account}, now_ms=now_ms)

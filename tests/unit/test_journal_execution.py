@@ -169,6 +169,15 @@ def test_beginning_twice_is_beginning_once(journal: Journal) -> None:
     assert _status(journal, signal_id) == "done"
 
 
+def test_an_account_that_has_finished_without_beginning_begins_nothing_for_the_others(journal: Journal) -> None:
+    signal_id = accepted(journal, new_signal(accounts=("main", "other")))
+    journal.finish(signal_id, "main", SignalStatus.EXPIRED, now_ms=NOW_MS)
+    journal.write(lambda uow: uow.signals.begin(signal_id, "main", now_ms=NOW_MS))
+    assert _status(journal, signal_id) == "accepted"
+    journal.write(lambda uow: uow.signals.begin(signal_id, "other", now_ms=NOW_MS))
+    assert _status(journal, signal_id) == "executing"
+
+
 def test_attempts_are_numbered_and_the_same_send_counts_once(journal: Journal) -> None:
     _, client_id = sent_order(journal)
     assert journal.record_attempt(client_id, SIGNATURE, now_ms=NOW_MS) == 1
