@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from decimal import Decimal
 from itertools import groupby
 from pathlib import Path
@@ -26,6 +26,7 @@ from relay.domain.order import (
     Purpose,
     Side,
 )
+from relay.domain.spot import OwnCoins
 from relay.errors import ExchangeAnswered, ExchangeUnreachable
 from tests.paper_server import KEY, SECRET, PaperServer
 
@@ -55,6 +56,22 @@ def buy(exchange: Exchange, symbol: str = "BTCUSDT", qty: str = "0.01", **change
     }
     order = PlannedOrder(**{**fields, **changes})
     return exchange.place(order, client_order_id=f"id-{next(_numbers)}", signature=exchange.signature(), is_exit=False)
+
+
+def test_where_coins_lack_what_rests_to_sell_them_is_looked_up_before_the_owners_count_as_the_relays(
+    exchange: Exchange, paper: PaperServer
+) -> None:
+    paper.control.account(balances={"BTC": "0.7"})
+    asked: list[tuple[str, ...]] = []
+
+    def own_coins(lacking_at: Collection[str]) -> dict[str, OwnCoins]:
+        asked.append(tuple(lacking_at))
+        return {"BTCUSDT": OwnCoins(symbol="BTCUSDT", size=Decimal("0.1") if lacking_at else Decimal(2))}
+
+    exchange.own_coins = own_coins
+    assert exchange.position(category=Category.SPOT, symbol="BTCUSDT").size == Decimal("0.1")
+    assert [each.size for each in exchange.positions() if not each.category.has_positions] == [Decimal("0.1")]
+    assert asked == [(), ("BTCUSDT",)] * 2
 
 
 def test_the_exchange_lists_perpetuals_of_all_three_kinds(exchange: Exchange) -> None:

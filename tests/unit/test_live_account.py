@@ -28,6 +28,7 @@ from relay.domain.order import (
     Unknown,
 )
 from relay.domain.position import Fill, OrderReport, Position
+from relay.domain.spot import OwnCoins
 from tests.unit.journal_builders import fill, planned, report
 
 BTC = (Category.LINEAR, "BTCUSDT")
@@ -202,6 +203,19 @@ def test_a_position_near_to_auto_deleveraging_is_told_once_until_it_is_far_from_
         data = [{**row, "seq": seq, "positionStatus": "Normal", "adlRankIndicator": rank}]
         exchange._live.hear({"topic": "position", "data": data})
     assert len(told) == 2 and all(each.startswith("BTCUSDT is among the first") for each in told)
+
+
+@pytest.mark.parametrize(("balance", "is_known"), [("0.4", False), ("0.5", True)])
+def test_where_the_account_has_fewer_coins_than_the_relays_own_the_holding_must_be_read(
+    exchange: StreamedExchange, monkeypatch: pytest.MonkeyPatch, balance: str, is_known: bool
+) -> None:
+    monkeypatch.setattr(exchange.link, "is_fresh", lambda: True)
+    exchange.own_coins = lambda lacking_at: {"BTCUSDT": OwnCoins(symbol="BTCUSDT", size=Decimal("0.5"))}
+    whole = wallet_of(balance, balance, "0", coin="BTC")
+    exchange._live.balances_read(exchange._live.begin_balances(2), [whole], 2, _at("100"))
+    found = exchange.position_now(Category.SPOT, "BTCUSDT")
+    assert (found is not None) is is_known
+    assert found is None or found.position.size == Decimal("0.5")
 
 
 def test_an_account_that_comes_back_to_this_process_is_heard_as_before(exchange: StreamedExchange) -> None:
