@@ -155,11 +155,8 @@ class Truth:
             case _:
                 paper.control.prices(**{symbol: str(price + away)})
         match way:
-            case "alert":
+            case "alert" | "by hand, closed by alert":
                 self.alert(relay, account, symbol, "close")
-            case "by hand, closed by alert":
-                # What a hand did a moment ago the stream may be yet to tell, above all where it was cut just before.
-                until(lambda: self._is_closed_by_alert(relay, account, symbol))
             case "flip":
                 self.alert(relay, account, symbol, "short" if side == "buy" else "long", qty=lot)
                 paper.control.prices(**{symbol: str(price)})
@@ -185,10 +182,6 @@ class Truth:
             if (signal["reason"] or {}).get("code") != "STOP_WRONG_SIDE":
                 break
         assert signal["status"] == "done", signal
-
-    def _is_closed_by_alert(self, relay: RelayServer, account: str, symbol: str) -> bool:
-        self.alert(relay, account, symbol, "close")
-        return self._size(account, symbol) == 0
 
     def hand(self, account: str, symbol: str, side: str, qty: str) -> None:
         self.papers[account].session().place_order(
