@@ -307,12 +307,18 @@ def _reported_price(entry: LedgerEntry, side: Side, qty: Decimal) -> Decimal:
 
 
 def _unknown_before(held: Sequence[Trade], entry: LedgerEntry, account: str) -> list[Trade]:
-    """The exchange closed more than is known to be open: that much was there before. Its result tells its price."""
-    missing = (entry.closed_qty or _ZERO) - _reducible(held, entry.side)
-    if missing <= 0 or (entry.closed_qty or _ZERO) > entry.qty or len({trade.side for trade in held}) > 1:
+    """The exchange closed more than is known to be open: that much was there before. Its result tells the average price
+    of all, and so, with what is known, its own."""
+    closed, side = entry.closed_qty or _ZERO, entry.side.opposite
+    missing = closed - _reducible(held, entry.side)
+    if missing <= 0 or closed > entry.qty or len({trade.side for trade in held}) > 1:
         return []
-    price = _reported_price(entry, entry.side.opposite, entry.closed_qty or missing)
-    return [older_trade(account, entry, side=entry.side.opposite, qty=missing, price=price, strategy=BY_HAND)]
+    price = _reported_price(entry, side, closed)
+    if entry.realised is not None:
+        known = sum((trade.open_value for trade in held if trade.side is side), _ZERO)
+        value = _EXACT.subtract(_value(entry.category, closed, price), known)
+        price = (_average(entry.category, missing, value) if value > 0 else None) or price
+    return [older_trade(account, entry, side=side, qty=missing, price=price, strategy=BY_HAND)]
 
 
 # What a fill makes of the trades that it closes, and of the one that it opens.

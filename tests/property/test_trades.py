@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -286,17 +287,19 @@ def test_a_part_of_coins_that_is_worth_something_is_no_dust() -> None:
     assert (held.open_qty, held.closed_at_ms) == (D("0.001"), None)
 
 
-def test_of_a_close_that_is_larger_than_what_is_known_the_rest_was_there_before() -> None:
-    exchange = Netted(category=Category.LINEAR)
-    exchange.fill(Side.BUY, D(2), D(100), None, ExitReason.HAND)
-    exchange.fill(Side.BUY, D(1), D(100), _maker("trend", 1), ExitReason.HAND)
-    exchange.fill(Side.SELL, D(3), D(110), _maker("trend", 2, reduce_only=True), ExitReason.HAND)
+@pytest.mark.parametrize("category", [Category.LINEAR, Category.INVERSE])
+def test_of_a_close_that_is_larger_than_what_is_known_the_rest_was_there_before(category: Category) -> None:
+    exchange = Netted(category=category)
+    exchange.fill(Side.BUY, D(2), D(80), None, ExitReason.HAND)
+    exchange.fill(Side.BUY, D(1), D(125), _maker("trend", 1), ExitReason.HAND)
+    exchange.fill(Side.SELL, D(3), D(100), _maker("trend", 2, reduce_only=True), ExitReason.HAND)
     exchange.entries.pop(0)
     trades = {each.strategy: each for each in exchange.trades()}
     assert {name: each.exit_qty for name, each in trades.items()} == {"trend": 1, BY_HAND: 2}
-    assert {each.entry_price for each in trades.values()} == {100}
-    assert not any(each.open_qty or each.netting for each in trades.values())
-    assert sum(each.realised for each in trades.values()) == 30
+    prices = {name: each.entry_price for name, each in trades.items()}
+    assert prices["trend"] == 125 and abs((prices[BY_HAND] or 0) - 80) < D("1E-20")
+    assert not any(each.open_qty or abs(each.netting) > D("1E-20") for each in trades.values())
+    assert abs(sum(each.realised for each in trades.values()) - exchange.realised) < D("1E-20")
 
 
 def test_what_the_exchange_says_it_came_to_counts_more_than_what_was_reckoned() -> None:
