@@ -297,9 +297,9 @@ def test_of_a_close_that_is_larger_than_what_is_known_the_rest_was_there_before(
     trades = {each.strategy: each for each in exchange.trades()}
     assert {name: each.exit_qty for name, each in trades.items()} == {"trend": 1, BY_HAND: 2}
     prices = {name: each.entry_price for name, each in trades.items()}
-    assert prices["trend"] == 125 and abs((prices[BY_HAND] or 0) - 80) < D("1E-20")
+    assert prices["trend"] == 125 and abs((prices[BY_HAND] or D(0)) - 80) < D("1E-20")
     assert not any(each.open_qty or abs(each.netting) > D("1E-20") for each in trades.values())
-    assert abs(sum(each.realised for each in trades.values()) - exchange.realised) < D("1E-20")
+    assert abs(sum((each.realised for each in trades.values()), -exchange.realised)) < D("1E-20")
 
 
 def test_what_the_exchange_says_it_came_to_counts_more_than_what_was_reckoned() -> None:
