@@ -98,7 +98,7 @@ def leave_journal(checkout: Path, home: Path, database_url: str) -> None:
         if laddered.status_code >= 400 or laddered.json()["status"] != "done":
             assert _posted(relay, {**buy, "stop_loss": "10000", "comment": "the ladder"}).status_code == 200
         _posted(relay, {**buy, "qty": "a lot", "comment": "rejected"})
-        if (checkout / "relay" / "domain" / "coins.py").exists():
+        if (checkout / "relay" / "domain" / "spot.py").exists():
             coins = {**buy, "ticker": "ETHUSDT", "market": "spot", "stop_loss": "-5%", "comment": "coins"}
             assert _posted(relay, coins).json()["status"] == "done"
         faults = [{"path": CREATE, "kind": "drop_reply", "times": 1}]
