@@ -291,12 +291,13 @@ class Executor:
         signal, now = work.signal, self._now()
         assert signal.category is not None and signal.symbol is not None
         where = work.account.name, signal.category, signal.symbol
-        if signal.clears_resting and self._journal.resting_orders(*where):
+        clears = signal.clears_resting
+        if clears and self._journal.resting_orders(*where):
             return None
         work.circumstances = uow.circumstances(*where)
         begun_at = time.perf_counter()
         try:
-            gathered = self._gatherer.gather_known(work, now)
+            gathered = self._gatherer.gather_known(work, now, rests_nothing=clears)
         except NotKnown:
             return None
         plan, facts = gathered.plan, gathered.proposal.facts

@@ -42,10 +42,12 @@ class NotKnown(Exception):  # noqa: N818
 class FactSource:
     """The facts for one plan of one account. `reported`: which of them came from where, for the plan's inputs."""
 
-    def __init__(self, account: Account, *, asks: bool = True) -> None:
-        """`asks`: whether the exchange may be asked; else NotKnown is raised instead."""
+    def __init__(self, account: Account, *, asks: bool = True, rests_nothing: bool = False) -> None:
+        """`asks`: whether the exchange may be asked; else NotKnown is raised instead. `rests_nothing`: no order of the
+        relay's rests at the instrument, as was just read."""
         self._exchange, self._live = account.exchange, account.live
         self.asks = asks
+        self.rests_nothing = rests_nothing
         self.reported: dict[str, str] = {}
 
     def position(self, category: Category, symbol: str, *, is_exit: bool = False) -> tuple[Position, int]:
@@ -356,14 +358,14 @@ class Gatherer:
         """Whoever calls `gather_known` has it until the plan is durable."""
         return self._limits.turn(account)
 
-    def gather_known(self, work: Work, now: datetime) -> Gathered:
+    def gather_known(self, work: Work, now: datetime, *, rests_nothing: bool) -> Gathered:
         """The same as `gather` where nothing may be asked or waited for. Raises NotKnown."""
         signal = work.signal
         assert signal.category is not None and signal.symbol is not None, "it has its lane"
         instrument = work.account.market.instrument(signal.category, signal.symbol)
         if instrument is None or (signal.signal_price is not None and work.account.environment == "paper"):
             raise NotKnown("price")
-        source = FactSource(work.account, asks=False)
+        source = FactSource(work.account, asks=False, rests_nothing=rests_nothing)
         proposal, _ = self._proposed(work, instrument, now, source)
         work.expected = proposal.expected
         wanted = proposal.limit_needs
@@ -513,7 +515,7 @@ class Gatherer:
     def _position(self, work: Work, instrument: Instrument, source: FactSource, *, is_exit: bool) -> Position:
         category, symbol = instrument.category, instrument.symbol
         position, requested_at_ms = source.position(category, symbol, is_exit=is_exit)
-        rests = self._journal.resting_orders(work.account.name, category, symbol)
+        rests = not source.rests_nothing and self._journal.resting_orders(work.account.name, category, symbol)
         work.seen = PositionSnapshot(position=position, requested_at_ms=requested_at_ms, has_resting=bool(rests))
         return position
 
