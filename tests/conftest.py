@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from relay.journal.journal import Journal
 from relay.journal.opening import open_journal
-from tests import migrated, postgres
+from tests import migrated, postgres, warm
 from tests.paper_server import PaperServer
 
 # What the tests start need not compile everything anew, though containers often say so.
@@ -36,9 +36,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items.sort(key=lambda each: place.setdefault(each.path, len(place)))
 
 
+def pytest_collection_finish() -> None:
+    warm.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _migrated_once() -> Iterator[None]:
-    with migrated.copied():
+def _made_once() -> Iterator[None]:
+    with migrated.copied(), warm.addresses_compiled_once():
         yield
 
 

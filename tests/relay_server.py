@@ -71,7 +71,7 @@ class RelayServer:
         until = time.monotonic() + DEADLINE_S
         while missing := {name: why for name, why in self.relay.accounts().items() if why} | self.relay.missing():
             assert time.monotonic() < until, f"not ready: {missing}"
-            time.sleep(0.005)
+            time.sleep(0.02)
         # So that what a test counts is its own.
         self.relay.services.streams.bookkeeper.wait_for_first(DEADLINE_S)
 

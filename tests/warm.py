@@ -5,6 +5,9 @@ the process that forks. What looks at something when it is imported is left out:
 `prometheus_client` looks for a folder that several processes share: those that have one are forked by a process that
 has imported nothing that counts. `engine/failpoint.py` is told its environment. Outside pytest everything is started as
 a user's shell would.
+
+The tests' own process is kept quick here as well: it compiles each address of an application once, and what it holds
+once its tests are known is never looked through for what can be thrown away.
 """
 
 from __future__ import annotations
@@ -24,9 +27,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
+
+from werkzeug.routing import Rule
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
 _LIBRARIES: Final = (
@@ -212,6 +219,28 @@ class _Forker:
                 reported.send(str(os.waitstatus_to_exitcode(status)).encode(), socket.MSG_NOSIGNAL)
 
 
+@contextmanager
+def addresses_compiled_once() -> Iterator[None]:
+    """werkzeug compiles two functions for each address of each application, which is half of what making one takes."""
+    made: dict[tuple[object, ...], Callable[..., Any]] = {}
+    compile_anew = Rule._compile_builder
+
+    def compile_once(rule: Rule, append_unknown: bool = True) -> Callable[..., Any]:
+        key = (rule.rule, tuple(rule._trace), str(rule.defaults), append_unknown)
+        if key not in made:
+            made[key] = compile_anew(rule, append_unknown)
+        return made[key]
+
+    with patch.object(Rule, "_compile_builder", compile_once):
+        yield
+
+
+def freeze() -> None:
+    """What there is now stays until the end: each look for garbage would go through a million of objects."""
+    gc.collect()
+    gc.freeze()
+
+
 def _become(requested: Mapping[str, Any]) -> None:
     os.setsid()
     os.chdir(requested["cwd"])
@@ -239,8 +268,7 @@ def main() -> None:
         importlib.import_module(library)
     assert not sys.modules.keys() & {"gunicorn", *(() if counts else _COUNTING)}
     assert threading.active_count() == 1
-    gc.collect()
-    gc.freeze()
+    freeze()
     wanted = _Forker(socket.socket(fileno=int(requested))).run()
     if wanted is not None:
         _become(wanted)

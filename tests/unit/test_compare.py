@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-import openpyxl
 import pytest
 
 from relay.alerts.signal import digest
@@ -155,6 +154,8 @@ def as_csv(table: Sequence[Sequence[object]], delimiter: str = ",") -> bytes:
 
 
 def as_xlsx(table: Sequence[Sequence[object]]) -> bytes:
+    import openpyxl  # here, for its import takes as long as that of the whole relay
+
     book = openpyxl.Workbook()
     assert book.active is not None
     book.active.append(["Performance", "All USDT"])
