@@ -439,8 +439,8 @@ def test_an_entry_of_coins_is_shown_with_its_levels_and_no_other_order_is() -> N
 # How much each leg takes.
 
 
-def part(share: str, **more: Any) -> Part:
-    return Part(share_pct=Decimal(share), **{name: Decimal(v) if isinstance(v, str) else v for name, v in more.items()})
+def part(share: str, *, held: str = "0", filled: str = "0", **more: bool) -> Part:
+    return Part(share_pct=Decimal(share), held=Decimal(held), filled=Decimal(filled), **more)
 
 
 @pytest.mark.parametrize(
