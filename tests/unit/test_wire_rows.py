@@ -140,7 +140,11 @@ def test_a_perpetual_s_order_with_everything_on_it() -> None:
     closing = create_params(planned(reduce_only=True), "o")
     assert closing["reduceOnly"] is True and "closeOnTrigger" not in closing
     assert create_params(planned(closes_all=True), "o")["qty"] == "0"
-    for broken in ({"closes_all": True, "stop_loss": D(1)}, {"reduce_only": True, "take_profit": D(1)}):
+    several: tuple[dict[str, Any], ...] = (
+        {"closes_all": True, "stop_loss": D(1)},
+        {"reduce_only": True, "take_profit": D(1)},
+    )
+    for broken in several:
         with pytest.raises(AssertionError):
             create_params(planned(**broken), "o")
 
