@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from relay.bybit.calls import rate_key
 from relay.bybit.wire_account import (
     Candle,
     ClosedPnl,
@@ -41,7 +42,6 @@ from relay.bybit.wire_orders import (
     leverage_params,
     named_params,
     open_order_from,
-    rate_key,
     report_from,
     reported_execution,
     reported_order,
