@@ -24,7 +24,16 @@ from relay.domain.signal import Action, Signal
 from relay.engine import failpoint
 from relay.engine.failpoint import Failpoint
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
-from relay.execution.gather import Gathered, Gatherer, NotGathered, NotKnown, refused_facts, unreachable
+from relay.execution.gather import (
+    AT_ONCE,
+    IN_TURN,
+    Gathered,
+    Gatherer,
+    NotGathered,
+    NotKnown,
+    refused_facts,
+    unreachable,
+)
 from relay.execution.notices import Announcer
 from relay.execution.orders import Advancer, Clearing
 from relay.execution.ports import Account, Now, to_ms, utc_now
@@ -182,14 +191,6 @@ def _resting(account: Account, category: Category, symbol: str) -> tuple[OpenOrd
 _NOW = 0.0
 _LEVELS_AGAIN_MS = 1_000
 _LEVEL_STEPS_MAX = 5
-AT_ONCE, IN_TURN = "at once", "in turn"
-"""How a signal's first order left: in one transaction with its acceptance, or by its lane's own turn after it."""
-
-
-def _sent(gathered: Gathered, way: str) -> Gathered:
-    """The plan says which way it went."""
-    plan = gathered.plan
-    return replace(gathered, plan=replace(plan, inputs={**plan.inputs, "sent": way})) if plan.orders else gathered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,7 +313,7 @@ class Executor:
         signature, now_ms = work.account.exchange.signature(), to_ms(now)
         attempt = order.client_order_id, signature
         uow.signals.begin(signal.id, work.account.name, now_ms=now_ms)
-        discrepancy = self._write_plan(uow, work, _sent(gathered, AT_ONCE), attempt, None, now_ms)
+        discrepancy = self._write_plan(uow, work, gathered, attempt, None, now_ms)
         return FirstOrder(
             order=sent(order, signature),
             signature=signature,
@@ -392,9 +393,9 @@ class Executor:
         Returns False if entries were halted meanwhile; then only that it has begun was written.
         """
         now_ms = self._now_ms()
-        if gathered.plan.orders:
+        if (plan := gathered.plan).orders:
             first_orders.labels(IN_TURN).inc()
-        gathered = _sent(gathered, IN_TURN)
+            gathered = replace(gathered, plan=replace(plan, inputs={**plan.inputs, "sent": IN_TURN}))
 
         def write(uow: UnitOfWork) -> tuple[str, ...] | None:
             halted = uow.ask_halted(work.account.name) if opens else None

@@ -33,6 +33,8 @@ from relay.journal.records import HALT, Switch
 
 
 STREAM, READ = "stream", "read"
+AT_ONCE, IN_TURN = "at once", "in turn"
+"""How a signal's first order left: in one transaction with its acceptance, or by its lane's own turn after it."""
 
 
 class NotKnown(Exception):  # noqa: N818
@@ -366,6 +368,7 @@ class Gatherer:
         if instrument is None or (signal.signal_price is not None and work.account.environment == "paper"):
             raise NotKnown("price")
         source = FactSource(work.account, asks=False, rests_nothing=rests_nothing)
+        source.reported["sent"] = AT_ONCE
         proposal, _ = self._proposed(work, instrument, now, source)
         work.expected = proposal.expected
         wanted = proposal.limit_needs
