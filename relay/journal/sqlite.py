@@ -553,12 +553,11 @@ class SqliteStore:
     def post(self, work: Work[object], then: Callable[[Exception | None], None]) -> None:
         self._writer().post(work, then)
 
-    @contextmanager
-    def reading_in(self, connection: Connection) -> Iterator[None]:
+    def reading_in(self, connection: Connection, work: Callable[[], T]) -> T:
         """What this thread reads meanwhile it reads in the transaction that it writes."""
         self._here.connection = connection
         try:
-            yield
+            return work()
         finally:
             self._here.connection = None
 
