@@ -298,7 +298,9 @@ class Executor:
         work.circumstances = uow.circumstances(*where)
         begun_at = time.perf_counter()
         try:
-            gathered = self._gatherer.gather_known(work, now, rests_nothing=clears)
+            gathered = self._gatherer.gather_known(
+                work, now, rests_nothing=clears, is_plain=uow.events.arriving is not None
+            )
         except NotKnown:
             return None
         plan, facts = gathered.plan, gathered.proposal.facts
