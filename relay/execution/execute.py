@@ -309,8 +309,7 @@ class Executor:
         if first is None or first.leverage is not None or is_carried or facts.halted is not None:
             return None
         gathered_s = time.perf_counter() - begun_at
-        failpoint.passed(Failpoint.GATHERED)
-        work.plan_made(plan)
+        self._gathered(work, gathered)
         order = next(iter(work.orders.values()))
         signature, now_ms = work.account.exchange.signature(), to_ms(now)
         attempt = order.client_order_id, signature
@@ -336,9 +335,8 @@ class Executor:
     def _begin(self) -> None:
         failpoint.passed(Failpoint.BEGUN)
 
-    def _gathered(self, work: Work, gathered: Gathered, now: datetime) -> None:
+    def _gathered(self, work: Work, gathered: Gathered) -> None:
         failpoint.passed(Failpoint.GATHERED)
-        took(TimedStage.WAIT, (now - work.signal.received_at).total_seconds())
         work.plan_made(gathered.plan)
 
     def _planned(self, work: Work, discrepancy: tuple[str, ...]) -> None:
@@ -355,7 +353,8 @@ class Executor:
                 return gathered.again_s
             self._finish(work, gathered.finish, self._now_ms())
             return None
-        self._gathered(work, gathered, now)
+        took(TimedStage.WAIT, (now - work.signal.received_at).total_seconds())
+        self._gathered(work, gathered)
         plan = gathered.plan
         if plan.status is not PlanStatus.PLANNED:
             # In one transaction: a plan without orders, found after a kill, would look like one that is done.
