@@ -364,6 +364,9 @@ class Writer:
             closing(self._engine.raw_connection()) as own,
         ):
             own.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").close()
+        # The next to write begins the log anew, which takes a flush of its own: no order is to wait for that.
+        with suppress(JournalUnavailable):
+            self.post(lambda connection: connection.execute(_TOUCH), lambda error: None)
 
     def _has_news(self) -> bool:
         return bool(self._queue) or self._closed
