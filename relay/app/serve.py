@@ -24,6 +24,7 @@ from relay.app import paper_child
 from relay.app.telemetry import configure_logging
 from relay.domain.order import OrderType
 from relay.domain.rules import Direction, Mode, Rules
+from relay.engine.lanes import collect_between_orders
 from relay.errors import RelayError, SettingsInvalid
 from relay.settings.config import NAME
 from relay.settings.environment import Environment, StrategySettings
@@ -282,6 +283,7 @@ def work(settings: Settings) -> None:
         signal.signal(each, lambda *_: ending.set())
     relay = build(settings, is_worker=True)
     relay.start()
+    collect_between_orders()
     reported: dict[str, str] | None = None
     due_at = 0.0
     try:

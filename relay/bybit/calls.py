@@ -116,10 +116,6 @@ class Calls:
         self._address = address
         self.odd_rows = OddRows()
 
-    def is_free(self, endpoint: str) -> bool:
-        """Whether a request would leave at once."""
-        return self._address.banned_for_s == 0 and self._limiter.is_free(endpoint)
-
     def change(
         self, ask: Ask, endpoint: str, params: dict[str, object], *, priority: Priority, wait_s: float
     ) -> Answer | OrderRejected | Unknown | NotSent:
@@ -151,6 +147,7 @@ class Calls:
             return self._forbidden(str(refused))
         finally:
             self._limiter.done(counted_as, permit, counted=arrived, headers=headers)
+            metrics.limiter_seconds.observe(permit.waited_s)
             metrics.called(endpoint, code if arrived else "not_sent", time.perf_counter() - began_at)
         return self._judge(counted_as, answer)
 
@@ -166,10 +163,10 @@ class Calls:
         banned_for_s = self._address.banned_for_s
         if banned_for_s > 0:
             return NotSent(why=_WORDS_403[Forbidden.BANNED], retry_at_ms=self._clock.after_ms(banned_for_s))
-        began_at = time.perf_counter()
         counted_as = rate_key(endpoint, params)
         permit = self._limiter.acquire(counted_as, priority=priority, timeout_s=wait_s, passenger=passenger)
-        metrics.limiter_seconds.observe(time.perf_counter() - began_at)
+        if not permit.granted:
+            metrics.limiter_seconds.observe(permit.waited_s)
         if permit.is_taken:
             return permit
         if not permit.granted:

@@ -374,9 +374,8 @@ class Opening:
             return None
         self._is_admitted = True
         admission, first = outcome
-        if first is None or not self._task.work.account.exchange.sends_at_once:
-            self._tell(admission)
         if first is None:
+            self._tell(admission)
             return self._task.step()
         try:
             return self._task.leave(first, lambda: self._tell(admission))
