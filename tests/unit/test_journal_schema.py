@@ -29,9 +29,7 @@ def _schema(file: Path) -> dict[str, str]:
         rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
     # A column that was added later stands behind other blanks than one of the first.
     return {
-        name: " ".join(re.sub(r"([(),])", r" \1 ", sql).split())
-        for name, sql in rows
-        if not name.startswith("sqlite_")
+        name: " ".join(re.sub(r"([(),])", r" \1 ", sql).split()) for name, sql in rows if not name.startswith("sqlite_")
     }
 
 

@@ -1,0 +1,103 @@
+"""Keeps this process to one core for as long as that core is its own.
+
+Python's lock lets one thread run at a time. On several cores each pause of the thread that has it wakes another one on
+another core, which finds the lock taken again and sleeps: some eighty changes of threads for an alert of a burst, and a
+third of the processor. On one core that other one has to wait anyway. Beside a busy neighbour one core is half a core,
+so it is left as soon as there is such a one. Who is busy where is told by `/proc/stat`, on Linux.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+LOOK_S: Final = 1.0
+OTHERS_MOST: Final = 0.3
+"""The share of a core that others may have."""
+AGAIN_S: Final = 10.0
+"""So long after its core was left none is kept to: a neighbour that rests now and then has not gone."""
+_STAT: Final = Path("/proc/stat")
+_IDLE: Final = slice(3, 5)
+"""Of a core's times: `idle` and `iowait`. Source: proc_stat(5)."""
+
+Core = int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """Of the processor, so far, in seconds. `at_s`: on the monotonic clock. `own_s`: by this process."""
+
+    at_s: float
+    own_s: float
+    by_core: Mapping[Core, float]
+
+    def by_others(self, before: Used) -> dict[Core, float]:
+        """The share of each core that others have had since then; at least, where this process had some of several."""
+        passed_s, own_s = max(self.at_s - before.at_s, 0.001), self.own_s - before.own_s
+        return {
+            core: (used_s - before.by_core[core] - own_s) / passed_s
+            for core, used_s in self.by_core.items()
+            if core in before.by_core
+        }
+
+
+def used_now(now_s: float) -> Used | None:
+    """None where the system does not tell."""
+    try:
+        rows = [line.split() for line in _STAT.read_text().splitlines() if line.startswith("cpu")]
+        ticks = {int(name[3:]): [int(each) for each in times[:8]] for name, *times in rows if name != "cpu"}
+    except (OSError, ValueError):
+        return None
+    a_second = os.sysconf("SC_CLK_TCK")
+    by_core = {core: (sum(times) - sum(times[_IDLE])) / a_second for core, times in ticks.items()}
+    return Used(at_s=now_s, own_s=time.process_time(), by_core=by_core)
+
+
+class OneCore:
+    """One thread tells it the time now and then. Where the cores were chosen by somebody, they stay as they are."""
+
+    def __init__(self, used: Callable[[float], Used | None] = used_now) -> None:
+        self._used = used
+        self._cores = _cores()
+        self._core: Core | None = None
+        self._due_at = self._not_before = 0.0
+        self._before: Used | None = None
+
+    def look(self, now_s: float) -> None:
+        """`now_s`: on the monotonic clock."""
+        if now_s < self._due_at or not self._cores:
+            return
+        self._due_at = now_s + LOOK_S
+        before, self._before = self._before, self._used(now_s)
+        if before is None or self._before is None:
+            return
+        shares = {core: share for core, share in self._before.by_others(before).items() if core in self._cores}
+        if self._core is not None and shares.get(self._core, 1.0) > OTHERS_MOST:
+            self._not_before = now_s + AGAIN_S
+            self._core = None
+            _keep_to(self._cores)
+        elif self._core is None and shares and now_s >= self._not_before:
+            quietest = min(shares, key=shares.__getitem__)
+            if shares[quietest] <= OTHERS_MOST:
+                self._core = quietest
+                _keep_to({quietest})
+
+
+def _cores() -> frozenset[Core]:
+    """All there are; none where there is but one, where somebody has chosen some, or where nothing can be chosen."""
+    if not hasattr(os, "sched_getaffinity"):
+        return frozenset()
+    cores = frozenset(os.sched_getaffinity(0))
+    return cores if 1 < len(cores) == os.cpu_count() else frozenset()
+
+
+def _keep_to(cores: frozenset[Core] | set[Core]) -> None:
+    """All of this process's threads, and with them those that they start."""
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(OSError):
+            os.sched_setaffinity(int(thread.name), cores)
