@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import Final
 
 LOOK_S: Final = 1.0
-OTHERS_MOST: Final = 0.3
+OTHERS_MOST: Final = 0.4
 """The share of a core that others may have."""
+ROOM_LEAST: Final = 0.25
+"""Of all cores together, in cores."""
 AGAIN_S: Final = 10.0
 """So long after its core was left none is kept to: a neighbour that rests now and then has not gone."""
 _STAT: Final = Path("/proc/stat")
-_IDLE: Final = slice(3, 5)
-"""Of a core's times: `idle` and `iowait`. Source: proc_stat(5)."""
+_FREE: Final = (1, 3, 4)
+"""Of a core's times: `nice`, whose processes give way, `idle` and `iowait`. Source: proc_stat(5)."""
 
 Core = int
 
@@ -36,11 +38,11 @@ class Used:
     own_s: float
     by_core: Mapping[Core, float]
 
-    def by_others(self, before: Used) -> dict[Core, float]:
-        """The share of each core that others have had since then; at least, where this process had some of several."""
-        passed_s, own_s = max(self.at_s - before.at_s, 0.001), self.own_s - before.own_s
+    def shares_since(self, before: Used) -> dict[Core, float]:
+        """What was used of each core since then."""
+        passed_s = max(self.at_s - before.at_s, 0.001)
         return {
-            core: (used_s - before.by_core[core] - own_s) / passed_s
+            core: (used_s - before.by_core[core]) / passed_s
             for core, used_s in self.by_core.items()
             if core in before.by_core
         }
@@ -54,7 +56,7 @@ def used_now(now_s: float) -> Used | None:
     except (OSError, ValueError):
         return None
     a_second = os.sysconf("SC_CLK_TCK")
-    by_core = {core: (sum(times) - sum(times[_IDLE])) / a_second for core, times in ticks.items()}
+    by_core = {core: (sum(times) - sum(times[each] for each in _FREE)) / a_second for core, times in ticks.items()}
     return Used(at_s=now_s, own_s=time.process_time(), by_core=by_core)
 
 
@@ -76,16 +78,22 @@ class OneCore:
         before, self._before = self._before, self._used(now_s)
         if before is None or self._before is None:
             return
-        shares = {core: share for core, share in self._before.by_others(before).items() if core in self._cores}
-        if self._core is not None and shares.get(self._core, 1.0) > OTHERS_MOST:
+        own = (self._before.own_s - before.own_s) / max(now_s - before.at_s, 0.001)
+        shares = {core: share for core, share in self._before.shares_since(before).items() if core in self._cores}
+        if self._core is not None and self._is_crowded(shares, self._core, own):
             self._not_before = now_s + AGAIN_S
             self._core = None
             _keep_to(self._cores)
         elif self._core is None and shares and now_s >= self._not_before:
             quietest = min(shares, key=shares.__getitem__)
-            if shares[quietest] <= OTHERS_MOST:
+            if not self._is_crowded(shares, quietest, own):
                 self._core = quietest
                 _keep_to({quietest})
+
+    def _is_crowded(self, shares: Mapping[Core, float], core: Core, own: float) -> bool:
+        """Whether others have much of the core, and there is no room for them elsewhere: else the system moves them."""
+        free = sum(1 - share for share in shares.values())
+        return shares.get(core, 1.0) - own > OTHERS_MOST and free < ROOM_LEAST
 
 
 def _cores() -> frozenset[Core]:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/stat").exists(), reason="it is L
 
 Look = tuple[float, float, float]
 """Seconds of the processor, since the look before: of the process itself, and of all on each of two cores."""
-QUIET, BUSY = (0.0, 0.1, 0.05), (0.0, 0.9, 0.8)
+QUIET, BUSY = (0.0, 0.1, 0.05), (0.0, 1.0, 0.9)
 
 
 def _kept_to(monkeypatch: pytest.MonkeyPatch, *looks: Look, cores: int = 2, had: tuple[int, ...] = (0, 1)) -> list[str]:
@@ -42,6 +42,10 @@ def test_a_busy_neighbour_does_and_then_no_core_is_kept_to_for_a_while(monkeypat
     looks = int(AGAIN_S / LOOK_S)
     found = _kept_to(monkeypatch, QUIET, QUIET, BUSY, *[QUIET] * looks)
     assert found == ["", "1", "01", *["01"] * (looks - 1), "1"]
+
+
+def test_a_neighbour_who_has_room_elsewhere_drives_it_from_no_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _kept_to(monkeypatch, QUIET, QUIET, (0.0, 0.1, 0.9)) == ["", "1", "1"]
 
 
 def test_where_all_are_busy_none_is_kept_to(monkeypatch: pytest.MonkeyPatch) -> None:
