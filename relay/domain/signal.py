@@ -423,11 +423,7 @@ def _fills_exactly(link: ChainLink, last: Last) -> bool:
     Before the very first alert nothing is known to be missing: there it has to be older. Two alerts of one second can
     not be told apart while no gap is open.
     """
-    if link.sent_at_ms is None or last.link.sent_at_ms is None or not link.after.is_like(last.link.before):
-        return False
-    if last.open_from is None:
-        return last.fit is Fit.FIRST and link.sent_at_ms < last.link.sent_at_ms
-    return link.before.is_like(last.open_from) and link.sent_at_ms <= last.link.sent_at_ms
+    return _belongs_before(link, last) and (last.open_from is None or link.before.is_like(last.open_from))
 
 
 def _belongs_before(link: ChainLink, last: Last) -> bool:
