@@ -21,11 +21,11 @@ OTHERS_MOST: Final = 0.4
 """The share of a core that others may have."""
 ROOM_LEAST: Final = 0.25
 """Of all cores together, in cores."""
-AGAIN_S: Final = 10.0
+AGAIN_S: Final = 60.0
 """So long after its core was left none is kept to: a neighbour that rests now and then has not gone."""
 _STAT: Final = Path("/proc/stat")
-_FREE: Final = (1, 3, 4)
-"""Of a core's times: `nice`, whose processes give way, `idle` and `iowait`. Source: proc_stat(5)."""
+_IDLE: Final = slice(3, 5)
+"""Of a core's times: `idle` and `iowait`. Source: proc_stat(5)."""
 
 Core = int
 
@@ -56,7 +56,7 @@ def used_now(now_s: float) -> Used | None:
     except (OSError, ValueError):
         return None
     a_second = os.sysconf("SC_CLK_TCK")
-    by_core = {core: (sum(times) - sum(times[each] for each in _FREE)) / a_second for core, times in ticks.items()}
+    by_core = {core: (sum(times) - sum(times[_IDLE])) / a_second for core, times in ticks.items()}
     return Used(at_s=now_s, own_s=time.process_time(), by_core=by_core)
 
 
