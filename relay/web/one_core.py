@@ -21,8 +21,11 @@ OTHERS_MOST: Final = 0.4
 """The share of a core that others may have."""
 ROOM_LEAST: Final = 0.25
 """Of all cores together, in cores."""
-AGAIN_S: Final = 60.0
-"""So long after its core was left none is kept to: a neighbour that rests now and then has not gone."""
+CROWDED_LOOKS: Final = 2
+"""In a row: a moment's crowd is what the relay's own work makes others do."""
+AGAIN_S: Final = (10.0, 160.0)
+"""So long after its core was left none is kept to: at first, and at most. Each time it is twice as long as the time
+before, for a neighbour that rests now and then has not gone."""
 _STAT: Final = Path("/proc/stat")
 _IDLE: Final = slice(3, 5)
 """Of a core's times: `idle` and `iowait`. Source: proc_stat(5)."""
@@ -68,6 +71,8 @@ class OneCore:
         self._cores = _cores()
         self._core: Core | None = None
         self._due_at = self._not_before = 0.0
+        self._again_s, self._again_most_s = AGAIN_S
+        self._crowded = 0
         self._before: Used | None = None
 
     def look(self, now_s: float) -> None:
@@ -80,15 +85,17 @@ class OneCore:
             return
         own = (self._before.own_s - before.own_s) / max(now_s - before.at_s, 0.001)
         shares = {core: share for core, share in self._before.shares_since(before).items() if core in self._cores}
-        if self._core is not None and self._is_crowded(shares, self._core, own):
-            self._not_before = now_s + AGAIN_S
-            self._core = None
+        if not shares:
+            return
+        core = min(shares, key=shares.__getitem__) if self._core is None else self._core
+        self._crowded = self._crowded + 1 if self._is_crowded(shares, core, own) else 0
+        if self._core is not None and self._crowded >= CROWDED_LOOKS:
+            self._core, self._not_before = None, now_s + self._again_s
+            self._again_s = min(2 * self._again_s, self._again_most_s)
             _keep_to(self._cores)
-        elif self._core is None and shares and now_s >= self._not_before:
-            quietest = min(shares, key=shares.__getitem__)
-            if not self._is_crowded(shares, quietest, own):
-                self._core = quietest
-                _keep_to({quietest})
+        elif self._core is None and not self._crowded and now_s >= self._not_before:
+            self._core = core
+            _keep_to({core})
 
     def _is_crowded(self, shares: Mapping[Core, float], core: Core, own: float) -> bool:
         """Whether others have much of the core, and there is no room for them elsewhere: else the system moves them."""

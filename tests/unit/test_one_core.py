@@ -39,9 +39,14 @@ def test_what_the_process_does_itself_drives_it_from_no_core(monkeypatch: pytest
 
 
 def test_a_busy_neighbour_does_and_then_no_core_is_kept_to_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = int(AGAIN_S / LOOK_S)
-    found = _kept_to(monkeypatch, QUIET, QUIET, BUSY, *[QUIET] * looks)
-    assert found == ["", "1", "01", *["01"] * (looks - 1), "1"]
+    again = int(AGAIN_S[0] / LOOK_S)
+    found = _kept_to(monkeypatch, QUIET, QUIET, BUSY, BUSY, *[QUIET] * again, BUSY, BUSY, *[QUIET] * 2 * again)
+    assert found[:4] == ["", "1", "1", "01"]
+    assert found[4:] == [*["01"] * (again - 1), "1", "1", "01", *["01"] * (2 * again - 1), "1"]
+
+
+def test_a_crowd_of_a_moment_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _kept_to(monkeypatch, QUIET, QUIET, BUSY, QUIET, BUSY, QUIET) == ["", "1", "1", "1", "1", "1"]
 
 
 def test_a_neighbour_who_has_room_elsewhere_drives_it_from_no_core(monkeypatch: pytest.MonkeyPatch) -> None:
