@@ -187,8 +187,8 @@ def _say_alerts(alerts: dict[str, Any]) -> None:
 
 
 def _say_trades(trades: dict[str, Any]) -> None:
-    found = "which fits best" if trades["zone_found"] else "as was said"
-    say(f"Trades: {len(trades['matched'])} matched; the chart's time zone is {clean(trades['zone'])}, {found}")
+    found = f"{clean(trades['zone'])}{', which fits best' if trades['zone_found'] else ''}"
+    say(f"Trades: {len(trades['matched'])} matched; the chart's time zone is taken to be {found}")
     missed = [
         [row["number"], row["entry_at"], row["side"], row["size"], row["profit"] or "", row["why"]]
         for row in trades["missed"]
@@ -203,3 +203,5 @@ def _say_trades(trades: dict[str, Any]) -> None:
     money = trades["money"]
     lines = [["" if name == "profit" else "-", money[name], words] for name, words in _SAID]
     say("\n".join(table(("", clean(trades.get("currency") or "MONEY"), ""), [*lines, ["=", money["yours"], "yours"]])))
+    for coin, amount in trades["fees_other"].items():
+        say(f"No part of this: fees of {amount} {clean(coin)}")

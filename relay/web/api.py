@@ -29,8 +29,9 @@ from relay.errors import (
     SignalNotSeen,
 )
 from relay.execution.accept import Pulse, Receipt
-from relay.execution.compare import ExportUnreadable, NotComparable, compare, read_export
+from relay.execution.compare import NotComparable, compare
 from relay.execution.controls import REQUEST_ID_FORM, PositionPart
+from relay.execution.exports import ExportUnreadable, read_export
 from relay.execution.holdings import AccountView, LiveView, OrdersAtRest, held_at, resting_at
 from relay.execution.ports import to_ms, utc_now
 from relay.journal.accept import ChainRecord
@@ -506,7 +507,13 @@ def compared(files: Sequence[tuple[str, bytes]], **which: str | None) -> dict[st
     parts = current_services()
     try:
         exports = [read_export(name, content) for name, content in files]
-        return compare(exports, queries=current_queries(), ledger=parts.streams.bookkeeper.ledger, **which)
+        return compare(
+            exports,
+            queries=current_queries(),
+            ledger=parts.streams.bookkeeper.ledger,
+            known_since_ms=to_ms(utc_now()) - current_relay().settings.keep_days * DAY_MS,
+            **which,
+        )
     except ExportUnreadable as error:
         raise request_invalid({"files": [str(error)]}) from None
     except NotComparable as error:
