@@ -64,8 +64,11 @@ def test_what_the_journal_holds_of_some_days_is_exported_and_no_word_is_a_formul
         day = done["received_at"][:10]
         rows = {
             kind: list(csv.DictReader(io.StringIO(_run(tmp_path, "export", kind, "--from", day, "--to", day).stdout)))
-            for kind in ("signals", "orders", "fills")
+            for kind in ("signals", "orders", "fills", "trades")
         }
+        (trade,) = rows["trades"]
+        assert (trade["strategy"], trade["size"], trade["status"]) == ("default", "0.01", "open")
+        assert (trade["signals"], trade["id"]) == (done["id"], relay.api("trades")["trades"][0]["id"])
         assert [each["status"] for each in rows["signals"]] == ["done", "rejected"]
         assert rows["signals"][1]["ticker"] == "'=1+1"
         (order,), (fill,) = rows["orders"], rows["fills"]
