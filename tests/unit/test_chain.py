@@ -107,3 +107,9 @@ def test_an_older_entry_that_ends_where_the_very_first_exit_began_came_late() ->
     assert fits(link(5, 0, 11), link(0, 5, 10)) == [Fit.FIRST, Fit.OVERTAKEN]
     assert fits(link(5, 0, 11), link(0, 5, 11)) == [Fit.FIRST, Fit.FITS], "of one second, and no gap is known"
     assert fits(link(5, 0), link(0, 5)) == [Fit.FIRST, Fit.FITS]
+
+
+def test_what_begins_elsewhere_than_the_gap_and_fits_behind_is_the_next_one_however_old_it_says_it_is() -> None:
+    """From 1 to 3 something is missing; then from 0 to 3 leads nothing of it, and the strategy stood at 0 last."""
+    assert fits(link(0, 1, 10), link(3, 0, 30), link(0, 3, 20))[-1] is Fit.FITS
+    assert fits(link(0, 1, 10), link(3, 0, 30), link(1, 3, 20))[-1] is Fit.OVERTAKEN

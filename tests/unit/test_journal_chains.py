@@ -196,3 +196,15 @@ def test_what_an_owner_found_is_read_by_the_others(shared: Journal) -> None:
         write_report(shared.store, "main", found, at_ms=at_ms)
         assert report_of(shared.store, "main") == (at_ms, found)
     assert report_of(shared.store, "another") is None
+
+
+def test_an_alert_of_which_one_account_has_begun_is_not_taken_back(made: Journal) -> None:
+    new = new_signal(accounts=("a", "b"))
+    admission = accept(made, new)
+    made.write(lambda uow: uow.signals.begin(new.id, "b", now_ms=NOW_MS))
+    made.store.submit(lambda connection: _admitting(new).undo(connection, admission), deadline_s=10)
+    assert made.signal(new.id) is not None
+    waiting = new_signal(accounts=("a", "b"))
+    admission = accept(made, waiting)
+    made.store.submit(lambda connection: _admitting(waiting).undo(connection, admission), deadline_s=10)
+    assert made.signal(waiting.id) is None

@@ -30,6 +30,7 @@ from relay.domain.order_lifecycle import (
     Wait,
     after_outcome,
     denied,
+    judged,
     looked_up,
     next_step,
     passed_by,
@@ -165,3 +166,26 @@ def test_an_exit_passes_an_acknowledged_order_only_where_it_cannot_rest_and_afte
     assert passed_by(accepted, now_ms=SIGNATURE.timestamp_ms + 60_000) is None
     assert passed_by(at_market, now_ms=SIGNATURE.timestamp_ms + 3_000) is None
     assert passed_by(at_market, now_ms=SIGNATURE.timestamp_ms + 3_001) is not None
+
+
+@pytest.mark.parametrize(
+    ("status", "spend", "filled", "expected"),
+    [
+        (OrderStatus.CANCELED, "100", "0.001", OrderStatus.CANCELED),
+        (OrderStatus.CANCELED, "100", "0.002", OrderStatus.FILLED),
+        (OrderStatus.EXPIRED, "100", "0.002", OrderStatus.FILLED),
+        (OrderStatus.ACCEPTED, "100", "0.002", OrderStatus.ACCEPTED),
+        (OrderStatus.REJECTED, "100", "0.002", OrderStatus.REJECTED),
+        (OrderStatus.CANCELED, None, "0.010", OrderStatus.CANCELED),
+        (OrderStatus.CANCELED, "100", "0", OrderStatus.CANCELED),
+    ],
+)
+def test_an_order_by_value_that_has_bought_all_it_could_is_filled(
+    status: OrderStatus, spend: str | None, filled: str, expected: OrderStatus
+) -> None:
+    """At 49,900: two thousandths cost 99.80, and 0.20 more buys no step."""
+    asked = replace(planned(), spend=Decimal(spend) if spend else None, spend_rest=Decimal("0.2"))
+    average = Decimal(49_900) if filled != "0" else None
+    told = replace(report("o-1", status, filled, reason="CancelByUser"), avg_price=average)
+    found = judged(asked, told)
+    assert found == (replace(told, status=expected, reason=None) if expected is not status else told)

@@ -707,8 +707,10 @@ def test_prices_candles_and_results_are_read() -> None:
     closed = closed_pnl_from({"symbol": "S", "closedPnl": "-1"}, category=Category.LINEAR)
     assert closed == ClosedPnl(category=Category.LINEAR, symbol="S", amount=D(-1))
     for flag in (True, False):
-        settings = {"lpaPerp": flag, "lpaSpot": flag}
-        assert moves_prices(settings, Category.LINEAR) is (not flag) and moves_prices(settings, Category.SPOT) is flag
+        settings = {"lpaPerp": flag, "lpaSpot": not flag}
+        assert (
+            moves_prices(settings, Category.LINEAR) is (not flag) and moves_prices(settings, Category.SPOT) is not flag
+        )
     assert moves_prices({"lpaPerp": "yes"}, Category.LINEAR) is None and moves_prices({}, Category.SPOT) is None
 
 
