@@ -166,8 +166,12 @@ class Limiter:
         window = self._window(endpoint)
         if passenger is not None:
             self._window(passenger.endpoint).serves = window
-        deadline = self._monotonic() + timeout_s
         with window.lock:
+            now = self._monotonic()
+            if not window.waiting and window.free_at(now) <= now:
+                window.in_flight += 1
+                return Permit(granted=True, at=now)
+            deadline = now + timeout_s
             news = threading.Condition(window.lock)
             ticket = _Ticket(int(priority), next(self._order), news, deadline, passenger)
             insort(window.waiting, ticket)

@@ -4,6 +4,7 @@ before the process dies; what the journal has by then is enough to go on."""
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -186,24 +187,23 @@ AT_ONCE, IN_TURN = "at once", "in turn"
 
 
 def _sent(gathered: Gathered, way: str) -> Gathered:
-    """The plan says which way it went, and so does the metric."""
+    """The plan says which way it went."""
     plan = gathered.plan
-    if not plan.orders:
-        return gathered
-    first_orders.labels(way).inc()
-    return replace(gathered, plan=replace(plan, inputs={**plan.inputs, "sent": way}))
+    return replace(gathered, plan=replace(plan, inputs={**plan.inputs, "sent": way})) if plan.orders else gathered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstOrder:
     """An order whose attempt is written down, to be sent with this signature once that is durable.
 
-    `discrepancy`: what is to be told of the position.
+    `discrepancy`: what is to be told of the position. `gathered_s`, `waited_s`: counted and logged once it has left.
     """
 
     order: OrderState
     signature: RequestSignature
     discrepancy: tuple[str, ...]
+    gathered_s: float
+    waited_s: float
 
 
 class Executor:
@@ -293,10 +293,10 @@ class Executor:
         where = work.account.name, signal.category, signal.symbol
         if signal.clears_resting and self._journal.resting_orders(*where):
             return None
-        work.circumstances = self._journal.circumstances(*where)
+        work.circumstances = uow.circumstances(*where)
+        begun_at = time.perf_counter()
         try:
-            with timed(TimedStage.GATHER):
-                gathered = self._gatherer.gather_known(work, now)
+            gathered = self._gatherer.gather_known(work, now)
         except NotKnown:
             return None
         plan, facts = gathered.plan, gathered.proposal.facts
@@ -304,20 +304,30 @@ class Executor:
         is_carried = facts.residual is not None or plan.residual is not None
         if first is None or first.leverage is not None or is_carried or facts.halted is not None:
             return None
-        self._gathered(work, gathered, now)
+        gathered_s = time.perf_counter() - begun_at
+        failpoint.passed(Failpoint.GATHERED)
+        work.plan_made(plan)
         order = next(iter(work.orders.values()))
-        signature = work.account.exchange.signature()
+        signature, now_ms = work.account.exchange.signature(), to_ms(now)
         attempt = order.client_order_id, signature
-        gathered = _sent(gathered, AT_ONCE)
-        uow.signals.begin(signal.id, work.account.name, now_ms=to_ms(now))
-        discrepancy = self._write_plan(uow, work, gathered, attempt, None, to_ms(now))
-        return FirstOrder(order=sent(order, signature), signature=signature, discrepancy=discrepancy)
+        uow.signals.begin(signal.id, work.account.name, now_ms=now_ms)
+        discrepancy = self._write_plan(uow, work, _sent(gathered, AT_ONCE), attempt, None, now_ms)
+        return FirstOrder(
+            order=sent(order, signature),
+            signature=signature,
+            discrepancy=discrepancy,
+            gathered_s=gathered_s,
+            waited_s=(now - signal.received_at).total_seconds(),
+        )
 
     def leave(self, work: Work, first: FirstOrder, on_sent: Callable[[], None]) -> None:
         """Send the first order of a plan that `plan_at_once` has written. `on_sent`: called once it has left."""
         self._planned(work, first.discrepancy)
         work.keep(first.order)
         work.keep(self._advancer.place(work.account, first.order, first.signature, work.deferred, on_sent))
+        first_orders.labels(AT_ONCE).inc()
+        took(TimedStage.WAIT, first.waited_s)
+        took(TimedStage.GATHER, first.gathered_s, is_logged=True)
 
     def _begin(self) -> None:
         failpoint.passed(Failpoint.BEGUN)
@@ -381,6 +391,8 @@ class Executor:
         Returns False if entries were halted meanwhile; then only that it has begun was written.
         """
         now_ms = self._now_ms()
+        if gathered.plan.orders:
+            first_orders.labels(IN_TURN).inc()
         gathered = _sent(gathered, IN_TURN)
 
         def write(uow: UnitOfWork) -> tuple[str, ...] | None:
@@ -406,6 +418,8 @@ class Executor:
         now_ms: int,
     ) -> tuple[str, ...]:
         """Returns what is to be told of the position."""
+        discrepancy = self._discrepancy(uow, work)
+        uow.signals.add_notes(work.signal.id, (*gathered.plan.notes, *discrepancy))
         uow.plans.record(
             signal_id=work.signal.id,
             account=work.account.name,
@@ -415,8 +429,6 @@ class Executor:
             is_carried=gathered.proposal.facts.residual is not None,
             now_ms=now_ms,
         )
-        discrepancy = self._discrepancy(uow, work)
-        uow.signals.add_notes(work.signal.id, (*gathered.plan.notes, *discrepancy))
         if finish is not None:
             _end(uow, work.signal.id, work.account.name, finish, now_ms)
         return discrepancy

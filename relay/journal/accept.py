@@ -40,7 +40,7 @@ from relay.journal.records import (
     Reopened,
     reason_columns,
 )
-from relay.journal.statements import Rows, event_row, insert_if_new, insert_rows
+from relay.journal.statements import Arriving, event_row, insert_if_new, insert_rows
 from relay.journal.store import Lock, Store, hold, lane_name, locks_on
 from relay.journal.tables import (
     assignments,
@@ -278,6 +278,9 @@ def _is_harmless(attempt: Row[Any], absent_at_ms: int) -> bool:
             return False
 
 
+_OfTable = tuple[Table, list[dict[str, Any]]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admitting:
     """One alert on its way in: what is done in the transaction, and how it is taken back."""
@@ -293,12 +296,24 @@ class Admitting:
 
     def try_as_new(self, connection: Connection) -> New | None:
         """None: it is not, or one statement cannot tell, and nothing was done."""
-        if self.new.link is not None or self.new.copy is not None:
+        if not self._may_be_new:
             return None
         rows = _rows_of(self.new, None, self.now_ms)
         identity = self._identity_row(self.new.identity.key)
         is_new = insert_if_new(connection, (identities, identity), *rows)
         return New(signal_id=self.new.id) if is_new else None
+
+    def arrive(self, connection: Connection) -> Arriving | None:
+        """The same with only its identity written, for one that goes on in this very transaction."""
+        identity = (identities, self._identity_row(self.new.identity.key))
+        if not self._may_be_new or not insert_if_new(connection, identity):
+            return None
+        (table, (signal,)), (_, accepted), executions = _rows_of(self.new, None, self.now_ms)
+        return Arriving((table, signal), accepted, executions)
+
+    @property
+    def _may_be_new(self) -> bool:
+        return self.new.link is None and self.new.copy is None
 
     def compare(self, connection: Connection) -> Admission:
         """With the one that has its identity, if there is one, and with the one before it in its chain."""
@@ -493,7 +508,7 @@ def remove_plans(connection: Connection, signal_id: str) -> None:
     connection.execute(update(assignments).where(of_signal).values(status=SignalStatus.ACCEPTED))
 
 
-def _rows_of(new: NewSignal, fitted: Judged | None, now_ms: int) -> tuple[tuple[Table, Rows], ...]:
+def _rows_of(new: NewSignal, fitted: Judged | None, now_ms: int) -> tuple[_OfTable, _OfTable, _OfTable]:
     """All that is stored of a new alert but its identity. `fitted`: how it fits into its chain."""
     return (
         (signals, [_signal(new, fitted.note if fitted else None, now_ms)]),
@@ -502,7 +517,7 @@ def _rows_of(new: NewSignal, fitted: Judged | None, now_ms: int) -> tuple[tuple[
     )
 
 
-def _signal(new: NewSignal, note: str | None, now_ms: int) -> dict[str, object]:
+def _signal(new: NewSignal, note: str | None, now_ms: int) -> dict[str, Any]:
     return {
         "id": new.id,
         "strategy": new.strategy,
@@ -553,7 +568,7 @@ def _linked(connection: Connection, new: NewSignal, now_ms: int) -> Judged | Non
     )
 
 
-def _execution(new: NewSignal, account: str, now_ms: int) -> dict[str, object]:
+def _execution(new: NewSignal, account: str, now_ms: int) -> dict[str, Any]:
     return {
         "signal_id": new.id,
         "account": account,

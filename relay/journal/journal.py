@@ -194,11 +194,12 @@ class Journal:
         admitting = _admitting(new, now_ms, dedup_window_ms, aged_ms)
 
         def work(connection: Connection) -> tuple[Admission, T | None]:
-            admission = admitting.run(connection)
+            arriving = admitting.arrive(connection)
+            admission = New(signal_id=new.id) if arriving is not None else admitting.compare(connection)
             if not isinstance(admission, New):
                 return admission, None
             with store.reading_in(connection):
-                return admission, run_in(and_then, connection)
+                return admission, run_in(and_then, connection, arriving)
 
         def undo(connection: Connection, outcome: tuple[Admission, T | None]) -> None:
             admission, followed = outcome

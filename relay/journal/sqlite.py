@@ -74,6 +74,7 @@ class JournalFile:
         if not url.database or url.database == ":memory:":
             raise JournalUnavailable("a journal in memory keeps nothing; name a file: sqlite:///relay.db")
         self.path = Path(url.database).absolute()
+        self._where = str(self.path)
         self._known: tuple[int, int] | None = None
 
     @property
@@ -98,7 +99,7 @@ class JournalFile:
         SQLite would go on writing to a file that was deleted or replaced, and all of that would be lost.
         """
         try:
-            found = os.stat(self.path)
+            found = os.stat(self._where)
         except OSError as error:
             raise JournalUnavailable(f"there is no journal at {self.path}: {error.strerror}") from error
         self._known = self._known or (found.st_dev, found.st_ino)
@@ -261,8 +262,11 @@ class Writer:
 
         Returns False, and nothing was done, unless nothing is being written and nothing waits, and `may` agrees: all
         that was submitted before has been told to its `on_committed` by then. Waits for as long as the disk takes.
-        `wait_s`: for the end of what is being written; what waits by then goes first.
+        `wait_s`: for the end of what is being written; what waits by then goes first. Zero: an order does not wait for
+        this, so whatever else is about to be written gets a moment to come along.
         """
+        if not wait_s:
+            _give_way()
         if not self._turn.acquire(timeout=wait_s):
             return False
         try:
@@ -308,6 +312,7 @@ class Writer:
 
     def _run(self) -> None:
         while self._wait_for_work():
+            _give_way()
             with self._turn:
                 self._write_all()
         with self._turn:
@@ -351,7 +356,6 @@ class Writer:
 
     def _write(self) -> None:
         """One transaction with all that waits. It is taken once the lock is held: till then each can be dropped."""
-        _give_way()
         transaction = self._connected().begin()
         batch = self._take()
         try:

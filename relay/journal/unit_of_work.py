@@ -13,9 +13,10 @@ from relay.domain.bracket import Bracket
 from relay.domain.instrument import Category
 from relay.domain.order import UNFINISHED, Purpose, Reason, RequestSignature, SignalStatus
 from relay.domain.plan import Plan, PlanStatus, Residual
+from relay.journal.engine_queries import circumstances
 from relay.journal.orders import Orders, Positions, Protection
-from relay.journal.records import HALT, LOGGED_OUT, REASON_KNOWN, reason_columns, to_json
-from relay.journal.statements import EventLog, ask, fetch_all, fetch_first, fetch_one, run
+from relay.journal.records import HALT, LOGGED_OUT, REASON_KNOWN, Circumstances, reason_columns, to_json
+from relay.journal.statements import Arriving, EventLog, ask, fetch_all, fetch_first, fetch_one, run
 from relay.journal.store import T, hold, locks_on
 from relay.journal.tables import assignments, carries, events, plans, signals, switches
 
@@ -63,14 +64,18 @@ _WORST_FIRST = (
 class UnitOfWork:
     """Operations that become durable together; see `Journal.write`. `now_ms`: the relay's clock, Unix milliseconds."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, arriving: Arriving | None = None) -> None:
         self._connection = connection
-        self.events = EventLog(connection, events)
+        self.events = EventLog(connection, events, arriving)
         self.positions = Positions(connection)
         self.protection = Protection(connection)
         self.orders = Orders(connection, self.events, self.positions)
         self.signals = Signals(connection, self.events)
         self.plans = Plans(connection, self.events, self.orders, self.protection)
+
+    def circumstances(self, account: str, category: Category, symbol: str) -> Circumstances:
+        """See `Journal.circumstances`."""
+        return circumstances(self._connection, account, category, symbol)
 
     def halted(self, account: str) -> str | None:
         """Who halted new entries; None if nobody did. Read here, so that none leaves once a halt was answered.
@@ -118,6 +123,11 @@ class Signals:
 
     def begin(self, signal_id: str, account: str, *, now_ms: int) -> None:
         """The signal's turn on this account has come. Once it has begun, or has finished, this changes nothing."""
+        if (arriving := self._events.arriving) is not None:
+            for row in (arriving.signal[1], *arriving.executions[1]):
+                row["status"] = SignalStatus.EXECUTING
+            self._events.add(signal_id, SignalStatus.EXECUTING, {"account": account}, now_ms=now_ms)
+            return
         executing = {"status": SignalStatus.EXECUTING, "of_signal": signal_id}
         executing["of_account"] = account
         begun, signal = (ask(self._connection, each, executing) for each in (_BEGIN, _BEGIN_SIGNAL))
@@ -172,7 +182,10 @@ class Signals:
 
     def add_notes(self, signal_id: str, notes: Sequence[str]) -> None:
         """Each note is stored once."""
-        if changed := self._with_notes(signal_id, notes):
+        if (arriving := self._events.arriving) is not None:
+            row = arriving.signal[1]
+            row["notes"] = list(dict.fromkeys([*row["notes"], *notes]))
+        elif changed := self._with_notes(signal_id, notes):
             run(self._connection, _CHANGE_SIGNAL, changed | {"of_signal": signal_id})
 
     def _with_notes(self, signal_id: str, notes: Sequence[str]) -> dict[str, Any]:
@@ -275,9 +288,9 @@ class Plans:
             run(self._connection, _ADD_RESIDUAL, carried)
 
 
-def run_in(operations: Callable[[UnitOfWork], T], connection: Connection) -> T:
-    """What `operations` returns, with all that it wrote."""
-    uow = UnitOfWork(connection)
+def run_in(operations: Callable[[UnitOfWork], T], connection: Connection, arriving: Arriving | None = None) -> T:
+    """What `operations` returns, with all that it wrote. `arriving`: of the signal that it begins, if that is new."""
+    uow = UnitOfWork(connection, arriving)
     returned = operations(uow)
     uow.orders.flush()
     uow.events.flush()

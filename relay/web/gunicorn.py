@@ -139,8 +139,14 @@ class RelayWorker(ThreadWorker):  # type: ignore[misc]
 
     def init_process(self) -> None:
         wsgi.Response = Response
-        self.cfg.set("graceful_timeout", DRAIN_S)
+        self._set_graceful_timeout(DRAIN_S)
+        # Each look at a setting costs two calls, and a request looks at two dozen.
+        self.cfg.__dict__.update({name: setting.get() for name, setting in self.cfg.settings.items()})
         super().init_process()
+
+    def _set_graceful_timeout(self, seconds: int) -> None:
+        self.cfg.set("graceful_timeout", seconds)
+        self.cfg.__dict__["graceful_timeout"] = seconds
 
     def init_signals(self) -> None:
         super().init_signals()
@@ -209,7 +215,7 @@ class RelayWorker(ThreadWorker):  # type: ignore[misc]
         if not self.alive:
             sys.exit(0)
         self._is_quick = True
-        self.cfg.set("graceful_timeout", QUICK_DRAIN_S)
+        self._set_graceful_timeout(QUICK_DRAIN_S)
         self.handle_exit(sig, frame)
 
     def is_parent_alive(self) -> bool:
