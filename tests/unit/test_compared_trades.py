@@ -157,3 +157,14 @@ def test_contracts_that_settle_in_coins_are_compared_in_the_chart_s_currency() -
     assert (money.fees, money.slippage, money.size) == (D("0.1"), D(9), D(0))
     open_still = replace(own(**coins), exit_qty=D(0), exit_value=D(0))
     assert _compared([listed()], [open_still]).money.yours == D(9)
+
+
+def test_what_rounding_leaves_is_slippage_so_that_the_parts_make_up_the_whole() -> None:
+    """A third of what the list has: its profit has no end in decimals."""
+    rows = [listed(qty=D(3), exit_price=D(110), profit=D(30))]
+    own_one = own(size=D(1), entry_qty=D(1), entry_value=D(100), exit_qty=D(1), exit_value=D(110), realised=D(10))
+    thirds = own(size=D("0.7"), realised=D("6.99999999"), fees=D(0), funding=D(0))
+    for trade in (own_one, thirds):
+        money = _compared([replace(rows[0], qty=D(7), exit_price=D("110.1"))], [trade]).money
+        parts = (money.slippage, money.fees, money.funding, money.missed, money.size, money.extra)
+        assert money.profit - sum(parts, D(0)) == money.yours == trade.net

@@ -266,3 +266,16 @@ def test_other_terms_of_an_order_are_shown_and_noted(journal: Journal) -> None:
     found = journal.signal(signal_id)
     assert found is not None
     assert found["events"][-1]["detail"] == {"client_order_id": client_id, "qty": "0.02", "price": "59000"}
+
+
+def test_a_look_at_all_of_one_account_s_positions_changes_no_other_account_s(journal: Journal) -> None:
+    lane = (LINEAR, "BTCUSDT")
+    for account, size in (("main", "1"), ("other", "7")):
+        journal.write(
+            lambda uow, a=account, s=size: uow.positions.check(a, *lane, Decimal(s), at_ms=NOW_MS)  # type: ignore[misc]
+        )
+    found = journal.write(lambda uow: uow.positions.check_all("main", {}, busy=(), at_ms=NOW_MS + 1))
+    assert found == {lane: Decimal(1)}
+    assert journal.expected_positions("main") == {lane: Decimal(0)}
+    assert journal.expected_positions("other") == {lane: Decimal(7)}
+    assert journal.write(lambda uow: uow.positions.check_all("other", {lane: Decimal(7)}, busy=(), at_ms=5)) == {}

@@ -257,6 +257,10 @@ def test_a_pair_s_row_is_read_field_by_field() -> None:
     assert pair(minOrderQty="0.001") == replace(made, qty_min=D("0.01"))
     assert pair(minOrderQty="?") == replace(made, qty_min=D("0.01"))
     assert pair(quotePrecision="?") == replace(made, money_step=D("0.01"))
+    nameless = instrument_from(
+        {name: each for name, each in PAIR.items() if name != "symbolType"}, category=Category.SPOT
+    )
+    assert nameless == replace(made, kind="")
     assert pair(minOrderAmt="?") == replace(made, notional_min=D(0))
     for wrong in ({"basePrecision": "0"}, {"maxOrderQty": "?"}, {"quotePrecision": ""}):
         found = instrument_from(PAIR | {"lotSizeFilter": PAIR_LOT | wrong}, category=Category.SPOT)
