@@ -457,3 +457,19 @@ def test_a_time_in_force_that_fills_at_once_rests_nowhere_and_an_order_of_its_pu
         assert report_from(ORDER | {"timeInForce": in_force, "orderStatus": "Untriggered"}).rests is True
         assert report_from(ORDER | {"timeInForce": in_force, "orderStatus": "Triggered"}).rests is False
     assert planned().purpose is Purpose.ENTRY
+
+
+@pytest.mark.parametrize(
+    ("is_maker", "rate", "side", "coin"),
+    [
+        (False, "-0.001", "Buy", "BTC"),
+        (True, "-0.001", "Buy", "USDT"),
+        (True, "0", "Buy", "BTC"),
+        (True, "", "Sell", "USDT"),
+    ],
+)
+def test_only_a_maker_that_is_paid_has_its_fee_in_the_other_coin(
+    is_maker: bool, rate: str, side: str, coin: str
+) -> None:
+    fill = fill_from(EXECUTION | {"isMaker": is_maker, "feeRate": rate, "side": side}, Category.SPOT)
+    assert fill is not None and fill.fee_coin == coin
