@@ -607,7 +607,7 @@ def _worth(row: Row, coin_usd: Decimal, base: str) -> Decimal | None:
 
 def _exit_reason(row: Row) -> ExitReason:
     words = (row.get("execType"), row.get("createType"), row.get("stopOrderType"))
-    found = [*words, str(row.get("createType") or "").removeprefix("CreateBy")]
+    found = [*words, str(row.get("createType")).removeprefix("CreateBy")]
     return next((_REASONS[word] for word in found if word in _REASONS), ExitReason.HAND)
 
 
