@@ -17,7 +17,7 @@ from relay.bybit import wire_orders
 from relay.bybit.http import SERVER_TIME, Answer, BybitSession, Cut, ExchangeClock, NoAnswer, NothingLeft, Refused403
 from relay.bybit.limiter import BAN_S, Address, Forbidden, Limiter, Passenger, Permit, Priority
 from relay.bybit.wire_account import NOT_UNDERSTOOD, Row, name_of, problem_of
-from relay.bybit.wire_orders import ADDRESS_LIMIT, HTTP_FORBIDDEN, RATE_LIMIT, is_uncertain, rate_key, refusal_of
+from relay.bybit.wire_orders import ADDRESS_LIMIT, HTTP_FORBIDDEN, RATE_LIMIT, is_uncertain, refusal_of
 from relay.domain.instrument import Category
 from relay.domain.order import Accepted, ErrorKind, NotSent, OrderRejected, Outcome, RequestSignature, Unknown
 from relay.engine import lease_guard
@@ -96,6 +96,11 @@ class OddRows:
             self._reported[what, name] = problem
             log.log(logging.DEBUG if self._quiet else logging.WARNING, "%s", text or problem)
             self.tell(text or problem)
+
+
+def rate_key(endpoint: str, params: Mapping[str, object]) -> str:
+    """Of which rate limit a request is: spot's are counted apart. Source: docs/v5/rate-limit/rate-limit.mdx."""
+    return f"{endpoint} spot" if params.get("category") == Category.SPOT else endpoint
 
 
 class Calls:

@@ -94,7 +94,7 @@ def _delta(side: Side, qty: Decimal | Reason, p: Decimal | None, *, reduce_only:
         if reduce_only:
             return Move(side=side, exit_qty=qty, position_known=False)
         return Move(side=side, entry_qty=qty, position_known=False)
-    exit_qty = min(qty, abs(p)) if p * side.sign < 0 else _ZERO
+    exit_qty = min(qty, max(-p * side.sign, _ZERO))
     if reduce_only:
         if exit_qty == 0:
             return Nothing(note="reduce-only, and nothing is open that it would reduce")
@@ -184,7 +184,7 @@ def _target(signal: Signal, sizes: Sizes, p: Decimal) -> Requested:
             code="QTY_MISSING", message="`target` needs `market_position_size` or `position_size`, or a `qty`"
         )
     if isinstance(size, Reason):
-        return _exit_alone(Side.BUY if sign > 0 else Side.SELL, p, size)
+        return _exit_alone(Side.towards(Decimal(sign)), p, size)
     return replace(_to(sign * size, p), is_target=True) if sign * size != p else Nothing(note="already on target")
 
 
@@ -299,7 +299,7 @@ def rounded(move: Move, facts: Facts, *, carried: Decimal) -> Move:
         return replace(move, entry_qty=entry, exit_qty=floor_to(move.exit_qty, step))
     if move.closes_all and not instrument.is_held:
         return replace(move, entry_qty=entry)
-    wanted = move.exit_qty + (abs(carried) if carried * move.side.sign < 0 and move.exit_qty > 0 else _ZERO)
+    wanted = move.exit_qty + (max(-carried * move.side.sign, _ZERO) if move.exit_qty > 0 else _ZERO)
     held = abs(facts.size or _ZERO)
     if move.exit_qty > 0 and wanted >= held and not instrument.is_held:
         return replace(move, entry_qty=entry, exit_qty=held, closes_all=True)

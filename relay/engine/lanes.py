@@ -12,6 +12,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 from relay.domain.instrument import Category
@@ -69,10 +70,19 @@ class ClaimedEngine(Engine, Protocol):
     def has_only(self, lane: Lane, item: LaneTask) -> bool:
         """Whether nothing has come behind the lane's first task, which is this one."""
 
+    def submit_when(self, lane: Lane, item: LaneTask, may_begin: Callable[[], bool]) -> None:
+        """Like `submit`; a lane that has nothing else begins with it once `may_begin` says so, or after `HELD_S`.
+
+        That is asked now and then, and must be quick. Of tasks that wait at the same time the first one's is asked.
+        """
+
 
 log = logging.getLogger(__name__)
 
 _AGAIN_S = 1.0
+HELD_S = 0.05
+"""So long others may have the processor first."""
+_HELD_LOOK_S = 0.003
 
 
 class Lanes:
@@ -88,6 +98,9 @@ class Lanes:
         self._items: dict[Lane, deque[LaneTask]] = {}
         self._asleep: dict[Lane, object] = {}
         """Lanes that wait for an alarm, each with what tells that alarm from an older one."""
+        self.held_s = HELD_S
+        self._held: list[Lane] = []
+        """Lanes that are to begin once others have had the processor."""
         self._woken: set[Lane] = set()
         self._running: Counter[str] = Counter()
         """How many lanes of each account are in the pool."""
@@ -99,6 +112,9 @@ class Lanes:
         self._idle = threading.Condition(self._lock)
 
     def submit(self, lane: Lane, item: LaneTask) -> None:
+        self.submit_when(lane, item, lambda: True)
+
+    def submit_when(self, lane: Lane, item: LaneTask, may_begin: Callable[[], bool]) -> None:
         with self._lock:
             if self._closing or lane.account in self._shut:
                 return
@@ -107,7 +123,22 @@ class Lanes:
                 waiting.append(item)
                 return
             self._items[lane] = deque((item,))
-            self._go(lane)
+            if may_begin():
+                self._go(lane)
+                return
+            self._held.append(lane)
+            if len(self._held) > 1:
+                return
+        self._alarms.set(_HELD_LOOK_S, partial(self._begin_held, may_begin, time.monotonic() + self.held_s))
+
+    def _begin_held(self, may_begin: Callable[[], bool], until: float) -> None:
+        if time.monotonic() < until and not may_begin():
+            self._alarms.set(_HELD_LOOK_S, partial(self._begin_held, may_begin, until))
+            return
+        with self._lock:
+            held, self._held = self._held, []
+            for lane in held:
+                self._go(lane)
 
     def claim(self, lane: Lane, item: LaneTask) -> bool:
         with self._lock:

@@ -63,10 +63,12 @@ class DriftWatch:
     def notes(self, work: Work, *, now_ms: int) -> tuple[str, ...]:
         """For a signal that is done: the difference in words, which is also kept as an event and announced."""
         signal, expected = work.signal, work.expected
+        if expected is None:
+            return ()
         assert signal.category is not None and signal.symbol is not None
         instrument = work.account.market.instrument(signal.category, signal.symbol)
         position = position_after(work, instrument)
-        if expected is None or position is None or instrument is None:
+        if position is None or instrument is None:
             return ()
         key = signal.strategy, work.account.name, signal.category, signal.symbol
         if not expected.differs(position, instrument):
@@ -520,7 +522,7 @@ class Executor:
 
     def _held_back(self, work: Work, order: OrderState) -> Reason | None:
         """Why a planned entry may not be sent (again): it has grown too old, or was halted meanwhile."""
-        if order.is_exit or order.venue_order_id is not None:
+        if order.venue_order_id is not None or order.is_exit:
             return None
         halted = self._gatherer.halted(work.account.name)
         if work.rules.no_entries is not None:

@@ -38,6 +38,7 @@ from relay.errors import JournalBusy, JournalUnavailable, RelayError, SchemaOutd
 from relay.execution.tasks import ARRIVALS
 from relay.settings.environment import Secret
 from relay.settings.settings import listen_address, load_settings
+from relay.web.one_core import OneCore
 
 if TYPE_CHECKING:
     from relay.app.wiring import Relay
@@ -137,6 +138,12 @@ class RelayWorker(ThreadWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self._served: set[Connection] = set()
         """Those that have a thread. Where none is left, one that wants to go on waits for its turn."""
+        self._one_core = OneCore()
+
+    def notify(self) -> None:
+        """Called by the loop that accepts connections, at least once a second."""
+        super().notify()
+        self._one_core.look(time.monotonic())
 
     def init_process(self) -> None:
         wsgi.Response = Response
