@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -660,7 +661,7 @@ def _has_twin(table: Table, account: str) -> ColumnElement[bool]:
 
 
 def _sum(connection: Connection, table: Table, old: str, new: str) -> None:
-    """Into the new name's row. What is no number and is not empty on one side alone keeps the new name's."""
+    """Into the new name's row. What is no number keeps the new name's."""
     keys = [each.name for each in table.primary_key.columns if each.name != "account"]
     numbers = [each.name for each in table.c if each.name not in (*keys, "account") and not each.nullable]
     rows = {
@@ -672,7 +673,13 @@ def _sum(connection: Connection, table: Table, old: str, new: str) -> None:
         if other is not None:
             which = [table.c[each] == row._mapping[each] for each in keys]
             summed: dict[str, Any] = {each: row._mapping[each] + other._mapping[each] for each in numbers}
+            if table is tables.day_totals:
+                summed["fees_other"] = _by_coin(row.fees_other or {}, other.fees_other or {}) or None
             connection.execute(update(table).where(table.c.account == new, *which).values(summed))
+
+
+def _by_coin(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Decimal]:
+    return {coin: Decimal(one.get(coin, 0)) + Decimal(other.get(coin, 0)) for coin in one.keys() | other}
 
 
 def forget(journal: Journal, account: str, *, now_ms: int) -> None:
