@@ -199,8 +199,7 @@ class Journal:
             admission = admitting.run(connection, arriving)
             if not isinstance(admission, New):
                 return admission, None
-            with store.reading_in(connection):
-                return admission, run_in(and_then, connection, *arriving)
+            return admission, store.reading_in(connection, lambda: run_in(and_then, connection, *arriving))
 
         def undo(connection: Connection, outcome: tuple[Admission, T | None]) -> None:
             admission, followed = outcome

@@ -14,7 +14,7 @@ from relay.domain.order import UNFINISHED, Purpose, Reason, RequestSignature, Si
 from relay.domain.plan import Plan, PlanStatus, Residual
 from relay.journal.engine_queries import circumstances
 from relay.journal.orders import Orders, Positions, Protection
-from relay.journal.records import HALT, LOGGED_OUT, REASON_KNOWN, Circumstances, reason_columns, to_json
+from relay.journal.records import HALT, LOGGED_OUT, REASON_KNOWN, Circumstances, reason_columns
 from relay.journal.statements import Arriving, EventLog, ask, fetch_all, fetch_first, fetch_one, run
 from relay.journal.store import T, hold, locks_on
 from relay.journal.tables import assignments, carries, events, plans, signals, switches
@@ -239,20 +239,20 @@ class Plans:
         carries replaces what was carried for the instrument, unless the plan is a refusal. `is_carried`: whether
         anything may have been.
         """
+        detail = {"account": account, "orders": len(plan.orders), "inputs": dict(plan.inputs)}
+        # Not named after the plan's own status: `done` and `denied` are what a signal comes to, once.
+        self._events.add(signal_id, PlanStatus.PLANNED, detail, now_ms=now_ms)
+        ids, wanted = self._orders.new_rows(signal_id, account, generation, plan.orders, first_attempt, now_ms)
         made = {
             "signal_id": signal_id,
             "account": account,
             "generation": generation,
             "inputs": dict(plan.inputs),
-            "orders": [to_json(order) for order in plan.orders],
+            "orders": [row["planned"] for row in wanted[0][1]],
             "notes": list(plan.notes),
             **reason_columns(plan.reason),
             "at": now_ms,
         }
-        detail = {"account": account, "orders": len(plan.orders), "inputs": dict(plan.inputs)}
-        # Not named after the plan's own status: `done` and `denied` are what a signal comes to, once.
-        self._events.add(signal_id, PlanStatus.PLANNED, detail, now_ms=now_ms)
-        ids, wanted = self._orders.new_rows(signal_id, account, generation, plan.orders, first_attempt, now_ms)
         self._events.insert((plans, [made]), *wanted)
         if plan.bracket is not None:
             bracket = replace(plan.bracket, entries=_entries(plan, ids))

@@ -21,6 +21,7 @@ from relay.app.wiring import Relay, Services
 from relay.errors import AlertError, AuthFailed, JournalUnavailable, SourceNotAllowed, StrategyUnknown
 from relay.execution.accept import AlertRejected, Receipt
 from relay.execution.ports import to_ms, utc_now
+from relay.execution.tasks import ARRIVALS
 from relay.journal.api_queries import status_of
 from relay.settings.config import NAME
 from relay.web.access import FailureLimit, is_allowed, source, spelled, whole_body
@@ -108,6 +109,7 @@ def awaited(signal_id: str) -> dict[str, Any] | None:
     wait_s = wait_requested_s(request.headers.get("Prefer"))
     if not wait_s:
         return None
+    ARRIVALS.leave()
     waiting: Waiting = current_app.extensions[_EXTENSION]
     return waiting.outcome(current_services(), signal_id, wait_s=wait_s)
 
