@@ -218,6 +218,8 @@ def serve(
 
     What it makes up or finds out goes into this process's environment, from where the application reads its settings.
     """
+    if not os.environ.get("WEB_CONCURRENCY", "1").strip():
+        del os.environ["WEB_CONCURRENCY"]  # gunicorn would take it for a number
     listener = _listen(settings.port)
     port = listener.getsockname()[1]
     require_folders(settings)
