@@ -379,7 +379,7 @@ def _split(
 ) -> list[PlannedOrder]:
     """`qty` in orders that are all like `leg`."""
     sizes = split_evenly(qty, most, instrument.qty_step)
-    is_exit = leg.purpose is Purpose.EXIT
+    is_exit = leg.purpose.is_exit
     return [
         replace(
             leg,

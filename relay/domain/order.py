@@ -95,6 +95,10 @@ class Purpose(StrEnum):
     EXIT = "exit"
     FLIP = "flip"
 
+    def __init__(self, word: str) -> None:
+        self.is_exit = word == "exit"
+        """It opens nothing."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedOrder:

@@ -13,7 +13,6 @@ from relay.domain.order import (
     OrderStatus,
     Outcome,
     PlannedOrder,
-    Purpose,
     Reason,
     RequestSignature,
     Unknown,
@@ -116,10 +115,6 @@ class OrderState:
     def is_settled(self) -> bool:
         """Known to rest, or to have ended: the lane may go on."""
         return self.status.is_ended or self.rests
-
-    @property
-    def is_exit(self) -> bool:
-        return self.planned.purpose is Purpose.EXIT
 
     @property
     def is_there(self) -> bool:
@@ -247,7 +242,7 @@ def passed_by(order: OrderState, *, now_ms: int) -> Reason | None:
         since_ms = max(last.signature.timestamp_ms, order.taken_up_at_ms or 0)
         is_over = not order.planned.rests and now_ms > since_ms + _EXIT_WAITS_MS
         return _unknown(f"the exchange has it and has not told its end, and {EXIT_WAITED}") if is_over else None
-    if order.is_exit or not order.is_in_doubt or now_ms <= order.dead_at_ms:
+    if order.planned.purpose.is_exit or not order.is_in_doubt or now_ms <= order.dead_at_ms:
         return None
     if _may_yet_show(order, now_ms):
         return None
@@ -261,7 +256,7 @@ def _may_yet_show(order: OrderState, now_ms: int) -> bool:
 
 
 def _first(order: OrderState, held_back: Reason | None) -> Step:
-    if held_back is not None and not order.is_exit:
+    if held_back is not None and not order.planned.purpose.is_exit:
         return Drop(reason=held_back)
     return Send()
 
@@ -408,7 +403,7 @@ def after_outcome(order: OrderState, outcome: Outcome) -> OrderState:
 
 def _is_spent(order: OrderState, rejected: OrderRejected) -> bool:
     """Nothing is left for an exit, so nothing hangs on what did it."""
-    return order.is_exit and rejected.refusal is ErrorKind.NOTHING_TO_REDUCE
+    return order.planned.purpose.is_exit and rejected.refusal is ErrorKind.NOTHING_TO_REDUCE
 
 
 def _refused(rejected: OrderRejected) -> Reason:

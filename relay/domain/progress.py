@@ -90,7 +90,7 @@ def progress(
     orders = _in_sequence(orders)
     for position, order in enumerate(orders):
         if not order.is_settled:
-            failed = None if order.is_exit else _failure_among(orders[:position], orders, size)
+            failed = None if order.planned.purpose.is_exit else _failure_among(orders[:position], orders, size)
             return DenyRest(reason=failed) if failed and not order.attempts else Advance(order=order)
         if size is None and _wants_position(order, orders):
             return LookAtPosition()
@@ -114,7 +114,7 @@ def _in_sequence(orders: tuple[OrderState, ...]) -> tuple[OrderState, ...]:
 
 def _wants_position(order: OrderState, orders: tuple[OrderState, ...]) -> bool:
     """Whether what its refusal means hangs on the position. It is read once, when no exit can change it any more."""
-    if _is_replaced(order, orders) or any(each.is_exit and not each.is_settled for each in orders):
+    if _is_replaced(order, orders) or any(each.planned.purpose.is_exit and not each.is_settled for each in orders):
         return False
     return _is_spent(order) or _is_cut(order) or _is_outdated(order) or (_is_withheld(order) and _is_blind(order))
 
@@ -150,7 +150,7 @@ def _was_refused(order: OrderState) -> bool:
 
 def _is_outdated(order: OrderState) -> bool:
     """An exit that may have been planned by rules that the exchange has changed, or by coins that are not free."""
-    if not (_was_refused(order) and order.is_exit):
+    if not (_was_refused(order) and order.planned.purpose.is_exit):
         return False
     is_held = not order.planned.category.has_positions
     lacks = is_held and order.reason is not None and order.reason.code == "EXCHANGE_BALANCE"
@@ -161,7 +161,12 @@ def _is_too_little(order: OrderState) -> bool:
     """Coins whose worth is less than the exchange sells: nobody could sell them, so they stay."""
     code = order.reason.code if order.reason else ""
     is_held = not order.planned.category.has_positions
-    return is_held and order.is_exit and _was_refused(order) and code in ("NOTIONAL_BELOW_MIN", "QTY_BELOW_MIN")
+    return (
+        is_held
+        and order.planned.purpose.is_exit
+        and _was_refused(order)
+        and code in ("NOTIONAL_BELOW_MIN", "QTY_BELOW_MIN")
+    )
 
 
 def _is_anew(order: OrderState, orders: tuple[OrderState, ...]) -> bool:
@@ -218,7 +223,7 @@ def _close_of_all(
 ) -> AddOrders | None:
     """The exchange's own close in place of an exit that found "nothing", though all that is open was to be closed."""
     left = _open_for(order, size)
-    wanted = sum((each.planned.exit_qty or _ZERO for each in orders if each.is_exit), _ZERO)
+    wanted = sum((each.planned.exit_qty or _ZERO for each in orders if each.planned.purpose.is_exit), _ZERO)
     if left == 0 or wanted < left or order.planned.closes_all or order.planned.rests:
         return None
     closing = replace(_exit_of(order.planned, _ZERO, leg), exit_qty=left, closes_all=True)
@@ -273,7 +278,7 @@ def _anew(
 
 def _owed(orders: tuple[OrderState, ...]) -> Decimal:
     """What all exits together were to close and have not."""
-    exits = {each.planned.leg: each for each in orders if each.is_exit}
+    exits = {each.planned.leg: each for each in orders if each.planned.purpose.is_exit}
     wanted = (each.planned.exit_qty or _ZERO for each in exits.values() if each.planned.replaces_leg not in exits)
     return sum(wanted, _ZERO) - sum((each.filled_qty for each in exits.values()), _ZERO)
 

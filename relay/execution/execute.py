@@ -106,7 +106,7 @@ def taken_back_notes(work: Work) -> tuple[str, ...]:
     if work.signal.action.clears_resting or not work.signal.frees_coins:
         return ()
     cleared = [each.order for each in (work.clearing or {}).values() if each.order.status is OrderStatus.CANCELED]
-    sells = [each for each in cleared if each.planned.leg < FIRST_TAKE_PROFIT_LEG and each.is_exit]
+    sells = [each for each in cleared if each.planned.leg < FIRST_TAKE_PROFIT_LEG and each.planned.purpose.is_exit]
     return tuple(
         f"an earlier sell of {plain(each.planned.qty - each.filled_qty)} at {plain(at)} rested, "
         "and was taken back for this one"
@@ -373,7 +373,9 @@ class Executor:
             self._record(work, gathered, None)
             return _NOW
         signature = work.account.exchange.signature()
-        if not self._record(work, gathered, (first.client_order_id, signature), opens=not first.is_exit):
+        if not self._record(
+            work, gathered, (first.client_order_id, signature), opens=not first.planned.purpose.is_exit
+        ):
             work.plan_withdrawn()
             return _NOW
         leaving = sent(first, signature)
@@ -516,13 +518,13 @@ class Executor:
             self._finish(work, Finish(status=SignalStatus.ATTENTION, reason=came_to.reason), self._now_ms())
             return None
         work.keep(came_to.order)
-        if order.is_exit:
+        if order.planned.purpose.is_exit:
             work.size = None
         return came_to.again_s
 
     def _held_back(self, work: Work, order: OrderState) -> Reason | None:
         """Why a planned entry may not be sent (again): it has grown too old, or was halted meanwhile."""
-        if order.venue_order_id is not None or order.is_exit:
+        if order.venue_order_id is not None or order.planned.purpose.is_exit:
             return None
         halted = self._gatherer.halted(work.account.name)
         if work.rules.no_entries is not None:
@@ -551,7 +553,7 @@ class Executor:
 
     def _deny_rest(self, work: Work, reason: Reason) -> float:
         for order in tuple(work.orders.values()):
-            if order.status is OrderStatus.PLANNED and not order.is_exit:
+            if order.status is OrderStatus.PLANNED and not order.planned.purpose.is_exit:
                 work.keep(self._advancer.deny(order, reason, work.deferred))
         return _NOW
 

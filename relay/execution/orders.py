@@ -179,7 +179,10 @@ class Advancer:
 
         with about(client_order_id=order.client_order_id), timed(TimedStage.PLACE), when_sent(left):
             outcome = account.exchange.place(
-                order.planned, client_order_id=order.client_order_id, signature=signature, is_exit=order.is_exit
+                order.planned,
+                client_order_id=order.client_order_id,
+                signature=signature,
+                is_exit=order.planned.purpose.is_exit,
             )
         failpoint.passed(Failpoint.SENT)
         name, number, now_ms = order.client_order_id, order.attempts[-1].number, self._now_ms()
@@ -201,7 +204,7 @@ class Advancer:
         key = (account.name, instrument.kind if instrument else "")
         if isinstance(outcome, OrderRejected) and outcome.reason_code == EXCHANGE_TERMS:
             known = f"{outcome.code} at {planned.symbol}"
-        elif isinstance(outcome, Accepted) and not order.is_exit:
+        elif isinstance(outcome, Accepted) and not order.planned.purpose.is_exit:
             known = ""
         else:
             return
@@ -243,7 +246,7 @@ class Advancer:
         now_ms = self._now_ms()
 
         def write(uow: UnitOfWork) -> OrderState | None:
-            if not order.is_exit and uow.halted(account.name) is not None:
+            if not order.planned.purpose.is_exit and uow.halted(account.name) is not None:
                 return order
             ended = uow.orders.ended(order.client_order_id) if order.attempts else None
             if ended is None:
@@ -374,7 +377,7 @@ def wanted_no_more(account: Account, journal: Journal, bracket: Bracket, order: 
     if planned.category.has_positions or not order.attempts or order.is_there:
         return None
     resting = [each.state for each in journal.resting_orders(account.name, planned.category, planned.symbol)]
-    others = [each for each in resting if each.is_exit and each.client_order_id != name]
+    others = [each for each in resting if each.planned.purpose.is_exit and each.client_order_id != name]
     spoken_for = sum((each.planned.qty - each.filled_qty for each in others), Decimal(0))
     held = account.exchange.position(category=planned.category, symbol=planned.symbol).size
     if held - spoken_for >= planned.qty:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, exists, insert, select, tuple_, update
 
 from relay.domain.instrument import Category
-from relay.domain.order import UNFINISHED, Purpose, Reason, RequestSignature, SignalStatus
+from relay.domain.order import UNFINISHED, Reason, RequestSignature, SignalStatus
 from relay.domain.plan import Plan, PlanStatus, Residual
 from relay.journal.engine_queries import circumstances
 from relay.journal.orders import Orders, Positions, Protection
@@ -328,7 +328,7 @@ def _note(part: Ended) -> str:
 def _entries(plan: Plan, ids: tuple[str, ...]) -> tuple[str, ...]:
     """The orders that open what the plan's bracket protects."""
     pairs = zip(plan.orders, ids, strict=True)
-    return tuple(each_id for order, each_id in pairs if order.purpose is not Purpose.EXIT)
+    return tuple(each_id for order, each_id in pairs if not order.purpose.is_exit)
 
 
 def _ended(part: Any) -> Ended:
