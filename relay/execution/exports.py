@@ -181,6 +181,7 @@ def _alerts_of(name: str, table: Table) -> Export:
         if at_ms is None:
             unreadable.append(UnreadableRow(file=name, row=number, why=_problem_of_alert(row, width, time_at)))
             continue
+        message = str(row[ticker_at + 2] or "")
         webhook = _text(row[time_at + 1]) if width > time_at + 1 else None
         alerts.append(
             FiredAlert(
@@ -188,7 +189,8 @@ def _alerts_of(name: str, table: Table) -> Export:
                 ticker=_text(row[ticker_at]),
                 name=_text(row[ticker_at + 1]),
                 at_ms=at_ms,
-                digests=_digests(str(row[ticker_at + 2] or "")),
+                digests=_digests(message),
+                message=message,
                 webhook="the log names no webhook for it" if webhook == "" else webhook,
             )
         )
