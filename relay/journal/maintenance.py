@@ -437,17 +437,11 @@ COLUMNS: Final = {
 def export(store: Store, kind: ExportKind, from_ms: int, until_ms: int) -> Iterator[dict[str, Any]]:
     """The oldest first: signals by their receipt, orders by their making, fills and the trades that they began by the
     exchange's time. `until_ms` is not included. Raises JournalUnavailable."""
-    by = {
-        ExportKind.SIGNALS: signals.c.received_at,
-        ExportKind.ORDERS: orders.c.created_at,
-        ExportKind.FILLS: fills.c.at,
-        ExportKind.TRADES: trades.c.at,
-    }[kind]
-    key = {
-        ExportKind.SIGNALS: signals.c.seq,
-        ExportKind.ORDERS: orders.c.client_order_id,
-        ExportKind.FILLS: fills.c.exec_id,
-        ExportKind.TRADES: trades.c.id,
+    by, key = {
+        ExportKind.SIGNALS: (signals.c.received_at, signals.c.seq),
+        ExportKind.ORDERS: (orders.c.created_at, orders.c.client_order_id),
+        ExportKind.FILLS: (fills.c.at, fills.c.exec_id),
+        ExportKind.TRADES: (trades.c.at, trades.c.id),
     }[kind]
     statement = {
         ExportKind.SIGNALS: select(signals),

@@ -199,7 +199,7 @@ def _run_apart(job: Job, connection: Connection) -> None:
 
 
 _CHECKPOINT_COMMITS = 40
-_CHECKPOINT_QUIET_S = 0.05
+_CHECKPOINT_QUIET_S = 0.02
 _CHECKPOINT_PAGES = 4000
 """SQLite's own checkpoints come in the middle of a commit, of 1,000 pages, and take 5 to 10 ms. Here one is made every
 40 commits, once nothing is being written; in a flood, which never rests, SQLite makes them all the same."""

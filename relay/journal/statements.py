@@ -610,8 +610,8 @@ class EventLog:
         if arriving is None:
             insert_rows(self._connection, *wanted, (self._events, pending))
             return
-        told = (self._events, [*arriving.events[1], *pending])
-        insert_rows(self._connection, arriving.signals, told, arriving.executions, *wanted)
+        arrived = (self._events, [*arriving.events[1], *pending])
+        insert_rows(self._connection, arriving.signals, arrived, arriving.executions, *wanted)
 
     def flush(self) -> None:
         """Write the events that are left, at the end of the transaction."""

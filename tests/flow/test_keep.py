@@ -58,6 +58,7 @@ def test_a_backup_never_writes_over_a_file_and_says_what_is_wrong(tmp_path: Path
 def test_what_the_journal_holds_of_some_days_is_exported_and_no_word_is_a_formula(
     tmp_path: Path, paper: PaperServer
 ) -> None:
+    paper.control.reset()
     with running_relay(tmp_path, paper.url) as relay:
         done = relay.done(BUY | {"id": "exported"})
         relay.post(BUY | {"ticker": "=1+1", "id": "formula"})
