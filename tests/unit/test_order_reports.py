@@ -233,7 +233,8 @@ def test_an_order_whose_end_is_never_told_is_given_up_after_so_many_sends_that_m
     doubtful: int, is_over: bool
 ) -> None:
     state = OrderState(client_order_id="o-1", planned=limit())
-    for outcome in (NotSent(why="refused"), *([Unknown(why="cut")] * doubtful), Accepted(venue_order_id="v")):
+    sends: list[Outcome] = [NotSent(why="refused"), *([Unknown(why="cut")] * doubtful), Accepted(venue_order_id="v")]
+    for outcome in sends:
         state = after_outcome(sent(state, SIGNATURE), outcome)
     found = step(looks(state, 0), 1, bounds=Bounds(max_attempts=3))
     assert isinstance(found, GiveUp) is is_over
