@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from relay.cli.main import cli
 from relay.journal.opening import open_journal
+from tests.faults.stage import until
 from tests.paper_server import PaperServer
 from tests.relay_server import running_relay
 from tests.unit.journal_builders import accepted
@@ -58,8 +59,10 @@ def test_a_backup_never_writes_over_a_file_and_says_what_is_wrong(tmp_path: Path
 def test_what_the_journal_holds_of_some_days_is_exported_and_no_word_is_a_formula(
     tmp_path: Path, paper: PaperServer
 ) -> None:
+    paper.control.reset()
     with running_relay(tmp_path, paper.url) as relay:
         done = relay.done(BUY | {"id": "exported"})
+        until(lambda: [each["signals"] for each in relay.api("trades")["trades"]] == [[done["id"]]])
         relay.post(BUY | {"ticker": "=1+1", "id": "formula"})
         day = done["received_at"][:10]
         rows = {
