@@ -29,7 +29,6 @@ from relay.errors import (
     SignalNotSeen,
 )
 from relay.execution.accept import Pulse, Receipt
-from relay.execution.compare import ExportUnreadable, NotComparable, compare, read_export
 from relay.execution.controls import REQUEST_ID_FORM, PositionPart
 from relay.execution.holdings import AccountView, LiveView, OrdersAtRest, held_at, resting_at
 from relay.execution.ports import to_ms, utc_now
@@ -503,6 +502,9 @@ def compare_exports(*, zone: str | None, strategy: str | None, account: str | No
 
 def compared(files: Sequence[tuple[str, bytes]], **which: str | None) -> dict[str, Any]:
     """Raises a Problem for a file that cannot be read, and for what must be said first."""
+    # Imported once somebody compares.
+    from relay.execution.compare import ExportUnreadable, NotComparable, compare, read_export
+
     parts = current_services()
     try:
         exports = [read_export(name, content) for name, content in files]
