@@ -194,6 +194,9 @@ def must_wait() -> None:
     _progress.tell()
 
 
+_KNOWN_HEADERS = frozenset({"User-Agent", "Accept-Encoding"})
+
+
 class _Watched(HTTPConnection):
     """Notes in its thread when the first byte of a request is handed to the system.
 
@@ -202,8 +205,8 @@ class _Watched(HTTPConnection):
 
     past: Proxy | None = None
     """The proxy before the host."""
-    _body = b""
-    """What leaves in one piece with the head."""
+    _rest = b""
+    """Headers and body, which leave in one piece with what the base says."""
 
     def _new_conn(self) -> socket.socket:
         if self.past is None:
@@ -227,22 +230,21 @@ class _Watched(HTTPConnection):
             _progress.left = False
 
     def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:
-        self._body = body or b""
+        """A header costs the base ten calls, and each request has a dozen: it is told those that it would add."""
+        known = {name: value for name, value in headers.items() if name in _KNOWN_HEADERS}
+        lines = [f"{name}: {value}" for name, value in headers.items() if name not in known]
+        if any("\n" in line or "\r" in line for line in lines):
+            raise ValueError("a header is no single line")
         framing = {} if body is None else {"Content-Length": str(len(body))}
-        super().request(method, url, None, {**framing, **headers}, **options)
-
-    def putheader(self, header: str, *values: str | bytes) -> None:  # type: ignore[override]
-        """What the base does in five calls; each request has a dozen."""
-        (value,) = values
-        line = header.encode() + b": " + (value if isinstance(value, bytes) else value.encode("latin-1"))
-        if b"\n" in line or b"\r" in line:
-            raise ValueError(f"the header {header} is no single line")
-        self._output(line)  # type: ignore[attr-defined]
+        self._rest = "\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b"")
+        super().request(method, url, None, known | framing, **options)
 
     def send(self, data: Any) -> None:
         if self.sock is None:
             self.connect()
-        data, self._body = data + self._body, b""
+        if self._rest:
+            # Instead of the empty line with which the head ends.
+            data, self._rest = data[:-2] + self._rest, b""
         _progress.left = True
         super().send(data)
 

@@ -246,13 +246,10 @@ class Signal:
     @property
     def only_exits(self) -> bool:
         """Whether the signal opens nothing, whatever is open."""
-        return can_only_exit(self.action, reduce_only=self.reduce_only, strategy_sign=self._strategy_sign_read)
-
-    @property
-    def _strategy_sign_read(self) -> int | None:
-        """The side that planning goes by: of a `buy` or `sell`, `market_position` alone."""
-        is_target = self.action is Action.TARGET
-        return self.strategy_sign if is_target or self.market_position is not None else None
+        # Planning goes by the strategy's side: of a `buy` or `sell` by `market_position` alone.
+        is_read = self.action is Action.TARGET or self.market_position is not None
+        sign = self.strategy_sign if is_read else None
+        return can_only_exit(self.action, reduce_only=self.reduce_only, strategy_sign=sign)
 
     @property
     def may_exit(self) -> bool:

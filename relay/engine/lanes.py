@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import heapq
 import itertools
 import logging
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 from relay.domain.instrument import Category
 
@@ -227,6 +228,8 @@ class Lanes:
             self._idle.notify_all()
         if is_idle:
             self.on_idle(account)
+        if is_last:
+            _collect_garbage()
 
     def _sleep(self, lane: Lane, item: LaneTask, delay_s: float) -> bool:
         """False: it was woken meanwhile, or the item was dropped."""
@@ -281,6 +284,23 @@ def _failed(item: LaneTask, error: Exception) -> float | None:
         # Without this the lane would stand still, unseen, until the next start.
         log.exception("a step failed, and what was to be done about that failed too")
         return _AGAIN_S
+
+
+_GARBAGE: Final = (2000, 10, 10)
+"""Python's own thresholds."""
+_GARBAGE_IN_A_FLOOD: Final = 50_000
+
+
+def collect_between_orders() -> None:
+    """From now on Python looks for garbage when an account's lanes have nothing to do, not in the middle of an alert's
+    way, where most of it is made: that takes 1 ms, of older objects 5 to 20."""
+    gc.set_threshold(_GARBAGE_IN_A_FLOOD, *_GARBAGE[1:])
+
+
+def _collect_garbage() -> None:
+    young, older, oldest = (count > most for count, most in zip(gc.get_count(), _GARBAGE, strict=True))
+    if young:
+        gc.collect(2 if older and oldest else 1 if older else 0)
 
 
 class Alarms:

@@ -73,7 +73,7 @@ class Tasks:
 
         One that came by mail was received earlier, by the clock of the server that took it.
         """
-        signal_id, ago_s = signal.id, (made_at_ms(signal.id) - to_ms(signal.received_at)) / 1000
+        signal_id, ago_s = signal.id, made_at_ms(signal.id) / 1000 - signal.received_at.timestamp()
         at_s = self._steady() - max(ago_s, 0)
         self._received[signal_id] = ReceiptTime(at_s=at_s, steady=self._steady)
         if len(self._received) > _RECEIVED_MAX:
@@ -385,9 +385,8 @@ class Opening:
             return None
         self._is_admitted = True
         admission, first = outcome
-        if first is None or not self._task.work.account.exchange.sends_at_once:
-            self._tell(admission)
         if first is None:
+            self._tell(admission)
             return self._task.step()
         try:
             return self._task.leave(first, lambda: self._tell(admission))

@@ -578,13 +578,16 @@ def _parameter_name(place: int, row: int, column: str) -> str:
     return f"{column}_{place}_{row}"
 
 
+NewRows = tuple[Table, list[dict[str, Any]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Arriving:
     """The rows of a new signal that are not written yet: what begins with it changes them, and is written with them."""
 
-    signal: tuple[Table, dict[str, Any]]
-    events: list[dict[str, Any]]
-    executions: tuple[Table, list[dict[str, Any]]]
+    signals: NewRows
+    events: NewRows
+    executions: NewRows
 
 
 @dataclass(slots=True, eq=False)
@@ -607,8 +610,8 @@ class EventLog:
         if arriving is None:
             insert_rows(self._connection, *wanted, (self._events, pending))
             return
-        (signals, signal), accepted = arriving.signal, [*arriving.events, *pending]
-        insert_rows(self._connection, (signals, [signal]), (self._events, accepted), arriving.executions, *wanted)
+        arrived = (self._events, [*arriving.events[1], *pending])
+        insert_rows(self._connection, arriving.signals, arrived, arriving.executions, *wanted)
 
     def flush(self) -> None:
         """Write the events that are left, at the end of the transaction."""

@@ -36,6 +36,7 @@ def create_app(settings: Settings | None = None, *, relay: Relay | None = None) 
     # An address is answered as it is, never with a redirect: a redirect would show the secret in a path again.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
+    app.url_map.redirect_defaults = False
     app.extensions[EXTENSION] = relay
     for init_app in (init_problems, init_compression, init_receipts, init_tokens):
         init_app(app)

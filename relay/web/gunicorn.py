@@ -33,6 +33,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-
 from relay.app import metrics
 from relay.app.paper_child import PaperExchange, PaperExchangeFailed, needed
 from relay.app.telemetry import Redaction, configure_logging, without_path_secret, without_query
+from relay.engine.lanes import collect_between_orders
 from relay.errors import JournalBusy, JournalUnavailable, RelayError, SchemaOutdated, SchemaTooNew
 from relay.execution.tasks import ARRIVALS
 from relay.settings.environment import Secret
@@ -184,6 +185,7 @@ class RelayWorker(ThreadWorker):  # type: ignore[misc]
                     self.runtime.start()
                 # What was made up to here stays: no collection has to go through it again.
                 gc.freeze()
+                collect_between_orders()
                 _BOOTED[0] = 1
                 return
             except (SchemaOutdated, SchemaTooNew):

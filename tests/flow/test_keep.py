@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from relay.cli.main import cli
 from relay.journal.opening import open_journal
+from tests.faults.stage import until
 from tests.paper_server import PaperServer
 from tests.relay_server import running_relay
 from tests.unit.journal_builders import accepted
@@ -58,14 +59,19 @@ def test_a_backup_never_writes_over_a_file_and_says_what_is_wrong(tmp_path: Path
 def test_what_the_journal_holds_of_some_days_is_exported_and_no_word_is_a_formula(
     tmp_path: Path, paper: PaperServer
 ) -> None:
+    paper.control.reset()
     with running_relay(tmp_path, paper.url) as relay:
         done = relay.done(BUY | {"id": "exported"})
+        until(lambda: [each["signals"] for each in relay.api("trades")["trades"]] == [[done["id"]]])
         relay.post(BUY | {"ticker": "=1+1", "id": "formula"})
         day = done["received_at"][:10]
         rows = {
             kind: list(csv.DictReader(io.StringIO(_run(tmp_path, "export", kind, "--from", day, "--to", day).stdout)))
-            for kind in ("signals", "orders", "fills")
+            for kind in ("signals", "orders", "fills", "trades")
         }
+        (trade,) = rows["trades"]
+        assert (trade["strategy"], trade["size"], trade["status"]) == ("default", "0.01", "open")
+        assert (trade["signals"], trade["id"]) == (done["id"], relay.api("trades")["trades"][0]["id"])
         assert [each["status"] for each in rows["signals"]] == ["done", "rejected"]
         assert rows["signals"][1]["ticker"] == "'=1+1"
         (order,), (fill,) = rows["orders"], rows["fills"]

@@ -267,3 +267,14 @@ def test_so_many_executions_are_remembered_and_no_more() -> None:
     for number in range(2001):
         known.executed(_fill(number, "0", 5))
     assert known.executed(_fill(0, "0", 5)) is True and known.executed(_fill(2000, "0", 5)) is False
+
+
+def test_an_end_that_tells_no_more_than_is_known_leaves_a_flat_position_flat() -> None:
+    known = _known_position("0")
+    known.reported("of somebody", Decimal(0), is_settled=True)
+    assert not known.may_be_open
+    known.reported("o", Decimal(1), is_settled=True)
+    known.read(known.begin(), _position("0", 11))
+    assert _size(known) == 0 and not known.may_be_open
+    known.reported("o", Decimal(1), is_settled=True)
+    assert not known.may_be_open

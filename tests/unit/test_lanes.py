@@ -13,7 +13,7 @@ from functools import partial
 import pytest
 
 from relay.domain.instrument import Category
-from relay.engine.lanes import Lane, Lanes
+from relay.engine.lanes import Lane, Lanes, collect_between_orders
 from relay.execution.tasks import Arrivals
 
 DEADLINE_S = 60
@@ -229,6 +229,32 @@ def test_ten_thousand_lanes_leave_no_threads_and_no_memory_behind() -> None:
     assert sum(ref() is not None for ref in made) <= 2 * (THREADS + 1)
     assert lanes.close(DEADLINE_S)
     until(lambda: threads() <= others)
+
+
+def test_garbage_is_collected_between_orders_and_not_while_it_is_made(lanes: Lanes) -> None:
+    @dataclass(eq=False)
+    class Ring:
+        other: object = None
+
+    rings: list[weakref.ref[Ring]] = []
+
+    def make() -> None:
+        for _ in range(5_000):
+            ring = Ring()
+            ring.other = ring
+            rings.append(weakref.ref(ring))
+        assert all(each() is not None for each in rings), "in the middle of an alert's way"
+
+    before = gc.get_threshold()
+    try:
+        collect_between_orders()
+        gc.collect()
+        making = task(make)
+        lanes.submit(lane(), making)
+        until(lambda: sum(each() is not None for each in rings) <= 1 and bool(rings))
+        assert making.errors == []
+    finally:
+        gc.set_threshold(*before)
 
 
 def test_a_lane_that_was_idle_works_again(lanes: Lanes) -> None:

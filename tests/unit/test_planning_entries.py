@@ -10,12 +10,13 @@ import pytest
 
 from relay.domain.bracket import Bracket
 from relay.domain.instrument import Category
+from relay.domain.intent import as_late, as_target
 from relay.domain.move import Move
 from relay.domain.order import IfPassed, OrderType, Reason, Side, TimeInForce
-from relay.domain.plan import LimitFacts, Need, Plan, PlanStatus, Working
+from relay.domain.plan import DayResult, LimitFacts, Need, Plan, PlanStatus, Working
 from relay.domain.planning import entry_of, limit_checks, plan_of
 from relay.domain.rules import BreakevenPassed, Direction
-from relay.domain.signal import Level, LevelKind, SignalAge
+from relay.domain.signal import Level, LevelKind, MarketSide, SignalAge, Standing
 from tests.builders import NOW, entry_needs, facts, level, linear, plan, position, profit, proposal, rules, signal
 
 D = Decimal
@@ -302,3 +303,120 @@ def test_no_more_coins_are_sold_than_are_held_and_that_is_told() -> None:
     rest = sold("3", "2.0004")
     assert any(note.startswith("0.0004 BTC is less than the exchange sells") for note in rest.notes)
     assert not any("is less than the exchange sells" in note for note in sold("1", "2.0004").notes)
+
+
+# Coins by what they cost.
+
+
+def _bought(qty: str = "100", unit: str = "quote", *, coins: dict[str, Any] | None = None, **fields: Any) -> Plan:
+    pair = linear(
+        **{"category": "spot", "money_step": "0.01", "qty_step": "0.0001", "qty_min": "0.0001", **(coins or {})}
+    )
+    requested = signal("buy", category="spot", qty=qty, qty_unit=unit, **fields)
+    return plan(requested, rules(), facts(pair, position=position("0", pair), equity=D(2000)))
+
+
+@pytest.mark.parametrize(
+    ("qty", "unit", "fields", "spend"),
+    [
+        ("100", "quote", {}, "100"),
+        ("100.009", "quote", {}, "100"),
+        ("10", "equity_pct", {}, "200"),
+        ("0.01", "base", {}, None),
+        ("100", "quote", {"type": "limit", "price": 49000}, None),
+    ],
+)
+def test_a_market_buy_of_coins_that_is_sized_in_money_is_ordered_by_the_money(
+    qty: str, unit: str, fields: dict[str, Any], spend: str | None
+) -> None:
+    (order,) = _bought(qty, unit, **fields).orders
+    assert order.spend == (None if spend is None else D(spend))
+    assert order.spend_rest == (0 if spend is None else D("5.5")), "a step at a tenth more than the price"
+    assert _bought(qty, unit, coins={"money_step": None}, **fields).orders[0].spend is None
+
+
+def test_the_legs_of_a_large_buy_cost_together_what_was_said() -> None:
+    made = _bought("1000", coins={"qty_max_market": "0.008"}).orders
+    assert len(made) == 3 and sum((each.spend or D(0) for each in made), D(0)) == 1000
+    assert all(abs((each.spend or D(0)) - each.qty * 50000) < 6 for each in made)
+
+
+# An alert that a later one overtook.
+
+
+@pytest.mark.parametrize(
+    ("fields", "limits", "expected"),
+    [
+        ({"qty": 3}, {}, {"qty": None, "is_side_only": False}),
+        ({"qty": 3, "qty_unit": "base"}, {}, {"qty": None, "is_side_only": False}),
+        ({"qty": 3, "qty_unit": "equity_pct"}, {}, {"qty": 3, "is_side_only": True}),
+        ({"qty": 3}, {"size_unit": "equity_pct"}, {"qty": 3, "is_side_only": True}),
+        ({}, {"default_size": ("7", "quote")}, {"qty": 7, "qty_unit": "quote", "is_side_only": True}),
+        ({"qty": 3}, {"default_size": ("7", "quote")}, {"qty": None, "is_side_only": False}),
+    ],
+)
+def test_where_a_strategy_stands_is_a_target_of_its_size_or_of_one_s_own(
+    fields: dict[str, Any], limits: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    asked = signal("buy", market_position="long", market_position_size=4, **fields)
+    found = as_target(asked, rules(**limits))
+    assert found.action == "target"
+    assert {name: getattr(found, name) for name in expected} == expected
+    late = as_late(asked, Standing(side=MarketSide.LONG, size=D(9)), rules(**limits))
+    assert late.market_position_size == 9 and late.qty == found.qty
+
+
+def test_an_overtaken_alert_brings_the_account_to_where_the_strategy_stands_at_the_market() -> None:
+    levels: dict[str, Any] = {
+        **{"take_profits": (profit(60000),), "stop_loss": level(40000), "trailing_stop": level(5)},
+        **{"trailing_start": level(7)},
+    }
+    asked = signal(
+        "buy",
+        **{"qty": 1, "market_position": "long", "market_position_size": 1, "prev_market_position": "short"},
+        **{"prev_market_position_size": 2, "position_size": 1, "type": "stop_limit", "price": 5, "trigger_price": 6},
+        **{"time_in_force": "PostOnly", "valid_for_s": 9},
+        **levels,
+    )
+    late = as_late(asked, Standing(side=MarketSide.LONG, size=D(3)), rules())
+    shown = (
+        late.action,
+        late.market_position,
+        late.market_position_size,
+        late.type,
+        late.names_type,
+        late.time_in_force,
+    )
+    assert shown == ("target", MarketSide.LONG, D(3), OrderType.MARKET, True, TimeInForce.GTC)
+    gone = (
+        late.prev_market_position,
+        late.prev_market_position_size,
+        late.position_size,
+        late.price,
+        late.trigger_price,
+    )
+    assert gone == (None,) * 5 and late.valid_for_s is None
+    assert {name: getattr(late, name) for name in levels} == levels
+    other = as_late(asked, Standing(side=MarketSide.SHORT), rules())
+    assert (other.market_position, other.market_position_size) == (MarketSide.SHORT, None)
+    assert [getattr(other, name) for name in levels] == [(), None, None, None]
+    target = signal("target", market_position="long", market_position_size=1, qty=5)
+    assert as_late(target, Standing(side=MarketSide.LONG, size=D(3)), rules()).qty == 5
+
+
+def test_what_the_limits_counted_stands_among_a_plan_s_inputs() -> None:
+    counted = LimitFacts(
+        working=(_works(Side.BUY, "1"),),
+        positions=(position(1),),
+        entries_last_minute=0,
+        day=DayResult(realised=D(-5), unrealised=D(2), worst=D(-9)),
+        stopped_at=NOW,
+    )
+    inputs = facts(p=2, limits=counted, residual="0.1", halted="by hand", equity=D(7)).as_inputs()
+    assert inputs == {
+        **{"position": "2", "position_avg_price": "50000", "price": "50000", "equity": "7", "carried": "0.1"},
+        **{"halted": "by hand", "own_orders": "1", "positions": "1", "entries_last_minute": "0", "day_realised": "-5"},
+        **{"day_unrealised": "2", "stopped_at": "2026-01-05T12:00:00+00:00", "qty_step": "0.001", "tick_size": "0.1"},
+    }
+    bare = facts(price=None, limits=LimitFacts()).as_inputs()
+    assert set(bare) <= {"qty_step", "tick_size"}
