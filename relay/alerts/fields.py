@@ -214,7 +214,14 @@ def text_of(value: object, right: str) -> str:
     raise ValidationError(f"must be {right}, not {shown(value)}")
 
 
-class Number(fields.Field[Decimal]):
+class _Field(fields.Field[_T], Generic[_T]):
+    """None has validators: it says what is wrong where it reads."""
+
+    def _validate(self, value: Any) -> None:
+        pass
+
+
+class Number(_Field[Decimal]):
     """A number within bounds, plain or quoted, exactly as it is spelled."""
 
     def __init__(
@@ -288,7 +295,7 @@ class Whole(Number):
         return int(number)
 
 
-class Text(fields.Field[str]):
+class Text(_Field[str]):
     """Text, or a number taken as text, of a bounded length."""
 
     def __init__(self, *, length_max: int | None = None, attribute: str | None = None) -> None:
@@ -302,7 +309,7 @@ class Text(fields.Field[str]):
         return text
 
 
-class Choice(fields.Field[_E], Generic[_E]):
+class Choice(_Field[_E], Generic[_E]):
     """One of an enum's values, in any case. `other_words`: what people write instead, to the value that they mean.
 
     `among`: those of the values that an alert may name; None means all. `guesses`: a word that is nearly one is told
@@ -339,7 +346,7 @@ class Choice(fields.Field[_E], Generic[_E]):
         return f"cannot be {shown(word)}{hint}; it must be {self.right}"
 
 
-class Flag(fields.Field[bool]):
+class Flag(_Field[bool]):
     """True or false, also in quotes."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> bool:
@@ -351,7 +358,7 @@ class Flag(fields.Field[bool]):
         return word in YES
 
 
-class Moment(fields.Field[datetime]):
+class Moment(_Field[datetime]):
     """A time, aware UTC."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> datetime:
@@ -361,7 +368,7 @@ class Moment(fields.Field[datetime]):
             raise ValidationError(_said(error)) from None
 
 
-class Read(fields.Field[_T], Generic[_T]):
+class Read(_Field[_T], Generic[_T]):
     """What a reading function makes of the value; the ValueError it raises is the problem."""
 
     def __init__(self, read: Callable[[object], _T]) -> None:
@@ -375,7 +382,7 @@ class Read(fields.Field[_T], Generic[_T]):
             raise ValidationError(_said(error)) from None
 
 
-class Ladder(fields.Field[tuple[TakeProfit, ...]]):
+class Ladder(_Field[tuple[TakeProfit, ...]]):
     """Take profits. In `key=value` pairs the list is JSON text."""
 
     def _deserialize(
@@ -389,7 +396,7 @@ class Ladder(fields.Field[tuple[TakeProfit, ...]]):
             raise ValidationError(_said(error)) from None
 
 
-class Accounts(fields.Field[tuple[str, ...]]):
+class Accounts(_Field[tuple[str, ...]]):
     """One account's name, or several: a list, or text separated by commas or plus signs. Each counts once."""
 
     def _deserialize(
@@ -409,7 +416,7 @@ CLOSE_SAYS_PART = "is no part of the position"
 _PART = re.compile("pct|perc|ratio|share|part|qty|quantit|size|amount|contract", re.IGNORECASE)
 
 
-class Scalar(fields.Field[object]):
+class Scalar(_Field[object]):
     """Taken and shown, without effect: anything but a list or an object."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> object:

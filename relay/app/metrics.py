@@ -73,16 +73,16 @@ class timed:  # noqa: N801 - it is used like a function
         self._began_at = time.perf_counter()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        took_s = time.perf_counter() - self._began_at
-        _STAGES[self._stage].observe(took_s)
-        if kind is None or not issubclass(kind, AuthFailed | StrategyUnknown):
-            log.info(self._stage.value, extra={"ms": round(took_s * 1000, 1)})
+        is_logged = kind is None or not issubclass(kind, AuthFailed | StrategyUnknown)
+        took(self._stage, time.perf_counter() - self._began_at, is_logged=is_logged)
 
 
-def took(stage: TimedStage, seconds: float) -> None:
+def took(stage: TimedStage, seconds: float, *, is_logged: bool = False) -> None:
     """For what did not begin and end in one place. Clocks that step may make it negative: that is left out."""
     if seconds >= 0:
         _STAGES[stage].observe(seconds)
+    if is_logged:
+        log.info(stage.value, extra={"ms": round(seconds * 1000, 1)})
 
 
 def called(endpoint: str, code: str, seconds: float | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import logging
 import os
@@ -23,6 +24,7 @@ from relay.app import paper_child
 from relay.app.telemetry import configure_logging
 from relay.domain.order import OrderType
 from relay.domain.rules import Direction, Mode, Rules
+from relay.engine.lanes import collect_between_orders
 from relay.errors import RelayError, SettingsInvalid
 from relay.settings.config import NAME
 from relay.settings.environment import Environment, StrategySettings
@@ -216,6 +218,8 @@ def serve(
 
     What it makes up or finds out goes into this process's environment, from where the application reads its settings.
     """
+    if not os.environ.get("WEB_CONCURRENCY", "1").strip():
+        del os.environ["WEB_CONCURRENCY"]  # gunicorn would take it for a number
     listener = _listen(settings.port)
     port = listener.getsockname()[1]
     require_folders(settings)
@@ -227,8 +231,10 @@ def serve(
         for exchange in exchanges:
             exchange.start()
         # Imported only now, while the exchange is starting: the one takes about as long as the other.
+        gc.disable()  # nothing of what is imported is garbage, and to look for it takes a tenth of the time
         from relay.web.gunicorn import Server
 
+        gc.enable()
         for exchange in exchanges:
             exchange.announce(os.environ)
         return Server(application, listener, exchanges, greeting.start).run_to_end()
@@ -279,6 +285,7 @@ def work(settings: Settings) -> None:
         signal.signal(each, lambda *_: ending.set())
     relay = build(settings, is_worker=True)
     relay.start()
+    collect_between_orders()
     reported: dict[str, str] | None = None
     due_at = 0.0
     try:

@@ -17,7 +17,7 @@ from relay.bybit import wire_orders
 from relay.bybit.http import SERVER_TIME, Answer, BybitSession, Cut, ExchangeClock, NoAnswer, NothingLeft, Refused403
 from relay.bybit.limiter import BAN_S, Address, Forbidden, Limiter, Passenger, Permit, Priority
 from relay.bybit.wire_account import NOT_UNDERSTOOD, Row, name_of, problem_of
-from relay.bybit.wire_orders import ADDRESS_LIMIT, HTTP_FORBIDDEN, RATE_LIMIT, is_uncertain, rate_key, refusal_of
+from relay.bybit.wire_orders import ADDRESS_LIMIT, HTTP_FORBIDDEN, RATE_LIMIT, is_uncertain, refusal_of
 from relay.domain.instrument import Category
 from relay.domain.order import Accepted, ErrorKind, NotSent, OrderRejected, Outcome, RequestSignature, Unknown
 from relay.engine import lease_guard
@@ -98,6 +98,11 @@ class OddRows:
             self.tell(text or problem)
 
 
+def rate_key(endpoint: str, params: Mapping[str, object]) -> str:
+    """Of which rate limit a request is: spot's are counted apart. Source: docs/v5/rate-limit/rate-limit.mdx."""
+    return f"{endpoint} spot" if params.get("category") == Category.SPOT else endpoint
+
+
 class Calls:
     """How an account's requests go out. Thread-safe."""
 
@@ -110,10 +115,6 @@ class Calls:
         self._limiter = limiter
         self._address = address
         self.odd_rows = OddRows()
-
-    def is_free(self, endpoint: str) -> bool:
-        """Whether a request would leave at once."""
-        return self._address.banned_for_s == 0 and self._limiter.is_free(endpoint)
 
     def change(
         self, ask: Ask, endpoint: str, params: dict[str, object], *, priority: Priority, wait_s: float
@@ -146,6 +147,7 @@ class Calls:
             return self._forbidden(str(refused))
         finally:
             self._limiter.done(counted_as, permit, counted=arrived, headers=headers)
+            metrics.limiter_seconds.observe(permit.waited_s)
             metrics.called(endpoint, code if arrived else "not_sent", time.perf_counter() - began_at)
         return self._judge(counted_as, answer)
 
@@ -161,10 +163,10 @@ class Calls:
         banned_for_s = self._address.banned_for_s
         if banned_for_s > 0:
             return NotSent(why=_WORDS_403[Forbidden.BANNED], retry_at_ms=self._clock.after_ms(banned_for_s))
-        began_at = time.perf_counter()
         counted_as = rate_key(endpoint, params)
         permit = self._limiter.acquire(counted_as, priority=priority, timeout_s=wait_s, passenger=passenger)
-        metrics.limiter_seconds.observe(time.perf_counter() - began_at)
+        if not permit.granted:
+            metrics.limiter_seconds.observe(permit.waited_s)
         if permit.is_taken:
             return permit
         if not permit.granted:

@@ -160,11 +160,6 @@ class Exchange:
         )
 
     @property
-    def sends_at_once(self) -> bool:
-        """Whether an order would leave without waiting for the rate limit."""
-        return self._calls.is_free(CREATE)
-
-    @property
     def clock_offset_ms(self) -> int:
         """By how many milliseconds the exchange's clock was ahead of the local one when it was last measured."""
         return self._clock.offset_ms

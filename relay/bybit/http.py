@@ -173,20 +173,28 @@ class _Progress(threading.local):
 _progress = _Progress()
 
 
-@contextmanager
-def when_sent(tell: Callable[[], None]) -> Iterator[None]:
+class when_sent:  # noqa: N801 - it is used like a function
     """`tell` is called once, in this thread, as soon as the request that it sends has left, or must wait for its turn
     or for a connection; it must be quick."""
-    _progress.on_sent = tell
-    try:
-        yield
-    finally:
+
+    __slots__ = ("_tell",)
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self._tell = tell
+
+    def __enter__(self) -> None:
+        _progress.on_sent = self._tell
+
+    def __exit__(self, *_: object) -> None:
         _progress.on_sent = None
 
 
 def must_wait() -> None:
     """What this thread is about to send does not leave at once."""
     _progress.tell()
+
+
+_KNOWN_HEADERS = frozenset({"User-Agent", "Accept-Encoding"})
 
 
 class _Watched(HTTPConnection):
@@ -197,6 +205,8 @@ class _Watched(HTTPConnection):
 
     past: Proxy | None = None
     """The proxy before the host."""
+    _rest = b""
+    """Headers and body, which leave in one piece with what the base says."""
 
     def _new_conn(self) -> socket.socket:
         if self.past is None:
@@ -219,9 +229,22 @@ class _Watched(HTTPConnection):
             # What a proxy was told to open the tunnel is not the request.
             _progress.left = False
 
+    def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:
+        """A header costs the base ten calls, and each request has a dozen: it is told those that it would add."""
+        known = {name: value for name, value in headers.items() if name in _KNOWN_HEADERS}
+        lines = [f"{name}: {value}" for name, value in headers.items() if name not in known]
+        if any("\n" in line or "\r" in line for line in lines):
+            raise ValueError("a header is no single line")
+        framing = {} if body is None else {"Content-Length": str(len(body))}
+        self._rest = "\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b"")
+        super().request(method, url, None, known | framing, **options)
+
     def send(self, data: Any) -> None:
         if self.sock is None:
             self.connect()
+        if self._rest:
+            # Instead of the empty line with which the head ends.
+            data, self._rest = data[:-2] + self._rest, b""
         _progress.left = True
         super().send(data)
 

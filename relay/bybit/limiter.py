@@ -10,7 +10,7 @@ import time
 from bisect import insort
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -53,6 +53,7 @@ class Permit:
 
     granted: bool
     at: float = 0.0
+    waited_s: float = 0.0
     retry_at_ms: int | None = None
     why: str = "the exchange's rate limit is spent"
     batch: tuple[Any, ...] = ()
@@ -166,14 +167,18 @@ class Limiter:
         window = self._window(endpoint)
         if passenger is not None:
             self._window(passenger.endpoint).serves = window
-        deadline = self._monotonic() + timeout_s
         with window.lock:
+            now = self._monotonic()
+            if not window.waiting and window.free_at(now) <= now:
+                window.in_flight += 1
+                return Permit(granted=True, at=now)
+            deadline = now + timeout_s
             news = threading.Condition(window.lock)
             ticket = _Ticket(int(priority), next(self._order), news, deadline, passenger)
             insort(window.waiting, ticket)
             window.tell_first()
             try:
-                return self._wait(window, ticket)
+                return replace(self._wait(window, ticket), waited_s=self._monotonic() - now)
             finally:
                 if not ticket.is_taken:
                     window.waiting.remove(ticket)
@@ -247,13 +252,6 @@ class Limiter:
             return now
         at = now + self._clock.seconds_until(reported_ms + 1)
         return at if earliest <= at <= now else now
-
-    def is_free(self, endpoint: str) -> bool:
-        """Whether a request would get its turn at once."""
-        window = self._window(endpoint)
-        with window.lock:
-            now = self._monotonic()
-            return not window.waiting and window.free_at(now) <= now
 
     def waiting(self, endpoint: str) -> int:
         """How many wait for their turn."""

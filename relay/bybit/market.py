@@ -109,6 +109,7 @@ class Market:
         """
         self._overrides = symbols or {}
         self._catalog = Catalog()
+        self.instrument = self._catalog.get
         self.symbol_index: SymbolIndex | None = None
         """Of the perpetuals there are; None until they are loaded."""
         self._prices: Mapping[tuple[Category, str], Decimal] = {}
@@ -156,9 +157,6 @@ class Market:
             prices |= {(Category.SPOT, symbol): price for symbol, price in exchange.prices(Category.SPOT).items()}
         self._prices = prices
         self._priced_at = self._monotonic()
-
-    def instrument(self, category: Category, symbol: str) -> Instrument | None:
-        return self._catalog.get(category, symbol)
 
     def last_price(self, category: Category, symbol: str) -> Decimal | None:
         if self._monotonic() - self._priced_at > PRICE_AGE_MAX_S:

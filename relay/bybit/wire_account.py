@@ -531,6 +531,13 @@ def own_entry(row: Any) -> LedgerEntry:
     return valued_in_coins(entry, base) if base else entry
 
 
+def order_fee(row: Row, category: Category) -> Decimal:
+    """On linear `cumFeeDetail` has taken the place of `cumExecFee`; of several coins the settle coin's counts."""
+    by_coin = row.get("cumFeeDetail") or {}
+    coin = next(iter(by_coin)) if len(by_coin) == 1 else coins_of(category, row["symbol"])[1]
+    return number_or_zero(by_coin, coin) if coin in by_coin else number_or_zero(row, "cumExecFee")
+
+
 def fee_coin_of(row: Row, category: Category) -> str:
     """As the row names it; else of coins that were bought in those, of coins that were sold in what was paid for them.
 
@@ -545,13 +552,13 @@ def fee_coin_of(row: Row, category: Category) -> str:
 def balance_changes(row: Row, category: Category) -> dict[str, Decimal]:
     """What an execution changes the wallet by, by coin."""
     base, coin = coins_of(category, row["symbol"])
+    fees = _fees(row, fee_coin_of(row, category))
     if category.has_positions:
-        entry = ledger_entry_from(row, category)
-        return {coin: (_realised(row) or Decimal(0)) - entry.fee - entry.funding}
+        return {coin: (_realised(row) or Decimal(0)) - fees.get(coin, Decimal(0))}
     sign, qty = (1 if row.get("side") == "Buy" else -1), number_or_zero(row, "execQty")
     worth = number(row, "execValue") or qty * number_or_zero(row, "execPrice")
     changes = {base: sign * qty, coin: -sign * worth}
-    for name, fee in _fees(row, fee_coin_of(row, category)).items():
+    for name, fee in fees.items():
         changes[name] = changes.get(name, Decimal(0)) - fee
     return changes
 
@@ -600,7 +607,7 @@ def _worth(row: Row, coin_usd: Decimal, base: str) -> Decimal | None:
 
 def _exit_reason(row: Row) -> ExitReason:
     words = (row.get("execType"), row.get("createType"), row.get("stopOrderType"))
-    found = [*words, str(row.get("createType") or "").removeprefix("CreateBy")]
+    found = [*words, str(row.get("createType")).removeprefix("CreateBy")]
     return next((_REASONS[word] for word in found if word in _REASONS), ExitReason.HAND)
 
 

@@ -15,6 +15,7 @@ from relay.bybit.wire_account import (
     fee_coin_of,
     number_but_zero,
     number_or_zero,
+    order_fee,
     position_from,
     required,
 )
@@ -171,11 +172,6 @@ def cancel_params(
     return named | ({"orderFilter": order_filter(order)} if order and category is Category.SPOT else {})
 
 
-def rate_key(endpoint: str, params: Mapping[str, object]) -> str:
-    """Of which rate limit a request is: spot's are counted apart. Source: docs/v5/rate-limit/rate-limit.mdx."""
-    return f"{endpoint} spot" if params.get("category") == Category.SPOT else endpoint
-
-
 def _trigger_params(order: PlannedOrder) -> dict[str, object]:
     if not order.type.is_conditional:
         return {}
@@ -247,7 +243,7 @@ def report_from(row: Row, category: Category = Category.LINEAR) -> OrderReport:
         filled_qty=number_or_zero(row, "cumExecQty"),
         avg_price=lenient.read(number_but_zero, row, "avgPrice", instead=None),
         price=lenient.read(number_but_zero, row, "price", instead=None),
-        fee=lenient.read(_fee, row, category, instead=Decimal(0)),
+        fee=lenient.read(order_fee, row, category, instead=Decimal(0)),
         reason=_word_for_the_end(row) if status.is_ended else None,
         rests=_rests(row),
     )
@@ -289,13 +285,6 @@ def _rests(row: Row) -> bool:
     if row["orderStatus"] == "Untriggered":
         return True
     return row["orderStatus"] in ("New", "PartiallyFilled") and row.get("timeInForce") not in _AT_ONCE
-
-
-def _fee(row: Row, category: Category) -> Decimal:
-    """On linear `cumFeeDetail` has taken the place of `cumExecFee`; of several coins the settle coin's counts."""
-    by_coin = row.get("cumFeeDetail") or {}
-    coin = next(iter(by_coin)) if len(by_coin) == 1 else coins_of(category, row["symbol"])[1]
-    return number_or_zero(by_coin, coin) if coin in by_coin else number_or_zero(row, "cumExecFee")
 
 
 def fill_from(row: Row, category: Category = Category.LINEAR) -> Fill | None:

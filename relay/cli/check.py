@@ -70,7 +70,9 @@ def _looked_at(
     settings: Settings, account: str | None, *, fix: bool, trade: bool, symbol: str | None, as_json: bool
 ) -> list[dict[str, Any]]:
     from relay.app.account_checks import open_check_targets
+    from relay.settings.settings import require_folders
 
+    require_folders(settings)
     with open_check_targets(settings, account) as check_targets:
         return [_one(name, each, fix=fix, trade=trade, symbol=symbol, as_json=as_json) for name, each in check_targets]
 

@@ -382,7 +382,11 @@ def rename_account(old: str, new: str | None, forget: bool) -> None:
 
 
 @click.command()
-@click.argument("kind", metavar="[signals|orders|fills]", type=click.Choice(["signals", "orders", "fills"]))
+@click.argument(
+    "kind",
+    metavar="[signals|orders|fills|trades]",
+    type=click.Choice(["signals", "orders", "fills", "trades"]),
+)
 @click.option("--from", "since", metavar="DATE", default=_ALL_DAYS, help="The first day (UTC), such as 2026-11-01.")
 @click.option("--to", "until", metavar="DATE", help="The last day (UTC); without it, today.")
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each row instead of CSV.")

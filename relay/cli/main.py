@@ -111,9 +111,10 @@ def worker() -> None:
 def migrate() -> None:
     """Bring the journal to the current schema; safe to repeat."""
     from relay.app.engines import migrate_all as bring_up_to_date
-    from relay.settings.settings import load_settings
+    from relay.settings.settings import load_settings, require_folders
 
     settings = load_settings()
+    require_folders(settings)
     bring_up_to_date(settings)
     where = settings.journal_path or "in Postgres"
     say(f"the journal {clean(where)} has the current schema")

@@ -153,9 +153,10 @@ _SAID = (
 @with_strategy
 @with_symbol
 @with_account
+@with_wide
 @with_json
 @with_url
-def compare(files: tuple[Path, ...], as_json: bool, url: str | None, **query: Any) -> None:
+def compare(files: tuple[Path, ...], is_wide: bool, as_json: bool, url: str | None, **query: Any) -> None:
     """Hold TradingView's alerts log, and a strategy's list of trades, against the journal and the ledger.
 
     FILE is what TradingView lets you download, CSV or XLSX.
@@ -170,12 +171,22 @@ def compare(files: tuple[Path, ...], as_json: bool, url: str | None, **query: An
     for row in body["unreadable"]:
         remark(clean(f"{row['file']}, row {row['row']}: {row['why']}"))
     if body["alerts"]:
-        _say_alerts(body["alerts"])
+        _say_alerts(body["alerts"], is_wide=is_wide)
     if body["trades"]:
         _say_trades(body["trades"])
 
 
-def _say_alerts(alerts: dict[str, Any]) -> None:
+_ALERT_TITLES: Final = ("FIRED", "ALERT", "TICKER", "OUTCOME", "SIGNAL", "WHY")
+_ALERT_NARROW: Final = {
+    "FIRED": slice(5, 16),
+    "ALERT": slice(10),
+    "OUTCOME": slice(20),
+    "SIGNAL": slice(12),
+    "WHY": slice(None),
+}
+
+
+def _say_alerts(alerts: dict[str, Any], *, is_wide: bool) -> None:
     say(f"Alerts: {', '.join(f'{count} {outcome}' for outcome, count in alerts['counts'].items())}")
     rows = [
         [moment(row["at"]), row["alert_id"], row["ticker"], row["outcome"], row["signal_id"] or "", row["why"] or ""]
@@ -183,12 +194,13 @@ def _say_alerts(alerts: dict[str, Any]) -> None:
         if row["outcome"] != "arrived"
     ]
     if rows:
-        say("\n".join(table(("FIRED", "ALERT", "TICKER", "OUTCOME", "SIGNAL", "WHY"), rows, indent="  ")))
+        shown = (_ALERT_TITLES, rows) if is_wide else narrowed(_ALERT_TITLES, rows, _ALERT_NARROW)
+        say("\n".join(table(*shown, indent="  ")))
 
 
 def _say_trades(trades: dict[str, Any]) -> None:
-    found = "which fits best" if trades["zone_found"] else "as was said"
-    say(f"Trades: {len(trades['matched'])} matched; the chart's time zone is {clean(trades['zone'])}, {found}")
+    found = f"{clean(trades['zone'])}{', which fits best' if trades['zone_found'] else ''}"
+    say(f"Trades: {len(trades['matched'])} matched; the chart's time zone is taken to be {found}")
     missed = [
         [row["number"], row["entry_at"], row["side"], row["size"], row["profit"] or "", row["why"]]
         for row in trades["missed"]
@@ -203,3 +215,5 @@ def _say_trades(trades: dict[str, Any]) -> None:
     money = trades["money"]
     lines = [["" if name == "profit" else "-", money[name], words] for name, words in _SAID]
     say("\n".join(table(("", clean(trades.get("currency") or "MONEY"), ""), [*lines, ["=", money["yours"], "yours"]])))
+    for coin, amount in trades["fees_other"].items():
+        say(f"No part of this: fees of {amount} {clean(coin)}")

@@ -110,7 +110,7 @@ def wrong_side(
     for name, stand, sign in stands:
         # A level that rounds to zero would be sent as no level at all.
         if (stand - price) * sign <= 0 or stand < tick:
-            where = "below" if sign < 0 else "above"
+            where = {-1: "below", 1: "above"}[sign]
             message = f"{name} {plain(stand)} must be {where} the price {plain(price)} of a {side.value}"
             return Reason(code="STOP_WRONG_SIDE", message=message)
     return None

@@ -32,10 +32,7 @@ class Category(StrEnum):
     def __init__(self, word: str) -> None:
         self.has_positions = word != "spot"
         """The exchange keeps a position of it; else the coins are held, and only the relay knows which are its own."""
-
-    @property
-    def market(self) -> TradedMarket:
-        return TradedMarket.PERPETUAL if self.has_positions else TradedMarket.SPOT
+        self.market = TradedMarket.PERPETUAL if self.has_positions else TradedMarket.SPOT
 
 
 def shown_symbol(symbol: object, category: object) -> str:
@@ -84,6 +81,14 @@ class Instrument:
     money_step: Decimal | None = None
     """Of what a market buy may cost, where the exchange takes an amount of the quote coin; None: it takes none."""
 
+    is_inverse: bool = field(init=False)
+    is_held: bool = field(init=False)
+    """Coins are held, not a position: they are only bought and sold, on a grid and above a minimum."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_inverse", self.category is Category.INVERSE)
+        object.__setattr__(self, "is_held", not self.category.has_positions)
+
     @property
     def state(self) -> str:
         """For people: that it is not open for trading, and until when."""
@@ -91,15 +96,6 @@ class Instrument:
             "" if self.delivery_at is None else f"; what is open is delivered at {self.delivery_at:%Y-%m-%d %H:%M} UTC"
         )
         return f"{self.symbol} is not open for trading at the exchange ({self.status}){when}"
-
-    @property
-    def is_inverse(self) -> bool:
-        return self.category is Category.INVERSE
-
-    @property
-    def is_held(self) -> bool:
-        """Coins are held, not a position: they are only bought and sold, on a grid and above a minimum."""
-        return not self.category.has_positions
 
     def is_dust(self, size: Decimal, price: Decimal | None) -> bool:
         """Whether coins are certainly too few to be sold at about `price`. A position can always be closed."""

@@ -206,6 +206,7 @@ def _derived(signal: Signal, rules: Rules, facts: Facts, *, follows: bool, targe
     is_own = isinstance(size, Size) and size.is_own
     has_limit, is_conditional = kind.has_limit, kind.is_conditional
     levels = levels_of(signal, rules if signal.action is not Action.STOPS else _NO_DEFAULTS)
+    has_levels = not levels.is_empty
     return Intent(
         signal=signal,
         rules=rules,
@@ -220,7 +221,7 @@ def _derived(signal: Signal, rules: Rules, facts: Facts, *, follows: bool, targe
         or (kind is OrderType.LIMIT and signal.time_in_force in (TimeInForce.GTC, TimeInForce.POST_ONLY)),
         order_max=instrument.largest_order(has_limit=has_limit),
         levels=levels,
-        has_levels=not levels.is_empty,
+        has_levels=has_levels,
         leverage=None if instrument.is_held else requested_leverage(signal, rules),
         only_exits=signal.only_exits,
         is_strategys=follows,
@@ -320,6 +321,7 @@ def _needs(intent: Intent, facts: Facts) -> frozenset[Need]:
         wanted |= size_needs(intent.target)
     opens = not intent.only_exits
     has_levels = opens and intent.has_levels
+    wants_price = opens and (has_levels or limits_by_price(signal, rules, instrument))
     if (
         signal.action not in _FILLS
         or signal.market_position is not None
@@ -334,8 +336,7 @@ def _needs(intent: Intent, facts: Facts) -> frozenset[Need]:
         wanted.add(Need.POSITION)
     else:
         wanted |= _near_a_bound(intent, facts.reference_price)
-    checks_price = has_levels or limits_by_price(signal, rules, instrument)
-    if signal.type.is_conditional or (checks_price and opens):
+    if signal.type.is_conditional or wants_price:
         wanted.add(Need.PRICE)
     return frozenset(wanted)
 

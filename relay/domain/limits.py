@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Any, Final
 
 from relay.domain.instrument import Instrument, plain
@@ -270,9 +270,10 @@ def over_limit(stage: LimitStage, requested: Candidate) -> Reason | None:
     return None
 
 
-def _set_by(rules: Rules) -> list[tuple[Limit, Any]]:
+@lru_cache(maxsize=256)
+def _set_by(rules: Rules) -> tuple[tuple[Limit, Any], ...]:
     """The limits that these rules set, each with its bound."""
-    return [(each, bound) for each in LIMITS if (bound := getattr(rules, each.field)) is not None]
+    return tuple((each, bound) for each in LIMITS if (bound := getattr(rules, each.field)) is not None)
 
 
 def limit_needs(rules: Rules) -> frozenset[LimitNeed]:

@@ -94,7 +94,7 @@ def _delta(side: Side, qty: Decimal | Reason, p: Decimal | None, *, reduce_only:
         if reduce_only:
             return Move(side=side, exit_qty=qty, position_known=False)
         return Move(side=side, entry_qty=qty, position_known=False)
-    exit_qty = min(qty, abs(p)) if p * side.sign < 0 else _ZERO
+    exit_qty = min(qty, max(-p * side.sign, _ZERO))
     if reduce_only:
         if exit_qty == 0:
             return Nothing(note="reduce-only, and nothing is open that it would reduce")
@@ -184,7 +184,7 @@ def _target(signal: Signal, sizes: Sizes, p: Decimal) -> Requested:
             code="QTY_MISSING", message="`target` needs `market_position_size` or `position_size`, or a `qty`"
         )
     if isinstance(size, Reason):
-        return _exit_alone(Side.BUY if sign > 0 else Side.SELL, p, size)
+        return _exit_alone(Side.towards(Decimal(sign)), p, size)
     return replace(_to(sign * size, p), is_target=True) if sign * size != p else Nothing(note="already on target")
 
 
@@ -299,7 +299,7 @@ def rounded(move: Move, facts: Facts, *, carried: Decimal) -> Move:
         return replace(move, entry_qty=entry, exit_qty=floor_to(move.exit_qty, step))
     if move.closes_all and not instrument.is_held:
         return replace(move, entry_qty=entry)
-    wanted = move.exit_qty + (abs(carried) if carried * move.side.sign < 0 and move.exit_qty > 0 else _ZERO)
+    wanted = move.exit_qty + (max(-carried * move.side.sign, _ZERO) if move.exit_qty > 0 else _ZERO)
     held = abs(facts.size or _ZERO)
     if move.exit_qty > 0 and wanted >= held and not instrument.is_held:
         return replace(move, entry_qty=entry, exit_qty=held, closes_all=True)
@@ -312,24 +312,22 @@ def rounded(move: Move, facts: Facts, *, carried: Decimal) -> Move:
 
 def orders_of(move: Move, intent: Intent, facts: Facts, references: References) -> tuple[PlannedOrder, ...]:
     """The legs of a rounded move, in the order in which they are sent. What opens carries the intent's levels."""
-    exit_leg = _exit_leg(move, intent, facts)
     instrument, most = facts.instrument, intent.order_max
     if move.entry_qty == 0:
-        return tuple(_exits(exit_leg, move, instrument, most))
-    entry_leg = _with_stops(replace(exit_leg, purpose=Purpose.ENTRY, reduce_only=False), intent, facts, references)
+        return tuple(_exits(_leg(move, intent, facts, Purpose.EXIT), move, instrument, most))
+    entry_leg = _with_stops(_leg(move, intent, facts, Purpose.ENTRY), intent, facts, references)
     if move.exit_qty > 0:
         total = move.exit_qty + move.entry_qty
         if total <= most and _is_orderable(move.exit_qty, instrument):
             held = move.exit_qty
             return (replace(entry_leg, qty=total, purpose=Purpose.FLIP, exit_qty=held, fallback_qty=held),)
-        exits = _exits(exit_leg, move, instrument, most)
+        exits = _exits(_leg(move, intent, facts, Purpose.EXIT), move, instrument, most)
         return tuple(exits + _split(entry_leg, move.entry_qty, instrument, most, first=len(exits)))
-    legs = _split(entry_leg, move.entry_qty, instrument, most)
+    # Whether it flips is not known: refused, its exit is still asked for, and the exchange cuts it to what is open.
+    may_flip = not move.position_known and not instrument.is_held
+    legs = _split(entry_leg, move.entry_qty, instrument, most, may_flip=may_flip)
     if move.money is not None and intent.signal.type is OrderType.MARKET:
         legs = _paid_for(legs, move.money, move.entry_qty, facts)
-    if not move.position_known and not instrument.is_held:
-        # Whether it flips is not known: refused, its exit is still asked for, and the exchange cuts it to what is open.
-        legs = [replace(leg, fallback_qty=leg.qty, exit_qty=None) for leg in legs]
     return tuple(legs)
 
 
@@ -377,13 +375,19 @@ def _is_orderable(qty: Decimal, instrument: Instrument) -> bool:
 
 
 def _split(
-    leg: PlannedOrder, qty: Decimal, instrument: Instrument, most: Decimal, *, first: int = 0
+    leg: PlannedOrder, qty: Decimal, instrument: Instrument, most: Decimal, *, first: int = 0, may_flip: bool = False
 ) -> list[PlannedOrder]:
     """`qty` in orders that are all like `leg`."""
     sizes = split_evenly(qty, most, instrument.qty_step)
     is_exit = leg.purpose is Purpose.EXIT
     return [
-        replace(leg, leg=first + place, qty=size, exit_qty=size if is_exit else _ZERO)
+        replace(
+            leg,
+            leg=first + place,
+            qty=size,
+            exit_qty=size if is_exit else None if may_flip else _ZERO,
+            fallback_qty=size if may_flip else leg.fallback_qty,
+        )
         for place, size in enumerate(sizes)
     ]
 
@@ -393,6 +397,8 @@ def split_evenly(qty: Decimal, most: Decimal, step: Decimal) -> list[Decimal]:
     if qty <= 0:
         return []
     whole_most = floor_to(most, step)
+    if qty <= whole_most:
+        return [qty + step * 0]  # with the step's digits
     count = int(ceil_to(qty / whole_most, Decimal(1)))
     steps, odd = divmod(int(floor_to(qty, step) / step), count)
     sizes = [step * (steps + (1 if i < odd else 0)) for i in range(count)]
@@ -400,8 +406,8 @@ def split_evenly(qty: Decimal, most: Decimal, step: Decimal) -> list[Decimal]:
     return sizes
 
 
-def _exit_leg(move: Move, intent: Intent, facts: Facts) -> PlannedOrder:
-    """An order that only reduces, still without its quantity: what all legs have in common."""
+def _leg(move: Move, intent: Intent, facts: Facts, purpose: Purpose) -> PlannedOrder:
+    """An order still without its quantity: what all legs have in common."""
     signal, instrument, tick = intent.signal, facts.instrument, facts.instrument.tick_size
     kind = signal.type
     has_limit, is_conditional = kind.has_limit, kind.is_conditional
@@ -413,13 +419,13 @@ def _exit_leg(move: Move, intent: Intent, facts: Facts) -> PlannedOrder:
         side=move.side,
         type=kind,
         qty=_ZERO,
-        purpose=Purpose.EXIT,
+        purpose=purpose,
         price=_limit_price(move.side, signal.price, tick) if has_limit else None,
         trigger_price=_away(signal.trigger_price, tick, up=rises is True) if is_conditional else None,
         trigger_rises=rises,
         trigger_by=signal.trigger_by,
         time_in_force=signal.time_in_force,
-        reduce_only=True,
+        reduce_only=purpose is Purpose.EXIT,
         slippage_pct=signal.slippage_pct if kind is OrderType.MARKET else None,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -169,7 +169,7 @@ class DayTotal:
 _CENT: Final = Decimal("1E-8")
 _EARLY_MS: Final = 2_000
 """An alert's time is in whole seconds, and clocks differ."""
-_LATE_MS: Final = 600_000
+ANSWER_MS: Final = 600_000
 """What comes later is no answer to it: TradingView tries for some 20 seconds."""
 _BEFORE: Final = timedelta(minutes=2)
 _AFTER: Final = timedelta(minutes=30)
@@ -186,8 +186,10 @@ class AlertOutcome(StrEnum):
 
     ARRIVED = "arrived"
     TWICE = "arrived twice"
+    REPEAT = "taken for a repeat"
     BY_MAIL = "arrived by mail only"
     NEVER = "never arrived"
+    UNKNOWN = "not known"
     REJECTED = "rejected"
     DENIED = "denied"
     FAILED = "failed"
@@ -235,8 +237,10 @@ class AlertVerdict:
     why: str | None = None
 
 
-def judge_alerts(fired: Iterable[FiredAlert], arrivals: Iterable[Arrival]) -> list[AlertVerdict]:
-    """Each alert that fired, the earliest first."""
+def judge_alerts(
+    fired: Iterable[FiredAlert], arrivals: Iterable[Arrival], *, known_since_ms: int = 0
+) -> list[AlertVerdict]:
+    """Each alert that fired, the earliest first. `known_since_ms`: of what fired before, nothing may be known."""
     rows = sorted(fired, key=lambda each: each.at_ms)
     by_digest: defaultdict[str, list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
@@ -247,7 +251,14 @@ def judge_alerts(fired: Iterable[FiredAlert], arrivals: Iterable[Arrival]) -> li
         index_of = _fired_as(rows, by_digest.get(arrival.digest, []), arrival, found)
         if index_of is not None:
             found[index_of].append(arrival)
-    return [_verdict(row, found.get(index, [])) for index, row in enumerate(rows)]
+    repeats = _taken_for_repeats(rows, found)
+    spent = Counter(arrival.signal_id for arrival in repeats.values())
+    return [
+        _repeated(row, repeats[index])
+        if index in repeats
+        else _verdict(row, found.get(index, []), spent, known_since_ms)
+        for index, row in enumerate(rows)
+    ]
 
 
 def _fired_as(
@@ -255,11 +266,37 @@ def _fired_as(
 ) -> int | None:
     """The latest with that message that can have been it; of several of one second the one that lacks it most."""
     place = bisect_right(same, arrival.received_ms + _EARLY_MS, key=lambda index: rows[index].at_ms)
-    if not place or arrival.received_ms - rows[same[place - 1]].at_ms > _LATE_MS:
+    if not place or arrival.received_ms - rows[same[place - 1]].at_ms > ANSWER_MS:
         return None
-    at_ms = rows[same[place - 1]].at_ms
-    return min(
-        (index for index in same[:place] if rows[index].at_ms == at_ms), key=lambda index: len(found.get(index, ()))
+    begin = bisect_left(same, rows[same[place - 1]].at_ms, key=lambda index: rows[index].at_ms)
+    return min(same[begin:place], key=lambda index: len(found.get(index, ())))
+
+
+def _taken_for_repeats(rows: Sequence[FiredAlert], found: Mapping[int, Sequence[Arrival]]) -> dict[int, Arrival]:
+    """Those that lack an arrival of their own, and came as a repeat of one that is near before them."""
+    taken: dict[int, Arrival] = {}
+    last: dict[frozenset[str], Arrival] = {}
+    left: dict[str, int] = {}
+    for index, row in enumerate(rows):
+        if found.get(index):
+            last[row.digests] = found[index][-1]
+            continue
+        before = last.get(row.digests)
+        if before is None or row.at_ms - before.received_ms > ANSWER_MS:
+            continue
+        spare = left.setdefault(before.signal_id, before.repeats)
+        if spare:
+            left[before.signal_id] = spare - 1
+            taken[index] = before
+    return taken
+
+
+def _repeated(row: FiredAlert, first: Arrival) -> AlertVerdict:
+    return AlertVerdict(
+        fired=row,
+        outcome=AlertOutcome.REPEAT,
+        signal_id=first.signal_id,
+        why="the same text had come shortly before, and was taken for one alert: an id, or a time, tells them apart",
     )
 
 
@@ -272,14 +309,19 @@ _NOT_DONE: Final = {
 }
 
 
-def _verdict(row: FiredAlert, arrivals: Sequence[Arrival]) -> AlertVerdict:
+def _verdict(
+    row: FiredAlert, arrivals: Sequence[Arrival], spent: Mapping[str, int], known_since_ms: int
+) -> AlertVerdict:
+    """`spent`: of each signal the repeats that were other alerts."""
+    if not arrivals and row.at_ms < known_since_ms:
+        return AlertVerdict(fired=row, outcome=AlertOutcome.UNKNOWN, why="the journal does not reach back so far")
     if not arrivals:
         return AlertVerdict(fired=row, outcome=AlertOutcome.NEVER, why=row.webhook)
     first = arrivals[0]
     outcome = _NOT_DONE.get(first.status, AlertOutcome.ARRIVED)
     if outcome is AlertOutcome.ARRIVED and all(each.is_by_mail for each in arrivals):
         outcome = AlertOutcome.BY_MAIL
-    elif outcome is AlertOutcome.ARRIVED and (len(arrivals) > 1 or first.repeats):
+    elif outcome is AlertOutcome.ARRIVED and (len(arrivals) > 1 or first.repeats > spent.get(first.signal_id, 0)):
         outcome = AlertOutcome.TWICE
     delay_ms = max(first.received_ms - row.at_ms, 0)
     return AlertVerdict(fired=row, outcome=outcome, signal_id=first.signal_id, delay_ms=delay_ms, why=first.reason)
@@ -302,13 +344,25 @@ class ListedTrade:
     profit: Decimal | None
     """As the strategy reckons it, with the costs that it was told to assume."""
 
+    @property
+    def has_result(self) -> bool:
+        return self.profit is not None and self.exit_price is not None
+
+    @property
+    def gross(self) -> Decimal:
+        """Without costs; of one that has ended."""
+        return ((self.exit_price or self.entry_price) - self.entry_price) * self.qty * self.side.sign
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
+    """`own`: of which one may belong to several of the list: to what a strategy added, and to each part that it closed
+    by itself."""
+
     listed: ListedTrade
     own: Trade
     late_s: int
-    """How much later than in the list it was opened."""
+    """How much later than in the list it was opened, or added to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -344,6 +398,8 @@ class TradeComparison:
     is_found: bool
     pairs: tuple[Pair, ...]
     missed: tuple[Missed, ...]
+    own: tuple[Trade, ...]
+    """Those that belong to the list, open ones among them."""
     extra: tuple[Trade, ...]
     still_open: int
     money: Money
@@ -351,47 +407,94 @@ class TradeComparison:
 
 def zone_of(name: str) -> tzinfo:
     """`Europe/Berlin`, `UTC` or `+05:30`. ValueError if it is none."""
-    if name[:1] in ("+", "-"):
-        return datetime.strptime(name.replace(":", ""), "%z").tzinfo or UTC
     try:
+        if name[:1] in ("+", "-"):
+            return datetime.strptime(name.replace(":", ""), "%z").tzinfo or UTC
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
         raise ValueError(f"{name[:60]!r} is no time zone such as Europe/Berlin, UTC or +05:30") from error
 
 
-def best_zone(listed: Sequence[ListedTrade], own: Sequence[Trade]) -> str | None:
+def best_zone(
+    listed: Sequence[ListedTrade], own: Sequence[Trade], adds: Mapping[str, Sequence[int]] | None = None
+) -> str | None:
     """In which most trades of the list have one of their own at the same time; None where none has."""
     fixed = [f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
              for minutes in range(-720, 841, 15)]  # fmt: skip
+    openings = _openings(own, adds or {})
+    rows = _sample(listed, openings)
     best: tuple[int, int] | None = None
     named = None
     for name in (*_ZONES, *fixed):
-        pairs = pair_up(listed, own, zone_of(name))
-        score = (len(pairs), -sum(abs(pair.late_s) for pair in pairs))
+        pairs = _pairs(rows, openings, zone_of(name))
+        score = (len(pairs), -sum(abs(late_ms) // 1000 for _, _, late_ms in pairs))
         if pairs and (best is None or score > best):
             best, named = score, name
     return named
 
 
-def pair_up(listed: Sequence[ListedTrade], own: Sequence[Trade], zone: tzinfo) -> list[Pair]:
-    """Each trade of the list with the nearest own one of its side that nothing else has taken."""
-    left = {each.id: each for each in own if each.opened_at_ms is not None}
-    by_side = {
-        side: sorted((each.opened_at_ms or 0, each.id) for each in left.values() if each.side is side) for side in Side
-    }
+_SAMPLE: Final = 400
+_ZONE_MAX_MS: Final = 14 * 3_600_000
+_Openings = Mapping[Side, Sequence[tuple[int, str]]]
+
+
+def _openings(own: Iterable[Trade], adds: Mapping[str, Sequence[int]]) -> _Openings:
+    """When each trade was opened, and when it was added to; in order."""
+    found: dict[Side, list[tuple[int, str]]] = {side: [] for side in Side}
+    for trade in own:
+        if trade.opened_at_ms is not None:
+            found[trade.side] += [(at_ms, trade.id) for at_ms in (trade.opened_at_ms, *adds.get(trade.id, ()))]
+    return {side: sorted(each) for side, each in found.items()}
+
+
+def _sample(listed: Sequence[ListedTrade], openings: _Openings) -> list[ListedTrade]:
+    """As many as tell the zone, from all of the time, of those that have one of their own within any zone's reach."""
+    near = []
+    for row in listed:
+        at_ms, of_side = _ms(row.entry_at, UTC), openings[row.side]
+        place = bisect_left(of_side, (at_ms - _ZONE_MAX_MS - _millis(_BEFORE), ""))
+        if place < len(of_side) and of_side[place][0] <= at_ms + _ZONE_MAX_MS + _millis(_AFTER):
+            near.append(row)
+    return near[:: -(-len(near) // _SAMPLE) or 1]
+
+
+def pair_up(
+    listed: Sequence[ListedTrade],
+    own: Sequence[Trade],
+    zone: tzinfo,
+    adds: Mapping[str, Sequence[int]] | None = None,
+) -> list[Pair]:
+    """Each trade of the list with the nearest own one of its side whose opening, or adding, nothing else has taken.
+
+    `adds`: by trade, when it was added to. Those of the list with one entry are parts of one, closed one by one.
+    """
+    by_id = {each.id: each for each in own}
+    return [
+        Pair(listed=row, own=by_id[trade_id], late_s=round(late_ms / 1000))
+        for row, trade_id, late_ms in _pairs(listed, _openings(own, adds or {}), zone)
+    ]
+
+
+def _pairs(listed: Sequence[ListedTrade], openings: _Openings, zone: tzinfo) -> list[tuple[ListedTrade, str, int]]:
+    taken: set[tuple[Side, int]] = set()
+    entries: dict[tuple[Side, datetime, Decimal], int | None] = {}
     pairs = []
     for row in sorted(listed, key=lambda each: each.entry_at):
-        at_ms = _ms(row.entry_at, zone)
-        begin = bisect_right(by_side[row.side], (at_ms - _millis(_BEFORE), ""))
-        near = []
-        for opened_ms, trade_id in by_side[row.side][begin:]:
-            if opened_ms > at_ms + _millis(_AFTER):
-                break
-            if trade_id in left:
-                near.append((abs(opened_ms - at_ms), opened_ms, trade_id))
-        if near:
-            _, opened_ms, trade_id = min(near)
-            pairs.append(Pair(listed=row, own=left.pop(trade_id), late_s=round((opened_ms - at_ms) / 1000)))
+        entry, of_side, at_ms = (row.side, row.entry_at, row.entry_price), openings[row.side], _ms(row.entry_at, zone)
+        if entry not in entries:
+            places = range(
+                bisect_left(of_side, (at_ms - _millis(_BEFORE), "")),
+                bisect_right(of_side, (at_ms + _millis(_AFTER), "~")),
+            )
+            free = (place for place in places if (row.side, place) not in taken)
+            nearest = min(free, key=lambda place: (abs(of_side[place][0] - at_ms), of_side[place]), default=None)
+            entries[entry] = nearest
+            if nearest is not None:
+                taken.add((row.side, nearest))
+        found = entries[entry]
+        if found is not None:
+            opened_ms, trade_id = of_side[found]
+            pairs.append((row, trade_id, opened_ms - at_ms))
     return pairs
 
 
@@ -410,66 +513,87 @@ def compare_trades(
     zone: str,
     is_found: bool,
     why_missed: Callable[[int, Side], tuple[str, str | None]],
+    adds: Mapping[str, Sequence[int]] | None = None,
 ) -> TradeComparison:
     """`own`: of that strategy and symbol; those opened before the list's first trade or after its last do not count.
 
-    `why_missed`: why there is no trade of that side at that moment, and which signal was it.
+    `why_missed`: why there is no trade of that side at that moment, and which signal was it. `adds`: by trade, when it
+    was added to.
     """
     place = zone_of(zone)
     first, last = (_ms(f(each.entry_at for each in listed), place) for f in (min, max))
     within = range(first - _millis(_BEFORE), last + _millis(_AFTER) + 1)
     own = [each for each in own if (each.opened_at_ms or each.first_at_ms) in within]
-    pairs = pair_up(listed, own, place)
-    matched = {pair.listed.number for pair in pairs}
-    taken = {pair.own.id for pair in pairs}
-    missed = []
+    paired = pair_up(listed, own, place, adds)
+    of_trade: defaultdict[str, list[Pair]] = defaultdict(list)
+    for pair in paired:
+        of_trade[pair.own.id].append(pair)
+    unfinished = {trade_id for trade_id, pairs in of_trade.items() if _is_unfinished(pairs)}
+    matched = {pair.listed.number for pair in paired}
+    missed = [
+        Missed(listed=pair.listed, why="it was entered, and yours is still open")
+        for trade_id in unfinished
+        for pair in of_trade[trade_id]
+    ]
     for row in listed:
         if row.number not in matched:
             why, signal_id = why_missed(_ms(row.entry_at, place), row.side)
             missed.append(Missed(listed=row, why=why, signal_id=signal_id))
-    extra = tuple(each for each in own if each.id not in taken)
+    extra = tuple(each for each in own if each.id not in of_trade)
     return TradeComparison(
         zone=zone,
         is_found=is_found,
-        pairs=tuple(pairs),
-        missed=tuple(missed),
+        pairs=tuple(pair for pair in paired if pair.own.id not in unfinished),
+        missed=tuple(sorted(missed, key=lambda each: each.listed.entry_at)),
+        own=tuple(pairs[0].own for pairs in of_trade.values()),
         extra=extra,
-        still_open=sum(each.profit is None or each.exit_price is None for each in listed),
-        money=_money(listed, pairs, missed, extra),
+        still_open=sum(not each.has_result for each in listed),
+        money=_money(listed, of_trade.values(), missed, extra),
     )
 
 
+def _is_unfinished(pairs: Sequence[Pair]) -> bool:
+    """The strategy has left the position, and yours is still open."""
+    return pairs[0].own.closed_at_ms is None and all(pair.listed.has_result for pair in pairs)
+
+
 def _money(
-    listed: Sequence[ListedTrade], pairs: Sequence[Pair], missed: Sequence[Missed], extra: Sequence[Trade]
+    listed: Sequence[ListedTrade],
+    of_trades: Iterable[Sequence[Pair]],
+    missed: Sequence[Missed],
+    extra: Sequence[Trade],
 ) -> Money:
     """What is open on either side has no result yet: its partial results count as extra."""
-    slippage = fees = funding = size = lost = more = yours = _ZERO
-    for pair in pairs:
-        row, own = pair.listed, pair.own
+    slippage = fees = funding = size = more = yours = _ZERO
+    for pairs in of_trades:
+        own, ended = pairs[0].own, [pair.listed for pair in pairs if pair.listed.has_result]
         net, realised, paid, carried = (
             _in_quote(amount, own) for amount in (own.net, own.realised, own.fees, own.funding)
         )
+        profit = sum((row.profit or _ZERO for row in ended), _ZERO)
         yours += net
-        if row.profit is None or row.exit_price is None:
+        if _is_unfinished(pairs):
             more -= net
             continue
-        gross = (row.exit_price - row.entry_price) * row.qty * row.side.sign
-        held = _coins(own)
-        at_own_size = gross if held == row.qty else (gross * held / row.qty).quantize(_CENT)
+        if not ended or (len(ended) < len(pairs) and own.closed_at_ms is not None):
+            more += profit - net
+            continue
+        gross = sum((row.gross for row in ended), _ZERO)
+        held, meant = _coins(own), sum((pair.listed.qty for pair in pairs), _ZERO)
+        at_own_size = gross if held == meant else (gross * held / meant).quantize(_CENT)
         size += gross - at_own_size
         slippage += at_own_size - realised
-        fees += paid - (gross - row.profit)
+        fees += paid - (gross - profit)
         funding += carried
-    for each in missed:
-        lost += each.listed.profit or _ZERO
+    lost = sum((each.listed.profit or _ZERO for each in missed), _ZERO)
     for trade in extra:
         yours += _in_quote(trade.net, trade)
         more -= _in_quote(trade.net, trade)
-    profit = sum((row.profit or _ZERO for row in listed), _ZERO)
+    total = sum((row.profit or _ZERO for row in listed), _ZERO)
     # What rounding leaves is slippage.
-    slippage += profit - slippage - fees - funding - lost - size - more - yours
+    slippage += total - slippage - fees - funding - lost - size - more - yours
     return Money(
-        profit=profit,
+        profit=total,
         slippage=slippage,
         fees=fees,
         funding=funding,
@@ -488,9 +612,8 @@ def _in_quote(amount: Decimal, own: Trade) -> Decimal:
 
 
 def _coins(own: Trade) -> Decimal:
-    if own.category is not Category.INVERSE:
-        return own.size
-    return (own.size / own.entry_price).quantize(_CENT) if own.entry_price else _ZERO
+    """All that was ever entered."""
+    return own.entry_qty if own.category is not Category.INVERSE else own.entry_value.quantize(_CENT)
 
 
 def counted(verdicts: Iterable[AlertVerdict]) -> dict[str, int]:

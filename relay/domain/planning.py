@@ -132,10 +132,10 @@ def _side_of(position: Decimal, least: Decimal) -> int:
 
 def marketable_limit_note(move: Move, signal: Signal, facts: Facts) -> tuple[str, ...]:
     """For a limit exit that would not rest, where a price is known. It is sent all the same: it does exit."""
-    market = facts.market_price
-    if signal.type is not OrderType.LIMIT or signal.price is None or market is None or move.entry_qty > 0:
+    if signal.type is not OrderType.LIMIT or signal.price is None or move.entry_qty > 0:
         return ()
-    if not is_marketable(move.side, signal.price, market):
+    market = facts.market_price
+    if market is None or not is_marketable(move.side, signal.price, market):
         return ()
     where = f"the limit price {plain(signal.price)} of this {move.side.value} is on the taker's side of the market"
     if signal.time_in_force is TimeInForce.POST_ONLY:
@@ -200,9 +200,9 @@ def _resulting(move: Move, intent: Intent, facts: Facts, working: list[Working])
 
     A flip that rests may find nothing to exit any more once it fills, because a stop was faster: then it opens whole.
     """
-    if facts.size is None:
-        return None
     total, held = move.exit_qty + move.entry_qty, facts.size
+    if held is None:
+        return None
     if intent.rests:
         return largest_size(held, move.side, working) + total
     return largest_size(held + move.side.sign * total, move.side, working)
@@ -217,10 +217,10 @@ def _dearest(side: Side, signal: Signal, market_price: Decimal | None) -> Decima
 
 def _far_refusal(side: Side, intent: Intent, facts: Facts, references: References) -> Reason | None:
     """Of the alert's own levels; the strategy's default ones are percentages."""
-    near = [price for price in (facts.market_price, references.for_profit) if price]
-    if not near or not intent.has_levels or intent.rules.levels_any_distance:
+    if not intent.has_levels or intent.rules.levels_any_distance:
         return None
-    return too_far(intent.levels, side=side, near=near)
+    near = [price for price in (facts.market_price, references.for_profit) if price]
+    return too_far(intent.levels, side=side, near=near) if near else None
 
 
 def _level_refusal(side: Side, intent: Intent, facts: Facts, references: References) -> Reason | None:
@@ -240,8 +240,8 @@ def _at_once(intent: Intent, facts: Facts, requested: Requested) -> Intent | Non
 
     The exit goes at the market; the entry goes too, if alert or strategy say so, at its own price if it has one.
     """
-    signal, market = intent.signal, facts.market_price
-    if not isinstance(requested, Move) or signal.trigger_price is None or market is None:
+    signal = intent.signal
+    if not isinstance(requested, Move) or signal.trigger_price is None or (market := facts.market_price) is None:
         return None
     rises = signal.type.rises_to_trigger(requested.side)
     if not signal.type.is_conditional or (signal.trigger_price > market if rises else signal.trigger_price < market):
@@ -468,8 +468,10 @@ def _nothing_left(
 
 def _dust_note(move: Move, facts: Facts) -> tuple[str, ...]:
     """What of a whole holding is too little to be sold."""
+    if not facts.instrument.is_held or not move.closes_all:
+        return ()
     left = (facts.size or _ZERO) - move.exit_qty
-    if not facts.instrument.is_held or not move.closes_all or left <= 0:
+    if left <= 0:
         return ()
     return (f"{plain(left)} {facts.instrument.base_coin} is less than the exchange sells: it goes with the next exit",)
 

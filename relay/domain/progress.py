@@ -145,14 +145,16 @@ def _refused_for(order: OrderState) -> ErrorKind | None:
 def _was_refused(order: OrderState) -> bool:
     """By the exchange, and nothing that was sent before took effect either."""
     outcome = order.attempts[-1].outcome if order.attempts else None
-    return _is_withheld(order) and isinstance(outcome, OrderRejected) and is_final(order, outcome)
+    return isinstance(outcome, OrderRejected) and _is_withheld(order) and is_final(order, outcome)
 
 
 def _is_outdated(order: OrderState) -> bool:
     """An exit that may have been planned by rules that the exchange has changed, or by coins that are not free."""
+    if not (_was_refused(order) and order.is_exit):
+        return False
     is_held = not order.planned.category.has_positions
     lacks = is_held and order.reason is not None and order.reason.code == "EXCHANGE_BALANCE"
-    return order.is_exit and _was_refused(order) and (_refused_for(order) is ErrorKind.RULES or lacks)
+    return lacks or _refused_for(order) is ErrorKind.RULES
 
 
 def _is_too_little(order: OrderState) -> bool:

@@ -14,7 +14,6 @@ from relay.domain.bracket import (
     begun_anew,
     breakeven_price,
     leg_price,
-    level_price,
     profit_price,
     remaining,
     stop_price,
@@ -533,8 +532,7 @@ def _with_trail(wanted: StopLevels, bracket: Bracket, position: Position, tick: 
     distance = trail_distance(bracket.trailing_stop, reference=bracket.entry_price, tick=tick)
     start = None
     if bracket.trailing_start is not None:
-        exact = level_price(bracket.trailing_start, side=bracket.side, reference=bracket.entry_price, is_stop=False)
-        start = ceil_to(exact, tick) if bracket.side.sign > 0 else floor_to(exact, tick)
+        start = profit_price(bracket.trailing_start, side=bracket.side, reference=bracket.entry_price, tick=tick)
     # A start that the price has passed already is no start to wait for.
     if start is not None and _is_passed(start, position, bracket.side.sign):
         start = None

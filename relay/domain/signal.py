@@ -246,13 +246,10 @@ class Signal:
     @property
     def only_exits(self) -> bool:
         """Whether the signal opens nothing, whatever is open."""
-        return can_only_exit(self.action, reduce_only=self.reduce_only, strategy_sign=self._strategy_sign_read)
-
-    @property
-    def _strategy_sign_read(self) -> int | None:
-        """The side that planning goes by: of a `buy` or `sell`, `market_position` alone."""
-        is_target = self.action is Action.TARGET
-        return self.strategy_sign if is_target or self.market_position is not None else None
+        # Planning goes by the strategy's side: of a `buy` or `sell` by `market_position` alone.
+        is_read = self.action is Action.TARGET or self.market_position is not None
+        sign = self.strategy_sign if is_read else None
+        return can_only_exit(self.action, reduce_only=self.reduce_only, strategy_sign=sign)
 
     @property
     def may_exit(self) -> bool:
@@ -423,11 +420,7 @@ def _fills_exactly(link: ChainLink, last: Last) -> bool:
     Before the very first alert nothing is known to be missing: there it has to be older. Two alerts of one second can
     not be told apart while no gap is open.
     """
-    if link.sent_at_ms is None or last.link.sent_at_ms is None or not link.after.is_like(last.link.before):
-        return False
-    if last.open_from is None:
-        return last.fit is Fit.FIRST and link.sent_at_ms < last.link.sent_at_ms
-    return link.before.is_like(last.open_from) and link.sent_at_ms <= last.link.sent_at_ms
+    return _belongs_before(link, last) and (last.open_from is None or link.before.is_like(last.open_from))
 
 
 def _belongs_before(link: ChainLink, last: Last) -> bool:

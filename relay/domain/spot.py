@@ -142,14 +142,13 @@ class OwnCoins:
     def position(self, owned: Decimal | None, free: Decimal | None, price: Decimal | None, *, at_ms: int) -> Position:
         """As a position: long, and never more than the account has of the coin (`owned`, as told at `at_ms`)."""
         size = max(owned, _ZERO) if owned is not None and self.lacks(owned, at_ms=at_ms) else self._size
-        has_pnl = size and price is not None and self.avg_price is not None
         return Position(
             category=Category.SPOT,
             symbol=self.symbol,
             size=size,
             avg_price=self.avg_price if size else None,
             mark_price=price,
-            unrealised_pnl=size * (price - self.avg_price) if has_pnl and price and self.avg_price else None,
+            unrealised_pnl=size * (price - self.avg_price) if size and price and self.avg_price else None,
             gross=size + self.fees if size else size,
             free=free,
         )

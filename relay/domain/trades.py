@@ -255,7 +255,7 @@ def _closing(held: Sequence[Trade], entry: LedgerEntry, maker: Maker | None) -> 
 
 def _reducible(held: Iterable[Trade], side: Side) -> Decimal:
     net = sum((trade.signed_qty for trade in held), _ZERO)
-    return abs(net) if net * side.sign < 0 else _ZERO
+    return max(-net * side.sign, _ZERO)
 
 
 def _shared(trades: Sequence[Trade], qty: Decimal) -> list[tuple[Trade, Decimal]]:
@@ -481,9 +481,8 @@ class _Fill:
             netting = _ZERO
         touched = {each: _earned(trade, gains.get(each, _ZERO), self.entry.coin_usd) for each, trade in touched.items()}
         if netting:
-            bearer = min(still_open or touched.values(), key=lambda trade: (trade.first_at_ms, trade.id)).id
-            touched.setdefault(bearer, next(trade for trade in still_open or self.held if trade.id == bearer))
-            touched[bearer] = replace(touched[bearer], netting=netting)
+            bearer = min(still_open or touched.values(), key=lambda trade: (trade.first_at_ms, trade.id))
+            touched[bearer.id] = replace(touched.get(bearer.id, bearer), netting=netting)
         return result, touched
 
 

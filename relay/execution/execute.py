@@ -4,9 +4,9 @@ before the process dies; what the journal has by then is enough to go on."""
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
 from decimal import Decimal
 
 from relay.app.metrics import TimedStage, first_orders, timed, took
@@ -23,7 +23,16 @@ from relay.domain.signal import Action, Signal
 from relay.engine import failpoint
 from relay.engine.failpoint import Failpoint
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
-from relay.execution.gather import Gathered, Gatherer, NotGathered, NotKnown, refused_facts, unreachable
+from relay.execution.gather import (
+    AT_ONCE,
+    IN_TURN,
+    Gathered,
+    Gatherer,
+    NotGathered,
+    NotKnown,
+    refused_facts,
+    unreachable,
+)
 from relay.execution.notices import Announcer
 from relay.execution.orders import Advancer, Clearing
 from relay.execution.ports import Account, Now, to_ms, utc_now
@@ -54,10 +63,12 @@ class DriftWatch:
     def notes(self, work: Work, *, now_ms: int) -> tuple[str, ...]:
         """For a signal that is done: the difference in words, which is also kept as an event and announced."""
         signal, expected = work.signal, work.expected
+        if expected is None:
+            return ()
         assert signal.category is not None and signal.symbol is not None
         instrument = work.account.market.instrument(signal.category, signal.symbol)
         position = position_after(work, instrument)
-        if expected is None or position is None or instrument is None:
+        if position is None or instrument is None:
             return ()
         key = signal.strategy, work.account.name, signal.category, signal.symbol
         if not expected.differs(position, instrument):
@@ -181,29 +192,20 @@ def _resting(account: Account, category: Category, symbol: str) -> tuple[OpenOrd
 _NOW = 0.0
 _LEVELS_AGAIN_MS = 1_000
 _LEVEL_STEPS_MAX = 5
-AT_ONCE, IN_TURN = "at once", "in turn"
-"""How a signal's first order left: in one transaction with its acceptance, or by its lane's own turn after it."""
-
-
-def _sent(gathered: Gathered, way: str) -> Gathered:
-    """The plan says which way it went, and so does the metric."""
-    plan = gathered.plan
-    if not plan.orders:
-        return gathered
-    first_orders.labels(way).inc()
-    return replace(gathered, plan=replace(plan, inputs={**plan.inputs, "sent": way}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstOrder:
     """An order whose attempt is written down, to be sent with this signature once that is durable.
 
-    `discrepancy`: what is to be told of the position.
+    `discrepancy`: what is to be told of the position. `gathered_s`, `waited_s`: counted and logged once it has left.
     """
 
     order: OrderState
     signature: RequestSignature
     discrepancy: tuple[str, ...]
+    gathered_s: float
+    waited_s: float
 
 
 class Executor:
@@ -291,12 +293,15 @@ class Executor:
         signal, now = work.signal, self._now()
         assert signal.category is not None and signal.symbol is not None
         where = work.account.name, signal.category, signal.symbol
-        if signal.clears_resting and self._journal.resting_orders(*where):
+        clears = signal.clears_resting
+        if clears and self._journal.resting_orders(*where):
             return None
-        work.circumstances = self._journal.circumstances(*where)
+        work.circumstances = uow.circumstances(*where)
+        begun_at = time.perf_counter()
         try:
-            with timed(TimedStage.GATHER):
-                gathered = self._gatherer.gather_known(work, now)
+            gathered = self._gatherer.gather_known(
+                work, now, rests_nothing=clears, is_plain=uow.events.arriving is not None
+            )
         except NotKnown:
             return None
         plan, facts = gathered.plan, gathered.proposal.facts
@@ -304,27 +309,35 @@ class Executor:
         is_carried = facts.residual is not None or plan.residual is not None
         if first is None or first.leverage is not None or is_carried or facts.halted is not None:
             return None
-        self._gathered(work, gathered, now)
+        gathered_s = time.perf_counter() - begun_at
+        self._gathered(work, gathered)
         order = next(iter(work.orders.values()))
-        signature = work.account.exchange.signature()
+        signature, now_ms = work.account.exchange.signature(), to_ms(now)
         attempt = order.client_order_id, signature
-        gathered = _sent(gathered, AT_ONCE)
-        uow.signals.begin(signal.id, work.account.name, now_ms=to_ms(now))
-        discrepancy = self._write_plan(uow, work, gathered, attempt, None, to_ms(now))
-        return FirstOrder(order=sent(order, signature), signature=signature, discrepancy=discrepancy)
+        uow.signals.begin(signal.id, work.account.name, now_ms=now_ms)
+        discrepancy = self._write_plan(uow, work, gathered, attempt, None, now_ms)
+        return FirstOrder(
+            order=sent(order, signature),
+            signature=signature,
+            discrepancy=discrepancy,
+            gathered_s=gathered_s,
+            waited_s=(now - signal.received_at).total_seconds(),
+        )
 
     def leave(self, work: Work, first: FirstOrder, on_sent: Callable[[], None]) -> None:
         """Send the first order of a plan that `plan_at_once` has written. `on_sent`: called once it has left."""
         self._planned(work, first.discrepancy)
         work.keep(first.order)
         work.keep(self._advancer.place(work.account, first.order, first.signature, work.deferred, on_sent))
+        first_orders.labels(AT_ONCE).inc()
+        took(TimedStage.WAIT, first.waited_s)
+        took(TimedStage.GATHER, first.gathered_s, is_logged=True)
 
     def _begin(self) -> None:
         failpoint.passed(Failpoint.BEGUN)
 
-    def _gathered(self, work: Work, gathered: Gathered, now: datetime) -> None:
+    def _gathered(self, work: Work, gathered: Gathered) -> None:
         failpoint.passed(Failpoint.GATHERED)
-        took(TimedStage.WAIT, (now - work.signal.received_at).total_seconds())
         work.plan_made(gathered.plan)
 
     def _planned(self, work: Work, discrepancy: tuple[str, ...]) -> None:
@@ -341,7 +354,8 @@ class Executor:
                 return gathered.again_s
             self._finish(work, gathered.finish, self._now_ms())
             return None
-        self._gathered(work, gathered, now)
+        took(TimedStage.WAIT, (now - work.signal.received_at).total_seconds())
+        self._gathered(work, gathered)
         plan = gathered.plan
         if plan.status is not PlanStatus.PLANNED:
             # In one transaction: a plan without orders, found after a kill, would look like one that is done.
@@ -381,7 +395,9 @@ class Executor:
         Returns False if entries were halted meanwhile; then only that it has begun was written.
         """
         now_ms = self._now_ms()
-        gathered = _sent(gathered, IN_TURN)
+        if (plan := gathered.plan).orders:
+            first_orders.labels(IN_TURN).inc()
+            gathered = replace(gathered, plan=replace(plan, inputs={**plan.inputs, "sent": IN_TURN}))
 
         def write(uow: UnitOfWork) -> tuple[str, ...] | None:
             halted = uow.ask_halted(work.account.name) if opens else None
@@ -406,6 +422,8 @@ class Executor:
         now_ms: int,
     ) -> tuple[str, ...]:
         """Returns what is to be told of the position."""
+        discrepancy = self._discrepancy(uow, work)
+        uow.signals.add_notes(work.signal.id, (*gathered.plan.notes, *discrepancy))
         uow.plans.record(
             signal_id=work.signal.id,
             account=work.account.name,
@@ -415,8 +433,6 @@ class Executor:
             is_carried=gathered.proposal.facts.residual is not None,
             now_ms=now_ms,
         )
-        discrepancy = self._discrepancy(uow, work)
-        uow.signals.add_notes(work.signal.id, (*gathered.plan.notes, *discrepancy))
         if finish is not None:
             _end(uow, work.signal.id, work.account.name, finish, now_ms)
         return discrepancy
@@ -506,7 +522,7 @@ class Executor:
 
     def _held_back(self, work: Work, order: OrderState) -> Reason | None:
         """Why a planned entry may not be sent (again): it has grown too old, or was halted meanwhile."""
-        if order.is_exit or order.venue_order_id is not None:
+        if order.venue_order_id is not None or order.is_exit:
             return None
         halted = self._gatherer.halted(work.account.name)
         if work.rules.no_entries is not None:

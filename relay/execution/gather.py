@@ -33,6 +33,8 @@ from relay.journal.records import HALT, Switch
 
 
 STREAM, READ = "stream", "read"
+AT_ONCE, IN_TURN = "at once", "in turn"
+"""How a signal's first order left: in one transaction with its acceptance, or by its lane's own turn after it."""
 
 
 class NotKnown(Exception):  # noqa: N818
@@ -42,10 +44,16 @@ class NotKnown(Exception):  # noqa: N818
 class FactSource:
     """The facts for one plan of one account. `reported`: which of them came from where, for the plan's inputs."""
 
-    def __init__(self, account: Account, *, asks: bool = True) -> None:
-        """`asks`: whether the exchange may be asked; else NotKnown is raised instead."""
+    def __init__(
+        self, account: Account, *, asks: bool = True, rests_nothing: bool = False, is_plain: bool = False
+    ) -> None:
+        """`asks`: whether the exchange may be asked; else NotKnown is raised instead. `rests_nothing`: no order of the
+        relay's rests at the instrument, as was just read. `is_plain`: nothing was stored of the signal but that it was
+        accepted."""
         self._exchange, self._live = account.exchange, account.live
         self.asks = asks
+        self.rests_nothing = rests_nothing
+        self.is_plain = is_plain
         self.reported: dict[str, str] = {}
 
     def position(self, category: Category, symbol: str, *, is_exit: bool = False) -> tuple[Position, int]:
@@ -356,14 +364,15 @@ class Gatherer:
         """Whoever calls `gather_known` has it until the plan is durable."""
         return self._limits.turn(account)
 
-    def gather_known(self, work: Work, now: datetime) -> Gathered:
+    def gather_known(self, work: Work, now: datetime, *, rests_nothing: bool, is_plain: bool) -> Gathered:
         """The same as `gather` where nothing may be asked or waited for. Raises NotKnown."""
         signal = work.signal
         assert signal.category is not None and signal.symbol is not None, "it has its lane"
         instrument = work.account.market.instrument(signal.category, signal.symbol)
         if instrument is None or (signal.signal_price is not None and work.account.environment == "paper"):
             raise NotKnown("price")
-        source = FactSource(work.account, asks=False)
+        source = FactSource(work.account, asks=False, rests_nothing=rests_nothing, is_plain=is_plain)
+        source.reported["sent"] = AT_ONCE
         proposal, _ = self._proposed(work, instrument, now, source)
         work.expected = proposal.expected
         wanted = proposal.limit_needs
@@ -444,7 +453,7 @@ class Gatherer:
         self, work: Work, instrument: Instrument, now: datetime, source: FactSource
     ) -> tuple[Proposal, ExchangeUnreachable | None]:
         """The error is one that passes: to ask again may help. Without the position nothing at all can be planned."""
-        intent, facts = self._begun(work, instrument, now)
+        intent, facts = self._begun(work, instrument, now, is_plain=source.is_plain)
         wanted = intent.needs
         position = (
             self._position(work, instrument, source, is_exit=intent.only_exits) if Need.POSITION in wanted else None
@@ -465,7 +474,9 @@ class Gatherer:
         )
         return proposal_of(intent, known), reading.passing
 
-    def _begun(self, work: Work, instrument: Instrument, now: datetime) -> tuple[Intent, Facts]:
+    def _begun(
+        self, work: Work, instrument: Instrument, now: datetime, *, is_plain: bool = False
+    ) -> tuple[Intent, Facts]:
         """What the signal means, and the facts that are known without asking the exchange."""
         account = work.account
         known = work.take_circumstances() or self._journal.circumstances(
@@ -479,8 +490,11 @@ class Gatherer:
             residual=known.residual,
             halted=_halted_by(known.halt),
             uncleared=work.uncleared.reason if work.uncleared else None,
-            withheld=self._withheld(work.signal) or account.entry_bar(instrument.category, instrument.symbol),
+            withheld=(None if is_plain else self._withheld(work.signal))
+            or account.entry_bar(instrument.category, instrument.symbol),
         )
+        if is_plain:
+            return intent_of(work.signal, work.rules, facts), facts
         stands = self._stands(work.signal)
         if stands is None:
             return intent_of(self._with_size_before(work.signal), work.rules, facts), facts
@@ -513,7 +527,7 @@ class Gatherer:
     def _position(self, work: Work, instrument: Instrument, source: FactSource, *, is_exit: bool) -> Position:
         category, symbol = instrument.category, instrument.symbol
         position, requested_at_ms = source.position(category, symbol, is_exit=is_exit)
-        rests = self._journal.resting_orders(work.account.name, category, symbol)
+        rests = not source.rests_nothing and self._journal.resting_orders(work.account.name, category, symbol)
         work.seen = PositionSnapshot(position=position, requested_at_ms=requested_at_ms, has_resting=bool(rests))
         return position
 

@@ -182,8 +182,7 @@ class Advancer:
                 order.planned, client_order_id=order.client_order_id, signature=signature, is_exit=order.is_exit
             )
         failpoint.passed(Failpoint.SENT)
-        assert order.last is not None
-        name, number, now_ms = order.client_order_id, order.last.number, self._now_ms()
+        name, number, now_ms = order.client_order_id, order.attempts[-1].number, self._now_ms()
         deferred.add(
             lambda uow: uow.orders.record_outcome(name, number, outcome, now_ms=now_ms),
             lambda: failpoint.passed(Failpoint.OUTCOME_STORED),

@@ -30,10 +30,6 @@ class ExchangePort(Protocol):
     def is_clock_measured(self) -> bool:
         """Whether it was measured; else `now_ms` is this machine's."""
 
-    @property
-    def sends_at_once(self) -> bool:
-        """Whether an order would leave without waiting for the rate limit."""
-
     def signature(self) -> RequestSignature: ...
 
     def measure_clock(self) -> int: ...

@@ -77,8 +77,7 @@ class Protector:
         if protection_run.live is None:
             protection_run.live = self._journal.live_brackets_of(*where)
         live = protection_run.live
-        instrument = protection_run.account.market.instrument(protection_run.category, protection_run.symbol)
-        if not live or instrument is None:
+        if not live or (instrument := protection_run.account.market.instrument(*where[1:])) is None:
             return ProtectionEnded()
         record = next((each for each in live if each.bracket.status is BracketStatus.ACTIVE), live[-1])
         try:

@@ -73,7 +73,7 @@ class Tasks:
 
         One that came by mail was received earlier, by the clock of the server that took it.
         """
-        signal_id, ago_s = signal.id, (made_at_ms(signal.id) - to_ms(signal.received_at)) / 1000
+        signal_id, ago_s = signal.id, made_at_ms(signal.id) / 1000 - signal.received_at.timestamp()
         at_s = self._steady() - max(ago_s, 0)
         self._received[signal_id] = ReceiptTime(at_s=at_s, steady=self._steady)
         if len(self._received) > _RECEIVED_MAX:
@@ -275,7 +275,18 @@ class Arrivals:
             self._opening.release()
 
     def __exit__(self, *_: object) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """What this thread does from now on is not for an alert's being taken; harmless if it has left."""
         self._here.discard(threading.get_ident())
+
+    def is_over(self) -> bool:
+        """Whether nobody waits for an answer but, perhaps, the one whose alert has just been accepted.
+
+        Until then the lanes of a crowd wait: what they do next takes long, and each answer would be late by some of it.
+        """
+        return len(self._here) <= 1
 
     def may_open(self) -> Callable[[], None] | None:
         """What is to be called once the order has left, or has not; by any thread, and more than once if need be."""
@@ -374,9 +385,8 @@ class Opening:
             return None
         self._is_admitted = True
         admission, first = outcome
-        if first is None or not self._task.work.account.exchange.sends_at_once:
-            self._tell(admission)
         if first is None:
+            self._tell(admission)
             return self._task.step()
         try:
             return self._task.leave(first, lambda: self._tell(admission))
@@ -483,7 +493,7 @@ class Runner:
                 self._items.note_received(signal)
                 for name in accounts:
                     if name in self._open:
-                        self._engine.submit(*self._items.of_new(signal, name))
+                        self._engine.submit_when(*self._items.of_new(signal, name), ARRIVALS.is_over)
             case Reopened():
                 self.opened_again(admission)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, func, select, update
 
 from relay.domain.instrument import Category
 from relay.domain.order import ErrorKind, OrderStatus, Reason, RequestSignature, SignalStatus
@@ -40,7 +40,7 @@ from relay.journal.records import (
     Reopened,
     reason_columns,
 )
-from relay.journal.statements import Rows, event_row, insert_if_new, insert_rows
+from relay.journal.statements import Arriving, NewRows, event_row, fetch_first, insert_if_new, insert_rows, run
 from relay.journal.store import Lock, Store, hold, lane_name, locks_on
 from relay.journal.tables import (
     assignments,
@@ -65,6 +65,17 @@ CHAIN_EVENTS = {Fit.MISSING: CHAIN_GAP, Fit.OVERTAKEN: CHAIN_OVERTAKEN}
 """The event that is stored with a signal that does not fit its chain."""
 SIZE_BEFORE = "size_before"
 """The event of a reversal that does not say how large the strategy was: as large as its last alert had left it."""
+
+
+_here = (
+    (chains.c.strategy == bindparam("of_strategy"))
+    & (chains.c.category == bindparam("of_category"))
+    & (chains.c.symbol == bindparam("of_symbol"))
+)
+_CHAIN, _CHANGE_CHAIN = select(chains).where(_here), update(chains).where(_here)
+_DETAIL = select(events.c.detail).where(
+    events.c.signal_id == bindparam("of_signal"), events.c.name == bindparam("of_name")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,15 +112,17 @@ def extend_chain(
             connection.execute(delete(chains).where(of_strategy))
             return None
         lane = row.category, row.symbol
-    here = of_strategy & (chains.c.category == lane[0]) & (chains.c.symbol == lane[1])
-    known = connection.execute(select(chains).where(here)).first()
+    here = {"of_strategy": strategy, "of_category": lane[0], "of_symbol": lane[1]}
+    known = fetch_first(connection, _CHAIN, here)
     verdict = judged(link, _last(known) if known else None)
-    connection.execute(delete(chains).where(here))
     # An alert that was overtaken does not become the last one.
     ends_at = (known.signal_id, known.at) if known and verdict.fit is Fit.OVERTAKEN else (signal_id, now_ms)
     of_row = {"strategy": strategy, "category": lane[0], "symbol": lane[1], "ticker": ticker}
     of_last = {"signal_id": ends_at[0], "at": ends_at[1], **_columns(verdict.last)}
-    connection.execute(insert(chains), of_row | of_last)
+    if known is not None:
+        run(connection, _CHANGE_CHAIN, of_row | of_last | here)
+    else:
+        insert_rows(connection, (chains, [of_row | of_last]))
     return verdict
 
 
@@ -118,7 +131,7 @@ def forget_chain(connection: Connection, signal_id: str) -> None:
     connection.execute(delete(chains).where(chains.c.signal_id == signal_id))
 
 
-def _last(row: Row[Any]) -> Last:
+def _last(row: Any) -> Last:
     before = Standing(side=row.before_side, size=row.before_size)
     link = ChainLink(before=before, after=Standing(side=row.side, size=row.size), sent_at_ms=row.sent_at)
     open_side: MarketSide | None = row.open_side
@@ -184,9 +197,9 @@ class StrategyQueries:
 
     def _detail(self, signal_id: str, name: str) -> Any:
         """Of the signal's event of that name; None: there is none."""
-        which = (events.c.signal_id == signal_id) & (events.c.name == name)
         with self._store.read() as connection:
-            return connection.execute(select(events.c.detail).where(which)).scalar()
+            row = fetch_first(connection, _DETAIL, {"of_signal": signal_id, "of_name": name})
+        return None if row is None else row.detail
 
     def last_alerts(self, strategy: str) -> tuple[int | None, int | None]:
         """When the last alert came, rejected ones included, and the last heartbeat: Unix milliseconds.
@@ -288,30 +301,34 @@ class Admitting:
     aged_ms: int
     """Now, by the clock that ages of identities are measured on."""
 
-    def run(self, connection: Connection) -> Admission:
-        return self.try_as_new(connection) or self.compare(connection)
+    def run(self, connection: Connection, arriving: list[Arriving] | None = None) -> Admission:
+        """`arriving`: takes the rows of a new one that goes on in this very transaction and is written with that."""
+        return self.try_as_new(connection, arriving) or self.compare(connection, arriving)
 
-    def try_as_new(self, connection: Connection) -> New | None:
+    def try_as_new(self, connection: Connection, arriving: list[Arriving] | None = None) -> New | None:
         """None: it is not, or one statement cannot tell, and nothing was done."""
         if self.new.link is not None or self.new.copy is not None:
             return None
         rows = _rows_of(self.new, None, self.now_ms)
         identity = self._identity_row(self.new.identity.key)
-        is_new = insert_if_new(connection, (identities, identity), *rows)
-        return New(signal_id=self.new.id) if is_new else None
+        if not insert_if_new(connection, (identities, identity), *(rows if arriving is None else ())):
+            return None
+        if arriving is not None:
+            arriving.append(Arriving(*rows))
+        return New(signal_id=self.new.id)
 
-    def compare(self, connection: Connection) -> Admission:
+    def compare(self, connection: Connection, arriving: list[Arriving] | None = None) -> Admission:
         """With the one that has its identity, if there is one, and with the one before it in its chain."""
         new, key, reused = self.new, self.new.identity.key, None
         if new.is_mail and (known := self._of_mail(connection)) is not None:
             return known
-        first = None if self._is_known_by_text else connection.execute(_FIND, self._identity(key)).first()
+        first = None if self._is_known_by_text else fetch_first(connection, _FIND, self._identity(key))
         if first is not None and self._is_reused(connection, first):
             if not new.may_exit:
                 return IdReused(first_signal_id=first.signal_id)
             # Under a key of its own: the first one's resend, and this one's, are still known again.
             reused, key = str(first.signal_id), self._key_of_reuse
-            first = connection.execute(_FIND, self._identity(key)).first()
+            first = fetch_first(connection, _FIND, self._identity(key))
         if first is not None and self._is_repeat(connection, first):
             return self._again(connection, first)
         if new.copy is not None and not new.is_mail and (paired := self._paired(connection)) is not None:
@@ -323,7 +340,12 @@ class Admitting:
         fitted = _linked(connection, new, self.now_ms)
         if not self._is_known_by_text:
             self._identify(connection, key, first, new.id)
-        insert_rows(connection, *_rows_of(new, fitted, self.now_ms))
+        rows = _rows_of(new, fitted, self.now_ms)
+        # What else is told of it is read while it is planned.
+        if arriving is not None and new.copy is None and len(rows[1][1]) == 1:
+            arriving.append(Arriving(*rows))
+        else:
+            insert_rows(connection, *rows)
         if new.copy is not None:
             copies.add(connection, new.strategy, new.copy, new.id)
         return New(signal_id=new.id, chain_note=fitted.note if fitted else None)
@@ -337,9 +359,9 @@ class Admitting:
         """From now on the alert's identity means this signal."""
         row = self._identity_row(key) | {"signal_id": signal_id}
         if first is None:
-            connection.execute(insert(identities), row)
+            insert_rows(connection, (identities, [row]))
         else:
-            connection.execute(_REPLACE, row | self._identity(key))
+            run(connection, _REPLACE, row | self._identity(key))
 
     def _of_mail(self, connection: Connection) -> Admission | None:
         """What a mail is that is not to be executed; None: it may be new."""
@@ -406,7 +428,7 @@ class Admitting:
             "first_at": self.aged_ms,
         }
 
-    def _is_within(self, first: Row[*tuple[Any, ...]], window_ms: int) -> bool:
+    def _is_within(self, first: Any, window_ms: int) -> bool:
         """An age far below zero tells nothing: the clock was set back while the relay did not run.
 
         A little below zero it is as good as none: the clocks of two processes are never quite the same.
@@ -414,7 +436,7 @@ class Admitting:
         age_ms: int = self.aged_ms - first.first_at
         return -_CLOCKS_APART_MS <= age_ms <= window_ms
 
-    def _is_reused(self, connection: Connection, first: Row[*tuple[Any, ...]]) -> bool:
+    def _is_reused(self, connection: Connection, first: Any) -> bool:
         kind, copy = self.new.identity.kind, self.new.copy
         if kind is IdentityKind.BODY:
             return False
@@ -424,7 +446,7 @@ class Admitting:
         )
         return not is_same or is_late
 
-    def _is_repeat(self, connection: Connection, first: Row[*tuple[Any, ...]]) -> bool:
+    def _is_repeat(self, connection: Connection, first: Any) -> bool:
         """Of an identity that is not reused."""
         match self.new.identity.kind:
             case IdentityKind.ID_TIME:
@@ -450,7 +472,7 @@ class Admitting:
             other = other.where(is_here | signals.c.symbol.is_(None))
         return connection.execute(other.limit(1)).first() is not None
 
-    def _again(self, connection: Connection, first: Row[*tuple[Any, ...]]) -> Admission:
+    def _again(self, connection: Connection, first: Any) -> Admission:
         signal_id, copy = first.signal_id, self.new.copy
         if copy is not None:
             pair = copies.partner_of(connection, signal_id, copy)
@@ -493,7 +515,7 @@ def remove_plans(connection: Connection, signal_id: str) -> None:
     connection.execute(update(assignments).where(of_signal).values(status=SignalStatus.ACCEPTED))
 
 
-def _rows_of(new: NewSignal, fitted: Judged | None, now_ms: int) -> tuple[tuple[Table, Rows], ...]:
+def _rows_of(new: NewSignal, fitted: Judged | None, now_ms: int) -> tuple[NewRows, NewRows, NewRows]:
     """All that is stored of a new alert but its identity. `fitted`: how it fits into its chain."""
     return (
         (signals, [_signal(new, fitted.note if fitted else None, now_ms)]),
@@ -502,7 +524,7 @@ def _rows_of(new: NewSignal, fitted: Judged | None, now_ms: int) -> tuple[tuple[
     )
 
 
-def _signal(new: NewSignal, note: str | None, now_ms: int) -> dict[str, object]:
+def _signal(new: NewSignal, note: str | None, now_ms: int) -> dict[str, Any]:
     return {
         "id": new.id,
         "strategy": new.strategy,
@@ -553,7 +575,7 @@ def _linked(connection: Connection, new: NewSignal, now_ms: int) -> Judged | Non
     )
 
 
-def _execution(new: NewSignal, account: str, now_ms: int) -> dict[str, object]:
+def _execution(new: NewSignal, account: str, now_ms: int) -> dict[str, Any]:
     return {
         "signal_id": new.id,
         "account": account,

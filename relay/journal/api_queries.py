@@ -629,6 +629,13 @@ class DashboardQueries:
         with self._store.read() as connection:
             return arrivals(connection, since_ms, until_ms, limit=limit)
 
+    def first_arrival_ms(self) -> int | None:
+        """When the oldest signal came that is stored; None where there is none."""
+        with self._store.read() as connection:
+            oldest = select(signals.c.received_at).order_by(signals.c.seq).limit(1)
+            found: int | None = connection.execute(oldest).scalar()
+        return found
+
     def fill_rows(self, strategy: str | None, since_ms: int, *, limit: int) -> list[FillRow]:
         """The latest fills since, of one strategy or of all, in the order of their signals."""
         with self._store.read() as connection:

@@ -45,6 +45,7 @@ from relay.journal.records import (
     Switch,
 )
 from relay.journal.sqlite import SqliteStore, Writer
+from relay.journal.statements import Arriving
 from relay.journal.store import Job, JobStage, Store, T
 from relay.journal.unit_of_work import UnitOfWork, run_in
 
@@ -194,11 +195,11 @@ class Journal:
         admitting = _admitting(new, now_ms, dedup_window_ms, aged_ms)
 
         def work(connection: Connection) -> tuple[Admission, T | None]:
-            admission = admitting.run(connection)
+            arriving: list[Arriving] = []
+            admission = admitting.run(connection, arriving)
             if not isinstance(admission, New):
                 return admission, None
-            with store.reading_in(connection):
-                return admission, run_in(and_then, connection)
+            return admission, store.reading_in(connection, lambda: run_in(and_then, connection, *arriving))
 
         def undo(connection: Connection, outcome: tuple[Admission, T | None]) -> None:
             admission, followed = outcome

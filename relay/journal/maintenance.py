@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,7 @@ from sqlalchemy.engine import URL, make_url
 from relay.domain.bracket import Bracket, BracketStatus
 from relay.domain.instrument import Category, plain
 from relay.domain.order import Reason, SignalStatus
+from relay.domain.trades import Trade
 from relay.errors import RelayError
 from relay.journal import tables
 from relay.journal.api_queries import FEE_COIN, shown_orders
@@ -67,7 +69,9 @@ from relay.journal.tables import (
     plans,
     signals,
     switches,
+    trades,
 )
+from relay.journal.trades import TRADE_COLUMNS, shown_trade, trade_cells
 from relay.journal.unit_of_work import UnitOfWork
 from relay.settings.environment import database_password
 
@@ -397,6 +401,7 @@ class ExportKind(StrEnum):
     SIGNALS = "signals"
     ORDERS = "orders"
     FILLS = "fills"
+    TRADES = "trades"
 
 
 COLUMNS: Final = {
@@ -424,22 +429,19 @@ COLUMNS: Final = {
         *("signal_id", "client_order_id", "exec_id", "account", "category", "symbol", "side", "qty", "price", "fee"),
         *("fee_coin", "is_maker", "at"),
     ),
+    ExportKind.TRADES: TRADE_COLUMNS,
 }
 """In this order; numbers of money and size are texts, times RFC 3339."""
 
 
 def export(store: Store, kind: ExportKind, from_ms: int, until_ms: int) -> Iterator[dict[str, Any]]:
-    """The oldest first: signals by their receipt, orders by their making, fills by the exchange's time. `until_ms` is
-    not included. Raises JournalUnavailable."""
-    by = {
-        ExportKind.SIGNALS: signals.c.received_at,
-        ExportKind.ORDERS: orders.c.created_at,
-        ExportKind.FILLS: fills.c.at,
-    }[kind]
-    key = {
-        ExportKind.SIGNALS: signals.c.seq,
-        ExportKind.ORDERS: orders.c.client_order_id,
-        ExportKind.FILLS: fills.c.exec_id,
+    """The oldest first: signals by their receipt, orders by their making, fills and the trades that they began by the
+    exchange's time. `until_ms` is not included. Raises JournalUnavailable."""
+    by, key = {
+        ExportKind.SIGNALS: (signals.c.received_at, signals.c.seq),
+        ExportKind.ORDERS: (orders.c.created_at, orders.c.client_order_id),
+        ExportKind.FILLS: (fills.c.at, fills.c.exec_id),
+        ExportKind.TRADES: (trades.c.at, trades.c.id),
     }[kind]
     statement = {
         ExportKind.SIGNALS: select(signals),
@@ -447,6 +449,7 @@ def export(store: Store, kind: ExportKind, from_ms: int, until_ms: int) -> Itera
         ExportKind.FILLS: select(fills, orders.c.signal_id, orders.c.category, orders.c.symbol, orders.c.side).join(
             orders, orders.c.client_order_id == fills.c.client_order_id
         ),
+        ExportKind.TRADES: select(trades),
     }[kind]
     statement = statement.where(by >= from_ms, by < until_ms).order_by(by, key).limit(_AT_ONCE)
     page = statement
@@ -454,13 +457,24 @@ def export(store: Store, kind: ExportKind, from_ms: int, until_ms: int) -> Itera
         # Page by page: on Postgres a connection that only reads is in no transaction, in which alone a cursor lives.
         with store.read() as connection:
             rows = connection.execute(page).all()
-            shown = shown_orders(connection, rows) if kind is ExportKind.ORDERS else [{}] * len(rows)
-        for row, more in zip(rows, map(_fees, shown), strict=True):
+            shown = _shown(connection, kind, rows)
+        for row, more in zip(rows, shown, strict=True):
             yield {name: _cell(name, {**row._mapping, **more}[name]) for name in COLUMNS[kind]}
         if len(rows) < _AT_ONCE:
             return
         last = rows[-1]._mapping
         page = statement.where(tuple_(by, key) > tuple_(last[by], last[key]))
+
+
+def _shown(connection: Connection, kind: ExportKind, rows: Sequence[Row[Any]]) -> list[dict[str, Any]]:
+    """What a row of the table does not say by itself."""
+    match kind:
+        case ExportKind.ORDERS:
+            return [_fees(each) for each in shown_orders(connection, rows)]
+        case ExportKind.TRADES:
+            return [trade_cells(shown_trade(from_json(Trade, row.body))) for row in rows]
+        case _:
+            return [{}] * len(rows)
 
 
 def _fees(shown: Mapping[str, Any]) -> dict[str, Any]:
@@ -641,7 +655,7 @@ def _has_twin(table: Table, account: str) -> ColumnElement[bool]:
 
 
 def _sum(connection: Connection, table: Table, old: str, new: str) -> None:
-    """Into the new name's row. What is no number and is not empty on one side alone keeps the new name's."""
+    """Into the new name's row. What is no number keeps the new name's."""
     keys = [each.name for each in table.primary_key.columns if each.name != "account"]
     numbers = [each.name for each in table.c if each.name not in (*keys, "account") and not each.nullable]
     rows = {
@@ -653,7 +667,13 @@ def _sum(connection: Connection, table: Table, old: str, new: str) -> None:
         if other is not None:
             which = [table.c[each] == row._mapping[each] for each in keys]
             summed: dict[str, Any] = {each: row._mapping[each] + other._mapping[each] for each in numbers}
+            if table is tables.day_totals:
+                summed["fees_other"] = _by_coin(row.fees_other or {}, other.fees_other or {}) or None
             connection.execute(update(table).where(table.c.account == new, *which).values(summed))
+
+
+def _by_coin(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Decimal]:
+    return {coin: Decimal(one.get(coin, 0)) + Decimal(other.get(coin, 0)) for coin in one.keys() | other}
 
 
 def forget(journal: Journal, account: str, *, now_ms: int) -> None:

@@ -26,7 +26,7 @@ from relay.domain.order_lifecycle import Attempt, OrderState, after_outcome, jud
 from relay.domain.position import Fill, OrderReport
 from relay.domain.spot import SETTLED_MS, OwnCoins
 from relay.journal.records import PRICE_MOVED, from_json, outcome_columns, reason_columns, state_of, to_json
-from relay.journal.statements import EventLog, Rows, fetch_all, fetch_first, insert_if_new, run
+from relay.journal.statements import EventLog, Rows, fetch_all, fetch_first, insert_if_new, insert_rows, run
 from relay.journal.tables import IS_LIVE, WITH_ATTEMPTS, attempts, beliefs, fills, guards, orders
 
 _this_order = orders.c.client_order_id == bindparam("of_order")
@@ -524,6 +524,7 @@ def _of_lane(account: str, category: Category, symbol: str) -> dict[str, object]
 
 
 _LIVE = select(guards).where(IS_LIVE)
+_CHANGE_BRACKET = update(guards).where(guards.c.seq == bindparam("of_seq"))
 _LIVE_OF_ACCOUNT = _LIVE.where(guards.c.account == bindparam("of_account"))
 _LIVE_OF_LANE = _LIVE_OF_ACCOUNT.where(
     guards.c.category == bindparam("of_category"),
@@ -570,11 +571,11 @@ class Protection:
             "symbol": symbol,
             **_bracket_columns(bracket, now_ms),
         }
-        self._connection.execute(insert(guards), row)
+        insert_rows(self._connection, (guards, [row]))
 
     def save(self, seq: int, bracket: Bracket, *, now_ms: int) -> None:
         """How a bracket stands now."""
-        self._connection.execute(update(guards).where(guards.c.seq == seq).values(_bracket_columns(bracket, now_ms)))
+        run(self._connection, _CHANGE_BRACKET, {**_bracket_columns(bracket, now_ms), "of_seq": seq})
 
 
 def live_brackets(connection: Connection, account: str | None = None) -> tuple[BracketRecord, ...]:

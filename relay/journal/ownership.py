@@ -6,11 +6,14 @@ once a new one has begun. Nobody who takes waits: what is locked is tried again 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
+    ClauseElement,
     ColumnElement,
     Connection,
     Text,
@@ -20,10 +23,10 @@ from sqlalchemy import (
     delete,
     exists,
     func,
+    insert,
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from relay.domain.placement import OwnerSnapshot
 from relay.engine import lease_guard
@@ -52,16 +55,6 @@ _is_alive = process.c.expires_at > _now_ms
 
 _FORGET = delete(process).where(process.c.expires_at < _now_ms - _FORGOTTEN_MS)
 _REGISTER = insert(process).values(name=_me, expires_at=_until, refuses=_refuses)
-_ADD = (
-    insert(account_owner)
-    .from_select(
-        ["account", "owner", "epoch", "expires_at"],
-        select(
-            func.unnest(bindparam("of_accounts", type_=ARRAY(Text))), cast(_NOBODY, Text), cast(0, BigInteger), _now_ms
-        ),
-    )
-    .on_conflict_do_nothing()
-)
 _RENEW = (
     update(process).where(process.c.name == _me).values(expires_at=_until, refuses=_refuses).returning(process.c.name)
 )
@@ -106,13 +99,29 @@ _OWNED_BY_OWNER = (
     .select_from(account_owner.join(_of_owner, _of_owner.c.owner == account_owner.c.owner))
     .where(account_owner.c.account == bindparam("of_account"), _of_owner.c.account != FIRST, _has_living_owner)
 )
-_body = bindparam("of_body", type_=Json)
-_REPORT = insert(account_reports).values(account=bindparam("of_account"), at=bindparam("of_at"), body=_body)
-_REPORT = _REPORT.on_conflict_do_update(index_elements=["account"], set_={"at": bindparam("of_at"), "body": _body})
 _REPORTED = select(account_reports.c.at, account_reports.c.body).where(
     account_reports.c.account == bindparam("of_account")
 )
 _FSYNC = select(func.current_setting("fsync"))
+
+
+@functools.cache
+def _if_unknown() -> ClauseElement:
+    # The dialect's own import takes a tenth of a second, and no relay on SQLite needs it.
+    from sqlalchemy.dialects.postgresql import insert
+
+    columns = [func.unnest(_these), cast(_NOBODY, Text), cast(0, BigInteger), _now_ms]
+    made = insert(account_owner).from_select(["account", "owner", "epoch", "expires_at"], select(*columns))
+    return made.on_conflict_do_nothing()
+
+
+@functools.cache
+def _report() -> ClauseElement:
+    from sqlalchemy.dialects.postgresql import insert
+
+    body = bindparam("of_body", type_=Json)
+    made = insert(account_reports).values(account=bindparam("of_account"), at=bindparam("of_at"), body=body)
+    return made.on_conflict_do_update(index_elements=["account"], set_={"at": bindparam("of_at"), "body": body})
 
 
 def is_executing(store: Store) -> bool:
@@ -137,7 +146,7 @@ def is_flushing(store: Store) -> bool:
 def write_report(store: Store, account: str, body: object, *, at_ms: int) -> None:
     """What its owner found at the account. Raises JournalUnavailable, and LeaseLost."""
     given = {"of_account": account, "of_at": at_ms, "of_body": body}
-    store.submit(lambda connection: run(connection, _REPORT, given), deadline_s=_DEADLINE_S)
+    store.submit(lambda connection: run(connection, _report(), given), deadline_s=_DEADLINE_S)
 
 
 def report_of(store: Store, account: str) -> tuple[int, Any] | None:
@@ -186,7 +195,7 @@ class AccountOwners:
         def work(connection: Connection) -> None:
             connection.execute(_FORGET)
             run_text(connection, _END_FROZEN)
-            run(connection, _ADD, {"of_accounts": list(self._accounts)})
+            run(connection, _if_unknown(), {"of_accounts": list(self._accounts)})
             self._learn(fetch_all(connection, _OWNERS, {}))
             run(connection, _REGISTER, {"of_name": name, "of_refuses": sorted(self._unknown)})
 

@@ -43,7 +43,6 @@ from sqlalchemy import (
     select,
     union_all,
 )
-from sqlalchemy.dialects.postgresql import insert as insert_on_postgres
 from sqlalchemy.dialects.sqlite import insert as insert_on_sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
@@ -225,7 +224,7 @@ def run(connection: Connection, statement: ClauseElement, given: Given | list[Gi
     """
     names = tuple(given[0] if isinstance(given, list) else given)
     compiled = _compiled(statement, names, connection.dialect)
-    driver: Any = connection.connection.driver_connection
+    driver: Any = connection.connection.dbapi_connection
     try:
         if isinstance(given, list):
             driver.cursor().executemany(compiled.text, [compiled.values(each) for each in given])
@@ -247,7 +246,7 @@ def ask(connection: Connection, statement: Executable, given: Given) -> Callable
     """What `fetch_all` does in two steps, so that in a pipeline several questions are one round trip: the statement is
     said now, and its rows are waited for when what is returned is called, once."""
     compiled = _compiled(statement, tuple(given), connection.dialect)
-    driver: Any = connection.connection.driver_connection
+    driver: Any = connection.connection.dbapi_connection
     try:
         cursor = driver.execute(compiled.text, compiled.values(given))
         found = cursor.fetchall() if connection.dialect.name == "sqlite" else None
@@ -305,7 +304,7 @@ def _among(statement: Select[Any], column: ColumnElement[Any], count: int) -> Se
 def fetch_value(connection: Connection, statement: ClauseElement, given: Given) -> Any:
     """The first value of the first row, as the driver has it; None if there is no row."""
     compiled = _compiled(statement, tuple(given), connection.dialect)
-    driver: Any = connection.connection.driver_connection
+    driver: Any = connection.connection.dbapi_connection
     try:
         row = driver.execute(compiled.text, compiled.values(given)).fetchone()
     except connection.dialect.loaded_dbapi.Error as error:
@@ -382,14 +381,14 @@ def roll_back(connection: Connection) -> None:
 def _by_driver(connection: Connection, text: str, execute: Callable[[Any], Any]) -> Any:
     """What `execute` returns, given the driver's own connection. Errors are SQLAlchemy's."""
     try:
-        return execute(connection.connection.driver_connection)
+        return execute(connection.connection.dbapi_connection)
     except connection.dialect.loaded_dbapi.Error as error:
         raise _error_of(connection, text, error) from error
 
 
 def _error_of(connection: Connection, text: str, error: Any) -> Exception:
     """What SQLAlchemy raises for the driver's error. A connection that died is dropped."""
-    driver = connection.connection.driver_connection
+    driver = connection.connection.dbapi_connection
     kind = connection.dialect.loaded_dbapi.Error
     is_gone = connection.dialect.is_disconnect(error, driver, None)
     if is_gone:
@@ -516,6 +515,9 @@ def _insert_all(shape: _Shape) -> Insert:
 
 @functools.lru_cache(maxsize=200)
 def _insert_all_if_new(shape: _Shape) -> Statement:
+    # The dialect's own import takes a tenth of a second, and no relay on SQLite needs it.
+    from sqlalchemy.dialects.postgresql import insert as insert_on_postgres
+
     (table, columns, _), *others = shape
     values: dict[str, Any] = {each: bindparam(_parameter_name(0, 0, each)) for each in columns}
     added = insert_on_postgres(table).values(values).on_conflict_do_nothing().returning(*table.primary_key)
@@ -576,12 +578,25 @@ def _parameter_name(place: int, row: int, column: str) -> str:
     return f"{column}_{place}_{row}"
 
 
+NewRows = tuple[Table, list[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Arriving:
+    """The rows of a new signal that are not written yet: what begins with it changes them, and is written with them."""
+
+    signals: NewRows
+    events: NewRows
+    executions: NewRows
+
+
 @dataclass(slots=True, eq=False)
 class EventLog:
     """The events of one transaction. They are written in their order: with the next rows, or when it is flushed."""
 
     _connection: Connection
     _events: Table
+    arriving: Arriving | None = None
     _pending: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, signal_id: str, name: str, detail: object, *, now_ms: int) -> None:
@@ -591,13 +606,18 @@ class EventLog:
     def insert(self, *wanted: tuple[Table, Rows]) -> None:
         """New rows of these tables, and the events so far, in one statement where the database takes that."""
         pending, self._pending = self._pending, []
-        insert_rows(self._connection, *wanted, (self._events, pending))
+        arriving, self.arriving = self.arriving, None
+        if arriving is None:
+            insert_rows(self._connection, *wanted, (self._events, pending))
+            return
+        arrived = (self._events, [*arriving.events[1], *pending])
+        insert_rows(self._connection, arriving.signals, arrived, arriving.executions, *wanted)
 
     def flush(self) -> None:
         """Write the events that are left, at the end of the transaction."""
-        if self._pending:
+        if self._pending or self.arriving is not None:
             self.insert()
 
 
-def event_row(signal_id: str, name: str, detail: object, now_ms: int) -> dict[str, object]:
+def event_row(signal_id: str, name: str, detail: object, now_ms: int) -> dict[str, Any]:
     return {"signal_id": signal_id, "at": now_ms, "name": name, "detail": detail}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -21,6 +21,9 @@ from sqlalchemy import (
     literal_column,
     select,
 )
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.schema import CreateIndex
+from sqlalchemy.sql.compiler import DDLCompiler
 
 from relay.domain.bracket import BracketStatus
 from relay.domain.instrument import Category
@@ -35,6 +38,14 @@ metadata = MetaData()
 def one_of(column: Column[StrEnum], values: tuple[StrEnum, ...]) -> ColumnElement[bool]:
     """With the values spelled out: a partial index serves only a query that repeats its very condition."""
     return column.in_([literal_column(f"'{value.value}'", column.type) for value in values])
+
+
+@compiles(CreateIndex, "postgresql")
+def _partial_as_on_sqlite(create: CreateIndex, compiler: DDLCompiler, **kw: Any) -> str:
+    """A table that named Postgres would load its dialect, which no relay on SQLite needs: a tenth of a second."""
+    own, sqlites = (create.element.dialect_options[each] for each in ("postgresql", "sqlite"))
+    own["where"] = own["where"] if own["where"] is not None else sqlites["where"]
+    return str(compiler.visit_create_index(create, **kw))  # type: ignore[no-untyped-call]
 
 
 schema_meta = Table(
@@ -98,7 +109,7 @@ assignments = Table(
     Column("reason_message", Words),
 )
 IS_UNFINISHED = one_of(assignments.c.status, tuple(sorted(UNFINISHED)))
-Index("ix_assignments_unfinished", assignments.c.seq, sqlite_where=IS_UNFINISHED, postgresql_where=IS_UNFINISHED)
+Index("ix_assignments_unfinished", assignments.c.seq, sqlite_where=IS_UNFINISHED)
 Index(
     "ix_assignments_lane",
     assignments.c.account,
@@ -106,7 +117,6 @@ Index(
     assignments.c.symbol,
     assignments.c.seq,
     sqlite_where=IS_UNFINISHED,
-    postgresql_where=IS_UNFINISHED,
 )
 
 plans = Table(
@@ -163,7 +173,6 @@ Index(
     orders.c.category,
     orders.c.symbol,
     sqlite_where=IS_OPEN,
-    postgresql_where=IS_OPEN,
 )
 Index("ix_orders_lane", orders.c.account, orders.c.category, orders.c.symbol, orders.c.updated_at)
 
@@ -409,7 +418,6 @@ Index(
     guards.c.category,
     guards.c.symbol,
     sqlite_where=IS_LIVE,
-    postgresql_where=IS_LIVE,
 )
 
 

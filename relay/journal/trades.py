@@ -496,7 +496,7 @@ def shown_trade(trade: Trade) -> dict[str, Any]:
     }
 
 
-_COLUMNS: Final = (
+TRADE_COLUMNS: Final = (
     *("id", "account", "strategy", "symbol", "category", "side", "status", "opened_at", "closed_at", "size"),
     *("entry_price", "exit_price", "exit_reason", "realised", "fees", "fees_other", "funding", "net", "net_usd"),
     *("settle_coin", "signals"),
@@ -507,9 +507,13 @@ def as_csv(shown: Iterable[Mapping[str, Any]]) -> str:
     """Trades as the API shows them; what is a list or by coin is words with blanks between."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(_COLUMNS)
-    writer.writerows([_cell(each[name]) for name in _COLUMNS] for each in shown)
+    writer.writerow(TRADE_COLUMNS)
+    writer.writerows(trade_cells(each).values() for each in shown)
     return text.getvalue()
+
+
+def trade_cells(shown: Mapping[str, Any]) -> dict[str, str]:
+    return {name: _cell(shown[name]) for name in TRADE_COLUMNS}
 
 
 def _cell(value: Any) -> str:

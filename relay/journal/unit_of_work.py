@@ -9,13 +9,13 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, exists, insert, select, tuple_, update
 
-from relay.domain.bracket import Bracket
 from relay.domain.instrument import Category
 from relay.domain.order import UNFINISHED, Purpose, Reason, RequestSignature, SignalStatus
 from relay.domain.plan import Plan, PlanStatus, Residual
+from relay.journal.engine_queries import circumstances
 from relay.journal.orders import Orders, Positions, Protection
-from relay.journal.records import HALT, LOGGED_OUT, REASON_KNOWN, reason_columns, to_json
-from relay.journal.statements import EventLog, ask, fetch_all, fetch_first, fetch_one, run
+from relay.journal.records import HALT, LOGGED_OUT, REASON_KNOWN, Circumstances, reason_columns
+from relay.journal.statements import Arriving, EventLog, ask, fetch_all, fetch_first, fetch_one, run
 from relay.journal.store import T, hold, locks_on
 from relay.journal.tables import assignments, carries, events, plans, signals, switches
 
@@ -63,14 +63,18 @@ _WORST_FIRST = (
 class UnitOfWork:
     """Operations that become durable together; see `Journal.write`. `now_ms`: the relay's clock, Unix milliseconds."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, arriving: Arriving | None = None) -> None:
         self._connection = connection
-        self.events = EventLog(connection, events)
+        self.events = EventLog(connection, events, arriving)
         self.positions = Positions(connection)
         self.protection = Protection(connection)
         self.orders = Orders(connection, self.events, self.positions)
         self.signals = Signals(connection, self.events)
         self.plans = Plans(connection, self.events, self.orders, self.protection)
+
+    def circumstances(self, account: str, category: Category, symbol: str) -> Circumstances:
+        """See `Journal.circumstances`."""
+        return circumstances(self._connection, account, category, symbol)
 
     def halted(self, account: str) -> str | None:
         """Who halted new entries; None if nobody did. Read here, so that none leaves once a halt was answered.
@@ -118,6 +122,11 @@ class Signals:
 
     def begin(self, signal_id: str, account: str, *, now_ms: int) -> None:
         """The signal's turn on this account has come. Once it has begun, or has finished, this changes nothing."""
+        if (arriving := self._events.arriving) is not None:
+            for row in (*arriving.signals[1], *arriving.executions[1]):
+                row["status"] = SignalStatus.EXECUTING
+            self._events.add(signal_id, SignalStatus.EXECUTING, {"account": account}, now_ms=now_ms)
+            return
         executing = {"status": SignalStatus.EXECUTING, "of_signal": signal_id}
         executing["of_account"] = account
         begun, signal = (ask(self._connection, each, executing) for each in (_BEGIN, _BEGIN_SIGNAL))
@@ -172,7 +181,10 @@ class Signals:
 
     def add_notes(self, signal_id: str, notes: Sequence[str]) -> None:
         """Each note is stored once."""
-        if changed := self._with_notes(signal_id, notes):
+        if (arriving := self._events.arriving) is not None:
+            (row,) = arriving.signals[1]
+            row["notes"] = list(dict.fromkeys([*row["notes"], *notes]))
+        elif changed := self._with_notes(signal_id, notes):
             run(self._connection, _CHANGE_SIGNAL, changed | {"of_signal": signal_id})
 
     def _with_notes(self, signal_id: str, notes: Sequence[str]) -> dict[str, Any]:
@@ -227,39 +239,37 @@ class Plans:
         carries replaces what was carried for the instrument, unless the plan is a refusal. `is_carried`: whether
         anything may have been.
         """
+        detail = {"account": account, "orders": len(plan.orders), "inputs": dict(plan.inputs)}
+        # Not named after the plan's own status: `done` and `denied` are what a signal comes to, once.
+        self._events.add(signal_id, PlanStatus.PLANNED, detail, now_ms=now_ms)
+        ids, wanted = self._orders.new_rows(signal_id, account, generation, plan.orders, first_attempt, now_ms)
         made = {
             "signal_id": signal_id,
             "account": account,
             "generation": generation,
             "inputs": dict(plan.inputs),
-            "orders": [to_json(order) for order in plan.orders],
+            "orders": [row["planned"] for row in wanted[0][1]],
             "notes": list(plan.notes),
             **reason_columns(plan.reason),
             "at": now_ms,
         }
-        detail = {"account": account, "orders": len(plan.orders), "inputs": dict(plan.inputs)}
-        # Not named after the plan's own status: `done` and `denied` are what a signal comes to, once.
-        self._events.add(signal_id, PlanStatus.PLANNED, detail, now_ms=now_ms)
-        ids, wanted = self._orders.new_rows(signal_id, account, generation, plan.orders, first_attempt, now_ms)
         self._events.insert((plans, [made]), *wanted)
         if plan.bracket is not None:
-            self._protect(signal_id, account, generation, replace(plan.bracket, entries=_entries(plan, ids)), now_ms)
+            bracket = replace(plan.bracket, entries=_entries(plan, ids))
+            of_execution = {"of_signal": signal_id, "of_account": account}
+            lane: Any = plan.orders[0] if plan.orders else fetch_one(self._connection, _EXECUTION, of_execution)
+            self._protection.add(
+                signal_id=signal_id,
+                account=account,
+                generation=generation,
+                category=lane.category,
+                symbol=lane.symbol,
+                bracket=bracket,
+                now_ms=now_ms,
+            )
         if plan.status in (PlanStatus.PLANNED, PlanStatus.DONE) and (is_carried or plan.residual is not None):
             self._save_residual(signal_id, account, plan.residual)
         return ids
-
-    def _protect(self, signal_id: str, account: str, generation: int, bracket: Bracket, now_ms: int) -> None:
-        of_execution = {"of_signal": signal_id, "of_account": account}
-        lane = fetch_one(self._connection, _EXECUTION, of_execution)
-        self._protection.add(
-            signal_id=signal_id,
-            account=account,
-            generation=generation,
-            category=lane.category,
-            symbol=lane.symbol,
-            bracket=bracket,
-            now_ms=now_ms,
-        )
 
     def carry(self, signal_id: str, account: str, size: Decimal) -> None:
         """Add to what is carried for the instrument what an exit had to leave."""
@@ -275,9 +285,9 @@ class Plans:
             run(self._connection, _ADD_RESIDUAL, carried)
 
 
-def run_in(operations: Callable[[UnitOfWork], T], connection: Connection) -> T:
-    """What `operations` returns, with all that it wrote."""
-    uow = UnitOfWork(connection)
+def run_in(operations: Callable[[UnitOfWork], T], connection: Connection, arriving: Arriving | None = None) -> T:
+    """What `operations` returns, with all that it wrote. `arriving`: of the signal that it begins, if that is new."""
+    uow = UnitOfWork(connection, arriving)
     returned = operations(uow)
     uow.orders.flush()
     uow.events.flush()

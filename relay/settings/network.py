@@ -112,7 +112,7 @@ def _proxy_of(variable: str, text: str) -> Proxy:
         )
     if parts.scheme not in _PORTS:
         raise ValueError(f"{variable}: {parts.scheme}:// is no kind of proxy that is supported; {should}")
-    if not host or not port or parts.path.strip("/") or parts.query or parts.fragment:
+    if not host or re.search(r"\s", host) or not port or parts.path.strip("/") or parts.query or parts.fragment:
         raise ValueError(
             f"{variable}: it is no address of a proxy; {should}; in a user and password / ? # [ @ and the like are "
             "written %2F %3F %23 %5B %40"

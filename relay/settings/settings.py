@@ -64,8 +64,7 @@ def read_running(reader: Reader) -> dict[str, Any]:
     beside = (sqlite_path(url or default_url) or Path("relay.db")).with_name("paper.db")
     # A platform's log collector reads JSON better; a terminal's reader does not.
     log_format = LogFormat.JSON if reader.text("DYNO") else LogFormat.TEXT
-    for name in ("WEB_CONCURRENCY",):
-        reader.text(name)
+    reader.read("WEB_CONCURRENCY", fields.whole(1, 10_000), None)  # gunicorn reads it, and fails on anything else
     return {
         "database_url": url,
         "allow_wide_key": reader.read("ALLOW_WIDE_KEY", fields.flag, False),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -15,6 +18,13 @@ from relay.web.openapi import openapi
 from relay.web.webhook import FAILURES, Gate, init_receipts, webhook
 
 
+class _Application(Flask):
+    """None of its views is a coroutine: to ask each of them at each request costs as much as to match the address."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return func
+
+
 def create_app(settings: Settings | None = None, *, relay: Relay | None = None) -> Flask:
     """The application; its relay is `extensions["relay"]`, and is not started: whoever serves it does, after forking.
 
@@ -22,10 +32,11 @@ def create_app(settings: Settings | None = None, *, relay: Relay | None = None) 
     """
     if relay is None:
         relay = build(settings or load_settings(needs_webhook_secret=True))
-    app = Flask(__name__, static_folder=None)
+    app = _Application(__name__, static_folder=None)
     # An address is answered as it is, never with a redirect: a redirect would show the secret in a path again.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
+    app.url_map.redirect_defaults = False
     app.extensions[EXTENSION] = relay
     for init_app in (init_problems, init_compression, init_receipts, init_tokens):
         init_app(app)

@@ -119,6 +119,7 @@ def source() -> str:
     return spelled(request.remote_addr)
 
 
+@lru_cache(maxsize=1024)
 def spelled(address: str | None) -> str:
     """The address in its one spelling."""
     found = _address(address)
@@ -382,12 +383,12 @@ BYTES_MAX: Final = 64 * 1024
 
 def whole_body(*, bytes_max: int = BYTES_MAX, what: str = "an alert is at most 64 KiB") -> bytes:
     """All of it. Raises BodyTooLarge, for a chunked body too, whose length nobody has told."""
-    length = request.content_length
+    length, stream = request.content_length, request.stream
     if length is not None and length > bytes_max:
         raise BodyTooLarge(f"the body has {length:,} bytes; {what} ({bytes_max:,} bytes)")
     # One byte more than may come tells a body of just the limit from one that goes on.
     pieces, left = [], bytes_max + 1 if length is None else length
-    while left > 0 and (piece := request.stream.read(left)):
+    while left > 0 and (piece := stream.read(left)):
         pieces.append(piece)
         left -= len(piece)
     body = b"".join(pieces)

@@ -20,6 +20,7 @@ from relay.bybit.wire_account import category_of_symbol
 from relay.domain.instrument import Category, symbol_of_filter
 from relay.domain.order import OrderStatus, Reason, SignalStatus
 from relay.domain.signal import Fit
+from relay.domain.trades import BY_HAND
 from relay.errors import (
     ExchangeAnswered,
     ExchangeUnreachable,
@@ -29,8 +30,9 @@ from relay.errors import (
     SignalNotSeen,
 )
 from relay.execution.accept import Pulse, Receipt
-from relay.execution.compare import ExportUnreadable, NotComparable, compare, read_export
+from relay.execution.compare import NotComparable, compare
 from relay.execution.controls import REQUEST_ID_FORM, PositionPart
+from relay.execution.exports import ExportUnreadable, read_export
 from relay.execution.holdings import AccountView, LiveView, OrdersAtRest, held_at, resting_at
 from relay.execution.ports import to_ms, utc_now
 from relay.journal.accept import ChainRecord
@@ -504,13 +506,32 @@ def compare_exports(*, zone: str | None, strategy: str | None, account: str | No
 def compared(files: Sequence[tuple[str, bytes]], **which: str | None) -> dict[str, Any]:
     """Raises a Problem for a file that cannot be read, and for what must be said first."""
     parts = current_services()
+    _known_or_problem("strategy", which["strategy"], {*parts.strategies, BY_HAND})
+    _known_or_problem("account", which["account"], set(parts.accounts))
     try:
         exports = [read_export(name, content) for name, content in files]
-        return compare(exports, queries=current_queries(), ledger=parts.streams.bookkeeper.ledger, **which)
+        return compare(
+            exports,
+            queries=current_queries(),
+            ledger=parts.streams.bookkeeper.ledger,
+            known_since_ms=to_ms(utc_now()) - current_relay().settings.keep_days * DAY_MS,
+            **which,
+        )
     except ExportUnreadable as error:
         raise request_invalid({"files": [str(error)]}) from None
     except NotComparable as error:
         raise request_invalid({error.field: [str(error)]}) from None
+
+
+def _known_or_problem(field: str, name: str | None, known: set[str]) -> None:
+    """Nothing is said of what nobody did: a name that is none would make all of it missed."""
+    if name is None or name in known:
+        return
+    which = TradeFilter(strategy=name) if field == "strategy" else TradeFilter(account=name)
+    if not current_services().streams.bookkeeper.ledger.trades(which, limit=1)[0]:
+        raise request_invalid(
+            {field: [f"there is none of the name {name[:60]!r}; there are {', '.join(sorted(known))}"]}
+        )
 
 
 def close_position() -> Response:

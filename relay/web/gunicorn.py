@@ -33,10 +33,12 @@ from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-
 from relay.app import metrics
 from relay.app.paper_child import PaperExchange, PaperExchangeFailed, needed
 from relay.app.telemetry import Redaction, configure_logging, without_path_secret, without_query
+from relay.engine.lanes import collect_between_orders
 from relay.errors import JournalBusy, JournalUnavailable, RelayError, SchemaOutdated, SchemaTooNew
 from relay.execution.tasks import ARRIVALS
 from relay.settings.environment import Secret
 from relay.settings.settings import listen_address, load_settings
+from relay.web.one_core import OneCore
 
 if TYPE_CHECKING:
     from relay.app.wiring import Relay
@@ -136,11 +138,23 @@ class RelayWorker(ThreadWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self._served: set[Connection] = set()
         """Those that have a thread. Where none is left, one that wants to go on waits for its turn."""
+        self._one_core = OneCore()
+
+    def notify(self) -> None:
+        """Called by the loop that accepts connections, at least once a second."""
+        super().notify()
+        self._one_core.look(time.monotonic())
 
     def init_process(self) -> None:
         wsgi.Response = Response
-        self.cfg.set("graceful_timeout", DRAIN_S)
+        self._set_graceful_timeout(DRAIN_S)
+        # Each look at a setting costs two calls, and a request looks at two dozen.
+        self.cfg.__dict__.update({name: setting.get() for name, setting in self.cfg.settings.items()})
         super().init_process()
+
+    def _set_graceful_timeout(self, seconds: int) -> None:
+        self.cfg.set("graceful_timeout", seconds)
+        self.cfg.__dict__["graceful_timeout"] = seconds
 
     def init_signals(self) -> None:
         super().init_signals()
@@ -171,6 +185,7 @@ class RelayWorker(ThreadWorker):  # type: ignore[misc]
                     self.runtime.start()
                 # What was made up to here stays: no collection has to go through it again.
                 gc.freeze()
+                collect_between_orders()
                 _BOOTED[0] = 1
                 return
             except (SchemaOutdated, SchemaTooNew):
@@ -209,7 +224,7 @@ class RelayWorker(ThreadWorker):  # type: ignore[misc]
         if not self.alive:
             sys.exit(0)
         self._is_quick = True
-        self.cfg.set("graceful_timeout", QUICK_DRAIN_S)
+        self._set_graceful_timeout(QUICK_DRAIN_S)
         self.handle_exit(sig, frame)
 
     def is_parent_alive(self) -> bool:

@@ -109,7 +109,8 @@ class _Moment(Collector):
         net = {(each.strategy, each.account, each.coin): float(each.net) for each in results}
         yield _gauge("relay_net", "Of trades closed in 90 days, in the coin.", net, "strategy", "account", "coin")
         made = tallies(DashboardQueries(journal.store).fill_rows(None, now_ms - _TALLIED_MS, limit=_FILLS))
-        slips = {(name,): float(percentile(each.slippages_pct, 50) or 0) for name, each in made.items() if each.fills}
+        medians = {name: percentile(each.slippages_pct, 50) for name, each in made.items()}
+        slips = {(name,): float(median) for name, median in medians.items() if median is not None}
         yield _gauge("relay_slippage_percent", "The median; above 0 it cost.", slips, "strategy")
         ages = {}
         for name in services.strategies:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from apispec import APISpec
-from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Blueprint, Response, render_template
 
 from relay import __version__
@@ -18,6 +16,9 @@ from relay.execution.controls import FlattenOutcome
 from relay.journal.api_queries import STAGES
 from relay.web.answers import answer
 from relay.web.endpoints import ENDPOINTS, PLAIN, PREFER, Endpoint
+
+if TYPE_CHECKING:
+    from apispec import APISpec
 
 # The forms of the API's bodies: the alert's from the very schema that validates it, the answers' from the contract.
 
@@ -36,6 +37,10 @@ _SLIPPAGE: Final[Form] = {
 
 def new_spec() -> APISpec:
     """With all forms, and no operation yet."""
+    # Imported once somebody asks.
+    from apispec import APISpec
+    from apispec.ext.marshmallow import MarshmallowPlugin
+
     plugin = MarshmallowPlugin()
     about = "TradingView alerts to Bybit perpetual orders. Times are RFC 3339 UTC; numbers of money and size are text."
     spec = APISpec(

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flask import Blueprint, Flask, Response, current_app, request
 from flask.blueprints import BlueprintSetupState
-from werkzeug.datastructures import EnvironHeaders, Headers
 
 from relay.alerts.authenticate import QUICK_BYTES, Credentials, authenticates, is_surely_without
 from relay.app import metrics
@@ -22,6 +21,7 @@ from relay.app.wiring import Relay, Services
 from relay.errors import AlertError, AuthFailed, JournalUnavailable, SourceNotAllowed, StrategyUnknown
 from relay.execution.accept import AlertRejected, Receipt
 from relay.execution.ports import to_ms, utc_now
+from relay.execution.tasks import ARRIVALS
 from relay.journal.api_queries import status_of
 from relay.settings.config import NAME
 from relay.web.access import FailureLimit, is_allowed, source, spelled, whole_body
@@ -109,6 +109,7 @@ def awaited(signal_id: str) -> dict[str, Any] | None:
     wait_s = wait_requested_s(request.headers.get("Prefer"))
     if not wait_s:
         return None
+    ARRIVALS.leave()
     waiting: Waiting = current_app.extensions[_EXTENSION]
     return waiting.outcome(current_services(), signal_id, wait_s=wait_s)
 
@@ -132,21 +133,21 @@ def take_alert(strategy: str = NAME, secret: str | None = None) -> Response:
     networks = relay.settings.webhook_sources
     if networks and not is_allowed(source(), networks):
         raise SourceNotAllowed(f"alerts are not taken from {source()}; WEBHOOK_SOURCES says from where they are")
-    credentials = credentials_of(request.headers, secret)
-    named = request.args.get("format")
+    credentials = credentials_of(request.environ, secret)
+    named = request.args.get("format") if request.environ.get("QUERY_STRING") else None
     receipt = relay.services.intake.take(whole_body(), strategy=strategy, credentials=credentials, named=named)
     (_DUPLICATE if receipt.is_duplicate else _ACCEPTED).inc()
     return tell(receipt)
 
 
-def credentials_of(headers: Headers, path_secret: str | None) -> Credentials:
+def credentials_of(environ: WSGIEnvironment, path_secret: str | None) -> Credentials:
     """What proves the sender, where it is not in the body."""
     return Credentials(
-        header_secret=headers.get("X-Webhook-Secret"),
+        header_secret=environ.get("HTTP_X_WEBHOOK_SECRET"),
         path_secret=path_secret,
-        webhook_id=headers.get("webhook-id"),
-        webhook_timestamp=headers.get("webhook-timestamp"),
-        webhook_signature=headers.get("webhook-signature"),
+        webhook_id=environ.get("HTTP_WEBHOOK_ID"),
+        webhook_timestamp=environ.get("HTTP_WEBHOOK_TIMESTAMP"),
+        webhook_signature=environ.get("HTTP_WEBHOOK_SIGNATURE"),
     )
 
 
@@ -241,7 +242,7 @@ class Gate:
             return True
         if path_secret is None and not any(name in environ for name in _CREDENTIALS):
             return False
-        return authenticates(secrets, credentials_of(EnvironHeaders(environ), path_secret), body, None, utc_now())
+        return authenticates(secrets, credentials_of(environ, path_secret), body, None, utc_now())
 
 
 @lru_cache(maxsize=128)

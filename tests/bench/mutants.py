@@ -134,7 +134,9 @@ def _meant(node: ast.AST, statement: ast.stmt, function: int) -> Iterator[tuple[
         if name in ("annotation", "returns", "decorator_list", "keywords" if isinstance(node, ast.ClassDef) else ""):
             continue
         inside = function
-        if isinstance(node, ast.FunctionDef) and name == "body" and not function:
+        # A member of an enum is made by `__init__` when its module is imported.
+        is_made_then = isinstance(node, ast.FunctionDef) and node.name == "__init__" and "word" in ast.dump(node.args)
+        if isinstance(node, ast.FunctionDef) and name == "body" and not function and not is_made_then:
             inside = min([node.lineno, *(each.lineno for each in node.decorator_list)])
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST) and not isinstance(child, ast.Assert | ast.JoinedStr | ast.Import):

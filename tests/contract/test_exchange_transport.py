@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from relay.domain.order import Accepted, NotSent, Unknown
 from tests.contract.raw_server import (
     ACKNOWLEDGED,
     CERTIFICATE,
+    KEY,
     RawServer,
     Stage,
     answer,
@@ -32,6 +34,19 @@ def test_an_acknowledgement_is_accepted(stage: Stage) -> None:
     server = stage.says(ACKNOWLEDGED)
     assert place(stage.exchange(server.url)) == Accepted(venue_order_id="o-1")
     assert len(server.requests) == 1
+
+
+def test_an_order_leaves_as_one_request_that_says_everything_once(stage: Stage) -> None:
+    server = stage.says(ACKNOWLEDGED)
+    place(stage.exchange(server.url))
+    head, _, body = server.requests[0].partition(b"\r\n\r\n")
+    said, *lines = head.decode().split("\r\n")
+    names = [line.split(": ", 1)[0].lower() for line in lines]
+    headers = dict(zip(names, [line.split(": ", 1)[1] for line in lines], strict=True))
+    assert said == "POST /v5/order/create HTTP/1.1" and json.loads(body)["symbol"] == "BTCUSDT"
+    assert len(set(names)) == len(names) and int(headers["content-length"]) == len(body)
+    assert headers["host"] == server.url.removeprefix("http://") and headers["x-bapi-api-key"] == KEY
+    assert {"x-bapi-sign", "x-bapi-timestamp", "x-bapi-recv-window", "content-type", "user-agent"} <= set(names)
 
 
 def test_a_refused_connection_sent_nothing(stage: Stage) -> None:

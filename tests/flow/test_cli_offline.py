@@ -270,3 +270,11 @@ def test_a_terminal_that_lacks_a_letter_gets_it_spelled_out(tmp_path: Path) -> N
         out, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0
     assert b"gair-cyfrinachol-\\u0175y-0123" in out
+
+
+@pytest.mark.parametrize("command", ["check", "migrate"])
+def test_a_journal_whose_folder_is_not_there_is_told_by_whatever_would_need_it(tmp_path: Path, command: str) -> None:
+    away = tmp_path / "away"
+    told = run(environment(tmp_path, "http://127.0.0.1:9") | {"DATABASE_URL": f"sqlite:///{away}/x.db"}, command)
+    assert told.exit_code == 2 and f"DATABASE_URL: the folder {away} is not there" in told.output
+    assert "Traceback" not in told.output

@@ -24,9 +24,13 @@ def _csv(rows: list[list[str]]) -> bytes:
     return text.getvalue().encode()
 
 
-def _asked(relay: RelayServer, **files: bytes) -> Any:
+def _body(**files: bytes) -> str:
     sent = [{"name": name, "content": base64.b64encode(content).decode()} for name, content in files.items()]
-    return relay.ask("compare?zone=UTC", "POST", data=json.dumps({"files": sent}))
+    return json.dumps({"files": sent})
+
+
+def _asked(relay: RelayServer, **files: bytes) -> Any:
+    return relay.ask("compare?zone=UTC", "POST", data=_body(**files))
 
 
 def test_what_tradingview_lists_is_held_against_what_the_relay_did(
@@ -73,3 +77,25 @@ def test_what_tradingview_lists_is_held_against_what_the_relay_did(
     said = run(environment(tmp_path, own.url), "compare", str(tmp_path / "trades.csv"), "--zone", "UTC")
     assert "1 matched" in said.stdout and "yours" in said.stdout
     error_of(_asked(own, other=b"a,b\n1,2\n"), 400, "REQUEST_INVALID")
+    misspelt = own.ask("compare?strategy=tredn", "POST", data=_body(trades=_csv(trades)))
+    assert "tredn" in error_of(misspelt, 400, "REQUEST_INVALID")["fields"]["strategy"][0]
+
+
+def test_a_fired_alert_that_was_taken_for_a_repeat_or_is_older_than_the_journal_is_not_called_lost(
+    own: RelayServer, tmp_path: Path
+) -> None:
+    body = json.dumps({"secret": WEBHOOK_SECRET, "ticker": "BTCUSDT.P", "action": "close"})
+    for _ in range(2):
+        own.post(body.encode(), wait_s=10)
+    at = datetime.now(UTC)
+    fired = [at, at, at - timedelta(days=200)]
+    log = [["Alert ID", "Ticker", "Name", "Description", "Time"]]
+    log += [["7", "BYBIT:BTCUSDT.P", "out", body, each.strftime("%Y-%m-%dT%H:%M:%SZ")] for each in fired]
+    outcomes = {"arrived": 1, "not known": 1, "taken for a repeat": 1}
+    assert _asked(own, log=_csv(log)).json()["alerts"]["counts"] == outcomes
+    # Two logs whose times overlap are one.
+    assert _asked(own, log=_csv(log), again=_csv(log[:3])).json()["alerts"]["counts"] == outcomes
+    (tmp_path / "log.csv").write_bytes(_csv(log))
+    said = run(environment(tmp_path, own.url), "compare", str(tmp_path / "log.csv"))
+    table = [line for line in said.stdout.splitlines()[1:] if line.strip()]
+    assert len(table) > 2 and max(len(line.split("  the ")[0]) for line in table) <= 80

@@ -36,7 +36,7 @@ def limited(
     (folder / "relay.toml").write_text(BY_FILE)
     environment = BY_VARIABLES if request.param == "variables" else {"RELAY_CONFIG": str(folder / "relay.toml")}
     with running_relay(folder, paper.url, **environment) as server:
-        for ticker, qty in (("BTCUSDT.P", "0.1"), ("ETHUSDT.P", "1")):
+        for ticker, qty in (("BTCUSDT.P", "0.2"), ("ETHUSDT.P", "1")):
             assert send(server, ticker, "buy", qty)["status"] == "done"
         until(lambda: {"tickers.BTCUSDT", "tickers.ETHUSDT"} <= followed(paper))
         live = server.relay.services.accounts["default"].live

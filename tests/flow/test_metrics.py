@@ -106,3 +106,11 @@ def test_a_start_forgets_the_counts_of_processes_that_are_gone_and_not_those_of_
     monkeypatch.setenv(metrics.MULTIPROCESS, str(tmp_path))
     metrics.forget_earlier_runs()
     assert [each.name for each in tmp_path.iterdir()] == [f"counter_{os.getpid()}.db"]
+
+
+def test_slippage_is_told_only_of_a_strategy_whose_alerts_named_a_price(own: RelayServer, paper: PaperServer) -> None:
+    paper.control.prices(BTCUSDT="100000")
+    own.done({"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.01", "id": "without a price"})
+    scraped = _scraped(own)
+    assert _value(scraped, "relay_position", account="default", symbol="BTCUSDT") == 0.01
+    assert "relay_slippage_percent" not in {name for name, _ in scraped}

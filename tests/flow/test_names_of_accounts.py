@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,13 @@ from click.testing import Result
 
 from relay.app.account_checks import check_target_for
 from relay.app.accounts import exchanges_of
-from relay.domain.instrument import Category
 from relay.execution.bookkeeping import JournalOwnership
-from relay.journal.journal import Journal
-from relay.journal.maintenance import NotRenamed, known_accounts, rename
 from relay.journal.opening import open_journal
 from relay.settings.settings import load_settings
 from tests.flow.cli_support import run
 from tests.paper_server import KEY, SECRET, PaperServer
 from tests.relay_server import ADMIN_TOKEN, WEBHOOK_SECRET, running_relay, settings_for
-from tests.unit.journal_builders import accepted, fill, new_signal, report, sent_order
+from tests.unit.journal_builders import accepted, new_signal
 
 BUY = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.01"}
 
@@ -138,30 +134,6 @@ def test_an_account_without_an_heir_is_named_and_holds_up_nobody(
     assert report_of.check("accounts").state == "red" and "gone" in report_of.check("accounts").message
     journal.close()
     exchange.close()
-
-
-def test_rows_that_both_names_have_become_one(journal: Journal) -> None:
-    for account, at in (("old", "1"), ("new", "2")):
-        _, order = sent_order(journal, account=account, signal=new_signal(accounts=(account,)))
-        filled = fill(order, exec_id=f"e-{at}")
-        journal.write(lambda uow, o=order, f=filled: uow.orders.record_report(o, report(o), (f,), now_ms=1))  # type: ignore[misc]
-        journal.write(
-            lambda uow, a=account, at=at: uow.positions.check(  # type: ignore[misc]
-                a, Category.LINEAR, "BTCUSDT", Decimal(at), at_ms=int(at)
-            )
-        )
-    journal.set_switch("old", "halt", "on", by="a person", now_ms=1)
-    journal.set_switch("new", "halt", "off", by="a person", now_ms=2)
-    rename(journal, "old", "new")
-    assert known_accounts(journal) == ("new",)
-    assert journal.expected_positions("new") == {(Category.LINEAR, "BTCUSDT"): Decimal(2)}, "what was read last"
-    assert len(journal.orders(account="new")) == 2 and not journal.orders(account="old")
-    halted = journal.switch("new", "halt")
-    assert halted is not None and halted.value == "on", "a halt is not lifted by a name"
-    accepted(journal, new_signal(accounts=("new", "another")))
-    with pytest.raises(NotRenamed, match="they are two accounts"):
-        rename(journal, "another", "new")
-    assert "another" in known_accounts(journal)
 
 
 def test_of_two_secrets_the_new_one_is_printed_and_both_are_taken(own: Any) -> None:

@@ -8,6 +8,7 @@ import re
 import sqlite3
 import uuid
 from contextlib import closing
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -253,7 +254,8 @@ def test_the_pages_show_trades_their_proof_and_what_tradingview_lists(own: Relay
     assert listed.headers["Content-Type"].startswith("text/csv") and len(listed.text.splitlines()) == 2
     assert "clear the filter" in browser.get(f"{own.url}/trades?symbol=NOSUCH", timeout=60).text.lower()
     token = re.findall(r'name="csrf_token" value="([^"]+)"', shown["/compare"])[-1]
-    log = b"Alert ID,Ticker,Name,Description,Time\n1,BYBIT:BTCUSDT.P,cross,lost,2026-01-01T00:00:00Z\n"
+    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    log = f"Alert ID,Ticker,Name,Description,Time\n1,BYBIT:BTCUSDT.P,cross,lost,{at}\n".encode()
     answered = browser.post(
         f"{own.url}/compare", data={"csrf_token": token}, files={"files": ("log.csv", log)}, timeout=60
     )

@@ -205,3 +205,19 @@ def test_what_a_phone_keeps_of_the_relay_is_what_anybody_may_see(browser: reques
     for icon in described["icons"]:
         kind = requests.get(f"{relay.url}/static/{icon['src']}", timeout=60).headers["Content-Type"]
         assert kind.partition(";")[0] == icon["type"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [
+        ("/trades?day=2026-99-99", 400, "All trades are at"),
+        ("/trades?cursor=x", 400, "All trades are at"),
+        ("/trades/none", 404, "There is no such trade"),
+        ("/signals?status=bogus", 200, "There is no such status"),
+    ],
+)
+def test_an_address_that_is_no_page_is_told_in_words_on_a_page(
+    browser: requests.Session, relay: RelayServer, path: str, status: int, said: str
+) -> None:
+    found = browser.get(f"{relay.url}{path}", timeout=10)
+    assert found.status_code == status and said in found.text and "<nav" in found.text

@@ -131,10 +131,6 @@ class ModelExchange:
     def now_ms(self) -> int:
         return self._clock.now_ms
 
-    @property
-    def sends_at_once(self) -> bool:
-        return True
-
     def signature(self) -> RequestSignature:
         return RequestSignature(timestamp_ms=self._clock.now_ms, recv_window_ms=WINDOW_MS)
 

@@ -24,9 +24,9 @@ from relay.engine.failpoint import Failpoint
 from relay.journal.opening import open_journal
 from relay.paper import exchange as paper
 from relay.paper import stops
+from relay.paper.__main__ import Server, create_app
 from relay.paper.account import Credentials
 from relay.paper.orders import Execution, Exits, Order, Side, Status, StopKind
-from relay.paper.server import Server, create_app
 from relay.paper.state import Quote
 from tests.faults.scale import FULL
 from tests.property.model_exchange import Clock

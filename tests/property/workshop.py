@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -99,6 +99,9 @@ class Lineup:
 
     def submit(self, lane: Lane, item: LaneTask) -> None:
         self.lanes.setdefault(lane, deque()).append(item)
+
+    def submit_when(self, lane: Lane, item: LaneTask, may_begin: Callable[[], bool]) -> None:
+        self.submit(lane, item)
 
     def claim(self, lane: Lane, item: LaneTask) -> bool:
         """Never: a step is done when it is told to, and nobody may wait for one."""

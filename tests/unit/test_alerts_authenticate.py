@@ -6,12 +6,23 @@ import base64
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, quote_plus
 
 import pytest
 
-from relay.alerts.authenticate import Credentials, authenticates, secret_among_bytes, without_secrets
+from relay.alerts.authenticate import (
+    Credentials,
+    authenticates,
+    is_secret_name,
+    is_signed,
+    is_surely_without,
+    masked_text,
+    may_authenticate,
+    secret_among_bytes,
+    without_secrets,
+)
 
 SECRET = "correct-horse-battery-staple"
 NEXT_SECRET = "another/long+secret of mine"
@@ -167,3 +178,102 @@ def test_text_without_a_secret_stays_as_it_is() -> None:
     text = 'Größe: 5 % + \\"x\\" {{close}}'
     assert without_secrets(text, (SECRET,)) == text
     assert without_secrets(text, ()) == text
+
+
+def test_a_secret_at_either_end_of_broken_bytes_is_found_and_nothing_near_to_it() -> None:
+    for before, after in (("", "rest"), ("x", ""), ("", "")):
+        assert secret_among_bytes((SECRET,), f"{before}{SECRET}{after}".encode())
+    assert not secret_among_bytes((SECRET,), SECRET[1:].encode() + b"x")
+
+
+def test_a_large_body_is_read_only_where_a_secret_stands_in_it_as_it_is() -> None:
+    assert may_authenticate((SECRET,), b"x" * 8192)
+    large = b"x" * 8193
+    assert not may_authenticate((SECRET,), large) and not may_authenticate(("",), large)
+    for spelled in (NEXT_SECRET, NEXT_SECRET.replace("/", "\\/"), "\0".join(NEXT_SECRET)):
+        assert may_authenticate((SECRET, "", NEXT_SECRET), large + spelled.encode())
+
+
+@pytest.mark.parametrize(
+    ("secrets", "body", "is_sure"),
+    [
+        ((SECRET,), b"plain", True),
+        ((), b"plain", True),
+        ((SECRET,), f"see {SECRET}".encode(), False),
+        ((SECRET, NEXT_SECRET), f"see {NEXT_SECRET}".encode(), False),
+        (("", SECRET), b"plain", True),
+        (("12345.5",), b"plain", False),
+        ((SECRET, "-1"), b"plain", False),
+        (("1e5",), b"plain", True),
+        ((SECRET,), "Größe".encode(), False),
+        *(((SECRET,), b"a" + mark + b"b", False) for mark in (b"\\", b"%", b"+", b"\0")),
+    ],
+)
+def test_a_body_is_surely_without_a_secret_where_no_way_of_reading_it_finds_one(
+    secrets: tuple[str, ...], body: bytes, is_sure: bool
+) -> None:
+    assert is_surely_without(secrets, body) is is_sure
+
+
+def test_only_a_signature_counts_as_signed() -> None:
+    right = signed(SECRET.encode())
+    assert is_signed(("", NEXT_SECRET, SECRET), right, BODY, NOW)
+    assert not is_signed((NEXT_SECRET,), right, BODY, NOW) and not is_signed((), right, BODY, NOW)
+    assert not is_signed((SECRET,), Credentials(header_secret=SECRET), BODY, NOW)
+    for lacking in ("webhook_id", "webhook_timestamp", "webhook_signature"):
+        assert not is_signed((SECRET,), replace(right, **{lacking: None}), BODY, NOW)
+    late = signed(SECRET.encode(), before="v1,x " * 15)
+    assert is_signed((SECRET,), late, BODY, NOW)
+    assert not is_signed((SECRET,), signed(SECRET.encode(), before="v1,x " * 16), BODY, NOW)
+
+
+def test_a_prefixed_secret_signs_with_the_key_inside_whether_padded_or_not() -> None:
+    for key in (b"a", b"ab", b"abc", b"\xff\xfe"):
+        encoded = base64.b64encode(key).decode()
+        for secret in (f"whsec_{encoded}", f"whsec_{encoded.rstrip('=')}"):
+            assert authenticates((secret,), signed(key), BODY, None, NOW)
+            assert not authenticates((secret,), signed(secret.encode()), BODY, None, NOW)
+    assert not authenticates(("YWJj",), signed(b"abc"), BODY, None, NOW), "without the prefix it is no key"
+
+
+@pytest.mark.parametrize(
+    ("name", "is_secret"),
+    [
+        *((each, True) for each in ("api_key", "apiKey", "API-Secret", "passphrase2", "signalToken", "pin", "Pass")),
+        *(
+            (each, True)
+            for each in ("x_keys", "my key 7", "%61pi_key", "\\u0061pi_key", "pwd", "ｋｅｙ", "authorization")
+        ),
+        *((each, False) for each in ("keyboard", "monkey business", "spinning", "qty", "compass", "passed", "ticker")),
+        ("x" * 100 + "_key", True),
+        ("key_" + "x" * 100, False),
+    ],
+)
+def test_a_secret_is_known_by_its_name(name: str, is_secret: bool) -> None:
+    assert is_secret_name(name) is is_secret
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ('{"api_key": "a b", "qty": "1"}', '{"api_key": "[secret]", "qty": "1"}'),
+        ("{'token': 'a\\'b', 'x': 1}", "{'token': '[secret]', 'x': 1}"),
+        ('"{\\"token\\": \\"a b\\", \\"x\\": 1}"', '"{\\"token\\": \\"[secret]\\", \\"x\\": 1}"'),
+        ('{"token": ""}', '{"token": ""}'),
+        ('{"token": "a b', '{"token": "[secret]'),
+        ('{"keys": [1, [2], 3], "x": 4}', '{"keys": [secret], "x": 4}'),
+        ('{"credential": {"a": {"b": 1}}, "x": 4}', '{"credential": [secret], "x": 4}'),
+        ('{"keys": [1, 2', '{"keys": [secret]'),
+        ("token=a b, qty=1", "token=[secret], qty=1"),
+        ("token: a b\nqty: 1", "token: [secret]\nqty: 1"),
+        ("qty=1&pin=4711", "qty=1&pin=[secret]"),
+        ("qty=1, note=x", "qty=1, note=x"),
+        ("my key is abc12345 here", "my key is [secret] here"),
+        ("my key is abcdefgh here", "my key is abcdefgh here"),
+        ("my key is abc1234", "my key is abc1234"),
+        ("a%26token%3Dxyz", "a&token=[secret]"),
+        ("2% of it", "2% of it"),
+    ],
+)
+def test_what_a_text_names_like_a_secret_is_masked_to_its_end_and_no_further(text: str, stored: str) -> None:
+    assert masked_text(text) == stored

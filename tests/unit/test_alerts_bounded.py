@@ -83,3 +83,12 @@ def test_notes_are_as_many_and_as_long_as_somebody_reads() -> None:
     many = bounded_notes(["n" * 5000] * 100)
     assert len(many) == 31 and many[-1] == "and 70 more"
     assert max(map(len, many)) < 1100
+
+
+def test_of_a_foreign_format_what_its_orders_are_made_of_is_always_stored() -> None:
+    stored = read(json.dumps({**BOT, "format": "bot"}).encode()).fields
+    long = stored | {f"x_{number}": "v" * 900 for number in range(12)} | {"zz_words": "w" * 9000}
+    kept = bounded(long, is_accepted=True)
+    assert {name: kept[name] for name in stored} == stored and size_of(kept) <= STORED_BYTES_MAX
+    odd = bounded({**ENTRY, "format": 7, "x_long": "v" * 20_000}, is_accepted=True)
+    assert odd["format"] == 7 and {name: odd[name] for name in ENTRY} == ENTRY

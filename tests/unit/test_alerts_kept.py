@@ -5,13 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from relay.alerts.authenticate import Credentials, authenticates
-from relay.alerts.signal import digest, fields_read, identity_key, read, redacted_text, signal_from_stored
-from relay.domain.signal import Identity, IdentityKind
+from relay.alerts.signal import (
+    digest,
+    fields_read,
+    identity_key,
+    native_fields,
+    read,
+    redacted_text,
+    signal_from_stored,
+    text_digest,
+)
+from relay.domain.signal import Identity, IdentityKind, Signal
 from relay.errors import AlertInvalid, AlertMalformed
 
 SECRET = "correct-Horse/battery-staple"
@@ -146,3 +156,121 @@ def test_what_was_read_is_shown_without_what_is_empty_and_what_no_alert_can_set(
         ("action", "action", "buy"),
         ("qty", "qty", "1"),
     ]
+
+
+def _stored(**fields: Any) -> dict[str, object]:
+    return {"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.01", "time": "2025-01-31T12:00:00Z", **fields}
+
+
+def _signal(stored: dict[str, object]) -> Signal:
+    return signal_from_stored(stored, id="s" * 26, strategy="default", received_at=RECEIVED_AT)
+
+
+@pytest.mark.parametrize(("ahead", "is_told"), [("12:00:05", False), ("12:00:06", True), ("11:00:00", False)])
+def test_a_time_ahead_of_the_clock_is_told(ahead: str, is_told: bool) -> None:
+    notes = _signal(_stored(time=f"2025-01-31T{ahead}Z")).notes
+    assert any("`time` is 6 s in the future" in note for note in notes) is is_told
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_told"),
+    [({}, False), ({"time": None}, True), ({"time": None, "id": "a"}, False), ({"id": "a"}, False)],
+)
+def test_an_alert_that_cannot_be_told_from_another_says_so(fields: dict[str, Any], is_told: bool) -> None:
+    assert any("neither `id` nor `time`" in note for note in _signal(_stored(**fields)).notes) is is_told
+
+
+@pytest.mark.parametrize(
+    ("size", "position", "meant"),
+    [
+        ("0.29999999999999993", "long", "0.3"),
+        ("0.12345678901234", "long", "0.12345678901234"),
+        ("0.123456789012345", "long", "0.123456789012"),
+        ("0.29999999999999993", None, "0.29999999999999993"),
+    ],
+)
+def test_the_noise_of_a_strategy_s_sizes_is_rounded_off(size: str, position: str | None, meant: str) -> None:
+    names = ("qty", "market_position_size", "prev_market_position_size")
+    for name in names if position else names[:1]:
+        found = _signal(
+            _stored(market_position=position, prev_market_position="flat" if position else None, **{name: size})
+        )
+        assert getattr(found, name) == Decimal(meant)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"format": "native"}, None),
+        ({"format": "nothing of the kind"}, "`format` cannot be `nothing of the kind`; it must be one of"),
+        ({"format": ["x"]}, "`format` cannot be"),
+    ],
+)
+def test_a_format_that_there_is_not_refuses_what_can_open_and_no_exit(fields: dict[str, Any], told: str | None) -> None:
+    if told is None:
+        assert not any("format" in note for note in _signal(_stored(**fields)).notes)
+        return
+    with pytest.raises(AlertInvalid, match=told) as caught:
+        _signal(_stored(**fields))
+    assert list(caught.value.fields) == ["format"]
+    exit_of_it = _signal(_stored(**fields, action="close"))
+    assert exit_of_it.only_exits and any("`format` ignored: it cannot be" in note for note in exit_of_it.notes)
+
+
+def test_names_of_the_sender_s_own_keep_their_spelling_and_native_ones_do_not() -> None:
+    body = (
+        b'{"Ticker": "BTCUSDT.P", "ACTION": "buy", "Qty": 1, "myField": {"Inner": 1.50}, "X_Own": "y", "plain": [true]}'
+    )
+    assert read(body).fields == {
+        **{"ticker": "BTCUSDT.P", "action": "buy", "qty": "1", "myField": {"Inner": "1.50"}, "x_own": "y"},
+        **{"plain": [True]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("own", "named", "usual", "expected"),
+    [
+        (None, None, None, None),
+        (None, " Native ", None, "native"),
+        (None, None, "native", "native"),
+        ("native", None, None, "native"),
+        ("  ", None, None, None),
+        (None, "  ", "native", "native"),
+        (None, "odd one", "native", "odd one"),
+        ("odd one", "native", None, "native"),
+        (7, None, None, "7"),
+    ],
+)
+def test_the_format_is_the_address_s_else_the_alert_s_own_else_the_strategy_s(
+    own: Any, named: str | None, usual: str | None, expected: str | None
+) -> None:
+    fields = {} if own is None else {"format": own}
+    assert read(body_of(**fields), named=named, usual=usual).fields.get("format") == expected
+
+
+def test_a_broken_body_is_read_leniently_only_where_it_can_only_exit() -> None:
+    broken = '{{"ticker": "BTCUSDT.P", "action": "{}", "qty": 1, "price": NaN}}'
+    assert read(broken.format("close").encode()).fields["action"] == "close"
+    with pytest.raises(AlertMalformed):
+        read(broken.format("buy").encode())
+
+
+def test_a_text_digest_is_the_same_whatever_blanks_and_line_ends_a_mail_has_changed() -> None:
+    one = text_digest({"a": "x y", "b": "line\nend"})
+    assert one == text_digest({"b": "line\r\nend", "a": "x\u00a0y"}) == text_digest({"a": "xy", "b": "line end"})
+    assert one != text_digest({"a": "x z", "b": "line\nend"})
+
+
+def test_what_was_read_is_cut_where_it_is_long_and_told_in_both_names() -> None:
+    long = "c" * 500
+    shown = {each.field: each for each in fields_read(_stored(comment=long, reduce_only=False, interval=None))}
+    assert set(shown) == {"ticker", "action", "qty", "time", "comment"}
+    assert shown["comment"].value.endswith("…") and long.startswith(shown["comment"].value[:-1])
+    other = fields_read({"symbol": "BTCUSDT.P", "side": "buy", "quantity": "1"})
+    assert {each.field: each.native for each in other} == {"symbol": "symbol", "side": "action", "quantity": "qty"}
+    assert native_fields({"symbol": "BTCUSDT.P", "side": "buy", "quantity": "1", "price": None}) == {
+        "symbol": "BTCUSDT.P",
+        "action": "buy",
+        "qty": "1",
+    }
+    assert native_fields(_stored(format="native")) == _stored()

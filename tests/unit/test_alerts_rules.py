@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from relay.alerts.rules import Draft
 from relay.domain.instrument import TradedMarket
 from relay.domain.order import OrderType, TimeInForce
 from relay.domain.signal import Action
+from relay.errors import AlertInvalid
 from tests.unit.test_alerts_fields import PLAIN, problem, refusal, signal
 
 
@@ -322,3 +324,46 @@ def test_what_may_be_a_part_of_the_position_where_the_bars_close_stands_closes_n
 def test_an_unknown_market_stops_no_exit() -> None:
     assert "futures" in problem("market", "futures", action="buy")
     assert any("`market` ignored" in note for note in signal(action="close", market="futures").notes)
+
+
+def test_a_sale_to_flat_says_nothing_of_its_stops_which_the_exit_does_not_carry_anyway() -> None:
+    taken = signal(action="sell", market_position="flat", stop_loss="1%")
+    assert taken.only_exits and not any("stop_loss" in note for note in taken.notes)
+
+
+def test_so_many_problems_are_told_in_words_and_more_by_name() -> None:
+
+    for count, named in ((12, 0), (13, 1), (32, 20), (33, 20)):
+        draft = Draft()
+        for number in range(count):
+            draft.refuse(f"f{number}", "is wrong")
+        with pytest.raises(AlertInvalid) as caught:
+            draft.raise_problems()
+        assert caught.value.message.count("is wrong") == 12
+        assert ("wrong too" in caught.value.message) is (named > 0)
+        assert sum(f"`f{number}`" in caught.value.message for number in range(12, count)) == named
+
+
+@pytest.mark.parametrize(
+    ("action", "side", "exits"),
+    [
+        ("buy", "long", False),
+        ("buy", "short", True),
+        ("buy", "flat", True),
+        ("sell", "short", False),
+        ("sell", "long", True),
+        ("sell", "flat", True),
+        ("target", "long", False),
+        ("target", "short", False),
+        ("target", "flat", True),
+    ],
+)
+def test_a_stop_that_was_not_replaced_refuses_what_opens_and_no_exit_of_the_strategy_s(
+    action: str, side: str, exits: bool
+) -> None:
+    fields: dict[str, Any] = {"action": action, "market_position": side, "stop_loss": "{{plot_0}}"}
+    fields |= {"market_position_size": "0" if side == "flat" else "1", "prev_market_position_size": "2"}
+    if exits:
+        assert signal(**fields).only_exits
+    else:
+        assert "plot_0" in problem("stop_loss", "{{plot_0}}", **{k: v for k, v in fields.items() if k != "stop_loss"})

@@ -107,3 +107,17 @@ def test_an_older_entry_that_ends_where_the_very_first_exit_began_came_late() ->
     assert fits(link(5, 0, 11), link(0, 5, 10)) == [Fit.FIRST, Fit.OVERTAKEN]
     assert fits(link(5, 0, 11), link(0, 5, 11)) == [Fit.FIRST, Fit.FITS], "of one second, and no gap is known"
     assert fits(link(5, 0), link(0, 5)) == [Fit.FIRST, Fit.FITS]
+
+
+def test_what_begins_elsewhere_than_the_gap_and_fits_behind_is_the_next_one_however_old_it_says_it_is() -> None:
+    """From 1 to 3 something is missing; then from 0 to 3 leads nothing of it, and the strategy stood at 0 last."""
+    assert fits(link(0, 1, 10), link(3, 0, 30), link(0, 3, 20))[-1] is Fit.FITS
+    assert fits(link(0, 1, 10), link(3, 0, 30), link(1, 3, 20))[-1] is Fit.OVERTAKEN
+
+
+def test_only_a_change_of_sides_tells_how_large_the_strategy_was() -> None:
+    for before, after, size in ((3, -2, 3), (-3, 2, 3), (0, 2, None), (3, 0, None), (3, 1, None)):
+        first = judged(link(7, before), None)
+        assert judged(link(before, after), first.last).size_before == size
+    gap = judged(link(4, -2), judged(link(0, 3), None).last)
+    assert gap.fit is Fit.MISSING and gap.size_before is None

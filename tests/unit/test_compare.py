@@ -5,21 +5,25 @@ from __future__ import annotations
 import csv
 import io
 import random
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import openpyxl
 import pytest
 
 from relay.alerts.signal import digest
+from relay.domain import performance
 from relay.domain.instrument import Category
 from relay.domain.order import Side, SignalStatus
 from relay.domain.performance import (
     AlertOutcome,
     Arrival,
+    FiredAlert,
     ListedTrade,
     best_zone,
     compare_trades,
@@ -27,7 +31,7 @@ from relay.domain.performance import (
     zone_of,
 )
 from relay.domain.trades import Trade
-from relay.execution.compare import ExportUnreadable, read_export
+from relay.execution.exports import ExportUnreadable, read_export
 
 D = Decimal
 BEGUN = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -381,3 +385,273 @@ def test_a_position_that_was_open_before_anything_is_known_counts_by_its_first_e
     older = replace(own_trade(listed[1]), id="older", opened_at_ms=None)
     compared = compare_trades(listed, [older], zone=LONDON, is_found=True, why_missed=nothing_arrived)
     assert (len(compared.pairs), compared.extra) == (0, (older,))
+
+
+# Odd exports.
+
+
+def rows_of(*trades: tuple[str, ...]) -> list[list[str]]:
+    """Entry and exit rows of the newest layout: number, kind, time, signal, price, size, worth, profit."""
+    return [NEWEST.split(","), *([*each, "0.5", "1"] for each in trades)]
+
+
+ROUND = (
+    ("1", "Exit long", "2026-03-02 09:40", "X", "101", "2", "202", "1.9"),
+    ("1", "Entry long", "2026-03-02 09:00", "L", "100", "2", "200", "1.9"),
+)
+
+
+def changed(column: int, exit_cell: str, entry_cell: str | None = None) -> bytes:
+    cells = (exit_cell, exit_cell if entry_cell is None else entry_cell)
+    return as_csv(
+        rows_of(*((*each[:column], cell, *each[column + 1 :]) for each, cell in zip(ROUND, cells, strict=True)))
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("1.9e1", D(19)), ("1.3E-7", D("1.3E-7")), ("(2.1)", D("-2.1")), ("$1,234.5", D("1234.5"))]
+)
+def test_a_number_is_read_whole(written: str, meant: Decimal) -> None:
+    (trade,) = read_export("t.csv", changed(7, written)).trades
+    assert trade.profit == meant
+
+
+@pytest.mark.parametrize("written", ["1.9K", "2M", "1.2.3", "1,5", "12 of 3", "9" * 60, "1e999", "(5", "1,23,4"])
+def test_a_number_that_could_mean_two_things_is_named_and_not_guessed(written: str) -> None:
+    found = read_export("t.csv", changed(7, written))
+    assert found.trades == () and {row.row for row in found.unreadable} == {2, 3}
+    assert all("Net P&L USDT" in row.why for row in found.unreadable)
+
+
+@pytest.mark.parametrize(
+    ("entry", "written", "at"),
+    [
+        ("2026-03-01", "2026-03-02", datetime(2026, 3, 2)),  # noqa: DTZ001 - the chart's
+        ("2026-03-02 09:00 AM", "2026-03-02 02:40 PM", datetime(2026, 3, 2, 14, 40)),  # noqa: DTZ001
+        ("2026-03-01 09:00", "2026-03-02 12:05 AM", datetime(2026, 3, 2, 0, 5)),  # noqa: DTZ001
+    ],
+)
+def test_a_chart_of_days_names_the_day_alone_and_a_clock_may_have_halves(
+    entry: str, written: str, at: datetime
+) -> None:
+    (trade,) = read_export("t.csv", changed(2, written, entry)).trades
+    assert trade.exit_at == at
+
+
+def test_times_that_can_be_read_in_two_ways_are_refused_in_words() -> None:
+    with pytest.raises(ExportUnreadable, match=r"no column holds times.*'3/2/2026 9:40'"):
+        read_export("t.csv", changed(2, "3/2/2026 9:40"))
+
+
+@pytest.mark.parametrize(("column", "kind"), [(4, "price"), (5, "size"), (7, "profit")])
+def test_a_list_without_one_of_its_columns_is_refused_by_name(column: int, kind: str) -> None:
+    table = [[*row[:column], *row[column + 1 :]] for row in rows_of(*ROUND)]
+    with pytest.raises(ExportUnreadable, match=f"no column with each trade's {kind}"):
+        read_export("t.csv", as_csv(table))
+
+
+def test_a_worth_in_the_account_s_currency_is_not_taken_for_the_profit() -> None:
+    table = rows_of(*((*each[:6], "184", "1.75") for each in ROUND))
+    table[0][7] = "Net P&L EUR"
+    found = read_export("t.csv", as_csv(table))
+    assert [each.profit for each in found.trades] == [D("1.75")]
+    assert found.currency == "EUR" and "prices are in USDT and its profits in EUR" in " ".join(found.notes)
+
+
+def test_profits_that_do_not_come_of_prices_and_sizes_are_said() -> None:
+    assert "do not come of its prices" in " ".join(read_export("t.csv", changed(7, "95")).notes)
+    assert read_export("t.csv", as_csv(rows_of(*ROUND))).notes == ()
+
+
+def test_an_exit_that_is_called_open_and_is_not_the_last_is_none_that_is_open() -> None:
+    table = rows_of(
+        *((*each[:3], "Open", *each[4:]) for each in ROUND),
+        ("2", "Entry short", "2026-03-02 09:40", "Open", "101", "2", "202", "2"),
+        ("2", "Exit short", "2026-03-02 10:40", "L", "100", "2", "200", "2"),
+        ("3", "Entry long", "2026-03-02 10:40", "L", "100", "2", "200", ""),
+        ("3", "Exit long", "Open", "", "", "2", "", ""),
+    )
+    found = read_export("t.csv", as_csv(table))
+    assert [each.exit_at is not None for each in found.trades] == [True, True, False] and found.unreadable == ()
+
+
+@pytest.mark.parametrize(("written", "meant"), [("0,125", "0.125"), ("65123,125", "65123.125")])
+def test_three_digits_behind_a_comma_are_no_thousands_where_that_cannot_be(written: str, meant: str) -> None:
+    rows = [[*each[:4], written, "1", "", "12,25"] for each in ROUND]
+    found = read_export("t.csv", as_csv([NEWEST.split(",")[:8], *rows], ";"))
+    assert [each.entry_price for each in found.trades] == [D(meant)]
+
+
+def test_where_only_the_delimiter_tells_how_numbers_are_meant_it_is_said() -> None:
+    rows = [[*each[:4], "65.123", "1", "", "125"] for each in ROUND]
+    found = read_export("t.csv", as_csv([NEWEST.split(",")[:8], *rows], ";"))
+    assert [each.entry_price for each in found.trades] == [D(65123)]
+    assert "such as 65.123, are read with a decimal comma" in " ".join(found.notes)
+
+
+def test_a_row_that_is_no_trade_costs_no_other() -> None:
+    table = rows_of(*ROUND, ("Total", "", "", "", "", "", "", "1.9"), ("²", *ROUND[0][1:]))
+    found = read_export("t.csv", as_csv(table))
+    assert len(found.trades) == 1 and [row.row for row in found.unreadable] == [4, 5]
+
+
+ALERT = ["7", "BYBIT:BTCUSDT.P, 5m", "cross", "hello", "2026-03-02T09:00:00Z", "Delivered"]
+ALERTS = ["Alert ID", "Ticker", "Name", "Description", "Time", "Webhook status"]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {1: '={"symbol":"BYBIT:BTCUSDT.P","adjustment":"splits"}'},
+        {1: "BYBIT:BTCUSDT.P/BYBIT:ETHUSDT.P, 1h"},
+        {1: "BTCUSDT.P"},
+        {1: ""},
+    ],
+)
+def test_an_odd_ticker_in_front_costs_no_other_alert(odd: dict[int, str]) -> None:
+    first = [odd.get(place, cell) for place, cell in enumerate(ALERT)]
+    assert len(read_export("log.csv", as_csv([ALERTS, first, ALERT])).alerts) == 2
+
+
+@pytest.mark.parametrize("written", ["yesterday", "2026-13-45T09:00:00Z", ""])
+def test_a_time_that_is_none_is_named_wherever_it_stands(written: str) -> None:
+    found = read_export("log.csv", as_csv([ALERTS, [*ALERT[:4], written, ""], ALERT]))
+    assert len(found.alerts) == 1 and [row.row for row in found.unreadable] == [2]
+
+
+@pytest.mark.parametrize("column", [2, 3])
+@pytest.mark.parametrize("width", [5, 6])
+def test_a_log_without_one_of_its_columns_is_refused(column: int, width: int) -> None:
+    table = [[cell for place, cell in enumerate(row[:width]) if place != column] for row in (ALERTS, ALERT)]
+    with pytest.raises(ExportUnreadable, match="one is missing or in another place"):
+        read_export("log.csv", as_csv(table))
+
+
+def test_a_text_that_is_cut_in_the_middle_of_a_letter_is_no_traceback() -> None:
+    with pytest.raises(ExportUnreadable):
+        read_export("t.csv", b"\xff\xfea\x00b")
+
+
+# What became of alerts that are alike.
+
+
+def equal_alerts(*seconds: int, webhook: str = "") -> tuple[FiredAlert, ...]:
+    rows = [[f"{n}", "BYBIT:BTCUSDT.P", "x", message(0), f"2026-03-02T09:00:{s:02}Z"] for n, s in enumerate(seconds)]
+    return read_export("log.csv", as_csv([ALERTS[:5], *rows])).alerts
+
+
+def test_an_alert_that_was_taken_for_a_repeat_is_told_so_and_not_lost() -> None:
+    outcomes = [
+        [each.outcome.value for each in judge_alerts(equal_alerts(*seconds), [arrival(0, repeats=repeats)])]
+        for seconds, repeats in (((0, 12), 1), ((0, 0), 1), ((0, 12), 0), ((0, 12), 2))
+    ]
+    repeated = ["arrived", "taken for a repeat"]
+    assert outcomes == [repeated, repeated, ["arrived", "never arrived"], ["arrived twice", "taken for a repeat"]]
+
+
+def test_of_what_fired_before_the_journal_reaches_back_nothing_is_claimed() -> None:
+    fired = read_export("log.csv", log_of(5)).alerts
+    since_ms = int((BEGUN + timedelta(minutes=2)).timestamp() * 1000)
+    verdicts = judge_alerts(fired, [arrival(3)], known_since_ms=since_ms)
+    assert [each.outcome.value for each in verdicts] == ["not known"] * 2 + [
+        "never arrived",
+        "arrived",
+        "never arrived",
+    ]
+
+
+def _calls(work: Callable[[], object]) -> int:
+    """How many Python functions it calls, generators at each step."""
+    count = 0
+
+    def counted(frame: object, event: str, arg: object) -> None:
+        nonlocal count
+        count += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(counted)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+def test_many_equal_messages_are_judged_without_looking_at_each_pair() -> None:
+    alike, begun_ms = digest(message(0).encode()), int(BEGUN.timestamp() * 1000)
+
+    def judged(count: int) -> None:
+        at = [begun_ms + n * 60_000 for n in range(count)]
+        fired = [FiredAlert(id="", ticker="T", name="", at_ms=ms, digests=frozenset([alike])) for ms in at]
+        verdicts = judge_alerts(fired, [replace(arrival(n), digest=alike) for n in range(count)])
+        assert {each.outcome for each in verdicts} == {AlertOutcome.ARRIVED}
+
+    assert _calls(lambda: judged(1200)) < 6 * _calls(lambda: judged(300))
+
+
+def test_the_zone_of_many_trades_is_found_by_some_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed, tried = strategy_trades(2000), []
+    pairs_of = performance._pairs
+
+    def counted(rows: Sequence[ListedTrade], *more: Any) -> Any:
+        tried.append(len(rows))
+        return pairs_of(rows, *more)
+
+    monkeypatch.setattr(performance, "_pairs", counted)
+    assert best_zone(listed, [own_trade(each) for each in listed]) == LONDON
+    assert max(tried) <= 400
+
+
+# Trades of which one stands for several of the list.
+
+
+def test_what_a_strategy_added_and_what_it_closed_in_parts_belongs_to_one_trade() -> None:
+    first, *_ = strategy_trades(1)
+    assert first.exit_price is not None and first.exit_at is not None
+    per_coin = (first.exit_price - first.entry_price) * first.side.sign
+    half = replace(first, qty=D(1), profit=per_coin)
+    other = replace(half, number="2")
+    added = replace(half, number="3", entry_at=first.entry_at + timedelta(minutes=60), exit_at=None)
+    added = replace(added, exit_at=added.entry_at + timedelta(minutes=50))
+    own = replace(
+        own_trade(replace(half, qty=D(3))), entry_qty=D(3), size=D(2), realised=per_coin * 3, signals=("a", "b")
+    )
+    assert own.opened_at_ms is not None
+    compared = compare_trades(
+        [half, other, added],
+        [own],
+        zone=LONDON,
+        is_found=False,
+        why_missed=nothing_arrived,
+        adds={own.id: (own.opened_at_ms + 3_600_000,)},
+    )
+    assert ([pair.listed.number for pair in compared.pairs], compared.missed) == (["1", "2", "3"], ())
+    money = compared.money
+    assert [money.slippage, money.missed, money.size, money.extra] == [D(0)] * 4
+    assert money.fees + money.funding == money.profit - money.yours
+
+
+def test_an_addition_that_never_came_is_missed() -> None:
+    first, *_ = strategy_trades(1)
+    added = replace(first, number="2", entry_at=first.entry_at + timedelta(minutes=60), exit_at=None)
+    added = replace(added, exit_at=added.entry_at + timedelta(minutes=5))
+    compared = compare_trades(
+        [first, added], [own_trade(first)], zone=LONDON, is_found=False, why_missed=nothing_arrived
+    )
+    assert [each.listed.number for each in compared.missed] == ["2"] and compared.money.missed == added.profit
+
+
+def test_a_trade_whose_exit_never_came_is_named_and_is_no_slippage() -> None:
+    listed, *_ = strategy_trades(1)
+    still = replace(own_trade(listed), closed_at_ms=None, exit_qty=D(0), exit_value=D(0), realised=D(0))
+    compared = compare_trades([listed], [still], zone=LONDON, is_found=False, why_missed=nothing_arrived)
+    assert [each.why for each in compared.missed] == ["it was entered, and yours is still open"]
+    money = compared.money
+    assert (money.slippage, money.missed, money.extra) == (D(0), listed.profit, -still.net)
+    assert money.profit - money.missed - money.extra == money.yours
+
+
+@pytest.mark.parametrize("zone", ["+99:00", "+5", "-x"])
+def test_hours_that_are_no_zone_are_refused_in_our_words(zone: str) -> None:
+    with pytest.raises(ValueError, match="no time zone such as"):
+        zone_of(zone)

@@ -6,7 +6,7 @@ import pytest
 
 from relay.bybit.calls import Calls
 from relay.bybit.http import ExchangeClock
-from relay.bybit.limiter import BAN_S, SPAN_S, SUSPECT, Address, Forbidden, Limiter
+from relay.bybit.limiter import BAN_S, SPAN_S, SUSPECT, Address, Forbidden, Limiter, Permit, Priority
 
 CLOUDFRONT = """<HTML><HEAD><TITLE>ERROR: The request could not be satisfied</TITLE></HEAD><BODY><H1>403 ERROR</H1>
 The Amazon CloudFront distribution is configured to block access from your country.</BODY></HTML>"""
@@ -68,9 +68,13 @@ def test_without_words_an_address_that_was_never_served_is_in_the_wrong_region(a
 def test_while_the_address_is_banned_no_request_would_leave_at_once(address: Address, hand: Hand) -> None:
     clock = ExchangeClock()
     calls = Calls(clock=clock, limiter=Limiter(clock), address=address, measure=lambda: None)
-    assert calls.is_free("/v5/order/create")
+
+    def leaves() -> bool:
+        return isinstance(calls.permit("/v5/order/create", {}, Priority.ENTRY, 0.0), Permit)
+
+    assert leaves()
     address.note_served()
     address.judge("403, access too frequent")
-    assert not calls.is_free("/v5/order/create")
+    assert not leaves()
     hand.at += BAN_S
-    assert calls.is_free("/v5/order/create")
+    assert leaves()

@@ -8,8 +8,9 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,18 @@ def test_a_damaged_file_is_reported(tmp_path: Path) -> None:
     file.write_bytes(content)
     with pytest.raises(JournalUnavailable, match="damaged"):
         open_journal(url_of(tmp_path))
+
+
+def test_the_log_goes_into_the_file_while_nothing_is_being_written(journal: Journal, tmp_path: Path) -> None:
+    for _ in range(60):
+        accepted(journal)
+    until, copied, found = time.monotonic() + 20, tmp_path / "copied.db", 0
+    while found < 40 and time.monotonic() < until:
+        time.sleep(0.01)
+        copied.write_bytes((tmp_path / "relay.db").read_bytes())
+        with closing(sqlite3.connect(f"{copied.as_uri()}?immutable=1", uri=True)) as alone, suppress(sqlite3.Error):
+            (found,) = alone.execute("SELECT count(*) FROM signals").fetchone()
+    assert found >= 40
 
 
 def test_a_file_damaged_while_it_runs_is_reported(journal: Journal, tmp_path: Path) -> None:

@@ -323,13 +323,16 @@ def _at_once(
     journal: Journal, signal: NewSignal, announced: list[Admission] | None = None
 ) -> AtOnce[tuple[str, ...] | None]:
     def plan_too(uow: UnitOfWork) -> tuple[str, ...]:
-        (seen,) = journal.executions_of(signal.id)
-        assert seen.status is SignalStatus.ACCEPTED, "what it reads, it reads in its own transaction"
+        assert not journal.executions_of(signal.id), "it is written with what follows"
         uow.signals.begin(signal.id, "main", now_ms=NOW_MS)
+        uow.signals.add_notes(signal.id, ("a note",))
         attempt = order_id(signal.id), SIGNATURE
-        return uow.plans.record(
+        planned = uow.plans.record(
             signal_id=signal.id, account="main", generation=0, plan=plan(), first_attempt=attempt, now_ms=NOW_MS
         )
+        (seen,) = journal.executions_of(signal.id)
+        assert seen.status is SignalStatus.EXECUTING, "what it reads, it reads in its own transaction"
+        return planned
 
     return journal.accept_at_once(
         signal,
@@ -349,6 +352,21 @@ def test_an_alert_its_plan_and_its_attempt_are_one_commit_of_this_very_thread(jo
     assert announced == [New(signal_id=signal.id)]
     order = journal.order(order_id(signal.id))
     assert order is not None and order.state.last is not None and order.state.last.signature == SIGNATURE
+    shown = journal.signal(signal.id)
+    assert shown is not None and shown["status"] == "executing" and shown["notes"] == ["a note"]
+    assert [each["name"] for each in shown["events"]] == ["accepted", "executing", "planned", "order_submitted"]
+
+
+def test_an_alert_that_nothing_follows_at_once_is_accepted_all_the_same(journal: Journal) -> None:
+    signals = [new_signal(), new_signal()]
+    for signal in signals:
+        alone = journal.accept_at_once(
+            signal, now_ms=NOW_MS, dedup_window_ms=30_000, and_then=lambda uow: None, on_committed=lambda _: None
+        )
+        assert alone.write(lambda: True) and alone.outcome() == (New(signal_id=signal.id), None)
+    unfinished = journal.unfinished()
+    assert [each.signal.id for each in unfinished] == [each.id for each in signals]
+    assert {each.status for each in unfinished} == {SignalStatus.ACCEPTED}
 
 
 def test_the_same_alert_again_is_not_planned_again(journal: Journal) -> None:

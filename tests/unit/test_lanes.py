@@ -8,11 +8,12 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 
 from relay.domain.instrument import Category
-from relay.engine.lanes import Lane, Lanes
+from relay.engine.lanes import Lane, Lanes, collect_between_orders
 from relay.execution.tasks import Arrivals
 
 DEADLINE_S = 60
@@ -230,6 +231,32 @@ def test_ten_thousand_lanes_leave_no_threads_and_no_memory_behind() -> None:
     until(lambda: threads() <= others)
 
 
+def test_garbage_is_collected_between_orders_and_not_while_it_is_made(lanes: Lanes) -> None:
+    @dataclass(eq=False)
+    class Ring:
+        other: object = None
+
+    rings: list[weakref.ref[Ring]] = []
+
+    def make() -> None:
+        for _ in range(5_000):
+            ring = Ring()
+            ring.other = ring
+            rings.append(weakref.ref(ring))
+        assert all(each() is not None for each in rings), "in the middle of an alert's way"
+
+    before = gc.get_threshold()
+    try:
+        collect_between_orders()
+        gc.collect()
+        making = task(make)
+        lanes.submit(lane(), making)
+        until(lambda: sum(each() is not None for each in rings) <= 1 and bool(rings))
+        assert making.errors == []
+    finally:
+        gc.set_threshold(*before)
+
+
 def test_a_lane_that_was_idle_works_again(lanes: Lanes) -> None:
     for _ in range(20):
         again = task(lambda: None)
@@ -346,6 +373,51 @@ def test_closing_twice_is_harmless(lanes: Lanes) -> None:
 
 
 # Of many requests at once the first one's order leaves by itself.
+
+
+def test_a_free_lane_waits_until_it_may_begin_and_keeps_its_order(lanes: Lanes) -> None:
+    told, done = threading.Event(), list[str]()
+    lanes.held_s = DEADLINE_S
+    first, second, other = (task(partial(done.append, name)) for name in ("first", "second", "other"))
+    lanes.submit_when(lane(), first, told.is_set)
+    lanes.submit(lane(), second)
+    lanes.submit(lane(1), other)
+    assert other.ended.wait(DEADLINE_S), "it was told to wait for nothing"
+    assert not lanes.claim(lane(), task(lambda: None)), "whoever comes now would overtake"
+    assert done == ["other"]
+    told.set()
+    assert second.ended.wait(DEADLINE_S)
+    assert done == ["other", "first", "second"]
+
+
+def test_a_lane_that_is_never_told_to_begin_does_so_by_itself(lanes: Lanes) -> None:
+    alone, busy = task(lambda: None), task(lambda: None)
+    for number, each in enumerate((alone, busy)):
+        lanes.submit_when(lane(number), each, lambda: False)
+    assert alone.ended.wait(DEADLINE_S) and busy.ended.wait(DEADLINE_S)
+
+
+def test_who_waits_for_an_outcome_is_no_part_of_the_crowd() -> None:
+    arrivals, inside, leave = Arrivals(), threading.Barrier(2), threading.Event()
+
+    def another() -> None:
+        with arrivals:
+            inside.wait(DEADLINE_S)
+            inside.wait(DEADLINE_S)
+            arrivals.leave()
+            inside.wait(DEADLINE_S)
+            leave.wait(DEADLINE_S)
+
+    thread = threading.Thread(target=another)
+    thread.start()
+    with arrivals:
+        inside.wait(DEADLINE_S)
+        assert not arrivals.is_over()
+        inside.wait(DEADLINE_S)
+        inside.wait(DEADLINE_S)
+        assert arrivals.is_over(), "the other one is in the middle of its request, and waits"
+    leave.set()
+    thread.join(DEADLINE_S)
 
 
 def test_of_a_crowd_one_opens_its_lane_and_the_rest_are_accepted_together() -> None:

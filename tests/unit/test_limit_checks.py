@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relay.domain.instrument import Instrument
+from relay.domain.limit_checks import Entry, resulting_worth
 from relay.domain.plan import DayResult, LimitFacts
 from relay.domain.planning import LimitCheck, limit_checks
 from relay.domain.rules import Direction, TradingHours
-from tests.builders import facts, plan, proposal, rules, signal
+from tests.builders import facts, inverse, linear, plan, proposal, rules, signal
 
 DAY = DayResult(realised=Decimal(-30), unrealised=Decimal(0), worst=Decimal(-30))
 KNOWN = LimitFacts(positions=(), entries_last_minute=2, day=DAY)
@@ -93,3 +95,20 @@ def test_the_plan_goes_out_exactly_if_every_limit_passes(
     requested = signal(qty=qty)
     checked = limit_checks(proposal(requested, limits, known))
     assert bool(plan(requested, limits, known).orders) is all(each.passes for each in checked)
+
+
+def test_what_a_position_may_come_to_is_worth_the_dearest_of_the_prices_that_are_known() -> None:
+    def worth(size: str | None, instrument: Instrument | None = None, **prices: Decimal) -> Decimal | None:
+        resulting = None if size is None else Decimal(size)
+        known: dict[str, Any] = {"price": None, **prices}
+        requested = Entry(qty=Decimal(1), order_max=Decimal(9), resulting_size=resulting, **known)
+        return resulting_worth(requested, instrument or linear())
+
+    five, six, seven = Decimal(5), Decimal(6), Decimal(7)
+    assert worth(None, price=five) is None
+    assert worth("2") is None
+    assert worth("2", price=five) == 10
+    assert worth("2", price=five, dearest_price=six) == 12
+    assert worth("2", price=five, dearest_price=six, market_price=seven) == 14
+    assert worth("2", dearest_price=six) == 12
+    assert worth("2", inverse()) == 2

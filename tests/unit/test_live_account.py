@@ -333,3 +333,191 @@ def test_of_many_orders_that_ended_the_last_ones_stay_ended_whatever_is_told_lat
         known.take_report({"orderId": f"o-{number}", "orderStatus": "Filled"}, Category.LINEAR)
     known.take_report({"orderId": "o-2099", "orderStatus": "New", "updatedTime": "9"}, Category.LINEAR)
     assert known.places() == set()
+
+
+def test_of_two_rows_of_an_order_the_later_one_counts_and_what_has_ended_stays_ended() -> None:
+    row = {"orderId": "v", "symbol": "BTCUSDT", "side": "Buy", "orderType": "Limit", "qty": "1", "leavesQty": "1"}
+
+    def told(*rows: dict[str, str]) -> list[Decimal | None]:
+        known = KnownOrders()
+        for each in rows:
+            known.take_report(row | each, Category.LINEAR)
+        assert known.at(Category.LINEAR, "ETHUSDT") == known.at(Category.INVERSE, "BTCUSDT") == ()
+        assert known.places() == ({BTC} if known.at(*BTC) else set())
+        return [each.price for each in known.at(*BTC)]
+
+    old, new = ({"orderStatus": "New", "price": price, "updatedTime": at} for price, at in (("10", "5"), ("20", "6")))
+    ended = {"orderStatus": "Cancelled", "updatedTime": "6"}
+    assert told(old, new) == told(new, old) == [20]
+    assert told(old, new | {"updatedTime": "5"}) == [20]
+    assert told(old, ended) == told(ended, new) == []
+    for status in ("New", "PartiallyFilled", "Untriggered"):
+        assert told(old | {"orderStatus": status}) == [10]
+    for status in ("Filled", "Rejected", "Deactivated", "PartiallyFilledCanceled"):
+        assert told(old | {"orderStatus": status}) == []
+
+
+def _order_row(status: str, filled: str, **more: str) -> dict[str, str]:
+    usual = {"category": "linear", "symbol": "BTCUSDT", "orderId": "v-1", "orderLinkId": "o-1", "side": "Buy"}
+    rest = {"orderType": "Limit", "qty": "2", "price": "90", "leavesQty": "0", "cumExecQty": filled, "avgPrice": "90"}
+    return usual | rest | {"orderStatus": status, "updatedTime": "7", "cumExecFee": "0"} | more
+
+
+def _execution_row(exec_id: str, qty: str, **more: object) -> dict[str, object]:
+    usual = {"category": "linear", "symbol": "BTCUSDT", "orderId": "v-1", "orderLinkId": "o-1", "execId": exec_id}
+    rest = {"execType": "Trade", "side": "Buy", "execQty": qty, "execPrice": "90", "execTime": "9", "seq": 9}
+    return usual | rest | {"execFee": "0.1", "feeCurrency": "USDT", "isMaker": False} | more
+
+
+def test_a_lane_is_woken_once_its_order_is_whole_and_others_news_goes_to_who_listens(live: LiveAccount) -> None:
+    woken: list[tuple[Category, str]] = []
+    others: list[str] = []
+    live.on_wake = lambda category, symbol: woken.append((category, symbol))
+    live.on_unmatched = lambda received: others.append(received.client_order_id)
+    live.sending(BTC, "o-1")
+    live.hear({"topic": "order.linear", "data": [_order_row("Filled", "2")]})
+    live.hear({"topic": "execution.linear", "data": [_execution_row("e-1", "1.5")]})
+    assert (woken, live.take("o-1")) == ([], None)
+    live.hear({"topic": "execution.linear", "data": [_execution_row("e-2", "0.5")]})
+    assert woken == [BTC] and others == []
+    taken = live.take("o-1")
+    assert taken is not None and [each.exec_id for each in taken.fills] == ["e-1", "e-2"]
+    live.hear({"topic": "order", "data": [_order_row("Filled", "2")]})
+    live.hear({"topic": "execution", "data": [_execution_row("e-3", "1")]})
+    live.hear({"topic": "order", "data": [_order_row("New", "0", orderLinkId="", orderId="by hand")]})
+    live.hear({"topic": "execution", "data": [_execution_row("e-4", "1", orderLinkId="")]})
+    assert (woken, others) == ([BTC], ["o-1", "o-1"]), "of orders without a name of the sender's nobody is told"
+    assert [each.price for each in live.orders_at(BTC) or ()] == [90]
+
+
+@pytest.mark.parametrize(
+    ("status", "rests", "is_dropped"),
+    [(OrderStatus.FILLED, False, True), (OrderStatus.ACCEPTED, True, True), (OrderStatus.SUBMITTED, False, False)],
+)
+def test_a_look_up_that_settles_an_order_hands_over_what_the_streams_had_told_of_it(
+    live: LiveAccount, status: OrderStatus, rests: bool, is_dropped: bool
+) -> None:
+    others: list[list[str]] = []
+    live.on_unmatched = lambda received: others.append([each.exec_id for each in received.fills])
+    live.sending(BTC, "o-1")
+    live.hear({"topic": "execution", "data": [_execution_row("e-1", "1.5")]})
+    live.looked_up(BTC, report("o-1", status, "2" if not rests else "1.5", rests=rests))
+    assert others == ([["e-1"]] if is_dropped else [])
+    assert (BTC in live.unknown()) is is_dropped, "a reading would tell, once it is on its way no more"
+    live.looked_up(BTC, report("another", OrderStatus.FILLED, "2"))
+    assert len(others) == int(is_dropped)
+    live.sending(BTC, "o-2")
+    live.looked_up(BTC, report("o-2", OrderStatus.CANCELED, "0"))
+    assert len(others) == int(is_dropped), "of that one nothing had been told"
+
+
+def test_what_is_known_hangs_on_the_readings_since_the_stream_is_there() -> None:
+    made = LiveAccount()
+    position_read(made, "2")
+    balance_read(made, "1000")
+    price = _at("110")
+
+    def known() -> list[bool]:
+        found = (made.position(BTC), made.positions(price), made.equity("USDT", price), made.balance("USDT"))
+        return [each is not None for each in (*found, made.orders_at(BTC))]
+
+    assert known() == [False] * 5
+    made.seeded()
+    assert known() == [True] * 5
+    made.forget()
+    assert known() == [False] * 5
+    made.seeded()
+    assert known() == [False, False, False, False, True]
+    assert made.balance("DOGE") is None, "the streams tell of no coin's row that was never read"
+    assert made.equity("DOGE", price) is None
+
+
+def test_every_position_is_shown_at_its_mark_and_flat_ones_are_not() -> None:
+    made = LiveAccount()
+    flat, eth = (Category.LINEAR, "SOLUSDT"), (Category.INVERSE, "ETHUSD")
+    position_read(made, "2")
+    for where, size, price in ((flat, "0", "5"), (eth, "-1000", "250")):
+        held = Position(category=where[0], symbol=where[1], size=Decimal(size))
+        read = ReportedPosition(position=held, seq=1, at_ms=1, pnl_price=Decimal(price), is_one_way=True)
+        made.position_read(where, made.begin_position(where), read)
+    made.seeded()
+    shown = made.positions(lambda category, symbol: Decimal(110) if symbol == "BTCUSDT" else Decimal(200))
+    assert shown is not None
+    assert [(each.symbol, each.mark_price, each.unrealised_pnl) for each in shown] == [
+        ("BTCUSDT", Decimal(110), Decimal(20)),
+        ("ETHUSD", Decimal(200), Decimal(1)),
+    ]
+    assert made.positions(lambda category, symbol: None) is None
+    assert made.open_at() == {BTC, eth} and set(made.symbols()) == {BTC, flat, eth} and made.unknown() == []
+    made.sending(flat, "o")
+    assert made.open_at() == {BTC, flat, eth} and made.unknown() == [], "no reading would tell yet"
+    made.not_sent(flat, "o")
+    made.hear({"topic": "position", "data": [{"category": "linear", "symbol": "BTCUSDT", "size": "many"}]})
+    assert made.unknown() == [BTC] and made.positions(_at("1")) is None
+
+
+def test_coins_are_known_by_the_journal_and_options_are_nobody_s(live: LiveAccount) -> None:
+    pair = (Category.SPOT, "BTCUSDT")
+    live.sending(pair, "o")
+    assert live.symbols() == [BTC] and live.position(pair) is None and live.no_entry(pair) is None
+    live.hear({"topic": "position", "data": [{"category": "option", "symbol": "BTCUSDT", "size": "many"}]})
+    assert live.position(BTC) is not None and live.unknown() == []
+
+
+def test_a_row_without_a_symbol_costs_all_positions_and_one_of_an_order_none(live: LiveAccount) -> None:
+    told: list[str] = []
+    live.on_unreadable = lambda what, row, error: told.append(what)
+    live.hear({"topic": "order", "data": [{"category": "linear", "symbol": "BTCUSDT"}]})
+    assert live.position(BTC) is not None
+    live.hear({"topic": "execution", "data": [{"category": "linear"}]})
+    assert live.position(BTC) is None and told == ["order", "execution"]
+
+
+def test_of_a_wallet_only_the_coin_whose_row_cannot_be_read_must_be_read_anew(live: LiveAccount) -> None:
+    told: list[tuple[str, str, str]] = []
+    live.on_unreadable = lambda what, row, error: told.append((what, row["coin"], str(error)))
+    live.balances_read(live.begin_balances(2), [wallet_of("3", "3", "0", coin="BTC")], 2, _at("100"))
+    good = {"coin": "BTC", "equity": "3", "walletBalance": "3", "unrealisedPnl": "0"}
+    row = {"accountType": "UNIFIED", "coin": [good, {"coin": "USDT", "walletBalance": "much"}]}
+    assert live.equity("USDT", _at("100")) is not None
+    live.hear({"topic": "wallet", "creationTime": 5000, "data": [row]})
+    assert live.equity("USDT", _at("100")) is None and live.equity("BTC", _at("100")) == 3
+    ((what, coin, said),) = told
+    assert (what, coin) == ("balance", "USDT") and "walletBalance" in said
+
+
+def test_a_wallet_of_the_stream_moves_the_balance_and_what_is_beside_it(live: LiveAccount) -> None:
+    row = {"coin": "USDT", "equity": "1000", "walletBalance": "1000", "unrealisedPnl": "0"}
+    live.hear({"topic": "wallet", "creationTime": 5000, "data": [{"accountType": "UNIFIED", "coin": [row]}]})
+    assert live.equity("USDT", _at("110")) == 1020
+    debt = row | {"equity": "900", "spotBorrow": "100"}
+    live.hear({"topic": "wallet", "creationTime": 6000, "data": [{"accountType": "UNIFIED", "coin": [debt]}]})
+    assert live.equity("USDT", _at("110")) == 920
+    live.hear({"topic": "wallet", "creationTime": 4000, "data": [{"accountType": "UNIFIED", "coin": [row]}]})
+    balance = live.balance("USDT")
+    assert balance is not None and balance.borrowed == 100, "an older one says nothing"
+
+
+@pytest.mark.parametrize(
+    ("pnl", "adds_up"), [("0", True), ("0.9", True), ("1.1", False), ("-0.9", True), ("-1.1", False)]
+)
+def test_open_profit_may_differ_by_what_prices_move_between_two_readings(
+    live: LiveAccount, pnl: str, adds_up: bool
+) -> None:
+    """Two coins at 100 are worth 200, of which half a percent is 1."""
+    read = wallet_of(str(1000 + Decimal(pnl)), "1000", pnl)
+    live.balances_read(live.begin_balances(2), [read], 2, _at("100"))
+    assert (live.equity("USDT", _at("100")) is not None) is adds_up
+
+
+def test_contracts_in_coins_are_worth_less_of_the_coin_the_higher_its_price() -> None:
+    where = (Category.INVERSE, "BTCUSD")
+    made = LiveAccount()
+    held = Position(category=where[0], symbol=where[1], size=Decimal(-1000))
+    read = ReportedPosition(position=held, seq=1, at_ms=1, pnl_price=Decimal(100), is_one_way=True)
+    made.position_read(where, made.begin_position(where), read)
+    made.seeded()
+    for pnl, adds_up in (("0.049", True), ("0.051", False)):
+        whole = wallet_of(str(5 + Decimal(pnl)), "5", pnl, coin="BTC")
+        made.balances_read(made.begin_balances(2), [whole], 2, _at("100"))
+        assert (made.equity("BTC", _at("200")) == 0) is adds_up

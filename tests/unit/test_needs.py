@@ -151,3 +151,20 @@ def test_what_orders_nothing_needs_nothing(action: str) -> None:
 def test_on_linear_the_strategys_size_needs_no_price() -> None:
     requested = signal("target", qty_unit="base", market_position="long", market_position_size=1)
     assert _needs(requested, reference_price=None) == {POSITION}
+
+
+@pytest.mark.parametrize(
+    ("action", "fields", "expected"),
+    [
+        ("buy", {"qty": 1}, set()),
+        ("sell", {"qty": 1, "reduce_only": True}, {POSITION}),
+        ("buy", {"qty": 1, "market_position": "flat"}, {POSITION}),
+        ("close", {}, {POSITION}),
+        ("buy", {"qty": 1, "stop_loss": level(1)}, {POSITION, PRICED}),
+        ("buy", {"qty": 100, "qty_unit": "quote"}, {POSITION, PRICED}),
+    ],
+)
+def test_coins_are_looked_at_where_they_are_sold(action: str, fields: dict[str, Any], expected: set[Need]) -> None:
+    assert _needs(signal(action, category="spot", **fields), linear(category="spot")) >= expected
+    if expected in (set(), {POSITION}):
+        assert _needs(signal(action, category="spot", **fields), linear(category="spot")) == expected

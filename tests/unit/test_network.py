@@ -56,6 +56,8 @@ def test_this_machine_and_plain_hosts_are_reached_as_they_are() -> None:
         ({"ALL_PROXY": "ftp://p:1"}, r"ALL_PROXY: ftp:// is no kind of proxy"),
         ({"https_proxy": "http://p:99999"}, r"https_proxy: it is no address of a proxy"),
         ({"ALL_PROXY": "socks5://"}, r"ALL_PROXY: it is no address of a proxy"),
+        ({"HTTPS_PROXY": "http://my proxy:3128"}, r"HTTPS_PROXY: it is no address of a proxy"),
+        ({"WEB_CONCURRENCY": "two"}, r"WEB_CONCURRENCY: 'two' does not do; it should be a whole number"),
         *(
             ({"HTTPS_PROXY": f"http://u:{password}@p:1"}, r"HTTPS_PROXY: it is no address of a proxy.* %40")
             for password in ("hush\u2100", "hush[", "7#hush", "7?hush", "hush/")

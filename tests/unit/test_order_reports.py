@@ -30,6 +30,7 @@ from relay.domain.order_lifecycle import (
     Wait,
     after_outcome,
     denied,
+    judged,
     looked_up,
     next_step,
     passed_by,
@@ -165,3 +166,63 @@ def test_an_exit_passes_an_acknowledged_order_only_where_it_cannot_rest_and_afte
     assert passed_by(accepted, now_ms=SIGNATURE.timestamp_ms + 60_000) is None
     assert passed_by(at_market, now_ms=SIGNATURE.timestamp_ms + 3_000) is None
     assert passed_by(at_market, now_ms=SIGNATURE.timestamp_ms + 3_001) is not None
+
+
+@pytest.mark.parametrize(
+    ("status", "spend", "filled", "expected"),
+    [
+        (OrderStatus.CANCELED, "100", "0.001", OrderStatus.CANCELED),
+        (OrderStatus.CANCELED, "100", "0.002", OrderStatus.FILLED),
+        (OrderStatus.EXPIRED, "100", "0.002", OrderStatus.FILLED),
+        (OrderStatus.ACCEPTED, "100", "0.002", OrderStatus.ACCEPTED),
+        (OrderStatus.REJECTED, "100", "0.002", OrderStatus.REJECTED),
+        (OrderStatus.CANCELED, None, "0.010", OrderStatus.CANCELED),
+        (OrderStatus.CANCELED, "100", "0", OrderStatus.CANCELED),
+    ],
+)
+def test_an_order_by_value_that_has_bought_all_it_could_is_filled(
+    status: OrderStatus, spend: str | None, filled: str, expected: OrderStatus
+) -> None:
+    """At 49,900: two thousandths cost 99.80, and 0.20 more buys no step."""
+    asked = replace(planned(), spend=Decimal(spend) if spend else None, spend_rest=Decimal("0.2"))
+    average = Decimal(49_900) if filled != "0" else None
+    told = replace(report("o-1", status, filled, reason="CancelByUser"), avg_price=average)
+    found = judged(asked, told)
+    assert found == (replace(told, status=expected, reason=None) if expected is not status else told)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "listening", "dues"),
+    [
+        (Accepted(venue_order_id="v"), False, (0, 5, 20, 60, 160, 410, 910, 1410, 1910)),
+        (Accepted(venue_order_id="v"), True, (250, 500, 1000, 1500)),
+        (THERE, False, (0, 200, 600, 1400, 2900, 4400)),
+        (THERE, True, (0, 200, 600, 1400, 2900, 4400)),
+        (Unknown(why="cut"), True, (0, 200, 600, 1400, 2900, 4400)),
+    ],
+)
+def test_each_look_up_has_its_moment(
+    order: OrderState, outcome: Outcome, listening: bool, dues: tuple[int, ...]
+) -> None:
+    for looked, due_ms in enumerate(dues):
+        state = looks(after_outcome(order, outcome), 0, looked)
+        if due_ms:
+            assert step(state, due_ms - 1, is_listening=listening) == until(due_ms)
+        assert isinstance(step(state, due_ms, is_listening=listening), LookUp)
+
+
+@pytest.mark.parametrize(
+    ("tries", "jitter", "due_ms"),
+    [(1, 0, 100), (2, 0, 250), (3, 0, 500), (4, 0, 1000), (5, 0, 2000), (6, 0, 2000), (3, 1, 750), (3, 0.5, 625)],
+)
+def test_what_did_not_leave_is_tried_again_ever_more_seldom(tries: int, jitter: float, due_ms: int) -> None:
+    state = OrderState(client_order_id="o-1", planned=limit())
+    for _ in range(tries):
+        state = after_outcome(sent(state, SIGNATURE), NotSent(why="refused"))
+    assert step(state, due_ms - 1, jitter=jitter) == until(due_ms)
+    assert step(state, due_ms, jitter=jitter) == Send()
+    named = after_outcome(sent(state, SIGNATURE), NotSent(why="limit", retry_at_ms=SIGNATURE.timestamp_ms + 7))
+    assert (step(named, 6), step(named, 7)) == (until(7), Send())
+    spent = after_outcome(sent(state, SIGNATURE), RATE)
+    assert (step(spent, 1999), step(spent, 2000)) == (until(2000), Send())
+    assert step(after_outcome(sent(state, SIGNATURE), CLOCK), 0) == Send(measure_clock=True)

@@ -310,3 +310,13 @@ def test_whoever_stands_still_after_an_answer_is_idle_by_the_databases_own_time(
         found = database.execute("SELECT state FROM pg_stat_activity WHERE pid = %s", [me.pid]).fetchone()
         assert found == ("idle in transaction",)
         roll_back(connection)
+
+
+def test_giving_back_what_one_does_not_have_changes_nothing(journal: Journal) -> None:
+    one, two = owning_all(journal), begun(journal, "two")
+    two.give_back(("east", "nobody's"))
+    one.give_back(("west",))
+    one.give_back(("west",))
+    two.take(ACCOUNTS, at_most=4)
+    assert (set(one.held), set(two.held)) == ({"east", "north", "south"}, {"west"})
+    assert not any(each.is_lost for each in one.held.values())

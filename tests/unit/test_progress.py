@@ -423,3 +423,20 @@ def test_an_entry_that_the_exchange_ended_says_how_much_of_it_filled() -> None:
     notes = finish(ended(order(0, Purpose.ENTRY), OrderStatus.CANCELED, "0.4")).notes
     assert notes == ("the exchange ended the order with 0.4 of 1 filled",)
     assert finish(ended(order(0, Purpose.ENTRY), OrderStatus.FILLED, "1")).notes == ()
+
+
+@pytest.mark.parametrize("code", ["EXCHANGE_KEY", "EXCHANGE_REGION", "POSITION_MODE_HEDGE"])
+def test_what_was_refused_for_what_the_account_is_has_no_exit_in_its_stead(code: str) -> None:
+    hopeless = refused(FLIP, OrderRejected(code=1, words="no", reason_code=code))
+    assert isinstance(progress((hopeless,)), Finish)
+    assert isinstance(progress((refused(FLIP),)), AddOrders)
+    plain_entry = refused(order(0, Purpose.ENTRY))
+    assert isinstance(progress((plain_entry,)), Finish)
+
+
+def test_an_exit_that_is_planned_anew_says_whether_rules_or_the_balance_were_its_bound() -> None:
+    by_rules = progress((outdated(0, "12.3"),), size=Decimal("12.3"), instrument=COARSE)
+    assert isinstance(by_rules, AddOrders) and "planned anew by the new ones" in by_rules.note
+    lacking = replace(outdated(0, "12.3"), reason=Reason(code="EXCHANGE_BALANCE", message="not enough"))
+    by_balance = progress((lacking,), size=Decimal("12.3"), instrument=COARSE)
+    assert isinstance(by_balance, AddOrders) and "only 12.3 are free, and they are sold" in by_balance.note

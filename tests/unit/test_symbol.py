@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -10,7 +11,18 @@ from pathlib import Path
 import pytest
 
 from relay import paper
-from relay.domain.instrument import Category, Instrument, SymbolIndex, SymbolUnknown, plain, symbol_of_filter
+from relay.domain.instrument import (
+    PERPETUALS,
+    Category,
+    Instrument,
+    PriceBounds,
+    SymbolIndex,
+    SymbolUnknown,
+    TradedMarket,
+    plain,
+    shown_symbol,
+    symbol_of_filter,
+)
 from tests.builders import inverse, linear, usdc
 
 _TABLE = Path(paper.__file__).with_name("instruments.json")
@@ -289,3 +301,119 @@ def test_what_is_not_listed_yet_is_asked_for_as_the_exchange_would_spell_it(
     ticker: str, category: Category, symbol: str
 ) -> None:
     assert SymbolIndex.of([linear()]).spellings(ticker) == ((category, symbol),)
+
+
+_PAIRS = SymbolIndex.of(
+    [
+        linear(),
+        linear(symbol="ETHUSDT"),
+        *(linear(category="spot", symbol=each) for each in ("BTCUSDT", "BTCUSDC", "BTCUSDE", "SOLUSDT", "ETHBTC")),
+    ],
+    {"MY COIN": "solusdt", "binance:odd": "ETHBTC"},
+)
+
+
+@pytest.mark.parametrize(
+    ("ticker", "symbol"),
+    [
+        ("BTCUSDT", "BTCUSDT"),
+        (" bybit:btcusdt ", "BTCUSDT"),
+        ("BINANCE:BTC/USDC", "BTCUSDC"),
+        ("BTC-USDT", "BTCUSDT"),
+        ("BTC_USDT", "BTCUSDT"),
+        ("XBT/USDT", "BTCUSDT"),
+        ("ETH/BTC", "ETHBTC"),
+        ("my coin", "SOLUSDT"),
+        ("BINANCE:ODD", "ETHBTC"),
+    ],
+)
+def test_a_pair_of_coins_is_found_by_every_spelling_and_never_taken_for_a_perpetual(ticker: str, symbol: str) -> None:
+    found = _PAIRS.resolve(ticker, market=TradedMarket.SPOT)
+    assert isinstance(found, Instrument) and (found.symbol, found.category) == (symbol, Category.SPOT)
+    assert _PAIRS.spellings(ticker, market=TradedMarket.SPOT) == ((Category.SPOT, symbol),)
+    assert _found("BTCUSDT", book=_PAIRS) == ("BTCUSDT", "linear")
+
+
+@pytest.mark.parametrize(
+    ("ticker", "plain_name"),
+    [
+        ("BTCUSDT.P", "BTCUSDT"),
+        ("BTC-USDT-SWAP", "BTCUSDT"),
+        ("BTC/USDT:USDT", "BTCUSDT"),
+        ("BTCUSDTPERP", "BTCUSDTPERP"),
+        ("BTCUSDCPERP", "BTCUSDCPERP"),
+        ("BTCUSDPERP", "BTCUSDPERP"),
+        ("BTC_PERP", "BTCPERP"),
+        ("BTC-PERP", "BTCPERP"),
+    ],
+)
+def test_a_perpetual_s_name_is_no_pair_s(ticker: str, plain_name: str) -> None:
+    found = _PAIRS.resolve(ticker, market=TradedMarket.SPOT)
+    assert isinstance(found, SymbolUnknown) and found.candidates == ()
+    assert found.message == f"{ticker} names a perpetual, and the market is spot: write {plain_name}"
+    assert _PAIRS.spellings(ticker, market=TradedMarket.SPOT) == ()
+
+
+def test_a_pair_that_there_is_not_is_told_with_the_nearest_ones() -> None:
+    found = _PAIRS.resolve("BTCUSD", market=TradedMarket.SPOT)
+    assert isinstance(found, SymbolUnknown) and sorted(found.candidates) == ["BTCUSDC", "BTCUSDE", "BTCUSDT"]
+    assert found.message == f"the exchange has no spot pair BTCUSD; did you mean {' or '.join(found.candidates)}?"
+    nothing = _PAIRS.resolve("XYZ", market=TradedMarket.SPOT)
+    assert isinstance(nothing, SymbolUnknown) and nothing.message == "the exchange has no spot pair XYZ"
+    assert _PAIRS.spellings("A" * 30, market=TradedMarket.SPOT) == ((Category.SPOT, "A" * 30),)
+    for odd in ("A" * 31, "BTC USDT", "BTCÜSDT"):
+        assert _PAIRS.spellings(odd, market=TradedMarket.SPOT) == () == _PAIRS.spellings(odd)
+    assert _PAIRS.spellings("A" * 30) == ((Category.LINEAR, "A" * 30),)
+
+
+@pytest.mark.parametrize(
+    ("is_buy", "price", "note"),
+    [
+        (True, "110", None),
+        (True, "110.5", "a buy's limit price is at most 110 at the exchange just now: 110.5"),
+        (True, "50", None),
+        (False, "90", None),
+        (False, "89.5", "a sell's limit price is at least 90 at the exchange just now: 89.5"),
+        (False, "150", None),
+    ],
+)
+def test_a_limit_price_beyond_the_exchange_s_bounds_is_told(is_buy: bool, price: str, note: str | None) -> None:
+    becomes = {True: "would be moved there", False: "would be refused", None: "would be moved there or refused"}
+    for moves, end in becomes.items():
+        bounds = PriceBounds(buy_max=Decimal(110), sell_min=Decimal(90), moves=moves)
+        assert bounds.note(is_buy=is_buy, price=Decimal(price)) == (f"{note} {end}" if note else None)
+
+
+def test_a_pair_is_shown_with_its_market_and_a_perpetual_without() -> None:
+    assert shown_symbol("BTCUSDT", "spot") == shown_symbol("BTCUSDT", Category.SPOT) == "BTCUSDT spot"
+    assert [shown_symbol("BTCUSDT", each) for each in ("linear", "inverse", "?", None)] == ["BTCUSDT"] * 4
+    assert [each.value for each in PERPETUALS] == ["linear", "inverse"]
+
+
+def test_what_an_order_is_worth_and_how_large_it_may_be_hangs_on_the_kind_of_contract() -> None:
+    assert linear().notional(Decimal(3), Decimal(50)) == 150
+    assert inverse().notional(Decimal(3), Decimal(50)) == 3
+    both = linear(qty_max=7, qty_max_market=4)
+    assert (both.largest_order(has_limit=True), both.largest_order(has_limit=False)) == (Decimal(7), Decimal(4))
+    delisted = linear(status="Closed", delivery_at=datetime(2026, 3, 1, 8, 5, tzinfo=UTC))
+    assert delisted.state == (
+        "BTCUSDT is not open for trading at the exchange (Closed); what is open is delivered at 2026-03-01 08:05 UTC"
+    )
+    assert linear().state == "BTCUSDT is not open for trading at the exchange (Trading)"
+
+
+@pytest.mark.parametrize(
+    ("size", "price", "is_dust"),
+    [
+        ("0.00099", None, True),
+        ("0.001", "4761", True),
+        ("0.001", "4762", False),
+        ("0.0019", "4761", True),
+        ("-0.002", "4761", False),
+    ],
+)
+def test_dust_is_what_a_price_five_percent_better_would_not_lift_over_the_minimum(
+    size: str, price: str | None, is_dust: bool
+) -> None:
+    assert linear(category="spot").is_dust(Decimal(size), Decimal(price) if price else None) is is_dust
+    assert linear(category="spot", qty_min=0).is_dust(Decimal("0.0009"), None) is True

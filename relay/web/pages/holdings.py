@@ -53,9 +53,12 @@ def chart_position() -> Response:
 
 
 @holdings.get("/trades/<trade_id>")
-def show_trade(trade_id: str) -> str:
+def show_trade(trade_id: str) -> ResponseReturnValue:
     """One round trip, with its chart."""
-    trade = _trade(trade_id)
+    trade = current_services().streams.bookkeeper.ledger.trade(trade_id)
+    if trade is None:
+        message = "There is no such trade. All trades are at /trades."
+        return render_template("problem.html", title="No such trade", message=message), 404
     opened, closed = trade.opened_at_ms, trade.closed_at_ms
     held = None if opened is None or closed is None else str(timedelta(seconds=(closed - opened) // 1000))
     return render_template("trade.html", t=shown_trade(trade), held=held)

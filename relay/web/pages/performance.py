@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, abort, render_template, request
+from flask import Blueprint, Response, render_template, request
+from flask.typing import ResponseReturnValue
 
 from relay.domain.instrument import symbol_of_filter
 from relay.domain.performance import FillRow, Tally, equity_curve, percentile, tallies
@@ -65,20 +66,24 @@ def show() -> str:
 
 
 @performance.get("/trades")
-def show_trades() -> str | Response:
+def show_trades() -> ResponseReturnValue:
     """Round trips, the latest begun first; all of them with `format=csv`."""
     given = {name: request.args.get(name, "").strip() for name in ("account", "strategy", "symbol", "day")}
     account, strategy, symbol, day = (each or None for each in given.values())
-    which = TradeFilter(
-        account=account, strategy=strategy, symbol=symbol and symbol_of_filter(symbol), closed_on=day and _date(day)
-    )
     ledger, is_csv = current_services().streams.bookkeeper.ledger, request.args.get("format") == "csv"
     try:
+        which = TradeFilter(
+            account=account,
+            strategy=strategy,
+            symbol=symbol and symbol_of_filter(symbol),
+            closed_on=day and date.fromisoformat(day).isoformat(),
+        )
         found, following = ledger.trades(
             which, limit=CSV_ROWS_MAX if is_csv else _TRADES, cursor=request.args.get("cursor")
         )
     except ValueError:
-        abort(400)
+        message = "This address is not one of the list's pages. All trades are at /trades."
+        return render_template("problem.html", title="No such list", message=message), 400
     if is_csv:
         return csv_answer([shown_trade(each) for each in found])
     return render_template(
@@ -110,14 +115,6 @@ def show_compare() -> str:
         said = [sentence for each in problem.fields.values() for sentence in each]
         return render_template("compare.html", given=given, found=None, problems=said)
     return render_template("compare.html", given=given, found=found, problems=[])
-
-
-def _date(text: str) -> str:
-    """Of a day of the calendar; else it is no good request."""
-    try:
-        return date.fromisoformat(text).isoformat()
-    except ValueError:
-        abort(400)
 
 
 def _trade(trade: Trade) -> dict[str, Any]:

@@ -49,20 +49,22 @@ def live_one(signal_id: str) -> ResponseReturnValue:
 
 def _found() -> dict[str, Any]:
     requested = {name: request.args.get(name, "").strip() for name in _FILTERS}
+    problem, page, status = "", None, requested["status"] or None
+    if status is not None and status not in tuple(SignalStatus):
+        problem = "There is no such status; choose one of the list."
     try:
-        status = SignalStatus(requested["status"]) if requested["status"] else None
-    except ValueError:
-        status = None
-    problem, page = "", None
-    try:
-        page = current_services().journal.signals(
-            strategy=requested["strategy"] or None,
-            account=requested["account"] or None,
-            symbol=symbol_of_filter(requested["symbol"]) or None,
-            status=status,
-            text=requested["text"] or None,
-            limit=_PAGE,
-            cursor=request.args.get("cursor") or None,
+        page = (
+            None
+            if problem
+            else current_services().journal.signals(
+                strategy=requested["strategy"] or None,
+                account=requested["account"] or None,
+                symbol=symbol_of_filter(requested["symbol"]) or None,
+                status=SignalStatus(status) if status else None,
+                text=requested["text"] or None,
+                limit=_PAGE,
+                cursor=request.args.get("cursor") or None,
+            )
         )
     except ValueError:
         problem = "This address is not one of the list's pages; go back to its start."
