@@ -23,7 +23,7 @@ script=$(realpath "$0")
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
-timeout 300 "$folder/venv/bin/pip" install -qq --disable-pip-version-check vectorbt==1.2.0
+timeout 600 "$folder/venv/bin/pip" install -qq --disable-pip-version-check vectorbt==1.2.0
 
 cat >"$folder/check.py" <<'END'
 import warnings
