@@ -302,7 +302,7 @@ def _closing(draft: Draft) -> None:
     action = draft.values["action"]
     if action.is_close:
         draft.ignore(_STOP_FIELDS, f"`{action}` only reduces the position, whose stops stay as they are")
-    elif draft.values.get("reduce_only") and draft.only_exits:
+    elif draft.values.get("reduce_only"):
         draft.ignore(_STOP_FIELDS, "an order that only reduces carries no stops")
 
 

@@ -106,7 +106,7 @@ def _error_of(body: bytes) -> object:
 # What `serve` prints once the relay is ready: where it listens, its secrets or where they are, and a first order.
 
 
-_POLL_S: Final = 0.05
+_POLL_S: Final = 0.1
 _PATIENCE_S: Final = 10.0
 _MONEY: Final = {
     Environment.PAPER: "paper: play money at a paper exchange",

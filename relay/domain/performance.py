@@ -207,6 +207,7 @@ class FiredAlert:
     at_ms: int
     digests: frozenset[str]
     webhook: str | None = None
+    message: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +226,8 @@ class Arrival:
     reason: str | None = None
     repeats: int = 0
     is_by_mail: bool = False
+    text: str | None = None
+    """The digest of what it says, the same by webhook and by mail; None where there is no mailbox."""
     may_open: frozenset[Side] = frozenset(Side)
 
 

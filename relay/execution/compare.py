@@ -5,9 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
+from relay.alerts.signal import read, text_digest
 from relay.domain.instrument import plain
 from relay.domain.order import Side, SignalStatus
 from relay.domain.performance import (
@@ -26,6 +29,7 @@ from relay.domain.performance import (
     zone_of,
 )
 from relay.domain.trades import Trade
+from relay.errors import AlertMalformed
 from relay.journal.api_queries import DashboardQueries
 from relay.journal.ledger import DAY_MS, Ledger
 from relay.journal.records import rfc3339
@@ -90,7 +94,26 @@ def _alerts(exports: Sequence[Export], queries: DashboardQueries, known_since_ms
     first_ms = queries.first_arrival_ms()
     known_since_ms = max(known_since_ms, max(times) + 1 if first_ms is None else first_ms - ANSWER_MS)
     arrivals = _arrivals(queries, min(times) - _EARLY_MS, max(times) + DAY_MS)
-    return judge_alerts(fired, arrivals, known_since_ms=known_since_ms)
+    return judge_alerts(*_by_text(fired, arrivals), known_since_ms=known_since_ms)
+
+
+def _by_text(fired: list[FiredAlert], arrivals: list[Arrival]) -> tuple[list[FiredAlert], list[Arrival]]:
+    """Mail changes blanks and line ends: what came by it alone, and is no message to the letter, is told by what it
+    says."""
+    known = {digest for each in fired for digest in each.digests}
+    odd = {each.signal_id for each in arrivals if each.is_by_mail and each.text and each.digest not in known}
+    if not odd:
+        return fired, arrivals
+    times = sorted(each.received_ms for each in arrivals if each.signal_id in odd)
+    found = []
+    for each in fired:
+        place = bisect_left(times, each.at_ms - _EARLY_MS)
+        if place < len(times) and times[place] <= each.at_ms + ANSWER_MS:
+            with suppress(AlertMalformed):
+                said = text_digest(read(each.message.encode()).fields)
+                each = replace(each, digests=each.digests | {said})  # noqa: PLW2901
+        found.append(each)
+    return found, [replace(each, digest=each.text or "") if each.signal_id in odd else each for each in arrivals]
 
 
 def _arrivals(queries: DashboardQueries, since_ms: int, until_ms: int) -> list[Arrival]:

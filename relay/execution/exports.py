@@ -82,18 +82,36 @@ class ExportUnreadable(ValueError):
 def read_export(name: str, content: bytes) -> Export:
     """Raises ExportUnreadable."""
     problems = []
-    for table, delimiter in _tables(name, content):
-        rows = [row for row in table if any(cell not in (None, "") for cell in row)]
+    for whole, delimiter in _tables(name, content):
+        above = next((place for place, row in enumerate(whole[:_ABOVE_MAX]) if sum(map(_is_filled, row)) > 2), 0)
+        table = whole[above:]
+        rows = [row for row in table if any(map(_is_filled, row))]
         if len(rows) < 2:
             problems += [f"{', '.join(map(_text, row))[:120]}, and no row is below" for row in rows]
             continue
         if _is_alerts_log(rows):
-            return _alerts_of(name, table)
+            return _below(above, _alerts_of(name, table))
         if _is_list_of_trades(rows):
-            return _TradeReader(name, table, delimiter).read()
+            return _below(above, _TradeReader(name, table, delimiter).read())
         problems.append(", ".join(str(cell) for cell in rows[0] if cell)[:120])
     found = f"; its columns are {'; '.join(problems)[:200]}" if problems else ""
     raise ExportUnreadable(f"{name}: it is neither TradingView's alerts log nor a strategy's list of trades{found}")
+
+
+_ABOVE_MAX: Final = 10
+"""Of the first so many rows those may be a title, or blank, that stand above the columns' names."""
+
+
+_BETWEEN: Final = (",", ";", "\t")
+
+
+def _is_filled(cell: Cell) -> bool:
+    return cell not in (None, "")
+
+
+def _below(above: int, export: Export) -> Export:
+    """With the numbers that its rows have in the file."""
+    return replace(export, unreadable=tuple(replace(each, row=each.row + above) for each in export.unreadable))
 
 
 def _tables(name: str, content: bytes) -> Iterator[tuple[Table, str | None]]:
@@ -107,8 +125,8 @@ def _tables(name: str, content: bytes) -> Iterator[tuple[Table, str | None]]:
         if content[:2] not in (b"\xff\xfe", b"\xfe\xff"):
             raise ExportUnreadable(f"{name}: it is no text in UTF-8; download it again, without opening it") from None
         text = content.decode("utf-16", errors="replace")
-    first = text.split("\n", 1)[0]
-    delimiter = max((",", ";", "\t"), key=first.count)
+    first = next((line for line in text.split("\n", _ABOVE_MAX)[:_ABOVE_MAX] if max(map(line.count, _BETWEEN)) > 3), "")
+    delimiter = max(_BETWEEN, key=first.count)
     try:
         table: Table = [list(row) for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)]
     except csv.Error as error:
@@ -175,12 +193,13 @@ def _alerts_of(name: str, table: Table) -> Export:
         )
     alerts, unreadable = [], []
     for number, row in enumerate(table[1:], 2):
-        if not any(cell not in (None, "") for cell in row):
+        if not any(map(_is_filled, row)):
             continue
         at_ms = _moment_ms(_text(row[time_at])) if len(row) == width else None
         if at_ms is None:
             unreadable.append(UnreadableRow(file=name, row=number, why=_problem_of_alert(row, width, time_at)))
             continue
+        message = str(row[ticker_at + 2] or "")
         webhook = _text(row[time_at + 1]) if width > time_at + 1 else None
         alerts.append(
             FiredAlert(
@@ -188,7 +207,8 @@ def _alerts_of(name: str, table: Table) -> Export:
                 ticker=_text(row[ticker_at]),
                 name=_text(row[ticker_at + 1]),
                 at_ms=at_ms,
-                digests=_digests(str(row[ticker_at + 2] or "")),
+                digests=_digests(message),
+                message=message,
                 webhook="the log names no webhook for it" if webhook == "" else webhook,
             )
         )
@@ -302,7 +322,7 @@ class _TradeReader:
     def read(self) -> Export:
         rows: defaultdict[str, list[_Row]] = defaultdict(list)
         for number, cells in enumerate(self._table[1:], 2):
-            if not any(cell not in (None, "") for cell in cells) or self._is_placeholder(cells):
+            if not any(map(_is_filled, cells)) or self._is_placeholder(cells):
                 continue
             row = self._row(number, cells)
             if isinstance(row, str):

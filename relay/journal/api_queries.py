@@ -558,7 +558,9 @@ def arrivals(connection: Connection, since_ms: int, until_ms: int, *, limit: int
         .scalar_subquery()
     )
     came = select(func.min(case((copies.c.way == Way.MAIL, 1), else_=0))).where(copies.c.signal_id == signals.c.id)
+    text = select(func.max(copies.c.text)).where(copies.c.signal_id == signals.c.id).correlate(signals)
     columns = (
+        text.scalar_subquery().label("text"),
         *(signals.c.id, signals.c.strategy, signals.c.symbol, signals.c.body_digest, signals.c.received_at),
         *(signals.c.status, signals.c.reason_code, signals.c.reason_message, repeats.label("repeats")),
         *(signals.c.action, came.correlate(signals).scalar_subquery().label("is_by_mail")),
@@ -575,6 +577,7 @@ def arrivals(connection: Connection, since_ms: int, until_ms: int, *, limit: int
             reason=None if row.reason_code is None else f"{row.reason_code}: {row.reason_message}",
             repeats=row.repeats,
             is_by_mail=row.is_by_mail == 1,
+            text=row.text,
             may_open=_MAY_OPEN.get(row.action, _EITHER),
         )
         for row in connection.execute(statement.order_by(signals.c.id).limit(limit))

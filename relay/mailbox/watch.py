@@ -433,6 +433,7 @@ _TRIES_MAX: Final = 200
 """How often it is tried to read an object of JSON in one text."""
 _HEAD: Final = re.compile(rb"\r?\n\r?\n")
 _PREFIX: Final = re.compile(r"^\s*(?:(?:re|fwd?|fw|aw|wg|tr|rv|alert)\s*:\s*)+", re.IGNORECASE)
+_STARRED: Final = re.compile(r";[^;]*\*[^;]*")
 _QUOTED: Final = re.compile(r"^[ \t]*(?:>[ \t]?)+", re.MULTILINE)
 _TAG: Final = re.compile(r"/?([a-z]+)|[!?/]", re.IGNORECASE)
 _LONG_NUMBER: Final = re.compile(r"&#[0-9a-fx]{10,};?", re.IGNORECASE)
@@ -476,11 +477,20 @@ def read_mail(raw: bytes, *, internal_date: datetime) -> Mail:
 
 
 class _ShortHeaders(Compat32):
-    """What reads a header's parameters takes ever longer for a long one."""
+    """What reads a header's parameters takes ever longer for a long one, and fails on some with a `*` (RFC 2231): these
+    are left out."""
 
     def header_source_parse(self, sourcelines: list[str]) -> tuple[str, Any]:
         name, value = super().header_source_parse(sourcelines)
-        return name, value[:_HEADER_MAX]
+        value = value[:_HEADER_MAX]
+        if "*" in value and name.lower().startswith("content-"):
+            message = Message()
+            message["Content-Type"] = value
+            try:
+                message.get_params()
+            except (TypeError, ValueError):
+                value = _STARRED.sub("", value)
+        return name, value
 
 
 def _readable(raw: bytes) -> bytes:
@@ -510,10 +520,10 @@ def _moment(message: Message, internal_date: datetime) -> datetime:
     for line in message.get_all("Received", [])[:_HOPS_MAX]:
         try:
             moment = parsedate_to_datetime(str(line).rpartition(";")[2].strip())
+            if moment.tzinfo is not None:
+                moments.append(moment.astimezone(UTC))  # which a day at the calendar's end does not bear
         except (ValueError, TypeError, IndexError, OverflowError):
             continue
-        if moment.tzinfo is not None:
-            moments.append(moment.astimezone(UTC))
     return min(moments, default=internal_date.astimezone(UTC))
 
 
@@ -598,7 +608,7 @@ def _contents(part: Message) -> Iterator[str]:
 def _letters(raw: bytes, charset: str) -> str:
     try:
         return raw.decode(charset)
-    except (LookupError, UnicodeDecodeError):
+    except (LookupError, ValueError):
         return raw.decode("utf-8", "replace")
 
 

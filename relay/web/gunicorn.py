@@ -6,6 +6,7 @@ this never fails; they are checked when the master starts, before it listens."""
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import io
 import logging
@@ -68,6 +69,9 @@ DRAIN_S: Final = 12
 QUICK_DRAIN_S: Final = 1
 _BOOTED: Final = mmap.mmap(-1, 1)
 """Not zero once a worker has booted. The master makes it, so that it is one for all of its workers."""
+_ONE_ARENA: Final = (-8, 1)
+"""Threads begin with no memory of their own, which each would keep a part of: one at a time asks for some anyway.
+Source: mallopt(3), M_ARENA_MAX."""
 HANDOVER_S: Final = 30.0
 """How long a worker that replaces another waits for that one's journal."""
 SAID_EVERY_S: Final = 5.0
@@ -147,6 +151,8 @@ class RelayWorker(ThreadWorker):  # type: ignore[misc]
 
     def init_process(self) -> None:
         wsgi.Response = Response
+        with contextlib.suppress(AttributeError):  # where the C library is another
+            ctypes.CDLL(None).mallopt(*_ONE_ARENA)
         self._set_graceful_timeout(DRAIN_S)
         # Each look at a setting costs two calls, and a request looks at two dozen.
         self.cfg.__dict__.update({name: setting.get() for name, setting in self.cfg.settings.items()})

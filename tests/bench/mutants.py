@@ -6,8 +6,12 @@ pass without the change. What stands outside of functions is changed in a proces
 are kept in a temporary folder: a run that was stopped goes on, and what was missed is tried again by the files of tests
 that have changed since.
 
-What may be missed: how long a text for people is when it is cut, what stands for "no bound", how many digits more than
-enough a context has, a millisecond of a deadline, and looks that only spare work where the answer is the same.
+What may be missed, since nothing promised hangs on it: how long a text for people is when it is cut, what stands for
+"no bound", how many digits more than enough a context has, how many rows are gone through at once, a log line, a
+millisecond of a deadline; looks that only spare work where the answer is the same (`may_hold_secret`, `if changed`);
+equality in a comparison whose sides are never equal (a side's sign), or where both ways come to the same; `uri=True`,
+where SQLite is built to take addresses anyway. What is told to Postgres' own programs while a dump is brought back
+(`maintenance._load`) is noticed by `tests/flow/test_restore.py`, which is none of the fast ones.
 """
 
 from __future__ import annotations

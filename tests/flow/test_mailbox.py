@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import csv
+import io
 import json
 import os
 import shutil
@@ -10,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +173,22 @@ def test_a_webhook_that_is_lost_is_told(relay: RelayServer, dovecot: MailServer)
     relay.relay.services.announcer.add_receiver(lambda _, text: told.append(text))
     dovecot.deliver(mail(_text(CLOSE), at=datetime.now(UTC) - timedelta(minutes=3)))
     _until(lambda: any("BTCUSDT close of default came only by mail, its webhook was lost" in each for each in told))
+
+
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_what_fired_and_came_by_mail_only_is_told_so_when_it_is_compared(
+    relay: RelayServer, dovecot: MailServer, kind: str
+) -> None:
+    fired = json.dumps({"secret": WEBHOOK_SECRET, **CLOSE, "comment": "over  and   out"}, indent=2)
+    shown = fired if kind == "plain" else f"<div>{escape(fired)}</div>".replace("\n", "<br>\n").replace("  ", "&nbsp; ")
+    dovecot.deliver(mail(shown, kind=kind))
+    _after(relay, 1)
+    lines, at = io.StringIO(), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    titles = ("Alert ID", "Ticker", "Name", "Description", "Time")
+    csv.writer(lines).writerows([titles, ("1", "BYBIT:BTCUSDT.P", "out", fired, at)])
+    sent = [{"name": "log.csv", "content": base64.b64encode(lines.getvalue().encode()).decode()}]
+    found = relay.ask("compare", "POST", data=json.dumps({"files": sent})).json()
+    assert found["alerts"]["counts"] == {"arrived by mail only": 1}
 
 
 def test_a_mail_on_which_the_reading_fails_keeps_none_behind_it_and_is_told(

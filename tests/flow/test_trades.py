@@ -260,6 +260,16 @@ def test_the_pages_show_trades_their_proof_and_what_tradingview_lists(own: Relay
         f"{own.url}/compare", data={"csrf_token": token}, files={"files": ("log.csv", log)}, timeout=60
     )
     assert answered.status_code == 200 and "1 never arrived" in answered.text
+    minute = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
+    titles = "Trade #,Type,Date and time,Signal,Price USDT,Size (qty),Size (value),Net P&L USDT"
+    trade = (f"1,{kind} long,{minute},x,{price},0.1,1,99" for kind, price in (("Entry", 100000), ("Exit", 101000)))
+    answered = browser.post(
+        f"{own.url}/compare",
+        data={"csrf_token": token, "symbol": "btcusdt.p", "zone": "UTC"},
+        files={"files": ("trades.csv", "\n".join([titles, *trade]).encode())},
+        timeout=60,
+    )
+    assert "1 matched, 0 missed" in answered.text
     points = browser.get(f"{own.url}/live/performance/profit", timeout=60).json()
     assert [len(points["x"]), len(points["series"])] == [3, 1], "the period's start, the trade, now"
 

@@ -495,6 +495,19 @@ def test_a_row_that_is_no_trade_costs_no_other() -> None:
     assert len(found.trades) == 1 and [row.row for row in found.unreadable] == [4, 5]
 
 
+@pytest.mark.parametrize(("above", "delimiter"), [("\r\n", ","), ("sep=;\r\n", ";"), ("My strategy, BTC\r\n\r\n", ",")])
+def test_what_stands_above_the_columns_names_costs_nothing(above: str, delimiter: str) -> None:
+    content = above.encode() + as_csv([*rows_of(*ROUND), ["2", "?"]], delimiter).removeprefix(b"\xef\xbb\xbf")
+    found = read_export("t.csv", content)
+    assert len(found.trades) == 1 and [row.row for row in found.unreadable] == [4 + above.count("\n")]
+
+
+def test_commas_in_messages_are_none_between_columns() -> None:
+    message = '{"a": 1, "b": 2, "c": 3, "d": 4, "e": 5, "f": 6, "g": 7}'
+    table = [ALERTS, *([*ALERT[:3], f"{message}\n{message}", *ALERT[4:]] for _ in range(3))]
+    assert len(read_export("log.csv", as_csv(table, ";")).alerts) == 3
+
+
 ALERT = ["7", "BYBIT:BTCUSDT.P, 5m", "cross", "hello", "2026-03-02T09:00:00Z", "Delivered"]
 ALERTS = ["Alert ID", "Ticker", "Name", "Description", "Time", "Webhook status"]
 

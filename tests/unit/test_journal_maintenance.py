@@ -450,7 +450,9 @@ def test_an_order_its_signal_and_its_fills_are_exported_in_every_column(made: Jo
         common | {"exec_id": "e-1", "qty": "0.006", "fee": "0.33", "fee_coin": "USDT"},
         common | {"exec_id": "e-2", "qty": "0.004", "fee": "0.1", "fee_coin": "MNT"},
     ]
-    assert [list(rows[kind][0]) for kind in ExportKind] == [list(maintenance.COLUMNS[kind]) for kind in ExportKind]
+    assert rows[ExportKind.TRADES] == [], "none was booked"
+    for kind in (ExportKind.SIGNALS, ExportKind.ORDERS, ExportKind.FILLS):
+        assert list(rows[kind][0]) == list(maintenance.COLUMNS[kind])
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 7, 8])

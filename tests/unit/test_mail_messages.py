@@ -182,3 +182,21 @@ def test_what_browsers_show_of_html_is_read_as_they_show_it() -> None:
     shown = f"<style>a{{}}</style><!-- <p>{{}}</p> --><p>1 < 2 &amp; {html.escape(TEXT)}&#99999999999;</p>"
     assert ALERT in _objects(_read(mail(shown, kind="html")))
     assert watch._unescaped("&lt;p&gt;&#" + "9" * 5000 + ";") == "<p>"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "Received: by a; Fri, 31 Dec 9999 23:59:59 -2300\nContent-Type: text/plain",
+        "Content-Type: text/plain; charset*=x''%FF; charset*0=utf-8",
+        'Content-Type: text/plain; charset="utf\0-8"',
+        "Content-Type: text/plain\nContent-Disposition: inline; filename*=a; filename*0=b",
+    ],
+)
+def test_a_header_that_makes_no_sense_costs_no_alert(head: str) -> None:
+    assert ALERT in _objects(_read(_whole(head, TEXT)))
+
+
+def test_parts_are_read_though_a_parameter_beside_their_boundary_makes_no_sense() -> None:
+    head = 'Content-Type: multipart/mixed; boundary="b"; x*=1; x*0=2'
+    assert ALERT in _objects(_read(_whole(head, f"--b\n{_PLAIN}\n\n{TEXT}\n--b--")))

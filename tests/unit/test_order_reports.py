@@ -226,3 +226,15 @@ def test_what_did_not_leave_is_tried_again_ever_more_seldom(tries: int, jitter: 
     spent = after_outcome(sent(state, SIGNATURE), RATE)
     assert (step(spent, 1999), step(spent, 2000)) == (until(2000), Send())
     assert step(after_outcome(sent(state, SIGNATURE), CLOCK), 0) == Send(measure_clock=True)
+
+
+@pytest.mark.parametrize(("doubtful", "is_over"), [(1, False), (2, False), (3, True)])
+def test_an_order_whose_end_is_never_told_is_given_up_after_so_many_sends_that_may_have_arrived(
+    doubtful: int, is_over: bool
+) -> None:
+    state = OrderState(client_order_id="o-1", planned=limit())
+    sends: list[Outcome] = [NotSent(why="refused"), *([Unknown(why="cut")] * doubtful), Accepted(venue_order_id="v")]
+    for outcome in sends:
+        state = after_outcome(sent(state, SIGNATURE), outcome)
+    found = step(looks(state, 0), 1, bounds=Bounds(max_attempts=3))
+    assert isinstance(found, GiveUp) is is_over

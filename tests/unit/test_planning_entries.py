@@ -90,6 +90,12 @@ def test_how_large_a_position_may_become_counts_every_order_of_its_side(
     assert _entry(action, p=p, **fields).counts_resting is (resulting == 5 and action == "reverse")
 
 
+def test_a_flip_that_rests_counts_what_rests_however_small_its_exit_is() -> None:
+    resting: dict[str, Any] = {"type": "limit", "price": 51000, "time_in_force": "GTC"}
+    assert _entry("reverse", p="-0.5", **resting).counts_resting
+    assert not _entry("buy", p="0.5", **resting).counts_resting
+
+
 def test_a_position_is_worth_at_least_its_dearest_order_s_price() -> None:
     for price, worth in (("60000", 60000), ("40000", 50000), (None, 50000)):
         assert _entry("buy", working=(_works(Side.BUY, "1", price),)).market_price == worth

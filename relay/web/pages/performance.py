@@ -110,7 +110,8 @@ def show_compare() -> str:
     if not files:
         return render_template("compare.html", given=given, found=None, problems=["Choose a file first."])
     try:
-        found = compared(files, **{name: text or None for name, text in given.items()})
+        which = given | {"symbol": symbol_of_filter(given["symbol"])}
+        found = compared(files, **{name: text or None for name, text in which.items()})
     except Problem as problem:
         said = [sentence for each in problem.fields.values() for sentence in each]
         return render_template("compare.html", given=given, found=None, problems=said)
