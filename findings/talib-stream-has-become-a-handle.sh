@@ -5,12 +5,12 @@
 #
 # Guess: `stream.RSI(close, 14)` is the last value of `talib.RSI(close, 14)`, in the old release as in the new.
 #
-# Behaviour: up to 0.7 `stream` gave a number, seeded from the last few bars alone, so that RSI and EMA were others
-#   than those of the function. Since 0.8 it gives a handle whose `.value` is exactly the function's. Compared by `<`,
+# Behaviour: in 0.6.8 `stream` gives a number, seeded from the last few bars alone, so that RSI and EMA are others
+#   than those of the function. In 0.8.2 it gives a handle whose `.value` is exactly the function's. Compared by `<`,
 #   the handle raises TypeError; compared by `==`, it is never equal; asked whether it is true, it is.
 #
-# Why it matters: a bot written as the old documentation shows, `if stream.CDLENGULFING(o, h, l, c): buy()`, buys at
-#   every bar after the update, and one that asks for `== 100` never does. In the old release a stop by `stream.ATR`
+# Why it matters: a bot written for the old release, `if stream.CDLENGULFING(o, h, l, c): buy()`, buys at every bar
+#   after the update, and one that asks for `== 100` never does. In the old release a stop by `stream.ATR`
 #   or a threshold by `stream.RSI` was not the back test's.
 #
 # Output seen, which is what this script compares with:
