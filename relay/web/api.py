@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
@@ -506,8 +507,10 @@ def compare_exports(*, zone: str | None, strategy: str | None, account: str | No
 def compared(files: Sequence[tuple[str, bytes]], **which: str | None) -> dict[str, Any]:
     """Raises a Problem for a file that cannot be read, and for what must be said first."""
     parts = current_services()
+    indexes = [index for each in parts.accounts.values() if (index := each.market.symbol_index) is not None]
     _known_or_problem("strategy", which["strategy"], {*parts.strategies, BY_HAND})
     _known_or_problem("account", which["account"], set(parts.accounts))
+    _known_or_problem("symbol", which["symbol"], {name for each in indexes for name in (*each.by_symbol, *each.pairs)})
     try:
         exports = [read_export(name, content) for name, content in files]
         return compare(
@@ -524,14 +527,14 @@ def compared(files: Sequence[tuple[str, bytes]], **which: str | None) -> dict[st
 
 
 def _known_or_problem(field: str, name: str | None, known: set[str]) -> None:
-    """Nothing is said of what nobody did: a name that is none would make all of it missed."""
-    if name is None or name in known:
+    """Nothing is said of what nobody did: a name that is none would make all of it missed. `known`: empty if unread."""
+    if name is None or not known or name in known:
         return
-    which = TradeFilter(strategy=name) if field == "strategy" else TradeFilter(account=name)
+    wanted: dict[str, Any] = {field: name}
+    which = TradeFilter(**wanted)
     if not current_services().streams.bookkeeper.ledger.trades(which, limit=1)[0]:
-        raise request_invalid(
-            {field: [f"there is none of the name {name[:60]!r}; there are {', '.join(sorted(known))}"]}
-        )
+        near = ", ".join(get_close_matches(name, known, n=5, cutoff=0))
+        raise request_invalid({field: [f"there is none of the name {name[:60]!r}; the nearest are {near}"]})
 
 
 def close_position() -> Response:

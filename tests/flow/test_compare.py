@@ -77,8 +77,10 @@ def test_what_tradingview_lists_is_held_against_what_the_relay_did(
     said = run(environment(tmp_path, own.url), "compare", str(tmp_path / "trades.csv"), "--zone", "UTC")
     assert "1 matched" in said.stdout and "yours" in said.stdout
     error_of(_asked(own, other=b"a,b\n1,2\n"), 400, "REQUEST_INVALID")
-    misspelt = own.ask("compare?strategy=tredn", "POST", data=_body(trades=_csv(trades)))
-    assert "tredn" in error_of(misspelt, 400, "REQUEST_INVALID")["fields"]["strategy"][0]
+    for field, name in (("strategy", "tredn"), ("symbol", "BTCUSTD")):
+        misspelt = own.ask(f"compare?{field}={name}", "POST", data=_body(trades=_csv(trades)))
+        assert name in error_of(misspelt, 400, "REQUEST_INVALID")["fields"][field][0]
+    assert own.ask("compare?symbol=DOGEUSDT", "POST", data=_body(trades=_csv(trades))).status_code == 200
 
 
 def test_a_fired_alert_that_was_taken_for_a_repeat_or_is_older_than_the_journal_is_not_called_lost(
