@@ -91,7 +91,7 @@ def own(id: str = "t", side: Side = Side.BUY, *, at_ms: int | None = 0, **more: 
         **{"account": "main", "strategy": "x", "category": Category.LINEAR, "symbol": "T", "settle_coin": "USDT"},
         **{"size": D(2), "entry_qty": D(2), "entry_value": D(202), "exit_qty": D(2), "exit_value": D(220)},
         **{"realised": D(18), "fees": D(3), "funding": D("0.5"), "first_at_ms": AT_MS + (at_ms or 0)},
-        **{"opened_at_ms": None if at_ms is None else AT_MS + at_ms},
+        **{"opened_at_ms": None if at_ms is None else AT_MS + at_ms, "closed_at_ms": AT_MS + (at_ms or 0) + 3_600_000},
     }
     return Trade(**{**usual, "id": id, "side": side, **more})
 
@@ -121,7 +121,7 @@ def test_each_part_of_the_money_is_what_it_says() -> None:
     assert (money.profit, money.yours) == (D(19), D("14.5"))
     assert (money.slippage, money.fees, money.funding) == (D(2), D(2), D("0.5"))
     assert (money.missed, money.size, money.extra) == (D(0), D(0), D(0))
-    half = _compared([listed()], [own(size=D(1), realised=D(9), fees=D(1), funding=D(0))]).money
+    half = _compared([listed()], [own(entry_qty=D(1), realised=D(9), fees=D(1), funding=D(0))]).money
     assert (half.size, half.slippage, half.fees, half.yours) == (D(10), D(1), D(0), D(8))
     short = _compared([listed(side=Side.SELL, exit_price=D(90))], [own(side=Side.SELL)]).money
     assert (short.slippage, short.fees) == (D(2), D(2))
@@ -129,7 +129,7 @@ def test_each_part_of_the_money_is_what_it_says() -> None:
 
 def test_what_is_missing_open_or_extra_counts_apart() -> None:
     rows = [listed("1"), listed("2", minutes=300, profit=D(7)), listed("3", minutes=600, profit=None, exit_price=None)]
-    trades = [own("a"), own("b", Side.SELL, at_ms=60_000), own("c", at_ms=600 * 60_000)]
+    trades = [own("a"), own("b", Side.SELL, at_ms=60_000), own("c", at_ms=600 * 60_000, closed_at_ms=None)]
     found = _compared(rows, trades)
     assert [(each.listed.number, each.signal_id) for each in found.missed] == [("2", "s")]
     assert found.missed[0].why == f"{AT_MS + 300 * 60_000} buy"
@@ -137,6 +137,16 @@ def test_what_is_missing_open_or_extra_counts_apart() -> None:
     money = found.money
     assert (money.profit, money.missed, money.extra, money.yours) == (D(26), D(7), -2 * D("14.5"), 3 * D("14.5"))
     assert (money.slippage, money.fees, money.funding, money.size) == (D(2), D(2), D("0.5"), D(0))
+
+
+def test_what_the_strategy_has_left_and_yours_holds_still_is_missed_and_what_it_earned_so_far_is_extra() -> None:
+    found = _compared([listed()], [own(closed_at_ms=None)])
+    assert [(each.listed.number, each.why) for each in found.missed] == [
+        ("1", "it was entered, and yours is still open")
+    ]
+    money = found.money
+    assert (found.pairs, found.extra) == ((), ()) and (money.missed, money.extra) == (D(19), D("-14.5"))
+    assert money.yours == D("14.5") and (money.slippage, money.fees, money.funding, money.size) == (D(0),) * 4
 
 
 @pytest.mark.parametrize(
@@ -155,7 +165,7 @@ def test_contracts_that_settle_in_coins_are_compared_in_the_chart_s_currency() -
     money = _compared([listed()], [own(**coins)]).money
     assert money.yours == D("9.9")
     assert (money.fees, money.slippage, money.size) == (D("0.1"), D(9), D(0))
-    open_still = replace(own(**coins), exit_qty=D(0), exit_value=D(0))
+    open_still = replace(own(**coins), exit_qty=D(0), exit_value=D(0), closed_at_ms=None)
     assert _compared([listed()], [open_still]).money.yours == D(9)
 
 
@@ -163,7 +173,7 @@ def test_what_rounding_leaves_is_slippage_so_that_the_parts_make_up_the_whole() 
     """A third of what the list has: its profit has no end in decimals."""
     rows = [listed(qty=D(3), exit_price=D(110), profit=D(30))]
     own_one = own(size=D(1), entry_qty=D(1), entry_value=D(100), exit_qty=D(1), exit_value=D(110), realised=D(10))
-    thirds = own(size=D("0.7"), realised=D("6.99999999"), fees=D(0), funding=D(0))
+    thirds = own(entry_qty=D("0.7"), realised=D("6.99999999"), fees=D(0), funding=D(0))
     for trade in (own_one, thirds):
         money = _compared([replace(rows[0], qty=D(7), exit_price=D("110.1"))], [trade]).money
         parts = (money.slippage, money.fees, money.funding, money.missed, money.size, money.extra)
