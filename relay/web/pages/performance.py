@@ -99,7 +99,7 @@ def show_trades() -> ResponseReturnValue:
 @performance.get("/compare")
 def ask_compare() -> str:
     """What TradingView lets people download can be held against the journal and the ledger."""
-    return render_template("compare.html", given={}, found=None, problems=[])
+    return _compare_page({}, None)
 
 
 @performance.post("/compare")
@@ -108,14 +108,19 @@ def show_compare() -> str:
     given = {name: request.form.get(name, "").strip() for name in ("zone", "strategy", "account", "symbol")}
     files = [(each.filename or "a file", each.read()) for each in request.files.getlist("files") if each.filename]
     if not files:
-        return render_template("compare.html", given=given, found=None, problems=["Choose a file first."])
+        return _compare_page(given, None, "Choose a file first.")
     try:
         which = given | {"symbol": symbol_of_filter(given["symbol"])}
         found = compared(files, **{name: text or None for name, text in which.items()})
     except Problem as problem:
-        said = [sentence for each in problem.fields.values() for sentence in each]
-        return render_template("compare.html", given=given, found=None, problems=said)
-    return render_template("compare.html", given=given, found=found, problems=[])
+        return _compare_page(given, None, *(sentence for each in problem.fields.values() for sentence in each))
+    return _compare_page(given, found)
+
+
+def _compare_page(given: dict[str, str], found: object, *problems: str) -> str:
+    services = current_services()
+    names = {"strategies": sorted(services.strategies), "accounts": sorted(services.accounts)}
+    return render_template("compare.html", given=given, found=found, problems=problems, **names)
 
 
 def _trade(trade: Trade) -> dict[str, Any]:
