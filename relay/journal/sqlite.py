@@ -537,6 +537,8 @@ class SqliteStore:
         self._where = str(file.path)
         self._lock = lock
         self._readers = file.reading_engine()
+        self._pool: Pool | None = self._readers.pool
+        """Into which what has read is given back, until the store is closed."""
         self.writing_engine = file.writing_engine()
         self.writer = Writer(self.writing_engine, where=self._where, require=file.require) if lock else None
         self._here = _Here()
@@ -575,16 +577,22 @@ class SqliteStore:
             yield self._here.connection
             return
         try:
+            pool = self._pool
             with self._readers.connect() as connection:
-                begin_reading(connection)
-                yield connection
+                try:
+                    begin_reading(connection)
+                    yield connection
+                finally:
+                    if pool is None or self._pool is not pool:
+                        # Given back, it would stay open: nobody has that pool any more.
+                        connection.detach()
         except PoolTimeout as error:
             raise JournalUnavailable(f"the journal {self._where} is busy with other questions") from error
         except SQLAlchemyError as error:
             said = sqlite_unavailable(error, self._where)
             if said is None:
                 raise
-            self._readers.dispose()
+            self._empty()
             raise said from error
 
     def probe(self) -> None:
@@ -594,10 +602,15 @@ class SqliteStore:
         if self.writer is not None and self.writer.trouble is not None:
             self.writer.submit(lambda connection: connection.execute(_TOUCH), deadline_s=1.0)
 
+    def _empty(self) -> None:
+        self._readers.dispose()
+        self._pool = self._pool and self._readers.pool
+
     def close(self) -> None:
         if self.writer is not None:
             self.writer.close()
-        self._readers.dispose()
+        self._empty()
+        self._pool = None
         self.writing_engine.dispose()
         if self._lock is not None:
             self._lock.release()
