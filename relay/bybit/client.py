@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
@@ -43,7 +43,7 @@ from relay.domain.order import (
     Unknown,
 )
 from relay.domain.position import Fill, OrderReport, Position, StopLevels
-from relay.domain.spot import OwnCoins
+from relay.domain.spot import OwnCoins, ReadOwnCoins
 from relay.engine import lease_guard
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
 
@@ -147,8 +147,7 @@ class Exchange:
         self._stored_warm = 0
         self.withheld: Reason | None = None
         """Why nothing may be opened with this account's key."""
-        self.own_coins: Callable[[Collection[str]], Mapping[str, OwnCoins]] = lambda lacking_at: {}
-        """By pair, which of the account's coins are the relay's own: the exchange knows no position of coins."""
+        self.own_coins: ReadOwnCoins = lambda lacking_at, asks=True: {}
 
     def __repr__(self) -> str:
         return f"Exchange({self._session.endpoint})"

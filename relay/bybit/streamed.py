@@ -24,6 +24,7 @@ from relay.bybit.wire_orders import ReportedExecution, ReportedPosition, reporte
 from relay.domain.instrument import Category
 from relay.domain.order import ErrorKind, NotSent, OrderRejected, Outcome, PlannedOrder, Reason, RequestSignature
 from relay.domain.position import OrderReport, Position
+from relay.domain.spot import OwnCoins
 from relay.domain.trades import LedgerEntry
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable
 from relay.settings.environment import NO_STREAMS, AccountSettings
@@ -242,7 +243,10 @@ class StreamedExchange(Exchange):
 
     def _held_now(self, symbol: str) -> NowPosition | None:
         """The relay's own coins, by the journal, and what the account has of them, by the stream."""
-        holding, at_ms = self.holding(symbol), self.now_ms()
+        holding = self.own_coins((), asks=False).get(symbol) or OwnCoins(symbol=symbol)
+        at_ms = self.now_ms()
+        if holding.uncounted:
+            return None
         balance = self._live.balance(wire_account.coins_of(Category.SPOT, symbol)[0]) if self.link.is_fresh() else None
         if holding.size and balance is None:
             return None
@@ -263,7 +267,7 @@ class StreamedExchange(Exchange):
     def positions_now(self) -> tuple[Position, ...] | None:
         """All that are open, whoever opened them; None if they must be read."""
         found = self._live.positions(self.marks.mark) if self.link.is_fresh() else None
-        own = self.own_coins(()) if found is not None else {}
+        own = self.own_coins((), asks=False) if found is not None else {}
         held = [None if each.uncounted else self._held_now(symbol) for symbol, each in own.items()]
         if found is None or any(each is None or each.position.mark_price is None for each in held):
             return None

@@ -3,9 +3,10 @@ which of the coins there are the relay's own."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Protocol
 
 from relay.domain.instrument import Category, Instrument, TradedMarket
 from relay.domain.order import Reason, Side, TriggerBy
@@ -152,3 +153,13 @@ class OwnCoins:
             gross=size + self.fees if size else size,
             free=free,
         )
+
+
+class ReadOwnCoins(Protocol):
+    """By pair, which of an account's coins are the relay's own: the exchange knows no position of coins."""
+
+    def __call__(self, lacking_at: Collection[str], *, asks: bool = True) -> Mapping[str, OwnCoins]:
+        """`lacking_at`: pairs of whose coins the account has fewer, so that what rests to sell them may have done so.
+
+        `asks`: the exchange is asked for what is not counted yet; else that is returned as `uncounted`.
+        """

@@ -24,7 +24,7 @@ from relay.domain.order_lifecycle import OUTCOME_UNKNOWN, OrderState
 from relay.domain.performance import Equity
 from relay.domain.position import Position
 from relay.domain.progress import Finish, progress
-from relay.domain.spot import OwnCoins
+from relay.domain.spot import OwnCoins, ReadOwnCoins
 from relay.domain.trades import LedgerEntry, before_the_first, opening_of, with_result
 from relay.errors import ExchangeAnswered, ExchangeUnreachable, FactsUnreadable, JournalUnavailable, ListTooLong
 from relay.execution.orders import report_of
@@ -415,28 +415,32 @@ class JournalOwnership:
 # Which of an account's coins are the relay's own: by its journal, in which every fill of its orders must be known.
 
 
-def own_coins_of(
-    account: str, *, journal: Journal, exchange: ExchangePort
-) -> Callable[[Collection[str]], Mapping[str, OwnCoins]]:
+def own_coins_of(account: str, *, journal: Journal, exchange: ExchangePort) -> ReadOwnCoins:
     """What it returns takes the symbols of which the account lacks coins: what rests to sell them may have done so.
 
-    It raises ExchangeUnreachable, ExchangeAnswered where something must be asked for, JournalUnavailable.
+    It raises ExchangeUnreachable, ExchangeAnswered where something must be asked for, JournalUnavailable. Where it may
+    not ask, because it must not wait, it writes nothing either.
 
     Where the exchange lists an order's fills later than its end, or a sale is under way of which it says nothing yet,
     `uncounted` says so: then nothing is certain.
     """
 
-    def own_coins(lacking_at: Collection[str] = ()) -> Mapping[str, OwnCoins]:
+    def own_coins(lacking_at: Collection[str] = (), *, asks: bool = True) -> Mapping[str, OwnCoins]:
         held = journal.holdings(account)
+        if not asks:
+            return _without(leaving(lacking_at), held)
         lacking = [each for each in held.values() if each.uncounted]
         for holding in lacking:
             for order in journal.uncounted_orders(account, holding.symbol):
                 planned, name = order.state.planned, order.state.client_order_id
                 fills = exchange.fills(category=planned.category, symbol=planned.symbol, client_order_id=name)
                 journal.record_report(name, None, fills, now_ms=to_ms(utc_now()))
-        leaving = [each.state for each in journal.open_orders(account) if _is_leaving(each.state, lacking_at)]
-        under_way = [each for each in leaving if _is_under_way(each, journal, exchange)]
-        return _without(under_way, journal.holdings(account)) if lacking or leaving else held
+        sales = leaving(lacking_at)
+        under_way = [each for each in sales if _is_under_way(each, journal, exchange)]
+        return _without(under_way, journal.holdings(account)) if lacking or sales else held
+
+    def leaving(lacking_at: Collection[str]) -> list[OrderState]:
+        return [each.state for each in journal.open_orders(account) if _is_leaving(each.state, lacking_at)]
 
     return own_coins
 

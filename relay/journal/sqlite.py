@@ -553,6 +553,7 @@ class SqliteStore:
         on_committed: Callable[[T], None] | None = None,
         is_urgent: bool = False,
     ) -> T:
+        assert self._here.connection is None, "work cannot wait for other work: this thread is writing"
         return self._writer().submit(work, deadline_s=deadline_s, on_withdrawn=on_withdrawn, on_committed=on_committed)
 
     def post(self, work: Work[object], then: Callable[[Exception | None], None]) -> None:

@@ -64,7 +64,7 @@ def test_where_coins_lack_what_rests_to_sell_them_is_looked_up_before_the_owners
     paper.control.account(balances={"BTC": "0.7"})
     asked: list[tuple[str, ...]] = []
 
-    def own_coins(lacking_at: Collection[str]) -> dict[str, OwnCoins]:
+    def own_coins(lacking_at: Collection[str], *, asks: bool = True) -> dict[str, OwnCoins]:
         asked.append(tuple(lacking_at))
         return {"BTCUSDT": OwnCoins(symbol="BTCUSDT", size=Decimal("0.1") if lacking_at else Decimal(2))}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from tests.paper_server import PaperServer
 from tests.relay_server import RelayServer, error_of, running_relay
@@ -346,3 +347,17 @@ def test_what_was_lost_on_coins_counts_in_the_days_loss(streams: str, paper: Pap
         denied = relay.done({"ticker": "BTCUSDT.P", "action": "buy", "qty": "0.01", "id": "5"})
     assert (denied["status"], denied["reason"]["code"]) == ("denied", "LIMIT_DAILY_LOSS"), denied
     assert "the day's loss came to 63.78 USD" in denied["reason"]["message"], denied
+
+
+def test_alerts_that_come_while_a_sale_is_under_way_are_taken_at_once(
+    own: RelayServer, paper: PaperServer, owned: Decimal
+) -> None:
+    """What was sold already is not known then, and to find it out must hold up nothing else that is written."""
+    own.done({**SPOT, "action": "buy", "qty": "0.01", "id": "in"})
+    paper.control.streams(mute=True)
+    sale = own.post({**SPOT, "action": "close", "id": "out"}).json()["signal_id"]
+    answers: list[requests.Response] = []
+    while len(answers) < 3 or own.api(f"signals/{sale}")["status"] != "done":
+        answers.append(own.post({"ticker": "ETHUSDT", "market": "spot", "action": "close", "id": str(len(answers))}))
+    assert {each.status_code for each in answers} == {202}
+    assert (held(own), coin(paper)) == (Decimal(0), owned)

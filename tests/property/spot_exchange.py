@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 
 from relay.bybit.wire_orders import OpenOrder
@@ -18,7 +17,7 @@ from relay.domain.order import (
     is_marketable,
 )
 from relay.domain.position import Fill, OrderReport, Position
-from relay.domain.spot import OwnCoins
+from relay.domain.spot import OwnCoins, ReadOwnCoins
 from relay.errors import ExchangeUnreachable
 from tests.builders import linear
 from tests.property.model_exchange import Clock, ModelExchange, Order
@@ -45,7 +44,7 @@ class SpotExchange(ModelExchange):
         super().__init__(clock)
         self.coins, self.money, self.now_at = OWNERS, MONEY, Decimal(50_000)
         self.filled: dict[str, list[Fill]] = {}
-        self.own_coins: Callable[[Collection[str]], Mapping[str, OwnCoins]] = lambda lacking_at: {}
+        self.own_coins: ReadOwnCoins = lambda lacking_at, asks=True: {}
         self.fills_lag = 0
         """So many questions for fills are answered before they are listed."""
 

@@ -443,6 +443,21 @@ def test_a_plan_that_fails_leaves_its_alert_to_be_accepted_as_always(journal: Jo
     assert accepted(journal, signal) == signal.id
 
 
+def test_a_plan_that_would_write_something_else_fails_at_once_and_holds_up_nobody(journal: Journal) -> None:
+    signal = new_signal()
+
+    def write_apart(uow: UnitOfWork) -> None:
+        journal.write(lambda other: other.signals.add_notes(signal.id, ("a note",)))
+
+    at_once = journal.accept_at_once(
+        signal, now_ms=NOW_MS, dedup_window_ms=0, and_then=write_apart, on_committed=lambda admission: None
+    )
+    assert at_once.write(lambda: True)
+    with pytest.raises(AssertionError, match="cannot wait for other work"):
+        at_once.outcome()
+    assert accepted(journal, signal) == signal.id
+
+
 # What waits a moment for company.
 
 

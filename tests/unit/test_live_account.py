@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from decimal import Decimal
 from itertools import permutations
 from unittest.mock import patch
@@ -210,12 +210,29 @@ def test_where_the_account_has_fewer_coins_than_the_relays_own_the_holding_must_
     exchange: StreamedExchange, monkeypatch: pytest.MonkeyPatch, balance: str, is_known: bool
 ) -> None:
     monkeypatch.setattr(exchange.link, "is_fresh", lambda: True)
-    exchange.own_coins = lambda lacking_at: {"BTCUSDT": OwnCoins(symbol="BTCUSDT", size=Decimal("0.5"))}
+    exchange.own_coins = lambda lacking_at, asks=True: {"BTCUSDT": OwnCoins(symbol="BTCUSDT", size=Decimal("0.5"))}
     whole = wallet_of(balance, balance, "0", coin="BTC")
     exchange._live.balances_read(exchange._live.begin_balances(2), [whole], 2, _at("100"))
     found = exchange.position_now(Category.SPOT, "BTCUSDT")
     assert (found is not None) is is_known
     assert found is None or found.position.size == Decimal("0.5")
+
+
+def test_while_a_sale_of_coins_is_under_way_holdings_must_be_read(
+    exchange: StreamedExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def own_coins(lacking_at: Collection[str], *, asks: bool = True) -> dict[str, OwnCoins]:
+        asked.append(asks)
+        return {"BTCUSDT": OwnCoins(symbol="BTCUSDT", size=Decimal(1), uncounted=Decimal("-0.3"))}
+
+    exchange.own_coins = own_coins
+    monkeypatch.setattr(exchange.link, "is_fresh", lambda: True)
+    assert exchange.position_now(Category.SPOT, "BTCUSDT") is None
+    monkeypatch.setattr(exchange._live, "positions", lambda mark: ())
+    assert exchange.positions_now() is None
+    assert asked and not any(asked)
 
 
 def test_an_account_that_comes_back_to_this_process_is_heard_as_before(exchange: StreamedExchange) -> None:
