@@ -189,6 +189,7 @@ class Collected:
         self._session = session
         self._items = {each.nodeid: each for each in session.items}
         self._functions: dict[tuple[str, int], list[FunctionType]] = {}
+        gc.unfreeze()  # The tests have frozen what they collected, and that would not be listed.
         for each in gc.get_objects():
             if isinstance(each, FunctionType):
                 place = each.__code__.co_filename, each.__code__.co_firstlineno
