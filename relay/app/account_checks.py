@@ -39,7 +39,7 @@ from relay.settings.network import way_to
 from relay.settings.settings import Settings
 
 if TYPE_CHECKING:
-    from relay.mailbox.watch import MailboxWatch
+    from relay.execution.mailbox import MailboxWatch
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ class MailboxLook:
         if self.watch is not None and self.watch.has_looked:
             return (self._judged(self.watch.problem),)
         # Imported only where it is configured.
-        from relay.mailbox.watch import TROUBLE, ImapFolder, words_of
+        from relay.execution.mailbox import TROUBLE, ImapFolder, words_of
 
         try:
             folder = ImapFolder(self._settings)

@@ -76,7 +76,7 @@ from relay.journal.notices import Notices
 from relay.settings.settings import Settings, Worker
 
 if TYPE_CHECKING:
-    from relay.mailbox.watch import MailboxWatch
+    from relay.execution.mailbox import MailboxWatch
 
 log = logging.getLogger(__name__)
 
@@ -305,7 +305,7 @@ def _mailbox(
     if settings.mailbox is None:
         return None
     # Imported only where it is configured.
-    from relay.mailbox.watch import MailboxWatch
+    from relay.execution.mailbox import MailboxWatch
 
     return MailboxWatch(
         settings=settings.mailbox,

@@ -21,8 +21,8 @@ import pytest
 
 from relay.app.account_checks import MailboxLook
 from relay.errors import SettingsInvalid
-from relay.mailbox import watch
-from relay.mailbox.watch import read_mail
+from relay.execution import mailbox
+from relay.execution.mailbox import read_mail
 from relay.settings.settings import load_settings
 from tests.mail_server import HAS_DOVECOT, PASSWORD, MailServer, mail
 from tests.paper_server import PaperServer
@@ -40,7 +40,7 @@ pytestmark = needs_dovecot
 
 @pytest.fixture
 def dovecot(monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
-    monkeypatch.setattr(watch, "_AGAIN_S", (0.05, 0.2))
+    monkeypatch.setattr(mailbox, "_AGAIN_S", (0.05, 0.2))
     home = Path(tempfile.mkdtemp(prefix="relay-dovecot-"))
     made = MailServer(home)
     try:
@@ -66,7 +66,7 @@ def own_paper(paper: PaperServer) -> PaperServer:
     return paper
 
 
-def _watch(relay: RelayServer) -> watch.MailboxWatch:
+def _watch(relay: RelayServer) -> mailbox.MailboxWatch:
     found = relay.relay.services.mailbox
     assert found is not None
     return found
@@ -200,7 +200,7 @@ def test_a_mail_on_which_the_reading_fails_keeps_none_behind_it_and_is_told(
         assert b"poison" not in raw
         return read_mail(raw, **more)
 
-    monkeypatch.setattr(watch, "read_mail", failing)
+    monkeypatch.setattr(mailbox, "read_mail", failing)
     relay.relay.services.announcer.add_receiver(lambda _, text: told.append(text))
     dovecot.deliver(mail("poison"))
     dovecot.deliver(mail(_text(BUY)))

@@ -18,7 +18,6 @@ RANKS = (
     {"app.telemetry", "app.metrics", "engine.lease_guard", "engine.failpoint"},
     {"alerts", "journal", "bybit", "paper", "engine", "app.paper_child"},
     {"execution"},
-    {"mailbox"},
     {"app"},
     {"web"},
     {"app.serve"},

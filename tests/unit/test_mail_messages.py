@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from relay.mailbox import watch
-from relay.mailbox.watch import Mail, read_mail
+from relay.execution import mailbox
+from relay.execution.mailbox import Mail, read_mail
 from tests.mail_server import mail
 
 AT = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
@@ -148,7 +148,7 @@ def test_a_strangers_braces_are_tried_so_often_and_none_again_that_lies_too_deep
     monkeypatch.setattr(json, "JSONDecoder", _Counted)
     monkeypatch.setattr(_Counted, "error", error)
     monkeypatch.setattr(_Counted, "tries", 0)
-    read = list(watch._objects(text))
+    read = list(mailbox._objects(text))
     assert _Counted.tries == at_most and all(each == "{}" for each in read)
 
 
@@ -161,7 +161,7 @@ def test_markup_that_is_never_closed_ends_the_reading_at_once(unit: str) -> None
             Text.looked += 1
             return super().find(*arguments)
 
-    assert watch._pieces(Text("seen" + unit * 50)) == ["seen"]
+    assert mailbox._pieces(Text("seen" + unit * 50)) == ["seen"]
     assert Text.looked <= 3
 
 
@@ -181,7 +181,7 @@ def test_of_a_mails_parts_lines_and_letters_only_so_many_are_read() -> None:
 def test_what_browsers_show_of_html_is_read_as_they_show_it() -> None:
     shown = f"<style>a{{}}</style><!-- <p>{{}}</p> --><p>1 < 2 &amp; {html.escape(TEXT)}&#99999999999;</p>"
     assert ALERT in _objects(_read(mail(shown, kind="html")))
-    assert watch._unescaped("&lt;p&gt;&#" + "9" * 5000 + ";") == "<p>"
+    assert mailbox._unescaped("&lt;p&gt;&#" + "9" * 5000 + ";") == "<p>"
 
 
 @pytest.mark.parametrize(

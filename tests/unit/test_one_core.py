@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.web.one_core import AGAIN_S, LOOK_S, OneCore, Used, used_now
+from relay.web.gunicorn import AGAIN_S, LOOK_S, OneCore, Used, used_now
 
 pytestmark = pytest.mark.skipif(not Path("/proc/stat").exists(), reason="it is Linux that tells who is busy where")
 

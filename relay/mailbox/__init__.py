@@ -1,1 +1,0 @@
-"""The second way in: alerts that TradingView also sends by e-mail."""
