@@ -178,3 +178,16 @@ def test_what_rounding_leaves_is_slippage_so_that_the_parts_make_up_the_whole() 
         money = _compared([replace(rows[0], qty=D(7), exit_price=D("110.1"))], [trade]).money
         parts = (money.slippage, money.fees, money.funding, money.missed, money.size, money.extra)
         assert money.profit - sum(parts, D(0)) == money.yours == trade.net
+
+
+def test_a_part_that_the_strategy_has_left_is_compared_while_the_rest_is_open_on_both_sides() -> None:
+    left = listed("1", qty=D(1), profit=D("9.5"))
+    stays = listed("2", qty=D(1), exit_price=None, exit_at=None, profit=None)
+    half = own(realised=D(9), fees=D("1.5"), funding=D(0), closed_at_ms=None)
+    found = _compared([left, stays], [half])
+    assert ([each.listed.number for each in found.pairs], found.missed) == (["1", "2"], ())
+    money = found.money
+    assert (money.profit, money.slippage, money.fees, money.yours) == (D("9.5"), D(1), D(1), D("7.5"))
+    assert (money.missed, money.size, money.extra) == (D(0), D(0), D(0))
+    ended = _compared([left, stays], [replace(half, closed_at_ms=AT_MS + 60_000)]).money
+    assert (ended.extra, ended.slippage, ended.fees, ended.yours) == (D(2), D(0), D(0), D("7.5"))

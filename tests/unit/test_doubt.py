@@ -65,12 +65,12 @@ def hide_what_comes(shop: Workshop) -> None:
     shop.exchange._take = hidden  # type: ignore[assignment, method-assign]
 
 
-def follow(shop: Workshop, seconds: int) -> int:
-    """Rounds of the follower, two seconds apart; after how many seconds something was new."""
-    for passed_s in range(0, seconds, 2):
+def follow(shop: Workshop, seconds: int, *, every_s: int = 2) -> int:
+    """Rounds of the follower; after how many seconds something was new."""
+    for passed_s in range(0, seconds, every_s):
         if shop.follower.round():
             return passed_s
-        shop.clock.pass_ms(2000)
+        shop.clock.pass_ms(every_s * 1000)
     raise AssertionError(f"nothing new in {seconds} s")
 
 
@@ -239,7 +239,7 @@ def test_a_position_that_has_moved_holds_up_what_would_settle_an_order_as_absent
         shop.exchange.stopped_at["BTCUSDT"] = shop.clock.now_ms
     else:
         shop.exchange.sizes["BTCUSDT"] -= Decimal("0.5")
-    assert follow(shop, 900) > 500
+    assert follow(shop, 900, every_s=15) > 500
     assert signal(shop, signal_id)["status"] == "failed"
 
 
@@ -250,8 +250,8 @@ def test_an_order_whose_id_the_exchange_knows_is_never_settled_as_absent(shop: W
     work(shop)
     assert signal(shop, signal_id)["reason"]["code"] == "OUTCOME_UNKNOWN"
     shop.exchange.changed_at_ms.clear()
-    for _ in range(100):
-        shop.clock.pass_ms(20_000)
+    for _ in range(40):
+        shop.clock.pass_ms(50_000)
         assert shop.follower.round() == 0
     shop.exchange.hidden.clear()
     assert shop.follower.round() == 1

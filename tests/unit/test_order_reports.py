@@ -16,9 +16,11 @@ from relay.domain.order import (
     OrderRejected,
     OrderStatus,
     Outcome,
+    Purpose,
     Reason,
     RequestSignature,
     Unknown,
+    client_order_id,
 )
 from relay.domain.order_lifecycle import (
     Bounds,
@@ -97,6 +99,28 @@ def looks(order: OrderState, after_ms: int, times: int = 1) -> OrderState:
     for _ in range(times):
         order = looked_up(order, None, begun_at_ms=SIGNATURE.timestamp_ms + after_ms, bounds=Bounds())
     return order
+
+
+@pytest.mark.parametrize(("purpose", "is_over"), [(Purpose.EXIT, True), (Purpose.ENTRY, False), (Purpose.FLIP, False)])
+def test_that_nothing_is_left_to_reduce_ends_a_resend_only_of_an_exit(purpose: Purpose, is_over: bool) -> None:
+    """Of what opens, the send before it may have had its effect all the same."""
+    opens = OrderState(client_order_id="o-1", planned=replace(limit(), purpose=purpose))
+    in_doubt = after_outcome(sent(opens, SIGNATURE), Unknown(why="cut"))
+    again = sent(in_doubt, replace(SIGNATURE, timestamp_ms=SIGNATURE.timestamp_ms + 6000))
+    nothing = OrderRejected(code=110017, words="zero", refusal=ErrorKind.NOTHING_TO_REDUCE)
+    found = after_outcome(again, nothing)
+    assert (found.status is OrderStatus.REJECTED) is is_over and found.is_in_doubt
+
+
+@pytest.mark.parametrize(
+    ("account", "leg", "generation", "end"),
+    [("main", 7, 3, "99wh00703"), ("second", 0, 0, "g7s400000"), ("a-much-longer-name", 999, 99, "8xpz99999")],
+)
+def test_an_order_s_id_is_the_same_in_every_version(account: str, leg: int, generation: int, end: str) -> None:
+    """It is looked up by it, also after an update."""
+    signal_id = "01hzy3k9v7q2m5x8w4t6r1n0ab"
+    found = client_order_id(signal_id=signal_id, account=account, leg=leg, generation=generation)
+    assert found == f"{signal_id}-{end}" and len(found) <= 36
 
 
 RATE = OrderRejected(code=10006, words="too many", refusal=ErrorKind.RATE)

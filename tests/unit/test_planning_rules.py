@@ -11,7 +11,7 @@ import pytest
 from relay.domain.instrument import Instrument
 from relay.domain.order import Purpose, Side
 from relay.domain.plan import Plan, PlanStatus, Residual
-from relay.domain.signal import Level, LevelKind
+from relay.domain.signal import Level, LevelKind, Signal
 from relay.domain.spot import in_market, short_refusal
 from tests.builders import NOW, facts, inverse, level, linear, plan, rules, signal, usdc
 
@@ -234,8 +234,18 @@ def test_a_close_of_the_whole_is_on_the_grid_where_the_position_is() -> None:
     assert (order.closes_all, order.qty) == (False, Decimal("5.001"))
 
 
-def test_an_off_grid_flip_closes_all_and_then_opens() -> None:
-    close, entry = plan(signal("reverse", qty=2), rules(), facts(p="-0.00005")).orders
+@pytest.mark.parametrize(
+    "flip",
+    [
+        signal("reverse", qty=2),
+        signal("long", qty=2),
+        signal("target", market_position="long", market_position_size=2),
+        signal("buy", qty=3, market_position="long", market_position_size=2),
+    ],
+    ids=lambda each: each.action.value,
+)
+def test_an_off_grid_flip_closes_all_and_then_opens(flip: Signal) -> None:
+    close, entry = plan(flip, rules(), facts(p="-0.00005")).orders
     assert (close.closes_all, close.reduce_only, close.exit_qty) == (True, True, Decimal("0.00005"))
     assert (entry.purpose, entry.qty, entry.reduce_only) == (Purpose.ENTRY, Decimal(2), False)
 

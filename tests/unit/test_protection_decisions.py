@@ -464,9 +464,15 @@ def test_what_a_fill_brings_along_is_looked_for_as_long_as_it_may_lag(after_ms: 
 
 
 def spot_look(
-    of: Bracket, size: str = "1", *, mark: str | None = "50000", orders: tuple[OrderState, ...] = (), spoken: str = "0"
+    of: Bracket,
+    size: str = "1",
+    *,
+    mark: str | None = "50000",
+    orders: tuple[OrderState, ...] = (),
+    spoken: str = "0",
+    **grid: str,
 ) -> ProtectionStep:
-    spot = linear(category=Category.SPOT)
+    spot = linear(category=Category.SPOT, **grid)
     held = replace(position(size, spot), mark_price=Decimal(mark) if mark else None)
     known = {each.client_order_id: each for each in orders}
     rests = {
@@ -492,6 +498,7 @@ def test_of_coins_what_others_are_to_sell_is_left_out() -> None:
         found = spot_look(of, spoken=spoken)
         assert isinstance(found, PlaceTakeProfit) and found.planned.qty == Decimal(qty)
     assert spot_look(of, spoken="1") == spot_look(of, spoken="2") == NoOp()
+    assert spot_look(of, spoken="0.996", qty_min="0.005") == NoOp(), "less than the exchange takes"
 
 
 def test_a_take_profit_of_coins_that_is_reached_leaves_the_stop_what_it_does_not_take() -> None:
