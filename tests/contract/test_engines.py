@@ -22,6 +22,8 @@ from relay.journal.wake_up import WakeUps
 from tests.contract.engines import ACCOUNT, CLOSE_S, DEADLINE_S, LONG_S, SYMBOLS, Floor, at_once, until
 from tests.contract.raw_server import ACKNOWLEDGED, Stage, place
 
+pytestmark = pytest.mark.slow
+
 MORE_THAN_THREADS = 100
 """Either engine has 64."""
 

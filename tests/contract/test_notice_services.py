@@ -157,6 +157,7 @@ def _notifying(*given: object) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("urls", [TELEGRAM, SMS], ids=["telegram", "sms"])
 @pytest.mark.parametrize("is_taken", [True, False], ids=["taken", "not taken"])
 def test_of_a_process_that_is_killed_while_it_sends_all_arrive_in_order_and_what_may_be_a_repeat_says_so(

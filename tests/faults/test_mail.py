@@ -11,6 +11,8 @@ from tests.faults.mail import MailDrill
 from tests.mail_server import HAS_DOVECOT
 from tests.paper_server import PaperServer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.skipif(
     not HAS_DOVECOT and os.environ.get("RELAY_DOVECOT") != "required", reason="apt-get install dovecot-imapd"

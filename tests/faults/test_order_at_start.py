@@ -16,6 +16,8 @@ from relay.journal.sqlite import SqliteStore
 from relay.journal.unit_of_work import UnitOfWork
 from tests.property.workshop import Workshop, body_of
 
+pytestmark = pytest.mark.slow
+
 DEADLINE_S = 60
 
 

@@ -16,6 +16,8 @@ import pytest
 
 from tests.faults import placed_process
 
+pytestmark = pytest.mark.slow
+
 DEADLINE_S = 60
 ACCOUNTS = tuple(f"account-{number}" for number in range(8))
 

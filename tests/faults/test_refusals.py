@@ -15,6 +15,8 @@ from tests.faults.stage import CREATE, creates, event_names, position, running, 
 from tests.paper_server import PaperServer
 from tests.relay_process import RelayProcess
 
+pytestmark = pytest.mark.slow
+
 BALANCE = "ab not enough for new order"
 
 

@@ -14,6 +14,8 @@ from tests.faults.stage import CREATE, REALTIME, event_names, position, running,
 from tests.paper_server import PaperServer
 from tests.relay_process import WEBHOOK_SECRET, RelayProcess
 
+pytestmark = pytest.mark.slow
+
 AT_ONCE = 10
 ABSENCE_CERTAIN_S = 90
 """Look-ups find nothing for half a minute before it is certain that an order never arrived."""

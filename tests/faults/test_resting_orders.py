@@ -30,6 +30,8 @@ from tests.faults.stage import (
 from tests.paper_server import PaperServer
 from tests.relay_process import RelayProcess
 
+pytestmark = pytest.mark.slow
+
 HELD = Decimal(20)
 RESTING = 4
 PAST_OUR_TIMEOUT_MS = 4000

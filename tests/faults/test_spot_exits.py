@@ -16,6 +16,8 @@ from tests.property.test_spot_machine import KILLED_AT, SpotShop
 from tests.property.test_spot_machine import journal as journal
 from tests.property.workshop import Killed, KillSwitch, body_of, kill_switch
 
+pytestmark = pytest.mark.slow
+
 HELD = Decimal("0.0999")
 
 

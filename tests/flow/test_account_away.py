@@ -18,6 +18,8 @@ from relay.web.pages.overview import all_positions, equities
 from tests.paper_server import KEY, SECRET, PaperServer
 from tests.relay_server import DEADLINE_S, RelayServer, error_of, running_relay
 
+pytestmark = pytest.mark.slow
+
 TREND = "a-secret-of-the-trend-0123"
 CONFIG = """
 [accounts.first]

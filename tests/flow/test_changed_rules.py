@@ -9,6 +9,8 @@ import pytest
 from tests.paper_server import PaperServer
 from tests.relay_server import RelayServer
 
+pytestmark = pytest.mark.slow
+
 SYMBOL = "SOLUSDT"
 
 

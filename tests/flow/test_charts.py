@@ -12,6 +12,8 @@ import requests
 from tests.paper_server import PaperServer
 from tests.relay_server import ADMIN_TOKEN, DEADLINE_S, RelayServer
 
+pytestmark = pytest.mark.slow
+
 BUY = {"action": "buy", "ticker": "BTCUSDT.P"}
 LADDER = [{"at": "103000", "share": 50}, {"at": "110000", "share": 50}]
 

@@ -16,6 +16,8 @@ from tests.builders import linear
 from tests.paper_server import PaperServer
 from tests.relay_server import error_of, running_relay
 
+pytestmark = pytest.mark.slow
+
 DELIVERY_MS = 1_900_000_000_000
 BUY = {"ticker": "DOGEUSDT.P", "action": "buy", "qty": "200"}
 CLOSE = {"ticker": "DOGEUSDT.P", "action": "close"}

@@ -16,6 +16,8 @@ from tests.builders import linear
 from tests.paper_server import PaperServer
 from tests.relay_server import RelayServer, running_relay
 
+pytestmark = pytest.mark.slow
+
 CREATE = "/v5/order/create"
 SOL = "SOLUSDT.P"
 

@@ -14,6 +14,8 @@ from tests.flow.test_streams_hot_path import CREATE, DEADLINE_S, NOT_FOR_AN_ALER
 from tests.paper_server import PaperServer
 from tests.relay_server import RelayServer, running_relay
 
+pytestmark = pytest.mark.slow
+
 BY_VARIABLES = {"MAX_ORDER_NOTIONAL": "50000", "MAX_POSITION_NOTIONAL": "60000"}
 BY_FILE = """
 [limits]

@@ -35,7 +35,7 @@ CLOSE = {"action": "close", "ticker": "BTCUSDT.P"}
 needs_dovecot = pytest.mark.skipif(
     not HAS_DOVECOT and os.environ.get("RELAY_DOVECOT") != "required", reason="apt-get install dovecot-imapd"
 )
-pytestmark = needs_dovecot
+pytestmark = [needs_dovecot, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from tests.paper_server import KEY, SECRET, PaperServer
 from tests.relay_server import ADMIN_TOKEN, WEBHOOK_SECRET, running_relay, settings_for
 from tests.unit.journal_builders import accepted, new_signal
 
+pytestmark = pytest.mark.slow
+
 BUY = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.01"}
 
 

@@ -16,6 +16,8 @@ from tests.catcher import Catcher
 from tests.paper_server import PaperServer
 from tests.relay_server import RelayServer, cold_relay, running_relay
 
+pytestmark = pytest.mark.slow
+
 BUY = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.01"}
 QUICK = notices.Pace(gather_s=0.0, apart_s=0.05, again_s=(0.05,), at_stop_s=20.0)
 

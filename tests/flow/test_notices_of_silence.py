@@ -18,6 +18,8 @@ from tests.catcher import Catcher
 from tests.paper_server import PaperServer
 from tests.relay_server import RelayServer, running_relay
 
+pytestmark = pytest.mark.slow
+
 CHAINED = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.01", "market_position": "long"}
 QUICK = notices.Pace(gather_s=0.0, apart_s=0.05, again_s=(0.05,), at_stop_s=20.0)
 CONFIG = "[strategies.default]\nheartbeat = 1"

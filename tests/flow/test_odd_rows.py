@@ -10,6 +10,8 @@ import pytest
 from tests.paper_server import PaperServer
 from tests.relay_server import RelayServer, running_relay
 
+pytestmark = pytest.mark.slow
+
 INSTRUMENTS, POSITIONS = "/v5/market/instruments-info", "/v5/position/list"
 ORDERS, WALLET, TICKERS = "/v5/order/realtime", "/v5/account/wallet-balance", "/v5/market/tickers"
 

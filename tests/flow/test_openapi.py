@@ -10,6 +10,8 @@ import requests
 from relay.web.openapi import description
 from tests.relay_server import RelayServer
 
+pytestmark = pytest.mark.slow
+
 COUNT = 8
 """Of each operation, with and without proof; `python -m tests.openapi_cases` sends more."""
 OPERATIONS = [f"{method.upper()} {path}" for path, methods in description()["paths"].items() for method in methods]

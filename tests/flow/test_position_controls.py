@@ -13,6 +13,8 @@ from tests.flow.cli_support import environment, run
 from tests.paper_server import PaperServer
 from tests.relay_server import DEADLINE_S, RelayServer, error_of
 
+pytestmark = pytest.mark.slow
+
 BUY = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.015"}
 
 

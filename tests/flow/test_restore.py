@@ -28,6 +28,8 @@ from tests.paper_server import KEY, SECRET, PaperServer
 from tests.relay_server import ADMIN_TOKEN, WEBHOOK_SECRET, RelayServer, error_of, running_relay, settings_for
 from tests.unit.journal_builders import accepted, limit, new_signal, order_id, plan, planned
 
+pytestmark = pytest.mark.slow
+
 BUY = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.01"}
 CREATED = "/v5/order/create"
 

@@ -15,6 +15,8 @@ from relay.domain.instrument import Instrument
 from tests.paper_server import PaperServer
 from tests.relay_server import DEADLINE_S, RelayServer, running_relay
 
+pytestmark = pytest.mark.slow
+
 BUY = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.01"}
 
 

@@ -15,6 +15,8 @@ from tests.catcher import Catcher
 from tests.paper_server import PaperServer
 from tests.relay_process import ROOT, WEBHOOK_SECRET, RelayProcess
 
+pytestmark = pytest.mark.slow
+
 BUY = {"action": "buy", "ticker": "BTCUSDT.P", "qty": "0.01"}
 DSN = "http://a-public-key-of-tests@127.0.0.1:{port}/42"
 FAILING = """

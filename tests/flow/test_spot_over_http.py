@@ -13,6 +13,8 @@ import requests
 from tests.paper_server import PaperServer
 from tests.relay_server import RelayServer, error_of, running_relay
 
+pytestmark = pytest.mark.slow
+
 SPOT = {"ticker": "BTCUSDT", "market": "spot"}
 
 

@@ -14,6 +14,8 @@ from relay.bybit.stream import FRESH_S, IDLE_PING_S, PING_S, StreamLink
 from tests.paper_server import PaperServer
 from tests.relay_server import DEADLINE_S, RelayServer, running_relay
 
+pytestmark = pytest.mark.slow
+
 CREATE = "/v5/order/create"
 NOT_FOR_AN_ALERT = ("/v5/market/time", "/v5/account/transaction-log")
 BUY = {"ticker": "BTCUSDT.P", "action": "buy"}

@@ -20,6 +20,8 @@ from tests.faults.stage import until
 from tests.paper_server import PaperServer
 from tests.relay_server import ADMIN_TOKEN, RelayServer, error_of, running_relay
 
+pytestmark = pytest.mark.slow
+
 D = Decimal
 
 

@@ -15,6 +15,8 @@ from tests.flow.cli_support import environment, run
 from tests.paper_server import PaperServer
 from tests.relay_server import DEADLINE_S, RelayServer
 
+pytestmark = pytest.mark.slow
+
 BUY = {"action": "buy", "ticker": "BTCUSDT.P"}
 LADDER = [{"at": "103000", "share": 30}, {"at": "105000", "share": 30}, {"at": "110000", "share": 40}]
 

@@ -20,6 +20,8 @@ from tests import postgres
 from tests.landed.__main__ import ON_POSTGRES, VERSIONS
 from tests.unit.journal_builders import accepted, new_signal, sent_order
 
+pytestmark = pytest.mark.slow
+
 KEPT = Path(__file__).parents[1] / "landed" / "journals"
 FIRST_WITH_LADDERS = VERSIONS.index("1c2d444")
 FIRST_WITH_COINS = VERSIONS.index("5d11c61")
