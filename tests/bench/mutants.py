@@ -353,6 +353,7 @@ class _Hunt:
         collected = Collected(session)
         gc.freeze()
         traced = collected.traced({str(ROOT / path) for path in self._paths}, self._folder)
+        assert any(lines for _, lines in traced.values()), "no test runs any of the lines"
         for number, mutant in enumerate(self.picked, start=1):
             noticing = self._noticing(collected, mutant, traced)
             self.noticed += bool(noticing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -66,6 +67,13 @@ def test_the_exposure_is_all_positions_and_own_orders_with_inverse_in_usd(most: 
         working=(_working(Side.BUY, "0.2", "5000", "SOLUSDT"),),
     )
     made = plan(signal("buy", qty=2), rules(max_exposure=most), facts(p=0, limits=counted))
+    assert _code(made) == code
+
+
+@pytest.mark.parametrize(("most", "code"), [("150000", None), ("149999", "LIMIT_EXPOSURE")])
+def test_a_position_of_which_no_mark_price_is_known_counts_at_its_entry(most: str, code: str | None) -> None:
+    unmarked = replace(_held("ETHUSDT", "-20", "5000"), mark_price=None, avg_price=Decimal(5000))
+    made = plan(signal("buy", qty=1), rules(max_exposure=most), facts(p=0, limits=LimitFacts(positions=(unmarked,))))
     assert _code(made) == code
 
 

@@ -97,6 +97,14 @@ def test_a_message_has_what_needs_a_person_first_equal_lines_once_and_the_rest_c
     assert twice.text.endswith("same. (2 times)")
 
 
+@pytest.mark.parametrize("kind", NoticeKind)
+def test_of_a_flood_only_what_needs_nobody_becomes_a_count(kind: NoticeKind) -> None:
+    many = [_waiting(number, kind) for number in range(1, 60)]
+    said = "\n".join(message.text for message in messages_of(many, limit=100_000))
+    counted = {NoticeKind.FILL, NoticeKind.REFUSED, NoticeKind.DUPLICATE, NoticeKind.STREAM, NoticeKind.RUN}
+    assert (f"more: 44 {kind};" in said) is (kind in counted) is ("text 59." not in said)
+
+
 def test_what_needs_a_person_is_never_a_count_and_is_split_where_a_service_takes_less() -> None:
     waiting = [_of_signal(number, "BTCUSDT buy: LOOK " + "at it " * 60) for number in range(40)]
     messages = messages_of([*waiting, *(_waiting(number) for number in range(100, 140))], limit=SMALLEST + 4)

@@ -229,6 +229,22 @@ def test_a_whole_close_off_the_grid_closes_all_there_is(over: str, action: str, 
     assert (order.closes_all, order.qty, order.reduce_only, order.exit_qty) == (True, Decimal(0), True, Decimal(over))
 
 
+def test_a_part_that_with_what_was_carried_is_all_there_is_closes_the_whole_off_the_grid_too() -> None:
+    part = signal("sell", qty="0.5", reduce_only=True)
+    made = plan(part, rules(), facts(p="0.50004", residual="0.00004"))
+    assert [(each.closes_all, each.exit_qty) for each in made.orders] == [(True, Decimal("0.50004"))]
+    assert made.residual is None
+    less = plan(part, rules(), facts(p="0.50005", residual="0.00004"))
+    assert [(each.closes_all, each.qty) for each in less.orders] == [(False, Decimal("0.500"))]
+    assert less.residual == Residual(size=Decimal("0.00004"))
+
+
+@pytest.mark.parametrize(("category", "is_told"), [("linear", True), ("spot", False)])
+def test_that_an_order_may_flip_is_told_of_perpetuals_alone(category: str, is_told: bool) -> None:
+    made = plan(signal("buy", qty=1, category=category), rules(), facts(linear(category=category), p=0))
+    assert any("pure delta" in note for note in made.notes) is is_told
+
+
 def test_a_close_of_the_whole_is_on_the_grid_where_the_position_is() -> None:
     (order,) = plan(signal("close"), rules(), facts(p="5.001")).orders
     assert (order.closes_all, order.qty) == (False, Decimal("5.001"))
