@@ -164,6 +164,7 @@ class PostgresStore:
         self.engine = engine
         self._threads = Threads(count=max(1, connections - 1))
         """One connection fewer than there are, so that a burst of alerts leaves one to read with."""
+        self._is_closed = False
 
     def submit(
         self,
@@ -194,7 +195,12 @@ class PostgresStore:
     def read(self) -> Iterator[Connection]:
         # Without a transaction: each statement would see what is committed by then within one, too.
         with _in_words(), self.engine.connect() as connection:
-            yield connection
+            try:
+                yield connection
+            finally:
+                if self._is_closed and not connection.invalidated:
+                    # Given back, it would stay open: nobody has that pool any more.
+                    connection.detach()
 
     def probe(self) -> None:
         self.submit(lambda connection: connection.execute(text("SELECT revision FROM schema_meta")).first())
@@ -214,6 +220,7 @@ class PostgresStore:
 
     def close(self) -> None:
         self._threads.close()
+        self._is_closed = True
         self.engine.dispose()
 
     def _withdraw(self, job: Job, deadline_s: float) -> None:

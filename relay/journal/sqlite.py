@@ -584,7 +584,7 @@ class SqliteStore:
                     begin_reading(connection)
                     yield connection
                 finally:
-                    if pool is None or self._pool is not pool:
+                    if (pool is None or self._pool is not pool) and not connection.invalidated:
                         # Given back, it would stay open: nobody has that pool any more.
                         connection.detach()
         except PoolTimeout as error:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url, text
 
 from relay.domain.order import SignalStatus
 from relay.errors import JournalBusy, JournalUnavailable
 from relay.journal.journal import Journal
 from relay.journal.opening import open_journal
-from relay.journal.sqlite import JournalFile, SqliteStore
 from tests.unit.journal_builders import NOW_MS, accept, accepted, url_of
 
 ROOT = Path(__file__).parents[2]
@@ -79,22 +76,6 @@ def test_reading_needs_no_lock_and_can_change_nothing(journal: Journal, tmp_path
         connection.exec_driver_sql("DELETE FROM events")
     reader.close()
     assert journal.counts() == {SignalStatus.ACCEPTED: 1}
-
-
-@pytest.mark.parametrize("closed_first", [False, True])
-def test_what_reads_while_a_journal_is_closed_or_afterwards_leaves_no_connection_open(
-    journal: Journal, tmp_path: Path, closed_first: bool
-) -> None:
-    store = SqliteStore(JournalFile(make_url(url_of(tmp_path))), None)
-    if closed_first:
-        store.close()
-    with store.read() as connection:
-        driver = connection.connection.driver_connection
-        assert isinstance(driver, sqlite3.Connection)
-        store.close()
-        assert connection.execute(text("SELECT 1")).scalar() == 1
-    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
-        driver.execute("SELECT 1")
 
 
 def test_reading_a_journal_that_is_not_there_makes_none(tmp_path: Path) -> None:

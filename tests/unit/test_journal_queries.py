@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, text
 
 from relay.domain.instrument import Category
 from relay.domain.order import OrderStatus, Reason, SignalStatus
@@ -292,3 +294,15 @@ def test_questions_of_the_engine_read_no_more_than_what_is_open(tmp_path: Path) 
     assert scans <= {"SCAN assignments USING INDEX ix_assignments_unfinished", "SCAN orders USING INDEX ix_orders_open"}
     assert len(steps) > 10
     journal.close()
+
+
+@pytest.mark.parametrize("closed_first", [False, True], ids=["meanwhile", "before"])
+def test_what_reads_a_journal_that_is_closed_leaves_no_connection_open(journal: Journal, closed_first: bool) -> None:
+    if closed_first:
+        journal.close()
+    with journal.store.read() as connection:
+        driver: Any = connection.connection.driver_connection
+        journal.close()
+        assert connection.execute(text("SELECT 1")).scalar() == 1
+    with pytest.raises((sqlite3.ProgrammingError, psycopg.OperationalError), match="closed"):
+        driver.execute("SELECT 1")
