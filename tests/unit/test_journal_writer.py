@@ -343,8 +343,14 @@ def _at_once(
     )
 
 
-def test_an_alert_its_plan_and_its_attempt_are_one_commit_of_this_very_thread(journal: Journal) -> None:
-    signal, announced, before = new_signal(), list[Admission](), _writer(journal).commits
+FLAT, LONG = (Standing(side=side, size=Decimal(size)) for side, size in ((MarketSide.FLAT, 0), (MarketSide.LONG, 1)))
+
+
+@pytest.mark.parametrize("link", [None, ChainLink(before=FLAT, after=LONG, sent_at_ms=NOW_MS)], ids=["plain", "chain"])
+def test_an_alert_its_plan_and_its_attempt_are_one_commit_of_this_very_thread(
+    journal: Journal, link: ChainLink | None
+) -> None:
+    signal, announced, before = new_signal(link=link), list[Admission](), _writer(journal).commits
     at_once = _at_once(journal, signal, announced)
     assert journal.may_write_at_once and at_once.write(lambda: True)
     assert at_once.outcome() == (New(signal_id=signal.id), (order_id(signal.id),))
