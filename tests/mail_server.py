@@ -103,6 +103,10 @@ class MailServer:
         return f"imap://{quote(USER, safe='')}:{quote(PASSWORD, safe='')}@127.0.0.1:{self.port}/INBOX"
 
     def start(self) -> None:
+        # What was killed may not be quite gone yet, and Dovecot starts at no socket that still answers.
+        for left in (self.home / "run").glob("*"):
+            if left.is_socket():
+                left.unlink(missing_ok=True)
         command = [DOVECOT, "-F", "-c", str(self.home / "dovecot.conf")]
         self._process = subprocess.Popen(command, start_new_session=True)
         until = time.monotonic() + DEADLINE_S
