@@ -86,6 +86,15 @@ def test_only_a_strategys_own_position_before_and_after_makes_a_link() -> None:
     assert link_of(signal(**whole)) == ChainLink(
         before=Standing(side=MarketSide.FLAT), after=Standing(side=MarketSide.LONG, size=Decimal(1))
     )
+    for action, qty, unit, filled in (
+        ("buy", "2", None, "2"),
+        ("sell", "2", "contracts", "-2"),
+        ("buy", "2", "quote", None),
+        ("close", "2", None, None),
+        ("buy", None, None, None),
+    ):
+        made = link_of(signal(action, qty=qty, qty_unit=unit, **whole))
+        assert made is not None and made.filled == (filled and Decimal(filled)), (action, qty, unit)
     assert link_of(signal(market_position="long")) is None
     assert link_of(signal()) is None
     assert link_of(signal(**whole, has_synthetic_position=True)) is None

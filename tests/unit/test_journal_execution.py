@@ -16,6 +16,7 @@ from relay.domain.order import (
     NotSent,
     OrderRejected,
     OrderStatus,
+    Outcome,
     Reason,
     RequestSignature,
     Side,
@@ -210,6 +211,24 @@ def test_a_certain_outcome_is_not_changed_and_an_unknown_one_may_become_certain(
     assert (state.status, state.venue_order_id) == (OrderStatus.ACCEPTED, "v-1")
     assert state.last == Attempt(number=1, signature=SIGNATURE, outcome=Accepted(venue_order_id="v-1"))
     assert events_of(journal, signal_id)[-2:] == ["order_unknown", "order_accepted"]
+
+
+@pytest.mark.parametrize(
+    ("late", "status"),
+    [
+        (OrderRejected(code=110007, words="not enough"), OrderStatus.SUBMITTED),
+        (Unknown(why="late"), OrderStatus.SUBMITTED),
+        (Accepted(venue_order_id="v-1"), OrderStatus.ACCEPTED),
+    ],
+)
+def test_of_an_older_send_only_that_the_exchange_has_the_order_says_anything(
+    journal: Journal, late: Outcome, status: OrderStatus
+) -> None:
+    _, client_id = sent_order(journal)
+    journal.record_outcome(client_id, 1, Unknown(why="timeout"), now_ms=NOW_MS)
+    assert journal.record_attempt(client_id, LATER, now_ms=NOW_MS) == 2
+    journal.record_outcome(client_id, 1, late, now_ms=NOW_MS)
+    assert _state(journal, client_id).status is status
 
 
 def test_a_final_refusal_ends_the_order_with_the_exchanges_words(journal: Journal) -> None:

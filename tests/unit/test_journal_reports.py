@@ -176,6 +176,14 @@ def test_of_coins_a_look_only_takes_away_what_is_certainly_gone(
     assert (held.avg_price, held.moved_at_ms) == (Decimal(60000), NOW_MS)
 
 
+def test_fees_that_were_taken_of_the_coins_are_known_and_not_held(journal: Journal) -> None:
+    _, client_id = sent_order(journal, planned(category=Category.SPOT))
+    taken = replace(fill(client_id, fee="0.00001"), fee_coin="BTC", base_fee=Decimal("0.00001"))
+    journal.record_report(client_id, report(client_id), [taken], now_ms=NOW_MS)
+    held = journal.holdings("main")["BTCUSDT"]
+    assert (held.size, held.fees) == (Decimal("0.00999"), Decimal("0.00001"))
+
+
 def test_of_coins_of_which_more_was_told_than_is_known_nothing_is_taken_away(journal: Journal) -> None:
     _, client_id = sent_order(journal, planned(category=Category.SPOT))
     journal.record_report(client_id, report(client_id), [fill(client_id, qty="0.004")], now_ms=NOW_MS)

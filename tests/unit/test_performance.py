@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from relay.domain.order import Side
 from relay.domain.performance import Equity, FillRow, equity_curve, percentile, tallies, worth_of
 
@@ -23,6 +25,13 @@ def test_slippage_is_above_zero_where_it_cost_and_an_alert_has_one_delay() -> No
     ]
     tally = tallies(rows)["trend"]
     assert (tally.fills, tally.slippages_pct, tally.latencies_ms) == (3, [D(1), D(-2), D(2)], [7, 9])
+
+
+@pytest.mark.parametrize("price", [None, D(0)])
+def test_a_fill_whose_alert_named_no_price_has_no_slippage(price: Decimal | None) -> None:
+    bare = FillRow(strategy="trend", side=Side.BUY, price=D(5), signal_price=price, signal_id="a", submitted_after_ms=3)
+    tally = tallies([bare])["trend"]
+    assert (tally.fills, tally.slippages_pct, tally.latencies_ms) == (1, [], [3])
 
 
 def test_a_percentile_is_a_value_that_occurs() -> None:

@@ -499,6 +499,9 @@ def test_of_coins_what_others_are_to_sell_is_left_out() -> None:
         assert isinstance(found, PlaceTakeProfit) and found.planned.qty == Decimal(qty)
     assert spot_look(of, spoken="1") == spot_look(of, spoken="2") == NoOp()
     assert spot_look(of, spoken="0.996", qty_min="0.005") == NoOp(), "less than the exchange takes"
+    least = spot_look(of, spoken="0.995", qty_min="0.005")
+    assert isinstance(least, PlaceTakeProfit) and least.planned.qty == Decimal("0.005")
+    assert spot_look(bracket(tp_legs=(replace(stop_leg(), is_done=True),))) != spot_look(of)
 
 
 def test_a_take_profit_of_coins_that_is_reached_leaves_the_stop_what_it_does_not_take() -> None:
