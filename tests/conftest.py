@@ -75,7 +75,7 @@ def postgres_url() -> Iterator[str]:
     postgres.server().give_back(url)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def journal_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where the journal of this test is kept: each such test runs on both databases."""
     if request.param == "sqlite":
