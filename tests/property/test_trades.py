@@ -345,3 +345,8 @@ def test_what_was_open_before_a_list_of_executions_is_found_from_what_is_open_af
     assert size == before[0]
     if size:
         assert abs(average - before[1]) < D("1E-4") * before[1]
+
+
+def test_without_an_entry_the_opening_is_what_there_is() -> None:
+    assert opening_of(D(2), D(100), ()) == (D(2), D(100))
+    assert opening_of(D(0), None, ()) == (D(0), D(0))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
+
 from relay.domain.signal import ChainLink, Fit, Last, MarketSide, Standing, judged, link_of
 from tests.builders import signal
 
@@ -130,3 +132,25 @@ def test_only_a_change_of_sides_tells_how_large_the_strategy_was() -> None:
         assert judged(link(before, after), first.last).size_before == size
     gap = judged(link(4, -2), judged(link(0, 3), None).last)
     assert gap.fit is Fit.MISSING and gap.size_before is None
+
+
+def test_the_strategy_s_size_is_the_one_that_is_named_so_before_the_signed_one() -> None:
+    both = signal(market_position="short", market_position_size=2, position_size=-3)
+    assert both.strategy_size == 2
+    assert signal(position_size=-3).strategy_size == 3 and signal(market_position="long").strategy_size is None
+
+
+@pytest.mark.parametrize(
+    ("action", "before", "after", "expected"),
+    [
+        ("buy", "flat", "long", False),
+        ("buy", "long", "long", False),
+        ("buy", "short", "long", True),
+        ("sell", "long", "flat", True),
+        ("target", None, "long", True),
+        ("target", "flat", "long", False),
+        ("buy", None, "long", False),
+    ],
+)
+def test_an_alert_may_exit_where_it_leaves_a_side(action: str, before: str | None, after: str, expected: bool) -> None:
+    assert signal(action, market_position=after, prev_market_position=before).may_exit is expected

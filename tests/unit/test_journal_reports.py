@@ -118,6 +118,19 @@ def test_why_the_relay_gave_an_order_up_is_still_told_once_it_is_seen_to_have_fi
     assert (state.status, state.filled_qty, state.reason) == (OrderStatus.FILLED, Decimal("0.010"), withdrawn)
 
 
+@pytest.mark.parametrize(
+    ("late", "status"),
+    [(OrderStatus.PARTIALLY_FILLED, OrderStatus.CANCELED), (OrderStatus.FILLED, OrderStatus.FILLED)],
+)
+def test_of_an_order_that_has_ended_only_another_end_with_more_filled_is_its_end(
+    journal: Journal, late: OrderStatus, status: OrderStatus
+) -> None:
+    _, client_id = sent_order(journal, limit())
+    journal.record_report(client_id, report(client_id, OrderStatus.CANCELED, "0.004"), now_ms=NOW_MS)
+    journal.record_report(client_id, report(client_id, late, "0.010"), now_ms=NOW_MS)
+    assert (_state(journal, client_id).status, _state(journal, client_id).filled_qty) == (status, Decimal("0.010"))
+
+
 def test_coins_that_an_order_is_told_to_have_bought_are_uncounted_until_its_fills_are_known(journal: Journal) -> None:
     _, client_id = sent_order(journal, planned(category=Category.SPOT))
     for told, fills, size, uncounted in (

@@ -123,6 +123,26 @@ def test_what_is_open_all_the_same_is_closed_by_the_exchange_itself_and_then_nee
     assert came_to.status is SignalStatus.ATTENTION and came_to.reason and came_to.reason.code == "POSITION_REMAINS"
 
 
+def test_a_refused_order_of_which_nothing_was_to_stand_in_needs_no_look_at_the_position() -> None:
+    plain = order(0, Purpose.ENTRY)
+    unread = replace(plain, planned=replace(plain.planned, exit_qty=None))
+    assert finish(refused(unread)).status is SignalStatus.FAILED
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("NOTIONAL_BELOW_MIN", SignalStatus.DONE),
+        ("QTY_BELOW_MIN", SignalStatus.DONE),
+        ("EXCHANGE_REFUSED", SignalStatus.ATTENTION),
+    ],
+)
+def test_coins_stay_without_a_person_only_where_they_are_too_few_to_be_sold(code: str, status: SignalStatus) -> None:
+    sale = order(0, Purpose.EXIT, exit_qty="1", category=Category.SPOT)
+    no = OrderRejected(code=170140, words="no", reason_code=code)
+    assert finish(refused(sale, no), size="1").status is status
+
+
 def test_an_exit_in_part_is_never_made_a_close_of_all() -> None:
     came_to = finish(refused(order(0, Purpose.EXIT, exit_qty="1"), GONE), size="1.5")
     assert came_to.status is SignalStatus.ATTENTION and came_to.reason and came_to.reason.code == "POSITION_REMAINS"
