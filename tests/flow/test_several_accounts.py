@@ -145,11 +145,16 @@ def test_accounts_and_positions_are_listed_by_name(relay: RelayServer) -> None:
 
 
 def test_halt_and_flatten_reach_every_account(relay: RelayServer, paper: PaperServer, small: PaperServer) -> None:
-    receipts = relay.api("flatten", "POST")["accounts"]
-    assert all(relay.wait_for(each["signal_id"])["status"] == "done" for each in receipts)
-    assert {each["halted"] for each in relay.api("accounts")["accounts"]} == {True}
-    assert relay.api("positions")["positions"] == []
-    relay.api("resume", "POST")
+    alert = {"secret": TREND, "ticker": "ETHUSDT.P", "action": "buy", "qty": "0.2", "id": "to be flattened"}
+    assert relay.done(alert, path="/webhook/trend")["status"] == "done"
+    try:
+        queued = [each for each in relay.api("flatten", "POST")["accounts"] if each["outcome"] == "queued"]
+        assert {each["account"] for each in queued} == {"main", "small"}
+        assert all(relay.wait_for(each["signal_id"])["status"] == "done" for each in queued)
+        assert {each["halted"] for each in relay.api("accounts")["accounts"]} == {True}
+        assert relay.api("positions")["positions"] == []
+    finally:
+        relay.api("resume", "POST")
 
 
 def test_what_waits_for_a_strategy_that_is_gone_does_not_enter_and_still_exits(
